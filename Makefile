@@ -1,0 +1,114 @@
+# Needs make and Python 3.11 or newer; everything else goes into .venv, from requirements.lock.
+# Kept to what GNU make 3.81 and BSD tools know, so that it runs on macOS as it comes.
+
+SHELL := /bin/sh
+VENV := .venv
+PY := $(VENV)/bin/python
+PICKROOM := $(VENV)/bin/pickroom
+READY := $(VENV)/.ready
+HEADLESS_HOME := build/demo-headless
+
+# Every pinned package has a wheel for 3.11 to 3.14; `make PYTHON=/path/to/python` overrides the search.
+PYTHONS := $(or $(PYTHON),python3.13 python3.12 python3.11 python3.14 python3)
+
+.DEFAULT_GOAL := help
+.PHONY: help env demo lab test lint bench lock clean FORCE
+
+help:
+	@echo 'make env             set up .venv from requirements.lock'
+	@echo 'make demo            a demo project, open in JupyterLab (HEADLESS=1: review it from a key file, print the result)'
+	@echo 'make lab             JupyterLab on this checkout'
+	@echo 'make test            every test (PYTEST_ARGS="-k name" for some)'
+	@echo 'make lint            ruff, and notebooks without outputs'
+	@echo 'make bench           every benchmark (BENCH_ARGS=--quick for a short run)'
+	@echo 'make lock            resolve requirements.lock again (LOCK_ARGS=--upgrade for newer versions)'
+	@echo 'make clean           remove build output and caches; leaves .venv, data/ and reports/'
+
+env: $(READY)
+
+# The stamp is written last and holds the folder it was made in. Without it, or when the checkout was moved or its
+# Python is gone, the environment is half made and is made again from nothing; an older stamp only needs an update.
+VENV_OK := $(shell test "`cat $(READY) 2>/dev/null`" = "$(CURDIR)" && $(PY) -c '' 2>/dev/null && echo yes)
+ifneq ($(VENV_OK),yes)
+$(READY): FORCE
+endif
+
+$(READY): requirements.lock pyproject.toml
+	@python=; \
+	for candidate in $(PYTHONS); do \
+	  if "$$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
+	    python=$$candidate; break; \
+	  fi; \
+	done; \
+	if test -z "$$python"; then \
+	  echo "make: Pickroom needs Python 3.11 or newer, and none of these is one: $(PYTHONS)" >&2; \
+	  echo "make: install one, or say where it is: make $(or $(MAKECMDGOALS),env) PYTHON=/path/to/python3.11" >&2; \
+	  exit 1; \
+	fi; \
+	if "$$python" -c 'import sys; sys.exit(sys.version_info < (3, 15))'; then \
+	  echo "make: warning: not every pinned package has a wheel for `"$$python" --version`; 3.11 to 3.14 do" >&2; \
+	fi; \
+	rm -f $(READY); \
+	if test "$(VENV_OK)" != yes; then \
+	  echo "Making $(VENV) with `"$$python" --version`"; \
+	  "$$python" -m venv --clear $(VENV) || { \
+	    echo "make: $$python has no working venv module (on Debian: apt-get install python3-venv)." >&2; exit 1; }; \
+	fi
+	@echo 'Installing the pinned packages: the first time several GB and some minutes'
+	$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@printf '%s\n' "$(CURDIR)" > $(READY)
+
+ifeq ($(HEADLESS),1)
+demo: $(READY)
+	rm -rf $(HEADLESS_HOME)
+	mkdir -p build
+	$(PICKROOM) demo $(HEADLESS_HOME) --groups 60 --seed 1 --model-like
+	$(PICKROOM) review demo --home $(HEADLESS_HOME) --keys notebooks/demo.keys
+	@echo 'Files a folder, after the review:'
+	@find $(HEADLESS_HOME)/demo_images -type d | sort | while read -r folder; do \
+	  printf '%6d  %s\n' `find "$$folder" -maxdepth 1 -type f | wc -l` "$$folder"; \
+	done
+	$(PICKROOM) status demo --home $(HEADLESS_HOME)
+else
+demo: $(READY)
+	@test -f "$${PICKROOM_HOME:-.}/data/projects/demo.json" || $(PICKROOM) demo
+	$(PICKROOM) lab
+endif
+
+lab: $(READY)
+	$(PICKROOM) lab
+
+test: $(READY)
+	$(PY) -m pytest $(PYTEST_ARGS)
+
+lint: $(READY)
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	@find notebooks -name .ipynb_checkpoints -prune -o -name '*.ipynb' -print | sort | { \
+	  dirty=; \
+	  while read -r notebook; do \
+	    $(PY) -m nbstripout --keep-id --verify "$$notebook" || dirty=yes; \
+	  done; \
+	  if test -n "$$dirty"; then \
+	    echo "make: strip those with: $(VENV)/bin/nbstripout --keep-id NOTEBOOK" >&2; exit 1; \
+	  fi; }
+
+# Every benchmark runs even when one misses its target; the last line names those. A leading _ marks a helper.
+bench: $(READY)
+	@missed=; \
+	for script in benchmarks/[a-z]*.py; do \
+	  test -f "$$script" || continue; \
+	  echo "== $$script"; \
+	  $(PY) "$$script" $(BENCH_ARGS) || missed="$$missed $$script"; \
+	done; \
+	if test -n "$$missed"; then echo "make: missed a target or failed:$$missed" >&2; exit 1; fi
+
+# Universal: one file for Linux and macOS, every extra. It names no index, so that it works with anyone's.
+lock: $(READY)
+	$(PY) -m uv pip compile --no-config --universal --python-version 3.11 --generate-hashes --all-extras \
+	  --no-emit-index-url --no-header --quiet $(LOCK_ARGS) pyproject.toml -o requirements.lock
+
+clean:
+	rm -rf build dist lib/pickroom.egg-info .pytest_cache .ruff_cache .hypothesis
+	find lib tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,119 @@
+"""Files that appear whole or not at all: write beside, fsync, then publish without ever replacing by surprise.
+
+Source of the method: a rename is atomic within one file system, a file's bytes are safe after its fsync, a
+new name is safe after its folder's fsync (POSIX; LWN 457667).
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import hashlib
+import os
+import sys
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+
+_CHUNK = 1 << 20
+_AT_FDCWD = -100
+_LINUX_RENAME_NOREPLACE = 1  # <linux/fs.h>
+_MACOS_RENAME_EXCL = 4  # <sys/stdio.h>
+# what a kernel or file system answers when it cannot rename without replacing
+_UNSUPPORTED = (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP)
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Replace `path` by `data` atomically and durably; the old content survives any failure."""
+    temporary = _write_beside(path, data)
+    try:
+        os.replace(temporary, path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
+    sync_folders([path.parent])
+
+
+def write_text(path: Path, text: str) -> None:
+    """`write_bytes` for UTF-8 text."""
+    write_bytes(path, text.encode())
+
+
+def create_bytes(path: Path, data: bytes) -> None:
+    """Like `write_bytes`, but raises FileExistsError when `path` exists. The folder is not yet synced."""
+    temporary = _write_beside(path, data)
+    try:
+        rename_noreplace(temporary, path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def _write_beside(path: Path, data: bytes) -> Path:
+    handle, name = tempfile.mkstemp(prefix=f".{path.name[:80]}.", suffix=".partial", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            os.fchmod(file.fileno(), 0o666 & ~_umask())
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError:
+        Path(name).unlink(missing_ok=True)
+        raise
+    return Path(name)
+
+
+def _umask() -> int:
+    # there is no way to read it but to set it; mkstemp's 0600 would lock other accounts out of shared data
+    mask = os.umask(0o022)
+    os.umask(mask)
+    return mask
+
+
+def rename_noreplace(source: Path, destination: Path) -> None:
+    """Rename within one file system; raises FileExistsError rather than replace the destination.
+
+    One kernel call where the system has it (Linux renameat2, macOS renamex_np), else link and unlink.
+    """
+    code = _kernel_rename(os.fsencode(source), os.fsencode(destination))
+    if code == 0:
+        return
+    if code not in _UNSUPPORTED:
+        raise OSError(code, os.strerror(code), str(source), None, str(destination))
+    os.link(source, destination, follow_symlinks=False)
+    try:
+        source.unlink()
+    except OSError:
+        destination.unlink()
+        raise
+
+
+def _kernel_rename(source: bytes, destination: bytes) -> int:
+    libc = ctypes.CDLL(None, use_errno=True)
+    ctypes.set_errno(0)
+    if sys.platform.startswith("linux") and hasattr(libc, "renameat2"):
+        failed = libc.renameat2(_AT_FDCWD, source, _AT_FDCWD, destination, _LINUX_RENAME_NOREPLACE)
+    elif sys.platform == "darwin" and hasattr(libc, "renamex_np"):
+        failed = libc.renamex_np(source, destination, _MACOS_RENAME_EXCL)
+    else:
+        return errno.ENOSYS
+    return ctypes.get_errno() if failed else 0
+
+
+def sync_folders(folders: Iterable[Path]) -> None:
+    """Make new, renamed and removed names in these folders durable."""
+    for folder in set(folders):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def sha256_of(path: Path) -> str:
+    """Hex SHA-256 of a file's bytes, read in blocks so that memory stays bounded."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(_CHUNK):
+            digest.update(block)
+    return digest.hexdigest()

@@ -1,0 +1,10 @@
+"""The command line: reads arguments, calls the package, prints. Results go to stdout, everything else to stderr.
+
+Exit codes (FORMATS.md): 0 done, 1 a check failed, 2 wrong use. Each module here holds the commands of one room;
+heavy imports stay inside the commands, so that `pickroom --help` answers at once.
+"""
+
+from pickroom.cli import demo, project, review  # noqa: F401 (importing them declares their commands)
+from pickroom.cli.console import app, main
+
+__all__ = ["app", "main"]

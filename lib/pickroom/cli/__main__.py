@@ -1,0 +1,3 @@
+from pickroom.cli import main
+
+main()

@@ -1,0 +1,104 @@
+"""What every command shares: the app, its options, how results and messages are shown, how failures end."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from pickroom import __version__
+from pickroom.errors import PickroomError, UsageError
+from pickroom.workspace import Project, Workspace
+
+app = typer.Typer(
+    help="Pick the best of every group of near-duplicate images, and teach a model to do it with you.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+_messages = Console(stderr=True, highlight=False, soft_wrap=True)
+
+Home = Annotated[Path | None, typer.Option("--home", help="The workspace; else $PICKROOM_HOME, else found from here.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout, and nothing else there.")]
+ProjectName = Annotated[str, typer.Argument(metavar="PROJECT", help="The project's id.")]
+
+
+def main() -> None:
+    """Run the command line; every expected failure is one line on stderr and an exit code."""
+    try:
+        app(standalone_mode=False)
+    except PickroomError as error:
+        say(f"pickroom: {error.line}")
+        sys.exit(error.exit_code)
+    except typer.Exit as done:
+        sys.exit(done.exit_code)
+    except typer.Abort:
+        say("pickroom: stopped")
+        sys.exit(1)
+    except KeyboardInterrupt:
+        say("pickroom: interrupted; what was saved stays saved")
+        sys.exit(130)
+    except OSError as error:
+        say(f"pickroom: {error.strerror or error} (while using {error.filename or 'a file'})")
+        sys.exit(1)
+    except Exception as error:
+        if not hasattr(error, "format_message"):  # click's usage errors have it; anything else is a defect
+            raise
+        say(f"pickroom: {error.format_message()} (see: pickroom --help)")
+        sys.exit(2)
+
+
+def say(text: str) -> None:
+    """A message for the person, on stderr."""
+    _messages.print(text, markup=False)
+
+
+def show(values: dict[str, Any], as_json: bool, text: str) -> None:
+    """A result on stdout: as one JSON object, or in words."""
+    sys.stdout.write((json.dumps(values, ensure_ascii=True) if as_json else text) + "\n")
+
+
+def progress_bar(doing: str) -> tuple[Progress, Any]:
+    """A bar on stderr and the function that moves it: (done, of) -> None."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    bar = Progress(*columns, console=_messages, transient=True)
+    task = bar.add_task(doing, total=None)
+    return bar, lambda done, of: bar.update(task, completed=done, total=of)
+
+
+def project_of(home: Path | None, project_id: str) -> Project:
+    return Workspace.find(home).project(project_id)
+
+
+def version(value: bool) -> None:
+    if value:
+        sys.stdout.write(f"pickroom {__version__}\n")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    show_version: Annotated[
+        bool, typer.Option("--version", callback=version, is_eager=True, help="Say which.")
+    ] = False,
+) -> None:
+    pass
+
+
+def read_text(path: Path, doing: str) -> str:
+    """A text file the person names, or stdin for `-`; raises UsageError when it cannot be read."""
+    try:
+        return sys.stdin.read() if str(path) == "-" else path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"cannot read the file ({error})", doing=doing, subject=path) from None
+
+
+def printable(lines: list[str]) -> str:
+    """Lines as one text; a file name with control characters in it cannot break out of its line."""
+    return "\n".join(line if line.isprintable() else line.encode("unicode_escape").decode() for line in lines)

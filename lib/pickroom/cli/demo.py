@@ -1,0 +1,46 @@
+"""Commands that open the door: demo, lab."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pickroom.cli.console import Home, app, progress_bar, show
+from pickroom.workspace import Workspace
+
+
+@app.command()
+def demo(
+    folder: Annotated[Path | None, typer.Argument(metavar="[DIR]", help="The demo's home; else the workspace.")] = None,
+    groups: Annotated[int, typer.Option(min=1, help="How many groups to make.")] = 60,
+    seed: Annotated[int, typer.Option(help="The same seed makes the same files.")] = 1,
+    model_like: Annotated[
+        bool, typer.Option("--model-like", help="Simulated recommendations with crops and confidences.")
+    ] = False,
+    home: Home = None,
+) -> None:
+    """Make a project `demo` of real photographs, as stage series with defects in some."""
+    from pickroom import demo as demo_project
+
+    workspace = Workspace.find(folder or home)
+    bar, progress = progress_bar("Making images")
+    with bar:
+        config = demo_project.DemoConfig(groups=groups, seed=seed)
+        made, report = demo_project.make(workspace, config, model_like=model_like, progress=progress)
+    where = "" if folder is None else f" --home {workspace.root}"
+    text = f"Project {made.id}: {report.images} images in {len(report.groups)} groups under {made.root}"
+    show({}, False, f"{text}\nReview it: pickroom lab{where}")
+
+
+@app.command()
+def lab(
+    home: Home = None,
+    port: Annotated[int, typer.Option(help="Where to listen; the next free one if it is taken.")] = 8888,
+    browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open a browser window.")] = True,
+) -> None:
+    """Open JupyterLab on the notebooks: on this machine only, behind a token."""
+    from pickroom import lab as jupyter
+
+    raise typer.Exit(jupyter.run(Workspace.find(home), port=port, browser=browser))

@@ -1,0 +1,129 @@
+"""Commands of a project's life: start, groups, status, relocate."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from pickroom.cli.console import Home, Json, ProjectName, app, printable, progress_bar, project_of, say, show
+from pickroom.errors import PickroomError, UsageError
+from pickroom.workspace import Workspace
+
+
+@app.command()
+def start(
+    project: ProjectName,
+    images: Annotated[Path, typer.Option("--images", help="The folder of images.")],
+    title: Annotated[str | None, typer.Option(help="A name to show.")] = None,
+    rename_duplicates: Annotated[bool, typer.Option(help="Put the folder's name in front of names met twice.")] = False,
+    home: Home = None,
+    json_output: Json = False,
+) -> None:
+    """Make a project of a folder of images: scan, group, recommend the baseline."""
+    from pickroom import projects
+
+    bar, progress = progress_bar("Reading images")
+    with bar:
+        made, report = projects.start(
+            Workspace.find(home), project, images, title=title, rename_duplicates=rename_duplicates, progress=progress
+        )
+    text = f"Project {made.id}: {scan_words(report)}\nReview it: pickroom lab, then notebooks/20_review.ipynb"
+    show({"project_id": made.id, **report.to_dict()}, json_output, text)
+
+
+def scan_words(report: Any) -> str:
+    """What a scan found, in words; the reasons of what was left out, each with its count."""
+    grouped = report.images - len(report.ungrouped)
+    lines = [f"{report.images} images = {grouped} in {len(report.groups)} groups + {len(report.ungrouped)} ungrouped"]
+    lines += [f"  renamed {old} -> {new}" for old, new in report.renamed]
+    shown = [f"  {u.directory or '.'}/{u.filename}: {u.reason}" for u in report.ungrouped[:20]]
+    if len(report.ungrouped) > len(shown):
+        shown.append(f"  ... and {len(report.ungrouped) - len(shown)} more (pickroom groups PROJECT --json)")
+    lines += shown
+    lines += [f"  missing since the last scan: {path}" for path in report.missing[:20]]
+    return printable(lines)
+
+
+@app.command()
+def groups(
+    project: ProjectName,
+    by: Annotated[str, typer.Option(help="stage: by the stages in the names.")] = "stage",
+    gap: Annotated[float, typer.Option(help="Minutes from one stage to the next, at most.")] = 5.0,
+    home: Home = None,
+    json_output: Json = False,
+) -> None:
+    """Scan the project's folder again and group what is new."""
+    from pickroom import projects
+
+    if by != "stage":
+        raise UsageError(f"groups cannot be made by {by!r}", doing="grouping", hint="use --by stage")
+    if not gap > 0:
+        raise UsageError(f"a gap of {gap:g} minutes groups nothing", doing="grouping", hint="use --gap 5")
+    bar, progress = progress_bar("Reading images")
+    with bar:
+        report = projects.rescan(project_of(home, project), gap=timedelta(minutes=gap), progress=progress)
+    show(report.to_dict(), json_output, scan_words(report))
+
+
+@app.command()
+def status(
+    project: Annotated[str | None, typer.Argument(metavar="[PROJECT]")] = None,
+    home: Home = None,
+    json_output: Json = False,
+) -> None:
+    """What is waiting, decided, unfinished: of one project, or of all."""
+    from pickroom import projects
+
+    workspace = Workspace.find(home)
+    found = []
+    for project_id in [project] if project else workspace.project_ids():
+        try:
+            found.append(projects.status(workspace.project(project_id)))
+        except PickroomError as error:
+            if project:
+                raise
+            say(f"pickroom: {error.line}")
+            found.append({"project_id": project_id, "error": error.line})
+    text = "\n".join(status_words(entry) for entry in found) or "No project yet: pickroom start NAME --images FOLDER"
+    show(found[0] if project else {"projects": found}, json_output, text)
+
+
+def status_words(entry: dict[str, Any]) -> str:
+    if "error" in entry:
+        return f"{entry['project_id']}: {entry['error']}"
+    name = entry["project_id"]
+    decided = ", ".join(f"{count} {outcome}" for outcome, count in entry["decided"].items()) or "none"
+    lines = [
+        f"{name} ({entry['status']}): {entry['waiting']} of {entry['groups']} groups wait; decided: {decided}",
+        f"  images in {entry['root']}" + ("" if entry["root_exists"] else "  (NOT THERE: pickroom relocate)"),
+    ]
+    if entry["ungrouped"]:
+        lines.append(f"  {entry['ungrouped']} images are in no group (why: pickroom groups {name})")
+    if entry["incomplete_crops"]:
+        lines.append(f"  {len(entry['incomplete_crops'])} crops wait: " + ", ".join(entry["incomplete_crops"][:5]))
+    if entry["planned_operations"]:
+        lines.append(
+            f"  {entry['planned_operations']} file operations are unfinished: pickroom recover {entry['project_id']}"
+        )
+    for batch in entry["batches"]:
+        gone = "undone" if batch["undone"] and not batch["done"] else f"{batch['done']} of {batch['operations']} files"
+        lines.append(f"  batch {batch['batch']} ({batch['planned_at'][:16]}Z): {gone}")
+    lines += [f"  held back: {group_id}: {reason}" for group_id, reason in entry["held"].items()]
+    accuracy = entry["performance"].get("selection_accuracy")
+    if accuracy is not None:
+        lines.append(
+            f"  the recommendation was picked in {accuracy:.1%} of {entry['performance']['total_decisions']} decisions"
+        )
+    return "\n".join(lines)
+
+
+@app.command()
+def relocate(project: ProjectName, folder: Annotated[Path, typer.Argument()], home: Home = None) -> None:
+    """Tell a project that its image folder has moved."""
+    from pickroom import projects
+
+    moved = projects.relocate(Workspace.find(home), project, folder)
+    show({}, False, f"Project {moved.id} now has its images in {moved.root}")

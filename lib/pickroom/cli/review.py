@@ -1,0 +1,84 @@
+"""Commands of the review: by keys, recover, undo."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from pickroom.cli.console import Home, ProjectName, app, project_of, read_text, say, show
+from pickroom.errors import ConflictError
+
+
+@app.command()
+def review(
+    project: ProjectName,
+    keys: Annotated[Path | None, typer.Option(help="A file of keys, one a line; - reads stdin.")] = None,
+    blind: Annotated[bool, typer.Option(help="Hide each recommendation until you have chosen.")] = False,
+    home: Home = None,
+) -> None:
+    """Review by keys without a browser; the deck itself is notebooks/20_review.ipynb."""
+    from pickroom.review.keys import read_keys
+    from pickroom.review.session import ReviewSession
+
+    pressed = read_keys(read_text(keys, "reading keys")) if keys else []
+    session = ReviewSession(project_of(home, project), blind=blind)
+    try:
+        for key in pressed:
+            session.press(key)
+            if session.last_result is not None and session.state.message == session.last_result.line:
+                for group_id, reason in {**session.last_result.held, **session.last_result.stuck}.items():
+                    say(f"{group_id}: {reason}")
+                say(session.last_result.line)
+        shown = session.view()
+        hint = "" if keys else "\nReview it in the browser: pickroom lab, then notebooks/20_review.ipynb"
+        show({}, False, shown.header + hint)
+    finally:
+        session.close()
+
+
+@app.command()
+def recover(project: ProjectName, home: Home = None) -> None:
+    """Finish, forward, what a crash interrupted."""
+    from pickroom.files import undo
+    from pickroom.store.connect import connect
+
+    opened = project_of(home, project)
+    connection = connect(opened.database)
+    try:
+        outcome = undo.recover(opened, connection)
+    finally:
+        connection.close()
+    _report(outcome, f"Recovered {opened.id}: {len(outcome.done)} units finished, {len(outcome.failed)} put back")
+
+
+@app.command("undo")
+def undo_command(
+    project: ProjectName,
+    batch: Annotated[int, typer.Option(help="The number that finalise and status print.")],
+    home: Home = None,
+) -> None:
+    """Put a finalised batch back: files, choices, rows."""
+    from pickroom.files import undo
+    from pickroom.store.connect import connect
+
+    opened = project_of(home, project)
+    connection = connect(opened.database)
+    try:
+        outcome = undo.undo_batch(opened, connection, batch)
+    except ConflictError as error:
+        for item in error.items:
+            say(f"  {item}")
+        raise
+    finally:
+        connection.close()
+    _report(outcome, f"Batch {batch} of {opened.id} is undone: {len(set(outcome.done))} groups wait again")
+
+
+def _report(outcome: Any, text: str) -> None:
+    for unit, reason in {**outcome.failed, **outcome.stuck}.items():
+        say(f"{unit}: {reason}")
+    show({}, False, text)
+    if outcome.failed or outcome.stuck:
+        raise typer.Exit(1)

@@ -1,0 +1,167 @@
+"""The photographs that installed packages ship inside their wheels: found on disk, never downloaded.
+
+Left out on purpose: what is no everyday photograph (histology, the retina, textures, charts), and everything
+that scikit-image would fetch from the network on first use.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image as Pillow
+
+from pickroom.errors import UsageError
+from pickroom.records import CropBox
+
+PORTRAIT, SQUARE, LANDSCAPE = (3, 4), (1, 1), (4, 3)
+TALL, WIDE = (2, 3), (3, 2)
+Aspect = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Photograph:
+    """One base photograph.
+
+    Attributes:
+        size: (width, height) in pixels of the file; another size means another photograph, and an error.
+        folder: the demo's sub-folder its groups go to.
+        subject: where the eye goes, as fractions of the photograph (set by hand).
+        aspects: width : height that suit it.
+        prompt: what a person would have asked an image generator for.
+    """
+
+    package: str
+    path: str
+    size: tuple[int, int]
+    folder: str
+    subject: CropBox
+    aspects: tuple[Aspect, ...]
+    prompt: str
+
+    @property
+    def name(self) -> str:
+        return Path(self.path).stem
+
+
+_SKIMAGE, _SKLEARN, _MATPLOTLIB = "skimage", "sklearn", "matplotlib"
+
+PHOTOGRAPHS = (
+    Photograph(
+        _SKIMAGE,
+        "data/astronaut.png",
+        (512, 512),
+        "portraits",
+        CropBox(0.22, 0.02, 0.72, 0.6),
+        (PORTRAIT, PORTRAIT, TALL, SQUARE),
+        "portrait of a smiling astronaut in an orange suit, flag and model shuttle behind",
+    ),
+    Photograph(
+        _MATPLOTLIB,
+        "mpl-data/sample_data/grace_hopper.jpg",
+        (512, 600),
+        "portraits",
+        CropBox(0.28, 0.02, 0.75, 0.62),
+        (PORTRAIT, PORTRAIT, TALL, SQUARE),
+        "official portrait of a navy officer with glasses and cap, blue backdrop",
+    ),
+    Photograph(
+        _SKIMAGE,
+        "data/chelsea.png",
+        (451, 300),
+        "portraits",
+        CropBox(0.2, 0.1, 0.85, 0.98),
+        (LANDSCAPE, SQUARE, WIDE),
+        "close-up of a tabby cat with green eyes, shallow depth of field",
+    ),
+    Photograph(
+        _SKIMAGE,
+        "data/camera.png",
+        (512, 512),
+        "portraits",
+        CropBox(0.15, 0.1, 0.7, 0.6),
+        (PORTRAIT, SQUARE, LANDSCAPE),
+        "photographer in a dark coat behind a tripod, open lawn, towers far away",
+    ),
+    Photograph(
+        _SKLEARN,
+        "datasets/images/china.jpg",
+        (640, 427),
+        "places",
+        CropBox(0.13, 0.06, 0.55, 0.9),
+        (LANDSCAPE, WIDE, PORTRAIT, SQUARE),
+        "ornate pagoda above a misty lake, green trees, hazy afternoon",
+    ),
+    Photograph(
+        _SKIMAGE,
+        "data/rocket.jpg",
+        (640, 427),
+        "places",
+        CropBox(0.38, 0.25, 0.62, 1.0),
+        (LANDSCAPE, PORTRAIT, SQUARE, TALL),
+        "white rocket on its launch pad at dusk, floodlights, lattice towers",
+    ),
+    Photograph(
+        _SKIMAGE,
+        "data/hubble_deep_field.jpg",
+        (1000, 872),
+        "places",
+        CropBox(0.55, 0.4, 0.9, 0.8),
+        (SQUARE, LANDSCAPE, PORTRAIT),
+        "deep field of distant galaxies, black sky, tiny coloured spirals",
+    ),
+    Photograph(
+        _SKIMAGE,
+        "data/coffee.png",
+        (600, 400),
+        "things",
+        CropBox(0.2, 0.04, 0.76, 0.96),
+        (LANDSCAPE, SQUARE, WIDE),
+        "espresso in a red cup on a wooden table, spoon on the saucer",
+    ),
+    Photograph(
+        _SKLEARN,
+        "datasets/images/flower.jpg",
+        (640, 427),
+        "things",
+        CropBox(0.3, 0.2, 0.69, 0.86),
+        (SQUARE, LANDSCAPE, PORTRAIT, WIDE),
+        "orange dahlia in full bloom, dark teal background, soft light",
+    ),
+    Photograph(
+        _SKIMAGE,
+        "data/motorcycle_left.png",
+        (741, 500),
+        "things",
+        CropBox(0.14, 0.12, 0.94, 0.95),
+        (LANDSCAPE, WIDE, WIDE),
+        "red motorcycle in a cluttered garage, shelves and a bench behind",
+    ),
+)
+
+
+def find(photograph: Photograph) -> Path:
+    """Where the photograph lies on this machine, without importing its package.
+
+    Raises:
+        UsageError: the package, or the photograph inside it, is not installed.
+    """
+    spec = importlib.util.find_spec(photograph.package)
+    for folder in (spec.submodule_search_locations or ()) if spec else ():
+        path = Path(folder) / photograph.path
+        if path.is_file():
+            return path
+    raise UsageError(
+        f"the photograph {photograph.path} of package {photograph.package} is not installed",
+        doing="looking for the demo's base photographs",
+        hint="install the versions that requirements.lock names",
+    )
+
+
+@functools.cache
+def load(photograph: Photograph) -> Pillow.Image:
+    """The photograph as RGB, kept in memory (all ten are 15 MB); never to be changed in place."""
+    with Pillow.open(find(photograph)) as image:
+        return image.convert("RGB")

@@ -1,0 +1,181 @@
+"""What each group of the demo will be, and what the hidden reviewer says of it: decided before any pixel. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import numpy as np
+
+from pickroom.demo.config import SIDE_STEP, DemoConfig, stream
+from pickroom.demo.grades import GRADES, Grade
+from pickroom.demo.photographs import PHOTOGRAPHS, Aspect, Photograph
+from pickroom.demo.truth import Truth
+from pickroom.records import CropBox
+
+# The keys of this module's random streams: (seed, index, key); rendering has its own (stages.py).
+_PLAN, _REVIEWER, _ORDER = 1, 2, 3
+
+# Series and how often each occurs: mostly [1, 1.5, 2], as in the real names; the others so that 2 and 4
+# images a group can be tried as well.
+SERIES = ((1, 1.5, 2), (1, 1.5, 2, 3), (1, 2, 3), (1, 2), (1, 1.5))
+_SERIES_WEIGHTS = (0.4, 0.25, 0.17, 0.12, 0.06)
+WORDS = {1: "generated", 1.5: "face_swapped", 2: "upscaled", 3: "enhanced"}
+UPSCALED = (2, 3)  # the stages at 5/4 of the first stages' size
+_UPSCALE = 5 / 4
+
+# Seconds from one stage to the next, and their spread (LESSONS.md: 30, 140, 150 on real data; 1 -> 2 is the
+# sum of two). The longest group spans 368 s, and the shortest way to the next group's start is 420 s, so
+# groups neither join nor interleave; each gap stays far below the 5 minutes that would split one.
+_GAPS = {(1, 1.5): (30, 8), (1.5, 2): (140, 20), (2, 3): (150, 20), (1, 2): (170, 20)}
+_FIRST = datetime(2025, 8, 3, 6, 54, 6)
+_EVERY, _EVERY_SPREAD = 480, 60  # seconds between the first stages of two groups
+
+# LESSONS.md, Cropping: median scale .73, 64 % start at the top edge, the image's own aspect ratio.
+_CROP_SCALE, _CROP_SCALE_SD = 0.73, 0.08
+_CROP_SCALE_RANGE = (0.5, 0.95)
+_AIM_SD = 0.02  # fraction of the image: how far off the subject a careful hand ends
+_SUBJECT_HEIGHT = 0.45  # of the box's height: where the subject's centre comes to lie
+_SNAP_TO_TOP = 0.09  # a box that would start above this starts at 0; set so that about 64 % do
+
+
+@dataclass(frozen=True, slots=True)
+class GroupPlan:
+    """Everything that decides one group's files.
+
+    Attributes:
+        window: (left, top, right, bottom), fractions of the photograph: what the picture shows.
+        subject: where the eye goes, as fractions of the finished picture.
+        first_size: (width, height) in pixels of stages 1 and 1.5; `size` of the others.
+        defects: the kinds of the defects that begin at each stage; later stages inherit them.
+    """
+
+    index: int
+    photograph: Photograph
+    window: tuple[float, float, float, float]
+    flip: bool
+    grade: Grade
+    first_size: tuple[int, int]
+    stages: tuple[float, ...]
+    jpeg: bool
+    captions: bool
+    subject: CropBox
+    defects: dict[float, tuple[str, ...]]
+    truth: Truth
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(width, height) in pixels of the upscaled stages."""
+        return round(self.first_size[0] * _UPSCALE), round(self.first_size[1] * _UPSCALE)
+
+    def size_of(self, stage: float) -> tuple[int, int]:
+        return self.size if stage in UPSCALED else self.first_size
+
+
+def plan_group(config: DemoConfig, index: int) -> GroupPlan:
+    """Decide group `index` (0-based); it depends on the settings and the index only, not on other groups."""
+    rng = stream(config.seed, index, _PLAN)
+    photograph = _photograph(config.seed, index)
+    stages = SERIES[rng.choice(len(SERIES), p=_SERIES_WEIGHTS)]
+    aspect = photograph.aspects[rng.integers(len(photograph.aspects))]
+    first_size = _size(aspect, config.long_side)
+    flip, grade = bool(rng.random() < 0.5), GRADES[rng.integers(len(GRADES))]
+    jpeg, captions = bool(rng.random() < config.jpeg_rate), bool(rng.random() < config.caption_rate)
+    extension = "jpg" if jpeg else "png"
+    names = tuple(f"{stamp}_stage{s:g}_{WORDS[s]}.{extension}" for stamp, s in _stamps(index, stages, rng))
+
+    reviewer = stream(config.seed, index, _REVIEWER)
+    rejects, finds, loose = (float(u) for u in reviewer.random(3))
+    crops = loose < config.crop_rate
+    subject, window = _frame(photograph, first_size, crops, flip, rng)
+    onset = int(reviewer.integers(1, len(stages)))  # where a defect begins, if there is one
+    kinds = tuple(str(kind) for kind in reviewer.choice(config.defect_kinds, size=3))
+    box = crop_box(subject, reviewer, config.full_frame_rate)
+
+    if rejects < config.reject_rate:
+        defects, truth = {stages[0]: kinds}, Truth(names, 0, "reject")
+    else:
+        defective = finds < config.anomaly_rate
+        defects = {stages[onset]: kinds[:1]} if defective else {}
+        pick = onset - 1 if defective else len(stages) - 1
+        truth = Truth(names, pick, "crop", box) if crops else Truth(names, pick, "approve")
+    return GroupPlan(
+        index=index,
+        photograph=photograph,
+        window=window,
+        flip=flip,
+        grade=grade,
+        first_size=first_size,
+        stages=stages,
+        jpeg=jpeg,
+        captions=captions,
+        subject=subject,
+        defects=defects,
+        truth=truth,
+    )
+
+
+def _photograph(seed: int, index: int) -> Photograph:
+    """Each run of ten groups uses every photograph once, in an order of its own."""
+    run, place = divmod(index, len(PHOTOGRAPHS))
+    return PHOTOGRAPHS[stream(seed, run, _ORDER).permutation(len(PHOTOGRAPHS))[place]]
+
+
+def _size(aspect: Aspect, long_side: int) -> tuple[int, int]:
+    unit = max(SIDE_STEP, round(long_side / SIDE_STEP) * SIDE_STEP)
+    width, height = (max(SIDE_STEP, round(unit * a / max(aspect) / SIDE_STEP) * SIDE_STEP) for a in aspect)
+    return width, height
+
+
+def _stamps(index: int, stages: tuple[float, ...], rng: np.random.Generator) -> list[tuple[str, float]]:
+    at = _FIRST + timedelta(seconds=_EVERY * index + int(rng.integers(0, _EVERY_SPREAD + 1)))
+    stamps = [(at, stages[0])]
+    for before, after in zip(stages, stages[1:], strict=False):
+        gap, spread = _GAPS[before, after]
+        at += timedelta(seconds=gap + int(rng.integers(-spread, spread + 1)))
+        stamps.append((at, after))
+    return [(f"{at:%Y%m%d_%H%M%S}", stage) for at, stage in stamps]
+
+
+def _frame(
+    photograph: Photograph, size: tuple[int, int], loose: bool, flip: bool, rng: np.random.Generator
+) -> tuple[CropBox, tuple[float, float, float, float]]:
+    """The subject as fractions of the picture, and the window of the photograph (in fractions of it).
+
+    Tight: close around the subject. Loose: nearly everything, the subject off the centre, so that a crop is
+    worth drawing and can be learned from what is seen.
+    """
+    source_width, source_height = photograph.size
+    aspect = size[0] / size[1]
+    width = min(1.0, source_height * aspect / source_width)
+    height = min(1.0, source_width / aspect / source_height)
+    zoom = rng.uniform(0.92, 1.0) if loose else rng.uniform(0.76, 0.88)
+    width, height = width * zoom, height * zoom
+    wanted = photograph.subject
+    aside = rng.choice((-1, 1)) * rng.uniform(0.1, 0.2) if loose else rng.uniform(-0.05, 0.05)
+    below = rng.uniform(0.02, 0.14) if loose else rng.uniform(-0.04, 0.04)
+    left = (wanted.x1 + wanted.x2) / 2 + aside * width - width / 2
+    top = (wanted.y1 + wanted.y2) / 2 + below * height - height / 2
+    left, top = float(np.clip(left, 0, 1 - width)), float(np.clip(top, 0, 1 - height))
+
+    xs = np.clip([(wanted.x1 - left) / width, (wanted.x2 - left) / width], 0, 1)
+    ys = np.clip([(wanted.y1 - top) / height, (wanted.y2 - top) / height], 0, 1)
+    x1, x2 = (1 - xs[1], 1 - xs[0]) if flip else xs
+    return CropBox(float(x1), float(ys[0]), float(x2), float(ys[1])), (left, top, left + width, top + height)
+
+
+def crop_box(subject: CropBox, rng: np.random.Generator, full_frame_rate: float) -> CropBox:
+    """The box a reviewer draws around a subject: the image's aspect ratio, fractions to four decimals."""
+    full = rng.random() < full_frame_rate
+    scale = float(np.clip(rng.normal(_CROP_SCALE, _CROP_SCALE_SD), *_CROP_SCALE_RANGE))
+    x1 = (subject.x1 + subject.x2) / 2 + rng.normal(0, _AIM_SD) - scale / 2
+    y1 = (subject.y1 + subject.y2) / 2 + rng.normal(0, _AIM_SD) - scale * _SUBJECT_HEIGHT
+    return CropBox(0.0, 0.0, 1.0, 1.0) if full else square_box(x1, 0.0 if y1 < _SNAP_TO_TOP else y1, scale)
+
+
+def square_box(x1: float, y1: float, scale: float) -> CropBox:
+    """The box of one scale on both axes (so of the image's aspect ratio), pushed inside the image."""
+    scale = round(min(max(scale, 0.05), 1.0), 4)
+    x1 = round(min(max(x1, 0.0), 1 - scale), 4)
+    y1 = round(min(max(y1, 0.0), 1 - scale), 4)
+    return CropBox(x1, y1, min(round(x1 + scale, 4), 1.0), min(round(y1 + scale, 4), 1.0))

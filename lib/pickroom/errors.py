@@ -1,0 +1,98 @@
+"""The few errors Pickroom raises on purpose, each carrying its fields and speaking one clear line.
+
+Every line says what went wrong, doing what, to which path or name, and what to do next. Anything that is not
+one of these is a defect and may show a traceback.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+
+class PickroomError(Exception):
+    """The parent of every expected failure.
+
+    Attributes:
+        what: what went wrong, in a few words.
+        doing: what Pickroom was doing (a gerund phrase), or "".
+        subject: the path or name it was done to, or None.
+        hint: what the person can do next, or "".
+        exit_code: the command line's exit status (FORMATS.md: 1 a check failed, 2 wrong use).
+    """
+
+    exit_code = 2
+
+    def __init__(self, what: str, *, doing: str = "", subject: object = None, hint: str = "") -> None:
+        self.what, self.doing, self.subject, self.hint = what, doing, subject, hint
+        super().__init__(self.line)
+
+    @property
+    def line(self) -> str:
+        """The one line shown to the person; control characters are escaped so that it stays one line."""
+        text = self.what
+        if self.doing:
+            text += f" while {self.doing}"
+        if self.subject is not None:
+            text += f": {self.subject}"
+        if self.hint:
+            text += f" ({self.hint})"
+        return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+class UsageError(PickroomError):
+    """A command or call was given something it cannot use."""
+
+
+class ProjectError(PickroomError):
+    """A project, its manifest or its folder is missing, damaged or already there."""
+
+
+class StoreError(PickroomError):
+    """A project's database cannot be opened, migrated, read or written."""
+
+    exit_code = 1
+
+
+class ImageError(PickroomError):
+    """One image cannot be read; `reason` is the short text listed beside its name.
+
+    Attributes:
+        reason: e.g. "zero bytes", "truncated", "mislabelled: .png holds JPEG".
+    """
+
+    exit_code = 1
+
+    def __init__(self, path: Path, reason: str) -> None:
+        self.path, self.reason = path, reason
+        super().__init__(reason, doing="reading an image", subject=path)
+
+
+class FileOperationError(PickroomError):
+    """A file could not be moved or written.
+
+    Attributes:
+        paths: every path involved, source first.
+    """
+
+    exit_code = 1
+
+    def __init__(self, what: str, doing: str, paths: Sequence[Path], hint: str = "") -> None:
+        self.paths = tuple(paths)
+        super().__init__(what, doing=doing, subject=" -> ".join(str(p) for p in paths), hint=hint)
+
+
+class LockedError(PickroomError):
+    """Another process is moving this project's files."""
+
+    exit_code = 1
+
+
+class ConflictError(PickroomError):
+    """Something was refused because other work depends on it; `items` lists what stands in the way."""
+
+    exit_code = 1
+
+    def __init__(self, what: str, *, items: Sequence[str] = (), **fields: object) -> None:
+        self.items = tuple(items)
+        super().__init__(what, **fields)  # type: ignore[arg-type]

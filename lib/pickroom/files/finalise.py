@@ -1,0 +1,160 @@
+"""Finalise: stored choices become decisions and a file plan in one transaction; then the files move."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from pickroom.errors import StoreError
+from pickroom.files import journal, routing
+from pickroom.files.ledgers import LEDGERS
+from pickroom.files.lock import project_lock
+from pickroom.files.preflight import Disk
+from pickroom.records import Decision, FileOp, Group
+from pickroom.store import decisions, groups, operations, review_state
+from pickroom.store.connect import transaction
+from pickroom.store.review_state import Saved
+from pickroom.workspace import Project, utc_now
+
+
+@dataclass(frozen=True, slots=True)
+class FinaliseResult:
+    """What a finalise did.
+
+    Attributes:
+        batch: its number, for `undo --batch`; None when there was nothing to do.
+        counts: outcome (approve, crop, reject, keep) -> groups.
+        held: group id -> reason, for groups left in the queue.
+        stuck: group id -> reason, for groups that `pickroom recover` must finish.
+    """
+
+    batch: int | None
+    counts: dict[str, int] = field(default_factory=dict)
+    held: dict[str, str] = field(default_factory=dict)
+    stuck: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def line(self) -> str:
+        """One line for the person."""
+        if self.batch is None and not self.held:
+            return "Nothing was decided"
+        parts = [", ".join(f"{count} {outcome}" for outcome, count in sorted(self.counts.items())) or "no group"]
+        if self.held:
+            parts.append(f"{len(self.held)} held back")
+        if self.stuck:
+            parts.append(f"{len(self.stuck)} unfinished: run `pickroom recover`")
+        return f"Batch {self.batch}: {'; '.join(parts)}" if self.batch else f"Nothing moved: {'; '.join(parts)}"
+
+
+@dataclass(frozen=True, slots=True)
+class GroupPlan:
+    """One group about to be finalised: its route, its row (none for a kept group) and its steps, or why it is
+    held back.
+    """
+
+    group: Group
+    saved: Saved
+    route: routing.Route
+    row: Decision | None = None
+    ops: tuple[FileOp, ...] = ()
+    held: str | None = None
+
+
+def finalise(project: Project, connection: sqlite3.Connection, group_ids: Sequence[str]) -> FinaliseResult:
+    """Finalise those of the groups that are decided; the others stay. Choices are read from the store.
+
+    Raises:
+        LockedError: another window or process is moving this project's files.
+        ProjectError: the image folder is not there.
+        StoreError: the database refused; then nothing has moved.
+    """
+    project.require_root()
+    with project_lock(project, "finalising"):
+        journal.run_planned(project.root, connection, LEDGERS, verify=True)  # what a crash left behind
+        try:
+            batch = operations.next_batch(connection)
+            now = utc_now()
+            plans, deferred = plan(project, connection, group_ids, batch, now)
+            _commit(connection, plans, deferred, batch, now)
+        except sqlite3.Error as error:
+            raise StoreError(
+                str(error), doing="committing a finalise", subject=project.database, hint="no file was moved"
+            ) from error
+        outcome = journal.run_planned(project.root, connection, LEDGERS)
+    going = [p for p in plans if p.held is None]
+    counts = Counter(p.route.outcome for p in going if p.group.group_id in set(outcome.done))
+    held = {p.group.group_id: p.held for p in plans if p.held is not None} | outcome.failed
+    return FinaliseResult(batch if going else None, dict(counts), held, outcome.stuck)
+
+
+def plan(
+    project: Project, connection: sqlite3.Connection, group_ids: Sequence[str], batch: int, now: str
+) -> tuple[list[GroupPlan], list[str]]:
+    """What finalising these groups would do, and which of them were skipped. Changes nothing.
+
+    Args:
+        batch: the finalise number to plan for; now: the time its rows will carry.
+    """
+    waiting = groups.waiting_ids(connection)
+    stored = review_state.load(connection, group_ids)
+    disk = Disk(project.root)
+    plans, deferred = [], []
+    # groups that another window has finalised meanwhile are not waiting any more
+    for group in groups.load(connection, project.id, [g for g in group_ids if g in waiting]):
+        saved = stored.get(group.group_id)
+        if saved is None or saved.choice is None:
+            continue
+        if saved.choice.action == "skip":
+            deferred.append(group.group_id)
+        way = routing.route(saved.choice, len(group.images), saved.shown)
+        if way is not None:
+            row = routing.decision(group, saved.choice, saved.shown, now)
+            plans.append(_plan_group(disk, GroupPlan(group, saved, way, row), batch))
+    return plans, deferred
+
+
+def _plan_group(disk: Disk, item: GroupPlan, batch: int) -> GroupPlan:
+    """The plan with its steps, or with the reason why the group is held back."""
+    held = disk.problem_with(item.group.images)
+    if held is not None:
+        return replace(item, held=held)
+    try:
+        companions = disk.companions(item.group)
+    except OSError as error:
+        return replace(item, held=f"{error.filename} cannot be read: {error.strerror}")
+    ops = tuple(routing.plan(item.group, item.route, companions, item.saved.shown, batch))
+    held = disk.promise(ops)
+    return replace(item, held=held) if held is not None else replace(item, ops=ops)
+
+
+def _commit(
+    connection: sqlite3.Connection, plans: Sequence[GroupPlan], deferred: Sequence[str], batch: int, now: str
+) -> None:
+    with transaction(connection):
+        for item in plans:
+            if item.held is not None:
+                review_state.hold(connection, item.group.group_id, item.held)
+                continue
+            if item.row is not None:
+                decisions.insert(connection, item.row)
+            shown = item.saved.shown
+            context = decisions.Context(
+                group_id=item.group.group_id,
+                batch=batch,
+                input=item.saved.input,  # type: ignore[arg-type]
+                outcome=item.route.outcome,
+                decided_at=now,
+                source=shown.source if shown else None,
+                versions=shown.versions if shown else {},
+                milliseconds=item.saved.milliseconds,
+            )
+            decisions.insert_context(connection, context)
+            operations.plan(connection, item.ops)
+            review_state.release(connection, item.group.group_id)
+        groups.defer(connection, deferred)
+        for group_id in deferred:
+            review_state.clear_skip(connection, group_id)
+        if any(item.held is None for item in plans):
+            review_state.clear_log(connection)

@@ -1,0 +1,156 @@
+"""Run what the journal has planned: forward, unit by unit, each unit wholly or not at all.
+
+Every caller holds the project's lock. What else must change with a unit's files (a decision taken back, a reason
+noted) is the business of the part that planned it: its `Ledger`.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+from pathlib import Path
+from typing import Protocol
+
+from pickroom import atomic
+from pickroom.errors import FileOperationError
+from pickroom.files import moves
+from pickroom.naming import OWNED_FOLDERS
+from pickroom.records import FileOp
+from pickroom.store import operations
+from pickroom.store.connect import transaction
+
+# units whose steps are marked done in one transaction, after one sync of their folders: a crash in between costs
+# nothing, since every step can be taken twice
+_CHUNK = 25
+
+
+class Ledger(Protocol):
+    """What else changes, in the transaction that marks a unit's steps."""
+
+    def failed(self, connection: sqlite3.Connection, unit: str, reason: str) -> None:
+        """The unit's steps were put back: nothing of it has happened."""
+
+    def undone(self, connection: sqlite3.Connection, unit: str) -> None:
+        """The unit's steps have been taken back later."""
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What a run did.
+
+    Attributes:
+        done: units whose every step is taken.
+        failed: unit -> reason, for those put back.
+        stuck: unit -> reason, for those that could be neither finished nor put back: they stay planned.
+    """
+
+    done: list[str] = field(default_factory=list)
+    failed: dict[str, str] = field(default_factory=dict)
+    stuck: dict[str, str] = field(default_factory=dict)
+
+
+def run_planned(
+    root: Path, connection: sqlite3.Connection, ledgers: Mapping[str, Ledger], *, verify: bool = False
+) -> Outcome:
+    """Take every planned step. Expected failures end up in the Outcome, never in an exception."""
+    outcome = Outcome()
+    units = [list(ops) for _, ops in groupby(operations.planned(connection), key=lambda o: (o.batch, o.unit))]
+    for chunk in _chunks(units):
+        done: list[FileOp] = []
+        for ops in chunk:
+            problem = _take_unit(root, ops, verify)
+            if problem is None:
+                done += ops
+            else:
+                _give_up(root, connection, ledgers, ops, problem, outcome)
+        _settle(root, connection, ledgers, done, outcome)
+    return outcome
+
+
+def sweep(root: Path) -> None:
+    """Remove partial copies that a crash left in Pickroom's folders."""
+    for name in OWNED_FOLDERS:
+        moves.sweep_partials(root / name)
+
+
+def _chunks(units: Sequence[list[FileOp]]) -> Iterator[Sequence[list[FileOp]]]:
+    return (units[start : start + _CHUNK] for start in range(0, len(units), _CHUNK))
+
+
+def _take_unit(root: Path, ops: Sequence[FileOp], verify: bool) -> FileOperationError | None:
+    for op in ops:
+        try:
+            moves.take(root, op, verify=verify)
+        except FileOperationError as error:
+            return error
+    return None
+
+
+def _settle(
+    root: Path,
+    connection: sqlite3.Connection,
+    ledgers: Mapping[str, Ledger],
+    done: Sequence[FileOp],
+    outcome: Outcome,
+) -> None:
+    if not done:
+        return
+    _sync(root, done)
+    with transaction(connection):
+        operations.mark_done(connection, done)
+        for unit, kind, undoing in dict.fromkeys((op.unit, op.kind, op.undoes is not None) for op in done):
+            if undoing:
+                ledgers[kind].undone(connection, unit)
+            outcome.done.append(unit)
+
+
+def _give_up(
+    root: Path,
+    connection: sqlite3.Connection,
+    ledgers: Mapping[str, Ledger],
+    ops: Sequence[FileOp],
+    problem: FileOperationError,
+    outcome: Outcome,
+) -> None:
+    unit, reason = ops[0].unit, problem.line
+    for op in reversed(ops):
+        try:
+            _put_back(root, op)
+        except FileOperationError as error:
+            outcome.stuck[unit] = f"{reason}; and it could not be put back: {error.line}"
+            return
+    _sync(root, ops)
+    with transaction(connection):
+        operations.mark_failed(connection, ops, reason)
+        # a failed undo changes nothing: the decision stands, its files where they were
+        if ops[0].undoes is None:
+            ledgers[ops[0].kind].failed(connection, unit, reason)
+    outcome.failed[unit] = reason
+
+
+def _put_back(root: Path, op: FileOp) -> None:
+    """Take a step back as far as it had been taken; a file that is nowhere is itself the reason."""
+    if op.op == "move":
+        assert op.source is not None and op.destination is not None
+        source, destination = root / op.source, root / op.destination
+        if not destination.is_file() or (source.exists() and atomic.sha256_of(destination) != op.sha256):
+            return  # never got there, or something else lies there
+        if source.exists():
+            destination.unlink()  # a copy was published, and its source would not go
+            return
+    elif op.op == "write" and _holds_other(root, op):
+        return
+    moves.take(root, moves.inverse(op))
+
+
+def _holds_other(root: Path, op: FileOp) -> bool:
+    assert op.destination is not None and op.content is not None
+    path = root / op.destination
+    return path.exists() and path.read_bytes() != op.content.encode()
+
+
+def _sync(root: Path, ops: Sequence[FileOp]) -> None:
+    folders = {(root / path).parent for op in ops for path in (op.source, op.destination) if path is not None}
+    atomic.sync_folders({folder for folder in folders | {root} if folder.is_dir()})

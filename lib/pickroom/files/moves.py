@@ -1,0 +1,140 @@
+"""One step of the journal on disk. Every step can be taken twice: the second time finds it done.
+
+Nothing is ever replaced: a destination that holds something else is an error, and a copy across file systems is
+verified by its hash before the source goes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import shutil
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+from pickroom import atomic
+from pickroom.errors import FileOperationError
+from pickroom.records import FileOp
+
+PARTIAL_SUFFIX = ".pickroom-partial"  # a copy under way; only the lock's holder may sweep them
+
+
+def take(root: Path, op: FileOp, *, verify: bool = False) -> None:
+    """Take one step.
+
+    Args:
+        verify: hash a file before moving it (recovery: time has passed since the plan was checked).
+
+    Raises:
+        FileOperationError: something is in the way, has vanished or has changed, or the system refused.
+    """
+    source = root / op.source if op.source is not None else None
+    destination = root / op.destination if op.destination is not None else None
+    paths = [path for path in (source, destination) if path is not None]
+    doing = {"move": "moving a file", "write": "writing a sidecar", "remove": "removing a sidecar"}[op.op]
+    try:
+        if destination is not None:
+            destination.parent.mkdir(parents=True, exist_ok=True)
+        if op.op == "move":
+            assert source is not None and destination is not None
+            _move(source, destination, op.sha256, verify)
+        elif op.op == "write":
+            assert destination is not None and op.content is not None
+            _write(destination, op.content)
+        else:
+            assert source is not None
+            _remove(source, op.sha256)
+    except _Refused as refused:
+        raise FileOperationError(str(refused), doing, paths) from None
+    except OSError as error:
+        raise FileOperationError(error.strerror or str(error), doing, paths, _hint(error)) from error
+
+
+def inverse(op: FileOp) -> FileOp:
+    """The step that takes `op` back."""
+    kind = {"move": "move", "write": "remove", "remove": "write"}[op.op]
+    return replace(op, op=kind, source=op.destination, destination=op.source, id=None, undoes=op.id, state="planned")  # type: ignore[arg-type]
+
+
+def sweep_partials(folder: Path) -> None:
+    """Remove what an interrupted copy left behind; its source is still whole. Needs the project's lock."""
+    for leftover in folder.glob(f".*{PARTIAL_SUFFIX}"):
+        leftover.unlink(missing_ok=True)
+
+
+class _Refused(Exception):
+    """Taking the step would lose or replace something."""
+
+
+def _move(source: Path, destination: Path, sha256: str, verify: bool) -> None:
+    if os.path.lexists(destination):
+        if not os.path.lexists(source):
+            if atomic.sha256_of(destination) != sha256:
+                raise _Refused("the source has vanished and the destination holds something else")
+            return  # taken before a crash
+        if not destination.is_file() or atomic.sha256_of(destination) != sha256:
+            raise _Refused("the destination exists")
+        source.unlink()  # a link or a verified copy was made, then the crash came
+        return
+    if not os.path.lexists(source):
+        raise _Refused("the file has vanished")
+    if verify and atomic.sha256_of(source) != sha256:
+        raise _Refused("the file has changed since it was decided on")
+    try:
+        atomic.rename_noreplace(source, destination)
+    except FileExistsError:
+        raise _Refused("the destination exists") from None
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        _copy_across(source, destination, sha256)
+
+
+def _copy_across(source: Path, destination: Path, sha256: str) -> None:
+    """Move to another file system: copy, fsync, verify the hash, publish, then remove the source."""
+    handle, name = tempfile.mkstemp(prefix=".", suffix=PARTIAL_SUFFIX, dir=destination.parent)
+    copy = Path(name)
+    try:
+        with source.open("rb") as reader, os.fdopen(handle, "wb") as writer:
+            shutil.copyfileobj(reader, writer, 1 << 20)
+            writer.flush()
+            os.fsync(writer.fileno())
+        shutil.copystat(source, copy)
+        if atomic.sha256_of(copy) != sha256:
+            raise _Refused("the copy differs from the file that was decided on")
+        atomic.rename_noreplace(copy, destination)
+    except FileExistsError:
+        raise _Refused("the destination exists") from None
+    finally:
+        copy.unlink(missing_ok=True)
+    atomic.sync_folders([destination.parent])
+    source.unlink()
+
+
+def _write(destination: Path, content: str) -> None:
+    with contextlib.suppress(FileExistsError):
+        atomic.create_bytes(destination, content.encode())
+        return
+    if destination.read_bytes() != content.encode():
+        raise _Refused("another file of this name exists")
+
+
+def _remove(source: Path, sha256: str) -> None:
+    if not os.path.lexists(source):
+        return
+    if atomic.sha256_of(source) != sha256:
+        raise _Refused("the sidecar has been changed by hand")
+    source.unlink()
+
+
+def _hint(error: OSError) -> str:
+    hints = {
+        errno.ENOSPC: "make room on the disk, then finalise again",
+        errno.EDQUOT: "make room on the disk, then finalise again",
+        errno.EACCES: "check the folder's permissions",
+        errno.EPERM: "check the folder's permissions",
+        errno.EROFS: "the disk is mounted read-only",
+    }
+    return hints.get(error.errno or 0, "")

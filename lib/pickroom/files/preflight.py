@@ -1,0 +1,94 @@
+"""What the disk says before anything is planned: is each file still the one scanned, is each place free."""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from pickroom import atomic
+from pickroom.naming import companions_by_stem, is_image_name, stem_of
+from pickroom.records import FileOp, Group, Image
+
+
+class Disk:
+    """One look at the folders of a project: each is listed once, however many groups ask.
+
+    Keep it only as long as the project's lock: it does not see what others do meanwhile.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._names: dict[str, frozenset[str]] = {}
+        self._companions: dict[str, Mapping[str, tuple[str, ...]]] = {}
+        self._promised: set[str] = set()
+        self._promised_stems: dict[str, set[str]] = defaultdict(set)
+
+    def names(self, directory: str) -> frozenset[str]:
+        """Every file name in a folder given relative to the root; empty when there is no such folder."""
+        if directory not in self._names:
+            try:
+                self._names[directory] = frozenset(os.listdir(self.root / directory))
+            except FileNotFoundError:
+                self._names[directory] = frozenset()
+        return self._names[directory]
+
+    def companions(self, group: Group) -> dict[str, list[tuple[str, str]]]:
+        """Image stem -> (companion's name, sha256 now) for the group's images.
+
+        Raises:
+            OSError: a companion cannot be read.
+        """
+        return {stem_of(name): self.companions_of(group.directory, name) for name in group.filenames}
+
+    def companions_of(self, directory: str, filename: str) -> list[tuple[str, str]]:
+        """(name, sha256 now) of each companion of one image."""
+        if directory not in self._companions:
+            self._companions[directory] = companions_by_stem(self.names(directory))
+        names = self._companions[directory].get(stem_of(filename), ())
+        return [(name, atomic.sha256_of(self.root / directory / name)) for name in names]
+
+    def problem_with(self, images: Sequence[Image]) -> str | None:
+        """Why these images are no longer the ones scanned, None when they are."""
+        for image in images:
+            path = self.root / image.directory / image.filename
+            try:
+                info = path.stat(follow_symlinks=False)
+            except FileNotFoundError:
+                return f"{image.filename} has vanished since the scan"
+            except OSError as error:
+                return f"{image.filename} cannot be read: {error.strerror}"
+            # like git's index: same size and time is taken as unchanged, else the bytes decide
+            if (info.st_size, info.st_mtime_ns) == (image.file_size, image.mtime_ns):
+                continue
+            try:
+                same = atomic.sha256_of(path) == image.sha256
+            except OSError as error:
+                return f"{image.filename} cannot be read: {error.strerror}"
+            if not same:
+                return f"{image.filename} has changed since the scan: run `pickroom groups` to read it anew"
+        return None
+
+    def promise(self, ops: Iterable[FileOp]) -> str | None:
+        """Reserve the places these steps need; why not, when one is taken already (then none is reserved)."""
+        wanted = [op.destination for op in ops if op.destination is not None]
+        for destination in wanted:
+            directory, _, name = destination.rpartition("/")
+            if destination in self._promised or name in self.names(directory):
+                return f"{destination} exists already"
+            if is_image_name(name) and self._stem_taken(directory, name):
+                return f"another image with the stem {stem_of(name)} is in {directory}/ already"
+        for destination in wanted:
+            directory, _, name = destination.rpartition("/")
+            self._promised.add(destination)
+            if is_image_name(name):
+                self._promised_stems[directory].add(stem_of(name))
+        return None
+
+    def _stem_taken(self, directory: str, name: str) -> bool:
+        """Two images of one stem in a folder would share companions (FORMATS.md: ambiguous stem)."""
+        stems = self._promised_stems[directory]
+        if not stems:
+            stems.update(stem_of(other) for other in self.names(directory) if is_image_name(other))
+        return stem_of(name) in stems

@@ -1,0 +1,63 @@
+"""Duplicate names made unique by their folder (`start --rename-duplicates`), journalled like every move."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import defaultdict
+
+from pickroom import atomic
+from pickroom.files import journal
+from pickroom.files.preflight import Disk
+from pickroom.files.routing import join
+from pickroom.images.scan import walk
+from pickroom.records import FileOp
+from pickroom.store import operations
+from pickroom.store.connect import transaction
+from pickroom.workspace import Project
+
+KIND = "rename"
+_NAME_LIMIT = 255  # bytes of a file name on the usual file systems
+
+
+class RenameLedger:
+    """A rename changes no row: the next scan reads the new names."""
+
+    def failed(self, connection: sqlite3.Connection, unit: str, reason: str) -> None:
+        pass
+
+    def undone(self, connection: sqlite3.Connection, unit: str) -> None:
+        pass
+
+
+def prefix_duplicates(project: Project, connection: sqlite3.Connection) -> tuple[tuple[str, str], ...]:
+    """Put its folder's name in front of every image, in a sub-folder, whose name another folder has too.
+
+    `b/x.png` beside `a/x.png` become `b/b_x.png` and `a/a_x.png`, companions with them. Names that would grow
+    too long, or that are taken, stay as they are and are listed by the scan as duplicates.
+
+    Returns:
+        (old path, new path) of each image renamed, relative to the root.
+    """
+    entries, _ = walk(project.root, project.manifest.allowed_extensions)
+    by_name = defaultdict(list)
+    for entry in entries:
+        by_name[entry.filename].append(entry)
+    disk, batch = Disk(project.root), operations.next_batch(connection)
+    ops: list[FileOp] = []
+    for entry in (e for same in by_name.values() if len(same) > 1 for e in same if e.directory):
+        prefix = entry.directory.replace("/", "_") + "_"
+        files = [(entry.filename, atomic.sha256_of(project.root / entry.directory / entry.filename))]
+        files += disk.companions_of(entry.directory, entry.filename)
+        unit = join(entry.directory, entry.filename)
+        steps = [
+            FileOp(batch, KIND, unit, "move", join(entry.directory, n), join(entry.directory, prefix + n), sha256)
+            for n, sha256 in files
+        ]
+        fits = all(len((prefix + name).encode(errors="surrogateescape")) <= _NAME_LIMIT for name, _ in files)
+        if fits and disk.promise(steps) is None:
+            ops += steps
+    with transaction(connection):
+        operations.plan(connection, ops)
+    done = set(journal.run_planned(project.root, connection, {KIND: RenameLedger()}).done)
+    images = [op for op in ops if op.unit == op.source and op.unit in done]
+    return tuple((op.source, op.destination) for op in images if op.source and op.destination)

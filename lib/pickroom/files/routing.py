@@ -1,0 +1,157 @@
+"""Which image goes where: a choice becomes a route, a decision row and a file plan. Pure.
+
+The table is REVIEW.md's, Routes. The dry run, the summary on the deck and the real run all come from here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from pickroom.naming import sidecar_name, stem_of
+from pickroom.records import Choice, CropBox, Decision, FileOp, Group, Recommendation
+
+SELECTED, CROP, CROP_AUTO, STAGING = "selected", "crop", "crop_auto", "delete_staging"
+KIND = "review"  # of the journal's steps planned here
+Outcome = Literal["approve", "crop", "reject", "keep"]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Where a decided group's images go.
+
+    Attributes:
+        picked: 0-based index of the picked image, None for a rejected or kept group.
+        folders: destination folder of each image, in the group's order.
+        sidecar: the `ai_route` of the sidecar written beside the picked image, None for no sidecar.
+        crop_accepted: FORMATS.md's `ai_crop_accepted`.
+    """
+
+    outcome: Outcome
+    picked: int | None
+    folders: tuple[str, ...]
+    sidecar: Literal["manual", "suggestion"] | None = None
+    crop_accepted: bool | None = None
+
+
+def route(choice: Choice, count: int, recommendation: Recommendation | None) -> Route | None:
+    """The route of a group of `count` images; None while it is undecided or skipped."""
+    if choice.action == "keep":
+        return Route("keep", None, (SELECTED,) * count)
+    if choice.action == "reject":
+        return Route("reject", None, (STAGING,) * count)
+    if choice.index is None:
+        return None
+    if choice.action == "crop":
+        return Route("crop", choice.index, _beside(CROP, choice.index, count), "manual")
+    if choice.action != "approve":
+        return None
+    offered = recommendation is not None and recommendation.offered_crop is not None
+    accepted = None
+    if offered and recommendation is not None and choice.index == recommendation.selected_index:
+        accepted = choice.overlay
+    folder, sidecar = (CROP_AUTO, "suggestion") if accepted else (SELECTED, None)
+    return Route("approve", choice.index, _beside(folder, choice.index, count), sidecar, accepted)  # type: ignore[arg-type]
+
+
+def _beside(folder: str, picked: int, count: int) -> tuple[str, ...]:
+    return tuple(folder if i == picked else STAGING for i in range(count))
+
+
+def words(route: Route | None) -> str:
+    """The route in words, images numbered from 1, as shown under the group."""
+    if route is None:
+        return "Undecided: every image stays where it is"
+    if route.outcome == "keep":
+        return "Keep all: every image → selected/ (never used for training)"
+    if route.outcome == "reject":
+        return "Reject: every image → delete_staging/"
+    assert route.picked is not None
+    picked, others = route.picked + 1, [str(i + 1) for i in range(len(route.folders)) if i != route.picked]
+    how = {"suggestion": " with the AI's crop", "manual": " to be cropped by hand", None: ""}[route.sidecar]
+    return f"{picked} → {route.folders[route.picked]}/{how}   ·   {', '.join(others)} → delete_staging/"
+
+
+def decision(group: Group, choice: Choice, recommendation: Recommendation | None, timestamp: str) -> Decision | None:
+    """The row a choice becomes; None for a kept or undecided group, which has none."""
+    way = route(choice, len(group.images), recommendation)
+    if way is None or way.outcome == "keep":
+        return None
+    ai_index = recommendation.selected_index if recommendation else None
+    # a rejected group has no pick: the AI's, else 0, stands in as a placeholder (FORMATS.md)
+    selected = way.picked if way.picked is not None else (ai_index or 0)
+    matched = None if ai_index is None or way.outcome == "reject" else selected == ai_index
+    image = group.images[selected]
+    return Decision(
+        group_id=group.group_id,
+        timestamp=timestamp,
+        project_id=group.project_id,
+        directory=group.directory,
+        batch_number=group.batch_number,
+        images=group.filenames,
+        ai_selected_index=ai_index,
+        ai_crop_coords=recommendation.offered_crop if recommendation else None,
+        ai_confidence=recommendation.confidence if recommendation and ai_index is not None else None,
+        user_selected_index=selected,
+        user_action=way.outcome,
+        ai_crop_accepted=way.crop_accepted,
+        final_crop_coords=None,
+        crop_timestamp=None,
+        image_width=image.width,
+        image_height=image.height,
+        selection_match=matched,
+        crop_match=None,
+    )
+
+
+def sidecar_text(group_id: str, project_id: str, filename: str, ai_route: str, box: CropBox | None) -> str:
+    """The sidecar's content (FORMATS.md, Sidecar); the same inputs give the same bytes."""
+    return json.dumps(
+        {
+            "group_id": group_id,
+            "project_id": project_id,
+            "needs_crop": True,
+            "ai_route": ai_route,
+            "ai_crop_coords": box.to_list() if box else None,
+            "filename": filename,
+        }
+    )
+
+
+def plan(
+    group: Group,
+    way: Route,
+    companions: Mapping[str, Sequence[tuple[str, str]]],
+    recommendation: Recommendation | None,
+    batch: int,
+) -> list[FileOp]:
+    """The journal of one group: each image with its companions, then the sidecar.
+
+    Args:
+        companions: image stem -> (companion's name, its sha256), of the group's folder.
+        batch: the finalise number.
+    """
+    ops = []
+    for image, folder in zip(group.images, way.folders, strict=True):
+        files = [(image.filename, image.sha256), *companions.get(stem_of(image.filename), ())]
+        for name, sha256 in files:
+            source, destination = join(group.directory, name), join(folder, name)
+            ops.append(FileOp(batch, KIND, group.group_id, "move", source, destination, sha256))
+    if way.sidecar and way.picked is not None:
+        filename = group.images[way.picked].filename
+        # the box of another image than the AI's pick would mean nothing (FORMATS.md, ai_crop_coords)
+        own_pick = recommendation is not None and recommendation.selected_index == way.picked
+        box = recommendation.offered_crop if own_pick and recommendation else None
+        text = sidecar_text(group.group_id, group.project_id, filename, way.sidecar, box)
+        destination = join(way.folders[way.picked], sidecar_name(filename))
+        sha256 = hashlib.sha256(text.encode()).hexdigest()
+        ops.append(FileOp(batch, KIND, group.group_id, "write", None, destination, sha256, content=text))
+    return ops
+
+
+def join(directory: str, filename: str) -> str:
+    """A path relative to the root, as the journal holds it."""
+    return f"{directory}/{filename}" if directory else filename

@@ -1,0 +1,129 @@
+"""Go back over the journal: take a finalised batch back, or finish what a crash interrupted."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import replace
+
+from pickroom import atomic
+from pickroom.errors import ConflictError, UsageError
+from pickroom.files import journal, moves
+from pickroom.files.journal import Outcome
+from pickroom.files.ledgers import LEDGERS
+from pickroom.files.lock import project_lock
+from pickroom.files.preflight import Disk
+from pickroom.files.routing import join
+from pickroom.naming import is_image_name
+from pickroom.records import FileOp
+from pickroom.store import decisions, operations
+from pickroom.store.connect import transaction
+from pickroom.workspace import Project
+
+
+def recover(project: Project, connection: sqlite3.Connection) -> Outcome:
+    """Finish every planned step, forward; what cannot be finished is put back with its reason.
+
+    Raises:
+        LockedError: the process that planned them is still at it.
+        ProjectError: the image folder is not there.
+    """
+    project.require_root()
+    with project_lock(project, "recovering"):
+        outcome = journal.run_planned(project.root, connection, LEDGERS, verify=True)
+        journal.sweep(project.root)
+    return outcome
+
+
+def undo_batch(project: Project, connection: sqlite3.Connection, batch: int) -> Outcome:
+    """Put a finalised batch back: files where they came from, rows gone, choices as they were.
+
+    Raises:
+        UsageError: there is no such batch, or it was undone before.
+        ConflictError: a crop of the batch was made, or a file was changed or stands in the way; nothing is moved.
+        LockedError: another process is moving this project's files.
+    """
+    project.require_root()
+    with project_lock(project, f"undoing batch {batch}"):
+        journal.run_planned(project.root, connection, LEDGERS, verify=True)
+        done = _steps_to_undo(connection, project, batch)
+        cropped = decisions.cropped_since(connection, batch)
+        if cropped:
+            raise ConflictError(
+                f"{len(cropped)} crops of batch {batch} have been made or dropped",
+                doing="undoing a batch",
+                subject=", ".join(cropped[:3]) + (", ..." if len(cropped) > 3 else ""),
+                items=cropped,
+                hint="undo those crops first",
+            )
+        plan, problems = _plan(project, done)
+        if problems:
+            raise ConflictError(
+                problems[0] + (f", and {len(problems) - 1} more" if len(problems) > 1 else ""),
+                doing=f"undoing batch {batch}",
+                subject=project.root,
+                items=problems,
+                hint="nothing was moved; put the files right, then undo again",
+            )
+        with transaction(connection):
+            operations.plan(connection, plan)
+        return journal.run_planned(project.root, connection, LEDGERS)
+
+
+def _steps_to_undo(connection: sqlite3.Connection, project: Project, batch: int) -> list[FileOp]:
+    steps = [op for op in operations.of_batch(connection, batch) if op.undoes is None]
+    if not steps:
+        known = ", ".join(str(b["batch"]) for b in operations.batches(connection)) or "none yet"
+        raise UsageError(f"there is no batch {batch}", doing=f"undoing in {project.id}", hint=f"batches: {known}")
+    done = [op for op in steps if op.state == "done"]
+    if not done:
+        raise UsageError(f"batch {batch} is undone already", doing=f"undoing in {project.id}")
+    return done
+
+
+def _plan(project: Project, done: Sequence[FileOp]) -> tuple[list[FileOp], list[str]]:
+    """The inverse steps, unit by unit and last first; and what stands in their way."""
+    disk = Disk(project.root)
+    back: list[FileOp] = []
+    problems = []
+    for op in reversed(done):
+        step = moves.inverse(op)
+        if op.op == "move":
+            assert op.destination is not None and op.source is not None
+            path = project.root / op.destination
+            if not path.is_file():
+                problems.append(f"{op.destination} is no longer there")
+                continue
+            sha256 = atomic.sha256_of(path)
+            if sha256 != op.sha256 and is_image_name(path.name):
+                problems.append(f"{op.destination} has been changed since")
+                continue
+            # a caption edited meanwhile, or a sidecar of another program that came later, goes back too
+            step = replace(step, sha256=sha256)
+            back += _new_companions(disk, op, done)
+        elif op.op == "write" and _changed(project, op):
+            problems.append(f"{op.destination} has been changed by hand")
+        back.append(step)
+    in_the_way = disk.promise(back)
+    return back, problems + ([in_the_way] if in_the_way else [])
+
+
+def _changed(project: Project, op: FileOp) -> bool:
+    path = project.root / (op.destination or "")
+    return path.is_file() and atomic.sha256_of(path) != op.sha256
+
+
+def _new_companions(disk: Disk, op: FileOp, done: Sequence[FileOp]) -> list[FileOp]:
+    assert op.destination is not None and op.source is not None
+    directory, _, name = op.destination.rpartition("/")
+    if not is_image_name(name):
+        return []
+    home = op.source.rpartition("/")[0]
+    ours = {other.destination for other in done}
+    beside = disk.companions_of(directory, name)
+    back = replace(moves.inverse(op), op="move")
+    return [
+        replace(back, source=join(directory, extra), destination=join(home, extra), sha256=sha256)
+        for extra, sha256 in beside
+        if join(directory, extra) not in ours
+    ]

@@ -1,0 +1,184 @@
+"""Walk a project's root: every image in is either ready to be grouped or listed with its reason."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from pickroom import atomic
+from pickroom.errors import ImageError
+from pickroom.images import thumbnails
+from pickroom.naming import OWNED_FOLDERS, is_image_name, parse_name, stem_of
+from pickroom.records import Image, Ungrouped
+
+Progress = Callable[[int, int], None]  # (done, of)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One image file met on disk, not yet read."""
+
+    directory: str
+    filename: str
+    file_size: int
+    mtime_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class ScanResult:
+    """Every image of the root: `len(images) + len(left_out)` is how many there are.
+
+    Attributes:
+        entries: what the file system said of each path (also of those left out).
+    """
+
+    images: tuple[Image, ...]
+    left_out: tuple[Ungrouped, ...]
+    entries: Mapping[tuple[str, str], Entry]
+
+    @property
+    def count(self) -> int:
+        return len(self.images) + len(self.left_out)
+
+
+def scan(
+    root: Path,
+    thumbnail_folder: Path,
+    known: Mapping[tuple[str, str], Image],
+    extensions: Iterable[str],
+    progress: Progress | None = None,
+    *,
+    avoid: frozenset[Path] = frozenset(),
+) -> ScanResult:
+    """Read every image under `root` that is new or changed, and keep its preview.
+
+    Args:
+        known: (directory, filename) -> what the last scan found; taken over where size and mtime agree.
+        progress: called after each image read, from this thread.
+        avoid: absolute paths of folders that hold no sources (the workspace's own).
+
+    Raises:
+        OSError: the root itself cannot be listed, or a preview cannot be written (a full disk).
+    """
+    entries, left_out = walk(root, tuple(extensions), avoid)
+    by_path = {(entry.directory, entry.filename): entry for entry in entries}
+    left_out += _same_names(entries)
+    refused = {(item.directory, item.filename) for item in left_out}
+    images, unread = [], []
+    for path, entry in by_path.items():
+        before = known.get(path)
+        if path in refused:
+            continue
+        if before and (before.file_size, before.mtime_ns) == (entry.file_size, entry.mtime_ns):
+            images.append(before)
+        else:
+            unread.append(entry)
+
+    # threads, not processes: Pillow and hashlib let go of the interpreter while they work
+    with ThreadPoolExecutor(os.cpu_count() or 2) as pool:
+        found = pool.map(lambda entry: _examine(root, thumbnail_folder, entry), unread)
+        for done, result in enumerate(found, start=1):
+            images.append(result) if isinstance(result, Image) else left_out.append(result)
+            if progress:
+                progress(done, len(unread))
+    return ScanResult(
+        tuple(sorted(images, key=lambda i: (i.directory, i.filename))),
+        tuple(sorted(left_out, key=lambda u: (u.directory, u.filename))),
+        by_path,
+    )
+
+
+def walk(
+    root: Path, extensions: tuple[str, ...], avoid: frozenset[Path] = frozenset()
+) -> tuple[list[Entry], list[Ungrouped]]:
+    """Every image file under `root`, without the folders Pickroom owns, links, and names with a dot in front."""
+    entries: list[Entry] = []
+    left_out: list[Ungrouped] = []
+    waiting = [""]
+    while waiting:
+        directory = waiting.pop()
+        try:
+            listing = sorted(os.scandir(root / directory), key=lambda e: e.name)
+        except PermissionError:
+            if not directory:
+                raise
+            parent, _, name = directory.rpartition("/")
+            left_out.append(Ungrouped(parent, f"{name}/", "folder cannot be opened: permission denied"))
+            continue
+        for item in listing:
+            if item.name.startswith("."):
+                continue
+            if item.is_dir(follow_symlinks=False):
+                if (directory or item.name not in OWNED_FOLDERS) and Path(item.path) not in avoid:
+                    waiting.append(f"{directory}/{item.name}" if directory else item.name)
+            elif is_image_name(item.name, extensions):
+                reason = _unfit(item)
+                if reason:
+                    left_out.append(Ungrouped(directory, item.name, reason))
+                else:
+                    info = item.stat(follow_symlinks=False)
+                    entries.append(Entry(directory, item.name, info.st_size, info.st_mtime_ns))
+    return entries, left_out
+
+
+def _unfit(item: os.DirEntry[str]) -> str:
+    """Why a directory entry is not even opened; "" when it is a plain file with a storable name."""
+    try:
+        item.path.encode()
+    except UnicodeEncodeError:
+        return "name is not valid UTF-8: rename it"
+    mode = item.stat(follow_symlinks=False).st_mode
+    if stat.S_ISLNK(mode):
+        return "symbolic link: not followed"
+    return "" if stat.S_ISREG(mode) else "not a plain file"
+
+
+def _same_names(entries: Iterable[Entry]) -> list[Ungrouped]:
+    """Names and stems that would make a file's identity, or its companions', ambiguous (FORMATS.md)."""
+    by_name, by_stem = defaultdict(list), defaultdict(list)
+    for entry in entries:
+        by_name[entry.filename].append(entry)
+        by_stem[entry.directory, stem_of(entry.filename)].append(entry)
+    found = {}
+    for same in by_name.values():
+        for entry in same if len(same) > 1 else ():
+            others = ", ".join(_shown(e) for e in same if e is not entry)
+            found[entry] = Ungrouped(entry.directory, entry.filename, f"duplicate name: also {others}")
+    for same in by_stem.values():
+        for entry in same if len(same) > 1 else ():
+            others = ", ".join(e.filename for e in same if e is not entry)
+            found.setdefault(entry, Ungrouped(entry.directory, entry.filename, f"ambiguous stem: also {others}"))
+    return list(found.values())
+
+
+def _shown(entry: Entry) -> str:
+    return f"{entry.directory or '.'}/{entry.filename}"
+
+
+def _examine(root: Path, thumbnail_folder: Path, entry: Entry) -> Image | Ungrouped:
+    path = root / entry.directory / entry.filename
+    try:
+        sha256 = atomic.sha256_of(path)
+    except OSError as error:
+        return Ungrouped(entry.directory, entry.filename, f"unreadable: {error.strerror}")
+    try:
+        width, height = thumbnails.make(thumbnail_folder, sha256, path)
+    except ImageError as error:
+        return Ungrouped(entry.directory, entry.filename, error.reason)
+    name = parse_name(entry.filename)
+    return Image(
+        filename=entry.filename,
+        directory=entry.directory,
+        width=width,
+        height=height,
+        stage=name.stage,
+        taken_at=name.taken_at,
+        sha256=sha256,
+        file_size=entry.file_size,
+        mtime_ns=entry.mtime_ns,
+    )

@@ -1,0 +1,67 @@
+"""Previews: made once, kept by content hash, so that moves and renames never make them again."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from pathlib import Path
+
+from PIL import Image as PillowImage
+from PIL import ImageCms
+
+from pickroom import atomic
+from pickroom.images import decode
+
+LONG_SIDE = 1024  # REVIEW.md, Speed: 1024-px previews
+_QUALITY = 88
+_SRGB = ImageCms.createProfile("sRGB")
+
+
+def thumbnail_path(folder: Path, sha256: str) -> Path:
+    """Where the preview of the image with this content lies (it may not exist yet)."""
+    return folder / sha256[:2] / f"{sha256}.jpg"
+
+
+def make(folder: Path, sha256: str, source: Path) -> tuple[int, int]:
+    """Decode an image wholly, keep its preview, and return its upright (width, height) in pixels.
+
+    Decoding to the end is what finds truncated files, so a scan calls this even to no other purpose.
+
+    Raises:
+        ImageError: the image cannot be read.
+        OSError: the preview cannot be written.
+    """
+    with decode.open_image(source) as image:
+        size = decode.upright_size(image)
+        target = thumbnail_path(folder, sha256)
+        profile = image.info.get("icc_profile")
+        image.draft("RGB", (LONG_SIDE, LONG_SIDE))
+        rgb = decode.load_rgb(image, source)
+    if not target.exists():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(FileExistsError):  # another thread met the same content
+            atomic.create_bytes(target, encode(rgb, profile))
+    return size
+
+
+def read(folder: Path, sha256: str, source: Path) -> bytes:
+    """The preview's JPEG bytes, made now if the cache was cleared; raises as `make` does."""
+    path = thumbnail_path(folder, sha256)
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        make(folder, sha256, source)
+        return path.read_bytes()
+
+
+def encode(rgb: PillowImage.Image, profile: bytes | None) -> bytes:
+    """A preview's bytes: at most LONG_SIDE pixels a side, in sRGB, so that no viewer needs the profile."""
+    small = rgb.copy()
+    small.thumbnail((LONG_SIDE, LONG_SIDE), PillowImage.Resampling.LANCZOS, reducing_gap=2.0)
+    if profile:
+        with contextlib.suppress(ImageCms.PyCMSError, OSError):  # a damaged profile: the bare numbers then
+            own = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+            small = ImageCms.profileToProfile(small, own, _SRGB, outputMode="RGB") or small
+    buffer = io.BytesIO()
+    small.save(buffer, "JPEG", quality=_QUALITY, optimize=False)
+    return buffer.getvalue()

@@ -1,0 +1,52 @@
+"""JupyterLab on the notebooks, for this machine only: loopback, with a token."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from pickroom.errors import ProjectError
+from pickroom.workspace import Workspace
+
+REVIEW_NOTEBOOK = "20_review.ipynb"
+
+
+def notebooks_folder() -> Path:
+    """The notebooks of the checkout that this package lies in.
+
+    Raises:
+        ProjectError: the package was installed without its checkout.
+    """
+    folder = Path(__file__).resolve().parents[2] / "notebooks"
+    if not folder.is_dir():
+        raise ProjectError(
+            "the notebooks are not here",
+            doing="opening JupyterLab",
+            subject=folder,
+            hint="work in a checkout, installed with `make env`",
+        )
+    return folder
+
+
+def command(folder: Path, *, port: int, browser: bool) -> list[str]:
+    """The command line of JupyterLab, opening the review; the token is its own random one."""
+    return [
+        sys.executable,
+        "-m",
+        "jupyterlab",
+        f"--ServerApp.root_dir={folder}",
+        "--ServerApp.ip=127.0.0.1",
+        f"--ServerApp.port={port}",
+        f"--LabApp.default_url=/lab/tree/{REVIEW_NOTEBOOK}",
+        f"--ServerApp.open_browser={browser}",
+        # a news prompt at every start, from a host outside, is nobody's wish here
+        "--LabApp.news_url=None",
+    ]
+
+
+def run(workspace: Workspace, *, port: int = 8888, browser: bool = True) -> int:
+    """Run JupyterLab until it is stopped; kernels find the workspace. Returns its exit code."""
+    environment = {**os.environ, "PICKROOM_HOME": str(workspace.root)}
+    return subprocess.call(command(notebooks_folder(), port=port, browser=browser), env=environment)

@@ -1,0 +1,105 @@
+"""The one file-name grammar: timestamp, stage, images, companions of a stem, project ids. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+IMAGE_EXTENSIONS = ("png", "jpg", "jpeg", "webp", "tif", "tiff", "bmp", "heic", "heif")
+
+# Folders inside a project's root that Pickroom owns: never scanned as sources (FORMATS.md, Folders).
+OWNED_FOLDERS = ("selected", "crop", "crop_auto", "crop_cropped", "crop_originals", "delete_staging")
+
+PROJECT_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+# a prefix is allowed, since `start --rename-duplicates` puts the folder's name in front
+_STAGED = re.compile(r"(?:.*_)?(?P<stamp>\d{8}_\d{6})(?:_stage(?P<stage>1\.5|1|2|3)(?:_.*)?|_.*)?", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedName:
+    """What a file name says of its image; None where it says nothing (never 0)."""
+
+    taken_at: datetime | None
+    stage: float | None
+
+
+def parse_name(filename: str) -> ParsedName:
+    """Read timestamp and stage from `YYYYMMDD_HHMMSS_stage<token>_<word>.<ext>` (FORMATS.md, File names).
+
+    >>> parse_name("20250728_040606_stage1.5_face_swapped.png").stage
+    1.5
+    >>> parse_name("holiday.jpg")
+    ParsedName(taken_at=None, stage=None)
+    """
+    match = _STAGED.fullmatch(stem_of(filename))
+    if match is None:
+        return ParsedName(None, None)
+    try:
+        taken_at = datetime.strptime(match["stamp"], "%Y%m%d_%H%M%S")
+    except ValueError:  # eight digits that are no date: the name is welcome, its time unknown
+        taken_at = None
+    return ParsedName(taken_at, float(match["stage"]) if match["stage"] else None)
+
+
+def stem_of(filename: str) -> str:
+    """The name without its last extension; a dot inside the stem (`stage1.5`) stays."""
+    stem, dot, _ = filename.rpartition(".")
+    return stem if dot and stem else filename
+
+
+def extension_of(filename: str) -> str:
+    """The last extension in lower case without its dot, "" when there is none."""
+    stem, dot, extension = filename.rpartition(".")
+    return extension.lower() if dot and stem else ""
+
+
+def is_image_name(filename: str, extensions: Iterable[str] = IMAGE_EXTENSIONS) -> bool:
+    """Whether the extension is one of an image's, in any case."""
+    return extension_of(filename) in extensions
+
+
+def companions_by_stem(names: Iterable[str]) -> Mapping[str, tuple[str, ...]]:
+    """Each image stem of one folder -> the names of its companions, sorted.
+
+    A companion's name is the stem, a dot, and any suffix, and is not itself an image. Where several stems
+    fit (`a` and `a.b` both fit `a.b.yaml`; `stage1` and `stage1.5_x` really meet), the longest owns it.
+
+    Args:
+        names: every file name in the folder, images and others.
+    """
+    names = list(names)
+    stems = {stem_of(name) for name in names if is_image_name(name)}
+    found: dict[str, list[str]] = defaultdict(list)
+    for name in names:
+        if is_image_name(name):
+            continue
+        prefix = name
+        while prefix:
+            prefix, dot, _ = prefix.rpartition(".")
+            if dot and prefix in stems:
+                found[prefix].append(name)
+                break
+    return {stem: tuple(sorted(owned)) for stem, owned in found.items()}
+
+
+def sidecar_name(filename: str) -> str:
+    """The name of the sidecar that waits beside an image: `<stem>.decision`."""
+    return f"{stem_of(filename)}.decision"
+
+
+def group_id(project_id: str, made_at: datetime, place: int) -> tuple[str, int]:
+    """The id of the `place`-th group (0-based, scan order) made at one UTC second, and its batch number.
+
+    >>> group_id("mojo1", datetime(2025, 8, 3, 6, 54, 6), 100)
+    ('mojo1_group_20250803T065406Z_batch002_img001', 2)
+    """
+    batch, within = place // 100 + 1, place % 100 + 1
+    return f"{project_id}_group_{made_at:%Y%m%dT%H%M%SZ}_batch{batch:03d}_img{within:03d}", batch
+
+
+def is_project_id(text: str) -> bool:
+    """Whether the text may name a project: the pattern of FORMATS.md, and no `_legacy` at its end."""
+    return PROJECT_ID.fullmatch(text) is not None and not text.endswith("_legacy")

@@ -1,0 +1,247 @@
+"""A project's life around the review: start it, scan it again, look at it, follow its folder when it moves."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from pickroom import naming
+from pickroom.errors import ConflictError, ProjectError, UsageError
+from pickroom.files import journal, renames
+from pickroom.files.ledgers import LEDGERS
+from pickroom.files.lock import project_lock
+from pickroom.groups.stages import DEFAULT_GAP, group_by_stage
+from pickroom.images.scan import Progress, ScanResult, scan, walk
+from pickroom.recommend import baseline
+from pickroom.records import Group, Image, Ungrouped
+from pickroom.store import decisions, groups, images, operations, recommendations, review_state
+from pickroom.store.connect import connect, open_read_only, transaction
+from pickroom.workspace import Project, Workspace, already_started, bad_project_id
+
+
+@dataclass(frozen=True, slots=True)
+class ScanReport:
+    """What a scan found: `images == sum of the groups' images + len(ungrouped)`, the missing ones apart.
+
+    Attributes:
+        images: image files met under the root.
+        groups: the groups that wait for a decision.
+        missing: members of waiting groups that are no longer on disk, as relative paths.
+        renamed: journalled renames of duplicate names, (from, to).
+    """
+
+    images: int
+    groups: tuple[Group, ...]
+    ungrouped: tuple[Ungrouped, ...]
+    missing: tuple[str, ...] = ()
+    renamed: tuple[tuple[str, str], ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON of `pickroom groups --json` (FORMATS.md)."""
+        return {
+            "images": self.images,
+            "groups": [{"group_id": g.group_id, "images": list(g.filenames)} for g in self.groups],
+            "ungrouped": [
+                {"filename": u.filename, "directory": u.directory, "reason": u.reason} for u in self.ungrouped
+            ],
+            "missing": list(self.missing),
+        }
+
+
+def start(
+    workspace: Workspace,
+    project_id: str,
+    folder: Path,
+    *,
+    title: str | None = None,
+    rename_duplicates: bool = False,
+    progress: Progress | None = None,
+) -> tuple[Project, ScanReport]:
+    """Make a project of a folder of images: scan it, group it, recommend the baseline. The manifest comes last.
+
+    A database that lies at the project's place without a manifest is taken over with all its rows: it is what
+    an interrupted start, or an earlier installation, left.
+
+    Raises:
+        ProjectError: a bad id, a project of this name, a folder that is missing, empty, or another project's.
+        UsageError: `folder` is not a folder. Nothing is written in either case.
+    """
+    if not naming.is_project_id(project_id):
+        raise bad_project_id(project_id)
+    root = folder.expanduser().resolve()
+    project = workspace.create(project_id, root, title)
+    if project.manifest_file.exists():
+        raise already_started(project)
+    _check_folder(workspace, root)
+    report = rescan(project, rename_duplicates=rename_duplicates, progress=progress)
+    manifest = replace(project.manifest, image_count=report.images, group_count=len(report.groups))
+    project = replace(project, manifest=manifest)
+    workspace.save_new(project)
+    return project, report
+
+
+def _check_folder(workspace: Workspace, root: Path) -> None:
+    doing = "starting a project"
+    if not root.exists():
+        raise ProjectError("the folder does not exist", doing=doing, subject=root, hint="check its spelling")
+    if not root.is_dir():
+        raise UsageError("this is a file, not a folder", doing=doing, subject=root)
+    for other in workspace.projects():
+        if root == other.root or root in other.root.parents or other.root in root.parents:
+            raise ProjectError(
+                f"project {other.id!r} has this folder, or one in it or above it",
+                doing=doing,
+                subject=root,
+                hint="one folder, one project",
+            )
+    entries, left_out = walk(root, naming.IMAGE_EXTENSIONS, _own_folders(workspace))
+    if not entries and not left_out:
+        raise ProjectError(
+            "the folder holds no images",
+            doing=doing,
+            subject=root,
+            hint="images end in " + ", ".join(naming.IMAGE_EXTENSIONS),
+        )
+
+
+def rescan(
+    project: Project,
+    *,
+    gap: timedelta = DEFAULT_GAP,
+    rename_duplicates: bool = False,
+    progress: Progress | None = None,
+) -> ScanReport:
+    """Scan the folder again and group what is new; decided groups, and those with a choice, stay as they are.
+
+    Other waiting groups are made anew by the same rule: those that come out the same keep their id.
+
+    Raises:
+        LockedError: files of this project are being moved.
+        ProjectError, StoreError: the folder or the database cannot be used.
+    """
+    project.require_root()
+    connection = connect(project.database)
+    try:
+        with project_lock(project, "scanning"):
+            journal.run_planned(project.root, connection, LEDGERS, verify=True)
+            renamed = renames.prefix_duplicates(project, connection) if rename_duplicates else ()
+            known = {(image.directory, image.filename): image for image in images.readable(connection)}
+            found = scan(
+                project.root,
+                project.workspace.thumbnails,
+                known,
+                project.manifest.allowed_extensions,
+                progress,
+                avoid=_own_folders(project.workspace),
+            )
+            with transaction(connection):
+                return _store(project, connection, found, gap, renamed)
+    finally:
+        connection.close()
+
+
+def _own_folders(workspace: Workspace) -> frozenset[Path]:
+    """The workspace's folders: not sources, even where the images lie beside them."""
+    return frozenset(workspace.root / name for name in ("data", "sandbox", "reports", "archives"))
+
+
+def _store(
+    project: Project,
+    connection: sqlite3.Connection,
+    found: ScanResult,
+    gap: timedelta,
+    renamed: Sequence[tuple[str, str]],
+) -> ScanReport:
+    waiting = groups.queue(connection, project.id)
+    touched = review_state.touched_ids(connection)
+    pinned = [group for group in waiting if group.group_id in touched]
+    loose = {(g.directory, g.filenames): g for g in waiting if g.group_id not in touched}
+    decided = groups.decided_names(connection)
+    kept = {(image.directory, image.filename) for group in pinned for image in group.images}
+    taken = decided | {filename for _, filename in kept}
+
+    repeated = [
+        Ungrouped(i.directory, i.filename, "duplicate name: an image of this name is in a decided group")
+        for i in found.images
+        if i.filename in taken and (i.directory, i.filename) not in kept
+    ]
+    proposed, alone = group_by_stage((i for i in found.images if i.filename not in taken), gap)
+    ungrouped = sorted((*found.left_out, *repeated, *alone), key=lambda u: (u.directory, u.filename))
+
+    same = {(members[0].directory, tuple(i.filename for i in members)) for members in proposed} & set(loose)
+    groups.remove(connection, [group.group_id for key, group in loose.items() if key not in same])
+    stats = {path: (entry.file_size, entry.mtime_ns) for path, entry in found.entries.items()}
+    images.replace_scan(connection, found.images, ungrouped, stats)
+    new = [m for m in proposed if (m[0].directory, tuple(i.filename for i in m)) not in same]
+    fresh = _new_groups(project, connection, new)
+    groups.insert(connection, fresh, "stage")
+    recommendations.upsert(connection, [baseline.recommend(group) for group in fresh])
+
+    on_disk = {(i.directory, i.filename) for i in found.images} | {(u.directory, u.filename) for u in ungrouped}
+    missing = sorted(f"{directory or '.'}/{name}" for directory, name in kept - on_disk)
+    queue = tuple(groups.queue(connection, project.id))
+    return ScanReport(found.count, queue, tuple(ungrouped), tuple(missing), tuple(renamed))
+
+
+def _new_groups(project: Project, connection: sqlite3.Connection, members: Sequence[tuple[Image, ...]]) -> list[Group]:
+    """Groups with their ids: the UTC second of this scan, or the next one that no earlier scan has used."""
+    made_at = datetime.now(UTC).replace(microsecond=0)
+    while members and groups.id_exists(connection, naming.group_id(project.id, made_at, 0)[0]):
+        made_at += timedelta(seconds=1)
+    made = []
+    for place, own in enumerate(members):
+        group_id, batch_number = naming.group_id(project.id, made_at, place)
+        made.append(Group(group_id, project.id, own[0].directory, batch_number, own))
+    return made
+
+
+def relocate(workspace: Workspace, project_id: str, folder: Path) -> Project:
+    """Point a project at the folder its images were moved to.
+
+    Raises:
+        ProjectError: there is no such folder.
+        ConflictError: none of the project's files are in it; nothing is changed.
+    """
+    project = workspace.project(project_id)
+    root = folder.expanduser().resolve()
+    if not root.is_dir():
+        raise ProjectError("the folder does not exist", doing=f"relocating {project_id}", subject=root)
+    moved = replace(project, manifest=replace(project.manifest, root=str(root)))
+    with open_read_only(project.database) as connection:
+        expected = [op.destination for op in operations.recent_moves(connection, 200) if op.destination]
+        expected += [f"{i.directory}/{i.filename}" for g in groups.queue(connection, project.id, 100) for i in g.images]
+    if expected and not any((root / path.lstrip("/")).is_file() for path in expected):
+        raise ConflictError(
+            "none of the project's images are in this folder",
+            doing=f"relocating {project_id}",
+            subject=root,
+            hint=f"choose the folder that was {project.root}",
+        )
+    with project_lock(moved, "relocating"):
+        return project.with_manifest(root=str(root))
+
+
+def status(project: Project) -> dict[str, Any]:
+    """A project at a glance, as `pickroom status P --json` prints it."""
+    with open_read_only(project.database) as connection, transaction(connection, writing=False):
+        left_out = images.left_out(connection)
+        return {
+            "project_id": project.id,
+            "title": project.manifest.title,
+            "status": project.manifest.status,
+            "root": str(project.root),
+            "root_exists": project.root.is_dir(),
+            "groups": groups.count(connection),
+            "waiting": groups.count_waiting(connection),
+            "decided": decisions.outcome_counts(connection),
+            "ungrouped": len(left_out),
+            "incomplete_crops": decisions.incomplete_crops(connection),
+            "planned_operations": operations.count_planned(connection),
+            "batches": operations.batches(connection),
+            "held": review_state.held(connection),
+            "performance": decisions.performance(connection),
+        }

@@ -1,0 +1,1 @@
+"""Groups and models give recommendations; without a model, the stated baseline does."""

@@ -1,0 +1,213 @@
+"""The nouns of Pickroom: frozen records that every other module passes around. Pure: no files, no SQL."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from typing import Literal
+
+MAX_GROUP = 4  # REVIEW.md: keys 1-4; FORMATS.md: JSON array of 2-4 file names
+MIN_GROUP = 2
+
+UserAction = Literal["approve", "crop", "reject"]
+Action = Literal["undecided", "approve", "crop", "reject", "keep", "skip"]
+Source = Literal["baseline", "model", "simulated"]
+InputKind = Literal["review", "blind", "automation_review", "auto", "import", "history"]
+OpKind = Literal["move", "write", "remove"]
+OpState = Literal["planned", "done", "undone", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class CropBox:
+    """A box as fractions of the EXIF-upright image, `0 <= x1 < x2 <= 1`, same for y; stored as given.
+
+    Raises:
+        ValueError: a coordinate is not finite, lies outside [0, 1], or the box is empty or reversed.
+    """
+
+    x1: float
+    y1: float
+    x2: float
+    y2: float
+
+    def __post_init__(self) -> None:
+        values = (self.x1, self.y1, self.x2, self.y2)
+        if not all(isinstance(v, int | float) and not isinstance(v, bool) and math.isfinite(v) for v in values):
+            raise ValueError(f"box {list(values)!r} has a coordinate that is not a finite number")
+        if not (0 <= self.x1 < self.x2 <= 1 and 0 <= self.y1 < self.y2 <= 1):
+            raise ValueError(f"box {list(values)!r} must satisfy 0 <= x1 < x2 <= 1 and 0 <= y1 < y2 <= 1")
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> CropBox:
+        """A box from four numbers `[x1, y1, x2, y2]`; raises ValueError on anything else."""
+        if isinstance(values, str) or len(values) != 4:
+            raise ValueError(f"a box is four numbers [x1, y1, x2, y2], not {values!r}")
+        return cls(*values)
+
+    @classmethod
+    def from_json(cls, text: str | None) -> CropBox | None:
+        """A box from its JSON text, None from NULL; raises ValueError on anything else."""
+        return None if text is None else cls.of(json.loads(text))
+
+    def to_list(self) -> list[float]:
+        return [self.x1, self.y1, self.x2, self.y2]
+
+    def to_json(self) -> str:
+        return json.dumps(self.to_list())
+
+    @property
+    def area(self) -> float:
+        """Fraction of the image's area, in (0, 1]."""
+        return (self.x2 - self.x1) * (self.y2 - self.y1)
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """One image file as the last scan met it. Identity is (project, filename), checked by `sha256`.
+
+    Attributes:
+        directory: POSIX path relative to the project's root, "" for the root itself.
+        width, height: pixels of the EXIF-upright image.
+        stage: the number in its name, None when the name has none.
+        taken_at: the timestamp in its name (naive), None when the name has none.
+        sha256: hex digest of the file's bytes.
+        file_size: bytes; mtime_ns: nanoseconds since the epoch. Together they tell an unchanged file.
+    """
+
+    filename: str
+    directory: str
+    width: int
+    height: int
+    stage: float | None
+    taken_at: datetime | None
+    sha256: str
+    file_size: int
+    mtime_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ungrouped:
+    """An image that is in no group, and why."""
+
+    directory: str
+    filename: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """2-4 images of one folder, in stage order, of which the best is to be picked."""
+
+    group_id: str
+    project_id: str
+    directory: str
+    batch_number: int
+    images: tuple[Image, ...]
+
+    @property
+    def filenames(self) -> tuple[str, ...]:
+        return tuple(image.filename for image in self.images)
+
+
+@dataclass(frozen=True, slots=True)
+class Recommendation:
+    """What a model, a baseline or a simulation says of one group; unknown parts are None.
+
+    Attributes:
+        selected_index: 0-based, None when there is no pick to offer.
+        crop: the box proposed for that image; only from a model or a simulation (never a baseline).
+        crop_needed: True shows the overlay at once, False means "no crop needed", None unknown.
+        confidence, crop_confidence: calibrated probabilities in [0, 1], None when not known.
+        reasons, anomaly_flags: words for the person.
+        versions: model name -> version, e.g. {"ranker": "v3"}.
+    """
+
+    group_id: str
+    source: Source
+    selected_index: int | None
+    crop: CropBox | None = None
+    crop_needed: bool | None = None
+    confidence: float | None = None
+    crop_confidence: float | None = None
+    reasons: tuple[str, ...] = ()
+    anomaly_flags: tuple[str, ...] = ()
+    versions: dict[str, str] = field(default_factory=dict)
+
+    def to_json(self) -> str:
+        return json.dumps({**asdict(self), "crop": self.crop.to_list() if self.crop else None}, sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> Recommendation:
+        values = json.loads(text)
+        for name in ("reasons", "anomaly_flags"):
+            values[name] = tuple(values[name])
+        return cls(**{**values, "crop": CropBox.of(values["crop"]) if values["crop"] else None})
+
+    @property
+    def offered_crop(self) -> CropBox | None:
+        """The crop the person is asked about: none when the model says that no crop is needed."""
+        return None if self.crop_needed is False else self.crop
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What the person chose for one group so far; `overlay` is the crop overlay's switch (key C)."""
+
+    action: Action = "undecided"
+    index: int | None = None
+    overlay: bool = False
+
+    @property
+    def decided(self) -> bool:
+        """Whether finalise will act on it."""
+        return self.action in ("approve", "crop", "reject", "keep")
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """One row of `ai_decisions`, fields in the table's order (FORMATS.md owns their meaning)."""
+
+    group_id: str
+    timestamp: str
+    project_id: str
+    directory: str | None
+    batch_number: int | None
+    images: tuple[str, ...]
+    ai_selected_index: int | None
+    ai_crop_coords: CropBox | None
+    ai_confidence: float | None
+    user_selected_index: int
+    user_action: UserAction
+    ai_crop_accepted: bool | None
+    final_crop_coords: CropBox | None
+    crop_timestamp: str | None
+    image_width: int
+    image_height: int
+    selection_match: bool | None
+    crop_match: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class FileOp:
+    """One step of the journal: a move, or a small text file written or removed.
+
+    Paths are POSIX, relative to the project's root. `content` is the whole text of a `write`, and of the
+    file a `remove` takes away, so that either can be done again or put back. `kind` names the part of
+    Pickroom that planned it; the steps of one `unit` happen together or not at all.
+    """
+
+    batch: int
+    kind: str
+    unit: str
+    op: OpKind
+    source: str | None
+    destination: str | None
+    sha256: str
+    content: str | None = None
+    undoes: int | None = None
+    id: int | None = None
+    state: OpState = "planned"
+    error: str | None = None

@@ -1,0 +1,106 @@
+"""Which key does what, in one small file: rebind here. Pure.
+
+Keys are spelled as FORMATS.md says: letters in lower case, digits, named keys, `Shift+` before them.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from pickroom.errors import UsageError
+
+NAMED = ("Enter", "Escape", "Tab", "Home", "End", "Space", "ArrowUp", "ArrowDown", "ArrowLeft", "ArrowRight")
+_KEY = re.compile(rf"(Shift\+)?([a-z]|[0-9]|{'|'.join(NAMED)})|[?\[\]]")
+_SPELLINGS = {"Esc": "Escape", "Up": "ArrowUp", "Down": "ArrowDown", "Left": "ArrowLeft", "Right": "ArrowRight"}
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """What a key asks for; `index` is the 0-based image for pick and crop."""
+
+    name: str
+    index: int | None = None
+
+
+# key -> command of the review deck (REVIEW.md, The review deck)
+REVIEW_KEYS: dict[str, Command] = {
+    **{digit: Command("pick", i) for i, digit in enumerate("1234")},
+    **{letter: Command("crop", i) for i, letter in enumerate("qwer")},
+    "a": Command("accept"),
+    "c": Command("overlay"),
+    "x": Command("reject"),
+    "k": Command("keep"),
+    "s": Command("skip"),
+    "Enter": Command("next"),
+    "ArrowDown": Command("next"),
+    "ArrowRight": Command("next"),
+    "ArrowUp": Command("previous"),
+    "ArrowLeft": Command("previous"),
+    "Home": Command("first"),
+    "End": Command("last"),
+    "g": Command("next undecided"),
+    "z": Command("zoom"),
+    "i": Command("info"),
+    "?": Command("help"),
+    "Escape": Command("back"),
+    "u": Command("undo"),
+    "Shift+u": Command("redo"),
+    "Shift+Enter": Command("finalise"),
+}
+
+# what the legend shows, in its order: (keys, effect)
+REVIEW_LEGEND: tuple[tuple[str, str], ...] = (
+    ("1 2 3 4", "pick that image; on the AI's pick with its crop shown, accept the crop too; again: clear"),
+    ("Q W E R", "pick that image and send it to the crop desk; again: clear"),
+    ("A", "accept the recommendation as shown"),
+    ("C", "crop overlay on / off: what you see is what will be recorded"),
+    ("X", "reject the whole group"),
+    ("K", "keep all: not really a group; never used for training"),
+    ("S", "skip: leave undecided"),
+    ("Enter ↓ →", "next"),
+    ("↑ ←", "previous"),
+    ("Home End", "first, last"),
+    ("G", "next undecided"),
+    ("Z", "zoom to 100 % at the pointer; drag pans; Z or Esc back"),
+    ("I", "prompt and settings of the candidates, differences marked"),
+    ("U  Shift+U", "undo the last key, redo"),
+    ("Shift+Enter", "finalise: a summary first, again does it, Esc returns"),
+    ("?", "this legend"),
+)
+
+
+def normalise(key: str) -> str:
+    """A key as the tables spell it (`A` -> `a`, `Esc` -> `Escape`, `Shift+A` -> `Shift+a`).
+
+    Raises:
+        UsageError: the text is no key.
+    """
+    text = key.strip()
+    shift, text = ("Shift+", text[6:]) if text.startswith("Shift+") else ("", text)
+    text = _SPELLINGS.get(text, text)
+    if len(text) == 1:
+        text = text.lower()
+    if text in "?[]" and text:
+        shift = ""  # shift only makes the character there
+    if not _KEY.fullmatch(shift + text):
+        raise UsageError(
+            f"{key!r} is no key", doing="reading keys", hint="write letters, digits, Enter, ArrowDown, Shift+Enter, ..."
+        )
+    return shift + text
+
+
+def read_keys(text: str) -> list[str]:
+    """The keys of a `--keys` file, one a line; empty lines and lines starting with # are passed over.
+
+    Raises:
+        UsageError: a line is no key; the message gives its number.
+    """
+    keys = []
+    for number, line in enumerate(text.splitlines(), start=1):
+        if line.strip() and not line.lstrip().startswith("#"):
+            try:
+                keys.append(normalise(line))
+            except UsageError as error:
+                raise UsageError(f"line {number}: {error.what}", doing=error.doing, hint=error.hint) from None
+    return keys

@@ -1,0 +1,279 @@
+"""A review on one project: the pure state machine, with every key saved and every choice read back.
+
+One session shows one batch of the queue. Several windows may hold sessions on one project: choices are stored
+group by group, each key is a transaction of its own, and `refresh` brings in what others did.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from types import MappingProxyType
+from typing import Self
+
+from pickroom.errors import LockedError
+from pickroom.files.finalise import FinaliseResult, finalise
+from pickroom.files.undo import recover
+from pickroom.images import decode, metadata, thumbnails
+from pickroom.images.metadata import InfoRow
+from pickroom.naming import extension_of
+from pickroom.records import Group, Recommendation
+from pickroom.review import state as machine
+from pickroom.review import view
+from pickroom.review.keys import REVIEW_KEYS, Command, normalise
+from pickroom.review.state import Card, ReviewState, Step
+from pickroom.store import groups, operations, recommendations, review_state
+from pickroom.store.connect import connect, transaction
+from pickroom.store.review_state import LoggedStep, Saved
+from pickroom.workspace import Project
+
+BATCH_SIZE = 100  # groups; REVIEW.md
+# a pause is not work: pace counts sessions by five-minute gaps
+_LONGEST_LOOK_MS = 5 * 60 * 1000
+_SHOWN_BY_BROWSERS = {"png": "image/png", "jpg": "image/jpeg", "jpeg": "image/jpeg", "webp": "image/webp"}
+
+
+class ReviewSession:
+    """A person at the deck; `press` is all they do.
+
+    Args:
+        batch_size: groups in a batch.
+        blind: hide each recommendation until the person has chosen.
+        clock: seconds, rising; for the time spent per group.
+
+    Raises:
+        ProjectError, StoreError: the project cannot be opened.
+    """
+
+    def __init__(
+        self,
+        project: Project,
+        *,
+        batch_size: int = BATCH_SIZE,
+        blind: bool = False,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        project.require_root()
+        self.project, self.batch_size, self.blind = project, batch_size, blind
+        self.last_result: FinaliseResult | None = None
+        self._clock = clock
+        self._looked_since = clock()
+        self._connection = connect(project.database)
+        self._load(message=self._recover())
+
+    @classmethod
+    def open(cls, project: Project, **options: object) -> Self:
+        """A session where the last one left off."""
+        return cls(project, **options)  # type: ignore[arg-type]
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def press(self, key: str) -> ReviewState:
+        """Apply one key and save what it changed; a confirmed summary finalises and opens the next batch.
+
+        Raises:
+            UsageError: the text is no key.
+            LockedError, StoreError: saving or finalising was refused; the state is as it was.
+        """
+        self.refresh()
+        before = self.state
+        after = machine.press(before, key)
+        if after.confirmed:
+            self._finalise()
+        else:
+            self._save(before, after, REVIEW_KEYS.get(normalise(key)))
+            self.state = after
+        return self.state
+
+    def refresh(self) -> bool:
+        """Bring in what other windows chose or finalised since; whether there was anything."""
+        version = self._connection.execute("PRAGMA data_version").fetchone()[0]
+        if version == self._seen_version:
+            return False
+        before = self.state
+        self._load(message="")
+        changed = self.state.cards != before.cards or self.state.choices != before.choices
+        message = "another window has worked on this batch: its choices are shown" if changed else before.message
+        keep = {name: getattr(before, name) for name in ("zoom", "info", "help")}
+        here = before.card.group_id if before.card else None
+        places = {card.group_id: place for place, card in enumerate(self.state.cards)}
+        position = places.get(here, min(self.state.position, max(len(places) - 1, 0)))  # type: ignore[arg-type]
+        summary = before.summary and not changed
+        self.state = replace(self.state, position=position, message=message, summary=summary, **keep)
+        return changed
+
+    def view(self) -> view.DeckView:
+        """Everything the deck draws now."""
+        state = self.state
+        count = len(state.cards)
+        return view.DeckView(
+            header=view.header(state, self._pace(), self._beyond),
+            progress=state.decided / count if count else 1.0,
+            group=self.group_at(state.position),
+            message=state.message,
+            zoom=state.zoom,
+            info=state.info,
+            help=state.help,
+            summary=self.summary() if state.summary else (),
+        )
+
+    def group_at(self, position: int) -> view.GroupView | None:
+        """The group at a place of the batch as it would be drawn, None beyond its ends."""
+        if not 0 <= position < len(self.groups):
+            return None
+        card, group = self.state.cards[position], self.groups[position]
+        saved = self._saved.get(group.group_id)
+        choice = self.state.choice(card)
+        return view.group_view(
+            group,
+            choice,
+            self.recommendations.get(group.group_id),
+            held_reason=(saved.held_reason or "") if saved else "",
+            hidden=self.blind and choice.action == "undecided",
+        )
+
+    def summary(self) -> tuple[str, ...]:
+        """What finalising now would do, in words."""
+        return view.summary(self.groups, self.state, self.recommendations)
+
+    def destinations(self) -> dict[str, int]:
+        """Key -> place it leads to from here (see `state.destinations`)."""
+        return machine.destinations(self.state)
+
+    def candidates_info(self) -> list[InfoRow]:
+        """Prompt and settings of the candidates shown, side by side."""
+        if not self.groups:
+            return []
+        group = self.groups[self.state.position]
+        return metadata.compare([self.project.path(group.directory, name) for name in group.filenames])
+
+    def preview(self, image: view.ImageView) -> bytes:
+        """A JPEG of at most 1024 pixels a side; raises ImageError when the file has gone bad."""
+        path = self.project.path(image.directory, image.filename)
+        return thumbnails.read(self.project.workspace.thumbnails, image.sha256, path)
+
+    def original(self, image: view.ImageView) -> tuple[str, bytes]:
+        """(MIME type, bytes) of the image at full size in a format that browsers show."""
+        path = self.project.path(image.directory, image.filename)
+        mime = _SHOWN_BY_BROWSERS.get(extension_of(image.filename))
+        if mime is not None:
+            return mime, path.read_bytes()
+        return "image/png", decode.encode_png(decode.read_rgb(path))
+
+    def _recover(self) -> str:
+        """Finish what a crash interrupted, unless the process that planned it is still at it."""
+        if operations.count_planned(self._connection) == 0:
+            return ""
+        try:
+            outcome = recover(self.project, self._connection)
+        except LockedError as error:
+            return error.line
+        return f"an interrupted finalise was completed: {len(outcome.done)} groups"
+
+    def _load(self, message: str) -> None:
+        # read first: what is written after this shows as a change at the next key
+        self._seen_version = self._connection.execute("PRAGMA data_version").fetchone()[0]
+        with transaction(self._connection, writing=False):
+            self.groups: list[Group] = groups.queue(self._connection, self.project.id, self.batch_size)
+            ids = [group.group_id for group in self.groups]
+            self.recommendations = recommendations.of_groups(self._connection, ids)
+            self._saved = review_state.load(self._connection, ids)
+            self._beyond = groups.count_waiting(self._connection) - len(ids)
+            undo, redo = review_state.steps(self._connection)
+            cursor = review_state.cursor(self._connection)
+        # what the person saw when choosing stays what they see (and what will be recorded)
+        self.recommendations |= {
+            g: s.shown for g, s in self._saved.items() if s.shown and s.choice and s.choice.decided
+        }
+        self.state = ReviewState(
+            cards=tuple(_card(group, self.recommendations.get(group.group_id), self.blind) for group in self.groups),
+            choices=MappingProxyType({g: saved.choice for g, saved in self._saved.items() if saved.choice}),
+            position=ids.index(cursor) if cursor in ids else 0,
+            undo=_steps_within(undo, ids),
+            redo=_steps_within(redo, ids),
+            message=message,
+        )
+
+    def _save(self, before: ReviewState, after: ReviewState, command: Command | None) -> None:
+        card = before.card
+        moved = after.card is not None and after.position != before.position
+        changed = {g for g in after.choices if after.choices[g] != before.choices.get(g)}
+        if card is None or not (moved or changed or after.undo != before.undo):
+            return
+        spent = self._time_spent()
+        with transaction(self._connection):
+            for group_id in changed | {card.group_id}:
+                was = self._saved.get(group_id, Saved(None))
+                saved = Saved(
+                    choice=after.choices.get(group_id),
+                    shown=self.recommendations.get(group_id),
+                    input="blind" if self.blind else "review",
+                    milliseconds=spent if group_id == card.group_id else 0,
+                )
+                review_state.save_choice(self._connection, group_id, saved)
+                total = was.milliseconds + saved.milliseconds
+                self._saved[group_id] = replace(saved, milliseconds=total, held_reason=was.held_reason)
+            if after.undo != before.undo:
+                self._log(after, command.name if command else "")
+            if moved and after.card is not None:
+                review_state.set_cursor(self._connection, after.card.group_id)
+
+    def _log(self, after: ReviewState, command: str) -> None:
+        if command == "undo":
+            review_state.mark_undone(self._connection)
+        elif command == "redo":
+            review_state.mark_redone(self._connection)
+        else:
+            step = after.undo[-1]
+            logged = LoggedStep(step.key, step.from_group, step.to_group, step.before, step.after)
+            review_state.log_step(self._connection, logged)
+
+    def _time_spent(self) -> int:
+        """Milliseconds since the last key that was saved; longer pauses than five minutes are not work."""
+        now = self._clock()
+        spent = min(int((now - self._looked_since) * 1000), _LONGEST_LOOK_MS)
+        self._looked_since = now
+        return max(spent, 0)
+
+    def _finalise(self) -> None:
+        result = finalise(self.project, self._connection, [group.group_id for group in self.groups])
+        self.last_result = result
+        self._load(message=result.line)
+
+    def _pace(self) -> view.Pace:
+        decided = [card for card in self.state.cards if self.state.choice(card).decided]
+        times = [self._saved[card.group_id].milliseconds for card in decided if card.group_id in self._saved]
+        agreed = [
+            self.state.choice(card).index == card.ai_index
+            for card in decided
+            if card.ai_index is not None and self.state.choice(card).index is not None
+        ]
+        return view.Pace(
+            seconds_per_group=sum(times) / len(times) / 1000 if times else None,
+            agreement=sum(agreed) / len(agreed) if agreed else None,
+        )
+
+
+def _card(group: Group, recommendation: Recommendation | None, blind: bool) -> Card:
+    card = Card(group.group_id, len(group.images))
+    if recommendation is None or blind:  # blind: what is not seen can be neither accepted nor toggled
+        return card
+    return replace(
+        card,
+        ai_index=recommendation.selected_index,
+        has_crop=recommendation.offered_crop is not None,
+        overlay_first=recommendation.crop_needed is True,
+    )
+
+
+def _steps_within(steps: Sequence[LoggedStep], ids: Sequence[str]) -> tuple[Step, ...]:
+    """The steps that lie in this batch; a step of another batch ends what can be undone here."""
+    known = set(ids)
+    within: list[Step] = []
+    for step in reversed(steps):
+        if step.from_group not in known or step.to_group not in known:
+            break
+        within.append(Step(step.key, step.from_group, step.to_group, step.before, step.after))
+    return tuple(reversed(within))

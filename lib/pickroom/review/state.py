@@ -1,0 +1,250 @@
+"""The review as a pure state machine: a state and a key give the next state. No files, no SQL, no clock."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from types import MappingProxyType
+from typing import Any
+
+from pickroom.records import Choice
+from pickroom.review.keys import REVIEW_KEYS, normalise
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """What the machine must know of one group.
+
+    Attributes:
+        count: number of images, 2-4.
+        ai_index: the recommended image (0-based), None without one.
+        has_crop: whether a crop was proposed for it; without one the overlay cannot be switched on.
+        overlay_first: whether the overlay starts on (the model says a crop is needed).
+    """
+
+    group_id: str
+    count: int
+    ai_index: int | None = None
+    has_crop: bool = False
+    overlay_first: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One key that changed something: where it led, and the choice of the group it was pressed on."""
+
+    key: str
+    from_group: str
+    to_group: str
+    before: Choice
+    after: Choice
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewState:
+    """Everything the deck shows, printable and restorable (`to_dict`, `from_dict`).
+
+    Attributes:
+        cards: the groups of this batch, in queue order.
+        choices: group id -> what is chosen; a group not in it has `first_choice`.
+        position: index of the group shown; 0 when there is none.
+        zoom, info, help, summary: which views are open.
+        confirmed: the person pressed Shift+Enter on the summary: finalise now.
+        undo, redo: steps, the latest last.
+        message: one line about the last key, "" when there is nothing to say.
+    """
+
+    cards: tuple[Card, ...]
+    choices: Mapping[str, Choice] = field(default_factory=lambda: MappingProxyType({}))
+    position: int = 0
+    zoom: bool = False
+    info: bool = False
+    help: bool = False
+    summary: bool = False
+    confirmed: bool = False
+    undo: tuple[Step, ...] = ()
+    redo: tuple[Step, ...] = ()
+    message: str = ""
+
+    @property
+    def card(self) -> Card | None:
+        """The group shown, None when the batch is empty."""
+        return self.cards[self.position] if self.cards else None
+
+    def choice(self, card: Card) -> Choice:
+        return self.choices.get(card.group_id, first_choice(card))
+
+    @property
+    def decided(self) -> int:
+        """How many groups finalise would act on."""
+        return sum(self.choice(card).decided for card in self.cards)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON types only."""
+        return asdict(replace(self, choices=dict(self.choices)))
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> ReviewState:
+        def step(fields: dict[str, Any]) -> Step:
+            return Step(**{**fields, "before": Choice(**fields["before"]), "after": Choice(**fields["after"])})
+
+        return cls(
+            **{
+                **values,
+                "cards": tuple(Card(**card) for card in values["cards"]),
+                "choices": MappingProxyType({k: Choice(**v) for k, v in values["choices"].items()}),
+                "undo": tuple(step(s) for s in values["undo"]),
+                "redo": tuple(step(s) for s in values["redo"]),
+            }
+        )
+
+
+def first_choice(card: Card) -> Choice:
+    """The choice of a group nobody has touched: undecided, the overlay on where a crop is said to be needed."""
+    return Choice(overlay=card.has_crop and card.overlay_first)
+
+
+def with_choice(state: ReviewState, group_id: str, choice: Choice) -> ReviewState:
+    return replace(state, choices=MappingProxyType({**state.choices, group_id: choice}))
+
+
+def press(state: ReviewState, key: str) -> ReviewState:
+    """The state after a key (REVIEW.md's table); a key that means nothing here only leaves a message.
+
+    Raises:
+        UsageError: the text is no key at all.
+    """
+    command = REVIEW_KEYS.get(normalise(key))
+    state = replace(state, message="", confirmed=False)
+    if command is None:
+        return replace(state, message=f"{key} does nothing here; ? shows the keys")
+    if state.summary:
+        return _in_summary(state, command.name)
+    if command.name in _VIEWS:
+        return _VIEWS[command.name](state)
+    if state.card is None:
+        return replace(state, message="there is no group to review")
+    if command.name in _MOVES:
+        return _go(state, key, _MOVES[command.name](state))
+    return _choose(state, key, command.name, command.index)
+
+
+def destinations(state: ReviewState) -> dict[str, int]:
+    """Key -> the position it would lead to, for every key that moves: lets the browser swap frames at once."""
+    if state.summary:
+        return {}
+    after = {key: press(state, key).position for key in REVIEW_KEYS}
+    return {key: position for key, position in after.items() if position != state.position}
+
+
+def _choose(state: ReviewState, key: str, name: str, index: int | None) -> ReviewState:
+    card = state.card
+    assert card is not None
+    before = state.choice(card)
+    if name == "overlay":
+        if not card.has_crop:
+            return replace(state, message="no crop was proposed for this group")
+        return _record(state, key, replace(before, overlay=not before.overlay), state.position)
+    if name == "accept":
+        if card.ai_index is None:
+            return replace(state, message="there is no recommendation for this group")
+        name, index = "pick", card.ai_index
+    if index is not None and index >= card.count:
+        return replace(state, message=f"this group has {card.count} images")
+    action = "approve" if name == "pick" else name
+    if (before.action, before.index) == (action, index):
+        return _record(state, key, Choice(overlay=before.overlay), state.position)
+    after = Choice(action, index, before.overlay)  # type: ignore[arg-type]
+    return _record(state, key, after, min(state.position + 1, len(state.cards) - 1))
+
+
+def _record(state: ReviewState, key: str, after: Choice, position: int) -> ReviewState:
+    card = state.card
+    assert card is not None
+    step = Step(normalise(key), card.group_id, state.cards[position].group_id, state.choice(card), after)
+    moved = position != state.position
+    changed = state if after == step.before else with_choice(state, card.group_id, after)
+    return replace(
+        changed, position=position, undo=(*state.undo, step), redo=(), zoom=state.zoom and not moved, help=False
+    )
+
+
+def _go(state: ReviewState, key: str, position: int | None) -> ReviewState:
+    if position is None:
+        return replace(state, message="every group is decided; Shift+Enter to finalise")
+    position = max(0, min(position, len(state.cards) - 1))
+    if position == state.position:
+        return state
+    assert state.card is not None
+    return _record(state, key, state.choice(state.card), position)
+
+
+def _next_undecided(state: ReviewState) -> int | None:
+    count = len(state.cards)
+    ahead = [(state.position + step) % count for step in range(1, count + 1)]
+    for wanted in ("undecided", "skip"):  # the skipped ones once nothing else is left
+        for position in ahead:
+            if state.choice(state.cards[position]).action == wanted:
+                return position
+    return None
+
+
+def _undo(state: ReviewState) -> ReviewState:
+    if not state.undo:
+        return replace(state, message="nothing to undo")
+    step = state.undo[-1]
+    back = _replay(state, step, step.from_group, step.before)
+    return replace(back, undo=state.undo[:-1], redo=(*state.redo, step), message=f"undone: {step.key}")
+
+
+def _redo(state: ReviewState) -> ReviewState:
+    if not state.redo:
+        return replace(state, message="nothing to redo")
+    step = state.redo[-1]
+    forth = _replay(state, step, step.to_group, step.after)
+    return replace(forth, redo=state.redo[:-1], undo=(*state.undo, step), message=f"redone: {step.key}")
+
+
+def _replay(state: ReviewState, step: Step, shown: str, choice: Choice) -> ReviewState:
+    places = {card.group_id: place for place, card in enumerate(state.cards)}
+    changed = state if step.before == step.after else with_choice(state, step.from_group, choice)
+    return replace(changed, position=places[shown], zoom=False, help=False)
+
+
+def _in_summary(state: ReviewState, name: str) -> ReviewState:
+    if name == "finalise":
+        return replace(state, summary=False, confirmed=True)
+    if name == "back":
+        return replace(state, summary=False, message="not finalised")
+    return replace(state, message="Shift+Enter again finalises, Esc returns")
+
+
+def _open_summary(state: ReviewState) -> ReviewState:
+    if state.decided == 0:
+        return replace(state, message="nothing is decided yet")
+    return replace(state, summary=True, zoom=False, info=False, help=False)
+
+
+def _back(state: ReviewState) -> ReviewState:
+    for view in ("zoom", "help", "info"):
+        if getattr(state, view):
+            return replace(state, **{view: False})  # type: ignore[arg-type]
+    return state
+
+
+_VIEWS = {
+    "zoom": lambda state: replace(state, zoom=not state.zoom and state.card is not None),
+    "info": lambda state: replace(state, info=not state.info),
+    "help": lambda state: replace(state, help=not state.help),
+    "back": _back,
+    "undo": _undo,
+    "redo": _redo,
+    "finalise": _open_summary,
+}
+_MOVES = {
+    "next": lambda state: state.position + 1,
+    "previous": lambda state: state.position - 1,
+    "first": lambda state: 0,
+    "last": lambda state: len(state.cards) - 1,
+    "next undecided": _next_undecided,
+}

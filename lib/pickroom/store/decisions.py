@@ -1,0 +1,146 @@
+"""Tables `ai_decisions` and `decision_context`: what was decided, and how it came about.
+
+They are written together, in the transaction that also plans the file operations.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from pickroom.records import CropBox, Decision, InputKind, Source
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """One row of `decision_context`; `outcome` is the route's, "keep" for a group without a decision row."""
+
+    group_id: str
+    batch: int
+    input: InputKind
+    outcome: str
+    decided_at: str
+    source: Source | None = None
+    versions: dict[str, str] = field(default_factory=dict)
+    milliseconds: int | None = None
+
+
+def insert(connection: sqlite3.Connection, decision: Decision) -> None:
+    """Add one decision; raises sqlite3.IntegrityError when a check of the table refuses it."""
+    connection.execute(
+        f"INSERT INTO ai_decisions VALUES ({', '.join('?' * 18)})",
+        (
+            decision.group_id,
+            decision.timestamp,
+            decision.project_id,
+            decision.directory,
+            decision.batch_number,
+            json.dumps(decision.images, ensure_ascii=False),
+            decision.ai_selected_index,
+            decision.ai_crop_coords.to_json() if decision.ai_crop_coords else None,
+            decision.ai_confidence,
+            decision.user_selected_index,
+            decision.user_action,
+            decision.ai_crop_accepted,
+            decision.final_crop_coords.to_json() if decision.final_crop_coords else None,
+            decision.crop_timestamp,
+            decision.image_width,
+            decision.image_height,
+            decision.selection_match,
+            decision.crop_match,
+        ),
+    )
+
+
+def insert_context(connection: sqlite3.Connection, context: Context) -> None:
+    connection.execute(
+        """INSERT INTO decision_context (group_id, batch, input, outcome, source, versions, milliseconds, decided_at)
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?)""",
+        (
+            context.group_id,
+            context.batch,
+            context.input,
+            context.outcome,
+            context.source,
+            json.dumps(context.versions, sort_keys=True),
+            context.milliseconds,
+            context.decided_at,
+        ),
+    )
+
+
+def delete(connection: sqlite3.Connection, group_ids: Iterable[str]) -> None:
+    """Take decisions back, with their context: the groups wait again."""
+    ids = [(group_id,) for group_id in group_ids]
+    connection.executemany("DELETE FROM ai_decisions WHERE group_id = ?", ids)
+    connection.executemany("DELETE FROM decision_context WHERE group_id = ?", ids)
+
+
+def get(connection: sqlite3.Connection, group_id: str) -> Decision | None:
+    row = connection.execute("SELECT * FROM ai_decisions WHERE group_id = ?", (group_id,)).fetchone()
+    return None if row is None else _from_row(row)
+
+
+def batch_group_ids(connection: sqlite3.Connection, batch: int) -> list[str]:
+    """The groups that one finalise decided."""
+    rows = connection.execute("SELECT group_id FROM decision_context WHERE batch = ? ORDER BY rowid", (batch,))
+    return [row["group_id"] for row in rows]
+
+
+def cropped_since(connection: sqlite3.Connection, batch: int) -> list[str]:
+    """The groups of a finalise whose crop has been made, or dropped at the crop desk."""
+    rows = connection.execute(
+        """SELECT c.group_id FROM decision_context AS c LEFT JOIN ai_decisions AS d USING (group_id)
+        WHERE c.batch = ? AND (d.final_crop_coords IS NOT NULL OR d.crop_timestamp IS NOT NULL
+            OR c.dropped_at IS NOT NULL)""",
+        (batch,),
+    )
+    return [row["group_id"] for row in rows]
+
+
+def outcome_counts(connection: sqlite3.Connection) -> dict[str, int]:
+    """Outcome -> number of groups, kept ones included."""
+    rows = connection.execute("SELECT outcome, count(*) FROM decision_context GROUP BY outcome ORDER BY outcome")
+    return dict(tuple(row) for row in rows)
+
+
+def incomplete_crops(connection: sqlite3.Connection) -> list[str]:
+    """The picked images that wait for their crop, by file name."""
+    rows = connection.execute(
+        "SELECT json_extract(images, '$[' || user_selected_index || ']') AS name FROM incomplete_crops ORDER BY name"
+    )
+    return [row["name"] for row in rows]
+
+
+def performance(connection: sqlite3.Connection) -> dict[str, float | int | None]:
+    """The project's row of view `ai_performance`, without its id; empty before the first decision."""
+    row = connection.execute("SELECT * FROM ai_performance").fetchone()
+    return {} if row is None else {key: row[key] for key in row.keys() if key != "project_id"}  # noqa: SIM118
+
+
+def _from_row(row: sqlite3.Row) -> Decision:
+    def flag(name: str) -> bool | None:
+        return None if row[name] is None else bool(row[name])
+
+    return Decision(
+        group_id=row["group_id"],
+        timestamp=row["timestamp"],
+        project_id=row["project_id"],
+        directory=row["directory"],
+        batch_number=row["batch_number"],
+        images=tuple(json.loads(row["images"])),
+        ai_selected_index=row["ai_selected_index"],
+        ai_crop_coords=CropBox.from_json(row["ai_crop_coords"]),
+        ai_confidence=row["ai_confidence"],
+        user_selected_index=row["user_selected_index"],
+        user_action=row["user_action"],
+        ai_crop_accepted=flag("ai_crop_accepted"),
+        final_crop_coords=CropBox.from_json(row["final_crop_coords"]),
+        crop_timestamp=row["crop_timestamp"],
+        image_width=row["image_width"],
+        image_height=row["image_height"],
+        selection_match=flag("selection_match"),
+        crop_match=flag("crop_match"),
+    )

@@ -1,0 +1,90 @@
+"""Table `images`: what the last scan met."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+
+from pickroom.records import Image, Ungrouped
+
+# the columns that make an Image, for any query that joins this table as `i`
+COLUMNS = "i.filename, i.directory, i.width, i.height, i.stage, i.taken_at, i.sha256, i.file_size, i.mtime_ns"
+
+
+def from_row(row: sqlite3.Row) -> Image:
+    """An Image from a row of COLUMNS."""
+    taken_at = datetime.fromisoformat(row["taken_at"]) if row["taken_at"] else None
+    return Image(
+        filename=row["filename"],
+        directory=row["directory"],
+        width=row["width"],
+        height=row["height"],
+        stage=row["stage"],
+        taken_at=taken_at,
+        sha256=row["sha256"],
+        file_size=row["file_size"],
+        mtime_ns=row["mtime_ns"],
+    )
+
+
+def readable(connection: sqlite3.Connection) -> list[Image]:
+    """Every image that could be read, by folder and name."""
+    rows = connection.execute(f"SELECT {COLUMNS} FROM images AS i WHERE sha256 IS NOT NULL ORDER BY 2, 1")
+    return [from_row(row) for row in rows]
+
+
+def left_out(connection: sqlite3.Connection) -> list[Ungrouped]:
+    """Every image that is in no group, with its reason, by folder and name."""
+    rows = connection.execute("SELECT directory, filename, reason FROM images WHERE reason IS NOT NULL ORDER BY 1, 2")
+    return [Ungrouped(*row) for row in rows]
+
+
+def replace_scan(
+    connection: sqlite3.Connection,
+    images: Iterable[Image],
+    left_out: Iterable[Ungrouped],
+    stats: Mapping[tuple[str, str], tuple[int, int]],
+) -> None:
+    """Make the table what one scan met; rows of images in groups stay, since decided ones have moved away.
+
+    Args:
+        stats: (directory, filename) -> (file size in bytes, mtime in ns) for those left out unread.
+    """
+    connection.execute(
+        "DELETE FROM images WHERE (directory, filename) NOT IN (SELECT directory, filename FROM group_members)"
+    )
+    connection.executemany(
+        """INSERT INTO images (directory, filename, width, height, stage, taken_at, sha256, file_size, mtime_ns)
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+        ON CONFLICT (directory, filename) DO UPDATE SET width = excluded.width, height = excluded.height,
+        stage = excluded.stage, taken_at = excluded.taken_at, sha256 = excluded.sha256,
+        file_size = excluded.file_size, mtime_ns = excluded.mtime_ns, reason = NULL""",
+        (
+            (
+                image.directory,
+                image.filename,
+                image.width,
+                image.height,
+                image.stage,
+                image.taken_at.isoformat() if image.taken_at else None,
+                image.sha256,
+                image.file_size,
+                image.mtime_ns,
+            )
+            for image in images
+        ),
+    )
+    connection.executemany(
+        """INSERT INTO images (directory, filename, file_size, mtime_ns, reason) VALUES (?, ?, ?, ?, ?)
+        ON CONFLICT (directory, filename) DO UPDATE SET reason = excluded.reason""",
+        (
+            (item.directory, _storable(item.filename), *stats.get((item.directory, item.filename), (0, 0)), item.reason)
+            for item in left_out
+        ),
+    )
+
+
+def _storable(filename: str) -> str:
+    # a name that is not valid UTF-8 cannot be a SQLite text: show its odd bytes instead
+    return filename.encode(errors="surrogateescape").decode(errors="backslashreplace")

@@ -1,0 +1,102 @@
+"""Table `file_operations`: the journal of every move and of every small file written or removed."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable
+
+from pickroom.records import FileOp
+from pickroom.workspace import utc_now
+
+
+def next_batch(connection: sqlite3.Connection) -> int:
+    """The number of the next finalise: one more than any yet, undone ones included."""
+    return connection.execute(
+        """SELECT 1 + max((SELECT coalesce(max(batch), 0) FROM file_operations),
+            (SELECT coalesce(max(batch), 0) FROM decision_context))"""
+    ).fetchone()[0]
+
+
+def plan(connection: sqlite3.Connection, ops: Iterable[FileOp]) -> None:
+    """Journal steps before any of them is taken."""
+    now = utc_now()
+    connection.executemany(
+        """INSERT INTO file_operations (batch, kind, unit, op, source, destination, sha256, content, undoes, planned_at)
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
+        [
+            (op.batch, op.kind, op.unit, op.op, op.source, op.destination, op.sha256, op.content, op.undoes, now)
+            for op in ops
+        ],
+    )
+
+
+def planned(connection: sqlite3.Connection) -> list[FileOp]:
+    """Steps that are committed and not yet taken, in order."""
+    return _read(connection, "state = 'planned'")
+
+
+def of_batch(connection: sqlite3.Connection, batch: int) -> list[FileOp]:
+    """Every step of a batch, whatever its state, in order."""
+    return _read(connection, "batch = ?", batch)
+
+
+def count_planned(connection: sqlite3.Connection) -> int:
+    return connection.execute("SELECT count(*) FROM file_operations WHERE state = 'planned'").fetchone()[0]
+
+
+def recent_moves(connection: sqlite3.Connection, limit: int) -> list[FileOp]:
+    """The latest moves that stand: where files are now."""
+    return _read(connection, "op = 'move' AND state = 'done'")[-limit:]
+
+
+def mark_done(connection: sqlite3.Connection, ops: Iterable[FileOp]) -> None:
+    """These steps are taken; the steps that they take back are thereby undone."""
+    now = utc_now()
+    for op in ops:
+        connection.execute(
+            "UPDATE file_operations SET state = 'done', error = NULL, finished_at = ? WHERE id = ?", (now, op.id)
+        )
+        if op.undoes is not None:
+            connection.execute(
+                "UPDATE file_operations SET state = 'undone', finished_at = ? WHERE id = ?", (now, op.undoes)
+            )
+
+
+def mark_failed(connection: sqlite3.Connection, ops: Iterable[FileOp], error: str) -> None:
+    """These steps were not taken, or were put back; `error` says why."""
+    now = utc_now()
+    connection.executemany(
+        "UPDATE file_operations SET state = 'failed', error = ?, finished_at = ? WHERE id = ?",
+        [(error, now, op.id) for op in ops],
+    )
+
+
+def batches(connection: sqlite3.Connection) -> list[dict[str, int | str]]:
+    """One entry a batch: its number, its steps, how many of them are done, planned, undone and failed."""
+    rows = connection.execute(
+        """SELECT batch, count(*) AS operations, sum(state = 'done') AS done, sum(state = 'planned') AS planned,
+            sum(state = 'undone') AS undone, sum(state = 'failed') AS failed, min(planned_at) AS planned_at
+        FROM file_operations WHERE undoes IS NULL GROUP BY batch ORDER BY batch"""
+    )
+    return [dict(row) for row in rows]
+
+
+def _read(connection: sqlite3.Connection, where: str, *values: object) -> list[FileOp]:
+    rows = connection.execute(f"SELECT * FROM file_operations WHERE {where} ORDER BY id", values)
+    return [
+        FileOp(
+            batch=row["batch"],
+            kind=row["kind"],
+            unit=row["unit"],
+            op=row["op"],
+            source=row["source"],
+            destination=row["destination"],
+            sha256=row["sha256"],
+            content=row["content"],
+            undoes=row["undoes"],
+            id=row["id"],
+            state=row["state"],
+            error=row["error"],
+        )
+        for row in rows
+    ]

@@ -1,0 +1,451 @@
+// The stage: focus, keys, pointer and the photo layer. stage.py says which messages it exchanges with the kernel.
+// It holds pictures and the keys that are not answered yet, nothing else: what the kernel says wins.
+
+const NAMED = ["Enter", "Escape", "Tab", "Home", "End", "ArrowUp", "ArrowDown", "ArrowLeft", "ArrowRight"];
+const AS_TYPED = "?[]"; // Shift only makes these characters
+const CLICK_SLOP = 4; // CSS pixels a pointer may move and still click
+const REPEAT_MS = 2000; // a key not answered by then is sent again, each time after twice as long
+const SILENT_MS = 4000; // and then the person is told
+
+/** A keyboard event as FORMATS.md spells it: letters by what they type, digits by where they are. */
+function spell(event) {
+  if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return null;
+  if (AS_TYPED.includes(event.key)) return event.key;
+  const digit = /^Digit(\d)$/.exec(event.code) ?? (/^\d$/.test(event.key) && /^Numpad(\d)$/.exec(event.code));
+  let name = null;
+  if (digit) name = digit[1];
+  else if (event.key === " ") name = "Space";
+  else if (NAMED.includes(event.key)) name = event.key;
+  else if (/^[a-z]$/i.test(event.key)) name = event.key.toLowerCase();
+  return name && (event.shiftKey ? `Shift+${name}` : name);
+}
+
+class StageView {
+  constructor(model, el, pictures) {
+    this.model = model;
+    this.pictures = pictures;
+    this.id = crypto.randomUUID();
+    this.zoom = new Zoom();
+    this.scene = null; // the kernel's last answer
+    this.shown = null; // {token, cells} on screen
+    this.position = 0;
+    this.predicted = false; // what is on screen is ours, the kernel has not drawn it yet
+    this.number = 0; // of the last key sent
+    this.pending = []; // keys without an answer, oldest first
+    this.guessing = true; // every key in `pending` leads where we think
+    this.pointer = null;
+    this.drag = null;
+    this.hadFocus = false;
+    this.build(el);
+    this.listen();
+  }
+
+  build(el) {
+    this.el = Object.assign(document.createElement("div"), { className: "pickroom-stage", tabIndex: 0 });
+    this.el.setAttribute("role", "application");
+    this.canvas = Object.assign(document.createElement("canvas"), { width: 1, height: 0 });
+    this.note = Object.assign(document.createElement("div"), { className: "pickroom-note" });
+    this.note.setAttribute("role", "status");
+    this.el.append(this.canvas, this.note);
+    el.append(this.el);
+  }
+
+  listen() {
+    this.stop = new AbortController();
+    const on = (target, name, handler) =>
+      target.addEventListener(name, handler.bind(this), { signal: this.stop.signal });
+    on(this.el, "keydown", this.onKeyDown);
+    on(this.el, "focus", this.onFocus);
+    on(this.el, "blur", this.onBlur);
+    on(this.el, "pointerdown", this.onPointerDown);
+    on(this.el, "pointermove", this.onPointerMove);
+    on(this.el, "pointerup", this.onPointerUp);
+    on(this.el, "pointercancel", this.onPointerUp);
+    on(this.el, "pointerleave", () => (this.pointer = null));
+    on(window, "resize", this.measureSoon);
+    // ResizeObserver also tells when the notebook detaches the output (size 0) and puts it back
+    this.sizes = new ResizeObserver(() => this.measureSoon());
+    this.sizes.observe(this.el);
+    this.theme = new MutationObserver(() => this.measureSoon());
+    this.theme.observe(document.body, { attributes: true, attributeFilter: ["data-jp-theme-light"] });
+  }
+
+  close() {
+    this.stop.abort();
+    this.sizes.disconnect();
+    this.theme.disconnect();
+    clearTimeout(this.measuring);
+    clearTimeout(this.repeating);
+    clearTimeout(this.silent);
+  }
+
+  send(message) {
+    this.model.send({ view: this.id, ...message });
+  }
+
+  // --- room -------------------------------------------------------------------------------------------------
+
+  measureSoon() {
+    clearTimeout(this.measuring);
+    this.measuring = setTimeout(() => this.measure(), this.room ? 80 : 0);
+  }
+
+  /** Tell the kernel how much room there is: the output's width, and what the window leaves of its height. */
+  measure() {
+    if (!this.el.isConnected || this.el.clientWidth === 0) {
+      this.away = true;
+      return;
+    }
+    const box = this.el.closest(".pickroom-layers") ?? this.el;
+    const deck = this.el.closest(".pickroom-desk") ?? box;
+    const rest = deck.offsetHeight - box.offsetHeight;
+    const room = {
+      width: Math.floor(box.clientWidth),
+      height: Math.max(240, Math.floor(scroller(this.el).clientHeight - rest - 24)),
+      dpr: window.devicePixelRatio || 1,
+      dark: document.body.dataset.jpThemeLight === "false",
+    };
+    const came = !this.room || this.away;
+    if (!came && JSON.stringify(room) === JSON.stringify(this.room)) return;
+    this.away = false;
+    this.room = room;
+    this.attach();
+    this.send({ type: came ? "hello" : "size", ...room });
+  }
+
+  /** After every attach: the marks that keep the notebook's shortcuts away, and the focus if it was ours. */
+  attach() {
+    this.el.dataset.lmSuppressShortcuts = "true";
+    this.el.tabIndex = 0;
+    const box = this.el.closest(".pickroom-layers");
+    for (const canvas of box?.querySelectorAll(".pickroom-overlay") ?? []) canvas.tabIndex = -1;
+    const deck = this.el.closest(".pickroom-desk");
+    if (deck && deck !== this.deck) {
+      this.deck = deck;
+      // a click on the words or on a panel keeps the keys here, unless it selects text
+      deck.addEventListener("click", (event) => {
+        if (!this.el.contains(event.target) && getSelection().isCollapsed) this.focus();
+      }, { signal: this.stop.signal });
+    }
+    this.takeFocusBack();
+  }
+
+  // --- focus ------------------------------------------------------------------------------------------------
+
+  focus() {
+    this.el.focus({ preventScroll: true });
+  }
+
+  onFocus() {
+    this.hadFocus = true;
+    this.send({ type: "focus", on: true });
+  }
+
+  onBlur() {
+    // taken away by a detach, it is taken back on return; given away by the person, it is not
+    if (this.el.isConnected) this.hadFocus = false;
+    this.send({ type: "focus", on: false });
+  }
+
+  takeFocusBack() {
+    const free = !document.activeElement || document.activeElement === document.body;
+    if (this.hadFocus && free) this.focus();
+  }
+
+  // --- keys -------------------------------------------------------------------------------------------------
+
+  onKeyDown(event) {
+    const key = spell(event);
+    if (!key || !this.model.get("keys").includes(key)) return;
+    event.preventDefault();
+    event.stopPropagation();
+    if (!event.repeat) this.press(key);
+  }
+
+  press(key) {
+    this.number += 1;
+    const sent = { type: "key", number: this.number, key, seen: this.shown?.token ?? "" };
+    this.guess(key);
+    this.pending.push(sent);
+    this.sendKey(sent);
+    if (this.pending.length === 1) this.expectAnswer();
+  }
+
+  sendKey(sent) {
+    this.send({ ...sent, oldest: this.pending[0].number });
+  }
+
+  /** Keys are repeated until they are answered; the kernel takes each number once. */
+  expectAnswer(wait = REPEAT_MS) {
+    clearTimeout(this.repeating);
+    if (!this.silent) this.silent = setTimeout(() => this.say("silent"), SILENT_MS);
+    this.repeating = setTimeout(() => {
+      this.pending.forEach((sent) => this.sendKey(sent));
+      this.expectAnswer(2 * wait);
+    }, wait);
+  }
+
+  answered() {
+    clearTimeout(this.repeating);
+    clearTimeout(this.silent);
+    this.silent = null;
+    this.say("");
+    if (this.pending.length) this.expectAnswer();
+  }
+
+  /** Swap at once to where the key leads, when that is known and the frame is here. */
+  guess(key) {
+    const { destinations, steps, count, ahead } = this.scene ?? {};
+    if (!this.scene || (this.pending.length && !this.guessing)) return;
+    let target = this.position;
+    if (this.pending.length === 0 && key in destinations) target = destinations[key];
+    else if (key in steps) target = Math.max(0, Math.min(count - 1, this.position + steps[key]));
+    else {
+      this.guessing = false;
+      return;
+    }
+    if (target === this.position) return;
+    const frame = ahead.find(([position]) => position === target)?.[1];
+    this.guessing = frame !== undefined;
+    if (frame) this.put(frame, target, true);
+  }
+
+  // --- what the kernel says ---------------------------------------------------------------------------------
+
+  onFrame(scene) {
+    this.scene = scene;
+    const applied = scene.applied[this.id] ?? 0;
+    const waited = this.pending.length;
+    this.pending = this.pending.filter((sent) => sent.number > applied);
+    if (waited) this.answered();
+    if (this.pending.length && this.guessing) return; // ours is further on; the answer to its key will come
+    this.guessing = this.pending.length === 0;
+    this.zoomTo(scene);
+    this.put(scene.frame, scene.position, false);
+    this.takeFocusBack();
+  }
+
+  onResend(from) {
+    this.pending.filter((sent) => sent.number >= from).forEach((sent) => this.sendKey(sent));
+  }
+
+  zoomTo(scene) {
+    const known = scene.frame.token === this.shown?.token;
+    if (scene.zoom && !(this.zoom.on && known)) {
+      this.zoom.start(known && this.pointer ? this.cellAt(this.pointer) : null, this.pointer);
+    }
+    this.zoom.on = scene.zoom;
+    if (scene.zoom) for (const cell of scene.frame.cells) this.pictures.need([cell.name], "original");
+  }
+
+  put(frame, position, predicted) {
+    const changed = frame.token !== this.shown?.token;
+    if (changed && (predicted || !this.scene.zoom)) {
+      this.zoom.on = false;
+      this.pictures.dropWhole();
+    }
+    Object.assign(this, { shown: frame, position, predicted });
+    this.pictures.need(frame.cells.map((cell) => cell.name));
+    if (predicted) {
+      this.layers().classList.add("pickroom-ahead"); // the overlay still shows the frame before
+      this.paint();
+      return;
+    }
+    // ipycanvas draws in promises that began before this message: by the next painted frame they are done
+    requestAnimationFrame(() => {
+      if (this.predicted) return; // a key came in between
+      this.paint();
+      this.layers().classList.remove("pickroom-ahead");
+      Object.assign(this.el.dataset, { settled: this.scene.number, position: this.position });
+      this.prefetchSoon();
+    });
+  }
+
+  layers() {
+    return this.el.closest(".pickroom-desk") ?? this.el;
+  }
+
+  /** Ask for the neighbours' pictures in the idle moment after a frame, never before an answer that is due. */
+  prefetchSoon() {
+    const idle = window.requestIdleCallback ?? ((work) => setTimeout(work, 30));
+    idle(() => {
+      if (this.pending.length || !this.scene) return;
+      const cells = this.scene.ahead.flatMap(([, frame]) => frame.cells);
+      this.pictures.prefetch(cells.map((cell) => cell.name));
+      this.pictures.keepBitmaps(new Set([...cells, ...this.shown.cells].map((cell) => cell.name)));
+      for (const cell of cells) this.fitted(cell); // decode ahead, so that a swap only draws
+    }, { timeout: 300 });
+  }
+
+  onPicture(name) {
+    if (this.shown?.cells.some((cell) => cell.name === name)) this.paint();
+    this.prefetchSoon();
+  }
+
+  // --- painting ---------------------------------------------------------------------------------------------
+
+  fitted(cell) {
+    const dpr = window.devicePixelRatio || 1;
+    const size = [cell.box[2], cell.box[3]].map((length) => Math.max(1, Math.round(length * dpr)));
+    return this.pictures.fit(cell.name, ...size);
+  }
+
+  paint() {
+    const { width, height } = this.scene;
+    const dpr = window.devicePixelRatio || 1;
+    const [w, h] = [Math.round(width * dpr), Math.round(height * dpr)];
+    if (this.canvas.width !== w || this.canvas.height !== h) Object.assign(this.canvas, { width: w, height: h });
+    this.ctx ??= this.canvas.getContext("2d");
+    this.ctx.setTransform(dpr, 0, 0, dpr, 0, 0);
+    this.ctx.clearRect(0, 0, width, height);
+    const drawn = this.shown.cells.filter((cell) => (this.zoom.on ? this.paintWhole(cell) : this.paintFit(cell)));
+    this.el.classList.toggle("pickroom-zoomed", this.zoom.on);
+    this.el.setAttribute("aria-label", this.shown.cells.map((cell) => cell.label).join("; "));
+    Object.assign(this.el.dataset, { token: this.shown.token, drawn: drawn.length, images: this.shown.cells.length });
+  }
+
+  paintFit(cell) {
+    const bitmap = this.fitted(cell);
+    if (bitmap) this.ctx.drawImage(bitmap, ...cell.box);
+    else this.placeholder(cell, cell.box);
+    return Boolean(bitmap);
+  }
+
+  paintWhole(cell) {
+    const bitmap = this.pictures.full(cell.name);
+    this.ctx.save();
+    this.ctx.beginPath();
+    this.ctx.rect(...cell.window);
+    this.ctx.clip();
+    if (bitmap) this.ctx.drawImage(bitmap, ...this.zoom.box(cell));
+    else this.placeholder(cell, cell.window);
+    if (bitmap && this.pictures.sharpening(cell.name)) this.tag(cell.window, "loading 100 %…");
+    this.ctx.restore();
+    return Boolean(bitmap);
+  }
+
+  placeholder(cell, [x, y, w, h]) {
+    const style = getComputedStyle(this.el);
+    this.ctx.fillStyle = style.getPropertyValue("--pickroom-empty");
+    this.ctx.fillRect(x, y, w, h);
+    const reason = this.pictures.reasons.get(cell.name);
+    this.ctx.fillStyle = style.getPropertyValue("--pickroom-faint");
+    this.ctx.font = "13px system-ui, sans-serif";
+    this.ctx.textAlign = "center";
+    this.ctx.fillText(reason ? `cannot be shown: ${reason}` : "loading…", x + w / 2, y + h / 2, w - 12);
+  }
+
+  tag([x, y, w, h], text) {
+    this.ctx.font = "12px system-ui, sans-serif";
+    this.ctx.textAlign = "right";
+    this.ctx.fillStyle = "rgba(0, 0, 0, 0.6)";
+    this.ctx.fillRect(x + w - 112, y + h - 26, 106, 20);
+    this.ctx.fillStyle = "white";
+    this.ctx.fillText(text, x + w - 14, y + h - 12);
+  }
+
+  // --- pointer ----------------------------------------------------------------------------------------------
+
+  /** Layout coordinates: a view narrower than the layout shows it scaled down. */
+  point(event) {
+    const rect = this.canvas.getBoundingClientRect();
+    const scale = (this.scene?.width ?? rect.width) / rect.width;
+    return { x: (event.clientX - rect.left) * scale, y: (event.clientY - rect.top) * scale };
+  }
+
+  cellAt({ x, y }) {
+    const inBox = ([left, top, w, h]) => x >= left && x < left + w && y >= top && y < top + h;
+    return this.shown?.cells.find((cell) => inBox(this.zoom.on ? cell.window : cell.box)) ?? null;
+  }
+
+  onPointerDown(event) {
+    this.focus();
+    if (event.button !== 0 || !this.shown) return;
+    event.preventDefault();
+    this.pointer = this.point(event);
+    this.drag = { from: this.pointer, last: this.pointer, cell: this.cellAt(this.pointer), moved: false };
+    this.el.setPointerCapture(event.pointerId);
+    this.forward("down", event);
+  }
+
+  onPointerMove(event) {
+    this.pointer = this.point(event);
+    const { drag } = this;
+    if (drag) {
+      const far = Math.hypot(this.pointer.x - drag.from.x, this.pointer.y - drag.from.y) > CLICK_SLOP;
+      drag.moved ||= far;
+      if (drag.moved && this.zoom.on && drag.cell) {
+        this.zoom.pan(drag.cell, this.pointer.x - drag.last.x, this.pointer.y - drag.last.y);
+        this.paint();
+      }
+      drag.last = this.pointer;
+    }
+    if (this.model.get("pointer") !== "drag" || this.moving) return;
+    this.moving = true; // one move a painted frame is all that can be seen
+    requestAnimationFrame(() => {
+      this.moving = false;
+      if (this.pointer) this.forward(this.drag ? "move" : "hover", event);
+    });
+  }
+
+  onPointerUp(event) {
+    const { drag } = this;
+    this.drag = null;
+    if (!drag) return;
+    this.pointer = this.point(event);
+    this.forward("up", event, drag);
+    const clicked = event.type === "pointerup" && !drag.moved && drag.cell;
+    if (clicked && this.model.get("pointer") === "keys") this.press(String(drag.cell.number));
+  }
+
+  forward(phase, event, drag = this.drag) {
+    if (this.model.get("pointer") !== "drag") return;
+    const cell = drag ? drag.cell : this.cellAt(this.pointer);
+    this.send({ type: "pointer", phase, ...this.pointer, number: cell?.number ?? null, shift: event.shiftKey });
+  }
+
+  // --- words ------------------------------------------------------------------------------------------------
+
+  say(what) {
+    this.note.textContent = what === "silent"
+      ? "The kernel has not answered yet. If it was restarted, run the two cells again: nothing saved is lost."
+      : "";
+  }
+}
+
+/** The element that scrolls the notebook, whose height is what one can see at a time. */
+function scroller(el) {
+  for (let node = el.parentElement; node; node = node.parentElement) {
+    const { overflowY } = getComputedStyle(node);
+    if ((overflowY === "auto" || overflowY === "scroll") && node.clientHeight > 200 && !node.closest(".jp-OutputArea")) {
+      return node;
+    }
+  }
+  return document.documentElement;
+}
+
+export default () => {
+  const views = new Set();
+  let pictures;
+  return {
+    initialize({ model }) {
+      const changed = (name) => views.forEach((view) => view.onPicture(name));
+      pictures = new Pictures(crypto.randomUUID(), (message) => model.send(message), changed);
+      model.on("msg:custom", (content, buffers) => {
+        if (content.type === "frame") views.forEach((view) => view.onFrame(content));
+        else if (content.type === "picture" && content.page === pictures.page) pictures.receive(content, buffers);
+        else if (content.type === "resend") {
+          views.forEach((view) => view.id === content.view && view.onResend(content.number));
+        }
+      });
+    },
+    render({ model, el }) {
+      const view = new StageView(model, el, pictures);
+      views.add(view);
+      return () => {
+        views.delete(view);
+        view.close();
+      };
+    },
+  };
+};

@@ -1,0 +1,235 @@
+"""The photo layer: an anywidget that owns the focus, the keys, the pointer and the prefetched pictures.
+
+It does only what ipycanvas cannot. The browser side (pictures.js, stage.js) swaps to the next or previous frame
+by itself, from pictures it asked for ahead of time; whatever the kernel says afterwards wins. The kernel side
+keeps no list of what a browser holds: a page asks for the pictures it lacks, so a reload, a second window and a
+view that comes back all work the same way.
+
+A page's messages and the kernel's (custom messages of the widget, one JSON object each):
+
+- `hello`, `size` {view, width, height, dpr, dark}: a view appeared, or its room changed
+- `key` {view, number, oldest, key, seen}: numbered per view from 1; `seen` is the token of what was on screen
+- `want` {page, kind, names}: pictures that the page lacks; `focus` {view, on}; `pointer` {view, phase, ...}
+- `frame`: what to show now, the neighbours, the keys' destinations, and the number of the last key applied
+- `picture` {page, kind, name, mime | reason} + bytes; `resend` {view, number}: keys from there did not arrive
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import anywidget
+import traitlets
+
+from pickroom.errors import PickroomError
+from pickroom.ui.layout import Slot
+
+PictureKind = Literal["preview", "original"]
+
+HERE = Path(__file__).parent
+VIEWS_KEPT = 32  # views whose key numbers are remembered; each reload of the page makes a new one
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One image on the stage, in CSS pixels of the layout.
+
+    Attributes:
+        name: the picture's name, its sha256: what the browser asks for and keeps it by.
+        number: 1-based; a click on the image stands for this number's key.
+        box: (x, y, width, height) of the whole image.
+        window: (x, y, width, height) that it may fill when zoomed.
+        size: (width, height) in pixels of the EXIF-upright image.
+        label: its spoken description.
+    """
+
+    name: str
+    number: int
+    box: tuple[float, float, float, float]
+    window: tuple[float, float, float, float]
+    size: tuple[int, int]
+    label: str
+
+    @classmethod
+    def of(cls, name: str, number: int, slot: Slot, size: tuple[int, int], label: str) -> Cell:
+        return cls(name, number, slot.box, slot.window, size, label)
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """What is on the stage at one time.
+
+    Attributes:
+        token: names what the person sees; it comes back with every key, so that a decision is never applied to
+            something that was not on screen when the key was pressed.
+    """
+
+    token: str
+    cells: tuple[Cell, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """One answer of the kernel: the frame to show and what the browser needs to go on by itself.
+
+    Attributes:
+        width, height: CSS pixels of the layout that the cells are given in.
+        position: of the frame among `count` frames.
+        ahead: position -> frame, for the neighbours: swapped to at once, and prefetched in this order.
+        destinations: key -> position it leads to from here.
+        steps: key -> relative step, for keys that always mean next or previous; empty while they do not.
+        zoom: show every image at 100 %.
+    """
+
+    width: int
+    height: int
+    frame: Frame
+    position: int = 0
+    count: int = 1
+    ahead: Mapping[int, Frame] = field(default_factory=dict)
+    destinations: Mapping[str, int] = field(default_factory=dict)
+    steps: Mapping[str, int] = field(default_factory=dict)
+    zoom: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """The room a view has: CSS pixels, device pixels per CSS pixel, and whether its theme is dark."""
+
+    width: int
+    height: int
+    dpr: float = 1.0
+    dark: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class KeyPress:
+    """One key, spelled as FORMATS.md says; `seen` is the token of the frame on screen when it was pressed."""
+
+    key: str
+    seen: str
+
+
+@dataclass(frozen=True, slots=True)
+class PointerEvent:
+    """One pointer event of a stage made with `pointer="drag"`.
+
+    Attributes:
+        phase: moves come at most once a painted frame.
+        x, y: CSS pixels of the layout.
+        number: the cell under the pointer (while dragging: where the drag began), None outside every image.
+        shift: whether Shift was held.
+    """
+
+    phase: Literal["down", "move", "up", "hover"]
+    x: float
+    y: float
+    number: int | None
+    shift: bool
+
+
+class Listener(Protocol):
+    """Who the stage tells; the deck and the crop desk are two of them."""
+
+    def room_changed(self, room: Room) -> None:
+        """A view appeared, came back or changed its size or theme: lay out again and show everything."""
+
+    def key_pressed(self, press: KeyPress) -> None:
+        """A key that was not applied before; answer with `Stage.show`, whatever it did."""
+
+    def pointer_moved(self, event: PointerEvent) -> None:
+        """Only with `pointer="drag"`."""
+
+    def focus_changed(self, on: bool) -> None:
+        """The stage got or lost the keyboard."""
+
+    def picture(self, name: str, kind: PictureKind) -> tuple[str, bytes]:
+        """(mime, encoded bytes) of a picture by its name; raises PickroomError when there is none."""
+
+
+def _read(*names: str) -> str:
+    return "\n".join((HERE / name).read_text(encoding="utf-8") for name in names)
+
+
+class Stage(anywidget.AnyWidget):
+    """The widget; `show` sends a scene, and everything that happens goes to the listener.
+
+    Args:
+        listener: who is told.
+        keys: the keys it takes, spelled as FORMATS.md says; every other key is left to the notebook.
+        pointer: "keys" turns a click on an image into its number's key; "drag" forwards the pointer.
+    """
+
+    _esm = _read("pictures.js", "zoom.js", "stage.js")
+    _css = _read("stage.css")
+    keys = traitlets.List(traitlets.Unicode()).tag(sync=True)
+    pointer = traitlets.Enum(["keys", "drag"], default_value="keys").tag(sync=True)
+
+    def __init__(self, listener: Listener, keys: Sequence[str], pointer: str = "keys") -> None:
+        super().__init__(keys=list(keys), pointer=pointer)
+        self._listener = listener
+        self._applied: dict[str, int] = {}  # view -> number of the last key taken from it
+        self._number = 0
+        self._scene: dict[str, Any] = {}
+        self.on_msg(lambda _, content, buffers: self.on_message(content))
+
+    def show(self, scene: Scene) -> None:
+        """Send a scene to every view; each says which of that view's keys it already contains."""
+        self._number += 1
+        self._scene = {
+            "type": "frame",
+            "number": self._number,
+            **{name: getattr(scene, name) for name in ("width", "height", "position", "count", "zoom")},
+            "frame": asdict(scene.frame),
+            # JSON has only text keys; the order is the order of prefetching
+            "ahead": [[position, asdict(frame)] for position, frame in scene.ahead.items()],
+            "destinations": dict(scene.destinations),
+            "steps": dict(scene.steps),
+        }
+        self._send_scene()
+
+    def on_message(self, content: Mapping[str, Any]) -> None:
+        """One message of a page; a form that is not ours (a page of another version) is passed over."""
+        match content:
+            case {"type": "key", "view": str(view), "number": int(number), "key": str(key), "seen": str(seen)}:
+                self._key(view, number, content.get("oldest"), KeyPress(key, seen))
+            case {"type": "hello" | "size", "width": width, "height": height, "dpr": dpr, "dark": dark}:
+                self._listener.room_changed(Room(int(width), int(height), float(dpr), bool(dark)))
+            case {"type": "want", "page": str(page), "kind": "preview" | "original" as kind, "names": names}:
+                for name in names:
+                    self._send_picture(page, kind, str(name))
+            case {"type": "focus", "on": bool(on)}:
+                self._listener.focus_changed(on)
+            case {"type": "pointer", "phase": "down" | "move" | "up" | "hover" as phase, "x": x, "y": y}:
+                number, shift = content.get("number"), bool(content.get("shift"))
+                self._listener.pointer_moved(PointerEvent(phase, float(x), float(y), number, shift))
+
+    def _key(self, view: str, number: int, oldest: Any, press: KeyPress) -> None:
+        """Take each key once and in order: go-back-N, with the page as the one that repeats."""
+        expected = self._applied.get(view, 0) + 1
+        if number < expected:  # repeated by a page that has not heard our answer yet: answer again
+            self._send_scene()
+        elif number > expected and number != oldest:  # one before it did not arrive; `oldest` is the page's first
+            self.send({"type": "resend", "view": view, "number": expected})
+        else:
+            self._applied.pop(view, None)
+            self._applied[view] = number
+            while len(self._applied) > VIEWS_KEPT:
+                del self._applied[next(iter(self._applied))]
+            self._listener.key_pressed(press)
+
+    def _send_scene(self) -> None:
+        if self._scene:
+            self.send({**self._scene, "applied": dict(self._applied)})
+
+    def _send_picture(self, page: str, kind: PictureKind, name: str) -> None:
+        message = {"type": "picture", "page": page, "kind": kind, "name": name}
+        try:
+            mime, data = self._listener.picture(name, kind)
+        except PickroomError as error:
+            self.send({**message, "reason": error.what})
+        else:
+            self.send({**message, "mime": mime}, buffers=[data])

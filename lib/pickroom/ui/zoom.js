@@ -1,0 +1,58 @@
+// Zoom to 100 %: one image pixel on one device pixel, every image of the frame at the same place of its picture.
+
+class Zoom {
+  constructor() {
+    this.on = false;
+    this.x = 0.5; // the place in the middle of every window, as fractions of the image
+    this.y = 0.5;
+  }
+
+  /** Begin with the place under the pointer staying under it; without a pointer, in the middle. */
+  start(cell, pointer) {
+    Object.assign(this, { on: true, x: 0.5, y: 0.5 });
+    if (!cell) return;
+    const [bx, by, bw, bh] = cell.box;
+    const [wx, wy, ww, wh] = cell.window;
+    const [width, height] = drawnSize(cell);
+    this.x = (pointer.x - bx) / bw - (pointer.x - wx - ww / 2) / width;
+    this.y = (pointer.y - by) / bh - (pointer.y - wy - wh / 2) / height;
+    this.keepInside(cell);
+  }
+
+  /** Drag by CSS pixels: every image moves by the same part of itself. */
+  pan(cell, dx, dy) {
+    const [width, height] = drawnSize(cell);
+    this.x -= dx / width;
+    this.y -= dy / height;
+    this.keepInside(cell);
+  }
+
+  keepInside(cell) {
+    const [width, height] = drawnSize(cell);
+    this.x = inside(this.x, cell.window[2] / width);
+    this.y = inside(this.y, cell.window[3] / height);
+  }
+
+  /** Where the whole image lies now (x, y, width, height); what sticks out of its window is not seen. */
+  box(cell) {
+    const [wx, wy, ww, wh] = cell.window;
+    const [width, height] = drawnSize(cell);
+    return [
+      wx + ww / 2 - inside(this.x, ww / width) * width,
+      wy + wh / 2 - inside(this.y, wh / height) * height,
+      width,
+      height,
+    ];
+  }
+}
+
+/** Size in CSS pixels at 100 %. */
+function drawnSize(cell) {
+  const scale = 1 / (window.devicePixelRatio || 1);
+  return [cell.size[0] * scale, cell.size[1] * scale];
+}
+
+/** A middle that leaves no empty edge: `share` is the part of the image that its window shows. */
+function inside(middle, share) {
+  return share >= 1 ? 0.5 : Math.min(1 - share / 2, Math.max(share / 2, middle));
+}

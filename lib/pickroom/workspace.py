@@ -1,0 +1,256 @@
+"""Where everything lies: the workspace's folders, and each project's manifest and paths in one frozen record.
+
+This module owns the manifest file (FORMATS.md, Manifest); nobody else reads or writes it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Self
+
+from pickroom import atomic
+from pickroom.errors import ProjectError
+from pickroom.naming import IMAGE_EXTENSIONS, is_project_id
+
+SCHEMA_VERSION = 1
+STATUSES = ("active", "finished", "archived")
+
+
+def utc_now() -> str:
+    """Now as FORMATS.md writes every time: ISO 8601 UTC ending in Z, to the microsecond."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What `data/projects/<project>.json` holds. `root` is the only absolute path stored anywhere."""
+
+    project_id: str
+    title: str
+    root: str
+    decisions_db: str
+    created_at: str
+    aliases: tuple[str, ...] = ()
+    status: str = "active"
+    finished_at: str | None = None
+    image_count: int = 0
+    group_count: int = 0
+    allowed_extensions: tuple[str, ...] = IMAGE_EXTENSIONS
+    encoder: str | None = None
+    notes: str = ""
+    schema_version: int = SCHEMA_VERSION
+
+    def to_json(self) -> str:
+        values = asdict(self)
+        order = ("schema_version", "project_id", "aliases", "title", "status", "root", "decisions_db")
+        order += ("created_at", "finished_at", "image_count", "group_count", "allowed_extensions")
+        return json.dumps({key: values[key] for key in (*order, "encoder", "notes")}, indent=2) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Read a manifest; raises ValueError naming the field that is missing or of the wrong type."""
+        values = json.loads(text)
+        if not isinstance(values, dict):
+            raise ValueError("it holds no JSON object")
+        for key in ("project_id", "root"):
+            if not isinstance(values.get(key), str) or not values[key]:
+                raise ValueError(f"its field {key!r} is missing or not text")
+        project_id = values["project_id"]
+        defaults: dict[str, Any] = {
+            "title": project_id,
+            "decisions_db": f"data/training/ai_training_decisions/{project_id}.db",
+            "created_at": "",
+        }
+        known = {**defaults, **{k: v for k, v in values.items() if k in cls.__dataclass_fields__}}
+        for key in ("aliases", "allowed_extensions"):
+            if key in known:
+                if not isinstance(known[key], list) or not all(isinstance(v, str) for v in known[key]):
+                    raise ValueError(f"its field {key!r} is not a list of texts")
+                known[key] = tuple(known[key])
+        if known.get("status", "active") not in STATUSES:
+            raise ValueError(f"its status {known['status']!r} is none of {', '.join(STATUSES)}")
+        return cls(**known)
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """One project: its manifest and every path that belongs to it."""
+
+    workspace: Workspace
+    manifest: Manifest
+
+    @property
+    def id(self) -> str:
+        return self.manifest.project_id
+
+    @property
+    def root(self) -> Path:
+        """The folder of its images; raises nothing when it has gone (see `require_root`)."""
+        return Path(self.manifest.root)
+
+    @property
+    def database(self) -> Path:
+        return self.workspace.decisions / f"{self.id}.db"
+
+    @property
+    def lock_file(self) -> Path:
+        """What the kernel's `flock` is taken on while files move; never removed."""
+        return self.workspace.decisions / f"{self.id}.lock"
+
+    @property
+    def manifest_file(self) -> Path:
+        return self.workspace.manifests / f"{self.id}.json"
+
+    def path(self, directory: str | None, filename: str) -> Path:
+        """The absolute path of a file given its folder relative to the root."""
+        return self.root / (directory or "") / filename
+
+    def require_root(self) -> Path:
+        """The image folder, or ProjectError when it is not there (an unplugged disk, a moved folder)."""
+        if not self.root.is_dir():
+            raise ProjectError(
+                "the image folder is not there",
+                doing=f"opening project {self.id}",
+                subject=self.root,
+                hint=f"plug its disk in, or: pickroom relocate {self.id} NEW_FOLDER",
+            )
+        return self.root
+
+    def with_manifest(self, **changes: Any) -> Project:
+        """Write a changed manifest and return the project that it describes."""
+        manifest = replace(self.manifest, **changes)
+        atomic.write_text(self.manifest_file, manifest.to_json())
+        return replace(self, manifest=manifest)
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """The folder that holds `data/`, `sandbox/`, `reports/` and `archives/` (FORMATS.md, Folders)."""
+
+    root: Path
+
+    @classmethod
+    def find(cls, home: Path | str | None = None) -> Workspace:
+        """`home` if given, else $PICKROOM_HOME, else the nearest parent holding `data/`, else the checkout."""
+        chosen = home or os.environ.get("PICKROOM_HOME")
+        if chosen:
+            return cls(Path(chosen).expanduser().resolve())
+        here = Path.cwd()
+        for folder in (here, *here.parents):
+            if (folder / "data").is_dir():
+                return cls(folder)
+        checkout = Path(__file__).resolve().parents[2]
+        return cls(checkout if (checkout / "pyproject.toml").is_file() else here)
+
+    @property
+    def manifests(self) -> Path:
+        return self.root / "data" / "projects"
+
+    @property
+    def decisions(self) -> Path:
+        return self.root / "data" / "training" / "ai_training_decisions"
+
+    @property
+    def embeddings(self) -> Path:
+        return self.root / "data" / "ai_data" / "embeddings"
+
+    @property
+    def thumbnails(self) -> Path:
+        return self.root / "data" / "ai_data" / "cache" / "thumbnails"
+
+    @property
+    def processed_log(self) -> Path:
+        return self.root / "data" / "ai_data" / "cache" / "processed_images.jsonl"
+
+    @property
+    def models(self) -> Path:
+        return self.root / "data" / "ai_data" / "models"
+
+    @property
+    def logs(self) -> Path:
+        return self.root / "data" / "ai_data" / "logs"
+
+    @property
+    def summaries(self) -> Path:
+        return self.root / "data" / "daily_summaries"
+
+    def project(self, project_id: str) -> Project:
+        """Open a project by id; raises ProjectError when the id, the manifest or its content is no good."""
+        if not is_project_id(project_id):
+            raise bad_project_id(project_id)
+        path = self.manifests / f"{project_id}.json"
+        try:
+            manifest = Manifest.from_json(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            known = ", ".join(self.project_ids()) or "none yet"
+            raise ProjectError(
+                f"there is no project {project_id!r}",
+                doing="opening it",
+                subject=path,
+                hint=f"projects here: {known}; make one: pickroom start {project_id} --images FOLDER",
+            ) from None
+        except (OSError, ValueError) as error:
+            raise ProjectError(
+                f"the manifest is damaged ({error})",
+                doing=f"opening project {project_id}",
+                subject=path,
+                hint="restore it from a backup, or mend it by hand",
+            ) from None
+        if manifest.project_id != project_id:
+            raise ProjectError(
+                f"the manifest names project {manifest.project_id!r}",
+                doing=f"opening project {project_id}",
+                subject=path,
+                hint="its file name and its project_id must agree",
+            )
+        return Project(self, manifest)
+
+    def project_ids(self) -> list[str]:
+        """The ids of every project that has a manifest, sorted."""
+        return sorted(p.stem for p in self.manifests.glob("*.json") if is_project_id(p.stem))
+
+    def projects(self) -> Iterator[Project]:
+        """Every project; raises ProjectError at the first damaged manifest."""
+        return (self.project(project_id) for project_id in self.project_ids())
+
+    def create(self, project_id: str, root: Path, title: str | None = None) -> Project:
+        """The record of a project not yet written; `save_new` publishes it."""
+        manifest = Manifest(
+            project_id=project_id,
+            title=title or project_id,
+            root=str(root),
+            decisions_db=f"data/training/ai_training_decisions/{project_id}.db",
+            created_at=utc_now(),
+        )
+        return Project(self, manifest)
+
+    def save_new(self, project: Project) -> None:
+        """Publish a new project's manifest; raises ProjectError when there is one by that id."""
+        self.manifests.mkdir(parents=True, exist_ok=True)
+        try:
+            atomic.create_bytes(project.manifest_file, project.manifest.to_json().encode())
+        except FileExistsError:
+            raise already_started(project) from None
+        atomic.sync_folders([self.manifests])
+
+
+def bad_project_id(project_id: str) -> ProjectError:
+    return ProjectError(
+        f"{project_id!r} cannot be a project's name",
+        doing="reading a project name",
+        hint="up to 64 letters, digits, _ and -, a letter or digit first, not ending in _legacy",
+    )
+
+
+def already_started(project: Project) -> ProjectError:
+    return ProjectError(
+        f"project {project.id!r} is there already",
+        doing="starting a project",
+        subject=project.manifest_file,
+        hint=f"see: pickroom status {project.id}; rescan it: pickroom groups {project.id}",
+    )
