@@ -10,8 +10,8 @@ import ctypes
 import errno
 import hashlib
 import os
+import secrets
 import sys
-import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -50,24 +50,17 @@ def create_bytes(path: Path, data: bytes) -> None:
 
 
 def _write_beside(path: Path, data: bytes) -> Path:
-    handle, name = tempfile.mkstemp(prefix=f".{path.name[:80]}.", suffix=".partial", dir=path.parent)
+    # a name of its own: the longest names leave no room for more characters
+    temporary = path.parent / f".{secrets.token_hex(8)}.partial"
     try:
-        with os.fdopen(handle, "wb") as file:
-            os.fchmod(file.fileno(), 0o666 & ~_umask())
+        with temporary.open("xb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-    except OSError:
-        Path(name).unlink(missing_ok=True)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
         raise
-    return Path(name)
-
-
-def _umask() -> int:
-    # there is no way to read it but to set it; mkstemp's 0600 would lock other accounts out of shared data
-    mask = os.umask(0o022)
-    os.umask(mask)
-    return mask
+    return temporary
 
 
 def rename_noreplace(source: Path, destination: Path) -> None:

@@ -41,6 +41,17 @@ def from_pixels(pixels: PixelBox, width: int, height: int) -> CropBox:
     return CropBox(x1 / width, y1 / height, x2 / width, y2 / height)
 
 
+def compose(outer: CropBox, inner: CropBox) -> CropBox:
+    """A box drawn inside a crop, in the frame of the image that the crop was cut from."""
+    width, height = outer.x2 - outer.x1, outer.y2 - outer.y1
+    return CropBox(
+        outer.x1 + inner.x1 * width,
+        outer.y1 + inner.y1 * height,
+        min(outer.x1 + inner.x2 * width, outer.x2),
+        min(outer.y1 + inner.y2 * height, outer.y2),
+    )
+
+
 def iou(a: CropBox, b: CropBox) -> float:
     """Intersection over union of two boxes, in [0, 1]."""
     width = min(a.x2, b.x2) - max(a.x1, b.x1)

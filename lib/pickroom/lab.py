@@ -41,8 +41,10 @@ def command(folder: Path, *, port: int, browser: bool) -> list[str]:
         f"--ServerApp.port={port}",
         f"--LabApp.default_url=/lab/tree/{REVIEW_NOTEBOOK}",
         f"--ServerApp.open_browser={browser}",
-        # a news prompt at every start, from a host outside, is nobody's wish here
+        # nothing is fetched from outside: no news, no update check, no catalogue of extensions
         "--LabApp.news_url=None",
+        "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
+        "--LabApp.extension_manager=readonly",
     ]
 
 

@@ -35,7 +35,8 @@ class CropBox:
 
     def __post_init__(self) -> None:
         values = (self.x1, self.y1, self.x2, self.y2)
-        if not all(isinstance(v, int | float) and not isinstance(v, bool) and math.isfinite(v) for v in values):
+        # an integer is finite, even one too large for a float
+        if not all(type(v) is int or (isinstance(v, float) and math.isfinite(v)) for v in values):
             raise ValueError(f"box {list(values)!r} has a coordinate that is not a finite number")
         if not (0 <= self.x1 < self.x2 <= 1 and 0 <= self.y1 < self.y2 <= 1):
             raise ValueError(f"box {list(values)!r} must satisfy 0 <= x1 < x2 <= 1 and 0 <= y1 < y2 <= 1")
@@ -43,7 +44,7 @@ class CropBox:
     @classmethod
     def of(cls, values: Sequence[float]) -> CropBox:
         """A box from four numbers `[x1, y1, x2, y2]`; raises ValueError on anything else."""
-        if isinstance(values, str) or len(values) != 4:
+        if not isinstance(values, list | tuple) or len(values) != 4:
             raise ValueError(f"a box is four numbers [x1, y1, x2, y2], not {values!r}")
         return cls(*values)
 

@@ -22,13 +22,14 @@ def demo(
     home: Home = None,
 ) -> None:
     """Make a project `demo` of real photographs, as stage series with defects in some."""
-    from pickroom import demo as demo_project
+    from pickroom.demo.config import DemoConfig
+    from pickroom.demo.project import start_demo
 
     workspace = Workspace.find(folder or home)
     bar, progress = progress_bar("Making images")
     with bar:
-        config = demo_project.DemoConfig(groups=groups, seed=seed)
-        made, report = demo_project.make(workspace, config, model_like=model_like, progress=progress)
+        config = DemoConfig(groups=groups, seed=seed)
+        made, report = start_demo(workspace, config, model_like=model_like, progress=progress)
     where = "" if folder is None else f" --home {workspace.root}"
     text = f"Project {made.id}: {report.images} images in {len(report.groups)} groups under {made.root}"
     show({}, False, f"{text}\nReview it: pickroom lab{where}")

@@ -31,7 +31,7 @@ class DemoConfig:
     reject_rate: float = 0.05  # share of groups with defects in every stage
     crop_rate: float = 0.3  # share of the rest that is framed loosely, so that the reviewer crops
     full_frame_rate: float = 0.08  # share of crops that keep the full frame (LESSONS: 7.8 % of 7,099 real crops)
-    jpeg_rate: float = 0.4  # share of groups stored as JPEG; the others are PNG
+    jpeg_rate: float = 0.5  # share of groups stored as JPEG; the others are PNG
     caption_rate: float = 0.3  # share of groups that have `.caption` files beside the YAML
     defect_kinds: tuple[str, ...] = DEFECT_KINDS  # the kinds to draw from
     png_level: int = 2  # zlib level 0-9; higher is smaller and much slower

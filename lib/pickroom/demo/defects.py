@@ -17,7 +17,7 @@ Patch = np.ndarray  # (h, w, 3) float32 in 0..255
 # A defect gets the patch, where it shows (h, w, 1) in 0..1 by its shape, and returns the changed patch.
 Painter = Callable[[Patch, np.random.Generator], Patch]
 
-_RADIUS = (0.075, 0.13)  # of the short side: a hand, a face, a wheel
+_RADIUS = (0.085, 0.145)  # of the short side: a hand, a face, a wheel
 # Mean change over the region, 8-bit units, below which the eye passes over it: smearing an even sky is no
 # defect that anyone could find, and the truth would be unfair.
 _VISIBLE = 14.0
@@ -33,7 +33,7 @@ def add_defect(picture: np.ndarray, kind: str, subject: CropBox, rng: np.random.
     for _ in range(_TRIES):
         region = _region(picture.shape[:2], kind, subject, rng)
         patch = picture[region].astype(np.float32)
-        mask = _mask(patch.shape[:2], kind)
+        mask = _mask(patch.shape[:2], kind, rng)
         painted = patch + (np.clip(_PAINTERS[kind](patch, rng), 0, 255) - patch) * mask
         change = float(np.abs(painted - patch).sum() / (3 * mask.sum()))
         if best is None or change > best[0]:
@@ -44,9 +44,7 @@ def add_defect(picture: np.ndarray, kind: str, subject: CropBox, rng: np.random.
     picture[best[1]] = np.rint(best[2]).astype(np.uint8)
 
 
-def _region(
-    shape: tuple[int, int], kind: str, subject: CropBox, rng: np.random.Generator
-) -> tuple[slice, slice]:
+def _region(shape: tuple[int, int], kind: str, subject: CropBox, rng: np.random.Generator) -> tuple[slice, slice]:
     height, width = shape
     radius = rng.uniform(*_RADIUS) * min(height, width)
     across, down = {"noise_band": (2.6, 0.5), "duplicate": (1.0, 0.8)}.get(kind, (1.0, 1.0))
@@ -59,14 +57,17 @@ def _region(
     return slice(top, min(height, top + 2 * half_h)), slice(left, min(width, left + 2 * half_w))
 
 
-def _mask(shape: tuple[int, int], kind: str) -> np.ndarray:
-    """(h, w, 1) float32 in 0..1, 0 on the rim: an ellipse, or for blocks and bands a rectangle."""
-    down = np.abs(np.linspace(-1, 1, shape[0], dtype=np.float32))[:, None]
-    across = np.abs(np.linspace(-1, 1, shape[1], dtype=np.float32))[None, :]
+def _mask(shape: tuple[int, int], kind: str, rng: np.random.Generator) -> np.ndarray:
+    """(h, w, 1) float32 in 0..1, 0 on the rim: an uneven blot, or for blocks and bands a rectangle."""
+    down = np.linspace(-1, 1, shape[0], dtype=np.float32)[:, None]
+    across = np.linspace(-1, 1, shape[1], dtype=np.float32)[None, :]
     if kind in ("duplicate", "noise_band"):
-        inside, rim = 1 - np.maximum(down, across), 0.06
+        inside, rim = 1 - np.maximum(np.abs(down), np.abs(across)), 0.06
     else:
-        inside, rim = 1 - np.sqrt(down**2 + across**2), 0.25
+        angle, turns = np.arctan2(down, across), rng.uniform(0, 2 * np.pi, size=2)
+        # at least 1 all the way round, so that the blot ends inside the patch
+        uneven = 1.25 + 0.15 * np.sin(2 * angle + turns[0]) + 0.1 * np.sin(3 * angle + turns[1])
+        inside, rim = 1 - np.sqrt(down**2 + across**2) * uneven, 0.25
     return np.clip(inside / rim, 0, 1)[..., None].astype(np.float32)
 
 
@@ -80,7 +81,8 @@ def _smear(patch: Patch, rng: np.random.Generator) -> Patch:
 def _duplicate(patch: Patch, rng: np.random.Generator) -> Patch:
     """The region's own content a second time, out of place."""
     down, across = rng.uniform(0.25, 0.45, size=2) * rng.choice((-1, 1), size=2)
-    return np.roll(patch, (int(down * patch.shape[0]), int(across * patch.shape[1])), axis=(0, 1))
+    shift = (int(down * patch.shape[0]), int(across * patch.shape[1]), 0)
+    return ndimage.shift(patch, shift, order=0, mode="mirror")
 
 
 def _ringing(patch: Patch, rng: np.random.Generator) -> Patch:
@@ -97,8 +99,9 @@ def _blown_out(patch: Patch, rng: np.random.Generator) -> Patch:
 
 def _wrong_colour(patch: Patch, rng: np.random.Generator) -> Patch:
     """Red, green and blue change places, and a cast so that it also shows on grey."""
-    cast = np.array(((50, -25, 45), (-30, 40, 30), (-35, -5, 70))[rng.integers(3)], dtype=np.float32)
-    return np.roll(patch, int(rng.integers(1, 3)), axis=2) + cast
+    cast = np.array(((35, -20, 30), (-25, 30, 20), (-25, 0, 45))[rng.integers(3)], dtype=np.float32)
+    swapped = np.roll(patch, int(rng.integers(1, 3)), axis=2)
+    return patch + (swapped - patch) * rng.uniform(0.5, 0.8) + cast
 
 
 def _swirl(patch: Patch, rng: np.random.Generator) -> Patch:

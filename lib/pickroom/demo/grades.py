@@ -1,6 +1,7 @@
 """Colour grades: what makes sixty pictures of ten photographs look like sixty pictures.
 
 A grade is three 256-entry curves and a saturation: cheap, and the same to the last bit on every machine.
+Before it, the hues of some photographs are turned.
 """
 
 from __future__ import annotations
@@ -50,15 +51,31 @@ class Grade:
 
 GRADES = (
     Grade("natural light"),
-    Grade("natural light, soft shadows", gamma=0.88, contrast=0.96),
-    Grade("warm evening light", (4, -2, -12), (16, 6, -22), gamma=0.95),
-    Grade("cool morning light", (-10, 0, 16), (-12, 2, 14), gamma=0.97),
-    Grade("teal and orange film look", (-18, 6, 20), (20, 6, -20), contrast=1.1),
-    Grade("faded analogue film", (8, 2, 14), (4, 0, -14), contrast=0.88, saturation=0.78, fade=22),
-    Grade("vivid colours, high contrast", contrast=1.14, saturation=1.35),
-    Grade("sepia print", (18, 6, -12), (14, 2, -30), saturation=0.12, fade=8),
-    Grade("black and white, deep shadows", contrast=1.18, saturation=0.0),
-    Grade("blue hour, dim", (-8, 0, 26), (-26, -10, 10), gamma=1.2, saturation=0.85),
-    Grade("rose tinted, dreamy", (14, -4, 12), (12, -6, 6), gamma=0.9, contrast=0.94),
-    Grade("late summer, green shade", (-6, 10, -8), (6, 8, -18), gamma=0.96, saturation=1.1),
+    Grade("soft daylight, pale shadows", (4, 4, 8), gamma=0.8, contrast=0.92),
+    Grade("golden hour", (10, -4, -26), (34, 10, -46), gamma=0.92),
+    Grade("cool morning light", (-16, 2, 26), (-28, 0, 20), gamma=0.94),
+    Grade("teal and orange film look", (-34, 10, 34), (32, 8, -40), contrast=1.12),
+    Grade("faded analogue film", (14, 4, 26), (6, -2, -30), contrast=0.84, saturation=0.7, fade=30),
+    Grade("vivid colours, high contrast", contrast=1.16, saturation=1.4),
+    Grade("sepia print", (30, 8, -22), (20, 2, -48), saturation=0.08, fade=10),
+    Grade("black and white, deep shadows", contrast=1.2, saturation=0.0),
+    Grade("blue hour, dim", (-14, -2, 40), (-64, -30, 10), gamma=1.3, saturation=0.8),
+    Grade("rose tinted, dreamy", (30, -8, 24), (14, -16, 4), gamma=0.84, contrast=0.9, fade=8),
+    Grade("green shade of late summer", (-14, 16, -14), (4, 14, -36), gamma=0.94, saturation=1.1),
+    Grade("cross-processed slide", (-26, -6, 36), (20, 22, -48), contrast=1.18, saturation=1.15),
+    Grade("lilac dusk", (12, -14, 36), (-4, -30, 8), gamma=1.08, saturation=0.9),
 )
+
+# SVG 1.1, feColorMatrix hueRotate: hues turn, brightness stays.
+_LUMA = np.array(((0.213, 0.715, 0.072),) * 3)
+_SINE = np.array(((-0.213, -0.715, 0.928), (0.143, 0.140, -0.283), (-0.787, 0.715, 0.072)))
+
+
+def turn_hue(image: Pillow.Image, degrees: float) -> Pillow.Image:
+    """The RGB image with every hue turned by so many degrees, brightness kept."""
+    if round(degrees) == 0:
+        return image
+    angle = np.radians(degrees)
+    matrix = _LUMA + np.cos(angle) * (np.eye(3) - _LUMA) + np.sin(angle) * _SINE
+    rows = np.hstack([matrix, np.zeros((3, 1))])
+    return image.convert("RGB", tuple(float(value) for value in rows.ravel()))

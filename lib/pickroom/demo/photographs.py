@@ -28,7 +28,8 @@ class Photograph:
     Attributes:
         size: (width, height) in pixels of the file; another size means another photograph, and an error.
         folder: the demo's sub-folder its groups go to.
-        subject: where the eye goes, as fractions of the photograph (set by hand).
+        subjects: where the eye may go, as fractions of the photograph (set by hand); a group takes one.
+        hue: degrees its colours may turn either way and still look right: little for skin, any way for paint.
         aspects: width : height that suit it.
         prompt: what a person would have asked an image generator for.
     """
@@ -37,7 +38,8 @@ class Photograph:
     path: str
     size: tuple[int, int]
     folder: str
-    subject: CropBox
+    subjects: tuple[CropBox, ...]
+    hue: int
     aspects: tuple[Aspect, ...]
     prompt: str
 
@@ -54,34 +56,52 @@ PHOTOGRAPHS = (
         "data/astronaut.png",
         (512, 512),
         "portraits",
-        CropBox(0.22, 0.02, 0.72, 0.6),
+        (
+            CropBox(0.22, 0.02, 0.72, 0.6),
+            CropBox(0.3, 0.03, 0.62, 0.4),
+            CropBox(0.1, 0.02, 0.95, 0.98),
+        ),
+        12,
         (PORTRAIT, PORTRAIT, TALL, SQUARE),
-        "portrait of a smiling astronaut in an orange suit, flag and model shuttle behind",
+        "portrait of a smiling astronaut in a pressure suit, flag and model shuttle behind",
     ),
     Photograph(
         _MATPLOTLIB,
         "mpl-data/sample_data/grace_hopper.jpg",
         (512, 600),
         "portraits",
-        CropBox(0.28, 0.02, 0.75, 0.62),
+        (
+            CropBox(0.28, 0.02, 0.75, 0.62),
+            CropBox(0.08, 0.03, 0.92, 0.95),
+        ),
+        12,
         (PORTRAIT, PORTRAIT, TALL, SQUARE),
-        "official portrait of a navy officer with glasses and cap, blue backdrop",
+        "official portrait of a navy officer with glasses and cap, plain backdrop",
     ),
     Photograph(
         _SKIMAGE,
         "data/chelsea.png",
         (451, 300),
         "portraits",
-        CropBox(0.2, 0.1, 0.85, 0.98),
+        (
+            CropBox(0.2, 0.1, 0.85, 0.98),
+            CropBox(0.24, 0.12, 0.6, 0.62),
+        ),
+        20,
         (LANDSCAPE, SQUARE, WIDE),
-        "close-up of a tabby cat with green eyes, shallow depth of field",
+        "close-up of a tabby cat with large eyes, shallow depth of field",
     ),
     Photograph(
         _SKIMAGE,
         "data/camera.png",
         (512, 512),
         "portraits",
-        CropBox(0.15, 0.1, 0.7, 0.6),
+        (
+            CropBox(0.15, 0.1, 0.7, 0.6),
+            CropBox(0.3, 0.12, 0.68, 0.45),
+            CropBox(0.05, 0.1, 0.75, 0.98),
+        ),
+        0,
         (PORTRAIT, SQUARE, LANDSCAPE),
         "photographer in a dark coat behind a tripod, open lawn, towers far away",
     ),
@@ -90,7 +110,11 @@ PHOTOGRAPHS = (
         "datasets/images/china.jpg",
         (640, 427),
         "places",
-        CropBox(0.13, 0.06, 0.55, 0.9),
+        (
+            CropBox(0.13, 0.06, 0.55, 0.9),
+            CropBox(0.2, 0.05, 0.52, 0.5),
+        ),
+        25,
         (LANDSCAPE, WIDE, PORTRAIT, SQUARE),
         "ornate pagoda above a misty lake, green trees, hazy afternoon",
     ),
@@ -99,7 +123,11 @@ PHOTOGRAPHS = (
         "data/rocket.jpg",
         (640, 427),
         "places",
-        CropBox(0.38, 0.25, 0.62, 1.0),
+        (
+            CropBox(0.38, 0.25, 0.62, 1.0),
+            CropBox(0.25, 0.6, 0.75, 1.0),
+        ),
+        30,
         (LANDSCAPE, PORTRAIT, SQUARE, TALL),
         "white rocket on its launch pad at dusk, floodlights, lattice towers",
     ),
@@ -108,7 +136,13 @@ PHOTOGRAPHS = (
         "data/hubble_deep_field.jpg",
         (1000, 872),
         "places",
-        CropBox(0.55, 0.4, 0.9, 0.8),
+        (
+            CropBox(0.55, 0.4, 0.9, 0.8),
+            CropBox(0.08, 0.05, 0.45, 0.45),
+            CropBox(0.5, 0.05, 0.95, 0.45),
+            CropBox(0.1, 0.5, 0.5, 0.95),
+        ),
+        180,
         (SQUARE, LANDSCAPE, PORTRAIT),
         "deep field of distant galaxies, black sky, tiny coloured spirals",
     ),
@@ -117,27 +151,40 @@ PHOTOGRAPHS = (
         "data/coffee.png",
         (600, 400),
         "things",
-        CropBox(0.2, 0.04, 0.76, 0.96),
+        (
+            CropBox(0.2, 0.04, 0.76, 0.96),
+            CropBox(0.3, 0.05, 0.66, 0.6),
+        ),
+        30,
         (LANDSCAPE, SQUARE, WIDE),
-        "espresso in a red cup on a wooden table, spoon on the saucer",
+        "espresso in a glazed cup on a wooden table, spoon on the saucer",
     ),
     Photograph(
         _SKLEARN,
         "datasets/images/flower.jpg",
         (640, 427),
         "things",
-        CropBox(0.3, 0.2, 0.69, 0.86),
+        (
+            CropBox(0.3, 0.2, 0.69, 0.86),
+            CropBox(0.36, 0.28, 0.64, 0.72),
+        ),
+        180,
         (SQUARE, LANDSCAPE, PORTRAIT, WIDE),
-        "orange dahlia in full bloom, dark teal background, soft light",
+        "dahlia in full bloom, dark leaves behind, soft light",
     ),
     Photograph(
         _SKIMAGE,
         "data/motorcycle_left.png",
         (741, 500),
         "things",
-        CropBox(0.14, 0.12, 0.94, 0.95),
+        (
+            CropBox(0.14, 0.12, 0.94, 0.95),
+            CropBox(0.38, 0.25, 0.78, 0.8),
+            CropBox(0.58, 0.2, 0.95, 0.95),
+        ),
+        180,
         (LANDSCAPE, WIDE, WIDE),
-        "red motorcycle in a cluttered garage, shelves and a bench behind",
+        "motorcycle in a cluttered garage, shelves and a bench behind",
     ),
 )
 

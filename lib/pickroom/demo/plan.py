@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import pairwise
 
 import numpy as np
 
@@ -14,7 +15,8 @@ from pickroom.demo.truth import Truth
 from pickroom.records import CropBox
 
 # The keys of this module's random streams: (seed, index, key); rendering has its own (stages.py).
-_PLAN, _REVIEWER, _ORDER = 1, 2, 3
+_PLAN, _REVIEWER, _ORDER, _SHARE, _LOOK = 1, 2, 3, 4, 5
+_RUN = 20  # groups over which the rates hold, so that a small demo has its rejects and defects too
 
 # Series and how often each occurs: mostly [1, 1.5, 2], as in the real names; the others so that 2 and 4
 # images a group can be tried as well.
@@ -31,12 +33,16 @@ _GAPS = {(1, 1.5): (30, 8), (1.5, 2): (140, 20), (2, 3): (150, 20), (1, 2): (170
 _FIRST = datetime(2025, 8, 3, 6, 54, 6)
 _EVERY, _EVERY_SPREAD = 480, 60  # seconds between the first stages of two groups
 
+# How much larger than its subject a picture is, and the smallest part of a photograph worth enlarging.
+_LOOSE, _TIGHT = (1.6, 2.0), (1.1, 1.4)
+_SMALLEST_WINDOW = 0.5
+
 # LESSONS.md, Cropping: median scale .73, 64 % start at the top edge, the image's own aspect ratio.
 _CROP_SCALE, _CROP_SCALE_SD = 0.73, 0.08
 _CROP_SCALE_RANGE = (0.5, 0.95)
 _AIM_SD = 0.02  # fraction of the image: how far off the subject a careful hand ends
 _SUBJECT_HEIGHT = 0.45  # of the box's height: where the subject's centre comes to lie
-_SNAP_TO_TOP = 0.09  # a box that would start above this starts at 0; set so that about 64 % do
+_SNAP_TO_TOP = 0.17  # a box that would start above this starts at 0; set so that about 64 % do
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +51,7 @@ class GroupPlan:
 
     Attributes:
         window: (left, top, right, bottom), fractions of the photograph: what the picture shows.
+        hue: degrees by which the colours turn, before the grade.
         subject: where the eye goes, as fractions of the finished picture.
         first_size: (width, height) in pixels of stages 1 and 1.5; `size` of the others.
         defects: the kinds of the defects that begin at each stage; later stages inherit them.
@@ -54,6 +61,7 @@ class GroupPlan:
     photograph: Photograph
     window: tuple[float, float, float, float]
     flip: bool
+    hue: float
     grade: Grade
     first_size: tuple[int, int]
     stages: tuple[float, ...]
@@ -79,31 +87,33 @@ def plan_group(config: DemoConfig, index: int) -> GroupPlan:
     stages = SERIES[rng.choice(len(SERIES), p=_SERIES_WEIGHTS)]
     aspect = photograph.aspects[rng.integers(len(photograph.aspects))]
     first_size = _size(aspect, config.long_side)
-    flip, grade = bool(rng.random() < 0.5), GRADES[rng.integers(len(GRADES))]
+    flip, grade = bool(rng.random() < 0.5), _grade(config.seed, index, photograph)
+    hue = float(rng.uniform(-photograph.hue, photograph.hue))
     jpeg, captions = bool(rng.random() < config.jpeg_rate), bool(rng.random() < config.caption_rate)
     extension = "jpg" if jpeg else "png"
     names = tuple(f"{stamp}_stage{s:g}_{WORDS[s]}.{extension}" for stamp, s in _stamps(index, stages, rng))
 
     reviewer = stream(config.seed, index, _REVIEWER)
-    rejects, finds, loose = (float(u) for u in reviewer.random(3))
-    crops = loose < config.crop_rate
+    rejects = _share(config.seed, index, 0) < config.reject_rate
+    finds_defect = _share(config.seed, index, 1) < config.anomaly_rate
+    crops = _share(config.seed, index, 2) < config.crop_rate
     subject, window = _frame(photograph, first_size, crops, flip, rng)
     onset = int(reviewer.integers(1, len(stages)))  # where a defect begins, if there is one
     kinds = tuple(str(kind) for kind in reviewer.choice(config.defect_kinds, size=3))
     box = crop_box(subject, reviewer, config.full_frame_rate)
 
-    if rejects < config.reject_rate:
+    if rejects:
         defects, truth = {stages[0]: kinds}, Truth(names, 0, "reject")
     else:
-        defective = finds < config.anomaly_rate
-        defects = {stages[onset]: kinds[:1]} if defective else {}
-        pick = onset - 1 if defective else len(stages) - 1
+        defects = {stages[onset]: kinds[:1]} if finds_defect else {}
+        pick = onset - 1 if finds_defect else len(stages) - 1
         truth = Truth(names, pick, "crop", box) if crops else Truth(names, pick, "approve")
     return GroupPlan(
         index=index,
         photograph=photograph,
         window=window,
         flip=flip,
+        hue=hue,
         grade=grade,
         first_size=first_size,
         stages=stages,
@@ -121,6 +131,19 @@ def _photograph(seed: int, index: int) -> Photograph:
     return PHOTOGRAPHS[stream(seed, run, _ORDER).permutation(len(PHOTOGRAPHS))[place]]
 
 
+def _grade(seed: int, index: int, photograph: Photograph) -> Grade:
+    """Each photograph goes through every grade before one comes again."""
+    run, place = divmod(index // len(PHOTOGRAPHS), len(GRADES))
+    return GRADES[stream(seed, run, _LOOK, PHOTOGRAPHS.index(photograph)).permutation(len(GRADES))[place]]
+
+
+def _share(seed: int, index: int, what: int) -> float:
+    """A number in [0, 1), spread evenly over each run of groups: compared with a rate, it says yes that often."""
+    run, place = divmod(index, _RUN)
+    rng = stream(seed, run, _SHARE, what)
+    return float((rng.permutation(_RUN)[place] + rng.random(_RUN)[place]) / _RUN)
+
+
 def _size(aspect: Aspect, long_side: int) -> tuple[int, int]:
     unit = max(SIDE_STEP, round(long_side / SIDE_STEP) * SIDE_STEP)
     width, height = (max(SIDE_STEP, round(unit * a / max(aspect) / SIDE_STEP) * SIDE_STEP) for a in aspect)
@@ -130,7 +153,7 @@ def _size(aspect: Aspect, long_side: int) -> tuple[int, int]:
 def _stamps(index: int, stages: tuple[float, ...], rng: np.random.Generator) -> list[tuple[str, float]]:
     at = _FIRST + timedelta(seconds=_EVERY * index + int(rng.integers(0, _EVERY_SPREAD + 1)))
     stamps = [(at, stages[0])]
-    for before, after in zip(stages, stages[1:], strict=False):
+    for before, after in pairwise(stages):
         gap, spread = _GAPS[before, after]
         at += timedelta(seconds=gap + int(rng.integers(-spread, spread + 1)))
         stamps.append((at, after))
@@ -147,11 +170,13 @@ def _frame(
     """
     source_width, source_height = photograph.size
     aspect = size[0] / size[1]
-    width = min(1.0, source_height * aspect / source_width)
-    height = min(1.0, source_width / aspect / source_height)
-    zoom = rng.uniform(0.92, 1.0) if loose else rng.uniform(0.76, 0.88)
-    width, height = width * zoom, height * zoom
-    wanted = photograph.subject
+    widest = min(1.0, source_height * aspect / source_width)
+    tallest = min(1.0, source_width / aspect / source_height)
+    wanted = photograph.subjects[rng.integers(len(photograph.subjects))]
+    # how much of the largest possible window the subject itself needs
+    needed = max((wanted.x2 - wanted.x1) / widest, (wanted.y2 - wanted.y1) / tallest)
+    zoom = float(np.clip(needed * rng.uniform(*(_LOOSE if loose else _TIGHT)), _SMALLEST_WINDOW, 1.0))
+    width, height = widest * zoom, tallest * zoom
     aside = rng.choice((-1, 1)) * rng.uniform(0.1, 0.2) if loose else rng.uniform(-0.05, 0.05)
     below = rng.uniform(0.02, 0.14) if loose else rng.uniform(-0.04, 0.04)
     left = (wanted.x1 + wanted.x2) / 2 + aside * width - width / 2

@@ -29,11 +29,11 @@ _CHUNK = 25
 class Ledger(Protocol):
     """What else changes, in the transaction that marks a unit's steps."""
 
-    def failed(self, connection: sqlite3.Connection, unit: str, reason: str) -> None:
-        """The unit's steps were put back: nothing of it has happened."""
+    def failed(self, connection: sqlite3.Connection, step: FileOp, reason: str) -> None:
+        """The steps of this step's unit were put back: nothing of it has happened."""
 
-    def undone(self, connection: sqlite3.Connection, unit: str) -> None:
-        """The unit's steps have been taken back later."""
+    def undone(self, connection: sqlite3.Connection, step: FileOp) -> None:
+        """The steps of this step's unit have been taken back later."""
 
 
 @dataclass(slots=True)
@@ -100,10 +100,10 @@ def _settle(
     _sync(root, done)
     with transaction(connection):
         operations.mark_done(connection, done)
-        for unit, kind, undoing in dict.fromkeys((op.unit, op.kind, op.undoes is not None) for op in done):
-            if undoing:
-                ledgers[kind].undone(connection, unit)
-            outcome.done.append(unit)
+        for step in {(op.batch, op.unit): op for op in done}.values():  # one step a unit
+            if step.undoes is not None:
+                ledgers[step.kind].undone(connection, step)
+            outcome.done.append(step.unit)
 
 
 def _give_up(
@@ -126,7 +126,7 @@ def _give_up(
         operations.mark_failed(connection, ops, reason)
         # a failed undo changes nothing: the decision stands, its files where they were
         if ops[0].undoes is None:
-            ledgers[ops[0].kind].failed(connection, unit, reason)
+            ledgers[ops[0].kind].failed(connection, ops[0], reason)
     outcome.failed[unit] = reason
 
 

@@ -1,24 +1,71 @@
-"""Who answers for which kind of journalled step. A new kind of file plan adds its line here."""
+"""Who answers for which kind of journalled step. A new kind of file plan adds its ledger here."""
 
 from __future__ import annotations
 
 import sqlite3
 from collections.abc import Mapping
 
-from pickroom.files import renames, routing
 from pickroom.files.journal import Ledger
-from pickroom.store import decisions, review_state
+from pickroom.files.routing import REVIEW
+from pickroom.records import FileOp
+from pickroom.store import crops, decisions, review_state
+
+RENAME, CROP, DROP = "rename", "crop", "drop"
 
 
 class ReviewLedger:
-    """A finalised group: its decision exists exactly as long as its files lie where it says."""
+    """A finalised group (the unit is its id): its decision exists as long as its files lie where it says."""
 
-    def failed(self, connection: sqlite3.Connection, unit: str, reason: str) -> None:
-        decisions.delete(connection, [unit])
-        review_state.hold(connection, unit, reason)
+    def failed(self, connection: sqlite3.Connection, step: FileOp, reason: str) -> None:
+        decisions.delete(connection, [step.unit])
+        review_state.hold(connection, step.unit, reason)
 
-    def undone(self, connection: sqlite3.Connection, unit: str) -> None:
-        decisions.delete(connection, [unit])
+    def undone(self, connection: sqlite3.Connection, step: FileOp) -> None:
+        decisions.delete(connection, [step.unit])
 
 
-LEDGERS: Mapping[str, Ledger] = {routing.KIND: ReviewLedger(), renames.KIND: renames.RenameLedger()}
+class RenameLedger:
+    """A duplicate name made unique: no row changes, the next scan reads the new names."""
+
+    def failed(self, connection: sqlite3.Connection, step: FileOp, reason: str) -> None:
+        pass
+
+    def undone(self, connection: sqlite3.Connection, step: FileOp) -> None:
+        pass
+
+
+class CropLedger:
+    """A crop made (the unit is its file name): taken back, the crop before it counts again, or none."""
+
+    def failed(self, connection: sqlite3.Connection, step: FileOp, reason: str) -> None:
+        self.undone(connection, step)
+
+    def undone(self, connection: sqlite3.Connection, step: FileOp) -> None:
+        gone = crops.delete(connection, step.batch, step.unit)
+        if gone is None or gone.group_id is None:
+            return
+        before = crops.latest(connection, gone.group_id)
+        if before is None:
+            decisions.set_crop(connection, gone.group_id, None, None, None)
+        else:
+            decisions.set_crop(connection, gone.group_id, before.box, before.made_at, before.input)
+
+
+class DropLedger:
+    """A picked image sent to delete_staging at the crop desk (the unit is its file name)."""
+
+    def failed(self, connection: sqlite3.Connection, step: FileOp, reason: str) -> None:
+        self.undone(connection, step)
+
+    def undone(self, connection: sqlite3.Connection, step: FileOp) -> None:
+        group_id = decisions.group_of_pick(connection, step.unit)
+        if group_id is not None:
+            decisions.set_dropped(connection, group_id, None)
+
+
+LEDGERS: Mapping[str, Ledger] = {
+    REVIEW: ReviewLedger(),
+    RENAME: RenameLedger(),
+    CROP: CropLedger(),
+    DROP: DropLedger(),
+}

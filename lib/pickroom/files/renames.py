@@ -7,6 +7,7 @@ from collections import defaultdict
 
 from pickroom import atomic
 from pickroom.files import journal
+from pickroom.files.ledgers import LEDGERS, RENAME
 from pickroom.files.preflight import Disk
 from pickroom.files.routing import join
 from pickroom.images.scan import walk
@@ -15,18 +16,7 @@ from pickroom.store import operations
 from pickroom.store.connect import transaction
 from pickroom.workspace import Project
 
-KIND = "rename"
 _NAME_LIMIT = 255  # bytes of a file name on the usual file systems
-
-
-class RenameLedger:
-    """A rename changes no row: the next scan reads the new names."""
-
-    def failed(self, connection: sqlite3.Connection, unit: str, reason: str) -> None:
-        pass
-
-    def undone(self, connection: sqlite3.Connection, unit: str) -> None:
-        pass
 
 
 def prefix_duplicates(project: Project, connection: sqlite3.Connection) -> tuple[tuple[str, str], ...]:
@@ -50,7 +40,7 @@ def prefix_duplicates(project: Project, connection: sqlite3.Connection) -> tuple
         files += disk.companions_of(entry.directory, entry.filename)
         unit = join(entry.directory, entry.filename)
         steps = [
-            FileOp(batch, KIND, unit, "move", join(entry.directory, n), join(entry.directory, prefix + n), sha256)
+            FileOp(batch, RENAME, unit, "move", join(entry.directory, n), join(entry.directory, prefix + n), sha256)
             for n, sha256 in files
         ]
         fits = all(len((prefix + name).encode(errors="surrogateescape")) <= _NAME_LIMIT for name, _ in files)
@@ -58,6 +48,6 @@ def prefix_duplicates(project: Project, connection: sqlite3.Connection) -> tuple
             ops += steps
     with transaction(connection):
         operations.plan(connection, ops)
-    done = set(journal.run_planned(project.root, connection, {KIND: RenameLedger()}).done)
+    done = set(journal.run_planned(project.root, connection, LEDGERS).done)
     images = [op for op in ops if op.unit == op.source and op.unit in done]
     return tuple((op.source, op.destination) for op in images if op.source and op.destination)

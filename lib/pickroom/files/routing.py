@@ -14,8 +14,8 @@ from typing import Literal
 from pickroom.naming import sidecar_name, stem_of
 from pickroom.records import Choice, CropBox, Decision, FileOp, Group, Recommendation
 
+REVIEW = "review"  # the kind of journal steps planned here
 SELECTED, CROP, CROP_AUTO, STAGING = "selected", "crop", "crop_auto", "delete_staging"
-KIND = "review"  # of the journal's steps planned here
 Outcome = Literal["approve", "crop", "reject", "keep"]
 
 
@@ -139,7 +139,7 @@ def plan(
         files = [(image.filename, image.sha256), *companions.get(stem_of(image.filename), ())]
         for name, sha256 in files:
             source, destination = join(group.directory, name), join(folder, name)
-            ops.append(FileOp(batch, KIND, group.group_id, "move", source, destination, sha256))
+            ops.append(FileOp(batch, REVIEW, group.group_id, "move", source, destination, sha256))
     if way.sidecar and way.picked is not None:
         filename = group.images[way.picked].filename
         # the box of another image than the AI's pick would mean nothing (FORMATS.md, ai_crop_coords)
@@ -148,7 +148,7 @@ def plan(
         text = sidecar_text(group.group_id, group.project_id, filename, way.sidecar, box)
         destination = join(way.folders[way.picked], sidecar_name(filename))
         sha256 = hashlib.sha256(text.encode()).hexdigest()
-        ops.append(FileOp(batch, KIND, group.group_id, "write", None, destination, sha256, content=text))
+        ops.append(FileOp(batch, REVIEW, group.group_id, "write", None, destination, sha256, content=text))
     return ops
 
 

@@ -13,8 +13,8 @@ from pickroom.files.journal import Outcome
 from pickroom.files.ledgers import LEDGERS
 from pickroom.files.lock import project_lock
 from pickroom.files.preflight import Disk
-from pickroom.files.routing import join
-from pickroom.naming import is_image_name
+from pickroom.files.routing import STAGING, join
+from pickroom.naming import extension_of, is_image_name, stem_of
 from pickroom.records import FileOp
 from pickroom.store import decisions, operations
 from pickroom.store.connect import transaction
@@ -100,12 +100,22 @@ def _plan(project: Project, done: Sequence[FileOp]) -> tuple[list[FileOp], list[
                 continue
             # a caption edited meanwhile, or a sidecar of another program that came later, goes back too
             step = replace(step, sha256=sha256)
-            back += _new_companions(disk, op, done)
+            if op.source.endswith(moves.PARTIAL_SUFFIX):
+                step = replace(step, destination=_shelf(op))
+            else:
+                back += _new_companions(disk, op, done)
         elif op.op == "write" and _changed(project, op):
             problems.append(f"{op.destination} has been changed by hand")
         back.append(step)
     in_the_way = disk.promise(back)
     return back, problems + ([in_the_way] if in_the_way else [])
+
+
+def _shelf(op: FileOp) -> str:
+    """Where a crop goes that is taken back: it was made, not moved here, and nothing is deleted outright."""
+    assert op.destination is not None
+    name = op.destination.rpartition("/")[2]
+    return join(STAGING, f"{stem_of(name)}.undone-{op.batch}.{extension_of(name)}")
 
 
 def _changed(project: Project, op: FileOp) -> bool:

@@ -10,6 +10,7 @@ import sqlite3
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from pickroom.geometry import corners_match
 from pickroom.records import CropBox, Decision, InputKind, Source
 
 
@@ -78,9 +79,43 @@ def delete(connection: sqlite3.Connection, group_ids: Iterable[str]) -> None:
     connection.executemany("DELETE FROM decision_context WHERE group_id = ?", ids)
 
 
+def set_crop(
+    connection: sqlite3.Connection, group_id: str, box: CropBox | None, made_at: str | None, input: str | None
+) -> None:
+    """Write the final crop of a decision, or take it back with None; `crop_match` follows from the row.
+
+    `crop_match` (FORMATS.md): every corner within 0.05 of the AI's box, where the AI's image was the one cropped.
+    """
+    row = get(connection, group_id)
+    if row is None:
+        return
+    match = None
+    if box is not None and row.ai_crop_coords is not None and row.ai_selected_index == row.user_selected_index:
+        match = corners_match(row.ai_crop_coords, box)
+    connection.execute(
+        "UPDATE ai_decisions SET final_crop_coords = ?, crop_timestamp = ?, crop_match = ? WHERE group_id = ?",
+        (box.to_json() if box else None, made_at, match, group_id),
+    )
+    connection.execute("UPDATE decision_context SET crop_input = ? WHERE group_id = ?", (input, group_id))
+
+
+def set_dropped(connection: sqlite3.Connection, group_id: str, dropped_at: str | None) -> None:
+    """The picked image was sent to delete_staging at the crop desk, or came back (None)."""
+    connection.execute("UPDATE decision_context SET dropped_at = ? WHERE group_id = ?", (dropped_at, group_id))
+
+
 def get(connection: sqlite3.Connection, group_id: str) -> Decision | None:
     row = connection.execute("SELECT * FROM ai_decisions WHERE group_id = ?", (group_id,)).fetchone()
     return None if row is None else _from_row(row)
+
+
+def group_of_pick(connection: sqlite3.Connection, filename: str) -> str | None:
+    """The group whose picked image has this name."""
+    row = connection.execute(
+        "SELECT group_id FROM ai_decisions WHERE json_extract(images, '$[' || user_selected_index || ']') = ?",
+        (filename,),
+    ).fetchone()
+    return None if row is None else row["group_id"]
 
 
 def batch_group_ids(connection: sqlite3.Connection, batch: int) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from pickroom.records import FileOp
 from pickroom.workspace import utc_now
@@ -42,6 +42,15 @@ def of_batch(connection: sqlite3.Connection, batch: int) -> list[FileOp]:
 
 def count_planned(connection: sqlite3.Connection) -> int:
     return connection.execute("SELECT count(*) FROM file_operations WHERE state = 'planned'").fetchone()[0]
+
+
+def latest_batch(connection: sqlite3.Connection, kinds: Sequence[str]) -> int | None:
+    """The latest batch of these kinds that still stands, None when there is none."""
+    return connection.execute(
+        f"""SELECT max(batch) FROM file_operations
+        WHERE undoes IS NULL AND state = 'done' AND kind IN ({", ".join("?" * len(kinds))})""",
+        tuple(kinds),
+    ).fetchone()[0]
 
 
 def recent_moves(connection: sqlite3.Connection, limit: int) -> list[FileOp]:

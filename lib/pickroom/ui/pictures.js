@@ -55,6 +55,7 @@ class Pictures {
     const key = `${kind}:${name}`;
     clearTimeout(this.asked.get(key)?.timer);
     this.asked.delete(key);
+    if (reason === undefined && !mime) return; // asked for a frame that has gone by
     if (reason !== undefined) {
       if (kind === "preview") this.reasons.set(name, reason);
       else this.whole.set(key, null); // zoom goes on with the preview

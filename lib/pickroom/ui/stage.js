@@ -156,7 +156,7 @@ class StageView {
 
   onKeyDown(event) {
     const key = spell(event);
-    if (!key || !this.model.get("keys").includes(key)) return;
+    if (!key || !this.model.get("key_names").includes(key)) return;
     event.preventDefault();
     event.stopPropagation();
     if (!event.repeat) this.press(key);

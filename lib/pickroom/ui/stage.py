@@ -11,7 +11,8 @@ A page's messages and the kernel's (custom messages of the widget, one JSON obje
 - `key` {view, number, oldest, key, seen}: numbered per view from 1; `seen` is the token of what was on screen
 - `want` {page, kind, names}: pictures that the page lacks; `focus` {view, on}; `pointer` {view, phase, ...}
 - `frame`: what to show now, the neighbours, the keys' destinations, and the number of the last key applied
-- `picture` {page, kind, name, mime | reason} + bytes; `resend` {view, number}: keys from there did not arrive
+- `picture` {page, kind, name, mime | reason} + bytes; mime null: not near any more, ask again when it is
+- `resend` {view, number}: the keys from there on did not arrive
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ import anywidget
 import traitlets
 
 from pickroom.errors import PickroomError
-from pickroom.ui.layout import Slot
+from pickroom.ui.layout import Rect
 
 PictureKind = Literal["preview", "original"]
 
@@ -48,14 +49,10 @@ class Cell:
 
     name: str
     number: int
-    box: tuple[float, float, float, float]
-    window: tuple[float, float, float, float]
+    box: Rect
+    window: Rect
     size: tuple[int, int]
     label: str
-
-    @classmethod
-    def of(cls, name: str, number: int, slot: Slot, size: tuple[int, int], label: str) -> Cell:
-        return cls(name, number, slot.box, slot.window, size, label)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,8 +143,12 @@ class Listener(Protocol):
     def focus_changed(self, on: bool) -> None:
         """The stage got or lost the keyboard."""
 
-    def picture(self, name: str, kind: PictureKind) -> tuple[str, bytes]:
-        """(mime, encoded bytes) of a picture by its name; raises PickroomError when there is none."""
+    def picture(self, name: str, kind: PictureKind) -> tuple[str, bytes] | None:
+        """(mime, encoded bytes) of a picture by its name, None when nothing near shows it any more.
+
+        Raises:
+            PickroomError: it cannot be read; its `what` is written in its place.
+        """
 
 
 def _read(*names: str) -> str:
@@ -165,11 +166,11 @@ class Stage(anywidget.AnyWidget):
 
     _esm = _read("pictures.js", "zoom.js", "stage.js")
     _css = _read("stage.css")
-    keys = traitlets.List(traitlets.Unicode()).tag(sync=True)
+    key_names = traitlets.List(traitlets.Unicode()).tag(sync=True)
     pointer = traitlets.Enum(["keys", "drag"], default_value="keys").tag(sync=True)
 
     def __init__(self, listener: Listener, keys: Sequence[str], pointer: str = "keys") -> None:
-        super().__init__(keys=list(keys), pointer=pointer)
+        super().__init__(key_names=list(keys), pointer=pointer)
         self._listener = listener
         self._applied: dict[str, int] = {}  # view -> number of the last key taken from it
         self._number = 0
@@ -228,8 +229,9 @@ class Stage(anywidget.AnyWidget):
     def _send_picture(self, page: str, kind: PictureKind, name: str) -> None:
         message = {"type": "picture", "page": page, "kind": kind, "name": name}
         try:
-            mime, data = self._listener.picture(name, kind)
+            found = self._listener.picture(name, kind)
         except PickroomError as error:
             self.send({**message, "reason": error.what})
         else:
-            self.send({**message, "mime": mime}, buffers=[data])
+            mime, buffers = (found[0], [found[1]]) if found else (None, [])
+            self.send({**message, "mime": mime}, buffers=buffers)

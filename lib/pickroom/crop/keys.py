@@ -1,0 +1,50 @@
+"""Which key does what on the crop desk, in one small file: rebind here. Pure."""
+
+from __future__ import annotations
+
+from pickroom.review.keys import Command
+
+CROP_KEYS: dict[str, Command] = {
+    **{digit: Command("activate", i) for i, digit in enumerate("123")},
+    "Tab": Command("next image"),
+    "Shift+Tab": Command("previous image"),
+    "ArrowLeft": Command("left"),
+    "ArrowRight": Command("right"),
+    "ArrowUp": Command("up"),
+    "ArrowDown": Command("down"),
+    "Shift+ArrowLeft": Command("far left"),
+    "Shift+ArrowRight": Command("far right"),
+    "Shift+ArrowUp": Command("far up"),
+    "Shift+ArrowDown": Command("far down"),
+    "[": Command("smaller"),
+    "]": Command("larger"),
+    "n": Command("full"),
+    "f": Command("free"),
+    "p": Command("next ratio"),
+    "d": Command("delete"),
+    "s": Command("skip"),
+    "b": Command("back"),
+    "u": Command("undo"),
+    "Shift+u": Command("redo"),
+    "Shift+a": Command("apply ai"),
+    "Enter": Command("submit"),
+    "?": Command("help"),
+    "Escape": Command("close"),
+}
+
+CROP_LEGEND: tuple[tuple[str, str], ...] = (
+    ("drag", "outside the box: draw a new one; inside: move it; on a handle: resize it"),
+    ("1 2 3  Tab", "choose the active image"),
+    ("← ↑ → ↓", "nudge by one pixel; with Shift by ten"),
+    ("[ ]", "smaller, larger about the centre"),
+    ("N", "full frame"),
+    ("F", "free the aspect ratio / keep the image's own again"),
+    ("P", "next preset ratio: 1:1, 4:5, 3:2, 16:9, the image's own"),
+    ("Enter", "submit the page: crops written, originals kept in crop_originals/"),
+    ("D", "send the image to delete_staging/; its pick stays a valid selection"),
+    ("S", "skip the page: its images go on waiting"),
+    ("B", "back: bring the page submitted last back, with its boxes"),
+    ("U  Shift+U", "undo the last edit of a box, redo"),
+    ("Shift+A", "apply all AI crops of crop_auto/; Enter confirms, Esc returns"),
+    ("?", "this legend"),
+)

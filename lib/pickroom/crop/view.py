@@ -1,0 +1,91 @@
+"""What the crop desk shows, as plain records built from the session's state. Pure: the widgets only draw this."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pickroom.crop.state import CropCard, CropState
+from pickroom.geometry import to_pixels
+from pickroom.records import CropBox
+
+
+@dataclass(frozen=True, slots=True)
+class CropImageView:
+    """One image of the page.
+
+    Attributes:
+        number: 1-based, the key that makes it active.
+        sha256: of the file now; names its preview.
+        box: draw it with handles (when active), thirds lines, and everything outside dimmed.
+        shape: "own", "free", "1:1", ...
+        coordinates: the box in pixels and its share of the image, for the active image's line.
+        note: where the box comes from; warning: e.g. that no decision will be changed.
+    """
+
+    filename: str
+    directory: str
+    number: int
+    label: str
+    sha256: str
+    width: int
+    height: int
+    box: CropBox
+    shape: str
+    active: bool
+    coordinates: str
+    note: str
+    warning: str
+
+
+@dataclass(frozen=True, slots=True)
+class CropDeskView:
+    """The whole desk; `problems` are waiting images that cannot be shown, each with its reason."""
+
+    header: str
+    images: tuple[CropImageView, ...]
+    message: str
+    help: bool
+    confirm: str
+    problems: tuple[str, ...]
+
+
+def image_view(card: CropCard, state: CropState, number: int, sha256: str, warning: str) -> CropImageView:
+    """One image of the page as drawn; `number` is its 1-based place."""
+    box, (width, height) = state.box(card), card.size
+    x1, y1, x2, y2 = to_pixels(box, width, height)
+    changed = card.filename in state.boxes and box != card.start
+    note = "your box" if changed else "the AI's box" if card.proposed else "a usual box: no AI has proposed one"
+    return CropImageView(
+        filename=card.filename,
+        directory=card.directory,
+        number=number,
+        label=f"{width} × {height}",
+        sha256=sha256,
+        width=width,
+        height=height,
+        box=box,
+        shape=state.shape(card),
+        active=number - 1 == state.active,
+        coordinates=f"{x2 - x1} × {y2 - y1} px at {x1}, {y1} ({box.area:.0%} of the image)".replace("%", " %"),
+        note=note,
+        warning=warning,
+    )
+
+
+def header(waiting: int, made: int, problems: int) -> str:
+    """E.g. `23 images wait for their crop - 4 made here - 1 cannot be shown`."""
+    if waiting + problems == 0:
+        text = "No image waits for its crop"
+    else:
+        text = f"{waiting} image{'' if waiting == 1 else 's'} wait{'s' if waiting == 1 else ''} for a crop"
+    parts = [text]
+    if made:
+        parts.append(f"{made} made here")
+    if problems:
+        parts.append(f"{problems} cannot be cropped yet")
+    return " - ".join(parts)
+
+
+def problem_lines(problems: Mapping[str, str]) -> tuple[str, ...]:
+    return tuple(f"{path}: {reason}" for path, reason in sorted(problems.items()))

@@ -1,0 +1,132 @@
+"""Write the demo's images, companions and truth: in a hidden folder first, published whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+from pickroom import atomic
+from pickroom.demo.companions import jpeg_exif, png_text, settings_of
+from pickroom.demo.config import DemoConfig
+from pickroom.demo.photographs import PHOTOGRAPHS, load
+from pickroom.demo.plan import plan_group
+from pickroom.demo.stages import render_stages
+from pickroom.demo.truth import Truth, write_truth
+from pickroom.errors import FileOperationError, UsageError
+from pickroom.naming import stem_of
+
+IMAGES_FOLDER, TRUTH_FILE = "demo_images", "demo_truth.jsonl"
+
+# Pillow, NumPy and zlib free the interpreter while they work, so threads use every core and need no fork
+# inside a notebook. One group in the making holds about 60 MB at the default size.
+_MOST_THREADS = 8
+
+Progress = Callable[[int, int], None]  # groups done, groups in all
+
+
+def make_images(home: Path, config: DemoConfig, progress: Progress | None = None) -> list[Truth]:
+    """Make `home/demo_images/` and `home/demo_truth.jsonl`; the same settings give the same bytes.
+
+    `home` is made when it is missing. An interruption leaves neither images nor truth behind.
+
+    Returns:
+        the hidden reviewer's choice for each group, in the order of the file.
+
+    Raises:
+        UsageError: `demo_images` is there and is no empty folder, or a base photograph is not installed.
+        FileOperationError: the disk is full, or closed to writing.
+    """
+    images = home / IMAGES_FOLDER
+    _require_free(images)
+    for photograph in PHOTOGRAPHS:  # before anything is written, and once rather than in every thread
+        load(photograph)
+    with _speaking_of(images):
+        home.mkdir(parents=True, exist_ok=True)
+        building = Path(tempfile.mkdtemp(prefix=f".{IMAGES_FOLDER}.", dir=home))
+        try:
+            truths = _make_groups(building / IMAGES_FOLDER, config, progress)
+            # the truth first: a run cut off between the two can simply be made again
+            write_truth(home / TRUTH_FILE, truths)
+            _publish(building / IMAGES_FOLDER, images)
+        finally:
+            shutil.rmtree(building, ignore_errors=True)
+    return truths
+
+
+def _make_groups(folder: Path, config: DemoConfig, progress: Progress | None) -> list[Truth]:
+    for name in sorted({photograph.folder for photograph in PHOTOGRAPHS}):
+        (folder / name).mkdir(parents=True)
+    truths: list[Truth] = []
+    with ThreadPoolExecutor(min(os.cpu_count() or 1, _MOST_THREADS)) as pool:
+        try:
+            for truth in pool.map(partial(_make_group, folder, config), range(config.groups)):
+                truths.append(truth)
+                if progress is not None:
+                    progress(len(truths), config.groups)
+        except BaseException:  # also an interrupt: what was not begun must not be finished first
+            pool.shutdown(cancel_futures=True)
+            raise
+    return truths
+
+
+def _make_group(folder: Path, config: DemoConfig, index: int) -> Truth:
+    plan = plan_group(config, index)
+    settings = settings_of(plan, config)
+    names = dict(zip(plan.stages, plan.truth.images, strict=True))
+    for stage, image in render_stages(plan, config):
+        path = folder / plan.photograph.folder / names[stage]
+        parameters = settings[stage].parameters()
+        if plan.jpeg:
+            image.save(path, "JPEG", quality=config.jpeg_quality, exif=jpeg_exif(parameters))
+        else:
+            image.save(path, "PNG", compress_level=config.png_level, pnginfo=png_text(parameters))
+        stem = stem_of(path.name)
+        path.with_name(f"{stem}.yaml").write_text(settings[stage].to_yaml(), encoding="utf-8", newline="\n")
+        if plan.captions:
+            path.with_name(f"{stem}.caption").write_text(settings[stage].caption(), encoding="utf-8", newline="\n")
+    return plan.truth
+
+
+def _require_free(images: Path) -> None:
+    with _speaking_of(images):
+        empty = images.is_dir() and not images.is_symlink() and not any(images.iterdir())
+        if os.path.lexists(images) and not empty:
+            raise _taken(images)
+
+
+def _publish(built: Path, images: Path) -> None:
+    try:
+        if images.is_dir():
+            images.rmdir()  # fails unless it is still empty
+        atomic.rename_noreplace(built, images)
+    except (FileExistsError, OSError) as error:
+        if os.path.lexists(images):
+            raise _taken(images) from error
+        raise
+    atomic.sync_folders([images.parent])
+
+
+def _taken(images: Path) -> UsageError:
+    return UsageError(
+        "the demo's image folder is there already",
+        doing="making the demo",
+        subject=images,
+        hint="give another DIR, or move that folder away",
+    )
+
+
+@contextmanager
+def _speaking_of(images: Path) -> Iterator[None]:
+    """Turn what the disk refuses into one clear line."""
+    try:
+        yield
+    except OSError as error:
+        what = error.strerror or str(error)
+        hint = "free some space, or give another DIR"
+        raise FileOperationError(what, "making the demo", [images], hint) from error

@@ -1,0 +1,44 @@
+"""The demo as a project of the workspace: images made, scanned and grouped, recommendations if wanted."""
+
+from __future__ import annotations
+
+from pickroom import projects
+from pickroom.demo.config import DemoConfig
+from pickroom.demo.make import Progress, make_images
+from pickroom.demo.simulate import simulated_recommendations
+from pickroom.projects import ScanReport
+from pickroom.store import groups, recommendations
+from pickroom.store.connect import connect, transaction
+from pickroom.workspace import Project, Workspace, already_started
+
+PROJECT_ID = "demo"
+
+
+def start_demo(
+    workspace: Workspace, config: DemoConfig, *, model_like: bool = False, progress: Progress | None = None
+) -> tuple[Project, ScanReport]:
+    """Make project `demo`: images in `demo_images/`, the hidden reviewer's choices in `demo_truth.jsonl`.
+
+    Args:
+        model_like: also store simulated recommendations, so that every route can be tried before training exists.
+
+    Raises:
+        ProjectError: there is a project `demo` already.
+        UsageError: the images' folder is taken.
+    """
+    planned = workspace.create(PROJECT_ID, workspace.root)
+    if planned.manifest_file.exists():
+        raise already_started(planned)
+    truth = make_images(workspace.root, config, progress)
+    project, report = projects.start(
+        workspace, PROJECT_ID, workspace.root / "demo_images", title="Demo", progress=progress
+    )
+    if model_like:
+        connection = connect(project.database)
+        try:
+            with transaction(connection):
+                made = groups.every(connection, project.id)
+                recommendations.upsert(connection, simulated_recommendations(made, truth, config.seed))
+        finally:
+            connection.close()
+    return project, report

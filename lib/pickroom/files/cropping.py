@@ -1,0 +1,238 @@
+"""The crop desk's commit: the crop written, the original kept, the row completed, all in the journal's way.
+
+A crop is rendered beside its destination first, under a name that nothing looks at. Then one transaction writes the
+coordinates and plans the steps: the crop appears, the original goes to crop_originals/ with its companions, the
+sidecar goes. A crash before the transaction leaves a partial file to sweep; after it, recovery goes forward.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from pickroom import atomic
+from pickroom.errors import ImageError, StoreError
+from pickroom.files import journal, sidecars
+from pickroom.files.ledgers import CROP, DROP, LEDGERS
+from pickroom.files.lock import project_lock
+from pickroom.files.moves import PARTIAL_SUFFIX
+from pickroom.files.preflight import Disk
+from pickroom.files.routing import CROP as CROP_FOLDER
+from pickroom.files.routing import CROP_AUTO, STAGING, join
+from pickroom.geometry import compose
+from pickroom.images import crops as rendering
+from pickroom.images import decode
+from pickroom.naming import sidecar_name
+from pickroom.records import CropBox, FileOp
+from pickroom.store import crops, decisions, operations
+from pickroom.store.connect import transaction
+from pickroom.store.crops import Crop, CropInput
+from pickroom.workspace import Project, utc_now
+
+WAITING_FOLDERS = (CROP_FOLDER, CROP_AUTO)
+CROPPED, ORIGINALS = "crop_cropped", "crop_originals"
+NO_SIDECAR = "no sidecar: the file is cropped, no decision is changed"
+_CHUNK = 20  # images rendered, then committed together: bounds memory, and what one crash leaves to sweep
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What is wanted of one waiting image: a box to crop to, or None to send it to delete_staging."""
+
+    directory: str
+    filename: str
+    box: CropBox | None
+    input: CropInput = "desk"
+
+
+@dataclass(slots=True)
+class CropResult:
+    """What a submit did.
+
+    Attributes:
+        batch: its number, for `undo --batch`; None when nothing was done.
+        done: file names cropped or dropped.
+        refused: file name -> reason; those images wait as before.
+        warnings: file name -> what to know.
+    """
+
+    batch: int | None = None
+    done: list[str] = field(default_factory=list)
+    refused: dict[str, str] = field(default_factory=dict)
+    warnings: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """One order that disk and database agree with.
+
+    Attributes:
+        group_id: whose row it completes, None when nothing says.
+        box: the crop in the original's frame, None for a drop.
+        ops: the steps; the first of a crop lacks its hash until it is rendered.
+    """
+
+    order: Order
+    group_id: str | None
+    box: CropBox | None
+    ops: tuple[FileOp, ...]
+
+
+class _Refused(Exception):
+    """One order cannot be carried out; the message says why."""
+
+
+def submit(project: Project, connection: sqlite3.Connection, orders: Sequence[Order]) -> CropResult:
+    """Crop or drop waiting images. What is refused stays as it was, with its reason; the rest goes on.
+
+    Raises:
+        LockedError: another process is moving this project's files.
+        ProjectError: the image folder is not there.
+        StoreError: the database refused; images not yet committed have not moved.
+    """
+    project.require_root()
+    result = CropResult()
+    with project_lock(project, "cropping"):
+        try:
+            journal.run_planned(project.root, connection, LEDGERS, verify=True)
+            batch = operations.next_batch(connection)
+            disk = Disk(project.root)
+            for start in range(0, len(orders), _CHUNK):
+                jobs = _prepare(project, connection, disk, orders[start : start + _CHUNK], batch, result)
+                _commit(connection, _render(project, jobs, result), batch)
+                ran = journal.run_planned(project.root, connection, LEDGERS)
+                result.done += ran.done
+                result.refused |= ran.failed | ran.stuck
+        except sqlite3.Error as error:
+            raise StoreError(str(error), doing="committing crops", subject=project.database) from error
+        finally:
+            if operations.count_planned(connection) == 0:
+                journal.sweep(project.root)
+    result.batch = batch if result.done else None
+    return result
+
+
+def _prepare(
+    project: Project,
+    connection: sqlite3.Connection,
+    disk: Disk,
+    orders: Sequence[Order],
+    batch: int,
+    result: CropResult,
+) -> list[_Job]:
+    jobs = []
+    for order in orders:
+        try:
+            job = _check(project, connection, disk, order, batch)
+        except (_Refused, sidecars.SidecarError) as error:
+            result.refused[order.filename] = str(error)
+        except ImageError as error:
+            result.refused[order.filename] = error.reason
+        except OSError as error:
+            result.refused[order.filename] = error.strerror or str(error)
+        else:
+            jobs.append(job)
+            if job.group_id is None:
+                result.warnings[order.filename] = NO_SIDECAR
+    return jobs
+
+
+def _check(project: Project, connection: sqlite3.Connection, disk: Disk, order: Order, batch: int) -> _Job:
+    """Hold one order against disk and database; raises when anything is not as it should be."""
+    source = project.path(order.directory, order.filename)
+    if order.directory not in WAITING_FOLDERS or not source.is_file() or source.is_symlink():
+        raise _Refused(f"no such image waits in {' or '.join(f'{name}/' for name in WAITING_FOLDERS)}")
+    sidecar = sidecars.read(project, connection, order.directory, order.filename)
+    sha256 = atomic.sha256_of(source)
+    earlier = crops.by_hash(connection, sha256)
+    box = order.box
+    if box is not None:
+        rendering.check_croppable(source)
+        if earlier is not None:
+            box = compose(earlier.box, box)
+        elif sidecar is not None:
+            _check_size(source, sidecar)
+    group_id = sidecar.decision.group_id if sidecar else earlier.group_id if earlier else None
+    ops = _steps(disk, order, batch, sha256, sidecar, again=earlier is not None)
+    in_the_way = disk.promise(ops)
+    if in_the_way is not None:
+        raise _Refused(in_the_way)
+    return _Job(order, group_id, box, tuple(ops))
+
+
+def _check_size(source: Path, sidecar: sidecars.Sidecar) -> None:
+    with decode.open_image(source) as image:
+        size = decode.upright_size(image)
+    picked = (sidecar.decision.image_width, sidecar.decision.image_height)
+    if size != picked:
+        raise _Refused(
+            f"it measures {size[0]} x {size[1]}, but the image picked measured {picked[0]} x {picked[1]}: "
+            "a box drawn here would be logged in another frame"
+        )
+
+
+def _steps(
+    disk: Disk, order: Order, batch: int, sha256: str, sidecar: sidecars.Sidecar | None, *, again: bool
+) -> list[FileOp]:
+    """The journal of one order. A crop opened again (`again`) is no original: it goes to delete_staging."""
+    name, kind = order.filename, DROP if order.box is None else CROP
+    away = STAGING if order.box is None or again else ORIGINALS
+    ops = []
+    if order.box is not None:
+        digest = hashlib.sha256(name.encode()).hexdigest()[:16]  # the name itself may be as long as names can be
+        partial = join(CROPPED, f".{batch}-{digest}{PARTIAL_SUFFIX}")
+        ops.append(FileOp(batch, kind, name, "move", partial, join(CROPPED, name), sha256=""))
+    files = [(name, sha256), *disk.companions_of(order.directory, name)]
+    for file, content in files:
+        if file != sidecar_name(name):
+            ops.append(FileOp(batch, kind, name, "move", join(order.directory, file), join(away, file), content))
+    if sidecar is not None:
+        path, text = join(order.directory, sidecar_name(name)), sidecar.text
+        digest = hashlib.sha256(text.encode()).hexdigest()
+        ops.append(FileOp(batch, kind, name, "remove", path, None, digest, content=text))
+    return ops
+
+
+def _render(project: Project, jobs: Sequence[_Job], result: CropResult) -> list[_Job]:
+    """Write each crop beside its destination; jobs whose image will not be cropped are refused after all."""
+    (project.root / CROPPED).mkdir(exist_ok=True)
+
+    def render(job: _Job) -> _Job:
+        if job.order.box is None:
+            return job
+        crop = job.ops[0]
+        assert crop.source is not None
+        content = rendering.render(project.path(job.order.directory, job.order.filename), job.order.box)
+        atomic.write_bytes(project.root / crop.source, content)
+        ready = replace(crop, sha256=hashlib.sha256(content).hexdigest())
+        return replace(job, ops=(ready, *job.ops[1:]))
+
+    rendered = []
+    with ThreadPoolExecutor() as pool:  # Pillow lets go of the interpreter while it encodes
+        for job, future in [(job, pool.submit(render, job)) for job in jobs]:
+            try:
+                rendered.append(future.result())
+            except ImageError as error:
+                result.refused[job.order.filename] = error.reason
+            except OSError as error:
+                result.refused[job.order.filename] = f"the crop cannot be written: {error.strerror}"
+    return rendered
+
+
+def _commit(connection: sqlite3.Connection, jobs: Sequence[_Job], batch: int) -> None:
+    now = utc_now()
+    with transaction(connection):
+        for job in jobs:
+            operations.plan(connection, job.ops)
+            name, group_id = job.order.filename, job.group_id
+            if job.box is not None:
+                sha256 = job.ops[0].sha256
+                crops.insert(connection, Crop(batch, name, group_id, job.box, job.order.input, sha256, now))
+                if group_id is not None:
+                    decisions.set_crop(connection, group_id, job.box, now, job.order.input)
+            elif group_id is not None:
+                decisions.set_dropped(connection, group_id, now)

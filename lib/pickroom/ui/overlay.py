@@ -1,0 +1,123 @@
+"""The drawing layer over the photographs: one ipycanvas canvas, drawn in one batch, and the strokes it knows.
+
+Every length is CSS pixels of the stage's layout; the canvas holds device pixels, so that lines stay sharp.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from ipycanvas import Canvas, hold_canvas
+
+from pickroom.ui.layout import Rect
+from pickroom.ui.stage import Room
+
+FONT = "system-ui, -apple-system, 'Segoe UI', sans-serif"
+CHIP = 22.0  # diameter of a number's disc
+BADGE = 22.0  # height of a badge
+_LETTER = 7.3  # mean width of a letter at 13 px bold: the kernel cannot measure text
+
+
+@dataclass(frozen=True, slots=True)
+class Palette:
+    """Colours that a canvas cannot take from the theme. Blue means keep, red means reject; nothing is green."""
+
+    text: str
+    faint: str
+    keep: str
+    reject: str
+    ai: str
+    on_colour: str = "#ffffff"  # letters on keep and reject
+    on_ai: str = "#1d1600"
+    shade: str = "rgba(0, 0, 0, 0.58)"  # over what a crop leaves out
+    veil: str = "rgba(128, 128, 128, 0.45)"  # over a rejected image
+
+
+LIGHT = Palette(text="#212121", faint="#5f6368", keep="#0b62d6", reject="#c4232f", ai="#f2a900")
+DARK = Palette(text="#f0f0f0", faint="#a8adb3", keep="#2f81f7", reject="#e5484d", ai="#f5b932")
+
+
+class Pen:
+    """Strokes on the canvas; made by `Overlay.drawing`."""
+
+    def __init__(self, canvas: Canvas, palette: Palette) -> None:
+        self.canvas, self.palette = canvas, palette
+
+    def frame(self, rect: Rect, colour: str, width: float) -> None:
+        """A solid frame just outside a rectangle."""
+        x, y, w, h = rect
+        self.canvas.set_line_dash([])
+        self.canvas.stroke_style, self.canvas.line_width = colour, width
+        self.canvas.stroke_rect(x - width / 2, y - width / 2, w + width, h + width)
+
+    def dashed(self, rect: Rect) -> None:
+        """A dashed rectangle that shows on light and dark pictures alike."""
+        self.canvas.line_width = 2
+        for colour, dash in (("rgba(0, 0, 0, 0.75)", []), ("#ffffff", [9, 6])):
+            self.canvas.stroke_style = colour
+            self.canvas.set_line_dash(dash)
+            self.canvas.stroke_rect(*rect)
+        self.canvas.set_line_dash([])
+
+    def dim_outside(self, rect: Rect, inner: Rect) -> None:
+        """Shade a rectangle but for an inner one."""
+        x, y, w, h = rect
+        left, top, width, height = inner
+        self.canvas.fill_style = self.palette.shade
+        self.canvas.fill_rect(x, y, w, top - y)
+        self.canvas.fill_rect(x, top + height, w, y + h - top - height)
+        self.canvas.fill_rect(x, top, left - x, height)
+        self.canvas.fill_rect(left + width, top, x + w - left - width, height)
+
+    def fill(self, rect: Rect, colour: str) -> None:
+        self.canvas.fill_style = colour
+        self.canvas.fill_rect(*rect)
+
+    def chip(self, x: float, y: float, text: str, colour: str, letters: str) -> None:
+        """A disc with a number, its middle at (x, y)."""
+        self.canvas.fill_style = colour
+        self.canvas.fill_circle(x, y, CHIP / 2)
+        self.canvas.fill_style, self.canvas.font = letters, f"700 13px {FONT}"
+        self.canvas.text_align, self.canvas.text_baseline = "center", "middle"
+        self.canvas.fill_text(text, x, y + 1)
+
+    def badge(self, x: float, y: float, text: str, colour: str, letters: str) -> None:
+        """A word on a coloured tab, its top left corner at (x, y)."""
+        width = len(text) * _LETTER + 14
+        self.fill((x, y, width, BADGE), colour)
+        self.canvas.fill_style, self.canvas.font = letters, f"700 13px {FONT}"
+        self.canvas.text_align, self.canvas.text_baseline = "center", "middle"
+        self.canvas.fill_text(text, x + width / 2, y + BADGE / 2 + 1, width - 4)
+
+    def words(self, x: float, y: float, text: str, room: float, colour: str) -> None:
+        """A line of text, its left middle at (x, y), squeezed into `room` CSS pixels."""
+        self.canvas.fill_style, self.canvas.font = colour, f"13px {FONT}"
+        self.canvas.text_align, self.canvas.text_baseline = "left", "middle"
+        self.canvas.fill_text(text, x, y + 1, room)
+
+
+class Overlay:
+    """The canvas that lies exactly on a stage (class `pickroom-overlay`, in a box of class `pickroom-layers`)."""
+
+    def __init__(self) -> None:
+        self.canvas = Canvas(width=1, height=1)
+        self.canvas.add_class("pickroom-overlay")
+
+    @contextmanager
+    def drawing(self, width: int, height: int, room: Room) -> Iterator[Pen]:
+        """Clear the canvas, draw in one batch, and send it when the block ends without an error."""
+        canvas = self.canvas
+        pixels = round(width * room.dpr), round(height * room.dpr)
+        if (canvas.width, canvas.height) != pixels:
+            with canvas.hold_sync():
+                canvas.width, canvas.height = pixels
+        # A page that was reloaded does not know which canvas the next commands are for: ipycanvas tells it only
+        # when the canvas changes, so make it tell each time.
+        canvas._canvas_manager._current_canvas = None
+        with hold_canvas():
+            canvas.reset_transform()
+            canvas.clear()
+            canvas.scale(room.dpr, room.dpr)
+            yield Pen(canvas, DARK if room.dark else LIGHT)

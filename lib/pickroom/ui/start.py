@@ -1,0 +1,73 @@
+"""The start page: makes a project of a folder, and shows the projects there are, each with what waits in it."""
+
+from __future__ import annotations
+
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import ipywidgets
+
+from pickroom import projects
+from pickroom.errors import PickroomError
+from pickroom.ui import words
+from pickroom.workspace import Workspace
+
+REASONS_SHOWN = 20  # images left out that are listed by name
+
+
+def open_start(project_id: str, images: Path | str | None = None, home: Path | str | None = None) -> ipywidgets.HTML:
+    """Start `project_id` with the images of a folder, or with None only show the projects there are.
+
+    A project of that name that is there already is left as it is, and a line says so.
+    """
+    workspace = Workspace.find(home)
+    parts = []
+    if images is not None:
+        try:
+            started, report = projects.start(workspace, project_id, Path(images))
+            parts.append(_report(started.id, report))
+        except PickroomError as error:
+            parts.append(words.notice(error.line))
+    parts.append(_projects(workspace))
+    page = ipywidgets.HTML("".join(parts))
+    page.add_class("pickroom-desk")
+    return page
+
+
+def _report(project_id: str, report: projects.ScanReport) -> str:
+    grouped = report.images - len(report.ungrouped)
+    line = (
+        f"{escape(project_id)}: {report.images} images = {grouped} in {len(report.groups)} groups"
+        f" + {len(report.ungrouped)} ungrouped. Review them: 20_review.ipynb"
+    )
+    rows = [(f"{one.directory or '.'}/{one.filename}", one.reason) for one in report.ungrouped[:REASONS_SHOWN]]
+    if len(report.ungrouped) > len(rows):
+        rows.append(("…", f"and {len(report.ungrouped) - len(rows)} more: pickroom groups {project_id} --json"))
+    return f"<p><b>{line}</b></p>" + _table(("left out", "why"), rows)
+
+
+def _projects(workspace: Workspace) -> str:
+    rows = []
+    for project_id in workspace.project_ids():
+        try:
+            rows.append(_status(projects.status(workspace.project(project_id))))
+        except PickroomError as error:
+            rows.append((project_id, error.line, "", "", ""))
+    if not rows:
+        return "<p>No project yet: give a folder of images in the cell above, or try <code>pickroom demo</code>.</p>"
+    return _table(("project", "state", "groups waiting", "decided", "images in"), rows)
+
+
+def _status(entry: dict[str, Any]) -> tuple[str, ...]:
+    decided = ", ".join(f"{count} {outcome}" for outcome, count in entry["decided"].items())
+    root = entry["root"] if entry["root_exists"] else f"{entry['root']} (not there: pickroom relocate)"
+    return entry["project_id"], entry["status"], f"{entry['waiting']} of {entry['groups']}", decided or "none", root
+
+
+def _table(names: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+    if not rows:
+        return ""
+    top = "".join(f"<th>{escape(name)}</th>" for name in names)
+    body = "".join("<tr>" + "".join(f"<td>{escape(text)}</td>" for text in row) + "</tr>" for row in rows)
+    return f"<table><tr>{top}</tr>{body}</table>"

@@ -1,0 +1,90 @@
+"""The deck's words as HTML: header, lines, legend, info table, summary. Pure.
+
+File names, prompts and settings are other people's text: everything passes through `html.escape`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+
+from pickroom.images.metadata import InfoRow
+from pickroom.review.keys import REVIEW_LEGEND
+from pickroom.review.view import DeckView, GroupView
+
+
+def header(view: DeckView) -> str:
+    """The header line and the progress bar."""
+    share = max(0.0, min(view.progress, 1.0))
+    return (
+        f'<div class="top"><span>{escape(view.header)}</span><span>? keys</span></div>'
+        f'<div class="bar"><div style="width: {share:.2%}"></div></div>'
+    )
+
+
+def lines(group: GroupView | None, message: str, *, error: bool = False) -> str:
+    """The three lines under the images: the route; reasons and flags; the message or why the group was held."""
+    if group is None:
+        return _line("route undecided", "") + _line("reasons", "") + _message("", message, error)
+    flags = "".join(f'<span class="flag">{escape(flag)}</span>' for flag in group.flags)
+    return (
+        _line("route" if group.decided else "route undecided", escape(group.route))
+        + _line("reasons", escape(group.reasons) + flags, title=" · ".join((group.reasons, *group.flags)))
+        + _message(group.held_reason, message, error)
+    )
+
+
+def _message(held_reason: str, message: str, error: bool) -> str:
+    if held_reason and not error:
+        text = f"Held back: {held_reason}" + (f" · {message}" if message else "")
+        return _line("held", escape(text), title=text)
+    return _line("error" if error else "message", escape(message), title=message)
+
+
+def _line(kind: str, content: str, title: str = "") -> str:
+    return f'<div class="line {kind}" title="{escape(title)}">{content}</div>'
+
+
+def legend() -> str:
+    """The table of keys, on `?`."""
+    rows = "".join(f"<tr><th>{_keys(keys)}</th><td>{escape(effect)}</td></tr>" for keys, effect in REVIEW_LEGEND)
+    return f"<h3>Keys</h3><table>{rows}</table>"
+
+
+def _keys(text: str) -> str:
+    return " ".join(f"<kbd>{escape(key)}</kbd>" for key in text.split())
+
+
+def info(rows: Sequence[InfoRow], numbers: int) -> str:
+    """What is written about the candidates, on `I`; fields that differ are marked and come first."""
+    if not rows:
+        return "<h3>Prompt and settings</h3><p>Nothing is written about these images.</p>"
+    top = "".join(f"<th>{number}</th>" for number in range(1, numbers + 1))
+    body = "".join(_info_row(row, numbers) for row in rows)
+    return f"<h3>Prompt and settings</h3><table><tr><th></th>{top}</tr>{body}</table>"
+
+
+def _info_row(row: InfoRow, numbers: int) -> str:
+    if not row.differs:
+        return f'<tr><th>{escape(row.field)}</th><td colspan="{numbers}">{escape(row.values[0])}</td></tr>'
+    cells = "".join(f"<td>{escape(value) or '–'}</td>" for value in row.values)
+    return f'<tr class="differs"><th>≠ {escape(row.field)}</th>{cells}</tr>'
+
+
+def summary(what: Sequence[str]) -> str:
+    """Every route that finalise would take, before it does."""
+    rows = "".join(f"<tr><td>{escape(line)}</td></tr>" for line in what)
+    return (
+        f"<h3>Finalise this batch?</h3><table>{rows}</table>"
+        "<p><kbd>Shift+Enter</kbd> again moves the files &nbsp; <kbd>Esc</kbd> returns</p>"
+    )
+
+
+def busy(text: str) -> str:
+    """A panel while the kernel is at work."""
+    return f"<h3>{escape(text)}</h3>"
+
+
+def notice(line: str) -> str:
+    """One line in place of a desk that cannot be opened."""
+    return f'<div class="pickroom-words"><div class="error">{escape(line)}</div></div>'

@@ -1,0 +1,206 @@
+"""A real JupyterLab on loopback and a real Chromium, for the tests of this folder and the browser benchmarks.
+
+Everything lives in one temporary folder (settings, kernels, notebooks, the browser's profile); nothing of the
+person's own Jupyter is read or written, and nothing outside loopback is reached.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import nbformat
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+
+NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
+START_S = 60.0  # seconds a JupyterLab may take to answer
+# found to be needed in containers; none of them changes what a page does
+CHROMIUM_ARGS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+# no news, no update checks, no tips: they are pop-ups over the notebook
+QUIET = {"apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False, "doNotDisturbMode": True}}
+
+# JupyterLab may start two kernels for one notebook and shut the first one down again: the notebook must have
+# settled on the one that the server still runs.
+KERNEL_IDLE = """async () => {
+  const context = window.jupyterapp?.shell.currentWidget?.sessionContext;
+  const kernel = context?.session?.kernel;
+  if (!context?.isReady || kernel?.connectionStatus !== "connected" || kernel.status !== "idle") return false;
+  const running = await (await fetch("/api/kernels")).json();
+  return running.length === 1 && running[0].id === kernel.id;
+}"""
+
+
+def find_chromium() -> str | None:
+    """The system's Chromium or Chrome."""
+    return next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+
+
+@contextmanager
+def open_browser() -> Iterator[Browser]:
+    """A headless system Chromium; the caller has checked that there is one."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=find_chromium(), args=list(CHROMIUM_ARGS))
+        yield browser
+        browser.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Lab:
+    """A running JupyterLab.
+
+    Attributes:
+        folder: its notebooks.
+        log: what it printed.
+    """
+
+    url: str
+    token: str
+    folder: Path
+    log: Path
+
+    def add_notebook(self, name: str, parameters: Mapping[str, Any]) -> None:
+        """Copy one of the project's notebooks, with other values in its parameters cell."""
+        notebook = nbformat.read(NOTEBOOKS / name, as_version=4)
+        cell = next(c for c in notebook.cells if "parameters" in c.metadata.get("tags", ()))
+        cell.source = "\n".join(f"{key} = {value!r}" for key, value in parameters.items())
+        nbformat.write(notebook, self.folder / name)
+
+    def open(self, context: BrowserContext, notebook: str) -> NotebookPage:
+        """Open a notebook in a new page and wait until its kernel is there."""
+        page = context.new_page()
+        page.goto(f"{self.url}lab/tree/{notebook}?token={self.token}")
+        opened = NotebookPage(self, page)
+        opened.wait_for_kernel()
+        return opened
+
+    def api(self, path: str, method: str = "GET") -> Any:
+        """Jupyter Server's REST answer, parsed (None when it has no body)."""
+        request = urllib.request.Request(f"{self.url}api/{path}", method=method)
+        request.add_header("Authorization", f"token {self.token}")
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            body = answer.read()
+        return json.loads(body) if body else None
+
+    def restart_kernels(self) -> None:
+        """Restart every kernel without asking: what was in memory is gone, as after a crash."""
+        for kernel in self.api("kernels"):
+            self.api(f"kernels/{kernel['id']}/restart", "POST")
+
+    def shut_down_kernels(self) -> None:
+        for session in self.api("sessions"):
+            self.api(f"sessions/{session['id']}", "DELETE")
+
+
+@dataclass(frozen=True, slots=True)
+class NotebookPage:
+    """One notebook in one page."""
+
+    lab: Lab
+    page: Page
+
+    def wait_for_kernel(self) -> None:
+        """Wait until the notebook is drawn and its kernel is idle."""
+        self.page.locator(".jp-Notebook .jp-Cell").first.wait_for(timeout=60_000)
+        self.page.wait_for_function(KERNEL_IDLE, timeout=60_000, polling=50)
+
+    def command(self, name: str) -> Any:
+        """A command of JupyterLab's own, as its menu would run it; what it answers."""
+        return self.page.evaluate("name => window.jupyterapp.commands.execute(name)", name)
+
+    def run_all(self) -> None:
+        """Run every cell; raises AssertionError with what the cells printed when one of them fails."""
+        assert self.command("notebook:run-all-cells"), self.page.locator(".jp-OutputArea").all_inner_texts()
+
+    def reload(self) -> None:
+        self.page.reload()
+        self.wait_for_kernel()
+
+    def scroll_to(self, selector: str) -> None:
+        self.page.locator(selector).first.evaluate("el => el.scrollIntoView({block: 'start'})")
+
+
+@contextmanager
+def start_lab(folder: Path, environment: Mapping[str, str] = {}, *, dark: bool = False) -> Iterator[Lab]:  # noqa: B006
+    """A JupyterLab of this Python in a folder of its own, stopped at the end with its kernels."""
+    notebooks, settings, log = folder / "notebooks", folder / "settings", folder / "lab.log"
+    notebooks.mkdir(parents=True)
+    theme = {"apputils-extension/themes": {"theme": "JupyterLab Dark" if dark else "JupyterLab Light"}}
+    for name, values in {**QUIET, **theme}.items():
+        path = settings / "@jupyterlab" / f"{name}.jupyterlab-settings"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(values))
+    token, port = secrets.token_hex(16), _free_port()
+    own = {
+        "HOME": folder / "home",
+        "JUPYTER_CONFIG_DIR": folder / "config",
+        "JUPYTER_DATA_DIR": folder / "data",
+        "JUPYTER_RUNTIME_DIR": folder / "runtime",
+        "JUPYTERLAB_SETTINGS_DIR": settings,
+        "JUPYTERLAB_WORKSPACES_DIR": folder / "workspaces",
+        "IPYTHONDIR": folder / "ipython",
+    }
+    command = [
+        *(sys.executable, "-m", "jupyterlab", "--no-browser", "--ip=127.0.0.1", f"--port={port}"),
+        *(f"--IdentityProvider.token={token}", f"--ServerApp.root_dir={notebooks}", "--ServerApp.port_retries=0"),
+        *("--LabApp.expose_app_in_browser=True", "--LabApp.extension_manager=readonly", "--allow-root"),
+    ]
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            command,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            cwd=folder,
+            env={**os.environ, **{key: str(value) for key, value in own.items()}, **environment},
+        )
+    lab = Lab(f"http://127.0.0.1:{port}/", token, notebooks, log)
+    try:
+        _wait_until_up(lab, process)
+        yield lab
+        lab.shut_down_kernels()
+    finally:
+        process.terminate()
+        try:
+            process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _wait_until_up(lab: Lab, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + START_S
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            break
+        try:
+            lab.api("status")
+            return
+        except (urllib.error.URLError, ConnectionError):
+            time.sleep(0.1)
+    raise RuntimeError(f"JupyterLab did not start:\n{lab.log.read_text(errors='replace')[-2000:]}")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]

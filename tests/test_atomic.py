@@ -1,0 +1,140 @@
+"""Files appear whole or not at all, and nothing is replaced by surprise."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import stat
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from conftest import read_tree
+
+from pickroom import atomic
+
+WRITERS = [atomic.write_bytes, atomic.create_bytes]
+LONGEST_NAME = "名" * 85  # 255 bytes: as long as a name can be
+
+
+@pytest.fixture(params=["kernel", "link and unlink"])
+def rename(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Callable[[Path, Path], None]:
+    """`rename_noreplace`, by the kernel's own call and on a file system that has none."""
+    if request.param != "kernel":
+        monkeypatch.setattr(atomic, "_kernel_rename", lambda source, destination: errno.EINVAL)
+    return atomic.rename_noreplace
+
+
+@pytest.mark.parametrize("write", WRITERS)
+def test_new_file_holds_its_bytes_and_leaves_nothing_beside_it(
+    write: Callable[[Path, bytes], None], tmp_path: Path
+) -> None:
+    write(tmp_path / "a.json", b"whole")
+    assert [p.name for p in tmp_path.iterdir()] == ["a.json"]
+    assert (tmp_path / "a.json").read_bytes() == b"whole"
+
+
+@pytest.mark.parametrize("write", WRITERS)
+def test_longest_names_can_be_written(write: Callable[[Path, bytes], None], tmp_path: Path) -> None:
+    write(tmp_path / LONGEST_NAME, b"x")
+    assert (tmp_path / LONGEST_NAME).read_bytes() == b"x"
+
+
+@pytest.mark.parametrize("write", WRITERS)
+def test_new_file_has_the_permissions_that_the_umask_leaves(
+    write: Callable[[Path, bytes], None], tmp_path: Path
+) -> None:
+    before = os.umask(0o027)
+    try:
+        write(tmp_path / "a", b"")
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "a").stat().st_mode) == 0o640
+
+
+def test_threads_that_write_at_once_leave_the_umask_alone(tmp_path: Path) -> None:
+    before = os.umask(0o077)
+    try:
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(lambda n: atomic.create_bytes(tmp_path / str(n), b""), range(80)))
+        after = os.umask(0o077)
+    finally:
+        os.umask(before)
+    assert after == 0o077
+    assert {stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()} == {0o600}
+
+
+def test_write_replaces_the_old_content(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_text("old, and longer")
+    atomic.write_text(path, "néw")
+    assert path.read_bytes() == "néw".encode()
+
+
+def test_failed_write_leaves_what_was_there(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "inside").write_text("kept")
+    before = read_tree(tmp_path)
+    with pytest.raises(OSError):
+        atomic.write_bytes(tmp_path / "a", b"new")
+    assert read_tree(tmp_path) == before
+
+
+def test_create_refuses_a_file_that_exists(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("mine")
+    before = read_tree(tmp_path)
+    with pytest.raises(FileExistsError):
+        atomic.create_bytes(tmp_path / "a", b"new")
+    assert read_tree(tmp_path) == before
+
+
+def test_rename_moves_the_same_file(rename: Callable[[Path, Path], None], tmp_path: Path) -> None:
+    source, destination = tmp_path / "a", tmp_path / "b"
+    source.write_text("x")
+    inode = source.stat().st_ino
+    rename(source, destination)
+    assert not source.exists()
+    assert destination.stat().st_ino == inode
+
+
+@pytest.mark.parametrize("kind", ["file", "folder", "dangling link"])
+def test_rename_never_replaces_what_is_there(
+    rename: Callable[[Path, Path], None], kind: str, tmp_path: Path
+) -> None:
+    source, destination = tmp_path / "a", tmp_path / "b"
+    source.write_text("mine")
+    if kind == "file":
+        destination.write_text("theirs")
+    elif kind == "folder":
+        destination.mkdir()
+    else:
+        destination.symlink_to(tmp_path / "nowhere")
+    before = (read_tree(tmp_path), sorted(os.listdir(tmp_path)))
+    with pytest.raises(FileExistsError):
+        rename(source, destination)
+    assert (read_tree(tmp_path), sorted(os.listdir(tmp_path))) == before
+
+
+def test_rename_of_a_file_that_is_not_there_says_so(rename: Callable[[Path, Path], None], tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        rename(tmp_path / "a", tmp_path / "b")
+
+
+def test_rename_failure_names_both_paths(tmp_path: Path) -> None:
+    with pytest.raises(OSError) as caught:
+        atomic.rename_noreplace(tmp_path / "a", tmp_path / "b")
+    assert (caught.value.filename, caught.value.filename2) == (str(tmp_path / "a"), str(tmp_path / "b"))
+
+
+def test_hash_is_the_whole_files_sha256(tmp_path: Path) -> None:
+    data = os.urandom((1 << 20) * 2 + 7)  # more than two blocks
+    (tmp_path / "a").write_bytes(data)
+    assert atomic.sha256_of(tmp_path / "a") == hashlib.sha256(data).hexdigest()
+
+
+def test_syncing_a_folder_that_is_not_there_is_an_error_not_a_silence(tmp_path: Path) -> None:
+    atomic.sync_folders([tmp_path, tmp_path])
+    with pytest.raises(FileNotFoundError):
+        atomic.sync_folders([tmp_path / "gone"])
