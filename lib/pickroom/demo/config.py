@@ -13,7 +13,7 @@ DEFECT_KINDS = ("smear", "duplicate", "ringing", "blown_out", "wrong_colour", "s
 
 SIDE_STEP = 8  # pixels; image generators work in multiples of 8, and 5/4 of one is still a whole number
 MAX_GROUPS = 1_000_000  # at 8 minutes a group the time stamps span 15 years: any more is a typing error
-MIN_SIDE, MAX_SIDE = 96, 4096
+MIN_SIDE, MAX_SIDE = 96, 2048
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from pickroom.naming import stem_of
 IMAGES_FOLDER, TRUTH_FILE = "demo_images", "demo_truth.jsonl"
 
 # Pillow, NumPy and zlib free the interpreter while they work, so threads use every core and need no fork
-# inside a notebook. One group in the making holds about 60 MB at the default size.
+# inside a notebook. A group in the making holds about 60 MB at the default size, 250 MB at the largest.
 _MOST_THREADS = 8
 
 Progress = Callable[[int, int], None]  # groups done, groups in all
@@ -33,7 +33,7 @@ Progress = Callable[[int, int], None]  # groups done, groups in all
 def make_images(home: Path, config: DemoConfig, progress: Progress | None = None) -> list[Truth]:
     """Make `home/demo_images/` and `home/demo_truth.jsonl`; the same settings give the same bytes.
 
-    `home` is made when it is missing. An interruption leaves neither images nor truth behind.
+    `home` is made when it is missing. An interruption leaves no images behind.
 
     Returns:
         the hidden reviewer's choice for each group, in the order of the file.
@@ -105,7 +105,7 @@ def _publish(built: Path, images: Path) -> None:
         if images.is_dir():
             images.rmdir()  # fails unless it is still empty
         atomic.rename_noreplace(built, images)
-    except (FileExistsError, OSError) as error:
+    except OSError as error:
         if os.path.lexists(images):
             raise _taken(images) from error
         raise

@@ -26,12 +26,13 @@ class Photograph:
     """One base photograph.
 
     Attributes:
-        size: (width, height) in pixels of the file; another size means another photograph, and an error.
+        size: (width, height) in pixels of the file, so that planning needs no file; `load` checks it.
         folder: the demo's sub-folder its groups go to.
         subjects: where the eye may go, as fractions of the photograph (set by hand); a group takes one.
         hue: degrees its colours may turn either way and still look right: little for skin, any way for paint.
         aspects: width : height that suit it.
         prompt: what a person would have asked an image generator for.
+        hides: kinds of defects that nobody could find in it.
     """
 
     package: str
@@ -42,6 +43,7 @@ class Photograph:
     hue: int
     aspects: tuple[Aspect, ...]
     prompt: str
+    hides: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -145,6 +147,7 @@ PHOTOGRAPHS = (
         180,
         (SQUARE, LANDSCAPE, PORTRAIT),
         "deep field of distant galaxies, black sky, tiny coloured spirals",
+        hides=("smear", "ringing"),
     ),
     Photograph(
         _SKIMAGE,
@@ -209,6 +212,14 @@ def find(photograph: Photograph) -> Path:
 
 @functools.cache
 def load(photograph: Photograph) -> Pillow.Image:
-    """The photograph as RGB, kept in memory (all ten are 15 MB); never to be changed in place."""
-    with Pillow.open(find(photograph)) as image:
+    """The photograph as RGB, kept in memory (all ten are 10 MB); never to be changed in place."""
+    path = find(photograph)
+    with Pillow.open(path) as image:
+        if image.size != photograph.size:
+            raise UsageError(
+                f"the photograph's size is {image.size}, not {photograph.size}",
+                doing="loading a base photograph of the demo",
+                subject=path,
+                hint="install the versions that requirements.lock names",
+            )
         return image.convert("RGB")

@@ -16,6 +16,7 @@ from pickroom.records import CropBox
 
 # The keys of this module's random streams: (seed, index, key); rendering has its own (stages.py).
 _PLAN, _REVIEWER, _ORDER, _SHARE, _LOOK = 1, 2, 3, 4, 5
+_REJECT_DEFECTS = 3  # defects in every image of a group that is rejected
 _RUN = 20  # groups over which the rates hold, so that a small demo has its rejects and defects too
 
 # Series and how often each occurs: mostly [1, 1.5, 2], as in the real names; the others so that 2 and 4
@@ -99,7 +100,8 @@ def plan_group(config: DemoConfig, index: int) -> GroupPlan:
     crops = _share(config.seed, index, 2) < config.crop_rate
     subject, window = _frame(photograph, first_size, crops, flip, rng)
     onset = int(reviewer.integers(1, len(stages)))  # where a defect begins, if there is one
-    kinds = tuple(str(kind) for kind in reviewer.choice(config.defect_kinds, size=3))
+    showing = [kind for kind in config.defect_kinds if kind not in photograph.hides] or config.defect_kinds
+    kinds = tuple(str(kind) for kind in reviewer.choice(showing, size=_REJECT_DEFECTS))
     box = crop_box(subject, reviewer, config.full_frame_rate)
 
     if rejects:

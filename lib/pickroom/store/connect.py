@@ -64,9 +64,9 @@ def open_read_only(path: Path) -> Iterator[sqlite3.Connection]:
     try:
         connection = _read_only(path)
         try:
-            if _version(connection) < len(migrations()):
+            if _version(connection) != len(migrations()):
                 connection.close()
-                connect(path).close()
+                connect(path).close()  # migrates an older schema, refuses a newer one
                 connection = _read_only(path)
             yield connection
         finally:
@@ -88,15 +88,22 @@ def transaction(connection: sqlite3.Connection, *, writing: bool = True) -> Iter
 
     Args:
         writing: False for one consistent look at several tables, which keeps no writer waiting.
+
+    Raises:
+        StoreError: another program keeps the database locked, its disk is full, or fails; nothing is changed.
     """
-    connection.execute("BEGIN IMMEDIATE" if writing else "BEGIN")
     try:
-        yield
-    except BaseException:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise
-    connection.execute("COMMIT")
+        connection.execute("BEGIN IMMEDIATE" if writing else "BEGIN")
+        try:
+            yield
+            connection.execute("COMMIT")
+        except BaseException:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+    except sqlite3.OperationalError as error:
+        path = Path(connection.execute("PRAGMA database_list").fetchone()[2])
+        raise _cannot(error, "writing to the database" if writing else "reading the database", path) from error
 
 
 def backup(connection: sqlite3.Connection, destination: Path) -> None:
@@ -191,4 +198,6 @@ def _cannot(error: Exception, doing: str, path: Path) -> StoreError:
         hint = "restore it from a backup: pickroom restore FILE"
     elif "locked" in str(error):
         hint = "another program is writing to it: try again when it has finished"
+    elif "full" in str(error):
+        hint = "nothing was changed: make room on the disk, then try again"
     return StoreError(str(error), doing=doing, subject=path, hint=hint)

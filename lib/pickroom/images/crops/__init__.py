@@ -1,0 +1,121 @@
+"""Crop one image file into bytes of the same format, or say beforehand why that would lose something.
+
+A crop is as its source is, only smaller: format, mode, depth, palette, compression, and every metadata byte that a
+crop does not make untrue. It is also turned as its source is: the box is mapped into the stored frame, and the
+Orientation tag stays as it was. Writing upright pixels with Orientation 1 would be the other way, but then XMP packets,
+text chunks and maker notes could contradict the tag, and a turned JPEG would lose chroma (4:2:2 halves one axis only).
+HEIC alone is written upright: there turning is a property of the container, which libheif has already applied.
+
+What a crop does make untrue is set right: sizes in EXIF follow, previews of the uncropped picture go. Lossless formats
+keep every pixel as it was. Lossy ones are encoded once more: JPEG with its own tables, WebP and HEIC, which do not say
+what quality they came with, at a fixed high one. A box that is the whole image gives the file's own bytes.
+"""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from types import ModuleType
+
+from PIL import Image as PillowImage
+from PIL import ImageFile
+
+from pickroom.errors import ImageError
+from pickroom.geometry import PixelBox, to_pixels
+from pickroom.images import decode
+from pickroom.images.crops import bmp, heif, jpeg, png, tiff, webp
+from pickroom.records import CropBox
+
+# Each has `refusal(image) -> str`, "" when a crop loses nothing, asked before any pixel is read; and
+# `encode(image, box, orientation, source) -> bytes`, the box in pixels of `image` as Pillow decodes it.
+_FORMATS: dict[str, ModuleType] = {
+    "PNG": png,
+    "JPEG": jpeg,
+    "MPO": jpeg,
+    "WEBP": webp,
+    "TIFF": tiff,
+    "BMP": bmp,
+    "HEIF": heif,
+}
+_TURNED_BY_DECODER = ("TIFF", "HEIF")  # Pillow and libheif hand out upright pixels, and say the upright size
+_ORIENTATION = 0x0112  # Exif 2.32, table 4
+
+
+def check_croppable(source: Path) -> None:
+    """Pass if `render` will lose nothing but what lies outside the box. Reads headers, no pixels.
+
+    Raises:
+        ImageError: the file cannot be read, or is of a kind that a crop would damage; `reason` says which.
+    """
+    with decode.open_image(source) as image:
+        _refuse(image, source)
+
+
+def render(source: Path, box: CropBox) -> bytes:
+    """The crop as the bytes of a file with the source's extension. Writes nothing.
+
+    Args:
+        box: fractions of the EXIF-upright image. The crop's upright size is exactly this box in pixels, each edge
+            rounded half up (FORMATS.md).
+
+    Raises:
+        ImageError: as `check_croppable`; also damaged pixels, and a box that rounds to no pixels.
+    """
+    with decode.open_image(source) as image:
+        _refuse(image, source)
+        try:
+            orientation = image.getexif().get(_ORIENTATION, 1)
+            size = image.size if image.format in _TURNED_BY_DECODER else decode.upright_size(image)
+            pixels = to_pixels(box, *size)
+            wide, high = pixels[2] - pixels[0], pixels[3] - pixels[1]
+            if wide < 1 or high < 1:
+                raise ImageError(source, f"box of no pixels: {wide} x {high}")
+            if (wide, high) == size:
+                image.load()  # damage must not pass for a crop
+                return source.read_bytes()
+            if image.format not in _TURNED_BY_DECODER:
+                pixels = _stored(pixels, image.size, orientation)
+            data = _FORMATS[image.format or ""].encode(image, pixels, orientation, source)
+            _verify(data, image, (pixels[2] - pixels[0], pixels[3] - pixels[1]), source)
+        except (ImageError, MemoryError):
+            raise
+        except Exception as error:  # decoders and encoders raise almost anything on damaged data
+            raise ImageError(source, _reason(error)) from error
+    return data
+
+
+def _refuse(image: ImageFile.ImageFile, source: Path) -> None:
+    try:
+        reason = _FORMATS[image.format or ""].refusal(image)
+    except Exception as error:  # headers of hostile files
+        raise ImageError(source, _reason(error)) from error
+    if reason:
+        raise ImageError(source, f"cannot be cropped: {reason}")
+
+
+def _stored(box: PixelBox, size: tuple[int, int], orientation: int) -> PixelBox:
+    """The part of the stored (width, height) picture that an upright box shows.
+
+    Source: Exif 2.32, table 4, Orientation (which stored row and column is the visual top and left side).
+    """
+    x1, y1, x2, y2 = box
+    if orientation in (5, 6, 7, 8):
+        x1, y1, x2, y2 = y1, x1, y2, x2
+    if orientation in (2, 3, 7, 8):
+        x1, x2 = size[0] - x2, size[0] - x1
+    if orientation in (3, 4, 6, 7):
+        y1, y2 = size[1] - y2, size[1] - y1
+    return x1, y1, x2, y2
+
+
+def _verify(data: bytes, image: ImageFile.ImageFile, size: tuple[int, int], source: Path) -> None:
+    """Read the header of what was made: an encoder's surprise must show before the original moves."""
+    with PillowImage.open(io.BytesIO(data)) as crop:
+        written = "JPEG" if image.format == "MPO" else image.format
+        if (crop.format, crop.size) != (written, size):
+            raise ImageError(source, f"crop came out as {crop.format} of {crop.width} x {crop.height}")
+
+
+def _reason(error: Exception) -> str:
+    text = (str(error) or type(error).__name__).splitlines()[0][:120]
+    return "truncated" if "truncated" in text.lower() else f"unreadable: {text}"

@@ -1,0 +1,41 @@
+"""HEIC: coded again at a fixed high quality, since the file does not say its own."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+from PIL import ImageFile
+
+from pickroom.geometry import PixelBox
+from pickroom.images.crops import metadata
+
+QUALITY = 90  # of 100: see the test that holds the second generation to a small error
+
+
+def refusal(image: ImageFile.ImageFile) -> str:
+    """Why a crop would lose something, "" when it would not."""
+    frames = getattr(image, "n_frames", 1)
+    if frames > 1:
+        return f"holds {frames} pictures, of which only one would be cropped"
+    depth = image.info.get("bit_depth", 8)
+    if depth > 8:
+        return f"HEIC of {depth} bits, which would be cut to 8"
+    if any(image.info.get("depth_images") or ()):
+        return "holds a depth map, which would be lost"
+    if image.info.get("aux"):
+        return "holds an auxiliary picture (an HDR gain map or a matte), which would be lost"
+    return ""
+
+
+def encode(image: ImageFile.ImageFile, box: PixelBox, orientation: int, source: Path) -> bytes:
+    """The crop, upright, with the source's chroma subsampling, colour profile, EXIF and XMP."""
+    crop = image.crop(box)
+    chroma = image.info.get("chroma")
+    options = {"chroma": chroma} if chroma else {}
+    # the plugin has set Orientation to 1 in both, and takes the other properties from `info` by itself
+    if exif := image.info.get("exif"):
+        options["exif"] = metadata.exif_after_crop(exif, crop.size)
+    buffer = io.BytesIO()
+    crop.save(buffer, "HEIF", quality=QUALITY, **options)
+    return buffer.getvalue()

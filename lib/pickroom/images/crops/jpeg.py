@@ -1,0 +1,155 @@
+"""JPEG: the source's own segments, quantisation tables and subsampling around newly coded pixels."""
+
+from __future__ import annotations
+
+import io
+import struct
+from pathlib import Path
+from typing import Any
+
+from PIL import ImageFile, JpegImagePlugin
+
+from pickroom.geometry import PixelBox
+from pickroom.images.crops import metadata
+
+Segment = tuple[int, bytes]  # marker, what follows its length
+
+# ITU-T T.81, table B.1
+_SOI, _SOS, _COM = 0xD8, 0xDA, 0xFE
+_APP0, _APP1, _APP2, _APP11, _APP13, _APP14, _APP15 = 0xE0, 0xE1, 0xE2, 0xEB, 0xED, 0xEE, 0xEF
+_STANDALONE = (0x01, *range(0xD0, 0xD9))  # TEM, RSTn, SOI: no length follows
+_LONGEST = 65533  # bytes in a segment besides its length
+_PHOTOSHOP = b"Photoshop 3.0\0"
+_RGB_IDS = [ord(letter) for letter in "RGB"]
+_NO_CHROMA_LOST = 0  # 4:4:4
+
+
+def refusal(image: ImageFile.ImageFile) -> str:
+    """Why a crop would lose something, "" when it would not."""
+    assert isinstance(image, JpegImagePlugin.JpegImageFile)
+    if image.format == "MPO":
+        # CIPA DC-007, 5.2.3.3: cameras store larger previews as further pictures; those a crop makes untrue
+        kinds = [str(entry["Attribute"]["MPType"]) for entry in image.mpinfo[0xB002][1:]]
+        if not all(kind.startswith("Large Thumbnail") for kind in kinds):
+            return f"holds {len(kinds) + 1} pictures (MPO), of which only one would be cropped"
+    if any(name == "APP1" and b"hdrgm:Version" in data for name, data in image.applist):
+        return "holds an HDR gain map, which would be lost"
+    if not image.quantization:
+        return "lossless JPEG, which would become lossy"
+    return "" if image.mode in ("L", "RGB", "CMYK") else f"JPEG of mode {image.mode}"
+
+
+def encode(image: ImageFile.ImageFile, box: PixelBox, orientation: int, source: Path) -> bytes:
+    """The crop at the source's quality: same tables, subsampling and progression; metadata verbatim.
+
+    Where the subsampling is one that Pillow cannot write (4:4:0, 4:1:1, a CMYK file's), chroma is not subsampled at
+    all, which loses nothing.
+    """
+    assert isinstance(image, JpegImagePlugin.JpegImageFile)
+    head = _segments(source.read_bytes())[0]
+    sampling = JpegImagePlugin.get_sampling(image)
+    crop = image.crop(box)
+    crop.info.clear()
+    buffer = io.BytesIO()
+    crop.save(
+        buffer,
+        "JPEG",
+        qtables=_tables(image, head),
+        subsampling=_NO_CHROMA_LOST if sampling < 0 else sampling,
+        progressive="progressive" in image.info,
+        keep_rgb=_is_rgb(image, head),
+    )
+    coded, rest = _segments(buffer.getvalue())
+    kept = _kept(head, crop.size, ycck=_is_ycck(image, head))
+    # APP0 and APP14 say how to read the components: the source's own are true of the crop too
+    kept += [segment for segment in coded if not _APP0 <= segment[0] <= _APP15]
+    return b"\xff\xd8" + b"".join(_written(segment) for segment in kept) + rest
+
+
+def _tables(image: JpegImagePlugin.JpegImageFile, head: list[Segment]) -> list[list[int]]:
+    """One quantisation table for each component, in the order of the components."""
+    tables = [image.quantization[layer[3]] for layer in image.layer]
+    if _is_ycck(image, head):
+        # libjpeg turns YCCK into CMYK: the inks each get the table of luma, the finer one
+        tables = [tables[0], tables[0], tables[0], tables[3]]
+    while len(tables) > 1 and tables[-1] == tables[-2]:
+        tables.pop()  # Pillow gives the last table to all further components
+    return tables
+
+
+def _transform(head: list[Segment]) -> int | None:
+    """The colour transform of Adobe's APP14 (Adobe TN #5116, section 18), None without one."""
+    for marker, data in head:
+        if marker == _APP14 and data.startswith(b"Adobe") and len(data) >= 12:
+            return data[11]
+    return None
+
+
+def _is_rgb(image: JpegImagePlugin.JpegImageFile, head: list[Segment]) -> bool:
+    """Whether three components are RGB, not YCbCr, by the rules of libjpeg (jdapimin.c, default_decompress_parms)."""
+    if image.layers != 3 or any(marker == _APP0 and data.startswith(b"JFIF\0") for marker, data in head):
+        return False
+    transform = _transform(head)
+    return transform == 0 if transform is not None else [layer[0] for layer in image.layer] == _RGB_IDS
+
+
+def _is_ycck(image: JpegImagePlugin.JpegImageFile, head: list[Segment]) -> bool:
+    return image.layers == 4 and _transform(head) == 2
+
+
+def _segments(data: bytes) -> tuple[list[Segment], bytes]:
+    """The segments before the first scan, and everything from that scan's marker on."""
+    found: list[Segment] = []
+    at = 0
+    while True:
+        while data[at] != 0xFF:
+            at += 1
+        while data[at] == 0xFF:  # fill bytes may precede a marker (T.81, B.1.1.2)
+            at += 1
+        marker = data[at]
+        at += 1
+        if marker == _SOS:
+            return found, data[at - 2 :]
+        if marker in _STANDALONE:
+            continue
+        (length,) = struct.unpack_from(">H", data, at)
+        found.append((marker, data[at + 2 : at + length]))
+        at += length
+
+
+def _kept(head: list[Segment], size: tuple[int, int], *, ycck: bool) -> list[Segment]:
+    """The source's metadata as it is true of the crop."""
+    head = _changed(head, _APP1, metadata.EXIF_PREFIX, lambda exif: metadata.exif_after_crop(exif, size))
+    head = _changed(head, _APP13, _PHOTOSHOP, metadata.without_thumbnails)
+    kept = []
+    for marker, data in head:
+        if marker == _APP0 and data.startswith(b"JFIF\0"):
+            kept.append((marker, data[:12] + b"\0\0"))  # JFIF 1.02: version and density, without its thumbnail
+        elif marker == _APP0 and data.startswith(b"JFXX\0"):
+            continue  # a thumbnail
+        elif marker == _APP2 and data.startswith(b"MPF\0"):
+            continue  # offsets of pictures that are not carried
+        elif marker == _APP11 and data.startswith(b"JP"):
+            continue  # boxes bound to the coded picture: signatures (C2PA), JPEG XT layers
+        elif marker == _APP14 and ycck:
+            kept.append((marker, data[:11] + b"\0" + data[12:]))  # written as CMYK
+        elif _APP0 <= marker <= _APP15 or marker == _COM:
+            kept.append((marker, data))
+    return kept
+
+
+def _changed(head: list[Segment], marker: int, prefix: bytes, change: Any) -> list[Segment]:
+    """Join what several segments of one kind hold, change it, and put it where the first of them was."""
+    places = [i for i, (m, data) in enumerate(head) if m == marker and data.startswith(prefix)]
+    if not places:
+        return head
+    body = change(b"".join(head[i][1][len(prefix) :] for i in places))
+    room = _LONGEST - len(prefix)
+    parts = [(marker, prefix + body[at : at + room]) for at in range(0, len(body), room)]
+    others = [segment for i, segment in enumerate(head) if i not in places]
+    return others[: places[0]] + parts + others[places[0] :]
+
+
+def _written(segment: Segment) -> bytes:
+    marker, data = segment
+    return struct.pack(">BBH", 0xFF, marker, len(data) + 2) + data

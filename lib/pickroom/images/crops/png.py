@@ -1,0 +1,89 @@
+"""PNG: the source's own chunks around newly compressed pixels."""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from PIL import ImageFile
+
+from pickroom.geometry import PixelBox
+from pickroom.images.crops import metadata
+
+_SIGNATURE_LENGTH = 8  # PNG (third edition), section 5.2
+# Chunks whose name forbids a copy by an editor that does not know them (section 5.4, safe-to-copy bit), and that are
+# as true of the crop as of the source. Others of that kind (animation, Apple's iDOT, signatures) are left behind.
+_KNOWN = frozenset(
+    (b"PLTE", b"tRNS", b"cHRM", b"gAMA", b"iCCP", b"sBIT", b"sRGB", b"cICP")
+    + (b"mDCV", b"mDCv", b"cLLI", b"cLLi", b"bKGD", b"hIST", b"tIME")
+)
+# chunks that may be copied by their name, but say where the uncropped picture lies on a larger page
+_PLACEMENT = frozenset((b"oFFs", b"vpAg", b"caNv"))
+_SAFE_TO_COPY = 0x20  # bit 5 of the fourth letter
+
+
+def refusal(image: ImageFile.ImageFile) -> str:
+    """Why a crop would lose something, "" when it would not."""
+    if getattr(image, "n_frames", 1) > 1:
+        return "animated PNG"
+    depth, colour = _header(image)
+    if depth == 16 and colour != 0:
+        # Pillow decodes these to 8 bits
+        return "16-bit colour PNG, which would be cut to 8 bits"
+    return ""
+
+
+def encode(image: ImageFile.ImageFile, box: PixelBox, orientation: int, source: Path) -> bytes:
+    """The crop at the source's depth and colour type; text, profiles and the rest verbatim, in their order."""
+    crop = image.crop(box)
+    crop.info.clear()
+    depth, _ = _header(image)
+    if crop.mode == "P":
+        # as many entries as the depth allows makes Pillow keep the depth; the palette written is the source's own
+        palette = crop.getpalette() or []
+        crop.putpalette(palette + [0] * (3 * (1 << depth) - len(palette)))
+    buffer = io.BytesIO()
+    crop.save(buffer, "PNG", bits=min(depth, 8))
+    return _combine(source.read_bytes(), buffer.getvalue(), crop.size)
+
+
+def _header(image: ImageFile.ImageFile) -> tuple[int, int]:
+    """Bit depth and colour type of IHDR (section 11.2.1), which Pillow does not tell."""
+    with open(image.filename, "rb") as file:
+        head = file.read(_SIGNATURE_LENGTH + 18)
+    return head[_SIGNATURE_LENGTH + 16], head[_SIGNATURE_LENGTH + 17]
+
+
+def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """(type, whole chunk with length and CRC) up to IEND."""
+    at = _SIGNATURE_LENGTH
+    while at + 12 <= len(data):
+        (length,) = struct.unpack_from(">I", data, at)
+        kind = data[at + 4 : at + 8]
+        yield kind, data[at : at + 12 + length]
+        if kind == b"IEND":
+            return
+        at += 12 + length
+
+
+def _combine(source: bytes, encoded: bytes, size: tuple[int, int]) -> bytes:
+    new: dict[bytes, list[bytes]] = {}
+    for kind, chunk in _chunks(encoded):
+        new.setdefault(kind, []).append(chunk)
+    parts = [source[:_SIGNATURE_LENGTH]]
+    for kind, chunk in _chunks(source):
+        if kind in (b"IHDR", b"IDAT", b"IEND"):
+            parts += new.pop(kind, [])  # all pixels at the place of the first IDAT
+        elif kind == b"eXIf":
+            parts.append(_chunk(kind, metadata.exif_after_crop(chunk[8:-4], size)))
+        elif kind in _KNOWN or (kind[3] & _SAFE_TO_COPY and kind not in _PLACEMENT):
+            parts.append(chunk)
+    parts += new.get(b"IEND", [])  # a source that ends without one is decoded all the same
+    return b"".join(parts)
+
+
+def _chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))

@@ -1,0 +1,135 @@
+"""One process at a time moves a project's files, and death frees the lock."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+from collections.abc import Callable
+from contextlib import closing
+from multiprocessing.connection import Connection
+
+import pytest
+from reviewing import FINALISE, child, exit_code_of, hear, places, queue, review, snapshot
+
+from pickroom import projects
+from pickroom.errors import LockedError
+from pickroom.files.lock import project_lock
+from pickroom.files.undo import recover, undo_batch
+from pickroom.review.session import ReviewSession
+from pickroom.store.connect import connect
+from pickroom.workspace import Project
+
+
+def hold(pipe: Connection, project: Project) -> None:
+    """Hold the lock until the other end of the pipe closes."""
+    with project_lock(project, "testing"):
+        pipe.send(os.getpid())
+        pipe.poll(None)
+
+
+def die_holding(project: Project) -> None:
+    with project_lock(project, "dying"):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_second_process_is_refused_at_once_and_told_who_is_at_work(make_project: Callable[..., Project]) -> None:
+    project = make_project([(1, 2)])
+    with child(hold, project) as pipe:
+        holder = hear(pipe)
+        with pytest.raises(LockedError) as refused, project_lock(project, "finalising"):
+            pass
+    assert refused.value.line == (
+        f"process {holder} (testing) is at work on project p while finalising: {project.lock_file}"
+        " (wait until it has finished, then try again)"
+    )
+    with project_lock(project, "finalising"):
+        pass
+
+
+def test_a_second_window_in_the_same_process_is_refused_too(make_project: Callable[..., Project]) -> None:
+    project = make_project([(1, 2)])
+    with project_lock(project, "one"), pytest.raises(LockedError, match=rf"process {os.getpid()} \(one\)"):  # noqa: SIM117
+        with project_lock(project, "two"):
+            pass
+
+
+def test_the_lock_is_free_after_an_error(make_project: Callable[..., Project]) -> None:
+    project = make_project([(1, 2)])
+    with pytest.raises(ZeroDivisionError), project_lock(project, "failing"):
+        raise ZeroDivisionError
+    with project_lock(project, "again"):
+        assert project.lock_file.exists()
+
+
+def test_a_process_that_is_killed_frees_the_lock(make_project: Callable[..., Project]) -> None:
+    project = make_project([(1, 2)])
+    assert exit_code_of(die_holding, project) == -signal.SIGKILL
+    assert "dying" in project.lock_file.read_text()  # its name is still written there, but the lock is free
+    with project_lock(project, "next"):
+        pass
+
+
+def test_two_projects_do_not_wait_for_each_other(make_project: Callable[..., Project], tmp_path) -> None:
+    one = make_project([(1, 2)])
+    (tmp_path / "other").mkdir()
+    other = one.workspace.create("other", tmp_path / "other")
+    with child(hold, one) as pipe:
+        hear(pipe)
+        with project_lock(other, "finalising"):
+            pass
+
+
+def finalise(project: Project) -> None:
+    review(project, *FINALISE)
+
+
+def undo(project: Project) -> None:
+    with closing(connect(project.database)) as connection:
+        undo_batch(project, connection, 1)
+
+
+def recover_it(project: Project) -> None:
+    with closing(connect(project.database)) as connection:
+        recover(project, connection)
+
+
+@pytest.mark.parametrize("act", [finalise, undo, recover_it, projects.rescan], ids=lambda act: act.__name__)
+def test_whatever_moves_files_waits_for_the_lock_and_changes_nothing_without_it(
+    make_project: Callable[..., Project], act: Callable[[Project], None]
+) -> None:
+    project = make_project([(1, 2), (1, 2)])
+    review(project, "1", *FINALISE)
+    review(project, "2")
+    before = snapshot(project)
+    with child(hold, project) as pipe:
+        hear(pipe)
+        with pytest.raises(LockedError):
+            act(project)
+        assert snapshot(project) == before
+
+
+def test_looking_needs_no_lock(make_project: Callable[..., Project]) -> None:
+    project = make_project([(1, 2), (1, 2)])
+    with child(hold, project) as pipe:
+        hear(pipe)
+        assert projects.status(project)["waiting"] == 2
+        assert review(project, "1", "x").state.decided == 2  # choosing is not moving
+
+
+def test_a_refused_finalise_leaves_the_summary_open_and_works_once_the_lock_is_free(
+    make_project: Callable[..., Project],
+) -> None:
+    project = make_project([(1, 2)])
+    group = queue(project)[0]
+    with closing(ReviewSession(project)) as session:
+        session.press("2")
+        session.press("Shift+Enter")
+        with child(hold, project) as pipe:
+            hear(pipe)
+            with pytest.raises(LockedError):
+                session.press("Shift+Enter")
+        assert session.state.summary
+        state = session.press("Shift+Enter")
+    assert re.fullmatch("Batch 1: 1 approve", state.message)
+    assert places(project, group) == ("delete_staging", "selected")

@@ -1,0 +1,249 @@
+"""One step on disk: taken twice it is done once, nothing is replaced, and other file systems are no exception."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from conftest import read_tree
+from reviewing import another_disk, fill, in_child, obey_permissions, small_disk
+
+from pickroom import atomic
+from pickroom.errors import FileOperationError
+from pickroom.files import moves
+from pickroom.records import FileOp
+
+CONTENT, OTHER = b"the image", b"another file"
+SHA256 = hashlib.sha256(CONTENT).hexdigest()
+MOVE = FileOp(1, "review", "g", "move", "anna/a.png", "selected/a.png", SHA256)
+WRITE = FileOp(1, "review", "g", "write", None, "crop/a.decision", SHA256, content=CONTENT.decode())
+REMOVE = moves.inverse(WRITE)
+
+
+@pytest.fixture(params=["the kernel's rename", "link and unlink", "a copy to another disk"])
+def root(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder of sources and destinations, with each of the three ways in which a file can get from one to the other."""
+    folder = tmp_path / "images"
+    (folder / "anna").mkdir(parents=True)
+    if request.param == "link and unlink":
+        # stands for a file system that cannot rename without replacing
+        monkeypatch.setattr(atomic, "_kernel_rename", lambda source, destination: errno.ENOSYS)
+    if request.param == "a copy to another disk":
+        with another_disk(tmp_path) as disk:
+            for name in ("selected", "crop"):
+                (disk / name).mkdir()
+                (folder / name).symlink_to(disk / name)
+            yield folder
+    else:
+        yield folder
+
+
+def put(root: Path, path: str, content: bytes | None) -> None:
+    if content is not None:
+        (root / path).parent.mkdir(exist_ok=True)
+        (root / path).write_bytes(content)
+
+
+def contents(root: Path) -> dict[str, bytes]:
+    # rglob does not follow links to folders, and a destination may be one
+    return {
+        f"{folder.name}/{path.name}": path.read_bytes()
+        for folder in root.iterdir()
+        if folder.is_dir()
+        for path in folder.iterdir()
+    }
+
+
+# (source, destination) before -> after, or the reason why it is refused and everything stays
+MOVES = {
+    "not yet taken": ((CONTENT, None), (None, CONTENT)),
+    "taken before": ((None, CONTENT), (None, CONTENT)),
+    "copied or linked, then a crash": ((CONTENT, CONTENT), (None, CONTENT)),
+    "something else at the destination": ((CONTENT, OTHER), "the destination exists"),
+    "vanished, something else at the destination": (
+        (None, OTHER),
+        "the source has vanished and the destination holds something else",
+    ),
+    "vanished": ((None, None), "the file has vanished"),
+    # a verified copy is there; what lies at the source now is a file of its own
+    "copied, then another file at the source": ((OTHER, CONTENT), "the destination exists"),
+}
+
+
+@pytest.mark.parametrize("verify", [False, True])
+@pytest.mark.parametrize(("before", "after"), MOVES.values(), ids=MOVES)
+def test_a_move_ends_done_or_refused_and_loses_nothing(
+    root: Path, before: tuple[bytes | None, bytes | None], after: tuple[bytes | None, bytes | None] | str, verify: bool
+) -> None:
+    put(root, "anna/a.png", before[0])
+    put(root, "selected/a.png", before[1])
+    there = contents(root)
+    if isinstance(after, str):
+        with pytest.raises(FileOperationError, match=after):
+            moves.take(root, MOVE, verify=verify)
+        assert contents(root) == there
+        return
+    for _ in range(2):  # the second time finds it done
+        moves.take(root, MOVE, verify=verify)
+        assert contents(root) == {"selected/a.png": CONTENT}
+
+
+def test_recovery_refuses_to_move_a_file_that_has_changed(root: Path) -> None:
+    put(root, "anna/a.png", OTHER)
+    with pytest.raises(FileOperationError, match="has changed since it was decided on"):
+        moves.take(root, MOVE, verify=True)
+    assert contents(root) == {"anna/a.png": OTHER}
+
+
+def test_a_folder_at_the_destination_is_refused(root: Path) -> None:
+    put(root, "anna/a.png", CONTENT)
+    (root / "selected" / "a.png").mkdir(parents=True)
+    with pytest.raises(FileOperationError, match="the destination exists"):
+        moves.take(root, MOVE)
+    assert (root / "anna" / "a.png").read_bytes() == CONTENT
+
+
+def test_a_broken_link_at_the_destination_is_refused(root: Path) -> None:
+    put(root, "anna/a.png", CONTENT)
+    (root / "selected").mkdir(exist_ok=True)
+    (root / "selected" / "a.png").symlink_to("nowhere")
+    with pytest.raises(FileOperationError, match="the destination exists"):
+        moves.take(root, MOVE)
+    assert (root / "anna" / "a.png").read_bytes() == CONTENT
+
+
+def test_a_file_that_appears_at_the_last_moment_is_not_replaced(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(root, "anna/a.png", CONTENT)
+    rename = atomic.rename_noreplace
+
+    def late(source: Path, destination: Path) -> None:
+        put(root, "selected/a.png", OTHER)
+        rename(source, destination)
+
+    monkeypatch.setattr(atomic, "rename_noreplace", late)
+    with pytest.raises(FileOperationError, match="the destination exists"):
+        moves.take(root, MOVE)
+    assert contents(root) == {"anna/a.png": CONTENT, "selected/a.png": OTHER}
+
+
+def test_time_and_permissions_of_a_file_survive_its_move(root: Path) -> None:
+    put(root, "anna/a.png", CONTENT)
+    os.utime(root / "anna/a.png", ns=(10**18, 10**18))
+    (root / "anna/a.png").chmod(0o640)
+    moves.take(root, MOVE)
+    info = (root / "selected/a.png").stat()
+    assert (info.st_mtime_ns, info.st_mode & 0o777) == (10**18, 0o640)
+
+
+@pytest.mark.parametrize("op", [MOVE, WRITE, REMOVE], ids=lambda op: op.op)
+def test_a_step_and_its_inverse_leave_everything_as_it_was(root: Path, op: FileOp) -> None:
+    for path in (op.source, op.destination):
+        put(root, path or "", CONTENT if path == op.source and path else None)
+    before = contents(root)
+    moves.take(root, op)
+    assert contents(root) != before
+    moves.take(root, moves.inverse(op))
+    assert contents(root) == before
+
+
+def test_a_sidecar_is_written_once_and_never_over_another_file(root: Path) -> None:
+    for _ in range(2):
+        moves.take(root, WRITE)
+        assert contents(root) == {"crop/a.decision": CONTENT}
+    put(root, "crop/a.decision", OTHER)
+    with pytest.raises(FileOperationError, match="another file of this name exists"):
+        moves.take(root, WRITE)
+    assert contents(root) == {"crop/a.decision": OTHER}
+
+
+def test_a_sidecar_is_removed_once_and_never_when_it_was_changed_by_hand(root: Path) -> None:
+    put(root, "crop/a.decision", CONTENT)
+    for _ in range(2):
+        moves.take(root, REMOVE)
+        assert contents(root) == {}
+    put(root, "crop/a.decision", OTHER)
+    with pytest.raises(FileOperationError, match="changed by hand"):
+        moves.take(root, REMOVE)
+    assert contents(root) == {"crop/a.decision": OTHER}
+
+
+# --- what the system refuses ------------------------------------------------------------------------------------
+
+
+def test_a_copy_that_comes_out_different_is_thrown_away(tmp_path: Path) -> None:
+    # the file changed between the plan and the copy: its hash is no longer the one decided on
+    with another_disk(tmp_path) as disk:
+        (tmp_path / "selected").symlink_to(disk)
+        put(tmp_path, "anna/a.png", OTHER)
+        with pytest.raises(FileOperationError, match="the copy differs"):
+            moves.take(tmp_path, MOVE)
+        assert list(disk.iterdir()) == []
+    assert (tmp_path / "anna/a.png").read_bytes() == OTHER
+
+
+def test_a_full_disk_leaves_the_source_and_no_partial_copy(tmp_path: Path) -> None:
+    with small_disk(tmp_path, "256k") as disk:
+        (tmp_path / "selected").symlink_to(disk)
+        put(tmp_path, "anna/a.png", CONTENT * 1000)
+        filler = fill(disk)
+        op = FileOp(1, "review", "g", "move", "anna/a.png", "selected/a.png", atomic.sha256_of(tmp_path / "anna/a.png"))
+        with pytest.raises(FileOperationError, match=r"No space left.*\(make room on the disk"):
+            moves.take(tmp_path, op)
+        assert [path.name for path in disk.iterdir()] == [filler.name]
+        filler.unlink()
+        moves.take(tmp_path, op)
+        assert (disk / "a.png").read_bytes() == CONTENT * 1000
+    assert not (tmp_path / "anna/a.png").exists()
+
+
+def test_a_full_disk_leaves_no_partial_sidecar(tmp_path: Path) -> None:
+    with small_disk(tmp_path, "256k") as disk:
+        (disk / "crop").mkdir()
+        fill(disk)
+        with pytest.raises(FileOperationError, match="No space left on device while writing a sidecar"):
+            moves.take(disk, WRITE)
+        assert list((disk / "crop").iterdir()) == []
+
+
+def test_a_folder_that_may_not_be_written_is_one_clear_line(tmp_path: Path) -> None:
+    put(tmp_path, "anna/a.png", CONTENT)
+    (tmp_path / "selected").mkdir(mode=0o555)
+
+    def line() -> str:
+        obey_permissions()
+        with pytest.raises(FileOperationError) as refused:
+            moves.take(tmp_path, MOVE)
+        return refused.value.line
+
+    assert in_child(line) == (
+        f"Permission denied while moving a file: {tmp_path}/anna/a.png -> {tmp_path}/selected/a.png"
+        " (check the folder's permissions)"
+    )
+    assert set(read_tree(tmp_path)) == {"anna/a.png"}
+
+
+def test_link_and_unlink_takes_the_link_back_when_the_source_cannot_go(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(tmp_path, "anna/a.png", CONTENT)
+    (tmp_path / "anna").chmod(0o555)
+    monkeypatch.setattr(atomic, "_kernel_rename", lambda source, destination: errno.ENOSYS)
+
+    def refused() -> None:
+        obey_permissions()
+        with pytest.raises(FileOperationError, match="Permission denied"):
+            moves.take(tmp_path, MOVE)
+
+    in_child(refused)
+    assert contents(tmp_path) == {"anna/a.png": CONTENT}
+
+
+def test_sweeping_removes_partial_copies_and_nothing_else(tmp_path: Path) -> None:
+    for name in (f".x{moves.PARTIAL_SUFFIX}", f".a.decision.1{moves.PARTIAL_SUFFIX}", ".hidden", "a.png", "b.partial"):
+        (tmp_path / name).write_text("x")
+    moves.sweep_partials(tmp_path)
+    assert set(read_tree(tmp_path)) == {".hidden", "a.png", "b.partial"}
