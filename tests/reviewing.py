@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import read_tree
 
+from conftest import read_tree
 from pickroom.records import CropBox, Group, Recommendation
 from pickroom.review.session import ReviewSession
 from pickroom.store import groups, recommendations
@@ -116,7 +116,7 @@ def copy_of(project: Project, folder: Path) -> Project:
 def child(function: Callable[..., None], *arguments: object) -> Iterator[Connection]:
     """A process that runs `function(pipe, *arguments)`; yields this end of the pipe, ends the process at the end."""
     ours, theirs = _FORK.Pipe()
-    process = _FORK.Process(target=function, args=(theirs, *arguments))
+    process = _FORK.Process(target=_alone, args=(ours, function, theirs, *arguments))
     process.start()
     theirs.close()
     try:
@@ -128,6 +128,11 @@ def child(function: Callable[..., None], *arguments: object) -> Iterator[Connect
             process.kill()
             process.join()
             pytest.fail("a child process did not end")
+
+
+def _alone(theirs: Connection, function: Callable[..., None], *arguments: object) -> None:
+    theirs.close()  # inherited: while it is open here too, the other process's going would not be heard
+    function(*arguments)
 
 
 def hear(pipe: Connection) -> Any:

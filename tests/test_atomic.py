@@ -11,8 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from conftest import read_tree
 
+from conftest import read_tree
 from pickroom import atomic
 
 WRITERS = [atomic.write_bytes, atomic.create_bytes]
@@ -100,9 +100,7 @@ def test_rename_moves_the_same_file(rename: Callable[[Path, Path], None], tmp_pa
 
 
 @pytest.mark.parametrize("kind", ["file", "folder", "dangling link"])
-def test_rename_never_replaces_what_is_there(
-    rename: Callable[[Path, Path], None], kind: str, tmp_path: Path
-) -> None:
+def test_rename_never_replaces_what_is_there(rename: Callable[[Path, Path], None], kind: str, tmp_path: Path) -> None:
     source, destination = tmp_path / "a", tmp_path / "b"
     source.write_text("mine")
     if kind == "file":

@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import datetime
 
 import pytest
-from conftest import FIXTURES
 from hypothesis import given
 from hypothesis import strategies as st
 
+from conftest import FIXTURES
 from pickroom.naming import (
     IMAGE_EXTENSIONS,
     companions_by_stem,

@@ -8,8 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from conftest import read_tree
 
+from conftest import read_tree
 from pickroom.errors import ProjectError
 from pickroom.workspace import Manifest, Project, Workspace, utc_now
 

@@ -15,12 +15,16 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+# how the name of a file ends that is being written; what a crash leaves behind is known by it
+PARTIAL_SUFFIX = ".pickroom-partial"
 _CHUNK = 1 << 20
 _AT_FDCWD = -100
 _LINUX_RENAME_NOREPLACE = 1  # <linux/fs.h>
 _MACOS_RENAME_EXCL = 4  # <sys/stdio.h>
 # what a kernel or file system answers when it cannot rename without replacing
 _UNSUPPORTED = (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP)
+# ... and when it cannot sync a folder, where no names could be lost that way (as PostgreSQL's fsync_fname_ext)
+_NO_FOLDER_SYNC = (errno.EBADF, errno.EINVAL)
 
 
 def write_bytes(path: Path, data: bytes) -> None:
@@ -99,6 +103,9 @@ def sync_folders(folders: Iterable[Path]) -> None:
         descriptor = os.open(folder, os.O_RDONLY)
         try:
             os.fsync(descriptor)
+        except OSError as error:
+            if error.errno not in _NO_FOLDER_SYNC:
+                raise
         finally:
             os.close(descriptor)
 

@@ -124,11 +124,12 @@ def rescan(
         ProjectError, StoreError: the folder or the database cannot be used.
     """
     project.require_root()
+    own = _own_folders(project.workspace)
     connection = connect(project.database)
     try:
         with project_lock(project, "scanning"):
             journal.run_planned(project.root, connection, LEDGERS, verify=True)
-            renamed = renames.prefix_duplicates(project, connection) if rename_duplicates else ()
+            renamed = renames.prefix_duplicates(project, connection, own) if rename_duplicates else ()
             known = {(image.directory, image.filename): image for image in images.readable(connection)}
             found = scan(
                 project.root,
@@ -136,7 +137,7 @@ def rescan(
                 known,
                 project.manifest.allowed_extensions,
                 progress,
-                avoid=_own_folders(project.workspace),
+                avoid=own,
             )
             with transaction(connection):
                 return _store(project, connection, found, gap, renamed)

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 import yaml
 from PIL import Image as PillowImage
-from tests.conftest import read_tree
-from tests.demo.conftest import SMALL, Demo
 
+from conftest import read_tree
+from demo.conftest import SMALL, Demo
 from pickroom import projects
 from pickroom.demo import DemoConfig, make, make_images, read_truth
 from pickroom.demo.photographs import PHOTOGRAPHS, find

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.conftest import read_tree
-from tests.demo.conftest import SMALL
 
+from conftest import read_tree
+from demo.conftest import SMALL
 from pickroom.demo import DEFECT_KINDS, DemoConfig, make_images
 from pickroom.demo.plan import GroupPlan, plan_group
 from pickroom.demo.stages import render_stages

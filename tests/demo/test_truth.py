@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 
 import pytest
-from tests.demo.conftest import Demo
 
+from demo.conftest import Demo
 from pickroom.demo import Truth, read_truth
 from pickroom.errors import ProjectError
 

@@ -10,7 +10,6 @@ from contextlib import closing
 from multiprocessing.connection import Connection
 
 import pytest
-from reviewing import FINALISE, child, exit_code_of, hear, places, queue, review, snapshot
 
 from pickroom import projects
 from pickroom.errors import LockedError
@@ -19,6 +18,7 @@ from pickroom.files.undo import recover, undo_batch
 from pickroom.review.session import ReviewSession
 from pickroom.store.connect import connect
 from pickroom.workspace import Project
+from reviewing import FINALISE, child, exit_code_of, hear, places, queue, review, snapshot
 
 
 def hold(pipe: Connection, project: Project) -> None:

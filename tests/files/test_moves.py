@@ -9,13 +9,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import read_tree
-from reviewing import another_disk, fill, in_child, obey_permissions, small_disk
 
+from conftest import read_tree
 from pickroom import atomic
 from pickroom.errors import FileOperationError
 from pickroom.files import moves
 from pickroom.records import FileOp
+from reviewing import another_disk, fill, in_child, obey_permissions, small_disk
 
 CONTENT, OTHER = b"the image", b"another file"
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -26,7 +26,7 @@ REMOVE = moves.inverse(WRITE)
 
 @pytest.fixture(params=["the kernel's rename", "link and unlink", "a copy to another disk"])
 def root(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A folder of sources and destinations, with each of the three ways in which a file can get from one to the other."""
+    """Sources and destinations, with each of the three ways in which a file gets from one to the other."""
     folder = tmp_path / "images"
     (folder / "anna").mkdir(parents=True)
     if request.param == "link and unlink":

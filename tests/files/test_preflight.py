@@ -7,13 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import write_image
-from reviewing import in_child, obey_permissions
 
+from conftest import write_image
 from pickroom import atomic
 from pickroom.files.preflight import Disk
 from pickroom.naming import parse_name
 from pickroom.records import FileOp, Group, Image
+from reviewing import in_child, obey_permissions
 
 A, B = "20250803_060000_stage1_generated", "20250803_060100_stage2_upscaled"
 

@@ -72,14 +72,46 @@ CREATE VIEW ai_performance AS SELECT project_id, count(*) AS total_decisions FRO
 CREATE VIEW recent AS SELECT * FROM ai_decisions ORDER BY timestamp DESC LIMIT 10;
 """
 EARLIER_ROWS = [
-    # fmt: off
-    ("p_group_20250803T065406Z_batch001_img001", "2025-08-03T06:54:06Z", "p", "anna", 1, '["a.png", "b.png"]', 1,
-     "[0.1, 0.1, 0.9, 0.9]", 0.87, 1, "approve", None, None, 1024, 2048, 1, None),
+    (
+        "p_group_20250803T065406Z_batch001_img001",
+        "2025-08-03T06:54:06Z",
+        "p",
+        "anna",
+        1,
+        '["a.png", "b.png"]',
+        1,
+        "[0.1, 0.1, 0.9, 0.9]",
+        0.87,
+        1,
+        "approve",
+        None,
+        None,
+        1024,
+        2048,
+        1,
+        None,
+    ),
     # what the earlier system really left: sizes of 0, an index beyond the images, a text where a number belongs
-    ("p_group_20250803T065406Z_batch001_img002", "2025-08-03T06:55:06Z", "p", None, None, '["c.png", "d.png"]', None,
-     None, None, 3, "crop", "[0, 0, 1, 1]", "2025-08-03T07:00:00Z", 0, 0, None, 0),
+    (
+        "p_group_20250803T065406Z_batch001_img002",
+        "2025-08-03T06:55:06Z",
+        "p",
+        None,
+        None,
+        '["c.png", "d.png"]',
+        None,
+        None,
+        None,
+        3,
+        "crop",
+        "[0, 0, 1, 1]",
+        "2025-08-03T07:00:00Z",
+        0,
+        0,
+        None,
+        0,
+    ),
     ("odd id", "yesterday", "p", "", "one", "c.png", 9, "none", 87.0, 0, "Approve", "", "", -1, 2048, 7, 1),
-    # fmt: on
 ]
 
 
@@ -268,7 +300,7 @@ def test_second_writer_is_refused_in_one_line_at_the_start(connection: sqlite3.C
     second.execute("PRAGMA busy_timeout = 0")
     with transaction(connection):
         insert_row(connection)
-        with pytest.raises(StoreError, match="locked.*try again") as refused, transaction(second):
+        with pytest.raises(StoreError, match=r"locked.*try again") as refused, transaction(second):
             raise AssertionError("the second writer was let in")
     assert str(database) in refused.value.line
     assert len(rows_of(second, "SELECT group_id FROM ai_decisions")) == 1

@@ -6,6 +6,7 @@ import json
 import sqlite3
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -77,17 +78,11 @@ def test_decision_comes_back_as_it_was_stored(connection: sqlite3.Connection, ro
 @settings(max_examples=30, deadline=None)
 @given(names=st.lists(st.text(st.characters(codec="utf-8")), min_size=2, max_size=4))
 def test_any_file_names_are_stored_as_plain_names(names: list[str]) -> None:
-    connection = connect_in_memory()
+    connection = connect(Path(":memory:"))
     decisions.insert(connection, replace(UNKNOWN, images=tuple(names), user_selected_index=0))
     assert decisions.get(connection, "g").images == tuple(names)  # type: ignore[union-attr]
     assert json.loads(connection.execute("SELECT images FROM ai_decisions").fetchone()[0]) == names
     connection.close()
-
-
-def connect_in_memory() -> sqlite3.Connection:
-    from pathlib import Path
-
-    return connect(Path(":memory:"))
 
 
 def test_unknown_is_null_in_the_table(connection: sqlite3.Connection) -> None:

@@ -52,7 +52,7 @@ def test_decided_group_waits_no_more_and_is_never_lost(connection: sqlite3.Conne
     a, b = make_groups(2)
     decide(connection, a)
     assert groups.queue(connection, "p") == [b]
-    assert groups.waiting_ids(connection) == {b.group_id}
+    assert groups.waiting_among(connection, [a.group_id, b.group_id]) == {b.group_id}
     assert (groups.count_waiting(connection), groups.count(connection)) == (1, 2)
     assert groups.decided_names(connection) == set(a.filenames)
     assert groups.every(connection, "p") == [a, b]

@@ -35,9 +35,7 @@ def step(key: str, after: Choice = Choice(), before: Choice = Choice()) -> Logge
 
 
 @pytest.mark.parametrize("choice", CHOICES, ids=str)
-def test_choice_comes_back_as_it_was_saved(
-    connection: sqlite3.Connection, make_groups: Make, choice: Choice
-) -> None:
+def test_choice_comes_back_as_it_was_saved(connection: sqlite3.Connection, make_groups: Make, choice: Choice) -> None:
     (group,) = make_groups(1)
     saved = Saved(choice, SHOWN, "blind", 1200)
     review_state.save_choice(connection, group.group_id, saved)

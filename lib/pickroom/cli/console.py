@@ -32,12 +32,11 @@ ProjectName = Annotated[str, typer.Argument(metavar="PROJECT", help="The project
 def main() -> None:
     """Run the command line; every expected failure is one line on stderr and an exit code."""
     try:
-        app(standalone_mode=False)
+        # without standalone mode click hands the code of an Exit back instead of raising it
+        sys.exit(app(standalone_mode=False) or 0)
     except PickroomError as error:
         say(f"pickroom: {error.line}")
         sys.exit(error.exit_code)
-    except typer.Exit as done:
-        sys.exit(done.exit_code)
     except typer.Abort:
         say("pickroom: stopped")
         sys.exit(1)
@@ -55,8 +54,8 @@ def main() -> None:
 
 
 def say(text: str) -> None:
-    """A message for the person, on stderr."""
-    _messages.print(text, markup=False)
+    """One line for the person, on stderr; a file name with control characters in it cannot break out of it."""
+    _messages.print(printable([text]), markup=False)
 
 
 def show(values: dict[str, Any], as_json: bool, text: str) -> None:

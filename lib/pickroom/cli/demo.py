@@ -15,6 +15,7 @@ from pickroom.workspace import Workspace
 def demo(
     folder: Annotated[Path | None, typer.Argument(metavar="[DIR]", help="The demo's home; else the workspace.")] = None,
     groups: Annotated[int, typer.Option(min=1, help="How many groups to make.")] = 60,
+    long_side: Annotated[int, typer.Option(help="Pixels; smaller for thousands of groups.")] = 1024,
     seed: Annotated[int, typer.Option(help="The same seed makes the same files.")] = 1,
     model_like: Annotated[
         bool, typer.Option("--model-like", help="Simulated recommendations with crops and confidences.")
@@ -28,7 +29,7 @@ def demo(
     workspace = Workspace.find(folder or home)
     bar, progress = progress_bar("Making images")
     with bar:
-        config = DemoConfig(groups=groups, seed=seed)
+        config = DemoConfig(groups=groups, seed=seed, long_side=long_side)
         made, report = start_demo(workspace, config, model_like=model_like, progress=progress)
     where = "" if folder is None else f" --home {workspace.root}"
     text = f"Project {made.id}: {report.images} images in {len(report.groups)} groups under {made.root}"

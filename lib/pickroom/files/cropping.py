@@ -26,7 +26,7 @@ from pickroom.files.routing import CROP_AUTO, STAGING, join
 from pickroom.geometry import compose
 from pickroom.images import crops as rendering
 from pickroom.images import decode
-from pickroom.naming import sidecar_name
+from pickroom.naming import is_image_name, sidecar_name
 from pickroom.records import CropBox, FileOp
 from pickroom.store import crops, decisions, operations
 from pickroom.store.connect import transaction
@@ -144,7 +144,8 @@ def _prepare(
 def _check(project: Project, connection: sqlite3.Connection, disk: Disk, order: Order, batch: int) -> _Job:
     """Hold one order against disk and database; raises when anything is not as it should be."""
     source = project.path(order.directory, order.filename)
-    if order.directory not in WAITING_FOLDERS or not source.is_file() or source.is_symlink():
+    plain = order.directory in WAITING_FOLDERS and Path(order.filename).name == order.filename
+    if not plain or not is_image_name(order.filename) or source.is_symlink() or not source.is_file():
         raise _Refused(f"no such image waits in {' or '.join(f'{name}/' for name in WAITING_FOLDERS)}")
     sidecar = sidecars.read(project, connection, order.directory, order.filename)
     sha256 = atomic.sha256_of(source)

@@ -97,7 +97,7 @@ def plan(
     Args:
         batch: the finalise number to plan for; now: the time its rows will carry.
     """
-    waiting = groups.waiting_ids(connection)
+    waiting = groups.waiting_among(connection, group_ids)
     stored = review_state.load(connection, group_ids)
     disk = Disk(project.root)
     plans, deferred = [], []

@@ -66,11 +66,14 @@ def run_planned(
             else:
                 _give_up(root, connection, ledgers, ops, problem, outcome)
         _settle(root, connection, ledgers, done, outcome)
+    if verify and not outcome.stuck:  # a step that stays planned may need its partial file
+        for folder in {folder for ops in units for folder in _folders(root, ops)}:
+            moves.sweep_partials(folder)
     return outcome
 
 
 def sweep(root: Path) -> None:
-    """Remove partial copies that a crash left in Pickroom's folders."""
+    """Remove the partial files that a crash left in Pickroom's folders. Only while no step is planned."""
     for name in OWNED_FOLDERS:
         moves.sweep_partials(root / name)
 
@@ -97,7 +100,10 @@ def _settle(
 ) -> None:
     if not done:
         return
-    _sync(root, done)
+    problem = _sync(root, done)
+    if problem is not None:
+        outcome.stuck |= {op.unit: problem.line for op in done}
+        return
     with transaction(connection):
         operations.mark_done(connection, done)
         for step in {(op.batch, op.unit): op for op in done}.values():  # one step a unit
@@ -117,11 +123,14 @@ def _give_up(
     unit, reason = ops[0].unit, problem.line
     for op in reversed(ops):
         try:
-            _put_back(root, op)
+            moves.put_back(root, op)
         except FileOperationError as error:
             outcome.stuck[unit] = f"{reason}; and it could not be put back: {error.line}"
             return
-    _sync(root, ops)
+    unsafe = _sync(root, ops)
+    if unsafe is not None:
+        outcome.stuck[unit] = f"{reason}; and then: {unsafe.line}"
+        return
     with transaction(connection):
         operations.mark_failed(connection, ops, reason)
         # a failed undo changes nothing: the decision stands, its files where they were
@@ -130,27 +139,16 @@ def _give_up(
     outcome.failed[unit] = reason
 
 
-def _put_back(root: Path, op: FileOp) -> None:
-    """Take a step back as far as it had been taken; a file that is nowhere is itself the reason."""
-    if op.op == "move":
-        assert op.source is not None and op.destination is not None
-        source, destination = root / op.source, root / op.destination
-        if not destination.is_file() or (source.exists() and atomic.sha256_of(destination) != op.sha256):
-            return  # never got there, or something else lies there
-        if source.exists():
-            destination.unlink()  # a copy was published, and its source would not go
-            return
-    elif op.op == "write" and _holds_other(root, op):
-        return
-    moves.take(root, moves.inverse(op))
+def _sync(root: Path, ops: Sequence[FileOp]) -> FileOperationError | None:
+    """Make the steps durable; why not, when the system refuses: then they stay planned, to be taken again."""
+    folders = sorted(folder for folder in _folders(root, ops) | {root} if folder.is_dir())
+    try:
+        atomic.sync_folders(folders)
+    except OSError as error:
+        path = [Path(error.filename)] if error.filename else folders
+        return FileOperationError(error.strerror or str(error), "making moves durable", path)
+    return None
 
 
-def _holds_other(root: Path, op: FileOp) -> bool:
-    assert op.destination is not None and op.content is not None
-    path = root / op.destination
-    return path.exists() and path.read_bytes() != op.content.encode()
-
-
-def _sync(root: Path, ops: Sequence[FileOp]) -> None:
-    folders = {(root / path).parent for op in ops for path in (op.source, op.destination) if path is not None}
-    atomic.sync_folders({folder for folder in folders | {root} if folder.is_dir()})
+def _folders(root: Path, ops: Sequence[FileOp]) -> set[Path]:
+    return {(root / path).parent for op in ops for path in (op.source, op.destination) if path is not None}

@@ -15,10 +15,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from pickroom import atomic
+from pickroom.atomic import PARTIAL_SUFFIX
 from pickroom.errors import FileOperationError
 from pickroom.records import FileOp
-
-PARTIAL_SUFFIX = ".pickroom-partial"  # a copy under way; only the lock's holder may sweep them
 
 
 def take(root: Path, op: FileOp, *, verify: bool = False) -> None:
@@ -58,10 +57,50 @@ def inverse(op: FileOp) -> FileOp:
     return replace(op, op=kind, source=op.destination, destination=op.source, id=None, undoes=op.id, state="planned")  # type: ignore[arg-type]
 
 
+def put_back(root: Path, op: FileOp) -> None:
+    """Take a step back as far as it had been taken; a file that is nowhere is itself the reason.
+
+    Raises:
+        FileOperationError: it cannot be taken back without losing something, or the system refused.
+    """
+    paths = [root / path for path in (op.destination, op.source) if path is not None]
+    try:
+        if _stands_as_before(root, op):
+            return
+        if op.op == "move" and os.path.lexists(paths[1]):
+            paths[0].unlink()  # a link or a verified copy was made, and its source would not go
+            return
+    except _Refused as refused:
+        raise FileOperationError(str(refused), "putting a file back", paths) from None
+    except OSError as error:
+        raise FileOperationError(error.strerror or str(error), "putting a file back", paths, _hint(error)) from error
+    take(root, inverse(op))
+
+
+def _stands_as_before(root: Path, op: FileOp) -> bool:
+    """Whether a step has never been taken, or something else lies where it led."""
+    if op.op == "remove":
+        assert op.source is not None
+        return os.path.lexists(root / op.source)
+    assert op.destination is not None
+    destination = root / op.destination
+    if op.op == "write":
+        assert op.content is not None
+        return destination.exists() and destination.read_bytes() != op.content.encode()
+    assert op.source is not None
+    source = root / op.source
+    if not destination.is_file() or (os.path.lexists(source) and atomic.sha256_of(destination) != op.sha256):
+        return True
+    if os.path.lexists(source) and atomic.sha256_of(source) != op.sha256:
+        raise _Refused("another file has taken its place")
+    return False
+
+
 def sweep_partials(folder: Path) -> None:
-    """Remove what an interrupted copy left behind; its source is still whole. Needs the project's lock."""
+    """Remove what an interrupted copy or write left behind; its source is still whole. Needs the project's lock."""
     for leftover in folder.glob(f".*{PARTIAL_SUFFIX}"):
-        leftover.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # it does no harm: the next sweep tries again
+            leftover.unlink()
 
 
 class _Refused(Exception):
@@ -76,6 +115,8 @@ def _move(source: Path, destination: Path, sha256: str, verify: bool) -> None:
             return  # taken before a crash
         if not destination.is_file() or atomic.sha256_of(destination) != sha256:
             raise _Refused("the destination exists")
+        if atomic.sha256_of(source) != sha256:
+            raise _Refused("the destination exists, and the source has changed")
         source.unlink()  # a link or a verified copy was made, then the crash came
         return
     if not os.path.lexists(source):

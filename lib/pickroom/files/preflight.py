@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -21,17 +23,25 @@ class Disk:
     def __init__(self, root: Path) -> None:
         self.root = root
         self._names: dict[str, frozenset[str]] = {}
+        self._files: dict[str, frozenset[str]] = {}
         self._companions: dict[str, Mapping[str, tuple[str, ...]]] = {}
         self._promised: set[str] = set()
         self._promised_stems: dict[str, set[str]] = defaultdict(set)
 
     def names(self, directory: str) -> frozenset[str]:
-        """Every file name in a folder given relative to the root; empty when there is no such folder."""
+        """Every name in a folder given relative to the root; empty when there is no such folder.
+
+        Raises:
+            OSError: it is no folder, or cannot be listed.
+        """
         if directory not in self._names:
             try:
-                self._names[directory] = frozenset(os.listdir(self.root / directory))
+                with os.scandir(self.root / directory) as listing:
+                    entries = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in listing]
             except FileNotFoundError:
-                self._names[directory] = frozenset()
+                entries = []
+            self._names[directory] = frozenset(name for name, _ in entries)
+            self._files[directory] = frozenset(name for name, is_folder in entries if not is_folder)
         return self._names[directory]
 
     def companions(self, group: Group) -> dict[str, list[tuple[str, str]]]:
@@ -43,11 +53,12 @@ class Disk:
         return {stem_of(name): self.companions_of(group.directory, name) for name in group.filenames}
 
     def companions_of(self, directory: str, filename: str) -> list[tuple[str, str]]:
-        """(name, sha256 now) of each companion of one image."""
+        """(name, sha256 now) of each companion of one image; raises OSError when one cannot be read."""
         if directory not in self._companions:
-            self._companions[directory] = companions_by_stem(self.names(directory))
+            self.names(directory)
+            self._companions[directory] = companions_by_stem(self._files[directory])
         names = self._companions[directory].get(stem_of(filename), ())
-        return [(name, atomic.sha256_of(self.root / directory / name)) for name in names]
+        return [(name, _sha256_of_file(self.root / directory / name)) for name in names]
 
     def problem_with(self, images: Sequence[Image]) -> str | None:
         """Why these images are no longer the ones scanned, None when they are."""
@@ -73,10 +84,16 @@ class Disk:
     def promise(self, ops: Iterable[FileOp]) -> str | None:
         """Reserve the places these steps need; why not, when one is taken already (then none is reserved)."""
         wanted = [op.destination for op in ops if op.destination is not None]
+        here: set[str] = set()  # a leftover sidecar would go where the new one is to be written
         for destination in wanted:
             directory, _, name = destination.rpartition("/")
-            if destination in self._promised or name in self.names(directory):
+            try:
+                there = name in self.names(directory)
+            except OSError as error:
+                return f"{directory or '.'}/ cannot be listed: {error.strerror}"
+            if there or destination in self._promised or destination in here:
                 return f"{destination} exists already"
+            here.add(destination)
             if is_image_name(name) and self._stem_taken(directory, name):
                 return f"another image with the stem {stem_of(name)} is in {directory}/ already"
         for destination in wanted:
@@ -92,3 +109,10 @@ class Disk:
         if not stems:
             stems.update(stem_of(other) for other in self.names(directory) if is_image_name(other))
         return stem_of(name) in stems
+
+
+def _sha256_of_file(path: Path) -> str:
+    # a link would not be the same file elsewhere, and a pipe would keep its reader waiting for ever
+    if not stat.S_ISREG(path.lstat().st_mode):
+        raise OSError(errno.EINVAL, "not a plain file", str(path))
+    return atomic.sha256_of(path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import defaultdict
+from pathlib import Path
 
 from pickroom import atomic
 from pickroom.files import journal
@@ -19,16 +20,21 @@ from pickroom.workspace import Project
 _NAME_LIMIT = 255  # bytes of a file name on the usual file systems
 
 
-def prefix_duplicates(project: Project, connection: sqlite3.Connection) -> tuple[tuple[str, str], ...]:
+def prefix_duplicates(
+    project: Project, connection: sqlite3.Connection, avoid: frozenset[Path] = frozenset()
+) -> tuple[tuple[str, str], ...]:
     """Put its folder's name in front of every image, in a sub-folder, whose name another folder has too.
 
     `b/x.png` beside `a/x.png` become `b/b_x.png` and `a/a_x.png`, companions with them. Names that would grow
-    too long, or that are taken, stay as they are and are listed by the scan as duplicates.
+    too long or are taken, and files that cannot be read, stay as they are; the scan lists them with the reason.
+
+    Args:
+        avoid: absolute paths of folders that hold no sources.
 
     Returns:
         (old path, new path) of each image renamed, relative to the root.
     """
-    entries, _ = walk(project.root, project.manifest.allowed_extensions)
+    entries, _ = walk(project.root, project.manifest.allowed_extensions, avoid)
     by_name = defaultdict(list)
     for entry in entries:
         by_name[entry.filename].append(entry)
@@ -36,8 +42,11 @@ def prefix_duplicates(project: Project, connection: sqlite3.Connection) -> tuple
     ops: list[FileOp] = []
     for entry in (e for same in by_name.values() if len(same) > 1 for e in same if e.directory):
         prefix = entry.directory.replace("/", "_") + "_"
-        files = [(entry.filename, atomic.sha256_of(project.root / entry.directory / entry.filename))]
-        files += disk.companions_of(entry.directory, entry.filename)
+        try:
+            files = [(entry.filename, atomic.sha256_of(project.root / entry.directory / entry.filename))]
+            files += disk.companions_of(entry.directory, entry.filename)
+        except OSError:
+            continue
         unit = join(entry.directory, entry.filename)
         steps = [
             FileOp(batch, RENAME, unit, "move", join(entry.directory, n), join(entry.directory, prefix + n), sha256)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from pickroom import atomic
 from pickroom.errors import ConflictError, UsageError
@@ -31,7 +32,8 @@ def recover(project: Project, connection: sqlite3.Connection) -> Outcome:
     project.require_root()
     with project_lock(project, "recovering"):
         outcome = journal.run_planned(project.root, connection, LEDGERS, verify=True)
-        journal.sweep(project.root)
+        if operations.count_planned(connection) == 0:
+            journal.sweep(project.root)
     return outcome
 
 
@@ -50,7 +52,7 @@ def undo_batch(project: Project, connection: sqlite3.Connection, batch: int) -> 
         cropped = decisions.cropped_since(connection, batch)
         if cropped:
             raise ConflictError(
-                f"{len(cropped)} crops of batch {batch} have been made or dropped",
+                f"batch {batch} has {len(cropped)} crop{'s' * (len(cropped) != 1)} made or dropped since",
                 doing="undoing a batch",
                 subject=", ".join(cropped[:3]) + (", ..." if len(cropped) > 3 else ""),
                 items=cropped,
@@ -84,31 +86,41 @@ def _steps_to_undo(connection: sqlite3.Connection, project: Project, batch: int)
 def _plan(project: Project, done: Sequence[FileOp]) -> tuple[list[FileOp], list[str]]:
     """The inverse steps, unit by unit and last first; and what stands in their way."""
     disk = Disk(project.root)
+    ours = {op.destination for op in done}
     back: list[FileOp] = []
     problems = []
     for op in reversed(done):
-        step = moves.inverse(op)
-        if op.op == "move":
-            assert op.destination is not None and op.source is not None
-            path = project.root / op.destination
-            if not path.is_file():
-                problems.append(f"{op.destination} is no longer there")
-                continue
-            sha256 = atomic.sha256_of(path)
-            if sha256 != op.sha256 and is_image_name(path.name):
-                problems.append(f"{op.destination} has been changed since")
-                continue
-            # a caption edited meanwhile, or a sidecar of another program that came later, goes back too
-            step = replace(step, sha256=sha256)
-            if op.source.endswith(moves.PARTIAL_SUFFIX):
-                step = replace(step, destination=_shelf(op))
-            else:
-                back += _new_companions(disk, op, done)
-        elif op.op == "write" and _changed(project, op):
-            problems.append(f"{op.destination} has been changed by hand")
-        back.append(step)
+        try:
+            back += _steps_back(disk, op, ours)
+        except _InTheWay as problem:
+            problems.append(str(problem))
+        except OSError as error:
+            problems.append(f"{error.filename} cannot be read: {error.strerror}")
     in_the_way = disk.promise(back)
     return back, problems + ([in_the_way] if in_the_way else [])
+
+
+class _InTheWay(Exception):
+    """Why a step cannot be taken back."""
+
+
+def _steps_back(disk: Disk, op: FileOp, ours: Collection[str | None]) -> list[FileOp]:
+    step = moves.inverse(op)
+    if op.op == "write" and _changed(disk.root, op):
+        raise _InTheWay(f"{op.destination} has been changed by hand")
+    if op.op != "move":
+        return [step]
+    assert op.destination is not None and op.source is not None
+    path = disk.root / op.destination
+    if not path.is_file():
+        raise _InTheWay(f"{op.destination} is no longer there")
+    # a caption edited meanwhile, or a sidecar of another program that came later, goes back too
+    step = replace(step, sha256=atomic.sha256_of(path))
+    if step.sha256 != op.sha256 and is_image_name(path.name):
+        raise _InTheWay(f"{op.destination} has been changed since")
+    if op.source.endswith(moves.PARTIAL_SUFFIX):
+        return [replace(step, destination=_shelf(op))]
+    return [*_new_companions(disk, op, ours), step]
 
 
 def _shelf(op: FileOp) -> str:
@@ -118,18 +130,17 @@ def _shelf(op: FileOp) -> str:
     return join(STAGING, f"{stem_of(name)}.undone-{op.batch}.{extension_of(name)}")
 
 
-def _changed(project: Project, op: FileOp) -> bool:
-    path = project.root / (op.destination or "")
+def _changed(root: Path, op: FileOp) -> bool:
+    path = root / (op.destination or "")
     return path.is_file() and atomic.sha256_of(path) != op.sha256
 
 
-def _new_companions(disk: Disk, op: FileOp, done: Sequence[FileOp]) -> list[FileOp]:
+def _new_companions(disk: Disk, op: FileOp, ours: Collection[str | None]) -> list[FileOp]:
     assert op.destination is not None and op.source is not None
     directory, _, name = op.destination.rpartition("/")
     if not is_image_name(name):
         return []
     home = op.source.rpartition("/")[0]
-    ours = {other.destination for other in done}
     beside = disk.companions_of(directory, name)
     back = replace(moves.inverse(op), op="move")
     return [

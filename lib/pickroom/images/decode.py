@@ -31,6 +31,8 @@ _EXTENSIONS = {
     "HEIF": ("heic", "heif"),
 }
 _BACKGROUND = (255, 255, 255)  # behind transparent pixels
+_ORIENTATION = 0x0112  # Exif 2.32, table 4
+_TURNED_WHEN_OPENED = ("TIFF", "HEIF")  # Pillow and libheif say the upright size, and hand out upright pixels
 
 
 def open_image(path: Path, *, max_pixels: int = MAX_PIXELS) -> ImageFile.ImageFile:
@@ -65,8 +67,16 @@ def open_image(path: Path, *, max_pixels: int = MAX_PIXELS) -> ImageFile.ImageFi
 
 def upright_size(image: PillowImage.Image) -> tuple[int, int]:
     """(width, height) in pixels after EXIF orientation, without decoding."""
-    sideways = image.getexif().get(0x0112, 1) in (5, 6, 7, 8)
+    sideways = image.format not in _TURNED_WHEN_OPENED and orientation(image) in (5, 6, 7, 8)
     return (image.height, image.width) if sideways else (image.width, image.height)
+
+
+def orientation(image: PillowImage.Image) -> int:
+    """The EXIF orientation, 1 (upright) where there is none or it is damaged: the pixels are still good."""
+    try:
+        return image.getexif().get(_ORIENTATION, 1)
+    except Exception:  # noqa: BLE001 (Pillow's parser raises almost anything; damaged EXIF says nothing)
+        return 1
 
 
 def read_rgb(path: Path, *, draft: int | None = None, max_pixels: int = MAX_PIXELS) -> PillowImage.Image:
@@ -89,7 +99,7 @@ def load_rgb(image: PillowImage.Image, path: Path) -> PillowImage.Image:
     """Decode an opened image to upright RGB; raises ImageError as `read_rgb` does."""
     try:
         image.load()
-        return flatten(ImageOps.exif_transpose(image))
+        return flatten(image.copy() if orientation(image) == 1 else ImageOps.exif_transpose(image))
     except Exception as error:  # decoders raise OSError, SyntaxError, struct.error, ... on damaged data
         reason = "truncated" if "truncated" in str(error).lower() else f"unreadable: {_short(error)}"
         raise ImageError(path, reason) from error
@@ -97,12 +107,13 @@ def load_rgb(image: PillowImage.Image, path: Path) -> PillowImage.Image:
 
 def flatten(image: PillowImage.Image) -> PillowImage.Image:
     """Any mode to 8-bit RGB."""
-    if image.mode == "RGB":
+    if image.mode == "RGB" and "transparency" not in image.info:
         return image
     if image.mode.startswith("I") or image.mode == "F":
-        values = np.asarray(image, dtype=np.float64)
-        # 16-bit grey is what files really hold in these modes; anything wider is scaled to its own maximum
-        top = 65535.0 if values.max(initial=0) <= 65535 else values.max()
+        values = np.nan_to_num(np.asarray(image, dtype=np.float64))
+        # 16-bit grey is what files really hold as integers, and 0 to 1 as fractions; anything wider is scaled to
+        # its own maximum
+        top = max(1.0 if image.mode == "F" else 65535.0, values.max(initial=0))
         return PillowImage.fromarray((np.clip(values, 0, top) / top * 255).astype(np.uint8)).convert("RGB")
     if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
         layer = image.convert("RGBA")

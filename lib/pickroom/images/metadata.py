@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 from PIL.ExifTags import IFD
+from PIL.Image import Image
 
 from pickroom.errors import ImageError
 from pickroom.images import decode
@@ -18,6 +19,7 @@ from pickroom.naming import companions_by_stem, extension_of, stem_of
 _TEXT_LIMIT = 4000  # characters shown of one value: a prompt fits, a book does not
 _FILE_LIMIT = 1 << 20  # bytes read of one companion
 _USER_COMMENT, _DESCRIPTION, _SOFTWARE = 0x9286, 0x010E, 0x0131  # Exif 2.32, tables 4 and 6
+_CODES = (b"ASCII\0\0\0", b"JIS\0\0\0\0\0", b"\0" * 8)  # of a comment's characters, beside Unicode
 # "Steps: 20, Sampler: Euler a, ..." as image generators write it on the last line of their parameters
 _SETTING = re.compile(r"\s*([A-Z][\w /+-]{0,40}):\s*(\"(?:\\.|[^\"\\])*\"|[^,]*)(?:,|$)")
 
@@ -50,15 +52,8 @@ def read(path: Path) -> dict[str, str]:
             for key, value in image.info.items():
                 if isinstance(key, str) and isinstance(value, str):
                     fields |= parameters(value) if key == "parameters" else {key: value}
-            exif = image.getexif()
-            for name, value in (
-                ("description", exif.get(_DESCRIPTION)),
-                ("software", exif.get(_SOFTWARE)),
-                ("comment", exif.get_ifd(IFD.Exif).get(_USER_COMMENT)),
-            ):
-                if value:
-                    fields[name] = _comment(value) if isinstance(value, bytes) else str(value)
-    except (ImageError, OSError, ValueError, SyntaxError):
+            fields |= _exif(image)
+    except ImageError:
         fields["image"] = "cannot be read"
     return {key: text[:_TEXT_LIMIT] for key, text in {**fields, **_companions(path)}.items()}
 
@@ -75,10 +70,36 @@ def parameters(text: str) -> dict[str, str]:
     return fields | {m[1].strip().lower(): m[2].strip() for m in _SETTING.finditer("Steps:" + settings)}
 
 
-def _comment(value: bytes) -> str:
+def _exif(image: Image) -> dict[str, str]:
+    try:
+        exif = image.getexif()
+        found = {
+            "description": exif.get(_DESCRIPTION),
+            "software": exif.get(_SOFTWARE),
+            "comment": exif.get_ifd(IFD.Exif).get(_USER_COMMENT),
+        }
+        big_endian = exif.endian == ">"
+    except Exception:  # noqa: BLE001 (Pillow's parser raises almost anything on damaged EXIF; the row says so)
+        return {"exif": "cannot be read"}
+    fields: dict[str, str] = {}
+    for name, value in found.items():
+        if value:
+            text = _comment(value, big_endian) if isinstance(value, bytes) else str(value)
+            # generators write into a JPEG's comment what they write into a PNG's text
+            fields |= parameters(text) if "\nSteps:" in text else {name: text}
+    return fields
+
+
+def _comment(value: bytes, big_endian: bool) -> str:
     # Exif 2.32, 4.6.5: eight bytes name the character code
     code, body = value[:8], value[8:]
-    return body.decode("utf-16" if code.startswith(b"UNICODE") else "utf-8", errors="replace").strip("\0 ")
+    if code != b"UNICODE\0":
+        text = body if code in _CODES else value  # some writers leave the code out
+        return text.decode(errors="replace").strip("\0 ")
+    # The file's byte order should hold, but many writers keep to their own: the zeros of plain letters tell.
+    high, low = body[0::2].count(0), body[1::2].count(0)
+    encoding = "utf-16-be" if high > low or (high == low and big_endian) else "utf-16-le"
+    return body.decode(encoding, errors="replace").strip("\0\ufeff ")
 
 
 def _companions(path: Path) -> dict[str, str]:
@@ -103,9 +124,18 @@ def _companions(path: Path) -> dict[str, str]:
 
 def _yaml_fields(name: str, text: str) -> dict[str, str]:
     try:
-        values: Any = yaml.safe_load(text)
-    except (yaml.YAMLError, RecursionError, ValueError):
-        return {name: "is not valid YAML"}
+        values: Any = yaml.load(text, _PlainLoader)
+    except (yaml.YAMLError, RecursionError):
+        return {name: "is not plain YAML"}
     if not isinstance(values, dict):
         return {name: text.strip()}
     return {str(key): str(value) for key, value in values.items()}
+
+
+class _PlainLoader(yaml.BaseLoader):
+    """Every value as the text that was written; no aliases, since a few of them can stand for endless text."""
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.YAMLError("aliases are not read")
+        return super().compose_node(parent, index)

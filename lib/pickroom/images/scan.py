@@ -147,11 +147,11 @@ def _same_names(entries: Iterable[Entry]) -> list[Ungrouped]:
     found = {}
     for same in by_name.values():
         for entry in same if len(same) > 1 else ():
-            others = ", ".join(_shown(e) for e in same if e is not entry)
+            others = ", ".join(sorted(_shown(e) for e in same if e is not entry))
             found[entry] = Ungrouped(entry.directory, entry.filename, f"duplicate name: also {others}")
     for same in by_stem.values():
         for entry in same if len(same) > 1 else ():
-            others = ", ".join(e.filename for e in same if e is not entry)
+            others = ", ".join(sorted(e.filename for e in same if e is not entry))
             found.setdefault(entry, Ungrouped(entry.directory, entry.filename, f"ambiguous stem: also {others}"))
     return list(found.values())
 

@@ -18,7 +18,7 @@ from pickroom.files.undo import recover
 from pickroom.images import decode, metadata, thumbnails
 from pickroom.images.metadata import InfoRow
 from pickroom.naming import extension_of
-from pickroom.records import Group, Recommendation
+from pickroom.records import Choice, Group, Recommendation
 from pickroom.review import state as machine
 from pickroom.review import view
 from pickroom.review.keys import REVIEW_KEYS, Command, normalise
@@ -73,11 +73,18 @@ class ReviewSession:
     def press(self, key: str) -> ReviewState:
         """Apply one key and save what it changed; a confirmed summary finalises and opens the next batch.
 
+        A key pressed on a group that another window has just changed is not applied; the message says so.
+
         Raises:
             UsageError: the text is no key.
             LockedError, StoreError: saving or finalising was refused; the state is as it was.
         """
-        self.refresh()
+        seen = self._seen()
+        if self.refresh() and self._seen() != seen:
+            # a second pick would clear the first: what was not seen is not decided on
+            told = "another window has changed this group: look, and press again"
+            self.state = replace(self.state, message=told)
+            return self.state
         before = self.state
         after = machine.press(before, key)
         if after.confirmed:
@@ -161,6 +168,11 @@ class ReviewSession:
         if mime is not None:
             return mime, path.read_bytes()
         return "image/png", decode.encode_png(decode.read_rgb(path))
+
+    def _seen(self) -> tuple[str, Choice] | None:
+        """What a key would act on: the group shown and its choice."""
+        card = self.state.card
+        return (card.group_id, self.state.choice(card)) if card else None
 
     def _recover(self) -> str:
         """Finish what a crash interrupted, unless the process that planned it is still at it."""

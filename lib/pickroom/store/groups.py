@@ -88,8 +88,10 @@ def id_exists(connection: sqlite3.Connection, group_id: str) -> bool:
     return connection.execute("SELECT 1 FROM groups WHERE group_id = ?", (group_id,)).fetchone() is not None
 
 
-def waiting_ids(connection: sqlite3.Connection) -> set[str]:
-    return {row["group_id"] for row in connection.execute(f"SELECT group_id FROM groups AS g WHERE {_WAITING}")}
+def waiting_among(connection: sqlite3.Connection, group_ids: Iterable[str]) -> set[str]:
+    """Those of these groups that wait for a decision."""
+    query = f"SELECT 1 FROM groups AS g WHERE g.group_id = ? AND {_WAITING}"
+    return {group_id for group_id in group_ids if connection.execute(query, (group_id,)).fetchone()}
 
 
 def _assemble(rows: Iterable[sqlite3.Row], project_id: str) -> dict[str, Group]:

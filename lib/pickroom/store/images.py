@@ -79,12 +79,17 @@ def replace_scan(
         """INSERT INTO images (directory, filename, file_size, mtime_ns, reason) VALUES (?, ?, ?, ?, ?)
         ON CONFLICT (directory, filename) DO UPDATE SET reason = excluded.reason""",
         (
-            (item.directory, _storable(item.filename), *stats.get((item.directory, item.filename), (0, 0)), item.reason)
+            (
+                _storable(item.directory),
+                _storable(item.filename),
+                *stats.get((item.directory, item.filename), (0, 0)),
+                item.reason,
+            )
             for item in left_out
         ),
     )
 
 
-def _storable(filename: str) -> str:
+def _storable(name: str) -> str:
     # a name that is not valid UTF-8 cannot be a SQLite text: show its odd bytes instead
-    return filename.encode(errors="surrogateescape").decode(errors="backslashreplace")
+    return name.encode(errors="surrogateescape").decode(errors="backslashreplace")

@@ -55,6 +55,10 @@ class Deck(ipywidgets.VBox):
 
     def redraw(self) -> None:
         """Draw everything from the session: words first, then the overlay, and last the stage, which shows it."""
+        with self.stage.lock:
+            self._redraw()
+
+    def _redraw(self) -> None:
         view = self.session.view()
         self.header.value = words.header(view)
         self.words.value = words.lines(view.group, self._error or view.message, error=bool(self._error))
@@ -67,7 +71,8 @@ class Deck(ipywidgets.VBox):
 
     def close(self) -> None:
         """End the session too: a deck that is gone must not keep the database open."""
-        self.session.close()
+        with self.stage.lock:
+            self.session.close()
         super().close()
 
     # --- what the stage tells ---------------------------------------------------------------------------------
@@ -169,7 +174,7 @@ class Deck(ipywidgets.VBox):
         if view.help:
             return words.legend()
         if view.info and view.group is not None:
-            return words.info(self.session.candidates_info(), len(view.group.images))
+            return words.info(self.session.candidates_info(), view.group.images)
         return ""
 
 

@@ -25,8 +25,7 @@ def draw_group(pen: Pen, group: GroupView, slots: Sequence[Slot], *, zoom: bool)
                 pen.fill(rect, pen.palette.veil)
         _frames(pen, image, rect)
         if image.badge:
-            colour = pen.palette.ai if image.ai_pick else pen.palette.faint
-            pen.badge(rect[0], rect[1], image.badge, colour, pen.palette.on_ai)
+            pen.badge(rect[0], rect[1], image.badge, pen.palette.ai, pen.palette.on_ai)
         _caption(pen, image, rect)
 
 
@@ -52,7 +51,9 @@ def _frames(pen: Pen, image: ImageView, rect: Rect) -> None:
 def _caption(pen: Pen, image: ImageView, rect: Rect) -> None:
     x, y, w, h = rect
     middle = y + h + CAPTION / 2 + 3
-    colour = {"keep": pen.palette.keep, "reject": pen.palette.reject, "none": pen.palette.faint}[image.mark]
-    pen.chip(x + CHIP / 2, middle, str(image.number), colour, pen.palette.on_colour)
+    ink = pen.palette
+    colour = {"keep": ink.keep, "reject": ink.reject, "none": ink.faint}[image.mark]
+    letters = ink.on_faint if image.mark == "none" else ink.on_colour
+    pen.chip(x + CHIP / 2, middle, str(image.number), colour, letters)
     sign = {"keep": "✓ keep · ", "reject": "✕ · ", "none": ""}[image.mark]
-    pen.words(x + CHIP + 7, middle, sign + image.label, max(w - CHIP - 8, 40), pen.palette.text)
+    pen.words(x + CHIP + 7, middle, sign + image.label, max(w - CHIP - 8, 40), ink.text)

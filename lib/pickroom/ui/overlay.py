@@ -5,6 +5,7 @@ Every length is CSS pixels of the stage's layout; the canvas holds device pixels
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -29,14 +30,17 @@ class Palette:
     keep: str
     reject: str
     ai: str
+    on_faint: str  # letters on faint
     on_colour: str = "#ffffff"  # letters on keep and reject
     on_ai: str = "#1d1600"
     shade: str = "rgba(0, 0, 0, 0.58)"  # over what a crop leaves out
     veil: str = "rgba(128, 128, 128, 0.45)"  # over a rejected image
 
 
-LIGHT = Palette(text="#212121", faint="#5f6368", keep="#0b62d6", reject="#c4232f", ai="#f2a900")
-DARK = Palette(text="#f0f0f0", faint="#a8adb3", keep="#2f81f7", reject="#e5484d", ai="#f5b932")
+_BATCH = threading.RLock()  # ipycanvas collects the batch of every canvas in one place
+
+LIGHT = Palette(text="#212121", faint="#5f6368", keep="#0b62d6", reject="#c4232f", ai="#f2a900", on_faint="#ffffff")
+DARK = Palette(text="#f0f0f0", faint="#a8adb3", keep="#2f81f7", reject="#e5484d", ai="#f5b932", on_faint="#111111")
 
 
 class Pen:
@@ -63,13 +67,11 @@ class Pen:
 
     def dim_outside(self, rect: Rect, inner: Rect) -> None:
         """Shade a rectangle but for an inner one."""
-        x, y, w, h = rect
-        left, top, width, height = inner
         self.canvas.fill_style = self.palette.shade
-        self.canvas.fill_rect(x, y, w, top - y)
-        self.canvas.fill_rect(x, top + height, w, y + h - top - height)
-        self.canvas.fill_rect(x, top, left - x, height)
-        self.canvas.fill_rect(left + width, top, x + w - left - width, height)
+        self.canvas.begin_path()
+        self.canvas.rect(*rect)
+        self.canvas.rect(*inner)
+        self.canvas.fill("evenodd")
 
     def fill(self, rect: Rect, colour: str) -> None:
         self.canvas.fill_style = colour
@@ -107,16 +109,16 @@ class Overlay:
 
     @contextmanager
     def drawing(self, width: int, height: int, room: Room) -> Iterator[Pen]:
-        """Clear the canvas, draw in one batch, and send it when the block ends without an error."""
+        """Clear the canvas, and send all that the block draws in one batch at its end."""
         canvas = self.canvas
         pixels = round(width * room.dpr), round(height * room.dpr)
         if (canvas.width, canvas.height) != pixels:
             with canvas.hold_sync():
                 canvas.width, canvas.height = pixels
-        # A page that was reloaded does not know which canvas the next commands are for: ipycanvas tells it only
-        # when the canvas changes, so make it tell each time.
-        canvas._canvas_manager._current_canvas = None
-        with hold_canvas():
+        with _BATCH, hold_canvas():
+            # A page that was reloaded does not know which canvas the next commands are for: ipycanvas tells it
+            # only when the canvas changes, so make it tell each time.
+            canvas._canvas_manager._current_canvas = None
             canvas.reset_transform()
             canvas.clear()
             canvas.scale(room.dpr, room.dpr)

@@ -130,6 +130,16 @@ class StageView {
     this.takeFocusBack();
   }
 
+  /** Take the keyboard when the deck appears in full view and nobody is typing: otherwise X would cut the cell. */
+  greet() {
+    const { top, bottom } = this.el.getBoundingClientRect();
+    const visible = top >= 0 && bottom <= window.innerHeight;
+    const active = document.activeElement;
+    const typing = active?.closest("input, textarea, [contenteditable='true'], .jp-Dialog");
+    const here = !active || active === document.body || active.closest(".jp-Notebook")?.contains(this.el);
+    if (visible && here && !typing) this.focus();
+  }
+
   // --- focus ------------------------------------------------------------------------------------------------
 
   focus() {
@@ -218,6 +228,8 @@ class StageView {
     const waited = this.pending.length;
     this.pending = this.pending.filter((sent) => sent.number > applied);
     if (waited) this.answered();
+    if (!this.greeted) requestAnimationFrame(() => this.greet());
+    this.greeted = true;
     if (this.pending.length && this.guessing) return; // ours is further on; the answer to its key will come
     this.guessing = this.pending.length === 0;
     this.zoomTo(scene);
@@ -360,10 +372,12 @@ class StageView {
 
   onPointerDown(event) {
     this.focus();
-    if (event.button !== 0 || !this.shown) return;
+    if (event.button !== 0 || !this.shown || event.target === this.note) return;
     event.preventDefault();
     this.pointer = this.point(event);
-    this.drag = { from: this.pointer, last: this.pointer, cell: this.cellAt(this.pointer), moved: false };
+    const from = { x: event.clientX, y: event.clientY }; // of the window: the notebook may scroll in between
+    this.drag = { from, last: this.pointer, cell: this.cellAt(this.pointer), moved: false };
+    this.layers().scrollIntoView({ block: "nearest" });
     this.el.setPointerCapture(event.pointerId);
     this.forward("down", event);
   }
@@ -372,8 +386,7 @@ class StageView {
     this.pointer = this.point(event);
     const { drag } = this;
     if (drag) {
-      const far = Math.hypot(this.pointer.x - drag.from.x, this.pointer.y - drag.from.y) > CLICK_SLOP;
-      drag.moved ||= far;
+      drag.moved ||= Math.hypot(event.clientX - drag.from.x, event.clientY - drag.from.y) > CLICK_SLOP;
       if (drag.moved && this.zoom.on && drag.cell) {
         this.zoom.pan(drag.cell, this.pointer.x - drag.last.x, this.pointer.y - drag.last.y);
         this.paint();

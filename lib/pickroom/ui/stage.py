@@ -17,6 +17,7 @@ A page's messages and the kernel's (custom messages of the widget, one JSON obje
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -158,6 +159,8 @@ def _read(*names: str) -> str:
 class Stage(anywidget.AnyWidget):
     """The widget; `show` sends a scene, and everything that happens goes to the listener.
 
+    The listener is called with `lock` held; it takes the same lock for whatever it does of its own accord.
+
     Args:
         listener: who is told.
         keys: the keys it takes, spelled as FORMATS.md says; every other key is left to the notebook.
@@ -171,6 +174,8 @@ class Stage(anywidget.AnyWidget):
 
     def __init__(self, listener: Listener, keys: Sequence[str], pointer: str = "keys") -> None:
         super().__init__(key_names=list(keys), pointer=pointer)
+        # JupyterLab hands messages to another thread than the one that runs the cells (comms over subshells)
+        self.lock = threading.RLock()
         self._listener = listener
         self._applied: dict[str, int] = {}  # view -> number of the last key taken from it
         self._number = 0
@@ -194,6 +199,10 @@ class Stage(anywidget.AnyWidget):
 
     def on_message(self, content: Mapping[str, Any]) -> None:
         """One message of a page; a form that is not ours (a page of another version) is passed over."""
+        with self.lock:
+            self._take(content)
+
+    def _take(self, content: Mapping[str, Any]) -> None:
         match content:
             case {"type": "key", "view": str(view), "number": int(number), "key": str(key), "seen": str(seen)}:
                 self._key(view, number, content.get("oldest"), KeyPress(key, seen))

@@ -10,7 +10,7 @@ from html import escape
 
 from pickroom.images.metadata import InfoRow
 from pickroom.review.keys import REVIEW_LEGEND
-from pickroom.review.view import DeckView, GroupView
+from pickroom.review.view import DeckView, GroupView, ImageView
 
 
 def header(view: DeckView) -> str:
@@ -28,10 +28,16 @@ def lines(group: GroupView | None, message: str, *, error: bool = False) -> str:
         return _line("route undecided", "") + _line("reasons", "") + _message("", message, error)
     flags = "".join(f'<span class="flag">{escape(flag)}</span>' for flag in group.flags)
     return (
-        _line("route" if group.decided else "route undecided", escape(group.route))
+        _line(f"route {_outcome(group)}", escape(group.route), title=group.route)
         + _line("reasons", escape(group.reasons) + flags, title=" · ".join((group.reasons, *group.flags)))
         + _message(group.held_reason, message, error)
     )
+
+
+def _outcome(group: GroupView) -> str:
+    if not group.decided:
+        return "undecided"
+    return "keep" if any(image.mark == "keep" for image in group.images) else "reject"
 
 
 def _message(held_reason: str, message: str, error: bool) -> str:
@@ -48,34 +54,34 @@ def _line(kind: str, content: str, title: str = "") -> str:
 def legend() -> str:
     """The table of keys, on `?`."""
     rows = "".join(f"<tr><th>{_keys(keys)}</th><td>{escape(effect)}</td></tr>" for keys, effect in REVIEW_LEGEND)
-    return f"<h3>Keys</h3><table>{rows}</table>"
+    return f'<h3>Keys</h3><table class="keys">{rows}</table>'
 
 
 def _keys(text: str) -> str:
     return " ".join(f"<kbd>{escape(key)}</kbd>" for key in text.split())
 
 
-def info(rows: Sequence[InfoRow], numbers: int) -> str:
+def info(rows: Sequence[InfoRow], images: Sequence[ImageView]) -> str:
     """What is written about the candidates, on `I`; fields that differ are marked and come first."""
-    if not rows:
-        return "<h3>Prompt and settings</h3><p>Nothing is written about these images.</p>"
-    top = "".join(f"<th>{number}</th>" for number in range(1, numbers + 1))
-    body = "".join(_info_row(row, numbers) for row in rows)
-    return f"<h3>Prompt and settings</h3><table><tr><th></th>{top}</tr>{body}</table>"
+    names = "".join(f"<th>{image.number} &nbsp; {escape(image.filename)}</th>" for image in images)
+    body = "".join(_info_row(row, len(images)) for row in rows)
+    nothing = "" if rows else "<p>Nothing is written about these images.</p>"
+    return f"<h3>Prompt and settings</h3><table><tr><th></th>{names}</tr>{body}</table>{nothing}"
 
 
-def _info_row(row: InfoRow, numbers: int) -> str:
+def _info_row(row: InfoRow, count: int) -> str:
     if not row.differs:
-        return f'<tr><th>{escape(row.field)}</th><td colspan="{numbers}">{escape(row.values[0])}</td></tr>'
+        return f'<tr><th>{escape(row.field)}</th><td colspan="{count}">{escape(row.values[0])}</td></tr>'
     cells = "".join(f"<td>{escape(value) or '–'}</td>" for value in row.values)
     return f'<tr class="differs"><th>≠ {escape(row.field)}</th>{cells}</tr>'
 
 
 def summary(what: Sequence[str]) -> str:
     """Every route that finalise would take, before it does."""
-    rows = "".join(f"<tr><td>{escape(line)}</td></tr>" for line in what)
+    parts = [line.partition(": ") for line in what]
+    rows = "".join(f"<tr><th>{escape(head)}</th><td>{escape(rest)}</td></tr>" for head, _, rest in parts)
     return (
-        f"<h3>Finalise this batch?</h3><table>{rows}</table>"
+        f'<h3>Finalise this batch?</h3><table class="routes">{rows}</table>'
         "<p><kbd>Shift+Enter</kbd> again moves the files &nbsp; <kbd>Esc</kbd> returns</p>"
     )
 

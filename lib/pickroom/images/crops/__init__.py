@@ -38,7 +38,6 @@ _FORMATS: dict[str, ModuleType] = {
     "HEIF": heif,
 }
 _TURNED_BY_DECODER = ("TIFF", "HEIF")  # Pillow and libheif hand out upright pixels, and say the upright size
-_ORIENTATION = 0x0112  # Exif 2.32, table 4
 
 
 def check_croppable(source: Path) -> None:
@@ -64,8 +63,7 @@ def render(source: Path, box: CropBox) -> bytes:
     with decode.open_image(source) as image:
         _refuse(image, source)
         try:
-            orientation = image.getexif().get(_ORIENTATION, 1)
-            size = image.size if image.format in _TURNED_BY_DECODER else decode.upright_size(image)
+            orientation, size = decode.orientation(image), decode.upright_size(image)
             pixels = to_pixels(box, *size)
             wide, high = pixels[2] - pixels[0], pixels[3] - pixels[1]
             if wide < 1 or high < 1:

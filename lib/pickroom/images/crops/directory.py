@@ -56,9 +56,10 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Directory:
-    """The entries by tag; `next_at` is where the offset of the next directory is written, `end` what follows."""
+    """The entries by tag; it lies at [start, end), and the offset of the next one is written at `next_at`."""
 
     entries: dict[int, Entry]
+    start: int
     next_at: int
     end: int
 
@@ -110,7 +111,7 @@ def read(data: bytes, offset: int, layout: Layout) -> Directory:
             (start,) = struct.unpack_from(layout.offset, data, start)
         if start + size <= len(data):
             entries[tag] = Entry(tag, kind, values, start, size)
-    return Directory(entries, next_at, next_at + inline)
+    return Directory(entries, offset, next_at, next_at + inline)
 
 
 def integers(data: bytes, entry: Entry, layout: Layout) -> tuple[int, ...]:

@@ -7,6 +7,7 @@ import struct
 from pathlib import Path
 from typing import Any
 
+from PIL import Image as PillowImage
 from PIL import ImageFile, JpegImagePlugin
 
 from pickroom.geometry import PixelBox
@@ -50,31 +51,43 @@ def encode(image: ImageFile.ImageFile, box: PixelBox, orientation: int, source: 
     sampling = JpegImagePlugin.get_sampling(image)
     crop = image.crop(box)
     crop.info.clear()
-    buffer = io.BytesIO()
-    crop.save(
-        buffer,
-        "JPEG",
-        qtables=_tables(image, head),
-        subsampling=_NO_CHROMA_LOST if sampling < 0 else sampling,
-        progressive="progressive" in image.info,
-        keep_rgb=_is_rgb(image, head),
+    coded, rest = _segments(
+        _coded(
+            crop,
+            "progressive" in image.info,
+            qtables=_tables(image, head),
+            subsampling=_NO_CHROMA_LOST if sampling < 0 else sampling,
+            keep_rgb=_is_rgb(image, head),
+        )
     )
-    coded, rest = _segments(buffer.getvalue())
     kept = _kept(head, crop.size, ycck=_is_ycck(image, head))
     # APP0 and APP14 say how to read the components: the source's own are true of the crop too
     kept += [segment for segment in coded if not _APP0 <= segment[0] <= _APP15]
     return b"\xff\xd8" + b"".join(_written(segment) for segment in kept) + rest
 
 
+def _coded(crop: PillowImage.Image, progressive: bool, **options: Any) -> bytes:
+    buffer = io.BytesIO()
+    try:
+        crop.save(buffer, "JPEG", progressive=progressive, **options)
+    except OSError:
+        if not progressive:
+            raise
+        # Pillow gives a progressive file two bytes a pixel, too few for noise at full quality; sequential ones
+        # have no such limit, and the same pixels
+        return _coded(crop, False, **options)
+    return buffer.getvalue()
+
+
 def _tables(image: JpegImagePlugin.JpegImageFile, head: list[Segment]) -> list[list[int]]:
     """One quantisation table for each component, in the order of the components."""
-    tables = [image.quantization[layer[3]] for layer in image.layer]
+    numbers = [layer[3] for layer in image.layer]
     if _is_ycck(image, head):
         # libjpeg turns YCCK into CMYK: the inks each get the table of luma, the finer one
-        tables = [tables[0], tables[0], tables[0], tables[3]]
-    while len(tables) > 1 and tables[-1] == tables[-2]:
-        tables.pop()  # Pillow gives the last table to all further components
-    return tables
+        numbers[1:3] = numbers[:1] * 2
+    while len(numbers) > 1 and numbers[-1] == numbers[-2]:
+        numbers.pop()  # Pillow gives the last table to all further components
+    return [image.quantization[number] for number in numbers]
 
 
 def _transform(head: list[Segment]) -> int | None:

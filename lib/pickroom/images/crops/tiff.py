@@ -14,23 +14,13 @@ from pickroom.geometry import PixelBox
 from pickroom.images.crops import directory, metadata
 from pickroom.images.crops.directory import Layout
 
-# TIFF 6.0, section 8 and part 2; 338 and 339 of section 18 and 19
-_BITS, _COMPRESSION, _PHOTOMETRIC, _SAMPLE_FORMAT, _EXTRA_SAMPLES, _PREDICTOR, _COLOUR_MAP = (
-    258,
-    259,
-    262,
-    339,
-    338,
-    317,
-    320,
-)
-_PHOTOSHOP = 34377
-_ORIENTATION = 274
+# TIFF 6.0, sections 8, 14, 18 and 19
+_BITS, _PHOTOMETRIC, _PREDICTOR, _COLOUR_MAP, _EXTRA_SAMPLES, _SAMPLE_FORMAT = 258, 262, 317, 320, 338, 339
+_PHOTOSHOP = 34377  # Adobe Photoshop TIFF Technical Notes: image resources
 # How the source's pixels are laid out; the encoder says how the crop's are.
 _LAYOUT = frozenset(
-    (256, 257, 258, 259, 262, 266, 273, 277, 278, 279, 284, 288, 289, 292, 293, 317, 320)
-    + (322, 323, 324, 325, 338, 339, 347, *range(512, 522), 529, 530, 531, 532)
-)
+    (*range(256, 260), 262, 266, 273, 277, 278, 279, 284, 288, 289, 292, 293, 317, 320, *range(322, 326), 338, 339, 347)
+).union(range(512, 522), range(529, 533))
 # 330: SubIFDs, previews of the uncropped picture. 37724: Photoshop's layers, uncropped as well.
 _UNTRUE = frozenset((330, 37724))
 _SUB_DIRECTORIES = frozenset((metadata.EXIF_POINTER, metadata.GPS_POINTER, metadata.INTEROP_POINTER))
@@ -89,7 +79,7 @@ def refusal(image: ImageFile.ImageFile) -> str:
     formats = set(image.tag_v2.get(_SAMPLE_FORMAT, (1,)))
     depths, sample_format = _EXACT.get(image.mode, (set(), 0))
     if bits not in depths or formats != {sample_format}:
-        return f"TIFF of {' + '.join(str(depth) for depth in bits)} bits as Pillow's {image.mode}: not every bit survives"
+        return f"TIFF of {' + '.join(map(str, bits))} bits a pixel ({image.mode}), which Pillow cannot keep as they are"
     if _PREMULTIPLIED in image.tag_v2.get(_EXTRA_SAMPLES, ()):
         return "TIFF with premultiplied transparency, which would lose colour"
     return ""
@@ -140,9 +130,7 @@ def _tags(data: bytes, offset: int, layout: Layout, target: Layout) -> _Tags:
             tags[entry.tag] = _Value(directory.LONG, 1, _tags(data, at, layout, target))
         elif entry.type not in (directory.IFD, directory.IFD8):  # other directories: their offsets mean nothing here
             value = data[entry.start : entry.start + entry.size]
-            tags[entry.tag] = _Value(
-                entry.type, entry.count, directory.reordered(value, entry.type, layout, target)
-            )
+            tags[entry.tag] = _Value(entry.type, entry.count, directory.reordered(value, entry.type, layout, target))
     return tags
 
 

@@ -40,14 +40,16 @@ CHROMIUM_ARGS = (
 # no news, no update checks, no tips: they are pop-ups over the notebook
 QUIET = {"apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False, "doNotDisturbMode": True}}
 
-# JupyterLab may start two kernels for one notebook and shut the first one down again: the notebook must have
-# settled on the one that the server still runs.
-KERNEL_IDLE = """async () => {
-  const context = window.jupyterapp?.shell.currentWidget?.sessionContext;
-  const kernel = context?.session?.kernel;
-  if (!context?.isReady || kernel?.connectionStatus !== "connected" || kernel.status !== "idle") return false;
-  const running = await (await fetch("/api/kernels")).json();
-  return running.length === 1 && running[0].id === kernel.id;
+# JupyterLab may start two kernels for one notebook and shut the first one down again; and a kernel is called idle
+# before it has answered anything. Ready is: the one the notebook has now has answered, and is idle.
+KERNEL_READY = """() => {
+  const kernel = window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel;
+  if (!kernel) return false;
+  if (window.askedKernel !== kernel) {
+    window.askedKernel = kernel;
+    kernel.info.then(() => { window.answeredBy = kernel; });
+  }
+  return window.answeredBy === kernel && kernel.connectionStatus === "connected" && kernel.status === "idle";
 }"""
 
 
@@ -122,7 +124,7 @@ class NotebookPage:
     def wait_for_kernel(self) -> None:
         """Wait until the notebook is drawn and its kernel is idle."""
         self.page.locator(".jp-Notebook .jp-Cell").first.wait_for(timeout=60_000)
-        self.page.wait_for_function(KERNEL_IDLE, timeout=60_000, polling=50)
+        self.page.wait_for_function(KERNEL_READY, timeout=60_000, polling=50)
 
     def command(self, name: str) -> Any:
         """A command of JupyterLab's own, as its menu would run it; what it answers."""
@@ -141,7 +143,7 @@ class NotebookPage:
 
 
 @contextmanager
-def start_lab(folder: Path, environment: Mapping[str, str] = {}, *, dark: bool = False) -> Iterator[Lab]:  # noqa: B006
+def start_lab(folder: Path, environment: Mapping[str, str] = {}, *, dark: bool = False) -> Iterator[Lab]:
     """A JupyterLab of this Python in a folder of its own, stopped at the end with its kernels."""
     notebooks, settings, log = folder / "notebooks", folder / "settings", folder / "lab.log"
     notebooks.mkdir(parents=True)

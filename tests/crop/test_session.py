@@ -1,0 +1,267 @@
+"""The crop desk on real folders: crops written, originals kept, rows completed, everything undone again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from PIL import Image as PillowImage
+
+from conftest import read_tree, write_image
+from pickroom.crop.session import CropSession
+from pickroom.errors import UsageError
+from pickroom.files.cropping import NO_SIDECAR, Order
+from pickroom.geometry import compose, to_pixels
+from pickroom.records import CropBox
+from pickroom.workspace import Project
+from reviewing import FINALISE, decisions, queue, recommend, review, rows
+
+BOX = CropBox(0.1, 0.1, 0.9, 0.9)
+Make = Callable[..., Project]
+
+
+@pytest.fixture
+def waiting(make_project: Make) -> tuple[Project, list[str]]:
+    """Three images in crop/, the first with an AI's box for it; their names."""
+    project = make_project([(1, 2), (1, 1.5), (1, 2, 3)])
+    first = queue(project)[0]
+    recommend(project, first, 0, (0.11, 0.09, 0.91, 0.88))
+    groups = queue(project)
+    review(project, "q", "q", "q", *FINALISE)
+    return project, [group.filenames[0] for group in groups]
+
+
+def crop(project: Project, *orders: Order):
+    session = CropSession(project)
+    try:
+        return session.submit(orders)
+    finally:
+        session.close()
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+
+
+def row_of(project: Project, name: str) -> dict:
+    return next(row for row in decisions(project).values() if json.loads(row["images"])[0] == name)
+
+
+def test_a_crop_is_written_and_the_original_kept_with_its_companions(waiting):
+    project, (name, *_) = waiting
+    before = read_tree(project.root)
+    result = crop(project, Order("crop", name, BOX))
+    assert (result.done, result.refused, result.warnings) == ([name], {}, {})
+    after = read_tree(project.root)
+    yaml = name.replace(".png", ".yaml")
+    assert after[f"crop_originals/{name}"] == before[f"crop/{name}"]
+    assert after[f"crop_originals/{yaml}"] == before[f"crop/{yaml}"]
+    with PillowImage.open(project.root / "crop_cropped" / name) as image:
+        x1, y1, x2, y2 = to_pixels(BOX, 48, 64)
+        assert image.size == (x2 - x1, y2 - y1)
+    assert not [path for path in after if path.startswith("crop/") and Path(path).stem == Path(name).stem]
+
+
+def test_the_row_gets_the_box_as_given_its_time_and_whether_it_is_the_ais(waiting):
+    project, (first, second, _) = waiting
+    crop(project, Order("crop", first, BOX), Order("crop", second, BOX))
+    row = row_of(project, first)
+    assert json.loads(row["final_crop_coords"]) == [0.1, 0.1, 0.9, 0.9]
+    assert (row["crop_match"], row["crop_timestamp"][-1]) == (1, "Z")
+    assert row_of(project, second)["crop_match"] is None  # no AI proposed a box
+
+
+def test_a_box_far_from_the_ais_does_not_match(waiting):
+    project, (first, *_) = waiting
+    crop(project, Order("crop", first, CropBox(0.3, 0, 0.7, 0.6)))
+    assert row_of(project, first)["crop_match"] == 0
+
+
+def test_incomplete_crops_lists_what_still_waits(waiting):
+    project, made = waiting
+    crop(project, Order("crop", made[0], BOX))
+    crop(project, Order("crop", made[1], None))
+    left = rows(project, "SELECT images FROM incomplete_crops")
+    assert [json.loads(row["images"])[0] for row in left] == [made[2]]
+
+
+def test_undo_brings_original_sidecar_and_row_back(waiting):
+    project, (name, *_) = waiting
+    tree, row = read_tree(project.root), row_of(project, name)
+    session = CropSession(project)
+    session.submit([Order("crop", name, BOX)])
+    session.press("b")
+    shown = session.view().images[0]
+    session.close()
+    after = read_tree(project.root)
+    undone = [path for path in after if ".undone-" in path]
+    assert {path: content for path, content in after.items() if path not in undone} == tree
+    assert [Path(path).parent.as_posix() for path in undone] == ["delete_staging"]
+    assert row_of(project, name) == row
+    assert (shown.filename, shown.box) == (name, BOX)
+
+
+def test_a_dropped_image_goes_to_staging_and_waits_no_longer(waiting):
+    project, (name, *_) = waiting
+    session = CropSession(project)
+    session.press("d")
+    assert name in names(project.root / "delete_staging")
+    assert not (project.root / "crop" / name.replace(".png", ".decision")).exists()
+    dropped = "SELECT c.group_id FROM decision_context AS c WHERE dropped_at IS NOT NULL"
+    assert len(rows(project, dropped)) == 1
+    assert row_of(project, name)["user_action"] == "crop"  # the pick stays a valid selection
+    session.press("b")
+    session.close()
+    assert rows(project, dropped) == []
+    assert name in names(project.root / "crop")
+
+
+def test_without_a_sidecar_it_is_cropped_warned_and_no_row_changed(waiting):
+    project, (name, *_) = waiting
+    (project.root / "crop" / name.replace(".png", ".decision")).unlink()
+    before = decisions(project)
+    result = crop(project, Order("crop", name, BOX))
+    assert (result.done, result.warnings) == ([name], {name: NO_SIDECAR})
+    assert decisions(project) == before
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda s: s | {"filename": "other.png"}, "names another file: 'other.png'"),
+        (lambda s: s | {"group_id": "nobody"}, "unknown group: 'nobody'"),
+        (lambda s: s | {"group_id": ["x"]}, "unknown group"),
+        (lambda s: s | {"project_id": "q"}, "names project 'q'"),
+        (lambda s: s | {"ai_crop_coords": [0.5, 0, 0.1, 1]}, "a box that is none"),
+        (lambda s: [s], "holds no JSON object"),
+        (lambda s: "{", "not valid JSON"),
+    ],
+)
+def test_a_sidecar_that_cannot_be_believed_leaves_its_image_waiting(waiting, change, reason):
+    project, (name, *_) = waiting
+    sidecar = project.root / "crop" / name.replace(".png", ".decision")
+    changed = change(json.loads(sidecar.read_text()))
+    sidecar.write_text(changed if isinstance(changed, str) else json.dumps(changed))
+    before = read_tree(project.root)
+    session = CropSession(project)
+    assert reason in session.problems[f"crop/{name}"]
+    assert name not in [image.filename for image in session.view().images]
+    result = session.submit([Order("crop", name, BOX)])
+    session.close()
+    assert reason in result.refused[name]
+    assert read_tree(project.root) == before
+
+
+def test_the_minimal_old_sidecar_is_read(waiting):
+    project, (name, *_) = waiting
+    sidecar = project.root / "crop" / name.replace(".png", ".decision")
+    values = json.loads(sidecar.read_text())
+    sidecar.write_text(json.dumps({key: values[key] for key in ("group_id", "project_id", "needs_crop")}))
+    assert crop(project, Order("crop", name, BOX)).done == [name]
+    assert row_of(project, name)["final_crop_coords"] is not None
+
+
+def test_a_crop_opened_again_is_composed_back_into_the_originals_frame(waiting):
+    project, (name, *_) = waiting
+    crop(project, Order("crop", name, CropBox(0.25, 0.25, 0.75, 0.75)))
+    (project.root / "crop_cropped" / name).rename(project.root / "crop" / name)
+    result = crop(project, Order("crop", name, CropBox(0.5, 0.5, 1, 1)))
+    assert (result.done, result.warnings) == ([name], {})
+    composed = compose(CropBox(0.25, 0.25, 0.75, 0.75), CropBox(0.5, 0.5, 1, 1))
+    assert json.loads(row_of(project, name)["final_crop_coords"]) == composed.to_list() == [0.5, 0.5, 0.75, 0.75]
+    assert name in names(project.root / "crop_originals")
+    with PillowImage.open(project.root / "crop_cropped" / name) as image:
+        assert image.size == (12, 16)
+
+
+def test_an_image_of_another_size_than_the_picked_one_is_refused(waiting):
+    project, (name, *_) = waiting
+    write_image(project.root / "crop" / name, seed=5, size=(20, 20))
+    result = crop(project, Order("crop", name, BOX))
+    assert "another frame" in result.refused[name]
+    assert row_of(project, name)["final_crop_coords"] is None
+
+
+@pytest.mark.parametrize("folder", ["crop_cropped", "crop_originals"])
+def test_what_stands_in_the_way_refuses_one_image_and_no_other(waiting, folder):
+    project, (first, second, _) = waiting
+    write_image(project.root / folder / first, seed=99)
+    before = read_tree(project.root)
+    result = crop(project, Order("crop", first, BOX), Order("crop", second, BOX))
+    assert (list(result.refused), result.done) == ([first], [second])
+    after = read_tree(project.root)
+    assert {
+        path: content for path, content in before.items() if Path(path).stem == Path(first).stem
+    }.items() <= after.items()
+
+
+def test_an_image_that_cannot_be_cropped_rightly_is_refused_before_anything_moves(waiting):
+    project, (name, *_) = waiting
+    path = project.root / "crop" / name
+    frames = [PillowImage.new("RGB", (48, 64), colour) for colour in ("red", "blue")]
+    frames[0].save(path, save_all=True, append_images=frames[1:])
+    before = read_tree(project.root)
+    result = crop(project, Order("crop", name, BOX))
+    assert name in result.refused and result.done == []
+    assert read_tree(project.root) == before
+
+
+def test_apply_all_crops_as_the_ai_proposed_and_says_that_no_person_did(make_project: Make):
+    project = make_project([(1, 2), (1, 2)])
+    for group in queue(project):
+        recommend(project, group, 1, (0.2, 0, 0.8, 0.6), crop_needed=True)
+    review(project, "a", "a", *FINALISE)
+    session = CropSession(project)
+    session.press("Shift+a")
+    assert session.view().confirm
+    session.press("Enter")
+    session.close()
+    found = decisions(project).values()
+    assert [(json.loads(row["final_crop_coords"]), row["crop_match"]) for row in found] == [([0.2, 0, 0.8, 0.6], 1)] * 2
+    assert [row["crop_input"] for row in rows(project, "SELECT crop_input FROM decision_context")] == ["apply_ai"] * 2
+    assert rows(project, "SELECT correct_crops, crop_accuracy FROM ai_performance") == [
+        {"correct_crops": 0, "crop_accuracy": None}
+    ]
+
+
+def test_pages_follow_each_other_and_a_skipped_page_comes_last(waiting):
+    project, made = waiting
+    session = CropSession(project, per_page=1)
+    assert [image.filename for image in session.view().images] == [made[0]]
+    session.press("s")
+    assert [image.filename for image in session.view().images] == [made[1]]
+    session.press("Enter")
+    session.press("Enter")
+    assert [image.filename for image in session.view().images] == [made[0]]
+    session.press("Enter")
+    assert session.view().images == ()
+    session.close()
+    assert names(project.root / "crop_cropped") == sorted(made)
+
+
+def test_edits_are_what_is_written(waiting):
+    project, (name, *_) = waiting
+    session = CropSession(project, per_page=1)
+    session.press("n")
+    session.press("[")
+    box = session.view().images[0].box
+    session.press("Enter")
+    session.close()
+    assert CropBox.of(json.loads(row_of(project, name)["final_crop_coords"])) == box
+
+
+def test_two_desks_the_second_is_told_that_the_image_has_gone(waiting):
+    project, (name, *_) = waiting
+    one, two = CropSession(project), CropSession(project)
+    one.submit([Order("crop", name, BOX)])
+    result = two.submit([Order("crop", name, BOX)])
+    assert "no such image waits" in result.refused[name]
+    one.close()
+    two.close()
+
+
+def test_a_page_shows_one_to_three_images(waiting):
+    with pytest.raises(UsageError):
+        CropSession(waiting[0], per_page=4)

@@ -1,0 +1,287 @@
+"""The journal's runner: each unit wholly or not at all, forward after a crash, never in silence."""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from conftest import read_tree
+from pickroom.atomic import PARTIAL_SUFFIX
+from pickroom.files import journal
+from pickroom.records import FileOp
+from pickroom.store import operations
+from pickroom.store.connect import connect, transaction
+from reviewing import in_child, obey_permissions
+
+SIDECAR = '{"needs_crop": true}'
+
+
+class Noting:
+    """A ledger that writes down what it is told, in the transaction it is told it in."""
+
+    def failed(self, connection: sqlite3.Connection, step: FileOp, reason: str) -> None:
+        connection.execute("INSERT INTO told VALUES (?, ?)", (f"{step.unit} failed", reason))
+
+    def undone(self, connection: sqlite3.Connection, step: FileOp) -> None:
+        connection.execute("INSERT INTO told VALUES (?, ?)", (f"{step.unit} undone", ""))
+
+
+LEDGERS = {"test": Noting()}
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    (tmp_path / "images").mkdir()
+    return tmp_path / "images"
+
+
+@pytest.fixture
+def connection(tmp_path: Path) -> Iterator[sqlite3.Connection]:
+    opened = connect(tmp_path / "p.db")
+    opened.execute("CREATE TABLE told (what TEXT, reason TEXT)")
+    yield opened
+    opened.close()
+
+
+def move(unit: str, name: str, content: str | None = None) -> FileOp:
+    digest = hashlib.sha256((content or name).encode()).hexdigest()
+    return FileOp(1, "test", unit, "move", name, f"selected/{name}", digest)
+
+
+def write(unit: str, name: str) -> FileOp:
+    digest = hashlib.sha256(SIDECAR.encode()).hexdigest()
+    return FileOp(1, "test", unit, "write", None, f"crop/{name}", digest, content=SIDECAR)
+
+
+def remove(unit: str, name: str) -> FileOp:
+    digest = hashlib.sha256(SIDECAR.encode()).hexdigest()
+    return FileOp(1, "test", unit, "remove", f"crop/{name}", None, digest, content=SIDECAR)
+
+
+def plan(connection: sqlite3.Connection, *ops: FileOp) -> None:
+    with transaction(connection):
+        operations.plan(connection, ops)
+
+
+def lay(root: Path, **files: str) -> None:
+    """Files of the given contents; `a__b` stands for `a/b`."""
+    for name, content in files.items():
+        path = root / name.replace("__", "/")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content)
+
+
+def tree(root: Path) -> dict[str, str]:
+    return {name: (root / name).read_text() for name in read_tree(root)}
+
+
+def states(connection: sqlite3.Connection) -> list[str]:
+    return [row["state"] for row in connection.execute("SELECT state FROM file_operations ORDER BY id")]
+
+
+def told(connection: sqlite3.Connection) -> list[str]:
+    return [row["what"] for row in connection.execute("SELECT what FROM told")]
+
+
+def test_planned_steps_are_taken_and_marked_done(root: Path, connection: sqlite3.Connection) -> None:
+    lay(root, a="a", b="b")
+    plan(connection, move("one", "a"), write("one", "a.decision"), move("two", "b"))
+    outcome = journal.run_planned(root, connection, LEDGERS)
+    assert (outcome.done, outcome.failed, outcome.stuck) == (["one", "two"], {}, {})
+    assert tree(root) == {"selected/a": "a", "crop/a.decision": SIDECAR, "selected/b": "b"}
+    assert states(connection) == ["done"] * 3
+    assert journal.run_planned(root, connection, LEDGERS) == journal.Outcome()
+
+
+def test_many_more_units_than_one_transaction_takes_are_all_done(root: Path, connection: sqlite3.Connection) -> None:
+    names = [f"n{place}" for place in range(60)]
+    lay(root, **{name: name for name in names})
+    plan(connection, *(move(f"unit {name}", name) for name in names))
+    assert len(journal.run_planned(root, connection, LEDGERS).done) == 60
+    assert set(tree(root)) == {f"selected/{name}" for name in names}
+
+
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_a_unit_that_fails_is_put_back_whole_and_the_others_go_on(
+    root: Path, connection: sqlite3.Connection, place: int
+) -> None:
+    lay(root, a="a", b="b", c="c", d="d", e="e")
+    (root / "abc"[place]).unlink()
+    before = tree(root)
+    plan(
+        connection,
+        move("before", "d"),
+        *(move("broken", name) for name in "abc"),
+        write("broken", "a.decision"),
+        move("after", "e"),
+    )
+    outcome = journal.run_planned(root, connection, LEDGERS)
+    missing = "abc"[place]
+    reason = f"the file has vanished while moving a file: {root}/{missing} -> {root}/selected/{missing}"
+    assert (outcome.done, outcome.failed) == (["before", "after"], {"broken": reason})
+    assert tree(root) == {n: c for n, c in before.items() if n not in "de"} | {"selected/d": "d", "selected/e": "e"}
+    assert states(connection) == ["done", "failed", "failed", "failed", "failed", "done"]
+    assert told(connection) == ["broken failed"]
+    errors = connection.execute("SELECT DISTINCT error FROM file_operations WHERE state = 'failed'").fetchall()
+    assert [row["error"] for row in errors] == [reason]
+
+
+def test_the_ledger_is_told_in_the_transaction_that_marks_the_steps(root: Path, connection: sqlite3.Connection) -> None:
+    class Failing(Noting):
+        def failed(self, connection: sqlite3.Connection, step: FileOp, reason: str) -> None:
+            super().failed(connection, step, reason)
+            raise ZeroDivisionError
+
+    plan(connection, move("broken", "a"))
+    with pytest.raises(ZeroDivisionError):
+        journal.run_planned(root, connection, {"test": Failing()})
+    assert (states(connection), told(connection)) == (["planned"], [])
+
+
+def test_a_step_that_takes_another_back_marks_both_and_tells_the_ledger_once(
+    root: Path, connection: sqlite3.Connection
+) -> None:
+    lay(root, a="a", b="b")
+    plan(connection, move("one", "a"), move("one", "b"))
+    journal.run_planned(root, connection, LEDGERS)
+    done = operations.of_batch(connection, 1)
+    plan(connection, *(journal.moves.inverse(op) for op in reversed(done)))
+    assert journal.run_planned(root, connection, LEDGERS).done == ["one"]
+    assert tree(root) == {"a": "a", "b": "b"}
+    assert states(connection) == ["undone", "undone", "done", "done"]
+    assert told(connection) == ["one undone"]
+
+
+def test_an_undo_that_fails_leaves_what_it_would_have_undone(root: Path, connection: sqlite3.Connection) -> None:
+    lay(root, a="a", b="b")
+    plan(connection, move("one", "a"), move("one", "b"))
+    journal.run_planned(root, connection, LEDGERS)
+    lay(root, a="something else came")
+    before = tree(root)
+    done = operations.of_batch(connection, 1)
+    plan(connection, *(journal.moves.inverse(op) for op in reversed(done)))
+    assert set(journal.run_planned(root, connection, LEDGERS).failed) == {"one"}
+    assert tree(root) == before
+    assert states(connection) == ["done", "done", "failed", "failed"]
+    assert told(connection) == []  # the decision stands, its files are where they were
+
+
+# --- after a crash: what the steps find on disk ------------------------------------------------------------------
+
+HALFWAY = {
+    "nothing was moved": {"a": "a", "b": "b"},
+    "the first file was moved": {"selected/a": "a", "b": "b"},
+    "the first was copied or linked": {"a": "a", "selected/a": "a", "b": "b"},
+    "both were moved": {"selected/a": "a", "selected/b": "b"},
+    "everything was done": {"selected/a": "a", "selected/b": "b", "crop/a.decision": SIDECAR},
+}
+
+
+@pytest.mark.parametrize("there", HALFWAY.values(), ids=HALFWAY)
+def test_recovery_goes_forward_from_wherever_the_crash_came(
+    root: Path, connection: sqlite3.Connection, there: dict[str, str]
+) -> None:
+    lay(root, **there)
+    lay(
+        root,
+        **{f"crop/.a.decision.x1{PARTIAL_SUFFIX}": "{", f"selected/.x{PARTIAL_SUFFIX}": "", f".x{PARTIAL_SUFFIX}": ""},
+    )
+    plan(connection, move("one", "a"), move("one", "b"), write("one", "a.decision"))
+    outcome = journal.run_planned(root, connection, LEDGERS, verify=True)
+    assert outcome.done == ["one"]
+    assert tree(root) == {"selected/a": "a", "selected/b": "b", "crop/a.decision": SIDECAR}
+
+
+@pytest.mark.parametrize("there", HALFWAY.values(), ids=HALFWAY)
+def test_recovery_puts_a_unit_back_when_a_file_of_it_has_changed_meanwhile(
+    root: Path, connection: sqlite3.Connection, there: dict[str, str]
+) -> None:
+    lay(root, **there, c="edited")
+    plan(connection, move("one", "a"), move("one", "b"), write("one", "a.decision"), move("one", "c"))
+    outcome = journal.run_planned(root, connection, LEDGERS, verify=True)
+    assert "the file has changed since it was decided on" in outcome.failed["one"]
+    assert tree(root) == {"a": "a", "b": "b", "c": "edited"}
+
+
+def test_a_file_laid_in_place_of_one_already_copied_is_never_lost(root: Path, connection: sqlite3.Connection) -> None:
+    # a crash came between the copy and the removal of its source; then the person edited the source
+    lay(root, a="edited", selected__a="a")
+    plan(connection, move("one", "a"))
+    outcome = journal.run_planned(root, connection, LEDGERS, verify=True)
+    assert tree(root) == {"a": "edited", "selected/a": "a"}
+    assert "another file has taken its place" in outcome.stuck["one"]
+    assert states(connection) == ["planned"]
+    (root / "a").unlink()  # what the line tells the person to look at
+    assert journal.run_planned(root, connection, LEDGERS, verify=True).done == ["one"]
+    assert tree(root) == {"selected/a": "a"}
+
+
+def test_what_cannot_be_put_back_stays_planned_with_both_reasons(root: Path, connection: sqlite3.Connection) -> None:
+    lay(root, x__a="a", x__b="b", c="c")
+    a = move("one", "a")
+    b = move("one", "b")
+    plan(connection, *(FileOp(1, "test", "one", "move", f"x/{op.source}", op.destination, op.sha256) for op in (a, b)))
+    plan(connection, move("two", "c"))
+    lay(root, selected__b="something else")
+    (root / "selected").chmod(0o755)
+
+    def run() -> tuple[list[str], dict[str, str]]:
+        obey_permissions()
+        opened = connect(root.parent / "p.db")
+        (root / "x" / "a").rename(root / "selected" / "a")  # as a crash may have left it
+        (root / "x").chmod(0o500)
+        outcome = journal.run_planned(root, opened, LEDGERS, verify=True)
+        opened.close()
+        return outcome.done, outcome.stuck
+
+    done, stuck = in_child(run)
+    assert done == ["two"]
+    assert "the destination exists while moving a file" in stuck["one"]
+    assert "could not be put back: Permission denied" in stuck["one"]
+    assert states(connection) == ["planned", "planned", "done"]
+    # once the folder can be written again, the next run finishes putting it back
+    (root / "x").chmod(0o700)
+    assert set(journal.run_planned(root, connection, LEDGERS, verify=True).failed) == {"one"}
+    assert tree(root) == {"x/a": "a", "x/b": "b", "selected/b": "something else", "selected/c": "c"}
+
+
+def test_moves_that_cannot_be_made_durable_stay_planned(root: Path, connection: sqlite3.Connection) -> None:
+    lay(root, x__a="a")
+    plan(connection, FileOp(1, "test", "one", "move", "x/a", "selected/a", move("one", "a").sha256))
+
+    def run() -> dict[str, str]:
+        obey_permissions()
+        (root / "x").chmod(0o300)  # names may be moved out of it, but it cannot be opened
+        opened = connect(root.parent / "p.db")
+        outcome = journal.run_planned(root, opened, LEDGERS)
+        opened.close()
+        return outcome.stuck
+
+    assert in_child(run) == {"one": f"Permission denied while making moves durable: {root}/x"}
+    assert states(connection) == ["planned"]
+    (root / "x").chmod(0o700)
+    assert journal.run_planned(root, connection, LEDGERS, verify=True).done == ["one"]
+
+
+def test_a_sidecar_edited_before_its_removal_is_left_alone(root: Path, connection: sqlite3.Connection) -> None:
+    # an undo was planned, a crash came, and the person wrote something into the sidecar
+    lay(root, **{"crop/a.decision": "edited", "b": "b"})
+    plan(connection, move("one", "b"), remove("one", "a.decision"))
+    outcome = journal.run_planned(root, connection, LEDGERS, verify=True)
+    assert "changed by hand" in outcome.failed["one"]
+    assert tree(root) == {"crop/a.decision": "edited", "b": "b"}
+
+
+def test_sweeping_leaves_partial_files_that_a_planned_step_still_needs(
+    root: Path, connection: sqlite3.Connection
+) -> None:
+    partial = f"selected/.1-ab{PARTIAL_SUFFIX}"
+    lay(root, **{partial: "a crop", "a": "edited", "selected/a": "a"})
+    crop = FileOp(1, "test", "one", "move", partial, "selected/b", hashlib.sha256(b"a crop").hexdigest())
+    plan(connection, move("one", "a"), crop)
+    assert set(journal.run_planned(root, connection, LEDGERS, verify=True).stuck) == {"one"}
+    assert tree(root)[partial] == "a crop"

@@ -1,0 +1,361 @@
+"""Every image in the folder is either ready to be grouped or listed with its reason, and is read only once."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image as Pillow
+
+from conftest import read_tree, write_image
+from damaged import png_of_no_pixels, write_truncated
+from pickroom.images.scan import ScanResult, scan, walk
+from pickroom.naming import IMAGE_EXTENSIONS, OWNED_FOLDERS
+from pickroom.records import Image
+
+NAME = "20250803_060000_stage1.5_face_swapped.png"
+
+
+@pytest.fixture
+def look(tmp_path: Path, images_folder: Path) -> Callable[..., ScanResult]:
+    """Scan the images folder: `look()`, or `look(last)` after an earlier scan."""
+
+    def run(last: ScanResult | None = None, **options: object) -> ScanResult:
+        known = {(image.directory, image.filename): image for image in last.images} if last else {}
+        return scan(images_folder, tmp_path / "cache", known, IMAGE_EXTENSIONS, **options)  # type: ignore[arg-type]
+
+    return run
+
+
+def reasons(result: ScanResult) -> dict[str, str]:
+    return {f"{item.directory}/{item.filename}".lstrip("/"): item.reason for item in result.left_out}
+
+
+def names(result: ScanResult) -> list[str]:
+    return [f"{image.directory}/{image.filename}".lstrip("/") for image in result.images]
+
+
+# ------------------------------------------------------------------------------------------------ what is read
+
+
+def test_image_is_known_by_everything_the_records_hold(look: Callable[..., ScanResult], images_folder: Path) -> None:
+    path = write_image(images_folder / "anna" / NAME, size=(48, 64))
+    info = path.stat()
+    assert look().images == (
+        Image(
+            filename=NAME,
+            directory="anna",
+            width=48,
+            height=64,
+            stage=1.5,
+            taken_at=datetime(2025, 8, 3, 6),
+            sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
+            file_size=info.st_size,
+            mtime_ns=info.st_mtime_ns,
+        ),
+    )
+
+
+def test_other_names_are_welcome_and_their_stage_is_unknown(
+    look: Callable[..., ScanResult], images_folder: Path
+) -> None:
+    write_image(images_folder / "IMG_1.jpg")
+    (image,) = look().images
+    assert (image.stage, image.taken_at) == (None, None)
+
+
+def test_images_of_every_folder_come_by_folder_and_name(look: Callable[..., ScanResult], images_folder: Path) -> None:
+    for path in ("b/z.png", "a/deep/er/y.png", "x.png", "a/w.png"):
+        write_image(images_folder / path)
+    assert names(look()) == ["x.png", "a/w.png", "a/deep/er/y.png", "b/z.png"]
+
+
+@pytest.mark.parametrize(
+    ("name", "picture"),
+    [
+        ("a.heic", Pillow.new("RGB", (8, 6))),
+        ("a.tiff", Pillow.new("RGB", (8, 6))),
+        ("a.webp", Pillow.new("RGB", (8, 6))),
+        ("a.bmp", Pillow.new("RGB", (8, 6))),
+        ("a.JPEG", Pillow.new("RGB", (8, 6))),
+        ("a.png", Pillow.fromarray(np.full((6, 8), 40_000, dtype=np.uint16))),
+        ("a.jpg", Pillow.new("CMYK", (8, 6))),
+        ("a.png", Pillow.new("P", (8, 6))),
+        ("a.png", Pillow.new("RGBA", (8, 6))),
+        ("a.png", Pillow.new("1", (8, 6))),
+    ],
+    ids=lambda value: value if isinstance(value, str) else value.mode,
+)
+def test_every_kind_of_image_is_read(
+    look: Callable[..., ScanResult], images_folder: Path, name: str, picture: Pillow.Image
+) -> None:
+    picture.save(images_folder / name)
+    (image,) = look().images
+    assert (image.width, image.height) == (8, 6)
+
+
+@pytest.mark.parametrize("extension", ["png", "webp"])
+def test_animated_image_is_read_as_one(look: Callable[..., ScanResult], images_folder: Path, extension: str) -> None:
+    frames = [Pillow.new("RGB", (8, 6), (n, n, n)) for n in (90, 180)]
+    Pillow.new("RGB", (8, 6)).save(images_folder / f"a.{extension}", save_all=True, append_images=frames)
+    assert names(look()) == [f"a.{extension}"]
+
+
+def test_turned_image_is_measured_upright(look: Callable[..., ScanResult], images_folder: Path) -> None:
+    exif = Pillow.Exif()
+    exif[0x0112] = 6
+    for name in ("a.jpg", "b.tif"):
+        Pillow.new("RGB", (60, 40)).save(images_folder / name, exif=exif.tobytes())
+    assert [(image.width, image.height) for image in look().images] == [(40, 60), (40, 60)]
+
+
+def test_image_with_damaged_exif_is_read_and_stops_nothing(
+    look: Callable[..., ScanResult], images_folder: Path
+) -> None:
+    Pillow.new("RGB", (8, 6)).save(images_folder / "a.png", exif=b"garbage")
+    write_image(images_folder / "b.png")
+    assert names(look()) == ["a.png", "b.png"]
+
+
+def test_two_files_of_one_content_are_two_images(look: Callable[..., ScanResult], images_folder: Path) -> None:
+    for name in ("a.png", "b.png"):
+        write_image(images_folder / name, seed=1)
+    first, second = look().images
+    assert first.sha256 == second.sha256
+
+
+# ------------------------------------------------------------------------------------------------ what is left out
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "zero bytes"),
+        (b"just some text, and no image", "unreadable: not an image"),
+        (png_of_no_pixels(30_000, 30_000), "huge: "),
+        (png_of_no_pixels(8, 8), "truncated"),
+        (b"\xff\xd8\xff\xe0", "unreadable: "),
+    ],
+    ids=["zero bytes", "text", "huge", "no pixels", "a jpeg's first bytes"],
+)
+def test_file_that_cannot_be_read_is_listed_with_its_reason(
+    look: Callable[..., ScanResult], images_folder: Path, content: bytes, reason: str
+) -> None:
+    (images_folder / "bad.png").write_bytes(content)
+    write_image(images_folder / "good.png")
+    result = look()
+    assert names(result) == ["good.png"]
+    assert reasons(result)["bad.png"].startswith(reason)
+    assert result.count == 2
+
+
+@pytest.mark.parametrize("extension", ["png", "jpg"])
+def test_truncated_image_is_listed(look: Callable[..., ScanResult], images_folder: Path, extension: str) -> None:
+    write_truncated(images_folder / f"a.{extension}")
+    assert reasons(look()) == {f"a.{extension}": "truncated"}
+
+
+def test_mislabelled_image_says_what_it_holds(look: Callable[..., ScanResult], images_folder: Path) -> None:
+    write_image(images_folder / "a.jpg").rename(images_folder / "a.png")
+    assert reasons(look()) == {"a.png": "mislabelled: .png holds JPEG"}
+
+
+def test_links_and_pipes_are_listed_and_never_opened(look: Callable[..., ScanResult], images_folder: Path) -> None:
+    target = write_image(images_folder.parent / "elsewhere.png")
+    (images_folder / "link.png").symlink_to(target)
+    (images_folder / "dangling.png").symlink_to(images_folder / "nowhere")
+    os.mkfifo(images_folder / "pipe.png")  # opening it would wait for ever
+    link = "symbolic link: not followed"
+    assert reasons(look()) == {"dangling.png": link, "link.png": link, "pipe.png": "not a plain file"}
+
+
+def test_folder_that_is_a_link_is_not_followed(look: Callable[..., ScanResult], images_folder: Path) -> None:
+    write_image(images_folder / "real" / "a.png")
+    (images_folder / "again").symlink_to(images_folder / "real")
+    (images_folder / "round").symlink_to(images_folder)
+    result = look()
+    assert (names(result), result.count) == (["real/a.png"], 1)
+
+
+def test_name_that_is_not_utf_8_is_listed(look: Callable[..., ScanResult], images_folder: Path) -> None:
+    path = os.fsencode(images_folder) + b"/bad\xff.png"
+    with open(path, "wb") as file:
+        file.write(write_image(images_folder / "good.png").read_bytes())
+    result = look()
+    assert names(result) == ["good.png"]
+    assert reasons(result) == {"bad\udcff.png": "name is not valid UTF-8: rename it"}
+
+
+def test_images_in_a_folder_whose_name_is_not_utf_8_are_listed(
+    look: Callable[..., ScanResult], images_folder: Path
+) -> None:
+    os.mkdir(os.fsencode(images_folder) + b"/odd\xfe")
+    write_image(images_folder / "odd\udcfe" / "a.png")
+    assert reasons(look()) == {"odd\udcfe/a.png": "name is not valid UTF-8: rename it"}
+
+
+def test_name_met_in_two_folders_is_listed_with_both_paths(
+    look: Callable[..., ScanResult], images_folder: Path
+) -> None:
+    for folder in ("", "anna", "bob"):
+        write_image(images_folder / folder / "x.png")
+    write_image(images_folder / "anna" / "y.png")
+    result = look()
+    assert names(result) == ["anna/y.png"]
+    assert reasons(result) == {
+        "x.png": "duplicate name: also anna/x.png, bob/x.png",
+        "anna/x.png": "duplicate name: also ./x.png, bob/x.png",
+        "bob/x.png": "duplicate name: also ./x.png, anna/x.png",
+    }
+
+
+def test_two_images_of_one_stem_in_one_folder_are_ambiguous(
+    look: Callable[..., ScanResult], images_folder: Path
+) -> None:
+    for name in ("a.png", "a.jpg", "b.png"):
+        write_image(images_folder / name)
+    write_image(images_folder / "other" / "b.jpg")  # another folder, no companions to quarrel over
+    result = look()
+    assert names(result) == ["b.png", "other/b.jpg"]
+    assert reasons(result) == {"a.png": "ambiguous stem: also a.jpg", "a.jpg": "ambiguous stem: also a.png"}
+
+
+def test_names_that_differ_in_case_alone_are_two_names(look: Callable[..., ScanResult], images_folder: Path) -> None:
+    for name in ("a.png", "A.png"):
+        write_image(images_folder / name)
+    assert names(look()) == ["A.png", "a.png"]
+
+
+@pytest.mark.parametrize("folder", OWNED_FOLDERS)
+def test_folder_that_pickroom_owns_is_no_source(
+    look: Callable[..., ScanResult], images_folder: Path, folder: str
+) -> None:
+    write_image(images_folder / folder / "a.png")
+    write_image(images_folder / folder / "deeper" / "b.png")
+    write_image(images_folder / "anna" / folder / "c.png")  # only the root's own ones are Pickroom's
+    result = look()
+    assert (names(result), result.left_out) == ([f"anna/{folder}/c.png"], ())
+
+
+def test_hidden_files_and_folders_are_passed_over(look: Callable[..., ScanResult], images_folder: Path) -> None:
+    for path in (".a.png", ".git/b.png", "anna/.trash/c.png", "._d.png"):
+        write_image(images_folder / path)
+    assert look().count == 0
+
+
+def test_other_files_are_passed_over(look: Callable[..., ScanResult], images_folder: Path) -> None:
+    for name in ("a.yaml", "a.gif", "png", "notes.txt", "a.png.bak"):
+        (images_folder / name).write_text("x")
+    assert look().count == 0
+
+
+def test_folder_named_like_an_image_is_a_folder(look: Callable[..., ScanResult], images_folder: Path) -> None:
+    write_image(images_folder / "album.png" / "a.png")
+    assert names(look()) == ["album.png/a.png"]
+
+
+def test_folders_to_avoid_are_not_entered(look: Callable[..., ScanResult], images_folder: Path) -> None:
+    write_image(images_folder / "data" / "a.png")
+    write_image(images_folder / "anna" / "data" / "b.png")
+    assert names(look(avoid=frozenset({images_folder / "data"}))) == ["anna/data/b.png"]
+
+
+def test_only_the_extensions_asked_for_are_images(images_folder: Path) -> None:
+    for name in ("a.png", "b.jpg"):
+        write_image(images_folder / name)
+    entries, left_out = walk(images_folder, ("jpg",))
+    assert ([entry.filename for entry in entries], left_out) == (["b.jpg"], [])
+
+
+def test_root_that_is_gone_is_an_error_not_an_empty_project(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        walk(tmp_path / "gone", IMAGE_EXTENSIONS)
+
+
+def test_scan_changes_nothing_in_the_folder(look: Callable[..., ScanResult], images_folder: Path) -> None:
+    write_image(images_folder / "a.png")
+    write_image(images_folder / "anna" / "b.jpg")
+    (images_folder / "bad.png").write_bytes(b"bad")
+    before = read_tree(images_folder)
+    look()
+    assert read_tree(images_folder) == before
+
+
+# ------------------------------------------------------------------------------------------------ reading once
+
+
+def test_unchanged_files_are_not_read_again(
+    look: Callable[..., ScanResult], images_folder: Path, tmp_path: Path
+) -> None:
+    for name in ("a.png", "b.png"):
+        write_image(images_folder / name)
+    first = look()
+    for preview in (tmp_path / "cache").rglob("*.jpg"):
+        preview.unlink()
+    read: list[tuple[int, int]] = []
+    again = look(first, progress=lambda done, of: read.append((done, of)))
+    assert again.images == first.images
+    assert read == []
+    assert list((tmp_path / "cache").rglob("*.jpg")) == []  # reading would have made them anew
+
+
+def test_changed_file_is_read_again_and_no_other(look: Callable[..., ScanResult], images_folder: Path) -> None:
+    for name in ("a.png", "b.png"):
+        write_image(images_folder / name, seed=1)
+    first = look()
+    write_image(images_folder / "a.png", seed=2, size=(10, 20))
+    read: list[tuple[int, int]] = []
+    second = look(first, progress=lambda done, of: read.append((done, of)))
+    assert read == [(1, 1)]
+    assert (second.images[0].width, second.images[0].height) == (10, 20)
+    assert second.images[0].sha256 != first.images[0].sha256
+    assert second.images[1] == first.images[1]
+
+
+def test_file_touched_without_a_change_is_read_again_and_is_the_same(
+    look: Callable[..., ScanResult], images_folder: Path
+) -> None:
+    path = write_image(images_folder / "a.png")
+    first = look()
+    os.utime(path, ns=(1, 1))
+    (again,) = look(first).images
+    assert (again.sha256, again.mtime_ns) == (first.images[0].sha256, 1)
+
+
+def test_file_that_went_bad_is_listed(look: Callable[..., ScanResult], images_folder: Path) -> None:
+    write_image(images_folder / "a.png")
+    first = look()
+    write_truncated(images_folder / "a.png")
+    second = look(first)
+    assert (names(second), reasons(second)) == ([], {"a.png": "truncated"})
+
+
+def test_file_that_was_mended_is_read(look: Callable[..., ScanResult], images_folder: Path) -> None:
+    (images_folder / "a.png").write_bytes(b"bad")
+    first = look()
+    write_image(images_folder / "a.png")
+    assert names(look(first)) == ["a.png"]
+
+
+def test_progress_counts_every_file_read(look: Callable[..., ScanResult], images_folder: Path) -> None:
+    for number in range(5):
+        write_image(images_folder / f"{number}.png", seed=number)
+    read: list[tuple[int, int]] = []
+    look(progress=lambda done, of: read.append((done, of)))
+    assert read == [(n, 5) for n in range(1, 6)]
+
+
+def test_scan_keeps_a_preview_of_every_content(
+    look: Callable[..., ScanResult], images_folder: Path, tmp_path: Path
+) -> None:
+    for name, seed in (("a.png", 1), ("b.png", 1), ("c.png", 2)):
+        write_image(images_folder / name, seed=seed)
+    result = look()
+    kept = {path.stem for path in (tmp_path / "cache").rglob("*.jpg")}
+    assert kept == {image.sha256 for image in result.images}
+    assert len(kept) == 2

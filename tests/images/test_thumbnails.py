@@ -1,0 +1,112 @@
+"""Previews: made once, named by content, upright, at most 1024 pixels a side, in sRGB."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+from PIL import Image as Pillow
+from PIL import ImageCms
+
+from conftest import read_tree, write_image
+from pickroom.errors import ImageError
+from pickroom.images import thumbnails
+
+SHA = "ab" + "0" * 62
+
+
+def preview(folder: Path, source: Path) -> Pillow.Image:
+    return Pillow.open(BytesIO(thumbnails.read(folder, SHA, source)))
+
+
+def test_preview_lies_under_the_hash_of_the_content(tmp_path: Path) -> None:
+    assert thumbnails.thumbnail_path(tmp_path, SHA) == tmp_path / "ab" / f"{SHA}.jpg"
+
+
+def test_making_returns_the_images_size_and_keeps_one_jpeg(tmp_path: Path) -> None:
+    source = write_image(tmp_path / "a.png", size=(300, 200))
+    assert thumbnails.make(tmp_path / "cache", SHA, source) == (300, 200)
+    assert list(read_tree(tmp_path / "cache")) == [f"ab/{SHA}.jpg"]
+    with Pillow.open(thumbnails.thumbnail_path(tmp_path / "cache", SHA)) as image:
+        assert (image.format, image.mode, image.size) == ("JPEG", "RGB", (300, 200))
+
+
+@pytest.mark.parametrize(
+    ("size", "shown"),
+    [((2048, 1024), (1024, 512)), ((1500, 3000), (512, 1024)), ((1024, 1024), (1024, 1024)), ((30, 20), (30, 20))],
+)
+@pytest.mark.parametrize("extension", ["png", "jpg"])
+def test_preview_has_at_most_1024_pixels_a_side_and_is_never_enlarged(
+    tmp_path: Path, extension: str, size: tuple[int, int], shown: tuple[int, int]
+) -> None:
+    source = tmp_path / f"a.{extension}"
+    Pillow.new("RGB", size, (10, 200, 30)).save(source)
+    assert thumbnails.make(tmp_path / "cache", SHA, source) == size
+    assert preview(tmp_path / "cache", source).size == shown
+
+
+@pytest.mark.parametrize("extension", ["jpg", "png", "tif"])
+def test_turned_image_has_an_upright_preview_without_an_orientation(tmp_path: Path, extension: str) -> None:
+    source, exif = tmp_path / f"a.{extension}", Pillow.Exif()
+    exif[0x0112] = 6
+    Pillow.new("RGB", (60, 40)).save(source, exif=exif.tobytes())
+    assert thumbnails.make(tmp_path / "cache", SHA, source) == (40, 60)
+    shown = preview(tmp_path / "cache", source)
+    assert (shown.size, shown.getexif().get(0x0112)) == ((40, 60), None)
+
+
+def test_preview_of_another_colour_space_is_in_srgb(tmp_path: Path) -> None:
+    srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    # a colour space in which red is blue: the two primaries change their names
+    swapped = srgb.replace(b"rXYZ", b"none").replace(b"bXYZ", b"rXYZ").replace(b"none", b"bXYZ")
+    source = tmp_path / "a.png"
+    Pillow.new("RGB", (8, 8), (255, 0, 0)).save(source, icc_profile=swapped)
+    shown = preview(tmp_path / "cache", source)
+    assert "icc_profile" not in shown.info
+    assert shown.getpixel((4, 4)) == pytest.approx((0, 0, 255), abs=4)
+
+
+def test_damaged_colour_profile_costs_the_profile_not_the_preview(tmp_path: Path) -> None:
+    source = tmp_path / "a.png"
+    Pillow.new("RGB", (8, 8), (200, 10, 10)).save(source, icc_profile=b"no profile at all")
+    assert preview(tmp_path / "cache", source).getpixel((4, 4)) == pytest.approx((200, 10, 10), abs=4)
+
+
+def test_preview_that_is_there_is_not_made_again(tmp_path: Path) -> None:
+    source = write_image(tmp_path / "a.png")
+    thumbnails.make(tmp_path / "cache", SHA, source)
+    path = thumbnails.thumbnail_path(tmp_path / "cache", SHA)
+    path.write_bytes(b"kept as it is")
+    thumbnails.make(tmp_path / "cache", SHA, source)
+    assert thumbnails.read(tmp_path / "cache", SHA, source) == b"kept as it is"
+
+
+def test_preview_is_read_without_the_image(tmp_path: Path) -> None:
+    source = write_image(tmp_path / "a.png")
+    thumbnails.make(tmp_path / "cache", SHA, source)
+    source.unlink()
+    assert preview(tmp_path / "cache", source).size == (48, 64)
+
+
+def test_preview_is_made_again_when_the_cache_was_cleared(tmp_path: Path) -> None:
+    source = write_image(tmp_path / "a.png")
+    assert preview(tmp_path / "cache", source).size == (48, 64)
+    assert len(read_tree(tmp_path / "cache")) == 1
+
+
+def test_damaged_image_leaves_no_preview(tmp_path: Path) -> None:
+    source = write_image(tmp_path / "a.png", size=(96, 128))
+    os.truncate(source, source.stat().st_size // 2)
+    with pytest.raises(ImageError, match="truncated"):
+        thumbnails.make(tmp_path / "cache", SHA, source)
+    assert not (tmp_path / "cache").exists()
+
+
+def test_making_a_preview_leaves_the_image_alone(tmp_path: Path) -> None:
+    source = write_image(tmp_path / "a.jpg")
+    before = hashlib.sha256(source.read_bytes()).hexdigest()
+    thumbnails.make(tmp_path / "cache", SHA, source)
+    assert hashlib.sha256(source.read_bytes()).hexdigest() == before

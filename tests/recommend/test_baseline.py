@@ -1,0 +1,40 @@
+"""The baseline: the highest stage, said to be one, with no confidence, no crop, and no pick where none is clear."""
+
+from __future__ import annotations
+
+import pytest
+
+from pickroom.recommend.baseline import recommend
+from pickroom.records import Group, Image
+
+
+def group(*stages: float | None) -> Group:
+    images = tuple(Image(f"{n}.png", "", 48, 64, stage, None, "0", 1, 1) for n, stage in enumerate(stages))
+    return Group("g", "p", "", 1, images)
+
+
+@pytest.mark.parametrize(
+    ("stages", "pick"),
+    [((1, 1.5, 2), 2), ((1, 1.5), 1), ((1, 2, 3), 2), ((3, 1), 0), ((1, 1.5, 2, 3), 3), ((1, 1, 2), 2)],
+)
+def test_highest_stage_is_picked(stages: tuple[float, ...], pick: int) -> None:
+    assert recommend(group(*stages)).selected_index == pick
+
+
+@pytest.mark.parametrize("stages", [(None, None), (1, None), (None, 2.0), (2, 2), (1, 2, 2)])
+def test_no_pick_is_invented_where_a_stage_is_unknown_or_tied(stages: tuple[float | None, ...]) -> None:
+    found = recommend(group(*stages))
+    assert found.selected_index is None
+    assert found.reasons == ("no highest stage to go by",)
+
+
+@pytest.mark.parametrize("stages", [(1, 2), (None, 2)])
+def test_baseline_says_that_it_is_one_and_claims_nothing_more(stages: tuple[float | None, ...]) -> None:
+    found = recommend(group(*stages))
+    assert (found.group_id, found.source, found.versions) == ("g", "baseline", {"ranker": "highest_stage"})
+    assert (found.crop, found.crop_needed, found.confidence, found.crop_confidence) == (None, None, None, None)
+    assert found.anomaly_flags == ()
+
+
+def test_reason_names_the_stage() -> None:
+    assert recommend(group(1, 1.5)).reasons == ("highest stage (1.5): a baseline, no model has looked yet",)

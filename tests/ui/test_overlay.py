@@ -1,0 +1,91 @@
+"""The drawing layer: one batch a drawing, the crop to scale, blue and red where they belong."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from ipycanvas.canvas import _CANVAS_MANAGER, COMMANDS
+
+from pickroom.records import CropBox
+from pickroom.review.view import GroupView, ImageView
+from pickroom.ui.group_drawing import draw_group
+from pickroom.ui.layout import arrange
+from pickroom.ui.overlay import DARK, LIGHT, Overlay
+from pickroom.ui.stage import Room
+
+NAMES = {number: name for name, number in COMMANDS.items()}
+FILL_STYLE, STROKE_STYLE = 0, 1
+
+
+@pytest.fixture
+def batches(monkeypatch: pytest.MonkeyPatch) -> list[list]:
+    """What is sent to the browser's canvas manager, decoded: (command, arguments) each."""
+    kept: list[list] = []
+
+    def keep(metadata: dict, buffers: list) -> None:
+        commands = json.loads(bytes(buffers[0]))
+        kept.append([(NAMES[command[0]], command[1]) for command in commands])
+
+    monkeypatch.setattr(_CANVAS_MANAGER, "send", keep)
+    return kept
+
+
+def view(**fields) -> ImageView:
+    values = {"number": 1, "label": "stage 1", "mark": "none", "ai_pick": False, "badge": "", "crop": None, **fields}
+    return ImageView(filename="a.png", directory="", sha256="s", width=800, height=600, **values)
+
+
+def draw(overlay: Overlay, *images: ImageView, zoom: bool = False, room: Room = Room(1000, 500)) -> list:  # noqa: B008
+    slots = arrange([(image.width, image.height) for image in images], room.width, room.height)
+    with overlay.drawing(room.width, room.height, room) as pen:
+        draw_group(pen, GroupView("g", images, "", False, "", (), ""), slots, zoom=zoom)
+    return list(slots)
+
+
+def colours(batch: list, attribute: int) -> set[str]:
+    return {arguments[1] for name, arguments in batch if name == "set" and arguments[0] == attribute}
+
+
+def test_a_drawing_is_one_message_that_names_its_canvas_and_clears_it(batches: list):
+    overlay = Overlay()
+    draw(overlay, view(), view(number=2))
+    draw(overlay, view(), view(number=2))
+    assert len(batches) == 2
+    for batch in batches:  # also the second one: a page may have been loaded in between
+        assert batch[0] == ("switchCanvas", [f"IPY_MODEL_{overlay.canvas.model_id}"])
+        assert [name for name, _ in batch[1:3]] == ["resetTransform", "clear"]
+
+
+def test_the_crop_is_drawn_to_scale_inside_the_letterbox(batches: list):
+    box = CropBox(0.25, 0.5, 0.75, 1.0)
+    (slot,) = draw(Overlay(), view(ai_pick=True, crop=box))
+    x, y, w, h = slot.box
+    dashed = [arguments for name, arguments in batches[0] if name == "strokeRect"][0]
+    assert dashed == pytest.approx([x + w / 4, y + h / 2, w / 2, h / 2])
+    assert ("fill", ["evenodd"]) in batches[0]
+
+
+def test_a_zoomed_image_has_no_crop_over_it(batches: list):
+    draw(Overlay(), view(ai_pick=True, crop=CropBox(0, 0, 0.5, 0.5)), zoom=True)
+    assert "fill" not in [name for name, _ in batches[0]]
+
+
+@pytest.mark.parametrize(("dark", "palette"), [(False, LIGHT), (True, DARK)])
+def test_blue_keeps_red_rejects_and_the_ai_is_neither(batches: list, dark: bool, palette):
+    room = Room(1000, 500, 1.0, dark)
+    overlay = Overlay()
+    draw(overlay, view(mark="keep"), room=room)
+    draw(overlay, view(mark="reject"), room=room)
+    draw(overlay, view(ai_pick=True, badge="AI pick 87 %"), room=room)
+    frames = [colours(batch, STROKE_STYLE) for batch in batches]
+    assert frames == [{palette.keep}, {palette.reject}, {palette.ai}]
+    texts = [arguments[0] for name, arguments in batches[2] if name == "fillText"]
+    assert texts == ["AI pick 87 %", "1", "stage 1"]
+
+
+def test_sharp_screens_get_more_pixels(batches: list):
+    overlay = Overlay()
+    draw(overlay, view(), room=Room(1000, 500, 2.0))
+    assert (overlay.canvas.width, overlay.canvas.height) == (2000, 1000)
+    assert ("scale", [2.0, 2.0]) in batches[0]

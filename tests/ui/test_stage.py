@@ -1,0 +1,125 @@
+"""The messages between a page and the kernel: each key once and in order, pictures as they are asked for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from pickroom.errors import PickroomError
+from pickroom.ui.stage import Cell, Frame, KeyPress, PointerEvent, Room, Scene, Stage
+
+
+class Recorder:
+    """A listener that keeps what it hears and shows a frame after each key, as it has to."""
+
+    def __init__(self) -> None:
+        self.keys: list[str] = []
+        self.heard: list[Any] = []
+        self.stage = Stage(self, ("a", "b"), pointer="drag")
+
+    def room_changed(self, room: Room) -> None:
+        self.heard.append(room)
+
+    def key_pressed(self, press: KeyPress) -> None:
+        self.keys.append(press.key)
+        self.stage.show(Scene(100, 100, Frame("t", ())))
+
+    def pointer_moved(self, event: PointerEvent) -> None:
+        self.heard.append(event)
+
+    def focus_changed(self, on: bool) -> None:
+        self.heard.append(on)
+
+    def picture(self, name: str, kind: str) -> tuple[str, bytes] | None:
+        if name == "bad":
+            raise PickroomError("zero bytes", doing="reading an image", subject="/secret/path.png")
+        return None if name == "gone" else ("image/jpeg", f"{kind} {name}".encode())
+
+    def key(self, number: int, key: str, oldest: int | None = None, view: str = "v") -> None:
+        message = {"type": "key", "view": view, "number": number, "oldest": oldest or number, "key": key, "seen": ""}
+        self.stage.on_message(message)
+
+
+@pytest.fixture
+def listener(sent: list) -> Recorder:
+    return Recorder()
+
+
+def test_a_key_sent_twice_is_taken_once_and_answered_twice(listener: Recorder, sent: list):
+    listener.key(1, "a")
+    listener.key(1, "a")
+    assert listener.keys == ["a"]
+    assert [message["applied"] for message, _ in sent] == [{"v": 1}, {"v": 1}]
+
+
+def test_a_key_that_got_lost_is_asked_for_and_the_order_is_kept(listener: Recorder, sent: list):
+    listener.key(1, "a")
+    listener.key(3, "b", oldest=2)  # 2 never arrived
+    assert sent[-1][0] == {"type": "resend", "view": "v", "number": 2}
+    listener.key(2, "a", oldest=2)
+    listener.key(3, "b", oldest=2)
+    assert listener.keys == ["a", "a", "b"]
+
+
+def test_views_are_numbered_each_on_its_own(listener: Recorder):
+    listener.key(1, "a", view="one")
+    listener.key(1, "b", view="two")
+    listener.key(2, "a", view="one")
+    assert listener.keys == ["a", "b", "a"]
+
+
+def test_a_view_that_the_kernel_never_heard_of_begins_at_its_oldest_key(listener: Recorder):
+    listener.key(7, "a", oldest=7)
+    listener.key(8, "b", oldest=7)
+    assert listener.keys == ["a", "b"]
+
+
+def test_views_of_old_pages_are_forgotten(listener: Recorder):
+    for number in range(100):
+        listener.key(1, "a", view=f"view{number}")
+    assert len(listener.stage._applied) <= 32 and listener.stage._applied["view99"] == 1
+
+
+def test_pictures_come_as_bytes_refusals_with_a_reason_without_a_path(listener: Recorder, sent: list):
+    names = ["x", "bad", "gone"]
+    listener.stage.on_message({"type": "want", "page": "p", "kind": "preview", "names": names})
+    (ok, data), (refused, none), (gone, nothing) = sent
+    assert ok["mime"] == "image/jpeg" and data == [b"preview x"]
+    assert refused["reason"] == "zero bytes" and "secret" not in str(refused) and none == []
+    assert gone["mime"] is None and "reason" not in gone and nothing == []
+    assert {message["page"] for message, _ in sent} == {"p"}
+
+
+def test_room_focus_and_pointer_are_passed_on(listener: Recorder):
+    stage = listener.stage
+    stage.on_message({"type": "size", "view": "v", "width": 900.4, "height": 500, "dpr": 2, "dark": True})
+    stage.on_message({"type": "focus", "view": "v", "on": True})
+    pointer = {"type": "pointer", "phase": "move", "x": 3, "y": 4.5, "number": 2, "shift": True}
+    stage.on_message(pointer)
+    assert listener.heard == [Room(900, 500, 2.0, True), True, PointerEvent("move", 3.0, 4.5, 2, True)]
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        {},
+        {"type": "key"},
+        {"type": "key", "view": "v", "number": "1", "key": "a", "seen": ""},
+        {"type": "want", "page": "p", "kind": "everything", "names": ["x"]},
+        {"type": "pointer", "phase": "sideways", "x": 1, "y": 1},
+    ],
+)
+def test_messages_of_another_form_are_passed_over(listener: Recorder, sent: list, message: dict):
+    listener.stage.on_message(message)
+    assert listener.keys == [] and listener.heard == [] and sent == []
+
+
+def test_a_scene_carries_what_the_browser_needs_to_go_on_alone(listener: Recorder, sent: list):
+    cell = Cell("sha", 1, (1.0, 2.0, 3.0, 4.0), (0.0, 0.0, 9.0, 9.0), (30, 40), "1: a.png")
+    ahead = {3: Frame("g3", (cell,)), 1: Frame("g1", ())}
+    listener.stage.show(Scene(10, 20, Frame("g2", (cell,)), 2, 9, ahead, {"Enter": 3}, {"Enter": 1}))
+    message = sent[-1][0]
+    assert message["frame"]["cells"][0]["box"] == (1.0, 2.0, 3.0, 4.0)
+    assert [position for position, _ in message["ahead"]] == [3, 1]
+    assert (message["position"], message["count"], message["destinations"]) == (2, 9, {"Enter": 3})

@@ -1,0 +1,29 @@
+"""The start page: makes a project or says why not, and lists what there is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from conftest import write_image, write_series
+from pickroom.ui.start import open_start
+from pickroom.workspace import Workspace
+
+
+def test_nothing_yet(workspace: Workspace):
+    assert "No project yet" in open_start("p", None, workspace.root).value
+
+
+def test_starting_a_project_reports_what_was_left_out(workspace: Workspace, images_folder: Path):
+    write_series(images_folder, [(1, 2), (1, 1.5, 2)])
+    write_image(images_folder / "<i>alone.png")
+    page = open_start("p", images_folder, workspace.root).value
+    assert "6 images = 5 in 2 groups + 1 ungrouped" in page
+    assert "&lt;i&gt;alone.png" in page and "<i>" not in page
+    assert "2 of 2" in page
+
+
+def test_a_project_that_is_there_already_is_left_alone(workspace: Workspace, images_folder: Path):
+    write_series(images_folder, [(1, 2)])
+    open_start("p", images_folder, workspace.root)
+    page = open_start("p", images_folder, workspace.root).value
+    assert "is there already" in page and "1 of 1" in page

@@ -1,0 +1,81 @@
+"""The deck's words: complete, and harmless whatever other people wrote into names and prompts."""
+
+from __future__ import annotations
+
+import pytest
+
+from pickroom.images.metadata import InfoRow
+from pickroom.review.keys import REVIEW_KEYS
+from pickroom.review.view import DeckView, GroupView, ImageView
+from pickroom.ui import words
+
+HOSTILE = "<img src=x onerror=alert(1)>\"'&<script>"
+
+
+def image(name: str = "a.png", mark: str = "none") -> ImageView:
+    return ImageView(name, "", 1, "1 × 1", "sha", 1, 1, mark, False, "", None)  # type: ignore[arg-type]
+
+
+def group(**fields) -> GroupView:
+    values = {"route": "r", "decided": False, "reasons": "", "flags": (), "held_reason": "", **fields}
+    return GroupView("g", fields.pop("images", (image(),)), **{k: v for k, v in values.items() if k != "images"})
+
+
+@pytest.mark.parametrize(
+    "html",
+    [
+        words.header(DeckView(HOSTILE, 0.5, None, "", False, False, False, ())),
+        words.lines(group(route=HOSTILE, reasons=HOSTILE, flags=(HOSTILE,), held_reason=HOSTILE), HOSTILE),
+        words.lines(None, HOSTILE, error=True),
+        words.info([InfoRow(HOSTILE, (HOSTILE, "b")), InfoRow("same", (HOSTILE, HOSTILE))], [image(HOSTILE)] * 2),
+        words.summary([HOSTILE, f"2 groups: {HOSTILE}"]),
+        words.busy(HOSTILE),
+        words.notice(HOSTILE),
+    ],
+)
+def test_other_peoples_text_stays_text(html: str):
+    assert "<img" not in html and "<script" not in html
+    assert "onerror=alert(1)&gt;" in html
+    assert 'onerror=alert(1)>"' not in html and "\"'" not in html.replace("&quot;", "").replace("&#x27;", "")
+
+
+def test_the_legend_names_every_key():
+    legend = words.legend()
+    for key in REVIEW_KEYS:
+        shown = {
+            "ArrowDown": "↓",
+            "ArrowRight": "→",
+            "ArrowUp": "↑",
+            "ArrowLeft": "←",
+            "Escape": "Esc",
+            "Shift+u": "Shift+U",
+        }
+        text = shown.get(key, key.upper() if len(key) == 1 else key)
+        assert text in legend, key
+
+
+def test_the_route_is_said_and_coloured_by_what_happens():
+    assert "undecided" in words.lines(group(), "")
+    assert "route keep" in words.lines(group(decided=True, images=(image(mark="keep"),)), "")
+    assert "route reject" in words.lines(group(decided=True, images=(image(mark="reject"),)), "")
+
+
+def test_a_group_held_back_says_why_beside_the_message():
+    html = words.lines(group(held_reason="a.png changed since the scan"), "undone: x")
+    assert "Held back: a.png changed since the scan · undone: x" in html
+
+
+def test_an_error_is_never_hidden_by_another_line():
+    assert "the disk is full" in words.lines(group(held_reason="held"), "the disk is full", error=True)
+
+
+def test_differences_are_marked_and_empty_values_shown():
+    html = words.info([InfoRow("seed", ("1", "")), InfoRow("steps", ("20", "20"))], [image(), image("b.png")])
+    assert html.count('class="differs"') == 1 and "≠ seed" in html and "<td>–</td>" in html
+    assert html.count(">20<") == 1 and "b.png" in html
+    assert "Nothing is written" in words.info([], [image()])
+
+
+@pytest.mark.parametrize(("progress", "width"), [(0.0, "0.00%"), (0.125, "12.50%"), (7.0, "100.00%")])
+def test_the_bar_is_as_long_as_the_progress(progress: float, width: str):
+    assert f"width: {width}" in words.header(DeckView("h", progress, None, "", False, False, False, ()))
