@@ -10,9 +10,11 @@ from pathlib import Path
 import pytest
 
 from conftest import read_tree
+from pickroom.cli.crop import read_boxes
 from pickroom.demo.config import DemoConfig
 from pickroom.demo.project import start_demo
 from pickroom.demo.truth import read_truth
+from pickroom.errors import UsageError
 from pickroom.geometry import corners_match
 from pickroom.records import CropBox
 from pickroom.store import groups, recommendations
@@ -83,19 +85,28 @@ def _box(truth) -> tuple[float, float, float, float]:
         ('{"filename": "a.png", "action": "delete"}\n{"filename": "a.png", "action": "delete"}', "named twice"),
     ],
 )
-def test_a_line_that_is_no_order_is_one_line_and_nothing_is_cropped(reviewed, text, said):
+def test_a_line_that_is_no_order_is_named(text, said):
+    with pytest.raises(UsageError, match=said):
+        read_boxes(text)
+
+
+def test_one_bad_line_is_one_line_of_error_and_nothing_is_cropped(reviewed):
     before = read_tree(reviewed.root)
+    text = '{"filename": "a.png", "box": [0, 0, 1, 1]}\nnonsense'
     ran = pickroom("crop", "demo", "--boxes", "-", "--home", str(reviewed.workspace.root), stdin=text)
     assert (ran.returncode, ran.stdout) == (2, "")
-    assert said in ran.stderr and ran.stderr.count("\n") == 1
+    assert "line 2 is no order" in ran.stderr and ran.stderr.count("\n") == 1
     assert read_tree(reviewed.root) == before
 
 
-@pytest.mark.parametrize("name", ["nobody.png", "../selected/x.png", "/etc/passwd", "a\nb.png"])
-def test_a_file_that_does_not_wait_is_refused_by_name(reviewed, name):
+def test_files_that_do_not_wait_are_refused_by_name_each_on_its_line(reviewed):
     before = read_tree(reviewed.root)
-    line = json.dumps({"filename": name, "box": [0, 0, 1, 1]})
-    ran = pickroom("crop", "demo", "--boxes", "-", "--home", str(reviewed.workspace.root), stdin=line)
-    assert ran.returncode == 1
-    assert "no such image waits" in ran.stderr
+    selected = next(path for path in before if path.startswith("selected/"))
+    names = ["nobody.png", f"../{selected}", "/etc/passwd", "a\nb.png", ""]
+    lines = [json.dumps({"filename": name, "box": [0, 0, 1, 1]}) for name in names]
+    ran = pickroom("crop", "demo", "--boxes", "-", "--home", str(reviewed.workspace.root), stdin="\n".join(lines))
+    assert (ran.returncode, ran.stdout) == (1, f"0 done, {len(names)} refused\n")
+    assert [line.endswith("no such image waits in crop/ or crop_auto/") for line in ran.stderr.splitlines()] == [
+        True
+    ] * 5
     assert read_tree(reviewed.root) == before

@@ -42,6 +42,16 @@ def test_modes_keep_every_pixel_and_their_compression(mode: str, compression: st
     assert crop.tag_v2.get(258) == PillowImage.open(source).tag_v2.get(258)
 
 
+@pytest.mark.parametrize("orientation", range(2, 9))
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGBA", "CMYK", "I;16", "I", "F"])
+def test_turned_files_of_any_mode(mode: str, orientation: int, tmp_path: Path) -> None:
+    source = tmp_path / "a.tif"
+    photograph(mode).save(source, tiffinfo={274: orientation})
+    assert np.array_equal(pixels(cropped(source)), expected(source))
+    with PillowImage.open(io.BytesIO(crops.render(source, BOX))) as crop:
+        assert crop.tag_v2[274] == orientation
+
+
 @pytest.mark.parametrize(("order", "big"), [("<", False), (">", False), ("<", True)])
 @pytest.mark.parametrize("kind", ["u1", "u2", "f4", "i4"])
 def test_files_of_another_writer(kind: str, order: str, big: bool, tmp_path: Path) -> None:

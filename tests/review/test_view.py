@@ -10,7 +10,7 @@ import pytest
 
 from pickroom.records import Choice, CropBox, Group, Image, Recommendation
 from pickroom.review.state import Card, ReviewState
-from pickroom.review.view import Pace, group_view, header, summary
+from pickroom.review.view import GroupView, Pace, group_view, header, summary
 
 BOX = CropBox(0.1, 0.2, 0.8, 0.9)
 GROUP = Group(
@@ -27,10 +27,10 @@ MODEL = Recommendation(
     "g", "model", 1, BOX, True, 0.874, 0.5, ("sharper eyes", "better hands"), ("extra finger",), {"ranker": "v3"}
 )
 BASELINE = Recommendation("g", "baseline", 2, reasons=("highest stage (2)",))
-FIRST = Choice(overlay=True)
+FIRST = Choice(overlay=True)  # nothing chosen yet, the overlay on
 
 
-def shown(choice: Choice = Choice(), recommendation: Recommendation | None = MODEL, **options: Any):  # noqa: ANN201, B008
+def shown(choice: Choice = FIRST, recommendation: Recommendation | None = MODEL, **options: Any) -> GroupView:
     return group_view(GROUP, choice, recommendation, **options)
 
 

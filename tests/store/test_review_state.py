@@ -30,8 +30,8 @@ def only(connection: sqlite3.Connection, group: Group) -> Saved:
     return review_state.load(connection, [group.group_id])[group.group_id]
 
 
-def step(key: str, after: Choice = Choice(), before: Choice = Choice()) -> LoggedStep:  # noqa: B008
-    return LoggedStep(key, "g1", "g2", before, after)
+def step(key: str, after: Choice) -> LoggedStep:
+    return LoggedStep(key, "g1", "g2", Choice(), after)
 
 
 @pytest.mark.parametrize("choice", CHOICES, ids=str)
@@ -123,7 +123,7 @@ def test_undo_and_redo_of_nothing_change_nothing(connection: sqlite3.Connection)
 
 
 def test_cleared_log_is_empty(connection: sqlite3.Connection) -> None:
-    review_state.log_step(connection, step("1"))
+    review_state.log_step(connection, step("1", Choice("approve", 0)))
     review_state.mark_undone(connection)
     review_state.clear_log(connection)
     assert review_state.steps(connection) == ([], [])

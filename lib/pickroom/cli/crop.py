@@ -29,7 +29,7 @@ def crop(
 
     if boxes is not None and apply_ai:
         raise UsageError("--boxes and --apply-ai exclude each other", doing="cropping", hint="give one of them")
-    wanted = _read_boxes(read_text(boxes, "reading boxes")) if boxes is not None else []
+    wanted = read_boxes(read_text(boxes, "reading boxes")) if boxes is not None else []
     session = CropSession(project_of(home, project))
     try:
         if not apply_ai and boxes is None:
@@ -54,7 +54,7 @@ def crop(
         raise typer.Exit(1)
 
 
-def _read_boxes(text: str) -> list[tuple[str, CropBox | None]]:
+def read_boxes(text: str) -> list[tuple[str, CropBox | None]]:
     """(file name, box or None for delete) of each line; raises UsageError naming the first line that is no good."""
     wanted: list[tuple[str, CropBox | None]] = []
     for number, line in enumerate(text.splitlines(), start=1):

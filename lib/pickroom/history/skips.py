@@ -5,7 +5,7 @@ from __future__ import annotations
 # about the line
 NOT_TEXT = "not UTF-8 text, or a NUL in it"
 UNBALANCED = "a quote that never closes"
-TOO_LONG = "a line of more than a megabyte"
+TOO_LONG = "a line too long to be a record"
 SHIFTED = "columns shifted: not as many, or not what the header says"
 HEADER_AGAIN = "the header once more"
 EMPTY = "empty row"

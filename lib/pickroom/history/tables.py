@@ -1,6 +1,6 @@
 """Read any old CSV as records with their line numbers, whatever its encoding, line ends, delimiter and quoting.
 
-Memory stays bounded: a megabyte of text at a time, and a line that is longer is left out with its reason. A quote
+Memory stays bounded: a megabyte of text at a time, and an overlong line is left out with its reason. A quote
 that never closes costs its own line, not the rest of the file.
 """
 
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import codecs
 import csv
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
@@ -17,7 +17,8 @@ from pickroom.errors import UsageError
 from pickroom.history import skips
 
 DELIMITERS = (",", ";", "\t", "|")
-_CHUNK = 1 << 20  # characters read at a time, and the longest line and record
+_CHUNK = 1 << 20  # characters read at a time
+_LONGEST = 131_072  # characters of a record; csv's own limit for a field
 _RECORD_LINES = 50  # lines that one record may span: quoted fields hold paths and lists, not books
 _SHOWN = 300  # characters of a damaged line kept for the report
 _BOMS = (
@@ -25,8 +26,6 @@ _BOMS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
-
-csv.field_size_limit(2 * _CHUNK)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +74,11 @@ class Table:
             raise _unreadable(self.path, error) from None
 
 
-def read_header(path: Path, is_known: object) -> Table:
+def read_header(path: Path, is_known: Callable[[tuple[str, ...]], bool]) -> Table:
     """Open a CSV and find its header: the first line that, split at some delimiter, is a known one.
 
     Args:
-        is_known: a function of a tuple of column names that says whether they are a known format's.
+        is_known: whether these column names, in lower case, are a known format's.
 
     Raises:
         UsageError: the file cannot be read, is empty, or begins with no known header.
@@ -97,7 +96,7 @@ def read_header(path: Path, is_known: object) -> Table:
             continue
         for delimiter in DELIMITERS:
             header = tuple(name.strip().lower() for name in next(csv.reader([line], delimiter=delimiter), []))
-            if is_known(header):  # type: ignore[operator]
+            if is_known(header):
                 return Table(path, encoding, delimiter, header, number)
         raise UsageError(
             f"its first line is no known header ({line[:80]!r})",
@@ -180,20 +179,22 @@ def _one_by_one(lines: list[str], first: int, delimiter: str, *, final: bool) ->
     batch = Batch([], [], [])
     place = 0
     while place < len(lines):
-        text, span, record = lines[place], 1, None
-        while True:
-            record = _parse(text, delimiter)
-            if record is not None or span == _RECORD_LINES or len(text) > _CHUNK:
-                break
+        text, span, reason = lines[place], 1, ""
+        record = None if len(text) > _LONGEST else _parse(text, delimiter)
+        while record is None and span < _RECORD_LINES and len(text) <= _LONGEST:
             if place + span == len(lines):
                 if not final:
                     return batch, span
                 break
             text = f"{text}\n{lines[place + span]}"
             span += 1
-        if record is None:  # it never closed: only this line is lost, the next may be whole
+            if text.count('"') % 2 == 0:  # else it cannot be closed yet
+                record = _parse(text, delimiter)
+        if record is None:  # only the first line is lost: the next may be whole
             text, span = lines[place], 1
-        reason = skips.NOT_TEXT if _has_odd(text) else "" if record is not None else skips.UNBALANCED
+            reason = skips.TOO_LONG if len(text) > _LONGEST else skips.UNBALANCED
+        if _has_odd(text):
+            reason = skips.NOT_TEXT
         if reason:
             batch.broken.append(Broken(first + place, text[:_SHOWN], reason))
         elif record:

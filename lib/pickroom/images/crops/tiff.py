@@ -96,6 +96,9 @@ def encode(image: ImageFile.ImageFile, box: PixelBox, orientation: int, source: 
     compression = compression if compression in kept else _LOSSLESS
     predicted = image.tag_v2.get(_PREDICTOR) == _HORIZONTAL and compression not in ("raw", "packbits")
     palette_bits = image.tag_v2.get(_BITS, (1,))
+    # Pillow maps plain files into memory by their upright size, though they lie there turned: a file without a name
+    # is read instead (Pillow 13, ImageFile.load)
+    image.filename = ""
     crop = image.crop(box)  # decodes, and with that turns the image upright
     if orientation in _TURN_BACK:
         crop = crop.transpose(_TURN_BACK[orientation])
