@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -31,6 +31,7 @@ class ScanReport:
         images: image files met under the root.
         groups: the groups that wait for a decision.
         missing: members of waiting groups that are no longer on disk, as relative paths.
+        doubtful: members of groups that keep their choice although the image could not be grouped now, and why.
         renamed: journalled renames of duplicate names, (from, to).
     """
 
@@ -38,6 +39,7 @@ class ScanReport:
     groups: tuple[Group, ...]
     ungrouped: tuple[Ungrouped, ...]
     missing: tuple[str, ...] = ()
+    doubtful: tuple[Ungrouped, ...] = ()
     renamed: tuple[tuple[str, str], ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
@@ -45,11 +47,14 @@ class ScanReport:
         return {
             "images": self.images,
             "groups": [{"group_id": g.group_id, "images": list(g.filenames)} for g in self.groups],
-            "ungrouped": [
-                {"filename": u.filename, "directory": u.directory, "reason": u.reason} for u in self.ungrouped
-            ],
+            "ungrouped": [_listed(item) for item in self.ungrouped],
             "missing": list(self.missing),
+            "doubtful": [_listed(item) for item in self.doubtful],
         }
+
+
+def _listed(item: Ungrouped) -> dict[str, str]:
+    return {"filename": item.filename, "directory": item.directory, "reason": item.reason}
 
 
 def start(
@@ -86,18 +91,7 @@ def start(
 
 def _check_folder(workspace: Workspace, root: Path) -> None:
     doing = "starting a project"
-    if not root.exists():
-        raise ProjectError("the folder does not exist", doing=doing, subject=root, hint="check its spelling")
-    if not root.is_dir():
-        raise UsageError("this is a file, not a folder", doing=doing, subject=root)
-    for other in workspace.projects():
-        if root == other.root or root in other.root.parents or other.root in root.parents:
-            raise ProjectError(
-                f"project {other.id!r} has this folder, or one in it or above it",
-                doing=doing,
-                subject=root,
-                hint="one folder, one project",
-            )
+    _require_own_folder(workspace.projects(), root, doing)
     entries, left_out = walk(root, naming.IMAGE_EXTENSIONS, _own_folders(workspace))
     if not entries and not left_out:
         raise ProjectError(
@@ -106,6 +100,21 @@ def _check_folder(workspace: Workspace, root: Path) -> None:
             subject=root,
             hint="images end in " + ", ".join(naming.IMAGE_EXTENSIONS),
         )
+
+
+def _require_own_folder(others: Iterable[Project], root: Path, doing: str) -> None:
+    if not root.exists():
+        raise ProjectError("the folder does not exist", doing=doing, subject=root, hint="check its spelling")
+    if not root.is_dir():
+        raise UsageError("this is a file, not a folder", doing=doing, subject=root)
+    for other in others:
+        if root == other.root or root in other.root.parents or other.root in root.parents:
+            raise ProjectError(
+                f"project {other.id!r} has this folder, or one in it or above it",
+                doing=doing,
+                subject=root,
+                hint="one folder, one project",
+            )
 
 
 def rescan(
@@ -166,12 +175,16 @@ def _store(
     taken = decided | {filename for _, filename in kept}
 
     repeated = [
-        Ungrouped(i.directory, i.filename, "duplicate name: an image of this name is in a decided group")
+        Ungrouped(i.directory, i.filename, f"duplicate name: an image of this name is in {where}")
         for i in found.images
         if i.filename in taken and (i.directory, i.filename) not in kept
+        for where in ["a decided group" if i.filename in decided else "a group with a choice"]
     ]
     proposed, alone = group_by_stage((i for i in found.images if i.filename not in taken), gap)
-    ungrouped = sorted((*found.left_out, *repeated, *alone), key=lambda u: (u.directory, u.filename))
+    left_out = sorted((*found.left_out, *repeated, *alone), key=lambda u: (u.directory, u.filename))
+    # a choice is never taken apart by a scan: finalise looks at each of its files again
+    doubtful = tuple(u for u in left_out if (u.directory, u.filename) in kept)
+    ungrouped = tuple(u for u in left_out if (u.directory, u.filename) not in kept)
 
     same = {(members[0].directory, tuple(i.filename for i in members)) for members in proposed} & set(loose)
     groups.remove(connection, [group.group_id for key, group in loose.items() if key not in same])
@@ -182,16 +195,16 @@ def _store(
     groups.insert(connection, fresh, "stage")
     recommendations.upsert(connection, [baseline.recommend(group) for group in fresh])
 
-    on_disk = {(i.directory, i.filename) for i in found.images} | {(u.directory, u.filename) for u in ungrouped}
+    on_disk = {(i.directory, i.filename) for i in found.images} | {(u.directory, u.filename) for u in left_out}
     missing = sorted(f"{directory or '.'}/{name}" for directory, name in kept - on_disk)
     queue = tuple(groups.queue(connection, project.id))
-    return ScanReport(found.count, queue, tuple(ungrouped), tuple(missing), tuple(renamed))
+    return ScanReport(found.count, queue, ungrouped, tuple(missing), doubtful, tuple(renamed))
 
 
 def _new_groups(project: Project, connection: sqlite3.Connection, members: Sequence[tuple[Image, ...]]) -> list[Group]:
     """Groups with their ids: the UTC second of this scan, or the next one that no earlier scan has used."""
     made_at = datetime.now(UTC).replace(microsecond=0)
-    while members and groups.id_exists(connection, naming.group_id(project.id, made_at, 0)[0]):
+    while groups.made_at(connection, naming.group_id(project.id, made_at, 0)[0].rpartition("_batch")[0]):
         made_at += timedelta(seconds=1)
     made = []
     for place, own in enumerate(members):
@@ -204,13 +217,14 @@ def relocate(workspace: Workspace, project_id: str, folder: Path) -> Project:
     """Point a project at the folder its images were moved to.
 
     Raises:
-        ProjectError: there is no such folder.
+        ProjectError: there is no such folder, or it is another project's.
+        UsageError: `folder` is not a folder.
         ConflictError: none of the project's files are in it; nothing is changed.
     """
     project = workspace.project(project_id)
     root = folder.expanduser().resolve()
-    if not root.is_dir():
-        raise ProjectError("the folder does not exist", doing=f"relocating {project_id}", subject=root)
+    others = (other for other in workspace.projects() if other.id != project_id)
+    _require_own_folder(others, root, f"relocating {project_id}")
     moved = replace(project, manifest=replace(project.manifest, root=str(root)))
     with open_read_only(project.database) as connection:
         expected = [op.destination for op in operations.recent_moves(connection, 200) if op.destination]

@@ -81,11 +81,16 @@ class Lab:
     folder: Path
     log: Path
 
-    def add_notebook(self, name: str, parameters: Mapping[str, Any]) -> None:
-        """Copy one of the project's notebooks, with other values in its parameters cell."""
+    def add_notebook(self, name: str, parameters: Mapping[str, Any], *, tail: int = 0) -> None:
+        """Copy one of the project's notebooks, with other values in its parameters cell.
+
+        Args:
+            tail: so many tall cells are added at its end.
+        """
         notebook = nbformat.read(NOTEBOOKS / name, as_version=4)
         cell = next(c for c in notebook.cells if "parameters" in c.metadata.get("tags", ()))
         cell.source = "\n".join(f"{key} = {value!r}" for key, value in parameters.items())
+        notebook.cells += [nbformat.v4.new_markdown_cell("tall\n\n" * 20) for _ in range(tail)]
         nbformat.write(notebook, self.folder / name)
 
     def open(self, context: BrowserContext, notebook: str) -> NotebookPage:
@@ -134,7 +139,16 @@ class NotebookPage:
         """Run every cell; raises AssertionError with what the cells printed when one of them fails."""
         assert self.command("notebook:run-all-cells"), self.page.locator(".jp-OutputArea").all_inner_texts()
 
+    def cells(self) -> list[str]:
+        """The source of every cell as the notebook has it now."""
+        return self.page.evaluate(
+            """() => window.jupyterapp.shell.currentWidget.context.model.toJSON().cells
+                .map(cell => [cell.source].flat().join(""))"""
+        )
+
     def reload(self) -> None:
+        """Save the notebook and load the page again; its kernel goes on."""
+        self.command("docmanager:save")
         self.page.reload()
         self.wait_for_kernel()
 

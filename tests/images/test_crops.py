@@ -66,6 +66,7 @@ def test_orientation_survives(extension: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("extension", ["png", "webp", "jpg"])
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF")  # Pillow says what this is about
 def test_damaged_exif_is_no_hindrance_and_survives(extension: str, tmp_path: Path) -> None:
     source, damaged = tmp_path / f"a.{extension}", b"Exif\0\0II*\0\xff\xff\xff\xff"
     photograph().save(source, exif=damaged)

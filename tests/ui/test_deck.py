@@ -6,13 +6,13 @@ import threading
 from collections.abc import Callable
 
 import pytest
-from reviewing import decisions, places, queue, recommend, review
 
 from conftest import read_tree
 from pickroom.errors import LockedError
 from pickroom.review.session import ReviewSession
 from pickroom.ui.deck import Deck, open_deck
 from pickroom.workspace import Project
+from reviewing import decisions, places, queue, recommend, review
 from ui.conftest import Page
 
 FOUR = [(1, 1.5, 2), (1, 2), (1, 1.5, 2, 3), (1, 2)]
@@ -48,7 +48,7 @@ def test_the_stage_uses_the_room_that_a_view_has(page: Page):
     assert (canvas.width, canvas.height) == (2800, 1600)
     for cell in page.frame["frame"]["cells"]:
         x, y, w, h = cell["box"]
-        assert 0 <= x and x + w <= 1400 and 0 <= y and y + h <= 800
+        assert x >= 0 and x + w <= 1400 and y >= 0 and y + h <= 800
 
 
 def test_every_key_is_saved_at_once(page: Page, project: Project):

@@ -61,7 +61,7 @@ def test_the_crop_is_drawn_to_scale_inside_the_letterbox(batches: list):
     box = CropBox(0.25, 0.5, 0.75, 1.0)
     (slot,) = draw(Overlay(), view(ai_pick=True, crop=box))
     x, y, w, h = slot.box
-    dashed = [arguments for name, arguments in batches[0] if name == "strokeRect"][0]
+    dashed = next(arguments for name, arguments in batches[0] if name == "strokeRect")
     assert dashed == pytest.approx([x + w / 4, y + h / 2, w / 2, h / 2])
     assert ("fill", ["evenodd"]) in batches[0]
 

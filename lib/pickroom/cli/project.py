@@ -12,6 +12,8 @@ from pickroom.cli.console import Home, Json, ProjectName, app, printable, progre
 from pickroom.errors import PickroomError, UsageError
 from pickroom.workspace import Workspace
 
+_LONGEST_GAP = 365 * 24 * 60  # minutes
+
 
 @app.command()
 def start(
@@ -44,6 +46,7 @@ def scan_words(report: Any) -> str:
         shown.append(f"  ... and {len(report.ungrouped) - len(shown)} more (pickroom groups PROJECT --json)")
     lines += shown
     lines += [f"  missing since the last scan: {path}" for path in report.missing[:20]]
+    lines += [f"  stays in its group: {u.directory or '.'}/{u.filename}: {u.reason}" for u in report.doubtful[:20]]
     return printable(lines)
 
 
@@ -60,8 +63,8 @@ def groups(
 
     if by != "stage":
         raise UsageError(f"groups cannot be made by {by!r}", doing="grouping", hint="use --by stage")
-    if not gap > 0:
-        raise UsageError(f"a gap of {gap:g} minutes groups nothing", doing="grouping", hint="use --gap 5")
+    if not 0 < gap <= _LONGEST_GAP:
+        raise UsageError(f"a gap of {gap:g} minutes groups nothing well", doing="grouping", hint="use --gap 5")
     bar, progress = progress_bar("Reading images")
     with bar:
         report = projects.rescan(project_of(home, project), gap=timedelta(minutes=gap), progress=progress)

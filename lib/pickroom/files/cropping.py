@@ -149,7 +149,7 @@ def _check(project: Project, connection: sqlite3.Connection, disk: Disk, order: 
         raise _Refused(f"no such image waits in {' or '.join(f'{name}/' for name in WAITING_FOLDERS)}")
     sidecar = sidecars.read(project, connection, order.directory, order.filename)
     sha256 = atomic.sha256_of(source)
-    earlier = crops.by_hash(connection, sha256)
+    earlier = crops.by_content(connection, order.filename, sha256)
     box = order.box
     if box is not None:
         rendering.check_croppable(source)

@@ -77,14 +77,14 @@ def finalise(project: Project, connection: sqlite3.Connection, group_ids: Sequen
             batch = operations.next_batch(connection)
             now = utc_now()
             plans, deferred = plan(project, connection, group_ids, batch, now)
-            _commit(connection, plans, deferred, batch, now)
+            plans = _commit(connection, plans, deferred, batch, now)
         except sqlite3.Error as error:
             raise StoreError(
                 str(error), doing="committing a finalise", subject=project.database, hint="no file was moved"
             ) from error
         outcome = journal.run_planned(project.root, connection, LEDGERS)
-    going = [p for p in plans if p.held is None]
-    counts = Counter(p.route.outcome for p in going if p.group.group_id in set(outcome.done))
+    going, done = [p for p in plans if p.held is None], set(outcome.done)
+    counts = Counter(p.route.outcome for p in going if p.group.group_id in done)
     held = {p.group.group_id: p.held for p in plans if p.held is not None} | outcome.failed
     return FinaliseResult(batch if going else None, dict(counts), held, outcome.stuck)
 
@@ -131,8 +131,12 @@ def _plan_group(disk: Disk, item: GroupPlan, batch: int) -> GroupPlan:
 
 def _commit(
     connection: sqlite3.Connection, plans: Sequence[GroupPlan], deferred: Sequence[str], batch: int, now: str
-) -> None:
+) -> list[GroupPlan]:
+    """Write rows and plans in one transaction; returns the plans as they went in."""
     with transaction(connection):
+        stored = review_state.load(connection, [*(p.group.group_id for p in plans), *deferred])
+        plans = [_unless_changed(item, stored[item.group.group_id]) for item in plans]
+        deferred = [g for g in deferred if (choice := stored[g].choice) is not None and choice.action == "skip"]
         for item in plans:
             if item.held is not None:
                 review_state.hold(connection, item.group.group_id, item.held)
@@ -158,3 +162,11 @@ def _commit(
             review_state.clear_skip(connection, group_id)
         if any(item.held is None for item in plans):
             review_state.clear_log(connection)
+    return plans
+
+
+def _unless_changed(item: GroupPlan, stored: Saved) -> GroupPlan:
+    """The plan, held back when another window has chosen anew since it was made: files were being checked."""
+    if item.held is not None or (stored.choice, stored.shown) == (item.saved.choice, item.saved.shown):
+        return item
+    return replace(item, held="another window chose anew while this was being finalised")

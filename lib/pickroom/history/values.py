@@ -32,6 +32,11 @@ def is_missing(text: str) -> bool:
     return not text or text.strip().lower() in MISSING
 
 
+def is_known(text: str) -> bool:
+    """Whether a cell says something."""
+    return not is_missing(text)
+
+
 def number(text: str) -> float | None:
     """A finite number, None where the cell says nothing; Skip for any other text."""
     if is_missing(text):

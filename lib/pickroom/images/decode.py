@@ -45,6 +45,10 @@ def open_image(path: Path, *, max_pixels: int = MAX_PIXELS) -> ImageFile.ImageFi
         if path.stat().st_size == 0:
             raise ImageError(path, "zero bytes")
         image = PillowImage.open(path)
+        if image.format == "TIFF":
+            # Pillow maps plain TIFF files into memory by their upright size, though they lie there turned; a file
+            # without a name is read instead (Pillow 13, ImageFile.load)
+            image.filename = ""
     except UnidentifiedImageError:
         raise ImageError(path, "unreadable: not an image") from None
     except PillowImage.DecompressionBombError:

@@ -18,7 +18,7 @@ from pickroom.files.undo import recover
 from pickroom.images import decode, metadata, thumbnails
 from pickroom.images.metadata import InfoRow
 from pickroom.naming import extension_of
-from pickroom.records import Choice, Group, Recommendation
+from pickroom.records import Group, Recommendation
 from pickroom.review import state as machine
 from pickroom.review import view
 from pickroom.review.keys import REVIEW_KEYS, Command, normalise
@@ -31,6 +31,8 @@ from pickroom.workspace import Project
 BATCH_SIZE = 100  # groups; REVIEW.md
 # a pause is not work: pace counts sessions by five-minute gaps
 _LONGEST_LOOK_MS = 5 * 60 * 1000
+# commands that mean the group as it is shown
+_DECIDES = frozenset(("pick", "crop", "accept", "overlay", "reject", "keep", "skip"))
 _SHOWN_BY_BROWSERS = {"png": "image/png", "jpg": "image/jpeg", "jpeg": "image/jpeg", "webp": "image/webp"}
 
 
@@ -73,35 +75,37 @@ class ReviewSession:
     def press(self, key: str) -> ReviewState:
         """Apply one key and save what it changed; a confirmed summary finalises and opens the next batch.
 
-        A key pressed on a group that another window has just changed is not applied; the message says so.
+        A key that would decide on a group that has changed since it was shown is not applied; the message says so.
 
         Raises:
             UsageError: the text is no key.
             LockedError, StoreError: saving or finalising was refused; the state is as it was.
         """
-        seen = self._seen()
-        if self.refresh() and self._seen() != seen:
-            # a second pick would clear the first: what was not seen is not decided on
-            told = "another window has changed this group: look, and press again"
-            self.state = replace(self.state, message=told)
-            return self.state
-        before = self.state
-        after = machine.press(before, key)
-        if after.confirmed:
-            self._finalise()
-        else:
-            self._save(before, after, REVIEW_KEYS.get(normalise(key)))
-            self.state = after
-        return self.state
+        command = REVIEW_KEYS.get(normalise(key))
+        seen = self.group_at(self.state.position)
+        while True:
+            self.refresh()
+            if command and command.name in _DECIDES and self.group_at(self.state.position) != seen:
+                # a second pick would clear the first, an accept would take what nobody looked at
+                told = "this group has just changed, in another window or by a model: look, and press again"
+                self.state = replace(self.state, message=told)
+                return self.state
+            before, after = self.state, machine.press(self.state, key)
+            if after.confirmed:
+                self._finalise()
+                return self.state
+            if self._save(before, after, command):
+                self.state = after
+                return self.state
 
     def refresh(self) -> bool:
         """Bring in what other windows chose or finalised since; whether there was anything."""
-        version = self._connection.execute("PRAGMA data_version").fetchone()[0]
-        if version == self._seen_version:
+        if self._version() == self._seen_version:
             return False
-        before = self.state
+        before, recommended = self.state, self.recommendations
         self._load(message="")
-        changed = self.state.cards != before.cards or self.state.choices != before.choices
+        changed = (self.state.cards, self.state.choices) != (before.cards, before.choices)
+        changed |= self.recommendations != recommended
         message = "another window has worked on this batch: its choices are shown" if changed else before.message
         keep = {name: getattr(before, name) for name in ("zoom", "info", "help")}
         here = before.card.group_id if before.card else None
@@ -169,11 +173,6 @@ class ReviewSession:
             return mime, path.read_bytes()
         return "image/png", decode.encode_png(decode.read_rgb(path))
 
-    def _seen(self) -> tuple[str, Choice] | None:
-        """What a key would act on: the group shown and its choice."""
-        card = self.state.card
-        return (card.group_id, self.state.choice(card)) if card else None
-
     def _recover(self) -> str:
         """Finish what a crash interrupted, unless the process that planned it is still at it."""
         if operations.count_planned(self._connection) == 0:
@@ -182,11 +181,14 @@ class ReviewSession:
             outcome = recover(self.project, self._connection)
         except LockedError as error:
             return error.line
-        return f"an interrupted finalise was completed: {len(outcome.done)} groups"
+        parts = [f"{len(outcome.done)} group{'s' * (len(outcome.done) != 1)}"]
+        parts += [f"{len(outcome.failed)} put back"] if outcome.failed else []
+        parts += [f"{len(outcome.stuck)} unfinished: run `pickroom recover`"] if outcome.stuck else []
+        return f"an interrupted finalise was completed: {'; '.join(parts)}"
 
     def _load(self, message: str) -> None:
         # read first: what is written after this shows as a change at the next key
-        self._seen_version = self._connection.execute("PRAGMA data_version").fetchone()[0]
+        self._seen_version = self._version()
         with transaction(self._connection, writing=False):
             self.groups: list[Group] = groups.queue(self._connection, self.project.id, self.batch_size)
             ids = [group.group_id for group in self.groups]
@@ -208,14 +210,19 @@ class ReviewSession:
             message=message,
         )
 
-    def _save(self, before: ReviewState, after: ReviewState, command: Command | None) -> None:
+    def _save(self, before: ReviewState, after: ReviewState, command: Command | None) -> bool:
+        """Save what a key changed; False when another window wrote since the last look: then nothing is saved."""
         card = before.card
         moved = after.card is not None and after.position != before.position
         changed = {g for g in after.choices if after.choices[g] != before.choices.get(g)}
         if card is None or not (moved or changed or after.undo != before.undo):
-            return
-        spent = self._time_spent()
+            return True
+        totals: dict[str, Saved] = {}
         with transaction(self._connection):
+            # nobody else writes from here on: choices and undo log are still what this key was pressed on, or not
+            if self._version() != self._seen_version:
+                return False
+            spent = self._time_spent()
             for group_id in changed | {card.group_id}:
                 was = self._saved.get(group_id, Saved(None))
                 saved = Saved(
@@ -226,11 +233,17 @@ class ReviewSession:
                 )
                 review_state.save_choice(self._connection, group_id, saved)
                 total = was.milliseconds + saved.milliseconds
-                self._saved[group_id] = replace(saved, milliseconds=total, held_reason=was.held_reason)
+                totals[group_id] = replace(saved, milliseconds=total, held_reason=was.held_reason)
             if after.undo != before.undo:
                 self._log(after, command.name if command else "")
             if moved and after.card is not None:
                 review_state.set_cursor(self._connection, after.card.group_id)
+        self._saved |= totals
+        return True
+
+    def _version(self) -> int:
+        """A number that changes whenever another connection commits."""
+        return self._connection.execute("PRAGMA data_version").fetchone()[0]
 
     def _log(self, after: ReviewState, command: str) -> None:
         if command == "undo":
@@ -252,6 +265,7 @@ class ReviewSession:
     def _finalise(self) -> None:
         result = finalise(self.project, self._connection, [group.group_id for group in self.groups])
         self.last_result = result
+        self._looked_since = self._clock()  # the summary was not the next group
         self._load(message=result.line)
 
     def _pace(self) -> view.Pace:

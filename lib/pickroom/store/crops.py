@@ -45,9 +45,9 @@ def delete(connection: sqlite3.Connection, batch: int, filename: str) -> Crop | 
     return None if row is None else _from_row(row)
 
 
-def by_hash(connection: sqlite3.Connection, sha256: str) -> Crop | None:
-    """The crop that a file of this content is, the latest if there are several; None for any other file."""
-    return _one(connection, "sha256 = ?", sha256)
+def by_content(connection: sqlite3.Connection, filename: str, sha256: str) -> Crop | None:
+    """The crop that a file of this name and content is, the latest if there are several; None for any other file."""
+    return _one(connection, "filename = ? AND sha256 = ?", filename, sha256)
 
 
 def of_batch(connection: sqlite3.Connection, batch: int) -> list[Crop]:
@@ -60,8 +60,8 @@ def latest(connection: sqlite3.Connection, group_id: str) -> Crop | None:
     return _one(connection, "group_id = ?", group_id)
 
 
-def _one(connection: sqlite3.Connection, where: str, value: str) -> Crop | None:
-    row = connection.execute(f"SELECT * FROM crops WHERE {where} ORDER BY batch DESC LIMIT 1", (value,)).fetchone()
+def _one(connection: sqlite3.Connection, where: str, *values: str) -> Crop | None:
+    row = connection.execute(f"SELECT * FROM crops WHERE {where} ORDER BY batch DESC LIMIT 1", values).fetchone()
     return None if row is None else _from_row(row)
 
 

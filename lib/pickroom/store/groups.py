@@ -84,8 +84,10 @@ def decided_names(connection: sqlite3.Connection) -> set[str]:
     return {row["filename"] for row in rows}
 
 
-def id_exists(connection: sqlite3.Connection, group_id: str) -> bool:
-    return connection.execute("SELECT 1 FROM groups WHERE group_id = ?", (group_id,)).fetchone() is not None
+def made_at(connection: sqlite3.Connection, head: str) -> bool:
+    """Whether there is a group whose id has this head: the project and the second of its scan."""
+    found = connection.execute("SELECT 1 FROM groups WHERE substr(group_id, 1, ?) = ?", (len(head) + 1, f"{head}_"))
+    return found.fetchone() is not None
 
 
 def waiting_among(connection: sqlite3.Connection, group_ids: Iterable[str]) -> set[str]:

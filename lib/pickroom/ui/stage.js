@@ -268,7 +268,8 @@ class StageView {
       if (this.predicted) return; // a key came in between
       this.paint();
       this.layers().classList.remove("pickroom-ahead");
-      Object.assign(this.el.dataset, { settled: this.scene.number, position: this.position });
+      const { number, applied } = this.scene;
+      Object.assign(this.el.dataset, { settled: number, position: this.position, answered: applied[this.id] ?? 0 });
       this.prefetchSoon();
     });
   }

@@ -79,7 +79,8 @@ def refusal(image: ImageFile.ImageFile) -> str:
     formats = set(image.tag_v2.get(_SAMPLE_FORMAT, (1,)))
     depths, sample_format = _EXACT.get(image.mode, (set(), 0))
     if bits not in depths or formats != {sample_format}:
-        return f"TIFF of {' + '.join(map(str, bits))} bits a pixel ({image.mode}), which Pillow cannot keep as they are"
+        depth = " + ".join(map(str, bits[:6]))
+        return f"TIFF of {depth} bits a pixel ({image.mode}), which Pillow cannot keep as they are"
     if _PREMULTIPLIED in image.tag_v2.get(_EXTRA_SAMPLES, ()):
         return "TIFF with premultiplied transparency, which would lose colour"
     return ""
@@ -96,9 +97,6 @@ def encode(image: ImageFile.ImageFile, box: PixelBox, orientation: int, source: 
     compression = compression if compression in kept else _LOSSLESS
     predicted = image.tag_v2.get(_PREDICTOR) == _HORIZONTAL and compression not in ("raw", "packbits")
     palette_bits = image.tag_v2.get(_BITS, (1,))
-    # Pillow maps plain files into memory by their upright size, though they lie there turned: a file without a name
-    # is read instead (Pillow 13, ImageFile.load)
-    image.filename = ""
     crop = image.crop(box)  # decodes, and with that turns the image upright
     if orientation in _TURN_BACK:
         crop = crop.transpose(_TURN_BACK[orientation])

@@ -1,0 +1,125 @@
+"""<project>_decisions.csv, 26 columns: the earlier system's decisions, with what its AI had said."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pickroom.history import skips, values
+from pickroom.history.facts import AI_UNUSABLE, BAD_DIRECTORY, Advice, Facts
+from pickroom.history.formats.protocol import Convert, Format, cell, places
+from pickroom.history.paths import split_path
+from pickroom.history.skips import Skip
+from pickroom.records import MAX_GROUP, CropBox
+
+_ACTIONS = ("approve", "crop", "reject")
+_LARGEST = 2**31  # a batch number beyond this is a damaged number
+
+
+def _converter(header: Sequence[str], facts: Facts) -> Convert:
+    group_at, time_at, project_at, folder_at = places(header, "group_id", "timestamp", "project_id", "directory")
+    batch_at, ai_at, confidence_at = places(header, "batch_number", "ai_selected_index", "ai_confidence")
+    user_at, action_at, cropped_at = places(header, "user_selected_index", "user_action", "crop_timestamp")
+    width_at, height_at = places(header, "image_width", "image_height")
+    images_at = places(header, *(f"image_{place}_filename" for place in range(1, MAX_GROUP + 1)))
+    ai_box_at = places(header, *(f"ai_crop_{edge}" for edge in ("x1", "y1", "x2", "y2")))
+    box_at = places(header, *(f"final_crop_{edge}" for edge in ("x1", "y1", "x2", "y2")))
+
+    def convert(fields: list[str], line: int) -> None:
+        names, evidence = _images(fields, images_at, facts)
+        project = facts.project(evidence, cell(fields, project_at))
+        action = cell(fields, action_at).strip().lower()
+        if action not in _ACTIONS:
+            raise Skip(skips.BAD_ACTION)
+        advice_index = _advice_index(cell(fields, ai_at), len(names), facts)
+        index = values.whole(cell(fields, user_at))
+        if index is None:
+            if action != "reject":
+                raise Skip(skips.NO_CHOICE)
+            index = advice_index or 0  # the placeholder of a reject (FORMATS.md, selection_match)
+        if not 0 <= index < len(names):
+            raise Skip(skips.BAD_INDEX)
+        size = values.side(cell(fields, width_at)), values.side(cell(fields, height_at))
+        crop_time = facts.time(cell(fields, cropped_at))
+        box = facts.box([cell(fields, p) for p in box_at], *size, drawn=crop_time is not None and action == "crop")
+        confidence = _confidence(cell(fields, confidence_at), facts)
+        ai_size = size if advice_index == index else (None, None)
+        ai_box = _advice_box([cell(fields, place) for place in ai_box_at], ai_size, facts)
+        facts.pick(
+            project,
+            names,
+            index,
+            action,  # type: ignore[arg-type]
+            size,
+            facts.time(cell(fields, time_at)),
+            line,
+            box=None if action == "reject" else box,
+            crop_timestamp=crop_time if box is not None else None,
+            group_id=cell(fields, group_at).strip() or None,
+            directory=_directory(cell(fields, folder_at), facts),
+            batch_number=_batch(cell(fields, batch_at)),
+            advice=Advice(advice_index, ai_box if advice_index is not None else None, confidence),
+        )
+
+    return convert
+
+
+def _images(fields: Sequence[str], images_at: Sequence[int], facts: Facts) -> tuple[list[str], frozenset[str]]:
+    """The names, and the projects their paths speak of; a gap before a name would move the indexes."""
+    texts = [cell(fields, place).strip() for place in images_at]
+    while texts and not texts[-1]:
+        texts.pop()
+    names, evidence = [], frozenset[str]()
+    for text in texts:
+        folder, name = split_path(text)
+        names.append(values.image_name(name))
+        evidence |= facts.names.in_folder(folder)
+    if len(names) < 2:
+        raise Skip(skips.NO_OTHERS)
+    return names, evidence
+
+
+def _advice_index(text: str, count: int, facts: Facts) -> int | None:
+    index = values.whole(text)
+    if index is not None and not 0 <= index < count:
+        facts.notes[AI_UNUSABLE] += 1
+        return None
+    return index
+
+
+def _confidence(text: str, facts: Facts) -> float | None:
+    value = values.number(text)
+    if value is not None and not 0 <= value <= 1:
+        facts.notes[AI_UNUSABLE] += 1
+        return None
+    return value
+
+
+def _advice_box(texts: Sequence[str], size: tuple[int | None, int | None], facts: Facts) -> CropBox | None:
+    """The AI's box; a full frame means "no crop needed", which is NULL. A damaged one does not cost the row."""
+    try:
+        box = facts.box(texts, *size, drawn=False)
+    except Skip:
+        facts.notes[AI_UNUSABLE] += 1
+        return None
+    return None if box is None or values.is_full_frame(box) else box
+
+
+def _batch(text: str) -> int | None:
+    number = values.whole(text)
+    return number if number is not None and 0 <= number < _LARGEST else None
+
+
+def _directory(text: str, facts: Facts) -> str | None:
+    """The folder as FORMATS.md has it, relative to the project's root; no absolute path is stored."""
+    folder = text.strip().replace("\\", "/").rstrip("/")
+    if values.is_missing(text):
+        return None
+    if folder.startswith(("/", "~")) or folder[1:2] == ":" or ".." in folder.split("/"):
+        facts.notes[BAD_DIRECTORY] += 1
+        return None
+    return "" if folder == "." else folder
+
+
+DECISIONS = Format(
+    "decisions", frozenset(("image_1_filename", "image_2_filename", "user_selected_index", "user_action")), _converter
+)

@@ -1,0 +1,28 @@
+"""historical_crop_log.csv: that a file was cropped, but not where. The box is NULL, not a full frame."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pickroom.history import values
+from pickroom.history.facts import Facts
+from pickroom.history.formats.protocol import Convert, Format, cell, places
+from pickroom.history.paths import split_path
+
+
+def _converter(header: Sequence[str], facts: Facts) -> Convert:
+    chosen_at, stage_at, time_at = places(header, "chosen_path", "chosen_stage", "timestamp")
+    folder_at, project_at = places(header, "directory", "project")
+
+    def convert(fields: list[str], line: int) -> None:
+        folder, name = split_path(fields[chosen_at])
+        filename = values.image_name(name)
+        evidence = facts.names.in_folder(folder) | facts.names.in_folder(cell(fields, folder_at))
+        project = facts.project(evidence, cell(fields, project_at))
+        moment = facts.time(cell(fields, time_at))
+        facts.crop(project, filename, None, (None, None), moment, line, stage=cell(fields, stage_at))
+
+    return convert
+
+
+HISTORICAL_CROPS = Format("historical_crop_log", frozenset(("chosen_path", "chosen_stage", "final_mtime")), _converter)

@@ -1,0 +1,331 @@
+"""Integrity first: what must hold of a project's decisions before anything is trained on them, or finished.
+
+A check that fails is an `error` (training refuses, and so does finishing) or `excluded` (the row is left out of the
+training set, and counted). LESSONS.md, Data: 7,189 rows of 0x0 were found three weeks later, 5,431 had their columns
+shifted, 3,462 were placeholders. Read-only: rows are reported, never mended.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from pickroom import atomic
+from pickroom.errors import ConflictError, StoreError
+from pickroom.records import MAX_GROUP, MIN_GROUP, CropBox
+from pickroom.store.connect import open_read_only, transaction
+from pickroom.workspace import Project, Workspace
+
+Purpose = Literal["training", "finishing"]
+Level = Literal["error", "excluded"]
+Row = Mapping[str, Any]
+
+ROWS_SHOWN = 50  # of the inspection report, as they stand in the table
+_EXAMPLES = 20  # of each finding; the count says how many there are
+_ACTIONS = ("approve", "crop", "reject")
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One check that did not pass.
+
+    Attributes:
+        check: its name, as in `CHECKS`.
+        level: error refuses, excluded leaves the rows out.
+        group_ids: the rows concerned; empty for a finding about the file as a whole.
+        examples: what is wrong, row by row, a few of them.
+    """
+
+    check: str
+    level: Level
+    count: int
+    group_ids: frozenset[str]
+    examples: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"check": self.check, "level": self.level, "count": self.count, "examples": list(self.examples)}
+
+
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """What one look at a project's decisions found.
+
+    Attributes:
+        rows: rows of `ai_decisions`.
+        by_action, by_project: value -> rows, whatever the value.
+        findings: the checks that did not pass, in the order of `CHECKS`.
+        first_rows: the first 50 rows, each value as `repr()`.
+        invalid_rows: the rows that an error concerns, as `repr()`, a few of them.
+    """
+
+    project_id: str
+    purpose: Purpose
+    rows: int
+    by_action: dict[str, int]
+    by_project: dict[str, int]
+    findings: tuple[Finding, ...]
+    first_rows: tuple[dict[str, str], ...] = ()
+    invalid_rows: tuple[dict[str, str], ...] = ()
+
+    @property
+    def errors(self) -> tuple[Finding, ...]:
+        return tuple(finding for finding in self.findings if finding.level == "error")
+
+    @property
+    def excluded(self) -> tuple[Finding, ...]:
+        return tuple(finding for finding in self.findings if finding.level == "excluded")
+
+    @property
+    def excluded_ids(self) -> frozenset[str]:
+        """The groups that a training set leaves out."""
+        return frozenset().union(*(finding.group_ids for finding in self.excluded))
+
+    def require_sound(self, doing: str) -> None:
+        """Raise ConflictError, listing every error, unless there is none."""
+        if not self.errors:
+            return
+        items = [f"{finding.check}: {example}" for finding in self.errors for example in finding.examples]
+        words = ", ".join(f"{finding.check} ({finding.count})" for finding in self.errors)
+        hint = f"see them: pickroom check {self.project_id}"
+        raise ConflictError(f"the decisions are not sound: {words}", items=items, doing=doing, hint=hint)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The inspection report, and what `pickroom check --json` prints."""
+        return {
+            "project_id": self.project_id,
+            "purpose": self.purpose,
+            "ok": not self.errors,
+            "rows": self.rows,
+            "excluded_rows": len(self.excluded_ids),
+            "by_action": self.by_action,
+            "by_project": self.by_project,
+            "checks": [name for name, _ in CHECKS],
+            "findings": [finding.to_dict() for finding in self.findings],
+            "first_rows": list(self.first_rows),
+            "invalid_rows": list(self.invalid_rows),
+        }
+
+
+@dataclass(slots=True)
+class _Facts:
+    """What the checks of a row are held against."""
+
+    names: frozenset[str]  # the project's id and its aliases
+    sha256: dict[str, str | None]  # file name -> content hash, where the scan knows it
+    vectors: dict[str, set[str]]  # file name -> content hashes it has a vector of
+    waiting: frozenset[str]  # groups whose crop is asked for and not made
+    by_machine: frozenset[str]  # groups decided, or cropped, without a person
+    hits: dict[str, list[tuple[str, str]]] = field(default_factory=dict)  # check -> (group_id, what is wrong)
+
+
+def inspect(project: Project, *, purpose: Purpose = "training", encoder_id: str | None = None) -> Inspection:
+    """Hold every decision of a project against the checks.
+
+    Args:
+        purpose: a waiting crop is `excluded` from training and an `error` for finishing; missing vectors and what the
+            machine decided are `excluded` from training and nothing to finishing.
+        encoder_id: whose vectors must be there; None takes the manifest's encoder, else any encoder's.
+
+    Raises:
+        StoreError: the database is missing, damaged beyond reading, or newer than this program.
+    """
+    with open_read_only(project.database) as connection, transaction(connection, writing=False):
+        damage = _damage(connection)
+        connection.text_factory = lambda text: text.decode(errors="backslashreplace")
+        rows: list[Row] = [dict(row) for row in connection.execute("SELECT * FROM ai_decisions ORDER BY rowid")]
+        facts = _facts(project, connection, encoder_id or project.manifest.encoder, purpose)
+    if damage:
+        facts.hits["database"] = [("", line) for line in damage]
+    for row in rows:
+        for name, check in CHECKS:
+            wrong = check(row, facts) if check is not None else None
+            if wrong is not None:
+                facts.hits.setdefault(name, []).append((str(row["group_id"]), wrong))
+    findings = tuple(
+        finding for name, _ in CHECKS if name in facts.hits and (finding := _finding(name, facts.hits[name], purpose))
+    )
+    bad = frozenset().union(*(f.group_ids for f in findings if f.level == "error"))
+    return Inspection(
+        project_id=project.id,
+        purpose=purpose,
+        rows=len(rows),
+        by_action=dict(Counter(str(row["user_action"]) for row in rows)),
+        by_project=dict(Counter(str(row["project_id"]) for row in rows)),
+        findings=findings,
+        first_rows=tuple(_shown(row) for row in rows[:ROWS_SHOWN]),
+        invalid_rows=tuple(_shown(row) for row in rows if str(row["group_id"]) in bad)[:ROWS_SHOWN],
+    )
+
+
+def save_report(workspace: Workspace, inspections: Iterable[Inspection]) -> Path:
+    """Write the inspection report, `ai_training_inspection_<time>.json`, and return where it lies."""
+    now = datetime.now(UTC)
+    report = {"made_at": now.isoformat().replace("+00:00", "Z"), "projects": [i.to_dict() for i in inspections]}
+    path = workspace.summaries / f"ai_training_inspection_{now:%Y%m%dT%H%M%S%fZ}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    atomic.write_text(path, json.dumps(report, indent=1, ensure_ascii=True) + "\n")
+    return path
+
+
+def _finding(name: str, hits: list[tuple[str, str]], purpose: Purpose) -> Finding | None:
+    level = _LEVELS.get(name, {}).get(purpose, "error") if name in _LEVELS else "error"
+    if level is None:
+        return None
+    examples = tuple(f"{group_id}: {wrong}" if group_id else wrong for group_id, wrong in hits[:_EXAMPLES])
+    return Finding(name, level, len(hits), frozenset(group_id for group_id, _ in hits if group_id), examples)
+
+
+def _facts(project: Project, connection: sqlite3.Connection, encoder_id: str | None, purpose: Purpose) -> _Facts:
+    def ids(query: str) -> frozenset[str]:
+        return frozenset(str(row["group_id"]) for row in connection.execute(query))
+
+    return _Facts(
+        names=frozenset((project.id, *project.manifest.aliases)),
+        sha256={row["filename"]: row["sha256"] for row in connection.execute("SELECT filename, sha256 FROM images")},
+        vectors=vectors_on_disk(project, encoder_id) if purpose == "training" else {},
+        waiting=ids("SELECT group_id FROM incomplete_crops"),
+        by_machine=ids("SELECT group_id FROM automatic_decisions"),
+    )
+
+
+def vectors_on_disk(project: Project, encoder_id: str | None = None) -> dict[str, set[str]]:
+    """File name -> the content hashes it has a vector of, read from the files themselves (FORMATS.md, Vectors).
+
+    A line of a cache log proves nothing: 3,206 crops once had 5 vectors on disk.
+
+    Args:
+        encoder_id: only this encoder's; None takes any.
+
+    Raises:
+        StoreError: a file of vectors cannot be read.
+    """
+    import pyarrow
+    import pyarrow.parquet
+
+    found: dict[str, set[str]] = {}
+    for path in sorted(project.workspace.embeddings.glob(f"{encoder_id or '*'}/{project.id}/*.parquet")):
+        if path.name.startswith(("regions-", ".")):
+            continue
+        try:
+            table = pyarrow.parquet.read_table(path, columns=["filename", "content_hash", "error"])
+        except (OSError, pyarrow.ArrowException) as error:
+            what, hint = str(error).splitlines()[0], f"make them again: pickroom embed {project.id} --verify"
+            raise StoreError(what, doing="reading vectors", subject=path, hint=hint) from error
+        for name, sha256, failed in zip(*(column.to_pylist() for column in table.columns), strict=True):
+            if failed is None:
+                found.setdefault(name, set()).add(sha256)
+    return found
+
+
+def _damage(connection: sqlite3.Connection) -> list[str]:
+    """What SQLite itself finds wrong with the file."""
+    lines = [row[0] for row in connection.execute(f"PRAGMA quick_check({_EXAMPLES})")]
+    # rows that an earlier schema allowed are reported by the checks below, in words
+    damage = [line for line in lines if line != "ok" and not line.startswith("CHECK constraint failed")]
+    orphans = Counter(row["table"] for row in connection.execute("PRAGMA foreign_key_check"))
+    return damage + [f"{count} rows of {table} belong to nothing" for table, count in orphans.items()]
+
+
+def _shown(row: Row) -> dict[str, str]:
+    return {name: repr(value) for name, value in row.items()}
+
+
+def _names(row: Row) -> list[Any]:
+    """The group's file names, as far as they can be read."""
+    try:
+        names = json.loads(row["images"])
+    except (ValueError, TypeError, RecursionError):
+        return []
+    return names if isinstance(names, list) else []
+
+
+def _project(row: Row, facts: _Facts) -> str | None:
+    return None if row["project_id"] in facts.names else f"a row of project {row['project_id']!r}"
+
+
+def _ids(row: Row, _: _Facts) -> str | None:
+    empty = [name for name in ("group_id", "project_id") if not str(row[name] or "").strip()]
+    return f"{' and '.join(empty)} empty" if empty else None
+
+
+def _action(row: Row, _: _Facts) -> str | None:
+    return None if row["user_action"] in _ACTIONS else f"action {row['user_action']!r}"
+
+
+def _size(row: Row, _: _Facts) -> str | None:
+    size = (row["image_width"], row["image_height"])
+    return None if all(type(side) is int and side > 0 for side in size) else f"size {size[0]!r} x {size[1]!r}"
+
+
+def _coordinates(row: Row, _: _Facts) -> str | None:
+    for name in ("ai_crop_coords", "final_crop_coords"):
+        try:
+            CropBox.from_json(row[name])
+        except (ValueError, TypeError, RecursionError) as error:
+            return f"{name}: {error}"
+    return None
+
+
+def _file_names(row: Row, _: _Facts) -> str | None:
+    names = _names(row)
+    if not MIN_GROUP <= len(names) <= MAX_GROUP:
+        return f"images {row['images']!r} is no list of {MIN_GROUP} to {MAX_GROUP} names"
+    for name in names:
+        if not isinstance(name, str) or not name.strip() or name in (".", "..") or "/" in name or "\\" in name:
+            return f"{name!r} is no file name"
+    return None if len(set(names)) == len(names) else "a file name twice"
+
+
+def _indexes(row: Row, _: _Facts) -> str | None:
+    count = len(_names(row))
+    for name in ("user_selected_index", "ai_selected_index"):
+        index = row[name]
+        unknown = index is None and name == "ai_selected_index"
+        if not unknown and (type(index) is not int or not 0 <= index < count):
+            return f"{name} {index!r} of {count} images"
+    return None
+
+
+def _waiting_crop(row: Row, facts: _Facts) -> str | None:
+    return "its crop waits to be made" if row["group_id"] in facts.waiting else None
+
+
+def _vectors(row: Row, facts: _Facts) -> str | None:
+    def missing(name: object) -> bool:
+        has = facts.vectors.get(name, set()) if isinstance(name, str) else set()
+        known = facts.sha256.get(name) if isinstance(name, str) else None
+        return not has or (known is not None and known not in has)
+
+    without = [str(name) for name in _names(row) if missing(name)]
+    return f"no vector of {', '.join(without)}" if without else None
+
+
+def _machine(row: Row, facts: _Facts) -> str | None:
+    return "decided or cropped without a person" if row["group_id"] in facts.by_machine else None
+
+
+CHECKS: tuple[tuple[str, Callable[[Row, _Facts], str | None] | None], ...] = (
+    ("database", None),  # filled from SQLite's own check, before the rows
+    ("project", _project),
+    ("ids", _ids),
+    ("actions", _action),
+    ("sizes", _size),
+    ("coordinates", _coordinates),
+    ("file names", _file_names),
+    ("indexes", _indexes),
+    ("waiting crops", _waiting_crop),
+    ("vectors", _vectors),
+    ("machine decisions", _machine),
+)
+# every other check is an error to both
+_LEVELS: Mapping[str, Mapping[Purpose, Level | None]] = {
+    "waiting crops": {"training": "excluded", "finishing": "error"},
+    "vectors": {"training": "excluded", "finishing": None},
+    "machine decisions": {"training": "excluded", "finishing": None},
+}

@@ -1,0 +1,259 @@
+"""The review deck in a real JupyterLab and a real Chromium, used as a person uses it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from browser.conftest import OpenNotebook
+from browser.desk_page import DeskPage
+from conftest import stage_name, write_image
+from pickroom import projects
+from pickroom.review.session import ReviewSession
+from pickroom.workspace import Project, Workspace
+from reviewing import decisions, places, queue, recommend, rows
+
+SIZE = (240, 320)  # pixels of every image
+BOX = (0.1, 0.0, 0.8, 0.7)
+OpenDeck = Callable[..., DeskPage]
+
+
+@pytest.fixture
+def make_deck_project(workspace: Workspace, images_folder: Path) -> Callable[..., Project]:
+    def make(groups: list[tuple[float, ...]]) -> Project:
+        for number, stages in enumerate(groups):
+            start = datetime(2025, 8, 3, 6) + timedelta(hours=number)
+            for place, stage in enumerate(stages):
+                name = stage_name(start + timedelta(minutes=place), stage)
+                write_image(images_folder / name, seed=number * 10 + place, size=SIZE)
+                (images_folder / name.replace(".png", ".yaml")).write_text(f"seed: {place}\nprompt: <b>a fox</b>\n")
+        return projects.start(workspace, "p", images_folder)[0]
+
+    return make
+
+
+@pytest.fixture
+def open_deck(open_notebook: OpenNotebook) -> OpenDeck:
+    def make(project: Project, **options: int) -> DeskPage:
+        home = str(project.workspace.root)
+        notebook = open_notebook(
+            "20_review.ipynb", project=project.id, home=home, batch_size=100, blind=False, **options
+        )
+        deck = DeskPage(notebook, SIZE)
+        deck.show()
+        return deck
+
+    return make
+
+
+def test_every_route_through_a_reload_and_a_restart(make_deck_project: Callable, open_deck: OpenDeck):
+    shapes = [
+        (1, 1.5, 2),
+        (1, 2),
+        (1, 1.5, 2),
+        (1, 2),
+        (1, 1.5, 2, 3),
+        (1, 2),
+        (1, 2),
+        (1, 2),
+        (1, 2),
+        (1, 1.5),
+        (1, 2),
+    ]
+    project = make_deck_project(shapes)
+    groups = queue(project)
+    recommend(project, groups[0], 1, BOX, crop_needed=True)
+    recommend(project, groups[1], 0, BOX)
+    recommend(project, groups[2], 2, BOX, crop_needed=True)
+    recommend(project, groups[3], 1, crop_needed=False)
+    recommend(project, groups[9], 0, BOX, crop_needed=True, anomaly_flags=("lower stage picked",))
+
+    deck = open_deck(project)
+    sources = deck.notebook.cells()
+    assert "Group 1 of 11" in deck.text("header")
+    deck.press("2")  # AI's pick, crop on
+    deck.press("u")
+    assert "undone" in deck.text("words") and deck.data()["position"] == "0"
+    deck.press("Shift+U")
+    deck.press("1")  # AI's pick, crop off
+    deck.press("1")  # another image
+    deck.press("a")  # the recommendation, which has no crop
+    deck.press("r")  # to the crop desk
+
+    deck.notebook.reload()
+    deck.find()
+    assert deck.data()["position"] == "5" and "reviewed 5" in deck.text("header")
+    deck.press("x")
+    deck.press("k")
+
+    deck.notebook.lab.restart_kernels()
+    deck.notebook.wait_for_kernel()
+    deck.show()
+    assert deck.data()["position"] == "7" and "reviewed 7" in deck.text("header")
+    deck.press("s")
+    deck.click_image(2)
+    assert "lower stage picked" in deck.text("words")
+    deck.press("c", "1")  # the crop that was shown is switched off
+    assert deck.data()["token"] == groups[10].group_id
+
+    deck.press("Shift+Enter")
+    assert "Finalise this batch?" in deck.text("panel") and "2 groups" in deck.text("panel")
+    deck.press("Escape", "Shift+Enter", "Shift+Enter")
+    deck.wait_for_text("header", "Group 1 of 2")
+    assert deck.notebook.cells() == sources  # no key reached the notebook
+
+    _assert_routes(project, groups)
+
+
+def _assert_routes(project: Project, groups: list) -> None:
+    """REVIEW.md's table of routes, for the choices made above."""
+    staging = "delete_staging"
+    expected = [
+        ((staging, "crop_auto", staging), "approve", 1),
+        (("selected", staging), "approve", 0),
+        (("selected", staging, staging), "approve", None),
+        ((staging, "selected"), "approve", None),
+        ((staging, staging, staging, "crop"), "crop", None),
+        ((staging, staging), "reject", None),
+        (("selected", "selected"), None, None),
+        (("", ""), None, None),
+        ((staging, "selected"), "approve", None),
+        (("selected", staging), "approve", 0),
+        (("", ""), None, None),
+    ]
+    made = decisions(project)
+    assert len(made) == 8
+    for group, (folders, action, accepted) in zip(groups, expected, strict=True):
+        assert places(project, group) == folders
+        row = made.get(group.group_id)
+        assert (row and row["user_action"]) == action
+        if row:
+            assert row["ai_crop_accepted"] == accepted
+            assert json.loads(row["images"]) == list(group.filenames)
+    sidecars = {path.parent.name: json.loads(path.read_text()) for path in project.root.rglob("*.decision")}
+    assert {folder: sidecar["ai_route"] for folder, sidecar in sidecars.items()} == {
+        "crop_auto": "suggestion",
+        "crop": "manual",
+    }
+    assert sidecars["crop_auto"]["ai_crop_coords"] == list(BOX) and sidecars["crop"]["ai_crop_coords"] is None
+    kept = rows(project, "SELECT group_id FROM decision_context WHERE group_id = ?", groups[6].group_id)
+    assert len(kept) == 1  # noted, though it has no row
+    for image in (image for group in groups for image in group.images):  # companions went along
+        (found,) = project.root.rglob(image.filename)
+        assert found.with_suffix(".yaml").is_file()
+
+
+def test_the_views_open_over_a_deck_that_fits_the_window(make_deck_project: Callable, open_deck: OpenDeck):
+    project = make_deck_project([(1, 1.5, 2), (1, 2)])
+    deck = open_deck(project)
+    box = deck.page.locator(".pickroom-desk").bounding_box()
+    assert box is not None and box["y"] >= 0 and box["y"] + box["height"] <= 800
+    photos, overlay = deck.stage.locator("canvas"), deck.page.locator("canvas.pickroom-overlay")
+    assert photos.bounding_box() == overlay.bounding_box()
+
+    deck.press("?")
+    assert "accept the recommendation" in deck.text("panel")
+    deck.press("Escape", "i")
+    assert "≠ seed" in deck.text("panel") and "<b>a fox</b>" in deck.text("panel")
+    deck.press("i")
+
+    point = deck.image_point(2)
+    deck.page.mouse.move(*point)
+    deck.press("z")
+    before = photos.screenshot()
+    deck.page.mouse.move(*point)
+    deck.page.mouse.down()
+    deck.page.mouse.move(point[0] - 30, point[1] - 40, steps=4)
+    deck.page.mouse.up()
+    assert photos.screenshot() != before  # every image moved
+    assert deck.data()["answered"] == "4"  # a drag is not a click
+    deck.press("Escape")
+    assert "undecided" in deck.text("words").lower()
+
+    settled = int(deck.data()["settled"])
+    deck.page.evaluate("window.jupyterapp.commands.execute('apputils:change-theme', {theme: 'JupyterLab Dark'})")
+    deck.page.wait_for_function(
+        "n => +document.querySelector('.pickroom-stage').dataset.settled > n", arg=settled
+    )  # drawn again in the other theme's colours
+
+
+def test_next_and_previous_swap_before_the_kernel_answers(make_deck_project: Callable, open_deck: OpenDeck):
+    project = make_deck_project([(1, 2)] * 8)
+    ids = [group.group_id for group in queue(project)]
+    deck = open_deck(project)
+    swapped = deck.stage.evaluate("""stage => {
+        stage.dispatchEvent(new KeyboardEvent("keydown", {key: "ArrowRight", code: "ArrowRight"}));
+        const ahead = stage.closest(".pickroom-desk").classList.contains("pickroom-ahead");
+        const overlay = getComputedStyle(document.querySelector(".pickroom-overlay")).visibility;
+        return [stage.dataset.token, ahead, overlay];
+    }""")
+    assert swapped == [ids[1], True, "hidden"]
+    deck.wait(1)
+    assert deck.page.locator(".pickroom-ahead").count() == 0
+
+    for _ in range(4):
+        deck.page.keyboard.press("ArrowRight")  # without waiting
+    deck.page.keyboard.press("ArrowLeft")
+    deck.wait(6)
+    assert deck.data()["token"] == ids[4]
+    for key in "1122":  # picks lead on to the next group, each applied where it was pressed
+        deck.page.keyboard.press(key)
+    deck.wait(10)
+    session = ReviewSession.open(project)
+    chosen = {i for i, card in enumerate(session.state.cards) if session.state.choice(card).decided}
+    session.close()
+    assert chosen == {4, 5, 6} and deck.data()["position"] == "7"
+
+
+def test_a_message_that_gets_lost_is_sent_again(make_deck_project: Callable, open_deck: OpenDeck):
+    project = make_deck_project([(1, 2)] * 4)
+    deck = open_deck(project)
+    deck.page.evaluate("""() => {
+        const send = WebSocket.prototype.send;
+        WebSocket.prototype.send = function (data) {
+            const text = typeof data === "string" ? data : new TextDecoder().decode(data);
+            if (!window.lost && text.includes('"type":"key"')) window.lost = true;
+            else send.call(this, data);
+        };
+    }""")
+    deck.page.keyboard.press("1")
+    deck.page.keyboard.press("2")
+    deck.wait(2)
+    assert deck.page.evaluate("window.lost")
+    session = ReviewSession.open(project)
+    assert [session.state.choice(card).index for card in session.state.cards] == [0, 1, None, None]
+    session.close()
+
+
+def test_a_second_window_follows_and_a_cell_that_scrolled_away_comes_back(
+    make_deck_project: Callable, open_deck: OpenDeck
+):
+    project = make_deck_project([(1, 2)] * 5)
+    deck = open_deck(project, tail=12)
+    deck.notebook.command("docmanager:save")
+    other = DeskPage(deck.notebook.lab.open(deck.page.context, "20_review.ipynb"), SIZE)
+    other.find()
+    deck.page.bring_to_front()
+    deck.press("1")
+    other.page.wait_for_function("document.querySelector('.pickroom-stage').dataset.position === '1'")
+    other.page.bring_to_front()
+    other.stage.focus()
+    other.press("x")
+    other.page.close()
+    deck.page.bring_to_front()
+    deck.page.wait_for_function("document.querySelector('.pickroom-stage').dataset.position === '2'")
+
+    deck.page.locator(".jp-WindowedPanel-outer").first.evaluate("panel => { panel.scrollTop = panel.scrollHeight; }")
+    deck.page.locator(".pickroom-stage").wait_for(state="hidden" if _detaches(deck) else "attached")
+    deck.page.locator(".jp-WindowedPanel-outer").first.evaluate("panel => { panel.scrollTop = 0; }")
+    deck.find()
+    deck.press("2", "ArrowLeft")
+    assert "reviewed 3" in deck.text("header") and deck.data()["token"] == queue(project)[2].group_id
+
+
+def _detaches(deck: DeskPage) -> bool:
+    return deck.page.locator(".pickroom-stage").count() == 0
