@@ -81,10 +81,19 @@ def places(project: Project, group: Group) -> tuple[str, ...]:
     return tuple(where[name].removeprefix(".") for name in group.filenames)
 
 
+def whole_tree(root: Path) -> dict[str, str]:
+    """`read_tree`, with the folders that links in the root lead to (other disks)."""
+    found = read_tree(root)
+    for folder in root.iterdir():
+        if folder.is_symlink() and folder.is_dir():
+            found |= {f"{folder.name}/{path}": sha256 for path, sha256 in read_tree(folder).items()}
+    return found
+
+
 def snapshot(project: Project) -> dict[str, Any]:
     """Everything a finalise or an undo may change, but for times and row numbers: files, rows, queue, choices."""
     return {
-        "tree": read_tree(project.root),
+        "tree": whole_tree(project.root),
         "decisions": _without(rows(project, "SELECT * FROM ai_decisions ORDER BY group_id"), "timestamp"),
         "context": _without(rows(project, "SELECT * FROM decision_context ORDER BY group_id"), "decided_at"),
         "journal": rows(
@@ -104,9 +113,9 @@ def _without(found: list[dict[str, Any]], column: str) -> list[dict[str, Any]]:
 
 
 def copy_of(project: Project, folder: Path) -> Project:
-    """The project with its images and its database copied into an empty folder; modification times stay."""
-    shutil.copytree(project.workspace.root, folder / "home", symlinks=True)
-    shutil.copytree(project.root, folder / "images", symlinks=True)
+    """The project with its images and its database copied into a new folder; modification times stay."""
+    shutil.copytree(project.workspace.root, folder / "home", ignore=shutil.ignore_patterns("thumbnails"))
+    shutil.copytree(project.root, folder / "images")
     return replace(
         project, workspace=Workspace(folder / "home"), manifest=replace(project.manifest, root=str(folder / "images"))
     )

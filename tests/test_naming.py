@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
@@ -17,6 +17,7 @@ from pickroom.naming import (
     is_image_name,
     is_project_id,
     parse_name,
+    second_after,
     sidecar_name,
     stem_of,
 )
@@ -159,6 +160,10 @@ def test_sidecar_replaces_only_the_last_extension() -> None:
 )
 def test_group_id_holds_the_second_the_block_of_100_and_the_place_in_it(place: int, ending: str, batch: int) -> None:
     assert group_id("mojo1", datetime(2025, 8, 3, 6, 54, 6), place) == (f"mojo1_group_20250803T065406Z_{ending}", batch)
+
+
+def test_second_after_one_that_an_id_holds() -> None:
+    assert second_after("20251231T235959Z") == datetime(2026, 1, 1, tzinfo=UTC)
 
 
 @pytest.mark.parametrize("text", ["p", "mojo1", "A-b_c", "9", "x" * 64, "legacy", "p_legacy_2"])

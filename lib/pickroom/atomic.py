@@ -55,7 +55,7 @@ def create_bytes(path: Path, data: bytes) -> None:
 
 def _write_beside(path: Path, data: bytes) -> Path:
     # a name of its own: the longest names leave no room for more characters
-    temporary = path.parent / f".{secrets.token_hex(8)}.partial"
+    temporary = path.parent / f".{secrets.token_hex(8)}{PARTIAL_SUFFIX}"
     try:
         with temporary.open("xb") as file:
             file.write(data)

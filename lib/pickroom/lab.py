@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 from pickroom.errors import ProjectError
 from pickroom.workspace import Workspace
@@ -32,6 +32,8 @@ def notebooks_folder() -> Path:
 
 def command(folder: Path, *, port: int, browser: bool) -> list[str]:
     """The command line of JupyterLab, opening the review; the token is its own random one."""
+    # a container's only user is often root, which JupyterLab refuses unless it is told so
+    as_root = ["--allow-root"] if os.geteuid() == 0 else []
     return [
         sys.executable,
         "-m",
@@ -45,10 +47,18 @@ def command(folder: Path, *, port: int, browser: bool) -> list[str]:
         "--LabApp.news_url=None",
         "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
         "--LabApp.extension_manager=readonly",
+        *as_root,
     ]
 
 
-def run(workspace: Workspace, *, port: int = 8888, browser: bool = True) -> int:
-    """Run JupyterLab until it is stopped; kernels find the workspace. Returns its exit code."""
-    environment = {**os.environ, "PICKROOM_HOME": str(workspace.root)}
-    return subprocess.call(command(notebooks_folder(), port=port, browser=browser), env=environment)
+def run(workspace: Workspace, *, port: int = 8888, browser: bool = True) -> NoReturn:
+    """Become JupyterLab, so that whoever stops this process stops it; kernels find the workspace."""
+    # its labconfig/ switches off the question whether to fetch news, which would lie over the deck at every start
+    config = [str(Path(__file__).parent / "jupyter"), os.environ.get("JUPYTER_CONFIG_PATH", "")]
+    environment = {
+        **os.environ,
+        "PICKROOM_HOME": str(workspace.root),
+        "JUPYTER_CONFIG_PATH": os.pathsep.join(path for path in config if path),
+    }
+    arguments = command(notebooks_folder(), port=port, browser=browser)
+    os.execve(arguments[0], arguments, environment)

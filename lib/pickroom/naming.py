@@ -6,7 +6,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
 IMAGE_EXTENSIONS = ("png", "jpg", "jpeg", "webp", "tif", "tiff", "bmp", "heic", "heif")
 
@@ -90,6 +90,9 @@ def sidecar_name(filename: str) -> str:
     return f"{stem_of(filename)}.decision"
 
 
+_SECOND = "%Y%m%dT%H%M%SZ"
+
+
 def group_id(project_id: str, made_at: datetime, place: int) -> tuple[str, int]:
     """The id of the `place`-th group (0-based, scan order) made at one UTC second, and its batch number.
 
@@ -97,7 +100,12 @@ def group_id(project_id: str, made_at: datetime, place: int) -> tuple[str, int]:
     ('mojo1_group_20250803T065406Z_batch002_img001', 2)
     """
     batch, within = place // 100 + 1, place % 100 + 1
-    return f"{project_id}_group_{made_at:%Y%m%dT%H%M%SZ}_batch{batch:03d}_img{within:03d}", batch
+    return f"{project_id}_group_{made_at:{_SECOND}}_batch{batch:03d}_img{within:03d}", batch
+
+
+def second_after(text: str) -> datetime:
+    """The UTC second after one as group ids write it."""
+    return datetime.strptime(text, _SECOND).replace(tzinfo=UTC) + timedelta(seconds=1)
 
 
 def is_project_id(text: str) -> bool:

@@ -186,12 +186,13 @@ def _store(
     doubtful = tuple(u for u in left_out if (u.directory, u.filename) in kept)
     ungrouped = tuple(u for u in left_out if (u.directory, u.filename) not in kept)
 
+    made_at = _second_of_scan(project, connection)  # before any group goes: its id must not come again
     same = {(members[0].directory, tuple(i.filename for i in members)) for members in proposed} & set(loose)
     groups.remove(connection, [group.group_id for key, group in loose.items() if key not in same])
     stats = {path: (entry.file_size, entry.mtime_ns) for path, entry in found.entries.items()}
     images.replace_scan(connection, found.images, ungrouped, stats)
     new = [m for m in proposed if (m[0].directory, tuple(i.filename for i in m)) not in same]
-    fresh = _new_groups(project, connection, new)
+    fresh = _new_groups(project, new, made_at)
     groups.insert(connection, fresh, "stage")
     recommendations.upsert(connection, [baseline.recommend(group) for group in fresh])
 
@@ -201,11 +202,14 @@ def _store(
     return ScanReport(found.count, queue, ungrouped, tuple(missing), doubtful, tuple(renamed))
 
 
-def _new_groups(project: Project, connection: sqlite3.Connection, members: Sequence[tuple[Image, ...]]) -> list[Group]:
-    """Groups with their ids: the UTC second of this scan, or the next one that no earlier scan has used."""
-    made_at = datetime.now(UTC).replace(microsecond=0)
-    while groups.made_at(connection, naming.group_id(project.id, made_at, 0)[0].rpartition("_batch")[0]):
-        made_at += timedelta(seconds=1)
+def _second_of_scan(project: Project, connection: sqlite3.Connection) -> datetime:
+    """Now, to the second, or the second after the last scan's, so that no id is given twice."""
+    now = datetime.now(UTC).replace(microsecond=0)
+    last = groups.last_second(connection, project.id)
+    return now if last is None else max(now, naming.second_after(last))
+
+
+def _new_groups(project: Project, members: Sequence[tuple[Image, ...]], made_at: datetime) -> list[Group]:
     made = []
     for place, own in enumerate(members):
         group_id, batch_number = naming.group_id(project.id, made_at, place)

@@ -49,8 +49,10 @@ class DeskPage:
         self.find()
 
     def find(self) -> None:
+        """Bring the desk of the notebook's third cell into view, with the keyboard on it."""
+        self.notebook.scroll_to_cell(2)
         self.wait()
-        self.notebook.scroll_to(".pickroom-desk")
+        self.page.locator(".pickroom-desk").evaluate("desk => desk.scrollIntoView({block: 'start'})")
         self.stage.focus()
 
     def press(self, *keys: str) -> None:

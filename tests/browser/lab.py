@@ -38,18 +38,19 @@ CHROMIUM_ARGS = (
     "--disable-sync",
 )
 # no news, no update checks, no tips: they are pop-ups over the notebook
-QUIET = {"apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False, "doNotDisturbMode": True}}
+QUIET = {"fetchNews": "false", "checkForUpdates": False, "doNotDisturbMode": True}
 
 # JupyterLab may start two kernels for one notebook and shut the first one down again; and a kernel is called idle
-# before it has answered anything. Ready is: the one the notebook has now has answered, and is idle.
+# before it has answered anything. Ready is: the one the notebook has now has said who it is, and is idle.
 KERNEL_READY = """() => {
   const kernel = window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel;
   if (!kernel) return false;
-  if (window.askedKernel !== kernel) {
-    window.askedKernel = kernel;
-    kernel.info.then(() => { window.answeredBy = kernel; });
+  const info = kernel.info;  // another promise after each restart
+  if (window.askedFor !== info) {
+    window.askedFor = info;
+    info.then(() => { window.answered = info; });
   }
-  return window.answeredBy === kernel && kernel.connectionStatus === "connected" && kernel.status === "idle";
+  return window.answered === info && kernel.connectionStatus === "connected" && kernel.status === "idle";
 }"""
 
 
@@ -73,13 +74,21 @@ class Lab:
 
     Attributes:
         folder: its notebooks.
+        settings: what pages read when they load; `change_settings` writes it.
         log: what it printed.
     """
 
     url: str
     token: str
     folder: Path
+    settings: Path
     log: Path
+
+    def change_settings(self, plugin: str, values: Mapping[str, Any]) -> None:
+        """Settings of one of JupyterLab's plugins, for pages loaded from now on."""
+        path = self.settings / "@jupyterlab" / f"{plugin}.jupyterlab-settings"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(values))
 
     def add_notebook(self, name: str, parameters: Mapping[str, Any], *, tail: int = 0) -> None:
         """Copy one of the project's notebooks, with other values in its parameters cell.
@@ -108,11 +117,6 @@ class Lab:
         with urllib.request.urlopen(request, timeout=30) as answer:
             body = answer.read()
         return json.loads(body) if body else None
-
-    def restart_kernels(self) -> None:
-        """Restart every kernel without asking: what was in memory is gone, as after a crash."""
-        for kernel in self.api("kernels"):
-            self.api(f"kernels/{kernel['id']}/restart", "POST")
 
     def shut_down_kernels(self) -> None:
         for session in self.api("sessions"):
@@ -152,8 +156,31 @@ class NotebookPage:
         self.page.reload()
         self.wait_for_kernel()
 
-    def scroll_to(self, selector: str) -> None:
-        self.page.locator(selector).first.evaluate("el => el.scrollIntoView({block: 'start'})")
+    def kill_kernel(self) -> None:
+        """The kernel dies as in a crash; JupyterLab starts another and says so."""
+        self.page.evaluate(
+            """() => { window.jupyterapp.shell.currentWidget.sessionContext.session.kernel
+                .requestExecute({code: "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"}); }"""
+        )
+        self.page.locator(".jp-Dialog .jp-mod-accept").click()
+        self.wait_for_kernel()
+
+    def restart_kernel(self) -> None:
+        """Kernel > Restart, as a person does it."""
+        self.page.evaluate("() => { window.jupyterapp.commands.execute('notebook:restart-kernel'); }")
+        self.page.locator(".jp-Dialog .jp-mod-accept").click()
+        self.wait_for_kernel()
+
+    def scroll_to_cell(self, index: int) -> None:
+        """Make a cell active and scroll to it."""
+        self.page.evaluate(
+            """async index => {
+                const notebook = window.jupyterapp.shell.currentWidget.content;
+                notebook.activeCellIndex = index;
+                await notebook.scrollToItem(index, "start");
+            }""",
+            index,
+        )
 
 
 @contextmanager
@@ -161,12 +188,10 @@ def start_lab(folder: Path, environment: Mapping[str, str] = {}, *, dark: bool =
     """A JupyterLab of this Python in a folder of its own, stopped at the end with its kernels."""
     notebooks, settings, log = folder / "notebooks", folder / "settings", folder / "lab.log"
     notebooks.mkdir(parents=True)
-    theme = {"apputils-extension/themes": {"theme": "JupyterLab Dark" if dark else "JupyterLab Light"}}
-    for name, values in {**QUIET, **theme}.items():
-        path = settings / "@jupyterlab" / f"{name}.jupyterlab-settings"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(values))
     token, port = secrets.token_hex(16), _free_port()
+    lab = Lab(f"http://127.0.0.1:{port}/", token, notebooks, settings, log)
+    lab.change_settings("apputils-extension/notification", QUIET)
+    lab.change_settings("apputils-extension/themes", {"theme": "JupyterLab Dark" if dark else "JupyterLab Light"})
     own = {
         "HOME": folder / "home",
         "JUPYTER_CONFIG_DIR": folder / "config",
@@ -189,7 +214,6 @@ def start_lab(folder: Path, environment: Mapping[str, str] = {}, *, dark: bool =
             cwd=folder,
             env={**os.environ, **{key: str(value) for key, value in own.items()}, **environment},
         )
-    lab = Lab(f"http://127.0.0.1:{port}/", token, notebooks, log)
     try:
         _wait_until_up(lab, process)
         yield lab

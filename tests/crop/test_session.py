@@ -176,6 +176,21 @@ def test_a_crop_opened_again_is_composed_back_into_the_originals_frame(waiting):
         assert image.size == (12, 16)
 
 
+def test_a_crop_opened_again_comes_back_with_its_box_as_it_was_drawn(waiting):
+    project, (name, *_) = waiting
+    crop(project, Order("crop", name, CropBox(0.25, 0.25, 0.75, 0.75)))
+    (project.root / "crop_cropped" / name).rename(project.root / "crop" / name)
+    session = CropSession(project, per_page=1)
+    assert session.view().images[0].warning == ""  # its row will be changed
+    session.press("Shift+ArrowLeft")
+    drawn = session.view().images[0].box
+    session.press("Enter")
+    session.press("b")
+    shown = session.view().images[0]
+    session.close()
+    assert (shown.filename, shown.box) == (name, drawn)
+
+
 def test_an_image_of_another_size_than_the_picked_one_is_refused(waiting):
     project, (name, *_) = waiting
     write_image(project.root / "crop" / name, seed=5, size=(20, 20))
@@ -224,6 +239,43 @@ def test_apply_all_crops_as_the_ai_proposed_and_says_that_no_person_did(make_pro
     assert rows(project, "SELECT correct_crops, crop_accuracy FROM ai_performance") == [
         {"correct_crops": 0, "crop_accuracy": None}
     ]
+
+
+def test_apply_all_has_nothing_to_ask_when_no_ai_crop_waits(waiting):
+    session = CropSession(waiting[0])
+    session.press("Shift+a")
+    assert session.view().confirm == "" and "no AI crop" in session.view().message
+    session.close()
+
+
+def test_files_that_come_while_the_desk_is_open_are_seen_and_the_page_stays(waiting):
+    project, made = waiting
+    session = CropSession(project, per_page=1)
+    session.press("n")
+    assert not session.refresh()
+    write_image(project.root / "crop" / "0.png", seed=7)
+    assert session.refresh()
+    shown = session.view()
+    session.press("u")
+    session.close()
+    assert shown.header.startswith("4 images wait")
+    assert (shown.images[0].filename, shown.images[0].box) == (made[0], CropBox(0, 0, 1, 1))
+    assert [image.filename for image in session.next_page()] == ["0.png"]
+    assert session.state.boxes[made[0]] != CropBox(0, 0, 1, 1)
+
+
+def test_a_file_that_goes_while_the_desk_is_open_is_refused_at_its_image(waiting):
+    project, (name, *_) = waiting
+    session = CropSession(project, per_page=1)
+    path = project.root / "crop" / name
+    content = path.read_bytes()
+    path.unlink()
+    assert session.view().images[0].sha256 == ""
+    path.write_bytes(content)
+    write_image(project.root / "crop_cropped" / name, seed=99)
+    session.press("Enter")
+    assert session.view().images[0].warning.startswith("not cropped: ")
+    session.close()
 
 
 def test_pages_follow_each_other_and_a_skipped_page_comes_last(waiting):

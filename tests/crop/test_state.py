@@ -155,3 +155,9 @@ def test_the_state_prints_as_plain_json():
         "0.png": {"x1": 0, "y1": 0, "x2": 1, "y2": 1}
     }
     assert CropBox(0, 0, 1, 1) == FULL
+
+
+def test_a_handle_keeps_its_distance_from_the_pointer():
+    taken = machine.drag_start(desk(), 0, (0.61, 0.59), REACH)  # beside the corner at (0.6, 0.6)
+    assert pixels(machine.drag_to(taken, (0.61, 0.59))) == to_pixels(START, *SIZE)
+    assert pixels(machine.drag_to(taken, (0.71, 0.59))) == (200, 160, 700, 560)

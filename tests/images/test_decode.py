@@ -331,7 +331,7 @@ def test_damaged_file_is_read_or_refused_and_nothing_else(extension: str, data: 
 @pytest.mark.parametrize("orientation", [5, 6, 7, 8])
 def test_plain_tiff_that_pillow_would_map_is_read_upright(tmp_path: Path, mode: str, orientation: int) -> None:
     path = tmp_path / "turned.tif"
-    PillowImage.new(mode, (48, 32)).save(path, tiffinfo={0x0112: orientation})
+    Pillow.new(mode, (48, 32)).save(path, tiffinfo={0x0112: orientation})
     assert decode.read_rgb(path).size == (32, 48)
     with decode.open_image(path) as image:
         assert decode.upright_size(image) == (32, 48)

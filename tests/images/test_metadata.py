@@ -131,7 +131,12 @@ def test_any_text_can_be_taken_apart(text: str) -> None:
         ("a.yaml", "a: &a [1]\nb: *a\n", {"a.yaml": "is not plain YAML"}),
         ("a.yaml", "!!int ''", {"a.yaml": "!!int ''"}),
         ("a.yaml", "[" * 3000, {"a.yaml": "is not plain YAML"}),
-        ("a.yml", "x: !!python/object/apply:os.system [false]", {"x": "['false']"}),
+        ("a.yml", "x: !!python/object/apply:os.system [false]", {"x": "false"}),
+        (
+            "a.yaml",
+            "settings:\n  steps: 24\n  size: [768, 1024]\n",
+            {"settings steps": "24", "settings size": "768, 1024"},
+        ),
         ("a.caption", " a cat on a mat \n", {"caption": "a cat on a mat"}),
         ("a.txt", b"caf\xe9", {"txt": "caf\ufffd"}),
         ("a.png.caption", "a cat", {"caption": "a cat"}),

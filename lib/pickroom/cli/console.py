@@ -66,7 +66,8 @@ def show(values: dict[str, Any], as_json: bool, text: str) -> None:
 def progress_bar(doing: str) -> tuple[Progress, Any]:
     """A bar on stderr and the function that moves it: (done, of) -> None."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    bar = Progress(*columns, console=_messages, transient=True)
+    # where nobody watches, a bar would only leave empty lines
+    bar = Progress(*columns, console=_messages, transient=True, disable=not _messages.is_terminal)
     task = bar.add_task(doing, total=None)
     return bar, lambda done, of: bar.update(task, completed=done, total=of)
 

@@ -45,4 +45,4 @@ def lab(
     """Open JupyterLab on the notebooks: on this machine only, behind a token."""
     from pickroom import lab as jupyter
 
-    raise typer.Exit(jupyter.run(Workspace.find(home), port=port, browser=browser))
+    jupyter.run(Workspace.find(home), port=port, browser=browser)

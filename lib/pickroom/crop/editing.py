@@ -103,12 +103,18 @@ def constant(size: Size) -> CropBox:
 def handle_at(box: CropBox, point: Point, reach: Point) -> Handle | None:
     """The handle within reach of a point, the nearest first; `reach` is (x, y) in fractions of the image."""
     distances = {}
-    for handle, (at_x, at_y) in HANDLES.items():
-        dx = abs(point[0] - (box.x1 + at_x * (box.x2 - box.x1))) / reach[0]
-        dy = abs(point[1] - (box.y1 + at_y * (box.y2 - box.y1))) / reach[1]
+    for handle in HANDLES:
+        x, y = handle_point(box, handle)
+        dx, dy = abs(point[0] - x) / reach[0], abs(point[1] - y) / reach[1]
         if max(dx, dy) <= 1:
             distances[handle] = dx * dx + dy * dy
     return min(distances, key=distances.__getitem__) if distances else None
+
+
+def handle_point(box: CropBox, handle: Handle) -> Point:
+    """Where a handle of a box lies."""
+    at_x, at_y = HANDLES[handle]
+    return box.x1 + at_x * (box.x2 - box.x1), box.y1 + at_y * (box.y2 - box.y1)
 
 
 def contains(box: CropBox, point: Point) -> bool:

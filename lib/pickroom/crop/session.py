@@ -11,11 +11,12 @@ from pickroom import atomic
 from pickroom.crop import editing, view
 from pickroom.crop import state as machine
 from pickroom.crop.state import CropCard, CropState
-from pickroom.errors import ImageError, UsageError
+from pickroom.errors import ImageError, LockedError, UsageError
 from pickroom.files import cropping, sidecars
 from pickroom.files.cropping import CropResult, Order
 from pickroom.files.ledgers import CROP, DROP
-from pickroom.files.undo import undo_batch
+from pickroom.files.undo import recover, undo_batch
+from pickroom.geometry import from_pixels, round_half_up
 from pickroom.images import decode, thumbnails
 from pickroom.naming import is_image_name
 from pickroom.records import CropBox
@@ -52,9 +53,10 @@ class CropSession:
         self.problems: dict[str, str] = {}
         self._skipped: set[str] = set()
         self._made = 0
+        self._refused: dict[str, str] = {}  # of the last submit: file name -> reason
         self._hashes: dict[tuple[str, str, int], str] = {}
         self._connection = connect(project.database)
-        self._load("")
+        self._load(self._recover())
 
     def close(self) -> None:
         self._connection.close()
@@ -74,6 +76,8 @@ class CropSession:
             self._submit([Order(self.state.card.directory, self.state.card.filename, None)])
         elif wish == "apply ai":
             self.apply_ai()
+        elif self.state.confirming and not self._ai_crops():
+            self.state = replace(self.state, confirming=False, message="no AI crop waits in crop_auto/")
         elif wish == "skip":
             self._skipped |= {card.filename for card in self.state.cards}
             self._load("skipped: these images go on waiting")
@@ -99,10 +103,16 @@ class CropSession:
         self.state = machine.set_shape(self.state, shape)
         return self.state
 
+    def refresh(self) -> bool:
+        """Look at the waiting folders again if files came or went; the page stays in front. Whether any did."""
+        if self._listing() == self._listed:
+            return False
+        self._load(self.state.message, first=[card.filename for card in self.state.cards])
+        return True
+
     def apply_ai(self) -> CropResult:
         """Crop every image of crop_auto/ as the AI proposed; those without a proposal go on waiting."""
-        ready = [w.card for w in self.waiting if w.card.directory == cropping.CROP_AUTO and w.card.proposed]
-        return self._submit([Order(c.directory, c.filename, c.start, "apply_ai") for c in ready])
+        return self._submit([Order(c.directory, c.filename, c.start, "apply_ai") for c in self._ai_crops()])
 
     def submit(self, orders: Sequence[Order]) -> CropResult:
         """Carry out orders given from outside (`pickroom crop --boxes`)."""
@@ -110,36 +120,55 @@ class CropSession:
 
     def view(self) -> view.CropDeskView:
         """Everything the desk draws now."""
-        warnings = {w.card.filename: w.warning for w in self.waiting}
-        auto = sum(w.card.proposed and w.card.directory == cropping.CROP_AUTO for w in self.waiting)
-        confirm = f"Apply the AI's crop to {auto} images of crop_auto/ unseen? Enter applies, Esc returns"
+        ai_crops = len(self._ai_crops())
         return view.CropDeskView(
             header=view.header(len(self.waiting), self._made, len(self.problems)),
-            images=tuple(
-                view.image_view(card, self.state, number, self._sha256(card), warnings.get(card.filename, ""))
-                for number, card in enumerate(self.state.cards, start=1)
-            ),
+            images=self._images(self.state),
             message=self.state.message,
             help=self.state.help,
-            confirm=confirm if self.state.confirming else "",
+            confirm=view.confirmation(ai_crops) if self.state.confirming else "",
             problems=view.problem_lines(self.problems),
+            ai_crops=ai_crops,
         )
+
+    def next_page(self) -> tuple[view.CropImageView, ...]:
+        """The page after this one as it would be shown, for getting its previews ready."""
+        later = [w.card for w in self._ordered() if w.card not in self.state.cards]
+        return self._images(CropState(tuple(later[: self.per_page])))
 
     def preview(self, image: view.CropImageView) -> bytes:
         """A JPEG of at most 1024 pixels a side; raises ImageError when the file has gone bad."""
         path = self.project.path(image.directory, image.filename)
         return thumbnails.read(self.project.workspace.thumbnails, image.sha256, path)
 
-    def upcoming(self) -> list[tuple[str, str]]:
-        """(directory, filename) of the next page's images, for getting their previews ready."""
-        later = [w.card for w in self._ordered() if w.card not in self.state.cards]
-        return [(card.directory, card.filename) for card in later[: self.per_page]]
+    def _recover(self) -> str:
+        """Finish what a crash interrupted, unless the process that planned it is still at it."""
+        if operations.count_planned(self._connection) == 0:
+            return ""
+        try:
+            outcome = recover(self.project, self._connection)
+        except LockedError as error:
+            return error.line
+        put_back = "".join(f"; {name} put back: {reason}" for name, reason in outcome.failed.items())
+        stuck = "; run `pickroom recover`" if outcome.stuck else ""
+        return f"interrupted work was completed: {len(outcome.done)} done{put_back}{stuck}"
+
+    def _ai_crops(self) -> list[CropCard]:
+        return [w.card for w in self.waiting if w.card.directory == cropping.CROP_AUTO and w.card.proposed]
+
+    def _images(self, state: CropState) -> tuple[view.CropImageView, ...]:
+        warnings = {w.card.filename: w.warning for w in self.waiting}
+        warnings |= {name: f"not cropped: {reason}" for name, reason in self._refused.items()}
+        return tuple(
+            view.image_view(card, state, number, self._sha256(card), warnings.get(card.filename, ""))
+            for number, card in enumerate(state.cards, start=1)
+        )
 
     def _submit(self, orders: Sequence[Order]) -> CropResult:
         result = cropping.submit(self.project, self._connection, orders)
-        self.last_result = result
+        self.last_result, self._refused = result, result.refused
         self._made += len(result.done)
-        parts = [f"batch {result.batch}: {len(result.done)} done"] if result.batch else []
+        parts = [f"{len(result.done)} done in batch {result.batch}, B takes it back"] if result.batch else []
         parts += [f"{name}: {reason}" for name, reason in {**result.refused, **result.warnings}.items()]
         self._load("; ".join(parts) or "nothing to submit")
         return result
@@ -153,36 +182,53 @@ class CropSession:
         names = [op.unit for op in operations.of_batch(self._connection, batch) if op.undoes is None]
         outcome = undo_batch(self.project, self._connection, batch)
         self._made = max(self._made - len(outcome.done), 0)
+        self._refused = {}
         self._load(f"batch {batch} is back", first=names)
-        kept = {**self.state.boxes, **{n: box for n, box in boxes.items() if self._is_shown(n)}}
-        self.state = replace(self.state, boxes=MappingProxyType(kept))
+        back = {c.filename: self._in_own_frame(c, boxes[c.filename]) for c in self.state.cards if c.filename in boxes}
+        self.state = replace(self.state, boxes=MappingProxyType({**self.state.boxes, **back}))
 
-    def _is_shown(self, filename: str) -> bool:
-        return any(card.filename == filename for card in self.state.cards)
+    def _in_own_frame(self, card: CropCard, box: CropBox) -> CropBox:
+        """The box as it was drawn: the record of a crop opened again is in the frame of the image it was cut from."""
+        outer = self._is_crop(card)
+        if outer is None:
+            return box
+        (x, y), (width, height) = (outer.box.x1, outer.box.y1), card.size
+        wide, tall = outer.box.x2 - x, outer.box.y2 - y
+        edges = ((box.x1 - x) / wide, (box.y1 - y) / tall, (box.x2 - x) / wide, (box.y2 - y) / tall)
+        x1, y1, x2, y2 = (
+            min(max(round_half_up(v * side), 0), side) for v, side in zip(edges, (width, height) * 2, strict=True)
+        )
+        return from_pixels((x1, y1, x2, y2), width, height)
 
     def _load(self, message: str, first: Sequence[str] = ()) -> None:
-        """Look at the folders again and lay out a page; boxes drawn on images that still wait are kept."""
+        """Look at the folders again and lay out a page; what was drawn on images that are still on it is kept."""
+        self._listed = self._listing()  # before the look: what comes meanwhile is seen by the next refresh
         self.problems = {}
         self.waiting = sorted(self._look(), key=lambda w: w.card.filename not in first)
         if not any(w.card.filename not in self._skipped for w in self.waiting):
             self._skipped = set()
         cards = tuple(w.card for w in self._ordered()[: self.per_page])
-        shown = {card.filename for card in cards}
+        names = [card.filename for card in cards]
         old = getattr(self, "state", CropState(()))
         self.state = CropState(
             cards,
-            boxes=MappingProxyType({n: b for n, b in old.boxes.items() if n in shown}),
-            shapes=MappingProxyType({n: s for n, s in old.shapes.items() if n in shown}),
+            boxes=MappingProxyType({n: b for n, b in old.boxes.items() if n in names}),
+            shapes=MappingProxyType({n: s for n, s in old.shapes.items() if n in names}),
+            active=names.index(old.card.filename) if old.card and old.card.filename in names else 0,
+            undo=tuple(edit for edit in old.undo if edit.filename in names),
             message=message,
         )
 
     def _ordered(self) -> list[Waiting]:
         return sorted(self.waiting, key=lambda w: w.card.filename in self._skipped)
 
+    def _listing(self) -> dict[str, list[str]]:
+        """Every file of the waiting folders, sidecars too."""
+        folders = {name: self.project.root / name for name in cropping.WAITING_FOLDERS}
+        return {name: sorted(os.listdir(folder)) if folder.is_dir() else [] for name, folder in folders.items()}
+
     def _look(self) -> Iterable[Waiting]:
-        for directory in cropping.WAITING_FOLDERS:
-            folder = self.project.root / directory
-            names = sorted(os.listdir(folder)) if folder.is_dir() else []
+        for directory, names in self._listed.items():
             for name in names:
                 if is_image_name(name) and not name.startswith("."):
                     try:
@@ -198,11 +244,19 @@ class CropSession:
             size = decode.upright_size(image)
         proposal: CropBox | None = sidecar.box if sidecar else None
         card = CropCard(name, directory, size, proposal or editing.constant(size), proposed=proposal is not None)
-        return Waiting(card, "" if sidecar else cropping.NO_SIDECAR)
+        return Waiting(card, "" if sidecar or self._is_crop(card) else cropping.NO_SIDECAR)
+
+    def _is_crop(self, card: CropCard) -> crops.Crop | None:
+        """The crop that an image is, opened again; None for any other image."""
+        return crops.by_content(self._connection, card.filename, self._sha256(card))
 
     def _sha256(self, card: CropCard) -> str:
+        """Of the file as it is now; "" when it has gone since the folders were looked at."""
         path = self.project.path(card.directory, card.filename)
-        key = (card.directory, card.filename, path.stat().st_mtime_ns if path.exists() else 0)
-        if key not in self._hashes:
-            self._hashes[key] = atomic.sha256_of(path)
-        return self._hashes[key]
+        try:
+            key = (card.directory, card.filename, path.stat().st_mtime_ns)
+            if key not in self._hashes:
+                self._hashes[key] = atomic.sha256_of(path)
+            return self._hashes[key]
+        except OSError:
+            return ""

@@ -168,7 +168,10 @@ def drag_to(state: CropState, point: Point) -> CropState:
         box = editing.move(drag.box, round(dx), round(dy), card.size)
     else:
         assert drag.handle is not None
-        box = editing.resize(drag.box, drag.handle, point, card.size, ratio)
+        # the handle stays as far from the pointer as it was taken: nothing jumps at the first move
+        grip = editing.handle_point(drag.box, drag.handle)
+        x, y = (grip[i] + point[i] - drag.start[i] for i in (0, 1))
+        box = editing.resize(drag.box, drag.handle, (x, y), card.size, ratio)
     return _with(state, card, box or drag.box, state.shape(card))
 
 

@@ -20,7 +20,8 @@ class CropImageView:
         box: draw it with handles (when active), thirds lines, and everything outside dimmed.
         shape: "own", "free", "1:1", ...
         coordinates: the box in pixels and its share of the image, for the active image's line.
-        note: where the box comes from; warning: e.g. that no decision will be changed.
+        note: where the box comes from.
+        warning: what to know before cropping it, e.g. that no decision will be changed; "" for nothing.
     """
 
     filename: str
@@ -40,7 +41,13 @@ class CropImageView:
 
 @dataclass(frozen=True, slots=True)
 class CropDeskView:
-    """The whole desk; `problems` are waiting images that cannot be shown, each with its reason."""
+    """The whole desk.
+
+    Attributes:
+        confirm: what Enter would do now, where that was asked for; else "".
+        problems: waiting images that cannot be shown, each with its reason.
+        ai_crops: images that "apply all AI crops" would crop.
+    """
 
     header: str
     images: tuple[CropImageView, ...]
@@ -48,6 +55,7 @@ class CropDeskView:
     help: bool
     confirm: str
     problems: tuple[str, ...]
+    ai_crops: int
 
 
 def image_view(card: CropCard, state: CropState, number: int, sha256: str, warning: str) -> CropImageView:
@@ -55,7 +63,7 @@ def image_view(card: CropCard, state: CropState, number: int, sha256: str, warni
     box, (width, height) = state.box(card), card.size
     x1, y1, x2, y2 = to_pixels(box, width, height)
     changed = card.filename in state.boxes and box != card.start
-    note = "your box" if changed else "the AI's box" if card.proposed else "a usual box: no AI has proposed one"
+    note = "your box" if changed else "the AI's box" if card.proposed else "usual box, no AI's"
     return CropImageView(
         filename=card.filename,
         directory=card.directory,
@@ -85,6 +93,12 @@ def header(waiting: int, made: int, problems: int) -> str:
     if problems:
         parts.append(f"{problems} cannot be cropped yet")
     return " - ".join(parts)
+
+
+def confirmation(ai_crops: int) -> str:
+    """What "apply all AI crops" asks before it does it."""
+    images = "1 image" if ai_crops == 1 else f"{ai_crops} images"
+    return f"Crop {images} of crop_auto/ as the AI proposed, unseen?"
 
 
 def problem_lines(problems: Mapping[str, str]) -> tuple[str, ...]:

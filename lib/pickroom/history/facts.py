@@ -142,7 +142,7 @@ class Facts:
         main: bool = True,
     ) -> None:
         """A crop; `main` is False when the row's pick is another fact."""
-        key, text = hash((project, filename)), box.to_json() if box else None
+        key, text = crop_key(project, filename), box.to_json() if box else None
         found = values.stage(filename, stage)
         rank = crop_rank(box)
         self.crops.append((key, rank, main, project, filename, text, *size, found, timestamp, self.file, line))
@@ -211,13 +211,18 @@ class Facts:
             matched,
             crop_matched,
         )
-        crop_key = hash((project, chosen)) if box is not None else None
-        self.decisions.append((key, crop_key, crop_rank(box), pick, *row, self.file, line))
+        cropped = crop_key(project, chosen) if box is not None else None
+        self.decisions.append((key, cropped, crop_rank(box), pick, *row, self.file, line))
 
 
 def pick_key(project: str, chosen: str | None, others: Sequence[str], timestamp: str | None) -> int:
     """64 bits that are the same for the same pick, in whatever order the others were listed; None is a reject."""
     return hash((project, chosen, timestamp, *(sorted(others) if len(others) > 1 else others)))
+
+
+def crop_key(project: str, filename: str) -> int:
+    """64 bits that are the same for crops of the same file."""
+    return hash((project, filename))
 
 
 def crop_rank(box: CropBox | None) -> int:

@@ -39,11 +39,16 @@ class Broken:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Some records in order: `records[i]` begins in line `lines[i]` (1-based, as an editor counts)."""
+    """Some records in order, not yet split into fields: `texts[i]` begins in line `lines[i]` (1-based).
 
-    records: list[list[str]]
+    Attributes:
+        plain: every record is one line (none has a line end inside a quoted field).
+    """
+
+    texts: list[str]
     lines: Sequence[int]
     broken: list[Broken]
+    plain: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +74,7 @@ class Table:
         """
         try:
             with _open(self.path, self.encoding) as file:
-                yield from _batches(file, self.delimiter, self.header_line)
+                yield from _batches(file, self.header_line)
         except (OSError, UnicodeError) as error:
             raise _unreadable(self.path, error) from None
 
@@ -118,7 +123,7 @@ def _unreadable(path: Path, error: Exception) -> UsageError:
     return UsageError(f"cannot read the file ({reason})", doing="reading a CSV", subject=path)
 
 
-def _batches(file: TextIO, delimiter: str, header_line: int) -> Iterator[Batch]:
+def _batches(file: TextIO, header_line: int) -> Iterator[Batch]:
     line_number = 1  # of the first line not yet given out
     rest = ""
     at_end = False
@@ -137,7 +142,7 @@ def _batches(file: TextIO, delimiter: str, header_line: int) -> Iterator[Batch]:
         if line_number <= header_line:
             drop = min(header_line + 1 - line_number, len(lines))
             line_number, lines = line_number + drop, lines[drop:]
-        batch, unfinished = _records(lines, line_number, delimiter, final=at_end)
+        batch, unfinished = _records(lines, line_number, final=at_end)
         line_number += len(lines) - unfinished
         if unfinished:
             rest = "\n".join([*lines[len(lines) - unfinished :], rest])
@@ -154,62 +159,61 @@ def _skip_line(file: TextIO) -> str:
     return ""
 
 
-def _records(lines: list[str], first: int, delimiter: str, *, final: bool) -> tuple[Batch, int]:
-    """Records of some lines, and how many lines at the end may belong to a record that goes on.
+def _records(lines: list[str], first: int, *, final: bool) -> tuple[Batch, int]:
+    """Records of some lines, and how many lines at the end belong to a record that goes on.
+
+    A line with an even number of quotes is a record. One with an odd number goes on in the next lines, until the
+    number is even, unless it can be read by itself (a lone quote as a sign for inches).
 
     Args:
         first: the number of the first line.
         final: nothing follows these lines.
     """
-    # the usual case in one call: every line is a record of its own, and every character is text
-    if all(line.count('"') % 2 == 0 for line in lines) and not _has_odd("\n".join(lines)):
-        try:
-            rows = list(csv.reader(lines, delimiter=delimiter))
-        except csv.Error:
-            rows = []
-        if len(rows) == len(lines):
-            if all(rows):
-                return Batch(rows, range(first, first + len(lines)), []), 0
-            full = [(row, first + place) for place, row in enumerate(rows) if row]
-            return Batch([row for row, _ in full], [line for _, line in full], []), 0
-    return _one_by_one(lines, first, delimiter, final=final)
+    together = "\n".join(lines)
+    if (
+        not _has_odd(together)
+        and max(map(len, lines), default=0) <= _LONGEST
+        and ('"' not in together or all(line.count('"') % 2 == 0 for line in lines))
+    ):
+        if "" not in lines:
+            return Batch(lines, range(first, first + len(lines)), [], True), 0
+        full = [(line, number) for number, line in enumerate(lines, start=first) if line]
+        return Batch([line for line, _ in full], [number for _, number in full], [], True), 0
 
-
-def _one_by_one(lines: list[str], first: int, delimiter: str, *, final: bool) -> tuple[Batch, int]:
-    batch = Batch([], [], [])
+    texts: list[str] = []
+    numbers: list[int] = []
+    broken: list[Broken] = []
     place = 0
     while place < len(lines):
         text, span, reason = lines[place], 1, ""
-        record = None if len(text) > _LONGEST else _parse(text, delimiter)
-        while record is None and span < _RECORD_LINES and len(text) <= _LONGEST:
-            if place + span == len(lines):
-                if not final:
-                    return batch, span
-                break
-            text = f"{text}\n{lines[place + span]}"
-            span += 1
-            if text.count('"') % 2 == 0:  # else it cannot be closed yet
-                record = _parse(text, delimiter)
-        if record is None:  # only the first line is lost: the next may be whole
-            text, span = lines[place], 1
-            reason = skips.TOO_LONG if len(text) > _LONGEST else skips.UNBALANCED
-        if _has_odd(text):
+        if len(text) > _LONGEST:
+            reason = skips.TOO_LONG
+        elif text.count('"') % 2 and split_fields(text) is None:
+            while text.count('"') % 2 and span < _RECORD_LINES and len(text) <= _LONGEST:
+                if place + span == len(lines):
+                    if not final:
+                        return Batch(texts, numbers, broken, False), span
+                    break
+                text = f"{text}\n{lines[place + span]}"
+                span += 1
+            if text.count('"') % 2 or split_fields(text) is None:  # only the first line is lost: the next may be whole
+                text, span, reason = lines[place], 1, skips.UNBALANCED
+        if not reason and _has_odd(text):
             reason = skips.NOT_TEXT
         if reason:
-            batch.broken.append(Broken(first + place, text[:_SHOWN], reason))
-        elif record:
-            batch.records.append(record)
-            batch.lines.append(first + place)  # type: ignore[attr-defined]
+            broken.append(Broken(first + place, text[:_SHOWN], reason))
+        elif text:
+            texts.append(text)
+            numbers.append(first + place)
         place += span
-    return batch, 0
+    return Batch(texts, numbers, broken, False), 0
 
 
-def _parse(text: str, delimiter: str) -> list[str] | None:
-    """One record; None when a quoted field is still open at its end."""
+def split_fields(text: str, delimiter: str = ",") -> list[str] | None:
+    """The fields of one record; None when a quoted field is still open at its end."""
     try:
         # strict refuses an open quote, and also text behind a closing one, which is read leniently instead
-        (record,) = list(csv.reader([text], delimiter=delimiter, strict=True)) or [[]]
-        return record
+        return next(csv.reader([text], delimiter=delimiter, strict=True), [])
     except csv.Error as error:
         if "unexpected end of data" in str(error):
             return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -129,7 +129,18 @@ def _yaml_fields(name: str, text: str) -> dict[str, str]:
         return {name: "is not plain YAML"}
     if not isinstance(values, dict):
         return {name: text.strip()}
-    return {str(key): str(value) for key, value in values.items()}
+    return dict(_flat(values))
+
+
+def _flat(values: dict[Any, Any], before: str = "") -> Iterator[tuple[str, str]]:
+    """Nested settings one by one, so that candidates can be compared field by field; lists in one line."""
+    for key, value in values.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{before}{key} ")
+        elif isinstance(value, list):
+            yield f"{before}{key}", ", ".join(str(item) for item in value)
+        else:
+            yield f"{before}{key}", str(value)
 
 
 class _PlainLoader(yaml.BaseLoader):

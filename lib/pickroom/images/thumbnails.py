@@ -58,10 +58,15 @@ def encode(rgb: PillowImage.Image, profile: bytes | None) -> bytes:
     """A preview's bytes: at most LONG_SIDE pixels a side, in sRGB, so that no viewer needs the profile."""
     small = rgb.copy()
     small.thumbnail((LONG_SIDE, LONG_SIDE), PillowImage.Resampling.LANCZOS, reducing_gap=2.0)
-    if profile:
-        with contextlib.suppress(ImageCms.PyCMSError, OSError):  # a damaged profile: the bare numbers then
-            own = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-            small = ImageCms.profileToProfile(small, own, _SRGB, outputMode="RGB") or small
     buffer = io.BytesIO()
-    small.save(buffer, "JPEG", quality=_QUALITY, optimize=False)
+    to_srgb(small, profile).save(buffer, "JPEG", quality=_QUALITY, optimize=False)
     return buffer.getvalue()
+
+
+def to_srgb(rgb: PillowImage.Image, profile: bytes | None) -> PillowImage.Image:
+    """The image in sRGB, given its file's ICC profile; the bare numbers without one, or with a damaged one."""
+    if profile:
+        with contextlib.suppress(ImageCms.PyCMSError, OSError):
+            own = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+            return ImageCms.profileToProfile(rgb, own, _SRGB, outputMode="RGB") or rgb
+    return rgb

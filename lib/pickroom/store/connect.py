@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sqlite3
+import threading
+import weakref
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -14,6 +18,33 @@ from pickroom.errors import StoreError
 
 BUSY_TIMEOUT_S = 10.0
 _NUMBERED = re.compile(r"(\d{3})-[\w-]+\.sql")
+
+
+class _Connection(sqlite3.Connection):
+    """A connection that is known for as long as it is open (see `lend`)."""
+
+    file: Path
+
+    def close(self) -> None:
+        super().close()
+        with _register:
+            _open.discard(self)
+
+
+_register = threading.Lock()
+_open: weakref.WeakSet[_Connection] = weakref.WeakSet()
+_lent: Counter[Path] = Counter()
+
+
+def _forget() -> None:
+    global _register
+    _register = threading.Lock()
+    _open.clear()
+    _lent.clear()
+
+
+# a forked process has its parent's objects but none of its locks: what was open there does not count here
+os.register_at_fork(after_in_child=_forget)
 
 
 def migrations() -> list[str]:
@@ -39,9 +70,8 @@ def connect(path: Path) -> sqlite3.Connection:
         path.parent.mkdir(parents=True, exist_ok=True)
         # JupyterLab runs a widget's messages in another thread than the cell that made it (comms over subshells);
         # the desks take a lock, so that it is one thread at a time.
-        connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
+        connection = _opened(path, str(path), check_same_thread=False)
         try:
-            connection.row_factory = sqlite3.Row
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")
             connection.execute("PRAGMA foreign_keys = ON")
@@ -78,10 +108,45 @@ def open_read_only(path: Path) -> Iterator[sqlite3.Connection]:
 
 
 def _read_only(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=BUSY_TIMEOUT_S)
-    connection.isolation_level = None
-    connection.row_factory = sqlite3.Row
+    return _opened(path, f"{path.absolute().as_uri()}?mode=ro", uri=True)
+
+
+def _opened(path: Path, address: str, **options: bool) -> sqlite3.Connection:
+    """A connection in autocommit mode that `lend` knows of; refused while another library has the file."""
+    file = path.resolve()
+    with _register:
+        if _lent[file]:
+            raise StoreError(
+                "an analysis in this process is reading the database itself",
+                doing="opening it",
+                subject=path,
+                hint="let its query end first",
+            )
+        connection = sqlite3.connect(
+            address, timeout=BUSY_TIMEOUT_S, isolation_level=None, factory=_Connection, **options
+        )
+        connection.file = file
+        connection.row_factory = sqlite3.Row
+        _open.add(connection)
     return connection
+
+
+@contextmanager
+def lend(path: Path) -> Iterator[bool]:
+    """Leave a database file to another library of this process; yields False, and lends nothing, while it is open here.
+
+    When a library that carries its own SQLite closes the file, the kernel drops the POSIX locks that this process
+    holds on it through `sqlite3` (DESIGN.md, invariant 10; https://sqlite.org/howtocorrupt.html, 2.2).
+    """
+    file = path.resolve()
+    with _register:
+        free = not any(connection.file == file for connection in _open)
+        _lent[file] += free
+    try:
+        yield free
+    finally:
+        with _register:
+            _lent[file] -= free
 
 
 @contextmanager

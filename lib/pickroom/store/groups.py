@@ -84,10 +84,13 @@ def decided_names(connection: sqlite3.Connection) -> set[str]:
     return {row["filename"] for row in rows}
 
 
-def made_at(connection: sqlite3.Connection, head: str) -> bool:
-    """Whether there is a group whose id has this head: the project and the second of its scan."""
-    found = connection.execute("SELECT 1 FROM groups WHERE substr(group_id, 1, ?) = ?", (len(head) + 1, f"{head}_"))
-    return found.fetchone() is not None
+def last_second(connection: sqlite3.Connection, project_id: str) -> str | None:
+    """The second in the latest id of the project, as ids write it (`20250803T065406Z`)."""
+    head = f"{project_id}_group_"
+    return connection.execute(
+        "SELECT max(substr(group_id, ?, 16)) FROM groups WHERE substr(group_id, 1, ?) = ?",
+        (len(head) + 1, len(head), head),
+    ).fetchone()[0]
 
 
 def waiting_among(connection: sqlite3.Connection, group_ids: Iterable[str]) -> set[str]:

@@ -30,9 +30,7 @@ def _converter(rejected: str, header: Sequence[str], facts: Facts) -> Convert:
     return convert
 
 
-SELECTION_ONLY = Format(
-    "selection_only_log", frozenset(("chosen_path", "neg_paths")), partial(_converter, "neg_paths")
-)
+SELECTION_ONLY = Format("selection_only_log", frozenset(("chosen_path", "neg_paths")), partial(_converter, "neg_paths"))
 ANOMALY_CASES = Format(
     "anomaly_cases", frozenset(("chosen_path", "rejected_paths")), partial(_converter, "rejected_paths")
 )

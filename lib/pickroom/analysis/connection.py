@@ -1,0 +1,90 @@
+"""One connection over every project: typed views, refreshed as the databases change, with the exceptions named."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Self
+
+import duckdb
+
+from pickroom.analysis import catalogue, folders, queries
+from pickroom.analysis.cache import Cache, Problem
+from pickroom.analysis.engine import open_engine
+from pickroom.errors import UsageError
+from pickroom.workspace import Workspace
+
+if TYPE_CHECKING:
+    import pandas
+
+
+class Analysis:
+    """DuckDB with views over every project: `decisions crops groups images recommendations operations models`, also
+    `outcomes sessions projects legacy_selections`.
+
+    Attributes:
+        problems: projects that are left out, or had to be read in a special way, each with its reason.
+        duckdb: the connection itself, for whatever is not offered here; its views are as of the last `refresh`.
+    """
+
+    def __init__(self, workspace: Workspace) -> None:
+        self.workspace = workspace
+        self.problems: tuple[Problem, ...] = ()
+        self.duckdb: duckdb.DuckDBPyConnection = open_engine()
+        self._cache = Cache.of(workspace)
+        self._catalogue: catalogue.Catalogue | None = None
+        self.refresh()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self.duckdb.close()
+
+    @property
+    def catalogue(self) -> catalogue.Catalogue:
+        """What the views are made of now."""
+        assert self._catalogue is not None
+        return self._catalogue
+
+    def refresh(self) -> None:
+        """Bring in what was decided, added or repaired since; costs next to nothing when nothing changed."""
+        found, self.problems = catalogue.collect(self.workspace, self._cache.refresh(self.workspace))
+        if found != self._catalogue:
+            catalogue.define(self.duckdb, found)
+            self._catalogue = found
+
+    def execute(self, sql: str, parameters: object = None) -> duckdb.DuckDBPyConnection:
+        """Run SQL on what the databases hold now; the result is fetched as DuckDB's are (`fetchall`, `df`)."""
+        self.refresh()
+        return self.duckdb.execute(sql, parameters)
+
+    def query(self, name: str, project_id: str | None = None) -> pandas.DataFrame:
+        """The rows of a named query (`queries.names()`), of one project or of all.
+
+        Raises:
+            UsageError: there is no query of this name.
+        """
+        return self.execute(*self._named(name, project_id)).df()
+
+    def rows(self, name: str, project_id: str | None = None) -> list[dict[str, Any]]:
+        """As `query`, as plain rows: a missing value is None."""
+        result = self.execute(*self._named(name, project_id))
+        columns = [column[0] for column in result.description]
+        return [dict(zip(columns, row, strict=True)) for row in result.fetchall()]
+
+    def _named(self, name: str, project_id: str | None) -> tuple[str, list[str]]:
+        text = queries.text(name)
+        if name == "data_health":
+            folders.list_files(self.duckdb, self.workspace, project_id)
+        if project_id is None:
+            return text, []
+        if project_id not in self.workspace.project_ids():
+            raise UsageError(f"there is no project {project_id!r}", doing=f"asking {name}")
+        return f"SELECT * FROM ({text}) WHERE project_id = ?", [project_id]
+
+
+def connect(workspace: Workspace) -> Analysis:
+    """Open the analysis of a workspace. A project that cannot be read is left out and named in `problems`."""
+    return Analysis(workspace)

@@ -1,0 +1,75 @@
+"""A DuckDB that fetches nothing, keeps nothing in the home folder, and can read SQLite where its extension is there."""
+
+from __future__ import annotations
+
+import tempfile
+from functools import cache
+from importlib import resources
+from importlib.util import find_spec
+from pathlib import Path
+
+import duckdb
+
+SQL = resources.files("pickroom.analysis") / "sql"
+
+# DuckDB 1.5 takes two scans of tables with the same columns for one and gives the first one's rows for both, and
+# projects' tables all have the same columns (https://github.com/duckdb/duckdb/issues/24781, also 25819)
+_UNSOUND = "common_subplan"
+
+
+def open_engine(**settings: object) -> duckdb.DuckDBPyConnection:
+    """A new DuckDB in memory, times in UTC, the macros of `sql/macros.sql` defined.
+
+    Args:
+        settings: more of DuckDB's configuration.
+    """
+    offline = {
+        "autoinstall_known_extensions": False,
+        "autoload_known_extensions": False,
+        "disabled_optimizers": _UNSOUND,
+        "temp_directory": str(Path(tempfile.gettempdir()) / "pickroom-duckdb"),
+    }
+    connection = duckdb.connect(config={**offline, **settings})
+    connection.execute("SET TimeZone = 'UTC'")
+    connection.execute(read_sql("macros"))
+    return connection
+
+
+def read_sql(name: str) -> str:
+    """The text of `sql/<name>.sql`."""
+    return (SQL / f"{name}.sql").read_text(encoding="utf-8")
+
+
+@cache
+def sqlite_extension() -> Path | None:
+    """The file of DuckDB's SQLite extension that came with the packages, None where it is missing.
+
+    It is never installed from the network, nor into the home folder as `INSTALL` would.
+    """
+    spec = find_spec("duckdb_extension_sqlite")
+    if spec is None or not spec.submodule_search_locations:
+        return None
+    folder = Path(next(iter(spec.submodule_search_locations)))
+    file = folder / "extensions" / f"v{duckdb.__version__}" / "sqlite.duckdb_extension"
+    return file if file.is_file() else None
+
+
+def load_sqlite(connection: duckdb.DuckDBPyConnection) -> bool:
+    """Let a connection attach SQLite databases; False where the extension is missing, or of another version."""
+    file = sqlite_extension()
+    if file is None:
+        return False
+    # DuckDB calls an extension by its file's name, and this one calls itself otherwise than its package's file
+    with tempfile.TemporaryDirectory(prefix="pickroom-extension-") as folder:
+        link = Path(folder, "sqlite_scanner.duckdb_extension")
+        link.symlink_to(file)
+        try:
+            connection.load_extension(str(link))
+        except duckdb.Error:
+            return False
+    return True
+
+
+def quoted(value: object) -> str:
+    """A text, or a path, as an SQL literal."""
+    return "'" + str(value).replace("'", "''") + "'"

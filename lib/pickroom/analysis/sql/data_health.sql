@@ -1,0 +1,46 @@
+-- One row is one thing that is not as it should be, in one project: how often, and one example. `files` is what lies in
+-- the image folders now; it is listed when this query runs.
+WITH sidecars AS (
+    SELECT *, regexp_replace(filename, '\.decision$', '') AS stem FROM files WHERE filename LIKE '%.decision'
+),
+
+waiting AS (
+    SELECT *, regexp_replace(filename, '\.[^.]*$', '') AS stem
+    FROM files
+    WHERE is_image AND directory IN ('crop', 'crop_auto')
+),
+
+found AS (
+    SELECT f.project_id, 'image without its sidecar' AS what, f.directory || '/' || f.filename AS example
+    FROM waiting AS f
+    ANTI JOIN sidecars AS s ON s.project_id = f.project_id AND s.directory = f.directory AND s.stem = f.stem
+    UNION ALL
+    SELECT s.project_id, 'sidecar without its image', s.directory || '/' || s.filename
+    FROM sidecars AS s
+    ANTI JOIN waiting AS f ON s.project_id = f.project_id AND s.directory = f.directory AND s.stem = f.stem
+    UNION ALL
+    SELECT f.project_id, 'image that no scan has met', f.directory || '/' || f.filename
+    FROM files AS f
+    ANTI JOIN images AS i ON i.project_id = f.project_id AND i.filename = f.filename
+    WHERE f.is_image
+    UNION ALL
+    SELECT i.project_id, 'image that is nowhere', i.path
+    FROM images AS i
+    JOIN listed AS l USING (project_id)
+    ANTI JOIN files AS f ON f.project_id = i.project_id AND f.filename = i.filename
+    WHERE i.sha256 IS NOT NULL
+    UNION ALL
+    SELECT project_id, 'image without a vector', path FROM images WHERE sha256 IS NOT NULL AND vector IS NULL
+    UNION ALL
+    SELECT project_id, 'image that cannot be read', path FROM images WHERE sha256 IS NULL
+    UNION ALL
+    SELECT project_id, 'file operation not finished', coalesce(source, destination) FROM operations WHERE state = 'planned'
+    UNION ALL
+    SELECT project_id, 'decision without its context', group_id FROM decisions WHERE origin = 'project' AND input IS NULL
+),
+
+final AS (
+    SELECT project_id, what, count(*) AS times, min(example) AS example FROM found GROUP BY ALL
+)
+
+SELECT * FROM final ORDER BY project_id, what

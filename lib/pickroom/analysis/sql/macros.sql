@@ -1,0 +1,32 @@
+-- What the views and the named queries share: reading SQLite's texts as types, and the interval of a share.
+
+-- A time as FORMATS.md writes it, as TIMESTAMP in UTC; NULL for anything else.
+CREATE OR REPLACE MACRO utc(text) AS TRY_CAST(text AS TIMESTAMPTZ) AT TIME ZONE 'UTC';
+
+-- A JSON array of texts.
+CREATE OR REPLACE MACRO texts(json_text) AS TRY_CAST(TRY_CAST(json_text AS JSON) AS VARCHAR[]);
+
+-- A JSON object of texts.
+CREATE OR REPLACE MACRO text_map(json_text) AS TRY_CAST(TRY_CAST(json_text AS JSON) AS MAP(VARCHAR, VARCHAR));
+
+-- A box [x1, y1, x2, y2].
+CREATE OR REPLACE MACRO box_of(json_text) AS TRY_CAST(TRY_CAST(json_text AS JSON) AS DOUBLE[4]);
+
+CREATE OR REPLACE MACRO box_area(b) AS (b[3] - b[1]) * (b[4] - b[2]);
+
+CREATE OR REPLACE MACRO box_overlap(a, b) AS
+    greatest(least(a[3], b[3]) - greatest(a[1], b[1]), 0) * greatest(least(a[4], b[4]) - greatest(a[2], b[2]), 0);
+
+-- Intersection over union of two boxes.
+CREATE OR REPLACE MACRO box_iou(a, b) AS
+    box_overlap(a, b) / (box_area(a) + box_area(b) - box_overlap(a, b));
+
+-- The corner farthest off, as a fraction of the image.
+CREATE OR REPLACE MACRO corner_error(a, b) AS
+    greatest(abs(a[1] - b[1]), abs(a[2] - b[2]), abs(a[3] - b[3]), abs(a[4] - b[4]));
+
+-- Wilson's 95 % interval of a share of `hits` in `n` (Wilson 1927); NULL for n = 0.
+CREATE OR REPLACE MACRO wilson_low(hits, n) AS CASE WHEN n > 0 THEN
+    (hits / n + 1.9207 / n - 1.96 * sqrt(hits / n * (1 - hits / n) / n + 0.9604 / n / n)) / (1 + 3.8416 / n) END;
+CREATE OR REPLACE MACRO wilson_high(hits, n) AS CASE WHEN n > 0 THEN
+    (hits / n + 1.9207 / n + 1.96 * sqrt(hits / n * (1 - hits / n) / n + 0.9604 / n / n)) / (1 + 3.8416 / n) END;

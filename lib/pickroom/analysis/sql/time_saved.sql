@@ -1,0 +1,55 @@
+-- One row is one project: an estimate of the time that the recommendations saved, in seconds; NULL where there is nothing
+-- to compare with. A group taken as recommended is held against one where the person chose otherwise or saw nothing
+-- recommended (blind mode, no pick); a crop taken as proposed against one drawn by hand.
+WITH looks AS (
+    SELECT
+        d.project_id,
+        least(d.milliseconds, 300000) / 1000 AS look_s,
+        d.selection_match AND d.input IS DISTINCT FROM 'blind' AS taken
+    FROM decisions AS d
+    WHERE d.origin = 'project' AND d.by_person AND d.user_action <> 'reject' AND d.milliseconds > 0
+),
+
+picks AS (
+    SELECT
+        project_id,
+        count_if(taken) AS taken,
+        count_if(taken IS DISTINCT FROM true) AS own,
+        median(look_s) FILTER (taken) AS taken_s,
+        median(look_s) FILTER (taken IS DISTINCT FROM true) AS own_s
+    FROM looks
+    GROUP BY project_id
+),
+
+-- crops of one page are written at one moment: the gap since the page before, shared among them
+pages AS (
+    SELECT project_id, made_at, count(*) AS crops, made_at - lag(made_at) OVER (PARTITION BY project_id ORDER BY made_at) AS gap
+    FROM crops
+    WHERE origin = 'project' AND input = 'desk'
+    GROUP BY project_id, made_at
+),
+
+hand AS (
+    SELECT project_id, median(epoch(gap) / crops) AS crop_s
+    FROM pages
+    WHERE gap <= INTERVAL 5 MINUTE
+    GROUP BY project_id
+),
+
+given AS (
+    SELECT project_id, count(*) AS crops_taken FROM crops WHERE origin = 'project' AND input = 'apply_ai' GROUP BY project_id
+),
+
+final AS (
+    SELECT
+        p.*,
+        p.taken * (p.own_s - p.taken_s) AS picks_saved_s,
+        h.crop_s,
+        coalesce(g.crops_taken, 0) AS crops_taken,
+        g.crops_taken * h.crop_s AS crops_saved_s
+    FROM picks AS p
+    LEFT JOIN hand AS h USING (project_id)
+    LEFT JOIN given AS g USING (project_id)
+)
+
+SELECT * FROM final ORDER BY project_id

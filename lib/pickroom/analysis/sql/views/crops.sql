@@ -1,0 +1,70 @@
+-- One row is one crop made; `counts` marks the latest of its group. Rows of origin `legacy` were imported.
+-- ai_box is NULL where the AI had proposed none for the image that was cropped.
+WITH made AS (
+    SELECT
+        'project' AS origin, getvariable('project_id') AS project_id, group_id, filename, box_of(box) AS box, input, batch, sha256,
+        utc(made_at) AS made_at,
+        row_number() OVER (PARTITION BY coalesce(group_id, filename) ORDER BY batch DESC) = 1 AS counts,
+        NULL::BIGINT AS width, NULL::BIGINT AS height
+    FROM src_crops
+),
+
+-- crops of an earlier system: coordinates in the decision, no row of their own
+older AS (
+    SELECT
+        'project' AS origin, d.project_id, d.group_id, texts(d.images)[d.user_selected_index + 1] AS filename,
+        box_of(d.final_crop_coords) AS box, NULL AS input, NULL::BIGINT AS batch, NULL AS sha256,
+        utc(d.crop_timestamp) AS made_at, true AS counts, d.image_width AS width, d.image_height AS height
+    FROM src_ai_decisions AS d
+    WHERE d.final_crop_coords IS NOT NULL AND d.group_id NOT IN (SELECT group_id FROM src_crops WHERE group_id IS NOT NULL)
+),
+
+legacy AS (
+    SELECT
+        'legacy' AS origin, d.project_id, d.group_id, texts(d.images)[d.user_selected_index + 1] AS filename,
+        box_of(d.final_crop_coords) AS box, NULL AS input, NULL::BIGINT AS batch, NULL AS sha256,
+        utc(d.crop_timestamp) AS made_at, true AS counts, d.image_width AS width, d.image_height AS height
+    FROM old_ai_decisions AS d
+    WHERE d.final_crop_coords IS NOT NULL
+    UNION ALL
+    SELECT
+        'legacy' AS origin, project_id, NULL AS group_id, filename, box_of(box) AS box, NULL AS input,
+        NULL::BIGINT AS batch, NULL AS sha256, utc(timestamp) AS made_at, true AS counts, width, height
+    FROM old_legacy_crops
+    WHERE box IS NOT NULL
+),
+
+proposed AS (
+    SELECT
+        'project' AS origin, d.group_id, d.image_width, d.image_height,
+        CASE WHEN d.ai_selected_index = d.user_selected_index THEN box_of(d.ai_crop_coords) END AS ai_box
+    FROM src_ai_decisions AS d
+    UNION ALL
+    SELECT
+        'legacy' AS origin, d.group_id, d.image_width, d.image_height,
+        CASE WHEN d.ai_selected_index = d.user_selected_index THEN box_of(d.ai_crop_coords) END AS ai_box
+    FROM old_ai_decisions AS d
+),
+
+sized AS (
+    SELECT
+        m.* EXCLUDE (width, height), p.ai_box, s.stage,
+        coalesce(m.width, p.image_width) AS width, coalesce(m.height, p.image_height) AS height
+    FROM (SELECT * FROM made UNION ALL SELECT * FROM older UNION ALL SELECT * FROM legacy) AS m
+    LEFT JOIN proposed AS p USING (origin, group_id)
+    LEFT JOIN src_stages AS s USING (filename)
+),
+
+final AS (
+    SELECT
+        *,
+        CASE WHEN width > height THEN 'landscape' WHEN width < height THEN 'portrait' WHEN width = height THEN 'square' END
+            AS orientation,
+        box_iou(box, ai_box) AS iou,
+        corner_error(box, ai_box) AS corner_error,
+        -- 1e-9: a difference of exactly .05 must not fail by floating point alone
+        corner_error(box, ai_box) <= 0.05 + 1e-9 AS within_5
+    FROM sized
+)
+
+SELECT * FROM final

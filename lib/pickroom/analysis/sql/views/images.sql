@@ -1,0 +1,22 @@
+-- One row is one image file that a scan met. `path` is where it is now, relative to the root; `reason` says why it can
+-- be in no group. The view adds its vectors.
+WITH moved AS (
+    SELECT
+        regexp_extract(destination, '[^/]*$') AS filename, sha256, arg_max(destination, id) AS path
+    FROM src_file_operations
+    WHERE op = 'move' AND state = 'done'
+    GROUP BY ALL
+),
+
+final AS (
+    SELECT
+        getvariable('project_id') AS project_id, i.directory, i.filename, i.width, i.height, i.stage,
+        TRY_CAST(i.taken_at AS TIMESTAMP) AS taken_at,
+        i.sha256, i.file_size, i.mtime_ns, i.reason, m.group_id, m.position,
+        coalesce(o.path, CASE WHEN i.directory = '' THEN i.filename ELSE i.directory || '/' || i.filename END) AS path
+    FROM src_images AS i
+    LEFT JOIN src_group_members AS m ON m.directory = i.directory AND m.filename = i.filename
+    LEFT JOIN moved AS o ON o.filename = i.filename AND o.sha256 = i.sha256
+)
+
+SELECT * FROM final ORDER BY directory, filename

@@ -1,0 +1,51 @@
+"""Commands over the past: import-csv, history, anomalies."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from pickroom.cli.console import Home, Json, app, printable, progress_bar, say, show
+from pickroom.workspace import Workspace
+
+Execute = Annotated[bool, typer.Option("--execute", help="Write; without it, only say what would be written.")]
+_DRY = "Nothing was written: add --execute"
+
+
+@app.command("import-csv")
+def import_csv(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Old logs, see docs/legacy-schemas.md.")],
+    project: Annotated[
+        str | None, typer.Option("--project", metavar="P", help="For rows that name no project themselves.")
+    ] = None,
+    execute: Execute = False,
+    home: Home = None,
+    json_output: Json = False,
+) -> None:
+    """Import old CSV logs of picks and crops into a new database beside each project's own."""
+    from pickroom.history.importing import read_logs
+
+    bar, progress = progress_bar("Reading rows")
+    with bar:
+        found = read_logs(Workspace.find(home), files, project, progress)
+    with found:
+        _show_report(found.report.lines(), execute, json_output)
+        written = [path.name for path in found.write()] if execute else []
+        _show_end({**found.report.to_dict(), "written": written}, execute, json_output)
+
+
+def _show_report(lines: list[str], execute: bool, json_output: bool) -> None:
+    """What was found, before anything is written: on stdout, or on stderr where stdout is kept for JSON."""
+    text = printable(lines)
+    if json_output:
+        say(text)
+    else:
+        show({}, False, text)
+
+
+def _show_end(values: dict[str, Any], execute: bool, json_output: bool) -> None:
+    written = ", ".join(values["written"])
+    text = f"Written: {written}" if written else "Nothing new to write" if execute else _DRY
+    show(values, json_output, text)

@@ -1,0 +1,157 @@
+"""Import old CSV logs: read and report first, write only when told to, never touch the source."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Self
+
+from pickroom.history import skips
+from pickroom.history.facts import TRAINING_ROW, Facts
+from pickroom.history.formats import CROP_TRAINING, format_of
+from pickroom.history.formats.crop_training import LAYOUT, looks_like
+from pickroom.history.formats.protocol import Convert
+from pickroom.history.paths import ProjectNames, given_project
+from pickroom.history.publishing import publish
+from pickroom.history.report import FileReport, ImportReport
+from pickroom.history.skips import Skip
+from pickroom.history.staging import EXAMPLES, Staging
+from pickroom.history.tables import Batch, Table, read_header
+from pickroom.workspace import Workspace
+
+_SHOWN = 300  # characters of a row in the report
+
+Progress = Callable[[int, None], None]  # rows read so far; how many there will be is not known
+
+
+class CsvImport:
+    """Logs that were read and compared with what there is; nothing is written before `write`. A context manager.
+
+    Attributes:
+        report: what would be, or was, imported, and why the rest is not.
+    """
+
+    def __init__(self, workspace: Workspace, staging: Staging, report: ImportReport) -> None:
+        self._workspace, self._staging, self.report = workspace, staging, report
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Forget what was read; the temporary files go."""
+        self._staging.close()
+
+    def write(self) -> list[Path]:
+        """Add the new rows to each project's `<project>_legacy.db`; returns the databases written.
+
+        Raises:
+            LockedError, ConflictError, StoreError: see `publishing.publish`.
+        """
+        return publish(self._workspace, self._staging, self.report.projects)
+
+
+def read_logs(
+    workspace: Workspace, files: Sequence[Path], project: str | None = None, progress: Progress | None = None
+) -> CsvImport:
+    """Read old logs of any known format, and find out what an import would do. Close what comes back.
+
+    Args:
+        project: serves rows that name no project; it need not be started.
+
+    Raises:
+        UsageError: a file cannot be read or has no known header; checked for all files before the first row.
+        ProjectError: `project` can name none, or a manifest is damaged.
+        StoreError: a database of one of the projects, or the temporary folder, cannot be used.
+    """
+    given = None if project is None else given_project(workspace, project)
+    names = ProjectNames.of(workspace, given)
+    tables = [read_header(path, lambda header: format_of(header) is not None) for path in files]
+    with ExitStack() as on_failure:
+        staging = Staging()
+        on_failure.callback(staging.close)
+        reports, projects, rows = [], set(), 0
+        for table in tables:
+            facts = Facts(names, given, staging.add_file(table.path.name))
+            reader = _Reader(table, facts)
+            for batch in table.batches():
+                reader.take(batch)
+                staging.store(facts)
+                rows += len(batch.records)
+                if progress:
+                    progress(rows, None)
+            reports.append((facts.file, reader.report))
+            projects |= facts.projects
+        staging.resolve(workspace, projects)
+        for file, report in reports:
+            counts, examples = staging.left_out(file)
+            report.skipped.update(counts)
+            report.examples |= examples
+        found = CsvImport(workspace, staging, ImportReport(tuple(report for _, report in reports), staging.kept()))
+        on_failure.pop_all()
+    return found
+
+
+class _Reader:
+    """Turns the records of one file into facts, and counts those that are none."""
+
+    def __init__(self, table: Table, facts: Facts) -> None:
+        known = format_of(table.header)
+        assert known is not None  # read_header asked
+        self.report = FileReport(table.path.name, known.name, notes=facts.notes)
+        self._header = list(table.header)
+        self._convert: Convert = known.converter(table.header, facts)
+        self._convert_training = CROP_TRAINING.converter(LAYOUT, facts)
+        self._training = known is not CROP_TRAINING
+        self._facts = facts
+
+    def take(self, batch: Batch) -> None:
+        """Convert one batch; every record is counted, whatever is in it."""
+        self.report.rows += len(batch.records) + len(batch.broken)
+        width, convert = len(self._header), self._convert
+        for fields, line in zip(batch.records, batch.lines, strict=True):
+            try:
+                if len(fields) != width:
+                    raise Skip(skips.SHIFTED)
+                convert(fields, line)
+            except Skip as skip:
+                self._second_look(fields, line, skip.reason)
+        for broken in batch.broken:
+            self._skip(broken.reason, broken.line, broken.text)
+
+    def _second_look(self, fields: list[str], line: int, reason: str) -> None:
+        """A row that did not convert: is it empty, too long by empty cells, or of another tool's layout?"""
+        filled = list(fields)
+        while filled and not filled[-1].strip():
+            filled.pop()
+        if not any(field.strip() for field in filled):
+            reason = skips.EMPTY
+        elif [field.strip().lower() for field in filled] == self._header:
+            reason = skips.HEADER_AGAIN
+        else:
+            convert = None
+            if self._training and looks_like(filled):
+                # another tool appended its 9 columns under this header (LESSONS.md: 5,431 rows)
+                convert, note = self._convert_training, TRAINING_ROW
+            elif len(filled) <= len(self._header) < len(fields):
+                convert, filled = self._convert, fields[: len(self._header)]
+                note = ""
+            if convert is not None:
+                try:
+                    convert(filled, line)
+                except Skip as skip:
+                    reason = skip.reason
+                else:
+                    if note:
+                        self._facts.notes[note] += 1
+                    return
+        self._skip(reason, line, fields)
+
+    def _skip(self, reason: str, line: int, row: list[str] | str) -> None:
+        self.report.skipped[reason] += 1
+        shown = self.report.examples.setdefault(reason, [])
+        if len(shown) < EXAMPLES:
+            shown.append(f"line {line}: {row!r}"[:_SHOWN])

@@ -1,0 +1,107 @@
+"""What staging kept becomes rows of `<project>_legacy.db`: a new file appears whole, an older one grows in one
+transaction."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterable
+from contextlib import ExitStack
+from pathlib import Path
+
+from pickroom import atomic
+from pickroom.errors import ConflictError, StoreError
+from pickroom.files.lock import project_lock
+from pickroom.history.staging import Staging
+from pickroom.store.connect import transaction
+from pickroom.store.legacy import Match, connect_legacy, legacy_path, upsert_match
+from pickroom.workspace import Workspace
+
+_DECISION_COLUMNS = """group_id, timestamp, project_id, directory, batch_number, images, ai_selected_index,
+    ai_crop_coords, ai_confidence, user_selected_index, user_action, ai_crop_accepted, final_crop_coords,
+    crop_timestamp, image_width, image_height, selection_match, crop_match"""
+
+# new rows of one project, in the order they were read
+_MOVES = (
+    f"""INSERT INTO main.ai_decisions ({_DECISION_COLUMNS}) SELECT {_DECISION_COLUMNS} FROM staged.decisions
+    WHERE project_id = ? AND existing = 0 AND verdict IS NULL ORDER BY rowid""",
+    """INSERT INTO main.legacy_selections SELECT project_id, chosen, others, timestamp, name, line
+    FROM staged.selections JOIN staged.files USING (file)
+    WHERE project_id = ? AND existing = 0 AND verdict IS NULL ORDER BY selections.rowid""",
+    """DELETE FROM main.legacy_crops WHERE (project_id, filename) IN (SELECT project_id, filename FROM staged.crops
+    WHERE project_id = ? AND verdict = 'replaced')""",
+    """INSERT INTO main.legacy_crops SELECT project_id, filename, box, width, height, stage, timestamp, name, line
+    FROM staged.crops JOIN staged.files USING (file)
+    WHERE project_id = ? AND existing = 0 AND verdict IS NULL ORDER BY crops.rowid""",
+)
+
+
+def publish(
+    workspace: Workspace, staging: Staging, projects: Iterable[str], matches: Iterable[Match] = ()
+) -> list[Path]:
+    """Write each project's new rows; returns the databases written.
+
+    Stopped midway, some projects have all their rows and the others none; importing again adds the rest.
+
+    Raises:
+        LockedError: another process is at work on one of the projects.
+        ConflictError: another import wrote since these rows were compared with what there is.
+        StoreError: a database, or its disk, refuses.
+    """
+    projects, matches = sorted(projects), list(matches)
+    written = []
+    with ExitStack() as locks:
+        for project_id in projects:
+            locks.enter_context(project_lock(workspace.create(project_id, workspace.root), "importing history"))
+        staging.require_unchanged()
+        for project_id in projects:
+            own = [match for match in matches if match.project_id == project_id]
+            path = legacy_path(workspace, project_id)
+            try:
+                _write(staging, project_id, path, own)
+            except (sqlite3.Error, OSError) as error:
+                raise StoreError(
+                    str(error), doing="writing imported rows", subject=path, hint="make room, then import again"
+                ) from error
+            written.append(path)
+    return written
+
+
+def _write(staging: Staging, project_id: str, path: Path, matches: list[Match]) -> None:
+    if path.exists():
+        _copy(staging, project_id, path, matches)
+        return
+    partial = path.with_name(f".{path.name}.partial")
+    partial.unlink(missing_ok=True)  # what a killed import left: only the lock's holder gets here
+    try:
+        _copy(staging, project_id, partial, matches, fresh=True)
+        descriptor = os.open(partial, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        atomic.rename_noreplace(partial, path)
+    except FileExistsError:
+        raise ConflictError(
+            "another import has just written this file", doing="importing", subject=path, hint="import again"
+        ) from None
+    finally:
+        partial.unlink(missing_ok=True)
+    atomic.sync_folders([path.parent])
+
+
+def _copy(staging: Staging, project_id: str, path: Path, matches: list[Match], *, fresh: bool = False) -> None:
+    connection = connect_legacy(path)
+    try:
+        if fresh:  # nobody sees this file before it is whole and synced
+            connection.execute("PRAGMA journal_mode = MEMORY")
+            connection.execute("PRAGMA synchronous = OFF")
+        connection.execute("ATTACH ? AS staged", (str(staging.path),))
+        with transaction(connection):
+            for statement in _MOVES:
+                connection.execute(statement, (project_id,))
+            for match in matches:
+                upsert_match(connection, match)
+        connection.execute("DETACH staged")
+    finally:
+        connection.close()

@@ -1,0 +1,94 @@
+"""What an import found, shown before anything is written: rows in = imported + skipped, each with its reason."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(slots=True)
+class FileReport:
+    """One file: `rows == imported + sum(skipped.values())`.
+
+    Attributes:
+        kind: the format it is in, in words.
+        skipped: reason -> rows; `examples`: reason -> the first such rows, each with its line and `repr()`.
+        notes: what was filled in and is unknown all the same -> how often.
+    """
+
+    name: str
+    kind: str
+    rows: int = 0
+    skipped: Counter[str] = field(default_factory=Counter)
+    examples: dict[str, list[str]] = field(default_factory=dict)
+    notes: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def imported(self) -> int:
+        return self.rows - self.skipped.total()
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "file": self.name,
+            "format": self.kind,
+            "rows": self.rows,
+            "imported": self.imported,
+            "skipped": dict(self.skipped.most_common()),
+            "examples": self.examples,
+            "notes": dict(self.notes.most_common()),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class ImportReport:
+    """All files of one import.
+
+    Attributes:
+        projects: project -> table (decisions, selections, crops) -> new rows. A row may be a pick and a crop.
+    """
+
+    files: tuple[FileReport, ...]
+    projects: dict[str, dict[str, int]]
+
+    @property
+    def rows(self) -> int:
+        return sum(file.rows for file in self.files)
+
+    @property
+    def imported(self) -> int:
+        return sum(file.imported for file in self.files)
+
+    @property
+    def skipped(self) -> Counter[str]:
+        return sum((file.skipped for file in self.files), Counter())
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON of `pickroom import-csv --json` (FORMATS.md), and what there is to know beside it."""
+        return {
+            "rows": self.rows,
+            "imported": self.imported,
+            "skipped": dict(self.skipped.most_common()),
+            "projects": self.projects,
+            "files": [file.to_dict() for file in self.files],
+        }
+
+    def lines(self) -> list[str]:
+        """The report in words, a line each."""
+        lines = []
+        for file in self.files:
+            lines.append(f"{file.name} ({file.kind}): {_sum(file.rows, file.imported, file.skipped.total())}")
+            for reason, count in file.skipped.most_common():
+                lines.append(f"  {count:,} skipped: {reason}")
+                lines += [f"    {example}" for example in file.examples.get(reason, ())]
+            lines += [f"  {count:,} noted: {note}" for note, count in file.notes.most_common()]
+        if len(self.files) > 1:
+            lines.append(f"Together: {_sum(self.rows, self.imported, self.skipped.total())}")
+        for project, tables in self.projects.items():
+            what = ", ".join(f"{count:,} {table}" for table, count in tables.items())
+            lines.append(f"{project}_legacy.db: {what}")
+        return lines
+
+
+def _sum(rows: int, imported: int, skipped: int) -> str:
+    return f"{rows:,} rows = {imported:,} imported + {skipped:,} skipped"

@@ -1,0 +1,91 @@
+-- Which of the rows that speak of the same thing is kept. Run once, when everything is read.
+
+CREATE INDEX selections_by_key ON selections (key);
+CREATE INDEX decisions_by_key ON decisions (key);
+CREATE INDEX decisions_by_id ON decisions (group_id);
+
+-- One row is one pick that was read more than once, or is known already: the first is kept, a known one before it,
+-- and a decision before a selection, since it knows more.
+CREATE TABLE pick_ranks AS
+WITH repeated AS (
+    SELECT key FROM selections GROUP BY key HAVING count(*) > 1
+    UNION SELECT key FROM decisions GROUP BY key HAVING count(*) > 1
+    UNION SELECT key FROM decisions WHERE key IN (SELECT key FROM selections)
+),
+picks AS (
+    SELECT 0 AS kind, rowid AS id, existing, key, project_id, chosen, timestamp, file, line FROM decisions
+    WHERE key IN (SELECT key FROM repeated)
+    UNION ALL
+    SELECT 1, rowid, existing, key, project_id, chosen, timestamp, file, line FROM selections
+    WHERE key IN (SELECT key FROM repeated)
+)
+SELECT kind, id, existing, row_number() OVER known AS place, first_value(existing) OVER known AS kept_existing
+FROM picks
+WINDOW known AS (PARTITION BY key, project_id, chosen, timestamp ORDER BY existing DESC, kind, file, line);
+
+UPDATE decisions SET verdict = CASE kept_existing WHEN 2 THEN 'decided' WHEN 1 THEN 'imported' ELSE 'repeated' END
+FROM pick_ranks WHERE kind = 0 AND id = decisions.rowid AND place > 1 AND pick_ranks.existing = 0;
+UPDATE selections SET verdict = CASE kept_existing WHEN 2 THEN 'decided' WHEN 1 THEN 'imported' ELSE 'repeated' END
+FROM pick_ranks WHERE kind = 1 AND id = selections.rowid AND place > 1 AND pick_ranks.existing = 0;
+
+-- A group's id stands for one decision.
+UPDATE decisions SET verdict = 'same id'
+WHERE verdict IS NULL AND existing = 0 AND EXISTS (
+    SELECT 1 FROM decisions AS other
+    WHERE other.group_id = decisions.group_id AND other.verdict IS NULL
+        AND (other.existing > 0 OR other.rowid < decisions.rowid)
+);
+
+-- One row is one crop of a file that has several: the first is kept, unless it was full frame and a later one is
+-- not (FORMATS.md): the later boxes are in the cropped frame. What knows no box gives way to what does.
+CREATE INDEX crops_by_key ON crops (key);
+CREATE INDEX decisions_by_crop ON decisions (crop_key) WHERE crop_key IS NOT NULL;
+CREATE TABLE crop_ranks AS
+WITH repeated AS (
+    SELECT key FROM crops GROUP BY key HAVING count(*) > 1
+    UNION SELECT crop_key FROM decisions WHERE crop_key IS NOT NULL GROUP BY crop_key HAVING count(*) > 1
+    UNION SELECT crop_key FROM decisions WHERE crop_key IN (SELECT key FROM crops)
+),
+boxes AS (
+    -- a decision that is stored already is left as it is
+    SELECT 0 AS kind, rowid AS id, iif(existing > 0, 2, 0) AS existing, crop_key AS key, rank, project_id,
+        chosen AS filename, final_crop_coords AS box, timestamp, file, line
+    FROM decisions WHERE verdict IS NULL AND crop_key IN (SELECT key FROM repeated)
+    UNION ALL
+    SELECT 1, rowid, existing, key, rank, project_id, filename, box, timestamp, file, line
+    FROM crops WHERE key IN (SELECT key FROM repeated)
+)
+SELECT kind, id, existing, rank, box, timestamp, file, line,
+    row_number() OVER best AS place,
+    first_value(kind) OVER best AS kept_kind,
+    first_value(existing) OVER best AS kept_existing,
+    first_value(rank) OVER best AS kept_rank,
+    first_value(file) OVER best AS kept_file,
+    first_value(line) OVER best AS kept_line,
+    first_value(box) OVER best AS kept_box,
+    first_value(timestamp) OVER best AS kept_timestamp
+FROM boxes
+WINDOW best AS (PARTITION BY key, project_id, filename ORDER BY existing = 2 DESC, rank, existing DESC, file, line);
+
+-- Why each of the others is left out. An imported row that a better one replaces is 'replaced'.
+CREATE TABLE crop_verdicts AS
+SELECT kind, id, kept_kind, CASE
+    WHEN existing > 0 THEN 'replaced'
+    WHEN box IS kept_box AND timestamp IS kept_timestamp THEN iif(kept_existing > 0, 'imported', 'repeated')
+    WHEN rank = 2 THEN 'no coordinates'
+    WHEN rank = 1 AND kept_rank = 0 AND kept_existing = 0 AND (file, line) < (kept_file, kept_line) THEN 'full frame'
+    ELSE 'reopened'
+END AS verdict
+FROM crop_ranks WHERE place > 1 AND existing < 2;
+
+UPDATE crops SET verdict = crop_verdicts.verdict
+FROM crop_verdicts WHERE kind = 1 AND id = crops.rowid;
+
+-- A decision whose crop is better known from a row without a group still says what was picked.
+UPDATE decisions SET verdict = iif(kept_kind = 1, 'pick only', crop_verdicts.verdict)
+FROM crop_verdicts WHERE kind = 0 AND id = decisions.rowid;
+INSERT INTO selections (key, project_id, chosen, others, timestamp, file, line)
+SELECT key, project_id, chosen,
+    (SELECT json_group_array(name.value) FROM json_each(images) AS name WHERE name.value <> chosen),
+    timestamp, file, line
+FROM decisions WHERE verdict = 'pick only';

@@ -1,0 +1,207 @@
+"""Everything an import read, in a temporary database, until it is known what is new: memory stays bounded.
+
+Nothing here touches the workspace but to read what is imported or decided already.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from importlib import resources
+from pathlib import Path
+
+from pickroom.errors import ConflictError, StoreError, UsageError
+from pickroom.history import skips
+from pickroom.history.facts import Facts, crop_key, crop_rank, pick_key
+from pickroom.records import CropBox
+from pickroom.store.connect import open_read_only
+from pickroom.store.legacy import legacy_path
+from pickroom.workspace import Workspace
+
+MAX_PROJECTS = 1000  # in one import: a column with more names than that is no project column
+EXAMPLES = 3  # rows shown for each reason
+
+# resolve.sql's verdicts, in the words of a report
+VERDICTS = {
+    "repeated": skips.REPEATED,
+    "imported": skips.IMPORTED,
+    "decided": skips.DECIDED,
+    "same id": skips.SAME_ID,
+    "reopened": skips.REOPENED,
+    "full frame": skips.FULL_FRAME,
+    "no coordinates": skips.NO_COORDINATES,
+}
+_NEW, _IMPORTED, _DECIDED = 0, 1, 2
+
+# the rows of one file that were staged and left out, decisions whose pick lives on apart
+_LEFT_OUT = """
+SELECT verdict, line, chosen AS name, timestamp FROM decisions
+WHERE file = :file AND verdict IS NOT NULL AND verdict <> 'pick only'
+UNION ALL
+SELECT verdict, line, chosen, timestamp FROM selections WHERE file = :file AND verdict IS NOT NULL
+    AND (file, line) NOT IN (SELECT file, line FROM crops WHERE main = 0 AND file = :file AND verdict IS NULL)
+UNION ALL
+SELECT verdict, line, filename, timestamp FROM crops WHERE file = :file AND main = 1 AND verdict IS NOT NULL
+"""
+
+
+class Staging:
+    """A temporary database of facts; `close` removes it."""
+
+    def __init__(self) -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="pickroom-import-")
+        self.path = Path(self._folder.name) / "staging.db"
+        self.connection = sqlite3.connect(self.path, isolation_level=None)
+        # a lost temporary file is simply read again, so nothing is spent on keeping it safe
+        self.connection.executescript("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;" + _sql("staging.sql"))
+        self._compared: dict[Path, tuple[int, ...] | None] = {}
+
+    def close(self) -> None:
+        """Remove it; closing twice is fine."""
+        self.connection.close()
+        self._folder.cleanup()
+
+    def add_file(self, name: str) -> int:
+        """Note a source by name (no path is ever stored); returns its number."""
+        return self.connection.execute("INSERT INTO files (name) VALUES (?) RETURNING file", (name,)).fetchone()[0]
+
+    def store(self, facts: Facts) -> None:
+        """Take over the facts gathered so far, and empty their lists.
+
+        Raises:
+            StoreError: the temporary folder is full.
+        """
+        try:
+            self.connection.execute("BEGIN")
+            self._insert("decisions", 24, facts.decisions)
+            self._insert("selections", 7, facts.selections)
+            self._insert("crops", 12, facts.crops)
+            self.connection.execute("COMMIT")
+        except sqlite3.OperationalError as error:
+            raise StoreError(
+                str(error), doing="gathering rows", subject=self.path, hint="make room there, or set TMPDIR"
+            ) from error
+        for rows in (facts.decisions, facts.selections, facts.crops):
+            rows.clear()
+
+    def _insert(self, table: str, columns: int, rows: Sequence[tuple]) -> None:
+        if rows:
+            names = [row[1] for row in self.connection.execute(f"PRAGMA table_info({table})")][:columns]
+            marks = ", ".join("?" * columns)
+            self.connection.executemany(f"INSERT INTO {table} ({', '.join(names)}) VALUES ({marks})", rows)
+
+    def resolve(self, workspace: Workspace, projects: Iterable[str]) -> None:
+        """Find out which rows are new, beside each other and beside what the projects have already.
+
+        Raises:
+            StoreError: a project's database cannot be read.
+            UsageError: more projects than a workspace can sensibly have.
+        """
+        projects = sorted(projects)
+        if len(projects) > MAX_PROJECTS:
+            raise UsageError(
+                f"these files name {len(projects):,} projects",
+                doing="importing",
+                hint="is that column the project's? import such files one by one, with --project",
+            )
+        for project_id in projects:
+            imported = legacy_path(workspace, project_id)
+            self._compared[imported] = _watermark(imported)
+            self._seed(imported, _IMPORTED)
+            self._seed(workspace.decisions / f"{project_id}.db", _DECIDED)
+        self.connection.executescript(_sql("resolve.sql"))
+
+    def _seed(self, database: Path, existing: int) -> None:
+        """Take in what a database holds, so that nothing is imported twice."""
+        if not database.is_file():
+            return
+        with open_read_only(database) as source:
+            picks = source.execute(
+                """SELECT group_id, timestamp, project_id, images, user_selected_index, user_action, final_crop_coords
+                FROM ai_decisions"""
+            )
+            self.connection.executemany(
+                """INSERT INTO decisions (key, crop_key, rank, chosen, group_id, timestamp, project_id,
+                final_crop_coords, existing) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)""",
+                _known_decisions(picks, existing),
+            )
+            if existing == _DECIDED:
+                boxes = source.execute("SELECT ?, filename, box, made_at FROM crops", (database.stem,))
+            else:
+                chosen = source.execute("SELECT project_id, chosen, others, timestamp FROM legacy_selections")
+                self.connection.executemany(
+                    "INSERT INTO selections (key, project_id, chosen, timestamp, existing) VALUES (?, ?, ?, ?, ?)",
+                    ((pick_key(p, c, json.loads(o), t), p, c, t, existing) for p, c, o, t in chosen),
+                )
+                boxes = source.execute("SELECT project_id, filename, box, timestamp FROM legacy_crops")
+            self.connection.executemany(
+                """INSERT INTO crops (key, rank, main, project_id, filename, box, timestamp, existing)
+                VALUES (?, ?, 1, ?, ?, ?, ?, ?)""",
+                ((crop_key(p, f), crop_rank(CropBox.from_json(b)), p, f, b, t, existing) for p, f, b, t in boxes),
+            )
+
+    def require_unchanged(self) -> None:
+        """Raises ConflictError when another import has written since `resolve` compared."""
+        for path, seen in self._compared.items():
+            if _watermark(path) != seen:
+                raise ConflictError(
+                    "another import has written here meanwhile", doing="importing", subject=path, hint="import again"
+                )
+
+    def left_out(self, file: int) -> tuple[dict[str, int], dict[str, list[str]]]:
+        """Staged rows of a file that are not imported: reason -> how many, reason -> the first of them in words."""
+        counts, examples = {}, {}
+        query = f"SELECT verdict, count(*) FROM ({_LEFT_OUT}) GROUP BY verdict ORDER BY 2 DESC, 1"
+        for verdict, count in self.connection.execute(query, {"file": file}).fetchall():
+            rows = self.connection.execute(
+                f"SELECT line, name, timestamp FROM ({_LEFT_OUT}) WHERE verdict = :verdict ORDER BY line LIMIT :some",
+                {"file": file, "verdict": verdict, "some": EXAMPLES},
+            )
+            counts[VERDICTS[verdict]] = count
+            examples[VERDICTS[verdict]] = [f"line {line}: {(name, moment)!r}" for line, name, moment in rows]
+        return counts, examples
+
+    def kept(self) -> dict[str, dict[str, int]]:
+        """Project -> table -> rows that are new."""
+        found: dict[str, dict[str, int]] = {}
+        for table in ("decisions", "selections", "crops"):
+            rows = self.connection.execute(
+                f"""SELECT project_id, count(*) FROM {table} WHERE existing = 0 AND verdict IS NULL
+                GROUP BY project_id ORDER BY project_id"""
+            )
+            for project_id, count in rows:
+                found.setdefault(project_id, {})[table] = count
+        return dict(sorted(found.items()))
+
+
+def _known_decisions(rows: Iterable[sqlite3.Row], existing: int) -> Iterator[tuple]:
+    """Stored decisions as far as they tell a repeat; a row damaged long ago tells nothing and is passed over."""
+    for row in rows:
+        try:
+            names, index = json.loads(row["images"]), row["user_selected_index"]
+            chosen = names.pop(index) if row["user_action"] != "reject" else None
+            box = CropBox.from_json(row["final_crop_coords"])
+            project, timestamp = row["project_id"], row["timestamp"]
+            key = pick_key(project, chosen, names, timestamp)
+        except (ValueError, TypeError, IndexError, AttributeError):
+            continue
+        cropped = crop_key(project, chosen) if box is not None and chosen is not None else None
+        yield (
+            *(key, cropped, crop_rank(box), chosen, row["group_id"], timestamp, project),
+            *(row["final_crop_coords"], existing),
+        )
+
+
+def _watermark(database: Path) -> tuple[int, ...] | None:
+    """What an import cannot leave as it was; None for no database."""
+    if not database.is_file():
+        return None
+    with open_read_only(database) as connection:
+        tables = ("ai_decisions", "legacy_selections", "legacy_crops")
+        return tuple(connection.execute(f"SELECT coalesce(max(rowid), 0) FROM {t}").fetchone()[0] for t in tables)
+
+
+def _sql(name: str) -> str:
+    return (resources.files("pickroom.history") / name).read_text(encoding="utf-8")

@@ -1,0 +1,134 @@
+"""`<project>_legacy.db`: what imports wrote, beside the project's own database and never mixed with it.
+
+Its tables `ai_decisions`, `legacy_selections` and `legacy_crops` are all read for training.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+from pickroom.records import CropBox
+from pickroom.store.connect import connect
+from pickroom.workspace import Workspace
+
+SUFFIX = "_legacy"
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """One row of `legacy_selections`: file names only; `timestamp` None when the log had none."""
+
+    project_id: str
+    chosen: str
+    others: tuple[str, ...]
+    timestamp: str | None
+    source_file: str
+    source_line: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class LegacyCrop:
+    """One row of `legacy_crops`; `box` is None where only the fact of a crop is known. Sizes are in pixels."""
+
+    project_id: str
+    filename: str
+    box: CropBox | None
+    width: int | None
+    height: int | None
+    stage: float | None
+    timestamp: str | None
+    source_file: str
+    source_line: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """One row of `legacy_matches`: a final image held against its original.
+
+    Attributes:
+        score: normalised correlation in [-1, 1] at the best place, None when nothing could be compared.
+        runner_up: the score of the best place elsewhere.
+        difference: mean absolute difference in 8-bit units between the final image and the original cropped anew.
+        reason: why there is no box, None when there is one.
+    """
+
+    project_id: str
+    filename: str
+    box: CropBox | None
+    score: float | None
+    runner_up: float | None
+    difference: float | None
+    reason: str | None
+    matched_at: str
+
+
+def legacy_path(workspace: Workspace, project_id: str) -> Path:
+    """Where a project's imports lie; the project need not be started."""
+    return workspace.decisions / f"{project_id}{SUFFIX}.db"
+
+
+def legacy_project_ids(workspace: Workspace) -> list[str]:
+    """The projects that have imports, sorted."""
+    return sorted(path.stem.removesuffix(SUFFIX) for path in workspace.decisions.glob(f"*{SUFFIX}.db"))
+
+
+def connect_legacy(path: Path) -> sqlite3.Connection:
+    """Open a legacy database for writing, making it first; raises StoreError as `connect` does."""
+    connection = connect(path)
+    try:
+        connection.executescript((resources.files("pickroom.store") / "legacy.sql").read_text(encoding="utf-8"))
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def selections(connection: sqlite3.Connection) -> Iterator[Selection]:
+    """Every imported pick that is no full decision, in the order of import."""
+    rows = connection.execute(
+        "SELECT project_id, chosen, others, timestamp, source_file, source_line FROM legacy_selections ORDER BY rowid"
+    )
+    return (Selection(row[0], row[1], tuple(json.loads(row[2])), *row[3:]) for row in rows)
+
+
+def crops(connection: sqlite3.Connection) -> Iterator[LegacyCrop]:
+    """Every imported crop, in the order of import."""
+    rows = connection.execute(
+        """SELECT project_id, filename, box, width, height, stage, timestamp, source_file, source_line
+        FROM legacy_crops ORDER BY rowid"""
+    )
+    return (LegacyCrop(row[0], row[1], CropBox.from_json(row[2]), *row[3:]) for row in rows)
+
+
+def matches(connection: sqlite3.Connection) -> Iterator[Match]:
+    """Every final image that was held against its original, by name."""
+    rows = connection.execute(
+        """SELECT project_id, filename, box, score, runner_up, difference, reason, matched_at
+        FROM legacy_matches ORDER BY filename"""
+    )
+    return (Match(row[0], row[1], CropBox.from_json(row[2]), *row[3:]) for row in rows)
+
+
+def upsert_match(connection: sqlite3.Connection, match: Match) -> None:
+    """Record what comparing one final image found; a later look replaces it."""
+    connection.execute(
+        """INSERT INTO legacy_matches VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+        ON CONFLICT (project_id, filename) DO UPDATE SET box = excluded.box, score = excluded.score,
+        runner_up = excluded.runner_up, difference = excluded.difference, reason = excluded.reason,
+        matched_at = excluded.matched_at""",
+        (
+            match.project_id,
+            match.filename,
+            match.box.to_json() if match.box else None,
+            match.score,
+            match.runner_up,
+            match.difference,
+            match.reason,
+            match.matched_at,
+        ),
+    )

@@ -1,0 +1,237 @@
+"""The rules of DESIGN.md that no single module can keep alone: directions, sizes, owners, thin notebooks."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+from collections import defaultdict
+from functools import cache
+from graphlib import TopologicalSorter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = ROOT / "lib" / "pickroom"
+MODULES = sorted(PACKAGE.rglob("*.py"))
+NOTEBOOKS = [path for path in sorted((ROOT / "notebooks").rglob("*.ipynb")) if ".ipynb_checkpoints" not in path.parts]
+LONGEST_MODULE = 400  # lines
+
+# DESIGN.md, Layout: a part imports from its own layer or from those above it in this list, never from below
+LAYERS = (
+    ("__init__", "records", "errors", "naming", "atomic"),
+    ("geometry", "workspace"),
+    ("store",),
+    ("images", "embeddings", "groups", "learn", "integrity", "analysis"),
+    ("files",),
+    ("recommend", "history", "automation"),
+    ("projects", "review", "reporting"),
+    ("crop",),
+    ("demo", "ui"),
+    ("lab", "cli"),
+)
+LAYER = {part: number for number, parts in enumerate(LAYERS) for part in parts}
+# analysis reads files, not the store's functions; but the store says which file another library may open (invariant 10)
+ANALYSIS_MAY = {"pickroom.workspace", "pickroom.records", "pickroom.errors", "pickroom.naming"}
+ANALYSIS_MAY |= {"pickroom.store.snapshot"}
+# databases that are no project's: the temporary facts of an import, and the <project>_legacy.db it publishes
+OWN_DATABASES = ("history/",)
+WRITE = re.compile(r"\b(?:INSERT\s+(?:OR\s+\w+\s+)?INTO|REPLACE\s+INTO|UPDATE|DELETE\s+FROM)\s+(\w+)")
+
+
+def shown(path: Path) -> str:
+    return path.relative_to(PACKAGE).as_posix()
+
+
+@cache
+def tree_of(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def part_of(path: Path) -> str:
+    """The part of the package that a module belongs to: the folder, or the module itself."""
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imports_of(path: Path) -> set[str]:
+    """The parts of the package that a module imports, also inside its functions."""
+    found = set()
+    for node in ast.walk(tree_of(path)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.split(".")[1] for alias in node.names if alias.name.startswith("pickroom.")}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{shown(path)}: an import relative to its place"
+            package, *inner = (node.module or "").split(".")
+            if package == "pickroom":
+                found |= {inner[0]} if inner else {alias.name for alias in node.names}
+    return found - {"__version__"}
+
+
+def texts_in(path: Path) -> list[str]:
+    """The string literals of a module, the fixed parts of f-strings among them; or the whole of an SQL file."""
+    if path.suffix == ".sql":
+        return [path.read_text(encoding="utf-8")]
+    return [n.value for n in ast.walk(tree_of(path)) if isinstance(n, ast.Constant) and isinstance(n.value, str)]
+
+
+def writers() -> dict[str, set[str]]:
+    """Table -> the modules that write to it, migrations left aside."""
+    found = defaultdict(set)
+    for path in [*MODULES, *PACKAGE.rglob("*.sql")]:
+        if shown(path).startswith(("store/migrations/", *OWN_DATABASES)) or shown(path) == "store/connect.py":
+            continue
+        for text in texts_in(path):
+            for table in WRITE.findall(text):
+                found[table].add(shown(path))
+    return found
+
+
+def tables() -> set[str]:
+    """Every table of a project's database."""
+    scripts = [path.read_text(encoding="utf-8") for path in (PACKAGE / "store" / "migrations").glob("*.sql")]
+    return {name for script in scripts for name in re.findall(r"CREATE TABLE (\w+)", script)}
+
+
+# ------------------------------------------------------------------------------------------------ imports
+
+
+def test_every_part_has_its_layer() -> None:
+    parts = {part_of(path) for path in MODULES}
+    assert parts - set(LAYER) == set(), "say in DESIGN.md, Layout, and in LAYERS where it belongs"
+
+
+def test_modules_import_from_their_own_layer_or_one_above() -> None:
+    wrong = {shown(path): {part for part in imports_of(path) if LAYER[part] > LAYER[part_of(path)]} for path in MODULES}
+    assert {name: parts for name, parts in wrong.items() if parts} == {}
+
+
+def test_parts_import_each_other_in_no_circle() -> None:
+    graph = defaultdict(set)
+    for path in MODULES:
+        graph[part_of(path)] |= imports_of(path) - {part_of(path)}
+    assert len(list(TopologicalSorter(graph).static_order())) >= len(graph)
+
+
+def test_analysis_knows_where_projects_lie_and_nothing_of_how_they_work() -> None:
+    own = [path for path in MODULES if part_of(path) == "analysis"]
+    found = set()
+    for node in (node for path in own for node in ast.walk(tree_of(path)) if isinstance(node, ast.ImportFrom)):
+        module = node.module or ""
+        found |= {f"pickroom.{alias.name}" for alias in node.names} if module == "pickroom" else {module}
+    ours = {name for name in found if name.startswith("pickroom.") and not name.startswith("pickroom.analysis")}
+    assert ours <= ANALYSIS_MAY
+
+
+@pytest.mark.parametrize("name", ["records", "naming", "geometry", "groups/stages", "files/routing", "review/state"])
+def test_pure_module_touches_no_file_and_no_database(name: str) -> None:
+    imported = set()
+    for node in ast.walk(tree_of(PACKAGE / f"{name}.py")):
+        if isinstance(node, ast.Import):
+            imported |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            imported.add((node.module or "").split(".")[0])
+    assert imported & {"os", "io", "pathlib", "shutil", "sqlite3", "tempfile", "time", "PIL"} == set()
+
+
+# ------------------------------------------------------------------------------------------------ modules
+
+
+def test_modules_can_be_read_in_one_sitting() -> None:
+    lines = {shown(path): len(path.read_text(encoding="utf-8").splitlines()) for path in MODULES}
+    assert {name: count for name, count in lines.items() if count > LONGEST_MODULE} == {}
+
+
+def test_modules_say_what_they_are_for() -> None:
+    silent = [shown(path) for path in MODULES if not ast.get_docstring(tree_of(path))]
+    assert [name for name in silent if not name.endswith("__main__.py")] == []
+
+
+def test_no_module_is_a_drawer_for_everything_or_a_second_version() -> None:
+    drawers = re.compile(r"(utils?|helpers?|misc|common)(_\w+)?|\w+_(v\d+|new|old|copy|utils?)")
+    assert [shown(path) for path in PACKAGE.rglob("*") if drawers.fullmatch(path.stem)] == []
+
+
+def test_no_exception_is_caught_without_a_name() -> None:
+    handlers = [(shown(p), n) for p in MODULES for n in ast.walk(tree_of(p)) if isinstance(n, ast.ExceptHandler)]
+    assert [(name, node.lineno) for name, node in handlers if node.type is None] == []
+
+
+# ------------------------------------------------------------------------------------------------ the database
+
+
+def test_every_table_has_one_writer_and_that_lies_in_the_store() -> None:
+    found = writers()
+    assert len(tables()) > 10
+    assert {table: found[table] for table in tables() if len(found[table]) != 1} == {}
+    assert {module for table in tables() for module in found[table] if not module.startswith("store/")} == set()
+
+
+def test_no_row_is_replaced_unseen() -> None:
+    # UPSERT, never INSERT OR REPLACE: it deletes the row that was there, and what hangs on it
+    every = [(shown(path), text) for path in [*MODULES, *PACKAGE.rglob("*.sql")] for text in texts_in(path)]
+    assert [name for name, text in every if re.search(r"\bINSERT OR REPLACE\b|\bREPLACE INTO\b", text)] == []
+
+
+def test_projects_databases_are_opened_for_writing_in_one_place() -> None:
+    calls = {}
+    for path in MODULES:
+        source = path.read_text(encoding="utf-8")
+        for node in ast.walk(ast.parse(source)):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == "sqlite3.connect":
+                calls[shown(path), node.lineno] = ast.get_source_segment(source, node) or ""
+    writing = {name for (name, _), call in calls.items() if "mode=ro" not in call}
+    assert {name for name in writing if not name.startswith(OWN_DATABASES)} == {"store/connect.py"}
+
+
+def test_migrations_are_numbered_and_named_by_table_and_verb() -> None:
+    names = sorted(path.name for path in (PACKAGE / "store" / "migrations").iterdir())
+    assert [name for name in names if not re.fullmatch(r"\d{3}-\w+-[a-z]+(-\w+)*\.sql", name)] == []
+    assert [int(name[:3]) for name in names] == list(range(1, len(names) + 1))
+
+
+# ------------------------------------------------------------------------------------------------ notebooks
+
+
+def cells_of(path: Path) -> list[dict[str, Any]]:
+    return json.loads(path.read_text(encoding="utf-8"))["cells"]
+
+
+def code_of(path: Path) -> list[dict[str, Any]]:
+    return [cell for cell in cells_of(path) if cell["cell_type"] == "code"]
+
+
+def test_there_are_notebooks() -> None:
+    assert {"00_start.ipynb", "20_review.ipynb"} <= {path.name for path in NOTEBOOKS}
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)
+def test_notebook_starts_with_its_title(path: Path) -> None:
+    first = cells_of(path)[0]
+    assert first["cell_type"] == "markdown"
+    assert "".join(first["source"]).startswith("# ")
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)
+def test_notebook_has_one_cell_of_parameters(path: Path) -> None:
+    tagged = [cell for cell in code_of(path) if "parameters" in cell["metadata"].get("tags", ())]
+    assert len(tagged) == 1
+    statements = ast.parse("".join(tagged[0]["source"])).body
+    assert all(isinstance(node, ast.Assign | ast.AnnAssign) for node in statements)
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)
+def test_notebook_holds_no_output_and_no_widget_state(path: Path) -> None:
+    notebook = json.loads(path.read_text(encoding="utf-8"))
+    assert [cell for cell in code_of(path) if cell["outputs"] or cell["execution_count"] is not None] == []
+    assert set(notebook["metadata"]) <= {"kernelspec", "language_info"}
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)
+def test_notebook_only_calls_the_package(path: Path) -> None:
+    kinds = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.For, ast.While, ast.Try, ast.Lambda)
+    for cell in code_of(path):
+        source = "".join(cell["source"])
+        assert [node for node in ast.walk(ast.parse(source)) if isinstance(node, kinds)] == []
+        assert source.count("\n") < 25

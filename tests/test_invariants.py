@@ -1,0 +1,259 @@
+"""DESIGN.md, Invariants, those that no single module keeps by itself: two libraries on one file, two decks at once."""
+
+from __future__ import annotations
+
+import gc
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import duckdb
+import pytest
+from duckdb_extensions import import_extension
+
+from conftest import read_tree
+from pickroom.errors import StoreError
+from pickroom.files import moves
+from pickroom.review.session import ReviewSession
+from pickroom.store.connect import connect, open_read_only, transaction
+from pickroom.store.snapshot import attachable
+from pickroom.workspace import Project
+from reviewing import (
+    FINALISE,
+    child,
+    decisions,
+    exit_code_of,
+    hear,
+    in_child,
+    is_locked,
+    places,
+    queue,
+    review,
+    rows,
+)
+
+Make = Callable[..., Project]
+
+# --- 10: one library per file and process ------------------------------------------------------------------------
+
+
+@contextmanager
+def analysis(path: Path, scratch: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """DuckDB with a database attached as `p`, as an analysis would: without the network."""
+    settings = {
+        "extension_directory": str(scratch / "extensions"),
+        "autoinstall_known_extensions": False,
+        "autoload_known_extensions": False,
+    }
+    with duckdb.connect(config=settings) as connection:
+        import_extension("sqlite", con=connection)
+        connection.execute("LOAD sqlite")
+        connection.execute(f"ATTACH '{path}' AS p (TYPE sqlite, READ_ONLY)")
+        yield connection
+
+
+def count_groups(path: Path, scratch: Path) -> int:
+    with analysis(path, scratch) as connection:
+        return connection.execute("SELECT count(*) FROM p.groups").fetchone()[0]
+
+
+def begin_deciding(connection: sqlite3.Connection) -> None:
+    connection.execute("BEGIN IMMEDIATE")
+    connection.execute("UPDATE groups SET deferrals = 7")
+
+
+def test_an_analysis_in_the_same_process_does_not_free_the_lock_of_a_write(make_project: Make, tmp_path: Path) -> None:
+    project = make_project([(1, 2)] * 3)
+    with closing(connect(project.database)) as connection:
+        begin_deciding(connection)
+        assert in_child(is_locked, project.database)
+
+        with attachable(project.database) as path:
+            assert path != project.database
+            assert count_groups(path, tmp_path) == 3
+            with analysis(path, tmp_path) as duck:  # what is not committed is not seen
+                assert duck.execute("SELECT max(deferrals) FROM p.groups").fetchone() == (0,)
+            with pytest.raises(duckdb.Error), analysis(path, tmp_path) as duck:
+                duck.execute("DELETE FROM p.groups")
+
+        assert in_child(is_locked, project.database)
+        connection.execute("COMMIT")
+    assert not path.exists()
+    assert rows(project, "SELECT DISTINCT deferrals FROM groups") == [{"deferrals": 7}]
+
+
+def test_attaching_the_file_itself_in_that_state_would_free_it(make_project: Make, tmp_path: Path) -> None:
+    """The control: why the snapshot is needed. Should this ever fail, DuckDB has learned to share its file."""
+    project = make_project([(1, 2)] * 3)
+
+    def attach_directly(pipe: Connection) -> None:
+        with closing(connect(project.database)) as connection:
+            begin_deciding(connection)
+            pipe.send("writing")
+            hear(pipe)
+            pipe.send(count_groups(project.database, tmp_path))
+            hear(pipe)
+
+    with child(attach_directly) as pipe:
+        hear(pipe)
+        assert is_locked(project.database)
+        pipe.send("look")
+        assert hear(pipe) == 3
+        assert not is_locked(project.database)  # a second writer is let in beside the first
+        pipe.send("end")
+
+
+def test_a_database_that_nobody_here_has_open_is_given_itself(make_project: Make, tmp_path: Path) -> None:
+    project = make_project([(1, 2)] * 3)
+    with attachable(project.database) as path:
+        assert path == project.database
+        assert count_groups(path, tmp_path) == 3
+    # a connection that nobody closed, but that is gone, no longer counts
+    connection = connect(project.database)
+    del connection
+    gc.collect()
+    with attachable(project.database) as path:
+        assert path == project.database
+
+
+@pytest.mark.parametrize("opened", [lambda p: closing(connect(p)), open_read_only], ids=["writing", "reading"])
+def test_every_connection_of_the_store_counts_until_the_last_is_closed(make_project: Make, opened: Callable) -> None:
+    project = make_project([(1, 2)])
+    other_name = project.database.parent / ".." / project.database.parent.name / project.database.name
+    with opened(project.database):
+        with opened(project.database):
+            pass
+        with attachable(other_name) as path:
+            assert path.parent != project.database.parent
+    with attachable(project.database) as path:
+        assert path == project.database
+
+
+def test_the_store_does_not_open_a_file_that_an_analysis_has(make_project: Make) -> None:
+    project = make_project([(1, 2)])
+    with attachable(project.database), attachable(project.database) as path:
+        assert path == project.database
+        for opening in (ReviewSession, queue):
+            with pytest.raises(StoreError, match="an analysis in this process is reading the database itself"):
+                opening(project)
+    assert len(queue(project)) == 1
+
+
+def test_another_process_may_write_while_an_analysis_reads(make_project: Make, tmp_path: Path) -> None:
+    project = make_project([(1, 2)] * 2)
+    with attachable(project.database) as path, analysis(path, tmp_path) as duck:
+        assert duck.execute("SELECT count(*) FROM p.ai_decisions").fetchone() == (0,)
+        assert exit_code_of(review, project, "1", *FINALISE) == 0
+        assert duck.execute("SELECT count(*) FROM p.ai_decisions").fetchone() == (1,)
+
+
+def test_a_missing_database_is_not_made_by_looking_at_it(tmp_path: Path) -> None:
+    missing = tmp_path / "none.db"
+    with attachable(missing) as path, pytest.raises(duckdb.Error), analysis(path, tmp_path):
+        pass
+    assert not missing.exists()
+
+
+# --- two decks on one project ------------------------------------------------------------------------------------
+
+
+def press_one_by_one(pipe: Connection, project: Project) -> None:
+    """Press each key that comes through the pipe; answer with the group it was pressed on, and what it says."""
+    with closing(ReviewSession(project)) as session:
+        pipe.send("ready")
+        while pipe.poll(None):
+            try:
+                key = pipe.recv()
+            except EOFError:
+                return
+            card = session.state.card
+            state = session.press(key)
+            pipe.send((card.group_id if card else "", state.message))
+
+
+def test_two_decks_on_one_project_lose_no_key(make_project: Make) -> None:
+    project = make_project([(1, 2)] * 6)
+    ids = [group.group_id for group in queue(project)]
+    with child(press_one_by_one, project) as one, child(press_one_by_one, project) as two:
+        assert (hear(one), hear(two)) == ("ready", "ready")
+        for deck, key in ((two, "End"), (one, "1"), (two, "x"), (one, "q"), (two, "ArrowUp"), (two, "k"), (one, "2")):
+            deck.send(key)
+            hear(deck)
+        with closing(ReviewSession(project)) as third:
+            chosen = [third.state.choice(card) for card in third.state.cards]
+        assert [(choice.action, choice.index) for choice in chosen] == [
+            ("approve", 0),
+            ("crop", 0),
+            ("approve", 1),
+            ("undecided", None),
+            ("keep", None),
+            ("reject", None),
+        ]
+        for key in (*FINALISE, *FINALISE):  # the first summary may have to be looked at again
+            one.send(key)
+            _, message = hear(one)
+            if message.startswith("Batch"):
+                break
+        assert message == "Batch 1: 2 approve, 1 crop, 1 keep, 1 reject"
+        two.send("x")
+        pressed_on, message = hear(two)
+        assert "look, and press again" in message  # its group is gone; the one that came up is not rejected unseen
+        assert pressed_on in (ids[4], ids[5])
+    assert [group.group_id for group in queue(project)] == [ids[3]]
+    assert set(decisions(project)) == {ids[0], ids[1], ids[2], ids[5]}
+
+
+def test_no_deck_finishes_a_finalise_that_another_is_still_at(make_project: Make) -> None:
+    project = make_project([(1, 2)] * 3)
+    groups = queue(project)
+    review(project, "1", "x", "q")
+
+    def finalise_slowly(pipe: Connection) -> None:
+        take = moves.take
+
+        def wait_first(*arguments: object, **options: object) -> None:
+            pipe.send("about to move")
+            hear(pipe)
+            take(*arguments, **options)  # type: ignore[arg-type]
+
+        moves.take = wait_first
+        review(project, *FINALISE)
+        pipe.send("done")
+
+    with child(finalise_slowly) as pipe:
+        for _ in range(3):  # in the middle of the second group
+            assert hear(pipe) == "about to move"
+            before = read_tree(project.root)
+            with closing(ReviewSession(project)) as other:
+                assert "is at work on project p while recovering" in other.state.message
+            assert read_tree(project.root) == before
+            pipe.send("go on")
+        while hear(pipe) != "done":
+            pipe.send("go on")
+    assert [places(project, group) for group in groups] == [
+        ("selected", "delete_staging"),
+        ("delete_staging", "delete_staging"),
+        ("crop", "delete_staging"),
+    ]
+    assert {row["state"] for row in rows(project, "SELECT state FROM file_operations")} == {"done"}
+
+
+def test_a_writer_that_waits_for_another_gets_its_turn(make_project: Make) -> None:
+    project = make_project([(1, 2)] * 2)
+
+    def write_until_told(pipe: Connection) -> None:
+        with closing(connect(project.database)) as connection, transaction(connection):
+            pipe.send("writing")
+            hear(pipe)
+
+    with child(write_until_told) as writer, child(press_one_by_one, project) as deck:
+        hear(deck)
+        hear(writer)
+        deck.send("1")
+        assert not deck.poll(0.2)  # it waits rather than lose the key
+        writer.send("end")
+        hear(deck)
+    with closing(ReviewSession(project)) as session:
+        assert session.state.decided == 1
