@@ -119,7 +119,8 @@ def measure_deck(lab: Lab, context, home: str, keys: list[str]) -> tuple[list[fl
 
 def measure_plain(lab: Lab, context, home: str, keys: list[str]) -> list[float]:
     """Milliseconds of each key to the painted frame."""
-    notebook = nbformat.v4.new_notebook()
+    kernel = {"name": "python3", "display_name": "Python 3 (ipykernel)", "language": "python"}
+    notebook = nbformat.v4.new_notebook(metadata={"kernelspec": kernel})
     notebook.cells = [nbformat.v4.new_code_cell(f"project, home = 'demo', {home!r}\n{PLAIN}")]
     nbformat.write(notebook, lab.folder / "plain.ipynb")
     opened = lab.open(context, "plain.ipynb")
@@ -152,9 +153,10 @@ def main() -> None:
         start_demo(Workspace(Path(folder) / "home"), DemoConfig(groups=count // 2), model_like=True)
         home = str(Path(folder) / "home")
         with start_lab(Path(folder) / "lab") as lab, open_browser() as browser:
-            context = browser.new_context(viewport=WINDOW)
-            swap, kernel = measure_deck(lab, context, home, moves[:count])
-            plain = measure_plain(lab, context, home, moves[:count])
+            with browser.new_context(viewport=WINDOW) as context:
+                swap, kernel = measure_deck(lab, context, home, moves[:count])
+            with browser.new_context(viewport=WINDOW) as context:
+                plain = measure_plain(lab, context, home, moves[:count])
     rows = [
         ("from keydown to", "Pickroom", "sent from the kernel on the key"),
         ("painted frame, median", f"{median(swap):.0f} ms", f"{median(plain):.0f} ms"),

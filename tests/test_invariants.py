@@ -149,9 +149,9 @@ def test_another_process_may_write_while_an_analysis_reads(make_project: Make, t
         assert duck.execute("SELECT count(*) FROM p.ai_decisions").fetchone() == (1,)
 
 
-def test_a_missing_database_is_not_made_by_looking_at_it(tmp_path: Path) -> None:
+def test_a_missing_database_is_one_clear_line_and_is_not_made_by_looking_at_it(tmp_path: Path) -> None:
     missing = tmp_path / "none.db"
-    with attachable(missing) as path, pytest.raises(duckdb.Error), analysis(path, tmp_path):
+    with pytest.raises(StoreError, match="there is no database"), attachable(missing):
         pass
     assert not missing.exists()
 

@@ -95,6 +95,9 @@ def test_every_route_through_a_reload_and_a_restart(make_deck_project: Callable,
     deck.press("k")
 
     deck.notebook.kill_kernel()
+    deck.stage.focus()
+    deck.page.keyboard.press("x")
+    deck.wait_for_text("note", "run the cells again")
     deck.show()
     assert deck.data()["position"] == "7" and "reviewed 7" in deck.text("header")
     deck.press("s")
@@ -111,6 +114,9 @@ def test_every_route_through_a_reload_and_a_restart(make_deck_project: Callable,
     deck.press("Escape", "Shift+Enter", "Shift+Enter")
     deck.wait_for_text("header", "Group 1 of 2")
     assert deck.notebook.cells() == sources  # no key reached the notebook
+    assert deck.stage.get_attribute("data-lm-suppress-shortcuts") == "true"
+    deck.page.keyboard.press("Control+s")  # but those with Ctrl do: saved, as from anywhere else in the notebook
+    deck.page.wait_for_function("!window.jupyterapp.shell.currentWidget.context.model.dirty")
 
     _assert_routes(project, groups)
 

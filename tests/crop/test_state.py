@@ -161,3 +161,11 @@ def test_a_handle_keeps_its_distance_from_the_pointer():
     taken = machine.drag_start(desk(), 0, (0.61, 0.59), REACH)  # beside the corner at (0.6, 0.6)
     assert pixels(machine.drag_to(taken, (0.61, 0.59))) == to_pixels(START, *SIZE)
     assert pixels(machine.drag_to(taken, (0.71, 0.59))) == (200, 160, 700, 560)
+
+
+def test_escape_takes_a_drag_back_and_any_other_key_ends_it():
+    dragged = machine.drag_to(machine.drag_start(desk(), 0, (0.4, 0.4), REACH), (0.5, 0.45))
+    back = press(dragged, "Escape")
+    assert (pixels(back), back.drag, back.undo) == (to_pixels(START, *SIZE), None, ())
+    nudged = press(dragged, "ArrowRight")
+    assert (pixels(nudged), nudged.drag, len(nudged.undo)) == ((301, 200, 701, 520), None, 2)

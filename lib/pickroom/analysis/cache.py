@@ -23,23 +23,15 @@ import duckdb
 
 from pickroom.analysis import tables
 from pickroom.analysis.engine import load_sqlite, open_engine, quoted, read_sql
+from pickroom.analysis.views import COPIED
 from pickroom.errors import StoreError
 from pickroom.workspace import Workspace
 
-VIEWS = (
-    "decisions",
-    "outcomes",
-    "crops",
-    "groups",
-    "images",
-    "recommendations",
-    "operations",
-    "legacy_selections",
-)
 _EMPTY = "_empty"  # no project's id begins so: the views of no rows, which give every view its columns
 _NOTES = "notes.json"
 _TICK_S = 0.05  # file times may stand still this long; a younger change could hide another
 _KEPT_S = 3600  # a replaced copy stays this long, for queries that have begun on it
+_PATIENCE_S = 5  # before a database that could not be read is tried again, if it has not changed
 _TRIES = 3  # to copy a database that is being written to by another process
 
 
@@ -127,6 +119,7 @@ class Cache:
         self._owner = owner
         self._engine: duckdb.DuckDBPyConnection | None = None
         self._attach = False
+        self._refused: dict[tuple[str, str], tuple[float, StoreError]] = {}
 
     @classmethod
     def of(cls, workspace: Workspace) -> Cache:
@@ -161,6 +154,16 @@ class Cache:
 
     def _copy(self, source: Source) -> Path:
         stamp = source.stamp()
+        when, refusal = self._refused.get((source.project_id, stamp), (0.0, None))
+        if refusal is not None and time.monotonic() - when < _PATIENCE_S:
+            raise refusal
+        try:
+            return self._copied(source, stamp)
+        except StoreError as error:
+            self._refused[source.project_id, stamp] = time.monotonic(), error
+            raise
+
+    def _copied(self, source: Source, stamp: str) -> Path:
         for attempt in range(_TRIES):
             target = self.folder / source.project_id / f"{_recipe()}-{stamp}"
             if (target / _NOTES).is_file():
@@ -183,7 +186,7 @@ class Cache:
             legacy = tables.load(engine, source.legacy, "old_", tables.LEGACY_TABLES, attach=attach)
             tables.load_stages(engine)
             engine.execute(f"SET VARIABLE project_id = {quoted(source.project_id)}")
-            for view in VIEWS:
+            for view in COPIED:
                 file = building / f"{view}.parquet"
                 engine.execute(f"COPY ({read_sql(f'views/{view}')}) TO {quoted(file)} (FORMAT parquet)")
             notes += [f"its imported history: {note}" for note in legacy]
@@ -233,5 +236,5 @@ def _publish(building: Path, target: Path) -> None:
 def _recipe() -> str:
     """Changes with the queries and the versions that make the copies."""
     texts = [duckdb.__version__, repr(tables.PROJECT_TABLES), repr(tables.LEGACY_TABLES), read_sql("macros")]
-    texts += [read_sql(f"views/{view}") for view in VIEWS]
+    texts += [read_sql(f"views/{view}") for view in COPIED]
     return hashlib.sha256("\n".join(texts).encode()).hexdigest()[:8]

@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, Any, Self
 
 import duckdb
 
-from pickroom.analysis import catalogue, folders, queries
+from pickroom.analysis import folders, queries
 from pickroom.analysis.cache import Cache, Problem
+from pickroom.analysis.catalogue import collect
 from pickroom.analysis.engine import open_engine
+from pickroom.analysis.views import Catalogue, define
 from pickroom.errors import UsageError
 from pickroom.workspace import Workspace
 
@@ -30,7 +32,7 @@ class Analysis:
         self.problems: tuple[Problem, ...] = ()
         self.duckdb: duckdb.DuckDBPyConnection = open_engine()
         self._cache = Cache.of(workspace)
-        self._catalogue: catalogue.Catalogue | None = None
+        self._catalogue: Catalogue | None = None
         self.refresh()
 
     def __enter__(self) -> Self:
@@ -43,16 +45,16 @@ class Analysis:
         self.duckdb.close()
 
     @property
-    def catalogue(self) -> catalogue.Catalogue:
+    def catalogue(self) -> Catalogue:
         """What the views are made of now."""
         assert self._catalogue is not None
         return self._catalogue
 
     def refresh(self) -> None:
         """Bring in what was decided, added or repaired since; costs next to nothing when nothing changed."""
-        found, self.problems = catalogue.collect(self.workspace, self._cache.refresh(self.workspace))
+        found, self.problems = collect(self.workspace, self._cache.refresh(self.workspace))
         if found != self._catalogue:
-            catalogue.define(self.duckdb, found)
+            define(self.duckdb, found)
             self._catalogue = found
 
     def execute(self, sql: str, parameters: object = None) -> duckdb.DuckDBPyConnection:

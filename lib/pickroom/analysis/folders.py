@@ -47,7 +47,7 @@ def list_files(engine: duckdb.DuckDBPyConnection, workspace: Workspace, project_
 
 
 def _walk(root: Path, home: Path) -> Iterator[tuple[str, str]]:
-    """(folder relative to the root, name) of every file that is not hidden; the workspace's own folders are passed by."""
+    """(folder relative to the root, name) of every file that is not hidden, the workspace's own folders left out."""
     own = {str(home / name) for name in ("data", "sandbox", "reports", "archives")}
     for folder, inner, names in os.walk(root):
         inner[:] = [name for name in inner if not name.startswith(".") and os.path.join(folder, name) not in own]

@@ -20,6 +20,7 @@ from pickroom.store.snapshot import attachable
 
 _TEXT, _WHOLE, _REAL = "VARCHAR", "BIGINT", "DOUBLE"
 _ARROW = {_TEXT: pyarrow.string(), _WHOLE: pyarrow.int64(), _REAL: pyarrow.float64()}
+_WORDS = {_TEXT: "text", _WHOLE: "whole number", _REAL: "number"}
 _PYTHON = {_TEXT: (str,), _WHOLE: (int,), _REAL: (float, int)}
 _BUSY_MS = 2000  # a writer keeps a reader waiting only in exclusive mode, which Pickroom never uses
 _CHUNK = 20_000  # rows held at a time when they come through Python
@@ -156,7 +157,7 @@ def _through_python(
                 engine.execute(f'INSERT INTO "{prefix}{table}" ({listed}) SELECT {listed} FROM chunk')
                 engine.unregister("chunk")
             notes += [
-                f"{count} values of {table}.{name} are no {'text' if columns[name] == _TEXT else 'number'}: read as NULL"
+                f"{count} values of {table}.{name} are no {_WORDS[columns[name]]}: read as NULL"
                 for name, count in strange.items()
                 if count
             ]

@@ -32,6 +32,11 @@ CROP_KEYS: dict[str, Command] = {
     "Escape": Command("close"),
 }
 
+# commands whose keys count again while they are held down
+REPEATING = frozenset(
+    ("left", "right", "up", "down", "far left", "far right", "far up", "far down", "smaller", "larger")
+)
+
 CROP_LEGEND: tuple[tuple[str, str], ...] = (
     ("drag", "outside the box: draw a new one; inside: move it; on a handle: resize it"),
     ("1 2 3  Tab", "choose the active image"),
@@ -46,5 +51,6 @@ CROP_LEGEND: tuple[tuple[str, str], ...] = (
     ("B", "back: bring the page submitted last back, with its boxes"),
     ("U  Shift+U", "undo the last edit of a box, redo"),
     ("Shift+A", "apply all AI crops of crop_auto/; Enter confirms, Esc returns"),
+    ("Esc", "close; during a drag: take it back"),
     ("?", "this legend"),
 )

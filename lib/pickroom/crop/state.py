@@ -109,6 +109,9 @@ def press(state: CropState, key: str) -> CropState:
     """
     command = CROP_KEYS.get(normalise(key))
     state = replace(state, message="", wish=None)
+    if state.drag is not None and command is not None:
+        # a key in the middle of a drag ends it there; Escape takes it back
+        state = _drag_back(state) if command.name == "close" else drag_end(state)
     if command is None:
         return replace(state, message=f"{key} does nothing here; ? shows the keys")
     if state.confirming:
@@ -145,13 +148,17 @@ def drag_start(state: CropState, index: int, point: Point, reach: Point) -> Crop
     state = activate(replace(state, message="", wish=None), index)
     if state.card is None or state.confirming:
         return state
-    box = state.box(state.card)
+    return replace(state, drag=aim(state.box(state.card), point, reach))
+
+
+def aim(box: CropBox, point: Point, reach: Point) -> Drag:
+    """The drag that would begin at a point; `reach` as for `drag_start`."""
     handle = editing.handle_at(box, point, reach)
     if handle is not None:
-        return replace(state, drag=Drag("handle", point, box, handle))
+        return Drag("handle", point, box, handle)
     # a box over the whole image leaves no outside: drawing is what is meant there
     inside = box != editing.FULL and editing.contains(box, point)
-    return replace(state, drag=Drag("move" if inside else "draw", point, box))
+    return Drag("move" if inside else "draw", point, box)
 
 
 def drag_to(state: CropState, point: Point) -> CropState:
@@ -186,6 +193,12 @@ def drag_end(state: CropState) -> CropState:
     shape = state.shape(card)
     edit = Edit(card.filename, (drag.box, shape), (state.box(card), shape))
     return replace(state, undo=(*state.undo, edit), redo=())
+
+
+def _drag_back(state: CropState) -> CropState:
+    drag, card = state.drag, state.card
+    assert drag is not None and card is not None
+    return replace(_with(state, card, drag.box, state.shape(card)), drag=None)
 
 
 def set_shape(state: CropState, shape: str) -> CropState:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pickroom.embeddings import device as devices
-from pickroom.embeddings.encoder import DTYPES, EncoderSpec, Pixels, Tower, TorchEncoder
+from pickroom.embeddings.encoder import DTYPES, EncoderSpec, Pixels, TorchEncoder, Tower
 from pickroom.embeddings.store import read_spec, save_spec, specs
 from pickroom.errors import ConflictError, UsageError
 from pickroom.workspace import Project
@@ -78,7 +78,7 @@ def choose(project: Project, config: EncoderConfig, samples: Callable[[Tower], S
     if bound and bound.kind != kind:
         raise _other(project, bound, kind)
     device = devices.pick_device(devices.present(), config.device)
-    tower = load_tower(kind, config)
+    tower = load_tower(kind, _as_before(project, config) if bound else config)
     spec = tower.spec(config.dtype or (bound.dtype if bound else _FLOAT32))
     if bound:
         if spec != bound:
@@ -97,6 +97,7 @@ def bind(project: Project, chosen: Chosen) -> Project:
     """Bind the project to an encoder in its manifest, and keep the encoder's specification beside its vectors."""
     notes: dict[str, Any] = {
         "source": chosen.tower.source,
+        "model": chosen.tower.source if chosen.tower.source.startswith(f"{chosen.spec.model}/") else None,
         "device": devices.device_words(chosen.device),
         "cosine_to_float32": chosen.cosine,
     }
@@ -122,6 +123,8 @@ def bound_spec(project: Project) -> EncoderSpec | None:
 def load_tower(kind: str, config: EncoderConfig) -> Tower:
     """The network of an encoder, float32 on the CPU; raises UsageError when its weights are out of reach."""
     if kind == "bundled":
+        if config.model or config.checkpoint:
+            raise UsageError("the bundled encoder takes no model and no checkpoint", doing="choosing an encoder")
         from pickroom.embeddings import bundled
 
         return bundled.load()
@@ -137,8 +140,13 @@ def _check(config: EncoderConfig) -> None:
     if config.dtype is not None and config.dtype not in DTYPES:
         hint = f"use one of {', '.join(DTYPES)}"
         raise UsageError(f"{config.dtype!r} is no precision", doing="choosing one", hint=hint)
-    if config.kind == "bundled" and (config.model or config.checkpoint):
-        raise UsageError("the bundled encoder takes no model and no checkpoint", doing="choosing an encoder")
+
+
+def _as_before(project: Project, config: EncoderConfig) -> EncoderConfig:
+    """The model a project was bound with, where the person names none; a checkpoint's folder is stored nowhere."""
+    known = read_spec(project.workspace, project.manifest.encoder or "")
+    model = known[1].get("model") if known else None
+    return config if config.model or config.checkpoint or not model else replace(config, model=model)
 
 
 def _other(project: Project, bound: EncoderSpec, wanted: str) -> ConflictError:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import hashlib
 import json
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol, Self
@@ -163,6 +165,10 @@ class Tower:
     channels_last: bool
     source: str
 
+    def prepare(self, image: PillowImage.Image) -> Pixels:
+        """An upright sRGB image as (height, width, 3) uint8 pixels of the input's size."""
+        return np.asarray(self.geometry(image), dtype=np.uint8)
+
     def spec(self, dtype: str = "float32") -> EncoderSpec:
         """The specification in one precision; one blank image goes through the network to learn its shapes."""
         import torch
@@ -192,26 +198,29 @@ class TorchEncoder:
     def __init__(self, tower: Tower, spec: EncoderSpec, device: str) -> None:
         import torch
 
-        self.spec, self.device, self._geometry = spec, device, tower.geometry
+        self.spec, self.device, self._prepare = spec, device, tower.prepare
         self._dtype = getattr(torch, spec.dtype)
         self._format = torch.channels_last if tower.channels_last else torch.contiguous_format
-        network = copy.deepcopy(tower.network) if spec.dtype != "float32" or device != "cpu" else tower.network
+        as_it_is = (spec.dtype, device, tower.channels_last) == ("float32", "cpu", False)
+        network = tower.network if as_it_is else copy.deepcopy(tower.network)
         self._network = network.to(device=device, dtype=self._dtype, memory_format=self._format).eval()
         means = torch.tensor(tower.preprocessing.mean) * 255
         deviations = torch.tensor(tower.preprocessing.std) * 255
         self._mean, self._std = (t.reshape(1, -1, 1, 1).to(device) for t in (means, deviations))
         channels = int(spec.projection.rpartition(" ")[2].partition("->")[0]) if spec.projection else 0
         self._projection = torch.from_numpy(projection(channels, spec.patch_dim)).to(device) if channels else None
+        # a GPU takes one pass at a time; on a CPU the passes of several threads run side by side
+        self._turn = contextlib.nullcontext() if device == "cpu" else threading.Lock()
 
     def prepare(self, image: PillowImage.Image) -> Pixels:
         """See `Encoder`."""
-        return np.asarray(self._geometry(image), dtype=np.uint8)
+        return self._prepare(image)
 
     def encode(self, pixels: Sequence[Pixels]) -> Features:
         """See `Encoder`."""
         import torch
 
-        with torch.inference_mode():
+        with self._turn, torch.inference_mode():
             # bytes cross to the device, a quarter of what floats would be; the batch is normalised there at once
             batch = torch.from_numpy(np.stack(pixels)).to(self.device).permute(0, 3, 1, 2).float()
             batch = ((batch - self._mean) / self._std).to(dtype=self._dtype, memory_format=self._format)

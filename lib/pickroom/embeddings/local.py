@@ -11,56 +11,83 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import contextmanager
-from collections.abc import Iterator
 from typing import TypeVar
 
-from pickroom.embeddings.device import usable_cores
+from pickroom.embeddings.choice import Chosen
+from pickroom.embeddings.device import device_words, usable_cores
+from pickroom.embeddings.engines import EmbedConfig, PublishImages, PublishRegions, batch_size
+from pickroom.embeddings.reading import Item, Source
+from pickroom.embeddings.regions import RegionConfig
+from pickroom.embeddings.work import GroupItem, embed_groups, embed_images
 
 T, R = TypeVar("T"), TypeVar("R")
-_MOST_WORKERS = 8
+_MOST_WORKERS = 8  # more would wait for the disk, or for the GPU
 
 
-def worker_count() -> int:
-    """Threads that work at the same time."""
-    return min(_MOST_WORKERS, usable_cores())
+class LocalEngine:
+    """Threads of this process (see `Engine`)."""
 
+    def __init__(self, chosen: Chosen, source: Source, config: EmbedConfig) -> None:
+        self._encoder, self._source = chosen.encoder(), source
+        self._on_cpu = chosen.device == "cpu"
+        self.device = device_words(chosen.device)
+        self.batch = batch_size(config, chosen.device)
+        self.workers = config.workers or min(_MOST_WORKERS, usable_cores())
 
-def batches(items: Sequence[T], size: int, workers: int) -> list[Sequence[T]]:
-    """Items in batches of at most `size`, smaller where there would be too few for every worker."""
-    size = max(1, min(size, -(-len(items) // workers)))
-    return [items[start : start + size] for start in range(0, len(items), size)]
+    def images(self, batches: Sequence[Sequence[Item]], publish: PublishImages) -> None:
+        """See `Engine`."""
+        run(
+            batches,
+            lambda batch: embed_images(self._encoder, self._source, batch),
+            lambda batch, rows: publish(len(batch), rows),
+            self.workers,
+            on_cpu=self._on_cpu,
+        )
+
+    def groups(self, batches: Sequence[Sequence[GroupItem]], config: RegionConfig, publish: PublishRegions) -> None:
+        """See `Engine`."""
+        run(
+            batches,
+            lambda batch: embed_groups(self._encoder, self._source, batch, config),
+            lambda batch, rows: publish(sum(len(group.members) for group in batch), rows),
+            self.workers,
+            on_cpu=self._on_cpu,
+        )
 
 
 def run(
-    work: Sequence[Sequence[T]],
-    do: Callable[[Sequence[T]], R],
-    publish: Callable[[Sequence[T], R], None],
+    work: Sequence[T],
+    do: Callable[[T], R],
+    publish: Callable[[T, R], None],
     workers: int,
     *,
     on_cpu: bool,
 ) -> None:
-    """Do every batch and publish its result, in any order. A worker publishes before it takes the next batch.
+    """Do every batch of work and publish its result, in any order.
 
     The first exception stops all workers at the end of their batch, and is raised here; so does an interrupt.
 
     Args:
-        publish: called from the workers, one at a time.
+        publish: called from the workers, one at a time, before the worker takes its next batch.
         on_cpu: whether the forward pass shares the processor's cores with decoding.
     """
+    import torch
+
     waiting = deque(work)
     stop, publishing = threading.Event(), threading.Lock()
+    before = torch.get_num_threads()
 
     def loop() -> None:
-        with _threads(max(1, usable_cores() // workers) if on_cpu else 1):
-            while not stop.is_set():
-                try:
-                    batch = waiting.popleft()
-                except IndexError:
-                    return
-                result = do(batch)
-                with publishing:
-                    publish(batch, result)
+        if on_cpu:
+            torch.set_num_threads(max(1, usable_cores() // workers))
+        while not stop.is_set():
+            try:
+                batch = waiting.popleft()
+            except IndexError:
+                return
+            result = do(batch)
+            with publishing:
+                publish(batch, result)
 
     with ThreadPoolExecutor(workers, thread_name_prefix="embed") as pool:
         try:
@@ -68,16 +95,4 @@ def run(
                 future.result()
         finally:
             stop.set()
-
-
-@contextmanager
-def _threads(count: int) -> Iterator[None]:
-    """PyTorch's threads for this thread; the number that others start with is put back at the end."""
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
+            torch.set_num_threads(before)  # PyTorch hands the last number set to every thread made later

@@ -176,6 +176,7 @@ class Parts:
         self._labels = {**labels, "pickroom_parts": SCHEMA_VERSION}
         self._name = re.compile(rf"{kind}-(\d{{6}})\.parquet")
         self._publishing = threading.Lock()
+        self.published = 0  # parts since the last merge
 
     def files(self) -> list[Path]:
         """The published parts, oldest first."""
@@ -205,6 +206,7 @@ class Parts:
                 with contextlib.suppress(FileExistsError):
                     atomic.create_bytes(path, data)
                     atomic.sync_folders([self.folder])
+                    self.published += 1
                     return path
 
     def count(self, path: Path) -> int:

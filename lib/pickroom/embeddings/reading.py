@@ -92,7 +92,9 @@ class Source:
 
     def _preview(self, item: Item, least_side: int) -> PillowImage.Image | None:
         small_jpeg = max(item.width or 0, item.height or 0) <= thumbnails.LONG_SIDE and _is_jpeg(item.filename)
-        if self.previews is None or item.content_hash is None or small_jpeg:  # such a file decodes as fast as its preview, and is the real thing
+        if (
+            self.previews is None or item.content_hash is None or small_jpeg
+        ):  # such a file decodes as fast as its preview, and is the real thing
             return None
         path = thumbnails.thumbnail_path(self.previews, item.content_hash)
         try:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +27,13 @@ from pickroom.embeddings.parts import (
     vector_schema,
     vector_table,
 )
+from pickroom.embeddings.reading import Item
 from pickroom.errors import LockedError, StoreError
 from pickroom.workspace import Workspace
 
 ENCODER_FILE = "encoder.json"
 ROWS_PER_PART = 4096  # of a merged part: some 50 MB with patches
-MANY_PARTS = 256  # so many small parts are merged even in the middle of a run
+MANY_PARTS = 256  # after so many new parts small ones are merged, even in the middle of a run
 _REGION_KEY = ("group_id", "filename", "members_hash", "settings", "region")
 
 Key = tuple[str, str | None]  # (filename, content hash): an image's identity; no hash for a file nobody could read
@@ -96,41 +97,31 @@ class VectorStore:
         """Publish rows as a part of their own: all of them, or none."""
         if rows:
             self.vectors.publish(vector_table(self.spec, rows))
+        if self.vectors.published >= MANY_PARTS:
+            self.compact()
 
     def append_regions(self, rows: Sequence[RegionRow]) -> None:
         """Publish the regions of some groups: all of them, or none."""
         if rows:
             self.regions.publish(region_table(self.spec, rows))
+        if self.regions.published >= MANY_PARTS:
+            self.compact_regions()
 
-    def copy_rows(self, wanted: dict[str, list[VectorRow]]) -> list[VectorRow]:
-        """Rows of known content for other file names.
+    def copy_rows(self, wanted: Mapping[str, Sequence[Item]]) -> list[VectorRow]:
+        """The rows of known contents, for other files that hold them; a content without a row is left out.
 
         Args:
-            wanted: content hash -> rows without vector for files that hold the same content.
-
-        Returns:
-            Those rows completed; a hash that the store does not have is left out.
+            wanted: content hash -> the files of that content.
         """
         found: dict[str, VectorRow] = {}
         for path in self.vectors.files():
             hashes = self.vectors.read(path, ("content_hash",))["content_hash"].to_pylist()
             places = [place for place, digest in enumerate(hashes) if digest in wanted and digest not in found]
-            for row in self.rows(path, places):
-                found[row.content_hash or ""] = row
+            found |= {row.content_hash or "": row for row in self.rows(path, places)}
         return [
-            VectorRow(
-                target.filename,
-                digest,
-                source.width,
-                source.height,
-                target.file_size,
-                target.mtime_ns,
-                source.vector,
-                source.patches,
-                source.error,
-            )
-            for digest, source in found.items()
-            for target in wanted[digest]
+            replace(row, filename=item.filename, file_size=item.file_size, mtime_ns=item.mtime_ns)
+            for digest, row in found.items()
+            for item in wanted[digest]
         ]
 
     def rows(self, path: Path, places: Sequence[int]) -> list[VectorRow]:
@@ -160,16 +151,10 @@ class VectorStore:
         """`compact` for regions; a key is (group_id, filename, members_hash, settings, region)."""
         _merge(self.regions, _REGION_KEY, stale)
 
-    def crowded(self) -> bool:
-        """Whether so many small parts lie here that they should be merged now."""
-        return (
-            len(self.vectors.files()) >= MANY_PARTS
-            and sum(self.vectors.count(path) < ROWS_PER_PART for path in self.vectors.files()) >= MANY_PARTS
-        )
-
 
 def _merge(parts: Parts, key: Sequence[str], stale: Callable[[Any], bool]) -> None:
     files = parts.files()
+    parts.published = 0
     seen: set[Any] = set()
     kept: dict[Path, list[bool]] = {}
     for path in reversed(files):  # the newest row of a key stays
@@ -191,6 +176,7 @@ def _merge(parts: Parts, key: Sequence[str], stale: Callable[[Any], bool]) -> No
     if sum(table.num_rows for table in waiting):
         parts.publish(pa.concat_tables(waiting).combine_chunks())
     parts.remove(rewritten)
+    parts.published = 0  # those it wrote itself do not count
 
 
 def save_spec(workspace: Workspace, spec: EncoderSpec, notes: dict[str, Any]) -> None:

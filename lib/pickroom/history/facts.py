@@ -217,7 +217,7 @@ class Facts:
 
 def pick_key(project: str, chosen: str | None, others: Sequence[str], timestamp: str | None) -> int:
     """64 bits that are the same for the same pick, in whatever order the others were listed; None is a reject."""
-    return hash((project, chosen, timestamp, *(sorted(others) if len(others) > 1 else others)))
+    return hash((project, chosen, timestamp, values.names_json(sorted(others))))
 
 
 def crop_key(project: str, filename: str) -> int:

@@ -17,10 +17,11 @@ from pickroom.history.publishing import publish
 from pickroom.history.report import FileReport, ImportReport
 from pickroom.history.skips import Skip
 from pickroom.history.staging import EXAMPLES, Staging
-from pickroom.history.tables import Batch, Table, read_header
+from pickroom.history.tables import Batch, Table, read_header, split_all
 from pickroom.workspace import Workspace
 
 _SHOWN = 300  # characters of a row in the report
+COLUMNS_FROM = 1000  # rows of a batch from which it pays to take them by the column
 
 Progress = Callable[[int, None], None]  # rows read so far; how many there will be is not known
 
@@ -80,7 +81,7 @@ def read_logs(
             for batch in table.batches():
                 reader.take(batch)
                 staging.store(facts)
-                rows += len(batch.records)
+                rows += len(batch.texts)
                 if progress:
                     progress(rows, None)
             reports.append((facts.file, reader.report))
@@ -102,17 +103,26 @@ class _Reader:
         known = format_of(table.header)
         assert known is not None  # read_header asked
         self.report = FileReport(table.path.name, known.name, notes=facts.notes)
+        self._table = table
         self._header = list(table.header)
         self._convert: Convert = known.converter(table.header, facts)
         self._convert_training = CROP_TRAINING.converter(LAYOUT, facts)
         self._training = known is not CROP_TRAINING
         self._facts = facts
+        self._known, self._lane = known, None
 
     def take(self, batch: Batch) -> None:
         """Convert one batch; every record is counted, whatever is in it."""
-        self.report.rows += len(batch.records) + len(batch.broken)
+        self.report.rows += len(batch.texts) + len(batch.broken)
+        texts, lines = batch.texts, batch.lines
+        if batch.plain and len(texts) >= COLUMNS_FROM:
+            places = self._by_column(batch)
+            texts, lines = [texts[place] for place in places], [lines[place] for place in places]
         width, convert = len(self._header), self._convert
-        for fields, line in zip(batch.records, batch.lines, strict=True):
+        for fields, line, text in zip(split_all(texts, self._table.delimiter), lines, texts, strict=True):
+            if fields is None:
+                self._skip(skips.UNBALANCED, line, text)
+                continue
             try:
                 if len(fields) != width:
                     raise Skip(skips.SHIFTED)
@@ -121,6 +131,14 @@ class _Reader:
                 self._second_look(fields, line, skip.reason)
         for broken in batch.broken:
             self._skip(broken.reason, broken.line, broken.text)
+
+    def _by_column(self, batch: Batch) -> Sequence[int]:
+        """Take the clean rows of a batch; returns the places of the others."""
+        from pickroom.history.lanes import lane_for  # pyarrow takes longer to import than a small log to read
+
+        if self._lane is None:
+            self._lane = lane_for(self._known, self._header, self._facts, self._table.delimiter) or _leave_all
+        return self._lane(batch)
 
     def _second_look(self, fields: list[str], line: int, reason: str) -> None:
         """A row that did not convert: is it empty, too long by empty cells, or of another tool's layout?"""
@@ -155,3 +173,7 @@ class _Reader:
         shown = self.report.examples.setdefault(reason, [])
         if len(shown) < EXAMPLES:
             shown.append(f"line {line}: {row!r}"[:_SHOWN])
+
+
+def _leave_all(batch: Batch) -> Sequence[int]:
+    return range(len(batch.texts))

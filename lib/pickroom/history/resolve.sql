@@ -89,3 +89,9 @@ SELECT key, project_id, chosen,
     (SELECT json_group_array(name.value) FROM json_each(images) AS name WHERE name.value <> chosen),
     timestamp, file, line
 FROM decisions WHERE verdict = 'pick only';
+
+-- The report asks for what is left out, and there is little of it.
+CREATE INDEX decisions_left_out ON decisions (file, verdict) WHERE verdict IS NOT NULL;
+CREATE INDEX selections_left_out ON selections (file, verdict) WHERE verdict IS NOT NULL;
+CREATE INDEX crops_left_out ON crops (file, verdict) WHERE verdict IS NOT NULL;
+CREATE INDEX crops_beside ON crops (file, line) WHERE main = 0;

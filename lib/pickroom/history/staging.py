@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import tempfile
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from importlib import resources
 from pathlib import Path
@@ -46,6 +47,9 @@ UNION ALL
 SELECT verdict, line, filename, timestamp FROM crops WHERE file = :file AND main = 1 AND verdict IS NOT NULL
 """
 
+# decisions that became selections: their crop is known better from another row
+_PICKS_ONLY = "SELECT project_id, count(*) FROM decisions WHERE verdict = 'pick only' GROUP BY project_id"
+
 
 class Staging:
     """A temporary database of facts; `close` removes it."""
@@ -56,6 +60,7 @@ class Staging:
         self.connection = sqlite3.connect(self.path, isolation_level=None)
         # a lost temporary file is simply read again, so nothing is spent on keeping it safe
         self.connection.executescript("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;" + _sql("staging.sql"))
+        self._staged: dict[str, Counter[str]] = {"decisions": Counter(), "selections": Counter(), "crops": Counter()}
         self._compared: dict[Path, tuple[int, ...] | None] = {}
 
     def close(self) -> None:
@@ -75,9 +80,9 @@ class Staging:
         """
         try:
             self.connection.execute("BEGIN")
-            self._insert("decisions", 24, facts.decisions)
-            self._insert("selections", 7, facts.selections)
-            self._insert("crops", 12, facts.crops)
+            self._insert("decisions", 24, 6, facts.decisions)
+            self._insert("selections", 7, 1, facts.selections)
+            self._insert("crops", 12, 3, facts.crops)
             self.connection.execute("COMMIT")
         except sqlite3.OperationalError as error:
             raise StoreError(
@@ -86,8 +91,10 @@ class Staging:
         for rows in (facts.decisions, facts.selections, facts.crops):
             rows.clear()
 
-    def _insert(self, table: str, columns: int, rows: Sequence[tuple]) -> None:
+    def _insert(self, table: str, columns: int, project_at: int, rows: Sequence[tuple]) -> None:
+        """Store rows, in the order of the table's first columns, and count them by project."""
         if rows:
+            self._staged[table].update(row[project_at] for row in rows)
             names = [row[1] for row in self.connection.execute(f"PRAGMA table_info({table})")][:columns]
             marks = ", ".join("?" * columns)
             self.connection.executemany(f"INSERT INTO {table} ({', '.join(names)}) VALUES ({marks})", rows)
@@ -166,13 +173,17 @@ class Staging:
     def kept(self) -> dict[str, dict[str, int]]:
         """Project -> table -> rows that are new."""
         found: dict[str, dict[str, int]] = {}
-        for table in ("decisions", "selections", "crops"):
-            rows = self.connection.execute(
-                f"""SELECT project_id, count(*) FROM {table} WHERE existing = 0 AND verdict IS NULL
-                GROUP BY project_id ORDER BY project_id"""
+        for table, staged in self._staged.items():
+            counts = staged.copy()
+            gone = self.connection.execute(
+                f"SELECT project_id, count(*) FROM {table} WHERE verdict IS NOT NULL AND existing = 0 GROUP BY project_id"
             )
-            for project_id, count in rows:
-                found.setdefault(project_id, {})[table] = count
+            counts.subtract(dict(gone.fetchall()))
+            if table == "selections":
+                counts.update(dict(self.connection.execute(_PICKS_ONLY).fetchall()))
+            for project_id, count in sorted(counts.items()):
+                if count:
+                    found.setdefault(project_id, {})[table] = count
         return dict(sorted(found.items()))
 
 

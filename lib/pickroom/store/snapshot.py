@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from pickroom.errors import StoreError
 from pickroom.store.connect import backup, lend, open_read_only
 
 
@@ -23,6 +24,8 @@ def attachable(path: Path) -> Iterator[Path]:
     Raises:
         StoreError: there is no database, or it cannot be read.
     """
+    if not path.is_file():
+        raise StoreError("there is no database", doing="reading the project", subject=path)
     with lend(path) as free:
         if free:
             yield path

@@ -65,9 +65,9 @@ class Pen:
             self.canvas.stroke_rect(*rect)
         self.canvas.set_line_dash([])
 
-    def dim_outside(self, rect: Rect, inner: Rect) -> None:
+    def dim_outside(self, rect: Rect, inner: Rect, shade: str | None = None) -> None:
         """Shade a rectangle but for an inner one."""
-        self.canvas.fill_style = self.palette.shade
+        self.canvas.fill_style = shade or self.palette.shade
         self.canvas.begin_path()
         self.canvas.rect(*rect)
         self.canvas.rect(*inner)
@@ -87,11 +87,15 @@ class Pen:
 
     def badge(self, x: float, y: float, text: str, colour: str, letters: str) -> None:
         """A word on a coloured tab, its top left corner at (x, y)."""
-        width = len(text) * _LETTER + 14
+        width = self.badge_width(text)
         self.fill((x, y, width, BADGE), colour)
         self.canvas.fill_style, self.canvas.font = letters, f"700 13px {FONT}"
         self.canvas.text_align, self.canvas.text_baseline = "center", "middle"
         self.canvas.fill_text(text, x + width / 2, y + BADGE / 2 + 1, width - 4)
+
+    def badge_width(self, text: str) -> float:
+        """How much room a badge takes."""
+        return len(text) * _LETTER + 14
 
     def words(self, x: float, y: float, text: str, room: float, colour: str) -> None:
         """A line of text, its left middle at (x, y), squeezed into `room` CSS pixels."""

@@ -6,6 +6,13 @@ const AS_TYPED = "?[]"; // Shift only makes these characters
 const CLICK_SLOP = 4; // CSS pixels a pointer may move and still click
 const REPEAT_MS = 2000; // a key not answered by then is sent again, each time after twice as long
 const SILENT_MS = 4000; // and then the person is told
+const MOVE_MS = 1000; // a pointer move whose answer got lost holds the next one up no longer than this
+
+const NOTES = {
+  "": "",
+  silent: "The kernel has not answered yet. If it was restarted, run the cells again: nothing saved is lost.",
+  gone: "The kernel was restarted: run the cells again. Nothing saved is lost; this key was not recorded.",
+};
 
 /** A keyboard event as FORMATS.md spells it: letters by what they type, digits by where they are. */
 function spell(event) {
@@ -35,6 +42,8 @@ class StageView {
     this.guessing = true; // every key in `pending` leads where we think
     this.pointer = null;
     this.drag = null;
+    this.moved = null; // the last pointer event that was not sent yet
+    this.moving = null; // waits for the answer to the one before it
     this.hadFocus = false;
     this.build(el);
     this.listen();
@@ -55,6 +64,7 @@ class StageView {
     const on = (target, name, handler) =>
       target.addEventListener(name, handler.bind(this), { signal: this.stop.signal });
     on(this.el, "keydown", this.onKeyDown);
+    on(this.el, "keyup", this.shieldKeys);
     on(this.el, "focus", this.onFocus);
     on(this.el, "blur", this.onBlur);
     on(this.el, "pointerdown", this.onPointerDown);
@@ -68,6 +78,12 @@ class StageView {
     this.sizes.observe(this.el);
     this.theme = new MutationObserver(() => this.measureSoon());
     this.theme.observe(document.body, { attributes: true, attributeFilter: ["data-jp-theme-light"] });
+    this.model.on("change:cursor", this.showCursor, this);
+    this.showCursor();
+  }
+
+  showCursor() {
+    this.el.style.cursor = this.model.get("cursor");
   }
 
   close() {
@@ -77,6 +93,8 @@ class StageView {
     clearTimeout(this.measuring);
     clearTimeout(this.repeating);
     clearTimeout(this.silent);
+    clearTimeout(this.moving);
+    this.model.off("change:cursor", this.showCursor, this);
   }
 
   send(message) {
@@ -115,17 +133,24 @@ class StageView {
 
   /** After every attach: the marks that keep the notebook's shortcuts away, and the focus if it was ours. */
   attach() {
-    this.el.dataset.lmSuppressShortcuts = "true";
+    this.shieldKeys();
     this.el.tabIndex = 0;
     const box = this.el.closest(".pickroom-layers");
     for (const canvas of box?.querySelectorAll(".pickroom-overlay") ?? []) canvas.tabIndex = -1;
     const deck = this.el.closest(".pickroom-desk");
     if (deck && deck !== this.deck) {
       this.deck = deck;
+      this.sizes.observe(deck); // more words leave less room
+      const on = (name, handler) => deck.addEventListener(name, handler, { signal: this.stop.signal });
       // a click on the words or on a panel keeps the keys here, unless it selects text
-      deck.addEventListener("click", (event) => {
-        if (!this.el.contains(event.target) && getSelection().isCollapsed) this.focus();
-      }, { signal: this.stop.signal });
+      on("click", (event) => {
+        const button = event.target.closest("button[data-press]");
+        if (button) this.press(button.dataset.press); // numbered, and never applied to what was not on screen
+        if (button || (!this.el.contains(event.target) && getSelection().isCollapsed)) this.focus();
+      });
+      on("mousedown", (event) => {
+        if (event.target.closest("button[data-press]")) event.preventDefault(); // the keys stay here all the while
+      });
     }
     this.takeFocusBack();
   }
@@ -146,7 +171,14 @@ class StageView {
     this.el.focus({ preventScroll: true });
   }
 
+  /** The notebook's shortcuts are kept away, but for those with Ctrl or Cmd: saving works from here too. */
+  shieldKeys(event) {
+    if (event?.ctrlKey || event?.metaKey) delete this.el.dataset.lmSuppressShortcuts;
+    else this.el.dataset.lmSuppressShortcuts = "true";
+  }
+
   onFocus() {
+    this.shieldKeys();
     this.hadFocus = true;
     this.send({ type: "focus", on: true });
   }
@@ -165,19 +197,26 @@ class StageView {
   // --- keys -------------------------------------------------------------------------------------------------
 
   onKeyDown(event) {
+    this.shieldKeys(event); // Ctrl goes down before the key it belongs to
     const key = spell(event);
     if (!key || !this.model.get("key_names").includes(key)) return;
     event.preventDefault();
     event.stopPropagation();
-    if (!event.repeat) this.press(key);
+    // a key held down counts only where that is meant, and then no faster than it is answered
+    if (!event.repeat || (this.model.get("repeating").includes(key) && !this.pending.length)) this.press(key);
   }
 
   press(key) {
     this.number += 1;
     const sent = { type: "key", number: this.number, key, seen: this.shown?.token ?? "" };
-    this.guess(key);
     this.pending.push(sent);
-    this.sendKey(sent);
+    try {
+      this.sendKey(sent);
+    } catch (error) {
+      this.say("gone"); // the kernel was restarted: this widget will never be answered again
+      throw error;
+    }
+    this.guess(key);
     if (this.pending.length === 1) this.expectAnswer();
   }
 
@@ -206,9 +245,10 @@ class StageView {
   /** Swap at once to where the key leads, when that is known and the frame is here. */
   guess(key) {
     const { destinations, steps, count, ahead } = this.scene ?? {};
-    if (!this.scene || (this.pending.length && !this.guessing)) return;
+    const alone = this.pending.length === 1; // no other key waits for its answer
+    if (!this.scene || (!alone && !this.guessing)) return;
     let target = this.position;
-    if (this.pending.length === 0 && key in destinations) target = destinations[key];
+    if (alone && key in destinations) target = destinations[key];
     else if (key in steps) target = Math.max(0, Math.min(count - 1, this.position + steps[key]));
     else {
       this.guessing = false;
@@ -394,17 +434,28 @@ class StageView {
       }
       drag.last = this.pointer;
     }
-    if (this.model.get("pointer") !== "drag" || this.moving) return;
-    this.moving = true; // one move a painted frame is all that can be seen
-    requestAnimationFrame(() => {
-      this.moving = false;
-      if (this.pointer) this.forward(this.drag ? "move" : "hover", event);
-    });
+    this.moved = event;
+    this.sendMove();
+  }
+
+  /** Only the last place of the pointer, and only when the place before it is answered: moves never pile up. */
+  sendMove() {
+    const event = this.moved;
+    if (this.model.get("pointer") !== "drag" || this.moving || !event || !this.pointer) return;
+    this.moved = null;
+    this.moving = setTimeout(() => this.onMoved(), MOVE_MS);
+    this.forward(this.drag ? "move" : "hover", event);
+  }
+
+  onMoved() {
+    clearTimeout(this.moving);
+    this.moving = null;
+    this.sendMove();
   }
 
   onPointerUp(event) {
     const { drag } = this;
-    this.drag = null;
+    this.drag = this.moved = null;
     if (!drag) return;
     this.pointer = this.point(event);
     this.forward("up", event, drag);
@@ -415,15 +466,15 @@ class StageView {
   forward(phase, event, drag = this.drag) {
     if (this.model.get("pointer") !== "drag") return;
     const cell = drag ? drag.cell : this.cellAt(this.pointer);
-    this.send({ type: "pointer", phase, ...this.pointer, number: cell?.number ?? null, shift: event.shiftKey });
+    const seen = this.shown?.token ?? "";
+    const number = cell?.number ?? null;
+    this.send({ type: "pointer", phase, ...this.pointer, number, shift: event.shiftKey, seen });
   }
 
   // --- words ------------------------------------------------------------------------------------------------
 
   say(what) {
-    this.note.textContent = what === "silent"
-      ? "The kernel has not answered yet. If it was restarted, run the two cells again: nothing saved is lost."
-      : "";
+    this.note.textContent = NOTES[what];
   }
 }
 
@@ -450,6 +501,8 @@ export default () => {
         else if (content.type === "picture" && content.page === pictures.page) pictures.receive(content, buffers);
         else if (content.type === "resend") {
           views.forEach((view) => view.id === content.view && view.onResend(content.number));
+        } else if (content.type === "moved") {
+          views.forEach((view) => view.id === content.view && view.onMoved());
         }
       });
     },

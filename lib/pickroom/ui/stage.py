@@ -9,7 +9,9 @@ A page's messages and the kernel's (custom messages of the widget, one JSON obje
 
 - `hello`, `size` {view, width, height, dpr, dark}: a view appeared, or its room changed
 - `key` {view, number, oldest, key, seen}: numbered per view from 1; `seen` is the token of what was on screen
-- `want` {page, kind, names}: pictures that the page lacks; `focus` {view, on}; `pointer` {view, phase, ...}
+- `want` {page, kind, names}: pictures that the page lacks; `focus` {view, on}
+- `pointer` {view, phase, x, y, number, shift, seen}; each move and hover is answered by `moved` {view}, and the page
+  sends none before that
 - `frame`: what to show now, the neighbours, the keys' destinations, and the number of the last key applied
 - `picture` {page, kind, name, mime | reason} + bytes; mime null: not near any more, ask again when it is
 - `resend` {view, number}: the keys from there on did not arrive
@@ -116,10 +118,11 @@ class PointerEvent:
     """One pointer event of a stage made with `pointer="drag"`.
 
     Attributes:
-        phase: moves come at most once a painted frame.
+        phase: moves and hovers leave out what came while the one before was not answered; an up leaves out none.
         x, y: CSS pixels of the layout.
         number: the cell under the pointer (while dragging: where the drag began), None outside every image.
         shift: whether Shift was held.
+        seen: the token of the frame on screen.
     """
 
     phase: Literal["down", "move", "up", "hover"]
@@ -127,6 +130,7 @@ class PointerEvent:
     y: float
     number: int | None
     shift: bool
+    seen: str = ""
 
 
 class Listener(Protocol):
@@ -165,15 +169,23 @@ class Stage(anywidget.AnyWidget):
         listener: who is told.
         keys: the keys it takes, spelled as FORMATS.md says; every other key is left to the notebook.
         pointer: "keys" turns a click on an image into its number's key; "drag" forwards the pointer.
+        repeating: keys that count again while they are held down.
+
+    A `<button data-press="KEY">` anywhere on the desk presses that key when it is clicked; the name may be one that
+    no keyboard has. `cursor` is the CSS cursor over the stage.
     """
 
     _esm = _read("pictures.js", "zoom.js", "stage.js")
-    _css = _read("stage.css")
+    _css = _read("stage.css", "tools.css")
     key_names = traitlets.List(traitlets.Unicode()).tag(sync=True)
+    repeating = traitlets.List(traitlets.Unicode()).tag(sync=True)
     pointer = traitlets.Enum(["keys", "drag"], default_value="keys").tag(sync=True)
+    cursor = traitlets.Unicode().tag(sync=True)
 
-    def __init__(self, listener: Listener, keys: Sequence[str], pointer: str = "keys") -> None:
-        super().__init__(key_names=list(keys), pointer=pointer)
+    def __init__(
+        self, listener: Listener, keys: Sequence[str], pointer: str = "keys", repeating: Sequence[str] = ()
+    ) -> None:
+        super().__init__(key_names=list(keys), pointer=pointer, repeating=list(repeating))
         # JupyterLab hands messages to another thread than the one that runs the cells (comms over subshells)
         self.lock = threading.RLock()
         self._listener = listener
@@ -214,8 +226,12 @@ class Stage(anywidget.AnyWidget):
             case {"type": "focus", "on": bool(on)}:
                 self._listener.focus_changed(on)
             case {"type": "pointer", "phase": "down" | "move" | "up" | "hover" as phase, "x": x, "y": y}:
-                number, shift = content.get("number"), bool(content.get("shift"))
-                self._listener.pointer_moved(PointerEvent(phase, float(x), float(y), number, shift))
+                number, shift, seen = content.get("number"), bool(content.get("shift")), str(content.get("seen", ""))
+                try:
+                    self._listener.pointer_moved(PointerEvent(phase, float(x), float(y), number, shift, seen))
+                finally:
+                    if phase in ("move", "hover"):
+                        self.send({"type": "moved", "view": content.get("view")})
 
     def _key(self, view: str, number: int, oldest: Any, press: KeyPress) -> None:
         """Take each key once and in order: go-back-N, with the page as the one that repeats."""

@@ -26,10 +26,10 @@ def lines(group: GroupView | None, message: str, *, error: bool = False) -> str:
     """The three lines under the images: the route; reasons and flags; the message or why the group was held."""
     if group is None:
         return _line("route undecided", "") + _line("reasons", "") + _message("", message, error)
-    flags = "".join(f'<span class="flag">{escape(flag)}</span>' for flag in group.flags)
+    flags = "".join(f'<span class="flag">{escape(flag)}</span> ' for flag in group.flags)
     return (
         _line(f"route {_outcome(group)}", escape(group.route), title=group.route)
-        + _line("reasons", escape(group.reasons) + flags, title=" · ".join((group.reasons, *group.flags)))
+        + _line("reasons", flags + escape(group.reasons), title=" · ".join((*group.flags, group.reasons)))
         + _message(group.held_reason, message, error)
     )
 
@@ -51,9 +51,9 @@ def _line(kind: str, content: str, title: str = "") -> str:
     return f'<div class="line {kind}" title="{escape(title)}">{content}</div>'
 
 
-def legend() -> str:
+def legend(keys: Sequence[tuple[str, str]] = REVIEW_LEGEND) -> str:
     """The table of keys, on `?`."""
-    rows = "".join(f"<tr><th>{_keys(keys)}</th><td>{escape(effect)}</td></tr>" for keys, effect in REVIEW_LEGEND)
+    rows = "".join(f"<tr><th>{_keys(names)}</th><td>{escape(effect)}</td></tr>" for names, effect in keys)
     return f'<h3>Keys</h3><table class="keys">{rows}</table>'
 
 
@@ -63,10 +63,10 @@ def _keys(text: str) -> str:
 
 def info(rows: Sequence[InfoRow], images: Sequence[ImageView]) -> str:
     """What is written about the candidates, on `I`; fields that differ are marked and come first."""
-    names = "".join(f"<th>{image.number} &nbsp; {escape(image.filename)}</th>" for image in images)
+    names = "".join(f"<th>{image.number}<br><small>{escape(image.filename)}</small></th>" for image in images)
     body = "".join(_info_row(row, len(images)) for row in rows)
     nothing = "" if rows else "<p>Nothing is written about these images.</p>"
-    return f"<h3>Prompt and settings</h3><table><tr><th></th>{names}</tr>{body}</table>{nothing}"
+    return f"<h3>Prompt and settings</h3><table class='info'><tr><th></th>{names}</tr>{body}</table>{nothing}"
 
 
 def _info_row(row: InfoRow, count: int) -> str:

@@ -4,12 +4,12 @@ WITH counted AS (
     SELECT
         project_id, origin,
         count(*) AS groups,
-        count_if(NOT anomaly) AS normal_groups,
-        count_if(anomaly) AS anomaly_groups,
+        count(*) FILTER (NOT anomaly) AS normal_groups,
+        count(*) FILTER (anomaly) AS anomaly_groups,
         count(selection_match) FILTER (NOT anomaly) AS normal_selections,
-        count_if(selection_match AND NOT anomaly) AS normal_correct,
+        count(*) FILTER (selection_match AND NOT anomaly) AS normal_correct,
         count(selection_match) FILTER (anomaly) AS anomaly_selections,
-        count_if(selection_match AND anomaly) AS anomaly_correct
+        count(*) FILTER (selection_match AND anomaly) AS anomaly_correct
     FROM decisions
     WHERE by_person AND anomaly IS NOT NULL
     GROUP BY ALL

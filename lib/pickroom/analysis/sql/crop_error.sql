@@ -7,9 +7,9 @@ WITH final AS (
         count(iou) AS proposed,
         avg(iou) AS mean_iou,
         median(iou) AS median_iou,
-        count_if(iou >= 0.85) / nullif(count(iou), 0) AS iou_85,
+        count(*) FILTER (iou >= 0.85) / nullif(count(iou), 0) AS iou_85,
         avg(corner_error) AS mean_corner_error,
-        count_if(within_5) / nullif(count(iou), 0) AS within_5
+        count(*) FILTER (within_5) / nullif(count(iou), 0) AS within_5
     FROM crops
     WHERE counts AND input IS DISTINCT FROM 'apply_ai'
     GROUP BY ALL

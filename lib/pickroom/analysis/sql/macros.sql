@@ -9,8 +9,8 @@ CREATE OR REPLACE MACRO texts(json_text) AS TRY_CAST(TRY_CAST(json_text AS JSON)
 -- A JSON object of texts.
 CREATE OR REPLACE MACRO text_map(json_text) AS TRY_CAST(TRY_CAST(json_text AS JSON) AS MAP(VARCHAR, VARCHAR));
 
--- A box [x1, y1, x2, y2].
-CREATE OR REPLACE MACRO box_of(json_text) AS TRY_CAST(TRY_CAST(json_text AS JSON) AS DOUBLE[4]);
+-- A box [x1, y1, x2, y2], four numbers or NULL; a list here, since Parquet knows no other: the views make it DOUBLE[4].
+CREATE OR REPLACE MACRO box_of(json_text) AS TRY_CAST(TRY_CAST(json_text AS JSON) AS DOUBLE[4])::DOUBLE[];
 
 CREATE OR REPLACE MACRO box_area(b) AS (b[3] - b[1]) * (b[4] - b[2]);
 
@@ -25,8 +25,10 @@ CREATE OR REPLACE MACRO box_iou(a, b) AS
 CREATE OR REPLACE MACRO corner_error(a, b) AS
     greatest(abs(a[1] - b[1]), abs(a[2] - b[2]), abs(a[3] - b[3]), abs(a[4] - b[4]));
 
--- Wilson's 95 % interval of a share of `hits` in `n` (Wilson 1927); NULL for n = 0.
-CREATE OR REPLACE MACRO wilson_low(hits, n) AS CASE WHEN n > 0 THEN
-    (hits / n + 1.9207 / n - 1.96 * sqrt(hits / n * (1 - hits / n) / n + 0.9604 / n / n)) / (1 + 3.8416 / n) END;
-CREATE OR REPLACE MACRO wilson_high(hits, n) AS CASE WHEN n > 0 THEN
-    (hits / n + 1.9207 / n + 1.96 * sqrt(hits / n * (1 - hits / n) / n + 0.9604 / n / n)) / (1 + 3.8416 / n) END;
+-- Wilson's 95 % interval of a share of `hits` in `n` (Wilson 1927); NULL for n = 0. 1.9599639845 is its normal quantile.
+CREATE OR REPLACE MACRO wilson_half(hits, n) AS
+    1.959963984540054 * sqrt(hits / n * (1 - hits / n) / n + 1.959963984540054 ** 2 / 4 / n / n);
+CREATE OR REPLACE MACRO wilson_low(hits, n) AS CASE WHEN n > 0 THEN greatest(
+    (hits / n + 1.959963984540054 ** 2 / 2 / n - wilson_half(hits, n)) / (1 + 1.959963984540054 ** 2 / n), 0) END;
+CREATE OR REPLACE MACRO wilson_high(hits, n) AS CASE WHEN n > 0 THEN least(
+    (hits / n + 1.959963984540054 ** 2 / 2 / n + wilson_half(hits, n)) / (1 + 1.959963984540054 ** 2 / n), 1) END;

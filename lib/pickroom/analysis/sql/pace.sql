@@ -3,8 +3,8 @@ WITH final AS (
     SELECT
         project_id, origin,
         count(*) AS sessions,
-        sum(groups) AS groups,
-        sum(images) AS images,
+        sum(groups)::BIGINT AS groups,
+        sum(images)::BIGINT AS images,
         sum(worked_s) AS worked_s,
         min(started_at) AS first_at,
         max(ended_at) AS last_at

@@ -14,11 +14,11 @@ final AS (
         project_id, origin, band_from,
         band_from + 0.1 AS band_to,
         count(*) AS selections,
-        count_if(selection_match) AS correct_selections,
+        count(*) FILTER (selection_match) AS correct_selections,
         avg(ai_confidence) AS mean_confidence,
-        count_if(selection_match) / count(*) AS selection_accuracy,
-        wilson_low(count_if(selection_match), count(*)) AS selection_low,
-        wilson_high(count_if(selection_match), count(*)) AS selection_high
+        count(*) FILTER (selection_match) / count(*) AS selection_accuracy,
+        wilson_low(count(*) FILTER (selection_match), count(*)) AS selection_low,
+        wilson_high(count(*) FILTER (selection_match), count(*)) AS selection_high
     FROM banded
     GROUP BY ALL
 )

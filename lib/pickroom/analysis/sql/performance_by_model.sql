@@ -9,7 +9,7 @@ WITH counted AS (
         max(decided_at) AS last_at,
         count(*) AS decisions,
         count(selection_match) AS selections,
-        count_if(selection_match) AS correct_selections
+        count(*) FILTER (selection_match) AS correct_selections
     FROM decisions
     WHERE by_person
     GROUP BY ALL

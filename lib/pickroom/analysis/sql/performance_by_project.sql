@@ -5,9 +5,9 @@ WITH counted AS (
         project_id, origin,
         count(*) AS total_decisions,
         count(selection_match) AS selections,
-        count_if(selection_match) AS correct_selections,
+        count(*) FILTER (selection_match) AS correct_selections,
         count(crop_match) FILTER (crop_by_person) AS crops,
-        count_if(crop_match AND crop_by_person) AS correct_crops
+        count(*) FILTER (crop_match AND crop_by_person) AS correct_crops
     FROM decisions
     WHERE by_person
     GROUP BY ALL

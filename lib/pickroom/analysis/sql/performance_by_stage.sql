@@ -4,8 +4,8 @@ WITH final AS (
         project_id, origin,
         ai_stage AS stage,
         count(selection_match) AS selections,
-        count_if(selection_match) AS correct_selections,
-        count_if(selection_match) / nullif(count(selection_match), 0) AS selection_accuracy
+        count(*) FILTER (selection_match) AS correct_selections,
+        count(*) FILTER (selection_match) / nullif(count(selection_match), 0) AS selection_accuracy
     FROM decisions
     WHERE by_person AND ai_selected_index IS NOT NULL AND selection_match IS NOT NULL
     GROUP BY ALL

@@ -12,7 +12,7 @@ WITH moments AS (
 ),
 
 numbered AS (
-    SELECT *, sum(starts::INTEGER) OVER (PARTITION BY project_id, origin ORDER BY decided_at, group_id) AS session
+    SELECT *, sum(starts::INTEGER) OVER (PARTITION BY project_id, origin ORDER BY decided_at, group_id)::BIGINT AS session
     FROM moments
 ),
 
@@ -22,7 +22,7 @@ final AS (
         min(decided_at) AS started_at,
         max(decided_at) AS ended_at,
         count(*) AS groups,
-        coalesce(sum(images), 0) AS images,
+        coalesce(sum(images), 0)::BIGINT AS images,
         epoch(max(decided_at) - min(decided_at)) + arg_min(look_s, (decided_at, group_id)) AS worked_s
     FROM numbered
     GROUP BY ALL

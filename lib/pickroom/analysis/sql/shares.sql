@@ -4,15 +4,15 @@ WITH final AS (
     SELECT
         project_id, origin,
         count(*) AS groups,
-        count_if(outcome = 'approve') AS kept,
-        count_if(outcome = 'crop') AS cropped,
-        count_if(outcome = 'reject') AS rejected,
-        count_if(outcome = 'keep') AS kept_whole,
-        count_if(NOT by_person) AS by_machine,
-        count_if(outcome = 'approve') / count(*) AS kept_share,
-        count_if(outcome = 'crop') / count(*) AS cropped_share,
-        count_if(outcome = 'reject') / count(*) AS rejected_share,
-        count_if(outcome = 'keep') / count(*) AS kept_whole_share
+        count(*) FILTER (outcome = 'approve') AS kept,
+        count(*) FILTER (outcome = 'crop') AS cropped,
+        count(*) FILTER (outcome = 'reject') AS rejected,
+        count(*) FILTER (outcome = 'keep') AS kept_whole,
+        count(*) FILTER (NOT by_person) AS by_machine,
+        count(*) FILTER (outcome = 'approve') / count(*) AS kept_share,
+        count(*) FILTER (outcome = 'crop') / count(*) AS cropped_share,
+        count(*) FILTER (outcome = 'reject') / count(*) AS rejected_share,
+        count(*) FILTER (outcome = 'keep') / count(*) AS kept_whole_share
     FROM outcomes
     GROUP BY ALL
 )

@@ -13,8 +13,8 @@ WITH looks AS (
 picks AS (
     SELECT
         project_id,
-        count_if(taken) AS taken,
-        count_if(taken IS DISTINCT FROM true) AS own,
+        count(*) FILTER (taken) AS taken,
+        count(*) FILTER (taken IS DISTINCT FROM true) AS own,
         median(look_s) FILTER (taken) AS taken_s,
         median(look_s) FILTER (taken IS DISTINCT FROM true) AS own_s
     FROM looks

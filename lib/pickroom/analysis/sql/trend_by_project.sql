@@ -5,8 +5,8 @@ WITH final AS (
         date_trunc('day', decided_at)::DATE AS day,
         count(*) AS decisions,
         count(selection_match) AS selections,
-        count_if(selection_match) AS correct_selections,
-        count_if(selection_match) / nullif(count(selection_match), 0) AS selection_accuracy
+        count(*) FILTER (selection_match) AS correct_selections,
+        count(*) FILTER (selection_match) / nullif(count(selection_match), 0) AS selection_accuracy
     FROM decisions
     WHERE by_person AND decided_at IS NOT NULL
     GROUP BY ALL

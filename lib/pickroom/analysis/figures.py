@@ -1,0 +1,208 @@
+"""The few figures: each one question, drawn from the rows of a named query. Blue keeps, red rejects; colour-blind safe.
+
+Every function returns a new matplotlib Figure that belongs to nobody; an empty one says that there is nothing yet.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, PercentFormatter
+
+Rows = Sequence[Mapping[str, Any]]
+
+KEEP, REJECT = "#1f6fb4", "#c62f2d"
+CROP, WHOLE = "#8ab8de", "#8a8a8a"
+INK, QUIET = "#222222", "#767676"
+_SIZE = (7.0, 2.8)  # inches
+_DPI = 144
+_NOTHING = "nothing to show yet"
+
+
+def shares(rows: Rows) -> Figure:
+    """What became of the finalised groups, a bar a project; rows of `shares`."""
+    figure, axes = _figure(height=0.9 + 0.45 * max(len(rows), 1))
+    parts = (("kept", KEEP, "kept"), ("cropped", CROP, "to crop"))
+    parts += (("kept_whole", WHOLE, "kept whole"), ("rejected", REJECT, "rejected"))
+    if not rows:
+        return _nothing(figure, axes)
+    names = [row["project_id"] for row in rows]
+    left = [0.0] * len(rows)
+    for column, colour, label in parts:
+        widths = [row[f"{column}_share"] for row in rows]
+        axes.barh(names, widths, left=left, color=colour, label=label, height=0.6)
+        for place, (start, width) in enumerate(zip(left, widths, strict=True)):
+            if width >= 0.06:
+                ink = INK if colour == CROP else "white"
+                axes.text(start + width / 2, place, f"{width:.0%}", ha="center", va="center", color=ink, fontsize=9)
+        left = [start + width for start, width in zip(left, widths, strict=True)]
+    axes.set_xlim(0, 1)
+    axes.invert_yaxis()
+    axes.xaxis.set_visible(False)
+    axes.spines[["bottom", "left"]].set_visible(False)
+    axes.legend(ncols=4, loc="lower left", bbox_to_anchor=(0, 1), frameon=False, fontsize=9)
+    return figure
+
+
+def rolling(rows: Rows) -> Figure:
+    """The AI's agreement with the person over the last 100 decisions, a line a project; rows of `rolling_100`.
+
+    A tick below marks where another version began to recommend (drawn for one project alone).
+    """
+    figure, axes = _figure()
+    if not rows:
+        return _nothing(figure, axes)
+    projects = list(dict.fromkeys(row["project_id"] for row in rows))
+    for number, project_id in enumerate(projects):
+        own = [row for row in rows if row["project_id"] == project_id]
+        shade = KEEP if len(projects) == 1 else _shade(number, len(projects))
+        axes.plot([row["place"] for row in own], [row["selection_accuracy"] for row in own], color=shade, lw=1.6)
+        axes.annotate(
+            project_id if len(projects) > 1 else "",
+            (own[-1]["place"], own[-1]["selection_accuracy"]),
+            textcoords="offset points",
+            xytext=(4, 0),
+            va="center",
+            color=shade,
+            fontsize=9,
+        )
+    if len(projects) == 1:
+        _mark_versions(axes, rows)
+    axes.set_xlabel("decisions")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    _percent(axes, "AI's pick taken, last 100")
+    return figure
+
+
+def calibration(rows: Rows) -> Figure:
+    """How often the AI was right beside how sure it was, with 95 % intervals; rows of `performance_by_confidence`."""
+    figure, axes = _figure(width=3.6, height=3.2)
+    if not rows:
+        return _nothing(figure, axes)
+    axes.plot([0, 1], [0, 1], color=QUIET, lw=1, ls=(0, (4, 3)))
+    x = [row["mean_confidence"] for row in rows]
+    y = [row["selection_accuracy"] for row in rows]
+    below = [max(row["selection_accuracy"] - row["selection_low"], 0) for row in rows]
+    above = [max(row["selection_high"] - row["selection_accuracy"], 0) for row in rows]
+    axes.errorbar(x, y, yerr=[below, above], fmt="o", color=KEEP, ms=6, lw=1.2, capsize=2)
+    axes.set_xlim(min(0.5, *x) - 0.05, 1.02)
+    axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    axes.set_xlabel("how sure the AI was")
+    _percent(axes, "how often it was right")
+    return figure
+
+
+def normal_and_anomaly(rows: Rows) -> Figure:
+    """The AI beside "highest stage", on normal groups and on anomalies; one row of `anomaly_rates`."""
+    figure, axes = _figure(width=3.6, height=3.2)
+    if not rows or rows[0]["normal_accuracy"] is rows[0]["anomaly_accuracy"] is None:
+        return _nothing(figure, axes)
+    row = rows[0]
+    groups = (
+        ("highest stage\nis best", row["normal_accuracy"], 1.0),
+        ("a lower stage\nis best", row["anomaly_accuracy"], 0.0),
+    )
+    for place, (_, ours, baseline) in enumerate(groups):
+        axes.bar(place - 0.2, ours or 0, 0.36, color=KEEP, label="AI" if place == 0 else None)
+        axes.bar(place + 0.2, baseline, 0.36, color="#d0d0d0", label='"highest stage"' if place == 0 else None)
+        for x, value in ((place - 0.2, ours), (place + 0.2, baseline)):
+            text = "none" if value is None else f"{value:.0%}"
+            axes.text(x, (value or 0) + 0.02, text, ha="center", va="bottom", fontsize=9)
+    axes.set_xticks([0, 1], [name for name, _, _ in groups])
+    _percent(axes, "right pick")
+    axes.set_ylim(0, 1.12)
+    axes.legend(frameon=False, fontsize=9, loc="upper right")
+    return figure
+
+
+def pace(rows: Rows) -> Figure:
+    """Groups an hour, a bar a session; rows of `sessions`."""
+    figure, axes = _figure(height=2.3)
+    rows = [row for row in rows if row["groups_per_hour"] is not None]
+    if not rows:
+        return _nothing(figure, axes)
+    axes.bar(
+        range(1, len(rows) + 1), [row["groups_per_hour"] for row in rows], color=KEEP, width=min(0.7, 0.1 * len(rows))
+    )
+    axes.set_xlim(0.4, max(len(rows), 4) + 0.6)
+    axes.set_xlabel("session")
+    axes.set_ylabel("groups an hour")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    return figure
+
+
+def crop_overlap(rows: Rows) -> Figure:
+    """How far the AI's crops overlap the person's, a bar a stage and orientation; rows of `crop_error`."""
+    rows = [row for row in rows if row["mean_iou"] is not None]
+    figure, axes = _figure(height=0.9 + 0.35 * max(len(rows), 1))
+    if not rows:
+        return _nothing(figure, axes)
+    labels = [crop_label(row) for row in rows]
+    places = range(len(rows))
+    axes.barh(places, [row["mean_iou"] for row in rows], color=KEEP, height=0.6)
+    for place, row in enumerate(rows):
+        axes.text(row["mean_iou"] + 0.01, place, f"{row['mean_iou']:.2f}", va="center", fontsize=9)
+    axes.set_yticks(places, labels)
+    axes.invert_yaxis()
+    axes.set_xlim(0, 1.08)
+    axes.set_xlabel("mean overlap with the person's crop (IoU)")
+    return figure
+
+
+def crop_label(row: Mapping[str, Any]) -> str:
+    """Stage and orientation of a row of `crop_error`, in words."""
+    stage = "no stage" if row["stage"] is None else f"stage {row['stage']:g}"
+    return f"{stage}, {row['orientation'] or 'size unknown'}"
+
+
+def as_png(figure: Figure) -> bytes:
+    """A figure as PNG bytes; the same figure gives the same bytes."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=_DPI, metadata={"Software": None})
+    return buffer.getvalue()
+
+
+def _figure(width: float = _SIZE[0], height: float = _SIZE[1]) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(width, height), layout="constrained")
+    axes = figure.add_subplot()
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.tick_params(colors=INK, labelsize=9)
+    axes.xaxis.label.set_size(9)
+    axes.yaxis.label.set_size(9)
+    return figure, axes
+
+
+def _nothing(figure: Figure, axes: Axes) -> Figure:
+    axes.set_axis_off()
+    axes.text(0.5, 0.5, _NOTHING, ha="center", va="center", color=QUIET, transform=axes.transAxes)
+    return figure
+
+
+def _percent(axes: Axes, label: str) -> None:
+    axes.set_ylim(0, 1.02)
+    axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    axes.set_ylabel(label)
+    axes.grid(axis="y", color="#e6e6e6", lw=0.8)
+    axes.set_axisbelow(True)
+
+
+def _mark_versions(axes: Axes, rows: Rows) -> None:
+    before = None
+    for row in rows:
+        version = f"{row['source']}: {row['ranker']}"
+        if version != before:
+            axes.axvline(row["place"], ymax=0.06, color=INK, lw=1)
+            axes.annotate(
+                version, (row["place"], 0.0), xytext=(4, 4), textcoords="offset points", fontsize=8, color=QUIET
+            )
+        before = version
+
+
+def _shade(number: int, count: int) -> tuple[float, float, float]:
+    """Blues from dark to light: lines are told apart by their labels, not by hue."""
+    light = 0.75 * number / max(count - 1, 1)
+    return (0.12 + 0.5 * light, 0.3 + 0.45 * light, 0.55 + 0.3 * light)

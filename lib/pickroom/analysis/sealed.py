@@ -1,0 +1,106 @@
+"""The process in which `pickroom sql` runs a person's statement: it has the views and nothing else.
+
+It reads one JSON object on stdin, writes JSON lines on stdout, and cannot write a file, attach a database, load an
+extension or read any file but those of the views: DuckDB's own locks are set before the statement is looked at, the
+statement is checked (statement.py), and the kernel refuses the process every write to a file.
+"""
+
+from __future__ import annotations
+
+import datetime
+import decimal
+import json
+import math
+import resource
+import sys
+from typing import Any
+
+import duckdb
+
+from pickroom.analysis import statement
+from pickroom.analysis.engine import open_engine
+from pickroom.analysis.views import Catalogue, define
+from pickroom.errors import UsageError
+
+MOST_ROWS = 1_000_000
+_CHUNK = 1000
+
+
+def main() -> None:
+    """Run the statement of the request on stdin; every outcome is a line on stdout."""
+    request = json.loads(sys.stdin.read())
+    catalogue = Catalogue.from_json(request["catalogue"])
+    try:
+        engine = open_sealed(catalogue, request["memory"])
+        _write_nothing()
+        statement.check(engine, request["statement"])
+        _run(engine, request["statement"])
+    except UsageError as error:
+        _say({"refused": [error.what, error.doing, error.hint]})
+    except duckdb.Error as error:
+        _say({"refused": [statement.first_line(error), "running a query", ""]})
+
+
+def open_sealed(catalogue: Catalogue, memory: str) -> duckdb.DuckDBPyConnection:
+    """DuckDB with the views, its settings locked, closed to every file but the views'."""
+    engine = open_engine(
+        temp_directory="",
+        python_enable_replacements=False,
+        allow_community_extensions=False,
+        memory_limit=memory,
+    )
+    define(engine, catalogue)
+    engine.execute("SET allowed_paths = ?", [catalogue.paths])
+    engine.execute("SET enable_external_access = false")
+    engine.execute("SET lock_configuration = true")
+    return engine
+
+
+def _write_nothing() -> None:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def _run(engine: duckdb.DuckDBPyConnection, text: str) -> None:
+    result = engine.execute(text)
+    _say({"columns": [column[0] for column in result.description]})
+    count = 0
+    while rows := result.fetchmany(_CHUNK):
+        count += len(rows)
+        if count > MOST_ROWS:
+            raise UsageError(
+                f"it gives more than {MOST_ROWS:,} rows", doing="running a query", hint="add a LIMIT, or count in SQL"
+            )
+        _say({"rows": [[plain(value) for value in row] for row in rows]})
+    _say({"end": count})
+
+
+def plain(value: Any) -> Any:
+    """A value as JSON has it: times as ISO 8601 UTC, what is no number as null, bytes as hex."""
+    if value is None or isinstance(value, str | bool | int):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, datetime.datetime):
+        if value.tzinfo is not None:
+            value = value.astimezone(datetime.UTC).replace(tzinfo=None)
+        return value.isoformat() + "Z"
+    if isinstance(value, list | tuple):
+        return [plain(one) for one in value]
+    if isinstance(value, dict):
+        return {str(key): plain(one) for key, one in value.items()}
+    if isinstance(value, decimal.Decimal):
+        return plain(float(value))
+    if isinstance(value, bytes | bytearray | memoryview):
+        return bytes(value).hex()
+    if isinstance(value, datetime.date | datetime.time):
+        return value.isoformat()
+    return str(value)
+
+
+def _say(values: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(values, allow_nan=False) + "\n")
+
+
+if __name__ == "__main__":
+    main()

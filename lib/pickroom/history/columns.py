@@ -1,0 +1,148 @@
+"""Clean rows by the column, several times faster than one by one; every other row is left to the row's own way.
+
+A row is clean when patterns describe it to the letter: plain names, whole paths, ISO times, decimal numbers. For such
+rows these functions do what the formats' converters do, which tests hold them to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as pacsv
+
+from pickroom.history.facts import Facts
+from pickroom.history.tables import Batch
+
+_EXTENSION = r"\.(?:png|jpg|jpeg|webp|tif|tiff|bmp|heic|heif)"
+_CLEAN = r"[A-Za-z0-9_()./-][A-Za-z0-9_ ()./-]*"  # neither quote, backslash nor colon: no escapes, no Windows paths
+PATH = f"^{_CLEAN}$"
+PATH_LIST = rf'^\["{_CLEAN}"(?:, "{_CLEAN}")*\]$'
+FILE_NAME = rf"^[A-Za-z0-9_()-][A-Za-z0-9_ .()-]*{_EXTENSION}$"
+_DAY = (
+    r"(?:(?:0[13578]|1[02])-(?:0[1-9]|[12]\d|3[01])|(?:0[469]|11)-(?:0[1-9]|[12]\d|30)|02-(?:0[1-9]|1\d|2[0-8]))"
+)
+TIME = rf"^[12]\d{{3}}-{_DAY}T(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d(?:\.\d{{1,6}})?Z$"
+STAMP = rf"^[12]\d{{3}}{_DAY.replace('-', '')}_(?:[01]\d|2[0-3])[0-5]\d[0-5]\d$"
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """Some rows of a batch as columns of text.
+
+    Attributes:
+        table: one column for each wanted field, named by its place.
+        places: where each row stands in the batch.
+    """
+
+    table: pa.Table
+    places: np.ndarray
+
+    def __getitem__(self, place: int) -> pa.Array:
+        return self.table.column(str(place)).combine_chunks()
+
+    def where(self, keep: pa.Array | np.ndarray) -> Columns:
+        """Only the rows for which `keep` is true."""
+        mask = np.asarray(keep, dtype=bool)
+        if mask.all():
+            return self
+        return Columns(self.table.filter(pa.array(mask)), self.places[mask])
+
+
+def split(batch: Batch, width: int, wanted: Sequence[int], delimiter: str) -> Columns | None:
+    """A batch's wanted fields by the column; rows of another width are left out. None where that cannot be told.
+
+    Args:
+        width: how many fields a row has.
+    """
+    odd: list[int] = []
+
+    def note(row: pacsv.InvalidRow) -> str:
+        odd.append(row.number)
+        return "skip"
+
+    data = "\n".join(batch.texts).encode()
+    try:
+        table = pacsv.read_csv(
+            pa.BufferReader(data),
+            read_options=pacsv.ReadOptions(
+                column_names=[str(place) for place in range(width)], use_threads=False, block_size=len(data) + 1
+            ),
+            parse_options=pacsv.ParseOptions(
+                delimiter=delimiter, ignore_empty_lines=False, invalid_row_handler=note
+            ),
+            convert_options=pacsv.ConvertOptions(
+                include_columns=[str(place) for place in sorted(set(wanted))],
+                column_types={str(place): pa.string() for place in wanted},
+                strings_can_be_null=False,
+            ),
+        )
+    except pa.ArrowInvalid:
+        return None
+    places = np.delete(np.arange(len(batch.texts)), np.array(odd, dtype=int) - 1)
+    return Columns(table, places) if len(places) == table.num_rows else None
+
+
+def matches(column: pa.Array, pattern: str) -> np.ndarray:
+    """Which texts a pattern describes, (N,) bool."""
+    return pc.match_substring_regex(column, pattern).to_numpy(zero_copy_only=False)
+
+
+def last_part(paths: pa.Array) -> tuple[pa.Array, pa.Array]:
+    """(folders, file names) of clean paths; `/` is put before each, which no folder's meaning depends on."""
+    parts = pc.split_pattern(pc.binary_join_element_wise("", paths, "/"), "/", max_splits=1, reverse=True)
+    flat = parts.flatten()
+    return flat.take(pa.array(np.arange(0, len(flat), 2))), flat.take(pa.array(np.arange(1, len(flat), 2)))
+
+
+class Projects:
+    """Projects by number, as the folders of a file name them."""
+
+    NONE, SEVERAL = 0, -1
+
+    def __init__(self, facts: Facts) -> None:
+        self._facts = facts
+        self.names = [facts.given]  # what a row without evidence belongs to comes first
+
+    def of_folders(self, folders: pa.Array) -> np.ndarray:
+        """The number of the project that each folder names, (N,) int; NONE without evidence, or SEVERAL."""
+        coded = pc.dictionary_encode(folders)
+        numbers = np.array([self._number(folder) for folder in coded.dictionary.to_pylist()], dtype=int)
+        return numbers[coded.indices.to_numpy()]
+
+    def _number(self, folder: str) -> int:
+        evidence = self._facts.names.in_folder(folder)
+        if len(evidence) != 1:
+            return self.SEVERAL if evidence else self.NONE
+        (project,) = evidence
+        if project not in self.names[1:]:
+            self.names.append(project)
+        return self.names.index(project, 1)
+
+    def agreed(self, numbers: np.ndarray, others: np.ndarray) -> np.ndarray:
+        """The one project of two columns of evidence, SEVERAL where they disagree or where there is none."""
+        agreed = np.where(numbers == self.NONE, others, numbers)
+        conflict = (numbers != others) & (numbers != self.NONE) & (others != self.NONE)
+        unknown = (agreed == self.NONE) & (self._facts.given is None)
+        return np.where(conflict | unknown | (numbers < 0) | (others < 0), self.SEVERAL, agreed)
+
+    def texts(self, numbers: np.ndarray) -> list[str]:
+        """The projects' ids, and the facts told that they were met."""
+        used = {int(number): self.names[number] for number in np.unique(numbers)}
+        self._facts.projects |= {name for name in used.values() if name is not None}
+        return [used[number] for number in numbers.tolist()]  # type: ignore[misc]
+
+
+def iso_times(column: pa.Array) -> pa.Array:
+    """Times that match TIME or STAMP, all as ISO 8601 UTC."""
+    stamped = matches(column, STAMP)
+    if not stamped.any():
+        return column
+    cuts = ((0, 4), (4, 6), (6, 8), (9, 11), (11, 13), (13, 15))
+    year, month, day, hour, minute, second = (pc.utf8_slice_codeunits(column, *cut) for cut in cuts)
+    date = pc.binary_join_element_wise(year, month, day, "-")
+    clock = pc.binary_join_element_wise(hour, minute, second, ":")
+    return pc.if_else(pa.array(stamped), pc.binary_join_element_wise(date, "T", clock, "Z", ""), column)

@@ -1,0 +1,165 @@
+"""The two large logs by the column: selections, and single images cropped. See columns.py for what that means."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pickroom.history import columns
+from pickroom.history.columns import Projects, iso_times, last_part, matches
+from pickroom.history.facts import BOXED, FULL_FRAME, Facts
+from pickroom.history.formats.protocol import BOX_COLUMNS, Format
+from pickroom.history.formats.select_crop import SELECT_CROP
+from pickroom.history.formats.selections import ANOMALY_CASES, SELECTION_ONLY
+from pickroom.history.tables import Batch
+from pickroom.history.values import FULL_FRAME_TOLERANCE
+from pickroom.naming import parse_name
+
+# Takes the clean rows of a plain batch; returns the places of those that it did not.
+Lane = Callable[[Batch], Sequence[int]]
+
+_NUMBER = r"^\d{1,7}(?:\.\d{1,12})?$"
+_SIDE = r"^[1-9]\d{0,5}$"
+_STAGED = r"^\d{8}_\d{6}_"
+_STAMP_LENGTH = len("20250728_040606")
+
+
+def lane_for(known: Format, header: Sequence[str], facts: Facts, delimiter: str) -> Lane | None:
+    """The fast way for a file, None where there is none."""
+    if "project" in header:
+        return None
+    if known in (SELECTION_ONLY, ANOMALY_CASES) and "timestamp" in header:
+        return _selection_lane(header, facts, delimiter)
+    if known is SELECT_CROP and {"image_1_path", "image_count", "chosen_index", "timestamp"} <= set(header):
+        return _crop_lane(header, facts, delimiter)
+    return None
+
+
+def _selection_lane(header: Sequence[str], facts: Facts, delimiter: str) -> Lane:
+    rejected = "neg_paths" if "neg_paths" in header else "rejected_paths"
+    wanted = [header.index(name) for name in ("chosen_path", rejected, "timestamp")]
+    projects = Projects(facts)
+
+    def take(batch: Batch) -> Sequence[int]:
+        found = columns.split(batch, len(header), wanted, delimiter)
+        if found is None:
+            return range(len(batch.texts))
+        chosen_at, rejected_at, time_at = wanted
+        times = found[time_at]
+        found = found.where(
+            matches(found[chosen_at], columns.PATH)
+            & matches(found[rejected_at], columns.PATH_LIST)
+            & (matches(times, columns.TIME) | matches(times, columns.STAMP))
+        )
+        if not len(found.places):
+            return range(len(batch.texts))
+        folders, chosen = last_part(found[chosen_at])
+        lists = pc.split_pattern(pc.utf8_slice_codeunits(found[rejected_at], 2, -2), '", "')
+        starts = lists.offsets.to_numpy()[:-1]
+        row = np.repeat(np.arange(len(lists)), np.diff(lists.offsets.to_numpy()))
+        other_folders, others = last_part(lists.flatten())
+
+        own = projects.of_folders(folders)
+        theirs = projects.of_folders(other_folders)
+        most = np.maximum.reduceat(theirs, starts)
+        least = np.minimum.reduceat(np.where(theirs == Projects.NONE, most[row], theirs), starts)
+        agreed = np.where(most == least, projects.agreed(own, most), Projects.SEVERAL)
+
+        bad = ~matches(others, columns.FILE_NAME)
+        bad |= pc.equal(others, chosen.take(pa.array(row))).to_numpy(zero_copy_only=False)
+        # rising names are distinct, and in the order that pick_key sorts them into
+        rising = pc.less(others.slice(0, len(others) - 1), others.slice(1)).to_numpy(zero_copy_only=False)
+        bad[1:] |= ~rising & (row[1:] == row[:-1])
+        keep = (agreed >= 0) & matches(chosen, columns.FILE_NAME) & ~np.logical_or.reduceat(bad, starts)
+
+        names = pa.ListArray.from_arrays(lists.offsets, others)
+        joined = pc.binary_join_element_wise('["', pc.binary_join(names, '", "'), '"]', "")
+        mask, places = pa.array(keep), found.places[keep]
+        rows = zip(
+            projects.texts(agreed[keep]),
+            *(column.filter(mask).to_pylist() for column in (chosen, joined, iso_times(found[time_at]))),
+            np.asarray(batch.lines)[places].tolist(),
+            strict=True,
+        )
+        file = facts.file
+        facts.selections += [(hash((p, c, t, o)), p, c, o, t, file, line) for p, c, o, t, line in rows]
+        return _rest(batch, places)
+
+    return take
+
+
+def _crop_lane(header: Sequence[str], facts: Facts, delimiter: str) -> Lane:
+    names = ("directory", "image_count", "chosen_index", "chosen_path", "timestamp", "image_0_path", "image_1_path")
+    folder_at, count_at, index_at, chosen_at, time_at, first_at, second_at = at = [
+        header.index(name) if name in header else -1 for name in names
+    ]
+    edges_at = [header.index(name) for name in BOX_COLUMNS]
+    sides_at = [header.index(name) if name in header else -1 for name in ("width_0", "height_0")]
+    wanted = [*at, *edges_at, *sides_at]
+    projects = Projects(facts)
+
+    def take(batch: Batch) -> Sequence[int]:
+        found = columns.split(batch, len(header), wanted, delimiter) if min(wanted) >= 0 else None
+        if found is None:
+            return range(len(batch.texts))
+        clean = np.asarray(pc.equal(found[chosen_at], found[first_at])) & matches(found[chosen_at], columns.PATH)
+        for place, text in ((count_at, "1"), (index_at, "0"), (second_at, "")):
+            clean &= np.asarray(pc.equal(found[place], text))
+        clean &= matches(found[time_at], columns.TIME) | matches(found[time_at], columns.STAMP)
+        for place, pattern in (*((place, _NUMBER) for place in edges_at), *((place, _SIDE) for place in sides_at)):
+            clean &= matches(found[place], pattern)
+        found = found.where(clean)
+        if not len(found.places):
+            return range(len(batch.texts))
+
+        folders, filenames = last_part(found[chosen_at])
+        agreed = projects.agreed(projects.of_folders(found[folder_at]), projects.of_folders(folders))
+        sides = np.stack([pc.cast(found[place], pa.int64()).to_numpy() for place in sides_at], axis=1)
+        edges = np.stack([pc.cast(found[place], pa.float64()).to_numpy() for place in edges_at], axis=1)
+        size = np.tile(sides, 2)
+        # fractions, and edges that only rounding would bring inside, are left to values.box_of
+        keep = (agreed >= 0) & (edges.max(axis=1) > 1) & (edges <= size).all(axis=1)
+        keep &= (edges[:, :2] < edges[:, 2:]).all(axis=1)
+        keep &= matches(filenames, columns.FILE_NAME) & matches(filenames, _STAGED)
+        mask, places = pa.array(keep), found.places[keep]
+        boxes, sides = (edges / size)[keep], sides[keep]
+        low, high = FULL_FRAME_TOLERANCE, 1 - FULL_FRAME_TOLERANCE
+        full = (boxes[:, :2] <= low).all(axis=1) & (boxes[:, 2:] >= high).all(axis=1)
+        filenames = filenames.filter(mask)
+        rows = zip(
+            np.where(full, FULL_FRAME, BOXED).tolist(),
+            projects.texts(agreed[keep]),
+            filenames.to_pylist(),
+            *boxes.T.tolist(),
+            *sides.T.tolist(),
+            _stages(filenames),
+            iso_times(found[time_at]).filter(mask).to_pylist(),
+            np.asarray(batch.lines)[places].tolist(),
+            strict=True,
+        )
+        file = facts.file
+        facts.crops += [
+            # what json.dumps writes for a list of four floats
+            (hash((p, f)), rank, True, p, f, f"[{x1!r}, {y1!r}, {x2!r}, {y2!r}]", w, h, stage, moment, file, line)
+            for rank, p, f, x1, y1, x2, y2, w, h, stage, moment, line in rows
+        ]
+        return _rest(batch, places)
+
+    return take
+
+
+def _stages(filenames: pa.Array) -> list[float | None]:
+    """The stages of names that begin with a time: what follows it repeats, so that few are parsed."""
+    tails = pc.dictionary_encode(pc.utf8_slice_codeunits(filenames, _STAMP_LENGTH))
+    found = [parse_name("20250101_000000" + tail).stage for tail in tails.dictionary.to_pylist()]
+    return [found[index] for index in tails.indices.to_pylist()]
+
+
+def _rest(batch: Batch, taken: np.ndarray) -> Sequence[int]:
+    """The places of a batch that were not taken."""
+    left = np.ones(len(batch.texts), dtype=bool)
+    left[taken] = False
+    return np.flatnonzero(left).tolist()

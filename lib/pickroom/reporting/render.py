@@ -1,0 +1,128 @@
+"""Run the report notebooks for a project, and make of each a page that needs nothing else: no script, no network."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from pickroom import atomic
+from pickroom.errors import ConflictError, ProjectError
+from pickroom.lab import notebooks_folder
+from pickroom.reporting.html import STYLE
+from pickroom.workspace import Project
+
+_KERNEL = "python3"
+_SHOWN_LINES = 12  # of a failing cell
+
+
+def templates() -> list[Path]:
+    """The report notebooks, sorted; raises ProjectError where there are none."""
+    folder = notebooks_folder() / "reports"
+    found = sorted(path for path in folder.glob("*.ipynb") if not path.name.startswith("."))
+    if not found:
+        raise ProjectError("there is no report notebook", doing="reporting", subject=folder)
+    return found
+
+
+def report_folder(project: Project) -> Path:
+    return project.workspace.root / "reports" / project.id
+
+
+def run(project: Project) -> list[Path]:
+    """Run every report notebook; the pages and the executed notebooks replace those of an earlier run.
+
+    Returns:
+        the HTML pages, one for each notebook.
+
+    Raises:
+        ConflictError: a cell failed; `items` are its lines. Earlier pages stay as they were.
+        ProjectError: the notebooks are not here.
+    """
+    folder = report_folder(project)
+    folder.mkdir(parents=True, exist_ok=True)
+    made = []
+    with tempfile.TemporaryDirectory(prefix=".running-", dir=folder) as running:
+        for template in templates():
+            executed = Path(running, template.name)
+            notebook = _execute(project, template, executed)
+            executed.with_suffix(".html").write_text(to_html(notebook, project.manifest.title), encoding="utf-8")
+            made += [executed, executed.with_suffix(".html")]
+        for path in made:
+            os.replace(path, folder / path.name)
+    atomic.sync_folders([folder])
+    return [folder / path.name for path in made if path.suffix == ".html"]
+
+
+def _execute(project: Project, template: Path, executed: Path) -> Any:
+    import papermill
+    from papermill.exceptions import PapermillExecutionError
+
+    try:
+        with _kernels_find(project):
+            notebook = papermill.execute_notebook(
+                template,
+                executed,
+                parameters={"project": project.id},
+                kernel_name=_KERNEL,
+                progress_bar=False,
+                log_output=False,
+                store_widget_state=False,
+                cwd=str(template.parent),
+            )
+    except PapermillExecutionError as error:
+        failed = report_folder(project) / f"{template.stem}.failed.ipynb"
+        shutil.copyfile(executed, failed)
+        raise ConflictError(
+            f"cell {error.cell_index} failed: {error.ename}: {error.evalue}",
+            items=[f"  | {line}" for line in error.source.splitlines()[:_SHOWN_LINES]],
+            doing=f"reporting on {project.id}",
+            subject=failed,
+            hint="the project is as it was; open that notebook to see the whole error",
+        ) from None
+    (report_folder(project) / f"{template.stem}.failed.ipynb").unlink(missing_ok=True)
+    return _without_paths(notebook, executed)
+
+
+@contextmanager
+def _kernels_find(project: Project) -> Iterator[None]:
+    """Kernels started meanwhile find the workspace by its variable: no absolute path gets into the notebook."""
+    before = os.environ.get("PICKROOM_HOME")
+    os.environ["PICKROOM_HOME"] = str(project.workspace.root)
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["PICKROOM_HOME"]
+        else:
+            os.environ["PICKROOM_HOME"] = before
+
+
+def _without_paths(notebook: Any, path: Path) -> Any:
+    import nbformat
+
+    notebook.metadata.get("papermill", {}).pop("input_path", None)
+    notebook.metadata.get("papermill", {}).pop("output_path", None)
+    nbformat.write(notebook, path)
+    return notebook
+
+
+def to_html(notebook: Any, title: str) -> str:
+    """An executed notebook as one page: its words and results, without code."""
+    from nbconvert import HTMLExporter
+
+    exporter = HTMLExporter(template_name="basic", exclude_input=True, exclude_input_prompt=True)
+    exporter.exclude_output_prompt = True
+    body, _ = exporter.from_notebook_node(notebook)
+    body = re.sub(r"<script\b.*?</script>", "", body, flags=re.DOTALL)
+    return (
+        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{escape(title)}</title><style>{STYLE}</style></head>\n<body>{body}</body></html>\n"
+    )
