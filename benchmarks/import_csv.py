@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+import math
 import os
 import resource
 import sqlite3
@@ -30,6 +31,7 @@ from pickroom.store.legacy import connect_legacy
 
 AT_LEAST_COMMITTED, AT_LEAST_EXECUTEMANY = 5.0, 0.3  # times as fast
 AT_MOST_MIB = 300.0  # peak memory, whatever the number of rows
+RUNS = 2
 FIRST = datetime(2025, 7, 5, 4, 6, 6)
 INSERTS = {"legacy_selections": 6, "legacy_crops": 9}  # columns
 
@@ -94,8 +96,16 @@ def import_one(log: Path, home: Path) -> None:
     took = time.perf_counter() - started
     report = found.report
     assert report.rows == report.imported + report.skipped.total()
-    unit = 1 << 20 if sys.platform == "darwin" else 1 << 10  # ru_maxrss: bytes on macOS, KiB on Linux
-    print(json.dumps([took, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit]))
+    print(json.dumps([took, peak_mib()]))
+
+
+def peak_mib() -> float:
+    """The most memory that this process has held, in MiB."""
+    status = Path("/proc/self/status")
+    if status.exists():  # ru_maxrss on Linux also counts what the parent held when it started this process
+        (line,) = [line for line in status.read_text().splitlines() if line.startswith("VmHWM")]
+        return int(line.split()[1]) / 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1 << 20)  # macOS counts in bytes
 
 
 def executemany(database: Path, name: str, imported: Path) -> float:
@@ -149,9 +159,13 @@ def compare(name: str, write: Callable[[Path, int], None], count: int, few: int)
     with tempfile.TemporaryDirectory() as folder:
         home, log = Path(folder), Path(folder) / "log.csv"
         write(log, count)
-        took, peak = ours(log, home)
         imported = home / "data/training/ai_training_decisions/mojo1_legacy.db"
-        many = executemany(home / "many.db", name, imported)
+        took, many, peak = math.inf, math.inf, 0.0
+        for turn in range(RUNS):  # in turns, and the best of each: what else runs here then meets both
+            imported.unlink(missing_ok=True)
+            again, peak = ours(log, home)
+            took = min(took, again)
+            many = min(many, executemany(home / f"many{turn}.db", name, imported))
         one_by_one = committed(home / "one.db", name, log, few)
         write(log, count // 10)
         imported.unlink()

@@ -110,9 +110,10 @@ def test_a_database_that_nobody_here_has_open_is_given_itself(make_project: Make
     with attachable(project.database) as path:
         assert path == project.database
         assert count_groups(path, tmp_path) == 3
-    # a connection that nobody closed, but that is gone, no longer counts
-    connection = connect(project.database)
-    del connection
+    # a closed connection no longer counts, nor does one that nobody closed but that is gone
+    closed, gone = connect(project.database), connect(project.database)
+    closed.close()
+    del gone
     gc.collect()
     with attachable(project.database) as path:
         assert path == project.database

@@ -70,6 +70,16 @@ def test_start_scans_groups_and_publishes_the_project(workspace: Workspace, imag
     assert (manifest.root, manifest.status) == (str(images_folder), "active")
 
 
+def test_duplicate_names_are_listed_and_renamed_only_when_asked(workspace: Workspace, images_folder: Path) -> None:
+    for folder in ("anna", "bob"):
+        write_series(images_folder / folder, [(1, 2)])
+    before = read_tree(images_folder)
+    project, report = projects.start(workspace, "p", images_folder)
+    assert (report.groups, len(report.ungrouped), report.renamed) == ((), 4, ())
+    assert read_tree(images_folder) == before
+    assert projects.rescan(project) == report
+
+
 def test_start_leaves_the_images_alone(workspace: Workspace, images_folder: Path) -> None:
     write_series(images_folder / "anna", [(1, 2)], companions=(".yaml", ".caption"))
     before = read_tree(images_folder)

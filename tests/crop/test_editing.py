@@ -134,6 +134,9 @@ def test_handles_are_found_nearest_first_and_only_in_reach():
     assert editing.handle_at(box, (0.5, 0.81), (0.02, 0.02)) == "s"
     assert editing.handle_at(box, (0.5, 0.5), (0.02, 0.02)) is None
     assert editing.handle_at(FULL, (1, 1), (0.02, 0.02)) == "se"
+    assert editing.handle_at(box, (0.3, 0.81), (0.02, 0.02)) == "s"  # an edge, anywhere along it
+    assert editing.handle_at(box, (0.79, 0.3), (0.02, 0.02)) == "e"
+    assert editing.handle_at(box, (0.85, 0.3), (0.02, 0.02)) is None
 
 
 @given(

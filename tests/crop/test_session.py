@@ -274,8 +274,10 @@ def test_a_file_that_goes_while_the_desk_is_open_is_refused_at_its_image(waiting
     path.write_bytes(content)
     write_image(project.root / "crop_cropped" / name, seed=99)
     session.press("Enter")
-    assert session.view().images[0].warning.startswith("not cropped: ")
+    shown = session.view()
     session.close()
+    assert shown.images[0].warning == "not cropped" and shown.message == "1 left waiting"
+    assert shown.problems[0].startswith(f"crop/{name}: ")
 
 
 def test_pages_follow_each_other_and_a_skipped_page_comes_last(waiting):

@@ -468,8 +468,17 @@ def test_a_group_finalised_elsewhere_is_not_finalised_again(make_project: Make) 
     before = snapshot(project)
     with closing(connect(project.database)) as connection:
         result = finalise(project, connection, [group.group_id])
-    assert (result.batch, result.line) == (None, "Nothing was decided")
+    assert (result.batch, result.line) == (None, "Nothing moved: no group")
     assert snapshot(project) == before
+
+
+def test_a_batch_skipped_from_end_to_end_makes_room_for_the_next(make_project: Make) -> None:
+    project = make_project([(1, 2)] * 3)
+    first, second, third = (group.group_id for group in queue(project))
+    session = review(project, "s", "s", *FINALISE, batch_size=2)
+    assert session.last_result is not None
+    assert session.last_result.line == "Nothing moved: no group; 2 skipped, behind the others now"
+    assert [group.group_id for group in queue(project)] == [third, first, second]
 
 
 def test_decided_groups_never_come_back_with_a_rescan(make_project: Make) -> None:

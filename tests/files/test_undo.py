@@ -13,6 +13,7 @@ from pickroom import projects
 from pickroom.errors import ConflictError, PickroomError, UsageError
 from pickroom.files.journal import Outcome
 from pickroom.files.undo import recover, undo_batch
+from pickroom.review.session import ReviewSession
 from pickroom.store import decisions as decisions_table
 from pickroom.store import groups as groups_table
 from pickroom.store.connect import connect, transaction
@@ -410,6 +411,19 @@ def test_a_file_changed_between_crash_and_recovery_puts_its_group_back(project: 
     assert projects.status(project)["held"] == outcome.failed
     assert queue(project)[0].group_id == group_id
     assert places(project, queue(project)[0]) == ("anna/sub", "anna/sub")
+
+
+def test_a_window_that_was_open_all_along_finishes_what_was_begun_before_it_finalises(project: Project) -> None:
+    with closing(ReviewSession(project)) as session:
+        plan_without_moving(project)
+        write_image(project.root / "anna/sub" / names_of(project)[0][1], 97)
+        for key in ("Home", "1", *FINALISE):
+            session.press(key)
+    # what was begun is checked before it is moved, however long ago that was
+    (reason,) = projects.status(project)["held"].values()
+    assert "has changed since it was decided on" in reason
+    batches = projects.status(project)["batches"]
+    assert [(b["batch"], b["done"] > 0, b["planned"]) for b in batches] == [(1, True, 0), (2, True, 0)]
 
 
 def test_a_missing_image_folder_is_one_clear_line_for_both(project: Project) -> None:

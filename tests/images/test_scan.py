@@ -16,7 +16,8 @@ from conftest import read_tree, write_image
 from damaged import png_of_no_pixels, write_truncated
 from pickroom.images.scan import ScanResult, scan, walk
 from pickroom.naming import IMAGE_EXTENSIONS, OWNED_FOLDERS
-from pickroom.records import Image
+from pickroom.records import Image, Ungrouped
+from reviewing import in_child, obey_permissions
 
 NAME = "20250803_060000_stage1.5_face_swapped.png"
 
@@ -204,10 +205,14 @@ def test_name_met_in_two_folders_is_listed_with_both_paths(
 ) -> None:
     for folder in ("", "anna", "bob"):
         write_image(images_folder / folder / "x.png")
-    write_image(images_folder / "anna" / "y.png")
+    for folder in ("anna", "bob"):
+        write_image(images_folder / folder / "y.png")
+    write_image(images_folder / "anna" / "z.png")
     result = look()
-    assert names(result) == ["anna/y.png"]
+    assert names(result) == ["anna/z.png"]
     assert reasons(result) == {
+        "anna/y.png": "duplicate name: also bob/y.png",
+        "bob/y.png": "duplicate name: also anna/y.png",
         "x.png": "duplicate name: also anna/x.png, bob/x.png",
         "anna/x.png": "duplicate name: also ./x.png, bob/x.png",
         "bob/x.png": "duplicate name: also ./x.png, anna/x.png",
@@ -275,6 +280,30 @@ def test_only_the_extensions_asked_for_are_images(images_folder: Path) -> None:
 def test_root_that_is_gone_is_an_error_not_an_empty_project(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         walk(tmp_path / "gone", IMAGE_EXTENSIONS)
+
+
+def without_permission(closed: Path, root: Path) -> list[Ungrouped]:
+    """What a walk lists, or raises, for someone who may not look into one folder."""
+    obey_permissions()
+    closed.chmod(0)
+    try:
+        return walk(root, IMAGE_EXTENSIONS)[1]
+    finally:
+        closed.chmod(0o755)
+
+
+def test_folder_that_may_not_be_opened_is_listed_and_the_others_are_walked(images_folder: Path) -> None:
+    write_image(images_folder / "anna" / "private" / "a.png")
+    (images_folder / "anna" / "link.png").symlink_to("nowhere")
+    assert in_child(without_permission, images_folder / "anna" / "private", images_folder) == [
+        Ungrouped("anna", "link.png", "symbolic link: not followed"),
+        Ungrouped("anna", "private/", "folder cannot be opened: permission denied"),
+    ]
+
+
+def test_root_that_may_not_be_opened_is_an_error(images_folder: Path) -> None:
+    with pytest.raises(AssertionError, match="PermissionError"):
+        in_child(without_permission, images_folder, images_folder)
 
 
 def test_scan_changes_nothing_in_the_folder(look: Callable[..., ScanResult], images_folder: Path) -> None:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 import random
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from multiprocessing.connection import Connection
 
 import pytest
 
-from conftest import read_tree
+from conftest import read_tree, write_series
 from pickroom import projects
 from pickroom.errors import ProjectError, UsageError
 from pickroom.files import finalise as finalise_module
@@ -88,9 +90,6 @@ def test_a_process_that_is_killed_loses_no_key(make_project: Make) -> None:
         press(session, "1", "q", "x")
         pipe.send("pressed")
         pipe.poll(None)
-        import os
-        import signal
-
         os.kill(os.getpid(), signal.SIGKILL)
 
     with child(die) as pipe:
@@ -482,10 +481,7 @@ def test_a_rescan_elsewhere_brings_new_groups_in(make_project: Make, open_sessio
     project = make_project([(1, 2)])
     session = open_session(project)
     press(session, "1")
-    make_more = [(1, 2)] * 3
-    from conftest import write_series
-
-    write_series(project.root / "more", make_more)
+    write_series(project.root / "more", [(1, 2)] * 3)
     for path in (project.root / "more").iterdir():
         path.rename(path.with_name(path.name.replace("2025", "2024")))
     projects.rescan(project)

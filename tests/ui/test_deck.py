@@ -176,6 +176,15 @@ def test_what_another_window_chose_shows_when_this_one_gets_the_focus(page: Page
     assert "another window" in page.deck.words.value
 
 
+def test_a_key_for_a_group_that_another_window_finalised_decides_nothing(page: Page, project: Project):
+    seen = page.shown
+    review(project, "1", "Shift+Enter", "Shift+Enter")
+    page.send_key(1, "x", seen)
+    assert page.deck.session.state.decided == 0
+    assert "x was too early" in page.deck.words.value
+    assert page.shown == queue(project)[0].group_id != seen
+
+
 def test_messages_may_come_in_another_thread(page: Page):
     # JupyterLab's comms over subshells
     thread = threading.Thread(target=page.press, args=("1", "ArrowLeft", "u"))

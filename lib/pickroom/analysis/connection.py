@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import duckdb
@@ -12,6 +13,7 @@ from pickroom.analysis.catalogue import collect
 from pickroom.analysis.engine import open_engine
 from pickroom.analysis.views import Catalogue, define
 from pickroom.errors import UsageError
+from pickroom.naming import is_project_id
 from pickroom.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -50,9 +52,25 @@ class Analysis:
         assert self._catalogue is not None
         return self._catalogue
 
+    @property
+    def project_ids(self) -> tuple[str, ...]:
+        """The projects that the views hold."""
+        return tuple(project_id for project_id in self._copies.folders if is_project_id(project_id))
+
+    def copied_from(self, project_id: str) -> Path:
+        """The folder of a project's copied views; its name changes when its rows do."""
+        return self._copies.folders[project_id]
+
+    def vector_files(self, project_id: str) -> list[str]:
+        """A project's files of vectors, of every encoder."""
+        return [
+            file for encoder in self.catalogue.encoders for file in encoder.files if file.split("/")[-2] == project_id
+        ]
+
     def refresh(self) -> None:
         """Bring in what was decided, added or repaired since; costs next to nothing when nothing changed."""
-        found, self.problems = collect(self.workspace, self._cache.refresh(self.workspace))
+        self._copies = self._cache.refresh(self.workspace)
+        found, self.problems = collect(self.workspace, self._copies)
         if found != self._catalogue:
             define(self.duckdb, found)
             self._catalogue = found

@@ -15,6 +15,7 @@ from pickroom.workspace import Workspace
 
 LONGEST_S = 300  # seconds a statement may take
 _MEMORY = "2GB"
+_SHOWN = 200  # rows of a table in plain text
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,3 +73,37 @@ def _result(done: subprocess.CompletedProcess[str], problems: tuple[Problem, ...
             return Result(columns, tuple(rows), problems)
     last = (done.stderr.strip().splitlines() or [f"it ended with code {done.returncode}"])[-1]
     raise StoreError(f"the query's process died ({last})", doing="running a query", hint="ask for less at a time")
+
+
+def as_text(result: Result) -> str:
+    """The rows as a table in plain text; a plan as DuckDB draws it."""
+    if result.columns == ("explain_key", "explain_value"):
+        return "\n".join(str(row[1]).rstrip() for row in result.rows)
+    shown = [[_word(value) for value in row] for row in result.rows[:_SHOWN]]
+    widths = [max([len(name), *(len(row[place]) for row in shown)]) for place, name in enumerate(result.columns)]
+    numeric = [
+        all(isinstance(row[place], int | float | None) for row in result.rows[:_SHOWN]) and bool(shown)
+        for place in range(len(result.columns))
+    ]
+    lines = [_line(list(result.columns), widths, numeric), "  ".join("-" * width for width in widths)]
+    lines += [_line(row, widths, numeric) for row in shown]
+    if len(result.rows) > len(shown):
+        lines.append(f"... and {len(result.rows) - len(shown)} rows more (--json has them all)")
+    return "\n".join(lines)
+
+
+def _line(words: list[str], widths: list[int], numeric: list[bool]) -> str:
+    cells = (
+        word.rjust(width) if right else word.ljust(width)
+        for word, width, right in zip(words, widths, numeric, strict=True)
+    )
+    return "  ".join(cells).rstrip()
+
+
+def _word(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return f"{value:.6g}" if abs(value) < 1e6 else f"{value:.1f}"
+    text = value if isinstance(value, str) else json.dumps(value)
+    return text if text.isprintable() else text.encode("unicode_escape").decode()

@@ -7,10 +7,7 @@ statement is checked (statement.py), and the kernel refuses the process every wr
 
 from __future__ import annotations
 
-import datetime
-import decimal
 import json
-import math
 import resource
 import sys
 from typing import Any
@@ -19,6 +16,7 @@ import duckdb
 
 from pickroom.analysis import statement
 from pickroom.analysis.engine import open_engine
+from pickroom.analysis.values import plain
 from pickroom.analysis.views import Catalogue, define
 from pickroom.errors import UsageError
 
@@ -73,29 +71,6 @@ def _run(engine: duckdb.DuckDBPyConnection, text: str) -> None:
             )
         _say({"rows": [[plain(value) for value in row] for row in rows]})
     _say({"end": count})
-
-
-def plain(value: Any) -> Any:
-    """A value as JSON has it: times as ISO 8601 UTC, what is no number as null, bytes as hex."""
-    if value is None or isinstance(value, str | bool | int):
-        return value
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, datetime.datetime):
-        if value.tzinfo is not None:
-            value = value.astimezone(datetime.UTC).replace(tzinfo=None)
-        return value.isoformat() + "Z"
-    if isinstance(value, list | tuple):
-        return [plain(one) for one in value]
-    if isinstance(value, dict):
-        return {str(key): plain(one) for key, one in value.items()}
-    if isinstance(value, decimal.Decimal):
-        return plain(float(value))
-    if isinstance(value, bytes | bytearray | memoryview):
-        return bytes(value).hex()
-    if isinstance(value, datetime.date | datetime.time):
-        return value.isoformat()
-    return str(value)
 
 
 def _say(values: dict[str, Any]) -> None:

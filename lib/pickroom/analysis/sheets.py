@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.patches import Rectangle
 from PIL import Image as PillowImage
 
@@ -57,7 +58,7 @@ class CropPicture:
 def contact_sheet(mistakes: Sequence[Mistake]) -> Figure:
     """One row a group: the person's pick framed in blue, the AI's in dashed red."""
     rows = max(len(mistakes), 1)
-    figure = Figure(figsize=(_CELL * _ACROSS, (_CELL + 0.35) * rows), layout="constrained")
+    figure = Figure(figsize=(_CELL * _ACROSS, (_CELL + 0.5) * rows), layout=_spaced())
     if not mistakes:
         return _nothing(figure, "no mistake to show")
     for row, mistake in enumerate(mistakes):
@@ -74,7 +75,7 @@ def contact_sheet(mistakes: Sequence[Mistake]) -> Figure:
 def crop_sheet(crops: Sequence[CropPicture]) -> Figure:
     """Each image whole: the person's crop in blue, the AI's in dashed red."""
     rows = max(math.ceil(len(crops) / _ACROSS), 1)
-    figure = Figure(figsize=(_CELL * _ACROSS, (_CELL + 0.3) * rows), layout="constrained")
+    figure = Figure(figsize=(_CELL * _ACROSS, (_CELL + 0.3) * rows), layout=_spaced())
     if not crops:
         return _nothing(figure, "no crop to show")
     for place, crop in enumerate(crops):
@@ -86,6 +87,10 @@ def crop_sheet(crops: Sequence[CropPicture]) -> Figure:
             _draw(axes, crop.ai_box, size, REJECT, dashed=True)
         _draw(axes, crop.box, size, KEEP)
     return figure
+
+
+def _spaced() -> ConstrainedLayoutEngine:
+    return ConstrainedLayoutEngine(h_pad=0.08, hspace=0.02)
 
 
 def _candidate(axes: Axes, candidate: Candidate) -> None:

@@ -6,6 +6,7 @@ FORMATS.md, The project database. A column or table that an older schema lacks i
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -93,10 +94,8 @@ def load(
     Raises:
         StoreError: the file is missing, damaged, locked, or no project's database.
     """
-    for table, columns in tables.items():
-        listed = ", ".join(f'"{name}" {kind}' for name, kind in columns.items())
-        engine.execute(f'CREATE OR REPLACE TEMP TABLE "{prefix}{table}" ({listed})')
     if database is None:
+        _make_empty(engine, prefix, tables)
         return []
     doing = "reading a project for analysis"
     if not database.is_file():
@@ -104,14 +103,22 @@ def load(
     with attachable(database) as path:
         try:
             if attach:
-                try:
+                with contextlib.suppress(duckdb.Error):  # sqlite3 says what is wrong, or copes with it
                     return _attached(engine, path, prefix, tables)
-                except duckdb.Error:
-                    for table in tables:
-                        engine.execute(f'DELETE FROM "{prefix}{table}"')
+            _make_empty(engine, prefix, tables)
             return _through_python(engine, path, prefix, tables)
         except (sqlite3.Error, _NoProject) as error:
             raise StoreError(str(error), doing=doing, subject=database) from None
+
+
+def _make_empty(engine: duckdb.DuckDBPyConnection, prefix: str, tables: dict[str, dict[str, str]]) -> None:
+    for table, columns in tables.items():
+        listed = ", ".join(f"{_name(name)} {kind}" for name, kind in columns.items())
+        engine.execute(f"CREATE OR REPLACE TEMP TABLE {prefix}{table} ({listed})")
+
+
+def _name(column: str) -> str:
+    return f'"{column}"'
 
 
 def _attached(
@@ -124,10 +131,17 @@ def _attached(
         ).fetchall()
         present = set(rows)
         notes = _missing(tables, present)
+        known = {table for table, _ in present}
+        _make_empty(engine, prefix, {table: columns for table, columns in tables.items() if table not in known})
         for table, columns in tables.items():
-            shared = ", ".join(f'"{name}"' for name in columns if (table, name) in present)
-            if shared:
-                engine.execute(f'INSERT INTO "{prefix}{table}" ({shared}) SELECT {shared} FROM attached."{table}"')
+            if table in known:
+                selected = ", ".join(
+                    f"{_name(name) if (table, name) in present else 'NULL'}::{kind} AS {_name(name)}"
+                    for name, kind in columns.items()
+                )
+                engine.execute(
+                    f"CREATE OR REPLACE TEMP TABLE {prefix}{table} AS SELECT {selected} FROM attached.{table}"
+                )
         return notes
     finally:
         engine.execute("DETACH attached")
@@ -153,8 +167,8 @@ def _through_python(
             for chunk in _chunks(connection, table, shared):
                 arrays = [_array(values, columns[name], strange, name) for name, values in chunk.items()]
                 engine.register("chunk", pyarrow.table(arrays, names=shared))
-                listed = ", ".join(f'"{name}"' for name in shared)
-                engine.execute(f'INSERT INTO "{prefix}{table}" ({listed}) SELECT {listed} FROM chunk')
+                listed = ", ".join(_name(name) for name in shared)
+                engine.execute(f"INSERT INTO {prefix}{table} ({listed}) SELECT {listed} FROM chunk")
                 engine.unregister("chunk")
             notes += [
                 f"{count} values of {table}.{name} are no {_WORDS[columns[name]]}: read as NULL"
@@ -167,7 +181,7 @@ def _through_python(
 
 
 def _chunks(connection: sqlite3.Connection, table: str, columns: Sequence[str]) -> Iterator[dict[str, tuple]]:
-    cursor = connection.execute(f'SELECT {", ".join(f"{chr(34)}{c}{chr(34)}" for c in columns)} FROM "{table}"')
+    cursor = connection.execute(f"SELECT {', '.join(_name(column) for column in columns)} FROM {table}")
     while rows := cursor.fetchmany(_CHUNK):
         yield dict(zip(columns, zip(*rows, strict=True), strict=True))
 

@@ -101,13 +101,24 @@ def constant(size: Size) -> CropBox:
 
 
 def handle_at(box: CropBox, point: Point, reach: Point) -> Handle | None:
-    """The handle within reach of a point, the nearest first; `reach` is (x, y) in fractions of the image."""
-    distances = {}
+    """The handle within reach of a point, the nearest first; an edge is taken along its whole length.
+
+    Args:
+        reach: (x, y) in fractions of the image.
+    """
+    distances: dict[Handle, float] = {}
     for handle in HANDLES:
         x, y = handle_point(box, handle)
         dx, dy = abs(point[0] - x) / reach[0], abs(point[1] - y) / reach[1]
         if max(dx, dy) <= 1:
             distances[handle] = dx * dx + dy * dy
+    if not distances:
+        edges: dict[Handle, float] = {}
+        if box.x1 <= point[0] <= box.x2:
+            edges |= {"n": abs(point[1] - box.y1) / reach[1], "s": abs(point[1] - box.y2) / reach[1]}
+        if box.y1 <= point[1] <= box.y2:
+            edges |= {"w": abs(point[0] - box.x1) / reach[0], "e": abs(point[0] - box.x2) / reach[0]}
+        distances = {handle: distance for handle, distance in edges.items() if distance <= 1}
     return min(distances, key=distances.__getitem__) if distances else None
 
 

@@ -38,7 +38,7 @@ REPEATING = frozenset(
 )
 
 CROP_LEGEND: tuple[tuple[str, str], ...] = (
-    ("drag", "outside the box: draw a new one; inside: move it; on a handle: resize it"),
+    ("drag", "outside the box: draw a new one; inside: move it; by an edge or handle: resize it"),
     ("1 2 3  Tab", "choose the active image"),
     ("← ↑ → ↓", "nudge by one pixel; with Shift by ten"),
     ("[ ]", "smaller, larger about the centre"),

@@ -53,7 +53,7 @@ class CropSession:
         self.problems: dict[str, str] = {}
         self._skipped: set[str] = set()
         self._made = 0
-        self._refused: dict[str, str] = {}  # of the last submit: file name -> reason
+        self._refused: dict[str, str] = {}  # by the last submit, and waiting on: folder/name -> reason
         self._hashes: dict[tuple[str, str, int], str] = {}
         self._connection = connect(project.database)
         self._load(self._recover())
@@ -127,7 +127,7 @@ class CropSession:
             message=self.state.message,
             help=self.state.help,
             confirm=view.confirmation(ai_crops) if self.state.confirming else "",
-            problems=view.problem_lines(self.problems),
+            problems=view.problem_lines({**self.problems, **self._refused}),
             ai_crops=ai_crops,
         )
 
@@ -157,20 +157,26 @@ class CropSession:
         return [w.card for w in self.waiting if w.card.directory == cropping.CROP_AUTO and w.card.proposed]
 
     def _images(self, state: CropState) -> tuple[view.CropImageView, ...]:
-        warnings = {w.card.filename: w.warning for w in self.waiting}
-        warnings |= {name: f"not cropped: {reason}" for name, reason in self._refused.items()}
+        warnings = {_path(w.card): w.warning for w in self.waiting}
+        warnings |= dict.fromkeys(self._refused, "not cropped")
         return tuple(
-            view.image_view(card, state, number, self._sha256(card), warnings.get(card.filename, ""))
+            view.image_view(card, state, number, self._sha256(card), warnings.get(_path(card), ""))
             for number, card in enumerate(state.cards, start=1)
         )
 
     def _submit(self, orders: Sequence[Order]) -> CropResult:
         result = cropping.submit(self.project, self._connection, orders)
-        self.last_result, self._refused = result, result.refused
+        self.last_result = result
         self._made += len(result.done)
+        self._load("")
+        refused = {_path(order): result.refused[order.filename] for order in orders if order.filename in result.refused}
+        waiting = {_path(w.card) for w in self.waiting} | set(self.problems)
+        self._refused = {path: reason for path, reason in refused.items() if path in waiting}
         parts = [f"{len(result.done)} done in batch {result.batch}, B takes it back"] if result.batch else []
-        parts += [f"{name}: {reason}" for name, reason in {**result.refused, **result.warnings}.items()]
-        self._load("; ".join(parts) or "nothing to submit")
+        parts += [f"{len(result.warnings)} without a sidecar: no decision changed"] if result.warnings else []
+        parts += [f"{len(self._refused)} left waiting"] if self._refused else []
+        parts += [f"{path}: {reason}" for path, reason in refused.items() if path not in waiting]
+        self.state = replace(self.state, message="; ".join(parts) or "nothing to submit")
         return result
 
     def _back(self) -> None:
@@ -260,3 +266,8 @@ class CropSession:
             return self._hashes[key]
         except OSError:
             return ""
+
+
+def _path(what: CropCard | Order) -> str:
+    """folder/name: both waiting folders may hold an image of one name."""
+    return f"{what.directory}/{what.filename}"

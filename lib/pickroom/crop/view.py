@@ -20,7 +20,7 @@ class CropImageView:
         box: draw it with handles (when active), thirds lines, and everything outside dimmed.
         shape: "own", "free", "1:1", ...
         coordinates: the box in pixels and its share of the image, for the active image's line.
-        note: where the box comes from.
+        note: where the box comes from; "the usual box" is the constant that stands in where no AI proposed one.
         warning: what to know before cropping it, e.g. that no decision will be changed; "" for nothing.
     """
 
@@ -45,7 +45,7 @@ class CropDeskView:
 
     Attributes:
         confirm: what Enter would do now, where that was asked for; else "".
-        problems: waiting images that cannot be shown, each with its reason.
+        problems: images left waiting, each with its reason.
         ai_crops: images that "apply all AI crops" would crop.
     """
 
@@ -63,7 +63,7 @@ def image_view(card: CropCard, state: CropState, number: int, sha256: str, warni
     box, (width, height) = state.box(card), card.size
     x1, y1, x2, y2 = to_pixels(box, width, height)
     changed = card.filename in state.boxes and box != card.start
-    note = "your box" if changed else "the AI's box" if card.proposed else "usual box, no AI's"
+    note = "your box" if changed else "the AI's box" if card.proposed else "the usual box"
     return CropImageView(
         filename=card.filename,
         directory=card.directory,

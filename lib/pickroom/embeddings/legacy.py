@@ -208,6 +208,4 @@ def _in_parts(rows: Iterator[VectorRow]) -> Iterator[list[VectorRow]]:
 
 def _owners(project: Project) -> dict[str, str]:
     """Path part -> project id, for every project of the workspace and its aliases."""
-    return {
-        name: other.id for other in project.workspace.projects() for name in (other.id, *other.manifest.aliases)
-    }
+    return {name: other.id for other in project.workspace.projects() for name in (other.id, *other.manifest.aliases)}

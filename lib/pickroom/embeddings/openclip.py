@@ -93,10 +93,9 @@ def load(model: str = DEFAULT_MODEL, checkpoint: Path | None = None) -> Tower:
                 force_quick_gelu=quick,
                 require_pretrained=True,  # without it, missing weights would be random ones
             )
-    except (RuntimeError, ValueError, OSError, KeyError, TypeError, AttributeError) as error:
-        first = (str(error) or type(error).__name__).splitlines()[0]
+    except Exception as error:  # OpenCLIP and its loaders raise almost anything on a foreign file
         raise UsageError(
-            f"no usable OpenCLIP weights ({first[:200]})",
+            f"no usable OpenCLIP weights ({_reason(error)})",
             doing="loading the encoder",
             subject=folder or model,
             hint=_HINT,
@@ -128,6 +127,13 @@ def adapt(clip: nn.Module, transform: Any, name: str, source: str) -> Tower:
     )
     tower = _ImageTower(clip.visual).eval().requires_grad_(False)
     return Tower("openclip", name, tower, _InTurn(geometry), preprocessing, False, source)
+
+
+def _reason(error: Exception) -> str:
+    first = (str(error) or type(error).__name__).splitlines()[0]
+    if "download" in first.lower():
+        return "they are not in its cache, and cannot be downloaded"
+    return first[:160]
 
 
 def _check_folder(folder: Path) -> None:

@@ -108,7 +108,7 @@ def region_schema(spec: EncoderSpec) -> pa.Schema:
 def _floats(dtype: str, length: int) -> pa.DataType:
     # the floats of a vector are never null, only the vector as a whole: it reads several times faster so
     kind = pa.float16() if dtype == "float16" else pa.float32()
-    return pa.list_(pa.field("item", kind, nullable=False), length)
+    return pa.list_(pa.field("element", kind, nullable=False), length)  # the name that Parquet gives it
 
 
 def vector_table(spec: EncoderSpec, rows: Sequence[VectorRow]) -> pa.Table:
@@ -188,9 +188,9 @@ class Parts:
     def publish(self, table: pa.Table) -> Path:
         """Write a part that appears whole, on disk for good when this returns."""
         sink = pa.BufferOutputStream()
-        labelled = table.cast(self.schema).replace_schema_metadata(self._labels)
+        columns = [_rebuilt(table[field.name], field.type) for field in self.schema]
         pq.write_table(
-            labelled,
+            pa.table(columns, schema=self.schema.with_metadata(self._labels)),
             sink,
             compression="none",  # floats of a network do not compress
             use_dictionary=False,
@@ -275,6 +275,16 @@ class Parts:
                 subject=path,
                 hint="move it away, then run pickroom embed again: only its images are embedded again",
             ) from error
+
+
+def _rebuilt(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
+    """A column as it was before it was read: Parquet's reader fills a null vector with null floats."""
+    if not pa.types.is_fixed_size_list(kind) or not column.null_count:
+        return column
+    flat = np.zeros((len(column), kind.list_size), dtype=kind.value_type.to_pandas_dtype())
+    present = rows_of(column, flat)
+    rebuilt = pa.FixedSizeListArray.from_arrays(pa.array(flat.reshape(-1)), type=kind, mask=pa.array(~present))
+    return pa.chunked_array([rebuilt])
 
 
 def rows_of(column: pa.ChunkedArray, out: np.ndarray) -> np.ndarray:

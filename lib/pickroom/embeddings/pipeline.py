@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from pickroom.embeddings import plan
+from pickroom.embeddings import verify as check
 from pickroom.embeddings.choice import Chosen, bind, choose
 from pickroom.embeddings.encoder import Pixels, Tower
 from pickroom.embeddings.engines import GROUPS_A_BATCH, EmbedConfig, Engine, in_batches
@@ -50,6 +51,7 @@ class EmbedReport:
         groups, regions: groups whose regions were done now, and how many regions of images were embedded.
         groups_gone: groups whose regions cannot be found, since members are not on disk any more.
         seconds, region_seconds: of embedding images, and of the regions beside them.
+        verification: what `verify` found, None where it was not asked for.
     """
 
     project_id: str
@@ -69,14 +71,20 @@ class EmbedReport:
     groups_gone: int = 0
     seconds: float = 0.0
     region_seconds: float = 0.0
+    verification: check.Verification | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON of `pickroom embed --json`."""
         return asdict(self)
 
 
-def embed(project: Project, config: EmbedConfig | None = None, bars: Bars = silent) -> EmbedReport:
+def embed(
+    project: Project, config: EmbedConfig | None = None, bars: Bars = silent, *, verify: bool = False
+) -> EmbedReport:
     """Give every image of a project its vector, and every group its regions.
+
+    Args:
+        verify: check the whole store afterwards, and embed a sample again.
 
     Raises:
         ProjectError: the image folder is not there.
@@ -104,9 +112,12 @@ def embed(project: Project, config: EmbedConfig | None = None, bars: Bars = sile
                 break
         if config.regions is not None:
             run.regions(made, state, config.regions)
-        store.compact(plan.stale_rows(state, decided))
+        store.compact(plan.stale_rows(state, store.known(), decided))
         now = {group.group_id: _members(group) for group in made}
         store.compact_regions(lambda key: now.get(key[0], key[2]) != key[2])
+        if verify:
+            again = plan.make_plan(project, store.known(), scanned, run.remembered()[0])
+            report.verification = check.verify(store, again, chosen.encoder(), source)
     return report
 
 
@@ -120,7 +131,7 @@ class _Run:
     def images(self, scanned: Iterable[Image]) -> Plan:
         """Plan, and embed what has no vector; what was published is in the store, whatever happens next."""
         report, known = self.report, self.store.known()
-        remembered, logged = self._read_log()
+        remembered, logged = self.remembered()
         with self.bars("Checking files", None) as bar:
             state = plan.make_plan(self.project, known, scanned, remembered, _follow(bar))
         self._complete_log(state, logged)
@@ -178,7 +189,7 @@ class _Run:
             copied += len(rows)
         return copied
 
-    def _read_log(self) -> tuple[dict[tuple[str, int, int], str], set[tuple[str, str | None]]]:
+    def remembered(self) -> tuple[dict[tuple[str, int, int], str], set[tuple[str, str | None]]]:
         """What the log remembers of files, and the images it has a line for by this encoder."""
         remembered, logged = {}, set()
         for line in self.log.read(self.project.id):

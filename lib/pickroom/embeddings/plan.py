@@ -128,13 +128,14 @@ def make_plan(
     return plan
 
 
-def stale_rows(plan: Plan, decided: Mapping[str, set[str]]) -> Callable[[Key], bool]:
-    """Whether a row's image is no more: its name holds other content now.
+def stale_rows(plan: Plan, known: Mapping[Key, Known], decided: Mapping[str, set[str]]) -> Callable[[Key], bool]:
+    """Whether a row's image is no more: its name holds other content now, or it can be read again.
 
     A row stays when no file of its name is left (a reclaimed image was still decided on), and when it is of the
     content that a decision was made on.
 
     Args:
+        known: what the store has.
         decided: file name -> content hashes that decided groups were made of.
     """
     current: dict[str, set[str | None]] = defaultdict(set)
@@ -146,7 +147,11 @@ def stale_rows(plan: Plan, decided: Mapping[str, set[str]]) -> Callable[[Key], b
     def stale(key: Key) -> bool:
         filename, digest = key
         there = current.get(filename)
-        return there is not None and digest not in there and digest not in decided.get(filename, ())
+        if there is None or digest in there:
+            return False
+        if digest is None:
+            return any((filename, other) in known for other in there)
+        return digest not in decided.get(filename, ())
 
     return stale
 

@@ -44,8 +44,9 @@ def embed_images(encoder: Encoder, source: Source, items: Sequence[Item]) -> lis
         except ImageError as error:
             if source.unchanged(item):
                 # what the disk or its permissions did is no property of the content: it is tried again next time
-                lasting = replace(item, content_hash=None) if _is_of_the_disk(error) else item
-                rows[item] = _row(lasting, None, None, None, error.reason)
+                cause = _of_the_disk(error)
+                lasting = replace(item, content_hash=None) if cause else item
+                rows[item] = _row(lasting, None, None, None, f"unreadable: {cause}" if cause else error.reason)
     if ready:
         features = encoder.encode([pixels for _, _, pixels in ready])
         for place, (item, picture, _) in enumerate(ready):
@@ -72,7 +73,7 @@ def embed_groups(
             if not all(source.unchanged(item) for item in group.members):
                 continue
         except ImageError as error:
-            if _is_of_the_disk(error) or not all(source.unchanged(item) for item in group.members):
+            if _of_the_disk(error) or not all(source.unchanged(item) for item in group.members):
                 continue
             found, cuts = f"a member cannot be read: {error.reason}", {}
         if isinstance(found, str):
@@ -105,8 +106,10 @@ def _cut(encoder: Encoder, source: Source, group: GroupItem, found: Sequence[Reg
     return cuts
 
 
-def _is_of_the_disk(error: ImageError) -> bool:
-    return isinstance(error.__cause__, OSError) and error.__cause__.errno is not None
+def _of_the_disk(error: ImageError) -> str:
+    """What the operating system said, "" where the file's content is to blame. Never a path: it is stored."""
+    cause = error.__cause__
+    return cause.strerror or "" if isinstance(cause, OSError) and cause.errno is not None else ""
 
 
 def _least_side(encoder: Encoder) -> int:

@@ -28,19 +28,21 @@ class FinaliseResult:
         counts: outcome (approve, crop, reject, keep) -> groups.
         held: group id -> reason, for groups left in the queue.
         stuck: group id -> reason, for groups that `pickroom recover` must finish.
+        skipped: how many groups now wait behind all others.
     """
 
     batch: int | None
     counts: dict[str, int] = field(default_factory=dict)
     held: dict[str, str] = field(default_factory=dict)
     stuck: dict[str, str] = field(default_factory=dict)
+    skipped: int = 0
 
     @property
     def line(self) -> str:
         """One line for the person."""
-        if self.batch is None and not self.held:
-            return "Nothing was decided"
         parts = [", ".join(f"{count} {outcome}" for outcome, count in sorted(self.counts.items())) or "no group"]
+        if self.skipped:
+            parts.append(f"{self.skipped} skipped, behind the others now")
         if self.held:
             parts.append(f"{len(self.held)} held back")
         if self.stuck:
@@ -77,7 +79,7 @@ def finalise(project: Project, connection: sqlite3.Connection, group_ids: Sequen
             batch = operations.next_batch(connection)
             now = utc_now()
             plans, deferred = plan(project, connection, group_ids, batch, now)
-            plans = _commit(connection, plans, deferred, batch, now)
+            plans, skipped = _commit(connection, plans, deferred, batch, now)
         except sqlite3.Error as error:
             raise StoreError(
                 str(error), doing="committing a finalise", subject=project.database, hint="no file was moved"
@@ -86,7 +88,7 @@ def finalise(project: Project, connection: sqlite3.Connection, group_ids: Sequen
     going, done = [p for p in plans if p.held is None], set(outcome.done)
     counts = Counter(p.route.outcome for p in going if p.group.group_id in done)
     held = {p.group.group_id: p.held for p in plans if p.held is not None} | outcome.failed
-    return FinaliseResult(batch if going else None, dict(counts), held, outcome.stuck)
+    return FinaliseResult(batch if going else None, dict(counts), held, outcome.stuck, skipped)
 
 
 def plan(
@@ -131,8 +133,8 @@ def _plan_group(disk: Disk, item: GroupPlan, batch: int) -> GroupPlan:
 
 def _commit(
     connection: sqlite3.Connection, plans: Sequence[GroupPlan], deferred: Sequence[str], batch: int, now: str
-) -> list[GroupPlan]:
-    """Write rows and plans in one transaction; returns the plans as they went in."""
+) -> tuple[list[GroupPlan], int]:
+    """Write rows and plans in one transaction; returns the plans as they went in, and how many groups were skipped."""
     with transaction(connection):
         stored = review_state.load(connection, [*(p.group.group_id for p in plans), *deferred])
         plans = [_unless_changed(item, stored[item.group.group_id]) for item in plans]
@@ -162,7 +164,7 @@ def _commit(
             review_state.clear_skip(connection, group_id)
         if any(item.held is None for item in plans):
             review_state.clear_log(connection)
-    return plans
+    return plans, len(deferred)
 
 
 def _unless_changed(item: GroupPlan, stored: Saved) -> GroupPlan:

@@ -22,9 +22,7 @@ _CLEAN = r"[A-Za-z0-9_()./-][A-Za-z0-9_ ()./-]*"  # neither quote, backslash nor
 PATH = f"^{_CLEAN}$"
 PATH_LIST = rf'^\["{_CLEAN}"(?:, "{_CLEAN}")*\]$'
 FILE_NAME = rf"^[A-Za-z0-9_()-][A-Za-z0-9_ .()-]*{_EXTENSION}$"
-_DAY = (
-    r"(?:(?:0[13578]|1[02])-(?:0[1-9]|[12]\d|3[01])|(?:0[469]|11)-(?:0[1-9]|[12]\d|30)|02-(?:0[1-9]|1\d|2[0-8]))"
-)
+_DAY = r"(?:(?:0[13578]|1[02])-(?:0[1-9]|[12]\d|3[01])|(?:0[469]|11)-(?:0[1-9]|[12]\d|30)|02-(?:0[1-9]|1\d|2[0-8]))"
 TIME = rf"^[12]\d{{3}}-{_DAY}T(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d(?:\.\d{{1,6}})?Z$"
 STAMP = rf"^[12]\d{{3}}{_DAY.replace('-', '')}_(?:[01]\d|2[0-3])[0-5]\d[0-5]\d$"
 
@@ -71,9 +69,7 @@ def split(batch: Batch, width: int, wanted: Sequence[int], delimiter: str) -> Co
             read_options=pacsv.ReadOptions(
                 column_names=[str(place) for place in range(width)], use_threads=False, block_size=len(data) + 1
             ),
-            parse_options=pacsv.ParseOptions(
-                delimiter=delimiter, ignore_empty_lines=False, invalid_row_handler=note
-            ),
+            parse_options=pacsv.ParseOptions(delimiter=delimiter, ignore_empty_lines=False, invalid_row_handler=note),
             convert_options=pacsv.ConvertOptions(
                 include_columns=[str(place) for place in sorted(set(wanted))],
                 column_types={str(place): pa.string() for place in wanted},
@@ -146,3 +142,18 @@ def iso_times(column: pa.Array) -> pa.Array:
     date = pc.binary_join_element_wise(year, month, day, "-")
     clock = pc.binary_join_element_wise(hour, minute, second, ":")
     return pc.if_else(pa.array(stamped), pc.binary_join_element_wise(date, "T", clock, "Z", ""), column)
+
+
+# Outside of this range Python writes a float in another way than Arrow; inside, both write the fewest digits that
+# give the same float back.
+SHORTEST = (1e-4, 1.0)
+
+
+def box_texts(boxes: np.ndarray) -> pa.Array:
+    """Boxes (N, 4) float64 as `CropBox.to_json` writes them; every edge is 0, 1, or within SHORTEST."""
+    edges = []
+    for values in boxes.T:
+        numbers = pa.array(values)
+        text = pc.if_else(pc.equal(numbers, 0.0), "0.0", pc.cast(numbers, pa.string()))
+        edges.append(pc.if_else(pc.equal(numbers, 1.0), "1.0", text))
+    return pc.binary_join_element_wise("[", pc.binary_join_element_wise(*edges, ", "), "]", "")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+import gc
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
 
@@ -21,7 +22,9 @@ from pickroom.history.tables import Batch, Table, read_header, split_all
 from pickroom.workspace import Workspace
 
 _SHOWN = 300  # characters of a row in the report
-COLUMNS_FROM = 1000  # rows of a batch from which it pays to take them by the column
+COLUMNS_FROM = (
+    10_000  # rows of a file after which it pays to take them by the column: that way takes a second to set up
+)
 
 Progress = Callable[[int, None], None]  # rows read so far; how many there will be is not known
 
@@ -71,29 +74,54 @@ def read_logs(
     given = None if project is None else given_project(workspace, project)
     names = ProjectNames.of(workspace, given)
     tables = [read_header(path, lambda header: format_of(header) is not None) for path in files]
-    with ExitStack() as on_failure:
-        staging = Staging()
-        on_failure.callback(staging.close)
-        reports, projects, rows = [], set(), 0
-        for table in tables:
-            facts = Facts(names, given, staging.add_file(table.path.name))
-            reader = _Reader(table, facts)
-            for batch in table.batches():
-                reader.take(batch)
-                staging.store(facts)
-                rows += len(batch.texts)
-                if progress:
-                    progress(rows, None)
-            reports.append((facts.file, reader.report))
-            projects |= facts.projects
-        staging.resolve(workspace, projects)
-        for file, report in reports:
-            counts, examples = staging.left_out(file)
-            report.skipped.update(counts)
-            report.examples |= examples
-        found = CsvImport(workspace, staging, ImportReport(tuple(report for _, report in reports), staging.kept()))
-        on_failure.pop_all()
-    return found
+    staging = Staging()
+    try:
+        with _collector_paused():
+            report = _read(workspace, staging, tables, names, given, progress)
+    except BaseException:
+        staging.close()
+        raise
+    return CsvImport(workspace, staging, report)
+
+
+def _read(
+    workspace: Workspace,
+    staging: Staging,
+    tables: Sequence[Table],
+    names: ProjectNames,
+    given: str | None,
+    progress: Progress | None,
+) -> ImportReport:
+    reports, projects, rows = [], set(), 0
+    for table in tables:
+        facts = Facts(names, given, staging.add_file(table.path.name))
+        reader = _Reader(table, facts)
+        for batch in table.batches():
+            reader.take(batch)
+            staging.store(facts)
+            rows += len(batch.texts)
+            if progress:
+                progress(rows, None)
+        reports.append((facts.file, reader.report))
+        projects |= facts.projects
+    staging.resolve(workspace, projects)
+    for file, report in reports:
+        counts, examples = staging.left_out(file)
+        report.skipped.update(counts)
+        report.examples |= examples
+    return ImportReport(tuple(report for _, report in reports), staging.kept())
+
+
+@contextmanager
+def _collector_paused() -> Iterator[None]:
+    """Millions of small tuples, none of them in a cycle: walking them over and over takes 5 % of an import."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 class _Reader:
@@ -113,9 +141,10 @@ class _Reader:
 
     def take(self, batch: Batch) -> None:
         """Convert one batch; every record is counted, whatever is in it."""
+        before = self.report.rows
         self.report.rows += len(batch.texts) + len(batch.broken)
         texts, lines = batch.texts, batch.lines
-        if batch.plain and len(texts) >= COLUMNS_FROM:
+        if batch.plain and texts and before >= COLUMNS_FROM:
             places = self._by_column(batch)
             texts, lines = [texts[place] for place in places], [lines[place] for place in places]
         width, convert = len(self._header), self._convert
@@ -134,7 +163,7 @@ class _Reader:
 
     def _by_column(self, batch: Batch) -> Sequence[int]:
         """Take the clean rows of a batch; returns the places of the others."""
-        from pickroom.history.lanes import lane_for  # pyarrow takes longer to import than a small log to read
+        from pickroom.history.lanes import lane_for
 
         if self._lane is None:
             self._lane = lane_for(self._known, self._header, self._facts, self._table.delimiter) or _leave_all

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pickroom.history import columns
-from pickroom.history.columns import Projects, iso_times, last_part, matches
+from pickroom.history.columns import Projects, box_texts, iso_times, last_part, matches
 from pickroom.history.facts import BOXED, FULL_FRAME, Facts
 from pickroom.history.formats.protocol import BOX_COLUMNS, Format
 from pickroom.history.formats.select_crop import SELECT_CROP
@@ -123,9 +123,12 @@ def _crop_lane(header: Sequence[str], facts: Facts, delimiter: str) -> Lane:
         # fractions, and edges that only rounding would bring inside, are left to values.box_of
         keep = (agreed >= 0) & (edges.max(axis=1) > 1) & (edges <= size).all(axis=1)
         keep &= (edges[:, :2] < edges[:, 2:]).all(axis=1)
+        boxes = edges / size
+        smallest, _ = columns.SHORTEST
+        keep &= ((boxes == 0) | (boxes >= smallest)).all(axis=1)
         keep &= matches(filenames, columns.FILE_NAME) & matches(filenames, _STAGED)
         mask, places = pa.array(keep), found.places[keep]
-        boxes, sides = (edges / size)[keep], sides[keep]
+        boxes, sides = boxes[keep], sides[keep]
         low, high = FULL_FRAME_TOLERANCE, 1 - FULL_FRAME_TOLERANCE
         full = (boxes[:, :2] <= low).all(axis=1) & (boxes[:, 2:] >= high).all(axis=1)
         filenames = filenames.filter(mask)
@@ -133,7 +136,7 @@ def _crop_lane(header: Sequence[str], facts: Facts, delimiter: str) -> Lane:
             np.where(full, FULL_FRAME, BOXED).tolist(),
             projects.texts(agreed[keep]),
             filenames.to_pylist(),
-            *boxes.T.tolist(),
+            box_texts(boxes).to_pylist(),
             *sides.T.tolist(),
             _stages(filenames),
             iso_times(found[time_at]).filter(mask).to_pylist(),
@@ -142,9 +145,8 @@ def _crop_lane(header: Sequence[str], facts: Facts, delimiter: str) -> Lane:
         )
         file = facts.file
         facts.crops += [
-            # what json.dumps writes for a list of four floats
-            (hash((p, f)), rank, True, p, f, f"[{x1!r}, {y1!r}, {x2!r}, {y2!r}]", w, h, stage, moment, file, line)
-            for rank, p, f, x1, y1, x2, y2, w, h, stage, moment, line in rows
+            (hash((p, f)), rank, True, p, f, box, w, h, stage, moment, file, line)
+            for rank, p, f, box, w, h, stage, moment, line in rows
         ]
         return _rest(batch, places)
 

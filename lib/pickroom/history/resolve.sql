@@ -1,23 +1,16 @@
 -- Which of the rows that speak of the same thing is kept. Run once, when everything is read.
 
-CREATE INDEX selections_by_key ON selections (key);
-CREATE INDEX decisions_by_key ON decisions (key);
 CREATE INDEX decisions_by_id ON decisions (group_id);
 
 -- One row is one pick that was read more than once, or is known already: the first is kept, a known one before it,
 -- and a decision before a selection, since it knows more.
 CREATE TABLE pick_ranks AS
-WITH repeated AS (
-    SELECT key FROM selections GROUP BY key HAVING count(*) > 1
-    UNION SELECT key FROM decisions GROUP BY key HAVING count(*) > 1
-    UNION SELECT key FROM decisions WHERE key IN (SELECT key FROM selections)
-),
-picks AS (
+WITH picks AS (
     SELECT 0 AS kind, rowid AS id, existing, key, project_id, chosen, timestamp, file, line FROM decisions
-    WHERE key IN (SELECT key FROM repeated)
+    WHERE key IN (SELECT key FROM suspects)
     UNION ALL
     SELECT 1, rowid, existing, key, project_id, chosen, timestamp, file, line FROM selections
-    WHERE key IN (SELECT key FROM repeated)
+    WHERE key IN (SELECT key FROM suspects)
 )
 SELECT kind, id, existing, row_number() OVER known AS place, first_value(existing) OVER known AS kept_existing
 FROM picks
@@ -38,22 +31,15 @@ WHERE verdict IS NULL AND existing = 0 AND EXISTS (
 
 -- One row is one crop of a file that has several: the first is kept, unless it was full frame and a later one is
 -- not (FORMATS.md): the later boxes are in the cropped frame. What knows no box gives way to what does.
-CREATE INDEX crops_by_key ON crops (key);
-CREATE INDEX decisions_by_crop ON decisions (crop_key) WHERE crop_key IS NOT NULL;
 CREATE TABLE crop_ranks AS
-WITH repeated AS (
-    SELECT key FROM crops GROUP BY key HAVING count(*) > 1
-    UNION SELECT crop_key FROM decisions WHERE crop_key IS NOT NULL GROUP BY crop_key HAVING count(*) > 1
-    UNION SELECT crop_key FROM decisions WHERE crop_key IN (SELECT key FROM crops)
-),
-boxes AS (
+WITH boxes AS (
     -- a decision that is stored already is left as it is
     SELECT 0 AS kind, rowid AS id, iif(existing > 0, 2, 0) AS existing, crop_key AS key, rank, project_id,
         chosen AS filename, final_crop_coords AS box, timestamp, file, line
-    FROM decisions WHERE verdict IS NULL AND crop_key IN (SELECT key FROM repeated)
+    FROM decisions WHERE verdict IS NULL AND crop_key IN (SELECT key FROM suspects)
     UNION ALL
     SELECT 1, rowid, existing, key, rank, project_id, filename, box, timestamp, file, line
-    FROM crops WHERE key IN (SELECT key FROM repeated)
+    FROM crops WHERE key IN (SELECT key FROM suspects)
 )
 SELECT kind, id, existing, rank, box, timestamp, file, line,
     row_number() OVER best AS place,

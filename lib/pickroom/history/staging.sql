@@ -27,3 +27,6 @@ CREATE TABLE crops (
 
 -- One row is one file being imported.
 CREATE TABLE files (file INTEGER PRIMARY KEY, name TEXT NOT NULL);
+
+-- One row is one key that may have come more than once; one that came once is here only by chance.
+CREATE TABLE suspects (key INTEGER PRIMARY KEY);

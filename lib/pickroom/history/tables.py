@@ -196,7 +196,9 @@ def _records(lines: list[str], first: int, delimiter: str, *, final: bool) -> tu
                     break
                 text = f"{text}\n{lines[place + span]}"
                 span += 1
-            if text.count('"') % 2 or split_fields(text, delimiter) is None:  # only the first line is lost: the next may be whole
+            if (
+                text.count('"') % 2 or split_fields(text, delimiter) is None
+            ):  # only the first line is lost: the next may be whole
                 text, span, reason = lines[place], 1, skips.UNBALANCED
         if not reason and _has_odd(text):
             reason = skips.NOT_TEXT

@@ -52,6 +52,9 @@ class Piece:
     def _repr_html_(self) -> str:
         return self.html
 
+    def __repr__(self) -> str:
+        return "<a piece of a report>"  # a notebook keeps this beside the HTML: not the pictures twice
+
     def __add__(self, other: Piece) -> Piece:
         return Piece(self.html + other.html)
 
@@ -76,11 +79,11 @@ def words(value: Value, unit: Unit) -> str:
 def span(seconds: float) -> str:
     """A time span in words.
 
-    >>> span(3.14), span(95), span(4000)
-    ('3.1 s', '1 min 35 s', '1 h 7 min')
+    >>> span(0.25), span(3.14), span(95), span(4000)
+    ('0.25 s', '3.1 s', '1 min 35 s', '1 h 7 min')
     """
     if abs(seconds) < 60:
-        return f"{seconds:.1f} s"
+        return f"{seconds:.2f} s" if abs(seconds) < 1 else f"{seconds:.1f} s"
     sign, whole = "-" if seconds < 0 else "", round(abs(seconds))
     if whole < 3600:
         return f"{sign}{whole // 60} min {whole % 60} s"
@@ -98,10 +101,14 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[Cell]], *, empty: str 
     """A table; texts stand left, numbers right."""
     if not rows:
         return paragraph(f"({empty})")
-    kinds = ["number" if any(isinstance(row[place], Number) for row in rows) else "text" for place in range(len(columns))]
+    kinds = [
+        "number" if any(isinstance(row[place], Number) for row in rows) else "text" for place in range(len(columns))
+    ]
     head = "".join(f'<th class="{kind}">{escape(name)}</th>' for name, kind in zip(columns, kinds, strict=True))
     body = "".join(
-        "<tr>" + "".join(f'<td class="{kind}">{_cell(cell)}</td>' for cell, kind in zip(row, kinds, strict=True)) + "</tr>"
+        "<tr>"
+        + "".join(f'<td class="{kind}">{_cell(cell)}</td>' for cell, kind in zip(row, kinds, strict=True))
+        + "</tr>"
         for row in rows
     )
     return Piece(f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>")
@@ -120,7 +127,9 @@ def label(text: str) -> Piece:
 def picture(figure: Figure, alt: str) -> Piece:
     """A figure as an image that lies within the page."""
     data = base64.b64encode(as_png(figure)).decode()
-    return Piece(f'<img alt="{escape(alt)}" style="width:{figure.get_figwidth():g}in" src="data:image/png;base64,{data}">')
+    return Piece(
+        f'<img alt="{escape(alt)}" style="width:{figure.get_figwidth():g}in" src="data:image/png;base64,{data}">'
+    )
 
 
 def beside(*pieces: Piece) -> Piece:
@@ -137,12 +146,14 @@ STYLE = """
 body { font: 15px/1.5 system-ui, "Segoe UI", "DejaVu Sans", sans-serif; color: #222; background: #fff;
   max-width: 46rem; margin: 2.5rem auto; padding: 0 1.25rem; }
 h1 { font-size: 1.9rem; margin: 0 0 .25rem; } h2 { font-size: 1.25rem; margin: 2.2rem 0 .6rem; }
+.title { font-size: 1.35rem; margin: 0 0 .6rem; }
 p { margin: .5rem 0; } .anchor-link { display: none; } .own { font-weight: 600; overflow-wrap: anywhere; }
 table { border-collapse: collapse; margin: .6rem 0; width: 100%; font-size: .92rem; }
 th { text-align: left; border-bottom: 1px solid #999; font-weight: 600; vertical-align: bottom; }
 td { border-bottom: 1px solid #e4e4e4; vertical-align: top; overflow-wrap: anywhere; }
-th, td { padding: .28rem .7rem .28rem 0; }
-.number { text-align: right; font-variant-numeric: tabular-nums; padding-right: 0; padding-left: .7rem; }
+th, td { padding: .28rem .5rem; } th:first-child, td:first-child { padding-left: 0; }
+td .own { font-weight: inherit; }
+.number { text-align: right; font-variant-numeric: tabular-nums; }
 .tiles { display: flex; flex-wrap: wrap; gap: .6rem 2rem; margin: .8rem 0; }
 .tiles div { min-width: 6rem; } .tiles b { display: block; font-size: 1.6rem; line-height: 1.2; }
 .tiles i { font-style: normal; color: #666; font-size: .88rem; }

@@ -40,7 +40,9 @@ class Pictures:
 def mistakes(pictures: Pictures, rows: list[dict[str, Any]], most: int) -> list[Mistake]:
     """The first `most` rows of the query `mistakes`, with their pictures."""
     return [
-        Mistake(_sure(row["ai_confidence"]), tuple(_candidate(pictures, row, place) for place in range(len(row["images"]))))
+        Mistake(
+            _sure(row["ai_confidence"]), tuple(_candidate(pictures, row, place) for place in range(len(row["images"])))
+        )
         for row in rows[:most]
     ]
 

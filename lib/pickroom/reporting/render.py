@@ -14,7 +14,6 @@ from typing import Any
 
 from pickroom import atomic
 from pickroom.errors import ConflictError, ProjectError
-from pickroom.lab import notebooks_folder
 from pickroom.reporting.html import STYLE
 from pickroom.workspace import Project
 
@@ -24,10 +23,11 @@ _SHOWN_LINES = 12  # of a failing cell
 
 def templates() -> list[Path]:
     """The report notebooks, sorted; raises ProjectError where there are none."""
-    folder = notebooks_folder() / "reports"
+    folder = Path(__file__).resolve().parents[3] / "notebooks" / "reports"
     found = sorted(path for path in folder.glob("*.ipynb") if not path.name.startswith("."))
     if not found:
-        raise ProjectError("there is no report notebook", doing="reporting", subject=folder)
+        hint = "work in a checkout, installed with `make env`"
+        raise ProjectError("there is no report notebook", doing="reporting", subject=folder, hint=hint)
     return found
 
 

@@ -11,6 +11,7 @@ from typing import Any, Self
 
 from pickroom.analysis import figures, sheets
 from pickroom.analysis.connection import Analysis, connect
+from pickroom.errors import StoreError
 from pickroom.reporting import html, pictures
 from pickroom.reporting.html import Cell, Number, Piece, Unit
 from pickroom.workspace import Project, Workspace, utc_now
@@ -44,20 +45,21 @@ class Report:
         for problem in analysis.problems:
             if problem.project_id == project_id and problem.left_out:
                 analysis.close()
-                from pickroom.errors import StoreError
-
                 raise StoreError(problem.what, doing=f"reporting on {project_id}")
         return cls(project, analysis)
 
     def heading(self) -> Piece:
-        """Title, and the days it covers."""
-        manifest = self.project.manifest
+        """Which project this is, and the days it covers."""
         (pace,) = self._rows("pace") or [{}]
-        title = Piece(f"<h1>{html.label(manifest.title).html}</h1>")
+        title = Piece(f'<p class="title">{html.label(self.project.manifest.title).html}</p>')
         first, last = (Number(f"pace.{name}", pace.get(name), "day") for name in ("first_at", "last_at"))
+        when = (
+            html.paragraph("Decided from ", first, " to ", last, ".")
+            if pace
+            else html.paragraph("Nothing decided yet.")
+        )
         made = html.label(f"{utc_now()[:16].replace('T', ' ')} UTC").html
-        when = html.paragraph("Decided from ", first, " to ", last, ". ") if pace else html.paragraph("Nothing decided yet. ")
-        return title + when + Piece(f"<p>Project {html.label(self.project.id).html}, report of {made}.</p>")
+        return title + when + Piece(f"<p>Project {html.label(self.project.id).html}, reported on {made}.</p>")
 
     def overview(self) -> Piece:
         """Images in, images out, and what became of the groups."""
@@ -84,7 +86,9 @@ class Report:
         ]
         drawn = html.picture(figures.shares(shares), "Shares of groups kept, cropped, kept whole and rejected")
         machine = html.paragraph(
-            "Of all these, ", _number("shares", shares[0], "by_machine"), " were decided without a person; they count in no accuracy."
+            "Of all these, ",
+            _number("shares", shares[0], "by_machine"),
+            " were decided without a person; they count in no accuracy.",
         )
         return tiles + html.table(("groups", "number", "share"), rows) + drawn + machine
 
@@ -133,7 +137,9 @@ class Report:
             )
         names = ("recommended by", "decisions", "pick taken", "of picks", "share", "from", "to")
         page = html.table(names, rows, empty="no decision with a recommendation yet")
-        page += html.paragraph('"From" and "to" are the 95 % interval. A reject has no pick, and counts for nothing here.')
+        page += html.paragraph(
+            '"From" and "to" are the 95 % interval. A reject has no pick, and counts for nothing here.'
+        )
         rolling = self._rows("rolling_100")
         if rolling:
             page += html.picture(figures.rolling(rolling), "Share of the AI's picks taken, over the last 100 decisions")
@@ -148,7 +154,15 @@ class Report:
         for place, row in enumerate(errors):
             numbers = [_number(f"crop_error.{place}", row, name, unit) for name, unit in units]
             rows.append((html.label(figures.crop_label(row)), *numbers))
-        names = ("crops by hand", "made", "AI had proposed", "mean overlap", "overlap ≥ .85", "corners within 5 %", "corner off by")
+        names = (
+            "crops by hand",
+            "made",
+            "AI had proposed",
+            "mean overlap",
+            "overlap ≥ .85",
+            "corners within 5 %",
+            "corner off by",
+        )
         page = html.table(names, rows, empty="no crop by hand yet")
         made = self.analysis.execute(
             "SELECT * FROM crops WHERE project_id = ? AND origin = 'project' AND counts", [self.project.id]
@@ -168,7 +182,9 @@ class Report:
             return html.paragraph("(no mistake: every pick was taken)")
         total = Number("mistakes.total", len(rows))
         sheet = sheets.contact_sheet(pictures.mistakes(self.pictures, rows, MISTAKES_SHOWN))
-        lead = html.paragraph("In ", total, " groups you took another image than the AI; the surest mistakes are these.")
+        lead = html.paragraph(
+            "In ", total, " groups you took another image than the AI; the surest mistakes are these."
+        )
         return lead + html.picture(sheet, "The AI's mistakes: its pick in dashed red, the person's in blue")
 
     def health(self) -> Piece:
@@ -180,7 +196,8 @@ class Report:
             page += Piece(f"<p>{html.label(names).html}{' …' if len(waiting) > _EXAMPLES_SHOWN else ''}</p>")
         found = self._rows("data_health")
         rows: list[Sequence[Cell | Piece]] = [
-            (row["what"], _number(f"data_health.{row['what']}", row, "times"), html.label(row["example"])) for row in found
+            (row["what"], _number(f"data_health.{row['what']}", row, "times"), html.label(row["example"]))
+            for row in found
         ]
         return page + html.table(("what", "times", "for example"), rows, empty="everything is where it should be")
 
@@ -240,7 +257,7 @@ class Report:
             ),
         ]
         baseline = html.paragraph(
-            'Always picking the highest stage would have been right in ',
+            "Always picking the highest stage would have been right in ",
             _number("anomaly_rates", rates, "highest_stage_accuracy", "share"),
             " of these ",
             _number("anomaly_rates", rates, "groups"),

@@ -220,7 +220,8 @@ def _in_summary(state: ReviewState, name: str) -> ReviewState:
 
 
 def _open_summary(state: ReviewState) -> ReviewState:
-    if state.decided == 0:
+    # skips count: a batch that is skipped from end to end is finalised too, and makes room for the next
+    if all(state.choice(card).action == "undecided" for card in state.cards):
         return replace(state, message="nothing is decided yet")
     return replace(state, summary=True, zoom=False, info=False, help=False)
 

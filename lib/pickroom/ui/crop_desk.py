@@ -30,10 +30,11 @@ FIRST_ROOM = Room(960, 480)  # until the first view says how much it has
 KNOWN = 60  # pictures that the browser may still ask for
 SLOP = 3.0  # CSS pixels the pointer moves before a press becomes a drag: a click changes no box
 CONFIRM = "confirm"  # the token of the question; a page's token names its images
-EMPTY = (
+NOTHING = (
     "No image waits for its crop.",
     "Images come here from the review: Q W E R, or A while the AI's crop is shown.  B brings the last page back.",
 )
+ONLY_PROBLEMS = ("No image can be cropped yet.", "The reasons are below.")
 # keys that only look
 _LOOKS = frozenset(("help", "close"))
 _BUSY = {"submit": "Cropping…", "delete": "Moving…", "back": "Bringing the last page back…"}
@@ -213,7 +214,7 @@ class CropDesk(ipywidgets.VBox):
             if view.images:
                 draw_page(pen, view.images, self._slots)
             else:
-                draw_empty(pen, self._room.width, self._room.height, EMPTY)
+                draw_empty(pen, self._room.width, self._room.height, ONLY_PROBLEMS if view.problems else NOTHING)
 
     def _token(self) -> str:
         if self.session.state.confirming:

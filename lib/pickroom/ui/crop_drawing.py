@@ -16,6 +16,7 @@ from pickroom.ui.overlay import BADGE, CHIP, FONT, Pen
 HANDLE = 10.0  # side of a handle
 REACH = 11.0  # how far from a handle's middle the pointer still takes it
 NEAREST = 5.0  # the same on a small box, which must keep an inside to be moved by
+_LETTER = 6.0  # least mean width of a caption's letters, squeezed
 _SMALL = 40.0  # sides of a box that has room for its corner handles only
 _FAINT_SHADE = "rgba(0, 0, 0, 0.45)"
 _DARK, _LIGHT = "rgba(0, 0, 0, 0.6)", "#ffffff"
@@ -88,4 +89,5 @@ def _caption(pen: Pen, image: CropImageView, rect: Rect) -> None:
         wide = pen.badge_width(tab)
         pen.badge(x + w - wide, middle - BADGE / 2, tab, ink.ai, ink.on_ai)
         room -= wide + 8
-    pen.words(x + CHIP + 7, middle, f"{image.label} · {image.note}", max(room, 40), ink.text)
+    text = f"{image.label} · {image.note}"
+    pen.words(x + CHIP + 7, middle, text if room > len(text) * _LETTER else image.note, max(room, 40), ink.text)

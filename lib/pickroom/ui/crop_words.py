@@ -34,12 +34,12 @@ def tools(view: CropDeskView) -> str:
         for shape in SHAPES
     )
     count = len(view.images)
-    crops = "crop" if count == 1 else f"{count} crops"
+    submit = {0: "Submit", 1: "Submit crop"}.get(count, f"Submit {count} crops")
     actions = (
         _button("Shift+a", f"Apply all AI crops ({view.ai_crops})", "⇧A", enabled=view.ai_crops > 0)
         + _button("b", "Back", "B", title="Bring the page submitted last back, with its boxes")
         + _button("s", "Skip", "S", enabled=count > 0, title="These images go on waiting")
-        + _button("Enter", f"Submit {crops}", "⏎", kind="main", enabled=count > 0)
+        + _button("Enter", submit, "⏎", kind="main", enabled=count > 0)
     )
     return f'<div class="row"><span class="label">Shape</span>{shapes}<span class="space"></span>{actions}</div>'
 
@@ -50,10 +50,11 @@ def lines(view: CropDeskView, message: str, *, error: bool = False) -> str:
     warnings = [f"{image.number}: {image.warning}" for image in view.images if image.warning]
     flags = "".join(f'<span class="flag">{escape(warning)}</span>' for warning in warnings)
     path = f"{active.directory}/{active.filename}" if active else ""
+    file = f'<div class="line reasons" title="{escape(path)}"><span class="path">{escape(path)}</span>{flags}</div>'
     problems = "".join(_line("problem", problem) for problem in view.problems)
     return (
         _line("route", _box(active) if active else "")
-        + _line("reasons", path, flags, title=" · ".join((path, *warnings)))
+        + file
         + _line("error" if error else "message", message)
         + (f'<div class="problems">{problems}</div>' if problems else "")
     )
@@ -82,6 +83,6 @@ def _button(press: str, text: str, key: str = "", *, kind: str = "", enabled: bo
     )
 
 
-def _line(kind: str, text: str, more: str = "", title: str = "") -> str:
-    """One line, cut off where the room ends: the title has all of it; `more` is HTML."""
-    return f'<div class="line {kind}" title="{escape(title or text)}">{escape(text)}{more}</div>'
+def _line(kind: str, text: str) -> str:
+    """One line, cut off where the room ends: the title has all of it."""
+    return f'<div class="line {kind}" title="{escape(text)}">{escape(text)}</div>'

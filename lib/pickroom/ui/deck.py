@@ -92,6 +92,7 @@ class Deck(ipywidgets.VBox):
 
     def key_pressed(self, press: KeyPress) -> None:
         self._error = ""
+        self._try(self.session.refresh)  # another window may have taken away what was on screen here
         command = REVIEW_KEYS.get(press.key)
         state = self.session.state
         if command is not None and command.name not in _LOOKS and press.seen != self._token():
@@ -192,9 +193,7 @@ def open_deck(
         project = Workspace.find(home).project(project_id)
         deck = Deck(ReviewSession.open(project, batch_size=batch_size, blind=blind))
     except PickroomError as error:
-        line = _html("pickroom-desk")
-        line.value = words.notice(error.line)
-        return line
+        return ipywidgets.HTML(words.notice(error.line))
     _open[project_id] = deck
     return deck
 

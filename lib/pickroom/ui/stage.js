@@ -1,31 +1,15 @@
 // The stage: focus, keys, pointer and the photo layer. stage.py says which messages it exchanges with the kernel.
 // It holds pictures and the keys that are not answered yet, nothing else: what the kernel says wins.
 
-const NAMED = ["Enter", "Escape", "Tab", "Home", "End", "ArrowUp", "ArrowDown", "ArrowLeft", "ArrowRight"];
-const AS_TYPED = "?[]"; // Shift only makes these characters
 const CLICK_SLOP = 4; // CSS pixels a pointer may move and still click
-const REPEAT_MS = 2000; // a key not answered by then is sent again, each time after twice as long
-const SILENT_MS = 4000; // and then the person is told
-const MOVE_MS = 1000; // a pointer move whose answer got lost holds the next one up no longer than this
+const MOVES_AHEAD = 3; // pointer moves sent before the first of them is answered
+const MOVE_MS = 1000; // answers that got lost hold the next move up no longer than this
 
 const NOTES = {
   "": "",
-  silent: "The kernel has not answered yet. If it was restarted, run the cells again: nothing saved is lost.",
+  silent: "Still waiting for the kernel. If it was restarted, run the cells again: nothing saved is lost.",
   gone: "The kernel was restarted: run the cells again. Nothing saved is lost; this key was not recorded.",
 };
-
-/** A keyboard event as FORMATS.md spells it: letters by what they type, digits by where they are. */
-function spell(event) {
-  if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return null;
-  if (AS_TYPED.includes(event.key)) return event.key;
-  const digit = /^Digit(\d)$/.exec(event.code) ?? (/^\d$/.test(event.key) && /^Numpad(\d)$/.exec(event.code));
-  let name = null;
-  if (digit) name = digit[1];
-  else if (event.key === " ") name = "Space";
-  else if (NAMED.includes(event.key)) name = event.key;
-  else if (/^[a-z]$/i.test(event.key)) name = event.key.toLowerCase();
-  return name && (event.shiftKey ? `Shift+${name}` : name);
-}
 
 class StageView {
   constructor(model, el, pictures) {
@@ -37,13 +21,11 @@ class StageView {
     this.shown = null; // {token, cells} on screen
     this.position = 0;
     this.predicted = false; // what is on screen is ours, the kernel has not drawn it yet
-    this.number = 0; // of the last key sent
-    this.pending = []; // keys without an answer, oldest first
-    this.guessing = true; // every key in `pending` leads where we think
+    this.guessing = true; // every key that waits leads where we think
     this.pointer = null;
     this.drag = null;
     this.moved = null; // the last pointer event that was not sent yet
-    this.moving = null; // waits for the answer to the one before it
+    this.unanswered = 0; // pointer moves sent
     this.hadFocus = false;
     this.build(el);
     this.listen();
@@ -52,11 +34,12 @@ class StageView {
   build(el) {
     this.el = Object.assign(document.createElement("div"), { className: "pickroom-stage", tabIndex: 0 });
     this.el.setAttribute("role", "application");
-    this.canvas = Object.assign(document.createElement("canvas"), { width: 1, height: 0 });
+    this.painter = new Painter(this.el, this.pictures, this.zoom);
     this.note = Object.assign(document.createElement("div"), { className: "pickroom-note" });
     this.note.setAttribute("role", "status");
-    this.el.append(this.canvas, this.note);
+    this.el.append(this.note);
     el.append(this.el);
+    this.keys = new KeyLine((message) => this.send(message), (what) => (this.note.textContent = NOTES[what]));
   }
 
   listen() {
@@ -91,9 +74,8 @@ class StageView {
     this.sizes.disconnect();
     this.theme.disconnect();
     clearTimeout(this.measuring);
-    clearTimeout(this.repeating);
-    clearTimeout(this.silent);
     clearTimeout(this.moving);
+    this.keys.close();
     this.model.off("change:cursor", this.showCursor, this);
   }
 
@@ -108,21 +90,12 @@ class StageView {
     this.measuring = setTimeout(() => this.measure(), this.room ? 80 : 0);
   }
 
-  /** Tell the kernel how much room there is: the output's width, and what the window leaves of its height. */
   measure() {
-    if (!this.el.isConnected || this.el.clientWidth === 0) {
+    const room = roomOf(this.el);
+    if (!room) {
       this.away = true;
       return;
     }
-    const box = this.el.closest(".pickroom-layers") ?? this.el;
-    const deck = this.el.closest(".pickroom-desk") ?? box;
-    const rest = deck.offsetHeight - box.offsetHeight;
-    const room = {
-      width: Math.floor(box.clientWidth),
-      height: Math.max(240, Math.floor(scroller(this.el).clientHeight - rest - 24)),
-      dpr: window.devicePixelRatio || 1,
-      dark: document.body.dataset.jpThemeLight === "false",
-    };
     const came = !this.room || this.away;
     if (!came && JSON.stringify(room) === JSON.stringify(this.room)) return;
     this.away = false;
@@ -203,49 +176,18 @@ class StageView {
     event.preventDefault();
     event.stopPropagation();
     // a key held down counts only where that is meant, and then no faster than it is answered
-    if (!event.repeat || (this.model.get("repeating").includes(key) && !this.pending.length)) this.press(key);
+    if (!event.repeat || (this.model.get("repeating").includes(key) && !this.keys.length)) this.press(key);
   }
 
   press(key) {
-    this.number += 1;
-    const sent = { type: "key", number: this.number, key, seen: this.shown?.token ?? "" };
-    this.pending.push(sent);
-    try {
-      this.sendKey(sent);
-    } catch (error) {
-      this.say("gone"); // the kernel was restarted: this widget will never be answered again
-      throw error;
-    }
+    this.keys.push(key, this.shown?.token ?? "");
     this.guess(key);
-    if (this.pending.length === 1) this.expectAnswer();
-  }
-
-  sendKey(sent) {
-    this.send({ ...sent, oldest: this.pending[0].number });
-  }
-
-  /** Keys are repeated until they are answered; the kernel takes each number once. */
-  expectAnswer(wait = REPEAT_MS) {
-    clearTimeout(this.repeating);
-    if (!this.silent) this.silent = setTimeout(() => this.say("silent"), SILENT_MS);
-    this.repeating = setTimeout(() => {
-      this.pending.forEach((sent) => this.sendKey(sent));
-      this.expectAnswer(2 * wait);
-    }, wait);
-  }
-
-  answered() {
-    clearTimeout(this.repeating);
-    clearTimeout(this.silent);
-    this.silent = null;
-    this.say("");
-    if (this.pending.length) this.expectAnswer();
   }
 
   /** Swap at once to where the key leads, when that is known and the frame is here. */
   guess(key) {
     const { destinations, steps, count, ahead } = this.scene ?? {};
-    const alone = this.pending.length === 1; // no other key waits for its answer
+    const alone = this.keys.length === 1; // no other key waits for its answer
     if (!this.scene || (!alone && !this.guessing)) return;
     let target = this.position;
     if (alone && key in destinations) target = destinations[key];
@@ -265,20 +207,14 @@ class StageView {
   onFrame(scene) {
     this.scene = scene;
     const applied = scene.applied[this.id] ?? 0;
-    const waited = this.pending.length;
-    this.pending = this.pending.filter((sent) => sent.number > applied);
-    if (waited) this.answered();
+    this.keys.taken(applied);
     if (!this.greeted) requestAnimationFrame(() => this.greet());
     this.greeted = true;
-    if (this.pending.length && this.guessing) return; // ours is further on; the answer to its key will come
-    this.guessing = this.pending.length === 0;
+    if (this.keys.length && this.guessing) return; // ours is further on; the answer to its key will come
+    this.guessing = this.keys.length === 0;
     this.zoomTo(scene);
     this.put(scene.frame, scene.position, false);
     this.takeFocusBack();
-  }
-
-  onResend(from) {
-    this.pending.filter((sent) => sent.number >= from).forEach((sent) => this.sendKey(sent));
   }
 
   zoomTo(scene) {
@@ -322,12 +258,20 @@ class StageView {
   prefetchSoon() {
     const idle = window.requestIdleCallback ?? ((work) => setTimeout(work, 30));
     idle(() => {
-      if (this.pending.length || !this.scene) return;
+      if (this.keys.length || !this.scene) return;
       const cells = this.scene.ahead.flatMap(([, frame]) => frame.cells);
       this.pictures.prefetch(cells.map((cell) => cell.name));
       this.pictures.keepBitmaps(new Set([...cells, ...this.shown.cells].map((cell) => cell.name)));
-      for (const cell of cells) this.fitted(cell); // decode ahead, so that a swap only draws
+      for (const cell of cells) this.painter.fitted(cell); // decode ahead, so that a swap only draws
     }, { timeout: 300 });
+  }
+
+  paint() {
+    const { token, cells } = this.shown;
+    const drawn = this.painter.paint(this.scene, this.shown);
+    this.el.classList.toggle("pickroom-zoomed", this.zoom.on);
+    this.el.setAttribute("aria-label", cells.map((cell) => cell.label).join("; "));
+    Object.assign(this.el.dataset, { token, drawn, images: cells.length });
   }
 
   onPicture(name) {
@@ -335,73 +279,11 @@ class StageView {
     this.prefetchSoon();
   }
 
-  // --- painting ---------------------------------------------------------------------------------------------
-
-  fitted(cell) {
-    const dpr = window.devicePixelRatio || 1;
-    const size = [cell.box[2], cell.box[3]].map((length) => Math.max(1, Math.round(length * dpr)));
-    return this.pictures.fit(cell.name, ...size);
-  }
-
-  paint() {
-    const { width, height } = this.scene;
-    const dpr = window.devicePixelRatio || 1;
-    const [w, h] = [Math.round(width * dpr), Math.round(height * dpr)];
-    if (this.canvas.width !== w || this.canvas.height !== h) Object.assign(this.canvas, { width: w, height: h });
-    this.ctx ??= this.canvas.getContext("2d");
-    this.ctx.setTransform(dpr, 0, 0, dpr, 0, 0);
-    this.ctx.clearRect(0, 0, width, height);
-    const drawn = this.shown.cells.filter((cell) => (this.zoom.on ? this.paintWhole(cell) : this.paintFit(cell)));
-    this.el.classList.toggle("pickroom-zoomed", this.zoom.on);
-    this.el.setAttribute("aria-label", this.shown.cells.map((cell) => cell.label).join("; "));
-    Object.assign(this.el.dataset, { token: this.shown.token, drawn: drawn.length, images: this.shown.cells.length });
-  }
-
-  paintFit(cell) {
-    const bitmap = this.fitted(cell);
-    if (bitmap) this.ctx.drawImage(bitmap, ...cell.box);
-    else this.placeholder(cell, cell.box);
-    return Boolean(bitmap);
-  }
-
-  paintWhole(cell) {
-    const bitmap = this.pictures.full(cell.name);
-    this.ctx.save();
-    this.ctx.beginPath();
-    this.ctx.rect(...cell.window);
-    this.ctx.clip();
-    if (bitmap) this.ctx.drawImage(bitmap, ...this.zoom.box(cell));
-    else this.placeholder(cell, cell.window);
-    if (bitmap && this.pictures.sharpening(cell.name)) this.tag(cell.window, "loading 100 %…");
-    this.ctx.restore();
-    return Boolean(bitmap);
-  }
-
-  placeholder(cell, [x, y, w, h]) {
-    const style = getComputedStyle(this.el);
-    this.ctx.fillStyle = style.getPropertyValue("--pickroom-empty");
-    this.ctx.fillRect(x, y, w, h);
-    const reason = this.pictures.reasons.get(cell.name);
-    this.ctx.fillStyle = style.getPropertyValue("--pickroom-faint");
-    this.ctx.font = "13px system-ui, sans-serif";
-    this.ctx.textAlign = "center";
-    this.ctx.fillText(reason ? `cannot be shown: ${reason}` : "loading…", x + w / 2, y + h / 2, w - 12);
-  }
-
-  tag([x, y, w, h], text) {
-    this.ctx.font = "12px system-ui, sans-serif";
-    this.ctx.textAlign = "right";
-    this.ctx.fillStyle = "rgba(0, 0, 0, 0.6)";
-    this.ctx.fillRect(x + w - 112, y + h - 26, 106, 20);
-    this.ctx.fillStyle = "white";
-    this.ctx.fillText(text, x + w - 14, y + h - 12);
-  }
-
   // --- pointer ----------------------------------------------------------------------------------------------
 
   /** Layout coordinates: a view narrower than the layout shows it scaled down. */
   point(event) {
-    const rect = this.canvas.getBoundingClientRect();
+    const rect = this.painter.canvas.getBoundingClientRect();
     const scale = (this.scene?.width ?? rect.width) / rect.width;
     return { x: (event.clientX - rect.left) * scale, y: (event.clientY - rect.top) * scale };
   }
@@ -438,18 +320,20 @@ class StageView {
     this.sendMove();
   }
 
-  /** Only the last place of the pointer, and only when the place before it is answered: moves never pile up. */
+  /** Where the pointer is now, unless the kernel is behind: moves never pile up, and the last one is never lost. */
   sendMove() {
     const event = this.moved;
-    if (this.model.get("pointer") !== "drag" || this.moving || !event || !this.pointer) return;
+    if (this.model.get("pointer") !== "drag" || !event || !this.pointer || this.unanswered >= MOVES_AHEAD) return;
     this.moved = null;
-    this.moving = setTimeout(() => this.onMoved(), MOVE_MS);
+    this.unanswered += 1;
+    clearTimeout(this.moving);
+    this.moving = setTimeout(() => this.onMoved(0), MOVE_MS);
     this.forward(this.drag ? "move" : "hover", event);
   }
 
-  onMoved() {
-    clearTimeout(this.moving);
-    this.moving = null;
+  onMoved(left = Math.max(0, this.unanswered - 1)) {
+    this.unanswered = left;
+    if (!left) clearTimeout(this.moving);
     this.sendMove();
   }
 
@@ -470,23 +354,6 @@ class StageView {
     const number = cell?.number ?? null;
     this.send({ type: "pointer", phase, ...this.pointer, number, shift: event.shiftKey, seen });
   }
-
-  // --- words ------------------------------------------------------------------------------------------------
-
-  say(what) {
-    this.note.textContent = NOTES[what];
-  }
-}
-
-/** The element that scrolls the notebook, whose height is what one can see at a time. */
-function scroller(el) {
-  for (let node = el.parentElement; node; node = node.parentElement) {
-    const { overflowY } = getComputedStyle(node);
-    if ((overflowY === "auto" || overflowY === "scroll") && node.clientHeight > 200 && !node.closest(".jp-OutputArea")) {
-      return node;
-    }
-  }
-  return document.documentElement;
 }
 
 export default () => {
@@ -500,7 +367,7 @@ export default () => {
         if (content.type === "frame") views.forEach((view) => view.onFrame(content));
         else if (content.type === "picture" && content.page === pictures.page) pictures.receive(content, buffers);
         else if (content.type === "resend") {
-          views.forEach((view) => view.id === content.view && view.onResend(content.number));
+          views.forEach((view) => view.id === content.view && view.keys.sendAgain(content.number));
         } else if (content.type === "moved") {
           views.forEach((view) => view.id === content.view && view.onMoved());
         }

@@ -175,7 +175,7 @@ class Stage(anywidget.AnyWidget):
     no keyboard has. `cursor` is the CSS cursor over the stage.
     """
 
-    _esm = _read("pictures.js", "zoom.js", "stage.js")
+    _esm = _read("keys.js", "pictures.js", "zoom.js", "paint.js", "room.js", "stage.js")
     _css = _read("stage.css", "tools.css")
     key_names = traitlets.List(traitlets.Unicode()).tag(sync=True)
     repeating = traitlets.List(traitlets.Unicode()).tag(sync=True)

@@ -30,9 +30,8 @@ def open_start(project_id: str, images: Path | str | None = None, home: Path | s
         except PickroomError as error:
             parts.append(words.notice(error.line))
     parts.append(_projects(workspace))
-    page = ipywidgets.HTML("".join(parts))
-    page.add_class("pickroom-desk")
-    return page
+    # JupyterLab's own style for tables; the desks' style sheet comes with a stage, and there is none here
+    return ipywidgets.HTML(f'<div class="jp-RenderedHTMLCommon">{"".join(parts)}</div>')
 
 
 def _report(project_id: str, report: projects.ScanReport) -> str:

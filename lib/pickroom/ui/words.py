@@ -93,4 +93,5 @@ def busy(text: str) -> str:
 
 def notice(line: str) -> str:
     """One line in place of a desk that cannot be opened."""
-    return f'<div class="pickroom-words"><div class="error">{escape(line)}</div></div>'
+    style = "color: var(--jp-error-color1, #c4232f); font-weight: 600; line-height: 1.5"
+    return f'<div style="{style}">{escape(line)}</div>'

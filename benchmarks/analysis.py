@@ -1,0 +1,126 @@
+"""How often the AI was right, over many databases: ours beside pandas over `read_sql`, and beside a loop of sqlite3.
+
+Ours is the named query `performance_by_project` on copies that are made again when a database has changed; each timed
+run looks at every database's time stamps first. What the copies cost is printed apart: all of them once, and one that
+has changed. The three ways must give the same numbers.
+
+    python benchmarks/analysis.py [--quick]
+"""
+
+from __future__ import annotations
+
+import argparse
+import sqlite3
+import tempfile
+from contextlib import closing
+from pathlib import Path
+
+import pandas
+
+from _databases import make_project
+from _measure import finish, median, seconds, table
+from pickroom.analysis.connection import Analysis, connect
+from pickroom.workspace import Workspace
+
+FASTER_THAN_PANDAS = 4.0
+RUNS = 5
+COLUMNS = """SELECT d.project_id, d.selection_match, d.crop_match, c.input, c.crop_input
+    FROM ai_decisions AS d LEFT JOIN decision_context AS c USING (group_id)"""
+
+Performance = dict[str, tuple[int, int, int]]  # project -> decisions, correct selections, correct crops
+
+
+def ours(analysis: Analysis) -> Performance:
+    rows = analysis.rows("performance_by_project")
+    return {
+        row["project_id"]: (row["total_decisions"], row["correct_selections"], row["correct_crops"]) for row in rows
+    }
+
+
+def by_loop(databases: list[Path]) -> Performance:
+    found = {}
+    for path in databases:
+        with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as connection:
+            for row in connection.execute("SELECT * FROM ai_performance"):
+                found[row[0]] = tuple(row[1:4])
+    return found
+
+
+def by_pandas(databases: list[Path]) -> Performance:
+    frames = []
+    for path in databases:
+        with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as connection:
+            frames.append(pandas.read_sql(COLUMNS, connection))
+    frame = pandas.concat(frames)
+    frame = frame[frame["input"] != "auto"]
+    frame["crop_match"] = frame["crop_match"].where(frame["crop_input"] != "apply_ai")
+    grouped = frame.groupby("project_id").agg(
+        total=("project_id", "size"), selections=("selection_match", "sum"), crops=("crop_match", "sum")
+    )
+    return {str(row.Index): (int(row.total), int(row.selections), int(row.crops)) for row in grouped.itertuples()}
+
+
+def touch(database: Path) -> None:
+    with closing(sqlite3.connect(database)) as connection, connection:
+        connection.execute("UPDATE groups SET deferrals = deferrals + 1 WHERE sequence = 1")
+
+
+def measure(home: Path, projects: int, decisions: int, runs: int) -> dict[str, float]:
+    """Seconds of everything, over `projects` databases of `decisions` rows each."""
+    workspace = Workspace(home)
+    making = seconds(
+        lambda: [make_project(workspace, f"p{n:04d}", decisions, seed=n) for n in range(projects)],
+    )
+    print(f"made {projects} databases of {decisions} decisions in {making:.0f} s", flush=True)
+    databases = [workspace.project(project_id).database for project_id in workspace.project_ids()]
+    found = {"first": seconds(lambda: connect(workspace).close()), "again": seconds(lambda: connect(workspace).close())}
+    with connect(workspace) as analysis:
+        assert not analysis.problems, analysis.problems
+        assert ours(analysis) == by_loop(databases) == by_pandas(databases), "the three ways disagree"
+        # in turns, so that all meet the same weather
+        turns = [
+            (
+                seconds(lambda: ours(analysis)),
+                seconds(lambda: by_loop(databases)),
+                seconds(lambda: by_pandas(databases)),
+            )
+            for _ in range(runs)
+        ]
+        touch(databases[0])
+        found["changed"] = seconds(lambda: ours(analysis))
+    for place, name in enumerate(("ours", "loop", "pandas")):
+        found[name] = median([turn[place] for turn in turns])
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="3 databases of 20,000 decisions, and 50 small ones")
+    quick = parser.parse_args().quick
+    large, small = ((3, 20_000), (50, 20)) if quick else ((15, 70_000), (1000, 20))
+    with tempfile.TemporaryDirectory() as folder:
+        big = measure(Path(folder, "large"), *large, RUNS)
+        many = measure(Path(folder, "small"), *small, 3)
+    for (projects, decisions), found in ((large, big), (small, many)):
+        rows = [
+            ("", "Pickroom", "plain alternative"),
+            ("performance query", f"{found['ours']:.3f} s", f"loop of sqlite3 {found['loop']:.3f} s"),
+            ("", "", f"pandas over read_sql {found['pandas']:.3f} s"),
+            ("after one project changed", f"{found['changed']:.2f} s", ""),
+            ("first connection: every copy made", f"{found['first']:.1f} s", ""),
+            ("a later connection", f"{found['again']:.2f} s", ""),
+        ]
+        table(f"{projects} projects of {decisions:,} decisions", rows)
+    missed = []
+    if big["pandas"] < FASTER_THAN_PANDAS * big["ours"]:
+        missed.append(f"{big['pandas'] / big['ours']:.1f} times as fast as pandas < {FASTER_THAN_PANDAS}")
+    if big["ours"] > big["loop"]:
+        missed.append(f"{big['ours']:.3f} s is slower than a loop of sqlite3, {big['loop']:.3f} s")
+    figures = {f"{name}_s": value for name, value in big.items()} | {f"many_{name}_s": v for name, v in many.items()}
+    figures["times_faster_than_pandas"] = big["pandas"] / big["ours"]
+    figures["times_faster_than_loop"] = big["loop"] / big["ours"]
+    finish({**figures, "projects": large[0], "decisions": large[1], "many_projects": small[0]}, missed)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,114 @@
+"""Decisions, crops and images with their vectors as Parquet, one partition a project, for any engine on any store.
+
+`DIR/<table>/project_id=<project>/data.parquet` is what engines call hive partitioning. A run writes only the projects
+that have changed since the last one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from pickroom.analysis.connection import connect
+from pickroom.analysis.engine import quoted
+from pickroom.errors import FileOperationError, StoreError
+from pickroom.workspace import Workspace
+
+TABLES = ("decisions", "crops", "images")
+STATE_FILE = "_pickroom_export.json"  # names that begin with _ are no data to any engine
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """What a run did: project id -> table -> rows, for those written; and the ids of those that had not changed."""
+
+    written: dict[str, dict[str, int]]
+    unchanged: tuple[str, ...]
+
+
+def export(workspace: Workspace, folder: Path, project_ids: Sequence[str] = ()) -> Exported:
+    """Write the partitions of some projects, or of all.
+
+    Raises:
+        ProjectError: there is no project of that name.
+        StoreError: a project's database cannot be read; the others are written first.
+        FileOperationError: the folder cannot be written to.
+    """
+    for project_id in project_ids:
+        workspace.project(project_id)
+    written: dict[str, dict[str, int]] = {}
+    unchanged, state = [], _read_state(folder)
+    with connect(workspace) as analysis:
+        for project_id in project_ids or analysis.project_ids:
+            if project_id not in analysis.project_ids:
+                continue
+            stamp = _stamp(analysis.copied_from(project_id), analysis.vector_files(project_id))
+            paths = {table: folder / table / f"project_id={project_id}" / "data.parquet" for table in TABLES}
+            if state.get(project_id) == stamp and all(path.is_file() for path in paths.values()):
+                unchanged.append(project_id)
+                continue
+            sources = {table: analysis.copied_from(project_id) / f"{table}.parquet" for table in TABLES}
+            written[project_id] = {
+                table: _write(analysis.duckdb, _select(table, project_id, sources[table]), path)
+                for table, path in paths.items()
+            }
+            state[project_id] = stamp
+            _write_state(folder, state)
+        left_out = [p for p in analysis.problems if p.left_out and (not project_ids or p.project_id in project_ids)]
+    if left_out:
+        raise StoreError(left_out[0].line, doing="exporting", subject=folder, hint="the other projects are written")
+    return Exported(written, tuple(unchanged))
+
+
+def _select(table: str, project_id: str, copy: Path) -> str:
+    # the folder's name says which project: engines take the column from there
+    if table == "images":
+        return f"SELECT * EXCLUDE (project_id) FROM images WHERE project_id = {quoted(project_id)} ORDER BY filename"
+    return f"SELECT * EXCLUDE (project_id) FROM read_parquet({quoted(copy)})"
+
+
+def _write(engine: duckdb.DuckDBPyConnection, select: str, path: Path) -> int:
+    """Write a query's rows, all of them or none; how many they were."""
+    temporary = path.with_name(f".{secrets.token_hex(8)}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        row = engine.execute(f"COPY ({select}) TO {quoted(temporary)} (FORMAT parquet, COMPRESSION zstd)").fetchone()
+        os.replace(temporary, path)
+    except (OSError, duckdb.IOException) as error:
+        what = getattr(error, "strerror", None) or str(error).splitlines()[0]
+        raise FileOperationError(what, "exporting", [path], "make room, or give another DIR") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+    return row[0] if row else 0
+
+
+def _stamp(copy: Path, vectors: Sequence[str]) -> str:
+    """Changes with the project's rows and with its vectors."""
+    files: list[Any] = [copy.name]
+    for path in vectors:
+        status = Path(path).stat()
+        files.append((path.rpartition("/")[2], status.st_size, status.st_mtime_ns))
+    return hashlib.sha256(json.dumps(files).encode()).hexdigest()[:16]
+
+
+def _write_state(folder: Path, state: dict[str, str]) -> None:
+    # not synced: what a power cut takes away is only written again
+    temporary = folder / f".{secrets.token_hex(8)}.partial"
+    temporary.write_text(json.dumps(state, indent=1) + "\n", encoding="utf-8")
+    os.replace(temporary, folder / STATE_FILE)
+
+
+def _read_state(folder: Path) -> dict[str, str]:
+    try:
+        state = json.loads((folder / STATE_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):  # a first run, or a folder that was cleared: everything is written
+        return {}
+    return state if isinstance(state, dict) else {}

@@ -1,0 +1,118 @@
+"""Commands that only look, and the last one of a project: sql, check, report, export, finish."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pickroom.cli.console import Home, Json, ProjectName, app, printable, progress_bar, project_of, say, show
+from pickroom.errors import ConflictError
+from pickroom.workspace import Workspace
+
+
+@app.command()
+def sql(
+    query: Annotated[str, typer.Argument(metavar="QUERY", help="One SELECT, or EXPLAIN of one.")],
+    home: Home = None,
+    json_output: Json = False,
+) -> None:
+    """Ask every project at once in SQL: decisions crops groups images recommendations operations models."""
+    from pickroom.analysis import safe_sql
+
+    result = safe_sql.run(Workspace.find(home), query)
+    for problem in result.problems:
+        say(f"pickroom: {problem.line}")
+    show(result.to_dict(), json_output, safe_sql.as_text(result))
+
+
+@app.command()
+def check(project: ProjectName, home: Home = None, json_output: Json = False) -> None:
+    """Whether a project's decisions are fit to train on, and to finish; writes the inspection report."""
+    from pickroom import integrity
+
+    opened = project_of(home, project)
+    found = integrity.inspect(opened)
+    finishing = integrity.inspect(opened, purpose="finishing")
+    path = integrity.save_report(opened.workspace, [found])
+    values = {**found.to_dict(), "finishing_ok": not finishing.errors, "report": str(path)}
+    lines = [f"{opened.id}: {found.rows} decisions, {len(found.excluded_ids)} of them left out of training"]
+    for finding in found.findings:
+        lines.append(f"  {finding.level}: {finding.check} ({finding.count})")
+        lines += [f"    {example}" for example in finding.examples[:5]]
+    if not found.findings:
+        lines.append("  every check passes")
+    if finishing.errors and not found.errors:
+        names = ", ".join(f"{finding.check} ({finding.count})" for finding in finishing.errors)
+        lines.append(f"  before it can be finished: {names}")
+    show(values, json_output, printable([*lines, f"  the whole report: {path}"]))
+    if found.errors:
+        raise typer.Exit(1)
+
+
+@app.command()
+def report(project: ProjectName, home: Home = None) -> None:
+    """Run the report notebooks for a project; finishing does that too."""
+    from pickroom.reporting import render
+
+    try:
+        pages = render.run(project_of(home, project))
+    except ConflictError as error:
+        _list_items(error)
+        raise
+    show({}, False, "\n".join(str(page) for page in pages))
+
+
+@app.command()
+def finish(
+    project: ProjectName,
+    execute: Annotated[bool, typer.Option("--execute", help="Do it; else only say what would happen.")] = False,
+    home: Home = None,
+) -> None:
+    """Report on a project, archive it and mark it as finished; refuses while anything is half done."""
+    from pickroom.reporting import finish as finishing
+
+    opened = project_of(home, project)
+    if not execute:
+        plan = finishing.plan(opened)
+        hint = "" if plan.blockers else f"\nNothing has been done. Do it: pickroom finish {opened.id} --execute"
+        show({}, False, printable(plan.lines) + hint)
+        if plan.blockers:
+            raise typer.Exit(1)
+        return
+    bar, progress = progress_bar("Packing pictures")
+    try:
+        with bar:
+            done = finishing.execute(opened, progress)
+    except ConflictError as error:
+        _list_items(error)
+        raise
+    pages = "\n".join(f"Report: {page}" for page in done.pages)
+    show({}, False, f"{pages}\nArchive: {done.archive}\nProject {done.project.id} is finished")
+
+
+@app.command()
+def export(
+    projects: Annotated[list[str] | None, typer.Argument(metavar="[PROJECT]...", help="Else every project.")] = None,
+    parquet: Annotated[
+        Path, typer.Option("--parquet", metavar="DIR", help="Hive-partitioned Parquet; only what has changed.")
+    ] = ...,  # type: ignore[assignment]
+    home: Home = None,
+) -> None:
+    """Write decisions, crops and images with their vectors for other programs."""
+    from pickroom.analysis.export import export as write
+
+    done = write(Workspace.find(home), parquet.expanduser().resolve(), projects or [])
+    lines = [
+        f"{project_id}: " + ", ".join(f"{count} {table}" for table, count in rows.items())
+        for project_id, rows in done.written.items()
+    ]
+    if done.unchanged:
+        lines.append(f"unchanged: {', '.join(done.unchanged)}")
+    show({}, False, "\n".join(lines) or "No project yet")
+
+
+def _list_items(error: ConflictError) -> None:
+    for item in error.items:
+        say(printable([item]))

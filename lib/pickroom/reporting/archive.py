@@ -1,0 +1,194 @@
+"""What is kept of a finished project: its database, its report's numbers, its pictures in one verified zip.
+
+FORMATS.md, Folders: `archives/<project>/`. It is built under a hidden name and published whole.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import sqlite3
+import tempfile
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from pickroom import atomic
+from pickroom.errors import FileOperationError, StoreError
+from pickroom.naming import extension_of
+from pickroom.store.connect import backup, open_read_only
+from pickroom.workspace import Project
+
+DELIVERED = ("selected", "crop_cropped")  # the folders whose images are a project's result
+_ZIP, _LIST, _SUMMARY = "deliverables.zip", "deliverables.json", "summary.json"
+_CHUNK = 1 << 20
+_EARLIEST = (1980, 1, 1, 0, 0, 0)  # that a zip can hold
+
+Progress = Callable[[int, int], None]  # deliverables packed, of all
+
+
+@dataclass(frozen=True, slots=True)
+class Deliverable:
+    """One image of the result; `name` is relative to the project's root, size in bytes."""
+
+    name: str
+    path: Path
+    size: int
+
+
+def archive_folder(project: Project) -> Path:
+    return project.workspace.root / "archives" / project.id
+
+
+def deliverables(project: Project) -> tuple[list[Deliverable], list[str]]:
+    """The images to deliver, by name, and the other files in their folders, which are left behind.
+
+    Only files of the manifest's allowed extensions: 3,366 sidecars once went out with the pictures.
+    """
+    allowed = frozenset(project.manifest.allowed_extensions)
+    wanted, left = [], []
+    for folder in DELIVERED:
+        base = project.root / folder
+        for path in sorted(base.rglob("*")) if base.is_dir() else ():
+            name = path.relative_to(project.root).as_posix()
+            if not path.is_file() or path.name.startswith("."):
+                continue
+            if path.is_symlink() or extension_of(path.name) not in allowed:
+                left.append(name)
+            else:
+                wanted.append(Deliverable(name, path, path.stat().st_size))
+    return wanted, left
+
+
+def write(project: Project, summary: dict[str, Any], progress: Progress | None = None) -> Path:
+    """Make the archive of a project and return its folder; an earlier one is kept under its time.
+
+    Raises:
+        FileOperationError: the disk is full or closed to writing, or a file changed while it was packed.
+        StoreError: the database cannot be copied, or the copy differs.
+    """
+    folder = archive_folder(project)
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        building = Path(tempfile.mkdtemp(prefix=f".{project.id}-", dir=folder.parent))
+        try:
+            counts = _copy_databases(project, building)
+            packed = _pack(project, building, progress)
+            _write_json(building / _LIST, packed)
+            _write_json(building / "vectors.json", list(_vectors(project)))
+            _copy_models(project, building)
+            shutil.copyfile(project.manifest_file, building / project.manifest_file.name)
+            size = sum(entry["size"] for entry in packed)
+            delivered = {"files": len(packed), "bytes": size, "zip": _ZIP}
+            _write_json(building / _SUMMARY, {**summary, "database_rows": counts, "deliverables": delivered})
+            _publish(building, folder)
+        finally:
+            shutil.rmtree(building, ignore_errors=True)
+    except OSError as error:
+        what = error.strerror or str(error)
+        hint = "make room, or open the folder to writing; the project is not finished"
+        raise FileOperationError(what, "archiving a project", [Path(error.filename or folder)], hint) from error
+    return folder
+
+
+def _copy_databases(project: Project, building: Path) -> dict[str, int]:
+    """Copy the project's database, and its imported history, by SQLite's backup; rows by table of the first."""
+    legacy = project.workspace.decisions / f"{project.id}_legacy.db"
+    counts: dict[str, int] = {}
+    for database in (project.database, legacy):
+        if not database.is_file():
+            continue
+        copy = building / database.name
+        with open_read_only(database) as connection:
+            backup(connection, copy)
+            before = _count(connection)
+        with closing(sqlite3.connect(f"{copy.as_uri()}?mode=ro&immutable=1", uri=True)) as connection:
+            sound = connection.execute("PRAGMA quick_check").fetchone()[0] == "ok"
+            after = _count(connection)
+        if not sound or before != after:
+            raise StoreError("the copy of the database differs from it", doing="archiving a project", subject=database)
+        counts = counts or after
+    return counts
+
+
+def _count(connection: sqlite3.Connection) -> dict[str, int]:
+    tables = [row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY 1")]
+    return {t: connection.execute(f'SELECT count(*) FROM "{t}"').fetchone()[0] for t in tables if "sqlite" not in t}
+
+
+def _pack(project: Project, building: Path, progress: Progress | None) -> list[dict[str, Any]]:
+    """Put the deliverables into the zip as they are, and read every one back; name, size and hash of each."""
+    wanted, _ = deliverables(project)
+    packed = []
+    with zipfile.ZipFile(building / _ZIP, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
+        for number, item in enumerate(wanted, start=1):
+            when = datetime.fromtimestamp(item.path.stat().st_mtime, UTC).timetuple()[:6]
+            info = zipfile.ZipInfo(item.name, max(when, _EARLIEST))
+            digest, size = hashlib.sha256(), 0
+            with item.path.open("rb") as source, archive.open(info, "w", force_zip64=True) as target:
+                while block := source.read(_CHUNK):
+                    digest.update(block)
+                    size += len(block)
+                    target.write(block)
+            packed.append({"name": item.name, "size": size, "sha256": digest.hexdigest()})
+            if progress is not None:
+                progress(number, len(wanted))
+    _verify(project, building / _ZIP, packed)
+    return packed
+
+
+def _verify(project: Project, path: Path, packed: list[dict[str, Any]]) -> None:
+    with zipfile.ZipFile(path) as archive:
+        if archive.namelist() != [entry["name"] for entry in packed]:
+            raise FileOperationError("the zip does not hold what was packed", "archiving a project", [path])
+        for entry in packed:
+            digest = hashlib.sha256()
+            with archive.open(entry["name"]) as file:
+                while block := file.read(_CHUNK):
+                    digest.update(block)
+            original = project.root / entry["name"]
+            if digest.hexdigest() != entry["sha256"] or atomic.sha256_of(original) != entry["sha256"]:
+                what = "the file in the zip differs from the one on disk"
+                raise FileOperationError(what, "archiving a project", [original, path], "finish again")
+
+
+def _vectors(project: Project) -> Iterator[dict[str, Any]]:
+    """The files of vectors: they stay where they are, and can be made again."""
+    base = project.workspace.embeddings
+    for path in sorted(base.glob(f"*/{project.id}/*.parquet")):
+        if not path.name.startswith("."):
+            name = path.relative_to(base).as_posix()
+            yield {"name": name, "size": path.stat().st_size, "sha256": atomic.sha256_of(path)}
+
+
+def _copy_models(project: Project, building: Path) -> None:
+    """The metadata of every model there is; weights stay where they are."""
+    found = sorted(project.workspace.models.glob("*_metadata.json"))
+    if found:
+        (building / "models").mkdir()
+    for path in found:
+        shutil.copyfile(path, building / "models" / path.name)
+
+
+def _write_json(path: Path, values: object) -> None:
+    path.write_text(json.dumps(values, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _publish(building: Path, folder: Path) -> None:
+    """Make it durable, then give it its name; an archive of that name is kept under the time it was made."""
+    for path in building.rglob("*"):
+        if path.is_file():
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
+    if folder.exists():
+        when = datetime.fromtimestamp(folder.stat().st_mtime, UTC)
+        atomic.rename_noreplace(folder, folder.with_name(f"{folder.name}-{when:%Y%m%dT%H%M%SZ}"))
+    building.chmod(0o755)
+    atomic.rename_noreplace(building, folder)
+    atomic.sync_folders([folder, folder.parent])

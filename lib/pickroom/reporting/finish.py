@@ -1,0 +1,144 @@
+"""Finish a project: nothing may be left half done; then report, archive, the manifest's last word. Dry run first."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pickroom import integrity
+from pickroom.analysis.connection import connect
+from pickroom.analysis.values import plain
+from pickroom.errors import ConflictError
+from pickroom.files.lock import project_lock
+from pickroom.reporting import archive, render
+from pickroom.store import decisions, groups, operations
+from pickroom.store.connect import open_read_only, transaction
+from pickroom.workspace import Project, utc_now
+
+# named queries whose rows make the summary
+_SUMMARISED = ("input_output", "shares", "pace", "performance_by_project", "performance_by_model", "anomaly_rates")
+
+
+@dataclass(frozen=True, slots=True)
+class FinishPlan:
+    """What finishing would do, or what stands in its way.
+
+    Attributes:
+        blockers: each a line; none means that finishing can go on.
+        undecided: groups that stay as they are.
+        pictures: images to deliver; size in bytes.
+        left_behind: other files in their folders, which are not delivered.
+        free: bytes free where the archive goes.
+    """
+
+    project: Project
+    blockers: tuple[str, ...]
+    undecided: int
+    pictures: int
+    size: int
+    left_behind: tuple[str, ...]
+    free: int
+    reports: tuple[str, ...]
+
+    @property
+    def lines(self) -> list[str]:
+        """The plan in words, as the dry run prints it."""
+        where = self.project.workspace.root
+        lines = (
+            [f"{self.project.id}: cannot be finished yet"] if self.blockers else [f"{self.project.id}: can be finished"]
+        )
+        if self.project.manifest.status == "finished":
+            lines.append(
+                f"  it was finished on {self.project.manifest.finished_at}; that archive is kept beside the new one"
+            )
+        lines += [f"  stands in the way: {blocker}" for blocker in self.blockers]
+        lines.append(f"  {self.undecided} groups are undecided and stay as they are")
+        for name in self.reports:
+            lines.append(f"  report: {render.report_folder(self.project).relative_to(where)}/{name}.html")
+        target = archive.archive_folder(self.project).relative_to(where)
+        lines.append(f"  archive: {target}/ with the database and {self.pictures} pictures, {self.size / 1e6:,.1f} MB")
+        if self.left_behind:
+            named = ", ".join(self.left_behind[:3]) + (", ..." if len(self.left_behind) > 3 else "")
+            lines.append(f"  not delivered, no pictures: {len(self.left_behind)} files ({named})")
+        return lines
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """What finishing made."""
+
+    project: Project
+    pages: tuple[Path, ...]
+    archive: Path
+
+
+def plan(project: Project) -> FinishPlan:
+    """Look whether a project can be finished, and what that would do. Changes nothing.
+
+    Raises:
+        ProjectError: the image folder is not there. StoreError: the database cannot be read.
+    """
+    project.require_root()
+    inspection = integrity.inspect(project, purpose="finishing")
+    with open_read_only(project.database) as connection, transaction(connection, writing=False):
+        waiting = decisions.incomplete_crops(connection)
+        planned = operations.planned(connection)
+        undecided = groups.count_waiting(connection)
+    blockers = [f"a crop waits to be made: {name}" for name in waiting]
+    blockers += [f"a file operation is unfinished: {op.source or op.destination} (pickroom recover)" for op in planned]
+    for finding in inspection.errors:
+        if finding.check != "waiting crops":  # each is named above, by its file
+            blockers += [f"integrity, {finding.check}: {example}" for example in finding.examples]
+            if finding.count > len(finding.examples):
+                blockers.append(f"integrity, {finding.check}: and {finding.count - len(finding.examples)} more")
+    pictures, left = archive.deliverables(project)
+    size = sum(item.size for item in pictures)
+    free = shutil.disk_usage(_existing(project.workspace.root)).free
+    if size + project.database.stat().st_size > free:
+        blockers.append(f"the archive needs {size / 1e6:,.1f} MB, the disk has {free / 1e6:,.1f} MB")
+    reports = tuple(path.stem for path in render.templates())
+    return FinishPlan(project, tuple(blockers), undecided, len(pictures), size, tuple(left), free, reports)
+
+
+def execute(project: Project, progress: archive.Progress | None = None) -> Finished:
+    """Report, archive, and mark as finished, while nothing can move the project's files.
+
+    Raises:
+        ConflictError: something stands in the way, or a report failed; `items` says what, nothing is finished.
+        LockedError: files of this project are being moved.
+        FileOperationError, StoreError: the archive could not be written; nothing is finished.
+    """
+    project.require_root()
+    with project_lock(project, "finishing"):
+        planned = plan(project)
+        if planned.blockers:
+            count = len(planned.blockers)
+            raise ConflictError(
+                f"{count} thing{'s' if count > 1 else ''} must be done first",
+                items=[f"  {blocker}" for blocker in planned.blockers],
+                doing=f"finishing {project.id}",
+                hint=f"see: pickroom finish {project.id}",
+            )
+        pages = render.run(project)
+        when = utc_now()
+        folder = archive.write(project, {**summary(project), "finished_at": when}, progress)
+        finished = project.with_manifest(status="finished", finished_at=when)
+        # the archive's own copy says so too
+        shutil.copyfile(finished.manifest_file, folder / finished.manifest_file.name)
+    return Finished(finished, tuple(pages), folder)
+
+
+def summary(project: Project) -> dict[str, Any]:
+    """The project in numbers: the rows of the named queries, and what is undecided."""
+    with connect(project.workspace) as analysis:
+        rows = {name: analysis.rows(name, project.id) for name in _SUMMARISED}
+    numbers = {name: [plain(row) for row in found] for name, found in rows.items()}
+    with open_read_only(project.database) as connection:
+        undecided = groups.count_waiting(connection)
+    return {"project_id": project.id, "title": project.manifest.title, "undecided_groups": undecided, **numbers}
+
+
+def _existing(folder: Path) -> Path:
+    return next(path for path in (folder, *folder.parents) if path.exists())

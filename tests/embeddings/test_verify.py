@@ -1,0 +1,96 @@
+"""`--verify` finds what is wrong with a store, and only that."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from embeddings.conftest import photograph
+from pickroom.embeddings.engines import EmbedConfig
+from pickroom.embeddings.parts import VectorRow
+from pickroom.embeddings.pipeline import embed
+from pickroom.embeddings.store import VectorStore
+from pickroom.embeddings.vectors import open_store
+from pickroom.embeddings.verify import Verification
+from pickroom.errors import StoreError
+from pickroom.workspace import Project
+
+MakeProject = Callable[..., Project]
+MakeConfig = Callable[..., EmbedConfig]
+
+
+def verified(project: Project, config: EmbedConfig) -> Verification:
+    report = embed(project.workspace.project(project.id), config, verify=True)
+    assert report.verification is not None
+    return report.verification
+
+
+def change(store: VectorStore, spoil: Callable[[VectorRow], VectorRow]) -> str:
+    """Change the first row as no run of Pickroom would; its file name."""
+    (path,) = store.vectors.files()
+    rows = store.rows(path, range(store.vectors.count(path)))
+    path.unlink()
+    store.append([spoil(rows[0]), *rows[1:]])
+    return rows[0].filename
+
+
+def test_a_sound_store_has_no_problem(photo_project: MakeProject, config: MakeConfig) -> None:
+    project = photo_project(11)
+    (project.root / "bad.png").write_text("no image")
+    found = verified(project, config())
+    assert found.problems == () and (found.images, found.vectors, found.errors, found.dim) == (23, 22, 1, 48)
+    assert len(set(found.sampled)) == 20 and found.least_cosine is not None and found.least_cosine > 0.9999
+    assert verified(project, config()).sampled == found.sampled
+
+
+@pytest.mark.parametrize(
+    ("spoil", "problem"),
+    [
+        (lambda vector: vector * np.nan, "the vector is not finite"),
+        (lambda vector: vector * 0, "the vector is all zeros"),
+        (lambda vector: vector[::-1], "its vector cannot be made again: cosine"),
+    ],
+)
+def test_a_wrong_vector_is_named(
+    photo_project: MakeProject,
+    config: MakeConfig,
+    monkeypatch: pytest.MonkeyPatch,
+    spoil: Callable[[np.ndarray], np.ndarray],
+    problem: str,
+) -> None:
+    project = photo_project(3)
+    embed(project, config())
+    store = open_store(project.workspace.project("p"))
+    monkeypatch.setattr("pickroom.embeddings.parts._storable", lambda row, spec: row)
+    name = change(store, lambda row: replace(row, vector=spoil(row.vector)))  # type: ignore[arg-type]
+    found = verified(project, config())
+    assert any(line.startswith(f"{name}: {problem}") for line in found.problems)
+    assert {line.partition(":")[0] for line in found.problems} == {name}
+
+
+def test_content_changed_behind_its_size_and_time_is_found(photo_project: MakeProject, config: MakeConfig) -> None:
+    project = photo_project(2)
+    path = sorted(project.root.iterdir())[0]
+    photograph(3, (120, 160)).save(path.with_suffix(".bmp"))
+    path.unlink()
+    path = path.with_suffix(".bmp")
+    embed(project, config())
+    before = path.stat()
+    photograph(4, (120, 160)).save(path)  # a BMP of the same size in bytes
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert verified(project, config()).problems == (
+        f"{path.name}: the file's content changed though its size and time did not",
+    )
+
+
+def test_a_damaged_part_is_one_line(photo_project: MakeProject, config: MakeConfig) -> None:
+    project = photo_project(1)
+    embed(project, config())
+    (path,) = open_store(project.workspace.project("p")).vectors.files()
+    path.write_bytes(path.read_bytes()[:-20])
+    with pytest.raises(StoreError, match="a part file is damaged"):
+        verified(project, config())
