@@ -32,11 +32,11 @@ THINKING_MS = 300  # between two keys: a fast reviewer
 
 # Times of the last key, in ms since its keydown: `swap` when a whole new frame is painted, `kernel` when the answer is.
 WATCH = """stage => {
-  const painted = done => requestAnimationFrame(() => {
+  const handedOver = done => {  // runs after the frame that is being made
     const channel = new MessageChannel();
     channel.port1.onmessage = () => done(performance.now());
-    channel.port2.postMessage(0);  // runs after the frame was handed over
-  });
+    channel.port2.postMessage(0);
+  };
   addEventListener("keydown", event => {
     const before = {token: stage.dataset.token, settled: stage.dataset.settled};
     const times = window.times = {};
@@ -44,11 +44,11 @@ WATCH = """stage => {
       const {token, settled, drawn, images} = stage.dataset;
       if (!("swap" in times) && token !== before.token && drawn === images) {
         times.swap = null;
-        painted(now => { times.swap = now - event.timeStamp; });
+        requestAnimationFrame(() => handedOver(now => { times.swap = now - event.timeStamp; }));
       }
-      if (settled !== before.settled) {
+      if (settled !== before.settled) {  // set while a frame is being made
         look.disconnect();
-        painted(now => { times.kernel = now - event.timeStamp; });
+        handedOver(now => { times.kernel = now - event.timeStamp; });
       }
     });
     look.observe(stage, {attributes: true});

@@ -26,7 +26,6 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from _measure import finish, seconds, table
-
 from pickroom.store.legacy import connect_legacy
 
 AT_LEAST_COMMITTED, AT_LEAST_EXECUTEMANY = 5.0, 0.3  # times as fast

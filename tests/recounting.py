@@ -8,6 +8,7 @@ import sqlite3
 from collections import Counter
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from statistics import mean, median
 from typing import Any
 
@@ -169,7 +170,7 @@ def _time_saved(decisions, crops) -> Row:
     times = sorted(pages)
     by_hand = [
         (after - before).total_seconds() / pages[after]
-        for before, after in zip(times, times[1:], strict=False)
+        for before, after in pairwise(times)
         if after - before <= FIVE_MINUTES
     ]
     applied = sum(row["input"] == "apply_ai" for row in crops)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import resource
+import signal
 import stat
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +16,7 @@ import pytest
 
 from conftest import read_tree
 from pickroom import atomic
+from reviewing import in_child
 
 WRITERS = [atomic.write_bytes, atomic.create_bytes]
 LONGEST_NAME = "名" * 85  # 255 bytes: as long as a name can be
@@ -82,6 +85,36 @@ def test_failed_write_leaves_what_was_there(tmp_path: Path) -> None:
     assert read_tree(tmp_path) == before
 
 
+def full_disk() -> None:
+    """In this process, a child, no file can be written any further, as on a full disk."""
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10, 10))
+
+
+def refusal(write: Callable[[Path, bytes], None], path: Path) -> str:
+    full_disk()
+    try:
+        write(path, b"x" * 100)
+    except OSError as error:
+        return os.strerror(error.errno or 0)
+    return "it was written"
+
+
+@pytest.mark.parametrize("write", WRITERS)
+def test_full_disk_leaves_neither_half_a_file_nor_a_partial_one(
+    write: Callable[[Path, bytes], None], tmp_path: Path
+) -> None:
+    assert in_child(refusal, write, tmp_path / "a") == os.strerror(errno.EFBIG)
+    assert os.listdir(tmp_path) == []
+
+
+def test_full_disk_leaves_the_old_content(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("old")
+    in_child(refusal, atomic.write_bytes, tmp_path / "a")
+    assert list(read_tree(tmp_path)) == ["a"]
+    assert (tmp_path / "a").read_text() == "old"
+
+
 def test_create_refuses_a_file_that_exists(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("mine")
     before = read_tree(tmp_path)
@@ -97,6 +130,16 @@ def test_rename_moves_the_same_file(rename: Callable[[Path, Path], None], tmp_pa
     rename(source, destination)
     assert not source.exists()
     assert destination.stat().st_ino == inode
+
+
+def test_rename_of_a_link_moves_the_link_not_what_it_shows(
+    rename: Callable[[Path, Path], None], tmp_path: Path
+) -> None:
+    (tmp_path / "shown").write_text("x")
+    (tmp_path / "link").symlink_to("shown")
+    rename(tmp_path / "link", tmp_path / "moved")
+    assert os.readlink(tmp_path / "moved") == "shown"
+    assert sorted(os.listdir(tmp_path)) == ["moved", "shown"]
 
 
 @pytest.mark.parametrize("kind", ["file", "folder", "dangling link"])
@@ -133,6 +176,8 @@ def test_hash_is_the_whole_files_sha256(tmp_path: Path) -> None:
 
 
 def test_syncing_a_folder_that_is_not_there_is_an_error_not_a_silence(tmp_path: Path) -> None:
+    open_before = len(os.listdir("/dev/fd"))
     atomic.sync_folders([tmp_path, tmp_path])
+    assert len(os.listdir("/dev/fd")) == open_before
     with pytest.raises(FileNotFoundError):
         atomic.sync_folders([tmp_path / "gone"])

@@ -31,10 +31,7 @@ HASH = re.compile(r"--hash=sha256:[0-9a-f]{64}")
 def direct_requirements() -> list[Requirement]:
     """Every requirement pyproject.toml names, with the extras; one extra naming another is not counted."""
     extras = PROJECT["optional-dependencies"].values()
-    named = [
-        Requirement(text)
-        for text in (*PROJECT["dependencies"], *(text for extra in extras for text in extra))
-    ]
+    named = [Requirement(text) for text in (*PROJECT["dependencies"], *(text for extra in extras for text in extra))]
     return [requirement for requirement in named if canonicalize_name(requirement.name) != PROJECT["name"]]
 
 
@@ -68,9 +65,7 @@ def test_every_lock_entry_is_an_exact_pin_with_hashes() -> None:
         assert "*" not in str(requirement.specifier), f"{requirement}: a prefix, not a version"
         assert requirement.url is None, f"{requirement}: an address"
         assert options, f"{requirement}: no hash"
-        assert all(HASH.fullmatch(option) for option in options), (
-            f"{requirement}: more than hashes: {options}"
-        )
+        assert all(HASH.fullmatch(option) for option in options), f"{requirement}: more than hashes: {options}"
 
 
 def test_lock_names_no_index_and_no_path() -> None:
@@ -199,8 +194,7 @@ def test_wheel_carries_what_is_not_python(tmp_path: Path) -> None:
     modules = [
         path
         for path in package.rglob("*")
-        if path.is_file()
-        and not any(part.startswith((".", "__pycache__")) for part in path.relative_to(ROOT).parts)
+        if path.is_file() and not any(part.startswith((".", "__pycache__")) for part in path.relative_to(ROOT).parts)
     ]
     for path in [ROOT / "pyproject.toml", ROOT / "LICENSE", *modules]:
         target = source / path.relative_to(ROOT)

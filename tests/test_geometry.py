@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from pickroom.geometry import (
     CONSTANT_CROP,
     Placement,
+    compose,
     corners_match,
     fit,
     from_pixels,
@@ -92,6 +93,32 @@ def test_crop_matches_when_every_corner_is_within_5_percent(other: tuple[float, 
 @given(BOXES, BOXES)
 def test_corner_match_does_not_depend_on_the_order(a: CropBox, b: CropBox) -> None:
     assert corners_match(a, b) == corners_match(b, a)
+
+
+@given(BOXES)
+def test_box_drawn_in_the_full_frame_is_itself(box: CropBox) -> None:
+    assert compose(FULL, box) == box
+    assert compose(box, FULL).to_list() == pytest.approx(box.to_list())
+
+
+@pytest.mark.parametrize(
+    ("outer", "inner", "composed"),
+    [
+        ((0.5, 0.0, 1.0, 0.5), (0.5, 0.5, 1.0, 1.0), (0.75, 0.25, 1.0, 0.5)),
+        ((0.2, 0.1, 0.6, 0.9), (0.25, 0.25, 0.5, 0.75), (0.3, 0.3, 0.4, 0.7)),
+    ],
+)
+def test_box_drawn_in_a_crop_is_known_in_the_originals_frame(
+    outer: tuple[float, ...], inner: tuple[float, ...], composed: tuple[float, ...]
+) -> None:
+    assert compose(CropBox.of(outer), CropBox.of(inner)).to_list() == pytest.approx(composed)
+
+
+@given(BOXES, BOXES)
+def test_box_drawn_in_a_crop_never_leaves_it(outer: CropBox, inner: CropBox) -> None:
+    box = compose(outer, inner)
+    assert outer.x1 <= box.x1 < box.x2 <= outer.x2
+    assert outer.y1 <= box.y1 < box.y2 <= outer.y2
 
 
 def test_constant_crop_is_the_best_one_measured() -> None:

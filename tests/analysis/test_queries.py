@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from typing import Any
 
@@ -92,9 +92,8 @@ def test_queries_of_several_rows_count_right(filled: tuple[Project, Analysis], r
         rows = analysis.rows(name, "p")
         assert len(rows) > 1
         named = {f"{name}.{key(row, place)}": row for place, row in enumerate(rows)}
-        assert {prefix: differences(recounted, prefix, row) for prefix, row in named.items()} == dict.fromkeys(
-            named, {}
-        )
+        wrong = {prefix: differences(recounted, prefix, row) for prefix, row in named.items()}
+        assert {prefix: columns for prefix, columns in wrong.items() if columns} == {}
         assert {n.rpartition(".")[0] for n in recounted if n.startswith(f"{name}.")} == set(named)
     assert len(analysis.rows("mistakes", "p")) == recounted["mistakes.total"]
     assert len(analysis.rows("unfinished_crops", "p")) == recounted["unfinished_crops.total"]
@@ -157,9 +156,7 @@ def test_a_crop_the_machine_applied_is_no_accuracy(reviewed: Project, analysis: 
     assert [row["crops"] for row in analysis.rows("crop_error")] == [1]
 
 
-def test_data_health_names_what_is_planted(
-    reviewed: Project, analysis: Analysis, make_project: Callable[..., Project]
-) -> None:
+def test_data_health_names_what_is_planted(reviewed: Project, analysis: Analysis) -> None:
     sound = {row["what"]: row["times"] for row in analysis.rows("data_health")}
     assert sound == {"image without a vector": 16}
     root = reviewed.root

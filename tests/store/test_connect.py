@@ -69,6 +69,7 @@ CREATE TABLE ai_decisions (
 CREATE INDEX idx_project_id ON ai_decisions (project_id);
 CREATE INDEX idx_timestamp ON ai_decisions (timestamp);
 CREATE VIEW ai_performance AS SELECT project_id, count(*) AS total_decisions FROM ai_decisions GROUP BY project_id;
+CREATE VIEW "odd ""name" AS SELECT 1;
 CREATE VIEW recent AS SELECT * FROM ai_decisions ORDER BY timestamp DESC LIMIT 10;
 """
 EARLIER_ROWS = [
@@ -343,6 +344,11 @@ def test_read_only_connection_cannot_write(connection: sqlite3.Connection, datab
     with pytest.raises(StoreError, match="readonly"), open_read_only(database) as reader:
         insert_row(reader)
     assert rows_of(connection, "SELECT group_id FROM ai_decisions") == []
+
+
+def test_writing_makes_the_database_and_its_folders(tmp_path: Path) -> None:
+    connect(tmp_path / "a" / "b" / "p.db").close()
+    assert (tmp_path / "a" / "b" / "p.db").is_file()
 
 
 def test_reading_makes_no_database(database: Path) -> None:

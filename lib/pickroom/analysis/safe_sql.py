@@ -14,6 +14,7 @@ from pickroom.errors import StoreError, UsageError
 from pickroom.workspace import Workspace
 
 LONGEST_S = 300  # seconds a statement may take
+MOST_ROWS = 1_000_000  # that it may give
 _MEMORY = "2GB"
 _SHOWN = 200  # rows of a table in plain text
 
@@ -43,7 +44,8 @@ def run(workspace: Workspace, text: str, *, longest_s: float = LONGEST_S) -> Res
         UsageError: the text is anything else, is not valid SQL, or takes too long, too much memory, or too many rows.
     """
     with connect(workspace) as analysis:
-        request = {"statement": text, "catalogue": analysis.catalogue.to_json(), "memory": _MEMORY}
+        request = {"statement": text, "memory": _MEMORY, "most_rows": MOST_ROWS}
+        request["catalogue"] = analysis.catalogue.to_json()
         problems = analysis.problems
         try:
             done = subprocess.run(

@@ -7,6 +7,7 @@ statement is checked (statement.py), and the kernel refuses the process every wr
 
 from __future__ import annotations
 
+import contextlib
 import json
 import resource
 import sys
@@ -20,8 +21,9 @@ from pickroom.analysis.values import plain
 from pickroom.analysis.views import Catalogue, define
 from pickroom.errors import UsageError
 
-MOST_ROWS = 1_000_000
-_CHUNK = 1000
+_CHUNK = 1000  # rows
+_MOST_MEMORY = 8 << 30  # bytes of address space
+_MOST_TEXT = 256 << 20  # characters of a result, as JSON
 
 
 def main() -> None:
@@ -31,12 +33,15 @@ def main() -> None:
     try:
         engine = open_sealed(catalogue, request["memory"])
         _write_nothing()
+        _stay_small()
         statement.check(engine, request["statement"])
-        _run(engine, request["statement"])
+        _run(engine, request["statement"], request["most_rows"])
     except UsageError as error:
         _say({"refused": [error.what, error.doing, error.hint]})
     except duckdb.Error as error:
         _say({"refused": [statement.first_line(error), "running a query", ""]})
+    except MemoryError:
+        _say({"refused": ["it needs too much memory", "running a query", "ask for less at a time"]})
 
 
 def open_sealed(catalogue: Catalogue, memory: str) -> duckdb.DuckDBPyConnection:
@@ -59,22 +64,31 @@ def _write_nothing() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
-def _run(engine: duckdb.DuckDBPyConnection, text: str) -> None:
+def _stay_small() -> None:
+    """Texts that a query builds are outside DuckDB's own limit: let this process run out, not the machine."""
+    _, most = resource.getrlimit(resource.RLIMIT_AS)
+    with contextlib.suppress(ValueError, OSError):  # macOS knows the limit but does not keep it
+        resource.setrlimit(resource.RLIMIT_AS, (_MOST_MEMORY if most < 0 else min(_MOST_MEMORY, most), most))
+
+
+def _run(engine: duckdb.DuckDBPyConnection, text: str, most_rows: int) -> None:
     result = engine.execute(text)
     _say({"columns": [column[0] for column in result.description]})
-    count = 0
+    count = size = 0
     while rows := result.fetchmany(_CHUNK):
         count += len(rows)
-        if count > MOST_ROWS:
-            raise UsageError(
-                f"it gives more than {MOST_ROWS:,} rows", doing="running a query", hint="add a LIMIT, or count in SQL"
-            )
-        _say({"rows": [[plain(value) for value in row] for row in rows]})
+        if count > most_rows:
+            hint = "add a LIMIT, or count in SQL"
+            raise UsageError(f"it gives more than {most_rows:,} rows", doing="running a query", hint=hint)
+        size += _say({"rows": [[plain(value) for value in row] for row in rows]})
+        if size > _MOST_TEXT:
+            raise UsageError("it gives too much text", doing="running a query", hint="ask for fewer columns or rows")
     _say({"end": count})
 
 
-def _say(values: dict[str, Any]) -> None:
-    sys.stdout.write(json.dumps(values, allow_nan=False) + "\n")
+def _say(values: dict[str, Any]) -> int:
+    """Write a line; its length."""
+    return sys.stdout.write(json.dumps(values, allow_nan=False) + "\n")
 
 
 if __name__ == "__main__":

@@ -29,6 +29,8 @@ _HINT = "one SELECT, or EXPLAIN of one, over the views; pickroom sql only reads"
 
 def check(engine: duckdb.DuckDBPyConnection, text: str) -> None:
     """Raise UsageError unless `text` is exactly one statement that only reads."""
+    if not text.isascii() and text != text.encode(errors="replace").decode():
+        raise _refused("it is not valid UTF-8")
     tokens = _tokens(text)
     statement = _only_statement(engine, text)
     opening = tokens[0][1] if tokens else ""
@@ -42,10 +44,14 @@ def check(engine: duckdb.DuckDBPyConnection, text: str) -> None:
     if statement.type != duckdb.StatementType.SELECT:
         raise _refused(f"it is a {statement.type.name} statement")
     row = engine.execute("SELECT json_serialize_sql(?)", [text]).fetchone()
-    tree = json.loads(row[0]) if row else {"error": True}
+    try:
+        tree = json.loads(row[0]) if row else {"error": True}
+        sources = list(_sources(tree))
+    except RecursionError:
+        raise _refused("it is nested too deeply") from None
     if tree["error"]:
         raise _refused("it cannot be checked")
-    for kind, name in _sources(tree):
+    for kind, name in sources:
         if kind == "TABLE_FUNCTION" and name not in _TABLE_FUNCTIONS:
             raise _refused(f"it reads from {name}()")
         if kind == "BASE_TABLE" and not all(character.isalnum() or character in "_-" for character in name):

@@ -54,7 +54,8 @@ class CropSession:
         self._skipped: set[str] = set()
         self._made = 0
         self._refused: dict[str, str] = {}  # by the last submit, and waiting on: folder/name -> reason
-        self._hashes: dict[tuple[str, str, int], str] = {}
+        self._hashes: dict[tuple[str, str, int], str] = {}  # by folder, name and time of change
+        self._sizes: dict[tuple[str, str, int], editing.Size] = {}
         self._connection = connect(project.database)
         self._load(self._recover())
 
@@ -246,11 +247,23 @@ class CropSession:
 
     def _examine(self, directory: str, name: str) -> Waiting:
         sidecar = sidecars.read(self.project, self._connection, directory, name)
-        with decode.open_image(self.project.path(directory, name)) as image:
-            size = decode.upright_size(image)
+        size = self._size(directory, name, sidecar)
         proposal: CropBox | None = sidecar.box if sidecar else None
         card = CropCard(name, directory, size, proposal or editing.constant(size), proposed=proposal is not None)
         return Waiting(card, "" if sidecar or self._is_crop(card) else cropping.NO_SIDECAR)
+
+    def _size(self, directory: str, name: str, sidecar: sidecars.Sidecar | None) -> editing.Size:
+        """(width, height) upright; from the header alone for an image that is still what the scan measured."""
+        path = self.project.path(directory, name)
+        with decode.open_image(path) as image:
+            picked = sidecar and (sidecar.decision.image_width, sidecar.decision.image_height)
+            if picked and sorted(picked) == sorted(image.size):
+                return picked  # a submit holds the two against each other once more
+            # a PNG is decoded for this: its orientation may stand after its pixels
+            key = (directory, name, path.stat().st_mtime_ns)
+            if key not in self._sizes:
+                self._sizes[key] = decode.upright_size(image)
+            return self._sizes[key]
 
     def _is_crop(self, card: CropCard) -> crops.Crop | None:
         """The crop that an image is, opened again; None for any other image."""

@@ -75,8 +75,8 @@ def choose(project: Project, config: EncoderConfig, samples: Callable[[Tower], S
     _check(config)
     bound = None if config.change else bound_spec(project)
     kind = config.kind or (bound.kind if bound else DEFAULT_KIND)
-    if bound and bound.kind != kind:
-        raise _other(project, bound, kind)
+    if bound and (bound.kind != kind or kind not in KINDS):  # imported vectors have an encoder that cannot encode
+        raise _other(project, bound, "another encoder" if bound.kind == kind else kind)
     device = devices.pick_device(devices.present(), config.device)
     tower = load_tower(kind, _as_before(project, config) if bound else config)
     spec = tower.spec(config.dtype or (bound.dtype if bound else _FLOAT32))

@@ -119,9 +119,9 @@ def block_difference(levels: Sequence[np.ndarray]) -> np.ndarray:
 
 def crop_box(box: Box, size: tuple[int, int]) -> tuple[int, int, int, int]:
     """A region's box in whole pixels of an image of this (width, height), at least one pixel a side."""
-    left, top = (min(round(box[i] * size[i]), size[i] - 1) for i in (0, 1))
-    right, bottom = (max(round(box[i + 2] * size[i]), start + 1) for i, start in ((0, left), (1, top)))
-    return left, top, right, bottom
+    wide, tall = (max(1, round((box[i + 2] - box[i]) * size[i])) for i in (0, 1))
+    left, top = (min(round(box[i] * size[i]), size[i] - length) for i, length in ((0, wide), (1, tall)))
+    return left, top, left + wide, top + tall
 
 
 def _blocks(image: np.ndarray) -> np.ndarray:

@@ -11,6 +11,7 @@ import numpy as np
 from pickroom import atomic
 from pickroom.embeddings import device as devices
 from pickroom.embeddings.encoder import Encoder
+from pickroom.embeddings.parts import VectorRow
 from pickroom.embeddings.plan import Plan
 from pickroom.embeddings.reading import Item, Source
 from pickroom.embeddings.store import VectorStore
@@ -59,9 +60,10 @@ def verify(
     problems = _counts(store, plan) + _numbers(vectors)
     items = [item for item in plan.unchanged if vectors.place(item.filename, item.content_hash) is not None]
     chosen = random.Random(seed).sample(items, min(sample, len(items)))
+    made = {(row.filename, row.content_hash): row for row in embed_images(encoder, source, chosen)}
     least: list[float] = []
     for item in chosen:
-        problem, cosine = _again(vectors, item, encoder, source)
+        problem, cosine = _again(vectors, item, made.get((item.filename, item.content_hash)), source)
         problems += [f"{item.filename}: {problem}"] if problem else []
         least += [cosine] if cosine is not None else []
     return Verification(
@@ -104,8 +106,8 @@ def _numbers(vectors: Vectors) -> list[str]:
     return problems
 
 
-def _again(vectors: Vectors, item: Item, encoder: Encoder, source: Source) -> tuple[str, float | None]:
-    """What is wrong with one image's vector, and its cosine to the one made now."""
+def _again(vectors: Vectors, item: Item, row: VectorRow | None, source: Source) -> tuple[str, float | None]:
+    """What is wrong with one image's vector, and its cosine to the one made now (`row`)."""
     place = vectors.place(item.filename, item.content_hash)
     assert place is not None
     try:
@@ -113,12 +115,11 @@ def _again(vectors: Vectors, item: Item, encoder: Encoder, source: Source) -> tu
             return "the file's content changed though its size and time did not", None
     except OSError as error:
         return f"the file cannot be read: {error.strerror or error}", None
-    rows = embed_images(encoder, source, [item])
-    if not rows:
-        return "the file moved while it was checked", None
-    if rows[0].vector is None:
-        return f"it has a vector, but cannot be embedded now: {rows[0].error}", None
-    cosine = float(devices.cosines(vectors.matrix[place : place + 1], rows[0].vector[None])[0])
+    if row is None:
+        return "the file moved, or cannot be opened", None
+    if row.vector is None:
+        return f"it has a vector, but cannot be embedded now: {row.error}", None
+    cosine = float(devices.cosines(vectors.matrix[place : place + 1], row.vector[None])[0])
     if cosine < LEAST_COSINE:
         return f"its vector cannot be made again: cosine {cosine:.4f}", cosine
     return "", cosine

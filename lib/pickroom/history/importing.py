@@ -108,7 +108,9 @@ def _read(
     for file, report in reports:
         counts, examples = staging.left_out(file)
         report.skipped.update(counts)
-        report.examples |= examples
+        report.examples |= {
+            reason: [f"line {line}: {what}" for line, what in shown] for reason, shown in examples.items()
+        }
     return ImportReport(tuple(report for _, report in reports), staging.kept())
 
 

@@ -13,27 +13,9 @@ from pickroom import atomic
 from pickroom.errors import ConflictError, StoreError
 from pickroom.files.lock import project_lock
 from pickroom.history.staging import Staging
-from pickroom.store.connect import transaction
-from pickroom.store.legacy import Match, connect_legacy, legacy_path, upsert_match
+from pickroom.store import legacy
+from pickroom.store.legacy import Match, connect_legacy, legacy_path
 from pickroom.workspace import Workspace
-
-_DECISION_COLUMNS = """group_id, timestamp, project_id, directory, batch_number, images, ai_selected_index,
-    ai_crop_coords, ai_confidence, user_selected_index, user_action, ai_crop_accepted, final_crop_coords,
-    crop_timestamp, image_width, image_height, selection_match, crop_match"""
-
-# new rows of one project, in the order they were read
-_MOVES = (
-    f"""INSERT INTO main.ai_decisions ({_DECISION_COLUMNS}) SELECT {_DECISION_COLUMNS} FROM staged.decisions
-    WHERE project_id = ? AND existing = 0 AND verdict IS NULL ORDER BY rowid""",
-    """INSERT INTO main.legacy_selections SELECT project_id, chosen, others, timestamp, name, line
-    FROM staged.selections JOIN staged.files USING (file)
-    WHERE project_id = ? AND existing = 0 AND verdict IS NULL ORDER BY selections.rowid""",
-    """DELETE FROM main.legacy_crops WHERE (project_id, filename) IN (SELECT project_id, filename FROM staged.crops
-    WHERE project_id = ? AND verdict = 'replaced')""",
-    """INSERT INTO main.legacy_crops SELECT project_id, filename, box, width, height, stage, timestamp, name, line
-    FROM staged.crops JOIN staged.files USING (file)
-    WHERE project_id = ? AND existing = 0 AND verdict IS NULL ORDER BY crops.rowid""",
-)
 
 
 def publish(
@@ -96,12 +78,6 @@ def _copy(staging: Staging, project_id: str, path: Path, matches: list[Match], *
         if fresh:  # nobody sees this file before it is whole and synced
             connection.execute("PRAGMA journal_mode = MEMORY")
             connection.execute("PRAGMA synchronous = OFF")
-        connection.execute("ATTACH ? AS staged", (str(staging.path),))
-        with transaction(connection):
-            for statement in _MOVES:
-                connection.execute(statement, (project_id,))
-            for match in matches:
-                upsert_match(connection, match)
-        connection.execute("DETACH staged")
+        legacy.take_staged(connection, staging.path, project_id, matches)
     finally:
         connection.close()

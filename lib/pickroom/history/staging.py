@@ -88,9 +88,14 @@ class Staging:
         self.connection.close()
         self._folder.cleanup()
 
-    def add_file(self, name: str) -> int:
-        """Note a source by name (no path is ever stored); returns its number."""
-        return self.connection.execute("INSERT INTO files (name) VALUES (?) RETURNING file", (name,)).fetchone()[0]
+    def add_file(self, name: str, *, numbered: bool = True) -> int:
+        """Note a source by name (no path is ever stored); returns its number.
+
+        Args:
+            numbered: its rows have lines; else their numbers only tell them apart.
+        """
+        insert = "INSERT INTO files (name, numbered) VALUES (?, ?) RETURNING file"
+        return self.connection.execute(insert, (name, numbered)).fetchone()[0]
 
     def store(self, facts: Facts) -> None:
         """Take over the facts gathered so far, and empty their lists.
@@ -215,9 +220,10 @@ class Staging:
                     "another import has written here meanwhile", doing="importing", subject=path, hint="import again"
                 )
 
-    def left_out(self, file: int) -> tuple[dict[str, int], dict[str, list[str]]]:
-        """Staged rows of a file that are not imported: reason -> how many, reason -> the first of them in words."""
-        counts, examples = {}, {}
+    def left_out(self, file: int) -> tuple[Counter[str], dict[str, list[tuple[int, str]]]]:
+        """Staged rows of a file that are not imported: reason -> how many, reason -> the first (line, what)."""
+        counts: Counter[str] = Counter()
+        examples: dict[str, list[tuple[int, str]]] = {}
         query = f"SELECT verdict, count(*) FROM ({_LEFT_OUT}) GROUP BY verdict ORDER BY 2 DESC, 1"
         for verdict, count in self.connection.execute(query, {"file": file}).fetchall():
             rows = self.connection.execute(
@@ -225,7 +231,7 @@ class Staging:
                 {"file": file, "verdict": verdict, "some": EXAMPLES},
             )
             counts[VERDICTS[verdict]] = count
-            examples[VERDICTS[verdict]] = [f"line {line}: {(name, moment)!r}" for line, name, moment in rows]
+            examples[VERDICTS[verdict]] = [(line, repr((name, moment))) for line, name, moment in rows]
         return counts, examples
 
     def kept(self) -> dict[str, dict[str, int]]:
@@ -234,7 +240,8 @@ class Staging:
         for table, staged in self._staged.items():
             counts = staged.copy()
             gone = self.connection.execute(
-                f"SELECT project_id, count(*) FROM {table} WHERE verdict IS NOT NULL AND existing = 0 GROUP BY project_id"
+                f"""SELECT project_id, count(*) FROM {table} WHERE verdict IS NOT NULL AND existing = 0
+                GROUP BY project_id"""
             )
             counts.subtract(dict(gone.fetchall()))
             if table == "selections":

@@ -25,8 +25,8 @@ CREATE TABLE crops (
     stage REAL, timestamp TEXT, file INTEGER, line INTEGER, existing INTEGER DEFAULT 0, verdict TEXT
 );
 
--- One row is one file being imported.
-CREATE TABLE files (file INTEGER PRIMARY KEY, name TEXT NOT NULL);
+-- One row is one file, or one pair of folders, being imported; numbered is 0 where `line` is no line of it.
+CREATE TABLE files (file INTEGER PRIMARY KEY, name TEXT NOT NULL, numbered INTEGER NOT NULL);
 
 -- One row is one key that may have come more than once; one that came once is here only by chance.
 CREATE TABLE suspects (key INTEGER PRIMARY KEY);

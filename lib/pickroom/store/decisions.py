@@ -104,6 +104,15 @@ def set_dropped(connection: sqlite3.Connection, group_id: str, dropped_at: str |
     connection.execute("UPDATE decision_context SET dropped_at = ? WHERE group_id = ?", (dropped_at, group_id))
 
 
+def set_crop_accepted(connection: sqlite3.Connection, group_id: str, accepted: bool) -> bool:
+    """Say of an older row whether its AI crop was accepted; a row that says so already stays. Returns whether it did."""
+    done = connection.execute(
+        "UPDATE ai_decisions SET ai_crop_accepted = ? WHERE group_id = ? AND ai_crop_accepted IS NULL",
+        (accepted, group_id),
+    )
+    return done.rowcount == 1
+
+
 def get(connection: sqlite3.Connection, group_id: str) -> Decision | None:
     row = connection.execute("SELECT * FROM ai_decisions WHERE group_id = ?", (group_id,)).fetchone()
     return None if row is None else _from_row(row)

@@ -7,16 +7,36 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
 from pickroom.records import CropBox
-from pickroom.store.connect import connect
+from pickroom.store.connect import connect, transaction
 from pickroom.workspace import Workspace
 
 SUFFIX = "_legacy"
+
+_DECISION_COLUMNS = """group_id, timestamp, project_id, directory, batch_number, images, ai_selected_index,
+    ai_crop_coords, ai_confidence, user_selected_index, user_action, ai_crop_accepted, final_crop_coords,
+    crop_timestamp, image_width, image_height, selection_match, crop_match"""
+_SOURCE = "name, iif(numbered, line, NULL)"
+
+# A staged row that has no verdict is new; a stored crop that a better one replaces goes first.
+_TAKE = (
+    f"""INSERT INTO main.ai_decisions ({_DECISION_COLUMNS}) SELECT {_DECISION_COLUMNS} FROM staged.decisions
+    WHERE project_id = ? AND existing = 0 AND verdict IS NULL ORDER BY rowid""",
+    f"""INSERT INTO main.legacy_selections SELECT project_id, chosen, others, timestamp, {_SOURCE}
+    FROM staged.selections JOIN staged.files USING (file)
+    WHERE project_id = ? AND existing = 0 AND verdict IS NULL ORDER BY selections.rowid""",
+    """DELETE FROM main.legacy_crops WHERE (project_id, filename) IN (SELECT project_id, filename FROM staged.crops
+    WHERE project_id = ? AND verdict = 'replaced')""",
+    f"""INSERT INTO main.legacy_crops
+    SELECT project_id, filename, box, width, height, stage, timestamp, {_SOURCE}
+    FROM staged.crops JOIN staged.files USING (file)
+    WHERE project_id = ? AND existing = 0 AND verdict IS NULL ORDER BY crops.rowid""",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,8 +134,27 @@ def matches(connection: sqlite3.Connection) -> Iterator[Match]:
     return (Match(row[0], row[1], CropBox.from_json(row[2]), *row[3:]) for row in rows)
 
 
-def upsert_match(connection: sqlite3.Connection, match: Match) -> None:
-    """Record what comparing one final image found; a later look replaces it."""
+def take_staged(connection: sqlite3.Connection, staged: Path, project_id: str, matches: Iterable[Match] = ()) -> None:
+    """Add one project's new rows from an import's staging database, in the order they were read; all or none.
+
+    Args:
+        staged: the database of `history/staging.sql`.
+
+    Raises:
+        StoreError: another program keeps the database locked, or its disk is full; nothing is changed.
+    """
+    connection.execute("ATTACH ? AS staged", (str(staged),))
+    try:
+        with transaction(connection):
+            for statement in _TAKE:
+                connection.execute(statement, (project_id,))
+            for match in matches:
+                _upsert_match(connection, match)
+    finally:
+        connection.execute("DETACH staged")
+
+
+def _upsert_match(connection: sqlite3.Connection, match: Match) -> None:
     connection.execute(
         """INSERT INTO legacy_matches VALUES (?, ?, ?, ?, ?, ?, ?, ?)
         ON CONFLICT (project_id, filename) DO UPDATE SET box = excluded.box, score = excluded.score,

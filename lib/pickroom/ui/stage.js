@@ -61,12 +61,9 @@ class StageView {
     this.sizes.observe(this.el);
     this.theme = new MutationObserver(() => this.measureSoon());
     this.theme.observe(document.body, { attributes: true, attributeFilter: ["data-jp-theme-light"] });
-    this.model.on("change:cursor", this.showCursor, this);
+    this.showCursor = () => (this.el.style.cursor = this.model.get("cursor"));
+    this.model.on("change:cursor", this.showCursor);
     this.showCursor();
-  }
-
-  showCursor() {
-    this.el.style.cursor = this.model.get("cursor");
   }
 
   close() {
@@ -76,7 +73,7 @@ class StageView {
     clearTimeout(this.measuring);
     clearTimeout(this.moving);
     this.keys.close();
-    this.model.off("change:cursor", this.showCursor, this);
+    this.model.off("change:cursor", this.showCursor);
   }
 
   send(message) {

@@ -1,0 +1,173 @@
+"""Where in its original a cropped image lies, by its pixels.
+
+Method: normalised cross-correlation (Lewis 1995, "Fast Normalized Cross-Correlation"; skimage.feature.match_template)
+of the crop with the original, both small; then the best places are followed through larger and larger versions of
+the two to the pixel. The crop is cut anew from the original there and compared with the file.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from pickroom.geometry import PixelBox
+
+MIN_SCORE = 0.8  # FORMATS.md and issue: below this a place is no match
+# 8-bit units, mean over all pixels: a JPEG saved again is off by 1-4, a retouched or recoloured picture by more
+MAX_DIFFERENCE = 10.0
+TOLERANCE = 2  # pixels by which two places may lie apart and still be one
+# Another place counts as good when the picture cut there differs hardly more than at the best one.
+_ALIKE_RATIO, _ALIKE_UNITS = 1.2, 0.1
+
+_COARSE_SIDE = 48  # pixels of the crop's shorter side where the search begins
+_CANDIDATES = 3  # places followed to full size
+_WORTH = 0.15  # below the best score by more than this, a place is not followed
+_SAMPLES = 250_000  # pixels compared at full size; more change nothing
+_FLAT = 1.0  # 8-bit units, standard deviation below which a picture has nothing to be found by
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What the search found.
+
+    Attributes:
+        pixels: the crop's edges in the original, None when nothing can be said; `reason` then says why.
+        score: correlation in [-1, 1] at the best place, None for a flat picture.
+        difference: mean absolute difference there, 8-bit units.
+        runner_up: the correlation at the next best place more than TOLERANCE away, None without one.
+    """
+
+    pixels: PixelBox | None
+    score: float | None
+    difference: float | None
+    runner_up: float | None
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    x: int
+    y: int
+    score: float
+    difference: float
+
+
+def find_crop(original: np.ndarray, crop: np.ndarray) -> Place:
+    """Find a crop in its original, both at the size they were saved in.
+
+    Args:
+        original: (H, W) grey, 8-bit units in any number type.
+        crop: (h, w) likewise, no side longer than the original's.
+
+    Raises:
+        ValueError: the crop does not fit into the original.
+    """
+    height, width = crop.shape
+    if height > original.shape[0] or width > original.shape[1]:
+        raise ValueError(f"a crop of {width} x {height} is larger than its original")
+    if crop.std() < _FLAT:
+        return Place(None, None, None, None, "the picture is too even to be found in its original")
+    levels = _pyramid(original.astype(np.float32), crop.astype(np.float32))
+    found: list[_Candidate] = []
+    for x, y in _coarse(*levels[-1]):
+        candidate = _follow(levels, x, y)
+        if all(_apart(candidate, other) for other in found):
+            found.append(candidate)
+    found.sort(key=lambda candidate: candidate.score, reverse=True)
+    best = found[0]
+    others = [*found[1:], *_ring(*levels[0], best)]
+    runner_up = max(others, key=lambda candidate: candidate.score, default=None)
+    closest = min((candidate.difference for candidate in others), default=math.inf)
+    reason = None
+    if best.score < MIN_SCORE:
+        reason = f"score {best.score:.2f} below {MIN_SCORE}"
+    elif best.difference > MAX_DIFFERENCE:
+        reason = f"the original cropped anew differs by {best.difference:.1f} of 255 on average"
+    elif closest <= best.difference * _ALIKE_RATIO + _ALIKE_UNITS:
+        reason = "ambiguous: it fits as well in another place"
+    pixels = None if reason else (best.x, best.y, best.x + width, best.y + height)
+    return Place(pixels, best.score, best.difference, runner_up.score if runner_up else None, reason)
+
+
+def _pyramid(original: np.ndarray, crop: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+    """(original, crop) at full size, at half of it, and so on until the crop is small."""
+    levels = [(original, crop)]
+    while min(levels[-1][1].shape) >= 2 * _COARSE_SIDE:
+        levels.append((_halved(levels[-1][0]), _halved(levels[-1][1])))
+    return levels
+
+
+def _halved(image: np.ndarray) -> np.ndarray:
+    """Means of 2 x 2 pixels; an odd last row or column is left out."""
+    height, width = image.shape[0] // 2 * 2, image.shape[1] // 2 * 2
+    return image[:height, :width].reshape(height // 2, 2, width // 2, 2).mean(axis=(1, 3))
+
+
+def _coarse(original: np.ndarray, crop: np.ndarray) -> Iterator[tuple[int, int]]:
+    """The best places (x, y) of a small crop in its small original, best first, apart from each other."""
+    from skimage.feature import match_template
+
+    scores = match_template(original, crop)
+    best = float(scores.max())
+    for _ in range(_CANDIDATES):
+        y, x = np.unravel_index(int(np.argmax(scores)), scores.shape)
+        if not scores[y, x] > best - _WORTH:
+            return
+        yield int(x), int(y)
+        scores[max(0, y - TOLERANCE) : y + TOLERANCE + 1, max(0, x - TOLERANCE) : x + TOLERANCE + 1] = -1
+
+
+def _follow(levels: list[tuple[np.ndarray, np.ndarray]], x: int, y: int) -> _Candidate:
+    """A coarse place followed to full size: at each level the best of its surroundings."""
+    candidate = _best_around(*levels[-1], x, y)
+    for original, crop in reversed(levels[:-1]):
+        candidate = _best_around(original, crop, 2 * candidate.x, 2 * candidate.y)
+    return candidate
+
+
+def _best_around(original: np.ndarray, crop: np.ndarray, x: int, y: int) -> _Candidate:
+    """The best place within three pixels: a level doubles what the last one was off, and rounds."""
+    around = [(dx, dy) for dy in range(-3, 4) for dx in range(-3, 4)]
+    return max(_compare(original, crop, [(x + dx, y + dy) for dx, dy in around]), key=lambda c: c.score)
+
+
+def _ring(original: np.ndarray, crop: np.ndarray, best: _Candidate) -> list[_Candidate]:
+    """The places just outside of TOLERANCE: where these fit as well, the place is not known."""
+    step = TOLERANCE + 1
+    around = [(dx, dy) for dy in (-step, 0, step) for dx in (-step, 0, step) if dx or dy]
+    return _compare(original, crop, [(best.x + dx, best.y + dy) for dx, dy in around], clip=False)
+
+
+def _compare(
+    original: np.ndarray, crop: np.ndarray, places: list[tuple[int, int]], *, clip: bool = True
+) -> list[_Candidate]:
+    """The crop against the original at each place.
+
+    Args:
+        clip: push places outside the original to its edge; else leave them out.
+    """
+    height, width = crop.shape
+    most_x, most_y = original.shape[1] - width, original.shape[0] - height
+    if clip:
+        places = list({(min(max(x, 0), most_x), min(max(y, 0), most_y)) for x, y in places})
+    step = max(1, math.isqrt(height * width // _SAMPLES))
+    wanted = np.ascontiguousarray(crop[::step, ::step])
+    centred = wanted - wanted.mean()
+    norm = float(np.linalg.norm(centred))
+    found = []
+    for x, y in places:
+        if not (0 <= x <= most_x and 0 <= y <= most_y):
+            continue
+        cut = np.ascontiguousarray(original[y : y + height : step, x : x + width : step])
+        shifted = cut - cut.mean()
+        product = norm * float(np.linalg.norm(shifted))
+        score = float(np.vdot(centred, shifted)) / product if product > 0 else 0.0
+        found.append(_Candidate(x, y, score, float(np.abs(cut - wanted).mean())))
+    return found
+
+
+def _apart(one: _Candidate, other: _Candidate) -> bool:
+    return max(abs(one.x - other.x), abs(one.y - other.y)) > TOLERANCE
