@@ -317,6 +317,16 @@ def test_blind_choices_are_recorded_as_such_beside_what_the_model_said(make_proj
     assert (row["ai_selected_index"], row["user_selected_index"], row["selection_match"]) == (1, 0, 0)
 
 
+def test_blind_a_crop_that_was_not_shown_was_neither_accepted_nor_refused(make_project: Make) -> None:
+    project = make_project([(1, 2)])
+    group = queue(project)[0]
+    recommend(project, group, 1, (0.1, 0, 0.9, 0.8), crop_needed=True)
+    review(project, "2", *FINALISE, blind=True)
+    row = decisions(project)[group.group_id]
+    assert (row["selection_match"], row["ai_crop_accepted"], row["ai_crop_coords"]) == (1, None, "[0.1, 0, 0.9, 0.8]")
+    assert places(project, group) == ("delete_staging", "selected")
+
+
 # --- what was shown is what is recorded --------------------------------------------------------------------------
 
 

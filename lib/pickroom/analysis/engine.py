@@ -73,3 +73,8 @@ def load_sqlite(connection: duckdb.DuckDBPyConnection) -> bool:
 def quoted(value: object) -> str:
     """A text, or a path, as an SQL literal."""
     return "'" + str(value).replace("'", "''") + "'"
+
+
+def identifier(name: str) -> str:
+    """A name of a view or column, whatever is in it."""
+    return '"' + name.replace('"', '""') + '"'

@@ -6,6 +6,7 @@ that have changed since the last one.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -17,8 +18,8 @@ from typing import Any
 
 import duckdb
 
-from pickroom.analysis.connection import connect
-from pickroom.analysis.engine import quoted
+from pickroom.analysis.connection import Analysis, connect
+from pickroom.analysis.engine import identifier, quoted
 from pickroom.errors import FileOperationError, StoreError
 from pickroom.workspace import Workspace
 
@@ -55,9 +56,8 @@ def export(workspace: Workspace, folder: Path, project_ids: Sequence[str] = ()) 
             if state.get(project_id) == stamp and all(path.is_file() for path in paths.values()):
                 unchanged.append(project_id)
                 continue
-            sources = {table: analysis.copied_from(project_id) / f"{table}.parquet" for table in TABLES}
             written[project_id] = {
-                table: _write(analysis.duckdb, _select(table, project_id, sources[table]), path)
+                table: _write(analysis.duckdb, _select(analysis, table, project_id), path)
                 for table, path in paths.items()
             }
             state[project_id] = stamp
@@ -68,11 +68,16 @@ def export(workspace: Workspace, folder: Path, project_ids: Sequence[str] = ()) 
     return Exported(written, tuple(unchanged))
 
 
-def _select(table: str, project_id: str, copy: Path) -> str:
-    # the folder's name says which project: engines take the column from there
-    if table == "images":
-        return f"SELECT * EXCLUDE (project_id) FROM images WHERE project_id = {quoted(project_id)} ORDER BY filename"
-    return f"SELECT * EXCLUDE (project_id) FROM read_parquet({quoted(copy)})"
+def _select(analysis: Analysis, table: str, project_id: str) -> str:
+    """A project's rows, without the column that the folder's name holds."""
+    if table != "images":
+        copy = analysis.copied_from(project_id) / f"{table}.parquet"
+        return f"SELECT * EXCLUDE (project_id) FROM read_parquet({quoted(copy)})"
+    # as lists: DuckDB 1.5 writes an array that is NULL as one of nothing, and other readers refuse the file
+    columns = ["vector", *(f"vector_{encoder.encoder_id}" for encoder in analysis.catalogue.encoders)]
+    lists = ", ".join(f"{identifier(name)}::FLOAT[] AS {identifier(name)}" for name in columns)
+    where = f"WHERE project_id = {quoted(project_id)} ORDER BY filename"
+    return f"SELECT * EXCLUDE (project_id) REPLACE ({lists}) FROM images {where}"
 
 
 def _write(engine: duckdb.DuckDBPyConnection, select: str, path: Path) -> int:
@@ -86,7 +91,8 @@ def _write(engine: duckdb.DuckDBPyConnection, select: str, path: Path) -> int:
         what = getattr(error, "strerror", None) or str(error).splitlines()[0]
         raise FileOperationError(what, "exporting", [path], "make room, or give another DIR") from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink()
     return row[0] if row else 0
 
 

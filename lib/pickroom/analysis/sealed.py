@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import resource
 import sys
 from typing import Any
@@ -22,7 +23,8 @@ from pickroom.analysis.views import Catalogue, define
 from pickroom.errors import UsageError
 
 _CHUNK = 1000  # rows
-_MOST_MEMORY = 8 << 30  # bytes of address space
+_MOST_MEMORY = 4 << 30  # bytes of address space
+_MOST_THREADS = 8  # each takes up address space of its own
 _MOST_TEXT = 256 << 20  # characters of a result, as JSON
 
 
@@ -51,6 +53,7 @@ def open_sealed(catalogue: Catalogue, memory: str) -> duckdb.DuckDBPyConnection:
         python_enable_replacements=False,
         allow_community_extensions=False,
         memory_limit=memory,
+        threads=min(os.cpu_count() or 1, _MOST_THREADS),
     )
     define(engine, catalogue)
     engine.execute("SET allowed_paths = ?", [catalogue.paths])

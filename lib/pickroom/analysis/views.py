@@ -9,7 +9,7 @@ from typing import Any, Self
 
 import duckdb
 
-from pickroom.analysis.engine import quoted, read_sql
+from pickroom.analysis.engine import identifier, quoted, read_sql
 
 # those that are copied from each project's databases; `sql/views/*.sql`
 COPIED = (
@@ -100,7 +100,7 @@ def _define_images(engine: duckdb.DuckDBPyConnection, encoders: tuple[Encoder, .
     """
     selected, joins = ["i.*"], []
     for number, encoder in enumerate(encoders):
-        view, vectors = _identifier(f"vectors_{encoder.encoder_id}"), f"e{number}"
+        view, vectors = identifier(f"vectors_{encoder.encoder_id}"), f"e{number}"
         engine.execute(
             f"""CREATE OR REPLACE VIEW {view} AS
             SELECT
@@ -116,7 +116,7 @@ def _define_images(engine: duckdb.DuckDBPyConnection, encoders: tuple[Encoder, .
         if number == 0:
             has = f"CASE WHEN {vectors}.vector IS NOT NULL THEN {quoted(encoder.encoder_id)} END AS encoder_id"
             selected += [has, f"{vectors}.vector AS vector"]
-        selected.append(f"{vectors}.vector AS {_identifier(f'vector_{encoder.encoder_id}')}")
+        selected.append(f"{vectors}.vector AS {identifier(f'vector_{encoder.encoder_id}')}")
     if not encoders:
         selected += ["NULL::VARCHAR AS encoder_id", "NULL::FLOAT[] AS vector"]
     engine.execute(
@@ -135,7 +135,3 @@ def _fill(
 
 def _listed(paths: Sequence[str]) -> str:
     return f"[{', '.join(quoted(path) for path in paths)}]"
-
-
-def _identifier(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'

@@ -24,6 +24,7 @@ from pickroom.errors import PickroomError, UsageError
 
 _DOING = "embedding through Ray"
 _STORE_BYTES = 512 << 20  # of a Ray started here: the weights once, and a few batches
+_KNOCK_S = 5.0
 _ROWS, _NO_FOLDER = "rows", "no folder"
 
 
@@ -81,16 +82,15 @@ class RayEngine:
     def _map(
         self, batches: Sequence[Sequence[Any]], regions: RegionConfig | None, publish: Callable[[int, list[Any]], None]
     ) -> None:
-        # a row of the data set, and a block of its own, is a batch: so it is done, lost and done again as one
+        # a row of the data set, and a block of its own, is a batch: so it is done, lost and done again as one.
+        # Ray Data restarts the process of a worker that dies, and hands its batch out again, without being told to.
+        resource = {"num_gpus": 1} if self._gpus else {"num_cpus": 1}
         rows = [{"batch": pickle.dumps(list(batch))} for batch in batches]
         data = self._ray.data.from_items(rows, override_num_blocks=len(rows)).map(
             RayWorker,
             fn_constructor_args=(self._tower, self._spec, self._source, regions),
             concurrency=min(self.workers, len(rows)),
-            num_cpus=0 if self._gpus else 1,
-            num_gpus=1 if self._gpus else 0,
-            max_restarts=-1,
-            max_task_retries=-1,
+            **resource,
         )
         for result in data.iter_rows():
             if result["kind"] == _NO_FOLDER:
@@ -152,6 +152,7 @@ def _start(ray: Any, address: str | None) -> None:
     quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
     try:
         if address:
+            _knock(address)
             ray.init(address=address, **quiet)
         else:
             ray.init(
@@ -169,3 +170,10 @@ def _start(ray: Any, address: str | None) -> None:
             subject=address,
             hint="check --address (auto finds the cluster this machine is in), or leave it out",
         ) from error
+
+
+def _knock(address: str) -> None:
+    """See whether anything listens at host:port; Ray itself would wait for minutes. Raises OSError."""
+    host, _, port = address.rpartition("://")[2].rpartition(":")
+    if host and port.isdigit():
+        socket.create_connection((host, int(port)), timeout=_KNOCK_S).close()

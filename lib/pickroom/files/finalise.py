@@ -110,9 +110,10 @@ def plan(
             continue
         if saved.choice.action == "skip":
             deferred.append(group.group_id)
-        way = routing.route(saved.choice, len(group.images), saved.shown)
+        crop_seen = saved.input != "blind"
+        way = routing.route(saved.choice, len(group.images), saved.shown, crop_seen=crop_seen)
         if way is not None:
-            row = routing.decision(group, saved.choice, saved.shown, now)
+            row = routing.decision(group, saved.choice, saved.shown, now, crop_seen=crop_seen)
             plans.append(_plan_group(disk, GroupPlan(group, saved, way, row), batch))
     return plans, deferred
 

@@ -37,8 +37,12 @@ class Route:
     crop_accepted: bool | None = None
 
 
-def route(choice: Choice, count: int, recommendation: Recommendation | None) -> Route | None:
-    """The route of a group of `count` images; None while it is undecided or skipped."""
+def route(choice: Choice, count: int, recommendation: Recommendation | None, *, crop_seen: bool = True) -> Route | None:
+    """The route of a group of `count` images; None while it is undecided or skipped.
+
+    Args:
+        crop_seen: False for a blind choice: a crop that was not shown was neither accepted nor refused.
+    """
     if choice.action == "keep":
         return Route("keep", None, (SELECTED,) * count)
     if choice.action == "reject":
@@ -49,7 +53,7 @@ def route(choice: Choice, count: int, recommendation: Recommendation | None) -> 
         return Route("crop", choice.index, _beside(CROP, choice.index, count), "manual")
     if choice.action != "approve":
         return None
-    offered = recommendation is not None and recommendation.offered_crop is not None
+    offered = crop_seen and recommendation is not None and recommendation.offered_crop is not None
     accepted = None
     if offered and recommendation is not None and choice.index == recommendation.selected_index:
         accepted = choice.overlay
@@ -75,9 +79,16 @@ def words(route: Route | None) -> str:
     return f"{picked} → {route.folders[route.picked]}/{how}   ·   {', '.join(others)} → delete_staging/"
 
 
-def decision(group: Group, choice: Choice, recommendation: Recommendation | None, timestamp: str) -> Decision | None:
-    """The row a choice becomes; None for a kept or undecided group, which has none."""
-    way = route(choice, len(group.images), recommendation)
+def decision(
+    group: Group,
+    choice: Choice,
+    recommendation: Recommendation | None,
+    timestamp: str,
+    *,
+    crop_seen: bool = True,
+) -> Decision | None:
+    """The row a choice becomes; None for a kept or undecided group, which has none. `crop_seen` as in `route`."""
+    way = route(choice, len(group.images), recommendation, crop_seen=crop_seen)
     if way is None or way.outcome == "keep":
         return None
     ai_index = recommendation.selected_index if recommendation else None

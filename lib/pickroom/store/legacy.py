@@ -159,7 +159,8 @@ def _upsert_match(connection: sqlite3.Connection, match: Match) -> None:
         """INSERT INTO legacy_matches VALUES (?, ?, ?, ?, ?, ?, ?, ?)
         ON CONFLICT (project_id, filename) DO UPDATE SET box = excluded.box, score = excluded.score,
         runner_up = excluded.runner_up, difference = excluded.difference, reason = excluded.reason,
-        matched_at = excluded.matched_at""",
+        matched_at = excluded.matched_at
+        WHERE (box, score, reason) IS NOT (excluded.box, excluded.score, excluded.reason)""",
         (
             match.project_id,
             match.filename,

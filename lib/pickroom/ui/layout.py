@@ -75,7 +75,8 @@ def _row(sizes: Sequence[tuple[int, int]], width: float, top: float, band: float
     share = room / len(sizes)
     slots = []
     for place, ((w, h), aspect) in enumerate(zip(sizes, aspects, strict=True)):
-        cell = (left, top + (band - CAPTION - tall) / 2, tall * aspect, tall)
+        # at the top of the band: what is left over lies under the images, where the words are, not above them
+        cell = (left, top, tall * aspect, tall)
         window = (MARGIN + place * (share + GAP), top, share, band - CAPTION)
         slots.append(Slot(fit(w, h, cell), window))
         left += tall * aspect + GAP

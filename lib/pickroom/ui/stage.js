@@ -125,14 +125,18 @@ class StageView {
     this.takeFocusBack();
   }
 
-  /** Take the keyboard when the deck appears in full view and nobody is typing: otherwise X would cut the cell. */
+  /** Take the keyboard when the deck appears and nobody is typing, and be seen: a key must not decide out of sight. */
   greet() {
-    const { top, bottom } = this.el.getBoundingClientRect();
-    const visible = top >= 0 && bottom <= window.innerHeight;
     const active = document.activeElement;
     const typing = active?.closest("input, textarea, [contenteditable='true'], .jp-Dialog");
     const here = !active || active === document.body || active.closest(".jp-Notebook")?.contains(this.el);
-    if (visible && here && !typing) this.focus();
+    if (here && !typing) this.focus();
+    this.comeIntoView();
+  }
+
+  /** The whole desk, words included, while the keys are here; nothing moves when it is in view already. */
+  comeIntoView() {
+    if (document.activeElement === this.el) this.layers().scrollIntoView({ block: "nearest" });
   }
 
   // --- focus ------------------------------------------------------------------------------------------------
@@ -172,6 +176,7 @@ class StageView {
     if (!key || !this.model.get("key_names").includes(key)) return;
     event.preventDefault();
     event.stopPropagation();
+    this.comeIntoView();
     // a key held down counts only where that is meant, and then no faster than it is answered
     if (!event.repeat || (this.model.get("repeating").includes(key) && !this.keys.length)) this.press(key);
   }
@@ -202,6 +207,7 @@ class StageView {
   // --- what the kernel says ---------------------------------------------------------------------------------
 
   onFrame(scene) {
+    const grown = scene.height !== this.scene?.height;
     this.scene = scene;
     const applied = scene.applied[this.id] ?? 0;
     this.keys.taken(applied);
@@ -210,7 +216,7 @@ class StageView {
     if (this.keys.length && this.guessing) return; // ours is further on; the answer to its key will come
     this.guessing = this.keys.length === 0;
     this.zoomTo(scene);
-    this.put(scene.frame, scene.position, false);
+    this.put(scene.frame, scene.position, false, grown);
     this.takeFocusBack();
   }
 
@@ -223,7 +229,7 @@ class StageView {
     if (scene.zoom) for (const cell of scene.frame.cells) this.pictures.need([cell.name], "original");
   }
 
-  put(frame, position, predicted) {
+  put(frame, position, predicted, grown = false) {
     const changed = frame.token !== this.shown?.token;
     if (changed && (predicted || !this.scene.zoom)) {
       this.zoom.on = false;
@@ -243,6 +249,7 @@ class StageView {
       this.layers().classList.remove("pickroom-ahead");
       const { number, applied } = this.scene;
       Object.assign(this.el.dataset, { settled: number, position: this.position, answered: applied[this.id] ?? 0 });
+      if (grown) this.comeIntoView();
       this.prefetchSoon();
     });
   }

@@ -1,0 +1,259 @@
+"""Where the person chose a lower stage over a higher one: what a ranker that knows only stages gets wrong.
+
+Reads the decisions of projects, their own and imported ones; leaves `anomaly_cases.csv` in the earlier system's
+columns, `anomaly_summary.json`, and a chart.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import sqlite3
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pickroom import atomic
+from pickroom.errors import ProjectError
+from pickroom.history import paths, values
+from pickroom.history.skips import Skip
+from pickroom.naming import parse_name
+from pickroom.store import legacy
+from pickroom.store.connect import open_read_only
+from pickroom.workspace import Workspace, utc_now
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+CASES_FILE, SUMMARY_FILE = "anomaly_cases.csv", "anomaly_summary.json"
+# the earlier system's columns, so that whatever read its file reads this one, `import-csv` too
+COLUMNS = (
+    *("session_id", "set_id", "project", "chosen_stage", "max_rejected_stage", "chosen_path", "rejected_paths"),
+    "timestamp",
+)
+_KEEP = "#0072b2"  # the blue of Okabe and Ito's palette, which colour-blind people tell from its other colours
+
+
+@dataclass(frozen=True, slots=True)
+class Pick:
+    """One image chosen over others; file names only.
+
+    Attributes:
+        set_id: the group's id, or the log's name and line.
+        source: the database it stands in.
+    """
+
+    project_id: str
+    set_id: str
+    chosen: str
+    others: tuple[str, ...]
+    timestamp: str | None
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One anomaly: a pick of `chosen_stage` although `max_rejected_stage` was there."""
+
+    pick: Pick
+    chosen_stage: float
+    max_rejected_stage: float
+
+
+@dataclass(slots=True)
+class Rates:
+    """Counts of one project.
+
+    Attributes:
+        decisions: picks by the person; rejected groups and automatic decisions are none.
+        with_stages: those whose names say enough to compare stages; the rate is of these.
+        pairs: "1<1.5" (chosen, highest rejected) -> anomalies of that kind.
+    """
+
+    decisions: int = 0
+    with_stages: int = 0
+    anomalies: int = 0
+    pairs: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def rate(self) -> float | None:
+        """Anomalies among the picks with stages, in [0, 1]; None without any."""
+        return self.anomalies / self.with_stages if self.with_stages else None
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "decisions": self.decisions,
+            "with_stages": self.with_stages,
+            "anomalies": self.anomalies,
+            "rate": self.rate,
+            "pairs": dict(sorted(self.pairs.items())),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What a look for anomalies found, project by project; every project that was asked for is in it."""
+
+    projects: dict[str, Rates]
+
+    @property
+    def total(self) -> Rates:
+        found = Rates()
+        for rates in self.projects.values():
+            found.decisions += rates.decisions
+            found.with_stages += rates.with_stages
+            found.anomalies += rates.anomalies
+            found.pairs += rates.pairs
+        return found
+
+    def to_dict(self) -> dict[str, Any]:
+        projects = {name: rates.to_dict() for name, rates in self.projects.items()}
+        return {"projects": projects, "total": self.total.to_dict()}
+
+    def lines(self) -> list[str]:
+        """One line a project, and one for all of them."""
+        rows = [*self.projects.items(), *((("together", self.total),) if len(self.projects) > 1 else ())]
+        return [_line(name, rates) for name, rates in rows]
+
+
+def find(workspace: Workspace, project_ids: Sequence[str] = ()) -> tuple[Summary, list[Case]]:
+    """The anomalies of some projects, or of all that are started or have imports.
+
+    Raises:
+        ProjectError: a project is neither started nor imported.
+        StoreError: a database cannot be read.
+    """
+    known = sorted({*workspace.project_ids(), *legacy.legacy_project_ids(workspace)})
+    for project_id in project_ids:
+        if project_id not in known:
+            raise ProjectError(
+                f"there is no project {project_id!r}, nor imports of it",
+                doing="looking for anomalies",
+                hint=f"known here: {', '.join(known) or 'none yet'}",
+            )
+    projects: dict[str, Rates] = {}
+    cases: list[Case] = []
+    for project_id in project_ids or known:
+        rates = projects[project_id] = Rates()
+        for pick in picks(workspace, project_id):
+            rates.decisions += 1
+            stages = compare(pick)
+            if stages is None:
+                continue
+            rates.with_stages += 1
+            chosen, highest = stages
+            if chosen < highest:
+                rates.anomalies += 1
+                rates.pairs[f"{chosen:g}<{highest:g}"] += 1
+                cases.append(Case(pick, chosen, highest))
+    return Summary(projects), cases
+
+
+def compare(pick: Pick) -> tuple[float, float] | None:
+    """(chosen stage, highest rejected stage); None when the names do not say which is higher."""
+    chosen = parse_name(pick.chosen).stage
+    others = [parse_name(name).stage for name in pick.others]
+    known = [stage for stage in others if stage is not None]
+    if chosen is None or not known or (len(known) < len(others) and max(known) <= chosen):
+        return None
+    return chosen, max(known)
+
+
+def picks(workspace: Workspace, project_id: str) -> Iterator[Pick]:
+    """Every pick the person made in a project: by itself, in imported decisions, and in imported selections."""
+    own, imported = workspace.decisions / f"{project_id}.db", legacy.legacy_path(workspace, project_id)
+    if own.is_file():
+        with open_read_only(own) as connection:
+            yield from _decided(connection, own.name)
+    if imported.is_file():
+        with open_read_only(imported) as connection:
+            yield from _decided(connection, imported.name)
+            for row in legacy.selections(connection):
+                place = row.source_file if row.source_line is None else f"{row.source_file}:{row.source_line}"
+                yield Pick(row.project_id, place, row.chosen, row.others, row.timestamp, imported.name)
+
+
+def _decided(connection: sqlite3.Connection, source: str) -> Iterator[Pick]:
+    # what the machine decided is not what the person decided (DESIGN.md, invariant 11)
+    rows = connection.execute(
+        """SELECT d.project_id, d.group_id, d.images, d.user_selected_index, d.timestamp
+        FROM ai_decisions AS d LEFT JOIN decision_context AS c USING (group_id)
+        WHERE d.user_action <> 'reject' AND c.input IS NOT 'auto' AND json_valid(d.images)
+        ORDER BY d.timestamp, d.group_id"""
+    )
+    for project_id, group_id, images, index, timestamp in rows:
+        names = json.loads(images)
+        if isinstance(names, list) and 0 <= index < len(names):  # else a row damaged long ago
+            others = tuple(name for place, name in enumerate(names) if place != index)
+            yield Pick(project_id, group_id, names[index], others, timestamp, source)
+
+
+def write(workspace: Workspace, summary: Summary, cases: Iterable[Case]) -> list[Path]:
+    """Replace `anomaly_cases.csv` and `anomaly_summary.json` in `data/training/`; returns their paths."""
+    folder = workspace.decisions.parent
+    folder.mkdir(parents=True, exist_ok=True)
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for case in cases:
+        pick = case.pick
+        stages = f"{case.chosen_stage:g}", f"{case.max_rejected_stage:g}"
+        rejected = json.dumps(pick.others, ensure_ascii=False)
+        writer.writerow((pick.source, pick.set_id, pick.project_id, *stages, pick.chosen, rejected, pick.timestamp))
+    written = [folder / CASES_FILE, folder / SUMMARY_FILE]
+    atomic.write_text(written[0], text.getvalue())
+    atomic.write_text(written[1], json.dumps({"generated_at": utc_now(), **summary.to_dict()}, indent=2) + "\n")
+    return written
+
+
+def read_cases(path: Path) -> list[Case]:
+    """The cases of a file that `write`, or the earlier system, left; raises ValueError naming a damaged line."""
+    cases = []
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        for row in csv.DictReader(file):
+            try:
+                others = tuple(paths.split_path(name)[1] for name in values.path_list(row["rejected_paths"]))
+                pick = Pick(
+                    row["project"],
+                    row["set_id"],
+                    paths.split_path(row["chosen_path"])[1],
+                    others,
+                    values.timestamp(row["timestamp"]),
+                    row["session_id"],
+                )
+                cases.append(Case(pick, float(row["chosen_stage"]), float(row["max_rejected_stage"])))
+            except (Skip, KeyError, TypeError, ValueError) as error:
+                raise ValueError(f"{path}: a case is damaged ({error}): {row!r}") from None
+    return cases
+
+
+def figure(summary: Summary) -> Figure:
+    """A bar a project: how often the person chose a lower stage, of the picks with stages."""
+    from matplotlib.figure import Figure
+
+    shown = [(name, rates) for name, rates in summary.projects.items() if rates.rate is not None]
+    drawn = Figure(figsize=(7, 1.2 + 0.35 * max(len(shown), 1)), layout="constrained")
+    axes = drawn.subplots()
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.set_xlabel("lower stage chosen, % of picks with stages")
+    if not shown:
+        axes.set_title("No picks with stages yet", loc="left")
+        return drawn
+    percents = [100 * (rates.rate or 0) for _, rates in shown]
+    bars = axes.barh([name for name, _ in shown], percents, color=_KEEP)
+    labels = [f"{p:.1f} %  ({rates.anomalies:,} of {rates.with_stages:,})" for p, (_, rates) in zip(percents, shown, strict=True)]
+    axes.bar_label(bars, labels, padding=4)
+    axes.set_xlim(0, max(max(percents) * 1.4, 1))
+    axes.invert_yaxis()
+    return drawn
+
+
+def _line(name: str, rates: Rates) -> str:
+    if rates.rate is None:
+        return f"{name}: {rates.decisions:,} picks, none with stages to compare"
+    kinds = ", ".join(f"{count:,} x {pair}" for pair, count in rates.pairs.most_common())
+    text = f"{name}: {rates.anomalies:,} of {rates.with_stages:,} picks with stages ({rates.rate:.1%}) chose a lower one"
+    return text + (f": {kinds}" if kinds else "")

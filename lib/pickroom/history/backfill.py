@@ -1,0 +1,136 @@
+"""Older rows do not say whether the AI's crop was accepted; where the files lie does. Dry run first, backup always.
+
+The three rules (DESIGN.md's issue on history): the picked image in crop_auto/ with its sidecar: accepted; in selected/
+without one: not; anything else is not known. They only speak of rows that FORMATS.md lets speak: the AI's own image,
+approved, with a crop proposed.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import Counter
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pickroom.files import sidecars
+from pickroom.files.lock import project_lock
+from pickroom.files.routing import CROP_AUTO, SELECTED
+from pickroom.naming import sidecar_name
+from pickroom.records import Decision
+from pickroom.store import decisions
+from pickroom.store.connect import backup, connect, open_read_only, transaction
+from pickroom.workspace import Project
+
+KNOWN = "says so already"
+NOT_ASKED = "not the AI's image approved, or no crop proposed"
+NO_FILE = "its picked image lies in neither crop_auto/ nor selected/"
+BOTH = "an image of its name lies in crop_auto/ and in selected/"
+NO_SIDECAR = "in crop_auto/, but without a sidecar"
+LEFT_SIDECAR = "in selected/, but with a sidecar"
+
+
+@dataclass(frozen=True, slots=True)
+class Backfill:
+    """What a backfill would write; every row is in one of the two.
+
+    Attributes:
+        accepted: group id -> the value for `ai_crop_accepted`.
+        left: reason -> how many rows stay as they are; `examples`: reason -> the first of them.
+    """
+
+    accepted: dict[str, bool]
+    left: Counter[str]
+    examples: dict[str, list[str]]
+
+    def lines(self) -> list[str]:
+        """The plan in words."""
+        yes = sum(self.accepted.values())
+        lines = [f"{yes:,} crops accepted, {len(self.accepted) - yes:,} not; {self.left.total():,} rows stay as they are"]
+        for reason, count in self.left.most_common():
+            lines.append(f"  {count:,}: {reason}")
+            lines += [f"    {example}" for example in self.examples.get(reason, ())]
+        return lines
+
+
+def plan(project: Project) -> Backfill:
+    """Look at every row and at where its image lies; writes nothing.
+
+    Raises:
+        ProjectError: the image folder is not there.
+        StoreError: the database cannot be read.
+    """
+    project.require_root()
+    found = Backfill({}, Counter(), {})
+    with open_read_only(project.database) as connection:
+        for row in connection.execute("SELECT group_id FROM ai_decisions ORDER BY group_id").fetchall():
+            decision = _read(connection, row["group_id"])
+            if isinstance(decision, str):
+                accepted: bool | str = decision
+            elif decision.ai_crop_accepted is not None:
+                accepted = KNOWN
+            else:
+                accepted = _of_files(project, connection, decision)
+            if isinstance(accepted, bool):
+                found.accepted[row["group_id"]] = accepted
+                continue
+            found.left[accepted] += 1
+            shown = found.examples.setdefault(accepted, [])
+            if accepted not in (KNOWN, NOT_ASKED) and len(shown) < 3:
+                shown.append(repr(row["group_id"]))
+    return found
+
+
+def apply(project: Project, planned: Backfill) -> Path | None:
+    """Write a plan after a backup copy of the database; returns the copy, None when there is nothing to write.
+
+    A row that says so meanwhile keeps what it says.
+
+    Raises:
+        LockedError: files of this project are being moved.
+        StoreError: the backup cannot be made, or the database refuses; nothing is changed.
+    """
+    if not planned.accepted:
+        return None
+    with project_lock(project, "filling in accepted crops"):
+        connection = connect(project.database)
+        try:
+            stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%fZ")
+            copy = project.database.with_name(f"{project.database.name}.backfill-{stamp}.backup")
+            backup(connection, copy)
+            with transaction(connection):
+                for group_id, accepted in planned.accepted.items():
+                    decisions.set_crop_accepted(connection, group_id, accepted)
+        finally:
+            connection.close()
+    return copy
+
+
+def _read(connection: sqlite3.Connection, group_id: str) -> Decision | str:
+    try:
+        decision = decisions.get(connection, group_id)
+        assert decision is not None
+        _ = decision.images[decision.user_selected_index]
+    except (ValueError, TypeError, IndexError) as error:
+        return f"the row is damaged: {type(error).__name__}"
+    return decision
+
+
+def _of_files(project: Project, connection: sqlite3.Connection, row: Decision) -> bool | str:
+    """What the place of the picked image says, or why it says nothing."""
+    asked = row.user_action == "approve" and row.ai_crop_coords is not None
+    if not asked or row.ai_selected_index != row.user_selected_index:
+        return NOT_ASKED
+    name = row.images[row.user_selected_index]
+    cropped, selected = (project.path(folder, name).is_file() for folder in (CROP_AUTO, SELECTED))
+    if cropped and selected:
+        return BOTH
+    if selected:
+        return LEFT_SIDECAR if project.path(SELECTED, sidecar_name(name)).exists() else False
+    if not cropped:
+        return NO_FILE
+    try:
+        sidecar = sidecars.read(project, connection, CROP_AUTO, name)
+    except sidecars.SidecarError as error:
+        return str(error)
+    return True if sidecar is not None else NO_SIDECAR

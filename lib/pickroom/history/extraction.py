@@ -1,0 +1,202 @@
+"""Picks and crops read off two folders: what was there, and what the person kept of it.
+
+Physical files are the truth. Nothing an AI proposed is looked at; a group of which nothing was kept says nothing, and
+a crop that is not found in its original's pixels is a crop without coordinates.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Self
+
+from pickroom.errors import UsageError
+from pickroom.history import skips
+from pickroom.history.comparing import Compared, Progress, compare_all
+from pickroom.history.facts import Facts
+from pickroom.history.known import Known, known_of
+from pickroom.history.pairing import pair
+from pickroom.history.paths import ProjectNames, given_project
+from pickroom.history.publishing import publish
+from pickroom.history.report import FileReport, ImportReport
+from pickroom.history.skips import Skip
+from pickroom.history.sources import Source, open_source
+from pickroom.history.staging import EXAMPLES, Staging
+from pickroom.records import UserAction
+from pickroom.store.legacy import Match
+from pickroom.workspace import Workspace
+
+UNREADABLE = "one of the two images cannot be read"
+NOTHING_TO_LEARN = "in no group, and not cropped: nothing to learn"
+LARGER = "larger than its original: what was done to it is not known"
+NO_BOX = "cropped, but where is not known: coordinates NULL"
+_ACTIONS: dict[str, UserAction | None] = {"same": "approve", "smaller": "crop", "larger": None}
+UNDECIDED = "groups of ORIGINAL without a final image: left undecided"
+
+
+class Extraction:
+    """Two folders that were compared; nothing is written before `write`. A context manager.
+
+    Attributes:
+        report: rows are the final images; `matches`: every one that was looked for in its original's pixels.
+    """
+
+    def __init__(self, workspace: Workspace, staging: Staging, report: ImportReport, matches: list[Match]) -> None:
+        self._workspace, self._staging = workspace, staging
+        self.report, self.matches = report, matches
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Forget what was read; the temporary files go."""
+        self._staging.close()
+
+    def write(self) -> list[Path]:
+        """Add the new rows to `<project>_legacy.db`; returns the databases written. Raises as `publish` does."""
+        projects = {*self.report.projects, *(match.project_id for match in self.matches)}
+        return publish(self._workspace, self._staging, projects, self.matches)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The report, and every crop whose place is not known."""
+        unknown = [match for match in self.matches if match.box is None]
+        return {
+            **self.report.to_dict(),
+            "boxes": {"found": len(self.matches) - len(unknown), "null": len(unknown)},
+            "listed": [{"filename": m.filename, "score": m.score, "reason": m.reason} for m in unknown],
+        }
+
+    def lines(self) -> list[str]:
+        """The report in words."""
+        unknown = [match for match in self.matches if match.box is None]
+        lines = self.report.lines()
+        if self.matches:
+            lines.append(f"Crops: {len(self.matches) - len(unknown):,} found, {len(unknown):,} NULL")
+            lines += [f"  {match.filename}: {match.reason}" for match in unknown[:20]]
+            if len(unknown) > 20:
+                lines.append(f"  ... and {len(unknown) - 20:,} more (--json lists them all)")
+        return lines
+
+
+def read_pair(
+    workspace: Workspace, original: Path, final: Path, project: str, progress: Progress | None = None
+) -> Extraction:
+    """Compare the images there were with the images that were kept. Close what comes back.
+
+    Args:
+        original, final: folders, or zips, which are read in place.
+        project: whose images they are; it need not be started.
+
+    Raises:
+        UsageError: one of the two cannot be used, or belongs to another project.
+        ProjectError: `project` can name none, or a manifest is damaged.
+        StoreError: a database of the project cannot be read.
+    """
+    given = given_project(workspace, project)
+    originals, finals = _open_both(workspace, original, final, given)
+    staging = Staging()
+    try:
+        facts = Facts(ProjectNames.of(workspace, given), given, staging.add_file(finals.name, numbered=False))
+        report = FileReport(finals.name, f"final images of {originals.name}", notes=facts.notes)
+        matches = _read(workspace, originals, finals, facts, report, progress)
+        staging.store(facts)
+        staging.resolve(workspace, facts.projects)
+        counts, examples = staging.left_out(facts.file)
+        report.skipped.update(counts)
+        report.examples |= {reason: [what for _, what in shown] for reason, shown in examples.items()}
+        return Extraction(workspace, staging, ImportReport((report,), staging.kept()), matches)
+    except BaseException:
+        staging.close()
+        raise
+
+
+def _open_both(workspace: Workspace, original: Path, final: Path, given: str) -> tuple[Source, Source]:
+    folders = original.expanduser().resolve(), final.expanduser().resolve()
+    doing = "comparing original and final images"
+    if folders[0] == folders[1]:
+        raise UsageError("ORIGINAL and FINAL are the same", doing=doing, subject=folders[0])
+    for other in workspace.projects():
+        for folder in folders:
+            if other.id != given and (folder == other.root or other.root in folder.parents):
+                raise UsageError(
+                    f"this is in the folder of project {other.id}", doing=doing, subject=folder, hint="one project only"
+                )
+    # either may lie inside the other
+    first, second = (open_source(folder, frozenset(folders) - {folder}) for folder in folders)
+    return first, second
+
+
+def _read(
+    workspace: Workspace,
+    originals: Source,
+    finals: Source,
+    facts: Facts,
+    report: FileReport,
+    progress: Progress | None,
+) -> list[Match]:
+    """Add the facts of every pair; count every final image that is none."""
+    report.rows = len(finals.items) + len(finals.left_out)
+    for left in finals.left_out:
+        _skip(report, UNREADABLE, f"{left.directory}/{left.filename}: {left.reason}")
+    pairing = pair(originals, finals)
+    for item, reason in pairing.unpaired:
+        _skip(report, reason, item.path)
+    if pairing.undecided:
+        facts.notes[UNDECIDED] = pairing.undecided
+    assert facts.given is not None
+    known = known_of(workspace, facts.given)
+    matches = []
+    compared = compare_all(originals, finals, pairing.pairs, facts.given, frozenset(known.boxed), progress)
+    for line, found in enumerate(compared, start=1):
+        if found.match is not None:
+            matches.append(found.match)
+        try:
+            _add(found, facts, known, line)
+        except Skip as skip:
+            _skip(report, skip.reason, found.pair.final.path + (f": {found.problem}" if found.problem else ""))
+    return matches
+
+
+def _add(found: Compared, facts: Facts, known: Known, line: int) -> None:
+    """The facts of one pair; raises Skip when it says nothing, or nothing new."""
+    original, final, project = found.pair.original, found.pair.final, facts.given
+    assert project is not None
+    evidence = facts.names.in_folder(original.directory) | facts.names.in_folder(final.directory)
+    if evidence - {project}:
+        raise Skip(skips.CONFLICT)
+    if found.size is None:
+        raise Skip(UNREADABLE)
+    facts.project(frozenset((project,)))
+    cropped, name, moment = found.change == "smaller", original.filename, final.modified
+    box = found.match.box if found.match else None
+    if found.pair.group:
+        images, index = [item.filename for item in found.pair.group], found.pair.index
+        reason = known.reason(images, index)
+        if reason is None:
+            action = _ACTIONS[found.change]
+            if action is None:
+                facts.notes[LARGER] += 1
+            elif cropped and box is None:
+                facts.notes[NO_BOX] += 1
+            facts.pick(
+                *(project, images, index, action, found.size, moment, line),
+                box=box,
+                crop_timestamp=moment if cropped else None,
+            )
+            return
+        if box is None:
+            raise Skip(reason)
+    elif not cropped:
+        raise Skip(NOTHING_TO_LEARN)
+    elif name in known.boxed:
+        raise Skip(skips.IMPORTED)
+    facts.crop(project, name, box, found.size, moment, line)
+
+
+def _skip(report: FileReport, reason: str, what: str) -> None:
+    report.skipped[reason] += 1
+    shown = report.examples.setdefault(reason, [])
+    if len(shown) < EXAMPLES:
+        shown.append(repr(what))

@@ -1,0 +1,170 @@
+"""Images in a folder or in a zip, read where they lie: listed first, opened one at a time, never changed."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path, PurePosixPath
+from typing import Protocol
+
+from pickroom.errors import ImageError, UsageError
+from pickroom.history.paths import split_path
+from pickroom.images import scan
+from pickroom.naming import IMAGE_EXTENSIONS, OWNED_FOLDERS, is_image_name, parse_name
+from pickroom.records import Ungrouped
+
+_MOST_BYTES = 1 << 30  # of one image in a zip: more is no image, but a bomb
+_UNIX_TIME = 0x5455  # APPNOTE, extra field "UT": seconds since the epoch, unlike the zone-less DOS time
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One image file of a source.
+
+    Attributes:
+        directory: POSIX path inside the source, "" for its top.
+        modified: when the file was last written, as ISO 8601 UTC ending in Z.
+        stage, taken_at: what its name says, None where it says nothing.
+        member: what the source opens it by.
+    """
+
+    directory: str
+    filename: str
+    file_size: int
+    modified: str
+    stage: float | None
+    taken_at: datetime | None
+    member: object
+
+    @property
+    def path(self) -> str:
+        """Folder and name, for the person."""
+        return f"{self.directory}/{self.filename}" if self.directory else self.filename
+
+
+class Source(Protocol):
+    """Where images lie.
+
+    Attributes:
+        name: of the folder or the zip, without its path.
+        items: every image that can be opened; left_out: every other one, with its reason.
+    """
+
+    name: str
+    items: list[Item]
+    left_out: list[Ungrouped]
+
+    def as_file(self, item: Item) -> contextmanager[Path]:
+        """The item as a file, for as long as the context lasts; raises ImageError when it cannot be had."""
+
+
+def open_source(path: Path, avoid: frozenset[Path] = frozenset()) -> Source:
+    """A folder or a zip as a source of images.
+
+    Args:
+        avoid: absolute folders that are not to be entered.
+
+    Raises:
+        UsageError: it is missing, neither of the two, or holds no image.
+    """
+    doing = "reading images"
+    source: Source
+    if path.is_dir():
+        source = FolderSource(path.resolve(), avoid)
+    elif path.is_file():
+        try:
+            source = ZipSource(path)
+        except (zipfile.BadZipFile, OSError, ValueError) as error:
+            raise UsageError(
+                f"neither a folder nor a zip that can be read ({error})", doing=doing, subject=path
+            ) from None
+    else:
+        raise UsageError("there is no such folder or zip", doing=doing, subject=path, hint="check its spelling")
+    if not source.items and not source.left_out:
+        raise UsageError("it holds no images", doing=doing, subject=path)
+    return source
+
+
+class FolderSource:
+    """The images under a folder, at any depth."""
+
+    def __init__(self, root: Path, avoid: frozenset[Path]) -> None:
+        self.name, self._root = root.name, root
+        self.items, self.left_out = [], []
+        # scan.walk passes over the folders that Pickroom owns; here they are as good as any other
+        for top in ("", *(name for name in OWNED_FOLDERS if (root / name).is_dir())):
+            if root / top in avoid:
+                continue
+            entries, left_out = scan.walk(root / top, IMAGE_EXTENSIONS, avoid)
+            self.left_out += [Ungrouped(_join(top, u.directory), u.filename, u.reason) for u in left_out]
+            for entry in entries:
+                modified = datetime.fromtimestamp(entry.mtime_ns / 1e9, UTC)
+                directory = _join(top, entry.directory)
+                path = root / directory / entry.filename
+                self.items.append(_item(directory, entry.filename, entry.file_size, modified, path))
+
+    @contextmanager
+    def as_file(self, item: Item) -> Iterator[Path]:
+        yield item.member  # type: ignore[misc]
+
+
+class ZipSource:
+    """The images in a zip; each is unpacked by itself into a temporary file while it is read."""
+
+    def __init__(self, path: Path) -> None:
+        self.name, self._zip = path.name, zipfile.ZipFile(path)
+        self.items, self.left_out = [], []
+        found: dict[tuple[str, str], zipfile.ZipInfo] = {}
+        for info in self._zip.infolist():
+            directory, filename = split_path(info.filename)
+            hidden = any(part.startswith(".") or part == "__MACOSX" for part in (*directory.split("/"), filename))
+            if info.is_dir() or hidden or not is_image_name(filename):
+                continue
+            reason = "encrypted" if info.flag_bits & 1 else "too large" if info.file_size > _MOST_BYTES else ""
+            if not reason and (directory, filename) in found:
+                reason = "twice in the archive: the first is read"
+            if reason:
+                self.left_out.append(Ungrouped(directory, filename, reason))
+                continue
+            found[directory, filename] = info
+            self.items.append(_item(directory, filename, info.file_size, _modified(info), info))
+
+    @contextmanager
+    def as_file(self, item: Item) -> Iterator[Path]:
+        with tempfile.TemporaryDirectory(prefix="pickroom-zip-") as folder:
+            target = Path(folder) / f"image{PurePosixPath(item.filename).suffix}"
+            try:
+                with self._zip.open(item.member) as packed, target.open("wb") as file:  # type: ignore[call-overload]
+                    shutil.copyfileobj(packed, file)
+            except (zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError, EOFError) as error:
+                raise ImageError(Path(item.path), f"unreadable in the archive: {error}") from None
+            yield target
+
+
+def _modified(info: zipfile.ZipInfo) -> datetime:
+    extra = info.extra
+    while len(extra) >= 4:
+        kind, size = int.from_bytes(extra[:2], "little"), int.from_bytes(extra[2:4], "little")
+        if kind == _UNIX_TIME and size >= 5 and extra[4] & 1:
+            return datetime.fromtimestamp(int.from_bytes(extra[5:9], "little"), UTC)
+        extra = extra[4 + size :]
+    try:
+        return datetime(*info.date_time, tzinfo=UTC)  # no zone is stored; see values.timestamp
+    except ValueError:
+        return datetime(1980, 1, 1, tzinfo=UTC)  # what zip writes where it knows no date
+
+
+def _item(directory: str, filename: str, size: int, modified: datetime, member: object) -> Item:
+    said = parse_name(filename)
+    moment = modified.replace(tzinfo=None).isoformat() + "Z"
+    return Item(directory, filename, size, moment, said.stage, said.taken_at, member)
+
+
+def _join(top: str, directory: str) -> str:
+    return f"{top}/{directory}" if top and directory else top or directory

@@ -1,0 +1,114 @@
+"""Parquet for other engines: one partition a project, only what has changed, readable with nothing of Pickroom."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import duckdb
+import pyarrow.dataset
+import pyarrow.parquet
+import pytest
+
+from analysing import change, write_vectors
+from conftest import read_tree, write_series
+from pickroom import projects
+from pickroom.analysis.export import STATE_FILE, TABLES, export
+from pickroom.errors import FileOperationError, ProjectError, StoreError
+from pickroom.workspace import Project, Workspace
+from reviewing import FINALISE, in_child, obey_permissions, review, rows
+
+DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "analysis.md"
+
+
+@pytest.fixture
+def two(reviewed: Project, workspace: Workspace, tmp_path: Path) -> tuple[Project, Project]:
+    """The reviewed project, with a vector; and one whose name is a number, which engines like to take for one."""
+    (image, *_) = rows(reviewed, "SELECT filename, sha256 FROM images ORDER BY filename")
+    write_vectors(reviewed, "small", [(image["filename"], image["sha256"], [0.5, 1.0, -2.0])], 3)
+    write_series(tmp_path / "other", [(1, 2)])
+    other = projects.start(workspace, "0042", tmp_path / "other")[0]
+    review(other, "1", *FINALISE)
+    return reviewed, other
+
+
+def test_partitions_are_read_by_any_engine(two: tuple[Project, Project], workspace: Workspace, tmp_path: Path) -> None:
+    folder = tmp_path / "out"
+    done = export(workspace, folder)
+    assert done.written == {
+        "0042": {"decisions": 1, "crops": 0, "images": 2},
+        "p": {"decisions": 5, "crops": 1, "images": 16},
+    }
+    assert sorted(read_tree(folder)) == sorted(
+        [STATE_FILE, *(f"{table}/project_id={name}/data.parquet" for table in TABLES for name in ("0042", "p"))]
+    )
+    dataset = pyarrow.dataset.dataset(folder / "decisions", partitioning="hive", exclude_invalid_files=True)
+    table = dataset.to_table().to_pylist()
+    plain = {row["group_id"]: row for project in two for row in rows(project, "SELECT * FROM ai_decisions")}
+    assert {row["group_id"]: row["user_action"] for row in table} == {k: v["user_action"] for k, v in plain.items()}
+    assert all(row["timestamp"].isoformat() + "Z" == plain[row["group_id"]]["timestamp"] for row in table)
+    images = pyarrow.parquet.read_table(folder / "images" / "project_id=p" / "data.parquet").to_pylist()
+    assert [row["vector"] for row in images if row["vector"] is not None] == [[0.5, 1.0, -2.0]]
+    assert "project_id" not in images[0]  # the folder says it
+
+
+def test_only_what_has_changed_is_written_again(
+    two: tuple[Project, Project], workspace: Workspace, tmp_path: Path
+) -> None:
+    folder = tmp_path / "out"
+    export(workspace, folder)
+    assert export(workspace, folder).unchanged == ("0042", "p")
+    before = read_tree(folder)
+    change(two[1], "UPDATE ai_decisions SET user_action = 'reject'")
+    assert set(export(workspace, folder).written) == {"0042"}
+    after = read_tree(folder)
+    assert [name for name in before if before[name] != after[name]] == [
+        STATE_FILE,
+        "decisions/project_id=0042/data.parquet",
+    ]
+    (image, *_) = rows(two[1], "SELECT filename, sha256 FROM images")
+    write_vectors(two[1], "small", [(image["filename"], image["sha256"], [1.0, 1.0, 1.0])], 3)
+    assert set(export(workspace, folder).written) == {"0042"}
+    (folder / "crops" / "project_id=p" / "data.parquet").unlink()
+    assert set(export(workspace, folder, ["p"]).written) == {"p"}
+    (folder / STATE_FILE).write_text("nonsense")
+    assert set(export(workspace, folder).written) == {"0042", "p"}
+
+
+def test_what_cannot_be_exported_is_one_clear_line(
+    two: tuple[Project, Project], workspace: Workspace, tmp_path: Path
+) -> None:
+    with pytest.raises(ProjectError, match="there is no project 'nope'"):
+        export(workspace, tmp_path / "out", ["p", "nope"])
+    assert not (tmp_path / "out").exists()
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(FileOperationError, match="while exporting"):
+        export(workspace, tmp_path / "file")
+    two[1].database.write_bytes(b"nonsense")
+    with pytest.raises(StoreError, match=r"0042: left out: file is not a database.*the other projects are written"):
+        export(workspace, tmp_path / "out")
+    assert (tmp_path / "out" / "decisions" / "project_id=p" / "data.parquet").is_file()
+
+
+def test_a_closed_folder_is_one_clear_line(two: tuple[Project, Project], workspace: Workspace, tmp_path: Path) -> None:
+    folder = tmp_path / "closed"
+    folder.mkdir(mode=0o500)
+
+    def attempt() -> str:
+        obey_permissions()
+        with pytest.raises(FileOperationError) as refused:
+            export(workspace, folder)
+        return refused.value.line
+
+    assert in_child(attempt).startswith("Permission denied while exporting")
+
+
+def test_the_documented_examples_run(two: tuple[Project, Project], workspace: Workspace, tmp_path: Path) -> None:
+    export(workspace, tmp_path / "out")
+    blocks = re.findall(r"```sql\n(.*?)```", DOCUMENT.read_text(encoding="utf-8"), flags=re.DOTALL)
+    examples = [block for block in blocks if "read_parquet" in block]
+    assert len(examples) >= 2
+    with duckdb.connect(config={"autoinstall_known_extensions": False}) as engine:
+        results = [engine.execute(block.replace("DIR/", f"{tmp_path}/out/")).fetchall() for block in examples]
+    assert results[0] == [("0042", 1, 0.0), ("p", 5, 0.75)]
+    assert all(results)
