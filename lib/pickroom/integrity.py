@@ -174,7 +174,7 @@ def save_report(workspace: Workspace, inspections: Iterable[Inspection]) -> Path
 
 
 def _finding(name: str, hits: list[tuple[str, str]], purpose: Purpose) -> Finding | None:
-    level = _LEVELS.get(name, {}).get(purpose, "error") if name in _LEVELS else "error"
+    level = _LEVELS[name][purpose] if name in _LEVELS else "error"
     if level is None:
         return None
     examples = tuple(f"{group_id}: {wrong}" if group_id else wrong for group_id, wrong in hits[:_EXAMPLES])

@@ -226,6 +226,12 @@ def test_a_copy_is_made_once_and_swept_when_it_is_old(
     assert folders() == []
 
 
+def test_looking_where_nothing_is_leaves_nothing_there(tmp_path: Path) -> None:
+    with connect(Workspace(tmp_path / "nowhere")) as analysis:
+        assert count(analysis) == 0
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_closed_disk_only_costs_the_copies(reviewed: Project, workspace: Workspace) -> None:
     (workspace.root / "data" / "ai_data" / "cache" / "analysis").write_text("no folder can be made here")
     with connect(workspace) as analysis:

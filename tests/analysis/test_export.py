@@ -18,14 +18,16 @@ from pickroom.errors import FileOperationError, ProjectError, StoreError
 from pickroom.workspace import Project, Workspace
 from reviewing import FINALISE, in_child, obey_permissions, review, rows
 
+VECTORS = [[0.5, 1.0, -2.0], [0.5, 1.0, -1.5], [1.0, 0.0, 0.0]]
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "analysis.md"
 
 
 @pytest.fixture
 def two(reviewed: Project, workspace: Workspace, tmp_path: Path) -> tuple[Project, Project]:
     """The reviewed project, with a vector; and one whose name is a number, which engines like to take for one."""
-    (image, *_) = rows(reviewed, "SELECT filename, sha256 FROM images ORDER BY filename")
-    write_vectors(reviewed, "small", [(image["filename"], image["sha256"], [0.5, 1.0, -2.0])], 3)
+    images = rows(reviewed, "SELECT filename, sha256 FROM images ORDER BY filename LIMIT 3")
+    vectors = zip(images, VECTORS, strict=True)
+    write_vectors(reviewed, "small", [(image["filename"], image["sha256"], vector) for image, vector in vectors], 3)
     write_series(tmp_path / "other", [(1, 2)])
     other = projects.start(workspace, "0042", tmp_path / "other")[0]
     review(other, "1", *FINALISE)
@@ -48,7 +50,7 @@ def test_partitions_are_read_by_any_engine(two: tuple[Project, Project], workspa
     assert {row["group_id"]: row["user_action"] for row in table} == {k: v["user_action"] for k, v in plain.items()}
     assert all(row["timestamp"].isoformat() + "Z" == plain[row["group_id"]]["timestamp"] for row in table)
     images = pyarrow.parquet.read_table(folder / "images" / "project_id=p" / "data.parquet").to_pylist()
-    assert [row["vector"] for row in images if row["vector"] is not None] == [[0.5, 1.0, -2.0]]
+    assert [row["vector"] for row in images if row["vector"] is not None] == VECTORS
     assert "project_id" not in images[0]  # the folder says it
 
 
@@ -111,4 +113,5 @@ def test_the_documented_examples_run(two: tuple[Project, Project], workspace: Wo
     with duckdb.connect(config={"autoinstall_known_extensions": False}) as engine:
         results = [engine.execute(block.replace("DIR/", f"{tmp_path}/out/")).fetchall() for block in examples]
     assert results[0] == [("0042", 1, 0.0), ("p", 5, 0.75)]
-    assert all(results)
+    names = [row["filename"] for row in rows(two[0], "SELECT filename FROM images ORDER BY filename LIMIT 3")]
+    assert results[1] == [(names[0], names[1]), (names[1], names[0]), (names[2], names[1])]

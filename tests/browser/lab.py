@@ -105,7 +105,8 @@ class Lab:
     def open(self, context: BrowserContext, notebook: str) -> NotebookPage:
         """Open a notebook in a new page and wait until its kernel is there."""
         page = context.new_page()
-        page.goto(f"{self.url}lab/tree/{notebook}?token={self.token}")
+        # a workspace of its own: else JupyterLab would open the other notebooks' tabs again too
+        page.goto(f"{self.url}lab/workspaces/{Path(notebook).stem}/tree/{notebook}?token={self.token}")
         opened = NotebookPage(self, page)
         opened.wait_for_kernel()
         return opened

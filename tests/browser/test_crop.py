@@ -61,13 +61,25 @@ class CropPage(DeskPage):
         return slot.placement.to_image(x - left, y - top)
 
     def drag(self, number: int, start: Point, end: Point) -> None:
-        """Press, move in a few steps, let go; returns when the answer to that is painted."""
+        """Press, move in a few steps, let go; returns when the answer to that is painted.
+
+        The outline that the browser drew meanwhile must have been the kernel's box, to a pixel of the image.
+        """
         settled = int(self.data()["settled"])
         self.page.mouse.move(*self.on_page(number, start))
         self.page.mouse.down()
         self.page.mouse.move(*self.on_page(number, end), steps=5)
+        self.page.wait_for_function("!document.querySelector('.pickroom-rubber').hidden")
         self.page.mouse.up()
         self.wait_for_frame(settled + 2)  # pressing the pointer has its answer too
+        rubber = self.page.locator(".pickroom-rubber")
+        assert rubber.is_hidden()
+        x, y, wide, tall = map(float, (rubber.get_attribute("data-box") or "").split())
+        placement = self.slot(number)[0].placement
+        outline = (*placement.to_image(x, y), *placement.to_image(x + wide, y + tall))
+        sides = self.sizes[number - 1] * 2
+        off = [abs(part * side - edge) for part, side, edge in zip(outline, sides, self.box(), strict=True)]
+        assert max(off) <= 1, (outline, self.box())
 
     def wait_for_frame(self, number: int) -> None:
         """Until the kernel's so many-th frame is painted."""
@@ -166,16 +178,21 @@ def test_boxes_drawn_by_hand_are_the_boxes_written_and_back_undoes_it_all(
     first = to_pixels(editing.move(resized, 2, -10, size), *size)
     assert desk.box() == first
 
-    # 2: made active by a click, a preset by its button, moved by its inside; a key held down repeats
+    # 2: made active by a click, a preset by its button, moved, an edge pulled; a key held down repeats
     desk.page.mouse.click(*desk.on_page(2, (0.5, 0.4)))
     desk.wait_for_text("words", "2: ")
     desk.click("1:1")
     assert desk.has_keys() and desk.page.locator(".pickroom-tools button.on").inner_text() == "1:1"
-    x1, y1, x2, y2 = desk.box()
-    assert x2 - x1 == y2 - y1
+    x1, top, x2, y2 = desk.box()
+    wide = x2 - x1
+    assert wide == y2 - top
     desk.drag(2, (0.5, 0.4), (0.45, 0.5))
+    x1, y1, x2, y2 = moved = desk.box()
+    assert x2 - x1 == wide and y1 > top
+    width, height = desk.sizes[1]
+    desk.drag(2, (x2 / width, (y1 + y2) / 2 / height), (x2 / width - 0.1, 0.5))  # an edge: the shape stays
     moved = desk.box()
-    assert moved[2] - moved[0] == x2 - x1 and moved[1] > y1
+    assert moved[0] == x1 and moved[2] < x2 and abs((moved[2] - moved[0]) - (moved[3] - moved[1])) <= 1
     keys = int(desk.data()["answered"])
     desk.page.keyboard.down("ArrowDown")
     desk.wait_for_box(2, (moved[0], moved[1] + 1, moved[2], moved[3] + 1))
@@ -187,8 +204,12 @@ def test_boxes_drawn_by_hand_are_the_boxes_written_and_back_undoes_it_all(
 
     # 3: an edit undone and done again
     desk.press("Tab", "n")
+    desk.drag(3, (0.1, 0.1), (0.7, 0.4))  # over a full frame this draws, in the image's shape
+    desk.drag(3, (0.7, 0.4), (0.8, 0.9))
+    assert desk.box() != (0, 0, *desk.sizes[2])
+    desk.press("n")
     assert desk.box() == (0, 0, *desk.sizes[2])
-    desk.press("u")
+    desk.press("u", "u", "u", "u")
     usual = desk.box()
     desk.press("Shift+U", "u")
     assert desk.box() == usual == to_pixels(editing.constant(desk.sizes[2]), *desk.sizes[2])
@@ -265,7 +286,3 @@ def test_the_desk_fits_the_window_and_its_buttons_do_what_keys_do(reviewed: Proj
     assert json.loads(row_of(reviewed, name)["final_crop_coords"]) == list(AI_BOX)
     desk.press("b")
     assert name in waiting(reviewed)
-
-    settled = int(desk.data()["settled"])
-    page.evaluate("window.jupyterapp.commands.execute('apputils:change-theme', {theme: 'JupyterLab Dark'})")
-    desk.wait_for_frame(settled + 1)  # drawn again in the other theme's colours

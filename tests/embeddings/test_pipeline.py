@@ -23,8 +23,9 @@ from pickroom.embeddings import work
 from pickroom.embeddings.choice import EncoderConfig
 from pickroom.embeddings.device import cosines
 from pickroom.embeddings.engines import EmbedConfig
-from pickroom.embeddings.pipeline import EmbedReport, embed
+from pickroom.embeddings.pipeline import embed
 from pickroom.embeddings.regions import RegionConfig
+from pickroom.embeddings.report import EmbedReport
 from pickroom.embeddings.vectors import load_regions, load_vectors, open_store
 from pickroom.errors import ConflictError, LockedError, ProjectError, StoreError, UsageError
 from pickroom.workspace import Project, Workspace

@@ -90,7 +90,7 @@ def test_block_difference_agrees_with_scikit_image() -> None:
     b = np.asarray(spoiled(photograph(3, (320, 320)), (100, 60, 240, 200)).convert("L"), dtype=np.float32)
     _, full = structural_similarity(a, b, data_range=255, win_size=15, full=True)
     centres = 1 - full[8::16, 8::16]
-    assert np.corrcoef(block_difference([a, b]).ravel(), centres.ravel())[0, 1] > 0.95
+    assert np.corrcoef(block_difference([a, b]).ravel(), centres.ravel())[0, 1] > 0.9
     assert np.allclose(block_difference([a, a]), 0, atol=1e-5)
 
 

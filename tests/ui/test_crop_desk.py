@@ -170,6 +170,26 @@ def test_a_drag_sends_boxes_and_words_but_no_new_frame(page: CropPage, sent: Sen
     assert "at 80, 60" in page.words
 
 
+def test_the_browser_is_told_of_a_drag_so_that_it_can_draw_the_outline_at_once(page: CropPage):
+    box = page.frame["frame"]["cells"][0]["box"]
+    assert page.frame["drag"] is None
+    page.press("1", "shape 3:2")
+    page.point("down", 1, *editing.handle_point(page.deck.session.view().images[0].box, "se"))
+    drag = page.frame["drag"]
+    assert (drag["mode"], drag["at"], drag["ratio"], drag["bounds"]) == ("handle", (1, 1), 1.5, box)
+    assert drag["least"] == pytest.approx(8 * box[2] / 400)
+    page.point("up", 1, 0.7, 0.7)
+    assert page.frame["drag"] is None
+
+
+def test_a_move_is_answered_also_when_it_failed(page: CropPage, sent: Sent, monkeypatch: pytest.MonkeyPatch):
+    page.point("down", 1, 0.4, 0.4)
+    monkeypatch.setattr(page.deck.session, "drag_to", lambda point: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        page.point("move", 1, 0.6, 0.6)
+    assert sent[-1][0] == {"type": "moved", "view": "v1"}
+
+
 def test_a_pointer_on_a_page_that_has_gone_does_nothing(page: CropPage):
     before = page.pixels(1)
     for phase, x in (("down", 0.8), ("move", 0.9), ("up", 0.95)):

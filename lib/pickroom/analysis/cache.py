@@ -123,9 +123,11 @@ class Cache:
 
     @classmethod
     def of(cls, workspace: Workspace) -> Cache:
-        """The workspace's own, or a temporary one where its disk is closed to writing."""
+        """The workspace's own; a temporary one where its disk is closed to writing, or there is no workspace yet."""
         folder = workspace.processed_log.parent / "analysis"
         try:
+            if not (workspace.root / "data").is_dir():  # looking must not found one
+                raise FileNotFoundError
             folder.mkdir(parents=True, exist_ok=True)
             tempfile.TemporaryFile(dir=folder).close()
         except OSError:

@@ -4,7 +4,15 @@ Exit codes (FORMATS.md): 0 done, 1 a check failed, 2 wrong use. Each module here
 heavy imports stay inside the commands, so that `pickroom --help` answers at once.
 """
 
-from pickroom.cli import analysis, crop, demo, embed, project, review  # noqa: F401 (importing them declares their commands)
+from pickroom.cli import (  # noqa: F401 (importing them declares their commands)
+    analysis,
+    crop,
+    demo,
+    embed,
+    history,
+    project,
+    review,
+)
 from pickroom.cli.console import app, main
 
 __all__ = ["app", "main"]

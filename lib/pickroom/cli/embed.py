@@ -11,11 +11,7 @@ from pickroom.cli.console import Home, Json, ProjectName, app, printable, projec
 from pickroom.errors import UsageError
 
 if TYPE_CHECKING:
-    from pickroom.embeddings.pipeline import EmbedReport
-    from pickroom.records import Ungrouped
     from pickroom.workspace import Project
-
-_SHOWN = 20  # images listed by name
 
 
 @app.command()
@@ -62,45 +58,11 @@ def embed(
     )
     report = run(opened, config, bar, verify=verify)
     problems = report.verification.problems if report.verification else ()
-    show(report.to_dict(), json_output, words(report))
+    show(report.to_dict(), json_output, report.words())
     for problem in problems:
         say(f"pickroom: {printable([problem])}")
     if problems:
         raise typer.Exit(1)
-
-
-def words(report: EmbedReport) -> str:
-    """What a run did, in words."""
-    precision = "" if report.cosine is None else f", cosine to float32 {report.cosine:.5f} or more"
-    lines = [
-        f"Project {report.project_id}: {report.images} images = {report.embedded} embedded + {report.recognised} "
-        f"recognised + {report.unchanged} unchanged + {len(report.errors)} without a vector"
-        + (f" + {report.waiting} moved meanwhile (run it again)" if report.waiting else ""),
-        f"  encoder {report.encoder_id}: {report.encoder}{precision}",
-        f"  on {report.device}",
-    ]
-    if report.embedded and report.seconds > 0:
-        lines.append(f"  {report.embedded / report.seconds:.1f} images/s, {report.seconds:.1f} s")
-    if report.groups:
-        cost = f", {report.region_seconds / report.groups:.2f} s a group" if report.region_seconds > 0 else ""
-        lines.append(f"  regions: {report.regions} in {report.groups} groups{cost} (--no-regions leaves them out)")
-    if report.groups_gone:
-        lines.append(f"  {report.groups_gone} groups without regions: images of them are no longer on disk")
-    lines += _listed(report.errors) + _listed(report.left_out)
-    if report.verification:
-        found = report.verification
-        again = "" if found.least_cosine is None else f", cosine {found.least_cosine:.4f} or more"
-        lines.append(
-            f"  verified: {found.vectors} vectors of {found.dim} floats and {found.errors} reasons for {found.images} "
-            f"images; {len(found.sampled)} made again{again}; "
-            + (f"{len(found.problems)} PROBLEMS" if found.problems else "no problem")
-        )
-    return printable(lines)
-
-
-def _listed(left: tuple[Ungrouped, ...]) -> list[str]:
-    shown = [f"  {item.directory or '.'}/{item.filename}: {item.reason}" for item in left[:_SHOWN]]
-    return shown + ([f"  ... and {len(left) - _SHOWN} more (--json lists them)"] if len(left) > _SHOWN else [])
 
 
 def _import(project: Project, cache: Path, as_json: bool) -> None:

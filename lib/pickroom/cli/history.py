@@ -49,3 +49,41 @@ def _show_end(values: dict[str, Any], execute: bool, json_output: bool) -> None:
     written = ", ".join(values["written"])
     text = f"Written: {written}" if written else "Nothing new to write" if execute else _DRY
     show(values, json_output, text)
+
+
+@app.command()
+def history(
+    original: Annotated[Path, typer.Argument(help="The images there were: a folder or a zip.")],
+    final: Annotated[Path, typer.Argument(help="The images that were kept: a folder or a zip.")],
+    project: Annotated[str, typer.Option("--project", metavar="P", help="Whose images these are.")],
+    execute: Execute = False,
+    home: Home = None,
+    json_output: Json = False,
+) -> None:
+    """Read picks and crops off two folders: what there was, and what was kept of it."""
+    from pickroom.history.extraction import read_pair
+
+    bar, progress = progress_bar("Comparing images")
+    with bar:
+        found = read_pair(Workspace.find(home), original, final, project, progress)
+    with found:
+        _show_report(found.lines(), execute, json_output)
+        written = [path.name for path in found.write()] if execute else []
+        _show_end({**found.to_dict(), "written": written}, execute, json_output)
+
+
+@app.command()
+def anomalies(
+    projects: Annotated[list[str] | None, typer.Argument(metavar="[P]...", help="Else every project.")] = None,
+    home: Home = None,
+    json_output: Json = False,
+) -> None:
+    """Where a lower stage was chosen over a higher one, by project; leaves the cases in data/training/."""
+    from pickroom.history import anomalies as looking
+
+    workspace = Workspace.find(home)
+    summary, cases = looking.find(workspace, projects or ())
+    written = looking.write(workspace, summary, cases)
+    lines = summary.lines() or ["No project yet: pickroom start NAME --images FOLDER"]
+    lines += [f"Written: {path}" for path in written]
+    show({**summary.to_dict(), "written": [str(path) for path in written]}, json_output, printable(lines))

@@ -37,7 +37,7 @@ class EncoderConfig:
 
     kind: str | None = None
     model: str | None = None
-    checkpoint: Path | None = None
+    checkpoint: Path | str | None = None
     device: str | None = None
     dtype: str | None = None
     change: bool = False

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import platform
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,7 +21,7 @@ DEVICES = ("cpu", "cuda", "mps")
 CANDIDATES = {"cpu": ("bfloat16",), "cuda": ("bfloat16", "float16"), "mps": ("float16",)}
 _MIN_SPEEDUP = 1.2  # less is within the noise of a short measurement, and not worth the precision
 _MIN_COSINE = 0.999  # of a vector to its float32 twin
-_ROUNDS = 3  # the best of so many: a busy machine only ever makes a pass slower
+_ROUNDS = 3  # the best of so many: other programs only ever make a pass slower
 _HOPELESS = 4.0  # a first pass this many times slower than float32 settles it (bfloat16 without hardware for it)
 
 
@@ -74,39 +74,45 @@ def pick_dtype(float32_seconds: float, trials: Sequence[Trial]) -> Trial:
 def measure(tower: Tower, spec: EncoderSpec, device: str, pixels: Sequence[Pixels]) -> tuple[float, list[Trial]]:
     """Seconds of a float32 pass over prepared images, and a trial of each other precision of the device.
 
+    On a CPU one thread runs alone and its processor time counts, so that other programs do not decide.
+
     Args:
         spec: the tower's, in any precision.
         pixels: prepared images, real ones: the cosine is reported to the person.
     """
-    from dataclasses import replace
+    import torch
 
     from pickroom.embeddings.encoder import TorchEncoder
 
-    exact = TorchEncoder(tower, replace(spec, dtype="float32"), device)
-    truth = exact.encode(pixels).vectors
-    reference = timed(lambda: exact.encode(pixels))
-    trials = []
-    for dtype in CANDIDATES[device]:
-        encoder = TorchEncoder(tower, replace(spec, dtype=dtype), device)
-        cosine = float(cosines(encoder.encode(pixels[:1]).vectors, truth[:1]).min())
-        if timed(lambda e=encoder: e.encode(pixels[:1]), 1) > _HOPELESS * reference:
-            trials.append(Trial(dtype, float("inf"), cosine))
-            continue
-        cosine = min(cosine, float(cosines(encoder.encode(pixels).vectors, truth).min()))
-        seconds = timed(lambda e=encoder: e.encode(pixels))
-        # float32 again, beside it: another program may have started in between
-        reference = min(reference, timed(lambda: exact.encode(pixels)))
-        trials.append(Trial(dtype, seconds, cosine))
-    return reference, trials
+    before = torch.get_num_threads()
+    try:
+        if device == "cpu":
+            torch.set_num_threads(1)
+        clock = time.thread_time if device == "cpu" else time.perf_counter
+        exact = TorchEncoder(tower, replace(spec, dtype="float32"), device)
+        truth = exact.encode(pixels).vectors
+        reference = timed(lambda: exact.encode(pixels), clock)
+        trials = []
+        for dtype in CANDIDATES[device]:
+            encoder = TorchEncoder(tower, replace(spec, dtype=dtype), device)
+            cosine = float(cosines(encoder.encode(pixels[:1]).vectors, truth[:1]).min())
+            if timed(lambda e=encoder: e.encode(pixels[:1]), clock, 1) > _HOPELESS * reference:
+                trials.append(Trial(dtype, float("inf"), cosine))
+                continue
+            cosine = min(cosine, float(cosines(encoder.encode(pixels).vectors, truth).min()))
+            trials.append(Trial(dtype, timed(lambda e=encoder: e.encode(pixels), clock), cosine))
+        return reference, trials
+    finally:
+        torch.set_num_threads(before)
 
 
-def timed(call: object, rounds: int = _ROUNDS) -> float:
-    """Seconds of the quickest of some calls."""
+def timed(call: Callable[[], object], clock: Callable[[], float], rounds: int = _ROUNDS) -> float:
+    """Seconds of the quickest of some calls, by a clock."""
     best = float("inf")
     for _ in range(rounds):
-        started = time.perf_counter()
-        call()  # type: ignore[operator]
-        best = min(best, time.perf_counter() - started)
+        started = clock()
+        call()
+        best = min(best, clock() - started)
     return best
 
 

@@ -203,7 +203,7 @@ class TorchEncoder:
         self._format = torch.channels_last if tower.channels_last else torch.contiguous_format
         as_it_is = (spec.dtype, device, tower.channels_last) == ("float32", "cpu", False)
         network = tower.network if as_it_is else copy.deepcopy(tower.network)
-        self._network = network.to(device=device, dtype=self._dtype, memory_format=self._format).eval()
+        self.network = network.to(device=device, dtype=self._dtype, memory_format=self._format).eval()
         means = torch.tensor(tower.preprocessing.mean) * 255
         deviations = torch.tensor(tower.preprocessing.std) * 255
         self._mean, self._std = (t.reshape(1, -1, 1, 1).to(device) for t in (means, deviations))
@@ -224,7 +224,7 @@ class TorchEncoder:
             # bytes cross to the device, a quarter of what floats would be; the batch is normalised there at once
             batch = torch.from_numpy(np.stack(pixels)).to(self.device).permute(0, 3, 1, 2).float()
             batch = ((batch - self._mean) / self._std).to(dtype=self._dtype, memory_format=self._format)
-            vectors, maps = self._network(batch)
+            vectors, maps = self.network(batch)
             patches = None
             if maps is not None:
                 patches = maps.float().permute(0, 2, 3, 1)

@@ -59,7 +59,7 @@ class _InTurn:
         return image
 
 
-def load(model: str = DEFAULT_MODEL, checkpoint: Path | None = None) -> Tower:
+def load(model: str = DEFAULT_MODEL, checkpoint: Path | str | None = None) -> Tower:
     """An OpenCLIP image tower with its own preprocessing, float32 on the CPU; the text tower is dropped.
 
     Args:

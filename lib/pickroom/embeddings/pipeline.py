@@ -9,8 +9,6 @@ import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
-from typing import Any
 
 from pickroom.embeddings import plan
 from pickroom.embeddings import verify as check
@@ -24,6 +22,7 @@ from pickroom.embeddings.processed_log import Line, Outcome, ProcessedLog
 from pickroom.embeddings.progress import Bar, Bars, silent
 from pickroom.embeddings.reading import Item, Source
 from pickroom.embeddings.regions import RegionConfig, members_hash
+from pickroom.embeddings.report import EmbedReport
 from pickroom.embeddings.store import VectorStore
 from pickroom.errors import ImageError, UsageError
 from pickroom.records import Group, Image, Ungrouped
@@ -34,48 +33,6 @@ from pickroom.workspace import Project
 _SAMPLES = 4  # images on which precisions are measured: enough for a cosine, a second of work
 _ROUNDS = 3  # plans made, where files move while they are embedded
 _COPIES = 500  # rows of known content copied at a time
-
-
-@dataclass(slots=True)
-class EmbedReport:
-    """What a run did: `images == embedded + recognised + unchanged + len(errors) + waiting`.
-
-    Attributes:
-        encoder, device: in words.
-        cosine: the lowest cosine of this encoder's vectors to float32 ones, where it was measured.
-        images: files with a name and content of their own (copies of both count once).
-        embedded: vectors made now. recognised: rows taken over, the file was renamed.
-        unchanged: images that had their vector. waiting: moved while they were read; the next run takes them.
-        errors: images without a vector, with the reason; those of earlier runs too.
-        left_out: paths never opened, with the reason.
-        groups, regions: groups whose regions were done now, and how many regions of images were embedded.
-        groups_gone: groups whose regions cannot be found, since members are not on disk any more.
-        seconds, region_seconds: of embedding images, and of the regions beside them.
-        verification: what `verify` found, None where it was not asked for.
-    """
-
-    project_id: str
-    encoder_id: str
-    encoder: str
-    device: str
-    cosine: float | None
-    images: int = 0
-    embedded: int = 0
-    recognised: int = 0
-    unchanged: int = 0
-    waiting: int = 0
-    errors: tuple[Ungrouped, ...] = ()
-    left_out: tuple[Ungrouped, ...] = ()
-    groups: int = 0
-    regions: int = 0
-    groups_gone: int = 0
-    seconds: float = 0.0
-    region_seconds: float = 0.0
-    verification: check.Verification | None = None
-
-    def to_dict(self) -> dict[str, Any]:
-        """The JSON of `pickroom embed --json`."""
-        return asdict(self)
 
 
 def embed(

@@ -6,6 +6,7 @@ loses nothing: Ray starts another one, which does its batch again.
 
 from __future__ import annotations
 
+import logging
 import os
 import pickle
 import socket
@@ -15,7 +16,7 @@ from typing import Any
 
 from pickroom.embeddings.choice import Chosen
 from pickroom.embeddings.device import device_words, pick_device, present, usable_cores
-from pickroom.embeddings.encoder import EncoderSpec, TorchEncoder
+from pickroom.embeddings.encoder import EncoderSpec, TorchEncoder, Tower
 from pickroom.embeddings.engines import EmbedConfig, PublishImages, PublishRegions, batch_size
 from pickroom.embeddings.reading import Item, Source
 from pickroom.embeddings.regions import RegionConfig
@@ -32,13 +33,12 @@ class RayWorker:
     """What runs in a process of Ray's: one encoder, kept from batch to batch. Rows travel pickled."""
 
     def __init__(self, tower: Any, spec: EncoderSpec, source: Source, regions: RegionConfig | None) -> None:
-        import ray
         import torch
 
         device = pick_device(present())
         if device == "cpu":
             torch.set_num_threads(1)  # Ray gave it one core
-        self._encoder = TorchEncoder(ray.get(tower), spec, device)
+        self._encoder = TorchEncoder(_fetched(tower), spec, device)
         self._source, self._regions = source, regions
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
@@ -52,6 +52,13 @@ class RayWorker:
             rows = embed_groups(self._encoder, self._source, batch, self._regions)
             count = sum(len(group.members) for group in batch)
         return {"kind": _ROWS, "host": socket.gethostname(), "count": count, "rows": pickle.dumps(rows)}
+
+
+def _fetched(tower: Any) -> Tower:
+    """The tower, out of Ray's object store."""
+    import ray
+
+    return ray.get(tower)
 
 
 class RayEngine:
@@ -89,7 +96,7 @@ class RayEngine:
         data = self._ray.data.from_items(rows, override_num_blocks=len(rows)).map(
             RayWorker,
             fn_constructor_args=(self._tower, self._spec, self._source, regions),
-            concurrency=min(self.workers, len(rows)),
+            compute=self._ray.data.ActorPoolStrategy(size=min(self.workers, len(rows))),
             **resource,
         )
         for result in data.iter_rows():
@@ -115,6 +122,7 @@ def started(chosen: Chosen, source: Source, config: EmbedConfig) -> Iterator[Ray
     try:
         if ours:
             _start(ray, config.address)
+        logging.getLogger("ray.data").setLevel(logging.ERROR)
         context = ray.data.DataContext.get_current()
         context.enable_progress_bars = context.print_on_execution_start = False
         yield RayEngine(ray, chosen, source, config)
@@ -134,6 +142,7 @@ def started(chosen: Chosen, source: Source, config: EmbedConfig) -> Iterator[Ray
 
 def _import() -> Any:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing leaves the machine unasked
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # stderr is the progress bar's; Ray keeps its own log
     try:
         import ray
         import ray.data
@@ -147,8 +156,6 @@ def _import() -> Any:
 
 
 def _start(ray: Any, address: str | None) -> None:
-    import logging
-
     quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
     try:
         if address:

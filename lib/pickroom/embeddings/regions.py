@@ -2,7 +2,8 @@
 
 A 224-pixel view of a 2048-pixel image cannot show a bad hand. So the members are brought to one size, compared
 block by block, and the windows that differ most are cut out of every member at full resolution.
-Source of the comparison: structural similarity, Wang et al. (2004), on blocks that do not overlap.
+Source of the comparison: the structure term of structural similarity, Wang et al. (2004), eq. 10, on blocks that do
+not overlap. Its other two terms, brightness and contrast, differ everywhere between the stages of one image.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from PIL import Image as PillowImage
 Box = tuple[float, float, float, float]  # x1, y1, x2, y2 as fractions of the upright image
 
 _BLOCK = 16  # pixels a side of one block of the comparison
-_C1, _C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2  # the paper's constants for 8-bit levels
+_C3 = (0.03 * 255) ** 2 / 2  # the paper's constant for 8-bit levels: keeps noise in flat blocks from counting
 _VERSION = 1  # of the method; another one finds other regions
 
 
@@ -103,17 +104,13 @@ def block_difference(levels: Sequence[np.ndarray]) -> np.ndarray:
         levels: grey images of one (height, width), 0..255; what does not fill a block at the right and lower
             edge is left out.
     """
-    blocks = [_blocks(image) for image in levels]
-    means = [block.mean(axis=-1) for block in blocks]
-    spreads = [block - mean[..., None] for block, mean in zip(blocks, means, strict=True)]
-    variances = [(spread**2).mean(axis=-1) for spread in spreads]
-    total = np.zeros_like(means[0])
+    spreads = [block - block.mean(axis=-1, keepdims=True) for block in map(_blocks, levels)]
+    deviations = [np.sqrt((spread**2).mean(axis=-1)) for spread in spreads]
     pairs = [(a, b) for a in range(len(levels)) for b in range(a)]
+    total = np.zeros_like(deviations[0])
     for a, b in pairs:
         covariance = (spreads[a] * spreads[b]).mean(axis=-1)
-        light = (2 * means[a] * means[b] + _C1) / (means[a] ** 2 + means[b] ** 2 + _C1)
-        form = (2 * covariance + _C2) / (variances[a] + variances[b] + _C2)
-        total += 1 - light * form
+        total += 1 - (covariance + _C3) / (deviations[a] * deviations[b] + _C3)
     return total / len(pairs)
 
 

@@ -186,7 +186,9 @@ def _decided(connection: sqlite3.Connection, source: str) -> Iterator[Pick]:
     )
     for project_id, group_id, images, index, timestamp in rows:
         names = json.loads(images)
-        if isinstance(names, list) and 0 <= index < len(names):  # else a row damaged long ago
+        if (
+            isinstance(names, list) and isinstance(index, int) and 0 <= index < len(names)
+        ):  # else a row damaged long ago
             others = tuple(name for place, name in enumerate(names) if place != index)
             yield Pick(project_id, group_id, names[index], others, timestamp, source)
 
@@ -244,7 +246,10 @@ def figure(summary: Summary) -> Figure:
         return drawn
     percents = [100 * (rates.rate or 0) for _, rates in shown]
     bars = axes.barh([name for name, _ in shown], percents, color=_KEEP)
-    labels = [f"{p:.1f} %  ({rates.anomalies:,} of {rates.with_stages:,})" for p, (_, rates) in zip(percents, shown, strict=True)]
+    labels = [
+        f"{p:.1f} %  ({rates.anomalies:,} of {rates.with_stages:,})"
+        for p, (_, rates) in zip(percents, shown, strict=True)
+    ]
     axes.bar_label(bars, labels, padding=4)
     axes.set_xlim(0, max(max(percents) * 1.4, 1))
     axes.invert_yaxis()
@@ -255,5 +260,7 @@ def _line(name: str, rates: Rates) -> str:
     if rates.rate is None:
         return f"{name}: {rates.decisions:,} picks, none with stages to compare"
     kinds = ", ".join(f"{count:,} x {pair}" for pair, count in rates.pairs.most_common())
-    text = f"{name}: {rates.anomalies:,} of {rates.with_stages:,} picks with stages ({rates.rate:.1%}) chose a lower one"
+    text = (
+        f"{name}: {rates.anomalies:,} of {rates.with_stages:,} picks with stages ({rates.rate:.1%}) chose a lower one"
+    )
     return text + (f": {kinds}" if kinds else "")

@@ -46,7 +46,9 @@ class Backfill:
     def lines(self) -> list[str]:
         """The plan in words."""
         yes = sum(self.accepted.values())
-        lines = [f"{yes:,} crops accepted, {len(self.accepted) - yes:,} not; {self.left.total():,} rows stay as they are"]
+        lines = [
+            f"{yes:,} crops accepted, {len(self.accepted) - yes:,} not; {self.left.total():,} rows stay as they are"
+        ]
         for reason, count in self.left.most_common():
             lines.append(f"  {count:,}: {reason}")
             lines += [f"    {example}" for example in self.examples.get(reason, ())]

@@ -62,7 +62,7 @@ def _add_decisions(known: Known, connection: sqlite3.Connection, reason: str) ->
     )
     for images, index, cropped in rows:
         names = json.loads(images)
-        if not isinstance(names, list) or not 0 <= index < len(names):
+        if not isinstance(names, list) or not isinstance(index, int) or not 0 <= index < len(names):
             continue  # a row damaged long ago
         known._add(names[index], [name for name in names if name != names[index]], reason)
         if cropped:

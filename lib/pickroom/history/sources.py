@@ -123,7 +123,8 @@ class ZipSource:
         found: dict[tuple[str, str], zipfile.ZipInfo] = {}
         for info in self._zip.infolist():
             directory, filename = split_path(info.filename)
-            hidden = any(part.startswith(".") or part == "__MACOSX" for part in (*directory.split("/"), filename))
+            parts = [part for part in (*directory.split("/"), filename) if part not in (".", "..")]
+            hidden = any(part.startswith(".") or part == "__MACOSX" for part in parts)
             if info.is_dir() or hidden or not is_image_name(filename):
                 continue
             reason = "encrypted" if info.flag_bits & 1 else "too large" if info.file_size > _MOST_BYTES else ""

@@ -78,7 +78,7 @@ def write(project: Project, summary: dict[str, Any], progress: Progress | None =
         folder.parent.mkdir(parents=True, exist_ok=True)
         building = Path(tempfile.mkdtemp(prefix=f".{project.id}-", dir=folder.parent))
         try:
-            counts = _copy_databases(project, building)
+            counts = _copy_databases(project, building, folder)
             packed = _pack(project, building, progress)
             _write_json(building / _LIST, packed)
             _write_json(building / "vectors.json", list(_vectors(project)))
@@ -97,7 +97,7 @@ def write(project: Project, summary: dict[str, Any], progress: Progress | None =
     return folder
 
 
-def _copy_databases(project: Project, building: Path) -> dict[str, int]:
+def _copy_databases(project: Project, building: Path, folder: Path) -> dict[str, int]:
     """Copy the project's database, and its imported history, by SQLite's backup; rows by table of the first."""
     legacy = project.workspace.decisions / f"{project.id}_legacy.db"
     counts: dict[str, int] = {}
@@ -106,7 +106,11 @@ def _copy_databases(project: Project, building: Path) -> dict[str, int]:
             continue
         copy = building / database.name
         with open_read_only(database) as connection:
-            backup(connection, copy)
+            try:
+                backup(connection, copy)
+            except sqlite3.Error as error:
+                hint = "make room, then finish again; the project is not finished"
+                raise StoreError(str(error), doing="copying the database", subject=folder, hint=hint) from error
             before = _count(connection)
         with closing(sqlite3.connect(f"{copy.as_uri()}?mode=ro&immutable=1", uri=True)) as connection:
             sound = connection.execute("PRAGMA quick_check").fetchone()[0] == "ok"

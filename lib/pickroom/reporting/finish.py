@@ -95,7 +95,7 @@ def plan(project: Project) -> FinishPlan:
                 blockers.append(f"integrity, {finding.check}: and {finding.count - len(finding.examples)} more")
     pictures, left = archive.deliverables(project)
     size = sum(item.size for item in pictures)
-    free = shutil.disk_usage(_existing(project.workspace.root)).free
+    free = shutil.disk_usage(_existing(archive.archive_folder(project))).free
     if size + project.database.stat().st_size > free:
         blockers.append(f"the archive needs {size / 1e6:,.1f} MB, the disk has {free / 1e6:,.1f} MB")
     reports = tuple(path.stem for path in render.templates())

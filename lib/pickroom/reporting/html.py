@@ -152,8 +152,8 @@ table { border-collapse: collapse; margin: .6rem 0; width: 100%; font-size: .92r
 th { text-align: left; border-bottom: 1px solid #999; font-weight: 600; vertical-align: bottom; }
 td { border-bottom: 1px solid #e4e4e4; vertical-align: top; overflow-wrap: anywhere; }
 th, td { padding: .28rem .5rem; } th:first-child, td:first-child { padding-left: 0; }
-td .own { font-weight: inherit; }
-.number { text-align: right; font-variant-numeric: tabular-nums; }
+td .own { font-weight: inherit; } td:first-child { white-space: nowrap; }
+.number { text-align: right; font-variant-numeric: tabular-nums; } [data-figure] { white-space: nowrap; }
 .tiles { display: flex; flex-wrap: wrap; gap: .6rem 2rem; margin: .8rem 0; }
 .tiles div { min-width: 6rem; } .tiles b { display: block; font-size: 1.6rem; line-height: 1.2; }
 .tiles i { font-style: normal; color: #666; font-size: .88rem; }
@@ -162,8 +162,8 @@ img { display: block; max-width: 100%; height: auto; margin: .6rem 0; }
 footer { margin-top: 3rem; color: #666; font-size: .85rem; }
 @media print {
   @page { size: A4; margin: 16mm 15mm; }
-  body { margin: 0; max-width: none; font-size: 10.5pt; }
-  h2 { break-after: avoid; } h2 + * { break-before: avoid; }
-  tr, img, .tiles, .beside > div { break-inside: avoid; } thead { display: table-header-group; }
+  body { margin: 0; padding: 0; max-width: none; font-size: 10.5pt; }
+  h2, p:has(+ img), p:has(+ table) { break-after: avoid; } h2 + * { break-before: avoid; }
+  table, tr, img, .tiles, .beside > div { break-inside: avoid; } thead { display: table-header-group; }
 }
 """

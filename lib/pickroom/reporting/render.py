@@ -74,6 +74,7 @@ def _execute(project: Project, template: Path, executed: Path) -> Any:
                 progress_bar=False,
                 log_output=False,
                 store_widget_state=False,
+                extra_arguments=["--log-level=40"],  # errors only: what a kernel thinks of its sockets is no message
                 cwd=str(template.parent),
             )
     except PapermillExecutionError as error:
@@ -120,7 +121,11 @@ def to_html(notebook: Any, title: str) -> str:
     exporter = HTMLExporter(template_name="basic", exclude_input=True, exclude_input_prompt=True)
     exporter.exclude_output_prompt = True
     body, _ = exporter.from_notebook_node(notebook)
-    body = re.sub(r"<script\b.*?</script>", "", body, flags=re.DOTALL)
+    return page(re.sub(r"<script\b.*?</script>", "", body, flags=re.DOTALL), title)
+
+
+def page(body: str, title: str) -> str:
+    """A whole page around the HTML of a report."""
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'

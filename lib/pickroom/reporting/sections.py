@@ -31,6 +31,12 @@ class Report:
         self.project, self.analysis = project, analysis
         self._pictures: pictures.Pictures | None = None
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.analysis.close()
+
     @classmethod
     def open(cls, project_id: str, home: Path | str | None = None) -> Self:
         """The report of a project of the workspace at `home` (found when None).
@@ -159,20 +165,22 @@ class Report:
             "made",
             "AI had proposed",
             "mean overlap",
-            "overlap ≥ .85",
-            "corners within 5 %",
+            "overlap ≥\u00a0.85",
+            "corners within 5\u00a0%",
             "corner off by",
         )
         page = html.table(names, rows, empty="no crop by hand yet")
         made = self.analysis.execute(
-            "SELECT * FROM crops WHERE project_id = ? AND origin = 'project' AND counts", [self.project.id]
+            """SELECT * FROM crops WHERE project_id = ? AND origin = 'project' AND counts
+            AND input IS DISTINCT FROM 'apply_ai'""",
+            [self.project.id],
         )
         columns = [column[0] for column in made.description]
         found = [dict(zip(columns, row, strict=True)) for row in made.fetchall()]
         if found:
             sheet = sheets.crop_sheet(pictures.crops(self.pictures, found, CROPS_SHOWN))
-            page += html.picture(sheet, "Crops over their images: the person's in blue, the AI's in dashed red")
-            page += html.paragraph("Blue is the crop made, dashed red what the AI had proposed for that image.")
+            page += html.picture(sheet, "Crops by hand over their images: the person's in blue, the AI's in dashed red")
+            page += html.paragraph("Blue is the crop made by hand, dashed red what the AI had proposed for that image.")
         return page
 
     def mistakes(self) -> Piece:

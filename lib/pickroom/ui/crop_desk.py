@@ -20,7 +20,7 @@ from pickroom.crop.state import Drag
 from pickroom.crop.view import CropDeskView, CropImageView
 from pickroom.errors import ImageError, PickroomError
 from pickroom.ui import crop_words, words
-from pickroom.ui.crop_drawing import REACH, draw_empty, draw_page, reach
+from pickroom.ui.crop_drawing import REACH, drag_shape, draw_empty, draw_page, reach
 from pickroom.ui.layout import Slot, arrange
 from pickroom.ui.overlay import Overlay
 from pickroom.ui.stage import Cell, Frame, KeyPress, PictureKind, PointerEvent, Room, Scene, Stage
@@ -234,7 +234,9 @@ class CropDesk(ipywidgets.VBox):
             del self._known[name]
         shown = Frame(self._token(), _cells(view.images, self._slots))
         ahead = Frame("", _cells(following, self._arrange(following)))  # only prefetched: no key leads there at once
-        return Scene(self._room.width, self._room.height, shown, ahead={1: ahead})
+        state = self.session.state
+        drag = drag_shape(state, self._slots[state.active]) if state.drag else None
+        return Scene(self._room.width, self._room.height, shown, ahead={1: ahead}, drag=drag)
 
     def _panel(self, view: CropDeskView) -> str:
         if view.confirm:

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pickroom.crop.editing import HANDLES, Point
+from pickroom.crop.editing import HANDLES, MIN_SIDE, Point
+from pickroom.crop.state import CropState
 from pickroom.crop.view import CropImageView
 from pickroom.records import CropBox
 from pickroom.ui.layout import CAPTION, Rect, Slot
 from pickroom.ui.overlay import BADGE, CHIP, FONT, Pen
+from pickroom.ui.stage import DragShape
 
 HANDLE = 10.0  # side of a handle
 REACH = 11.0  # how far from a handle's middle the pointer still takes it
@@ -47,6 +49,21 @@ def reach(box: CropBox, slot: Slot) -> Point:
     _, _, wide, tall = slot.placement.rectangle(box)
     x, y = (min(REACH, max(NEAREST, side / 5)) for side in (wide, tall))
     return x / slot.box[2], y / slot.box[3]
+
+
+def drag_shape(state: CropState, slot: Slot) -> DragShape:
+    """What the browser must know to draw the outline of the drag that is under way on the active image."""
+    drag, card = state.drag, state.card
+    assert drag is not None and card is not None
+    return DragShape(
+        mode=drag.mode,
+        start=slot.placement.to_canvas(*drag.start),
+        box=slot.placement.rectangle(drag.box),
+        bounds=slot.box,
+        ratio=state.ratio(card),
+        at=HANDLES[drag.handle] if drag.handle else None,
+        least=min(MIN_SIDE, *card.size) * slot.placement.scale,
+    )
 
 
 def _active_box(pen: Pen, box: Rect, whole: Rect) -> None:

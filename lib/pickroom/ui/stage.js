@@ -35,6 +35,7 @@ class StageView {
     this.el = Object.assign(document.createElement("div"), { className: "pickroom-stage", tabIndex: 0 });
     this.el.setAttribute("role", "application");
     this.painter = new Painter(this.el, this.pictures, this.zoom);
+    this.rubber = new Rubber(this.el);
     this.note = Object.assign(document.createElement("div"), { className: "pickroom-note" });
     this.note.setAttribute("role", "status");
     this.el.append(this.note);
@@ -209,6 +210,8 @@ class StageView {
   onFrame(scene) {
     const grown = scene.height !== this.scene?.height;
     this.scene = scene;
+    this.rubber.follow(scene);
+    if (this.drag?.moved && this.pointer) this.rubber.move(this.pointer);
     const applied = scene.applied[this.id] ?? 0;
     this.keys.taken(applied);
     if (!this.greeted) requestAnimationFrame(() => this.greet());
@@ -318,6 +321,7 @@ class StageView {
         this.zoom.pan(drag.cell, this.pointer.x - drag.last.x, this.pointer.y - drag.last.y);
         this.paint();
       }
+      if (drag.moved) this.rubber.move(this.pointer);
       drag.last = this.pointer;
     }
     this.moved = event;

@@ -72,6 +72,27 @@ class Frame:
 
 
 @dataclass(frozen=True, slots=True)
+class DragShape:
+    """A drag under way: enough for the browser to draw the box's outline at once; CSS pixels of the layout.
+
+    Attributes:
+        start: where the pointer went down.
+        box: as it was then; bounds: the image, which the box stays in.
+        ratio: width / height that the box keeps, None when it is free.
+        at: where the handle lies, in fractions of the box; only for a handle.
+        least: the shortest side of a box that is meant.
+    """
+
+    mode: Literal["draw", "move", "handle"]
+    start: tuple[float, float]
+    box: Rect
+    bounds: Rect
+    ratio: float | None
+    at: tuple[float, float] | None
+    least: float
+
+
+@dataclass(frozen=True, slots=True)
 class Scene:
     """One answer of the kernel: the frame to show and what the browser needs to go on by itself.
 
@@ -82,6 +103,7 @@ class Scene:
         destinations: key -> position it leads to from here.
         steps: key -> relative step, for keys that always mean next or previous; empty while they do not.
         zoom: show every image at 100 %.
+        drag: only while one is under way.
     """
 
     width: int
@@ -93,6 +115,7 @@ class Scene:
     destinations: Mapping[str, int] = field(default_factory=dict)
     steps: Mapping[str, int] = field(default_factory=dict)
     zoom: bool = False
+    drag: DragShape | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +198,7 @@ class Stage(anywidget.AnyWidget):
     no keyboard has. `cursor` is the CSS cursor over the stage.
     """
 
-    _esm = _read("keys.js", "pictures.js", "zoom.js", "paint.js", "room.js", "stage.js")
+    _esm = _read("keys.js", "pictures.js", "zoom.js", "paint.js", "rubber.js", "room.js", "stage.js")
     _css = _read("stage.css", "tools.css")
     key_names = traitlets.List(traitlets.Unicode()).tag(sync=True)
     repeating = traitlets.List(traitlets.Unicode()).tag(sync=True)
@@ -206,6 +229,7 @@ class Stage(anywidget.AnyWidget):
             "ahead": [[position, asdict(frame)] for position, frame in scene.ahead.items()],
             "destinations": dict(scene.destinations),
             "steps": dict(scene.steps),
+            "drag": asdict(scene.drag) if scene.drag else None,
         }
         self._send_scene()
 

@@ -1,0 +1,97 @@
+"""The steps of notebooks/80_history.ipynb: each prints what it found, and writes only when told to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pickroom.errors import PickroomError
+from pickroom.history import anomalies, backfill
+from pickroom.history.extraction import read_pair
+from pickroom.history.importing import read_logs
+from pickroom.history.meeting import meet
+from pickroom.workspace import Workspace
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_DRY = "Nothing was written: set execute = True"
+
+
+def _in_one_line(step: Callable[..., Any]) -> Callable[..., Any]:
+    """Expected failures print their one line instead of a traceback."""
+
+    @wraps(step)
+    def run(*args: Any, **options: Any) -> Any:
+        try:
+            return step(*args, **options)
+        except PickroomError as error:
+            print(error.line)
+            return None
+
+    return run
+
+
+@_in_one_line
+def import_logs(workspace: Workspace, files: Sequence[Path | str], project: str | None, execute: bool) -> None:
+    """Old CSV logs into `<project>_legacy.db`."""
+    if not files:
+        print('No logs were named: logs = ["select_crop_log.csv"]')
+        return
+    with read_logs(workspace, [Path(file).expanduser() for file in files], project) as found:
+        _print(found.report.lines())
+        _print_written(found.write() if execute else None)
+
+
+@_in_one_line
+def compare_folders(
+    workspace: Workspace, original: Path | str | None, final: Path | str | None, project: str, execute: bool
+) -> None:
+    """Picks and crops read off two folders, or zips."""
+    if original is None or final is None:
+        print('No folders were named: original = "~/raw/anna", final = "~/final/anna"')
+        return
+    with read_pair(workspace, Path(original), Path(final), project) as found:
+        _print(found.lines())
+        _print_written(found.write() if execute else None)
+
+
+@_in_one_line
+def fill_in_accepted_crops(workspace: Workspace, project: str, execute: bool) -> None:
+    """`ai_crop_accepted` of older rows, from where their files lie."""
+    opened = workspace.project(project)
+    planned = backfill.plan(opened)
+    _print(planned.lines())
+    if not execute:
+        print(_DRY)
+        return
+    copy = backfill.apply(opened, planned)
+    print(f"Written, after a backup: {copy.name}" if copy else "Nothing to write")
+
+
+@_in_one_line
+def show_meeting(workspace: Workspace, project: str) -> None:
+    """Whether rows, files and vectors meet."""
+    _print(meet(workspace, project).lines())
+
+
+@_in_one_line
+def find_anomalies(workspace: Workspace) -> Figure | None:
+    """A lower stage chosen over a higher one, by project; leaves the cases in `data/training/`."""
+    summary, cases = anomalies.find(workspace)
+    written = anomalies.write(workspace, summary, cases)
+    _print([*summary.lines(), *(f"Written: {path.name}" for path in written)])
+    return anomalies.figure(summary)
+
+
+def _print(lines: Sequence[str]) -> None:
+    print("\n".join(lines))
+
+
+def _print_written(written: Sequence[Path] | None) -> None:
+    if written is None:
+        print(_DRY)
+    else:
+        print("Written: " + ", ".join(path.name for path in written) if written else "Nothing new to write")

@@ -1,0 +1,51 @@
+"""Every notebook of the repository runs headless, by papermill, on a small demo project: none is skipped."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import papermill
+import pytest
+
+from pickroom.demo.config import DemoConfig
+from pickroom.demo.project import start_demo
+from pickroom.workspace import Project, Workspace
+from reviewing import FINALISE, review
+
+FOLDER = Path(__file__).resolve().parents[1] / "notebooks"
+NOTEBOOKS = [path for path in sorted(FOLDER.rglob("*.ipynb")) if ".ipynb_checkpoints" not in path.parts]
+KEYS = "a 1 q x a".split()  # noqa: SIM905 (as a file of keys has them)
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A demo of 8 small groups, some of them decided, crops waiting."""
+    workspace = Workspace(tmp_path_factory.mktemp("notebooks"))
+    project, _ = start_demo(workspace, DemoConfig(groups=8, seed=3, long_side=96), model_like=True)
+    review(project, *KEYS, *FINALISE)
+    return project
+
+
+def test_the_notebooks_are_found() -> None:
+    assert {"00_start", "20_review", "60_analysis", "90_finish", "report"} <= {path.stem for path in NOTEBOOKS}
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_notebook_runs_headless(path: Path, demo: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PICKROOM_HOME", str(demo.workspace.root))  # also for notebooks that leave `home` to be found
+    declared = papermill.inspect_notebook(path)
+    given = {"project": demo.id, "home": str(demo.workspace.root)}
+    executed = papermill.execute_notebook(
+        path,
+        tmp_path / path.name,
+        parameters={name: value for name, value in given.items() if name in declared},
+        kernel_name="python3",
+        progress_bar=False,
+        log_output=False,
+        store_widget_state=False,
+        cwd=str(path.parent),
+    )
+    assert "widgets" not in executed.metadata
+    cells = [cell for cell in executed.cells if cell.cell_type == "code"]
+    assert all(cell.metadata.papermill.status == "completed" for cell in cells)
+    assert any(cell.outputs for cell in cells), "it shows nothing"
