@@ -12,6 +12,7 @@ from analysing import MEANT, crop, fill
 from pickroom.analysis import queries
 from pickroom.analysis.connection import Analysis, connect
 from pickroom.errors import UsageError
+from pickroom.review import session
 from pickroom.store.connect import connect as open_store
 from pickroom.store.connect import open_read_only
 from pickroom.store.decisions import incomplete_crops, performance
@@ -120,6 +121,14 @@ def test_rolling_100_looks_back_over_a_hundred_decisions(filled: tuple[Project, 
         window = flags[max(0, end - 100) : end]
         assert row["window_size"] == len(window)
         assert row["selection_accuracy"] == pytest.approx(sum(window) / len(window))
+
+
+def test_a_look_is_as_long_as_the_deck_says() -> None:
+    for name in ("sessions", "time_saved"):
+        assert f"milliseconds, {session._LONGEST_LOOK_MS})" in queries.text(name).replace(
+            "milliseconds, 0), ", "milliseconds, "
+        )
+    assert f"INTERVAL {session._LONGEST_LOOK_MS // 60_000} MINUTE" in queries.text("sessions")
 
 
 def test_stages_and_days_add_up(filled: tuple[Project, Analysis]) -> None:

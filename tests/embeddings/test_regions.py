@@ -86,12 +86,25 @@ def test_equal_images_have_no_regions_and_small_ones_are_taken_whole() -> None:
 
 
 def test_block_difference_agrees_with_scikit_image() -> None:
-    a = np.asarray(photograph(3, (320, 320)).convert("L"), dtype=np.float32)
-    b = np.asarray(spoiled(photograph(3, (320, 320)), (100, 60, 240, 200)).convert("L"), dtype=np.float32)
+    sharp = photograph(3, (320, 320))
+    pair = [sharp, spoiled(sharp, (100, 60, 240, 200))]
+    a, b = (np.asarray(image.convert("L"), dtype=np.float32) for image in pair)
     _, full = structural_similarity(a, b, data_range=255, win_size=15, full=True)
     centres = 1 - full[8::16, 8::16]
-    assert np.corrcoef(block_difference([a, b]).ravel(), centres.ravel())[0, 1] > 0.9
-    assert np.allclose(block_difference([a, a]), 0, atol=1e-5)
+    ours = block_difference([a[..., None], b[..., None]])
+    assert np.corrcoef(ours.ravel(), centres.ravel())[0, 1] > 0.95
+    assert np.allclose(block_difference([a[..., None]] * 2), 0, atol=1e-5)
+
+
+def test_a_wrong_colour_is_found_though_its_grey_is_right() -> None:
+    sharp = photograph(4, SIZE)
+    other = sharp.copy()
+    luma, *chroma = other.crop((500, 200, 700, 400)).convert("YCbCr").split()
+    turned = PillowImage.merge("YCbCr", (luma, *(channel.point(lambda v: 255 - v) for channel in chroma)))
+    other.paste(turned.convert("RGB"), (500, 200))
+    found = find_regions([sharp, other], [SIZE, SIZE], 224, CONFIG)
+    x1, y1, x2, y2 = found[0].box
+    assert x1 <= 600 / SIZE[0] <= x2 and y1 <= 300 / SIZE[1] <= y2
 
 
 def test_members_hash_is_of_names_and_contents_in_any_order() -> None:

@@ -88,8 +88,7 @@ def finish(
     except ConflictError as error:
         _list_items(error)
         raise
-    pages = "\n".join(f"Report: {page}" for page in done.pages)
-    show({}, False, f"{pages}\nArchive: {done.archive}\nProject {done.project.id} is finished")
+    show({}, False, "\n".join(done.lines))
 
 
 @app.command()

@@ -62,6 +62,7 @@ def embed(
     with store.writing("embedding"), _engine(chosen, source, config) as engine:
         bind(project, chosen)
         report = EmbedReport(project.id, chosen.spec.encoder_id, chosen.spec.words, engine.device, chosen.cosine)
+        report.damaged = tuple(path.name for path in store.set_damaged_aside(thorough=verify))
         run = _Run(project, store, engine, bars, report)
         for _ in range(_ROUNDS):
             state = run.images(scanned)

@@ -2,8 +2,7 @@
 
 A 224-pixel view of a 2048-pixel image cannot show a bad hand. So the members are brought to one size, compared
 block by block, and the windows that differ most are cut out of every member at full resolution.
-Source of the comparison: the structure term of structural similarity, Wang et al. (2004), eq. 10, on blocks that do
-not overlap. Its other two terms, brightness and contrast, differ everywhere between the stages of one image.
+Source of the comparison: structural similarity, Wang et al. (2004), on blocks that do not overlap.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from PIL import Image as PillowImage
 Box = tuple[float, float, float, float]  # x1, y1, x2, y2 as fractions of the upright image
 
 _BLOCK = 16  # pixels a side of one block of the comparison
-_C3 = (0.03 * 255) ** 2 / 2  # the paper's constant for 8-bit levels: keeps noise in flat blocks from counting
+_C1, _C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2  # the paper's constants for 8-bit levels
 _VERSION = 1  # of the method; another one finds other regions
 
 
@@ -71,7 +70,7 @@ def find_regions(
     scale = min(1.0, config.compare_side / max(width, height))
     shape = (max(_BLOCK, round(width * scale)), max(_BLOCK, round(height * scale)))
     levels = [
-        np.asarray(picture.convert("L").resize(shape, PillowImage.Resampling.BOX), dtype=np.float32)
+        np.asarray(picture.resize(shape, PillowImage.Resampling.BOX).convert("YCbCr"), dtype=np.float32)
         for picture in pictures
     ]
     difference = block_difference(levels)
@@ -98,20 +97,24 @@ def comparable(sizes: Sequence[tuple[int, int]], tolerance: float) -> bool:
 
 
 def block_difference(levels: Sequence[np.ndarray]) -> np.ndarray:
-    """1 - structural similarity of each block, the mean over all pairs: (rows, cols) float32 in [0, 2].
+    """1 - structural similarity of each block, the mean over all pairs and channels: (rows, cols) float32 in [0, 2].
 
     Args:
-        levels: grey images of one (height, width), 0..255; what does not fill a block at the right and lower
+        levels: images of one (height, width, channels), 0..255; what does not fill a block at the right and lower
             edge is left out.
     """
-    spreads = [block - block.mean(axis=-1, keepdims=True) for block in map(_blocks, levels)]
-    deviations = [np.sqrt((spread**2).mean(axis=-1)) for spread in spreads]
+    blocks = [_blocks(image) for image in levels]
+    means = [block.mean(axis=-2) for block in blocks]
+    spreads = [block - mean[..., None, :] for block, mean in zip(blocks, means, strict=True)]
+    variances = [(spread**2).mean(axis=-2) for spread in spreads]
     pairs = [(a, b) for a in range(len(levels)) for b in range(a)]
-    total = np.zeros_like(deviations[0])
+    total = np.zeros_like(means[0])
     for a, b in pairs:
-        covariance = (spreads[a] * spreads[b]).mean(axis=-1)
-        total += 1 - (covariance + _C3) / (deviations[a] * deviations[b] + _C3)
-    return total / len(pairs)
+        covariance = (spreads[a] * spreads[b]).mean(axis=-2)
+        light = (2 * means[a] * means[b] + _C1) / (means[a] ** 2 + means[b] ** 2 + _C1)
+        form = (2 * covariance + _C2) / (variances[a] + variances[b] + _C2)
+        total += 1 - light * form
+    return total.mean(axis=-1) / len(pairs)
 
 
 def crop_box(box: Box, size: tuple[int, int]) -> tuple[int, int, int, int]:
@@ -122,9 +125,10 @@ def crop_box(box: Box, size: tuple[int, int]) -> tuple[int, int, int, int]:
 
 
 def _blocks(image: np.ndarray) -> np.ndarray:
-    rows, cols = image.shape[0] // _BLOCK, image.shape[1] // _BLOCK
-    cut = image[: rows * _BLOCK, : cols * _BLOCK].reshape(rows, _BLOCK, cols, _BLOCK)
-    return cut.transpose(0, 2, 1, 3).reshape(rows, cols, _BLOCK * _BLOCK)
+    """(height, width, channels) -> (rows, cols, pixels of a block, channels)."""
+    rows, cols, channels = image.shape[0] // _BLOCK, image.shape[1] // _BLOCK, image.shape[2]
+    cut = image[: rows * _BLOCK, : cols * _BLOCK].reshape(rows, _BLOCK, cols, _BLOCK, channels)
+    return cut.transpose(0, 2, 1, 3, 4).reshape(rows, cols, _BLOCK * _BLOCK, channels)
 
 
 def _window_means(values: np.ndarray, tall: int, wide: int) -> np.ndarray:

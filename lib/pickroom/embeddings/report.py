@@ -26,6 +26,7 @@ class EmbedReport:
         groups, regions: groups whose regions were done now, and how many regions of images were embedded.
         groups_gone: groups whose regions cannot be found, since members are not on disk any more.
         seconds, region_seconds: of embedding images, and of the regions beside them.
+        damaged: part files that could not be read and were set aside; what they held was made again.
         verification: what `verify` found, None where it was not asked for.
     """
 
@@ -46,6 +47,7 @@ class EmbedReport:
     groups_gone: int = 0
     seconds: float = 0.0
     region_seconds: float = 0.0
+    damaged: tuple[str, ...] = ()
     verification: Verification | None = None
 
     def to_dict(self) -> dict[str, Any]:
@@ -70,6 +72,7 @@ class EmbedReport:
         if self.groups_gone:
             lines.append(f"  {self.groups_gone} groups without regions: images of them are no longer on disk")
         lines += _listed(self.errors) + _listed(self.left_out)
+        lines += [f"  {name}: was damaged; what it held was made again, as far as it could be" for name in self.damaged]
         if self.verification:
             found = self.verification
             again = "" if found.least_cosine is None else f", cosine {found.least_cosine:.4f} or more"

@@ -34,6 +34,7 @@ from pickroom.workspace import Workspace
 ENCODER_FILE = "encoder.json"
 ROWS_PER_PART = 4096  # of a merged part: some 50 MB with patches
 MANY_PARTS = 256  # after so many new parts small ones are merged, even in the middle of a run
+_VECTOR_KEY = ("filename", "content_hash")
 _REGION_KEY = ("group_id", "filename", "members_hash", "settings", "region")
 
 Key = tuple[str, str | None]  # (filename, content hash): an image's identity; no hash for a file nobody could read
@@ -81,6 +82,11 @@ class VectorStore:
             yield
         finally:
             os.close(descriptor)  # frees the lock
+
+    def set_damaged_aside(self, *, thorough: bool = False) -> list[Path]:
+        """Rename damaged parts, so that their images are embedded again; `thorough` reads all of every part."""
+        found = self.vectors.set_damaged_aside(_VECTOR_KEY, thorough=thorough)
+        return found + self.regions.set_damaged_aside(_REGION_KEY, thorough=thorough)
 
     def known(self) -> dict[Key, Known]:
         """Every image that has a row."""
@@ -145,7 +151,7 @@ class VectorStore:
 
     def compact(self, stale: Callable[[Key], bool] = lambda key: False) -> None:
         """Merge small parts, and drop rows that are doubled or stale: then a row is an image. Safe to kill."""
-        _merge(self.vectors, ("filename", "content_hash"), stale)
+        _merge(self.vectors, _VECTOR_KEY, stale)
 
     def compact_regions(self, stale: Callable[[tuple[Any, ...]], bool] = lambda key: False) -> None:
         """`compact` for regions; a key is (group_id, filename, members_hash, settings, region)."""

@@ -85,10 +85,10 @@ class ImportReport:
         if len(self.files) > 1:
             lines.append(f"Together: {_sum(self.rows, self.imported, self.skipped.total())}")
         for project, tables in self.projects.items():
-            what = ", ".join(f"{count:,} {table}" for table, count in tables.items())
+            what = ", ".join(f"{n:,} {table[:-1] if n == 1 else table}" for table, n in tables.items())
             lines.append(f"{project}_legacy.db: {what}")
         return lines
 
 
 def _sum(rows: int, imported: int, skipped: int) -> str:
-    return f"{rows:,} rows = {imported:,} imported + {skipped:,} skipped"
+    return f"{rows:,} {'row' if rows == 1 else 'rows'} = {imported:,} imported + {skipped:,} skipped"

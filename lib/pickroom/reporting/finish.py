@@ -73,6 +73,12 @@ class Finished:
     pages: tuple[Path, ...]
     archive: Path
 
+    @property
+    def lines(self) -> list[str]:
+        """What was done, in words."""
+        lines = [f"Report: {page}" for page in self.pages]
+        return [*lines, f"Archive: {self.archive}", f"Project {self.project.id} is finished"]
+
 
 def plan(project: Project) -> FinishPlan:
     """Look whether a project can be finished, and what that would do. Changes nothing.
