@@ -19,6 +19,7 @@ from pickroom.naming import (
     parse_name,
     second_after,
     sidecar_name,
+    stage_of,
     stem_of,
 )
 
@@ -74,6 +75,11 @@ def test_every_real_name_has_a_time_and_a_stage() -> None:
 @given(st.text())
 def test_any_text_may_be_a_name_and_its_stage_is_never_zero(text: str) -> None:
     assert parse_name(text).stage in (None, 1.0, 1.5, 2.0, 3.0)
+
+
+@given(st.one_of(st.text(), st.from_regex(r"\A.*_?\d{8}_\d{6}(_stage(1|1\.5|2|3|4))?(_.*)?(\.png)?\Z")))
+def test_the_short_way_to_the_stage_is_the_long_one(text: str) -> None:
+    assert stage_of(text) == parse_name(text).stage
 
 
 @pytest.mark.parametrize(

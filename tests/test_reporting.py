@@ -18,7 +18,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from analysing import change, crop
+from analysing import change, crop, write_model, write_vectors
 from conftest import read_tree
 from pickroom import cli
 from pickroom.atomic import sha256_of
@@ -67,7 +67,10 @@ def ready(decided: Project) -> Project:
 @pytest.fixture(scope="module")
 def finished(ready: Project, tmp_path_factory: pytest.TempPathFactory) -> finish.Finished:
     """A copy of the ready project, finished; the ready one stays for the other tests."""
-    return finish.execute(copy_of(ready, tmp_path_factory.mktemp("finished")))
+    project = copy_of(ready, tmp_path_factory.mktemp("finished"))
+    write_vectors(project, "small", [("another.png", "its content", [1.0])], 1)
+    write_model(project.workspace, "ranker_v1", {"metrics": {"normal_top1": 0.9}})
+    return finish.execute(project)
 
 
 def copy_of(project: Project, home: Path) -> Project:
@@ -260,9 +263,14 @@ def test_the_archive_holds_what_it_should(finished: finish.Finished) -> None:
         "deliverables.zip",
         "demo.db",
         "demo.json",
+        "models",
         "summary.json",
         "vectors.json",
     ]
+    (vectors,) = json.loads((folder / "vectors.json").read_text())
+    assert vectors["name"] == "small/demo/part-0.parquet"
+    assert vectors["sha256"] == sha256_of(project.workspace.embeddings / vectors["name"])
+    assert json.loads((folder / "models" / "ranker_v1_metadata.json").read_text()) == {"metrics": {"normal_top1": 0.9}}
     with closing(sqlite3.connect(folder / "demo.db")) as copy, closing(sqlite3.connect(project.database)) as own:
         for table in ("ai_decisions", "decision_context", "file_operations", "images"):
             query = f"SELECT * FROM {table} ORDER BY 1, 2"

@@ -44,6 +44,12 @@ def parse_name(filename: str) -> ParsedName:
     return ParsedName(taken_at, float(match["stage"]) if match["stage"] else None)
 
 
+def stage_of(filename: str) -> float | None:
+    """The stage that `parse_name` reads, without the cost of its date: for names by the hundred thousand."""
+    match = _STAGED.fullmatch(stem_of(filename))
+    return float(match["stage"]) if match is not None and match["stage"] else None
+
+
 def stem_of(filename: str) -> str:
     """The name without its last extension; a dot inside the stem (`stage1.5`) stays."""
     stem, dot, _ = filename.rpartition(".")

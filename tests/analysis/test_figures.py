@@ -25,7 +25,6 @@ DRAWN = {
     "performance_by_confidence": figures.calibration,
     "anomaly_rates": figures.normal_and_anomaly,
     "sessions": figures.pace,
-    "crop_error": figures.crop_overlap,
 }
 
 

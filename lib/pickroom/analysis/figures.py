@@ -136,24 +136,6 @@ def pace(rows: Rows) -> Figure:
     return figure
 
 
-def crop_overlap(rows: Rows) -> Figure:
-    """How far the AI's crops overlap the person's, a bar a stage and orientation; rows of `crop_error`."""
-    rows = [row for row in rows if row["mean_iou"] is not None]
-    figure, axes = _figure(height=0.9 + 0.35 * max(len(rows), 1))
-    if not rows:
-        return _nothing(figure, axes)
-    labels = [crop_label(row) for row in rows]
-    places = range(len(rows))
-    axes.barh(places, [row["mean_iou"] for row in rows], color=KEEP, height=0.6)
-    for place, row in enumerate(rows):
-        axes.text(row["mean_iou"] + 0.01, place, f"{row['mean_iou']:.2f}", va="center", fontsize=9)
-    axes.set_yticks(places, labels)
-    axes.invert_yaxis()
-    axes.set_xlim(0, 1.08)
-    axes.set_xlabel("mean overlap with the person's crop (IoU)")
-    return figure
-
-
 def crop_label(row: Mapping[str, Any]) -> str:
     """Stage and orientation of a row of `crop_error`, in words."""
     stage = "no stage" if row["stage"] is None else f"stage {row['stage']:g}"

@@ -225,7 +225,7 @@ def load_stages(engine: duckdb.DuckDBPyConnection) -> None:
         AND filename NOT IN (SELECT filename FROM src_images WHERE sha256 IS NOT NULL)"""
     ).fetchall()
     names = [name for (name,) in unknown]
-    stages = [naming.parse_name(name).stage for name in names]
+    stages = [naming.stage_of(name) for name in names]
     parsed = pyarrow.table(
         {"filename": pyarrow.array(names, pyarrow.string()), "stage": pyarrow.array(stages, pyarrow.float64())}
     )
