@@ -30,7 +30,7 @@ from pickroom.store.legacy import connect_legacy
 
 AT_LEAST_COMMITTED, AT_LEAST_EXECUTEMANY = 5.0, 0.3  # times as fast
 AT_MOST_MIB = 300.0  # peak memory, whatever the number of rows
-RUNS = 2
+RUNS = 3
 FIRST = datetime(2025, 7, 5, 4, 6, 6)
 INSERTS = {"legacy_selections": 6, "legacy_crops": 9}  # columns
 

@@ -75,7 +75,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="30 groups of small images")
     quick = parser.parse_args().quick
-    groups, side = (30, 320) if quick else (300, 1024)
+    groups, side = (30, 320) if quick else (150, 1024)
     config = DemoConfig(
         groups=groups, seed=7, long_side=side, crop_rate=1.0, reject_rate=0.0, full_frame_rate=0.05, png_level=0
     )

@@ -8,6 +8,7 @@ from pickroom.cli import (  # noqa: F401 (importing them declares their commands
     analysis,
     crop,
     demo,
+    embed,
     history,
     project,
     review,

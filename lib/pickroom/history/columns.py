@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
+from pickroom.history.arrays import text, to_arrow, to_numpy
 from pickroom.history.facts import Facts
 from pickroom.history.tables import Batch
 
@@ -47,7 +48,7 @@ class Columns:
         mask = np.asarray(keep, dtype=bool)
         if mask.all():
             return self
-        return Columns(self.table.filter(pa.array(mask)), self.places[mask])
+        return Columns(self.table.filter(to_arrow(mask)), self.places[mask])
 
 
 def split(batch: Batch, width: int, wanted: Sequence[int], delimiter: str) -> Columns | None:
@@ -84,14 +85,14 @@ def split(batch: Batch, width: int, wanted: Sequence[int], delimiter: str) -> Co
 
 def matches(column: pa.Array, pattern: str) -> np.ndarray:
     """Which texts a pattern describes, (N,) bool."""
-    return pc.match_substring_regex(column, pattern).to_numpy(zero_copy_only=False)
+    return to_numpy(pc.match_substring_regex(column, pattern))
 
 
 def last_part(paths: pa.Array) -> tuple[pa.Array, pa.Array]:
     """(folders, file names) of clean paths; `/` is put before each, which no folder's meaning depends on."""
-    parts = pc.split_pattern(pc.binary_join_element_wise("", paths, "/"), "/", max_splits=1, reverse=True)
+    parts = pc.split_pattern(pc.binary_join_element_wise(text(""), paths, text("/")), "/", max_splits=1, reverse=True)
     flat = parts.flatten()
-    return flat.take(pa.array(np.arange(0, len(flat), 2))), flat.take(pa.array(np.arange(1, len(flat), 2)))
+    return flat.take(to_arrow(np.arange(0, len(flat), 2))), flat.take(to_arrow(np.arange(1, len(flat), 2)))
 
 
 class Projects:
@@ -107,7 +108,7 @@ class Projects:
         """The number of the project that each folder names, (N,) int; NONE without evidence, or SEVERAL."""
         coded = pc.dictionary_encode(folders)
         numbers = np.array([self._number(folder) for folder in coded.dictionary.to_pylist()], dtype=int)
-        return numbers[coded.indices.to_numpy()]
+        return numbers[to_numpy(coded.indices)]
 
     def _number(self, folder: str) -> int:
         evidence = self._facts.names.in_folder(folder)
@@ -139,9 +140,11 @@ def iso_times(column: pa.Array) -> pa.Array:
         return column
     cuts = ((0, 4), (4, 6), (6, 8), (9, 11), (11, 13), (13, 15))
     year, month, day, hour, minute, second = (pc.utf8_slice_codeunits(column, *cut) for cut in cuts)
-    date = pc.binary_join_element_wise(year, month, day, "-")
-    clock = pc.binary_join_element_wise(hour, minute, second, ":")
-    return pc.if_else(pa.array(stamped), pc.binary_join_element_wise(date, "T", clock, "Z", ""), column)
+    date = pc.binary_join_element_wise(year, month, day, text("-"))
+    clock = pc.binary_join_element_wise(hour, minute, second, text(":"))
+    return pc.if_else(
+        to_arrow(stamped), pc.binary_join_element_wise(date, text("T"), clock, text("Z"), text("")), column
+    )
 
 
 # Outside of this range Python writes a float in another way than Arrow; inside, both write the fewest digits that
@@ -153,7 +156,8 @@ def box_texts(boxes: np.ndarray) -> pa.Array:
     """Boxes (N, 4) float64 as `CropBox.to_json` writes them; every edge is 0, 1, or within SHORTEST."""
     edges = []
     for values in boxes.T:
-        numbers = pa.array(values)
-        text = pc.if_else(pc.equal(numbers, 0.0), "0.0", pc.cast(numbers, pa.string()))
-        edges.append(pc.if_else(pc.equal(numbers, 1.0), "1.0", text))
-    return pc.binary_join_element_wise("[", pc.binary_join_element_wise(*edges, ", "), "]", "")
+        written = pc.cast(to_arrow(values), pa.string())
+        written = pc.if_else(to_arrow(values == 0), text("0.0"), written)
+        edges.append(pc.if_else(to_arrow(values == 1), text("1.0"), written))
+    inner = pc.binary_join_element_wise(*edges, text(", "))
+    return pc.binary_join_element_wise(text("["), inner, text("]"), text(""))

@@ -6,6 +6,7 @@ a crop that is not found in its original's pixels is a crop without coordinates.
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Self
 
@@ -100,8 +101,9 @@ def read_pair(
     try:
         facts = Facts(ProjectNames.of(workspace, given), given, staging.add_file(finals.name, numbered=False))
         report = FileReport(finals.name, f"final images of {originals.name}", notes=facts.notes)
-        matches = _read(workspace, originals, finals, facts, report, progress)
-        staging.store(facts)
+        with closing(originals), closing(finals):
+            matches = _read(workspace, originals, finals, facts, report, progress)
+        staging.store(*facts.hand_over())
         staging.resolve(workspace, facts.projects)
         counts, examples = staging.left_out(facts.file)
         report.skipped.update(counts)

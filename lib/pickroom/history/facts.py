@@ -62,6 +62,12 @@ class Facts:
     notes: Counter[str] = field(default_factory=Counter)
     projects: set[str] = field(default_factory=set)
 
+    def hand_over(self) -> tuple[list[tuple], list[tuple], list[tuple]]:
+        """The decisions, selections and crops gathered so far, which are then forgotten here."""
+        gathered = self.decisions, self.selections, self.crops
+        self.decisions, self.selections, self.crops = [], [], []
+        return gathered
+
     def project(self, evidence: frozenset[str], column: str = "") -> str:
         """The row's project: by its paths and its project column, else the given one.
 

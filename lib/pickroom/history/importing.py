@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
@@ -22,9 +23,8 @@ from pickroom.history.tables import Batch, Table, read_header, split_all
 from pickroom.workspace import Workspace
 
 _SHOWN = 300  # characters of a row in the report
-COLUMNS_FROM = (
-    10_000  # rows of a file after which it pays to take them by the column: that way takes a second to set up
-)
+# rows of a file after which it pays to take them by the column: that way takes time to set up
+COLUMNS_FROM = 10_000
 
 Progress = Callable[[int, None], None]  # rows read so far; how many there will be is not known
 
@@ -93,17 +93,24 @@ def _read(
     progress: Progress | None,
 ) -> ImportReport:
     reports, projects, rows = [], set(), 0
-    for table in tables:
-        facts = Facts(names, given, staging.add_file(table.path.name))
-        reader = _Reader(table, facts)
-        for batch in table.batches():
-            reader.take(batch)
-            staging.store(facts)
-            rows += len(batch.texts)
-            if progress:
-                progress(rows, None)
-        reports.append((facts.file, reader.report))
-        projects |= facts.projects
+    # SQLite lets go of the interpreter while it inserts: meanwhile the next rows are read
+    with ThreadPoolExecutor(1) as inserting:
+        stored: Future[None] | None = None
+        for table in tables:
+            facts = Facts(names, given, staging.add_file(table.path.name))
+            reader = _Reader(table, facts)
+            for batch in table.batches():
+                reader.take(batch)
+                if stored is not None:
+                    stored.result()
+                stored = inserting.submit(staging.store, *facts.hand_over())
+                rows += len(batch.texts)
+                if progress:
+                    progress(rows, None)
+            if stored is not None:
+                stored.result()
+            reports.append((facts.file, reader.report))
+            projects |= facts.projects
     staging.resolve(workspace, projects)
     for file, report in reports:
         counts, examples = staging.left_out(file)
@@ -181,22 +188,17 @@ class _Reader:
         elif [field.strip().lower() for field in filled] == self._header:
             reason = skips.HEADER_AGAIN
         else:
-            convert = None
-            if self._training and looks_like(filled):
-                # another tool appended its 9 columns under this header (LESSONS.md: 5,431 rows)
-                convert, note = self._convert_training, TRAINING_ROW
-            elif len(filled) <= len(self._header) < len(fields):
-                convert, filled = self._convert, fields[: len(self._header)]
-                note = ""
-            if convert is not None:
-                try:
-                    convert(filled, line)
-                except Skip as skip:
-                    reason = skip.reason
-                else:
-                    if note:
-                        self._facts.notes[note] += 1
+            try:
+                if self._training and looks_like(filled):
+                    # another tool appended its 9 columns under this header (LESSONS.md: 5,431 rows)
+                    self._convert_training(filled, line)
+                    self._facts.notes[TRAINING_ROW] += 1
                     return
+                if len(filled) <= len(self._header) < len(fields):
+                    self._convert(fields[: len(self._header)], line)
+                    return
+            except Skip as skip:
+                reason = skip.reason
         self._skip(reason, line, fields)
 
     def _skip(self, reason: str, line: int, row: list[str] | str) -> None:

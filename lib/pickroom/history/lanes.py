@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pickroom.history import columns
+from pickroom.history.arrays import text, to_arrow, to_numpy
 from pickroom.history.columns import Projects, box_texts, iso_times, last_part, matches
 from pickroom.history.facts import BOXED, FULL_FRAME, Facts
 from pickroom.history.formats.protocol import BOX_COLUMNS, Format
@@ -23,7 +24,7 @@ Lane = Callable[[Batch], Sequence[int]]
 
 _NUMBER = r"^\d{1,7}(?:\.\d{1,12})?$"
 _SIDE = r"^[1-9]\d{0,5}$"
-_STAGED = r"^\d{8}_\d{6}_"
+_STAMPED = r"^\d{8}_\d{6}_"
 _STAMP_LENGTH = len("20250728_040606")
 
 
@@ -58,8 +59,9 @@ def _selection_lane(header: Sequence[str], facts: Facts, delimiter: str) -> Lane
             return range(len(batch.texts))
         folders, chosen = last_part(found[chosen_at])
         lists = pc.split_pattern(pc.utf8_slice_codeunits(found[rejected_at], 2, -2), '", "')
-        starts = lists.offsets.to_numpy()[:-1]
-        row = np.repeat(np.arange(len(lists)), np.diff(lists.offsets.to_numpy()))
+        offsets = to_numpy(lists.offsets)
+        starts = offsets[:-1]
+        row = np.repeat(np.arange(len(lists)), np.diff(offsets))
         other_folders, others = last_part(lists.flatten())
 
         own = projects.of_folders(folders)
@@ -69,15 +71,15 @@ def _selection_lane(header: Sequence[str], facts: Facts, delimiter: str) -> Lane
         agreed = np.where(most == least, projects.agreed(own, most), Projects.SEVERAL)
 
         bad = ~matches(others, columns.FILE_NAME)
-        bad |= pc.equal(others, chosen.take(pa.array(row))).to_numpy(zero_copy_only=False)
+        bad |= to_numpy(pc.equal(others, chosen.take(to_arrow(row))))
         # rising names are distinct, and in the order that pick_key sorts them into
-        rising = pc.less(others.slice(0, len(others) - 1), others.slice(1)).to_numpy(zero_copy_only=False)
+        rising = to_numpy(pc.less(others.slice(0, len(others) - 1), others.slice(1)))
         bad[1:] |= ~rising & (row[1:] == row[:-1])
         keep = (agreed >= 0) & matches(chosen, columns.FILE_NAME) & ~np.logical_or.reduceat(bad, starts)
 
         names = pa.ListArray.from_arrays(lists.offsets, others)
-        joined = pc.binary_join_element_wise('["', pc.binary_join(names, '", "'), '"]', "")
-        mask, places = pa.array(keep), found.places[keep]
+        joined = pc.binary_join_element_wise(text('["'), pc.binary_join(names, text('", "')), text('"]'), text(""))
+        mask, places = to_arrow(keep), found.places[keep]
         rows = zip(
             projects.texts(agreed[keep]),
             *(column.filter(mask).to_pylist() for column in (chosen, joined, iso_times(found[time_at]))),
@@ -105,9 +107,9 @@ def _crop_lane(header: Sequence[str], facts: Facts, delimiter: str) -> Lane:
         found = columns.split(batch, len(header), wanted, delimiter) if min(wanted) >= 0 else None
         if found is None:
             return range(len(batch.texts))
-        clean = np.asarray(pc.equal(found[chosen_at], found[first_at])) & matches(found[chosen_at], columns.PATH)
-        for place, text in ((count_at, "1"), (index_at, "0"), (second_at, "")):
-            clean &= np.asarray(pc.equal(found[place], text))
+        clean = to_numpy(pc.equal(found[chosen_at], found[first_at])) & matches(found[chosen_at], columns.PATH)
+        for place, wanted_text in ((count_at, "1"), (index_at, "0"), (second_at, "")):
+            clean &= to_numpy(pc.equal(found[place], text(wanted_text)))
         clean &= matches(found[time_at], columns.TIME) | matches(found[time_at], columns.STAMP)
         for place, pattern in (*((place, _NUMBER) for place in edges_at), *((place, _SIDE) for place in sides_at)):
             clean &= matches(found[place], pattern)
@@ -117,8 +119,8 @@ def _crop_lane(header: Sequence[str], facts: Facts, delimiter: str) -> Lane:
 
         folders, filenames = last_part(found[chosen_at])
         agreed = projects.agreed(projects.of_folders(found[folder_at]), projects.of_folders(folders))
-        sides = np.stack([pc.cast(found[place], pa.int64()).to_numpy() for place in sides_at], axis=1)
-        edges = np.stack([pc.cast(found[place], pa.float64()).to_numpy() for place in edges_at], axis=1)
+        sides = np.stack([to_numpy(pc.cast(found[place], pa.int64())) for place in sides_at], axis=1)
+        edges = np.stack([to_numpy(pc.cast(found[place], pa.float64())) for place in edges_at], axis=1)
         size = np.tile(sides, 2)
         # fractions, and edges that only rounding would bring inside, are left to values.box_of
         keep = (agreed >= 0) & (edges.max(axis=1) > 1) & (edges <= size).all(axis=1)
@@ -126,8 +128,9 @@ def _crop_lane(header: Sequence[str], facts: Facts, delimiter: str) -> Lane:
         boxes = edges / size
         smallest, _ = columns.SHORTEST
         keep &= ((boxes == 0) | (boxes >= smallest)).all(axis=1)
-        keep &= matches(filenames, columns.FILE_NAME) & matches(filenames, _STAGED)
-        mask, places = pa.array(keep), found.places[keep]
+        stages = _stages(filenames)
+        keep &= matches(filenames, columns.FILE_NAME) & matches(filenames, _STAMPED) & ~np.isnan(stages)
+        mask, places = to_arrow(keep), found.places[keep]
         boxes, sides = boxes[keep], sides[keep]
         low, high = FULL_FRAME_TOLERANCE, 1 - FULL_FRAME_TOLERANCE
         full = (boxes[:, :2] <= low).all(axis=1) & (boxes[:, 2:] >= high).all(axis=1)
@@ -138,7 +141,7 @@ def _crop_lane(header: Sequence[str], facts: Facts, delimiter: str) -> Lane:
             filenames.to_pylist(),
             box_texts(boxes).to_pylist(),
             *sides.T.tolist(),
-            _stages(filenames),
+            stages[keep].tolist(),
             iso_times(found[time_at]).filter(mask).to_pylist(),
             np.asarray(batch.lines)[places].tolist(),
             strict=True,
@@ -153,11 +156,11 @@ def _crop_lane(header: Sequence[str], facts: Facts, delimiter: str) -> Lane:
     return take
 
 
-def _stages(filenames: pa.Array) -> list[float | None]:
-    """The stages of names that begin with a time: what follows it repeats, so that few are parsed."""
+def _stages(filenames: pa.Array) -> np.ndarray:
+    """The stages (N,) of names that begin with a time, NaN for none: what follows it repeats, so few are parsed."""
     tails = pc.dictionary_encode(pc.utf8_slice_codeunits(filenames, _STAMP_LENGTH))
     found = [parse_name("20250101_000000" + tail).stage for tail in tails.dictionary.to_pylist()]
-    return [found[index] for index in tails.indices.to_pylist()]
+    return np.array(found, dtype=float)[to_numpy(tails.indices)]
 
 
 def _rest(batch: Batch, taken: np.ndarray) -> Sequence[int]:

@@ -79,7 +79,7 @@ class ProjectNames:
 
     def _in_folder(self, folder: str) -> frozenset[str]:
         """The projects whose id or alias is one part, or a run of parts, of a folder's path."""
-        path = "/" + "/".join(_parts(folder)) + "/"
+        path = "/" + "/".join(_parts(folder.strip().replace("\\", "/"))) + "/"
         found: set[str] = set()
         for name, owners in self._owners.items():
             if f"/{name}/" in path:

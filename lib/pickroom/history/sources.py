@@ -7,7 +7,7 @@ import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
@@ -60,8 +60,11 @@ class Source(Protocol):
     items: list[Item]
     left_out: list[Ungrouped]
 
-    def as_file(self, item: Item) -> contextmanager[Path]:
+    def as_file(self, item: Item) -> AbstractContextManager[Path]:
         """The item as a file, for as long as the context lasts; raises ImageError when it cannot be had."""
+
+    def close(self) -> None:
+        """Nothing more is read."""
 
 
 def open_source(path: Path, avoid: frozenset[Path] = frozenset()) -> Source:
@@ -113,6 +116,9 @@ class FolderSource:
     def as_file(self, item: Item) -> Iterator[Path]:
         yield item.member  # type: ignore[misc]
 
+    def close(self) -> None:
+        pass
+
 
 class ZipSource:
     """The images in a zip; each is unpacked by itself into a temporary file while it is read."""
@@ -146,6 +152,9 @@ class ZipSource:
             except (zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError, EOFError) as error:
                 raise ImageError(Path(item.path), f"unreadable in the archive: {error}") from None
             yield target
+
+    def close(self) -> None:
+        self._zip.close()
 
 
 def _modified(info: zipfile.ZipInfo) -> datetime:

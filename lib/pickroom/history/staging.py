@@ -19,7 +19,7 @@ import numpy as np
 
 from pickroom.errors import ConflictError, StoreError, UsageError
 from pickroom.history import skips
-from pickroom.history.facts import Facts, crop_key, crop_rank, pick_key
+from pickroom.history.facts import crop_key, crop_rank, pick_key
 from pickroom.records import CropBox
 from pickroom.store.connect import open_read_only
 from pickroom.store.legacy import legacy_path
@@ -74,7 +74,7 @@ class Staging:
     def __init__(self) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="pickroom-import-")
         self.path = Path(self._folder.name) / "staging.db"
-        self.connection = sqlite3.connect(self.path, isolation_level=None)
+        self.connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False)
         # a lost temporary file is simply read again, so nothing is spent on keeping it safe
         self.connection.executescript(
             "PRAGMA page_size = 65536; PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;" + _sql("staging.sql")
@@ -97,20 +97,18 @@ class Staging:
         insert = "INSERT INTO files (name, numbered) VALUES (?, ?) RETURNING file"
         return self.connection.execute(insert, (name, numbered)).fetchone()[0]
 
-    def store(self, facts: Facts) -> None:
-        """Take over the facts gathered so far, and empty their lists.
+    def store(self, decisions: Sequence[tuple], selections: Sequence[tuple], crops: Sequence[tuple]) -> None:
+        """Take in rows as `Facts.hand_over` gives them; from any thread, but one at a time.
 
         Raises:
             StoreError: the temporary folder is full.
         """
         with self._speaking("gathering rows"):
             self.connection.execute("BEGIN")
-            self._insert("decisions", 24, 6, facts.decisions)
-            self._insert("selections", 7, 1, facts.selections)
-            self._insert("crops", 12, 3, facts.crops)
+            self._insert("decisions", 24, 6, decisions)
+            self._insert("selections", 7, 1, selections)
+            self._insert("crops", 12, 3, crops)
             self.connection.execute("COMMIT")
-        for rows in (facts.decisions, facts.selections, facts.crops):
-            rows.clear()
 
     @contextmanager
     def _speaking(self, doing: str) -> Iterator[None]:

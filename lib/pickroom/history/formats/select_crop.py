@@ -23,7 +23,7 @@ def _converter(header: Sequence[str], facts: Facts) -> Convert:
     in_folder = facts.names.in_folder
 
     def convert(fields: list[str], line: int) -> None:
-        evidence = in_folder(cell(fields, folder_at).replace("\\", "/"))
+        evidence = in_folder(cell(fields, folder_at))
         names, sizes, stages = [], [], []
         for path_at, stage_at, width_at, height_at in images_at:
             path = cell(fields, path_at)

@@ -1,0 +1,77 @@
+"""The command that gives every image its vector."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pickroom.cli.console import Home, Json, ProjectName, app, printable, project_of, say, show
+from pickroom.errors import UsageError
+
+if TYPE_CHECKING:
+    from pickroom.workspace import Project
+
+
+@app.command()
+def embed(
+    project: ProjectName,
+    encoder: Annotated[
+        str | None, typer.Option(help="openclip or bundled; else the project's own, and openclip for a new one.")
+    ] = None,
+    model: Annotated[str | None, typer.Option(help="OpenCLIP's architecture and weights.", metavar="MODEL/TAG")] = None,
+    checkpoint: Annotated[
+        Path | None, typer.Option(help="A local OpenCLIP folder: open_clip_config.json and weights.", metavar="FOLDER")
+    ] = None,
+    change_encoder: Annotated[bool, typer.Option("--change-encoder", help="Embed all images by another one.")] = False,
+    device: Annotated[str | None, typer.Option(help="cuda, mps or cpu; else the best one here.")] = None,
+    dtype: Annotated[str | None, typer.Option(help="float32, bfloat16 or float16; else the fastest, measured.")] = None,
+    engine: Annotated[str, typer.Option(help="local, or ray: several machines.")] = "local",
+    address: Annotated[str | None, typer.Option(help="A running Ray cluster's; else Ray is started here.")] = None,
+    regions: Annotated[bool, typer.Option(help="Also embed the places where the images of a group differ.")] = True,
+    verify: Annotated[bool, typer.Option("--verify", help="Check the vectors, and make 20 of them again.")] = False,
+    import_legacy: Annotated[
+        Path | None, typer.Option(help="Only import the vectors of an earlier system.", metavar="JSONL")
+    ] = None,
+    home: Home = None,
+    json_output: Json = False,
+) -> None:
+    """Give every image its vector, once. Stop it at any time: run again, it goes on."""
+    opened = project_of(home, project)
+    if address and engine != "ray":
+        raise UsageError("--address names a Ray cluster", doing="embedding", hint="add --engine ray")
+    if import_legacy is not None:
+        _import(opened, import_legacy, json_output)
+        return
+    from pickroom.embeddings.choice import EncoderConfig
+    from pickroom.embeddings.engines import EmbedConfig
+    from pickroom.embeddings.pipeline import embed as run
+    from pickroom.embeddings.progress import bar
+    from pickroom.embeddings.regions import RegionConfig
+
+    config = EmbedConfig(
+        encoder=EncoderConfig(encoder, model, checkpoint, device, dtype, change_encoder),
+        regions=RegionConfig() if regions else None,
+        engine=engine,  # type: ignore[arg-type]
+        address=address,
+    )
+    report = run(opened, config, bar, verify=verify)
+    problems = report.verification.problems if report.verification else ()
+    show(report.to_dict(), json_output, report.words())
+    for problem in problems:
+        say(f"pickroom: {printable([problem])}")
+    if problems:
+        raise typer.Exit(1)
+
+
+def _import(project: Project, cache: Path, as_json: bool) -> None:
+    from pickroom.embeddings.legacy import import_cache
+
+    report = import_cache(project, cache)
+    lines = [f"{report.lines} lines = {report.imported} imported + {sum(report.skipped.values())} skipped"]
+    lines += [f"  {count} skipped: {reason}" for reason, count in report.skipped.most_common()]
+    lines.append(f"  {report.matched} of the imported ones are of images that the last scan knows")
+    if report.bound:
+        lines.append(f"  project {project.id} now uses these vectors; new images need embed --change-encoder")
+    show(report.to_dict(), as_json, printable(lines))

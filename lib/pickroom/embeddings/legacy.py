@@ -1,0 +1,211 @@
+"""Import of an earlier system's cache: one `.npy` of (512,) floats an image, and a JSONL that names them.
+
+Its weights and preprocessing are not recorded, so its vectors get an encoder of their own that can encode nothing,
+and are never mixed with new ones. Its lines outnumber its files, and its paths are of other machines: a line
+counts only with its file, and is told to a project by the parts of its path (FORMATS.md, Legacy CSV).
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+
+from pickroom.embeddings.choice import bind_spec
+from pickroom.embeddings.encoder import EncoderSpec
+from pickroom.embeddings.processed_log import Line, ProcessedLog
+from pickroom.embeddings.rows import VectorRow
+from pickroom.embeddings.store import VectorStore, save_spec
+from pickroom.errors import UsageError
+from pickroom.records import Image
+from pickroom.store import images
+from pickroom.store.connect import open_read_only
+from pickroom.workspace import Project
+
+LEGACY = "legacy"
+_DIM = 512
+_ROWS_A_PART = 4096
+_DOING = "importing a legacy cache"
+
+SPEC = EncoderSpec(
+    kind=LEGACY,
+    model="512 floats of an unrecorded encoder",
+    weights="",
+    preprocessing=None,
+    dim=_DIM,
+    patch_rows=0,
+    patch_cols=0,
+    patch_dim=0,
+    projection="",
+    dtype="float32",
+    storage="float32",  # as they came
+)
+
+
+@dataclass(slots=True)
+class ImportReport:
+    """`lines == imported + sum(skipped)`.
+
+    Attributes:
+        matched: imported vectors whose image the project's last scan knows: they have its hash and size.
+        bound: whether the project, which had no encoder, is now bound to these vectors.
+    """
+
+    lines: int = 0
+    imported: int = 0
+    matched: int = 0
+    bound: bool = False
+    skipped: Counter[str] = field(default_factory=Counter)
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "rows": self.lines,
+            "imported": self.imported,
+            "matched": self.matched,
+            "bound": self.bound,
+            "skipped": dict(self.skipped),
+        }
+
+
+def import_cache(project: Project, cache: Path) -> ImportReport:
+    """Bring the vectors of one project in from a legacy cache. Run again, it imports nothing twice.
+
+    Args:
+        cache: the JSONL; each line has `image_path` and `embedding_file` (its `hash` is of a path: not used). A
+            vector's file is looked for at its path from the JSONL's folder, then by its name in that folder.
+
+    Raises:
+        UsageError: the cache cannot be read.
+        LockedError: another process writes this project's vectors.
+    """
+    try:
+        lines = cache.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError as error:
+        raise UsageError(f"cannot read the cache ({error.strerror})", doing=_DOING, subject=cache) from error
+    store = VectorStore(project.workspace, SPEC, project.id)
+    owners = _owners(project)
+    with open_read_only(project.database) as connection:
+        scanned = {image.filename: image for image in images.readable(connection)}
+    report = ImportReport()
+    log = ProcessedLog(project.workspace.processed_log)
+    with store.writing(_DOING):
+        done = {filename for filename, _ in store.known()}
+        found = _rows(lines, cache.parent, project.id, owners, scanned, done, report)
+        for rows in _in_parts(found):
+            save_spec(project.workspace, SPEC, {"source": "a legacy cache"})
+            store.append(rows)
+            log.append(_line(project.id, row) for row in rows)
+        store.compact()
+    if report.imported and project.manifest.encoder is None:
+        bind_spec(project, SPEC)
+        report.bound = True
+    return report
+
+
+def owner(path: str, owners: Mapping[str, str]) -> str | None:
+    """The project that a path's parts name: a part that equals a project's id or alias; the last one counts.
+
+    >>> owner("/Volumes/x/training data/mojo1_final/a.png", {"mojo1": "mojo1", "mojo1_final": "mojo1"})
+    'mojo1'
+    """
+    parts = PurePosixPath(path.replace("\\", "/")).parts[:-1]
+    return next((owners[part] for part in reversed(parts) if part in owners), None)
+
+
+def _rows(
+    lines: Sequence[str],
+    folder: Path,
+    project_id: str,
+    owners: Mapping[str, str],
+    scanned: Mapping[str, Image],
+    done: set[str],
+    report: ImportReport,
+) -> Iterator[VectorRow]:
+    met: set[str] = set()
+    for text in lines:
+        if not text.strip():
+            continue
+        report.lines += 1
+        found = _read(text, folder, project_id, owners)
+        if isinstance(found, str):
+            report.skipped[found] += 1
+            continue
+        filename, vector = found
+        if filename in done:
+            report.skipped["imported before"] += 1
+        elif filename in met:
+            report.skipped["repeats an earlier line of the same image"] += 1
+        else:
+            met.add(filename)
+            report.imported += 1
+            image = scanned.get(filename)
+            report.matched += image is not None
+            yield _row(filename, vector, image)
+
+
+def _read(text: str, folder: Path, project_id: str, owners: Mapping[str, str]) -> tuple[str, np.ndarray] | str:
+    """(file name, vector) of a line, or why it is skipped."""
+    try:
+        values = json.loads(text)
+        image_path, vector_path = values["image_path"], values["embedding_file"]
+        if not isinstance(image_path, str) or not isinstance(vector_path, str):
+            raise TypeError
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return "the line is damaged"
+    named = owner(image_path, owners)
+    if named is not None and named != project_id:
+        return f"belongs to project {named}"
+    name = PurePosixPath(vector_path.replace("\\", "/"))
+    path = next((p for p in (folder / vector_path, folder / name.name, *_tails(folder, name)) if p.is_file()), None)
+    if path is None:
+        return "the vector's file is missing"
+    try:
+        vector = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError):
+        return "the vector's file is damaged"
+    if vector.shape != (_DIM,) or vector.dtype.kind != "f":
+        return f"the vector is not of {_DIM} floats"
+    if not np.isfinite(vector).all():
+        return "the vector is not finite"
+    return PurePosixPath(image_path.replace("\\", "/")).name, vector.astype(np.float32)
+
+
+def _tails(folder: Path, name: PurePosixPath) -> Iterator[Path]:
+    """The path without its first parts: prefixes of other machines fall away one by one."""
+    parts = [part for part in name.parts if part not in ("/", "..", ".")]
+    return (folder.joinpath(*parts[start:]) for start in range(1, len(parts)))
+
+
+def _row(filename: str, vector: np.ndarray, image: Image | None) -> VectorRow:
+    if image is None:
+        return VectorRow(filename, None, None, None, None, None, vector, None, None)
+    return VectorRow(
+        filename, image.sha256, image.width, image.height, image.file_size, image.mtime_ns, vector, None, None
+    )
+
+
+def _line(project_id: str, row: VectorRow) -> Line:
+    return Line(
+        project_id, SPEC.encoder_id, row.filename, row.content_hash, row.file_size, row.mtime_ns, "imported", None
+    )
+
+
+def _in_parts(rows: Iterator[VectorRow]) -> Iterator[list[VectorRow]]:
+    part: list[VectorRow] = []
+    for row in rows:
+        part.append(row)
+        if len(part) == _ROWS_A_PART:
+            yield part
+            part = []
+    if part:
+        yield part
+
+
+def _owners(project: Project) -> dict[str, str]:
+    """Path part -> project id, for every project of the workspace and its aliases."""
+    return {name: other.id for other in project.workspace.projects() for name in (other.id, *other.manifest.aliases)}

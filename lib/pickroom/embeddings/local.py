@@ -1,0 +1,98 @@
+"""The engine of one machine: a few threads, each reading, encoding and publishing batches of its own.
+
+While one thread decodes, another computes, so the forward pass never waits for a picture. On a CPU each thread
+computes with its share of the cores: threads that wait for each other at every layer would stall whenever a decoder
+takes one of their cores (docs/decisions/041).
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from typing import TypeVar
+
+from pickroom.embeddings.choice import Chosen
+from pickroom.embeddings.device import device_words, usable_cores
+from pickroom.embeddings.engines import EmbedConfig, PublishImages, PublishRegions, batch_size
+from pickroom.embeddings.reading import Item, Source
+from pickroom.embeddings.regions import RegionConfig
+from pickroom.embeddings.work import GroupItem, embed_groups, embed_images
+
+T, R = TypeVar("T"), TypeVar("R")
+_MOST_WORKERS = 8  # more would wait for the disk, or for the GPU
+
+
+class LocalEngine:
+    """Threads of this process (see `Engine`)."""
+
+    def __init__(self, chosen: Chosen, source: Source, config: EmbedConfig) -> None:
+        self._encoder, self._source = chosen.encoder(), source
+        self._on_cpu = chosen.device == "cpu"
+        self.device = device_words(chosen.device)
+        self.batch = batch_size(config, chosen.device)
+        self.workers = config.workers or min(_MOST_WORKERS, usable_cores())
+
+    def images(self, batches: Sequence[Sequence[Item]], publish: PublishImages) -> None:
+        """See `Engine`."""
+        run(
+            batches,
+            lambda batch: embed_images(self._encoder, self._source, batch),
+            lambda batch, rows: publish(len(batch), rows),
+            self.workers,
+            on_cpu=self._on_cpu,
+        )
+
+    def groups(self, batches: Sequence[Sequence[GroupItem]], config: RegionConfig, publish: PublishRegions) -> None:
+        """See `Engine`."""
+        run(
+            batches,
+            lambda batch: embed_groups(self._encoder, self._source, batch, config),
+            lambda batch, rows: publish(sum(len(group.members) for group in batch), rows),
+            self.workers,
+            on_cpu=self._on_cpu,
+        )
+
+
+def run(
+    work: Sequence[T],
+    do: Callable[[T], R],
+    publish: Callable[[T, R], None],
+    workers: int,
+    *,
+    on_cpu: bool,
+) -> None:
+    """Do every batch of work and publish its result, in any order.
+
+    The first exception stops all workers at the end of their batch, and is raised here; so does an interrupt.
+
+    Args:
+        publish: called from the workers, one at a time, before the worker takes its next batch.
+        on_cpu: whether the forward pass shares the processor's cores with decoding.
+    """
+    import torch
+
+    waiting = deque(work)
+    stop, publishing = threading.Event(), threading.Lock()
+    before = torch.get_num_threads()
+
+    def loop() -> None:
+        if on_cpu:
+            torch.set_num_threads(max(1, usable_cores() // workers))
+        while not stop.is_set():
+            try:
+                batch = waiting.popleft()
+            except IndexError:
+                return
+            result = do(batch)
+            with publishing:
+                publish(batch, result)
+
+    with ThreadPoolExecutor(workers, thread_name_prefix="embed") as pool:
+        try:
+            for future in as_completed([pool.submit(loop) for _ in range(min(workers, len(work)))]):
+                future.result()
+        finally:
+            stop.set()
+            torch.set_num_threads(before)  # PyTorch hands the last number set to every thread made later

@@ -1,0 +1,186 @@
+"""The engine of many machines: the same work through Ray Data, on this machine or on a cluster by its address.
+
+Ray's workers only read and compute. Rows come back to this process, which alone writes the store; so a killed worker
+loses nothing: Ray starts another one, which does its batch again.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import pickle
+import socket
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from pickroom.embeddings.choice import Chosen
+from pickroom.embeddings.device import device_words, pick_device, present, usable_cores
+from pickroom.embeddings.encoder import EncoderSpec, TorchEncoder, Tower
+from pickroom.embeddings.engines import EmbedConfig, PublishImages, PublishRegions, batch_size
+from pickroom.embeddings.reading import Item, Source
+from pickroom.embeddings.regions import RegionConfig
+from pickroom.embeddings.work import GroupItem, embed_groups, embed_images
+from pickroom.errors import PickroomError, UsageError
+
+_DOING = "embedding through Ray"
+_STORE_BYTES = 512 << 20  # of a Ray started here: the weights once, and a few batches
+_KNOCK_S = 5.0
+_ROWS, _NO_FOLDER = "rows", "no folder"
+
+
+class RayWorker:
+    """What runs in a process of Ray's: one encoder, kept from batch to batch. Rows travel pickled."""
+
+    def __init__(self, tower: Any, spec: EncoderSpec, source: Source, regions: RegionConfig | None) -> None:
+        import torch
+
+        device = pick_device(present())
+        if device == "cpu":
+            torch.set_num_threads(1)  # Ray gave it one core
+        self._encoder = TorchEncoder(_fetched(tower), spec, device)
+        self._source, self._regions = source, regions
+
+    def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
+        batch: list[Any] = pickle.loads(row["batch"])
+        if not self._source.root.is_dir():
+            return {"kind": _NO_FOLDER, "host": socket.gethostname(), "count": 0, "rows": b""}
+        if self._regions is None:
+            rows: list[Any] = embed_images(self._encoder, self._source, batch)
+            count = len(batch)
+        else:
+            rows = embed_groups(self._encoder, self._source, batch, self._regions)
+            count = sum(len(group.members) for group in batch)
+        return {"kind": _ROWS, "host": socket.gethostname(), "count": count, "rows": pickle.dumps(rows)}
+
+
+def _fetched(tower: Any) -> Tower:
+    """The tower, out of Ray's object store."""
+    import ray
+
+    return ray.get(tower)
+
+
+class RayEngine:
+    """Ray Data's workers (see `Engine`). Make it with `started`."""
+
+    def __init__(self, ray: Any, chosen: Chosen, source: Source, config: EmbedConfig) -> None:
+        resources = ray.cluster_resources()
+        self._gpus = int(resources.get("GPU", 0))
+        cores = int(resources.get("CPU", 1))
+        self._ray, self._spec, self._source = ray, chosen.spec, source
+        self._tower = ray.put(chosen.tower)
+        self.batch = batch_size(config, "cuda" if self._gpus else "cpu")
+        self.workers = config.workers or self._gpus or max(1, cores)
+        machines = sum(node["Alive"] for node in ray.nodes())
+        what = f"{self._gpus} GPUs" if self._gpus else f"{cores} cores"
+        self.device = f"Ray: {self.workers} workers, {what}, {machines} machine{'s' * (machines != 1)}"
+        if not config.address:
+            self.device += f" ({device_words('cpu')})" if not self._gpus else ""
+
+    def images(self, batches: Sequence[Sequence[Item]], publish: PublishImages) -> None:
+        """See `Engine`."""
+        self._map(batches, None, publish)
+
+    def groups(self, batches: Sequence[Sequence[GroupItem]], config: RegionConfig, publish: PublishRegions) -> None:
+        """See `Engine`."""
+        self._map(batches, config, publish)
+
+    def _map(
+        self, batches: Sequence[Sequence[Any]], regions: RegionConfig | None, publish: Callable[[int, list[Any]], None]
+    ) -> None:
+        # a row of the data set, and a block of its own, is a batch: so it is done, lost and done again as one.
+        # Ray Data restarts the process of a worker that dies, and hands its batch out again, without being told to.
+        resource = {"num_gpus": 1} if self._gpus else {"num_cpus": 1}
+        rows = [{"batch": pickle.dumps(list(batch))} for batch in batches]
+        data = self._ray.data.from_items(rows, override_num_blocks=len(rows)).map(
+            RayWorker,
+            fn_constructor_args=(self._tower, self._spec, self._source, regions),
+            compute=self._ray.data.ActorPoolStrategy(size=min(self.workers, len(rows))),
+            **resource,
+        )
+        for result in data.iter_rows():
+            if result["kind"] == _NO_FOLDER:
+                raise UsageError(
+                    f"machine {result['host']} does not see the image folder",
+                    doing=_DOING,
+                    subject=self._source.root,
+                    hint="mount it at the same path on every machine of the cluster",
+                )
+            publish(int(result["count"]), pickle.loads(result["rows"]))
+
+
+@contextmanager
+def started(chosen: Chosen, source: Source, config: EmbedConfig) -> Iterator[RayEngine]:
+    """Join the cluster at `config.address`, or start Ray on this machine; a Ray started here ends with the work.
+
+    Raises:
+        UsageError: Ray is not installed, no cluster answers, or a worker cannot do its work.
+    """
+    ray = _import()
+    ours = not ray.is_initialized()
+    try:
+        if ours:
+            _start(ray, config.address)
+        logging.getLogger("ray.data").setLevel(logging.ERROR)
+        context = ray.data.DataContext.get_current()
+        context.enable_progress_bars = context.print_on_execution_start = False
+        yield RayEngine(ray, chosen, source, config)
+    except ray.exceptions.RayError as error:
+        cause = error.__cause__ if isinstance(error.__cause__, PickroomError) else None
+        first = cause.what if cause else (str(error) or type(error).__name__).strip().splitlines()[-1][:200]
+        raise UsageError(
+            f"a Ray worker failed ({first})",
+            doing=_DOING,
+            subject=config.address,
+            hint="what was published is kept; run it again, or use --engine local",
+        ) from error
+    finally:
+        if ours and ray.is_initialized():
+            ray.shutdown()
+
+
+def _import() -> Any:
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing leaves the machine unasked
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # stderr is the progress bar's; Ray keeps its own log
+    try:
+        import ray
+        import ray.data
+    except ImportError as error:
+        raise UsageError(
+            f"Ray is not installed ({error})",
+            doing=_DOING,
+            hint="install it: pip install 'pickroom[ray]'; or use --engine local",
+        ) from error
+    return ray
+
+
+def _start(ray: Any, address: str | None) -> None:
+    quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
+    try:
+        if address:
+            _knock(address)
+            ray.init(address=address, **quiet)
+        else:
+            ray.init(
+                address="local",
+                num_cpus=usable_cores(),
+                include_dashboard=False,
+                object_store_memory=_STORE_BYTES,
+                **quiet,
+            )
+    except (ConnectionError, RuntimeError, ValueError, OSError) as error:
+        first = (str(error) or type(error).__name__).splitlines()[0][:200]
+        raise UsageError(
+            f"no Ray cluster can be used ({first})",
+            doing=_DOING,
+            subject=address,
+            hint="check --address (auto finds the cluster this machine is in), or leave it out",
+        ) from error
+
+
+def _knock(address: str) -> None:
+    """See whether anything listens at host:port; Ray itself would wait for minutes. Raises OSError."""
+    host, _, port = address.rpartition("://")[2].rpartition(":")
+    if host and port.isdigit():
+        socket.create_connection((host, int(port)), timeout=_KNOCK_S).close()

@@ -1,0 +1,101 @@
+"""`pickroom embed`: what it prints where, its exit codes, and its one line for each wrong use."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pickroom.cli import main
+from pickroom.embeddings.vectors import open_store
+from pickroom.workspace import Project
+
+MakeProject = Callable[..., Project]
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Run:
+    """(exit code, stdout, stderr) of a command line, in this process: to start another one takes seconds."""
+
+    def call(project: Project, *arguments: object) -> tuple[int, str, str]:
+        line = ["pickroom", "embed", project.id, "--home", str(project.workspace.root), *map(str, arguments)]
+        monkeypatch.setattr("sys.argv", line)
+        code = 0
+        try:
+            main()
+        except SystemExit as end:
+            code = int(end.code or 0)
+        return code, *capfd.readouterr()
+
+    return call
+
+
+def test_a_run_says_what_it_did(photo_project: MakeProject, checkpoint: Path, run: Run) -> None:
+    project = photo_project(3)
+    (project.root / "bad.png").write_text("no image")
+    code, out, err = run(project, "--encoder", "openclip", "--checkpoint", checkpoint, "--verify")
+    assert code == 0
+    assert "7 images = 6 embedded + 0 recognised + 0 unchanged + 1 without a vector" in out
+    assert "bad.png: unreadable: not an image" in out and re.search(r"regions: \d+ in 3 groups", out)
+    assert "verified: 7 images = 6 vectors of 48 floats + 1 without; 6 made again" in out and "no problem" in out
+    assert re.search(r"Embedding: 100%.*7/7 \[00:\d\d<00:00, +[\d.]+image/s\]", err)  # images/s, and the time left
+    assert "Traceback" not in err
+
+    code, out, err = run(project, "--checkpoint", checkpoint, "--json", "--no-regions")
+    found = json.loads(out)
+    assert code == 0 and (found["images"], found["unchanged"], found["groups"]) == (7, 6, 0)
+    assert found["errors"] == [{"directory": "", "filename": "bad.png", "reason": "unreadable: not an image"}]
+
+
+def test_problems_found_by_verify_end_with_exit_code_1(photo_project: MakeProject, checkpoint: Path, run: Run) -> None:
+    project = photo_project(1)
+    assert run(project, "--checkpoint", checkpoint, "--dtype", "float32")[0] == 0
+    store = open_store(project.workspace.project("p"))
+    (path,) = store.vectors.files()
+    rows = store.rows(path, range(2))
+    path.unlink()
+    for row in rows:
+        assert row.vector is not None
+        row.vector[:] = row.vector[::-1].copy()
+    store.append(rows)
+    code, out, err = run(project, "--checkpoint", checkpoint, "--verify", "--json")
+    assert code == 1 and len(json.loads(out)["verification"]["problems"]) == 2
+    assert err.count("cannot be made again") == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--encoder", "clip"), "'clip' is no encoder"),
+        (("--engine", "spark"), "'spark' is no engine"),
+        (("--address", "auto"), "add --engine ray"),
+        (("--encoder", "bundled", "--device", "tpu"), "'tpu' is no device"),
+        (("--encoder", "bundled", "--dtype", "int8"), "'int8' is no precision"),
+        (("--model", "ViT-B-32"), "names no weights"),
+        (("--checkpoint", "/nowhere"), "there is no such folder"),
+        (("--import-legacy", "/nowhere.jsonl"), "cannot read the cache"),
+    ],
+)
+def test_wrong_use_is_one_line(photo_project: MakeProject, run: Run, arguments: tuple[str, ...], words: str) -> None:
+    project = photo_project(1)
+    code, out, err = run(project, *arguments)
+    assert (code, out) == (2, "") and err.count("\n") == 1 and words in err and err.startswith("pickroom: ")
+    assert not project.workspace.embeddings.exists()
+
+
+def test_a_legacy_cache_is_imported(photo_project: MakeProject, run: Run, tmp_path: Path) -> None:
+    project = photo_project(1)
+    name = sorted(path.name for path in project.root.iterdir())[0]
+    np.save(tmp_path / "0.npy", np.ones(512, dtype=np.float32))
+    lines = [{"image_path": f"/old/p/{name}", "embedding_file": "0.npy", "hash": ""}]
+    lines += [{"image_path": "/old/p/gone.png", "embedding_file": "1.npy", "hash": ""}]
+    (tmp_path / "cache.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    code, out, _ = run(project, "--import-legacy", tmp_path / "cache.jsonl")
+    assert code == 0 and "2 lines = 1 imported + 1 skipped" in out and "1 skipped: the vector's file is missing" in out
+    code, _, err = run(project)
+    assert code == 1 and "never mixes them" in err

@@ -1,0 +1,174 @@
+"""Killed anywhere: nothing half written, nothing lost, at most the batch in flight done twice."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pickroom import atomic
+from pickroom.embeddings import store, work
+from pickroom.embeddings.engines import EmbedConfig
+from pickroom.embeddings.pipeline import embed
+from pickroom.embeddings.regions import RegionConfig
+from pickroom.embeddings.vectors import load_regions, load_vectors, open_store
+from pickroom.workspace import Project
+
+MakeProject = Callable[..., Project]
+MakeConfig = Callable[..., EmbedConfig]
+BATCH = 2
+
+
+class Killed(BaseException):
+    """Stands for the process's death: nothing may catch it."""
+
+
+def contents(project: Project) -> tuple[dict[tuple[str, str], np.ndarray], set[tuple[str, str, int]]]:
+    """Vectors by identity, and the regions there are."""
+    project = project.workspace.project(project.id)
+    vectors, regions = load_vectors(project), load_regions(project)
+    kept = zip(vectors.filenames, vectors.content_hashes, strict=True)
+    ranked = zip(regions.group_ids, regions.filenames, regions.ranks.tolist(), strict=True)
+    return dict(zip(kept, vectors.matrix, strict=True)), set(ranked)
+
+
+def same(a: dict[tuple[str, str], np.ndarray], b: dict[tuple[str, str], np.ndarray]) -> bool:
+    return a.keys() == b.keys() and all(np.allclose(a[key], b[key], atol=2e-3) for key in a)
+
+
+def test_dying_at_any_write_leaves_a_whole_store(
+    photo_project: MakeProject, config: MakeConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store, "MANY_PARTS", 2)  # merges in the middle of the run, too
+    project = photo_project(3)
+    made = config(batch=BATCH, workers=1, regions=RegionConfig(count=1))
+    embed(project, made)
+    expected, expected_regions = contents(project)
+    assert len(expected) == 6 and len(expected_regions) == 6
+
+    done: list[str] = []
+    real_work, real_write, real_unlink = work.embed_images, os.write, Path.unlink
+    monkeypatch.setattr(
+        "pickroom.embeddings.local.embed_images",
+        lambda encoder, source, items: [done.extend(i.filename for i in items), real_work(encoder, source, items)][1],
+    )
+    deaths = 0
+    for after in (False, True):  # the write happened, or it did not
+        for step in range(100):
+            forget(project)
+            left = [step]
+
+            def dying(
+                real: Callable[..., object], left: list[int] = left, after: bool = after
+            ) -> Callable[..., object]:
+                def call(*given: object, **more: object) -> object:
+                    left[0] -= 1
+                    if left[0] == -1 and not after:
+                        raise Killed
+                    result = real(*given, **more)
+                    if left[0] == -1:
+                        raise Killed
+                    return result
+
+                return call
+
+            done.clear()
+            with monkeypatch.context() as patch:
+                patch.setattr(atomic, "create_bytes", dying(atomic.create_bytes))
+                patch.setattr(os, "write", dying(real_write))
+                patch.setattr(Path, "unlink", dying(real_unlink))
+                try:
+                    embed(reopened(project), made)
+                    finished = True
+                except Killed:
+                    finished = False
+            deaths += not finished
+            embed(reopened(project), made)
+            found, found_regions = contents(project)
+            assert same(found, expected) and found_regions == expected_regions
+            assert not list(open_store(reopened(project)).folder.glob("*.partial"))
+            twice = [name for name, times in Counter(done).items() if times > 1]
+            assert len(twice) <= BATCH and max(Counter(done).values()) <= 2
+            lines = project.workspace.processed_log.read_text().splitlines()
+            logged = {json.loads(line)["filename"] for line in lines}
+            assert logged == {name for name, _ in expected}
+            if finished:
+                break
+    assert deaths > 10
+
+
+def reopened(project: Project) -> Project:
+    return project.workspace.project(project.id)
+
+
+def forget(project: Project) -> None:
+    """As if the project had never been embedded, but for its encoder."""
+    folder = open_store(reopened(project)).folder
+    for path in [*folder.iterdir(), project.workspace.processed_log]:
+        path.unlink(missing_ok=True)
+
+
+CHILD = """
+    import sys, time
+    from pathlib import Path
+    from pickroom.embeddings import local, work
+    from pickroom.embeddings.choice import EncoderConfig
+    from pickroom.embeddings.engines import EmbedConfig
+    from pickroom.embeddings.pipeline import embed
+    from pickroom.workspace import Workspace
+
+    home, checkpoint, names = sys.argv[1:]
+    real = work.embed_images
+
+    def slow(encoder, source, items):
+        with open(names, "a") as file:
+            file.writelines(f"{item.filename}\\n" for item in items)
+        rows = real(encoder, source, items)
+        time.sleep(0.1)
+        return rows
+
+    local.embed_images = slow
+    encoder = EncoderConfig("openclip", checkpoint=Path(checkpoint), dtype="float32")
+    embed(Workspace(Path(home)).project("p"), EmbedConfig(encoder=encoder, batch=2, workers=1, regions=None))
+"""
+
+
+def test_a_killed_process_is_gone_on_with(
+    photo_project: MakeProject, config: MakeConfig, checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = photo_project(8)
+    names = tmp_path / "names"
+    home = str(project.workspace.root)
+    child = subprocess.Popen([sys.executable, "-c", textwrap.dedent(CHILD), home, str(checkpoint), str(names)])
+    try:
+        while not names.exists() or len(names.read_text().split()) < 7:
+            assert child.poll() is None, "the child ended by itself"
+            time.sleep(0.01)
+    finally:
+        child.send_signal(signal.SIGKILL)
+        child.wait()
+    before = names.read_text().split()
+    assert len(before) < 16
+
+    done: list[str] = []
+    real = work.embed_images
+    monkeypatch.setattr(
+        "pickroom.embeddings.local.embed_images",
+        lambda encoder, source, items: [done.extend(i.filename for i in items), real(encoder, source, items)][1],
+    )
+    report = embed(reopened(project), config(batch=BATCH, workers=1))
+    assert report.images == 16 and report.embedded + report.unchanged == 16 and report.unchanged >= 4
+    assert {*before, *done} == {path.name for path in project.root.iterdir()}
+    assert len(set(before) & set(done)) <= BATCH
+    vectors = load_vectors(reopened(project))
+    assert len(vectors) == 16 and np.isfinite(vectors.matrix).all()
