@@ -193,13 +193,13 @@ def compare(name: str, write: Callable[[Path, int], None], count: int, few: int)
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="50,000 rows")
+    parser.add_argument("--quick", action="store_true", help="200,000 rows")
     parser.add_argument("--import-one", nargs=2, type=Path, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.import_one:
         import_one(*args.import_one)
         return
-    count, few = (50_000, 1000) if args.quick else (1_000_000, 3000)
+    count, few = (200_000, 1000) if args.quick else (1_000_000, 3000)
     formats: dict[str, Callable[[Path, int], None]] = {
         "legacy_selections": lambda path, n: write_log(path, SELECTION_HEADER, selection_rows(n)),
         "legacy_crops": lambda path, n: write_log(path, CROP_HEADER, crop_rows(n)),

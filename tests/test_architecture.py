@@ -30,7 +30,7 @@ LAYERS = (
     ("projects", "review", "reporting"),
     ("crop",),
     ("demo", "ui"),
-    ("lab", "cli"),
+    ("jupyter", "lab", "cli"),
 )
 LAYER = {part: number for number, parts in enumerate(LAYERS) for part in parts}
 # analysis reads files, not the store's functions; but the store says which file another library may open (invariant 10)

@@ -129,8 +129,11 @@ def test_what_the_machine_decided_is_left_out(embedded: Project) -> None:
     change(embedded, "UPDATE decision_context SET input = 'auto' WHERE outcome = 'approve'")
     change(embedded, "UPDATE decision_context SET crop_input = 'apply_ai' WHERE outcome = 'crop'")
     inspection = inspect(embedded)
-    assert found(inspection) == {"machine decisions": ("excluded", 4)}
+    assert found(inspection) == {"machine decisions": ("excluded", 3), "machine crops": ("excluded", 1)}
     assert len(inspection.excluded_ids) == 4
+    # a person picked what the machine cropped
+    assert sorted(inspection.excluded_by("picks").values()) == ["machine decisions"] * 3
+    assert sorted(inspection.excluded_by("crops").values()) == ["machine crops"] + ["machine decisions"] * 3
 
 
 def test_history_is_reported_and_not_mended(embedded: Project) -> None:

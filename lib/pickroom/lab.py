@@ -11,6 +11,12 @@ from pickroom.errors import ProjectError
 from pickroom.workspace import Workspace
 
 REVIEW_NOTEBOOK = "20_review.ipynb"
+# what makes a server Pickroom's, whoever starts it
+SERVER_OPTIONS = (
+    "--LabApp.extension_manager=readonly",  # no catalogue of extensions is fetched
+    # a key's answer is a few small messages, which must not wait for each other
+    "--ServerApp.kernel_websocket_connection_class=pickroom.jupyter.websocket.PromptConnection",
+)
 
 
 def notebooks_folder() -> Path:
@@ -43,10 +49,10 @@ def command(folder: Path, *, port: int, browser: bool) -> list[str]:
         f"--ServerApp.port={port}",
         f"--LabApp.default_url=/lab/tree/{REVIEW_NOTEBOOK}",
         f"--ServerApp.open_browser={browser}",
-        # nothing is fetched from outside: no news, no update check, no catalogue of extensions
+        # nothing is fetched from outside: no news, no update check
         "--LabApp.news_url=None",
         "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
-        "--LabApp.extension_manager=readonly",
+        *SERVER_OPTIONS,
         *as_root,
     ]
 

@@ -25,6 +25,8 @@ from typing import Any
 import nbformat
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
+from pickroom.lab import SERVER_OPTIONS
+
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 START_S = 60.0  # seconds a JupyterLab may take to answer
 # found to be needed in containers; none of them changes what a page does
@@ -205,7 +207,7 @@ def start_lab(folder: Path, environment: Mapping[str, str] = {}, *, dark: bool =
     command = [
         *(sys.executable, "-m", "jupyterlab", "--no-browser", "--ip=127.0.0.1", f"--port={port}"),
         *(f"--IdentityProvider.token={token}", f"--ServerApp.root_dir={notebooks}", "--ServerApp.port_retries=0"),
-        *("--LabApp.expose_app_in_browser=True", "--LabApp.extension_manager=readonly", "--allow-root"),
+        *("--LabApp.expose_app_in_browser=True", "--allow-root", *SERVER_OPTIONS),
     ]
     with log.open("wb") as output:
         process = subprocess.Popen(

@@ -43,7 +43,7 @@ def test_a_run_says_what_it_did(photo_project: MakeProject, checkpoint: Path, ru
     assert "7 images = 6 embedded + 0 recognised + 0 unchanged + 1 without a vector" in out
     assert "bad.png: unreadable: not an image" in out and re.search(r"regions: \d+ in 3 groups", out)
     assert "verified: 7 images = 6 vectors of 48 floats + 1 without; 6 made again" in out and "no problem" in out
-    assert re.search(r"Embedding: 100%.*7/7 \[00:\d\d<00:00, +[\d.]+image/s\]", err)  # images/s, and the time left
+    assert re.search(r"Embedding: 100%.*7/7 \[\d\d:\d\d<00:00, +[\d.]+ images/s\]", err)  # and the time left
     assert "Traceback" not in err
 
     code, out, err = run(project, "--checkpoint", checkpoint, "--json", "--no-regions")

@@ -62,7 +62,7 @@ def test_dying_at_any_write_leaves_a_whole_store(
         "pickroom.embeddings.local.embed_images",
         lambda encoder, source, items: [done.extend(i.filename for i in items), real_work(encoder, source, items)][1],
     )
-    deaths = 0
+    deaths = half_written = 0
     for after in (False, True):  # the write happened, or it did not
         for step in range(100):
             forget(project)
@@ -85,6 +85,7 @@ def test_dying_at_any_write_leaves_a_whole_store(
             done.clear()
             with monkeypatch.context() as patch:
                 patch.setattr(atomic, "create_bytes", dying(atomic.create_bytes))
+                patch.setattr(atomic, "rename_noreplace", dying(atomic.rename_noreplace))  # written, not yet there
                 patch.setattr(os, "write", dying(real_write))
                 patch.setattr(Path, "unlink", dying(real_unlink))
                 try:
@@ -93,10 +94,11 @@ def test_dying_at_any_write_leaves_a_whole_store(
                 except Killed:
                     finished = False
             deaths += not finished
+            half_written += len(partial_files(project))
             embed(reopened(project), made)
             found, found_regions = contents(project)
             assert same(found, expected) and found_regions == expected_regions
-            assert not list(open_store(reopened(project)).folder.glob("*.partial"))
+            assert partial_files(project) == []
             twice = [name for name, times in Counter(done).items() if times > 1]
             assert len(twice) <= BATCH and max(Counter(done).values()) <= 2
             lines = project.workspace.processed_log.read_text().splitlines()
@@ -104,7 +106,13 @@ def test_dying_at_any_write_leaves_a_whole_store(
             assert logged == {name for name, _ in expected}
             if finished:
                 break
-    assert deaths > 10
+    assert deaths > 10 and half_written > 5
+
+
+def partial_files(project: Project) -> list[Path]:
+    """What a kill left half written beside the part files."""
+    folder = open_store(reopened(project)).folder
+    return [path for path in folder.iterdir() if path.name.endswith(atomic.PARTIAL_SUFFIX)]
 
 
 def reopened(project: Project) -> Project:

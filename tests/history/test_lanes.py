@@ -98,20 +98,29 @@ NUMBERS = st.sampled_from(
 
 
 # rows that a well-behaved program wrote: most of these go by the column
-SOUND_PATHS = st.builds(
-    str.__add__,
-    st.sampled_from(["", "mojo1/", "P/training data/mojo1_final/x/", "mojo2/", "crop/"]),
-    st.sampled_from(
-        ["20250101_000000_stage1.5_x.png", "20250101_000100_stage2_y.jpg", "20250101_000000_x.png", "a.png"]
-    ),
-)
+SOUND_FOLDERS = st.sampled_from(["mojo1/", "P/training data/mojo1_final/x/", "mojo2/", "crop/"])
+SOUND_NAMES = ["20250101_000000_stage1.5_x.png", "20250101_000100_stage2_y.jpg", "20250101_000000_stage3_x.png"]
 SOUND_TIMES = st.sampled_from([TIME, "20250727_224840", "2024-02-29T00:00:00Z"])
-SELECTIONS = st.one_of(
-    st.tuples(SOUND_PATHS, st.lists(SOUND_PATHS, min_size=1, max_size=3).map(json.dumps), SOUND_TIMES),
-    st.tuples(PATHS, LISTS, TIMES),
-)
+
+
+@st.composite
+def sound_selection(draw: st.DrawFn) -> tuple[str, str, str]:
+    """One of a group chosen, the others in stage order, all in one folder."""
+    folder = draw(SOUND_FOLDERS)
+    names = sorted(draw(st.lists(st.sampled_from([*SOUND_NAMES, "a.png"]), min_size=2, max_size=4, unique=True)))
+    chosen = names.pop(draw(st.integers(0, len(names) - 1)))
+    return folder + chosen, json.dumps([folder + name for name in names]), draw(SOUND_TIMES)
+
+
+SELECTIONS = st.one_of(sound_selection(), st.tuples(PATHS, LISTS, TIMES))
 CROPS = st.one_of(
-    st.tuples(SOUND_PATHS, BOXES, st.just(("200", "400")), SOUND_TIMES, st.sampled_from(["", "crop", "mojo1"])),
+    st.tuples(
+        st.builds(str.__add__, SOUND_FOLDERS, st.sampled_from(SOUND_NAMES)),
+        BOXES,
+        st.just(("200", "400")),
+        SOUND_TIMES,
+        st.sampled_from(["", "crop"]),
+    ),
     st.tuples(PATHS, st.tuples(*[NUMBERS] * 4), st.tuples(NUMBERS, NUMBERS), TIMES, FOLDERS),
 )
 GIVEN = st.sampled_from([None, "mojo1", "new"])

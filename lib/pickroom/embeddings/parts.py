@@ -140,7 +140,7 @@ class Parts:
 
     def sweep(self) -> None:
         """Remove what a killed process left half written. Only for the process that holds the writer's lock."""
-        for path in self.folder.glob(".*.partial"):
+        for path in self.folder.glob(f".*{atomic.PARTIAL_SUFFIX}"):
             path.unlink(missing_ok=True)
 
     @contextlib.contextmanager

@@ -9,12 +9,15 @@ from typing import Any, Protocol
 
 
 class Bar(Protocol):
-    """A progress bar as tqdm makes one; its unit is the image."""
+    """A progress bar as tqdm makes one; it counts images."""
 
     total: Any
 
     def update(self, n: int) -> Any: ...
 
+
+# tqdm's own, but for the rate: below one image a second it would turn into seconds an image
+_FORMAT = "{l_bar}{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}, {rate_noinv_fmt}]"
 
 Bars = Callable[[str, int | None], AbstractContextManager[Bar]]  # (what is done, of how many images) -> a bar
 
@@ -29,7 +32,8 @@ def bar(doing: str, total: int | None) -> Iterator[Bar]:
     with tqdm(
         total=total,
         desc=doing,
-        unit="image",
+        unit=" images",
+        bar_format=_FORMAT,
         file=sys.stderr,
         mininterval=every,
         maxinterval=every,

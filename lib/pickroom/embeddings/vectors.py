@@ -1,4 +1,8 @@
-"""Reading vectors: one project's as one matrix, with the names and hashes its rows belong to."""
+"""Reading vectors: one project's as one matrix, with the names and hashes its rows belong to.
+
+`load_vectors(project, patches=True)` has the vector and the patch grid of an image at `place(filename, sha256)`;
+`load_regions(project)` has its regions, with their boxes, at `places(group_id, filename)`.
+"""
 
 from __future__ import annotations
 
@@ -74,6 +78,17 @@ class Regions:
     boxes: np.ndarray
     differences: np.ndarray
     matrix: np.ndarray
+    _places: dict[tuple[str, str], list[int]] = field(default_factory=dict, repr=False)
+
+    def __len__(self) -> int:
+        return len(self.filenames)
+
+    def places(self, group_id: str, filename: str) -> list[int]:
+        """The rows of one image's regions in one group, the most different first; empty where it has none."""
+        if not self._places and len(self):
+            for row in np.argsort(self.ranks, kind="stable").tolist():
+                self._places.setdefault((self.group_ids[row], self.filenames[row]), []).append(row)
+        return list(self._places.get((group_id, filename), ()))
 
 
 def open_store(project: Project) -> VectorStore:
@@ -101,10 +116,16 @@ def load_vectors(project: Project, *, patches: bool = False) -> Vectors:
 
 def load_regions(project: Project) -> Regions:
     """All regions of a project's groups; raises StoreError as `open_store` does."""
-    store = open_store(project)
-    names = ("group_id", "filename", "members_hash", "region", "x1", "y1", "x2", "y2", "difference")
+    return read_regions(open_store(project))
+
+
+def read_regions(store: VectorStore) -> Regions:
+    """All regions of one store. Rows doubled or outdated by a kill before a merge are left out."""
+    names = ("group_id", "filename", "members_hash", "settings", "region", "x1", "y1", "x2", "y2", "difference")
     table, (matrix,), present = _gather(store.regions, names, {"vector": np.float32})
-    columns = {name: table[name].to_numpy()[present] for name in names}
+    columns = {name: table[name].to_numpy() for name in names}
+    kept = present & _latest(*(columns[name].tolist() for name in names[:5]))
+    columns = {name: values[kept] for name, values in columns.items()}
     return Regions(
         store.spec,
         columns["group_id"],
@@ -113,8 +134,20 @@ def load_regions(project: Project) -> Regions:
         columns["region"].astype(np.int16),
         np.stack([columns[name] for name in ("x1", "y1", "x2", "y2")], axis=1).astype(np.float32),
         columns["difference"].astype(np.float32),
-        matrix[present],
+        matrix[kept],
     )
+
+
+def _latest(
+    groups: list[str], filenames: list[str], members: list[str], settings: list[str], ranks: list[int]
+) -> np.ndarray:
+    """(N,) bool: whether a row is of the last members and settings its group was done with, and the last such one."""
+    made_of = list(zip(members, settings, strict=True))
+    newest = dict(zip(groups, made_of, strict=True))  # the last row of a group stays
+    last = {key: row for row, key in enumerate(zip(groups, filenames, ranks, strict=True))}
+    kept = np.zeros(len(groups), dtype=bool)
+    kept[list(last.values())] = True
+    return kept & np.array([newest[group] == made for group, made in zip(groups, made_of, strict=True)], dtype=bool)
 
 
 def read_vectors(store: VectorStore, *, patches: bool = False) -> Vectors:

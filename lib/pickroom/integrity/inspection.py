@@ -1,34 +1,24 @@
-"""Integrity first: what must hold of a project's decisions before anything is trained on them, or finished.
-
-A check that fails is an `error` (training refuses, and so does finishing) or `excluded` (the row is left out of the
-training set, and counted). LESSONS.md, Data: 7,189 rows of 0x0 were found three weeks later, 5,431 had their columns
-shifted, 3,462 were placeholders. Read-only: rows are reported, never mended.
-"""
+"""One look at a project's decisions: every check on every row, and the inspection report. Read-only."""
 
 from __future__ import annotations
 
 import json
 import sqlite3
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
 from pickroom import atomic
 from pickroom.errors import ConflictError, StoreError
-from pickroom.records import MAX_GROUP, MIN_GROUP, CropBox
+from pickroom.integrity.checks import CHECKS, CROPS_ONLY, LEVELS, Facts, Level, Purpose, Row
 from pickroom.store.connect import open_read_only, transaction
 from pickroom.workspace import Project, Workspace
 
-Purpose = Literal["training", "finishing"]
-Level = Literal["error", "excluded"]
-Row = Mapping[str, Any]
-
 ROWS_SHOWN = 50  # of the inspection report, as they stand in the table
 _EXAMPLES = 20  # of each finding; the count says how many there are
-_ACTIONS = ("approve", "crop", "reject")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +73,16 @@ class Inspection:
 
     @property
     def excluded_ids(self) -> frozenset[str]:
-        """The groups that a training set leaves out."""
+        """The groups that a training set, of picks or of crops, leaves out."""
         return frozenset().union(*(finding.group_ids for finding in self.excluded))
+
+    def excluded_by(self, what: Literal["picks", "crops"]) -> dict[str, str]:
+        """Group id -> the first check that leaves it out of this kind of training set."""
+        found: dict[str, str] = {}
+        for finding in self.excluded:
+            if what == "crops" or finding.check not in CROPS_ONLY:
+                found |= {group_id: finding.check for group_id in finding.group_ids if group_id not in found}
+        return found
 
     def require_sound(self, doing: str) -> None:
         """Raise ConflictError, listing every error, unless there is none."""
@@ -112,22 +110,17 @@ class Inspection:
         }
 
 
-@dataclass(slots=True)
-class _Facts:
-    """What the checks of a row are held against."""
-
-    names: frozenset[str]  # the project's id and its aliases
-    sha256: dict[str, str | None]  # file name -> content hash, where the scan knows it
-    vectors: dict[str, set[str]]  # file name -> content hashes it has a vector of
-    waiting: frozenset[str]  # groups whose crop is asked for and not made
-    by_machine: frozenset[str]  # groups decided, or cropped, without a person
-    hits: dict[str, list[tuple[str, str]]] = field(default_factory=dict)  # check -> (group_id, what is wrong)
-
-
-def inspect(project: Project, *, purpose: Purpose = "training", encoder_id: str | None = None) -> Inspection:
+def inspect(
+    project: Project,
+    *,
+    purpose: Purpose = "training",
+    encoder_id: str | None = None,
+    database: Path | None = None,
+) -> Inspection:
     """Hold every decision of a project against the checks.
 
     Args:
+        database: the project's imports, `<project>_legacy.db`; None is its own database.
         purpose: a waiting crop is `excluded` from training and an `error` for finishing; missing vectors and what the
             machine decided are `excluded` from training and nothing to finishing.
         encoder_id: whose vectors must be there; None takes the manifest's encoder, else any encoder's.
@@ -135,7 +128,7 @@ def inspect(project: Project, *, purpose: Purpose = "training", encoder_id: str 
     Raises:
         StoreError: the database is missing, damaged beyond reading, or newer than this program.
     """
-    with open_read_only(project.database) as connection, transaction(connection, writing=False):
+    with open_read_only(database or project.database) as connection, transaction(connection, writing=False):
         damage = _damage(connection)
         connection.text_factory = lambda text: text.decode(errors="backslashreplace")
         rows: list[Row] = [dict(row) for row in connection.execute("SELECT * FROM ai_decisions ORDER BY rowid")]
@@ -174,23 +167,24 @@ def save_report(workspace: Workspace, inspections: Iterable[Inspection]) -> Path
 
 
 def _finding(name: str, hits: list[tuple[str, str]], purpose: Purpose) -> Finding | None:
-    level = _LEVELS[name][purpose] if name in _LEVELS else "error"
+    level = LEVELS[name][purpose] if name in LEVELS else "error"
     if level is None:
         return None
     examples = tuple(f"{group_id}: {wrong}" if group_id else wrong for group_id, wrong in hits[:_EXAMPLES])
     return Finding(name, level, len(hits), frozenset(group_id for group_id, _ in hits if group_id), examples)
 
 
-def _facts(project: Project, connection: sqlite3.Connection, encoder_id: str | None, purpose: Purpose) -> _Facts:
+def _facts(project: Project, connection: sqlite3.Connection, encoder_id: str | None, purpose: Purpose) -> Facts:
     def ids(query: str) -> frozenset[str]:
         return frozenset(str(row["group_id"]) for row in connection.execute(query))
 
-    return _Facts(
+    return Facts(
         names=frozenset((project.id, *project.manifest.aliases)),
         sha256={row["filename"]: row["sha256"] for row in connection.execute("SELECT filename, sha256 FROM images")},
         vectors=vectors_on_disk(project, encoder_id) if purpose == "training" else {},
         waiting=ids("SELECT group_id FROM incomplete_crops"),
-        by_machine=ids("SELECT group_id FROM automatic_decisions"),
+        by_machine=ids("SELECT group_id FROM automatic_decisions WHERE input = 'auto'"),
+        cropped_by_machine=ids("SELECT group_id FROM automatic_decisions WHERE crop_input = 'apply_ai'"),
     )
 
 
@@ -234,98 +228,3 @@ def _damage(connection: sqlite3.Connection) -> list[str]:
 
 def _shown(row: Row) -> dict[str, str]:
     return {name: repr(value) for name, value in row.items()}
-
-
-def _names(row: Row) -> list[Any]:
-    """The group's file names, as far as they can be read."""
-    try:
-        names = json.loads(row["images"])
-    except (ValueError, TypeError, RecursionError):
-        return []
-    return names if isinstance(names, list) else []
-
-
-def _project(row: Row, facts: _Facts) -> str | None:
-    return None if row["project_id"] in facts.names else f"a row of project {row['project_id']!r}"
-
-
-def _ids(row: Row, _: _Facts) -> str | None:
-    empty = [name for name in ("group_id", "project_id") if not str(row[name] or "").strip()]
-    return f"{' and '.join(empty)} empty" if empty else None
-
-
-def _action(row: Row, _: _Facts) -> str | None:
-    return None if row["user_action"] in _ACTIONS else f"action {row['user_action']!r}"
-
-
-def _size(row: Row, _: _Facts) -> str | None:
-    size = (row["image_width"], row["image_height"])
-    return None if all(type(side) is int and side > 0 for side in size) else f"size {size[0]!r} x {size[1]!r}"
-
-
-def _coordinates(row: Row, _: _Facts) -> str | None:
-    for name in ("ai_crop_coords", "final_crop_coords"):
-        try:
-            CropBox.from_json(row[name])
-        except (ValueError, TypeError, RecursionError) as error:
-            return f"{name}: {error}"
-    return None
-
-
-def _file_names(row: Row, _: _Facts) -> str | None:
-    names = _names(row)
-    if not MIN_GROUP <= len(names) <= MAX_GROUP:
-        return f"images {row['images']!r} is no list of {MIN_GROUP} to {MAX_GROUP} names"
-    for name in names:
-        if not isinstance(name, str) or not name.strip() or name in (".", "..") or "/" in name or "\\" in name:
-            return f"{name!r} is no file name"
-    return None if len(set(names)) == len(names) else "a file name twice"
-
-
-def _indexes(row: Row, _: _Facts) -> str | None:
-    count = len(_names(row))
-    for name in ("user_selected_index", "ai_selected_index"):
-        index = row[name]
-        unknown = index is None and name == "ai_selected_index"
-        if not unknown and (type(index) is not int or not 0 <= index < count):
-            return f"{name} {index!r} of {count} images"
-    return None
-
-
-def _waiting_crop(row: Row, facts: _Facts) -> str | None:
-    return "its crop waits to be made" if row["group_id"] in facts.waiting else None
-
-
-def _vectors(row: Row, facts: _Facts) -> str | None:
-    def missing(name: object) -> bool:
-        has = facts.vectors.get(name, set()) if isinstance(name, str) else set()
-        known = facts.sha256.get(name) if isinstance(name, str) else None
-        return not has or (known is not None and known not in has)
-
-    without = [str(name) for name in _names(row) if missing(name)]
-    return f"no vector of {', '.join(without)}" if without else None
-
-
-def _machine(row: Row, facts: _Facts) -> str | None:
-    return "decided or cropped without a person" if row["group_id"] in facts.by_machine else None
-
-
-CHECKS: tuple[tuple[str, Callable[[Row, _Facts], str | None] | None], ...] = (
-    ("database", None),  # filled from SQLite's own check, before the rows
-    ("project", _project),
-    ("ids", _ids),
-    ("actions", _action),
-    ("sizes", _size),
-    ("coordinates", _coordinates),
-    ("file names", _file_names),
-    ("indexes", _indexes),
-    ("waiting crops", _waiting_crop),
-    ("vectors", _vectors),
-    ("machine decisions", _machine),
-)
-# every other check is an error to both
-_LEVELS: Mapping[str, Mapping[Purpose, Level | None]] = {
-    "waiting crops": {"training": "excluded", "finishing": "error"},
-    "vectors": {"training": "excluded", "finishing": None},
-    "machine decisions": {"training": "excluded", "finishing": None},
-}

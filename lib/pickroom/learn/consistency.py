@@ -1,0 +1,267 @@
+"""Sibling consistency: where one member of a group departs from the others, although these agree with each other.
+
+Members show one scene. A local defect shows in one of them; what stages do on purpose (sharpen, grade, enlarge) shows
+everywhere. So the members are brought to one size and compared block by block at two scales, each block with its
+brightness and contrast taken out (as the structure term of structural similarity does, Wang et al. 2004), and a
+member's departure is how much less it resembles its nearest sibling than the siblings resemble each other, against
+what is usual in that member. It needs no network. With two members nobody can say which one is odd: both get the
+same departure, and only what is measured of each alone (its detail) tells them apart. Pure: arrays in, arrays out.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+from scipy import ndimage
+
+_VERSION = 1  # of the method; another one gives other values
+_BANDS = 3  # octaves of detail
+# maps of departure, each with its statistics
+KINDS = ("structure_fine", "structure", "chroma", "tone", "detail")
+SHARES = (0.004, 0.02, 0.08)  # of the blocks: the mean of the largest departures among so many
+_STATISTICS = ("peak", *(f"top{share:g}" for share in SHARES), "usual")
+DETAIL = tuple(f"detail{band}" for band in range(_BANDS)) + ("red", "blue", "light")
+NAMES = (
+    tuple(f"{kind}_{statistic}" for kind in KINDS for statistic in _STATISTICS)
+    + tuple(f"own_{name}" for name in DETAIL)
+    + tuple(f"group_{name}" for name in DETAIL)
+    + ("own_departure", "own_extent", "here_departure")
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ConsistencyConfig:
+    """How members are compared.
+
+    Attributes:
+        side: pixels of the long side at which they are compared; smaller where the smallest member is smaller.
+        block: pixels a side of a block; the coarse scale has blocks of twice that.
+        blur: standard deviation in pixels of the blur before the fine comparison: resampling and noise differ between
+            stages there.
+        noise: 8-bit units; detail weaker than this is noise, and its form means nothing.
+        map_side: cells a side of the stored map of departures.
+        aspect_tolerance: members whose width / height differ by a larger share are not compared.
+    """
+
+    side: int = 1024
+    block: int = 16
+    blur: float = 1.0
+    noise: float = 4.0
+    map_side: int = 12
+    aspect_tolerance: float = 0.02
+
+    @property
+    def hash(self) -> str:
+        """Hex SHA-256 over these settings and the method's version."""
+        text = json.dumps({"version": _VERSION, "names": NAMES, **asdict(self)}, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Consistency:
+    """What the comparison of n members found; row i belongs to member i.
+
+    Attributes:
+        values: (n, len(NAMES)) float32, finite.
+        maps: (n, map_side, map_side) float32, >= 0: the largest departure in each cell, in units of what is usual.
+        peaks: (n, 4) float32: the box of the place where a member departs most, as fractions of the image.
+    """
+
+    values: np.ndarray
+    maps: np.ndarray
+    peaks: np.ndarray
+
+
+def shape_for(sizes: Sequence[tuple[int, int]], config: ConsistencyConfig) -> tuple[int, int] | None:
+    """The (height, width) at which members of these (width, height) are compared; None when their shapes differ."""
+    aspects = [width / height for width, height in sizes]
+    if max(aspects) / min(aspects) > 1 + config.aspect_tolerance:
+        return None
+    width, height = min(sizes, key=lambda size: size[0] * size[1])
+    scale = min(1.0, config.side / max(width, height))
+    least = 4 * config.block
+    return max(least, round(height * scale)), max(least, round(width * scale))
+
+
+def compare(members: Sequence[np.ndarray], config: ConsistencyConfig) -> Consistency:
+    """Compare 2-4 members.
+
+    Args:
+        members: each (height, width, 3) uint8 YCbCr, all of one shape: `shape_for`'s.
+    """
+    levels = np.stack([np.asarray(member, dtype=np.float32).transpose(2, 0, 1) for member in members])
+    fine = ndimage.gaussian_filter(levels, (0, 0, config.blur, config.blur))
+    half = _halved(fine)
+    noise = config.noise**2
+    rows, cols = half.shape[2] // config.block, half.shape[3] // config.block
+    structure_fine = _fold(_pairwise(_blocks(fine[:, :1], config.block), noise / 4), rows, cols)
+    blocks = _blocks(half, config.block)
+    structure = _pairwise(blocks[:, :1], noise / 4)
+    chroma = _pairwise(blocks[:, 1:], noise / 4)
+    means = blocks.mean(axis=-1)  # (n, 3, rows, cols)
+    tones = _without_grade(means)
+    tone = _distances(tones, config.noise * 4)
+    detail_maps = _detail(levels[:, 0], config.block * 2, rows, cols)
+    details = _without_usual(detail_maps)
+    detail = _distances(details, 1.0)
+    pairs = (structure_fine, structure, chroma, tone, detail)
+    departures = [_departures(pair) for pair in pairs]
+    scaled = [_against_usual(departure) for departure in departures]
+    combined = np.mean([np.minimum(z, 40.0) for z, _ in scaled], axis=0)
+    combined = np.stack([ndimage.uniform_filter(z, 3, mode="nearest") for z in combined])
+    statistics = [_statistics(z, usual) for z, usual in scaled]
+    signed = np.concatenate([_siblings(details), _siblings(tones)[:, [2, 1, 0]] / config.noise], axis=1)
+    own, group, extra, peaks = _places(combined, signed)
+    values = np.concatenate([*statistics, own, group, extra], axis=1).astype(np.float32)
+    return Consistency(values, _pooled(combined, config.map_side), peaks)
+
+
+def _halved(images: np.ndarray) -> np.ndarray:
+    height, width = (length // 2 * 2 for length in images.shape[2:])
+    cut = images[:, :, :height, :width]
+    return (cut[:, :, ::2, ::2] + cut[:, :, 1::2, ::2] + cut[:, :, ::2, 1::2] + cut[:, :, 1::2, 1::2]) / 4
+
+
+def _blocks(images: np.ndarray, block: int) -> np.ndarray:
+    """(n, channels, height, width) -> (n, channels, rows, cols, pixels of a block)."""
+    n, channels = images.shape[:2]
+    rows, cols = images.shape[2] // block, images.shape[3] // block
+    cut = images[:, :, : rows * block, : cols * block].reshape(n, channels, rows, block, cols, block)
+    return cut.transpose(0, 1, 2, 4, 3, 5).reshape(n, channels, rows, cols, block * block)
+
+
+def _pairwise(blocks: np.ndarray, noise: float) -> np.ndarray:
+    """1 - correlation of each block of each two members, the mean over channels: (n, n, rows, cols) in [0, 2]."""
+    centred = blocks - blocks.mean(axis=-1, keepdims=True)
+    variances = np.square(centred).mean(axis=-1)
+    n = len(blocks)
+    found = np.zeros((n, n, *blocks.shape[2:4]), dtype=np.float32)
+    for a in range(n):
+        for b in range(a):
+            covariance = np.einsum("crkp,crkp->crk", centred[a], centred[b]) / blocks.shape[-1]
+            alike = (covariance + noise) / (np.sqrt(variances[a] * variances[b]) + noise)
+            found[a, b] = found[b, a] = (1 - alike).mean(axis=0)
+    return found
+
+
+def _fold(pairs: np.ndarray, rows: int, cols: int) -> np.ndarray:
+    """The mean of each 2 x 2 fine blocks, so that both scales have one grid."""
+    cut = pairs[:, :, : 2 * rows, : 2 * cols]
+    return cut.reshape(*cut.shape[:2], rows, 2, cols, 2).mean(axis=(3, 5))
+
+
+def _distances(maps: np.ndarray, unit: float) -> np.ndarray:
+    """Euclidean distance over channels between each two members' (channels, rows, cols), in units."""
+    return np.sqrt(np.square((maps[:, None] - maps[None]) / unit).sum(axis=2))
+
+
+def _without_grade(means: np.ndarray) -> np.ndarray:
+    """Block means with each member's overall brightness, contrast and cast taken out, channel by channel.
+
+    Each channel is fitted to the middle of all members by a straight line (a grade, at first order), robustly: blocks
+    far off the line, where a defect may be, are left out of a second fit.
+    """
+    middle = np.median(means, axis=0) if len(means) > 2 else means.mean(axis=0)
+    fitted = np.empty_like(means)
+    for member, levels in enumerate(means):
+        for channel, level in enumerate(levels):
+            x, y = level.ravel(), middle[channel].ravel()
+            keep = np.ones(len(x), dtype=bool)
+            for _ in range(2):
+                spread = x[keep].var()
+                slope = float(np.cov(x[keep], y[keep], bias=True)[0, 1] / spread) if spread > 1e-3 else 1.0
+                offset = float(y[keep].mean() - slope * x[keep].mean())
+                off = np.abs(slope * x + offset - y)
+                keep = off <= np.quantile(off, 0.9)
+            fitted[member, channel] = slope * level + offset
+    return fitted
+
+
+def _detail(luma: np.ndarray, block: int, rows: int, cols: int) -> np.ndarray:
+    """Log energy of each octave of detail in each coarse block: (n, bands, rows, cols)."""
+    found = []
+    upper = luma
+    for band in range(_BANDS):
+        lower = ndimage.gaussian_filter(luma, (0, 2.0**band, 2.0**band))
+        cut = np.square(upper - lower)[:, : rows * block, : cols * block]
+        energy = cut.reshape(len(luma), rows, block, cols, block).mean(axis=(2, 4))
+        found.append(0.5 * np.log(energy + 1.0))
+        upper = lower
+    return np.stack(found, axis=1)
+
+
+def _without_usual(details: np.ndarray) -> np.ndarray:
+    """Detail relative to what is usual of a member: a stage sharpened as a whole has none left."""
+    middle = details.mean(axis=0)
+    return details - np.median(details - middle, axis=(2, 3), keepdims=True)
+
+
+def _departures(pairs: np.ndarray) -> np.ndarray:
+    """How much less a member resembles its nearest sibling than these resemble each other: (n, rows, cols)."""
+    n = len(pairs)
+    found = np.empty((n, *pairs.shape[2:]), dtype=np.float32)
+    for member in range(n):
+        others = [other for other in range(n) if other != member]
+        nearest = np.min([pairs[member, other] for other in others], axis=0)
+        between = [pairs[a, b] for a in others for b in others if a < b]
+        found[member] = nearest - (np.mean(between, axis=0) if between else 0)
+    return found
+
+
+def _against_usual(departures: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Departures in units of their spread in that member (never below that of its siblings), and that spread."""
+    middle = np.median(departures, axis=(1, 2), keepdims=True)
+    spread = np.quantile(np.abs(departures - middle), 0.75, axis=(1, 2), keepdims=True)
+    spread = np.maximum(spread, spread.mean(axis=0, keepdims=True)) + 0.01
+    return np.maximum((departures - middle) / spread, 0), spread[:, 0, 0]
+
+
+def _statistics(scaled: np.ndarray, usual: np.ndarray) -> np.ndarray:
+    """(n, len(_STATISTICS)): logarithms, as departures have long tails."""
+    smooth = np.stack([ndimage.uniform_filter(one, 3, mode="nearest") for one in scaled])
+    flat = np.sort(smooth.reshape(len(scaled), -1), axis=1)[:, ::-1]
+    tops = [flat[:, : max(1, round(share * flat.shape[1]))].mean(axis=1) for share in SHARES]
+    return np.log1p(np.stack([flat[:, 0], *tops, usual], axis=1))
+
+
+def _siblings(maps: np.ndarray) -> np.ndarray:
+    """Each member's maps minus the mean of its siblings'."""
+    n = len(maps)
+    return (maps - maps.mean(axis=0)) * (n / (n - 1))
+
+
+def _places(combined: np.ndarray, signed: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """What is different, with its sign, at each member's own peak and at the group's."""
+    n, rows, cols = combined.shape
+    windows = [_window(one) for one in combined]
+    strongest = windows[int(np.argmax([one.max() for one in combined]))]
+    own = np.stack([signed[i][:, down, across].mean(axis=(1, 2)) for i, (down, across) in enumerate(windows)])
+    group = signed[:, :, strongest[0], strongest[1]].mean(axis=(2, 3))
+    peak = combined.max(axis=(1, 2))
+    extent = (combined > np.maximum(2.0, peak / 2)[:, None, None]).mean(axis=(1, 2))
+    here = combined[:, strongest[0], strongest[1]].mean(axis=(1, 2))
+    extra = np.stack([np.log1p(peak), np.log(extent + 0.002), np.log1p(here)], axis=1)
+    edges = [(across.start / cols, down.start / rows, across.stop / cols, down.stop / rows) for down, across in windows]
+    return own, group, extra, np.asarray(edges, dtype=np.float32).reshape(n, 4)
+
+
+def _window(departure: np.ndarray, reach: int = 1) -> tuple[slice, slice]:
+    row, col = np.unravel_index(int(np.argmax(departure)), departure.shape)
+    down = slice(max(0, int(row) - reach), min(departure.shape[0], int(row) + reach + 1))
+    return down, slice(max(0, int(col) - reach), min(departure.shape[1], int(col) + reach + 1))
+
+
+def _pooled(maps: np.ndarray, side: int) -> np.ndarray:
+    """The largest value in each of side x side cells; a grid smaller than that is repeated."""
+    rows, cols = maps.shape[1:]
+    found = np.empty((len(maps), side, side), dtype=np.float32)
+    for down in range(side):
+        top, bottom = down * rows // side, max(down * rows // side + 1, -(-(down + 1) * rows // side))
+        for across in range(side):
+            left, right = across * cols // side, max(across * cols // side + 1, -(-(across + 1) * cols // side))
+            found[:, down, across] = maps[:, top:bottom, left:right].max(axis=(1, 2))
+    return found

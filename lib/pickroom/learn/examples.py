@@ -1,0 +1,135 @@
+"""What training sees: groups as features see them, a person's picks, and a person's crops. Pure: no files, no SQL."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from pickroom.records import MAX_GROUP, MIN_GROUP, CropBox
+
+NO_CROP_AREA = 0.98  # LESSONS.md: a box of this share of the image, or more, means "no crop needed"
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """A group as features see it, decided or not: 2-4 images of one project, in stage order.
+
+    Attributes:
+        filenames: names, never paths; identity of an image is (project_id, filename).
+        hashes: sha256 (hex) of each file; None when unknown (imports).
+        stages: the number in each name; None when unknown, never 0.
+
+    Raises:
+        ValueError: not 2-4 images, a name twice, or fields of different lengths.
+    """
+
+    project_id: str
+    group_id: str
+    filenames: tuple[str, ...]
+    hashes: tuple[str | None, ...]
+    stages: tuple[float | None, ...]
+
+    def __post_init__(self) -> None:
+        if not MIN_GROUP <= len(self.filenames) <= MAX_GROUP:
+            raise ValueError(f"group {self.group_id} has {len(self.filenames)} images, not {MIN_GROUP}-{MAX_GROUP}")
+        if not len(self.filenames) == len(self.hashes) == len(self.stages):
+            raise ValueError(f"group {self.group_id} has names, hashes and stages of different lengths")
+        if len(set(self.filenames)) < len(self.filenames):
+            raise ValueError(f"group {self.group_id} names one image twice")
+
+    @property
+    def highest_stage(self) -> int | None:
+        """The index of the one highest stage; None where a stage is unknown or the highest is tied."""
+        known = [stage for stage in self.stages if stage is not None]
+        if len(known) < len(self.stages) or known.count(max(known)) > 1:
+            return None
+        return known.index(max(known))
+
+
+@dataclass(frozen=True, slots=True)
+class Pick:
+    """One decision fit for training: a person's, never input `auto`, never a keep, never a reject.
+
+    Attributes:
+        chosen: index into the candidates of the image the person chose.
+        recommended: index of the AI's pick, shown or hidden; None when there was none.
+        blind: the recommendation stayed hidden until the key was pressed.
+        decided_at: ISO 8601 UTC.
+
+    Raises:
+        ValueError: an index lies outside the group.
+    """
+
+    candidates: Candidates
+    chosen: int
+    recommended: int | None
+    blind: bool
+    decided_at: str
+
+    def __post_init__(self) -> None:
+        for index in (self.chosen, self.recommended):
+            if index is not None and not 0 <= index < len(self.candidates.filenames):
+                raise ValueError(f"index {index} lies outside group {self.candidates.group_id}")
+
+    @property
+    def anomaly(self) -> bool | None:
+        """A lower stage chosen though a higher one was there; None when a stage is unknown."""
+        known = [stage for stage in self.candidates.stages if stage is not None]
+        if len(known) < len(self.candidates.stages):
+            return None
+        return known[self.chosen] < max(known)
+
+    @property
+    def corrected(self) -> bool:
+        """The AI said another image (weight 2 in training)."""
+        return self.recommended is not None and self.recommended != self.chosen
+
+
+@dataclass(frozen=True, slots=True)
+class CropExample:
+    """One image whose crop a person decided; never one that `crop --apply-ai` made.
+
+    Attributes:
+        sha256: of the uncropped original (hex); None when unknown (imports).
+        width, height: pixels of the EXIF-upright original.
+        group_id: the group it was picked from; None for imports without one.
+        box: in fractions of the original; None: the person looked and approved it as it is (no crop needed).
+    """
+
+    project_id: str
+    filename: str
+    sha256: str | None
+    width: int
+    height: int
+    stage: float | None
+    group_id: str | None
+    box: CropBox | None
+    decided_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One epoch of a fit, given to its `progress` hook when the epoch is done.
+
+    The hook may raise KeyboardInterrupt: the fit stops cleanly there. `snapshot()` (when the fit can be resumed)
+    returns the whole state at this epoch's end - weights, optimiser, generator, epoch - as tensors, numbers, strings,
+    lists and dicts only, so that a file of it loads with `weights_only=True`; the same dict given to the fit as
+    `resume`, with the same data and configuration, goes on as if it had never stopped.
+
+    Attributes:
+        epoch: 1-based, `epochs` the last one (an ensemble counts all its members' epochs as one run).
+        loss: mean training loss of the epoch.
+        held_out: a score on rows kept aside, in [0, 1], higher is better; None when there is none this epoch.
+        seconds: since the fit began.
+    """
+
+    epoch: int
+    epochs: int
+    loss: float
+    held_out: float | None
+    seconds: float
+    snapshot: Callable[[], dict[str, Any]] | None = None
+
+
+Progress = Callable[[Step], None]
