@@ -21,14 +21,14 @@ LONGEST_MODULE = 400  # lines
 
 # DESIGN.md, Layout: a part imports from its own layer or from those above it in this list, never from below
 LAYERS = (
-    ("__init__", "records", "errors", "naming", "atomic"),
+    ("__init__", "records", "errors", "naming", "atomic", "locking"),
     ("geometry", "workspace"),
     ("store",),
     ("images", "embeddings", "groups", "learn", "integrity", "analysis"),
     ("files",),
-    ("recommend", "history", "automation"),
+    ("recommend", "history", "automation", "audit"),
     ("projects", "review", "reporting"),
-    ("crop",),
+    ("crop", "reclaim"),
     ("demo", "ui"),
     ("jupyter", "lab", "cli"),
 )

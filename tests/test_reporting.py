@@ -333,7 +333,7 @@ def test_a_full_disk_leaves_the_project_unfinished(
     with small_disk(tmp_path, "4m") as disk:
         (project.workspace.root / "archives").symlink_to(disk)
         plan = finish.plan(project)
-        monkeypatch.setattr(finish, "plan", lambda project: plan)  # it fills up after the look
+        monkeypatch.setattr(finish, "plan", lambda project, **options: plan)  # it fills up after the look
         fill(disk)
         with pytest.raises(StoreError, match=r"database or disk is full while copying the database"):
             finish.execute(project)

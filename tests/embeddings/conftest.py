@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image as PillowImage
-from PIL import ImageFilter
+from PIL import ImageFilter, ImageOps
 
 from conftest import stage_name
 from pickroom import projects
@@ -42,14 +42,17 @@ def photograph(number: int, size: tuple[int, int]) -> PillowImage.Image:
 def write_photographs(
     folder: Path, groups: int, size: tuple[int, int] = (120, 160), extension: str = "jpg"
 ) -> list[str]:
-    """Stage series of real photographs: a soft stage 1, and a sharp stage 2 with a local defect."""
+    """Stage series of real photographs: a soft stage 1, and a sharp stage 2 with two local defects, far apart."""
     folder.mkdir(parents=True, exist_ok=True)
     names = []
     for number in range(groups):
         start = datetime(2025, 8, 3, 6) + timedelta(hours=number)
         first = photograph(number, size)
         second = first.copy()
-        second.paste(second.crop((0, 0, size[0] // 4, size[1] // 4)).rotate(180), (size[0] // 2, size[1] // 2))
+        width, height = size[0] // 4, size[1] // 4
+        for left, top in ((width // 4, height // 4), (size[0] // 2, size[1] // 2)):
+            piece = second.crop((left, top, left + width, top + height))
+            second.paste(ImageOps.invert(piece), (left, top))
         for place, (stage, image) in enumerate(((1.0, first.filter(ImageFilter.GaussianBlur(0.6))), (2.0, second))):
             names.append(stage_name(start + timedelta(minutes=place), stage, extension))
             image.save(folder / names[-1])

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +13,9 @@ import numpy as np
 import pytest
 
 from pickroom.cli import main
+from pickroom.embeddings.device import device_words, present
+from pickroom.embeddings.rows import VectorRow
+from pickroom.embeddings.store import VectorStore
 from pickroom.embeddings.vectors import open_store
 from pickroom.workspace import Project
 
@@ -41,8 +46,9 @@ def test_a_run_says_what_it_did(photo_project: MakeProject, checkpoint: Path, ru
     code, out, err = run(project, "--encoder", "openclip", "--checkpoint", checkpoint, "--verify")
     assert code == 0
     assert "7 images = 6 embedded + 0 recognised + 0 unchanged + 1 without a vector" in out
-    assert "bad.png: unreadable: not an image" in out and re.search(r"regions: \d+ in 3 groups", out)
+    assert "bad.png: unreadable: not an image" in out and "regions: 12 in 3 groups" in out
     assert "verified: 7 images = 6 vectors of 48 floats + 1 without; 6 made again" in out and "no problem" in out
+    assert f"  on {device_words(present()[0])}\n" in out
     assert re.search(r"Embedding: 100%.*7/7 \[\d\d:\d\d<00:00, +[\d.]+ images/s\]", err)  # and the time left
     assert "Traceback" not in err
 
@@ -50,6 +56,31 @@ def test_a_run_says_what_it_did(photo_project: MakeProject, checkpoint: Path, ru
     found = json.loads(out)
     assert code == 0 and (found["images"], found["unchanged"], found["groups"]) == (7, 6, 0)
     assert found["errors"] == [{"directory": "", "filename": "bad.png", "reason": "unreadable: not an image"}]
+
+
+def test_ctrl_c_is_one_line_and_the_next_run_goes_on(
+    photo_project: MakeProject, checkpoint: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = photo_project(20)
+    real, published = VectorStore.append, []
+
+    def interrupted(store: VectorStore, rows: list[VectorRow]) -> None:
+        real(store, rows)
+        published.append(len(rows))
+        if sum(published) >= 8:  # the second batch or so: Ctrl-C, as the terminal sends it
+            os.kill(os.getpid(), signal.SIGINT)
+
+    arguments = ("--checkpoint", checkpoint, "--dtype", "float32", "--no-regions")
+    with monkeypatch.context() as patch:
+        patch.setattr(VectorStore, "append", interrupted)
+        code, out, err = run(project, *arguments)
+    assert (code, out) == (130, "") and "Traceback" not in err
+    assert err.splitlines()[-1] == "pickroom: interrupted; what was embedded is kept (go on: pickroom embed p)"
+
+    code, out, _ = run(project, *arguments, "--json")
+    found = json.loads(out)
+    assert code == 0 and found["embedded"] + found["unchanged"] == 40
+    assert found["unchanged"] == sum(published) and found["embedded"] > 0
 
 
 def test_problems_found_by_verify_end_with_exit_code_1(photo_project: MakeProject, checkpoint: Path, run: Run) -> None:

@@ -6,9 +6,7 @@ import os
 import pickle
 import shutil
 import signal
-import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,12 +20,11 @@ from pickroom.embeddings.encoder import TorchEncoder
 from pickroom.embeddings.engines import EmbedConfig
 from pickroom.embeddings.pipeline import embed
 from pickroom.embeddings.plan import make_plan, plan_groups
-from pickroom.embeddings.progress import Bar
 from pickroom.embeddings.ray_engine import RayWorker
-from pickroom.embeddings.reading import Source
+from pickroom.embeddings.reading import Item, Picture, Source
 from pickroom.embeddings.regions import RegionConfig
 from pickroom.embeddings.report import EmbedReport
-from pickroom.embeddings.vectors import load_vectors, open_store
+from pickroom.embeddings.vectors import load_regions, load_vectors, open_store
 from pickroom.embeddings.work import embed_groups, embed_images
 from pickroom.errors import UsageError
 from pickroom.store import groups, images
@@ -37,35 +34,46 @@ from pickroom.workspace import Project, Workspace
 MakeProject = Callable[..., Project]
 
 
-def ray_workers() -> list[int]:
-    """Process ids of the actors that a Ray of this process runs (Ray names its processes)."""
-    listed = subprocess.run(["ps", "-A", "-o", "pid=,args="], capture_output=True, text=True, check=True).stdout
-    return [int(line.split()[0]) for line in listed.splitlines() if "ray::" in line and "Map(RayWorker)" in line]
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[str]:
+    """The address of a Ray cluster of one core that runs on this machine before anyone asks for it."""
+    from ray.cluster_utils import Cluster
+
+    ray_engine._import()
+    running = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "object_store_memory": 256 << 20})
+    yield running.address
+    running.shutdown()
 
 
-class KillingBar:
-    """Kills every worker when the first batch has come back."""
+def killed_at(victim: str, folder: Path) -> type[Source]:
+    """A `Source` whose process is killed when it reads the victim for the first time; `folder/reads` lists who read.
 
-    total: object = None
+    A class of this function's own, so that it travels to Ray's workers by value: they do not see the tests.
+    """
+    here, first, reads = os.getpid(), folder / "first", folder / "reads"
 
-    def __init__(self) -> None:
-        self.killed: list[int] = []
-        self.seen: set[int] = set()
-        self.count = 0
+    class Dying(Source):
+        __slots__ = ()
 
-    def update(self, n: int) -> None:
-        self.count += n
-        running = ray_workers()
-        self.seen |= set(running)
-        if not self.killed:
-            self.killed = running
-            for pid in self.killed:
-                os.kill(pid, signal.SIGKILL)
+        def read(self, item: Item, least_side: int) -> Picture:
+            with reads.open("a") as file:
+                file.write(f"{os.getpid()} {item.filename}\n")
+            if item.filename == victim and os.getpid() != here and not first.exists():
+                first.touch()
+                os.kill(os.getpid(), signal.SIGKILL)
+            return Source.read(self, item, least_side)
+
+    return Dying
+
+
+CONFIG = EmbedConfig(EncoderConfig("bundled", dtype="float32"), batch=2, workers=1, regions=None)
 
 
 @pytest.mark.slow
-def test_equal_stores_though_a_worker_was_killed(photo_project: MakeProject, tmp_path: Path) -> None:
-    project = photo_project(8)
+def test_equal_stores_though_a_worker_of_a_running_cluster_was_killed(
+    photo_project: MakeProject, tmp_path: Path, cluster: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = photo_project(4)
     (project.root / "bad.png").write_text("no image")
     names = sorted(path.name for path in project.root.iterdir())
     cut = project.root / names[3]
@@ -74,34 +82,59 @@ def test_equal_stores_though_a_worker_was_killed(photo_project: MakeProject, tmp
     other = Workspace(tmp_path / "other")
     shutil.copytree(project.workspace.root, other.root)
 
-    config = EmbedConfig(EncoderConfig("bundled", dtype="float32"), batch=2, workers=1, regions=None)
-    local = embed(project, config)
-    bar = KillingBar()
+    local = embed(project, CONFIG)
+    victim = names[4]
+    monkeypatch.setattr("pickroom.embeddings.pipeline.Source", killed_at(victim, tmp_path))
+    through_ray = embed(other.project(project.id), replace(CONFIG, engine="ray", address=cluster))
+    assert "Ray: 1 workers, 1 cores, 1 machine" in through_ray.device
 
-    @contextmanager
-    def bars(doing: str, total: int | None) -> Iterator[Bar]:
-        yield bar if doing == "Embedding" else KillingBar.__new__(_Quiet)
+    reads = [line.split(maxsplit=1) for line in (tmp_path / "reads").read_text().splitlines()]
+    readers = {name: [pid for pid, read in reads if read == name] for name in names}
+    assert len(set(readers[victim])) == 2  # the process that was killed, and the one that went on
+    assert str(os.getpid()) not in {pid for pid, _ in reads}
+    again = {name for name, pids in readers.items() if len(pids) > 1}
+    assert victim in again and len(again) <= 2  # its batch, and no other, is done twice
 
-    through_ray = embed(other.project(project.id), replace(config, engine="ray"), bars)
-    assert bar.killed and bar.seen > set(bar.killed)  # another worker went on
-    assert bar.count == 17  # two of them bad
-    assert "Ray: 1 workers" in through_ray.device
+    assert summary(through_ray) == summary(local) and len(local.errors) == 2 and local.embedded == 7
+    assert_equal_stores(project, other.project(project.id))
 
-    assert summary(through_ray) == summary(local)
-    here, there = open_store(project.workspace.project("p")), open_store(other.project("p"))
-    assert here.known() == there.known()
-    a, b = load_vectors(project.workspace.project("p"), patches=True), load_vectors(other.project("p"), patches=True)
+
+@pytest.mark.slow
+def test_ray_started_here_finds_the_regions_of_what_the_local_engine_embedded(
+    photo_project: MakeProject, tmp_path: Path
+) -> None:
+    import ray
+
+    project = photo_project(2)
+    embed(project, CONFIG)
+    other = Workspace(tmp_path / "other")
+    shutil.copytree(project.workspace.root, other.root)
+    config = replace(CONFIG, regions=RegionConfig())
+    local = embed(project.workspace.project("p"), config)
+    through_ray = embed(other.project("p"), replace(config, engine="ray"))
+    assert not ray.is_initialized()  # it ended with the work
+    assert through_ray.device.startswith("Ray: 1 workers") and through_ray.unchanged == 4
+    assert summary(through_ray) == summary(local) and local.groups == 2 and local.regions == 4
+
+    a, b = load_regions(project.workspace.project("p")), load_regions(other.project("p"))
+    for group, name in {*zip(a.group_ids, a.filenames, strict=True), *zip(b.group_ids, b.filenames, strict=True)}:
+        here, there = a.places(group, name), b.places(group, name)
+        assert a.boxes[here].tolist() == b.boxes[there].tolist() != []
+        assert cosines(a.matrix[here], b.matrix[there]).min() >= 0.9999
+
+
+def assert_equal_stores(project: Project, other: Project) -> None:
+    """The same rows, hashes and errors, and a cosine of .9999 for every vector and patch grid."""
+    project, other = project.workspace.project(project.id), other.workspace.project(other.id)
+    assert open_store(project).known() == open_store(other).known() != {}
+    a, b = load_vectors(project, patches=True), load_vectors(other, patches=True)
     order_a, order_b = a.filenames.argsort(), b.filenames.argsort()
-    assert a.filenames[order_a].tolist() == b.filenames[order_b].tolist() and len(a) == 15
+    assert a.filenames[order_a].tolist() == b.filenames[order_b].tolist() and a.errors == b.errors
+    assert a.content_hashes[order_a].tolist() == b.content_hashes[order_b].tolist()
     assert cosines(a.matrix[order_a], b.matrix[order_b]).min() >= 0.9999
     assert a.patches is not None and b.patches is not None
-    flat = [v.patches[o].reshape(15, -1).astype("float32") for v, o in ((a, order_a), (b, order_b))]
+    flat = [v.patches[order].reshape(len(v), -1).astype("float32") for v, order in ((a, order_a), (b, order_b))]
     assert cosines(*flat).min() >= 0.9999
-
-
-class _Quiet(KillingBar):
-    def update(self, n: int) -> None:
-        """Kill nobody."""
 
 
 def summary(report: EmbedReport) -> tuple[object, ...]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pickroom.errors import ProjectError
+from pickroom.errors import ProjectError, UsageError
 from pickroom.history import anomalies
 from pickroom.history.anomalies import Pick, compare
 from pickroom.store.connect import connect
@@ -76,8 +76,10 @@ def test_the_earlier_system_s_cases_can_be_read() -> None:
 def test_a_damaged_case_is_named(tmp_path: Path) -> None:
     path = tmp_path / "cases.csv"
     path.write_text((SAMPLES / "anomaly_cases.csv").read_text().replace("['PROJECT_ROOT", "[PROJECT_ROOT", 1))
-    with pytest.raises(ValueError, match="damaged"):
+    with pytest.raises(UsageError, match=r"case 1 is damaged .*cases\.csv"):
         anomalies.read_cases(path)
+    with pytest.raises(UsageError, match="cannot read the file"):
+        anomalies.read_cases(tmp_path / "missing.csv")
 
 
 def test_only_what_the_person_picked_counts(make_project: Callable[..., Project]) -> None:

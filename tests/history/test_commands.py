@@ -129,6 +129,27 @@ def test_analysis_sees_what_was_imported(pickroom: Run, workspace: Workspace) ->
     assert analysis.execute("SELECT count(*) FROM decisions").fetchone() == (1,)
 
 
+def test_sql_over_what_was_imported(pickroom: Run) -> None:
+    pickroom("import-csv", *sorted(SAMPLES.glob("*.csv")), "--project", "mojo1", "--execute")
+
+    def sql(query: str) -> list[list]:
+        code, out, _ = pickroom("sql", query, "--json")
+        assert code == 0
+        return json.loads(out)["rows"]
+
+    assert sql("SELECT project_id, count(*), count(timestamp) FROM legacy_selections GROUP BY 1 ORDER BY 1") == [
+        ["1100", 4, 4],
+        ["mojo1", 28, 28],
+        ["mojo2", 6, 6],
+    ]
+    # the one row of select_crop_log.csv with everything a decision needs, and no word of an AI in it
+    query = "SELECT origin, picked, picked_stage, user_action, ai_selected_index, selection_match FROM decisions"
+    assert sql(query) == [["legacy", "20250708_060530_stage2_upscaled.png", 2.0, "crop", None, None]]
+    # a crop joined with itself by name: rows of one project's file, each once
+    query = "SELECT count(*), count(DISTINCT filename) FROM crops AS a JOIN crops AS b USING (project_id, filename)"
+    assert sql(query) == [[35, 35]]
+
+
 def test_steps_of_the_notebook(
     workspace: Workspace, tmp_path: Path, capsys: pytest.CaptureFixture[str], make_project: Callable
 ) -> None:

@@ -22,7 +22,7 @@ from pickroom.history.lanes import lane_for
 from pickroom.history.paths import ProjectNames
 from pickroom.history.tables import read_header
 
-from .logs import SAMPLES, SELECT_CROP, SELECTION, TIME, single_crop, write_log
+from .logs import CROP_TRAINING, SAMPLES, SELECT_CROP, SELECTION, TIME, single_crop, write_log
 
 NAMES = ProjectNames({"mojo1": ("training data/mojo1_final",), "mojo2": ()})
 
@@ -157,6 +157,23 @@ def test_crops() -> None:
 
     check()
     assert counts["taken"] > counts["rows"] / 10
+
+
+def test_training_rows() -> None:
+    counts: Counter[str] = Counter()
+    doubtful = st.sampled_from(["mojo2", " mojo1", "training data/mojo1_final", "", "None", "a/b", "new"])
+    project_cells = st.one_of(st.just("mojo1"), doubtful)
+
+    @settings(max_examples=120, deadline=None)
+    @given(st.lists(st.tuples(CROPS, project_cells), min_size=1, max_size=12), GIVEN)
+    def check(rows: list[tuple[tuple, str]], project: str | None) -> None:
+        made = [(time, cell, path, *box, *size) for (path, box, size, time, _), cell in rows]
+        with tempfile.TemporaryDirectory() as folder:
+            log = write_log(Path(folder) / "log.csv", CROP_TRAINING, made)
+            counts.update(rows=len(rows), taken=assert_same(log, project))
+
+    check()
+    assert counts["taken"] > counts["rows"] / 20
 
 
 @settings(max_examples=100, deadline=None)

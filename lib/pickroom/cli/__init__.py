@@ -11,6 +11,7 @@ from pickroom.cli import (  # noqa: F401 (importing them declares their commands
     embed,
     history,
     project,
+    reclaim,
     review,
 )
 from pickroom.cli.console import app, main

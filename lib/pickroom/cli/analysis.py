@@ -68,6 +68,7 @@ def report(project: ProjectName, home: Home = None) -> None:
 def finish(
     project: ProjectName,
     execute: Annotated[bool, typer.Option("--execute", help="Do it; else only say what would happen.")] = False,
+    originals: Annotated[bool, typer.Option("--originals", help="Also archive what the crops were made from.")] = False,
     home: Home = None,
 ) -> None:
     """Report on a project, archive it and mark it as finished; refuses while anything is half done."""
@@ -75,7 +76,7 @@ def finish(
 
     opened = project_of(home, project)
     if not execute:
-        plan = finishing.plan(opened)
+        plan = finishing.plan(opened, originals=originals)
         hint = "" if plan.blockers else f"\nNothing has been done. Do it: pickroom finish {opened.id} --execute"
         show({}, False, printable(plan.lines) + hint)
         if plan.blockers:
@@ -84,7 +85,7 @@ def finish(
     bar, progress = progress_bar("Packing pictures")
     try:
         with bar:
-            done = finishing.execute(opened, progress)
+            done = finishing.execute(opened, progress, originals=originals)
     except ConflictError as error:
         _list_items(error)
         raise

@@ -81,7 +81,7 @@ def find_regions(
     means = _window_means(difference, tall, wide)
     found: list[Region] = []
     while len(found) < config.count and np.isfinite(means).any():
-        top, left = np.unravel_index(np.nanargmax(np.where(np.isfinite(means), means, np.nan)), means.shape)
+        top, left = (int(place) for place in np.unravel_index(np.argmax(means), means.shape))
         if means[top, left] < config.least_difference:
             break
         centre = ((left + wide / 2) * _BLOCK / shape[0], (top + tall / 2) * _BLOCK / shape[1])

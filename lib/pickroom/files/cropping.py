@@ -184,9 +184,7 @@ def _steps(
     away = STAGING if order.box is None or again else ORIGINALS
     ops = []
     if order.box is not None:
-        digest = hashlib.sha256(name.encode()).hexdigest()[:16]  # the name itself may be as long as names can be
-        partial = join(CROPPED, f".{batch}-{digest}{PARTIAL_SUFFIX}")
-        ops.append(FileOp(batch, kind, name, "move", partial, join(CROPPED, name), sha256=""))
+        ops.append(FileOp(batch, kind, name, "move", partial_path(batch, name), join(CROPPED, name), sha256=""))
     files = [(name, sha256), *disk.companions_of(order.directory, name)]
     for file, content in files:
         if file != sidecar_name(name):
@@ -198,6 +196,19 @@ def _steps(
     return ops
 
 
+def partial_path(batch: int, name: str) -> str:
+    """Where the crop of an image is rendered before it is journalled: beside its destination, unseen."""
+    digest = hashlib.sha256(name.encode()).hexdigest()[:16]  # the name itself may be as long as names can be
+    return join(CROPPED, f".{batch}-{digest}{PARTIAL_SUFFIX}")
+
+
+def render_to(root: Path, source: Path, box: CropBox, partial: str) -> str:
+    """Render one crop into its partial file; returns the crop's sha256. Raises ImageError, OSError."""
+    content = rendering.render(source, box)
+    atomic.write_bytes(root / partial, content)
+    return hashlib.sha256(content).hexdigest()
+
+
 def _render(project: Project, jobs: Sequence[_Job], result: CropResult) -> list[_Job]:
     """Write each crop beside its destination; jobs whose image will not be cropped are refused after all."""
     (project.root / CROPPED).mkdir(exist_ok=True)
@@ -207,9 +218,8 @@ def _render(project: Project, jobs: Sequence[_Job], result: CropResult) -> list[
             return job
         crop = job.ops[0]
         assert crop.source is not None
-        content = rendering.render(project.path(job.order.directory, job.order.filename), job.order.box)
-        atomic.write_bytes(project.root / crop.source, content)
-        ready = replace(crop, sha256=hashlib.sha256(content).hexdigest())
+        source = project.path(job.order.directory, job.order.filename)
+        ready = replace(crop, sha256=render_to(project.root, source, job.order.box, crop.source))
         return replace(job, ops=(ready, *job.ops[1:]))
 
     rendered = []

@@ -10,7 +10,7 @@ from pickroom.files.routing import REVIEW
 from pickroom.records import FileOp
 from pickroom.store import crops, decisions, review_state
 
-RENAME, CROP, DROP = "rename", "crop", "drop"
+RENAME, CROP, DROP, AUTOMATION = "rename", "crop", "drop", "automation"
 
 
 class ReviewLedger:
@@ -63,9 +63,22 @@ class DropLedger:
             decisions.set_dropped(connection, group_id, None)
 
 
+class AutomationLedger:
+    """A whole apply of the automation (one unit a batch): any step that fails takes every decision of it back."""
+
+    def failed(self, connection: sqlite3.Connection, step: FileOp, reason: str) -> None:
+        self.undone(connection, step)
+
+    def undone(self, connection: sqlite3.Connection, step: FileOp) -> None:
+        for crop in crops.of_batch(connection, step.batch):
+            crops.delete(connection, crop.batch, crop.filename)
+        decisions.delete(connection, decisions.batch_group_ids(connection, step.batch))
+
+
 LEDGERS: Mapping[str, Ledger] = {
     REVIEW: ReviewLedger(),
     RENAME: RenameLedger(),
     CROP: CropLedger(),
     DROP: DropLedger(),
+    AUTOMATION: AutomationLedger(),
 }

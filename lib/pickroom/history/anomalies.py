@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pickroom import atomic
-from pickroom.errors import ProjectError
+from pickroom.errors import ProjectError, StoreError, UsageError
 from pickroom.history import paths, values
 from pickroom.history.skips import Skip
-from pickroom.naming import parse_name
+from pickroom.naming import stage_of
 from pickroom.store import legacy
 from pickroom.store.connect import open_read_only
 from pickroom.workspace import Workspace, utc_now
@@ -154,8 +154,8 @@ def find(workspace: Workspace, project_ids: Sequence[str] = ()) -> tuple[Summary
 
 def compare(pick: Pick) -> tuple[float, float] | None:
     """(chosen stage, highest rejected stage); None when the names do not say which is higher."""
-    chosen = parse_name(pick.chosen).stage
-    others = [parse_name(name).stage for name in pick.others]
+    chosen = stage_of(pick.chosen)
+    others = [stage_of(name) for name in pick.others]
     known = [stage for stage in others if stage is not None]
     if chosen is None or not known or (len(known) < len(others) and max(known) <= chosen):
         return None
@@ -212,24 +212,30 @@ def write(workspace: Workspace, summary: Summary, cases: Iterable[Case]) -> list
 
 
 def read_cases(path: Path) -> list[Case]:
-    """The cases of a file that `write`, or the earlier system, left; raises ValueError naming a damaged line."""
+    """The cases of a file that `write`, or the earlier system, left.
+
+    Raises:
+        UsageError: the file cannot be read, or a case in it is damaged.
+    """
+    doing = "reading anomaly cases"
     cases = []
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        for row in csv.DictReader(file):
-            try:
-                others = tuple(paths.split_path(name)[1] for name in values.path_list(row["rejected_paths"]))
-                pick = Pick(
-                    row["project"],
-                    row["set_id"],
-                    paths.split_path(row["chosen_path"])[1],
-                    others,
-                    values.timestamp(row["timestamp"]),
-                    row["session_id"],
-                )
-                cases.append(Case(pick, float(row["chosen_stage"]), float(row["max_rejected_stage"])))
-            except (Skip, KeyError, TypeError, ValueError) as error:
-                raise ValueError(f"{path}: a case is damaged ({error}): {row!r}") from None
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            for number, row in enumerate(csv.DictReader(file), start=1):
+                try:
+                    cases.append(_case_of(row))
+                except (Skip, KeyError, TypeError, ValueError) as error:
+                    raise UsageError(f"case {number} is damaged ({error})", doing=doing, subject=path) from None
+    except (OSError, UnicodeError, csv.Error) as error:
+        raise UsageError(f"cannot read the file ({error})", doing=doing, subject=path) from None
     return cases
+
+
+def _case_of(row: dict[str, str]) -> Case:
+    others = tuple(paths.split_path(name)[1] for name in values.path_list(row["rejected_paths"]))
+    chosen, moment = paths.split_path(row["chosen_path"])[1], values.timestamp(row["timestamp"])
+    pick = Pick(row["project"], row["set_id"], chosen, others, moment, row["session_id"])
+    return Case(pick, float(row["chosen_stage"]), float(row["max_rejected_stage"]))
 
 
 def figure(summary: Summary) -> Figure:
@@ -243,6 +249,7 @@ def figure(summary: Summary) -> Figure:
     axes.set_xlabel("lower stage chosen, % of picks with stages")
     if not shown:
         axes.set_title("No picks with stages yet", loc="left")
+        axes.set_axis_off()
         return drawn
     percents = [100 * (rates.rate or 0) for _, rates in shown]
     bars = axes.barh([name for name, _ in shown], percents, color=_KEEP)
@@ -251,7 +258,9 @@ def figure(summary: Summary) -> Figure:
         for p, (_, rates) in zip(percents, shown, strict=True)
     ]
     axes.bar_label(bars, labels, padding=4)
-    axes.set_xlim(0, max(max(percents) * 1.4, 1))
+    longest = max(*percents, 1)
+    axes.set_xticks([tick for tick in axes.get_xticks() if 0 <= tick <= 100])
+    axes.set_xlim(0, longest * 1.4)  # room for the labels
     axes.invert_yaxis()
     return drawn
 

@@ -6,7 +6,7 @@ rows these functions do what the formats' converters do, which tests hold them t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -95,6 +95,9 @@ def last_part(paths: pa.Array) -> tuple[pa.Array, pa.Array]:
     return flat.take(to_arrow(np.arange(0, len(flat), 2))), flat.take(to_arrow(np.arange(1, len(flat), 2)))
 
 
+_DOUBTFUL = frozenset(("", "?"))  # more than one: what such a cell means is left to the row's own way
+
+
 class Projects:
     """Projects by number, as the folders of a file name them."""
 
@@ -106,12 +109,18 @@ class Projects:
 
     def of_folders(self, folders: pa.Array) -> np.ndarray:
         """The number of the project that each folder names, (N,) int; NONE without evidence, or SEVERAL."""
-        coded = pc.dictionary_encode(folders)
-        numbers = np.array([self._number(folder) for folder in coded.dictionary.to_pylist()], dtype=int)
+        return self._numbers(folders, self._facts.names.in_folder)
+
+    def of_column(self, cells: pa.Array) -> np.ndarray:
+        """The number of the project that each cell of a project column means, (N,) int; SEVERAL for any doubt."""
+        return self._numbers(cells, lambda cell: self._facts.names.named(cell) or _DOUBTFUL)
+
+    def _numbers(self, texts: pa.Array, evidence_of: Callable[[str], frozenset[str]]) -> np.ndarray:
+        coded = pc.dictionary_encode(texts)
+        numbers = np.array([self._number(evidence_of(text)) for text in coded.dictionary.to_pylist()], dtype=int)
         return numbers[to_numpy(coded.indices)]
 
-    def _number(self, folder: str) -> int:
-        evidence = self._facts.names.in_folder(folder)
+    def _number(self, evidence: frozenset[str]) -> int:
         if len(evidence) != 1:
             return self.SEVERAL if evidence else self.NONE
         (project,) = evidence

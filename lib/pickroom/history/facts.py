@@ -106,6 +106,8 @@ class Facts:
         Raises:
             Skip: the cells hold something that is no box of this image.
         """
+        if not any(texts):
+            return None
         edges = [values.number(text) for text in texts]
         known = [edge for edge in edges if edge is not None]
         if len(known) < len(edges):

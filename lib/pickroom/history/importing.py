@@ -23,7 +23,7 @@ from pickroom.history.tables import Batch, Table, read_header, split_all
 from pickroom.workspace import Workspace
 
 _SHOWN = 300  # characters of a row in the report
-# rows of a file after which it pays to take them by the column: that way takes time to set up
+# a file of this many rows is taken by the column: a smaller one is read before that way is set up
 COLUMNS_FROM = 10_000
 
 Progress = Callable[[int, None], None]  # rows read so far; how many there will be is not known
@@ -150,10 +150,9 @@ class _Reader:
 
     def take(self, batch: Batch) -> None:
         """Convert one batch; every record is counted, whatever is in it."""
-        before = self.report.rows
         self.report.rows += len(batch.texts) + len(batch.broken)
         texts, lines = batch.texts, batch.lines
-        if batch.plain and texts and before >= COLUMNS_FROM:
+        if batch.plain and texts and self.report.rows >= COLUMNS_FROM:
             places = self._by_column(batch)
             texts, lines = [texts[place] for place in places], [lines[place] for place in places]
         width, convert = len(self._header), self._convert

@@ -1,8 +1,9 @@
-"""The two large logs by the column: selections, and single images cropped. See columns.py for what that means."""
+"""The large logs by the column: selections, and single images cropped. See columns.py for what that means."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
@@ -10,14 +11,15 @@ import pyarrow.compute as pc
 
 from pickroom.history import columns
 from pickroom.history.arrays import text, to_arrow, to_numpy
-from pickroom.history.columns import Projects, box_texts, iso_times, last_part, matches
+from pickroom.history.columns import Columns, Projects, box_texts, iso_times, last_part, matches
 from pickroom.history.facts import BOXED, FULL_FRAME, Facts
-from pickroom.history.formats.protocol import BOX_COLUMNS, Format
+from pickroom.history.formats.crop_training import CROP_TRAINING
+from pickroom.history.formats.protocol import BOX_COLUMNS, Format, places
 from pickroom.history.formats.select_crop import SELECT_CROP
 from pickroom.history.formats.selections import ANOMALY_CASES, SELECTION_ONLY
 from pickroom.history.tables import Batch
 from pickroom.history.values import FULL_FRAME_TOLERANCE
-from pickroom.naming import parse_name
+from pickroom.naming import stage_of
 
 # Takes the clean rows of a plain batch; returns the places of those that it did not.
 Lane = Callable[[Batch], Sequence[int]]
@@ -34,8 +36,10 @@ def lane_for(known: Format, header: Sequence[str], facts: Facts, delimiter: str)
         return None
     if known in (SELECTION_ONLY, ANOMALY_CASES) and "timestamp" in header:
         return _selection_lane(header, facts, delimiter)
-    if known is SELECT_CROP and {"image_1_path", "image_count", "chosen_index", "timestamp"} <= set(header):
+    if known is SELECT_CROP:
         return _crop_lane(header, facts, delimiter)
+    if known is CROP_TRAINING:
+        return _training_lane(header, facts, delimiter)
     return None
 
 
@@ -79,87 +83,123 @@ def _selection_lane(header: Sequence[str], facts: Facts, delimiter: str) -> Lane
 
         names = pa.ListArray.from_arrays(lists.offsets, others)
         joined = pc.binary_join_element_wise(text('["'), pc.binary_join(names, text('", "')), text('"]'), text(""))
-        mask, places = to_arrow(keep), found.places[keep]
+        mask, taken = to_arrow(keep), found.places[keep]
         rows = zip(
             projects.texts(agreed[keep]),
             *(column.filter(mask).to_pylist() for column in (chosen, joined, iso_times(found[time_at]))),
-            np.asarray(batch.lines)[places].tolist(),
+            np.asarray(batch.lines)[taken].tolist(),
             strict=True,
         )
         file = facts.file
         facts.selections += [(hash((p, c, t, o)), p, c, o, t, file, line) for p, c, o, t, line in rows]
-        return _rest(batch, places)
+        return _rest(batch, taken)
 
     return take
 
 
-def _crop_lane(header: Sequence[str], facts: Facts, delimiter: str) -> Lane:
-    names = ("directory", "image_count", "chosen_index", "chosen_path", "timestamp", "image_0_path", "image_1_path")
-    folder_at, count_at, index_at, chosen_at, time_at, first_at, second_at = at = [
-        header.index(name) if name in header else -1 for name in names
-    ]
-    edges_at = [header.index(name) for name in BOX_COLUMNS]
-    sides_at = [header.index(name) if name in header else -1 for name in ("width_0", "height_0")]
-    wanted = [*at, *edges_at, *sides_at]
+@dataclass(frozen=True, slots=True)
+class _CropColumns:
+    """Where the columns lie that say a crop: `evidence` reads projects off the one at `project`."""
+
+    name: int
+    time: int
+    edges: Sequence[int]
+    sides: Sequence[int]
+    project: int
+    evidence: Callable[[pa.Array], np.ndarray]
+
+    def places(self) -> list[int]:
+        return [self.name, self.time, *self.edges, *self.sides, self.project]
+
+
+def _crop_lane(header: Sequence[str], facts: Facts, delimiter: str) -> Lane | None:
+    names = ("image_count", "chosen_index", "image_0_path", "image_1_path", "directory", "chosen_path", "timestamp")
+    *single_at, folder_at, chosen_at, time_at = places(header, *names)
     projects = Projects(facts)
+    edges_at, sides_at = places(header, *BOX_COLUMNS), places(header, "width_0", "height_0")
+    at = _CropColumns(chosen_at, time_at, edges_at, sides_at, folder_at, projects.of_folders)
+    wanted = [*single_at, *at.places()]
+    if min(wanted) < 0:
+        return None
+    count_at, index_at, first_at, second_at = single_at
 
     def take(batch: Batch) -> Sequence[int]:
-        found = columns.split(batch, len(header), wanted, delimiter) if min(wanted) >= 0 else None
+        found = columns.split(batch, len(header), wanted, delimiter)
         if found is None:
             return range(len(batch.texts))
-        clean = to_numpy(pc.equal(found[chosen_at], found[first_at])) & matches(found[chosen_at], columns.PATH)
+        single = to_numpy(pc.equal(found[chosen_at], found[first_at]))
         for place, wanted_text in ((count_at, "1"), (index_at, "0"), (second_at, "")):
-            clean &= to_numpy(pc.equal(found[place], text(wanted_text)))
-        clean &= matches(found[time_at], columns.TIME) | matches(found[time_at], columns.STAMP)
-        for place, pattern in (*((place, _NUMBER) for place in edges_at), *((place, _SIDE) for place in sides_at)):
-            clean &= matches(found[place], pattern)
-        found = found.where(clean)
-        if not len(found.places):
-            return range(len(batch.texts))
-
-        folders, filenames = last_part(found[chosen_at])
-        agreed = projects.agreed(projects.of_folders(found[folder_at]), projects.of_folders(folders))
-        sides = np.stack([to_numpy(pc.cast(found[place], pa.int64())) for place in sides_at], axis=1)
-        edges = np.stack([to_numpy(pc.cast(found[place], pa.float64())) for place in edges_at], axis=1)
-        size = np.tile(sides, 2)
-        # fractions, and edges that only rounding would bring inside, are left to values.box_of
-        keep = (agreed >= 0) & (edges.max(axis=1) > 1) & (edges <= size).all(axis=1)
-        keep &= (edges[:, :2] < edges[:, 2:]).all(axis=1)
-        boxes = edges / size
-        smallest, _ = columns.SHORTEST
-        keep &= ((boxes == 0) | (boxes >= smallest)).all(axis=1)
-        stages = _stages(filenames)
-        keep &= matches(filenames, columns.FILE_NAME) & matches(filenames, _STAMPED) & ~np.isnan(stages)
-        mask, places = to_arrow(keep), found.places[keep]
-        boxes, sides = boxes[keep], sides[keep]
-        low, high = FULL_FRAME_TOLERANCE, 1 - FULL_FRAME_TOLERANCE
-        full = (boxes[:, :2] <= low).all(axis=1) & (boxes[:, 2:] >= high).all(axis=1)
-        filenames = filenames.filter(mask)
-        rows = zip(
-            np.where(full, FULL_FRAME, BOXED).tolist(),
-            projects.texts(agreed[keep]),
-            filenames.to_pylist(),
-            box_texts(boxes).to_pylist(),
-            *sides.T.tolist(),
-            stages[keep].tolist(),
-            iso_times(found[time_at]).filter(mask).to_pylist(),
-            np.asarray(batch.lines)[places].tolist(),
-            strict=True,
-        )
-        file = facts.file
-        facts.crops += [
-            (hash((p, f)), rank, True, p, f, box, w, h, stage, moment, file, line)
-            for rank, p, f, box, w, h, stage, moment, line in rows
-        ]
-        return _rest(batch, places)
+            single &= to_numpy(pc.equal(found[place], text(wanted_text)))
+        return _take_crops(batch, found.where(single), at, projects, facts)
 
     return take
+
+
+def _training_lane(header: Sequence[str], facts: Facts, delimiter: str) -> Lane | None:
+    name_at, time_at, project_at = places(header, "filename", "timestamp", "project_id")
+    projects = Projects(facts)
+    edges_at, sides_at = places(header, *BOX_COLUMNS), places(header, "width", "height")
+    at = _CropColumns(name_at, time_at, edges_at, sides_at, project_at, projects.of_column)
+    if min(at.places()) < 0:
+        return None
+
+    def take(batch: Batch) -> Sequence[int]:
+        found = columns.split(batch, len(header), at.places(), delimiter)
+        return range(len(batch.texts)) if found is None else _take_crops(batch, found, at, projects, facts)
+
+    return take
+
+
+def _take_crops(batch: Batch, found: Columns, at: _CropColumns, projects: Projects, facts: Facts) -> Sequence[int]:
+    """Take the clean crops in pixels among some rows of a batch; returns the places of all its other rows."""
+    clean = matches(found[at.name], columns.PATH)
+    clean &= matches(found[at.time], columns.TIME) | matches(found[at.time], columns.STAMP)
+    for place, pattern in (*((place, _NUMBER) for place in at.edges), *((place, _SIDE) for place in at.sides)):
+        clean &= matches(found[place], pattern)
+    found = found.where(clean)
+    if not len(found.places):
+        return range(len(batch.texts))
+
+    folders, filenames = last_part(found[at.name])
+    agreed = projects.agreed(at.evidence(found[at.project]), projects.of_folders(folders))
+    sides = np.stack([to_numpy(pc.cast(found[place], pa.int64())) for place in at.sides], axis=1)
+    edges = np.stack([to_numpy(pc.cast(found[place], pa.float64())) for place in at.edges], axis=1)
+    size = np.tile(sides, 2)
+    # fractions, and edges that only rounding would bring inside, are left to values.box_of
+    keep = (agreed >= 0) & (edges.max(axis=1) > 1) & (edges <= size).all(axis=1)
+    keep &= (edges[:, :2] < edges[:, 2:]).all(axis=1)
+    boxes = edges / size
+    smallest, _ = columns.SHORTEST
+    keep &= ((boxes == 0) | (boxes >= smallest)).all(axis=1)
+    stages = _stages(filenames)
+    keep &= matches(filenames, columns.FILE_NAME) & matches(filenames, _STAMPED) & ~np.isnan(stages)
+    mask, taken = to_arrow(keep), found.places[keep]
+    boxes, sides = boxes[keep], sides[keep]
+    low, high = FULL_FRAME_TOLERANCE, 1 - FULL_FRAME_TOLERANCE
+    full = (boxes[:, :2] <= low).all(axis=1) & (boxes[:, 2:] >= high).all(axis=1)
+    rows = zip(
+        np.where(full, FULL_FRAME, BOXED).tolist(),
+        projects.texts(agreed[keep]),
+        filenames.filter(mask).to_pylist(),
+        box_texts(boxes).to_pylist(),
+        *sides.T.tolist(),
+        stages[keep].tolist(),
+        iso_times(found[at.time]).filter(mask).to_pylist(),
+        np.asarray(batch.lines)[taken].tolist(),
+        strict=True,
+    )
+    file = facts.file
+    facts.crops += [
+        (hash((p, f)), rank, True, p, f, box, w, h, stage, moment, file, line)
+        for rank, p, f, box, w, h, stage, moment, line in rows
+    ]
+    return _rest(batch, taken)
 
 
 def _stages(filenames: pa.Array) -> np.ndarray:
     """The stages (N,) of names that begin with a time, NaN for none: what follows it repeats, so few are parsed."""
     tails = pc.dictionary_encode(pc.utf8_slice_codeunits(filenames, _STAMP_LENGTH))
-    found = [parse_name("20250101_000000" + tail).stage for tail in tails.dictionary.to_pylist()]
+    found = [stage_of("20250101_000000" + tail) for tail in tails.dictionary.to_pylist()]
     return np.array(found, dtype=float)[to_numpy(tails.indices)]
 
 

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 
 from pickroom.history import skips
 from pickroom.history.skips import Skip
-from pickroom.naming import IMAGE_EXTENSIONS, parse_name
+from pickroom.naming import IMAGE_EXTENSIONS, stage_of
 from pickroom.records import CropBox
 
 # what the earlier programs wrote where they knew nothing
@@ -20,6 +20,8 @@ MISSING = frozenset({"", "none", "null", "nan", "na", "n/a"})
 MAX_SIDE = 1_000_000  # pixels: a larger size is a damaged number, and would not fit SQLite's integers either
 EDGE_TOLERANCE = 0.5  # pixels by which a rounded edge may lie outside its image; it is then the image's edge
 FULL_FRAME_TOLERANCE = 0.001  # fraction of the image by which each edge of a full frame may be off
+
+_EXACT_DIGITS = 16  # fewer digits are the same whole number by way of a float
 
 _UTC = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z", re.ASCII)
 _STAMP = re.compile(r"\d{8}_\d{6}", re.ASCII)
@@ -39,11 +41,14 @@ def is_known(text: str) -> bool:
 
 def number(text: str) -> float | None:
     """A finite number, None where the cell says nothing; Skip for any other text."""
-    if is_missing(text):
+    if not text:
         return None
-    text = text.strip()
     if not _NUMBER.fullmatch(text):  # float() would also take 1_000, infinity and other scripts' digits
-        raise Skip(skips.NOT_A_NUMBER)
+        text = text.strip()
+        if text.lower() in MISSING:
+            return None
+        if not _NUMBER.fullmatch(text):
+            raise Skip(skips.NOT_A_NUMBER)
     value = float(text)
     if not math.isfinite(value):
         raise Skip(skips.NOT_A_NUMBER)
@@ -52,6 +57,8 @@ def number(text: str) -> float | None:
 
 def whole(text: str) -> int | None:
     """A whole number (also written `2.0`), None where the cell says nothing; Skip for anything else."""
+    if len(text) < _EXACT_DIGITS and text.isascii() and text.isdigit():
+        return int(text)  # what most cells are
     value = number(text)
     if value is None:
         return None
@@ -139,7 +146,7 @@ def names_json(names: Sequence[str]) -> str:
 
 def stage(filename: str, text: str = "") -> float | None:
     """The stage in a file's name, else the one a column gives (`1.5`, `stage3_enhanced`), else None."""
-    found = parse_name(filename).stage
+    found = stage_of(filename)
     if found is None and (match := _STAGE.fullmatch(text.strip())):
         found = float(match[1])
     return found

@@ -24,7 +24,7 @@ _BANDS = 3  # octaves of detail
 KINDS = ("structure_fine", "structure", "chroma", "tone", "detail")
 SHARES = (0.004, 0.02, 0.08)  # of the blocks: the mean of the largest departures among so many
 _STATISTICS = ("peak", *(f"top{share:g}" for share in SHARES), "usual")
-DETAIL = tuple(f"detail{band}" for band in range(_BANDS)) + ("red", "blue", "light")
+DETAIL = (*(f"detail{band}" for band in range(_BANDS)), "red", "blue", "light")
 NAMES = (
     tuple(f"{kind}_{statistic}" for kind in KINDS for statistic in _STATISTICS)
     + tuple(f"own_{name}" for name in DETAIL)

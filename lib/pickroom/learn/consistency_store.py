@@ -102,9 +102,7 @@ def consistency_of(
 class _Cache:
     """The part files of one project and configuration."""
 
-    def __init__(
-        self, workspace: Workspace, project_id: str, config: ConsistencyConfig, *, read: bool = True
-    ) -> None:
+    def __init__(self, workspace: Workspace, project_id: str, config: ConsistencyConfig, *, read: bool = True) -> None:
         floats, cells = len(NAMES), config.map_side**2
         self.config = config
         schema = pa.schema(
@@ -150,9 +148,7 @@ class _Cache:
             found.consistency[row] = Consistency(self.columns["values"][places], maps, self.columns["peak"][places])
         return True
 
-    def keep(
-        self, items: Sequence[Candidates], made: Sequence[tuple[int, Consistency | str]], found: Found
-    ) -> None:
+    def keep(self, items: Sequence[Candidates], made: Sequence[tuple[int, Consistency | str]], found: Found) -> None:
         """Publish what was made as one part, and give it."""
         columns: dict[str, list] = {name: [] for name in self.parts.schema.names}
         for row, result in made:

@@ -12,7 +12,7 @@ import shutil
 import sqlite3
 import tempfile
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,13 +20,15 @@ from pathlib import Path
 from typing import Any
 
 from pickroom import atomic
-from pickroom.errors import FileOperationError, StoreError
+from pickroom.errors import FileOperationError, ProjectError, StoreError
 from pickroom.naming import extension_of
 from pickroom.store.connect import backup, open_read_only
 from pickroom.workspace import Project
 
-DELIVERED = ("selected", "crop_cropped")  # the folders whose images are a project's result
-_ZIP, _LIST, _SUMMARY = "deliverables.zip", "deliverables.json", "summary.json"
+# what an archive packs: bundle -> the folders of its images; each is a zip and a list of that name
+DELIVERABLES, ORIGINALS = "deliverables", "originals"
+BUNDLES = {DELIVERABLES: ("selected", "crop_cropped"), ORIGINALS: ("crop_originals",)}
+_SUMMARY = "summary.json"
 _CHUNK = 1 << 20
 _EARLIEST = (1980, 1, 1, 0, 0, 0)  # that a zip can hold
 
@@ -35,7 +37,7 @@ Progress = Callable[[int, int], None]  # deliverables packed, of all
 
 @dataclass(frozen=True, slots=True)
 class Deliverable:
-    """One image of the result; `name` is relative to the project's root, size in bytes."""
+    """One image to pack; `name` is relative to the project's root, size in bytes."""
 
     name: str
     path: Path
@@ -46,14 +48,14 @@ def archive_folder(project: Project) -> Path:
     return project.workspace.root / "archives" / project.id
 
 
-def deliverables(project: Project) -> tuple[list[Deliverable], list[str]]:
-    """The images to deliver, by name, and the other files in their folders, which are left behind.
+def contents(project: Project, bundle: str = DELIVERABLES) -> tuple[list[Deliverable], list[str]]:
+    """The images of a bundle, by name, and the other files in their folders, which are left behind.
 
     Only files of the manifest's allowed extensions: 3,366 sidecars once went out with the pictures.
     """
     allowed = frozenset(project.manifest.allowed_extensions)
     wanted, left = [], []
-    for folder in DELIVERED:
+    for folder in BUNDLES[bundle]:
         base = project.root / folder
         for path in sorted(base.rglob("*")) if base.is_dir() else ():
             name = path.relative_to(project.root).as_posix()
@@ -66,8 +68,16 @@ def deliverables(project: Project) -> tuple[list[Deliverable], list[str]]:
     return wanted, left
 
 
-def write(project: Project, summary: dict[str, Any], progress: Progress | None = None) -> Path:
+def write(
+    project: Project,
+    summary: dict[str, Any],
+    progress: Progress | None = None,
+    bundles: Sequence[str] = (DELIVERABLES,),
+) -> Path:
     """Make the archive of a project and return its folder; an earlier one is kept under its time.
+
+    Args:
+        bundles: which of `BUNDLES` to pack.
 
     Raises:
         FileOperationError: the disk is full or closed to writing, or a file changed while it was packed.
@@ -79,14 +89,15 @@ def write(project: Project, summary: dict[str, Any], progress: Progress | None =
         building = Path(tempfile.mkdtemp(prefix=f".{project.id}-", dir=folder.parent))
         try:
             counts = _copy_databases(project, building, folder)
-            packed = _pack(project, building, progress)
-            _write_json(building / _LIST, packed)
+            packed = {bundle: _pack(project, bundle, building, progress) for bundle in bundles}
             _write_json(building / "vectors.json", list(_vectors(project)))
             _copy_models(project, building)
             shutil.copyfile(project.manifest_file, building / project.manifest_file.name)
-            size = sum(entry["size"] for entry in packed)
-            delivered = {"files": len(packed), "bytes": size, "zip": _ZIP}
-            _write_json(building / _SUMMARY, {**summary, "database_rows": counts, "deliverables": delivered})
+            sizes = {
+                bundle: {"files": len(files), "bytes": sum(f["size"] for f in files), "zip": f"{bundle}.zip"}
+                for bundle, files in packed.items()
+            }
+            _write_json(building / _SUMMARY, {**summary, "database_rows": counts, **sizes})
             _publish(building, folder)
         finally:
             shutil.rmtree(building, ignore_errors=True)
@@ -112,7 +123,7 @@ def _copy_databases(project: Project, building: Path, folder: Path) -> dict[str,
                 hint = "make room, then finish again; the project is not finished"
                 raise StoreError(str(error), doing="copying the database", subject=folder, hint=hint) from error
             before = _count(connection)
-        with closing(sqlite3.connect(f"{copy.as_uri()}?mode=ro&immutable=1", uri=True)) as connection:
+        with closing(_open_copy(copy)) as connection:
             sound = connection.execute("PRAGMA quick_check").fetchone()[0] == "ok"
             after = _count(connection)
         if not sound or before != after:
@@ -126,11 +137,12 @@ def _count(connection: sqlite3.Connection) -> dict[str, int]:
     return {t: connection.execute(f'SELECT count(*) FROM "{t}"').fetchone()[0] for t in tables if "sqlite" not in t}
 
 
-def _pack(project: Project, building: Path, progress: Progress | None) -> list[dict[str, Any]]:
-    """Put the deliverables into the zip as they are, and read every one back; name, size and hash of each."""
-    wanted, _ = deliverables(project)
+def _pack(project: Project, bundle: str, building: Path, progress: Progress | None) -> list[dict[str, Any]]:
+    """Put a bundle into its zip as it is, and read every file back; name, size and hash of each go into its list."""
+    wanted, _ = contents(project, bundle)
     packed = []
-    with zipfile.ZipFile(building / _ZIP, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
+    path = building / f"{bundle}.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
         for number, item in enumerate(wanted, start=1):
             when = datetime.fromtimestamp(item.path.stat().st_mtime, UTC).timetuple()[:6]
             info = zipfile.ZipInfo(item.name, max(when, _EARLIEST))
@@ -143,23 +155,63 @@ def _pack(project: Project, building: Path, progress: Progress | None) -> list[d
             packed.append({"name": item.name, "size": size, "sha256": digest.hexdigest()})
             if progress is not None:
                 progress(number, len(wanted))
-    _verify(project, building / _ZIP, packed)
+    _write_json(building / f"{bundle}.json", packed)
+    if _in_zip(path) != [(entry["name"], entry["sha256"]) for entry in packed]:
+        raise FileOperationError("the zip does not hold what was packed", "archiving a project", [path])
+    for entry in packed:
+        original = project.root / entry["name"]
+        if atomic.sha256_of(original) != entry["sha256"]:
+            what = "the file in the zip differs from the one on disk"
+            raise FileOperationError(what, "archiving a project", [original, path], "finish again")
     return packed
 
 
-def _verify(project: Project, path: Path, packed: list[dict[str, Any]]) -> None:
+def _in_zip(path: Path) -> list[tuple[str, str]]:
+    """(name, sha256) of every file in a zip, as its bytes are now."""
+    found = []
     with zipfile.ZipFile(path) as archive:
-        if archive.namelist() != [entry["name"] for entry in packed]:
-            raise FileOperationError("the zip does not hold what was packed", "archiving a project", [path])
-        for entry in packed:
+        for name in archive.namelist():
             digest = hashlib.sha256()
-            with archive.open(entry["name"]) as file:
+            with archive.open(name) as file:
                 while block := file.read(_CHUNK):
                     digest.update(block)
-            original = project.root / entry["name"]
-            if digest.hexdigest() != entry["sha256"] or atomic.sha256_of(original) != entry["sha256"]:
-                what = "the file in the zip differs from the one on disk"
-                raise FileOperationError(what, "archiving a project", [original, path], "finish again")
+            found.append((name, digest.hexdigest()))
+    return found
+
+
+def verified(project: Project) -> dict[str, frozenset[str]]:
+    """Bundle -> the content hashes that a project's archive holds, after reading all of it back.
+
+    Raises:
+        ProjectError: the project is not finished, has no archive, or its archive is damaged or of an earlier finish.
+    """
+    folder = archive_folder(project)
+    try:
+        if project.manifest.status not in ("finished", "archived"):
+            raise ValueError("the project is not finished")
+        summary = json.loads((folder / _SUMMARY).read_text(encoding="utf-8"))
+        if summary["finished_at"] != project.manifest.finished_at:
+            raise ValueError("the archive is of another finish")
+        with closing(_open_copy(folder / project.database.name)) as connection:
+            if connection.execute("PRAGMA quick_check").fetchone()[0] != "ok":
+                raise ValueError("its database is damaged")
+            if _count(connection) != summary["database_rows"]:
+                raise ValueError("its database has other rows than were archived")
+        found = {}
+        for bundle in (bundle for bundle in BUNDLES if bundle in summary):
+            listed = json.loads((folder / f"{bundle}.json").read_text(encoding="utf-8"))
+            held = _in_zip(folder / f"{bundle}.zip")
+            if held != [(entry["name"], entry["sha256"]) for entry in listed]:
+                raise ValueError(f"{bundle}.zip does not hold what its list says")
+            found[bundle] = frozenset(sha256 for _, sha256 in held)
+        return found
+    except (OSError, ValueError, KeyError, TypeError, sqlite3.Error, zipfile.BadZipFile) as error:
+        hint = f"finish it: pickroom finish {project.id} --execute"
+        raise ProjectError(str(error), doing="verifying an archive", subject=folder, hint=hint) from None
+
+
+def _open_copy(path: Path) -> sqlite3.Connection:
+    return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True)
 
 
 def _vectors(project: Project) -> Iterator[dict[str, Any]]:

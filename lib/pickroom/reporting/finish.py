@@ -28,7 +28,7 @@ class FinishPlan:
     Attributes:
         blockers: each a line; none means that finishing can go on.
         undecided: groups that stay as they are.
-        pictures: images to deliver; size in bytes.
+        bundles: what the archive packs (`archive.BUNDLES`); pictures: their images; size: their bytes.
         left_behind: other files in their folders, which are not delivered.
         free: bytes free where the archive goes.
     """
@@ -36,6 +36,7 @@ class FinishPlan:
     project: Project
     blockers: tuple[str, ...]
     undecided: int
+    bundles: tuple[str, ...]
     pictures: int
     size: int
     left_behind: tuple[str, ...]
@@ -80,8 +81,11 @@ class Finished:
         return [*lines, f"Archive: {self.archive}", f"Project {self.project.id} is finished"]
 
 
-def plan(project: Project) -> FinishPlan:
+def plan(project: Project, *, originals: bool = False) -> FinishPlan:
     """Look whether a project can be finished, and what that would do. Changes nothing.
+
+    Args:
+        originals: also archive what the crops were made from.
 
     Raises:
         ProjectError: the image folder is not there. StoreError: the database cannot be read.
@@ -99,17 +103,20 @@ def plan(project: Project) -> FinishPlan:
             blockers += [f"integrity, {finding.check}: {example}" for example in finding.examples]
             if finding.count > len(finding.examples):
                 blockers.append(f"integrity, {finding.check}: and {finding.count - len(finding.examples)} more")
-    pictures, left = archive.deliverables(project)
+    bundles = (archive.DELIVERABLES, archive.ORIGINALS) if originals else (archive.DELIVERABLES,)
+    found = [archive.contents(project, bundle) for bundle in bundles]
+    pictures = [item for items, _ in found for item in items]
+    left = [name for _, names in found for name in names]
     size = sum(item.size for item in pictures)
     free = shutil.disk_usage(_existing(archive.archive_folder(project))).free
     if size + project.database.stat().st_size > free:
         blockers.append(f"the archive needs {size / 1e6:,.1f} MB, the disk has {free / 1e6:,.1f} MB")
     reports = tuple(path.stem for path in render.templates())
-    return FinishPlan(project, tuple(blockers), undecided, len(pictures), size, tuple(left), free, reports)
+    return FinishPlan(project, tuple(blockers), undecided, bundles, len(pictures), size, tuple(left), free, reports)
 
 
-def execute(project: Project, progress: archive.Progress | None = None) -> Finished:
-    """Report, archive, and mark as finished, while nothing can move the project's files.
+def execute(project: Project, progress: archive.Progress | None = None, *, originals: bool = False) -> Finished:
+    """Report, archive, and mark as finished, while nothing can move the project's files. `originals` as in `plan`.
 
     Raises:
         ConflictError: something stands in the way, or a report failed; `items` says what, nothing is finished.
@@ -118,7 +125,7 @@ def execute(project: Project, progress: archive.Progress | None = None) -> Finis
     """
     project.require_root()
     with project_lock(project, "finishing"):
-        planned = plan(project)
+        planned = plan(project, originals=originals)
         if planned.blockers:
             count = len(planned.blockers)
             raise ConflictError(
@@ -129,7 +136,7 @@ def execute(project: Project, progress: archive.Progress | None = None) -> Finis
             )
         pages = render.run(project)
         when = utc_now()
-        folder = archive.write(project, {**summary(project), "finished_at": when}, progress)
+        folder = archive.write(project, {**summary(project), "finished_at": when}, progress, planned.bundles)
         finished = project.with_manifest(status="finished", finished_at=when)
         # the archive's own copy says so too
         shutil.copyfile(finished.manifest_file, folder / finished.manifest_file.name)

@@ -134,11 +134,16 @@ def batch_group_ids(connection: sqlite3.Connection, batch: int) -> list[str]:
 
 
 def cropped_since(connection: sqlite3.Connection, batch: int) -> list[str]:
-    """The groups of a finalise whose crop has been made, or dropped at the crop desk."""
+    """The groups of a batch whose crop has been made since, or dropped at the crop desk.
+
+    A crop that the batch itself made (the automation's) is taken back with it, unless it was cropped again.
+    """
     rows = connection.execute(
         """SELECT c.group_id FROM decision_context AS c LEFT JOIN ai_decisions AS d USING (group_id)
-        WHERE c.batch = ? AND (d.final_crop_coords IS NOT NULL OR d.crop_timestamp IS NOT NULL
-            OR c.dropped_at IS NOT NULL)""",
+        WHERE c.batch = ? AND (c.dropped_at IS NOT NULL
+            OR EXISTS (SELECT 1 FROM crops AS k WHERE k.group_id = c.group_id AND k.batch > c.batch)
+            OR ((d.final_crop_coords IS NOT NULL OR d.crop_timestamp IS NOT NULL)
+                AND NOT EXISTS (SELECT 1 FROM crops AS k WHERE k.group_id = c.group_id AND k.batch = c.batch)))""",
         (batch,),
     )
     return [row["group_id"] for row in rows]

@@ -53,9 +53,14 @@ def latest_batch(connection: sqlite3.Connection, kinds: Sequence[str]) -> int | 
     ).fetchone()[0]
 
 
+def standing_moves(connection: sqlite3.Connection) -> list[FileOp]:
+    """Every move that stands, in order: where files are now."""
+    return _read(connection, "op = 'move' AND state = 'done'")
+
+
 def recent_moves(connection: sqlite3.Connection, limit: int) -> list[FileOp]:
-    """The latest moves that stand: where files are now."""
-    return _read(connection, "op = 'move' AND state = 'done'")[-limit:]
+    """The latest moves that stand."""
+    return standing_moves(connection)[-limit:]
 
 
 def mark_done(connection: sqlite3.Connection, ops: Iterable[FileOp]) -> None:

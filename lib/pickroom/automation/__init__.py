@@ -1,0 +1,1 @@
+"""Automation: generate, review, apply - with a guarantee on what is approved unseen."""

@@ -1,0 +1,211 @@
+"""Apply and undo: the plan journalled and run by the one executor, as one unit: wholly, or not at all.
+
+Crops are rendered beside their places first. Then one transaction writes every decision, crop and step; then the files
+move. An error puts everything back and takes the rows away; a crash is finished forward by whoever opens the project
+next; `undo` puts it back later.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import sqlite3
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from pickroom.automation import planning
+from pickroom.automation.decisions_file import Approved, read_approved, write_lines
+from pickroom.automation.planning import Item, Plan
+from pickroom.automation.sandbox import Place
+from pickroom.errors import ConflictError, FileOperationError, ImageError, PickroomError, StoreError, UsageError
+from pickroom.files import cropping, journal, undo
+from pickroom.files.ledgers import AUTOMATION, LEDGERS
+from pickroom.files.lock import project_lock
+from pickroom.records import FileOp
+from pickroom.store import crops, decisions, operations
+from pickroom.store.connect import connect, transaction
+from pickroom.store.crops import Crop
+from pickroom.workspace import utc_now
+
+_DOING = "applying the automation's decisions"
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What an apply did.
+
+    Attributes:
+        plan: what was carried out, its crops' hashes known now.
+        stuck: why some steps are still planned, "" when all are done: `pickroom recover` goes on.
+        note: what went wrong after everything was done, "" when nothing did.
+    """
+
+    plan: Plan
+    stuck: str = ""
+    note: str = ""
+
+    @property
+    def line(self) -> str:
+        """One line for the person."""
+        if self.stuck:
+            return f"Batch {self.plan.batch} is unfinished: {self.stuck}"
+        return f"Batch {self.plan.batch}: {len(self.plan.items)} groups done" + (f"; {self.note}" if self.note else "")
+
+
+def dry_run(place: Place) -> Plan:
+    """What `apply` would do now; changes nothing. Raises as `planning.plan`."""
+    with closing(connect(place.project.database)) as connection:
+        return planning.plan(place, connection)
+
+
+def apply(place: Place, shown: Plan | None = None) -> Applied:
+    """Carry out what was approved.
+
+    Args:
+        shown: the plan that the person said yes to; refused when it is no longer what would be done.
+
+    Raises:
+        UsageError, ConflictError: as `planning.plan`; nothing was touched.
+        FileOperationError: a crop could not be written, or a file not moved; everything was put back.
+        LockedError: another process is moving this project's files.
+        StoreError: the database refused; nothing was moved.
+    """
+    project = place.project
+    project.require_root()
+    with closing(connect(project.database)) as connection, project_lock(project, _DOING):
+        try:
+            journal.run_planned(project.root, connection, LEDGERS, verify=True)  # what a crash left behind
+            plan = planning.plan(place, connection, utc_now())
+            if shown is not None and (plan.batch, plan.ops) != (shown.batch, shown.ops):
+                hint = "nothing was touched; look at the new plan, then apply again"
+                raise ConflictError("something changed since the plan was shown", doing=_DOING, hint=hint)
+            if not plan.items:
+                return Applied(plan)
+            plan = _render(place, plan)
+            _commit(connection, plan)
+            outcome = journal.run_planned(project.root, connection, LEDGERS)
+        except sqlite3.Error as error:
+            hint = "no file was moved"
+            raise StoreError(str(error), doing=_DOING, subject=project.database, hint=hint) from error
+        finally:
+            if operations.count_planned(connection) == 0:
+                journal.sweep(project.root)
+        unit = planning.unit_of(plan.batch)
+        if unit in outcome.failed:
+            # the line of the step that failed, which names its paths
+            raise FileOperationError(outcome.failed[unit], "", [], "everything was put back")
+    note = _log_unseen(place, plan)
+    return Applied(plan, outcome.stuck.get(unit, ""), note)
+
+
+def undo_last(place: Place) -> tuple[int, int]:
+    """Put the latest apply that stands back; returns (its batch, how many groups wait again).
+
+    Raises:
+        UsageError: none stands.
+        ConflictError: a file has changed since, or a crop was made of one; nothing was moved.
+    """
+    with closing(connect(place.project.database)) as connection:
+        batch = operations.latest_batch(connection, (AUTOMATION,))
+        if batch is None:
+            what = "no apply of the automation stands"
+            raise UsageError(what, doing="undoing", subject=place.project.root, hint="there is nothing to put back")
+        place.require_inside(op for op in operations.of_batch(connection, batch) if op.undoes is None)
+        count = len(decisions.batch_group_ids(connection, batch))
+        outcome = undo.undo_batch(place.project, connection, batch)
+    for reason in (*outcome.failed.values(), *outcome.stuck.values()):
+        raise FileOperationError(reason, "", [], f"pickroom undo goes on with batch {batch} when that is put right")
+    return batch, count
+
+
+def _render(place: Place, plan: Plan) -> Plan:
+    """Every crop beside its place, its hash in the plan; on any failure none is left and nothing was done."""
+    root, wanted = place.project.root, [item for item in plan.items if item.box is not None]
+    if not wanted:
+        return plan
+    try:
+        (root / cropping.CROPPED).mkdir(exist_ok=True)
+        with ThreadPoolExecutor(os.cpu_count() or 2) as pool:  # Pillow lets go of the interpreter while it encodes
+            rendering = {item.group.group_id: pool.submit(_render_one, place, item) for item in wanted}
+            try:
+                hashes = {group_id: future.result() for group_id, future in rendering.items()}
+            except BaseException:
+                pool.shutdown(cancel_futures=True)
+                raise
+    except ImageError:
+        raise
+    except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        hint = "make room on the disk, then apply again" if full else "nothing was moved"
+        where = [Path(error.filename)] if error.filename else [root / cropping.CROPPED]
+        raise FileOperationError(error.strerror or str(error), "rendering a crop", where, hint) from error
+    items = [_with_hash(item, hashes.get(item.group.group_id)) for item in plan.items]
+    return replace(plan, items=tuple(items))
+
+
+def _render_one(place: Place, item: Item) -> str:
+    assert item.box is not None and item.route.picked is not None
+    image, partial = item.group.images[item.route.picked], item.ops[0].source
+    assert partial is not None
+    return cropping.render_to(
+        place.project.root, place.project.path(image.directory, image.filename), item.box, partial
+    )
+
+
+def _with_hash(item: Item, sha256: str | None) -> Item:
+    return item if sha256 is None else replace(item, ops=(replace(item.ops[0], sha256=sha256), *item.ops[1:]))
+
+
+def _commit(connection: sqlite3.Connection, plan: Plan) -> None:
+    now = utc_now()
+    with transaction(connection):
+        for item in plan.items:
+            group_id = item.group.group_id
+            if item.row is not None:
+                decisions.insert(connection, item.row)
+            context = decisions.Context(
+                group_id=group_id,
+                batch=plan.batch,
+                input="auto" if item.by == "auto" else "automation_review",
+                outcome=item.route.outcome,
+                decided_at=now,
+                source=item.shown.source if item.shown else None,
+                versions=item.shown.versions if item.shown else {},
+                milliseconds=item.milliseconds,
+            )
+            decisions.insert_context(connection, context)
+            operations.plan(connection, item.ops)
+            if item.box is not None and item.route.picked is not None:
+                made: crops.CropInput = "desk" if item.own_box else "apply_ai"
+                name = item.group.images[item.route.picked].filename
+                crops.insert(connection, Crop(plan.batch, name, group_id, item.box, made, item.ops[0].sha256, now))
+                decisions.set_crop(connection, group_id, item.box, now, made)
+
+
+def _log_unseen(place: Place, plan: Plan) -> str:
+    """Add what was approved unseen to approved_decisions.jsonl; why not, when the disk refuses: the rows say it too."""
+    unseen = [item for item in plan.items if item.by == "auto"]
+    if not unseen:
+        return ""
+    try:
+        lines = read_approved(place.approved)
+        lines |= {item.group.group_id: _line(item) for item in unseen}
+        write_lines(place.approved, lines.values())
+    except PickroomError as error:
+        return f"{place.approved.name} lacks the groups approved unseen: {error.what}"
+    return ""
+
+
+def _line(item: Item) -> Approved:
+    picked = item.route.picked
+    name = None if picked is None else item.group.images[picked].filename
+    needs_crop = item.box is not None or item.route.outcome == "crop"
+    return Approved(item.group.group_id, "approved", name, needs_crop, item.box, "auto", utc_now())
+
+
+def journal_lines(steps: Sequence[FileOp]) -> list[str]:
+    """The steps of a batch as the dry run prints them."""
+    return [planning.line_of(op) for op in steps if op.undoes is None]

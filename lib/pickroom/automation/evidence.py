@@ -1,0 +1,78 @@
+"""What the guarantee stands on, read from a project's database: blind decisions, and the drawn groups looked at.
+
+Only decisions made under the versions in use count: they were made after those versions were trained, so none of them
+is in their training set; `trained_on` guards what metadata knows besides.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from importlib import resources
+
+from pickroom.automation.guarantee import Blind, approval_confidence
+from pickroom.naming import stage_of
+from pickroom.records import Choice, Recommendation
+from pickroom.store import automation_review
+
+Versions = Mapping[str, str]
+
+
+def versions_in_use(recommendations: Iterable[Recommendation]) -> dict[str, str]:
+    """The versions that made most of these recommendations; empty without any."""
+    counts = Counter(json.dumps(r.versions, sort_keys=True) for r in recommendations if r.source != "baseline")
+    return json.loads(counts.most_common(1)[0][0]) if counts else {}
+
+
+def blind_decisions(
+    connection: sqlite3.Connection, versions: Versions, trained_on: frozenset[str] = frozenset()
+) -> list[Blind]:
+    """The person's blind decisions on recommendations of these versions, oldest first.
+
+    Args:
+        trained_on: group ids in a training set of these versions; they are left out.
+    """
+    query = (resources.files("pickroom.automation") / "blind.sql").read_text(encoding="utf-8")
+    found = []
+    for row in connection.execute(query):
+        shown = Recommendation.from_json(row["shown"])
+        if shown.versions == dict(versions) and row["group_id"] not in trained_on:
+            found.append(Blind(approval_confidence(shown), _overridden(row, shown), _anomaly(row)))
+    return found
+
+
+def drawn_looks(connection: sqlite3.Connection, versions: Versions) -> list[bool]:
+    """Whether the person decided otherwise, for each drawn group looked at under these versions, oldest first."""
+    looks = automation_review.blind_looks(connection)
+    return [
+        overrides(saved.choice, saved.shown)
+        for _, saved in looks
+        if saved.choice is not None and saved.shown is not None and saved.shown.versions == dict(versions)
+    ]
+
+
+def overrides(choice: Choice, shown: Recommendation) -> bool:
+    """Whether a choice made blind is another than what would have been done unseen.
+
+    A crop that was not shown is neither accepted nor refused: only a crop asked for where none is proposed counts.
+    """
+    if choice.action == "crop":
+        return choice.index != shown.selected_index or shown.offered_crop is None
+    return choice.action != "approve" or choice.index != shown.selected_index
+
+
+def _overridden(row: sqlite3.Row, shown: Recommendation) -> bool:
+    action = row["outcome"] if row["user_action"] is None else row["user_action"]
+    return overrides(Choice(action, row["user_selected_index"]), shown)
+
+
+def _anomaly(row: sqlite3.Row) -> bool | None:
+    """A lower stage chosen though a higher one was there; None where a stage is unknown or nothing was picked."""
+    if row["user_action"] not in ("approve", "crop"):
+        return None
+    stages = [stage_of(name) for name in json.loads(row["images"])]
+    if None in stages:
+        return None
+    return stages[row["user_selected_index"]] < max(stages)  # type: ignore[type-var, operator]

@@ -1,0 +1,46 @@
+"""The command that frees the disk."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from pickroom.cli.console import Home, Json, app, printable, progress_bar, say, show
+from pickroom.errors import UsageError
+from pickroom.workspace import Workspace
+
+_WORD = "delete"
+
+
+@app.command()
+def reclaim(
+    projects: Annotated[list[str] | None, typer.Argument(metavar="[PROJECT]...", help="Else every project.")] = None,
+    execute: Annotated[bool, typer.Option("--execute", help="Move it into the trash; else only say what.")] = False,
+    hard: Annotated[bool, typer.Option("--hard", help="With --execute: delete for good, after a typed word.")] = False,
+    home: Home = None,
+    json_output: Json = False,
+) -> None:
+    """Free the disk of what is proved to be needless: archived or staged images, vectors of dropped encoders."""
+    from pickroom import reclaim as room
+
+    if hard and not execute:
+        raise UsageError("--hard does nothing by itself", doing="reclaiming disk space", hint="add --execute")
+    workspace = Workspace.find(home)
+    planned = room.plan(workspace, projects or [])
+    if not execute or not planned.items:
+        hint = "\nNothing has been done. Into the trash with it: add --execute" if planned.items else ""
+        show({**planned.to_dict(), "reclaimed_bytes": 0}, json_output, printable(planned.lines) + hint)
+        return
+    if hard:
+        for line in planned.lines:
+            say(line)
+        typed = typer.prompt(f"{len(planned.items)} items will be gone for good. Type {_WORD!r} to go on", err=True)
+        if typed != _WORD:
+            raise UsageError("that was not the word", doing="reclaiming disk space", hint="nothing was deleted")
+    bar, progress = progress_bar("Reclaiming")
+    with bar:
+        gone = room.execute(planned, workspace, hard=hard, progress=progress)
+    where = "Deleted" if hard else "Moved into the trash"
+    words = [*planned.lines, f"{where}: {len(planned.items)} items, {gone / 1e6:,.1f} MB"]
+    show({**planned.to_dict(), "reclaimed_bytes": gone}, json_output, printable(words))

@@ -1,0 +1,216 @@
+"""Groups by similarity (FORMATS.md): no stages needed. Pure.
+
+Two images are linked when they are copies of each other (perceptual hashes a few bits apart: Zauner, "Implementation
+and Benchmarking of Perceptual Image Hash Functions", 2010) or alike (cosine of their vectors). Groups grow by complete
+linkage: the two nearest groups are joined while every image of one is linked to every image of the other, up to four.
+So a chain of small changes never ties its two ends together.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import numpy as np
+
+from pickroom.records import MAX_GROUP, MIN_GROUP, Image, Ungrouped
+
+_ROWS = 1024  # images compared with all others at a time: bounds memory, changes no result
+
+
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """From when on two images are linked.
+
+    Attributes:
+        cosine: of their vectors, at least, in [-1, 1]. Of 30 subjects photographed four times with three takes each
+            (benchmarks/similar.py), .91 parts takes of one photograph from other photographs best with the bundled
+            encoder; the lowest of takes is .86, 99 % of other photographs of the same thing lie below .93.
+        bits: of 64 by which the perceptual hashes of copies may differ, at most; unrelated photographs differ in 14
+            or more.
+        gap: the longest time between two images of a group, None: any. An image without a timestamp is never too far.
+        neighbours: links kept of each image, the nearest: bounds the work where hundreds of images are alike.
+
+    Raises:
+        ValueError: a number out of its range.
+    """
+
+    cosine: float = 0.88
+    bits: int = 6
+    gap: timedelta | None = None
+    neighbours: int = 32
+
+    def __post_init__(self) -> None:
+        if not -1 <= self.cosine <= 1:
+            raise ValueError(f"a cosine lies in [-1, 1], not {self.cosine!r}")
+        if not 0 <= self.bits <= 64:
+            raise ValueError(f"two hashes differ in 0-64 bits, not {self.bits!r}")
+        if self.neighbours < MAX_GROUP:
+            raise ValueError(f"{self.neighbours!r} neighbours cannot make a group of {MAX_GROUP}")
+        if self.gap is not None and self.gap <= timedelta(0):
+            raise ValueError("the gap must be longer than nothing")
+
+
+THRESHOLDS = Thresholds()
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What is known of how an image looks.
+
+    Attributes:
+        fingerprint: its 64-bit perceptual hash; None when it could not be made.
+        vector: (D,) float32, raw; None without one.
+        missing: why there is no vector, "" when there is one.
+    """
+
+    fingerprint: int | None
+    vector: np.ndarray | None
+    missing: str = ""
+
+
+def group_by_similarity(
+    images: Iterable[Image], looks: Mapping[str, Look], thresholds: Thresholds = THRESHOLDS
+) -> tuple[list[tuple[Image, ...]], list[Ungrouped]]:
+    """Groups of 2-4 images of one folder that look alike, and every other image with its reason.
+
+    Args:
+        looks: by file name; vectors are all of one encoder.
+
+    Returns:
+        The groups, by folder and then by their first image; their images in the order of stage, time and name. And
+        what was left out.
+    """
+    by_folder: dict[str, list[Image]] = defaultdict(list)
+    for image in images:
+        by_folder[image.directory].append(image)
+    groups: list[tuple[Image, ...]] = []
+    left_out: list[Ungrouped] = []
+    for folder in sorted(by_folder):
+        own = sorted(by_folder[folder], key=lambda i: i.filename)
+        alike = _Alike(own, [looks.get(i.filename, _UNSEEN) for i in own], thresholds)
+        members = alike.grouped()
+        made = [tuple(sorted((own[i] for i in group), key=_in_group)) for group in members]
+        groups += sorted(made, key=lambda g: (g[0].taken_at or datetime.max, g[0].filename))
+        taken = {i for group in members for i in group}
+        left_out += [
+            Ungrouped(folder, own[i].filename, alike.why_not(i, taken)) for i in range(len(own)) if i not in taken
+        ]
+    return groups, left_out
+
+
+_UNSEEN = Look(None, None, "it has not been looked at")
+
+
+def _in_group(image: Image) -> tuple[float, datetime, str]:
+    """Stage order where stages are known, else the order of taking; the name decides between equals."""
+    unknown = float("inf")
+    return (unknown if image.stage is None else image.stage, image.taken_at or datetime.max, image.filename)
+
+
+class _Alike:
+    """The images of one folder, and which of them are linked.
+
+    `links[i][j]` is how far apart two linked images are: bits / 1000 for copies, 1 - cosine for others.
+    """
+
+    def __init__(self, images: Sequence[Image], looks: Sequence[Look], thresholds: Thresholds) -> None:
+        self.images, self.looks, self.thresholds = images, looks, thresholds
+        self.links: list[dict[int, float]] = [{} for _ in images]
+        self.nearest: list[tuple[float, int] | None] = [None] * len(images)  # the highest cosine, linked or not
+        if len(images) > 1:
+            self._link()
+
+    def _link(self) -> None:
+        count, keep = len(self.images), self.thresholds.neighbours
+        unit = _unit_vectors(self.looks)
+        seen = np.array([look.vector is not None for look in self.looks])
+        hashes = np.array([look.fingerprint or 0 for look in self.looks], np.uint64)
+        hashed = np.array([look.fingerprint is not None for look in self.looks])
+        taken = np.array([_seconds(image) for image in self.images])
+        for first in range(0, count, _ROWS):
+            rows = np.arange(first, min(first + _ROWS, count))
+            cosine = np.where(seen[rows, None] & seen, unit[rows] @ unit.T, -np.inf)
+            bits = np.bitwise_count(hashes[rows, None] ^ hashes).astype(np.float32)
+            copies = (bits <= self.thresholds.bits) & hashed[rows, None] & hashed
+            apart = np.where(cosine >= self.thresholds.cosine, 1 - cosine, np.inf)
+            apart = np.where(copies, np.minimum(apart, bits / 1000), apart)
+            apart[np.arange(len(rows)), rows] = np.inf
+            cosine[np.arange(len(rows)), rows] = -np.inf
+            best = cosine.argmax(axis=1)
+            for place, row in enumerate(rows):
+                if np.isfinite(cosine[place, best[place]]):
+                    self.nearest[row] = (float(cosine[place, best[place]]), int(best[place]))
+            if self.thresholds.gap is not None:  # NaN, an unknown time, is never too far
+                apart[np.abs(taken[rows, None] - taken) > self.thresholds.gap.total_seconds()] = np.inf
+            # the nearest ones, the earlier name first between equals
+            order = np.argsort(apart, axis=1, kind="stable")[:, :keep]
+            for place, row in enumerate(rows):
+                near = [int(j) for j in order[place] if np.isfinite(apart[place, j])]
+                self.links[row] |= {j: float(apart[place, j]) for j in near}
+        for row, near in enumerate(self.links):  # a link kept by one end is one for both
+            for j, distance in list(near.items()):
+                self.links[j].setdefault(row, distance)
+
+    def grouped(self) -> list[tuple[int, ...]]:
+        """Complete linkage of at most four, the nearest two first."""
+        clusters = {i: (i,) for i in range(len(self.images))}
+        between = {i: dict(near) for i, near in enumerate(self.links)}
+        heap = [(d, i, j) for i, near in between.items() for j, d in near.items() if i < j]
+        heapq.heapify(heap)
+        fresh = len(self.images)  # a joined cluster gets a number of its own, so that stale pairs are known
+        while heap:
+            distance, a, b = heapq.heappop(heap)
+            if a not in clusters or b not in clusters or len(clusters[a]) + len(clusters[b]) > MAX_GROUP:
+                continue
+            near_a, near_b = between.pop(a), between.pop(b)
+            clusters[fresh] = tuple(sorted(clusters.pop(a) + clusters.pop(b)))
+            between[fresh] = {}
+            for other in (near_a.keys() | near_b.keys()) - {a, b}:
+                if other not in clusters:
+                    continue
+                between[other].pop(a, None)
+                between[other].pop(b, None)
+                if other in near_a and other in near_b:
+                    farthest = max(near_a[other], near_b[other])
+                    between[fresh][other] = between[other][fresh] = farthest
+                    heapq.heappush(heap, (farthest, other, fresh))
+            fresh += 1
+        return sorted(members for members in clusters.values() if len(members) >= MIN_GROUP)
+
+    def why_not(self, place: int, taken: set[int]) -> str:
+        """Why an image is in no group."""
+        linked = sorted((d, j) for j, d in self.links[place].items())
+        if linked:
+            _, other = linked[0]
+            name = self.images[other].filename
+            return f"like {name}, but not like all of its group, or that has {MAX_GROUP} already"
+        look, nearest = self.looks[place], self.nearest[place]
+        if look.vector is None:
+            return f"no vector: {look.missing}"
+        if nearest is None:
+            return "alone: no other image with a vector in its folder"
+        cosine, other = nearest
+        name = self.images[other].filename
+        if cosine >= self.thresholds.cosine:
+            minutes = self.thresholds.gap.total_seconds() / 60 if self.thresholds.gap else 0
+            return f"alone: {name} is alike ({cosine:.2f}), but more than {minutes:g} min away"
+        return f"alone: the most alike is {name} ({cosine:.2f} < {self.thresholds.cosine:.2f})"
+
+
+def _unit_vectors(looks: Sequence[Look]) -> np.ndarray:
+    """(N, D) float32, unit norm; zeros where there is no vector, or it is zero."""
+    size = next((len(look.vector) for look in looks if look.vector is not None), 1)
+    unit = np.zeros((len(looks), size), np.float32)
+    for row, look in enumerate(looks):
+        if look.vector is not None:
+            unit[row] = look.vector
+    norms = np.linalg.norm(unit, axis=1, keepdims=True)
+    return np.divide(unit, norms, out=unit, where=norms > 0)
+
+
+def _seconds(image: Image) -> float:
+    return np.nan if image.taken_at is None else (image.taken_at - datetime(1970, 1, 1)).total_seconds()

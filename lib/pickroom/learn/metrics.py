@@ -1,0 +1,274 @@
+"""How good a model is: picks by group, crops by overlap, confidence by calibration. Pure.
+
+Scores are of rows that nothing was fitted on, always beside their baselines (DESIGN.md, invariant 8).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from pickroom.geometry import CORNER_TOLERANCE
+from pickroom.learn.examples import CropExample, Pick
+
+Z95 = 1.959964  # two-sided 95 % of the normal distribution
+GOOD_IOU = 0.85
+WINDOW = 100  # decisions of the rolling accuracy (LESSONS.md, Using it)
+BANDS = 10  # of the calibration error
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """A share with its 95 % Wilson interval (Wilson 1927); `right` may be a fraction where a baseline guesses."""
+
+    right: float
+    of: int
+
+    @property
+    def value(self) -> float | None:
+        """In [0, 1]; None of nothing."""
+        return self.right / self.of if self.of else None
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """(low, high) in [0, 1]; the whole range of nothing."""
+        return wilson(self.right, self.of)
+
+    @property
+    def words(self) -> str:
+        """`.953 (.921-.973, 211 groups)`, with a leading zero."""
+        if not self.of:
+            return "none"
+        low, high = self.interval
+        return f"{self.right / self.of:.3f} ({low:.3f}-{high:.3f}, n {self.of})"
+
+    def to_dict(self) -> dict[str, float | int | None]:
+        low, high = self.interval
+        return {"value": self.value, "low": low, "high": high, "right": self.right, "of": self.of}
+
+
+def wilson(right: float, of: int, z: float = Z95) -> tuple[float, float]:
+    """The score interval of a share: (low, high) in [0, 1]; (0, 1) of nothing."""
+    if not of:
+        return 0.0, 1.0
+    share = right / of
+    middle = share + z * z / (2 * of)
+    half = z * math.sqrt(share * (1 - share) / of + z * z / (4 * of * of))
+    scale = 1 + z * z / of
+    return max(0.0, (middle - half) / scale), min(1.0, (middle + half) / scale)
+
+
+# ---------------------------------------------------------------------------------------------------------- picks
+
+
+@dataclass(frozen=True, slots=True)
+class PickScore:
+    """Top-1 per group of one way to pick, on N groups.
+
+    Attributes:
+        normal: groups whose highest stage was picked; anomaly: a lower one was; unknown: a stage is unknown.
+        by_project: project -> top-1.
+    """
+
+    overall: Rate
+    normal: Rate
+    anomaly: Rate
+    unknown: Rate
+    by_project: dict[str, Rate]
+
+    def to_dict(self) -> dict[str, Any]:
+        values: dict[str, Any] = {
+            name: getattr(self, name).to_dict() for name in ("overall", "normal", "anomaly", "unknown")
+        }
+        return {**values, "by_project": {name: rate.to_dict() for name, rate in self.by_project.items()}}
+
+    @property
+    def words(self) -> str:
+        return f"{self.overall.words}; normal {self.normal.words}; anomaly {self.anomaly.words}"
+
+
+def score_picks(picks: Sequence[Pick], right: np.ndarray) -> PickScore:
+    """Count what was right.
+
+    Args:
+        right: (N,) in [0, 1]: 1 where the pick was the person's; a guess among several counts its chance.
+    """
+    right = np.asarray(right, dtype=np.float64)
+    anomaly = np.array([pick.anomaly for pick in picks], dtype=object)
+
+    def rate(rows: np.ndarray) -> Rate:
+        return Rate(float(right[rows].sum()), int(rows.sum()))
+
+    projects = np.array([pick.candidates.project_id for pick in picks], dtype=object)
+    return PickScore(
+        rate(np.ones(len(picks), dtype=bool)),
+        rate(anomaly == False),  # noqa: E712 (of three values, None is neither)
+        rate(anomaly == True),  # noqa: E712
+        rate(np.array([value is None for value in anomaly], dtype=bool)),
+        {name: rate(projects == name) for name in sorted(set(projects.tolist()))},
+    )
+
+
+def chosen_right(picks: Sequence[Pick], probabilities: np.ndarray) -> np.ndarray:
+    """(N,) float64: 1 where the likeliest of (N, 4) probabilities is the person's pick; NaN rows are wrong."""
+    best = np.nan_to_num(probabilities, nan=-1.0).argmax(axis=1)
+    return (best == np.array([pick.chosen for pick in picks], dtype=np.int64)).astype(np.float64)
+
+
+def highest_stage_right(picks: Sequence[Pick]) -> np.ndarray:
+    """(N,): "highest stage" on each group; where stages are unknown or tied it guesses, and counts its chance."""
+    found = []
+    for pick in picks:
+        best = pick.candidates.highest_stage
+        if best is not None:
+            found.append(float(best == pick.chosen))
+            continue
+        known = [stage for stage in pick.candidates.stages if stage is not None]
+        tied = len(known) == len(pick.candidates.stages)
+        among = [i for i, stage in enumerate(pick.candidates.stages) if not tied or stage == max(known)]
+        found.append(1 / len(among) if pick.chosen in among else 0.0)
+    return np.array(found, dtype=np.float64)
+
+
+def chance_right(picks: Sequence[Pick]) -> np.ndarray:
+    """(N,): one guess among the candidates."""
+    return np.array([1 / len(pick.candidates.filenames) for pick in picks], dtype=np.float64)
+
+
+def log_loss(picks: Sequence[Pick], probabilities: np.ndarray) -> float:
+    """Mean -ln of the chance given to the person's pick, in nats; NaN of nothing."""
+    if not picks:
+        return math.nan
+    chosen = [pick.chosen for pick in picks]
+    return float(-np.log(np.clip(probabilities[np.arange(len(chosen)), chosen], 1e-9, 1.0)).mean())
+
+
+def rolling(right: np.ndarray, window: int = WINDOW) -> np.ndarray:
+    """(N,) float64: the share right among the last `window` decisions up to each, fewer at the beginning."""
+    total = np.concatenate([[0.0], np.cumsum(right)])
+    ends = np.arange(1, len(right) + 1)
+    starts = np.maximum(0, ends - window)
+    return (total[ends] - total[starts]) / (ends - starts)
+
+
+# ---------------------------------------------------------------------------------------------------------- calibration
+
+
+def calibration_rows(confidence: np.ndarray, right: np.ndarray, bands: int = BANDS) -> list[dict[str, float]]:
+    """Bands of confidence, each a row as figures.calibration draws it; empty bands are left out."""
+    place = np.minimum((np.asarray(confidence) * bands + 1e-9).astype(int), bands - 1)
+    rows = []
+    for band in range(bands):
+        here = place == band
+        if not here.any():
+            continue
+        rate = Rate(float(right[here].sum()), int(here.sum()))
+        low, high = rate.interval
+        rows.append(
+            {
+                "band_from": band / bands,
+                "selections": rate.of,
+                "mean_confidence": float(confidence[here].mean()),
+                "selection_accuracy": rate.right / rate.of,
+                "selection_low": low,
+                "selection_high": high,
+            }
+        )
+    return rows
+
+
+def calibration_error(confidence: np.ndarray, right: np.ndarray, bands: int = BANDS) -> float | None:
+    """Expected calibration error (Naeini et al. 2015), in [0, 1]: how far confidence lies from accuracy, by band."""
+    rows = calibration_rows(confidence, right, bands)
+    if not rows:
+        return None
+    gaps = [row["selections"] * abs(row["mean_confidence"] - row["selection_accuracy"]) for row in rows]
+    return sum(gaps) / len(confidence)
+
+
+# ---------------------------------------------------------------------------------------------------------- crops
+
+
+@dataclass(frozen=True, slots=True)
+class CropScore:
+    """One way to crop, on N images.
+
+    Attributes:
+        mean_iou, median_iou: in [0, 1]; None of nothing.
+        good: share of IoU 0.85 or more; within: share within 5 % at every corner.
+        centre: mean distance of the centres, in fractions of the image.
+    """
+
+    count: int
+    mean_iou: float | None
+    median_iou: float | None
+    good: Rate
+    within: Rate
+    centre: float | None
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "count": self.count,
+            "mean_iou": self.mean_iou,
+            "median_iou": self.median_iou,
+            "iou_85": self.good.to_dict(),
+            "within_5": self.within.to_dict(),
+            "centre_distance": self.centre,
+        }
+
+    @property
+    def words(self) -> str:
+        if not self.count:
+            return "none"
+        return (
+            f"IoU {self.mean_iou:.3f} (median {self.median_iou:.3f}), 0.85 or more {self.good.value:.3f}, "
+            f"within 5 % {self.within.words}, centre off by {self.centre:.3f}"
+        )
+
+
+def boxes_of(examples: Sequence[CropExample]) -> np.ndarray:
+    """(N, 4) float32, [x1, y1, x2, y2] as fractions; the full frame where no crop was needed."""
+    whole = [0.0, 0.0, 1.0, 1.0]
+    rows = [example.box.to_list() if example.box is not None else whole for example in examples]
+    return np.array(rows, dtype=np.float32).reshape(-1, 4)
+
+
+def ious(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """(N,) float64 in [0, 1]: intersection over union of each row of (N, 4) boxes."""
+    a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
+    wide = np.clip(np.minimum(a[:, 2], b[:, 2]) - np.maximum(a[:, 0], b[:, 0]), 0, None)
+    tall = np.clip(np.minimum(a[:, 3], b[:, 3]) - np.maximum(a[:, 1], b[:, 1]), 0, None)
+    overlap = wide * tall
+    area = (a[:, 2:] - a[:, :2]).prod(axis=1) + (b[:, 2:] - b[:, :2]).prod(axis=1) - overlap
+    return np.divide(overlap, area, out=np.zeros_like(overlap), where=area > 0)
+
+
+def within_corners(a: np.ndarray, b: np.ndarray, tolerance: float = CORNER_TOLERANCE) -> np.ndarray:
+    """(N,) bool: every corner within the tolerance (FORMATS.md, crop_match)."""
+    return (np.abs(np.asarray(a, np.float64) - np.asarray(b, np.float64)) <= tolerance + 1e-6).all(axis=1)
+
+
+def score_crops(predicted: np.ndarray, meant: np.ndarray) -> CropScore:
+    """Hold (N, 4) boxes against the person's."""
+    count = len(meant)
+    overlap = ious(predicted, meant)
+    centres = np.asarray(predicted, np.float64).reshape(-1, 2, 2).mean(axis=1)
+    centres = centres - np.asarray(meant, np.float64).reshape(-1, 2, 2).mean(axis=1)
+    return CropScore(
+        count,
+        float(overlap.mean()) if count else None,
+        float(np.median(overlap)) if count else None,
+        Rate(float((overlap >= GOOD_IOU).sum()), count),
+        Rate(float(within_corners(predicted, meant).sum()), count),
+        float(np.hypot(*centres.T).mean()) if count else None,
+    )
+
+
+def score_crops_by(predicted: np.ndarray, meant: np.ndarray, names: Sequence[str]) -> dict[str, CropScore]:
+    """`score_crops` of each name's rows: of a project, or of a stage."""
+    labels = np.array(names, dtype=object)
+    return {name: score_crops(predicted[labels == name], meant[labels == name]) for name in sorted(set(names))}

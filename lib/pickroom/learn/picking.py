@@ -1,0 +1,193 @@
+"""A ranker in use: features in, picks and calibrated confidences out; and how one is fitted, scored and judged.
+
+Training and recommending meet here (DESIGN.md, invariant 5): both go through `PickerRecipe.features`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+
+from pickroom.learn import metrics
+from pickroom.learn.calibration import Calibration, fit_calibration
+from pickroom.learn.checkpoints import Checkpoint
+from pickroom.learn.examples import Candidates, Pick, Progress
+from pickroom.learn.pick_features import PickFeatureConfig, PickFeatures, pick_features
+from pickroom.learn.ranker import Ranker, RankerConfig, fit_ranker, pick_weights
+from pickroom.learn.sources import Sources
+
+NAME = "ranker"
+
+
+@dataclass(frozen=True, slots=True)
+class Picked:
+    """What a ranker says of N groups; rows without features have index -1 and NaN.
+
+    Attributes:
+        index: (N,) int64: the likeliest candidate.
+        confidence: (N,) float64 in [0, 1]: the calibrated probability that a person picks it.
+        probabilities: (N, 4) float64: raw, NaN where there is no candidate.
+        lower: (N,) bool: a lower stage than the highest was picked.
+        spread: (N,) float64: disagreement of the ensemble.
+    """
+
+    index: np.ndarray
+    confidence: np.ndarray
+    probabilities: np.ndarray
+    lower: np.ndarray
+    spread: np.ndarray
+
+
+@dataclass(frozen=True, slots=True)
+class Picker:
+    """A trained ranker with its calibration."""
+
+    ranker: Ranker
+    calibration: Calibration = field(default_factory=Calibration)
+
+    def pick(self, items: Sequence[Candidates], features: PickFeatures) -> Picked:
+        """Pick from each group; `items` are those the features were made of."""
+        probabilities = self.ranker.probabilities(features).astype(np.float64)
+        known = features.mask.any(axis=1)
+        probabilities[~features.mask] = np.nan
+        index = np.where(known, np.nan_to_num(probabilities, nan=-1.0).argmax(axis=1), -1)
+        lower = np.array([_is_lower(item, i) for item, i in zip(items, index.tolist(), strict=True)], dtype=bool)
+        best = np.where(known, np.nan_to_num(probabilities, nan=0.0).max(axis=1), np.nan)
+        spread = np.where(known, self.ranker.spread(features).astype(np.float64), np.nan)
+        return Picked(index, self.calibration(best, lower), probabilities, lower, spread)
+
+    def state(self) -> dict[str, Any]:
+        return self.ranker.state()
+
+    def describe(self) -> dict[str, Any]:
+        """What `picker_of` needs beside the tensors, as JSON."""
+        return {"model": self.ranker.describe(), "calibration": self.calibration.to_dict()}
+
+
+def picker_of(checkpoint: Checkpoint) -> Picker:
+    """The ranker of a version; raises StoreError when this program cannot use it."""
+    described = checkpoint.metadata
+    ranker = Ranker.from_state(checkpoint.state["model"], described.get("model", {}))
+    return Picker(ranker, Calibration(**described.get("calibration", {})))
+
+
+@dataclass(frozen=True, slots=True)
+class PickerRecipe:
+    """How a ranker is made of picks, and held against its baselines.
+
+    Attributes:
+        anomaly_weights: of a group where a lower stage was picked, >= 1; of several, the best one on the rows that
+            calibrate is kept, and all are reported.
+    """
+
+    features_config: PickFeatureConfig = field(default_factory=PickFeatureConfig)
+    config: RankerConfig = field(default_factory=RankerConfig)
+    anomaly_weights: tuple[float, ...] = (5.0,)
+
+    name = NAME
+    unit = "groups"
+
+    @property
+    def settings(self) -> tuple[float, ...]:
+        """What is tried, one fit each."""
+        return self.anomaly_weights
+
+    @property
+    def feature_hash(self) -> str:
+        return self.features_config.hash
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"ranker": asdict(self.config), "anomaly_weights": list(self.anomaly_weights)}
+
+    @property
+    def seed(self) -> int:
+        return self.config.seed
+
+    def features(
+        self, examples: Sequence[Pick], sources: Sources, progress: Callable[[int, int], None] | None = None
+    ) -> PickFeatures:
+        return pick_features([e.candidates for e in examples], sources, self.features_config, progress)
+
+    def fit(
+        self,
+        examples: Sequence[Pick],
+        features: PickFeatures,
+        setting: float,
+        progress: Progress,
+        resume: Mapping[str, Any] | None,
+        device: str,
+    ) -> Picker:
+        """Train on these rows; raises KeyboardInterrupt when the hook does."""
+        chosen = np.array([example.chosen for example in examples], dtype=np.int64)
+        weights = pick_weights(examples, setting)
+        ranker = fit_ranker(features, chosen, weights, self.config, progress, resume=resume, device=device)
+        return Picker(ranker)
+
+    def rebuild(self, state: Mapping[str, Any], description: Mapping[str, Any]) -> Picker:
+        """A fit that was finished before a training was stopped."""
+        return Picker(Ranker.from_state(state, description["model"]), Calibration(**description["calibration"]))
+
+    def calibrate(self, model: Picker, examples: Sequence[Pick], features: PickFeatures) -> Picker:
+        """The same picks, with confidences fitted on these rows."""
+        picked = Picker(model.ranker).pick([e.candidates for e in examples], features)
+        right = metrics.chosen_right(examples, picked.probabilities)
+        return Picker(model.ranker, fit_calibration(picked.confidence, right, picked.lower))
+
+    def figure(self, model: Picker, examples: Sequence[Pick], features: PickFeatures) -> np.ndarray:
+        """(N,): what a version is judged by, the higher the better: 1 where the pick is the person's."""
+        return metrics.chosen_right(examples, model.pick([e.candidates for e in examples], features).probabilities)
+
+    def tie_break(self, model: Picker, examples: Sequence[Pick], features: PickFeatures) -> float:
+        """Between equal figures: minus the log loss of the raw probabilities, in nats."""
+        picked = model.pick([e.candidates for e in examples], features)
+        return -metrics.log_loss(examples, picked.probabilities)
+
+    def judged_baselines(self, train: Sequence[Pick], examples: Sequence[Pick]) -> dict[str, np.ndarray]:
+        """Name -> (N,) of what a version has to beat; nothing is learned from `train`."""
+        return {"highest stage": metrics.highest_stage_right(examples), "chance": metrics.chance_right(examples)}
+
+    def score(self, model: Picker, examples: Sequence[Pick], features: PickFeatures) -> dict[str, Any]:
+        """Every metric on these rows, as JSON."""
+        picked = model.pick([e.candidates for e in examples], features)
+        right = metrics.chosen_right(examples, picked.probabilities)
+        loss = metrics.log_loss(examples, picked.probabilities) if examples else None
+        return {
+            **metrics.score_picks(examples, right).to_dict(),
+            "log_loss": loss,
+            "calibration_error": metrics.calibration_error(picked.confidence, right),
+            "calibration": metrics.calibration_rows(picked.confidence, right),
+            "rolling_100": _tail(metrics.rolling(_in_time(examples, right))),
+        }
+
+    def score_baselines(self, train: Sequence[Pick], examples: Sequence[Pick]) -> dict[str, Any]:
+        found = self.judged_baselines(train, examples)
+        return {name: metrics.score_picks(examples, right).to_dict() for name, right in found.items()}
+
+    def words(self, scored: Mapping[str, Any]) -> str:
+        """One line of a score, as `score` or a baseline gives it."""
+        parts = [f"{name} {_rate_words(scored[name])}" for name in ("overall", "normal", "anomaly")]
+        if scored.get("calibration_error") is not None:
+            parts.append(f"calibration error {scored['calibration_error']:.3f}")
+        return "; ".join(parts)
+
+
+def _rate_words(rate: Mapping[str, Any]) -> str:
+    return metrics.Rate(rate["right"], rate["of"]).words
+
+
+def _tail(values: np.ndarray) -> float | None:
+    return float(values[-1]) if len(values) else None
+
+
+def _in_time(examples: Sequence[Pick], right: np.ndarray) -> np.ndarray:
+    return right[np.argsort([example.decided_at for example in examples], kind="stable")]
+
+
+def _is_lower(item: Candidates, index: int) -> bool:
+    known = [stage for stage in item.stages if stage is not None]
+    if index < 0 or len(known) < len(item.stages):
+        return False
+    return known[index] < max(known)

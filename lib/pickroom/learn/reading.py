@@ -1,0 +1,260 @@
+"""A project's decisions as examples: a person's picks and crops, with a reason for every row that is left out.
+
+Read are the project's own database and what imports wrote beside it (FORMATS.md, `<project>_legacy.db`). Integrity
+comes first: an `error` refuses, `excluded` rows are left out. Never read as an example: what the machine decided or
+cropped, groups kept whole (key K), and a reject as a pick. Read-only.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sqlite3
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from pickroom import naming
+from pickroom.errors import ConflictError
+from pickroom.integrity import Inspection, inspect
+from pickroom.learn.examples import Candidates, CropExample, Pick
+from pickroom.records import MAX_GROUP, MIN_GROUP, CropBox
+from pickroom.store import legacy
+from pickroom.store.connect import open_read_only, transaction
+from pickroom.workspace import Project
+
+What = Literal["picks", "crops"]
+
+_ROWS = """SELECT d.*, c.input, c.crop_input, c.dropped_at,
+    min(d.timestamp, coalesce(r.updated_at, d.timestamp)) AS decided_at
+FROM ai_decisions AS d
+LEFT JOIN decision_context AS c USING (group_id)
+LEFT JOIN review_state AS r USING (group_id)
+ORDER BY decided_at, d.group_id"""
+# of a name met twice the one in a group: the others are listed as ambiguous and never decided on
+_IMAGES = """SELECT i.filename, i.sha256, i.width, i.height, i.stage FROM images AS i
+LEFT JOIN group_members AS m USING (directory, filename)
+WHERE i.sha256 IS NOT NULL ORDER BY m.group_id IS NOT NULL"""
+_MEMBERS = "SELECT group_id, filename FROM group_members"
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What the last scan knows of one image."""
+
+    sha256: str
+    width: int
+    height: int
+    stage: float | None
+
+
+@dataclass(slots=True)
+class Examples:
+    """What one project gives, and what it does not.
+
+    Attributes:
+        rows: rows read, of every table; each is in `picks` or `crops`, or counted in `left_out`, or is no example of
+            the kind asked for (a pick without a crop, where crops were asked for).
+        left_out: reason -> rows.
+    """
+
+    project_id: str
+    rows: int = 0
+    picks: list[Pick] = field(default_factory=list)
+    crops: list[CropExample] = field(default_factory=list)
+    left_out: Counter[str] = field(default_factory=Counter)
+
+
+def databases(project: Project) -> list[Path]:
+    """The project's own database, and that of its imports where there is one."""
+    imports = legacy.legacy_path(project.workspace, project.id)
+    return [project.database, *([imports] if imports.is_file() else [])]
+
+
+def inspect_all(project: Project) -> list[Inspection]:
+    """One inspection a database of `databases`, for training; raises StoreError as `inspect` does."""
+    return [inspect(project, database=path) for path in databases(project)]
+
+
+def read_examples(
+    project: Project, what: What, others: Sequence[str] = (), inspections: Sequence[Inspection] | None = None
+) -> Examples:
+    """Every example of one kind that a project's decisions give, in the order they were made.
+
+    Args:
+        others: ids of other projects; a row that bears one in its group's id is refused.
+        inspections: of `inspect_all`, where they were made already.
+
+    Raises:
+        ConflictError: a check of integrity failed, or rows of two projects are mixed; nothing is to be trained on them.
+        StoreError: a database, or a file of vectors, cannot be read.
+    """
+    found = Examples(project.id)
+    inspections = inspect_all(project) if inspections is None else inspections
+    for inspection in inspections:
+        inspection.require_sound("making a training set")
+    known: dict[str, _Known] = {}
+    for path, inspection in zip(databases(project), inspections, strict=True):
+        with open_read_only(path) as connection, transaction(connection, writing=False):
+            if path == project.database:
+                known = {row[0]: _Known(*tuple(row)[1:]) for row in connection.execute(_IMAGES)}
+            _read_decisions(found, connection, project, what, inspection, known, others)
+            if path != project.database:
+                _read_imports(found, connection, path, what, known)
+    _once_each(found)
+    return found
+
+
+def _read_decisions(
+    found: Examples,
+    connection: sqlite3.Connection,
+    project: Project,
+    what: What,
+    inspection: Inspection,
+    known: dict[str, _Known],
+    others: Sequence[str],
+) -> None:
+    excluded = inspection.excluded_by(what)
+    members: dict[str, set[str]] = {}
+    for group_id, name in connection.execute(_MEMBERS):
+        members.setdefault(group_id, set()).add(name)
+    foreign = tuple(f"{other}_group_" for other in others if other != project.id)
+    for row in connection.execute(_ROWS):
+        found.rows += 1
+        group_id = row["group_id"]
+        names = tuple(json.loads(row["images"]))
+        if foreign and group_id.startswith(foreign) and not group_id.startswith(f"{project.id}_group_"):
+            raise _mixed(project, f"{group_id} is a group of another project")
+        if group_id in members and members[group_id] != set(names):
+            raise _mixed(project, f"{group_id} has the images of another group")
+        if row["user_action"] == "reject":
+            found.left_out["rejected: no image was picked"] += 1
+        elif group_id in excluded:
+            found.left_out[f"excluded: {excluded[group_id]}"] += 1
+        elif what == "picks":
+            found.picks.append(
+                Pick(
+                    _candidates(project.id, group_id, names, known),
+                    row["user_selected_index"],
+                    row["ai_selected_index"],
+                    row["input"] == "blind",
+                    row["decided_at"],
+                )
+            )
+        else:
+            _take_crop(found, row, names[row["user_selected_index"]], known)
+
+
+def _take_crop(found: Examples, row: sqlite3.Row, name: str, known: dict[str, _Known]) -> None:
+    box = CropBox.from_json(row["final_crop_coords"])
+    if box is None and row["dropped_at"] is not None:
+        found.left_out["dropped at the crop desk: no box"] += 1
+        return
+    found.crops.append(
+        _crop(
+            found.project_id,
+            name,
+            (row["image_width"], row["image_height"]),
+            row["group_id"],
+            box,
+            row["crop_timestamp"] if box is not None and row["crop_timestamp"] else row["decided_at"],
+            known,
+        )
+    )
+
+
+def _read_imports(
+    found: Examples, connection: sqlite3.Connection, path: Path, what: What, known: dict[str, _Known]
+) -> None:
+    if what == "picks":
+        for selection in legacy.selections(connection):
+            found.rows += 1
+            _own(found, selection.project_id, path)
+            names = {selection.chosen, *selection.others}
+            if not MIN_GROUP <= len(names) <= MAX_GROUP or len(names) != 1 + len(selection.others):
+                found.left_out[f"imported: not {MIN_GROUP}-{MAX_GROUP} different images"] += 1
+                continue
+            # in stage order, and never by who was chosen
+            ordered = tuple(sorted(names, key=lambda name: (_order(name), name)))
+            key = hashlib.sha256(json.dumps(ordered).encode()).hexdigest()[:16]
+            candidates = _candidates(found.project_id, f"{found.project_id}_selection_{key}", ordered, known)
+            at = selection.timestamp or ""
+            found.picks.append(Pick(candidates, ordered.index(selection.chosen), None, False, at))
+        return
+    for crop in legacy.crops(connection):
+        found.rows += 1
+        _own(found, crop.project_id, path)
+        if crop.box is None or crop.width is None or crop.height is None:
+            found.left_out["imported: no box, or no size"] += 1
+            continue
+        size = (crop.width, crop.height)
+        found.crops.append(_crop(found.project_id, crop.filename, size, None, crop.box, crop.timestamp or "", known))
+
+
+def _once_each(found: Examples) -> None:
+    """Keep the first of each group, and of each cropped image: the project's own rows come before imported ones."""
+    picks: dict[frozenset[str], Pick] = {}
+    for pick in found.picks:
+        if picks.setdefault(frozenset(pick.candidates.filenames), pick) is not pick:
+            found.left_out["the same group again"] += 1
+    crops: dict[str, CropExample] = {}
+    for crop in found.crops:
+        if crops.setdefault(crop.filename, crop) is not crop:
+            found.left_out["the same image again"] += 1
+    found.picks, found.crops = list(picks.values()), list(crops.values())
+
+
+def _candidates(project_id: str, group_id: str, names: tuple[str, ...], known: dict[str, _Known]) -> Candidates:
+    return Candidates(
+        project_id,
+        group_id,
+        names,
+        tuple(known[name].sha256 if name in known else None for name in names),
+        tuple(_stage(name, known) for name in names),
+    )
+
+
+def _crop(
+    project_id: str,
+    name: str,
+    size: tuple[int, int],
+    group_id: str | None,
+    box: CropBox | None,
+    decided_at: str,
+    known: dict[str, _Known],
+) -> CropExample:
+    scanned = known.get(name)
+    # a file of that name and another size is not the frame that the box was drawn in (77 wrong rows, LESSONS.md)
+    same = scanned is not None and (scanned.width, scanned.height) == size
+    sha256 = scanned.sha256 if scanned is not None and same else None
+    return CropExample(project_id, name, sha256, *size, _stage(name, known), group_id, box, decided_at)
+
+
+def _stage(name: str, known: dict[str, _Known]) -> float | None:
+    return known[name].stage if name in known else naming.stage_of(name)
+
+
+def _order(name: str) -> float:
+    stage = naming.stage_of(name)
+    return float("inf") if stage is None else stage
+
+
+def _own(found: Examples, project_id: str, path: Path) -> None:
+    if project_id != found.project_id:
+        raise ConflictError(
+            f"a row of project {project_id!r} among those of {found.project_id}",
+            doing="making a training set",
+            subject=path,
+            hint="import the logs again into a new file",
+        )
+
+
+def _mixed(project: Project, what: str) -> ConflictError:
+    return ConflictError(
+        f"two projects are mixed: {what}",
+        doing="making a training set",
+        subject=project.database,
+        hint=f"see the rows: pickroom check {project.id}",
+    )

@@ -1,0 +1,106 @@
+"""What the two models have in common: how one is made, judged, saved and found again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+
+from pickroom.errors import UsageError
+from pickroom.learn.checkpoints import Checkpoint
+from pickroom.learn.examples import Progress
+from pickroom.learn.sources import Sources
+from pickroom.learn.training_sets import KINDS, Kind
+
+
+class Features(Protocol):
+    """Features of N rows, as both feature modules make them."""
+
+    missing: dict[int, str]
+
+    def take(self, rows: Any) -> Any: ...
+
+
+class Model(Protocol):
+    """A fitted, calibrated model."""
+
+    def state(self) -> dict[str, Any]: ...
+
+    def describe(self) -> dict[str, Any]: ...
+
+
+class Recipe(Protocol):
+    """How a model of one kind is made of examples, and held against its baselines; `picking.PickerRecipe` says more."""
+
+    @property
+    def name(self) -> Kind: ...
+
+    @property
+    def unit(self) -> str: ...
+
+    @property
+    def settings(self) -> tuple[float, ...]: ...
+
+    @property
+    def feature_hash(self) -> str: ...
+
+    @property
+    def seed(self) -> int: ...
+
+    def to_dict(self) -> dict[str, Any]: ...
+
+    def features(
+        self, examples: Sequence[Any], sources: Sources, progress: Callable[[int, int], None] | None = None
+    ) -> Any: ...
+
+    def fit(
+        self,
+        examples: Sequence[Any],
+        features: Any,
+        setting: float,
+        progress: Progress,
+        resume: Mapping[str, Any] | None,
+        device: str,
+    ) -> Any: ...
+
+    def rebuild(self, state: Mapping[str, Any], description: Mapping[str, Any]) -> Any: ...
+
+    def calibrate(self, model: Any, examples: Sequence[Any], features: Any) -> Any: ...
+
+    def figure(self, model: Any, examples: Sequence[Any], features: Any) -> np.ndarray: ...
+
+    def tie_break(self, model: Any, examples: Sequence[Any], features: Any) -> float: ...
+
+    def judged_baselines(self, train: Sequence[Any], examples: Sequence[Any]) -> dict[str, np.ndarray]: ...
+
+    def score(self, model: Any, examples: Sequence[Any], features: Any) -> dict[str, Any]: ...
+
+    def score_baselines(self, train: Sequence[Any], examples: Sequence[Any]) -> dict[str, Any]: ...
+
+    def words(self, scored: Mapping[str, Any]) -> str: ...
+
+
+def recipe_of(kind: str) -> Recipe:
+    """How a model of this kind is made by default; raises UsageError when there is no such kind."""
+    require_kind(kind)
+    if kind == "ranker":
+        from pickroom.learn.picking import PickerRecipe
+
+        return PickerRecipe()
+    from pickroom.learn.boxing import BoxerRecipe
+
+    return BoxerRecipe()
+
+
+def model_of(checkpoint: Checkpoint) -> Any:
+    """A version's model; raises StoreError when this program cannot use it."""
+    return recipe_of(checkpoint.name).rebuild(checkpoint.state["model"], checkpoint.metadata)
+
+
+def require_kind(kind: str) -> Kind:
+    """The kind of that name; raises UsageError when there is none."""
+    for known in KINDS:
+        if kind == known:
+            return known
+    raise UsageError(f"{kind!r} is no model", doing="training", hint=f"use one of {', '.join(KINDS)}")

@@ -1,0 +1,164 @@
+"""Who is trained on, who calibrates, who is held out. Pure.
+
+Rows that share a file (its name within a project, or its content anywhere) go to one side together, always. Sides are
+drawn from a hash of the rows' files, not from their order or number: a row once held out is held out from every later
+version, so that two versions can be compared on rows that neither was trained on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from pickroom.learn.examples import CropExample, Pick
+
+TRAIN, CALIBRATE, HELD_OUT, LEFT_OUT = 0, 1, 2, 3
+SIDES = ("train", "calibrate", "held_out", "left_out")
+Example = Pick | CropExample
+
+
+@dataclass(frozen=True, slots=True)
+class SplitConfig:
+    """How rows are divided.
+
+    Attributes:
+        holdout: a project that is held out whole; None holds out a share of every project's groups.
+        held_out: share of the groups held out, in (0, 1); with `holdout`, all of that project's instead.
+        calibrate: share of the groups that only calibrate, in (0, 1).
+        seed: another one draws other sides, and makes versions that cannot be compared.
+    """
+
+    holdout: str | None = None
+    held_out: float = 0.2
+    calibrate: float = 0.15
+    seed: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """Sides of N rows: (N,) int8, an index into SIDES. Rows `left_out` share a file with the held-out project."""
+
+    sides: np.ndarray
+    config: SplitConfig
+
+    def rows(self, side: int) -> np.ndarray:
+        """(n,) int64: the rows of one side, in order."""
+        return np.flatnonzero(self.sides == side)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        return {name: int((self.sides == side).sum()) for side, name in enumerate(SIDES)}
+
+    def to_dict(self) -> dict[str, Any]:
+        by = "project" if self.config.holdout else "group"
+        return {"by": by, **asdict(self.config), "counts": self.counts}
+
+
+def project_of(example: Example) -> str:
+    """The one project that an example belongs to."""
+    return example.candidates.project_id if isinstance(example, Pick) else example.project_id
+
+
+def file_keys(example: Example) -> frozenset[str]:
+    """What names the files of an example: the name within its project, and the content where it is known."""
+    if isinstance(example, Pick):
+        own = example.candidates
+        named = zip(own.filenames, own.hashes, strict=True)
+    else:
+        named = iter([(example.filename, example.sha256)])
+    keys = set()
+    for name, sha256 in named:
+        keys.add(f"{project_of(example)}/{name}")
+        if sha256 is not None:
+            keys.add(f"sha256:{sha256}")
+    return frozenset(keys)
+
+
+def prints(keys: Sequence[str] | frozenset[str]) -> np.ndarray:
+    """(n,) int64, sorted: 8 bytes of each key's SHA-256; what a version was trained on is kept as these."""
+    digests = [hashlib.sha256(key.encode()).digest()[:8] for key in keys]
+    return np.sort(np.frombuffer(b"".join(digests), dtype=np.int64)) if digests else np.zeros(0, np.int64)
+
+
+def seen(examples: Sequence[Example], known: np.ndarray) -> np.ndarray:
+    """(N,) bool: whether any file of an example is among those `known` (see `prints`)."""
+    return np.array([bool(np.isin(prints(file_keys(e)), known).any()) for e in examples], dtype=bool)
+
+
+def families(examples: Sequence[Example]) -> list[str]:
+    """A name for each row's family, the rows that are linked by files they share: its smallest key."""
+    parents: dict[str, str] = {}
+
+    def root(key: str) -> str:
+        parents.setdefault(key, key)
+        while parents[key] != key:
+            parents[key] = parents[parents[key]]
+            key = parents[key]
+        return key
+
+    every = [sorted(file_keys(example)) for example in examples]
+    for first, *others in every:
+        for other in others:
+            a, b = root(first), root(other)
+            parents[max(a, b)] = min(a, b)  # the root of a family is its smallest key
+    return [root(keys[0]) for keys in every]
+
+
+def split(examples: Sequence[Example], config: SplitConfig) -> Split:
+    """Divide rows into sides; raises AssertionError if that ever put one file on two of them."""
+    named = families(examples)
+    if config.holdout is not None:
+        closed = {family for family, e in zip(named, examples, strict=True) if project_of(e) == config.holdout}
+        sides = [
+            HELD_OUT
+            if project_of(example) == config.holdout
+            else LEFT_OUT
+            if family in closed
+            else CALIBRATE
+            if _draw(family, config.seed) < config.calibrate
+            else TRAIN
+            for family, example in zip(named, examples, strict=True)
+        ]
+    else:
+        draws = [_draw(family, config.seed) for family in named]
+        edge = config.held_out + config.calibrate
+        sides = [HELD_OUT if d < config.held_out else CALIBRATE if d < edge else TRAIN for d in draws]
+    made = Split(np.array(sides, dtype=np.int8), config)
+    require_apart(examples, made.sides)
+    return made
+
+
+def require_apart(examples: Sequence[Example], sides: np.ndarray) -> None:
+    """Raise AssertionError when a file lies on two sides, those left out apart.
+
+    LESSONS.md: pairs of one group sat on both sides of the split, and made a useless model look good.
+    """
+    where: dict[str, int] = {}
+    for example, side in zip(examples, sides.tolist(), strict=True):
+        if side == LEFT_OUT:
+            continue
+        for key in file_keys(example):
+            if where.setdefault(key, side) != side:
+                raise AssertionError(f"{key} is both in {SIDES[where[key]]} and in {SIDES[side]}")
+
+
+def require_one_project(examples: Sequence[Example], projects: Sequence[str]) -> None:
+    """Raise AssertionError when a row is of none of the projects, or two projects share a group (invariant 7)."""
+    owner: dict[str, str] = {}
+    for example in examples:
+        project_id = project_of(example)
+        if project_id not in projects:
+            raise AssertionError(f"a row of project {project_id!r} in a training set of {', '.join(projects)}")
+        group_id = example.candidates.group_id if isinstance(example, Pick) else example.group_id
+        if group_id is not None and owner.setdefault(group_id, project_id) != project_id:
+            raise AssertionError(f"group {group_id} is both of {owner[group_id]} and of {project_id}")
+
+
+def _draw(family: str, seed: int) -> float:
+    """A number in [0, 1) that only the family and the seed decide."""
+    digest = hashlib.sha256(f"{seed}:{family}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") / 2**64

@@ -1,0 +1,186 @@
+"""Frozen training sets: what a version was made from, as lines of JSON with a manifest and a hash, never changed again.
+
+`data/training/sets/<kind>_<hash>.jsonl` holds one example a line, `<kind>_<hash>_manifest.json` where they came from.
+The same decisions freeze to the same file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pickroom import atomic, integrity
+from pickroom.errors import ConflictError, StoreError, UsageError
+from pickroom.learn.examples import Candidates, CropExample, Pick
+from pickroom.learn.reading import Examples, What, inspect_all, read_examples
+from pickroom.learn.splits import Example, project_of, require_one_project
+from pickroom.records import CropBox
+from pickroom.workspace import Project, Workspace, utc_now
+
+Kind = Literal["ranker", "crop_proposer"]
+KINDS: tuple[Kind, ...] = ("ranker", "crop_proposer")
+WHAT: dict[Kind, What] = {"ranker": "picks", "crop_proposer": "crops"}
+_HASH_DIGITS = 16  # of the file's name; the manifest has all of them
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingSet:
+    """The examples of one kind that some projects gave at one moment.
+
+    Attributes:
+        projects: their ids, sorted.
+        encoder: id of the encoder that all of them are bound to.
+        examples: of `Pick` for a ranker, of `CropExample` for a crop proposer; project by project, in time order.
+        rows: project -> rows read.
+        left_out: project -> reason -> rows.
+    """
+
+    kind: Kind
+    projects: tuple[str, ...]
+    encoder: str
+    examples: tuple[Example, ...]
+    rows: dict[str, int]
+    left_out: dict[str, dict[str, int]]
+    made_at: str
+
+    @property
+    def lines(self) -> str:
+        """The frozen file's text."""
+        return "".join(json.dumps(asdict(e), sort_keys=True, ensure_ascii=True) + "\n" for e in self.examples)
+
+    @property
+    def hash(self) -> str:
+        """Hex SHA-256 of the frozen file."""
+        return hashlib.sha256(self.lines.encode()).hexdigest()
+
+    def manifest(self) -> dict[str, Any]:
+        counts = {project_id: 0 for project_id in self.projects}
+        for example in self.examples:
+            counts[project_of(example)] += 1
+        return {
+            "kind": self.kind,
+            "hash": self.hash,
+            "encoder": self.encoder,
+            "examples": len(self.examples),
+            "projects": {
+                project_id: {
+                    "rows_read": self.rows[project_id],
+                    "examples": counts[project_id],
+                    "left_out": self.left_out[project_id],
+                }
+                for project_id in self.projects
+            },
+            "made_at": self.made_at,
+        }
+
+
+def collect(workspace: Workspace, kind: Kind, project_ids: Sequence[str]) -> TrainingSet:
+    """Read the decisions of some projects, integrity first; the inspection report is written in any case.
+
+    Raises:
+        ProjectError, StoreError: a project cannot be opened or has no vectors.
+        ConflictError: a check of integrity failed, two projects are mixed, or they have different encoders.
+        UsageError: there is no project, or nothing of this kind was decided.
+    """
+    projects = [workspace.project(project_id) for project_id in sorted(set(project_ids))]
+    if not projects:
+        raise UsageError("no project is named", doing="making a training set", hint="name one, or several")
+    encoder = _encoder(projects)
+    inspections = [inspect_all(project) for project in projects]
+    integrity.save_report(workspace, [one for several in inspections for one in several])
+    others = workspace.project_ids()
+    pairs = zip(projects, inspections, strict=True)
+    found = [read_examples(project, WHAT[kind], others, inspected) for project, inspected in pairs]
+    return gather(kind, encoder, found)
+
+
+def gather(kind: Kind, encoder: str, found: Sequence[Examples]) -> TrainingSet:
+    """What several projects gave as one set; raises AssertionError when two projects are mixed in it."""
+    examples: list[Example] = []
+    for one in found:
+        examples += one.picks if kind == "ranker" else one.crops
+    ids = tuple(one.project_id for one in found)
+    require_one_project(examples, ids)
+    rows = {one.project_id: one.rows for one in found}
+    left_out = {one.project_id: dict(sorted(one.left_out.items())) for one in found}
+    return TrainingSet(kind, ids, encoder, tuple(examples), rows, left_out, utc_now())
+
+
+def freeze(workspace: Workspace, made: TrainingSet) -> Path:
+    """Write a set that is not there yet, whole or not at all; returns where its lines lie."""
+    path = set_path(workspace, made.kind, made.hash)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not path.exists():
+        atomic.write_text(path, made.lines)
+    manifest = _manifest_path(path)
+    if not manifest.exists():
+        atomic.write_text(manifest, json.dumps(made.manifest(), indent=1) + "\n")
+    return path
+
+
+def load(workspace: Workspace, kind: Kind, set_hash: str) -> TrainingSet:
+    """Read a frozen set back.
+
+    Raises:
+        StoreError: it is missing, or not what its hash says.
+    """
+    path = set_path(workspace, kind, set_hash)
+    doing = "reading a frozen training set"
+    try:
+        text = path.read_text(encoding="utf-8")
+        manifest = json.loads(_manifest_path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise StoreError(f"it cannot be read ({error})", doing=doing, subject=path, hint="train again") from None
+    if hashlib.sha256(text.encode()).hexdigest() != set_hash:
+        raise StoreError("it was changed after it was frozen", doing=doing, subject=path, hint="train again")
+    projects = manifest["projects"]
+    return TrainingSet(
+        kind,
+        tuple(projects),
+        manifest["encoder"],
+        tuple(_example(kind, json.loads(line)) for line in text.splitlines()),
+        {name: values["rows_read"] for name, values in projects.items()},
+        {name: values["left_out"] for name, values in projects.items()},
+        manifest["made_at"],
+    )
+
+
+def set_path(workspace: Workspace, kind: Kind, set_hash: str) -> Path:
+    """Where the lines of a frozen set lie."""
+    return workspace.root / "data" / "training" / "sets" / f"{kind}_{set_hash[:_HASH_DIGITS]}.jsonl"
+
+
+def _manifest_path(path: Path) -> Path:
+    return path.with_name(f"{path.stem}_manifest.json")
+
+
+def _example(kind: Kind, values: dict[str, Any]) -> Example:
+    if kind == "ranker":
+        own = values.pop("candidates")
+        lists = {name: tuple(own.pop(name)) for name in ("filenames", "hashes", "stages")}
+        return Pick(Candidates(**own, **lists), **values)
+    box = values.pop("box")
+    return CropExample(**values, box=CropBox(**box) if box is not None else None)
+
+
+def _encoder(projects: Sequence[Project]) -> str:
+    bound = {project.id: project.manifest.encoder for project in projects}
+    without = [project_id for project_id, encoder in bound.items() if encoder is None]
+    if without:
+        raise StoreError(
+            f"project {without[0]} has no vectors",
+            doing="making a training set",
+            hint=f"make them: pickroom embed {without[0]}",
+        )
+    if len(set(bound.values())) > 1:
+        words = ", ".join(f"{project_id}: {encoder}" for project_id, encoder in bound.items())
+        raise ConflictError(
+            f"the projects have vectors of different encoders ({words})",
+            doing="making a training set",
+            hint="train on projects of one encoder, or embed them by one: pickroom embed P --change-encoder",
+        )
+    return next(str(encoder) for encoder in bound.values())

@@ -1,0 +1,199 @@
+"""Freeing the disk: only what is proved needless goes; one spoiled byte in the proof, and everything stays."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+from analysing import change, write_vectors
+from conftest import read_tree
+from pickroom import cli, reclaim
+from pickroom.crop.session import CropSession
+from pickroom.demo.config import DemoConfig
+from pickroom.demo.project import start_demo
+from pickroom.errors import FileOperationError, LockedError
+from pickroom.files.lock import project_lock
+from pickroom.reporting import finish, render
+from pickroom.workspace import Project, Workspace
+from reviewing import FINALISE, copy_of, in_child, review, rows
+
+KEYS = "a 1 2 q a x".split()  # noqa: SIM905 (as a file of keys has them)
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A finished project: six groups reviewed, its crops made, originals archived."""
+    workspace = Workspace(tmp_path_factory.mktemp("reclaim"))
+    project, _ = start_demo(workspace, DemoConfig(groups=6, seed=3, long_side=96), model_like=True)
+    review(project, *KEYS, *FINALISE)
+    session = CropSession(project)
+    while session.view().images:
+        session.press("Enter")
+    session.close()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(render, "run", lambda project: [])  # the report has its own tests
+        return finish.execute(project, originals=True).project
+
+
+@pytest.fixture
+def project(built: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "share"))  # where the trash of a Linux desktop lies
+    made = copy_of(built, tmp_path)
+    return made.with_manifest(status="finished")
+
+
+def kinds(planned: reclaim.ReclaimPlan) -> set[str]:
+    return {item.kind for item in planned.items}
+
+
+def run(*arguments: str, typed: str = "") -> int:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["pickroom", *arguments])
+        patch.setattr("sys.stdin", __import__("io").StringIO(typed))
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+    return int(ended.value.code or 0)
+
+
+def names(root: Path, folder: str) -> set[str]:
+    return {path.name for path in (root / folder).iterdir()}
+
+
+def test_a_dry_run_names_everything_and_changes_nothing(project: Project) -> None:
+    before = read_tree(project.root)
+    planned = reclaim.plan(project.workspace)
+    assert kinds(planned) == {"staged", "originals"}
+    assert planned.size == sum(item.path.stat().st_size for item in planned.items) > 0
+    assert {item.path.name for item in planned.items if item.kind == "staged"} == names(project.root, "delete_staging")
+    assert planned.lines[0].endswith("can come back")
+    assert read_tree(project.root) == before
+
+
+def test_into_the_trash_from_where_it_can_come_back(project: Project, tmp_path: Path) -> None:
+    planned = reclaim.plan(project.workspace)
+    before = read_tree(project.root)
+    kept = {name: sha for name, sha in before.items() if project.root / name not in {i.path for i in planned.items}}
+    assert reclaim.execute(planned, project.workspace) == planned.size
+    assert read_tree(project.root) == kept
+    trashed = {path.name for path in (tmp_path / "share" / "Trash" / "files").iterdir()}
+    assert trashed == {item.path.name for item in planned.items}
+    noted = [json.loads(line) for line in (project.workspace.logs / "reclaimed.jsonl").read_text().splitlines()]
+    assert {row["name"] for row in noted} == trashed and {row["how"] for row in noted} == {"trash"}
+    assert reclaim.plan(project.workspace).items == ()
+
+
+@pytest.mark.parametrize("part", ["deliverables.zip", "originals.zip", "demo.db", "originals.json", "summary.json"])
+def test_a_damaged_archive_keeps_every_image(project: Project, part: str) -> None:
+    path = project.workspace.root / "archives" / "demo" / part
+    content = bytearray(path.read_bytes())
+    middle = len(content) // 2
+    content[middle : middle + 64] = b"\0" * len(content[middle : middle + 64])
+    path.write_bytes(content)
+    planned = reclaim.plan(project.workspace)
+    assert planned.items == ()
+    assert len(planned.kept) == len(names(project.root, "delete_staging") | names(project.root, "crop_originals"))
+
+
+def test_an_archive_that_is_gone_keeps_every_image(project: Project) -> None:
+    shutil.rmtree(project.workspace.root / "archives")
+    planned = reclaim.plan(project.workspace)
+    assert planned.items == () and planned.kept
+
+
+def test_a_project_at_work_keeps_every_image(project: Project) -> None:
+    active = project.with_manifest(status="active")
+    planned = reclaim.plan(active.workspace)
+    assert planned.items == ()
+    assert {kept.reason for kept in planned.kept} == {"the project is not finished"}
+
+
+def test_what_pickroom_did_not_put_there_stays(project: Project) -> None:
+    staging = project.root / "delete_staging"
+    (staging / "mine.png").write_bytes(b"my own")
+    changed = next(path for path in sorted(staging.glob("*.png")) if path.name != "mine.png")
+    with changed.open("ab") as file:
+        file.write(b"more")
+    planned = reclaim.plan(project.workspace)
+    reasons = {kept.path.name: kept.reason for kept in planned.kept}
+    assert reasons["mine.png"] == "Pickroom did not put it there"
+    assert reasons[changed.name] == "it has changed since Pickroom put it there"
+    assert not {"mine.png", changed.name} & {item.path.name for item in planned.items}
+
+
+def test_originals_in_no_archive_stay(built: Project, project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(render, "run", lambda project: [])
+    finish.execute(project)  # again, without the originals
+    planned = reclaim.plan(project.workspace)
+    assert kinds(planned) == {"staged"}
+    assert any("--originals" in kept.reason for kept in planned.kept)
+
+
+def test_a_file_that_changes_after_the_look_stays(project: Project) -> None:
+    planned = reclaim.plan(project.workspace)
+    last = planned.items[-1].path
+    with last.open("ab") as file:
+        file.write(b"x")
+    with pytest.raises(FileOperationError, match="has changed since it was looked at"):
+        reclaim.execute(planned, project.workspace)
+    assert last.is_file()
+
+
+def test_nothing_goes_while_files_move(project: Project) -> None:
+    def hold_and_reclaim() -> str:
+        planned = reclaim.plan(project.workspace)
+        with project_lock(project, "finalising"), pytest.raises(LockedError) as refused:
+            reclaim.execute(planned, project.workspace)
+        return refused.value.line
+
+    before = read_tree(project.root)
+    assert "while reclaiming disk space" in in_child(hold_and_reclaim)
+    assert read_tree(project.root) == before
+
+
+def test_vectors_of_a_dropped_encoder_go_only_beside_whole_ones(project: Project) -> None:
+    known = [(r["filename"], r["sha256"]) for r in rows(project, "SELECT * FROM images WHERE sha256 IS NOT NULL")]
+    write_vectors(project, "old", [(name, sha256, [1.0, 0.0]) for name, sha256 in known], 2)
+    dropped = project.workspace.embeddings / "old" / "demo"
+    assert kinds(reclaim.plan(project.workspace)) == {"staged", "originals"}, "no encoder of its own: nothing is proved"
+    bound = project.with_manifest(encoder="new")
+    (kept,) = [kept for kept in reclaim.plan(bound.workspace).kept if kept.kind == "vectors"]
+    assert (kept.path, "images have no vector by its own encoder" in kept.reason) == (dropped, True)
+    write_vectors(bound, "new", [(name, sha256, [1.0, 0.0]) for name, sha256 in known], 2)
+    planned = reclaim.plan(bound.workspace)
+    assert [item.path for item in planned.items if item.kind == "vectors"] == [dropped]
+    reclaim.execute(planned, bound.workspace)
+    assert not dropped.exists() and (project.workspace.embeddings / "new" / "demo").is_dir()
+
+
+def test_the_command_asks_for_a_word_before_it_deletes(
+    project: Project, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    home = str(project.workspace.root)
+    assert run("reclaim", "--home", home) == 0
+    assert "Nothing has been done" in capsys.readouterr().out
+    before = read_tree(project.root)
+    assert run("reclaim", "--hard", "--home", home) == 2
+    assert run("reclaim", "--execute", "--hard", "--home", home, typed="yes\n") == 2
+    assert "nothing was deleted" in capsys.readouterr().err
+    assert read_tree(project.root) == before
+    assert run("reclaim", "demo", "--execute", "--hard", "--json", "--home", home, typed="delete\n") == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["reclaimed_bytes"] == told["bytes"] > 0
+    assert names(project.root, "delete_staging") == set()
+    assert not (tmp_path / "share").exists(), "nothing went to the trash"
+
+
+def test_an_unknown_project_is_one_line(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("reclaim", "nobody", "--home", str(project.workspace.root)) == 2
+    assert capsys.readouterr().err.startswith("pickroom: there is no project 'nobody'")
+
+
+def test_undo_says_that_its_files_are_gone(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
+    reclaim.execute(reclaim.plan(project.workspace), project.workspace)
+    change(project, "DELETE FROM crops")
+    assert run("undo", "demo", "--batch", "1", "--home", str(project.workspace.root)) == 1
+    assert "pickroom: " in capsys.readouterr().err
