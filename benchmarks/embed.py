@@ -10,10 +10,11 @@ floats are loaded, beside one .npy file an image.
 from __future__ import annotations
 
 import argparse
+import logging
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,7 +23,7 @@ import open_clip
 import torch
 from PIL import Image
 
-from _measure import finish, table
+from _measure import finish, seconds, table
 from pickroom import atomic
 from pickroom.demo.photographs import PHOTOGRAPHS, load
 from pickroom.embeddings import device as devices
@@ -74,6 +75,7 @@ class Setting:
         self.items = items_of(self.paths)
         self.plain_paths = self.paths[:plain_count]
         torch.manual_seed(0)
+        logging.disable(logging.WARNING)  # it warns of random weights, which are meant
         self.model, _, self.transform = open_clip.create_model_and_transforms("ViT-B-32")
         self.model.eval()
         tower = openclip.adapt(self.model, self.transform, "ViT-B-32", "seeded random weights")
@@ -126,19 +128,13 @@ class Setting:
         def in_threads() -> None:
             local.run(halves, lambda one: _pass(network, one), lambda one, done: None, self.engine.workers, on_cpu=True)
 
-        first = _seconds(alone) / (count // len(ready) * len(ready))
-        return min(first, _seconds(in_threads) / (len(halves) * self.engine.batch))
+        first = seconds(alone) / (count // len(ready) * len(ready))
+        return min(first, seconds(in_threads) / (len(halves) * self.engine.batch))
 
 
 def _pass(network: torch.nn.Module, batch: torch.Tensor) -> None:
     with torch.inference_mode():
         network(batch)
-
-
-def _seconds(run: Callable[[], object]) -> float:
-    started = time.perf_counter()
-    run()
-    return time.perf_counter() - started
 
 
 def loading(folder: Path, count: int, turns: int) -> tuple[float, float]:
@@ -156,18 +152,11 @@ def loading(folder: Path, count: int, turns: int) -> tuple[float, float]:
         store.append([VectorRow(name, f"{name:0>64}", 1, 1, 1, 1, vector, None, None) for name, vector in rows])
     ours = plain = float("inf")
     for _ in range(turns):
-        ours = min(ours, _seconds(lambda: read_vectors(store)))
-        plain = min(plain, _seconds(lambda: np.stack([np.load(files / f"{name}.npy") for name in names])))
+        ours = min(ours, seconds(lambda: read_vectors(store)))
+        plain = min(plain, seconds(lambda: np.stack([np.load(files / f"{name}.npy") for name in names])))
     found = read_vectors(store)
     assert found.matrix.shape == matrix.shape and np.allclose(found.matrix, matrix, atol=4e-3)
     return ours, plain
-
-
-def openclip_spec():
-    """A specification of 512 floats, as OpenCLIP's; nothing is encoded by it."""
-    from pickroom.embeddings.encoder import EncoderSpec
-
-    return EncoderSpec("openclip", "ViT-B-32", "", None, DIM, 0, 0, 0, "", "float32")
 
 
 def main() -> None:
@@ -180,15 +169,15 @@ def main() -> None:
         setting = Setting(folder, count, plain_count)
         plain = ours = limit = float("inf")
         for turn in range(turns):
-            seconds, plain_vectors = setting.plain()
-            plain = min(plain, seconds)
-            seconds, store = setting.ours(turn)
-            ours = min(ours, seconds)
+            took, plain_vectors = setting.plain()
+            plain = min(plain, took)
+            took, store = setting.ours(turn)
+            ours = min(ours, took)
             limit = min(limit, setting.limit())
         vectors = read_vectors(store)
         places = [vectors.place(item.filename, item.content_hash) for item in setting.items[:plain_count]]
         cosine = float(devices.cosines(vectors.matrix[places], plain_vectors).min())
-        vector_count = VECTORS // 10 if quick else VECTORS
+        vector_count = VECTORS // 4 if quick else VECTORS
         load_ours, load_plain = loading(folder, vector_count, turns)
     finally:
         shutil.rmtree(folder)

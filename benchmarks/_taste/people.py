@@ -19,7 +19,7 @@ import torch
 from _taste import local_changes as local
 from _taste import stages as whole
 from _taste.bases import Base, deal
-from _taste.pixels import Picture, finish, resize
+from _taste.pixels import Picture, finish
 
 LOW, HIGH = (0.02, 0.03, 0.04, 0.05), (0.40, 0.47, 0.53, 0.60)  # shares of anomalies: the issue's 2-5 and 40-60 %
 _EDITS = 0.25  # share of the groups without an anomaly whose highest stage was edited on purpose
@@ -117,7 +117,7 @@ def _group(project: Plan, folder: Path, number: int, kind: str, rng: np.random.G
     if kind == "defect":
         pictures[-1], change, place = local.change(pictures[-1], local.DEFECTS, rng)
     elif kind == "edit":
-        pictures[-1], edit, place = local.change(pictures[-1], local.EDITS, rng, _donor(project, base, rng))
+        pictures[-1], edit, place = local.change(pictures[-1], local.EDITS, rng)
     elif kind == "mended":
         lower = int(rng.integers(len(pictures) - 1))
         pictures[lower], _, _ = local.change(pictures[lower], local.DEFECTS, rng)
@@ -142,16 +142,6 @@ def _series(scene: Picture, tokens: Sequence[float], small: int, rng: np.random.
         if token in tokens:
             pictures.append(now)
     return pictures
-
-
-def _donor(project: Plan, base: Base, rng: np.random.Generator) -> Picture | None:
-    """Another photograph of the same subject, if there is one."""
-    others = [other for other in project.bases if other.subject == base.subject and other is not base]
-    if not others:
-        return None
-    image = others[int(rng.integers(len(others)))].read()
-    scale = 1000 / max(image.size)
-    return resize(np.asarray(image, dtype=np.float32), (round(image.width * scale), round(image.height * scale)))
 
 
 def _save(

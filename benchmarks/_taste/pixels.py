@@ -26,9 +26,7 @@ def resize(picture: Picture, size: tuple[int, int], method: Image.Resampling = I
     return np.stack([np.asarray(channel) for channel in channels], axis=2)
 
 
-def smooth_field(
-    shape: tuple[int, int], cell: float, rng: np.random.Generator, channels: int = 1
-) -> np.ndarray:
+def smooth_field(shape: tuple[int, int], cell: float, rng: np.random.Generator, channels: int = 1) -> np.ndarray:
     """A random field that changes over `cell` pixels, (channels, height, width) float32, standard deviation 1."""
     rows, cols = (max(2, round(length / cell) + 1) for length in shape)
     coarse = torch.from_numpy(rng.standard_normal((1, channels, rows, cols)).astype(np.float32))
@@ -42,7 +40,11 @@ def warp(picture: Picture, across: np.ndarray, down: np.ndarray) -> Picture:
     grid = np.stack([(x + across) * (2 / (width - 1)) - 1, (y + down) * (2 / (height - 1)) - 1], axis=-1)
     source = torch.from_numpy(np.ascontiguousarray(picture.transpose(2, 0, 1)))[None]
     taken = functional.grid_sample(
-        source, torch.from_numpy(grid.astype(np.float32))[None], "bicubic", padding_mode="reflection", align_corners=True
+        source,
+        torch.from_numpy(grid.astype(np.float32))[None],
+        "bicubic",
+        padding_mode="reflection",
+        align_corners=True,
     )
     return np.ascontiguousarray(taken[0].numpy().transpose(1, 2, 0))
 

@@ -79,7 +79,7 @@ def _texture(picture: Picture, rng: np.random.Generator, strength: float) -> Pic
     noise = rng.standard_normal(light.shape, dtype=np.float32)
     fine = blur(noise, 0.7) * 2.3 + blur(rng.standard_normal(light.shape, dtype=np.float32), 1.5) * 3.5
     uneven = np.clip(1 + 0.5 * smooth_field(light.shape, 120, rng)[0], 0.2, 2.2)
-    return picture + (np.minimum(busy, 14.0) * fine * uneven * strength)[..., None]
+    return picture + (np.minimum(busy, 8.0) * fine * uneven * strength)[..., None]
 
 
 def _grain(shape: tuple[int, ...], rng: np.random.Generator, strength: float) -> np.ndarray:

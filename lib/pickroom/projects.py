@@ -14,7 +14,8 @@ from pickroom.errors import ConflictError, ProjectError, UsageError
 from pickroom.files import journal, renames
 from pickroom.files.ledgers import LEDGERS
 from pickroom.files.lock import project_lock
-from pickroom.groups.stages import DEFAULT_GAP, group_by_stage
+from pickroom.groups.making import Grouping, Similarity, by_similarity, by_stage
+from pickroom.groups.stages import DEFAULT_GAP
 from pickroom.images.scan import Progress, ScanResult, scan, walk
 from pickroom.recommend import baseline
 from pickroom.records import Group, Image, Ungrouped
@@ -33,6 +34,7 @@ class ScanReport:
         missing: members of waiting groups that are no longer on disk, as relative paths.
         doubtful: members of groups that keep their choice although the image could not be grouped now, and why.
         renamed: journalled renames of duplicate names, (from, to).
+        notes: what else the person should know of how the groups were made.
     """
 
     images: int
@@ -41,6 +43,7 @@ class ScanReport:
     missing: tuple[str, ...] = ()
     doubtful: tuple[Ungrouped, ...] = ()
     renamed: tuple[tuple[str, str], ...] = ()
+    notes: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON of `pickroom groups --json` (FORMATS.md)."""
@@ -50,6 +53,7 @@ class ScanReport:
             "ungrouped": [_listed(item) for item in self.ungrouped],
             "missing": list(self.missing),
             "doubtful": [_listed(item) for item in self.doubtful],
+            "notes": list(self.notes),
         }
 
 
@@ -121,16 +125,22 @@ def rescan(
     project: Project,
     *,
     gap: timedelta = DEFAULT_GAP,
+    by: Similarity | None = None,
     rename_duplicates: bool = False,
     progress: Progress | None = None,
 ) -> ScanReport:
     """Scan the folder again and group what is new; decided groups, and those with a choice, stay as they are.
 
-    Other waiting groups are made anew by the same rule: those that come out the same keep their id.
+    Other waiting groups are made anew by the same rule: those that come out the same keep their id. Groups made by
+    the other rule stay as long as all their images do; so similarity is for what the stages left out.
+
+    Args:
+        gap: from one stage to the next, at most.
+        by: group by similarity instead of by stages.
 
     Raises:
         LockedError: files of this project are being moved.
-        ProjectError, StoreError: the folder or the database cannot be used.
+        ProjectError, StoreError: the folder, the database or the vectors cannot be used.
     """
     project.require_root()
     own = _own_folders(project.workspace)
@@ -148,8 +158,9 @@ def rescan(
                 progress,
                 avoid=own,
             )
+            grouping = by_stage(gap) if by is None else by_similarity(project, connection, found.images, by, progress)
             with transaction(connection):
-                return _store(project, connection, found, gap, renamed)
+                return _store(project, connection, found, grouping, renamed)
     finally:
         connection.close()
 
@@ -163,24 +174,32 @@ def _store(
     project: Project,
     connection: sqlite3.Connection,
     found: ScanResult,
-    gap: timedelta,
+    grouping: Grouping,
     renamed: Sequence[tuple[str, str]],
 ) -> ScanReport:
     waiting = groups.queue(connection, project.id)
     touched = review_state.touched_ids(connection)
-    pinned = [group for group in waiting if group.group_id in touched]
-    loose = {(g.directory, g.filenames): g for g in waiting if g.group_id not in touched}
+    here = {(i.directory, i.filename) for i in found.images}
+    otherwise = groups.not_made_by(connection, grouping.method)
+    staying = touched | {
+        g.group_id
+        for g in waiting
+        if g.group_id in otherwise and here.issuperset((g.directory, n) for n in g.filenames)
+    }
+    pinned = [group for group in waiting if group.group_id in staying]
+    loose = {(g.directory, g.filenames): g for g in waiting if g.group_id not in staying}
     decided = groups.decided_names(connection)
     kept = {(image.directory, image.filename) for group in pinned for image in group.images}
-    taken = decided | {filename for _, filename in kept}
+    holders = {filename: "a waiting group" for _, filename in kept}
+    holders |= {name: "a group with a choice" for g in pinned if g.group_id in touched for name in g.filenames}
+    holders |= dict.fromkeys(decided, "a decided group")
 
     repeated = [
-        Ungrouped(i.directory, i.filename, f"duplicate name: an image of this name is in {where}")
+        Ungrouped(i.directory, i.filename, f"duplicate name: an image of this name is in {holders[i.filename]}")
         for i in found.images
-        if i.filename in taken and (i.directory, i.filename) not in kept
-        for where in ["a decided group" if i.filename in decided else "a group with a choice"]
+        if i.filename in holders and (i.directory, i.filename) not in kept
     ]
-    proposed, alone = group_by_stage((i for i in found.images if i.filename not in taken), gap)
+    proposed, alone = grouping.make([i for i in found.images if i.filename not in holders])
     left_out = sorted((*found.left_out, *repeated, *alone), key=lambda u: (u.directory, u.filename))
     # a choice is never taken apart by a scan: finalise looks at each of its files again
     doubtful = tuple(u for u in left_out if (u.directory, u.filename) in kept)
@@ -193,13 +212,13 @@ def _store(
     images.replace_scan(connection, found.images, ungrouped, stats)
     new = [m for m in proposed if (m[0].directory, tuple(i.filename for i in m)) not in same]
     fresh = _new_groups(project, new, made_at)
-    groups.insert(connection, fresh, "stage")
+    groups.insert(connection, fresh, grouping.method)
     recommendations.upsert(connection, [baseline.recommend(group) for group in fresh])
 
     on_disk = {(i.directory, i.filename) for i in found.images} | {(u.directory, u.filename) for u in left_out}
     missing = sorted(f"{directory or '.'}/{name}" for directory, name in kept - on_disk)
     queue = tuple(groups.queue(connection, project.id))
-    return ScanReport(found.count, queue, ungrouped, tuple(missing), doubtful, tuple(renamed))
+    return ScanReport(found.count, queue, ungrouped, tuple(missing), doubtful, tuple(renamed), grouping.notes)
 
 
 def _second_of_scan(project: Project, connection: sqlite3.Connection) -> datetime:

@@ -22,10 +22,12 @@ class DeskPage:
 
     Attributes:
         image_size: (width, height) in pixels of every image of the project, to find them on the stage.
+        cell: where the notebook shows it, from 0.
     """
 
     notebook: NotebookPage
     image_size: tuple[int, int]
+    cell: int = 2
 
     @property
     def page(self) -> Page:
@@ -49,8 +51,8 @@ class DeskPage:
         self.find()
 
     def find(self) -> None:
-        """Bring the desk of the notebook's third cell into view, with the keyboard on it."""
-        self.notebook.scroll_to_cell(2)
+        """Bring the desk into view, with the keyboard on it."""
+        self.notebook.scroll_to_cell(self.cell)
         self.wait()
         self.page.locator(".pickroom-desk").evaluate("desk => desk.scrollIntoView({block: 'start'})")
         self.stage.focus()

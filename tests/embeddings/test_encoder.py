@@ -10,6 +10,8 @@ import numpy as np
 import open_clip
 import pytest
 import torch
+from open_clip.model import CLIP
+from open_clip.transform import PreprocessCfg, image_transform_v2, merge_preprocess_dict
 from PIL import Image as PillowImage
 
 from embeddings.conftest import photograph
@@ -35,6 +37,25 @@ def test_openclip_gives_the_raw_vectors_of_open_clip_itself(tower: Tower, checkp
     assert found.vectors.dtype == np.float32 and found.vectors.shape == (5, 48)
     np.testing.assert_allclose(found.vectors, plain, atol=1e-5)
     assert np.abs(np.linalg.norm(found.vectors, axis=1) - 1).min() > 0.01  # raw, not normalised
+
+
+def test_the_default_model_gives_512_floats_and_a_grid_of_7_by_7() -> None:
+    architecture, _, _ = openclip.DEFAULT_MODEL.partition("/")
+    config = open_clip.get_model_config(architecture)
+    config["text_cfg"] = {"context_length": 8, "vocab_size": 64, "width": 32, "heads": 2, "layers": 1}  # not used
+    torch.manual_seed(3)
+    clip = CLIP(**config).eval()
+    options = merge_preprocess_dict(PreprocessCfg(size=224), {})
+    clip.visual.preprocess_cfg = options
+    transform = image_transform_v2(PreprocessCfg(**options), is_train=False)
+    tower = openclip.adapt(clip, transform, architecture, "seeded random weights")
+    spec = tower.spec()
+    assert (spec.model, spec.dim, spec.patch_rows, spec.patch_cols, spec.patch_dim) == ("ViT-B-32", 512, 7, 7, 64)
+    encoder = TorchEncoder(tower, spec, "cpu")
+    found = encoder.encode([encoder.prepare(picture) for picture in PICTURES[:2]])
+    with torch.inference_mode():
+        plain = torch.cat([clip.encode_image(transform(picture)[None]) for picture in PICTURES[:2]]).numpy()
+    np.testing.assert_allclose(found.vectors, plain, atol=1e-4)
 
 
 def test_patches_are_the_grid_of_the_same_pass_reduced_by_the_projection(tower: Tower, checkpoint: Path) -> None:

@@ -10,13 +10,17 @@ import numpy as np
 import pytest
 
 from embeddings.conftest import photograph
+from pickroom.embeddings import openclip
+from pickroom.embeddings.encoder import TorchEncoder
 from pickroom.embeddings.engines import EmbedConfig
 from pickroom.embeddings.pipeline import embed
+from pickroom.embeddings.plan import make_plan
+from pickroom.embeddings.reading import Source
 from pickroom.embeddings.regions import RegionConfig
 from pickroom.embeddings.rows import VectorRow
 from pickroom.embeddings.store import VectorStore
 from pickroom.embeddings.vectors import open_store, read_vectors
-from pickroom.embeddings.verify import Verification
+from pickroom.embeddings.verify import Verification, verify
 from pickroom.workspace import Project
 
 MakeProject = Callable[..., Project]
@@ -70,6 +74,23 @@ def test_a_wrong_vector_is_named(
     found = verified(project, config())
     assert any(line.startswith(f"{name}: {problem}") for line in found.problems)
     assert {line.partition(":")[0] for line in found.problems} == {name}
+
+
+def test_images_without_a_row_are_counted(photo_project: MakeProject, config: MakeConfig) -> None:
+    project = photo_project(2)
+    embed(project, config())
+    project = project.workspace.project("p")
+    store, made = open_store(project), config()
+    (path,) = store.vectors.files()
+    rows = store.rows(path, range(4))
+    path.unlink()
+    store.append([*rows[1:], rows[3]])
+    plan = make_plan(project, store.known(), [], {})
+    tower = openclip.load(checkpoint=made.encoder.checkpoint)
+    found = verify(store, plan, TorchEncoder(tower, store.spec, "cpu"), Source(project.root, None))
+    assert (found.images, found.vectors) == (4, 3) and len(found.problems) == 2
+    assert found.problems[0] == f"1 images have no row, the first is {rows[0].filename}"
+    assert "1 rows are doubled" in found.problems[1]
 
 
 def test_content_changed_behind_its_size_and_time_is_found(photo_project: MakeProject, config: MakeConfig) -> None:

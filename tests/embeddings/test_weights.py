@@ -3,33 +3,34 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from huggingface_hub import constants
 
 from pickroom.embeddings import openclip
+from pickroom.embeddings.pipeline import embed
 from pickroom.errors import UsageError
+from pickroom.workspace import Project
 
 
 @pytest.fixture(autouse=True)
 def no_network(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    monkeypatch.setenv("HF_HOME", str(tmp_path / "cache"))
+    """As on a machine without a network, and with nothing in the cache: the library's own switch for it."""
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv(openclip.CHECKPOINT_VARIABLE, raising=False)
 
 
-def test_weights_out_of_reach_say_how_to_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    import open_clip
-
-    def refuse(*_: object, **__: object) -> None:
-        raise RuntimeError("Failed to download weights for tag 'laion2b_s34b_b79k': no network")
-
-    monkeypatch.setattr(open_clip, "create_model_and_transforms", refuse)
+def test_weights_out_of_reach_say_how_to_go_on(make_project: Callable[..., Project]) -> None:
+    project = make_project([(1, 2)])
     with pytest.raises(UsageError) as caught:
-        openclip.load()
+        embed(project)  # no encoder chosen: OpenCLIP's default
     assert "\n" not in caught.value.line
     for word in ("ViT-B-32/laion2b_s34b_b79k", "--checkpoint FOLDER", "--encoder bundled", "not in its cache"):
         assert word in caught.value.line
+    assert not project.workspace.embeddings.exists() and project.workspace.project("p").manifest.encoder is None
 
 
 @pytest.mark.parametrize("model", ["ViT-B-32", "ViT-B-32/nonsense", "no-such-model/openai"])

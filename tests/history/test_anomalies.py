@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pickroom.errors import ProjectError, UsageError
+from pickroom.errors import ProjectError, StoreError, UsageError
 from pickroom.history import anomalies
 from pickroom.history.anomalies import Pick, compare
 from pickroom.store.connect import connect
@@ -80,6 +80,13 @@ def test_a_damaged_case_is_named(tmp_path: Path) -> None:
         anomalies.read_cases(path)
     with pytest.raises(UsageError, match="cannot read the file"):
         anomalies.read_cases(tmp_path / "missing.csv")
+
+
+def test_a_folder_that_refuses_is_named(workspace: Workspace) -> None:
+    workspace.decisions.parent.parent.mkdir(parents=True)
+    workspace.decisions.parent.write_text("in the way")
+    with pytest.raises(StoreError, match="writing anomalies"):
+        anomalies.write(workspace, anomalies.Summary({}), [])
 
 
 def test_only_what_the_person_picked_counts(make_project: Callable[..., Project]) -> None:

@@ -69,7 +69,8 @@ def apply(place: Place, shown: Plan | None = None) -> Applied:
 
     Raises:
         UsageError, ConflictError: as `planning.plan`; nothing was touched.
-        FileOperationError: a crop could not be written, or a file not moved; everything was put back.
+        FileOperationError, ImageError: a crop could not be made; nothing was moved.
+        ConflictError: a file could not be moved; everything was put back.
         LockedError: another process is moving this project's files.
         StoreError: the database refused; nothing was moved.
     """
@@ -96,7 +97,7 @@ def apply(place: Place, shown: Plan | None = None) -> Applied:
         unit = planning.unit_of(plan.batch)
         if unit in outcome.failed:
             # the line of the step that failed, which names its paths
-            raise FileOperationError(outcome.failed[unit], "", [], "everything was put back")
+            raise ConflictError(outcome.failed[unit], hint="everything was put back")
     note = _log_unseen(place, plan)
     return Applied(plan, outcome.stuck.get(unit, ""), note)
 
@@ -117,7 +118,7 @@ def undo_last(place: Place) -> tuple[int, int]:
         count = len(decisions.batch_group_ids(connection, batch))
         outcome = undo.undo_batch(place.project, connection, batch)
     for reason in (*outcome.failed.values(), *outcome.stuck.values()):
-        raise FileOperationError(reason, "", [], f"pickroom undo goes on with batch {batch} when that is put right")
+        raise ConflictError(reason, hint="put that right, then undo again")
     return batch, count
 
 

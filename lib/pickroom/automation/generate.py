@@ -121,7 +121,7 @@ def generate(place: Place, promise: Promise = PROMISE, *, trained_on: frozenset[
         drift = watch(evidence.drawn_looks(connection, versions), promise)
     with open_read_only(place.origin.database) as connection:
         guarantee = calibrate(evidence.blind_decisions(connection, versions, trained_on), promise)
-    words = (*guarantee.words, drift.words)
+    words = (*guarantee.words, *([drift.words] if drift.looked else []))
     approval = Approval(
         guarantee.threshold if drift.on else None, versions, seed_of(place.project), words, promise, utc_now()
     )

@@ -88,13 +88,17 @@ class Plan:
         folders = Counter(folder for item in self.items for folder in item.route.folders)
         by = Counter(item.by for item in self.items)
         crops = sum(item.box is not None for item in self.items)
-        lines = [f"{len(self.items)} groups: {by['person']} by your word, {by['auto']} approved unseen"]
+        lines = [f"{_count(len(self.items), 'group')}: {by['person']} by your word, {by['auto']} approved unseen"]
         if folders:
             lines.append("images: " + ", ".join(f"{count} to {name}/" for name, count in sorted(folders.items())))
         if crops:
-            lines.append(f"{crops} crops rendered into {cropping.CROPPED}/")
-        lines += [f"{count} groups stay: {reason}" for reason, count in self.left.items()]
+            lines.append(f"{_count(crops, 'crop')} rendered into {cropping.CROPPED}/")
+        lines += [f"{_count(count, 'group')} left as before: {reason}" for reason, count in self.left.items()]
         return [*lines, *self.words]
+
+
+def _count(count: int, noun: str) -> str:
+    return f"{count} {noun}" + "s" * (count != 1)
 
 
 def line_of(op: FileOp) -> str:

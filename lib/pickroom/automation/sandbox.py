@@ -31,12 +31,15 @@ class Place:
         origin: the person's own project, which has the previews, the vectors and the decisions to calibrate on.
         folder: `sandbox/<project>/`: the two files of decisions.
         production: the person's own files are moved; asked for explicitly.
+        confirm: the project's name must be typed before files move: in production, and where the person has called a
+            folder of their own images a sandbox.
     """
 
     project: Project
     origin: Project
     folder: Path
     production: bool = False
+    confirm: bool = False
 
     @property
     def decisions(self) -> Path:
@@ -137,9 +140,9 @@ def _planned(project: Project, sandbox: Path | None, production: bool) -> Place:
         if path.is_symlink():
             raise outside(path)
     if production:
-        return Place(project, project, folder, production=True)
-    if root.resolve().is_relative_to(base):
-        return Place(project, project, folder)
+        return Place(project, project, folder, production=True, confirm=True)
+    if base in root.resolve().parents:
+        return Place(project, project, folder, confirm=base != (project.workspace.root / "sandbox").resolve())
     own = {project.workspace.root / name for name in ("data", "sandbox", "reports", "archives")}
     if base.is_relative_to(root.resolve()) and not any(base.is_relative_to(path.resolve()) for path in own):
         raise UsageError(

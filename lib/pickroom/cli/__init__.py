@@ -6,13 +6,16 @@ heavy imports stay inside the commands, so that `pickroom --help` answers at onc
 
 from pickroom.cli import (  # noqa: F401 (importing them declares their commands)
     analysis,
+    auto,
     crop,
     demo,
     embed,
     history,
+    learn,
     project,
     reclaim,
     review,
+    tools,
 )
 from pickroom.cli.console import app, main
 

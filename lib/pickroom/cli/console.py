@@ -22,7 +22,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-_messages = Console(stderr=True, highlight=False, soft_wrap=True)
+messages = Console(stderr=True, highlight=False, soft_wrap=True)
 
 Home = Annotated[Path | None, typer.Option("--home", help="The workspace; else $PICKROOM_HOME, else found from here.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout, and nothing else there.")]
@@ -55,7 +55,7 @@ def main() -> None:
 
 def say(text: str) -> None:
     """One line for the person, on stderr; a file name with control characters in it cannot break out of it."""
-    _messages.print(printable([text]), markup=False)
+    messages.print(printable([text]), markup=False)
 
 
 def show(values: dict[str, Any], as_json: bool, text: str) -> None:
@@ -67,7 +67,7 @@ def progress_bar(doing: str) -> tuple[Progress, Any]:
     """A bar on stderr and the function that moves it: (done, of) -> None."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     # where nobody watches, a bar would only leave empty lines
-    bar = Progress(*columns, console=_messages, transient=True, disable=not _messages.is_terminal)
+    bar = Progress(*columns, console=messages, transient=True, disable=not messages.is_terminal)
     task = bar.add_task(doing, total=None)
     return bar, lambda done, of: bar.update(task, completed=done, total=of)
 

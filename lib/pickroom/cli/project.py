@@ -46,6 +46,7 @@ def scan_words(report: Any) -> str:
         shown.append(f"  ... and {len(report.ungrouped) - len(shown)} more (pickroom groups PROJECT --json)")
     lines += shown
     lines += [f"  missing since the last scan: {path}" for path in report.missing[:20]]
+    lines += [f"  {note}" for note in report.notes]
     lines += [f"  stays in its group: {u.directory or '.'}/{u.filename}: {u.reason}" for u in report.doubtful[:20]]
     return printable(lines)
 
@@ -53,21 +54,38 @@ def scan_words(report: Any) -> str:
 @app.command()
 def groups(
     project: ProjectName,
-    by: Annotated[str, typer.Option(help="stage: by the stages in the names.")] = "stage",
-    gap: Annotated[float, typer.Option(help="Minutes from one stage to the next, at most.")] = 5.0,
+    by: Annotated[
+        str, typer.Option(help="stage: by the stages in the names; similarity: by how images look.")
+    ] = "stage",
+    gap: Annotated[
+        float | None, typer.Option(help="Minutes from one stage to the next, at most: 5. By similarity: no limit.")
+    ] = None,
+    cosine: Annotated[float | None, typer.Option(help="By similarity: least cosine of two images' vectors.")] = None,
+    bits: Annotated[int | None, typer.Option(help="By similarity: most bits of 64 in which copies differ.")] = None,
+    tune: Annotated[bool, typer.Option("--tune", help="By similarity: as your own decisions suggest.")] = False,
     home: Home = None,
     json_output: Json = False,
 ) -> None:
-    """Scan the project's folder again and group what is new."""
+    """Scan the project's folder again and group what is new. By similarity groups what the stages left out."""
     from pickroom import projects
+    from pickroom.groups.making import Similarity
+    from pickroom.groups.stages import DEFAULT_GAP
 
-    if by != "stage":
-        raise UsageError(f"groups cannot be made by {by!r}", doing="grouping", hint="use --by stage")
-    if not 0 < gap <= _LONGEST_GAP:
+    if by not in ("stage", "similarity"):
+        raise UsageError(f"groups cannot be made by {by!r}", doing="grouping", hint="use --by stage or similarity")
+    if by == "stage" and (tune or cosine is not None or bits is not None):
+        raise UsageError("this is for groups by similarity", doing="grouping", hint="add --by similarity")
+    if gap is not None and not 0 < gap <= _LONGEST_GAP:
         raise UsageError(f"a gap of {gap:g} minutes groups nothing well", doing="grouping", hint="use --gap 5")
+    limit = None if gap is None else timedelta(minutes=gap)
     bar, progress = progress_bar("Reading images")
     with bar:
-        report = projects.rescan(project_of(home, project), gap=timedelta(minutes=gap), progress=progress)
+        report = projects.rescan(
+            project_of(home, project),
+            gap=limit or DEFAULT_GAP,
+            by=Similarity(cosine, bits, limit, tune) if by == "similarity" else None,
+            progress=progress,
+        )
     show(report.to_dict(), json_output, scan_words(report))
 
 

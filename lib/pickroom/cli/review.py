@@ -16,6 +16,7 @@ def review(
     project: ProjectName,
     keys: Annotated[Path | None, typer.Option(help="A file of keys, one a line; - reads stdin.")] = None,
     blind: Annotated[bool, typer.Option(help="Hide each recommendation until you have chosen.")] = False,
+    order: Annotated[str, typer.Option(help="folder, or worth: what a look most likely corrects first.")] = "folder",
     home: Home = None,
 ) -> None:
     """Review by keys without a browser; the deck itself is notebooks/20_review.ipynb."""
@@ -23,7 +24,7 @@ def review(
     from pickroom.review.session import ReviewSession
 
     pressed = read_keys(read_text(keys, "reading keys")) if keys else []
-    session = ReviewSession(project_of(home, project), blind=blind)
+    session = ReviewSession(project_of(home, project), blind=blind, order=order)  # type: ignore[arg-type]
     try:
         for key in pressed:
             session.press(key)

@@ -27,8 +27,8 @@ def bar(doing: str, total: int | None) -> Iterator[Bar]:
     """A bar of tqdm's; nothing is shown where there is nothing to do."""
     from tqdm import tqdm
 
-    # a log file gets a line now and then, a terminal a bar that moves
-    every = 0.2 if sys.stderr.isatty() else 10.0
+    # a terminal gets a bar that moves, a log file a line now and then; a notebook keeps every step of it
+    every = 0.2 if sys.stderr.isatty() else 2.0 if "ipykernel" in sys.modules else 10.0
     with tqdm(
         total=total,
         desc=doing,

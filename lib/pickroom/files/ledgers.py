@@ -8,9 +8,12 @@ from collections.abc import Mapping
 from pickroom.files.journal import Ledger
 from pickroom.files.routing import REVIEW
 from pickroom.records import FileOp
-from pickroom.store import crops, decisions, review_state
+from pickroom.store import crops, decisions, marks, review_state
+from pickroom.store.marks import Room
 
 RENAME, CROP, DROP, AUTOMATION = "rename", "crop", "drop", "automation"
+SORT: Room = "sort"
+BROWSE: Room = "browse"
 
 
 class ReviewLedger:
@@ -75,10 +78,26 @@ class AutomationLedger:
         decisions.delete(connection, decisions.batch_group_ids(connection, step.batch))
 
 
+class MarkLedger:
+    """An image sent to its folder by a mark (the unit is the path it had): taken back, the mark waits again."""
+
+    def __init__(self, room: Room) -> None:
+        self.room = room
+
+    def failed(self, connection: sqlite3.Connection, step: FileOp, reason: str) -> None:
+        self.undone(connection, step)
+        marks.hold(connection, self.room, step.unit, reason)
+
+    def undone(self, connection: sqlite3.Connection, step: FileOp) -> None:
+        marks.give_back(connection, self.room, step.unit, step.batch)
+
+
 LEDGERS: Mapping[str, Ledger] = {
     REVIEW: ReviewLedger(),
     RENAME: RenameLedger(),
     CROP: CropLedger(),
     DROP: DropLedger(),
     AUTOMATION: AutomationLedger(),
+    SORT: MarkLedger(SORT),
+    BROWSE: MarkLedger(BROWSE),
 }

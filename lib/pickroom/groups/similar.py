@@ -18,7 +18,7 @@ import numpy as np
 
 from pickroom.records import MAX_GROUP, MIN_GROUP, Image, Ungrouped
 
-_ROWS = 1024  # images compared with all others at a time: bounds memory, changes no result
+_ROWS = 256  # images compared with all others at a time: bounds memory, changes no result
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,10 +95,9 @@ def group_by_similarity(
         members = alike.grouped()
         made = [tuple(sorted((own[i] for i in group), key=_in_group)) for group in members]
         groups += sorted(made, key=lambda g: (g[0].taken_at or datetime.max, g[0].filename))
-        taken = {i for group in members for i in group}
-        left_out += [
-            Ungrouped(folder, own[i].filename, alike.why_not(i, taken)) for i in range(len(own)) if i not in taken
-        ]
+        group_of = {i: group for group in members for i in group}
+        alone = [i for i in range(len(own)) if i not in group_of]
+        left_out += [Ungrouped(folder, own[i].filename, alike.why_not(i, group_of)) for i in alone]
     return groups, left_out
 
 
@@ -146,11 +145,11 @@ class _Alike:
                     self.nearest[row] = (float(cosine[place, best[place]]), int(best[place]))
             if self.thresholds.gap is not None:  # NaN, an unknown time, is never too far
                 apart[np.abs(taken[rows, None] - taken) > self.thresholds.gap.total_seconds()] = np.inf
-            # the nearest ones, the earlier name first between equals
-            order = np.argsort(apart, axis=1, kind="stable")[:, :keep]
             for place, row in enumerate(rows):
-                near = [int(j) for j in order[place] if np.isfinite(apart[place, j])]
-                self.links[row] |= {j: float(apart[place, j]) for j in near}
+                near = np.flatnonzero(np.isfinite(apart[place]))
+                # the nearest ones, the earlier name first between equals
+                near = near[np.argsort(apart[place, near], kind="stable")[:keep]]
+                self.links[row] |= {int(j): float(apart[place, j]) for j in near}
         for row, near in enumerate(self.links):  # a link kept by one end is one for both
             for j, distance in list(near.items()):
                 self.links[j].setdefault(row, distance)
@@ -163,7 +162,7 @@ class _Alike:
         heapq.heapify(heap)
         fresh = len(self.images)  # a joined cluster gets a number of its own, so that stale pairs are known
         while heap:
-            distance, a, b = heapq.heappop(heap)
+            _, a, b = heapq.heappop(heap)
             if a not in clusters or b not in clusters or len(clusters[a]) + len(clusters[b]) > MAX_GROUP:
                 continue
             near_a, near_b = between.pop(a), between.pop(b)
@@ -181,13 +180,13 @@ class _Alike:
             fresh += 1
         return sorted(members for members in clusters.values() if len(members) >= MIN_GROUP)
 
-    def why_not(self, place: int, taken: set[int]) -> str:
+    def why_not(self, place: int, group_of: Mapping[int, tuple[int, ...]]) -> str:
         """Why an image is in no group."""
-        linked = sorted((d, j) for j, d in self.links[place].items())
-        if linked:
-            _, other = linked[0]
-            name = self.images[other].filename
-            return f"like {name}, but not like all of its group, or that has {MAX_GROUP} already"
+        if self.links[place]:
+            _, other = min((distance, j) for j, distance in self.links[place].items())
+            full = len(group_of.get(other, ())) == MAX_GROUP
+            why = f"its group has {MAX_GROUP} already" if full else "not like all of its group"
+            return f"like {self.images[other].filename}, but {why}"
         look, nearest = self.looks[place], self.nearest[place]
         if look.vector is None:
             return f"no vector: {look.missing}"

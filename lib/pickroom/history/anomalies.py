@@ -194,9 +194,12 @@ def _decided(connection: sqlite3.Connection, source: str) -> Iterator[Pick]:
 
 
 def write(workspace: Workspace, summary: Summary, cases: Iterable[Case]) -> list[Path]:
-    """Replace `anomaly_cases.csv` and `anomaly_summary.json` in `data/training/`; returns their paths."""
+    """Replace `anomaly_cases.csv` and `anomaly_summary.json` in `data/training/`; returns their paths.
+
+    Raises:
+        StoreError: the folder cannot be written to.
+    """
     folder = workspace.decisions.parent
-    folder.mkdir(parents=True, exist_ok=True)
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
@@ -205,9 +208,16 @@ def write(workspace: Workspace, summary: Summary, cases: Iterable[Case]) -> list
         stages = f"{case.chosen_stage:g}", f"{case.max_rejected_stage:g}"
         rejected = json.dumps(pick.others, ensure_ascii=False)
         writer.writerow((pick.source, pick.set_id, pick.project_id, *stages, pick.chosen, rejected, pick.timestamp))
+    described = json.dumps({"generated_at": utc_now(), **summary.to_dict()}, indent=2) + "\n"
     written = [folder / CASES_FILE, folder / SUMMARY_FILE]
-    atomic.write_text(written[0], text.getvalue())
-    atomic.write_text(written[1], json.dumps({"generated_at": utc_now(), **summary.to_dict()}, indent=2) + "\n")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        atomic.write_text(written[0], text.getvalue())
+        atomic.write_text(written[1], described)
+    except OSError as error:
+        raise StoreError(
+            error.strerror or str(error), doing="writing anomalies", subject=folder, hint="is it there, with room?"
+        ) from error
     return written
 
 

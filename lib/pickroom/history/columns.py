@@ -17,6 +17,7 @@ import pyarrow.csv as pacsv
 from pickroom.history.arrays import text, to_arrow, to_numpy
 from pickroom.history.facts import Facts
 from pickroom.history.tables import Batch
+from pickroom.history.values import is_missing
 
 _EXTENSION = r"\.(?:png|jpg|jpeg|webp|tif|tiff|bmp|heic|heif)"
 _CLEAN = r"[A-Za-z0-9_()./-][A-Za-z0-9_ ()./-]*"  # neither quote, backslash nor colon: no escapes, no Windows paths
@@ -95,7 +96,7 @@ def last_part(paths: pa.Array) -> tuple[pa.Array, pa.Array]:
     return flat.take(to_arrow(np.arange(0, len(flat), 2))), flat.take(to_arrow(np.arange(1, len(flat), 2)))
 
 
-_DOUBTFUL = frozenset(("", "?"))  # more than one: what such a cell means is left to the row's own way
+_DOUBTFUL = frozenset(("", "?"))  # no project has such names, and two of them are never one
 
 
 class Projects:
@@ -105,15 +106,21 @@ class Projects:
 
     def __init__(self, facts: Facts) -> None:
         self._facts = facts
-        self.names = [facts.given]  # what a row without evidence belongs to comes first
+        self._names = [facts.given]  # what a row without evidence belongs to comes first
+        self._number_of: dict[str, int] = {}
 
     def of_folders(self, folders: pa.Array) -> np.ndarray:
         """The number of the project that each folder names, (N,) int; NONE without evidence, or SEVERAL."""
         return self._numbers(folders, self._facts.names.in_folder)
 
     def of_column(self, cells: pa.Array) -> np.ndarray:
-        """The number of the project that each cell of a project column means, (N,) int; SEVERAL for any doubt."""
-        return self._numbers(cells, lambda cell: self._facts.names.named(cell) or _DOUBTFUL)
+        """The number of the project that each cell of a project column means, (N,) int; SEVERAL where one is missing
+        or means no project, which is left to the row's own way."""
+
+        def meant(cell: str) -> frozenset[str]:
+            return _DOUBTFUL if is_missing(cell) else self._facts.names.named(cell) or _DOUBTFUL
+
+        return self._numbers(cells, meant)
 
     def _numbers(self, texts: pa.Array, evidence_of: Callable[[str], frozenset[str]]) -> np.ndarray:
         coded = pc.dictionary_encode(texts)
@@ -124,9 +131,10 @@ class Projects:
         if len(evidence) != 1:
             return self.SEVERAL if evidence else self.NONE
         (project,) = evidence
-        if project not in self.names[1:]:
-            self.names.append(project)
-        return self.names.index(project, 1)
+        if project not in self._number_of:
+            self._number_of[project] = len(self._names)
+            self._names.append(project)
+        return self._number_of[project]
 
     def agreed(self, numbers: np.ndarray, others: np.ndarray) -> np.ndarray:
         """The one project of two columns of evidence, SEVERAL where they disagree or where there is none."""
@@ -137,7 +145,7 @@ class Projects:
 
     def texts(self, numbers: np.ndarray) -> list[str]:
         """The projects' ids, and the facts told that they were met."""
-        used = {int(number): self.names[number] for number in np.unique(numbers)}
+        used = {int(number): self._names[number] for number in np.unique(numbers)}
         self._facts.projects |= {name for name in used.values() if name is not None}
         return [used[number] for number in numbers.tolist()]  # type: ignore[misc]
 

@@ -44,8 +44,12 @@ def compare(paths: Sequence[Path]) -> list[InfoRow]:
     return sorted(rows, key=lambda row: not row.differs)
 
 
-def read(path: Path) -> dict[str, str]:
-    """Field -> text of one image and its companions. The texts are hostile: escape them before showing."""
+def read(path: Path, companions: Sequence[str] | None = None) -> dict[str, str]:
+    """Field -> text of one image and its companions. The texts are hostile: escape them before showing.
+
+    Args:
+        companions: their names, for a caller that has listed the folder; None looks for them.
+    """
     fields: dict[str, str] = {}
     try:
         with decode.open_image(path) as image:
@@ -55,7 +59,7 @@ def read(path: Path) -> dict[str, str]:
             fields |= _exif(image)
     except ImageError:
         fields["image"] = "cannot be read"
-    return {key: text[:_TEXT_LIMIT] for key, text in {**fields, **_companions(path)}.items()}
+    return {key: text[:_TEXT_LIMIT] for key, text in {**fields, **_companions(path, companions)}.items()}
 
 
 def parameters(text: str) -> dict[str, str]:
@@ -102,12 +106,13 @@ def _comment(value: bytes, big_endian: bool) -> str:
     return body.decode(encoding, errors="replace").strip("\0\ufeff ")
 
 
-def _companions(path: Path) -> dict[str, str]:
+def _companions(path: Path, names: Sequence[str] | None) -> dict[str, str]:
     fields: dict[str, str] = {}
-    try:
-        names = companions_by_stem(p.name for p in path.parent.iterdir()).get(stem_of(path.name), ())
-    except OSError:
-        return fields
+    if names is None:
+        try:
+            names = companions_by_stem(p.name for p in path.parent.iterdir()).get(stem_of(path.name), ())
+        except OSError:
+            return fields
     for name in names:
         try:
             with (path.parent / name).open("rb") as file:

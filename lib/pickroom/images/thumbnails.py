@@ -13,7 +13,9 @@ from pickroom import atomic
 from pickroom.images import decode
 
 LONG_SIDE = 1024  # REVIEW.md, Speed: 1024-px previews
+SMALL_SIDE = 256  # of a grid of thumbnails: about 12 kB each, so that thousands fit into a page
 _QUALITY = 88
+_SMALL_QUALITY = 82
 _SRGB = ImageCms.createProfile("sRGB")
 
 
@@ -52,6 +54,22 @@ def read(folder: Path, sha256: str, source: Path) -> bytes:
     except FileNotFoundError:
         make(folder, sha256, source)
         return path.read_bytes()
+
+
+def read_small(folder: Path, sha256: str, source: Path) -> bytes:
+    """A JPEG of at most SMALL_SIDE pixels a side, made of the preview and kept beside it; raises as `make` does."""
+    path = folder / sha256[:2] / f"{sha256}.small.jpg"
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        with PillowImage.open(io.BytesIO(read(folder, sha256, source))) as preview:
+            preview.draft("RGB", (SMALL_SIDE, SMALL_SIDE))
+            preview.thumbnail((SMALL_SIDE, SMALL_SIDE), PillowImage.Resampling.BICUBIC, reducing_gap=2.0)
+            buffer = io.BytesIO()
+            preview.save(buffer, "JPEG", quality=_SMALL_QUALITY)
+        with contextlib.suppress(FileExistsError):  # another thread was faster
+            atomic.create_bytes(path, buffer.getvalue())
+        return buffer.getvalue()
 
 
 def encode(rgb: PillowImage.Image, profile: bytes | None) -> bytes:

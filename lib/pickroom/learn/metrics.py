@@ -139,12 +139,10 @@ def chance_right(picks: Sequence[Pick]) -> np.ndarray:
     return np.array([1 / len(pick.candidates.filenames) for pick in picks], dtype=np.float64)
 
 
-def log_loss(picks: Sequence[Pick], probabilities: np.ndarray) -> float:
-    """Mean -ln of the chance given to the person's pick, in nats; NaN of nothing."""
-    if not picks:
-        return math.nan
-    chosen = [pick.chosen for pick in picks]
-    return float(-np.log(np.clip(probabilities[np.arange(len(chosen)), chosen], 1e-9, 1.0)).mean())
+def log_losses(picks: Sequence[Pick], probabilities: np.ndarray) -> np.ndarray:
+    """(N,) float64: -ln of the chance given to the person's pick, in nats."""
+    chosen = np.array([pick.chosen for pick in picks], dtype=np.int64)
+    return -np.log(np.clip(probabilities[np.arange(len(chosen)), chosen], 1e-9, 1.0))
 
 
 def rolling(right: np.ndarray, window: int = WINDOW) -> np.ndarray:

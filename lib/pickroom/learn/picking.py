@@ -13,10 +13,10 @@ import numpy as np
 
 from pickroom.learn import metrics
 from pickroom.learn.calibration import Calibration, fit_calibration
-from pickroom.learn.checkpoints import Checkpoint
 from pickroom.learn.examples import Candidates, Pick, Progress
 from pickroom.learn.pick_features import PickFeatureConfig, PickFeatures, pick_features
 from pickroom.learn.ranker import Ranker, RankerConfig, fit_ranker, pick_weights
+from pickroom.learn.recipes import Evidence
 from pickroom.learn.sources import Sources
 
 NAME = "ranker"
@@ -63,15 +63,8 @@ class Picker:
         return self.ranker.state()
 
     def describe(self) -> dict[str, Any]:
-        """What `picker_of` needs beside the tensors, as JSON."""
+        """What `rebuild` needs beside the tensors, as JSON."""
         return {"model": self.ranker.describe(), "calibration": self.calibration.to_dict()}
-
-
-def picker_of(checkpoint: Checkpoint) -> Picker:
-    """The ranker of a version; raises StoreError when this program cannot use it."""
-    described = checkpoint.metadata
-    ranker = Ranker.from_state(checkpoint.state["model"], described.get("model", {}))
-    return Picker(ranker, Calibration(**described.get("calibration", {})))
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,25 +120,24 @@ class PickerRecipe:
         return Picker(ranker)
 
     def rebuild(self, state: Mapping[str, Any], description: Mapping[str, Any]) -> Picker:
-        """A fit that was finished before a training was stopped."""
-        return Picker(Ranker.from_state(state, description["model"]), Calibration(**description["calibration"]))
+        """A model of its state and description; raises StoreError when this program cannot use it."""
+        ranker = Ranker.from_state(state, description.get("model", {}))
+        return Picker(ranker, Calibration(**description.get("calibration", {})))
 
-    def calibrate(self, model: Picker, examples: Sequence[Pick], features: PickFeatures) -> Picker:
-        """The same picks, with confidences fitted on these rows."""
+    def evidence(self, model: Picker, examples: Sequence[Pick], features: PickFeatures) -> Evidence:
+        """How the raw picks do; judged by top-1, and between equals by the log loss."""
         picked = Picker(model.ranker).pick([e.candidates for e in examples], features)
         right = metrics.chosen_right(examples, picked.probabilities)
-        return Picker(model.ranker, fit_calibration(picked.confidence, right, picked.lower))
+        losses = metrics.log_losses(examples, picked.probabilities)
+        return Evidence(picked.confidence, right, picked.lower, right, losses)
 
-    def figure(self, model: Picker, examples: Sequence[Pick], features: PickFeatures) -> np.ndarray:
-        """(N,): what a version is judged by, the higher the better: 1 where the pick is the person's."""
-        return metrics.chosen_right(examples, model.pick([e.candidates for e in examples], features).probabilities)
+    def calibrated(self, model: Picker, evidence: Evidence) -> Picker:
+        """The same picks, with confidences fitted on evidence."""
+        return Picker(model.ranker, fit_calibration(evidence.raw, evidence.right, evidence.lower))
 
-    def tie_break(self, model: Picker, examples: Sequence[Pick], features: PickFeatures) -> float:
-        """Between equal figures: minus the log loss of the raw probabilities, in nats."""
-        picked = model.pick([e.candidates for e in examples], features)
-        return -metrics.log_loss(examples, picked.probabilities)
-
-    def judged_baselines(self, train: Sequence[Pick], examples: Sequence[Pick]) -> dict[str, np.ndarray]:
+    def judged_baselines(
+        self, train: Sequence[Pick], train_features: PickFeatures, examples: Sequence[Pick], features: PickFeatures
+    ) -> dict[str, np.ndarray]:
         """Name -> (N,) of what a version has to beat; nothing is learned from `train`."""
         return {"highest stage": metrics.highest_stage_right(examples), "chance": metrics.chance_right(examples)}
 
@@ -153,17 +145,19 @@ class PickerRecipe:
         """Every metric on these rows, as JSON."""
         picked = model.pick([e.candidates for e in examples], features)
         right = metrics.chosen_right(examples, picked.probabilities)
-        loss = metrics.log_loss(examples, picked.probabilities) if examples else None
+        losses = metrics.log_losses(examples, picked.probabilities)
         return {
             **metrics.score_picks(examples, right).to_dict(),
-            "log_loss": loss,
+            "log_loss": float(losses.mean()) if len(losses) else None,
             "calibration_error": metrics.calibration_error(picked.confidence, right),
             "calibration": metrics.calibration_rows(picked.confidence, right),
             "rolling_100": _tail(metrics.rolling(_in_time(examples, right))),
         }
 
-    def score_baselines(self, train: Sequence[Pick], examples: Sequence[Pick]) -> dict[str, Any]:
-        found = self.judged_baselines(train, examples)
+    def score_baselines(
+        self, train: Sequence[Pick], train_features: PickFeatures, examples: Sequence[Pick], features: PickFeatures
+    ) -> dict[str, Any]:
+        found = self.judged_baselines(train, train_features, examples, features)
         return {name: metrics.score_picks(examples, right).to_dict() for name, right in found.items()}
 
     def words(self, scored: Mapping[str, Any]) -> str:

@@ -27,6 +27,7 @@ _VERSION = 1
 TERMS = ("stage", "consistency", "embeddings")
 CORRECTED_WEIGHT = 2.0  # of a group where the AI was wrong
 _CLIP = 6.0  # standard deviations: a longer tail than any seen must not decide alone
+_DECAYED = ("_in", "_out", "_straight")
 _SAMPLE = 8192  # candidates from which the directions of an embedding block are found
 
 
@@ -207,8 +208,8 @@ def fit_ranker(
 
     learned = {name: state[name].to(device).clone().requires_grad_() for name in _shapes(config, features.blocks)}
     fixed = {name: tensor.to(device) for name, tensor in state.items() if name not in learned}
-    decayed = [tensor for name, tensor in learned.items() if name.endswith("_in") or name.endswith("_out")]
-    others = [tensor for name, tensor in learned.items() if not (name.endswith("_in") or name.endswith("_out"))]
+    decayed = [tensor for name, tensor in learned.items() if name.endswith(_DECAYED)]
+    others = [tensor for name, tensor in learned.items() if not name.endswith(_DECAYED)]
     optimiser = torch.optim.AdamW(
         [{"params": decayed, "weight_decay": config.weight_decay}, {"params": others, "weight_decay": 0.0}],
         lr=config.learning_rate,
@@ -275,12 +276,14 @@ def _shapes(config: RankerConfig, blocks: Mapping[str, tuple[int, int]]) -> dict
         "consistency_in": (members, plain, hidden),
         "consistency_bias": (members, 1, hidden),
         "consistency_out": (members, hidden, 1),
+        "consistency_straight": (members, plain, 1),
     }
     if kept:
         shapes |= {
             "embeddings_in": (members, kept + plain, hidden),
             "embeddings_bias": (members, 1, hidden),
             "embeddings_out": (members, hidden, 1),
+            "embeddings_straight": (members, kept + plain, 1),
         }
     return shapes
 
@@ -371,7 +374,9 @@ def _score(
         hidden = functional.gelu(flat @ state[f"{name}_in"] + state[f"{name}_bias"])
         if mask is not None:
             hidden = (hidden.unflatten(1, (groups, size)) * mask).flatten(1, 2)
-        return (hidden @ state[f"{name}_out"]).squeeze(-1).unflatten(1, (groups, size))
+        # a straight line beside the network: with few groups it is what can be learned
+        both = hidden @ state[f"{name}_out"] + flat @ state[f"{name}_straight"]
+        return both.squeeze(-1).unflatten(1, (groups, size))
 
     terms = [torch.einsum("ngs,ms->mng", stage, state["stage"])]
     terms.append(network("consistency", consistency, masks[0] if masks else None))

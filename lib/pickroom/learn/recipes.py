@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
 from typing import Any, Protocol
 
 import numpy as np
@@ -28,6 +29,36 @@ class Model(Protocol):
     def state(self) -> dict[str, Any]: ...
 
     def describe(self) -> dict[str, Any]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What a model says of N rows that it was not fitted on, beside the person's own choice.
+
+    Attributes:
+        raw: (N,) confidences before calibration; right: (N,) whether the person agreed; lower: see `calibration`.
+        figures: (N,) what a version is judged by; losses: (N,) what decides between equals, the lower the better.
+    """
+
+    raw: np.ndarray
+    right: np.ndarray
+    lower: np.ndarray
+    figures: np.ndarray
+    losses: np.ndarray
+
+    @classmethod
+    def joined(cls, pieces: Sequence[Evidence]) -> Evidence:
+        """Several as one; nothing of none."""
+        names = [field.name for field in fields(cls)]
+        return cls(*(np.concatenate([np.zeros(0), *(getattr(p, name) for p in pieces)]) for name in names))
+
+    @property
+    def figure(self) -> float:
+        return float(self.figures.mean()) if len(self.figures) else 0.0
+
+    @property
+    def tie_break(self) -> float:
+        return -float(self.losses.mean()) if len(self.losses) else 0.0
 
 
 class Recipe(Protocol):
@@ -66,17 +97,19 @@ class Recipe(Protocol):
 
     def rebuild(self, state: Mapping[str, Any], description: Mapping[str, Any]) -> Any: ...
 
-    def calibrate(self, model: Any, examples: Sequence[Any], features: Any) -> Any: ...
+    def evidence(self, model: Any, examples: Sequence[Any], features: Any) -> Evidence: ...
 
-    def figure(self, model: Any, examples: Sequence[Any], features: Any) -> np.ndarray: ...
+    def calibrated(self, model: Any, evidence: Evidence) -> Any: ...
 
-    def tie_break(self, model: Any, examples: Sequence[Any], features: Any) -> float: ...
-
-    def judged_baselines(self, train: Sequence[Any], examples: Sequence[Any]) -> dict[str, np.ndarray]: ...
+    def judged_baselines(
+        self, train: Sequence[Any], train_features: Any, examples: Sequence[Any], features: Any
+    ) -> dict[str, np.ndarray]: ...
 
     def score(self, model: Any, examples: Sequence[Any], features: Any) -> dict[str, Any]: ...
 
-    def score_baselines(self, train: Sequence[Any], examples: Sequence[Any]) -> dict[str, Any]: ...
+    def score_baselines(
+        self, train: Sequence[Any], train_features: Any, examples: Sequence[Any], features: Any
+    ) -> dict[str, Any]: ...
 
     def words(self, scored: Mapping[str, Any]) -> str: ...
 

@@ -132,6 +132,12 @@ def split(examples: Sequence[Example], config: SplitConfig) -> Split:
     return made
 
 
+def folds(examples: Sequence[Example], count: int, seed: int) -> np.ndarray:
+    """(N,) int64 in [0, count): rows of one family in one fold."""
+    draws = np.array([_draw(family, seed + 1) for family in families(examples)], dtype=np.float64)
+    return (draws * count).astype(np.int64)
+
+
 def require_apart(examples: Sequence[Example], sides: np.ndarray) -> None:
     """Raise AssertionError when a file lies on two sides, those left out apart.
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -16,7 +14,8 @@ import numpy as np
 from pickroom import atomic
 from pickroom.embeddings import device as devices
 from pickroom.errors import ConflictError, PickroomError, StoreError, UsageError
-from pickroom.learn import checkpoints, resuming, splits, training_sets, watching
+from pickroom.learn import checkpoints, describing, fitting, splits, training_sets, watching
+from pickroom.learn.fitting import TrainingStopped
 from pickroom.learn.promotion import LEAST_ROWS, Rival, Verdict, judge
 from pickroom.learn.recipes import Recipe, model_of, recipe_of
 from pickroom.learn.sources import Sources
@@ -39,12 +38,6 @@ class TrainConfig:
 
     split: SplitConfig = field(default_factory=SplitConfig)
     device: str | None = "cpu"
-
-
-class TrainingStopped(PickroomError):
-    """Somebody asked a training to stop; it is saved, and the same command goes on with it."""
-
-    exit_code = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +67,8 @@ class _Rows:
     features: Any
     split: Split
 
-    def of(self, side: int) -> tuple[list[Any], Any]:
-        rows = self.split.rows(side)
+    def of(self, *sides: int) -> tuple[list[Any], Any]:
+        rows = np.flatnonzero(np.isin(self.split.sides, sides))
         return [self.examples[row] for row in rows], self.features.take(rows)
 
 
@@ -132,11 +125,13 @@ def _train(
     path = training_sets.freeze(workspace, frozen)
     told.phase("making features")
     rows, missing = _features(workspace, frozen, recipe, config, told)
-    model, tried = _fit(workspace, rows, config, device, told)
+    fitted = fitting.fit(workspace, recipe, rows.examples, rows.features, rows.split, device, told)
+    model = fitted.model
     told.phase("evaluating")
     held_out, features = rows.of(HELD_OUT)
-    train_rows = rows.of(TRAIN)[0]
-    verdict, previous = _verdict(workspace, recipe, frozen, model, held_out, features, train_rows)
+    learned = rows.of(TRAIN, CALIBRATE)
+    baselines = recipe.judged_baselines(*learned, held_out, features)
+    verdict, previous = _verdict(workspace, recipe, frozen, model, held_out, features, baselines)
     metadata = {
         "made_at": utc_now(),
         "projects": list(frozen.projects),
@@ -151,13 +146,18 @@ def _train(
         "features": {"hash": recipe.feature_hash, "encoder": frozen.encoder},
         **model.describe(),
         "settings": recipe.to_dict(),
-        "tried": tried,
+        "tried": [
+            {**one, "held_out": recipe.score(other, held_out, features)}
+            for one, other in zip(fitted.tried, fitted.models, strict=True)
+            if len(fitted.models) > 1
+        ],
+        "fitted": fitted.how,
         "split": rows.split.to_dict(),
         "seeds": {"split": config.split.seed, "model": recipe.seed},
         "device": {"name": device, "words": devices.device_words(device)},
         "seconds": round(time.monotonic() - started, 1),
         "metrics": recipe.score(model, held_out, features),
-        "baselines": recipe.score_baselines(train_rows, held_out),
+        "baselines": recipe.score_baselines(*learned, held_out, features),
         "previous": previous,
         "verdict": {"current": verdict.promoted, "reason": verdict.reason, **verdict.compared},
     }
@@ -179,62 +179,13 @@ def _features(
     rows = _Rows(recipe, [examples[row] for row in kept], features.take(kept), Split(split.sides[kept], split.config))
     splits.require_apart(rows.examples, rows.split.sides)
     counts = rows.split.counts
-    if counts["train"] < LEAST_TRAIN or counts["held_out"] < LEAST_ROWS:
-        what = f"{counts['train']} {recipe.unit} to train on and {counts['held_out']} held out"
+    learned = counts["train"] + counts["calibrate"]
+    if learned < LEAST_TRAIN or counts["held_out"] < LEAST_ROWS:
+        what = f"{learned} {recipe.unit} to train on and {counts['held_out']} held out"
         if missing:
             what += f"; {sum(missing.values())} have no features, most often: {missing.most_common(1)[0][0]}"
         raise _too_little(frozen, what)
     return rows, missing
-
-
-def _fit(
-    workspace: Workspace, rows: _Rows, config: TrainConfig, device: str, told: Recorder
-) -> tuple[Any, list[dict[str, Any]]]:
-    """One fit a setting; the best on the rows that calibrate, calibrated, and how each of them did."""
-    recipe = rows.recipe
-    train, features = rows.of(TRAIN)
-    calibrate, calibrate_features = rows.of(CALIBRATE)
-    key = _key(rows, config, device)
-    resume = resuming.read(workspace, recipe.name, key)
-    models = [recipe.rebuild(one["state"], one["description"]) for one in resume.finished]
-    for number, setting in enumerate(recipe.settings):
-        if number < len(models):
-            continue
-        told.phase("training" + (f" ({setting:g})" if len(recipe.settings) > 1 else ""))
-        saver = resuming.Saver(workspace, recipe.name, key, resume.finished)
-
-        def progress(step: Any, saver: resuming.Saver = saver) -> None:
-            saver.step(step, now=told.stopping)
-            told.step(step)
-
-        try:
-            model = recipe.fit(train, features, setting, progress, resume.snapshot, device)
-        except KeyboardInterrupt:
-            hint = "the same command goes on where it was"
-            raise TrainingStopped("stopped, and saved", doing=f"training the {recipe.name}", hint=hint) from None
-        resume = resuming.Saved([*resume.finished, {"state": model.state(), "description": model.describe()}], None)
-        models.append(model)
-    models = [recipe.calibrate(model, calibrate, calibrate_features) for model in models]
-    ranks = [
-        (
-            float(recipe.figure(model, calibrate, calibrate_features).mean()) if calibrate else 0.0,
-            recipe.tie_break(model, calibrate, calibrate_features) if calibrate else 0.0,
-        )
-        for model in models
-    ]
-    best = max(range(len(models)), key=lambda number: ranks[number])
-    held_out, held_out_features = rows.of(HELD_OUT)
-    tried = [
-        {
-            "setting": setting,
-            "chosen": number == best,
-            "calibrate": ranks[number][0],
-            "held_out": recipe.score(models[number], held_out, held_out_features),
-        }
-        for number, setting in enumerate(recipe.settings)
-    ]
-    resuming.forget(workspace, recipe.name)
-    return models[best], tried if len(tried) > 1 else []
 
 
 def _verdict(
@@ -244,11 +195,10 @@ def _verdict(
     model: Any,
     held_out: list[Any],
     features: Any,
-    train_rows: list[Any],
+    baselines: dict[str, np.ndarray],
 ) -> tuple[Verdict, dict[str, Any] | None]:
     """Whether the new version may recommend, and how the current one does on the same rows."""
-    figures = recipe.figure(model, held_out, features)
-    baselines = recipe.judged_baselines(train_rows, held_out)
+    figures = recipe.evidence(model, held_out, features).figures
     rival, previous, note, tie = None, None, "", 0.0
     try:
         checkpoint = checkpoints.load_current(workspace, recipe.name)
@@ -256,13 +206,11 @@ def _verdict(
             checkpoint.require_features(recipe.feature_hash, frozen.encoder)
             old = model_of(checkpoint)
             unseen = ~splits.seen(held_out, np.asarray(checkpoint.state.get("seen", [])))
-            both, both_features = (
-                [held_out[row] for row in np.flatnonzero(unseen)],
-                features.take(np.flatnonzero(unseen)),
-            )
-            old_tie = recipe.tie_break(old, both, both_features) if both else 0.0
-            tie = recipe.tie_break(model, both, both_features) if both else 0.0
-            rival = Rival(checkpoint.label, recipe.figure(old, held_out, features), old_tie, unseen)
+            rows = np.flatnonzero(unseen)
+            both, both_features = [held_out[row] for row in rows], features.take(rows)
+            tie = recipe.evidence(model, both, both_features).tie_break
+            old_tie = recipe.evidence(old, both, both_features).tie_break
+            rival = Rival(checkpoint.label, recipe.evidence(old, held_out, features).figures, old_tie, unseen)
             previous = {
                 "version": checkpoint.version,
                 "rows": len(both),
@@ -285,54 +233,17 @@ def _publish(
 ) -> Trained:
     import torch
 
-    fitted = [frozen_example for side in (TRAIN, CALIBRATE) for frozen_example in rows.of(side)[0]]
-    keys = frozenset().union(*(splits.file_keys(example) for example in fitted))
+    keys = frozenset().union(*(splits.file_keys(example) for example in rows.of(TRAIN, CALIBRATE)[0]))
     state = {"model": model.state(), "seen": torch.from_numpy(splits.prints(keys).copy())}
     version = checkpoints.save(workspace, recipe.name, state, metadata)
     if verdict.promoted:
         checkpoints.make_current(workspace, recipe.name, version, verdict.reason)
-    lines = _words(recipe, version, metadata, verdict)
+    lines = describing.lines_of(recipe, version, metadata)
     report = workspace.summaries / f"training_{recipe.name}_v{version}_{metadata['made_at'][:10]}.md"
     report.parent.mkdir(parents=True, exist_ok=True)
     text = [f"# {recipe.name} v{version}", "", *(f"- {line}" for line in lines), ""]
     atomic.write_text(report, "\n".join(text))
     return Trained(recipe.name, version, verdict.promoted, metadata, report, tuple(lines))
-
-
-def _words(recipe: Recipe, version: int, metadata: dict[str, Any], verdict: Verdict) -> list[str]:
-    data, counts = metadata["data"], metadata["data"]["used"]
-    how = "the whole project held out" if metadata["split"]["by"] == "project" else "split by group"
-    lines = [
-        f"{recipe.name} v{version} of {', '.join(metadata['projects'])}: {counts['train']} {recipe.unit} trained on, "
-        f"{counts['calibrate']} for confidence, {counts['held_out']} held out ({how}), {metadata['seconds']:.0f} s",
-    ]
-    left_out = Counter[str]()
-    for project in data["projects"].values():
-        left_out.update(project["left_out"])
-    left_out.update(data["without_features"])
-    if left_out:
-        lines.append("left out: " + ", ".join(f"{count} {reason}" for reason, count in left_out.most_common()))
-    lines.append(f"held out: {recipe.words(metadata['metrics'])}")
-    lines += [f"  {name}: {recipe.words(scored)}" for name, scored in metadata["baselines"].items()]
-    previous = metadata["previous"]
-    if previous and previous["metrics"]:
-        lines.append(
-            f"  v{previous['version']} on the {previous['rows']} of them it was not trained on: "
-            f"{recipe.words(previous['metrics'])}; v{version} there: {recipe.words(previous['new'])}"
-        )
-    for one in metadata["tried"]:
-        kept = " (kept)" if one["chosen"] else ""
-        lines.append(f"  anomaly weight {one['setting']:g}{kept}: {recipe.words(one['held_out'])}")
-    state = "it recommends from now on" if verdict.promoted else "kept, and not used"
-    return [*lines, f"{state}: {verdict.reason}"]
-
-
-def _key(rows: _Rows, config: TrainConfig, device: str) -> str:
-    """What a stopped training must have in common with the one that goes on with it."""
-    files = sorted(key for example in rows.examples for key in splits.file_keys(example))
-    split, settings = rows.split.to_dict(), rows.recipe.to_dict()
-    values = [files, split, rows.split.sides.tolist(), settings, rows.recipe.feature_hash, device]
-    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 
 def _kind_of(reason: str) -> str:
@@ -345,5 +256,5 @@ def _too_little(frozen: TrainingSet, what: str) -> UsageError:
     return UsageError(
         f"there is too little to learn from: {what}",
         doing=f"training the {frozen.kind}",
-        hint=f"at least {LEAST_TRAIN} and {LEAST_ROWS} are needed: decide more, embed what is new, see: pickroom check {names}",
+        hint=f"{LEAST_TRAIN} and {LEAST_ROWS} are needed: decide more, embed what is new; see: pickroom check {names}",
     )

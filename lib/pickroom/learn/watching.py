@@ -106,6 +106,12 @@ class Recorder:
         if self.stopping:
             raise KeyboardInterrupt
 
+    def mirror(self, words: str, other: Status) -> None:
+        """What a training within this one tells."""
+        of_other = {name: getattr(other, name) for name in ("done", "of", "loss", "held_out")}
+        self.status = replace(self.status, phase=words, **of_other)
+        self._tell()
+
     def end(self, state: State, message: str) -> None:
         """The last word."""
         self.status = replace(self.status, state=state, message=message)

@@ -8,16 +8,20 @@ from __future__ import annotations
 from pickroom.records import Group, Recommendation
 
 VERSIONS = {"ranker": "highest_stage"}
+NO_MODEL = "a baseline, no model has looked yet"
 
 
-def recommend(group: Group) -> Recommendation:
-    """The highest stage, with no confidence and no crop; no pick where a stage is unknown or tied."""
+def recommend(group: Group, why: str = NO_MODEL) -> Recommendation:
+    """The highest stage, with no confidence and no crop; no pick where a stage is unknown or tied.
+
+    Args:
+        why: why no model says anything, in words.
+    """
     stages = [image.stage for image in group.images]
     known = [stage for stage in stages if stage is not None]
     if len(known) < len(stages) or stages.count(max(known)) > 1:
-        return Recommendation(
-            group.group_id, "baseline", None, reasons=("no highest stage to go by",), versions=VERSIONS
-        )
+        reasons = ("no highest stage to go by",) if why == NO_MODEL else ("no highest stage to go by", why)
+        return Recommendation(group.group_id, "baseline", None, reasons=reasons, versions=VERSIONS)
     best = stages.index(max(known))
-    reason = f"highest stage ({known[best]:g}): a baseline, no model has looked yet"
+    reason = f"highest stage ({known[best]:g}): {why}"
     return Recommendation(group.group_id, "baseline", best, reasons=(reason,), versions=VERSIONS)

@@ -69,6 +69,32 @@ REVIEW_LEGEND: tuple[tuple[str, str], ...] = (
     ("?", "this legend"),
 )
 
+# key -> command of the automation's review (REVIEW.md, Automation review): the same commands on other keys
+AUTO_KEYS: dict[str, Command] = {
+    **{digit: Command("pick", i) for i, digit in enumerate("1234")},
+    **{f"Shift+{digit}": Command("crop", i) for i, digit in enumerate("1234")},
+    "a": Command("accept"),
+    "r": Command("reject"),
+    **{
+        key: command for key, command in REVIEW_KEYS.items() if command.name not in ("pick", "crop", "accept", "reject")
+    },
+    "f": Command("filter"),
+}
+
+AUTO_LEGEND: tuple[tuple[str, str], ...] = (
+    ("A", "approve what is proposed, as shown"),
+    ("R", "reject: keep every image where it is, do nothing"),
+    ("1 2 3 4", "override: that image instead; again: clear"),
+    ("Shift+1-4", "override, and that image needs a crop by hand"),
+    ("C", "crop overlay on / off: what you see is what will be done"),
+    ("K", "keep all: not really a group; every image to selected/"),
+    ("S", "skip: nothing is written"),
+    ("F", "which groups: all that wait for you, uncertain, crops, flagged, approved unseen"),
+    *REVIEW_LEGEND[7:14],
+    ("Shift+Enter", "write approved_decisions.jsonl: a summary first, again does it, Esc returns"),
+    ("?", "this legend"),
+)
+
 
 def normalise(key: str) -> str:
     """A key as the tables spell it (`A` -> `a`, `Esc` -> `Escape`, `Shift+A` -> `Shift+a`).

@@ -7,21 +7,22 @@ group by group, each key is a transaction of its own, and `refresh` brings in wh
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from types import MappingProxyType
+from types import MappingProxyType, ModuleType
 from typing import Self
 
+from pickroom.automation.order import Order, next_groups
 from pickroom.errors import LockedError
 from pickroom.files.finalise import FinaliseResult, finalise
 from pickroom.files.undo import recover
 from pickroom.images import decode, metadata, thumbnails
 from pickroom.images.metadata import InfoRow
 from pickroom.naming import extension_of
-from pickroom.records import Group, Recommendation
+from pickroom.records import Choice, Group, Recommendation
 from pickroom.review import state as machine
 from pickroom.review import view
-from pickroom.review.keys import REVIEW_KEYS, Command, normalise
+from pickroom.review.keys import REVIEW_KEYS, REVIEW_LEGEND, Command, normalise
 from pickroom.review.state import Card, ReviewState, Step
 from pickroom.store import groups, operations, recommendations, review_state
 from pickroom.store.connect import connect, transaction
@@ -37,16 +38,26 @@ _SHOWN_BY_BROWSERS = {"png": "image/png", "jpg": "image/jpeg", "jpeg": "image/jp
 
 
 class ReviewSession:
-    """A person at the deck; `press` is all they do.
+    """A person at the deck; `press` is all they do. The automation's review is this one with other keys and tables.
+
+    Attributes:
+        keys, legend: what each key does, and the words for it.
+        store: the module that keeps choices, undo log and cursor.
 
     Args:
         batch_size: groups in a batch.
         blind: hide each recommendation until the person has chosen.
+        order: the groups most worth a look first, or as the folders hold them (see `automation.order`).
         clock: seconds, rising; for the time spent per group.
 
     Raises:
         ProjectError, StoreError: the project cannot be opened.
+        UsageError: there is no such order.
     """
+
+    keys: Mapping[str, Command] = REVIEW_KEYS
+    legend: Sequence[tuple[str, str]] = REVIEW_LEGEND
+    store: ModuleType = review_state
 
     def __init__(
         self,
@@ -54,10 +65,11 @@ class ReviewSession:
         *,
         batch_size: int = BATCH_SIZE,
         blind: bool = False,
+        order: Order = "folder",
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         project.require_root()
-        self.project, self.batch_size, self.blind = project, batch_size, blind
+        self.project, self.batch_size, self.blind, self.order = project, batch_size, blind, order
         self.last_result: FinaliseResult | None = None
         self._clock = clock
         self._looked_since = clock()
@@ -81,7 +93,7 @@ class ReviewSession:
             UsageError: the text is no key.
             LockedError, StoreError: saving or finalising was refused; the state is as it was.
         """
-        command = REVIEW_KEYS.get(normalise(key))
+        command = self.keys.get(normalise(key))
         seen = self.group_at(self.state.position)
         while True:
             self.refresh()
@@ -90,7 +102,7 @@ class ReviewSession:
                 told = "this group has just changed, in another window or by a model: look, and press again"
                 self.state = replace(self.state, message=told)
                 return self.state
-            before, after = self.state, machine.press(self.state, key)
+            before, after = self.state, machine.press(self.state, key, self.keys)
             if after.confirmed:
                 self._finalise()
                 return self.state
@@ -137,13 +149,17 @@ class ReviewSession:
         card, group = self.state.cards[position], self.groups[position]
         saved = self._saved.get(group.group_id)
         choice = self.state.choice(card)
-        return view.group_view(
+        return self._shown(
             group,
             choice,
             self.recommendations.get(group.group_id),
             held_reason=(saved.held_reason or "") if saved else "",
-            hidden=self.blind and choice.action == "undecided",
+            hidden=self.is_blind(group.group_id) and choice.action == "undecided",
         )
+
+    def is_blind(self, group_id: str) -> bool:
+        """Whether this group's recommendation is hidden until the person has chosen."""
+        return self.blind
 
     def summary(self) -> tuple[str, ...]:
         """What finalising now would do, in words."""
@@ -151,7 +167,7 @@ class ReviewSession:
 
     def destinations(self) -> dict[str, int]:
         """Key -> place it leads to from here (see `state.destinations`)."""
-        return machine.destinations(self.state)
+        return machine.destinations(self.state, self.keys)
 
     def candidates_info(self) -> list[InfoRow]:
         """Prompt and settings of the candidates shown, side by side."""
@@ -190,25 +206,45 @@ class ReviewSession:
         # read first: what is written after this shows as a change at the next key
         self._seen_version = self._version()
         with transaction(self._connection, writing=False):
-            self.groups: list[Group] = groups.queue(self._connection, self.project.id, self.batch_size)
+            self._fetch()
             ids = [group.group_id for group in self.groups]
-            self.recommendations = recommendations.of_groups(self._connection, ids)
-            self._saved = review_state.load(self._connection, ids)
-            self._beyond = groups.count_waiting(self._connection) - len(ids)
-            undo, redo = review_state.steps(self._connection)
-            cursor = review_state.cursor(self._connection)
+            self._saved = self.store.load(self._connection, ids)
+            undo, redo = self.store.steps(self._connection)
+            cursor = self.store.cursor(self._connection)
         # what the person saw when choosing stays what they see (and what will be recorded)
         self.recommendations |= {
             g: s.shown for g, s in self._saved.items() if s.shown and s.choice and s.choice.decided
         }
         self.state = ReviewState(
-            cards=tuple(_card(group, self.recommendations.get(group.group_id), self.blind) for group in self.groups),
+            cards=tuple(self._card(group) for group in self.groups),
             choices=MappingProxyType({g: saved.choice for g, saved in self._saved.items() if saved.choice}),
             position=ids.index(cursor) if cursor in ids else 0,
             undo=_steps_within(undo, ids),
             redo=_steps_within(redo, ids),
             message=message,
         )
+
+    def _fetch(self) -> None:
+        """Read the groups of this batch, what is recommended for them, and how many wait beyond it."""
+        connection, project_id, size = self._connection, self.project.id, self.batch_size
+        self.groups: list[Group]
+        if self.order == "folder":
+            self.groups = groups.queue(connection, project_id, size)
+        else:
+            waiting, touched = recommendations.waiting(connection), review_state.touched_ids(connection)
+            ids = next_groups(waiting, touched, size, order=self.order, blind=self.blind, seed=project_id)
+            self.groups = groups.load(connection, project_id, ids)
+        self.recommendations = recommendations.of_groups(connection, [group.group_id for group in self.groups])
+        self._beyond = groups.count_waiting(connection) - len(self.groups)
+
+    def _shown(
+        self, group: Group, choice: Choice, recommendation: Recommendation | None, *, held_reason: str, hidden: bool
+    ) -> view.GroupView:
+        return view.group_view(group, choice, recommendation, held_reason=held_reason, hidden=hidden)
+
+    def _input(self, group_id: str) -> str:
+        """How a choice made here comes about (FORMATS.md, decision_context.input)."""
+        return "blind" if self.is_blind(group_id) else "review"
 
     def _save(self, before: ReviewState, after: ReviewState, command: Command | None) -> bool:
         """Save what a key changed; False when another window wrote since the last look: then nothing is saved."""
@@ -228,16 +264,16 @@ class ReviewSession:
                 saved = Saved(
                     choice=after.choices.get(group_id),
                     shown=self.recommendations.get(group_id),
-                    input="blind" if self.blind else "review",
+                    input=self._input(group_id),
                     milliseconds=spent if group_id == card.group_id else 0,
                 )
-                review_state.save_choice(self._connection, group_id, saved)
+                self.store.save_choice(self._connection, group_id, saved)
                 total = was.milliseconds + saved.milliseconds
                 totals[group_id] = replace(saved, milliseconds=total, held_reason=was.held_reason)
             if after.undo != before.undo:
                 self._log(after, command.name if command else "")
             if moved and after.card is not None:
-                review_state.set_cursor(self._connection, after.card.group_id)
+                self.store.set_cursor(self._connection, after.card.group_id)
         self._saved |= totals
         return True
 
@@ -247,13 +283,13 @@ class ReviewSession:
 
     def _log(self, after: ReviewState, command: str) -> None:
         if command == "undo":
-            review_state.mark_undone(self._connection)
+            self.store.mark_undone(self._connection)
         elif command == "redo":
-            review_state.mark_redone(self._connection)
+            self.store.mark_redone(self._connection)
         else:
             step = after.undo[-1]
             logged = LoggedStep(step.key, step.from_group, step.to_group, step.before, step.after)
-            review_state.log_step(self._connection, logged)
+            self.store.log_step(self._connection, logged)
 
     def _time_spent(self) -> int:
         """Milliseconds since the last key that was saved; longer pauses than five minutes are not work."""
@@ -268,6 +304,19 @@ class ReviewSession:
         self._looked_since = self._clock()  # the summary was not the next group
         self._load(message=result.line)
 
+    def _card(self, group: Group) -> Card:
+        card = Card(group.group_id, len(group.images))
+        recommendation = self.recommendations.get(group.group_id)
+        # blind: what is not seen can be neither accepted nor toggled
+        if recommendation is None or self.is_blind(group.group_id):
+            return card
+        return replace(
+            card,
+            ai_index=recommendation.selected_index,
+            has_crop=recommendation.offered_crop is not None,
+            overlay_first=recommendation.crop_needed is True,
+        )
+
     def _pace(self) -> view.Pace:
         decided = [card for card in self.state.cards if self.state.choice(card).decided]
         times = [self._saved[card.group_id].milliseconds for card in decided if card.group_id in self._saved]
@@ -280,18 +329,6 @@ class ReviewSession:
             seconds_per_group=sum(times) / len(times) / 1000 if times else None,
             agreement=sum(agreed) / len(agreed) if agreed else None,
         )
-
-
-def _card(group: Group, recommendation: Recommendation | None, blind: bool) -> Card:
-    card = Card(group.group_id, len(group.images))
-    if recommendation is None or blind:  # blind: what is not seen can be neither accepted nor toggled
-        return card
-    return replace(
-        card,
-        ai_index=recommendation.selected_index,
-        has_crop=recommendation.offered_crop is not None,
-        overlay_first=recommendation.crop_needed is True,
-    )
 
 
 def _steps_within(steps: Sequence[LoggedStep], ids: Sequence[str]) -> tuple[Step, ...]:

@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 from pickroom.records import Choice
-from pickroom.review.keys import REVIEW_KEYS, normalise
+from pickroom.review.keys import REVIEW_KEYS, Command, normalise
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,13 +108,16 @@ def with_choice(state: ReviewState, group_id: str, choice: Choice) -> ReviewStat
     return replace(state, choices=MappingProxyType({**state.choices, group_id: choice}))
 
 
-def press(state: ReviewState, key: str) -> ReviewState:
+def press(state: ReviewState, key: str, keys: Mapping[str, Command] = REVIEW_KEYS) -> ReviewState:
     """The state after a key (REVIEW.md's table); a key that means nothing here only leaves a message.
+
+    Args:
+        keys: what each key does.
 
     Raises:
         UsageError: the text is no key at all.
     """
-    command = REVIEW_KEYS.get(normalise(key))
+    command = keys.get(normalise(key))
     state = replace(state, message="", confirmed=False)
     if command is None:
         return replace(state, message=f"{key} does nothing here; ? shows the keys")
@@ -129,11 +132,11 @@ def press(state: ReviewState, key: str) -> ReviewState:
     return _choose(state, key, command.name, command.index)
 
 
-def destinations(state: ReviewState) -> dict[str, int]:
+def destinations(state: ReviewState, keys: Mapping[str, Command] = REVIEW_KEYS) -> dict[str, int]:
     """Key -> the position it would lead to, for every key that moves: lets the browser swap frames at once."""
     if state.summary:
         return {}
-    after = {key: press(state, key).position for key in REVIEW_KEYS}
+    after = {key: press(state, key, keys).position for key in keys}
     return {key: position for key, position in after.items() if position != state.position}
 
 

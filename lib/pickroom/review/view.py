@@ -149,7 +149,7 @@ def summary(
         counts[_kind(way)] += 1
         for folder in way.folders if way else ():
             images[folder] += 1
-    lines = [f"{_plural(counts[kind], 'group')}: {text}" for kind, text in _KINDS.items() if counts[kind]]
+    lines = [f"{plural(counts[kind], 'group')}: {text}" for kind, text in _KINDS.items() if counts[kind]]
     moved = [f"{count} to {folder}/" for folder, count in sorted(images.items())]
     return (*lines, f"Images: {', '.join(moved)}")
 
@@ -168,7 +168,8 @@ def _kind(way: routing.Route | None) -> str:
     return "stay" if way is None else way.sidecar or way.outcome
 
 
-def _plural(count: int, noun: str) -> str:
+def plural(count: int, noun: str) -> str:
+    """`3 groups`, `1 group`."""
     return f"{count} {noun}" + ("" if count == 1 else "s")
 
 

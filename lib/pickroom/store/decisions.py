@@ -155,6 +155,12 @@ def outcome_counts(connection: sqlite3.Connection) -> dict[str, int]:
     return dict(tuple(row) for row in rows)
 
 
+def outcomes_by_person(connection: sqlite3.Connection) -> dict[str, str]:
+    """Group id -> outcome of every group that a person decided, kept ones included; never what the machine did."""
+    rows = connection.execute("SELECT group_id, outcome FROM decision_context WHERE input <> 'auto'")
+    return dict(tuple(row) for row in rows)
+
+
 def incomplete_crops(connection: sqlite3.Connection) -> list[str]:
     """The picked images that wait for their crop, by file name."""
     rows = connection.execute(

@@ -72,6 +72,11 @@ def load(connection: sqlite3.Connection, project_id: str, group_ids: Sequence[st
     return [found[group_id] for group_id in group_ids if group_id in found]
 
 
+def not_made_by(connection: sqlite3.Connection, method: str) -> set[str]:
+    """The ids of all groups that were made by another method than this one (`stage` or `similarity`)."""
+    return {row["group_id"] for row in connection.execute("SELECT group_id FROM groups WHERE method <> ?", (method,))}
+
+
 def every(connection: sqlite3.Connection, project_id: str) -> list[Group]:
     """Every group ever made, decided ones too, in queue order."""
     ids = [row["group_id"] for row in connection.execute("SELECT group_id FROM groups ORDER BY sequence")]

@@ -5,9 +5,27 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from pickroom.records import CropBox, Recommendation
 from pickroom.workspace import utc_now
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """What the order of review goes by, of one group that waits for a decision.
+
+    Attributes:
+        deferrals: how often a batch ended with it skipped.
+        confidence, crop_confidence: of the recommendation, in [0, 1]; None when not known.
+        conflict: stage and defect disagree: a pick below the highest stage, or an anomaly flag.
+    """
+
+    group_id: str
+    deferrals: int
+    confidence: float | None
+    crop_confidence: float | None
+    conflict: bool
 
 
 def upsert(connection: sqlite3.Connection, recommendations: Iterable[Recommendation]) -> None:
@@ -48,6 +66,26 @@ def of_groups(connection: sqlite3.Connection, group_ids: Iterable[str]) -> dict[
         if row is not None:
             found[group_id] = _from_row(row)
     return found
+
+
+def waiting(connection: sqlite3.Connection) -> list[Waiting]:
+    """Every group that waits for a decision, in folder order."""
+    rows = connection.execute(
+        """SELECT g.group_id, g.deferrals, r.confidence, r.crop_confidence,
+            coalesce(r.anomaly_flags <> '[]', 0) OR coalesce(
+                max(i.stage) > max(CASE WHEN m.position = r.selected_index THEN i.stage END), 0) AS conflict
+        FROM groups AS g
+        CROSS JOIN group_members AS m ON m.group_id = g.group_id
+        CROSS JOIN images AS i ON i.directory = m.directory AND i.filename = m.filename
+        LEFT JOIN recommendations AS r ON r.group_id = g.group_id
+        WHERE NOT EXISTS (SELECT 1 FROM decision_context AS c WHERE c.group_id = g.group_id)
+        GROUP BY g.sequence
+        ORDER BY g.sequence"""
+    )
+    return [
+        Waiting(row["group_id"], row["deferrals"], row["confidence"], row["crop_confidence"], bool(row["conflict"]))
+        for row in rows
+    ]
 
 
 def _from_row(row: sqlite3.Row) -> Recommendation:

@@ -9,6 +9,7 @@ from html import escape
 
 from pickroom.crop.state import FREE, OWN, RATIOS
 from pickroom.crop.view import CropDeskView, CropImageView
+from pickroom.ui.words import button
 
 SHAPE = "shape "  # before the name of a shape: what its button presses, since no keyboard has such a key
 SHAPES = (OWN, FREE, *RATIOS)
@@ -17,14 +18,14 @@ _KEEPS = {OWN: "keeps the image's shape", FREE: "any shape"} | {ratio: f"keeps {
 
 def header(view: CropDeskView) -> str:
     """How many wait, and the way to the keys."""
-    return f'<div class="top"><span>{escape(view.header)}</span>{_button("?", "? keys", kind="plain")}</div>'
+    return f'<div class="top"><span>{escape(view.header)}</span>{button("?", "? keys", kind="plain")}</div>'
 
 
 def tools(view: CropDeskView) -> str:
     """The row of buttons: the active box's shape, and what is done to the page."""
     active = next((image for image in view.images if image.active), None)
     shapes = "".join(
-        _button(
+        button(
             f"{SHAPE}{shape}",
             shape,
             kind="on" if active and active.shape == shape else "",
@@ -36,10 +37,10 @@ def tools(view: CropDeskView) -> str:
     count = len(view.images)
     submit = {0: "Submit", 1: "Submit crop"}.get(count, f"Submit {count} crops")
     actions = (
-        _button("Shift+a", f"Apply all AI crops ({view.ai_crops})", "⇧A", enabled=view.ai_crops > 0)
-        + _button("b", "Back", "B", title="Bring the page submitted last back, with its boxes")
-        + _button("s", "Skip", "S", enabled=count > 0, title="These images go on waiting")
-        + _button("Enter", submit, "⏎", kind="main", enabled=count > 0)
+        button("Shift+a", f"Apply all AI crops ({view.ai_crops})", "⇧A", enabled=view.ai_crops > 0)
+        + button("b", "Back", "B", title="Bring the page submitted last back, with its boxes")
+        + button("s", "Skip", "S", enabled=count > 0, title="These images go on waiting")
+        + button("Enter", submit, "⏎", kind="main", enabled=count > 0)
     )
     return f'<div class="row"><span class="label">Shape</span>{shapes}<span class="space"></span>{actions}</div>'
 
@@ -69,17 +70,8 @@ def confirm(question: str) -> str:
     return (
         f"<h3>{escape(question)}</h3>"
         "<p>They are recorded as the AI's boxes, not as yours: no model learns from them.</p>"
-        f"<p>{_button('Enter', 'Apply', kind='main')} <kbd>Enter</kbd> &emsp; "
-        f"{_button('Escape', 'Return')} <kbd>Esc</kbd></p>"
-    )
-
-
-def _button(press: str, text: str, key: str = "", *, kind: str = "", enabled: bool = True, title: str = "") -> str:
-    """A button that presses a key; `key` is shown on it."""
-    shown = f"<kbd>{escape(key)}</kbd>" if key else ""
-    return (
-        f'<button data-press="{escape(press)}" class="{kind}" title="{escape(title)}" tabindex="-1"'
-        f"{'' if enabled else ' disabled'}>{escape(text)}{shown}</button>"
+        f"<p>{button('Enter', 'Apply', kind='main')} <kbd>Enter</kbd> &emsp; "
+        f"{button('Escape', 'Return')} <kbd>Esc</kbd></p>"
     )
 
 

@@ -5,13 +5,13 @@ What the person sees and presses is REVIEW.md's, The review deck.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import ipywidgets
 
+from pickroom.automation.order import Order
 from pickroom.errors import ImageError, PickroomError
-from pickroom.review.keys import REVIEW_KEYS
 from pickroom.review.session import BATCH_SIZE, ReviewSession
 from pickroom.review.view import DeckView, GroupView, ImageView
 from pickroom.ui import words
@@ -27,29 +27,35 @@ KNOWN = 400  # pictures that the browser may still ask for: a batch of the usual
 FIRST_ROOM = Room(960, 480)  # until the first view says how much it has
 
 SUMMARY = "summary"  # the token of the finalise summary; a group's token is its id
-STEPS = {key: {"next": 1, "previous": -1}[c.name] for key, c in REVIEW_KEYS.items() if c.name in ("next", "previous")}
+STEPS = {"next": 1, "previous": -1}  # commands that always mean the same way
 # keys that only look, or that say themselves what they do to whichever group comes up
 _LOOKS = frozenset(
-    ("next", "previous", "first", "last", "next undecided", "zoom", "info", "help", "back", "undo", "redo")
+    ("next", "previous", "first", "last", "next undecided", "zoom", "info", "help", "back", "undo", "redo", "filter")
 )
 
 
 class Deck(ipywidgets.VBox):
     """The widget of the notebook's second cell."""
 
+    question = "Finalise this batch?"  # over the summary
+    answer = "again moves the files"
+    busy = "Finalising: moving files…"
+
     def __init__(self, session: ReviewSession) -> None:
         self.session = session
+        steps = {key: STEPS[command.name] for key, command in session.keys.items() if command.name in STEPS}
+        self._steps: Mapping[str, int] = steps
         self._room = FIRST_ROOM
         self._error = ""
         self._known: dict[str, ImageView] = {}  # pictures announced to the browser, by name
         self.header = _html("pickroom-header")
-        self.stage = Stage(self, tuple(REVIEW_KEYS))
+        self.stage = Stage(self, tuple(session.keys))
         self.overlay = Overlay()
         self.panel = _html("pickroom-panel")
         self.words = _html("pickroom-words")
         layers = ipywidgets.Box([self.stage, self.overlay.canvas, self.panel])
         layers.add_class("pickroom-layers")
-        super().__init__([self.header, layers, self.words])
+        super().__init__([self.header, *self._tools(), layers, self.words])
         self.add_class("pickroom-desk")
         self.redraw()
 
@@ -93,14 +99,14 @@ class Deck(ipywidgets.VBox):
     def key_pressed(self, press: KeyPress) -> None:
         self._error = ""
         self._try(self.session.refresh)  # another window may have taken away what was on screen here
-        command = REVIEW_KEYS.get(press.key)
+        command = self.session.keys.get(press.key)
         state = self.session.state
         if command is not None and command.name not in _LOOKS and press.seen != self._token():
             # what it would decide was not on screen when it was pressed: a slow kernel, a double press
             self._error = f"{press.key} was too early: the deck was still changing. Look, and press it again"
         else:
             if state.summary and command is not None and command.name == "finalise":
-                self.panel.value = words.busy("Finalising: moving files…")
+                self.panel.value = words.busy(self.busy)
             self._try(lambda: self.session.press(press.key))
         self.redraw()
 
@@ -114,6 +120,10 @@ class Deck(ipywidgets.VBox):
             raise ImageError(Path(image.directory, image.filename), error.strerror or str(error)) from None
 
     # --- parts ------------------------------------------------------------------------------------------------
+
+    def _tools(self) -> Sequence[ipywidgets.Widget]:
+        """What stands between the header and the images."""
+        return ()
 
     def _try(self, action):
         """Run it; an expected failure becomes the message, anything else is a defect but is not silent either."""
@@ -159,7 +169,7 @@ class Deck(ipywidgets.VBox):
             count=count,
             ahead=ahead,
             destinations=session.destinations(),
-            steps={} if view.summary else STEPS,
+            steps={} if view.summary else self._steps,
             zoom=view.zoom,
         )
 
@@ -171,16 +181,20 @@ class Deck(ipywidgets.VBox):
 
     def _panel(self, view: DeckView) -> str:
         if view.summary:
-            return words.summary(view.summary)
+            return words.summary(view.summary, self.question, self.answer)
         if view.help:
-            return words.legend()
+            return words.legend(self.session.legend)
         if view.info and view.group is not None:
             return words.info(self.session.candidates_info(), view.group.images)
         return ""
 
 
 def open_deck(
-    project_id: str, home: Path | str | None = None, batch_size: int = BATCH_SIZE, blind: bool = False
+    project_id: str,
+    home: Path | str | None = None,
+    batch_size: int = BATCH_SIZE,
+    blind: bool = False,
+    order: Order = "worth",
 ) -> ipywidgets.Widget:
     """The deck of a project for a notebook's cell, where the last review left off.
 
@@ -191,7 +205,7 @@ def open_deck(
         _open.pop(project_id).close()
     try:
         project = Workspace.find(home).project(project_id)
-        deck = Deck(ReviewSession.open(project, batch_size=batch_size, blind=blind))
+        deck = Deck(ReviewSession.open(project, batch_size=batch_size, blind=blind, order=order))
     except PickroomError as error:
         return ipywidgets.HTML(words.notice(error.line))
     _open[project_id] = deck

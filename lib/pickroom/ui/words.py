@@ -76,13 +76,13 @@ def _info_row(row: InfoRow, count: int) -> str:
     return f'<tr class="differs"><th>≠ {escape(row.field)}</th>{cells}</tr>'
 
 
-def summary(what: Sequence[str]) -> str:
-    """Every route that finalise would take, before it does."""
+def summary(what: Sequence[str], question: str = "Finalise this batch?", answer: str = "again moves the files") -> str:
+    """Every route that finalise would take, before it does: the question above them, what a yes does below."""
     parts = [line.partition(": ") for line in what]
     rows = "".join(f"<tr><th>{escape(head)}</th><td>{escape(rest)}</td></tr>" for head, _, rest in parts)
     return (
-        f'<h3>Finalise this batch?</h3><table class="routes">{rows}</table>'
-        "<p><kbd>Shift+Enter</kbd> again moves the files &nbsp; <kbd>Esc</kbd> returns</p>"
+        f'<h3>{escape(question)}</h3><table class="routes">{rows}</table>'
+        f"<p><kbd>Shift+Enter</kbd> {escape(answer)} &nbsp; <kbd>Esc</kbd> returns</p>"
     )
 
 
@@ -95,3 +95,12 @@ def notice(line: str) -> str:
     """One line in place of a desk that cannot be opened."""
     style = "color: var(--jp-error-color1, #c4232f); font-weight: 600; line-height: 1.5"
     return f'<div style="{style}">{escape(line)}</div>'
+
+
+def button(press: str, text: str, key: str = "", *, kind: str = "", enabled: bool = True, title: str = "") -> str:
+    """A button that presses a key; `key` is shown on it."""
+    shown = f"<kbd>{escape(key)}</kbd>" if key else ""
+    return (
+        f'<button data-press="{escape(press)}" class="{kind}" title="{escape(title)}" tabindex="-1"'
+        f"{'' if enabled else ' disabled'}>{escape(text)}{shown}</button>"
+    )

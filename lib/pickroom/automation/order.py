@@ -1,0 +1,99 @@
+"""The order of review: the groups most worth a look first, and always some that nobody would have thought of. Pure.
+
+What a look is worth is the chance that it corrects the pick: 1 - confidence. Of ten groups seven come by that, two are
+conflicts between stage and defect (a pick below the highest stage, or an anomaly flag), where models err while they are
+sure of themselves (LESSONS.md, Picking), and one is drawn at random, so that what the model is wrongly sure of is met.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Iterator, Sequence
+from itertools import cycle
+from typing import Literal, get_args
+
+from pickroom.errors import UsageError
+from pickroom.store.recommendations import Waiting
+
+Order = Literal["worth", "folder"]
+_Way = Literal["worth", "conflict", "random"]
+# what these three in ten cost in corrections found: benchmarks/order.py
+PATTERN: tuple[_Way, ...] = (
+    *("worth", "conflict", "worth", "worth", "random"),
+    *("worth", "conflict", "worth", "worth", "worth"),
+)
+
+
+def next_groups(
+    waiting: Sequence[Waiting],
+    touched: Collection[str],
+    count: int,
+    *,
+    order: Order = "worth",
+    blind: bool = False,
+    seed: str = "",
+) -> list[str]:
+    """The ids of the next `count` groups to review.
+
+    A group that the person has worked on stays among them whatever a model says meanwhile. Skipped groups come behind
+    all others. Decisions made blind are what a guarantee stands on, so they come at random, not by worth. While no
+    recommendation has a confidence, there is nothing to go by but the folder.
+
+    Args:
+        waiting: in folder order. touched: ids with a choice. seed: any text that stays the same for a project.
+
+    Raises:
+        UsageError: there is no such order.
+    """
+    if order not in get_args(Order):
+        raise UsageError(f"groups come in no order {order!r}", doing="ordering the review", hint="worth or folder")
+    ranked: list[str] = []
+    for deferrals in sorted({group.deferrals for group in waiting}):
+        some = [group for group in waiting if group.deferrals == deferrals]
+        if order == "folder" or all(group.confidence is None for group in waiting):
+            ranked += [group.group_id for group in some]
+        elif blind:
+            ranked += [group.group_id for group in _at_random(some, seed)]
+        else:
+            ranked += by_worth(some, seed)
+    chosen, beyond = ranked[:count], ranked[count:]
+    staying = [group_id for group_id in beyond if group_id in touched]
+    giving_way = [group_id for group_id in chosen if group_id not in touched][-len(staying) :] if staying else []
+    return [g for g in chosen if g not in set(giving_way)] + staying[: len(giving_way)]
+
+
+def by_worth(waiting: Sequence[Waiting], seed: str = "") -> list[str]:
+    """All ids in the order of PATTERN; a way that has run out leaves its turns to worth.
+
+    Groups whose confidence is unknown come last, in folder order, but for those drawn or in conflict before.
+    """
+    known = [group for group in waiting if group.confidence is not None]
+    ranked = sorted(known, key=_certainty) + [group for group in waiting if group.confidence is None]
+    ways: dict[_Way, Iterator[Waiting]] = {
+        "worth": iter(ranked),
+        "conflict": iter([group for group in ranked if group.conflict]),
+        "random": iter(_at_random(waiting, seed)),
+    }
+    taken: dict[str, None] = {}
+    turns = cycle(PATTERN)
+    while len(taken) < len(waiting):
+        way = next(turns)
+        found = _next(ways[way], taken) or _next(ways["worth"], taken)
+        assert found is not None  # worth knows every group
+        taken[found.group_id] = None
+    return list(taken)
+
+
+def _next(groups: Iterator[Waiting], taken: dict[str, None]) -> Waiting | None:
+    return next((group for group in groups if group.group_id not in taken), None)
+
+
+def _certainty(group: Waiting) -> tuple[float, float]:
+    """Least sure of the pick first; among equals least sure of the crop."""
+    assert group.confidence is not None
+    return group.confidence, 1.0 if group.crop_confidence is None else group.crop_confidence
+
+
+def _at_random(waiting: Sequence[Waiting], seed: str) -> list[Waiting]:
+    """The same at every call, and a group keeps its place among the others when some are decided."""
+    return sorted(waiting, key=lambda group: hashlib.sha256(f"{seed}\n{group.group_id}".encode()).digest())

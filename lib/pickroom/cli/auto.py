@@ -1,0 +1,163 @@
+"""Commands of the automation: generate, review, apply, undo; in the sandbox unless `--production` says otherwise."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pickroom.cli.console import Home, ProjectName, app, printable, progress_bar, project_of, read_text, say, show
+from pickroom.errors import ConflictError, UsageError
+
+if TYPE_CHECKING:
+    from pickroom.automation.sandbox import Place
+
+auto = typer.Typer(
+    help="Decide, review and apply by recommendation, on a copy of the project under sandbox/.", no_args_is_help=True
+)
+app.add_typer(auto, name="auto")
+
+Sandbox = Annotated[Path | None, typer.Option("--sandbox", help="The folder of sandboxes; else sandbox/.")]
+Production = Annotated[
+    bool, typer.Option("--production", help="The project's own files instead of the copy; asks for its name.")
+]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
+
+
+@auto.command()
+def generate(
+    project: ProjectName,
+    overrides_only: Annotated[
+        bool, typer.Option("--overrides-only", help="Approve unseen on the first promise alone.")
+    ] = False,
+    sandbox: Sandbox = None,
+    production: Production = False,
+    home: Home = None,
+) -> None:
+    """Propose pick and crop for every undecided group; copies the project to the sandbox first. Moves nothing."""
+    from dataclasses import replace
+
+    from pickroom.automation import sandbox as places
+    from pickroom.automation.generate import generate as write_decisions
+    from pickroom.automation.guarantee import PROMISE
+
+    bar, progress = progress_bar("Copying to the sandbox")
+    with bar:
+        place = places.prepare(project_of(home, project), sandbox, production=production, progress=progress)
+    made = write_decisions(place, replace(PROMISE, anomaly=None) if overrides_only else PROMISE)
+    if not place.is_copy:
+        say(f"pickroom: no copy is made: these are the project's own files in {place.project.root}")
+    for note in made.notes:
+        say(f"pickroom: {note}")
+    waiting = len(made.proposals) - made.approved
+    lines = [
+        f"{len(made.proposals)} groups in {place.decisions}",
+        f"{made.approved} approved unseen, {waiting} for you ({made.looked} of them drawn at random, blind)",
+        *made.approval.words,
+        f"Look at them: notebooks/50_automate.ipynb, or pickroom auto review {project}",
+    ]
+    show({}, False, printable(lines))
+
+
+@auto.command()
+def review(
+    project: ProjectName,
+    keys: Annotated[Path | None, typer.Option(help="A file of keys, one a line; - reads stdin.")] = None,
+    order: Annotated[str, typer.Option(help="worth: what a look most likely corrects first; or folder.")] = "worth",
+    sandbox: Sandbox = None,
+    production: Production = False,
+    home: Home = None,
+) -> None:
+    """Review what is proposed, by keys; the deck itself is notebooks/50_automate.ipynb. Moves nothing."""
+    from pickroom.automation import sandbox as places
+    from pickroom.review.auto_session import AutoSession
+    from pickroom.review.keys import read_keys
+
+    pressed = read_keys(read_text(keys, "reading keys")) if keys else []
+    place = places.locate(project_of(home, project), sandbox, production=production)
+    session = AutoSession(place, order=order)  # type: ignore[arg-type]
+    try:
+        for key in pressed:
+            session.press(key)
+        written = [session.last_written.line] if session.last_written is not None else []
+        hint = [] if keys else ["Review them in the browser: pickroom lab, then notebooks/50_automate.ipynb"]
+        show({}, False, printable([session.view().header, *written, *hint]))
+    finally:
+        session.close()
+
+
+@auto.command()
+def apply(
+    project: ProjectName,
+    execute: Annotated[bool, typer.Option("--execute", help="Do it; without this it is only shown.")] = False,
+    yes: Yes = False,
+    sandbox: Sandbox = None,
+    production: Production = False,
+    home: Home = None,
+) -> None:
+    """Carry out what was approved: shows every step, and with --execute takes them, all or none."""
+    from pickroom.automation import apply as executor
+
+    place = _place(home, project, sandbox, production)
+    try:
+        plan = executor.dry_run(place)
+        show({}, False, printable([*plan.lines(), *plan.summary()]))
+        if not execute:
+            say("Nothing was moved: this is what --execute would do")
+            return
+        if not plan.items:
+            return
+        _confirm(place, f"Take these {len(plan.ops)} steps in {place.project.root}?", yes)
+        applied = executor.apply(place, plan)
+    except ConflictError as error:
+        for item in error.items[1:]:
+            say(f"  {item}")
+        raise
+    say(applied.line)
+    if applied.stuck:
+        raise typer.Exit(1)
+    say(f"Put it back: pickroom auto undo {project}" + (" --production" if production else ""))
+
+
+@auto.command()
+def undo(
+    project: ProjectName,
+    execute: Annotated[bool, typer.Option("--execute", help="Of no account: an undo is always done.")] = False,
+    yes: Yes = False,
+    sandbox: Sandbox = None,
+    production: Production = False,
+    home: Home = None,
+) -> None:
+    """Put the latest apply that stands back: files, rows, crops."""
+    from pickroom.automation import apply as executor
+
+    place = _place(home, project, sandbox, production)
+    if place.confirm:
+        _confirm(place, "", yes)
+    try:
+        batch, count = executor.undo_last(place)
+    except ConflictError as error:
+        for item in error.items[1:]:
+            say(f"  {item}")
+        raise
+    show({}, False, f"Batch {batch} of {project} is undone: {count} groups wait again")
+
+
+def _place(home: Path | None, project: str, sandbox: Path | None, production: bool) -> Place:
+    from pickroom.automation import sandbox as places
+
+    return places.locate(project_of(home, project), sandbox, production=production)
+
+
+def _confirm(place: Place, question: str, yes: bool) -> None:
+    """Ask; outside the sandbox the project's name must be typed, whatever --yes says."""
+    if place.confirm:
+        typed = typer.prompt(f"This moves the project's own files in {place.project.root}. Its name", err=True)
+        if typed.strip() != place.project.id:
+            hint = "nothing was moved"
+            raise UsageError(
+                f"{typed!r} is not the project's name", doing="asking whether to move its files", hint=hint
+            )
+    elif not yes and not typer.confirm(question, err=True):
+        raise typer.Abort

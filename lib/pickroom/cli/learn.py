@@ -1,0 +1,187 @@
+"""Commands of learning: train, evaluate, recommend."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from pickroom.cli.console import Home, Json, ProjectName, app, printable, progress_bar, project_of, say, show
+from pickroom.errors import ConflictError, UsageError
+from pickroom.workspace import Workspace
+
+if TYPE_CHECKING:
+    from pickroom.learn.training_sets import Kind
+    from pickroom.learn.watching import Recorder, Status
+
+_EVERY_S = 5.0  # a line of progress, where a line cannot be rewritten
+
+Projects = Annotated[list[str] | None, typer.Argument(metavar="PROJECT...", help="Whose decisions to learn from.")]
+
+
+@app.command()
+def train(
+    model: Annotated[str, typer.Argument(metavar="ranker|crop_proposer", help="Which model.")],
+    projects: Projects = None,
+    holdout: Annotated[str | None, typer.Option(metavar="PROJECT", help="Hold out this whole project.")] = None,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Follow it in another process: the one that runs, else one started now.")
+    ] = False,
+    stop: Annotated[bool, typer.Option("--stop", help="Ask the one that runs to stop; train again goes on.")] = False,
+    anomaly_weight: Annotated[
+        list[float] | None,
+        typer.Option(help="Weight of a group whose lower stage was picked; several are tried in one call."),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of the model; the same one gives the same model.")] = 1,
+    device: Annotated[str, typer.Option(help="cuda, mps or cpu, which these small networks are fastest on.")] = "cpu",
+    home: Home = None,
+) -> None:
+    """Train a model on decisions; it recommends only if it beats the current one and the baselines."""
+    from pickroom.learn import watching
+    from pickroom.learn.recipes import require_kind
+    from pickroom.learn.splits import SplitConfig
+    from pickroom.learn.training import TrainConfig, train
+
+    workspace, kind = Workspace.find(home), require_kind(model)
+    if stop:
+        asked = watching.request_stop(workspace, kind)
+        show({}, False, f"{kind}: {'asked to stop at the end of its epoch' if asked else 'none is being trained'}")
+        return
+    recipe = _recipe(kind, anomaly_weight, seed)
+    if watch:
+        options = ["--seed", str(seed), "--device", device, *(["--holdout", holdout] if holdout else [])]
+        for weight in anomaly_weight or ():
+            options += ["--anomaly-weight", str(weight)]
+        _watch(workspace, kind, projects or [], options)
+        return
+    if not projects:
+        raise UsageError("no project is named", doing=f"training the {kind}", hint=f"pickroom train {kind} PROJECT...")
+    config = TrainConfig(SplitConfig(holdout=holdout), device)
+    shown = _Shown()
+    try:
+        with shown:
+            made = train(workspace, kind, projects, config, recipe, shown, _stops_by_signal)
+    except ConflictError as error:
+        for item in error.items:
+            say(printable([item]))
+        raise
+    show({}, False, printable([*made.lines, f"report: {made.report}"]))
+
+
+@app.command()
+def evaluate(
+    projects: Annotated[
+        list[str], typer.Argument(metavar="PROJECT...", help="Whose decisions to hold models against.")
+    ],
+    sample: Annotated[int, typer.Option(min=0, help="Also so many random held-out groups, side by side.")] = 0,
+    seed: Annotated[int | None, typer.Option(help="Of the sample; else another one each time.")] = None,
+    home: Home = None,
+    json_output: Json = False,
+) -> None:
+    """How every version of the models does on decisions that it was not trained on."""
+    from pickroom.learn import describing
+    from pickroom.learn.evaluation import evaluate
+
+    bar, progress = progress_bar("Reading groups")
+    with bar:
+        found = evaluate(Workspace.find(home), projects, sample, seed, progress)
+    show(found.to_dict(), json_output, printable(describing.evaluation_lines(found)))
+
+
+@app.command()
+def recommend(project: ProjectName, home: Home = None, json_output: Json = False) -> None:
+    """Recommend for every undecided group, by the current models, else by the baseline."""
+    from pickroom.recommend.recommending import recommend
+
+    bar, progress = progress_bar("Reading groups")
+    with bar:
+        report = recommend(project_of(home, project), progress)
+    for fault in report.faults:
+        say(f"pickroom: {fault}")
+    show(report.to_dict(), json_output, printable(report.words.splitlines()))
+
+
+@app.command(hidden=True)
+def retrain(project: ProjectName, home: Home = None) -> None:
+    """Both models, on all projects that go together with this one, then new recommendations: what the deck starts."""
+    from pickroom.recommend.retraining import retrain
+
+    with _Shown() as shown:
+        lines = retrain(Workspace.find(home), project, shown)
+    show({}, False, printable(list(lines)))
+
+
+def _recipe(kind: Kind, anomaly_weights: list[float] | None, seed: int) -> Any:
+    from dataclasses import replace
+
+    from pickroom.learn.recipes import recipe_of
+
+    recipe: Any = recipe_of(kind)
+    if anomaly_weights:
+        if kind != "ranker" or min(anomaly_weights) < 1:
+            hint = "it is a number of 1 or more, for the ranker"
+            raise UsageError(f"--anomaly-weight {anomaly_weights[0]:g} cannot be used", doing="training", hint=hint)
+        recipe = replace(recipe, anomaly_weights=tuple(dict.fromkeys(anomaly_weights)))
+    return replace(recipe, config=replace(recipe.config, seed=seed))
+
+
+def _watch(workspace: Workspace, kind: Kind, projects: list[str], options: list[str]) -> None:
+    """Follow the training that runs; where none does, start one and follow that."""
+    from pickroom.learn import background, watching
+
+    started = None
+    if not watching.is_running(workspace, kind):
+        if not projects:
+            raise UsageError(f"no {kind} is being trained", doing="following one", hint="name projects to start one")
+        started = background.start(workspace, kind, ["train", kind, *projects, *options])
+    try:
+        with _Shown() as shown:
+            last = watching.follow(workspace, kind, shown, (lambda: started.starting) if started else None)
+    except KeyboardInterrupt:
+        say(f"pickroom: the training goes on; stop it: pickroom train {kind} --stop")
+        raise
+    if started is not None and started.process.wait() != 0:
+        say(printable(started.words.splitlines()[-1:]) or "pickroom: it ended without a word")
+        raise typer.Exit(started.process.returncode if started.process.returncode > 0 else 1)
+    if last is None or last.state != "done":
+        raise typer.Exit(1)
+    show({}, False, printable(last.message.splitlines()))
+
+
+def _stops_by_signal(told: Recorder) -> None:
+    """Ctrl-C, or a polite kill, stops at the end of the epoch instead of in the middle."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, told.ask_to_stop)
+        signal.signal(signal.SIGTERM, told.ask_to_stop)
+
+
+class _Shown:
+    """Progress on stderr: one line that is rewritten in a terminal, else a line now and then."""
+
+    def __init__(self) -> None:
+        from pickroom.cli.console import messages
+
+        self._console = messages
+        self._status = self._console.status("") if self._console.is_terminal else None
+        self._said, self._phase = 0.0, ""
+
+    def __enter__(self) -> _Shown:
+        if self._status is not None:
+            self._status.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._status is not None:
+            self._status.stop()
+
+    def __call__(self, status: Status) -> None:
+        if self._status is not None:
+            self._status.update(printable([status.line]))
+            return
+        now = time.monotonic()
+        if status.phase != self._phase or now - self._said >= _EVERY_S:
+            self._said, self._phase = now, status.phase
+            say(status.line)

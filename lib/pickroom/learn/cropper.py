@@ -1,0 +1,352 @@
+"""The crop proposer: a person's crop of an image, from the patch grid, the vector and the nearest past crops.
+
+A small ensemble: members differ by their weights at the start and by the order of the rows, and their disagreement
+tells how sure the box is. LESSONS.md, Cropping: every real crop kept the image's own aspect ratio, so this does too,
+unless the person's own crops do not.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from pickroom.errors import StoreError, UsageError
+from pickroom.geometry import CORNER_TOLERANCE
+from pickroom.learn.crop_features import CropFeatures
+from pickroom.learn.crop_inputs import BESIDE, Scales, fit_scales, make_inputs, mirror_inputs
+from pickroom.learn.crop_network import CropNetwork, Inputs, box_loss, mirror_boxes, to_boxes
+from pickroom.learn.examples import NO_CROP_AREA, Progress, Step
+
+_VERSION = 1
+_FREE_SHAPE = 0.02  # |ln(width / height)|, in fractions of the image: above it a crop left the image's aspect ratio
+_FREE_SHARE = 0.1  # of the crops: with more, the person does not keep the aspect ratio
+_NEED_WEIGHT = 0.3  # of the cross-entropy of need beside the box loss
+_WARM_UP = 0.1  # share of the steps in which the learning rate rises
+_ERROR = 0.025  # typical error of an edge that all members agree on; calibration corrects what it gets wrong
+_CHUNK = 512  # images at a time when proposing
+FULL_FRAME = (0.0, 0.0, 1.0, 1.0)
+
+
+@dataclass(frozen=True, slots=True)
+class CropperConfig:
+    """How a proposer is trained.
+
+    Attributes:
+        members: networks of the ensemble.
+        hidden, layers: channels, and 3x3 convolutions between entrance and exit.
+        components: main directions of the vector that are seen beside the grid.
+        neighbours: nearest past crops whose mean box is seen; 0 for none.
+        steps, batch: steps of the optimiser a member, images a step.
+        learning_rate, weight_decay: of AdamW; the rate rises to this and falls to 0 along a half cosine.
+        dropout: share of channels left out at random.
+        l1: weight of the edges' distance beside the IoU.
+        keep_aspect: None measures it on the person's crops.
+        seed: of the weights, the order, what is mirrored and left out.
+    """
+
+    members: int = 3
+    hidden: int = 32
+    layers: int = 1
+    components: int = 16
+    neighbours: int = 5
+    steps: int = 400
+    batch: int = 32
+    learning_rate: float = 2e-3
+    weight_decay: float = 1e-2
+    dropout: float = 0.3
+    l1: float = 8.0
+    keep_aspect: bool | None = None
+    seed: int = 1
+
+
+class Cropper:
+    """A trained ensemble. Everything it needs is in `state()` and `describe()`; nothing in it is pickled."""
+
+    def __init__(
+        self,
+        members: list[dict[str, Tensor]],
+        scales: Scales,
+        config: CropperConfig,
+        sizes: Mapping[str, list[int]],
+        keep_aspect: bool,
+    ) -> None:
+        self.scales, self.config, self.sizes, self.keep_aspect = scales, config, dict(sizes), keep_aspect
+        self._networks = []
+        for number, weights in enumerate(members):
+            network = _network(config, self.sizes, scales, number)
+            network.load_state_dict(weights)
+            self._networks.append(network.eval())
+
+    def predict(self, features: CropFeatures) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """What it proposes for N images; rows without features get NaN in all three.
+
+        Returns:
+            boxes (N, 4) float32: [x1, y1, x2, y2] as fractions; the full frame where no crop is needed.
+            needed (N,) float32: the chance that the person crops at all; below 0.5, or with a box of 98 % of the
+                image or more, none is needed.
+            confidence (N,) float32: a raw chance that every corner is within 5 %, from how far the members
+                disagree; to be calibrated on rows that were not trained on.
+
+        Raises:
+            UsageError: the features are of another shape than those it was trained on.
+        """
+        if len(features) and features.sizes != self.sizes:
+            raise UsageError("the features are of another shape than those it was trained on", doing="proposing crops")
+        found = [np.full((len(features), *size), np.nan, dtype=np.float32) for size in ((4,), (), ())]
+        rows = np.flatnonzero(features.mask)
+        for start in range(0, len(rows), _CHUNK):
+            here = rows[start : start + _CHUNK]
+            for whole, part in zip(found, self._propose(features.take(here)), strict=True):
+                whole[here] = part
+        return found[0], found[1], found[2]
+
+    def state(self) -> dict[str, Tensor]:
+        """Tensors only: fit for `torch.load(weights_only=True)`."""
+        weights = {
+            f"member{number}.{name}": tensor.detach().cpu()
+            for number, network in enumerate(self._networks)
+            for name, tensor in network.state_dict().items()
+        }
+        return {**weights, **{f"scales.{field.name}": getattr(self.scales, field.name) for field in fields(Scales)}}
+
+    def describe(self) -> dict[str, Any]:
+        """What `from_state` needs beside the tensors, as JSON."""
+        return {
+            "version": _VERSION,
+            "config": asdict(self.config),
+            "sizes": self.sizes,
+            "keep_aspect": self.keep_aspect,
+        }
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Tensor], description: Mapping[str, Any]) -> Cropper:
+        """A proposer as it was saved.
+
+        Raises:
+            StoreError: another version of this code made it, or a part is missing.
+        """
+        try:
+            if description["version"] != _VERSION:
+                raise ValueError(f"version {description['version']}, not {_VERSION}")
+            config = CropperConfig(**description["config"])
+            parts = [_under(f"member{number}.", state) for number in range(config.members)]
+            scales = Scales(**_under("scales.", state))
+            return cls(parts, scales, config, description["sizes"], description["keep_aspect"])
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+            reason = str(error).splitlines()[0]
+            raise StoreError(
+                f"the crop proposer's file does not fit this version ({reason})",
+                doing="loading a crop proposer",
+                hint="train again: pickroom train crop_proposer PROJECT",
+            ) from error
+
+    def _propose(self, features: CropFeatures) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """As `predict`, of rows that have features. Each image is seen as it is and in a mirror."""
+        inputs = make_inputs(features, self.scales, self.config.neighbours)
+        turned = mirror_inputs(inputs)
+        edges, needs = [], []
+        with torch.inference_mode():
+            for network in self._networks:
+                plain, mirrored = network(inputs), network(turned)
+                edges += [plain[0], mirror_boxes(mirrored[0])]
+                needs += [torch.sigmoid(plain[1]), torch.sigmoid(mirrored[1])]
+            every = torch.stack([to_boxes(one, self.keep_aspect) for one in edges])
+            boxes = to_boxes(torch.stack(edges).mean(dim=0), self.keep_aspect)
+            needed = torch.stack(needs).mean(dim=0)
+            boxes = torch.where(needed[:, None] < 0.5, torch.tensor(FULL_FRAME), boxes)
+            deviation = (every.std(dim=0).square() + _ERROR**2).sqrt()
+            # corners err together, so the widest edge decides rather than the product of all
+            sure = torch.erf(CORNER_TOLERANCE / (deviation.amax(dim=1) * math.sqrt(2)))
+        return boxes.numpy(), needed.numpy(), sure.numpy()
+
+
+def keeps_aspect(boxes: np.ndarray) -> bool:
+    """Whether a person's crops (N, 4), NaN rows aside, keep their images' own aspect ratio."""
+    drawn = boxes[is_crop(boxes)]
+    free = np.abs(np.log((drawn[:, 2] - drawn[:, 0]) / (drawn[:, 3] - drawn[:, 1]))) > _FREE_SHAPE
+    return bool(free.mean() <= _FREE_SHARE) if len(drawn) else True
+
+
+def is_crop(boxes: np.ndarray) -> np.ndarray:
+    """(N,) bool: rows of (N, 4) boxes that cut something away; NaN rows and those of 98 % or more do not."""
+    area = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
+    return np.nan_to_num(area, nan=1.0) < NO_CROP_AREA
+
+
+def fit_cropper(
+    features: CropFeatures,
+    boxes: np.ndarray,
+    config: CropperConfig | None = None,
+    progress: Progress | None = None,
+    *,
+    resume: Mapping[str, Any] | None = None,
+    device: str = "cpu",
+) -> Cropper:
+    """Train a proposer. The same features, configuration and device give the same proposer.
+
+    Args:
+        boxes: (N, 4) float32, the person's crops as fractions; NaN rows: approved as it is, no crop needed.
+        progress: called after each epoch; KeyboardInterrupt from it stops there and comes out of this call.
+        resume: a `Step.snapshot()` of the same features and configuration: training goes on after it.
+
+    Raises:
+        UsageError: no image has both features and a crop.
+    """
+    config = config or CropperConfig()
+    boxes = np.asarray(boxes, dtype=np.float32)
+    rows = np.flatnonzero(features.mask)
+    cropped = is_crop(boxes[rows])
+    if not cropped.any():
+        what = "no image has both features and a crop"
+        raise UsageError(what, doing="training a crop proposer", hint="see: pickroom check PROJECT")
+    some, boxes = features.take(rows), boxes[rows]
+    keep = keeps_aspect(boxes) if config.keep_aspect is None else config.keep_aspect
+    scales = fit_scales(some, np.where(cropped[:, None], boxes, np.nan), config.components)
+    inputs = _to(make_inputs(some, scales, config.neighbours, cropped), device)
+    data = _Data(inputs, *_targets(boxes, cropped, device), keep)
+    done = [] if resume is None else [_under(f"member{n}.", resume["weights"]) for n in range(resume["member"])]
+    clock = _Clock(config, len(rows), time.monotonic(), progress)
+    for member in range(len(done), config.members):
+        start = resume if resume is not None and resume["member"] == member else None
+        done.append(_fit_member(data, _network(config, some.sizes, scales, member), member, clock, done, start, device))
+    return Cropper(done, scales, config, some.sizes, keep)
+
+
+@dataclass(frozen=True, slots=True)
+class _Data:
+    """Rows to train on: (N, 4) boxes, (N,) 1.0 where a crop was drawn; the boxes of others mean nothing."""
+
+    inputs: Inputs
+    boxes: Tensor
+    cropped: Tensor
+    keep_aspect: bool
+
+    def batch(self, rows: Tensor, mirrored: Tensor) -> tuple[Inputs, Tensor, Tensor]:
+        """Some rows, those of the (n,) bool `mirrored` in a mirror."""
+        plain, boxes = self.inputs.take(rows), self.boxes[rows]
+        turned = mirror_inputs(plain)
+        grid = plain.grid
+        if grid is not None and turned.grid is not None:
+            grid = torch.where(mirrored[:, None, None, None], turned.grid, grid)
+        beside = torch.where(mirrored[:, None], turned.beside, plain.beside)
+        boxes = torch.where(mirrored[:, None], mirror_boxes(boxes), boxes)
+        return Inputs(grid, plain.cover, beside), boxes, self.cropped[rows]
+
+
+@dataclass(frozen=True, slots=True)
+class _Clock:
+    """Epochs of the whole ensemble, and whom to tell."""
+
+    config: CropperConfig
+    rows: int
+    started: float
+    progress: Progress | None
+
+    @property
+    def per_epoch(self) -> int:
+        return -(-self.rows // self.config.batch)
+
+    @property
+    def epochs(self) -> int:
+        """Of one member."""
+        return max(1, round(self.config.steps / self.per_epoch))
+
+    def rate(self, step: int) -> float:
+        """Share of the learning rate at a step of a member."""
+        total = self.epochs * self.per_epoch
+        warm = max(1, round(_WARM_UP * total))
+        if step < warm:
+            return (step + 1) / warm
+        return 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, total - warm)))
+
+
+def _fit_member(
+    data: _Data,
+    network: CropNetwork,
+    member: int,
+    clock: _Clock,
+    done: list[dict[str, Tensor]],
+    resume: Mapping[str, Any] | None,
+    device: str,
+) -> dict[str, Tensor]:
+    config, first = clock.config, 0
+    generator = torch.Generator()
+    if resume is not None:
+        network.load_state_dict(_under(f"member{member}.", resume["weights"]))
+    network = network.to(device).train()
+    optimiser = torch.optim.AdamW(network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
+    if resume is not None:
+        optimiser.load_state_dict(resume["optimiser"])
+        first = resume["epoch"]
+    both_kinds = bool(data.cropped.any()) and not bool(data.cropped.all())
+    for epoch in range(first, clock.epochs):
+        # a stream of its own for each epoch: a resumed fit draws the same
+        generator.manual_seed((config.seed * 1_000 + member) * 100_000 + epoch)
+        order = torch.randperm(clock.rows, generator=generator)
+        mirrored = torch.rand(clock.rows, generator=generator) < 0.5
+        total = 0.0
+        for number, batch in enumerate(order.split(config.batch)):
+            for group in optimiser.param_groups:
+                group["lr"] = config.learning_rate * clock.rate(epoch * clock.per_epoch + number)
+            kept = [k.to(device) for k in network.dropout_masks(len(batch), config.dropout, generator)]
+            inputs, boxes, cropped = data.batch(batch.to(device), mirrored[batch].to(device))
+            edges, need = network(inputs, kept)
+            losses = box_loss(to_boxes(edges, data.keep_aspect), boxes, config.l1)
+            loss = (losses * cropped).sum() / cropped.sum().clamp(min=1)
+            if both_kinds:
+                loss = loss + _NEED_WEIGHT * functional.binary_cross_entropy_with_logits(need, cropped)
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+            total += float(loss.detach()) * len(batch)
+        if clock.progress:
+
+            def snapshot(at: int = epoch + 1) -> dict[str, Any]:
+                weights = [*done, {name: t.detach().cpu().clone() for name, t in network.state_dict().items()}]
+                flat = {f"member{n}.{name}": t for n, one in enumerate(weights) for name, t in one.items()}
+                return {"weights": flat, "optimiser": optimiser.state_dict(), "member": member, "epoch": at}
+
+            at = member * clock.epochs + epoch + 1
+            seconds = time.monotonic() - clock.started
+            clock.progress(Step(at, config.members * clock.epochs, total / clock.rows, None, seconds, snapshot))
+    if not both_kinds:  # nobody showed when to leave an image as it is
+        with torch.no_grad():
+            network.need.bias.fill_(_ALWAYS)
+    return {name: tensor.detach().cpu() for name, tensor in network.state_dict().items()}
+
+
+_ALWAYS = 4.0  # a logit: a chance of .98
+
+
+def _network(config: CropperConfig, sizes: Mapping[str, list[int]], scales: Scales, member: int) -> CropNetwork:
+    """A network with the random weights of one member, which the seed decides."""
+    channels = sizes["grid"][2] if sizes["grid"] else 0
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed * 1_000 + member)
+        return CropNetwork(channels, BESIDE + scales.kept, config.hidden, config.layers, scales.mean_box)
+
+
+def _targets(boxes: np.ndarray, cropped: np.ndarray, device: str) -> tuple[Tensor, Tensor]:
+    """(N, 4) boxes and (N,) 1.0 where a crop was drawn; elsewhere the full frame, which weighs nothing."""
+    meant = np.where(cropped[:, None], boxes, np.float32(FULL_FRAME)).astype(np.float32)
+    return torch.from_numpy(meant).to(device), torch.from_numpy(cropped).float().to(device)
+
+
+def _to(inputs: Inputs, device: str) -> Inputs:
+    return Inputs(
+        inputs.grid.to(device) if inputs.grid is not None else None,
+        inputs.cover.to(device),
+        inputs.beside.to(device),
+    )
+
+
+def _under(prefix: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): tensor for name, tensor in state.items() if name.startswith(prefix)}

@@ -1,0 +1,80 @@
+"""A version in words: what it was made from, how it does beside its baselines, whether it recommends. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+from pickroom.learn.evaluation import Evaluation
+from pickroom.learn.recipes import Recipe, recipe_of
+
+
+def lines_of(recipe: Recipe, version: int, metadata: Mapping[str, Any]) -> list[str]:
+    """The short report of a version, from its metadata."""
+    data, counts = metadata["data"], metadata["data"]["used"]
+    how = "the whole project held out" if metadata["split"]["by"] == "project" else "split by group"
+    lines = [
+        f"{recipe.name} v{version} of {', '.join(metadata['projects'])}: {counts['train'] + counts['calibrate']} "
+        f"{recipe.unit} learned from, {metadata['fitted']}, {counts['held_out']} held out ({how}), "
+        f"{metadata['seconds']:.0f} s",
+    ]
+    left_out = Counter[str]()
+    for project in data["projects"].values():
+        left_out.update(project["left_out"])
+    left_out.update(data["without_features"])
+    if left_out:
+        lines.append("left out: " + ", ".join(f"{count} {reason}" for reason, count in left_out.most_common()))
+    lines.append(f"held out: {recipe.words(metadata['metrics'])}")
+    lines += [f"  {name}: {recipe.words(scored)}" for name, scored in metadata["baselines"].items()]
+    previous = metadata["previous"]
+    if previous and previous["metrics"]:
+        lines.append(
+            f"  v{previous['version']} on the {previous['rows']} of them it was not trained on: "
+            f"{recipe.words(previous['metrics'])}; v{version} there: {recipe.words(previous['new'])}"
+        )
+    for one in metadata["tried"]:
+        kept = " (kept)" if one["chosen"] else ""
+        lines.append(f"  anomaly weight {one['setting']:g}{kept}: {recipe.words(one['held_out'])}")
+    verdict = metadata["verdict"]
+    state = "it recommends from now on" if verdict["current"] else "kept, and not used"
+    return [*lines, f"{state}: {verdict['reason']}"]
+
+
+def evaluation_lines(found: Evaluation) -> list[str]:
+    """Every version on every project beside its baselines, then the sample, group by group."""
+    lines = []
+    for one in found.versions:
+        head = f"{one.kind} v{one.version}{' (current)' if one.current else ''} on {one.project_id}"
+        if not one.metrics:
+            lines.append(f"{head}: {one.note}")
+            continue
+        recipe = recipe_of(one.kind)
+        left_out = f", {one.seen} it was fitted on left out" if one.seen else ""
+        lines.append(f"{head}, {one.rows} {recipe.unit}{left_out}: {recipe.words(one.metrics)}")
+        lines += [f"  {name}: {recipe.words(scored)}" for name, scored in one.baselines.items()]
+        if one.rolling:
+            lines.append(f"  over the last 100: {one.rolling[-1]:.3f}")
+    for entry in found.sample:
+        lines.append(sample_line(entry))
+    if found.log:
+        right = sum(entry["selection_match"] for entry in found.sample)
+        lines.append(f"the person's pick in {right} of {len(found.sample)}; logged in {found.log}")
+    return lines
+
+
+def sample_line(entry: Mapping[str, Any]) -> str:
+    """One group of a sample: the person's pick and crop beside the models'."""
+    same = "same" if entry["selection_match"] else "OTHER"
+    parts = [
+        f"{entry['group_id']}: person {entry['user_selected_index'] + 1}, "
+        f"AI {entry['ai_selected_index'] + 1} ({entry['ai_confidence']:.0%}): {same}"
+    ]
+    if entry["crop_iou"] is not None:
+        person, ai = (_box_words(entry[name]) for name in ("final_crop_coords", "ai_crop_coords"))
+        parts.append(f"crop of the person's pick: person {person}, AI {ai}: overlap {entry['crop_iou']:.2f}")
+    return "; ".join(parts)
+
+
+def _box_words(box: list[float] | None) -> str:
+    return "none" if box is None else "[" + " ".join(f"{edge:.2f}" for edge in box) + "]"

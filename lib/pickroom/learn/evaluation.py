@@ -1,0 +1,259 @@
+"""How every version does on every project's decisions, as far as it was not fitted on them; and a sample to look at.
+
+Item by item beside the person's choice, the sample is what tells whether both models fit together in use; it is
+logged, so that later ones can be held against it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pickroom.errors import ConflictError, PickroomError, StoreError, UsageError
+from pickroom.learn import checkpoints, metrics, splits, training_sets
+from pickroom.learn.examples import CropExample, Pick
+from pickroom.learn.recipes import Recipe, model_of, recipe_of
+from pickroom.learn.sources import Sources
+from pickroom.learn.training_sets import KINDS, Kind
+from pickroom.workspace import Workspace, utc_now
+
+SAMPLE_LOG = "phase2_testing.jsonl"
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class VersionScore:
+    """One version on one project.
+
+    Attributes:
+        rows: decisions it was not fitted on; seen: those it was, left out.
+        figure: mean top-1, or mean IoU; None of nothing.
+        metrics, baselines: as in a version's metadata, on the same rows.
+        rolling: accuracy over the last 100 decisions, decision by decision; empty for crops.
+        note: why it could not be evaluated, "" where it was.
+    """
+
+    kind: Kind
+    version: int
+    current: bool
+    project_id: str
+    rows: int
+    seen: int
+    figure: float | None = None
+    metrics: dict[str, Any] = field(default_factory=dict)
+    baselines: dict[str, Any] = field(default_factory=dict)
+    rolling: tuple[float, ...] = ()
+    note: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "model": self.kind,
+            "version": self.version,
+            "current": self.current,
+            "project_id": self.project_id,
+            "rows": self.rows,
+            "seen_left_out": self.seen,
+            "figure": self.figure,
+            "metrics": self.metrics,
+            "baselines": self.baselines,
+            "rolling_100": self.rolling[-1] if self.rolling else None,
+            "note": self.note,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """Every version on every project, and a sample of groups side by side with the person's choice."""
+
+    versions: tuple[VersionScore, ...]
+    sample: tuple[dict[str, Any], ...]
+    log: Path | None
+
+    def to_dict(self) -> dict[str, Any]:
+        log = str(self.log) if self.log else None
+        return {"versions": [v.to_dict() for v in self.versions], "sample": list(self.sample), "log": log}
+
+
+@dataclass(frozen=True, slots=True)
+class _Used:
+    """A usable version and what it says of all rows of its kind."""
+
+    checkpoint: checkpoints.Checkpoint
+    model: Any
+    unseen: np.ndarray
+
+
+def evaluate(
+    workspace: Workspace,
+    project_ids: Sequence[str],
+    sample: int = 0,
+    seed: int | None = None,
+    progress: Progress | None = None,
+) -> Evaluation:
+    """Hold every version against every decision that it was not fitted on.
+
+    Args:
+        sample: groups drawn at random from those that neither current model was fitted on; 0 for none.
+        seed: of the draw; None draws others each time.
+        progress: called after each group that had to be read from its files.
+
+    Raises:
+        UsageError: no model was trained yet, or no group is left for a sample.
+        ConflictError, StoreError: decisions or vectors are not fit to use.
+    """
+    scores: list[VersionScore] = []
+    current: dict[str, tuple[Recipe, list[Any], Any, _Used | None]] = {}
+    for kind in KINDS:
+        numbers = checkpoints.versions(workspace, kind)
+        if not numbers:
+            continue
+        found, current[kind] = _evaluate_kind(workspace, kind, numbers, project_ids, progress)
+        scores += found
+    if not current:
+        names = " ".join(project_ids)
+        raise UsageError(
+            "no model was trained yet", doing="evaluating", hint=f"train one: pickroom train ranker {names}"
+        )
+    drawn = _sample(current, sample, seed) if sample else []
+    return Evaluation(tuple(scores), tuple(drawn), _log(workspace, drawn) if drawn else None)
+
+
+def _evaluate_kind(
+    workspace: Workspace, kind: Kind, numbers: Sequence[int], project_ids: Sequence[str], progress: Progress | None
+) -> tuple[list[VersionScore], tuple[Recipe, list[Any], Any, _Used | None]]:
+    recipe = recipe_of(kind)
+    made = training_sets.collect(workspace, kind, project_ids)
+    sources = Sources(workspace.project(project_id) for project_id in made.projects)
+    everything = list(made.examples)
+    features = recipe.features(everything, sources, progress) if everything else None
+    kept = [row for row in range(len(everything)) if features is not None and row not in features.missing]
+    examples = [everything[row] for row in kept]
+    features = features.take(kept) if features is not None else None
+    chosen = checkpoints.current(workspace, kind)
+    scores: list[VersionScore] = []
+    used: _Used | None = None
+    for number in numbers:
+        try:
+            checkpoint = checkpoints.load(workspace, kind, number)
+            checkpoint.require_features(recipe.feature_hash, made.encoder)
+            unseen = ~splits.seen(examples, np.asarray(checkpoint.state.get("seen", [])))
+            one = _Used(checkpoint, model_of(checkpoint), unseen)
+        except (ConflictError, StoreError) as error:
+            scores += [VersionScore(kind, number, number == chosen, p, 0, 0, note=error.what) for p in made.projects]
+            continue
+        scores += [_score(recipe, one, examples, features, p, number == chosen) for p in made.projects]
+        used = one if number == chosen else used
+    return scores, (recipe, examples, features, used)
+
+
+def _score(
+    recipe: Recipe, used: _Used, examples: Sequence[Any], features: Any, project_id: str, current: bool
+) -> VersionScore:
+    own = np.array([splits.project_of(example) == project_id for example in examples], dtype=bool)
+    rows = np.flatnonzero(own & used.unseen)
+    some = [examples[row] for row in rows]
+    seen = int(own.sum()) - len(rows)
+    number = used.checkpoint.version
+    if not some:
+        why = "it was fitted on all of them" if seen else "nothing of this kind was decided"
+        return VersionScore(recipe.name, number, current, project_id, 0, seen, note=why)
+    here = features.take(rows)
+    evidence = recipe.evidence(used.model, some, here)
+    # what a baseline learns, it learns from the rows of other sides
+    others = np.flatnonzero(~used.unseen)
+    learned = ([examples[row] for row in others], features.take(others))
+    baselines = recipe.score_baselines(*learned, some, here) if recipe.name == "ranker" or len(others) else {}
+    rolling: tuple[float, ...] = ()
+    if recipe.name == "ranker":
+        order = np.argsort([example.decided_at for example in some], kind="stable")
+        rolling = tuple(metrics.rolling(evidence.figures[order]).tolist())
+    scored = recipe.score(used.model, some, here)
+    return VersionScore(
+        recipe.name, number, current, project_id, len(rows), seen, evidence.figure, scored, baselines, rolling
+    )
+
+
+def _sample(
+    current: dict[str, tuple[Recipe, list[Any], Any, _Used | None]], count: int, seed: int | None
+) -> list[dict[str, Any]]:
+    """Groups at random that neither current model was fitted on, each as it would have been recommended."""
+    crops: dict[tuple[str, str], int] = {}
+    if "crop_proposer" in current and current["crop_proposer"][3] is not None:
+        _, images, _, boxer = current["crop_proposer"]
+        crops = {(image.project_id, image.filename): row for row, image in enumerate(images)}
+    if "ranker" not in current or current["ranker"][3] is None:
+        hint = "see why: pickroom evaluate PROJECT"
+        raise UsageError("no ranker recommends yet, so there is nothing to sample", doing="evaluating", hint=hint)
+    _, picks, features, ranker = current["ranker"]
+    rows = []
+    for row in np.flatnonzero(ranker.unseen).tolist():
+        place = crops.get(_chosen_key(picks[row]))
+        if place is None or current["crop_proposer"][3].unseen[place]:  # type: ignore[union-attr]
+            rows.append(row)
+    if not rows:
+        hint = "decide more groups, then evaluate again"
+        raise UsageError("every group was trained on, none is left to sample", doing="evaluating", hint=hint)
+    drawn = np.random.default_rng(seed).permutation(rows)[:count].tolist()
+    some = [picks[row] for row in drawn]
+    picked = ranker.model.pick([pick.candidates for pick in some], features.take(drawn))
+    entries = [
+        _entry(pick, int(picked.index[n]), float(picked.confidence[n]), ranker.checkpoint.label)
+        for n, pick in enumerate(some)
+    ]
+    for pick, entry in zip(some, entries, strict=True):
+        place = crops.get(_chosen_key(pick))
+        if place is not None:
+            _, images, image_features, boxer = current["crop_proposer"]
+            _add_crop(entry, images[place], boxer.model.box(image_features.take([place])))  # type: ignore[union-attr]
+            entry["versions"]["crop_proposer"] = boxer.checkpoint.label  # type: ignore[union-attr]
+    return entries
+
+
+def _entry(pick: Pick, index: int, confidence: float, version: str) -> dict[str, Any]:
+    return {
+        "evaluated_at": utc_now(),
+        "project_id": pick.candidates.project_id,
+        "group_id": pick.candidates.group_id,
+        "images": list(pick.candidates.filenames),
+        "user_selected_index": pick.chosen,
+        "ai_selected_index": index,
+        "ai_confidence": round(confidence, 4),
+        "selection_match": index == pick.chosen,
+        "final_crop_coords": None,
+        "ai_crop_coords": None,
+        "crop_iou": None,
+        "crop_match": None,
+        "versions": {"ranker": version},
+    }
+
+
+def _add_crop(entry: dict[str, Any], image: CropExample, boxed: Any) -> None:
+    """The proposer's box of the image that the person picked, beside the person's."""
+    needed = bool(boxed.needed[0] >= 0.5)
+    entry["final_crop_coords"] = image.box.to_list() if image.box is not None else None
+    entry["ai_crop_coords"] = [round(float(edge), 5) for edge in boxed.boxes[0]] if needed else None
+    entry["ai_crop_confidence"] = round(float(boxed.confidence[0] if needed else 1 - boxed.needed[0]), 4)
+    meant = metrics.boxes_of([image])
+    entry["crop_iou"] = round(float(metrics.ious(boxed.boxes, meant)[0]), 4)
+    if image.box is not None and needed:
+        entry["crop_match"] = bool(metrics.within_corners(boxed.boxes, meant)[0])
+
+
+def _chosen_key(pick: Pick) -> tuple[str, str]:
+    return pick.candidates.project_id, pick.candidates.filenames[pick.chosen]
+
+
+def _log(workspace: Workspace, entries: Sequence[dict[str, Any]]) -> Path:
+    path = workspace.logs / SAMPLE_LOG
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a", encoding="utf-8") as file:
+            file.write("".join(json.dumps(entry) + "\n" for entry in entries))
+    except OSError as error:
+        raise PickroomError(f"it cannot be written ({error})", doing="logging a sample", subject=path) from None
+    return path

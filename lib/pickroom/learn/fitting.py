@@ -1,0 +1,166 @@
+"""The fits of one training: each setting that is tried, and those that tell how far its confidence can be believed.
+
+Few rows are too dear to be set apart for calibration: then the model is fitted on all that are not held out, and its
+confidence on what fits without a third of them say of that third (cross-fitting). Many rows are enough to hold some
+apart, at the cost of one fit. A stopped training goes on with the fit it was in.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from pickroom.errors import PickroomError
+from pickroom.learn import resuming, splits
+from pickroom.learn.examples import Step
+from pickroom.learn.recipes import Evidence, Recipe
+from pickroom.learn.splits import CALIBRATE, HELD_OUT, TRAIN, Split
+from pickroom.learn.watching import Recorder
+from pickroom.workspace import Workspace
+
+FOLDS = 3
+CROSS_FIT_BELOW = 2000  # rows that are not held out
+_ONE_THREAD_BELOW = (
+    4000  # rows; small products only wait for each other on several (13 s against 166 s on a busy machine)
+)
+
+
+class TrainingStopped(PickroomError):
+    """Somebody asked a training to stop; it is saved, and the same command goes on with it."""
+
+    exit_code = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """What came of it.
+
+    Attributes:
+        models: one a setting, calibrated; `model` is the best of them on rows that it was not fitted on.
+        tried: of each setting, its figure on those rows, and whether it was chosen.
+        how: in words, how confidence was fitted.
+    """
+
+    model: Any
+    models: tuple[Any, ...]
+    tried: tuple[dict[str, Any], ...]
+    how: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """One fit: a setting on some rows, and the rows that it is then asked about."""
+
+    setting: float
+    rows: np.ndarray
+    asked: np.ndarray
+    words: str
+
+
+def fit(
+    workspace: Workspace,
+    recipe: Recipe,
+    examples: Sequence[Any],
+    features: Any,
+    split: Split,
+    device: str,
+    told: Recorder,
+) -> Fitted:
+    """Fit every setting on the rows that are not held out; raises TrainingStopped when somebody wants that."""
+    jobs = _jobs(recipe, examples, split)
+    key = _key(recipe, examples, split, device)
+    done = resuming.read(workspace, recipe.name, key)
+    for job in jobs[len(done.finished) :]:
+        told.phase(job.words)
+        saver = resuming.Saver(workspace, recipe.name, key, done.finished)
+
+        def progress(step: Step, saver: resuming.Saver = saver) -> None:
+            saver.step(step, now=told.stopping)
+            told.step(step)
+
+        own = [examples[row] for row in job.rows]
+        try:
+            with _threads(len(job.rows), device):
+                model = recipe.fit(own, features.take(job.rows), job.setting, progress, done.snapshot, device)
+        except KeyboardInterrupt:
+            hint = "the same command goes on where it was"
+            raise TrainingStopped("stopped, and saved", doing=f"training the {recipe.name}", hint=hint) from None
+        done = resuming.Saved([*done.finished, {"state": model.state(), "description": model.describe()}])
+    made = [recipe.rebuild(one["state"], one["description"]) for one in done.finished]
+    found = _chosen(recipe, examples, features, jobs, made)
+    resuming.forget(workspace, recipe.name)
+    return found
+
+
+def _jobs(recipe: Recipe, examples: Sequence[Any], split: Split) -> list[_Job]:
+    """Setting by setting: first the fit that is kept, then those that only tell how good it is."""
+    train, calibrate = split.rows(TRAIN), split.rows(CALIBRATE)
+    both = np.sort(np.concatenate([train, calibrate]))
+    nothing = np.zeros(0, dtype=np.int64)
+    jobs = []
+    for setting in recipe.settings:
+        name = f" ({setting:g})" if len(recipe.settings) > 1 else ""
+        if len(both) >= CROSS_FIT_BELOW:
+            jobs.append(_Job(setting, train, calibrate, f"training{name}"))
+            continue
+        folds = splits.folds([examples[row] for row in both], FOLDS, split.config.seed)
+        jobs.append(_Job(setting, both, nothing, f"training{name}"))
+        jobs += [
+            _Job(setting, both[folds != n], both[folds == n], f"measuring its confidence{name}, {n + 1} of {FOLDS}")
+            for n in range(FOLDS)
+            if (folds == n).any() and (folds != n).any()
+        ]
+    return jobs
+
+
+def _chosen(
+    recipe: Recipe, examples: Sequence[Any], features: Any, jobs: Sequence[_Job], made: Sequence[Any]
+) -> Fitted:
+    models, tried, ranks = [], [], []
+    crossed = any(not len(job.asked) for job in jobs)
+    for setting in recipe.settings:
+        own = [(job, model) for job, model in zip(jobs, made, strict=True) if job.setting == setting]
+        pieces = [
+            recipe.evidence(model, [examples[row] for row in job.asked], features.take(job.asked))
+            for job, model in own
+            if len(job.asked)
+        ]
+        evidence = Evidence.joined(pieces)
+        models.append(recipe.calibrated(own[0][1], evidence))
+        ranks.append((evidence.figure, evidence.tie_break))
+        tried.append({"setting": setting, "figure": evidence.figure, "rows": len(evidence.raw)})
+    best = max(range(len(models)), key=lambda number: ranks[number])
+    for number, one in enumerate(tried):
+        one["chosen"] = number == best
+    rows = tried[best]["rows"]
+    how = f"confidence cross-fitted on {rows} rows" if crossed else f"confidence fitted on {rows} rows set apart"
+    return Fitted(models[best], tuple(models), tuple(tried), how)
+
+
+@contextmanager
+def _threads(rows: int, device: str) -> Iterator[None]:
+    import torch
+
+    before = torch.get_num_threads()
+    try:
+        if device == "cpu" and rows < _ONE_THREAD_BELOW:
+            torch.set_num_threads(1)
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _key(recipe: Recipe, examples: Sequence[Any], split: Split, device: str) -> str:
+    """What a stopped training must have in common with the one that goes on with it."""
+    kept = split.sides != HELD_OUT
+    rows = [
+        [side, repr(example)] for side, example, used in zip(split.sides.tolist(), examples, kept, strict=True) if used
+    ]
+    values = [rows, split.config.seed, recipe.to_dict(), recipe.feature_hash, device]
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()

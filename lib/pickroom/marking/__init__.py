@@ -1,0 +1,1 @@
+"""Boards of thumbnails on which images are marked: shared by the sorter and the folder viewer."""

@@ -1,0 +1,349 @@
+"""A board of thumbnails on one project: the pure machine over what lies in its folders and what is stored of it.
+
+The store is the truth: every key is a transaction of its own, and `refresh` brings in what other windows marked and
+which files came or went.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import ClassVar
+
+from pickroom import atomic
+from pickroom.errors import ImageError, LockedError
+from pickroom.files import placing
+from pickroom.files.placing import Placement, PlaceResult
+from pickroom.files.undo import recover
+from pickroom.images import metadata, thumbnails
+from pickroom.marking import board as machine
+from pickroom.marking import listing
+from pickroom.marking.board import Board, Step
+from pickroom.marking.layout import Layout, Section
+from pickroom.marking.listing import Item, Listing
+from pickroom.review.keys import Command, normalise
+from pickroom.store import marks, operations
+from pickroom.store.connect import connect, transaction
+from pickroom.store.marks import LoggedMarks, Mark, Room
+from pickroom.workspace import Project
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """What is said under one thumbnail: its name, a few words on the right of it, all of it when the pointer rests.
+
+    Attributes:
+        warn: the words are a reason why it was held back.
+    """
+
+    label: str
+    words: str = ""
+    title: str = ""
+    warn: bool = False
+
+
+class BoardSession:
+    """A person at a board; keys and clicks are all they do. A room says which keys, folders and words there are.
+
+    Attributes:
+        room: the kind of its marks and of its batches.
+        keys: what each key does.
+        board: everything on screen.
+        last_result: what the last apply did, None before.
+
+    Args:
+        folders: relative to the project's root.
+
+    Raises:
+        ProjectError, StoreError: the project cannot be opened.
+        UsageError: there is no such folder.
+    """
+
+    room: ClassVar[Room]
+    keys: ClassVar[Mapping[str, Command]]
+
+    def __init__(self, project: Project, folders: Sequence[str]) -> None:
+        project.require_root()
+        self.project, self.folders = project, tuple(folders)
+        self.listing: Listing = listing.look(project, self.folders)
+        self.last_result: PlaceResult | None = None
+        self.board = Board()
+        self.notes_version = 0  # rises whenever what is said under thumbnails may have changed
+        self._ids: dict[Item, int] = {}
+        self._by_id: list[Item] = []
+        self._hashes: dict[Item, str] = {}
+        self._connection = connect(project.database)
+        try:
+            message = self._recover()
+            self._load()
+            self.board = replace(self.board, message=message)
+        except BaseException:
+            self._connection.close()
+            raise
+
+    def close(self) -> None:
+        self._connection.close()
+
+    # --- what a room adds -------------------------------------------------------------------------------------
+
+    def sections(self) -> Iterable[Section]:
+        """What is on the board, from `listing` and `board.marks`."""
+        raise NotImplementedError
+
+    def act(self, key: str, what: Command) -> None:
+        """A command that only this room has."""
+
+    def note(self, item: Item) -> Note:
+        """What is said under an image."""
+        held = self.held.get(item.path, "")
+        return Note(item.filename, held, f"{item.path}: {held}" if held else item.path, warn=bool(held))
+
+    def header(self) -> str:
+        """One line over the board."""
+        count, marked = len(self.listing.items), len(self.board.marks)
+        folders = len({item.directory for item in self.listing.items})
+        parts = [f"{count:,} image{'s' * (count != 1)} in {folders} folder{'s' * (folders != 1)}", f"{marked:,} marked"]
+        if self.board.selected:
+            parts.append(f"{len(self.board.selected):,} selected")
+        if self.listing.left_out:
+            parts.append(f"{len(self.listing.left_out)} not shown")
+        return " - ".join(parts)
+
+    # --- the person -------------------------------------------------------------------------------------------
+
+    def press(self, key: str) -> Board:
+        """Apply one key and save what it changed; Shift+Enter on the summary moves the files.
+
+        Raises:
+            UsageError: the text is no key.
+            LockedError, StoreError: saving or moving was refused; the board is as it was.
+        """
+        what = self.keys.get(normalise(key))
+        while True:
+            self.refresh()
+            if what is None:
+                self.board = replace(self.board, message=f"{key} does nothing here; ? shows the keys")
+                return self.board
+            before = self.board
+            try:
+                self.board = machine.command(before, what)
+                if self.board.confirmed:
+                    self.apply()
+                    return self.board
+                if self.board.wish is not None:
+                    self.board = replace(self.board, wish=None)
+                    self.act(normalise(key), what)
+                if self._save(before):
+                    return self.board
+            except BaseException:
+                self.board = before
+                raise
+            self.board = before  # another window wrote since the look: look again
+
+    def click(self, place: int, *, extend: bool = False, toggle: bool = False) -> Board:
+        """See `board.click`."""
+        self.board = machine.click(self.board, place, extend=extend, toggle=toggle)
+        return self.board
+
+    def band(self, ranges: Sequence[tuple[int, int]], *, add: bool = False) -> Board:
+        """See `board.band`."""
+        self.board = machine.band(self.board, ranges, add=add)
+        return self.board
+
+    def select_section(self, index: int, *, add: bool = False) -> Board:
+        """See `board.select_section`."""
+        self.board = machine.select_section(self.board, index, add=add)
+        return self.board
+
+    def set_columns(self, columns: int) -> None:
+        """How many images are side by side."""
+        self.board = replace(self.board, columns=max(1, columns))
+
+    def change(self, act: Callable[[Board], Board]) -> Board:
+        """Change the board by a function of it, and save the marks that it changed."""
+        while True:
+            self.refresh()
+            before = self.board
+            try:
+                self.board = act(before)
+                if self._save(before):
+                    return self.board
+            except BaseException:
+                self.board = before
+                raise
+            self.board = before
+
+    def set_marks(self, wanted: Mapping[str, str], key: str = "file") -> Board:
+        """Mark images (path -> folder) as one step, in place of the marks that they have."""
+        changed = {path: folder for path, folder in wanted.items() if self.board.marks.get(path) != folder}
+        return self.change(lambda board: machine.mark(board, key, changed))
+
+    def refresh(self) -> bool:
+        """Bring in what other windows marked and which files came or went; whether there was anything."""
+        stale = listing.stamps(self.project, self.listing.bases, self.listing.items) != self.listing.stamps
+        if not stale and self._version() == self._seen_version:
+            return False
+        before = self.board
+        if stale:
+            self.listing = listing.look(self.project, self.folders)
+        self._load()
+        changed = (before.marks, before.layout.order) != (self.board.marks, self.board.layout.order)
+        if changed:
+            told = "files came or went, or another window marked some: look again"
+            self.board = replace(self.board, message=told if before.marks or before.summary else "", summary=False)
+        return changed
+
+    # --- what is done -----------------------------------------------------------------------------------------
+
+    def plan(self) -> list[Placement]:
+        """What applying now would do. Changes nothing."""
+        wanted = [mark for mark in marks.waiting(self._connection, self.room) if mark.path in self._mine()]
+        return placing.plan(self.project, self._connection, self.room, wanted, operations.next_batch(self._connection))
+
+    def plan_for(self, wanted: Mapping[str, str]) -> list[Placement]:
+        """What marking these (path -> folder) and applying would do. Changes nothing, marks included."""
+        found = [self._mark(path, folder) for path, folder in wanted.items()]
+        return placing.plan(self.project, self._connection, self.room, found, operations.next_batch(self._connection))
+
+    def summary(self) -> list[tuple[str, str]]:
+        """(where, how many) of every route that an apply would take, held back ones last."""
+        placements = self.plan()
+        going = Counter(p.mark.folder for p in placements if p.held is None)
+        held = Counter(p.held for p in placements if p.held is not None)
+        lines = [(f"→ {folder}/", f"{count} image{'s' * (count != 1)}") for folder, count in sorted(going.items())]
+        lines += [("held back", f"{count}: {reason}") for reason, count in held.most_common()]
+        elsewhere = sum(mark.path not in self._mine() for mark in marks.waiting(self._connection, self.room))
+        return lines + (
+            [("not here", f"{elsewhere} marked in folders that are not shown: they wait")] if elsewhere else []
+        )
+
+    def apply(self) -> PlaceResult:
+        """Move what is marked on this board, as one batch."""
+        result = placing.place(self.project, self._connection, self.room, self._mine())
+        self.last_result = result
+        self.listing = listing.look(self.project, self.folders)
+        self._load()
+        self.board = replace(self.board, message=result.line, confirmed=False)
+        return result
+
+    # --- pictures and words -----------------------------------------------------------------------------------
+
+    def id_of(self, path: str) -> int:
+        """A number that stands for this content of this file as long as the session lasts."""
+        item = self._items[path]
+        if item not in self._ids:
+            self._ids[item] = len(self._by_id)
+            self._by_id.append(item)
+        return self._ids[item]
+
+    def item(self, number: int) -> Item | None:
+        """The image that a number stands for, None for no number of this session."""
+        return self._by_id[number] if 0 <= number < len(self._by_id) else None
+
+    def thumbnail(self, item: Item, *, large: bool = False) -> bytes:
+        """A JPEG of at most 256 pixels a side, or 1024; safe to call from several threads.
+
+        Raises:
+            ImageError: the file has gone, or has gone bad.
+        """
+        path = self.project.path(item.directory, item.filename)
+        try:
+            sha256 = self._hashes.get(item)
+            if sha256 is None:
+                sha256 = self._hashes[item] = atomic.sha256_of(path)
+            folder = self.project.workspace.thumbnails
+            return (thumbnails.read if large else thumbnails.read_small)(folder, sha256, path)
+        except OSError as error:
+            raise ImageError(path, error.strerror or str(error)) from None
+
+    def written(self, path: str) -> dict[str, str]:
+        """Field -> text of what is written about an image: YAML, caption, PNG text."""
+        return metadata.read(self.project.root / path)
+
+    # --- parts ------------------------------------------------------------------------------------------------
+
+    def lay_out(self) -> None:
+        """Build the board's sections again."""
+        layout = Layout.of(self.sections())
+        if layout.sections != self.board.layout.sections:
+            self.board = machine.with_layout(self.board, layout)
+        self.notes_version += 1
+
+    def _load(self) -> None:
+        # read first: what is written after this shows as a change at the next key
+        self._seen_version = self._version()
+        self._items = {item.path: item for item in self.listing.items}
+        with transaction(self._connection, writing=False):
+            waiting = marks.waiting(self._connection, self.room)
+            undo, redo = marks.steps(self._connection, self.room)
+            blocked = placing.in_other_hands(self.project, self._connection, list(self._items))
+            known = placing.known_hashes(self._connection)
+        for item in self.listing.items:
+            found = known.get((item.filename, item.file_size, item.mtime_ns))
+            if found is not None:
+                self._hashes.setdefault(item, found)
+        mine = [mark for mark in waiting if mark.path in self._mine()]
+        self.held = {mark.path: mark.held_reason for mark in mine if mark.held_reason}
+        found = {mark.path: mark.folder for mark in mine}
+        self.board = machine.with_marks(self.board, found, self._here(undo), self._here(redo))
+        self.board = replace(self.board, blocked=MappingProxyType(blocked))
+        self.lay_out()
+
+    def _here(self, logged: Sequence[LoggedMarks]) -> list[Step]:
+        """The steps that lie on this board; a step of other folders ends what can be undone here."""
+        within: list[Step] = []
+        for step in reversed(logged):
+            if not all(path in self._items for path, _, _ in step.changes):
+                break
+            within.append(Step(step.key, step.changes))
+        return within[::-1]
+
+    def _mine(self) -> set[str]:
+        """The paths whose marks this board answers for: its images, and those that vanished from its folders."""
+        folders = {item.directory for item in self.listing.items} | set(self.listing.bases)
+        gone = {m.path for m in marks.waiting(self._connection, self.room) if m.directory in folders}
+        return gone | set(self._items)
+
+    def _mark(self, path: str, folder: str) -> Mark:
+        item = self._items[path]
+        return Mark(item.directory, item.filename, folder, item.file_size, item.mtime_ns)
+
+    def _save(self, before: Board) -> bool:
+        """Save the marks that a key changed; False when another window wrote since the look: then nothing is saved."""
+        after = self.board
+        if after.undo == before.undo:
+            return True
+        gone = [path for path in before.marks if path not in after.marks]
+        new = [self._mark(path, folder) for path, folder in after.marks.items() if before.marks.get(path) != folder]
+        with transaction(self._connection):
+            if self._version() != self._seen_version:
+                return False
+            marks.clear(self._connection, self.room, gone)
+            marks.save(self._connection, self.room, new)
+            if len(after.undo) < len(before.undo):
+                marks.mark_undone(self._connection, self.room)
+            elif before.redo and after.redo == before.redo[:-1] and after.undo[-1] == before.redo[-1]:
+                marks.mark_redone(self._connection, self.room)
+            else:
+                marks.log(self._connection, self.room, LoggedMarks(after.undo[-1].key, after.undo[-1].changes))
+        self.held = {path: why for path, why in self.held.items() if after.marks.get(path) == before.marks.get(path)}
+        self.lay_out()
+        return True
+
+    def _version(self) -> int:
+        """A number that changes whenever another connection commits."""
+        return self._connection.execute("PRAGMA data_version").fetchone()[0]
+
+    def _recover(self) -> str:
+        """Finish what a crash interrupted, unless the process that planned it is still at it."""
+        if operations.count_planned(self._connection) == 0:
+            return ""
+        try:
+            outcome = recover(self.project, self._connection)
+        except LockedError as error:
+            return error.line
+        self.listing = listing.look(self.project, self.folders)
+        stuck = "; run `pickroom recover`" if outcome.stuck else ""
+        return f"interrupted work was completed: {len(outcome.done)} done, {len(outcome.failed)} put back{stuck}"

@@ -1,0 +1,315 @@
+"""The sorter on one project: images to character folders, which are sub-folders of the folder that is sorted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+
+from pickroom.embeddings.vectors import Vectors, load_vectors
+from pickroom.errors import StoreError, UsageError
+from pickroom.files.ledgers import SORT
+from pickroom.files.routing import join
+from pickroom.marking import board as machine
+from pickroom.marking import listing
+from pickroom.marking.layout import Section
+from pickroom.marking.listing import RESULTS, Item
+from pickroom.marking.session import BoardSession, Note
+from pickroom.naming import OWNED_FOLDERS
+from pickroom.review.keys import Command
+from pickroom.sorting import fields as writing
+from pickroom.sorting.fields import Fields, GroupRow
+from pickroom.sorting.folders import folder_name, same
+from pickroom.sorting.keys import FOLDER_KEYS, SORT_KEYS
+from pickroom.sorting.suggest import Neighbours, Suggestion, by_similarity
+from pickroom.store import marks
+from pickroom.store.connect import transaction
+from pickroom.workspace import Project
+
+
+class SortSession(BoardSession):
+    """A person at the sorter: a key sends images to the folder of that key, Shift+Enter moves them.
+
+    Attributes:
+        names: the character folders, in the order of their keys.
+        unsuggested: why there are no suggestions, "" when there may be.
+        hidden: whether marked images are left out of the board.
+        only: (field, text) that an image must have to be shown, None for all.
+
+    Args:
+        folders: the folders to sort, relative to the project's root; None sorts the results.
+
+    Raises:
+        ProjectError, StoreError: the project cannot be opened.
+        UsageError: there is no such folder, or its images are in another room's hands.
+    """
+
+    room = SORT
+    keys = SORT_KEYS
+
+    def __init__(self, project: Project, folders: Sequence[str] | None = None) -> None:
+        for folder in folders or ():
+            top = listing.checked(project, folder).partition("/")[0]
+            if top in OWNED_FOLDERS and top not in RESULTS:
+                hint = "sort selected, crop_cropped, or a folder of sources"
+                raise UsageError("images there are not to be sorted", doing="sorting", subject=folder, hint=hint)
+        self.names: list[str] = []
+        self.hidden = False
+        self.only: tuple[str, str] | None = None
+        self._similar_to: str | None = None
+        self.fields = Fields(project.root)
+        self._vectors, self.unsuggested = _vectors(project)
+        self._rows = _rows(self._vectors)
+        self._neighbours: tuple[object, Neighbours | None] = (None, None)
+        super().__init__(project, RESULTS if folders is None else folders)
+
+    # --- folders ----------------------------------------------------------------------------------------------
+
+    def base_of(self, path: str) -> str:
+        """The folder that is sorted which an image lies in."""
+        inside = [base for base in self.listing.bases if not base or path.startswith(f"{base}/")]
+        return max(inside, key=len)
+
+    def folder_of(self, name: str, path: str) -> str:
+        """Where an image goes when it is sent to a character: beside the other results of its kind."""
+        return join(self.base_of(path), name)
+
+    def add_name(self, text: str) -> str:
+        """Give the next key to a new folder, or take an unused one's key away; one line about it.
+
+        Raises:
+            UsageError: it cannot be a folder's name.
+        """
+        typed = folder_name(text)
+        name = same(typed, self.names)
+        used = set(self.board.marks.values()) | set(self.listing.counts)
+        if name not in self.names:
+            self._set_names([*self.names, name])
+            told = f"{name} has key {key_of(len(self.names) - 1)}"
+        elif any(join(base, name) in used for base in self.listing.bases):
+            told = f"{name} is there already: key {key_of(self.names.index(name))}"
+        else:
+            self._set_names([other for other in self.names if other != name])
+            told = f"{name} was empty and is gone: the keys after it moved up"
+        self.board = replace(self.board, message=told)
+        return told
+
+    def _set_names(self, names: list[str]) -> None:
+        with transaction(self._connection):
+            marks.set_folders(self._connection, names)
+        self.names = names
+        self.lay_out()
+
+    def _load(self) -> None:
+        stored = marks.folders(self._connection)
+        found = [self._name_in(folder) for folder in self.listing.counts]
+        marked = [mark.folder.rpartition("/")[2] for mark in marks.waiting(self._connection, self.room)]
+        self.names = list(dict.fromkeys([*stored, *sorted({n for n in (*found, *marked) if n} - set(stored))]))
+        super()._load()
+
+    def _name_in(self, folder: str) -> str:
+        """The character whose folder this is, "" for a folder that is sorted or lies deeper."""
+        for base in self.listing.bases:
+            name = folder if not base else folder.removeprefix(f"{base}/")
+            if name and folder != base and "/" not in name and join(base, name) == folder:
+                return "" if name in OWNED_FOLDERS else name
+        return ""
+
+    # --- the board --------------------------------------------------------------------------------------------
+
+    def sections(self) -> Iterable[Section]:
+        """What is still to be sorted, then each character with what it has; a folder's name is its header."""
+        found: dict[str, list[str]] = {base: [] for base in self.listing.bases}
+        shown = self._shown()
+        for item in self.listing.items:
+            if item.path in shown:
+                found.setdefault(item.directory, []).append(item.path)
+        for folder, paths in found.items():
+            coming = sum(to == folder for to in self.board.marks.values())
+            name = self._name_in(folder)
+            note = f"+{coming} marked for it" if coming else ""
+            if not name:
+                all_here = self.listing.counts.get(folder, 0)
+                note = (
+                    f"to sort; {all_here - len(paths)} of {all_here} not shown" if all_here > len(paths) else "to sort"
+                )
+            yield Section(folder or "(the project's folder)", folder, tuple(self._ordered(paths)), note)
+
+    def _shown(self) -> set[str]:
+        items = [i for i in self.listing.items if not (self.hidden and i.path in self.board.marks)]
+        if self.only is None:
+            return {item.path for item in items}
+        field, text = self.only
+        written = self.fields.of(items)
+        return {path for path, found in written.items() if found.get(field) == text}
+
+    def _ordered(self, paths: list[str]) -> list[str]:
+        row = self._row(self._similar_to) if self._similar_to is not None else None
+        if row is None or self._vectors is None:
+            return paths
+        known = [(path, at) for path in paths if (at := self._row(path)) is not None]
+        order = by_similarity(self._vectors.matrix[[at for _, at in known]], self._vectors.matrix[row]) if known else []
+        nearest = [known[i][0] for i in order]
+        return nearest + [path for path in paths if self._row(path) is None]
+
+    def act(self, key: str, what: Command) -> None:
+        """Send the targets, or the row, to a folder; accept suggestions; order, hide, clear."""
+        board = self.board
+        if what.name in ("mark", "mark row"):
+            self._send(key, what.index or 0, board.row if what.name == "mark row" else board.targets)
+        elif what.name in ("accept", "accept row"):
+            self._accept(key, board.row if what.name == "accept row" else board.targets)
+        elif what.name == "clear":
+            self.board = machine.unmark(board, key, board.targets)
+        elif what.name == "hide":
+            self.hidden = not self.hidden
+            self.lay_out()
+            told = "marked images are hidden; V shows them" if self.hidden else "every image is shown"
+            self.board = replace(self.board, message=told)
+        elif what.name == "order":
+            self._reorder()
+        elif what.name == "name":
+            self.board = replace(board, message="type a name, Enter adds it")
+
+    def send(self, index: int, key: str) -> None:
+        """Send the targets to a folder that may have no key of its own (its button)."""
+
+        def go(board: machine.Board) -> machine.Board:
+            self._send(key, index, board.targets)
+            return self.board
+
+        self.change(go)
+
+    def _send(self, key: str, index: int, paths: Sequence[str]) -> None:
+        if index >= len(self.names):
+            told = f"no folder has key {key_of(index)} yet: N names one"
+            self.board = replace(self.board, message=told)
+            return
+        wanted = {path: self.folder_of(self.names[index], path) for path in paths}
+        self.board = machine.mark(self.board, key, wanted)
+
+    def _accept(self, key: str, paths: Sequence[str]) -> None:
+        suggested = self.suggestions([path for path in paths if path not in self.board.marks])
+        wanted = {path: self.folder_of(found.name, path) for path, found in suggested.items()}
+        if wanted:
+            self.board = machine.mark(self.board, key, wanted)
+        else:
+            why = self.unsuggested or "nothing is suggested there: sort two of each of two characters first"
+            self.board = replace(self.board, message=why)
+
+    def _reorder(self) -> None:
+        active = self.board.active
+        if self._similar_to is not None:
+            self._similar_to, told = None, "by name"
+        elif active is None or self._row(active) is None:
+            self.board = replace(self.board, message=self.unsuggested or "this image has no vector: pickroom embed")
+            return
+        else:
+            self._similar_to, told = active, f"the most similar to {active.rpartition('/')[2]} first"
+        self.lay_out()
+        self.board = replace(self.board, message=told)
+
+    def show_only(self, field: str | None, text: str = "") -> None:
+        """Filter the board by what is written about images; None shows all."""
+        self.only = None if field is None else (field, text)
+        self.lay_out()
+
+    # --- suggestions ------------------------------------------------------------------------------------------
+
+    def suggestions(self, paths: Sequence[str]) -> dict[str, Suggestion]:
+        """Path -> what its nearest sorted neighbours suggest; only of images that lie unsorted and have a vector."""
+        if self._vectors is None:
+            return {}
+        neighbours = self._asked()
+        rows = {p: row for p in paths if not self._name_in(p.rpartition("/")[0]) and (row := self._row(p)) is not None}
+        if neighbours is None or not rows:
+            return {}
+        found = neighbours.ask(self._vectors.matrix[list(rows.values())])
+        return {path: one for path, one in zip(rows, found, strict=True) if one is not None}
+
+    def _asked(self) -> Neighbours | None:
+        """The sorted images of now: those marked, and those in character folders."""
+        assert self._vectors is not None
+        board = self.board
+        if self._neighbours[0] is not board.marks:
+            named = {item.path: self._name_in(item.directory) for item in self.listing.items}
+            named |= {path: folder.rpartition("/")[2] for path, folder in board.marks.items()}
+            known = [(row, name) for path, name in named.items() if name and (row := self._row(path)) is not None]
+            made = Neighbours(self._vectors.matrix[[r for r, _ in known]], [n for _, n in known]) if known else None
+            self._neighbours = (board.marks, made)
+        return self._neighbours[1]
+
+    def _row(self, path: str) -> int | None:
+        # a finished crop has no vector of its own: that of the image it was cut from, which has the same name, serves
+        return self._rows.get(path.rpartition("/")[2])
+
+    def note(self, item: Item) -> Note:
+        note = super().note(item)
+        if note.warn or item.path in self.board.marks:
+            return note
+        found = self.suggestions([item.path]).get(item.path)
+        if found is None:
+            return note
+        told = f"{found.agreeing} of its {found.asked} nearest sorted images are {found.name}; A does so"
+        return Note(note.label, f"{found.name}? {found.confidence:.0%}", f"{item.path}: {told}")
+
+    # --- by a field -------------------------------------------------------------------------------------------
+
+    def unsorted(self) -> list[Item]:
+        """The images that lie in no character folder yet and have no mark."""
+        return [i for i in self.listing.items if not self._name_in(i.directory) and i.path not in self.board.marks]
+
+    def choices(self) -> dict[str, list[tuple[str, int]]]:
+        """Field -> its values and how often each, of the images to sort: for the filter and for sorting by a field."""
+        return writing.choices(self.fields.of(self.listing.items))
+
+    def group_by(self, field: str) -> tuple[list[GroupRow], list[str]]:
+        """What sorting the unsorted images by a field would do: a dry run. See `fields.group_by`."""
+        return writing.group_by(self.fields.of(self.unsorted()), field, self.names)
+
+    def routes_by(self, field: str) -> dict[str, str]:
+        """Path -> folder of every unsorted image that has the field."""
+        rows, _ = self.group_by(field)
+        return {path: self.folder_of(row.folder, path) for row in rows if row.folder for path in row.paths}
+
+    def mark_by(self, field: str) -> None:
+        """Mark every unsorted image for the folder of what a field says; one step that U takes back."""
+        routes = self.routes_by(field)
+        self._add_names(folder.rpartition("/")[2] for folder in routes.values())
+        self.set_marks(routes, f"by {field}")
+
+    def assign(self, wanted: Mapping[str, str]) -> dict[str, str]:
+        """Path -> folder, for a file of path -> character name; new names get their keys.
+
+        Raises:
+            UsageError: a name cannot be a folder's.
+        """
+        names = {path: same(folder_name(name), self.names) for path, name in wanted.items()}
+        return {path: self.folder_of(name, path) for path, name in names.items()}
+
+    def mark_all(self, routes: Mapping[str, str]) -> None:
+        """Mark images for folders as one step; their names get keys."""
+        self._add_names(folder.rpartition("/")[2] for folder in routes.values())
+        self.set_marks(routes)
+
+    def _add_names(self, names: Iterable[str]) -> None:
+        new = [name for name in dict.fromkeys(names) if name not in self.names]
+        if new:
+            self._set_names([*self.names, *new])
+
+
+def key_of(index: int) -> str:
+    """The key of the folder with this 0-based number, "" beyond the last key."""
+    return FOLDER_KEYS[index].upper() if index < len(FOLDER_KEYS) else "its button"
+
+
+def _vectors(project: Project) -> tuple[Vectors | None, str]:
+    """The project's vectors, or why there are none."""
+    try:
+        return load_vectors(project), ""
+    except StoreError as error:
+        return None, f"no suggestions: {error.what} ({error.hint})" if error.hint else f"no suggestions: {error.what}"
+
+
+def _rows(vectors: Vectors | None) -> dict[str, int]:
+    """File name -> row; the last of a name counts."""
+    return {} if vectors is None else {name: row for row, name in enumerate(vectors.filenames.tolist())}

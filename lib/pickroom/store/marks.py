@@ -1,0 +1,157 @@
+"""Tables `image_marks`, `mark_log`, `sort_folders`: what the sorter and the folder viewer are about to do, saved at once."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from pickroom.workspace import utc_now
+
+Room = Literal["sort", "browse"]
+Changes = tuple[tuple[str, str | None, str | None], ...]  # (path, folder before, folder after); None is no mark
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """One image that is to go to `folder`; both folders relative to the root.
+
+    Attributes:
+        file_size, mtime_ns: bytes, and nanoseconds since the epoch, of the file that was on screen.
+        held_reason: why the last apply left it, None when it was not held back.
+    """
+
+    directory: str
+    filename: str
+    folder: str
+    file_size: int
+    mtime_ns: int
+    held_reason: str | None = None
+
+    @property
+    def path(self) -> str:
+        return f"{self.directory}/{self.filename}" if self.directory else self.filename
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedMarks:
+    """One row of the undo log: a key, and what it changed."""
+
+    key: str
+    changes: Changes
+
+
+def waiting(connection: sqlite3.Connection, room: Room) -> list[Mark]:
+    """The marks that no apply has taken yet, by folder and name."""
+    rows = connection.execute(
+        """SELECT directory, filename, folder, file_size, mtime_ns, held_reason FROM image_marks
+        WHERE room = ? AND batch IS NULL ORDER BY directory, filename""",
+        (room,),
+    )
+    return [Mark(**dict(row)) for row in rows]
+
+
+def save(connection: sqlite3.Connection, room: Room, marks: Iterable[Mark]) -> None:
+    """Set marks, in place of those that the same images have; why an image was held back is forgotten."""
+    now = utc_now()
+    connection.executemany(
+        """INSERT INTO image_marks (room, directory, filename, folder, file_size, mtime_ns, updated_at)
+        VALUES (?, ?, ?, ?, ?, ?, ?)
+        ON CONFLICT (room, directory, filename) DO UPDATE SET folder = excluded.folder, batch = NULL,
+            file_size = excluded.file_size, mtime_ns = excluded.mtime_ns, held_reason = NULL,
+            updated_at = excluded.updated_at""",
+        [(room, m.directory, m.filename, m.folder, m.file_size, m.mtime_ns, now) for m in marks],
+    )
+
+
+def clear(connection: sqlite3.Connection, room: Room, paths: Iterable[str]) -> None:
+    """Take waiting marks away."""
+    connection.executemany(
+        "DELETE FROM image_marks WHERE room = ? AND directory = ? AND filename = ? AND batch IS NULL",
+        [(room, *split(path)) for path in paths],
+    )
+
+
+def take(connection: sqlite3.Connection, room: Room, path: str, batch: int) -> None:
+    """A batch is carrying this mark out."""
+    connection.execute(
+        """UPDATE image_marks SET batch = ?, held_reason = NULL
+        WHERE room = ? AND directory = ? AND filename = ? AND batch IS NULL""",
+        (batch, room, *split(path)),
+    )
+
+
+def give_back(connection: sqlite3.Connection, room: Room, path: str, batch: int) -> None:
+    """The batch was undone, or failed here: the mark waits again, unless the image was marked anew meanwhile."""
+    connection.execute(
+        "UPDATE image_marks SET batch = NULL WHERE room = ? AND directory = ? AND filename = ? AND batch = ?",
+        (room, *split(path), batch),
+    )
+
+
+def hold(connection: sqlite3.Connection, room: Room, path: str, reason: str) -> None:
+    """Say why an image stays where it is; its mark waits on."""
+    connection.execute(
+        """UPDATE image_marks SET held_reason = ?
+        WHERE room = ? AND directory = ? AND filename = ? AND batch IS NULL""",
+        (reason, room, *split(path)),
+    )
+
+
+def log(connection: sqlite3.Connection, room: Room, step: LoggedMarks) -> None:
+    """Append a key to the undo log; what could be redone is over."""
+    connection.execute("DELETE FROM mark_log WHERE room = ? AND undone = 1", (room,))
+    connection.execute(
+        "INSERT INTO mark_log (room, key, changes) VALUES (?, ?, ?)", (room, step.key, json.dumps(step.changes))
+    )
+
+
+def mark_undone(connection: sqlite3.Connection, room: Room) -> None:
+    """The latest key that stands is undone."""
+    connection.execute(
+        "UPDATE mark_log SET undone = 1 WHERE seq = (SELECT max(seq) FROM mark_log WHERE room = ? AND undone = 0)",
+        (room,),
+    )
+
+
+def mark_redone(connection: sqlite3.Connection, room: Room) -> None:
+    """The earliest undone key stands again."""
+    connection.execute(
+        "UPDATE mark_log SET undone = 0 WHERE seq = (SELECT min(seq) FROM mark_log WHERE room = ? AND undone = 1)",
+        (room,),
+    )
+
+
+def steps(connection: sqlite3.Connection, room: Room) -> tuple[list[LoggedMarks], list[LoggedMarks]]:
+    """(undo, redo), each with the step to take next last."""
+    undo, redo = [], []
+    for row in connection.execute("SELECT key, changes, undone FROM mark_log WHERE room = ? ORDER BY seq", (room,)):
+        step = LoggedMarks(row["key"], tuple(tuple(change) for change in json.loads(row["changes"])))
+        (redo if row["undone"] else undo).append(step)
+    return undo, redo[::-1]
+
+
+def clear_log(connection: sqlite3.Connection, room: Room) -> None:
+    """An applied batch is undone as a batch, no longer key by key."""
+    connection.execute("DELETE FROM mark_log WHERE room = ?", (room,))
+
+
+def folders(connection: sqlite3.Connection) -> list[str]:
+    """The names of the sorter's folders, in the order of their keys."""
+    return [row["name"] for row in connection.execute("SELECT name FROM sort_folders ORDER BY place")]
+
+
+def set_folders(connection: sqlite3.Connection, names: Sequence[str]) -> None:
+    """Make these the sorter's folders, in this order."""
+    connection.execute("DELETE FROM sort_folders")
+    connection.executemany(
+        "INSERT INTO sort_folders (name, place) VALUES (?, ?)", [(n, i) for i, n in enumerate(names)]
+    )
+
+
+def split(path: str) -> tuple[str, str]:
+    """(folder, file name) of a path relative to the root."""
+    directory, _, filename = path.rpartition("/")
+    return directory, filename

@@ -1,0 +1,240 @@
+"""Generate writes what the recommendations say, approves only what the guarantee covers, and touches no image."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import replace
+
+import pytest
+
+from automating import BOX, WRITE, approve_all, change_line, groups_of, person, proposals_of, proposed, review
+from conftest import read_tree
+from pickroom.automation import evidence, generate, sandbox
+from pickroom.automation.decisions_file import read_approved, read_proposals, write_lines
+from pickroom.automation.generate import Approval, read_approval
+from pickroom.automation.guarantee import Blind, Promise
+from pickroom.errors import UsageError
+from pickroom.records import Choice, CropBox, Recommendation
+from pickroom.store import automation_review, recommendations
+from pickroom.store.connect import connect
+from pickroom.store.review_state import Saved
+from pickroom.workspace import Project
+from reviewing import FINALISE, queue, recommend, rows
+from reviewing import review as review_by_hand
+
+Make = Callable[..., Project]
+
+
+def test_every_undecided_group_gets_its_line(make_project: Make) -> None:
+    project = make_project([(1, 1.5, 2), (1, 2), (1, 2), (1, 2)])
+    review_by_hand(project, "1", *FINALISE)
+    first, second, third = queue(project)
+    recommend(project, first, 0, BOX, crop_needed=True, crop_confidence=0.7, reasons=("sharp",), anomaly_flags=("odd",))
+    recommend(project, second, 1, None, crop_needed=False)
+    with closing(connect(project.database)) as connection:
+        connection.execute("DELETE FROM recommendations WHERE group_id = ?", (third.group_id,))
+    before = read_tree(project.root)
+
+    made = generate.generate(sandbox.prepare(project))
+
+    one, two, three = made.proposals
+    assert [p.group_id for p in made.proposals] == [g.group_id for g in (first, second, third)]
+    assert (one.chosen, one.confidence, one.reason, one.anomaly_flags) == (first.filenames[0], 0.87, "sharp", ("odd",))
+    assert (one.needs_crop, one.crop, one.crop_confidence, one.models) == (True, CropBox(*BOX), 0.7, {"ranker": "v1"})
+    assert (two.chosen, two.needs_crop, two.crop, two.crop_reason) == (
+        second.filenames[1],
+        False,
+        None,
+        "no crop needed",
+    )
+    assert (three.chosen, three.confidence, three.reason) == (None, None, "no recommendation yet")
+    assert not any(p.auto_approve for p in made.proposals)
+    assert list(read_proposals(made.place.decisions).values()) == list(made.proposals)
+    assert read_tree(project.root) == before
+
+
+def test_new_recommendations_reach_the_copy(make_project: Make) -> None:
+    project = make_project([(1, 2)])
+    place = proposed(project)
+    recommend(project, queue(project)[0], 0, versions={"ranker": "v2"})
+    made = generate.generate(place).proposals[0]
+    assert (made.chosen, made.models) == (queue(project)[0].filenames[0], {"ranker": "v2"})
+
+
+def test_a_copy_older_than_the_project_says_so(make_project: Make) -> None:
+    project = make_project([(1, 2)] * 2)
+    place = proposed(project)
+    assert generate.generate(place).notes == ()
+    review_by_hand(project, "1", *FINALISE)
+    assert "the copy is older than the project: it lacks 0 groups, and 1" in generate.generate(place).notes[0]
+
+
+def test_what_the_person_has_spoken_of_stays_as_it_was(make_project: Make) -> None:
+    project = make_project([(1, 2)] * 3)
+    place = proposed(project)
+    review(place, "a", *WRITE, "ArrowRight", "r")  # written, looked at, chosen but not written
+    before = proposals_of(place)
+    for group in queue(project):
+        recommend(project, group, 0, versions={"ranker": "v2"})
+    made = generate.generate(place)
+    assert made.kept == 2
+    assert [p.models["ranker"] for p in made.proposals] == ["v1", "v2", "v1"]
+    assert [made.proposals[0], made.proposals[2]] == [before[0], before[2]]
+
+
+def test_damaged_decisions_are_mended_and_a_damaged_word_of_the_person_is_not_lost(make_project: Make) -> None:
+    place = proposed(make_project([(1, 2)] * 2))
+    change_line(place.decisions, 0, lambda values: values.update(images=["x"]))
+    assert "the decisions were damaged and are written anew" in generate.generate(place).notes[0]
+    assert len(read_proposals(place.decisions)) == 2
+    place.approved.write_text("{")
+    before = place.decisions.read_bytes()
+    with pytest.raises(UsageError, match="line 1"):
+        generate.generate(place)
+    assert (place.decisions.read_bytes(), place.approved.read_text()) == (before, "{")
+
+
+def test_the_machines_own_lines_go_and_the_persons_stay(make_project: Make) -> None:
+    place = proposed(make_project([(1, 2)] * 2))
+    one, two = proposals_of(place)
+    persons = person(one.group_id, "rejected")
+    write_lines(place.approved, [persons, person(two.group_id, "approved", two.chosen, by="auto")])
+    generate.generate(place)
+    assert list(read_approved(place.approved).values()) == [persons]
+
+
+# ------------------------------------------------------------------------------------------------ the guarantee
+
+
+def blind_on(project: Project, decided: int, wrong: int) -> None:
+    """As if that many groups had been decided blind: rows of the tables that the guarantee reads."""
+    shown = Recommendation("g", "model", 1, confidence=0.99, versions={"ranker": "v1"})
+    with closing(connect(project.database)) as connection:
+        group = queue(project)[-1]
+        connection.execute("PRAGMA foreign_keys = OFF")
+        for number in range(decided):
+            picked = 0 if number < wrong else 1
+            group_id, now = f"blind{number:04}", f"2026-01-01T00:00:{number:06}Z"
+            connection.execute(
+                """INSERT INTO ai_decisions
+                VALUES (?, ?, 'p', '', 1, ?, 1, NULL, .99, ?, 'approve', NULL, NULL, NULL, 9, 9, ?, NULL)""",
+                (group_id, now, f'["{group.filenames[0]}", "{group.filenames[1]}"]', picked, picked == 1),
+            )
+            connection.execute(
+                """INSERT INTO decision_context (group_id, batch, input, outcome, decided_at)
+                VALUES (?, 1, 'blind', 'approve', ?)""",
+                (group_id, now),
+            )
+            connection.execute(
+                "INSERT INTO review_state (group_id, action, selected_index, overlay, input, shown, updated_at)"
+                " VALUES (?, 'approve', ?, 0, 'blind', ?, ?)",
+                (group_id, picked, shown.to_json(), now),
+            )
+
+
+def test_enough_blind_decisions_approve_what_is_sure_and_no_other(make_project: Make) -> None:
+    project = make_project([(1, 2)] * 4)
+    sure, unsure, flagged, other = queue(project)
+    recommend(project, sure, 1, confidence=0.99)
+    recommend(project, unsure, 1, confidence=0.3)
+    recommend(project, flagged, 1, confidence=0.99, anomaly_flags=("odd",))
+    recommend(project, other, 1, confidence=0.99, versions={"ranker": "v2"})
+    blind_on(project, 200, 0)
+    first_alone = Promise(anomaly=None)
+
+    place = sandbox.prepare(project)
+    assert [p.auto_approve for p in generate.generate(place).proposals] == [False] * 4  # the second promise needs more
+    made = generate.generate(place, first_alone)
+    assert [p.auto_approve for p in made.proposals] == [True, False, False, False]
+    assert made.approval.promise == first_alone
+    stored = read_approval(place)
+    assert stored == made.approval and stored.approves(made.proposals[0].recommendation(sure.filenames))
+    # decisions that trained these versions are none to calibrate them on
+    trained_on = frozenset(f"blind{number:04}" for number in range(200))
+    assert generate.generate(place, first_alone, trained_on=trained_on).approved == 0
+
+
+def test_blind_decisions_are_read_as_they_were_made(make_project: Make) -> None:
+    project = make_project([(1, 2)] * 5)
+    groups = queue(project)
+    for group, index in zip(groups, (1, 1, 0, 1, 1), strict=True):
+        recommend(project, group, index)
+    review_by_hand(project, "2", "1", "2", "x", "w", *FINALISE, blind=True, order="folder")
+    with closing(connect(project.database)) as connection:
+        found = evidence.blind_decisions(connection, {"ranker": "v1"})
+        assert evidence.blind_decisions(connection, {"ranker": "v2"}) == []
+    assert found == [
+        Blind(0.87, False, False),
+        Blind(0.87, True, True),  # a lower stage than the one recommended
+        Blind(0.87, True, False),
+        Blind(0.87, True, None),  # a reject picks nothing
+        Blind(0.87, True, False),  # a crop asked for where none is proposed
+    ]
+
+
+@pytest.mark.parametrize(
+    ("choice", "crop", "expected"),
+    [
+        (Choice("approve", 1), None, False),
+        (Choice("approve", 1), BOX, False),
+        (Choice("approve", 0), None, True),
+        (Choice("crop", 1), BOX, False),
+        (Choice("crop", 1), None, True),
+        (Choice("crop", 0), BOX, True),
+        (Choice("reject"), None, True),
+        (Choice("keep"), None, True),
+    ],
+)
+def test_what_overrides_a_recommendation_not_seen(choice: Choice, crop: tuple | None, expected: bool) -> None:
+    shown = Recommendation("g", "model", 1, crop=CropBox(*crop) if crop else None)
+    assert evidence.overrides(choice, shown) is expected
+
+
+def test_drawn_groups_that_are_overridden_switch_approval_off(make_project: Make) -> None:
+    project = make_project([(1, 2)] * 12)
+    for group in queue(project):
+        recommend(project, group, 1, confidence=0.99)
+    blind_on(project, 200, 0)
+    place = sandbox.prepare(project)
+    assert generate.generate(place, Promise(anomaly=None)).approval.threshold is not None
+    shown = Recommendation("g", "model", 1, confidence=0.99, versions={"ranker": "v1"})
+    with closing(connect(place.project.database)) as connection:
+        for group in groups_of(place)[:10]:
+            automation_review.save_choice(connection, group.group_id, Saved(Choice("approve", 0), shown, "blind"))
+    made = generate.generate(place, Promise(anomaly=None))
+    assert made.approval.threshold is None and made.approved == 0
+    assert "switched off: 10 of 10 groups drawn at random" in made.approval.words[-1]
+
+
+def test_a_damaged_guarantee_is_refused(make_project: Make) -> None:
+    place = proposed(make_project([(1, 2)]))
+    good = place.guarantee.read_text()
+    for text in ("{", "[]", good.replace("null", "7", 1), good.replace('"seed"', '"feed"')):
+        place.guarantee.write_text(text)
+        with pytest.raises(UsageError, match="what may be approved unseen"):
+            read_approval(place)
+    place.guarantee.unlink()
+    assert read_approval(place) is None
+
+
+def test_the_same_groups_are_drawn_in_the_copy_and_at_every_run(make_project: Make) -> None:
+    project = make_project([(1, 2)])
+    place = sandbox.prepare(project)
+    assert generate.seed_of(place.project) == generate.seed_of(project)
+    approval = Approval(0.5, {}, generate.seed_of(project), ())
+    drawn = [approval.drawn(f"group{n}") for n in range(3000)]
+    assert 0.02 < sum(drawn) / len(drawn) < 0.04
+    assert drawn == [replace(approval, threshold=0.9).drawn(f"group{n}") for n in range(3000)]
+
+
+def test_what_was_applied_is_proposed_no_more(make_project: Make) -> None:
+    from pickroom.automation import apply
+
+    place = proposed(make_project([(1, 2)] * 2))
+    approve_all(place)
+    apply.apply(place)
+    assert generate.generate(place).proposals == ()
+    assert rows(place.project, "SELECT input FROM decision_context") == [{"input": "automation_review"}] * 2
+    with closing(connect(place.project.database)) as connection:
+        assert recommendations.waiting(connection) == []

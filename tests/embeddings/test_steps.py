@@ -1,0 +1,34 @@
+"""What the notebook calls: a report, or one line; never a traceback."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from pickroom.embeddings import steps
+from pickroom.embeddings.pipeline import VectorStore
+from pickroom.workspace import Project, Workspace
+
+
+def test_a_project_that_is_not_there_is_one_line(workspace: Workspace, capsys: pytest.CaptureFixture[str]) -> None:
+    assert steps.embed_project("nobody", workspace.root, encoder="bundled") is None
+    out = capsys.readouterr().out
+    assert out.count("\n") == 1 and "nobody" in out and "pickroom start" in out
+
+
+def test_a_run_is_interrupted_in_one_line_and_then_goes_on(
+    photo_project: Callable[..., Project], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = photo_project(1)
+
+    def interrupted(store: VectorStore, rows: list) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(VectorStore, "append", interrupted)
+        assert steps.embed_project(project.id, project.workspace.root, encoder="bundled") is None
+    assert capsys.readouterr().out == "Interrupted; what was embedded is kept. Run the cell again, and it goes on.\n"
+    report = steps.embed_project(project.id, project.workspace.root, encoder="bundled", regions=False, verify=True)
+    assert report is not None and report.embedded == 2
+    assert capsys.readouterr().out == report.words() + "\n"
