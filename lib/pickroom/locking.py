@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import time
@@ -33,8 +34,9 @@ def exclusive(path: Path, at_work_on: str, doing: str, *, patience: float = 0.0)
                 subject=path,
                 hint="wait until it has finished, then try again",
             )
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"process {os.getpid()} ({doing})\n".encode(), 0)
+        with contextlib.suppress(OSError):  # only a note for others: a full disk must not keep anybody from undoing
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, f"process {os.getpid()} ({doing})\n".encode(), 0)
         yield
     finally:
         os.close(descriptor)  # frees the lock

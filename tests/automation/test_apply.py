@@ -35,6 +35,7 @@ from pickroom.automation.sandbox import Place
 from pickroom.errors import ConflictError, FileOperationError, ImageError, PickroomError, UsageError
 from pickroom.files import cropping
 from pickroom.files.undo import undo_batch
+from pickroom.records import CropBox
 from pickroom.store import operations
 from pickroom.store.connect import connect
 from pickroom.store.crops import of_batch
@@ -42,6 +43,7 @@ from pickroom.workspace import Project
 from reviewing import decisions, fill, in_child, obey_permissions, places, queue, rows, small_disk
 
 Make = Callable[..., Project]
+DRAWN = CropBox(0.1, 0.1, 0.9, 0.9)
 STAGING, SELECTED, ORIGINALS, BY_HAND = "delete_staging", "selected", "crop_originals", "crop"
 
 
@@ -135,18 +137,12 @@ def test_undo_is_refused_when_a_crop_was_made_since(place: Place) -> None:
     apply.apply(place)
     name = groups_of(place)[0].filenames[0]
     with closing(connect(place.project.database)) as connection:
-        order = cropping.Order("crop", name, replace_box())
+        order = cropping.Order("crop", name, DRAWN)
         assert cropping.submit(place.project, connection, [order]).done == [name]
         with pytest.raises(ConflictError, match="1 crop made or dropped since"):
             undo_batch(place.project, connection, 1)
         undo_batch(place.project, connection, 2)
     assert apply.undo_last(place) == (1, 1)
-
-
-def replace_box() -> Any:
-    from pickroom.records import CropBox
-
-    return CropBox(0.1, 0.1, 0.9, 0.9)
 
 
 def test_undo_is_refused_when_a_file_was_changed(place: Place) -> None:
@@ -161,16 +157,17 @@ def test_undo_is_refused_when_a_file_was_changed(place: Place) -> None:
 
 def test_a_crop_of_ones_own_counts_as_drawn_by_the_person(place: Place) -> None:
     group = groups_of(place)[0]
-    write_lines(
-        place.approved, [person(group.group_id, "overridden", group.filenames[0], needs_crop=True, crop=replace_box())]
-    )
+    own = person(group.group_id, "overridden", group.filenames[0], needs_crop=True, crop=DRAWN)
+    write_lines(place.approved, [own])
     apply.apply(place)
     row = decisions(place.project)[group.group_id]
     assert (row["user_action"], row["user_selected_index"], row["crop_match"]) == ("crop", 0, None)
     assert json.loads(row["final_crop_coords"]) == [0.1, 0.1, 0.9, 0.9]
     with closing(connect(place.project.database)) as connection:
         assert [crop.input for crop in of_batch(connection, 1)] == ["desk"]
-    assert places(place.project, group) == ("crop_cropped", STAGING) or (place.folder / ORIGINALS).is_dir()
+    assert {f"{folder}/{group.filenames[0]}" for folder in ("crop_cropped", ORIGINALS)} <= set(
+        images_tree(place.folder)
+    )
 
 
 # ------------------------------------------------------------------------------------------------ approved unseen
@@ -191,11 +188,12 @@ def test_what_is_covered_is_applied_unseen_and_marked_so(place: Place) -> None:
     assert len(apply.apply(place).plan.items) == 6
 
 
-def test_groups_drawn_for_a_look_wait_for_it(place: Place) -> None:
+def test_groups_drawn_for_a_look_wait_for_it(make_project: Make) -> None:
+    place = proposed(make_project([(1, 2), (1, 2)]))
     cover(place, 0.8, drawn=True)
     plan = apply.dry_run(place)
-    assert (plan.items, plan.left) == ((), {"drawn for a blind look": 6})
-    review(place, "2", "3", "Shift+Enter", "Shift+Enter")
+    assert (plan.items, plan.left) == ((), {"drawn for a blind look": 2})
+    review(place, "2", "2", "Shift+Enter", "Shift+Enter")
     apply.apply(place)
     one, two = groups_of(place)[:2]
     found = decisions(place.project)
@@ -269,7 +267,8 @@ def test_a_tampered_line_is_one_clear_line_and_nothing_is_touched(
     for act in (apply.dry_run, apply.apply):
         with pytest.raises(UsageError) as refused:
             act(place)
-        assert words in refused.value.line and "line 1" in refused.value.line and str(path) in refused.value.line
+        assert words in refused.value.line and "line 1" in refused.value.line
+        assert str(place.folder) in refused.value.line and ".jsonl" in refused.value.line
     assert state_of(place) == before
 
 
@@ -344,6 +343,16 @@ def test_a_plan_that_is_no_longer_the_one_shown_is_not_carried_out(place: Place)
     with pytest.raises(ConflictError, match="something changed since the plan was shown"):
         apply.apply(place, plan)
     assert state_of(place) == before
+
+
+def test_what_was_applied_before_is_history(place: Place) -> None:
+    review(place, "a", "a", "Shift+Enter", "Shift+Enter")
+    apply.apply(place)
+    generate(place)
+    review(place, "a", "Shift+Enter", "Shift+Enter")
+    plan = apply.dry_run(place)
+    assert len(plan.items) == 1 and plan.left == {"not reviewed yet": 3, "decided already": 2}
+    assert apply.apply(place).plan.batch == 2
 
 
 def test_nothing_to_do_does_nothing(place: Place) -> None:

@@ -74,17 +74,24 @@ def test_patches_are_the_grid_of_the_same_pass_reduced_by_the_projection(tower: 
     np.testing.assert_allclose(found.patches[0], expected, atol=1e-4)
 
 
-def test_bundled_vector_is_the_mean_of_its_map_and_sees_the_whole_frame() -> None:
+def test_bundled_vector_is_the_networks_own_and_its_grid_an_earlier_blocks_map() -> None:
     tower = bundled.load()
     spec = tower.spec()
+    assert spec.projection.endswith(" 192->64")
     assert (spec.dim, spec.patch_rows, spec.patch_cols, spec.patch_dim) == (1280, 9, 9, 64)
     encoder = TorchEncoder(tower, spec, "cpu")
     with torch.inference_mode():
         pixels = np.stack([encoder.prepare(PICTURES[0])]).astype(np.float32)
         batch = (torch.from_numpy(pixels).permute(0, 3, 1, 2) - 127) / 128
-        maps = tower.network.network.extract_features(batch)  # type: ignore[union-attr, operator]
+        own = tower.network.network
+        met: list[torch.Tensor] = []
+        with own._blocks[14].register_forward_hook(lambda _block, _given, made: met.append(made)):  # type: ignore[union-attr]
+            maps = own.extract_features(batch)  # type: ignore[union-attr, operator]
     found = encoder.encode([encoder.prepare(picture) for picture in PICTURES])
     assert cosines(found.vectors[:1], maps.mean(dim=(2, 3)).numpy())[0] > 0.99999
+    expected = met[0][0].permute(1, 2, 0).numpy() @ projection(192, 64)
+    assert found.patches is not None
+    np.testing.assert_allclose(found.patches[0], expected, atol=1e-3 * np.abs(expected).max())
     # photographs of different things are told apart: these are trained weights, not random ones
     unit = found.vectors / np.linalg.norm(found.vectors, axis=1, keepdims=True)
     assert (unit @ unit.T)[~np.eye(5, dtype=bool)].max() < 0.9

@@ -13,7 +13,7 @@ from conftest import write_image
 from pickroom import projects
 from pickroom.embeddings.choice import EncoderConfig
 from pickroom.embeddings.engines import EmbedConfig
-from pickroom.embeddings.legacy import import_cache, owner
+from pickroom.embeddings.legacy import import_cache
 from pickroom.embeddings.pipeline import embed
 from pickroom.embeddings.vectors import load_vectors
 from pickroom.errors import ConflictError, UsageError
@@ -118,17 +118,20 @@ def test_a_missing_cache_is_one_line(project: Project, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "expected"),
+    ("path", "skipped"),
     [
-        ("mojo1/a.png", "mojo1"),
-        ("/x/mojo2/mojo1/a.png", "mojo1"),
-        ("training data\\mojo1_final\\a.png", "mojo1"),
-        ("mojo1.png", None),
+        ("training data\\mojo1_final\\a.png", None),
         ("/x/mojo1_old/a.png", None),
+        ("/x/mojo2/mojo1/a.png", "its path names several projects: mojo1, mojo2"),
+        ("/x/mojo2/a.png", "belongs to project mojo2"),
+        ("/x/mojo1/", "the line is damaged"),
     ],
 )
-def test_the_owner_of_a_path(path: str, expected: str | None) -> None:
-    assert owner(path, {"mojo1": "mojo1", "mojo1_final": "mojo1", "mojo2": "mojo2"}) == expected
+def test_the_project_of_a_path(project: Project, tmp_path: Path, path: str, skipped: str | None) -> None:
+    np.save(tmp_path / "0.npy", vector(0))
+    report = import_cache(project, write_cache(tmp_path, [(path, "0.npy")]))
+    assert report.imported == (skipped is None)
+    assert dict(report.skipped) == ({skipped: 1} if skipped else {})
 
 
 def test_unknown_lines_leave_a_project_unbound(project: Project, tmp_path: Path) -> None:

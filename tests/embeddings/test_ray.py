@@ -37,12 +37,33 @@ MakeProject = Callable[..., Project]
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[str]:
     """The address of a Ray cluster of one core that runs on this machine before anyone asks for it."""
+    ray_engine._import()  # as the engine itself: with patience, where the machine is busy
     from ray.cluster_utils import Cluster
 
-    ray_engine._import()
     running = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "object_store_memory": 256 << 20})
     yield running.address
     running.shutdown()
+
+
+class SlowRay:
+    """Answers as Ray does on a busy machine: its `init` gives up some times, with an Exception of no type."""
+
+    def __init__(self, times: int) -> None:
+        self.times, self.calls = times, 0
+
+    def init(self, **_: object) -> None:
+        self.calls += 1
+        if self.calls <= self.times:
+            raise Exception("The current node timed out during startup. This could happen because ...")
+
+
+def test_a_start_that_takes_too_long_is_tried_again_and_never_a_traceback() -> None:
+    busy = SlowRay(1)
+    ray_engine._start(busy, None)
+    assert busy.calls == 2
+    with pytest.raises(UsageError, match=r"no Ray cluster can be used .*timed out") as caught:
+        ray_engine._start(SlowRay(9), None)
+    assert "\n" not in caught.value.line and "--engine local" in caught.value.line
 
 
 def killed_at(victim: str, folder: Path) -> type[Source]:

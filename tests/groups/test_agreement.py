@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import precision_recall_fscore_support
 
-from pickroom.groups.agreement import Agreement, JudgedPair, compare, judged, tune
-from pickroom.groups.similar import THRESHOLDS
+from pickroom.groups.agreement import LEAST_GROUPS, Agreement, agreement, compare, tune
+from pickroom.groups.similar import THRESHOLDS, Look
+from pickroom.records import Image
 
 
 def test_pairs_are_counted() -> None:
@@ -41,45 +42,50 @@ def groups_of(labels: list[int]) -> list[list[str]]:
     return [[str(n) for n, own in enumerate(labels) if own == label] for label in set(labels)]
 
 
-def pairs_of(together: float, apart: float, count: int = 60, bits: int | None = 30) -> list[JudgedPair]:
+def image(name: str) -> Image:
+    return Image(name, "", 48, 64, None, None, f"{name}-hash", 1, 1)
+
+
+def described(within: float, between: float, count: int = 40) -> tuple[list[Image], dict[str, Look], list[list[str]]]:
+    """Pairs of images at one cosine, each pair at another cosine to the next pair, no hash alike."""
     rng = np.random.default_rng(4)
-    made = [JudgedPair(float(rng.normal(together, 0.02)), bits, True) for _ in range(count)]
-    return made + [JudgedPair(float(rng.normal(apart, 0.02)), bits, False) for _ in range(count)]
+    common = np.zeros(3 * count + 1)
+    common[0] = np.sqrt(between)
+    looks, wanted = {}, []
+    for number in range(count):
+        names = [f"{number:02d}{take}" for take in "ab"]
+        for take, name in enumerate(names):
+            vector = common.copy()
+            vector[1 + 3 * number] = np.sqrt(within - between)
+            vector[2 + 3 * number + take] = np.sqrt(1 - within)
+            looks[name] = Look(int(rng.integers(1 << 62)), vector.astype(np.float32))
+        wanted.append(names)
+    return [image(name) for name in looks], looks, wanted
 
 
-@pytest.mark.parametrize(("together", "apart"), [(0.97, 0.90), (0.80, 0.60)])
-def test_threshold_moves_between_what_was_merged_and_what_was_split(together: float, apart: float) -> None:
-    pairs = pairs_of(together, apart)
-    found = tune(pairs)
-    assert apart < found.cosine < together
-    assert judged(pairs, found).f1 > max(judged(pairs, THRESHOLDS).f1 or 0, 0.9)
+@pytest.mark.parametrize(("within", "between"), [(0.97, 0.91), (0.78, 0.60)])
+def test_threshold_moves_between_what_was_merged_and_what_was_split(within: float, between: float) -> None:
+    images, looks, wanted = described(within, between)
+    found = tune(images, looks, wanted)
+    assert between < found.cosine <= within
+    assert agreement(images, looks, wanted, found).f1 == 1.0
+    assert agreement(images, looks, wanted, THRESHOLDS).f1 < 0.9
 
 
 def test_hashes_are_tuned_too() -> None:
-    pairs = [JudgedPair(None, 9, True)] * 40 + [JudgedPair(None, 11, False)] * 40
-    assert tune(pairs).bits in (9, 10)
-    assert judged(pairs, tune(pairs)).f1 == 1.0
+    looks = {
+        f"{n:02d}{take}": Look((n << 32) * 0x9E37 | bits, None, "x")
+        for n in range(40)
+        for take, bits in (("a", 0), ("b", 0x3FF))
+    }
+    images, wanted = [image(name) for name in looks], [[f"{n:02d}a", f"{n:02d}b"] for n in range(40)]
+    assert tune(images, looks, wanted).bits == 12
 
 
-@pytest.mark.parametrize(("together", "apart"), [(29, 100), (100, 29), (0, 0)])
-def test_too_few_pairs_tune_nothing(together: int, apart: int) -> None:
-    pairs = [JudgedPair(0.7, None, True)] * together + [JudgedPair(0.2, None, False)] * apart
-    assert tune(pairs) == THRESHOLDS
+def test_too_few_groups_tune_nothing() -> None:
+    images, looks, wanted = described(0.5, 0.2, LEAST_GROUPS - 1)
+    assert tune(images, looks, wanted) == THRESHOLDS
 
 
-def test_pairs_that_agree_with_the_thresholds_leave_them() -> None:
-    pairs = [JudgedPair(0.99, 30, True)] * 40 + [JudgedPair(0.2, 30, False)] * 40
-    assert tune(pairs) == THRESHOLDS
-
-
-@given(
-    st.lists(
-        st.builds(
-            JudgedPair, st.one_of(st.none(), st.floats(-1, 1)), st.one_of(st.none(), st.integers(0, 64)), st.booleans()
-        ),
-        max_size=120,
-    )
-)
-def test_tuning_never_makes_agreement_worse(pairs: list[JudgedPair]) -> None:
-    before, after = judged(pairs, THRESHOLDS).f1, judged(pairs, tune(pairs)).f1
-    assert (after or 0) >= (before or 0)
+def test_groups_that_agree_with_the_thresholds_leave_them() -> None:
+    assert tune(*described(0.95, 0.3)) == THRESHOLDS

@@ -178,22 +178,28 @@ def review(project: Project, keys: list[str]) -> None:
 
 
 def test_agreement_with_decided_groups_is_reported_and_tunes(workspace: Workspace, images_folder: Path) -> None:
-    count = len(PHOTOGRAPHS)
-    write_takes(images_folder, count, 4)
+    count, folders = len(PHOTOGRAPHS), 4
+    for folder in range(folders):  # each folder its own names
+        for names in write_takes(images_folder / f"f{folder}", count, 2):
+            for name in names:
+                (images_folder / f"f{folder}" / name).rename(images_folder / f"f{folder}" / f"{folder}_{name}")
     project = embed(projects.start(workspace, "p", images_folder)[0])
-    report = projects.rescan(project, by=SIMILAR)
-    assert len(report.groups) == count
-    kept_apart = 6  # key K: each is six pairs that do not belong together
-    review(project, ["k"] * kept_apart + ["1"] * (count - kept_apart))
+    assert len(projects.rescan(project, by=SIMILAR).groups) == count * folders
+    kept_apart = 5  # key K
+    review(project, ["k"] * kept_apart + ["1"] * (count * folders - kept_apart))
+    stood = count * folders - kept_apart
     plain = projects.rescan(project, by=SIMILAR)
-    together, apart = 6 * (count - kept_apart), 6 * kept_apart + count - 1
-    assert f"on {together + apart} pairs that you decided" in plain.notes[-1]
-    assert f"({together} of {together} found)" in plain.notes[-1]
-    assert "recall 1.000" in plain.notes[-1]
-    tuned = projects.rescan(project, by=Similarity(cosine=0.1, tune=True))
-    assert "cosine 0.100" not in tuned.notes[-2]
-    f1 = [float(report.notes[-1].partition("F1 ")[2].split()[0]) for report in (plain, tuned)]
-    assert f1[1] >= f1[0]
+    precision = stood / (stood + kept_apart)  # what the person took apart is alike all the same
+    assert plain.notes[-1].startswith(f"on the {stood} groups that you decided and {kept_apart} that you took apart")
+    assert f"precision {precision:.3f}, recall 1.000" in plain.notes[-1]
+    loose = projects.rescan(project, by=Similarity(cosine=-1.0))
+    assert "cosine -1.000" in loose.notes[-2] and f1_of(loose) < f1_of(plain)
+    tuned = projects.rescan(project, by=Similarity(cosine=-1.0, tune=True))
+    assert "cosine -1.000" not in tuned.notes[-2] and f1_of(tuned) >= f1_of(plain)
+
+
+def f1_of(report: projects.ScanReport) -> float:
+    return float(report.notes[-1].partition("F1 ")[2].split()[0])
 
 
 def test_what_the_machine_decided_does_not_tune(workspace: Workspace, images_folder: Path) -> None:
@@ -201,10 +207,11 @@ def test_what_the_machine_decided_does_not_tune(workspace: Workspace, images_fol
     project = embed(projects.start(workspace, "p", images_folder)[0])
     projects.rescan(project, by=SIMILAR)
     review(project, ["1"] * 3)
+    assert projects.rescan(project, by=Similarity(tune=True)).notes[0].endswith("3 of 30 groups")
     with closing(connect(project.database)) as connection, transaction(connection):
         connection.execute("UPDATE decision_context SET input = 'auto'")
     report = projects.rescan(project, by=Similarity(tune=True))
-    assert len(report.notes) == 2 and report.notes[0].startswith("too few decisions to tune by")
+    assert report.notes[0].endswith("0 of 30 groups") and len(report.notes) == 2
 
 
 # ------------------------------------------------------------------------------------------------ the command

@@ -77,7 +77,7 @@ def test_copies_are_grouped_without_any_vector() -> None:
     assert left_out == {"c": "no vector: truncated"}
 
 
-@pytest.mark.parametrize(("bits", "together"), [(6, True), (7, False)])
+@pytest.mark.parametrize(("bits", "together"), [(8, True), (9, False)])
 def test_copies_differ_in_a_few_bits_at_the_most(bits: int, together: bool) -> None:
     made, _ = grouped({"a": at(0, 0), "b": at(90, (1 << bits) - 1)})
     assert bool(made) is together

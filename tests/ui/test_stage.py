@@ -78,7 +78,7 @@ def test_a_view_that_the_kernel_never_heard_of_begins_at_its_oldest_key(listener
 def test_views_of_old_pages_are_forgotten(listener: Recorder):
     for number in range(100):
         listener.key(1, "a", view=f"view{number}")
-    assert len(listener.stage._applied) <= 32 and listener.stage._applied["view99"] == 1
+    assert len(listener.stage._line.applied) <= 32 and listener.stage._line.applied["view99"] == 1
 
 
 def test_pictures_come_as_bytes_refusals_with_a_reason_without_a_path(listener: Recorder, sent: list):

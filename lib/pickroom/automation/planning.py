@@ -126,7 +126,8 @@ def plan(place: Place, connection: sqlite3.Connection, now: str | None = None) -
         reason = proposal.mismatch(known.get(proposal.group_id), project_id)
         if reason is not None:
             refuse_line(place.decisions, proposal.line, reason)
-    for line in approved.values():
+    # what was said of a group that has been decided since is history
+    for line in (line for line in approved.values() if line.group_id in waiting or line.group_id not in known):
         reason = _contradiction(line, known.get(line.group_id), proposals.get(line.group_id))
         if reason is not None:
             refuse_line(place.approved, line.line, reason)
@@ -192,13 +193,14 @@ def _wanted(
     # a group that only the person's file knows comes last
     for group_id in [*proposals, *(g for g in approved if g not in proposals)]:
         proposal, line = proposals.get(group_id), approved.get(group_id)
+        if group_id not in waiting:
+            left["decided already"] += 1
+            continue
         by_itself = proposal is not None and proposal.auto_approve and (line is None or line.by == "auto")
         if by_itself:
             assert proposal is not None
             _require_covered(place, proposal, approval)
-        if group_id not in waiting:
-            left["decided already"] += 1
-        elif line is not None and line.by == "person" and line.action == "rejected":
+        if line is not None and line.by == "person" and line.action == "rejected":
             left["rejected: every image is kept where it is"] += 1
         elif line is not None and line.by == "person":
             lines.append(line)

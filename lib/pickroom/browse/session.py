@@ -39,9 +39,9 @@ class BrowseSession(BoardSession):
             found.setdefault(item.directory, []).append(item.path)
         for folder in self._in_order(found):
             paths = found[folder]
-            busy = sum(path in self.board.blocked for path in paths)
-            note = f"{busy} not to be marked: {self.board.blocked[next(p for p in paths if p in self.board.blocked)]}"
-            yield Section(folder or "(the project's folder)", folder, tuple(paths), note if busy else "")
+            blocked = [self.board.blocked[path] for path in paths if path in self.board.blocked]
+            note = f"{len(blocked)} not to be marked: {blocked[0]}" if blocked else ""
+            yield Section(folder or "(the project's folder)", folder, tuple(paths), note)
 
     def _in_order(self, folders: Iterable[str]) -> list[str]:
         bases = self.listing.bases

@@ -21,17 +21,29 @@ SIZE = 288  # pixels a side: 32 x 9, a 9x9 map
 _MEAN, _STD = (127 / 255,) * 3, (128 / 255,) * 3
 
 
+# The last block but one: its 192 channels tell where things lie far better than the 1280 after the head, which are made
+# to say what they are. Crop proposer, 5-fold, both projected to 64: docs/LOG.md, Crops.
+_MAP_BLOCK = 14
+
+
 class _Lite(nn.Module):
-    """(N, 3, 288, 288) -> the pooled (N, 1280) vector and the (N, 1280, 9, 9) map it is the mean of."""
+    """(N, 3, 288, 288) -> the pooled (N, 1280) vector, and the (N, 192, 9, 9) map of an earlier block."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
         self.network = network
 
     def forward(self, batch: Tensor) -> tuple[Tensor, Tensor]:
-        maps = self.network.extract_features(batch)  # type: ignore[operator]
+        # the package's own `extract_features`, which keeps no block's map
+        own = self.network
+        values = own._swish(own._bn0(own._conv_stem(batch)))  # type: ignore[operator]
+        for place, block in enumerate(own._blocks):  # type: ignore[arg-type]
+            values = block(values)
+            if place == _MAP_BLOCK:
+                maps = values
+        values = own._swish(own._bn1(own._conv_head(values)))  # type: ignore[operator]
         # the mean in float32: 81 terms of bfloat16 would lose what the map still has
-        return maps.float().mean(dim=(2, 3)), maps
+        return values.float().mean(dim=(2, 3)), maps
 
 
 def squash(image: PillowImage.Image) -> PillowImage.Image:

@@ -2,7 +2,7 @@
 
 Its weights and preprocessing are not recorded, so its vectors get an encoder of their own that can encode nothing,
 and are never mixed with new ones. Its lines outnumber its files, and its paths are of other machines: a line
-counts only with its file, and is told to a project by the parts of its path (FORMATS.md, Legacy CSV).
+counts only with its file, and is told to a project by its path (`logged_paths`).
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from pickroom.embeddings.processed_log import Line, ProcessedLog
 from pickroom.embeddings.rows import VectorRow
 from pickroom.embeddings.store import VectorStore, save_spec
 from pickroom.errors import UsageError
+from pickroom.logged_paths import ProjectNames, split_path
 from pickroom.records import Image
 from pickroom.store import images
 from pickroom.store.connect import open_read_only
@@ -88,14 +89,14 @@ def import_cache(project: Project, cache: Path) -> ImportReport:
     except OSError as error:
         raise UsageError(f"cannot read the cache ({error.strerror})", doing=_DOING, subject=cache) from error
     store = VectorStore(project.workspace, SPEC, project.id)
-    owners = _owners(project)
+    names = ProjectNames.of(project.workspace)
     with open_read_only(project.database) as connection:
         scanned = {image.filename: image for image in images.readable(connection)}
     report = ImportReport()
     log = ProcessedLog(project.workspace.processed_log)
     with store.writing(_DOING):
         done = {filename for filename, _ in store.known()}
-        found = _rows(lines, cache.parent, project.id, owners, scanned, done, report)
+        found = _rows(lines, cache.parent, project.id, names, scanned, done, report)
         for rows in _in_parts(found):
             save_spec(project.workspace, SPEC, {"source": "a legacy cache"})
             store.append(rows)
@@ -107,21 +108,11 @@ def import_cache(project: Project, cache: Path) -> ImportReport:
     return report
 
 
-def owner(path: str, owners: Mapping[str, str]) -> str | None:
-    """The project that a path's parts name: a part that equals a project's id or alias; the last one counts.
-
-    >>> owner("/Volumes/x/training data/mojo1_final/a.png", {"mojo1": "mojo1", "mojo1_final": "mojo1"})
-    'mojo1'
-    """
-    parts = PurePosixPath(path.replace("\\", "/")).parts[:-1]
-    return next((owners[part] for part in reversed(parts) if part in owners), None)
-
-
 def _rows(
     lines: Sequence[str],
     folder: Path,
     project_id: str,
-    owners: Mapping[str, str],
+    names: ProjectNames,
     scanned: Mapping[str, Image],
     done: set[str],
     report: ImportReport,
@@ -131,7 +122,7 @@ def _rows(
         if not text.strip():
             continue
         report.lines += 1
-        found = _read(text, folder, project_id, owners)
+        found = _read(text, folder, project_id, names)
         if isinstance(found, str):
             report.skipped[found] += 1
             continue
@@ -148,7 +139,7 @@ def _rows(
             yield _row(filename, vector, image)
 
 
-def _read(text: str, folder: Path, project_id: str, owners: Mapping[str, str]) -> tuple[str, np.ndarray] | str:
+def _read(text: str, folder: Path, project_id: str, names: ProjectNames) -> tuple[str, np.ndarray] | str:
     """(file name, vector) of a line, or why it is skipped."""
     try:
         values = json.loads(text)
@@ -157,9 +148,14 @@ def _read(text: str, folder: Path, project_id: str, owners: Mapping[str, str]) -
             raise TypeError
     except (ValueError, KeyError, TypeError, RecursionError):
         return "the line is damaged"
-    named = owner(image_path, owners)
-    if named is not None and named != project_id:
-        return f"belongs to project {named}"
+    image_folder, filename = split_path(image_path)
+    if not filename:
+        return "the line is damaged"
+    named = names.in_folder(image_folder)
+    if len(named) > 1:
+        return f"its path names several projects: {', '.join(sorted(named))}"
+    if named - {project_id}:
+        return f"belongs to project {', '.join(named)}"
     name = PurePosixPath(vector_path.replace("\\", "/"))
     path = next((p for p in (folder / vector_path, folder / name.name, *_tails(folder, name)) if p.is_file()), None)
     if path is None:
@@ -172,7 +168,7 @@ def _read(text: str, folder: Path, project_id: str, owners: Mapping[str, str]) -
         return f"the vector is not of {_DIM} floats"
     if not np.isfinite(vector).all():
         return "the vector is not finite"
-    return PurePosixPath(image_path.replace("\\", "/")).name, vector.astype(np.float32)
+    return filename, vector.astype(np.float32)
 
 
 def _tails(folder: Path, name: PurePosixPath) -> Iterator[Path]:
@@ -204,8 +200,3 @@ def _in_parts(rows: Iterator[VectorRow]) -> Iterator[list[VectorRow]]:
             part = []
     if part:
         yield part
-
-
-def _owners(project: Project) -> dict[str, str]:
-    """Path part -> project id, for every project of the workspace and its aliases."""
-    return {name: other.id for other in project.workspace.projects() for name in (other.id, *other.manifest.aliases)}

@@ -26,6 +26,8 @@ from pickroom.errors import PickroomError, UsageError
 _DOING = "embedding through Ray"
 _STORE_BYTES = 512 << 20  # of a Ray started here: the weights once, and a few batches
 _KNOCK_S = 5.0
+_PATIENCE_S = 180  # for Ray's processes to start; its own 30 s are too few where other programs keep the cores busy
+_STARTS, _SLOW = 2, "timed out during startup"
 _ROWS, _NO_FOLDER = "rows", "no folder"
 
 
@@ -143,6 +145,7 @@ def started(chosen: Chosen, source: Source, config: EmbedConfig) -> Iterator[Ray
 def _import() -> Any:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing leaves the machine unasked
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # stderr is the progress bar's; Ray keeps its own log
+    os.environ.setdefault("RAY_raylet_start_wait_time_s", str(_PATIENCE_S))
     try:
         import ray
         import ray.data
@@ -162,6 +165,21 @@ def _start(ray: Any, address: str | None) -> None:
             _knock(address)
             ray.init(address=address, **quiet)
         else:
+            _start_here(ray, quiet)
+    except Exception as error:  # Ray raises almost anything, a bare Exception among them
+        first = (str(error) or type(error).__name__).splitlines()[0][:200]
+        raise UsageError(
+            f"no Ray cluster can be used ({first})",
+            doing=_DOING,
+            subject=address,
+            hint="check --address (auto finds the cluster this machine is in), or leave it out; or use --engine local",
+        ) from error
+
+
+def _start_here(ray: Any, quiet: dict[str, Any]) -> None:
+    """Start Ray on this machine; once again, should that have taken too long."""
+    for left in reversed(range(_STARTS)):
+        try:
             ray.init(
                 address="local",
                 num_cpus=usable_cores(),
@@ -169,14 +187,10 @@ def _start(ray: Any, address: str | None) -> None:
                 object_store_memory=_STORE_BYTES,
                 **quiet,
             )
-    except (ConnectionError, RuntimeError, ValueError, OSError) as error:
-        first = (str(error) or type(error).__name__).splitlines()[0][:200]
-        raise UsageError(
-            f"no Ray cluster can be used ({first})",
-            doing=_DOING,
-            subject=address,
-            hint="check --address (auto finds the cluster this machine is in), or leave it out",
-        ) from error
+            return
+        except Exception as error:  # it has no type of its own for this
+            if not left or _SLOW not in str(error):
+                raise
 
 
 def _knock(address: str) -> None:

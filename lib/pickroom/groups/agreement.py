@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 
-import numpy as np
+from pickroom.groups.similar import THRESHOLDS, Look, Thresholds, group_by_similarity
+from pickroom.records import Image
 
-from pickroom.groups.similar import THRESHOLDS, Thresholds
-
-LEAST_PAIRS = 30  # of each kind; with fewer a threshold would follow single groups
+LEAST_GROUPS = 30  # with fewer a threshold would follow single groups
+# what is tried: cosines of near-duplicates and of mere likeness with the encoders there are, hashes of copies
+COSINES = tuple(round(0.70 + 0.02 * step, 2) for step in range(15))
+BITS = (0, 4, 8, 12)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,51 +61,35 @@ def _pairs(groups: Iterable[Iterable[str]]) -> set[tuple[str, str]]:
     return {pair for group in groups for pair in combinations(sorted(group), 2)}
 
 
-@dataclass(frozen=True, slots=True)
-class JudgedPair:
-    """Two images that the person kept together (a decided group) or apart (a group taken apart, or two groups).
+def agreement(
+    images: Sequence[Image], looks: Mapping[str, Look], wanted: Sequence[Sequence[str]], thresholds: Thresholds
+) -> Agreement:
+    """How well grouping these images at these thresholds agrees with the person's groups.
 
-    Attributes:
-        cosine: of their vectors; bits: by which their perceptual hashes differ. None when unknown.
+    Args:
+        wanted: the person's groups by file name; an image in none of them was put with no other.
     """
-
-    cosine: float | None
-    bits: int | None
-    together: bool
+    made, _ = group_by_similarity(images, looks, thresholds)
+    return compare([[image.filename for image in group] for group in made], wanted)
 
 
-def linked(pair: JudgedPair, thresholds: Thresholds) -> bool:
-    """Whether the pair would be linked."""
-    alike = pair.cosine is not None and pair.cosine >= thresholds.cosine
-    return alike or (pair.bits is not None and pair.bits <= thresholds.bits)
+def tune(
+    images: Sequence[Image],
+    looks: Mapping[str, Look],
+    wanted: Sequence[Sequence[str]],
+    thresholds: Thresholds = THRESHOLDS,
+) -> Thresholds:
+    """The thresholds whose groups agree best (F1 over pairs) with the person's; as given with fewer than 30 groups.
 
-
-def judged(pairs: Sequence[JudgedPair], thresholds: Thresholds) -> Agreement:
-    """How well linking at these thresholds agrees with what the person did."""
-    both = sum(p.together and linked(p, thresholds) for p in pairs)
-    only = sum(not p.together and linked(p, thresholds) for p in pairs)
-    return Agreement(both, only, sum(p.together for p in pairs) - both)
-
-
-def tune(pairs: Sequence[JudgedPair], thresholds: Thresholds = THRESHOLDS) -> Thresholds:
-    """The thresholds with the highest F1 on the person's own pairs; as they were with fewer than 30 of a kind.
-
-    Between equals the ones nearest to `thresholds` win. The cosine lies halfway between two pairs, so that neither
-    is on the edge.
+    Whole groups are made and compared, since complete linkage bears a lower cosine than pairs by themselves would.
+    Between equals the ones nearest to `thresholds` win. Arguments as of `agreement`.
     """
-    together = sum(pair.together for pair in pairs)
-    if min(together, len(pairs) - together) < LEAST_PAIRS:
+    if len(wanted) < LEAST_GROUPS:
         return thresholds
-    known = np.unique([pair.cosine for pair in pairs if pair.cosine is not None])
-    cosines = {thresholds.cosine, *(float(c) for c in np.round((known[1:] + known[:-1]) / 2, 4))}
-    wanted = np.array([pair.together for pair in pairs])
-    cosine = np.array([-np.inf if pair.cosine is None else pair.cosine for pair in pairs])
-    bits = np.array([65 if pair.bits is None else pair.bits for pair in pairs])
 
-    def score(at: tuple[float, int]) -> tuple[float, float, int]:
-        made = (cosine >= at[0]) | (bits <= at[1])
-        f1 = 2 * (made & wanted).sum() / (made.sum() + wanted.sum())
-        return float(f1), -abs(at[0] - thresholds.cosine), -abs(at[1] - thresholds.bits)
+    def score(at: Thresholds) -> tuple[float, float, int]:
+        f1 = agreement(images, looks, wanted, at).f1 or 0.0
+        return f1, -abs(at.cosine - thresholds.cosine), -abs(at.bits - thresholds.bits)
 
-    best = max(((c, b) for c in cosines for b in range(0, 13)), key=score)
-    return replace(thresholds, cosine=best[0], bits=best[1])
+    cosines, bits = {thresholds.cosine, *COSINES}, {thresholds.bits, *BITS}
+    return max((replace(thresholds, cosine=c, bits=b) for c in cosines for b in bits), key=score)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from itertools import combinations, pairwise
 
 import imagehash
 import numpy as np
@@ -13,7 +12,6 @@ from PIL import Image as PillowImage
 
 from pickroom.embeddings.vectors import load_vectors
 from pickroom.errors import ImageError
-from pickroom.groups.agreement import JudgedPair
 from pickroom.groups.similar import Look
 from pickroom.images import decode, thumbnails
 from pickroom.images.scan import Progress
@@ -58,34 +56,9 @@ def looks_of(project: Project, images: Sequence[Image], progress: Progress | Non
     return found
 
 
-def decided_groups(connection: sqlite3.Connection, project_id: str) -> tuple[list[Group], set[str]]:
-    """Every group that a person decided, in folder order; and the ids of those taken apart (key K)."""
+def decided_groups(connection: sqlite3.Connection, project_id: str) -> tuple[list[Group], list[Group]]:
+    """The groups that a person decided, in folder order: those that stood, and those taken apart (key K)."""
     outcomes = decisions.outcomes_by_person(connection)
-    apart = {group_id for group_id, outcome in outcomes.items() if outcome == "keep"}
-    return [g for g in groups.every(connection, project_id) if g.group_id in outcomes], apart
-
-
-def judged_pairs(decided: Sequence[Group], apart: Iterable[str], looks: Mapping[str, Look]) -> list[JudgedPair]:
-    """What the person said of pairs of images: those of a decided group belong together, those of a group taken apart
-    do not, nor do two groups that follow each other in one folder (of these one pair: their last and first image).
-    """
-    split = set(apart)
-    found = []
-    for group in decided:
-        for a, b in combinations(group.filenames, 2):
-            found.append(_pair(a, b, looks, together=group.group_id not in split))
-    for before, after in pairwise(decided):
-        if before.directory == after.directory:
-            found.append(_pair(before.filenames[-1], after.filenames[0], looks, together=False))
-    return [pair for pair in found if pair.cosine is not None or pair.bits is not None]
-
-
-def _pair(a: str, b: str, looks: Mapping[str, Look], *, together: bool) -> JudgedPair:
-    one, other = looks[a], looks[b]
-    cosine = bits = None
-    if one.vector is not None and other.vector is not None:
-        lengths = float(np.linalg.norm(one.vector) * np.linalg.norm(other.vector))
-        cosine = float(one.vector @ other.vector) / lengths if lengths else None
-    if one.fingerprint is not None and other.fingerprint is not None:
-        bits = (one.fingerprint ^ other.fingerprint).bit_count()
-    return JudgedPair(cosine, bits, together)
+    decided = [group for group in groups.every(connection, project_id) if group.group_id in outcomes]
+    apart = [group for group in decided if outcomes[group.group_id] == "keep"]
+    return [group for group in decided if outcomes[group.group_id] != "keep"], apart

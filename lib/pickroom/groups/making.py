@@ -75,19 +75,21 @@ def by_similarity(
         thresholds = replace(THRESHOLDS, gap=wanted.gap, **given)
     except ValueError as error:
         raise UsageError(str(error), doing="grouping by similarity") from None
-    decided, apart = looks.decided_groups(connection, project.id)
+    stood, apart = looks.decided_groups(connection, project.id)
+    own = [image for group in (*stood, *apart) for image in group.images]
     gone = groups.decided_names(connection)
-    free = [image for image in images if image.filename not in gone]
-    seen = looks.looks_of(project, [*free, *(i for group in decided for i in group.images)], progress)
-    pairs = looks.judged_pairs(decided, apart, seen)
+    seen = looks.looks_of(project, [*(image for image in images if image.filename not in gone), *own], progress)
+    merged = [group.filenames for group in stood]
     notes = []
     if wanted.tune:
-        tuned = agreement.tune(pairs, thresholds)
-        few = min(sum(p.together for p in pairs), sum(not p.together for p in pairs)) < agreement.LEAST_PAIRS
-        if few:
-            notes.append(f"too few decisions to tune by: {agreement.LEAST_PAIRS} pairs together and as many apart")
-        thresholds = tuned
+        if len(merged) < agreement.LEAST_GROUPS:
+            notes.append(f"too few decisions to tune by: {len(merged)} of {agreement.LEAST_GROUPS} groups")
+        thresholds = agreement.tune(own, seen, merged, replace(thresholds, gap=None))
+        thresholds = replace(thresholds, gap=wanted.gap)
     notes.append(f"linked from cosine {thresholds.cosine:.3f} on, or within {thresholds.bits} bits of 64")
-    if pairs:
-        notes.append(f"on {len(pairs)} pairs that you decided: {agreement.judged(pairs, thresholds).words}")
+    if merged:
+        found = agreement.agreement(own, seen, merged, replace(thresholds, gap=None))
+        notes.append(
+            f"on the {len(merged)} groups that you decided and {len(apart)} that you took apart: {found.words}"
+        )
     return Grouping("similarity", lambda some: group_by_similarity(some, seen, thresholds), tuple(notes))

@@ -26,11 +26,12 @@ class Thresholds:
     """From when on two images are linked.
 
     Attributes:
-        cosine: of their vectors, at least, in [-1, 1]. Of 30 subjects photographed four times with three takes each
-            (benchmarks/similar.py), .91 parts takes of one photograph from other photographs best with the bundled
-            encoder; the lowest of takes is .86, 99 % of other photographs of the same thing lie below .93.
-        bits: of 64 by which the perceptual hashes of copies may differ, at most; unrelated photographs differ in 14
-            or more.
+        cosine: of their vectors, at least, in [-1, 1]. With the bundled encoder the takes of one photograph have .92
+            at the median and .86 at the lowest, other photographs of the same thing .66 and .97 at the highest, of
+            other things .25. Complete linkage bears a threshold below the best for pairs (benchmarks/similar.py, on
+            30 things photographed four times each).
+        bits: of 64 by which the perceptual hashes of copies may differ, at most; photographs of different things
+            differ in 14 or more.
         gap: the longest time between two images of a group, None: any. An image without a timestamp is never too far.
         neighbours: links kept of each image, the nearest: bounds the work where hundreds of images are alike.
 
@@ -38,8 +39,8 @@ class Thresholds:
         ValueError: a number out of its range.
     """
 
-    cosine: float = 0.88
-    bits: int = 6
+    cosine: float = 0.85
+    bits: int = 8
     gap: timedelta | None = None
     neighbours: int = 32
 

@@ -16,9 +16,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pickroom import atomic
+from pickroom import atomic, logged_paths
 from pickroom.errors import ProjectError, StoreError, UsageError
-from pickroom.history import paths, values
+from pickroom.history import values
 from pickroom.history.skips import Skip
 from pickroom.naming import stage_of
 from pickroom.store import legacy
@@ -242,8 +242,8 @@ def read_cases(path: Path) -> list[Case]:
 
 
 def _case_of(row: dict[str, str]) -> Case:
-    others = tuple(paths.split_path(name)[1] for name in values.path_list(row["rejected_paths"]))
-    chosen, moment = paths.split_path(row["chosen_path"])[1], values.timestamp(row["timestamp"])
+    others = tuple(logged_paths.split_path(name)[1] for name in values.path_list(row["rejected_paths"]))
+    chosen, moment = logged_paths.split_path(row["chosen_path"])[1], values.timestamp(row["timestamp"])
     pick = Pick(row["project"], row["set_id"], chosen, others, moment, row["session_id"])
     return Case(pick, float(row["chosen_stage"]), float(row["max_rejected_stage"]))
 

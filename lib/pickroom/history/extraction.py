@@ -16,12 +16,12 @@ from pickroom.history.comparing import Compared, Progress, compare_all
 from pickroom.history.facts import Facts
 from pickroom.history.known import Known, known_of
 from pickroom.history.pairing import pair
-from pickroom.history.paths import ProjectNames, given_project
 from pickroom.history.publishing import publish
 from pickroom.history.report import FileReport, ImportReport
 from pickroom.history.skips import Skip
 from pickroom.history.sources import Source, open_source
 from pickroom.history.staging import EXAMPLES, Staging
+from pickroom.logged_paths import ProjectNames, given_project
 from pickroom.records import UserAction
 from pickroom.store.legacy import Match
 from pickroom.workspace import Workspace

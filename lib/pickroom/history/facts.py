@@ -15,8 +15,8 @@ from datetime import datetime
 from pickroom import naming
 from pickroom.geometry import corners_match
 from pickroom.history import skips, values
-from pickroom.history.paths import ProjectNames
 from pickroom.history.skips import Skip
+from pickroom.logged_paths import ProjectNames
 from pickroom.records import MAX_GROUP, MIN_GROUP, CropBox, UserAction
 
 # how strongly a row speaks of one file's crop; of equals the first row counts (see resolve.sql)

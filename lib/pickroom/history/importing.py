@@ -14,12 +14,12 @@ from pickroom.history.facts import TRAINING_ROW, Facts
 from pickroom.history.formats import CROP_TRAINING, format_of
 from pickroom.history.formats.crop_training import LAYOUT, looks_like
 from pickroom.history.formats.protocol import Convert
-from pickroom.history.paths import ProjectNames, given_project
 from pickroom.history.publishing import publish
 from pickroom.history.report import FileReport, ImportReport
 from pickroom.history.skips import Skip
 from pickroom.history.staging import EXAMPLES, Staging
 from pickroom.history.tables import Batch, Table, read_header, split_all
+from pickroom.logged_paths import ProjectNames, given_project
 from pickroom.workspace import Workspace
 
 _SHOWN = 300  # characters of a row in the report

@@ -14,8 +14,8 @@ from pathlib import Path, PurePosixPath
 from typing import Protocol
 
 from pickroom.errors import ImageError, UsageError
-from pickroom.history.paths import split_path
 from pickroom.images import scan
+from pickroom.logged_paths import split_path
 from pickroom.naming import IMAGE_EXTENSIONS, OWNED_FOLDERS, is_image_name, parse_name
 from pickroom.records import Ungrouped
 

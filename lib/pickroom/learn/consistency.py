@@ -18,18 +18,21 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from scipy import ndimage
 
-_VERSION = 1  # of the method; another one gives other values
+_VERSION = 2  # of the method; another one gives other values
 _BANDS = 3  # octaves of detail
+_HIGHEST = 40.0  # of a departure, in units of what is usual: beyond it, more means nothing
+_LIGHT = 13  # blocks: what changes over more than this is light
+_SEARCH = 4  # pixels of the quarter-size picture within which something moved is looked for
 # maps of departure, each with its statistics
 KINDS = ("structure_fine", "structure", "chroma", "tone", "detail")
-SHARES = (0.004, 0.02, 0.08)  # of the blocks: the mean of the largest departures among so many
-_STATISTICS = ("peak", *(f"top{share:g}" for share in SHARES), "usual")
-DETAIL = (*(f"detail{band}" for band in range(_BANDS)), "red", "blue", "light")
+SHARES = (0.004, 0.02)  # of the blocks: the mean of the largest departures among so many
+_STATISTICS = ("peak", "broad_peak", *(f"top{share:g}" for share in SHARES))
+SIGNED = (*(f"detail{band}" for band in range(_BANDS)), "red", "blue", "light")
 NAMES = (
     tuple(f"{kind}_{statistic}" for kind in KINDS for statistic in _STATISTICS)
-    + tuple(f"own_{name}" for name in DETAIL)
-    + tuple(f"group_{name}" for name in DETAIL)
-    + ("own_departure", "own_extent", "here_departure")
+    + tuple(f"own_{name}" for name in SIGNED)
+    + tuple(f"group_{name}" for name in SIGNED)
+    + ("own_departure", "own_extent", "here_departure", "moved_residual", "moved_gain", "moved_unevenly")
 )
 
 
@@ -95,29 +98,29 @@ def compare(members: Sequence[np.ndarray], config: ConsistencyConfig) -> Consist
     """
     levels = np.stack([np.asarray(member, dtype=np.float32).transpose(2, 0, 1) for member in members])
     fine = ndimage.gaussian_filter(levels, (0, 0, config.blur, config.blur))
-    half = _halved(fine)
-    noise = config.noise**2
-    rows, cols = half.shape[2] // config.block, half.shape[3] // config.block
-    structure_fine = _fold(_pairwise(_blocks(fine[:, :1], config.block), noise / 4), rows, cols)
-    blocks = _blocks(half, config.block)
-    structure = _pairwise(blocks[:, :1], noise / 4)
-    chroma = _pairwise(blocks[:, 1:], noise / 4)
-    means = blocks.mean(axis=-1)  # (n, 3, rows, cols)
-    tones = _without_grade(means)
-    tone = _distances(tones, config.noise * 4)
-    detail_maps = _detail(levels[:, 0], config.block * 2, rows, cols)
-    details = _without_usual(detail_maps)
-    detail = _distances(details, 1.0)
-    pairs = (structure_fine, structure, chroma, tone, detail)
-    departures = [_departures(pair) for pair in pairs]
-    scaled = [_against_usual(departure) for departure in departures]
-    combined = np.mean([np.minimum(z, 40.0) for z, _ in scaled], axis=0)
-    combined = np.stack([ndimage.uniform_filter(z, 3, mode="nearest") for z in combined])
-    statistics = [_statistics(z, usual) for z, usual in scaled]
+    blocks = _blocks(fine, config.block)
+    rows, cols = blocks.shape[2:4]
+    quarter = _halved(_halved(fine[:, :1]))
+    coarse = _blocks(quarter, config.block // 2)  # twice the side of a fine block
+    noise = config.noise**2 / 4
+    tones = _local_tones(blocks.mean(axis=-1))
+    details = _without_usual(_detail(levels[:, 0], config.block, rows, cols))
+    busy, busy_coarse = (np.log1p(one[:, 0].var(axis=-1)) for one in (blocks, coarse))
+    departures = (
+        _against_usual(_departures(_pairwise(blocks[:, :1], noise)), busy),
+        _spread_out(_against_usual(_departures(_pairwise(coarse, noise)), busy_coarse), rows, cols),
+        _against_usual(_departures(_pairwise(blocks[:, 1:], noise)), busy),
+        _against_usual(_departures(_distances(tones, config.noise * 4)), busy),
+        _against_usual(_departures(_distances(details, 1.0)), busy),
+    )
+    combined = np.sum([_smooth(np.log1p(one)) for one in departures], axis=0)
     signed = np.concatenate([_siblings(details), _siblings(tones)[:, [2, 1, 0]] / config.noise], axis=1)
-    own, group, extra, peaks = _places(combined, signed)
-    values = np.concatenate([*statistics, own, group, extra], axis=1).astype(np.float32)
-    return Consistency(values, _pooled(combined, config.map_side), peaks)
+    own, group, extra, windows = _places(combined, signed)
+    moved = np.stack([_moved(quarter[:, 0], member, window, config) for member, window in enumerate(windows)])
+    values = np.concatenate([*(_statistics(one) for one in departures), own, group, extra, moved], axis=1)
+    edges = [(across.start / cols, down.start / rows, across.stop / cols, down.stop / rows) for down, across in windows]
+    peaks = np.asarray(edges, dtype=np.float32).reshape(len(members), 4)
+    return Consistency(values.astype(np.float32), _pooled(combined, config.map_side), peaks)
 
 
 def _halved(images: np.ndarray) -> np.ndarray:
@@ -148,12 +151,6 @@ def _pairwise(blocks: np.ndarray, noise: float) -> np.ndarray:
     return found
 
 
-def _fold(pairs: np.ndarray, rows: int, cols: int) -> np.ndarray:
-    """The mean of each 2 x 2 fine blocks, so that both scales have one grid."""
-    cut = pairs[:, :, : 2 * rows, : 2 * cols]
-    return cut.reshape(*cut.shape[:2], rows, 2, cols, 2).mean(axis=(3, 5))
-
-
 def _distances(maps: np.ndarray, unit: float) -> np.ndarray:
     """Euclidean distance over channels between each two members' (channels, rows, cols), in units."""
     return np.sqrt(np.square((maps[:, None] - maps[None]) / unit).sum(axis=2))
@@ -181,15 +178,22 @@ def _without_grade(means: np.ndarray) -> np.ndarray:
     return fitted
 
 
+def _local_tones(means: np.ndarray) -> np.ndarray:
+    """Block means without what a grade, a cast or another light does to the whole, or to a large part of it."""
+    tones = _without_grade(means)
+    tones = tones - (np.median(tones, axis=0) if len(tones) > 2 else tones.mean(axis=0))
+    return tones - ndimage.uniform_filter(tones, (0, 0, _LIGHT, _LIGHT), mode="nearest")
+
+
 def _detail(luma: np.ndarray, block: int, rows: int, cols: int) -> np.ndarray:
-    """Log energy of each octave of detail in each coarse block: (n, bands, rows, cols)."""
+    """Log energy of each octave of detail around each block: (n, bands, rows, cols)."""
     found = []
     upper = luma
     for band in range(_BANDS):
         lower = ndimage.gaussian_filter(luma, (0, 2.0**band, 2.0**band))
         cut = np.square(upper - lower)[:, : rows * block, : cols * block]
         energy = cut.reshape(len(luma), rows, block, cols, block).mean(axis=(2, 4))
-        found.append(0.5 * np.log(energy + 1.0))
+        found.append(ndimage.uniform_filter(0.5 * np.log(energy + 1.0), (0, 3, 3), mode="nearest"))
         upper = lower
     return np.stack(found, axis=1)
 
@@ -212,20 +216,43 @@ def _departures(pairs: np.ndarray) -> np.ndarray:
     return found
 
 
-def _against_usual(departures: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Departures in units of their spread in that member (never below that of its siblings), and that spread."""
-    middle = np.median(departures, axis=(1, 2), keepdims=True)
-    spread = np.quantile(np.abs(departures - middle), 0.75, axis=(1, 2), keepdims=True)
-    spread = np.maximum(spread, spread.mean(axis=0, keepdims=True)) + 0.01
-    return np.maximum((departures - middle) / spread, 0), spread[:, 0, 0]
+def _against_usual(departures: np.ndarray, busy: np.ndarray) -> np.ndarray:
+    """Departures in units of what is usual in that member where siblings are as busy: (n, rows, cols), >= 0.
+
+    A blurred stage departs wherever there is texture, and in an empty sky only noise is compared; so the blocks are put
+    in order of their siblings' detail, and each is held against those near it in that order.
+
+    Args:
+        busy: (n, rows, cols): log variance of each block.
+    """
+    found = np.empty_like(departures)
+    for member, one in enumerate(departures):
+        order = np.argsort(np.delete(busy, member, axis=0).mean(axis=0), axis=None, kind="stable")
+        values = one.ravel()[order]
+        reach = max(15, len(values) // 6) | 1
+        middle = ndimage.median_filter(values, reach, mode="nearest")
+        spread = ndimage.percentile_filter(np.abs(values - middle), 75, reach, mode="nearest")
+        found[member].ravel()[order] = np.clip((values - middle) / (spread + 0.02), 0, _HIGHEST)
+    return found
 
 
-def _statistics(scaled: np.ndarray, usual: np.ndarray) -> np.ndarray:
+def _spread_out(maps: np.ndarray, rows: int, cols: int) -> np.ndarray:
+    """A coarser grid on the fine one: (n, rows, cols)."""
+    down = np.minimum(np.arange(rows) // 2, maps.shape[1] - 1)
+    across = np.minimum(np.arange(cols) // 2, maps.shape[2] - 1)
+    return maps[:, down][:, :, across]
+
+
+def _smooth(maps: np.ndarray) -> np.ndarray:
+    return ndimage.uniform_filter(maps, (0, 3, 3), mode="nearest")
+
+
+def _statistics(departures: np.ndarray) -> np.ndarray:
     """(n, len(_STATISTICS)): logarithms, as departures have long tails."""
-    smooth = np.stack([ndimage.uniform_filter(one, 3, mode="nearest") for one in scaled])
-    flat = np.sort(smooth.reshape(len(scaled), -1), axis=1)[:, ::-1]
+    flat = np.sort(departures.reshape(len(departures), -1), axis=1)[:, ::-1]
     tops = [flat[:, : max(1, round(share * flat.shape[1]))].mean(axis=1) for share in SHARES]
-    return np.log1p(np.stack([flat[:, 0], *tops, usual], axis=1))
+    broad = _smooth(departures).max(axis=(1, 2))
+    return np.log1p(np.stack([flat[:, 0], broad, *tops], axis=1))
 
 
 def _siblings(maps: np.ndarray) -> np.ndarray:
@@ -234,9 +261,10 @@ def _siblings(maps: np.ndarray) -> np.ndarray:
     return (maps - maps.mean(axis=0)) * (n / (n - 1))
 
 
-def _places(combined: np.ndarray, signed: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """What is different, with its sign, at each member's own peak and at the group's."""
-    n, rows, cols = combined.shape
+def _places(
+    combined: np.ndarray, signed: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[tuple[slice, slice]]]:
+    """What is different, with its sign, at each member's own peak and at the group's; how much; where."""
     windows = [_window(one) for one in combined]
     strongest = windows[int(np.argmax([one.max() for one in combined]))]
     own = np.stack([signed[i][:, down, across].mean(axis=(1, 2)) for i, (down, across) in enumerate(windows)])
@@ -244,12 +272,52 @@ def _places(combined: np.ndarray, signed: np.ndarray) -> tuple[np.ndarray, np.nd
     peak = combined.max(axis=(1, 2))
     extent = (combined > np.maximum(2.0, peak / 2)[:, None, None]).mean(axis=(1, 2))
     here = combined[:, strongest[0], strongest[1]].mean(axis=(1, 2))
-    extra = np.stack([np.log1p(peak), np.log(extent + 0.002), np.log1p(here)], axis=1)
-    edges = [(across.start / cols, down.start / rows, across.stop / cols, down.stop / rows) for down, across in windows]
-    return own, group, extra, np.asarray(edges, dtype=np.float32).reshape(n, 4)
+    return own, group, np.stack([peak, np.log(extent + 0.002), here], axis=1), windows
 
 
-def _window(departure: np.ndarray, reach: int = 1) -> tuple[slice, slice]:
+def _moved(quarter: np.ndarray, member: int, window: tuple[slice, slice], config: ConsistencyConfig) -> np.ndarray:
+    """Whether what departs in a member was moved whole, or is not there any more: (3,) float.
+
+    Small squares of the member around its peak are looked for in the nearest sibling within a few pixels. A face
+    turned on purpose is found again, each part near where its neighbours are; a garbled one is not.
+
+    Returns:
+        what is left at the best places (1 - correlation, the mean), how much was gained over the same place, and how
+        unevenly neighbours moved (pixels).
+    """
+    side = config.block // 2  # of a square; as long as a fine block's quarter-size twin and a half
+    scale = config.block // 4
+    top, left = window[0].start * scale, window[1].start * scale
+    bottom, right = window[0].stop * scale, window[1].stop * scale
+    height, width = quarter.shape[1:]
+    best, gains, shifts = [], [], []
+    others = [other for other in range(len(quarter)) if other != member]
+    for y in range(max(_SEARCH, top), min(height - side - _SEARCH, bottom - side + 1), side // 2):
+        for x in range(max(_SEARCH, left), min(width - side - _SEARCH, right - side + 1), side // 2):
+            square = quarter[member, y : y + side, x : x + side]
+            around = quarter[others, y - _SEARCH : y + side + _SEARCH, x - _SEARCH : x + side + _SEARCH]
+            alike = np.max([_alike(square, one, config.noise / 2) for one in around], axis=0)
+            place = np.unravel_index(int(np.argmax(alike)), alike.shape)
+            best.append(1 - alike[place])
+            gains.append(alike[place] - alike[_SEARCH, _SEARCH])
+            shifts.append(place)
+    if not best:
+        return np.zeros(3)
+    uneven = np.abs(np.diff(np.asarray(shifts, dtype=np.float64), axis=0)).mean() if len(shifts) > 1 else 0.0
+    return np.array([np.mean(best), np.mean(gains), uneven])
+
+
+def _alike(square: np.ndarray, around: np.ndarray, noise: float) -> np.ndarray:
+    """Correlation of a square with every place of a larger one."""
+    places = np.lib.stride_tricks.sliding_window_view(around, square.shape)
+    places = places - places.mean(axis=(2, 3), keepdims=True)
+    centred = square - square.mean()
+    covariance = (places * centred).mean(axis=(2, 3))
+    spread = np.sqrt(np.square(places).mean(axis=(2, 3)) * np.square(centred).mean())
+    return (covariance + noise) / (spread + noise)
+
+
+def _window(departure: np.ndarray, reach: int = 2) -> tuple[slice, slice]:
     row, col = np.unravel_index(int(np.argmax(departure)), departure.shape)
     down = slice(max(0, int(row) - reach), min(departure.shape[0], int(row) + reach + 1))
     return down, slice(max(0, int(col) - reach), min(departure.shape[1], int(col) + reach + 1))

@@ -5,6 +5,8 @@ Each learns from the same rows as the proposer and is asked about the same other
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import torch
 from torch import nn
@@ -85,7 +87,7 @@ def historic_network(train: CropFeatures, boxes: np.ndarray, features: CropFeatu
         torch.manual_seed(seed)
         sizes = (train.vector.shape[1] + 2, *_HIDDEN)
         layers: list[nn.Module] = []
-        for inside, outside in zip(sizes, sizes[1:], strict=False):
+        for inside, outside in itertools.pairwise(sizes):
             layers += [nn.Linear(inside, outside), nn.ReLU(), nn.Dropout(_DROPOUT)]
         network = nn.Sequential(*layers, nn.Linear(_HIDDEN[-1], 4), nn.Sigmoid())
         optimiser = torch.optim.Adam(network.parameters(), lr=_RATE)

@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 
 from pickroom.errors import ConflictError, PickroomError, StoreError, UsageError
-from pickroom.learn import checkpoints, metrics, splits, training_sets
+from pickroom.learn import checkpoints, metrics, splits, threads, training_sets
 from pickroom.learn.examples import CropExample, Pick
 from pickroom.learn.recipes import Recipe, model_of, recipe_of
 from pickroom.learn.sources import Sources
-from pickroom.learn.training_sets import KINDS, Kind
+from pickroom.learn.training_sets import KINDS, Kind, TrainingSet
 from pickroom.workspace import Workspace, utc_now
 
 SAMPLE_LOG = "phase2_testing.jsonl"
@@ -112,7 +112,9 @@ def evaluate(
         numbers = checkpoints.versions(workspace, kind)
         if not numbers:
             continue
-        found, current[kind] = _evaluate_kind(workspace, kind, numbers, project_ids, progress)
+        made = training_sets.collect(workspace, kind, project_ids)
+        with threads.suited_to(len(made.examples)):
+            found, current[kind] = _evaluate_kind(workspace, made, numbers, progress)
         scores += found
     if not current:
         names = " ".join(project_ids)
@@ -124,10 +126,9 @@ def evaluate(
 
 
 def _evaluate_kind(
-    workspace: Workspace, kind: Kind, numbers: Sequence[int], project_ids: Sequence[str], progress: Progress | None
+    workspace: Workspace, made: TrainingSet, numbers: Sequence[int], progress: Progress | None
 ) -> tuple[list[VersionScore], tuple[Recipe, list[Any], Any, _Used | None]]:
-    recipe = recipe_of(kind)
-    made = training_sets.collect(workspace, kind, project_ids)
+    kind, recipe = made.kind, recipe_of(made.kind)
     sources = Sources(workspace.project(project_id) for project_id in made.projects)
     everything = list(made.examples)
     features = recipe.features(everything, sources, progress) if everything else None

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,9 +25,6 @@ from pickroom.workspace import Workspace
 
 FOLDS = 3
 CROSS_FIT_BELOW = 2000  # rows that are not held out
-_ONE_THREAD_BELOW = (
-    4000  # rows; small products only wait for each other on several (13 s against 166 s on a busy machine)
-)
 
 
 class TrainingStopped(PickroomError):
@@ -86,8 +82,7 @@ def fit(
 
         own = [examples[row] for row in job.rows]
         try:
-            with _threads(len(job.rows), device):
-                model = recipe.fit(own, features.take(job.rows), job.setting, progress, done.snapshot, device)
+            model = recipe.fit(own, features.take(job.rows), job.setting, progress, done.snapshot, device)
         except KeyboardInterrupt:
             hint = "the same command goes on where it was"
             raise TrainingStopped("stopped, and saved", doing=f"training the {recipe.name}", hint=hint) from None
@@ -141,19 +136,6 @@ def _chosen(
     rows = tried[best]["rows"]
     how = f"confidence cross-fitted on {rows} rows" if crossed else f"confidence fitted on {rows} rows set apart"
     return Fitted(models[best], tuple(models), tuple(tried), how)
-
-
-@contextmanager
-def _threads(rows: int, device: str) -> Iterator[None]:
-    import torch
-
-    before = torch.get_num_threads()
-    try:
-        if device == "cpu" and rows < _ONE_THREAD_BELOW:
-            torch.set_num_threads(1)
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _key(recipe: Recipe, examples: Sequence[Any], split: Split, device: str) -> str:

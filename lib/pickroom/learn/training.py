@@ -14,7 +14,7 @@ import numpy as np
 from pickroom import atomic
 from pickroom.embeddings import device as devices
 from pickroom.errors import ConflictError, PickroomError, StoreError, UsageError
-from pickroom.learn import checkpoints, describing, fitting, splits, training_sets, watching
+from pickroom.learn import checkpoints, describing, fitting, splits, threads, training_sets, watching
 from pickroom.learn.fitting import TrainingStopped
 from pickroom.learn.promotion import LEAST_ROWS, Rival, Verdict, judge
 from pickroom.learn.recipes import Recipe, model_of, recipe_of
@@ -123,6 +123,20 @@ def _train(
     told.phase("checking the decisions")
     frozen = training_sets.collect(workspace, kind, project_ids)
     path = training_sets.freeze(workspace, frozen)
+    with threads.suited_to(len(frozen.examples)):
+        return _train_on(workspace, frozen, path, config, recipe, device, told, started)
+
+
+def _train_on(
+    workspace: Workspace,
+    frozen: TrainingSet,
+    path: Path,
+    config: TrainConfig,
+    recipe: Recipe,
+    device: str,
+    told: Recorder,
+    started: float,
+) -> Trained:
     told.phase("making features")
     rows, missing = _features(workspace, frozen, recipe, config, told)
     fitted = fitting.fit(workspace, recipe, rows.examples, rows.features, rows.split, device, told)

@@ -197,10 +197,14 @@ class BoardSession:
 
     # --- what is done -----------------------------------------------------------------------------------------
 
+    def waiting(self) -> list[Mark]:
+        """The marks of this board's images, as stored; those of images that vanished from its folders too."""
+        return [mark for mark in marks.waiting(self._connection, self.room) if self._is_mine(mark)]
+
     def plan(self) -> list[Placement]:
         """What applying now would do. Changes nothing."""
-        wanted = [mark for mark in marks.waiting(self._connection, self.room) if mark.path in self._mine()]
-        return placing.plan(self.project, self._connection, self.room, wanted, operations.next_batch(self._connection))
+        batch = operations.next_batch(self._connection)
+        return placing.plan(self.project, self._connection, self.room, self.waiting(), batch)
 
     def plan_for(self, wanted: Mapping[str, str]) -> list[Placement]:
         """What marking these (path -> folder) and applying would do. Changes nothing, marks included."""
@@ -214,14 +218,14 @@ class BoardSession:
         held = Counter(p.held for p in placements if p.held is not None)
         lines = [(f"→ {folder}/", f"{count} image{'s' * (count != 1)}") for folder, count in sorted(going.items())]
         lines += [("held back", f"{count}: {reason}") for reason, count in held.most_common()]
-        elsewhere = sum(mark.path not in self._mine() for mark in marks.waiting(self._connection, self.room))
-        return lines + (
-            [("not here", f"{elsewhere} marked in folders that are not shown: they wait")] if elsewhere else []
-        )
+        elsewhere = sum(not self._is_mine(mark) for mark in marks.waiting(self._connection, self.room))
+        if elsewhere:
+            lines.append(("not here", f"{elsewhere} marked in folders that are not shown: they wait"))
+        return lines
 
     def apply(self) -> PlaceResult:
         """Move what is marked on this board, as one batch."""
-        result = placing.place(self.project, self._connection, self.room, self._mine())
+        result = placing.place(self.project, self._connection, self.room, {mark.path for mark in self.waiting()})
         self.last_result = result
         self.listing = listing.look(self.project, self.folders)
         self._load()
@@ -275,6 +279,7 @@ class BoardSession:
         # read first: what is written after this shows as a change at the next key
         self._seen_version = self._version()
         self._items = {item.path: item for item in self.listing.items}
+        self._folders = set(self.listing.counts)
         with transaction(self._connection, writing=False):
             waiting = marks.waiting(self._connection, self.room)
             undo, redo = marks.steps(self._connection, self.room)
@@ -284,7 +289,7 @@ class BoardSession:
             found = known.get((item.filename, item.file_size, item.mtime_ns))
             if found is not None:
                 self._hashes.setdefault(item, found)
-        mine = [mark for mark in waiting if mark.path in self._mine()]
+        mine = [mark for mark in waiting if self._is_mine(mark)]
         self.held = {mark.path: mark.held_reason for mark in mine if mark.held_reason}
         found = {mark.path: mark.folder for mark in mine}
         self.board = machine.with_marks(self.board, found, self._here(undo), self._here(redo))
@@ -300,11 +305,8 @@ class BoardSession:
             within.append(Step(step.key, step.changes))
         return within[::-1]
 
-    def _mine(self) -> set[str]:
-        """The paths whose marks this board answers for: its images, and those that vanished from its folders."""
-        folders = {item.directory for item in self.listing.items} | set(self.listing.bases)
-        gone = {m.path for m in marks.waiting(self._connection, self.room) if m.directory in folders}
-        return gone | set(self._items)
+    def _is_mine(self, mark: Mark) -> bool:
+        return mark.path in self._items or mark.directory in self._folders
 
     def _mark(self, path: str, folder: str) -> Mark:
         item = self._items[path]

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pickroom.errors import StoreError
+from pickroom.learn import threads
 from pickroom.learn.crop_features import Frame, crop_features
 from pickroom.learn.examples import Candidates
 from pickroom.learn.pick_features import pick_features
@@ -82,7 +83,8 @@ def recommend(project: Project, progress: Progress | None = None) -> Report:
     with open_read_only(project.database) as connection:
         waiting = groups.queue(connection, project.id)
     loaded = {kind: models.load(project, kind) for kind in ("ranker", "crop_proposer")}
-    made = recommendations_for(project, waiting, loaded["ranker"], loaded["crop_proposer"], progress)
+    with threads.suited_to(len(waiting)):
+        made = recommendations_for(project, waiting, loaded["ranker"], loaded["crop_proposer"], progress)
     with closing(connect(project.database)) as connection, transaction(connection):
         still = groups.waiting_among(connection, made)  # somebody may have decided, or regrouped, meanwhile
         recommendations.upsert(connection, [one for group_id, one in made.items() if group_id in still])

@@ -94,13 +94,14 @@ class SortSession(BoardSession):
         return told
 
     def _set_names(self, names: list[str]) -> None:
+        self._stored = names
         with transaction(self._connection):
             marks.set_folders(self._connection, names)
         self.names = names
         self.lay_out()
 
     def _load(self) -> None:
-        stored = marks.folders(self._connection)
+        self._stored = stored = marks.folders(self._connection)
         found = [self._name_in(folder) for folder in self.listing.counts]
         marked = [mark.folder.rpartition("/")[2] for mark in marks.waiting(self._connection, self.room)]
         self.names = list(dict.fromkeys([*stored, *sorted({n for n in (*found, *marked) if n} - set(stored))]))
@@ -128,10 +129,8 @@ class SortSession(BoardSession):
             name = self._name_in(folder)
             note = f"+{coming} marked for it" if coming else ""
             if not name:
-                all_here = self.listing.counts.get(folder, 0)
-                note = (
-                    f"to sort; {all_here - len(paths)} of {all_here} not shown" if all_here > len(paths) else "to sort"
-                )
+                missing = self.listing.counts.get(folder, 0) - len(paths)
+                note = f"to sort; {missing} not shown" if missing else "to sort"
             yield Section(folder or "(the project's folder)", folder, tuple(self._ordered(paths)), note)
 
     def _shown(self) -> set[str]:
@@ -184,6 +183,8 @@ class SortSession(BoardSession):
             told = f"no folder has key {key_of(index)} yet: N names one"
             self.board = replace(self.board, message=told)
             return
+        if self.names != self._stored:
+            self._set_names(self.names)  # from now on these keys mean these folders, whatever appears beside them
         wanted = {path: self.folder_of(self.names[index], path) for path in paths}
         self.board = machine.mark(self.board, key, wanted)
 

@@ -161,6 +161,14 @@ def outcomes_by_person(connection: sqlite3.Connection) -> dict[str, str]:
     return dict(tuple(row) for row in rows)
 
 
+def looks(connection: sqlite3.Connection) -> list[int]:
+    """Milliseconds that a person looked at each group of their own review, automation apart; unknown ones left out."""
+    rows = connection.execute(
+        "SELECT milliseconds FROM decision_context WHERE input IN ('review', 'blind') AND milliseconds > 0"
+    )
+    return [row["milliseconds"] for row in rows]
+
+
 def incomplete_crops(connection: sqlite3.Connection) -> list[str]:
     """The picked images that wait for their crop, by file name."""
     rows = connection.execute(

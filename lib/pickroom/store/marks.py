@@ -1,4 +1,4 @@
-"""Tables `image_marks`, `mark_log`, `sort_folders`: what the sorter and the folder viewer are about to do, saved at once."""
+"""Tables `image_marks`, `mark_log`, `sort_folders`: what sorter and folder viewer are about to do, saved at once."""
 
 from __future__ import annotations
 

@@ -18,6 +18,7 @@ from pickroom.ui import words
 from pickroom.ui.group_drawing import draw_group
 from pickroom.ui.layout import Slot, arrange
 from pickroom.ui.overlay import Overlay
+from pickroom.ui.retrain import Retrain
 from pickroom.ui.stage import Cell, Frame, KeyPress, PictureKind, PointerEvent, Room, Scene, Stage
 from pickroom.workspace import Workspace
 
@@ -53,9 +54,11 @@ class Deck(ipywidgets.VBox):
         self.overlay = Overlay()
         self.panel = _html("pickroom-panel")
         self.words = _html("pickroom-words")
+        self.retrain = Retrain(session.project)
+        self._offered_for: object = None  # the finalise after which it was last offered
         layers = ipywidgets.Box([self.stage, self.overlay.canvas, self.panel])
         layers.add_class("pickroom-layers")
-        super().__init__([self.header, *self._tools(), layers, self.words])
+        super().__init__([self.header, *self._tools(), layers, self.words, self.retrain])
         self.add_class("pickroom-desk")
         self.redraw()
 
@@ -79,6 +82,7 @@ class Deck(ipywidgets.VBox):
         """End the session too: a deck that is gone must not keep the database open."""
         with self.stage.lock:
             self.session.close()
+        self.retrain.close()
         super().close()
 
     # --- what the stage tells ---------------------------------------------------------------------------------
@@ -108,6 +112,7 @@ class Deck(ipywidgets.VBox):
             if state.summary and command is not None and command.name == "finalise":
                 self.panel.value = words.busy(self.busy)
             self._try(lambda: self.session.press(press.key))
+            self._offer_retraining()
         self.redraw()
 
     def picture(self, name: str, kind: PictureKind) -> tuple[str, bytes] | None:
@@ -124,6 +129,13 @@ class Deck(ipywidgets.VBox):
     def _tools(self) -> Sequence[ipywidgets.Widget]:
         """What stands between the header and the images."""
         return ()
+
+    def _offer_retraining(self) -> None:
+        """Once after each finalise that decided something."""
+        result = getattr(self.session, "last_result", None)
+        if result is not None and result.batch and result is not self._offered_for:
+            self._offered_for = result
+            self.retrain.offer()
 
     def _try(self, action):
         """Run it; an expected failure becomes the message, anything else is a defect but is not silent either."""

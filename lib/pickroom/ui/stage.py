@@ -29,12 +29,12 @@ import anywidget
 import traitlets
 
 from pickroom.errors import PickroomError
+from pickroom.ui.key_line import KeyLine
 from pickroom.ui.layout import Rect
 
 PictureKind = Literal["preview", "original"]
 
 HERE = Path(__file__).parent
-VIEWS_KEPT = 32  # views whose key numbers are remembered; each reload of the page makes a new one
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +179,8 @@ class Listener(Protocol):
         """
 
 
-def _read(*names: str) -> str:
+def read_parts(*names: str) -> str:
+    """Files of this folder as one text: a widget's script, or its style sheet, is made of parts."""
     return "\n".join((HERE / name).read_text(encoding="utf-8") for name in names)
 
 
@@ -198,8 +199,8 @@ class Stage(anywidget.AnyWidget):
     no keyboard has. `cursor` is the CSS cursor over the stage.
     """
 
-    _esm = _read("keys.js", "pictures.js", "zoom.js", "paint.js", "rubber.js", "room.js", "stage.js")
-    _css = _read("stage.css", "tools.css")
+    _esm = read_parts("keys.js", "pictures.js", "zoom.js", "paint.js", "rubber.js", "room.js", "stage.js")
+    _css = read_parts("stage.css", "tools.css")
     key_names = traitlets.List(traitlets.Unicode()).tag(sync=True)
     repeating = traitlets.List(traitlets.Unicode()).tag(sync=True)
     pointer = traitlets.Enum(["keys", "drag"], default_value="keys").tag(sync=True)
@@ -212,7 +213,7 @@ class Stage(anywidget.AnyWidget):
         # JupyterLab hands messages to another thread than the one that runs the cells (comms over subshells)
         self.lock = threading.RLock()
         self._listener = listener
-        self._applied: dict[str, int] = {}  # view -> number of the last key taken from it
+        self._line = KeyLine()
         self._number = 0
         self._scene: dict[str, Any] = {}
         self.on_msg(lambda _, content, buffers: self.on_message(content))
@@ -258,22 +259,18 @@ class Stage(anywidget.AnyWidget):
                         self.send({"type": "moved", "view": content.get("view")})
 
     def _key(self, view: str, number: int, oldest: Any, press: KeyPress) -> None:
-        """Take each key once and in order: go-back-N, with the page as the one that repeats."""
-        expected = self._applied.get(view, 0) + 1
-        if number < expected:  # repeated by a page that has not heard our answer yet: answer again
-            self._send_scene()
-        elif number > expected and number != oldest:  # one before it did not arrive; `oldest` is the page's first
-            self.send({"type": "resend", "view": view, "number": expected})
-        else:
-            self._applied.pop(view, None)
-            self._applied[view] = number
-            while len(self._applied) > VIEWS_KEPT:
-                del self._applied[next(iter(self._applied))]
-            self._listener.key_pressed(press)
+        """Take each key once and in order; one that was taken before is only answered again."""
+        match self._line.take(view, number, oldest):
+            case "again":
+                self._send_scene()
+            case "lost":
+                self.send({"type": "resend", "view": view, "number": self._line.expected(view)})
+            case "new":
+                self._listener.key_pressed(press)
 
     def _send_scene(self) -> None:
         if self._scene:
-            self.send({**self._scene, "applied": dict(self._applied)})
+            self.send({**self._scene, "applied": dict(self._line.applied)})
 
     def _send_picture(self, page: str, kind: PictureKind, name: str) -> None:
         message = {"type": "picture", "page": page, "kind": kind, "name": name}

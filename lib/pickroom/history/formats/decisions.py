@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pickroom.history import skips, values
 from pickroom.history.facts import AI_UNUSABLE, BAD_DIRECTORY, Advice, Facts
 from pickroom.history.formats.protocol import Convert, Format, cell, places
-from pickroom.history.paths import split_path
 from pickroom.history.skips import Skip
+from pickroom.logged_paths import split_path
 from pickroom.records import MAX_GROUP, CropBox
 
 _ACTIONS = ("approve", "crop", "reject")

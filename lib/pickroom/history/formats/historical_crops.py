@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pickroom.history import values
 from pickroom.history.facts import Facts
 from pickroom.history.formats.protocol import Convert, Format, cell, places
-from pickroom.history.paths import split_path
+from pickroom.logged_paths import split_path
 
 
 def _converter(header: Sequence[str], facts: Facts) -> Convert:

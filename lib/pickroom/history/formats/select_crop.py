@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pickroom.history import skips, values
 from pickroom.history.facts import Facts
 from pickroom.history.formats.protocol import BOX_COLUMNS, Convert, Format, cell, places
-from pickroom.history.paths import split_path
 from pickroom.history.skips import Skip
+from pickroom.logged_paths import split_path
 
 
 def _converter(header: Sequence[str], facts: Facts) -> Convert:

@@ -7,8 +7,8 @@ from functools import partial
 
 from pickroom.history.facts import Facts
 from pickroom.history.formats.protocol import Convert, Format, cell, places
-from pickroom.history.paths import split_path
 from pickroom.history.values import image_name, path_list
+from pickroom.logged_paths import split_path
 
 
 def _converter(rejected: str, header: Sequence[str], facts: Facts) -> Convert:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pickroom.errors import ProjectError
-from pickroom.history.paths import ProjectNames, given_project, split_path
+from pickroom.logged_paths import ProjectNames, given_project, split_path
 from pickroom.workspace import Workspace
 
 NAMES = ProjectNames({"mojo1": ("training data/mojo1_final", "Mojo One"), "mojo2": ("shared",), "mojo3": ("shared",)})

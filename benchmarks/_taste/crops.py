@@ -1,0 +1,176 @@
+"""Simulated crops: a person who crops to a subject, and how well the proposer learns that, beside its baselines.
+
+What is simulated: the smallest box of the image's own aspect ratio that holds the subject with some air, moved inside
+the frame, plus the person's jitter. Where that is nearly the whole frame the person approves the image as it is. The
+subjects are hand-drawn boxes. Everything goes the product's own way: a project, its vectors, `crop_features`.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import imagehash
+import numpy as np
+
+from pickroom import projects
+from pickroom.demo.photographs import PHOTOGRAPHS, load
+from pickroom.embeddings.choice import EncoderConfig
+from pickroom.embeddings.engines import EmbedConfig
+from pickroom.embeddings.pipeline import embed
+from pickroom.images.decode import read_rgb
+from pickroom.learn import crop_baselines, metrics
+from pickroom.learn.crop_features import CropFeatures, Frame, crop_features
+from pickroom.learn.cropper import CropperConfig, fit_cropper, is_crop
+from pickroom.learn.sources import Sources
+from pickroom.records import CropBox
+from pickroom.workspace import Workspace
+
+FOLDS = 5
+AIR = 0.04  # of the subject's longer side (in fractions of the image), on each side
+_SCALE_JITTER, _PLACE_JITTER = 0.03, 0.012  # standard deviations: of ln(scale), and of the middle in fractions
+_SAME = 10  # of 64 bits of the perceptual hash: photographs this close are taken for one
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What was proposed for N images by models that saw neither them nor another take of the same photograph.
+
+    Attributes:
+        boxes, needed: of the proposer, see `Cropper.predict`.
+        baselines: name -> (N, 4) boxes.
+    """
+
+    boxes: np.ndarray
+    needed: np.ndarray
+    baselines: dict[str, np.ndarray]
+
+
+def measure(photos: Sequence[Path], boxes: Sequence[CropBox], quick: bool, say: Say = print) -> dict[str, float]:
+    """How well a simulated person's crops are learned, 5-fold by photograph.
+
+    Args:
+        photos: photographs with one subject each, in which order does not matter; `boxes`: the subjects, fractions.
+        quick: one member and fewer steps; the figures then claim nothing.
+
+    Returns:
+        crop_iou, crop_within5, constant_iou, constant_within5 and a few more, of images that the person cropped.
+    """
+    subjects = np.array([box.to_list() for box in boxes], dtype=np.float32).reshape(-1, 4)
+    meant = person_crops(subjects, seed=1)
+    outcome = cross_validate(photos, np.where(is_crop(meant)[:, None], meant, np.nan), quick=quick)
+    rows = np.flatnonzero(is_crop(meant))
+    scored = {name: metrics.score_crops(found[rows], meant[rows]) for name, found in outcome.baselines.items()}
+    scored["proposer"] = metrics.score_crops(outcome.boxes[rows], meant[rows])
+    scored["person again"] = metrics.score_crops(person_crops(subjects, seed=2)[rows], meant[rows])
+    for name, score in scored.items():
+        say(f"  {name.ljust(12)}  {score.words}")
+    right = (outcome.needed >= 0.5) == is_crop(meant)
+    always = max(float(is_crop(meant).mean()), 1 - float(is_crop(meant).mean()))
+    say(f"  crop or none: {right.mean():.3f} right, {always:.3f} without looking")
+    return {
+        "crop_iou": scored["proposer"].mean_iou or 0.0,
+        "crop_within5": scored["proposer"].within.value or 0.0,
+        "constant_iou": scored["constant"].mean_iou or 0.0,
+        "constant_within5": scored["constant"].within.value or 0.0,
+        "crop_need": float(right.mean()),
+        "crop_need_without_looking": always,
+    }
+
+
+def person_crops(subjects: np.ndarray, seed: int) -> np.ndarray:
+    """(N, 4) float32 crops of (N, 4) subject boxes, both as fractions; each of the image's own aspect ratio."""
+    rng = np.random.default_rng(seed)
+    size, middle = subjects[:, 2:] - subjects[:, :2], (subjects[:, 2:] + subjects[:, :2]) / 2
+    # in fractions of the image a box of the image's own aspect ratio is as wide as it is tall
+    side = size.max(axis=1) * (1 + 2 * AIR) * np.exp(rng.normal(0, _SCALE_JITTER, len(subjects)))
+    side = np.minimum(side, 1)[:, None]
+    start = np.clip(middle + rng.normal(0, _PLACE_JITTER, middle.shape) - side / 2, 0, 1 - side)
+    return np.concatenate([start, start + side], axis=1).astype(np.float32)
+
+
+def cross_validate(photos: Sequence[Path], boxes: np.ndarray, *, quick: bool, folds: int = FOLDS) -> Outcome:
+    """Propose a crop for each photograph by models trained on the other folds.
+
+    Args:
+        boxes: (N, 4) the person's crops, NaN rows where none was needed.
+    """
+    features = embedded(photos)
+    config = CropperConfig(members=1, steps=120) if quick else CropperConfig()
+    fold = folds_of(photos, folds)
+    found, needed = np.full((len(photos), 4), np.nan, np.float32), np.full(len(photos), np.nan, np.float32)
+    baselines: dict[str, np.ndarray] = {}
+    for number in range(folds):
+        train, test = np.flatnonzero(fold != number), np.flatnonzero(fold == number)
+        cropper = fit_cropper(features.take(train), boxes[train], config)
+        found[test], needed[test], _ = cropper.predict(features.take(test))
+        drawn = train[is_crop(boxes[train])]
+        own = crop_baselines.every(features.take(drawn), boxes[drawn], features.take(test))
+        for name, some in {**own, "mean": np.tile(boxes[drawn].mean(axis=0), (len(test), 1))}.items():
+            baselines.setdefault(name, np.full((len(photos), 4), np.nan, np.float32))[test] = some
+    return Outcome(found, needed, baselines)
+
+
+def embedded(photos: Sequence[Path]) -> CropFeatures:
+    """The features of some photographs, by way of a project of their own that is gone afterwards."""
+    with tempfile.TemporaryDirectory() as folder:
+        home, images = Path(folder) / "home", Path(folder) / "images"
+        images.mkdir()
+        names = [f"{place:04d}{path.suffix.lower()}" for place, path in enumerate(photos)]
+        for name, path in zip(names, photos, strict=True):
+            shutil.copyfile(path, images / name)
+        workspace = Workspace(home)
+        project, _ = projects.start(workspace, "crops", images)
+        embed(project, EmbedConfig(encoder=EncoderConfig(kind="bundled", dtype="float32"), regions=None))
+        sources = Sources([workspace.project("crops")])
+        known = sources.vectors("crops")
+        hashes = dict(zip(known.filenames, known.content_hashes, strict=True))
+        sizes = {name: read_rgb(images / name).size for name in names}
+        frames = [Frame("crops", name, hashes.get(name), *sizes[name], stage=None) for name in names]
+        features = crop_features(frames, sources)
+    if features.missing:
+        raise RuntimeError(f"photographs without features: {features.missing}")
+    return features
+
+
+def folds_of(photos: Sequence[Path], folds: int) -> np.ndarray:
+    """(N,) the fold of each photograph; takes of one photograph, or scaled copies, share theirs."""
+    hashes = np.array([imagehash.phash(read_rgb(path)).hash.ravel() for path in photos])
+    near = (hashes[:, None, :] != hashes[None, :, :]).sum(axis=2) <= _SAME
+    family = np.arange(len(photos))
+    for a, b in zip(*np.nonzero(np.triu(near, 1)), strict=True):
+        family[family == family[b]] = family[a]
+    names = np.unique(family)
+    order = np.random.default_rng(0).permutation(len(names))
+    fold = {name: place % folds for name, place in zip(names[order], range(len(names)), strict=True)}
+    return np.array([fold[name] for name in family])
+
+
+def read_subjects(folder: Path) -> tuple[list[Path], list[CropBox]]:
+    """The photographs of a folder that have a line `{"file", "subject_box"}` in its `boxes.jsonl`."""
+    lines = [json.loads(line) for line in (folder / "boxes.jsonl").read_text(encoding="utf-8").splitlines() if line]
+    return [folder / line["file"] for line in lines], [CropBox.of(line["subject_box"]) for line in lines]
+
+
+def built_in(folder: Path, takes: int = 3) -> tuple[list[Path], list[CropBox]]:
+    """Windows of the photographs that installed packages ship, with their subjects: enough to try, too few to claim."""
+    rng = np.random.default_rng(0)
+    photos, boxes = [], []
+    for photograph in PHOTOGRAPHS:
+        image = load(photograph)
+        subject = np.array(photograph.subjects[0].to_list()) * np.array([*image.size, *image.size])
+        for take in range(takes):
+            edges = [subject[0] * rng.random(), subject[1] * rng.random()]
+            edges += [image.width - (image.width - subject[2]) * rng.random()]
+            edges += [image.height - (image.height - subject[3]) * rng.random()]
+            left, top, right, lower = (round(edge) for edge in edges)
+            photos.append(folder / f"{photograph.name}_{take}.png")
+            image.crop((left, top, right, lower)).save(photos[-1])
+            inside = (subject - [left, top, left, top]) / np.tile([right - left, lower - top], 2)
+            boxes.append(CropBox.of([float(value) for value in np.clip(inside, 0, 1)]))
+    return photos, boxes

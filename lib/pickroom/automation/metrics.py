@@ -1,0 +1,207 @@
+"""What the automation is worth so far: approvals, overrides, crops accepted, time saved; by confidence, and the gates.
+
+Rates are over what a person looked at. What was approved unseen counts in the time saved alone: the machine's own
+decisions are never its accuracy (DESIGN.md, invariant 11).
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from statistics import median
+from typing import Literal
+
+from pickroom.automation.decisions_file import Approved, read_approved, read_proposals
+from pickroom.automation.sandbox import Place
+from pickroom.records import Recommendation
+from pickroom.store import automation_review, decisions
+from pickroom.store.connect import connect, open_read_only
+from pickroom.store.review_state import Saved
+
+GATES = (0.60, 0.80, 0.90)  # of the plan: share approved by the person
+MOST_OVERRIDES, LEAST_TIME_SAVED = 0.05, 0.50  # of the plan as well
+_LONGEST_LOOK_S = 300.0  # a pause is not work: as in every other pace
+_BANDS = 10  # a tenth of confidence wide, as in the analysis
+
+Action = Literal["approved", "rejected", "overridden"]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """One proposal, and what became of it.
+
+    Attributes:
+        confidence: of the pick, in [0, 1]; None when not known.
+        by_person: False: carried out unseen.
+        crop_accepted: the crop shown was taken as it was; None: none was shown, or the pick was another.
+        seconds: that the person looked at it; None when not known.
+    """
+
+    action: Action
+    confidence: float | None
+    by_person: bool = True
+    crop_accepted: bool | None = None
+    seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Outcomes counted. Rates are None where there is nothing to divide by.
+
+    Attributes:
+        unseen: carried out without a look. crops, crops_accepted: crops shown, and taken as they were.
+    """
+
+    approved: int
+    overridden: int
+    rejected: int
+    unseen: int
+    crops: int
+    crops_accepted: int
+
+    @classmethod
+    def of(cls, outcomes: Sequence[Outcome]) -> Counts:
+        seen = [outcome for outcome in outcomes if outcome.by_person]
+        by_action = [sum(o.action == action for o in seen) for action in ("approved", "overridden", "rejected")]
+        crops = [outcome.crop_accepted for outcome in seen if outcome.crop_accepted is not None]
+        return cls(*by_action, len(outcomes) - len(seen), len(crops), sum(crops))
+
+    @property
+    def reviewed(self) -> int:
+        """Proposals that a person looked at."""
+        return self.approved + self.overridden + self.rejected
+
+    @property
+    def approval_rate(self) -> float | None:
+        return self.approved / self.reviewed if self.reviewed else None
+
+    @property
+    def override_rate(self) -> float | None:
+        return self.overridden / self.reviewed if self.reviewed else None
+
+    @property
+    def crop_acceptance(self) -> float | None:
+        return self.crops_accepted / self.crops if self.crops else None
+
+
+@dataclass(frozen=True, slots=True)
+class Metrics:
+    """The metrics report.
+
+    Attributes:
+        bands: (low, high) of confidence -> counts, rising; those without an outcome are left out, and (None, None)
+            holds what had no confidence.
+        own_seconds: median look of the person's own review without automation; None before the first.
+        spent_seconds: looks at proposals altogether.
+        gates: what was planned, whether it is reached; None: not measured yet.
+    """
+
+    total: Counts
+    bands: dict[tuple[float, float] | tuple[None, None], Counts]
+    own_seconds: float | None
+    spent_seconds: float
+    gates: dict[str, bool | None]
+
+    @property
+    def time_saved(self) -> float | None:
+        """Share of the time that these groups would have taken at the person's own pace; negative: it took longer."""
+        return _time_saved(self.total, self.own_seconds, self.spent_seconds)
+
+    def lines(self) -> tuple[str, ...]:
+        """The report for the person."""
+        found = [
+            f"{self.total.reviewed} proposals looked at, {self.total.unseen} carried out unseen",
+            f"  {'confidence':<14}{'looked at':>10}{'approved':>10}{'overridden':>12}{'crops taken':>13}{'unseen':>8}",
+        ]
+        rows = [("unknown" if low is None else f"{low:.1f} - {high:.1f}", c) for (low, high), c in self.bands.items()]
+        for name, counts in [*rows, ("all", self.total)]:
+            found.append(
+                f"  {name:<14}{counts.reviewed:>10}{_percent(counts.approval_rate):>10}"
+                f"{_percent(counts.override_rate):>12}{_percent(counts.crop_acceptance):>13}{counts.unseen:>8}"
+            )
+        if self.own_seconds is None:
+            found.append("time saved: not known before you have reviewed groups without automation")
+        else:
+            found.append(
+                f"time saved: {_percent(self.time_saved)} against your own {self.own_seconds:.1f} s a group "
+                f"({self.spent_seconds / 60:.1f} min spent)"
+            )
+        words = {True: "passed", False: "not passed", None: "not measured yet"}
+        return (*found, *(f"gate: {gate}: {words[passed]}" for gate, passed in self.gates.items()))
+
+
+def measure(outcomes: Sequence[Outcome], own_seconds: float | None) -> Metrics:
+    """Count outcomes, altogether and by tenths of confidence.
+
+    Args:
+        own_seconds: that the person takes for a group without automation, > 0; None when not known.
+    """
+    by_band: dict[int, list[Outcome]] = {}
+    for outcome in outcomes:
+        # 1.0 belongs to the last band, and what has no confidence comes last
+        tenth = _BANDS if outcome.confidence is None else min(int(outcome.confidence * _BANDS + 1e-9), _BANDS - 1)
+        by_band.setdefault(tenth, []).append(outcome)
+    bands: dict[tuple[float, float] | tuple[None, None], Counts] = {}
+    for tenth, own in sorted(by_band.items()):
+        edges = (None, None) if tenth == _BANDS else (tenth / _BANDS, (tenth + 1) / _BANDS)
+        bands[edges] = Counts.of(own)
+    total = Counts.of(outcomes)
+    spent = sum(min(outcome.seconds, _LONGEST_LOOK_S) for outcome in outcomes if outcome.seconds is not None)
+    saved = _time_saved(total, own_seconds, spent)
+    gates = {f"{gate:.0%} approved": _reached(total.approval_rate, gate) for gate in GATES}
+    overrides = None if total.override_rate is None else total.override_rate < MOST_OVERRIDES
+    gates |= {f"less than {MOST_OVERRIDES:.0%} overridden": overrides}
+    gates |= {f"{LEAST_TIME_SAVED:.0%} of the time saved": _reached(saved, LEAST_TIME_SAVED)}
+    return Metrics(total, bands, own_seconds, spent, gates)
+
+
+def metrics_of(place: Place) -> Metrics:
+    """The metrics of one project's automation so far, from its files and databases.
+
+    Raises:
+        UsageError: a line of the files is damaged. StoreError: a database cannot be read.
+    """
+    lines = read_approved(place.approved)
+    proposals = read_proposals(place.decisions) if place.decisions.exists() else {}
+    with closing(connect(place.project.database)) as connection:
+        looked = automation_review.load(connection, lines)
+    outcomes = []
+    for group_id, line in lines.items():
+        saved, proposal = looked.get(group_id), proposals.get(group_id)
+        shown = saved.shown if saved is not None else None
+        if shown is None and proposal is not None:
+            shown = proposal.recommendation(proposal.images)
+        outcomes.append(_outcome(line, saved, shown))
+    with open_read_only(place.origin.database) as connection:
+        return measure(outcomes, own_pace(connection))
+
+
+def own_pace(connection: sqlite3.Connection) -> float | None:
+    """Median seconds that the person looked at a group of their own review; None without any."""
+    looks = [min(milliseconds / 1000, _LONGEST_LOOK_S) for milliseconds in decisions.looks(connection)]
+    return median(looks) if looks else None
+
+
+def _outcome(line: Approved, saved: Saved | None, shown: Recommendation | None) -> Outcome:
+    by_person = line.by == "person"
+    crop_seen = by_person and saved is not None and saved.input != "blind" and line.action == "approved"
+    accepted = None
+    if crop_seen and shown is not None and shown.offered_crop is not None:
+        accepted = line.crop == shown.offered_crop
+    seconds = saved.milliseconds / 1000 if by_person and saved is not None else None
+    return Outcome(line.action, shown.confidence if shown is not None else None, by_person, accepted, seconds)
+
+
+def _time_saved(total: Counts, own_seconds: float | None, spent: float) -> float | None:
+    groups = total.reviewed + total.unseen
+    return 1 - spent / (own_seconds * groups) if own_seconds and groups else None
+
+
+def _reached(value: float | None, gate: float) -> bool | None:
+    return None if value is None else value >= gate
+
+
+def _percent(value: float | None) -> str:
+    return "-" if value is None else f"{value:.0%}"

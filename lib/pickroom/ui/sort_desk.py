@@ -1,0 +1,147 @@
+"""The sorter: draws a sort session, forwards keys, clicks, names and choices to it; it holds no data."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import ipywidgets
+
+from pickroom.errors import PickroomError
+from pickroom.sorting.keys import SORT_LEGEND
+from pickroom.sorting.session import SortSession, key_of
+from pickroom.ui import grid_words, words
+from pickroom.ui.grid import MarkLabel
+from pickroom.ui.grid_desk import GridDesk
+from pickroom.workspace import Workspace
+
+FOLDER = "folder "  # before the number of a folder: what its button presses, since not each has a key
+ALL = "all images"
+BY, ONLY = "Sort by field…", "Show only…"
+_VALUE = 40  # characters of a value in a list
+
+
+class SortDesk(GridDesk):
+    """The widget of the notebook's second cell."""
+
+    legend = SORT_LEGEND
+    session: SortSession  # type: ignore[assignment]
+
+    def __init__(self, session: SortSession) -> None:
+        self._by = ""  # the field whose dry run is shown
+        self.name = ipywidgets.Text(placeholder="new folder, Enter", continuous_update=False)
+        self.name.add_class("pickroom-ask")
+        self.by = ipywidgets.Dropdown(options=[BY])
+        self.only = ipywidgets.Dropdown(options=[(ONLY, None)])
+        super().__init__(session, (self.name, self.only, self.by))
+        self._offer()
+        # the text is taken when Enter is pressed or the field is left
+        self.name.observe(lambda change: self._taken(self._name, change["new"]), "value")
+        self.by.observe(lambda change: self._taken(self._choose, change["new"]), "value")
+        self.only.observe(lambda change: self._taken(self._filter, change["new"]), "value")
+
+    def tool_row(self) -> str:
+        session, board = self.session, self.session.board
+        some = bool(board.targets)
+        counts: dict[str, int] = {}
+        for folder in board.marks.values():
+            counts[folder.rpartition("/")[2]] = counts.get(folder.rpartition("/")[2], 0) + 1
+        folders = [
+            grid_words.button(
+                f"{FOLDER}{i}",
+                f"{name} +{counts[name]}" if name in counts else name,
+                key_of(i),
+                enabled=some,
+                title=f"Send {len(board.targets)} there",
+            )
+            for i, name in enumerate(session.names)
+        ]
+        hide = "Show marked" if session.hidden else "Hide marked"
+        return grid_words.row(
+            *(folders or ['<span class="label">Name a folder first (N), then its key sends images there →</span>']),
+            grid_words.space(),
+            grid_words.button("a", "As suggested", "A", enabled=some, title=session.unsuggested),
+            grid_words.button("o", "Similar first", "O", enabled=some, title=session.unsuggested),
+            grid_words.button("v", hide, "V"),
+            grid_words.button("u", "Undo", "U", enabled=bool(board.undo)),
+            grid_words.button(
+                "Shift+Enter", f"Apply ({len(board.marks):,})", "⇧⏎", kind="main", enabled=bool(board.marks)
+            ),
+        )
+
+    def label(self, folder: str) -> MarkLabel:
+        return MarkLabel(f"→ {folder.rpartition('/')[2]}", "keep")
+
+    def room_panel(self) -> str:
+        if not self._by:
+            return ""
+        rows, without = self.session.group_by(self._by)
+        return grid_words.dry_run(self._by, rows, len(without))
+
+    def button_pressed(self, name: str) -> bool:
+        if name.startswith(FOLDER):
+            self.session.send(int(name.removeprefix(FOLDER)), name)
+        elif name in ("by field", "no field"):
+            field, self._by = self._by, ""
+            self.by.value = BY
+            if name == "by field" and field:
+                self.session.mark_by(field)
+        else:
+            return False
+        return True
+
+    # --- the fields over the board ----------------------------------------------------------------------------
+
+    def _taken(self, act: Any, value: Any) -> None:
+        with self.grid.lock:
+            self.message = ""
+            self.attempt(lambda: act(value))
+            self.redraw()
+
+    def _name(self, text: str) -> None:
+        self.asking = False
+        if text.strip():
+            self.name.value = ""
+            self.session.add_name(text)
+
+    def _choose(self, field: str) -> None:
+        self._by = "" if field == BY else field
+
+    def _filter(self, chosen: tuple[str, str] | None) -> None:
+        self.session.show_only(*(chosen or (None,)))
+
+    def _offer(self) -> None:
+        """What can be chosen: read from the images' companions."""
+        found = self.attempt(self.session.choices) or {}
+        self.by.options = [BY, *found]
+        values = [
+            (f"{field}: {text[:_VALUE]} ({count})", (field, text))
+            for field, values in found.items()
+            for text, count in values
+        ]
+        self.only.options = [(ONLY, None), *values]
+
+
+def open_sort(
+    project_id: str, home: Path | str | None = None, folders: Sequence[str] | None = None
+) -> ipywidgets.Widget:
+    """The sorter of a project for a notebook's cell, with the marks that were made before.
+
+    A project that cannot be opened gives one line saying why. Calling it again in the same kernel closes the sorter
+    that was there before.
+
+    Args:
+        folders: the folders to sort, relative to the project's root; None sorts the results.
+    """
+    if project_id in _open:
+        _open.pop(project_id).close()
+    try:
+        desk = SortDesk(SortSession(Workspace.find(home).project(project_id), folders))
+    except PickroomError as error:
+        return ipywidgets.HTML(words.notice(error.line))
+    _open[project_id] = desk
+    return desk
+
+
+_open: dict[str, SortDesk] = {}  # the sorters of this kernel: a closed cell must not go on holding its session
