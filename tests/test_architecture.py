@@ -124,7 +124,11 @@ def test_analysis_knows_where_projects_lie_and_nothing_of_how_they_work() -> Non
     assert ours <= ANALYSIS_MAY
 
 
-@pytest.mark.parametrize("name", ["records", "naming", "geometry", "groups/stages", "files/routing", "review/state"])
+PURE = ("records", "naming", "geometry", "groups/stages", "groups/similar", "groups/agreement", "files/routing")
+PURE += ("automation/guarantee", "automation/drift", "automation/order", "review/state")
+
+
+@pytest.mark.parametrize("name", PURE)
 def test_pure_module_touches_no_file_and_no_database(name: str) -> None:
     imported = set()
     for node in ast.walk(tree_of(PACKAGE / f"{name}.py")):

@@ -174,21 +174,47 @@ def test_blind_decisions_are_read_as_they_were_made(make_project: Make) -> None:
 
 
 @pytest.mark.parametrize(
-    ("choice", "crop", "expected"),
+    ("choice", "needed", "crop", "matches", "expected"),
     [
-        (Choice("approve", 1), None, False),
-        (Choice("approve", 1), BOX, False),
-        (Choice("approve", 0), None, True),
-        (Choice("crop", 1), BOX, False),
-        (Choice("crop", 1), None, True),
-        (Choice("crop", 0), BOX, True),
-        (Choice("reject"), None, True),
-        (Choice("keep"), None, True),
+        (Choice("approve", 1), None, None, None, False),
+        (Choice("approve", 1), False, None, None, False),
+        (Choice("approve", 1), None, BOX, None, False),  # nobody says that it is needed: it would not have been made
+        (Choice("approve", 1), True, BOX, None, True),  # a crop would have been made of what the person left whole
+        (Choice("approve", 1), True, None, None, True),
+        (Choice("approve", 0), None, None, None, True),
+        (Choice("crop", 1), None, None, None, True),
+        (Choice("crop", 1), False, BOX, None, True),
+        (Choice("crop", 1), True, None, None, False),  # to the crop desk, as the person sent it
+        (Choice("crop", 1), True, BOX, None, None),  # not drawn yet
+        (Choice("crop", 1), True, BOX, True, False),
+        (Choice("crop", 1), True, BOX, False, True),
+        (Choice("crop", 0), True, BOX, True, True),
+        (Choice("reject"), None, None, None, True),
+        (Choice("keep"), None, None, None, True),
     ],
 )
-def test_what_overrides_a_recommendation_not_seen(choice: Choice, crop: tuple | None, expected: bool) -> None:
-    shown = Recommendation("g", "model", 1, crop=CropBox(*crop) if crop else None)
-    assert evidence.overrides(choice, shown) is expected
+def test_what_overrides_a_recommendation_not_seen(
+    choice: Choice, needed: bool | None, crop: tuple | None, matches: bool | None, expected: bool | None
+) -> None:
+    shown = Recommendation("g", "model", 1, crop=CropBox(*crop) if crop else None, crop_needed=needed)
+    assert evidence.overrides(choice, shown, matches) is expected
+
+
+@pytest.mark.parametrize(
+    ("match", "made_by", "expected"),
+    [(None, None, []), (1, "desk", [False]), (0, "desk", [True]), (1, "apply_ai", []), (0, "apply_ai", [])],
+)
+def test_a_crop_counts_once_the_person_has_drawn_it(
+    make_project: Make, match: int | None, made_by: str | None, expected: list[bool]
+) -> None:
+    project = make_project([(1, 2)])
+    recommend(project, queue(project)[0], 1, BOX, crop_needed=True)
+    review_by_hand(project, "w", *FINALISE, blind=True)
+    with closing(connect(project.database)) as connection:
+        connection.execute("UPDATE ai_decisions SET crop_match = ?", (match,))
+        connection.execute("UPDATE decision_context SET crop_input = ?", (made_by,))
+        found = evidence.blind_decisions(connection, {"ranker": "v1"})
+    assert [one.overridden for one in found] == expected
 
 
 def test_drawn_groups_that_are_overridden_switch_approval_off(make_project: Make) -> None:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pickroom.automation.order import PATTERN, by_worth, next_groups
+from pickroom.automation.order import PATTERN, by_worth, next_groups, shuffled
+from pickroom.cli import main
 from pickroom.errors import UsageError
 from pickroom.records import Group, Recommendation
 from pickroom.review.session import ReviewSession
@@ -95,6 +98,17 @@ def test_group_with_a_choice_stays_in_the_batch() -> None:
     assert batch[-1] == "g000" and len(batch) == 3
 
 
+@given(st.lists(st.integers(0, 99), unique=True).map(lambda ns: [str(n) for n in ns]), st.data())
+def test_only_those_drawn_are_shuffled(ids: list[str], data: st.DataObject) -> None:
+    those = set(data.draw(st.lists(st.sampled_from(ids)))) if ids else set()
+    mixed = shuffled(ids, those, "p")
+    assert [one for one in mixed if one not in those] == [one for one in ids if one not in those]
+    assert [one in those for one in mixed] == [one in those for one in ids]
+    assert mixed == shuffled(ids, those, "p") and sorted(mixed) == sorted(ids)
+    turned = [one for one in ids if one not in those] + sorted(those, reverse=True)
+    assert [o for o in shuffled(turned, those, "p") if o in those] == [o for o in mixed if o in those]
+
+
 groups_lists = st.lists(
     st.tuples(st.integers(0, 2), st.one_of(st.none(), st.floats(0, 1)), st.booleans()), max_size=60
 ).map(lambda rows: [Waiting(f"g{n:02d}", d, c, None, conflict) for n, (d, c, conflict) in enumerate(rows)])
@@ -176,3 +190,25 @@ def test_conflict_is_a_pick_below_the_highest_stage_or_a_flag(make_project: Make
         (ids[2], True, 0.9),
         (ids[3], False, None),
     ]
+
+
+def test_command_line_takes_an_order(
+    make_project: MakeProject, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    project = make_project([(1, 2)] * 3)
+    ids = [group.group_id for group in queue(project)]
+    recommend(project, {g: Recommendation(g, "model", 1, confidence=0.9 - n / 10) for n, g in enumerate(ids)})
+    (tmp_path / "keys").write_text("1\nShift+Enter\nShift+Enter\n")
+
+    def run(*arguments: str) -> int:
+        command = ["pickroom", "review", "p", *arguments, "--home", str(project.workspace.root)]
+        monkeypatch.setattr(sys, "argv", command)
+        with pytest.raises(SystemExit) as end:
+            main()
+        return int(end.value.code or 0)
+
+    assert run("--order", "size") == 2
+    said = capsys.readouterr()
+    assert (said.out, said.err.count("\n")) == ("", 1) and "worth or folder" in said.err
+    assert run("--order", "worth", "--keys", str(tmp_path / "keys")) == 0
+    assert [group.group_id for group in queue(project)] == ids[:2]  # the least sure one was decided

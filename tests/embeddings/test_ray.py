@@ -185,17 +185,17 @@ def test_a_worker_does_what_the_local_engine_does(
     config = RegionConfig()
     wanted, _ = plan_groups(made, plan, set(), config, 288)
     for regions, batch, count in ((None, plan.todo, 4), (config, wanted, 4)):
-        found = RayWorker(tower, tower.spec(), source, regions)({"batch": pickle.dumps(batch)})
+        found = RayWorker(tower, tower.spec(), source, regions)({"number": 7, "batch": pickle.dumps(batch)})
         encoder = TorchEncoder(tower, tower.spec(), "cpu")
         expected = embed_groups(encoder, source, batch, regions) if regions else embed_images(encoder, source, batch)
         rows = pickle.loads(found["rows"])
-        assert found["count"] == count and len(rows) == len(expected) == 4
+        assert (found["number"], found["count"]) == (7, count) and len(rows) == len(expected) == 4
         for row, other in zip(rows, expected, strict=True):
             assert replace(row, vector=None, **NO_PATCHES[regions is None]) == replace(
                 other, vector=None, **NO_PATCHES[regions is None]
             )
             assert cosines(row.vector[None], other.vector[None])[0] > 0.9999
-    gone = RayWorker(tower, tower.spec(), Source(tmp_path / "gone", None), None)({"batch": pickle.dumps(plan.todo)})
+    gone = RayWorker(tower, tower.spec(), Source(tmp_path / "gone", None), None)({"number": 0, "batch": pickle.dumps(plan.todo)})
     assert gone["kind"] == "no folder" and gone["count"] == 0
 
 

@@ -97,6 +97,31 @@ def calibration(rows: Rows) -> Figure:
     return figure
 
 
+def versions(rows: Rows) -> Figure:
+    """Every model version on every project, with 95 % intervals, beside "highest stage" on the same decisions.
+
+    Rows as the training page makes them: project_id, version, value, low, high, baseline; a line a project.
+    """
+    figure, axes = _figure()
+    if not rows:
+        return _nothing(figure, axes)
+    projects = list(dict.fromkeys(row["project_id"] for row in rows))
+    for number, project_id in enumerate(projects):
+        own = [row for row in rows if row["project_id"] == project_id]
+        shade = KEEP if len(projects) == 1 else _shade(number, len(projects))
+        x = [row["version"] + 0.06 * (number - (len(projects) - 1) / 2) for row in own]
+        below = [max(row["value"] - row["low"], 0) for row in own]
+        above = [max(row["high"] - row["value"], 0) for row in own]
+        y = [row["value"] for row in own]
+        axes.errorbar(x, y, yerr=[below, above], fmt="o-", color=shade, ms=5, lw=1.4, capsize=2, label=project_id)
+        axes.plot(x, [row["baseline"] for row in own], color=shade, lw=1, ls=(0, (4, 3)))
+    axes.set_xlabel("version; dashed: highest stage on the same decisions")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    _percent(axes, "right pick")
+    axes.legend(ncols=4, frameon=False, fontsize=9, loc="lower left", bbox_to_anchor=(0, 1))
+    return figure
+
+
 def normal_and_anomaly(rows: Rows) -> Figure:
     """The AI beside "highest stage", on normal groups and on anomalies; one row of `anomaly_rates`."""
     figure, axes = _figure(*_HALF)

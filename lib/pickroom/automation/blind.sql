@@ -1,12 +1,14 @@
 -- What risk control calibrates on. One row is one group that the person decided blind: with the recommendation as it
--- stood (shown), and what was decided; the last three columns are NULL for a kept group, which has no decision row.
+-- stood (shown), and what was decided; the columns of d are NULL for a kept group, which has no decision row.
 SELECT
     c.group_id,
     c.outcome,
     r.shown,
     d.images,
     d.user_selected_index,
-    d.user_action
+    d.user_action,
+    d.crop_match,
+    c.crop_input
 FROM decision_context AS c
 JOIN review_state AS r USING (group_id)
 LEFT JOIN ai_decisions AS d USING (group_id)

@@ -55,7 +55,8 @@ def watch(overridden: Sequence[bool], promise: Promise = PROMISE) -> Drift:
     """Judge the drawn groups decided so far under the versions in use.
 
     Args:
-        overridden: whether the person decided otherwise, one by one in the order decided.
+        overridden: whether the person decided otherwise, one by one in the order decided; that order may not
+            go by how sure the model was (`automation.order.shuffled`).
     """
     limit = 1 / (1 - promise.confidence)
     worth = wealth(np.asarray(overridden, bool), promise.override)

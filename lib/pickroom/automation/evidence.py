@@ -29,7 +29,7 @@ def versions_in_use(recommendations: Iterable[Recommendation]) -> dict[str, str]
 def blind_decisions(
     connection: sqlite3.Connection, versions: Versions, trained_on: frozenset[str] = frozenset()
 ) -> list[Blind]:
-    """The person's blind decisions on recommendations of these versions, oldest first.
+    """The person's blind decisions on recommendations of these versions, oldest first; whose crop waits is left out.
 
     Args:
         trained_on: group ids in a training set of these versions; they are left out.
@@ -38,34 +38,49 @@ def blind_decisions(
     found = []
     for row in connection.execute(query):
         shown = Recommendation.from_json(row["shown"])
-        if shown.versions == dict(versions) and row["group_id"] not in trained_on:
-            found.append(Blind(approval_confidence(shown), _overridden(row, shown), _anomaly(row)))
+        overridden = _overridden(row, shown)
+        if overridden is not None and shown.versions == dict(versions) and row["group_id"] not in trained_on:
+            found.append(Blind(approval_confidence(shown), overridden, _anomaly(row)))
     return found
 
 
 def drawn_looks(connection: sqlite3.Connection, versions: Versions) -> list[bool]:
-    """Whether the person decided otherwise, for each drawn group looked at under these versions, oldest first."""
+    """Whether the person decided otherwise, for each drawn group looked at under these versions, oldest first.
+
+    No crop is drawn in the automation's review: whether one is needed counts, its box does not.
+    """
     looks = automation_review.blind_looks(connection)
     return [
-        overrides(saved.choice, saved.shown)
+        overrides(saved.choice, saved.shown) is True
         for _, saved in looks
         if saved.choice is not None and saved.shown is not None and saved.shown.versions == dict(versions)
     ]
 
 
-def overrides(choice: Choice, shown: Recommendation) -> bool:
-    """Whether a choice made blind is another than what would have been done unseen.
+def overrides(choice: Choice, shown: Recommendation, box_matches: bool | None = None) -> bool | None:
+    """Whether a choice made blind is another than what would have been done unseen; None where it is not known yet.
 
-    A crop that was not shown is neither accepted nor refused: only a crop asked for where none is proposed counts.
+    What is done unseen is the pick, and the crop where one is said to be needed: so a crop refused, a crop asked for
+    where none would have been made, and a crop drawn otherwise are overrides too.
+
+    Args:
+        box_matches: the crop that the person drew matches the one proposed (FORMATS.md, `crop_match`); None: not drawn.
     """
-    if choice.action == "crop":
-        return choice.index != shown.selected_index or shown.offered_crop is None
-    return choice.action != "approve" or choice.index != shown.selected_index
+    if choice.action not in ("approve", "crop") or choice.index != shown.selected_index:
+        return True
+    needed = shown.crop_needed is True
+    if (choice.action == "crop") is not needed:
+        return True
+    if needed and shown.crop is not None:  # without a box it would have gone to the crop desk, as it did
+        return None if box_matches is None else not box_matches
+    return False
 
 
-def _overridden(row: sqlite3.Row, shown: Recommendation) -> bool:
+def _overridden(row: sqlite3.Row, shown: Recommendation) -> bool | None:
     action = row["outcome"] if row["user_action"] is None else row["user_action"]
-    return overrides(Choice(action, row["user_selected_index"]), shown)
+    # a crop that the machine made says nothing of what the person would have drawn (DESIGN.md, invariant 11)
+    drawn = row["crop_match"] is not None and row["crop_input"] != "apply_ai"
+    return overrides(Choice(action, row["user_selected_index"]), shown, bool(row["crop_match"]) if drawn else None)
 
 
 def _anomaly(row: sqlite3.Row) -> bool | None:

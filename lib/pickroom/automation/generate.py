@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from pickroom import atomic
-from pickroom.automation import evidence
+from pickroom.automation import evidence, refresh
 from pickroom.automation.decisions_file import Approved, Proposal, read_approved, read_proposals, write_lines
 from pickroom.automation.drift import Drift, drawn, watch
 from pickroom.automation.guarantee import PROMISE, Guarantee, Promise, approval_confidence, calibrate
@@ -102,7 +102,7 @@ def generate(place: Place, promise: Promise = PROMISE, *, trained_on: frozenset[
     """Write the decisions of every undecided group, and what the guarantee rests on.
 
     Args:
-        trained_on: group ids that the models in use were trained on, as far as their metadata says.
+        trained_on: group ids that calibrate nothing, besides those in the training set of the models in use.
 
     Raises:
         UsageError: approved_decisions.jsonl is damaged.
@@ -119,8 +119,9 @@ def generate(place: Place, promise: Promise = PROMISE, *, trained_on: frozenset[
         spoken = automation_review.load(connection, [group.group_id for group in waiting])
         versions = evidence.versions_in_use(made.values())
         drift = watch(evidence.drawn_looks(connection, versions), promise)
+    learned_from = refresh.trained_on(place.origin.workspace, versions) | trained_on
     with open_read_only(place.origin.database) as connection:
-        guarantee = calibrate(evidence.blind_decisions(connection, versions, trained_on), promise)
+        guarantee = calibrate(evidence.blind_decisions(connection, versions, learned_from), promise)
     words = (*guarantee.words, *([drift.words] if drift.looked else []))
     approval = Approval(
         guarantee.threshold if drift.on else None, versions, seed_of(place.project), words, promise, utc_now()

@@ -84,6 +84,16 @@ def by_worth(waiting: Sequence[Waiting], seed: str = "") -> list[str]:
     return list(taken)
 
 
+def shuffled(ids: Sequence[str], those: Collection[str], seed: str = "") -> list[str]:
+    """The ids in their order, but `those` among them at random in the places that they have together.
+
+    The watch for drift (`automation.drift`) bears looking at any time, but not an order that brings the least sure of
+    the drawn groups first.
+    """
+    mixed = iter(sorted((one for one in ids if one in those), key=lambda one: _lot(one, seed)))
+    return [next(mixed) if one in those else one for one in ids]
+
+
 def _next(groups: Iterator[Waiting], taken: dict[str, None]) -> Waiting | None:
     return next((group for group in groups if group.group_id not in taken), None)
 
@@ -96,4 +106,8 @@ def _certainty(group: Waiting) -> tuple[float, float]:
 
 def _at_random(waiting: Sequence[Waiting], seed: str) -> list[Waiting]:
     """The same at every call, and a group keeps its place among the others when some are decided."""
-    return sorted(waiting, key=lambda group: hashlib.sha256(f"{seed}\n{group.group_id}".encode()).digest())
+    return sorted(waiting, key=lambda group: _lot(group.group_id, seed))
+
+
+def _lot(group_id: str, seed: str) -> bytes:
+    return hashlib.sha256(f"{seed}\n{group_id}".encode()).digest()

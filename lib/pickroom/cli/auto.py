@@ -41,14 +41,19 @@ def generate(
     from pickroom.automation import sandbox as places
     from pickroom.automation.generate import generate as write_decisions
     from pickroom.automation.guarantee import PROMISE
+    from pickroom.automation.refresh import recommend_first
 
+    opened = project_of(home, project)
+    bar, progress = progress_bar("Reading groups")
+    with bar:
+        notes = recommend_first(opened, progress)
     bar, progress = progress_bar("Copying to the sandbox")
     with bar:
-        place = places.prepare(project_of(home, project), sandbox, production=production, progress=progress)
+        place = places.prepare(opened, sandbox, production=production, progress=progress)
     made = write_decisions(place, replace(PROMISE, anomaly=None) if overrides_only else PROMISE)
     if not place.is_copy:
         say(f"pickroom: no copy is made: these are the project's own files in {place.project.root}")
-    for note in made.notes:
+    for note in (*notes, *made.notes):
         say(f"pickroom: {note}")
     waiting = len(made.proposals) - made.approved
     lines = [

@@ -22,6 +22,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+_INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 messages = Console(stderr=True, highlight=False, soft_wrap=True)
 
 Home = Annotated[Path | None, typer.Option("--home", help="The workspace; else $PICKROOM_HOME, else found from here.")]
@@ -32,17 +33,17 @@ ProjectName = Annotated[str, typer.Argument(metavar="PROJECT", help="The project
 def main() -> None:
     """Run the command line; every expected failure is one line on stderr and an exit code."""
     try:
-        # without standalone mode click hands the code of an Exit back instead of raising it
-        sys.exit(app(standalone_mode=False) or 0)
+        # without standalone mode click hands the code of an Exit back instead of raising it; Typer makes one of Ctrl-C
+        code = app(standalone_mode=False) or 0
+        if code == _INTERRUPTED:
+            say("pickroom: interrupted; what was saved stays saved (run it again, and it goes on)")
+        sys.exit(code)
     except PickroomError as error:
         say(f"pickroom: {error.line}")
         sys.exit(error.exit_code)
     except typer.Abort:
         say("pickroom: stopped")
         sys.exit(1)
-    except KeyboardInterrupt:
-        say("pickroom: interrupted; what was saved stays saved")
-        sys.exit(130)
     except OSError as error:
         say(f"pickroom: {error.strerror or error} (while using {error.filename or 'a file'})")
         sys.exit(1)

@@ -56,11 +56,7 @@ def embed(
         engine=engine,  # type: ignore[arg-type]
         address=address,
     )
-    try:
-        report = run(opened, config, bar, verify=verify)
-    except KeyboardInterrupt:
-        say(f"pickroom: interrupted; what was embedded is kept (go on: pickroom embed {opened.id})")
-        raise typer.Exit(130) from None
+    report = run(opened, config, bar, verify=verify)
     problems = report.verification.problems if report.verification else ()
     show(report.to_dict(), json_output, report.words())
     for problem in problems:

@@ -10,7 +10,7 @@ import logging
 import os
 import pickle
 import socket
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -28,6 +28,7 @@ _STORE_BYTES = 512 << 20  # of a Ray started here: the weights once, and a few b
 _KNOCK_S = 5.0
 _PATIENCE_S = 180  # for Ray's processes to start; its own 30 s are too few where other programs keep the cores busy
 _STARTS, _SLOW = 2, "timed out during startup"
+_TRIES = 3  # of a data set that Ray gives up
 _ROWS, _NO_FOLDER = "rows", "no folder"
 
 
@@ -45,15 +46,16 @@ class RayWorker:
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
         batch: list[Any] = pickle.loads(row["batch"])
+        told = {"number": row["number"], "host": socket.gethostname()}
         if not self._source.root.is_dir():
-            return {"kind": _NO_FOLDER, "host": socket.gethostname(), "count": 0, "rows": b""}
+            return {**told, "kind": _NO_FOLDER, "count": 0, "rows": b""}
         if self._regions is None:
             rows: list[Any] = embed_images(self._encoder, self._source, batch)
             count = len(batch)
         else:
             rows = embed_groups(self._encoder, self._source, batch, self._regions)
             count = sum(len(group.members) for group in batch)
-        return {"kind": _ROWS, "host": socket.gethostname(), "count": count, "rows": pickle.dumps(rows)}
+        return {**told, "kind": _ROWS, "count": count, "rows": pickle.dumps(rows)}
 
 
 def _fetched(tower: Any) -> Tower:
@@ -91,10 +93,24 @@ class RayEngine:
     def _map(
         self, batches: Sequence[Sequence[Any]], regions: RegionConfig | None, publish: Callable[[int, list[Any]], None]
     ) -> None:
-        # a row of the data set, and a block of its own, is a batch: so it is done, lost and done again as one.
-        # Ray Data restarts the process of a worker that dies, and hands its batch out again, without being told to.
+        waiting = dict(enumerate(batches))
+        for left in reversed(range(_TRIES)):
+            try:
+                for result in self._results(waiting, regions):
+                    publish(int(result["count"]), pickle.loads(result["rows"]))
+                    del waiting[int(result["number"])]
+                return
+            except self._ray.exceptions.RayError as error:
+                # Ray Data restarts a worker that dies, but gives the whole data set up when, on a busy machine, the
+                # new process is slow to come; only what was not published is asked for again
+                if not left or isinstance(error.__cause__, PickroomError):
+                    raise
+
+    def _results(self, batches: Mapping[int, Sequence[Any]], regions: RegionConfig | None) -> Iterator[dict[str, Any]]:
+        """What the workers answer, as it comes."""
+        # a row of the data set, and a block of its own, is a batch: so it is done, lost and done again as one
         resource = {"num_gpus": 1} if self._gpus else {"num_cpus": 1}
-        rows = [{"batch": pickle.dumps(list(batch))} for batch in batches]
+        rows = [{"number": number, "batch": pickle.dumps(list(batch))} for number, batch in batches.items()]
         data = self._ray.data.from_items(rows, override_num_blocks=len(rows)).map(
             RayWorker,
             fn_constructor_args=(self._tower, self._spec, self._source, regions),
@@ -109,7 +125,7 @@ class RayEngine:
                     subject=self._source.root,
                     hint="mount it at the same path on every machine of the cluster",
                 )
-            publish(int(result["count"]), pickle.loads(result["rows"]))
+            yield result
 
 
 @contextmanager
@@ -146,6 +162,7 @@ def _import() -> Any:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing leaves the machine unasked
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # stderr is the progress bar's; Ray keeps its own log
     os.environ.setdefault("RAY_raylet_start_wait_time_s", str(_PATIENCE_S))
+    os.environ.setdefault("RAY_agent_register_timeout_ms", str(_PATIENCE_S * 1000))
     try:
         import ray
         import ray.data

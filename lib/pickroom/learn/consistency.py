@@ -18,18 +18,34 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from scipy import ndimage
 
-_VERSION = 2  # of the method; another one gives other values
-_BANDS = 3  # octaves of detail
-_HIGHEST = 40.0  # of a departure, in units of what is usual: beyond it, more means nothing
-_LIGHT = 13  # blocks: what changes over more than this is light
+from pickroom.learn.consistency_maps import (
+    BANDS,
+    against_usual,
+    detail_energy,
+    distances,
+    halved,
+    in_blocks,
+    local_tones,
+    pairwise,
+    smoothed,
+    spread_out,
+    without_usual,
+)
+from pickroom.learn.consistency_maps import (
+    departures as departures_of,
+)
+
+_VERSION = 3  # of the method; another one gives other values
 _SEARCH = 4  # pixels of the quarter-size picture within which something moved is looked for
 # maps of departure, each with its statistics
 KINDS = ("structure_fine", "structure", "chroma", "tone", "detail")
 SHARES = (0.004, 0.02)  # of the blocks: the mean of the largest departures among so many
 _STATISTICS = ("peak", "broad_peak", *(f"top{share:g}" for share in SHARES))
-SIGNED = (*(f"detail{band}" for band in range(_BANDS)), "red", "blue", "light")
+_LEADS = ("first", "second", "lead", *(f"{kind}_lead" for kind in KINDS))
+SIGNED = (*(f"detail{band}" for band in range(BANDS)), "red", "blue", "light")
 NAMES = (
     tuple(f"{kind}_{statistic}" for kind in KINDS for statistic in _STATISTICS)
+    + tuple(f"{lead}_{statistic}" for statistic in _STATISTICS for lead in _LEADS)
     + tuple(f"own_{name}" for name in SIGNED)
     + tuple(f"group_{name}" for name in SIGNED)
     + ("own_departure", "own_extent", "here_departure", "moved_residual", "moved_gain", "moved_unevenly")
@@ -98,161 +114,53 @@ def compare(members: Sequence[np.ndarray], config: ConsistencyConfig) -> Consist
     """
     levels = np.stack([np.asarray(member, dtype=np.float32).transpose(2, 0, 1) for member in members])
     fine = ndimage.gaussian_filter(levels, (0, 0, config.blur, config.blur))
-    blocks = _blocks(fine, config.block)
+    blocks = in_blocks(fine, config.block)
     rows, cols = blocks.shape[2:4]
-    quarter = _halved(_halved(fine[:, :1]))
-    coarse = _blocks(quarter, config.block // 2)  # twice the side of a fine block
+    quarter = halved(halved(fine[:, :1]))
+    coarse = in_blocks(quarter, config.block // 2)  # twice the side of a fine block
     noise = config.noise**2 / 4
-    tones = _local_tones(blocks.mean(axis=-1))
-    details = _without_usual(_detail(levels[:, 0], config.block, rows, cols))
+    tones = local_tones(blocks.mean(axis=-1))
+    details = without_usual(detail_energy(levels[:, 0], config.block, rows, cols))
     busy, busy_coarse = (np.log1p(one[:, 0].var(axis=-1)) for one in (blocks, coarse))
     departures = (
-        _against_usual(_departures(_pairwise(blocks[:, :1], noise)), busy),
-        _spread_out(_against_usual(_departures(_pairwise(coarse, noise)), busy_coarse), rows, cols),
-        _against_usual(_departures(_pairwise(blocks[:, 1:], noise)), busy),
-        _against_usual(_departures(_distances(tones, config.noise * 4)), busy),
-        _against_usual(_departures(_distances(details, 1.0)), busy),
+        against_usual(departures_of(pairwise(blocks[:, :1], noise)), busy),
+        spread_out(against_usual(departures_of(pairwise(coarse, noise)), busy_coarse), rows, cols),
+        against_usual(departures_of(pairwise(blocks[:, 1:], noise)), busy),
+        against_usual(departures_of(distances(tones, config.noise * 4)), busy),
+        against_usual(departures_of(distances(details, 1.0)), busy),
     )
-    combined = np.sum([_smooth(np.log1p(one)) for one in departures], axis=0)
+    combined = np.sum([smoothed(np.log1p(one)) for one in departures], axis=0)
     signed = np.concatenate([_siblings(details), _siblings(tones)[:, [2, 1, 0]] / config.noise], axis=1)
     own, group, extra, windows = _places(combined, signed)
     moved = np.stack([_moved(quarter[:, 0], member, window, config) for member, window in enumerate(windows)])
-    values = np.concatenate([*(_statistics(one) for one in departures), own, group, extra, moved], axis=1)
+    statistics = np.stack([_statistics(one) for one in departures], axis=1)  # (n, kinds, statistics)
+    n = len(members)
+    values = np.concatenate([statistics.reshape(n, -1), _leads(statistics), own, group, extra, moved], axis=1)
     edges = [(across.start / cols, down.start / rows, across.stop / cols, down.stop / rows) for down, across in windows]
     peaks = np.asarray(edges, dtype=np.float32).reshape(len(members), 4)
     return Consistency(values.astype(np.float32), _pooled(combined, config.map_side), peaks)
-
-
-def _halved(images: np.ndarray) -> np.ndarray:
-    height, width = (length // 2 * 2 for length in images.shape[2:])
-    cut = images[:, :, :height, :width]
-    return (cut[:, :, ::2, ::2] + cut[:, :, 1::2, ::2] + cut[:, :, ::2, 1::2] + cut[:, :, 1::2, 1::2]) / 4
-
-
-def _blocks(images: np.ndarray, block: int) -> np.ndarray:
-    """(n, channels, height, width) -> (n, channels, rows, cols, pixels of a block)."""
-    n, channels = images.shape[:2]
-    rows, cols = images.shape[2] // block, images.shape[3] // block
-    cut = images[:, :, : rows * block, : cols * block].reshape(n, channels, rows, block, cols, block)
-    return cut.transpose(0, 1, 2, 4, 3, 5).reshape(n, channels, rows, cols, block * block)
-
-
-def _pairwise(blocks: np.ndarray, noise: float) -> np.ndarray:
-    """1 - correlation of each block of each two members, the mean over channels: (n, n, rows, cols) in [0, 2]."""
-    centred = blocks - blocks.mean(axis=-1, keepdims=True)
-    variances = np.square(centred).mean(axis=-1)
-    n = len(blocks)
-    found = np.zeros((n, n, *blocks.shape[2:4]), dtype=np.float32)
-    for a in range(n):
-        for b in range(a):
-            covariance = np.einsum("crkp,crkp->crk", centred[a], centred[b]) / blocks.shape[-1]
-            alike = (covariance + noise) / (np.sqrt(variances[a] * variances[b]) + noise)
-            found[a, b] = found[b, a] = (1 - alike).mean(axis=0)
-    return found
-
-
-def _distances(maps: np.ndarray, unit: float) -> np.ndarray:
-    """Euclidean distance over channels between each two members' (channels, rows, cols), in units."""
-    return np.sqrt(np.square((maps[:, None] - maps[None]) / unit).sum(axis=2))
-
-
-def _without_grade(means: np.ndarray) -> np.ndarray:
-    """Block means with each member's overall brightness, contrast and cast taken out, channel by channel.
-
-    Each channel is fitted to the middle of all members by a straight line (a grade, at first order), robustly: blocks
-    far off the line, where a defect may be, are left out of a second fit.
-    """
-    middle = np.median(means, axis=0) if len(means) > 2 else means.mean(axis=0)
-    fitted = np.empty_like(means)
-    for member, levels in enumerate(means):
-        for channel, level in enumerate(levels):
-            x, y = level.ravel(), middle[channel].ravel()
-            keep = np.ones(len(x), dtype=bool)
-            for _ in range(2):
-                spread = x[keep].var()
-                slope = float(np.cov(x[keep], y[keep], bias=True)[0, 1] / spread) if spread > 1e-3 else 1.0
-                offset = float(y[keep].mean() - slope * x[keep].mean())
-                off = np.abs(slope * x + offset - y)
-                keep = off <= np.quantile(off, 0.9)
-            fitted[member, channel] = slope * level + offset
-    return fitted
-
-
-def _local_tones(means: np.ndarray) -> np.ndarray:
-    """Block means without what a grade, a cast or another light does to the whole, or to a large part of it."""
-    tones = _without_grade(means)
-    tones = tones - (np.median(tones, axis=0) if len(tones) > 2 else tones.mean(axis=0))
-    return tones - ndimage.uniform_filter(tones, (0, 0, _LIGHT, _LIGHT), mode="nearest")
-
-
-def _detail(luma: np.ndarray, block: int, rows: int, cols: int) -> np.ndarray:
-    """Log energy of each octave of detail around each block: (n, bands, rows, cols)."""
-    found = []
-    upper = luma
-    for band in range(_BANDS):
-        lower = ndimage.gaussian_filter(luma, (0, 2.0**band, 2.0**band))
-        cut = np.square(upper - lower)[:, : rows * block, : cols * block]
-        energy = cut.reshape(len(luma), rows, block, cols, block).mean(axis=(2, 4))
-        found.append(ndimage.uniform_filter(0.5 * np.log(energy + 1.0), (0, 3, 3), mode="nearest"))
-        upper = lower
-    return np.stack(found, axis=1)
-
-
-def _without_usual(details: np.ndarray) -> np.ndarray:
-    """Detail relative to what is usual of a member: a stage sharpened as a whole has none left."""
-    middle = details.mean(axis=0)
-    return details - np.median(details - middle, axis=(2, 3), keepdims=True)
-
-
-def _departures(pairs: np.ndarray) -> np.ndarray:
-    """How much less a member resembles its nearest sibling than these resemble each other: (n, rows, cols)."""
-    n = len(pairs)
-    found = np.empty((n, *pairs.shape[2:]), dtype=np.float32)
-    for member in range(n):
-        others = [other for other in range(n) if other != member]
-        nearest = np.min([pairs[member, other] for other in others], axis=0)
-        between = [pairs[a, b] for a in others for b in others if a < b]
-        found[member] = nearest - (np.mean(between, axis=0) if between else 0)
-    return found
-
-
-def _against_usual(departures: np.ndarray, busy: np.ndarray) -> np.ndarray:
-    """Departures in units of what is usual in that member where siblings are as busy: (n, rows, cols), >= 0.
-
-    A blurred stage departs wherever there is texture, and in an empty sky only noise is compared; so the blocks are put
-    in order of their siblings' detail, and each is held against those near it in that order.
-
-    Args:
-        busy: (n, rows, cols): log variance of each block.
-    """
-    found = np.empty_like(departures)
-    for member, one in enumerate(departures):
-        order = np.argsort(np.delete(busy, member, axis=0).mean(axis=0), axis=None, kind="stable")
-        values = one.ravel()[order]
-        reach = max(15, len(values) // 6) | 1
-        middle = ndimage.median_filter(values, reach, mode="nearest")
-        spread = ndimage.percentile_filter(np.abs(values - middle), 75, reach, mode="nearest")
-        found[member].ravel()[order] = np.clip((values - middle) / (spread + 0.02), 0, _HIGHEST)
-    return found
-
-
-def _spread_out(maps: np.ndarray, rows: int, cols: int) -> np.ndarray:
-    """A coarser grid on the fine one: (n, rows, cols)."""
-    down = np.minimum(np.arange(rows) // 2, maps.shape[1] - 1)
-    across = np.minimum(np.arange(cols) // 2, maps.shape[2] - 1)
-    return maps[:, down][:, :, across]
-
-
-def _smooth(maps: np.ndarray) -> np.ndarray:
-    return ndimage.uniform_filter(maps, (0, 3, 3), mode="nearest")
 
 
 def _statistics(departures: np.ndarray) -> np.ndarray:
     """(n, len(_STATISTICS)): logarithms, as departures have long tails."""
     flat = np.sort(departures.reshape(len(departures), -1), axis=1)[:, ::-1]
     tops = [flat[:, : max(1, round(share * flat.shape[1]))].mean(axis=1) for share in SHARES]
-    broad = _smooth(departures).max(axis=(1, 2))
+    broad = smoothed(departures).max(axis=(1, 2))
     return np.log1p(np.stack([flat[:, 0], broad, *tops], axis=1))
+
+
+def _leads(statistics: np.ndarray) -> np.ndarray:
+    """What sums up the kinds, since a defect shows in one or two of them and seldom in all.
+
+    For each statistic: the largest and the second largest of the kinds, and by how much a member leads all its siblings,
+    in the best of the kinds and in each: (n, statistics x len(_LEADS)).
+    """
+    n, kinds, count = statistics.shape
+    ordered = np.sort(statistics, axis=1)
+    siblings = np.stack([np.delete(statistics, member, axis=0).max(axis=0) for member in range(n)])
+    leads = statistics - siblings
+    found = np.concatenate([ordered[:, -1:], ordered[:, -2:-1], leads.max(axis=1, keepdims=True), leads], axis=1)
+    return found.transpose(0, 2, 1).reshape(n, count * (kinds + 3))
 
 
 def _siblings(maps: np.ndarray) -> np.ndarray:

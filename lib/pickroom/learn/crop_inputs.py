@@ -98,14 +98,14 @@ def make_inputs(features: CropFeatures, scales: Scales, neighbours: int, drawn: 
     shape = (torch.from_numpy(features.shape) - scales.shape_mean) / scales.shape_scale
     past = _past_boxes(functional.normalize(seen, dim=1), scales, neighbours, drawn) - 0.5
     beside = torch.cat([seen.clamp(-_CLIP, _CLIP), shape.clamp(-_CLIP, _CLIP), past], dim=1)
-    return Inputs(grid, torch.from_numpy(features.cover), beside)
+    return Inputs(grid, torch.from_numpy(features.cover), beside, torch.ones(len(features)))
 
 
 def mirror_inputs(inputs: Inputs) -> Inputs:
     """What the network sees of the same images in a mirror, as far as the stored features tell."""
     past = inputs.beside[:, -4:][:, MIRRORED] * torch.tensor([-1.0, 1.0, -1.0, 1.0], device=inputs.beside.device)
     grid = inputs.grid.flip(3) if inputs.grid is not None else None
-    return Inputs(grid, inputs.cover, torch.cat([inputs.beside[:, :-4], past], dim=1))
+    return Inputs(grid, inputs.cover, torch.cat([inputs.beside[:, :-4], past], dim=1), -inputs.side)
 
 
 def _past_boxes(seen: Tensor, scales: Scales, neighbours: int, drawn: np.ndarray | None) -> Tensor:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 EDGES = 4  # x1, y1, x2, y2
+_ACROSS = (1.0, 0.0, 1.0, 0.0)  # the edges that a mirror moves
 MIRRORED = (2, 1, 0, 3)  # the edge that each becomes in a mirror
 
 
@@ -24,14 +25,18 @@ class Inputs:
         grid: (N, C, rows, cols), scaled; None without one.
         cover: (N, 2), see `CropFeatures.cover`.
         beside: (N, B), scaled: the vector's main directions, shape, and the boxes of the nearest past crops.
+        side: (N,) 1 for an image as it is, -1 for one in a mirror.
     """
 
     grid: Tensor | None
     cover: Tensor
     beside: Tensor
+    side: Tensor
 
     def take(self, rows: Tensor) -> Inputs:
-        return Inputs(self.grid[rows] if self.grid is not None else None, self.cover[rows], self.beside[rows])
+        return Inputs(
+            self.grid[rows] if self.grid is not None else None, self.cover[rows], self.beside[rows], self.side[rows]
+        )
 
 
 class CropNetwork(nn.Module):
@@ -49,6 +54,9 @@ class CropNetwork(nn.Module):
             self.norms = nn.ModuleList(nn.GroupNorm(1, hidden) for _ in range(layers + 1))
             self.leave = nn.Conv2d(hidden, EDGES, 3, padding=1)
             self.scale = nn.Parameter(torch.ones(EDGES))
+            # strided convolutions pad one side more, so cells lie a little beside their middles: the other way round
+            # in a map that is turned round afterwards
+            self.shift = nn.Parameter(torch.zeros(1))
         self.base = nn.Parameter(mean_box.clone())
         self.aside = nn.Linear(beside, hidden)
         self.move = nn.Linear(hidden, EDGES)
@@ -70,6 +78,7 @@ class CropNetwork(nn.Module):
             added = functional.gelu(self.norms[place + 1](convolution(seen)))
             seen = seen + (added * kept[place + 2] if kept else added)
         edges = edges + self.scale * (self._places(self.leave(seen), inputs.cover) - 0.5)
+        edges = edges + self.shift * inputs.side[:, None] * edges.new_tensor(_ACROSS)
         pooled = torch.cat([aside, seen.mean(dim=(2, 3)), seen.amax(dim=(2, 3))], dim=1)
         return edges, self.need(pooled)[:, 0]
 

@@ -62,7 +62,7 @@ class CropperConfig:
     learning_rate: float = 2e-3
     weight_decay: float = 1e-2
     dropout: float = 0.3
-    l1: float = 8.0
+    l1: float = 4.0
     keep_aspect: bool | None = None
     seed: int = 1
 
@@ -238,7 +238,8 @@ class _Data:
             grid = torch.where(mirrored[:, None, None, None], turned.grid, grid)
         beside = torch.where(mirrored[:, None], turned.beside, plain.beside)
         boxes = torch.where(mirrored[:, None], mirror_boxes(boxes), boxes)
-        return Inputs(grid, plain.cover, beside), boxes, self.cropped[rows]
+        side = torch.where(mirrored, turned.side, plain.side)
+        return Inputs(grid, plain.cover, beside, side), boxes, self.cropped[rows]
 
 
 @dataclass(frozen=True, slots=True)
@@ -345,6 +346,7 @@ def _to(inputs: Inputs, device: str) -> Inputs:
         inputs.grid.to(device) if inputs.grid is not None else None,
         inputs.cover.to(device),
         inputs.beside.to(device),
+        inputs.side.to(device),
     )
 
 

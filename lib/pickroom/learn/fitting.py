@@ -77,8 +77,11 @@ def fit(
         saver = resuming.Saver(workspace, recipe.name, key, done.finished)
 
         def progress(step: Step, saver: resuming.Saver = saver) -> None:
-            saver.step(step, now=told.stopping)
             told.step(step)
+            stopping = told.stopping  # asked once: what stops it must have been saved
+            saver.step(step, now=stopping)
+            if stopping:
+                raise KeyboardInterrupt
 
         own = [examples[row] for row in job.rows]
         try:

@@ -19,6 +19,7 @@ from pickroom.learn.examples import CropExample, Pick
 TRAIN, CALIBRATE, HELD_OUT, LEFT_OUT = 0, 1, 2, 3
 SIDES = ("train", "calibrate", "held_out", "left_out")
 Example = Pick | CropExample
+_GROUP = "#group "  # sorts before every other key: a family is called by its group where it has one
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +65,17 @@ def project_of(example: Example) -> str:
 
 
 def file_keys(example: Example) -> frozenset[str]:
-    """What names the files of an example: the name within its project, and the content where it is known."""
+    """What names the files of an example: its group, the name within its project, the content where it is known.
+
+    By its group, a pick and the crop of what was picked are drawn to one side, each in its own training set: so there
+    are groups that neither model has seen.
+    """
     if isinstance(example, Pick):
-        own = example.candidates
+        own, group_id = example.candidates, example.candidates.group_id
         named = zip(own.filenames, own.hashes, strict=True)
     else:
-        named = iter([(example.filename, example.sha256)])
-    keys = set()
+        named, group_id = iter([(example.filename, example.sha256)]), example.group_id
+    keys = {f"{_GROUP}{group_id}"} if group_id is not None else set()
     for name, sha256 in named:
         keys.add(f"{project_of(example)}/{name}")
         if sha256 is not None:

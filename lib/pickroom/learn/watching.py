@@ -98,13 +98,11 @@ class Recorder:
         self._tell()
 
     def step(self, step: Step) -> None:
-        """An epoch is done; raises KeyboardInterrupt when somebody wants the training to stop."""
+        """An epoch is done."""
         self.status = replace(
             self.status, done=step.epoch, of=step.epochs, loss=float(step.loss), held_out=step.held_out
         )
         self._tell()
-        if self.stopping:
-            raise KeyboardInterrupt
 
     def mirror(self, words: str, other: Status) -> None:
         """What a training within this one tells."""

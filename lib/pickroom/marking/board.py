@@ -12,7 +12,7 @@ from types import MappingProxyType
 from pickroom.marking.layout import Layout
 from pickroom.review.keys import Command
 
-SIZES = (120, 176, 256)  # CSS pixels of a thumbnail's cell
+SIZES = (108, 152, 240)  # CSS pixels of a thumbnail's cell
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +134,10 @@ def unmark(board: Board, key: str, paths: Sequence[str]) -> Board:
 
 
 def click(board: Board, place: int, *, extend: bool = False, toggle: bool = False) -> Board:
-    """A click on an image: select only it; with Shift the range from the anchor; with Ctrl or Cmd it, or no longer."""
+    """A click makes an image the active one; with Shift the range from the anchor, with Ctrl or Cmd it is selected.
+
+    Without either nothing is selected any more: a key is for the active image then.
+    """
     if not 0 <= place < len(board.layout.order) or board.summary:
         return board
     board = replace(board, message="")
@@ -143,7 +146,7 @@ def click(board: Board, place: int, *, extend: bool = False, toggle: bool = Fals
         return _go(board, place, extend=True)
     if toggle:
         return replace(board, cursor=place, anchor=place, selected=board.selected ^ {path})
-    return replace(board, cursor=place, anchor=place, selected=frozenset((path,)))
+    return replace(board, cursor=place, anchor=place, selected=frozenset())
 
 
 def band(board: Board, ranges: Sequence[tuple[int, int]], *, add: bool = False) -> Board:
@@ -230,7 +233,8 @@ def _go(board: Board, place: int, *, extend: bool) -> Board:
         return replace(board, message="there is no image here")
     place = max(0, min(place, count - 1))
     if not extend:
-        return replace(board, cursor=place, anchor=place, selected=frozenset())
+        # what is selected stays selected: with Space one picks here and there
+        return replace(board, cursor=place, anchor=place)
     first, last = sorted((board.anchor, place))
     return replace(board, cursor=place, selected=frozenset(board.layout.order[first : last + 1]))
 

@@ -35,8 +35,11 @@ REPEATING = frozenset(f"{extend}{step}" for extend in ("", "extend ") for step i
 
 # what the legend shows after a room's own keys: (keys, effect)
 BOARD_LEGEND: tuple[tuple[str, str], ...] = (
-    ("click  drag", "select; Shift: the range; Ctrl or ⌘: one more, or one less; a header: its folder"),
-    ("← ↑ → ↓", "the active image; with Shift: select on the way"),
+    (
+        "click  drag",
+        "the active image; Shift: select the range; Ctrl or ⌘: one more or less; drag: around; a header: all of it",
+    ),
+    ("← ↑ → ↓", "go; with Shift: select on the way"),
     ("Space", "select the active image too, or no longer"),
     ("Enter Z", "the active image large; arrows go on from there"),
     ("I", "what is written about it: YAML, caption, PNG text"),

@@ -134,7 +134,7 @@ def recommendations_for(
             selected_index=index,
             confidence=round(float(picked.confidence[row]), 4),
             reasons=words.reasons(group, index, explanation, float(picked.spread[row])),
-            anomaly_flags=words.flags(group, explanation),
+            anomaly_flags=words.flags(group, index, explanation),
             versions={"ranker": str(ranker.version)},
         )
     return _with_crops(made, waiting, sources, cropper)

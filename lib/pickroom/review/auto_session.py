@@ -22,7 +22,7 @@ from pickroom.automation.decisions_file import (
     write_lines,
 )
 from pickroom.automation.generate import read_approval
-from pickroom.automation.order import Order, next_groups
+from pickroom.automation.order import Order, next_groups, shuffled
 from pickroom.automation.sandbox import Place
 from pickroom.images import thumbnails
 from pickroom.records import Choice, Group, Recommendation
@@ -169,6 +169,7 @@ class AutoSession(ReviewSession):
         }
         waiting = [one for one in recommendations.waiting(self._connection) if one.group_id in self._every]
         ids = next_groups(waiting, (), len(waiting), order=self.order, seed=self.project.id)
+        ids = shuffled(ids, {group_id for group_id in ids if self.is_blind(group_id)}, self.project.id)
         self.groups = [self._every[group_id] for group_id in ids if self.only in self._filters[group_id]]
         self.recommendations = {
             group.group_id: self._proposals[group.group_id].recommendation(group.filenames) for group in self.groups

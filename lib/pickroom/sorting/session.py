@@ -194,7 +194,7 @@ class SortSession(BoardSession):
         if wanted:
             self.board = machine.mark(self.board, key, wanted)
         else:
-            why = self.unsuggested or "nothing is suggested there: sort two of each of two characters first"
+            why = self.unsuggested or "nothing is suggested there yet: sort some more of each of two characters"
             self.board = replace(self.board, message=why)
 
     def _reorder(self) -> None:

@@ -9,14 +9,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 NEIGHBOURS = 7
 LEAST_FOLDERS = 2  # with one folder there is nothing to tell apart
 LEAST_EACH = 2  # sorted images a folder needs before anything is suggested for it
-_CHECKED = 300  # sorted images on which the votes are checked: the latest
+LEAST_CONFIDENCE = 0.5  # below it a suggestion would be wrong more often than right: none is made
+_CHECKED = 300  # sorted images at the most on which the votes are checked
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +34,7 @@ class Neighbours:
     """The sorted images, ready to be asked.
 
     Args:
-        matrix: (M, D) float32, one row a sorted image, in the order of sorting; of any length but 0.
+        matrix: (M, D) float32, one row a sorted image, of any length.
         names: (M,) the folder of each.
     """
 
@@ -46,39 +47,35 @@ class Neighbours:
         self.reliability = self._check() if self.ready else 0.0
 
     def ask(self, matrix: np.ndarray) -> list[Suggestion | None]:
-        """A suggestion for each row of (N, D) float32; None for all while too little is sorted."""
+        """A suggestion for each row of (N, D) float32; None where it would be no better than a guess."""
         if not self.ready:
             return [None] * len(matrix)
-        return [self._vote(row) for row in unit(matrix) @ self.matrix.T]
+        found = [self._vote(row, self.names) for row in unit(matrix) @ self.matrix.T]
+        sure = [replace(one, confidence=one.confidence * self.reliability) for one in found]
+        return [one if one.confidence >= LEAST_CONFIDENCE else None for one in sure]
 
-    def _vote(self, similarities: np.ndarray) -> Suggestion:
-        """The vote of the nearest, given the cosine to each sorted image (M,); nearer ones weigh more."""
+    def _vote(self, similarities: np.ndarray, names: Sequence[str]) -> Suggestion:
+        """The vote of the nearest, given the cosine to each sorted image (M,); its confidence is the share of votes."""
         count = min(NEIGHBOURS, len(similarities) - 1)
         nearest = np.argpartition(-similarities, count)[: count + 1]
-        nearest = nearest[np.argsort(-similarities[nearest])]
-        asked, floor = nearest[:count], similarities[nearest[count]]
-        weights = similarities[asked] - floor + 1e-3  # how much nearer than the first that has no vote
+        nearest = nearest[np.argsort(-similarities[nearest], kind="stable")].tolist()
+        floor = similarities[nearest[count]]
         votes: Counter[str] = Counter()
-        for place, weight in zip(asked.tolist(), weights.tolist(), strict=True):
-            votes[self.names[place]] += weight
+        for place in nearest[:count]:
+            # how much nearer than the first that has no vote; the small part lets equals count
+            votes[names[place]] += float(similarities[place] - floor) + 1e-3
         name, weight = votes.most_common(1)[0]
-        agreeing = sum(self.names[place] == name for place in asked.tolist())
-        return Suggestion(name, self.confidence(weight / sum(votes.values())), agreeing, count)
-
-    def confidence(self, share: float) -> float:
-        return share * self.reliability
+        agreeing = sum(names[place] == name for place in nearest[:count])
+        return Suggestion(name, weight / sum(votes.values()), agreeing, count)
 
     def _check(self) -> float:
         """The share of sorted images that the others would have sorted right, with one right and one wrong added."""
-        self.reliability = 1.0
-        latest = range(max(0, len(self.names) - _CHECKED), len(self.names))
+        checked = np.unique(np.linspace(0, len(self.names) - 1, min(len(self.names), _CHECKED)).astype(int)).tolist()
         right = 0
-        for place in latest:
-            similarities = self.matrix @ self.matrix[place]
-            similarities[place] = -np.inf  # itself has no vote
-            order = np.argsort(-similarities)[: min(NEIGHBOURS, len(self.names) - 1)]
-            right += Counter(self.names[i] for i in order.tolist()).most_common(1)[0][0] == self.names[place]
-        return (right + 1) / (len(latest) + 2)
+        for place in checked:
+            others = np.delete(self.matrix @ self.matrix[place], place)  # itself has no vote
+            right += self._vote(others, self.names[:place] + self.names[place + 1 :]).name == self.names[place]
+        return (right + 1) / (len(checked) + 2)
 
 
 def by_similarity(matrix: np.ndarray, to: np.ndarray) -> np.ndarray:

@@ -15,6 +15,8 @@ from pickroom.automation import apply as executor
 from pickroom.automation import sandbox as places
 from pickroom.automation.generate import generate
 from pickroom.automation.guarantee import PROMISE, Promise
+from pickroom.automation.metrics import metrics_of
+from pickroom.automation.refresh import recommend_first
 from pickroom.automation.sandbox import Place
 from pickroom.errors import ConflictError, PickroomError, UsageError
 from pickroom.review.auto_session import AutoSession
@@ -95,6 +97,7 @@ def show_generate(
     """Copy the project to its sandbox if it has no copy yet, write the decisions, and say what came of it."""
     try:
         project = Workspace.find(home).project(project_id)
+        notes = recommend_first(project)
         made = generate(places.prepare(project, _path(sandbox)), promise)
     except PickroomError as error:
         return ipywidgets.HTML(words.notice(error.line))
@@ -103,7 +106,7 @@ def show_generate(
         f" ({made.looked} of them drawn at random, blind)"
     )
     return _page(
-        [f"<b>{escape(head)}</b>", *map(escape, (*made.approval.words, *made.notes, str(made.place.decisions)))]
+        [f"<b>{escape(head)}</b>", *map(escape, (*made.approval.words, *notes, *made.notes, str(made.place.decisions)))]
     )
 
 
@@ -130,6 +133,15 @@ def show_apply(
         shown += f"… and {len(steps) - _STEPS_SHOWN} more: pickroom auto apply {project_id}\n"
     head = done or "Nothing was moved: this is what execute = True would do"
     return _page([f"<b>{escape(head)}</b>", *map(escape, plan.summary())], f"<pre>{shown}</pre>" if steps else "")
+
+
+def show_metrics(project_id: str, home: Path | str | None = None, sandbox: Path | str | None = None) -> ipywidgets.HTML:
+    """What the automation is worth so far: approvals, overrides, crops taken, time saved, and the plan's gates."""
+    try:
+        lines = metrics_of(_locate(project_id, home, sandbox)).lines()
+    except PickroomError as error:
+        return ipywidgets.HTML(words.notice(error.line))
+    return _page([], f"<pre>{escape(chr(10).join(lines))}</pre>")
 
 
 def _locate(project_id: str, home: Path | str | None, sandbox: Path | str | None) -> Place:

@@ -133,7 +133,7 @@ class GridView {
 
   /** Lay out for this width; the kernel must know how many images are side by side. */
   arrange(why) {
-    const cell = this.scene?.cell ?? 176;
+    const cell = this.scene?.cell ?? 152;
     const counts = this.layout?.sections.map((one) => one.count) ?? [];
     const before = this.geometry;
     const anchor = this.topPlace();

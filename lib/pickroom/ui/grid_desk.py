@@ -33,23 +33,24 @@ class GridDesk(ipywidgets.VBox):
 
     legend: Sequence[tuple[str, str]]
 
-    def __init__(self, session: BoardSession, tools: Sequence[ipywidgets.Widget] = ()) -> None:
+    def __init__(self, session: BoardSession, rows: Sequence[Sequence[ipywidgets.Widget]] = ()) -> None:
         self.session = session
         self.message = ""
         self.asking = False
         self._drawn: object = None
         self._layout = 0
-        self.header = _html("pickroom-header")
-        self.tools = _html("pickroom-tools")
+        self.header = html("pickroom-header")
+        self.tools = html("pickroom-tools")
         repeating = tuple(key for key, command in session.keys.items() if command.name in REPEATING)
         self.grid = Grid(self, tuple(session.keys), repeating)
-        self.panel = _html("pickroom-panel")
-        self.words = _html("pickroom-words")
+        self.panel = html("pickroom-panel")
+        self.words = html("pickroom-words")
         layers = ipywidgets.Box([self.grid, self.panel])
         layers.add_class("pickroom-layers")
-        row = ipywidgets.HBox([self.tools, *tools])
-        row.add_class("pickroom-gridtools")
-        super().__init__([self.header, row, layers, self.words])
+        boxes = [ipywidgets.HBox(list(row)) for row in (*rows, (self.tools,))]
+        for box in boxes:
+            box.add_class("pickroom-gridtools")
+        super().__init__([self.header, *boxes, layers, self.words])
         self.add_class("pickroom-desk")
         self.redraw()
 
@@ -146,7 +147,8 @@ class GridDesk(ipywidgets.VBox):
             self.header.value = grid_words.header(self.session.header())
             self.tools.value = self.tool_row()
             self.panel.value = self._panel()
-            self.words.value = grid_words.line(self.message or board.message, error=bool(self.message))
+            said = self.message or board.message or self._active()
+            self.words.value = grid_words.line(said, error=bool(self.message))
             self.grid.show(self._scene(), whole=whole)
 
     def _point(self, what: str, how: str | None, numbers: str) -> None:
@@ -165,6 +167,14 @@ class GridDesk(ipywidgets.VBox):
 
     def _token(self) -> str:
         return SUMMARY if self.session.board.summary else str(self._layout)
+
+    def _active(self) -> str:
+        """The active image and what is to become of it, while there is nothing else to say."""
+        board = self.session.board
+        if board.active is None:
+            return "No image is here."
+        going = board.marks.get(board.active)
+        return f"{board.active}  ·  → {going}/" if going else board.active
 
     def _panel(self) -> str:
         board = self.session.board
@@ -204,7 +214,7 @@ class GridDesk(ipywidgets.VBox):
         )
 
 
-def _html(name: str) -> ipywidgets.HTML:
+def html(name: str) -> ipywidgets.HTML:
     widget = ipywidgets.HTML()
     widget.add_class(name)
     return widget

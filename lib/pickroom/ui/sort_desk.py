@@ -13,7 +13,7 @@ from pickroom.sorting.keys import SORT_LEGEND
 from pickroom.sorting.session import SortSession, key_of
 from pickroom.ui import grid_words, words
 from pickroom.ui.grid import MarkLabel
-from pickroom.ui.grid_desk import GridDesk
+from pickroom.ui.grid_desk import GridDesk, html
 from pickroom.workspace import Workspace
 
 FOLDER = "folder "  # before the number of a folder: what its button presses, since not each has a key
@@ -34,7 +34,8 @@ class SortDesk(GridDesk):
         self.name.add_class("pickroom-ask")
         self.by = ipywidgets.Dropdown(options=[BY])
         self.only = ipywidgets.Dropdown(options=[(ONLY, None)])
-        super().__init__(session, (self.name, self.only, self.by))
+        self.folders = html("pickroom-tools")
+        super().__init__(session, ((self.folders, self.name, self.only, self.by),))
         self._offer()
         # the text is taken when Enter is pressed or the field is left
         self.name.observe(lambda change: self._taken(self._name, change["new"]), "value")
@@ -57,13 +58,16 @@ class SortDesk(GridDesk):
             )
             for i, name in enumerate(session.names)
         ]
+        none = '<span class="label">Name a folder first (N): then its key sends images there →</span>'
+        self.folders.value = grid_words.row(*(folders or [none]))
         hide = "Show marked" if session.hidden else "Hide marked"
         return grid_words.row(
-            *(folders or ['<span class="label">Name a folder first (N), then its key sends images there →</span>']),
-            grid_words.space(),
             grid_words.button("a", "As suggested", "A", enabled=some, title=session.unsuggested),
             grid_words.button("o", "Similar first", "O", enabled=some, title=session.unsuggested),
             grid_words.button("v", hide, "V"),
+            grid_words.space(),
+            grid_words.button("[", "−", "[", title="Smaller thumbnails"),
+            grid_words.button("]", "+", "]", title="Larger thumbnails"),
             grid_words.button("u", "Undo", "U", enabled=bool(board.undo)),
             grid_words.button(
                 "Shift+Enter", f"Apply ({len(board.marks):,})", "⇧⏎", kind="main", enabled=bool(board.marks)

@@ -1,0 +1,55 @@
+"""What the models say today, before anything is decided by it; and which groups they learned from.
+
+Everything of the models is imported late: most of the automation's commands need none of it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+
+from pickroom.workspace import Project, Workspace
+
+_VERSION = re.compile(r"v(\d+)")  # as recommendations name one (checkpoints.Checkpoint.label)
+
+
+def recommend_first(project: Project, progress: Callable[[int, int], None] | None = None) -> tuple[str, ...]:
+    """Store the current models' recommendations for every undecided group, as `pickroom recommend` does.
+
+    Without a model that recommends, what is stored stays: the baseline, or the demo's simulation.
+
+    Returns:
+        What the person should know: models that are there and cannot be used.
+
+    Raises:
+        StoreError: the database cannot be read or written.
+    """
+    from pickroom.recommend import models
+
+    ranker = models.load(project, "ranker")
+    if ranker.model is None:
+        return (f"the ranker recommends nothing: {ranker.reason}",) if ranker.damaged else ()
+    from pickroom.recommend.recommending import recommend
+
+    return recommend(project, progress).faults
+
+
+def trained_on(workspace: Workspace, versions: Mapping[str, str]) -> frozenset[str]:
+    """The ids of the groups in the training set of these versions' ranker; empty for one that was not trained here.
+
+    The promise rests on the pick's confidence, so it is the ranker's set that no calibration may touch.
+
+    Raises:
+        StoreError: the version is there and its frozen training set is not, or was changed.
+    """
+    match = _VERSION.fullmatch(versions.get("ranker", ""))
+    if match is None:
+        return frozenset()
+    from pickroom.learn import checkpoints, training_sets
+
+    try:
+        metadata = checkpoints.read_metadata(workspace, "ranker", int(match[1]))
+    except FileNotFoundError:
+        return frozenset()
+    frozen = training_sets.load(workspace, "ranker", metadata["data"]["hash"])
+    return frozenset(example.candidates.group_id for example in frozen.examples)  # type: ignore[union-attr]

@@ -1,0 +1,95 @@
+"""The commands of learning, as a person types them, in processes of their own."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from learning import make_learned
+from pickroom.learn import checkpoints, watching
+from pickroom.workspace import Project
+from reviewing import PATIENCE_S, copy_of
+
+_PATIENCE = 4 * PATIENCE_S  # a whole training, on a machine that has other things to do
+
+
+def start(project: Project, *arguments: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "pickroom.cli", *arguments, "--home", str(project.workspace.root)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def run(project: Project, *arguments: str) -> tuple[int, str, str]:
+    process = start(project, *arguments)
+    out, err = process.communicate(timeout=_PATIENCE)
+    return process.returncode, out, err
+
+
+@pytest.fixture(scope="module")
+def learned_once(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    return make_learned(tmp_path_factory.mktemp("learned"), "p", 62, 60)
+
+
+@pytest.fixture
+def learned(learned_once: Project, tmp_path: Path) -> Project:
+    return copy_of(learned_once, tmp_path)
+
+
+@pytest.mark.slow
+def test_watch_trains_in_another_process_and_the_result_recommends(learned: Project) -> None:
+    code, out, err = run(learned, "train", "ranker", "p", "--watch")
+    assert code == 0, err
+    assert out.startswith("ranker v1 of p: ") and "it recommends from now on" in out
+    assert "ranker: training" in err
+    code, out, err = run(learned, "recommend", "p", "--json")
+    assert (code, json.loads(out)["by_model"]) == (0, 2), err
+    code, out, err = run(learned, "evaluate", "p", "--sample", "3", "--json")
+    values = json.loads(out)
+    assert (code, len(values["sample"]), Path(values["log"]).name) == (0, 3, "phase2_testing.jsonl"), err
+
+
+@pytest.mark.slow
+def test_a_training_is_watched_and_stopped_from_outside_and_goes_on(learned: Project) -> None:
+    workspace = learned.workspace
+    training = start(learned, "train", "ranker", "p")
+    try:
+        until = time.monotonic() + _PATIENCE
+        while True:
+            status = watching.read_status(workspace, "ranker") if watching.is_running(workspace, "ranker") else None
+            if status is not None and status.phase == "training" and status.done > 0:
+                break
+            assert time.monotonic() < until and training.poll() is None, "it never began"
+            time.sleep(0.05)
+        assert run(learned, "train", "ranker", "p")[0] == 1, "one at a time"
+        watcher = start(learned, "train", "ranker", "--watch")
+        training.send_signal(signal.SIGINT)
+        _, err = training.communicate(timeout=_PATIENCE)
+        assert training.returncode == 1 and "stopped, and saved" in err
+        _, seen = watcher.communicate(timeout=_PATIENCE)
+        assert watcher.returncode != 0 and seen
+    finally:
+        training.kill()
+    assert checkpoints.versions(workspace, "ranker") == []
+    assert (workspace.models / "ranker_resume.pt").is_file()
+    code, out, err = run(learned, "train", "ranker", "p")
+    assert code == 0 and out.startswith("ranker v1 of p"), err
+
+
+def test_what_cannot_be_is_one_clear_line(learned: Project) -> None:
+    for arguments, told in (
+        (("train", "painter", "p"), "'painter' is no model"),
+        (("train", "ranker"), "no project is named"),
+        (("train", "ranker", "nobody"), "there is no project 'nobody'"),
+        (("train", "ranker", "p", "--anomaly-weight", "0"), "cannot be used"),
+        (("train", "ranker", "--watch"), "no ranker is being trained"),
+        (("evaluate", "p"), "no model was trained yet"),
+    ):
+        code, out, err = run(learned, *arguments)
+        assert code == 2 and out == "" and told in err and err.count("\n") == 1, (arguments, err)
+    code, out, _ = run(learned, "train", "ranker", "--stop")
+    assert (code, out) == (0, "ranker: none is being trained\n")

@@ -1,0 +1,38 @@
+"""Small decided projects with real pictures and vectors, made once: what a training needs, and no more."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from learning import make_learned
+from pickroom.learn.boxing import BoxerRecipe
+from pickroom.learn.cropper import CropperConfig
+from pickroom.learn.picking import PickerRecipe
+from pickroom.learn.ranker import RankerConfig
+from pickroom.workspace import Project
+from reviewing import copy_of
+
+
+@pytest.fixture(scope="session")
+def learned_once(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """Project `p`: 60 groups of three decided, 4 undecided; a third of the highest stages carry a defect."""
+    return make_learned(tmp_path_factory.mktemp("learned"), "p", 64, 60)
+
+
+@pytest.fixture
+def learned(learned_once: Project, tmp_path: Path) -> Project:
+    """A copy of its own for each test."""
+    return copy_of(learned_once, tmp_path)
+
+
+@pytest.fixture
+def quick() -> PickerRecipe:
+    """A ranker that is fitted in a second or two."""
+    return PickerRecipe(config=RankerConfig(members=2, steps=60, hidden=8, components=4))
+
+
+@pytest.fixture
+def quick_boxer() -> BoxerRecipe:
+    return BoxerRecipe(config=CropperConfig(members=1, steps=30, hidden=8))

@@ -1,0 +1,102 @@
+"""Scores by hand: intervals, normal and anomaly apart, baselines that guess, overlap, calibration, promotion."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pickroom.geometry import corners_match, iou
+from pickroom.learn import metrics
+from pickroom.learn.calibration import Calibration, fit_calibration
+from pickroom.learn.examples import Candidates, Pick
+from pickroom.learn.promotion import Rival, judge
+from pickroom.records import CropBox
+
+
+def pick(chosen: int, *stages: float | None, project: str = "p") -> Pick:
+    names = tuple(f"{n}.png" for n in range(len(stages)))
+    return Pick(Candidates(project, "g", names, (None,) * len(stages), stages), chosen, None, False, "")
+
+
+PICKS = [pick(1, 1, 2), pick(0, 1, 2), pick(0, None, 2), pick(1, 1, 2, 2, project="q"), pick(2, 1, 1.5, 2, project="q")]
+
+
+def test_wilson_is_the_published_interval() -> None:
+    assert metrics.wilson(81, 263) == pytest.approx((0.2553, 0.3662), abs=1e-4)  # Newcombe 1998, table I
+    assert metrics.wilson(0, 20) == pytest.approx((0.0, 0.1611), abs=1e-4)
+    assert metrics.wilson(0, 0) == (0.0, 1.0)
+
+
+def test_normal_and_anomaly_are_counted_apart() -> None:
+    score = metrics.score_picks(PICKS, np.array([1, 0, 1, 1, 0]))
+    assert (score.overall.right, score.overall.of) == (3, 5)
+    assert (score.normal.right, score.normal.of) == (2, 3)
+    assert (score.anomaly.right, score.anomaly.of) == (0, 1)
+    assert (score.unknown.right, score.unknown.of) == (1, 1)
+    assert {name: rate.right for name, rate in score.by_project.items()} == {"p": 2, "q": 1}
+
+
+def test_the_baselines_guess_where_they_know_nothing() -> None:
+    assert metrics.highest_stage_right(PICKS).tolist() == [1, 0, 0.5, 0.5, 1]
+    assert metrics.chance_right(PICKS).tolist() == [0.5, 0.5, 0.5, pytest.approx(1 / 3), pytest.approx(1 / 3)]
+
+
+def test_rolling_is_the_share_of_the_last_ones() -> None:
+    right = np.array([1, 0, 1, 1])
+    assert metrics.rolling(right, 2).tolist() == [1, 0.5, 0.5, 1]
+    assert metrics.rolling(np.zeros(0)).tolist() == []
+
+
+BOXES = st.tuples(*[st.floats(0, 0.45)] * 2, *[st.floats(0.55, 1)] * 2)
+
+
+@given(st.lists(st.tuples(BOXES, BOXES), min_size=1, max_size=8))
+def test_overlap_and_corners_agree_with_the_geometry_of_one_box(pairs: list) -> None:
+    a, b = (np.array(side, dtype=np.float64) for side in zip(*pairs, strict=True))
+    ones = [(CropBox(*p), CropBox(*q)) for p, q in pairs]
+    assert metrics.ious(a, b) == pytest.approx([iou(p, q) for p, q in ones])
+    away = np.abs(np.abs(a - b) - 0.05).min(axis=1) > 1e-5  # on the edge itself, rounding may decide
+    expected = [corners_match(p, q) for p, q in ones]
+    assert metrics.within_corners(a, b)[away].tolist() == np.array(expected)[away].tolist()
+    score = metrics.score_crops(a, b)
+    assert score.mean_iou == pytest.approx(np.mean([iou(p, q) for p, q in ones]))
+
+
+def test_calibration_learns_that_it_is_too_sure_and_leaves_the_order() -> None:
+    rng = np.random.default_rng(1)
+    truth = rng.uniform(0.5, 0.95, 2000)
+    right = rng.random(2000) < truth
+    raw = 1 / (1 + np.exp(-3 * np.log(truth / (1 - truth))))  # three times too sure, in logits
+    fitted = fit_calibration(raw, right)
+    assert metrics.calibration_error(raw, right) > 0.1  # type: ignore[operator]
+    assert metrics.calibration_error(fitted(raw), right) < 0.03  # type: ignore[operator]
+    assert (np.diff(fitted(np.sort(raw))) >= 0).all()
+
+
+def test_a_lower_stage_is_calibrated_by_itself() -> None:
+    raw = np.full(400, 0.8)
+    lower = np.arange(400) % 2 == 0
+    right = np.where(lower, np.arange(400) % 4 == 0, True)
+    fitted = fit_calibration(raw, right, lower)
+    sure, unsure = fitted(np.array([0.8, 0.8]), np.array([False, True]))
+    assert sure > 0.9 and unsure == pytest.approx(0.5, abs=0.08)
+
+
+def test_few_rows_change_nothing() -> None:
+    assert fit_calibration(np.array([0.9] * 9), np.zeros(9)) == Calibration(rows=9)
+    assert Calibration()(np.array([0.3, 0.9])) == pytest.approx([0.3, 0.9])
+
+
+def test_a_version_has_to_beat_baselines_and_the_current_one_on_rows_that_neither_has_seen() -> None:
+    good, fair = np.array([1.0] * 18 + [0.0] * 2), np.array([1.0] * 14 + [0.0] * 6)
+    baselines = {"highest stage": fair, "chance": fair * 0}
+    every = np.ones(20, dtype=bool)
+    assert judge(good, 0.0, baselines, None).promoted
+    assert not judge(fair, 0.0, baselines, None).promoted
+    assert not judge(good[:7], 0.0, {"highest stage": fair[:7] * 0}, None).promoted, "too few rows"
+    assert judge(good, 0.0, baselines, Rival("v1", fair, 0.0, every)).promoted
+    assert not judge(good, 0.0, baselines, Rival("v1", good, 0.0, every)).promoted
+    assert judge(good, 0.1, baselines, Rival("v1", good, 0.0, every)).promoted, "equal picks, better probabilities"
+    assert "cannot be compared fairly" in judge(good, 0.0, baselines, Rival("v1", fair, 0.0, every & False)).reason

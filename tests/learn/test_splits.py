@@ -1,0 +1,86 @@
+"""Sides: one file on one side, whatever rows share; sides that stay when rows come."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pickroom.learn.examples import Candidates, Pick
+from pickroom.learn.splits import (
+    HELD_OUT,
+    LEFT_OUT,
+    SplitConfig,
+    file_keys,
+    folds,
+    prints,
+    require_apart,
+    seen,
+    split,
+)
+
+NAMES = st.integers(0, 30).map(lambda n: f"{n}.png")
+
+
+@st.composite
+def picks(draw: st.DrawFn) -> list[Pick]:
+    made = []
+    for number in range(draw(st.integers(1, 40))):
+        names = draw(st.lists(NAMES, min_size=2, max_size=4, unique=True))
+        hashes = tuple(draw(st.one_of(st.none(), st.sampled_from("abcdefgh"))) for _ in names)
+        group = Candidates(draw(st.sampled_from("pqr")), f"g{number}", tuple(names), hashes, (None,) * len(names))
+        made.append(Pick(group, 0, None, False, ""))
+    return made
+
+
+def pick(project: str, number: int, *names: str, sha256: str | None = None) -> Pick:
+    hashes = (sha256, *[None] * (len(names) - 1))
+    return Pick(Candidates(project, f"{project}{number}", names, hashes, (None,) * len(names)), 0, None, False, "")
+
+
+@given(picks(), st.sampled_from([None, "p", "q"]), st.integers(0, 5))
+def test_no_file_lies_on_two_sides(rows: list[Pick], holdout: str | None, seed: int) -> None:
+    made = split(rows, SplitConfig(holdout=holdout, seed=seed))
+    require_apart(rows, made.sides)
+    for a, one in zip(made.sides, rows, strict=True):
+        for b, other in zip(made.sides, rows, strict=True):
+            if LEFT_OUT not in (a, b) and file_keys(one) & file_keys(other):
+                assert a == b
+    if holdout:
+        of_it = [row.candidates.project_id == holdout for row in rows]
+        assert (made.sides == HELD_OUT).tolist() == of_it
+    assert sum(made.counts.values()) == len(rows)
+
+
+@given(picks())
+def test_rows_of_one_file_are_in_one_fold(rows: list[Pick]) -> None:
+    where = folds(rows, 3, 1)
+    assert set(where.tolist()) <= {0, 1, 2}
+    for a, one in zip(where, rows, strict=True):
+        assert all(a == b for b, other in zip(where, rows, strict=True) if file_keys(one) & file_keys(other))
+
+
+def test_an_image_put_on_two_sides_is_noticed() -> None:
+    rows = [pick("p", 0, "a.png", "b.png"), pick("p", 1, "b.png", "c.png")]
+    with pytest.raises(AssertionError, match=r"p/b.png is both in train and in held_out"):
+        require_apart(rows, np.array([0, 2]))
+    same = [pick("p", 0, "a.png", "b.png", sha256="x"), pick("q", 1, "c.png", "d.png", sha256="x")]
+    with pytest.raises(AssertionError, match="sha256:x is both in"):
+        require_apart(same, np.array([0, 2]))
+    assert split(same, SplitConfig(holdout="q")).sides.tolist() == [LEFT_OUT, HELD_OUT]
+
+
+def test_what_was_held_out_stays_so_when_rows_come() -> None:
+    rows = [pick("p", n, f"{n}a.png", f"{n}b.png") for n in range(300)]
+    few, many = split(rows[:100], SplitConfig()), split(rows, SplitConfig())
+    assert few.sides.tolist() == many.sides[:100].tolist()
+    counts = many.counts
+    assert 30 <= counts["held_out"] <= 90 and 20 <= counts["calibrate"] <= 75  # of 300: about 60 and 45
+    assert split(rows, SplitConfig(seed=2)).sides.tolist() != many.sides.tolist()
+
+
+def test_a_version_knows_what_it_has_seen() -> None:
+    rows = [pick("p", n, f"{n}a.png", f"{n}b.png") for n in range(10)]
+    known = prints(frozenset().union(*(file_keys(row) for row in rows[:4])))
+    assert seen(rows, known).tolist() == [True] * 4 + [False] * 6

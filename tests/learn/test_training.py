@@ -1,0 +1,119 @@
+"""A training end to end, on real pictures: what it writes, what may recommend, stopping and going on."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from learning import SPEC
+from pickroom.errors import LockedError, StoreError, UsageError
+from pickroom.learn import checkpoints, splits, training_sets, watching
+from pickroom.learn.boxing import BoxerRecipe
+from pickroom.learn.picking import PickerRecipe
+from pickroom.learn.splits import SplitConfig
+from pickroom.learn.training import TrainConfig, TrainingStopped, train
+from pickroom.learn.watching import Recorder, Status
+from pickroom.workspace import Project
+
+
+def test_a_ranker_that_sees_defects_is_saved_and_recommends(learned: Project, quick: PickerRecipe) -> None:
+    workspace = learned.workspace
+    shown: list[Status] = []
+    made = train(workspace, "ranker", ["p"], recipe=quick, show=shown.append)
+    assert (made.version, made.promoted) == (1, True), made.lines
+    assert checkpoints.current(workspace, "ranker") == 1
+    held_out, baseline = made.metadata["metrics"]["overall"], made.metadata["baselines"]["highest stage"]["overall"]
+    assert held_out["value"] > baseline["value"]
+    assert made.metadata["baselines"]["highest stage"]["anomaly"]["value"] == 0
+    assert made.metadata["metrics"]["anomaly"]["of"] > 0
+    assert made.metadata["data"]["examples"] == 60
+    assert made.report.read_text().startswith("# ranker v1")
+    assert {"checking the decisions", "making features", "training", "evaluating"} <= {s.phase for s in shown}
+    assert watching.read_status(workspace, "ranker").state == "done"  # type: ignore[union-attr]
+    values = json.loads((workspace.models / "ranker_v1_metadata.json").read_text())
+    assert values["features"] == {"hash": quick.feature_hash, "encoder": SPEC.encoder_id}
+    assert values["seeds"] == {"split": 1, "model": 1}
+    frozen = training_sets.load(workspace, "ranker", values["data"]["hash"])
+    assert len(frozen.examples) == values["data"]["examples"]
+
+
+def test_the_same_seed_gives_the_same_model_and_another_one_does_not(learned: Project, quick: PickerRecipe) -> None:
+    import torch
+
+    workspace = learned.workspace
+    for recipe in (quick, quick, replace(quick, config=replace(quick.config, seed=2))):
+        train(workspace, "ranker", ["p"], recipe=recipe)
+    one, same, other = (checkpoints.load(workspace, "ranker", version).state["model"] for version in (1, 2, 3))
+    assert all(torch.equal(one[name], same[name]) for name in one)
+    assert not all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_a_version_that_is_no_better_is_kept_and_not_used(learned: Project, quick: PickerRecipe) -> None:
+    first = train(learned.workspace, "ranker", ["p"], recipe=quick)
+    again = train(learned.workspace, "ranker", ["p"], recipe=quick)
+    assert (first.promoted, again.promoted) == (True, False)
+    assert "does not beat v1" in again.metadata["verdict"]["reason"]
+    assert checkpoints.versions(learned.workspace, "ranker") == [1, 2]
+    assert checkpoints.current(learned.workspace, "ranker") == 1
+    assert again.metadata["previous"]["rows"] == again.metadata["data"]["used"]["held_out"]
+
+
+def test_it_stops_when_asked_and_goes_on_to_the_very_same_model(learned: Project, quick: PickerRecipe) -> None:
+    import torch
+
+    workspace = learned.workspace
+    recipe = replace(quick, anomaly_weights=(5.0, 10.0))
+    whole = train(workspace, "ranker", ["p"], recipe=recipe)
+    assert [one["setting"] for one in whole.metadata["tried"]] == [5.0, 10.0]
+    recorders: list[Recorder] = []
+
+    def stop_in_the_second_fit(status: Status) -> None:
+        if status.phase.startswith("measuring") and status.done > 5:
+            recorders[0].ask_to_stop()
+
+    with pytest.raises(TrainingStopped):
+        train(workspace, "ranker", ["p"], recipe=recipe, show=stop_in_the_second_fit, recorder=recorders.append)
+    assert watching.read_status(workspace, "ranker").state == "stopped"  # type: ignore[union-attr]
+    assert (workspace.models / "ranker_resume.pt").is_file()
+    epochs: list[tuple[str, int]] = []
+    train(workspace, "ranker", ["p"], recipe=recipe, show=lambda s: epochs.append((s.phase, s.done)))
+    assert "training (5)" not in {phase for phase, _ in epochs}, "what was finished is not fitted again"
+    one, two = (checkpoints.load(workspace, "ranker", version) for version in (1, 2))
+    assert all(torch.equal(one.state["model"][name], two.state["model"][name]) for name in one.state["model"])
+    assert one.metadata["calibration"] == two.metadata["calibration"]
+    assert not (workspace.models / "ranker_resume.pt").exists()
+
+
+def test_nothing_learned_from_lies_among_what_is_held_out(learned: Project, quick: PickerRecipe) -> None:
+    made = train(learned.workspace, "ranker", ["p"], recipe=quick)
+    seen = np.asarray(checkpoints.load(learned.workspace, "ranker", 1).state["seen"])
+    examples = training_sets.load(learned.workspace, "ranker", made.metadata["data"]["hash"]).examples
+    sides = splits.split(examples, splits.SplitConfig()).sides
+    assert splits.seen(examples, seen).tolist() == (sides != splits.HELD_OUT).tolist()
+
+
+def test_crops_are_learned_by_the_same_road(learned: Project, quick_boxer: BoxerRecipe) -> None:
+    made = train(learned.workspace, "crop_proposer", ["p"], recipe=quick_boxer)
+    assert made.metadata["data"]["examples"] == 60
+    scored, baselines = made.metadata["metrics"], made.metadata["baselines"]
+    assert 0 < scored["mean_iou"] <= 1 and scored["need"]["of"] == made.metadata["data"]["used"]["held_out"]
+    assert {"constant", "full_frame", "nearest", "historic"} <= set(baselines)
+    assert not made.promoted and "too few to tell" in made.metadata["verdict"]["reason"]
+
+
+def test_one_training_of_a_model_at_a_time(learned: Project, quick: PickerRecipe) -> None:
+    with watching.only_one(learned.workspace, "ranker"), pytest.raises(LockedError, match="is at work on the ranker"):
+        train(learned.workspace, "ranker", ["p"], recipe=quick)
+
+
+def test_too_little_or_no_vectors_is_one_clear_line(learned: Project, quick: PickerRecipe) -> None:
+    with pytest.raises(UsageError, match="nothing is left to train on"):
+        train(learned.workspace, "ranker", ["p"], TrainConfig(SplitConfig(holdout="p")), quick)
+    unbound = learned.with_manifest(encoder=None)
+    with pytest.raises(StoreError, match="has no vectors.*pickroom embed p"):
+        train(unbound.workspace, "ranker", ["p"], recipe=quick)
+    assert checkpoints.versions(learned.workspace, "ranker") == []
+    assert watching.read_status(learned.workspace, "ranker").state == "failed"  # type: ignore[union-attr]

@@ -1,0 +1,35 @@
+"""A project with a model of each kind, trained once and made current."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from learning import make_learned
+from pickroom.learn import checkpoints
+from pickroom.learn.boxing import BoxerRecipe
+from pickroom.learn.cropper import CropperConfig
+from pickroom.learn.picking import PickerRecipe
+from pickroom.learn.ranker import RankerConfig
+from pickroom.learn.training import train
+from pickroom.workspace import Project
+from reviewing import copy_of
+
+
+@pytest.fixture(scope="session")
+def trained_once(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """Project `p`: 60 groups decided, 8 undecided; ranker v1 has earned its place, the crop proposer is given it."""
+    project = make_learned(tmp_path_factory.mktemp("trained"), "p", 68, 60)
+    ranker = PickerRecipe(config=RankerConfig(members=2, steps=60, hidden=8, components=4))
+    assert train(project.workspace, "ranker", ["p"], recipe=ranker).promoted
+    boxer = BoxerRecipe(config=CropperConfig(members=1, steps=30, hidden=8))
+    train(project.workspace, "crop_proposer", ["p"], recipe=boxer)
+    checkpoints.make_current(project.workspace, "crop_proposer", 1, "for a test")
+    return project
+
+
+@pytest.fixture
+def trained(trained_once: Project, tmp_path: Path) -> Project:
+    """A copy of its own for each test."""
+    return copy_of(trained_once, tmp_path)

@@ -1,0 +1,57 @@
+"""The deck offers to learn after each finalise, in a process of its own, and never waits for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from learning import make_learned
+from pickroom.recommend import retraining
+from pickroom.review.session import ReviewSession
+from pickroom.ui.deck import Deck
+from pickroom.ui.stage import KeyPress
+from pickroom.workspace import Project
+from reviewing import FINALISE, PATIENCE_S
+
+Make = Callable[..., Project]
+
+
+def press(deck: Deck, *keys: str) -> None:
+    for key in keys:
+        deck.key_pressed(KeyPress(key, deck._token()))
+
+
+def test_it_is_offered_after_a_finalise_and_not_before(make_project: Make) -> None:
+    deck = Deck(ReviewSession(make_project([(1, 2), (1, 2)])))
+    try:
+        assert deck.retrain.layout.display == "none"
+        press(deck, "2", "1", *FINALISE)
+        assert deck.retrain.layout.display is None
+        assert "Learn from these decisions" in deck.retrain.line.value
+    finally:
+        deck.close()
+
+
+def test_a_process_that_cannot_learn_says_why_and_frees_the_button(make_project: Make) -> None:
+    deck = Deck(ReviewSession(make_project([(1, 2), (1, 2)])))
+    try:
+        press(deck, "2", *FINALISE)
+        deck.retrain.button.click()
+        assert deck.retrain.button.disabled
+        press(deck, "2")  # the deck takes keys meanwhile
+        assert deck.retrain.wait(4 * PATIENCE_S)
+        assert "ranker: project p has no vectors" in deck.retrain.line.value
+        assert "1 by the baseline" in deck.retrain.line.value
+        assert not deck.retrain.button.disabled
+    finally:
+        deck.close()
+
+
+@pytest.mark.slow
+def test_it_learns_and_recommends_anew(tmp_path: Path) -> None:
+    project = make_learned(tmp_path, "p", 62, 60)
+    lines = retraining.retrain(project.workspace, "p")
+    assert lines[0].startswith("ranker v1: it recommends from now on")
+    assert any("2 by ranker v1" in line for line in lines)
