@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 
 from _taste.people import Plan, Truth, make
-from pickroom import projects
+from pickroom import atomic, projects
 from pickroom.embeddings.choice import EncoderConfig
 from pickroom.embeddings.engines import EmbedConfig
 from pickroom.embeddings.pipeline import embed
 from pickroom.learn.examples import Candidates, Pick
 from pickroom.records import Group
+from pickroom.store import groups as store_groups
+from pickroom.store.connect import open_read_only, transaction
 from pickroom.workspace import Project, Workspace
 
 
@@ -25,46 +28,40 @@ class Simulated:
     Attributes:
         picks: what the person decided, as training sees it.
         truths: what the simulation knows of it.
-        projects: project id of each, as an array.
     """
 
     picks: list[Pick]
     truths: list[Truth]
 
     @property
-    def projects(self) -> np.ndarray:
-        return np.array([truth.project_id for truth in self.truths])
-
-    @property
-    def chosen(self) -> np.ndarray:
-        return np.array([pick.chosen for pick in self.picks], dtype=np.int64)
-
-    @property
-    def anomaly(self) -> np.ndarray:
-        return np.array([truth.anomaly for truth in self.truths])
-
-    @property
     def edited(self) -> np.ndarray:
+        """(N,) bool: groups whose highest stage was edited on purpose."""
         return np.array([truth.edit is not None for truth in self.truths])
 
 
 def build(
     workspace: Workspace, plans: Sequence[Plan], images: Path, seed: int, say: Callable[[str], None]
 ) -> tuple[list[Project], Simulated]:
-    """Make every project; returns them, and their groups.
+    """Make every project that is not there yet; returns them, and their groups.
 
     Raises:
         RuntimeError: the scan grouped the images otherwise than they were made.
     """
     opened, picks, truths = [], [], []
     for plan in plans:
-        say(f"{plan.project_id}: {plan.groups} groups of {len(plan.bases)} photographs")
-        made = make(plan, images / plan.project_id, seed)
-        project, scan = projects.start(workspace, plan.project_id, images / plan.project_id)
-        embed(project, EmbedConfig(encoder=EncoderConfig(kind="bundled", dtype="float32")))
-        opened.append(workspace.project(project.id))
-        groups = {frozenset(group.filenames): group for group in scan.groups}
-        for truth in made:
+        known = images / f"{plan.project_id}.json"
+        if not known.exists():
+            say(f"  {plan.project_id}: {plan.groups} groups of {len(plan.bases)} photographs")
+            made = make(plan, images / plan.project_id, seed)
+            project, _ = projects.start(workspace, plan.project_id, images / plan.project_id)
+            embed(project, EmbedConfig(encoder=EncoderConfig(kind="bundled", dtype="float32")))
+            atomic.write_text(known, json.dumps([asdict(truth) for truth in made]))
+        project = workspace.project(plan.project_id)
+        opened.append(project)
+        with open_read_only(project.database) as connection, transaction(connection, writing=False):
+            groups = {frozenset(group.filenames): group for group in store_groups.every(connection, project.id)}
+        for values in json.loads(known.read_text(encoding="utf-8")):
+            truth = Truth(**{**values, "filenames": tuple(values["filenames"])})
             group = groups.get(frozenset(truth.filenames))
             if group is None:
                 raise RuntimeError(f"{truth.filenames} is no group of project {project.id}")

@@ -1,8 +1,10 @@
 """Simulated crops: a person who crops to a subject, and how well the proposer learns that, beside its baselines.
 
-What is simulated: the smallest box of the image's own aspect ratio that holds the subject with some air, moved inside
-the frame, plus the person's jitter. Where that is nearly the whole frame the person approves the image as it is. The
-subjects are hand-drawn boxes. Everything goes the product's own way: a project, its vectors, `crop_features`.
+What is simulated: several framings of each photograph (windows that hold the subject, some in a mirror), as a project
+has several images of one thing; and the crop of each, the smallest box of the image's own aspect ratio that holds the
+subject with some air, moved inside the frame, plus the person's jitter. Where that is nearly the whole frame the person
+approves the image as it is. The subjects are hand-drawn boxes. No photograph is on both sides of a split, in whatever
+framing. Everything goes the product's own way: a project, its vectors, `crop_features`.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from pathlib import Path
 
 import imagehash
 import numpy as np
+from PIL import ImageOps
 
 from pickroom import projects
 from pickroom.demo.photographs import PHOTOGRAPHS, load
@@ -31,6 +34,8 @@ from pickroom.records import CropBox
 from pickroom.workspace import Workspace
 
 FOLDS = 5
+FRAMINGS = 4  # of each photograph, it itself among them
+MOST_CUT = 0.6  # of the room between the subject and the frame that a framing may take away, on each side
 AIR = 0.04  # of the subject's longer side (in fractions of the image), on each side
 _SCALE_JITTER, _PLACE_JITTER = 0.03, 0.012  # standard deviations: of ln(scale), and of the middle in fractions
 _SAME = 10  # of 64 bits of the perceptual hash: photographs this close are taken for one
@@ -55,16 +60,22 @@ def measure(photos: Sequence[Path], boxes: Sequence[CropBox], quick: bool, say: 
     """How well a simulated person's crops are learned, 5-fold by photograph.
 
     Args:
-        photos: photographs with one subject each, in which order does not matter; `boxes`: the subjects, fractions.
-        quick: one member and fewer steps; the figures then claim nothing.
+        photos: photographs with one subject each; `boxes`: the subjects, as fractions.
+        quick: fewer framings, one member and few steps; the figures then claim nothing.
 
     Returns:
         crop_iou, crop_within5, constant_iou, constant_within5 and a few more, of images that the person cropped.
     """
-    subjects = np.array([box.to_list() for box in boxes], dtype=np.float32).reshape(-1, 4)
-    meant = person_crops(subjects, seed=1)
-    outcome = cross_validate(photos, np.where(is_crop(meant)[:, None], meant, np.nan), quick=quick)
+    fold = folds_of(photos, FOLDS)
+    with tempfile.TemporaryDirectory() as folder:
+        takes, subjects = framings(photos, boxes, Path(folder), 2 if quick else FRAMINGS)
+        fold = np.repeat(fold, len(takes) // len(photos))
+        meant = person_crops(subjects, seed=1)
+        outcome = cross_validate(takes, np.where(is_crop(meant)[:, None], meant, np.nan), fold, quick=quick)
     rows = np.flatnonzero(is_crop(meant))
+    say(
+        f"  {len(photos)} photographs in {len(takes)} framings, {len(rows)} of them cropped; {FOLDS}-fold by photograph"
+    )
     scored = {name: metrics.score_crops(found[rows], meant[rows]) for name, found in outcome.baselines.items()}
     scored["proposer"] = metrics.score_crops(outcome.boxes[rows], meant[rows])
     scored["person again"] = metrics.score_crops(person_crops(subjects, seed=2)[rows], meant[rows])
@@ -94,18 +105,46 @@ def person_crops(subjects: np.ndarray, seed: int) -> np.ndarray:
     return np.concatenate([start, start + side], axis=1).astype(np.float32)
 
 
-def cross_validate(photos: Sequence[Path], boxes: np.ndarray, *, quick: bool, folds: int = FOLDS) -> Outcome:
+def framings(
+    photos: Sequence[Path], boxes: Sequence[CropBox], folder: Path, count: int
+) -> tuple[list[Path], np.ndarray]:
+    """Each photograph as it is and in `count` - 1 windows that hold its subject, half of them in a mirror.
+
+    Returns:
+        The files, those of one photograph side by side, and (N, 4) float32 the subject in each.
+    """
+    rng = np.random.default_rng(3)
+    files, subjects = [], []
+    for number, (path, box) in enumerate(zip(photos, boxes, strict=True)):
+        files.append(path)
+        subjects.append(box.to_list())
+        image, subject = read_rgb(path), np.array(box.to_list())
+        for take in range(1, count):
+            cut = rng.uniform(0, MOST_CUT, 4) * [*subject[:2], *(1 - subject[2:])]
+            window = np.round(np.array([*cut[:2], *(1 - cut[2:])]) * np.tile(image.size, 2)).astype(int)
+            size = (window[2:] - window[:2]).astype(float)
+            inside = (subject * np.tile(image.size, 2) - np.tile(window[:2], 2)) / np.tile(size, 2)
+            framed = image.crop([int(edge) for edge in window])
+            if rng.random() < 0.5:
+                framed, inside = ImageOps.mirror(framed), np.array([1 - inside[2], inside[1], 1 - inside[0], inside[3]])
+            files.append(folder / f"{number:04d}_{take}.png")
+            framed.save(files[-1])
+            subjects.append(np.clip(inside, 0, 1).tolist())
+    return files, np.array(subjects, dtype=np.float32)
+
+
+def cross_validate(photos: Sequence[Path], boxes: np.ndarray, fold: np.ndarray, *, quick: bool) -> Outcome:
     """Propose a crop for each photograph by models trained on the other folds.
 
     Args:
         boxes: (N, 4) the person's crops, NaN rows where none was needed.
+        fold: (N,) 0 .. FOLDS - 1.
     """
     features = embedded(photos)
     config = CropperConfig(members=1, steps=120) if quick else CropperConfig()
-    fold = folds_of(photos, folds)
     found, needed = np.full((len(photos), 4), np.nan, np.float32), np.full(len(photos), np.nan, np.float32)
     baselines: dict[str, np.ndarray] = {}
-    for number in range(folds):
+    for number in range(FOLDS):
         train, test = np.flatnonzero(fold != number), np.flatnonzero(fold == number)
         cropper = fit_cropper(features.take(train), boxes[train], config)
         found[test], needed[test], _ = cropper.predict(features.take(test))

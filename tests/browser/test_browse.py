@@ -91,9 +91,8 @@ def test_marks_by_click_band_and_keys_through_a_reload_to_files_rows_and_undo(
         for path in moved:
             assert after[path.replace("selected/", f"{folder}/")] == before[path] and path not in after
     assert sorted(after.values()) == sorted(before.values())
-    found = rows(
-        project, "SELECT DISTINCT kind, state, count(DISTINCT unit) AS units FROM file_operations WHERE batch=2"
-    )
+    query = "SELECT DISTINCT kind, state, count(DISTINCT unit) AS units FROM file_operations WHERE batch = 2"
+    found = rows(project, query)
     assert found == [{"kind": "browse", "state": "done", "units": 4}]
     with closing(connect(project.database)) as connection:
         undo_batch(project, connection, 2)

@@ -45,7 +45,7 @@ def open_deck(open_notebook: OpenNotebook) -> OpenDeck:
     def make(project: Project, **options: int) -> DeskPage:
         home = str(project.workspace.root)
         notebook = open_notebook(
-            "20_review.ipynb", project=project.id, home=home, batch_size=100, blind=False, **options
+            "20_review.ipynb", project=project.id, home=home, batch_size=100, blind=False, order="folder", **options
         )
         deck = DeskPage(notebook, SIZE)
         deck.show()

@@ -1,4 +1,4 @@
-"""The sorter in a real JupyterLab and a real Chromium, on photographs with real vectors; and what came of it on disk."""
+"""The sorter in a real JupyterLab and a real Chromium: photographs, real vectors, and what came of it on disk."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_named_folders_suggestions_and_a_field_to_files_rows_and_undo(
     home = str(project.workspace.root)
     board = GridPage(open_notebook("70_sort.ipynb", project=project.id, home=home, folders=None))
     board.show()
-    assert "Name a folder first" in board.text("gridtools >> nth=0")
+    assert "Name a folder first" in board.page.locator(".pickroom-gridtools").first.inner_text()
     for name in ("anna", "bo"):
         name_folder(board, name)
 
@@ -111,9 +111,8 @@ def test_named_folders_suggestions_and_a_field_to_files_rows_and_undo(
     assert len(rows(project, "SELECT * FROM image_marks WHERE batch IS NULL")) == 19
     board.press("u")
     assert rows(project, "SELECT * FROM image_marks WHERE batch IS NULL") == []
-    found = rows(
-        project, "SELECT DISTINCT kind, state, count(DISTINCT unit) AS units FROM file_operations WHERE batch=2"
-    )
+    query = "SELECT DISTINCT kind, state, count(DISTINCT unit) AS units FROM file_operations WHERE batch = 2"
+    found = rows(project, query)
     assert found == [{"kind": "sort", "state": "done", "units": 5}]
     with closing(connect(project.database)) as connection:
         undo_batch(project, connection, 2)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pickroom.learn.crop_network import CropNetwork, Inputs, box_loss, mirror_boxes, to_boxes
@@ -21,6 +21,7 @@ def box_of(place: tuple[float, float, float, float]) -> list[float]:
     return [x, y, x + (1 - x) * wide, y + (1 - y) * tall]
 
 
+@settings(deadline=None)
 @given(EDGES, st.booleans())
 def test_any_edges_give_boxes_inside_the_frame(edges: list[tuple[float, ...]], keep: bool) -> None:
     boxes = to_boxes(torch.tensor(edges), keep)
@@ -31,6 +32,7 @@ def test_any_edges_give_boxes_inside_the_frame(edges: list[tuple[float, ...]], k
         torch.testing.assert_close(size[:, 0], size[:, 1], atol=1e-5, rtol=0)
 
 
+@settings(deadline=None)
 @given(PLACES)
 def test_a_box_inside_the_frame_stays_as_it_is(place: tuple[float, float, float, float]) -> None:
     box = torch.tensor([box_of(place)])
@@ -38,12 +40,14 @@ def test_a_box_inside_the_frame_stays_as_it_is(place: tuple[float, float, float,
         torch.testing.assert_close(to_boxes(box, False), box, atol=1e-5, rtol=0)
 
 
+@settings(deadline=None)
 @given(EDGES)
 def test_a_mirror_twice_is_no_mirror(edges: list[tuple[float, ...]]) -> None:
     boxes = torch.tensor(edges)
     torch.testing.assert_close(mirror_boxes(mirror_boxes(boxes)), boxes, atol=1e-5, rtol=1e-5)
 
 
+@settings(deadline=None)
 @given(PLACES, PLACES)
 def test_the_loss_falls_as_the_overlap_rises(a: tuple[float, ...], b: tuple[float, ...]) -> None:
     one, other = torch.tensor([box_of(a)]), torch.tensor([box_of(b)])  # type: ignore[arg-type]

@@ -113,7 +113,7 @@ def test_too_little_or_no_vectors_is_one_clear_line(learned: Project, quick: Pic
     with pytest.raises(UsageError, match="nothing is left to train on"):
         train(learned.workspace, "ranker", ["p"], TrainConfig(SplitConfig(holdout="p")), quick)
     unbound = learned.with_manifest(encoder=None)
-    with pytest.raises(StoreError, match="has no vectors.*pickroom embed p"):
+    with pytest.raises(StoreError, match=r"has no vectors.*pickroom embed p"):
         train(unbound.workspace, "ranker", ["p"], recipe=quick)
     assert checkpoints.versions(learned.workspace, "ranker") == []
     assert watching.read_status(learned.workspace, "ranker").state == "failed"  # type: ignore[union-attr]

@@ -56,6 +56,9 @@ def test_buttons_filter_and_are_no_decision(page: Page, place: Place) -> None:
     assert "Only crops - Group 1 of 2" in page.deck.header.value
     page.press("f", "only nonsense")
     assert page.deck.session.only == "flagged" and "no key" in page.deck.words.value
+    assert page.frame["count"] == 0 and "Flagged: none of 4 groups" in page.deck.header.value
+    page.press("f", "f")
+    assert "no group" not in page.deck.words.value
     assert page.deck.session.state.decided == 0
 
 

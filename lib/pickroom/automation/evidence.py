@@ -29,7 +29,7 @@ def versions_in_use(recommendations: Iterable[Recommendation]) -> dict[str, str]
 def blind_decisions(
     connection: sqlite3.Connection, versions: Versions, trained_on: frozenset[str] = frozenset()
 ) -> list[Blind]:
-    """The person's blind decisions on recommendations of these versions, oldest first; whose crop waits is left out.
+    """The person's blind decisions on recommendations of these versions, oldest first, but those whose crop waits.
 
     Args:
         trained_on: group ids in a training set of these versions; they are left out.

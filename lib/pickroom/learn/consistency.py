@@ -152,8 +152,8 @@ def _statistics(departures: np.ndarray) -> np.ndarray:
 def _leads(statistics: np.ndarray) -> np.ndarray:
     """What sums up the kinds, since a defect shows in one or two of them and seldom in all.
 
-    For each statistic: the largest and the second largest of the kinds, and by how much a member leads all its siblings,
-    in the best of the kinds and in each: (n, statistics x len(_LEADS)).
+    For each statistic: the largest and the second largest of the kinds, and by how much a member leads all its
+    siblings, in the best of the kinds and in each: (n, statistics x len(_LEADS)).
     """
     n, kinds, count = statistics.shape
     ordered = np.sort(statistics, axis=1)

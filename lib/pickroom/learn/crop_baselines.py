@@ -13,6 +13,7 @@ from torch import nn
 from torch.nn import functional
 
 from pickroom.geometry import CONSTANT_CROP
+from pickroom.learn import threads
 from pickroom.learn.crop_features import CropFeatures
 from pickroom.learn.metrics import ious
 
@@ -83,7 +84,7 @@ def historic_network(train: CropFeatures, boxes: np.ndarray, features: CropFeatu
     """
     if not len(train):
         return np.tile(best_constant(boxes), (len(features), 1))
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[]), threads.suited_to(len(train)):
         torch.manual_seed(seed)
         sizes = (train.vector.shape[1] + 2, *_HIDDEN)
         layers: list[nn.Module] = []

@@ -20,6 +20,7 @@ from torch.nn import functional
 
 from pickroom.errors import StoreError, UsageError
 from pickroom.geometry import CORNER_TOLERANCE
+from pickroom.learn import threads
 from pickroom.learn.crop_features import CropFeatures
 from pickroom.learn.crop_inputs import BESIDE, Scales, fit_scales, make_inputs, mirror_inputs
 from pickroom.learn.crop_network import CropNetwork, Inputs, box_loss, mirror_boxes, to_boxes
@@ -214,9 +215,11 @@ def fit_cropper(
     data = _Data(inputs, *_targets(boxes, cropped, device), keep)
     done = [] if resume is None else [_under(f"member{n}.", resume["weights"]) for n in range(resume["member"])]
     clock = _Clock(config, len(rows), time.monotonic(), progress)
-    for member in range(len(done), config.members):
-        start = resume if resume is not None and resume["member"] == member else None
-        done.append(_fit_member(data, _network(config, some.sizes, scales, member), member, clock, done, start, device))
+    with threads.suited_to(len(rows)):
+        for member in range(len(done), config.members):
+            start = resume if resume is not None and resume["member"] == member else None
+            network = _network(config, some.sizes, scales, member)
+            done.append(_fit_member(data, network, member, clock, done, start, device))
     return Cropper(done, scales, config, some.sizes, keep)
 
 

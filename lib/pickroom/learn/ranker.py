@@ -21,42 +21,12 @@ from torch.nn import functional
 
 from pickroom.errors import StoreError, UsageError
 from pickroom.learn.examples import Pick, Progress, Step
-from pickroom.learn.pick_features import STAGE_NAMES, PickFeatures
+from pickroom.learn.pick_features import PickFeatures
+from pickroom.learn.ranker_network import RankerConfig, dropout_masks, inputs_of, score, settings_of, shapes_of, start
 
 _VERSION = 1
 TERMS = ("stage", "consistency", "embeddings")
 CORRECTED_WEIGHT = 2.0  # of a group where the AI was wrong
-_CLIP = 6.0  # standard deviations: a longer tail than any seen must not decide alone
-_SAMPLE = 8192  # candidates from which the directions of an embedding block are found
-
-
-@dataclass(frozen=True, slots=True)
-class RankerConfig:
-    """How a ranker is trained.
-
-    Attributes:
-        members: networks of the ensemble.
-        components: directions kept of each embedding block, those in which siblings differ most.
-        hidden: units of a term's hidden layer.
-        steps, batch: steps of the optimiser, groups a step; at least `least_epochs` passes over the groups.
-        learning_rate, weight_decay: of AdamW; the rate falls to 0 along a half cosine. straight_rate: of the stage
-            term and of the straight lines beside the networks.
-        dropout: share of hidden units left out at random; embedding_dropout: of embedding directions.
-        seed: of the weights, the bootstrap, the order of groups.
-    """
-
-    members: int = 5
-    components: int = 32
-    hidden: int = 32
-    steps: int = 400
-    batch: int = 256
-    least_epochs: int = 4
-    learning_rate: float = 3e-3
-    straight_rate: float = 2e-2
-    weight_decay: float = 1.0
-    dropout: float = 0.3
-    embedding_dropout: float = 0.6
-    seed: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +107,7 @@ class Ranker:
                 raise ValueError(f"version {description['version']}, not {_VERSION}")
             blocks = {name: (int(start), int(stop)) for name, (start, stop) in description["blocks"].items()}
             ranker = cls(state, RankerConfig(**description["config"]), blocks)
-            missing = set(_shapes(ranker.config, blocks)) - set(state)
+            missing = set(shapes_of(ranker.config, blocks)) - set(state)
             if missing:
                 raise ValueError(f"without {', '.join(sorted(missing))}")
         except (KeyError, TypeError, ValueError) as error:
@@ -155,8 +125,8 @@ class Ranker:
         with torch.inference_mode():
             for start in range(0, max(1, len(features)), 2048):
                 some = features.take(np.arange(start, min(len(features), start + 2048)))
-                inputs = _inputs(self._state, some, self.blocks)
-                found.append(torch.stack(_score(self._state, *inputs)))
+                inputs = inputs_of(self._state, some, self.blocks)
+                found.append(torch.stack(score(self._state, *inputs)))
         return list(torch.cat(found, dim=2))
 
     def _chances(self, features: PickFeatures) -> np.ndarray:
@@ -193,13 +163,14 @@ def fit_ranker(
     chosen = np.asarray(chosen, dtype=np.int64)
     if not len(rows):
         raise UsageError("no group has features", doing="training a ranker", hint="see: pickroom check PROJECT")
-    if not features.mask[rows, chosen[rows]].all():
+    there = (chosen[rows] >= 0) & (chosen[rows] < features.mask.shape[1])
+    if not there.all() or not features.mask[rows, chosen[rows]].all():
         raise UsageError("a choice points to a candidate that is not there", doing="training a ranker")
     started = time.monotonic()
     generator = torch.Generator().manual_seed(config.seed)
     some = features if len(rows) == len(features) else features.take(rows)
-    state = _start(some, config, generator) if resume is None else dict(resume["weights"])
-    inputs = [tensor.to(device) for tensor in _inputs(state, some, features.blocks)]
+    state = start(some, config, generator) if resume is None else dict(resume["weights"])
+    inputs = [tensor.to(device) for tensor in inputs_of(state, some, features.blocks)]
     mask = torch.from_numpy(some.mask).to(device)
     target = torch.from_numpy(chosen[rows]).to(device)
     weights = torch.from_numpy(np.asarray(groups_weight, dtype=np.float32)[rows])
@@ -207,9 +178,9 @@ def fit_ranker(
     draws = torch.empty(config.members, len(rows)).exponential_(generator=torch.Generator().manual_seed(config.seed))
     weights = (weights * draws / (weights * draws).mean(dim=1, keepdim=True)).to(device)
 
-    learned = {name: state[name].to(device).clone().requires_grad_() for name in _shapes(config, features.blocks)}
+    learned = {name: state[name].to(device).clone().requires_grad_() for name in shapes_of(config, features.blocks)}
     fixed = {name: tensor.to(device) for name, tensor in state.items() if name not in learned}
-    optimiser = torch.optim.AdamW([_settings(name, tensor, config) for name, tensor in learned.items()])
+    optimiser = torch.optim.AdamW([settings_of(name, tensor, config) for name, tensor in learned.items()])
     per_epoch = -(-len(rows) // config.batch)
     epochs = max(config.least_epochs, -(-config.steps // per_epoch))
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, epochs * per_epoch)
@@ -224,8 +195,8 @@ def fit_ranker(
         order = torch.randperm(len(rows), generator=generator).to(device)
         total = 0.0
         for batch in order.split(config.batch):
-            masks = _dropout_masks(config, features.blocks, len(batch), generator, device)
-            terms = _score({**fixed, **learned}, *(tensor[batch] for tensor in inputs), masks)
+            masks = dropout_masks(config, features.blocks, len(batch), generator, device)
+            terms = score({**fixed, **learned}, *(tensor[batch] for tensor in inputs), masks)
             scores = torch.stack(terms).sum(dim=0).masked_fill(~mask[batch], float("-inf"))
             losses = functional.cross_entropy(
                 scores.flatten(0, 1), target[batch].repeat(config.members), reduction="none"
@@ -250,145 +221,3 @@ def fit_ranker(
 
             progress(Step(epoch, epochs, total / len(rows), None, time.monotonic() - started, snapshot))
     return Ranker({**fixed, **learned}, config, features.blocks)
-
-
-def _settings(name: str, tensor: Tensor, config: RankerConfig) -> dict[str, Any]:
-    """Of the optimiser: the terms that are straight lines are settled sooner than the networks beside them."""
-    fast = name == "stage" or name.endswith("_straight")
-    decay = 0.0 if name == "stage" or name.endswith("_bias") else config.weight_decay
-    rate = config.straight_rate if fast else config.learning_rate
-    return {"params": [tensor], "lr": rate, "weight_decay": decay}
-
-
-def _embedding_blocks(blocks: Mapping[str, tuple[int, int]]) -> list[str]:
-    return [name for name in blocks if name != "consistency"]
-
-
-def _width(config: RankerConfig, blocks: Mapping[str, tuple[int, int]]) -> tuple[int, int]:
-    """Inputs of the consistency term, and of the embeddings term."""
-    start, stop = blocks["consistency"]
-    kept = sum(min(config.components, blocks[name][1] - blocks[name][0]) for name in _embedding_blocks(blocks))
-    return 2 * (stop - start), kept
-
-
-def _shapes(config: RankerConfig, blocks: Mapping[str, tuple[int, int]]) -> dict[str, tuple[int, ...]]:
-    """The learned tensors: every member's own, side by side."""
-    plain, kept = _width(config, blocks)
-    members, hidden = config.members, config.hidden
-    shapes: dict[str, tuple[int, ...]] = {
-        "stage": (members, len(STAGE_NAMES)),
-        "consistency_in": (members, plain, hidden),
-        "consistency_bias": (members, 1, hidden),
-        "consistency_out": (members, hidden, 1),
-        "consistency_straight": (members, plain, 1),
-    }
-    if kept:
-        shapes |= {
-            "embeddings_in": (members, kept + plain, hidden),
-            "embeddings_bias": (members, 1, hidden),
-            "embeddings_out": (members, hidden, 1),
-            "embeddings_straight": (members, kept + plain, 1),
-        }
-    return shapes
-
-
-def _start(features: PickFeatures, config: RankerConfig, generator: torch.Generator) -> dict[str, Tensor]:
-    """Scales and directions from the features, and random weights."""
-    mask = torch.from_numpy(features.mask)
-    start, stop = features.blocks["consistency"]
-    plain = torch.from_numpy(features.values[:, :, start:stop])
-    both = torch.cat([plain, _relative(plain, mask)], dim=-1)[mask]
-    state = {"consistency_mean": both.mean(dim=0), "consistency_scale": both.std(dim=0).clamp_min(1e-3)}
-    state["consistency_mean"][stop - start :] = 0  # differences have no side to lean to
-    places = mask.nonzero()
-    if len(places) > _SAMPLE:
-        places = places[torch.randperm(len(places), generator=generator)[:_SAMPLE]]
-    rows, members = places.T
-    for name in _embedding_blocks(features.blocks):
-        start, stop = features.blocks[name]
-        sample = torch.from_numpy(features.values[rows.numpy(), members.numpy(), start:stop])
-        values, vectors = torch.linalg.eigh(sample.T @ sample / len(sample))
-        kept = min(config.components, stop - start)
-        values, vectors = values[-kept:].flip(0), vectors[:, -kept:].flip(1)
-        state[f"directions_{name}"] = vectors / (values.clamp_min(0) + values.mean().clamp_min(1e-12)).sqrt()
-    for name, shape in _shapes(config, features.blocks).items():
-        if name.endswith("_in"):
-            state[name] = torch.randn(shape, generator=generator) / shape[1] ** 0.5
-        elif name.endswith("_out"):
-            state[name] = torch.randn(shape, generator=generator) * 0.1 / shape[1] ** 0.5
-        else:
-            state[name] = torch.zeros(shape)
-    return state
-
-
-def _relative(values: Tensor, mask: Tensor) -> Tensor:
-    """Each candidate's values minus the mean of its siblings': (N, 4, F)."""
-    here = mask.unsqueeze(-1).to(values.dtype)
-    count = here.sum(dim=1, keepdim=True)
-    mean = (values * here).sum(dim=1, keepdim=True) / count.clamp_min(1)
-    return (values - mean) * here * (count / (count - 1).clamp_min(1))
-
-
-def _inputs(
-    state: Mapping[str, Tensor], features: PickFeatures, blocks: Mapping[str, tuple[int, int]]
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Stage (N, 4, S), consistency (N, 4, 2C) and embedding directions (N, 4, K), scaled as the networks take them."""
-    start, stop = blocks["consistency"]
-    plain = torch.from_numpy(np.ascontiguousarray(features.values[:, :, start:stop]))
-    both = torch.cat([plain, _relative(plain, torch.from_numpy(features.mask))], dim=-1)
-    scaled = ((both - state["consistency_mean"].cpu()) / state["consistency_scale"].cpu()).clamp(-_CLIP, _CLIP)
-    kept = []
-    for name in _embedding_blocks(blocks):
-        start, stop = blocks[name]
-        values = torch.from_numpy(features.values[:, :, start:stop])
-        kept.append((values @ state[f"directions_{name}"].cpu()).clamp(-_CLIP, _CLIP))
-    embedded = torch.cat(kept, dim=-1) if kept else plain.new_zeros((*plain.shape[:2], 0))
-    return torch.from_numpy(features.stage), scaled, embedded
-
-
-def _dropout_masks(
-    config: RankerConfig, blocks: Mapping[str, tuple[int, int]], count: int, generator: torch.Generator, device: str
-) -> tuple[Tensor, Tensor, Tensor]:
-    """What is kept of hidden units and embedding directions, one draw a group: its candidates are compared fairly."""
-
-    def kept(size: int, share: float) -> Tensor:
-        draws = torch.rand(config.members, count, 1, size, generator=generator)
-        return ((draws >= share).float() / (1 - share)).to(device)
-
-    _, width = _width(config, blocks)
-    return (
-        kept(config.hidden, config.dropout),
-        kept(config.hidden, config.dropout),
-        kept(width, config.embedding_dropout),
-    )
-
-
-def _score(
-    state: Mapping[str, Tensor],
-    stage: Tensor,
-    consistency: Tensor,
-    embedded: Tensor,
-    masks: tuple[Tensor, Tensor, Tensor] | None = None,
-) -> list[Tensor]:
-    """The terms, each (members, N, 4)."""
-    groups, size = stage.shape[:2]
-
-    def network(name: str, values: Tensor, mask: Tensor | None) -> Tensor:
-        flat = values.flatten(-3, -2) if values.dim() == 4 else values.flatten(0, 1).expand(len(state["stage"]), -1, -1)
-        hidden = functional.gelu(flat @ state[f"{name}_in"] + state[f"{name}_bias"])
-        if mask is not None:
-            hidden = (hidden.unflatten(1, (groups, size)) * mask).flatten(1, 2)
-        # a straight line beside the network: with few groups it is what can be learned
-        both = hidden @ state[f"{name}_out"] + flat @ state[f"{name}_straight"]
-        return both.squeeze(-1).unflatten(1, (groups, size))
-
-    terms = [torch.einsum("ngs,ms->mng", stage, state["stage"])]
-    terms.append(network("consistency", consistency, masks[0] if masks else None))
-    if "embeddings_in" in state:
-        members = len(state["stage"])
-        seen = embedded.expand(members, -1, -1, -1) * (masks[2] if masks else 1.0)
-        joined = torch.cat([seen, consistency.expand(members, -1, -1, -1)], dim=-1)
-        terms.append(network("embeddings", joined, masks[1] if masks else None))
-    else:
-        terms.append(torch.zeros_like(terms[0]))
-    return terms

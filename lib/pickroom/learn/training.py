@@ -88,6 +88,7 @@ def train(
         recorder: called once with what the training tells its progress to (it can be asked to stop).
 
     Raises:
+        ProjectError: a project cannot be opened.
         ConflictError: a check of integrity failed, or the projects do not go together.
         StoreError: vectors or decisions are missing or cannot be read.
         UsageError: there is too little to learn from, or a name is unknown.
@@ -99,6 +100,8 @@ def train(
     wanted = sorted({*project_ids, *([holdout] if holdout else [])})
     if holdout and wanted == [holdout]:
         raise UsageError("nothing is left to train on", doing="training", hint="name a project besides --holdout")
+    for project_id in wanted:
+        workspace.project(project_id)  # an unknown name is told before anything begins
     with watching.only_one(workspace, kind):
         told = Recorder(workspace, kind, wanted, show)
         if recorder:

@@ -120,7 +120,10 @@ class AutoSession(ReviewSession):
     def view(self) -> view.DeckView:
         """Everything the deck draws now."""
         shown = super().view()
-        return replace(shown, header=auto_view.header(self.state, self._pace(), self.only, len(self._filters)))
+        header = auto_view.header(self.state, self._pace(), self.only, len(self._filters))
+        if self.state.cards or not self._filters:
+            return replace(shown, header=header)
+        return replace(shown, header=header, progress=0.0, message=shown.message or auto_view.ELSEWHERE)
 
     def summary(self) -> tuple[str, ...]:
         """What Shift+Enter would write, in words, whatever the filter shows."""

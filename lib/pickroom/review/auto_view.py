@@ -22,6 +22,7 @@ FILTERS: Mapping[str, str] = {
     "flagged": "Flagged",
     "unseen": "Approved unseen",
 }
+ELSEWHERE = "no group here: F, or a button above, shows others"
 _CROPPED = "crop_cropped"
 
 

@@ -318,7 +318,8 @@ class ReviewSession:
         )
 
     def _pace(self) -> view.Pace:
-        decided = [card for card in self.state.cards if self.state.choice(card).decided]
+        choices = self.state.choices
+        decided = [card for card in self.state.cards if card.group_id in choices and choices[card.group_id].decided]
         times = [self._saved[card.group_id].milliseconds for card in decided if card.group_id in self._saved]
         agreed = [
             self.state.choice(card).index == card.ai_index

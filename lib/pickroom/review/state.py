@@ -77,7 +77,9 @@ class ReviewState:
     @property
     def decided(self) -> int:
         """How many groups finalise would act on."""
-        return sum(self.choice(card).decided for card in self.cards)
+        # a group that nobody has touched is undecided: with thousands of cards this is asked for at every key
+        chosen = (self.choices.get(card.group_id) for card in self.cards)
+        return sum(choice is not None and choice.decided for choice in chosen)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON types only."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
@@ -120,14 +121,14 @@ class SortSession(BoardSession):
     def sections(self) -> Iterable[Section]:
         """What is still to be sorted, then each character with what it has; a folder's name is its header."""
         found: dict[str, list[str]] = {base: [] for base in self.listing.bases}
+        to_come = Counter(self.board.marks.values())
         shown = self._shown()
         for item in self.listing.items:
             if item.path in shown:
                 found.setdefault(item.directory, []).append(item.path)
         for folder, paths in found.items():
-            coming = sum(to == folder for to in self.board.marks.values())
             name = self._name_in(folder)
-            note = f"+{coming} marked for it" if coming else ""
+            note = f"+{to_come[folder]} marked for it" if to_come[folder] else ""
             if not name:
                 missing = self.listing.counts.get(folder, 0) - len(paths)
                 note = f"to sort; {missing} not shown" if missing else "to sort"

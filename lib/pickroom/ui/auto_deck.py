@@ -27,7 +27,8 @@ from pickroom.ui.stage import KeyPress
 from pickroom.workspace import Workspace
 
 ONLY = "only "  # before the name of a filter: what its button presses, since no keyboard has such a key
-_STEPS_SHOWN = 40  # of a plan; the command line prints every one
+_STEPS_SHOWN = 24  # of a plan; the command line prints every one
+_WIDE = "white-space: pre; overflow-x: auto; font-size: 12px"  # a step, or a row of figures, stays on its line
 
 
 class AutoDeck(Deck):
@@ -132,7 +133,9 @@ def show_apply(
     if len(steps) > _STEPS_SHOWN:
         shown += f"… and {len(steps) - _STEPS_SHOWN} more: pickroom auto apply {project_id}\n"
     head = done or "Nothing was moved: this is what execute = True would do"
-    return _page([f"<b>{escape(head)}</b>", *map(escape, plan.summary())], f"<pre>{shown}</pre>" if steps else "")
+    return _page(
+        [f"<b>{escape(head)}</b>", *map(escape, plan.summary())], f"<pre style='{_WIDE}'>{shown}</pre>" if steps else ""
+    )
 
 
 def show_metrics(project_id: str, home: Path | str | None = None, sandbox: Path | str | None = None) -> ipywidgets.HTML:
@@ -141,7 +144,7 @@ def show_metrics(project_id: str, home: Path | str | None = None, sandbox: Path 
         lines = metrics_of(_locate(project_id, home, sandbox)).lines()
     except PickroomError as error:
         return ipywidgets.HTML(words.notice(error.line))
-    return _page([], f"<pre>{escape(chr(10).join(lines))}</pre>")
+    return _page([], f"<pre style='{_WIDE}'>{escape(chr(10).join(lines))}</pre>")
 
 
 def _locate(project_id: str, home: Path | str | None, sandbox: Path | str | None) -> Place:

@@ -173,8 +173,10 @@ class GridView {
     if (scene.layout) {
       const ids = scene.layout.sections.flatMap((one) => one.ids.flatMap(([first, count]) => span(first, count)));
       const sections = scene.layout.sections.map(({ title, note, count }) => ({ title, note, count }));
+      const same = (one, other) => one.length === other?.length && one.every((value, at) => value === other[at]);
+      const counts = (all) => all?.map((one) => one.count);
+      anew ||= !same(ids, this.layout?.ids) || !same(counts(sections), counts(this.layout?.sections));
       this.layout = { sections, ids };
-      anew = true;
     }
     if (!this.layout) return;
     const count = this.layout.ids.length;
@@ -289,14 +291,17 @@ class GridView {
       Object.assign(box.style, { top: `${top}px`, height: `${height}px` });
       const header = Object.assign(document.createElement("div"), { className: "pickroom-grid-header" });
       header.dataset.section = index;
-      const words = [["title", title], ["count", count.toLocaleString("en")], ["note", note]];
-      header.append(...words.map(([name, text]) => {
-        return Object.assign(document.createElement("span"), { className: `pickroom-grid-${name}`, textContent: text });
-      }));
+      const names = ["title", "count", "note"];
+      const make = (name) => Object.assign(document.createElement("span"), { className: `pickroom-grid-${name}` });
+      header.append(...names.map(make));
       box.append(header);
       this.space.append(box);
       this.boxes.set(index, box);
     }
+    [title, count.toLocaleString("en"), note].forEach((text, at) => {
+      const part = box.firstChild.children[at];
+      if (part.textContent !== text) part.textContent = text;
+    });
     return box;
   }
 

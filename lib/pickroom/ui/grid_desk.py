@@ -16,10 +16,11 @@ from pickroom.ui import grid_words, words
 from pickroom.ui.grid import Grid, GridScene, GridSection, MarkLabel, Text
 from pickroom.ui.stage import KeyPress
 
-SUMMARY = "summary"  # the token of the summary; a board's token counts its layouts
+SUMMARY = "summary"  # the token of the summary; a board's token is a number
 # keys that decide nothing: they count whatever was on screen when they were pressed
 _LOOKS = frozenset(("help", "back", "undo", "redo", "smaller", "larger", "info", "order", "hide", "name"))
-_POINTED = re.compile(r"(click|band|section)(\+shift|\+ctrl)?:([\d,-]*)")
+_CLICK = re.compile(r"(click|section)(\+shift|\+ctrl)?:(\d+)")
+_BAND = re.compile(r"band(\+shift|\+ctrl)?:((?:\d+-\d+(?:,|$))*)")
 
 
 class GridDesk(ipywidgets.VBox):
@@ -37,8 +38,10 @@ class GridDesk(ipywidgets.VBox):
         self.session = session
         self.message = ""
         self.asking = False
-        self._drawn: object = None
+        self._drawn: object = None  # the sections that the grid was last given
         self._layout = 0
+        self._order: tuple[str, ...] | None = None
+        self._seen = 0  # counts the orders of images that were on screen
         self.header = html("pickroom-header")
         self.tools = html("pickroom-tools")
         repeating = tuple(key for key, command in session.keys.items() if command.name in REPEATING)
@@ -100,8 +103,12 @@ class GridDesk(ipywidgets.VBox):
         if press.seen != self._token() and not looks:
             # what it would mark was not on screen when it was pressed: a slow kernel, files that came or went
             self.message = f"{press.key.partition(':')[0]} was too early: the board was changing. Look, and do it again"
-        elif pointed := _POINTED.fullmatch(press.key):
-            self.attempt(lambda: self._point(*pointed.groups()))
+        elif clicked := _CLICK.fullmatch(press.key):
+            self.attempt(lambda: self._click(clicked[1], clicked[2] or "", int(clicked[3])))
+        elif band := _BAND.fullmatch(press.key):
+            pairs = [run.split("-") for run in band[2].split(",") if run]
+            runs = [(int(first), int(last)) for first, last in pairs]
+            self.attempt(lambda: self.session.band(runs, add=band[1] is not None))
         elif command is None:
             self.attempt(lambda: self._button(press.key))
         else:
@@ -151,22 +158,23 @@ class GridDesk(ipywidgets.VBox):
             self.words.value = grid_words.line(said, error=bool(self.message))
             self.grid.show(self._scene(), whole=whole)
 
-    def _point(self, what: str, how: str | None, numbers: str) -> None:
-        extend, add = how == "+shift", how == "+ctrl"
-        if what == "click":
-            self.session.click(int(numbers), extend=extend, toggle=add)
-        elif what == "section":
-            self.session.select_section(int(numbers), add=bool(how))
+    def _click(self, what: str, how: str, number: int) -> None:
+        if what == "section":
+            self.session.select_section(number, add=bool(how))
         else:
-            pairs = [run.split("-") for run in numbers.split(",") if run]
-            self.session.band([(int(first), int(last)) for first, last in pairs], add=bool(how))
+            self.session.click(number, extend=how == "+shift", toggle=how == "+ctrl")
 
     def _button(self, name: str) -> None:
         if not self.button_pressed(name):
             self.message = f"{name} does nothing here; ? shows the keys"
 
     def _token(self) -> str:
-        return SUMMARY if self.session.board.summary else str(self._layout)
+        """What a key was pressed on; words in headers may change without another token, images may not."""
+        board = self.session.board
+        if board.layout.order != self._order:
+            self._order = board.layout.order
+            self._seen += 1
+        return SUMMARY if board.summary else str(self._seen)
 
     def _active(self) -> str:
         """The active image and what is to become of it, while there is nothing else to say."""

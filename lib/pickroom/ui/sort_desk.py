@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -36,7 +37,9 @@ class SortDesk(GridDesk):
         self.only = ipywidgets.Dropdown(options=[(ONLY, None)])
         self.folders = html("pickroom-tools")
         super().__init__(session, ((self.folders, self.name, self.only, self.by),))
-        self._offer()
+        # ten thousand companions take seconds to read: the board is there meanwhile
+        self._reading = threading.Thread(target=self._offer, name="reading companions", daemon=True)
+        self._reading.start()
         # the text is taken when Enter is pressed or the field is left
         self.name.observe(lambda change: self._taken(self._name, change["new"]), "value")
         self.by.observe(lambda change: self._taken(self._choose, change["new"]), "value")
@@ -116,15 +119,16 @@ class SortDesk(GridDesk):
         self.session.show_only(*(chosen or (None,)))
 
     def _offer(self) -> None:
-        """What can be chosen: read from the images' companions."""
+        """What can be chosen, read from the images' companions; runs in a thread of its own."""
         found = self.attempt(self.session.choices) or {}
-        self.by.options = [BY, *found]
         values = [
             (f"{field}: {text[:_VALUE]} ({count})", (field, text))
             for field, values in found.items()
             for text, count in values
         ]
-        self.only.options = [(ONLY, None), *values]
+        with self.grid.lock:
+            self.by.options = [BY, *found]
+            self.only.options = [(ONLY, None), *values]
 
 
 def open_sort(
