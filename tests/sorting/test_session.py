@@ -75,7 +75,8 @@ def test_a_name_again_is_the_same_folder_and_an_unused_one_goes(session: SortSes
     session.press("1")
     assert session.add_name("ANNA") == "Anna is there already: key 1"
     session.add_name("typo")
-    assert "is gone" in session.add_name("typo") and session.names == ["Anna"]
+    assert "is gone" in session.add_name("-typo") and session.names == ["Anna"]
+    assert session.add_name("-anna") == "Anna is in use and stays" and session.names == ["Anna"]
     with pytest.raises(UsageError):
         session.add_name("../out")
     assert session.press("5").message == "no folder has key 5 yet: N names one"

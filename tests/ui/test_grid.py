@@ -137,6 +137,8 @@ def test_the_sorters_buttons_name_field_and_filter(sorter: Page, project: Projec
     assert "naming a folder" in desk.words.value and "<b>" not in desk.words.value
     desk.name.value = "anna"
     assert sorter.scene["asking"] is False and desk.session.names == ["anna"] and desk.name.value == ""
+    desk._reading.join(30)
+    assert desk.only.options[0] == ("Show only…", ("", "")) and desk.only.label == "Show only…"
     sorter.press("folder 0")
     assert list(desk.session.board.marks.values()) == ["selected/anna"]
     sorter.press("Shift+Enter")

@@ -25,7 +25,7 @@ SORT_LEGEND: tuple[tuple[str, str], ...] = (
     ("Shift+1 …", "send the whole row"),
     ("A  Shift+A", "do as suggested: the selection or the active image; the row"),
     ("X", "clear the mark"),
-    ("N", "name a new folder; naming an unused one again takes it away"),
+    ("N", "name a new folder; -NAME takes an unused one away"),
     ("O", "the most similar to the active image first; again: by name"),
     ("V", "hide what is marked; show it again"),
     *BOARD_LEGEND,

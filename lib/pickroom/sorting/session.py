@@ -75,22 +75,25 @@ class SortSession(BoardSession):
         return join(self.base_of(path), name)
 
     def add_name(self, text: str) -> str:
-        """Give the next key to a new folder, or take an unused one's key away; one line about it.
+        """Give the next key to a new folder; with - in front, take the key of an unused one away. One line about it.
 
         Raises:
             UsageError: it cannot be a folder's name.
         """
-        typed = folder_name(text)
+        away = text.strip().startswith("-")
+        typed = folder_name(text.strip().removeprefix("-"))
         name = same(typed, self.names)
         used = set(self.board.marks.values()) | set(self.listing.counts)
-        if name not in self.names:
-            self._set_names([*self.names, name])
-            told = f"{name} has key {key_of(len(self.names) - 1)}"
-        elif any(join(base, name) in used for base in self.listing.bases):
-            told = f"{name} is there already: key {key_of(self.names.index(name))}"
-        else:
+        if away and name in self.names and not any(join(base, name) in used for base in self.listing.bases):
             self._set_names([other for other in self.names if other != name])
             told = f"{name} was empty and is gone: the keys after it moved up"
+        elif away:
+            told = f"{name} is in use and stays" if name in self.names else f"there is no {name}"
+        elif name not in self.names:
+            self._set_names([*self.names, name])
+            told = f"{name} has key {key_of(len(self.names) - 1)}"
+        else:
+            told = f"{name} is there already: key {key_of(self.names.index(name))}"
         self.board = replace(self.board, message=told)
         return told
 

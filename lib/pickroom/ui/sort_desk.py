@@ -18,7 +18,7 @@ from pickroom.ui.grid_desk import GridDesk, html
 from pickroom.workspace import Workspace
 
 FOLDER = "folder "  # before the number of a folder: what its button presses, since not each has a key
-ALL = "all images"
+ALL = ("", "")  # no field: every image; None would mean to a list that nothing is chosen
 BY, ONLY = "Sort by field…", "Show only…"
 _VALUE = 40  # characters of a value in a list
 
@@ -34,7 +34,7 @@ class SortDesk(GridDesk):
         self.name = ipywidgets.Text(placeholder="new folder, Enter", continuous_update=False)
         self.name.add_class("pickroom-ask")
         self.by = ipywidgets.Dropdown(options=[BY])
-        self.only = ipywidgets.Dropdown(options=[(ONLY, None)])
+        self.only = ipywidgets.Dropdown(options=[(ONLY, ALL)])
         self.folders = html("pickroom-tools")
         super().__init__(session, ((self.folders, self.name, self.only, self.by),))
         # ten thousand companions take seconds to read: the board is there meanwhile
@@ -115,8 +115,9 @@ class SortDesk(GridDesk):
     def _choose(self, field: str) -> None:
         self._by = "" if field == BY else field
 
-    def _filter(self, chosen: tuple[str, str] | None) -> None:
-        self.session.show_only(*(chosen or (None,)))
+    def _filter(self, chosen: tuple[str, str]) -> None:
+        field, text = chosen
+        self.session.show_only(field or None, text)
 
     def _offer(self) -> None:
         """What can be chosen, read from the images' companions; runs in a thread of its own."""
@@ -128,7 +129,7 @@ class SortDesk(GridDesk):
         ]
         with self.grid.lock:
             self.by.options = [BY, *found]
-            self.only.options = [(ONLY, None), *values]
+            self.only.options = [(ONLY, ALL), *values]
 
 
 def open_sort(
