@@ -5,7 +5,7 @@ started, embedded by the bundled encoder, siblings compared, a ranker trained on
 about the other two. A higher stage may carry a local defect (the person then picks the stage below) or a clean local
 edit (which the person prefers). No photograph, and no subject, is in two projects. See _taste/ for how it is made.
 
-    python benchmarks/taste.py --photos DIR [--photos DIR ...] [--quick] [--sweep] [--home DIR]
+    python benchmarks/taste.py --photos DIR [--photos DIR ...] [--quick] [--sweep] [--questions] [--home DIR]
 
 `--home` keeps the projects there, and takes them up again. `--quick` takes the photographs built in, where no folder is
 given, and claims no target. `boxes.jsonl` in a folder names one subject a photograph: on those, crops are learned.
@@ -24,7 +24,7 @@ import numpy as np
 import torch
 
 from _measure import finish
-from _taste import crops, people
+from _taste import crops, people, questions
 from _taste.bases import LEAST_BASES, find
 from _taste.build import Simulated, build
 from _taste.evaluate import ask, only, paired_gain, score
@@ -114,6 +114,7 @@ def main() -> None:
     parser.add_argument("--photos", type=Path, action="append", default=[], metavar="DIR", help="base photographs")
     parser.add_argument("--quick", action="store_true", help="few groups, four projects; claims no target")
     parser.add_argument("--sweep", action="store_true", help="also try anomaly weights")
+    parser.add_argument("--questions", action="store_true", help="also what docs/LOG.md answers by measurement")
     parser.add_argument("--groups", type=int, help=f"groups a project, {GROUPS} or with --quick {QUICK_GROUPS}")
     parser.add_argument("--home", type=Path, help="keep the simulated projects here, or take them up again")
     given = parser.parse_args()
@@ -142,6 +143,8 @@ def run(given: argparse.Namespace, bases: list, home: Path) -> tuple[dict[str, f
     right = np.array([index == pick.chosen for index, pick in zip(picked.tolist(), simulated.picks, strict=True)])
     gain, low, high = paired_gain(right, highest_stage_right(simulated.picks))
     print(f"\noverall beside highest stage: {gain:+.3f} ({low:+.3f} to {high:+.3f}, paired)")
+    if given.questions:
+        questions.answer(features, simulated.picks, config, ANOMALY_WEIGHT)
     if given.sweep:
         table = Table("anomaly weights, with clean edits")
         for weight in SWEEP:

@@ -1,7 +1,7 @@
 """Simulated crops: a person who crops to a subject, and how well the proposer learns that, beside its baselines.
 
 What is simulated: several framings of each photograph (windows that hold the subject, some in a mirror), as a project
-has several images of one thing; and the crop of each, the smallest box of the image's own aspect ratio that holds the
+has several images of one thing, of which only the photographs as they are count; and the crop of each, the smallest box of the image's own aspect ratio that holds the
 subject with some air, moved inside the frame, plus the person's jitter. Where that is nearly the whole frame the person
 approves the image as it is. The subjects are hand-drawn boxes. No photograph is on both sides of a split, in whatever
 framing. Everything goes the product's own way: a project, its vectors, `crop_features`.
@@ -71,18 +71,22 @@ def measure(photos: Sequence[Path], boxes: Sequence[CropBox], quick: bool, say: 
         takes, subjects = framings(photos, boxes, Path(folder), 2 if quick else FRAMINGS)
         fold = np.repeat(fold, len(takes) // len(photos))
         meant = person_crops(subjects, seed=1)
-        outcome = cross_validate(takes, np.where(is_crop(meant)[:, None], meant, np.nan), fold, quick=quick)
-    rows = np.flatnonzero(is_crop(meant))
+        cropped = is_crop(meant)
+        # a framing cuts away surroundings, so its crops are easier: learned from, not counted
+        counted = np.arange(len(takes)) % (len(takes) // len(photos)) == 0
+        drawn = np.where(cropped[:, None], meant, np.nan)
+        outcome = cross_validate(takes, drawn, fold, counted, quick=quick)
+    rows = np.flatnonzero(counted & cropped)
     say(
-        f"  {len(photos)} photographs in {len(takes)} framings, {len(rows)} of them cropped; {FOLDS}-fold by photograph"
+        f"  {len(photos)} photographs, {len(rows)} of them cropped, in {len(takes)} framings; {FOLDS}-fold by photograph"
     )
     scored = {name: metrics.score_crops(found[rows], meant[rows]) for name, found in outcome.baselines.items()}
     scored["proposer"] = metrics.score_crops(outcome.boxes[rows], meant[rows])
     scored["person again"] = metrics.score_crops(person_crops(subjects, seed=2)[rows], meant[rows])
     for name, score in scored.items():
         say(f"  {name.ljust(12)}  {score.words}")
-    right = (outcome.needed >= 0.5) == is_crop(meant)
-    always = max(float(is_crop(meant).mean()), 1 - float(is_crop(meant).mean()))
+    right = ((outcome.needed >= 0.5) == cropped)[counted]
+    always = max(float(cropped[counted].mean()), 1 - float(cropped[counted].mean()))
     say(f"  crop or none: {right.mean():.3f} right, {always:.3f} without looking")
     return {
         "crop_iou": scored["proposer"].mean_iou or 0.0,
@@ -133,12 +137,15 @@ def framings(
     return files, np.array(subjects, dtype=np.float32)
 
 
-def cross_validate(photos: Sequence[Path], boxes: np.ndarray, fold: np.ndarray, *, quick: bool) -> Outcome:
+def cross_validate(
+    photos: Sequence[Path], boxes: np.ndarray, fold: np.ndarray, plain: np.ndarray, *, quick: bool
+) -> Outcome:
     """Propose a crop for each photograph by models trained on the other folds.
 
     Args:
         boxes: (N, 4) the person's crops, NaN rows where none was needed.
         fold: (N,) 0 .. FOLDS - 1.
+        plain: (N,) bool: photographs as they are, no framings.
     """
     features = embedded(photos)
     config = CropperConfig(members=1, steps=120) if quick else CropperConfig()
@@ -148,7 +155,8 @@ def cross_validate(photos: Sequence[Path], boxes: np.ndarray, fold: np.ndarray, 
         train, test = np.flatnonzero(fold != number), np.flatnonzero(fold == number)
         cropper = fit_cropper(features.take(train), boxes[train], config)
         found[test], needed[test], _ = cropper.predict(features.take(test))
-        drawn = train[is_crop(boxes[train])]
+        # the baselines learn from photographs as they are, like those they are asked about: the stronger for it
+        drawn = train[is_crop(boxes[train]) & plain[train]]
         own = crop_baselines.every(features.take(drawn), boxes[drawn], features.take(test))
         for name, some in {**own, "mean": np.tile(boxes[drawn].mean(axis=0), (len(test), 1))}.items():
             baselines.setdefault(name, np.full((len(photos), 4), np.nan, np.float32))[test] = some

@@ -16,7 +16,7 @@ from pickroom.learn.examples import Candidates, Pick, Step
 from pickroom.learn.pick_features import STAGE_NAMES, PickFeatures, stage_values
 from pickroom.learn.ranker import Ranker, RankerConfig, fit_ranker, pick_weights
 
-QUICK = RankerConfig(members=2, steps=80, hidden=8, components=4)
+QUICK = RankerConfig(members=2, steps=200, hidden=8, components=4)
 BLOCKS = {"consistency": (0, len(NAMES)), "global": (len(NAMES), len(NAMES) + 12)}
 
 
@@ -43,8 +43,8 @@ def made(
 
 @pytest.fixture(scope="module")
 def trained() -> tuple[Ranker, PickFeatures, np.ndarray]:
-    features, chosen = made(400, 1)
-    return fit_ranker(features, chosen, np.ones(400, dtype=np.float32), QUICK), features, chosen
+    features, chosen = made(1000, 1)
+    return fit_ranker(features, chosen, np.ones(1000, dtype=np.float32), QUICK), features, chosen
 
 
 def test_it_finds_the_lower_stage_where_something_is_wrong_and_the_highest_elsewhere(trained: tuple) -> None:
@@ -55,8 +55,8 @@ def test_it_finds_the_lower_stage_where_something_is_wrong_and_the_highest_elsew
 
 
 def test_without_anything_to_see_it_is_the_highest_stage() -> None:
-    features, chosen = made(300, 3, signal=0.0)
-    ranker = fit_ranker(features, chosen, np.ones(300, dtype=np.float32), QUICK)
+    features, chosen = made(1500, 3, signal=0.0)
+    ranker = fit_ranker(features, chosen, np.ones(1500, dtype=np.float32), QUICK)
     others, _ = made(200, 4, signal=0.0)
     assert (ranker.probabilities(others).argmax(axis=1) == 2).mean() > 0.9
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from pickroom.cli.console import Home, ProjectName, app, project_of, read_text, say, show
-from pickroom.errors import ConflictError
+from pickroom.errors import ConflictError, UsageError
 
 
 @app.command()
@@ -16,15 +16,21 @@ def review(
     project: ProjectName,
     keys: Annotated[Path | None, typer.Option(help="A file of keys, one a line; - reads stdin.")] = None,
     blind: Annotated[bool, typer.Option(help="Hide each recommendation until you have chosen.")] = False,
+    unaided: Annotated[bool, typer.Option(help="No recommendation at all, shown or recorded.")] = False,
     order: Annotated[str, typer.Option(help="folder, or worth: what a look most likely corrects first.")] = "folder",
     home: Home = None,
 ) -> None:
     """Review by keys without a browser; the deck itself is notebooks/20_review.ipynb."""
     from pickroom.review.keys import read_keys
     from pickroom.review.session import ReviewSession
+    from pickroom.review.unaided import UnaidedSession
 
+    if unaided and (blind or order != "folder"):
+        what = "--unaided has no recommendation to hide or to order by"
+        raise UsageError(what, doing="opening a review", hint="leave --blind and --order out")
     pressed = read_keys(read_text(keys, "reading keys")) if keys else []
-    session = ReviewSession(project_of(home, project), blind=blind, order=order)  # type: ignore[arg-type]
+    opened = project_of(home, project)
+    session = UnaidedSession(opened) if unaided else ReviewSession(opened, blind=blind, order=order)  # type: ignore[arg-type]
     try:
         for key in pressed:
             session.press(key)

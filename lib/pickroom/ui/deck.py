@@ -5,7 +5,7 @@ What the person sees and presses is REVIEW.md's, The review deck.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import ipywidgets
@@ -13,6 +13,7 @@ import ipywidgets
 from pickroom.automation.order import Order
 from pickroom.errors import ImageError, PickroomError
 from pickroom.review.session import BATCH_SIZE, ReviewSession
+from pickroom.review.unaided import UnaidedSession
 from pickroom.review.view import DeckView, GroupView, ImageView
 from pickroom.ui import words
 from pickroom.ui.group_drawing import draw_group
@@ -20,7 +21,7 @@ from pickroom.ui.layout import Slot, arrange
 from pickroom.ui.overlay import Overlay
 from pickroom.ui.retrain import Retrain
 from pickroom.ui.stage import Cell, Frame, KeyPress, PictureKind, PointerEvent, Room, Scene, Stage
-from pickroom.workspace import Workspace
+from pickroom.workspace import Project, Workspace
 
 # the neighbours whose pictures the browser keeps ready, the likeliest next one first
 AHEAD = (1, -1, 2, 3, -2)
@@ -213,11 +214,23 @@ def open_deck(
     A project that cannot be opened gives one line saying why. Calling it again in the same kernel closes the
     deck that was there before.
     """
+    return _opened(project_id, home, lambda p: ReviewSession(p, batch_size=batch_size, blind=blind, order=order))
+
+
+def open_unaided_deck(
+    project_id: str, home: Path | str | None = None, batch_size: int = BATCH_SIZE
+) -> ipywidgets.Widget:
+    """The same deck without any recommendation; see `open_deck`."""
+    return _opened(project_id, home, lambda p: UnaidedSession(p, batch_size=batch_size))
+
+
+def _opened(
+    project_id: str, home: Path | str | None, session_of: Callable[[Project], ReviewSession]
+) -> ipywidgets.Widget:
     if project_id in _open:
         _open.pop(project_id).close()
     try:
-        project = Workspace.find(home).project(project_id)
-        deck = Deck(ReviewSession.open(project, batch_size=batch_size, blind=blind, order=order))
+        deck = Deck(session_of(Workspace.find(home).project(project_id)))
     except PickroomError as error:
         return ipywidgets.HTML(words.notice(error.line))
     _open[project_id] = deck

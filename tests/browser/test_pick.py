@@ -1,0 +1,34 @@
+"""Picking without AI in a real JupyterLab, on real photographs: files, rows and undo."""
+
+from __future__ import annotations
+
+from browser.conftest import OpenNotebook
+from browser.desk_page import DeskPage
+from conftest import read_tree
+from pickroom.demo.config import DemoConfig
+from pickroom.demo.project import start_demo
+from pickroom.files.undo import undo_batch
+from pickroom.store.connect import connect
+from pickroom.workspace import Workspace
+from reviewing import decisions, places, queue
+
+
+def test_picks_without_a_recommendation(workspace: Workspace, open_notebook: OpenNotebook) -> None:
+    project, _ = start_demo(workspace, DemoConfig(groups=4, seed=3, long_side=480), model_like=True)
+    groups, before = queue(project), read_tree(project.root)
+    deck = DeskPage(open_notebook("21_pick.ipynb", project="demo", home=str(workspace.root), batch_size=100), (1, 1))
+    deck.show()
+    assert "No recommendation" in deck.text("words") and "AI" not in deck.text("words")
+    deck.press("a")
+    assert deck.data()["position"] == "0", "there is nothing to accept"
+    deck.press("2", "q", "x", "Shift+Enter", "Shift+Enter")
+    deck.wait_for_text("header", "Group 1 of 1")
+
+    made = decisions(project)
+    assert [made[group.group_id]["user_action"] for group in groups[:3]] == ["approve", "crop", "reject"]
+    assert {row["ai_selected_index"] for row in made.values()} == {None}
+    assert places(project, groups[0])[1] == "selected" and places(project, groups[1])[0] == "crop"
+    connection = connect(project.database)
+    undo_batch(project, connection, 1)
+    connection.close()
+    assert read_tree(project.root) == before and decisions(project) == {}

@@ -1,0 +1,81 @@
+"""Crop features: the stored vectors as they are, where the grid lies in the image, one hash a configuration."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pickroom.embeddings.encoder import EncoderSpec, Preprocessing
+from pickroom.embeddings.vectors import load_vectors
+from pickroom.errors import ProjectError
+from pickroom.learn.crop_features import CropFeatureConfig, Frame, covered, crop_features, shape_values
+from pickroom.learn.sources import Sources
+from pickroom.workspace import Project
+
+SIDES = st.integers(1, 10_000)
+
+
+def spec(resize: str) -> EncoderSpec:
+    own = Preprocessing(224, 224, resize, "bicubic", (0.5,) * 3, (0.5,) * 3)
+    return EncoderSpec("openclip", "m", "w", own, 8, 7, 7, 4, "", "float32")
+
+
+@given(SIDES, SIDES)
+def test_the_cover_is_what_the_input_spans_of_the_image(width: int, height: int) -> None:
+    assert covered(spec("squash"), width, height) == (1, 1)
+    cut, padded = covered(spec("shortest"), width, height), covered(spec("longest"), width, height)
+    assert max(cut) == pytest.approx(1) and min(padded) == pytest.approx(1)
+    # the input is a square: so what it spans is one in pixels
+    for across, down in (cut, padded):
+        assert across * width == pytest.approx(down * height)
+
+
+def test_imported_vectors_have_no_preprocessing_and_cover_the_whole() -> None:
+    assert covered(replace(spec("squash"), preprocessing=None), 30, 20) == (1, 1)
+
+
+def test_an_unknown_stage_is_not_stage_nought() -> None:
+    frame = Frame("p", "a.jpg", None, 2048, 1024, None)
+    assert shape_values(frame).tolist() == pytest.approx([math.log(2), 0, 0, 0])
+    assert shape_values(replace(frame, stage=1.5)).tolist() == pytest.approx([math.log(2), 0, 1, 0.5])
+    assert np.abs(shape_values(replace(frame, width=90_000, height=1))).max() <= 4
+
+
+def test_another_configuration_has_another_hash() -> None:
+    assert CropFeatureConfig().hash == CropFeatureConfig().hash != CropFeatureConfig(patches=False).hash
+
+
+def test_features_are_the_stored_vectors_and_say_what_is_missing(learned_once: Project) -> None:
+    known = load_vectors(learned_once, patches=True)
+    assert known.patches is not None
+    frames = [
+        Frame("p", str(known.filenames[place]), str(known.content_hashes[place]), 640, 480, 2.0) for place in (5, 0, 3)
+    ]
+    changed = replace(frames[0], sha256="0" * 64)  # the same name, other content
+    frames = [frames[0], changed, *frames[1:], replace(frames[0], filename="nowhere.jpg")]
+    found = crop_features(frames, Sources([learned_once]))
+    assert found.mask.tolist() == [True, False, True, True, False]
+    assert set(found.missing) == {1, 4} and "has no vector" in found.missing[4]
+    np.testing.assert_array_equal(found.vector[[0, 2, 3]], known.matrix[[5, 0, 3]])
+    assert found.grid is not None
+    np.testing.assert_array_equal(found.grid[[0, 2, 3]], known.patches[[5, 0, 3]])
+    assert not found.vector[1].any() and not found.grid[4].any()
+    assert found.encoder == known.spec.encoder_id and found.config_hash == CropFeatureConfig().hash
+    taken = found.take([4, 2])
+    assert taken.missing == {0: found.missing[4]} and taken.mask.tolist() == [False, True]
+    np.testing.assert_array_equal(taken.vector[1], known.matrix[0])
+    without = crop_features(frames, Sources([learned_once]), CropFeatureConfig(patches=False))
+    assert without.grid is None and without.sizes["grid"] == []
+    np.testing.assert_array_equal(without.vector, found.vector)
+
+
+def test_a_project_that_was_not_opened_is_refused_and_no_images_have_no_features(learned_once: Project) -> None:
+    with pytest.raises(ProjectError):
+        crop_features([Frame("other", "a.jpg", None, 10, 10, None)], Sources([learned_once]))
+    nothing = crop_features([], Sources([learned_once]))
+    assert len(nothing) == 0 and nothing.encoder is None
