@@ -33,9 +33,8 @@ def main() -> None:
         photos, subjects = read_subjects(given.photos) if given.photos else built_in(Path(folder))
         boxes = np.array([box.to_list() for box in subjects], dtype=np.float32)
         outcomes: list[Outcome] = []
-        took = seconds(
-            lambda: outcomes.append(cross_validate(photos, boxes, folds_of(photos, FOLDS), quick=given.quick))
-        )
+        fold, plain = folds_of(photos, FOLDS), np.ones(len(photos), dtype=bool)
+        took = seconds(lambda: outcomes.append(cross_validate(photos, boxes, fold, plain, quick=given.quick)))
     found = {"proposer": outcomes[0].boxes, **outcomes[0].baselines}
     scores = {name: metrics.score_crops(some, boxes) for name, some in found.items()}
     rows = [("", "IoU, mean and median", "0.85 or more, within 5 %, centre off by")]

@@ -28,7 +28,7 @@ LAYERS = (
     ("files",),
     ("recommend", "history", "automation", "audit"),
     ("projects", "review", "reporting"),
-    ("crop", "marking", "browse", "sorting", "reclaim"),
+    ("crop", "marking", "browse", "sorting", "duplicates", "reclaim"),
     ("demo", "ui"),
     ("jupyter", "lab", "cli"),
 )
@@ -127,6 +127,7 @@ def test_analysis_knows_where_projects_lie_and_nothing_of_how_they_work() -> Non
 PURE = ("records", "naming", "geometry", "groups/stages", "groups/similar", "groups/agreement", "files/routing")
 PURE += ("automation/guarantee", "automation/drift", "automation/order", "review/state")
 PURE += ("marking/board", "marking/layout", "sorting/folders", "sorting/suggest")
+PURE += ("duplicates/finding", "duplicates/keys", "duplicates/choosing")
 
 
 @pytest.mark.parametrize("name", PURE)

@@ -1,10 +1,11 @@
 """Simulated crops: a person who crops to a subject, and how well the proposer learns that, beside its baselines.
 
 What is simulated: several framings of each photograph (windows that hold the subject, some in a mirror), as a project
-has several images of one thing, of which only the photographs as they are count; and the crop of each, the smallest box of the image's own aspect ratio that holds the
-subject with some air, moved inside the frame, plus the person's jitter. Where that is nearly the whole frame the person
-approves the image as it is. The subjects are hand-drawn boxes. No photograph is on both sides of a split, in whatever
-framing. Everything goes the product's own way: a project, its vectors, `crop_features`.
+has several images of one thing, of which only the photographs as they are count; and the crop of each: the smallest box
+of the image's own aspect ratio that holds the subject with some air, moved inside the frame, plus the person's jitter.
+Where that is nearly the whole frame the person approves the image as it is. The subjects are hand-drawn boxes. No
+photograph is on both sides of a split, in whatever framing. Everything goes the product's own way: a project, its
+vectors, `crop_features`.
 """
 
 from __future__ import annotations
@@ -77,9 +78,7 @@ def measure(photos: Sequence[Path], boxes: Sequence[CropBox], quick: bool, say: 
         drawn = np.where(cropped[:, None], meant, np.nan)
         outcome = cross_validate(takes, drawn, fold, counted, quick=quick)
     rows = np.flatnonzero(counted & cropped)
-    say(
-        f"  {len(photos)} photographs, {len(rows)} of them cropped, in {len(takes)} framings; {FOLDS}-fold by photograph"
-    )
+    say(f"  {len(photos)} photographs, {len(rows)} of them cropped, in {len(takes)} framings; {FOLDS}-fold")
     scored = {name: metrics.score_crops(found[rows], meant[rows]) for name, found in outcome.baselines.items()}
     scored["proposer"] = metrics.score_crops(outcome.boxes[rows], meant[rows])
     scored["person again"] = metrics.score_crops(person_crops(subjects, seed=2)[rows], meant[rows])

@@ -64,6 +64,5 @@ def _doubt(asked, projects: np.ndarray) -> None:
     print(f"  calibration error of the raw chance {calibration_error(chance, right.astype(float)):.3f}")
     for least in (0.6, 0.8, 0.9, 0.95):
         sure = chance >= least
-        print(
-            f"  chance {least:g} or more: {sure.mean():.2f} of groups, right {Rate(right[sure].sum(), sure.sum()).words}"
-        )
+        share = Rate(right[sure].sum(), sure.sum())
+        print(f"  chance {least:g} or more: {sure.mean():.2f} of groups, right {share.words}")

@@ -18,7 +18,7 @@ from pickroom.learn.cropper import Cropper, CropperConfig, fit_cropper, is_crop,
 from pickroom.learn.examples import Step
 from pickroom.learn.metrics import ious
 
-CONFIG = CropperConfig(members=2, hidden=16, components=4, steps=120)
+CONFIG = CropperConfig(members=2, hidden=16, components=4, steps=120, least_epochs=1)
 
 
 @pytest.fixture(scope="module")

@@ -142,13 +142,13 @@ def test_files_that_come_are_shown(project: Project, session: BrowseSession) -> 
 
 def test_a_thumbnail_is_small_and_a_file_that_went_bad_is_named(project: Project, session: BrowseSession) -> None:
     first, second = session.listing.items[:2]
-    assert session.thumbnail(first)[:2] == b"\xff\xd8"
+    assert session.pictures.thumbnail(first)[:2] == b"\xff\xd8"
     write_image(project.root / "selected" / "broken.png").write_bytes(b"\x89PNG nothing")
     (project.root / second.path).unlink()
     session.refresh()
     broken = next(item for item in session.listing.items if item.filename == "broken.png")
     with pytest.raises(ImageError):
-        session.thumbnail(broken)
+        session.pictures.thumbnail(broken)
 
 
 @pytest.mark.parametrize("folder", ["nowhere", "../..", os.sep, "selected/none"])

@@ -9,6 +9,7 @@ from pickroom.cli import (  # noqa: F401 (importing them declares their commands
     auto,
     crop,
     demo,
+    duplicates,
     embed,
     history,
     learn,

@@ -14,6 +14,7 @@ from pickroom.store.marks import Room
 RENAME, CROP, DROP, AUTOMATION = "rename", "crop", "drop", "automation"
 SORT: Room = "sort"
 BROWSE: Room = "browse"
+DUPLICATES: Room = "duplicates"
 
 
 class ReviewLedger:
@@ -100,4 +101,5 @@ LEDGERS: Mapping[str, Ledger] = {
     AUTOMATION: AutomationLedger(),
     SORT: MarkLedger(SORT),
     BROWSE: MarkLedger(BROWSE),
+    DUPLICATES: MarkLedger(DUPLICATES),
 }

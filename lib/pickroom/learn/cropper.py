@@ -46,6 +46,7 @@ class CropperConfig:
         components: main directions of the vector that are seen beside the grid.
         neighbours: nearest past crops whose mean box is seen; 0 for none.
         steps, batch: steps of the optimiser a member, images a step.
+        least_epochs: passes over the images at the least, so that many crops get more steps.
         learning_rate, weight_decay: of AdamW; the rate rises to this and falls to 0 along a half cosine.
         dropout: share of channels left out at random.
         l1: weight of the edges' distance beside the IoU.
@@ -53,16 +54,17 @@ class CropperConfig:
         seed: of the weights, the order, what is mirrored and left out.
     """
 
-    members: int = 3
+    members: int = 4
     hidden: int = 32
     layers: int = 1
     components: int = 16
     neighbours: int = 5
-    steps: int = 400
+    steps: int = 1000
+    least_epochs: int = 4
     batch: int = 32
     learning_rate: float = 2e-3
     weight_decay: float = 1e-2
-    dropout: float = 0.3
+    dropout: float = 0.15
     l1: float = 4.0
     keep_aspect: bool | None = None
     seed: int = 1
@@ -261,7 +263,7 @@ class _Clock:
     @property
     def epochs(self) -> int:
         """Of one member."""
-        return max(1, round(self.config.steps / self.per_epoch))
+        return max(self.config.least_epochs, round(self.config.steps / self.per_epoch))
 
     def rate(self, step: int) -> float:
         """Share of the learning rate at a step of a member."""

@@ -23,6 +23,7 @@ from pickroom.errors import StoreError, UsageError
 from pickroom.learn.examples import Pick, Progress, Step
 from pickroom.learn.pick_features import PickFeatures
 from pickroom.learn.ranker_network import RankerConfig, dropout_masks, inputs_of, score, settings_of, shapes_of, start
+from pickroom.learn.threads import suited_to
 
 _VERSION = 1
 TERMS = ("stage", "consistency", "embeddings")
@@ -159,6 +160,20 @@ def fit_ranker(
     Raises:
         UsageError: no group has features, or a choice points to no candidate.
     """
+    # products this small gain nothing from a second thread, and lose much to it where other programs run
+    with suited_to(0):
+        return _fit(features, chosen, groups_weight, config, progress, resume, device)
+
+
+def _fit(
+    features: PickFeatures,
+    chosen: np.ndarray,
+    groups_weight: np.ndarray,
+    config: RankerConfig,
+    progress: Progress | None,
+    resume: Mapping[str, Any] | None,
+    device: str,
+) -> Ranker:
     rows = np.flatnonzero(features.mask.any(axis=1))
     chosen = np.asarray(chosen, dtype=np.int64)
     if not len(rows):

@@ -17,6 +17,7 @@ from torch.nn import functional
 from pickroom.learn.pick_features import STAGE_NAMES, PickFeatures
 
 _CLIP = 6.0  # standard deviations: a longer tail than any seen must not decide alone
+_SPARE, _ROUNDS = 8, 8  # more directions than are kept, and rounds, of the iteration that finds them
 _SAMPLE = 8192  # candidates from which the directions of an embedding block are found
 
 
@@ -105,10 +106,10 @@ def start(features: PickFeatures, config: RankerConfig, generator: torch.Generat
     for name in _embedding_blocks(features.blocks):
         start, stop = features.blocks[name]
         sample = torch.from_numpy(features.values[rows.numpy(), members.numpy(), start:stop])
-        values, vectors = torch.linalg.eigh(sample.T @ sample / len(sample))
-        kept = min(config.components, stop - start)
-        values, vectors = values[-kept:].flip(0), vectors[:, -kept:].flip(1)
-        state[f"directions_{name}"] = vectors / (values.clamp_min(0) + values.mean().clamp_min(1e-12)).sqrt()
+        square = sample.T @ sample / len(sample)
+        values, vectors = _directions(square, min(config.components, stop - start), generator)
+        mean = (square.trace() / len(square)).clamp_min(1e-12)
+        state[f"directions_{name}"] = vectors / (values.clamp_min(0) + mean).sqrt()
     for name, shape in shapes_of(config, features.blocks).items():
         if name.endswith("_in"):
             state[name] = torch.randn(shape, generator=generator) / shape[1] ** 0.5
@@ -117,6 +118,19 @@ def start(features: PickFeatures, config: RankerConfig, generator: torch.Generat
         else:
             state[name] = torch.zeros(shape)
     return state
+
+
+def _directions(square: Tensor, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """The largest eigenvalues of a symmetric (D, D) matrix, (count,), and their vectors, (D, count).
+
+    By subspace iteration (Halko, Martinsson and Tropp 2011, algorithm 4.4): of 1,280 directions a few are wanted, and a
+    whole decomposition took longer than the training that follows it.
+    """
+    found = torch.randn(len(square), min(len(square), count + _SPARE), generator=generator)
+    for _ in range(_ROUNDS):
+        found, _ = torch.linalg.qr(square @ found)
+    values, turned = torch.linalg.eigh(found.T @ square @ found)
+    return values.flip(0)[:count], (found @ turned.flip(1))[:, :count]
 
 
 def _relative(values: Tensor, mask: Tensor) -> Tensor:
@@ -147,17 +161,20 @@ def inputs_of(
 def dropout_masks(
     config: RankerConfig, blocks: Mapping[str, tuple[int, int]], count: int, generator: torch.Generator, device: str
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """What is kept of hidden units and embedding directions, one draw a group: its candidates are compared fairly."""
+    """What is kept of hidden units, each member's own, and of embedding directions, the same for all members.
 
-    def kept(size: int, share: float) -> Tensor:
-        draws = torch.rand(config.members, count, 1, size, generator=generator)
+    One draw a group, so that its candidates are compared fairly.
+    """
+
+    def kept(shape: tuple[int, ...], share: float) -> Tensor:
+        draws = torch.rand(shape, generator=generator)
         return ((draws >= share).float() / (1 - share)).to(device)
 
-    _, width = _width(config, blocks)
+    hidden = (config.members, count, 1, config.hidden)
     return (
-        kept(config.hidden, config.dropout),
-        kept(config.hidden, config.dropout),
-        kept(width, config.embedding_dropout),
+        kept(hidden, config.dropout),
+        kept(hidden, config.dropout),
+        kept((count, 1, _width(config, blocks)[1]), config.embedding_dropout),
     )
 
 
@@ -170,23 +187,26 @@ def score(
 ) -> list[Tensor]:
     """The terms, each (members, N, 4)."""
     groups, size = stage.shape[:2]
+    members = len(state["stage"])
 
     def network(name: str, values: Tensor, mask: Tensor | None) -> Tensor:
-        flat = values.flatten(-3, -2) if values.dim() == 4 else values.flatten(0, 1).expand(len(state["stage"]), -1, -1)
-        hidden = functional.gelu(flat @ state[f"{name}_in"] + state[f"{name}_bias"])
+        flat = values.flatten(0, 1)
+        # all members in one product: (groups x candidates, inputs) by (inputs, members x units)
+        weights = state[f"{name}_in"].transpose(0, 1).flatten(1)
+        hidden = (flat @ weights).unflatten(1, (members, -1)).transpose(0, 1)
+        hidden = functional.gelu(hidden + state[f"{name}_bias"])
         if mask is not None:
             hidden = (hidden.unflatten(1, (groups, size)) * mask).flatten(1, 2)
         # a straight line beside the network: with few groups it is what can be learned
-        both = hidden @ state[f"{name}_out"] + flat @ state[f"{name}_straight"]
-        return both.squeeze(-1).unflatten(1, (groups, size))
+        straight = (flat @ state[f"{name}_straight"].squeeze(-1).T).T
+        both = (hidden @ state[f"{name}_out"]).squeeze(-1) + straight
+        return both.unflatten(1, (groups, size))
 
     terms = [torch.einsum("ngs,ms->mng", stage, state["stage"])]
     terms.append(network("consistency", consistency, masks[0] if masks else None))
     if "embeddings_in" in state:
-        members = len(state["stage"])
-        seen = embedded.expand(members, -1, -1, -1) * (masks[2] if masks else 1.0)
-        joined = torch.cat([seen, consistency.expand(members, -1, -1, -1)], dim=-1)
-        terms.append(network("embeddings", joined, masks[1] if masks else None))
+        seen = embedded * masks[2] if masks else embedded
+        terms.append(network("embeddings", torch.cat([seen, consistency], dim=-1), masks[1] if masks else None))
     else:
         terms.append(torch.zeros_like(terms[0]))
     return terms

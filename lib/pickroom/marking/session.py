@@ -12,17 +12,16 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import ClassVar
 
-from pickroom import atomic
-from pickroom.errors import ImageError, LockedError
+from pickroom.errors import LockedError
 from pickroom.files import placing
 from pickroom.files.placing import Placement, PlaceResult
 from pickroom.files.undo import recover
-from pickroom.images import metadata, thumbnails
 from pickroom.marking import board as machine
 from pickroom.marking import listing
 from pickroom.marking.board import Board, Step
 from pickroom.marking.layout import Layout, Section
 from pickroom.marking.listing import Item, Listing
+from pickroom.marking.pictures import Pictures
 from pickroom.review.keys import Command, normalise
 from pickroom.store import marks, operations
 from pickroom.store.connect import connect, transaction
@@ -51,6 +50,7 @@ class BoardSession:
         room: the kind of its marks and of its batches.
         keys: what each key does.
         board: everything on screen.
+        pictures: thumbnails, and what is written about images.
         last_result: what the last apply did, None before.
 
     Args:
@@ -71,9 +71,7 @@ class BoardSession:
         self.last_result: PlaceResult | None = None
         self.board = Board()
         self.notes_version = 0  # rises whenever what is said under thumbnails may have changed
-        self._ids: dict[Item, int] = {}
-        self._by_id: list[Item] = []
-        self._hashes: dict[Item, str] = {}
+        self.pictures = Pictures(project)
         self._connection = connect(project.database)
         try:
             message = self._recover()
@@ -232,40 +230,6 @@ class BoardSession:
         self.board = replace(self.board, message=result.line, confirmed=False)
         return result
 
-    # --- pictures and words -----------------------------------------------------------------------------------
-
-    def id_of(self, path: str) -> int:
-        """A number that stands for this content of this file as long as the session lasts."""
-        item = self._items[path]
-        if item not in self._ids:
-            self._ids[item] = len(self._by_id)
-            self._by_id.append(item)
-        return self._ids[item]
-
-    def item(self, number: int) -> Item | None:
-        """The image that a number stands for, None for no number of this session."""
-        return self._by_id[number] if 0 <= number < len(self._by_id) else None
-
-    def thumbnail(self, item: Item, *, large: bool = False) -> bytes:
-        """A JPEG of at most 256 pixels a side, or 1024; safe to call from several threads.
-
-        Raises:
-            ImageError: the file has gone, or has gone bad.
-        """
-        path = self.project.path(item.directory, item.filename)
-        try:
-            sha256 = self._hashes.get(item)
-            if sha256 is None:
-                sha256 = self._hashes[item] = atomic.sha256_of(path)
-            folder = self.project.workspace.thumbnails
-            return (thumbnails.read if large else thumbnails.read_small)(folder, sha256, path)
-        except OSError as error:
-            raise ImageError(path, error.strerror or str(error)) from None
-
-    def written(self, path: str) -> dict[str, str]:
-        """Field -> text of what is written about an image: YAML, caption, PNG text."""
-        return metadata.read(self.project.root / path)
-
     # --- parts ------------------------------------------------------------------------------------------------
 
     def lay_out(self) -> None:
@@ -274,6 +238,10 @@ class BoardSession:
         if layout.sections != self.board.layout.sections:
             self.board = machine.with_layout(self.board, layout)
         self.notes_version += 1
+
+    def number_of(self, path: str) -> int:
+        """The number that stands for an image of the board."""
+        return self.pictures.number(self._items[path])
 
     def _load(self) -> None:
         # read first: what is written after this shows as a change at the next key
@@ -285,10 +253,7 @@ class BoardSession:
             undo, redo = marks.steps(self._connection, self.room)
             blocked = placing.in_other_hands(self.project, self._connection, list(self._items))
             known = placing.known_hashes(self._connection)
-        for item in self.listing.items:
-            found = known.get((item.filename, item.file_size, item.mtime_ns))
-            if found is not None:
-                self._hashes.setdefault(item, found)
+        self.pictures.learn(self.listing.items, known)
         mine = [mark for mark in waiting if self._is_mine(mark)]
         self.held = {mark.path: mark.held_reason for mark in mine if mark.held_reason}
         found = {mark.path: mark.folder for mark in mine}

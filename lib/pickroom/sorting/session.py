@@ -6,8 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from pickroom.embeddings.vectors import Vectors, load_vectors
-from pickroom.errors import StoreError, UsageError
+from pickroom.errors import UsageError
 from pickroom.files.ledgers import SORT
 from pickroom.files.routing import join
 from pickroom.marking import board as machine
@@ -21,7 +20,8 @@ from pickroom.sorting import fields as writing
 from pickroom.sorting.fields import Fields, GroupRow
 from pickroom.sorting.folders import folder_name, same
 from pickroom.sorting.keys import FOLDER_KEYS, SORT_KEYS
-from pickroom.sorting.suggest import Neighbours, Suggestion, by_similarity
+from pickroom.sorting.similarity import Similarity
+from pickroom.sorting.suggest import Suggestion
 from pickroom.store import marks
 from pickroom.store.connect import transaction
 from pickroom.workspace import Project
@@ -32,7 +32,7 @@ class SortSession(BoardSession):
 
     Attributes:
         names: the character folders, in the order of their keys.
-        unsuggested: why there are no suggestions, "" when there may be.
+        similarity: the vectors, or why there are none.
         hidden: whether marked images are left out of the board.
         only: (field, text) that an image must have to be shown, None for all.
 
@@ -58,9 +58,7 @@ class SortSession(BoardSession):
         self.only: tuple[str, str] | None = None
         self._similar_to: str | None = None
         self.fields = Fields(project.root)
-        self._vectors, self.unsuggested = _vectors(project)
-        self._rows = _rows(self._vectors)
-        self._neighbours: tuple[object, Neighbours | None] = (None, None)
+        self.similarity = Similarity(project)
         super().__init__(project, RESULTS if folders is None else folders)
 
     # --- folders ----------------------------------------------------------------------------------------------
@@ -125,9 +123,9 @@ class SortSession(BoardSession):
         """What is still to be sorted, then each character with what it has; a folder's name is its header."""
         found: dict[str, list[str]] = {base: [] for base in self.listing.bases}
         to_come = Counter(self.board.marks.values())
-        shown = self._shown()
+        on_board = self._shown()
         for item in self.listing.items:
-            if item.path in shown:
+            if item.path in on_board:
                 found.setdefault(item.directory, []).append(item.path)
         for folder, paths in found.items():
             name = self._name_in(folder)
@@ -135,7 +133,8 @@ class SortSession(BoardSession):
             if not name:
                 missing = self.listing.counts.get(folder, 0) - len(paths)
                 note = f"to sort; {missing} not shown" if missing else "to sort"
-            yield Section(folder or "(the project's folder)", folder, tuple(self._ordered(paths)), note)
+            shown = self.similarity.ordered(paths, self._similar_to) if self._similar_to else paths
+            yield Section(folder or "(the project's folder)", folder, tuple(shown), note)
 
     def _shown(self) -> set[str]:
         items = [i for i in self.listing.items if not (self.hidden and i.path in self.board.marks)]
@@ -144,15 +143,6 @@ class SortSession(BoardSession):
         field, text = self.only
         written = self.fields.of(items)
         return {path for path, found in written.items() if found.get(field) == text}
-
-    def _ordered(self, paths: list[str]) -> list[str]:
-        row = self._row(self._similar_to) if self._similar_to is not None else None
-        if row is None or self._vectors is None:
-            return paths
-        known = [(path, at) for path in paths if (at := self._row(path)) is not None]
-        order = by_similarity(self._vectors.matrix[[at for _, at in known]], self._vectors.matrix[row]) if known else []
-        nearest = [known[i][0] for i in order]
-        return nearest + [path for path in paths if self._row(path) is None]
 
     def act(self, key: str, what: Command) -> None:
         """Send the targets, or the row, to a folder; accept suggestions; order, hide, clear."""
@@ -198,15 +188,17 @@ class SortSession(BoardSession):
         if wanted:
             self.board = machine.mark(self.board, key, wanted)
         else:
-            why = self.unsuggested or "nothing is suggested there yet: sort some more of each of two characters"
+            why = self.similarity.missing or "nothing is suggested there yet: sort some more of each of two characters"
             self.board = replace(self.board, message=why)
 
     def _reorder(self) -> None:
         active = self.board.active
         if self._similar_to is not None:
             self._similar_to, told = None, "by name"
-        elif active is None or self._row(active) is None:
-            self.board = replace(self.board, message=self.unsuggested or "this image has no vector: pickroom embed")
+        elif active is None or not self.similarity.has(active):
+            self.board = replace(
+                self.board, message=self.similarity.missing or "this image has no vector: pickroom embed"
+            )
             return
         else:
             self._similar_to, told = active, f"the most similar to {active.rpartition('/')[2]} first"
@@ -220,32 +212,15 @@ class SortSession(BoardSession):
 
     # --- suggestions ------------------------------------------------------------------------------------------
 
-    def suggestions(self, paths: Sequence[str]) -> dict[str, Suggestion]:
-        """Path -> what its nearest sorted neighbours suggest; only of images that lie unsorted and have a vector."""
-        if self._vectors is None:
-            return {}
-        neighbours = self._asked()
-        rows = {p: row for p in paths if not self._name_in(p.rpartition("/")[0]) and (row := self._row(p)) is not None}
-        if neighbours is None or not rows:
-            return {}
-        found = neighbours.ask(self._vectors.matrix[list(rows.values())])
-        return {path: one for path, one in zip(rows, found, strict=True) if one is not None}
-
-    def _asked(self) -> Neighbours | None:
-        """The sorted images of now: those marked, and those in character folders."""
-        assert self._vectors is not None
-        board = self.board
-        if self._neighbours[0] is not board.marks:
+    def suggestions(self, paths: Iterable[str]) -> dict[str, Suggestion]:
+        """Path -> what its nearest sorted neighbours suggest; only of images that lie in no character's folder."""
+        marks = self.board.marks
+        if not self.similarity.missing and self.similarity.taught is not marks:
             named = {item.path: self._name_in(item.directory) for item in self.listing.items}
-            named |= {path: folder.rpartition("/")[2] for path, folder in board.marks.items()}
-            known = [(row, name) for path, name in named.items() if name and (row := self._row(path)) is not None]
-            made = Neighbours(self._vectors.matrix[[r for r, _ in known]], [n for _, n in known]) if known else None
-            self._neighbours = (board.marks, made)
-        return self._neighbours[1]
-
-    def _row(self, path: str) -> int | None:
-        # a finished crop has no vector of its own: that of the image it was cut from, which has the same name, serves
-        return self._rows.get(path.rpartition("/")[2])
+            named |= {path: folder.rpartition("/")[2] for path, folder in marks.items()}
+            self.similarity.teach({path: name for path, name in named.items() if name}, self._items)
+            self.similarity.taught = marks
+        return self.similarity.suggest(path for path in paths if not self._name_in(path.rpartition("/")[0]))
 
     def note(self, item: Item) -> Note:
         note = super().note(item)
@@ -305,16 +280,3 @@ class SortSession(BoardSession):
 def key_of(index: int) -> str:
     """The key of the folder with this 0-based number, "" beyond the last key."""
     return FOLDER_KEYS[index].upper() if index < len(FOLDER_KEYS) else "its button"
-
-
-def _vectors(project: Project) -> tuple[Vectors | None, str]:
-    """The project's vectors, or why there are none."""
-    try:
-        return load_vectors(project), ""
-    except StoreError as error:
-        return None, f"no suggestions: {error.what} ({error.hint})" if error.hint else f"no suggestions: {error.what}"
-
-
-def _rows(vectors: Vectors | None) -> dict[str, int]:
-    """File name -> row; the last of a name counts."""
-    return {} if vectors is None else {name: row for row, name in enumerate(vectors.filenames.tolist())}

@@ -1,8 +1,9 @@
 """Suggestions by nearest neighbours: what lies nearest among the images already sorted, and how far to trust it. Pure.
 
-A confidence is the share of the nearest neighbours' votes, times how often the same vote was right on the images that
-the person has sorted so far, each left out in its turn. Few sorted images cannot give a high one: the second factor
-begins at one half.
+A confidence is a product of three: the share of the nearest neighbours' votes; how often the same vote was right on the
+images that the person has sorted so far, each left out in its turn (few sorted images cannot give a high one, since it
+begins at one half); and how near the image lies to the folder, from 0 where any two images are that near by chance to 1
+where the folder's own are: what resembles nothing that was sorted belongs to a folder that has no name yet.
 """
 
 from __future__ import annotations
@@ -36,23 +37,41 @@ class Neighbours:
     Args:
         matrix: (M, D) float32, one row a sorted image, of any length.
         names: (M,) the folder of each.
+        chance: the cosine that two images have by chance (see `chance`).
     """
 
-    def __init__(self, matrix: np.ndarray, names: Sequence[str]) -> None:
+    def __init__(self, matrix: np.ndarray, names: Sequence[str], chance: float) -> None:
         counts = Counter(names)
         kept = [i for i, name in enumerate(names) if counts[name] >= LEAST_EACH]
         self.matrix = unit(matrix[kept]) if kept else np.zeros((0, matrix.shape[1]), np.float32)
         self.names = [names[i] for i in kept]
-        self.ready = len(set(self.names)) >= LEAST_FOLDERS
-        self.reliability = self._check() if self.ready else 0.0
+        self._places: dict[str, list[int]] = {}
+        for place, name in enumerate(self.names):
+            self._places.setdefault(name, []).append(place)
+        self.ready = len(self._places) >= LEAST_FOLDERS
+        self.chance = chance
+        self.reliability, self.kinship = self._check() if self.ready else (0.0, chance)
 
     def ask(self, matrix: np.ndarray) -> list[Suggestion | None]:
         """A suggestion for each row of (N, D) float32; None where it would be no better than a guess."""
         if not self.ready:
             return [None] * len(matrix)
-        found = [self._vote(row, self.names) for row in unit(matrix) @ self.matrix.T]
-        sure = [replace(one, confidence=one.confidence * self.reliability) for one in found]
-        return [one if one.confidence >= LEAST_CONFIDENCE else None for one in sure]
+        found = []
+        for similarities in unit(matrix) @ self.matrix.T:
+            vote = self._vote(similarities, self.names)
+            confidence = vote.confidence * self.reliability * self._near(self._nearest(similarities, vote.name))
+            found.append(replace(vote, confidence=confidence) if confidence >= LEAST_CONFIDENCE else None)
+        return found
+
+    def _near(self, similarity: float) -> float:
+        """Where a cosine to a folder's nearest image lies between chance (0) and what is usual in a folder (1)."""
+        if self.kinship <= self.chance:
+            return 0.0
+        return min(max((similarity - self.chance) / (self.kinship - self.chance), 0.0), 1.0)
+
+    def _nearest(self, similarities: np.ndarray, name: str, but: int | None = None) -> float:
+        """The largest of (M,) cosines among the images of one folder, one of them left out."""
+        return max(float(similarities[i]) for i in self._places[name] if i != but)
 
     def _vote(self, similarities: np.ndarray, names: Sequence[str]) -> Suggestion:
         """The vote of the nearest, given the cosine to each sorted image (M,); its confidence is the share of votes."""
@@ -68,14 +87,27 @@ class Neighbours:
         agreeing = sum(names[place] == name for place in nearest[:count])
         return Suggestion(name, weight / sum(votes.values()), agreeing, count)
 
-    def _check(self) -> float:
-        """The share of sorted images that the others would have sorted right, with one right and one wrong added."""
+    def _check(self) -> tuple[float, float]:
+        """On sorted images, each left out in turn: the share that the others sort right, with one right and one wrong
+        added, and the usual cosine to the nearest other image of their folder.
+        """
+        kin = []
         checked = np.unique(np.linspace(0, len(self.names) - 1, min(len(self.names), _CHECKED)).astype(int)).tolist()
         right = 0
         for place in checked:
-            others = np.delete(self.matrix @ self.matrix[place], place)  # itself has no vote
+            similarities = self.matrix @ self.matrix[place]
+            kin.append(self._nearest(similarities, self.names[place], but=place))
+            others = np.delete(similarities, place)  # itself has no vote
             right += self._vote(others, self.names[:place] + self.names[place + 1 :]).name == self.names[place]
-        return (right + 1) / (len(checked) + 2)
+        return (right + 1) / (len(checked) + 2), float(np.median(kin))
+
+
+def chance(matrix: np.ndarray) -> float:
+    """The median cosine between two of (N, D) float32 images, over a sample of 300 of them; 0 for fewer than two."""
+    if len(matrix) < 2:
+        return 0.0
+    some = unit(matrix[np.unique(np.linspace(0, len(matrix) - 1, 300).astype(int))])
+    return float(np.median((some @ some.T)[np.triu_indices(len(some), 1)]))
 
 
 def by_similarity(matrix: np.ndarray, to: np.ndarray) -> np.ndarray:

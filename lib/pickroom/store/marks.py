@@ -1,4 +1,4 @@
-"""Tables `image_marks`, `mark_log`, `sort_folders`: what sorter and folder viewer are about to do, saved at once."""
+"""Tables `image_marks`, `mark_log`, `sort_folders`: what the rooms of thumbnails are about to do, saved at once."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Literal
 
 from pickroom.workspace import utc_now
 
-Room = Literal["sort", "browse"]
+Room = Literal["sort", "browse", "duplicates"]
 Changes = tuple[tuple[str, str | None, str | None], ...]  # (path, folder before, folder after); None is no mark
 
 

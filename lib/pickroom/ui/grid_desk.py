@@ -121,17 +121,17 @@ class GridDesk(ipywidgets.VBox):
     def texts(self, numbers: Sequence[int]) -> list[Text]:
         found = []
         for number in numbers:
-            item = self.session.item(number)
+            item = self.session.pictures.item(number)
             if item is not None:
                 note = self.session.note(item)
                 found.append((number, note.label, note.words, note.title, note.warn))
         return found
 
     def picture(self, number: int, kind: Literal["thumb", "large"]) -> bytes:
-        item = self.session.item(number)
+        item = self.session.pictures.item(number)
         if item is None:
             raise UsageError("not an image of this board")
-        return self.session.thumbnail(item, large=kind == "large")
+        return self.session.pictures.thumbnail(item, large=kind == "large")
 
     # --- parts ------------------------------------------------------------------------------------------------
 
@@ -191,7 +191,7 @@ class GridDesk(ipywidgets.VBox):
         if board.help:
             return words.legend(self.legend)
         if board.info and board.active is not None:
-            return grid_words.written(board.active, self.session.written(board.active))
+            return grid_words.written(board.active, self.session.pictures.written(board.active))
         return self.room_panel()
 
     def _scene(self) -> GridScene:
@@ -200,7 +200,7 @@ class GridDesk(ipywidgets.VBox):
         if layout.sections != self._drawn:
             self._drawn = layout.sections
             self._layout += 1
-            numbers = [[session.id_of(path) for path in section.paths] for section in layout.sections]
+            numbers = [[session.number_of(path) for path in section.paths] for section in layout.sections]
             self._sections = [
                 GridSection(section.title, section.note, own)
                 for section, own in zip(layout.sections, numbers, strict=True)
@@ -217,7 +217,7 @@ class GridDesk(ipywidgets.VBox):
             labels=[self.label(folder) for folder in folders],
             notes=session.notes_version,
             cell=SIZES[board.size],
-            large=session.id_of(board.active) if board.large and board.active is not None else None,
+            large=session.number_of(board.active) if board.large and board.active is not None else None,
             asking=self.asking,
         )
 

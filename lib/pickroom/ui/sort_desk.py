@@ -65,8 +65,8 @@ class SortDesk(GridDesk):
         self.folders.value = grid_words.row(*(folders or [none]))
         hide = "Show marked" if session.hidden else "Hide marked"
         return grid_words.row(
-            grid_words.button("a", "As suggested", "A", enabled=some, title=session.unsuggested),
-            grid_words.button("o", "Similar first", "O", enabled=some, title=session.unsuggested),
+            grid_words.button("a", "As suggested", "A", enabled=some, title=session.similarity.missing),
+            grid_words.button("o", "Similar first", "O", enabled=some, title=session.similarity.missing),
             grid_words.button("v", hide, "V"),
             grid_words.space(),
             grid_words.button("[", "−", "[", title="Smaller thumbnails"),

@@ -1,0 +1,148 @@
+"""The command that finds duplicates and sets the needless copies aside."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from pickroom.cli.console import Home, Json, app, printable, progress_bar, say, show
+from pickroom.errors import UsageError
+from pickroom.workspace import Workspace
+
+if TYPE_CHECKING:
+    from pickroom.duplicates.finding import Copy, Pair, Thresholds
+    from pickroom.workspace import Project
+
+_SHOWN = 40  # pairs listed in words; --json lists them all
+
+
+@app.command()
+def duplicates(
+    projects: Annotated[list[str] | None, typer.Argument(metavar="[PROJECT]...", help="Else every project.")] = None,
+    cosine: Annotated[float | None, typer.Option(help="Near from this cosine of the vectors on.")] = None,
+    bits: Annotated[int | None, typer.Option(help="Near within so many bits of the 64 of the hashes.")] = None,
+    within_groups: Annotated[
+        bool, typer.Option("--within-groups", help="Near pairs inside one group too: these are meant to be alike.")
+    ] = False,
+    stage: Annotated[
+        bool, typer.Option("--stage", help="Set the exact copies of one project aside: a dry run first.")
+    ] = False,
+    near: Annotated[bool, typer.Option("--near", help="With --stage: near duplicates too, without a look.")] = False,
+    execute: Annotated[bool, typer.Option("--execute", help="With --stage: move the files.")] = False,
+    home: Home = None,
+    json_output: Json = False,
+) -> None:
+    """Find images that are there twice, in any folder of any project; the desk is notebooks/72_duplicates.ipynb."""
+    from pickroom.duplicates.finding import Thresholds, find
+    from pickroom.duplicates.gathering import gather, projects_of
+
+    if (near or execute) and not stage:
+        raise UsageError(
+            "--near and --execute do nothing by themselves", doing="looking for duplicates", hint="--stage"
+        )
+    given = {name: value for name, value in (("cosine", cosine), ("bits", bits)) if value is not None}
+    try:
+        thresholds = Thresholds(within_groups=within_groups, **given)  # type: ignore[arg-type]
+    except ValueError as error:
+        raise UsageError(str(error), doing="looking for duplicates") from None
+    chosen = projects_of(Workspace.find(home), projects or [])
+    if stage:
+        if len(chosen) != 1:
+            hint = "across projects duplicates are only reported"
+            raise UsageError("--stage takes one project", doing="setting duplicates aside", hint=hint)
+        _stage(chosen[0], thresholds, near, execute, json_output)
+        return
+    bar, progress = progress_bar("Hashing")
+    with bar:
+        gathered = gather(chosen, progress)
+    found = find(gathered.copies, thresholds)
+    for note in gathered.notes:
+        say(note)
+    several = len(chosen) > 1
+    count = len(gathered.copies)
+    exact = sum(pair.kind == "exact" for pair in found.pairs)
+    lines = [f"{count:,} images: {exact:,} exact pairs, {len(found.pairs) - exact:,} near pairs"]
+    lines += [_words(pair, several) for pair in found.pairs[:_SHOWN]]
+    if len(found.pairs) > _SHOWN:
+        lines.append(f"and {len(found.pairs) - _SHOWN:,} more; --json lists them all")
+    if found.dropped:
+        lines.append(f"{found.dropped:,} less alike near pairs were left out: raise --cosine, lower --bits")
+    if gathered.left_out:
+        lines.append(f"{len(gathered.left_out):,} images not compared, the first: {' '.join(gathered.left_out[0])}")
+    values = {
+        "pairs": [_values(pair) for pair in found.pairs],
+        "images": count,
+        "dropped": found.dropped,
+        "left_out": [{"project": p, "path": path, "reason": reason} for p, path, reason in gathered.left_out],
+    }
+    show(values, json_output, printable(lines))
+
+
+def _stage(project: Project, thresholds: Thresholds, near: bool, execute: bool, json_output: bool) -> None:
+    """Say what would be set aside, what was marked at the desk among it; and do it if asked."""
+    from pickroom.duplicates.session import DuplicatesSession
+
+    bar, progress = progress_bar("Hashing")
+    with bar:
+        session = DuplicatesSession(project, thresholds=thresholds, progress=progress)
+    try:
+        suggested, held = session.stage_suggested(near=near)
+        wanted = {**session.board.marks, **suggested}
+        placements = session.plan_for({path: to for path, to in wanted.items() if path in session.board.layout.places})
+        going = [p.mark.path for p in placements if p.held is None]
+        held |= {p.mark.path: p.held for p in placements if p.held is not None}
+        batch = None
+        if execute and going:
+            session.set_marks({path: suggested[path] for path in going if path in suggested})
+            result = session.apply()
+            batch, held = result.batch, {**held, **result.held, **result.stuck}
+            going = [path for path in going if path not in held]
+        keeps = session.kept_for(going)
+    finally:
+        session.close()
+    lines = [f"  {path} → delete_staging/ (stays: {keeps.get(path, 'see the desk')})" for path in going[:_SHOWN]]
+    if len(going) > _SHOWN:
+        lines.append(f"  and {len(going) - _SHOWN:,} more; --json lists them all")
+    lines += [f"  {path} stays: {reason}" for path, reason in list(held.items())[:_SHOWN]]
+    done = f"Batch {batch}: {len(going)} set aside" if batch else f"{len(going)} would be set aside"
+    lines.append(f"{done}, {len(held)} held back")
+    if going and not execute:
+        lines.append("Nothing has been done. Do it: add --execute")
+    values = {
+        "planned": [{"path": path, "to": "delete_staging", "kept": keeps.get(path)} for path in going],
+        "held": [{"path": path, "reason": reason} for path, reason in held.items()],
+        "batch": batch,
+    }
+    show(values, json_output, printable(lines))
+    if execute and held:
+        raise typer.Exit(1)
+
+
+def _name(copy: Copy, several: bool) -> str:
+    return f"{copy.project_id}:{copy.path}" if several else copy.path
+
+
+def _words(pair: Pair, several: bool) -> str:
+    from pickroom.duplicates.choosing import why
+
+    kind = "exact     " if pair.kind == "exact" else f"near {pair.score:.3f}"
+    said = "of two projects: reported only" if pair.across else f"keep the first: {why(pair.a, pair.b)}"
+    return f"  {kind}  {_name(pair.a, several)}  =  {_name(pair.b, several)}  ({said})"
+
+
+def _values(pair: Pair) -> dict[str, Any]:
+    """FORMATS.md's four fields, `a` being the one to keep; then what they rest on."""
+    from pickroom.duplicates.choosing import why
+
+    return {
+        "a": pair.a.path,
+        "b": pair.b.path,
+        "kind": pair.kind,
+        "score": pair.score,
+        "a_project": pair.a.project_id,
+        "b_project": pair.b.project_id,
+        "bits": pair.bits,
+        "cosine": None if pair.cosine is None else round(pair.cosine, 4),
+        "why_a": None if pair.across else why(pair.a, pair.b),
+    }

@@ -1,0 +1,264 @@
+"""One pair of duplicates at a time: keys decide which one stays, Shift+Enter sets the others aside as one batch.
+
+Marks, undo log, summary, apply and recovery are those of every board of thumbnails; the pairs are new. Keeping both
+is a step of that log which marks nothing: it too is undone, and is still known after a restart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import PurePosixPath
+
+from pickroom.duplicates.choosing import to_stage, why
+from pickroom.duplicates.finding import Copy, Pair, Thresholds, find
+from pickroom.duplicates.gathering import FOLDERS, Gathered, Progress, gather
+from pickroom.duplicates.keys import DUPLICATES_KEYS
+from pickroom.files import placing
+from pickroom.files.ledgers import DUPLICATES
+from pickroom.files.routing import STAGING
+from pickroom.marking import board as machine
+from pickroom.marking.board import Board, Step
+from pickroom.marking.layout import Section
+from pickroom.marking.session import BoardSession
+from pickroom.review.keys import Command
+from pickroom.workspace import Project
+
+
+class DuplicatesSession(BoardSession):
+    """A person looking at pairs of one project; pairs with images of others are shown and left alone.
+
+    Attributes:
+        pairs: as found when it was opened, without those of which an image has gone since.
+        position: of the pair that is shown, in `pairs`.
+        differences: whether they are drawn.
+        gathered: what was compared, with what could not be.
+        dropped: near pairs that were too many to keep.
+
+    Args:
+        others: projects whose images are compared too; their own pairs are not shown.
+
+    Raises:
+        ProjectError, StoreError: a project cannot be opened.
+    """
+
+    room = DUPLICATES
+    keys = DUPLICATES_KEYS
+
+    def __init__(
+        self,
+        project: Project,
+        others: Sequence[Project] = (),
+        thresholds: Thresholds | None = None,
+        progress: Progress | None = None,
+    ) -> None:
+        self.gathered: Gathered = gather([project, *others], progress)
+        found = find(self.gathered.copies, thresholds)
+        own = [pair for pair in found.pairs if project.id in (pair.a.project_id, pair.b.project_id)]
+        self._found, self.dropped = tuple(own), found.dropped
+        self.pairs: tuple[Pair, ...] = self._found
+        self.position = 0
+        self.differences = True
+        self._both_of: object = None  # the steps that `_both` was read from
+        self._both: frozenset[tuple[str, ...]] = frozenset()
+        self._projects = {one.id: one for one in (project, *others)}
+        super().__init__(project, FOLDERS)
+
+    # --- what is shown ----------------------------------------------------------------------------------------
+
+    @property
+    def pair(self) -> Pair | None:
+        """The pair that is shown, None when there is none."""
+        return self.pairs[self.position] if self.pairs else None
+
+    def outcome(self, pair: Pair) -> str:
+        """What was decided: "a" or "b" stays, "both", "none" (each goes for another pair's sake), "" still open."""
+        gone = [self._is_marked(copy) for copy in (pair.a, pair.b)]
+        if any(gone):
+            return {(False, True): "a", (True, False): "b"}.get((gone[0], gone[1]), "none")
+        return "both" if _paths(pair) in self._kept_both() else ""
+
+    def why(self, pair: Pair) -> str:
+        """Why the first one is suggested, in words."""
+        return why(pair.a, pair.b)
+
+    def path(self, copy: Copy) -> tuple[Project, str]:
+        """The project and the path, relative to its root, of one side of a pair."""
+        return self._projects[copy.project_id], copy.path
+
+    def header(self) -> str:
+        """One line over the pair."""
+        if not self.pairs:
+            return f"{len(self.gathered.copies):,} images, no duplicates"
+        exact = sum(pair.kind == "exact" for pair in self.pairs)
+        still = sum(not self.outcome(pair) for pair in self.pairs if not pair.across)
+        parts = [
+            f"pair {self.position + 1:,} of {len(self.pairs):,}",
+            f"{exact:,} exact, {len(self.pairs) - exact:,} near",
+            f"{still:,} open",
+            f"{len(self.board.marks):,} to set aside",
+        ]
+        return " · ".join(parts)
+
+    def sections(self) -> Iterable[Section]:
+        """The images of this project that are in a pair: what marks may be on."""
+        own = dict.fromkeys(c.path for pair in self._found for c in (pair.a, pair.b) if c.project_id == self.project.id)
+        yield Section("duplicates", "", tuple(path for path in own if path in self._items))
+
+    # --- the person -------------------------------------------------------------------------------------------
+
+    def press(self, key: str) -> Board:
+        """As every board does; undo and redo also show the pair that they are about."""
+        before = self.board
+        board = super().press(key)
+        if board.redo and len(board.undo) < len(before.undo):
+            self._show(board.redo[-1])
+        elif before.redo and len(board.redo) < len(before.redo) and board.undo[-1:] == before.redo[-1:]:
+            self._show(board.undo[-1])
+        return board
+
+    def act(self, key: str, what: Command) -> None:
+        """Keep one or both, go to another pair."""
+        count = len(self.pairs)
+        if not count:
+            self.board = replace(self.board, message="there are no duplicates here")
+        elif what.name in ("next pair", "previous pair"):
+            self.position = min(max(self.position + (1 if what.name == "next pair" else -1), 0), count - 1)
+        elif what.name in ("first pair", "last pair"):
+            self.position = 0 if what.name == "first pair" else count - 1
+        elif what.name == "next open":
+            self._next_open()
+        elif what.name == "differences":
+            self.differences = not self.differences
+        elif what.name == "suggested for exact":
+            self._take_exact(key)
+        else:
+            assert self.pair is not None
+            if self.pair.across:
+                self.board = replace(self.board, message="of two projects: only reported, nothing moves")
+            elif what.name == "both":
+                self._keep_both(key, self.pair)
+            else:
+                self._keep(key, self.pair, 0 if what.index is None else what.index)
+
+    def stage_suggested(self, *, near: bool) -> tuple[dict[str, str], dict[str, str]]:
+        """(path -> delete_staging, path -> why it is held back) as suggested, without a look at each pair.
+
+        Args:
+            near: near duplicates too; else exact ones alone.
+        """
+        going = self._suggested(near)
+        waiting = {path for path, reason in self.board.blocked.items() if reason == placing.IN_A_GROUP}
+        held = {p: f"its copy {kept} still waits for its review" for p, kept in going.items() if kept in waiting}
+        return {path: STAGING for path in going if path not in held}, held
+
+    def kept_for(self, paths: Sequence[str]) -> dict[str, str]:
+        """Path -> the image that stays in its place, for those whose pair with it was found."""
+        going = set(paths)
+        found: dict[str, str] = {}
+        for pair in self._found:
+            for goes, stays in ((pair.b, pair.a), (pair.a, pair.b)):
+                if goes.path in going and stays.path not in going and not pair.across:
+                    found.setdefault(goes.path, stays.path)
+        return found
+
+    # --- parts ------------------------------------------------------------------------------------------------
+
+    def lay_out(self) -> None:
+        """Leave out the pairs of which an image has gone or changed since they were found."""
+        shown = self.pair
+        self.pairs = tuple(pair for pair in self._found if self._is_there(pair.a) and self._is_there(pair.b))
+        if shown in self.pairs:
+            self.position = self.pairs.index(shown)
+        self.position = max(0, min(self.position, len(self.pairs) - 1))
+        super().lay_out()
+
+    def _is_there(self, copy: Copy) -> bool:
+        if copy.project_id != self.project.id:
+            return True
+        item = self._items.get(copy.path)
+        return item is not None and (item.file_size, item.mtime_ns) == (copy.file_size, copy.mtime_ns)
+
+    def _is_marked(self, copy: Copy) -> bool:
+        return copy.project_id == self.project.id and copy.path in self.board.marks
+
+    def _kept_both(self) -> frozenset[tuple[str, ...]]:
+        steps = self.board.undo
+        if self._both_of is not steps:
+            self._both_of = steps
+            self._both = frozenset(tuple(sorted(p for p, _, _ in step.changes)) for step in steps if _is_both(step))
+        return self._both
+
+    def _suggested(self, near: bool) -> dict[str, str]:
+        """What to set aside -> what stays for it, of the pairs still open; nothing against a decision that was made."""
+        decided = [(pair, self.outcome(pair)) for pair in self.pairs]
+        still = [pair for pair, outcome in decided if not outcome and (near or pair.kind == "exact")]
+        chosen = {(pair.a if outcome == "a" else pair.b).path for pair, outcome in decided if outcome in ("a", "b")}
+        found = to_stage(still, self.project.id)
+        return {path: kept for path, kept in found.items() if path not in chosen and kept not in self.board.marks}
+
+    def _keep(self, key: str, pair: Pair, index: int) -> None:
+        """The one stays and the other goes, as one step; where that is so already, it is cleared."""
+        stays, goes = (pair.a, pair.b) if index == 0 else (pair.b, pair.a)
+        if goes.path in self.board.blocked:
+            reason = self.board.blocked[goes.path]
+            self.board = replace(self.board, message=f"{PurePosixPath(goes.path).name} stays: {reason}")
+            return
+        again = self._is_marked(goes) and not self._is_marked(stays)
+        wanted = {stays.path: None, goes.path: None if again else STAGING}
+        self._step(key, wanted)
+        if not again:
+            self._advance()
+
+    def _keep_both(self, key: str, pair: Pair) -> None:
+        if self.outcome(pair) != "both":  # one step even where it clears nothing: it is the log that remembers it
+            self._log(Step(key, tuple((path, self.board.marks.get(path), None) for path in _paths(pair))))
+        self._advance()
+
+    def _take_exact(self, key: str) -> None:
+        going = self._suggested(near=False)
+        free = {path: STAGING for path in going if path not in self.board.blocked}
+        self._step(key, free)
+        held = f", {len(going) - len(free)} held back" if len(free) < len(going) else ""
+        self.board = replace(self.board, message=f"{len(free)} exact copies are to be set aside{held}")
+
+    def _step(self, key: str, wanted: Mapping[str, str | None]) -> None:
+        marks = self.board.marks
+        changes = tuple((path, marks.get(path), to) for path, to in wanted.items() if marks.get(path) != to)
+        if changes:
+            self._log(Step(key, changes))
+
+    def _log(self, step: Step) -> None:
+        marks = dict(self.board.marks)
+        for path, _, folder in step.changes:
+            marks.pop(path, None)
+            if folder is not None:
+                marks[path] = folder
+        steps = (*self.board.undo, step)
+        self.board = machine.with_marks(replace(self.board, message=""), marks, steps, ())
+
+    def _advance(self) -> None:
+        self.position = min(self.position + 1, len(self.pairs) - 1)
+
+    def _next_open(self) -> None:
+        later = [*range(self.position + 1, len(self.pairs)), *range(self.position + 1)]
+        place = next((i for i in later if not self.pairs[i].across and not self.outcome(self.pairs[i])), None)
+        if place is None:
+            self.board = replace(self.board, message="every pair is decided")
+        else:
+            self.position = place
+
+    def _show(self, step: Step) -> None:
+        paths = {path for path, _, _ in step.changes}
+        for place, pair in enumerate(self.pairs):
+            if paths & {pair.a.path, pair.b.path} and paths <= {pair.a.path, pair.b.path}:
+                self.position = place
+                return
+
+
+def _paths(pair: Pair) -> tuple[str, ...]:
+    return tuple(sorted((pair.a.path, pair.b.path)))
+
+
+def _is_both(step: Step) -> bool:
+    return len(step.changes) == 2 and all(after is None for _, _, after in step.changes)

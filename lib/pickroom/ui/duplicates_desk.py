@@ -1,0 +1,311 @@
+"""The duplicates desk: draws a session's pair side by side and forwards keys to it; it holds no data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import ipywidgets
+
+from pickroom.duplicates.finding import Copy, Pair, Thresholds
+from pickroom.duplicates.gathering import projects_of
+from pickroom.duplicates.keys import DUPLICATES_LEGEND
+from pickroom.duplicates.session import DuplicatesSession
+from pickroom.errors import ImageError, PickroomError
+from pickroom.images import decode, thumbnails
+from pickroom.ui import grid_words, words
+from pickroom.ui.layout import Slot, arrange
+from pickroom.ui.overlay import Overlay
+from pickroom.ui.pair_drawing import Differences, Mark, differences, draw_pair
+from pickroom.ui.stage import Cell, Frame, KeyPress, PictureKind, PointerEvent, Room, Scene, Stage
+from pickroom.workspace import Workspace
+
+FIRST_ROOM = Room(960, 480)  # until the first view says how much it has
+AHEAD = (1, -1, 2)  # the neighbours whose pictures the browser keeps ready
+KNOWN = 200  # pictures that the browser may still ask for
+SUMMARY = "summary"  # the token of the summary; a pair's token names its files
+_STEPS = {"next pair": 1, "previous pair": -1}
+# keys that decide nothing about what is on screen
+_LOOKS = frozenset(
+    ("next pair", "previous pair", "first pair", "last pair", "next open", "differences")
+    + ("large", "help", "back", "undo", "redo", "suggested for exact")
+)
+
+
+class DuplicatesDesk(ipywidgets.VBox):
+    """The widget of the notebook's last cell.
+
+    Attributes:
+        session: who knows and decides everything.
+        stage: the two pictures.
+    """
+
+    def __init__(self, session: DuplicatesSession) -> None:
+        self.session = session
+        self._room = FIRST_ROOM
+        self._error = ""
+        self._known: dict[str, Copy] = {}  # pictures announced to the browser, by name
+        self._compared: dict[str, Differences] = {}  # the latest pairs' differences, by token
+        self.header = _html("pickroom-header")
+        self.tools = _html("pickroom-tools")
+        self.stage = Stage(self, tuple(session.keys))
+        self.overlay = Overlay()
+        self.panel = _html("pickroom-panel")
+        self.words = _html("pickroom-words")
+        layers = ipywidgets.Box([self.stage, self.overlay.canvas, self.panel])
+        layers.add_class("pickroom-layers")
+        super().__init__([self.header, self.tools, layers, self.words])
+        self.add_class("pickroom-desk")
+        self.redraw()
+
+    def close(self) -> None:
+        """End the session too: a desk that is gone must not keep the database open."""
+        with self.stage.lock:
+            self.session.close()
+        super().close()
+
+    # --- what the stage tells ---------------------------------------------------------------------------------
+
+    def room_changed(self, room: Room) -> None:
+        self._room = room
+        self._try(self.session.refresh)
+        self.redraw()
+
+    def focus_changed(self, on: bool) -> None:
+        if on and self._try(self.session.refresh):  # the person comes back, perhaps from another window
+            self.redraw()
+
+    def pointer_moved(self, event: PointerEvent) -> None:
+        """Clicks come as keys."""
+
+    def key_pressed(self, press: KeyPress) -> None:
+        self._error = ""
+        self._try(self.session.refresh)  # another window may have taken away what was on screen here
+        command = self.session.keys.get(press.key)
+        if command is not None and command.name not in _LOOKS and press.seen != self._token():
+            self._error = f"{press.key} was too early: the desk was still changing. Look, and press it again"
+        else:
+            if self.session.board.summary and command is not None and command.name == "finalise":
+                self.panel.value = words.busy("Moving files…")
+            self._try(lambda: self.session.press(press.key))
+        self.redraw()
+
+    def picture(self, name: str, kind: PictureKind) -> tuple[str, bytes] | None:
+        copy = self._known.get(name)
+        if copy is None:
+            return None
+        project, path = self.session.path(copy)
+        file = project.root / path
+        try:
+            if kind == "preview":
+                return "image/jpeg", thumbnails.read(project.workspace.thumbnails, copy.sha256, file)
+            return "image/png", decode.encode_png(decode.read_rgb(file))
+        except OSError as error:
+            raise ImageError(file, error.strerror or str(error)) from None
+
+    # --- parts ------------------------------------------------------------------------------------------------
+
+    def redraw(self) -> None:
+        """Draw everything from the session: words first, then the overlay, and last the stage, which shows it."""
+        with self.stage.lock:
+            board, pair = self.session.board, self.session.pair
+            self.header.value = grid_words.header(self.session.header())
+            self.tools.value = self._tool_row(pair)
+            self.panel.value = self._panel()
+            self.words.value = self._lines(pair)
+            slots = self._slots(pair)
+            with self.overlay.drawing(self._room.width, self._room.height, self._room) as pen:
+                if pair is not None:
+                    heat = self._differences(pair).heat if self.session.differences else None
+                    captions = [_caption(copy, pair.across) for copy in (pair.a, pair.b)]
+                    suggested = None if pair.across else 0
+                    draw_pair(pen, slots, captions, self._marks(pair), suggested, heat, zoom=board.large)
+            self.stage.show(self._scene(pair, slots))
+
+    def _try(self, action: Callable[[], Any]) -> Any:
+        """Run it; an expected failure becomes the message, anything else is a defect but is not silent either."""
+        try:
+            return action()
+        except PickroomError as error:
+            self._error = error.line
+        except Exception as error:
+            self._error = f"A defect in Pickroom, please report it: {type(error).__name__}: {error}"
+            self.redraw()
+            raise
+        return None
+
+    def _token(self) -> str:
+        if self.session.board.summary:
+            return SUMMARY
+        return _token_of(self.session.pair)
+
+    def _marks(self, pair: Pair) -> tuple[Mark, Mark]:
+        match self.session.outcome(pair):
+            case "a":
+                return "keep", "reject"
+            case "b":
+                return "reject", "keep"
+            case "both":
+                return "keep", "keep"
+            case "none":
+                return "reject", "reject"
+        return "none", "none"
+
+    def _differences(self, pair: Pair) -> Differences:
+        token = _token_of(pair)
+        if token not in self._compared:
+            self._compared[token] = self._compare(pair)
+            for old in list(self._compared)[:-20]:
+                del self._compared[old]
+        return self._compared[token]
+
+    def _compare(self, pair: Pair) -> Differences:
+        pictures = []
+        for copy in (pair.a, pair.b):
+            project, path = self.session.path(copy)
+            folder = project.workspace.thumbnails
+            try:
+                thumbnails.read(folder, copy.sha256, project.root / path)
+                pictures.append(decode.read_rgb(thumbnails.thumbnail_path(folder, copy.sha256)))
+            except (ImageError, OSError):
+                return Differences(None)  # the stage says on the picture why it cannot be shown
+        return differences(*pictures)
+
+    def _slots(self, pair: Pair | None) -> tuple[Slot, ...]:
+        if pair is None:
+            return ()
+        sizes = [(copy.width, copy.height) for copy in (pair.a, pair.b)]
+        return arrange(sizes, self._room.width, self._room.height)
+
+    def _scene(self, pair: Pair | None, slots: tuple[Slot, ...]) -> Scene:
+        session = self.session
+        board, position = session.board, session.position
+        ahead = {}
+        near = [pair]
+        for place in (position + step for step in AHEAD):
+            if 0 <= place < len(session.pairs):
+                other = session.pairs[place]
+                near.append(other)
+                ahead[place] = Frame(_token_of(other), _cells(other, self._slots(other)))
+        self._known |= {_name(copy, n): copy for one in near if one for n, copy in enumerate((one.a, one.b), 1)}
+        for name in list(self._known)[:-KNOWN]:
+            del self._known[name]
+        steps = {key: _STEPS[command.name] for key, command in session.keys.items() if command.name in _STEPS}
+        return Scene(
+            self._room.width,
+            self._room.height,
+            Frame(self._token(), _cells(pair, slots)),
+            position=position,
+            count=max(len(session.pairs), 1),
+            ahead=ahead,
+            steps={} if board.summary else steps,
+            zoom=board.large,
+        )
+
+    def _tool_row(self, pair: Pair | None) -> str:
+        session = self.session
+        can = pair is not None and not pair.across
+        marked = len(session.board.marks)
+        shade = "on" if session.differences else ""
+        return grid_words.row(
+            grid_words.button("1", "Keep 1", "1", enabled=can, title="2 is set aside"),
+            grid_words.button("2", "Keep 2", "2", enabled=can, title="1 is set aside"),
+            grid_words.button("b", "Keep both", "B", enabled=can),
+            grid_words.button("Shift+a", "All exact as suggested", "⇧A", enabled=bool(session.pairs)),
+            grid_words.space(),
+            grid_words.button("d", "Differences", "D", kind=shade, enabled=pair is not None),
+            grid_words.button("u", "Undo", "U", enabled=bool(session.board.undo)),
+            grid_words.button("Shift+Enter", f"Apply ({marked:,})", "⇧⏎", kind="main", enabled=bool(marked)),
+        )
+
+    def _panel(self) -> str:
+        board = self.session.board
+        if board.summary:
+            return grid_words.summary(self.session.summary())
+        return words.legend(DUPLICATES_LEGEND) if board.help else ""
+
+    def _lines(self, pair: Pair | None) -> str:
+        """Two lines: what the pair is and why one is suggested; the message."""
+        said = self._error or self.session.board.message
+        if pair is None:
+            notes = "; ".join(self.session.gathered.notes)
+            return grid_words.line(notes) + grid_words.line(said, error=bool(self._error))
+        parts = ["the same content" if pair.kind == "exact" else _measured(pair)]
+        parts.append("of two projects: only reported" if pair.across else f"suggested 1: {self.session.why(pair)}")
+        if pair.kind == "near":
+            parts.append(self._differences(pair).words)
+        held = [self.session.held[c.path] for c in (pair.a, pair.b) if c.path in self.session.held]
+        said = said or (f"held back: {held[0]}" if held else "; ".join(self.session.gathered.notes))
+        return grid_words.line(" · ".join(parts)) + grid_words.line(said, error=bool(self._error))
+
+
+def open_duplicates(
+    project_id: str,
+    home: Path | str | None = None,
+    others: Sequence[str] = (),
+    cosine: float | None = None,
+    bits: int | None = None,
+    within_groups: bool = False,
+) -> ipywidgets.Widget:
+    """The duplicates desk of a project for a notebook's cell, with what was decided before.
+
+    A project that cannot be opened gives one line saying why. Calling it again in the same kernel closes the desk that
+    was there before.
+
+    Args:
+        others: ids of projects to compare with: reported only, nothing of theirs moves.
+        cosine, bits: thresholds of near duplicates, None for those that `duplicates.finding.Thresholds` has.
+        within_groups: near pairs inside one group too.
+    """
+    if project_id in _open:
+        _open.pop(project_id).close()
+    given = {name: value for name, value in (("cosine", cosine), ("bits", bits)) if value is not None}
+    try:
+        thresholds = Thresholds(within_groups=within_groups, **given)  # type: ignore[arg-type]
+        project, *rest = projects_of(Workspace.find(home), [project_id, *others])
+        desk = DuplicatesDesk(DuplicatesSession(project, rest, thresholds))
+    except PickroomError as error:
+        return ipywidgets.HTML(words.notice(error.line))
+    except ValueError as error:
+        return ipywidgets.HTML(words.notice(str(error)))
+    _open[project_id] = desk
+    return desk
+
+
+_open: dict[str, DuplicatesDesk] = {}  # the desks of this kernel: a closed cell must not go on holding its session
+
+
+def _token_of(pair: Pair | None) -> str:
+    return "" if pair is None else "|".join((*pair.a.key, pair.a.sha256, *pair.b.key, pair.b.sha256))
+
+
+def _name(copy: Copy, number: int) -> str:
+    """A picture's name: two of one content on one stage need two."""
+    return f"{copy.sha256}-{number}"
+
+
+def _cells(pair: Pair | None, slots: tuple[Slot, ...]) -> tuple[Cell, ...]:
+    if pair is None:
+        return ()
+    return tuple(
+        Cell(_name(copy, n), n, slot.box, slot.window, (copy.width, copy.height), f"{n}: {copy.path}")
+        for n, (copy, slot) in enumerate(zip((pair.a, pair.b), slots, strict=True), start=1)
+    )
+
+
+def _caption(copy: Copy, with_project: bool) -> str:
+    place = f"{copy.project_id}: {copy.path}" if with_project else copy.path
+    return f"{place} · {copy.width}×{copy.height} · {copy.file_size / 1e3:,.0f} kB"
+
+
+def _measured(pair: Pair) -> str:
+    found = [] if pair.cosine is None else [f"cosine {pair.cosine:.3f}"]
+    found += [] if pair.bits is None else [f"{pair.bits} of 64 bits"]
+    return f"near: {', '.join(found)}"
+
+
+def _html(name: str) -> ipywidgets.HTML:
+    widget = ipywidgets.HTML()
+    widget.add_class(name)
+    return widget
