@@ -81,8 +81,11 @@ endif
 lab: $(READY)
 	$(PICKROOM) lab
 
+# One process a core, at most four, each file's tests in one of them; PYTEST_JOBS=0 runs all in one.
+PYTEST_JOBS := logical
+
 test: $(READY)
-	$(PY) -m pytest $(PYTEST_ARGS)
+	$(PY) -m pytest -n $(PYTEST_JOBS) --maxprocesses 4 --dist loadfile $(PYTEST_ARGS)
 
 lint: $(READY)
 	$(PY) -m ruff check .

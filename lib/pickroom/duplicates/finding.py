@@ -36,7 +36,7 @@ class Thresholds:
         ValueError: a number out of its range.
     """
 
-    cosine: float = 0.95
+    cosine: float = 0.97
     bits: int = 10
     confirm: float = 0.80
     within_groups: bool = False

@@ -17,7 +17,7 @@ from pickroom.images import decode, thumbnails
 from pickroom.ui import grid_words, words
 from pickroom.ui.layout import Slot, arrange
 from pickroom.ui.overlay import Overlay
-from pickroom.ui.pair_drawing import Differences, Mark, differences, draw_pair
+from pickroom.ui.pair_drawing import Differences, Mark, caption, differences, draw_pair, measured
 from pickroom.ui.stage import Cell, Frame, KeyPress, PictureKind, PointerEvent, Room, Scene, Stage
 from pickroom.workspace import Workspace
 
@@ -27,10 +27,8 @@ KNOWN = 200  # pictures that the browser may still ask for
 SUMMARY = "summary"  # the token of the summary; a pair's token names its files
 _STEPS = {"next pair": 1, "previous pair": -1}
 # keys that decide nothing about what is on screen
-_LOOKS = frozenset(
-    ("next pair", "previous pair", "first pair", "last pair", "next open", "differences")
-    + ("large", "help", "back", "undo", "redo", "suggested for exact")
-)
+_LOOKS = frozenset(("next pair", "previous pair", "first pair", "last pair", "next open", "differences", "large"))
+_LOOKS |= {"help", "back", "undo", "redo", "suggested for exact"}
 
 
 class DuplicatesDesk(ipywidgets.VBox):
@@ -118,7 +116,7 @@ class DuplicatesDesk(ipywidgets.VBox):
             with self.overlay.drawing(self._room.width, self._room.height, self._room) as pen:
                 if pair is not None:
                     heat = self._differences(pair).heat if self.session.differences else None
-                    captions = [_caption(copy, pair.across) for copy in (pair.a, pair.b)]
+                    captions = [caption(copy, with_project=pair.across) for copy in (pair.a, pair.b)]
                     suggested = None if pair.across else 0
                     draw_pair(pen, slots, captions, self._marks(pair), suggested, heat, zoom=board.large)
             self.stage.show(self._scene(pair, slots))
@@ -155,12 +153,12 @@ class DuplicatesDesk(ipywidgets.VBox):
     def _differences(self, pair: Pair) -> Differences:
         token = _token_of(pair)
         if token not in self._compared:
-            self._compared[token] = self._compare(pair)
+            self._compared[token] = self._look_at(pair)
             for old in list(self._compared)[:-20]:
                 del self._compared[old]
         return self._compared[token]
 
-    def _compare(self, pair: Pair) -> Differences:
+    def _look_at(self, pair: Pair) -> Differences:
         pictures = []
         for copy in (pair.a, pair.b):
             project, path = self.session.path(copy)
@@ -231,7 +229,7 @@ class DuplicatesDesk(ipywidgets.VBox):
         if pair is None:
             notes = "; ".join(self.session.gathered.notes)
             return grid_words.line(notes) + grid_words.line(said, error=bool(self._error))
-        parts = ["the same content" if pair.kind == "exact" else _measured(pair)]
+        parts = ["the same content" if pair.kind == "exact" else measured(pair)]
         parts.append("of two projects: only reported" if pair.across else f"suggested 1: {self.session.why(pair)}")
         if pair.kind == "near":
             parts.append(self._differences(pair).words)
@@ -292,17 +290,6 @@ def _cells(pair: Pair | None, slots: tuple[Slot, ...]) -> tuple[Cell, ...]:
         Cell(_name(copy, n), n, slot.box, slot.window, (copy.width, copy.height), f"{n}: {copy.path}")
         for n, (copy, slot) in enumerate(zip((pair.a, pair.b), slots, strict=True), start=1)
     )
-
-
-def _caption(copy: Copy, with_project: bool) -> str:
-    place = f"{copy.project_id}: {copy.path}" if with_project else copy.path
-    return f"{place} · {copy.width}×{copy.height} · {copy.file_size / 1e3:,.0f} kB"
-
-
-def _measured(pair: Pair) -> str:
-    found = [] if pair.cosine is None else [f"cosine {pair.cosine:.3f}"]
-    found += [] if pair.bits is None else [f"{pair.bits} of 64 bits"]
-    return f"near: {', '.join(found)}"
 
 
 def _html(name: str) -> ipywidgets.HTML:

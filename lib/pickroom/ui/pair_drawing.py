@@ -9,11 +9,13 @@ from typing import Literal
 import numpy as np
 from PIL import Image as PillowImage
 
+from pickroom.duplicates.finding import Copy, Pair
 from pickroom.embeddings.regions import block_difference, comparable
 from pickroom.ui.layout import CAPTION, Slot
 from pickroom.ui.overlay import CHIP, Pen
 
 KEEP_LINE, REJECT_LINE = 5.0, 3.0  # CSS pixels
+LINE = 2.0  # of the outline round what differs
 _SIDE = 384  # pixels of the long side on which two pictures are compared
 _BLOCK = 16  # pixels a side of one block of the comparison, as `block_difference` has it
 _LEAST, _FULL = 0.08, 0.60  # 1 - structural similarity of a block that shows first, and of the strongest colour
@@ -57,6 +59,19 @@ def differences(a: PillowImage.Image, b: PillowImage.Image) -> Differences:
     return Differences(heat, float((found > _LEAST).mean()))
 
 
+def caption(copy: Copy, *, with_project: bool) -> str:
+    """What stands under one of the two."""
+    place = f"{copy.project_id}: {copy.path}" if with_project else copy.path
+    return f"{place} · {copy.width}×{copy.height} · {copy.file_size / 1e3:,.0f} kB"
+
+
+def measured(pair: Pair) -> str:
+    """How near a near pair is."""
+    found = [] if pair.cosine is None else [f"cosine {pair.cosine:.3f}"]
+    found += [] if pair.bits is None else [f"{pair.bits} of 64 bits differ"]
+    return f"near: {', '.join(found)}"
+
+
 def draw_pair(
     pen: Pen,
     slots: Sequence[Slot],
@@ -71,10 +86,10 @@ def draw_pair(
     ink = pen.palette
     for place, (slot, caption, mark) in enumerate(zip(slots, captions, marks, strict=True)):
         rect = slot.window if zoom else slot.box
-        if heat is not None and not zoom:
-            _draw_heat(pen, slot, heat)
         if mark == "reject" and not zoom:
             pen.fill(rect, ink.veil)
+        if heat is not None and not zoom:
+            _draw_heat(pen, slot, heat)
         if mark != "none":
             colour, width = (ink.keep, KEEP_LINE) if mark == "keep" else (ink.reject, REJECT_LINE)
             pen.frame(rect, colour, width)
@@ -89,11 +104,23 @@ def draw_pair(
 
 
 def _draw_heat(pen: Pen, slot: Slot, heat: np.ndarray) -> None:
-    """Magenta, which neither keep nor reject is, the stronger the more a block differs; with an outline round it."""
+    """An outline round every place that differs, and a tint: magenta, which neither keep nor reject is.
+
+    The tint is faint, so that what differs can still be seen under it, the stronger the more a block differs.
+    """
     left, top, width, height = slot.box
     rows, cols = heat.shape
     wide, tall = width / cols, height / rows
+    some = np.pad(heat > 0, 1)
     for row, col in zip(*np.nonzero(heat), strict=True):
-        strength = float(heat[row, col])
-        cell = (left + col * wide, top + row * tall, wide, tall)
-        pen.fill(cell, f"rgba(255, 0, 200, {0.18 + 0.42 * strength:.2f})")
+        x, y = left + col * wide, top + row * tall
+        pen.fill((x, y, wide, tall), f"rgba(255, 0, 200, {0.06 + 0.18 * float(heat[row, col]):.2f})")
+        edges = (
+            (some[row, col + 1], (x, y, wide, LINE)),
+            (some[row + 2, col + 1], (x, y + tall - LINE, wide, LINE)),
+            (some[row + 1, col], (x, y, LINE, tall)),
+            (some[row + 1, col + 2], (x + wide - LINE, y, LINE, tall)),
+        )
+        for inside, edge in edges:
+            if not inside:
+                pen.fill(edge, "rgb(255, 0, 200)")
