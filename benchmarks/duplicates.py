@@ -190,9 +190,8 @@ def main() -> None:
         missed.append(f"{len(found.pairs)} synthetic pairs found, {expected} made")
     if ours[2] < LEAST_F1:
         missed.append(f"F1 {ours[2]:.3f} < {LEAST_F1}")
-    # the best number of bits is chosen on the truth itself: it is shown, but nobody has it beforehand
-    if ours[2] < usual[2]:
-        missed.append(f"F1 {ours[2]:.3f} < {usual[2]:.3f} of imagehash alone at the same bits")
+    if ours[2] < by_bits[best][2]:  # although that number of bits is chosen on the truth itself
+        missed.append(f"F1 {ours[2]:.3f} < {by_bits[best][2]:.3f} of imagehash alone at its best")
     finish(figures, missed)
 
 
