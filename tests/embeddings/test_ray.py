@@ -195,7 +195,8 @@ def test_a_worker_does_what_the_local_engine_does(
                 other, vector=None, **NO_PATCHES[regions is None]
             )
             assert cosines(row.vector[None], other.vector[None])[0] > 0.9999
-    gone = RayWorker(tower, tower.spec(), Source(tmp_path / "gone", None), None)({"number": 0, "batch": pickle.dumps(plan.todo)})
+    worker = RayWorker(tower, tower.spec(), Source(tmp_path / "gone", None), None)
+    gone = worker({"number": 0, "batch": pickle.dumps(plan.todo)})
     assert gone["kind"] == "no folder" and gone["count"] == 0
 
 

@@ -19,8 +19,8 @@ from pickroom.history.columns import SHORTEST, box_texts
 from pickroom.history.facts import Facts
 from pickroom.history.formats import format_of
 from pickroom.history.lanes import lane_for
-from pickroom.logged_paths import ProjectNames
 from pickroom.history.tables import read_header
+from pickroom.logged_paths import ProjectNames
 
 from .logs import CROP_TRAINING, SAMPLES, SELECT_CROP, SELECTION, TIME, single_crop, write_log
 

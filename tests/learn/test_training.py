@@ -71,7 +71,7 @@ def test_it_stops_when_asked_and_goes_on_to_the_very_same_model(learned: Project
     recorders: list[Recorder] = []
 
     def stop_in_the_second_fit(status: Status) -> None:
-        if status.phase.startswith("measuring") and status.done > 5:
+        if status.phase.startswith("measuring"):  # a phase is told at once, unlike its epochs
             recorders[0].ask_to_stop()
 
     with pytest.raises(TrainingStopped):
