@@ -24,6 +24,7 @@ from pickroom.learn.training import TrainConfig, Trained, train
 from pickroom.learn.training_sets import KINDS
 from pickroom.learn.watching import Status
 from pickroom.recommend.recommending import recommend
+from pickroom.reporting.html import picture
 from pickroom.ui import words
 from pickroom.workspace import Workspace
 
@@ -86,14 +87,15 @@ class TrainingPage:
             parts.append(words.notice(error.line))
         return ipywidgets.HTML("".join(parts))
 
-    def calibration(self) -> Figure:
-        """How often the current ranker was right beside how sure it was, on rows it was not trained on."""
+    def calibration(self) -> ipywidgets.HTML:
+        """How often the current ranker was right beside how sure it was, on rows it was not trained on: a picture."""
         found = self.evaluation.versions if self.evaluation else ()
         rows = [one.metrics.get("calibration", []) for one in found if one.kind == "ranker" and one.current]
-        return figures.calibration(max(rows, key=len, default=[]))
+        longest = max(rows, key=len, default=[])
+        return _picture(figures.calibration(longest) if longest else None, "confidence, and how often it was right")
 
-    def versions(self) -> Figure:
-        """Every version of the ranker on every project, beside "highest stage"."""
+    def versions(self) -> ipywidgets.HTML:
+        """Every version of the ranker on every project, beside "highest stage": a picture."""
         rows = []
         for one in self.evaluation.versions if self.evaluation else ():
             if one.kind == "ranker" and one.metrics:
@@ -102,7 +104,7 @@ class TrainingPage:
                 rows.append(
                     {"project_id": one.project_id, "version": one.version, **rate, "baseline": baseline["value"]}
                 )
-        return figures.versions(rows)
+        return _picture(figures.versions(rows) if rows else None, "every version of the ranker, by project")
 
     def _tell(self, status: Status) -> None:
         if status.phase != self._phase:
@@ -147,6 +149,12 @@ class TrainingPage:
             return f"<i>{escape(str(error))}</i>"
         text = base64.b64encode(data).decode()
         return f'<img src="data:image/jpeg;base64,{text}" alt="{escape(filename)}" style="height: {_TALL}px">'
+
+
+def _picture(figure: Figure | None, alt: str) -> ipywidgets.HTML:
+    if figure is None:
+        return ipywidgets.HTML(words.notice("No ranker has been trained on enough decisions to show this yet"))
+    return ipywidgets.HTML(picture(figure, alt).html)
 
 
 def _paragraph(lines: Sequence[str]) -> str:
