@@ -90,8 +90,7 @@ def test_into_the_trash_from_where_it_can_come_back(project: Project, tmp_path: 
 def test_a_damaged_archive_keeps_every_image(project: Project, part: str) -> None:
     path = project.workspace.root / "archives" / "demo" / part
     content = bytearray(path.read_bytes())
-    middle = len(content) // 2
-    content[middle : middle + 64] = b"\0" * len(content[middle : middle + 64])
+    content[len(content) // 2] ^= 0xFF
     path.write_bytes(content)
     planned = reclaim.plan(project.workspace)
     assert planned.items == ()

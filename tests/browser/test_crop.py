@@ -41,7 +41,7 @@ class CropPage(DeskPage):
         sizes: (width, height) in pixels of the page's images.
     """
 
-    sizes: tuple[Size, ...]
+    sizes: tuple[Size, ...] = ()
 
     def slot(self, number: int) -> tuple[Slot, float, float]:
         """The place of an image on the stage, and the stage's corner on the page."""
@@ -125,7 +125,7 @@ def open_desk(open_notebook: OpenNotebook, reviewed: Project) -> Callable[[], Cr
         home = str(reviewed.workspace.root)
         notebook = open_notebook("30_crop.ipynb", project=reviewed.id, home=home, per_page=MANUAL)
         sizes = [image_size(reviewed.root / "crop" / name) for name in waiting(reviewed)[:MANUAL]]
-        desk = CropPage(notebook, (1, 1), tuple(sizes))
+        desk = CropPage(notebook, (1, 1), sizes=tuple(sizes))
         desk.show()
         return desk
 

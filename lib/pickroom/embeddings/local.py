@@ -74,7 +74,7 @@ def run(
     import torch
 
     waiting = deque(work)
-    stop, publishing = threading.Event(), threading.Lock()
+    stop, over, publishing = threading.Event(), threading.Event(), threading.Lock()
     before = torch.get_num_threads()
 
     def loop() -> None:
@@ -87,12 +87,18 @@ def run(
                 return
             result = do(batch)
             with publishing:
-                publish(batch, result)
+                if not over.is_set():
+                    publish(batch, result)
 
-    with ThreadPoolExecutor(workers, thread_name_prefix="embed") as pool:
-        try:
-            for future in as_completed([pool.submit(loop) for _ in range(min(workers, len(work)))]):
-                future.result()
-        finally:
-            stop.set()
-            torch.set_num_threads(before)  # PyTorch hands the last number set to every thread made later
+    try:
+        with ThreadPoolExecutor(workers, thread_name_prefix="embed") as pool:
+            try:
+                for future in as_completed([pool.submit(loop) for _ in range(min(workers, len(work)))]):
+                    future.result()
+            finally:
+                stop.set()
+                torch.set_num_threads(before)  # PyTorch hands the last number set to every thread made later
+    finally:
+        # a second Ctrl-C does not wait for the workers: nothing of theirs may be written once this has returned
+        with publishing:
+            over.set()

@@ -89,6 +89,7 @@ def write(
         building = Path(tempfile.mkdtemp(prefix=f".{project.id}-", dir=folder.parent))
         try:
             counts = _copy_databases(project, building, folder)
+            databases = {path.name: atomic.sha256_of(path) for path in sorted(building.glob("*.db"))}
             packed = {bundle: _pack(project, bundle, building, progress) for bundle in bundles}
             _write_json(building / "vectors.json", list(_vectors(project)))
             _copy_models(project, building)
@@ -97,7 +98,7 @@ def write(
                 bundle: {"files": len(files), "bytes": sum(f["size"] for f in files), "zip": f"{bundle}.zip"}
                 for bundle, files in packed.items()
             }
-            _write_json(building / _SUMMARY, {**summary, "database_rows": counts, **sizes})
+            _write_json(building / _SUMMARY, {**summary, "database_rows": counts, "databases": databases, **sizes})
             _publish(building, folder)
         finally:
             shutil.rmtree(building, ignore_errors=True)
@@ -123,7 +124,7 @@ def _copy_databases(project: Project, building: Path, folder: Path) -> dict[str,
                 hint = "make room, then finish again; the project is not finished"
                 raise StoreError(str(error), doing="copying the database", subject=folder, hint=hint) from error
             before = _count(connection)
-        with closing(_open_copy(copy)) as connection:
+        with closing(sqlite3.connect(f"{copy.absolute().as_uri()}?mode=ro&immutable=1", uri=True)) as connection:
             sound = connection.execute("PRAGMA quick_check").fetchone()[0] == "ok"
             after = _count(connection)
         if not sound or before != after:
@@ -192,11 +193,9 @@ def verified(project: Project) -> dict[str, frozenset[str]]:
         summary = json.loads((folder / _SUMMARY).read_text(encoding="utf-8"))
         if summary["finished_at"] != project.manifest.finished_at:
             raise ValueError("the archive is of another finish")
-        with closing(_open_copy(folder / project.database.name)) as connection:
-            if connection.execute("PRAGMA quick_check").fetchone()[0] != "ok":
-                raise ValueError("its database is damaged")
-            if _count(connection) != summary["database_rows"]:
-                raise ValueError("its database has other rows than were archived")
+        for name, sha256 in summary["databases"].items():
+            if atomic.sha256_of(folder / name) != sha256:
+                raise ValueError(f"its copy of {name} has changed")
         found = {}
         for bundle in (bundle for bundle in BUNDLES if bundle in summary):
             listed = json.loads((folder / f"{bundle}.json").read_text(encoding="utf-8"))
@@ -205,13 +204,9 @@ def verified(project: Project) -> dict[str, frozenset[str]]:
                 raise ValueError(f"{bundle}.zip does not hold what its list says")
             found[bundle] = frozenset(sha256 for _, sha256 in held)
         return found
-    except (OSError, ValueError, KeyError, TypeError, sqlite3.Error, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile) as error:
         hint = f"finish it: pickroom finish {project.id} --execute"
         raise ProjectError(str(error), doing="verifying an archive", subject=folder, hint=hint) from None
-
-
-def _open_copy(path: Path) -> sqlite3.Connection:
-    return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True)
 
 
 def _vectors(project: Project) -> Iterator[dict[str, Any]]:
