@@ -108,7 +108,9 @@ widget
 
 def measure_deck(lab: Lab, context, home: str, keys: list[str]) -> tuple[list[float], list[float]]:
     """Milliseconds of each key: to the swapped frame, to the kernel's answer."""
-    lab.add_notebook("20_review.ipynb", {"project": "demo", "home": home, "batch_size": 100, "blind": False})
+    lab.add_notebook(
+        "20_review.ipynb", {"project": "demo", "home": home, "batch_size": 100, "blind": False, "order": "folder"}
+    )
     deck = DeskPage(lab.open(context, "20_review.ipynb"), (1, 1))
     deck.show()
     deck.stage.evaluate(WATCH)
