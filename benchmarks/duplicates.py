@@ -24,7 +24,7 @@ from PIL import Image as Pillow
 from PIL import ImageEnhance
 
 from _measure import finish, median, seconds, table
-from pickroom.demo.photographs import PHOTOGRAPHS, load
+from _photographs import photographs
 from pickroom.duplicates.finding import Copy, Thresholds, find
 from pickroom.embeddings import bundled
 from pickroom.embeddings.encoder import TorchEncoder
@@ -36,21 +36,6 @@ LEAST_F1 = 0.90
 USUAL_BITS = (0, 4, 8, 10, 12, 16)  # what scripts with imagehash use; its best one counts here
 
 Names = frozenset[str]
-
-
-def photographs(folder: Path | None) -> dict[str, Pillow.Image]:
-    """Name -> photograph, at most SIDE pixels; the built-in ones without a folder."""
-    if folder is None:
-        found = {photograph.name: load(photograph) for photograph in PHOTOGRAPHS}
-    else:
-        files = sorted(p for p in folder.rglob("*") if p.suffix.lower() in (".jpg", ".jpeg", ".png"))
-        found = {f"{p.parent.name}-{p.stem}": Pillow.open(p) for p in files}
-    made = {}
-    for name, whole in found.items():
-        small = whole.convert("RGB")
-        small.thumbnail((SIDE, SIDE))
-        made[name] = small
-    return made
 
 
 def smaller(whole: Pillow.Image, rng: np.random.Generator) -> Pillow.Image:
@@ -168,7 +153,7 @@ def main() -> None:
     took = median([seconds(lambda: find(images, thresholds)) for _ in range(1 if args.quick else 3)])
     plain = seconds(lambda: double_loop(images[:part], thresholds)) * (count * (count - 1)) / (part * (part - 1))
 
-    copies, truth = copies_of(photographs(None if args.quick else args.photos), np.random.default_rng(20250803))
+    copies, truth = copies_of(photographs(None if args.quick else args.photos, SIDE), np.random.default_rng(20250803))
     ours = scores(pairs_of(copies, thresholds), truth)
     by_bits = {bits: scores(hash_alone(copies, bits), truth) for bits in USUAL_BITS}
     usual, best = by_bits[thresholds.bits], max(by_bits, key=lambda bits: by_bits[bits][2])

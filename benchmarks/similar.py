@@ -23,7 +23,7 @@ from PIL import ImageEnhance
 from scipy.sparse.csgraph import connected_components
 
 from _measure import finish, seconds
-from pickroom.demo.photographs import PHOTOGRAPHS, load
+from _photographs import photographs
 from pickroom.embeddings import bundled
 from pickroom.embeddings.encoder import TorchEncoder
 from pickroom.groups.agreement import Agreement, compare, tune
@@ -34,21 +34,6 @@ from pickroom.records import Image
 LEAST_F1 = 0.90
 SIDE = 512  # pixels: what the encoder needs and no more
 MOST_SECONDS = 60.0  # 10,000 images of one folder, vectors ready
-
-
-def photographs(folder: Path | None) -> dict[str, Pillow.Image]:
-    """Name -> photograph, at most SIDE pixels; the built-in ones without a folder."""
-    if folder is None:
-        found = {photograph.name: load(photograph) for photograph in PHOTOGRAPHS}
-    else:
-        files = sorted(p for p in folder.rglob("*") if p.suffix.lower() in (".jpg", ".jpeg", ".png"))
-        found = {f"{p.parent.name}-{p.stem}": Pillow.open(p) for p in files}
-    made = {}
-    for name, whole in found.items():
-        small = whole.convert("RGB")
-        small.thumbnail((SIDE, SIDE))
-        made[name] = small
-    return made
 
 
 def take(whole: Pillow.Image, rng: np.random.Generator) -> Pillow.Image:
@@ -143,7 +128,7 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(1)
     folder = None if args.quick else args.photos
-    made = bursts(photographs(folder), np.random.default_rng(20250803))
+    made = bursts(photographs(folder, SIDE), np.random.default_rng(20250803))
     truth = [[f"{name}_{number}" for number in range(len(pictures))] for name, pictures in made.items()]
     looks = looks_of(made)
 

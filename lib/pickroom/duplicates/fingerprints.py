@@ -1,4 +1,4 @@
-"""The perceptual hashes of previews, kept by content: two minutes for 20,000 images once, and none the next time."""
+"""The perceptual hashes of previews, kept by content: made once, and read back the next time."""
 
 from __future__ import annotations
 

@@ -10,8 +10,8 @@ from jupyter_server.services.kernels.connection.channels import ZMQChannelsWebso
 class PromptConnection(ZMQChannelsWebsocketConnection):
     """Jupyter's own connection with Nagle's algorithm off (RFC 896).
 
-    With it on, what a key answers waits for the browser's acknowledgement of the message before, up to 40 ms: measured
-    here, a key to the kernel and back took 50 ms with it and 14 ms without.
+    With it on, what a key answers waits for the browser's delayed acknowledgement of the message before (RFC 1122: some
+    40 ms on Linux). `benchmarks/deck_browser.py` prints how long a key takes.
     """
 
     def connect(self) -> asyncio.Future[None] | None:
