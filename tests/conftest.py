@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import sqlite3
 from collections.abc import Callable, Iterator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +16,7 @@ from pickroom import projects
 from pickroom.store.connect import connect
 from pickroom.workspace import Project, Workspace
 
+SCANNED_AT = datetime(2025, 9, 10, tzinfo=UTC)  # sides are drawn from group ids: of 60 groups of "p" 13 held out
 FIXTURES = Path(__file__).parent / "fixtures"
 WORDS = {1.0: "generated", 1.5: "face_swapped", 2.0: "upscaled", 3.0: "enhanced"}
 
@@ -82,7 +83,7 @@ def make_project(workspace: Workspace, images_folder: Path) -> Callable[..., Pro
 
     def make(groups: list[tuple[float, ...]], folder: str = "", project_id: str = "p") -> Project:
         write_series(images_folder / folder, groups)
-        return projects.start(workspace, project_id, images_folder)[0]
+        return projects.start(workspace, project_id, images_folder, at=SCANNED_AT)[0]
 
     return make
 

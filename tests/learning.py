@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image as PillowImage
 from PIL import ImageFilter, ImageOps
 
-from conftest import stage_name
+from conftest import SCANNED_AT, stage_name
 from embeddings.conftest import photograph
 from pickroom import projects
 from pickroom.embeddings.choice import bind_spec
@@ -105,6 +105,6 @@ def make_learned(root: Path, project_id: str, count: int, decided: int, seed: in
     folder = root / f"images_{project_id}"
     write_groups(folder, count, seed)
     workspace = Workspace(root / "home")
-    project = embed_colours(projects.start(workspace, project_id, folder)[0])
+    project = embed_colours(projects.start(workspace, project_id, folder, at=SCANNED_AT)[0])
     decide(project, range(decided))
     return project

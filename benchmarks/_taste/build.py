@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,8 @@ from pickroom.records import Group
 from pickroom.store import groups as store_groups
 from pickroom.store.connect import open_read_only, transaction
 from pickroom.workspace import Project, Workspace
+
+SCANNED_AT = datetime(2025, 9, 1, tzinfo=UTC)  # sides are drawn from group ids: the same in every run
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +56,7 @@ def build(
         if not known.exists():
             say(f"  {plan.project_id}: {plan.groups} groups of {len(plan.bases)} photographs")
             made = make(plan, images / plan.project_id, seed)
-            project, _ = projects.start(workspace, plan.project_id, images / plan.project_id)
+            project, _ = projects.start(workspace, plan.project_id, images / plan.project_id, at=SCANNED_AT)
             embed(project, EmbedConfig(encoder=EncoderConfig(kind="bundled", dtype="float32")))
             atomic.write_text(known, json.dumps([asdict(truth) for truth in made]))
         project = workspace.project(plan.project_id)

@@ -69,11 +69,16 @@ def start(
     title: str | None = None,
     rename_duplicates: bool = False,
     progress: Progress | None = None,
+    at: datetime | None = None,
 ) -> tuple[Project, ScanReport]:
     """Make a project of a folder of images: scan it, group it, recommend the baseline. The manifest comes last.
 
     A database that lies at the project's place without a manifest is taken over with all its rows: it is what
     an interrupted start, or an earlier installation, left.
+
+    Args:
+        at: the UTC second that group ids carry, now by default. Sides of a split and random looks are drawn from
+            ids: with a second of its own a simulation is the same every time.
 
     Raises:
         ProjectError: a bad id, a project of this name, a folder that is missing, empty, or another project's.
@@ -86,7 +91,7 @@ def start(
     if project.manifest_file.exists():
         raise already_started(project)
     _check_folder(workspace, root)
-    report = rescan(project, rename_duplicates=rename_duplicates, progress=progress)
+    report = rescan(project, rename_duplicates=rename_duplicates, progress=progress, at=at)
     manifest = replace(project.manifest, image_count=report.images, group_count=len(report.groups))
     project = replace(project, manifest=manifest)
     workspace.save_new(project)
@@ -128,6 +133,7 @@ def rescan(
     by: Similarity | None = None,
     rename_duplicates: bool = False,
     progress: Progress | None = None,
+    at: datetime | None = None,
 ) -> ScanReport:
     """Scan the folder again and group what is new; decided groups, and those with a choice, stay as they are.
 
@@ -137,6 +143,7 @@ def rescan(
     Args:
         gap: from one stage to the next, at most.
         by: group by similarity instead of by stages.
+        at: see `start`.
 
     Raises:
         LockedError: files of this project are being moved.
@@ -160,7 +167,8 @@ def rescan(
             )
             grouping = by_stage(gap) if by is None else by_similarity(project, connection, found.images, by, progress)
             with transaction(connection):
-                return _store(project, connection, found, grouping, renamed)
+                made_at = _second_of_scan(project, connection, at)  # before any group goes: no id may come again
+                return _store(project, connection, found, grouping, renamed, made_at)
     finally:
         connection.close()
 
@@ -176,6 +184,7 @@ def _store(
     found: ScanResult,
     grouping: Grouping,
     renamed: Sequence[tuple[str, str]],
+    made_at: datetime,
 ) -> ScanReport:
     waiting = groups.queue(connection, project.id)
     touched = review_state.touched_ids(connection)
@@ -205,7 +214,6 @@ def _store(
     doubtful = tuple(u for u in left_out if (u.directory, u.filename) in kept)
     ungrouped = tuple(u for u in left_out if (u.directory, u.filename) not in kept)
 
-    made_at = _second_of_scan(project, connection)  # before any group goes: its id must not come again
     same = {(members[0].directory, tuple(i.filename for i in members)) for members in proposed} & set(loose)
     groups.remove(connection, [group.group_id for key, group in loose.items() if key not in same])
     stats = {path: (entry.file_size, entry.mtime_ns) for path, entry in found.entries.items()}
@@ -221,9 +229,9 @@ def _store(
     return ScanReport(found.count, queue, ungrouped, tuple(missing), doubtful, tuple(renamed), grouping.notes)
 
 
-def _second_of_scan(project: Project, connection: sqlite3.Connection) -> datetime:
-    """Now, to the second, or the second after the last scan's, so that no id is given twice."""
-    now = datetime.now(UTC).replace(microsecond=0)
+def _second_of_scan(project: Project, connection: sqlite3.Connection, at: datetime | None) -> datetime:
+    """`at`, or now, to the second; or the second after the last scan's, so that no id is given twice."""
+    now = (at or datetime.now(UTC)).replace(microsecond=0)
     last = groups.last_second(connection, project.id)
     return now if last is None else max(now, naming.second_after(last))
 

@@ -13,7 +13,7 @@ import torch
 from PIL import Image as PillowImage
 from PIL import ImageFilter, ImageOps
 
-from conftest import stage_name
+from conftest import SCANNED_AT, stage_name
 from pickroom import projects
 from pickroom.demo.photographs import PHOTOGRAPHS, load
 from pickroom.embeddings.choice import EncoderConfig
@@ -89,6 +89,6 @@ def photo_project(workspace: Workspace, images_folder: Path) -> Callable[..., Pr
 
     def make(groups: int = 3, folder: str = "", project_id: str = "p", **changes: object) -> Project:
         write_photographs(images_folder / folder, groups, **changes)  # type: ignore[arg-type]
-        return projects.start(workspace, project_id, images_folder)[0]
+        return projects.start(workspace, project_id, images_folder, at=SCANNED_AT)[0]
 
     return make

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 from pickroom import projects
 from pickroom.demo.config import DemoConfig
 from pickroom.demo.make import Progress, make_images
@@ -12,6 +14,7 @@ from pickroom.store.connect import connect, transaction
 from pickroom.workspace import Project, Workspace, already_started
 
 PROJECT_ID = "demo"
+SCANNED_AT = datetime(2025, 9, 1, tzinfo=UTC)  # what is drawn from group ids is the same in every demo
 
 
 def start_demo(
@@ -31,7 +34,7 @@ def start_demo(
         raise already_started(planned)
     truth = make_images(workspace.root, config, progress)
     project, report = projects.start(
-        workspace, PROJECT_ID, workspace.root / "demo_images", title="Demo", progress=progress
+        workspace, PROJECT_ID, workspace.root / "demo_images", title="Demo", progress=progress, at=SCANNED_AT
     )
     if model_like:
         connection = connect(project.database)
