@@ -16,7 +16,7 @@ from pickroom import projects
 from pickroom.store.connect import connect
 from pickroom.workspace import Project, Workspace
 
-SCANNED_AT = datetime(2025, 9, 10, tzinfo=UTC)  # sides are drawn from group ids: of 60 groups of "p" 13 held out
+SCANNED_AT = datetime(2025, 9, 10, tzinfo=UTC)  # sides and random looks are drawn from group ids
 FIXTURES = Path(__file__).parent / "fixtures"
 WORDS = {1.0: "generated", 1.5: "face_swapped", 2.0: "upscaled", 3.0: "enhanced"}
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -78,6 +80,15 @@ def test_what_was_held_out_stays_so_when_rows_come() -> None:
     counts = many.counts
     assert 30 <= counts["held_out"] <= 90 and 20 <= counts["calibrate"] <= 75  # of 300: about 60 and 45
     assert split(rows, SplitConfig(seed=2)).sides.tolist() != many.sides.tolist()
+
+
+@given(st.integers(0, 60), st.integers(0, 2**32))
+def test_of_few_rows_enough_are_held_out_and_never_more_than_half(count: int, seed: int) -> None:
+    rows = [pick("p", n, f"{n}a.png", f"{n}b.png") for n in range(count)]
+    config = SplitConfig(seed=seed)
+    held_out = split(rows, config).counts["held_out"]
+    without = split(rows, replace(config, least=0)).counts["held_out"]
+    assert held_out == (max(without, config.least) if count >= 2 * config.least else without)
 
 
 def test_a_version_knows_what_it_has_seen() -> None:

@@ -2,12 +2,14 @@
 
 Rows that share a file (its name within a project, or its content anywhere) go to one side together, always. Sides are
 drawn from a hash of the rows' files, not from their order or number: a row once held out is held out from every later
-version, so that two versions can be compared on rows that neither was trained on.
+version, so that two versions can be compared on rows that neither was trained on. (Only where rows are so few that the
+draw had to be helped, see `SplitConfig.least`, may one of them be trained on later; `seen` then tells.)
 """
 
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -29,12 +31,15 @@ class SplitConfig:
     Attributes:
         holdout: a project that is held out whole; None holds out a share of every project's groups.
         held_out: share of the groups held out, in (0, 1); with `holdout`, all of that project's instead.
+        least: families held out at the fewest, where the draw gave less and that is no more than half of all: of 60
+            groups a tenth of all draws would else hold out too few to judge by (8: promotion.LEAST_ROWS).
         calibrate: share of the groups that only calibrate, in (0, 1).
         seed: another one draws other sides, and makes versions that cannot be compared.
     """
 
     holdout: str | None = None
     held_out: float = 0.2
+    least: int = 10
     calibrate: float = 0.15
     seed: int = 1
 
@@ -130,8 +135,9 @@ def split(examples: Sequence[Example], config: SplitConfig) -> Split:
         ]
     else:
         draws = [_draw(family, config.seed) for family in named]
-        edge = config.held_out + config.calibrate
-        sides = [HELD_OUT if d < config.held_out else CALIBRATE if d < edge else TRAIN for d in draws]
+        held_out = _held_out_below(sorted(set(draws)), config)
+        edge = held_out + config.calibrate
+        sides = [HELD_OUT if d < held_out else CALIBRATE if d < edge else TRAIN for d in draws]
     made = Split(np.array(sides, dtype=np.int8), config)
     require_apart(examples, made.sides)
     return made
@@ -167,6 +173,13 @@ def require_one_project(examples: Sequence[Example], projects: Sequence[str]) ->
         group_id = example.candidates.group_id if isinstance(example, Pick) else example.group_id
         if group_id is not None and owner.setdefault(group_id, project_id) != project_id:
             raise AssertionError(f"group {group_id} is both of {owner[group_id]} and of {project_id}")
+
+
+def _held_out_below(draws: Sequence[float], config: SplitConfig) -> float:
+    """The draw below which a family is held out: the share, or what lets the `least` of them in."""
+    if 0 < config.least <= len(draws) // 2 and draws[config.least - 1] >= config.held_out:
+        return math.nextafter(draws[config.least - 1], 1)
+    return config.held_out
 
 
 def _draw(family: str, seed: int) -> float:

@@ -189,20 +189,27 @@ def _features(
     if not examples:
         raise _too_little(frozen, f"none of the decisions is an example for the {frozen.kind}")
     split = splits.split(examples, config.split)
+    _require_enough(frozen, recipe, split, Counter())  # told before the pictures are read, which takes long
     sources = Sources(workspace.project(project_id) for project_id in frozen.projects)
     features = recipe.features(examples, sources, told.count)
     missing = Counter(_kind_of(reason) for reason in features.missing.values())
     kept = np.array([row for row in range(len(examples)) if row not in features.missing], dtype=np.int64)
     rows = _Rows(recipe, [examples[row] for row in kept], features.take(kept), Split(split.sides[kept], split.config))
     splits.require_apart(rows.examples, rows.split.sides)
-    counts = rows.split.counts
-    learned = counts["train"] + counts["calibrate"]
-    if learned < LEAST_TRAIN or counts["held_out"] < LEAST_ROWS:
-        what = f"{learned} {recipe.unit} to train on and {counts['held_out']} held out"
-        if missing:
-            what += f"; {sum(missing.values())} have no features, most often: {missing.most_common(1)[0][0]}"
-        raise _too_little(frozen, what)
+    _require_enough(frozen, recipe, rows.split, missing)
     return rows, missing
+
+
+def _require_enough(frozen: TrainingSet, recipe: Recipe, split: Split, missing: Counter[str]) -> None:
+    """Raise UsageError where a version could not be learned, or not be judged."""
+    counts = split.counts
+    learned = counts["train"] + counts["calibrate"]
+    if learned >= LEAST_TRAIN and counts["held_out"] >= LEAST_ROWS:
+        return
+    what = f"{learned} {recipe.unit} to train on and {counts['held_out']} held out"
+    if missing:
+        what += f"; {missing.total()} have no features, most often: {missing.most_common(1)[0][0]}"
+    raise _too_little(frozen, what)
 
 
 def _verdict(
