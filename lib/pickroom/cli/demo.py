@@ -20,6 +20,7 @@ def demo(
     model_like: Annotated[
         bool, typer.Option("--model-like", help="Simulated recommendations with crops and confidences.")
     ] = False,
+    decided: Annotated[int, typer.Option(min=0, help="Groups that a simulated person has decided already.")] = 0,
     home: Home = None,
 ) -> None:
     """Make a project `demo` of real photographs, as stage series with defects in some."""
@@ -30,7 +31,7 @@ def demo(
     bar, progress = progress_bar("Making images")
     with bar:
         config = DemoConfig(groups=groups, seed=seed, long_side=long_side)
-        made, report = start_demo(workspace, config, model_like=model_like, progress=progress)
+        made, report = start_demo(workspace, config, model_like=model_like, decided=decided, progress=progress)
     where = "" if folder is None else f" --home {workspace.root}"
     text = f"Project {made.id}: {report.images} images in {len(report.groups)} groups under {made.root}"
     show({}, False, f"{text}\nReview it: pickroom lab{where}")

@@ -7,7 +7,9 @@ from datetime import UTC, datetime
 from pickroom import projects
 from pickroom.demo.config import DemoConfig
 from pickroom.demo.make import Progress, make_images
+from pickroom.demo.past import decide
 from pickroom.demo.simulate import simulated_recommendations
+from pickroom.errors import UsageError
 from pickroom.projects import ScanReport
 from pickroom.store import groups, recommendations
 from pickroom.store.connect import connect, transaction
@@ -18,17 +20,26 @@ SCANNED_AT = datetime(2025, 9, 1, tzinfo=UTC)  # what is drawn from group ids is
 
 
 def start_demo(
-    workspace: Workspace, config: DemoConfig, *, model_like: bool = False, progress: Progress | None = None
+    workspace: Workspace,
+    config: DemoConfig,
+    *,
+    model_like: bool = False,
+    decided: int = 0,
+    progress: Progress | None = None,
 ) -> tuple[Project, ScanReport]:
     """Make project `demo`: images in `demo_images/`, the hidden reviewer's choices in `demo_truth.jsonl`.
 
     Args:
         model_like: also store simulated recommendations, so that every route can be tried before training exists.
+        decided: groups that the hidden reviewer has decided already: enough of them, and models can be trained.
 
     Raises:
         ProjectError: there is a project `demo` already.
-        UsageError: the images' folder is taken.
+        UsageError: the images' folder is taken, or `decided` is more than there are groups.
     """
+    if decided > config.groups:
+        what = f"{decided} decided of {config.groups} groups"
+        raise UsageError(what, doing="making the demo", hint="ask for more groups: --groups")
     planned = workspace.create(PROJECT_ID, workspace.root)
     if planned.manifest_file.exists():
         raise already_started(planned)
@@ -44,4 +55,6 @@ def start_demo(
                 recommendations.upsert(connection, simulated_recommendations(made, truth, config.seed))
         finally:
             connection.close()
+    if decided:
+        decide(project, truth, decided, config.seed, progress)
     return project, report
