@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ from pickroom.workspace import Project, utc_now
 
 # named queries whose rows make the summary
 _SUMMARISED = ("input_output", "shares", "pace", "performance_by_project", "performance_by_model", "anomaly_rates")
+
+_NAMED = 3  # of a list that may be long
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +64,7 @@ class FinishPlan:
         target = archive.archive_folder(self.project).relative_to(where)
         lines.append(f"  archive: {target}/ with the database and {self.pictures} pictures, {self.size / 1e6:,.1f} MB")
         if self.left_behind:
-            named = ", ".join(self.left_behind[:3]) + (", ..." if len(self.left_behind) > 3 else "")
-            lines.append(f"  not delivered, no pictures: {len(self.left_behind)} files ({named})")
+            lines.append(f"  not delivered, no pictures: {_some(self.left_behind)}")
         return lines
 
 
@@ -81,6 +83,13 @@ class Finished:
         return [*lines, f"Archive: {self.archive}", f"Project {self.project.id} is finished"]
 
 
+def _some(names: Sequence[str], count: int | None = None) -> str:
+    """How many, and the first few by name; `count` where `names` are only examples."""
+    count = len(names) if count is None else count
+    named = ", ".join(names[:_NAMED])
+    return f"{count} ({named}, ...)" if count > len(names[:_NAMED]) else f"{count} ({named})"
+
+
 def plan(project: Project, *, originals: bool = False) -> FinishPlan:
     """Look whether a project can be finished, and what that would do. Changes nothing.
 
@@ -96,13 +105,13 @@ def plan(project: Project, *, originals: bool = False) -> FinishPlan:
         waiting = decisions.incomplete_crops(connection)
         planned = operations.planned(connection)
         undecided = groups.count_waiting(connection)
-    blockers = [f"a crop waits to be made: {name}" for name in waiting]
-    blockers += [f"a file operation is unfinished: {op.source or op.destination} (pickroom recover)" for op in planned]
+    paths = [str(op.source or op.destination) for op in planned]
+    blockers = [f"crops wait to be made: {_some(waiting)} - pickroom crop {project.id}"] if waiting else []
+    if paths:
+        blockers.append(f"file operations are unfinished: {_some(paths)} - pickroom recover {project.id}")
     for finding in inspection.errors:
         if finding.check != "waiting crops":  # each is named above, by its file
-            blockers += [f"integrity, {finding.check}: {example}" for example in finding.examples]
-            if finding.count > len(finding.examples):
-                blockers.append(f"integrity, {finding.check}: and {finding.count - len(finding.examples)} more")
+            blockers.append(f"integrity, {finding.check}: {_some(finding.examples, finding.count)}")
     bundles = (archive.DELIVERABLES, archive.ORIGINALS) if originals else (archive.DELIVERABLES,)
     found = [archive.contents(project, bundle) for bundle in bundles]
     pictures = [item for items, _ in found for item in items]
