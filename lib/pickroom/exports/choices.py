@@ -1,0 +1,197 @@
+"""What the person decided about each image, and where the image lies now. Read-only; what the machine did is left out.
+
+Picks are left out where the automation decided alone, boxes where `crop --apply-ai` cut without a look (DESIGN.md,
+invariant 11). Only the project's own database is read: of imported logs the images are rarely there.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal
+
+from pickroom import atomic
+from pickroom.embeddings.plan import list_images
+from pickroom.errors import ConflictError
+from pickroom.files.cropping import CROPPED
+from pickroom.files.routing import join
+from pickroom.integrity import Inspection, inspect
+from pickroom.records import CropBox, Image
+from pickroom.store import crops, groups, images, operations
+from pickroom.store.connect import open_read_only, transaction
+from pickroom.workspace import Project
+
+Verdict = Literal["picked", "passed over", "rejected", "kept"]
+
+BY_MACHINE = "decided without a person"
+CUT_BY_MACHINE = "crop made without a person: its box is left out"
+NOT_THERE = "not in the project's folder as it was decided on"
+
+_DECIDED = """SELECT c.group_id, c.input, c.outcome, c.crop_input, c.dropped_at, c.decided_at, d.images,
+    d.user_selected_index, d.user_action, d.final_crop_coords, d.timestamp, d.group_id AS row_id
+FROM decision_context AS c LEFT JOIN ai_decisions AS d USING (group_id)
+UNION ALL
+SELECT d.group_id, NULL, d.user_action, NULL, NULL, d.timestamp, d.images,
+    d.user_selected_index, d.user_action, d.final_crop_coords, d.timestamp, d.group_id
+FROM ai_decisions AS d WHERE NOT EXISTS (SELECT 1 FROM decision_context AS c WHERE c.group_id = d.group_id)
+ORDER BY 6, 1"""
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """One image of a decided group.
+
+    Attributes:
+        path: where the file that was decided on lies now, relative to the project's root.
+        box: the person's crop, a fraction of the EXIF-upright image; None where none was drawn or confirmed.
+        cropped: where the finished crop lies, relative to the root; None where there is none.
+    """
+
+    project_id: str
+    group_id: str
+    image: Image
+    verdict: Verdict
+    path: str
+    box: CropBox | None = None
+    cropped: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedGroup:
+    """One decided group, images in its own order; `decided_at` is ISO 8601 UTC."""
+
+    group_id: str
+    decided_at: str
+    images: tuple[Judged, ...]
+
+    @property
+    def picked(self) -> Judged | None:
+        """The image that was picked; None for a group rejected, kept whole, or dropped at the crop desk."""
+        return next((judged for judged in self.images if judged.verdict == "picked"), None)
+
+
+@dataclass(slots=True)
+class Choices:
+    """A project's groups that a person decided, in the order of the decisions; `left_out` counts reasons."""
+
+    project: Project
+    groups: list[JudgedGroup] = field(default_factory=list)
+    left_out: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def images(self) -> list[Judged]:
+        return [judged for group in self.groups for judged in group.images]
+
+
+def read(project: Project) -> Choices:
+    """Every choice of a person in one project.
+
+    Raises:
+        ConflictError: a row is not sound, or file operations are unfinished: files are not where the rows say.
+        ProjectError: the image folder is not there.
+        StoreError: the database cannot be read.
+    """
+    _require_sound(inspect(project, purpose="finishing"))
+    places = _Places(project)
+    found = Choices(project)
+    with open_read_only(project.database) as connection, transaction(connection, writing=False):
+        if operations.count_planned(connection):
+            raise ConflictError(
+                "file operations are unfinished",
+                doing=f"exporting {project.id}",
+                subject=project.root,
+                hint=f"first: pickroom recover {project.id}",
+            )
+        known = {image.filename: image for image in images.readable(connection)}
+        # of a name met twice, the one in a group: the other was never decided on
+        members = {group.group_id: group.images for group in groups.every(connection, project.id)}
+        known |= {image.filename: image for own in members.values() for image in own}
+        for row in connection.execute(_DECIDED).fetchall():
+            if row["input"] == "auto":
+                found.left_out[BY_MACHINE] += 1
+                continue
+            own = members.get(row["group_id"], ())
+            if row["row_id"] is not None:
+                own = tuple(known[name] for name in json.loads(row["images"]) if name in known)
+            crop = crops.latest(connection, row["group_id"])
+            judged = [_judge(found, project.id, row, image, crop, places) for image in own]
+            kept = tuple(item for item in judged if item is not None)
+            if kept:
+                found.groups.append(JudgedGroup(row["group_id"], row["decided_at"], kept))
+    return found
+
+
+def _require_sound(inspection: Inspection) -> None:
+    """Refuse rows that no program should be given; a crop that still waits is no such thing."""
+    serious = tuple(finding for finding in inspection.findings if finding.check != "waiting crops")
+    replace(inspection, findings=serious).require_sound("exporting")
+
+
+def _judge(
+    found: Choices, project_id: str, row: sqlite3.Row, image: Image, crop: crops.Crop | None, places: _Places
+) -> Judged | None:
+    verdict = _verdict(row, image.filename)
+    path = places.of(image)
+    if path is None:
+        found.left_out[NOT_THERE] += 1
+        return None
+    box, cropped = None, None
+    if verdict == "picked" and row["final_crop_coords"] is not None:
+        if row["crop_input"] == "apply_ai":
+            found.left_out[CUT_BY_MACHINE] += 1
+        else:
+            box = CropBox.from_json(row["final_crop_coords"])
+        cropped = places.crop_of(image, crop, path)
+    return Judged(project_id, row["group_id"], image, verdict, path, box, cropped)
+
+
+def _verdict(row: sqlite3.Row, filename: str) -> Verdict:
+    if row["row_id"] is None:
+        return "kept"
+    if row["user_action"] == "reject":
+        return "rejected"
+    if json.loads(row["images"])[row["user_selected_index"]] != filename:
+        return "passed over"
+    # the crop desk may send the pick after the others: the last word counts
+    return "rejected" if row["dropped_at"] is not None else "picked"
+
+
+class _Places:
+    """Where files lie now, by name; a name met twice is told apart by what the scan knew of the content."""
+
+    def __init__(self, project: Project) -> None:
+        self._root = project.require_root()
+        self._paths: dict[str, list[str]] = defaultdict(list)
+        self._stats: dict[str, tuple[int, int]] = {}
+        for entry in list_images(project)[0]:
+            path = join(entry.directory, entry.filename)
+            self._paths[entry.filename].append(path)
+            self._stats[path] = (entry.file_size, entry.mtime_ns)
+
+    def of(self, image: Image) -> str | None:
+        """The file that was decided on; None when it is gone or holds something else."""
+        paths = self._paths.get(image.filename, ())
+        # like git's index: same size and time is taken as unchanged, else the bytes decide
+        same = [path for path in paths if self._stats[path] == (image.file_size, image.mtime_ns)]
+        return same[0] if len(same) == 1 else self._holding(paths, image.sha256)
+
+    def crop_of(self, image: Image, crop: crops.Crop | None, original: str) -> str | None:
+        """The finished crop, in its folder or where the sorter sent it; None when it is not there unchanged."""
+        if crop is None:
+            return None
+        others = [path for path in self._paths.get(image.filename, ()) if path != original]
+        return self._holding([join(CROPPED, image.filename), *others], crop.sha256)
+
+    def _holding(self, paths: Sequence[str], sha256: str) -> str | None:
+        return next((path for path in paths if _hash(self._root / path) == sha256), None)
+
+
+def _hash(path: Path) -> str | None:
+    try:
+        return atomic.sha256_of(path) if path.is_file() and not path.is_symlink() else None
+    except OSError:  # a file that cannot be read is not the one that was decided on, as far as anyone can tell
+        return None

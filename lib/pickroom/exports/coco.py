@@ -1,0 +1,73 @@
+"""Picks and crops as COCO object detection: one image a picked picture, one annotation a crop.
+
+Source of the fields: https://cocodataset.org/#format-data, Object Detection (info, licenses, images, annotations,
+categories; bbox [x, y, width, height] in pixels from the top left corner). A picture without an annotation is one that
+the person picked and did not crop.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any
+
+from pickroom import __version__
+from pickroom.exports.choices import Choices, Judged
+from pickroom.exports.folder import picture_name
+from pickroom.geometry import to_pixels
+
+ANNOTATIONS = "annotations.json"
+CATEGORY = {"id": 1, "name": "crop", "supercategory": "pickroom"}
+_ID_DIGITS = 12  # hexadecimal: 48 bits, exact also where a number is a double
+
+
+def stable_id(*names: str) -> int:
+    """A positive number that follows from names alone: the same image has the same id in every export.
+
+    At most 48 bits: of a million images two agree with a probability of 0.2 %.
+    """
+    return int(hashlib.sha256("\0".join(names).encode()).hexdigest()[:_ID_DIGITS], 16) or 1
+
+
+def document(found: Sequence[Choices]) -> dict[str, Any]:
+    """The whole of `annotations.json`. Sizes and boxes are those of the EXIF-upright picture."""
+    picked = [judged for choices in found for judged in choices.images if judged.verdict == "picked"]
+    return {
+        "info": {
+            "description": "Picked images and their crops, in the frame of the EXIF-upright image",
+            "version": __version__,
+            "contributor": "Pickroom",
+        },
+        "licenses": [],
+        "images": [_image(judged) for judged in picked],
+        "annotations": [_annotation(judged) for judged in picked if judged.box is not None],
+        "categories": [CATEGORY],
+    }
+
+
+def _image(judged: Judged) -> dict[str, Any]:
+    return {
+        "id": stable_id(judged.project_id, judged.image.filename),
+        "file_name": picture_name(judged),
+        "width": judged.image.width,
+        "height": judged.image.height,
+        "date_captured": judged.image.taken_at.isoformat(sep=" ") if judged.image.taken_at else None,
+        "license": None,
+        "project_id": judged.project_id,
+        "group_id": judged.group_id,
+    }
+
+
+def _annotation(judged: Judged) -> dict[str, Any]:
+    assert judged.box is not None
+    x1, y1, x2, y2 = to_pixels(judged.box, judged.image.width, judged.image.height)
+    image_id = stable_id(judged.project_id, judged.image.filename)
+    return {
+        "id": stable_id(judged.project_id, judged.image.filename, "crop"),
+        "image_id": image_id,
+        "category_id": CATEGORY["id"],
+        "bbox": [x1, y1, x2 - x1, y2 - y1],
+        "area": (x2 - x1) * (y2 - y1),
+        "segmentation": [[x1, y1, x2, y1, x2, y2, x1, y2]],
+        "iscrowd": 0,
+    }

@@ -1,0 +1,146 @@
+"""A folder that an export fills: pictures as links or copies, documents whole or not at all, nothing of others touched.
+
+`.pickroom-export.json` names every file that an export has made here, and is on disk before they are: a file that it
+does not name is never replaced, one that a later run no longer makes is removed. A folder holds one kind of export.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import secrets
+import shutil
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+
+from pickroom import atomic
+from pickroom.errors import ConflictError, FileOperationError, UsageError
+from pickroom.exports.choices import Judged
+from pickroom.workspace import Project
+
+STATE_FILE = ".pickroom-export.json"
+PICTURES = "images"
+
+Progress = Callable[[int, int], None]
+Writer = Callable[[Path], object]  # writes a document to the path it is given
+
+
+def picture_name(judged: Judged) -> str:
+    """Where an image lies in the folder: `images/<project>/<file name>`; a name is unique within its project."""
+    return f"{PICTURES}/{judged.project_id}/{judged.image.filename}"
+
+
+def check_outside(folder: Path, projects: Iterable[Project]) -> None:
+    """Raise UsageError where a folder lies in a project's: what is exported there would be scanned as its images."""
+    for project in projects:
+        root = project.root.resolve()
+        if folder == root or root in folder.parents:
+            raise UsageError(
+                f"it lies in the images of project {project.id}",
+                doing="exporting",
+                subject=folder,
+                hint="give a folder outside of it",
+            )
+
+
+def publish(
+    folder: Path,
+    kind: str,
+    pictures: Mapping[str, Path],
+    documents: Mapping[str, Writer],
+    *,
+    copy: bool = False,
+    progress: Progress | None = None,
+) -> None:
+    """Fill a folder.
+
+    Args:
+        kind: what is exported; a folder of another kind is refused, since its files would be taken for outdated.
+        pictures: name in the folder -> the image file. Linked to, unless `copy`; never changed.
+        documents: name in the folder -> what writes it, called with a path beside its place.
+
+    Raises:
+        ConflictError: a file of that name is there that no export made, or it is another kind's folder; nothing is
+            written.
+        FileOperationError: the disk refused; run it again when there is room.
+    """
+    names = [*pictures, *documents]
+    try:
+        held, before = _read_state(folder)
+        if held not in (None, kind):
+            hint = "give another folder"
+            raise ConflictError(
+                f"it holds an export to {held}", doing=f"exporting to {kind}", subject=folder, hint=hint
+            )
+        strange = [name for name in names if name not in before and os.path.lexists(folder / name)]
+        if strange:
+            raise ConflictError(
+                f"{len(strange)} files there were not made by an export, the first: {strange[0]}",
+                items=strange,
+                doing="exporting",
+                subject=folder,
+                hint="give an empty folder",
+            )
+        folder.mkdir(parents=True, exist_ok=True)
+        _write_state(folder, kind, sorted({*before, *names}))
+        for done, (name, source) in enumerate(pictures.items(), start=1):
+            _place(folder / name, source, copy)
+            if progress:
+                progress(done, len(pictures))
+        for name, write in documents.items():
+            _publish(folder / name, write)
+        for name in set(before) - set(names):
+            (folder / name).unlink(missing_ok=True)
+        _write_state(folder, kind, sorted(names))
+    except OSError as error:
+        where = [Path(error.filename)] if error.filename else [folder]
+        hint = "make room, or give another DIR, and run it again"
+        raise FileOperationError(error.strerror or str(error), "exporting", where, hint) from error
+
+
+def _place(target: Path, source: Path, copy: bool) -> None:
+    if _same(target, source, copy):
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    # copies keep their times, by which the next run knows them
+    _publish(target, (lambda path: shutil.copy2(source, path)) if copy else (lambda path: path.symlink_to(source)))
+
+
+def _same(target: Path, source: Path, copy: bool) -> bool:
+    if target.is_symlink():
+        return not copy and os.readlink(target) == str(source)
+    if not copy or not target.is_file():
+        return False
+    here, there = target.stat(), source.stat()
+    return (here.st_size, here.st_mtime_ns) == (there.st_size, there.st_mtime_ns)
+
+
+def _publish(target: Path, write: Writer) -> None:
+    temporary = target.with_name(f".{secrets.token_hex(8)}{atomic.PARTIAL_SUFFIX}")
+    try:
+        write(temporary)
+        os.replace(temporary, target)
+    finally:
+        with contextlib.suppress(OSError):  # a leftover has a dot in front: no reader of the folder takes it for data
+            temporary.unlink()
+
+
+def _read_state(folder: Path) -> tuple[str | None, list[str]]:
+    """(kind, names) of what exports made here; (None, []) where nothing is known to be theirs."""
+    try:
+        state = json.loads((folder / STATE_FILE).read_text(encoding="utf-8"))
+        kind, names = state["kind"], state["files"]
+    except FileNotFoundError:
+        return None, []
+    except (ValueError, KeyError, TypeError):  # damaged: then no file there is known to be ours
+        return None, []
+    return str(kind), [name for name in names if isinstance(name, str) and _inside(name)]
+
+
+def _inside(name: str) -> bool:
+    return not name.startswith("/") and ".." not in name.split("/")
+
+
+def _write_state(folder: Path, kind: str, names: list[str]) -> None:
+    atomic.write_text(folder / STATE_FILE, json.dumps({"kind": kind, "files": names}, indent=1) + "\n")

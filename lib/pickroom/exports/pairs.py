@@ -1,0 +1,185 @@
+"""Picks as preference pairs, in the columns that training code of two public data sets reads.
+
+Pick-a-Pic (https://huggingface.co/datasets/yuvalkirstain/pickapic_v1, dataset_info): one row a pair, label_0 and
+label_1 of 1.0 and 0.0, jpg_0 and jpg_1 the pictures' bytes, best_image_uid the one preferred. HPD v2
+(https://huggingface.co/datasets/ymhao/HPDv2, train.json): `human_preference` [1, 0] or [0, 1] in the order of the
+paths; the data set's card calls them `file_path`, loaders of its files `image_path`, so both are there. Its test split
+holds a whole ranking of each prompt's images; a pick is not one, and none is made up.
+
+A group of n images gives n - 1 pairs: the pick, and each image passed over. Either may stand first, as the group has
+them, so that the place says nothing. Groups rejected or kept whole prefer nothing.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from pickroom.exports.choices import Choices, Judged
+from pickroom.exports.coco import stable_id
+from pickroom.exports.folder import picture_name
+from pickroom.images import decode
+
+PERSON = 0  # user_id: a workspace is one person's
+_JPEG_QUALITY = 95  # of the bytes in jpg_0 and jpg_1, as published sets of photographs have it
+_ROWS_A_PART = 64  # of Parquet, where bytes are in it: bounds memory
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A pick and one image passed over, in the group's order; `caption` is NULL unless both have the same one."""
+
+    first: Judged
+    second: Judged
+    caption: str | None
+    decided_at: str
+    pairs_of_group: int
+
+    @property
+    def label(self) -> int:
+        """0 where the first was picked, else 1."""
+        return 0 if self.first.verdict == "picked" else 1
+
+
+def pairs(found: Sequence[Choices], captions: Mapping[str, str | None]) -> list[Pair]:
+    """Every pair, in the order of the decisions. `captions`: name in the folder -> caption."""
+    made = []
+    for group in (group for choices in found for group in choices.groups):
+        pick = group.picked
+        others = [judged for judged in group.images if judged.verdict == "passed over"]
+        for other in others if pick is not None else ():
+            assert pick is not None
+            first, second = sorted((pick, other), key=group.images.index)
+            texts = {captions.get(picture_name(first)), captions.get(picture_name(second))}
+            caption = texts.pop() if len(texts) == 1 else None
+            made.append(Pair(first, second, caption, group.decided_at, len(others)))
+    return made
+
+
+def pickapic_row(pair: Pair) -> dict[str, Any]:
+    """One row in Pick-a-Pic's columns, in their order, without the pictures' bytes."""
+    first, second = (picture_name(judged) for judged in (pair.first, pair.second))
+    labels = (1.0, 0.0) if pair.label == 0 else (0.0, 1.0)
+    return {
+        "are_different": True,
+        "best_image_uid": (first, second)[pair.label],
+        "caption": pair.caption,
+        "created_at": pair.decided_at,
+        "has_label": True,
+        "image_0_uid": first,
+        "image_0_url": first,
+        "image_1_uid": second,
+        "image_1_url": second,
+        "jpg_0": None,
+        "jpg_1": None,
+        "label_0": labels[0],
+        "label_1": labels[1],
+        "model_0": _stage(pair.first),
+        "model_1": _stage(pair.second),
+        "ranking_id": stable_id(pair.first.project_id, pair.first.group_id),
+        "user_id": PERSON,
+        "num_example_per_prompt": pair.pairs_of_group,
+    }
+
+
+def hpdv2_row(pair: Pair) -> dict[str, Any]:
+    """One row as HPD v2's train split has it."""
+    paths = [picture_name(pair.first), picture_name(pair.second)]
+    preference = [1, 0] if pair.label == 0 else [0, 1]
+    return {"human_preference": preference, "prompt": pair.caption, "image_path": paths, "file_path": paths}
+
+
+def write_jsonl(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """One JSON object a line."""
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+
+
+def write_json(path: Path, values: object) -> None:
+    """One JSON document."""
+    path.write_text(json.dumps(values) + "\n", encoding="utf-8")
+
+
+def write_pickapic(path: Path, made: Sequence[Pair], files: Mapping[str, Path] | None) -> None:
+    """Pick-a-Pic's Parquet.
+
+    Args:
+        files: name in the folder -> image file, to put the upright pictures into jpg_0 and jpg_1 as JPEG; None leaves
+            those NULL.
+
+    Raises:
+        ImageError: a picture cannot be read.
+    """
+    import pyarrow
+    import pyarrow.parquet
+
+    kinds = {str: pyarrow.string(), bool: pyarrow.bool_(), float: pyarrow.float64(), int: pyarrow.int64()}
+    types: dict[str, Any] = {name: kinds[kind] for name, kind in _PICKAPIC.items() if kind is not bytes}
+    types |= {"created_at": pyarrow.timestamp("us", "UTC"), "jpg_0": pyarrow.binary(), "jpg_1": pyarrow.binary()}
+    schema = pyarrow.schema([(name, types[name]) for name in _PICKAPIC])
+    with pyarrow.parquet.ParquetWriter(path, schema) as writer:
+        for part in _parts(made):
+            rows = [pickapic_row(pair) for pair in part]
+            for row in rows:
+                row["created_at"] = _time(row["created_at"])
+                if files is not None:
+                    row["jpg_0"], row["jpg_1"] = (_jpeg(files[row[f"image_{side}_uid"]]) for side in (0, 1))
+            writer.write_table(pyarrow.Table.from_pylist(rows, schema))
+
+
+def write_hpdv2(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """HPD v2's train rows as Parquet."""
+    import pyarrow
+    import pyarrow.parquet
+
+    texts, numbers = pyarrow.list_(pyarrow.string()), pyarrow.list_(pyarrow.int64())
+    columns = [("human_preference", numbers), ("prompt", pyarrow.string()), ("image_path", texts), ("file_path", texts)]
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist([dict(row) for row in rows], pyarrow.schema(columns)), path)
+
+
+_PICKAPIC: dict[str, type] = {
+    "are_different": bool,
+    "best_image_uid": str,
+    "caption": str,
+    "created_at": str,
+    "has_label": bool,
+    "image_0_uid": str,
+    "image_0_url": str,
+    "image_1_uid": str,
+    "image_1_url": str,
+    "jpg_0": bytes,
+    "jpg_1": bytes,
+    "label_0": float,
+    "label_1": float,
+    "model_0": str,
+    "model_1": str,
+    "ranking_id": int,
+    "user_id": int,
+    "num_example_per_prompt": int,
+}
+
+
+def _stage(judged: Judged) -> str | None:
+    """What made an image, as far as its name says: its stage stands where Pick-a-Pic names a model."""
+    return None if judged.image.stage is None else f"stage{judged.image.stage:g}"
+
+
+def _parts(made: Sequence[Pair]) -> Iterator[Sequence[Pair]]:
+    return (made[start : start + _ROWS_A_PART] for start in range(0, len(made), _ROWS_A_PART))
+
+
+def _time(text: str) -> datetime | None:
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:  # an older row may hold anything
+        return None
+
+
+def _jpeg(path: Path) -> bytes:
+    buffer = io.BytesIO()
+    decode.read_rgb(path).save(buffer, "JPEG", quality=_JPEG_QUALITY)
+    return buffer.getvalue()

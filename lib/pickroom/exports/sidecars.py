@@ -1,0 +1,243 @@
+"""XMP sidecars beside the images of a project: planned, then written under its lock, with a record to take them back.
+
+The record (`data/ai_data/logs/xmp-<project>-<time>.jsonl`, one line a sidecar) is on disk before the first sidecar
+is: what a crash interrupts can be undone, or simply exported again. The journal of file operations is not used, since
+its steps never replace a file, and here a sidecar that is there is replaced by itself with a few properties more.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+from pickroom import atomic
+from pickroom.errors import FileOperationError, ImageError, UsageError
+from pickroom.exports import choices, xmp
+from pickroom.exports.choices import Choices, Judged, Verdict
+from pickroom.exports.folder import Progress
+from pickroom.files.lock import project_lock
+from pickroom.images import decode
+from pickroom.naming import stem_of
+from pickroom.workspace import Project
+
+Naming = Literal["stem", "full"]
+
+# What each verdict is shown as. Lightroom has no flag in XMP, and its stars stop at 1: the label tells -1 there.
+RATINGS: Mapping[Verdict, tuple[int, str | None]] = {
+    "picked": (5, "Green"),
+    "kept": (3, "Yellow"),
+    "passed over": (1, None),
+    "rejected": (-1, "Red"),
+}
+_UNDONE = ".undone"
+_LARGEST = 16 << 20  # bytes of a sidecar that is merged into; Camera Raw's with masks have a few
+
+
+@dataclass(frozen=True, slots=True)
+class Sidecar:
+    """One sidecar to write, or the reason why it is held back.
+
+    Attributes:
+        path: of the sidecar, relative to the root.
+        image: the name of the image it belongs to.
+        before: what is there now, None for no file; after: what will be.
+        changes: properties of ours that hold something else now, as "xmp:Rating 2 -> 5".
+    """
+
+    path: str
+    image: str
+    before: str | None = None
+    after: str | None = None
+    changes: tuple[str, ...] = ()
+    held: str | None = None
+
+    @property
+    def there(self) -> bool:
+        """Whether the sidecar says all of it already."""
+        return self.held is None and self.before == self.after
+
+
+@dataclass(frozen=True, slots=True)
+class Undone:
+    """What an undo did: sidecars put back or removed, and path -> reason for those left as they are."""
+
+    restored: int
+    held: dict[str, str]
+
+
+def plan(found: Choices, naming: Naming = "stem") -> list[Sidecar]:
+    """What writing sidecars for these choices would do. Changes nothing; the dry run and the real one look by this.
+
+    Args:
+        naming: "stem" is `name.xmp`, "full" is `name.ext.xmp`; docs/decisions/105 says who reads which.
+    """
+    root = found.project.root
+    planned: list[Sidecar] = []
+    for judged in found.images:
+        stars, label = RATINGS[judged.verdict]
+        rated = xmp.rating(stars, label)
+        # the box belongs to the picture that it was drawn on: beside the finished crop it would cut twice
+        try:
+            cut = xmp.crop(judged.box, _frame(root, judged)) if judged.box is not None else {}
+        except ImageError as error:
+            planned.append(Sidecar(judged.path, judged.image.filename, held=error.reason))
+            continue
+        planned.append(_sidecar(root, judged.path, {**rated, **cut}, naming))
+        if judged.cropped is not None:
+            planned.append(_sidecar(root, judged.cropped, rated, naming))
+    shared = Counter(item.path for item in planned)
+    return [
+        replace(item, held="another image of this stem has the same sidecar") if shared[item.path] > 1 else item
+        for item in planned
+    ]
+
+
+def write(
+    project: Project, naming: Naming = "stem", progress: Progress | None = None
+) -> tuple[list[Sidecar], Choices, Path | None]:
+    """Write every sidecar that is not held back and does not say it already.
+
+    Returns:
+        The plan as it was carried out, the choices it came from, and the record; None where nothing was to write.
+
+    Raises:
+        FileOperationError: the disk refused; what was written until then is in the record.
+        LockedError, ConflictError, ProjectError, StoreError: as `choices.read`; nothing is written.
+    """
+    project.require_root()
+    with project_lock(project, "writing XMP sidecars"):
+        found = choices.read(project)
+        planned = plan(found, naming)
+        writing = [item for item in planned if item.held is None and not item.there]
+        if not writing:
+            return planned, found, None
+        record = project.workspace.logs / f"xmp-{project.id}-{datetime.now(UTC):%Y%m%dT%H%M%S%fZ}.jsonl"
+        try:
+            record.parent.mkdir(parents=True, exist_ok=True)
+            atomic.create_bytes(record, "".join(_line(item) for item in writing).encode())
+            atomic.sync_folders([record.parent])
+            for done, item in enumerate(writing, start=1):
+                assert item.after is not None
+                atomic.write_bytes(project.root / item.path, item.after.encode())
+                if progress:
+                    progress(done, len(writing))
+        except OSError as error:
+            hint = "what was written so far: pickroom export --xmp --undo takes it back"
+            where = [Path(error.filename)] if error.filename else [project.root]
+            raise FileOperationError(error.strerror or str(error), "writing XMP sidecars", where, hint) from error
+    return planned, found, record
+
+
+def undo(project: Project) -> Undone:
+    """Take the latest write of sidecars back: those that were made go, those that were merged are as before.
+
+    A sidecar that was changed since, by another program or by hand, is left as it is, and stays in the record.
+
+    Raises:
+        UsageError: no write of this project stands. LockedError: files are being moved.
+    """
+    root = project.require_root()
+    with project_lock(project, "undoing XMP sidecars"):
+        record = standing(project)
+        if record is None:
+            raise UsageError("no sidecars were written, or all are undone", doing=f"undoing in {project.id}")
+        entries = _entries(record)
+        held: dict[str, str] = {}
+        staying = []
+        where = _where(project, [entry["path"] for entry in entries])
+        for entry in entries:
+            reason = _restore(root, entry, where)
+            if reason is not None:
+                held[entry["path"]] = reason
+                staying.append(entry)
+        if staying:
+            atomic.write_text(record, "".join(json.dumps(entry) + "\n" for entry in staying))
+        else:
+            record.rename(record.with_name(record.name + _UNDONE))
+    return Undone(len(entries) - len(staying), held)
+
+
+def _sidecar(root: Path, image: str, wanted: xmp.Properties, naming: Naming) -> Sidecar:
+    folder, _, filename = image.rpartition("/")
+    name = f"{stem_of(filename) if naming == 'stem' else filename}.xmp"
+    path = root / folder / name
+    shown = f"{folder}/{name}" if folder else name
+    try:
+        if path.is_symlink() or (path.exists() and not path.is_file()):
+            return Sidecar(shown, filename, held="it is a link or a folder")
+        if path.exists() and path.stat().st_size > _LARGEST:
+            return Sidecar(shown, filename, held=f"it has more than {_LARGEST >> 20} MiB")
+        packet = path.read_bytes() if path.exists() else None
+        merged = xmp.merge(packet, wanted)
+    except (xmp.PacketError, OSError) as error:
+        return Sidecar(shown, filename, held=getattr(error, "strerror", None) or str(error))
+    had = xmp.properties(packet, wanted) if packet is not None else {}
+    changes = tuple(f"{key[1]} {had[key]} -> {value}" for key, value in wanted.items() if had.get(key, value) != value)
+    return Sidecar(shown, filename, packet.decode() if packet is not None else None, merged.decode(), changes)
+
+
+def _frame(root: Path, judged: Judged) -> xmp.Frame:
+    with decode.open_image(root / judged.path) as image:
+        orientation = decode.orientation(image)
+        width, height = decode.upright_size(image)
+    return xmp.Frame(width, height, orientation if 1 <= orientation <= 8 else 1)
+
+
+def _line(item: Sidecar) -> str:
+    assert item.after is not None
+    sha256 = hashlib.sha256(item.after.encode()).hexdigest()
+    return json.dumps({"path": item.path, "before": item.before, "after_sha256": sha256}) + "\n"
+
+
+def standing(project: Project) -> Path | None:
+    """The record of the latest write that was not undone; None where there is none."""
+    pattern = re.compile(rf"xmp-{re.escape(project.id)}-\d{{8}}T\d{{12}}Z\.jsonl")
+    records = project.workspace.logs.glob("xmp-*.jsonl") if project.workspace.logs.is_dir() else ()
+    return max((path for path in records if pattern.fullmatch(path.name)), default=None)
+
+
+def _entries(record: Path) -> list[dict[str, str]]:
+    try:
+        return [json.loads(line) for line in record.read_text(encoding="utf-8").splitlines()]
+    except (OSError, ValueError) as error:
+        raise UsageError(f"the record cannot be read ({error})", doing="undoing sidecars", subject=record) from None
+
+
+def _where(project: Project, paths: Sequence[str]) -> dict[str, list[Path]]:
+    """Sidecar's name -> where such files lie: they move with their image when a batch is applied or undone."""
+    wanted = {path.rpartition("/")[2] for path in paths if not (project.root / path).is_file()}
+    if not wanted:
+        return {}
+    found: dict[str, list[Path]] = {}
+    for path in project.root.rglob("*.xmp"):
+        if path.name in wanted and path.is_file():
+            found.setdefault(path.name, []).append(path)
+    return found
+
+
+def _restore(root: Path, entry: Mapping[str, str], where: Mapping[str, Sequence[Path]]) -> str | None:
+    """Put one sidecar back; why not, where it is no longer what was written."""
+    places = [root / entry["path"], *where.get(entry["path"].rpartition("/")[2], ())]
+    there = [path for path in places if path.is_file()]
+    before = None if entry["before"] is None else entry["before"].encode()
+    try:
+        ours = next((path for path in there if atomic.sha256_of(path) == entry["after_sha256"]), None)
+        if ours is None:
+            # a crash came before this one was written, or someone has put it back already
+            if (not there and before is None) or any(path.read_bytes() == before for path in there):
+                return None
+            return "changed since" if there else "no longer there"
+        if before is None:
+            ours.unlink()
+        else:
+            atomic.write_bytes(ours, before)
+    except OSError as error:
+        return error.strerror or str(error)
+    return None

@@ -1,0 +1,93 @@
+"""Which of a person's choices leave the house, and where their images are found."""
+
+from __future__ import annotations
+
+from contextlib import closing
+
+import pytest
+
+from conftest import read_tree, write_image
+from exports.conftest import BOX
+from pickroom.errors import ConflictError
+from pickroom.exports import choices
+from pickroom.store.connect import connect
+from pickroom.workspace import Project
+from reviewing import rows
+
+
+def verdicts(project: Project) -> list[list[str]]:
+    return [[judged.verdict for judged in group.images] for group in choices.read(project).groups]
+
+
+def test_every_verdict_of_the_person_and_none_of_the_machine(judged: Project) -> None:
+    found = choices.read(judged)
+    assert sorted(verdicts(judged)) == [
+        ["kept", "kept"],
+        ["passed over", "picked", "passed over"],
+        ["picked", "passed over"],
+        ["rejected", "rejected"],
+    ]
+    assert found.left_out == {choices.BY_MACHINE: 1}
+    assert all((judged.root / image.path).is_file() for image in found.images)
+
+
+def test_box_is_the_persons_and_lies_on_the_original(judged: Project) -> None:
+    (cut,) = [image for image in choices.read(judged).images if image.box is not None]
+    assert cut.box == BOX
+    assert cut.path.startswith("crop_originals/")
+    assert cut.cropped == f"crop_cropped/{cut.image.filename}"
+
+
+def test_reading_changes_nothing(judged: Project) -> None:
+    before = read_tree(judged.root)
+    stored = rows(judged, "SELECT * FROM ai_decisions")
+    choices.read(judged)
+    assert (read_tree(judged.root), rows(judged, "SELECT * FROM ai_decisions")) == (before, stored)
+
+
+def test_crop_that_no_person_looked_at_is_left_out_and_counted(judged: Project) -> None:
+    with closing(connect(judged.database)) as connection:
+        connection.execute("UPDATE decision_context SET crop_input = 'apply_ai' WHERE crop_input IS NOT NULL")
+    found = choices.read(judged)
+    assert [image for image in found.images if image.box is not None] == []
+    assert found.left_out[choices.CUT_BY_MACHINE] == 1
+    assert [group.picked is not None for group in found.groups].count(
+        True
+    ) == 2  # the pick is the person's all the same
+
+
+def test_pick_dropped_at_the_crop_desk_is_no_pick(judged: Project) -> None:
+    with closing(connect(judged.database)) as connection:
+        connection.execute("UPDATE decision_context SET dropped_at = '2026-01-01Z' WHERE outcome = 'crop'")
+    assert ["passed over", "rejected", "passed over"] in verdicts(judged)
+
+
+def test_image_sorted_away_is_found_by_its_content_and_another_of_its_name_is_not(judged: Project) -> None:
+    cut = next(image for image in choices.read(judged).images if image.cropped)
+    anna = judged.root / "anna"
+    anna.mkdir()
+    (judged.root / cut.cropped).rename(anna / cut.image.filename)  # what the sorter does with a finished crop
+    again = next(image for image in choices.read(judged).images if image.image.filename == cut.image.filename)
+    assert (again.path, again.cropped) == (cut.path, f"anna/{cut.image.filename}")
+    (judged.root / cut.path).unlink()
+    found = choices.read(judged)
+    assert cut.image.filename not in {image.image.filename for image in found.images}
+    assert found.left_out[choices.NOT_THERE] == 1
+
+
+def test_image_that_was_changed_is_not_the_one_decided_on(judged: Project) -> None:
+    first = choices.read(judged).images[0]
+    write_image(judged.root / first.path, seed=99)
+    assert choices.read(judged).left_out[choices.NOT_THERE] == 1
+
+
+def test_unfinished_operations_and_unsound_rows_are_refused(judged: Project) -> None:
+    with closing(connect(judged.database)) as connection:
+        connection.execute("UPDATE file_operations SET state = 'planned' WHERE id = 1")
+    with pytest.raises(ConflictError, match="pickroom recover p"):
+        choices.read(judged)
+    with closing(connect(judged.database)) as connection:
+        connection.execute("UPDATE file_operations SET state = 'done' WHERE id = 1")
+        connection.execute("UPDATE ai_decisions SET project_id = 'other'")
+    with pytest.raises(ConflictError, match="not sound"):
+        choices.read(judged)

@@ -1,0 +1,154 @@
+"""Sidecars on disk: dry first, merged, taken back, and nothing else in the project's folder touched."""
+
+from __future__ import annotations
+
+import json
+from contextlib import closing
+
+import pytest
+
+from conftest import read_tree
+from exports.conftest import crop_waiting
+from pickroom.errors import FileOperationError, LockedError, UsageError
+from pickroom.exports import choices, sidecars, xmp
+from pickroom.files import undo as batches
+from pickroom.files.lock import project_lock
+from pickroom.store.connect import connect
+from pickroom.workspace import Project
+from reviewing import in_child, obey_permissions
+
+OTHER = (
+    f'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="{xmp.RDF}"><rdf:Description rdf:about=""'
+    f' xmlns:xmp="{xmp.XMP}" xmp:Rating="2" xmlns:dc="urn:dc" dc:source="mine"/></rdf:RDF></x:xmpmeta>'
+)
+
+
+def of(project: Project, verdict: str) -> str:
+    """The path of the first image of a verdict, without a crop."""
+    return next(i.path for i in choices.read(project).images if i.verdict == verdict and i.box is None)
+
+
+def read(project: Project, image: str) -> dict[str, str]:
+    packet = (project.root / image.replace(".png", ".xmp")).read_bytes()
+    wanted = dict.fromkeys([(xmp.XMP, "Rating"), (xmp.XMP, "Label"), (xmp.CRS, "HasCrop"), (xmp.CRS, "CropTop")], "")
+    return {name: value for (_, name), value in xmp.properties(packet, wanted).items()}
+
+
+def test_each_verdict_has_its_stars_and_the_crop_stands_beside_the_original_alone(judged: Project) -> None:
+    before = read_tree(judged.root)
+    planned, _, record = sidecars.write(judged)
+    assert record is not None and record.is_relative_to(judged.workspace.logs)
+    assert [item.held for item in planned if item.held] == []
+    assert read(judged, of(judged, "picked")) == {"Rating": "5", "Label": "Green"}
+    assert read(judged, of(judged, "passed over")) == {"Rating": "1"}
+    assert read(judged, of(judged, "rejected")) == {"Rating": "-1", "Label": "Red"}
+    assert read(judged, of(judged, "kept")) == {"Rating": "3", "Label": "Yellow"}
+    cut = next(image for image in choices.read(judged).images if image.box)
+    assert read(judged, cut.path) == {"Rating": "5", "Label": "Green", "HasCrop": "True", "CropTop": "0.25"}
+    assert read(judged, str(cut.cropped)) == {"Rating": "5", "Label": "Green"}
+    after = read_tree(judged.root)
+    assert {path: sha for path, sha in after.items() if not path.endswith(".xmp")} == before
+    assert len(after) - len(before) == len(planned)
+
+
+def test_dry_run_plans_what_the_real_one_does_and_a_second_writes_nothing(judged: Project) -> None:
+    before = read_tree(judged.root)
+    dry = sidecars.plan(choices.read(judged))
+    assert read_tree(judged.root) == before
+    done, _, _ = sidecars.write(judged)
+    assert [(d.path, d.after) for d in dry] == [(d.path, d.after) for d in done]
+    again, _, record = sidecars.write(judged)
+    assert record is None and all(item.there for item in again)
+
+
+def test_existing_sidecar_is_merged_then_undone_to_the_byte(judged: Project) -> None:
+    image = of(judged, "picked")
+    path = judged.root / image.replace(".png", ".xmp")
+    path.write_text(OTHER)
+    before = read_tree(judged.root)
+    planned, _, _ = sidecars.write(judged)
+    (merged,) = [item for item in planned if item.before is not None]
+    assert merged.changes == ("Rating 2 -> 5",)
+    assert 'dc:source="mine"' in path.read_text()
+    assert sidecars.undo(judged) == sidecars.Undone(len(planned), {})
+    assert read_tree(judged.root) == before
+    with pytest.raises(UsageError, match="all are undone"):
+        sidecars.undo(judged)
+
+
+def test_sidecar_edited_since_stays_and_can_be_undone_later(judged: Project) -> None:
+    before = read_tree(judged.root)
+    sidecars.write(judged)
+    path = judged.root / of(judged, "picked").replace(".png", ".xmp")
+    ours = path.read_bytes()
+    path.write_bytes(ours.replace(b'"5"', b'"4"'))
+    undone = sidecars.undo(judged)
+    assert list(undone.held.values()) == ["changed since"]
+    path.write_bytes(ours)
+    assert sidecars.undo(judged).held == {}
+    assert read_tree(judged.root) == before
+
+
+def test_sidecars_travel_with_their_images_and_are_still_undone(judged: Project) -> None:
+    sidecars.write(judged)
+    with closing(connect(judged.database)) as connection:
+        assert not batches.undo_batch(judged, connection, 2).failed  # the crop: its original goes back to crop/
+        crop_waiting(judged)
+    assert sidecars.undo(judged).held == {}
+    assert list(judged.root.rglob("*.xmp")) == []
+
+
+def test_write_cut_off_midway_is_taken_back(judged: Project) -> None:
+    """As after a kill between two sidecars: the record is whole, half of the sidecars are not there."""
+    before = read_tree(judged.root)
+    planned, _, _ = sidecars.write(judged)
+    for item in planned[len(planned) // 2 :]:
+        (judged.root / item.path).unlink()
+    assert sidecars.undo(judged).held == {}
+    assert read_tree(judged.root) == before
+
+
+def test_full_names_are_as_darktable_and_digikam_write_them(judged: Project) -> None:
+    sidecars.write(judged, "full")
+    assert (judged.root / f"{of(judged, 'picked')}.xmp").is_file()
+
+
+def test_what_cannot_be_merged_is_held_back_with_its_reason(judged: Project) -> None:
+    broken = judged.root / of(judged, "picked").replace(".png", ".xmp")
+    broken.write_bytes(b"<not xmp")
+    link = judged.root / of(judged, "rejected").replace(".png", ".xmp")
+    link.symlink_to(broken)
+    huge = judged.root / of(judged, "kept").replace(".png", ".xmp")
+    with huge.open("wb") as file:
+        file.truncate(1 << 30)  # a hole: no byte of it is on the disk
+    planned, _, _ = sidecars.write(judged)
+    held = {item.path: item.held for item in planned if item.held}
+    assert held.pop(huge.relative_to(judged.root).as_posix()) == "it has more than 16 MiB"
+    assert held[link.relative_to(judged.root).as_posix()] == "it is a link or a folder"
+    assert "no XML" in held[broken.relative_to(judged.root).as_posix()]
+    assert (broken.read_bytes(), len(held)) == (b"<not xmp", 2)
+
+
+def test_project_at_work_elsewhere_is_left_alone(judged: Project) -> None:
+    before = read_tree(judged.root)
+    with project_lock(judged, "moving"), pytest.raises(LockedError):
+        sidecars.write(judged)
+    assert read_tree(judged.root) == before
+
+
+def test_disk_that_refuses_says_how_to_take_back_what_was_written(judged: Project) -> None:
+    def attempt() -> str:
+        obey_permissions()
+        with pytest.raises(FileOperationError) as refused:
+            sidecars.write(judged)
+        return refused.value.line
+
+    folder = judged.root / "selected"
+    folder.chmod(0o500)
+    assert in_child(attempt).endswith("(what was written so far: pickroom export --xmp --undo takes it back)")
+    folder.chmod(0o700)
+    record = sidecars.standing(judged)
+    assert record is not None
+    assert all(set(json.loads(line)) == {"path", "before", "after_sha256"} for line in record.read_text().splitlines())
+    assert sidecars.undo(judged).held == {}
+    assert list(judged.root.rglob("*.xmp")) == []
