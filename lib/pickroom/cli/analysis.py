@@ -1,8 +1,7 @@
-"""Commands that only look, and the last one of a project: sql, check, report, export, finish."""
+"""Commands that only look, and the last one of a project: sql, check, report, finish."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -90,27 +89,6 @@ def finish(
         _list_items(error)
         raise
     show({}, False, "\n".join(done.lines))
-
-
-@app.command()
-def export(
-    projects: Annotated[list[str] | None, typer.Argument(metavar="[PROJECT]...", help="Else every project.")] = None,
-    parquet: Annotated[
-        Path, typer.Option("--parquet", metavar="DIR", help="Hive-partitioned Parquet; only what has changed.")
-    ] = ...,  # type: ignore[assignment]
-    home: Home = None,
-) -> None:
-    """Write decisions, crops and images with their vectors for other programs."""
-    from pickroom.analysis.export import export as write
-
-    done = write(Workspace.find(home), parquet.expanduser().resolve(), projects or [])
-    lines = [
-        f"{project_id}: " + ", ".join(f"{count} {table}" for table, count in rows.items())
-        for project_id, rows in done.written.items()
-    ]
-    if done.unchanged:
-        lines.append(f"unchanged: {', '.join(done.unchanged)}")
-    show({}, False, "\n".join(lines) or "No project yet")
 
 
 def _list_items(error: ConflictError) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,11 +13,14 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from pickroom import __version__
+from pickroom.cli.page import Page, next_step
 from pickroom.errors import PickroomError, UsageError
 from pickroom.workspace import Project, Workspace
 
 app = typer.Typer(
     help="Pick the best of every group of near-duplicate images, and teach a model to do it with you.",
+    cls=Page,
+    rich_markup_mode=None,  # plain text: a page to read, on any terminal and in a pipe
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -47,10 +51,18 @@ def main() -> None:
     except OSError as error:
         say(f"pickroom: {error.strerror or error} (while using {error.filename or 'a file'})")
         sys.exit(1)
+    except sqlite3.Error as error:
+        # where a module knows the file it says so itself; a page that is damaged deep inside comes up anywhere
+        say(f"pickroom: a database cannot be read or written: {error} (look at it: pickroom doctor)")
+        sys.exit(1)
+    except MemoryError:
+        say("pickroom: there is not enough memory (close other programs, then run it again, and it goes on)")
+        sys.exit(1)
     except Exception as error:
         if not hasattr(error, "format_message"):  # click's usage errors have it; anything else is a defect
             raise
-        say(f"pickroom: {error.format_message()} (see: pickroom --help)")
+        what = " ".join(error.format_message().split())  # click lists choices on lines of their own
+        say(f"pickroom: {what.removesuffix('.')} ({next_step(error)})")
         sys.exit(2)
 
 
@@ -61,7 +73,9 @@ def say(text: str) -> None:
 
 def show(values: dict[str, Any], as_json: bool, text: str) -> None:
     """A result on stdout: as one JSON object, or in words."""
-    sys.stdout.write((json.dumps(values, ensure_ascii=True) if as_json else text) + "\n")
+    # line by line: a title or a folder's name may hold what moves a terminal's cursor
+    words = json.dumps(values, ensure_ascii=True) if as_json else printable(text.split("\n"))
+    sys.stdout.write(words + "\n")
 
 
 def progress_bar(doing: str) -> tuple[Progress, Any]:
