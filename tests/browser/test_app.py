@@ -1,0 +1,104 @@
+"""The picking app as it ships: `pickroom app` on loopback, a real Chromium, real files; no notebook."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import Browser
+
+from browser.conftest import PATIENCE_MS, WINDOW
+from browser.desk_page import SETTLED
+from browser.lab import free_port
+from pickroom.demo.config import DemoConfig
+from pickroom.demo.project import start_demo
+from pickroom.workspace import Workspace
+from reviewing import decisions, places, queue
+
+pytest.importorskip("voila")
+
+
+@contextmanager
+def start_app(home: Path, token: str) -> Iterator[str]:
+    """`pickroom app`, until the end of the block; the page's address without its token."""
+    port, log = free_port(), home / "app.log"
+    own = {"JUPYTER_CONFIG_DIR": "config", "JUPYTER_DATA_DIR": "data", "JUPYTER_RUNTIME_DIR": "runtime"}
+    environment = {**os.environ, "JUPYTER_TOKEN": token, **{key: str(home / name) for key, name in own.items()}}
+    command = [*(sys.executable, "-m", "pickroom.cli", "app", "--no-browser"), "--home", str(home), "--port", str(port)]
+    with log.open("wb") as errors:
+        process = subprocess.Popen(command, env=environment, cwd=home, stdout=subprocess.PIPE, stderr=errors, text=True)
+    try:
+        said = process.stdout.readline()  # type: ignore[union-attr]
+        assert said.startswith(f"Pick at http://127.0.0.1:{port}/"), log.read_text(errors="replace")
+        yield f"http://127.0.0.1:{port}/"
+    finally:
+        process.terminate()
+        process.communicate(timeout=30)
+
+
+def status_of(address: str, **headers: str) -> int:
+    """The HTTP status of a request without cookies, redirects followed."""
+    try:
+        with urllib.request.urlopen(urllib.request.Request(address, headers=headers), timeout=30) as answer:
+            return 401 if "/login" in answer.url else answer.status
+    except urllib.error.HTTPError as error:
+        return error.code
+
+
+def test_pick_with_keys_and_finalise_without_a_notebook(tmp_path: Path, chromium: Browser) -> None:
+    workspace, token = Workspace(tmp_path), secrets.token_hex(8)
+    project, _ = start_demo(workspace, DemoConfig(groups=3, seed=3, long_side=256), model_like=True)
+    first = queue(project)
+    with start_app(tmp_path, token) as address:
+        # without the token there is only the door; with it, one page and no file
+        assert status_of(address) == 401 and status_of(f"{address}?token=wrong") in (401, 403)
+        authorised = {"Authorization": f"token {token}"}
+        assert status_of(f"{address}?token={token}", Host="elsewhere.example") == 403
+        assert status_of(f"{address}voila/files/pick.ipynb", **authorised) == 403
+        assert status_of(f"{address}api/contents", **authorised) in (403, 404)
+
+        context = chromium.new_context(viewport=WINDOW)  # type: ignore[arg-type]
+        context.set_default_timeout(3 * PATIENCE_MS)
+        page = context.new_page()
+        asked: list[str] = []
+        page.on("request", lambda request: asked.append(request.url))
+        page.goto(f"{address}?token={token}")
+        card = page.locator(".cards section")
+        card.get_by_text("3 of 3 groups wait").wait_for()
+        assert page.locator(".jp-CodeCell .jp-InputArea:visible").count() == 0
+        card.get_by_role("button", name="Review").click()
+        page.wait_for_function(SETTLED, arg=0)
+        assert token not in page.url and urlsplit(page.url).query == "project=demo&desk=review"
+        assert page.evaluate("document.activeElement.className") == "pickroom-stage"  # no click is needed
+        shown = page.evaluate("document.querySelector('.pickroom-stage').dataset.token")
+        order = sorted(first, key=lambda group: group.group_id != shown)
+        for answered, key in enumerate(("1", "x", "q"), start=1):
+            page.keyboard.press(key)
+            page.wait_for_function(SETTLED, arg=answered)
+        page.reload()  # the same place, the same choices
+        page.locator(".pickroom-header", has_text="reviewed 3").wait_for()
+        page.wait_for_function(SETTLED, arg=0)
+        page.keyboard.press("Shift+Enter")
+        page.locator(".pickroom-panel h3").wait_for()
+        page.keyboard.press("Shift+Enter")
+        page.locator(".pickroom-words", has_text="Batch 1").wait_for()
+
+        page.get_by_role("button", name="Crop", exact=True).click()
+        page.locator(".pickroom-header", has_text="1 image waits for a crop").wait_for()
+        assert {urlsplit(url).hostname for url in asked if url.startswith(("http", "ws"))} == {"127.0.0.1"}
+        context.close()
+    made = decisions(project)
+    assert sorted(row["user_action"] for row in made.values()) == ["approve", "crop", "reject"]
+    picked = made[order[0].group_id]
+    assert picked["user_action"] == "approve" and places(project, order[0])[0] == "selected"
+    assert json.loads(picked["images"]) == list(order[0].filenames)
