@@ -168,6 +168,17 @@ class Choice:
 
 
 @dataclass(frozen=True, slots=True)
+class Step:
+    """One key of a review that changed something: where it led, and the choice of the group it was pressed on."""
+
+    key: str
+    from_group: str
+    to_group: str
+    before: Choice
+    after: Choice
+
+
+@dataclass(frozen=True, slots=True)
 class Decision:
     """One row of `ai_decisions`, fields in the table's order (FORMATS.md owns their meaning)."""
 

@@ -7,9 +7,9 @@ from collections.abc import Callable
 
 import pytest
 
-from pickroom.records import Choice, Recommendation
+from pickroom.records import Choice, Recommendation, Step
 from pickroom.store import automation_review, review_state
-from pickroom.store.review_state import LoggedStep, Saved
+from pickroom.store.choices import Saved
 from pickroom.workspace import Project
 from reviewing import queue
 
@@ -53,7 +53,7 @@ def test_blind_looks_come_in_the_order_they_were_decided(project: Project, open_
 
 
 def test_keys_are_undone_and_redone_across_a_restart(project: Project, open_database: Connect) -> None:
-    first, second = (LoggedStep(key, "g", "h", Choice(), Choice("keep")) for key in "ka")
+    first, second = (Step(key, "g", "h", Choice(), Choice("keep")) for key in "ka")
     connection = open_database(project)
     automation_review.log_step(connection, first)
     automation_review.log_step(connection, second)

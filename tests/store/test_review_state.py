@@ -8,9 +8,9 @@ from dataclasses import replace
 
 import pytest
 
-from pickroom.records import Choice, CropBox, Group, Recommendation
+from pickroom.records import Choice, CropBox, Group, Recommendation, Step
 from pickroom.store import review_state
-from pickroom.store.review_state import LoggedStep, Saved
+from pickroom.store.choices import Saved
 
 Make = Callable[..., list[Group]]
 SHOWN = Recommendation("g", "model", 1, CropBox(0, 0, 0.5, 0.5), True, 0.87, None, ("sharp",), (), {"ranker": "v3"})
@@ -30,8 +30,8 @@ def only(connection: sqlite3.Connection, group: Group) -> Saved:
     return review_state.load(connection, [group.group_id])[group.group_id]
 
 
-def step(key: str, after: Choice) -> LoggedStep:
-    return LoggedStep(key, "g1", "g2", Choice(), after)
+def step(key: str, after: Choice) -> Step:
+    return Step(key, "g1", "g2", Choice(), after)
 
 
 @pytest.mark.parametrize("choice", CHOICES, ids=str)
@@ -155,3 +155,15 @@ def test_untrue_state_is_refused(connection: sqlite3.Connection, make_groups: Ma
 def test_choice_of_an_unknown_group_is_refused(connection: sqlite3.Connection) -> None:
     with pytest.raises(sqlite3.IntegrityError):
         review_state.save_choice(connection, "nobody", replace(Saved(Choice())))
+
+
+def test_decided_group_is_not_touched_any_more(connection: sqlite3.Connection, make_groups: Make) -> None:
+    decided, waiting = make_groups(2)
+    for group in (decided, waiting):
+        review_state.save_choice(connection, group.group_id, Saved(Choice("approve", 0)))
+    connection.execute(
+        """INSERT INTO decision_context (group_id, batch, input, outcome, decided_at)
+        VALUES (?, 1, 'review', 'approve', '')""",
+        (decided.group_id,),
+    )
+    assert review_state.touched_ids(connection) == {waiting.group_id}

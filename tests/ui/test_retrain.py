@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
-
 from learning import make_learned
+from pickroom.learn.boxing import BoxerRecipe
+from pickroom.learn.cropper import CropperConfig
+from pickroom.learn.picking import PickerRecipe
+from pickroom.learn.ranker import RankerConfig
+from pickroom.learn.recipes import Recipe
+from pickroom.learn.training_sets import Kind
 from pickroom.recommend import retraining
 from pickroom.review.session import ReviewSession
 from pickroom.ui.deck import Deck
@@ -20,7 +24,7 @@ Make = Callable[..., Project]
 
 def press(deck: Deck, *keys: str) -> None:
     for key in keys:
-        deck.key_pressed(KeyPress(key, deck._token()))
+        deck.key_pressed(KeyPress(key, deck.token()))
 
 
 def test_it_is_offered_after_a_finalise_and_not_before(make_project: Make) -> None:
@@ -49,9 +53,13 @@ def test_a_process_that_cannot_learn_says_why_and_frees_the_button(make_project:
         deck.close()
 
 
-@pytest.mark.slow
 def test_it_learns_and_recommends_anew(tmp_path: Path) -> None:
     project = make_learned(tmp_path, "p", 62, 60)
-    lines = retraining.retrain(project.workspace, "p")
+    # small models: what a default one learns is for the tests of learning
+    small: dict[Kind, Recipe] = {
+        "ranker": PickerRecipe(config=RankerConfig(members=2, steps=60, hidden=8, components=4)),
+        "crop_proposer": BoxerRecipe(config=CropperConfig(members=1, steps=30, hidden=8)),
+    }
+    lines = retraining.retrain(project.workspace, "p", recipes=small)
     assert lines[0].startswith("ranker v1: it recommends from now on")
     assert any("2 by ranker v1" in line for line in lines)

@@ -24,11 +24,12 @@ from pickroom.automation.decisions_file import (
 from pickroom.automation.generate import read_approval
 from pickroom.automation.order import Order, next_groups, shuffled
 from pickroom.automation.sandbox import Place
-from pickroom.images import thumbnails
+from pickroom.files.lock import project_lock
 from pickroom.records import Choice, Group, Recommendation
 from pickroom.review import auto_view, view
 from pickroom.review.auto_view import FILTERS
 from pickroom.review.keys import AUTO_KEYS, AUTO_LEGEND, normalise
+from pickroom.review.pictures import Pictures
 from pickroom.review.session import ReviewSession
 from pickroom.review.state import ReviewState
 from pickroom.store import automation_review, groups, recommendations
@@ -77,12 +78,14 @@ class AutoSession(ReviewSession):
         self.last_written: Written | None = None
         self._read()
         super().__init__(place.project, order=order, clock=clock)
+        self.pictures = Pictures(place.project, place.origin.workspace.thumbnails)  # a copy's are those of the project
 
     def press(self, key: str) -> ReviewState:
         """Apply one key and save what it changed; a confirmed summary writes approved_decisions.jsonl.
 
         Raises:
             UsageError: the text is no key, or a file of decisions has been damaged meanwhile.
+            LockedError: another window is writing that file, or an apply is at work; every choice stays saved.
             FileOperationError, StoreError: writing was refused; what was there before still stands.
         """
         command = self.keys.get(normalise(key))
@@ -132,11 +135,6 @@ class AutoSession(ReviewSession):
         unseen = {g for g, names in self._filters.items() if "unseen" in names}
         written = {line.group_id for line in lines}
         return auto_view.summary(lines, len(waiting - written), len(unseen - written))
-
-    def preview(self, image: view.ImageView) -> bytes:
-        """A JPEG of at most 1024 pixels a side, shared with the project that this is a copy of."""
-        path = self.project.path(image.directory, image.filename)
-        return thumbnails.read(self.place.origin.workspace.thumbnails, image.sha256, path)
 
     def is_blind(self, group_id: str) -> bool:
         """Whether the group was drawn from those approved unseen: the promise is watched on these."""
@@ -198,6 +196,15 @@ class AutoSession(ReviewSession):
         return "blind" if self.is_blind(group_id) else "automation_review"
 
     def _finalise(self) -> None:
+        # another window that writes the file now, or an apply, would write back what it read before this
+        with project_lock(self.project, "writing what was chosen"):
+            lines = self._write_chosen()
+        self.last_written = Written(dict(Counter(line.action for line in lines)), self.place.approved)
+        self._look.restart()  # the summary was not the next group
+        self._load(message=self.last_written.line)
+
+    def _write_chosen(self) -> list[Approved]:
+        """Write what was chosen into the file, beside what stands there; returns every line that was chosen here."""
         with transaction(self._connection, writing=False):
             lines, looked_at = self._lines(), automation_review.load(self._connection, self._every)
         before = read_approved(self.place.approved)
@@ -209,9 +216,7 @@ class AutoSession(ReviewSession):
             same = old is not None and replace(old, timestamp=line.timestamp) == line
             stand[line.group_id] = old if same and old is not None else line
         write_lines(self.place.approved, stand.values())
-        self.last_written = Written(dict(Counter(line.action for line in lines)), self.place.approved)
-        self._looked_since = self._clock()  # the summary was not the next group
-        self._load(message=self.last_written.line)
+        return lines
 
     def _show_step(self, name: str) -> None:
         """Undo and redo act on the group of the step, also where the filter leaves it out."""

@@ -16,25 +16,22 @@ from pickroom.automation.order import Order, next_groups
 from pickroom.errors import LockedError
 from pickroom.files.finalise import FinaliseResult, finalise
 from pickroom.files.undo import recover
-from pickroom.images import decode, metadata, thumbnails
 from pickroom.images.metadata import InfoRow
-from pickroom.naming import extension_of
-from pickroom.records import Choice, Group, Recommendation
+from pickroom.records import Choice, Group, Recommendation, Step
 from pickroom.review import state as machine
 from pickroom.review import view
 from pickroom.review.keys import REVIEW_KEYS, REVIEW_LEGEND, Command, normalise
-from pickroom.review.state import Card, ReviewState, Step
+from pickroom.review.pace import LookClock, pace_of
+from pickroom.review.pictures import Pictures
+from pickroom.review.state import Card, ReviewState
 from pickroom.store import groups, operations, recommendations, review_state
+from pickroom.store.choices import Saved
 from pickroom.store.connect import connect, transaction
-from pickroom.store.review_state import LoggedStep, Saved
 from pickroom.workspace import Project
 
 BATCH_SIZE = 100  # groups; REVIEW.md
-# a pause is not work: pace counts sessions by five-minute gaps
-_LONGEST_LOOK_MS = 5 * 60 * 1000
 # commands that mean the group as it is shown
 _DECIDES = frozenset(("pick", "crop", "accept", "overlay", "reject", "keep", "skip"))
-_SHOWN_BY_BROWSERS = {"png": "image/png", "jpg": "image/jpeg", "jpeg": "image/jpeg", "webp": "image/webp"}
 
 
 class ReviewSession:
@@ -43,6 +40,7 @@ class ReviewSession:
     Attributes:
         keys, legend: what each key does, and the words for it.
         store: the module that keeps choices, undo log and cursor.
+        pictures: the images' files and previews.
 
     Args:
         batch_size: groups in a batch.
@@ -70,9 +68,9 @@ class ReviewSession:
     ) -> None:
         project.require_root()
         self.project, self.batch_size, self.blind, self.order = project, batch_size, blind, order
+        self.pictures = Pictures(project)
         self.last_result: FinaliseResult | None = None
-        self._clock = clock
-        self._looked_since = clock()
+        self._look = LookClock(clock)
         self._connection = connect(project.database)
         self._load(message=self._recover())
 
@@ -130,10 +128,9 @@ class ReviewSession:
     def view(self) -> view.DeckView:
         """Everything the deck draws now."""
         state = self.state
-        count = len(state.cards)
         return view.DeckView(
             header=view.header(state, self._pace(), self._beyond),
-            progress=state.decided / count if count else 1.0,
+            progress=state.decided / len(state.cards) if state.cards else 1.0,
             group=self.group_at(state.position),
             message=state.message,
             zoom=state.zoom,
@@ -174,20 +171,7 @@ class ReviewSession:
         if not self.groups:
             return []
         group = self.groups[self.state.position]
-        return metadata.compare([self.project.path(group.directory, name) for name in group.filenames])
-
-    def preview(self, image: view.ImageView) -> bytes:
-        """A JPEG of at most 1024 pixels a side; raises ImageError when the file has gone bad."""
-        path = self.project.path(image.directory, image.filename)
-        return thumbnails.read(self.project.workspace.thumbnails, image.sha256, path)
-
-    def original(self, image: view.ImageView) -> tuple[str, bytes]:
-        """(MIME type, bytes) of the image at full size in a format that browsers show."""
-        path = self.project.path(image.directory, image.filename)
-        mime = _SHOWN_BY_BROWSERS.get(extension_of(image.filename))
-        if mime is not None:
-            return mime, path.read_bytes()
-        return "image/png", decode.encode_png(decode.read_rgb(path))
+        return self.pictures.written(group.directory, group.filenames)
 
     def _recover(self) -> str:
         """Finish what a crash interrupted, unless the process that planned it is still at it."""
@@ -216,7 +200,11 @@ class ReviewSession:
             g: s.shown for g, s in self._saved.items() if s.shown and s.choice and s.choice.decided
         }
         self.state = ReviewState(
-            cards=tuple(self._card(group) for group in self.groups),
+            cards=tuple(
+                # blind: what is not seen can be neither accepted nor toggled
+                Card.of(group, None if self.is_blind(group.group_id) else self.recommendations.get(group.group_id))
+                for group in self.groups
+            ),
             choices=MappingProxyType({g: saved.choice for g, saved in self._saved.items() if saved.choice}),
             position=ids.index(cursor) if cursor in ids else 0,
             undo=_steps_within(undo, ids),
@@ -231,7 +219,8 @@ class ReviewSession:
         if self.order == "folder":
             self.groups = groups.queue(connection, project_id, size)
         else:
-            waiting, touched = recommendations.waiting(connection), review_state.touched_ids(connection)
+            touched = review_state.touched_ids(connection)
+            waiting = recommendations.next_waiting(connection, project_id, size, touched)
             ids = next_groups(waiting, touched, size, order=self.order, blind=self.blind, seed=project_id)
             self.groups = groups.load(connection, project_id, ids)
         self.recommendations = recommendations.of_groups(connection, [group.group_id for group in self.groups])
@@ -258,7 +247,7 @@ class ReviewSession:
             # nobody else writes from here on: choices and undo log are still what this key was pressed on, or not
             if self._version() != self._seen_version:
                 return False
-            spent = self._time_spent()
+            spent = self._look.take()
             for group_id in changed | {card.group_id}:
                 was = self._saved.get(group_id, Saved(None))
                 saved = Saved(
@@ -287,57 +276,24 @@ class ReviewSession:
         elif command == "redo":
             self.store.mark_redone(self._connection)
         else:
-            step = after.undo[-1]
-            logged = LoggedStep(step.key, step.from_group, step.to_group, step.before, step.after)
-            self.store.log_step(self._connection, logged)
-
-    def _time_spent(self) -> int:
-        """Milliseconds since the last key that was saved; longer pauses than five minutes are not work."""
-        now = self._clock()
-        spent = min(int((now - self._looked_since) * 1000), _LONGEST_LOOK_MS)
-        self._looked_since = now
-        return max(spent, 0)
+            self.store.log_step(self._connection, after.undo[-1])
 
     def _finalise(self) -> None:
         result = finalise(self.project, self._connection, [group.group_id for group in self.groups])
         self.last_result = result
-        self._looked_since = self._clock()  # the summary was not the next group
+        self._look.restart()  # the summary was not the next group
         self._load(message=result.line)
 
-    def _card(self, group: Group) -> Card:
-        card = Card(group.group_id, len(group.images))
-        recommendation = self.recommendations.get(group.group_id)
-        # blind: what is not seen can be neither accepted nor toggled
-        if recommendation is None or self.is_blind(group.group_id):
-            return card
-        return replace(
-            card,
-            ai_index=recommendation.selected_index,
-            has_crop=recommendation.offered_crop is not None,
-            overlay_first=recommendation.crop_needed is True,
-        )
-
     def _pace(self) -> view.Pace:
-        choices = self.state.choices
-        decided = [card for card in self.state.cards if card.group_id in choices and choices[card.group_id].decided]
-        times = [self._saved[card.group_id].milliseconds for card in decided if card.group_id in self._saved]
-        agreed = [
-            self.state.choice(card).index == card.ai_index
-            for card in decided
-            if card.ai_index is not None and self.state.choice(card).index is not None
-        ]
-        return view.Pace(
-            seconds_per_group=sum(times) / len(times) / 1000 if times else None,
-            agreement=sum(agreed) / len(agreed) if agreed else None,
-        )
+        return pace_of(self.state, self._saved)
 
 
-def _steps_within(steps: Sequence[LoggedStep], ids: Sequence[str]) -> tuple[Step, ...]:
+def _steps_within(steps: Sequence[Step], ids: Sequence[str]) -> tuple[Step, ...]:
     """The steps that lie in this batch; a step of another batch ends what can be undone here."""
     known = set(ids)
     within: list[Step] = []
     for step in reversed(steps):
         if step.from_group not in known or step.to_group not in known:
             break
-        within.append(Step(step.key, step.from_group, step.to_group, step.before, step.after))
+        within.append(step)
     return tuple(reversed(within))

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
-from pickroom.records import Choice
+from pickroom.records import Choice, Group, Recommendation, Step
 from pickroom.review.keys import REVIEW_KEYS, Command, normalise
 
 
@@ -28,16 +28,18 @@ class Card:
     has_crop: bool = False
     overlay_first: bool = False
 
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One key that changed something: where it led, and the choice of the group it was pressed on."""
-
-    key: str
-    from_group: str
-    to_group: str
-    before: Choice
-    after: Choice
+    @classmethod
+    def of(cls, group: Group, recommendation: Recommendation | None) -> Card:
+        """The card of a group with what is recommended for it, None where nothing is or may be seen."""
+        if recommendation is None:
+            return cls(group.group_id, len(group.images))
+        return cls(
+            group.group_id,
+            len(group.images),
+            ai_index=recommendation.selected_index,
+            has_crop=recommendation.offered_crop is not None,
+            overlay_first=recommendation.crop_needed is True,
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ from pickroom.review.auto_session import AutoSession
 from pickroom.review.auto_view import FILTERS
 from pickroom.ui import words
 from pickroom.ui.deck import Deck
+from pickroom.ui.desk import reopen
 from pickroom.ui.stage import KeyPress
 from pickroom.workspace import Workspace
 
@@ -39,23 +40,18 @@ class AutoDeck(Deck):
     busy = "Writing the file…"
     session: AutoSession
 
-    def _tools(self) -> Sequence[ipywidgets.Widget]:
-        self.tools = ipywidgets.HTML()
-        self.tools.add_class("pickroom-tools")
-        return (self.tools,)
-
-    def _redraw(self) -> None:
+    def draw(self) -> None:
         self.tools.value = tools(self.session.counts(), self.session.only)
-        super()._redraw()
+        super().draw()
 
     def key_pressed(self, press: KeyPress) -> None:
         name = press.key.removeprefix(ONLY)
         if not press.key.startswith(ONLY) or name not in FILTERS:
             super().key_pressed(press)
             return
-        self._error = ""
+        self.error = ""
         if not self.session.state.summary:
-            self._try(lambda: self.session.show_only(name))
+            self.attempt(lambda: self.session.show_only(name))
         self.redraw()
 
 
@@ -76,17 +72,7 @@ def open_auto_deck(
 
     What cannot be opened gives one line saying why. Calling it again in the same kernel closes the deck before.
     """
-    if project_id in _open:
-        _open.pop(project_id).close()
-    try:
-        deck = AutoDeck(AutoSession(_locate(project_id, home, sandbox)))
-    except PickroomError as error:
-        return ipywidgets.HTML(words.notice(error.line))
-    _open[project_id] = deck
-    return deck
-
-
-_open: dict[str, AutoDeck] = {}  # the decks of this kernel: a closed cell must not go on holding its session
+    return reopen("auto", project_id, lambda: AutoDeck(AutoSession(_locate(project_id, home, sandbox))))
 
 
 def show_generate(

@@ -6,9 +6,7 @@ What the person sees and presses is REVIEW.md's, The crop desk.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import ipywidgets
 
@@ -18,16 +16,14 @@ from pickroom.crop.keys import CROP_KEYS, CROP_LEGEND, REPEATING
 from pickroom.crop.session import CropSession
 from pickroom.crop.state import Drag
 from pickroom.crop.view import CropDeskView, CropImageView
-from pickroom.errors import ImageError, PickroomError
+from pickroom.errors import ImageError
 from pickroom.ui import crop_words, words
 from pickroom.ui.crop_drawing import REACH, drag_shape, draw_empty, draw_page, reach
-from pickroom.ui.layout import Slot, arrange
-from pickroom.ui.overlay import Overlay
-from pickroom.ui.stage import Cell, Frame, KeyPress, PictureKind, PointerEvent, Room, Scene, Stage
+from pickroom.ui.desk import Desk, cells, reopen
+from pickroom.ui.layout import Slot
+from pickroom.ui.stage import Frame, PictureKind, PointerEvent, Scene
 from pickroom.workspace import Workspace
 
-FIRST_ROOM = Room(960, 480)  # until the first view says how much it has
-KNOWN = 60  # pictures that the browser may still ask for
 SLOP = 3.0  # CSS pixels the pointer moves before a press becomes a drag: a click changes no box
 CONFIRM = "confirm"  # the token of the question; a page's token names its images
 NOTHING = (
@@ -44,80 +40,52 @@ _CURSORS: dict[Handle, str] = {
 }
 
 
-class CropDesk(ipywidgets.VBox):
+class CropDesk(Desk):
     """The widget of the notebook's second cell."""
 
+    pictures_kept = 60
+    session: CropSession
+
     def __init__(self, session: CropSession) -> None:
-        self.session = session
-        self._room = FIRST_ROOM
-        self._error = ""
         self._slots: tuple[Slot, ...] = ()
-        self._known: dict[str, CropImageView] = {}  # pictures announced to the browser, by name
         self._pressed: PointerEvent | None = None  # where the pointer went down on an image
         self._dragging = False
-        self.header = _html("pickroom-header")
-        self.tools = _html("pickroom-tools")
         repeating = tuple(key for key, command in CROP_KEYS.items() if command.name in REPEATING)
-        self.stage = Stage(self, tuple(CROP_KEYS), pointer="drag", repeating=repeating)
-        self.overlay = Overlay()
-        self.panel = _html("pickroom-panel")
-        self.words = _html("pickroom-words")
-        layers = ipywidgets.Box([self.stage, self.overlay.canvas, self.panel])
-        layers.add_class("pickroom-layers")
-        super().__init__([self.header, self.tools, layers, self.words])
-        self.add_class("pickroom-desk")
-        self.redraw()
+        super().__init__(session, tuple(CROP_KEYS), pointer="drag", repeating=repeating)
 
-    def redraw(self) -> None:
-        """Draw everything from the session: words first, then the overlay, and last the stage, which shows it."""
-        with self.stage.lock:
-            view = self.session.view()
-            self._slots = self._arrange(view.images)
-            self.header.value = crop_words.header(view)
-            self.tools.value = crop_words.tools(view)
-            self.panel.value = self._panel(view)
-            self._draw_boxes(view)
-            self.stage.show(self._scene(view))
-
-    def close(self) -> None:
-        """End the session too: a desk that is gone must not keep the database open."""
-        with self.stage.lock:
-            self.session.close()
-        super().close()
+    def draw(self) -> None:
+        view = self.session.view()
+        self._slots = self.slots(view.images)
+        self.header.value = crop_words.header(view)
+        self.tools.value = crop_words.tools(view)
+        self.panel.value = self._panel(view)
+        self._draw_boxes(view)
+        self.stage.show(self._scene(view))
 
     # --- what the stage tells ---------------------------------------------------------------------------------
 
-    def room_changed(self, room: Room) -> None:
-        self._room = room
-        self._try(self.session.refresh)
-        self.redraw()
+    def catch_up(self) -> None:
+        """Nothing: a page stays as it is while boxes are drawn on it; a submit looks at the files itself."""
 
-    def focus_changed(self, on: bool) -> None:
-        # the person comes back, perhaps from a review that sent more images here
-        if on and self._try(self.session.refresh):
-            self.redraw()
-
-    def key_pressed(self, press: KeyPress) -> None:
-        self._error = ""
-        key = press.key
+    def only_looks(self, key: str) -> bool:
         command = CROP_KEYS.get(key)
+        return command is not None and command.name in _LOOKS
+
+    def apply(self, key: str) -> None:
         shape = key.removeprefix(crop_words.SHAPE) if key.startswith(crop_words.SHAPE) else None
-        if press.seen != self._token() and (command is None or command.name not in _LOOKS):
-            # what it would do was not on screen when it was pressed: a slow kernel, a double press
-            self._error = f"{key} was too early: the desk was still changing. Look, and press it again"
-        elif shape in crop_words.SHAPES:
-            self._try(lambda: self.session.set_shape(shape))
-        else:
-            if command is not None and command.name in _BUSY:
-                self._say_busy(_BUSY[command.name])
-            self._try(lambda: self.session.press(key))
-        self.redraw()
+        if shape in crop_words.SHAPES:
+            self.attempt(lambda: self.session.set_shape(shape))
+            return
+        command = CROP_KEYS.get(key)
+        if command is not None and command.name in _BUSY:
+            self._say_busy(_BUSY[command.name])
+        super().apply(key)
 
     def pointer_moved(self, event: PointerEvent) -> None:
-        self._try(lambda: self._point(event))
+        self.attempt(lambda: self._point(event))
 
     def picture(self, name: str, kind: PictureKind) -> tuple[str, bytes] | None:
-        image = self._known.get(name)
+        image: CropImageView | None = self.announced(name)
         if image is None:
             return None
         path = Path(image.directory, image.filename)
@@ -127,6 +95,11 @@ class CropDesk(ipywidgets.VBox):
             return "image/jpeg", self.session.preview(image)
         except OSError as error:
             raise ImageError(path, error.strerror or str(error)) from None
+
+    def token(self) -> str:
+        if self.session.state.confirming:
+            return CONFIRM
+        return " ".join(f"{card.directory}/{card.filename}" for card in self.session.state.cards)
 
     # --- the pointer ------------------------------------------------------------------------------------------
 
@@ -148,9 +121,9 @@ class CropDesk(ipywidgets.VBox):
 
     def _press(self, event: PointerEvent) -> None:
         index = self._image_at(event)
-        if index is None or event.seen != self._token() or self.session.state.confirming:
+        if index is None or event.seen != self.token() or self.session.state.confirming:
             return
-        self._error = ""
+        self.error = ""
         self._pressed, self._dragging = event, False
         self.session.drag_start(index, *self._aim(event, index))
         self.redraw()
@@ -188,18 +161,6 @@ class CropDesk(ipywidgets.VBox):
 
     # --- parts ------------------------------------------------------------------------------------------------
 
-    def _try(self, action: Callable[[], Any]) -> Any:
-        """Run it; an expected failure becomes the message, anything else is a defect but is not silent either."""
-        try:
-            return action()
-        except PickroomError as error:
-            self._error = error.line
-        except Exception as error:
-            self._error = f"A defect in Pickroom, please report it: {type(error).__name__}: {error}"
-            self.redraw()
-            raise
-        return None
-
     def _say_busy(self, text: str) -> None:
         view = self.session.view()
         if view.confirm:
@@ -209,34 +170,21 @@ class CropDesk(ipywidgets.VBox):
 
     def _draw_boxes(self, view: CropDeskView) -> None:
         """Words and boxes: all that changes while a box is dragged."""
-        self.words.value = crop_words.lines(view, self._error or view.message, error=bool(self._error))
-        with self.overlay.drawing(self._room.width, self._room.height, self._room) as pen:
+        self.words.value = crop_words.lines(view, self.error or view.message, error=bool(self.error))
+        with self.overlay.drawing(self.room.width, self.room.height, self.room) as pen:
             if view.images:
                 draw_page(pen, view.images, self._slots)
             else:
-                draw_empty(pen, self._room.width, self._room.height, ONLY_PROBLEMS if view.problems else NOTHING)
-
-    def _token(self) -> str:
-        if self.session.state.confirming:
-            return CONFIRM
-        return " ".join(f"{card.directory}/{card.filename}" for card in self.session.state.cards)
-
-    def _arrange(self, images: Sequence[CropImageView]) -> tuple[Slot, ...]:
-        sizes = [(image.width, image.height) for image in images]
-        return arrange(sizes, self._room.width, self._room.height)
+                draw_empty(pen, self.room.width, self.room.height, ONLY_PROBLEMS if view.problems else NOTHING)
 
     def _scene(self, view: CropDeskView) -> Scene:
         following = self.session.next_page()
-        for image in (*view.images, *following):
-            self._known.pop(image.sha256, None)
-            self._known[image.sha256] = image
-        for name in list(self._known)[:-KNOWN]:
-            del self._known[name]
-        shown = Frame(self._token(), _cells(view.images, self._slots))
-        ahead = Frame("", _cells(following, self._arrange(following)))  # only prefetched: no key leads there at once
+        self.announce({image.sha256: image for image in (*view.images, *following)})
+        shown = Frame(self.token(), cells(view.images, self._slots))
+        ahead = Frame("", cells(following, self.slots(following)))  # only prefetched: no key leads there at once
         state = self.session.state
         drag = drag_shape(state, self._slots[state.active]) if state.drag else None
-        return Scene(self._room.width, self._room.height, shown, ahead={1: ahead}, drag=drag)
+        return Scene(self.room.width, self.room.height, shown, ahead={1: ahead}, drag=drag)
 
     def _panel(self, view: CropDeskView) -> str:
         if view.confirm:
@@ -253,36 +201,6 @@ def open_crop_desk(project_id: str, home: Path | str | None = None, per_page: in
     Args:
         per_page: images side by side, 1 to 3.
     """
-    if project_id in _open:
-        _open.pop(project_id).close()
-    try:
-        desk = CropDesk(CropSession(Workspace.find(home).project(project_id), per_page=per_page))
-    except PickroomError as error:
-        line = _html("pickroom-desk")
-        line.value = words.notice(error.line)
-        return line
-    _open[project_id] = desk
-    return desk
-
-
-_open: dict[str, CropDesk] = {}  # the desks of this kernel: a closed cell must not go on holding its session
-
-
-def _html(name: str) -> ipywidgets.HTML:
-    widget = ipywidgets.HTML()
-    widget.add_class(name)
-    return widget
-
-
-def _cells(images: Sequence[CropImageView], slots: Sequence[Slot]) -> tuple[Cell, ...]:
-    return tuple(
-        Cell(
-            name=image.sha256,
-            number=image.number,
-            box=slot.box,
-            window=slot.window,
-            size=(image.width, image.height),
-            label=f"{image.number}: {image.filename}, {image.label}",
-        )
-        for image, slot in zip(images, slots, strict=True)
+    return reopen(
+        "crop", project_id, lambda: CropDesk(CropSession(Workspace.find(home).project(project_id), per_page=per_page))
     )

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import ipywidgets
 
@@ -12,18 +11,16 @@ from pickroom.duplicates.finding import Copy, Pair, Thresholds
 from pickroom.duplicates.gathering import projects_of
 from pickroom.duplicates.keys import DUPLICATES_LEGEND
 from pickroom.duplicates.session import DuplicatesSession
-from pickroom.errors import ImageError, PickroomError
+from pickroom.errors import ImageError
 from pickroom.images import decode, thumbnails
 from pickroom.ui import grid_words, words
-from pickroom.ui.layout import Slot, arrange
-from pickroom.ui.overlay import Overlay
+from pickroom.ui.desk import Desk, reopen
+from pickroom.ui.layout import Slot
 from pickroom.ui.pair_drawing import Differences, Mark, caption, differences, draw_pair, measured
-from pickroom.ui.stage import Cell, Frame, KeyPress, PictureKind, PointerEvent, Room, Scene, Stage
+from pickroom.ui.stage import Cell, Frame, PictureKind, Scene
 from pickroom.workspace import Workspace
 
-FIRST_ROOM = Room(960, 480)  # until the first view says how much it has
 AHEAD = (1, -1, 2)  # the neighbours whose pictures the browser keeps ready
-KNOWN = 200  # pictures that the browser may still ask for
 SUMMARY = "summary"  # the token of the summary; a pair's token names its files
 _STEPS = {"next pair": 1, "previous pair": -1}
 # keys that decide nothing about what is on screen
@@ -31,66 +28,29 @@ _LOOKS = frozenset(("next pair", "previous pair", "first pair", "last pair", "ne
 _LOOKS |= {"help", "back", "undo", "redo", "suggested for exact"}
 
 
-class DuplicatesDesk(ipywidgets.VBox):
-    """The widget of the notebook's last cell.
+class DuplicatesDesk(Desk):
+    """The widget of the notebook's last cell."""
 
-    Attributes:
-        session: who knows and decides everything.
-        stage: the two pictures.
-    """
+    session: DuplicatesSession
 
     def __init__(self, session: DuplicatesSession) -> None:
-        self.session = session
-        self._room = FIRST_ROOM
-        self._error = ""
-        self._known: dict[str, Copy] = {}  # pictures announced to the browser, by name
         self._compared: dict[str, Differences] = {}  # the latest pairs' differences, by token
-        self.header = _html("pickroom-header")
-        self.tools = _html("pickroom-tools")
-        self.stage = Stage(self, tuple(session.keys))
-        self.overlay = Overlay()
-        self.panel = _html("pickroom-panel")
-        self.words = _html("pickroom-words")
-        layers = ipywidgets.Box([self.stage, self.overlay.canvas, self.panel])
-        layers.add_class("pickroom-layers")
-        super().__init__([self.header, self.tools, layers, self.words])
-        self.add_class("pickroom-desk")
-        self.redraw()
-
-    def close(self) -> None:
-        """End the session too: a desk that is gone must not keep the database open."""
-        with self.stage.lock:
-            self.session.close()
-        super().close()
+        super().__init__(session, tuple(session.keys))
 
     # --- what the stage tells ---------------------------------------------------------------------------------
 
-    def room_changed(self, room: Room) -> None:
-        self._room = room
-        self._try(self.session.refresh)
-        self.redraw()
+    def only_looks(self, key: str) -> bool:
+        command = self.session.keys.get(key)
+        return command is None or command.name in _LOOKS
 
-    def focus_changed(self, on: bool) -> None:
-        if on and self._try(self.session.refresh):  # the person comes back, perhaps from another window
-            self.redraw()
-
-    def pointer_moved(self, event: PointerEvent) -> None:
-        """Clicks come as keys."""
-
-    def key_pressed(self, press: KeyPress) -> None:
-        self._error = ""
-        self._try(self.session.refresh)  # another window may have taken away what was on screen here
-        command = self.session.keys.get(press.key)
-        if command is not None and command.name not in _LOOKS and press.seen != self._token():
-            self._error = f"{press.key} was too early: the desk was still changing. Look, and press it again"
-        else:
-            if self.session.board.summary and command is not None and command.name == "finalise":
-                self.panel.value = words.busy("Moving files…")
-            self._try(lambda: self.session.press(press.key))
-        self.redraw()
+    def apply(self, key: str) -> None:
+        command = self.session.keys.get(key)
+        if self.session.board.summary and command is not None and command.name == "finalise":
+            self.panel.value = words.busy("Moving files…")
+        super().apply(key)
 
     def picture(self, name: str, kind: PictureKind) -> tuple[str, bytes] | None:
-        copy = self._known.get(name)
+        copy: Copy | None = self.announced(name)
         if copy is None:
             return None
         project, path = self.session.path(copy)
@@ -104,36 +64,22 @@ class DuplicatesDesk(ipywidgets.VBox):
 
     # --- parts ------------------------------------------------------------------------------------------------
 
-    def redraw(self) -> None:
-        """Draw everything from the session: words first, then the overlay, and last the stage, which shows it."""
-        with self.stage.lock:
-            board, pair = self.session.board, self.session.pair
-            self.header.value = grid_words.header(self.session.header())
-            self.tools.value = self._tool_row(pair)
-            self.panel.value = self._panel()
-            self.words.value = self._lines(pair)
-            slots = self._slots(pair)
-            with self.overlay.drawing(self._room.width, self._room.height, self._room) as pen:
-                if pair is not None:
-                    heat = self._differences(pair).heat if self.session.differences else None
-                    captions = [caption(copy, with_project=pair.across) for copy in (pair.a, pair.b)]
-                    suggested = None if pair.across else 0
-                    draw_pair(pen, slots, captions, self._marks(pair), suggested, heat, zoom=board.large)
-            self.stage.show(self._scene(pair, slots))
+    def draw(self) -> None:
+        board, pair = self.session.board, self.session.pair
+        self.header.value = grid_words.header(self.session.header())
+        self.tools.value = self._tool_row(pair)
+        self.panel.value = self._panel()
+        self.words.value = self._lines(pair)
+        slots = self._pair_slots(pair)
+        with self.overlay.drawing(self.room.width, self.room.height, self.room) as pen:
+            if pair is not None:
+                heat = self._differences(pair).heat if self.session.differences else None
+                captions = [caption(copy, with_project=pair.across) for copy in (pair.a, pair.b)]
+                suggested = None if pair.across else 0
+                draw_pair(pen, slots, captions, self._marks(pair), suggested, heat, zoom=board.large)
+        self.stage.show(self._scene(pair, slots))
 
-    def _try(self, action: Callable[[], Any]) -> Any:
-        """Run it; an expected failure becomes the message, anything else is a defect but is not silent either."""
-        try:
-            return action()
-        except PickroomError as error:
-            self._error = error.line
-        except Exception as error:
-            self._error = f"A defect in Pickroom, please report it: {type(error).__name__}: {error}"
-            self.redraw()
-            raise
-        return None
-
-    def _token(self) -> str:
+    def token(self) -> str:
         if self.session.board.summary:
             return SUMMARY
         return _token_of(self.session.pair)
@@ -170,11 +116,8 @@ class DuplicatesDesk(ipywidgets.VBox):
                 return Differences(None)  # the stage says on the picture why it cannot be shown
         return differences(*pictures)
 
-    def _slots(self, pair: Pair | None) -> tuple[Slot, ...]:
-        if pair is None:
-            return ()
-        sizes = [(copy.width, copy.height) for copy in (pair.a, pair.b)]
-        return arrange(sizes, self._room.width, self._room.height)
+    def _pair_slots(self, pair: Pair | None) -> tuple[Slot, ...]:
+        return () if pair is None else self.slots((pair.a, pair.b))
 
     def _scene(self, pair: Pair | None, slots: tuple[Slot, ...]) -> Scene:
         session = self.session
@@ -185,15 +128,13 @@ class DuplicatesDesk(ipywidgets.VBox):
             if 0 <= place < len(session.pairs):
                 other = session.pairs[place]
                 near.append(other)
-                ahead[place] = Frame(_token_of(other), _cells(other, self._slots(other)))
-        self._known |= {_name(copy, n): copy for one in near if one for n, copy in enumerate((one.a, one.b), 1)}
-        for name in list(self._known)[:-KNOWN]:
-            del self._known[name]
+                ahead[place] = Frame(_token_of(other), _cells(other, self._pair_slots(other)))
+        self.announce({_name(copy, n): copy for one in near if one for n, copy in enumerate((one.a, one.b), 1)})
         steps = {key: _STEPS[command.name] for key, command in session.keys.items() if command.name in _STEPS}
         return Scene(
-            self._room.width,
-            self._room.height,
-            Frame(self._token(), _cells(pair, slots)),
+            self.room.width,
+            self.room.height,
+            Frame(self.token(), _cells(pair, slots)),
             position=position,
             count=max(len(session.pairs), 1),
             ahead=ahead,
@@ -225,17 +166,17 @@ class DuplicatesDesk(ipywidgets.VBox):
 
     def _lines(self, pair: Pair | None) -> str:
         """Two lines: what the pair is and why one is suggested; the message."""
-        said = self._error or self.session.board.message
+        said = self.error or self.session.board.message
         if pair is None:
             notes = "; ".join(self.session.gathered.notes)
-            return grid_words.line(notes) + grid_words.line(said, error=bool(self._error))
+            return grid_words.line(notes) + grid_words.line(said, error=bool(self.error))
         parts = ["the same content" if pair.kind == "exact" else measured(pair)]
         parts.append("of two projects: only reported" if pair.across else f"suggested 1: {self.session.why(pair)}")
         if pair.kind == "near":
             parts.append(self._differences(pair).words)
         held = [self.session.held[c.path] for c in (pair.a, pair.b) if c.path in self.session.held]
         said = said or (f"held back: {held[0]}" if held else "; ".join(self.session.gathered.notes))
-        return grid_words.line(" · ".join(parts)) + grid_words.line(said, error=bool(self._error))
+        return grid_words.line(" · ".join(parts)) + grid_words.line(said, error=bool(self.error))
 
 
 def open_duplicates(
@@ -256,22 +197,17 @@ def open_duplicates(
         cosine, bits: thresholds of near duplicates, None for those that `duplicates.finding.Thresholds` has.
         within_groups: near pairs inside one group too.
     """
-    if project_id in _open:
-        _open.pop(project_id).close()
     given = {name: value for name, value in (("cosine", cosine), ("bits", bits)) if value is not None}
     try:
         thresholds = Thresholds(within_groups=within_groups, **given)  # type: ignore[arg-type]
-        project, *rest = projects_of(Workspace.find(home), [project_id, *others])
-        desk = DuplicatesDesk(DuplicatesSession(project, rest, thresholds))
-    except PickroomError as error:
-        return ipywidgets.HTML(words.notice(error.line))
     except ValueError as error:
         return ipywidgets.HTML(words.notice(str(error)))
-    _open[project_id] = desk
-    return desk
 
+    def make() -> DuplicatesDesk:
+        project, *rest = projects_of(Workspace.find(home), [project_id, *others])
+        return DuplicatesDesk(DuplicatesSession(project, rest, thresholds))
 
-_open: dict[str, DuplicatesDesk] = {}  # the desks of this kernel: a closed cell must not go on holding its session
+    return reopen("duplicates", project_id, make)
 
 
 def _token_of(pair: Pair | None) -> str:
@@ -290,9 +226,3 @@ def _cells(pair: Pair | None, slots: tuple[Slot, ...]) -> tuple[Cell, ...]:
         Cell(_name(copy, n), n, slot.box, slot.window, (copy.width, copy.height), f"{n}: {copy.path}")
         for n, (copy, slot) in enumerate(zip((pair.a, pair.b), slots, strict=True), start=1)
     )
-
-
-def _html(name: str) -> ipywidgets.HTML:
-    widget = ipywidgets.HTML()
-    widget.add_class(name)
-    return widget

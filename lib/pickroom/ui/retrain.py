@@ -13,7 +13,6 @@ import ipywidgets
 from pickroom.errors import PickroomError
 from pickroom.learn import watching
 from pickroom.learn.background import Background
-from pickroom.recommend import retraining
 from pickroom.workspace import Project
 
 _LOOK_S = 0.5  # between two looks at the progress
@@ -44,6 +43,8 @@ class Retrain(ipywidgets.HBox):
 
     def start(self) -> None:
         """Start the process, and follow it without waiting."""
+        from pickroom.recommend import retraining  # brings PyTorch, seconds of it: a deck opens without
+
         self.button.disabled = True
         try:
             self.background = retraining.start_retraining(self.project)

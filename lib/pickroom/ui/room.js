@@ -14,9 +14,10 @@ function roomOf(el) {
   };
 }
 
-/** The element that scrolls the notebook, whose height is what one can see at a time. */
+/** The element that scrolls the notebook, or the app's room, whose height is what one can see at a time. */
 function scroller(el) {
   for (let node = el.parentElement; node; node = node.parentElement) {
+    if (node.classList.contains("pickroom-app-room")) return node;
     const { overflowY } = getComputedStyle(node);
     if ((overflowY === "auto" || overflowY === "scroll") && node.clientHeight > 200 && !node.closest(".jp-OutputArea")) {
       return node;

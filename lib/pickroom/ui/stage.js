@@ -1,21 +1,14 @@
-// The stage: focus, keys, pointer and the photo layer. stage.py says which messages it exchanges with the kernel.
-// It holds pictures and the keys that are not answered yet, nothing else: what the kernel says wins.
+// The stage: the photo layer, its pointer, and where its keys lead. stage.py says which messages it exchanges with the
+// kernel. It holds pictures and the keys that are not answered yet, nothing else: what the kernel says wins.
 
 const CLICK_SLOP = 4; // CSS pixels a pointer may move and still click
 const MOVES_AHEAD = 3; // pointer moves sent before the first of them is answered
 const MOVE_MS = 1000; // answers that got lost hold the next move up no longer than this
 
-const NOTES = {
-  "": "",
-  silent: "Still waiting for the kernel. If it was restarted, run the cells again: nothing saved is lost.",
-  gone: "The kernel was restarted: run the cells again. Nothing saved is lost; this key was not recorded.",
-};
-
-class StageView {
+class StageView extends Surface {
   constructor(model, el, pictures) {
-    this.model = model;
+    super(model);
     this.pictures = pictures;
-    this.id = crypto.randomUUID();
     this.zoom = new Zoom();
     this.scene = null; // the kernel's last answer
     this.shown = null; // {token, cells} on screen
@@ -36,102 +29,45 @@ class StageView {
     this.el.setAttribute("role", "application");
     this.painter = new Painter(this.el, this.pictures, this.zoom);
     this.rubber = new Rubber(this.el);
-    this.note = Object.assign(document.createElement("div"), { className: "pickroom-note" });
-    this.note.setAttribute("role", "status");
     this.el.append(this.note);
     el.append(this.el);
-    this.keys = new KeyLine((message) => this.send(message), (what) => (this.note.textContent = NOTES[what]));
   }
 
   listen() {
-    this.stop = new AbortController();
-    const on = (target, name, handler) =>
-      target.addEventListener(name, handler.bind(this), { signal: this.stop.signal });
-    on(this.el, "keydown", this.onKeyDown);
-    on(this.el, "keyup", this.shieldKeys);
-    on(this.el, "focus", this.onFocus);
-    on(this.el, "blur", this.onBlur);
-    on(this.el, "pointerdown", this.onPointerDown);
-    on(this.el, "pointermove", this.onPointerMove);
-    on(this.el, "pointerup", this.onPointerUp);
-    on(this.el, "pointercancel", this.onPointerUp);
-    on(this.el, "pointerleave", () => (this.pointer = null));
-    on(window, "resize", this.measureSoon);
-    // ResizeObserver also tells when the notebook detaches the output (size 0) and puts it back
-    this.sizes = new ResizeObserver(() => this.measureSoon());
-    this.sizes.observe(this.el);
-    this.theme = new MutationObserver(() => this.measureSoon());
-    this.theme.observe(document.body, { attributes: true, attributeFilter: ["data-jp-theme-light"] });
+    super.listen();
+    this.on(this.el, "pointerdown", this.onPointerDown);
+    this.on(this.el, "pointermove", this.onPointerMove);
+    this.on(this.el, "pointerup", this.onPointerUp);
+    this.on(this.el, "pointercancel", this.onPointerUp);
+    this.on(this.el, "pointerleave", () => (this.pointer = null));
     this.showCursor = () => (this.el.style.cursor = this.model.get("cursor"));
     this.model.on("change:cursor", this.showCursor);
     this.showCursor();
   }
 
   close() {
-    this.stop.abort();
-    this.sizes.disconnect();
-    this.theme.disconnect();
-    clearTimeout(this.measuring);
+    super.close();
     clearTimeout(this.moving);
-    this.keys.close();
     this.model.off("change:cursor", this.showCursor);
   }
 
-  send(message) {
-    this.model.send({ view: this.id, ...message });
+  // --- room and focus ---------------------------------------------------------------------------------------
+
+  roomChanged(came) {
+    this.send({ type: came ? "hello" : "size", ...this.room });
   }
 
-  // --- room -------------------------------------------------------------------------------------------------
-
-  measureSoon() {
-    clearTimeout(this.measuring);
-    this.measuring = setTimeout(() => this.measure(), this.room ? 80 : 0);
-  }
-
-  measure() {
-    const room = roomOf(this.el);
-    if (!room) {
-      this.away = true;
-      return;
-    }
-    const came = !this.room || this.away;
-    if (!came && JSON.stringify(room) === JSON.stringify(this.room)) return;
-    this.away = false;
-    this.room = room;
-    this.attach();
-    this.send({ type: came ? "hello" : "size", ...room });
-  }
-
-  /** After every attach: the marks that keep the notebook's shortcuts away, and the focus if it was ours. */
+  /** After every attach: the overlay must not take the keys, and the focus comes back if it was ours. */
   attach() {
-    this.shieldKeys();
-    this.el.tabIndex = 0;
+    super.attach();
     const box = this.el.closest(".pickroom-layers");
     for (const canvas of box?.querySelectorAll(".pickroom-overlay") ?? []) canvas.tabIndex = -1;
-    const deck = this.el.closest(".pickroom-desk");
-    if (deck && deck !== this.deck) {
-      this.deck = deck;
-      this.sizes.observe(deck); // more words leave less room
-      const on = (name, handler) => deck.addEventListener(name, handler, { signal: this.stop.signal });
-      // a click on the words or on a panel keeps the keys here, unless it selects text
-      on("click", (event) => {
-        const button = event.target.closest("button[data-press]");
-        if (button) this.press(button.dataset.press); // numbered, and never applied to what was not on screen
-        if (button || (!this.el.contains(event.target) && getSelection().isCollapsed)) this.focus();
-      });
-      on("mousedown", (event) => {
-        if (event.target.closest("button[data-press]")) event.preventDefault(); // the keys stay here all the while
-      });
-    }
     this.takeFocusBack();
   }
 
-  /** Take the keyboard when the deck appears and nobody is typing, and be seen: a key must not decide out of sight. */
+  /** The keyboard, and to be seen: a key must not decide out of sight. */
   greet() {
-    const active = document.activeElement;
-    const typing = active?.closest("input, textarea, [contenteditable='true'], .jp-Dialog");
-    const here = !active || active === document.body || active.closest(".jp-Notebook")?.contains(this.el);
-    if (here && !typing) this.focus();
+    super.greet();
     this.comeIntoView();
   }
 
@@ -140,28 +76,10 @@ class StageView {
     if (document.activeElement === this.el) this.layers().scrollIntoView({ block: "nearest" });
   }
 
-  // --- focus ------------------------------------------------------------------------------------------------
-
-  focus() {
-    this.el.focus({ preventScroll: true });
-  }
-
-  /** The notebook's shortcuts are kept away, but for those with Ctrl or Cmd: saving works from here too. */
-  shieldKeys(event) {
-    if (event?.ctrlKey || event?.metaKey) delete this.el.dataset.lmSuppressShortcuts;
-    else this.el.dataset.lmSuppressShortcuts = "true";
-  }
-
-  onFocus() {
-    this.shieldKeys();
-    this.hadFocus = true;
-    this.send({ type: "focus", on: true });
-  }
-
-  onBlur() {
+  onFocus(on) {
     // taken away by a detach, it is taken back on return; given away by the person, it is not
-    if (this.el.isConnected) this.hadFocus = false;
-    this.send({ type: "focus", on: false });
+    if (on || this.el.isConnected) this.hadFocus = on;
+    super.onFocus(on);
   }
 
   takeFocusBack() {
@@ -171,18 +89,8 @@ class StageView {
 
   // --- keys -------------------------------------------------------------------------------------------------
 
-  onKeyDown(event) {
-    this.shieldKeys(event); // Ctrl goes down before the key it belongs to
-    const key = spell(event);
-    if (!key || !this.model.get("key_names").includes(key)) return;
-    event.preventDefault();
-    event.stopPropagation();
-    this.comeIntoView();
-    // a key held down counts only where that is meant, and then no faster than it is answered
-    if (!event.repeat || (this.model.get("repeating").includes(key) && !this.keys.length)) this.press(key);
-  }
-
   press(key) {
+    this.comeIntoView();
     this.keys.push(key, this.shown?.token ?? "");
     this.guess(key);
   }
@@ -364,30 +272,15 @@ class StageView {
   }
 }
 
-export default () => {
-  const views = new Set();
-  let pictures;
-  return {
-    initialize({ model }) {
-      const changed = (name) => views.forEach((view) => view.onPicture(name));
-      pictures = new Pictures(crypto.randomUUID(), (message) => model.send(message), changed);
-      model.on("msg:custom", (content, buffers) => {
-        if (content.type === "frame") views.forEach((view) => view.onFrame(content));
-        else if (content.type === "picture" && content.page === pictures.page) pictures.receive(content, buffers);
-        else if (content.type === "resend") {
-          views.forEach((view) => view.id === content.view && view.keys.sendAgain(content.number));
-        } else if (content.type === "moved") {
-          views.forEach((view) => view.id === content.view && view.onMoved());
-        }
-      });
-    },
-    render({ model, el }) {
-      const view = new StageView(model, el, pictures);
-      views.add(view);
-      return () => {
-        views.delete(view);
-        view.close();
-      };
-    },
-  };
-};
+export default moduleOf(
+  StageView,
+  (model, views) => {
+    const changed = (name) => views.forEach((view) => view.onPicture(name));
+    return new Pictures(crypto.randomUUID(), (message) => model.send(message), changed);
+  },
+  (content, buffers, views, pictures) => {
+    if (content.type === "frame") views.forEach((view) => view.onFrame(content));
+    else if (content.type === "picture" && content.page === pictures.page) pictures.receive(content, buffers);
+    else if (content.type === "moved") views.forEach((view) => view.id === content.view && view.onMoved());
+  },
+);

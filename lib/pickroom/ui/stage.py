@@ -199,7 +199,9 @@ class Stage(anywidget.AnyWidget):
     no keyboard has. `cursor` is the CSS cursor over the stage.
     """
 
-    _esm = read_parts("keys.js", "pictures.js", "zoom.js", "paint.js", "rubber.js", "room.js", "stage.js")
+    _esm = read_parts(
+        *("keys.js", "room.js", "surface.js"), *("pictures.js", "zoom.js", "paint.js", "rubber.js", "stage.js")
+    )
     _css = read_parts("stage.css", "tools.css")
     key_names = traitlets.List(traitlets.Unicode()).tag(sync=True)
     repeating = traitlets.List(traitlets.Unicode()).tag(sync=True)

@@ -17,7 +17,7 @@ def header(view: DeckView) -> str:
     """The header line and the progress bar."""
     share = max(0.0, min(view.progress, 1.0))
     return (
-        f'<div class="top"><span>{escape(view.header)}</span><span>? keys</span></div>'
+        f'<div class="top"><span>{escape(view.header)}</span>{button("?", "? keys", kind="plain")}</div>'
         f'<div class="bar"><div style="width: {share:.2%}"></div></div>'
     )
 

@@ -1,0 +1,132 @@
+"""What a review keeps, key by key: choices, an undo log, a cursor; the same for each set of tables that has them.
+
+Which tables there are, `review_state` and `automation_review` say: they own them, and nothing else writes to them.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+
+from pickroom.records import Choice, Recommendation, Step
+from pickroom.store.damage import told_of
+from pickroom.workspace import utc_now
+
+LONGEST_LOOK_S = 300.0  # a pause is not work: a look counts no longer, and after one as long a session begins anew
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """What is stored of one undecided group.
+
+    Attributes:
+        choice: None while the group was only looked at.
+        shown: the recommendation as it stood when the choice was made, None without one.
+        input: "review" or "blind": whether the recommendation was hidden when the choice was made.
+        milliseconds: time spent on the group so far, each look at it LONGEST_LOOK_S at the most.
+        held_reason: why the last finalise had to leave it, None when it was not held back.
+    """
+
+    choice: Choice | None
+    shown: Recommendation | None = None
+    input: str = "review"
+    milliseconds: int = 0
+    held_reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewTables:
+    """The names of a review's three tables; only their owner makes one of these."""
+
+    choices: str
+    log: str
+    place: str
+
+    def load(self, connection: sqlite3.Connection, group_ids: Iterable[str]) -> dict[str, Saved]:
+        """Group id -> what is saved of it, for those that have anything saved."""
+        found = {}
+        for group_id in group_ids:
+            row = connection.execute(f"SELECT * FROM {self.choices} WHERE group_id = ?", (group_id,)).fetchone()
+            if row is not None:
+                found[group_id] = told_of(self.choices)(_saved)(row)
+        return found
+
+    def save_choice(self, connection: sqlite3.Connection, group_id: str, saved: Saved) -> None:
+        """Save one group's choice, adding the time just spent on it (`saved.milliseconds`)."""
+        choice = saved.choice or Choice()
+        connection.execute(
+            f"""INSERT INTO {self.choices} (group_id, action, selected_index, overlay, shown, input, milliseconds,
+                updated_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+            ON CONFLICT (group_id) DO UPDATE SET action = excluded.action, selected_index = excluded.selected_index,
+                overlay = excluded.overlay, shown = excluded.shown, input = excluded.input,
+                milliseconds = milliseconds + excluded.milliseconds, updated_at = excluded.updated_at""",
+            (
+                group_id,
+                choice.action,
+                choice.index,
+                choice.overlay if saved.choice else None,
+                saved.shown.to_json() if saved.shown else None,
+                saved.input,
+                saved.milliseconds,
+                utc_now(),
+            ),
+        )
+
+    def log_step(self, connection: sqlite3.Connection, step: Step) -> None:
+        """Append a key to the undo log; what could be redone is over."""
+        connection.execute(f"DELETE FROM {self.log} WHERE undone = 1")
+        connection.execute(
+            f"INSERT INTO {self.log} (key, from_group, to_group, before, after) VALUES (?, ?, ?, ?, ?)",
+            (step.key, step.from_group, step.to_group, json.dumps(asdict(step.before)), json.dumps(asdict(step.after))),
+        )
+
+    def mark_undone(self, connection: sqlite3.Connection) -> None:
+        """The latest key that stands is undone."""
+        connection.execute(
+            f"UPDATE {self.log} SET undone = 1 WHERE seq = (SELECT max(seq) FROM {self.log} WHERE undone = 0)"
+        )
+
+    def mark_redone(self, connection: sqlite3.Connection) -> None:
+        """The earliest undone key stands again."""
+        connection.execute(
+            f"UPDATE {self.log} SET undone = 0 WHERE seq = (SELECT min(seq) FROM {self.log} WHERE undone = 1)"
+        )
+
+    def steps(self, connection: sqlite3.Connection) -> tuple[list[Step], list[Step]]:
+        """(undo, redo), each with the step to take next last."""
+        undo, redo = [], []
+        for row in connection.execute(f"SELECT * FROM {self.log} ORDER BY seq"):
+            (redo if row["undone"] else undo).append(told_of(self.log)(_step)(row))
+        return undo, redo[::-1]
+
+    def clear_log(self, connection: sqlite3.Connection) -> None:
+        """A finalised batch is undone as a batch, no longer key by key."""
+        connection.execute(f"DELETE FROM {self.log}")
+
+    def cursor(self, connection: sqlite3.Connection) -> str | None:
+        """The id of the group last looked at."""
+        row = connection.execute(f"SELECT group_id FROM {self.place}").fetchone()
+        return row["group_id"] if row else None
+
+    def set_cursor(self, connection: sqlite3.Connection, group_id: str) -> None:
+        connection.execute(
+            f"""INSERT INTO {self.place} (only, group_id) VALUES (1, ?)
+            ON CONFLICT (only) DO UPDATE SET group_id = excluded.group_id""",
+            (group_id,),
+        )
+
+
+def _saved(row: sqlite3.Row) -> Saved:
+    choice = None
+    if row["overlay"] is not None:
+        choice = Choice(row["action"], row["selected_index"], bool(row["overlay"]))
+    shown = Recommendation.from_json(row["shown"]) if row["shown"] else None
+    held = row["held_reason"] if "held_reason" in row.keys() else None  # noqa: SIM118 (a Row's `in` asks its values)
+    return Saved(choice, shown, row["input"], row["milliseconds"], held)
+
+
+def _step(row: sqlite3.Row) -> Step:
+    before, after = Choice(**json.loads(row["before"])), Choice(**json.loads(row["after"]))
+    return Step(row["key"], row["from_group"], row["to_group"], before, after)

@@ -1,0 +1,165 @@
+// What a stage and a grid have in common: the keyboard, the room they have, the desk they stand in, the kernel's answers.
+
+const AGAIN = document.body.dataset.voila ? "reload this page" : "run the cells again"; // the app has no cells
+const NOTES = {
+  "": "",
+  silent: `Still waiting for the kernel. If it was restarted, ${AGAIN}: nothing saved is lost.`,
+  gone: `The kernel was restarted: ${AGAIN}. Nothing saved is lost; this key was not recorded.`,
+};
+const MEASURE_MS = 80; // that a window or a desk must keep its size before it is measured again
+const TYPING = "input, select, textarea";
+
+/** One view. A kind of it sets `el`, which takes the keys, and says what `press(key)` and `roomChanged(came)` do. */
+class Surface {
+  constructor(model) {
+    this.model = model;
+    this.id = crypto.randomUUID();
+    this.stop = new AbortController();
+    this.room = null; // as `roomOf` says, null until it was shown once
+    this.note = Object.assign(document.createElement("div"), { className: "pickroom-note" });
+    this.note.setAttribute("role", "status");
+    this.keys = new KeyLine((message) => this.send(message), (what) => (this.note.textContent = NOTES[what]));
+  }
+
+  /** Call a method on an event, until the view closes. */
+  on(target, name, handler) {
+    target.addEventListener(name, handler.bind(this), { signal: this.stop.signal });
+  }
+
+  listen() {
+    this.on(this.el, "keydown", this.onKeyDown);
+    this.on(this.el, "keyup", this.shieldKeys);
+    this.on(this.el, "focus", () => this.onFocus(true));
+    this.on(this.el, "blur", () => this.onFocus(false));
+    this.on(window, "resize", this.measureSoon);
+    // ResizeObserver also tells when the notebook detaches the output (size 0) and puts it back
+    this.sizes = new ResizeObserver(() => this.measureSoon());
+    this.sizes.observe(this.el);
+    this.theme = new MutationObserver(() => this.measureSoon());
+    this.theme.observe(document.body, { attributes: true, attributeFilter: ["data-jp-theme-light"] });
+    this.shieldKeys();
+  }
+
+  close() {
+    this.stop.abort();
+    this.sizes.disconnect();
+    this.theme.disconnect();
+    clearTimeout(this.measuring);
+    this.keys.close();
+  }
+
+  send(message) {
+    this.model.send({ view: this.id, ...message });
+  }
+
+  // --- room -------------------------------------------------------------------------------------------------
+
+  measureSoon() {
+    clearTimeout(this.measuring);
+    this.measuring = setTimeout(() => this.measure(), this.room ? MEASURE_MS : 0);
+  }
+
+  measure() {
+    const room = roomOf(this.el);
+    if (!room) {
+      this.away = true;
+      return;
+    }
+    const came = !this.room || this.away;
+    if (!came && JSON.stringify(room) === JSON.stringify(this.room)) return;
+    this.away = false;
+    this.room = room;
+    this.attach();
+    this.roomChanged(came);
+  }
+
+  /** After every attach: the desk's buttons press keys, and more words in the desk leave less room. */
+  attach() {
+    this.shieldKeys();
+    this.el.tabIndex = 0;
+    const desk = this.el.closest(".pickroom-desk");
+    if (!desk || desk === this.desk) return;
+    this.desk = desk;
+    this.sizes.observe(desk);
+    // a click on the words or on a panel keeps the keys here, unless it selects text or is for typing
+    this.on(desk, "click", (event) => {
+      const button = event.target.closest("button[data-press]");
+      if (button) this.press(button.dataset.press); // numbered, and never applied to what was not on screen
+      const elsewhere = !this.el.contains(event.target) && !event.target.closest(TYPING);
+      if (button || (elsewhere && getSelection().isCollapsed)) this.focus();
+    });
+    this.on(desk, "mousedown", (event) => {
+      if (event.target.closest("button[data-press]")) event.preventDefault(); // the keys stay here all the while
+    });
+    this.on(desk, "keydown", (event) => {
+      if (event.key !== "Escape" || !event.target.closest(TYPING)) return;
+      event.stopPropagation();
+      this.focus();
+    });
+  }
+
+  // --- focus and keys ---------------------------------------------------------------------------------------
+
+  focus() {
+    this.el.focus({ preventScroll: true });
+  }
+
+  /** Take the keyboard when the desk appears and nobody is typing. */
+  greet() {
+    const active = document.activeElement;
+    const typing = active?.closest(`${TYPING}, [contenteditable='true'], .jp-Dialog`);
+    const here = !active || active === document.body || active.closest(".jp-Notebook")?.contains(this.el);
+    if (here && !typing) this.focus();
+  }
+
+  /** The notebook's shortcuts are kept away, but for those with Ctrl or Cmd: saving works from here too. */
+  shieldKeys(event) {
+    if (event?.ctrlKey || event?.metaKey) delete this.el.dataset.lmSuppressShortcuts;
+    else this.el.dataset.lmSuppressShortcuts = "true";
+  }
+
+  onFocus(on) {
+    this.shieldKeys();
+    this.send({ type: "focus", on });
+  }
+
+  onKeyDown(event) {
+    this.shieldKeys(event); // Ctrl goes down before the key it belongs to
+    const key = spell(event);
+    if (!key || !this.model.get("key_names").includes(key)) return;
+    event.preventDefault();
+    event.stopPropagation();
+    // a key held down counts only where that is meant, and then no faster than it is answered
+    if (!event.repeat || (this.model.get("repeating").includes(key) && !this.keys.length)) this.press(key);
+  }
+}
+
+/**
+ * The module of a widget: its views on this page, which share what the page holds of pictures.
+ * @param View (model, el, store) a Surface
+ * @param open (model, views) => the store
+ * @param receive (content, buffers, views, store) => void: a message of the kernel that is not for the keys
+ */
+function moduleOf(View, open, receive) {
+  return () => {
+    const views = new Set();
+    let store;
+    return {
+      initialize({ model }) {
+        store = open(model, views);
+        model.on("msg:custom", (content, buffers) => {
+          if (content.type !== "resend") receive(content, buffers, views, store);
+          else views.forEach((view) => view.id === content.view && view.keys.sendAgain(content.number));
+        });
+      },
+      render({ model, el }) {
+        const view = new View(model, el, store);
+        views.add(view);
+        return () => {
+          views.delete(view);
+          view.close();
+        };
+      },
+    };
+  };
+}
