@@ -120,6 +120,7 @@ def test_pairs_by_keys_clicks_and_a_reload_to_files_rows_and_undo(project: Proje
     assert "→ delete_staging/" in desk.text("panel") and "2 images" in desk.text("panel")
     desk.press("Escape", "Shift+Enter", "Shift+Enter")
     desk.wait_for_text("words", "Batch 1: 2 → delete_staging/")
+    assert "pair 1 of 1 · 0 exact, 1 near · 0 open" in desk.text("header")  # that both stay outlives the batch
     assert desk.notebook.cells() == cells  # no key reached the notebook
 
     after = read_tree(project.root)
@@ -130,6 +131,8 @@ def test_pairs_by_keys_clicks_and_a_reload_to_files_rows_and_undo(project: Proje
     assert {path for path in before if path not in gone} <= set(after)
     query = "SELECT DISTINCT kind, state, count(DISTINCT unit) AS units FROM file_operations WHERE batch = 1"
     assert rows(project, query) == [{"kind": "duplicates", "state": "done", "units": 2}]
+    kept = rows(project, "SELECT name_a, name_b FROM kept_pairs")
+    assert kept == [{"name_a": "harbour.jpg", "name_b": "harbour_retouched.jpg"}]
     with closing(connect(project.database)) as connection:
         undo_batch(project, connection, 1)
     assert read_tree(project.root) == before
@@ -153,10 +156,3 @@ def test_another_project_is_only_reported(project: Project, open_desk: OpenDesk,
     desk.press("?")
     assert "keep that one" in desk.text("panel")
     assert rows(other, "SELECT * FROM image_marks") == [] == rows(project, "SELECT * FROM image_marks")
-
-
-def test_wrong_input_is_one_line_in_place_of_the_desk(project: Project, open_notebook: OpenNotebook) -> None:
-    home = str(project.workspace.root)
-    page = open_notebook("72_duplicates.ipynb", project="nowhere", home=home, **PLAIN)
-    page.run_all()
-    page.page.locator(".jp-OutputArea-output", has_text="there is no project 'nowhere'").wait_for()

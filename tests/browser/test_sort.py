@@ -78,7 +78,7 @@ def test_named_folders_suggestions_and_a_field_to_files_rows_and_undo(
         board.press("2")
     board.page.locator(".pickroom-cell-words", has_text="? ").first.wait_for()
     suggested = {
-        place: board.cell(place).locator(".pickroom-cell-words").inner_text() for place in (*anna[2:], *bo[2:])
+        place: board.thumbnail(place).locator(".pickroom-cell-words").inner_text() for place in (*anna[2:], *bo[2:])
     }
     right = [f"{('bo', 'anna')[place in anna]}?" in words for place, words in suggested.items()]
     assert sum(right) >= 0.7 * len(right), suggested  # of the same subjects, in other colours

@@ -1,11 +1,9 @@
-"""Pairs decided by keys, set aside as one journalled batch, undone; other windows, restarts, crashes."""
+"""Pairs decided by keys, set aside as one journalled batch, undone; other windows, restarts."""
 
 from __future__ import annotations
 
 import os
 import shutil
-import signal
-from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -21,8 +19,7 @@ from pickroom.duplicates.session import DuplicatesSession
 from pickroom.files.undo import undo_batch
 from pickroom.store.connect import connect
 from pickroom.workspace import Project, Workspace
-from reviewing import copy_of, exit_code_of, in_child, rows, whole_tree
-from test_crash import Steps, recover_it
+from reviewing import rows
 
 
 def picture(path: Path, seed: int, size: tuple[int, int] = (96, 64)) -> Path:
@@ -113,6 +110,34 @@ def test_every_key_is_saved_undone_and_redone(project: Project) -> None:
     assert [session.outcome(pair) for pair in session.pairs] == ["", "both"]  # the same key again clears
 
 
+def test_keeping_both_is_remembered_after_an_apply_and_wherever_the_images_go(project: Project) -> None:
+    session = look(project, "a", "b", *APPLY)
+    assert session.last_result is not None and session.last_result.batch == 1
+    assert [(pair.kind, session.outcome(pair)) for pair in session.pairs] == [("near", "both")]
+    assert look(project, "u").board.message == "nothing to undo"  # the log went with the batch, the word stays
+    (project.root / "three").mkdir()
+    (project.root / "one" / "sea.png").rename(project.root / "three" / "sea.png")
+    session = look(project)
+    assert [(pair.a.path, session.outcome(pair)) for pair in session.pairs] == [("three/sea.png", "both")]
+    assert session.header().endswith("0 open · 0 to set aside")
+    assert session.stage_suggested(near=True) == ({}, {})
+    again = look(project, "1", "u")  # it can be decided otherwise, and that too is taken back
+    assert again.outcome(again.pairs[0]) == "both" and not again.board.marks
+    picture(project.root / "two" / "sea_small.jpg", 2)  # the same name with another content is another image
+    assert [session.outcome(pair) for pair in look(project).pairs] in ([], [""])
+
+
+def test_another_window_sees_at_once_that_both_stay(project: Project) -> None:
+    session = DuplicatesSession(project)
+    with closing(session):
+        look(project, "ArrowRight", "b")
+        session.press("Home")
+        assert [session.outcome(pair) for pair in session.pairs] == ["", "both"]
+        look(project, "u")
+        session.press("Home")
+        assert [session.outcome(pair) for pair in session.pairs] == ["", ""]
+
+
 def test_the_other_choice_takes_the_place_of_the_first(project: Project) -> None:
     session = look(project, "1", "ArrowLeft", "2")
     assert session.board.marks == {"one/tree.png": "delete_staging"}
@@ -196,48 +221,3 @@ def test_a_damaged_image_is_left_out_with_its_reason(project: Project) -> None:
     (project.root / "one" / "bad.png").write_bytes(b"no image")
     found = gather([project])
     assert [(path, bool(reason)) for _, path, reason in found.left_out] == [("one/bad.png", True)]
-
-
-# ------------------------------------------------------------------------------------------------ crashes
-
-
-def apply_it(project: Project) -> None:
-    look(project, *APPLY)
-
-
-def take_back(project: Project) -> None:
-    with closing(connect(project.database)) as connection:
-        undo_batch(project, connection, 1)
-
-
-def run(act: Callable[[Project], None], project: Project, kill_at: int | None = None) -> int:
-    steps = Steps(kill_at)
-    act(project)
-    steps.next()
-    return steps.count
-
-
-@pytest.mark.parametrize("act", [apply_it, take_back], ids=["apply", "undo"])
-def test_a_kill_at_any_moment_leaves_all_or_nothing_once_recovered(
-    tmp_path: Path, act: Callable[[Project], None]
-) -> None:
-    template = with_duplicates(tmp_path / "template")
-    look(template, "a", "a", *(APPLY if act is take_back else ()))
-    place = tmp_path / "run"  # always the same, since reasons name it
-    contents = set(whole_tree(template.root).values())
-    project = copy_of(template, place)
-    nothing = everything(project)
-    count = in_child(run, act, project)
-    whole = everything(project)
-    assert nothing["tree"] != whole["tree"] and count > 10
-    outcomes = set()
-    for kill_at in range(1, count + 1):
-        shutil.rmtree(place)
-        project = copy_of(template, place)
-        assert exit_code_of(run, act, project, kill_at) == -signal.SIGKILL
-        assert contents == set(whole_tree(project.root).values()), f"lost at step {kill_at}"
-        planned = len(rows(project, "SELECT * FROM file_operations")) == len(whole["journal"])
-        in_child(run, recover_it if kill_at % 2 else look, project)
-        assert everything(project) == (whole if planned else nothing), f"killed at step {kill_at} of {count}"
-        outcomes.add(planned)
-    assert outcomes == {True, False}

@@ -180,3 +180,30 @@ def test_the_most_similar_come_first(suggesting: SortSession) -> None:
 def test_without_vectors_the_sorter_says_why(session: SortSession) -> None:
     assert "pickroom embed" in session.press("a").message
     assert "pickroom embed" in session.press("o").message
+
+
+def test_a_crop_has_the_fields_of_the_image_it_was_cut_from(project: Project) -> None:
+    root = project.root
+    names = selected(project)
+    (root / "crop_originals").mkdir()
+    for name, sky in zip(names[:2], ("blue", "red"), strict=True):
+        write_image(root / "crop_cropped" / name, seed=7)
+        for suffix in (".png", ".yaml"):
+            moved = name.replace(".png", suffix)
+            (root / "selected" / moved).rename(root / "crop_originals" / moved)
+        (root / "crop_originals" / name.replace(".png", ".yaml")).write_text(f"sky: {sky}\nof: original\n")
+    crops = [f"crop_cropped/{name}" for name in names[:2]]
+    (root / crops[1]).with_suffix(".yaml").write_text("of: crop\n")
+    session = SortSession(project)
+    with closing(session):
+        session.show_only("sky", "blue")
+        assert session.board.layout.order == (crops[0],)
+        written = session.pictures.written(crops[1])
+        assert (written["sky"], written["of"]) == ("red", "crop"), "what the crop has itself counts first"
+        rows, _ = session.group_by("sky")
+        assert {row.value: row.paths for row in rows} == {"blue": (crops[0],), "red": (crops[1],)}
+    done = sort(project, "End", "1", *APPLY, names=("anna",))
+    sorted_crop = f"crop_cropped/anna/{names[1]}"
+    assert done.pictures.written(sorted_crop)["sky"] == "red", "also once it was sorted"
+    (root / "crop_originals" / names[1]).unlink()  # reclaimed
+    assert "sky" not in done.pictures.written(sorted_crop)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -12,6 +13,7 @@ from pickroom.workspace import Workspace
 
 if TYPE_CHECKING:
     from pickroom.duplicates.finding import Copy, Pair, Thresholds
+    from pickroom.store.kept_pairs import KeptPair
     from pickroom.workspace import Project
 
 _SHOWN = 40  # pairs listed in words; --json lists them all
@@ -63,7 +65,8 @@ def duplicates(
     count = len(gathered.copies)
     exact = sum(pair.kind == "exact" for pair in found.pairs)
     lines = [f"{count:,} images: {exact:,} exact pairs, {len(found.pairs) - exact:,} near pairs"]
-    lines += [_words(pair, several) for pair in found.pairs[:_SHOWN]]
+    kept = _kept(chosen)
+    lines += [_words(pair, several, kept) for pair in found.pairs[:_SHOWN]]
     if len(found.pairs) > _SHOWN:
         lines.append(f"and {len(found.pairs) - _SHOWN:,} more; --json lists them all")
     if found.dropped:
@@ -71,7 +74,7 @@ def duplicates(
     if gathered.left_out:
         lines.append(f"{len(gathered.left_out):,} images not compared, the first: {' '.join(gathered.left_out[0])}")
     values = {
-        "pairs": [_values(pair) for pair in found.pairs],
+        "pairs": [_values(pair, kept) for pair in found.pairs],
         "images": count,
         "dropped": found.dropped,
         "left_out": [{"project": p, "path": path, "reason": reason} for p, path, reason in gathered.left_out],
@@ -123,15 +126,34 @@ def _name(copy: Copy, several: bool) -> str:
     return f"{copy.project_id}:{copy.path}" if several else copy.path
 
 
-def _words(pair: Pair, several: bool) -> str:
+def _kept(projects: Sequence[Project]) -> dict[str, frozenset[KeptPair]]:
+    """Project -> its pairs of which a person said that both stay."""
+    from pickroom.store import kept_pairs
+    from pickroom.store.connect import open_read_only
+
+    found = {}
+    for project in projects:
+        with open_read_only(project.database) as connection:
+            found[project.id] = kept_pairs.every(connection)
+    return found
+
+
+def _is_kept(pair: Pair, kept: Mapping[str, frozenset[KeptPair]]) -> bool:
+    from pickroom.duplicates.session import kept_key
+
+    return not pair.across and kept_key(pair) in kept[pair.a.project_id]
+
+
+def _words(pair: Pair, several: bool, kept: Mapping[str, frozenset[KeptPair]]) -> str:
     from pickroom.duplicates.choosing import why
 
     kind = "exact     " if pair.kind == "exact" else f"near {pair.score:.3f}"
     said = "of two projects: reported only" if pair.across else f"keep the first: {why(pair.a, pair.b)}"
+    said = "you kept both" if _is_kept(pair, kept) else said
     return f"  {kind}  {_name(pair.a, several)}  =  {_name(pair.b, several)}  ({said})"
 
 
-def _values(pair: Pair) -> dict[str, Any]:
+def _values(pair: Pair, kept: Mapping[str, frozenset[KeptPair]]) -> dict[str, Any]:
     """FORMATS.md's four fields, `a` being the one to keep; then what they rest on."""
     from pickroom.duplicates.choosing import why
 
@@ -145,4 +167,5 @@ def _values(pair: Pair) -> dict[str, Any]:
         "bits": pair.bits,
         "cosine": None if pair.cosine is None else round(pair.cosine, 4),
         "why_a": None if pair.across else why(pair.a, pair.b),
+        "kept_both": _is_kept(pair, kept),
     }

@@ -22,12 +22,15 @@ def reclaim(
     json_output: Json = False,
 ) -> None:
     """Free the disk of what is proved to be needless: archived or staged images, vectors of dropped encoders."""
-    from pickroom import reclaim as room
+    from pickroom.reclaim.letting_go import execute as let_go
+    from pickroom.reclaim.planning import plan, size_words
 
     if hard and not execute:
         raise UsageError("--hard does nothing by itself", doing="reclaiming disk space", hint="add --execute")
     workspace = Workspace.find(home)
-    planned = room.plan(workspace, projects or [])
+    planned = plan(workspace, projects or [])
+    if execute and not planned.items:
+        let_go(planned, workspace)  # nothing goes, but what a kill left half recorded is settled
     if not execute or not planned.items:
         hint = "\nNothing has been done. Into the trash with it: add --execute" if planned.items else ""
         show({**planned.to_dict(), "reclaimed_bytes": 0}, json_output, printable(planned.lines) + hint)
@@ -40,7 +43,7 @@ def reclaim(
             raise UsageError("that was not the word", doing="reclaiming disk space", hint="nothing was deleted")
     bar, progress = progress_bar("Reclaiming")
     with bar:
-        gone = room.execute(planned, workspace, hard=hard, progress=progress)
-    where = "Deleted" if hard else "Moved into the trash"
-    words = [*planned.lines, f"{where}: {len(planned.items)} items, {gone / 1e6:,.1f} MB"]
+        gone = let_go(planned, workspace, hard=hard, progress=progress)
+    where = "Deleted" if hard else "Moved into the trash, whose room comes back when it is emptied"
+    words = [*planned.lines, f"{where}: {len(planned.items)} items, {size_words(gone)}"]
     show({**planned.to_dict(), "reclaimed_bytes": gone}, json_output, printable(words))

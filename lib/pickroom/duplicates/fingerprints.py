@@ -61,7 +61,7 @@ def _read(path: Path) -> dict[str, int]:
         try:
             values = json.loads(line)
             found[str(values["sha256"])] = int(values["phash"], 16)
-        except (ValueError, TypeError, KeyError):
+        except (ValueError, TypeError, KeyError, RecursionError):
             continue
     return {sha256: bits for sha256, bits in found.items() if 0 <= bits < 1 << 64}
 

@@ -1,7 +1,8 @@
 """One pair of duplicates at a time: keys decide which one stays, Shift+Enter sets the others aside as one batch.
 
 Marks, undo log, summary, apply and recovery are those of every board of thumbnails; the pairs are new. Keeping both
-is a step of that log which marks nothing: it too is undone, and is still known after a restart.
+is a step of that log which marks nothing, so that it is undone like any other; the pair itself is kept in a table that
+outlives the log, and is not asked about again (docs/decisions/094).
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ from pickroom.marking.board import Board, Step
 from pickroom.marking.layout import Section
 from pickroom.marking.session import BoardSession
 from pickroom.review.keys import Command
+from pickroom.store import kept_pairs
+from pickroom.store.kept_pairs import KeptPair, Side
 from pickroom.workspace import Project
 
 
@@ -59,8 +62,9 @@ class DuplicatesSession(BoardSession):
         self.pairs: tuple[Pair, ...] = self._found
         self.position = 0
         self.differences = True
-        self._both_of: object = None  # the steps that `_both` was read from
-        self._both: frozenset[tuple[str, ...]] = frozenset()
+        self._both: frozenset[KeptPair] = frozenset()  # as stored
+        own_copies = (copy for copy in self.gathered.copies if copy.project_id == project.id)
+        self._sides = {copy.path: _side(copy) for copy in own_copies}
         self._projects = {one.id: one for one in (project, *others)}
         super().__init__(project, FOLDERS)
 
@@ -76,7 +80,7 @@ class DuplicatesSession(BoardSession):
         gone = [self._is_marked(copy) for copy in (pair.a, pair.b)]
         if any(gone):
             return {(False, True): "a", (True, False): "b"}.get((gone[0], gone[1]), "none")
-        return "both" if _paths(pair) in self._kept_both() else ""
+        return "both" if kept_key(pair) in self._both else ""
 
     def why(self, pair: Pair) -> str:
         """Why the first one is suggested, in words."""
@@ -182,12 +186,23 @@ class DuplicatesSession(BoardSession):
     def _is_marked(self, copy: Copy) -> bool:
         return copy.project_id == self.project.id and copy.path in self.board.marks
 
-    def _kept_both(self) -> frozenset[tuple[str, ...]]:
-        steps = self.board.undo
-        if self._both_of is not steps:
-            self._both_of = steps
-            self._both = frozenset(tuple(sorted(p for p, _, _ in step.changes)) for step in steps if _is_both(step))
-        return self._both
+    def _load(self) -> None:
+        self._both = kept_pairs.every(self._connection)
+        super()._load()
+
+    def save_more(self, before: Board) -> None:
+        """Keep or forget the pair of a step that says both, in the step's own transaction."""
+        undone = len(self.board.undo) < len(before.undo)
+        step = before.undo[-1] if undone else self.board.undo[-1]
+        sides = [self._sides[path] for path, _, _ in step.changes if path in self._sides]
+        if _is_both(step) and len(sides) == 2:
+            (kept_pairs.forget if undone else kept_pairs.keep)(self._connection, (sides[0], sides[1]))
+
+    def _save(self, before: Board) -> bool:
+        saved = super()._save(before)
+        if saved and self.board.undo != before.undo:
+            self._both = kept_pairs.every(self._connection)
+        return saved
 
     def _suggested(self, near: bool) -> dict[str, str]:
         """What to set aside -> what stays for it, of the pairs still open; nothing against a decision that was made."""
@@ -211,7 +226,7 @@ class DuplicatesSession(BoardSession):
             self._advance()
 
     def _keep_both(self, key: str, pair: Pair) -> None:
-        if self.outcome(pair) != "both":  # one step even where it clears nothing: it is the log that remembers it
+        if self.outcome(pair) != "both":  # one step even where it clears nothing: so U takes it back
             self._log(Step(key, tuple((path, self.board.marks.get(path), None) for path in _paths(pair))))
         self._advance()
 
@@ -254,6 +269,16 @@ class DuplicatesSession(BoardSession):
             if paths & {pair.a.path, pair.b.path} and paths <= {pair.a.path, pair.b.path}:
                 self.position = place
                 return
+
+
+def kept_key(pair: Pair) -> KeptPair:
+    """What names a pair that both stay of."""
+    first, second = sorted((_side(pair.a), _side(pair.b)))
+    return first, second
+
+
+def _side(copy: Copy) -> Side:
+    return PurePosixPath(copy.path).name, copy.sha256
 
 
 def _paths(pair: Pair) -> tuple[str, ...]:

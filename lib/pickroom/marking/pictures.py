@@ -7,8 +7,9 @@ from collections.abc import Iterable, Mapping
 from pickroom import atomic
 from pickroom.errors import ImageError
 from pickroom.files.placing import Stat
-from pickroom.images import metadata, thumbnails
+from pickroom.images import thumbnails
 from pickroom.marking.listing import Item
+from pickroom.marking.written import Writing
 from pickroom.workspace import Project
 
 
@@ -56,5 +57,5 @@ class Pictures:
             raise ImageError(path, error.strerror or str(error)) from None
 
     def written(self, path: str) -> dict[str, str]:
-        """Field -> text of what is written about an image, named relative to the root: YAML, caption, PNG text."""
-        return metadata.read(self.project.root / path)
+        """Field -> text of what is written about an image, named relative to the root: see `written.Writing`."""
+        return Writing(self.project.root).read(path)

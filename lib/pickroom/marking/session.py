@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import ClassVar
 
-from pickroom.errors import LockedError
+from pickroom.errors import ConflictError, LockedError
 from pickroom.files import placing
 from pickroom.files.placing import Placement, PlaceResult
 from pickroom.files.undo import recover
@@ -92,6 +92,9 @@ class BoardSession:
 
     def act(self, key: str, what: Command) -> None:
         """A command that only this room has."""
+
+    def save_more(self, before: Board) -> None:
+        """What only this room saves, in the transaction of the key that changed marks or undo log since `before`."""
 
     def note(self, item: Item) -> Note:
         """What is said under an image."""
@@ -174,9 +177,21 @@ class BoardSession:
             self.board = before
 
     def set_marks(self, wanted: Mapping[str, str], key: str = "file") -> Board:
-        """Mark images (path -> folder) as one step, in place of the marks that they have."""
-        changed = {path: folder for path, folder in wanted.items() if self.board.marks.get(path) != folder}
-        return self.change(lambda board: machine.mark(board, key, changed))
+        """Mark images (path -> folder) as one step, in place of the marks that they have.
+
+        Raises:
+            ConflictError: some have gone from the board since it was looked at; nothing is marked.
+        """
+
+        def mark(board: Board) -> Board:
+            gone = [path for path in wanted if path not in self._items]
+            if gone:
+                what = f"{len(gone)} of {len(wanted)} images went elsewhere meanwhile"
+                hint = "nothing was marked; look again"
+                raise ConflictError(what, items=gone, doing="marking images", subject=gone[0], hint=hint)
+            return machine.mark(board, key, {p: folder for p, folder in wanted.items() if board.marks.get(p) != folder})
+
+        return self.change(mark)
 
     def refresh(self) -> bool:
         """Bring in what other windows marked and which files came or went; whether there was anything."""
@@ -295,6 +310,7 @@ class BoardSession:
                 marks.mark_redone(self._connection, self.room)
             else:
                 marks.log(self._connection, self.room, LoggedMarks(after.undo[-1].key, after.undo[-1].changes))
+            self.save_more(before)
         self.held = {path: why for path, why in self.held.items() if after.marks.get(path) == before.marks.get(path)}
         self.lay_out()
         return True

@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pickroom.errors import UsageError
-from pickroom.images import metadata
 from pickroom.marking.listing import Item
-from pickroom.naming import companions_by_stem, stem_of
+from pickroom.marking.written import Writing
 from pickroom.sorting.folders import folder_for, same
 
 MOST_VALUES = 60  # a field with more is a prompt or a seed: no choice to offer
@@ -37,21 +36,12 @@ class Fields:
     def of(self, items: Sequence[Item]) -> dict[str, dict[str, str]]:
         """Path -> field -> text."""
         missing = [item for item in items if item not in self._read]
-        companions = {folder: self._companions(folder) for folder in {item.directory for item in missing}}
-
-        def read(item: Item) -> dict[str, str]:
-            beside = companions[item.directory].get(stem_of(item.filename), ())
-            return metadata.read(self.root / item.path, beside)
-
+        writing = Writing(self.root)
+        writing.list_folders([item.path for item in missing])
         with ThreadPoolExecutor(os.cpu_count() or 2) as pool:
-            self._read |= dict(zip(missing, pool.map(read, missing), strict=True))
+            found = pool.map(writing.read, (item.path for item in missing))
+            self._read |= dict(zip(missing, found, strict=True))
         return {item.path: self._read[item] for item in items}
-
-    def _companions(self, folder: str) -> Mapping[str, tuple[str, ...]]:
-        try:
-            return companions_by_stem(os.listdir(self.root / folder))
-        except OSError:
-            return {}
 
 
 def choices(written: Mapping[str, Mapping[str, str]]) -> dict[str, list[tuple[str, int]]]:

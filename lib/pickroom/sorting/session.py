@@ -54,6 +54,7 @@ class SortSession(BoardSession):
                 hint = "sort selected, crop_cropped, or a folder of sources"
                 raise UsageError("images there are not to be sorted", doing="sorting", subject=folder, hint=hint)
         self.names: list[str] = []
+        self._on_screen: tuple[str, ...] = ()  # the folders as they were when a key was pressed
         self.hidden = False
         self.only: tuple[str, str] | None = None
         self._similar_to: str | None = None
@@ -80,27 +81,36 @@ class SortSession(BoardSession):
         """
         away = text.strip().startswith("-")
         typed = folder_name(text.strip().removeprefix("-"))
-        name = same(typed, self.names)
-        used = set(self.board.marks.values()) | set(self.listing.counts)
-        if away and name in self.names and not any(join(base, name) in used for base in self.listing.bases):
-            self._set_names([other for other in self.names if other != name])
-            told = f"{name} was empty and is gone: the keys after it moved up"
-        elif away:
-            told = f"{name} is in use and stays" if name in self.names else f"there is no {name}"
-        elif name not in self.names:
-            self._set_names([*self.names, name])
-            told = f"{name} has key {key_of(len(self.names) - 1)}"
-        else:
-            told = f"{name} is there already: key {key_of(self.names.index(name))}"
-        self.board = replace(self.board, message=told)
-        return told
+        while True:
+            self.refresh()
+            names, told = self._with_name(same(typed, self.names), away)
+            if names == self.names or self._set_names(names):
+                self.board = replace(self.board, message=told)
+                return told
 
-    def _set_names(self, names: list[str]) -> None:
-        self._stored = names
+    def _with_name(self, name: str, away: bool) -> tuple[list[str], str]:
+        """(the folders with a new one, or without an unused one; one line about it)."""
+        if not away and name in self.names:
+            return self.names, f"{name} is there already: key {key_of(self.names.index(name))}"
+        if not away:
+            return [*self.names, name], f"{name} has key {key_of(len(self.names))}"
+        if name not in self.names:
+            return self.names, f"there is no {name}"
+        used = set(self.board.marks.values()) | set(self.listing.counts)
+        if any(join(base, name) in used for base in self.listing.bases):
+            return self.names, f"{name} is in use and stays"
+        rest = [other for other in self.names if other != name]
+        return rest, f"{name} was empty and is gone: the keys after it moved up"
+
+    def _set_names(self, names: list[str]) -> bool:
+        """Keep these folders; False when another window has changed them since the last look: then nothing is kept."""
         with transaction(self._connection):
+            if marks.folders(self._connection) != self._stored:
+                return False
             marks.set_folders(self._connection, names)
-        self.names = names
+        self._stored = self.names = names
         self.lay_out()
+        return True
 
     def _load(self) -> None:
         self._stored = stored = marks.folders(self._connection)
@@ -163,8 +173,14 @@ class SortSession(BoardSession):
         elif what.name == "name":
             self.board = replace(board, message="type a name, Enter adds it")
 
+    def press(self, key: str) -> machine.Board:
+        """As every board does; a key that another window has given to another folder meanwhile is not applied."""
+        self._on_screen = tuple(self.names)
+        return super().press(key)
+
     def send(self, index: int, key: str) -> None:
         """Send the targets to a folder that may have no key of its own (its button)."""
+        self._on_screen = tuple(self.names)
 
         def go(board: machine.Board) -> machine.Board:
             self._send(key, index, board.targets)
@@ -177,8 +193,13 @@ class SortSession(BoardSession):
             told = f"no folder has key {key_of(index)} yet: N names one"
             self.board = replace(self.board, message=told)
             return
-        if self.names != self._stored:
-            self._set_names(self.names)  # from now on these keys mean these folders, whatever appears beside them
+        shown = self._on_screen[index] if index < len(self._on_screen) else None
+        # from now on these keys mean these folders, whatever appears beside them
+        kept = self.names == self._stored or self._set_names(self.names)
+        if not kept or shown != self.names[index]:
+            told = "the folders have just changed, in another window or on disk: look, and press again"
+            self.board = replace(self.board, message=told)
+            return
         wanted = {path: self.folder_of(self.names[index], path) for path in paths}
         self.board = machine.mark(self.board, key, wanted)
 
@@ -272,9 +293,10 @@ class SortSession(BoardSession):
         self.set_marks(routes)
 
     def _add_names(self, names: Iterable[str]) -> None:
-        new = [name for name in dict.fromkeys(names) if name not in self.names]
-        if new:
-            self._set_names([*self.names, *new])
+        wanted = list(dict.fromkeys(names))
+        while new := [name for name in wanted if name not in self.names]:
+            if not self._set_names([*self.names, *new]):
+                self.refresh()
 
 
 def key_of(index: int) -> str:

@@ -112,7 +112,10 @@ class Grid(anywidget.AnyWidget):
         repeating: keys that count again while they are held down.
     """
 
-    _esm = read_parts("keys.js", "room.js", "grid_thumbs.js", "grid_geometry.js", "grid_cell.js", "grid.js")
+    _esm = read_parts(
+        *("keys.js", "room.js", "surface.js"),
+        *("grid_thumbs.js", "grid_geometry.js", "grid_cell.js", "grid_band.js", "grid_large.js", "grid.js"),
+    )
     _css = read_parts("stage.css", "tools.css", "grid.css")
     key_names = traitlets.List(traitlets.Unicode()).tag(sync=True)
     repeating = traitlets.List(traitlets.Unicode()).tag(sync=True)

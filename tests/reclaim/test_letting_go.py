@@ -11,42 +11,19 @@ import pytest
 
 from analysing import change, write_vectors
 from conftest import read_tree
-from pickroom import cli, reclaim
-from pickroom.crop.session import CropSession
-from pickroom.demo.config import DemoConfig
-from pickroom.demo.project import start_demo
-from pickroom.errors import FileOperationError, LockedError
+from pickroom import cli
+from pickroom.errors import FileOperationError, LockedError, StoreError
 from pickroom.files.lock import project_lock
+from pickroom.reclaim import ledger
+from pickroom.reclaim.letting_go import execute
+from pickroom.reclaim.planning import ReclaimPlan, plan
 from pickroom.reporting import finish, render
-from pickroom.workspace import Project, Workspace
-from reviewing import FINALISE, copy_of, in_child, review, rows
-
-KEYS = "a 1 2 q a x".split()  # noqa: SIM905 (as a file of keys has them)
-
-
-@pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """A finished project: six groups reviewed, its crops made, originals archived."""
-    workspace = Workspace(tmp_path_factory.mktemp("reclaim"))
-    project, _ = start_demo(workspace, DemoConfig(groups=6, seed=3, long_side=96), model_like=True)
-    review(project, *KEYS, *FINALISE)
-    session = CropSession(project)
-    while session.view().images:
-        session.press("Enter")
-    session.close()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(render, "run", lambda project: [])  # the report has its own tests
-        return finish.execute(project, originals=True).project
+from pickroom.workspace import Project
+from reclaiming import out_of_the_trash
+from reviewing import in_child, rows
 
 
-@pytest.fixture
-def project(built: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
-    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "share"))  # where the trash of a Linux desktop lies
-    made = copy_of(built, tmp_path)
-    return made.with_manifest(status="finished")
-
-
-def kinds(planned: reclaim.ReclaimPlan) -> set[str]:
+def kinds(planned: ReclaimPlan) -> set[str]:
     return {item.kind for item in planned.items}
 
 
@@ -65,7 +42,7 @@ def names(root: Path, folder: str) -> set[str]:
 
 def test_a_dry_run_names_everything_and_changes_nothing(project: Project) -> None:
     before = read_tree(project.root)
-    planned = reclaim.plan(project.workspace)
+    planned = plan(project.workspace)
     assert kinds(planned) == {"staged", "originals"}
     assert planned.size == sum(item.path.stat().st_size for item in planned.items) > 0
     assert {item.path.name for item in planned.items if item.kind == "staged"} == names(project.root, "delete_staging")
@@ -74,16 +51,21 @@ def test_a_dry_run_names_everything_and_changes_nothing(project: Project) -> Non
 
 
 def test_into_the_trash_from_where_it_can_come_back(project: Project, tmp_path: Path) -> None:
-    planned = reclaim.plan(project.workspace)
+    planned = plan(project.workspace)
     before = read_tree(project.root)
     kept = {name: sha for name, sha in before.items() if project.root / name not in {i.path for i in planned.items}}
-    assert reclaim.execute(planned, project.workspace) == planned.size
+    assert execute(planned, project.workspace) == planned.size
     assert read_tree(project.root) == kept
     trashed = {path.name for path in (tmp_path / "share" / "Trash" / "files").iterdir()}
     assert trashed == {item.path.name for item in planned.items}
-    noted = [json.loads(line) for line in (project.workspace.logs / "reclaimed.jsonl").read_text().splitlines()]
-    assert {row["name"] for row in noted} == trashed and {row["how"] for row in noted} == {"trash"}
-    assert reclaim.plan(project.workspace).items == ()
+    noted = list(ledger.rows(project.workspace))
+    assert [row["state"] for row in noted] == ["planned", "done"] * len(planned.items)
+    assert {row["path"] for row in noted} == set(before) - set(kept) and {row["how"] for row in noted} == {"trash"}
+    assert plan(project.workspace).items == ()
+
+    out_of_the_trash(tmp_path / "share")  # as a desktop's "restore" does it, by what the trash wrote down
+    assert read_tree(project.root) == before
+    assert {item.path for item in plan(project.workspace).items} == {item.path for item in planned.items}
 
 
 @pytest.mark.parametrize("part", ["deliverables.zip", "originals.zip", "demo.db", "originals.json", "summary.json"])
@@ -92,20 +74,20 @@ def test_a_damaged_archive_keeps_every_image(project: Project, part: str) -> Non
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 0xFF
     path.write_bytes(content)
-    planned = reclaim.plan(project.workspace)
+    planned = plan(project.workspace)
     assert planned.items == ()
     assert len(planned.kept) == len(names(project.root, "delete_staging") | names(project.root, "crop_originals"))
 
 
 def test_an_archive_that_is_gone_keeps_every_image(project: Project) -> None:
     shutil.rmtree(project.workspace.root / "archives")
-    planned = reclaim.plan(project.workspace)
+    planned = plan(project.workspace)
     assert planned.items == () and planned.kept
 
 
 def test_a_project_at_work_keeps_every_image(project: Project) -> None:
     active = project.with_manifest(status="active")
-    planned = reclaim.plan(active.workspace)
+    planned = plan(active.workspace)
     assert planned.items == ()
     assert {kept.reason for kept in planned.kept} == {"the project is not finished"}
 
@@ -116,7 +98,7 @@ def test_what_pickroom_did_not_put_there_stays(project: Project) -> None:
     changed = next(path for path in sorted(staging.glob("*.png")) if path.name != "mine.png")
     with changed.open("ab") as file:
         file.write(b"more")
-    planned = reclaim.plan(project.workspace)
+    planned = plan(project.workspace)
     reasons = {kept.path.name: kept.reason for kept in planned.kept}
     assert reasons["mine.png"] == "Pickroom did not put it there"
     assert reasons[changed.name] == "it has changed since Pickroom put it there"
@@ -126,26 +108,63 @@ def test_what_pickroom_did_not_put_there_stays(project: Project) -> None:
 def test_originals_in_no_archive_stay(built: Project, project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(render, "run", lambda project: [])
     finish.execute(project)  # again, without the originals
-    planned = reclaim.plan(project.workspace)
+    planned = plan(project.workspace)
     assert kinds(planned) == {"staged"}
-    assert any("--originals" in kept.reason for kept in planned.kept)
+    reasons = {kept.path.suffix: kept.reason for kept in planned.kept}
+    assert "pickroom finish demo --originals --execute" in reasons[".png"]
+    assert "an archive holds pictures only" in reasons[".yaml"]  # to archive again would not help
 
 
 def test_a_file_that_changes_after_the_look_stays(project: Project) -> None:
-    planned = reclaim.plan(project.workspace)
+    planned = plan(project.workspace)
     last = planned.items[-1].path
     with last.open("ab") as file:
         file.write(b"x")
     with pytest.raises(FileOperationError, match="has changed since it was looked at"):
-        reclaim.execute(planned, project.workspace)
+        execute(planned, project.workspace)
     assert last.is_file()
+
+
+def test_a_proof_that_changes_after_the_look_keeps_everything(project: Project) -> None:
+    planned = plan(project.workspace)
+    before = read_tree(project.root)
+    with (project.workspace.root / "archives" / "demo" / "deliverables.zip").open("r+b") as file:
+        file.write(b"PK")  # the same bytes at another time: nobody has read them since
+    with pytest.raises(FileOperationError, match="what proved it needless has changed since") as refused:
+        execute(planned, project.workspace)
+    assert "nothing has gone; look again" in refused.value.line
+    assert read_tree(project.root) == before
+    assert not ledger.path_of(project.workspace).exists()
+    assert execute(plan(project.workspace), project.workspace, hard=True) == planned.size
+
+
+def test_what_cannot_be_recorded_does_not_go(project: Project) -> None:
+    planned = plan(project.workspace)
+    before = read_tree(project.root)
+    ledger.path_of(project.workspace).mkdir(parents=True)
+    with pytest.raises(StoreError) as refused:
+        execute(planned, project.workspace, hard=True)
+    assert "\n" not in refused.value.line and "reclaimed.jsonl" in refused.value.line
+    assert read_tree(project.root) == before
+
+
+def test_what_the_system_refuses_is_recorded_and_the_rest_stays(
+    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    planned = plan(project.workspace)
+    before = read_tree(project.root)
+    (tmp_path / "share").write_text("no folder: there is no place for a trash")
+    with pytest.raises(FileOperationError, match="--hard deletes for good"):
+        execute(planned, project.workspace)
+    assert read_tree(project.root) == before
+    assert [row["state"] for row in ledger.rows(project.workspace)] == ["planned", "failed"]
 
 
 def test_nothing_goes_while_files_move(project: Project) -> None:
     def hold_and_reclaim() -> str:
-        planned = reclaim.plan(project.workspace)
+        planned = plan(project.workspace)
         with project_lock(project, "finalising"), pytest.raises(LockedError) as refused:
-            reclaim.execute(planned, project.workspace)
+            execute(planned, project.workspace)
         return refused.value.line
 
     before = read_tree(project.root)
@@ -157,14 +176,14 @@ def test_vectors_of_a_dropped_encoder_go_only_beside_whole_ones(project: Project
     known = [(r["filename"], r["sha256"]) for r in rows(project, "SELECT * FROM images WHERE sha256 IS NOT NULL")]
     write_vectors(project, "old", [(name, sha256, [1.0, 0.0]) for name, sha256 in known], 2)
     dropped = project.workspace.embeddings / "old" / "demo"
-    assert kinds(reclaim.plan(project.workspace)) == {"staged", "originals"}, "no encoder of its own: nothing is proved"
+    assert kinds(plan(project.workspace)) == {"staged", "originals"}, "no encoder of its own: nothing is proved"
     bound = project.with_manifest(encoder="new")
-    (kept,) = [kept for kept in reclaim.plan(bound.workspace).kept if kept.kind == "vectors"]
+    (kept,) = [kept for kept in plan(bound.workspace).kept if kept.kind == "vectors"]
     assert (kept.path, "images have no vector by its own encoder" in kept.reason) == (dropped, True)
     write_vectors(bound, "new", [(name, sha256, [1.0, 0.0]) for name, sha256 in known], 2)
-    planned = reclaim.plan(bound.workspace)
+    planned = plan(bound.workspace)
     assert [item.path for item in planned.items if item.kind == "vectors"] == [dropped]
-    reclaim.execute(planned, bound.workspace)
+    execute(planned, bound.workspace)
     assert not dropped.exists() and (project.workspace.embeddings / "new" / "demo").is_dir()
 
 
@@ -192,7 +211,7 @@ def test_an_unknown_project_is_one_line(project: Project, capsys: pytest.Capture
 
 
 def test_undo_says_that_its_files_are_gone(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
-    reclaim.execute(reclaim.plan(project.workspace), project.workspace)
+    execute(plan(project.workspace), project.workspace)
     change(project, "DELETE FROM crops")
     assert run("undo", "demo", "--batch", "1", "--home", str(project.workspace.root)) == 1
     assert "pickroom: " in capsys.readouterr().err

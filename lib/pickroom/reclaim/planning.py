@@ -1,40 +1,31 @@
-"""Disk space that can safely come back: what it is, how large, and why; to the system's trash, or gone for good.
-
-Safe means that it was proved now, not remembered: an archive is read back whole before the images that it makes
-needless may go, and vectors only go when those of the project's own encoder are all there. Whatever cannot be proved
-stays, with the reason. Dry run first: both look by `plan`.
-"""
+"""What can go, and what stays with its reason: reads every archive and every candidate whole, and changes nothing."""
 
 from __future__ import annotations
 
-import json
-import os
-import shutil
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 from pickroom import atomic, integrity
-from pickroom.errors import FileOperationError, PickroomError
-from pickroom.files.lock import project_lock
+from pickroom.errors import PickroomError
+from pickroom.naming import is_image_name
+from pickroom.reclaim import proofs
+from pickroom.reclaim.proofs import Stamps
 from pickroom.records import FileOp
 from pickroom.reporting import archive
 from pickroom.store import images, operations
 from pickroom.store.connect import open_read_only
-from pickroom.workspace import Project, Workspace, utc_now
+from pickroom.workspace import Project, Workspace
 
 Kind = Literal["staged", "originals", "vectors"]
 _WORDS = {
     "staged": "staged images of a finished project",
-    "originals": "originals of crops, archived",
+    "originals": "originals of crops",
     "vectors": "vectors of another encoder than the project's own",
 }
 _FOLDERS: dict[Kind, str] = {"staged": "delete_staging", "originals": "crop_originals"}
-
-Progress = Callable[[int, int], None]  # items gone, of all
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +51,33 @@ class Kept:
 
 
 @dataclass(frozen=True, slots=True)
+class Share:
+    """What a project has of one kind: what goes, or what stays for one reason ("" when it goes); size in bytes."""
+
+    project_id: str
+    kind: Kind
+    count: int
+    size: int
+    reason: str = ""
+
+    @property
+    def words(self) -> str:
+        """What it is."""
+        archived = ", archived" if self.kind == "originals" and not self.reason else ""
+        return f"{_WORDS[self.kind]}{archived}"
+
+
+@dataclass(frozen=True, slots=True)
 class ReclaimPlan:
-    """What can go, and what stays with its reason."""
+    """What can go, and what stays with its reason.
+
+    Attributes:
+        stood_on: project id -> the files that proved it, as they were before they were read.
+    """
 
     items: tuple[Item, ...]
     kept: tuple[Kept, ...]
+    stood_on: Mapping[str, Stamps] = field(default_factory=dict)
 
     @property
     def size(self) -> int:
@@ -72,19 +85,22 @@ class ReclaimPlan:
         return sum(item.size for item in self.items)
 
     @property
+    def shares(self) -> list[Share]:
+        """By project, kind and reason; what goes first, in either part the largest first."""
+        sums: dict[tuple[str, Kind, str], list[int]] = defaultdict(list)
+        for one in (*self.items, *self.kept):
+            sums[one.project_id, one.kind, one.reason if isinstance(one, Kept) else ""].append(one.size)
+        found = [Share(owner, kind, len(sizes), sum(sizes), why) for (owner, kind, why), sizes in sums.items()]
+        return sorted(found, key=lambda share: (bool(share.reason), -share.size, share.project_id, share.kind))
+
+    @property
     def lines(self) -> list[str]:
         """The plan in words, the largest share first."""
-        sizes: Counter[tuple[str, str]] = Counter()
-        files: Counter[tuple[str, str]] = Counter()
-        for item in self.items:
-            sizes[item.project_id, item.kind] += item.size
-            files[item.project_id, item.kind] += 1
-        lines = [f"{_size(self.size)} can come back"]
-        for (project_id, kind), size in sizes.most_common():
-            lines.append(f"  {_size(size):>10}  {project_id}: {_WORDS[kind]} ({files[project_id, kind]})")
-        reasons = Counter((kept.project_id, kept.kind, kept.reason) for kept in self.kept)
-        for (project_id, kind, reason), count in reasons.most_common():
-            lines.append(f"  stays: {project_id}: {_WORDS[kind]} ({count}): {reason}")
+        lines = [f"{size_words(self.size)} can come back"]
+        for share in self.shares:
+            what = f"{share.project_id}: {share.words} ({share.count})"
+            size = size_words(share.size)
+            lines.append(f"  stays: {what}: {share.reason}" if share.reason else f"  {size:>10}  {what}")
         return lines
 
     def to_dict(self) -> dict[str, object]:
@@ -111,66 +127,13 @@ def plan(workspace: Workspace, project_ids: Sequence[str] = ()) -> ReclaimPlan:
         ProjectError: there is no such project.
     """
     found: list[Item | Kept] = []
+    stood_on = {}
     for project in [workspace.project(project_id) for project_id in project_ids or workspace.project_ids()]:
+        stood_on[project.id] = proofs.stamps(project)
         found += _files(project)
         found += _vectors(project)
     items = tuple(one for one in found if isinstance(one, Item))
-    return ReclaimPlan(items, tuple(one for one in found if isinstance(one, Kept)))
-
-
-def execute(planned: ReclaimPlan, workspace: Workspace, *, hard: bool = False, progress: Progress | None = None) -> int:
-    """Let go of what was planned, each item looked at once more; bytes that came back.
-
-    Each one gone is a line of `data/ai_data/logs/reclaimed.jsonl`. Stopped at any point, what was not reached is whole.
-
-    Args:
-        hard: delete for good; else into the system's trash.
-
-    Raises:
-        LockedError: files of one of the projects are being moved.
-        FileOperationError: an item has changed since, or the system refused it; the rest stays.
-    """
-    gone = 0
-    with ExitStack() as locks:
-        for project_id in sorted({item.project_id for item in planned.items}):
-            locks.enter_context(project_lock(workspace.project(project_id), "reclaiming disk space"))
-        for number, item in enumerate(planned.items, start=1):
-            _let_go(item, hard)
-            gone += item.size
-            _note(workspace, item, hard)
-            if progress is not None:
-                progress(number, len(planned.items))
-    return gone
-
-
-def _let_go(item: Item, hard: bool) -> None:
-    from send2trash import send2trash
-
-    doing = "deleting for good" if hard else "moving into the trash"
-    try:
-        if item.sha256 is not None and atomic.sha256_of(item.path) != item.sha256:
-            raise FileOperationError("the file has changed since it was looked at", doing, [item.path], "look again")
-        if not hard:
-            send2trash(item.path)
-        elif item.path.is_dir():
-            shutil.rmtree(item.path)
-        else:
-            item.path.unlink()
-        atomic.sync_folders([item.path.parent])
-    except OSError as error:
-        hint = "what was not reached is whole; without a trash on this disk: --hard deletes for good"
-        raise FileOperationError(error.strerror or str(error), doing, [item.path], hint) from error
-
-
-def _note(workspace: Workspace, item: Item, hard: bool) -> None:
-    row = {"timestamp": utc_now(), "kind": item.kind, "project_id": item.project_id, "name": item.path.name}
-    row |= {"bytes": item.size, "sha256": item.sha256, "how": "deleted" if hard else "trash"}
-    path = workspace.logs / "reclaimed.jsonl"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(row) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
+    return ReclaimPlan(items, tuple(one for one in found if isinstance(one, Kept)), stood_on)
 
 
 def _files(project: Project) -> Iterator[Item | Kept]:
@@ -186,7 +149,9 @@ def _files(project: Project) -> Iterator[Item | Kept]:
         bundles = archive.verified(project)
         placed = _placed(project)
     except PickroomError as error:
-        yield from (Kept(kind, project.id, path, size, error.what) for kind, path, size in present)
+        at_work = project.manifest.status == "active"
+        reason = error.what if at_work else f"its archive proves nothing: {error.what}"
+        yield from (Kept(kind, project.id, path, size, reason) for kind, path, size in present)
         return
     archived = bundles.get(archive.ORIGINALS, frozenset())
     for kind, path, size in present:
@@ -204,6 +169,8 @@ def _why_not(
     sha256 = atomic.sha256_of(path)
     if sha256 != step.sha256:
         return "it has changed since Pickroom put it there", sha256
+    if kind == "originals" and sha256 not in archived and not is_image_name(path.name):
+        return "what is written beside them: an archive holds pictures only", sha256
     if kind == "originals" and sha256 not in archived:
         return f"it is in no archive: pickroom finish {project.id} --originals --execute", sha256
     return "", sha256
@@ -240,5 +207,9 @@ def _without_own_vectors(project: Project) -> str:
     return f"{len(lacking)} images have no vector by its own encoder: pickroom embed {project.id}" if lacking else ""
 
 
-def _size(size: int) -> str:
-    return f"{size / 1e9:,.1f} GB" if size >= 1e9 else f"{size / 1e6:,.1f} MB"
+def size_words(size: int) -> str:
+    """Bytes as a person reads them."""
+    for unit, name in ((1e9, "GB"), (1e6, "MB")):
+        if size >= unit:
+            return f"{size / unit:,.1f} {name}"
+    return f"{size / 1e3:,.0f} kB"

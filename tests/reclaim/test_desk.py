@@ -1,0 +1,71 @@
+"""The page that frees the disk, without a browser: what its buttons do and refuse, and failures as one line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from conftest import read_tree
+from pickroom.reclaim.planning import Kept, ReclaimPlan, plan
+from pickroom.ui import reclaim_words
+from pickroom.ui.reclaim_desk import ReclaimDesk, open_reclaim
+from pickroom.workspace import Project
+
+WAIT_S = 30
+
+
+def opened(project: Project, *project_ids: str) -> ReclaimDesk:
+    desk = open_reclaim(project_ids, project.workspace.root)
+    assert isinstance(desk, ReclaimDesk) and desk.wait(WAIT_S)
+    return desk
+
+
+def test_running_the_cell_only_looks_and_the_word_opens_the_last_button(project: Project) -> None:
+    before = read_tree(project.root)
+    desk = opened(project)
+    assert "can come back" in desk.sizes.value and not desk.trash.disabled
+    for word, closed in (("", True), ("DELETE", True), ("delete ", False), ("deleted", True)):
+        desk.word.value = word
+        assert desk.hard.disabled is closed
+    desk.hard.click()  # a click that came late
+    assert read_tree(project.root) == before
+    desk.trash.click()
+    assert desk.trash.description == "Move them now" and desk.back.layout.display is None
+    desk.back.click()
+    assert "Nothing was moved" in desk.line.value and read_tree(project.root) == before
+
+
+def test_for_good_after_the_word_and_what_is_left_is_shown(project: Project, tmp_path: Path) -> None:
+    desk = opened(project, "demo")
+    count = len(plan(project.workspace).items)
+    desk.word.value = "delete"
+    desk.hard.click()
+    assert f"Deleted for good: {count} items" in desk.line.value
+    assert "Nothing can come back" in desk.sizes.value and desk.trash.disabled and desk.word.value == ""
+    assert not (tmp_path / "share").exists()
+
+
+def test_what_changed_since_the_look_is_refused_in_one_line_and_looked_at_again(project: Project) -> None:
+    desk = opened(project)
+    archived = project.workspace.root / "archives" / project.id / "deliverables.zip"
+    content = bytearray(archived.read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    archived.write_bytes(content)
+    before = read_tree(project.root)
+    desk.trash.click()
+    desk.trash.click()
+    assert 'class="error"' in desk.line.value and "look again" in desk.line.value
+    assert "its archive proves nothing" in desk.sizes.value and desk.trash.disabled
+    assert read_tree(project.root) == before
+
+
+def test_wrong_input_is_one_line(project: Project) -> None:
+    desk = opened(project, "nobody")
+    assert "there is no project" in desk.line.value and 'class="error"' in desk.line.value
+    assert desk.trash.disabled and not desk.again.disabled
+
+
+def test_other_peoples_text_is_escaped() -> None:
+    kept = Kept("staged", "p", Path("a.png"), 10, "Bad CRC-32 for file '<b>bold</b>'")
+    shown = reclaim_words.sizes(ReclaimPlan((), (kept,)))
+    assert "&lt;b&gt;bold" in shown and "<b>" not in shown
+    assert "No project has anything" in reclaim_words.sizes(ReclaimPlan((), ()))
