@@ -11,9 +11,12 @@ import errno
 import hashlib
 import os
 import secrets
+import stat
 import sys
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
+from typing import BinaryIO
 
 # how the name of a file ends that is being written; what a crash leaves behind is known by it
 PARTIAL_SUFFIX = ".pickroom-partial"
@@ -43,9 +46,14 @@ def write_text(path: Path, text: str) -> None:
     write_bytes(path, text.encode())
 
 
-def create_bytes(path: Path, data: bytes) -> None:
-    """Like `write_bytes`, but raises FileExistsError when `path` exists. The folder is not yet synced."""
-    temporary = _write_beside(path, data)
+def create_bytes(path: Path, data: bytes, *, durable: bool = True) -> None:
+    """Like `write_bytes`, but raises FileExistsError when `path` exists. The folder is not yet synced.
+
+    Args:
+        durable: False for what can be made again, and whose reader tells a file that a power cut has torn: waiting
+            for the disk is most of the time that a small file takes.
+    """
+    temporary = _write_beside(path, data, durable=durable)
     try:
         rename_noreplace(temporary, path)
     except OSError:
@@ -53,14 +61,15 @@ def create_bytes(path: Path, data: bytes) -> None:
         raise
 
 
-def _write_beside(path: Path, data: bytes) -> Path:
+def _write_beside(path: Path, data: bytes, *, durable: bool = True) -> Path:
     # a name of its own: the longest names leave no room for more characters
     temporary = path.parent / f".{secrets.token_hex(8)}{PARTIAL_SUFFIX}"
     try:
         with temporary.open("xb") as file:
             file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
@@ -85,8 +94,14 @@ def rename_noreplace(source: Path, destination: Path) -> None:
         raise
 
 
+@cache
+def _libc() -> ctypes.CDLL:
+    """Opened once: each opening makes a class of its own, which took longer than the renames."""
+    return ctypes.CDLL(None, use_errno=True)
+
+
 def _kernel_rename(source: bytes, destination: bytes) -> int:
-    libc = ctypes.CDLL(None, use_errno=True)
+    libc = _libc()
     ctypes.set_errno(0)
     if sys.platform.startswith("linux") and hasattr(libc, "renameat2"):
         failed = libc.renameat2(_AT_FDCWD, source, _AT_FDCWD, destination, _LINUX_RENAME_NOREPLACE)
@@ -111,9 +126,36 @@ def sync_folders(folders: Iterable[Path]) -> None:
 
 
 def sha256_of(path: Path) -> str:
-    """Hex SHA-256 of a file's bytes, read in blocks so that memory stays bounded."""
+    """Hex SHA-256 of a file's bytes, read in blocks so that memory stays bounded; OSError as `open_plain`."""
     digest = hashlib.sha256()
-    with path.open("rb") as file:
+    with open_plain(path) as file:
         while block := file.read(_CHUNK):
             digest.update(block)
     return digest.hexdigest()
+
+
+def open_plain(path: Path) -> BinaryIO:
+    """Open a file for reading, or a link to one.
+
+    Raises:
+        OSError: as `open` does; also for a pipe, a socket or a device, which would keep its reader waiting for ever or
+            never end.
+    """
+    # without O_NONBLOCK the opening of a pipe waits already; to a plain file it means nothing
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "not a plain file", str(path))
+        return open(descriptor, "rb")
+    except BaseException:
+        os.close(descriptor)
+        raise
+
+
+def read_small(path: Path, most: int) -> bytes:
+    """All bytes of a file that is small by its nature; OSError as `open_plain`, and when it holds more than `most`."""
+    with open_plain(path) as file:
+        data = file.read(most + 1)
+    if len(data) > most:
+        raise OSError(errno.EFBIG, f"larger than {most:,} bytes", str(path))
+    return data

@@ -87,7 +87,7 @@ class TokenLedger:
                 tokens, day = row["tokens"], row["timestamp"][:10]
                 if type(tokens) is not int or tokens < 0:
                     raise ValueError(f"tokens {tokens!r}")
-            except (ValueError, KeyError, TypeError) as error:
+            except (ValueError, KeyError, TypeError, RecursionError) as error:
                 if number == len(lines) and not line.endswith("\n"):
                     continue
                 raise self._damaged(f"line {number}: {error!r}") from None

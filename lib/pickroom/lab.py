@@ -11,8 +11,15 @@ from pickroom.errors import ProjectError
 from pickroom.workspace import Workspace
 
 REVIEW_NOTEBOOK = "20_review.ipynb"
-# what makes a server Pickroom's, whoever starts it
+# what makes a server Pickroom's, whoever starts it; an option given here holds against the person's own Jupyter files
 SERVER_OPTIONS = (
+    # never without a token, and never for another machine or another site's page
+    "--ServerApp.identity_provider_class=pickroom.jupyter.identity.OwnToken",
+    "--ServerApp.allow_unauthenticated_access=False",
+    "--ServerApp.disable_check_xsrf=False",
+    "--ServerApp.allow_remote_access=False",
+    "--ServerApp.allow_origin=",
+    "--ServerApp.allow_origin_pat=",
     "--LabApp.extension_manager=readonly",  # no catalogue of extensions is fetched
     # a key's answer is a few small messages, which must not wait for each other
     "--ServerApp.kernel_websocket_connection_class=pickroom.jupyter.websocket.PromptConnection",

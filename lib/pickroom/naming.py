@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
@@ -91,6 +92,15 @@ def companions_by_stem(names: Iterable[str]) -> Mapping[str, tuple[str, ...]]:
     return {stem: tuple(sorted(owned)) for stem, owned in found.items()}
 
 
+def stays_inside(path: str) -> bool:
+    """Whether a POSIX path from a table or a file, relative to a project's root, cannot lead out of it by itself.
+
+    >>> stays_inside("selected/a.png"), stays_inside("../a.png"), stays_inside("/etc/passwd"), stays_inside("a//b")
+    (True, False, False, False)
+    """
+    return "\0" not in path and not {"", ".", ".."} & set(path.split("/"))
+
+
 def sidecar_name(filename: str) -> str:
     """The name of the sidecar that waits beside an image: `<stem>.decision`."""
     return f"{stem_of(filename)}.decision"
@@ -107,6 +117,11 @@ def group_id(project_id: str, made_at: datetime, place: int) -> tuple[str, int]:
     """
     batch, within = place // 100 + 1, place % 100 + 1
     return f"{project_id}_group_{made_at:{_SECOND}}_batch{batch:03d}_img{within:03d}", batch
+
+
+def lot(group_id: str, seed: str) -> bytes:
+    """A group's place where groups are drawn at random: always the same, whatever becomes of the others."""
+    return hashlib.sha256(f"{seed}\n{group_id}".encode()).digest()
 
 
 def second_after(text: str) -> datetime:

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from types import UnionType
 from typing import Any, Self
 
 from pickroom import atomic
@@ -19,6 +21,13 @@ from pickroom.naming import IMAGE_EXTENSIONS, is_project_id
 
 SCHEMA_VERSION = 1
 STATUSES = ("active", "finished", "archived")
+_MOST_BYTES = 1 << 20  # of a manifest: it holds a page
+_ENCODER_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
+_KINDS: dict[str, type | UnionType] = {
+    **dict.fromkeys(("title", "decisions_db", "created_at", "notes"), str),
+    **dict.fromkeys(("finished_at", "encoder"), str | None),
+    **dict.fromkeys(("image_count", "group_count", "schema_version"), int),
+}
 
 
 def utc_now() -> str:
@@ -74,6 +83,14 @@ class Manifest:
                 known[key] = tuple(known[key])
         if known.get("status", "active") not in STATUSES:
             raise ValueError(f"its status {known['status']!r} is none of {', '.join(STATUSES)}")
+        for key, kind in _KINDS.items():
+            if key in known and (not isinstance(known[key], kind) or isinstance(known[key], bool)):
+                raise ValueError(f"its field {key!r} is {known[key]!r}")
+        if not Path(values["root"]).is_absolute() or "\0" in values["root"]:
+            raise ValueError(f"its root {values['root']!r} is no absolute path")
+        encoder = known.get("encoder")
+        if encoder is not None and not _ENCODER_ID.fullmatch(encoder):  # it names a folder
+            raise ValueError(f"its encoder {encoder!r} is no encoder's id")
         return cls(**known)
 
 
@@ -185,7 +202,7 @@ class Workspace:
             raise bad_project_id(project_id)
         path = self.manifests / f"{project_id}.json"
         try:
-            manifest = Manifest.from_json(path.read_text(encoding="utf-8"))
+            manifest = Manifest.from_json(atomic.read_small(path, _MOST_BYTES).decode())
         except FileNotFoundError:
             known = ", ".join(self.project_ids()) or "none yet"
             raise ProjectError(
@@ -194,7 +211,7 @@ class Workspace:
                 subject=path,
                 hint=f"projects here: {known}; make one: pickroom start {project_id} --images FOLDER",
             ) from None
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise ProjectError(
                 f"the manifest is damaged ({error})",
                 doing=f"opening project {project_id}",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
 
@@ -79,9 +80,9 @@ def test_preview_that_is_there_is_not_made_again(tmp_path: Path) -> None:
     source = write_image(tmp_path / "a.png")
     thumbnails.make(tmp_path / "cache", SHA, source)
     path = thumbnails.thumbnail_path(tmp_path / "cache", SHA)
-    path.write_bytes(b"kept as it is")
+    path.write_bytes(b"kept as it is\xff\xd9")  # ends as a JPEG does
     thumbnails.make(tmp_path / "cache", SHA, source)
-    assert thumbnails.read(tmp_path / "cache", SHA, source) == b"kept as it is"
+    assert thumbnails.read(tmp_path / "cache", SHA, source) == b"kept as it is\xff\xd9"
 
 
 def test_preview_is_read_without_the_image(tmp_path: Path) -> None:
@@ -119,3 +120,14 @@ def test_a_small_thumbnail_is_made_of_the_preview_once_and_kept(tmp_path: Path) 
         assert (small.format, small.size) == ("JPEG", (256, 171))
     source.unlink()  # from now on it comes from the cache
     assert thumbnails.read_small(tmp_path / "cache", SHA, source) == first
+
+
+@pytest.mark.parametrize("left", [0, 500])
+@pytest.mark.parametrize("read", [thumbnails.read, thumbnails.read_small])
+def test_preview_that_a_power_cut_tore_is_made_again(tmp_path: Path, read: Callable[..., bytes], left: int) -> None:
+    source = write_image(tmp_path / "a.png", size=(300, 200))
+    whole = read(tmp_path / "cache", SHA, source)
+    for path in (tmp_path / "cache").rglob("*.jpg"):
+        path.write_bytes(path.read_bytes()[:left])
+    assert read(tmp_path / "cache", SHA, source) == whole
+    assert read(tmp_path / "cache", SHA, source) == whole

@@ -32,6 +32,7 @@ _NOTES = "notes.json"
 _TICK_S = 0.05  # file times may stand still this long; a younger change could hide another
 _KEPT_S = 3600  # a replaced copy stays this long, for queries that have begun on it
 _PATIENCE_S = 5  # before a database that could not be read is tried again, if it has not changed
+_MOST_MEMORY = "1GiB"  # of the engine that copies; beyond it DuckDB works on the disk: a million images took 2.2
 _TRIES = 3  # to copy a database that is being written to by another process
 
 
@@ -202,7 +203,7 @@ class Cache:
 
     def _open(self) -> duckdb.DuckDBPyConnection:
         if self._engine is None:
-            self._engine = open_engine()
+            self._engine = open_engine(memory_limit=_MOST_MEMORY)
             self._attach = load_sqlite(self._engine)
         return self._engine
 

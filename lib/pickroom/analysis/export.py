@@ -115,6 +115,6 @@ def _write_state(folder: Path, state: dict[str, str]) -> None:
 def _read_state(folder: Path) -> dict[str, str]:
     try:
         state = json.loads((folder / STATE_FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError):  # a first run, or a folder that was cleared: everything is written
+    except (OSError, ValueError, RecursionError):  # a first run, or a folder that was cleared: everything is written
         return {}
     return state if isinstance(state, dict) else {}

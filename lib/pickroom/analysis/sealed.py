@@ -25,6 +25,7 @@ from pickroom.errors import UsageError
 _CHUNK = 1000  # rows
 _MOST_MEMORY = 4 << 30  # bytes of address space
 _MOST_THREADS = 8  # each takes up address space of its own
+_MOST_SECONDS = 3600  # of all processors together: whoever asked may be killed, and then nobody ends this process
 _MOST_TEXT = 256 << 20  # characters of a result, as JSON
 
 
@@ -69,6 +70,7 @@ def _write_nothing() -> None:
 
 def _stay_small() -> None:
     """Texts that a query builds are outside DuckDB's own limit: let this process run out, not the machine."""
+    resource.setrlimit(resource.RLIMIT_CPU, (_MOST_SECONDS, _MOST_SECONDS))
     _, most = resource.getrlimit(resource.RLIMIT_AS)
     with contextlib.suppress(ValueError, OSError):  # macOS knows the limit but does not keep it
         resource.setrlimit(resource.RLIMIT_AS, (_MOST_MEMORY if most < 0 else min(_MOST_MEMORY, most), most))

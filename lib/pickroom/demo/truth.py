@@ -79,7 +79,7 @@ def read_truth(path: Path) -> list[Truth]:
             continue
         try:
             truths.append(Truth.from_json(line))
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             what = f"line {number} is damaged ({error})"
             hint = "make the demo again in an empty folder"
             raise ProjectError(what, doing=doing, subject=path, hint=hint) from None

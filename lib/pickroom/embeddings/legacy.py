@@ -7,6 +7,7 @@ counts only with its file, and is told to a project by its path (`logged_paths`)
 
 from __future__ import annotations
 
+import io
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from pickroom import atomic
 from pickroom.embeddings.choice import bind_spec
 from pickroom.embeddings.encoder import EncoderSpec
 from pickroom.embeddings.processed_log import Line, ProcessedLog
@@ -30,6 +32,7 @@ from pickroom.workspace import Project
 
 LEGACY = "legacy"
 _DIM = 512
+_MOST_BYTES = 1 << 20  # of one vector's file
 _ROWS_A_PART = 4096
 _DOING = "importing a legacy cache"
 
@@ -156,25 +159,30 @@ def _read(text: str, folder: Path, project_id: str, names: ProjectNames) -> tupl
         return f"its path names several projects: {', '.join(sorted(named))}"
     if named - {project_id}:
         return f"belongs to project {', '.join(named)}"
-    name = PurePosixPath(vector_path.replace("\\", "/"))
-    path = next((p for p in (folder / vector_path, folder / name.name, *_tails(folder, name)) if p.is_file()), None)
+    path = next((p for p in _places(folder, vector_path) if p.is_file()), None)
     if path is None:
         return "the vector's file is missing"
     try:
-        vector = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError):
+        vector = np.load(io.BytesIO(atomic.read_small(path, _MOST_BYTES)), allow_pickle=False)
+    except Exception:  # noqa: BLE001 (its parser raises almost anything on hostile headers; the line is skipped and counted)
         return "the vector's file is damaged"
-    if vector.shape != (_DIM,) or vector.dtype.kind != "f":
+    if not isinstance(vector, np.ndarray) or vector.shape != (_DIM,) or vector.dtype.kind != "f":
         return f"the vector is not of {_DIM} floats"
     if not np.isfinite(vector).all():
         return "the vector is not finite"
     return filename, vector.astype(np.float32)
 
 
-def _tails(folder: Path, name: PurePosixPath) -> Iterator[Path]:
-    """The path without its first parts: prefixes of other machines fall away one by one."""
+def _places(folder: Path, vector_path: str) -> Iterator[Path]:
+    """Where a vector's file may lie: below the folder; prefixes of other machines fall away one by one."""
+    name = PurePosixPath(vector_path.replace("\\", "/").replace("\0", ""))
     parts = [part for part in name.parts if part not in ("/", "..", ".")]
-    return (folder.joinpath(*parts[start:]) for start in range(1, len(parts)))
+    if not parts:
+        return
+    yield folder.joinpath(*parts)
+    yield folder / parts[-1]
+    for start in range(1, len(parts) - 1):
+        yield folder.joinpath(*parts[start:])
 
 
 def _row(filename: str, vector: np.ndarray, image: Image | None) -> VectorRow:

@@ -90,7 +90,9 @@ class Parts:
             kinds = [n for n in ("vector", "patches") if n in expected and n not in missing]
             if missing or any(file.schema_arrow.field(n).type != self.schema.field(n).type for n in kinds):
                 raise pa.ArrowInvalid("its columns are not this encoder's")
-            return file.read(columns=expected, use_threads=False)
+            table = file.read(columns=expected, use_threads=False)
+            table.validate(full=True)  # a name that is no UTF-8 would come up far from here
+            return table
 
     def table(self, columns: Sequence[str]) -> pa.Table:
         """Some columns of every part, one below the other. Not for vectors: see `vectors.gather`."""

@@ -68,6 +68,7 @@ class ProcessedLog:
                     values = json.loads(text)
                     values.pop("timestamp", None)
                     line = Line(**values)
+                    hash(line)  # a list where a text should be would come up later
                 except (ValueError, TypeError, AttributeError, RecursionError):
                     continue
                 if line.project_id == project_id:

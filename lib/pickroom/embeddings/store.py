@@ -205,7 +205,7 @@ def read_spec(workspace: Workspace, encoder_id: str) -> tuple[EncoderSpec, dict[
         return spec, dict(values["notes"])
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, TypeError, KeyError) as error:
+    except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
         raise StoreError(
             f"an encoder's specification is damaged ({error})",
             doing="reading it",

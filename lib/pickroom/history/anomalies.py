@@ -34,6 +34,8 @@ COLUMNS = (
     *("session_id", "set_id", "project", "chosen_stage", "max_rejected_stage", "chosen_path", "rejected_paths"),
     "timestamp",
 )
+# how a cell begins that spreadsheets calculate (OWASP, CSV Injection), and the sign that keeps them from it
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "'")
 _KEEP = "#0072b2"  # the blue of Okabe and Ito's palette, which colour-blind people tell from its other colours
 
 
@@ -207,7 +209,10 @@ def write(workspace: Workspace, summary: Summary, cases: Iterable[Case]) -> list
         pick = case.pick
         stages = f"{case.chosen_stage:g}", f"{case.max_rejected_stage:g}"
         rejected = json.dumps(pick.others, ensure_ascii=False)
-        writer.writerow((pick.source, pick.set_id, pick.project_id, *stages, pick.chosen, rejected, pick.timestamp))
+        # a name may begin as a formula does: as a path it reads the same here, and is plain text to a spreadsheet
+        chosen = f"./{pick.chosen}" if pick.chosen.startswith(_FORMULA) else pick.chosen
+        said = (_plain(pick.source), _plain(pick.set_id), _plain(pick.project_id))
+        writer.writerow((*said, *stages, chosen, rejected, pick.timestamp and _plain(pick.timestamp)))
     described = json.dumps({"generated_at": utc_now(), **summary.to_dict()}, indent=2) + "\n"
     written = [folder / CASES_FILE, folder / SUMMARY_FILE]
     try:
@@ -219,6 +224,11 @@ def write(workspace: Workspace, summary: Summary, cases: Iterable[Case]) -> list
             error.strerror or str(error), doing="writing anomalies", subject=folder, hint="is it there, with room?"
         ) from error
     return written
+
+
+def _plain(text: str) -> str:
+    """A cell that no spreadsheet takes for a formula (docs/decisions/115)."""
+    return f"'{text}" if text.startswith(_FORMULA) else text
 
 
 def read_cases(path: Path) -> list[Case]:
@@ -244,7 +254,8 @@ def read_cases(path: Path) -> list[Case]:
 def _case_of(row: dict[str, str]) -> Case:
     others = tuple(logged_paths.split_path(name)[1] for name in values.path_list(row["rejected_paths"]))
     chosen, moment = logged_paths.split_path(row["chosen_path"])[1], values.timestamp(row["timestamp"])
-    pick = Pick(row["project"], row["set_id"], chosen, others, moment, row["session_id"])
+    project, set_id, session_id = (row[name].removeprefix("'") for name in ("project", "set_id", "session_id"))
+    pick = Pick(project, set_id, chosen, others, moment, session_id)
     return Case(pick, float(row["chosen_stage"]), float(row["max_rejected_stage"]))
 
 

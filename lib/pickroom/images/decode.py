@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import io
+import threading
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +34,9 @@ _EXTENSIONS = {
     "HEIF": ("heic", "heif"),
 }
 _BACKGROUND = (255, 255, 255)  # behind transparent pixels
+_HUGE_PIXELS = 1 << 25  # a picture of more takes a quarter of a gigabyte, and twice that while it is flattened
+_STRIP_PIXELS = 1 << 21  # flattened at a time: numbers are eight bytes each meanwhile
+_huge = threading.RLock()
 _ORIENTATION = 0x0112  # Exif 2.32, table 4
 _TURNED_WHEN_OPENED = ("TIFF", "HEIF")  # Pillow and libheif say the upright size, and hand out upright pixels
 
@@ -102,22 +108,56 @@ def read_rgb(path: Path, *, draft: int | None = None, max_pixels: int = MAX_PIXE
 def load_rgb(image: PillowImage.Image, path: Path) -> PillowImage.Image:
     """Decode an opened image to upright RGB; raises ImageError as `read_rgb` does."""
     try:
-        image.load()
-        return flatten(image.copy() if orientation(image) == 1 else ImageOps.exif_transpose(image))
+        with room_for(image):
+            image.load()
+            return flatten(image) if orientation(image) == 1 else flatten(ImageOps.exif_transpose(image))
     except Exception as error:  # decoders raise OSError, SyntaxError, struct.error, ... on damaged data
         reason = "truncated" if "truncated" in str(error).lower() else f"unreadable: {_short(error)}"
         raise ImageError(path, reason) from error
 
 
+@contextmanager
+def room_for(image: PillowImage.Image) -> Iterator[None]:
+    """Hold this while a picture is decoded and worked on: of those that fill memory there is one at a time."""
+    with _huge if image.width * image.height > _HUGE_PIXELS else nullcontext():
+        yield
+
+
 def flatten(image: PillowImage.Image) -> PillowImage.Image:
-    """Any mode to 8-bit RGB."""
+    """Any mode to 8-bit RGB, as a picture of its own; at most the two of them are in memory, and a strip."""
+    flat, top = PillowImage.new("RGB", image.size), _top(image)
+    for y, strip in _strips(image):
+        flat.paste(_flat_strip(strip, top), (0, y))
+    return flat
+
+
+def _strips(image: PillowImage.Image) -> Iterator[tuple[int, PillowImage.Image]]:
+    """(first row, the strip): the whole of a picture that is small."""
+    rows = max(1, _STRIP_PIXELS // image.width)
+    if image.height <= rows:
+        yield 0, image
+        return
+    for y in range(0, image.height, rows):
+        yield y, image.crop((0, y, image.width, min(y + rows, image.height)))
+
+
+def _top(image: PillowImage.Image) -> float:
+    """What is white in a picture of numbers.
+
+    16-bit grey is what files really hold as integers, and 0 to 1 as fractions; anything wider has its own maximum.
+    """
+    top = 1.0 if image.mode == "F" else 65535.0
+    if image.mode in ("I", "F"):
+        for _, strip in _strips(image):
+            top = max(top, float(np.nan_to_num(np.asarray(strip)).max(initial=0)))
+    return top
+
+
+def _flat_strip(image: PillowImage.Image, top: float) -> PillowImage.Image:
     if image.mode == "RGB" and "transparency" not in image.info:
         return image
     if image.mode.startswith("I") or image.mode == "F":
         values = np.nan_to_num(np.asarray(image, dtype=np.float64))
-        # 16-bit grey is what files really hold as integers, and 0 to 1 as fractions; anything wider is scaled to
-        # its own maximum
-        top = max(1.0 if image.mode == "F" else 65535.0, values.max(initial=0))
         return PillowImage.fromarray((np.clip(values, 0, top) / top * 255).astype(np.uint8)).convert("RGB")
     if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
         layer = image.convert("RGBA")

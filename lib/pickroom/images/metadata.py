@@ -12,16 +12,19 @@ import yaml
 from PIL.ExifTags import IFD
 from PIL.Image import Image
 
+from pickroom import atomic
 from pickroom.errors import ImageError
 from pickroom.images import decode
 from pickroom.naming import companions_by_stem, extension_of, stem_of
 
 _TEXT_LIMIT = 4000  # characters shown of one value: a prompt fits, a book does not
 _FILE_LIMIT = 1 << 20  # bytes read of one companion
+# settings are a page long and nested once or twice: the reader of YAML takes seconds for what is much more
+_YAML_LIMIT, _YAML_DEPTH = 1 << 16, 20  # characters; maps and lists within each other
 _USER_COMMENT, _DESCRIPTION, _SOFTWARE = 0x9286, 0x010E, 0x0131  # Exif 2.32, tables 4 and 6
 _CODES = (b"ASCII\0\0\0", b"JIS\0\0\0\0\0", b"\0" * 8)  # of a comment's characters, beside Unicode
 # "Steps: 20, Sampler: Euler a, ..." as image generators write it on the last line of their parameters
-_SETTING = re.compile(r"\s*([A-Z][\w /+-]{0,40}):\s*(\"(?:\\.|[^\"\\])*\"|[^,]*)(?:,|$)")
+_SETTING = re.compile(r"([A-Z][\w /+-]{0,40}):\s*(\"(?:\\.|[^\"\\])*\"|[^,]*)(?:,|$)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +118,7 @@ def _companions(path: Path, names: Sequence[str] | None) -> dict[str, str]:
             return fields
     for name in names:
         try:
-            with (path.parent / name).open("rb") as file:
+            with atomic.open_plain(path.parent / name) as file:
                 text = file.read(_FILE_LIMIT).decode("utf-8", errors="replace")
         except OSError:
             fields[name] = "cannot be read"
@@ -128,6 +131,8 @@ def _companions(path: Path, names: Sequence[str] | None) -> dict[str, str]:
 
 
 def _yaml_fields(name: str, text: str) -> dict[str, str]:
+    if len(text) > _YAML_LIMIT:
+        return {name: "is too long to be read as settings"}
     try:
         values: Any = yaml.load(text, _PlainLoader)
     except (yaml.YAMLError, RecursionError):
@@ -151,7 +156,14 @@ def _flat(values: dict[Any, Any], before: str = "") -> Iterator[tuple[str, str]]
 class _PlainLoader(yaml.BaseLoader):
     """Every value as the text that was written; no aliases, since a few of them can stand for endless text."""
 
+    _depth = 0
+
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         if self.check_event(yaml.AliasEvent):
             raise yaml.YAMLError("aliases are not read")
-        return super().compose_node(parent, index)
+        self._depth += 1
+        if self._depth > _YAML_DEPTH:
+            raise yaml.YAMLError("nested too deeply")
+        node = super().compose_node(parent, index)
+        self._depth -= 1
+        return node

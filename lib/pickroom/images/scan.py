@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +17,7 @@ from pickroom.naming import OWNED_FOLDERS, is_image_name, parse_name, stem_of
 from pickroom.records import Image, Ungrouped
 
 Progress = Callable[[int, int], None]  # (done, of)
+_AT_ONCE = 2_000  # files handed to the threads at a time: each one waiting costs memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +35,12 @@ class ScanResult:
     """Every image of the root: `len(images) + len(left_out)` is how many there are.
 
     Attributes:
-        entries: what the file system said of each path (also of those left out).
+        entries: what the file system said of each file (also of those left out).
     """
 
     images: tuple[Image, ...]
     left_out: tuple[Ungrouped, ...]
-    entries: Mapping[tuple[str, str], Entry]
+    entries: Sequence[Entry]
 
     @property
     def count(self) -> int:
@@ -66,11 +67,11 @@ def scan(
         OSError: the root itself cannot be listed, or a preview cannot be written (a full disk).
     """
     entries, left_out = walk(root, tuple(extensions), avoid)
-    by_path = {(entry.directory, entry.filename): entry for entry in entries}
     left_out += _same_names(entries)
     refused = {(item.directory, item.filename) for item in left_out}
     images, unread = [], []
-    for path, entry in by_path.items():
+    for entry in entries:
+        path = entry.directory, entry.filename
         before = known.get(path)
         if path in refused:
             continue
@@ -81,16 +82,16 @@ def scan(
 
     # threads, not processes: Pillow and hashlib let go of the interpreter while they work
     with ThreadPoolExecutor(os.cpu_count() or 2) as pool:
-        found = pool.map(lambda entry: _examine(root, thumbnail_folder, entry), unread)
-        for done, result in enumerate(found, start=1):
-            images.append(result) if isinstance(result, Image) else left_out.append(result)
-            if progress:
-                progress(done, len(unread))
-    return ScanResult(
-        tuple(sorted(images, key=lambda i: (i.directory, i.filename))),
-        tuple(sorted(left_out, key=lambda u: (u.directory, u.filename))),
-        by_path,
-    )
+        done = 0
+        for start in range(0, len(unread), _AT_ONCE):
+            some = unread[start : start + _AT_ONCE]
+            for result in pool.map(lambda entry: _examine(root, thumbnail_folder, entry), some):
+                images.append(result) if isinstance(result, Image) else left_out.append(result)
+                done += 1
+                if progress:
+                    progress(done, len(unread))
+    images.sort(key=lambda i: (i.directory, i.filename))
+    return ScanResult(tuple(images), tuple(sorted(left_out, key=lambda u: (u.directory, u.filename))), entries)
 
 
 def walk(
@@ -104,11 +105,12 @@ def walk(
         directory = waiting.pop()
         try:
             listing = sorted(os.scandir(root / directory), key=lambda e: e.name)
-        except PermissionError:
+        except OSError as error:  # also a path that has grown too long for the system
             if not directory:
                 raise
             parent, _, name = directory.rpartition("/")
-            left_out.append(Ungrouped(parent, f"{name}/", "folder cannot be opened: permission denied"))
+            why = "permission denied" if isinstance(error, PermissionError) else error.strerror
+            left_out.append(Ungrouped(parent, f"{name}/", f"folder cannot be opened: {why}"))
             continue
         for item in listing:
             if item.name.startswith("."):
@@ -138,21 +140,33 @@ def _unfit(item: os.DirEntry[str]) -> str:
     return "" if stat.S_ISREG(mode) else "not a plain file"
 
 
-def _same_names(entries: Iterable[Entry]) -> list[Ungrouped]:
+def _same_names(entries: Sequence[Entry]) -> list[Ungrouped]:
     """Names and stems that would make a file's identity, or its companions', ambiguous (FORMATS.md)."""
-    by_name, by_stem = defaultdict(list), defaultdict(list)
-    for entry in entries:
-        by_name[entry.filename].append(entry)
-        by_stem[entry.directory, stem_of(entry.filename)].append(entry)
+    by_name = _repeated(entries, lambda entry: entry.filename)
+    by_stem = _repeated(entries, lambda entry: (entry.directory, stem_of(entry.filename)))
     found = {}
-    for same in by_name.values():
-        for entry in same if len(same) > 1 else ():
+    for same in by_name:
+        for entry in same:
             others = ", ".join(sorted(_shown(e) for e in same if e is not entry))
             found[entry] = Ungrouped(entry.directory, entry.filename, f"duplicate name: also {others}")
-    for same in by_stem.values():
-        for entry in same if len(same) > 1 else ():
+    for same in by_stem:
+        for entry in same:
             others = ", ".join(sorted(e.filename for e in same if e is not entry))
             found.setdefault(entry, Ungrouped(entry.directory, entry.filename, f"ambiguous stem: also {others}"))
+    return list(found.values())
+
+
+def _repeated(entries: Sequence[Entry], key: Callable[[Entry], Hashable]) -> list[list[Entry]]:
+    """The entries that share a key with another one, key by key: nearly none, so the others are not held."""
+    once: set[Hashable] = set()
+    again: set[Hashable] = set()
+    for entry in entries:
+        own = key(entry)
+        (again if own in once else once).add(own)
+    found = defaultdict(list)
+    for entry in entries if again else ():
+        if (own := key(entry)) in again:
+            found[own].append(entry)
     return list(found.values())
 
 

@@ -17,6 +17,7 @@ SMALL_SIDE = 256  # of a grid of thumbnails: about 12 kB each, so that thousands
 _QUALITY = 88
 _SMALL_QUALITY = 82
 _SRGB = ImageCms.createProfile("sRGB")
+_END = b"\xff\xd9"  # of every JPEG file (ITU T.81, B.1.1.3): a preview without it was torn by a power cut
 
 
 def thumbnail_path(folder: Path, sha256: str) -> Path:
@@ -33,51 +34,67 @@ def make(folder: Path, sha256: str, source: Path) -> tuple[int, int]:
         ImageError: the image cannot be read.
         OSError: the preview cannot be written.
     """
-    with decode.open_image(source) as image:
+    target = thumbnail_path(folder, sha256)
+    with decode.open_image(source) as image, decode.room_for(image):
         size = decode.upright_size(image)
-        target = thumbnail_path(folder, sha256)
         profile = image.info.get("icc_profile")
         image.draft("RGB", (LONG_SIDE, LONG_SIDE))
         rgb = decode.load_rgb(image, source)
-    if not target.exists():
+        preview = None if target.exists() else _encode(rgb, profile)
+    if preview is not None:
         target.parent.mkdir(parents=True, exist_ok=True)
         with contextlib.suppress(FileExistsError):  # another thread met the same content
-            atomic.create_bytes(target, encode(rgb, profile))
+            # not synced one by one: that was four fifths of a scan of small images; `read` knows a torn one
+            atomic.create_bytes(target, preview, durable=False)
     return size
 
 
 def read(folder: Path, sha256: str, source: Path) -> bytes:
-    """The preview's JPEG bytes, made now if the cache was cleared; raises as `make` does."""
+    """The preview's JPEG bytes, made now if the cache was cleared, or a power cut tore it; raises as `make` does."""
     path = thumbnail_path(folder, sha256)
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
+    data = _whole(path)
+    if data is None:
         make(folder, sha256, source)
-        return path.read_bytes()
+        data = path.read_bytes()
+    return data
 
 
 def read_small(folder: Path, sha256: str, source: Path) -> bytes:
     """A JPEG of at most SMALL_SIDE pixels a side, made of the preview and kept beside it; raises as `make` does."""
     path = folder / sha256[:2] / f"{sha256}.small.jpg"
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
+    data = _whole(path)
+    if data is None:
         with PillowImage.open(io.BytesIO(read(folder, sha256, source))) as preview:
             preview.draft("RGB", (SMALL_SIDE, SMALL_SIDE))
             preview.thumbnail((SMALL_SIDE, SMALL_SIDE), PillowImage.Resampling.BICUBIC, reducing_gap=2.0)
             buffer = io.BytesIO()
             preview.save(buffer, "JPEG", quality=_SMALL_QUALITY)
+        data = buffer.getvalue()
         with contextlib.suppress(FileExistsError):  # another thread was faster
-            atomic.create_bytes(path, buffer.getvalue())
-        return buffer.getvalue()
+            atomic.create_bytes(path, data, durable=False)
+    return data
 
 
-def encode(rgb: PillowImage.Image, profile: bytes | None) -> bytes:
-    """A preview's bytes: at most LONG_SIDE pixels a side, in sRGB, so that no viewer needs the profile."""
-    small = rgb.copy()
-    small.thumbnail((LONG_SIDE, LONG_SIDE), PillowImage.Resampling.LANCZOS, reducing_gap=2.0)
+def _whole(path: Path) -> bytes | None:
+    """A preview's bytes, None where there is none; one that was torn is removed, to be made again."""
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    if data.endswith(_END):
+        return data
+    path.unlink(missing_ok=True)
+    return None
+
+
+def _encode(rgb: PillowImage.Image, profile: bytes | None) -> bytes:
+    """A preview's bytes: at most LONG_SIDE pixels a side, in sRGB, so that no viewer needs the profile.
+
+    The image itself is made small: a copy of a huge one would be another half a gigabyte.
+    """
+    rgb.thumbnail((LONG_SIDE, LONG_SIDE), PillowImage.Resampling.LANCZOS, reducing_gap=2.0)
     buffer = io.BytesIO()
-    to_srgb(small, profile).save(buffer, "JPEG", quality=_QUALITY, optimize=False)
+    to_srgb(rgb, profile).save(buffer, "JPEG", quality=_QUALITY, optimize=False)
     return buffer.getvalue()
 
 

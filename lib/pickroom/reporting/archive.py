@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import sqlite3
 import tempfile
@@ -76,6 +77,8 @@ def write(
 ) -> Path:
     """Make the archive of a project and return its folder; an earlier one is kept under its time.
 
+    The caller holds the project's lock: what an archiving that was killed has left is removed.
+
     Args:
         bundles: which of `BUNDLES` to pack.
 
@@ -86,6 +89,8 @@ def write(
     folder = archive_folder(project)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
+        for leftover in _unfinished(project, folder.parent):
+            shutil.rmtree(leftover)
         building = Path(tempfile.mkdtemp(prefix=f".{project.id}-", dir=folder.parent))
         try:
             counts = _copy_databases(project, building, folder)
@@ -107,6 +112,12 @@ def write(
         hint = "make room, or open the folder to writing; the project is not finished"
         raise FileOperationError(what, "archiving a project", [Path(error.filename or folder)], hint) from error
     return folder
+
+
+def _unfinished(project: Project, archives: Path) -> list[Path]:
+    """Hidden folders of this project (eight characters follow its id, see tempfile) that were never published."""
+    own = re.compile(rf"\.{re.escape(project.id)}-[a-z0-9_]{{8}}")
+    return [path for path in archives.iterdir() if own.fullmatch(path.name) and path.is_dir()]
 
 
 def _copy_databases(project: Project, building: Path, folder: Path) -> dict[str, int]:
@@ -194,6 +205,8 @@ def verified(project: Project) -> dict[str, frozenset[str]]:
         if summary["finished_at"] != project.manifest.finished_at:
             raise ValueError("the archive is of another finish")
         for name, sha256 in summary["databases"].items():
+            if Path(name).name != name:
+                raise ValueError(f"{name!r} is no plain name of a database")
             if atomic.sha256_of(folder / name) != sha256:
                 raise ValueError(f"its copy of {name} has changed")
         found = {}
@@ -204,7 +217,7 @@ def verified(project: Project) -> dict[str, frozenset[str]]:
                 raise ValueError(f"{bundle}.zip does not hold what its list says")
             found[bundle] = frozenset(sha256 for _, sha256 in held)
         return found
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, zipfile.BadZipFile) as error:
         hint = f"finish it: pickroom finish {project.id} --execute"
         raise ProjectError(str(error), doing="verifying an archive", subject=folder, hint=hint) from None
 

@@ -60,7 +60,7 @@ def render(source: Path, box: CropBox) -> bytes:
     Raises:
         ImageError: as `check_croppable`; also damaged pixels, and a box that rounds to no pixels.
     """
-    with decode.open_image(source) as image:
+    with decode.open_image(source) as image, decode.room_for(image):
         _refuse(image, source)
         try:
             orientation, size = decode.orientation(image), decode.upright_size(image)
@@ -72,7 +72,7 @@ def render(source: Path, box: CropBox) -> bytes:
                 image.load()  # damage must not pass for a crop
                 return source.read_bytes()
             if image.format not in _TURNED_BY_DECODER:
-                pixels = _stored(pixels, image.size, orientation)
+                pixels = stored(pixels, image.size, orientation)
             data = _FORMATS[image.format or ""].encode(image, pixels, orientation, source)
             _verify(data, image, (pixels[2] - pixels[0], pixels[3] - pixels[1]), source)
         except (ImageError, MemoryError):
@@ -91,8 +91,8 @@ def _refuse(image: ImageFile.ImageFile, source: Path) -> None:
         raise ImageError(source, f"cannot be cropped: {reason}")
 
 
-def _stored(box: PixelBox, size: tuple[int, int], orientation: int) -> PixelBox:
-    """The part of the stored (width, height) picture that an upright box shows.
+def stored(box: PixelBox, size: tuple[int, int], orientation: int) -> PixelBox:
+    """The part of the stored (width, height) picture that an upright box shows; of size (1, 1), in fractions.
 
     Source: Exif 2.32, table 4, Orientation (which stored row and column is the visual top and left side).
     """

@@ -115,8 +115,10 @@ def read(data: bytes, offset: int, layout: Layout) -> Directory:
 
 
 def integers(data: bytes, entry: Entry, layout: Layout) -> tuple[int, ...]:
-    """The values of an integer entry, each part of a rational by itself."""
+    """The values of an integer entry, each part of a rational by itself; raises ValueError for one of floats."""
     code, parts = _TYPES[entry.type]
+    if code in "fd":  # of a damaged file: where integers belong, no float means one
+        raise ValueError(f"TIFF type {entry.type} holds no integers")
     return struct.unpack_from(f"{layout.order}{entry.count * parts}{code}", data, entry.start)
 
 

@@ -1,0 +1,52 @@
+"""Whether a database holds Pickroom's own tables and views and nothing that runs by itself.
+
+SQLite runs triggers and views that a file brings with it. Pickroom makes no trigger, and knows the text of its views: a
+file with others was written by somebody else, and is not opened (https://sqlite.org/security.html, 1.2).
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from functools import cache
+
+_LISTED = """SELECT m.type, m.name, m.sql, t.strict FROM sqlite_master AS m
+    LEFT JOIN pragma_table_list AS t ON t.schema = 'main' AND t.name = m.name
+    WHERE m.type IN ('table', 'view', 'trigger')"""
+
+
+def foreign_part(connection: sqlite3.Connection, scripts: Sequence[str]) -> str | None:
+    """What in an open database of the present schema is not Pickroom's and would run, in words; None when all is well.
+
+    Tables and views of other names are the person's own: nothing here reads them.
+
+    Args:
+        scripts: the migrations' SQL texts in order.
+    """
+    own = _own(tuple(scripts))
+    found = {name: (kind, sql or "", strict) for kind, name, sql, strict in connection.execute(_LISTED)}
+    for name, (kind, sql, strict) in found.items():
+        if kind == "trigger":
+            return f"it holds a trigger ({name}), and Pickroom makes none"
+        if name not in own:
+            continue
+        own_kind, own_sql, own_strict = own[name]
+        if kind != own_kind or sql.lstrip().upper().startswith("CREATE VIRTUAL"):
+            return f"its {name} is no {own_kind} of Pickroom's"
+        if kind == "view" and sql != own_sql:
+            return f"its view {name} is not Pickroom's"
+        if own_strict and not strict:
+            return f"its {name} takes values of any type, as no table of Pickroom's does"
+    missing = sorted(set(own) - set(found))
+    return f"it has no {missing[0]}, which every database of Pickroom's has" if missing else None
+
+
+@cache
+def _own(scripts: tuple[str, ...]) -> Mapping[str, tuple[str, str, int | None]]:
+    """Name -> (table or view, its SQL, whether its types are kept), as the migrations make them from nothing."""
+    with closing(sqlite3.connect(":memory:")) as connection:
+        for script in scripts:
+            connection.executescript(script)
+        listed = connection.execute(_LISTED)
+        return {name: (kind, sql, strict) for kind, name, sql, strict in listed if not name.startswith("sqlite_")}
