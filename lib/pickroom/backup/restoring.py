@@ -1,0 +1,163 @@
+"""Bring a backup back: extracted and proved under a hidden name first, then published, manifests last.
+
+Nothing is replaced: what is in the way refuses it, or is set aside where the person asks for that. A restore that was
+killed is finished by the same command, since what is there already as the backup has it is left alone.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pickroom import atomic
+from pickroom.backup.contents import SET_ASIDE, SIDE_FILES, is_database, is_manifest, members
+from pickroom.backup.reading import Listed, Listing, Progress, check, read_member
+from pickroom.errors import ConflictError, FileOperationError
+from pickroom.files.lock import project_lock
+from pickroom.locking import exclusive
+from pickroom.workspace import Manifest, Workspace
+
+_BUILDING = ".restoring-"
+_EXAMPLES = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Returned:
+    """One project of a backup, and the folder of its images; None where its manifest is damaged."""
+
+    project_id: str
+    root: str | None
+
+    @property
+    def has_images(self) -> bool:
+        return self.root is not None and Path(self.root).is_dir()
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a restore would do, of a backup that was read whole and is sound.
+
+    Attributes:
+        coming: files that are not there yet as the backup has them.
+        in_the_way: files that are there and are not the backup's: paths relative to the workspace.
+    """
+
+    file: Path
+    listing: Listing
+    projects: tuple[Returned, ...]
+    coming: tuple[Listed, ...]
+    in_the_way: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """What a restore did. `aside` is the folder where what was in the way lies now, None when nothing was."""
+
+    plan: Plan
+    aside: Path | None
+
+
+def plan(workspace: Workspace, file: Path, progress: Progress | None = None) -> Plan:
+    """Prove a backup and look what is in its way. Changes nothing; raises as `reading.check` does."""
+    return _plan(workspace, file, check(file, progress=progress))
+
+
+def restore(workspace: Workspace, file: Path, *, replace: bool = False, progress: Progress | None = None) -> Restored:
+    """Put everything that a backup holds in its place; nothing that is there is changed, or it is set aside whole.
+
+    Args:
+        replace: set aside, into `data/before-restore-<time>/`, whatever a backup would hold and this one holds
+            otherwise, projects that it does not know among it; else that is refused.
+
+    Raises:
+        UsageError, StoreError: the file is no sound backup; nothing was changed.
+        ConflictError: something is in the way.
+        LockedError: files of a project that is in the way are being moved.
+        FileOperationError: the disk is full or closed to writing.
+    """
+    data = workspace.root / "data"
+    try:
+        data.mkdir(parents=True, exist_ok=True)
+        with exclusive(data / ".restore.lock", "restoring a backup here", "restoring a backup"):
+            for leftover in data.glob(f"{_BUILDING}*"):  # of one that was killed
+                shutil.rmtree(leftover)
+            building = Path(tempfile.mkdtemp(prefix=_BUILDING, dir=data))
+            try:
+                return _restore(workspace, file, building, replace, progress)
+            finally:
+                shutil.rmtree(building, ignore_errors=True)
+    except OSError as error:
+        what, hint = error.strerror or str(error), "what is there stays; then restore again, and it goes on"
+        raise FileOperationError(what, "restoring a backup", [Path(error.filename or data)], hint) from error
+
+
+def _restore(workspace: Workspace, file: Path, building: Path, replace: bool, progress: Progress | None) -> Restored:
+    found = _plan(workspace, file, check(file, building, progress))
+    if found.in_the_way and not replace:
+        raise ConflictError(
+            f"{len(found.in_the_way)} files of projects or models are here that are not the backup's",
+            items=found.in_the_way[:_EXAMPLES],
+            doing="restoring a backup",
+            subject=workspace.root,
+            hint="restore into an empty folder with --home, or see what would be set aside: --replace",
+        )
+    aside = None
+    if found.in_the_way:
+        aside = workspace.root / "data" / f"{SET_ASIDE}{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
+        with ExitStack() as locks:
+            for project_id in _projects_of(found.in_the_way):
+                lock = workspace.create(project_id, workspace.root)  # its manifest may be damaged
+                locks.enter_context(project_lock(lock, "restoring a backup"))
+            # manifests first: a project is gone before its decisions are
+            for name in sorted(found.in_the_way, key=is_manifest, reverse=True):
+                _move(workspace.root / name, aside / name)
+    for one in found.coming:
+        _move(building / one.name, workspace.root / one.name)
+    return Restored(found, aside)
+
+
+def _plan(workspace: Workspace, file: Path, listing: Listing) -> Plan:
+    wanted = {one.name: one for one in listing.files}
+    here = {member.name for member in members(workspace)}
+    same = {name for name in here & set(wanted) if _is(workspace.root / name, wanted[name])}
+    coming = tuple(one for one in listing.files if one.name not in same)
+    # a log of another database beside a restored one would be read into it
+    side = [f"{one.name}{end}" for one in coming if is_database(one.name) for end in SIDE_FILES]
+    side += [f"{name}{end}" for name in here - same if is_database(name) for end in SIDE_FILES]
+    # also what cannot be a member: a folder, or a link
+    odd = [one.name for one in coming if os.path.lexists(workspace.root / one.name)]
+    beside = {name for name in (*side, *odd) if os.path.lexists(workspace.root / name)}
+    in_the_way = tuple(sorted((here - same) | beside))
+    projects = tuple(_returned(file, name) for name in wanted if is_manifest(name))
+    return Plan(file, listing, projects, coming, in_the_way)
+
+
+def _is(path: Path, one: Listed) -> bool:
+    return path.stat().st_size == one.size and atomic.sha256_of(path) == one.sha256
+
+
+def _returned(file: Path, name: str) -> Returned:
+    project_id = Path(name).stem
+    try:
+        return Returned(project_id, Manifest.from_json(read_member(file, name).decode()).root)
+    except (ValueError, TypeError, RecursionError, json.JSONDecodeError):
+        return Returned(project_id, None)
+
+
+def _projects_of(names: tuple[str, ...]) -> list[str]:
+    """The projects whose manifest or database is among these files."""
+    return sorted({Path(name).name.split(".")[0] for name in names if is_manifest(name) or is_database(name)})
+
+
+def _move(source: Path, target: Path) -> None:
+    """Rename, durably, without ever replacing."""
+    new = [folder for folder in (target.parent, *target.parents) if not folder.exists()]
+    target.parent.mkdir(parents=True, exist_ok=True)
+    atomic.rename_noreplace(source, target)
+    atomic.sync_folders([source.parent, target.parent, *(folder.parent for folder in new)])
