@@ -1,12 +1,14 @@
-"""What the benchmarks share: timing in turns, a table, and the closing line of JSON."""
+"""What the benchmarks share: timing in turns, peak memory, a table, and the closing line of JSON."""
 
 from __future__ import annotations
 
 import json
+import resource
 import statistics
 import sys
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 
 def seconds(run: Callable[[], object]) -> float:
@@ -18,6 +20,15 @@ def seconds(run: Callable[[], object]) -> float:
 
 def median(values: Sequence[float]) -> float:
     return statistics.median(values)
+
+
+def peak_mib() -> float:
+    """The most memory that this process has held, in MiB."""
+    status = Path("/proc/self/status")
+    if status.exists():  # ru_maxrss on Linux also counts what the parent held when it started this process
+        (line,) = [line for line in status.read_text().splitlines() if line.startswith("VmHWM")]
+        return int(line.split()[1]) / 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1 << 20)  # macOS counts in bytes
 
 
 def table(title: str, rows: Sequence[tuple[str, str, str]]) -> None:

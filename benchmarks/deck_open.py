@@ -34,7 +34,7 @@ def ours(project: Project) -> float:
         for position in range(PREFETCHED):
             group = session.group_at(position)
             for image in group.images if group else ():
-                session.preview(image)
+                session.pictures.preview(image)
         session.close()
 
     return seconds(run)

@@ -15,7 +15,6 @@ import csv
 import json
 import math
 import os
-import resource
 import sqlite3
 import subprocess
 import sys
@@ -25,7 +24,7 @@ from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from _measure import finish, seconds, table
+from _measure import finish, peak_mib, seconds, table
 from pickroom.store.legacy import connect_legacy
 
 AT_LEAST_COMMITTED, AT_LEAST_EXECUTEMANY = 5.0, 0.3  # times as fast
@@ -96,15 +95,6 @@ def import_one(log: Path, home: Path) -> None:
     report = found.report
     assert report.rows == report.imported + report.skipped.total()
     print(json.dumps([took, peak_mib()]))
-
-
-def peak_mib() -> float:
-    """The most memory that this process has held, in MiB."""
-    status = Path("/proc/self/status")
-    if status.exists():  # ru_maxrss on Linux also counts what the parent held when it started this process
-        (line,) = [line for line in status.read_text().splitlines() if line.startswith("VmHWM")]
-        return int(line.split()[1]) / 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1 << 20)  # macOS counts in bytes
 
 
 def executemany(database: Path, name: str, imported: Path) -> float:

@@ -168,7 +168,7 @@ def rescan(
             grouping = by_stage(gap) if by is None else by_similarity(project, connection, found.images, by, progress)
             with transaction(connection):
                 made_at = _second_of_scan(project, connection, at)  # before any group goes: no id may come again
-                return _store(project, connection, found, grouping, renamed, made_at)
+                return _store(project, connection, found, known, grouping, renamed, made_at)
     finally:
         connection.close()
 
@@ -182,14 +182,15 @@ def _store(
     project: Project,
     connection: sqlite3.Connection,
     found: ScanResult,
+    known: groups.Known,
     grouping: Grouping,
     renamed: Sequence[tuple[str, str]],
     made_at: datetime,
 ) -> ScanReport:
-    waiting = groups.queue(connection, project.id)
+    waiting = groups.queue(connection, project.id, known=known)
     touched = review_state.touched_ids(connection)
-    here = {(i.directory, i.filename) for i in found.images}
     otherwise = groups.not_made_by(connection, grouping.method)
+    here = {(i.directory, i.filename) for i in found.images} if otherwise else set()
     staying = touched | {
         g.group_id
         for g in waiting
@@ -216,17 +217,39 @@ def _store(
 
     same = {(members[0].directory, tuple(i.filename for i in members)) for members in proposed} & set(loose)
     groups.remove(connection, [group.group_id for key, group in loose.items() if key not in same])
-    stats = {path: (entry.file_size, entry.mtime_ns) for path, entry in found.entries.items()}
+    alone_now = {(u.directory, u.filename) for u in ungrouped}
+    stats = {
+        (e.directory, e.filename): (e.file_size, e.mtime_ns)
+        for e in (found.entries if alone_now else ())
+        if (e.directory, e.filename) in alone_now
+    }
     images.replace_scan(connection, found.images, ungrouped, stats)
     new = [m for m in proposed if (m[0].directory, tuple(i.filename for i in m)) not in same]
     fresh = _new_groups(project, new, made_at)
     groups.insert(connection, fresh, grouping.method)
+    groups.draw_lots(connection, project.id)
     recommendations.upsert(connection, [baseline.recommend(group) for group in fresh])
 
-    on_disk = {(i.directory, i.filename) for i in found.images} | {(u.directory, u.filename) for u in left_out}
-    missing = sorted(f"{directory or '.'}/{name}" for directory, name in kept - on_disk)
-    queue = tuple(groups.queue(connection, project.id))
+    gone = kept - {(u.directory, u.filename) for u in left_out}
+    gone.difference_update((i.directory, i.filename) for i in found.images)
+    missing = sorted(f"{directory or '.'}/{name}" for directory, name in gone)
+    queue = _queue(connection, waiting, fresh, found, known)
     return ScanReport(found.count, queue, ungrouped, tuple(missing), doubtful, tuple(renamed), grouping.notes)
+
+
+def _queue(
+    connection: sqlite3.Connection,
+    waiting: Sequence[Group],
+    fresh: Sequence[Group],
+    found: ScanResult,
+    known: groups.Known,
+) -> tuple[Group, ...]:
+    """The queue as the tables have it now, from what is in memory: a million images are not held twice."""
+    read = {(i.directory, i.filename): i for i in found.images if known.get((i.directory, i.filename)) is not i}
+    if waiting and read:
+        waiting = [replace(g, images=tuple(read.get((i.directory, i.filename), i) for i in g.images)) for g in waiting]
+    by_id = {group.group_id: group for group in (*waiting, *fresh)}
+    return tuple(by_id[group_id] for group_id in groups.queue_ids(connection))
 
 
 def _second_of_scan(project: Project, connection: sqlite3.Connection, at: datetime | None) -> datetime:

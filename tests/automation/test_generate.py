@@ -17,8 +17,8 @@ from pickroom.automation.guarantee import Blind, Promise
 from pickroom.errors import UsageError
 from pickroom.records import Choice, CropBox, Recommendation
 from pickroom.store import automation_review, recommendations
+from pickroom.store.choices import Saved
 from pickroom.store.connect import connect
-from pickroom.store.review_state import Saved
 from pickroom.workspace import Project
 from reviewing import FINALISE, queue, recommend, rows
 from reviewing import review as review_by_hand

@@ -9,8 +9,8 @@ import pytest
 
 from pickroom.records import Choice, Group, Recommendation
 from pickroom.store import decisions, groups, images, recommendations, review_state
+from pickroom.store.choices import Saved
 from pickroom.store.decisions import Context
-from pickroom.store.review_state import Saved
 
 Make = Callable[..., list[Group]]
 

@@ -51,7 +51,7 @@ class Applied:
     def line(self) -> str:
         """One line for the person."""
         if self.stuck:
-            return f"Batch {self.plan.batch} is unfinished: {self.stuck}"
+            return f"Batch {self.plan.batch} is unfinished: {self.stuck}; put that right, then apply again: it goes on"
         return f"Batch {self.plan.batch}: {len(self.plan.items)} groups done" + (f"; {self.note}" if self.note else "")
 
 
@@ -98,7 +98,7 @@ def apply(place: Place, shown: Plan | None = None) -> Applied:
         if unit in outcome.failed:
             # the line of the step that failed, which names its paths
             raise ConflictError(outcome.failed[unit], hint="everything was put back")
-    note = _log_unseen(place, plan)
+        note = _log_unseen(place, plan)  # under the lock: a review may be writing that file
     return Applied(plan, outcome.stuck.get(unit, ""), note)
 
 

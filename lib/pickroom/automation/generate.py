@@ -173,7 +173,7 @@ def read_approval(place: Place) -> Approval | None:
         return Approval.from_json(place.guarantee.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UsageError(
             f"the file cannot be read ({error})",
             doing="reading what may be approved unseen",

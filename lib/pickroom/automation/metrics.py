@@ -17,12 +17,11 @@ from pickroom.automation.decisions_file import Approved, read_approved, read_pro
 from pickroom.automation.sandbox import Place
 from pickroom.records import Recommendation
 from pickroom.store import automation_review, decisions
+from pickroom.store.choices import LONGEST_LOOK_S, Saved
 from pickroom.store.connect import connect, open_read_only
-from pickroom.store.review_state import Saved
 
 GATES = (0.60, 0.80, 0.90)  # of the plan: share approved by the person
 MOST_OVERRIDES, LEAST_TIME_SAVED = 0.05, 0.50  # of the plan as well
-_LONGEST_LOOK_S = 300.0  # a pause is not work: as in every other pace
 _BANDS = 10  # a tenth of confidence wide, as in the analysis
 
 Action = Literal["approved", "rejected", "overridden"]
@@ -148,7 +147,7 @@ def measure(outcomes: Sequence[Outcome], own_seconds: float | None) -> Metrics:
         edges = (None, None) if tenth == _BANDS else (tenth / _BANDS, (tenth + 1) / _BANDS)
         bands[edges] = Counts.of(own)
     total = Counts.of(outcomes)
-    spent = sum(min(outcome.seconds, _LONGEST_LOOK_S) for outcome in outcomes if outcome.seconds is not None)
+    spent = sum(min(outcome.seconds, LONGEST_LOOK_S) for outcome in outcomes if outcome.seconds is not None)
     saved = _time_saved(total, own_seconds, spent)
     gates = {f"{gate:.0%} approved": _reached(total.approval_rate, gate) for gate in GATES}
     overrides = None if total.override_rate is None else total.override_rate < MOST_OVERRIDES
@@ -180,7 +179,7 @@ def metrics_of(place: Place) -> Metrics:
 
 def own_pace(connection: sqlite3.Connection) -> float | None:
     """Median seconds that the person looked at a group of their own review; None without any."""
-    looks = [min(milliseconds / 1000, _LONGEST_LOOK_S) for milliseconds in decisions.looks(connection)]
+    looks = [min(milliseconds / 1000, LONGEST_LOOK_S) for milliseconds in decisions.looks(connection)]
     return median(looks) if looks else None
 
 

@@ -7,12 +7,12 @@ sure of themselves (LESSONS.md, Picking), and one is drawn at random, so that wh
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Collection, Iterator, Sequence
 from itertools import cycle
 from typing import Literal, get_args
 
 from pickroom.errors import UsageError
+from pickroom.naming import lot
 from pickroom.store.recommendations import Waiting
 
 Order = Literal["worth", "folder"]
@@ -56,8 +56,10 @@ def next_groups(
             ranked += [group.group_id for group in _at_random(some, seed)]
         else:
             ranked += by_worth(some, seed)
-    chosen, beyond = ranked[:count], ranked[count:]
-    staying = [group_id for group_id in beyond if group_id in touched]
+    chosen = ranked[:count]
+    taken = set(chosen)
+    # in folder order, which does not depend on how many others wait
+    staying = [one.group_id for one in waiting if one.group_id in touched and one.group_id not in taken]
     giving_way = [group_id for group_id in chosen if group_id not in touched][-len(staying) :] if staying else []
     return [g for g in chosen if g not in set(giving_way)] + staying[: len(giving_way)]
 
@@ -90,7 +92,7 @@ def shuffled(ids: Sequence[str], those: Collection[str], seed: str = "") -> list
     The watch for drift (`automation.drift`) bears looking at any time, but not an order that brings the least sure of
     the drawn groups first.
     """
-    mixed = iter(sorted((one for one in ids if one in those), key=lambda one: _lot(one, seed)))
+    mixed = iter(sorted((one for one in ids if one in those), key=lambda one: lot(one, seed)))
     return [next(mixed) if one in those else one for one in ids]
 
 
@@ -106,8 +108,4 @@ def _certainty(group: Waiting) -> tuple[float, float]:
 
 def _at_random(waiting: Sequence[Waiting], seed: str) -> list[Waiting]:
     """The same at every call, and a group keeps its place among the others when some are decided."""
-    return sorted(waiting, key=lambda group: _lot(group.group_id, seed))
-
-
-def _lot(group_id: str, seed: str) -> bytes:
-    return hashlib.sha256(f"{seed}\n{group_id}".encode()).digest()
+    return sorted(waiting, key=lambda group: lot(group.group_id, seed))

@@ -31,7 +31,7 @@ from pickroom.files.routing import Route, join
 from pickroom.images import crops as rendering
 from pickroom.records import Choice, CropBox, Decision, FileOp, Group, Recommendation
 from pickroom.store import automation_review, groups, operations
-from pickroom.store.review_state import Saved
+from pickroom.store.choices import Saved
 from pickroom.workspace import utc_now
 
 _DOING = "planning what the automation does"

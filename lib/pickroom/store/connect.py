@@ -11,10 +11,12 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import cache
 from importlib import resources
 from pathlib import Path
 
 from pickroom.errors import StoreError
+from pickroom.store.schema import foreign_part
 
 BUSY_TIMEOUT_S = 10.0
 _NUMBERED = re.compile(r"(\d{3})-[\w-]+\.sql")
@@ -47,6 +49,7 @@ def _forget() -> None:
 os.register_at_fork(after_in_child=_forget)
 
 
+@cache
 def migrations() -> list[str]:
     """The migrations' SQL texts in order; number N is the N-th. Raises StoreError when a number is missing."""
     folder = resources.files("pickroom.store") / "migrations"
@@ -76,10 +79,11 @@ def connect(path: Path) -> sqlite3.Connection:
             connection.execute("PRAGMA synchronous = FULL")
             connection.execute("PRAGMA foreign_keys = ON")
             _migrate(connection, path)
+            _require_own(connection, path)
         except BaseException:
             connection.close()
             raise
-    except (sqlite3.Error, OSError) as error:
+    except (sqlite3.Error, OSError, UnicodeDecodeError) as error:  # a damaged name in the schema is no UTF-8
         raise _cannot(error, "opening the database", path) from error
     return connection
 
@@ -100,10 +104,11 @@ def open_read_only(path: Path) -> Iterator[sqlite3.Connection]:
                 connection.close()
                 connect(path).close()  # migrates an older schema, refuses a newer one
                 connection = _read_only(path)
+            _require_own(connection, path)
             yield connection
         finally:
             connection.close()
-    except sqlite3.Error as error:
+    except (sqlite3.Error, UnicodeDecodeError) as error:
         raise _cannot(error, "reading the database", path) from error
 
 
@@ -173,6 +178,26 @@ def transaction(connection: sqlite3.Connection, *, writing: bool = True) -> Iter
         raise _cannot(error, "writing to the database" if writing else "reading the database", path) from error
 
 
+@contextmanager
+def open_as_it_is(path: Path) -> Iterator[sqlite3.Connection]:
+    """A connection that cannot write, whatever the schema: nothing is migrated, nothing is checked.
+
+    Raises:
+        sqlite3.Error: SQLite cannot open it.
+    """
+    connection = _read_only(path)
+    try:
+        yield connection
+    finally:
+        connection.close()
+
+
+def schema_of(path: Path) -> tuple[int, int]:
+    """(a database's schema, the one this program knows), without bringing it up to date; raises sqlite3.Error."""
+    with open_as_it_is(path) as connection:
+        return _version(connection), len(migrations())
+
+
 def backup(connection: sqlite3.Connection, destination: Path) -> None:
     """A consistent copy by SQLite's own backup, safe while others write; never replaces a file."""
     if destination.exists():
@@ -182,6 +207,13 @@ def backup(connection: sqlite3.Connection, destination: Path) -> None:
         connection.backup(copy)
     finally:
         copy.close()
+
+
+def _require_own(connection: sqlite3.Connection, path: Path, version: int | None = None) -> None:
+    foreign = foreign_part(connection, migrations()[:version])
+    if foreign is not None:
+        hint = "restore it from a backup: pickroom restore FILE"
+        raise StoreError(foreign, doing="opening the database", subject=path, hint=hint)
 
 
 def _version(connection: sqlite3.Connection) -> int:
@@ -200,6 +232,8 @@ def _migrate(connection: sqlite3.Connection, path: Path) -> None:
             subject=path,
             hint="update pickroom",
         )
+    if version > 0:
+        _require_own(connection, path, version)  # before any trigger of the file's could run
     if _has_tables(connection):
         stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%fZ")
         backup(connection, path.with_name(f"{path.name}.schema{version}-{stamp}.backup"))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from pickroom.records import CropBox
+from pickroom.store.damage import told_of
 
 CropInput = Literal["desk", "apply_ai"]
 
@@ -65,5 +66,6 @@ def _one(connection: sqlite3.Connection, where: str, *values: str) -> Crop | Non
     return None if row is None else _from_row(row)
 
 
+@told_of("crops")
 def _from_row(row: sqlite3.Row) -> Crop:
     return Crop(**{**dict(row), "box": CropBox.of(json.loads(row["box"]))})

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from pickroom.geometry import corners_match
 from pickroom.records import CropBox, Decision, InputKind, Source
+from pickroom.store.damage import told_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +184,7 @@ def performance(connection: sqlite3.Connection) -> dict[str, float | int | None]
     return {} if row is None else {key: row[key] for key in row.keys() if key != "project_id"}  # noqa: SIM118
 
 
+@told_of("ai_decisions")
 def _from_row(row: sqlite3.Row) -> Decision:
     def flag(name: str) -> bool | None:
         return None if row[name] is None else bool(row[name])

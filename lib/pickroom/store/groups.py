@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
-from pickroom.records import Group
+from pickroom.naming import lot
+from pickroom.records import Group, Image
 from pickroom.store import images
 
+Known = Mapping[tuple[str, str], Image]  # (directory, filename) -> the image as the table has it
+
 # a group waits while no finalise has taken it; decided ones stay in the tables for good
-_WAITING = "NOT EXISTS (SELECT 1 FROM decision_context AS c WHERE c.group_id = g.group_id)"
+WAITING = "NOT EXISTS (SELECT 1 FROM decision_context AS c WHERE c.group_id = g.group_id)"
 
 
 def insert(connection: sqlite3.Connection, groups: Iterable[Group], method: str) -> None:
@@ -17,13 +20,26 @@ def insert(connection: sqlite3.Connection, groups: Iterable[Group], method: str)
     last = connection.execute("SELECT coalesce(max(sequence), 0) FROM groups").fetchone()[0]
     for sequence, group in enumerate(groups, start=last + 1):
         connection.execute(
-            "INSERT INTO groups (group_id, sequence, directory, batch_number, method) VALUES (?, ?, ?, ?, ?)",
-            (group.group_id, sequence, group.directory, group.batch_number, method),
+            "INSERT INTO groups (group_id, sequence, directory, batch_number, method, lot) VALUES (?, ?, ?, ?, ?, ?)",
+            (
+                group.group_id,
+                sequence,
+                group.directory,
+                group.batch_number,
+                method,
+                lot(group.group_id, group.project_id),
+            ),
         )
         connection.executemany(
             "INSERT INTO group_members (group_id, position, directory, filename) VALUES (?, ?, ?, ?)",
             [(group.group_id, place, i.directory, i.filename) for place, i in enumerate(group.images)],
         )
+
+
+def draw_lots(connection: sqlite3.Connection, project_id: str) -> None:
+    """Give a lot to the groups of an earlier schema, which have none."""
+    ids = [row["group_id"] for row in connection.execute("SELECT group_id FROM groups WHERE lot IS NULL")]
+    connection.executemany("UPDATE groups SET lot = ? WHERE group_id = ?", [(lot(g, project_id), g) for g in ids])
 
 
 def remove(connection: sqlite3.Connection, group_ids: Iterable[str]) -> None:
@@ -38,26 +54,41 @@ def defer(connection: sqlite3.Connection, group_ids: Iterable[str]) -> None:
     )
 
 
-def queue(connection: sqlite3.Connection, project_id: str, limit: int | None = None) -> list[Group]:
-    """The groups that wait for a decision, next first; `limit` at the most."""
+def queue(
+    connection: sqlite3.Connection, project_id: str, limit: int | None = None, known: Known | None = None
+) -> list[Group]:
+    """The groups that wait for a decision, next first; `limit` at the most. `known` as in `load`."""
+    return load(connection, project_id, queue_ids(connection, limit), known)
+
+
+def queue_ids(connection: sqlite3.Connection, limit: int | None = None) -> list[str]:
+    """The ids of `queue`."""
     rows = connection.execute(
-        f"""SELECT group_id FROM groups AS g WHERE {_WAITING}
-        ORDER BY deferrals, sequence LIMIT ?""",
+        f"SELECT group_id FROM groups AS g WHERE {WAITING} ORDER BY deferrals, sequence LIMIT ?",
         (-1 if limit is None else limit,),
     )
-    return load(connection, project_id, [row["group_id"] for row in rows])
+    return [row["group_id"] for row in rows]
 
 
 def count_waiting(connection: sqlite3.Connection) -> int:
-    return connection.execute(f"SELECT count(*) FROM groups AS g WHERE {_WAITING}").fetchone()[0]
+    """How many groups wait; each decision has its group in the table, so that counting both tells at once."""
+    return connection.execute(
+        "SELECT (SELECT count(*) FROM groups) - (SELECT count(*) FROM decision_context)"
+    ).fetchone()[0]
 
 
 def count(connection: sqlite3.Connection) -> int:
     return connection.execute("SELECT count(*) FROM groups").fetchone()[0]
 
 
-def load(connection: sqlite3.Connection, project_id: str, group_ids: Sequence[str]) -> list[Group]:
-    """Groups by id, in the order given; unknown ids are left out."""
+def load(
+    connection: sqlite3.Connection, project_id: str, group_ids: Sequence[str], known: Known | None = None
+) -> list[Group]:
+    """Groups by id, in the order given; unknown ids are left out.
+
+    Args:
+        known: images in memory already, taken instead of read again: of a million images a second copy is half a GB.
+    """
     found: dict[str, Group] = {}
     for start in range(0, len(group_ids), 500):  # SQLite's default limit is 999 parameters on old builds
         some = group_ids[start : start + 500]
@@ -68,7 +99,7 @@ def load(connection: sqlite3.Connection, project_id: str, group_ids: Sequence[st
             WHERE g.group_id IN ({", ".join("?" * len(some))}) ORDER BY g.group_id, m.position""",
             some,
         ).fetchall()
-        found |= _assemble(rows, project_id)
+        found |= _assemble(rows, project_id, known or {})
     return [found[group_id] for group_id in group_ids if group_id in found]
 
 
@@ -100,11 +131,11 @@ def last_second(connection: sqlite3.Connection, project_id: str) -> str | None:
 
 def waiting_among(connection: sqlite3.Connection, group_ids: Iterable[str]) -> set[str]:
     """Those of these groups that wait for a decision."""
-    query = f"SELECT 1 FROM groups AS g WHERE g.group_id = ? AND {_WAITING}"
+    query = f"SELECT 1 FROM groups AS g WHERE g.group_id = ? AND {WAITING}"
     return {group_id for group_id in group_ids if connection.execute(query, (group_id,)).fetchone()}
 
 
-def _assemble(rows: Iterable[sqlite3.Row], project_id: str) -> dict[str, Group]:
+def _assemble(rows: Iterable[sqlite3.Row], project_id: str, known: Known) -> dict[str, Group]:
     members: dict[str, list[sqlite3.Row]] = {}
     for row in rows:
         members.setdefault(row["group_id"], []).append(row)
@@ -114,7 +145,7 @@ def _assemble(rows: Iterable[sqlite3.Row], project_id: str) -> dict[str, Group]:
             project_id,
             own[0]["directory"],
             own[0]["batch_number"],
-            tuple(images.from_row(row) for row in own),
+            tuple(known.get((row["directory"], row["filename"])) or images.from_row(row) for row in own),
         )
         for group_id, own in members.items()
     }

@@ -7,11 +7,13 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 from pickroom.records import Image, Ungrouped
+from pickroom.store.damage import told_of
 
 # the columns that make an Image, for any query that joins this table as `i`
 COLUMNS = "i.filename, i.directory, i.width, i.height, i.stage, i.taken_at, i.sha256, i.file_size, i.mtime_ns"
 
 
+@told_of("images")
 def from_row(row: sqlite3.Row) -> Image:
     """An Image from a row of COLUMNS."""
     taken_at = datetime.fromisoformat(row["taken_at"]) if row["taken_at"] else None

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from pickroom.records import CropBox
 from pickroom.store.connect import connect, transaction
+from pickroom.store.damage import told_of
 from pickroom.workspace import Workspace
 
 SUFFIX = "_legacy"
@@ -113,7 +114,8 @@ def selections(connection: sqlite3.Connection) -> Iterator[Selection]:
     rows = connection.execute(
         "SELECT project_id, chosen, others, timestamp, source_file, source_line FROM legacy_selections ORDER BY rowid"
     )
-    return (Selection(row[0], row[1], tuple(json.loads(row[2])), *row[3:]) for row in rows)
+    read = told_of("legacy_selections")(lambda row: Selection(row[0], row[1], tuple(json.loads(row[2])), *row[3:]))
+    return map(read, rows)
 
 
 def crops(connection: sqlite3.Connection) -> Iterator[LegacyCrop]:
@@ -122,7 +124,8 @@ def crops(connection: sqlite3.Connection) -> Iterator[LegacyCrop]:
         """SELECT project_id, filename, box, width, height, stage, timestamp, source_file, source_line
         FROM legacy_crops ORDER BY rowid"""
     )
-    return (LegacyCrop(row[0], row[1], CropBox.from_json(row[2]), *row[3:]) for row in rows)
+    read = told_of("legacy_crops")(lambda row: LegacyCrop(row[0], row[1], CropBox.from_json(row[2]), *row[3:]))
+    return map(read, rows)
 
 
 def matches(connection: sqlite3.Connection) -> Iterator[Match]:
@@ -131,7 +134,8 @@ def matches(connection: sqlite3.Connection) -> Iterator[Match]:
         """SELECT project_id, filename, box, score, runner_up, difference, reason, matched_at
         FROM legacy_matches ORDER BY filename"""
     )
-    return (Match(row[0], row[1], CropBox.from_json(row[2]), *row[3:]) for row in rows)
+    read = told_of("legacy_matches")(lambda row: Match(row[0], row[1], CropBox.from_json(row[2]), *row[3:]))
+    return map(read, rows)
 
 
 def take_staged(connection: sqlite3.Connection, staged: Path, project_id: str, matches: Iterable[Match] = ()) -> None:

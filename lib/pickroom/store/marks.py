@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from pickroom.store.damage import told_of
 from pickroom.workspace import utc_now
 
 Room = Literal["sort", "browse", "duplicates"]
@@ -128,9 +129,15 @@ def steps(connection: sqlite3.Connection, room: Room) -> tuple[list[LoggedMarks]
     """(undo, redo), each with the step to take next last."""
     undo, redo = [], []
     for row in connection.execute("SELECT key, changes, undone FROM mark_log WHERE room = ? ORDER BY seq", (room,)):
-        step = LoggedMarks(row["key"], tuple(tuple(change) for change in json.loads(row["changes"])))
+        step = _logged(row)
         (redo if row["undone"] else undo).append(step)
     return undo, redo[::-1]
+
+
+@told_of("mark_log")
+def _logged(row: sqlite3.Row) -> LoggedMarks:
+    changes = ((path, before, after) for path, before, after in json.loads(row["changes"]))
+    return LoggedMarks(row["key"], tuple(changes))
 
 
 def clear_log(connection: sqlite3.Connection, room: Room) -> None:

@@ -6,7 +6,11 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 
 from pickroom.records import FileOp
+from pickroom.store.damage import told_of
 from pickroom.workspace import utc_now
+
+# op -> whether (source, destination, content) are absent
+_LACKS = {"move": (False, False, True), "write": (True, False, False), "remove": (False, True, False)}
 
 
 def next_batch(connection: sqlite3.Connection) -> int:
@@ -59,8 +63,9 @@ def standing_moves(connection: sqlite3.Connection) -> list[FileOp]:
 
 
 def recent_moves(connection: sqlite3.Connection, limit: int) -> list[FileOp]:
-    """The latest moves that stand."""
-    return standing_moves(connection)[-limit:]
+    """The latest moves that stand, in order."""
+    latest = "SELECT id FROM file_operations WHERE op = 'move' AND state = 'done' ORDER BY id DESC LIMIT ?"
+    return _read(connection, f"id IN ({latest})", limit)
 
 
 def mark_done(connection: sqlite3.Connection, ops: Iterable[FileOp]) -> None:
@@ -97,20 +102,26 @@ def batches(connection: sqlite3.Connection) -> list[dict[str, int | str]]:
 
 def _read(connection: sqlite3.Connection, where: str, *values: object) -> list[FileOp]:
     rows = connection.execute(f"SELECT * FROM file_operations WHERE {where} ORDER BY id", values)
-    return [
-        FileOp(
-            batch=row["batch"],
-            kind=row["kind"],
-            unit=row["unit"],
-            op=row["op"],
-            source=row["source"],
-            destination=row["destination"],
-            sha256=row["sha256"],
-            content=row["content"],
-            undoes=row["undoes"],
-            id=row["id"],
-            state=row["state"],
-            error=row["error"],
-        )
-        for row in rows
-    ]
+    return [_from_row(row) for row in rows]
+
+
+@told_of("file_operations")
+def _from_row(row: sqlite3.Row) -> FileOp:
+    op, source, destination, content = row["op"], row["source"], row["destination"], row["content"]
+    # as the table's checks have it
+    if (source is None, destination is None, content is None) != _LACKS[op]:
+        raise ValueError(f"step {row['id']} is no whole {op}")
+    return FileOp(
+        batch=row["batch"],
+        kind=row["kind"],
+        unit=row["unit"],
+        op=op,
+        source=source,
+        destination=destination,
+        sha256=row["sha256"],
+        content=content,
+        undoes=row["undoes"],
+        id=row["id"],
+        state=row["state"],
+        error=row["error"],
+    )

@@ -2,13 +2,36 @@
 
 from __future__ import annotations
 
+import heapq
 import json
 import sqlite3
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from pickroom.naming import lot
 from pickroom.records import CropBox, Recommendation
+from pickroom.store import groups
+from pickroom.store.damage import told_of
 from pickroom.workspace import utc_now
+
+# each of these walks an index and ends with the last group that is wanted: (deferrals, how many) -> ids
+_SURE = f"""SELECT g.group_id FROM recommendations AS r CROSS JOIN groups AS g USING (group_id)
+    WHERE g.deferrals = ? AND r.confidence IS NOT NULL AND {{}} AND {groups.WAITING}
+    ORDER BY r.confidence, coalesce(r.crop_confidence, 1.0), g.sequence LIMIT ?"""
+_BY_WORTH, _IN_CONFLICT = _SURE.format("1"), _SURE.format("r.conflict = 1")
+_UNKNOWN = f"""SELECT g.group_id FROM groups AS g LEFT JOIN recommendations AS r USING (group_id)
+    WHERE g.deferrals = ? AND r.confidence IS NULL AND {groups.WAITING} ORDER BY g.sequence LIMIT ?"""
+_UNKNOWN_IN_CONFLICT = f"""SELECT g.group_id FROM recommendations AS r CROSS JOIN groups AS g USING (group_id)
+    WHERE g.deferrals = ? AND r.conflict = 1 AND r.confidence IS NULL AND {groups.WAITING}
+    ORDER BY g.sequence LIMIT ?"""
+_BY_LOT = f"""SELECT g.lot, g.group_id FROM groups AS g
+    WHERE g.deferrals = ? AND g.lot IS NOT NULL AND {groups.WAITING} ORDER BY g.lot LIMIT ?"""
+_WITHOUT_LOT = (
+    f"SELECT g.group_id FROM groups AS g WHERE g.deferrals = ? AND g.lot IS NULL AND {groups.WAITING} LIMIT ?"
+)
+_FEW = 2_000
+_ANY_SURE = f"""SELECT g.group_id FROM recommendations AS r CROSS JOIN groups AS g USING (group_id)
+    WHERE r.confidence IS NOT NULL AND {groups.WAITING} LIMIT 1"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +56,16 @@ def upsert(connection: sqlite3.Connection, recommendations: Iterable[Recommendat
     now = utc_now()
     connection.executemany(
         """INSERT INTO recommendations (group_id, source, selected_index, crop_coords, crop_needed, confidence,
-            crop_confidence, reasons, anomaly_flags, versions, made_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+            crop_confidence, reasons, anomaly_flags, versions, made_at, conflict)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?9 <> '[]' OR coalesce((
+            SELECT max(i.stage) > max(CASE WHEN m.position = ?3 THEN i.stage END)
+            FROM group_members AS m JOIN images AS i ON i.directory = m.directory AND i.filename = m.filename
+            WHERE m.group_id = ?1), 0))
         ON CONFLICT (group_id) DO UPDATE SET source = excluded.source, selected_index = excluded.selected_index,
             crop_coords = excluded.crop_coords, crop_needed = excluded.crop_needed,
             confidence = excluded.confidence, crop_confidence = excluded.crop_confidence,
             reasons = excluded.reasons, anomaly_flags = excluded.anomaly_flags, versions = excluded.versions,
-            made_at = excluded.made_at""",
+            made_at = excluded.made_at, conflict = excluded.conflict""",
         (
             (
                 r.group_id,
@@ -70,24 +97,64 @@ def of_groups(connection: sqlite3.Connection, group_ids: Iterable[str]) -> dict[
 
 def waiting(connection: sqlite3.Connection) -> list[Waiting]:
     """Every group that waits for a decision, in folder order."""
+    return _read_waiting(connection, "")
+
+
+def next_waiting(
+    connection: sqlite3.Connection, project_id: str, count: int, touched: Iterable[str] = (), *, few: int = _FEW
+) -> list[Waiting]:
+    """Those of `waiting` from which the next `count` groups of any order come, in folder order; found by index.
+
+    Of the groups skipped least often: the first `count` by worth, of those in conflict, and of those drawn at random;
+    and whatever the person has touched. `automation.order.next_groups` makes the same of them as of all.
+
+    Args:
+        few: where no more than this wait, near a project's end, the indexes lead past decided groups for the most
+            part: then all that wait are read instead.
+    """
+    if groups.count_waiting(connection) <= few:
+        return waiting(connection)
+    ids: dict[str, None] = {}
+    found, tier, ranked = 0, -1, False
+    while found < count:
+        (tier,) = connection.execute("SELECT min(deferrals) FROM groups WHERE deferrals > ?", (tier,)).fetchone()
+        if tier is None:
+            break
+        sure = _ids(connection, _BY_WORTH, tier, count)
+        unsure = _ids(connection, _UNKNOWN, tier, count - len(sure)) if len(sure) < count else []
+        at_odds = _ids(connection, _IN_CONFLICT, tier, count)
+        if len(at_odds) < count:
+            at_odds += _ids(connection, _UNKNOWN_IN_CONFLICT, tier, count - len(at_odds))
+        ids |= dict.fromkeys((*sure, *unsure, *at_odds, *_drawn(connection, project_id, tier, count)))
+        found, ranked = found + len(sure) + len(unsure), ranked or bool(sure)
+    if not ranked:  # whether any confidence is known, also of a group skipped more often, decides on the order
+        ids |= dict.fromkeys(row[0] for row in connection.execute(_ANY_SURE))
+    ids |= dict.fromkeys(touched)
+    return _read_waiting(connection, "AND g.group_id IN (SELECT value FROM json_each(?))", json.dumps(list(ids)))
+
+
+def _ids(connection: sqlite3.Connection, query: str, tier: int, count: int) -> list[str]:
+    return [row[0] for row in connection.execute(query, (tier, count))]
+
+
+def _drawn(connection: sqlite3.Connection, project_id: str, tier: int, count: int) -> list[str]:
+    """The first groups of those drawn at random; rows of an earlier schema have no lot yet."""
+    unmarked = [(lot(group_id, project_id), group_id) for group_id in _ids(connection, _WITHOUT_LOT, tier, -1)]
+    marked = [(row[0], row[1]) for row in connection.execute(_BY_LOT, (tier, count))]
+    return [group_id for _, group_id in heapq.nsmallest(count, [*marked, *unmarked])]
+
+
+def _read_waiting(connection: sqlite3.Connection, which: str, *values: object) -> list[Waiting]:
     rows = connection.execute(
-        """SELECT g.group_id, g.deferrals, r.confidence, r.crop_confidence,
-            coalesce(r.anomaly_flags <> '[]', 0) OR coalesce(
-                max(i.stage) > max(CASE WHEN m.position = r.selected_index THEN i.stage END), 0) AS conflict
-        FROM groups AS g
-        CROSS JOIN group_members AS m ON m.group_id = g.group_id
-        CROSS JOIN images AS i ON i.directory = m.directory AND i.filename = m.filename
-        LEFT JOIN recommendations AS r ON r.group_id = g.group_id
-        WHERE NOT EXISTS (SELECT 1 FROM decision_context AS c WHERE c.group_id = g.group_id)
-        GROUP BY g.sequence
-        ORDER BY g.sequence"""
+        f"""SELECT g.group_id, g.deferrals, r.confidence, r.crop_confidence, coalesce(r.conflict, 0)
+        FROM groups AS g LEFT JOIN recommendations AS r USING (group_id)
+        WHERE {groups.WAITING} {which} ORDER BY g.sequence""",
+        values,
     )
-    return [
-        Waiting(row["group_id"], row["deferrals"], row["confidence"], row["crop_confidence"], bool(row["conflict"]))
-        for row in rows
-    ]
+    return [Waiting(group_id, *numbers, bool(conflict)) for group_id, *numbers, conflict in rows]
 
 
+@told_of("recommendations")
 def _from_row(row: sqlite3.Row) -> Recommendation:
     return Recommendation(
         group_id=row["group_id"],
@@ -97,7 +164,14 @@ def _from_row(row: sqlite3.Row) -> Recommendation:
         crop_needed=None if row["crop_needed"] is None else bool(row["crop_needed"]),
         confidence=row["confidence"],
         crop_confidence=row["crop_confidence"],
-        reasons=tuple(json.loads(row["reasons"])),
-        anomaly_flags=tuple(json.loads(row["anomaly_flags"])),
-        versions=json.loads(row["versions"]),
+        reasons=_texts(row["reasons"]),
+        anomaly_flags=_texts(row["anomaly_flags"]),
+        versions=dict(json.loads(row["versions"])),
     )
+
+
+def _texts(text: str) -> tuple[str, ...]:
+    values = json.loads(text)
+    if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
+        raise ValueError(f"{text[:40]!r} is no list of texts")
+    return tuple(values)
