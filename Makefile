@@ -12,13 +12,16 @@ HEADLESS_HOME := build/demo-headless
 PYTHONS := $(or $(PYTHON),python3.13 python3.12 python3.11 python3.14 python3)
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo lab test lint bench lock clean FORCE
+.PHONY: help env demo lab app test soak fuzz lint bench lock clean FORCE
 
 help:
 	@echo 'make env             set up .venv from requirements.lock'
 	@echo 'make demo            a demo project, open in JupyterLab (HEADLESS=1: review it from a key file, print the result)'
 	@echo 'make lab             JupyterLab on this checkout'
+	@echo 'make app             the review and the crop desk alone, without notebooks (APP_ARGS="PROJECT --port N")'
 	@echo 'make test            every test (PYTEST_ARGS="-k name" for some)'
+	@echo 'make soak            1,000 kills in the midst of moving files, and what they cost (SOAK_KILLS=100 for fewer)'
+	@echo 'make fuzz            hostile input, some fifty thousand cases (FUZZ=1 for one round, FUZZ_SEED=n for others)'
 	@echo 'make lint            ruff, and notebooks without outputs'
 	@echo 'make bench           every benchmark (BENCH_ARGS=--quick for a short run)'
 	@echo 'make lock            resolve requirements.lock again (LOCK_ARGS=--upgrade for newer versions)'
@@ -81,11 +84,27 @@ endif
 lab: $(READY)
 	$(PICKROOM) lab
 
+app: $(READY)
+	$(PICKROOM) app $(APP_ARGS)
+
 # One process a core, at most four, each file's tests in one of them; PYTEST_JOBS=0 runs all in one.
 PYTEST_JOBS := logical
 
 test: $(READY)
 	$(PY) -m pytest -n $(PYTEST_JOBS) --maxprocesses 4 --dist loadfile $(PYTEST_ARGS)
+
+# Processes killed until 1,000 kills have landed in the midst of a batch; SOAK_ARGS="--seed N" repeats a run.
+SOAK_KILLS := 1000
+
+soak: $(READY)
+	PYTHONPATH=tests $(PY) -m faults.soak --kills $(SOAK_KILLS) $(SOAK_ARGS)
+
+# Each round is as many cases as `make test` runs; every failure names its case, to be had again by that name.
+FUZZ := 20
+FUZZ_SEED :=
+fuzz: $(READY)
+	PICKROOM_FUZZ=$(FUZZ) PICKROOM_FUZZ_SEED=$(FUZZ_SEED) $(PY) -m pytest -n $(PYTEST_JOBS) --maxprocesses 4 \
+	  --timeout 7200 -rP tests/hostile $(PYTEST_ARGS)
 
 lint: $(READY)
 	$(PY) -m ruff check .

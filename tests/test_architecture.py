@@ -28,9 +28,9 @@ LAYERS = (
     ("files",),
     ("recommend", "history", "automation", "audit"),
     ("projects", "review", "reporting"),
-    ("crop", "marking", "browse", "sorting", "duplicates", "reclaim"),
+    ("crop", "marking", "browse", "sorting", "duplicates", "reclaim", "backup", "exports"),
     ("demo", "ui"),
-    ("jupyter", "lab", "cli"),
+    ("jupyter", "lab", "doctor", "cli"),
 )
 LAYER = {part: number for number, parts in enumerate(LAYERS) for part in parts}
 # analysis reads files, not the store's functions; but the store says which file another library may open (invariant 10)
@@ -55,6 +55,7 @@ def part_of(path: Path) -> str:
     return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
 
 
+@cache
 def imports_of(path: Path) -> set[str]:
     """The parts of the package that a module imports, also inside its functions."""
     found = set()
@@ -69,6 +70,7 @@ def imports_of(path: Path) -> set[str]:
     return found - {"__version__"}
 
 
+@cache
 def texts_in(path: Path) -> list[str]:
     """The string literals of a module, the fixed parts of f-strings among them; or the whole of an SQL file."""
     if path.suffix == ".sql":
@@ -76,6 +78,13 @@ def texts_in(path: Path) -> list[str]:
     return [n.value for n in ast.walk(tree_of(path)) if isinstance(n, ast.Constant) and isinstance(n.value, str)]
 
 
+def named_tables(path: Path) -> set[str]:
+    """The tables that a module hands to store/choices.py, whose SQL has a place for their names: they are its own."""
+    calls = (n for n in ast.walk(tree_of(path)) if isinstance(n, ast.Call) and ast.unparse(n.func) == "ReviewTables")
+    return {ast.literal_eval(value) for call in calls for value in (*call.args, *(k.value for k in call.keywords))}
+
+
+@cache
 def writers() -> dict[str, set[str]]:
     """Table -> the modules that write to it, migrations left aside."""
     found = defaultdict(set)
@@ -85,9 +94,12 @@ def writers() -> dict[str, set[str]]:
         for text in texts_in(path):
             for table in WRITE.findall(text):
                 found[table].add(shown(path))
+        for table in named_tables(path) if path.suffix == ".py" else ():
+            found[table].add(shown(path))
     return found
 
 
+@cache
 def tables() -> set[str]:
     """Every table of a project's database."""
     scripts = [path.read_text(encoding="utf-8") for path in (PACKAGE / "store" / "migrations").glob("*.sql")]
@@ -128,6 +140,7 @@ PURE = ("records", "naming", "geometry", "groups/stages", "groups/similar", "gro
 PURE += ("automation/guarantee", "automation/drift", "automation/order", "review/state")
 PURE += ("marking/board", "marking/layout", "sorting/folders", "sorting/suggest")
 PURE += ("duplicates/finding", "duplicates/keys", "duplicates/choosing")
+PURE += ("exports/coco", "exports/xmp")
 
 
 @pytest.mark.parametrize("name", PURE)
@@ -174,6 +187,14 @@ def test_every_table_has_one_writer_and_that_lies_in_the_store() -> None:
     assert {module for table in tables() for module in found[table] if not module.startswith("store/")} == set()
 
 
+def test_only_one_module_leaves_open_which_table_it_writes_to() -> None:
+    # then the names that owners hand to it are all that it can write to
+    open_ended = re.compile(r"\b(?:INSERT\s+INTO|UPDATE|DELETE\s+FROM)\s+$")
+    found = {shown(p) for p in MODULES for text in texts_in(p) if open_ended.search(text)}
+    # analysis fills tables of its own DuckDB, and opens projects for reading only
+    assert {name for name in found if not name.startswith((*OWN_DATABASES, "analysis/"))} == {"store/choices.py"}
+
+
 def test_no_row_is_replaced_unseen() -> None:
     # UPSERT, never INSERT OR REPLACE: it deletes the row that was there, and what hangs on it
     every = [(shown(path), text) for path in [*MODULES, *PACKAGE.rglob("*.sql")] for text in texts_in(path)]
@@ -187,7 +208,8 @@ def test_projects_databases_are_opened_for_writing_in_one_place() -> None:
         for node in ast.walk(ast.parse(source)):
             if isinstance(node, ast.Call) and ast.unparse(node.func) == "sqlite3.connect":
                 calls[shown(path), node.lineno] = ast.get_source_segment(source, node) or ""
-    writing = {name for (name, _), call in calls.items() if "mode=ro" not in call}
+    # one in memory is nobody's
+    writing = {name for (name, _), call in calls.items() if "mode=ro" not in call and '":memory:"' not in call}
     assert {name for name in writing if not name.startswith(OWN_DATABASES)} == {"store/connect.py"}
 
 

@@ -28,7 +28,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 from pickroom.lab import SERVER_OPTIONS
 
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
-START_S = 60.0  # seconds a JupyterLab may take to answer
+START_S = 180.0  # seconds a JupyterLab may take to answer, on a machine that is busy with other work
 # found to be needed in containers; none of them changes what a page does
 CHROMIUM_ARGS = (
     "--no-sandbox",
@@ -191,7 +191,7 @@ def start_lab(folder: Path, environment: Mapping[str, str] = {}, *, dark: bool =
     """A JupyterLab of this Python in a folder of its own, stopped at the end with its kernels."""
     notebooks, settings, log = folder / "notebooks", folder / "settings", folder / "lab.log"
     notebooks.mkdir(parents=True)
-    token, port = secrets.token_hex(16), _free_port()
+    token, port = secrets.token_hex(16), free_port()
     lab = Lab(f"http://127.0.0.1:{port}/", token, notebooks, settings, log)
     lab.change_settings("apputils-extension/notification", QUIET)
     lab.change_settings("apputils-extension/themes", {"theme": "JupyterLab Dark" if dark else "JupyterLab Light"})
@@ -243,7 +243,8 @@ def _wait_until_up(lab: Lab, process: subprocess.Popen[bytes]) -> None:
     raise RuntimeError(f"JupyterLab did not start:\n{lab.log.read_text(errors='replace')[-2000:]}")
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of loopback that nobody listens on just now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]

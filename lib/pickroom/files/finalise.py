@@ -14,8 +14,8 @@ from pickroom.files.lock import project_lock
 from pickroom.files.preflight import Disk
 from pickroom.records import Decision, FileOp, Group
 from pickroom.store import decisions, groups, operations, review_state
+from pickroom.store.choices import Saved
 from pickroom.store.connect import transaction
-from pickroom.store.review_state import Saved
 from pickroom.workspace import Project, utc_now
 
 

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Protocol
 
 from pickroom import atomic
-from pickroom.errors import FileOperationError
+from pickroom.errors import FileOperationError, StoreError
 from pickroom.files import moves
-from pickroom.naming import OWNED_FOLDERS
+from pickroom.naming import OWNED_FOLDERS, stays_inside
 from pickroom.records import FileOp
 from pickroom.store import operations
 from pickroom.store.connect import transaction
@@ -54,9 +54,17 @@ class Outcome:
 def run_planned(
     root: Path, connection: sqlite3.Connection, ledgers: Mapping[str, Ledger], *, verify: bool = False
 ) -> Outcome:
-    """Take every planned step. Expected failures end up in the Outcome, never in an exception."""
-    outcome = Outcome()
-    units = [list(ops) for _, ops in groupby(operations.planned(connection), key=lambda o: (o.batch, o.unit))]
+    """Take every planned step. Expected failures end up in the Outcome, never in an exception.
+
+    Raises:
+        StoreError: a step is of a kind that nobody here answers for; none is taken.
+    """
+    outcome, planned = Outcome(), operations.planned(connection)
+    strange = next((op for op in planned if op.kind not in ledgers), None)
+    if strange is not None:
+        what = f"step {strange.id} of the journal is of an unknown kind, {strange.kind!r}"
+        raise StoreError(what, doing="moving files", subject=root, hint="update pickroom; nothing was moved")
+    units = [list(ops) for _, ops in groupby(planned, key=lambda o: (o.batch, o.unit))]
     for chunk in _chunks(units):
         done: list[FileOp] = []
         for ops in chunk:
@@ -151,4 +159,5 @@ def _sync(root: Path, ops: Sequence[FileOp]) -> FileOperationError | None:
 
 
 def _folders(root: Path, ops: Sequence[FileOp]) -> set[Path]:
-    return {(root / path).parent for op in ops for path in (op.source, op.destination) if path is not None}
+    paths = {path for op in ops for path in (op.source, op.destination) if path is not None}
+    return {(root / path).parent for path in paths if stays_inside(path)}

@@ -17,6 +17,7 @@ from pathlib import Path
 from pickroom import atomic
 from pickroom.atomic import PARTIAL_SUFFIX
 from pickroom.errors import FileOperationError
+from pickroom.naming import stays_inside
 from pickroom.records import FileOp
 
 
@@ -34,6 +35,7 @@ def take(root: Path, op: FileOp, *, verify: bool = False) -> None:
     paths = [path for path in (source, destination) if path is not None]
     doing = {"move": "moving a file", "write": "writing a sidecar", "remove": "removing a sidecar"}[op.op]
     try:
+        _require_inside(op)
         if destination is not None:
             destination.parent.mkdir(parents=True, exist_ok=True)
         if op.op == "move":
@@ -65,6 +67,8 @@ def put_back(root: Path, op: FileOp) -> None:
     """
     paths = [root / path for path in (op.destination, op.source) if path is not None]
     try:
+        if not _is_inside(op):
+            return  # `take` has never taken such a step
         if _stands_as_before(root, op):
             return
         if op.op == "move" and os.path.lexists(paths[1]):
@@ -105,6 +109,16 @@ def sweep_partials(folder: Path) -> None:
 
 class _Refused(Exception):
     """Taking the step would lose or replace something."""
+
+
+def _is_inside(op: FileOp) -> bool:
+    return all(stays_inside(path) for path in (op.source, op.destination) if path is not None)
+
+
+def _require_inside(op: FileOp) -> None:
+    # the journal is a table in a file that others may have written: no step may lead out of the project's folder
+    if not _is_inside(op):
+        raise _Refused("its path leads out of the project's folder")
 
 
 def _move(source: Path, destination: Path, sha256: str, verify: bool) -> None:

@@ -112,7 +112,7 @@ class Disk:
 
 
 def _sha256_of_file(path: Path) -> str:
-    # a link would not be the same file elsewhere, and a pipe would keep its reader waiting for ever
+    # a link would not be the same file elsewhere
     if not stat.S_ISREG(path.lstat().st_mode):
         raise OSError(errno.EINVAL, "not a plain file", str(path))
     return atomic.sha256_of(path)

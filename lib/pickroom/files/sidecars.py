@@ -6,10 +6,13 @@ import json
 import sqlite3
 from dataclasses import dataclass
 
+from pickroom import atomic
 from pickroom.naming import sidecar_name
 from pickroom.records import CropBox, Decision
 from pickroom.store import decisions
 from pickroom.workspace import Project
+
+_MOST_BYTES = 1 << 20  # it holds one line
 
 
 class SidecarError(ValueError):
@@ -41,7 +44,7 @@ def read(project: Project, connection: sqlite3.Connection, directory: str, filen
     """
     path = project.path(directory, sidecar_name(filename))
     try:
-        text = path.read_bytes().decode()
+        text = atomic.read_small(path, _MOST_BYTES).decode()
         values = json.loads(text.removeprefix("\ufeff"))
     except FileNotFoundError:
         return None
