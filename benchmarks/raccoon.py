@@ -30,11 +30,12 @@ def main() -> None:
     if given.photos is None and not given.quick:
         parser.error("name the photographs with --photos, or take --quick")
     with tempfile.TemporaryDirectory() as folder:
-        photos, subjects = read_subjects(given.photos) if given.photos else built_in(Path(folder))
+        home = Path(folder)
+        photos, subjects = read_subjects(given.photos) if given.photos else built_in(home)
         boxes = np.array([box.to_list() for box in subjects], dtype=np.float32)
         outcomes: list[Outcome] = []
         fold, plain = folds_of(photos, FOLDS), np.ones(len(photos), dtype=bool)
-        took = seconds(lambda: outcomes.append(cross_validate(photos, boxes, fold, plain, quick=given.quick)))
+        took = seconds(lambda: outcomes.append(cross_validate(photos, boxes, fold, plain, home, quick=given.quick)))
     found = {"proposer": outcomes[0].boxes, **outcomes[0].baselines}
     scores = {name: metrics.score_crops(some, boxes) for name, some in found.items()}
     rows = [("", "IoU, mean and median", "0.85 or more, within 5 %, centre off by")]

@@ -5,9 +5,10 @@ started, embedded by the bundled encoder, siblings compared, a ranker trained on
 about the other two. A higher stage may carry a local defect (the person then picks the stage below) or a clean local
 edit (which the person prefers). No photograph, and no subject, is in two projects. See _taste/ for how it is made.
 
-    python benchmarks/taste.py --photos DIR [--photos DIR ...] [--quick] [--sweep] [--questions] [--home DIR]
+    python benchmarks/taste.py --photos DIR [--photos DIR ...] [--quick] [--sweep] [--questions] [--home DIR] [--seed N]
 
-`--home` keeps the projects there, and takes them up again. `--quick` takes the photographs built in, where no folder is
+`--home` keeps what was made there, step by step, and a run that was stopped goes on from it. Settings are chosen with
+another `--seed` than the one that is reported. `--quick` takes the photographs built in, where no folder is
 given, and claims no target. `boxes.jsonl` in a folder names one subject a photograph: on those, crops are learned.
 """
 
@@ -17,7 +18,7 @@ import argparse
 import json
 import tempfile
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +27,7 @@ import torch
 from _measure import finish
 from _taste import crops, people, questions
 from _taste.bases import LEAST_BASES, find
-from _taste.build import Simulated, build
+from _taste.build import Simulated, build, same_run
 from _taste.evaluate import ask, only, paired_gain, score
 from pickroom.errors import UsageError
 from pickroom.learn.metrics import PickScore, chance_right, highest_stage_right, score_picks
@@ -36,7 +37,7 @@ from pickroom.learn.sources import Sources
 from pickroom.records import CropBox
 from pickroom.workspace import Workspace
 
-SEED, GROUPS, QUICK_GROUPS = 7, 60, 12  # groups a project
+SEED, GROUPS, QUICK_GROUPS = 23, 90, 12  # groups a project
 # issue: normal and anomaly groups without clean edits, then with them; crops: mean IoU and within 5 % at every corner
 PLAIN, EDITED, CROPS = (0.97, 0.90), (0.95, 0.80), (0.80, 0.40)
 ANOMALY_WEIGHT = 1.0  # measured: docs/LOG.md
@@ -53,6 +54,20 @@ def subjects_of(folders: Sequence[Path]) -> tuple[list[Path], list[CropBox]]:
             photos.append(folder / values["file"])
             boxes.append(CropBox.of(values["subject_box"]))
     return photos, boxes
+
+
+def say(words: str) -> None:
+    print(words, flush=True)
+
+
+def told_now_and_then(what: str) -> Callable[[int, int], None]:
+    """A progress hook that prints each tenth."""
+
+    def tell(done: int, total: int) -> None:
+        if done * 10 // total > (done - 1) * 10 // total:
+            say(f"  {done} of {total} {what}")
+
+    return tell
 
 
 class Table:
@@ -117,6 +132,7 @@ def main() -> None:
     parser.add_argument("--questions", action="store_true", help="also what docs/LOG.md answers by measurement")
     parser.add_argument("--groups", type=int, help=f"groups a project, {GROUPS} or with --quick {QUICK_GROUPS}")
     parser.add_argument("--home", type=Path, help="keep the simulated projects here, or take them up again")
+    parser.add_argument("--seed", type=int, default=SEED, help=f"of everything that is drawn, {SEED}")
     given = parser.parse_args()
     bases = find(given.photos)
     if len(bases) < LEAST_BASES and not given.quick:
@@ -124,16 +140,22 @@ def main() -> None:
         raise SystemExit(UsageError(words, hint=f"give {LEAST_BASES} or more: --photos DIR, or --quick").line)
     torch.set_num_threads(1)  # small networks: more threads wait for each other
     with tempfile.TemporaryDirectory(prefix="pickroom-taste-") as temporary:
-        figures, missed = run(given, bases, given.home or Path(temporary))
+        try:
+            figures, missed = run(given, bases, (given.home or Path(temporary)).resolve())
+        except UsageError as error:
+            raise SystemExit(error.line) from None
     finish(figures, [] if given.quick else missed)
 
 
 def run(given: argparse.Namespace, bases: list, home: Path) -> tuple[dict[str, float], list[str]]:
-    plans = people.plan(bases, given.groups or (QUICK_GROUPS if given.quick else GROUPS), SEED, quick=given.quick)
+    groups = given.groups or (QUICK_GROUPS if given.quick else GROUPS)
+    plans = people.plan(bases, groups, given.seed, quick=given.quick)
+    same_run(home, {"seed": given.seed, "groups": groups, "quick": given.quick, "bases": [base.name for base in bases]})
     print(f"{len(bases)} photographs of {len({base.subject for base in bases})} subjects, {len(plans)} projects")
-    opened, simulated = build(Workspace(home.resolve() / "home"), plans, home.resolve() / "images", SEED, print)
+    opened, simulated = build(Workspace(home / "home"), plans, home / "images", given.seed, say)
     config = RankerConfig(members=2, steps=60) if given.quick else RankerConfig()
-    features = pick_features([pick.candidates for pick in simulated.picks], Sources(opened), PickFeatureConfig())
+    items = [pick.candidates for pick in simulated.picks]
+    features = pick_features(items, Sources(opened), PickFeatureConfig(), told_now_and_then("groups compared"))
     every, plain = np.arange(len(features)), np.flatnonzero(~simulated.edited)
     without, _ = report("without clean edits: top-1 (95 %)", simulated, features, plain, config)
     found, picked = report("with clean edits: top-1 (95 %)", simulated, features, every, config)
@@ -162,7 +184,7 @@ def run(given: argparse.Namespace, bases: list, home: Path) -> tuple[dict[str, f
     photos, boxes = subjects_of(given.photos)
     if photos:
         print("\ncrops of a subject with a person's jitter, 5-fold")
-        measured = crops.measure(photos, boxes, given.quick)
+        measured = crops.measure(photos, boxes, given.quick, home / "crops", given.seed)
         names = ("crop_iou", "crop_within5", "constant_iou", "constant_within5")
         figures |= {name: measured[name] for name in names}
     return figures, targets_missed(figures, found.overall.interval[0], low, below)

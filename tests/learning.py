@@ -66,9 +66,9 @@ def write_groups(folder: Path, count: int, seed: int = 0) -> list[list[str]]:
     return made
 
 
-def embed_colours(project: Project) -> Project:
+def embed_colours(project: Project, spec: EncoderSpec = SPEC) -> Project:
     """Vectors of an encoder that is a thumbnail: quick, and as real to the store as any."""
-    store = VectorStore(project.workspace, SPEC, project.id)
+    store = VectorStore(project.workspace, spec, project.id)
     rows = []
     for group in queue(project):
         for image in group.images:
@@ -78,9 +78,9 @@ def embed_colours(project: Project) -> Project:
             size = (image.width, image.height, image.file_size, image.mtime_ns)
             rows.append(VectorRow(image.filename, image.sha256, *size, grid.reshape(-1), grid, None))
     with store.writing("making vectors for a test"):
-        save_spec(project.workspace, SPEC, {"source": "a test"})
+        save_spec(project.workspace, spec, {"source": "a test"})
         store.append(rows)
-    return bind_spec(project, SPEC)
+    return bind_spec(project, spec)
 
 
 def decide(project: Project, numbers: Sequence[int], *, crop: bool = True, blind: bool = False) -> None:

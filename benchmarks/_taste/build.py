@@ -1,8 +1,12 @@
-"""From plans to projects by the product's own path: images written, project started, images and regions embedded."""
+"""From plans to projects by the product's own path: images written, project started, images and regions embedded.
+
+Each step of each project is done once and found again: a run that was stopped goes on where it was.
+"""
 
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -15,12 +19,14 @@ from pickroom import atomic, projects
 from pickroom.embeddings.choice import EncoderConfig
 from pickroom.embeddings.engines import EmbedConfig
 from pickroom.embeddings.pipeline import embed
+from pickroom.errors import UsageError
 from pickroom.learn.examples import Candidates, Pick
 from pickroom.records import Group
 from pickroom.store import groups as store_groups
 from pickroom.store.connect import open_read_only, transaction
 from pickroom.workspace import Project, Workspace
 
+ENCODER = EncoderConfig(kind="bundled", dtype="float32")
 SCANNED_AT = datetime(2025, 9, 1, tzinfo=UTC)  # sides are drawn from group ids: the same in every run
 
 
@@ -45,20 +51,28 @@ class Simulated:
 def build(
     workspace: Workspace, plans: Sequence[Plan], images: Path, seed: int, say: Callable[[str], None]
 ) -> tuple[list[Project], Simulated]:
-    """Make every project that is not there yet; returns them, and their groups.
+    """Make what is not there yet of every project; returns them, and their groups.
 
     Raises:
         RuntimeError: the scan grouped the images otherwise than they were made.
     """
     opened, picks, truths = [], [], []
-    for plan in plans:
+    for number, plan in enumerate(plans, start=1):
+        began = time.monotonic()
+        of = f"  {plan.project_id} ({number} of {len(plans)})"
         known = images / f"{plan.project_id}.json"
         if not known.exists():
-            say(f"  {plan.project_id}: {plan.groups} groups of {len(plan.bases)} photographs")
+            say(f"{of}: drawing {plan.groups} groups of {len(plan.bases)} photographs")
             made = make(plan, images / plan.project_id, seed)
-            project, _ = projects.start(workspace, plan.project_id, images / plan.project_id, at=SCANNED_AT)
-            embed(project, EmbedConfig(encoder=EncoderConfig(kind="bundled", dtype="float32")))
             atomic.write_text(known, json.dumps([asdict(truth) for truth in made]))
+        embedded = images / f"{plan.project_id}.embedded"
+        if not embedded.exists():
+            say(f"{of}: embedding")
+            if plan.project_id not in workspace.project_ids():
+                projects.start(workspace, plan.project_id, images / plan.project_id, at=SCANNED_AT)
+            embed(workspace.project(plan.project_id), EmbedConfig(encoder=ENCODER))
+            embedded.touch()
+            say(f"{of}: {time.monotonic() - began:.0f} s")
         project = workspace.project(plan.project_id)
         opened.append(project)
         with open_read_only(project.database) as connection, transaction(connection, writing=False):
@@ -71,6 +85,21 @@ def build(
             picks.append(_pick(group, truth))
             truths.append(truth)
     return opened, Simulated(picks, truths)
+
+
+def same_run(home: Path, settings: dict[str, object]) -> None:
+    """Take up a folder again, or begin one.
+
+    Raises:
+        UsageError: what lies there was made with other settings.
+    """
+    known = home / "run.json"
+    if known.exists() and json.loads(known.read_text(encoding="utf-8")) != settings:
+        raise UsageError(
+            "it holds a run with other settings", doing="taking up a run", subject=home, hint="give another --home"
+        )
+    home.mkdir(parents=True, exist_ok=True)
+    atomic.write_text(known, json.dumps(settings))
 
 
 def _pick(group: Group, truth: Truth) -> Pick:

@@ -10,9 +10,8 @@ vectors, `crop_features`.
 
 from __future__ import annotations
 
+import io
 import json
-import shutil
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,15 +20,16 @@ import imagehash
 import numpy as np
 from PIL import ImageOps
 
-from pickroom import projects
+from _taste.build import ENCODER
+from pickroom import atomic, projects
 from pickroom.demo.photographs import PHOTOGRAPHS, load
-from pickroom.embeddings.choice import EncoderConfig
 from pickroom.embeddings.engines import EmbedConfig
 from pickroom.embeddings.pipeline import embed
 from pickroom.images.decode import read_rgb
 from pickroom.learn import crop_baselines, metrics
 from pickroom.learn.crop_features import CropFeatures, Frame, crop_features
-from pickroom.learn.cropper import CropperConfig, fit_cropper, is_crop
+from pickroom.learn.crop_fitting import fit_cropper
+from pickroom.learn.cropper import FULL_FRAME, CropperConfig, is_crop
 from pickroom.learn.sources import Sources
 from pickroom.records import CropBox
 from pickroom.workspace import Workspace
@@ -56,32 +56,44 @@ class Outcome:
     needed: np.ndarray
     baselines: dict[str, np.ndarray]
 
+    @property
+    def offered(self) -> np.ndarray:
+        """(N, 4): the boxes, and the full frame where no crop is thought to be needed."""
+        return np.where(self.needed[:, None] < 0.5, np.float32(FULL_FRAME), self.boxes)
 
-def measure(photos: Sequence[Path], boxes: Sequence[CropBox], quick: bool, say: Say = print) -> dict[str, float]:
+
+def measure(
+    photos: Sequence[Path], boxes: Sequence[CropBox], quick: bool, folder: Path, seed: int, say: Say = print
+) -> dict[str, float]:
     """How well a simulated person's crops are learned, 5-fold by photograph.
+
+    A box is scored as the place of the crop, given that there is one; whether one is needed is scored apart, and what
+    comes of both together is the line "as offered": the full frame where none is thought to be needed.
 
     Args:
         photos: photographs with one subject each; `boxes`: the subjects, as fractions.
         quick: fewer framings, one member and few steps; the figures then claim nothing.
+        folder: where the framings and their project lie; what is there already is taken up.
+        seed: of the framings and of the person.
 
     Returns:
         crop_iou, crop_within5, constant_iou, constant_within5 and a few more, of images that the person cropped.
     """
-    fold = folds_of(photos, FOLDS)
-    with tempfile.TemporaryDirectory() as folder:
-        takes, subjects = framings(photos, boxes, Path(folder), 2 if quick else FRAMINGS)
-        fold = np.repeat(fold, len(takes) // len(photos))
-        meant = person_crops(subjects, seed=1)
-        cropped = is_crop(meant)
-        # a framing cuts away surroundings, so its crops are easier: learned from, not counted
-        counted = np.arange(len(takes)) % (len(takes) // len(photos)) == 0
-        drawn = np.where(cropped[:, None], meant, np.nan)
-        outcome = cross_validate(takes, drawn, fold, counted, quick=quick)
+    count = 2 if quick else FRAMINGS
+    takes, subjects = framings(photos, boxes, folder / "framings", count, seed)
+    fold = np.repeat(folds_of(photos, FOLDS), count)
+    meant = person_crops(subjects, seed)
+    cropped = is_crop(meant)
+    # a framing cuts away surroundings, so its crops are easier: learned from, not counted
+    counted = np.arange(len(takes)) % count == 0
+    drawn = np.where(cropped[:, None], meant, np.nan)
+    outcome = cross_validate(takes, drawn, fold, counted, folder, quick=quick)
     rows = np.flatnonzero(counted & cropped)
     say(f"  {len(photos)} photographs, {len(rows)} of them cropped, in {len(takes)} framings; {FOLDS}-fold")
     scored = {name: metrics.score_crops(found[rows], meant[rows]) for name, found in outcome.baselines.items()}
     scored["proposer"] = metrics.score_crops(outcome.boxes[rows], meant[rows])
-    scored["person again"] = metrics.score_crops(person_crops(subjects, seed=2)[rows], meant[rows])
+    scored["as offered"] = metrics.score_crops(outcome.offered[rows], meant[rows])
+    scored["person again"] = metrics.score_crops(person_crops(subjects, seed + 1)[rows], meant[rows])
     for name, score in scored.items():
         say(f"  {name.ljust(12)}  {score.words}")
     right = ((outcome.needed >= 0.5) == cropped)[counted]
@@ -109,14 +121,15 @@ def person_crops(subjects: np.ndarray, seed: int) -> np.ndarray:
 
 
 def framings(
-    photos: Sequence[Path], boxes: Sequence[CropBox], folder: Path, count: int
+    photos: Sequence[Path], boxes: Sequence[CropBox], folder: Path, count: int, seed: int
 ) -> tuple[list[Path], np.ndarray]:
     """Each photograph as it is and in `count` - 1 windows that hold its subject, half of them in a mirror.
 
     Returns:
         The files, those of one photograph side by side, and (N, 4) float32 the subject in each.
     """
-    rng = np.random.default_rng(3)
+    folder.mkdir(parents=True, exist_ok=True)
+    rng = np.random.default_rng((seed, 3))
     files, subjects = [], []
     for number, (path, box) in enumerate(zip(photos, boxes, strict=True)):
         files.append(path)
@@ -131,13 +144,16 @@ def framings(
             if rng.random() < 0.5:
                 framed, inside = ImageOps.mirror(framed), np.array([1 - inside[2], inside[1], 1 - inside[0], inside[3]])
             files.append(folder / f"{number:04d}_{take}.png")
-            framed.save(files[-1])
+            if not files[-1].exists():
+                buffer = io.BytesIO()
+                framed.save(buffer, "PNG")
+                atomic.write_bytes(files[-1], buffer.getvalue())
             subjects.append(np.clip(inside, 0, 1).tolist())
     return files, np.array(subjects, dtype=np.float32)
 
 
 def cross_validate(
-    photos: Sequence[Path], boxes: np.ndarray, fold: np.ndarray, plain: np.ndarray, *, quick: bool
+    photos: Sequence[Path], boxes: np.ndarray, fold: np.ndarray, plain: np.ndarray, folder: Path, *, quick: bool
 ) -> Outcome:
     """Propose a crop for each photograph by models trained on the other folds.
 
@@ -145,8 +161,9 @@ def cross_validate(
         boxes: (N, 4) the person's crops, NaN rows where none was needed.
         fold: (N,) 0 .. FOLDS - 1.
         plain: (N,) bool: photographs as they are, no framings.
+        folder: see `embedded`.
     """
-    features = embedded(photos)
+    features = embedded(photos, folder)
     config = CropperConfig(members=1, steps=120) if quick else CropperConfig()
     found, needed = np.full((len(photos), 4), np.nan, np.float32), np.full(len(photos), np.nan, np.float32)
     baselines: dict[str, np.ndarray] = {}
@@ -162,23 +179,24 @@ def cross_validate(
     return Outcome(found, needed, baselines)
 
 
-def embedded(photos: Sequence[Path]) -> CropFeatures:
-    """The features of some photographs, by way of a project of their own that is gone afterwards."""
-    with tempfile.TemporaryDirectory() as folder:
-        home, images = Path(folder) / "home", Path(folder) / "images"
-        images.mkdir()
-        names = [f"{place:04d}{path.suffix.lower()}" for place, path in enumerate(photos)]
-        for name, path in zip(names, photos, strict=True):
-            shutil.copyfile(path, images / name)
-        workspace = Workspace(home)
-        project, _ = projects.start(workspace, "crops", images)
-        embed(project, EmbedConfig(encoder=EncoderConfig(kind="bundled", dtype="float32"), regions=None))
-        sources = Sources([workspace.project("crops")])
-        known = sources.vectors("crops")
-        hashes = dict(zip(known.filenames, known.content_hashes, strict=True))
-        sizes = {name: read_rgb(images / name).size for name in names}
-        frames = [Frame("crops", name, hashes.get(name), *sizes[name], stage=None) for name in names]
-        features = crop_features(frames, sources)
+def embedded(photos: Sequence[Path], folder: Path) -> CropFeatures:
+    """The features of some photographs, by way of a project of their own in a folder; what is there is taken up."""
+    images = folder / "images"
+    images.mkdir(parents=True, exist_ok=True)
+    names = [f"{place:04d}{path.suffix.lower()}" for place, path in enumerate(photos)]
+    for name, path in zip(names, photos, strict=True):
+        if not (images / name).exists():
+            atomic.write_bytes(images / name, path.read_bytes())
+    workspace = Workspace(folder / "home")
+    if "crops" not in workspace.project_ids():
+        projects.start(workspace, "crops", images)
+    embed(workspace.project("crops"), EmbedConfig(encoder=ENCODER, regions=None))
+    sources = Sources([workspace.project("crops")])
+    known = sources.vectors("crops")
+    hashes = dict(zip(known.filenames, known.content_hashes, strict=True))
+    sizes = {name: read_rgb(images / name).size for name in names}
+    frames = [Frame("crops", name, hashes.get(name), *sizes[name], stage=None) for name in names]
+    features = crop_features(frames, sources)
     if features.missing:
         raise RuntimeError(f"photographs without features: {features.missing}")
     return features

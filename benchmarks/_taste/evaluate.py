@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from pickroom.learn.adapting import adapted
 from pickroom.learn.examples import Pick
 from pickroom.learn.metrics import PickScore, score_picks
 from pickroom.learn.pick_features import PickFeatures
@@ -44,7 +45,8 @@ def ask(
         train, asked = train[taken[train]], asked[taken[asked]]
         assert not set(projects[train]) & set(projects[asked])
         ranker = fit_ranker(features.take(train), chosen[train], weights[train], config)
-        chances[asked] = ranker.probabilities(features.take(asked))
+        some = features.take(asked)
+        chances[asked] = adapted(ranker.probabilities(some), some.stage, projects[asked].tolist(), ranker.prior)
         picked[asked] = chances[asked].argmax(axis=1)
     return picked, chances
 

@@ -85,6 +85,8 @@ def test_what_cannot_be_is_one_clear_line(learned: Project) -> None:
         (("train", "painter", "p"), "'painter' is no model"),
         (("train", "ranker"), "no project is named"),
         (("train", "ranker", "nobody"), "there is no project 'nobody'"),
+        (("train", "ranker", "p", "--holdout", "nobody"), "there is no project 'nobody'"),
+        (("train", "ranker", "p", "--holdout", "p"), "nothing is left to train on"),
         (("train", "ranker", "p", "--anomaly-weight", "0"), "cannot be used"),
         (("train", "ranker", "--watch"), "no ranker is being trained"),
         (("evaluate", "p"), "no model was trained yet"),

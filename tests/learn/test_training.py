@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from learning import SPEC
+from learning import SPEC, make_learned
 from pickroom.errors import LockedError, StoreError, UsageError
 from pickroom.learn import checkpoints, splits, training_sets, watching
 from pickroom.learn.boxing import BoxerRecipe
@@ -93,6 +94,28 @@ def test_nothing_learned_from_lies_among_what_is_held_out(learned: Project, quic
     examples = training_sets.load(learned.workspace, "ranker", made.metadata["data"]["hash"]).examples
     sides = splits.split(examples, splits.SplitConfig()).sides
     assert splits.seen(examples, seen).tolist() == (sides != splits.HELD_OUT).tolist()
+
+
+def test_several_projects_are_learned_from_and_one_is_held_out_whole(tmp_path: Path, quick: PickerRecipe) -> None:
+    workspace = make_learned(tmp_path, "p", 30, 30).workspace
+    make_learned(tmp_path, "q", 24, 24, seed=900)
+    both = train(workspace, "ranker", ["q", "p"], recipe=quick)
+    assert both.metadata["projects"] == ["p", "q"] and both.metadata["split"]["by"] == "group"
+    assert sum(both.metadata["data"]["used"].values()) == 54
+    assert set(both.metadata["metrics"]["by_project"]) == {"p", "q"}
+
+    held = train(workspace, "ranker", ["p"], TrainConfig(SplitConfig(holdout="q")), quick)
+    assert held.metadata["projects"] == ["p", "q"] and held.metadata["split"]["by"] == "project"
+    used = held.metadata["data"]["used"]
+    assert (used["held_out"], used["train"] + used["calibrate"], used["left_out"]) == (24, 30, 0)
+    assert set(held.metadata["metrics"]["by_project"]) == {"q"}
+    assert "the whole project held out" in held.lines[0]
+    examples = training_sets.load(workspace, "ranker", held.metadata["data"]["hash"]).examples
+    seen = splits.seen(examples, np.asarray(checkpoints.load(workspace, "ranker", held.version).state["seen"]))
+    assert {splits.project_of(example) for example, met in zip(examples, seen, strict=True) if met} == {"p"}
+    # the version before was fitted on most of q: it is held against this one on the rest only
+    previous = held.metadata["previous"]
+    assert previous is None or previous["rows"] < 24
 
 
 def test_crops_are_learned_by_the_same_road(learned: Project, quick_boxer: BoxerRecipe) -> None:

@@ -14,10 +14,11 @@ import numpy as np
 from pickroom.learn import crop_baselines, metrics
 from pickroom.learn.calibration import Calibration, fit_calibration
 from pickroom.learn.crop_features import CropFeatureConfig, CropFeatures, crop_features
-from pickroom.learn.cropper import Cropper, CropperConfig, fit_cropper, is_crop
+from pickroom.learn.crop_fitting import fit_cropper
+from pickroom.learn.cropper import FULL_FRAME, Cropper, CropperConfig, is_crop
 from pickroom.learn.examples import CropExample, Progress
 from pickroom.learn.metrics import Rate
-from pickroom.learn.recipes import Evidence
+from pickroom.learn.recipes import Baselines, Evidence
 from pickroom.learn.sources import Sources
 
 NAME = "crop_proposer"
@@ -28,7 +29,7 @@ class Boxed:
     """What a crop proposer says of N images; NaN in rows without features.
 
     Attributes:
-        boxes: (N, 4) float32, [x1, y1, x2, y2] as fractions; the full frame where no crop is needed.
+        boxes: (N, 4) float32, [x1, y1, x2, y2] as fractions: where the crop lies if one is made.
         needed: (N,) float32: the chance that the person crops at all.
         confidence: (N,) float64 in [0, 1]: the calibrated probability that every corner is within 5 %.
     """
@@ -36,6 +37,11 @@ class Boxed:
     boxes: np.ndarray
     needed: np.ndarray
     confidence: np.ndarray
+
+    @property
+    def offered(self) -> np.ndarray:
+        """(N, 4) float32: what the person is offered: the full frame where no crop is thought to be needed."""
+        return np.where(self.needed[:, None] < 0.5, np.float32(FULL_FRAME), self.boxes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,18 +121,24 @@ class BoxerRecipe:
         """The same boxes, with confidences fitted on evidence."""
         return Boxer(model.cropper, fit_calibration(evidence.raw, evidence.right))
 
-    def judged_baselines(
+    def baselines(
         self,
         train: Sequence[CropExample],
         train_features: CropFeatures,
         examples: Sequence[CropExample],
         features: CropFeatures,
-    ) -> dict[str, np.ndarray]:
-        """Name -> IoU of each image that the person cropped, as `evidence` has them."""
+    ) -> Baselines:
+        """Of the images that the person cropped, as `evidence` has them: judged by IoU."""
         rows = np.flatnonzero(is_crop(drawn_boxes(examples)))
-        meant = metrics.boxes_of([examples[row] for row in rows])
-        found = self._baseline_boxes(train, train_features, features.take(rows))
-        return {name: metrics.ious(boxes, meant) for name, boxes in found.items()}
+        own = [examples[row] for row in rows]
+        meant = metrics.boxes_of(own)
+        boxes = drawn_boxes(train)
+        cropped = np.flatnonzero(is_crop(boxes))
+        found = crop_baselines.every(train_features.take(cropped), boxes[cropped], features.take(rows))
+        return Baselines(
+            {name: metrics.ious(some, meant) for name, some in found.items()},
+            {name: self._scored(some, meant, own) for name, some in found.items()},
+        )
 
     def score(self, model: Boxer, examples: Sequence[CropExample], features: CropFeatures) -> dict[str, Any]:
         """Every metric on these rows, as JSON: of the boxes, on images that were cropped; of the need, on all."""
@@ -146,18 +158,6 @@ class BoxerRecipe:
             "calibration_error": metrics.calibration_error(confidence, right),
             "calibration": metrics.calibration_rows(confidence, right),
         }
-
-    def score_baselines(
-        self,
-        train: Sequence[CropExample],
-        train_features: CropFeatures,
-        examples: Sequence[CropExample],
-        features: CropFeatures,
-    ) -> dict[str, Any]:
-        rows = np.flatnonzero(is_crop(drawn_boxes(examples)))
-        own = [examples[row] for row in rows]
-        found = self._baseline_boxes(train, train_features, features.take(rows))
-        return {name: self._scored(boxes, metrics.boxes_of(own), own) for name, boxes in found.items()}
 
     def words(self, scored: Mapping[str, Any]) -> str:
         """One line of a score, as `score` or a baseline gives it."""
@@ -181,14 +181,6 @@ class BoxerRecipe:
             "by_stage": {n: s.to_dict() for n, s in metrics.score_crops_by(boxes, meant, stages).items()},
             "by_project": {n: s.to_dict() for n, s in metrics.score_crops_by(boxes, meant, projects).items()},
         }
-
-    def _baseline_boxes(
-        self, train: Sequence[CropExample], train_features: CropFeatures, features: CropFeatures
-    ) -> dict[str, np.ndarray]:
-        """Name -> (N, 4) boxes of each baseline, learned from the same rows as the proposer."""
-        boxes = drawn_boxes(train)
-        rows = np.flatnonzero(is_crop(boxes))
-        return crop_baselines.every(train_features.take(rows), boxes[rows], features)
 
 
 def drawn_boxes(examples: Sequence[CropExample]) -> np.ndarray:

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import io
 import json
-import pickle
 import re
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,7 +48,9 @@ class Checkpoint:
             config_hash: of the feature configuration that this program uses.
             encoder: id of the encoder whose vectors are to be used.
         """
-        trained = self.metadata.get("features", {})
+        trained = self.metadata.get("features")
+        if not isinstance(trained, dict):
+            raise _mismatch(self, "nothing is said of its features")
         if trained.get("hash") != config_hash:
             raise _mismatch(self, "the features are made otherwise than when it was trained")
         if encoder is not None and trained.get("encoder") != encoder:
@@ -103,7 +103,7 @@ def load(workspace: Workspace, name: str, version: int) -> Checkpoint:
     try:
         metadata = read_metadata(workspace, name, version)
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, ValueError, RuntimeError, EOFError, KeyError, pickle.UnpicklingError, zipfile.BadZipFile) as error:
+    except Exception as error:  # noqa: BLE001 (unpickling raises almost anything on damaged bytes)
         what = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise StoreError(
             f"it cannot be read ({what})", doing="loading a model", subject=path, hint=_TRAIN_AGAIN
@@ -132,10 +132,10 @@ def current(workspace: Workspace, name: str) -> int | None:
         version = json.loads(path.read_text(encoding="utf-8"))["version"]
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         hint = "delete it: the next training decides anew"
         raise StoreError(f"it cannot be read ({error})", doing="looking for a model", subject=path, hint=hint) from None
-    if version not in versions(workspace, name):
+    if type(version) is not int or version not in versions(workspace, name):
         what = f"version {version} of {name} is named as current, and is not there"
         raise StoreError(what, doing="looking for a model", subject=path, hint="restore its files, or delete this one")
     return version

@@ -1,11 +1,13 @@
 """Sibling consistency: where one member of a group departs from the others, although these agree with each other.
 
 Members show one scene. A local defect shows in one of them; what stages do on purpose (sharpen, grade, enlarge) shows
-everywhere. So the members are brought to one size and compared block by block at two scales, each block with its
-brightness and contrast taken out (as the structure term of structural similarity does, Wang et al. 2004), and a
-member's departure is how much less it resembles its nearest sibling than the siblings resemble each other, against
-what is usual in that member. It needs no network. With two members nobody can say which one is odd: both get the
-same departure, and only what is measured of each alone (its detail) tells them apart. Pure: arrays in, arrays out.
+everywhere. So the members are brought to one size, laid onto each other (`registration`: a drift of one pixel hides
+most defects), and compared block by block at two scales, each block with its brightness and contrast taken out (as the
+structure term of structural similarity does, Wang et al. 2004). A member's departure is how much less it resembles its
+nearest sibling than the siblings resemble each other, against what is usual in that member. Then each member is bent
+onto its siblings as far as a smooth flow goes: what departs still was not merely moved. It needs no network. With two
+members nobody can say which one is odd: both get the same departure, and only what is measured of each alone (its
+detail) tells them apart. Pure: arrays in, arrays out.
 """
 
 from __future__ import annotations
@@ -18,37 +20,40 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from scipy import ndimage
 
+from pickroom.learn import registration
 from pickroom.learn.consistency_maps import (
     BANDS,
     against_usual,
+    departures,
     detail_energy,
     distances,
+    flow_measures,
     halved,
     in_blocks,
+    left_after_bending,
     local_tones,
     pairwise,
     smoothed,
     spread_out,
     without_usual,
 )
-from pickroom.learn.consistency_maps import (
-    departures as departures_of,
-)
 
-_VERSION = 3  # of the method; another one gives other values
-_SEARCH = 4  # pixels of the quarter-size picture within which something moved is looked for
+_VERSION = 4  # of the method; another one gives other values
 # maps of departure, each with its statistics
-KINDS = ("structure_fine", "structure", "chroma", "tone", "detail")
+KINDS = ("structure_fine", "structure", "chroma", "tone", "detail", "bent")
 SHARES = (0.004, 0.02)  # of the blocks: the mean of the largest departures among so many
 _STATISTICS = ("peak", "broad_peak", *(f"top{share:g}" for share in SHARES))
 _LEADS = ("first", "second", "lead", *(f"{kind}_lead" for kind in KINDS))
-SIGNED = (*(f"detail{band}" for band in range(BANDS)), "red", "blue", "light")
+SIGNED = (*(f"detail{band}" for band in range(BANDS)), "light", "blue", "red")
+# what is known of a place: each departure, what is different with its sign, what bending took, how unlike it is in
+# itself, before and after bending, and how much there is to see
+HERE = (*KINDS, *SIGNED, "moved", "apart", "least_area", "unlike", "unlike_bent", "busy")
+_OF_PEAKS = ("own_departure", "own_extent", "own_area", "next_departure", "here_departure")
 NAMES = (
     tuple(f"{kind}_{statistic}" for kind in KINDS for statistic in _STATISTICS)
     + tuple(f"{lead}_{statistic}" for statistic in _STATISTICS for lead in _LEADS)
-    + tuple(f"own_{name}" for name in SIGNED)
-    + tuple(f"group_{name}" for name in SIGNED)
-    + ("own_departure", "own_extent", "here_departure", "moved_residual", "moved_gain", "moved_unevenly")
+    + tuple(f"{where}_{name}" for where in ("own", "own_most", "group") for name in HERE)
+    + _OF_PEAKS
 )
 
 
@@ -112,33 +117,48 @@ def compare(members: Sequence[np.ndarray], config: ConsistencyConfig) -> Consist
     Args:
         members: each (height, width, 3) uint8 YCbCr, all of one shape: `shape_for`'s.
     """
-    levels = np.stack([np.asarray(member, dtype=np.float32).transpose(2, 0, 1) for member in members])
-    fine = ndimage.gaussian_filter(levels, (0, 0, config.blur, config.blur))
+    drifting = np.stack([np.asarray(member, dtype=np.float32).transpose(2, 0, 1) for member in members])
+    levels = registration.without_drift(drifting)
+    fine = _without_noise(levels, config)
     blocks = in_blocks(fine, config.block)
     rows, cols = blocks.shape[2:4]
-    quarter = halved(halved(fine[:, :1]))
-    coarse = in_blocks(quarter, config.block // 2)  # twice the side of a fine block
+    coarse = in_blocks(halved(halved(fine[:, :1])), config.block // 2)  # twice the side of a fine block
     noise = config.noise**2 / 4
     tones = local_tones(blocks.mean(axis=-1))
     details = without_usual(detail_energy(levels[:, 0], config.block, rows, cols))
     busy, busy_coarse = (np.log1p(one[:, 0].var(axis=-1)) for one in (blocks, coarse))
-    departures = (
-        against_usual(departures_of(pairwise(blocks[:, :1], noise)), busy),
-        spread_out(against_usual(departures_of(pairwise(coarse, noise)), busy_coarse), rows, cols),
-        against_usual(departures_of(pairwise(blocks[:, 1:], noise)), busy),
-        against_usual(departures_of(distances(tones, config.noise * 4)), busy),
-        against_usual(departures_of(distances(details, 1.0)), busy),
+    bent, flows = registration.bent(levels)
+    unlike = departures(pairwise(blocks[:, :1], noise))
+    unlike_bent = left_after_bending(in_blocks(_without_noise(bent[:, :1], config), config.block), blocks[:, :1], noise)
+    found = np.stack(
+        [
+            against_usual(unlike, busy),
+            spread_out(against_usual(departures(pairwise(coarse, noise)), busy_coarse), rows, cols),
+            against_usual(departures(pairwise(blocks[:, 1:], noise)), busy),
+            against_usual(departures(distances(tones, config.noise * 4)), busy),
+            against_usual(departures(distances(details, 1.0)), busy),
+            against_usual(unlike_bent, busy),
+        ],
+        axis=1,
     )
-    combined = np.sum([smoothed(np.log1p(one)) for one in departures], axis=0)
-    signed = np.concatenate([_siblings(details), _siblings(tones)[:, [2, 1, 0]] / config.noise], axis=1)
-    own, group, extra, windows = _places(combined, signed)
-    moved = np.stack([_moved(quarter[:, 0], member, window, config) for member, window in enumerate(windows)])
-    statistics = np.stack([_statistics(one) for one in departures], axis=1)  # (n, kinds, statistics)
+    logs = np.log1p(found)
+    # a bent member departs in the same places or in none: it has no vote on where the place is
+    combined = smoothed(logs[:, : KINDS.index("bent")].reshape(-1, rows, cols)).reshape(len(members), -1, rows, cols)
+    combined = combined.sum(axis=1)
+    alone = np.stack([unlike, unlike_bent, busy], axis=1)
+    signed = np.concatenate([_siblings(details), _siblings(tones) / config.noise], axis=1)
+    here = np.concatenate([logs, signed, flow_measures(flows, config.block, rows, cols), alone], axis=1)
+    at_places, windows = _places(combined, here)
+    statistics = np.stack([_statistics(found[:, kind]) for kind in range(len(KINDS))], axis=1)
     n = len(members)
-    values = np.concatenate([statistics.reshape(n, -1), _leads(statistics), own, group, extra, moved], axis=1)
+    values = np.concatenate([statistics.reshape(n, -1), _leads(statistics), at_places], axis=1)
     edges = [(across.start / cols, down.start / rows, across.stop / cols, down.stop / rows) for down, across in windows]
-    peaks = np.asarray(edges, dtype=np.float32).reshape(len(members), 4)
+    peaks = np.asarray(edges, dtype=np.float32).reshape(n, 4)
     return Consistency(values.astype(np.float32), _pooled(combined, config.map_side), peaks)
+
+
+def _without_noise(levels: np.ndarray, config: ConsistencyConfig) -> np.ndarray:
+    return ndimage.gaussian_filter(levels, (0, 0, config.blur, config.blur))
 
 
 def _statistics(departures: np.ndarray) -> np.ndarray:
@@ -169,60 +189,47 @@ def _siblings(maps: np.ndarray) -> np.ndarray:
     return (maps - maps.mean(axis=0)) * (n / (n - 1))
 
 
-def _places(
-    combined: np.ndarray, signed: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[tuple[slice, slice]]]:
-    """What is different, with its sign, at each member's own peak and at the group's; how much; where."""
-    windows = [_window(one) for one in combined]
-    strongest = windows[int(np.argmax([one.max() for one in combined]))]
-    own = np.stack([signed[i][:, down, across].mean(axis=(1, 2)) for i, (down, across) in enumerate(windows)])
-    group = signed[:, :, strongest[0], strongest[1]].mean(axis=(2, 3))
-    peak = combined.max(axis=(1, 2))
-    extent = (combined > np.maximum(2.0, peak / 2)[:, None, None]).mean(axis=(1, 2))
-    here = combined[:, strongest[0], strongest[1]].mean(axis=(1, 2))
-    return own, group, np.stack([peak, np.log(extent + 0.002), here], axis=1), windows
+def _places(combined: np.ndarray, here: np.ndarray) -> tuple[np.ndarray, list[tuple[slice, slice]]]:
+    """What is known of each member's own peak (its mean and its most) and of the group's, and how the peaks stand out.
 
-
-def _moved(quarter: np.ndarray, member: int, window: tuple[slice, slice], config: ConsistencyConfig) -> np.ndarray:
-    """Whether what departs in a member was moved whole, or is not there any more: (3,) float.
-
-    Small squares of the member around its peak are looked for in the nearest sibling within a few pixels. A face
-    turned on purpose is found again, each part near where its neighbours are; a garbled one is not.
+    Args:
+        combined: (n, rows, cols), all departures together; here: (n, len(HERE), rows, cols).
 
     Returns:
-        what is left at the best places (1 - correlation, the mean), how much was gained over the same place, and how
-        unevenly neighbours moved (pixels).
+        (n, 3 x len(HERE) + len(_OF_PEAKS)) float, and each member's own window.
     """
-    side = config.block // 2  # of a square; as long as a fine block's quarter-size twin and a half
-    scale = config.block // 4
-    top, left = window[0].start * scale, window[1].start * scale
-    bottom, right = window[0].stop * scale, window[1].stop * scale
-    height, width = quarter.shape[1:]
-    best, gains, shifts = [], [], []
-    others = [other for other in range(len(quarter)) if other != member]
-    for y in range(max(_SEARCH, top), min(height - side - _SEARCH, bottom - side + 1), side // 2):
-        for x in range(max(_SEARCH, left), min(width - side - _SEARCH, right - side + 1), side // 2):
-            square = quarter[member, y : y + side, x : x + side]
-            around = quarter[others, y - _SEARCH : y + side + _SEARCH, x - _SEARCH : x + side + _SEARCH]
-            alike = np.max([_alike(square, one, config.noise / 2) for one in around], axis=0)
-            place = np.unravel_index(int(np.argmax(alike)), alike.shape)
-            best.append(1 - alike[place])
-            gains.append(alike[place] - alike[_SEARCH, _SEARCH])
-            shifts.append(place)
-    if not best:
-        return np.zeros(3)
-    uneven = np.abs(np.diff(np.asarray(shifts, dtype=np.float64), axis=0)).mean() if len(shifts) > 1 else 0.0
-    return np.array([np.mean(best), np.mean(gains), uneven])
+    windows = [_window(one) for one in combined]
+    strongest = windows[int(np.argmax([one.max() for one in combined]))]
+    own = [here[member][:, down, across] for member, (down, across) in enumerate(windows)]
+    peak = combined.max(axis=(1, 2))
+    standing_out = np.maximum(2.0, peak / 2)[:, None, None]
+    extent = np.log((combined > standing_out).mean(axis=(1, 2)) + 0.002)
+    area = [_area(one, down, across) for one, (down, across) in zip(combined, windows, strict=True)]
+    group = here[:, :, strongest[0], strongest[1]].mean(axis=(2, 3))
+    beside = [_elsewhere(one, down, across) for one, (down, across) in zip(combined, windows, strict=True)]
+    also = combined[:, strongest[0], strongest[1]].mean(axis=(1, 2))
+    found = [
+        np.stack([one.mean(axis=(1, 2)) for one in own]),
+        np.stack([one.max(axis=(1, 2)) for one in own]),
+        group,
+        np.stack([peak, extent, np.asarray(area), np.asarray(beside), also], axis=1),
+    ]
+    return np.concatenate(found, axis=1), windows
 
 
-def _alike(square: np.ndarray, around: np.ndarray, noise: float) -> np.ndarray:
-    """Correlation of a square with every place of a larger one."""
-    places = np.lib.stride_tricks.sliding_window_view(around, square.shape)
-    places = places - places.mean(axis=(2, 3), keepdims=True)
-    centred = square - square.mean()
-    covariance = (places * centred).mean(axis=(2, 3))
-    spread = np.sqrt(np.square(places).mean(axis=(2, 3)) * np.square(centred).mean())
-    return (covariance + noise) / (spread + noise)
+def _area(departure: np.ndarray, down: slice, across: slice) -> float:
+    """The log of the blocks that hang together with the peak and depart half as much."""
+    peak = departure[down, across].max()
+    pieces, _ = ndimage.label(departure >= peak / 2)
+    number = pieces[np.unravel_index(int(np.argmax(departure)), departure.shape)]
+    return float(np.log1p((pieces == number).sum()))
+
+
+def _elsewhere(departure: np.ndarray, down: slice, across: slice) -> float:
+    """The largest departure away from the peak."""
+    rest = departure.copy()
+    rest[max(0, down.start - 2) : down.stop + 2, max(0, across.start - 2) : across.stop + 2] = 0
+    return float(rest.max())
 
 
 def _window(departure: np.ndarray, reach: int = 2) -> tuple[slice, slice]:

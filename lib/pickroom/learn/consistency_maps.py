@@ -41,6 +41,55 @@ def pairwise(blocks: np.ndarray, noise: float) -> np.ndarray:
     return found
 
 
+def unlike(some: np.ndarray, others: np.ndarray, noise: float) -> np.ndarray:
+    """1 - correlation of each block of each two of two lists, the mean over channels: (n, m, rows, cols) in [0, 2]."""
+    lists = []
+    for blocks in (some, others):
+        centred = blocks - blocks.mean(axis=-1, keepdims=True)
+        lists.append((centred, np.sqrt(np.square(centred).mean(axis=-1))))
+    (ours, our_spread), (theirs, their_spread) = lists
+    found = np.empty((len(some), len(others), *some.shape[2:4]), dtype=np.float32)
+    for a, b in np.ndindex(len(some), len(others)):
+        covariance = np.einsum("crkp,crkp->crk", ours[a], theirs[b]) / some.shape[-1]
+        found[a, b] = (1 - (covariance + noise) / (our_spread[a] * their_spread[b] + noise)).mean(axis=0)
+    return found
+
+
+def left_after_bending(bent: np.ndarray, blocks: np.ndarray, noise: float) -> np.ndarray:
+    """`departures` of members bent onto their siblings, these as they are: (n, rows, cols)."""
+    across, between = unlike(bent, blocks, noise), pairwise(blocks, noise)
+    n = len(blocks)
+    found = np.empty((n, *across.shape[2:]), dtype=np.float32)
+    for member in range(n):
+        others = [other for other in range(n) if other != member]
+        usual = [between[a, b] for a in others for b in others if a < b]
+        found[member] = across[member, others].min(axis=0) - (np.mean(usual, axis=0) if usual else 0)
+    return found
+
+
+def flow_measures(flows: np.ndarray, block: int, rows: int, cols: int) -> np.ndarray:
+    """What bending took, block by block: (n, 3, rows, cols).
+
+    How far things moved (log), how much neighbours moved apart (log of the gradient), and the smallest area that a
+    place was given (the Jacobian; below 0 the picture folds).
+
+    Args:
+        flows: at half the size of what `block` is of, see `registration.bent`.
+    """
+    block //= 2
+    cut = flows[:, :, : rows * block, : cols * block]
+    cut = cut - np.median(cut, axis=(2, 3), keepdims=True)
+    down, across = np.gradient(cut, axis=2), np.gradient(cut, axis=3)
+    areas = (1 + across[:, 0]) * (1 + down[:, 1]) - across[:, 1] * down[:, 0]
+
+    def blocked(maps: np.ndarray) -> np.ndarray:
+        return maps.reshape(len(flows), rows, block, cols, block)
+
+    far = blocked(np.sqrt(np.square(cut).sum(axis=1))).mean(axis=(2, 4))
+    apart = blocked(np.sqrt((np.square(across) + np.square(down)).sum(axis=1))).mean(axis=(2, 4))
+    return np.stack([np.log1p(far), np.log(apart + 0.01), blocked(areas).min(axis=(2, 4))], axis=1)
+
+
 def distances(maps: np.ndarray, unit: float) -> np.ndarray:
     """Euclidean distance over channels between each two members' (channels, rows, cols), in units."""
     return np.sqrt(np.square((maps[:, None] - maps[None]) / unit).sum(axis=2))
@@ -80,7 +129,7 @@ def detail_energy(luma: np.ndarray, block: int, rows: int, cols: int) -> np.ndar
     found = []
     upper = luma
     for band in range(BANDS):
-        lower = ndimage.gaussian_filter(luma, (0, 2.0**band, 2.0**band))
+        lower = ndimage.gaussian_filter(luma, (0, 2.0**band, 2.0**band), truncate=3)
         cut = np.square(upper - lower)[:, : rows * block, : cols * block]
         energy = cut.reshape(len(luma), rows, block, cols, block).mean(axis=(2, 4))
         found.append(ndimage.uniform_filter(0.5 * np.log(energy + 1.0), (0, 3, 3), mode="nearest"))

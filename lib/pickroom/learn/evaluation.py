@@ -168,7 +168,8 @@ def _score(
     # what a baseline learns, it learns from the rows of other sides
     others = np.flatnonzero(~used.unseen)
     learned = ([examples[row] for row in others], features.take(others))
-    baselines = recipe.score_baselines(*learned, some, here) if recipe.name == "ranker" or len(others) else {}
+    learnable = recipe.name == "ranker" or len(others)
+    baselines = recipe.baselines(*learned, some, here).scored if learnable else {}
     rolling: tuple[float, ...] = ()
     if recipe.name == "ranker":
         order = np.argsort([example.decided_at for example in some], kind="stable")
@@ -240,7 +241,7 @@ def _add_crop(entry: dict[str, Any], image: CropExample, boxed: Any) -> None:
     entry["ai_crop_coords"] = [round(float(edge), 5) for edge in boxed.boxes[0]] if needed else None
     entry["ai_crop_confidence"] = round(float(boxed.confidence[0] if needed else 1 - boxed.needed[0]), 4)
     meant = metrics.boxes_of([image])
-    entry["crop_iou"] = round(float(metrics.ious(boxed.boxes, meant)[0]), 4)
+    entry["crop_iou"] = round(float(metrics.ious(boxed.offered, meant)[0]), 4)
     if image.box is not None and needed:
         entry["crop_match"] = bool(metrics.within_corners(boxed.boxes, meant)[0])
 

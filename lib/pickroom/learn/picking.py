@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 
 from pickroom.learn import metrics
+from pickroom.learn.adapting import adapted
 from pickroom.learn.calibration import Calibration, fit_calibration
 from pickroom.learn.examples import Candidates, Pick, Progress
 from pickroom.learn.pick_features import PickFeatureConfig, PickFeatures, pick_features
 from pickroom.learn.ranker import Ranker, RankerConfig, fit_ranker, pick_weights
-from pickroom.learn.recipes import Evidence
+from pickroom.learn.recipes import Baselines, Evidence
 from pickroom.learn.sources import Sources
 
 NAME = "ranker"
@@ -29,7 +30,7 @@ class Picked:
     Attributes:
         index: (N,) int64: the likeliest candidate.
         confidence: (N,) float64 in [0, 1]: the calibrated probability that a person picks it.
-        probabilities: (N, 4) float64: raw, NaN where there is no candidate.
+        probabilities: (N, 4) float64: before calibration, NaN where there is no candidate.
         lower: (N,) bool: a lower stage than the highest was picked.
         spread: (N,) float64: disagreement of the ensemble.
     """
@@ -49,8 +50,12 @@ class Picker:
     calibration: Calibration = field(default_factory=Calibration)
 
     def pick(self, items: Sequence[Candidates], features: PickFeatures) -> Picked:
-        """Pick from each group; `items` are those the features were made of."""
-        probabilities = self.ranker.probabilities(features).astype(np.float64)
+        """Pick from each group; `items` are those the features were made of.
+
+        How often a project's highest stages are passed over is read off all its groups that are asked about.
+        """
+        raw = self.ranker.probabilities(features)
+        probabilities = adapted(raw, features.stage, [item.project_id for item in items], self.ranker.prior)
         known = features.mask.any(axis=1)
         probabilities[~features.mask] = np.nan
         index = np.where(known, np.nan_to_num(probabilities, nan=-1.0).argmax(axis=1), -1)
@@ -135,11 +140,13 @@ class PickerRecipe:
         """The same picks, with confidences fitted on evidence."""
         return Picker(model.ranker, fit_calibration(evidence.raw, evidence.right, evidence.lower))
 
-    def judged_baselines(
+    def baselines(
         self, train: Sequence[Pick], train_features: PickFeatures, examples: Sequence[Pick], features: PickFeatures
-    ) -> dict[str, np.ndarray]:
-        """Name -> (N,) of what a version has to beat; nothing is learned from `train`."""
-        return {"highest stage": metrics.highest_stage_right(examples), "chance": metrics.chance_right(examples)}
+    ) -> Baselines:
+        """Judged by top-1; nothing is learned from `train`."""
+        found = {"highest stage": metrics.highest_stage_right(examples), "chance": metrics.chance_right(examples)}
+        scored = {name: metrics.score_picks(examples, right).to_dict() for name, right in found.items()}
+        return Baselines(found, scored)
 
     def score(self, model: Picker, examples: Sequence[Pick], features: PickFeatures) -> dict[str, Any]:
         """Every metric on these rows, as JSON."""
@@ -153,12 +160,6 @@ class PickerRecipe:
             "calibration": metrics.calibration_rows(picked.confidence, right),
             "rolling_100": _tail(metrics.rolling(_in_time(examples, right))),
         }
-
-    def score_baselines(
-        self, train: Sequence[Pick], train_features: PickFeatures, examples: Sequence[Pick], features: PickFeatures
-    ) -> dict[str, Any]:
-        found = self.judged_baselines(train, train_features, examples, features)
-        return {name: metrics.score_picks(examples, right).to_dict() for name, right in found.items()}
 
     def words(self, scored: Mapping[str, Any]) -> str:
         """One line of a score, as `score` or a baseline gives it."""

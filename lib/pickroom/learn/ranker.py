@@ -66,6 +66,11 @@ class Ranker:
         """(N, 4) float32: the chance of each candidate, summing to 1 over the mask; 0 in rows without features."""
         return self._chances(features).mean(axis=0).astype(np.float32)
 
+    @property
+    def prior(self) -> float:
+        """The share of lower picks among what it learned from, as it was weighed; NaN where that is not known."""
+        return float(self._state["prior"]) if "prior" in self._state else float("nan")
+
     def spread(self, features: PickFeatures) -> np.ndarray:
         """(N,) float32 in [0, 0.5]: the members' standard deviation of the chance of the candidate picked."""
         chances = self._chances(features)
@@ -189,6 +194,8 @@ def _fit(
     mask = torch.from_numpy(some.mask).to(device)
     target = torch.from_numpy(chosen[rows]).to(device)
     weights = torch.from_numpy(np.asarray(groups_weight, dtype=np.float32)[rows])
+    lower = torch.from_numpy(some.stage[np.arange(len(rows)), chosen[rows], 0] == 0)
+    state["prior"] = (weights * lower).sum() / weights.sum()
     # each member weighs the groups by its own draws; from a stream of their own, so that a resumed fit has the same
     draws = torch.empty(config.members, len(rows)).exponential_(generator=torch.Generator().manual_seed(config.seed))
     weights = (weights * draws / (weights * draws).mean(dim=1, keepdim=True)).to(device)

@@ -61,6 +61,19 @@ class Evidence:
         return -float(self.losses.mean()) if len(self.losses) else 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class Baselines:
+    """What a version has to beat, learned from the same rows as it and asked about the same others.
+
+    Attributes:
+        judged: name -> (N,) figures, row by row as those of `Evidence`.
+        scored: name -> every metric, as JSON.
+    """
+
+    judged: dict[str, np.ndarray]
+    scored: dict[str, Any]
+
+
 class Recipe(Protocol):
     """How a model of one kind is made of examples, and held against its baselines; `picking.PickerRecipe` says more."""
 
@@ -101,15 +114,11 @@ class Recipe(Protocol):
 
     def calibrated(self, model: Any, evidence: Evidence) -> Any: ...
 
-    def judged_baselines(
+    def baselines(
         self, train: Sequence[Any], train_features: Any, examples: Sequence[Any], features: Any
-    ) -> dict[str, np.ndarray]: ...
+    ) -> Baselines: ...
 
     def score(self, model: Any, examples: Sequence[Any], features: Any) -> dict[str, Any]: ...
-
-    def score_baselines(
-        self, train: Sequence[Any], train_features: Any, examples: Sequence[Any], features: Any
-    ) -> dict[str, Any]: ...
 
     def words(self, scored: Mapping[str, Any]) -> str: ...
 

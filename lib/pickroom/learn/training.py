@@ -33,7 +33,7 @@ class TrainConfig:
 
     Attributes:
         split: which rows are held out; a project of its own with `holdout`.
-        device: "cuda", "mps" or "cpu"; None is the CPU, which these small networks are fastest on.
+        device: "cuda", "mps" or "cpu", which these small networks are fastest on; None is the best there is.
     """
 
     split: SplitConfig = field(default_factory=SplitConfig)
@@ -147,8 +147,8 @@ def _train_on(
     told.phase("evaluating")
     held_out, features = rows.of(HELD_OUT)
     learned = rows.of(TRAIN, CALIBRATE)
-    baselines = recipe.judged_baselines(*learned, held_out, features)
-    verdict, previous = _verdict(workspace, recipe, frozen, model, held_out, features, baselines)
+    baselines = recipe.baselines(*learned, held_out, features)
+    verdict, previous = _verdict(workspace, recipe, frozen, model, held_out, features, baselines.judged)
     metadata = {
         "made_at": utc_now(),
         "projects": list(frozen.projects),
@@ -174,7 +174,7 @@ def _train_on(
         "device": {"name": device, "words": devices.device_words(device)},
         "seconds": round(time.monotonic() - started, 1),
         "metrics": recipe.score(model, held_out, features),
-        "baselines": recipe.score_baselines(*learned, held_out, features),
+        "baselines": baselines.scored,
         "previous": previous,
         "verdict": {"current": verdict.promoted, "reason": verdict.reason, **verdict.compared},
     }

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from pickroom.errors import PickroomError
 from pickroom.learn import watching
 from pickroom.learn.background import Background, start
 from pickroom.learn.reading import inspect_all
+from pickroom.learn.recipes import Recipe
 from pickroom.learn.training import TrainingStopped, train
-from pickroom.learn.training_sets import KINDS
+from pickroom.learn.training_sets import KINDS, Kind
 from pickroom.learn.watching import Recorder, Status
 from pickroom.recommend.recommending import recommend
 from pickroom.workspace import Project, Workspace
@@ -18,10 +19,18 @@ NAME = "retraining"
 COMMAND = "retrain"
 
 
-def retrain(workspace: Workspace, project_id: str, show: Callable[[Status], None] | None = None) -> tuple[str, ...]:
+def retrain(
+    workspace: Workspace,
+    project_id: str,
+    show: Callable[[Status], None] | None = None,
+    recipes: Mapping[Kind, Recipe] | None = None,
+) -> tuple[str, ...]:
     """Train both models on every project that goes together with this one, then renew its recommendations.
 
     A model that cannot be trained, for want of crops for example, stays as it is, and the reason is told.
+
+    Args:
+        recipes: how each kind is made, where not by default.
 
     Returns:
         the result in words, a line each.
@@ -34,7 +43,7 @@ def retrain(workspace: Workspace, project_id: str, show: Callable[[Status], None
     with watching.only_one(workspace, NAME):
         told = Recorder(workspace, NAME, [project_id], show)
         try:
-            lines = _retrain(workspace, project, told)
+            lines = _retrain(workspace, project, told, recipes or {})
         except BaseException as error:
             told.end("failed", error.line if isinstance(error, PickroomError) else f"{type(error).__name__}: {error}")
             raise
@@ -65,7 +74,7 @@ def together(workspace: Workspace, project: Project) -> tuple[list[str], list[st
     return found, left_out
 
 
-def _retrain(workspace: Workspace, project: Project, told: Recorder) -> tuple[str, ...]:
+def _retrain(workspace: Workspace, project: Project, told: Recorder, recipes: Mapping[Kind, Recipe]) -> tuple[str, ...]:
     project_ids, lines = together(workspace, project)
 
     def mirror(status: Status) -> None:
@@ -73,7 +82,7 @@ def _retrain(workspace: Workspace, project: Project, told: Recorder) -> tuple[st
 
     for kind in KINDS:
         try:
-            made = train(workspace, kind, project_ids, show=mirror)
+            made = train(workspace, kind, project_ids, recipe=recipes.get(kind), show=mirror)
             lines.append(f"{kind} v{made.version}: {made.lines[-1]}")
         except TrainingStopped:
             raise
