@@ -36,10 +36,12 @@ def proposed(project: Project, **fields: Any) -> Place:
     return place
 
 
-def review(place: Place, *keys: str, **options: Any) -> AutoSession:
-    """Press keys in a session of its own; returned closed, its last state still there to read."""
+def review(place: Place, *keys: str, only: str | None = None, **options: Any) -> AutoSession:
+    """Press keys in a session of its own, in one filter; returned closed, its last state still there to read."""
     session = AutoSession(place, **{"order": "folder", **options})
     try:
+        if only is not None:
+            session.show_only(only)
         for key in keys:
             session.press(key)
     finally:

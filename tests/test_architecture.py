@@ -22,12 +22,12 @@ LONGEST_MODULE = 400  # lines
 # DESIGN.md, Layout: a part imports from its own layer or from those above it in this list, never from below
 LAYERS = (
     ("__init__", "records", "errors", "naming", "atomic", "locking"),
-    ("geometry", "workspace", "logged_paths"),
+    ("geometry", "manifest", "workspace", "logged_paths"),
     ("store",),
     ("images", "embeddings", "groups", "learn", "integrity", "analysis"),
     ("files",),
     ("recommend", "history", "automation", "audit"),
-    ("projects", "review", "reporting"),
+    ("projects", "regrouping", "review", "reporting"),
     ("crop", "marking", "browse", "sorting", "duplicates", "reclaim", "backup", "exports"),
     ("demo", "ui"),
     ("jupyter", "lab", "doctor", "cli"),

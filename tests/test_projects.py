@@ -9,6 +9,7 @@ import shutil
 import tempfile
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from pickroom import projects
 from pickroom.errors import ConflictError, LockedError, PickroomError, ProjectError, StoreError, UsageError
 from pickroom.files.lock import project_lock
 from pickroom.naming import OWNED_FOLDERS
-from pickroom.projects import ScanReport
+from pickroom.regrouping import ScanReport
 from pickroom.store import recommendations
 from pickroom.store.connect import open_read_only
 from pickroom.workspace import Project, Workspace
@@ -224,6 +225,28 @@ def test_new_images_become_new_groups_behind_the_old_ones(make_project: MakeProj
     assert ids(report)[: len(old)] == old
     assert stages(report) == [[1, 2], [1, 2, 3]]
     assert len(set(ids(report))) == 2
+
+
+def test_counts_of_the_manifest_follow_a_scan_and_nothing_else_of_it_changes(
+    make_project: MakeProject, images_folder: Path
+) -> None:
+    project = make_project([(1, 2), (1, 2)], folder="anna")
+    changed = project.with_manifest(notes="of the summer")  # since this project was opened
+    before = project.manifest_file.stat()
+    projects.rescan(project)
+    after = project.manifest_file.stat()
+    assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)  # the same counts: not written
+    write_series(images_folder / "bob", [(1, 1.5, 2)])
+    for path in (images_folder / "bob").iterdir():
+        path.rename(path.with_name(path.name.replace("20250803", "20250901")))
+    projects.rescan(project)
+    assert project.workspace.project("p") == replace(
+        changed, manifest=replace(changed.manifest, image_count=7, group_count=3)
+    )
+    review(project, "q", *FINALISE)  # its images leave the folders of sources
+    projects.rescan(project)
+    manifest = project.workspace.project("p").manifest
+    assert (manifest.image_count, manifest.group_count) == (7, 3)
 
 
 def test_group_whose_image_is_gone_is_made_anew(make_project: MakeProject) -> None:
@@ -436,6 +459,7 @@ def test_status_of_a_new_project(make_project: MakeProject) -> None:
         "root_exists": True,
         "groups": 2,
         "waiting": 2,
+        "chosen": 0,
         "decided": {},
         "ungrouped": 1,
         "incomplete_crops": [],

@@ -11,7 +11,8 @@ import pytest
 
 from conftest import read_tree
 from pickroom.errors import ProjectError
-from pickroom.workspace import Manifest, Project, Workspace, utc_now
+from pickroom.manifest import Manifest
+from pickroom.workspace import Project, Workspace, utc_now
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 MANIFEST_FIELDS = [
@@ -87,10 +88,17 @@ def test_finding_a_workspace_makes_nothing(tmp_path: Path) -> None:
         ("models", "data/ai_data/models"),
         ("logs", "data/ai_data/logs"),
         ("summaries", "data/daily_summaries"),
+        ("sandbox", "sandbox"),
+        ("reports", "reports"),
+        ("archives", "archives"),
     ],
 )
 def test_workspace_folder_lies_where_other_programs_look(workspace: Workspace, name: str, place: str) -> None:
     assert getattr(workspace, name) == workspace.root / place
+
+
+def test_four_folders_of_the_workspace_are_no_sources(workspace: Workspace) -> None:
+    assert workspace.own_folders == {workspace.root / name for name in ("data", "sandbox", "reports", "archives")}
 
 
 def test_project_files_lie_where_other_programs_look(workspace: Workspace, tmp_path: Path) -> None:
@@ -158,8 +166,30 @@ def test_damaged_manifest_is_one_line_that_names_the_file(workspace: Workspace, 
     assert str(path) in caught.value.line
 
 
+def test_manifest_of_a_newer_pickroom_is_refused_and_left_as_it_is(workspace: Workspace, tmp_path: Path) -> None:
+    path = saved_project(workspace, tmp_path).manifest_file
+    # its other fields may mean anything by then: they are not judged
+    path.write_text(json.dumps({**json.loads(path.read_text()), "schema_version": 99, "status": "resting"}))
+    before = path.read_bytes()
+    with pytest.raises(ProjectError, match=r"schema 99, this program knows up to 1 .*opening project p") as caught:
+        workspace.project("p")
+    assert caught.value.line.endswith(f"{path} (update pickroom)")
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("place", ["data/p.db", "../p.db", "/elsewhere/p.db", "", "\0"])
+def test_manifest_that_names_another_database_is_refused(workspace: Workspace, tmp_path: Path, place: str) -> None:
+    path = saved_project(workspace, tmp_path).manifest_file
+    path.write_text(json.dumps({**json.loads(path.read_text()), "decisions_db": place}))
+    with pytest.raises(ProjectError, match="names another database") as caught:
+        workspace.project("p")
+    assert str(path) in caught.value.line and "data/training/ai_training_decisions/p.db" in caught.value.hint
+
+
 def test_unknown_project_is_one_line_that_lists_the_known_ones(workspace: Workspace, tmp_path: Path) -> None:
     saved_project(workspace, tmp_path, "anna")
+    with pytest.raises(ProjectError, match="did you mean anna"):
+        workspace.project("ana")
     with pytest.raises(ProjectError, match=r"no project 'bob'.*projects here: anna.*pickroom start bob"):
         workspace.project("bob")
 

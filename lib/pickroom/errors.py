@@ -69,7 +69,7 @@ class ImageError(PickroomError):
 
 
 class FileOperationError(PickroomError):
-    """A file could not be moved or written.
+    """A file could not be moved, written, copied, packed or removed: by a desk, a backup, an export, `reclaim`.
 
     Attributes:
         paths: every path involved, source first.
@@ -83,7 +83,7 @@ class FileOperationError(PickroomError):
 
 
 class LockedError(PickroomError):
-    """Another process is moving this project's files."""
+    """Another process is at work on it: a project's files, its vectors, a model in training, a restore."""
 
     exit_code = 1
 

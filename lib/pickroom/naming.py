@@ -12,7 +12,13 @@ from datetime import UTC, datetime, timedelta
 IMAGE_EXTENSIONS = ("png", "jpg", "jpeg", "webp", "tif", "tiff", "bmp", "heic", "heif")
 
 # Folders inside a project's root that Pickroom owns: never scanned as sources (FORMATS.md, Folders).
-OWNED_FOLDERS = ("selected", "crop", "crop_auto", "crop_cropped", "crop_originals", "delete_staging")
+SELECTED = "selected"
+CROP = "crop"
+CROP_AUTO = "crop_auto"
+CROPPED = "crop_cropped"
+CROP_ORIGINALS = "crop_originals"
+STAGING = "delete_staging"
+OWNED_FOLDERS = (SELECTED, CROP, CROP_AUTO, CROPPED, CROP_ORIGINALS, STAGING)
 
 PROJECT_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 # a prefix is allowed, since `start --rename-duplicates` puts the folder's name in front

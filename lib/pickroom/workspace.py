@@ -5,93 +5,25 @@ This module owns the manifest file (FORMATS.md, Manifest); nobody else reads or 
 
 from __future__ import annotations
 
-import json
+import difflib
 import os
-import re
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from pathlib import Path
-from types import UnionType
-from typing import Any, Self
+from pathlib import Path, PurePosixPath
+from typing import Any
 
 from pickroom import atomic
 from pickroom.errors import ProjectError
-from pickroom.naming import IMAGE_EXTENSIONS, is_project_id
+from pickroom.manifest import DECISIONS, Manifest, NewerManifestError
+from pickroom.naming import is_project_id
 
-SCHEMA_VERSION = 1
-STATUSES = ("active", "finished", "archived")
 _MOST_BYTES = 1 << 20  # of a manifest: it holds a page
-_ENCODER_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
-_KINDS: dict[str, type | UnionType] = {
-    **dict.fromkeys(("title", "decisions_db", "created_at", "notes"), str),
-    **dict.fromkeys(("finished_at", "encoder"), str | None),
-    **dict.fromkeys(("image_count", "group_count", "schema_version"), int),
-}
 
 
 def utc_now() -> str:
     """Now as FORMATS.md writes every time: ISO 8601 UTC ending in Z, to the microsecond."""
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-
-
-@dataclass(frozen=True, slots=True)
-class Manifest:
-    """What `data/projects/<project>.json` holds. `root` is the only absolute path stored anywhere."""
-
-    project_id: str
-    title: str
-    root: str
-    decisions_db: str
-    created_at: str
-    aliases: tuple[str, ...] = ()
-    status: str = "active"
-    finished_at: str | None = None
-    image_count: int = 0
-    group_count: int = 0
-    allowed_extensions: tuple[str, ...] = IMAGE_EXTENSIONS
-    encoder: str | None = None
-    notes: str = ""
-    schema_version: int = SCHEMA_VERSION
-
-    def to_json(self) -> str:
-        values = asdict(self)
-        order = ("schema_version", "project_id", "aliases", "title", "status", "root", "decisions_db")
-        order += ("created_at", "finished_at", "image_count", "group_count", "allowed_extensions")
-        return json.dumps({key: values[key] for key in (*order, "encoder", "notes")}, indent=2) + "\n"
-
-    @classmethod
-    def from_json(cls, text: str) -> Self:
-        """Read a manifest; raises ValueError naming the field that is missing or of the wrong type."""
-        values = json.loads(text)
-        if not isinstance(values, dict):
-            raise ValueError("it holds no JSON object")
-        for key in ("project_id", "root"):
-            if not isinstance(values.get(key), str) or not values[key]:
-                raise ValueError(f"its field {key!r} is missing or not text")
-        project_id = values["project_id"]
-        defaults: dict[str, Any] = {
-            "title": project_id,
-            "decisions_db": f"data/training/ai_training_decisions/{project_id}.db",
-            "created_at": "",
-        }
-        known = {**defaults, **{k: v for k, v in values.items() if k in cls.__dataclass_fields__}}
-        for key in ("aliases", "allowed_extensions"):
-            if key in known:
-                if not isinstance(known[key], list) or not all(isinstance(v, str) for v in known[key]):
-                    raise ValueError(f"its field {key!r} is not a list of texts")
-                known[key] = tuple(known[key])
-        if known.get("status", "active") not in STATUSES:
-            raise ValueError(f"its status {known['status']!r} is none of {', '.join(STATUSES)}")
-        for key, kind in _KINDS.items():
-            if key in known and (not isinstance(known[key], kind) or isinstance(known[key], bool)):
-                raise ValueError(f"its field {key!r} is {known[key]!r}")
-        if not Path(values["root"]).is_absolute() or "\0" in values["root"]:
-            raise ValueError(f"its root {values['root']!r} is no absolute path")
-        encoder = known.get("encoder")
-        if encoder is not None and not _ENCODER_ID.fullmatch(encoder):  # it names a folder
-            raise ValueError(f"its encoder {encoder!r} is no encoder's id")
-        return cls(**known)
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,12 +97,29 @@ class Workspace:
         return cls(checkout if (checkout / "pyproject.toml").is_file() else here)
 
     @property
+    def own_folders(self) -> frozenset[Path]:
+        """The folders that are no sources of images, even where the images lie beside them."""
+        return frozenset((self.root / "data", self.sandbox, self.reports, self.archives))
+
+    @property
+    def sandbox(self) -> Path:
+        return self.root / "sandbox"
+
+    @property
+    def reports(self) -> Path:
+        return self.root / "reports"
+
+    @property
+    def archives(self) -> Path:
+        return self.root / "archives"
+
+    @property
     def manifests(self) -> Path:
         return self.root / "data" / "projects"
 
     @property
     def decisions(self) -> Path:
-        return self.root / "data" / "training" / "ai_training_decisions"
+        return self.root / DECISIONS
 
     @property
     def embeddings(self) -> Path:
@@ -204,12 +153,19 @@ class Workspace:
         try:
             manifest = Manifest.from_json(atomic.read_small(path, _MOST_BYTES).decode())
         except FileNotFoundError:
-            known = ", ".join(self.project_ids()) or "none yet"
+            known = self.project_ids()
+            close = difflib.get_close_matches(project_id, known, 1)
+            meant = f"did you mean {close[0]}? " if close else ""
+            here = f"{meant}projects here: {', '.join(known) or 'none yet'}"
             raise ProjectError(
                 f"there is no project {project_id!r}",
                 doing="opening it",
                 subject=path,
-                hint=f"projects here: {known}; make one: pickroom start {project_id} --images FOLDER",
+                hint=f"{here}; make one: pickroom start {project_id} --images FOLDER",
+            ) from None
+        except NewerManifestError as error:
+            raise ProjectError(
+                str(error), doing=f"opening project {project_id}", subject=path, hint="update pickroom"
             ) from None
         except (OSError, ValueError, RecursionError) as error:
             raise ProjectError(
@@ -225,7 +181,15 @@ class Workspace:
                 subject=path,
                 hint="its file name and its project_id must agree",
             )
-        return Project(self, manifest)
+        project = Project(self, manifest)
+        if PurePosixPath(manifest.decisions_db) != PurePosixPath(DECISIONS, f"{project_id}.db"):  # FORMATS.md, Folders
+            raise ProjectError(
+                f"the manifest names another database, {manifest.decisions_db!r}",
+                doing=f"opening project {project_id}",
+                subject=path,
+                hint=f"its decisions_db is {DECISIONS}/{project_id}.db: move the database there, and say so",
+            )
+        return project
 
     def project_ids(self) -> list[str]:
         """The ids of every project that has a manifest, sorted."""
@@ -241,7 +205,7 @@ class Workspace:
             project_id=project_id,
             title=title or project_id,
             root=str(root),
-            decisions_db=f"data/training/ai_training_decisions/{project_id}.db",
+            decisions_db=f"{DECISIONS}/{project_id}.db",
             created_at=utc_now(),
         )
         return Project(self, manifest)

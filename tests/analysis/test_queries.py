@@ -12,7 +12,7 @@ from analysing import MEANT, crop, fill
 from pickroom.analysis import queries
 from pickroom.analysis.connection import Analysis, connect
 from pickroom.errors import UsageError
-from pickroom.review import session
+from pickroom.store.choices import LONGEST_LOOK_S
 from pickroom.store.connect import connect as open_store
 from pickroom.store.connect import open_read_only
 from pickroom.store.decisions import incomplete_crops, performance
@@ -125,10 +125,10 @@ def test_rolling_100_looks_back_over_a_hundred_decisions(filled: tuple[Project, 
 
 def test_a_look_is_as_long_as_the_deck_says() -> None:
     for name in ("sessions", "time_saved"):
-        assert f"milliseconds, {session._LONGEST_LOOK_MS})" in queries.text(name).replace(
+        assert f"milliseconds, {1000 * LONGEST_LOOK_S:.0f})" in queries.text(name).replace(
             "milliseconds, 0), ", "milliseconds, "
         )
-    assert f"INTERVAL {session._LONGEST_LOOK_MS // 60_000} MINUTE" in queries.text("sessions")
+    assert f"INTERVAL {LONGEST_LOOK_S / 60:.0f} MINUTE" in queries.text("sessions")
 
 
 def test_stages_and_days_add_up(filled: tuple[Project, Analysis]) -> None:

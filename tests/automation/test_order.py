@@ -209,6 +209,6 @@ def test_command_line_takes_an_order(
 
     assert run("--order", "size") == 2
     said = capsys.readouterr()
-    assert (said.out, said.err.count("\n")) == ("", 1) and "worth or folder" in said.err
+    assert (said.out, said.err.count("\n")) == ("", 1) and "'size' is not one of 'folder', 'worth'" in said.err
     assert run("--order", "worth", "--keys", str(tmp_path / "keys")) == 0
     assert [group.group_id for group in queue(project)] == ids[:2]  # the least sure one was decided

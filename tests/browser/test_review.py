@@ -220,7 +220,7 @@ def test_next_and_previous_swap_before_the_kernel_answers(make_deck_project: Cal
     assert deck.stage.evaluate(fast, ["k", "x", "x"]) == ids[5]
     deck.wait(9)
     assert "x was too early" in deck.text("words")
-    session = ReviewSession.open(project)
+    session = ReviewSession(project)
     chosen = [session.state.choice(card).action for card in session.state.cards]
     session.close()
     assert chosen == ["undecided"] * 4 + ["keep", "reject", "undecided", "undecided"]
@@ -241,7 +241,7 @@ def test_a_message_that_gets_lost_is_sent_again(make_deck_project: Callable, ope
     deck.page.keyboard.press("2")
     deck.wait(2)
     assert deck.page.evaluate("window.lost")
-    session = ReviewSession.open(project)
+    session = ReviewSession(project)
     assert [session.state.choice(card).index for card in session.state.cards] == [0, 1, None, None]
     session.close()
 

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from PIL import Image as PillowImage
+from typer.testing import CliRunner
 
 from conftest import read_tree, write_image
+from pickroom.cli import app
 from pickroom.crop.session import CropSession
-from pickroom.errors import UsageError
-from pickroom.files.cropping import NO_SIDECAR, Order
+from pickroom.errors import StoreError, UsageError
+from pickroom.files.cropping import NO_SIDECAR, Order, submit
+from pickroom.files.undo import recover
 from pickroom.geometry import compose, to_pixels
 from pickroom.records import CropBox
+from pickroom.store.connect import connect
 from pickroom.workspace import Project
-from reviewing import FINALISE, decisions, queue, recommend, review, rows
+from reviewing import FINALISE, decisions, in_child, obey_permissions, queue, recommend, review, rows
 
 BOX = CropBox(0.1, 0.1, 0.9, 0.9)
 Make = Callable[..., Project]
@@ -278,6 +283,58 @@ def test_a_file_that_goes_while_the_desk_is_open_is_refused_at_its_image(waiting
     session.close()
     assert shown.images[0].warning == "not cropped" and shown.message == "1 left waiting"
     assert shown.problems[0].startswith(f"crop/{name}: ")
+
+
+@pytest.mark.parametrize("by", ["the desk", "the command"])
+def test_a_crop_left_half_moved_is_told_from_one_refused_and_recover_finishes_it(waiting, by):
+    project, (name, other, _) = waiting
+    originals = project.root / "crop_originals"
+    write_image(originals / other, seed=99)  # refused: in the way
+
+    def at_the_desk() -> tuple:
+        obey_permissions()
+        project.root.chmod(0o300)  # what lies in it can be reached, but moves cannot be made durable
+        session = CropSession(project, per_page=2)
+        session.press("Enter")
+        told = session.view()
+        result = session.last_result
+        session.close()
+        return result.batch, result.done, list(result.refused), list(result.stuck), told.message, told.problems
+
+    def by_command() -> tuple:
+        obey_permissions()
+        project.root.chmod(0o300)
+        lines = "".join(json.dumps({"filename": n, "box": BOX.to_list()}) + "\n" for n in (name, other))
+        boxes = project.workspace.root / "boxes.jsonl"
+        boxes.write_text(lines)
+        ran = CliRunner().invoke(app, ["crop", "p", "--boxes", str(boxes), "--home", str(project.workspace.root)])
+        return ran.exit_code, ran.stdout, ran.stderr
+
+    if by == "the desk":
+        batch, done, refused, stuck, message, problems = in_child(at_the_desk)
+        assert (batch, done, refused, stuck) == (2, [], [other], [name])
+        unfinished = "1 unfinished: run `pickroom recover p`"
+        assert message.startswith(f"1 left waiting; {unfinished} (the first: {name}: Permission denied")
+        assert [line.partition(":")[0] for line in problems] == [f"crop/{other}"]
+    else:
+        code, out, err = in_child(by_command)
+        assert (code, out) == (1, "Batch 2: 0 done, 1 refused, 1 unfinished: run `pickroom recover p`\n")
+        assert f"{name}: Permission denied while making moves durable" in err
+    project.root.chmod(0o700)
+    with closing(connect(project.database)) as connection:
+        assert recover(project, connection).done == [name]
+    assert name in names(originals) and name in names(project.root / "crop_cropped")
+    assert row_of(project, name)["final_crop_coords"] is not None
+
+
+def test_a_database_that_fails_is_one_clear_line(waiting):
+    project, (name, *_) = waiting
+    before = read_tree(project.root)
+    with closing(connect(project.database)) as connection:
+        connection.execute("DROP TABLE file_operations")
+        with pytest.raises(StoreError, match="no such table: file_operations while committing crops"):
+            submit(project, connection, [Order("crop", name, BOX)])
+    assert read_tree(project.root) == before
 
 
 def test_pages_follow_each_other_and_a_skipped_page_comes_last(waiting):

@@ -103,7 +103,7 @@ def test_problems_found_by_verify_end_with_exit_code_1(photo_project: MakeProjec
     ("arguments", "words"),
     [
         (("--encoder", "clip"), "'clip' is no encoder"),
-        (("--engine", "spark"), "'spark' is no engine"),
+        (("--engine", "spark"), "'spark' is not one of 'local', 'ray'"),
         (("--address", "auto"), "add --engine ray"),
         (("--encoder", "bundled", "--device", "tpu"), "'tpu' is no device"),
         (("--encoder", "bundled", "--dtype", "int8"), "'int8' is no precision"),

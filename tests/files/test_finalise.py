@@ -386,7 +386,7 @@ def test_a_full_disk_holds_back_what_it_refuses_and_the_rest_goes_on(workspace: 
         result = finalised(project, "q", "1")
         assert list(result.held) == [needs_sidecar.group_id]
         assert "No space left on device while writing a sidecar" in result.held[needs_sidecar.group_id]
-        assert "make room on the disk, then finalise again" in result.held[needs_sidecar.group_id]
+        assert "make room on the disk, then try again" in result.held[needs_sidecar.group_id]
         assert places(project, needs_sidecar) == ("anna", "anna")
         assert places(project, moves_only) == (SELECTED, STAGING)
         assert read_tree(disk / "anna").items() <= before.items()

@@ -365,7 +365,7 @@ def finalise_more(project: Project) -> None:
 
 
 def review_it(project: Project) -> None:
-    assert review(project).state.message == "an interrupted finalise was completed: 5 groups"
+    assert review(project).state.message == "interrupted work was completed: 5 done"
 
 
 @pytest.mark.parametrize("act", [recover_it, projects.rescan, review_it], ids=lambda function: function.__name__)

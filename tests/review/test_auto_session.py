@@ -229,7 +229,7 @@ def test_the_groups_most_worth_a_look_come_first(make_project: Make) -> None:
     place = sandbox.prepare(project)
     generate(place)
     assert review(place, order="worth").state.card.group_id == queue(project)[2].group_id  # type: ignore[union-attr]
-    assert review(place, order="folder", only="waiting").state.cards[0].group_id == queue(project)[0].group_id
+    assert review(place, order="folder").state.cards[0].group_id == queue(project)[0].group_id
 
 
 # ------------------------------------------------------------------------------------------------ what is not there

@@ -21,7 +21,10 @@ from pickroom.files.undo import undo_batch
 from pickroom.records import Choice
 from pickroom.review.session import ReviewSession
 from pickroom.review.state import ReviewState
+from pickroom.review.unaided import UnaidedSession
 from pickroom.store import groups as groups_table
+from pickroom.store import review_state
+from pickroom.store.choices import Saved
 from pickroom.store.connect import connect, transaction
 from pickroom.workspace import Project
 from reviewing import FINALISE, child, decisions, hear, in_child, places, queue, recommend, review, rows
@@ -37,7 +40,7 @@ def open_session() -> Iterator[Open]:
     opened = []
 
     def open_one(project: Project, **options: object) -> ReviewSession:
-        opened.append(ReviewSession.open(project, **options))
+        opened.append(ReviewSession(project, **options))
         return opened[-1]
 
     yield open_one
@@ -149,7 +152,7 @@ def test_a_project_without_its_folder_is_refused_in_one_line(make_project: Make)
     project = make_project([(1, 2)])
     project.root.rename(project.root.with_name("unplugged"))
     with pytest.raises(ProjectError, match="the image folder is not there while opening project p"):
-        ReviewSession.open(project)
+        ReviewSession(project)
 
 
 # --- batches -----------------------------------------------------------------------------------------------------
@@ -325,6 +328,71 @@ def test_blind_a_crop_that_was_not_shown_was_neither_accepted_nor_refused(make_p
     row = decisions(project)[group.group_id]
     assert (row["selection_match"], row["ai_crop_accepted"], row["ai_crop_coords"]) == (1, None, "[0.1, 0, 0.9, 0.8]")
     assert places(project, group) == ("delete_staging", "selected")
+
+
+@pytest.mark.parametrize("blind_first", [False, True], ids=["chosen in sight", "chosen blind"])
+def test_a_choice_that_another_kind_of_deck_passes_over_stays_what_it_was(
+    make_project: Make, open_session: Open, blind_first: bool
+) -> None:
+    project = make_project([(1, 2)] * 2)
+    group = queue(project)[0]
+    recommend(project, group, 1, BOX, crop_needed=True, versions={"ranker": "v1"})
+    review(project, "2", blind=blind_first)
+    recommend(project, group, 0, OTHER_BOX, versions={"ranker": "v2"})
+    session = open_session(project, blind=not blind_first)
+    press(session, "Home", "Enter", "ArrowUp", *FINALISE)
+    row = decisions(project)[group.group_id]
+    context = rows(project, "SELECT input, versions FROM decision_context")
+    if blind_first:
+        assert (row["ai_selected_index"], row["ai_crop_accepted"], places(project, group)[1]) == (1, None, "selected")
+        assert context == [{"input": "blind", "versions": '{"ranker": "v1"}'}]
+    else:
+        assert (row["ai_selected_index"], row["ai_crop_accepted"], places(project, group)[1]) == (1, 1, "crop_auto")
+        assert context == [{"input": "review", "versions": '{"ranker": "v1"}'}]
+
+
+def test_an_unaided_choice_that_the_deck_passes_over_stays_unaided(make_project: Make, open_session: Open) -> None:
+    project = make_project([(1, 2)] * 2)
+    group = queue(project)[0]
+    recommend(project, group, 1, BOX, crop_needed=True)
+    with closing(UnaidedSession(project)) as unaided:
+        press(unaided, "2")
+    session = open_session(project)
+    press(session, "Home")
+    shown = session.view().group
+    assert shown is not None and not any(image.ai_pick for image in shown.images)
+    press(session, "Enter", *FINALISE)
+    assert decisions(project)[group.group_id]["ai_selected_index"] is None
+
+
+@pytest.mark.parametrize("stored", [False, True], ids=["picked now", "stored by an earlier version"])
+def test_blind_the_summary_says_where_a_pick_goes_whose_overlay_was_left_on(
+    make_project: Make, open_session: Open, stored: bool
+) -> None:
+    project = make_project([(1, 2)] * 2)
+    group = queue(project)[0]
+    shown = recommend(project, group, 1, BOX)
+    press(open_session(project), "c")  # on in one window, and left on
+    if stored:
+        with closing(connect(project.database)) as connection:
+            made = Saved(Choice("approve", 1, overlay=True), shown, "blind")
+            review_state.save_choice(connection, group.group_id, made)
+        session = open_session(project, blind=True)
+    else:
+        session = open_session(project, blind=True)
+        press(session, "2")
+        assert not session.state.choices[group.group_id].overlay
+    for deck in (session, open_session(project)):
+        drawn = deck.group_at(0)
+        assert drawn is not None and drawn.route.startswith("2 → selected/   ·")
+        assert [image.crop for image in drawn.images] == [None, None]
+        assert "1 group: the picked image → selected/, the others → delete_staging/" in deck.summary()
+    with closing(connect(project.database)) as connection:
+        planned, _ = finalise_module.plan(project, connection, [group.group_id], 1, "now")
+    assert [item.route.folders for item in planned] == [("delete_staging", "selected")]
+    press(session, *FINALISE)
+    assert places(project, group) == ("delete_staging", "selected")
+    assert decisions(project)[group.group_id]["ai_crop_accepted"] is None
 
 
 # --- what was shown is what is recorded --------------------------------------------------------------------------
@@ -552,7 +620,7 @@ def test_an_interrupted_finalise_is_completed_when_a_session_opens(make_project:
     interrupted(project)
     assert places(project, group) == ("", "")
     session = open_session(project)
-    assert session.state.message == "an interrupted finalise was completed: 1 group"
+    assert session.state.message == "interrupted work was completed: 1 done"
     assert places(project, group) == ("selected", "delete_staging")
 
 
@@ -562,7 +630,8 @@ def test_what_could_not_be_completed_is_said_too(make_project: Make, open_sessio
     interrupted(project)
     (project.root / group.filenames[1]).unlink()
     session = open_session(project)
-    assert session.state.message == "an interrupted finalise was completed: 0 groups; 1 put back"
+    told = f"interrupted work was completed: 0 done; 1 put back (the first: {group.group_id}: "
+    assert session.state.message.startswith(told)
     assert session.state.cards[0].group_id == group.group_id
     shown = session.group_at(0)
     assert shown is not None

@@ -67,7 +67,7 @@ def open_page(sent: Sent) -> Iterator[Callable[..., Page]]:
     decks: list[Deck] = []
 
     def make(project: Project, **options: Any) -> Page:
-        decks.append(Deck(ReviewSession.open(project, **options)))
+        decks.append(Deck(ReviewSession(project, **options)))
         return Page(decks[-1], sent)
 
     yield make

@@ -53,7 +53,7 @@ def test_the_stage_uses_the_room_that_a_view_has(page: Page):
 
 def test_every_key_is_saved_at_once(page: Page, project: Project):
     page.press("1", "x")
-    other = ReviewSession.open(project)
+    other = ReviewSession(project)
     assert [other.state.choice(card).action for card in other.state.cards[:3]] == ["approve", "reject", "undecided"]
     assert other.state.position == page.frame["position"] == 2
     other.close()

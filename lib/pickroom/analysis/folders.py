@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import duckdb
@@ -30,7 +30,7 @@ def list_files(engine: duckdb.DuckDBPyConnection, workspace: Workspace, project_
         if not project.root.is_dir():
             continue
         listed.append(own_id)
-        for directory, name in _walk(project.root, workspace.root):
+        for directory, name in _walk(project.root, workspace.own_folders):
             columns["project_id"].append(own_id)
             columns["directory"].append(_storable(directory))
             columns["filename"].append(_storable(name))
@@ -46,9 +46,9 @@ def list_files(engine: duckdb.DuckDBPyConnection, workspace: Workspace, project_
         engine.unregister("found")
 
 
-def _walk(root: Path, home: Path) -> Iterator[tuple[str, str]]:
-    """(folder relative to the root, name) of every file that is not hidden, the workspace's own folders left out."""
-    own = {str(home / name) for name in ("data", "sandbox", "reports", "archives")}
+def _walk(root: Path, avoid: Iterable[Path]) -> Iterator[tuple[str, str]]:
+    """(folder relative to the root, name) of every file that is not hidden, the folders to avoid left out."""
+    own = {str(folder) for folder in avoid}
     for folder, inner, names in os.walk(root):
         inner[:] = [name for name in inner if not name.startswith(".") and os.path.join(folder, name) not in own]
         directory = Path(folder).relative_to(root).as_posix().removeprefix(".")

@@ -10,7 +10,6 @@ from __future__ import annotations
 import errno
 import os
 import sqlite3
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -24,7 +23,6 @@ from pickroom.errors import ConflictError, FileOperationError, ImageError, Pickr
 from pickroom.files import cropping, journal, undo
 from pickroom.files.ledgers import AUTOMATION, LEDGERS
 from pickroom.files.lock import project_lock
-from pickroom.records import FileOp
 from pickroom.store import crops, decisions, operations
 from pickroom.store.connect import connect, transaction
 from pickroom.store.crops import Crop
@@ -205,8 +203,3 @@ def _line(item: Item) -> Approved:
     name = None if picked is None else item.group.images[picked].filename
     needs_crop = item.box is not None or item.route.outcome == "crop"
     return Approved(item.group.group_id, "approved", name, needs_crop, item.box, "auto", utc_now())
-
-
-def journal_lines(steps: Sequence[FileOp]) -> list[str]:
-    """The steps of a batch as the dry run prints them."""
-    return [planning.line_of(op) for op in steps if op.undoes is None]

@@ -73,8 +73,7 @@ def files_of(project: Project, avoid: Path) -> Iterator[str]:
         avoid: the folder of the sandboxes, in case it lies under the root.
     """
     root = project.root
-    own = [project.workspace.root / name for name in ("data", "sandbox", "reports", "archives")]
-    skipped = {path.resolve() for path in (*own, avoid)}
+    skipped = {path.resolve() for path in (*project.workspace.own_folders, avoid)}
     tops = [root, *(root / name for name in OWNED_FOLDERS if (root / name).is_symlink())]  # a folder on another disk
     for top in tops:
         for here, folders, names in os.walk(top):

@@ -126,7 +126,7 @@ def prepare(
 
 
 def _planned(project: Project, sandbox: Path | None, production: bool) -> Place:
-    base = (sandbox.expanduser() if sandbox is not None else project.workspace.root / "sandbox").resolve()
+    base = (sandbox.expanduser() if sandbox is not None else project.workspace.sandbox).resolve()
     folder = base / project.id
     root = project.require_root()
     if sandbox is not None and project.workspace.root.is_relative_to(base):
@@ -142,8 +142,8 @@ def _planned(project: Project, sandbox: Path | None, production: bool) -> Place:
     if production:
         return Place(project, project, folder, production=True, confirm=True)
     if base in root.resolve().parents:
-        return Place(project, project, folder, confirm=base != (project.workspace.root / "sandbox").resolve())
-    own = {project.workspace.root / name for name in ("data", "sandbox", "reports", "archives")}
+        return Place(project, project, folder, confirm=base != project.workspace.sandbox.resolve())
+    own = project.workspace.own_folders
     if base.is_relative_to(root.resolve()) and not any(base.is_relative_to(path.resolve()) for path in own):
         raise UsageError(
             "a sandbox cannot lie among the project's own images",

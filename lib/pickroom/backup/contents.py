@@ -20,8 +20,6 @@ _NOT_OURS = ("data/README.md",)  # the checkout's
 # SQLite's own files beside a database: the copy of a database holds what is in them
 SIDE_FILES = ("-wal", "-shm", "-journal")
 _PASSING = (*SIDE_FILES, ".lock", PARTIAL_SUFFIX)
-# folders of the workspace beside data/ that a person may take for part of it
-_BESIDE = ("sandbox", "archives", "reports")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +78,10 @@ def turn(name: str) -> int:
 
 def left_out(workspace: Workspace) -> list[LeftOut]:
     """What a person may look for in a backup and not find."""
+    # folders beside data/ that a person may take for part of it
+    beside = [folder.name for folder in (workspace.sandbox, workspace.archives, workspace.reports)]
     found = [LeftOut(name.rstrip("/"), "can be made again") for name in _MADE_AGAIN]
-    found += [LeftOut(name, "no part of data/: copy it yourself if it matters") for name in _BESIDE]
+    found += [LeftOut(name, "no part of data/: copy it yourself if it matters") for name in beside]
     found = [one for one in found if _holds_something(workspace.root / one.name)]
     links = [name for name in _walk(workspace) if belongs(name) and (workspace.root / name).is_symlink()]
     return found + [LeftOut(name, "symbolic link: not followed") for name in links]

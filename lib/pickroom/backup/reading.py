@@ -90,12 +90,6 @@ def check(file: Path, into: Path | None = None, progress: Progress | None = None
     return listing
 
 
-def read_listing(file: Path) -> Listing:
-    """The list of a backup, without reading what it lists; raises as `check` does."""
-    with _opened(file) as archive:
-        return _listing(file, archive)
-
-
 def read_member(file: Path, name: str, limit: int = _CHUNK) -> bytes:
     """The first bytes of one file of a backup that was checked."""
     with _opened(file) as archive, archive.open(name) as source:

@@ -21,7 +21,8 @@ from pickroom.backup.reading import Listed, Listing, Progress, check, read_membe
 from pickroom.errors import ConflictError, FileOperationError
 from pickroom.files.lock import project_lock
 from pickroom.locking import exclusive
-from pickroom.workspace import Manifest, Workspace
+from pickroom.manifest import Manifest
+from pickroom.workspace import Workspace
 
 _BUILDING = ".restoring-"
 _EXAMPLES = 20

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from pickroom.files.routing import CROP, STAGING
 from pickroom.marking.keys import BOARD_KEYS, BOARD_LEGEND
+from pickroom.naming import CROP, STAGING
 from pickroom.review.keys import Command
 
 FOLDERS = (CROP, STAGING)  # what the index of a mark command stands for

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -69,7 +69,9 @@ def generate(
 def review(
     project: ProjectName,
     keys: Annotated[Path | None, typer.Option(help="A file of keys, one a line; - reads stdin.")] = None,
-    order: Annotated[str, typer.Option(help="worth: what a look most likely corrects first; or folder.")] = "worth",
+    order: Annotated[
+        Literal["worth", "folder"], typer.Option(help="worth: what a look most likely corrects first.")
+    ] = "worth",
     sandbox: Sandbox = None,
     production: Production = False,
     home: Home = None,
@@ -81,7 +83,7 @@ def review(
 
     pressed = read_keys(read_text(keys, "reading keys")) if keys else []
     place = places.locate(project_of(home, project), sandbox, production=production)
-    session = AutoSession(place, order=order)  # type: ignore[arg-type]
+    session = AutoSession(place, order=order)
     try:
         for key in pressed:
             session.press(key)

@@ -46,11 +46,12 @@ def crop(
             result = session.submit([Order(folders.get(name, "crop"), name, box) for name, box in wanted])
     finally:
         session.close()
-    for name, reason in {**result.warnings, **result.refused}.items():
+    for name, reason in {**result.warnings, **result.refused, **result.stuck}.items():
         say(f"{name}: {reason}")
     number = f"Batch {result.batch}: " if result.batch else ""
-    show({}, False, f"{number}{len(result.done)} done, {len(result.refused)} refused")
-    if result.refused:
+    stuck = f", {len(result.stuck)} unfinished: run `pickroom recover {project}`" if result.stuck else ""
+    show({}, False, f"{number}{len(result.done)} done, {len(result.refused)} refused{stuck}")
+    if result.refused or result.stuck:
         raise typer.Exit(1)
 
 

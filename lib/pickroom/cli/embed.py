@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -27,7 +27,7 @@ def embed(
     change_encoder: Annotated[bool, typer.Option("--change-encoder", help="Embed all images by another one.")] = False,
     device: Annotated[str | None, typer.Option(help="cuda, mps or cpu; else the best one here.")] = None,
     dtype: Annotated[str | None, typer.Option(help="float32, bfloat16 or float16; else the fastest, measured.")] = None,
-    engine: Annotated[str, typer.Option(help="local, or ray: several machines.")] = "local",
+    engine: Annotated[Literal["local", "ray"], typer.Option(help="ray: on several machines.")] = "local",
     address: Annotated[str | None, typer.Option(help="A running Ray cluster's; else Ray is started here.")] = None,
     regions: Annotated[bool, typer.Option(help="Also embed the places where the images of a group differ.")] = True,
     verify: Annotated[bool, typer.Option("--verify", help="Check the vectors, and make 20 of them again.")] = False,
@@ -53,7 +53,7 @@ def embed(
     config = EmbedConfig(
         encoder=EncoderConfig(encoder, model, checkpoint, device, dtype, change_encoder),
         regions=RegionConfig() if regions else None,
-        engine=engine,  # type: ignore[arg-type]
+        engine=engine,
         address=address,
     )
     report = run(opened, config, bar, verify=verify)

@@ -32,7 +32,14 @@ def start(
         made, report = projects.start(
             Workspace.find(home), project, images, title=title, rename_duplicates=rename_duplicates, progress=progress
         )
-    text = f"Project {made.id}: {scan_words(report)}\nReview it: pickroom lab, then notebooks/20_review.ipynb"
+    text = f"Project {made.id}: {scan_words(report)}\n"
+    if report.groups:
+        text += "Review it: pickroom lab, then notebooks/20_review.ipynb"
+    else:
+        text += (
+            "Nothing could be grouped by the stages in the names. By how images look:\n"
+            f"pickroom embed {made.id} --encoder bundled, then pickroom groups {made.id} --by similarity"
+        )
     show({"project_id": made.id, **report.to_dict()}, json_output, text)
 
 
@@ -121,6 +128,8 @@ def status_words(entry: dict[str, Any]) -> str:
         f"{name} ({entry['status']}): {entry['waiting']} of {entry['groups']} groups wait; decided: {decided}",
         f"  images in {entry['root']}" + ("" if entry["root_exists"] else "  (NOT THERE: pickroom relocate)"),
     ]
+    if entry["chosen"]:
+        lines.append(f"  {entry['chosen']} of those that wait have a choice: Shift+Enter in the deck finalises them")
     if entry["ungrouped"]:
         lines.append(f"  {entry['ungrouped']} images are in no group (why: pickroom groups {name})")
     if entry["incomplete_crops"]:
@@ -135,9 +144,7 @@ def status_words(entry: dict[str, Any]) -> str:
     lines += [f"  held back: {group_id}: {reason}" for group_id, reason in entry["held"].items()]
     accuracy = entry["performance"].get("selection_accuracy")
     if accuracy is not None:
-        lines.append(
-            f"  the recommendation was picked in {accuracy:.1%} of {entry['performance']['total_decisions']} decisions"
-        )
+        lines.append(f"  what was recommended was picked in {accuracy:.0%} of the groups where anything was picked")
     return "\n".join(lines)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -17,7 +17,9 @@ def review(
     keys: Annotated[Path | None, typer.Option(help="A file of keys, one a line; - reads stdin.")] = None,
     blind: Annotated[bool, typer.Option(help="Hide each recommendation until you have chosen.")] = False,
     unaided: Annotated[bool, typer.Option(help="No recommendation at all, shown or recorded.")] = False,
-    order: Annotated[str, typer.Option(help="folder, or worth: what a look most likely corrects first.")] = "folder",
+    order: Annotated[
+        Literal["folder", "worth"], typer.Option(help="worth: what a look most likely corrects first.")
+    ] = "folder",
     home: Home = None,
 ) -> None:
     """Review by keys without a browser; the deck itself is notebooks/20_review.ipynb."""
@@ -30,7 +32,7 @@ def review(
         raise UsageError(what, doing="opening a review", hint="leave --blind and --order out")
     pressed = read_keys(read_text(keys, "reading keys")) if keys else []
     opened = project_of(home, project)
-    session = UnaidedSession(opened) if unaided else ReviewSession(opened, blind=blind, order=order)  # type: ignore[arg-type]
+    session = UnaidedSession(opened) if unaided else ReviewSession(opened, blind=blind, order=order)
     try:
         for key in pressed:
             session.press(key)

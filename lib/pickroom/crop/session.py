@@ -11,11 +11,11 @@ from pickroom import atomic
 from pickroom.crop import editing, view
 from pickroom.crop import state as machine
 from pickroom.crop.state import CropCard, CropState
-from pickroom.errors import ImageError, LockedError, UsageError
+from pickroom.errors import ImageError, UsageError
 from pickroom.files import cropping, sidecars
 from pickroom.files.cropping import CropResult, Order
 from pickroom.files.ledgers import CROP, DROP
-from pickroom.files.undo import recover, undo_batch
+from pickroom.files.undo import recover_if_planned, undo_batch
 from pickroom.geometry import from_pixels, round_half_up
 from pickroom.images import decode, thumbnails
 from pickroom.naming import is_image_name
@@ -57,7 +57,7 @@ class CropSession:
         self._hashes: dict[tuple[str, str, int], str] = {}  # by folder, name and time of change
         self._sizes: dict[tuple[str, str, int], editing.Size] = {}
         self._connection = connect(project.database)
-        self._load(self._recover())
+        self._load(recover_if_planned(project, self._connection))
 
     def close(self) -> None:
         self._connection.close()
@@ -142,18 +142,6 @@ class CropSession:
         path = self.project.path(image.directory, image.filename)
         return thumbnails.read(self.project.workspace.thumbnails, image.sha256, path)
 
-    def _recover(self) -> str:
-        """Finish what a crash interrupted, unless the process that planned it is still at it."""
-        if operations.count_planned(self._connection) == 0:
-            return ""
-        try:
-            outcome = recover(self.project, self._connection)
-        except LockedError as error:
-            return error.line
-        put_back = "".join(f"; {name} put back: {reason}" for name, reason in outcome.failed.items())
-        stuck = "; run `pickroom recover`" if outcome.stuck else ""
-        return f"interrupted work was completed: {len(outcome.done)} done{put_back}{stuck}"
-
     def _ai_crops(self) -> list[CropCard]:
         return [w.card for w in self.waiting if w.card.directory == cropping.CROP_AUTO and w.card.proposed]
 
@@ -173,9 +161,13 @@ class CropSession:
         refused = {_path(order): result.refused[order.filename] for order in orders if order.filename in result.refused}
         waiting = {_path(w.card) for w in self.waiting} | set(self.problems)
         self._refused = {path: reason for path, reason in refused.items() if path in waiting}
-        parts = [f"{len(result.done)} done in batch {result.batch}, B takes it back"] if result.batch else []
+        parts = [f"{len(result.done)} done in batch {result.batch}, B takes it back"] if result.done else []
         parts += [f"{len(result.warnings)} without a sidecar: no decision changed"] if result.warnings else []
         parts += [f"{len(self._refused)} left waiting"] if self._refused else []
+        if result.stuck:
+            name, reason = next(iter(result.stuck.items()))
+            told = f"{len(result.stuck)} unfinished: run `pickroom recover {self.project.id}`"
+            parts.append(f"{told} (the first: {name}: {reason})")
         parts += [f"{path}: {reason}" for path, reason in refused.items() if path not in waiting]
         self.state = replace(self.state, message="; ".join(parts) or "nothing to submit")
         return result

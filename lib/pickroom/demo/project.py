@@ -10,7 +10,7 @@ from pickroom.demo.make import Progress, make_images
 from pickroom.demo.past import decide
 from pickroom.demo.simulate import simulated_recommendations
 from pickroom.errors import UsageError
-from pickroom.projects import ScanReport
+from pickroom.regrouping import ScanReport
 from pickroom.store import groups, recommendations
 from pickroom.store.connect import connect, transaction
 from pickroom.workspace import Project, Workspace, already_started

@@ -7,10 +7,12 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from pickroom.naming import CROP, CROP_AUTO, CROPPED, SELECTED
+
 if TYPE_CHECKING:
     from pickroom.duplicates.finding import Copy, Pair
 
-PICKED = ("selected", "crop_cropped", "crop", "crop_auto")  # where a person's picks lie
+PICKED = (SELECTED, CROPPED, CROP, CROP_AUTO)  # where a person's picks lie
 
 
 def is_picked(copy: Copy) -> bool:

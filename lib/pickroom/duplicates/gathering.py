@@ -17,13 +17,14 @@ from pickroom.files import placing
 from pickroom.images import thumbnails
 from pickroom.marking import listing
 from pickroom.marking.listing import Item
+from pickroom.naming import CROP, CROP_AUTO, CROPPED, SELECTED
 from pickroom.store import groups, images
 from pickroom.store.connect import open_read_only
 from pickroom.workspace import Project, Workspace
 
 Progress = Callable[[int, int], None]  # (done, of)
 # what was set aside is no duplicate any more, and the original of a crop is kept on purpose
-FOLDERS = ("selected", "crop_cropped", "crop", "crop_auto", "")
+FOLDERS = (SELECTED, CROPPED, CROP, CROP_AUTO, "")
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,11 +17,11 @@ from pickroom.duplicates.gathering import FOLDERS, Gathered, Progress, gather
 from pickroom.duplicates.keys import DUPLICATES_KEYS
 from pickroom.files import placing
 from pickroom.files.ledgers import DUPLICATES
-from pickroom.files.routing import STAGING
 from pickroom.marking import board as machine
 from pickroom.marking.board import Board, Step
 from pickroom.marking.layout import Section
 from pickroom.marking.session import BoardSession
+from pickroom.naming import STAGING
 from pickroom.review.keys import Command
 from pickroom.store import kept_pairs
 from pickroom.store.kept_pairs import KeptPair, Side

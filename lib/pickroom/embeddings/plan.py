@@ -16,14 +16,12 @@ from pickroom.embeddings.rows import VectorRow
 from pickroom.embeddings.store import Key, Known
 from pickroom.embeddings.work import GroupItem
 from pickroom.images.scan import Entry, walk
-from pickroom.naming import OWNED_FOLDERS
+from pickroom.naming import CROPPED, OWNED_FOLDERS
 from pickroom.records import Group, Image, Ungrouped
 from pickroom.workspace import Project
 
 Progress = Callable[[int, int], None]  # (done, of)
 
-# Finished crops are products, not candidates: nothing learns from them, and each bears its original's name.
-PRODUCTS = "crop_cropped"
 _Stat = tuple[str, int, int]  # (filename, file size, mtime in ns): an unmoved or moved file that was not changed
 
 
@@ -56,10 +54,11 @@ def list_images(project: Project) -> tuple[list[Entry], list[Ungrouped]]:
     """Every image file of a project: its sources, and the folders a finalise moved them to (not finished crops)."""
     root = project.require_root()
     extensions = project.manifest.allowed_extensions
-    own = frozenset(project.workspace.root / name for name in ("data", "sandbox", "reports", "archives"))
+    own = project.workspace.own_folders
     entries, left_out = walk(root, extensions, own)
     for folder in OWNED_FOLDERS:
-        if folder == PRODUCTS or not (root / folder).is_dir() or (root / folder).is_symlink():
+        # finished crops are products, not candidates: nothing learns from them, and each bears its original's name
+        if folder == CROPPED or not (root / folder).is_dir() or (root / folder).is_symlink():
             continue
         inside, refused = walk(root / folder, extensions, own)
         entries += [Entry(_join(folder, e.directory), e.filename, e.file_size, e.mtime_ns) for e in inside]

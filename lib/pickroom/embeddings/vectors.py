@@ -104,7 +104,7 @@ def open_store(project: Project) -> VectorStore:
             f"project {project.id} has no vectors",
             doing="reading them",
             subject=project.workspace.embeddings,
-            hint=f"make them: pickroom embed {project.id}",
+            hint=f"make them: pickroom embed {project.id}; without a network: --encoder bundled",
         )
     return VectorStore(project.workspace, found[0], project.id)
 

@@ -57,12 +57,14 @@ class CropResult:
         batch: its number, for `undo --batch`; None when nothing was done.
         done: file names cropped or dropped.
         refused: file name -> reason; those images wait as before.
+        stuck: file name -> reason, for images half moved, their rows written: `pickroom recover` must finish them.
         warnings: file name -> what to know.
     """
 
     batch: int | None = None
     done: list[str] = field(default_factory=list)
     refused: dict[str, str] = field(default_factory=dict)
+    stuck: dict[str, str] = field(default_factory=dict)
     warnings: dict[str, str] = field(default_factory=dict)
 
 
@@ -98,22 +100,30 @@ def submit(project: Project, connection: sqlite3.Connection, orders: Sequence[Or
     result = CropResult()
     with project_lock(project, "cropping"):
         try:
-            journal.run_planned(project.root, connection, LEDGERS, verify=True)
-            batch = operations.next_batch(connection)
-            disk = Disk(project.root)
-            for start in range(0, len(orders), _CHUNK):
-                jobs = _prepare(project, connection, disk, orders[start : start + _CHUNK], batch, result)
-                _commit(connection, _render(project, jobs, result), batch)
-                ran = journal.run_planned(project.root, connection, LEDGERS)
-                result.done += ran.done
-                result.refused |= ran.failed | ran.stuck
+            try:
+                batch = _submit(project, connection, orders, result)
+            finally:
+                if operations.count_planned(connection) == 0:
+                    journal.sweep(project.root)
         except sqlite3.Error as error:
             raise StoreError(str(error), doing="committing crops", subject=project.database) from error
-        finally:
-            if operations.count_planned(connection) == 0:
-                journal.sweep(project.root)
-    result.batch = batch if result.done else None
+    result.batch = batch if result.done or result.stuck else None
     return result
+
+
+def _submit(project: Project, connection: sqlite3.Connection, orders: Sequence[Order], result: CropResult) -> int:
+    """Carry the orders out chunk by chunk, adding to `result`; returns their batch's number."""
+    journal.run_planned(project.root, connection, LEDGERS, verify=True)
+    batch = operations.next_batch(connection)
+    disk = Disk(project.root)
+    for start in range(0, len(orders), _CHUNK):
+        jobs = _prepare(project, connection, disk, orders[start : start + _CHUNK], batch, result)
+        _commit(connection, _render(project, jobs, result), batch)
+        ran = journal.run_planned(project.root, connection, LEDGERS)
+        result.done += ran.done
+        result.refused |= ran.failed
+        result.stuck = ran.stuck  # each run tries every planned step again
+    return batch
 
 
 def _prepare(

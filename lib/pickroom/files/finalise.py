@@ -110,10 +110,9 @@ def plan(
             continue
         if saved.choice.action == "skip":
             deferred.append(group.group_id)
-        crop_seen = saved.input != "blind"
-        way = routing.route(saved.choice, len(group.images), saved.shown, crop_seen=crop_seen)
+        way = routing.route(saved.choice, len(group.images), saved.shown, crop_seen=saved.crop_seen)
         if way is not None:
-            row = routing.decision(group, saved.choice, saved.shown, now, crop_seen=crop_seen)
+            row = routing.decision(group, saved.choice, saved.shown, now, crop_seen=saved.crop_seen)
             plans.append(_plan_group(disk, GroupPlan(group, saved, way, row), batch))
     return plans, deferred
 
@@ -150,7 +149,7 @@ def _commit(
             context = decisions.Context(
                 group_id=item.group.group_id,
                 batch=batch,
-                input=item.saved.input,  # type: ignore[arg-type]
+                input=item.saved.input,
                 outcome=item.route.outcome,
                 decided_at=now,
                 source=shown.source if shown else None,

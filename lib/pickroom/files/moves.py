@@ -186,8 +186,8 @@ def _remove(source: Path, sha256: str) -> None:
 
 def _hint(error: OSError) -> str:
     hints = {
-        errno.ENOSPC: "make room on the disk, then finalise again",
-        errno.EDQUOT: "make room on the disk, then finalise again",
+        errno.ENOSPC: "make room on the disk, then try again",
+        errno.EDQUOT: "make room on the disk, then try again",
         errno.EACCES: "check the folder's permissions",
         errno.EPERM: "check the folder's permissions",
         errno.EROFS: "the disk is mounted read-only",

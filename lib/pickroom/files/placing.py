@@ -1,4 +1,5 @@
-"""Marked images to their folders, as one journalled batch: what the sorter and the folder viewer leave behind.
+"""Marked images to their folders, as one journalled batch: what sorter, folder viewer and
+duplicates leave behind.
 
 The marks are read from the store, never from a screen. An image that cannot go is held back with its reason, with its
 companions; the others go on.
@@ -17,21 +18,20 @@ from pickroom.files import journal
 from pickroom.files.ledgers import LEDGERS
 from pickroom.files.lock import project_lock
 from pickroom.files.preflight import Disk
-from pickroom.files.routing import CROP, CROP_AUTO, STAGING, join
-from pickroom.naming import is_image_name, stem_of
+from pickroom.files.routing import join
+from pickroom.naming import CROP, CROP_AUTO, CROP_ORIGINALS, STAGING, is_image_name, stem_of
 from pickroom.records import FileOp
 from pickroom.store import groups, images, marks, operations
 from pickroom.store.connect import transaction
 from pickroom.store.marks import Mark, Room
 from pickroom.workspace import Project
 
-ORIGINALS = "crop_originals"
 IN_A_GROUP = "it waits in a group for its review"
 # folders whose images another room has in its hands, and what is said of them
 _TAKEN = {
     CROP: "it waits for its crop: the crop desk has it",
     CROP_AUTO: "it waits for its crop: the crop desk has it",
-    ORIGINALS: "it is the original of a crop",
+    CROP_ORIGINALS: "it is the original of a crop",
     STAGING: "it was set aside: undo the batch that did it",
 }
 
@@ -76,7 +76,7 @@ class PlaceResult:
 
 
 def in_other_hands(project: Project, connection: sqlite3.Connection, paths: Collection[str]) -> dict[str, str]:
-    """Path -> why neither sorter nor folder viewer may move the image, for those they may not."""
+    """Path -> why no board (sorter, folder viewer, duplicates) may move the image, for those it may not."""
     found = {path: _TAKEN[top] for path in paths if (top := path.partition("/")[0]) in _TAKEN and "/" in path}
     waiting = {join(i.directory, i.filename) for group in groups.queue(connection, project.id) for i in group.images}
     return found | {path: IN_A_GROUP for path in paths if path in waiting}

@@ -11,11 +11,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from pickroom.naming import sidecar_name, stem_of
+from pickroom.naming import CROP, CROP_AUTO, SELECTED, STAGING, sidecar_name, stem_of
 from pickroom.records import Choice, CropBox, Decision, FileOp, Group, Recommendation
 
 REVIEW = "review"  # the kind of journal steps planned here
-SELECTED, CROP, CROP_AUTO, STAGING = "selected", "crop", "crop_auto", "delete_staging"
 Outcome = Literal["approve", "crop", "reject", "keep"]
 
 

@@ -1,4 +1,4 @@
-"""Go back over the journal: take a finalised batch back, or finish what a crash interrupted."""
+"""Go back over the journal: take a batch back, whichever room made it, or finish what a crash interrupted."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from pickroom import atomic
-from pickroom.errors import ConflictError, UsageError
+from pickroom.errors import ConflictError, LockedError, UsageError
 from pickroom.files import journal, moves
 from pickroom.files.journal import Outcome
 from pickroom.files.ledgers import LEDGERS
@@ -28,6 +28,7 @@ def recover(project: Project, connection: sqlite3.Connection) -> Outcome:
     Raises:
         LockedError: the process that planned them is still at it.
         ProjectError: the image folder is not there.
+        StoreError: the database refused, or a step is of a kind that this program does not know.
     """
     project.require_root()
     with project_lock(project, "recovering"):
@@ -37,13 +38,41 @@ def recover(project: Project, connection: sqlite3.Connection) -> Outcome:
     return outcome
 
 
+def recover_if_planned(project: Project, connection: sqlite3.Connection) -> str:
+    """Finish what a crash interrupted, as a room opens, unless the process that planned it is still at it.
+
+    Returns:
+        One line for the person, "" when nothing was planned.
+
+    Raises:
+        ProjectError, StoreError: as `recover`.
+    """
+    if operations.count_planned(connection) == 0:
+        return ""
+    try:
+        outcome = recover(project, connection)
+    except LockedError as error:
+        return error.line
+    parts = [f"{len(outcome.done)} done"]
+    if outcome.failed:
+        unit, reason = next(iter(outcome.failed.items()))
+        parts.append(f"{len(outcome.failed)} put back (the first: {unit}: {reason})")
+    if outcome.stuck:
+        parts.append(f"{len(outcome.stuck)} unfinished: run `pickroom recover {project.id}`")
+    return f"interrupted work was completed: {'; '.join(parts)}"
+
+
 def undo_batch(project: Project, connection: sqlite3.Connection, batch: int) -> Outcome:
-    """Put a finalised batch back: files where they came from, rows gone, choices as they were.
+    """Put a batch back, a finalise, crops, moves of marked images or renames: files under the names and in the folders
+    they came from, what was written with them gone again, choices and marks as they were. A crop goes to
+    delete_staging.
 
     Raises:
         UsageError: there is no such batch, or it was undone before.
         ConflictError: a crop of the batch was made, or a file was changed or stands in the way; nothing is moved.
         LockedError: another process is moving this project's files.
+        ProjectError: the image folder is not there.
+        StoreError: the database refused, or a step is of a kind that this program does not know.
     """
     project.require_root()
     with project_lock(project, f"undoing batch {batch}"):

@@ -174,7 +174,7 @@ def _encoder(projects: Sequence[Project]) -> str:
         raise StoreError(
             f"project {without[0]} has no vectors",
             doing="making a training set",
-            hint=f"make them: pickroom embed {without[0]}",
+            hint=f"make them: pickroom embed {without[0]}; without a network: --encoder bundled",
         )
     if len(set(bound.values())) > 1:
         words = ", ".join(f"{project_id}: {encoder}" for project_id, encoder in bound.items())

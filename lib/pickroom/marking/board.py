@@ -109,7 +109,7 @@ def mark(board: Board, key: str, wanted: Mapping[str, str]) -> Board:
     there = [path for path, folder in free.items() if path.rpartition("/")[0] == folder and path not in board.marks]
     free = {path: folder for path, folder in free.items() if path not in there}
     if there and not message:
-        message = f"{_images(len(there))} in {free.get(there[0]) or wanted[there[0]]}/ already"
+        message = f"{_images(len(there))} in {wanted[there[0]]}/ already"
     again = bool(free) and all(board.marks.get(path) == folder for path, folder in free.items())
     after = {p: None if again or p.rpartition("/")[0] == folder else folder for p, folder in free.items()}
     changes = tuple((path, board.marks.get(path), to) for path, to in after.items() if board.marks.get(path) != to)

@@ -10,10 +10,10 @@ from pathlib import PurePosixPath
 from pickroom.errors import UsageError
 from pickroom.files.routing import join
 from pickroom.images import scan
-from pickroom.naming import OWNED_FOLDERS
+from pickroom.naming import CROPPED, OWNED_FOLDERS, SELECTED
 from pickroom.workspace import Project
 
-RESULTS = ("selected", "crop_cropped")
+RESULTS = (SELECTED, CROPPED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ def look(project: Project, folders: Sequence[str]) -> Listing:
     """
     root = project.require_root()
     extensions = tuple(project.manifest.allowed_extensions)
-    own = frozenset(project.workspace.root / name for name in ("data", "sandbox", "reports", "archives"))
+    own = project.workspace.own_folders
     items: dict[str, Item] = {}
     left_out: dict[str, str] = {}
     bases = tuple(dict.fromkeys(checked(project, folder) for folder in folders))

@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import ClassVar
 
-from pickroom.errors import ConflictError, LockedError
+from pickroom.errors import ConflictError
 from pickroom.files import placing
 from pickroom.files.placing import Placement, PlaceResult
-from pickroom.files.undo import recover
+from pickroom.files.undo import recover_if_planned
 from pickroom.marking import board as machine
 from pickroom.marking import listing
 from pickroom.marking.board import Board, Step
@@ -24,7 +24,7 @@ from pickroom.marking.listing import Item, Listing
 from pickroom.marking.pictures import Pictures
 from pickroom.review.keys import Command, normalise
 from pickroom.store import marks, operations
-from pickroom.store.connect import connect, transaction
+from pickroom.store.connect import connect, data_version, transaction
 from pickroom.store.marks import LoggedMarks, Mark, Room
 from pickroom.workspace import Project
 
@@ -74,7 +74,9 @@ class BoardSession:
         self.pictures = Pictures(project)
         self._connection = connect(project.database)
         try:
-            message = self._recover()
+            message = recover_if_planned(project, self._connection)
+            if message:
+                self.listing = listing.look(project, self.folders)  # files may have moved
             self._load()
             self.board = replace(self.board, message=message)
         except BaseException:
@@ -196,7 +198,7 @@ class BoardSession:
     def refresh(self) -> bool:
         """Bring in what other windows marked and which files came or went; whether there was anything."""
         stale = listing.stamps(self.project, self.listing.bases, self.listing.items) != self.listing.stamps
-        if not stale and self._version() == self._seen_version:
+        if not stale and data_version(self._connection) == self._seen_version:
             return False
         before = self.board
         if stale:
@@ -260,7 +262,7 @@ class BoardSession:
 
     def _load(self) -> None:
         # read first: what is written after this shows as a change at the next key
-        self._seen_version = self._version()
+        self._seen_version = data_version(self._connection)
         self._items = {item.path: item for item in self.listing.items}
         self._folders = set(self.listing.counts)
         with transaction(self._connection, writing=False):
@@ -300,7 +302,7 @@ class BoardSession:
         gone = [path for path in before.marks if path not in after.marks]
         new = [self._mark(path, folder) for path, folder in after.marks.items() if before.marks.get(path) != folder]
         with transaction(self._connection):
-            if self._version() != self._seen_version:
+            if data_version(self._connection) != self._seen_version:
                 return False
             marks.clear(self._connection, self.room, gone)
             marks.save(self._connection, self.room, new)
@@ -314,19 +316,3 @@ class BoardSession:
         self.held = {path: why for path, why in self.held.items() if after.marks.get(path) == before.marks.get(path)}
         self.lay_out()
         return True
-
-    def _version(self) -> int:
-        """A number that changes whenever another connection commits."""
-        return self._connection.execute("PRAGMA data_version").fetchone()[0]
-
-    def _recover(self) -> str:
-        """Finish what a crash interrupted, unless the process that planned it is still at it."""
-        if operations.count_planned(self._connection) == 0:
-            return ""
-        try:
-            outcome = recover(self.project, self._connection)
-        except LockedError as error:
-            return error.line
-        self.listing = listing.look(self.project, self.folders)
-        stuck = "; run `pickroom recover`" if outcome.stuck else ""
-        return f"interrupted work was completed: {len(outcome.done)} done, {len(outcome.failed)} put back{stuck}"

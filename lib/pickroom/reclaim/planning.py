@@ -10,7 +10,7 @@ from typing import Literal
 
 from pickroom import atomic, integrity
 from pickroom.errors import PickroomError
-from pickroom.naming import is_image_name
+from pickroom.naming import CROP_ORIGINALS, STAGING, is_image_name
 from pickroom.reclaim import proofs
 from pickroom.reclaim.proofs import Stamps
 from pickroom.records import FileOp
@@ -25,7 +25,7 @@ _WORDS = {
     "originals": "originals of crops",
     "vectors": "vectors of another encoder than the project's own",
 }
-_FOLDERS: dict[Kind, str] = {"staged": "delete_staging", "originals": "crop_originals"}
+_FOLDERS: dict[Kind, str] = {"staged": STAGING, "originals": CROP_ORIGINALS}
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,13 +22,13 @@ from typing import Any
 
 from pickroom import atomic
 from pickroom.errors import FileOperationError, ProjectError, StoreError
-from pickroom.naming import extension_of
+from pickroom.naming import CROP_ORIGINALS, CROPPED, SELECTED, extension_of
 from pickroom.store.connect import backup, open_read_only
 from pickroom.workspace import Project
 
 # what an archive packs: bundle -> the folders of its images; each is a zip and a list of that name
 DELIVERABLES, ORIGINALS = "deliverables", "originals"
-BUNDLES = {DELIVERABLES: ("selected", "crop_cropped"), ORIGINALS: ("crop_originals",)}
+BUNDLES = {DELIVERABLES: (SELECTED, CROPPED), ORIGINALS: (CROP_ORIGINALS,)}
 _SUMMARY = "summary.json"
 _CHUNK = 1 << 20
 _EARLIEST = (1980, 1, 1, 0, 0, 0)  # that a zip can hold
@@ -46,7 +46,7 @@ class Deliverable:
 
 
 def archive_folder(project: Project) -> Path:
-    return project.workspace.root / "archives" / project.id
+    return project.workspace.archives / project.id
 
 
 def contents(project: Project, bundle: str = DELIVERABLES) -> tuple[list[Deliverable], list[str]]:

@@ -32,7 +32,7 @@ def templates() -> list[Path]:
 
 
 def report_folder(project: Project) -> Path:
-    return project.workspace.root / "reports" / project.id
+    return project.workspace.reports / project.id
 
 
 def run(project: Project) -> list[Path]:

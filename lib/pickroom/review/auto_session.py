@@ -25,7 +25,7 @@ from pickroom.automation.generate import read_approval
 from pickroom.automation.order import Order, next_groups, shuffled
 from pickroom.automation.sandbox import Place
 from pickroom.files.lock import project_lock
-from pickroom.records import Choice, Group, Recommendation
+from pickroom.records import Choice, Group, InputKind, Recommendation
 from pickroom.review import auto_view, view
 from pickroom.review.auto_view import FILTERS
 from pickroom.review.keys import AUTO_KEYS, AUTO_LEGEND, normalise
@@ -55,7 +55,6 @@ class AutoSession(ReviewSession):
     """A person who looks at what the automation proposes; `press` is all they do.
 
     Args:
-        only: the filter to begin with, one of `auto_view.FILTERS`.
         order: the groups most worth a look first, or as the folders hold them (see `automation.order`).
         clock: seconds, rising; for the time spent per group.
 
@@ -70,11 +69,11 @@ class AutoSession(ReviewSession):
         self,
         place: Place,
         *,
-        only: str = "waiting",
         order: Order = "worth",
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.place, self.only = place, only
+        self.place = place
+        self.only = "waiting"  # the filter that is on, one of `auto_view.FILTERS`
         self.last_written: Written | None = None
         self._read()
         super().__init__(place.project, order=order, clock=clock)
@@ -178,7 +177,14 @@ class AutoSession(ReviewSession):
         self._beyond = 0
 
     def _shown(
-        self, group: Group, choice: Choice, recommendation: Recommendation | None, *, held_reason: str, hidden: bool
+        self,
+        group: Group,
+        choice: Choice,
+        recommendation: Recommendation | None,
+        *,
+        held_reason: str,
+        hidden: bool,
+        crop_seen: bool,
     ) -> view.GroupView:
         return auto_view.group_view(group, choice, recommendation, self._line(group, choice), hidden=hidden)
 
@@ -192,7 +198,7 @@ class AutoSession(ReviewSession):
         made = (self._line(self._every[group_id], one.choice) for group_id, one in saved.items() if one.choice)
         return [line for line in made if line is not None]
 
-    def _input(self, group_id: str) -> str:
+    def _input(self, group_id: str) -> InputKind:
         return "blind" if self.is_blind(group_id) else "automation_review"
 
     def _finalise(self) -> None:

@@ -10,23 +10,21 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType, ModuleType
-from typing import Self
 
 from pickroom.automation.order import Order, next_groups
-from pickroom.errors import LockedError
 from pickroom.files.finalise import FinaliseResult, finalise
-from pickroom.files.undo import recover
+from pickroom.files.undo import recover_if_planned
 from pickroom.images.metadata import InfoRow
-from pickroom.records import Choice, Group, Recommendation, Step
+from pickroom.records import Choice, Group, InputKind, Recommendation, Step
 from pickroom.review import state as machine
 from pickroom.review import view
 from pickroom.review.keys import REVIEW_KEYS, REVIEW_LEGEND, Command, normalise
 from pickroom.review.pace import LookClock, pace_of
 from pickroom.review.pictures import Pictures
 from pickroom.review.state import Card, ReviewState
-from pickroom.store import groups, operations, recommendations, review_state
+from pickroom.store import groups, recommendations, review_state
 from pickroom.store.choices import Saved
-from pickroom.store.connect import connect, transaction
+from pickroom.store.connect import connect, data_version, transaction
 from pickroom.workspace import Project
 
 BATCH_SIZE = 100  # groups; REVIEW.md
@@ -35,7 +33,9 @@ _DECIDES = frozenset(("pick", "crop", "accept", "overlay", "reject", "keep", "sk
 
 
 class ReviewSession:
-    """A person at the deck; `press` is all they do. The automation's review is this one with other keys and tables.
+    """A person at the deck, where the last session left off; `press` is all they do.
+
+    The automation's review is this one with other keys and tables.
 
     Attributes:
         keys, legend: what each key does, and the words for it.
@@ -72,12 +72,7 @@ class ReviewSession:
         self.last_result: FinaliseResult | None = None
         self._look = LookClock(clock)
         self._connection = connect(project.database)
-        self._load(message=self._recover())
-
-    @classmethod
-    def open(cls, project: Project, **options: object) -> Self:
-        """A session where the last one left off."""
-        return cls(project, **options)  # type: ignore[arg-type]
+        self._load(message=recover_if_planned(project, self._connection))
 
     def close(self) -> None:
         self._connection.close()
@@ -110,7 +105,7 @@ class ReviewSession:
 
     def refresh(self) -> bool:
         """Bring in what other windows chose or finalised since; whether there was anything."""
-        if self._version() == self._seen_version:
+        if data_version(self._connection) == self._seen_version:
             return False
         before, recommended = self.state, self.recommendations
         self._load(message="")
@@ -152,6 +147,7 @@ class ReviewSession:
             self.recommendations.get(group.group_id),
             held_reason=(saved.held_reason or "") if saved else "",
             hidden=self.is_blind(group.group_id) and choice.action == "undecided",
+            crop_seen=saved.crop_seen if saved else True,
         )
 
     def is_blind(self, group_id: str) -> bool:
@@ -160,7 +156,8 @@ class ReviewSession:
 
     def summary(self) -> tuple[str, ...]:
         """What finalising now would do, in words."""
-        return view.summary(self.groups, self.state, self.recommendations)
+        unseen = {group_id for group_id, saved in self._saved.items() if not saved.crop_seen}
+        return view.summary(self.groups, self.state, self.recommendations, unseen)
 
     def destinations(self) -> dict[str, int]:
         """Key -> place it leads to from here (see `state.destinations`)."""
@@ -173,32 +170,21 @@ class ReviewSession:
         group = self.groups[self.state.position]
         return self.pictures.written(group.directory, group.filenames)
 
-    def _recover(self) -> str:
-        """Finish what a crash interrupted, unless the process that planned it is still at it."""
-        if operations.count_planned(self._connection) == 0:
-            return ""
-        try:
-            outcome = recover(self.project, self._connection)
-        except LockedError as error:
-            return error.line
-        parts = [f"{len(outcome.done)} group{'s' * (len(outcome.done) != 1)}"]
-        parts += [f"{len(outcome.failed)} put back"] if outcome.failed else []
-        parts += [f"{len(outcome.stuck)} unfinished: run `pickroom recover`"] if outcome.stuck else []
-        return f"an interrupted finalise was completed: {'; '.join(parts)}"
-
     def _load(self, message: str) -> None:
         # read first: what is written after this shows as a change at the next key
-        self._seen_version = self._version()
+        self._seen_version = data_version(self._connection)
         with transaction(self._connection, writing=False):
             self._fetch()
             ids = [group.group_id for group in self.groups]
             self._saved = self.store.load(self._connection, ids)
             undo, redo = self.store.steps(self._connection)
             cursor = self.store.cursor(self._connection)
-        # what the person saw when choosing stays what they see (and what will be recorded)
-        self.recommendations |= {
-            g: s.shown for g, s in self._saved.items() if s.shown and s.choice and s.choice.decided
-        }
+        # what the person saw when choosing stays what they see (and what will be recorded), also where that was nothing
+        for group_id, saved in self._saved.items():
+            if saved.choice and saved.choice.decided:
+                self.recommendations.pop(group_id, None)
+                if saved.shown:
+                    self.recommendations[group_id] = saved.shown
         self.state = ReviewState(
             cards=tuple(
                 # blind: what is not seen can be neither accepted nor toggled
@@ -227,11 +213,20 @@ class ReviewSession:
         self._beyond = groups.count_waiting(connection) - len(self.groups)
 
     def _shown(
-        self, group: Group, choice: Choice, recommendation: Recommendation | None, *, held_reason: str, hidden: bool
+        self,
+        group: Group,
+        choice: Choice,
+        recommendation: Recommendation | None,
+        *,
+        held_reason: str,
+        hidden: bool,
+        crop_seen: bool,
     ) -> view.GroupView:
-        return view.group_view(group, choice, recommendation, held_reason=held_reason, hidden=hidden)
+        return view.group_view(
+            group, choice, recommendation, held_reason=held_reason, hidden=hidden, crop_seen=crop_seen
+        )
 
-    def _input(self, group_id: str) -> str:
+    def _input(self, group_id: str) -> InputKind:
         """How a choice made here comes about (FORMATS.md, decision_context.input)."""
         return "blind" if self.is_blind(group_id) else "review"
 
@@ -245,30 +240,28 @@ class ReviewSession:
         totals: dict[str, Saved] = {}
         with transaction(self._connection):
             # nobody else writes from here on: choices and undo log are still what this key was pressed on, or not
-            if self._version() != self._seen_version:
+            if data_version(self._connection) != self._seen_version:
                 return False
             spent = self._look.take()
             for group_id in changed | {card.group_id}:
-                was = self._saved.get(group_id, Saved(None))
-                saved = Saved(
-                    choice=after.choices.get(group_id),
-                    shown=self.recommendations.get(group_id),
-                    input=self._input(group_id),
-                    milliseconds=spent if group_id == card.group_id else 0,
-                )
+                was = self._saved.get(group_id, Saved(None, input=self._input(group_id)))
+                saved = replace(was, milliseconds=spent if group_id == card.group_id else 0)
+                # a group only passed over keeps where its choice was made, and what was shown then
+                if group_id in changed:
+                    saved = replace(
+                        saved,
+                        choice=after.choices[group_id],
+                        shown=self.recommendations.get(group_id),
+                        input=self._input(group_id),
+                    )
                 self.store.save_choice(self._connection, group_id, saved)
-                total = was.milliseconds + saved.milliseconds
-                totals[group_id] = replace(saved, milliseconds=total, held_reason=was.held_reason)
+                totals[group_id] = replace(saved, milliseconds=was.milliseconds + saved.milliseconds)
             if after.undo != before.undo:
                 self._log(after, command.name if command else "")
             if moved and after.card is not None:
                 self.store.set_cursor(self._connection, after.card.group_id)
         self._saved |= totals
         return True
-
-    def _version(self) -> int:
-        """A number that changes whenever another connection commits."""
-        return self._connection.execute("PRAGMA data_version").fetchone()[0]
 
     def _log(self, after: ReviewState, command: str) -> None:
         if command == "undo":

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import Any
 
 from pickroom.records import Choice, Group, Recommendation, Step
 from pickroom.review.keys import REVIEW_KEYS, Command, normalise
@@ -44,7 +43,7 @@ class Card:
 
 @dataclass(frozen=True, slots=True)
 class ReviewState:
-    """Everything the deck shows, printable and restorable (`to_dict`, `from_dict`).
+    """Everything the deck shows.
 
     Attributes:
         cards: the groups of this batch, in queue order.
@@ -82,25 +81,6 @@ class ReviewState:
         # a group that nobody has touched is undecided: with thousands of cards this is asked for at every key
         chosen = (self.choices.get(card.group_id) for card in self.cards)
         return sum(choice is not None and choice.decided for choice in chosen)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain JSON types only."""
-        return asdict(replace(self, choices=dict(self.choices)))
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> ReviewState:
-        def step(fields: dict[str, Any]) -> Step:
-            return Step(**{**fields, "before": Choice(**fields["before"]), "after": Choice(**fields["after"])})
-
-        return cls(
-            **{
-                **values,
-                "cards": tuple(Card(**card) for card in values["cards"]),
-                "choices": MappingProxyType({k: Choice(**v) for k, v in values["choices"].items()}),
-                "undo": tuple(step(s) for s in values["undo"]),
-                "redo": tuple(step(s) for s in values["redo"]),
-            }
-        )
 
 
 def first_choice(card: Card) -> Choice:
@@ -161,7 +141,9 @@ def _choose(state: ReviewState, key: str, name: str, index: int | None) -> Revie
     action = "approve" if name == "pick" else name
     if (before.action, before.index) == (action, index):
         return _record(state, key, Choice(overlay=before.overlay), state.position)
-    after = Choice(action, index, before.overlay)  # type: ignore[arg-type]
+    # an overlay left on in another window is not on this screen (blind, or no crop is proposed any more): picking here
+    # accepts nothing unseen
+    after = Choice(action, index, before.overlay and card.has_crop)  # type: ignore[arg-type]
     return _record(state, key, after, min(state.position + 1, len(state.cards) - 1))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -82,11 +82,24 @@ class DeckView:
 
 
 def group_view(
-    group: Group, choice: Choice, recommendation: Recommendation | None, *, held_reason: str = "", hidden: bool = False
+    group: Group,
+    choice: Choice,
+    recommendation: Recommendation | None,
+    *,
+    held_reason: str = "",
+    hidden: bool = False,
+    crop_seen: bool = True,
 ) -> GroupView:
-    """One group with its choice and recommendation; `hidden` keeps the recommendation out of sight (blind)."""
+    """One group with its choice and recommendation.
+
+    Args:
+        hidden: keep the recommendation out of sight (blind).
+        crop_seen: as in `routing.route`: where the choice was made.
+    """
     shown = None if hidden else recommendation
-    way = routing.route(choice, len(group.images), recommendation)
+    way = routing.route(choice, len(group.images), recommendation, crop_seen=crop_seen)
+    # what you see is what will be recorded: no crop on a choice that takes none; none is taken yet while undecided
+    overlay = choice.overlay and (crop_seen or way is None)
     images = tuple(
         ImageView(
             filename=image.filename,
@@ -99,7 +112,7 @@ def group_view(
             mark=_mark(way, index),
             ai_pick=shown is not None and shown.selected_index == index,
             badge=_badge(shown, index),
-            crop=_crop(shown, choice, index),
+            crop=shown.offered_crop if shown and overlay and shown.selected_index == index else None,
         )
         for index, image in enumerate(group.images)
     )
@@ -140,12 +153,18 @@ def summary(
     groups: Sequence[Group],
     state: ReviewState,
     recommendations: Mapping[str, Recommendation],
+    unseen: Container[str] = (),
 ) -> tuple[str, ...]:
-    """What finalise will do, one line a kind of route, counts first; undecided groups last."""
+    """What finalise will do, one line a kind of route, counts first; undecided groups last.
+
+    Args:
+        unseen: the groups chosen without sight of a crop (`crop_seen` of `routing.route`).
+    """
     counts: Counter[str] = Counter()
     images: Counter[str] = Counter()
     for card, group in zip(state.cards, groups, strict=True):
-        way = routing.route(state.choice(card), card.count, recommendations.get(group.group_id))
+        seen = group.group_id not in unseen
+        way = routing.route(state.choice(card), card.count, recommendations.get(group.group_id), crop_seen=seen)
         counts[_kind(way)] += 1
         for folder in way.folders if way else ():
             images[folder] += 1
@@ -191,12 +210,6 @@ def _badge(shown: Recommendation | None, index: int) -> str:
         return "highest stage"
     name = "AI pick" if shown.source == "model" else "simulated AI pick"
     return name if shown.confidence is None else f"{name} {shown.confidence:.0%}".replace("%", " %")
-
-
-def _crop(shown: Recommendation | None, choice: Choice, index: int) -> CropBox | None:
-    if shown is None or not choice.overlay or shown.selected_index != index:
-        return None
-    return shown.offered_crop
 
 
 def _reasons(shown: Recommendation | None) -> str:

@@ -10,7 +10,7 @@ import sqlite3
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 
-from pickroom.records import Choice, Recommendation, Step
+from pickroom.records import Choice, InputKind, Recommendation, Step
 from pickroom.store.damage import told_of
 from pickroom.workspace import utc_now
 
@@ -21,19 +21,28 @@ LONGEST_LOOK_S = 300.0  # a pause is not work: a look counts no longer, and afte
 class Saved:
     """What is stored of one undecided group.
 
+    In the tables a group that was only looked at has `overlay` NULL, beside an `action` that may not be NULL and says
+    'undecided'. A choice that was cleared has 'undecided' too, and its overlay's switch as 0 or 1.
+
     Attributes:
         choice: None while the group was only looked at.
         shown: the recommendation as it stood when the choice was made, None without one.
-        input: "review" or "blind": whether the recommendation was hidden when the choice was made.
+        input: where the choice was made: "review" or "automation_review"; "blind" in either of them where the
+            recommendation was hidden.
         milliseconds: time spent on the group so far, each look at it LONGEST_LOOK_S at the most.
         held_reason: why the last finalise had to leave it, None when it was not held back.
     """
 
     choice: Choice | None
     shown: Recommendation | None = None
-    input: str = "review"
+    input: InputKind = "review"
     milliseconds: int = 0
     held_reason: str | None = None
+
+    @property
+    def crop_seen(self) -> bool:
+        """Whether the crop overlay could be seen: a blind choice neither accepts a crop nor refuses it."""
+        return self.input != "blind"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +54,13 @@ class ReviewTables:
     place: str
 
     def load(self, connection: sqlite3.Connection, group_ids: Iterable[str]) -> dict[str, Saved]:
-        """Group id -> what is saved of it, for those that have anything saved."""
-        found = {}
-        for group_id in group_ids:
-            row = connection.execute(f"SELECT * FROM {self.choices} WHERE group_id = ?", (group_id,)).fetchone()
-            if row is not None:
-                found[group_id] = told_of(self.choices)(_saved)(row)
-        return found
+        """Group id -> what is saved of it, in the order given, for those that have anything saved."""
+        wanted, read = list(group_ids), told_of(self.choices)(_saved)
+        rows = connection.execute(
+            f"SELECT * FROM {self.choices} WHERE group_id IN (SELECT value FROM json_each(?))", (json.dumps(wanted),)
+        )
+        found = {row["group_id"]: row for row in rows}
+        return {group_id: read(found[group_id]) for group_id in wanted if group_id in found}
 
     def save_choice(self, connection: sqlite3.Connection, group_id: str, saved: Saved) -> None:
         """Save one group's choice, adding the time just spent on it (`saved.milliseconds`)."""
@@ -66,7 +75,7 @@ class ReviewTables:
                 group_id,
                 choice.action,
                 choice.index,
-                choice.overlay if saved.choice else None,
+                choice.overlay if saved.choice else None,  # NULL: only looked at
                 saved.shown.to_json() if saved.shown else None,
                 saved.input,
                 saved.milliseconds,
@@ -120,7 +129,7 @@ class ReviewTables:
 
 def _saved(row: sqlite3.Row) -> Saved:
     choice = None
-    if row["overlay"] is not None:
+    if row["overlay"] is not None:  # else only looked at: see `Saved`
         choice = Choice(row["action"], row["selected_index"], bool(row["overlay"]))
     shown = Recommendation.from_json(row["shown"]) if row["shown"] else None
     held = row["held_reason"] if "held_reason" in row.keys() else None  # noqa: SIM118 (a Row's `in` asks its values)

@@ -178,6 +178,11 @@ def transaction(connection: sqlite3.Connection, *, writing: bool = True) -> Iter
         raise _cannot(error, "writing to the database" if writing else "reading the database", path) from error
 
 
+def data_version(connection: sqlite3.Connection) -> int:
+    """A number that changes whenever another connection commits (https://sqlite.org/pragma.html#pragma_data_version)."""
+    return connection.execute("PRAGMA data_version").fetchone()[0]
+
+
 @contextmanager
 def open_as_it_is(path: Path) -> Iterator[sqlite3.Connection]:
     """A connection that cannot write, whatever the schema: nothing is migrated, nothing is checked.

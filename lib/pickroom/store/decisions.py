@@ -32,7 +32,10 @@ class Context:
 def insert(connection: sqlite3.Connection, decision: Decision) -> None:
     """Add one decision; raises sqlite3.IntegrityError when a check of the table refuses it."""
     connection.execute(
-        f"INSERT INTO ai_decisions VALUES ({', '.join('?' * 18)})",
+        """INSERT INTO ai_decisions (group_id, timestamp, project_id, directory, batch_number, images,
+        ai_selected_index, ai_crop_coords, ai_confidence, user_selected_index, user_action, ai_crop_accepted,
+        final_crop_coords, crop_timestamp, image_width, image_height, selection_match, crop_match)
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
         (
             decision.group_id,
             decision.timestamp,
@@ -181,7 +184,9 @@ def incomplete_crops(connection: sqlite3.Connection) -> list[str]:
 def performance(connection: sqlite3.Connection) -> dict[str, float | int | None]:
     """The project's row of view `ai_performance`, without its id; empty before the first decision."""
     row = connection.execute("SELECT * FROM ai_performance").fetchone()
-    return {} if row is None else {key: row[key] for key in row.keys() if key != "project_id"}  # noqa: SIM118
+    if row is None:
+        return {}
+    return {key: row[key] for key in row.keys() if key != "project_id"}  # noqa: SIM118 (a Row yields its values)
 
 
 @told_of("ai_decisions")

@@ -42,6 +42,11 @@ def left_out(connection: sqlite3.Connection) -> list[Ungrouped]:
     return [Ungrouped(*row) for row in rows]
 
 
+def count(connection: sqlite3.Connection) -> int:
+    """How many images are known: those of the last scan, and those of decided groups wherever they went."""
+    return connection.execute("SELECT count(*) FROM images").fetchone()[0]
+
+
 def replace_scan(
     connection: sqlite3.Connection,
     images: Iterable[Image],

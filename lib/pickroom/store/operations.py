@@ -14,7 +14,7 @@ _LACKS = {"move": (False, False, True), "write": (True, False, False), "remove":
 
 
 def next_batch(connection: sqlite3.Connection) -> int:
-    """The number of the next finalise: one more than any yet, undone ones included."""
+    """The number of the next batch, whatever its kind: one more than any yet, undone ones included."""
     return connection.execute(
         """SELECT 1 + max((SELECT coalesce(max(batch), 0) FROM file_operations),
             (SELECT coalesce(max(batch), 0) FROM decision_context))"""

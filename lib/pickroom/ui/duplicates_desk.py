@@ -113,7 +113,7 @@ class DuplicatesDesk(Desk):
                 thumbnails.read(folder, copy.sha256, project.root / path)
                 pictures.append(decode.read_rgb(thumbnails.thumbnail_path(folder, copy.sha256)))
             except (ImageError, OSError):
-                return Differences(None)  # the stage says on the picture why it cannot be shown
+                return Differences(None, None)  # the stage says on the picture why it cannot be shown
         return differences(*pictures)
 
     def _pair_slots(self, pair: Pair | None) -> tuple[Slot, ...]:

@@ -19,6 +19,7 @@ LINE = 2.0  # of the outline round what differs
 _SIDE = 384  # pixels of the long side on which two pictures are compared
 _BLOCK = 16  # pixels a side of one block of the comparison, as `block_difference` has it
 _LEAST, _FULL = 0.08, 0.60  # 1 - structural similarity of a block that shows first, and of the strongest colour
+_ALL_OVER = 0.5  # share of the blocks: an outline round more than this would hide the pictures and tell nothing
 _TOLERANCE = 0.02  # width / height that differ by a larger share are not compared
 
 Mark = Literal["keep", "reject", "none"]
@@ -29,25 +30,27 @@ class Differences:
     """Where two pictures of one shape differ.
 
     Attributes:
-        heat: (rows, cols) float32 in [0, 1]; None where their shapes differ.
-        share: of the blocks, that differ at all.
+        heat: (rows, cols) float32 in [0, 1]; None where their shapes differ, or nearly everything does.
+        share: of the blocks, that differ at all; None where their shapes differ.
     """
 
     heat: np.ndarray | None
-    share: float = 0.0
+    share: float | None
 
     @property
     def words(self) -> str:
         """For the person."""
-        if self.heat is None:
+        if self.share is None:
             return "of different shapes: the differences cannot be drawn"
+        if self.heat is None:
+            return f"different all over ({self.share:.0%} of the picture): look closely before one goes"
         return "no visible difference" if self.share == 0 else f"{max(self.share, 0.001):.1%} of the picture differs"
 
 
 def differences(a: PillowImage.Image, b: PillowImage.Image) -> Differences:
     """Compare two upright RGB pictures block by block (structural similarity, Wang et al., 2004), at one size."""
     if not comparable([a.size, b.size], _TOLERANCE):
-        return Differences(None)
+        return Differences(None, None)
     scale = min(1.0, _SIDE / max(a.size))
     shape = (max(_BLOCK, round(a.width * scale)), max(_BLOCK, round(a.height * scale)))
     levels = [
@@ -55,8 +58,9 @@ def differences(a: PillowImage.Image, b: PillowImage.Image) -> Differences:
         for picture in (a, b)
     ]
     found = block_difference(levels)
+    share = float((found > _LEAST).mean())
     heat = np.clip((found - _LEAST) / (_FULL - _LEAST), 0, 1).astype(np.float32)
-    return Differences(heat, float((found > _LEAST).mean()))
+    return Differences(None if share > _ALL_OVER else heat, share)
 
 
 def caption(copy: Copy, *, with_project: bool) -> str:
