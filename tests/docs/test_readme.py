@@ -120,7 +120,7 @@ class Clone:
         """What the server says of itself; it prints its address a moment before it listens."""
         while served.poll() is None:
             try:
-                with urllib.request.urlopen(address, timeout=60) as answer:
+                with urllib.request.urlopen(address, timeout=180) as answer:
                     return json.load(answer)
             except urllib.error.URLError:
                 time.sleep(0.05)

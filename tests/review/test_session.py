@@ -192,6 +192,9 @@ def test_a_batch_in_which_a_group_is_left_undecided_shows_it_first_again(
     session = open_session(project, batch_size=3)
     press(session, "Enter", "1", *FINALISE)
     assert [card.group_id for card in session.state.cards] == [a, c, d]
+    assert session.state.card is not None and session.state.card.group_id == a
+    again = open_session(project, batch_size=3)  # and so does whoever opens it next
+    assert again.state.card is not None and again.state.card.group_id == a
 
 
 def test_undo_does_not_reach_into_another_batch(make_project: Make, open_session: Open) -> None:

@@ -30,7 +30,7 @@ class FinishPlan:
 
     Attributes:
         blockers: each a line; none means that finishing can go on.
-        undecided: groups that stay as they are.
+        decided: groups that were; undecided: those that stay as they are.
         bundles: what the archive packs (`archive.BUNDLES`); pictures: their images; size: their bytes.
         left_behind: other files in their folders, which are not delivered.
         free: bytes free where the archive goes.
@@ -38,6 +38,7 @@ class FinishPlan:
 
     project: Project
     blockers: tuple[str, ...]
+    decided: int
     undecided: int
     bundles: tuple[str, ...]
     pictures: int
@@ -58,6 +59,8 @@ class FinishPlan:
                 f"  it was finished on {self.project.manifest.finished_at}; that archive is kept beside the new one"
             )
         lines += [f"  stands in the way: {blocker}" for blocker in self.blockers]
+        if not self.decided:
+            lines.append("  nothing has been decided in it: is this the project you mean?")
         lines.append(f"  {self.undecided} groups are undecided and stay as they are")
         for name in self.reports:
             lines.append(f"  report: {render.report_folder(self.project).relative_to(where)}/{name}.html")
@@ -105,6 +108,7 @@ def plan(project: Project, *, originals: bool = False) -> FinishPlan:
         waiting = decisions.incomplete_crops(connection)
         planned = operations.planned(connection)
         undecided = groups.count_waiting(connection)
+        decided = sum(decisions.outcome_counts(connection).values())
     paths = [str(op.source or op.destination) for op in planned]
     blockers = [f"crops wait to be made: {_some(waiting)} - pickroom crop {project.id}"] if waiting else []
     if paths:
@@ -121,7 +125,9 @@ def plan(project: Project, *, originals: bool = False) -> FinishPlan:
     if size + project.database.stat().st_size > free:
         blockers.append(f"the archive needs {size / 1e6:,.1f} MB, the disk has {free / 1e6:,.1f} MB")
     reports = tuple(path.stem for path in render.templates())
-    return FinishPlan(project, tuple(blockers), undecided, bundles, len(pictures), size, tuple(left), free, reports)
+    return FinishPlan(
+        project, tuple(blockers), decided, undecided, bundles, len(pictures), size, tuple(left), free, reports
+    )
 
 
 def execute(project: Project, progress: archive.Progress | None = None, *, originals: bool = False) -> Finished:

@@ -276,6 +276,16 @@ class ReviewSession:
         self.last_result = result
         self._look.restart()  # the summary was not the next group
         self._load(message=result.line)
+        self._begin_again()
+
+    def _begin_again(self) -> None:
+        """Go to the first group without a choice: what follows the last batch may lie before where that ended."""
+        chosen = {group_id for group_id, choice in self.state.choices.items() if choice.decided}
+        places = (place for place, card in enumerate(self.state.cards) if card.group_id not in chosen)
+        self.state = replace(self.state, position=next(places, 0))
+        if self.state.card is not None:
+            with transaction(self._connection):
+                self.store.set_cursor(self._connection, self.state.card.group_id)
 
     def _pace(self) -> view.Pace:
         return pace_of(self.state, self._saved)
