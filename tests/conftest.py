@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import signal
 import sqlite3
+import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,6 +19,11 @@ from pickroom.store.connect import connect
 from pickroom.workspace import Project, Workspace
 
 SCANNED_AT = datetime(2025, 9, 10, tzinfo=UTC)  # sides and random looks are drawn from group ids
+
+# a shell starts a job in the background with Ctrl-C ignored, and so it would be in everything that tests start
+if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
 FIXTURES = Path(__file__).parent / "fixtures"
 WORDS = {1.0: "generated", 1.5: "face_swapped", 2.0: "upscaled", 3.0: "enhanced"}
 
