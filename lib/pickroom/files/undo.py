@@ -85,7 +85,7 @@ def undo_batch(project: Project, connection: sqlite3.Connection, batch: int) -> 
                 doing="undoing a batch",
                 subject=", ".join(cropped[:3]) + (", ..." if len(cropped) > 3 else ""),
                 items=cropped,
-                hint="undo those crops first",
+                hint=f"undo those crops first, a later batch: pickroom status {project.id} numbers them",
             )
         plan, problems = _plan(project, done)
         if problems:
