@@ -107,6 +107,35 @@ def stays_inside(path: str) -> bool:
     return "\0" not in path and not {"", ".", ".."} & set(path.split("/"))
 
 
+def join(directory: str, filename: str) -> str:
+    """The path of a file relative to a project's root, as tables and the journal hold it; "" is the root itself.
+
+    >>> join("anna", "a.png"), join("", "a.png")
+    ('anna/a.png', 'a.png')
+    """
+    return f"{directory}/{filename}" if directory else filename
+
+
+def split(path: str) -> tuple[str, str]:
+    """(folder, file name) of a path as `join` makes it.
+
+    >>> split("anna/selected/a.png"), split("a.png")
+    (('anna/selected', 'a.png'), ('', 'a.png'))
+    """
+    directory, _, filename = path.rpartition("/")
+    return directory, filename
+
+
+def folder_of(path: str) -> str:
+    """The folder of a path as `join` makes it, "" for the root."""
+    return split(path)[0]
+
+
+def filename_of(path: str) -> str:
+    """The file name at the end of a path as `join` makes it."""
+    return split(path)[1]
+
+
 def sidecar_name(filename: str) -> str:
     """The name of the sidecar that waits beside an image: `<stem>.decision`."""
     return f"{stem_of(filename)}.decision"

@@ -12,7 +12,7 @@ import pytest
 from duplicates.test_session import picture, with_duplicates
 from pickroom import projects
 from pickroom.ui.duplicates_desk import DuplicatesDesk, open_duplicates
-from pickroom.ui.stage import Room
+from pickroom.ui.stage import Viewport
 from pickroom.workspace import Workspace
 
 
@@ -50,7 +50,7 @@ def test_a_wide_pair_lies_one_above_the_other_where_that_shows_it_larger(
     desk = open_duplicates(project.id, project.workspace.root)
     assert isinstance(desk, DuplicatesDesk) and desk.session.pair is not None
     try:
-        desk.room_changed(Room(848, 556))
+        desk.viewport_changed(Viewport(848, 556))
         one, two = desk.slots((desk.session.pair.a, desk.session.pair.b))
     finally:
         desk.close()

@@ -12,7 +12,7 @@ from pickroom.review.view import GroupView, ImageView
 from pickroom.ui.group_drawing import draw_group
 from pickroom.ui.layout import arrange
 from pickroom.ui.overlay import DARK, LIGHT, Overlay
-from pickroom.ui.stage import Room
+from pickroom.ui.stage import Viewport
 
 NAMES = {number: name for name, number in COMMANDS.items()}
 FILL_STYLE, STROKE_STYLE = 0, 1
@@ -36,9 +36,9 @@ def view(**fields) -> ImageView:
     return ImageView(filename="a.png", directory="", sha256="s", width=800, height=600, **values)
 
 
-def draw(overlay: Overlay, *images: ImageView, zoom: bool = False, room: Room = Room(1000, 500)) -> list:  # noqa: B008
-    slots = arrange([(image.width, image.height) for image in images], room.width, room.height)
-    with overlay.drawing(room.width, room.height, room) as pen:
+def draw(overlay: Overlay, *images: ImageView, zoom: bool = False, viewport: Viewport = Viewport(1000, 500)) -> list:  # noqa: B008
+    slots = arrange([(image.width, image.height) for image in images], viewport.width, viewport.height)
+    with overlay.drawing(viewport.width, viewport.height, viewport) as pen:
         draw_group(pen, GroupView("g", images, "", False, "", (), ""), slots, zoom=zoom)
     return list(slots)
 
@@ -73,11 +73,11 @@ def test_a_zoomed_image_has_no_crop_over_it(batches: list):
 
 @pytest.mark.parametrize(("dark", "palette"), [(False, LIGHT), (True, DARK)])
 def test_blue_keeps_red_rejects_and_the_ai_is_neither(batches: list, dark: bool, palette):
-    room = Room(1000, 500, 1.0, dark)
+    viewport = Viewport(1000, 500, 1.0, dark)
     overlay = Overlay()
-    draw(overlay, view(mark="keep"), room=room)
-    draw(overlay, view(mark="reject"), room=room)
-    draw(overlay, view(ai_pick=True, badge="AI pick 87 %"), room=room)
+    draw(overlay, view(mark="keep"), viewport=viewport)
+    draw(overlay, view(mark="reject"), viewport=viewport)
+    draw(overlay, view(ai_pick=True, badge="AI pick 87 %"), viewport=viewport)
     frames = [colours(batch, STROKE_STYLE) for batch in batches]
     assert frames == [{palette.keep}, {palette.reject}, {palette.ai}]
     texts = [arguments[0] for name, arguments in batches[2] if name == "fillText"]
@@ -86,6 +86,6 @@ def test_blue_keeps_red_rejects_and_the_ai_is_neither(batches: list, dark: bool,
 
 def test_sharp_screens_get_more_pixels(batches: list):
     overlay = Overlay()
-    draw(overlay, view(), room=Room(1000, 500, 2.0))
+    draw(overlay, view(), viewport=Viewport(1000, 500, 2.0))
     assert (overlay.canvas.width, overlay.canvas.height) == (2000, 1000)
     assert ("scale", [2.0, 2.0]) in batches[0]

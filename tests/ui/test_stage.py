@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from pickroom.errors import PickroomError
-from pickroom.ui.stage import Cell, Frame, KeyPress, PointerEvent, Room, Scene, Stage
+from pickroom.ui.stage import Cell, Frame, KeyPress, PointerEvent, Scene, Stage, Viewport
 
 
 class Recorder:
@@ -18,8 +18,8 @@ class Recorder:
         self.heard: list[Any] = []
         self.stage = Stage(self, ("a", "b"), pointer="drag")
 
-    def room_changed(self, room: Room) -> None:
-        self.heard.append(room)
+    def viewport_changed(self, viewport: Viewport) -> None:
+        self.heard.append(viewport)
 
     def key_pressed(self, press: KeyPress) -> None:
         self.keys.append(press.key)
@@ -97,7 +97,7 @@ def test_room_focus_and_pointer_are_passed_on(listener: Recorder):
     stage.on_message({"type": "focus", "view": "v", "on": True})
     pointer = {"type": "pointer", "phase": "move", "x": 3, "y": 4.5, "number": 2, "shift": True}
     stage.on_message(pointer)
-    assert listener.heard == [Room(900, 500, 2.0, True), True, PointerEvent("move", 3.0, 4.5, 2, True)]
+    assert listener.heard == [Viewport(900, 500, 2.0, True), True, PointerEvent("move", 3.0, 4.5, 2, True)]
 
 
 @pytest.mark.parametrize(

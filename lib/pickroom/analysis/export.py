@@ -21,6 +21,7 @@ import duckdb
 from pickroom.analysis.connection import Analysis, connect
 from pickroom.analysis.engine import identifier, quoted
 from pickroom.errors import FileOperationError, StoreError
+from pickroom.naming import filename_of
 from pickroom.workspace import Workspace
 
 TABLES = ("decisions", "crops", "images")
@@ -101,7 +102,7 @@ def _stamp(copy: Path, vectors: Sequence[str]) -> str:
     files: list[Any] = [copy.name]
     for path in vectors:
         status = Path(path).stat()
-        files.append((path.rpartition("/")[2], status.st_size, status.st_mtime_ns))
+        files.append((filename_of(path), status.st_size, status.st_mtime_ns))
     return hashlib.sha256(json.dumps(files).encode()).hexdigest()[:16]
 
 

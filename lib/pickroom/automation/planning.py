@@ -27,8 +27,9 @@ from pickroom.errors import ConflictError, ImageError
 from pickroom.files import cropping, routing
 from pickroom.files.ledgers import AUTOMATION
 from pickroom.files.preflight import Disk
-from pickroom.files.routing import Route, join
+from pickroom.files.routing import Route
 from pickroom.images import crops as rendering
+from pickroom.naming import join
 from pickroom.records import Choice, CropBox, Decision, FileOp, Group, Recommendation
 from pickroom.store import automation_review, groups, operations
 from pickroom.store.choices import Saved

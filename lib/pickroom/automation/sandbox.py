@@ -15,6 +15,7 @@ from pathlib import Path
 from pickroom.automation.copying import Progress, copy_project
 from pickroom.automation.decisions_file import APPROVED, DECISIONS
 from pickroom.errors import ProjectError, UsageError
+from pickroom.naming import filename_of, folder_of
 from pickroom.records import FileOp
 from pickroom.workspace import Project, Workspace
 
@@ -72,10 +73,10 @@ class Place:
             for path in (op.source, op.destination):
                 if path is None:
                     continue
-                folder = path.rpartition("/")[0]
+                folder = folder_of(path)
                 if folder not in folders:
                     folders[folder] = self._holds(root, folder)
-                if not folders[folder] or Path(path).is_absolute() or path.rpartition("/")[2] in ("", ".", ".."):
+                if not folders[folder] or Path(path).is_absolute() or filename_of(path) in ("", ".", ".."):
                     raise outside(self.project.root / path)
             if op.op == "move" and op.source is not None and _is_link(self.project.root / op.source):
                 raise outside(self.project.root / op.source, "this is a link, not a file of the sandbox")

@@ -10,6 +10,7 @@ import typer
 
 from pickroom.cli.console import Home, ProjectName, app, project_of, read_text, say, show
 from pickroom.errors import UsageError
+from pickroom.naming import folder_of
 from pickroom.records import CropBox
 
 
@@ -42,7 +43,7 @@ def crop(
         else:
             # a line names a file, not its folder: it lies in one of the two that wait
             folders = {w.card.filename: w.card.directory for w in session.waiting}
-            folders |= {Path(path).name: path.rpartition("/")[0] for path in session.problems}
+            folders |= {Path(path).name: folder_of(path) for path in session.problems}
             result = session.submit([Order(folders.get(name, "crop"), name, box) for name, box in wanted])
     finally:
         session.close()

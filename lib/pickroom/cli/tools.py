@@ -11,6 +11,7 @@ import typer
 
 from pickroom.cli.console import Home, Json, ProjectName, app, printable, project_of, read_text, say, show
 from pickroom.errors import UsageError
+from pickroom.naming import split
 
 if TYPE_CHECKING:
     from pickroom.files.placing import Placement
@@ -172,5 +173,5 @@ def _said(field: str, row: dict[str, Any]) -> str:
 
 
 def _split(path: str, reason: str | None) -> dict[str, str | None]:
-    directory, _, filename = path.rpartition("/")
+    directory, filename = split(path)
     return {"filename": filename, "directory": directory, "reason": reason}

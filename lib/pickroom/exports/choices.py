@@ -18,8 +18,8 @@ from pickroom import atomic
 from pickroom.embeddings.plan import list_images
 from pickroom.errors import ConflictError
 from pickroom.files.cropping import CROPPED
-from pickroom.files.routing import join
 from pickroom.integrity import Inspection, inspect
+from pickroom.naming import join
 from pickroom.records import CropBox, Image
 from pickroom.store import crops, groups, images, operations
 from pickroom.store.connect import open_read_only, transaction

@@ -24,7 +24,7 @@ from pickroom.exports.choices import Choices, Judged, Verdict
 from pickroom.exports.folder import Progress
 from pickroom.files.lock import project_lock
 from pickroom.images import decode
-from pickroom.naming import stem_of
+from pickroom.naming import filename_of, join, split, stem_of
 from pickroom.workspace import Project
 
 Naming = Literal["stem", "full"]
@@ -165,10 +165,10 @@ def undo(project: Project) -> Undone:
 
 
 def _sidecar(root: Path, image: str, wanted: xmp.Properties, naming: Naming) -> Sidecar:
-    folder, _, filename = image.rpartition("/")
+    folder, filename = split(image)
     name = f"{stem_of(filename) if naming == 'stem' else filename}.xmp"
     path = root / folder / name
-    shown = f"{folder}/{name}" if folder else name
+    shown = join(folder, name)
     try:
         if path.is_symlink() or (path.exists() and not path.is_file()):
             return Sidecar(shown, filename, held="it is a link or a folder")
@@ -212,7 +212,7 @@ def _entries(record: Path) -> list[dict[str, str]]:
 
 def _where(project: Project, paths: Sequence[str]) -> dict[str, list[Path]]:
     """Sidecar's name -> where such files lie: they move with their image when a batch is applied or undone."""
-    wanted = {path.rpartition("/")[2] for path in paths if not (project.root / path).is_file()}
+    wanted = {filename_of(path) for path in paths if not (project.root / path).is_file()}
     if not wanted:
         return {}
     found: dict[str, list[Path]] = {}
@@ -224,7 +224,7 @@ def _where(project: Project, paths: Sequence[str]) -> dict[str, list[Path]]:
 
 def _restore(root: Path, entry: Mapping[str, str], where: Mapping[str, Sequence[Path]]) -> str | None:
     """Put one sidecar back; why not, where it is no longer what was written."""
-    places = [root / entry["path"], *where.get(entry["path"].rpartition("/")[2], ())]
+    places = [root / entry["path"], *where.get(filename_of(entry["path"]), ())]
     there = [path for path in places if path.is_file()]
     before = None if entry["before"] is None else entry["before"].encode()
     try:

@@ -22,11 +22,11 @@ from pickroom.files.lock import project_lock
 from pickroom.files.moves import PARTIAL_SUFFIX
 from pickroom.files.preflight import Disk
 from pickroom.files.routing import CROP as CROP_FOLDER
-from pickroom.files.routing import CROP_AUTO, STAGING, join
+from pickroom.files.routing import CROP_AUTO, STAGING
 from pickroom.geometry import compose
 from pickroom.images import crops as rendering
 from pickroom.images import decode
-from pickroom.naming import is_image_name, sidecar_name
+from pickroom.naming import is_image_name, join, sidecar_name
 from pickroom.records import CropBox, FileOp
 from pickroom.store import crops, decisions, operations
 from pickroom.store.connect import transaction

@@ -18,8 +18,7 @@ from pickroom.files import journal
 from pickroom.files.ledgers import LEDGERS
 from pickroom.files.lock import project_lock
 from pickroom.files.preflight import Disk
-from pickroom.files.routing import join
-from pickroom.naming import CROP, CROP_AUTO, CROP_ORIGINALS, STAGING, is_image_name, stem_of
+from pickroom.naming import CROP, CROP_AUTO, CROP_ORIGINALS, STAGING, is_image_name, join, stem_of
 from pickroom.records import FileOp
 from pickroom.store import groups, images, marks, operations
 from pickroom.store.connect import transaction

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from pickroom import atomic
-from pickroom.naming import companions_by_stem, is_image_name, stem_of
+from pickroom.naming import companions_by_stem, is_image_name, split, stem_of
 from pickroom.records import FileOp, Group, Image
 
 
@@ -86,7 +86,7 @@ class Disk:
         wanted = [op.destination for op in ops if op.destination is not None]
         here: set[str] = set()  # a leftover sidecar would go where the new one is to be written
         for destination in wanted:
-            directory, _, name = destination.rpartition("/")
+            directory, name = split(destination)
             try:
                 there = name in self.names(directory)
             except OSError as error:
@@ -97,7 +97,7 @@ class Disk:
             if is_image_name(name) and self._stem_taken(directory, name):
                 return f"another image with the stem {stem_of(name)} is in {directory}/ already"
         for destination in wanted:
-            directory, _, name = destination.rpartition("/")
+            directory, name = split(destination)
             self._promised.add(destination)
             if is_image_name(name):
                 self._promised_stems[directory].add(stem_of(name))

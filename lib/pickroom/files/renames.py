@@ -10,8 +10,8 @@ from pickroom import atomic
 from pickroom.files import journal
 from pickroom.files.ledgers import LEDGERS, RENAME
 from pickroom.files.preflight import Disk
-from pickroom.files.routing import join
 from pickroom.images.scan import walk
+from pickroom.naming import join
 from pickroom.records import FileOp
 from pickroom.store import operations
 from pickroom.store.connect import transaction

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from pickroom.naming import CROP, CROP_AUTO, SELECTED, STAGING, sidecar_name, stem_of
+from pickroom.naming import CROP, CROP_AUTO, SELECTED, STAGING, join, sidecar_name, stem_of
 from pickroom.records import Choice, CropBox, Decision, FileOp, Group, Recommendation
 
 REVIEW = "review"  # the kind of journal steps planned here
@@ -160,8 +160,3 @@ def plan(
         sha256 = hashlib.sha256(text.encode()).hexdigest()
         ops.append(FileOp(batch, REVIEW, group.group_id, "write", None, destination, sha256, content=text))
     return ops
-
-
-def join(directory: str, filename: str) -> str:
-    """A path relative to the root, as the journal holds it."""
-    return f"{directory}/{filename}" if directory else filename

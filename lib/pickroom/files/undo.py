@@ -14,8 +14,8 @@ from pickroom.files.journal import Outcome
 from pickroom.files.ledgers import LEDGERS
 from pickroom.files.lock import project_lock
 from pickroom.files.preflight import Disk
-from pickroom.files.routing import STAGING, join
-from pickroom.naming import extension_of, is_image_name, stem_of
+from pickroom.files.routing import STAGING
+from pickroom.naming import extension_of, filename_of, folder_of, is_image_name, join, split, stem_of
 from pickroom.records import FileOp
 from pickroom.store import decisions, operations
 from pickroom.store.connect import transaction
@@ -155,7 +155,7 @@ def _steps_back(disk: Disk, op: FileOp, ours: Collection[str | None]) -> list[Fi
 def _shelf(op: FileOp) -> str:
     """Where a crop goes that is taken back: it was made, not moved here, and nothing is deleted outright."""
     assert op.destination is not None
-    name = op.destination.rpartition("/")[2]
+    name = filename_of(op.destination)
     return join(STAGING, f"{stem_of(name)}.undone-{op.batch}.{extension_of(name)}")
 
 
@@ -166,10 +166,10 @@ def _changed(root: Path, op: FileOp) -> bool:
 
 def _new_companions(disk: Disk, op: FileOp, ours: Collection[str | None]) -> list[FileOp]:
     assert op.destination is not None and op.source is not None
-    directory, _, name = op.destination.rpartition("/")
+    directory, name = split(op.destination)
     if not is_image_name(name):
         return []
-    home = op.source.rpartition("/")[0]
+    home = folder_of(op.source)
     beside = disk.companions_of(directory, name)
     back = replace(moves.inverse(op), op="move")
     return [

@@ -16,7 +16,7 @@ from typing import Protocol
 from pickroom.errors import ImageError, UsageError
 from pickroom.images import scan
 from pickroom.logged_paths import split_path
-from pickroom.naming import IMAGE_EXTENSIONS, OWNED_FOLDERS, is_image_name, parse_name
+from pickroom.naming import IMAGE_EXTENSIONS, OWNED_FOLDERS, is_image_name, join, parse_name
 from pickroom.records import Ungrouped
 
 _MOST_BYTES = 1 << 30  # of one image in a zip: more is no image, but a bomb
@@ -45,7 +45,7 @@ class Item:
     @property
     def path(self) -> str:
         """Folder and name, for the person."""
-        return f"{self.directory}/{self.filename}" if self.directory else self.filename
+        return join(self.directory, self.filename)
 
 
 class Source(Protocol):

@@ -13,7 +13,7 @@ from pathlib import Path
 from pickroom import atomic
 from pickroom.errors import ImageError
 from pickroom.images import thumbnails
-from pickroom.naming import OWNED_FOLDERS, is_image_name, parse_name, stem_of
+from pickroom.naming import OWNED_FOLDERS, is_image_name, join, parse_name, split, stem_of
 from pickroom.records import Image, Ungrouped
 
 Progress = Callable[[int, int], None]  # (done, of)
@@ -108,7 +108,7 @@ def walk(
         except OSError as error:  # also a path that has grown too long for the system
             if not directory:
                 raise
-            parent, _, name = directory.rpartition("/")
+            parent, name = split(directory)
             why = "permission denied" if isinstance(error, PermissionError) else error.strerror
             left_out.append(Ungrouped(parent, f"{name}/", f"folder cannot be opened: {why}"))
             continue
@@ -117,7 +117,7 @@ def walk(
                 continue
             if item.is_dir(follow_symlinks=False):
                 if (directory or item.name not in OWNED_FOLDERS) and Path(item.path) not in avoid:
-                    waiting.append(f"{directory}/{item.name}" if directory else item.name)
+                    waiting.append(join(directory, item.name))
             elif is_image_name(item.name, extensions):
                 reason = _unfit(item)
                 if reason:

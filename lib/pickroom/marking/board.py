@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from pickroom.marking.layout import Layout
+from pickroom.naming import folder_of
 from pickroom.review.keys import Command
 
 SIZES = (108, 152, 240)  # CSS pixels of a thumbnail's cell
@@ -106,12 +107,12 @@ def mark(board: Board, key: str, wanted: Mapping[str, str]) -> Board:
     blocked = [path for path in wanted if path in board.blocked]
     free = {path: folder for path, folder in wanted.items() if path not in board.blocked}
     message = f"{_images(len(blocked))} not marked: {board.blocked[blocked[0]]}" if blocked else ""
-    there = [path for path, folder in free.items() if path.rpartition("/")[0] == folder and path not in board.marks]
+    there = [path for path, folder in free.items() if folder_of(path) == folder and path not in board.marks]
     free = {path: folder for path, folder in free.items() if path not in there}
     if there and not message:
         message = f"{_images(len(there))} in {wanted[there[0]]}/ already"
     again = bool(free) and all(board.marks.get(path) == folder for path, folder in free.items())
-    after = {p: None if again or p.rpartition("/")[0] == folder else folder for p, folder in free.items()}
+    after = {p: None if again or folder_of(p) == folder else folder for p, folder in free.items()}
     changes = tuple((path, board.marks.get(path), to) for path, to in after.items() if board.marks.get(path) != to)
     if not changes:
         return replace(board, message=message)

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from pickroom.errors import UsageError
-from pickroom.files.routing import join
 from pickroom.images import scan
-from pickroom.naming import CROPPED, OWNED_FOLDERS, SELECTED
+from pickroom.naming import CROPPED, OWNED_FOLDERS, SELECTED, folder_of, join
 from pickroom.workspace import Project
 
 RESULTS = (SELECTED, CROPPED)
@@ -59,7 +58,7 @@ class Listing:
         """
         found = [item.path for item in self.items if item.filename == filename]
         if directory is not None:
-            found = [path for path in found if path.rpartition("/")[0] == directory.strip("/")]
+            found = [path for path in found if folder_of(path) == directory.strip("/")]
         if len(found) == 1:
             return found[0]
         where = f" in {directory}/" if directory else ""

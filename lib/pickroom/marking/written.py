@@ -11,9 +11,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from pickroom.files.cropping import CROPPED, ORIGINALS
-from pickroom.files.routing import join
 from pickroom.images import metadata
-from pickroom.naming import companions_by_stem, stem_of
+from pickroom.naming import companions_by_stem, filename_of, folder_of, join, split, stem_of
 
 
 class Writing:
@@ -26,7 +25,7 @@ class Writing:
     def list_folders(self, paths: list[str]) -> None:
         """List the folders of these images and of their originals, before `read` is called from several threads."""
         places = [*paths, *filter(None, map(original_of, paths))]
-        self._beside |= {folder: self._companions(folder) for folder in {path.rpartition("/")[0] for path in places}}
+        self._beside |= {folder: self._companions(folder) for folder in {folder_of(path) for path in places}}
 
     def read(self, path: str) -> dict[str, str]:
         """Field -> text of an image, named relative to the root; what a crop says itself counts before its original."""
@@ -36,7 +35,7 @@ class Writing:
         return {**self._of(original), **self._of(path)}
 
     def _of(self, path: str) -> dict[str, str]:
-        folder, _, name = path.rpartition("/")
+        folder, name = split(path)
         if folder not in self._beside:
             self._beside[folder] = self._companions(folder)
         return metadata.read(self.root / path, self._beside[folder].get(stem_of(name), ()))
@@ -51,4 +50,4 @@ class Writing:
 def original_of(path: str) -> str | None:
     """Where the original of a finished crop lies, also of one that was sorted since; None for what is no crop."""
     top, _, rest = path.partition("/")
-    return join(ORIGINALS, rest.rpartition("/")[2]) if top == CROPPED and rest else None
+    return join(ORIGINALS, filename_of(rest)) if top == CROPPED and rest else None

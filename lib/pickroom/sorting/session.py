@@ -8,13 +8,12 @@ from dataclasses import replace
 
 from pickroom.errors import UsageError
 from pickroom.files.ledgers import SORT
-from pickroom.files.routing import join
 from pickroom.marking import board as machine
 from pickroom.marking import listing
 from pickroom.marking.layout import Section
 from pickroom.marking.listing import RESULTS, Item
 from pickroom.marking.session import BoardSession, Note
-from pickroom.naming import OWNED_FOLDERS
+from pickroom.naming import OWNED_FOLDERS, filename_of, folder_of, join
 from pickroom.review.keys import Command
 from pickroom.sorting import fields as writing
 from pickroom.sorting.fields import Fields, GroupRow
@@ -115,7 +114,7 @@ class SortSession(BoardSession):
     def _load(self) -> None:
         self._stored = stored = marks.folders(self._connection)
         found = [self._name_in(folder) for folder in self.listing.counts]
-        marked = [mark.folder.rpartition("/")[2] for mark in marks.waiting(self._connection, self.room)]
+        marked = [filename_of(mark.folder) for mark in marks.waiting(self._connection, self.room)]
         self.names = list(dict.fromkeys([*stored, *sorted({n for n in (*found, *marked) if n} - set(stored))]))
         super()._load()
 
@@ -238,10 +237,10 @@ class SortSession(BoardSession):
         marks = self.board.marks
         if not self.similarity.missing and self.similarity.taught is not marks:
             named = {item.path: self._name_in(item.directory) for item in self.listing.items}
-            named |= {path: folder.rpartition("/")[2] for path, folder in marks.items()}
+            named |= {path: filename_of(folder) for path, folder in marks.items()}
             self.similarity.teach({path: name for path, name in named.items() if name}, self._items)
             self.similarity.taught = marks
-        return self.similarity.suggest(path for path in paths if not self._name_in(path.rpartition("/")[0]))
+        return self.similarity.suggest(path for path in paths if not self._name_in(folder_of(path)))
 
     def note(self, item: Item) -> Note:
         note = super().note(item)
@@ -275,7 +274,7 @@ class SortSession(BoardSession):
     def mark_by(self, field: str) -> None:
         """Mark every unsorted image for the folder of what a field says; one step that U takes back."""
         routes = self.routes_by(field)
-        self._add_names(folder.rpartition("/")[2] for folder in routes.values())
+        self._add_names(filename_of(folder) for folder in routes.values())
         self.set_marks(routes, f"by {field}")
 
     def assign(self, wanted: Mapping[str, str]) -> dict[str, str]:
@@ -289,7 +288,7 @@ class SortSession(BoardSession):
 
     def mark_all(self, routes: Mapping[str, str]) -> None:
         """Mark images for folders as one step; their names get keys."""
-        self._add_names(folder.rpartition("/")[2] for folder in routes.values())
+        self._add_names(filename_of(folder) for folder in routes.values())
         self.set_marks(routes)
 
     def _add_names(self, names: Iterable[str]) -> None:

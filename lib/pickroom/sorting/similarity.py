@@ -8,6 +8,7 @@ import numpy as np
 
 from pickroom.embeddings.vectors import Vectors, load_vectors
 from pickroom.errors import StoreError
+from pickroom.naming import filename_of
 from pickroom.sorting.suggest import Neighbours, Suggestion, by_similarity, chance
 from pickroom.workspace import Project
 
@@ -39,7 +40,7 @@ class Similarity:
 
     def has(self, path: str) -> bool:
         """Whether an image has a vector."""
-        return path.rpartition("/")[2] in self._rows
+        return filename_of(path) in self._rows
 
     def ordered(self, paths: Sequence[str], to: str) -> list[str]:
         """The most similar to `to` first, those without a vector last in their order; unchanged when it has none."""
@@ -72,4 +73,4 @@ class Similarity:
     def _matrix(self, paths: Sequence[str]) -> np.ndarray:
         """(N, D) float32, a row a path."""
         assert self._vectors is not None
-        return self._vectors.matrix[[self._rows[path.rpartition("/")[2]] for path in paths]]
+        return self._vectors.matrix[[self._rows[filename_of(path)] for path in paths]]

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from pickroom.naming import join, split
 from pickroom.store.damage import told_of
 from pickroom.workspace import utc_now
 
@@ -33,7 +34,7 @@ class Mark:
 
     @property
     def path(self) -> str:
-        return f"{self.directory}/{self.filename}" if self.directory else self.filename
+        return join(self.directory, self.filename)
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,9 +157,3 @@ def set_folders(connection: sqlite3.Connection, names: Sequence[str]) -> None:
     connection.executemany(
         "INSERT INTO sort_folders (name, place) VALUES (?, ?)", [(n, i) for i, n in enumerate(names)]
     )
-
-
-def split(path: str) -> tuple[str, str]:
-    """(folder, file name) of a path relative to the root."""
-    directory, _, filename = path.rpartition("/")
-    return directory, filename

@@ -171,11 +171,11 @@ class CropDesk(Desk):
     def _draw_boxes(self, view: CropDeskView) -> None:
         """Words and boxes: all that changes while a box is dragged."""
         self.words.value = crop_words.lines(view, self.error or view.message, error=bool(self.error))
-        with self.overlay.drawing(self.room.width, self.room.height, self.room) as pen:
+        with self.overlay.drawing(self.viewport.width, self.viewport.height, self.viewport) as pen:
             if view.images:
                 draw_page(pen, view.images, self._slots)
             else:
-                draw_empty(pen, self.room.width, self.room.height, ONLY_PROBLEMS if view.problems else NOTHING)
+                draw_empty(pen, self.viewport.width, self.viewport.height, ONLY_PROBLEMS if view.problems else NOTHING)
 
     def _scene(self, view: CropDeskView) -> Scene:
         following = self.session.next_page()
@@ -184,7 +184,7 @@ class CropDesk(Desk):
         ahead = Frame("", cells(following, self.slots(following)))  # only prefetched: no key leads there at once
         state = self.session.state
         drag = drag_shape(state, self._slots[state.active]) if state.drag else None
-        return Scene(self.room.width, self.room.height, shown, ahead={1: ahead}, drag=drag)
+        return Scene(self.viewport.width, self.viewport.height, shown, ahead={1: ahead}, drag=drag)
 
     def _panel(self, view: CropDeskView) -> str:
         if view.confirm:

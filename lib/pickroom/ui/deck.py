@@ -56,7 +56,7 @@ class Deck(Desk):
         self.words.value = words.lines(view.group, self.error or view.message, error=bool(self.error))
         self.panel.value = self._panel(view)
         slots = self._group_slots(view.group)
-        with self.overlay.drawing(self.room.width, self.room.height, self.room) as pen:
+        with self.overlay.drawing(self.viewport.width, self.viewport.height, self.viewport) as pen:
             if view.group is not None:
                 draw_group(pen, view.group, slots, zoom=view.zoom)
         self.stage.show(self._scene(view, slots))
@@ -117,8 +117,8 @@ class Deck(Desk):
             ahead[place] = Frame(group.group_id, _cells(group, self._group_slots(group)))
         self.announce({image.sha256: image for group in groups if group for image in group.images})
         return Scene(
-            self.room.width,
-            self.room.height,
+            self.viewport.width,
+            self.viewport.height,
             shown,
             position=position,
             count=count,

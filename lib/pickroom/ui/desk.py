@@ -14,9 +14,9 @@ from pickroom.errors import PickroomError
 from pickroom.ui import words
 from pickroom.ui.layout import Slot, arrange
 from pickroom.ui.overlay import Overlay
-from pickroom.ui.stage import Cell, KeyPress, PointerEvent, Room, Stage
+from pickroom.ui.stage import Cell, KeyPress, PointerEvent, Stage, Viewport
 
-FIRST_ROOM = Room(960, 480)  # until the first view says how much it has
+FIRST_VIEWPORT = Viewport(960, 480)  # until the first view says how much it has
 
 
 class Shown(Protocol):
@@ -67,7 +67,7 @@ class Desk(ipywidgets.VBox):
     ) -> None:
         self.session = session
         self.error = ""
-        self.room = FIRST_ROOM
+        self.viewport = FIRST_VIEWPORT
         self._pictures: dict[str, Any] = {}
         self.header = html("pickroom-header")
         self.tools = html("pickroom-tools")
@@ -105,8 +105,8 @@ class Desk(ipywidgets.VBox):
 
     # --- what the stage tells ---------------------------------------------------------------------------------
 
-    def room_changed(self, room: Room) -> None:
-        self.room = room
+    def viewport_changed(self, viewport: Viewport) -> None:
+        self.viewport = viewport
         self.attempt(self.session.refresh)
         self.redraw()
 
@@ -167,7 +167,7 @@ class Desk(ipywidgets.VBox):
 
     def slots(self, images: Sequence[Shown]) -> tuple[Slot, ...]:
         """Where images go in the room there is."""
-        return arrange([(image.width, image.height) for image in images], self.room.width, self.room.height)
+        return arrange([(image.width, image.height) for image in images], self.viewport.width, self.viewport.height)
 
 
 def cells(images: Sequence[Numbered], slots: Sequence[Slot]) -> tuple[Cell, ...]:

@@ -71,7 +71,7 @@ class DuplicatesDesk(Desk):
         self.panel.value = self._panel()
         self.words.value = self._lines(pair)
         slots = self._pair_slots(pair)
-        with self.overlay.drawing(self.room.width, self.room.height, self.room) as pen:
+        with self.overlay.drawing(self.viewport.width, self.viewport.height, self.viewport) as pen:
             if pair is not None:
                 heat = self._differences(pair).heat if self.session.differences else None
                 captions = [caption(copy, with_project=pair.across) for copy in (pair.a, pair.b)]
@@ -132,8 +132,8 @@ class DuplicatesDesk(Desk):
         self.announce({_name(copy, n): copy for one in near if one for n, copy in enumerate((one.a, one.b), 1)})
         steps = {key: _STEPS[command.name] for key, command in session.keys.items() if command.name in _STEPS}
         return Scene(
-            self.room.width,
-            self.room.height,
+            self.viewport.width,
+            self.viewport.height,
             Frame(self.token(), _cells(pair, slots)),
             position=position,
             count=max(len(session.pairs), 1),

@@ -58,10 +58,10 @@ class GridView extends Surface {
     this.keys.push(key, this.scene?.token ?? "");
   }
 
-  // --- room -------------------------------------------------------------------------------------------------
+  // --- viewport -------------------------------------------------------------------------------------------------
 
-  roomChanged(came) {
-    this.el.style.height = `${this.room.height}px`;
+  viewportChanged(came) {
+    this.el.style.height = `${this.viewport.height}px`;
     this.arrange(came ? "hello" : "size");
   }
 
@@ -80,7 +80,7 @@ class GridView extends Surface {
     const { columns } = this.geometry;
     if (why === "hello" || this.told !== `${columns}`) {
       this.told = `${columns}`;
-      this.send({ type: why === "hello" ? "hello" : "size", columns, dark: this.room?.dark ?? false });
+      this.send({ type: why === "hello" ? "hello" : "size", columns, dark: this.viewport?.dark ?? false });
     }
     this.draw();
   }
@@ -123,8 +123,8 @@ class GridView extends Surface {
     this.draw();
     if (scene.asking) this.desk?.querySelector(".pickroom-ask input")?.focus();
     else if (before?.asking) this.focus();
-    if (!this.greeted && this.room) this.greet();
-    this.greeted ||= Boolean(this.room);
+    if (!this.greeted && this.viewport) this.greet();
+    this.greeted ||= Boolean(this.viewport);
     requestAnimationFrame(() => {
       const answered = scene.applied[this.id] ?? 0;
       Object.assign(this.el.dataset, { answered, token: scene.token, cursor: scene.cursor, number: scene.number });
@@ -163,7 +163,7 @@ class GridView extends Surface {
   }
 
   draw() {
-    if (!this.scene || !this.layout || !this.room) return;
+    if (!this.scene || !this.layout || !this.viewport) return;
     const { scrollTop: top, clientHeight: view } = this.el;
     const down = top >= this.last;
     this.last = top;

@@ -113,7 +113,7 @@ class Grid(anywidget.AnyWidget):
     """
 
     _esm = read_parts(
-        *("keys.js", "room.js", "surface.js"),
+        *("keys.js", "viewport.js", "surface.js"),
         *("grid_thumbs.js", "grid_geometry.js", "grid_cell.js", "grid_band.js", "grid_large.js", "grid.js"),
     )
     _css = read_parts("stage.css", "tools.css", "grid.css")

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from ipycanvas import Canvas, hold_canvas
 
 from pickroom.ui.layout import Rect
-from pickroom.ui.stage import Room
+from pickroom.ui.stage import Viewport
 
 FONT = "system-ui, -apple-system, 'Segoe UI', sans-serif"
 CHIP = 22.0  # diameter of a number's disc
@@ -112,10 +112,10 @@ class Overlay:
         self.canvas.add_class("pickroom-overlay")
 
     @contextmanager
-    def drawing(self, width: int, height: int, room: Room) -> Iterator[Pen]:
+    def drawing(self, width: int, height: int, viewport: Viewport) -> Iterator[Pen]:
         """Clear the canvas, and send all that the block draws in one batch at its end."""
         canvas = self.canvas
-        pixels = round(width * room.dpr), round(height * room.dpr)
+        pixels = round(width * viewport.dpr), round(height * viewport.dpr)
         if (canvas.width, canvas.height) != pixels:
             with canvas.hold_sync():
                 canvas.width, canvas.height = pixels
@@ -125,5 +125,5 @@ class Overlay:
             canvas._canvas_manager._current_canvas = None
             canvas.reset_transform()
             canvas.clear()
-            canvas.scale(room.dpr, room.dpr)
-            yield Pen(canvas, DARK if room.dark else LIGHT)
+            canvas.scale(viewport.dpr, viewport.dpr)
+            yield Pen(canvas, DARK if viewport.dark else LIGHT)

@@ -10,6 +10,7 @@ from typing import Any
 import ipywidgets
 
 from pickroom.errors import PickroomError
+from pickroom.naming import filename_of
 from pickroom.sorting.keys import SORT_LEGEND
 from pickroom.sorting.session import SortSession, key_of
 from pickroom.ui import grid_words, words
@@ -50,7 +51,7 @@ class SortDesk(GridDesk):
         some = bool(board.targets)
         counts: dict[str, int] = {}
         for folder in board.marks.values():
-            counts[folder.rpartition("/")[2]] = counts.get(folder.rpartition("/")[2], 0) + 1
+            counts[filename_of(folder)] = counts.get(filename_of(folder), 0) + 1
         folders = [
             grid_words.button(
                 f"{FOLDER}{i}",

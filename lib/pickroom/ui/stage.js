@@ -51,10 +51,10 @@ class StageView extends Surface {
     this.model.off("change:cursor", this.showCursor);
   }
 
-  // --- room and focus ---------------------------------------------------------------------------------------
+  // --- viewport and focus ---------------------------------------------------------------------------------------
 
-  roomChanged(came) {
-    this.send({ type: came ? "hello" : "size", ...this.room });
+  viewportChanged(came) {
+    this.send({ type: came ? "hello" : "size", ...this.viewport });
   }
 
   /** After every attach: the overlay must not take the keys, and the focus comes back if it was ours. */

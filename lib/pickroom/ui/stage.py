@@ -7,7 +7,7 @@ view that comes back all work the same way.
 
 A page's messages and the kernel's (custom messages of the widget, one JSON object each):
 
-- `hello`, `size` {view, width, height, dpr, dark}: a view appeared, or its room changed
+- `hello`, `size` {view, width, height, dpr, dark}: a view appeared, or its viewport changed
 - `key` {view, number, oldest, key, seen}: numbered per view from 1; `seen` is the token of what was on screen
 - `want` {page, kind, names}: pictures that the page lacks; `focus` {view, on}
 - `pointer` {view, phase, x, y, number, shift, seen}; each move and hover is answered by `moved` {view}, and the page
@@ -119,8 +119,8 @@ class Scene:
 
 
 @dataclass(frozen=True, slots=True)
-class Room:
-    """The room a view has: CSS pixels, device pixels per CSS pixel, and whether its theme is dark."""
+class Viewport:
+    """What a view has to draw in: CSS pixels, device pixels per CSS pixel, and whether its theme is dark."""
 
     width: int
     height: int
@@ -159,7 +159,7 @@ class PointerEvent:
 class Listener(Protocol):
     """Who the stage tells; the deck and the crop desk are two of them."""
 
-    def room_changed(self, room: Room) -> None:
+    def viewport_changed(self, viewport: Viewport) -> None:
         """A view appeared, came back or changed its size or theme: lay out again and show everything."""
 
     def key_pressed(self, press: KeyPress) -> None:
@@ -200,7 +200,7 @@ class Stage(anywidget.AnyWidget):
     """
 
     _esm = read_parts(
-        *("keys.js", "room.js", "surface.js"), *("pictures.js", "zoom.js", "paint.js", "rubber.js", "stage.js")
+        *("keys.js", "viewport.js", "surface.js"), *("pictures.js", "zoom.js", "paint.js", "rubber.js", "stage.js")
     )
     _css = read_parts("stage.css", "tools.css")
     key_names = traitlets.List(traitlets.Unicode()).tag(sync=True)
@@ -246,7 +246,7 @@ class Stage(anywidget.AnyWidget):
             case {"type": "key", "view": str(view), "number": int(number), "key": str(key), "seen": str(seen)}:
                 self._key(view, number, content.get("oldest"), KeyPress(key, seen))
             case {"type": "hello" | "size", "width": width, "height": height, "dpr": dpr, "dark": dark}:
-                self._listener.room_changed(Room(int(width), int(height), float(dpr), bool(dark)))
+                self._listener.viewport_changed(Viewport(int(width), int(height), float(dpr), bool(dark)))
             case {"type": "want", "page": str(page), "kind": "preview" | "original" as kind, "names": names}:
                 for name in names:
                     self._send_picture(page, kind, str(name))

@@ -1,4 +1,4 @@
-// What a stage and a grid have in common: the keyboard, the room they have, the desk they stand in, the kernel's answers.
+// What a stage and a grid have in common: the keyboard, the viewport, the desk they stand in, the kernel's answers.
 
 const AGAIN = document.body.dataset.voila ? "reload this page" : "run the cells again"; // the app has no cells
 const NOTES = {
@@ -9,13 +9,13 @@ const NOTES = {
 const MEASURE_MS = 80; // that a window or a desk must keep its size before it is measured again
 const TYPING = "input, select, textarea";
 
-/** One view. A kind of it sets `el`, which takes the keys, and says what `press(key)` and `roomChanged(came)` do. */
+/** One view. A kind of it sets `el`, which takes the keys, and says what `press(key)` and `viewportChanged(came)` do. */
 class Surface {
   constructor(model) {
     this.model = model;
     this.id = crypto.randomUUID();
     this.stop = new AbortController();
-    this.room = null; // as `roomOf` says, null until it was shown once
+    this.viewport = null; // as `viewportOf` says, null until it was shown once
     this.note = Object.assign(document.createElement("div"), { className: "pickroom-note" });
     this.note.setAttribute("role", "status");
     this.keys = new KeyLine((message) => this.send(message), (what) => (this.note.textContent = NOTES[what]));
@@ -52,25 +52,25 @@ class Surface {
     this.model.send({ view: this.id, ...message });
   }
 
-  // --- room -------------------------------------------------------------------------------------------------
+  // --- viewport -------------------------------------------------------------------------------------------------
 
   measureSoon() {
     clearTimeout(this.measuring);
-    this.measuring = setTimeout(() => this.measure(), this.room ? MEASURE_MS : 0);
+    this.measuring = setTimeout(() => this.measure(), this.viewport ? MEASURE_MS : 0);
   }
 
   measure() {
-    const room = roomOf(this.el);
-    if (!room) {
+    const viewport = viewportOf(this.el);
+    if (!viewport) {
       this.away = true;
       return;
     }
-    const came = !this.room || this.away;
-    if (!came && JSON.stringify(room) === JSON.stringify(this.room)) return;
+    const came = !this.viewport || this.away;
+    if (!came && JSON.stringify(viewport) === JSON.stringify(this.viewport)) return;
     this.away = false;
-    this.room = room;
+    this.viewport = viewport;
     this.attach();
-    this.roomChanged(came);
+    this.viewportChanged(came);
   }
 
   /** After every attach: the desk's buttons press keys, and more words in the desk leave less room. */

@@ -1,7 +1,7 @@
 // How much room a view has in its notebook.
 
 /** The output's width, and what the window leaves of its height beside the desk's words; null while it is not shown. */
-function roomOf(el) {
+function viewportOf(el) {
   if (!el.isConnected || el.clientWidth === 0) return null;
   const box = el.closest(".pickroom-layers") ?? el;
   const desk = el.closest(".pickroom-desk") ?? box;
