@@ -52,6 +52,16 @@ def test_generators_text_in_a_png_becomes_fields(tmp_path: Path) -> None:
     assert metadata.read(png_with(tmp_path / "a.png", parameters=PARAMETERS)) == FIELDS
 
 
+def test_what_the_image_and_its_yaml_both_say_is_one_row(tmp_path: Path) -> None:
+    paths = [png_with(tmp_path / f"{name}.png", parameters=PARAMETERS) for name in "ab"]
+    for path, scale in zip(paths, (7, 8), strict=True):
+        settings = f"negative_prompt: dogs, rain\nsettings: {{cfg_scale: {scale}, sampler: Euler a, seeds: 123}}\n"
+        path.with_suffix(".yaml").write_text(settings)
+    rows = {row.field: row.values for row in metadata.compare(paths)}
+    assert set(rows) == {*FIELDS, "settings cfg_scale", "settings seeds"}  # another value, another name: both stay
+    assert rows["cfg scale"] == ("7", "7") and rows["settings cfg_scale"] == ("7", "8")
+
+
 def test_other_png_texts_keep_their_key(tmp_path: Path) -> None:
     fields = metadata.read(png_with(tmp_path / "a.png", Author="Anna", workflow='{"nodes": []}'))
     assert fields == {"Author": "Anna", "workflow": '{"nodes": []}'}

@@ -7,8 +7,11 @@ import json
 import pytest
 from ipycanvas.canvas import _CANVAS_MANAGER, COMMANDS
 
+from pickroom.crop.state import CropCard, CropState
+from pickroom.crop.view import image_view
 from pickroom.records import CropBox
 from pickroom.review.view import GroupView, ImageView
+from pickroom.ui.crop_drawing import draw_page
 from pickroom.ui.group_drawing import draw_group
 from pickroom.ui.layout import arrange
 from pickroom.ui.overlay import DARK, LIGHT, Overlay
@@ -89,3 +92,21 @@ def test_sharp_screens_get_more_pixels(batches: list):
     draw(overlay, view(), viewport=Viewport(1000, 500, 2.0))
     assert (overlay.canvas.width, overlay.canvas.height) == (2000, 1000)
     assert ("scale", [2.0, 2.0]) in batches[0]
+
+
+@pytest.mark.parametrize("active", [0, 1])
+@pytest.mark.parametrize(("proposed", "drawn", "dashed"), [(False, False, 1), (False, True, 0), (True, False, 0)])
+def test_only_a_box_that_nobody_drew_or_proposed_is_dashed(
+    batches: list, active: int, proposed: bool, drawn: bool, dashed: int
+):
+    cards = tuple(
+        CropCard(name, "crop", (800, 600), CropBox(0.1, 0, 0.9, 0.8), proposed) for name in ("a.png", "b.png")
+    )
+    boxes = {"a.png": CropBox(0, 0, 0.5, 0.5), "b.png": CropBox(0, 0, 0.5, 0.5)} if drawn else {}
+    state = CropState(cards, boxes=boxes, active=active)
+    images = [image_view(card, state, number, "s", "") for number, card in enumerate(cards, start=1)]
+    with Overlay().drawing(1000, 500, Viewport(1000, 500)) as pen:
+        draw_page(pen, images, arrange([(800, 600)] * 2, 1000, 500))
+    patterns = [arguments for name, arguments in batches[-1] if name == "setLineDash"]
+    assert sum(bool(pattern[0]) for pattern in patterns) == 2 * dashed
+    assert patterns[-1] == [[]]  # nothing that is drawn next is dashed by it

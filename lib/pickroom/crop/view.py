@@ -20,7 +20,8 @@ class CropImageView:
         box: draw it with handles (when active), thirds lines, and everything outside dimmed.
         shape: "own", "free", "1:1", ...
         coordinates: the box in pixels and its share of the image, for the active image's line.
-        note: where the box comes from; "the usual box" is the constant that stands in where no AI proposed one.
+        note: where the box comes from.
+        usual: it is the constant that stands in where no AI proposed one and nobody has drawn one yet.
         warning: what to know before cropping it, e.g. that no decision will be changed; "" for nothing.
     """
 
@@ -36,6 +37,7 @@ class CropImageView:
     active: bool
     coordinates: str
     note: str
+    usual: bool
     warning: str
 
 
@@ -77,6 +79,7 @@ def image_view(card: CropCard, state: CropState, number: int, sha256: str, warni
         active=number - 1 == state.active,
         coordinates=f"{x2 - x1} × {y2 - y1} px at {x1}, {y1} ({box.area:.0%} of the image)".replace("%", " %"),
         note=note,
+        usual=not changed and not card.proposed,
         warning=warning,
     )
 

@@ -40,11 +40,28 @@ class InfoRow:
 
 
 def compare(paths: Sequence[Path]) -> list[InfoRow]:
-    """The fields of several images side by side, those that differ first. Unreadable parts are left out."""
+    """The fields of several images side by side, those that differ first; what is written twice, once.
+
+    Unreadable parts are left out.
+    """
     found = [read(path) for path in paths]
     fields = list(dict.fromkeys(field for values in found for field in values))
     rows = [InfoRow(field, tuple(values.get(field, "") for values in found)) for field in fields]
-    return sorted(rows, key=lambda row: not row.differs)
+    return sorted(_once(rows), key=lambda row: not row.differs)
+
+
+def _once(rows: Sequence[InfoRow]) -> list[InfoRow]:
+    """Rows without those that an earlier one says already: `settings cfg_scale` of a YAML is the PNG's `cfg scale`."""
+    kept: list[InfoRow] = []
+    for row in rows:
+        name = f" {_plain(row.field)}"
+        if not any(row.values == one.values and name.endswith(f" {_plain(one.field)}") for one in kept):
+            kept.append(row)
+    return kept
+
+
+def _plain(field: str) -> str:
+    return field.replace("_", " ").casefold()
 
 
 def read(path: Path, companions: Sequence[str] | None = None) -> dict[str, str]:

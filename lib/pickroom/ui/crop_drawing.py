@@ -20,6 +20,7 @@ REACH = 11.0  # how far from a handle's middle the pointer still takes it
 NEAREST = 5.0  # the same on a small box, which must keep an inside to be moved by
 _LETTER = 6.0  # least mean width of a caption's letters, squeezed
 _SMALL = 40.0  # sides of a box that has room for its corner handles only
+_DASH = [7.0, 5.0]
 _FAINT_SHADE = "rgba(0, 0, 0, 0.45)"
 _DARK, _LIGHT = "rgba(0, 0, 0, 0.6)", "#ffffff"
 
@@ -28,10 +29,10 @@ def draw_page(pen: Pen, images: Sequence[CropImageView], slots: Sequence[Slot]) 
     for image, slot in zip(images, slots, strict=True):
         box = slot.placement.rectangle(image.box)
         if image.active:
-            _active_box(pen, box, slot.box)
+            _active_box(pen, box, slot.box, usual=image.usual)
         else:
             pen.dim_outside(slot.box, box, _FAINT_SHADE)
-            _outline(pen, box, _LIGHT, 1.5)
+            _outline(pen, box, _LIGHT, 1.5, dashed=image.usual)
         _caption(pen, image, slot.box)
 
 
@@ -66,7 +67,7 @@ def drag_shape(state: CropState, slot: Slot) -> DragShape:
     )
 
 
-def _active_box(pen: Pen, box: Rect, whole: Rect) -> None:
+def _active_box(pen: Pen, box: Rect, whole: Rect, *, usual: bool) -> None:
     pen.dim_outside(whole, box)
     x, y, w, h = box
     for width, colour in ((2.5, "rgba(0, 0, 0, 0.28)"), (1, "rgba(255, 255, 255, 0.75)")):
@@ -74,7 +75,7 @@ def _active_box(pen: Pen, box: Rect, whole: Rect) -> None:
         for third in (1 / 3, 2 / 3):
             pen.canvas.stroke_line(x + third * w, y, x + third * w, y + h)
             pen.canvas.stroke_line(x, y + third * h, x + w, y + third * h)
-    _outline(pen, box, pen.palette.keep, 2.5)
+    _outline(pen, box, pen.palette.keep, 2.5, dashed=usual)
     for at_x, at_y in HANDLES.values():
         if (at_x == 0.5 and w < _SMALL) or (at_y == 0.5 and h < _SMALL):
             continue
@@ -85,12 +86,13 @@ def _active_box(pen: Pen, box: Rect, whole: Rect) -> None:
         pen.canvas.stroke_rect(*handle)
 
 
-def _outline(pen: Pen, rect: Rect, colour: str, width: float) -> None:
-    """A solid rectangle that shows on light and dark pictures alike."""
-    pen.canvas.set_line_dash([])
-    for line, ink in ((width + 2, _DARK), (width, colour)):
+def _outline(pen: Pen, rect: Rect, colour: str, width: float, *, dashed: bool) -> None:
+    """A rectangle that shows on light and dark pictures alike; dashed while nobody has drawn or proposed it."""
+    for line, ink, dash in ((width + 2, _DARK, []), (width, colour, _DASH if dashed else [])):
+        pen.canvas.set_line_dash(dash)
         pen.canvas.stroke_style, pen.canvas.line_width = ink, line
         pen.canvas.stroke_rect(*rect)
+    pen.canvas.set_line_dash([])
 
 
 def _caption(pen: Pen, image: CropImageView, rect: Rect) -> None:

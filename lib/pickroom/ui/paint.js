@@ -15,6 +15,7 @@ class Painter {
     if (this.canvas.width !== w || this.canvas.height !== h) Object.assign(this.canvas, { width: w, height: h });
     this.ctx.setTransform(dpr, 0, 0, dpr, 0, 0);
     this.ctx.clearRect(0, 0, width, height);
+    if (this.zoom.on) this.zoom.into(cells);
     return cells.filter((cell) => (this.zoom.on ? this.paintWhole(cell) : this.paintFit(cell))).length;
   }
 
@@ -40,7 +41,9 @@ class Painter {
     this.ctx.clip();
     if (bitmap) this.ctx.drawImage(bitmap, ...this.zoom.box(cell));
     else this.placeholder(cell, cell.window);
-    if (bitmap && this.pictures.sharpening(cell.name)) this.tag(cell.window, "loading 100 %…");
+    const percent = this.zoom.percent(cell);
+    if (bitmap && this.pictures.sharpening(cell.name)) this.tag(cell.window, `loading ${percent} %…`);
+    else if (bitmap && percent !== 100) this.tag(cell.window, `enlarged to ${percent} %`);
     this.ctx.restore();
     return Boolean(bitmap);
   }
@@ -60,7 +63,8 @@ class Painter {
     this.ctx.font = "12px system-ui, sans-serif";
     this.ctx.textAlign = "right";
     this.ctx.fillStyle = "rgba(0, 0, 0, 0.6)";
-    this.ctx.fillRect(x + w - 112, y + h - 26, 106, 20);
+    const wide = this.ctx.measureText(text).width + 16;
+    this.ctx.fillRect(x + w - wide - 6, y + h - 26, wide, 20);
     this.ctx.fillStyle = "white";
     this.ctx.fillText(text, x + w - 14, y + h - 12);
   }

@@ -134,6 +134,7 @@ class StageView extends Surface {
   zoomTo(scene) {
     const known = scene.frame.token === this.shown?.token;
     if (scene.zoom && !(this.zoom.on && known)) {
+      this.zoom.into(scene.frame.cells);
       this.zoom.start(known && this.pointer ? this.cellAt(this.pointer) : null, this.pointer);
     }
     this.zoom.on = scene.zoom;

@@ -102,7 +102,7 @@ class Scene:
         ahead: position -> frame, for the neighbours: swapped to at once, and prefetched in this order.
         destinations: key -> position it leads to from here.
         steps: key -> relative step, for keys that always mean next or previous; empty while they do not.
-        zoom: show every image at 100 %.
+        zoom: show the image with the most pixels at 100 %, the others as large.
         drag: only while one is under way.
     """
 

@@ -1,10 +1,28 @@
-// Zoom to 100 %: one image pixel on one device pixel, every image of the frame at the same place of its picture.
+// Zoom to 100 %: every image of the frame at the same place of its picture and at the same size on screen, so that they
+// can be compared. The one with the most pixels has one of them on one device pixel; smaller ones are enlarged to it.
 
 class Zoom {
   constructor() {
     this.on = false;
+    this.times = 1; // how much larger than fitted
     this.x = 0.5; // the place in the middle of every window, as fractions of the image
     this.y = 0.5;
+  }
+
+  /** Zoom into these images; fitted they are all of one height. */
+  into(cells) {
+    const dpr = window.devicePixelRatio || 1;
+    this.times = Math.max(...cells.map((cell) => cell.size[1] / (cell.box[3] * dpr)));
+  }
+
+  /** Size in CSS pixels. */
+  size(cell) {
+    return [cell.box[2] * this.times, cell.box[3] * this.times];
+  }
+
+  /** Of an image pixel's side, in percent of a device pixel's: 100, or more for an image that was enlarged. */
+  percent(cell) {
+    return Math.round((100 * this.size(cell)[1] * (window.devicePixelRatio || 1)) / cell.size[1]);
   }
 
   /** Begin with the place under the pointer staying under it; without a pointer, in the middle. */
@@ -13,7 +31,7 @@ class Zoom {
     if (!cell) return;
     const [bx, by, bw, bh] = cell.box;
     const [wx, wy, ww, wh] = cell.window;
-    const [width, height] = drawnSize(cell);
+    const [width, height] = this.size(cell);
     this.x = (pointer.x - bx) / bw - (pointer.x - wx - ww / 2) / width;
     this.y = (pointer.y - by) / bh - (pointer.y - wy - wh / 2) / height;
     this.keepInside(cell);
@@ -21,14 +39,14 @@ class Zoom {
 
   /** Drag by CSS pixels: every image moves by the same part of itself. */
   pan(cell, dx, dy) {
-    const [width, height] = drawnSize(cell);
+    const [width, height] = this.size(cell);
     this.x -= dx / width;
     this.y -= dy / height;
     this.keepInside(cell);
   }
 
   keepInside(cell) {
-    const [width, height] = drawnSize(cell);
+    const [width, height] = this.size(cell);
     this.x = inside(this.x, cell.window[2] / width);
     this.y = inside(this.y, cell.window[3] / height);
   }
@@ -36,7 +54,7 @@ class Zoom {
   /** Where the whole image lies now (x, y, width, height); what sticks out of its window is not seen. */
   box(cell) {
     const [wx, wy, ww, wh] = cell.window;
-    const [width, height] = drawnSize(cell);
+    const [width, height] = this.size(cell);
     return [
       wx + ww / 2 - inside(this.x, ww / width) * width,
       wy + wh / 2 - inside(this.y, wh / height) * height,
@@ -44,12 +62,6 @@ class Zoom {
       height,
     ];
   }
-}
-
-/** Size in CSS pixels at 100 %. */
-function drawnSize(cell) {
-  const scale = 1 / (window.devicePixelRatio || 1);
-  return [cell.size[0] * scale, cell.size[1] * scale];
 }
 
 /** A middle that leaves no empty edge: `share` is the part of the image that its window shows. */
