@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -225,3 +226,31 @@ def test_image_folder_that_is_gone_is_one_line_with_a_way_out(workspace: Workspa
 
 def test_times_are_utc_in_iso_8601_ending_in_z() -> None:
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", utc_now())
+
+
+def test_a_change_keeps_what_others_have_changed_since(workspace: Workspace, tmp_path: Path) -> None:
+    opened = saved_project(workspace, tmp_path)
+    opened.with_manifest(encoder="openclip-1")
+    finished = opened.with_manifest(status="finished")  # opened long before, as `finish` is
+    assert (finished.manifest.encoder, finished.manifest.status) == ("openclip-1", "finished")
+    assert workspace.project("p") == finished
+
+
+def test_two_processes_that_change_a_manifest_lose_nothing(workspace: Workspace, tmp_path: Path) -> None:
+    project = saved_project(workspace, tmp_path)
+    fork = multiprocessing.get_context("fork")
+    fields = ("notes", "title", "encoder")
+    workers = [fork.Process(target=_change, args=(project, field)) for field in fields]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join(60)
+    assert [worker.exitcode for worker in workers] == [0, 0, 0]
+    manifest = workspace.project("p").manifest
+    assert [getattr(manifest, field) for field in fields] == ["49", "49", "49"]
+
+
+def _change(project: Project, field: str) -> None:
+    for number in range(50):
+        changed = project.with_manifest(**{field: str(number)})
+        assert getattr(changed.manifest, field) == str(number)

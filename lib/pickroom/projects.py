@@ -147,12 +147,8 @@ def _counts(project: Project) -> dict[str, int]:
 
 def _save_counts(project: Project) -> None:
     """Bring the manifest's counts up to date; a project that is just being started has no manifest yet."""
-    if not project.manifest_file.exists():
-        return
-    saved = project.workspace.project(project.id)  # as it is now: it may have been changed since this one was opened
-    counts = _counts(project)
-    if counts != {name: getattr(saved.manifest, name) for name in counts}:
-        saved.with_manifest(**counts)
+    if project.manifest_file.exists():
+        project.with_manifest(**_counts(project))
 
 
 def relocate(workspace: Workspace, project_id: str, folder: Path) -> Project:

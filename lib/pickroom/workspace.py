@@ -15,10 +15,12 @@ from typing import Any
 
 from pickroom import atomic
 from pickroom.errors import ProjectError
+from pickroom.locking import exclusive
 from pickroom.manifest import DECISIONS, Manifest, NewerManifestError
 from pickroom.naming import is_project_id
 
 _MOST_BYTES = 1 << 20  # of a manifest: it holds a page
+_PATIENCE_S = 10.0  # a manifest is written in milliseconds, on a slow disk in a second
 
 
 def utc_now() -> str:
@@ -71,10 +73,22 @@ class Project:
         return self.root
 
     def with_manifest(self, **changes: Any) -> Project:
-        """Write a changed manifest and return the project that it describes."""
-        manifest = replace(self.manifest, **changes)
-        atomic.write_text(self.manifest_file, manifest.to_json())
-        return replace(self, manifest=manifest)
+        """Change the manifest as it is on disk now, and return the project that it describes.
+
+        What another command changed since this project was opened stays, whatever this one was at meanwhile.
+
+        Raises:
+            ProjectError: the manifest is gone or damaged.
+            LockedError: another process has been writing it for seconds.
+        """
+        path = self.manifest_file
+        lock = path.with_suffix(".lock")
+        with exclusive(lock, f"the manifest of {self.id}", f"saving what is known of {self.id}", patience=_PATIENCE_S):
+            project = self.workspace.project(self.id)
+            manifest = replace(project.manifest, **changes)
+            if manifest != project.manifest:
+                atomic.write_text(path, manifest.to_json())
+        return replace(project, manifest=manifest)
 
 
 @dataclass(frozen=True, slots=True)

@@ -106,10 +106,7 @@ def bind(project: Project, chosen: Chosen) -> Project:
 
 
 def bind_spec(project: Project, spec: EncoderSpec) -> Project:
-    """Write an encoder's id into the manifest as it is now on disk: another command may have changed the rest."""
-    project = project.workspace.project(project.id)
-    if project.manifest.encoder == spec.encoder_id:
-        return project
+    """Write an encoder's id into the project's manifest."""
     return project.with_manifest(encoder=spec.encoder_id)
 
 
