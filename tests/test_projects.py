@@ -361,6 +361,25 @@ def test_new_image_with_the_name_of_a_decided_one_is_listed_not_grouped(
     }
 
 
+def test_new_image_at_the_place_of_a_decided_one_changes_nothing_of_what_was_decided(
+    make_project: MakeProject, images_folder: Path
+) -> None:
+    project = make_project([(1, 2), (1, 2)])
+    (name, _), _ = (group.filenames for group in queue(project))
+    review(project, "2", *FINALISE)
+    query = "SELECT * FROM images ORDER BY filename"
+    decided_on = rows(project, query)
+    write_image(images_folder / name, seed=50, size=(20, 30))
+    report = projects.rescan(project)
+    told = {name: "duplicate name: an image of this name is in a decided group"}
+    assert reasons(report) == told
+    assert [{**row, "reason": None} for row in map(dict, rows(project, query))] == [dict(row) for row in decided_on]
+    assert {row["filename"]: row["reason"] for row in rows(project, query) if row["reason"]} == told
+    (images_folder / name).unlink()
+    assert reasons(projects.rescan(project)) == {}
+    assert rows(project, query) == decided_on
+
+
 def test_image_moved_out_of_a_chosen_group_says_that_the_group_waits(
     make_project: MakeProject, images_folder: Path
 ) -> None:

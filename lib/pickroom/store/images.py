@@ -12,6 +12,10 @@ from pickroom.store.damage import told_of
 # the columns that make an Image, for any query that joins this table as `i`
 COLUMNS = "i.filename, i.directory, i.width, i.height, i.stage, i.taken_at, i.sha256, i.file_size, i.mtime_ns"
 
+# the row is that of an image in a decided group
+_DECIDED = """EXISTS (SELECT 1 FROM group_members AS m JOIN decision_context USING (group_id)
+    WHERE m.directory = images.directory AND m.filename = images.filename)"""
+
 
 @told_of("images")
 def from_row(row: sqlite3.Row) -> Image:
@@ -55,18 +59,21 @@ def replace_scan(
 ) -> None:
     """Make the table what one scan met; rows of images in groups stay, since decided ones have moved away.
 
+    A decided image's row says for good what was decided on, whatever file lies where it was.
+
     Args:
         stats: (directory, filename) -> (file size in bytes, mtime in ns) for those left out unread.
     """
     connection.execute(
         "DELETE FROM images WHERE (directory, filename) NOT IN (SELECT directory, filename FROM group_members)"
     )
+    connection.execute("UPDATE images SET reason = NULL WHERE reason IS NOT NULL")  # an earlier scan's
     connection.executemany(
-        """INSERT INTO images (directory, filename, width, height, stage, taken_at, sha256, file_size, mtime_ns)
+        f"""INSERT INTO images (directory, filename, width, height, stage, taken_at, sha256, file_size, mtime_ns)
         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
         ON CONFLICT (directory, filename) DO UPDATE SET width = excluded.width, height = excluded.height,
         stage = excluded.stage, taken_at = excluded.taken_at, sha256 = excluded.sha256,
-        file_size = excluded.file_size, mtime_ns = excluded.mtime_ns, reason = NULL""",
+        file_size = excluded.file_size, mtime_ns = excluded.mtime_ns WHERE NOT {_DECIDED}""",
         (
             (
                 image.directory,
