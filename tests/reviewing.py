@@ -116,9 +116,7 @@ def copy_of(project: Project, folder: Path) -> Project:
     """The project with its images and its database copied into a new folder; modification times stay."""
     shutil.copytree(project.workspace.root, folder / "home", ignore=shutil.ignore_patterns("thumbnails"))
     shutil.copytree(project.root, folder / "images")
-    return replace(
-        project, workspace=Workspace(folder / "home"), manifest=replace(project.manifest, root=str(folder / "images"))
-    )
+    return replace(project, workspace=Workspace(folder / "home")).with_manifest(root=str(folder / "images"))
 
 
 @contextmanager

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import TypeVar
 
 from pickroom.records import CropBox
 
 PixelBox = tuple[int, int, int, int]
+Number = TypeVar("Number", int, float)
 
 # LESSONS.md, Cropping: the best single constant box of 7,099 real crops (mean IoU .688). It only preloads the
 # crop desk; it is never recorded as an AI's crop.
@@ -23,6 +25,23 @@ CORNER_TOLERANCE = 0.05  # FORMATS.md, crop_match: every corner within this of t
 def round_half_up(value: float) -> int:
     """Nearest integer, halves away from minus infinity (FORMATS.md: "rounded half up")."""
     return math.floor(value + 0.5)
+
+
+def to_stored(
+    box: tuple[Number, Number, Number, Number], size: tuple[Number, Number], orientation: int
+) -> tuple[Number, Number, Number, Number]:
+    """The part of the stored (width, height) picture that an upright box shows; of size (1, 1), in fractions.
+
+    Source: Exif 2.32, table 4, Orientation (which stored row and column is the visual top and left side).
+    """
+    x1, y1, x2, y2 = box
+    if orientation in (5, 6, 7, 8):
+        x1, y1, x2, y2 = y1, x1, y2, x2
+    if orientation in (2, 3, 7, 8):
+        x1, x2 = size[0] - x2, size[0] - x1
+    if orientation in (3, 4, 6, 7):
+        y1, y2 = size[1] - y2, size[1] - y1
+    return x1, y1, x2, y2
 
 
 def to_pixels(box: CropBox, width: int, height: int) -> PixelBox:

@@ -116,7 +116,7 @@ def test_a_full_disk_is_known_before_and_survived(make_project: Make, tmp_path: 
     project = make_project([(1, 2)] * 4)
     before = read_tree(project.root)
     with small_disk(tmp_path, "64k") as disk:
-        with pytest.raises(FileOperationError, match=r"the copy needs .* MB, and .* MB are free"):
+        with pytest.raises(FileOperationError, match=r"the copy needs .* [kMG]B, and .* [kMG]B are free"):
             sandbox.prepare(project, disk / "sandboxes")
         assert not (disk / "sandboxes" / "p").exists()
     assert read_tree(project.root) == before

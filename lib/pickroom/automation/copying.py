@@ -21,6 +21,7 @@ from pickroom.errors import ConflictError, FileOperationError
 from pickroom.files.lock import project_lock
 from pickroom.files.moves import sweep_partials
 from pickroom.naming import OWNED_FOLDERS, companions_by_stem, is_image_name
+from pickroom.quantities import in_bytes
 from pickroom.store import operations
 from pickroom.store.connect import backup, open_read_only
 from pickroom.workspace import Project
@@ -94,7 +95,7 @@ def _require_room(root: Path, folder: Path, paths: list[str]) -> None:
     there = next(parent for parent in (folder, *folder.parents) if parent.exists())
     free = shutil.disk_usage(there).free
     if needed > free:
-        what = f"the copy needs {needed / 1e6:,.0f} MB, and {free / 1e6:,.0f} MB are free"
+        what = f"the copy needs {in_bytes(needed)}, and {in_bytes(free)} are free"
         raise FileOperationError(what, _DOING, [folder], "make room, or use --sandbox FOLDER on another disk")
 
 

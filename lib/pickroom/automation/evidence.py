@@ -16,6 +16,7 @@ from pickroom.automation.guarantee import Blind, approval_confidence
 from pickroom.naming import stage_of
 from pickroom.records import Choice, Recommendation
 from pickroom.store import automation_review
+from pickroom.store.damage import told_of
 
 Versions = Mapping[str, str]
 
@@ -37,11 +38,16 @@ def blind_decisions(
     query = (resources.files("pickroom.automation") / "blind.sql").read_text(encoding="utf-8")
     found = []
     for row in connection.execute(query):
-        shown = Recommendation.from_json(row["shown"])
+        shown = _shown(row)
         overridden = _overridden(row, shown)
         if overridden is not None and shown.versions == dict(versions) and row["group_id"] not in trained_on:
             found.append(Blind(approval_confidence(shown), overridden, _anomaly(row)))
     return found
+
+
+@told_of("decision_context")
+def _shown(row: sqlite3.Row) -> Recommendation:
+    return Recommendation.from_json(row["shown"])
 
 
 def drawn_looks(connection: sqlite3.Connection, versions: Versions) -> list[bool]:

@@ -19,6 +19,7 @@ from pickroom.automation.drift import Drift, drawn, watch
 from pickroom.automation.guarantee import PROMISE, Guarantee, Promise, approval_confidence, calibrate
 from pickroom.automation.sandbox import Place
 from pickroom.errors import FileOperationError, UsageError
+from pickroom.files.lock import project_lock
 from pickroom.records import Choice, Group, Recommendation
 from pickroom.store import automation_review, groups, recommendations
 from pickroom.store.connect import connect, open_read_only, transaction
@@ -106,8 +107,15 @@ def generate(place: Place, promise: Promise = PROMISE, *, trained_on: frozenset[
 
     Raises:
         UsageError: approved_decisions.jsonl is damaged.
+        LockedError: a review is writing that file, or an apply is at work.
         FileOperationError, StoreError: the disk or the database refuses; the files are as they were.
     """
+    # a review that writes what was chosen, or an apply, would go on from what stood here before
+    with project_lock(place.project, "generating decisions"):
+        return _generate(place, promise, trained_on)
+
+
+def _generate(place: Place, promise: Promise, trained_on: frozenset[str]) -> Generated:
     approved = read_approved(place.approved)
     notes: list[str] = []
     before = _before(place, notes)

@@ -9,6 +9,7 @@ import typer
 
 from pickroom.cli.console import Home, Json, app, printable, progress_bar, say, show
 from pickroom.errors import ConflictError, UsageError
+from pickroom.quantities import in_bytes
 from pickroom.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ def backup_command(
     with bar:
         made = writing.write(Workspace.find(home), file, progress)
     files = made.listing.files
-    lines = [f"{len(files)} files, {_size(made.listing.size)}, saved and read back: {made.file}"]
+    lines = [f"{len(files)} files, {in_bytes(made.listing.size)}, saved and read back: {made.file}"]
     lines += [f"  not in it: {one.name}: {one.reason}" for one in made.left_out]
     lines += ["  not in it: images: they stay where they are"]
     for name, wrong in made.damaged.items():
@@ -93,7 +94,7 @@ def restore_command(
 
 
 def _words(found: Plan, done: bool) -> list[str]:
-    files, size = len(found.listing.files), _size(found.listing.size)
+    files, size = len(found.listing.files), in_bytes(found.listing.size)
     lines = [f"Backup of {found.listing.made_at}: {files} files, {size}, every one as it was saved"]
     verb = "restored" if done else "to restore"
     lines.append(f"  {len(found.coming)} {verb}, {files - len(found.coming)} are here already")
@@ -108,7 +109,3 @@ def _words(found: Plan, done: bool) -> list[str]:
             lines.append(f"    NOT THERE: pickroom relocate {project.project_id} FOLDER")
     lines += ["  vectors are made again by: pickroom embed PROJECT"] if found.projects else []
     return lines
-
-
-def _size(size: int) -> str:
-    return f"{size / 1e9:,.1f} GB" if size >= 1e9 else f"{size / 1e6:,.1f} MB"

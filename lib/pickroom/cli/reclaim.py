@@ -22,8 +22,9 @@ def reclaim(
     json_output: Json = False,
 ) -> None:
     """Free the disk of what is proved to be needless: archived or staged images, vectors of dropped encoders."""
+    from pickroom.quantities import in_bytes
     from pickroom.reclaim.letting_go import execute as let_go
-    from pickroom.reclaim.planning import plan, size_words
+    from pickroom.reclaim.planning import plan
 
     if hard and not execute:
         raise UsageError("--hard does nothing by itself", doing="reclaiming disk space", hint="add --execute")
@@ -45,5 +46,5 @@ def reclaim(
     with bar:
         gone = let_go(planned, workspace, hard=hard, progress=progress)
     where = "Deleted" if hard else "Moved into the trash, whose room comes back when it is emptied"
-    words = [*planned.lines, f"{where}: {len(planned.items)} items, {size_words(gone)}"]
+    words = [*planned.lines, f"{where}: {len(planned.items)} items, {in_bytes(gone)}"]
     show({**planned.to_dict(), "reclaimed_bytes": gone}, json_output, printable(words))

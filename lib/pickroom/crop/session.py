@@ -57,7 +57,11 @@ class CropSession:
         self._hashes: dict[tuple[str, str, int], str] = {}  # by folder, name and time of change
         self._sizes: dict[tuple[str, str, int], editing.Size] = {}
         self._connection = connect(project.database)
-        self._load(recover_if_planned(project, self._connection))
+        try:
+            self._load(recover_if_planned(project, self._connection))
+        except BaseException:
+            self._connection.close()
+            raise
 
     def close(self) -> None:
         self._connection.close()
@@ -182,7 +186,8 @@ class CropSession:
         outcome = undo_batch(self.project, self._connection, batch)
         self._made = max(self._made - len(outcome.done), 0)
         self._refused = {}
-        self._load(f"batch {batch} is back", first=names)
+        told = [f"batch {batch} is back", *outcome.troubles(self.project.id)]
+        self._load("; ".join(told if outcome.done else told[1:]), first=names)
         back = {c.filename: self._in_own_frame(c, boxes[c.filename]) for c in self.state.cards if c.filename in boxes}
         self.state = replace(self.state, boxes=MappingProxyType({**self.state.boxes, **back}))
 

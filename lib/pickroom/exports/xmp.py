@@ -14,8 +14,7 @@ from dataclasses import dataclass
 from xml.dom import XMLNS_NAMESPACE, Node, minidom
 from xml.parsers.expat import ExpatError
 
-from pickroom.geometry import round_half_up
-from pickroom.images.crops import stored
+from pickroom.geometry import round_half_up, to_stored
 from pickroom.records import CropBox
 
 RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
@@ -61,11 +60,7 @@ def crop(box: CropBox, frame: Frame) -> dict[tuple[str, str], str]:
     Args:
         box: fractions of the EXIF-upright image; written as fractions of the stored one.
     """
-    left, top, right, bottom = stored(
-        (box.x1, box.y1, box.x2, box.y2),  # type: ignore[arg-type]
-        (1, 1),
-        frame.orientation,
-    )
+    left, top, right, bottom = to_stored((box.x1, box.y1, box.x2, box.y2), (1.0, 1.0), frame.orientation)
     edges = {"CropTop": top, "CropLeft": left, "CropBottom": bottom, "CropRight": right}
     size = (frame.width, frame.height)
     width, height = size[::-1] if frame.orientation in _SIDEWAYS else size

@@ -50,6 +50,15 @@ class Outcome:
     failed: dict[str, str] = field(default_factory=dict)
     stuck: dict[str, str] = field(default_factory=dict)
 
+    def troubles(self, project_id: str) -> list[str]:
+        """What the person must know of units that are not done, the first of each kind with its reason."""
+        ways = ((self.failed, "put back"), (self.stuck, f"unfinished: run `pickroom recover {project_id}`"))
+        return [
+            f"{len(units)} {words} (the first: {unit}: {reason})"
+            for units, words in ways
+            for unit, reason in list(units.items())[:1]
+        ]
+
 
 def run_planned(
     root: Path, connection: sqlite3.Connection, ledgers: Mapping[str, Ledger], *, verify: bool = False

@@ -53,12 +53,7 @@ def recover_if_planned(project: Project, connection: sqlite3.Connection) -> str:
         outcome = recover(project, connection)
     except LockedError as error:
         return error.line
-    parts = [f"{len(outcome.done)} done"]
-    if outcome.failed:
-        unit, reason = next(iter(outcome.failed.items()))
-        parts.append(f"{len(outcome.failed)} put back (the first: {unit}: {reason})")
-    if outcome.stuck:
-        parts.append(f"{len(outcome.stuck)} unfinished: run `pickroom recover {project.id}`")
+    parts = [f"{len(outcome.done)} done", *outcome.troubles(project.id)]
     return f"interrupted work was completed: {'; '.join(parts)}"
 
 

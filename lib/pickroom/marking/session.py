@@ -261,8 +261,9 @@ class BoardSession:
         return self.pictures.number(self._items[path])
 
     def _load(self) -> None:
-        # read first: what is written after this shows as a change at the next key
-        self._seen_version = data_version(self._connection)
+        version = data_version(
+            self._connection
+        )  # before the rows: what is written after this is a change at the next key
         self._items = {item.path: item for item in self.listing.items}
         self._folders = set(self.listing.counts)
         with transaction(self._connection, writing=False):
@@ -276,6 +277,7 @@ class BoardSession:
         found = {mark.path: mark.folder for mark in mine}
         self.board = machine.with_marks(self.board, found, self._here(undo), self._here(redo))
         self.board = replace(self.board, blocked=MappingProxyType(blocked))
+        self._seen_version = version  # only now: rows that cannot be read are told of at every key
         self.lay_out()
 
     def _here(self, logged: Sequence[LoggedMarks]) -> list[Step]:

@@ -11,6 +11,7 @@ from typing import Literal
 from pickroom import atomic, integrity
 from pickroom.errors import PickroomError
 from pickroom.naming import CROP_ORIGINALS, STAGING, is_image_name
+from pickroom.quantities import in_bytes
 from pickroom.reclaim import proofs
 from pickroom.reclaim.proofs import Stamps
 from pickroom.records import FileOp
@@ -96,10 +97,10 @@ class ReclaimPlan:
     @property
     def lines(self) -> list[str]:
         """The plan in words, the largest share first."""
-        lines = [f"{size_words(self.size)} can come back"]
+        lines = [f"{in_bytes(self.size)} can come back"]
         for share in self.shares:
             what = f"{share.project_id}: {share.words} ({share.count})"
-            size = size_words(share.size)
+            size = in_bytes(share.size)
             lines.append(f"  stays: {what}: {share.reason}" if share.reason else f"  {size:>10}  {what}")
         return lines
 
@@ -205,11 +206,3 @@ def _without_own_vectors(project: Project) -> str:
         return error.what
     lacking = [image.filename for image in known if image.sha256 not in held.get(image.filename, set())]
     return f"{len(lacking)} images have no vector by its own encoder: pickroom embed {project.id}" if lacking else ""
-
-
-def size_words(size: int) -> str:
-    """Bytes as a person reads them."""
-    for unit, name in ((1e9, "GB"), (1e6, "MB")):
-        if size >= unit:
-            return f"{size / unit:,.1f} {name}"
-    return f"{size / 1e3:,.0f} kB"

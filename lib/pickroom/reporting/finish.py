@@ -13,6 +13,7 @@ from pickroom.analysis.connection import connect
 from pickroom.analysis.values import plain
 from pickroom.errors import ConflictError
 from pickroom.files.lock import project_lock
+from pickroom.quantities import in_bytes
 from pickroom.reporting import archive, render
 from pickroom.store import decisions, groups, operations
 from pickroom.store.connect import open_read_only, transaction
@@ -65,7 +66,7 @@ class FinishPlan:
         for name in self.reports:
             lines.append(f"  report: {render.report_folder(self.project).relative_to(where)}/{name}.html")
         target = archive.archive_folder(self.project).relative_to(where)
-        lines.append(f"  archive: {target}/ with the database and {self.pictures} pictures, {self.size / 1e6:,.1f} MB")
+        lines.append(f"  archive: {target}/ with the database and {self.pictures} pictures, {in_bytes(self.size)}")
         if self.left_behind:
             lines.append(f"  not delivered, no pictures: {_some(self.left_behind)}")
         return lines
@@ -123,7 +124,7 @@ def plan(project: Project, *, originals: bool = False) -> FinishPlan:
     size = sum(item.size for item in pictures)
     free = shutil.disk_usage(_existing(archive.archive_folder(project))).free
     if size + project.database.stat().st_size > free:
-        blockers.append(f"the archive needs {size / 1e6:,.1f} MB, the disk has {free / 1e6:,.1f} MB")
+        blockers.append(f"the archive needs {in_bytes(size)}, the disk has {in_bytes(free)}")
     reports = tuple(path.stem for path in render.templates())
     return FinishPlan(
         project, tuple(blockers), decided, undecided, bundles, len(pictures), size, tuple(left), free, reports

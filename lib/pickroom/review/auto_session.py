@@ -91,7 +91,7 @@ class AutoSession(ReviewSession):
         if command is not None and command.name == "filter" and not self.state.summary:
             names = list(FILTERS)
             return self.show_only(names[(names.index(self.only) + 1) % len(names)])
-        if command is not None and command.name in ("undo", "redo"):
+        if command is not None and command.name in ("undo", "redo") and not self.state.summary:
             self._show_step(command.name)
         return super().press(key)
 
@@ -142,9 +142,10 @@ class AutoSession(ReviewSession):
         return proposal is not None and proposal.auto_approve and drawn
 
     def _read(self) -> None:
-        self._seen_stamp = self._stamp()  # read first: what is written after this shows at the next key
+        stamp = self._stamp()  # before the files: what is written after this shows at the next key
         self._proposals: dict[str, Proposal] = read_proposals(self.place.decisions)
         self._approval = read_approval(self.place)
+        self._seen_stamp = stamp  # a damaged file is told of at every key, until it can be read
 
     def _stamp(self) -> tuple[int, int]:
         """What changes whenever the decisions are written anew."""

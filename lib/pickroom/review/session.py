@@ -72,7 +72,11 @@ class ReviewSession:
         self.last_result: FinaliseResult | None = None
         self._look = LookClock(clock)
         self._connection = connect(project.database)
-        self._load(message=recover_if_planned(project, self._connection))
+        try:
+            self._load(message=recover_if_planned(project, self._connection))
+        except BaseException:
+            self._connection.close()
+            raise
 
     def close(self) -> None:
         self._connection.close()
@@ -171,8 +175,9 @@ class ReviewSession:
         return self.pictures.written(group.directory, group.filenames)
 
     def _load(self, message: str) -> None:
-        # read first: what is written after this shows as a change at the next key
-        self._seen_version = data_version(self._connection)
+        version = data_version(
+            self._connection
+        )  # before the rows: what is written after this is a change at the next key
         with transaction(self._connection, writing=False):
             self._fetch()
             ids = [group.group_id for group in self.groups]
@@ -197,6 +202,7 @@ class ReviewSession:
             redo=_steps_within(redo, ids),
             message=message,
         )
+        self._seen_version = version  # only now: rows that cannot be read are told of at every key
 
     def _fetch(self) -> None:
         """Read the groups of this batch, what is recommended for them, and how many wait beyond it."""

@@ -221,7 +221,7 @@ class SortSession(BoardSession):
             )
             return
         else:
-            self._similar_to, told = active, f"the most similar to {active.rpartition('/')[2]} first"
+            self._similar_to, told = active, f"the most similar to {filename_of(active)} first"
         self.lay_out()
         self.board = replace(self.board, message=told)
 

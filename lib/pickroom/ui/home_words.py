@@ -65,6 +65,8 @@ def look(workspace: Workspace, project_id: str) -> Card:
         )
     except PickroomError as error:
         return Card(project_id, problem=error.line)
+    except OSError as error:  # a folder that may not be listed
+        return Card(project_id, problem=f"{error.strerror or error}: {error.filename}")
 
 
 def _crops(project: Project) -> int:

@@ -56,7 +56,7 @@ class ReclaimDesk(ipywidgets.VBox):
     def look(self) -> None:
         """Read everything that proves anything, and show what can go."""
         with self._lock:
-            self.planned = None
+            self.planned, self._asked = None, False  # what was asked about is no longer what would go
             self._say("Reading the archives back…")
             self._try(self._plan)
             self._draw()

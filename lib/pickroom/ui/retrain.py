@@ -68,22 +68,27 @@ class Retrain(ipywidgets.HBox):
         super().close()
 
     def _follow(self, background: Background) -> None:
-        while background.running and not self._closed.is_set():
-            try:
-                status = watching.read_status(background.workspace, background.name)
-            except PickroomError as error:
-                self._ended(error.line)
+        try:
+            while background.running and not self._closed.is_set():
+                if status := self._status(background):
+                    self._say(status.line)
+                self._closed.wait(_LOOK_S)
+            if self._closed.is_set():
                 return
-            if status is not None and status.pid == background.process.pid:
-                self._say(status.line)
-            self._closed.wait(_LOOK_S)
-        if self._closed.is_set():
+            status = self._status(background)
+        except PickroomError as error:
+            self._ended(error.line)
             return
-        status = watching.read_status(background.workspace, background.name)
-        if status is not None and status.pid == background.process.pid and status.state == "done":
+        if status is not None and status.state == "done":
             self._ended(status.message, "New recommendations show with the next key.")
         else:
             self._ended(background.words or "It ended without a word.")
+
+    @staticmethod
+    def _status(background: Background) -> watching.Status | None:
+        """What this retraining says of itself; None while the file is an earlier one's."""
+        status = watching.read_status(background.workspace, background.name)
+        return status if status is not None and status.pid == background.process.pid else None
 
     def _ended(self, *lines: str) -> None:
         self._say("\n".join(lines))

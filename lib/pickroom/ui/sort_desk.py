@@ -79,7 +79,7 @@ class SortDesk(GridDesk):
         )
 
     def label(self, folder: str) -> MarkLabel:
-        return MarkLabel(f"→ {folder.rpartition('/')[2]}", "keep")
+        return MarkLabel(f"→ {filename_of(folder)}", "keep")
 
     def room_panel(self) -> str:
         if not self._by:
@@ -131,6 +131,7 @@ class SortDesk(GridDesk):
         with self.grid.lock:
             self.by.options = [BY, *found]
             self.only.options = [(ONLY, ALL), *values]
+            self.redraw()  # also where it could not be read: then with the reason
 
 
 def open_sort(

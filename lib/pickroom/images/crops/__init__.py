@@ -21,7 +21,7 @@ from PIL import Image as PillowImage
 from PIL import ImageFile
 
 from pickroom.errors import ImageError
-from pickroom.geometry import PixelBox, to_pixels
+from pickroom.geometry import to_pixels, to_stored
 from pickroom.images import decode
 from pickroom.images.crops import bmp, heif, jpeg, png, tiff, webp
 from pickroom.records import CropBox
@@ -72,7 +72,7 @@ def render(source: Path, box: CropBox) -> bytes:
                 image.load()  # damage must not pass for a crop
                 return source.read_bytes()
             if image.format not in _TURNED_BY_DECODER:
-                pixels = stored(pixels, image.size, orientation)
+                pixels = to_stored(pixels, image.size, orientation)
             data = _FORMATS[image.format or ""].encode(image, pixels, orientation, source)
             _verify(data, image, (pixels[2] - pixels[0], pixels[3] - pixels[1]), source)
         except (ImageError, MemoryError):
@@ -89,21 +89,6 @@ def _refuse(image: ImageFile.ImageFile, source: Path) -> None:
         raise ImageError(source, _reason(error)) from error
     if reason:
         raise ImageError(source, f"cannot be cropped: {reason}")
-
-
-def stored(box: PixelBox, size: tuple[int, int], orientation: int) -> PixelBox:
-    """The part of the stored (width, height) picture that an upright box shows; of size (1, 1), in fractions.
-
-    Source: Exif 2.32, table 4, Orientation (which stored row and column is the visual top and left side).
-    """
-    x1, y1, x2, y2 = box
-    if orientation in (5, 6, 7, 8):
-        x1, y1, x2, y2 = y1, x1, y2, x2
-    if orientation in (2, 3, 7, 8):
-        x1, x2 = size[0] - x2, size[0] - x1
-    if orientation in (3, 4, 6, 7):
-        y1, y2 = size[1] - y2, size[1] - y1
-    return x1, y1, x2, y2
 
 
 def _verify(data: bytes, image: ImageFile.ImageFile, size: tuple[int, int], source: Path) -> None:
