@@ -87,11 +87,12 @@ lab: $(READY)
 app: $(READY)
 	$(PICKROOM) app $(APP_ARGS)
 
-# One process a core, at most four, each file's tests in one of them; PYTEST_JOBS=0 runs all in one.
+# One process a core, at most four, each file's tests in one of them, in the order of tests/conftest.py;
+# PYTEST_JOBS=0 runs all in one.
 PYTEST_JOBS := logical
 
 test: $(READY)
-	$(PY) -m pytest -n $(PYTEST_JOBS) --maxprocesses 4 --dist loadfile $(PYTEST_ARGS)
+	$(PY) -m pytest -n $(PYTEST_JOBS) --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
 # Processes killed until 1,000 kills have landed in the midst of a batch; SOAK_ARGS="--seed N" repeats a run.
 SOAK_KILLS := 1000

@@ -24,6 +24,14 @@ SCANNED_AT = datetime(2025, 9, 10, tzinfo=UTC)  # sides and random looks are dra
 if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with the slowest tests first: one of them begun last would leave the other processes without work."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    browser = {item.path for item in items if "browser" in item.path.parts}
+    items.sort(key=lambda item: 0 if item.path in slow else 1 if item.path in browser else 2)
+
+
 FIXTURES = Path(__file__).parent / "fixtures"
 WORDS = {1.0: "generated", 1.5: "face_swapped", 2.0: "upscaled", 3.0: "enhanced"}
 

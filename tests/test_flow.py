@@ -226,7 +226,7 @@ def owners(tree: dict[str, str]) -> dict[str, str]:
     return found
 
 
-TestReview = pytest.mark.timeout(120)(Review.TestCase)
+TestReview = pytest.mark.slow(pytest.mark.timeout(120)(Review.TestCase))
 TestReview.settings = settings(
     max_examples=20,
     stateful_step_count=25,

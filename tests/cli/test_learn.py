@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from learning import make_learned
+from pickroom import cli
 from pickroom.learn import checkpoints, watching
 from pickroom.workspace import Project
 from reviewing import PATIENCE_S, copy_of
@@ -80,7 +81,16 @@ def test_a_training_is_watched_and_stopped_from_outside_and_goes_on(learned: Pro
     assert code == 0 and out.startswith("ranker v1 of p"), err
 
 
-def test_what_cannot_be_is_one_clear_line(learned: Project) -> None:
+def test_what_cannot_be_is_one_clear_line(
+    learned: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def run_here(*arguments: str) -> tuple[int, str, str]:
+        """In this process, which has loaded PyTorch already."""
+        monkeypatch.setattr(sys, "argv", ["pickroom", *arguments, "--home", str(learned.workspace.root)])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        return int(ended.value.code or 0), *capsys.readouterr()
+
     for arguments, told in (
         (("train", "painter", "p"), "'painter' is no model"),
         (("train", "ranker"), "no project is named"),
@@ -91,7 +101,7 @@ def test_what_cannot_be_is_one_clear_line(learned: Project) -> None:
         (("train", "ranker", "--watch"), "no ranker is being trained"),
         (("evaluate", "p"), "no model was trained yet"),
     ):
-        code, out, err = run(learned, *arguments)
+        code, out, err = run_here(*arguments)
         assert code == 2 and out == "" and told in err and err.count("\n") == 1, (arguments, err)
-    code, out, _ = run(learned, "train", "ranker", "--stop")
+    code, out, _ = run_here("train", "ranker", "--stop")
     assert (code, out) == (0, "ranker: none is being trained\n")
