@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -60,6 +61,7 @@ def running(workspace: Workspace, tmp_path: Path) -> Iterator[tuple[int, str]]:
             said += line
             if re.search(r"http://127\.0\.0\.1:\d+/lab\S*token=", line):
                 break
+        _wait_until_it_listens(port, process)  # it prints its address a moment before
         yield port, said
     finally:
         process.send_signal(signal.SIGTERM)
@@ -95,6 +97,16 @@ def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
+
+
+def _wait_until_it_listens(port: int, process: subprocess.Popen[str]) -> None:
+    while process.poll() is None:
+        try:
+            socket.create_connection(("127.0.0.1", port)).close()
+            return
+        except ConnectionRefusedError:
+            time.sleep(0.02)
+    pytest.fail("the lab ended before it listened")
 
 
 def _own_address() -> str:
