@@ -168,14 +168,29 @@ class Choice:
 
 
 @dataclass(frozen=True, slots=True)
+class Origin:
+    """How a choice came about: in which kind of review, and the recommendation that was on screen then."""
+
+    input: InputKind
+    shown: Recommendation | None
+
+
+@dataclass(frozen=True, slots=True)
 class Step:
-    """One key of a review that changed something: where it led, and the choice of the group it was pressed on."""
+    """One key of a review that changed something: where it led, and the choice of the group it was pressed on.
+
+    Attributes:
+        before_origin, after_origin: of these choices, so that undo and redo bring them back as they were made, also in
+            another kind of review; None where the choice stayed, or where the log is too old to know.
+    """
 
     key: str
     from_group: str
     to_group: str
     before: Choice
     after: Choice
+    before_origin: Origin | None = None
+    after_origin: Origin | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,3 +71,30 @@ def test_what_was_shown_in_the_other_deck_stays_what_is_recorded(project: Projec
     made = decisions(project)
     assert made[first.group_id]["ai_selected_index"] == 0 and made[first.group_id]["ai_crop_accepted"] == 1
     assert made[second.group_id]["ai_selected_index"] is None
+
+
+def test_undo_and_redo_in_another_deck_bring_a_choice_back_as_it_was_made(project: Project) -> None:
+    group = queue(project)[0]
+    saved = "SELECT action, selected_index, input, shown IS NULL AS alone FROM review_state WHERE group_id = ?"
+    alone = {"action": "approve", "selected_index": 1, "input": "review", "alone": 1}
+    with closing(UnaidedSession(project)) as session:
+        session.press("2")
+    with closing(ReviewSession(project, blind=True)) as session:
+        session.press("Home")
+        session.press("1")
+        assert rows(project, saved, group.group_id) == [{**alone, "selected_index": 0, "input": "blind"}]
+        session.press("u")
+        assert rows(project, saved, group.group_id) == [alone]
+    with closing(ReviewSession(project)) as session:
+        session.press("u")  # Home
+        session.press("u")  # the pick made alone
+        shown = session.group_at(0)
+        assert shown is not None and shown.reasons != "No recommendation", "nothing is chosen: the deck's own shows"
+        session.press("Shift+U")
+        assert rows(project, saved, group.group_id) == [alone]
+        shown = session.group_at(0)
+        assert shown is not None and shown.reasons == "No recommendation", "nothing was shown when it was chosen"
+        session.press("End")
+        for key in ("s", *FINALISE):
+            session.press(key)
+    assert decisions(project)[group.group_id]["ai_selected_index"] is None

@@ -9,6 +9,7 @@ from datetime import datetime
 
 import pytest
 
+from pickroom.errors import StoreError
 from pickroom.records import Group, Image, Ungrouped
 from pickroom.store import images
 
@@ -20,6 +21,13 @@ BARE = replace(FULL, filename="b.png", directory="", stage=None, taken_at=None)
 def test_image_comes_back_as_it_was_scanned(connection: sqlite3.Connection, image: Image) -> None:
     images.replace_scan(connection, [image], [], {})
     assert images.readable(connection) == [image]
+
+
+@pytest.mark.parametrize("directory", ["../other", "/etc", "anna/../..", "anna//b"])
+def test_a_row_that_leads_out_of_the_project_is_damage(connection: sqlite3.Connection, directory: str) -> None:
+    images.replace_scan(connection, [replace(FULL, directory=directory)], [], {})  # as an enemy's database has it
+    with pytest.raises(StoreError, match="a row of images is damaged .*leads out of the project"):
+        images.readable(connection)
 
 
 def test_images_come_by_folder_and_name(connection: sqlite3.Connection) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 
-from pickroom.records import Choice, CropBox, Group, Recommendation, Step
+from pickroom.records import Choice, CropBox, Group, Origin, Recommendation, Step
 from pickroom.store import review_state
 from pickroom.store.choices import Saved
 
@@ -167,3 +168,13 @@ def test_decided_group_is_not_touched_any_more(connection: sqlite3.Connection, m
         (decided.group_id,),
     )
     assert review_state.touched_ids(connection) == {waiting.group_id}
+
+
+def test_a_step_keeps_how_its_choices_came_about_and_an_older_row_does_not_know(connection: sqlite3.Connection) -> None:
+    made = replace(step("2", CHOICES[0]), before_origin=Origin("blind", None), after_origin=Origin("review", SHOWN))
+    review_state.log_step(connection, made)
+    assert review_state.steps(connection) == ([made], [])
+    old = {"action": "approve", "index": 1, "overlay": False}
+    connection.execute("UPDATE review_log SET before = ?, after = ?", (json.dumps(old), json.dumps(old)))
+    (read,), _ = review_state.steps(connection)
+    assert (read.before, read.before_origin, read.after_origin) == (Choice("approve", 1), None, None)

@@ -15,7 +15,7 @@ from pickroom.automation.order import Order, next_groups
 from pickroom.files.finalise import FinaliseResult, finalise
 from pickroom.files.undo import recover_if_planned
 from pickroom.images.metadata import InfoRow
-from pickroom.records import Choice, Group, InputKind, Recommendation, Step
+from pickroom.records import Choice, Group, InputKind, Origin, Recommendation, Step
 from pickroom.review import state as machine
 from pickroom.review import view
 from pickroom.review.keys import REVIEW_KEYS, REVIEW_LEGEND, Command, normalise
@@ -103,8 +103,9 @@ class ReviewSession:
             if after.confirmed:
                 self._finalise()
                 return self.state
-            if self._save(before, after, command):
-                self.state = after
+            saved = self._save(before, after, command)
+            if saved is not None:
+                self.state = saved
                 return self.state
 
     def refresh(self) -> bool:
@@ -236,38 +237,45 @@ class ReviewSession:
         """How a choice made here comes about (FORMATS.md, decision_context.input)."""
         return "blind" if self.is_blind(group_id) else "review"
 
-    def _save(self, before: ReviewState, after: ReviewState, command: Command | None) -> bool:
-        """Save what a key changed; False when another window wrote since the last look: then nothing is saved."""
-        card = before.card
+    def _save(self, before: ReviewState, after: ReviewState, command: Command | None) -> ReviewState | None:
+        """Save what a key changed; None when another window wrote since the last look: then nothing is saved."""
+        card, name = before.card, command.name if command else ""
         moved = after.card is not None and after.position != before.position
         changed = {g for g in after.choices if after.choices[g] != before.choices.get(g)}
         if card is None or not (moved or changed or after.undo != before.undo):
-            return True
+            return after
         totals: dict[str, Saved] = {}
+        brought_back = before.brought_back(name)
         with transaction(self._connection):
             # nobody else writes from here on: choices and undo log are still what this key was pressed on, or not
             if data_version(self._connection) != self._seen_version:
-                return False
+                return None
             spent = self._look.take()
             for group_id in changed | {card.group_id}:
                 was = self._saved.get(group_id, Saved(None, input=self._input(group_id)))
                 saved = replace(was, milliseconds=spent if group_id == card.group_id else 0)
                 # a group only passed over keeps where its choice was made, and what was shown then
                 if group_id in changed:
-                    saved = replace(
-                        saved,
-                        choice=after.choices[group_id],
-                        shown=self.recommendations.get(group_id),
-                        input=self._input(group_id),
-                    )
+                    choice = after.choices[group_id]
+                    made = Origin(self._input(group_id), self.recommendations.get(group_id))
+                    if name not in ("undo", "redo"):
+                        step = replace(after.undo[-1], before_origin=Origin(was.input, was.shown), after_origin=made)
+                        after = replace(after, undo=(*after.undo[:-1], step))
+                    elif brought_back is not None and choice.decided:
+                        made = brought_back
+                    saved = replace(saved, choice=choice, shown=made.shown, input=made.input)
                 self.store.save_choice(self._connection, group_id, saved)
                 totals[group_id] = replace(saved, milliseconds=was.milliseconds + saved.milliseconds)
             if after.undo != before.undo:
-                self._log(after, command.name if command else "")
+                self._log(after, name)
             if moved and after.card is not None:
                 self.store.set_cursor(self._connection, after.card.group_id)
         self._saved |= totals
-        return True
+        if name in ("undo", "redo") and changed:
+            # another kind of review may have shown something else: what was on screen with that choice is again
+            self._load(message=after.message)
+            return replace(self.state, position=after.position)
+        return after
 
     def _log(self, after: ReviewState, command: str) -> None:
         if command == "undo":

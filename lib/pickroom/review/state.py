@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
-from pickroom.records import Choice, Group, Recommendation, Step
+from pickroom.records import Choice, Group, Origin, Recommendation, Step
 from pickroom.review.keys import REVIEW_KEYS, Command, normalise
 
 
@@ -81,6 +81,14 @@ class ReviewState:
         # a group that nobody has touched is undecided: with thousands of cards this is asked for at every key
         chosen = (self.choices.get(card.group_id) for card in self.cards)
         return sum(choice is not None and choice.decided for choice in chosen)
+
+    def brought_back(self, command: str) -> Origin | None:
+        """How the choice came about that undo or redo brings back; None for other keys, and where it is not known."""
+        if command == "undo" and self.undo:
+            return self.undo[-1].before_origin
+        if command == "redo" and self.redo:
+            return self.redo[-1].after_origin
+        return None
 
 
 def first_choice(card: Card) -> Choice:

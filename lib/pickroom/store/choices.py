@@ -10,7 +10,7 @@ import sqlite3
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 
-from pickroom.records import Choice, InputKind, Recommendation, Step
+from pickroom.records import Choice, InputKind, Origin, Recommendation, Step
 from pickroom.store.damage import told_of
 from pickroom.workspace import utc_now
 
@@ -88,7 +88,13 @@ class ReviewTables:
         connection.execute(f"DELETE FROM {self.log} WHERE undone = 1")
         connection.execute(
             f"INSERT INTO {self.log} (key, from_group, to_group, before, after) VALUES (?, ?, ?, ?, ?)",
-            (step.key, step.from_group, step.to_group, json.dumps(asdict(step.before)), json.dumps(asdict(step.after))),
+            (
+                step.key,
+                step.from_group,
+                step.to_group,
+                _logged(step.before, step.before_origin),
+                _logged(step.after, step.after_origin),
+            ),
         )
 
     def mark_undone(self, connection: sqlite3.Connection) -> None:
@@ -137,5 +143,19 @@ def _saved(row: sqlite3.Row) -> Saved:
 
 
 def _step(row: sqlite3.Row) -> Step:
-    before, after = Choice(**json.loads(row["before"])), Choice(**json.loads(row["after"]))
-    return Step(row["key"], row["from_group"], row["to_group"], before, after)
+    (before, before_origin), (after, after_origin) = _read_logged(row["before"]), _read_logged(row["after"])
+    return Step(row["key"], row["from_group"], row["to_group"], before, after, before_origin, after_origin)
+
+
+def _logged(choice: Choice, origin: Origin | None) -> str:
+    made = {"input": origin.input, "shown": origin.shown.to_json() if origin.shown else None} if origin else None
+    return json.dumps({**asdict(choice), "origin": made})
+
+
+def _read_logged(text: str) -> tuple[Choice, Origin | None]:
+    values = json.loads(text)
+    made = values.pop("origin", None)  # rows of before 2026-11-29 have none
+    origin = None
+    if made is not None:
+        origin = Origin(made["input"], Recommendation.from_json(made["shown"]) if made["shown"] else None)
+    return Choice(**values), origin

@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 
+from pickroom.naming import join, stays_inside
 from pickroom.records import Image, Ungrouped
 from pickroom.store.damage import told_of
 
@@ -20,6 +21,9 @@ _DECIDED = """EXISTS (SELECT 1 FROM group_members AS m JOIN decision_context USI
 @told_of("images")
 def from_row(row: sqlite3.Row) -> Image:
     """An Image from a row of COLUMNS."""
+    path = join(row["directory"], row["filename"])
+    if not stays_inside(path):  # no scan writes such a row, and nobody may be led to read what lies there
+        raise ValueError(f"{path!r} leads out of the project")
     taken_at = datetime.fromisoformat(row["taken_at"]) if row["taken_at"] else None
     return Image(
         filename=row["filename"],
