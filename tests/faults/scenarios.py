@@ -14,7 +14,7 @@ from boards import with_results
 from conftest import write_series
 from duplicates.test_session import with_duplicates
 from faults.census import Census, Tree, census, missing, tree_of
-from faults.launcher import Plan, Run, run, start
+from faults.launcher import CROP_DESK, Plan, Run, run, start
 from pickroom import projects
 from pickroom.automation import sandbox
 from pickroom.workspace import Project, Workspace
@@ -258,6 +258,7 @@ _ALL = (
     Scenario("browse", ("browse", "p", "--marks", FOLDERS, "--execute"), _to_browse, ("browse", "p")),
     Scenario("duplicates", ("duplicates", "p", "--stage", "--execute"), _to_set_aside, ("duplicates", "p", "--stage")),
     Scenario("undo review", ("undo", "p", "--batch", "1"), _after("review")),
+    Scenario("back crop", (CROP_DESK, "p", "b"), _after("crop"), ("crop", "p")),
     Scenario("undo crop", ("undo", "p", "--batch", "2"), _after("crop"), ("crop", "p")),
     Scenario("undo apply", ("auto", "undo", "p"), _after("apply"), ("auto", "review", "p"), in_sandbox=True),
     Scenario("undo sort", ("undo", "p", "--batch", "2"), _after("sort"), ("sort", "p")),
