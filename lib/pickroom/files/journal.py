@@ -20,6 +20,7 @@ from pickroom.naming import OWNED_FOLDERS, stays_inside
 from pickroom.records import FileOp
 from pickroom.store import operations
 from pickroom.store.connect import transaction
+from pickroom.store.opened import require_in_place
 
 # units whose steps are marked done in one transaction, after one sync of their folders: a crash in between costs
 # nothing, since every step can be taken twice
@@ -57,8 +58,10 @@ def run_planned(
     """Take every planned step. Expected failures end up in the Outcome, never in an exception.
 
     Raises:
-        StoreError: a step is of a kind that nobody here answers for; none is taken.
+        StoreError: a step is of a kind that nobody here answers for, or the journal is that of a database that is no
+            longer the project's; none is taken.
     """
+    require_in_place(connection, "moving files")
     outcome, planned = Outcome(), operations.planned(connection)
     strange = next((op for op in planned if op.kind not in ledgers), None)
     if strange is not None:
