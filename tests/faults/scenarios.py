@@ -50,13 +50,14 @@ class Way:
 
     Attributes:
         link: the kernel cannot rename without replacing: link and unlink instead.
-        disk: a folder on another file system, where Pickroom's folders lie.
+        disk: a folder on another file system; elsewhere: which of Pickroom's folders lie there.
         closed: a folder that takes nothing in: groups that go there are put back.
     """
 
     name: str = ""
     link: bool = False
     disk: Path | None = None
+    elsewhere: tuple[str, ...] = FOLDERS_ELSEWHERE
     closed: str = ""
 
     def plan(self, **fields: Any) -> Plan:
@@ -129,7 +130,7 @@ def stage(template: Path, folder: Path, scenario: Scenario, way: Way | None = No
         shutil.rmtree(folder)
     shutil.copytree(template, folder, symlinks=True, ignore=shutil.ignore_patterns("thumbnails"))
     project = project_in(folder, scenario)
-    for name in FOLDERS_ELSEWHERE if way.disk is not None else ():
+    for name in way.elsewhere if way.disk is not None else ():
         there = way.disk / name
         shutil.rmtree(there, ignore_errors=True)
         here = project.root / name
