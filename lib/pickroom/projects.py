@@ -18,6 +18,7 @@ from pickroom.groups.stages import DEFAULT_GAP
 from pickroom.images.scan import Progress, scan, walk
 from pickroom.regrouping import ScanReport
 from pickroom.store import decisions, groups, images, operations, review_state
+from pickroom.store.alone import alone
 from pickroom.store.connect import connect, open_read_only, transaction
 from pickroom.workspace import Project, Workspace, already_started, bad_project_id
 
@@ -158,6 +159,7 @@ def relocate(workspace: Workspace, project_id: str, folder: Path) -> Project:
         ProjectError: there is no such folder, or it is another project's.
         UsageError: `folder` is not a folder.
         ConflictError: none of the project's files are in it; nothing is changed.
+        LockedError: files are being moved, or a window has the project open: it would go on in the old folder.
     """
     project = workspace.project(project_id)
     root = folder.expanduser().resolve()
@@ -174,7 +176,7 @@ def relocate(workspace: Workspace, project_id: str, folder: Path) -> Project:
             subject=root,
             hint=f"choose the folder that was {project.root}",
         )
-    with project_lock(moved, "relocating"):
+    with project_lock(moved, "relocating"), alone(project.database, "relocating"):
         return project.with_manifest(root=str(root))
 
 

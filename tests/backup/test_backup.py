@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -22,7 +24,7 @@ from pickroom.files.lock import project_lock
 from pickroom.review.session import ReviewSession
 from pickroom.store.connect import connect
 from pickroom.workspace import Project, Workspace
-from reviewing import FINALISE, child, decisions, fill, hear, review, rows, small_disk, snapshot
+from reviewing import FINALISE, child, decisions, exit_code_of, fill, hear, review, rows, small_disk, snapshot
 
 
 @pytest.fixture
@@ -224,6 +226,26 @@ def test_log_of_another_database_is_never_read_into_a_restored_one(project: Proj
     done = restoring.restore(project.workspace, saved, replace=True)
     assert done.plan.in_the_way == ("data/training/ai_training_decisions/p.db-wal",)
     assert len(decisions(project)) == 2
+
+
+def press_and_die(project: Project) -> None:
+    """A deck that is killed: its key stays in the log beside the database, whose own file is as it was."""
+    ReviewSession(project).press("x")
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_keys_that_only_the_log_holds_are_set_aside_with_it(project: Project, saved: Path, tmp_path: Path) -> None:
+    restoring.restore(project.workspace, saved, replace=True)
+    before, queued = project.database.read_bytes(), rows(project, "SELECT * FROM review_state")
+    assert exit_code_of(press_and_die, project) == -signal.SIGKILL
+    assert project.database.read_bytes() == before
+    done = restoring.restore(project.workspace, saved, replace=True)
+    assert rows(project, "SELECT * FROM review_state") == queued
+    assert done.aside is not None and {"p.db", "p.db-wal"} <= {Path(name).name for name in done.plan.in_the_way}
+    aside = Workspace(done.aside)
+    aside.manifests.mkdir(parents=True, exist_ok=True)
+    shutil.copy(project.manifest_file, aside.manifests)
+    assert "reject" in {row["action"] for row in rows(aside.project("p"), "SELECT * FROM review_state")}
 
 
 # ------------------------------------------------------------------------------------------ the commands

@@ -169,6 +169,9 @@ def cases(disk: Path | None) -> list[Case]:
     found.append(Case(SCENARIOS["review"], Way("put back", closed="crop")))
     elsewhere = ("review", "undo review", "recover review", "crop") if disk is not None else ()
     found += [Case(SCENARIOS[name], Way("other disk", disk=disk)) for name in elsewhere]
+    # what a crop leaves aside is copied, both ways
+    aside = Way("aside on other disk", disk=disk, elsewhere=("crop_originals", "delete_staging"))
+    found += [Case(SCENARIOS[name], aside) for name in (("crop", "back crop") if disk is not None else ())]
     return found
 
 

@@ -1,11 +1,7 @@
 """One `pickroom` command in a process of its own, which can be killed or held at any step that it is about to take.
 
-A command is what its process asks of files and of the database. Python tells of both by itself: audit events (PEP 578)
-for every file opened for writing, renamed, linked or removed, and SQLite's own trace for every statement. What the
-command does is its own; the process counts those steps, and at the given one it kills or stops itself. What a step is
-called comes from the function of `pickroom` at work at that moment.
-
-`fsync` is told by nobody, and need not be: what a killed process wrote is the kernel's, synced or not.
+A command is what its process asks of files and of the database. What it does is its own; the process counts those
+steps (`faults.steps`), and at the given one it kills or stops itself.
 """
 
 from __future__ import annotations
@@ -16,96 +12,48 @@ import importlib
 import mmap
 import os
 import signal
-import sqlite3
-import struct
 import sys
 import threading
 import time
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import FrameType
-from typing import Any
+from typing import Annotated
 
 import typer
 
 import pickroom.automation.apply
 import pickroom.browse.session
-import pickroom.crop.session
 import pickroom.duplicates.session
 import pickroom.review.session
 import pickroom.sorting.session  # noqa: F401 (what commands import is imported once, before they are forked)
+from faults.steps import HEAD, Plan, Steps
 from pickroom import atomic, cli
-from pickroom.naming import is_image_name
+from pickroom.crop.session import CropSession
 from pickroom.reporting import render
 from pickroom.store import connect
+from pickroom.workspace import Workspace
 
 PATIENCE_S = 60.0  # how long a command may take before the test fails
 _PAGE = 1 << 16  # bytes shared with the process: how many steps, how many bytes of names, the names, a line each
-_HEAD = struct.Struct("qq")
 
 # what Typer makes of the app at every start, made once
 _COMMANDS = typer.main.get_command(cli.app)
+
+
+def _crop_desk(project: str, keys: list[str], home: Annotated[Path, typer.Option()]) -> None:
+    """Press keys at the crop desk, as its widget does: no command of `pickroom` has any."""
+    with closing(CropSession(Workspace(home).project(project))) as session:
+        for key in keys:
+            typer.echo(session.press(key).message)
+
+
+_desk = typer.Typer()
+_desk.command()(_crop_desk)
+CROP_DESK = "crop-desk"
+_COMMANDS.add_command(typer.main.get_command(_desk), CROP_DESK)  # type: ignore[attr-defined]
 with contextlib.suppress(ImportError):
     importlib.import_module("typer._adapters")  # imports pydantic at the first command
-
-# the function at work -> what the step belongs to; the innermost one counts. moves.take is named by its own step
-_AT_WORK = {
-    ("pickroom.files.finalise", "_commit"): "plan",
-    ("pickroom.files.cropping", "_commit"): "plan",
-    ("pickroom.files.placing", "_commit"): "plan",
-    ("pickroom.automation.apply", "_commit"): "plan",
-    ("pickroom.files.undo", "undo_batch"): "plan",
-    ("pickroom.store.operations", "planned"): "planned",
-    ("pickroom.files.moves", "put_back"): "put back",
-    ("pickroom.files.journal", "_sync"): "folders synced",
-    ("pickroom.files.journal", "_settle"): "done",
-    ("pickroom.files.journal", "_give_up"): "given up",
-    ("pickroom.files.moves", "sweep_partials"): "sweep",
-    ("pickroom.files.cropping", "render_to"): "crop rendered",
-    ("pickroom.review.session", "_save"): "key saved",
-    ("pickroom.marking.session", "_save"): "mark saved",
-    ("pickroom.automation.decisions_file", "write_lines"): "decisions written",
-    ("pickroom.locking", "exclusive"): "lock",
-    ("pickroom.reporting.render", "run"): "report",
-    ("pickroom.reporting.finish", "summary"): "numbers",
-    ("pickroom.reporting.archive", "_copy_databases"): "archive: database",
-    ("pickroom.reporting.archive", "_pack"): "archive: pictures",
-    ("pickroom.reporting.archive", "_publish"): "archive: published",
-    ("pickroom.reporting.archive", "write"): "archive",
-    ("pickroom.workspace", "with_manifest"): "manifest",
-}
-# audit event -> what is about to happen
-_EVENTS = {
-    "os.rename": "rename",
-    "os.link": "link",
-    "os.remove": "unlink",
-    "os.rmdir": "rmdir",
-    "os.utime": "times",
-    "os.truncate": "truncate",
-}
-_WRITES = ("INSERT", "UPDATE", "DELETE")
-
-
-@dataclass
-class Plan:
-    """What happens to a command besides itself.
-
-    Attributes:
-        kill_at, stop_at: the step, counted from 1, before which it kills or stops itself; None for neither.
-        only: count only steps whose name begins so.
-        link: the kernel cannot rename without replacing: link and unlink instead.
-        powerless: permission bits hold even for root.
-        busy_s: how long SQLite waits for another writer; None leaves it as it is.
-        reports: False leaves the pages of `finish` out: kernels make them, for half a minute, and touch nothing else.
-    """
-
-    kill_at: int | None = None
-    stop_at: int | None = None
-    only: str = ""
-    link: bool = False
-    powerless: bool = False
-    busy_s: float | None = None
-    reports: bool = True
 
 
 @dataclass
@@ -127,13 +75,13 @@ class Run:
     @property
     def count(self) -> int:
         """How many steps it has come to."""
-        return _HEAD.unpack_from(self._page)[0]
+        return HEAD.unpack_from(self._page)[0]
 
     @property
     def steps(self) -> list[str]:
         """The steps that it has come to, by name, in order."""
-        _, size = _HEAD.unpack_from(self._page)
-        return self._page[_HEAD.size : _HEAD.size + size].decode().splitlines()
+        _, size = HEAD.unpack_from(self._page)
+        return self._page[HEAD.size : HEAD.size + size].decode().splitlines()
 
     @property
     def step(self) -> str:
@@ -147,7 +95,8 @@ class Run:
 
     @property
     def killed(self) -> bool:
-        return self.code == -signal.SIGKILL
+        """By a signal that no process can answer: in the midst of a write it is another one."""
+        return self.code in (-signal.SIGKILL, -signal.SIGXFSZ)
 
     def wait(self) -> int:
         """Its exit code; fails when it does not end."""
@@ -266,111 +215,3 @@ def _be_the_command(arguments: list[str], said: Path, plan: Plan, page: mmap.mma
             sys.stdout.flush()
             sys.stderr.flush()
         os._exit(code)
-
-
-class Steps:
-    """Counts the steps of this process as Python and SQLite tell of them, and ends or stops it at the given one."""
-
-    def __init__(self, plan: Plan, page: mmap.mmap) -> None:
-        self._plan, self._page = plan, page
-        self._count = self._size = 0
-        self._written: set[str] | None = None  # kinds of writes in the transaction that is open, None without one
-        self._one = threading.RLock()  # crops are rendered by several threads
-
-    def listen(self) -> None:
-        """From now on, until the process ends."""
-        opening, renaming = sqlite3.connect, atomic._kernel_rename
-
-        def connect_and_trace(*arguments: Any, **options: Any) -> sqlite3.Connection:
-            connection = opening(*arguments, **options)
-            connection.set_trace_callback(self._statement)
-            return connection
-
-        def say_and_rename(source: bytes, destination: bytes) -> int:
-            self.take("rename")
-            return renaming(source, destination)
-
-        # of these two Python does not tell: a rename by the kernel's own call, a connection before it can be traced
-        sqlite3.connect = connect_and_trace  # type: ignore[assignment]
-        if not self._plan.link:
-            atomic._kernel_rename = say_and_rename  # type: ignore[assignment]
-        sys.addaudithook(self.hear)
-
-    def hear(self, event: str, arguments: tuple[Any, ...]) -> None:
-        """An audit hook: only what changes a file, or opens a database, is of interest."""
-        if event == "open":
-            path, mode, flags = arguments
-            writing = isinstance(flags, int) and flags & (os.O_WRONLY | os.O_RDWR)
-            if writing and not isinstance(path, int) and str(path) != os.devnull:
-                self.take("write")
-            elif mode is None and not isinstance(path, int) and os.path.isdir(path):
-                self.take("sync")
-        elif event == "os.mkdir":
-            if not os.path.isdir(arguments[0]):  # else it is only asked for once more
-                self.take("mkdir")
-        elif event in _EVENTS:
-            self.take(_EVENTS[event])
-
-    def _statement(self, sql: str) -> None:
-        """Each BEGIN and COMMIT of a writer, the first write of each kind in between, and the look at what is planned.
-
-        SQLite changes its file in COMMIT alone: every moment in between is as good as another.
-        """
-        words = sql.split()
-        verb = words[0]
-        if verb == "SELECT":
-            if "state = 'planned'" in sql and "count(" not in sql:
-                self.take("read")
-        elif verb == "BEGIN":
-            self._written = set() if words[-1] == "IMMEDIATE" else None
-            if self._written is not None:
-                self.take(verb)
-        elif self._written is not None and verb in ("COMMIT", "ROLLBACK"):
-            self._written = None
-            self.take(verb)
-        elif self._written is not None and verb in _WRITES:
-            what = f"{verb} {words[1 if verb == 'UPDATE' else 2]}"
-            if what not in self._written:
-                self._written.add(what)
-                self.take(what)
-
-    def take(self, what: str) -> None:
-        """Count a step under its name; end or stop the process when it is the one."""
-        name = f"{_at_work(sys._getframe())}: {what}"
-        if not name.startswith(self._plan.only):
-            return
-        with self._one:
-            self._count += 1
-            line = name.encode() + b"\n"
-            at = _HEAD.size + self._size
-            self._page[at : at + len(line)] = line
-            self._size += len(line)
-            _HEAD.pack_into(self._page, 0, self._count, self._size)
-            if self._count == self._plan.kill_at:
-                os.kill(os.getpid(), signal.SIGKILL)
-            if self._count == self._plan.stop_at:
-                os.kill(os.getpid(), signal.SIGSTOP)
-
-
-def _at_work(frame: FrameType | None) -> str:
-    """What the innermost known function on the stack is doing."""
-    while frame is not None:
-        module, function = frame.f_globals.get("__name__", ""), frame.f_code.co_name
-        if (module, function) == ("pickroom.files.moves", "take"):
-            return _step_of(frame.f_locals["op"])
-        if (module, function) in _AT_WORK:
-            return _AT_WORK[module, function]
-        frame = frame.f_back
-    return "before and after"
-
-
-def _step_of(op: Any) -> str:
-    """A step of the journal by what it does: image, companion, sidecar or crop."""
-    if op.op == "write":
-        return "sidecar written"
-    if op.op == "remove":
-        return "sidecar removed"
-    ends = (op.source, op.destination)
-    if any(path.endswith(atomic.PARTIAL_SUFFIX) for path in ends):
-        return "crop placed"
-    return "image moved" if is_image_name(op.source.rpartition("/")[2]) else "companion moved"

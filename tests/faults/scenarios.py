@@ -14,7 +14,7 @@ from boards import with_results
 from conftest import write_series
 from duplicates.test_session import with_duplicates
 from faults.census import Census, Tree, census, missing, tree_of
-from faults.launcher import Plan, Run, run, start
+from faults.launcher import CROP_DESK, Plan, Run, run, start
 from pickroom import projects
 from pickroom.automation import sandbox
 from pickroom.workspace import Project, Workspace
@@ -50,13 +50,14 @@ class Way:
 
     Attributes:
         link: the kernel cannot rename without replacing: link and unlink instead.
-        disk: a folder on another file system, where Pickroom's folders lie.
+        disk: a folder on another file system; elsewhere: which of Pickroom's folders lie there.
         closed: a folder that takes nothing in: groups that go there are put back.
     """
 
     name: str = ""
     link: bool = False
     disk: Path | None = None
+    elsewhere: tuple[str, ...] = FOLDERS_ELSEWHERE
     closed: str = ""
 
     def plan(self, **fields: Any) -> Plan:
@@ -129,7 +130,7 @@ def stage(template: Path, folder: Path, scenario: Scenario, way: Way | None = No
         shutil.rmtree(folder)
     shutil.copytree(template, folder, symlinks=True, ignore=shutil.ignore_patterns("thumbnails"))
     project = project_in(folder, scenario)
-    for name in FOLDERS_ELSEWHERE if way.disk is not None else ():
+    for name in way.elsewhere if way.disk is not None else ():
         there = way.disk / name
         shutil.rmtree(there, ignore_errors=True)
         here = project.root / name
@@ -258,6 +259,7 @@ _ALL = (
     Scenario("browse", ("browse", "p", "--marks", FOLDERS, "--execute"), _to_browse, ("browse", "p")),
     Scenario("duplicates", ("duplicates", "p", "--stage", "--execute"), _to_set_aside, ("duplicates", "p", "--stage")),
     Scenario("undo review", ("undo", "p", "--batch", "1"), _after("review")),
+    Scenario("back crop", (CROP_DESK, "p", "b"), _after("crop"), ("crop", "p")),
     Scenario("undo crop", ("undo", "p", "--batch", "2"), _after("crop"), ("crop", "p")),
     Scenario("undo apply", ("auto", "undo", "p"), _after("apply"), ("auto", "review", "p"), in_sandbox=True),
     Scenario("undo sort", ("undo", "p", "--batch", "2"), _after("sort"), ("sort", "p")),

@@ -25,6 +25,7 @@ from reviewing import another_disk
 SEED = 20250803
 # every command, and the ways that differ most; `make soak` has all
 WAYS = ("review, by links", "crop, by links", "review, put back", "review, other disk", "undo review, other disk")
+WAYS += ("back crop, aside on other disk",)
 CASES = [case.name for case in cases(Path()) if not case.way.name or case.name in WAYS]
 
 

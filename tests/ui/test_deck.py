@@ -59,6 +59,16 @@ def test_every_key_is_saved_at_once(page: Page, project: Project):
     other.close()
 
 
+def test_a_key_whose_database_went_is_said_under_the_images_and_not_shown_as_saved(page: Page, project: Project):
+    page.press("1")
+    project.database.rename(project.database.with_name("aside.db"))
+    for key in ("x", "ArrowRight"):
+        page.press(key)
+        assert "this database is no longer there" in page.deck.words.value
+        assert str(project.database) in page.deck.words.value
+    assert page.deck.session.state.decided == 1 and page.frame["position"] == 1
+
+
 def test_the_words_say_where_each_file_will_go(page: Page):
     page.press("2", "ArrowLeft")
     assert "2 → crop_auto/ with the AI&#x27;s crop" in page.deck.words.value

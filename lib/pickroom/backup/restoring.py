@@ -10,8 +10,10 @@ import json
 import os
 import shutil
 import tempfile
+from collections.abc import Set
 from contextlib import ExitStack
 from dataclasses import dataclass
+from dataclasses import replace as replaced
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -22,6 +24,8 @@ from pickroom.errors import ConflictError, FileOperationError
 from pickroom.files.lock import project_lock
 from pickroom.locking import exclusive
 from pickroom.manifest import Manifest
+from pickroom.store.alone import alone
+from pickroom.store.opened import lend
 from pickroom.workspace import Workspace
 
 _BUILDING = ".restoring-"
@@ -79,7 +83,7 @@ def restore(workspace: Workspace, file: Path, *, replace: bool = False, progress
     Raises:
         UsageError, StoreError: the file is no sound backup; nothing was changed.
         ConflictError: something is in the way.
-        LockedError: files of a project that is in the way are being moved.
+        LockedError: files of a project that is in the way are being moved, or somebody has its database open.
         FileOperationError: the disk is full or closed to writing.
     """
     data = workspace.root / "data"
@@ -110,11 +114,16 @@ def _restore(workspace: Workspace, file: Path, building: Path, replace: bool, pr
         )
     aside = None
     if found.in_the_way:
-        aside = workspace.root / "data" / f"{SET_ASIDE}{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
+        aside = workspace.root / "data" / f"{SET_ASIDE}{datetime.now(UTC):%Y%m%dT%H%M%S%fZ}"
         with ExitStack() as locks:
             for project_id in _projects_of(found.in_the_way):
-                lock = workspace.create(project_id, workspace.root)  # its manifest may be damaged
-                locks.enter_context(project_lock(lock, "restoring a backup"))
+                held = workspace.create(project_id, workspace.root)  # its manifest may be damaged
+                locks.enter_context(project_lock(held, "restoring a backup"))
+                # an open window would go on saving keys in the file that is set aside
+                locks.enter_context(alone(held.database, "restoring a backup"))
+            # somebody may have come and gone since the look; now nobody can any more
+            late = _side_files(workspace, {one.name for one in found.coming} | set(found.in_the_way))
+            found = replaced(found, in_the_way=tuple(sorted({*found.in_the_way, *late})))
             # manifests first: a project is gone before its decisions are
             for name in sorted(found.in_the_way, key=is_manifest, reverse=True):
                 _move(workspace.root / name, aside / name)
@@ -128,19 +137,30 @@ def _plan(workspace: Workspace, file: Path, listing: Listing) -> Plan:
     here = {member.name for member in members(workspace)}
     same = {name for name in here & set(wanted) if _is(workspace.root / name, wanted[name])}
     coming = tuple(one for one in listing.files if one.name not in same)
-    # a log of another database beside a restored one would be read into it
-    side = [f"{one.name}{end}" for one in coming if is_database(one.name) for end in SIDE_FILES]
-    side += [f"{name}{end}" for name in here - same if is_database(name) for end in SIDE_FILES]
+    side = _side_files(workspace, {one.name for one in coming} | (here - same))
     # also what cannot be a member: a folder, or a link
-    odd = [one.name for one in coming if os.path.lexists(workspace.root / one.name)]
-    beside = {name for name in (*side, *odd) if os.path.lexists(workspace.root / name)}
-    in_the_way = tuple(sorted((here - same) | beside))
+    odd = {one.name for one in coming if os.path.lexists(workspace.root / one.name)}
+    in_the_way = tuple(sorted((here - same) | side | odd))
     projects = tuple(_returned(file, name) for name in wanted if is_manifest(name))
     return Plan(file, listing, projects, coming, in_the_way)
 
 
 def _is(path: Path, one: Listed) -> bool:
-    return path.stat().st_size == one.size and atomic.sha256_of(path) == one.sha256
+    if path.stat().st_size != one.size:
+        return False
+    if not is_database(one.name):
+        return atomic.sha256_of(path) == one.sha256
+    log = path.with_name(f"{path.name}-wal")
+    if log.exists() and log.stat().st_size:
+        return False  # it holds keys that the file itself does not
+    with lend(path) as free:
+        return free and atomic.sha256_of(path) == one.sha256
+
+
+def _side_files(workspace: Workspace, names: Set[str]) -> set[str]:
+    """What SQLite keeps beside these databases; a log of another one beside a restored one would be read into it."""
+    side = {f"{name}{end}" for name in names if is_database(name) for end in SIDE_FILES}
+    return {name for name in side if os.path.lexists(workspace.root / name)}
 
 
 def _returned(file: Path, name: str) -> Returned:

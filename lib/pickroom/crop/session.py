@@ -22,6 +22,7 @@ from pickroom.naming import is_image_name
 from pickroom.records import CropBox
 from pickroom.store import crops, operations
 from pickroom.store.connect import connect
+from pickroom.store.opened import require_in_place
 from pickroom.workspace import Project
 
 
@@ -73,6 +74,7 @@ class CropSession:
             UsageError: the text is no key.
             LockedError, StoreError, ConflictError: a submit or its undo was refused; the page is as it was.
         """
+        require_in_place(self._connection, "cropping")  # no box is drawn that nobody could save
         self.state = machine.press(self.state, key)
         wish, self.state = self.state.wish, replace(self.state, wish=None)
         if wish == "submit":
@@ -109,7 +111,12 @@ class CropSession:
         return self.state
 
     def refresh(self) -> bool:
-        """Look at the waiting folders again if files came or went; the page stays in front. Whether any did."""
+        """Look at the waiting folders again if files came or went; the page stays in front. Whether any did.
+
+        Raises:
+            StoreError: the database is no longer the project's.
+        """
+        require_in_place(self._connection, "looking for changes")
         if self._listing() == self._listed:
             return False
         self._load(self.state.message, first=[card.filename for card in self.state.cards])

@@ -7,7 +7,7 @@ noted) is the business of the part that planned it: its `Ledger`.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
@@ -20,6 +20,7 @@ from pickroom.naming import OWNED_FOLDERS, stays_inside
 from pickroom.records import FileOp
 from pickroom.store import operations
 from pickroom.store.connect import transaction
+from pickroom.store.opened import require_in_place
 
 # units whose steps are marked done in one transaction, after one sync of their folders: a crash in between costs
 # nothing, since every step can be taken twice
@@ -66,14 +67,18 @@ def run_planned(
     """Take every planned step. Expected failures end up in the Outcome, never in an exception.
 
     Raises:
-        StoreError: a step is of a kind that nobody here answers for; none is taken.
+        StoreError: a step is of a kind that nobody here answers for, or the journal is that of a database that is no
+            longer the project's; none is taken.
     """
+    require_in_place(connection, "moving files")
     outcome, planned = Outcome(), operations.planned(connection)
     strange = next((op for op in planned if op.kind not in ledgers), None)
     if strange is not None:
         what = f"step {strange.id} of the journal is of an unknown kind, {strange.kind!r}"
         raise StoreError(what, doing="moving files", subject=root, hint="update pickroom; nothing was moved")
     units = [list(ops) for _, ops in groupby(planned, key=lambda o: (o.batch, o.unit))]
+    if verify:  # before any step is settled: killed after that, nobody would know where to look any more
+        _sweep(root, planned, sparing={root / op.source for op in planned if op.source is not None})
     for chunk in _chunks(units):
         done: list[FileOp] = []
         for ops in chunk:
@@ -84,8 +89,7 @@ def run_planned(
                 _give_up(root, connection, ledgers, ops, problem, outcome)
         _settle(root, connection, ledgers, done, outcome)
     if verify and not outcome.stuck:  # a step that stays planned may need its partial file
-        for folder in {folder for ops in units for folder in _folders(root, ops)}:
-            moves.sweep_partials(folder)
+        _sweep(root, planned)
     return outcome
 
 
@@ -93,6 +97,11 @@ def sweep(root: Path) -> None:
     """Remove the partial files that a crash left in Pickroom's folders. Only while no step is planned."""
     for name in OWNED_FOLDERS:
         moves.sweep_partials(root / name)
+
+
+def _sweep(root: Path, ops: Sequence[FileOp], sparing: Set[Path] = frozenset()) -> None:
+    for folder in _folders(root, ops):
+        moves.sweep_partials(folder, sparing)
 
 
 def _chunks(units: Sequence[list[FileOp]]) -> Iterator[Sequence[list[FileOp]]]:

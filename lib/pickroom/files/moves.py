@@ -11,6 +11,7 @@ import errno
 import os
 import shutil
 import tempfile
+from collections.abc import Set
 from dataclasses import replace
 from pathlib import Path
 
@@ -100,9 +101,15 @@ def _stands_as_before(root: Path, op: FileOp) -> bool:
     return False
 
 
-def sweep_partials(folder: Path) -> None:
-    """Remove what an interrupted copy or write left behind; its source is still whole. Needs the project's lock."""
+def sweep_partials(folder: Path, sparing: Set[Path] = frozenset()) -> None:
+    """Remove what an interrupted copy or write left behind; its source is still whole. Needs the project's lock.
+
+    Args:
+        sparing: partial files that a step is yet to take: crops that are rendered.
+    """
     for leftover in folder.glob(f".*{PARTIAL_SUFFIX}"):
+        if leftover in sparing:
+            continue
         with contextlib.suppress(OSError):  # it does no harm: the next sweep tries again
             leftover.unlink()
 

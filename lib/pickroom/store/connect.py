@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import re
 import sqlite3
-import threading
-import weakref
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -16,37 +12,11 @@ from importlib import resources
 from pathlib import Path
 
 from pickroom.errors import StoreError
+from pickroom.store.opened import Opened, registering, require_in_place
 from pickroom.store.schema import foreign_part
 
 BUSY_TIMEOUT_S = 10.0
 _NUMBERED = re.compile(r"(\d{3})-[\w-]+\.sql")
-
-
-class _Connection(sqlite3.Connection):
-    """A connection that is known for as long as it is open (see `lend`)."""
-
-    file: Path
-
-    def close(self) -> None:
-        super().close()
-        with _register:
-            _open.discard(self)
-
-
-_register = threading.Lock()
-_open: weakref.WeakSet[_Connection] = weakref.WeakSet()
-_lent: Counter[Path] = Counter()
-
-
-def _forget() -> None:
-    global _register
-    _register = threading.Lock()
-    _open.clear()
-    _lent.clear()
-
-
-# a forked process has its parent's objects but none of its locks: what was open there does not count here
-os.register_at_fork(after_in_child=_forget)
 
 
 @cache
@@ -80,6 +50,7 @@ def connect(path: Path) -> sqlite3.Connection:
             connection.execute("PRAGMA foreign_keys = ON")
             _migrate(connection, path)
             _require_own(connection, path)
+            require_in_place(connection, "opening the database")  # SQLite may have waited for who moved it away
         except BaseException:
             connection.close()
             raise
@@ -105,6 +76,7 @@ def open_read_only(path: Path) -> Iterator[sqlite3.Connection]:
                 connect(path).close()  # migrates an older schema, refuses a newer one
                 connection = _read_only(path)
             _require_own(connection, path)
+            require_in_place(connection, "reading the project")
             yield connection
         finally:
             connection.close()
@@ -118,40 +90,11 @@ def _read_only(path: Path) -> sqlite3.Connection:
 
 def _opened(path: Path, address: str, **options: bool) -> sqlite3.Connection:
     """A connection in autocommit mode that `lend` knows of; refused while another library has the file."""
-    file = path.resolve()
-    with _register:
-        if _lent[file]:
-            raise StoreError(
-                "an analysis in this process is reading the database itself",
-                doing="opening it",
-                subject=path,
-                hint="let its query end first",
-            )
-        connection = sqlite3.connect(
-            address, timeout=BUSY_TIMEOUT_S, isolation_level=None, factory=_Connection, **options
-        )
-        connection.file = file
+    with registering(path) as made:
+        connection = sqlite3.connect(address, timeout=BUSY_TIMEOUT_S, isolation_level=None, factory=Opened, **options)
         connection.row_factory = sqlite3.Row
-        _open.add(connection)
+        made.append(connection)
     return connection
-
-
-@contextmanager
-def lend(path: Path) -> Iterator[bool]:
-    """Leave a database file to another library of this process; yields False, and lends nothing, while it is open here.
-
-    When a library that carries its own SQLite closes the file, the kernel drops the POSIX locks that this process
-    holds on it through `sqlite3` (DESIGN.md, invariant 10; https://sqlite.org/howtocorrupt.html, 2.2).
-    """
-    file = path.resolve()
-    with _register:
-        free = not any(connection.file == file for connection in _open)
-        _lent[file] += free
-    try:
-        yield free
-    finally:
-        with _register:
-            _lent[file] -= free
 
 
 @contextmanager
@@ -162,24 +105,33 @@ def transaction(connection: sqlite3.Connection, *, writing: bool = True) -> Iter
         writing: False for one consistent look at several tables, which keeps no writer waiting.
 
     Raises:
-        StoreError: another program keeps the database locked, its disk is full, or fails; nothing is changed.
+        StoreError: another program keeps the database locked, its disk is full, or fails; nothing is changed. Or the
+            file is no longer the database at its path: what was written is nobody's.
     """
+    doing = "writing to the database" if writing else "reading the database"
     try:
         connection.execute("BEGIN IMMEDIATE" if writing else "BEGIN")
         try:
+            require_in_place(connection, doing)
             yield
             connection.execute("COMMIT")
         except BaseException:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
             raise
+        require_in_place(connection, doing)  # moved away by hand meanwhile: nobody may take it for saved
     except sqlite3.OperationalError as error:
         path = Path(connection.execute("PRAGMA database_list").fetchone()[2])
-        raise _cannot(error, "writing to the database" if writing else "reading the database", path) from error
+        raise _cannot(error, doing, path) from error
 
 
 def data_version(connection: sqlite3.Connection) -> int:
-    """A number that changes whenever another connection commits (https://sqlite.org/pragma.html#pragma_data_version)."""
+    """A number that changes whenever another connection commits (https://sqlite.org/pragma.html#pragma_data_version).
+
+    Raises:
+        StoreError: the file is no longer the database at its path: nothing that happens there is seen here.
+    """
+    require_in_place(connection, "looking for changes")
     return connection.execute("PRAGMA data_version").fetchone()[0]
 
 

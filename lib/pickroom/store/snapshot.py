@@ -13,7 +13,8 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from pickroom.errors import StoreError
-from pickroom.store.connect import backup, lend, migrations, open_as_it_is, open_read_only
+from pickroom.store.connect import backup, migrations, open_as_it_is, open_read_only
+from pickroom.store.opened import lend
 from pickroom.store.schema import foreign_part
 
 
