@@ -26,7 +26,7 @@ def test_image_comes_back_as_it_was_scanned(connection: sqlite3.Connection, imag
 @pytest.mark.parametrize("directory", ["../other", "/etc", "anna/../..", "anna//b"])
 def test_a_row_that_leads_out_of_the_project_is_damage(connection: sqlite3.Connection, directory: str) -> None:
     images.replace_scan(connection, [replace(FULL, directory=directory)], [], {})  # as an enemy's database has it
-    with pytest.raises(StoreError, match="a row of images is damaged .*leads out of the project"):
+    with pytest.raises(StoreError, match=r"a row of images is damaged .*leads out of the project"):
         images.readable(connection)
 
 
