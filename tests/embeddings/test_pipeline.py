@@ -335,7 +335,8 @@ def test_wrong_choices_are_refused_before_anything_is_written(photo_project: Mak
 def test_one_process_at_a_time_embeds_a_project(photo_project: MakeProject, config: MakeConfig) -> None:
     project = photo_project(1)
     embed(project, config())
-    with open_store(reopened(project)).writing("holding it"), pytest.raises(LockedError, match="embedding project p"):
+    held = rf"process {os.getpid()} \(holding it\) is at work on the vectors of project p"
+    with open_store(reopened(project)).writing("holding it"), pytest.raises(LockedError, match=held):
         embed(reopened(project), config())
 
 
