@@ -199,8 +199,8 @@ class Workspace:
         """Every project; raises ProjectError at the first damaged manifest."""
         return (self.project(project_id) for project_id in self.project_ids())
 
-    def create(self, project_id: str, root: Path, title: str | None = None) -> Project:
-        """The record of a project not yet written; `save_new` publishes it."""
+    def planned(self, project_id: str, root: Path, title: str | None = None) -> Project:
+        """A project that is only thought of: its paths and a manifest that is nowhere yet; `save_new` publishes it."""
         manifest = Manifest(
             project_id=project_id,
             title=title or project_id,
@@ -209,6 +209,8 @@ class Workspace:
             created_at=utc_now(),
         )
         return Project(self, manifest)
+
+    create = planned  # the name that backup/restoring.py still has for it
 
     def save_new(self, project: Project) -> None:
         """Publish a new project's manifest; raises ProjectError when there is one by that id."""

@@ -107,7 +107,7 @@ def test_one_who_only_looks_makes_no_move_fail(
 def test_two_projects_do_not_wait_for_each_other(make_project: Callable[..., Project], tmp_path) -> None:
     one = make_project([(1, 2)])
     (tmp_path / "other").mkdir()
-    other = one.workspace.create("other", tmp_path / "other")
+    other = one.workspace.planned("other", tmp_path / "other")
     with child(hold, one) as pipe:
         hear(pipe)
         with project_lock(other, "finalising"):

@@ -50,7 +50,7 @@ def notes(workspace: Workspace, path: Path, header: tuple, row: tuple) -> list[s
 
 def test_the_path_names_the_project_and_the_given_one_never_overrides(workspace: Workspace, tmp_path: Path) -> None:
     for project_id, aliases in (("mojo1", ("training data/mojo1_final",)), ("mojo2", ())):
-        started = workspace.create(project_id, workspace.root / project_id)
+        started = workspace.planned(project_id, workspace.root / project_id)
         workspace.save_new(started)
         started.with_manifest(aliases=aliases)
     rows = [
