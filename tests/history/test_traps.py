@@ -260,6 +260,20 @@ def test_a_decision_keeps_what_the_ai_said_apart_from_what_the_person_did(worksp
     assert row["ai_crop_accepted"] is None
 
 
+@pytest.mark.parametrize("damaged", ["?", "1.5", "7", "1e999"])
+def test_a_damaged_value_of_the_ai_or_the_batch_costs_itself_and_not_the_decision(
+    workspace: Workspace, tmp_path: Path, damaged: str
+) -> None:
+    row = decision(ai_selected_index=damaged, ai_confidence=damaged, batch_number="-" if damaged == "7" else damaged)
+    report = run_import(workspace, write_log(tmp_path / "log.csv", DECISIONS, [row]))
+    assert (report.imported, dict(report.skipped)) == (1, {})
+    assert dict(report.files[0].notes) == {facts.AI_UNUSABLE: 2, facts.BAD_BATCH: 1}
+    (row,) = rows_of(workspace, "ai_decisions")
+    unknown = ("ai_selected_index", "ai_confidence", "ai_crop_coords", "batch_number", "selection_match", "crop_match")
+    assert {row[name] for name in unknown} == {None}
+    assert (row["user_selected_index"], row["user_action"]) == (1, "crop") and row["final_crop_coords"] is not None
+
+
 @pytest.mark.parametrize(
     ("changes", "column", "expected"),
     [
