@@ -33,8 +33,8 @@ class SplitConfig:
 
     Attributes:
         holdout: a project that is held out whole; None holds out a share of every project's groups.
-        held_out: share of the groups held out, in (0, 1), of those that share files with others more; with `holdout`, all
-            of that project's instead.
+        held_out: share of the groups held out, in (0, 1), of those that share files with others more; with `holdout`,
+            all of that project's instead.
         least: families held out at the fewest, where the draw gave less and that is no more than half of all: of 60
             groups a tenth of all draws would else hold out too few to judge by (8: promotion.LEAST_ROWS).
         calibrate: share of the groups that only calibrate, in (0, 1).
