@@ -108,7 +108,7 @@ def _taken_back(project_id: str, outcome: Outcome, kinds: Mapping[str, str], gro
     if outcome.stuck:
         parts.append(f"{len(outcome.stuck)} unfinished: run `pickroom recover {project_id}`")
     how = "is undone" if not parts else "is undone in part" if counts else "is not undone"
-    parts += [f"{count} {TAKEN_BACK[kind][count != 1]}" for kind, count in counts.items()]
+    parts += [f"{counts[kind]} {words[counts[kind] != 1]}" for kind, words in TAKEN_BACK.items() if kind in counts]
     return f"{how}: {'; '.join(parts)}"
 
 
