@@ -18,7 +18,7 @@ BEGUN = datetime(2025, 8, 3, 6, 54, 6, tzinfo=UTC)
 def make_project(workspace: Workspace, project_id: str, decisions: int, seed: int) -> Path:
     """A started project whose database holds that many decisions; the same seed makes the same rows."""
     rng = random.Random(seed)
-    project = workspace.create(project_id, workspace.root / "images" / project_id)
+    project = workspace.planned(project_id, workspace.root / "images" / project_id)
     connection = connect(project.database)
     connection.execute("PRAGMA synchronous = OFF")
     connection.execute("BEGIN")

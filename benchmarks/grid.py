@@ -89,7 +89,7 @@ def make_project(home: Path, count: int) -> None:
         bodies.append(buffer.getvalue())
     workspace = Workspace(home)
     root = home / "photographs"
-    project = workspace.create("demo", root)
+    project = workspace.planned("demo", root)
     for number in range(count):
         content = bodies[number % len(bodies)] + number.to_bytes(4, "big")  # bytes after the end: another content
         path = root / "selected" / f"series {number // FOLDER:02}" / f"photo_{number:05}.jpg"

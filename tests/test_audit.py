@@ -18,7 +18,7 @@ QUESTIONS = [[Path(f"{name}.png")] for name in "abcde"]
 
 @pytest.fixture
 def project(tmp_path: Path) -> Project:
-    return Workspace(tmp_path).create("p", tmp_path / "images")
+    return Workspace(tmp_path).planned("p", tmp_path / "images")
 
 
 def ledger_of(project: Project, now: str = TODAY, **options: int) -> TokenLedger:

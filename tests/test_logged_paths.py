@@ -71,7 +71,7 @@ def test_the_alias_table_can_be_looked_at() -> None:
 
 
 def test_the_given_project_may_be_an_alias_and_need_not_be_started(workspace: Workspace) -> None:
-    started = workspace.create("mojo1", workspace.root)
+    started = workspace.planned("mojo1", workspace.root)
     workspace.save_new(started)
     started.with_manifest(aliases=("old mojo",))
     assert given_project(workspace, "old mojo") == "mojo1"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import sqlite3
@@ -11,7 +12,7 @@ import zipfile
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -323,6 +324,15 @@ def test_finishing_again_keeps_the_earlier_archive(
     names = sorted(path.name for path in (tmp_path / "archives").iterdir())
     assert len(names) == 2 and re.fullmatch(r"demo-\d{8}T\d{6}Z", names[1])
     assert read_tree(tmp_path / "archives" / names[1]) == before
+
+
+def test_a_picture_from_the_far_future_is_packed(ready: Project, tmp_path: Path) -> None:
+    project = copy_of(ready, tmp_path)
+    picture, later = next(iter((project.root / "selected").glob("*.png"))), datetime(2150, 1, 1, tzinfo=UTC).timestamp()
+    os.utime(picture, (later, later))
+    folder = archive.write(project, {})
+    with zipfile.ZipFile(folder / "deliverables.zip") as packed:
+        assert packed.getinfo(f"selected/{picture.name}").date_time[0] == 2107
 
 
 def test_a_full_disk_leaves_the_project_unfinished(

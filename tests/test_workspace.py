@@ -35,7 +35,7 @@ MANIFEST_FIELDS = [
 
 
 def saved_project(workspace: Workspace, root: Path, project_id: str = "p") -> Project:
-    project = workspace.create(project_id, root)
+    project = workspace.planned(project_id, root)
     workspace.save_new(project)
     return project
 
@@ -103,7 +103,7 @@ def test_four_folders_of_the_workspace_are_no_sources(workspace: Workspace) -> N
 
 
 def test_project_files_lie_where_other_programs_look(workspace: Workspace, tmp_path: Path) -> None:
-    project = workspace.create("p", tmp_path)
+    project = workspace.planned("p", tmp_path)
     assert project.manifest_file == workspace.root / "data/projects/p.json"
     assert project.database == workspace.root / "data/training/ai_training_decisions/p.db"
     assert project.manifest.decisions_db == "data/training/ai_training_decisions/p.db"
@@ -219,7 +219,7 @@ def test_new_project_never_replaces_a_manifest(workspace: Workspace, tmp_path: P
 
 
 def test_image_folder_that_is_gone_is_one_line_with_a_way_out(workspace: Workspace, tmp_path: Path) -> None:
-    project = workspace.create("p", tmp_path / "unplugged")
+    project = workspace.planned("p", tmp_path / "unplugged")
     with pytest.raises(ProjectError, match=r"not there.*pickroom relocate p"):
         project.require_root()
 

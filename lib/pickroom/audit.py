@@ -101,7 +101,7 @@ class TokenLedger:
         line = json.dumps({"timestamp": self.clock(), "what": what, "tokens": tokens}) + "\n"
         with self._locked() as descriptor:
             size = os.fstat(descriptor).st_size
-            if size and os.pread(descriptor, 1, size - 1) != b"\n":  # a torn line stays alone on its line
+            if size and os.pread(descriptor, 1, size - 1) != b"\n":  # torn by a crash, and not counted: cut off
                 torn = len(self.path.read_bytes().rpartition(b"\n")[2])
                 os.ftruncate(descriptor, size - torn)
             os.write(descriptor, line.encode())

@@ -51,7 +51,7 @@ def start(
     if not naming.is_project_id(project_id):
         raise bad_project_id(project_id)
     root = folder.expanduser().resolve()
-    project = workspace.create(project_id, root, title)
+    project = workspace.planned(project_id, root, title)
     if project.manifest_file.exists():
         raise already_started(project)
     _check_folder(workspace, root)

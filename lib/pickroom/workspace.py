@@ -213,8 +213,8 @@ class Workspace:
         """Every project; raises ProjectError at the first damaged manifest."""
         return (self.project(project_id) for project_id in self.project_ids())
 
-    def create(self, project_id: str, root: Path, title: str | None = None) -> Project:
-        """The record of a project not yet written; `save_new` publishes it."""
+    def planned(self, project_id: str, root: Path, title: str | None = None) -> Project:
+        """A project that is only thought of: its paths and a manifest that is nowhere yet; `save_new` publishes it."""
         manifest = Manifest(
             project_id=project_id,
             title=title or project_id,

@@ -29,7 +29,7 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Project, 
     """A project of 400 groups decided at random, and one beside it that must change nothing."""
     workspace = Workspace(tmp_path_factory.mktemp("home"))
     for project_id, count, seed in (("p", 400, 1), ("q", 30, 2)):
-        project = workspace.create(project_id, workspace.root / project_id)
+        project = workspace.planned(project_id, workspace.root / project_id)
         project.root.mkdir()
         workspace.save_new(project)
         fill(project, count, seed)

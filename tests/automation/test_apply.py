@@ -5,7 +5,8 @@ from __future__ import annotations
 import errno
 import json
 import os
-from collections.abc import Callable
+import sqlite3
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -33,10 +34,10 @@ from pickroom.automation.decisions_file import read_approved, write_lines
 from pickroom.automation.generate import generate
 from pickroom.automation.planning import line_of
 from pickroom.automation.sandbox import Place
-from pickroom.errors import ConflictError, FileOperationError, ImageError, PickroomError, UsageError
+from pickroom.errors import ConflictError, FileOperationError, ImageError, PickroomError, StoreError, UsageError
 from pickroom.files import cropping
 from pickroom.files.undo import undo_batch
-from pickroom.records import CropBox
+from pickroom.records import CropBox, FileOp
 from pickroom.store import operations
 from pickroom.store.connect import connect
 from pickroom.store.crops import of_batch
@@ -364,6 +365,24 @@ def test_nothing_to_do_does_nothing(place: Place) -> None:
 
 
 # ------------------------------------------------------------------------------------------------ failing on the way
+
+
+def test_a_database_that_fails_after_the_commit_is_not_said_to_have_moved_nothing(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    approve_all(place)
+
+    def fail(connection: sqlite3.Connection, ops: Sequence[FileOp]) -> None:
+        raise sqlite3.DatabaseError("disk image is malformed")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(operations, "mark_done", fail)
+        with pytest.raises(StoreError, match="some files may have moved") as refused:
+            apply.apply(place)
+    assert "no file was moved" not in refused.value.line
+    assert decisions(place.project) and set(places(place.project, groups_of(place)[0])) != {"anna"}
+    apply.apply(place)
+    assert {row["state"] for row in rows(place.project, "SELECT state FROM file_operations")} == {"done"}
 
 
 def test_an_error_on_the_way_puts_everything_back(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,7 @@ import sqlite3
 import subprocess
 import sys
 from contextlib import closing
+from datetime import UTC, datetime
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -120,6 +121,13 @@ def test_database_of_an_earlier_schema_is_saved_as_it_is(project: Project, tmp_p
     with closing(sqlite3.connect(project.database)) as connection:
         assert connection.execute("PRAGMA user_version").fetchone() == (3,)
     restoring.restore(Workspace(tmp_path / "place"), file)
+
+
+def test_a_file_from_the_far_future_is_saved(project: Project, tmp_path: Path) -> None:
+    manifest, later = project.manifest_file, datetime(2150, 1, 1, tzinfo=UTC).timestamp()
+    os.utime(manifest, (later, later))
+    file = writing.write(project.workspace, tmp_path / "saved.zip").file
+    assert "data/projects/p.json" in names(file)
 
 
 def test_backups_never_replace_and_are_named_by_the_time_in_a_folder(project: Project, tmp_path: Path) -> None:

@@ -36,6 +36,17 @@ def test_results_come_first_then_every_source_and_nothing_that_is_in_other_hands
     assert session.header() == "9 images in 4 folders - 0 marked"
 
 
+def test_a_folder_of_sources_is_shown_with_all_that_is_in_it(project: Project) -> None:
+    for folder in ("shoot/selected", "shoot/crop"):
+        write_image(project.root / folder / f"{folder[6:]}.png")
+    opened = BrowseSession(project, ["shoot"])
+    try:
+        folders = {item.directory for item in opened.listing.items}
+    finally:
+        opened.close()
+    assert folders == {"shoot", "shoot/selected", "shoot/crop"}
+
+
 def test_the_row_and_the_next_marked_image(session: BrowseSession) -> None:
     session.set_columns(3)
     session.press("Shift+x")

@@ -21,7 +21,11 @@ import pytest
 from conftest import read_tree, write_image, write_series
 from damaged import write_truncated
 from pickroom import __version__, cli
+from pickroom.errors import FileOperationError
+from pickroom.files import moves
+from pickroom.files.ledgers import LEDGERS, TAKEN_BACK
 from pickroom.files.lock import project_lock
+from pickroom.records import FileOp
 from pickroom.store import connect as store
 from pickroom.store.connect import connect, transaction
 from pickroom.workspace import Project, Workspace
@@ -243,6 +247,46 @@ def test_batch_is_undone_and_everything_is_back(pickroom: Callable[..., Ran], pr
     assert (ran.code, ran.out) == (0, "Batch 1 of p is undone: 3 groups wait again\n")
     assert read_tree(project.root) == before
     assert pickroom("status", "p", "--json").json["decided"] == {}
+
+
+def test_undo_says_what_kind_of_thing_is_back(pickroom: Callable[..., Ran], project: Project) -> None:
+    assert set(TAKEN_BACK) == set(LEDGERS)
+    pickroom("review", "p", "--keys", "-", stdin="q\nq\n1\n" + FINALISE)
+    cropped, dropped = sorted(path.name for path in (project.root / "crop").glob("*.png"))
+    orders = [{"filename": cropped, "box": [0, 0, 0.5, 1]}, {"filename": dropped, "action": "delete"}]
+    assert pickroom("crop", "p", "--boxes", "-", stdin="\n".join(map(json.dumps, orders))).code == 0
+    (picked,) = (path.name for path in (project.root / "selected").glob("*.png"))
+    mark = json.dumps({"filename": picked, "mark": "crop"})
+    assert pickroom("browse", "p", "--marks", "-", "--execute", stdin=mark).code == 0
+    back = "Batch 3 of p is undone: 1 image is back, and its mark waits again\n"
+    assert pickroom("undo", "p", "--batch", 3).out == back
+    back = "Batch 2 of p is undone: 1 crop is taken back; 1 image waits for its crop again\n"
+    assert pickroom("undo", "p", "--batch", 2).out == back
+
+
+def test_undo_that_fails_says_so_first(
+    pickroom: Callable[..., Ran], project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pickroom("review", "p", "--keys", "-", stdin="2\nx\n" + FINALISE)
+    take, refused = moves.take, [True, True]
+
+    def refuse(root: Path, op: FileOp, *, verify: bool = False) -> None:
+        if refused:
+            refused.pop()
+            raise FileOperationError("no", "moving a file", [root])
+        take(root, op, verify=verify)
+
+    monkeypatch.setattr(moves, "take", refuse)
+    ran = pickroom("undo", "p", "--batch", 1)
+    assert (ran.code, ran.out) == (1, "Batch 1 of p is not undone: 2 could not be taken back\n")
+    assert ran.err.count(": no while moving a file: ") == 2
+    refused.append(True)
+    ran = pickroom("undo", "p", "--batch", 1)
+    assert (ran.code, ran.out) == (
+        1,
+        "Batch 1 of p is undone in part: 1 could not be taken back; 1 group waits again\n",
+    )
+    assert pickroom("undo", "p", "--batch", 1).out == "Batch 1 of p is undone: 1 group waits again\n"
 
 
 def test_recover_with_nothing_to_do_says_so(pickroom: Callable[..., Ran], project: Project) -> None:

@@ -6,10 +6,10 @@ import json
 
 import pytest
 
-from pickroom.demo import DemoConfig
+from pickroom.demo import DemoConfig, past
 from pickroom.demo.project import start_demo
 from pickroom.demo.truth import read_truth
-from pickroom.errors import UsageError
+from pickroom.errors import ConflictError, UsageError
 from pickroom.workspace import Workspace
 from reviewing import queue, rows
 
@@ -39,6 +39,16 @@ def test_the_first_groups_are_decided_as_the_hidden_reviewer_would(workspace: Wo
             assert json.loads(row["final_crop_coords"]) == pytest.approx(truth.box.to_list(), abs=0.01)  # whole pixels
     kept = {path.name for path in (project.root / "crop_originals").iterdir() if path.suffix in {".png", ".jpg"}}
     assert kept == cropped != set()
+
+
+def test_a_group_that_the_reviewer_does_not_know_is_one_line(workspace: Workspace) -> None:
+    project, _ = start_demo(workspace, CONFIG)
+    truths = read_truth(workspace.root / "demo_truth.jsonl")
+    first = frozenset(queue(project)[0].filenames)
+    with pytest.raises(ConflictError, match="the hidden reviewer knows nothing of group") as refused:
+        past.decide(project, [truth for truth in truths if frozenset(truth.images) != first], 3, CONFIG.seed)
+    assert "\n" not in refused.value.line
+    assert rows(project, DECIDED) == []
 
 
 def test_more_decisions_than_groups_are_refused_before_anything_is_made(workspace: Workspace) -> None:

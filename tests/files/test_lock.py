@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import signal
@@ -11,7 +12,7 @@ from multiprocessing.connection import Connection
 
 import pytest
 
-from pickroom import projects
+from pickroom import locking, projects
 from pickroom.errors import LockedError
 from pickroom.files.lock import project_lock
 from pickroom.files.undo import recover, undo_batch
@@ -33,7 +34,7 @@ def die_holding(project: Project) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-def test_a_second_process_is_refused_at_once_and_told_who_is_at_work(make_project: Callable[..., Project]) -> None:
+def test_a_second_process_is_refused_and_told_who_is_at_work(make_project: Callable[..., Project]) -> None:
     project = make_project([(1, 2)])
     with child(hold, project) as pipe:
         holder = hear(pipe)
@@ -70,10 +71,43 @@ def test_a_process_that_is_killed_frees_the_lock(make_project: Callable[..., Pro
         pass
 
 
+def look_slowly(pipe: Connection, project: Project) -> None:
+    """Look whether the lock is held, as the doctor does, and be in the midst of it until told to go on."""
+    flock = fcntl.flock
+
+    def slow(descriptor: int, operation: int) -> None:
+        flock(descriptor, operation)
+        pipe.send("looking")
+        hear(pipe)
+
+    fcntl.flock = slow
+    pipe.send(locking.is_held(project.lock_file))
+
+
+def test_one_who_only_looks_makes_no_move_fail(
+    make_project: Callable[..., Project], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = make_project([(1, 2)])
+    with project_lock(project, "an earlier move"):
+        pass
+    with child(look_slowly, project) as pipe:
+        assert hear(pipe) == "looking"
+        waited: list[bool] = []
+
+        def wait(seconds: float) -> None:
+            if not waited:
+                pipe.send("go on")
+                waited.append(hear(pipe))
+
+        monkeypatch.setattr(locking.time, "sleep", wait)
+        with project_lock(project, "finalising"):
+            assert waited == [False]  # it found nobody at work
+
+
 def test_two_projects_do_not_wait_for_each_other(make_project: Callable[..., Project], tmp_path) -> None:
     one = make_project([(1, 2)])
     (tmp_path / "other").mkdir()
-    other = one.workspace.create("other", tmp_path / "other")
+    other = one.workspace.planned("other", tmp_path / "other")
     with child(hold, one) as pipe:
         hear(pipe)
         with project_lock(other, "finalising"):

@@ -33,7 +33,7 @@ def old(workspace: Workspace, images_folder: Path) -> Callable[..., Project]:
     """A project with an earlier database: `old({"g1": {"pick": 1, ...}})`; each group is a{n}.png and b{n}.png."""
 
     def make(groups: dict[str, dict[str, object]]) -> Project:
-        project = workspace.create("p", images_folder)
+        project = workspace.planned("p", images_folder)
         workspace.save_new(project)
         workspace.decisions.mkdir(parents=True, exist_ok=True)
         with closing(sqlite3.connect(project.database)) as connection, connection:

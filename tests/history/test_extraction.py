@@ -251,6 +251,8 @@ def test_one_folder_inside_the_other(workspace: Workspace, before: Path) -> None
 def test_owned_folders_are_folders_like_any_other(workspace: Workspace, before: Path, after: Path) -> None:
     keep(before, after, names_of(before)[1], to="crop_cropped")
     assert compare(workspace, before, after).report.rows == 1
+    keep(before, after, names_of(before)[3], to="crop_cropped/selected")
+    assert compare(workspace, before, after).report.rows == 2
 
 
 def test_wrong_input_is_one_line(workspace: Workspace, before: Path, after: Path, tmp_path: Path) -> None:

@@ -183,7 +183,7 @@ def test_two_imports_at_once(workspace: Workspace, log: Path) -> None:
 
 
 def test_a_project_being_worked_on_is_left_alone(workspace: Workspace, log: Path) -> None:
-    project = workspace.create("mojo1", workspace.root)
+    project = workspace.planned("mojo1", workspace.root)
     with (
         read_logs(workspace, [log], "mojo1") as found,
         project_lock(project, "reviewing"),

@@ -86,7 +86,9 @@ def test_boxes_in_pixels_become_fractions_of_the_chosen_image(workspace: Workspa
 
 def test_a_log_without_coordinates_gives_null_boxes(workspace: Workspace) -> None:
     run_import(workspace, SAMPLES / "historical_crop_log.csv")
-    for row in rows_of(workspace, "legacy_crops"):
+    found = rows_of(workspace, "legacy_crops")
+    assert len(found) == 10
+    for row in found:
         assert (row["box"], row["width"], row["height"], row["stage"]) == (None, None, None, 1.5)
 
 

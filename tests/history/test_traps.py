@@ -50,7 +50,7 @@ def notes(workspace: Workspace, path: Path, header: tuple, row: tuple) -> list[s
 
 def test_the_path_names_the_project_and_the_given_one_never_overrides(workspace: Workspace, tmp_path: Path) -> None:
     for project_id, aliases in (("mojo1", ("training data/mojo1_final",)), ("mojo2", ())):
-        started = workspace.create(project_id, workspace.root / project_id)
+        started = workspace.planned(project_id, workspace.root / project_id)
         workspace.save_new(started)
         started.with_manifest(aliases=aliases)
     rows = [
@@ -258,6 +258,20 @@ def test_a_decision_keeps_what_the_ai_said_apart_from_what_the_person_did(worksp
         1,
     )
     assert row["ai_crop_accepted"] is None
+
+
+@pytest.mark.parametrize("damaged", ["?", "1.5", "7", "1e999"])
+def test_a_damaged_value_of_the_ai_or_the_batch_costs_itself_and_not_the_decision(
+    workspace: Workspace, tmp_path: Path, damaged: str
+) -> None:
+    row = decision(ai_selected_index=damaged, ai_confidence=damaged, batch_number="-" if damaged == "7" else damaged)
+    report = run_import(workspace, write_log(tmp_path / "log.csv", DECISIONS, [row]))
+    assert (report.imported, dict(report.skipped)) == (1, {})
+    assert dict(report.files[0].notes) == {facts.AI_UNUSABLE: 2, facts.BAD_BATCH: 1}
+    (row,) = rows_of(workspace, "ai_decisions")
+    unknown = ("ai_selected_index", "ai_confidence", "ai_crop_coords", "batch_number", "selection_match", "crop_match")
+    assert {row[name] for name in unknown} == {None}
+    assert (row["user_selected_index"], row["user_action"]) == (1, "crop") and row["final_crop_coords"] is not None
 
 
 @pytest.mark.parametrize(

@@ -49,13 +49,13 @@ def reason_of(source: Path, box: CropBox = BOX) -> str:
 def test_upright_crop_is_the_crop_of_the_upright_image(extension: str, orientation: int, tmp_path: Path) -> None:
     source = save_turned(tmp_path / f"a.{extension}", orientation, {**LOSSLESS, **LOSSY}[extension])
     crop = cropped(source)
+    kept = crop.getexif().get(0x0112)  # before its pixels: Pillow turns a TIFF as it loads them
     if extension in LOSSLESS:
         assert np.array_equal(pixels(crop), expected(source))
     else:
         assert difference(pixels(crop), expected(source)) < 3
     if extension != "heic":  # there libheif has turned the pixels
-        with PillowImage.open(source) as image:
-            assert crop.getexif().get(0x0112) is None or image.getexif()[0x0112] == orientation
+        assert kept == orientation
 
 
 @pytest.mark.parametrize("extension", ["png", "webp", "jpg", "tif"])

@@ -114,7 +114,8 @@ def test_profile_resolution_and_colour_chunks_survive(tmp_path: Path) -> None:
     data = with_chunks(source.read_bytes(), suggested, [(b"tEXt", b"Late\0after the pixels")])
     source.write_bytes(with_chunks(data, colour, at=b"PLTE"))
     before, after = chunks_of(source.read_bytes()), chunks_of(crops.render(source, BOX))
-    assert without(b"IDAT", before)[1:] == without(b"IDAT", after)[1:]
+    # how often the source has each colour is not true of the crop
+    assert without(b"hIST", without(b"IDAT", before))[1:] == without(b"IDAT", after)[1:]
     assert cropped(source).info["icc_profile"] == ICC
     assert cropped(source).info["dpi"] == PillowImage.open(source).info["dpi"]
 

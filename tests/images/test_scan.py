@@ -277,6 +277,21 @@ def test_only_the_extensions_asked_for_are_images(images_folder: Path) -> None:
     assert ([entry.filename for entry in entries], left_out) == (["b.jpg"], [])
 
 
+def test_folders_of_pickrooms_names_are_its_own_only_right_below_the_root(images_folder: Path) -> None:
+    for folder in ("selected", "selected/crop", "holiday", "holiday/selected", "holiday/crop"):
+        write_image(images_folder / folder / "a.png")
+
+    def found(base: str) -> list[str]:
+        return sorted(entry.directory for entry in walk(images_folder, IMAGE_EXTENSIONS, base=base)[0])
+
+    assert found("") == found("holiday") == ["holiday", "holiday/crop", "holiday/selected"]
+    assert found("selected") == ["selected", "selected/crop"]
+    (images_folder / "selected" / "link.png").symlink_to("nowhere")
+    assert [u.directory for u in walk(images_folder, IMAGE_EXTENSIONS, base="selected")[1]] == ["selected"]
+    with pytest.raises(FileNotFoundError):
+        walk(images_folder, IMAGE_EXTENSIONS, base="gone")
+
+
 def test_root_that_is_gone_is_an_error_not_an_empty_project(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         walk(tmp_path / "gone", IMAGE_EXTENSIONS)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import shutil
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 
 from analysing import change, write_vectors
 from conftest import read_tree
-from pickroom import cli
+from pickroom import atomic, cli
 from pickroom.errors import FileOperationError, LockedError, StoreError
 from pickroom.files.lock import project_lock
 from pickroom.reclaim import ledger
@@ -158,6 +161,28 @@ def test_what_the_system_refuses_is_recorded_and_the_rest_stays(
         execute(planned, project.workspace)
     assert read_tree(project.root) == before
     assert [row["state"] for row in ledger.rows(project.workspace)] == ["planned", "failed"]
+
+
+def test_what_went_is_recorded_as_gone_though_its_folder_cannot_be_synced(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    planned = plan(project.workspace)
+    sync = atomic.sync_folders
+
+    def refuse(folders: Iterable[Path]) -> None:
+        there = list(folders)
+        if planned.items[0].path.parent in there:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        sync(there)
+
+    monkeypatch.setattr(atomic, "sync_folders", refuse)
+    with pytest.raises(FileOperationError, match="the item is gone"):
+        execute(planned, project.workspace, hard=True)
+    assert not planned.items[0].path.exists() and planned.items[1].path.exists()
+    assert [(row["state"], row.get("reason")) for row in ledger.rows(project.workspace)] == [
+        ("planned", None),
+        ("done", os.strerror(errno.EIO)),
+    ]
 
 
 def test_nothing_goes_while_files_move(project: Project) -> None:

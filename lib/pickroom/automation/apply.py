@@ -70,24 +70,27 @@ def apply(place: Place, shown: Plan | None = None) -> Applied:
         FileOperationError, ImageError: a crop could not be made; nothing was moved.
         ConflictError: a file could not be moved; everything was put back.
         LockedError: another process is moving this project's files.
-        StoreError: the database refused; nothing was moved.
+        StoreError: the database refused: before the commit, then nothing of the plan was moved, or after it, then the
+            decisions stand and the next `apply`, or `pickroom recover`, goes on; the hint says which. Or a planned step
+            is of a kind that this program does not know.
     """
     project = place.project
     project.require_root()
+    hint = "no file was moved"
     with closing(connect(project.database)) as connection, project_lock(project, _DOING):
         try:
             journal.run_planned(project.root, connection, LEDGERS, verify=True)  # what a crash left behind
             plan = planning.plan(place, connection, utc_now())
             if shown is not None and (plan.batch, plan.ops) != (shown.batch, shown.ops):
-                hint = "nothing was touched; look at the new plan, then apply again"
-                raise ConflictError("something changed since the plan was shown", doing=_DOING, hint=hint)
+                look = "nothing was touched; look at the new plan, then apply again"
+                raise ConflictError("something changed since the plan was shown", doing=_DOING, hint=look)
             if not plan.items:
                 return Applied(plan)
             plan = _render(place, plan)
             _commit(connection, plan)
+            hint = "the decisions stand, some files may have moved; put that right, then apply again: it goes on"
             outcome = journal.run_planned(project.root, connection, LEDGERS)
         except sqlite3.Error as error:
-            hint = "no file was moved"
             raise StoreError(str(error), doing=_DOING, subject=project.database, hint=hint) from error
         finally:
             if operations.count_planned(connection) == 0:

@@ -117,7 +117,7 @@ def _restore(workspace: Workspace, file: Path, building: Path, replace: bool, pr
         aside = workspace.root / "data" / f"{SET_ASIDE}{datetime.now(UTC):%Y%m%dT%H%M%S%fZ}"
         with ExitStack() as locks:
             for project_id in _projects_of(found.in_the_way):
-                held = workspace.create(project_id, workspace.root)  # its manifest may be damaged
+                held = workspace.planned(project_id, workspace.root)  # its manifest may be damaged
                 locks.enter_context(project_lock(held, "restoring a backup"))
                 # an open window would go on saving keys in the file that is set aside
                 locks.enter_context(alone(held.database, "restoring a backup"))

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 import tempfile
+import time
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pickroom import __version__, atomic
+from pickroom import __version__, atomic, zips
 from pickroom.backup.contents import DATABASES, MANIFESTS, LeftOut, Member, left_out, members
 from pickroom.backup.reading import LISTING, Listed, Listing, check, in_order
 from pickroom.errors import FileOperationError, ProjectError, StoreError, UsageError
@@ -21,9 +21,7 @@ from pickroom.workspace import Workspace, utc_now
 
 Progress = Callable[[int, int], None]  # (files, of)
 
-_CHUNK = 1 << 20
 _PACKED_ALREADY = (".pt", ".backup")  # weights are zips; databases of an earlier schema are seldom looked at
-_EARLIEST = (1980, 1, 1, 0, 0, 0)  # that a zip can hold
 _LEVEL = 1  # of deflate: a database comes down to a fifth, at several times the speed of the usual level
 
 
@@ -124,7 +122,7 @@ def _pack(
                 if progress is not None:
                     progress(len(seen), len(seen) + len(waiting))
         listing = Listing(made_at, __version__, in_order(listed.values()))
-        packed.writestr(_info(LISTING), listing.to_json())
+        packed.writestr(zips.entry(LISTING, time.time(), _compression(LISTING)), listing.to_json())
     return listing, damaged
 
 
@@ -147,22 +145,11 @@ def _add(packed: zipfile.ZipFile, member: Member, building: Path, damaged: dict[
 
 
 def _put(packed: zipfile.ZipFile, name: str, path: Path) -> Listed:
-    digest, size = hashlib.sha256(), 0
-    with path.open("rb") as source:
-        info = _info(name, os.fstat(source.fileno()).st_mtime)
-        with packed.open(info, "w", force_zip64=True) as target:
-            while block := source.read(_CHUNK):
-                digest.update(block)
-                size += len(block)
-                target.write(block)
-    return Listed(name, size, digest.hexdigest())
+    return Listed(name, *zips.put(packed, name, path, _compression(name)))
 
 
-def _info(name: str, mtime: float | None = None) -> zipfile.ZipInfo:
-    when = datetime.fromtimestamp(mtime, UTC) if mtime is not None else datetime.now(UTC)
-    info = zipfile.ZipInfo(name, max(when.timetuple()[:6], _EARLIEST))
-    info.compress_type = zipfile.ZIP_STORED if name.endswith(_PACKED_ALREADY) else zipfile.ZIP_DEFLATED
-    return info
+def _compression(name: str) -> int:
+    return zipfile.ZIP_STORED if name.endswith(_PACKED_ALREADY) else zipfile.ZIP_DEFLATED
 
 
 def _of_damaged(name: str, damaged: dict[str, str]) -> bool:

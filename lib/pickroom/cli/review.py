@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from pickroom.cli.console import Home, ProjectName, app, project_of, read_text, say, show
 from pickroom.errors import ConflictError, UsageError
+
+if TYPE_CHECKING:
+    from pickroom.files.journal import Outcome
 
 
 @app.command()
@@ -70,11 +75,14 @@ def undo_command(
 ) -> None:
     """Put a finalised batch back: files, choices, rows."""
     from pickroom.files import undo
+    from pickroom.store import decisions, operations
     from pickroom.store.connect import connect
 
     opened = project_of(home, project)
     connection = connect(opened.database)
     try:
+        kinds = {op.unit: op.kind for op in operations.of_batch(connection, batch) if op.undoes is None}
+        groups = len(decisions.batch_group_ids(connection, batch))
         outcome = undo.undo_batch(opened, connection, batch)
     except ConflictError as error:
         for item in error.items:
@@ -82,10 +90,29 @@ def undo_command(
         raise
     finally:
         connection.close()
-    _report(outcome, f"Batch {batch} of {opened.id} is undone: {len(set(outcome.done))} groups wait again")
+    _report(outcome, f"Batch {batch} of {opened.id} {_taken_back(opened.id, outcome, kinds, groups)}")
 
 
-def _report(outcome: Any, text: str) -> None:
+def _taken_back(project_id: str, outcome: Outcome, kinds: Mapping[str, str], groups: int) -> str:
+    """How far a batch is undone, what stands in its way first.
+
+    Args:
+        kinds: unit -> whose steps they are; groups: how many the batch had decided.
+    """
+    from pickroom.files.ledgers import AUTOMATION, TAKEN_BACK
+
+    counts = Counter(kinds[unit] for unit in set(outcome.done) if unit in kinds)
+    if AUTOMATION in counts:
+        counts[AUTOMATION] = groups  # its one unit is the whole apply
+    parts = [f"{len(outcome.failed)} could not be taken back"] if outcome.failed else []
+    if outcome.stuck:
+        parts.append(f"{len(outcome.stuck)} unfinished: run `pickroom recover {project_id}`")
+    how = "is undone" if not parts else "is undone in part" if counts else "is not undone"
+    parts += [f"{counts[kind]} {words[counts[kind] != 1]}" for kind, words in TAKEN_BACK.items() if kind in counts]
+    return f"{how}: {'; '.join(parts)}"
+
+
+def _report(outcome: Outcome, text: str) -> None:
     for unit, reason in {**outcome.failed, **outcome.stuck}.items():
         say(f"{unit}: {reason}")
     show({}, False, text)

@@ -30,7 +30,8 @@ def decide(project: Project, truths: Sequence[Truth], count: int, seed: int, pro
     Blind, because the reviewer looks at nothing but the pictures: so the decisions may be measured by.
 
     Raises:
-        ConflictError: a batch was held back, a crop not made, or a group not there; what was decided before stays.
+        ConflictError: a batch was held back, a crop not made, or a group not there or not known to the reviewer; what
+            was decided before stays.
     """
     by_names = {frozenset(known.images): known for known in truths}
     pace = _Pace(stream(seed, _PAST))
@@ -43,7 +44,14 @@ def decide(project: Project, truths: Sequence[Truth], count: int, seed: int, pro
             orders = []
             for group in groups:
                 pace.look()
-                known = by_names[frozenset(group.filenames)]
+                known = by_names.get(frozenset(group.filenames))
+                if known is None:
+                    raise ConflictError(
+                        f"the hidden reviewer knows nothing of group {group.group_id}",
+                        doing="giving the demo a past",
+                        subject=project.root,
+                        hint="make the demo anew in an empty folder",
+                    )
                 session.press(_key(group, known))
                 if known.box is not None:
                     orders.append(Order("crop", known.images[known.pick], known.box))

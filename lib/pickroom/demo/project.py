@@ -40,7 +40,7 @@ def start_demo(
     if decided > config.groups:
         what = f"{decided} decided of {config.groups} groups"
         raise UsageError(what, doing="making the demo", hint="ask for more groups: --groups")
-    planned = workspace.create(PROJECT_ID, workspace.root)
+    planned = workspace.planned(PROJECT_ID, workspace.root)
     if planned.manifest_file.exists():
         raise already_started(planned)
     truth = make_images(workspace.root, config, progress)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from pickroom import append_log
 from pickroom.errors import ImageError
 from pickroom.groups.looks import fingerprint
 from pickroom.images import decode, thumbnails
@@ -46,31 +46,17 @@ def fingerprints(workspace: Workspace, places: Mapping[str, Path], progress: Pro
                 found[sha256] = bits
             if progress:
                 progress(done, len(missing))
-    _append(log_path(workspace), {sha256: found[sha256] for sha256 in missing if sha256 in found})
+    made = ({"sha256": sha256, "phash": f"{found[sha256]:016x}"} for sha256 in missing if sha256 in found)
+    append_log.append(log_path(workspace), made)
     return found
 
 
 def _read(path: Path) -> dict[str, int]:
     """What the log holds; a line torn by a crash is made anew."""
     found = {}
-    try:
-        text = path.read_text(encoding="utf-8", errors="replace")
-    except FileNotFoundError:
-        return {}
-    for line in text.splitlines():
+    for values in append_log.read(path):
         try:
-            values = json.loads(line)
             found[str(values["sha256"])] = int(values["phash"], 16)
-        except (ValueError, TypeError, KeyError, RecursionError):
+        except (ValueError, TypeError, KeyError):
             continue
     return {sha256: bits for sha256, bits in found.items() if 0 <= bits < 1 << 64}
-
-
-def _append(path: Path, made: Mapping[str, int]) -> None:
-    if not made:
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    lines = "".join(json.dumps({"sha256": s, "phash": f"{bits:016x}"}) + "\n" for s, bits in made.items())
-    # the newline in front ends a line that a crash tore, so that it cannot swallow the first of these
-    with path.open("a", encoding="utf-8") as log:
-        log.write(f"\n{lines}")

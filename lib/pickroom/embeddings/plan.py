@@ -60,9 +60,9 @@ def list_images(project: Project) -> tuple[list[Entry], list[Ungrouped]]:
         # finished crops are products, not candidates: nothing learns from them, and each bears its original's name
         if folder == CROPPED or not (root / folder).is_dir() or (root / folder).is_symlink():
             continue
-        inside, refused = walk(root / folder, extensions, own)
-        entries += [Entry(_join(folder, e.directory), e.filename, e.file_size, e.mtime_ns) for e in inside]
-        left_out += [Ungrouped(_join(folder, u.directory), u.filename, u.reason) for u in refused]
+        inside, refused = walk(root, extensions, own, base=folder)
+        entries += inside
+        left_out += refused
     return sorted(entries, key=lambda e: (e.directory, e.filename)), left_out
 
 
@@ -191,7 +191,3 @@ def _hash_all(root: Path, entries: Sequence[Entry], progress: Progress | None) -
 
 def _stat(entry: Entry) -> _Stat:
     return entry.filename, entry.file_size, entry.mtime_ns
-
-
-def _join(folder: str, directory: str) -> str:
-    return f"{folder}/{directory}" if directory else folder

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -19,7 +17,8 @@ from pickroom.embeddings.encoder import EncoderSpec
 from pickroom.embeddings.parts import REGIONS, VECTORS, Parts
 from pickroom.embeddings.reading import Item
 from pickroom.embeddings.rows import RegionRow, VectorRow, region_schema, region_table, vector_schema, vector_table
-from pickroom.errors import LockedError, StoreError
+from pickroom.errors import StoreError
+from pickroom.locking import exclusive
 from pickroom.workspace import Workspace
 
 ENCODER_FILE = "encoder.json"
@@ -57,22 +56,9 @@ class VectorStore:
         Raises:
             LockedError: another process embeds this project.
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(self.folder / ".lock", os.O_RDWR | os.O_CREAT, 0o666)
-        try:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise LockedError(
-                    f"another process is embedding project {self.project_id}",
-                    doing=doing,
-                    subject=self.folder,
-                    hint="wait until it has finished, then try again",
-                ) from None
+        with exclusive(self.folder / ".lock", f"the vectors of project {self.project_id}", doing):
             self.vectors.sweep()
             yield
-        finally:
-            os.close(descriptor)  # frees the lock
 
     def set_damaged_aside(self, *, thorough: bool = False) -> list[Path]:
         """Rename damaged parts, so that their images are embedded again; `thorough` reads all of every part."""

@@ -70,7 +70,8 @@ def finalise(project: Project, connection: sqlite3.Connection, group_ids: Sequen
     Raises:
         LockedError: another window or process is moving this project's files.
         ProjectError: the image folder is not there.
-        StoreError: the database refused; then nothing has moved.
+        StoreError: the database refused, or a planned step is of a kind that this program does not know. Before
+            the commit: none of their files has moved. After it: the decisions stand, and `pickroom recover` goes on.
     """
     project.require_root()
     with project_lock(project, "finalising"):

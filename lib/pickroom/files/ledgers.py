@@ -93,6 +93,20 @@ class MarkLedger:
         marks.give_back(connection, self.room, step.unit, step.batch)
 
 
+_GROUPS = ("group waits again", "groups wait again")
+_MARKED = ("image is back, and its mark waits again", "images are back, and their marks wait again")
+# what is said of one unit that was taken back, and of several; of the automation's, of its groups
+TAKEN_BACK: Mapping[str, tuple[str, str]] = {
+    REVIEW: _GROUPS,
+    RENAME: ("image has its old name again", "images have their old names again"),
+    CROP: ("crop is taken back", "crops are taken back"),
+    DROP: ("image waits for its crop again", "images wait for their crops again"),
+    AUTOMATION: _GROUPS,
+    SORT: _MARKED,
+    BROWSE: _MARKED,
+    DUPLICATES: _MARKED,
+}
+
 LEDGERS: Mapping[str, Ledger] = {
     REVIEW: ReviewLedger(),
     RENAME: RenameLedger(),

@@ -142,7 +142,8 @@ def place(project: Project, connection: sqlite3.Connection, room: Room, paths: C
     Raises:
         LockedError: another window or process is moving this project's files.
         ProjectError: the image folder is not there.
-        StoreError: the database refused; then nothing has moved.
+        StoreError: the database refused, or a planned step is of a kind that this program does not know. Before
+            the commit: none of these images has moved. After it: the batch stands, and `pickroom recover` goes on.
     """
     project.require_root()
     with project_lock(project, "moving marked images"):

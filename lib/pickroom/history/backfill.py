@@ -1,6 +1,6 @@
 """Older rows do not say whether the AI's crop was accepted; where the files lie does. Dry run first, backup always.
 
-The three rules (DESIGN.md's issue on history): the picked image in crop_auto/ with its sidecar: accepted; in selected/
+The three rules: the picked image in crop_auto/ with its sidecar: accepted; in selected/
 without one: not; anything else is not known. They only speak of rows that FORMATS.md lets speak: the AI's own image,
 approved, with a crop proposed.
 """

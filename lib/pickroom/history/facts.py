@@ -28,6 +28,7 @@ UNSIZED_BOX = "box in pixels of an image without a size: unknown"
 PARTIAL_BOX = "box with a missing number: unknown"
 NO_TIME = "no time that can be read: unknown"
 AI_UNUSABLE = "AI value that is none (index, confidence or box): unknown"
+BAD_BATCH = "batch number that is none: unknown"
 BAD_DIRECTORY = "folder that is not relative to the project: unknown"
 TRAINING_ROW = "row of crop_training_data.csv under this header"
 

@@ -34,7 +34,7 @@ def publish(
     written = []
     with ExitStack() as locks:
         for project_id in projects:
-            locks.enter_context(project_lock(workspace.create(project_id, workspace.root), "importing history"))
+            locks.enter_context(project_lock(workspace.planned(project_id, workspace.root), "importing history"))
         staging.require_unchanged()
         for project_id in projects:
             own = [match for match in matches if match.project_id == project_id]

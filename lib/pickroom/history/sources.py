@@ -104,13 +104,12 @@ class FolderSource:
         for top in ("", *(name for name in OWNED_FOLDERS if (root / name).is_dir())):
             if root / top in avoid:
                 continue
-            entries, left_out = scan.walk(root / top, IMAGE_EXTENSIONS, avoid)
-            self.left_out += [Ungrouped(_join(top, u.directory), u.filename, u.reason) for u in left_out]
+            entries, left_out = scan.walk(root, IMAGE_EXTENSIONS, avoid, base=top)
+            self.left_out += left_out
             for entry in entries:
                 modified = datetime.fromtimestamp(entry.mtime_ns / 1e9, UTC)
-                directory = _join(top, entry.directory)
-                path = root / directory / entry.filename
-                self.items.append(_item(directory, entry.filename, entry.file_size, modified, path))
+                path = root / entry.directory / entry.filename
+                self.items.append(_item(entry.directory, entry.filename, entry.file_size, modified, path))
 
     @contextmanager
     def as_file(self, item: Item) -> Iterator[Path]:
@@ -174,7 +173,3 @@ def _item(directory: str, filename: str, size: int, modified: datetime, member: 
     said = parse_name(filename)
     moment = modified.replace(tzinfo=None).isoformat() + "Z"
     return Item(directory, filename, size, moment, said.stage, said.taken_at, member)
-
-
-def _join(top: str, directory: str) -> str:
-    return f"{top}/{directory}" if top and directory else top or directory

@@ -95,18 +95,26 @@ def scan(
 
 
 def walk(
-    root: Path, extensions: tuple[str, ...], avoid: frozenset[Path] = frozenset()
+    root: Path, extensions: tuple[str, ...], avoid: frozenset[Path] = frozenset(), *, base: str = ""
 ) -> tuple[list[Entry], list[Ungrouped]]:
-    """Every image file under `root`, without the folders Pickroom owns, links, and names with a dot in front."""
+    """Every image file under `root`, without the folders Pickroom owns, links, and names with a dot in front.
+
+    Args:
+        base: the folder to begin in, relative to the root, as all that is found; also one that Pickroom owns. Only
+            right below the root are folders of those names Pickroom's (FORMATS.md, Folders).
+
+    Raises:
+        OSError: the folder to begin in cannot be listed.
+    """
     entries: list[Entry] = []
     left_out: list[Ungrouped] = []
-    waiting = [""]
+    waiting = [base]
     while waiting:
         directory = waiting.pop()
         try:
             listing = sorted(os.scandir(root / directory), key=lambda e: e.name)
         except OSError as error:  # also a path that has grown too long for the system
-            if not directory:
+            if directory == base:
                 raise
             parent, name = split(directory)
             why = "permission denied" if isinstance(error, PermissionError) else error.strerror

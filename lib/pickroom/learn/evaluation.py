@@ -6,7 +6,6 @@ logged, so that later ones can be held against it.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from pickroom import append_log
 from pickroom.errors import ConflictError, PickroomError, StoreError, UsageError
 from pickroom.learn import checkpoints, metrics, splits, threads, training_sets
 from pickroom.learn.examples import CropExample, Pick
@@ -253,9 +253,7 @@ def _chosen_key(pick: Pick) -> tuple[str, str]:
 def _log(workspace: Workspace, entries: Sequence[dict[str, Any]]) -> Path:
     path = workspace.logs / SAMPLE_LOG
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("a", encoding="utf-8") as file:
-            file.write("".join(json.dumps(entry) + "\n" for entry in entries))
+        append_log.append(path, entries)
     except OSError as error:
         raise PickroomError(f"it cannot be written ({error})", doing="logging a sample", subject=path) from None
     return path

@@ -1,9 +1,12 @@
 """Who is trained on, who calibrates, who is held out. Pure.
 
-Rows that share a file (its name within a project, or its content anywhere) go to one side together, always. Sides are
-drawn from a hash of the rows' files, not from their order or number: a row once held out is held out from every later
-version, so that two versions can be compared on rows that neither was trained on. (Only where rows are so few that the
-draw had to be helped, see `SplitConfig.least`, may one of them be trained on later; `seen` then tells.)
+Rows that share a file (its name within a project, or its content anywhere) go to one side together, always. Each row
+has a draw of its own, from a hash of its smallest key and not from the order or number of rows; rows that go together
+have the lowest of theirs. Rows that come can only lower it: a row once held out is held out from every later version,
+so that two versions can be compared on rows that neither was trained on. (One of them may be trained on later only
+where rows are so few that the draw had to be helped, see `SplitConfig.least`, where a row it went with has gone since,
+or where a row without a group got its content's hash; `seen` then tells, and tells of a row that was trained on before
+others held it out.)
 """
 
 from __future__ import annotations
@@ -30,7 +33,8 @@ class SplitConfig:
 
     Attributes:
         holdout: a project that is held out whole; None holds out a share of every project's groups.
-        held_out: share of the groups held out, in (0, 1); with `holdout`, all of that project's instead.
+        held_out: share of the groups held out, in (0, 1), of those that share files with others more; with `holdout`,
+            all of that project's instead.
         least: families held out at the fewest, where the draw gave less and that is no more than half of all: of 60
             groups a tenth of all draws would else hold out too few to judge by (8: promotion.LEAST_ROWS).
         calibrate: share of the groups that only calibrate, in (0, 1).
@@ -121,6 +125,7 @@ def families(examples: Sequence[Example]) -> list[str]:
 def split(examples: Sequence[Example], config: SplitConfig) -> Split:
     """Divide rows into sides; raises AssertionError if that ever put one file on two of them."""
     named = families(examples)
+    draws = _lowest_draws(examples, named, config.seed)
     if config.holdout is not None:
         closed = {family for family, e in zip(named, examples, strict=True) if project_of(e) == config.holdout}
         sides = [
@@ -129,12 +134,11 @@ def split(examples: Sequence[Example], config: SplitConfig) -> Split:
             else LEFT_OUT
             if family in closed
             else CALIBRATE
-            if _draw(family, config.seed) < config.calibrate
+            if draw < config.calibrate
             else TRAIN
-            for family, example in zip(named, examples, strict=True)
+            for family, example, draw in zip(named, examples, draws, strict=True)
         ]
     else:
-        draws = [_draw(family, config.seed) for family in named]
         held_out = _held_out_below(sorted(set(draws)), config)
         edge = held_out + config.calibrate
         sides = [HELD_OUT if d < held_out else CALIBRATE if d < edge else TRAIN for d in draws]
@@ -182,7 +186,15 @@ def _held_out_below(draws: Sequence[float], config: SplitConfig) -> float:
     return config.held_out
 
 
-def _draw(family: str, seed: int) -> float:
-    """A number in [0, 1) that only the family and the seed decide."""
-    digest = hashlib.sha256(f"{seed}:{family}".encode()).digest()
+def _lowest_draws(examples: Sequence[Example], named: Sequence[str], seed: int) -> list[float]:
+    """The draw of each row's family: the lowest of its rows' own."""
+    lowest: dict[str, float] = {}
+    for family, example in zip(named, examples, strict=True):
+        lowest[family] = min(lowest.get(family, 1.0), _draw(min(file_keys(example)), seed))
+    return [lowest[family] for family in named]
+
+
+def _draw(key: str, seed: int) -> float:
+    """A number in [0, 1) that only the key and the seed decide."""
+    digest = hashlib.sha256(f"{seed}:{key}".encode()).digest()
     return int.from_bytes(digest[:8], "big") / 2**64

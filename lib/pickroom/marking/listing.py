@@ -83,11 +83,11 @@ def look(project: Project, folders: Sequence[str]) -> Listing:
     for base in bases:
         if not (root / base).is_dir():
             continue  # a result folder that nothing has gone to yet
-        entries, refused = scan.walk(root / base, extensions, own)
+        entries, refused = scan.walk(root, extensions, own, base=base)
         for entry in entries:
-            item = Item(_below(base, entry.directory), entry.filename, entry.file_size, entry.mtime_ns)
+            item = Item(entry.directory, entry.filename, entry.file_size, entry.mtime_ns)
             items[item.path] = item
-        left_out |= {join(_below(base, one.directory), one.filename): one.reason for one in refused}
+        left_out |= {join(one.directory, one.filename): one.reason for one in refused}
     ordered = sorted(items.values(), key=lambda item: (item.directory, item.filename))
     return Listing(bases, tuple(ordered), tuple(left_out.items()), stamps(project, bases, ordered))
 
@@ -122,7 +122,3 @@ def checked(project: Project, folder: str) -> str:
             "there is no such folder", doing=doing, subject=folder, hint=f"folders there: {known or 'none'}"
         )
     return text
-
-
-def _below(base: str, directory: str) -> str:
-    return join(base, directory) if directory else base

@@ -6,12 +6,12 @@ and unrecorded; the next one looks how the last line ended.
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from pickroom import append_log
 from pickroom.errors import StoreError
 from pickroom.reclaim.planning import Item
 from pickroom.workspace import Project, Workspace, utc_now
@@ -38,7 +38,7 @@ def note(project: Project, item: Item, how: str, state: str, reason: str = "") -
     """
     row = {"kind": item.kind, "project_id": item.project_id, "path": place_of(project, item)}
     row |= {"bytes": item.size, "sha256": item.sha256, "how": how}  # type: ignore[dict-item]
-    _append(project.workspace, [_ended(row, state, reason)])
+    _append(project.workspace, _ended(row, state, reason))
 
 
 def settle(projects: Iterable[Project]) -> int:
@@ -52,7 +52,7 @@ def settle(projects: Iterable[Project]) -> int:
             base = project.workspace.root if row["kind"] == "vectors" else project.root
             there = os.path.lexists(base / row["path"])
             ended = _ended(row, "failed", "interrupted before it was gone") if there else _ended(row, "done")
-            _append(project.workspace, [ended])
+            _append(project.workspace, ended)
             count += 1
     return count
 
@@ -72,18 +72,12 @@ def rows(workspace: Workspace) -> Iterator[dict[str, Any]]:
         StoreError: the file cannot be read.
     """
     try:
-        text = path_of(workspace).read_text(encoding="utf-8", errors="replace")
-    except FileNotFoundError:
-        return
+        found = list(append_log.read(path_of(workspace)))
     except OSError as error:
         raise _refused(workspace, error) from error
-    for line in text.splitlines():
-        try:
-            row = json.loads(line)
-            if all(isinstance(row[name], str) for name in ("project_id", "path", "kind", "state")):
-                yield row
-        except (ValueError, KeyError, TypeError):
-            continue
+    for row in found:
+        if all(isinstance(row.get(name), str) for name in ("project_id", "path", "kind", "state")):
+            yield row
 
 
 def _ended(row: Mapping[str, Any], state: str, reason: str = "") -> dict[str, Any]:
@@ -91,17 +85,9 @@ def _ended(row: Mapping[str, Any], state: str, reason: str = "") -> dict[str, An
     return {**row, "timestamp": utc_now(), "state": state, **why}
 
 
-def _append(workspace: Workspace, lines: Iterable[Mapping[str, Any]]) -> None:
-    path = path_of(workspace)
+def _append(workspace: Workspace, row: Mapping[str, Any]) -> None:
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("a+b") as file:
-            size = file.seek(0, os.SEEK_END)
-            file.seek(max(size - 1, 0))
-            torn = size and file.read(1) != b"\n"  # a crash's half line stays alone on its line
-            file.write(b"\n" * bool(torn) + "".join(json.dumps(line) + "\n" for line in lines).encode())
-            file.flush()
-            os.fsync(file.fileno())
+        append_log.append(path_of(workspace), [row], durable=True)
     except OSError as error:
         raise _refused(workspace, error) from error
 

@@ -47,7 +47,10 @@ def execute(planned: ReclaimPlan, workspace: Workspace, *, hard: bool = False, p
             except FileOperationError as error:
                 ledger.note(project, item, how, "failed", error.what)
                 raise
-            ledger.note(project, item, how, "done")
+            unsafe = _sync(item)
+            ledger.note(project, item, how, "done", unsafe.what if unsafe else "")
+            if unsafe is not None:
+                raise unsafe
             gone += item.size
             if progress is not None:
                 progress(number, len(planned.items))
@@ -67,7 +70,16 @@ def _let_go(item: Item, hard: bool) -> None:
             shutil.rmtree(item.path)
         else:
             item.path.unlink()
-        atomic.sync_folders([item.path.parent])
     except OSError as error:
         hint = "what was not reached is whole; without a trash on this disk: --hard deletes for good"
         raise FileOperationError(error.strerror or str(error), doing, [item.path], hint) from error
+
+
+def _sync(item: Item) -> FileOperationError | None:
+    """Make it durable that the item is gone; why not, when the system refuses: it is gone all the same."""
+    try:
+        atomic.sync_folders([item.path.parent])
+    except OSError as error:
+        what, hint = error.strerror or str(error), "the item is gone, what was not reached is whole; look again"
+        return FileOperationError(what, "making it durable that an item went", [item.path], hint)
+    return None

@@ -5,7 +5,6 @@ FORMATS.md, Folders: `archives/<project>/`. It is built under a hidden name and 
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
@@ -20,7 +19,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from pickroom import atomic
+from pickroom import atomic, zips
 from pickroom.errors import FileOperationError, ProjectError, StoreError
 from pickroom.naming import CROP_ORIGINALS, CROPPED, SELECTED, extension_of
 from pickroom.store.connect import backup, open_read_only
@@ -30,8 +29,6 @@ from pickroom.workspace import Project
 DELIVERABLES, ORIGINALS = "deliverables", "originals"
 BUNDLES = {DELIVERABLES: (SELECTED, CROPPED), ORIGINALS: (CROP_ORIGINALS,)}
 _SUMMARY = "summary.json"
-_CHUNK = 1 << 20
-_EARLIEST = (1980, 1, 1, 0, 0, 0)  # that a zip can hold
 
 Progress = Callable[[int, int], None]  # deliverables packed, of all
 
@@ -156,15 +153,8 @@ def _pack(project: Project, bundle: str, building: Path, progress: Progress | No
     path = building / f"{bundle}.zip"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
         for number, item in enumerate(wanted, start=1):
-            when = datetime.fromtimestamp(item.path.stat().st_mtime, UTC).timetuple()[:6]
-            info = zipfile.ZipInfo(item.name, max(when, _EARLIEST))
-            digest, size = hashlib.sha256(), 0
-            with item.path.open("rb") as source, archive.open(info, "w", force_zip64=True) as target:
-                while block := source.read(_CHUNK):
-                    digest.update(block)
-                    size += len(block)
-                    target.write(block)
-            packed.append({"name": item.name, "size": size, "sha256": digest.hexdigest()})
+            size, sha256 = zips.put(archive, item.name, item.path)
+            packed.append({"name": item.name, "size": size, "sha256": sha256})
             if progress is not None:
                 progress(number, len(wanted))
     _write_json(building / f"{bundle}.json", packed)
@@ -180,15 +170,8 @@ def _pack(project: Project, bundle: str, building: Path, progress: Progress | No
 
 def _in_zip(path: Path) -> list[tuple[str, str]]:
     """(name, sha256) of every file in a zip, as its bytes are now."""
-    found = []
     with zipfile.ZipFile(path) as archive:
-        for name in archive.namelist():
-            digest = hashlib.sha256()
-            with archive.open(name) as file:
-                while block := file.read(_CHUNK):
-                    digest.update(block)
-            found.append((name, digest.hexdigest()))
-    return found
+        return [(name, zips.sha256_in(archive, name)) for name in archive.namelist()]
 
 
 def verified(project: Project) -> dict[str, frozenset[str]]:

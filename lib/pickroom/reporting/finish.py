@@ -35,6 +35,7 @@ class FinishPlan:
         bundles: what the archive packs (`archive.BUNDLES`); pictures: their images; size: their bytes.
         left_behind: other files in their folders, which are not delivered.
         free: bytes free where the archive goes.
+        reports: the names of the reports that will be made.
     """
 
     project: Project

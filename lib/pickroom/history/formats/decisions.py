@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from pickroom.history import skips, values
-from pickroom.history.facts import AI_UNUSABLE, BAD_DIRECTORY, Advice, Facts
+from pickroom.history.facts import AI_UNUSABLE, BAD_BATCH, BAD_DIRECTORY, Advice, Facts
 from pickroom.history.formats.protocol import Convert, Format, cell, places
 from pickroom.history.skips import Skip
 from pickroom.logged_paths import split_path
 from pickroom.records import MAX_GROUP, CropBox
 
 _ACTIONS = ("approve", "crop", "reject")
-_LARGEST = 2**31  # a batch number beyond this is a damaged number
+_LARGEST = 2**31 - 1  # a batch number beyond this is a damaged number
+Number = TypeVar("Number", int, float)
 
 
 def _converter(header: Sequence[str], facts: Facts) -> Convert:
@@ -56,7 +58,7 @@ def _converter(header: Sequence[str], facts: Facts) -> Convert:
             crop_timestamp=crop_time if box is not None else None,
             group_id=cell(fields, group_at).strip() or None,
             directory=_directory(cell(fields, folder_at), facts),
-            batch_number=_batch(cell(fields, batch_at)),
+            batch_number=_batch(cell(fields, batch_at), facts),
             advice=Advice(advice_index, ai_box if advice_index is not None else None, confidence),
         )
 
@@ -79,17 +81,24 @@ def _images(fields: Sequence[str], images_at: Sequence[int], facts: Facts) -> tu
 
 
 def _advice_index(text: str, count: int, facts: Facts) -> int | None:
-    index = values.whole(text)
-    if index is not None and not 0 <= index < count:
-        facts.notes[AI_UNUSABLE] += 1
-        return None
-    return index
+    return _within(values.whole, text, 0, count - 1, AI_UNUSABLE, facts)
 
 
 def _confidence(text: str, facts: Facts) -> float | None:
-    value = values.number(text)
-    if value is not None and not 0 <= value <= 1:
-        facts.notes[AI_UNUSABLE] += 1
+    return _within(values.number, text, 0, 1, AI_UNUSABLE, facts)
+
+
+def _within(
+    read: Callable[[str], Number | None], text: str, least: int, most: int, note: str, facts: Facts
+) -> Number | None:
+    """A number that is not the person's decision: noted and unknown where it is none, which does not cost the row."""
+    try:
+        value = read(text)
+    except Skip:
+        facts.notes[note] += 1
+        return None
+    if value is not None and not least <= value <= most:
+        facts.notes[note] += 1
         return None
     return value
 
@@ -104,9 +113,8 @@ def _advice_box(texts: Sequence[str], size: tuple[int | None, int | None], facts
     return None if box is None or values.is_full_frame(box) else box
 
 
-def _batch(text: str) -> int | None:
-    number = values.whole(text)
-    return number if number is not None and 0 <= number < _LARGEST else None
+def _batch(text: str, facts: Facts) -> int | None:
+    return _within(values.whole, text, 0, _LARGEST, BAD_BATCH, facts)
 
 
 def _directory(text: str, facts: Facts) -> str | None:

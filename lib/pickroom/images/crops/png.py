@@ -15,8 +15,9 @@ from pickroom.images.crops import metadata
 
 _SIGNATURE_LENGTH = 8  # PNG (third edition), section 5.2
 # Chunks whose name forbids a copy by an editor that does not know them (section 5.4, safe-to-copy bit), and that are
-# as true of the crop as of the source. Others of that kind (animation, Apple's iDOT, signatures) are left behind.
-_KNOWN = frozenset(b"PLTE tRNS cHRM gAMA iCCP sBIT sRGB cICP mDCV mDCv cLLI cLLi bKGD hIST tIME".split())
+# as true of the crop as of the source. Others of that kind (hIST, which counts the source's colours, animation, Apple's
+# iDOT, signatures) are left behind.
+_KNOWN = frozenset(b"PLTE tRNS cHRM gAMA iCCP sBIT sRGB cICP mDCV mDCv cLLI cLLi bKGD tIME".split())
 # chunks that may be copied by their name, but say where the uncropped picture lies on a larger page
 _PLACEMENT = frozenset(b"oFFs vpAg caNv".split())
 # of 9: twice as fast on a photograph as Pillow's 6, for files at most 3 % larger (measured, 1577 x 1564 px)
