@@ -193,6 +193,24 @@ def test_the_views_open_over_a_deck_that_fits_the_window(make_deck_project: Call
     )  # drawn again in the other theme's colours
 
 
+def test_the_desk_fills_the_screen_and_keys_go_on(make_deck_project: Callable, open_deck: OpenDeck):
+    deck = open_deck(make_deck_project([(1, 1.5, 2), (1, 2)]))
+    wide = "n => document.querySelector('.pickroom-stage').clientWidth {} n"
+    before = deck.stage.evaluate("stage => stage.clientWidth")
+    deck.page.keyboard.press("Shift+Space")
+    deck.page.wait_for_function(wide.format(">"), arg=before + 200)
+    assert deck.page.evaluate("document.fullscreenElement.contains(document.querySelector('.pickroom-stage'))")
+    deck.press("2")
+    assert deck.text("header").startswith("Group 2 of 2"), "the keys are where the pictures are"
+    stage, words = deck.stage.bounding_box(), deck.page.locator(".pickroom-words").bounding_box()
+    assert stage is not None and words is not None
+    assert stage["y"] >= 0 and words["y"] + words["height"] <= 800, "pictures and words are on the screen together"
+    deck.page.keyboard.press("Shift+Space")
+    deck.page.wait_for_function(wide.format("==="), arg=before)
+    deck.press("u")
+    assert "undone" in deck.text("words")
+
+
 def test_next_and_previous_swap_before_the_kernel_answers(make_deck_project: Callable, open_deck: OpenDeck):
     project = make_deck_project([(1, 2)] * 8)
     ids = [group.group_id for group in queue(project)]

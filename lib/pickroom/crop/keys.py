@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pickroom.review.keys import Command
+from pickroom.review.keys import WHOLE_SCREEN, Command
 
 CROP_KEYS: dict[str, Command] = {
     **{digit: Command("activate", i) for i, digit in enumerate("123")},
@@ -52,5 +52,6 @@ CROP_LEGEND: tuple[tuple[str, str], ...] = (
     ("U  Shift+U", "undo the last edit of a box, redo"),
     ("Shift+A", "apply all AI crops of crop_auto/; Enter confirms, Esc returns"),
     ("Esc", "close; during a drag: take it back"),
+    WHOLE_SCREEN,
     ("?", "this legend"),
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pickroom.review.keys import Command
+from pickroom.review.keys import WHOLE_SCREEN, Command
 
 DUPLICATES_KEYS: dict[str, Command] = {
     "1": Command("keep", 0),
@@ -38,5 +38,6 @@ DUPLICATES_LEGEND: tuple[tuple[str, str], ...] = (
     ("Z", "100 %; drag to move"),
     ("U  Shift+U", "undo the last key that decided, redo"),
     ("Shift+Enter", "apply: a summary first, again moves the files, Esc returns"),
+    WHOLE_SCREEN,
     ("?", "this legend"),
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pickroom.review.keys import Command
+from pickroom.review.keys import WHOLE_SCREEN, Command
 
 BOARD_KEYS: dict[str, Command] = {
     "ArrowLeft": Command("left"),
@@ -47,5 +47,6 @@ BOARD_LEGEND: tuple[tuple[str, str], ...] = (
     ("U  Shift+U", "undo the last key that marked, redo"),
     ("Shift+Enter", "apply: a summary first, again moves the files, Esc returns"),
     ("Esc", "close; else select nothing"),
+    WHOLE_SCREEN,
     ("?", "this legend"),
 )

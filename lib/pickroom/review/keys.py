@@ -49,6 +49,9 @@ REVIEW_KEYS: dict[str, Command] = {
     "Shift+Enter": Command("finalise"),
 }
 
+# a line of every desk's legend: the browser's own key, which no session hears of
+WHOLE_SCREEN = ("Shift+Space", "the desk on the whole screen, and back")
+
 # what the legend shows, in its order: (keys, effect)
 REVIEW_LEGEND: tuple[tuple[str, str], ...] = (
     ("1 2 3 4", "pick that image; on the AI's pick with its crop shown, accept the crop too; again: clear"),
@@ -66,6 +69,7 @@ REVIEW_LEGEND: tuple[tuple[str, str], ...] = (
     ("I", "prompt and settings of the candidates, differences marked"),
     ("U  Shift+U", "undo the last key, redo"),
     ("Shift+Enter", "finalise: a summary first, again does it, Esc returns"),
+    WHOLE_SCREEN,
     ("?", "this legend"),
 )
 
@@ -92,6 +96,7 @@ AUTO_LEGEND: tuple[tuple[str, str], ...] = (
     ("F", "which groups: all that wait for you, uncertain, crops, flagged, approved unseen"),
     *REVIEW_LEGEND[7:14],
     ("Shift+Enter", "write approved_decisions.jsonl: a summary first, again does it, Esc returns"),
+    WHOLE_SCREEN,
     ("?", "this legend"),
 )
 

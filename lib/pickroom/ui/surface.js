@@ -8,6 +8,7 @@ const NOTES = {
 };
 const MEASURE_MS = 80; // that a window or a desk must keep its size before it is measured again
 const TYPING = "input, select, textarea";
+const WHOLE_SCREEN = "Shift+Space"; // the one key that is the page's own: no kernel knows of screens
 
 /** One view. A kind of it sets `el`, which takes the keys, and says what `press(key)` and `viewportChanged(came)` do. */
 class Surface {
@@ -123,9 +124,21 @@ class Surface {
     this.send({ type: "focus", on });
   }
 
+  /** The desk on the whole screen, and back; the window's own resize measures it anew. */
+  fillScreen() {
+    // what lies around the desk, not itself: stretched, it would not show how much its words take
+    if (document.fullscreenElement) document.exitFullscreen();
+    else this.desk?.parentElement.requestFullscreen?.().then(() => this.focus());
+  }
+
   onKeyDown(event) {
     this.shieldKeys(event); // Ctrl goes down before the key it belongs to
     const key = spell(event);
+    if (key === WHOLE_SCREEN && !event.repeat) {
+      event.preventDefault();
+      event.stopPropagation();
+      this.fillScreen();
+    }
     if (!key || !this.model.get("key_names").includes(key)) return;
     event.preventDefault();
     event.stopPropagation();

@@ -14,10 +14,10 @@ function viewportOf(el) {
   };
 }
 
-/** The element that scrolls the notebook, or the app's room, whose height is what one can see at a time. */
+/** The element that scrolls the notebook, the app's room or the whole screen: its height is what one sees at a time. */
 function scroller(el) {
   for (let node = el.parentElement; node; node = node.parentElement) {
-    if (node.classList.contains("pickroom-app-room")) return node;
+    if (node.classList.contains("pickroom-app-room") || node === document.fullscreenElement) return node;
     const { overflowY } = getComputedStyle(node);
     if ((overflowY === "auto" || overflowY === "scroll") && node.clientHeight > 200 && !node.closest(".jp-OutputArea")) {
       return node;
