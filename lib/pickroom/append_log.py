@@ -31,7 +31,7 @@ def append(path: Path, rows: Iterable[Mapping[str, Any]], *, durable: bool = Fal
         while data:  # one call, unless the disk is full: then OSError
             data = data[os.write(descriptor, data) :]
         if durable:
-            os.fsync(descriptor)
+            atomic.sync(descriptor)
             if not size:  # a new name, too
                 atomic.sync_folders([path.parent])
     finally:

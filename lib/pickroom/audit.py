@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pickroom import atomic
 from pickroom.errors import PickroomError, StoreError, UsageError
 from pickroom.workspace import Project, Workspace, utc_now
 
@@ -105,7 +106,7 @@ class TokenLedger:
                 torn = len(self.path.read_bytes().rpartition(b"\n")[2])
                 os.ftruncate(descriptor, size - torn)
             os.write(descriptor, line.encode())
-            os.fsync(descriptor)
+            atomic.sync(descriptor)
 
     @contextmanager
     def _locked(self) -> Iterator[int]:

@@ -23,6 +23,7 @@ from pickroom.errors import ConflictError, FileOperationError, ImageError, Pickr
 from pickroom.files import cropping, journal, undo
 from pickroom.files.ledgers import AUTOMATION, LEDGERS
 from pickroom.files.lock import project_lock
+from pickroom.naming import CROPPED
 from pickroom.store import crops, decisions, operations
 from pickroom.store.connect import connect, transaction
 from pickroom.store.crops import Crop
@@ -129,7 +130,7 @@ def _render(place: Place, plan: Plan) -> Plan:
     if not wanted:
         return plan
     try:
-        (root / cropping.CROPPED).mkdir(exist_ok=True)
+        (root / CROPPED).mkdir(exist_ok=True)
         with ThreadPoolExecutor(os.cpu_count() or 2) as pool:  # Pillow lets go of the interpreter while it encodes
             rendering = {item.group.group_id: pool.submit(_render_one, place, item) for item in wanted}
             try:
@@ -142,7 +143,7 @@ def _render(place: Place, plan: Plan) -> Plan:
     except OSError as error:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         hint = "make room on the disk, then apply again" if full else "nothing was moved"
-        where = [Path(error.filename)] if error.filename else [root / cropping.CROPPED]
+        where = [Path(error.filename)] if error.filename else [root / CROPPED]
         raise FileOperationError(error.strerror or str(error), "rendering a crop", where, hint) from error
     items = [_with_hash(item, hashes.get(item.group.group_id)) for item in plan.items]
     return replace(plan, items=tuple(items))

@@ -29,7 +29,7 @@ from pickroom.files.ledgers import AUTOMATION
 from pickroom.files.preflight import Disk
 from pickroom.files.routing import Route
 from pickroom.images import crops as rendering
-from pickroom.naming import join
+from pickroom.naming import CROP_ORIGINALS, CROPPED, join
 from pickroom.records import Choice, CropBox, Decision, FileOp, Group, Recommendation
 from pickroom.store import automation_review, groups, operations
 from pickroom.store.choices import Saved
@@ -93,7 +93,7 @@ class Plan:
         if folders:
             lines.append("images: " + ", ".join(f"{count} to {name}/" for name, count in sorted(folders.items())))
         if crops:
-            lines.append(f"{_count(crops, 'crop')} rendered into {cropping.CROPPED}/")
+            lines.append(f"{_count(crops, 'crop')} rendered into {CROPPED}/")
         lines += [f"{_count(count, 'group')} left as before: {reason}" for reason, count in self.left.items()]
         return [*lines, *self.words]
 
@@ -245,7 +245,7 @@ def _item(
     way = routing.route(choice, len(group.images), shown, crop_seen=crop_seen)
     assert way is not None
     if line.crop is not None and way.picked is not None:
-        folders = tuple(cropping.ORIGINALS if i == way.picked else f for i, f in enumerate(way.folders))
+        folders = tuple(CROP_ORIGINALS if i == way.picked else f for i, f in enumerate(way.folders))
         way = replace(way, folders=folders, sidecar=None)
     held = disk.problem_with(group.images)
     if held is not None:
@@ -258,7 +258,7 @@ def _item(
     if line.crop is not None and way.picked is not None:
         name = group.images[way.picked].filename
         partial = cropping.partial_path(batch, name)
-        ops = [FileOp(batch, AUTOMATION, "", "move", partial, join(cropping.CROPPED, name), sha256=""), *ops]
+        ops = [FileOp(batch, AUTOMATION, "", "move", partial, join(CROPPED, name), sha256=""), *ops]
     ops = [replace(op, kind=AUTOMATION, unit=unit_of(batch)) for op in ops]
     row = routing.decision(group, choice, shown, now, crop_seen=crop_seen)
     spent = saved.milliseconds if saved is not None else None

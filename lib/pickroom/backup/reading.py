@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 import zipfile
 import zlib
@@ -17,6 +16,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from pickroom import atomic
 from pickroom.backup.contents import belongs, is_database, turn
 from pickroom.errors import FileOperationError, StoreError, UsageError
 from pickroom.store import snapshot
@@ -160,7 +160,7 @@ def _write(archive: zipfile.ZipFile, one: Listed, target: Path) -> None:
         with target.open("xb") as file:
             _copy(archive, one, file)
             file.flush()
-            os.fsync(file.fileno())
+            atomic.sync(file.fileno())
     except OSError as error:
         what, hint = error.strerror or str(error), "nothing was restored; make room, then try again"
         raise FileOperationError(what, "restoring a backup", [target], hint) from error

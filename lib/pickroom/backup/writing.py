@@ -63,7 +63,7 @@ def write(workspace: Workspace, file: Path, progress: Progress | None = None) ->
             archive = building / target.name
             listing, damaged = _pack(workspace, archive, building, progress)
             with archive.open("rb") as packed:
-                os.fsync(packed.fileno())
+                atomic.sync(packed.fileno())
             if check(archive) != listing:
                 raise StoreError("the backup does not hold what was saved", doing="backing up", subject=target)
             archive.chmod(0o644)

@@ -17,9 +17,8 @@ from typing import Literal
 from pickroom import atomic
 from pickroom.embeddings.plan import list_images
 from pickroom.errors import ConflictError
-from pickroom.files.cropping import CROPPED
 from pickroom.integrity import Inspection, inspect
-from pickroom.naming import join
+from pickroom.naming import CROPPED, join
 from pickroom.records import CropBox, Image
 from pickroom.store import crops, groups, images, operations
 from pickroom.store.connect import open_read_only, transaction

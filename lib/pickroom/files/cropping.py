@@ -14,27 +14,24 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from pickroom import atomic
+from pickroom import atomic, naming
 from pickroom.errors import ImageError, StoreError
 from pickroom.files import journal, sidecars
 from pickroom.files.ledgers import CROP, DROP, LEDGERS
 from pickroom.files.lock import project_lock
 from pickroom.files.moves import PARTIAL_SUFFIX
 from pickroom.files.preflight import Disk
-from pickroom.files.routing import CROP as CROP_FOLDER
-from pickroom.files.routing import CROP_AUTO, STAGING
 from pickroom.geometry import compose
 from pickroom.images import crops as rendering
 from pickroom.images import decode
-from pickroom.naming import is_image_name, join, sidecar_name
+from pickroom.naming import CROP_AUTO, CROP_ORIGINALS, CROPPED, STAGING, is_image_name, join, sidecar_name
 from pickroom.records import CropBox, FileOp
 from pickroom.store import crops, decisions, operations
 from pickroom.store.connect import transaction
 from pickroom.store.crops import Crop, CropInput
 from pickroom.workspace import Project, utc_now
 
-WAITING_FOLDERS = (CROP_FOLDER, CROP_AUTO)
-CROPPED, ORIGINALS = "crop_cropped", "crop_originals"
+WAITING_FOLDERS = (naming.CROP, CROP_AUTO)  # CROP here is a kind of journal steps
 NO_SIDECAR = "no sidecar: the file is cropped, no decision is changed"
 _CHUNK = 20  # images rendered, then committed together: bounds memory, and what one crash leaves to sweep
 
@@ -191,7 +188,7 @@ def _steps(
 ) -> list[FileOp]:
     """The journal of one order. A crop opened again (`again`) is no original: it goes to delete_staging."""
     name, kind = order.filename, DROP if order.box is None else CROP
-    away = STAGING if order.box is None or again else ORIGINALS
+    away = STAGING if order.box is None or again else CROP_ORIGINALS
     ops = []
     if order.box is not None:
         ops.append(FileOp(batch, kind, name, "move", partial_path(batch, name), join(CROPPED, name), sha256=""))

@@ -162,7 +162,7 @@ def _copy_across(source: Path, destination: Path, sha256: str) -> None:
         with source.open("rb") as reader, os.fdopen(handle, "wb") as writer:
             shutil.copyfileobj(reader, writer, 1 << 20)
             writer.flush()
-            os.fsync(writer.fileno())
+            atomic.sync(writer.fileno())
         shutil.copystat(source, copy)
         if atomic.sha256_of(copy) != sha256:
             raise _Refused("the copy differs from the file that was decided on")

@@ -59,7 +59,7 @@ def _write(staging: Staging, project_id: str, path: Path, matches: list[Match]) 
         _copy(staging, project_id, partial, matches, fresh=True)
         descriptor = os.open(partial, os.O_RDONLY)
         try:
-            os.fsync(descriptor)
+            atomic.sync(descriptor)
         finally:
             os.close(descriptor)
         atomic.rename_noreplace(partial, path)

@@ -10,9 +10,8 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from pickroom.files.cropping import CROPPED, ORIGINALS
 from pickroom.images import metadata
-from pickroom.naming import companions_by_stem, filename_of, folder_of, join, split, stem_of
+from pickroom.naming import CROP_ORIGINALS, CROPPED, companions_by_stem, filename_of, folder_of, join, split, stem_of
 
 
 class Writing:
@@ -50,4 +49,4 @@ class Writing:
 def original_of(path: str) -> str | None:
     """Where the original of a finished crop lies, also of one that was sorted since; None for what is no crop."""
     top, _, rest = path.partition("/")
-    return join(ORIGINALS, filename_of(rest)) if top == CROPPED and rest else None
+    return join(CROP_ORIGINALS, filename_of(rest)) if top == CROPPED and rest else None

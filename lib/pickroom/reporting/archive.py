@@ -6,7 +6,6 @@ FORMATS.md, Folders: `archives/<project>/`. It is built under a hidden name and 
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import sqlite3
@@ -232,7 +231,7 @@ def _publish(building: Path, folder: Path) -> None:
     for path in building.rglob("*"):
         if path.is_file():
             with path.open("rb") as file:
-                os.fsync(file.fileno())
+                atomic.sync(file.fileno())
     if folder.exists():
         when = datetime.fromtimestamp(folder.stat().st_mtime, UTC)
         atomic.rename_noreplace(folder, folder.with_name(f"{folder.name}-{when:%Y%m%dT%H%M%SZ}"))

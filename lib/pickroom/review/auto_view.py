@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from pickroom.automation.decisions_file import Approved, Proposal
+from pickroom.naming import CROP_ORIGINALS, CROPPED
 from pickroom.records import Choice, Group, Recommendation
 from pickroom.review import view
 from pickroom.review.state import ReviewState
@@ -23,7 +24,6 @@ FILTERS: Mapping[str, str] = {
     "unseen": "Approved unseen",
 }
 ELSEWHERE = "no group here: F, or a button above, shows others"
-_CROPPED = "crop_cropped"
 
 
 def filters_of(proposal: Proposal, *, drawn: bool) -> frozenset[str]:
@@ -99,7 +99,7 @@ def _route(group: Group, choice: Choice, line: Approved | None) -> str:
     others = ", ".join(str(i + 1) for i in range(len(group.images)) if i != picked)
     how = f"{picked + 1} → selected/"
     if line.crop is not None:
-        how = f"{picked + 1} → cropped into {_CROPPED}/, the original → crop_originals/"
+        how = f"{picked + 1} → cropped into {CROPPED}/, the original → {CROP_ORIGINALS}/"
     elif line.needs_crop:
         how = f"{picked + 1} → crop/ to be cropped by hand"
     return f"{line.action.capitalize()}: {how}   ·   {others} → delete_staging/"

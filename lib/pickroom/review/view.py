@@ -170,7 +170,7 @@ def summary(
             images[folder] += 1
     lines = [f"{plural(counts[kind], 'group')}: {text}" for kind, text in _KINDS.items() if counts[kind]]
     moved = [f"{count} to {folder}/" for folder, count in sorted(images.items())]
-    return (*lines, f"Images: {', '.join(moved)}")
+    return (*lines, f"Images: {', '.join(moved) or 'none moves'}")
 
 
 _KINDS = {

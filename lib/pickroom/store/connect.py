@@ -47,6 +47,7 @@ def connect(path: Path) -> sqlite3.Connection:
         try:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")
+            connection.execute("PRAGMA fullfsync = ON")  # of macOS alone: see `atomic.sync`
             connection.execute("PRAGMA foreign_keys = ON")
             _migrate(connection, path)
             _require_own(connection, path)

@@ -40,6 +40,7 @@ class KeyLine {
     try {
       this.sendAgain(this.number);
     } catch (error) {
+      this.pending.pop(); // it is not recorded, and never will be
       this.say("gone");
       throw error;
     }
