@@ -22,7 +22,7 @@ help:
 	@echo 'make test            every test (PYTEST_ARGS="-k name" for some)'
 	@echo 'make soak            1,000 kills in the midst of moving files, and what they cost (SOAK_KILLS=100 for fewer)'
 	@echo 'make fuzz            hostile input, some fifty thousand cases (FUZZ=1 for one round, FUZZ_SEED=n for others)'
-	@echo 'make lint            ruff, and notebooks without outputs'
+	@echo 'make lint            ruff, mypy, and notebooks without outputs'
 	@echo 'make bench           every benchmark (BENCH_ARGS=--quick for a short run)'
 	@echo 'make lock            resolve requirements.lock again (LOCK_ARGS=--upgrade for newer versions)'
 	@echo 'make clean           remove build output and caches; leaves .venv, data/ and reports/'
@@ -110,6 +110,7 @@ fuzz: $(READY)
 lint: $(READY)
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
+	$(PY) -m mypy
 	@find notebooks -name .ipynb_checkpoints -prune -o -name '*.ipynb' -print | sort | { \
 	  dirty=; \
 	  while read -r notebook; do \
@@ -135,5 +136,5 @@ lock: $(READY)
 	  --no-emit-index-url --no-header --quiet $(LOCK_ARGS) pyproject.toml -o requirements.lock
 
 clean:
-	rm -rf build dist lib/pickroom.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf build dist lib/pickroom.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
 	find lib tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +

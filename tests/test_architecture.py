@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import re
+import tokenize
 from collections import defaultdict
 from functools import cache
 from graphlib import TopologicalSorter
@@ -204,6 +205,44 @@ def test_no_module_is_a_drawer_for_everything_or_a_second_version() -> None:
 def test_no_exception_is_caught_without_a_name() -> None:
     handlers = [(shown(p), n) for p in MODULES for n in ast.walk(tree_of(p)) if isinstance(n, ast.ExceptHandler)]
     assert [(name, node.lineno) for name, node in handlers if node.type is None] == []
+
+
+# a line, or a whole file, that ruff or mypy is told to pass over; and the only two ways to tell them
+SET_ASIDE = re.compile(r"#\s*((ruff|flake8):\s*)?noqa|#\s*type:\s*ignore|#\s*mypy:")
+SAYS_WHY = re.compile(
+    r"# noqa: [A-Z]+\d+(, [A-Z]+\d+)* \([^)]{8,}\)"
+    r"|# type: ignore\[[a-z-]+(, [a-z-]+)*\]  # .{8,}"
+)
+
+
+def test_every_check_that_is_set_aside_says_which_one_and_why() -> None:
+    unsaid = []
+    for path in MODULES:
+        with tokenize.open(path) as source:
+            comments = [token for token in tokenize.generate_tokens(source.readline) if token.type == tokenize.COMMENT]
+        marks = [comment for comment in comments if SET_ASIDE.match(comment.string)]
+        unsaid += [f"{shown(path)}:{mark.start[0]}" for mark in marks if not SAYS_WHY.fullmatch(mark.string)]
+    assert unsaid == []
+
+
+@pytest.mark.parametrize(
+    ("comment", "enough"),
+    [
+        ("# noqa: BLE001 (a broken package raises anything)", True),
+        ("# type: ignore[override]  # the library's own override of it", True),
+        ("# type: ignore[arg-type, misc]  # the stubs take no bytearray", True),
+        ("# noqa: BLE001", False),
+        ("# noqa", False),
+        ("# ruff: noqa", False),
+        ("# type: ignore", False),
+        ("# type: ignore[arg-type]", False),
+        ("# type: ignore  # because", False),
+        ("# mypy: ignore-errors", False),
+    ],
+)
+def test_a_code_and_a_reason_are_asked_for(comment: str, enough: bool) -> None:
+    assert SET_ASIDE.match(comment)
+    assert bool(SAYS_WHY.fullmatch(comment)) is enough
 
 
 # ------------------------------------------------------------------------------------------------ the database

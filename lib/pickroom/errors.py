@@ -93,6 +93,8 @@ class ConflictError(PickroomError):
 
     exit_code = 1
 
-    def __init__(self, what: str, *, items: Sequence[str] = (), **fields: object) -> None:
+    def __init__(
+        self, what: str, *, items: Sequence[str] = (), doing: str = "", subject: object = None, hint: str = ""
+    ) -> None:
         self.items = tuple(items)
-        super().__init__(what, **fields)  # type: ignore[arg-type]
+        super().__init__(what, doing=doing, subject=subject, hint=hint)

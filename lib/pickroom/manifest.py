@@ -47,9 +47,9 @@ class Manifest:
 
     def to_json(self) -> str:
         values = asdict(self)
-        order = ("schema_version", "project_id", "aliases", "title", "status", "root", "decisions_db")
-        order += ("created_at", "finished_at", "image_count", "group_count", "allowed_extensions")
-        return json.dumps({key: values[key] for key in (*order, "encoder", "notes")}, indent=2) + "\n"
+        first = ("schema_version", "project_id", "aliases", "title", "status", "root", "decisions_db")
+        then = ("created_at", "finished_at", "image_count", "group_count", "allowed_extensions", "encoder", "notes")
+        return json.dumps({key: values[key] for key in (*first, *then)}, indent=2) + "\n"
 
     @classmethod
     def from_json(cls, text: str) -> Self:

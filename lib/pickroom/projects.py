@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from pickroom import naming, regrouping
 from pickroom.errors import ConflictError, ProjectError, UsageError
@@ -140,7 +140,12 @@ def rescan(
         connection.close()
 
 
-def _counts(project: Project) -> dict[str, int]:
+class _Counts(TypedDict):
+    image_count: int
+    group_count: int
+
+
+def _counts(project: Project) -> _Counts:
     """The manifest's counts: all that the tables know of, decided groups and their images too."""
     with open_read_only(project.database) as connection:
         return {"image_count": images.count(connection), "group_count": groups.count(connection)}

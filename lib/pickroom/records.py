@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Literal
@@ -42,7 +41,7 @@ class CropBox:
             raise ValueError(f"box {list(values)!r} must satisfy 0 <= x1 < x2 <= 1 and 0 <= y1 < y2 <= 1")
 
     @classmethod
-    def of(cls, values: Sequence[float]) -> CropBox:
+    def of(cls, values: object) -> CropBox:
         """A box from four numbers `[x1, y1, x2, y2]`; raises ValueError on anything else."""
         if not isinstance(values, list | tuple) or len(values) != 4:
             raise ValueError(f"a box is four numbers [x1, y1, x2, y2], not {values!r}")

@@ -17,13 +17,13 @@ SQL = resources.files("pickroom.analysis") / "sql"
 _UNSOUND = "common_subplan"
 
 
-def open_engine(**settings: object) -> duckdb.DuckDBPyConnection:
+def open_engine(**settings: str | int) -> duckdb.DuckDBPyConnection:
     """A new DuckDB in memory, times in UTC, the macros of `sql/macros.sql` defined.
 
     Args:
         settings: more of DuckDB's configuration.
     """
-    offline = {
+    offline: dict[str, str | int] = {
         "autoinstall_known_extensions": False,
         "autoload_known_extensions": False,
         "disabled_optimizers": _UNSOUND,

@@ -27,8 +27,12 @@ _NOTHING = "nothing to show yet"
 def shares(rows: Rows) -> Figure:
     """What became of the finalised groups, a bar a project; rows of `shares`."""
     figure, axes = _figure(height=0.9 + 0.45 * max(len(rows), 1))
-    parts = (("kept", KEEP, "kept"), ("cropped", CROP, "to crop"))
-    parts += (("kept_whole", WHOLE, "kept whole"), ("rejected", REJECT, "rejected"))
+    parts = (
+        ("kept", KEEP, "kept"),
+        ("cropped", CROP, "to crop"),
+        ("kept_whole", WHOLE, "kept whole"),
+        ("rejected", REJECT, "rejected"),
+    )
     if not rows:
         return _nothing(figure, axes)
     names = [row["project_id"] for row in rows]
@@ -179,8 +183,8 @@ def _figure(width: float = _SIZE[0], height: float = _SIZE[1]) -> tuple[Figure, 
     axes = figure.add_subplot()
     axes.spines[["top", "right"]].set_visible(False)
     axes.tick_params(colors=INK, labelsize=9)
-    axes.xaxis.label.set_size(9)
-    axes.yaxis.label.set_size(9)
+    axes.xaxis.label.set_fontsize(9)
+    axes.yaxis.label.set_fontsize(9)
     return figure, axes
 
 

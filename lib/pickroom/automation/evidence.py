@@ -93,7 +93,8 @@ def _anomaly(row: sqlite3.Row) -> bool | None:
     """A lower stage chosen though a higher one was there; None where a stage is unknown or nothing was picked."""
     if row["user_action"] not in ("approve", "crop"):
         return None
-    stages = [stage_of(name) for name in json.loads(row["images"])]
-    if None in stages:
+    names = json.loads(row["images"])
+    stages = [stage for name in names if (stage := stage_of(name)) is not None]
+    if len(stages) < len(names):
         return None
-    return stages[row["user_selected_index"]] < max(stages)  # type: ignore[type-var, operator]
+    return stages[row["user_selected_index"]] < max(stages)

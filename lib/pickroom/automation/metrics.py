@@ -7,6 +7,7 @@ decisions are never its accuracy (DESIGN.md, invariant 11).
 from __future__ import annotations
 
 import sqlite3
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -63,9 +64,16 @@ class Counts:
     @classmethod
     def of(cls, outcomes: Sequence[Outcome]) -> Counts:
         seen = [outcome for outcome in outcomes if outcome.by_person]
-        by_action = [sum(o.action == action for o in seen) for action in ("approved", "overridden", "rejected")]
+        actions = Counter(outcome.action for outcome in seen)
         crops = [outcome.crop_accepted for outcome in seen if outcome.crop_accepted is not None]
-        return cls(*by_action, len(outcomes) - len(seen), len(crops), sum(crops))
+        return cls(
+            actions["approved"],
+            actions["overridden"],
+            actions["rejected"],
+            len(outcomes) - len(seen),
+            len(crops),
+            sum(crops),
+        )
 
     @property
     def reviewed(self) -> int:

@@ -46,10 +46,11 @@ def trained_on(workspace: Workspace, versions: Mapping[str, str]) -> frozenset[s
     if match is None:
         return frozenset()
     from pickroom.learn import checkpoints, training_sets
+    from pickroom.learn.examples import Pick
 
     try:
         metadata = checkpoints.read_metadata(workspace, "ranker", int(match[1]))
     except FileNotFoundError:
         return frozenset()
     frozen = training_sets.load(workspace, "ranker", metadata["data"]["hash"])
-    return frozenset(example.candidates.group_id for example in frozen.examples)  # type: ignore[union-attr]
+    return frozenset(example.candidates.group_id for example in frozen.examples if isinstance(example, Pick))

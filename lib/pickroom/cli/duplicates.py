@@ -43,9 +43,8 @@ def duplicates(
         raise UsageError(
             "--near and --execute do nothing by themselves", doing="looking for duplicates", hint="--stage"
         )
-    given = {name: value for name, value in (("cosine", cosine), ("bits", bits)) if value is not None}
     try:
-        thresholds = Thresholds(within_groups=within_groups, **given)  # type: ignore[arg-type]
+        thresholds = Thresholds.given(cosine, bits, within_groups)
     except ValueError as error:
         raise UsageError(str(error), doing="looking for duplicates") from None
     chosen = projects_of(Workspace.find(home), projects or [])

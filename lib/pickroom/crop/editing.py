@@ -80,8 +80,7 @@ def scale(box: CropBox, factor: float, size: Size) -> CropBox:
     wide, tall = x2 - x1, y2 - y1
     factor = min(factor, size[0] / wide, size[1] / tall)
     factor = max(factor, min(1.0, MIN_SIDE / min(wide, tall)))
-    wide, tall = wide * factor, tall * factor
-    return _centred((x1 + x2) / 2, (y1 + y2) / 2, wide, tall, size)
+    return _centred((x1 + x2) / 2, (y1 + y2) / 2, wide * factor, tall * factor, size)
 
 
 def with_ratio(box: CropBox, ratio: float | None, size: Size) -> CropBox:
@@ -119,7 +118,7 @@ def handle_at(box: CropBox, point: Point, reach: Point) -> Handle | None:
         if box.y1 <= point[1] <= box.y2:
             edges |= {"w": abs(point[0] - box.x1) / reach[0], "e": abs(point[0] - box.x2) / reach[0]}
         distances = {handle: distance for handle, distance in edges.items() if distance <= 1}
-    return min(distances, key=distances.__getitem__) if distances else None
+    return min(distances.items(), key=lambda known: known[1])[0] if distances else None
 
 
 def handle_point(box: CropBox, handle: Handle) -> Point:

@@ -11,6 +11,7 @@ from pickroom import atomic
 from pickroom.crop import editing, view
 from pickroom.crop import state as machine
 from pickroom.crop.state import CropCard, CropState
+from pickroom.crop.view import CropDeskView, CropImageView
 from pickroom.errors import ImageError, UsageError
 from pickroom.files import cropping, sidecars
 from pickroom.files.cropping import CropResult, Order
@@ -37,6 +38,9 @@ class Waiting:
 class CropSession:
     """A person at the crop desk: keys and drags edit boxes, Enter submits the page.
 
+    Attributes:
+        state: everything on screen.
+
     Args:
         per_page: images shown at a time, 1 to 3.
 
@@ -44,6 +48,8 @@ class CropSession:
         ProjectError, StoreError: the project cannot be opened.
         UsageError: `per_page` is not 1, 2 or 3.
     """
+
+    state: CropState
 
     def __init__(self, project: Project, *, per_page: int = 3) -> None:
         if per_page not in machine.PAGE_SIZES:
@@ -130,10 +136,10 @@ class CropSession:
         """Carry out orders given from outside (`pickroom crop --boxes`)."""
         return self._submit(orders)
 
-    def view(self) -> view.CropDeskView:
+    def view(self) -> CropDeskView:
         """Everything the desk draws now."""
         ai_crops = len(self._ai_crops())
-        return view.CropDeskView(
+        return CropDeskView(
             header=view.header(len(self.waiting), self._made, len(self.problems)),
             images=self._images(self.state),
             message=self.state.message,
@@ -143,12 +149,12 @@ class CropSession:
             ai_crops=ai_crops,
         )
 
-    def next_page(self) -> tuple[view.CropImageView, ...]:
+    def next_page(self) -> tuple[CropImageView, ...]:
         """The page after this one as it would be shown, for getting its previews ready."""
         later = [w.card for w in self._ordered() if w.card not in self.state.cards]
         return self._images(CropState(tuple(later[: self.per_page])))
 
-    def preview(self, image: view.CropImageView) -> bytes:
+    def preview(self, image: CropImageView) -> bytes:
         """A JPEG of at most 1024 pixels a side; raises ImageError when the file has gone bad."""
         path = self.project.path(image.directory, image.filename)
         return thumbnails.read(self.project.workspace.thumbnails, image.sha256, path)
@@ -156,7 +162,7 @@ class CropSession:
     def _ai_crops(self) -> list[CropCard]:
         return [w.card for w in self.waiting if w.card.directory == cropping.CROP_AUTO and w.card.proposed]
 
-    def _images(self, state: CropState) -> tuple[view.CropImageView, ...]:
+    def _images(self, state: CropState) -> tuple[CropImageView, ...]:
         warnings = {_path(w.card): w.warning for w in self.waiting}
         warnings |= dict.fromkeys(self._refused, "not cropped")
         return tuple(

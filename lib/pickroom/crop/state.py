@@ -127,8 +127,8 @@ def press(state: CropState, key: str) -> CropState:
     if command.name in ("next image", "previous image"):
         step = 1 if command.name == "next image" else -1
         return activate(state, (state.active + step) % len(state.cards))
-    if command.name in ("submit", "skip", "delete"):
-        return replace(state, wish=command.name, drag=None)  # type: ignore[arg-type]
+    if command.name in _WITH_IMAGES:
+        return replace(state, wish=_WITH_IMAGES[command.name], drag=None)
     return _edit(state, command.name)
 
 
@@ -264,6 +264,8 @@ def _step(state: CropState, way: Literal["undo", "redo"]) -> CropState:
     return replace(state, active=place, redo=steps[:-1], undo=(*state.undo, edit))
 
 
+# what needs an image on the page
+_WITH_IMAGES: dict[str, Wish] = {"submit": "submit", "skip": "skip", "delete": "delete"}
 _VIEWS = {
     "help": lambda state: replace(state, help=not state.help),
     "close": lambda state: replace(state, help=False, drag=None),

@@ -104,6 +104,7 @@ def plan_group(config: DemoConfig, index: int) -> GroupPlan:
     kinds = tuple(str(kind) for kind in reviewer.choice(showing, size=_REJECT_DEFECTS))
     box = crop_box(subject, reviewer, config.full_frame_rate)
 
+    defects: dict[float, tuple[str, ...]]
     if rejects:
         defects, truth = {stages[0]: kinds}, Truth(names, 0, "reject")
     else:

@@ -53,7 +53,9 @@ class Truth:
         if box is not None and not isinstance(box, list):
             raise ValueError(f"box {box!r} is neither null nor four numbers")
         boxed = None if box is None else CropBox.of(box)
-        return cls(tuple(values["images"]), values.get("pick"), values.get("action"), boxed)
+        pick: Any = values.get("pick")  # whatever the line holds: the class itself looks at both
+        action: Any = values.get("action")
+        return cls(tuple(values["images"]), pick, action, boxed)
 
 
 def write_truth(path: Path, truths: Iterable[Truth]) -> None:

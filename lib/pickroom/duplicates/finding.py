@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import dataclass, field, replace
+from typing import Literal, Self
 
 import numpy as np
 
@@ -40,6 +40,17 @@ class Thresholds:
     bits: int = 10
     confirm: float = 0.80
     within_groups: bool = False
+
+    @classmethod
+    def given(cls, cosine: float | None, bits: int | None, within_groups: bool) -> Self:
+        """Those that a person gave; None for the usual ones."""
+        usual = cls()
+        return replace(
+            usual,
+            cosine=usual.cosine if cosine is None else cosine,
+            bits=usual.bits if bits is None else bits,
+            within_groups=within_groups,
+        )
 
     def __post_init__(self) -> None:
         for value in (self.cosine, self.confirm):
@@ -167,19 +178,19 @@ class _Looks:
 
     @classmethod
     def of(cls, copies: Sequence[Copy]) -> _Looks:
-        known = [c.encoder if c.vector is not None and np.any(c.vector) else None for c in copies]
-        sizes = {name: len(c.vector) for name, c in zip(known, copies, strict=True) if name is not None}  # type: ignore[arg-type]
+        known = [(c.encoder, c.vector if c.vector is not None and np.any(c.vector) else None) for c in copies]
+        sizes = {name: len(raw) for name, raw in known if raw is not None}
         starts = dict(zip(sizes, np.cumsum([0, *sizes.values()]).tolist(), strict=False))
         unit = np.zeros((len(copies), max(sum(sizes.values()), 1)), np.float32)
-        for row, (name, copy) in enumerate(zip(known, copies, strict=True)):
-            if name is not None:
-                vector = np.asarray(copy.vector, np.float32)
+        for row, (name, raw) in enumerate(known):
+            if raw is not None:
+                vector = np.asarray(raw, np.float32)
                 unit[row, starts[name] : starts[name] + sizes[name]] = vector / np.linalg.norm(vector)
         return cls(
             np.array([c.fingerprint or 0 for c in copies], np.uint64),
             np.array([c.fingerprint is not None for c in copies], bool),
             unit,
-            np.array([-1 if name is None else list(starts).index(name) for name in known], np.int64),
+            np.array([-1 if raw is None else list(starts).index(name) for name, raw in known], np.int64),
             _numbered([None if c.group is None else (c.project_id, c.group) for c in copies]),
             _numbered([c.sha256 for c in copies]),
         )

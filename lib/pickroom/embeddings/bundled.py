@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import io
 from pathlib import Path
+from typing import Any
 
 from PIL import Image as PillowImage
 from torch import Tensor, nn
@@ -35,13 +36,13 @@ class _Lite(nn.Module):
 
     def forward(self, batch: Tensor) -> tuple[Tensor, Tensor]:
         # the package's own `extract_features`, which keeps no block's map
-        own = self.network
-        values = own._swish(own._bn0(own._conv_stem(batch)))  # type: ignore[operator]
-        for place, block in enumerate(own._blocks):  # type: ignore[arg-type]
+        own: Any = self.network  # the package has no types, and torch's take every attribute for a tensor or a module
+        values = own._swish(own._bn0(own._conv_stem(batch)))
+        for place, block in enumerate(own._blocks):
             values = block(values)
             if place == _MAP_BLOCK:
                 maps = values
-        values = own._swish(own._bn1(own._conv_head(values)))  # type: ignore[operator]
+        values = own._swish(own._bn1(own._conv_head(values)))
         # the mean in float32: 81 terms of bfloat16 would lose what the map still has
         return values.float().mean(dim=(2, 3)), maps
 

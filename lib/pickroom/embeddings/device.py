@@ -7,6 +7,7 @@ import platform
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -91,16 +92,16 @@ def measure(tower: Tower, spec: EncoderSpec, device: str, pixels: Sequence[Pixel
         clock = time.thread_time if device == "cpu" else time.perf_counter
         exact = TorchEncoder(tower, replace(spec, dtype="float32"), device)
         truth = exact.encode(pixels).vectors
-        reference = timed(lambda: exact.encode(pixels), clock)
+        reference = timed(partial(exact.encode, pixels), clock)
         trials = []
         for dtype in CANDIDATES[device]:
             encoder = TorchEncoder(tower, replace(spec, dtype=dtype), device)
             cosine = float(cosines(encoder.encode(pixels[:1]).vectors, truth[:1]).min())
-            if timed(lambda e=encoder: e.encode(pixels[:1]), clock, 1) > _HOPELESS * reference:
+            if timed(partial(encoder.encode, pixels[:1]), clock, 1) > _HOPELESS * reference:
                 trials.append(Trial(dtype, float("inf"), cosine))
                 continue
             cosine = min(cosine, float(cosines(encoder.encode(pixels).vectors, truth).min()))
-            trials.append(Trial(dtype, timed(lambda e=encoder: e.encode(pixels), clock), cosine))
+            trials.append(Trial(dtype, timed(partial(encoder.encode, pixels), clock), cosine))
         return reference, trials
     finally:
         torch.set_num_threads(before)

@@ -203,7 +203,7 @@ class TorchEncoder:
         self._format = torch.channels_last if tower.channels_last else torch.contiguous_format
         as_it_is = (spec.dtype, device, tower.channels_last) == ("float32", "cpu", False)
         network = tower.network if as_it_is else copy.deepcopy(tower.network)
-        self.network = network.to(device=device, dtype=self._dtype, memory_format=self._format).eval()
+        self.network = network.to(device=device, dtype=self._dtype).to(memory_format=self._format).eval()
         means = torch.tensor(tower.preprocessing.mean) * 255
         deviations = torch.tensor(tower.preprocessing.std) * 255
         self._mean, self._std = (t.reshape(1, -1, 1, 1).to(device) for t in (means, deviations))

@@ -20,7 +20,8 @@ from pickroom.embeddings.reading import Item, Source
 from pickroom.embeddings.regions import RegionConfig
 from pickroom.embeddings.work import GroupItem, embed_groups, embed_images
 
-T, R = TypeVar("T"), TypeVar("R")
+T = TypeVar("T")
+R = TypeVar("R")
 _MOST_WORKERS = 8  # more would wait for the disk, or for the GPU
 
 

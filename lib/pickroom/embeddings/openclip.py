@@ -39,11 +39,10 @@ class _ImageTower(nn.Module):
         self.visual = visual
 
     def forward(self, batch: Tensor) -> tuple[Tensor, Tensor | None]:
-        if not hasattr(self.visual, "forward_intermediates"):
+        forward = getattr(self.visual, "forward_intermediates", None)
+        if forward is None:
             return self.visual(batch), None
-        found = self.visual.forward_intermediates(  # type: ignore[operator]
-            batch, indices=1, normalize_intermediates=True, output_fmt="NCHW"
-        )
+        found = forward(batch, indices=1, normalize_intermediates=True, output_fmt="NCHW")
         return found["image_features"], found["image_intermediates"][-1]
 
 
@@ -113,7 +112,8 @@ def adapt(clip: nn.Module, transform: Any, name: str, source: str) -> Tower:
     The resizing steps are OpenCLIP's own; only the last two, to floats and normalised, are done here by batch.
     """
     *geometry, _to_tensor, normalize = transform.transforms
-    config = clip.visual.preprocess_cfg  # type: ignore[union-attr]
+    visual: Any = clip.visual  # OpenCLIP has no types, and torch's take every attribute for a tensor or a module
+    config = visual.preprocess_cfg
     size = config["size"]
     height, width = (size, size) if isinstance(size, int) else size
     preprocessing = Preprocessing(
@@ -125,7 +125,7 @@ def adapt(clip: nn.Module, transform: Any, name: str, source: str) -> Tower:
         tuple(float(value) for value in normalize.std),
         config["fill_color"],
     )
-    tower = _ImageTower(clip.visual).eval().requires_grad_(False)
+    tower = _ImageTower(visual).eval().requires_grad_(False)
     return Tower("openclip", name, tower, _InTurn(geometry), preprocessing, False, source)
 
 

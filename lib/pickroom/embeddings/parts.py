@@ -59,7 +59,8 @@ class Parts:
         with self._publishing:
             self.folder.mkdir(parents=True, exist_ok=True)
             while True:
-                last = max((int(self._name.fullmatch(p.name)[1]) for p in self.files()), default=0)  # type: ignore[index]
+                taken = (self._name.fullmatch(part.name) for part in self.files())
+                last = max((int(match[1]) for match in taken if match), default=0)
                 path = self.folder / f"{self.kind}-{last + 1:06d}.parquet"
                 with contextlib.suppress(FileExistsError):
                     atomic.create_bytes(path, data)

@@ -141,7 +141,7 @@ class _Run:
         for start in range(0, len(renamed), _COPIES):
             wanted: dict[str, list[Item]] = defaultdict(list)
             for item in renamed[start : start + _COPIES]:
-                wanted[item.content_hash or ""].append(item)
+                wanted[item.content_hash].append(item)
             rows = self.store.copy_rows(wanted)
             self._publish(rows, "recognised")
             copied += len(rows)
@@ -160,9 +160,10 @@ class _Run:
     def _complete_log(self, state: Plan, logged: set[tuple[str, str | None]]) -> None:
         """Lines for what a killed run published but did not log, and for files that were read and found known."""
         read = set(state.learned)
-        for items, outcome in ((state.unchanged, "embedded"), (state.failed, "error")):
+        ended: tuple[tuple[list[Item], Outcome], ...] = ((state.unchanged, "embedded"), (state.failed, "error"))
+        for items, outcome in ended:
             unlogged = [item for item in items if (item.filename, item.content_hash) not in logged]
-            self.log.append(self._line(item, outcome) for item in unlogged)  # type: ignore[arg-type]
+            self.log.append(self._line(item, outcome) for item in unlogged)
             self.log.append(self._line(item, "recognised") for item in items if item in read and item not in unlogged)
 
     def _line(self, of: VectorRow | Item, outcome: Outcome, error: str | None = None) -> Line:

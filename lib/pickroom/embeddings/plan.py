@@ -88,12 +88,12 @@ def make_plan(
     """
     entries, left_out = list_images(project)
     plan = Plan(left_out=left_out)
-    pixels = {image.sha256: (image.width, image.height) for image in scanned}
+    pixels: dict[str, tuple[int | None, int | None]] = {i.sha256: (i.width, i.height) for i in scanned}
     hashes: dict[_Stat, str] = dict(remembered)
     hashes |= {(i.filename, i.file_size, i.mtime_ns): i.sha256 for i in scanned}
-    for (filename, digest), row in known.items():
-        if digest and row.file_size is not None and row.mtime_ns is not None:
-            hashes[filename, row.file_size, row.mtime_ns] = digest
+    for (filename, content), seen in known.items():
+        if content and seen.file_size is not None and seen.mtime_ns is not None:
+            hashes[filename, seen.file_size, seen.mtime_ns] = content
 
     # two files of one name, size and time may still differ: those are read
     met = Counter(_stat(entry) for entry in entries)

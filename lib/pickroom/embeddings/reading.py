@@ -19,13 +19,13 @@ class Item:
 
     Attributes:
         directory: POSIX path relative to the project's root.
-        content_hash: SHA-256 (hex) of its bytes; None only in a row for a file that could not be opened.
+        content_hash: SHA-256 (hex) of its bytes.
         width, height: pixels upright, where a scan has read them; else None.
     """
 
     directory: str
     filename: str
-    content_hash: str | None
+    content_hash: str
     file_size: int
     mtime_ns: int
     width: int | None = None
@@ -92,9 +92,7 @@ class Source:
 
     def _preview(self, item: Item, least_side: int) -> PillowImage.Image | None:
         small_jpeg = max(item.width or 0, item.height or 0) <= thumbnails.LONG_SIDE and _is_jpeg(item.filename)
-        if (
-            self.previews is None or item.content_hash is None or small_jpeg
-        ):  # such a file decodes as fast as its preview, and is the real thing
+        if self.previews is None or small_jpeg:  # such a file decodes as fast as its preview, and is the real thing
             return None
         path = thumbnails.thumbnail_path(self.previews, item.content_hash)
         try:

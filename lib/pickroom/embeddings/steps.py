@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 from pickroom.embeddings.choice import EncoderConfig
 from pickroom.embeddings.engines import EmbedConfig
@@ -21,7 +22,7 @@ def embed_project(
     encoder: str | None = None,
     checkpoint: Path | str | None = None,
     regions: bool = True,
-    engine: str = "local",
+    engine: Literal["local", "ray"] = "local",
     verify: bool = False,
 ) -> EmbedReport | None:
     """Embed a project and print the report; None, and one printed line, where it cannot be, or was interrupted.
@@ -38,7 +39,7 @@ def embed_project(
     config = EmbedConfig(
         encoder=EncoderConfig(encoder, checkpoint=checkpoint),
         regions=RegionConfig() if regions else None,
-        engine=engine,  # type: ignore[arg-type]
+        engine=engine,
     )
     try:
         report = embed(Workspace.find(home).project(project_id), config, bar, verify=verify)

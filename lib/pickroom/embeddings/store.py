@@ -118,10 +118,15 @@ class VectorStore:
             vector, patches = values["vector"], values["patches"]
             made.append(
                 VectorRow(
-                    *(values[n] for n in ("filename", "content_hash", "width", "height", "file_size", "mtime_ns")),
-                    None if vector is None else np.asarray(vector, dtype=np.float32),
-                    None if patches is None else np.asarray(patches, dtype=np.float32).reshape(grid),
-                    values["error"],
+                    filename=values["filename"],
+                    content_hash=values["content_hash"],
+                    width=values["width"],
+                    height=values["height"],
+                    file_size=values["file_size"],
+                    mtime_ns=values["mtime_ns"],
+                    vector=None if vector is None else np.asarray(vector, dtype=np.float32),
+                    patches=None if patches is None else np.asarray(patches, dtype=np.float32).reshape(grid),
+                    error=values["error"],
                 )
             )
         return made
@@ -143,7 +148,10 @@ def _merge(parts: Parts, key: Sequence[str], stale: Callable[[Any], bool]) -> No
     for path in reversed(files):  # the newest row of a key stays
         table = parts.read(path, key)
         keys = list(zip(*(column.to_pylist() for column in table.columns), strict=True))
-        kept[path] = [not (k in seen or seen.add(k) or stale(k)) for k in keys]  # type: ignore[func-returns-value]
+        kept[path] = []
+        for k in keys:
+            kept[path].append(k not in seen and not stale(k))
+            seen.add(k)
     small = [path for path in files if len(kept[path]) < ROWS_PER_PART]
     dirty = [path for path in files if not all(kept[path])]
     if len(small) < 2 and not dirty:

@@ -45,8 +45,8 @@ def embed_images(encoder: Encoder, source: Source, items: Sequence[Item]) -> lis
             if source.unchanged(item):
                 # what the disk or its permissions did is no property of the content: it is tried again next time
                 cause = _of_the_disk(error)
-                lasting = replace(item, content_hash=None) if cause else item
-                rows[item] = _row(lasting, None, None, None, f"unreadable: {cause}" if cause else error.reason)
+                row = _row(item, None, None, None, f"unreadable: {cause}" if cause else error.reason)
+                rows[item] = replace(row, content_hash=None) if cause else row
     if ready:
         features = encoder.encode([pixels for _, _, pixels in ready])
         for place, (item, picture, _) in enumerate(ready):

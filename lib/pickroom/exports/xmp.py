@@ -166,8 +166,8 @@ def _strip(document: minidom.Document, wanted: Properties) -> minidom.Element:
 def _prefix(description: minidom.Element, namespace: str) -> str:
     """A prefix that stands for the namespace here: one in scope, else declared on the description."""
     scope: dict[str, str] = {}
-    node = description
-    while node is not None and node.nodeType == Node.ELEMENT_NODE:
+    node: minidom.Node | None = description
+    while isinstance(node, minidom.Element):
         for attribute in node.attributes.values():
             if attribute.prefix == "xmlns":
                 scope.setdefault(attribute.localName, attribute.value)

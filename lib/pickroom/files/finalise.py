@@ -87,7 +87,7 @@ def finalise(project: Project, connection: sqlite3.Connection, group_ids: Sequen
             ) from error
         outcome = journal.run_planned(project.root, connection, LEDGERS)
     going, done = [p for p in plans if p.held is None], set(outcome.done)
-    counts = Counter(p.route.outcome for p in going if p.group.group_id in done)
+    counts: Counter[str] = Counter(p.route.outcome for p in going if p.group.group_id in done)
     held = {p.group.group_id: p.held for p in plans if p.held is not None} | outcome.failed
     return FinaliseResult(batch if going else None, dict(counts), held, outcome.stuck, skipped)
 

@@ -19,7 +19,7 @@ from pickroom import atomic
 from pickroom.atomic import PARTIAL_SUFFIX
 from pickroom.errors import FileOperationError
 from pickroom.naming import stays_inside
-from pickroom.records import FileOp
+from pickroom.records import FileOp, OpKind
 
 
 def take(root: Path, op: FileOp, *, verify: bool = False) -> None:
@@ -54,10 +54,13 @@ def take(root: Path, op: FileOp, *, verify: bool = False) -> None:
         raise FileOperationError(error.strerror or str(error), doing, paths, _hint(error)) from error
 
 
+_INVERSE: dict[OpKind, OpKind] = {"move": "move", "write": "remove", "remove": "write"}
+
+
 def inverse(op: FileOp) -> FileOp:
     """The step that takes `op` back."""
-    kind = {"move": "move", "write": "remove", "remove": "write"}[op.op]
-    return replace(op, op=kind, source=op.destination, destination=op.source, id=None, undoes=op.id, state="planned")  # type: ignore[arg-type]
+    kind = _INVERSE[op.op]
+    return replace(op, op=kind, source=op.destination, destination=op.source, id=None, undoes=op.id, state="planned")
 
 
 def put_back(root: Path, op: FileOp) -> None:

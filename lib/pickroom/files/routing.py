@@ -56,8 +56,9 @@ def route(choice: Choice, count: int, recommendation: Recommendation | None, *, 
     accepted = None
     if offered and recommendation is not None and choice.index == recommendation.selected_index:
         accepted = choice.overlay
-    folder, sidecar = (CROP_AUTO, "suggestion") if accepted else (SELECTED, None)
-    return Route("approve", choice.index, _beside(folder, choice.index, count), sidecar, accepted)  # type: ignore[arg-type]
+    if accepted:
+        return Route("approve", choice.index, _beside(CROP_AUTO, choice.index, count), "suggestion", accepted)
+    return Route("approve", choice.index, _beside(SELECTED, choice.index, count), None, accepted)
 
 
 def _beside(folder: str, picked: int, count: int) -> tuple[str, ...]:

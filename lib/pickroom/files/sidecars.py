@@ -73,6 +73,6 @@ def _box(values: dict[str, object]) -> CropBox | None:
     if coordinates is None:
         return None
     try:
-        return CropBox.of(coordinates)  # type: ignore[arg-type]
+        return CropBox.of(coordinates)
     except (ValueError, TypeError) as error:
         raise SidecarError(f"its sidecar holds a box that is none ({error})") from None

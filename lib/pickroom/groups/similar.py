@@ -151,13 +151,13 @@ class _Alike:
                 # the nearest ones, the earlier name first between equals
                 near = near[np.argsort(apart[place, near], kind="stable")[:keep]]
                 self.links[row] |= {int(j): float(apart[place, j]) for j in near}
-        for row, near in enumerate(self.links):  # a link kept by one end is one for both
-            for j, distance in list(near.items()):
-                self.links[j].setdefault(row, distance)
+        for i, links in enumerate(self.links):  # a link kept by one end is one for both
+            for j, distance in list(links.items()):
+                self.links[j].setdefault(i, distance)
 
     def grouped(self) -> list[tuple[int, ...]]:
         """Complete linkage of at most four, the nearest two first."""
-        clusters = {i: (i,) for i in range(len(self.images))}
+        clusters: dict[int, tuple[int, ...]] = {i: (i,) for i in range(len(self.images))}
         between = {i: dict(near) for i, near in enumerate(self.links)}
         heap = [(d, i, j) for i, near in between.items() for j, d in near.items() if i < j]
         heapq.heapify(heap)

@@ -4,17 +4,43 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import Generic, NamedTuple, Protocol, TypeVar
 
-from pickroom.records import MAX_GROUP, MIN_GROUP, Image, Ungrouped
+from pickroom.records import MAX_GROUP, MIN_GROUP, Ungrouped
 
 # LESSONS.md, Picking: whole groups span up to 295 s; without a limit unrelated images join
 DEFAULT_GAP = timedelta(minutes=5)
 
 
-def group_by_stage(
-    images: Iterable[Image], gap: timedelta = DEFAULT_GAP
-) -> tuple[list[tuple[Image, ...]], list[Ungrouped]]:
+class Named(Protocol):
+    """What is grouped: an image of a project, or one that lies in some folder or zip."""
+
+    @property
+    def directory(self) -> str: ...
+
+    @property
+    def filename(self) -> str: ...
+
+    @property
+    def stage(self) -> float | None: ...
+
+    @property
+    def taken_at(self) -> datetime | None: ...
+
+
+T = TypeVar("T", bound=Named)
+
+
+class _Known(NamedTuple, Generic[T]):
+    """An image whose name says both its time and its stage; in the order of a folder."""
+
+    taken_at: datetime
+    stage: float
+    image: T
+
+
+def group_by_stage(images: Iterable[T], gap: timedelta = DEFAULT_GAP) -> tuple[list[tuple[T, ...]], list[Ungrouped]]:
     """Groups of 2-4 images of one folder with rising stages, and every other image with its reason.
 
     Args:
@@ -23,7 +49,7 @@ def group_by_stage(
     Returns:
         The groups, by folder and then by time; their images in stage order. And what was left out.
     """
-    by_folder: dict[str, list[Image]] = defaultdict(list)
+    by_folder: dict[str, list[_Known[T]]] = defaultdict(list)
     left_out: list[Ungrouped] = []
     for image in images:
         if image.stage is None:
@@ -31,11 +57,10 @@ def group_by_stage(
         elif image.taken_at is None:
             left_out.append(Ungrouped(image.directory, image.filename, "no timestamp in its name"))
         else:
-            by_folder[image.directory].append(image)
-    groups: list[tuple[Image, ...]] = []
+            by_folder[image.directory].append(_Known(image.taken_at, image.stage, image))
+    groups: list[tuple[T, ...]] = []
     for folder in sorted(by_folder):
-        # every image here has both: see above
-        ordered = sorted(by_folder[folder], key=lambda i: (i.taken_at, i.stage, i.filename))  # type: ignore[arg-type, return-value]
+        ordered = sorted(by_folder[folder], key=lambda known: (known.taken_at, known.stage, known.image.filename))
         taken, alone = _one_folder(ordered, gap)
         groups += taken
         minutes = f"{gap.total_seconds() / 60:g}"
@@ -43,25 +68,26 @@ def group_by_stage(
     return groups, left_out
 
 
-def _one_folder(ordered: Sequence[Image], gap: timedelta) -> tuple[list[tuple[Image, ...]], list[Image]]:
+def _one_folder(ordered: Sequence[_Known[T]], gap: timedelta) -> tuple[list[tuple[T, ...]], list[T]]:
     used = [False] * len(ordered)
-    groups, alone = [], []
-    for start, image in enumerate(ordered):
+    groups: list[tuple[T, ...]] = []
+    alone: list[T] = []
+    for start, first in enumerate(ordered):
         if used[start]:
             continue
         members = [start]
         while len(members) < MAX_GROUP and (following := _next_stage(ordered, used, members[-1], gap)) is not None:
             members.append(following)
         if len(members) < MIN_GROUP:
-            alone.append(image)
+            alone.append(first.image)
             continue
         for member in members:
             used[member] = True
-        groups.append(tuple(ordered[member] for member in members))
+        groups.append(tuple(ordered[member].image for member in members))
     return groups, alone
 
 
-def _next_stage(ordered: Sequence[Image], used: Sequence[bool], last: int, gap: timedelta) -> int | None:
+def _next_stage(ordered: Sequence[_Known[T]], used: Sequence[bool], last: int, gap: timedelta) -> int | None:
     """The place of the smallest higher stage ahead, the first of equals; None when there is none.
 
     Looking ahead stops at the first image whose stage is not higher than the last one taken: that is where
@@ -69,11 +95,11 @@ def _next_stage(ordered: Sequence[Image], used: Sequence[bool], last: int, gap: 
     """
     best = None
     for place in range(last + 1, len(ordered)):
-        image = ordered[place]
+        known = ordered[place]
         if used[place]:
             continue
-        if image.stage <= ordered[last].stage or image.taken_at - ordered[last].taken_at > gap:  # type: ignore[operator]
+        if known.stage <= ordered[last].stage or known.taken_at - ordered[last].taken_at > gap:
             break
-        if best is None or image.stage < ordered[best].stage:  # type: ignore[operator]
+        if best is None or known.stage < ordered[best].stage:
             best = place
     return best

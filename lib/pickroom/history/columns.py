@@ -147,7 +147,7 @@ class Projects:
         """The projects' ids, and the facts told that they were met."""
         used = {int(number): self._names[number] for number in np.unique(numbers)}
         self._facts.projects |= {name for name in used.values() if name is not None}
-        return [used[number] for number in numbers.tolist()]  # type: ignore[misc]
+        return [used[number] for number in numbers.tolist()]
 
 
 def iso_times(column: pa.Array) -> pa.Array:

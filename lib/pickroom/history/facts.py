@@ -123,7 +123,9 @@ class Facts:
             self.notes[UNSIZED_BOX] += 1
         return box
 
-    def selection(self, project: str, chosen: str, others: Sequence[str], timestamp: str | None, line: int) -> None:
+    def selection(
+        self, project: str, chosen: str, others: Sequence[str], timestamp: str | None, line: int | None
+    ) -> None:
         """A pick of which no more is known than what was chosen over what.
 
         Raises:
@@ -189,7 +191,7 @@ class Facts:
         if not known or not MIN_GROUP <= len(images) <= MAX_GROUP:
             if action == "reject":
                 raise Skip(skips.REJECT_UNKNOWN)
-            self.selection(project, chosen, others, timestamp, line)  # type: ignore[arg-type]
+            self.selection(project, chosen, others, timestamp, line)
             if box is not None:
                 self.crop(project, chosen, box, size, crop_timestamp or timestamp, line, main=False)
             return

@@ -146,7 +146,8 @@ class _Reader:
         self._convert_training = CROP_TRAINING.converter(LAYOUT, facts)
         self._training = known is not CROP_TRAINING
         self._facts = facts
-        self._known, self._lane = known, None
+        self._known = known
+        self._lane: Callable[[Batch], Sequence[int]] | None = None
 
     def take(self, batch: Batch) -> None:
         """Convert one batch; every record is counted, whatever is in it."""

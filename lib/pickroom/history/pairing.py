@@ -56,7 +56,7 @@ def pair(originals: Source, finals: Source) -> Pairing:
 
     An image is a pick only when no other of its group is among the final ones.
     """
-    groups, _ = group_by_stage(originals.items)  # type: ignore[arg-type]
+    groups, _ = group_by_stage(originals.items)
     group_of = {id(item): group for group in groups for item in group}
     finder = _Finder(originals, finals)
     by_original: dict[int, list[Pair]] = defaultdict(list)
@@ -67,7 +67,7 @@ def pair(originals: Source, finals: Source) -> Pairing:
             unpaired.append((final, reason))
         else:
             group = group_of.get(id(original), ())
-            by_original[id(original)].append(Pair(final, original, group))  # type: ignore[arg-type]
+            by_original[id(original)].append(Pair(final, original, group))
 
     by_group: dict[int, list[Pair]] = defaultdict(list)
     for pairs in by_original.values():

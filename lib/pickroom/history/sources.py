@@ -31,7 +31,6 @@ class Item:
         directory: POSIX path inside the source, "" for its top.
         modified: when the file was last written, as ISO 8601 UTC ending in Z.
         stage, taken_at: what its name says, None where it says nothing.
-        member: what the source opens it by.
     """
 
     directory: str
@@ -40,7 +39,6 @@ class Item:
     modified: str
     stage: float | None
     taken_at: datetime | None
-    member: object
 
     @property
     def path(self) -> str:
@@ -108,12 +106,11 @@ class FolderSource:
             self.left_out += left_out
             for entry in entries:
                 modified = datetime.fromtimestamp(entry.mtime_ns / 1e9, UTC)
-                path = root / entry.directory / entry.filename
-                self.items.append(_item(entry.directory, entry.filename, entry.file_size, modified, path))
+                self.items.append(_item(entry.directory, entry.filename, entry.file_size, modified))
 
     @contextmanager
     def as_file(self, item: Item) -> Iterator[Path]:
-        yield item.member  # type: ignore[misc]
+        yield self._root / item.directory / item.filename
 
     def close(self) -> None:
         pass
@@ -125,7 +122,7 @@ class ZipSource:
     def __init__(self, path: Path) -> None:
         self.name, self._zip = path.name, zipfile.ZipFile(path)
         self.items, self.left_out = [], []
-        found: dict[tuple[str, str], zipfile.ZipInfo] = {}
+        self._members: dict[tuple[str, str], zipfile.ZipInfo] = {}
         for info in self._zip.infolist():
             directory, filename = split_path(info.filename)
             parts = [part for part in (*directory.split("/"), filename) if part not in (".", "..")]
@@ -133,20 +130,21 @@ class ZipSource:
             if info.is_dir() or hidden or not is_image_name(filename):
                 continue
             reason = "encrypted" if info.flag_bits & 1 else "too large" if info.file_size > _MOST_BYTES else ""
-            if not reason and (directory, filename) in found:
+            if not reason and (directory, filename) in self._members:
                 reason = "twice in the archive: the first is read"
             if reason:
                 self.left_out.append(Ungrouped(directory, filename, reason))
                 continue
-            found[directory, filename] = info
-            self.items.append(_item(directory, filename, info.file_size, _modified(info), info))
+            self._members[directory, filename] = info
+            self.items.append(_item(directory, filename, info.file_size, _modified(info)))
 
     @contextmanager
     def as_file(self, item: Item) -> Iterator[Path]:
         with tempfile.TemporaryDirectory(prefix="pickroom-zip-") as folder:
             target = Path(folder) / f"image{PurePosixPath(item.filename).suffix}"
             try:
-                with self._zip.open(item.member) as packed, target.open("wb") as file:  # type: ignore[call-overload]
+                member = self._members[item.directory, item.filename]
+                with self._zip.open(member) as packed, target.open("wb") as file:
                     shutil.copyfileobj(packed, file)
             except (zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError, EOFError) as error:
                 raise ImageError(Path(item.path), f"unreadable in the archive: {error}") from None
@@ -169,7 +167,7 @@ def _modified(info: zipfile.ZipInfo) -> datetime:
         return datetime(1980, 1, 1, tzinfo=UTC)  # what zip writes where it knows no date
 
 
-def _item(directory: str, filename: str, size: int, modified: datetime, member: object) -> Item:
+def _item(directory: str, filename: str, size: int, modified: datetime) -> Item:
     said = parse_name(filename)
     moment = modified.replace(tzinfo=None).isoformat() + "Z"
-    return Item(directory, filename, size, moment, said.stage, said.taken_at, member)
+    return Item(directory, filename, size, moment, said.stage, said.taken_at)

@@ -193,17 +193,17 @@ class Staging:
                 boxes = source.execute("SELECT ?, filename, box, made_at FROM crops", (database.stem,))
             else:
                 chosen = source.execute("SELECT project_id, chosen, others, timestamp FROM legacy_selections")
-                rows = ((pick_key(p, c, json.loads(o), t), p, c, t, existing) for p, c, o, t in chosen)
+                picked = ((pick_key(p, c, json.loads(o), t), p, c, t, existing) for p, c, o, t in chosen)
                 self.connection.executemany(
                     "INSERT INTO selections (key, project_id, chosen, timestamp, existing) VALUES (?, ?, ?, ?, ?)",
-                    filter(self._may_match, rows),
+                    (row for row in picked if self._may_match(row)),
                 )
                 boxes = source.execute("SELECT project_id, filename, box, timestamp FROM legacy_crops")
             rows = ((crop_key(p, f), crop_rank(CropBox.from_json(b)), p, f, b, t, existing) for p, f, b, t in boxes)
             self.connection.executemany(
                 """INSERT INTO crops (key, rank, main, project_id, filename, box, timestamp, existing)
                 VALUES (?, ?, 1, ?, ?, ?, ?, ?)""",
-                filter(self._may_match, rows),
+                (row for row in rows if self._may_match(row)),
             )
 
     def _may_match(self, row: tuple) -> bool:

@@ -14,7 +14,7 @@ class PromptConnection(ZMQChannelsWebsocketConnection):
     40 ms on Linux). `benchmarks/deck_browser.py` prints how long a key takes.
     """
 
-    def connect(self) -> asyncio.Future[None] | None:
+    def connect(self) -> asyncio.Future[None] | None:  # type: ignore[override]  # jupyter_server's own override of its async base
         """See the base class."""
         self.websocket_handler.set_nodelay(True)
         return super().connect()

@@ -20,8 +20,9 @@ from pickroom.learn.examples import CropExample, Progress
 from pickroom.learn.metrics import Rate
 from pickroom.learn.recipes import Baselines, Evidence
 from pickroom.learn.sources import Sources
+from pickroom.learn.training_sets import Kind
 
-NAME = "crop_proposer"
+NAME: Kind = "crop_proposer"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +42,7 @@ class Boxed:
     @property
     def offered(self) -> np.ndarray:
         """(N, 4) float32: what the person is offered: the full frame where no crop is thought to be needed."""
-        return np.where(self.needed[:, None] < 0.5, np.float32(FULL_FRAME), self.boxes)
+        return np.where(self.needed[:, None] < 0.5, np.asarray(FULL_FRAME, np.float32), self.boxes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +113,7 @@ class BoxerRecipe:
         """How the raw boxes do on images that the person cropped; judged by IoU, then by the corners' distance."""
         rows = np.flatnonzero(is_crop(drawn_boxes(examples)))
         boxed = Boxer(model.cropper).box(features.take(rows))
-        meant = metrics.boxes_of([examples[row] for row in rows])
+        meant = metrics.boxes_of([examples[row] for row in rows.tolist()])
         right = metrics.within_corners(boxed.boxes, meant).astype(np.float64)
         distance = np.abs(boxed.boxes - meant).max(axis=1) if len(rows) else np.zeros(0)
         return Evidence(boxed.confidence, right, np.zeros(len(rows)), metrics.ious(boxed.boxes, meant), distance)
@@ -130,7 +131,7 @@ class BoxerRecipe:
     ) -> Baselines:
         """Of the images that the person cropped, as `evidence` has them: judged by IoU."""
         rows = np.flatnonzero(is_crop(drawn_boxes(examples)))
-        own = [examples[row] for row in rows]
+        own = [examples[row] for row in rows.tolist()]
         meant = metrics.boxes_of(own)
         boxes = drawn_boxes(train)
         cropped = np.flatnonzero(is_crop(boxes))

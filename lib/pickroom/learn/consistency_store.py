@@ -136,10 +136,12 @@ class _Cache:
     def give(self, row: int, item: Candidates, found: Found) -> bool:
         """Whether the group is known; what is known goes to `found`."""
         key = members_key(item)
-        places = [self.rows.get((key or "", name)) for name in item.filenames]
-        if key is None or None in places:
+        if key is None:
             return False
-        error = next((self.errors[place] for place in places if self.errors[place]), None)  # type: ignore[index]
+        places = [place for name in item.filenames if (place := self.rows.get((key, name))) is not None]
+        if len(places) < len(item.filenames):
+            return False
+        error = next((self.errors[place] for place in places if self.errors[place]), None)
         if error:
             found.reasons[row] = error
         else:
@@ -163,10 +165,10 @@ class _Cache:
             for place, name in enumerate(items[row].filenames):
                 columns["members_hash"].append(key)
                 columns["filename"].append(name)
-                known = isinstance(result, Consistency)
-                columns["values"].append(result.values[place] if known else None)
-                columns["map"].append(result.maps[place].ravel() if known else None)
-                columns["peak"].append(result.peaks[place] if known else None)
+                known = result if isinstance(result, Consistency) else None
+                columns["values"].append(known.values[place] if known else None)
+                columns["map"].append(known.maps[place].ravel() if known else None)
+                columns["peak"].append(known.peaks[place] if known else None)
                 columns["error"].append(None if known else result)
         if columns["filename"]:
             self.parts.publish(pa.table(columns, schema=self.parts.schema))

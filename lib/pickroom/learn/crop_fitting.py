@@ -174,7 +174,7 @@ def _fit_member(
 
 def _targets(boxes: np.ndarray, cropped: np.ndarray, device: str) -> tuple[Tensor, Tensor]:
     """(N, 4) boxes and (N,) 1.0 where a crop was drawn; elsewhere the full frame, which weighs nothing."""
-    meant = np.where(cropped[:, None], boxes, np.float32(FULL_FRAME)).astype(np.float32)
+    meant = np.where(cropped[:, None], boxes, np.asarray(FULL_FRAME, np.float32)).astype(np.float32)
     return torch.from_numpy(meant).to(device), torch.from_numpy(cropped).float().to(device)
 
 

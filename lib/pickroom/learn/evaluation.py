@@ -6,7 +6,7 @@ logged, so that later ones can be held against it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -88,6 +88,12 @@ class _Used:
     unseen: np.ndarray
 
 
+_Current = tuple[
+    list[Any], Any, _Used | None
+]  # examples of one kind, their features, and the current version if usable
+_UNTRAINED: _Current = ([], None, None)
+
+
 def evaluate(
     workspace: Workspace,
     project_ids: Sequence[str],
@@ -107,7 +113,7 @@ def evaluate(
         ConflictError, StoreError: decisions or vectors are not fit to use.
     """
     scores: list[VersionScore] = []
-    current: dict[str, tuple[Recipe, list[Any], Any, _Used | None]] = {}
+    current: dict[str, _Current] = {}
     for kind in KINDS:
         numbers = checkpoints.versions(workspace, kind)
         if not numbers:
@@ -127,7 +133,7 @@ def evaluate(
 
 def _evaluate_kind(
     workspace: Workspace, made: TrainingSet, numbers: Sequence[int], progress: Progress | None
-) -> tuple[list[VersionScore], tuple[Recipe, list[Any], Any, _Used | None]]:
+) -> tuple[list[VersionScore], _Current]:
     kind, recipe = made.kind, recipe_of(made.kind)
     sources = Sources(workspace.project(project_id) for project_id in made.projects)
     everything = list(made.examples)
@@ -149,7 +155,7 @@ def _evaluate_kind(
             continue
         scores += [_score(recipe, one, examples, features, p, number == chosen) for p in made.projects]
         used = one if number == chosen else used
-    return scores, (recipe, examples, features, used)
+    return scores, (examples, features, used)
 
 
 def _score(
@@ -157,7 +163,7 @@ def _score(
 ) -> VersionScore:
     own = np.array([splits.project_of(example) == project_id for example in examples], dtype=bool)
     rows = np.flatnonzero(own & used.unseen)
-    some = [examples[row] for row in rows]
+    some = [examples[row] for row in rows.tolist()]
     seen = int(own.sum()) - len(rows)
     number = used.checkpoint.version
     if not some:
@@ -167,7 +173,7 @@ def _score(
     evidence = recipe.evidence(used.model, some, here)
     # what a baseline learns, it learns from the rows of other sides
     others = np.flatnonzero(~used.unseen)
-    learned = ([examples[row] for row in others], features.take(others))
+    learned = ([examples[row] for row in others.tolist()], features.take(others))
     learnable = recipe.name == "ranker" or len(others)
     baselines = recipe.baselines(*learned, some, here).scored if learnable else {}
     rolling: tuple[float, ...] = ()
@@ -180,22 +186,18 @@ def _score(
     )
 
 
-def _sample(
-    current: dict[str, tuple[Recipe, list[Any], Any, _Used | None]], count: int, seed: int | None
-) -> list[dict[str, Any]]:
+def _sample(current: Mapping[str, _Current], count: int, seed: int | None) -> list[dict[str, Any]]:
     """Groups at random that neither current model was fitted on, each as it would have been recommended."""
-    crops: dict[tuple[str, str], int] = {}
-    if "crop_proposer" in current and current["crop_proposer"][3] is not None:
-        _, images, _, boxer = current["crop_proposer"]
-        crops = {(image.project_id, image.filename): row for row, image in enumerate(images)}
-    if "ranker" not in current or current["ranker"][3] is None:
+    images, image_features, boxer = current.get("crop_proposer", _UNTRAINED)
+    crops = {(image.project_id, image.filename): row for row, image in enumerate(images)} if boxer else {}
+    picks, features, ranker = current.get("ranker", _UNTRAINED)
+    if ranker is None:
         hint = "see why: pickroom evaluate PROJECT"
         raise UsageError("no ranker recommends yet, so there is nothing to sample", doing="evaluating", hint=hint)
-    _, picks, features, ranker = current["ranker"]
     rows = []
     for row in np.flatnonzero(ranker.unseen).tolist():
         place = crops.get(_chosen_key(picks[row]))
-        if place is None or current["crop_proposer"][3].unseen[place]:  # type: ignore[union-attr]
+        if place is None or boxer is None or boxer.unseen[place]:
             rows.append(row)
     if not rows:
         hint = "decide more groups, then evaluate again"
@@ -209,10 +211,9 @@ def _sample(
     ]
     for pick, entry in zip(some, entries, strict=True):
         place = crops.get(_chosen_key(pick))
-        if place is not None:
-            _, images, image_features, boxer = current["crop_proposer"]
-            _add_crop(entry, images[place], boxer.model.box(image_features.take([place])))  # type: ignore[union-attr]
-            entry["versions"]["crop_proposer"] = boxer.checkpoint.label  # type: ignore[union-attr]
+        if place is not None and boxer is not None:
+            _add_crop(entry, images[place], boxer.model.box(image_features.take([place])))
+            entry["versions"]["crop_proposer"] = boxer.checkpoint.label
     return entries
 
 

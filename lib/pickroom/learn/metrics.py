@@ -107,7 +107,7 @@ def score_picks(picks: Sequence[Pick], right: np.ndarray) -> PickScore:
     return PickScore(
         rate(np.ones(len(picks), dtype=bool)),
         rate(anomaly == False),  # noqa: E712 (of three values, None is neither)
-        rate(anomaly == True),  # noqa: E712
+        rate(anomaly == True),  # noqa: E712 (as above)
         rate(np.array([value is None for value in anomaly], dtype=bool)),
         {name: rate(projects == name) for name in sorted(set(projects.tolist()))},
     )
@@ -247,7 +247,8 @@ def ious(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 def within_corners(a: np.ndarray, b: np.ndarray, tolerance: float = CORNER_TOLERANCE) -> np.ndarray:
     """(N,) bool: every corner within the tolerance (FORMATS.md, crop_match)."""
-    return (np.abs(np.asarray(a, np.float64) - np.asarray(b, np.float64)) <= tolerance + 1e-6).all(axis=1)
+    apart = np.abs(np.asarray(a, np.float64) - np.asarray(b, np.float64))
+    return np.all(apart <= tolerance + 1e-6, axis=1)
 
 
 def score_crops(predicted: np.ndarray, meant: np.ndarray) -> CropScore:

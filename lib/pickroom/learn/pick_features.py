@@ -173,10 +173,12 @@ def _fill(
     parts: dict[str, np.ndarray] = {"consistency": consistency.values}
     if config.embeddings:
         vectors = sources.vectors(item.project_id, patches=True)
-        places = [vectors.place(name, digest) for name, digest in zip(item.filenames, item.hashes, strict=True)]
-        if None in places:
-            name = item.filenames[places.index(None)]
-            return f"{name} has no vector" + (f": {vectors.errors[name]}" if name in vectors.errors else "")
+        places = []
+        for name, digest in zip(item.filenames, item.hashes, strict=True):
+            place = vectors.place(name, digest)
+            if place is None:
+                return f"{name} has no vector" + (f": {vectors.errors[name]}" if name in vectors.errors else "")
+            places.append(place)
         parts["global"] = relative(_unit(vectors.matrix[places]))
         parts |= _regions(item, sources)
         if "patch" in features.blocks:
@@ -222,13 +224,13 @@ def _regions(item: Candidates, sources: Sources) -> dict[str, np.ndarray]:
     key = members_key(item)
     found = {}
     for rank in range(REGIONS):
-        rows = [places.get((key or "", name, rank)) for name in item.filenames]
-        if None not in rows:
+        rows = [row for name in item.filenames if (row := places.get((key or "", name, rank))) is not None]
+        if len(rows) == len(item.filenames):
             found[f"region{rank}"] = relative(_unit(regions.matrix[rows]))
     return found
 
 
-def _patches(vectors: Vectors, places: Sequence[int | None], consistency: Consistency) -> np.ndarray:
+def _patches(vectors: Vectors, places: Sequence[int], consistency: Consistency) -> np.ndarray:
     """(n, 2 x patch_dim): patch vectors, unit norm, where the candidate departs most, and where any does."""
     assert vectors.patches is not None
     grids = _unit(vectors.patches[places].astype(np.float32))

@@ -19,8 +19,9 @@ from pickroom.learn.pick_features import PickFeatureConfig, PickFeatures, pick_f
 from pickroom.learn.ranker import Ranker, RankerConfig, fit_ranker, pick_weights
 from pickroom.learn.recipes import Baselines, Evidence
 from pickroom.learn.sources import Sources
+from pickroom.learn.training_sets import Kind
 
-NAME = "ranker"
+NAME: Kind = "ranker"
 
 
 @dataclass(frozen=True, slots=True)

@@ -190,7 +190,7 @@ def _fit(
     generator = torch.Generator().manual_seed(config.seed)
     some = features if len(rows) == len(features) else features.take(rows)
     state = start(some, config, generator) if resume is None else dict(resume["weights"])
-    inputs = [tensor.to(device) for tensor in inputs_of(state, some, features.blocks)]
+    stage, consistency, embedded = (tensor.to(device) for tensor in inputs_of(state, some, features.blocks))
     mask = torch.from_numpy(some.mask).to(device)
     target = torch.from_numpy(chosen[rows]).to(device)
     weights = torch.from_numpy(np.asarray(groups_weight, dtype=np.float32)[rows])
@@ -218,7 +218,7 @@ def _fit(
         total = 0.0
         for batch in order.split(config.batch):
             masks = dropout_masks(config, features.blocks, len(batch), generator, device)
-            terms = score({**fixed, **learned}, *(tensor[batch] for tensor in inputs), masks)
+            terms = score({**fixed, **learned}, stage[batch], consistency[batch], embedded[batch], masks)
             scores = torch.stack(terms).sum(dim=0).masked_fill(~mask[batch], float("-inf"))
             losses = functional.cross_entropy(
                 scores.flatten(0, 1), target[batch].repeat(config.members), reduction="none"

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -79,11 +79,13 @@ def file_keys(example: Example) -> frozenset[str]:
     By its group, a pick and the crop of what was picked are drawn to one side, each in its own training set: so there
     are groups that neither model has seen.
     """
+    named: Iterable[tuple[str, str | None]]
+    group_id: str | None
     if isinstance(example, Pick):
         own, group_id = example.candidates, example.candidates.group_id
         named = zip(own.filenames, own.hashes, strict=True)
     else:
-        named, group_id = iter([(example.filename, example.sha256)]), example.group_id
+        named, group_id = [(example.filename, example.sha256)], example.group_id
     keys = {f"{_GROUP}{group_id}"} if group_id is not None else set()
     for name, sha256 in named:
         keys.add(f"{project_of(example)}/{name}")

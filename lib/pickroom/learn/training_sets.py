@@ -161,8 +161,8 @@ def _manifest_path(path: Path) -> Path:
 def _example(kind: Kind, values: dict[str, Any]) -> Example:
     if kind == "ranker":
         own = values.pop("candidates")
-        lists = {name: tuple(own.pop(name)) for name in ("filenames", "hashes", "stages")}
-        return Pick(Candidates(**own, **lists), **values)
+        own |= {name: tuple(own[name]) for name in ("filenames", "hashes", "stages")}
+        return Pick(Candidates(**own), **values)
     box = values.pop("box")
     return CropExample(**values, box=CropBox(**box) if box is not None else None)
 

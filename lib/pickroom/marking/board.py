@@ -271,9 +271,12 @@ def _open_summary(board: Board) -> Board:
 
 
 def _back(board: Board) -> Board:
-    for view in ("help", "info", "large"):
-        if getattr(board, view):
-            return replace(board, **{view: False})  # type: ignore[arg-type]
+    if board.help:
+        return replace(board, help=False)
+    if board.info:
+        return replace(board, info=False)
+    if board.large:
+        return replace(board, large=False)
     return replace(board, selected=frozenset())
 
 

@@ -36,8 +36,8 @@ def note(project: Project, item: Item, how: str, state: str, reason: str = "") -
         how: "trash" or "deleted".
         state: "planned" before it goes, then "done", or "failed" with its reason.
     """
-    row = {"kind": item.kind, "project_id": item.project_id, "path": place_of(project, item)}
-    row |= {"bytes": item.size, "sha256": item.sha256, "how": how}  # type: ignore[dict-item]
+    row: dict[str, Any] = {"kind": item.kind, "project_id": item.project_id, "path": place_of(project, item)}
+    row |= {"bytes": item.size, "sha256": item.sha256, "how": how}
     _append(project.workspace, _ended(row, state, reason))
 
 

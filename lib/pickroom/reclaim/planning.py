@@ -89,7 +89,8 @@ class ReclaimPlan:
     def shares(self) -> list[Share]:
         """By project, kind and reason; what goes first, in either part the largest first."""
         sums: dict[tuple[str, Kind, str], list[int]] = defaultdict(list)
-        for one in (*self.items, *self.kept):
+        every: tuple[Item | Kept, ...] = (*self.items, *self.kept)
+        for one in every:
             sums[one.project_id, one.kind, one.reason if isinstance(one, Kept) else ""].append(one.size)
         found = [Share(owner, kind, len(sizes), sum(sizes), why) for (owner, kind, why), sizes in sums.items()]
         return sorted(found, key=lambda share: (bool(share.reason), -share.size, share.project_id, share.kind))

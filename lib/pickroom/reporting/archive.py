@@ -148,7 +148,7 @@ def _count(connection: sqlite3.Connection) -> dict[str, int]:
 def _pack(project: Project, bundle: str, building: Path, progress: Progress | None) -> list[dict[str, Any]]:
     """Put a bundle into its zip as it is, and read every file back; name, size and hash of each go into its list."""
     wanted, _ = contents(project, bundle)
-    packed = []
+    packed: list[dict[str, Any]] = []
     path = building / f"{bundle}.zip"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
         for number, item in enumerate(wanted, start=1):

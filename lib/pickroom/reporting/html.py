@@ -40,9 +40,6 @@ class Number:
         return f'<span data-figure="{escape(self.name)}" data-value="{escape(exact)}">{shown}</span>'
 
 
-Cell = Number | str
-
-
 @dataclass(frozen=True, slots=True)
 class Piece:
     """A part of a page; Jupyter shows it."""
@@ -57,6 +54,9 @@ class Piece:
 
     def __add__(self, other: Piece) -> Piece:
         return Piece(self.html + other.html)
+
+
+Cell = Number | Piece | str
 
 
 def words(value: Value, unit: Unit) -> str:
@@ -137,7 +137,7 @@ def beside(*pieces: Piece) -> Piece:
     return Piece(f'<div class="beside">{"".join(f"<div>{piece.html}</div>" for piece in pieces)}</div>')
 
 
-def _cell(cell: Cell | Piece) -> str:
+def _cell(cell: Cell) -> str:
     return cell.html if isinstance(cell, Number | Piece) else escape(cell)
 
 

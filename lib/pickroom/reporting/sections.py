@@ -127,7 +127,7 @@ class Report:
     def agreement(self) -> Piece:
         """Is the AI getting better, does it know when it is unsure, and does it beat "highest stage"?"""
         versions = self._rows("performance_by_model")
-        rows: list[Sequence[Cell | Piece]] = []
+        rows: list[Sequence[Cell]] = []
         for place, row in enumerate(versions):
             name = f"performance_by_model.{place}"
             rows.append(
@@ -154,7 +154,7 @@ class Report:
     def crops(self) -> Piece:
         """How near the AI's crops came to the person's, and what they look like."""
         errors = self._rows("crop_error")
-        rows: list[Sequence[Cell | Piece]] = []
+        rows: list[Sequence[Cell]] = []
         units: tuple[tuple[str, Unit], ...] = (("crops", "count"), ("proposed", "count"), ("mean_iou", "score"))
         units += (("iou_85", "share"), ("within_5", "share"), ("mean_corner_error", "score"))
         for place, row in enumerate(errors):
@@ -203,7 +203,7 @@ class Report:
             names = ", ".join(row["picked"] for row in waiting[:_EXAMPLES_SHOWN])
             page += Piece(f"<p>{html.label(names).html}{' …' if len(waiting) > _EXAMPLES_SHOWN else ''}</p>")
         found = self._rows("data_health")
-        rows: list[Sequence[Cell | Piece]] = [
+        rows: list[Sequence[Cell]] = [
             (row["what"], _number(f"data_health.{row['what']}", row, "times"), html.label(row["example"]))
             for row in found
         ]
@@ -277,7 +277,7 @@ class Report:
         bands = self._rows("performance_by_confidence")
         if not bands:
             return Piece("")
-        rows: list[Sequence[Cell | Piece]] = []
+        rows: list[Sequence[Cell]] = []
         for band in bands:
             name = f"performance_by_confidence.{round(band['band_from'] * 10)}"
             rows.append(

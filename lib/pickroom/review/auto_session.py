@@ -26,12 +26,13 @@ from pickroom.automation.order import Order, next_groups, shuffled
 from pickroom.automation.sandbox import Place
 from pickroom.files.lock import project_lock
 from pickroom.records import Choice, Group, InputKind, Recommendation
-from pickroom.review import auto_view, view
+from pickroom.review import auto_view
 from pickroom.review.auto_view import FILTERS
 from pickroom.review.keys import AUTO_KEYS, AUTO_LEGEND, normalise
 from pickroom.review.pictures import Pictures
 from pickroom.review.session import ReviewSession
 from pickroom.review.state import ReviewState
+from pickroom.review.view import DeckView, GroupView
 from pickroom.store import automation_review, groups, recommendations
 from pickroom.store.connect import transaction
 from pickroom.workspace import utc_now
@@ -119,7 +120,7 @@ class AutoSession(ReviewSession):
         found = Counter(name for names in self._filters.values() for name in names)
         return {name: found[name] for name in FILTERS}
 
-    def view(self) -> view.DeckView:
+    def view(self) -> DeckView:
         """Everything the deck draws now."""
         shown = super().view()
         header = auto_view.header(self.state, self._pace(), self.only, len(self._filters))
@@ -186,7 +187,7 @@ class AutoSession(ReviewSession):
         held_reason: str,
         hidden: bool,
         crop_seen: bool,
-    ) -> view.GroupView:
+    ) -> GroupView:
         return auto_view.group_view(group, choice, recommendation, self._line(group, choice), hidden=hidden)
 
     def _line(self, group: Group, choice: Choice) -> Approved | None:

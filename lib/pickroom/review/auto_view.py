@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from pickroom.automation.decisions_file import Approved, Proposal
+from pickroom.automation.decisions_file import Approved, Proposal, Verdict
 from pickroom.naming import CROP_ORIGINALS, CROPPED
 from pickroom.records import Choice, Group, Recommendation
 from pickroom.review import view
@@ -51,9 +51,9 @@ def approved_line(group: Group, choice: Choice, proposal: Proposal, timestamp: s
         blind: the proposal was hidden: a crop that was not seen is neither accepted nor asked for.
     """
 
-    def line(action: str, name: str | None, needs_crop: bool = False, crop: bool = False) -> Approved:
+    def line(action: Verdict, name: str | None, needs_crop: bool = False, crop: bool = False) -> Approved:
         box = proposal.crop if crop else None
-        return Approved(group.group_id, action, name, needs_crop, box, "person", timestamp)  # type: ignore[arg-type]
+        return Approved(group.group_id, action, name, needs_crop, box, "person", timestamp)
 
     if choice.action == "reject":
         return line("rejected", None)

@@ -22,6 +22,7 @@ from pickroom.review.keys import REVIEW_KEYS, REVIEW_LEGEND, Command, normalise
 from pickroom.review.pace import LookClock, pace_of
 from pickroom.review.pictures import Pictures
 from pickroom.review.state import Card, ReviewState
+from pickroom.review.view import DeckView, GroupView, Pace
 from pickroom.store import groups, recommendations, review_state
 from pickroom.store.choices import Saved
 from pickroom.store.connect import connect, data_version, transaction
@@ -40,6 +41,7 @@ class ReviewSession:
     Attributes:
         keys, legend: what each key does, and the words for it.
         store: the module that keeps choices, undo log and cursor.
+        state: everything on screen.
         pictures: the images' files and previews.
 
     Args:
@@ -56,6 +58,7 @@ class ReviewSession:
     keys: Mapping[str, Command] = REVIEW_KEYS
     legend: Sequence[tuple[str, str]] = REVIEW_LEGEND
     store: ModuleType = review_state
+    state: ReviewState
 
     def __init__(
         self,
@@ -118,17 +121,17 @@ class ReviewSession:
         changed |= self.recommendations != recommended
         message = "another window has worked on this batch: its choices are shown" if changed else before.message
         keep = {name: getattr(before, name) for name in ("zoom", "info", "help")}
-        here = before.card.group_id if before.card else None
+        here = before.card.group_id if before.card else ""
         places = {card.group_id: place for place, card in enumerate(self.state.cards)}
-        position = places.get(here, min(self.state.position, max(len(places) - 1, 0)))  # type: ignore[arg-type]
+        position = places.get(here, min(self.state.position, max(len(places) - 1, 0)))
         summary = before.summary and not changed
         self.state = replace(self.state, position=position, message=message, summary=summary, **keep)
         return changed
 
-    def view(self) -> view.DeckView:
+    def view(self) -> DeckView:
         """Everything the deck draws now."""
         state = self.state
-        return view.DeckView(
+        return DeckView(
             header=view.header(state, self._pace(), self._beyond),
             progress=state.decided / len(state.cards) if state.cards else 1.0,
             group=self.group_at(state.position),
@@ -139,7 +142,7 @@ class ReviewSession:
             summary=self.summary() if state.summary else (),
         )
 
-    def group_at(self, position: int) -> view.GroupView | None:
+    def group_at(self, position: int) -> GroupView | None:
         """The group at a place of the batch as it would be drawn, None beyond its ends."""
         if not 0 <= position < len(self.groups):
             return None
@@ -228,7 +231,7 @@ class ReviewSession:
         held_reason: str,
         hidden: bool,
         crop_seen: bool,
-    ) -> view.GroupView:
+    ) -> GroupView:
         return view.group_view(
             group, choice, recommendation, held_reason=held_reason, hidden=hidden, crop_seen=crop_seen
         )
@@ -301,7 +304,7 @@ class ReviewSession:
             with transaction(self._connection):
                 self.store.set_cursor(self._connection, self.state.card.group_id)
 
-    def _pace(self) -> view.Pace:
+    def _pace(self) -> Pace:
         return pace_of(self.state, self._saved)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
-from pickroom.records import Choice, Group, Origin, Recommendation, Step
+from pickroom.records import Action, Choice, Group, Origin, Recommendation, Step
 from pickroom.review.keys import REVIEW_KEYS, Command, normalise
 
 
@@ -144,14 +144,16 @@ def _choose(state: ReviewState, key: str, name: str, index: int | None) -> Revie
         if card.ai_index is None:
             return replace(state, message="there is no recommendation for this group")
         name, index = "pick", card.ai_index
+    if name not in _CHOICES:
+        return state  # a session's own, as the filter of the automation's review
     if index is not None and index >= card.count:
         return replace(state, message=f"this group has {card.count} images")
-    action = "approve" if name == "pick" else name
+    action = _CHOICES[name]
     if (before.action, before.index) == (action, index):
         return _record(state, key, Choice(overlay=before.overlay), state.position)
     # an overlay left on in another window is not on this screen (blind, or no crop is proposed any more): picking here
     # accepts nothing unseen
-    after = Choice(action, index, before.overlay and card.has_crop)  # type: ignore[arg-type]
+    after = Choice(action, index, before.overlay and card.has_crop)
     return _record(state, key, after, min(state.position + 1, len(state.cards) - 1))
 
 
@@ -224,12 +226,21 @@ def _open_summary(state: ReviewState) -> ReviewState:
 
 
 def _back(state: ReviewState) -> ReviewState:
-    for view in ("zoom", "help", "info"):
-        if getattr(state, view):
-            return replace(state, **{view: False})  # type: ignore[arg-type]
-    return state
+    if state.zoom:
+        return replace(state, zoom=False)
+    if state.help:
+        return replace(state, help=False)
+    return replace(state, info=False) if state.info else state
 
 
+# what each command that chooses makes of its group
+_CHOICES: dict[str, Action] = {
+    "pick": "approve",
+    "crop": "crop",
+    "reject": "reject",
+    "keep": "keep",
+    "skip": "skip",
+}
 _VIEWS = {
     "zoom": lambda state: replace(state, zoom=not state.zoom and state.card is not None),
     "info": lambda state: replace(state, info=not state.info),

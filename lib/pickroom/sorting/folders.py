@@ -45,8 +45,8 @@ def _problem(name: str) -> str:
         return "is no name"
     if len(name) > LONGEST:
         return f"has {len(name)} characters"
-    if _UNSAFE.search(name):
-        return f"holds {_UNSAFE.search(name)[0]!r}"  # type: ignore[index]
+    if unsafe := _UNSAFE.search(name):
+        return f"holds {unsafe[0]!r}"
     if name[0] == "." or name[-1] in ". ":
         return "begins or ends with a dot"
     if name.casefold() in OWNED_FOLDERS:

@@ -56,6 +56,7 @@ class SortSession(BoardSession):
         self._on_screen: tuple[str, ...] = ()  # the folders as they were when a key was pressed
         self.hidden = False
         self.only: tuple[str, str] | None = None
+        self._stored: list[str] = []  # the names as the database has them
         self._similar_to: str | None = None
         self.fields = Fields(project.root)
         self.similarity = Similarity(project)

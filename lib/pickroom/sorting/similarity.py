@@ -47,7 +47,7 @@ class Similarity:
         if self._vectors is None or not self.has(to):
             return list(paths)
         known = [path for path in paths if self.has(path)]
-        order = by_similarity(self._matrix(known), self._matrix([to])[0]) if known else []
+        order = by_similarity(self._matrix(known), self._matrix([to])[0]).tolist() if known else []
         return [known[i] for i in order] + [path for path in paths if not self.has(path)]
 
     def teach(self, named: Mapping[str, str], board: Iterable[str]) -> None:

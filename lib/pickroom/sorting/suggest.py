@@ -8,7 +8,7 @@ where the folder's own are: what resembles nothing that was sorted belongs to a 
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -79,11 +79,11 @@ class Neighbours:
         nearest = np.argpartition(-similarities, count)[: count + 1]
         nearest = nearest[np.argsort(-similarities[nearest], kind="stable")].tolist()
         floor = similarities[nearest[count]]
-        votes: Counter[str] = Counter()
+        votes: dict[str, float] = defaultdict(float)
         for place in nearest[:count]:
             # how much nearer than the first that has no vote; the small part lets equals count
             votes[names[place]] += float(similarities[place] - floor) + 1e-3
-        name, weight = votes.most_common(1)[0]
+        name, weight = max(votes.items(), key=lambda vote: vote[1])
         agreeing = sum(names[place] == name for place in nearest[:count])
         return Suggestion(name, weight / sum(votes.values()), agreeing, count)
 

@@ -111,7 +111,8 @@ class ReviewTables:
 
     def steps(self, connection: sqlite3.Connection) -> tuple[list[Step], list[Step]]:
         """(undo, redo), each with the step to take next last."""
-        undo, redo = [], []
+        undo: list[Step] = []
+        redo: list[Step] = []
         for row in connection.execute(f"SELECT * FROM {self.log} ORDER BY seq"):
             (redo if row["undone"] else undo).append(told_of(self.log)(_step)(row))
         return undo, redo[::-1]

@@ -128,7 +128,8 @@ def mark_redone(connection: sqlite3.Connection, room: Room) -> None:
 
 def steps(connection: sqlite3.Connection, room: Room) -> tuple[list[LoggedMarks], list[LoggedMarks]]:
     """(undo, redo), each with the step to take next last."""
-    undo, redo = [], []
+    undo: list[LoggedMarks] = []
+    redo: list[LoggedMarks] = []
     for row in connection.execute("SELECT key, changes, undone FROM mark_log WHERE room = ? ORDER BY seq", (room,)):
         step = _logged(row)
         (redo if row["undone"] else undo).append(step)

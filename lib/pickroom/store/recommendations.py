@@ -151,7 +151,7 @@ def _read_waiting(connection: sqlite3.Connection, which: str, *values: object) -
         WHERE {groups.WAITING} {which} ORDER BY g.sequence""",
         values,
     )
-    return [Waiting(group_id, *numbers, bool(conflict)) for group_id, *numbers, conflict in rows]
+    return [Waiting(row[0], row[1], row[2], row[3], bool(row[4])) for row in rows]
 
 
 @told_of("recommendations")

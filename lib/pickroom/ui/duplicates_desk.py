@@ -197,9 +197,8 @@ def open_duplicates(
         cosine, bits: thresholds of near duplicates, None for those that `duplicates.finding.Thresholds` has.
         within_groups: near pairs inside one group too.
     """
-    given = {name: value for name, value in (("cosine", cosine), ("bits", bits)) if value is not None}
     try:
-        thresholds = Thresholds(within_groups=within_groups, **given)  # type: ignore[arg-type]
+        thresholds = Thresholds.given(cosine, bits, within_groups)
     except ValueError as error:
         return ipywidgets.HTML(words.notice(str(error)))
 

@@ -198,9 +198,13 @@ class Grid(anywidget.AnyWidget):
         texts = _numbers(content.get("texts"))
         if texts:
             self.send({"type": "texts", "page": page, "version": version, "rows": self._listener.texts(texts)})
-        for kind, asked in (("thumb", _numbers(content.get("thumbs"))), ("large", _numbers(content.get("large")))):
-            if asked:
-                self._send_pictures(page, kind, asked)  # type: ignore[arg-type]
+        asked: dict[Literal["thumb", "large"], list[int]] = {
+            "thumb": _numbers(content.get("thumbs")),
+            "large": _numbers(content.get("large")),
+        }
+        for kind, numbers in asked.items():
+            if numbers:
+                self._send_pictures(page, kind, numbers)
 
     def _send_pictures(self, page: str, kind: Literal["thumb", "large"], numbers: Sequence[int]) -> None:
         def make(number: int) -> bytes | str:

@@ -28,7 +28,7 @@ class SortDesk(GridDesk):
     """The widget of the notebook's second cell."""
 
     legend = SORT_LEGEND
-    session: SortSession  # type: ignore[assignment]
+    session: SortSession
 
     def __init__(self, session: SortSession) -> None:
         self._by = ""  # the field whose dry run is shown

@@ -253,9 +253,9 @@ class Stage(anywidget.AnyWidget):
             case {"type": "focus", "on": bool(on)}:
                 self._listener.focus_changed(on)
             case {"type": "pointer", "phase": "down" | "move" | "up" | "hover" as phase, "x": x, "y": y}:
-                number, shift, seen = content.get("number"), bool(content.get("shift")), str(content.get("seen", ""))
+                cell, shift, seen = content.get("number"), bool(content.get("shift")), str(content.get("seen", ""))
                 try:
-                    self._listener.pointer_moved(PointerEvent(phase, float(x), float(y), number, shift, seen))
+                    self._listener.pointer_moved(PointerEvent(phase, float(x), float(y), cell, shift, seen))
                 finally:
                     if phase in ("move", "hover"):
                         self.send({"type": "moved", "view": content.get("view")})

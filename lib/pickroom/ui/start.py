@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -64,7 +65,7 @@ def _status(entry: dict[str, Any]) -> tuple[str, ...]:
     return entry["project_id"], entry["status"], f"{entry['waiting']} of {entry['groups']}", decided or "none", root
 
 
-def _table(names: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+def _table(names: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     if not rows:
         return ""
     top = "".join(f"<th>{escape(name)}</th>" for name in names)

@@ -91,7 +91,7 @@ class TrainingPage:
         """How often the current ranker was right beside how sure it was, on rows it was not trained on: a picture."""
         found = self.evaluation.versions if self.evaluation else ()
         rows = [one.metrics.get("calibration", []) for one in found if one.kind == "ranker" and one.current]
-        longest = max(rows, key=len, default=[])
+        longest: list[dict[str, Any]] = max(rows, key=len, default=[])
         return _picture(figures.calibration(longest) if longest else None, "confidence, and how often it was right")
 
     def versions(self) -> ipywidgets.HTML:

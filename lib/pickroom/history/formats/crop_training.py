@@ -35,8 +35,8 @@ def _converter(header: Sequence[str], facts: Facts) -> Convert:
 
 def _in_pixels(edges: Sequence[str]) -> bool:
     """Whether the cells hold a box in pixels: the person did crop, even where the size to scale it is lost."""
-    found = [values.number(text) for text in edges]
-    return None not in found and max(found) > 1  # type: ignore[type-var]
+    found = [number for text in edges if (number := values.number(text)) is not None]
+    return len(found) == len(edges) and max(found) > 1
 
 
 def looks_like(fields: Sequence[str]) -> bool:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import TypeVar, get_args
 
 from pickroom.history import skips, values
 from pickroom.history.facts import AI_UNUSABLE, BAD_BATCH, BAD_DIRECTORY, Advice, Facts
 from pickroom.history.formats.protocol import Convert, Format, cell, places
 from pickroom.history.skips import Skip
 from pickroom.logged_paths import split_path
-from pickroom.records import MAX_GROUP, CropBox
+from pickroom.records import MAX_GROUP, CropBox, UserAction
 
-_ACTIONS = ("approve", "crop", "reject")
+_ACTIONS: dict[str, UserAction] = {action: action for action in get_args(UserAction)}
 _LARGEST = 2**31 - 1  # a batch number beyond this is a damaged number
 Number = TypeVar("Number", int, float)
 
@@ -29,8 +29,8 @@ def _converter(header: Sequence[str], facts: Facts) -> Convert:
     def convert(fields: list[str], line: int) -> None:
         names, evidence = _images(fields, images_at, facts)
         project = facts.project(evidence, cell(fields, project_at))
-        action = cell(fields, action_at).strip().lower()
-        if action not in _ACTIONS:
+        action = _ACTIONS.get(cell(fields, action_at).strip().lower())
+        if action is None:
             raise Skip(skips.BAD_ACTION)
         advice_index = _advice_index(cell(fields, ai_at), len(names), facts)
         index = values.whole(cell(fields, user_at))
@@ -50,7 +50,7 @@ def _converter(header: Sequence[str], facts: Facts) -> Convert:
             project,
             names,
             index,
-            action,  # type: ignore[arg-type]
+            action,
             size,
             facts.time(cell(fields, time_at)),
             line,

@@ -9,6 +9,7 @@ from pickroom.history.facts import Facts
 from pickroom.history.formats.protocol import BOX_COLUMNS, Convert, Format, cell, places
 from pickroom.history.skips import Skip
 from pickroom.logged_paths import split_path
+from pickroom.records import UserAction
 
 
 def _converter(header: Sequence[str], facts: Facts) -> Convert:
@@ -48,14 +49,14 @@ def _converter(header: Sequence[str], facts: Facts) -> Convert:
         moment = facts.time(cell(fields, time_at))
         if index is not None and len(names) > 1:
             # without a box the log does not say whether the pick was approved as it is
-            action = None if box is None else "crop"
+            action: UserAction | None = None if box is None else "crop"
             facts.pick(project, names, index, action, size, moment, line, box=box, crop_timestamp=moment)
             return
         if box is None:
-            found = [values.number(text) for text in edges]
-            if None in found:
+            found = [number for text in edges if (number := values.number(text)) is not None]
+            if len(found) < len(edges):
                 raise Skip(skips.NO_BOX)
-            if max(found) <= 1:  # type: ignore[type-var]
+            if max(found) <= 1:
                 raise Skip(skips.PLACEHOLDER)
         facts.crop(project, filename, box, size, moment, line, stage="" if index is None else stages[index])
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 
+Block = bytes | bytearray
 BYTE, ASCII, SHORT, LONG, RATIONAL, UNDEFINED, IFD, LONG8, IFD8 = 1, 2, 3, 4, 5, 7, 13, 16, 18
 # type -> (struct code of its smallest part, how many of these a value has)
 _TYPES = {
@@ -72,7 +73,7 @@ def value_size(kind: int, count: int) -> int:
     return struct.calcsize("=" + code) * parts * count
 
 
-def read_header(data: bytes) -> tuple[Layout, int]:
+def read_header(data: Block) -> tuple[Layout, int]:
     """Layout and offset of the first directory; raises ValueError when this is no TIFF structure."""
     orders = {b"II": "<", b"MM": ">"}
     order = orders.get(bytes(data[:2]))
@@ -86,7 +87,7 @@ def read_header(data: bytes) -> tuple[Layout, int]:
     raise ValueError("no TIFF header")
 
 
-def read(data: bytes, offset: int, layout: Layout) -> Directory:
+def read(data: Block, offset: int, layout: Layout) -> Directory:
     """The directory at an offset. Entries of unknown type, or whose value lies outside the data, are left out.
 
     Raises:
@@ -114,7 +115,7 @@ def read(data: bytes, offset: int, layout: Layout) -> Directory:
     return Directory(entries, offset, next_at, next_at + inline)
 
 
-def integers(data: bytes, entry: Entry, layout: Layout) -> tuple[int, ...]:
+def integers(data: Block, entry: Entry, layout: Layout) -> tuple[int, ...]:
     """The values of an integer entry, each part of a rational by itself; raises ValueError for one of floats."""
     code, parts = _TYPES[entry.type]
     if code in "fd":  # of a damaged file: where integers belong, no float means one

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from PIL import Image as PillowImage
-from PIL import ImageFile, JpegImagePlugin
+from PIL import ImageFile, JpegImagePlugin, MpoImagePlugin
 
 from pickroom.geometry import PixelBox
 from pickroom.images.crops import metadata
@@ -28,7 +28,8 @@ _NO_CHROMA_LOST = 0  # 4:4:4
 def refusal(image: ImageFile.ImageFile) -> str:
     """Why a crop would lose something, "" when it would not."""
     assert isinstance(image, JpegImagePlugin.JpegImageFile)
-    if image.format == "MPO":
+    if isinstance(image, MpoImagePlugin.MpoImageFile):
+        assert image.mpinfo is not None  # else Pillow would have taken it for a plain JPEG
         # CIPA DC-007, 5.2.3.3: cameras store larger previews as further pictures; those a crop makes untrue
         kinds = [str(entry["Attribute"]["MPType"]) for entry in image.mpinfo[0xB002][1:]]
         if not all(kind.startswith("Large Thumbnail") for kind in kinds):
