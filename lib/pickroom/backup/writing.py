@@ -6,6 +6,7 @@ import hashlib
 import os
 import shutil
 import tempfile
+import time
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ Progress = Callable[[int, int], None]  # (files, of)
 
 _CHUNK = 1 << 20
 _PACKED_ALREADY = (".pt", ".backup")  # weights are zips; databases of an earlier schema are seldom looked at
-_EARLIEST = (1980, 1, 1, 0, 0, 0)  # that a zip can hold
+_EARLIEST, _LATEST = 315_532_800, 4_354_819_198  # seconds since 1970: 1980 to 2107, all that a zip can hold
 _LEVEL = 1  # of deflate: a database comes down to a fifth, at several times the speed of the usual level
 
 
@@ -159,8 +160,9 @@ def _put(packed: zipfile.ZipFile, name: str, path: Path) -> Listed:
 
 
 def _info(name: str, mtime: float | None = None) -> zipfile.ZipInfo:
-    when = datetime.fromtimestamp(mtime, UTC) if mtime is not None else datetime.now(UTC)
-    info = zipfile.ZipInfo(name, max(when.timetuple()[:6], _EARLIEST))
+    seconds = mtime if mtime is not None else time.time()
+    when = datetime.fromtimestamp(min(max(seconds, _EARLIEST), _LATEST), UTC)
+    info = zipfile.ZipInfo(name, when.timetuple()[:6])
     info.compress_type = zipfile.ZIP_STORED if name.endswith(_PACKED_ALREADY) else zipfile.ZIP_DEFLATED
     return info
 

@@ -31,7 +31,7 @@ DELIVERABLES, ORIGINALS = "deliverables", "originals"
 BUNDLES = {DELIVERABLES: (SELECTED, CROPPED), ORIGINALS: (CROP_ORIGINALS,)}
 _SUMMARY = "summary.json"
 _CHUNK = 1 << 20
-_EARLIEST = (1980, 1, 1, 0, 0, 0)  # that a zip can hold
+_EARLIEST, _LATEST = 315_532_800, 4_354_819_198  # seconds since 1970: 1980 to 2107, all that a zip can hold
 
 Progress = Callable[[int, int], None]  # deliverables packed, of all
 
@@ -156,8 +156,8 @@ def _pack(project: Project, bundle: str, building: Path, progress: Progress | No
     path = building / f"{bundle}.zip"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
         for number, item in enumerate(wanted, start=1):
-            when = datetime.fromtimestamp(item.path.stat().st_mtime, UTC).timetuple()[:6]
-            info = zipfile.ZipInfo(item.name, max(when, _EARLIEST))
+            when = datetime.fromtimestamp(min(max(item.path.stat().st_mtime, _EARLIEST), _LATEST), UTC)
+            info = zipfile.ZipInfo(item.name, when.timetuple()[:6])
             digest, size = hashlib.sha256(), 0
             with item.path.open("rb") as source, archive.open(info, "w", force_zip64=True) as target:
                 while block := source.read(_CHUNK):
