@@ -82,7 +82,7 @@ def rows(workspace: Workspace) -> Iterator[dict[str, Any]]:
             row = json.loads(line)
             if all(isinstance(row[name], str) for name in ("project_id", "path", "kind", "state")):
                 yield row
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             continue
 
 

@@ -13,6 +13,7 @@ import shutil
 import sqlite3
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -32,6 +33,18 @@ BUNDLES = {DELIVERABLES: (SELECTED, CROPPED), ORIGINALS: (CROP_ORIGINALS,)}
 _SUMMARY = "summary.json"
 _CHUNK = 1 << 20
 _EARLIEST, _LATEST = 315_532_800, 4_354_819_198  # seconds since 1970: 1980 to 2107, all that a zip can hold
+# what JSON that anybody may have changed, and bytes of a zip, raise where they are believed
+_DAMAGE = (
+    OSError,
+    ValueError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    RuntimeError,
+    EOFError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 
 Progress = Callable[[int, int], None]  # deliverables packed, of all
 
@@ -217,7 +230,7 @@ def verified(project: Project) -> dict[str, frozenset[str]]:
                 raise ValueError(f"{bundle}.zip does not hold what its list says")
             found[bundle] = frozenset(sha256 for _, sha256 in held)
         return found
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, zipfile.BadZipFile) as error:
+    except _DAMAGE as error:
         hint = f"finish it: pickroom finish {project.id} --execute"
         raise ProjectError(str(error), doing="verifying an archive", subject=folder, hint=hint) from None
 
