@@ -280,6 +280,18 @@ def _put_something(rng: random.Random, home: Path, number: int) -> None:
         path.write_bytes(rng.randbytes(100))
 
 
+def test_a_file_where_a_folder_is_sets_the_folder_aside_whole(saved: dict[str, bytes], tmp_path: Path) -> None:
+    """Else its files went aside one by one, the folder then could not, and what was there was gone from its place."""
+    made = Zip(saved)
+    made.rename(MANIFEST, "data/projects")
+    (tmp_path / "odd.zip").write_bytes(made.packed(random.Random(0)))
+    mine = tmp_path / "home" / "data" / "projects" / "p.json"
+    mine.parent.mkdir(parents=True)
+    mine.write_text("mine")
+    done = restoring.restore(Workspace(tmp_path / "home"), tmp_path / "odd.zip", replace=True)
+    assert done.aside is not None and (done.aside / "data" / "projects" / "p.json").read_text() == "mine"
+
+
 def test_a_size_beyond_every_number_is_one_line(saved: dict[str, bytes], tmp_path: Path) -> None:
     made = Zip(saved)
     made.listing["files"][0]["size"] = 10**400

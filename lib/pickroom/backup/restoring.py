@@ -13,7 +13,7 @@ import tempfile
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from pickroom import atomic
 from pickroom.backup.contents import SET_ASIDE, SIDE_FILES, is_database, is_manifest, members
@@ -117,7 +117,9 @@ def _restore(workspace: Workspace, file: Path, building: Path, replace: bool, pr
                 locks.enter_context(project_lock(lock, "restoring a backup"))
             # manifests first: a project is gone before its decisions are
             for name in sorted(found.in_the_way, key=is_manifest, reverse=True):
-                _move(workspace.root / name, aside / name)
+                # where the backup has a file, a folder goes whole, with what lies in it
+                if not {folder.as_posix() for folder in PurePosixPath(name).parents} & set(found.in_the_way):
+                    _move(workspace.root / name, aside / name)
     for one in found.coming:
         _move(building / one.name, workspace.root / one.name)
     return Restored(found, aside)
