@@ -64,7 +64,7 @@ class TemplateFile(TemplateStaticFileHandler):
 
     async def get(self, path: str, include_body: bool = True) -> None:
         """See the base class."""
-        if not _TEMPLATE_FILE.fullmatch(path) or ".." in path.split("/"):
+        if not _TEMPLATE_FILE.fullmatch(path) or ".." in path.split("/") or "\0" in path:
             raise HTTPError(404)
         await super().get(path, include_body)
 
