@@ -18,7 +18,7 @@ from pickroom.reporting import archive
 from pickroom.workspace import Workspace
 from reclaiming import finished_project
 
-CASES = 40
+CASES = 25
 
 
 def test_a_hostile_archive_proves_nothing_or_what_is_in_it(workspace: Workspace, tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ from pickroom.errors import PickroomError
 from pickroom.store.connect import connect
 from pickroom.workspace import Workspace
 
-CASES = 40
+CASES = 25
 DATABASE = "data/training/ai_training_decisions/p.db"
 MANIFEST = "data/projects/p.json"
 NAMES = (

@@ -22,7 +22,7 @@ from hostile.wire import KERNEL, SOON_S, Server, check, free_port, own_settings
 from pickroom import lab
 from pickroom.workspace import Workspace
 
-CASES = 150  # requests
+CASES = 100  # requests
 ROUTES = (
     "/",
     "/login",

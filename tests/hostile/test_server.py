@@ -16,7 +16,7 @@ import pytest
 from hostile.guard import survive
 from hostile.wire import KERNEL, SOON_S, Server, check, free_port, own_settings
 
-CASES = 250  # requests
+CASES = 150  # requests
 ROUTES = ("/", "/login", "/logout", "/static", "/voila/static", "/voila/files", "/voila/templates", "/voila/render")
 ROUTES += ("/voila/labextensions", "/voila/api/themes", f"/voila/api/shutdown/{KERNEL}", f"/api/kernels/{KERNEL}")
 ROUTES += (
