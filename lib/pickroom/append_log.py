@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
@@ -45,7 +46,7 @@ def read(path: Path, holding: str = "") -> Iterator[dict[str, Any]]:
         holding: only lines with this text in them, which is cheaper than parsing every other one.
     """
     try:
-        file = path.open(encoding="utf-8", errors="replace")
+        file = io.TextIOWrapper(atomic.open_plain(path), encoding="utf-8", errors="replace")
     except FileNotFoundError:
         return
     with file:

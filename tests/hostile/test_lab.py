@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
+import random
 import re
 import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -17,9 +18,35 @@ from pathlib import Path
 
 import pytest
 
+from hostile.guard import survive
+from hostile.wire import KERNEL, SOON_S, Server, check, free_port, own_settings
 from pickroom import lab
 from pickroom.workspace import Workspace
 
+CASES = 100  # requests
+ROUTES = (
+    "/",
+    "/login",
+    "/logout",
+    "/static",
+    "/static/favicons",
+    "/files",
+    "/view",
+    "/nbconvert/html",
+    "/metrics",
+    "/lab",
+)
+ROUTES += (
+    "/api",
+    "/api/contents",
+    "/api/sessions",
+    "/api/terminals",
+    "/api/kernelspecs",
+    "/api/status",
+    "/api/shutdown",
+)
+ROUTES += (f"/api/kernels/{KERNEL}/channels", "/terminals/websocket/1", "/api/events/subscribe", "/lab/api/settings")
+ROUTES += ("/lab/api/workspaces", "/lab/extensions", "/lab/api/themes", "/kernelspecs/python3", "/custom", "/lsp/ws/x")
 # what an old guide on the web tells people to write
 OPEN_TO_ALL = {
     "ServerApp": {
@@ -36,23 +63,20 @@ OPEN_TO_ALL = {
 }
 
 
-@pytest.fixture
-def running(workspace: Workspace, tmp_path: Path) -> Iterator[tuple[int, str]]:
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, str]]:
     """(port, what it printed up to its address) of a real `pickroom lab`."""
-    config = tmp_path / "config"
-    config.mkdir()
-    (config / "jupyter_server_config.json").write_text(json.dumps(OPEN_TO_ALL))
-    own = {"HOME": tmp_path, "JUPYTER_CONFIG_DIR": config, "JUPYTER_RUNTIME_DIR": tmp_path / "run"}
-    own |= {"JUPYTER_DATA_DIR": tmp_path / "data", "IPYTHONDIR": tmp_path / "ipython"}
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("JUPYTER")}
-    port = _free_port()
+    folder = tmp_path_factory.mktemp("lab")
+    (folder / "config").mkdir()
+    (folder / "config" / "jupyter_server_config.json").write_text(json.dumps(OPEN_TO_ALL))
+    port = free_port()
     command = [sys.executable, "-m", "pickroom.cli", "lab", "--port", str(port), "--no-browser"]
     process = subprocess.Popen(
-        [*command, "--home", str(workspace.root)],
+        [*command, "--home", str(folder / "home")],
         stderr=subprocess.STDOUT,
         stdout=subprocess.PIPE,
         text=True,
-        env={**environment, **{key: str(value) for key, value in own.items()}},
+        env=own_settings(folder),
     )
     try:
         said = ""
@@ -62,6 +86,8 @@ def running(workspace: Workspace, tmp_path: Path) -> Iterator[tuple[int, str]]:
             if re.search(r"http://127\.0\.0\.1:\d+/lab\S*token=", line):
                 break
         _wait_until_it_listens(port, process)  # it prints its address a moment before
+        # what it says from now on must go somewhere, or it waits for its reader
+        threading.Thread(target=process.stdout.read, daemon=True).start()
         yield port, said
     finally:
         process.send_signal(signal.SIGTERM)
@@ -87,16 +113,34 @@ def test_lab_listens_on_loopback_and_lets_nobody_in_without_its_token(running: t
         socket.create_connection((_own_address(), port), timeout=5).close()
 
 
+def test_strangers_get_no_further_than_the_door(running: tuple[int, str], tmp_path: Path) -> None:
+    port, said = running
+    token = re.search(r"token=([0-9a-f]{32,})", said)
+    assert token is not None, said
+    (tmp_path / "secret.txt").write_text("what nobody may read")
+    server = Server(port, token[1], ROUTES, tmp_path / "secret.txt", b"what nobody may read")
+
+    def case(rng: random.Random) -> str:
+        request = server.request(rng)
+        answer = server.ask(request, SOON_S)
+        check(answer, server, request)
+        # the door and the way out, what they are drawn with, and the version of the server
+        if answer.status == 200 and answer.body:
+            pages = (b"/login?next=", b"Successfully logged out", b'{"version"')
+            assert any(page in answer.body for page in pages) or re.search(
+                rb"(?i)content-type: (text/css|image/|application/javascript|font)", answer.head
+            )
+        assert answer.status not in (101, 201, 204)
+        return str(answer.status)
+
+    survive("server/lab", CASES, case)
+    assert _answer(port, "api/contents", token=token[1]) == 200
+
+
 def test_the_command_line_says_so(workspace: Workspace) -> None:
     command = lab.command(lab.notebooks_folder(), port=8888, browser=False)
     assert "--ServerApp.ip=127.0.0.1" in command
     assert not any("token=" in part or "password" in part for part in command)  # a process list is everybody's to read
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def _wait_until_it_listens(port: int, process: subprocess.Popen[str]) -> None:

@@ -11,6 +11,8 @@ import zipfile
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 
@@ -24,6 +26,8 @@ from pickroom.embeddings.legacy import SPEC
 from pickroom.embeddings.rows import VectorRow
 from pickroom.embeddings.store import VectorStore
 from pickroom.errors import StoreError
+from pickroom.history import meeting
+from pickroom.integrity import inspection
 from pickroom.learn import checkpoints
 from pickroom.workspace import Workspace
 
@@ -126,10 +130,27 @@ def test_damaged_vectors_are_one_line_or_set_aside(workspace: Workspace) -> None
 
         outcome = attempt(use)
         attempt(catalogue.collect, workspace, Copies({}, ()))
+        attempt(meeting._vectors, workspace, "p")
+        attempt(inspection.vectors_on_disk, workspace.create("p", workspace.root))
         attempt(store.set_damaged_aside, thorough=True)
         return outcome
 
     survive("models/vectors", CASES, case)
+
+
+def test_names_of_vectors_that_are_no_text_are_one_line(workspace: Workspace) -> None:
+    folder = workspace.embeddings / "e" / "p"
+    folder.mkdir(parents=True)
+    ends = pa.array([0, 2], pa.int32()).buffers()[1]
+    names = pa.Array.from_buffers(pa.string(), 1, [None, ends, pa.py_buffer(b"\xff\x80")])
+    nothing = pa.array([None], pa.string())
+    pq.write_table(pa.table([names, nothing, nothing], ["filename", "content_hash", "error"]), folder / "part.parquet")
+    for read in (
+        lambda: meeting._vectors(workspace, "p"),
+        lambda: inspection.vectors_on_disk(workspace.create("p", workspace.root)),
+    ):
+        with pytest.raises(StoreError, match="reading vectors"):
+            read()
 
 
 def test_an_encoder_of_another_kind_is_no_encoder(workspace: Workspace) -> None:

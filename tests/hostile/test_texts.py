@@ -34,6 +34,7 @@ from pickroom.files import sidecars
 from pickroom.history.importing import read_logs
 from pickroom.images import metadata
 from pickroom.naming import sidecar_name
+from pickroom.reclaim import ledger
 from pickroom.records import CropBox
 from pickroom.store.connect import connect
 from pickroom.workspace import Project, Workspace
@@ -125,6 +126,11 @@ READERS = {
         "data/ai_data/logs/token_ledger.jsonl",
         {"timestamp": "2025-09-10T00:00:00Z", "what": "caption", "tokens": 12},
         lambda workspace, path: TokenLedger(workspace).spent(),
+    ),
+    "reclaim-ledger": Reader(
+        "data/ai_data/logs/reclaimed.jsonl",
+        {"project_id": "p", "path": "a.png", "kind": "original", "state": "planned"},
+        lambda workspace, path: [ledger.unsettled(workspace, name) for name in ("p", "q")],
     ),
     "demo-truth": Reader("demo_truth.jsonl", TRUTH, lambda workspace, path: truth.read_truth(path)),
     "boxes": Reader(

@@ -60,6 +60,8 @@ def _models(folder: Path) -> tuple[tuple[dict[str, Any], ...], list[Problem]]:
         model = path.name.removesuffix(_MODEL_SUFFIX)
         name, _, version = model.rpartition("_v")
         try:
+            if not path.is_file():  # a pipe of that name would never end
+                raise ValueError("it is no plain file")
             metadata = json.loads(path.read_text(encoding="utf-8"))
             if not isinstance(metadata, Mapping) or not name or not version.isdigit():
                 raise ValueError("it is no model's metadata")

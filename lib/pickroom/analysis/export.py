@@ -84,6 +84,8 @@ def _select(analysis: Analysis, table: str, project_id: str) -> str:
 def _write(engine: duckdb.DuckDBPyConnection, select: str, path: Path) -> int:
     """Write a query's rows, all of them or none; how many they were."""
     temporary = path.with_name(f".{secrets.token_hex(8)}.partial")
+    if path.parent.is_symlink() or path.parent.parent.is_symlink():
+        raise FileOperationError("a folder on the way is a link", "exporting", [path], "give an empty DIR")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         row = engine.execute(f"COPY ({select}) TO {quoted(temporary)} (FORMAT parquet, COMPRESSION zstd)").fetchone()
@@ -114,8 +116,10 @@ def _write_state(folder: Path, state: dict[str, str]) -> None:
 
 
 def _read_state(folder: Path) -> dict[str, str]:
+    path = folder / STATE_FILE
     try:
-        state = json.loads((folder / STATE_FILE).read_text(encoding="utf-8"))
+        # a pipe of that name would never end
+        state = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     except (OSError, ValueError, RecursionError):  # a first run, or a folder that was cleared: everything is written
         return {}
     return state if isinstance(state, dict) else {}

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 
+from pickroom.errors import StoreError
 from pickroom.workspace import Project, Workspace
 
 _VERSION = re.compile(r"v(\d+)")  # as recommendations name one (checkpoints.Checkpoint.label)
@@ -40,7 +41,7 @@ def trained_on(workspace: Workspace, versions: Mapping[str, str]) -> frozenset[s
     The promise rests on the pick's confidence, so it is the ranker's set that no calibration may touch.
 
     Raises:
-        StoreError: the version is there and its frozen training set is not, or was changed.
+        StoreError: the version is there and its frozen training set is not, or was changed; or its metadata is damaged.
     """
     match = _VERSION.fullmatch(versions.get("ranker", ""))
     if match is None:
@@ -50,7 +51,11 @@ def trained_on(workspace: Workspace, versions: Mapping[str, str]) -> frozenset[s
 
     try:
         metadata = checkpoints.read_metadata(workspace, "ranker", int(match[1]))
+        set_hash = str(metadata["data"]["hash"])
     except FileNotFoundError:
         return frozenset()
-    frozen = training_sets.load(workspace, "ranker", metadata["data"]["hash"])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        what, doing = f"its metadata cannot be read ({error})", "asking what the ranker was trained on"
+        raise StoreError(what, doing=doing, subject=match[0], hint="train again: pickroom train ranker") from None
+    frozen = training_sets.load(workspace, "ranker", set_hash)
     return frozenset(example.candidates.group_id for example in frozen.examples if isinstance(example, Pick))

@@ -25,6 +25,7 @@ FORMAT = 1
 LISTING = "backup.json"
 NOTHING_WRITTEN = "nothing was written; take another backup"
 _CHUNK = 1 << 20
+_NO_SIZE = 1 << 62  # bytes: beyond any disk
 _LONGEST_LISTING = 64 << 20  # bytes: more than half a million files
 _DOING = "reading a backup"
 
@@ -106,6 +107,9 @@ def _opened(file: Path) -> Iterator[zipfile.ZipFile]:
     # what zipfile and zlib raise on bytes that anybody may have changed
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, ValueError, _Damaged) as error:
         raise StoreError(f"the backup is damaged ({error})", doing=_DOING, subject=file, hint=NOTHING_WRITTEN) from None
+    except OSError as error:  # a bad disk; or a place before the file's beginning, where the zip says that a file lies
+        what = f"the backup cannot be read ({error.strerror or error})"
+        raise StoreError(what, doing=_DOING, subject=file, hint=NOTHING_WRITTEN) from None
 
 
 def _listing(file: Path, archive: zipfile.ZipFile) -> Listing:
@@ -147,7 +151,7 @@ def _values(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> dict[str, Any]:
 
 def _listed(values: object) -> Listed:
     match values:
-        case {"name": str(name), "size": int(size), "sha256": str(sha256)} if size >= 0:
+        case {"name": str(name), "size": int(size), "sha256": str(sha256)} if 0 <= size < _NO_SIZE:
             if not belongs(name):
                 raise _Damaged(f"{name!r} has no place in a backup")
             return Listed(name, size, sha256)

@@ -15,7 +15,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from dataclasses import replace as replaced
 from datetime import UTC, datetime
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from pickroom import atomic
 from pickroom.backup.contents import SET_ASIDE, SIDE_FILES, is_database, is_manifest, members
@@ -126,7 +126,9 @@ def _restore(workspace: Workspace, file: Path, building: Path, replace: bool, pr
             found = replaced(found, in_the_way=tuple(sorted({*found.in_the_way, *late})))
             # manifests first: a project is gone before its decisions are
             for name in sorted(found.in_the_way, key=is_manifest, reverse=True):
-                _move(workspace.root / name, aside / name)
+                # where the backup has a file, a folder goes whole, with what lies in it
+                if not {folder.as_posix() for folder in PurePosixPath(name).parents} & set(found.in_the_way):
+                    _move(workspace.root / name, aside / name)
     for one in found.coming:
         _move(building / one.name, workspace.root / one.name)
     return Restored(found, aside)

@@ -12,15 +12,17 @@ import os
 import secrets
 import shutil
 from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from pickroom import atomic
 from pickroom.errors import ConflictError, FileOperationError, UsageError
 from pickroom.exports.choices import Judged
+from pickroom.naming import stays_inside
 from pickroom.workspace import Project
 
 STATE_FILE = ".pickroom-export.json"
 PICTURES = "images"
+_MOST_BYTES = 256 << 20  # of the list of files: more than a million
 
 Progress = Callable[[int, int], None]
 Writer = Callable[[Path], object]  # writes a document to the path it is given
@@ -61,8 +63,8 @@ def publish(
         documents: name in the folder -> what writes it, called with a path beside its place.
 
     Raises:
-        ConflictError: a file of that name is there that no export made, or it is another kind's folder; nothing is
-            written.
+        ConflictError: a file of that name is there that no export made, it is another kind's folder, or a link in it
+            leads elsewhere; nothing is written.
         FileOperationError: the disk refused; run it again when there is room.
     """
     names = [*pictures, *documents]
@@ -78,6 +80,15 @@ def publish(
             raise ConflictError(
                 f"{len(strange)} files there were not made by an export, the first: {strange[0]}",
                 items=strange,
+                doing="exporting",
+                subject=folder,
+                hint="give an empty folder",
+            )
+        led = sorted({name for name in (*names, *before) if _is_led_away(folder, name)})
+        if led:
+            raise ConflictError(
+                f"a folder on the way to {led[0]} is a link",
+                items=led,
                 doing="exporting",
                 subject=folder,
                 hint="give an empty folder",
@@ -129,17 +140,28 @@ def _publish(target: Path, write: Writer) -> None:
 def _read_state(folder: Path) -> tuple[str | None, list[str]]:
     """(kind, names) of what exports made here; (None, []) where nothing is known to be theirs."""
     try:
-        state = json.loads((folder / STATE_FILE).read_text(encoding="utf-8"))
-        kind, names = state["kind"], state["files"]
+        state = json.loads(atomic.read_small(folder / STATE_FILE, _MOST_BYTES))
     except FileNotFoundError:
         return None, []
-    except (ValueError, KeyError, TypeError):  # damaged: then no file there is known to be ours
+    except (ValueError, RecursionError):  # damaged: then no file there is known to be ours
         return None, []
-    return str(kind), [name for name in names if isinstance(name, str) and _inside(name)]
+    match state:
+        case {"kind": str(kind), "files": list(names)}:
+            return kind, [name for name in names if isinstance(name, str) and _inside(name)]
+    return None, []
 
 
 def _inside(name: str) -> bool:
-    return not name.startswith("/") and ".." not in name.split("/")
+    try:
+        os.fsencode(name)
+    except UnicodeEncodeError:  # no file can have this name
+        return False
+    return stays_inside(name)
+
+
+def _is_led_away(folder: Path, name: str) -> bool:
+    """Whether a folder between the export's and a file of it is a link: what is written there would land elsewhere."""
+    return any(os.path.islink(folder / above) for above in PurePosixPath(name).parents[:-1])
 
 
 def _write_state(folder: Path, kind: str, names: list[str]) -> None:

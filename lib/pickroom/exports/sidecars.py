@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pickroom import atomic
 from pickroom.errors import FileOperationError, ImageError, UsageError
@@ -24,7 +25,7 @@ from pickroom.exports.choices import Choices, Judged, Verdict
 from pickroom.exports.folder import Progress
 from pickroom.files.lock import project_lock
 from pickroom.images import decode
-from pickroom.naming import filename_of, join, split, stem_of
+from pickroom.naming import filename_of, join, split, stays_inside, stem_of
 from pickroom.workspace import Project
 
 Naming = Literal["stem", "full"]
@@ -203,16 +204,31 @@ def standing(project: Project) -> Path | None:
     return max((path for path in records if pattern.fullmatch(path.name)), default=None)
 
 
-def _entries(record: Path) -> list[dict[str, str]]:
+def _entries(record: Path) -> list[Mapping[str, Any]]:
     try:
-        return [json.loads(line) for line in record.read_text(encoding="utf-8").splitlines()]
-    except (OSError, ValueError) as error:
-        raise UsageError(f"the record cannot be read ({error})", doing="undoing sidecars", subject=record) from None
+        with atomic.open_plain(record) as file:
+            return [_entry(json.loads(line)) for line in file]
+    except (OSError, ValueError, RecursionError) as error:
+        hint = "no sidecar was touched; restore it from a backup, or delete it"
+        raise UsageError(
+            f"the record cannot be read ({error})", doing="undoing sidecars", subject=record, hint=hint
+        ) from None
+
+
+def _entry(values: object) -> Mapping[str, Any]:
+    """A line of the record; raises ValueError for one that names something else than a sidecar of the project."""
+    match values:
+        case {"path": str(path), "before": str() | None as before, "after_sha256": str(after_sha256)}:
+            (before or "").encode()
+            if stays_inside(path) and path.endswith(".xmp"):
+                return {"path": path, "before": before, "after_sha256": after_sha256}
+            raise ValueError(f"it names {path!r}")
+    raise ValueError("a line is damaged")
 
 
 def _where(project: Project, paths: Sequence[str]) -> dict[str, list[Path]]:
     """Sidecar's name -> where such files lie: they move with their image when a batch is applied or undone."""
-    wanted = {filename_of(path) for path in paths if not (project.root / path).is_file()}
+    wanted = {filename_of(path) for path in paths if not os.path.isfile(project.root / path)}
     if not wanted:
         return {}
     found: dict[str, list[Path]] = {}
@@ -222,10 +238,10 @@ def _where(project: Project, paths: Sequence[str]) -> dict[str, list[Path]]:
     return found
 
 
-def _restore(root: Path, entry: Mapping[str, str], where: Mapping[str, Sequence[Path]]) -> str | None:
+def _restore(root: Path, entry: Mapping[str, Any], where: Mapping[str, Sequence[Path]]) -> str | None:
     """Put one sidecar back; why not, where it is no longer what was written."""
     places = [root / entry["path"], *where.get(filename_of(entry["path"]), ())]
-    there = [path for path in places if path.is_file()]
+    there = [path for path in places if os.path.isfile(path)]  # a name may be too long to be asked about
     before = None if entry["before"] is None else entry["before"].encode()
     try:
         ours = next((path for path in there if atomic.sha256_of(path) == entry["after_sha256"]), None)

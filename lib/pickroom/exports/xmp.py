@@ -8,6 +8,7 @@ the edges as fractions, and tiff:ImageWidth, ImageLength and Orientation beside 
 
 from __future__ import annotations
 
+import re
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,6 +24,9 @@ CRS = "http://ns.adobe.com/camera-raw-settings/1.0/"
 TIFF = "http://ns.adobe.com/tiff/1.0/"
 _PREFIXES = {XMP: "xmp", CRS: "crs", TIFF: "tiff"}
 _BREAKS = {9: "\ue009", 10: "\ue00a", 13: "\ue00d"}  # tab, line feed, carriage return
+_ENCODING = re.compile(r"""\s*<\?xml\s[^>]*?\bencoding\s*=\s*["']([^"']*)["']""")
+_DEEPEST = 100  # elements within elements; what writes them back calls itself for each
+_MOST_PARTS = 50_000  # elements and attributes: Camera Raw's have some thousands, and merging takes seconds for these
 _SIDEWAYS = (5, 6, 7, 8)  # Exif 2.32, table 4: orientations that swap width and height
 
 Properties = Mapping[tuple[str, str], str]  # (namespace, name) -> value
@@ -132,10 +136,38 @@ def _parse(text: str) -> minidom.Document:
     # no document type belongs in XMP (part 1, 7.3.1), and entities are how a file can stand for endless text
     if "<!DOCTYPE" in text or "<!ENTITY" in text:
         raise PacketError("it has a document type")
+    # XMP is Unicode (part 1, 7.1); bytes that are UTF-8 and say that they are something else would come back changed
+    declared = _ENCODING.match(text)
+    if declared and declared[1].lower() not in ("utf-8", "utf8"):
+        raise PacketError("it says that it is not in UTF-8")
     try:
+        bounds = ElementTree.XMLParser(target=_Bounds())
+        bounds.feed(text)
+        bounds.close()
         return minidom.parseString(text.encode())
-    except ExpatError as error:
+    except (ExpatError, ElementTree.ParseError) as error:
         raise PacketError(f"it is no XML ({error})") from None
+
+
+class _Bounds:
+    """A parser's target that keeps nothing, and raises PacketError for a packet that would take too long to merge."""
+
+    def __init__(self) -> None:
+        self.depth = self.parts = 0
+
+    def start(self, tag: str, attributes: Mapping[str, str]) -> None:
+        self.depth += 1
+        self.parts += 1 + len(attributes)
+        if self.depth > _DEEPEST:
+            raise PacketError("it is nested too deeply")
+        if self.parts > _MOST_PARTS:
+            raise PacketError(f"it holds more than {_MOST_PARTS:,} elements and attributes")
+
+    def end(self, tag: str) -> None:
+        self.depth -= 1
+
+    def close(self) -> None:
+        """Nothing was built."""
 
 
 def _strip(document: minidom.Document, wanted: Properties) -> minidom.Element:
@@ -190,7 +222,7 @@ def _text(document: minidom.Document, before: str) -> str:
     """
     for element in document.getElementsByTagName("*"):
         for attribute in element.attributes.values():
-            attribute.value = attribute.value.translate(_BREAKS)
+            attribute.value = (attribute.value or "").translate(_BREAKS)  # None: xmlns=""
     declaration = "".join(before.partition("?>")[:2]) + "\n" if before.lstrip().startswith("<?xml ") else ""
     body = "\n".join(node.toxml() for node in document.childNodes) + "\n"
     for code, mark in _BREAKS.items():

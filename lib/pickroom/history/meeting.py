@@ -183,8 +183,9 @@ def _vectors(workspace: Workspace, project_id: str) -> dict[str, list[tuple[str 
 def _vector_rows(path: Path, pq: Any, pa: Any) -> Iterator[tuple[str, str | None, str | None]]:
     try:
         table = pq.read_table(path, columns=["filename", "content_hash", "error"])
-    except (pa.ArrowException, OSError) as error:
+        columns = [table.column(name).to_pylist() for name in ("filename", "content_hash", "error")]
+    except (pa.ArrowException, OSError, UnicodeError) as error:
         raise StoreError(
             str(error).splitlines()[0], doing="reading vectors", subject=path, hint="embed the project again"
         ) from None
-    return zip(*(table.column(name).to_pylist() for name in ("filename", "content_hash", "error")), strict=True)
+    return zip(*columns, strict=True)

@@ -208,10 +208,11 @@ def vectors_on_disk(project: Project, encoder_id: str | None = None) -> dict[str
             continue
         try:
             table = pyarrow.parquet.read_table(path, columns=["filename", "content_hash", "error"])
-        except (OSError, pyarrow.ArrowException) as error:
+            columns = [column.to_pylist() for column in table.columns]
+        except (OSError, UnicodeError, pyarrow.ArrowException) as error:
             what, hint = str(error).splitlines()[0], f"make them again: pickroom embed {project.id} --verify"
             raise StoreError(what, doing="reading vectors", subject=path, hint=hint) from error
-        for name, sha256, failed in zip(*(column.to_pylist() for column in table.columns), strict=True):
+        for name, sha256, failed in zip(*columns, strict=True):
             if failed is None:
                 found.setdefault(name, set()).add(sha256)
     return found

@@ -8,13 +8,19 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import sys
 import webbrowser
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
+from jinja2 import ChoiceLoader, DictLoader
+from jupyter_server.auth.decorator import allow_unauthenticated
+from jupyter_server.auth.logout import LogoutHandler
+from tornado.web import HTTPError
 from voila.app import Voila
+from voila.static_file_handler import TemplateStaticFileHandler
 from voila.tornado.handler import TornadoVoilaHandler
 
 from pickroom.jupyter.identity import OwnToken
@@ -25,6 +31,14 @@ PAGE = Path(__file__).parent / "picking" / "pick.ipynb"
 IDLE_S = 6 * 3600  # a kernel that no page has been connected to for so long is stopped; nothing unsaved is in it
 _ODD = "Something went wrong here; the terminal that runs `pickroom app` says what. Reload the page to go on."
 
+_TEMPLATE_FILE = re.compile(r"[\w-]+/static/[^/].*")
+# Jupyter's own wants an icon that is not served here: each file that a browser asked for in vain filled the terminal
+_ERROR = """<!DOCTYPE html>
+<title>Pickroom</title>
+<p>{{ status_code }} {{ status_message | e }}</p>
+{% block error_detail %}{% endblock %}
+"""
+
 
 class Page(TornadoVoilaHandler):
     """Voila's page, with the cookie that it needs to stop its kernel when it is left."""
@@ -33,6 +47,30 @@ class Page(TornadoVoilaHandler):
         """See the base class."""
         await super().prepare()
         _ = self.xsrf_token  # to read it is to set the cookie
+
+
+class Leave(LogoutHandler):
+    """The way out: back at the door, since Jupyter's own page of farewell needs files that are not served here."""
+
+    @allow_unauthenticated
+    def get(self) -> None:
+        """See the base class."""
+        self.identity_provider.clear_login_cookie(self)
+        self.redirect(f"{self.base_url}login")
+
+
+class TemplateFile(TemplateStaticFileHandler):
+    """Voila's, which fails on a path that names no file of a template."""
+
+    async def get(self, path: str, include_body: bool = True) -> None:
+        """See the base class."""
+        if not _TEMPLATE_FILE.fullmatch(path) or ".." in path.split("/") or "\0" in path:
+            raise HTTPError(404)
+        await super().get(path, include_body)
+
+
+# what is ours instead of Voila's and Jupyter's own
+_HANDLERS = {TornadoVoilaHandler: Page, LogoutHandler: Leave, TemplateStaticFileHandler: TemplateFile}
 
 
 class PickingServer(Voila):
@@ -55,12 +93,14 @@ class PickingServer(Voila):
 
     def init_settings(self) -> dict[str, Any]:
         # a page of another name that resolves to this machine is refused (DNS rebinding)
-        return {**super().init_settings(), "allow_remote_access": False, "local_hostnames": ["localhost"]}
+        settings = super().init_settings()
+        templates = settings["jinja2_env"]
+        templates.loader = ChoiceLoader([DictLoader({"error.html": _ERROR}), templates.loader])
+        return {**settings, "allow_remote_access": False, "local_hostnames": ["localhost"]}
 
     def init_handlers(self) -> list[Any]:
         return [
-            (route, Page if handler is TornadoVoilaHandler else handler, *options)
-            for route, handler, *options in super().init_handlers()
+            (route, _HANDLERS.get(handler, handler), *options) for route, handler, *options in super().init_handlers()
         ]
 
     def launch_browser(self) -> None:

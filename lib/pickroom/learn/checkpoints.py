@@ -19,6 +19,7 @@ from pickroom.errors import ConflictError, StoreError
 from pickroom.workspace import Workspace, utc_now
 
 _WEIGHTS = re.compile(r"(?P<name>[a-z_]+)_v(?P<version>\d+)\.pt")
+_MOST_BYTES = 1 << 16  # of the file that names the current version: it holds a line
 _TRAIN_AGAIN = "train again: pickroom train"
 
 
@@ -102,7 +103,8 @@ def load(workspace: Workspace, name: str, version: int) -> Checkpoint:
     path = _weights_path(workspace, name, version)
     try:
         metadata = read_metadata(workspace, name, version)
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        with atomic.open_plain(path) as file:
+            state = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # noqa: BLE001 (unpickling raises almost anything on damaged bytes)
         what = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise StoreError(
@@ -129,7 +131,7 @@ def current(workspace: Workspace, name: str) -> int | None:
     """
     path = _current_path(workspace, name)
     try:
-        version = json.loads(path.read_text(encoding="utf-8"))["version"]
+        version = json.loads(atomic.read_small(path, _MOST_BYTES))["version"]
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:

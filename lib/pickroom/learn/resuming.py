@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import io
-import pickle
 import time
-import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -56,14 +54,22 @@ def read(workspace: Workspace, name: str, key: str) -> Saved:
     import torch
 
     try:
-        values = torch.load(_path(workspace, name), map_location="cpu", weights_only=True)
-        if values["key"] == key:
-            return Saved(values["finished"], values["snapshot"])
-    except FileNotFoundError:
-        return Saved()
-    except (OSError, RuntimeError, EOFError, KeyError, TypeError, pickle.UnpicklingError, zipfile.BadZipFile):
+        with atomic.open_plain(_path(workspace, name)) as file:
+            values = torch.load(file, map_location="cpu", weights_only=True)
+    except Exception:  # noqa: BLE001 (unpickling raises almost anything on damaged bytes)
         return Saved()  # half written or foreign: training begins anew, and says so by its epochs
+    match values:
+        case {"key": own, "finished": list(finished), "snapshot": dict() | None as snapshot} if own == key:
+            if all(_is_fit(one) for one in finished):
+                return Saved(finished, snapshot)
     return Saved()
+
+
+def _is_fit(values: object) -> bool:
+    match values:
+        case {"state": dict(), "description": dict()}:
+            return True
+    return False
 
 
 def forget(workspace: Workspace, name: str) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,15 +16,18 @@ from typing import Any, Literal
 
 from pickroom import atomic, integrity
 from pickroom.errors import ConflictError, StoreError, UsageError
-from pickroom.learn.examples import Candidates, CropExample, Pick
+from pickroom.learn.examples import CropExample, Pick
 from pickroom.learn.reading import Examples, What, inspect_all, read_examples
 from pickroom.learn.splits import Example, project_of, require_one_project
-from pickroom.records import CropBox
+from pickroom.learn.typed import read_as
 from pickroom.workspace import Project, Workspace, utc_now
 
 Kind = Literal["ranker", "crop_proposer"]
 KINDS: tuple[Kind, ...] = ("ranker", "crop_proposer")
 WHAT: dict[Kind, What] = {"ranker": "picks", "crop_proposer": "crops"}
+_EXAMPLES: dict[Kind, type[Example]] = {"ranker": Pick, "crop_proposer": CropExample}
+_HASH = re.compile(r"[0-9a-f]{64}")
+_MOST_BYTES = 1 << 24  # of a manifest: it holds some lines a project
 _HASH_DIGITS = 16  # of the file's name; the manifest has all of them
 
 
@@ -131,26 +135,23 @@ def load(workspace: Workspace, kind: Kind, set_hash: str) -> TrainingSet:
     path = set_path(workspace, kind, set_hash)
     doing = "reading a frozen training set"
     try:
-        text = path.read_text(encoding="utf-8")
-        manifest = json.loads(_manifest_path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        with atomic.open_plain(path) as file:
+            data = file.read()
+        if hashlib.sha256(data).hexdigest() != set_hash:
+            raise ValueError("it was changed after it was frozen")
+        examples = tuple(read_as(_EXAMPLES[kind], json.loads(line)) for line in data.decode().splitlines())
+        made = _described(kind, examples, json.loads(atomic.read_small(_manifest_path(path), _MOST_BYTES)))
+        if made.lines.encode() != data:
+            raise ValueError("its lines are not as they are frozen")
+        return made
+    except (OSError, ValueError, RecursionError) as error:
         raise StoreError(f"it cannot be read ({error})", doing=doing, subject=path, hint="train again") from None
-    if hashlib.sha256(text.encode()).hexdigest() != set_hash:
-        raise StoreError("it was changed after it was frozen", doing=doing, subject=path, hint="train again")
-    projects = manifest["projects"]
-    return TrainingSet(
-        kind,
-        tuple(projects),
-        manifest["encoder"],
-        tuple(_example(kind, json.loads(line)) for line in text.splitlines()),
-        {name: values["rows_read"] for name, values in projects.items()},
-        {name: values["left_out"] for name, values in projects.items()},
-        manifest["made_at"],
-    )
 
 
 def set_path(workspace: Workspace, kind: Kind, set_hash: str) -> Path:
-    """Where the lines of a frozen set lie."""
+    """Where the lines of a frozen set lie; raises StoreError for what is no hash."""
+    if not _HASH.fullmatch(set_hash):
+        raise StoreError(f"{set_hash!r} is no hash of a training set", doing="looking for one", hint="train again")
     return workspace.root / "data" / "training" / "sets" / f"{kind}_{set_hash[:_HASH_DIGITS]}.jsonl"
 
 
@@ -158,13 +159,18 @@ def _manifest_path(path: Path) -> Path:
     return path.with_name(f"{path.stem}_manifest.json")
 
 
-def _example(kind: Kind, values: dict[str, Any]) -> Example:
-    if kind == "ranker":
-        own = values.pop("candidates")
-        own |= {name: tuple(own[name]) for name in ("filenames", "hashes", "stages")}
-        return Pick(Candidates(**own), **values)
-    box = values.pop("box")
-    return CropExample(**values, box=CropBox(**box) if box is not None else None)
+def _described(kind: Kind, examples: tuple[Example, ...], manifest: object) -> TrainingSet:
+    """Examples with what their manifest says of them; raises ValueError where it says something else."""
+    match manifest:
+        case {"projects": dict(projects), "encoder": str(encoder), "made_at": str(made_at)}:
+            rows, left_out = {}, {}
+            for project_id, values in projects.items():
+                match values:
+                    case {"rows_read": int(read), "left_out": dict(reasons)}:
+                        rows[project_id], left_out[project_id] = read, reasons
+            if set(rows) == set(projects) >= {project_of(example) for example in examples}:
+                return TrainingSet(kind, tuple(projects), encoder, examples, rows, left_out, made_at)
+    raise ValueError("its manifest is damaged")
 
 
 def _encoder(projects: Sequence[Project]) -> str:

@@ -17,10 +17,12 @@ from typing import Any, Literal
 from pickroom import atomic
 from pickroom.errors import PickroomError
 from pickroom.learn.examples import Step
+from pickroom.learn.typed import read_as
 from pickroom.locking import exclusive, is_held
 from pickroom.workspace import Workspace, utc_now
 
 State = Literal["running", "done", "stopped", "failed"]
+_MOST_BYTES = 1 << 20  # of the file: it holds a page
 _EVERY_S = 0.3  # between two writes of the file
 _LOOK_S = 0.2  # between two looks at it
 
@@ -64,12 +66,12 @@ class Status:
 
     @classmethod
     def from_json(cls, text: str) -> Status:
-        """Raises ValueError on anything that is no status."""
+        """Raises ValueError or RecursionError on anything that is no status."""
         values: Any = json.loads(text)
-        if not isinstance(values, dict) or not {"name", "projects", "pid"} <= set(values):
+        if not isinstance(values, dict):
             raise ValueError("it is no training's progress")
         known = {field.name for field in fields(cls)}
-        return cls(**{**{k: v for k, v in values.items() if k in known}, "projects": tuple(values["projects"])})
+        return read_as(cls, {name: value for name, value in values.items() if name in known})
 
 
 class Recorder:
@@ -160,10 +162,10 @@ def read_status(workspace: Workspace, name: str) -> Status | None:
     # looked at first: a training that ends in between has then said its last word
     alive = is_running(workspace, name)
     try:
-        status = Status.from_json(path.read_text(encoding="utf-8"))
+        status = Status.from_json(atomic.read_small(path, _MOST_BYTES).decode())
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise PickroomError(
             f"it cannot be read ({error})", doing="following a training", subject=path, hint="delete it"
         ) from None

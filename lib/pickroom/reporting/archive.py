@@ -11,6 +11,7 @@ import shutil
 import sqlite3
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -28,6 +29,18 @@ from pickroom.workspace import Project
 DELIVERABLES, ORIGINALS = "deliverables", "originals"
 BUNDLES = {DELIVERABLES: (SELECTED, CROPPED), ORIGINALS: (CROP_ORIGINALS,)}
 _SUMMARY = "summary.json"
+# what JSON that anybody may have changed, and bytes of a zip, raise where they are believed
+_DAMAGE = (
+    OSError,
+    ValueError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    RuntimeError,
+    EOFError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 
 Progress = Callable[[int, int], None]  # deliverables packed, of all
 
@@ -199,7 +212,7 @@ def verified(project: Project) -> dict[str, frozenset[str]]:
                 raise ValueError(f"{bundle}.zip does not hold what its list says")
             found[bundle] = frozenset(sha256 for _, sha256 in held)
         return found
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, zipfile.BadZipFile) as error:
+    except _DAMAGE as error:
         hint = f"finish it: pickroom finish {project.id} --execute"
         raise ProjectError(str(error), doing="verifying an archive", subject=folder, hint=hint) from None
 
