@@ -131,7 +131,7 @@ def test_damaged_vectors_are_one_line_or_set_aside(workspace: Workspace) -> None
         outcome = attempt(use)
         attempt(catalogue.collect, workspace, Copies({}, ()))
         attempt(meeting._vectors, workspace, "p")
-        attempt(inspection.vectors_on_disk, workspace.create("p", workspace.root))
+        attempt(inspection.vectors_on_disk, workspace.planned("p", workspace.root))
         attempt(store.set_damaged_aside, thorough=True)
         return outcome
 
@@ -147,7 +147,7 @@ def test_names_of_vectors_that_are_no_text_are_one_line(workspace: Workspace) ->
     pq.write_table(pa.table([names, nothing, nothing], ["filename", "content_hash", "error"]), folder / "part.parquet")
     for read in (
         lambda: meeting._vectors(workspace, "p"),
-        lambda: inspection.vectors_on_disk(workspace.create("p", workspace.root)),
+        lambda: inspection.vectors_on_disk(workspace.planned("p", workspace.root)),
     ):
         with pytest.raises(StoreError, match="reading vectors"):
             read()
