@@ -89,6 +89,19 @@ def test_sidecar_edited_since_stays_and_can_be_undone_later(judged: Project) -> 
     assert read_tree(judged.root) == before
 
 
+def test_an_edited_sidecar_does_not_keep_the_writes_before_it(judged: Project) -> None:
+    before = read_tree(judged.root)
+    sidecars.write(judged)
+    sidecars.write(judged, "full")
+    path = judged.root / f"{of(judged, 'picked')}.xmp"
+    path.write_text(OTHER)  # of the second write
+    second = sidecars.undo(judged)
+    assert second.restored > 0 and list(second.held.values()) == ["changed since"]
+    first = sidecars.undo(judged)
+    assert first.restored > 0 and list(first.held.values()) == ["changed since"]
+    assert read_tree(judged.root).keys() - before.keys() == {path.relative_to(judged.root).as_posix()}
+
+
 def test_sidecars_travel_with_their_images_and_are_still_undone(judged: Project) -> None:
     sidecars.write(judged)
     with closing(connect(judged.database)) as connection:
@@ -147,8 +160,7 @@ def test_disk_that_refuses_says_how_to_take_back_what_was_written(judged: Projec
     folder.chmod(0o500)
     assert in_child(attempt).endswith("(what was written so far: pickroom export --xmp --undo takes it back)")
     folder.chmod(0o700)
-    record = sidecars.standing(judged)
-    assert record is not None
+    (record,) = sidecars.standing(judged)
     assert all(set(json.loads(line)) == {"path", "before", "after_sha256"} for line in record.read_text().splitlines())
     assert sidecars.undo(judged).held == {}
     assert list(judged.root.rglob("*.xmp")) == []

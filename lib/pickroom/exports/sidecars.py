@@ -139,30 +139,40 @@ def write(
 def undo(project: Project) -> Undone:
     """Take the latest write of sidecars back: those that were made go, those that were merged are as before.
 
-    A sidecar that was changed since, by another program or by hand, is left as it is, and stays in the record.
+    A sidecar that was changed since, by another program or by hand, is left as it is, and stays in the record. A write
+    of which only such are left gives way to the one before it.
 
     Raises:
         UsageError: no write of this project stands. LockedError: files are being moved.
     """
     root = project.require_root()
     with project_lock(project, "undoing XMP sidecars"):
-        record = standing(project)
-        if record is None:
+        records = standing(project)
+        if not records:
             raise UsageError("no sidecars were written, or all are undone", doing=f"undoing in {project.id}")
-        entries = _entries(record)
         held: dict[str, str] = {}
-        staying = []
-        where = _where(project, [entry["path"] for entry in entries])
-        for entry in entries:
-            reason = _restore(root, entry, where)
-            if reason is not None:
-                held[entry["path"]] = reason
-                staying.append(entry)
-        if staying:
-            atomic.write_text(record, "".join(json.dumps(entry) + "\n" for entry in staying))
-        else:
-            record.rename(record.with_name(record.name + _UNDONE))
-    return Undone(len(entries) - len(staying), held)
+        for record in records:
+            done = _take_back(project, root, record, held)
+            if done:
+                return Undone(done, held)
+    return Undone(0, held)
+
+
+def _take_back(project: Project, root: Path, record: Path, held: dict[str, str]) -> int:
+    """Take one write back as far as that can be; how many sidecars, and into `held` why others stay."""
+    entries = _entries(record)
+    where = _where(project, [entry["path"] for entry in entries])
+    staying = []
+    for entry in entries:
+        reason = _restore(root, entry, where)
+        if reason is not None:
+            held[entry["path"]] = reason
+            staying.append(entry)
+    if staying:
+        atomic.write_text(record, "".join(json.dumps(entry) + "\n" for entry in staying))
+    else:
+        record.rename(record.with_name(record.name + _UNDONE))
+    return len(entries) - len(staying)
 
 
 def _sidecar(root: Path, image: str, wanted: xmp.Properties, naming: Naming) -> Sidecar:
@@ -197,11 +207,11 @@ def _line(item: Sidecar) -> str:
     return json.dumps({"path": item.path, "before": item.before, "after_sha256": sha256}) + "\n"
 
 
-def standing(project: Project) -> Path | None:
-    """The record of the latest write that was not undone; None where there is none."""
+def standing(project: Project) -> list[Path]:
+    """The records of writes that were not undone, or not wholly, the latest first."""
     pattern = re.compile(rf"xmp-{re.escape(project.id)}-\d{{8}}T\d{{12}}Z\.jsonl")
     records = project.workspace.logs.glob("xmp-*.jsonl") if project.workspace.logs.is_dir() else ()
-    return max((path for path in records if pattern.fullmatch(path.name)), default=None)
+    return sorted((path for path in records if pattern.fullmatch(path.name)), reverse=True)
 
 
 def _entries(record: Path) -> list[Mapping[str, Any]]:
