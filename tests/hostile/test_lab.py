@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import random
 import re
-import signal
 import socket
 import subprocess
 import sys
@@ -19,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from hostile.guard import survive
-from hostile.wire import KERNEL, SOON_S, Server, check, free_port, own_settings
+from hostile.wire import KERNEL, SOON_S, Server, check, free_port, own_settings, stop
 from pickroom import lab
 from pickroom.workspace import Workspace
 
@@ -90,12 +89,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, str
         threading.Thread(target=process.stdout.read, daemon=True).start()
         yield port, said
     finally:
-        process.send_signal(signal.SIGTERM)
-        try:
-            process.wait(30)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        stop(process)
 
 
 def test_lab_listens_on_loopback_and_lets_nobody_in_without_its_token(running: tuple[int, str]) -> None:

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import random
 import secrets
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,7 +13,7 @@ from collections.abc import Iterator
 import pytest
 
 from hostile.guard import survive
-from hostile.wire import KERNEL, SOON_S, Server, check, free_port, own_settings
+from hostile.wire import KERNEL, SOON_S, Server, check, free_port, own_settings, stop
 
 CASES = 150  # requests
 ROUTES = ("/", "/login", "/logout", "/static", "/voila/static", "/voila/files", "/voila/templates", "/voila/render")
@@ -57,12 +56,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
             yield Server(port, token, ROUTES, folder / "secret.txt", b"what nobody may read")
             assert process.poll() is None
         finally:
-            process.send_signal(signal.SIGTERM)
-            try:
-                process.wait(30)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+            stop(process)
 
 
 def plain(server: Server, path: str, *, token: str = "", method: str = "GET") -> int:

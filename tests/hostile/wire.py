@@ -6,6 +6,7 @@ import os
 import random
 import re
 import socket
+import subprocess
 import urllib.parse
 from dataclasses import dataclass
 from pathlib import Path
@@ -179,3 +180,13 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
+
+
+def stop(process: subprocess.Popen[str]) -> None:
+    """End a server that a test has started."""
+    process.terminate()
+    try:
+        process.wait(30)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
