@@ -98,6 +98,19 @@ def companions_by_stem(names: Iterable[str]) -> Mapping[str, tuple[str, ...]]:
     return {stem: tuple(sorted(owned)) for stem, owned in found.items()}
 
 
+def is_text(value: str) -> bool:
+    """Whether a string is Unicode text, which a database can hold: JSON can spell half of a surrogate pair.
+
+    >>> is_text("a.png"), is_text(chr(0xD800))
+    (True, False)
+    """
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def stays_inside(path: str) -> bool:
     """Whether a POSIX path from a table or a file, relative to a project's root, cannot lead out of it by itself.
 

@@ -138,3 +138,9 @@ def test_unknown_lines_leave_a_project_unbound(project: Project, tmp_path: Path)
     run: Callable[[], object] = lambda: import_cache(project, write_cache(tmp_path, [("mojo1/a.png", "9.npy")]))  # noqa: E731
     run()
     assert project.workspace.project("mojo1").manifest.encoder is None
+
+
+def test_a_vector_whose_name_is_too_long_is_missing(project: Project, tmp_path: Path) -> None:
+    cache = write_cache(tmp_path / "cache", [("mojo1/a.png", "n" * 300 + ".npy")])
+    report = import_cache(project, cache)
+    assert dict(report.skipped) == {"the vector's file is missing": 1}

@@ -49,6 +49,20 @@ def test_a_hostile_archive_proves_nothing_or_what_is_in_it(workspace: Workspace,
     assert tally.outcomes["refused"]
 
 
+def test_an_archive_packed_in_another_way_and_damaged_is_one_line(workspace: Workspace) -> None:
+    project = finished_project(workspace)
+    path = next(archive.archive_folder(project).glob("*.zip"))
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(path) as source, zipfile.ZipFile(buffer, "w", zipfile.ZIP_LZMA) as target:
+        name = source.namelist()[0]
+        target.writestr(name, source.read(name))
+        start = target.getinfo(name).header_offset + 30 + len(name.encode()) + 40  # within what is packed
+    data = bytearray(buffer.getvalue())
+    data[start : start + 40] = b"\xff" * 40
+    path.write_bytes(data)
+    assert attempt(archive.verified, project) == "refused"
+
+
 def packed_again(path: Path, rng: random.Random) -> bytes:
     """The same files, packed in one of the ways that a zip knows."""
     buffer = io.BytesIO()

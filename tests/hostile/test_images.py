@@ -12,11 +12,12 @@ import pytest
 from PIL import Image as PillowImage
 from PIL import PngImagePlugin
 
-from hostile.guard import survive
+from hostile.guard import limit_memory, survive
 from hostile.mutations import checksums_mended, damaged
 from pickroom.errors import ImageError
 from pickroom.images import crops, decode, metadata, thumbnails
 from pickroom.records import CropBox
+from reviewing import in_child
 
 CASES = 60  # of each kind of file, in every run of the tests
 
@@ -90,6 +91,22 @@ def test_a_damaged_image_is_read_or_refused_in_a_few_words(kind: str, tmp_path: 
 
     tally = survive(f"images/{kind}", CASES, case)
     assert tally.outcomes["refused"] + tally.outcomes["read"] == tally.cases
+
+
+def test_a_length_that_no_memory_holds_is_refused_by_the_crop_desk(tmp_path: Path) -> None:
+    data = bytearray(SOUND["png"][1]())
+    at = data.index(b"IDAT") - 4
+    data[at : at + 4] = (0xFFFFFFFF).to_bytes(4, "big")  # more than the file has: read only once the picture is whole
+    path = tmp_path / "image.png"
+    path.write_bytes(data)
+
+    def attempt() -> str:
+        limit_memory(300)
+        with pytest.raises(ImageError) as refused:
+            crops.render(path, CropBox(0.2, 0.2, 0.8, 0.7))
+        return refused.value.reason
+
+    assert in_child(attempt) == "there is not enough memory to crop it"
 
 
 def _look(path: Path, previews: Path) -> str:

@@ -153,6 +153,16 @@ def test_names_of_vectors_that_are_no_text_are_one_line(workspace: Workspace) ->
             read()
 
 
+def test_a_column_whose_name_is_no_text_is_one_line(workspace: Workspace) -> None:
+    store = VectorStore(workspace, SPEC, "p")
+    store.append([VectorRow("a.png", "0" * 64, 4, 4, 9, 9, np.ones(512, np.float32), None, None)])
+    (path,) = store.vectors.files()
+    path.write_bytes(path.read_bytes().replace(b"mtime_ns", b"mtime\xff\xffs"))
+    assert attempt(vectors.read_vectors, VectorStore(workspace, SPEC, "p")) == "refused"
+    _, (problem,) = catalogue.collect(workspace, Copies({}, ()))
+    assert "its vectors cannot be read" in problem.what
+
+
 def test_an_encoder_of_another_kind_is_no_encoder(workspace: Workspace) -> None:
     with pytest.raises((TypeError, KeyError, ValueError)):
         EncoderSpec.from_dict({"kind": "openclip"})

@@ -205,7 +205,8 @@ ENDLESS = {
     "cross join": "SELECT count(*) FROM range(100000000) a, range(100000000) b WHERE hash(a.range + b.range) < 0",
     "texts": "SELECT repeat('x', 1000000000) FROM range(100)",
     "recursion": "WITH RECURSIVE n AS (SELECT 1 AS i UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n",
-    "brackets": "SELECT " + "(" * 5000 + "1" + ")" * 5000,
+    "calls": "SELECT " + "abs(" * 5000 + "1" + ")" * 5000,
+    "brackets": "SELECT " + "(" * 100_000 + "1" + ")" * 100_000,
 }
 
 

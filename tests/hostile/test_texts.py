@@ -275,6 +275,16 @@ def test_a_hostile_sidecar_is_reported_never_obeyed(make_project: Callable[..., 
     survive("texts/sidecar", CASES, case)
 
 
+def test_a_sidecar_that_names_half_a_character_is_reported(make_project: Callable[..., Project]) -> None:
+    project = make_project([(1, 2)])
+    review(project, "q", *FINALISE)
+    sidecar = next((project.root / "crop").glob("*.decision"))
+    sidecar.write_text(json.dumps({**json.loads(sidecar.read_text()), "group_id": "\ud800"}))
+    name = next(path.name for path in (project.root / "crop").glob("*.png"))
+    with closing(connect(project.database)) as connection, pytest.raises(sidecars.SidecarError, match="unknown group"):
+        sidecars.read(project, connection, "crop", name)
+
+
 def test_hostile_companions_are_shown_as_plain_text(tmp_path: Path) -> None:
     image = write_image(tmp_path / "a.png")
     touched = tmp_path / "touched"

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pickroom.errors import StoreError
 from pickroom.records import CropBox, Decision, Group
 from pickroom.store import decisions
 from pickroom.store.connect import connect
@@ -105,6 +106,15 @@ def test_unknown_is_null_in_the_table(connection: sqlite3.Connection) -> None:
 
 def test_decision_of_an_unknown_group_is_none(connection: sqlite3.Connection) -> None:
     assert decisions.get(connection, "nobody") is None
+
+
+@pytest.mark.parametrize("picked", ["x", 7, -1])
+def test_a_pick_that_is_none_is_damage(connection: sqlite3.Connection, picked: object) -> None:
+    decisions.insert(connection, FULL)
+    connection.execute("PRAGMA ignore_check_constraints = ON")  # as an enemy's database has it
+    connection.execute("UPDATE ai_decisions SET user_selected_index = ?", (picked,))
+    with pytest.raises(StoreError, match="a row of ai_decisions is damaged"):
+        decisions.get(connection, FULL.group_id)
 
 
 def test_untrue_decision_is_refused(connection: sqlite3.Connection) -> None:

@@ -46,7 +46,7 @@ def _encoders(workspace: Workspace) -> tuple[tuple[Encoder, ...], list[Problem]]
         try:
             kind = pyarrow.parquet.read_schema(path).field("vector").type
             found.setdefault((path.parts[-3], kind.list_size), []).append(str(path))
-        except (OSError, KeyError, AttributeError, pyarrow.ArrowException) as error:
+        except (OSError, KeyError, AttributeError, UnicodeError, pyarrow.ArrowException) as error:
             what = f"its vectors cannot be read ({str(error).splitlines()[0]}): {path}"
             problems.append(Problem(path.parts[-2], what, left_out=False))
     encoders = [Encoder(name, dimension, tuple(files)) for (name, dimension), files in found.items()]

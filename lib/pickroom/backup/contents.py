@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pickroom.atomic import PARTIAL_SUFFIX
+from pickroom.naming import is_text
 from pickroom.workspace import Workspace
 
 # where what was in the way of a restore lies, until the person removes it
@@ -97,13 +98,5 @@ def _walk(workspace: Workspace) -> Iterator[str]:
         base = Path(folder).relative_to(workspace.root).as_posix()
         inner[:] = sorted(n for n in inner if not n.startswith(".") and f"{base}/{n}/" not in _MADE_AGAIN)
         for name in sorted([*files, *(name for name in inner if os.path.islink(os.path.join(folder, name)))]):
-            if _is_text(name):
+            if is_text(name):
                 yield f"{base}/{name}"
-
-
-def _is_text(name: str) -> bool:
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

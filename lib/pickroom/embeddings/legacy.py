@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -159,7 +160,8 @@ def _read(text: str, folder: Path, project_id: str, names: ProjectNames) -> tupl
         return f"its path names several projects: {', '.join(sorted(named))}"
     if named - {project_id}:
         return f"belongs to project {', '.join(named)}"
-    path = next((p for p in _places(folder, vector_path) if p.is_file()), None)
+    # os.path's, since a name may be too long to be asked about
+    path = next((p for p in _places(folder, vector_path) if os.path.isfile(p)), None)
     if path is None:
         return "the vector's file is missing"
     try:

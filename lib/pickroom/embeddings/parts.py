@@ -150,7 +150,7 @@ class Parts:
     def _explained(self, path: Path) -> Any:
         try:
             yield
-        except (pa.ArrowException, OSError) as error:
+        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:  # a column's name is decoded by nobody else
             if isinstance(error, FileNotFoundError):
                 raise
             first = str(error).splitlines()[0][:120] if str(error) else type(error).__name__

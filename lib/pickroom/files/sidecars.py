@@ -7,7 +7,7 @@ import sqlite3
 from dataclasses import dataclass
 
 from pickroom import atomic
-from pickroom.naming import sidecar_name
+from pickroom.naming import is_text, sidecar_name
 from pickroom.records import CropBox, Decision
 from pickroom.store import decisions
 from pickroom.workspace import Project
@@ -60,7 +60,7 @@ def read(project: Project, connection: sqlite3.Connection, directory: str, filen
     if values.get("project_id") not in (project.id, *project.manifest.aliases):
         raise SidecarError(f"its sidecar names project {values.get('project_id')!r}")
     group_id = values.get("group_id")
-    decision = decisions.get(connection, group_id) if isinstance(group_id, str) else None
+    decision = decisions.get(connection, group_id) if isinstance(group_id, str) and is_text(group_id) else None
     if decision is None:
         raise SidecarError(f"its sidecar names an unknown group: {group_id!r}")
     if decision.images[decision.user_selected_index] != filename:

@@ -15,6 +15,7 @@ from typing import TextIO
 
 from pickroom.errors import UsageError
 from pickroom.history import skips
+from pickroom.naming import is_text
 
 DELIMITERS = (",", ";", "\t", "|")
 _CHUNK = 4 << 20  # characters read at a time
@@ -239,12 +240,4 @@ def split_fields(text: str, delimiter: str) -> list[str] | None:
 
 def _has_odd(text: str) -> bool:
     """Whether a text holds bytes that were not UTF-8, or a NUL."""
-    if "\0" in text:
-        return True
-    if text.isascii():
-        return False
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return True
-    return False
+    return "\0" in text or not (text.isascii() or is_text(text))

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 
 from pickroom.history import skips
 from pickroom.history.skips import Skip
-from pickroom.naming import IMAGE_EXTENSIONS, stage_of
+from pickroom.naming import IMAGE_EXTENSIONS, is_text, stage_of
 from pickroom.records import CropBox
 
 # what the earlier programs wrote where they knew nothing
@@ -126,13 +126,9 @@ def image_name(filename: str) -> str:
     """The name itself, when it can be an image's; Skip when it is missing or something else."""
     if filename.rpartition(".")[2].lower() not in IMAGE_EXTENSIONS or filename[0] == ".":
         raise Skip(skips.NOT_AN_IMAGE if filename.strip() else skips.NO_FILE_NAME)
-    if not filename.isprintable():  # JSON escapes can hold what no text column takes
-        try:
-            filename.encode()
-        except UnicodeEncodeError:
-            raise Skip(skips.NOT_TEXT) from None
-        if "\0" in filename:
-            raise Skip(skips.NOT_TEXT)
+    # JSON escapes can hold what no text column takes
+    if not filename.isprintable() and ("\0" in filename or not is_text(filename)):
+        raise Skip(skips.NOT_TEXT)
     return filename
 
 

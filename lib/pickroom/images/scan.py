@@ -13,7 +13,7 @@ from pathlib import Path
 from pickroom import atomic
 from pickroom.errors import ImageError
 from pickroom.images import thumbnails
-from pickroom.naming import OWNED_FOLDERS, is_image_name, join, parse_name, split, stem_of
+from pickroom.naming import OWNED_FOLDERS, is_image_name, is_text, join, parse_name, split, stem_of
 from pickroom.records import Image, Ungrouped
 
 Progress = Callable[[int, int], None]  # (done, of)
@@ -138,9 +138,7 @@ def walk(
 
 def _unfit(item: os.DirEntry[str]) -> str:
     """Why a directory entry is not even opened; "" when it is a plain file with a storable name."""
-    try:
-        item.path.encode()
-    except UnicodeEncodeError:
+    if not is_text(item.path):
         return "name is not valid UTF-8: rename it"
     mode = item.stat(follow_symlinks=False).st_mode
     if stat.S_ISLNK(mode):

@@ -6,6 +6,7 @@ FORMATS.md, Folders: `archives/<project>/`. It is built under a hidden name and 
 from __future__ import annotations
 
 import json
+import lzma
 import re
 import shutil
 import sqlite3
@@ -40,6 +41,7 @@ _DAMAGE = (
     EOFError,
     zipfile.BadZipFile,
     zlib.error,
+    lzma.LZMAError,
 )
 
 Progress = Callable[[int, int], None]  # deliverables packed, of all

@@ -194,17 +194,20 @@ def _from_row(row: sqlite3.Row) -> Decision:
     def flag(name: str) -> bool | None:
         return None if row[name] is None else bool(row[name])
 
+    images, picked = tuple(json.loads(row["images"])), row["user_selected_index"]
+    if type(picked) is not int or not 0 <= picked < len(images):  # the table's own checks can be switched off
+        raise ValueError(f"its pick is {picked!r}")
     return Decision(
         group_id=row["group_id"],
         timestamp=row["timestamp"],
         project_id=row["project_id"],
         directory=row["directory"],
         batch_number=row["batch_number"],
-        images=tuple(json.loads(row["images"])),
+        images=images,
         ai_selected_index=row["ai_selected_index"],
         ai_crop_coords=CropBox.from_json(row["ai_crop_coords"]),
         ai_confidence=row["ai_confidence"],
-        user_selected_index=row["user_selected_index"],
+        user_selected_index=picked,
         user_action=row["user_action"],
         ai_crop_accepted=flag("ai_crop_accepted"),
         final_crop_coords=CropBox.from_json(row["final_crop_coords"]),

@@ -75,8 +75,10 @@ def render(source: Path, box: CropBox) -> bytes:
                 pixels = to_stored(pixels, image.size, orientation)
             data = _FORMATS[image.format or ""].encode(image, pixels, orientation, source)
             _verify(data, image, (pixels[2] - pixels[0], pixels[3] - pixels[1]), source)
-        except (ImageError, MemoryError):
+        except ImageError:
             raise
+        except MemoryError as error:  # or a length that a damaged file claims
+            raise ImageError(source, "there is not enough memory to crop it") from error
         except Exception as error:  # decoders and encoders raise almost anything on damaged data
             raise ImageError(source, _reason(error)) from error
     return data
