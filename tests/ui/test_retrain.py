@@ -46,8 +46,10 @@ def test_a_process_that_cannot_learn_says_why_and_frees_the_button(make_project:
         assert deck.retrain.button.disabled
         press(deck, "2")  # the deck takes keys meanwhile
         assert deck.retrain.wait(4 * PATIENCE_S)
-        assert "ranker: project p has no vectors" in deck.retrain.line.value
-        assert "1 by the baseline" in deck.retrain.line.value
+        said = deck.retrain.line.value
+        assert "ranker: project p has no vectors (make them: pickroom embed p" in said
+        assert "1 by the baseline" in said
+        assert "No recommendation has changed" in said and "New recommendations" not in said
         assert not deck.retrain.button.disabled
     finally:
         deck.close()
@@ -63,3 +65,4 @@ def test_it_learns_and_recommends_anew(tmp_path: Path) -> None:
     lines = retraining.retrain(project.workspace, "p", recipes=small)
     assert lines[0].startswith("ranker v1: it recommends from now on")
     assert any("2 by ranker v1" in line for line in lines)
+    assert lines[-1] == "New recommendations show with the deck's next key."

@@ -87,7 +87,8 @@ def _retrain(workspace: Workspace, project: Project, told: Recorder, recipes: Ma
         except TrainingStopped:
             raise
         except PickroomError as error:
-            lines.append(f"{kind}: {error.what}")
+            lines.append(f"{kind}: {error.what}" + (f" ({error.hint})" if error.hint else ""))
     told.phase("recommending")
     report = recommend(project, told.count)
-    return (*lines, *report.words.splitlines())
+    news = "New recommendations show with the deck's next key." if report.changed else "No recommendation has changed."
+    return (*lines, *report.words.splitlines(), news)
