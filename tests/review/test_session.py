@@ -109,7 +109,7 @@ def test_undo_and_redo_reach_back_before_a_restart(make_project: Make, open_sess
     assert choices(session) == ["approve 1", "-", "-"]
     session = open_session(project)
     press(session, "Shift+u")
-    assert (choices(session), session.state.message) == (["approve 1", "crop 1", "-"], "redone: q")
+    assert (choices(session), session.state.message) == (["approve 1", "crop 1", "-"], "redone: crop 1")
     press(session, "u", "u", "u", "u")
     assert (choices(session), session.state.message) == (["-", "-", "-"], "nothing to undo")
 
@@ -166,7 +166,11 @@ def test_a_batch_is_so_many_groups_and_the_next_follows_its_finalise(make_projec
     assert session.view().header.endswith("3 more after this batch")
     state = press(session, "1", "1", *FINALISE)
     assert [card.group_id for card in state.cards] == every[2:4]
-    assert (state.position, state.message, state.undo) == (0, "Batch 1: 2 approve", ())
+    assert (state.position, state.message, state.undo) == (
+        0,
+        "Batch 1: 2 picked · to undo: pickroom undo p --batch 1",
+        (),
+    )
     press(session, "x", "x", *FINALISE)
     assert [card.group_id for card in session.state.cards] == every[4:]
     assert "more after" not in session.view().header
@@ -215,7 +219,8 @@ def test_finalise_through_keys_moves_the_files(make_project: Make, open_session:
     assert state.summary
     assert places(project, first) == ("", "")
     state = press(session, "Shift+Enter")
-    assert (state.message, state.summary, state.cards) == ("Batch 1: 1 approve, 1 reject", False, ())
+    assert state.message == "Batch 1: 1 picked, 1 rejected · to undo: pickroom undo p --batch 1"
+    assert (state.summary, state.cards) == (False, ())
     assert (places(project, first), places(project, second)) == (
         ("delete_staging", "selected"),
         ("delete_staging",) * 2,
@@ -459,6 +464,19 @@ def test_clearing_a_choice_brings_the_present_recommendation_back(make_project: 
     assert [image.ai_pick for image in shown.images] == [True, False]
 
 
+def test_the_batch_after_a_finalise_begins_at_the_first_of_whichever_order_it_is_opened_in(
+    make_project: Make, open_session: Open
+) -> None:
+    project = make_project([(1, 2)] * 5)
+    for group, confidence in zip(queue(project), (0.9, 0.5, 0.8, 0.7, 0.6), strict=True):
+        recommend(project, group, 0, confidence=confidence)
+    press(open_session(project, order="folder", batch_size=1), "1", *FINALISE)
+    assert open_session(project, order="worth").state.position == 0
+    session = open_session(project, order="worth")
+    press(session, "1", "Enter")
+    assert open_session(project, order="worth").state.position == 2  # resumed
+
+
 # --- several windows on one project ------------------------------------------------------------------------------
 
 
@@ -476,6 +494,21 @@ def test_each_window_sees_the_others_choices_with_its_next_key(make_project: Mak
     assert not one.refresh()
     press(one, "k")
     assert look(project)[0] == ["approve 1", "crop 1", "keep", "reject"]
+
+
+def test_recommendations_made_anew_are_not_put_down_to_another_window(make_project: Make, open_session: Open) -> None:
+    project = make_project([(1, 2)] * 3)
+    session = open_session(project, order="worth")
+    press(session, "Enter", "Enter")
+    for group, confidence in zip(queue(project), (0.9, 0.5, 0.7), strict=True):
+        recommend(project, group, 0, confidence=confidence)
+    assert session.refresh()
+    assert session.state.card is not None and session.state.card.group_id == queue(project)[2].group_id
+    told = "recommendations were made anew; 1 group before this is open: G goes to the next"
+    assert session.state.message == told
+    recommend(project, queue(project)[0], 0, confidence=0.9, reasons=("otherwise put",))
+    assert session.refresh()
+    assert session.state.message == told  # nothing new to say
 
 
 def test_looking_elsewhere_in_another_window_says_nothing(make_project: Make, open_session: Open) -> None:
