@@ -203,6 +203,17 @@ def test_relocate_says_where_the_images_are_now(pickroom: Callable[..., Ran], pr
     assert (ran.code, ran.out) == (0, f"Project p now has its images in {tmp_path / 'moved'}\n")
 
 
+def test_names_without_stages_lead_to_the_next_command(
+    pickroom: Callable[..., Ran], workspace: Workspace, images_folder: Path
+) -> None:
+    write_image(images_folder / "IMG_0001.jpg")
+    said = "pickroom embed p --encoder bundled), then group by how images look"
+    assert said in pickroom("start", "p", "--images", images_folder).out
+    assert said in pickroom("status", "p").out
+    assert said in pickroom("groups", "p").out
+    assert said not in pickroom("groups", "p", "--json").out
+
+
 # ------------------------------------------------------------------------------------------------ the review
 
 

@@ -9,10 +9,11 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from multiprocessing.connection import Connection
+from pathlib import Path
 
 import pytest
 
-from conftest import read_tree, write_series
+from conftest import read_tree, write_image, write_series
 from pickroom import projects
 from pickroom.errors import ProjectError, UsageError
 from pickroom.files import finalise as finalise_module
@@ -22,11 +23,12 @@ from pickroom.records import Choice
 from pickroom.review.session import ReviewSession
 from pickroom.review.state import ReviewState
 from pickroom.review.unaided import UnaidedSession
+from pickroom.review.view import NO_GROUP
 from pickroom.store import groups as groups_table
 from pickroom.store import review_state
 from pickroom.store.choices import Saved
 from pickroom.store.connect import connect, transaction
-from pickroom.workspace import Project
+from pickroom.workspace import Project, Workspace
 from reviewing import FINALISE, child, decisions, hear, in_child, places, queue, recommend, review, rows
 
 Make = Callable[..., Project]
@@ -135,6 +137,18 @@ def test_a_text_that_is_no_key_changes_nothing(make_project: Make, open_session:
     with pytest.raises(UsageError, match="'F13' is no key"):
         session.press("F13")
     assert session.state == before
+
+
+def test_a_project_without_groups_says_how_to_make_them(
+    workspace: Workspace, images_folder: Path, open_session: Open
+) -> None:
+    write_image(images_folder / "IMG_0001.jpg")
+    project, _ = projects.start(workspace, "p", images_folder)
+    for session in (open_session(project), open_session(project, order="worth")):
+        session.press("1")
+        assert session.view().header == NO_GROUP
+        assert session.view().message.startswith("make vectors (10_embed, or pickroom embed p")
+        assert session.view().progress == 0
 
 
 def test_an_empty_queue_says_so_and_takes_every_key(make_project: Make, open_session: Open) -> None:

@@ -16,6 +16,7 @@ from pickroom.files.finalise import FinaliseResult, finalise
 from pickroom.files.undo import recover_if_planned
 from pickroom.images.metadata import InfoRow
 from pickroom.records import Choice, Group, InputKind, Origin, Recommendation, Step
+from pickroom.regrouping import by_looks
 from pickroom.review import state as machine
 from pickroom.review import view
 from pickroom.review.keys import REVIEW_KEYS, REVIEW_LEGEND, Command, normalise
@@ -142,10 +143,10 @@ class ReviewSession:
         """Everything the deck draws now."""
         state = self.state
         return view.DeckView(
-            header=view.header(state, self._pace(), self._beyond),
-            progress=state.decided / len(state.cards) if state.cards else 1.0,
+            header=view.header(state, self._pace(), self._beyond, self._made),
+            progress=state.decided / len(state.cards) if state.cards else float(self._made),
             group=self.group_at(state.position),
-            message=state.message,
+            message=state.message if self._made else by_looks(self.project.id),
             zoom=state.zoom,
             info=state.info,
             help=state.help,
@@ -196,6 +197,7 @@ class ReviewSession:
             self._fetch()
             ids = [group.group_id for group in self.groups]
             self._saved = self.store.load(self._connection, ids)
+            self._made = bool(self.groups) or groups.count(self._connection) > 0
             undo, redo = self.store.steps(self._connection)
             cursor = self.store.cursor(self._connection)
         # what the person saw when choosing stays what they see (and what will be recorded), also where that was nothing

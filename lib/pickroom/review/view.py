@@ -128,13 +128,19 @@ def group_view(
     )
 
 
-def header(state: ReviewState, pace: Pace, waiting: int) -> str:
+NO_GROUP = "No group yet: none could be made by the stages in the names of the images"
+
+
+def header(state: ReviewState, pace: Pace, waiting: int, made: bool = True) -> str:
     """`Group 12 of 340 - reviewed 11 (3 %) - 4.1 s/group - about 22 min left - agreement 91 %`.
 
     Args:
         waiting: groups of the project that are undecided and beyond this batch.
+        made: whether there is any group, decided ones too.
     """
     count = len(state.cards)
+    if not made:
+        return NO_GROUP
     if count == 0:
         return "No group is waiting: everything is decided"
     parts = [f"Group {state.position + 1} of {count}", f"reviewed {state.decided} ({state.decided / count:.0%})"]
