@@ -147,7 +147,7 @@ def test_a_project_without_groups_says_how_to_make_them(
     for session in (open_session(project), open_session(project, order="worth")):
         session.press("1")
         assert session.view().header == NO_GROUP
-        assert session.view().message.startswith("make vectors (10_embed, or pickroom embed p")
+        assert session.view().next_step.startswith("make vectors (10_embed, or pickroom embed p")
         assert session.view().progress == 0
 
 
@@ -156,6 +156,7 @@ def test_an_empty_queue_says_so_and_takes_every_key(make_project: Make, open_ses
     review(project, "1", *FINALISE)
     session = open_session(project)
     assert session.view().header == "No group is waiting: everything is decided"
+    assert session.view().next_step == ""
     for key in ("1", "q", "a", "c", "x", "k", "s", "Enter", "g", "z", "i", "u", *FINALISE):
         session.press(key)
     assert session.view().group is None
@@ -182,7 +183,7 @@ def test_a_batch_is_so_many_groups_and_the_next_follows_its_finalise(make_projec
     assert [card.group_id for card in state.cards] == every[2:4]
     assert (state.position, state.message, state.undo) == (
         0,
-        "Batch 1: 2 picked · to undo: pickroom undo p --batch 1",
+        "Batch 1: 2 picked · undo: pickroom undo p --batch 1",
         (),
     )
     press(session, "x", "x", *FINALISE)
@@ -233,7 +234,7 @@ def test_finalise_through_keys_moves_the_files(make_project: Make, open_session:
     assert state.summary
     assert places(project, first) == ("", "")
     state = press(session, "Shift+Enter")
-    assert state.message == "Batch 1: 1 picked, 1 rejected · to undo: pickroom undo p --batch 1"
+    assert state.message == "Batch 1: 1 picked, 1 rejected · undo: pickroom undo p --batch 1"
     assert (state.summary, state.cards) == (False, ())
     assert (places(project, first), places(project, second)) == (
         ("delete_staging", "selected"),

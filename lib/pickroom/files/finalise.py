@@ -50,16 +50,16 @@ class FinaliseResult:
         said = [f"{self.counts[outcome]} {words}" for outcome, words in _DONE.items() if outcome in self.counts]
         parts = [", ".join(said) or "no group"]
         if self.skipped:
-            parts.append(f"{self.skipped} skipped, behind the others now")
+            parts.append(f"{self.skipped} skipped, now last")
         if self.held:
             parts.append(f"{len(self.held)} held back")
         if self.stuck:
             parts.append(f"{len(self.stuck)} unfinished: run `pickroom recover`")
         if not self.batch:
             return f"Nothing moved: {'; '.join(parts)}"
-        line = f"Batch {self.batch}: {'; '.join(parts)} · to undo: pickroom undo {self.project_id} --batch {self.batch}"
-        waits = f"{self.to_crop} wait{'s' * (self.to_crop == 1)} on the crop desk (30_crop)"
-        return f"{line} · {waits}" if self.to_crop else line
+        crops = [f"{self.to_crop} wait{'s' * (self.to_crop == 1)} in 30_crop"] if self.to_crop else []
+        undo = f"undo: pickroom undo {self.project_id} --batch {self.batch}"
+        return " · ".join((f"Batch {self.batch}: {'; '.join(parts)}", *crops, undo))
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,7 +64,7 @@ def together(workspace: Workspace, project: Project) -> tuple[list[str], list[st
             continue
         try:
             other = workspace.project(other_id)
-            if other.manifest.encoder != project.manifest.encoder:
+            if project.manifest.encoder is None or other.manifest.encoder != project.manifest.encoder:
                 continue
             for inspection in inspect_all(other):
                 inspection.require_sound("learning")

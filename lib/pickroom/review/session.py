@@ -146,11 +146,12 @@ class ReviewSession:
             header=view.header(state, self._pace(), self._beyond, self._made),
             progress=state.decided / len(state.cards) if state.cards else float(self._made),
             group=self.group_at(state.position),
-            message=state.message if self._made else by_looks(self.project.id),
+            message=state.message,
             zoom=state.zoom,
             info=state.info,
             help=state.help,
             summary=self.summary() if state.summary else (),
+            next_step="" if self._made else by_looks(self.project.id),
         )
 
     def group_at(self, position: int) -> view.GroupView | None:

@@ -69,7 +69,11 @@ class Pace:
 
 @dataclass(frozen=True, slots=True)
 class DeckView:
-    """The whole deck: header, the group shown, and which views are open."""
+    """The whole deck: header, the group shown, and which views are open.
+
+    Attributes:
+        next_step: what to do where no group was ever made, "" where any was.
+    """
 
     header: str
     progress: float
@@ -79,6 +83,7 @@ class DeckView:
     info: bool
     help: bool
     summary: tuple[str, ...]
+    next_step: str = ""
 
 
 def group_view(
@@ -128,7 +133,7 @@ def group_view(
     )
 
 
-NO_GROUP = "No group yet: none could be made by the stages in the names of the images"
+NO_GROUP = "No group yet: the images' names hold no stages to group them by"
 
 
 def header(state: ReviewState, pace: Pace, waiting: int, made: bool = True) -> str:

@@ -37,8 +37,11 @@ def open_start(
         if by not in get_args(By):
             raise UsageError(f"groups cannot be made by {by!r}", doing="grouping", hint="stage or similarity")
         if by == "similarity" and project_id in workspace.project_ids():
-            report = projects.rescan(workspace.project(project_id), by=Similarity())
-            parts.append(_report(project_id, report))
+            project = workspace.project(project_id)
+            if project.manifest.encoder is None:
+                parts.append(words.notice(f"{project_id} has no vectors yet: {by_looks(project_id)}"))
+            else:
+                parts.append(_report(project_id, projects.rescan(project, by=Similarity())))
         elif images is not None:
             started, report = projects.start(workspace, project_id, Path(images))
             parts.append(_report(started.id, report))
@@ -54,7 +57,7 @@ def _report(project_id: str, report: projects.ScanReport) -> str:
     line = (
         f"{project_id}: {report.images} images = {grouped} in {len(report.groups)} groups"
         f" + {len(report.ungrouped)} ungrouped. "
-        + ("Review them: 20_review.ipynb" if report.groups else f"To have groups: {by_looks(project_id)}")
+        + ("Review them: 20_review.ipynb" if report.groups else "No group waits.")
     )
     rows = [(f"{one.directory or '.'}/{one.filename}", one.reason) for one in report.ungrouped[:REASONS_SHOWN]]
     if len(report.ungrouped) > len(rows):
@@ -63,15 +66,18 @@ def _report(project_id: str, report: projects.ScanReport) -> str:
 
 
 def _projects(workspace: Workspace) -> str:
-    rows = []
+    rows, without = [], ""
     for project_id in workspace.project_ids():
         try:
-            rows.append(_status(projects.status(workspace.project(project_id))))
+            entry = projects.status(workspace.project(project_id))
+            rows.append(_status(entry))
+            if entry["ungrouped"] and not entry["groups"]:
+                without += f"<p>To have groups in {escape(project_id)}: {escape(by_looks(project_id))}.</p>"
         except PickroomError as error:
             rows.append((project_id, error.line, "", "", ""))
     if not rows:
         return "<p>No project yet: give a folder of images in the cell above, or try <code>pickroom demo</code>.</p>"
-    return _table(("project", "state", "groups waiting", "decided", "images in"), rows)
+    return _table(("project", "state", "groups waiting", "decided", "images in"), rows) + without
 
 
 def _status(entry: dict[str, Any]) -> tuple[str, ...]:
