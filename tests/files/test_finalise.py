@@ -479,7 +479,7 @@ def test_a_batch_skipped_from_end_to_end_makes_room_for_the_next(make_project: M
     first, second, third = (group.group_id for group in queue(project))
     session = review(project, "s", "s", *FINALISE, batch_size=2)
     assert session.last_result is not None
-    assert session.last_result.line == "Nothing moved: no group; 2 skipped, now last"
+    assert session.last_result.line == "Nothing moved: no group; 2 skipped"
     assert [group.group_id for group in queue(project)] == [third, first, second]
 
 

@@ -29,10 +29,7 @@ def test_a_camera_s_folder_is_told_how_it_gets_groups_and_gets_them(workspace: W
     page = open_start("p", images_folder, workspace.root).value
     assert "3 images = 0 in 0 groups + 3 ungrouped" in page and "Review them" not in page
     assert "To have groups in p: make vectors (10_embed" in page and "by = &quot;similarity&quot;" in page
-    assert (
-        "p has no vectors yet: make vectors (10_embed"
-        in open_start("p", images_folder, workspace.root, "similarity").value
-    )
+    assert "p has no vectors yet: 10_embed.ipynb" in open_start("p", images_folder, workspace.root, "similarity").value
     embed_project("p", workspace.root, encoder="bundled", regions=False)
     page = open_start("p", images_folder, workspace.root, "similarity").value
     assert "3 images = 3 in 1 groups + 0 ungrouped. Review them" in page and "To have groups" not in page

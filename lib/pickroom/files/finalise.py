@@ -50,7 +50,7 @@ class FinaliseResult:
         said = [f"{self.counts[outcome]} {words}" for outcome, words in _DONE.items() if outcome in self.counts]
         parts = [", ".join(said) or "no group"]
         if self.skipped:
-            parts.append(f"{self.skipped} skipped, now last")
+            parts.append(f"{self.skipped} skipped")
         if self.held:
             parts.append(f"{len(self.held)} held back")
         if self.stuck:

@@ -39,7 +39,9 @@ def open_start(
         if by == "similarity" and project_id in workspace.project_ids():
             project = workspace.project(project_id)
             if project.manifest.encoder is None:
-                parts.append(words.notice(f"{project_id} has no vectors yet: {by_looks(project_id)}"))
+                parts.append(
+                    words.notice(f"{project_id} has no vectors yet: 10_embed.ipynb makes them; then run this again")
+                )
             else:
                 parts.append(_report(project_id, projects.rescan(project, by=Similarity())))
         elif images is not None:
