@@ -325,6 +325,11 @@ def test_notebook_holds_no_output_and_no_widget_state(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)
+def test_no_key_that_misses_the_desk_cuts_a_cell(path: Path) -> None:
+    assert [cell["id"] for cell in cells_of(path) if cell["metadata"].get("deletable") is not False] == []
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)
 def test_notebook_only_calls_the_package(path: Path) -> None:
     kinds = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.For, ast.While, ast.Try, ast.Lambda)
     for cell in code_of(path):

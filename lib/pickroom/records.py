@@ -151,6 +151,12 @@ class Recommendation:
         """The crop the person is asked about: none when the model says that no crop is needed."""
         return None if self.crop_needed is False else self.crop
 
+    @property
+    def advice(self) -> tuple[object, ...]:
+        """What is recommended, and how surely, without the words for it."""
+        sure = (self.confidence, self.crop_confidence)
+        return (self.source, self.selected_index, self.crop, self.crop_needed, *sure, self.anomaly_flags)
+
 
 @dataclass(frozen=True, slots=True)
 class Choice:

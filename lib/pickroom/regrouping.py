@@ -50,6 +50,14 @@ class ScanReport:
         }
 
 
+def by_looks(project_id: str) -> str:
+    """What to do where the names hold no stages, in words: it is the same from a notebook and from a terminal."""
+    return (
+        f"make vectors (10_embed, or pickroom embed {project_id} --encoder bundled), then group by how images look"
+        f' (00_start with by = "similarity", or pickroom groups {project_id} --by similarity)'
+    )
+
+
 def _listed(item: Ungrouped) -> dict[str, str]:
     return {"filename": item.filename, "directory": item.directory, "reason": item.reason}
 

@@ -171,6 +171,8 @@ class Workspace:
             close = difflib.get_close_matches(project_id, known, 1)
             meant = f"did you mean {close[0]}? " if close else ""
             here = f"{meant}projects here: {', '.join(known) or 'none yet'}"
+            if len(known) == 1:
+                here += f', in a notebook project = "{known[0]}"'
             raise ProjectError(
                 f"there is no project {project_id!r}",
                 doing="opening it",

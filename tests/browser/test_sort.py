@@ -22,6 +22,13 @@ from pickroom.store.connect import connect
 from pickroom.workspace import Project, Workspace
 from reviewing import FINALISE, review, rows
 
+# the whole desk is to be seen, and its grid has the keys
+IN_VIEW = """() => {
+  const desk = document.querySelector(".pickroom-desk")?.getBoundingClientRect();
+  const grid = document.activeElement?.classList.contains("pickroom-grid");
+  return grid && desk.top >= 0 && desk.bottom <= window.innerHeight;
+}"""
+
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Project:
@@ -62,10 +69,16 @@ def test_named_folders_suggestions_and_a_field_to_files_rows_and_undo(
     assert len(anna) >= 3 and len(bo) >= 3
     home = str(project.workspace.root)
     board = GridPage(open_notebook("70_sort.ipynb", project=project.id, home=home, folders=None))
-    board.show()
+    board.notebook.run_all()
+    board.page.wait_for_function(IN_VIEW)
+    board.find()
     assert "Name a folder first" in board.page.locator(".pickroom-gridtools").first.inner_text()
-    for name in ("anna", "bo"):
-        name_folder(board, name)
+    name_folder(board, "anna")
+    board.page.locator(".pickroom-ask input").click()  # not by its key: nothing but Enter leads back
+    board.page.keyboard.type("bo")
+    board.page.keyboard.press("Enter")
+    board.wait_for_text("words", "bo has key")
+    assert board.page.evaluate("document.activeElement.classList.contains('pickroom-grid')")
 
     board.press("[")  # smaller, so that every image is on screen
     board.click(anna[0])

@@ -203,6 +203,17 @@ def test_relocate_says_where_the_images_are_now(pickroom: Callable[..., Ran], pr
     assert (ran.code, ran.out) == (0, f"Project p now has its images in {tmp_path / 'moved'}\n")
 
 
+def test_names_without_stages_lead_to_the_next_command(
+    pickroom: Callable[..., Ran], workspace: Workspace, images_folder: Path
+) -> None:
+    write_image(images_folder / "IMG_0001.jpg")
+    said = "pickroom embed p --encoder bundled), then group by how images look"
+    assert said in pickroom("start", "p", "--images", images_folder).out
+    assert said in pickroom("status", "p").out
+    assert said in pickroom("groups", "p").out
+    assert said not in pickroom("groups", "p", "--json").out
+
+
 # ------------------------------------------------------------------------------------------------ the review
 
 
@@ -213,7 +224,7 @@ def test_keys_of_a_file_are_pressed_and_finalised(
     ran = pickroom("review", "p", "--keys", tmp_path / "keys")
     assert ran.code == 0
     assert ran.out == "No group is waiting: everything is decided\n"
-    assert ran.err == "Batch 1: 2 approve, 1 reject\n"
+    assert ran.err == "Batch 1: 2 picked, 1 rejected · undo: pickroom undo p --batch 1\n"
     assert sorted(path.name for path in project.root.iterdir() if any(path.iterdir())) == ["delete_staging", "selected"]
 
 
@@ -236,7 +247,7 @@ def test_group_held_back_says_why_on_stderr(pickroom: Callable[..., Ran], projec
     next((project.root / "anna").glob("*stage1_*.png")).unlink()
     held = pickroom("review", "p", "--keys", "-", stdin="1\n1\n1\n" + FINALISE)
     assert "has vanished since the scan" in held.err
-    assert "Batch 1: 2 approve; 1 held back" in held.err
+    assert "Batch 1: 2 picked; 1 held back" in held.err
 
 
 def test_batch_is_undone_and_everything_is_back(pickroom: Callable[..., Ran], project: Project) -> None:

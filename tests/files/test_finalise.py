@@ -121,7 +121,7 @@ def test_every_key_leads_where_the_table_says(make_project: Make, keys: tuple[st
 def test_a_kept_group_has_no_row_but_is_noted_and_waits_no_more(make_project: Make) -> None:
     project = make_project([(1, 2)])
     group = queue(project)[0]
-    assert finalised(project, "k").line == "Batch 1: 1 keep"
+    assert finalised(project, "k").line == "Batch 1: 1 kept whole · undo: pickroom undo p --batch 1"
     assert decisions(project) == {}
     assert [(row["group_id"], row["outcome"]) for row in rows(project, "SELECT * FROM decision_context")] == [
         (group.group_id, "keep")
@@ -182,7 +182,9 @@ def test_summary_and_result_agree(make_project: Make) -> None:
     assert counts == {CROP: 1, AUTO: 1, STAGING: 5, SELECTED: 3}
     assert session.last_result is not None
     assert session.last_result.counts == {"approve": 2, "crop": 1, "reject": 1, "keep": 1}
-    assert session.last_result.line == "Batch 1: 2 approve, 1 crop, 1 keep, 1 reject"
+    done = "Batch 1: 2 picked, 1 to crop, 1 kept whole, 1 rejected"
+    after = "2 wait in 30_crop · undo: pickroom undo p --batch 1"
+    assert session.last_result.line == f"{done} · {after}"
 
 
 def test_batches_are_numbered_one_after_the_other(make_project: Make) -> None:
@@ -250,7 +252,7 @@ def test_a_group_is_held_back_with_its_reason_and_the_rest_goes_on(
     assert result is not None
     (told,) = result.held.values()
     assert (list(result.held), told[-len(reason) :]) == ([held.group_id], reason)
-    assert result.line == "Batch 1: 1 approve, 1 reject; 1 held back"
+    assert result.line == "Batch 1: 1 picked, 1 rejected; 1 held back · undo: pickroom undo p --batch 1"
     # nothing of it moved, and nothing of it was written down as done
     untouched = {
         path: sha256
@@ -477,7 +479,7 @@ def test_a_batch_skipped_from_end_to_end_makes_room_for_the_next(make_project: M
     first, second, third = (group.group_id for group in queue(project))
     session = review(project, "s", "s", *FINALISE, batch_size=2)
     assert session.last_result is not None
-    assert session.last_result.line == "Nothing moved: no group; 2 skipped, behind the others now"
+    assert session.last_result.line == "Nothing moved: no group; 2 skipped"
     assert [group.group_id for group in queue(project)] == [third, first, second]
 
 

@@ -21,11 +21,16 @@ def test_highest_stage_is_picked(stages: tuple[float, ...], pick: int) -> None:
     assert recommend(group(*stages)).selected_index == pick
 
 
-@pytest.mark.parametrize("stages", [(None, None), (1, None), (None, 2.0), (2, 2), (1, 2, 2)])
+@pytest.mark.parametrize("stages", [(1, None), (None, 2.0), (2, 2), (1, 2, 2)])
 def test_no_pick_is_invented_where_a_stage_is_unknown_or_tied(stages: tuple[float | None, ...]) -> None:
     found = recommend(group(*stages))
     assert found.selected_index is None
     assert found.reasons == ("no highest stage to go by",)
+
+
+def test_a_group_without_stages_has_no_recommendation_yet() -> None:
+    found = recommend(group(None, None))
+    assert (found.selected_index, found.reasons) == (None, ("no recommendation yet",))
 
 
 @pytest.mark.parametrize("stages", [(1, 2), (None, 2)])

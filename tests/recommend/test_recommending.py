@@ -102,6 +102,25 @@ def test_a_group_without_features_gets_the_baseline_with_the_reason(trained: Pro
     assert "a baseline: " in row["reasons"]
 
 
+def test_an_order_made_anew_begins_at_its_first_group_and_the_same_order_where_one_was(trained: Project) -> None:
+    def position() -> int:
+        with closing(ReviewSession(trained, order="worth")) as session:
+            return session.state.position
+
+    review(trained, "Enter", "Enter", "Enter", order="worth")
+    assert position() == 3
+    assert recommend(trained).changed == 8
+    assert position() == 0
+    review(trained, "Enter", order="worth")
+    assert recommend(trained).changed == 0
+    assert position() == 1
+    review(trained, "1", "ArrowUp", order="worth")  # at a group with a choice
+    change(trained, "UPDATE recommendations SET confidence = 0.5")
+    here = review(trained, order="worth").state.card
+    recommend(trained)
+    assert review(trained, order="worth").state.card == here
+
+
 def test_decided_groups_keep_what_was_recommended(trained: Project) -> None:
     before = rows(trained, "SELECT * FROM recommendations WHERE group_id IN (SELECT group_id FROM ai_decisions)")
     recommend(trained)

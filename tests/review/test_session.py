@@ -9,10 +9,11 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from multiprocessing.connection import Connection
+from pathlib import Path
 
 import pytest
 
-from conftest import read_tree, write_series
+from conftest import read_tree, write_image, write_series
 from pickroom import projects
 from pickroom.errors import ProjectError, UsageError
 from pickroom.files import finalise as finalise_module
@@ -22,11 +23,12 @@ from pickroom.records import Choice
 from pickroom.review.session import ReviewSession
 from pickroom.review.state import ReviewState
 from pickroom.review.unaided import UnaidedSession
+from pickroom.review.view import NO_GROUP
 from pickroom.store import groups as groups_table
 from pickroom.store import review_state
 from pickroom.store.choices import Saved
 from pickroom.store.connect import connect, transaction
-from pickroom.workspace import Project
+from pickroom.workspace import Project, Workspace
 from reviewing import FINALISE, child, decisions, hear, in_child, places, queue, recommend, review, rows
 
 Make = Callable[..., Project]
@@ -109,7 +111,7 @@ def test_undo_and_redo_reach_back_before_a_restart(make_project: Make, open_sess
     assert choices(session) == ["approve 1", "-", "-"]
     session = open_session(project)
     press(session, "Shift+u")
-    assert (choices(session), session.state.message) == (["approve 1", "crop 1", "-"], "redone: q")
+    assert (choices(session), session.state.message) == (["approve 1", "crop 1", "-"], "redone: crop 1")
     press(session, "u", "u", "u", "u")
     assert (choices(session), session.state.message) == (["-", "-", "-"], "nothing to undo")
 
@@ -137,11 +139,24 @@ def test_a_text_that_is_no_key_changes_nothing(make_project: Make, open_session:
     assert session.state == before
 
 
+def test_a_project_without_groups_says_how_to_make_them(
+    workspace: Workspace, images_folder: Path, open_session: Open
+) -> None:
+    write_image(images_folder / "IMG_0001.jpg")
+    project, _ = projects.start(workspace, "p", images_folder)
+    for session in (open_session(project), open_session(project, order="worth")):
+        session.press("1")
+        assert session.view().header == NO_GROUP
+        assert session.view().next_step.startswith("make vectors (10_embed, or pickroom embed p")
+        assert session.view().progress == 0
+
+
 def test_an_empty_queue_says_so_and_takes_every_key(make_project: Make, open_session: Open) -> None:
     project = make_project([(1, 2)])
     review(project, "1", *FINALISE)
     session = open_session(project)
     assert session.view().header == "No group is waiting: everything is decided"
+    assert session.view().next_step == ""
     for key in ("1", "q", "a", "c", "x", "k", "s", "Enter", "g", "z", "i", "u", *FINALISE):
         session.press(key)
     assert session.view().group is None
@@ -166,7 +181,11 @@ def test_a_batch_is_so_many_groups_and_the_next_follows_its_finalise(make_projec
     assert session.view().header.endswith("3 more after this batch")
     state = press(session, "1", "1", *FINALISE)
     assert [card.group_id for card in state.cards] == every[2:4]
-    assert (state.position, state.message, state.undo) == (0, "Batch 1: 2 approve", ())
+    assert (state.position, state.message, state.undo) == (
+        0,
+        "Batch 1: 2 picked · undo: pickroom undo p --batch 1",
+        (),
+    )
     press(session, "x", "x", *FINALISE)
     assert [card.group_id for card in session.state.cards] == every[4:]
     assert "more after" not in session.view().header
@@ -215,7 +234,8 @@ def test_finalise_through_keys_moves_the_files(make_project: Make, open_session:
     assert state.summary
     assert places(project, first) == ("", "")
     state = press(session, "Shift+Enter")
-    assert (state.message, state.summary, state.cards) == ("Batch 1: 1 approve, 1 reject", False, ())
+    assert state.message == "Batch 1: 1 picked, 1 rejected · undo: pickroom undo p --batch 1"
+    assert (state.summary, state.cards) == (False, ())
     assert (places(project, first), places(project, second)) == (
         ("delete_staging", "selected"),
         ("delete_staging",) * 2,
@@ -459,6 +479,19 @@ def test_clearing_a_choice_brings_the_present_recommendation_back(make_project: 
     assert [image.ai_pick for image in shown.images] == [True, False]
 
 
+def test_the_batch_after_a_finalise_begins_at_the_first_of_whichever_order_it_is_opened_in(
+    make_project: Make, open_session: Open
+) -> None:
+    project = make_project([(1, 2)] * 5)
+    for group, confidence in zip(queue(project), (0.9, 0.5, 0.8, 0.7, 0.6), strict=True):
+        recommend(project, group, 0, confidence=confidence)
+    press(open_session(project, order="folder", batch_size=1), "1", *FINALISE)
+    assert open_session(project, order="worth").state.position == 0
+    session = open_session(project, order="worth")
+    press(session, "1", "Enter")
+    assert open_session(project, order="worth").state.position == 2  # resumed
+
+
 # --- several windows on one project ------------------------------------------------------------------------------
 
 
@@ -476,6 +509,21 @@ def test_each_window_sees_the_others_choices_with_its_next_key(make_project: Mak
     assert not one.refresh()
     press(one, "k")
     assert look(project)[0] == ["approve 1", "crop 1", "keep", "reject"]
+
+
+def test_recommendations_made_anew_are_not_put_down_to_another_window(make_project: Make, open_session: Open) -> None:
+    project = make_project([(1, 2)] * 3)
+    session = open_session(project, order="worth")
+    press(session, "Enter", "Enter")
+    for group, confidence in zip(queue(project), (0.9, 0.5, 0.7), strict=True):
+        recommend(project, group, 0, confidence=confidence)
+    assert session.refresh()
+    assert session.state.card is not None and session.state.card.group_id == queue(project)[2].group_id
+    told = "recommendations were made anew; 1 group before this is open: G goes to the next"
+    assert session.state.message == told
+    recommend(project, queue(project)[0], 0, confidence=0.9, reasons=("otherwise put",))
+    assert session.refresh()
+    assert session.state.message == told  # nothing new to say
 
 
 def test_looking_elsewhere_in_another_window_says_nothing(make_project: Make, open_session: Open) -> None:

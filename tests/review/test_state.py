@@ -180,6 +180,15 @@ def test_next_undecided_says_when_there_is_none() -> None:
     assert (state.position, state.message) == (2, "every group is decided; Shift+Enter to finalise")
 
 
+def test_a_choice_at_the_last_group_says_what_is_open_before_it_and_how_to_get_there() -> None:
+    last = after(start(position=2), "1")
+    assert (last.position, last.message) == (2, "2 groups before this are open: G goes to the next")
+    assert after(start(), "1", "End", "k").message == "1 group before this is open: G goes to the next"
+    assert after(start(), "1", "s", "x").message == ""  # skipping was a choice
+    assert after(start(position=2), "1", "1").message == ""  # cleared
+    assert after(last, "g").position == 0
+
+
 # ------------------------------------------------------------------------------------------------ views
 
 
@@ -244,7 +253,7 @@ def test_capital_letters_are_the_same_keys() -> None:
 
 def test_undo_takes_back_the_choice_and_the_place() -> None:
     state = after(start(), "1", "u")
-    assert (choices(state), state.position, state.message) == (choices(start()), 0, "undone: 1")
+    assert (choices(state), state.position, state.message) == (choices(start()), 0, "undone: pick 1")
 
 
 def test_undo_reaches_back_any_number_of_keys() -> None:
@@ -258,7 +267,7 @@ def test_redo_brings_back_what_was_undone() -> None:
     done = after(start(), "1", "q", "ArrowUp")
     again = after(done, "u", "u", "Shift+u", "Shift+u")
     assert (choices(again), again.position, again.undo) == (choices(done), done.position, done.undo)
-    assert again.message == "redone: ArrowUp"
+    assert again.message == "redone: previous"
     assert press(again, "Shift+u").message == "nothing to redo"
 
 

@@ -74,6 +74,15 @@ def test_a_zoomed_image_has_no_crop_over_it(batches: list):
     assert "fill" not in [name for name, _ in batches[0]]
 
 
+def test_a_caption_is_cut_short_rather_than_squeezed_till_it_cannot_be_read(batches: list):
+    long = view(label="stage 1.5 · 768 × 1024", mark="keep")
+    draw(Overlay(), long, long, viewport=Viewport(320, 160))
+    draw(Overlay(), long)
+    narrow, wide = (next(a[0] for n, a in batch if n == "fillText" and len(a[0]) > 1) for batch in batches)
+    assert wide == "✓ keep · stage 1.5 · 768 × 1024"
+    assert narrow.endswith("…") and wide.startswith(narrow[:-1]) and len(narrow) < 25
+
+
 @pytest.mark.parametrize(("dark", "palette"), [(False, LIGHT), (True, DARK)])
 def test_blue_keeps_red_rejects_and_the_ai_is_neither(batches: list, dark: bool, palette):
     viewport = Viewport(1000, 500, 1.0, dark)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from conftest import write_image
 from learning import make_learned
 from pickroom.learn.boxing import BoxerRecipe
 from pickroom.learn.cropper import CropperConfig
@@ -12,11 +13,12 @@ from pickroom.learn.picking import PickerRecipe
 from pickroom.learn.ranker import RankerConfig
 from pickroom.learn.recipes import Recipe
 from pickroom.learn.training_sets import Kind
+from pickroom.projects import start
 from pickroom.recommend import retraining
 from pickroom.review.session import ReviewSession
 from pickroom.ui.deck import Deck
 from pickroom.ui.stage import KeyPress
-from pickroom.workspace import Project
+from pickroom.workspace import Project, Workspace
 from reviewing import FINALISE, PATIENCE_S
 
 Make = Callable[..., Project]
@@ -38,7 +40,9 @@ def test_it_is_offered_after_a_finalise_and_not_before(make_project: Make) -> No
         deck.close()
 
 
-def test_a_process_that_cannot_learn_says_why_and_frees_the_button(make_project: Make) -> None:
+def test_a_process_that_cannot_learn_says_why_and_frees_the_button(make_project: Make, tmp_path: Path) -> None:
+    write_image(tmp_path / "other" / "a.png")
+    start(Workspace(tmp_path / "home"), "another", tmp_path / "other")  # has no vectors either
     deck = Deck(ReviewSession(make_project([(1, 2), (1, 2)])))
     try:
         press(deck, "2", *FINALISE)
@@ -46,8 +50,10 @@ def test_a_process_that_cannot_learn_says_why_and_frees_the_button(make_project:
         assert deck.retrain.button.disabled
         press(deck, "2")  # the deck takes keys meanwhile
         assert deck.retrain.wait(4 * PATIENCE_S)
-        assert "ranker: project p has no vectors" in deck.retrain.line.value
-        assert "1 by the baseline" in deck.retrain.line.value
+        said = deck.retrain.line.value
+        assert "ranker: project p has no vectors (make them: pickroom embed p" in said
+        assert "1 by the baseline" in said
+        assert "No recommendation has changed" in said and "New recommendations" not in said
         assert not deck.retrain.button.disabled
     finally:
         deck.close()
@@ -63,3 +69,4 @@ def test_it_learns_and_recommends_anew(tmp_path: Path) -> None:
     lines = retraining.retrain(project.workspace, "p", recipes=small)
     assert lines[0].startswith("ranker v1: it recommends from now on")
     assert any("2 by ranker v1" in line for line in lines)
+    assert lines[-1] == "New recommendations show with the deck's next key."

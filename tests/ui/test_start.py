@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from conftest import write_image, write_series
+from pickroom.embeddings.steps import embed_project
 from pickroom.ui.start import open_start
 from pickroom.workspace import Workspace
 
@@ -20,6 +21,19 @@ def test_starting_a_project_reports_what_was_left_out(workspace: Workspace, imag
     assert "6 images = 5 in 2 groups + 1 ungrouped" in page
     assert "&lt;i&gt;alone.png" in page and "<i>" not in page
     assert "2 of 2" in page
+
+
+def test_a_camera_s_folder_is_told_how_it_gets_groups_and_gets_them(workspace: Workspace, images_folder: Path):
+    for number in range(3):
+        write_image(images_folder / f"IMG_{number}.jpg", seed=7)
+    page = open_start("p", images_folder, workspace.root).value
+    assert "3 images = 0 in 0 groups + 3 ungrouped" in page and "Review them" not in page
+    assert "To have groups in p: make vectors (10_embed" in page and "by = &quot;similarity&quot;" in page
+    assert "p has no vectors yet: 10_embed.ipynb" in open_start("p", images_folder, workspace.root, "similarity").value
+    embed_project("p", workspace.root, encoder="bundled", regions=False)
+    page = open_start("p", images_folder, workspace.root, "similarity").value
+    assert "3 images = 3 in 1 groups + 0 ungrouped. Review them" in page and "To have groups" not in page
+    assert "cannot be made by" in open_start("p", None, workspace.root, "looks").value  # type: ignore[arg-type]
 
 
 def test_a_project_that_is_there_already_is_left_alone(workspace: Workspace, images_folder: Path):

@@ -26,6 +26,7 @@ def start(
 ) -> None:
     """Make a project of a folder of images: scan, group, recommend the baseline."""
     from pickroom import projects
+    from pickroom.regrouping import by_looks
 
     bar, progress = progress_bar("Reading images")
     with bar:
@@ -36,10 +37,7 @@ def start(
     if report.groups:
         text += "Review it: pickroom lab, then notebooks/20_review.ipynb"
     else:
-        text += (
-            "Nothing could be grouped by the stages in the names. By how images look:\n"
-            f"pickroom embed {made.id} --encoder bundled, then pickroom groups {made.id} --by similarity"
-        )
+        text += f"Nothing could be grouped by the stages in the names: {by_looks(made.id)}"
     show({"project_id": made.id, **report.to_dict()}, json_output, text)
 
 
@@ -77,6 +75,7 @@ def groups(
     from pickroom import projects
     from pickroom.groups.making import Similarity
     from pickroom.groups.stages import DEFAULT_GAP
+    from pickroom.regrouping import by_looks
 
     if by not in ("stage", "similarity"):
         raise UsageError(f"groups cannot be made by {by!r}", doing="grouping", hint="use --by stage or similarity")
@@ -86,14 +85,18 @@ def groups(
         raise UsageError(f"a gap of {gap:g} minutes groups nothing well", doing="grouping", hint="use --gap 5")
     limit = None if gap is None else timedelta(minutes=gap)
     bar, progress = progress_bar("Reading images")
+    opened = project_of(home, project)
     with bar:
         report = projects.rescan(
-            project_of(home, project),
+            opened,
             gap=limit or DEFAULT_GAP,
             by=Similarity(cosine, bits, limit, tune) if by == "similarity" else None,
             progress=progress,
         )
-    show(report.to_dict(), json_output, scan_words(report))
+    text = scan_words(report)
+    if by == "stage" and report.ungrouped and not projects.status(opened)["groups"]:
+        text += f"\nNothing could be grouped by the stages in the names: {by_looks(project)}"
+    show(report.to_dict(), json_output, text)
 
 
 @app.command()
@@ -120,6 +123,8 @@ def status(
 
 
 def status_words(entry: dict[str, Any]) -> str:
+    from pickroom.regrouping import by_looks
+
     if "error" in entry:
         return f"{entry['project_id']}: {entry['error']}"
     name = entry["project_id"]
@@ -132,6 +137,8 @@ def status_words(entry: dict[str, Any]) -> str:
         lines.append(f"  {entry['chosen']} of those that wait have a choice: Shift+Enter in the deck finalises them")
     if entry["ungrouped"]:
         lines.append(f"  {entry['ungrouped']} images are in no group (why: pickroom groups {name})")
+    if entry["ungrouped"] and not entry["groups"]:
+        lines.append(f"  next: {by_looks(name)}")
     if entry["incomplete_crops"]:
         lines.append(f"  {len(entry['incomplete_crops'])} crops wait: " + ", ".join(entry["incomplete_crops"][:5]))
     if entry["planned_operations"]:

@@ -18,6 +18,9 @@ from pickroom.store.choices import Saved
 from pickroom.store.connect import transaction
 from pickroom.workspace import Project, utc_now
 
+# outcome -> the deck's word for it
+_DONE = {"approve": "picked", "crop": "to crop", "keep": "kept whole", "reject": "rejected"}
+
 
 @dataclass(frozen=True, slots=True)
 class FinaliseResult:
@@ -29,6 +32,8 @@ class FinaliseResult:
         held: group id -> reason, for groups left in the queue.
         stuck: group id -> reason, for groups that `pickroom recover` must finish.
         skipped: how many groups now wait behind all others.
+        to_crop: how many of its images wait on the crop desk, the AI's crops among them.
+        project_id: whose batch it is.
     """
 
     batch: int | None
@@ -36,18 +41,25 @@ class FinaliseResult:
     held: dict[str, str] = field(default_factory=dict)
     stuck: dict[str, str] = field(default_factory=dict)
     skipped: int = 0
+    to_crop: int = 0
+    project_id: str = ""
 
     @property
     def line(self) -> str:
-        """One line for the person."""
-        parts = [", ".join(f"{count} {outcome}" for outcome, count in sorted(self.counts.items())) or "no group"]
+        """One line for the person: what was done, how it is undone, what comes next."""
+        said = [f"{self.counts[outcome]} {words}" for outcome, words in _DONE.items() if outcome in self.counts]
+        parts = [", ".join(said) or "no group"]
         if self.skipped:
-            parts.append(f"{self.skipped} skipped, behind the others now")
+            parts.append(f"{self.skipped} skipped")
         if self.held:
             parts.append(f"{len(self.held)} held back")
         if self.stuck:
             parts.append(f"{len(self.stuck)} unfinished: run `pickroom recover`")
-        return f"Batch {self.batch}: {'; '.join(parts)}" if self.batch else f"Nothing moved: {'; '.join(parts)}"
+        if not self.batch:
+            return f"Nothing moved: {'; '.join(parts)}"
+        crops = [f"{self.to_crop} wait{'s' * (self.to_crop == 1)} in 30_crop"] if self.to_crop else []
+        undo = f"undo: pickroom undo {self.project_id} --batch {self.batch}"
+        return " · ".join((f"Batch {self.batch}: {'; '.join(parts)}", *crops, undo))
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +101,9 @@ def finalise(project: Project, connection: sqlite3.Connection, group_ids: Sequen
     going, done = [p for p in plans if p.held is None], set(outcome.done)
     counts: Counter[str] = Counter(p.route.outcome for p in going if p.group.group_id in done)
     held = {p.group.group_id: p.held for p in plans if p.held is not None} | outcome.failed
-    return FinaliseResult(batch if going else None, dict(counts), held, outcome.stuck, skipped)
+    to_crop = sum(bool(p.route.sidecar) for p in going if p.group.group_id in done)
+    number = batch if going else None
+    return FinaliseResult(number, dict(counts), held, outcome.stuck, skipped, to_crop, project.id)
 
 
 def plan(

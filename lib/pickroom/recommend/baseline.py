@@ -19,8 +19,9 @@ def recommend(group: Group, why: str = NO_MODEL) -> Recommendation:
     """
     stages = [image.stage for image in group.images]
     known = [stage for stage in stages if stage is not None]
-    if len(known) < len(stages) or stages.count(max(known)) > 1:
-        reasons = ("no highest stage to go by",) if why == NO_MODEL else ("no highest stage to go by", why)
+    if not known or len(known) < len(stages) or stages.count(max(known)) > 1:
+        none = "no highest stage to go by" if known else "no recommendation yet"
+        reasons = (none,) if why == NO_MODEL else (none, why)
         return Recommendation(group.group_id, "baseline", None, reasons=reasons, versions=VERSIONS)
     best = stages.index(max(known))
     reason = f"highest stage ({known[best]:g}): {why}"

@@ -21,7 +21,7 @@ from pickroom.learn.sources import Sources
 from pickroom.recommend import baseline, models, words
 from pickroom.recommend.models import Loaded
 from pickroom.records import CropBox, Group, Recommendation
-from pickroom.store import groups, recommendations
+from pickroom.store import groups, recommendations, review_state
 from pickroom.store.connect import connect, open_read_only, transaction
 from pickroom.workspace import Project
 
@@ -34,6 +34,7 @@ class Report:
 
     Attributes:
         by_model: groups with a model's pick; crops: of these, with a box; flagged: with an anomaly flag.
+        changed: groups of which something else was recommended before.
         baselines: reason -> groups that got the baseline's pick.
         versions: model -> version used.
         faults: models that are there and cannot be used, in words.
@@ -44,6 +45,7 @@ class Report:
     by_model: int
     crops: int
     flagged: int
+    changed: int = 0
     baselines: dict[str, int] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
     faults: tuple[str, ...] = ()
@@ -87,7 +89,10 @@ def recommend(project: Project, progress: Progress | None = None) -> Report:
         made = recommendations_for(project, waiting, loaded["ranker"], loaded["crop_proposer"], progress)
     with closing(connect(project.database)) as connection, transaction(connection):
         still = groups.waiting_among(connection, made)  # somebody may have decided, or regrouped, meanwhile
+        before, order = recommendations.of_groups(connection, still), recommendations.waiting(connection)
         recommendations.upsert(connection, [one for group_id, one in made.items() if group_id in still])
+        if recommendations.waiting(connection) != order:
+            review_state.forget_cursor_of_undecided(connection)
     kept = [made[group_id] for group_id in made if group_id in still]
     modelled = [one for one in kept if one.source == "model"]
     without = Counter(_why(one) for one in kept if one.source == "baseline")
@@ -97,6 +102,7 @@ def recommend(project: Project, progress: Progress | None = None) -> Report:
         len(modelled),
         sum(one.crop is not None for one in modelled),
         sum(bool(one.anomaly_flags) for one in modelled),
+        sum(one.group_id not in before or before[one.group_id].advice != one.advice for one in kept),
         dict(without.most_common()),
         {kind: one.version for kind, one in loaded.items() if one.version is not None},
         tuple(f"{one.kind}: {one.reason}" for one in loaded.values() if one.damaged),

@@ -64,7 +64,7 @@ def together(workspace: Workspace, project: Project) -> tuple[list[str], list[st
             continue
         try:
             other = workspace.project(other_id)
-            if other.manifest.encoder != project.manifest.encoder:
+            if project.manifest.encoder is None or other.manifest.encoder != project.manifest.encoder:
                 continue
             for inspection in inspect_all(other):
                 inspection.require_sound("learning")
@@ -87,7 +87,8 @@ def _retrain(workspace: Workspace, project: Project, told: Recorder, recipes: Ma
         except TrainingStopped:
             raise
         except PickroomError as error:
-            lines.append(f"{kind}: {error.what}")
+            lines.append(f"{kind}: {error.what}" + (f" ({error.hint})" if error.hint else ""))
     told.phase("recommending")
     report = recommend(project, told.count)
-    return (*lines, *report.words.splitlines())
+    news = "New recommendations show with the deck's next key." if report.changed else "No recommendation has changed."
+    return (*lines, *report.words.splitlines(), news)

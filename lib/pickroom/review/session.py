@@ -16,6 +16,7 @@ from pickroom.files.finalise import FinaliseResult, finalise
 from pickroom.files.undo import recover_if_planned
 from pickroom.images.metadata import InfoRow
 from pickroom.records import Choice, Group, InputKind, Origin, Recommendation, Step
+from pickroom.regrouping import by_looks
 from pickroom.review import state as machine
 from pickroom.review import view
 from pickroom.review.keys import REVIEW_KEYS, REVIEW_LEGEND, Command, normalise
@@ -119,27 +120,41 @@ class ReviewSession:
         self._load(message="")
         changed = (self.state.cards, self.state.choices) != (before.cards, before.choices)
         changed |= self.recommendations != recommended
-        message = "another window has worked on this batch: its choices are shown" if changed else before.message
         keep = {name: getattr(before, name) for name in ("zoom", "info", "help")}
         here = before.card.group_id if before.card else ""
         places = {card.group_id: place for place, card in enumerate(self.state.cards)}
         position = places.get(here, min(self.state.position, max(len(places) - 1, 0)))
         summary = before.summary and not changed
-        self.state = replace(self.state, position=position, message=message, summary=summary, **keep)
+        self.state = replace(self.state, position=position, summary=summary, **keep)
+        message = self._what_changed(before, recommended) if changed else before.message
+        self.state = replace(self.state, message=message)
         return changed
+
+    def _what_changed(self, before: ReviewState, recommended: Mapping[str, Recommendation]) -> str:
+        """In one line, what came in: a model's new recommendations, or what was chosen elsewhere."""
+        here, there = ({card.group_id for card in state.cards} for state in (self.state, before))
+        decided = (there - here) - groups.waiting_among(self._connection, there - here)  # else in another batch now
+        chosen = any(self.state.choices.get(g) != before.choices.get(g) for g in here & there)
+        new = [g for g in recommended if g in self.recommendations]
+        if decided or chosen or all(self.recommendations[g] == recommended[g] for g in new):
+            return "another window has worked on this batch: its choices are shown"
+        if all(self.recommendations[g].advice == recommended[g].advice for g in new):
+            return before.message  # only the reasons are put otherwise
+        return "; ".join(filter(None, ("recommendations were made anew", machine.open_before(self.state))))
 
     def view(self) -> DeckView:
         """Everything the deck draws now."""
         state = self.state
         return DeckView(
-            header=view.header(state, self._pace(), self._beyond),
-            progress=state.decided / len(state.cards) if state.cards else 1.0,
+            header=view.header(state, self._pace(), self._beyond, self._made),
+            progress=state.decided / len(state.cards) if state.cards else float(self._made),
             group=self.group_at(state.position),
             message=state.message,
             zoom=state.zoom,
             info=state.info,
             help=state.help,
             summary=self.summary() if state.summary else (),
+            next_step="" if self._made else by_looks(self.project.id),
         )
 
     def group_at(self, position: int) -> GroupView | None:
@@ -186,6 +201,7 @@ class ReviewSession:
             self._fetch()
             ids = [group.group_id for group in self.groups]
             self._saved = self.store.load(self._connection, ids)
+            self._made = bool(self.groups) or groups.count(self._connection) > 0
             undo, redo = self.store.steps(self._connection)
             cursor = self.store.cursor(self._connection)
         # what the person saw when choosing stays what they see (and what will be recorded), also where that was nothing
@@ -201,11 +217,13 @@ class ReviewSession:
                 for group in self.groups
             ),
             choices=MappingProxyType({g: saved.choice for g, saved in self._saved.items() if saved.choice}),
-            position=ids.index(cursor) if cursor in ids else 0,
             undo=_steps_within(undo, ids),
             redo=_steps_within(redo, ids),
             message=message,
         )
+        # after a finalise, or when recommendations made anew have changed the order, there is no place to go back to
+        position = ids.index(cursor) if cursor in ids else machine.first_open(self.state)
+        self.state = replace(self.state, position=position)
         self._seen_version = version  # only now: rows that cannot be read are told of at every key
 
     def _fetch(self) -> None:
@@ -271,7 +289,7 @@ class ReviewSession:
                 totals[group_id] = replace(saved, milliseconds=was.milliseconds + saved.milliseconds)
             if after.undo != before.undo:
                 self._log(after, name)
-            if moved and after.card is not None:
+            if after.card is not None:
                 self.store.set_cursor(self._connection, after.card.group_id)
         self._saved |= totals
         if name in ("undo", "redo") and changed:
@@ -292,17 +310,9 @@ class ReviewSession:
         result = finalise(self.project, self._connection, [group.group_id for group in self.groups])
         self.last_result = result
         self._look.restart()  # the summary was not the next group
+        with transaction(self._connection):
+            self.store.forget_cursor(self._connection)  # what follows may lie before where this batch ended
         self._load(message=result.line)
-        self._begin_again()
-
-    def _begin_again(self) -> None:
-        """Go to the first group without a choice: what follows the last batch may lie before where that ended."""
-        chosen = {group_id for group_id, choice in self.state.choices.items() if choice.decided}
-        places = (place for place, card in enumerate(self.state.cards) if card.group_id not in chosen)
-        self.state = replace(self.state, position=next(places, 0))
-        if self.state.card is not None:
-            with transaction(self._connection):
-                self.store.set_cursor(self._connection, self.state.card.group_id)
 
     def _pace(self) -> Pace:
         return pace_of(self.state, self._saved)

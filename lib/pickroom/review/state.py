@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
@@ -115,6 +115,8 @@ def press(state: ReviewState, key: str, keys: Mapping[str, Command] = REVIEW_KEY
         return replace(state, message=f"{key} does nothing here; ? shows the keys")
     if state.summary:
         return _in_summary(state, command.name)
+    if command.name in _REPLAYS:
+        return _REPLAYS[command.name](state, keys)
     if command.name in _VIEWS:
         return _VIEWS[command.name](state)
     if state.card is None:
@@ -154,7 +156,8 @@ def _choose(state: ReviewState, key: str, name: str, index: int | None) -> Revie
     # an overlay left on in another window is not on this screen (blind, or no crop is proposed any more): picking here
     # accepts nothing unseen
     after = Choice(action, index, before.overlay and card.has_crop)
-    return _record(state, key, after, min(state.position + 1, len(state.cards) - 1))
+    chosen = _record(state, key, after, min(state.position + 1, len(state.cards) - 1))
+    return chosen if chosen.position != state.position else replace(chosen, message=open_before(chosen))
 
 
 def _record(state: ReviewState, key: str, after: Choice, position: int) -> ReviewState:
@@ -178,30 +181,54 @@ def _go(state: ReviewState, key: str, position: int | None) -> ReviewState:
     return _record(state, key, state.choice(state.card), position)
 
 
+def first_open(state: ReviewState) -> int:
+    """The first group of the batch that is undecided; 0 when all are decided."""
+    return _first_undecided(state, range(len(state.cards))) or 0
+
+
+def open_before(state: ReviewState) -> str:
+    """That groups before the one shown are undecided, and which key leads there; "" when none is."""
+    count = sum(state.choice(card).action == "undecided" for card in state.cards[: state.position])
+    if not count:
+        return ""
+    return f"{count} group{'s' * (count > 1)} before this {'are' if count > 1 else 'is'} open: G goes to the next"
+
+
 def _next_undecided(state: ReviewState) -> int | None:
     count = len(state.cards)
-    ahead = [(state.position + step) % count for step in range(1, count + 1)]
+    return _first_undecided(state, [(state.position + step) % count for step in range(1, count + 1)])
+
+
+def _first_undecided(state: ReviewState, places: Sequence[int]) -> int | None:
     for wanted in ("undecided", "skip"):  # the skipped ones once nothing else is left
-        for position in ahead:
+        for position in places:
             if state.choice(state.cards[position]).action == wanted:
                 return position
     return None
 
 
-def _undo(state: ReviewState) -> ReviewState:
+def _undo(state: ReviewState, keys: Mapping[str, Command]) -> ReviewState:
     if not state.undo:
         return replace(state, message="nothing to undo")
     step = state.undo[-1]
     back = _replay(state, step, step.from_group, step.before)
-    return replace(back, undo=state.undo[:-1], redo=(*state.redo, step), message=f"undone: {step.key}")
+    return replace(back, undo=state.undo[:-1], redo=(*state.redo, step), message=f"undone: {_said(step, keys)}")
 
 
-def _redo(state: ReviewState) -> ReviewState:
+def _redo(state: ReviewState, keys: Mapping[str, Command]) -> ReviewState:
     if not state.redo:
         return replace(state, message="nothing to redo")
     step = state.redo[-1]
     forth = _replay(state, step, step.to_group, step.after)
-    return replace(forth, redo=state.redo[:-1], undo=(*state.undo, step), message=f"redone: {step.key}")
+    return replace(forth, redo=state.redo[:-1], undo=(*state.undo, step), message=f"redone: {_said(step, keys)}")
+
+
+def _said(step: Step, keys: Mapping[str, Command]) -> str:
+    """What a step did, in a word: its command, and the number of the image; the key where that was rebound since."""
+    command = keys.get(step.key)
+    if command is None:
+        return step.key
+    return command.name if command.index is None else f"{command.name} {command.index + 1}"
 
 
 def _replay(state: ReviewState, step: Step, shown: str, choice: Choice) -> ReviewState:
@@ -246,10 +273,9 @@ _VIEWS = {
     "info": lambda state: replace(state, info=not state.info),
     "help": lambda state: replace(state, help=not state.help),
     "back": _back,
-    "undo": _undo,
-    "redo": _redo,
     "finalise": _open_summary,
 }
+_REPLAYS = {"undo": _undo, "redo": _redo}
 _MOVES = {
     "next": lambda state: state.position + 1,
     "previous": lambda state: state.position - 1,

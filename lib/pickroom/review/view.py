@@ -69,7 +69,11 @@ class Pace:
 
 @dataclass(frozen=True, slots=True)
 class DeckView:
-    """The whole deck: header, the group shown, and which views are open."""
+    """The whole deck: header, the group shown, and which views are open.
+
+    Attributes:
+        next_step: what to do where no group was ever made, "" where any was.
+    """
 
     header: str
     progress: float
@@ -79,6 +83,7 @@ class DeckView:
     info: bool
     help: bool
     summary: tuple[str, ...]
+    next_step: str = ""
 
 
 def group_view(
@@ -128,13 +133,19 @@ def group_view(
     )
 
 
-def header(state: ReviewState, pace: Pace, waiting: int) -> str:
+NO_GROUP = "No group yet: the images' names hold no stages to group them by"
+
+
+def header(state: ReviewState, pace: Pace, waiting: int, made: bool = True) -> str:
     """`Group 12 of 340 - reviewed 11 (3 %) - 4.1 s/group - about 22 min left - agreement 91 %`.
 
     Args:
         waiting: groups of the project that are undecided and beyond this batch.
+        made: whether there is any group, decided ones too.
     """
     count = len(state.cards)
+    if not made:
+        return NO_GROUP
     if count == 0:
         return "No group is waiting: everything is decided"
     parts = [f"Group {state.position + 1} of {count}", f"reviewed {state.decided} ({state.decided / count:.0%})"]

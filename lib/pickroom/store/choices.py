@@ -133,6 +133,10 @@ class ReviewTables:
             (group_id,),
         )
 
+    def forget_cursor(self, connection: sqlite3.Connection) -> None:
+        """The next session begins at the first open group of its order."""
+        connection.execute(f"DELETE FROM {self.place}")
+
 
 def _saved(row: sqlite3.Row) -> Saved:
     choice = None

@@ -10,7 +10,7 @@ _TABLES = ReviewTables(choices="review_state", log="review_log", place="review_c
 load, save_choice = _TABLES.load, _TABLES.save_choice
 log_step, mark_undone, mark_redone = _TABLES.log_step, _TABLES.mark_undone, _TABLES.mark_redone
 steps, clear_log = _TABLES.steps, _TABLES.clear_log
-cursor, set_cursor = _TABLES.cursor, _TABLES.set_cursor
+cursor, set_cursor, forget_cursor = _TABLES.cursor, _TABLES.set_cursor, _TABLES.forget_cursor
 
 
 def hold(connection: sqlite3.Connection, group_id: str, reason: str) -> None:
@@ -27,6 +27,14 @@ def held(connection: sqlite3.Connection) -> dict[str, str]:
     """Group id -> why it was held back, for those that still are."""
     rows = connection.execute("SELECT group_id, held_reason FROM review_state WHERE held_reason IS NOT NULL")
     return {row["group_id"]: row["held_reason"] for row in rows}
+
+
+def forget_cursor_of_undecided(connection: sqlite3.Connection) -> None:
+    """The order has changed: a group without a choice is no place to go back to."""
+    connection.execute(
+        """DELETE FROM review_cursor WHERE group_id NOT IN
+        (SELECT group_id FROM review_state WHERE action <> 'undecided')"""
+    )
 
 
 def clear_skip(connection: sqlite3.Connection, group_id: str) -> None:

@@ -12,13 +12,12 @@ from pickroom.crop.state import CropState
 from pickroom.crop.view import CropImageView
 from pickroom.records import CropBox
 from pickroom.ui.layout import CAPTION, Rect, Slot
-from pickroom.ui.overlay import BADGE, CHIP, FONT, Pen
+from pickroom.ui.overlay import BADGE, CHIP, FONT, Pen, shortened
 from pickroom.ui.stage import DragShape
 
 HANDLE = 10.0  # side of a handle
 REACH = 11.0  # how far from a handle's middle the pointer still takes it
 NEAREST = 5.0  # the same on a small box, which must keep an inside to be moved by
-_LETTER = 6.0  # least mean width of a caption's letters, squeezed
 _SMALL = 40.0  # sides of a box that has room for its corner handles only
 _DASH = [7.0, 5.0]
 _FAINT_SHADE = "rgba(0, 0, 0, 0.45)"
@@ -109,4 +108,4 @@ def _caption(pen: Pen, image: CropImageView, rect: Rect) -> None:
         pen.badge(x + w - wide, middle - BADGE / 2, tab, ink.ai, ink.on_ai)
         room -= wide + 8
     text = f"{image.label} · {image.note}"
-    pen.words(x + CHIP + 7, middle, text if room > len(text) * _LETTER else image.note, max(room, 40), ink.text)
+    pen.words(x + CHIP + 7, middle, text if shortened(text, room) == text else image.note, max(room, 40), ink.text)

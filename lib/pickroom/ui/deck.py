@@ -141,7 +141,7 @@ class Deck(Desk):
             return words.legend(self.session.legend)
         if view.info and view.group is not None:
             return words.info(self.session.candidates_info(), view.group.images)
-        return ""
+        return words.next_step(view.header, view.next_step) if view.next_step else ""
 
 
 def open_deck(

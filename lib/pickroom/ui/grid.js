@@ -55,6 +55,7 @@ class GridView extends Surface {
   }
 
   press(key) {
+    this.comeIntoView();
     this.keys.push(key, this.scene?.token ?? "");
   }
 
@@ -123,7 +124,7 @@ class GridView extends Surface {
     this.draw();
     if (scene.asking) this.desk?.querySelector(".pickroom-ask input")?.focus();
     else if (before?.asking) this.focus();
-    if (!this.greeted && this.viewport) this.greet();
+    if (!this.greeted && this.viewport) requestAnimationFrame(() => this.greet()); // its words have their height by then
     this.greeted ||= Boolean(this.viewport);
     requestAnimationFrame(() => {
       const answered = scene.applied[this.id] ?? 0;

@@ -19,6 +19,7 @@ FONT = "system-ui, -apple-system, 'Segoe UI', sans-serif"
 CHIP = 22.0  # diameter of a number's disc
 BADGE = 22.0  # height of a badge
 _LETTER = 7.3  # mean width of a letter at 13 px bold: the kernel cannot measure text
+_PLAIN = 6.5  # of one that is not bold
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,10 +99,16 @@ class Pen:
         return len(text) * _LETTER + 14
 
     def words(self, x: float, y: float, text: str, room: float, colour: str) -> None:
-        """A line of text, its left middle at (x, y), squeezed into `room` CSS pixels."""
+        """A line of text, its left middle at (x, y), in `room` CSS pixels: cut short where it would be too long."""
         self.canvas.fill_style, self.canvas.font = colour, f"13px {FONT}"
         self.canvas.text_align, self.canvas.text_baseline = "left", "middle"
-        self.canvas.fill_text(text, x, y + 1, room)
+        self.canvas.fill_text(shortened(text, room), x, y + 1, room)
+
+
+def shortened(text: str, room: float) -> str:
+    """As much of a line as can be read in `room` CSS pixels, with an ellipsis for the rest."""
+    most = max(2, int(room / _PLAIN))
+    return text if len(text) <= most else text[: most - 1].rstrip() + "…"
 
 
 class Overlay:

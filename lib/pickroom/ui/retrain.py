@@ -80,7 +80,7 @@ class Retrain(ipywidgets.HBox):
             self._ended(error.line)
             return
         if status is not None and status.state == "done":
-            self._ended(status.message, "New recommendations show with the next key.")
+            self._ended(status.message)
         else:
             self._ended(background.words or "It ended without a word.")
 
@@ -90,8 +90,8 @@ class Retrain(ipywidgets.HBox):
         status = watching.read_status(background.workspace, background.name)
         return status if status is not None and status.pid == background.process.pid else None
 
-    def _ended(self, *lines: str) -> None:
-        self._say("\n".join(lines))
+    def _ended(self, text: str) -> None:
+        self._say(text)
         self.button.disabled = False
 
     def _say(self, text: str) -> None:

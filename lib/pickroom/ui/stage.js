@@ -65,17 +65,6 @@ class StageView extends Surface {
     this.takeFocusBack();
   }
 
-  /** The keyboard, and to be seen: a key must not decide out of sight. */
-  greet() {
-    super.greet();
-    this.comeIntoView();
-  }
-
-  /** The whole desk, words included, while the keys are here; nothing moves when it is in view already. */
-  comeIntoView() {
-    if (document.activeElement === this.el) this.layers().scrollIntoView({ block: "nearest" });
-  }
-
   onFocus(on) {
     // taken away by a detach, it is taken back on return; given away by the person, it is not
     if (on || this.el.isConnected) this.hadFocus = on;
@@ -164,10 +153,6 @@ class StageView extends Surface {
       if (grown) this.comeIntoView();
       this.prefetchSoon();
     });
-  }
-
-  layers() {
-    return this.el.closest(".pickroom-desk") ?? this.el;
   }
 
   /** Ask for the neighbours' pictures in the idle moment after a frame, never before an answer that is due. */

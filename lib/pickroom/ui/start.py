@@ -5,31 +5,51 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import ipywidgets
 
 from pickroom import projects
-from pickroom.errors import PickroomError
+from pickroom.errors import PickroomError, UsageError
+from pickroom.groups.making import Similarity
+from pickroom.regrouping import by_looks
 from pickroom.ui import words
 from pickroom.workspace import Workspace
 
 REASONS_SHOWN = 20  # images left out that are listed by name
 
 
-def open_start(project_id: str, images: Path | str | None = None, home: Path | str | None = None) -> ipywidgets.HTML:
+By = Literal["stage", "similarity"]
+
+
+def open_start(
+    project_id: str, images: Path | str | None = None, home: Path | str | None = None, by: By = "stage"
+) -> ipywidgets.HTML:
     """Start `project_id` with the images of a folder, or with None only show the projects there are.
 
     A project of that name that is there already is left as it is, and a line says so.
+
+    Args:
+        by: "similarity" groups, in a project that is there, what its names left out, by how the images look.
     """
     workspace = Workspace.find(home)
     parts = []
-    if images is not None:
-        try:
+    try:
+        if by not in get_args(By):
+            raise UsageError(f"groups cannot be made by {by!r}", doing="grouping", hint="stage or similarity")
+        if by == "similarity" and project_id in workspace.project_ids():
+            project = workspace.project(project_id)
+            if project.manifest.encoder is None:
+                parts.append(
+                    words.notice(f"{project_id} has no vectors yet: 10_embed.ipynb makes them; then run this again")
+                )
+            else:
+                parts.append(_report(project_id, projects.rescan(project, by=Similarity())))
+        elif images is not None:
             started, report = projects.start(workspace, project_id, Path(images))
             parts.append(_report(started.id, report))
-        except PickroomError as error:
-            parts.append(words.notice(error.line))
+    except PickroomError as error:
+        parts.append(words.notice(error.line))
     parts.append(_projects(workspace))
     # JupyterLab's own style for tables; the desks' style sheet comes with a stage, and there is none here
     return ipywidgets.HTML(f'<div class="jp-RenderedHTMLCommon">{"".join(parts)}</div>')
@@ -38,25 +58,29 @@ def open_start(project_id: str, images: Path | str | None = None, home: Path | s
 def _report(project_id: str, report: projects.ScanReport) -> str:
     grouped = report.images - len(report.ungrouped)
     line = (
-        f"{escape(project_id)}: {report.images} images = {grouped} in {len(report.groups)} groups"
-        f" + {len(report.ungrouped)} ungrouped. Review them: 20_review.ipynb"
+        f"{project_id}: {report.images} images = {grouped} in {len(report.groups)} groups"
+        f" + {len(report.ungrouped)} ungrouped. "
+        + ("Review them: 20_review.ipynb" if report.groups else "No group waits.")
     )
     rows = [(f"{one.directory or '.'}/{one.filename}", one.reason) for one in report.ungrouped[:REASONS_SHOWN]]
     if len(report.ungrouped) > len(rows):
         rows.append(("…", f"and {len(report.ungrouped) - len(rows)} more: pickroom groups {project_id} --json"))
-    return f"<p><b>{line}</b></p>" + _table(("left out", "why"), rows)
+    return f"<p><b>{escape(line)}</b></p>" + _table(("left out", "why"), rows)
 
 
 def _projects(workspace: Workspace) -> str:
-    rows = []
+    rows, without = [], ""
     for project_id in workspace.project_ids():
         try:
-            rows.append(_status(projects.status(workspace.project(project_id))))
+            entry = projects.status(workspace.project(project_id))
+            rows.append(_status(entry))
+            if entry["ungrouped"] and not entry["groups"]:
+                without += f"<p>To have groups in {escape(project_id)}: {escape(by_looks(project_id))}.</p>"
         except PickroomError as error:
             rows.append((project_id, error.line, "", "", ""))
     if not rows:
         return "<p>No project yet: give a folder of images in the cell above, or try <code>pickroom demo</code>.</p>"
-    return _table(("project", "state", "groups waiting", "decided", "images in"), rows)
+    return _table(("project", "state", "groups waiting", "decided", "images in"), rows) + without
 
 
 def _status(entry: dict[str, Any]) -> tuple[str, ...]:

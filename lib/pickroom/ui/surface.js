@@ -97,6 +97,10 @@ class Surface {
       event.stopPropagation();
       this.focus();
     });
+    // the field has taken what was typed by the time its Enter comes up again: the next keys are for the pictures
+    this.on(desk, "keyup", (event) => {
+      if (event.key === "Enter" && !event.isComposing && event.target.closest("input")) this.focus();
+    });
   }
 
   // --- focus and keys ---------------------------------------------------------------------------------------
@@ -105,12 +109,22 @@ class Surface {
     this.el.focus({ preventScroll: true });
   }
 
-  /** Take the keyboard when the desk appears and nobody is typing. */
+  /** Take the keyboard when the desk appears and nobody is typing; and be seen: a key must not decide out of sight. */
   greet() {
     const active = document.activeElement;
     const typing = active?.closest(`${TYPING}, [contenteditable='true'], .jp-Dialog`);
     const here = !active || active === document.body || active.closest(".jp-Notebook")?.contains(this.el);
     if (here && !typing) this.focus();
+    this.comeIntoView();
+  }
+
+  /** The whole desk, words included, while the keys are here; nothing moves when it is in view already. */
+  comeIntoView() {
+    if (document.activeElement === this.el) this.layers().scrollIntoView({ block: "nearest" });
+  }
+
+  layers() {
+    return this.el.closest(".pickroom-desk") ?? this.el;
   }
 
   /** The notebook's shortcuts are kept away, but for those with Ctrl or Cmd: saving works from here too. */

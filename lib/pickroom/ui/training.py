@@ -31,6 +31,14 @@ from pickroom.workspace import Workspace
 _TALL = 180  # CSS pixels of a picture of the sample
 
 
+def training_page(project_ids: Sequence[str], home: Path | str | None = None) -> TrainingPage:
+    """The page of these projects in this kernel: a notebook's cells meet on it, whichever of them runs first."""
+    key = (*project_ids, str(home))
+    if key not in _open:
+        _open[key] = TrainingPage(project_ids, home)
+    return _open[key]
+
+
 class TrainingPage:
     """Several projects learned from together; every failure that is expected becomes a line of words.
 
@@ -149,6 +157,9 @@ class TrainingPage:
             return f"<i>{escape(str(error))}</i>"
         text = base64.b64encode(data).decode()
         return f'<img src="data:image/jpeg;base64,{text}" alt="{escape(filename)}" style="height: {_TALL}px">'
+
+
+_open: dict[tuple[str, ...], TrainingPage] = {}  # the pages of this kernel
 
 
 def _picture(figure: Figure | None, alt: str) -> ipywidgets.HTML:

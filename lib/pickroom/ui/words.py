@@ -91,6 +91,11 @@ def busy(text: str) -> str:
     return f"<h3>{escape(text)}</h3>"
 
 
+def next_step(what: str, text: str) -> str:
+    """A panel where there is nothing to review: why, and what to do."""
+    return f"<h3>{escape(what)}</h3><p>{escape(text[:1].upper() + text[1:])}.</p>"
+
+
 def notice(line: str) -> str:
     """One line in place of a desk that cannot be opened."""
     style = "color: var(--jp-error-color1, #c4232f); font-weight: 600; line-height: 1.5"
