@@ -135,7 +135,11 @@ def _watch(workspace: Workspace, kind: Kind, projects: list[str], options: list[
     started = None
     if not watching.is_running(workspace, kind):
         if not projects:
-            raise UsageError(f"no {kind} is being trained", doing="following one", hint="name projects to start one")
+            raise UsageError(
+                f"no {kind} is being trained",
+                doing="looking for a training to follow",
+                hint="name projects to start one",
+            )
         started = background.start(workspace, kind, ["train", kind, *projects, *options])
     try:
         with _Shown() as shown:
