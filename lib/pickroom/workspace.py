@@ -172,8 +172,8 @@ class Workspace:
             meant = f"did you mean {close[0]}? " if close else ""
             here = f"{meant}projects here: {', '.join(known) or 'none yet'}"
             raise ProjectError(
-                f"there is no project {project_id!r}",
-                doing="opening it",
+                f"there is no project {project_id!r}, as seen",
+                doing="looking for its manifest",
                 subject=path,
                 hint=f"{here}; make one: pickroom start {project_id} --images FOLDER",
             ) from None
