@@ -52,7 +52,14 @@ def test_a_card_says_what_waits(project: Project) -> None:
     assert (card.waiting, card.groups, card.crops, card.problem) == (2, 4, 1, "")
     assert len(card.pictures) == 2 and card.pictures[0].startswith(b"\xff\xd8")
     page = home_words.cards([card], lambda name, desk: f"{name}/{desk}")
-    assert "2 of 4 groups wait" in page and f'data-go="{project.id}/crop"' in page
+    assert "2 of 4 groups wait" in page and f'data-go="{project.id}/crop"' in page and " disabled" not in page
+    # the picture and the title open the review, as its button does
+    assert page.count(f'data-go="{project.id}/review"') == 3
+
+
+def test_with_nothing_to_crop_the_button_is_off(project: Project) -> None:
+    page = home_words.cards([home_words.look(project.workspace, project.id)], lambda name, desk: f"{name}/{desk}")
+    assert f'data-go="{project.id}/crop" disabled>Crop<' in page
 
 
 def test_a_card_of_a_project_that_cannot_be_opened_says_why(project: Project) -> None:

@@ -101,6 +101,7 @@ def run(workspace: Workspace, project: str = "", *, port: int = 8866, browser: b
     server.config.VoilaConfiguration.attempt_fix_notebook = False
     server.config.VoilaExecutor.cell_error_instruction = _ODD
     server.config.MappingKernelManager.cull_idle_timeout = IDLE_S
+    server.config.MultiKernelManager.kernel_manager_class = "pickroom.jupyter.kernels.QuietKernelManager"
     server.initialize([])
     try:
         server.start()
