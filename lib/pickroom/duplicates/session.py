@@ -32,8 +32,8 @@ class DuplicatesSession(BoardSession):
     """A person looking at pairs of one project; pairs with images of others are shown and left alone.
 
     Attributes:
-        pairs: as found when it was opened, without those of which an image has gone since; those last of which one waits
-            for its review.
+        pairs: as found when it was opened, without those of which an image has gone since; last those of which one
+            waits for its review.
         position: of the pair that is shown, in `pairs`.
         differences: whether they are drawn.
         gathered: what was compared, with what could not be.
@@ -180,7 +180,7 @@ class DuplicatesSession(BoardSession):
     # --- parts ------------------------------------------------------------------------------------------------
 
     def lay_out(self) -> None:
-        """Leave out the pairs of which an image has gone or changed since they were found; what cannot go comes last."""
+        """Leave out the pairs of which an image has gone or changed since; those to be reviewed first come last."""
         shown = self.pair
         there = (pair for pair in self._found if self._is_there(pair.a) and self._is_there(pair.b))
         self.pairs = tuple(sorted(there, key=lambda pair: bool(self.review_first(pair))))
