@@ -15,7 +15,7 @@ from pickroom.cli.console import commands_with_home
 from pickroom.cli.hints import ENDS, with_home
 
 PACKAGE = Path(cli.__file__).parents[1]
-HOME = Path("a b/past")
+HOME = "a b/past"
 GIVEN = "--home 'a b/past'"
 # what a suggested command consists of; X stands for a value
 ARGUMENT = re.compile(r"X|[A-Z_]+(\.\.\.)?|--?[a-z-]+|demo|bundled|similarity|ranker|crop_proposer|'.*")

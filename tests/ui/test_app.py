@@ -133,3 +133,10 @@ def test_a_token_that_was_left_empty_is_a_random_one(
     monkeypatch.setenv("JUPYTER_TOKEN_FILE", str(tmp_path / "token"))
     assert OwnToken().token == content or (not content and len(OwnToken().token) == 48)
     assert len(OwnToken(token="").token) == 48 and OwnToken(token="given").token == "given"
+
+
+def test_the_kernels_of_the_servers_print_errors_only() -> None:
+    from pickroom.jupyter.kernels import QuietKernelManager
+
+    command = QuietKernelManager(kernel_name="python3").format_kernel_cmd()
+    assert "ipykernel_launcher" in command and command[-1] == "--IPKernelApp.log_level=40"

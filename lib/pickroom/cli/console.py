@@ -100,7 +100,7 @@ def show(values: dict[str, Any], as_json: bool, text: str) -> None:
 def _reachable(text: str) -> str:
     """Words in which every suggested command is for the workspace that this run was given."""
     home = _named_home.get()
-    return with_home(text, home, commands_with_home()) if home is not None else text
+    return with_home(text, str(home), commands_with_home()) if home is not None else text
 
 
 @cache

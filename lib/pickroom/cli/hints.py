@@ -9,12 +9,11 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterable
-from pathlib import Path
 
 ENDS = "`,;:()<\n"  # what ends a suggested command
 
 
-def with_home(text: str, home: Path | None, commands: Iterable[str]) -> str:
+def with_home(text: str, home: str | None, commands: Iterable[str]) -> str:
     """A text whose suggested commands carry ` --home HOME`; as it is where no workspace was named.
 
     Args:
@@ -24,7 +23,7 @@ def with_home(text: str, home: Path | None, commands: Iterable[str]) -> str:
         return text
     names = "|".join(re.escape(name) for name in sorted(commands, key=len, reverse=True))
     suggested = re.compile(rf"(?<![\w/.-])pickroom (?:{names})(?![\w-])[^{re.escape(ENDS)}]*")
-    given = f" --home {shlex.quote(str(home))}"
+    given = f" --home {shlex.quote(home)}"
 
     def completed(found: re.Match[str]) -> str:
         command = found[0].rstrip()

@@ -93,7 +93,7 @@ def run(workspace: Workspace, project: str = "", *, port: int = 8866, browser: b
         identity_provider_class=OwnToken,
         notebook_path=str(PAGE),
         kernel_websocket_connection_class=PromptConnection,
-        log_level=logging.WARNING,
+        log_level=logging.ERROR,  # what fails is logged as an error; its warnings are not about the person
     )
     server.project, server.window = project, browser
     server.config.VoilaConfiguration.file_allowlist = []

@@ -47,7 +47,7 @@ _HEADINGS = {
 }
 _SHARES = ("_accuracy", "_low", "_high", "_share", "confidence")
 _STYLE = "text-align:left;white-space:normal"
-_LONG = 24  # characters: a longer cell, a file's name, may be broken anywhere
+_LONG = 30  # characters: a longer cell, a file's name, may be broken anywhere
 
 
 def shown(analysis: Analysis, query: str, project_id: str | None = None, most: int | None = None) -> Piece:
