@@ -31,7 +31,7 @@ from _measure import finish, median, seconds, table
 from _photographs import photographs
 from pickroom import atomic
 from pickroom.duplicates.finding import Copy, Thresholds, find
-from pickroom.duplicates.fingerprints import fingerprints, log_path
+from pickroom.duplicates.fingerprints import colours_of, fingerprints, log_path
 from pickroom.embeddings import bundled
 from pickroom.embeddings.encoder import TorchEncoder
 from pickroom.groups.looks import fingerprint
@@ -98,7 +98,10 @@ def copies_of(base: dict[str, Pillow.Image], rng: np.random.Generator) -> tuple[
         truth |= {frozenset(pair) for pair in combinations(own, 2)}
         for path, picture, vector in zip(own, pictures, vectors, strict=True):
             copies.append(
-                Copy("p", path, path, *picture.size, 1, 1, fingerprint(picture), vector.astype(np.float32), "bundled")
+                Copy(
+                    *("p", path, path, *picture.size, 1, 1, fingerprint(picture), vector.astype(np.float32), "bundled"),
+                    colours=colours_of(picture),
+                )
             )
     return copies, truth
 

@@ -144,18 +144,20 @@ def _sessions(decisions, kept, members, touched) -> Row:
             f"sessions.{number}.worked_s": seconds,
             f"sessions.{number}.groups": len(run),
             f"sessions.{number}.images": pictures,
-            f"sessions.{number}.groups_per_hour": len(run) / seconds * 3600 if seconds else None,
-            f"sessions.{number}.images_per_hour": pictures / seconds * 3600 if seconds else None,
+            f"sessions.{number}.groups_per_hour": len(run) / seconds * 3600 if seconds >= len(run) / 5 else None,
+            f"sessions.{number}.images_per_hour": pictures / seconds * 3600 if seconds >= len(run) / 5 else None,
         }
     if runs:
         seconds, everything = sum(worked), [event for run in runs for event in run]
+        timed = [(run, spent) for run, spent in zip(runs, worked, strict=True) if spent >= len(run) / 5]
+        looked, at_it = [event for run, _ in timed for event in run], sum(spent for _, spent in timed)
         found |= {
             "pace.first_at": everything[0][0],
             "pace.last_at": everything[-1][0],
             "pace.sessions": len(runs),
             "pace.worked_s": seconds,
-            "pace.groups_per_hour": len(everything) / seconds * 3600 if seconds else None,
-            "pace.images_per_hour": sum(e[2] for e in everything) / seconds * 3600 if seconds else None,
+            "pace.groups_per_hour": len(looked) / at_it * 3600 if at_it else None,
+            "pace.images_per_hour": sum(e[2] for e in looked) / at_it * 3600 if at_it else None,
         }
     return found
 
@@ -285,10 +287,13 @@ def _health(project, images, operations, decisions) -> Row:
     sidecars = {path.parent / stem_of(path.name) for path in paths if path.suffix == ".decision"}
     known = {row["filename"] for row in images}
     there = {path.name for path in pictures}
+    placed = {row["destination"] for row in operations}
     found = {
         "image without its sidecar": len(desk - sidecars),
         "sidecar without its image": len(sidecars - desk),
-        "image that no scan has met": sum(path.name not in known for path in pictures),
+        "image that no scan has met": sum(
+            path.name not in known and path.relative_to(project.root).as_posix() not in placed for path in pictures
+        ),
         "image that is nowhere": sum(row["sha256"] is not None and row["filename"] not in there for row in images),
         "image without a vector": sum(row["sha256"] is not None for row in images),
         "image that cannot be read": sum(row["sha256"] is None for row in images),

@@ -22,14 +22,17 @@ import pytest
 from analysing import change, crop, write_model, write_vectors
 from conftest import read_tree
 from pickroom import cli
+from pickroom.analysis.connection import connect
 from pickroom.atomic import sha256_of
 from pickroom.demo.config import DemoConfig
 from pickroom.demo.project import start_demo
 from pickroom.errors import FileOperationError, LockedError, StoreError
 from pickroom.files.lock import project_lock
-from pickroom.reporting import archive, finish, render
+from pickroom.files.undo import undo_batch
+from pickroom.reporting import archive, finish, pictures, render
 from pickroom.reporting.html import Number, words
 from pickroom.reporting.sections import Report
+from pickroom.store import connect as store
 from pickroom.workspace import Project, Workspace
 from recounting import numbers, same
 from reviewing import FINALISE, fill, in_child, review, rows, small_disk
@@ -205,6 +208,40 @@ def test_a_project_without_a_decision_has_a_report(make_project: Callable[..., P
         ]
         html = "".join(part().html for part in parts)
     assert "Nothing decided yet" in html and "no crop by hand yet" in html
+
+
+def test_a_baseline_is_not_called_the_ai(make_project: Callable[..., Project]) -> None:
+    project = make_project([(1, 2), (1, 2), (1, 2)])
+    review(project, "1", "2", *FINALISE)
+    with Report.open(project.id, project.workspace.root) as report:
+        page = report.agreement().html + report.mistakes().html
+        assert "the baseline (highest stage)" in page and "the AI" not in page
+        assert "groups you took another image than the baseline (highest stage); the latest are these." in page
+        assert "No time was spent that could be measured" in report.work().html
+        assert "groups are undecided" in report.health().html
+    change(project, "UPDATE decision_context SET source = 'model' WHERE rowid = 1")
+    with Report.open(project.id, project.workspace.root) as report:
+        assert "pick of the AI or the baseline (highest stage) taken" in report.agreement().html
+
+
+@pytest.mark.parametrize(
+    ("source", "confidence", "heading"),
+    [("baseline", None, ""), ("model", None, "not said how sure"), ("model", 0.87, "87 % sure")],
+)
+def test_only_a_model_is_asked_how_sure_it_was(source: str, confidence: float | None, heading: str) -> None:
+    assert pictures.heading(source, confidence) == heading
+
+
+def test_a_crop_that_was_taken_back_is_known_to_the_program(ready: Project, tmp_path: Path) -> None:
+    project = copy_of(ready, tmp_path)
+    (latest,) = rows(project, "SELECT max(batch) AS batch FROM crops")
+    with closing(store.connect(project.database)) as connection:
+        undo_batch(project, connection, latest["batch"])
+    assert list((project.root / "delete_staging").glob("*.undone-*"))
+    (project.root / "delete_staging" / "stranger.png").write_bytes(b"not scanned")
+    with connect(project.workspace) as analysis:
+        found = {row["what"]: row["times"] for row in analysis.rows("data_health", project.id)}
+    assert found["image that no scan has met"] == 1
 
 
 def test_a_failing_cell_is_shown_and_the_project_is_not_finished(
@@ -413,6 +450,16 @@ def test_the_dry_run_of_a_ready_project_says_what_would_happen(ready: Project) -
     assert f"  {plan.undecided} groups are undecided and stay as they are" in plan.lines
     assert "  report: reports/demo/report.html" in plan.lines
     assert any(line.startswith("  archive: archives/demo/ with the database and ") for line in plan.lines)
+    beside = [path for path in (ready.root / "selected").iterdir() if path.suffix in (".yaml", ".caption")]
+    assert 0 < len(beside) <= plan.companions
+    assert f"  {plan.companions} files that belong to pictures (captions and the like) stay beside them" in plan.lines
+    assert not any("not delivered" in line for line in plan.lines)
+
+
+def test_files_that_belong_to_no_picture_are_named(ready: Project, tmp_path: Path) -> None:
+    project = copy_of(ready, tmp_path)
+    (project.root / "selected" / "notes.txt").write_text("mine\n")
+    assert "  not delivered, no pictures: 1 (selected/notes.txt)" in finish.plan(project).lines
 
 
 def test_nothing_is_finished_while_files_move(ready: Project) -> None:

@@ -23,6 +23,10 @@ SERVER_OPTIONS = (
     "--LabApp.extension_manager=readonly",  # no catalogue of extensions is fetched
     # a key's answer is a few small messages, which must not wait for each other
     "--ServerApp.kernel_websocket_connection_class=pickroom.jupyter.websocket.PromptConnection",
+    # what is not about the person stays out of their terminal; the address is printed at any level
+    "--ServerApp.log_level=WARN",
+    "--LabApp.log_level=WARN",
+    "--MultiKernelManager.kernel_manager_class=pickroom.jupyter.kernels.QuietKernelManager",
 )
 
 
@@ -49,6 +53,7 @@ def command(folder: Path, *, port: int, browser: bool) -> list[str]:
     as_root = ["--allow-root"] if os.geteuid() == 0 else []
     return [
         sys.executable,
+        *("-W", "ignore"),  # what its extensions think of each other; kernels keep their warnings
         "-m",
         "jupyterlab",
         f"--ServerApp.root_dir={folder}",

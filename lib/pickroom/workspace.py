@@ -174,8 +174,8 @@ class Workspace:
             if len(known) == 1:
                 here += f', in a notebook project = "{known[0]}"'
             raise ProjectError(
-                f"there is no project {project_id!r}",
-                doing="opening it",
+                f"there is no project {project_id!r}, as seen",
+                doing="looking for its manifest",
                 subject=path,
                 hint=f"{here}; make one: pickroom start {project_id} --images FOLDER",
             ) from None

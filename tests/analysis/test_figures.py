@@ -47,7 +47,11 @@ def test_figure_of_nothing_says_so(query: str) -> None:
 
 @pytest.mark.parametrize("query", DRAWN)
 def test_figure_is_drawn_from_the_rows_of_its_query(query: str, reviewed: Project, analysis: Analysis) -> None:
-    image = pixels(DRAWN[query](analysis.rows(query)))
+    drawn = analysis.rows(query)
+    if query == "sessions":  # a file of keys is nobody's pace
+        assert {row["groups_per_hour"] for row in drawn} == {None}
+        drawn = [{**row, "groups_per_hour": 300.0} for row in drawn]
+    image = pixels(DRAWN[query](drawn))
     assert image.std() > 5
     assert share_of(image, figures.KEEP) > 0.001
 
@@ -93,7 +97,7 @@ def test_contact_sheet_frames_both_picks() -> None:
     candidates = (
         Candidate(picture("#dddddd"), "stage 1", by_person=True),
         Candidate(picture("#bbbbbb"), "stage 2"),
-        Candidate(None, "stage 3", by_ai=True),
+        Candidate(None, "stage 3", recommended_by="the AI"),
     )
     figure = sheets.contact_sheet([Mistake("87 % sure", candidates)] * 2)
     words = [text.get_text() for axes in figure.axes for text in axes.texts]

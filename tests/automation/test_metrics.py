@@ -53,6 +53,7 @@ def test_nothing_measured_is_not_a_zero() -> None:
     )
     assert set(found.gates.values()) == {None}
     assert sum("not measured yet" in line for line in found.lines()) == 5
+    assert "goals before it is trusted with more, of the proposals that were looked at:" in found.lines()
 
 
 @pytest.mark.parametrize(

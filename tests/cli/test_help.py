@@ -53,6 +53,16 @@ def test_help_of_each_command_ends_with_its_example(
     assert " ".join(out.split()).endswith(f"Example: pickroom {EXAMPLES[name]}")
 
 
+@pytest.mark.parametrize("group", [(), ("auto",)])
+def test_bare_command_prints_the_page_of_its_help(
+    group: tuple[str, ...], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page, _ = said(capsys, monkeypatch, *group, "--help")
+    out, err = said(capsys, monkeypatch, *group)
+    assert (out, err.rstrip()) == ("", page.rstrip())
+    assert err.startswith("Usage: ") and err.count("\n") > 10
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [

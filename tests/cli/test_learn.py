@@ -45,7 +45,7 @@ def learned(learned_once: Project, tmp_path: Path) -> Project:
 def test_watch_trains_in_another_process_and_the_result_recommends(learned: Project) -> None:
     code, out, err = run(learned, "train", "ranker", "p", "--watch")
     assert code == 0, err
-    assert out.startswith("ranker v1 of p: ") and "it recommends from now on" in out
+    assert out.startswith("ranker v1: right in ") and "it recommends from now on" in out
     assert "ranker: training" in err
     code, out, err = run(learned, "recommend", "p", "--json")
     assert (code, json.loads(out)["by_model"]) == (0, 2), err
@@ -78,7 +78,7 @@ def test_a_training_is_watched_and_stopped_from_outside_and_goes_on(learned: Pro
     assert checkpoints.versions(workspace, "ranker") == []
     assert (workspace.models / "ranker_resume.pt").is_file()
     code, out, err = run(learned, "train", "ranker", "p")
-    assert code == 0 and out.startswith("ranker v1 of p"), err
+    assert code == 0 and out.startswith("ranker v1: right in "), err
 
 
 def test_what_cannot_be_is_one_clear_line(

@@ -8,10 +8,15 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image as PillowImage
+from PIL import ImageEnhance
 
 from pickroom.duplicates import finding
 from pickroom.duplicates.choosing import order, to_stage, why
 from pickroom.duplicates.finding import Copy, Pair, Thresholds, find
+from pickroom.duplicates.fingerprints import colours_of
+
+HUES = ("orange", "blue")
 
 
 def copy(path: str, content: str = "", project: str = "p", **fields) -> Copy:
@@ -66,6 +71,22 @@ def plainly_near(a: Copy, b: Copy, thresholds: Thresholds) -> bool:
     return (a.fingerprint ^ b.fingerprint).bit_count() <= thresholds.bits and (
         cosine is None or cosine >= thresholds.confirm
     )
+
+
+def test_a_hash_alone_does_not_make_a_blue_thing_an_orange_one() -> None:
+    picture = PillowImage.effect_noise((64, 48), 90).convert("RGB")
+    hue = {name: PillowImage.blend(picture, PillowImage.new("RGB", picture.size, name), 0.5) for name in HUES}
+    pale = ImageEnhance.Color(hue["orange"]).enhance(0.6)
+    grey = hue["orange"].convert("L").convert("RGB")
+    looks = {"pale": pale, "grey": grey, **hue}
+    made = [copy(f"{name}.png", fingerprint=7, colours=colours_of(look)) for name, look in looks.items()]
+    found = {frozenset((pair.a.path, pair.b.path)) for pair in find(made).pairs}
+    assert frozenset(("orange.png", "pale.png")) in found and frozenset(("orange.png", "grey.png")) in found
+    assert frozenset(("orange.png", "blue.png")) not in found
+    # by their vectors they still are, and where the colours are not known the hash is all there is
+    same = np.ones(3, np.float32)
+    assert find([replace(one, vector=same, encoder="e") for one in made if one.path[:1] in "ob"]).pairs
+    assert find([replace(one, colours=None) for one in made if one.path[:1] in "ob"]).pairs
 
 
 @settings(max_examples=150, deadline=None)

@@ -179,8 +179,23 @@ def test_images_waiting_in_a_group_stay_and_so_does_their_only_copy(tmp_path: Pa
     project = projects.start(Workspace(tmp_path / "home"), "p", images)[0]
     session = look(project, "2")
     assert not session.board.marks and "waits in a group" in session.board.message
+    (pair,) = session.pairs
+    assert session.review_first(pair) == f"review first: {first.name}: it waits in a group for its review"
     wanted, held = session.stage_suggested(near=False)
     assert wanted == {} and held == {"z/copy.png": f"its copy {first.name} still waits for its review"}
+
+
+def test_pairs_that_wait_for_a_review_come_last(tmp_path: Path) -> None:
+    images = tmp_path / "images"
+    first = picture(images / "20250803_060000_stage1_generated.png", 1)
+    picture(images / "20250803_060100_stage2_upscaled.png", 2)
+    picture(images / "z" / "free.png", 3)
+    shutil.copyfile(first, images / "z" / "copy.png")
+    shutil.copyfile(images / "z" / "free.png", images / "z" / "free_too.png")
+    project = projects.start(Workspace(tmp_path / "home"), "p", images)[0]
+    session = look(project)
+    assert [bool(session.review_first(pair)) for pair in session.pairs] == [False, True]
+    assert {session.pairs[0].a.path, session.pairs[0].b.path} == {"z/free.png", "z/free_too.png"}
 
 
 def test_a_decision_is_not_turned_round_by_what_is_suggested(project: Project) -> None:

@@ -131,7 +131,7 @@ def test_a_damaged_part_is_named(store: VectorStore, damage: object) -> None:
     for read in (store.known, lambda: read_vectors(store), store.compact):
         with pytest.raises(StoreError) as caught:
             read()
-        assert str(path) in caught.value.line and "run pickroom embed again" in caught.value.line
+        assert str(path) in caught.value.line and "run `pickroom embed` again" in caught.value.line
     path.unlink()
     assert len(read_vectors(store)) == 1
 

@@ -158,7 +158,7 @@ def test_disk_that_refuses_says_how_to_take_back_what_was_written(judged: Projec
 
     folder = judged.root / "selected"
     folder.chmod(0o500)
-    assert in_child(attempt).endswith("(what was written so far: pickroom export --xmp --undo takes it back)")
+    assert in_child(attempt).endswith("(take back what was written so far: pickroom export --xmp --undo)")
     folder.chmod(0o700)
     (record,) = sidecars.standing(judged)
     assert all(set(json.loads(line)) == {"path", "before", "after_sha256"} for line in record.read_text().splitlines())

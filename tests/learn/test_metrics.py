@@ -11,7 +11,8 @@ from pickroom.geometry import corners_match, iou
 from pickroom.learn import metrics
 from pickroom.learn.calibration import Calibration, fit_calibration
 from pickroom.learn.examples import Candidates, Pick
-from pickroom.learn.promotion import Rival, judge
+from pickroom.learn.metrics import Rate
+from pickroom.learn.promotion import Rival, judge, judge_need
 from pickroom.records import CropBox
 
 
@@ -100,3 +101,19 @@ def test_a_version_has_to_beat_baselines_and_the_current_one_on_rows_that_neithe
     assert not judge(good, 0.0, baselines, Rival("v1", good, 0.0, every)).promoted
     assert judge(good, 0.1, baselines, Rival("v1", good, 0.0, every)).promoted, "equal picks, better probabilities"
     assert "cannot be compared fairly" in judge(good, 0.0, baselines, Rival("v1", fair, 0.0, every & False)).reason
+
+
+@pytest.mark.parametrize(
+    ("right", "majority", "of", "counts"),
+    [(25, 26, 37, False), (26, 26, 37, False), (27, 26, 37, True), (37, 37, 37, True), (0, 0, 0, False)],
+)
+def test_a_word_on_crop_or_none_counts_only_if_it_beats_the_same_answer_for_all(
+    right: int, majority: int, of: int, counts: bool
+) -> None:
+    scored = {"need": Rate(right, of).to_dict(), "need_without_asking": Rate(majority, of).to_dict()}
+    assert judge_need(scored) == {
+        "counts": counts,
+        "new": right / of if of else None,
+        "majority": majority / of if of else None,
+    }
+    assert judge_need({"overall": Rate(1, 2).to_dict()}) is None, "a ranker says nothing of crops"

@@ -14,6 +14,7 @@ from pickroom.errors import LockedError, StoreError, UsageError
 from pickroom.learn import checkpoints, splits, training_sets, watching
 from pickroom.learn.boxing import BoxerRecipe
 from pickroom.learn.picking import PickerRecipe
+from pickroom.learn.recipes import model_of
 from pickroom.learn.splits import SplitConfig
 from pickroom.learn.training import TrainConfig, TrainingStopped, train
 from pickroom.learn.watching import Recorder, Status
@@ -32,6 +33,8 @@ def test_a_ranker_that_sees_defects_is_saved_and_recommends(learned: Project, qu
     assert made.metadata["metrics"]["anomaly"]["of"] > 0
     assert made.metadata["data"]["examples"] == 60
     assert made.report.read_text().startswith("# ranker v1")
+    right, of = held_out["right"], held_out["of"]
+    assert made.lines[0].startswith(f"ranker v1: right in {right:.0f} of {of} groups it had not seen; highest stage: ")
     assert {"checking the decisions", "making features", "training", "evaluating"} <= {s.phase for s in shown}
     assert watching.read_status(workspace, "ranker").state == "done"  # type: ignore[union-attr]
     values = json.loads((workspace.models / "ranker_v1_metadata.json").read_text())
@@ -109,7 +112,7 @@ def test_several_projects_are_learned_from_and_one_is_held_out_whole(tmp_path: P
     used = held.metadata["data"]["used"]
     assert (used["held_out"], used["train"] + used["calibrate"], used["left_out"]) == (24, 30, 0)
     assert set(held.metadata["metrics"]["by_project"]) == {"q"}
-    assert "the whole project held out" in held.lines[0]
+    assert "the whole project held out" in held.lines[1]
     examples = training_sets.load(workspace, "ranker", held.metadata["data"]["hash"]).examples
     seen = splits.seen(examples, np.asarray(checkpoints.load(workspace, "ranker", held.version).state["seen"]))
     assert {splits.project_of(example) for example, met in zip(examples, seen, strict=True) if met} == {"p"}
@@ -124,7 +127,18 @@ def test_crops_are_learned_by_the_same_road(learned: Project, quick_boxer: Boxer
     scored, baselines = made.metadata["metrics"], made.metadata["baselines"]
     assert 0 < scored["mean_iou"] <= 1 and scored["need"]["of"] == made.metadata["data"]["used"]["held_out"]
     assert {"constant", "full_frame", "nearest", "historic"} <= set(baselines)
+    need = made.metadata["verdict"]["crop_or_none"]
+    assert (need["new"], need["majority"]) == (scored["need"]["value"], scored["need_without_asking"]["value"])
+    held_out = next(line for line in made.lines if line.startswith("held out: "))
+    assert f"crop or none {need['new']:.3f} (the same answer for all: {need['majority']:.3f})" in held_out
+    assert need["counts"] is not any("no word on whether a crop is needed" in line for line in made.lines)
+    assert checkpoint_says_need(learned) is need["counts"]
+    assert made.lines[0].startswith("crop_proposer v1: its box fits ")
     assert not made.promoted and "too few to tell" in made.metadata["verdict"]["reason"]
+
+
+def checkpoint_says_need(project: Project) -> bool:
+    return model_of(checkpoints.load(project.workspace, "crop_proposer", 1)).says_need
 
 
 def test_one_training_of_a_model_at_a_time(learned: Project, quick: PickerRecipe) -> None:

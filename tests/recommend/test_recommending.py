@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from contextlib import closing
 
+import pytest
+
 from analysing import change
 from learning import has_defect
 from pickroom.learn import checkpoints
@@ -31,13 +33,34 @@ def test_the_models_recommend_and_the_deck_shows_it(trained: Project) -> None:
     right = [row["selected_index"] == (1 if has_defect(60 + n) else 2) for n, row in enumerate(found)]
     assert sum(right) >= 6
     for row in found:
-        assert (row["crop_coords"] is not None) == (row["crop_needed"] == 1)
+        assert (row["crop_coords"] is None) == (row["crop_needed"] == 0)
         assert 0 <= row["crop_confidence"] <= 1
     with closing(ReviewSession(trained)) as session:
         shown = session.group_at(0)
         assert shown is not None
         badge = next(image.badge for image in shown.images if image.ai_pick)
         assert badge == f"AI pick {found[0]['confidence']:.0%}".replace("%", " %")
+
+
+@pytest.mark.parametrize("judged", [None, True, False])
+def test_a_word_on_crop_or_none_is_only_given_where_it_counts(trained: Project, judged: bool | None) -> None:
+    path = trained.workspace.models / "crop_proposer_v1_metadata.json"
+    values = json.loads(path.read_text())
+    values["verdict"] |= {"crop_or_none": {"counts": judged, "new": 0.5, "majority": 0.7}}
+    if judged is None:  # as versions were written before it was judged
+        del values["verdict"]["crop_or_none"]
+    path.write_text(json.dumps(values))
+    recommend(trained)
+    found = stored(trained)
+    if judged is False:
+        assert {row["crop_needed"] for row in found} == {None}
+        assert all(row["crop_coords"] is not None and 0 <= row["crop_confidence"] <= 1 for row in found)
+        with closing(ReviewSession(trained)) as session:
+            shown = session.group_at(0)
+            assert shown is not None and "no word on whether to crop" in str(shown)
+            assert "no crop needed" not in str(shown)
+    else:
+        assert {row["crop_needed"] for row in found} <= {0, 1}
 
 
 def test_a_defect_in_the_highest_stage_is_flagged_in_words(trained: Project) -> None:

@@ -52,7 +52,14 @@ def test_a_card_says_what_waits(project: Project) -> None:
     assert (card.waiting, card.groups, card.crops, card.problem) == (2, 4, 1, "")
     assert len(card.pictures) == 2 and card.pictures[0].startswith(b"\xff\xd8")
     page = home_words.cards([card], lambda name, desk: f"{name}/{desk}")
-    assert "2 of 4 groups wait" in page and f'data-go="{project.id}/crop"' in page
+    assert "2 of 4 groups wait" in page and f'data-go="{project.id}/crop"' in page and " disabled" not in page
+    # the picture and the title open the review, as its button does
+    assert page.count(f'data-go="{project.id}/review"') == 3
+
+
+def test_with_nothing_to_crop_the_button_is_off(project: Project) -> None:
+    page = home_words.cards([home_words.look(project.workspace, project.id)], lambda name, desk: f"{name}/{desk}")
+    assert f'data-go="{project.id}/crop" disabled>Crop<' in page
 
 
 def test_a_card_of_a_project_that_cannot_be_opened_says_why(project: Project) -> None:
@@ -126,3 +133,10 @@ def test_a_token_that_was_left_empty_is_a_random_one(
     monkeypatch.setenv("JUPYTER_TOKEN_FILE", str(tmp_path / "token"))
     assert OwnToken().token == content or (not content and len(OwnToken().token) == 48)
     assert len(OwnToken(token="").token) == 48 and OwnToken(token="given").token == "given"
+
+
+def test_the_kernels_of_the_servers_print_errors_only() -> None:
+    from pickroom.jupyter.kernels import QuietKernelManager
+
+    command = QuietKernelManager(kernel_name="python3").format_kernel_cmd()
+    assert "ipykernel_launcher" in command and command[-1] == "--IPKernelApp.log_level=40"

@@ -1,5 +1,7 @@
 """The few figures: each one question, drawn from the rows of a named query. Blue keeps, red rejects; colour-blind safe.
 
+Their ground is transparent, so that they lie on paper and in a dark notebook alike.
+
 Every function returns a new matplotlib Figure that belongs to nobody; an empty one says that there is nothing yet.
 """
 
@@ -17,7 +19,9 @@ Rows = Sequence[Mapping[str, Any]]
 
 KEEP, REJECT = "#1f6fb4", "#c62f2d"
 CROP, WHOLE = "#8ab8de", "#8a8a8a"
-INK, QUIET = "#222222", "#767676"
+INK = "#222222"  # on light colours
+QUIET = "#7a7a7a"  # text and axes: reads on paper and in a dark notebook, whose ground shows through
+_GRID = "#80808040"
 _SIZE = (7.0, 2.8)  # inches
 _HALF = (3.3, 3.0)  # two of them fit side by side on paper
 _DPI = 144
@@ -49,12 +53,12 @@ def shares(rows: Rows) -> Figure:
     axes.invert_yaxis()
     axes.xaxis.set_visible(False)
     axes.spines[["bottom", "left"]].set_visible(False)
-    axes.legend(ncols=4, loc="lower left", bbox_to_anchor=(0, 1), frameon=False, fontsize=9)
+    axes.legend(ncols=4, loc="lower left", bbox_to_anchor=(0, 1), frameon=False, fontsize=9, labelcolor=QUIET)
     return figure
 
 
 def rolling(rows: Rows) -> Figure:
-    """The AI's agreement with the person over the last 100 decisions, a line a project; rows of `rolling_100`.
+    """How often the recommended pick was taken over the last 100 decisions, a line a project; rows of `rolling_100`.
 
     A tick below marks where another version began to recommend (drawn for one project alone).
     """
@@ -79,7 +83,7 @@ def rolling(rows: Rows) -> Figure:
         _mark_versions(axes, rows)
     axes.set_xlabel("decisions")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    _percent(axes, "AI's pick taken, last 100")
+    _percent(axes, "recommended pick taken, last 100")
     return figure
 
 
@@ -122,7 +126,7 @@ def versions(rows: Rows) -> Figure:
     axes.set_xlabel("version; dashed: highest stage on the same decisions")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     _percent(axes, "right pick")
-    axes.legend(ncols=4, frameon=False, fontsize=9, loc="lower left", bbox_to_anchor=(0, 1))
+    axes.legend(ncols=4, frameon=False, fontsize=9, labelcolor=QUIET, loc="lower left", bbox_to_anchor=(0, 1))
     return figure
 
 
@@ -141,11 +145,11 @@ def normal_and_anomaly(rows: Rows) -> Figure:
         axes.bar(place + 0.2, baseline, 0.36, color="#d0d0d0", label='"highest stage"' if place == 0 else None)
         for x, value in ((place - 0.2, ours), (place + 0.2, baseline)):
             text = "none" if value is None else f"{value:.0%}"
-            axes.text(x, (value or 0) + 0.02, text, ha="center", va="bottom", fontsize=9)
+            axes.text(x, (value or 0) + 0.02, text, ha="center", va="bottom", fontsize=9, color=QUIET)
     axes.set_xticks([0, 1], [name for name, _, _ in groups])
     _percent(axes, "right pick")
     axes.set_ylim(0, 1.08)
-    axes.legend(ncols=2, frameon=False, fontsize=9, loc="lower left", bbox_to_anchor=(0, 1))
+    axes.legend(ncols=2, frameon=False, fontsize=9, labelcolor=QUIET, loc="lower left", bbox_to_anchor=(0, 1))
     return figure
 
 
@@ -179,12 +183,15 @@ def as_png(figure: Figure) -> bytes:
 
 
 def _figure(width: float = _SIZE[0], height: float = _SIZE[1]) -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(width, height), layout="constrained")
+    figure = Figure(figsize=(width, height), layout="constrained", facecolor="none")
     axes = figure.add_subplot()
     axes.spines[["top", "right"]].set_visible(False)
-    axes.tick_params(colors=INK, labelsize=9)
-    axes.xaxis.label.set_fontsize(9)
-    axes.yaxis.label.set_fontsize(9)
+    axes.set_facecolor("none")
+    axes.spines[:].set_color(QUIET)
+    axes.tick_params(colors=QUIET, labelsize=9)
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.label.set_fontsize(9)
+        axis.label.set_color(QUIET)
     return figure, axes
 
 
@@ -198,7 +205,7 @@ def _percent(axes: Axes, label: str) -> None:
     axes.set_ylim(0, 1.02)
     axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     axes.set_ylabel(label)
-    axes.grid(axis="y", color="#e6e6e6", lw=0.8)
+    axes.grid(axis="y", color=_GRID, lw=0.8)
     axes.set_axisbelow(True)
 
 
@@ -207,7 +214,7 @@ def _mark_versions(axes: Axes, rows: Rows) -> None:
     for row in rows:
         version = f"{row['source']}: {row['ranker']}"
         if version != before:
-            axes.axvline(row["place"], ymax=0.06, color=INK, lw=1)
+            axes.axvline(row["place"], ymax=0.06, color=QUIET, lw=1)
             axes.annotate(
                 version, (row["place"], 0.0), xytext=(4, 4), textcoords="offset points", fontsize=8, color=QUIET
             )

@@ -1,4 +1,4 @@
-"""Two sheets of pictures: the AI's mistakes with their candidates side by side, and crops drawn over their images.
+"""Two sheets of pictures: groups in which another image was recommended, and crops drawn over their images.
 
 Pure drawing: whoever asks hands in the pictures.
 """
@@ -15,7 +15,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.patches import Rectangle
 from PIL import Image as PillowImage
 
-from pickroom.analysis.figures import INK, KEEP, QUIET, REJECT
+from pickroom.analysis.figures import KEEP, QUIET, REJECT
 from pickroom.records import CropBox
 
 _CELL = 1.75  # inches, the side of one picture's place
@@ -29,17 +29,18 @@ class Candidate:
     Attributes:
         picture: None when the file is not there any more.
         label: e.g. "stage 1.5".
+        recommended_by: "the AI" or what else recommended it; "" for the others.
     """
 
     picture: PillowImage.Image | None
     label: str
     by_person: bool = False
-    by_ai: bool = False
+    recommended_by: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Mistake:
-    """A group in which the AI picked another image; `title` e.g. "87 % sure"."""
+    """A group in which another image was recommended than taken; `title` e.g. "87 % sure", "" where nothing says it."""
 
     title: str
     candidates: tuple[Candidate, ...]
@@ -56,9 +57,9 @@ class CropPicture:
 
 
 def contact_sheet(mistakes: Sequence[Mistake]) -> Figure:
-    """One row a group: the person's pick framed in blue, the AI's in dashed red."""
+    """One row a group: the person's pick framed in blue, the recommended one in dashed red."""
     rows = max(len(mistakes), 1)
-    figure = Figure(figsize=(_CELL * _ACROSS, (_CELL + 0.5) * rows), layout=_spaced())
+    figure = Figure(figsize=(_CELL * _ACROSS, (_CELL + 0.5) * rows), layout=_spaced(), facecolor="none")
     if not mistakes:
         return _nothing(figure, "no mistake to show")
     for row, mistake in enumerate(mistakes):
@@ -66,7 +67,7 @@ def contact_sheet(mistakes: Sequence[Mistake]) -> Figure:
             axes = figure.add_subplot(rows, _ACROSS, row * _ACROSS + column + 1)
             axes.set_axis_off()
             if column == 0:
-                axes.set_title(mistake.title, loc="left", fontsize=9, color=INK)
+                axes.set_title(mistake.title, loc="left", fontsize=9, color=QUIET)
             if column < len(mistake.candidates):
                 _candidate(axes, mistake.candidates[column])
     return figure
@@ -75,13 +76,13 @@ def contact_sheet(mistakes: Sequence[Mistake]) -> Figure:
 def crop_sheet(crops: Sequence[CropPicture]) -> Figure:
     """Each image whole: the person's crop in blue, the AI's in dashed red."""
     rows = max(math.ceil(len(crops) / _ACROSS), 1)
-    figure = Figure(figsize=(_CELL * _ACROSS, (_CELL + 0.3) * rows), layout=_spaced())
+    figure = Figure(figsize=(_CELL * _ACROSS, (_CELL + 0.3) * rows), layout=_spaced(), facecolor="none")
     if not crops:
         return _nothing(figure, "no crop to show")
     for place, crop in enumerate(crops):
         axes = figure.add_subplot(rows, _ACROSS, place + 1)
         axes.set_axis_off()
-        axes.set_title(crop.title, fontsize=9, color=INK)
+        axes.set_title(crop.title, fontsize=9, color=QUIET)
         size = _show(axes, crop.picture)
         if crop.ai_box is not None:
             _draw(axes, crop.ai_box, size, REJECT, dashed=True)
@@ -98,9 +99,11 @@ def _candidate(axes: Axes, candidate: Candidate) -> None:
     whole = CropBox(0, 0, 1, 1)
     if candidate.by_person:
         _draw(axes, whole, size, KEEP, width=4)
-    if candidate.by_ai:
+    if candidate.recommended_by:
         _draw(axes, whole, size, REJECT, dashed=True, width=3)
-    who = " · ".join(["yours"] * candidate.by_person + ["the AI's"] * candidate.by_ai)
+    who = " · ".join(
+        ["yours"] * candidate.by_person + [f"{candidate.recommended_by}'s"] * bool(candidate.recommended_by)
+    )
     axes.text(
         0.5,
         -0.03,
@@ -109,7 +112,7 @@ def _candidate(axes: Axes, candidate: Candidate) -> None:
         ha="center",
         va="top",
         fontsize=8,
-        color=KEEP if candidate.by_person else REJECT if candidate.by_ai else QUIET,
+        color=KEEP if candidate.by_person else REJECT if candidate.recommended_by else QUIET,
     )
 
 

@@ -24,7 +24,7 @@ _TABLE_FUNCTIONS = frozenset(
 )
 _WORD = re.compile(rb"\w+|.", re.DOTALL)
 _DOING = "reading a query"
-_HINT = "one SELECT, or EXPLAIN of one, over the views; pickroom sql only reads"
+_HINT = "one SELECT, or EXPLAIN of one, over the views; `pickroom sql` only reads"
 
 
 def check(engine: duckdb.DuckDBPyConnection, text: str) -> None:

@@ -136,7 +136,8 @@ class Metrics:
                 f"({self.spent_seconds / 60:.1f} min spent)"
             )
         words = {True: "passed", False: "not passed", None: "not measured yet"}
-        return (*found, *(f"gate: {gate}: {words[passed]}" for gate, passed in self.gates.items()))
+        found.append("goals before it is trusted with more, of the proposals that were looked at:")
+        return (*found, *(f"  {gate}: {words[passed]}" for gate, passed in self.gates.items()))
 
 
 def measure(outcomes: Sequence[Outcome], own_seconds: float | None) -> Metrics:

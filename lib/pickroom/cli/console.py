@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import sqlite3
 import sys
+from contextvars import ContextVar
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,6 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from pickroom import __version__
+from pickroom.cli.hints import with_home
 from pickroom.cli.page import Page, next_step
 from pickroom.errors import PickroomError, UsageError
 from pickroom.workspace import Project, Workspace
@@ -29,13 +32,26 @@ app = typer.Typer(
 _INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 messages = Console(stderr=True, highlight=False, soft_wrap=True)
 
-Home = Annotated[Path | None, typer.Option("--home", help="The workspace; else $PICKROOM_HOME, else found from here.")]
+_named_home: ContextVar[Path | None] = ContextVar("_named_home", default=None)
+
+
+def _name_home(value: Path | None) -> Path | None:
+    """Remember a --home for the commands that this run suggests."""
+    _named_home.set(value)
+    return value
+
+
+Home = Annotated[
+    Path | None,
+    typer.Option("--home", callback=_name_home, help="The workspace; else $PICKROOM_HOME, else found from here."),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout, and nothing else there.")]
 ProjectName = Annotated[str, typer.Argument(metavar="PROJECT", help="The project's id.")]
 
 
 def main() -> None:
     """Run the command line; every expected failure is one line on stderr and an exit code."""
+    _named_home.set(None)
     try:
         # without standalone mode click hands the code of an Exit back instead of raising it; Typer makes one of Ctrl-C
         code = app(standalone_mode=False) or 0
@@ -61,6 +77,9 @@ def main() -> None:
     except Exception as error:
         if not hasattr(error, "format_message"):  # click's usage errors have it; anything else is a defect
             raise
+        if type(error).__name__ == "NoArgsIsHelpError":  # Typer's own; it keeps its click to itself
+            sys.stderr.write(error.format_message().rstrip() + "\n")
+            sys.exit(2)
         what = " ".join(error.format_message().split())  # click lists choices on lines of their own
         say(f"pickroom: {what.removesuffix('.')} ({next_step(error)})")
         sys.exit(2)
@@ -68,14 +87,33 @@ def main() -> None:
 
 def say(text: str) -> None:
     """One line for the person, on stderr; a file name with control characters in it cannot break out of it."""
-    messages.print(printable([text]), markup=False)
+    messages.print(_reachable(printable([text])), markup=False)
 
 
 def show(values: dict[str, Any], as_json: bool, text: str) -> None:
     """A result on stdout: as one JSON object, or in words."""
     # line by line: a title or a folder's name may hold what moves a terminal's cursor
-    words = json.dumps(values, ensure_ascii=True) if as_json else printable(text.split("\n"))
+    words = json.dumps(values, ensure_ascii=True) if as_json else _reachable(printable(text.split("\n")))
     sys.stdout.write(words + "\n")
+
+
+def _reachable(text: str) -> str:
+    """Words in which every suggested command is for the workspace that this run was given."""
+    home = _named_home.get()
+    return with_home(text, str(home), commands_with_home()) if home is not None else text
+
+
+@cache
+def commands_with_home() -> tuple[str, ...]:
+    """The full names of the commands that know --home."""
+    waiting: list[tuple[str, Any]] = [("", typer.main.get_command(app))]
+    found = []
+    while waiting:
+        name, command = waiting.pop()
+        waiting += [(f"{name} {inner}".strip(), one) for inner, one in getattr(command, "commands", {}).items()]
+        if any("--home" in parameter.opts for parameter in command.params):
+            found.append(name)
+    return tuple(found)
 
 
 def progress_bar(doing: str) -> tuple[Progress, Any]:

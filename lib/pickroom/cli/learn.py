@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import threading
-import time
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
     from pickroom.learn.training_sets import Kind
     from pickroom.learn.watching import Recorder, Status
 
-_EVERY_S = 5.0  # a line of progress, where a line cannot be rewritten
+_LINES = 10  # of progress a training, where a line cannot be rewritten
 
 Projects = Annotated[list[str] | None, typer.Argument(metavar="PROJECT...", help="Whose decisions to learn from.")]
 
@@ -135,7 +134,11 @@ def _watch(workspace: Workspace, kind: Kind, projects: list[str], options: list[
     started = None
     if not watching.is_running(workspace, kind):
         if not projects:
-            raise UsageError(f"no {kind} is being trained", doing="following one", hint="name projects to start one")
+            raise UsageError(
+                f"no {kind} is being trained",
+                doing="looking for a training to follow",
+                hint="name projects to start one",
+            )
         started = background.start(workspace, kind, ["train", kind, *projects, *options])
     try:
         with _Shown() as shown:
@@ -159,14 +162,14 @@ def _stops_by_signal(told: Recorder) -> None:
 
 
 class _Shown:
-    """Progress on stderr: one line that is rewritten in a terminal, else a line now and then."""
+    """Progress on stderr: one line that is rewritten in a terminal, else a line a phase and ten of the training."""
 
     def __init__(self) -> None:
         from pickroom.cli.console import messages
 
         self._console = messages
         self._status = self._console.status("") if self._console.is_terminal else None
-        self._said, self._phase = 0.0, ""
+        self._said, self._phase = 0, ""
 
     def __enter__(self) -> _Shown:
         if self._status is not None:
@@ -181,7 +184,8 @@ class _Shown:
         if self._status is not None:
             self._status.update(printable([status.line]))
             return
-        now = time.monotonic()
-        if status.phase != self._phase or now - self._said >= _EVERY_S:
-            self._said, self._phase = now, status.phase
+        tenth = status.done * _LINES // status.of if status.of else 0
+        # the fits that only measure its confidence are a line each
+        if status.phase != self._phase or (tenth > self._said and "measuring" not in status.phase):
+            self._said, self._phase = tenth, status.phase
             say(status.line)

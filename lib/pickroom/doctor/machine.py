@@ -160,7 +160,7 @@ def bundled_weights() -> Finding:
 
 def openclip_weights() -> Finding:
     """Whether the default encoder's weights are on this machine; nothing is fetched."""
-    here = "pickroom embed P --encoder bundled needs none"
+    here = "none is needed by: pickroom embed P --encoder bundled"
     given = os.environ.get("PICKROOM_OPENCLIP")
     if given:
         folder = Path(given).expanduser()
@@ -171,7 +171,7 @@ def openclip_weights() -> Finding:
     cache = _hub_cache() / _OPENCLIP_REPOSITORY / "snapshots"
     if any(_weights(folder) for folder in cache.glob("*")):
         return Finding("openclip weights", "ok", "in the cache of Hugging Face")
-    what = "not on this machine: the first pickroom embed would fetch 600 MB"
+    what = "not on this machine: the first `pickroom embed` would fetch 600 MB"
     return Finding("openclip weights", "warn", what, f"or point PICKROOM_OPENCLIP to a checkpoint folder; {here}")
 
 

@@ -44,7 +44,7 @@ def disk(root: Path) -> Finding:
     if free < FULL:
         return Finding("disk", "fail", f"only {words}: the next decision may not fit", "make room: pickroom reclaim")
     if free < TIGHT:
-        return Finding("disk", "warn", f"only {words}", "pickroom reclaim says what can go")
+        return Finding("disk", "warn", f"only {words}", "see what can go: pickroom reclaim")
     return Finding("disk", "ok", words)
 
 

@@ -18,6 +18,8 @@ from pickroom.duplicates.choosing import order
 
 Kind = Literal["exact", "near"]
 _ROWS = 256  # images compared with all later ones at a time: bounds memory, changes no result
+_COLOURS = 32  # numbers of an image's colours
+_MOST_VIVID = 2.0  # times: more makes any faint tint into a colour
 MOST_PAIRS = 200_000  # near pairs kept, the most alike: a folder of blank pages must not fill the memory
 
 
@@ -30,6 +32,8 @@ class Thresholds:
         bits: of 64 by which their perceptual hashes may differ, at most.
         confirm: the least cosine of a pair linked by its hashes, where both have vectors: blank or blurred pictures
             share hashes and nothing else. Measured by benchmarks/duplicates.py.
+        colours: how far those of a pair linked by its hashes may lie apart (`colour_gap`), where both are known: a hash
+            sees brightness alone, and a blue motorcycle has that of an orange one.
         within_groups: report near pairs inside one group too.
 
     Raises:
@@ -39,6 +43,7 @@ class Thresholds:
     cosine: float = 0.97
     bits: int = 10
     confirm: float = 0.80
+    colours: float = 4.0
     within_groups: bool = False
 
     @classmethod
@@ -70,6 +75,7 @@ class Copy:
         fingerprint: its 64-bit perceptual hash, None when it could not be made.
         vector: (D,) float32, raw; None without one. encoder: whose vector it is; others are not comparable.
         group: the group it is, or was, a member of; None for none.
+        colours: `fingerprints.Fingerprint.colours`, None when they could not be read.
     """
 
     project_id: str
@@ -83,6 +89,7 @@ class Copy:
     vector: np.ndarray | None = field(default=None, compare=False, repr=False)
     encoder: str = ""
     group: str | None = None
+    colours: bytes | None = None
 
     @property
     def key(self) -> tuple[str, str]:
@@ -166,6 +173,7 @@ class _Looks:
     Attributes:
         hashes: (N,) uint64; hashed: (N,) bool, which of them are known.
         unit: (N, D) float32, unit norm; images of two encoders have a cosine of 0.
+        colours: (N, 32) float32, NaN where unknown.
         encoder: (N,) int, -1 without a vector. group, content: (N,) int, equal for one group (-1: none) and content.
     """
 
@@ -175,6 +183,7 @@ class _Looks:
     encoder: np.ndarray
     group: np.ndarray
     content: np.ndarray
+    colours: np.ndarray
 
     @classmethod
     def of(cls, copies: Sequence[Copy]) -> _Looks:
@@ -193,6 +202,7 @@ class _Looks:
             np.array([-1 if raw is None else list(starts).index(name) for name, raw in known], np.int64),
             _numbered([None if c.group is None else (c.project_id, c.group) for c in copies]),
             _numbered([c.sha256 for c in copies]),
+            _colours(copies),
         )
 
 
@@ -220,6 +230,10 @@ def near_pairs(
         hashed = looks.hashed[i] & looks.hashed[j]
         compared = (looks.encoder[i] == looks.encoder[j]) & (looks.encoder[i] >= 0)
         by_hash = hashed & (differing <= thresholds.bits) & (~compared | (alike >= thresholds.confirm))
+        place = np.flatnonzero(by_hash)
+        by_hash[place] = ~(
+            colour_gap(looks.colours[i[place]], looks.colours[j[place]]) > thresholds.colours
+        )  # NaN: unknown
         linked = by_hash | (compared & (alike >= thresholds.cosine))
         linked &= looks.content[i] != looks.content[j]
         if not thresholds.within_groups:
@@ -233,6 +247,26 @@ def near_pairs(
             dropped, held = dropped + held - most, most
     whole = _best(kept, most) if held > most else _together(kept)
     return whole[0], whole[1], whole[2], whole[3], dropped + held - len(whole[0])
+
+
+def colour_gap(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """(P,) how far the colours of rows of (P, 32) lie apart, in steps of 256, once one is paled to the other.
+
+    A picture made paler, more vivid or grey is still the same; another hue is not. NaN where a row is.
+    """
+
+    def left(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        scale = np.clip((x * y).sum(axis=1) / np.maximum((x * x).sum(axis=1), 1e-6), 0, _MOST_VIVID)
+        return np.abs(x * scale[:, None] - y).mean(axis=1)
+
+    return np.minimum(left(a, b), left(b, a))
+
+
+def _colours(copies: Sequence[Copy]) -> np.ndarray:
+    """(N, 32) float32, NaN rows where they are not known."""
+    unknown = np.full(_COLOURS, np.nan, np.float32)
+    rows = [unknown if c.colours is None else np.frombuffer(c.colours, np.int8).astype(np.float32) for c in copies]
+    return np.stack(rows) if rows else np.zeros((0, _COLOURS), np.float32)
 
 
 def _together(parts: Sequence[tuple[np.ndarray, ...]]) -> tuple[np.ndarray, ...]:

@@ -118,10 +118,11 @@ def _of_project(project: Project, progress: Progress | None) -> Gathered:
             height,
             item.file_size,
             item.mtime_ns,
-            hashes.get(sha256),
+            seen.phash if (seen := hashes.get(sha256)) else None,
             vectors.get(item),
             encoder,
             group_of.get(item.filename),
+            seen.colours if seen else None,
         )
         for item, (sha256, width, height) in read
     ]

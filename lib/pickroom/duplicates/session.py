@@ -32,7 +32,8 @@ class DuplicatesSession(BoardSession):
     """A person looking at pairs of one project; pairs with images of others are shown and left alone.
 
     Attributes:
-        pairs: as found when it was opened, without those of which an image has gone since.
+        pairs: as found when it was opened, without those of which an image has gone since; last those of which one
+            waits for its review.
         position: of the pair that is shown, in `pairs`.
         differences: whether they are drawn.
         gathered: what was compared, with what could not be.
@@ -85,6 +86,16 @@ class DuplicatesSession(BoardSession):
     def why(self, pair: Pair) -> str:
         """Why the first one is suggested, in words."""
         return why(pair.a, pair.b)
+
+    def review_first(self, pair: Pair) -> str:
+        """Why nothing is suggested of a pair, in words: one of the two is not to be set aside before its review."""
+        if pair.across:
+            return ""
+        for copy in (pair.b, pair.a):
+            reason = self.board.blocked.get(copy.path)
+            if reason and (copy is pair.b or reason == placing.IN_A_GROUP):
+                return f"review first: {PurePosixPath(copy.path).name}: {reason}"
+        return ""
 
     def path(self, copy: Copy) -> tuple[Project, str]:
         """The project and the path, relative to its root, of one side of a pair."""
@@ -169,9 +180,10 @@ class DuplicatesSession(BoardSession):
     # --- parts ------------------------------------------------------------------------------------------------
 
     def lay_out(self) -> None:
-        """Leave out the pairs of which an image has gone or changed since they were found."""
+        """Leave out the pairs of which an image has gone or changed since; those to be reviewed first come last."""
         shown = self.pair
-        self.pairs = tuple(pair for pair in self._found if self._is_there(pair.a) and self._is_there(pair.b))
+        there = (pair for pair in self._found if self._is_there(pair.a) and self._is_there(pair.b))
+        self.pairs = tuple(sorted(there, key=lambda pair: bool(self.review_first(pair))))
         if shown in self.pairs:
             self.position = self.pairs.index(shown)
         self.position = max(0, min(self.position, len(self.pairs) - 1))

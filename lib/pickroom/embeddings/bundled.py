@@ -68,7 +68,7 @@ def load() -> Tower:
     except (ImportError, OSError, RuntimeError) as error:
         raise UsageError(
             f"the bundled encoder's packages cannot be used ({error})",
-            doing="loading it",
+            doing="loading the encoder",
             hint="install what requirements.lock names: make env",
         ) from error
     network._fc = nn.Identity()  # the classes of ImageNet are not needed

@@ -133,10 +133,10 @@ def load_tower(kind: str, config: EncoderConfig) -> Tower:
 def _check(config: EncoderConfig) -> None:
     if config.kind is not None and config.kind not in KINDS:
         hint = f"use one of {', '.join(KINDS)}"
-        raise UsageError(f"{config.kind!r} is no encoder", doing="choosing one", hint=hint)
+        raise UsageError(f"{config.kind!r} is no encoder", doing="choosing an encoder", hint=hint)
     if config.dtype is not None and config.dtype not in DTYPES:
         hint = f"use one of {', '.join(DTYPES)}"
-        raise UsageError(f"{config.dtype!r} is no precision", doing="choosing one", hint=hint)
+        raise UsageError(f"{config.dtype!r} is no precision", doing="choosing a precision", hint=hint)
 
 
 def _as_before(project: Project, config: EncoderConfig) -> EncoderConfig:

@@ -58,7 +58,7 @@ def pick_device(available: Sequence[str], wanted: str | None = None) -> str:
     if wanted is None:
         return available[0]
     if wanted not in DEVICES:
-        raise UsageError(f"{wanted!r} is no device", doing="choosing one", hint=f"use one of {', '.join(DEVICES)}")
+        raise UsageError(f"{wanted!r} is no device", doing="choosing a device", hint=f"use one of {', '.join(DEVICES)}")
     if wanted not in available:
         raise UsageError(
             f"this machine has no {wanted}", doing="choosing a device", hint=f"use --device {available[0]}"

@@ -158,7 +158,7 @@ class Parts:
                 f"a part file is damaged ({first})",
                 doing="reading vectors",
                 subject=path,
-                hint="run pickroom embed again: it sets the part aside and makes its rows again",
+                hint="run `pickroom embed` again: it sets the part aside and makes its rows again",
             ) from error
 
 

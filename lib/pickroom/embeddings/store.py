@@ -204,7 +204,7 @@ def read_spec(workspace: Workspace, encoder_id: str) -> tuple[EncoderSpec, dict[
             f"an encoder's specification is damaged ({error})",
             doing="reading it",
             subject=path,
-            hint="move the file away and run pickroom embed again: it is written anew",
+            hint="move the file away and run `pickroom embed` again: it is written anew",
         ) from error
 
 

@@ -102,7 +102,7 @@ def open_store(project: Project) -> VectorStore:
     if found is None:
         raise StoreError(
             f"project {project.id} has no vectors",
-            doing="reading them",
+            doing="reading vectors",
             subject=project.workspace.embeddings,
             hint=f"make them: pickroom embed {project.id}; without a network: --encoder bundled",
         )

@@ -85,7 +85,7 @@ def _counts(store: VectorStore, plan: Plan) -> list[str]:
     rows = sum(store.vectors.stable(lambda files: [store.vectors.count(path) for path in files]))
     known = len(store.known())
     if rows != known:
-        problems.append(f"{rows - known} rows are doubled: run pickroom embed again, it merges them")
+        problems.append(f"{rows - known} rows are doubled: run `pickroom embed` again, it merges them")
     return problems
 
 

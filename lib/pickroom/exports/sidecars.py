@@ -130,7 +130,7 @@ def write(
                 if progress:
                     progress(done, len(writing))
         except OSError as error:
-            hint = "what was written so far: pickroom export --xmp --undo takes it back"
+            hint = "take back what was written so far: pickroom export --xmp --undo"
             where = [Path(error.filename)] if error.filename else [project.root]
             raise FileOperationError(error.strerror or str(error), "writing XMP sidecars", where, hint) from error
     return planned, found, record

@@ -80,7 +80,7 @@ def undo_batch(project: Project, connection: sqlite3.Connection, batch: int) -> 
                 doing="undoing a batch",
                 subject=", ".join(cropped[:3]) + (", ..." if len(cropped) > 3 else ""),
                 items=cropped,
-                hint=f"undo those crops first, a later batch: pickroom status {project.id} numbers them",
+                hint=f"undo those crops first, a later batch; their numbers: pickroom status {project.id}",
             )
         plan, problems = _plan(project, done)
         if problems:

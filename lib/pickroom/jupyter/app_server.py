@@ -133,7 +133,7 @@ def run(workspace: Workspace, project: str = "", *, port: int = 8866, browser: b
         identity_provider_class=OwnToken,
         notebook_path=str(PAGE),
         kernel_websocket_connection_class=PromptConnection,
-        log_level=logging.WARNING,
+        log_level=logging.ERROR,  # what fails is logged as an error; its warnings are not about the person
     )
     server.project, server.window = project, browser
     server.config.VoilaConfiguration.file_allowlist = []
@@ -141,6 +141,7 @@ def run(workspace: Workspace, project: str = "", *, port: int = 8866, browser: b
     server.config.VoilaConfiguration.attempt_fix_notebook = False
     server.config.VoilaExecutor.cell_error_instruction = _ODD
     server.config.MappingKernelManager.cull_idle_timeout = IDLE_S
+    server.config.MultiKernelManager.kernel_manager_class = "pickroom.jupyter.kernels.QuietKernelManager"
     server.initialize([])
     try:
         server.start()

@@ -47,10 +47,15 @@ class Boxed:
 
 @dataclass(frozen=True, slots=True)
 class Boxer:
-    """A trained crop proposer with its calibration."""
+    """A trained crop proposer with its calibration.
+
+    Attributes:
+        says_need: whether its word on "a crop or none" counts (`promotion.judge_need`); else only its boxes do.
+    """
 
     cropper: Cropper
     calibration: Calibration = field(default_factory=Calibration)
+    says_need: bool = True
 
     def box(self, features: CropFeatures) -> Boxed:
         """A box for each image."""
@@ -107,7 +112,8 @@ class BoxerRecipe:
     def rebuild(self, state: Mapping[str, Any], description: Mapping[str, Any]) -> Boxer:
         """A model of its state and description; raises StoreError when this program cannot use it."""
         cropper = Cropper.from_state(state, description.get("model", {}))
-        return Boxer(cropper, Calibration(**description.get("calibration", {})))
+        judged = description.get("verdict", {}).get("crop_or_none", {})  # absent in versions made before it was judged
+        return Boxer(cropper, Calibration(**description.get("calibration", {})), judged.get("counts", True))
 
     def evidence(self, model: Boxer, examples: Sequence[CropExample], features: CropFeatures) -> Evidence:
         """How the raw boxes do on images that the person cropped; judged by IoU, then by the corners' distance."""
@@ -160,6 +166,16 @@ class BoxerRecipe:
             "calibration": metrics.calibration_rows(confidence, right),
         }
 
+    def plain(self, scored: Mapping[str, Any], baselines: Mapping[str, Mapping[str, Any]]) -> str:
+        """How good it is, in one plain sentence, beside the best constant box; both as `score` and `baselines` say."""
+        if not scored["count"]:
+            return "no crop to compare with among what it had not seen"
+        own, same = scored["within_5"], baselines["constant"]["within_5"]
+        return (
+            f"its box fits {own['right']:.0f} of {own['of']} crops it had not seen "
+            f"(every corner within 5 %), the same box for all {same['right']:.0f}"
+        )
+
     def words(self, scored: Mapping[str, Any]) -> str:
         """One line of a score, as `score` or a baseline gives it."""
         if not scored["count"]:
@@ -171,7 +187,8 @@ class BoxerRecipe:
             f"centre off by {scored['centre_distance']:.3f}",
         ]
         if "need" in scored:
-            parts.append(f"crop or none {scored['need']['value']:.3f}")
+            same = scored["need_without_asking"]["value"]
+            parts.append(f"crop or none {scored['need']['value']:.3f} (the same answer for all: {same:.3f})")
         return ", ".join(parts)
 
     def _scored(self, boxes: np.ndarray, meant: np.ndarray, examples: Sequence[CropExample]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ def lines_of(recipe: Recipe, version: int, metadata: Mapping[str, Any]) -> list[
     data, counts = metadata["data"], metadata["data"]["used"]
     how = "the whole project held out" if metadata["split"]["by"] == "project" else "split by group"
     lines = [
+        f"{recipe.name} v{version}: {recipe.plain(metadata['metrics'], metadata['baselines'])}",
         f"{recipe.name} v{version} of {', '.join(metadata['projects'])}: {counts['train'] + counts['calibrate']} "
         f"{recipe.unit} learned from, {metadata['fitted']}, {counts['held_out']} held out ({how}), "
         f"{metadata['seconds']:.0f} s",
@@ -38,6 +39,12 @@ def lines_of(recipe: Recipe, version: int, metadata: Mapping[str, Any]) -> list[
         lines.append(f"  anomaly weight {one['setting']:g}{kept}: {recipe.words(one['held_out'])}")
     verdict = metadata["verdict"]
     state = "it recommends from now on" if verdict["current"] else "kept, and not used"
+    need = verdict.get("crop_or_none")
+    if need is not None and not need["counts"]:
+        lines.append(
+            f"it has no word on whether a crop is needed: right in {need['new']:.0%}, "
+            f"the same answer for all in {need['majority']:.0%}; its boxes are judged by themselves"
+        )
     return [*lines, f"{state}: {verdict['reason']}"]
 
 

@@ -162,6 +162,14 @@ class PickerRecipe:
             "rolling_100": _tail(metrics.rolling(_in_time(examples, right))),
         }
 
+    def plain(self, scored: Mapping[str, Any], baselines: Mapping[str, Mapping[str, Any]]) -> str:
+        """How good it is, in one plain sentence, beside "highest stage"; both as `score` and `baselines` say."""
+        own, highest = scored["overall"], baselines["highest stage"]["overall"]
+        return (
+            f"right in {own['right']:.0f} of {own['of']} groups it had not seen; "
+            f"highest stage: {highest['right']:.3g} of {highest['of']}"
+        )
+
     def words(self, scored: Mapping[str, Any]) -> str:
         """One line of a score, as `score` or a baseline gives it."""
         parts = [f"{name} {_rate_words(scored[name])}" for name in ("overall", "normal", "anomaly")]

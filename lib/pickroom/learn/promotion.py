@@ -35,6 +35,25 @@ class Verdict:
     compared: dict[str, Any]
 
 
+def judge_need(scored: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Whether a crop proposer's word on "a crop or none" counts: only if the same answer for all is no better.
+
+    Never wrong counts too, where every held-out image was cropped, or none.
+
+    Args:
+        scored: the version's metrics on its held-out rows.
+
+    Returns:
+        {"counts": bool, "new": its share of right answers, "majority": that of the same answer for all}; None of a
+        model that says nothing of crops.
+    """
+    if "need" not in scored:
+        return None
+    new, majority = scored["need"]["right"], scored["need_without_asking"]["right"]
+    counts = new > majority or new == scored["need"]["of"] > 0
+    return {"counts": counts, "new": scored["need"]["value"], "majority": scored["need_without_asking"]["value"]}
+
+
 def judge(
     figures: np.ndarray,
     tie_break: float,

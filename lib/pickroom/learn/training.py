@@ -16,7 +16,7 @@ from pickroom.embeddings import device as devices
 from pickroom.errors import ConflictError, PickroomError, StoreError, UsageError
 from pickroom.learn import checkpoints, describing, fitting, splits, threads, training_sets, watching
 from pickroom.learn.fitting import TrainingStopped
-from pickroom.learn.promotion import LEAST_ROWS, Rival, Verdict, judge
+from pickroom.learn.promotion import LEAST_ROWS, Rival, Verdict, judge, judge_need
 from pickroom.learn.recipes import Recipe, model_of, recipe_of
 from pickroom.learn.sources import Sources
 from pickroom.learn.splits import CALIBRATE, HELD_OUT, TRAIN, Split, SplitConfig
@@ -149,6 +149,8 @@ def _train_on(
     learned = rows.of(TRAIN, CALIBRATE)
     baselines = recipe.baselines(*learned, held_out, features)
     verdict, previous = _verdict(workspace, recipe, frozen, model, held_out, features, baselines.judged)
+    metrics = recipe.score(model, held_out, features)
+    need = judge_need(metrics)
     metadata = {
         "made_at": utc_now(),
         "projects": list(frozen.projects),
@@ -173,10 +175,15 @@ def _train_on(
         "seeds": {"split": config.split.seed, "model": recipe.seed},
         "device": {"name": device, "words": devices.device_words(device)},
         "seconds": round(time.monotonic() - started, 1),
-        "metrics": recipe.score(model, held_out, features),
+        "metrics": metrics,
         "baselines": baselines.scored,
         "previous": previous,
-        "verdict": {"current": verdict.promoted, "reason": verdict.reason, **verdict.compared},
+        "verdict": {
+            "current": verdict.promoted,
+            "reason": verdict.reason,
+            **verdict.compared,
+            **({} if need is None else {"crop_or_none": need}),
+        },
     }
     return _publish(workspace, recipe, frozen, rows, model, metadata, verdict)
 

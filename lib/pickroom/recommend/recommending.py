@@ -178,12 +178,13 @@ def _with_crops(
         if row in features.missing:
             found[group.group_id] = replace(one, reasons=(*one.reasons, f"no word on a crop: {features.missing[row]}"))
             continue
-        needed = float(boxed.needed[row]) >= 0.5
+        needed = float(boxed.needed[row]) >= 0.5 if cropper.model.says_need else None
+        sure = float(1 - boxed.needed[row] if needed is False else boxed.confidence[row])
         found[group.group_id] = replace(
             one,
-            crop=CropBox.of([float(edge) for edge in boxed.boxes[row]]) if needed else None,
+            crop=CropBox.of([float(edge) for edge in boxed.boxes[row]]) if needed is not False else None,
             crop_needed=needed,
-            crop_confidence=round(float(boxed.confidence[row] if needed else 1 - boxed.needed[row]), 4),
+            crop_confidence=round(sure, 4),
             versions={**one.versions, "crop_proposer": str(cropper.version)},
         )
     return found

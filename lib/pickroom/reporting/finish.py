@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from pickroom.analysis.connection import connect
 from pickroom.analysis.values import plain
 from pickroom.errors import ConflictError
 from pickroom.files.lock import project_lock
+from pickroom.naming import companions_by_stem
 from pickroom.quantities import in_bytes
 from pickroom.reporting import archive, render
 from pickroom.store import decisions, groups, operations
@@ -33,7 +35,8 @@ class FinishPlan:
         blockers: each a line; none means that finishing can go on.
         decided: groups that were; undecided: those that stay as they are.
         bundles: what the archive packs (`archive.BUNDLES`); pictures: their images; size: their bytes.
-        left_behind: other files in their folders, which are not delivered.
+        companions: files beside them that belong to an image by name, which are not delivered.
+        left_behind: other files in their folders, which are not either.
         free: bytes free where the archive goes.
         reports: the names of the reports that will be made.
     """
@@ -45,6 +48,7 @@ class FinishPlan:
     bundles: tuple[str, ...]
     pictures: int
     size: int
+    companions: int
     left_behind: tuple[str, ...]
     free: int
     reports: tuple[str, ...]
@@ -68,6 +72,8 @@ class FinishPlan:
             lines.append(f"  report: {render.report_folder(self.project).relative_to(where)}/{name}.html")
         target = archive.archive_folder(self.project).relative_to(where)
         lines.append(f"  archive: {target}/ with the database and {self.pictures} pictures, {in_bytes(self.size)}")
+        if self.companions:
+            lines.append(f"  {self.companions} files that belong to pictures (captions and the like) stay beside them")
         if self.left_behind:
             lines.append(f"  not delivered, no pictures: {_some(self.left_behind)}")
         return lines
@@ -93,6 +99,20 @@ def _some(names: Sequence[str], count: int | None = None) -> str:
     count = len(names) if count is None else count
     named = ", ".join(names[:_NAMED])
     return f"{count} ({named}, ...)" if count > len(names[:_NAMED]) else f"{count} ({named})"
+
+
+def _companions(pictures: Sequence[str], others: Sequence[str]) -> set[str]:
+    """Those of the other files that belong to a picture beside them; all relative to the project's root."""
+    folders: dict[str, list[str]] = defaultdict(list)
+    for name in (*pictures, *others):
+        folder, _, filename = name.rpartition("/")
+        folders[folder].append(filename)
+    return {
+        f"{folder}/{name}"
+        for folder, names in folders.items()
+        for own in companions_by_stem(names).values()
+        for name in own
+    }
 
 
 def plan(project: Project, *, originals: bool = False) -> FinishPlan:
@@ -122,13 +142,25 @@ def plan(project: Project, *, originals: bool = False) -> FinishPlan:
     found = [archive.contents(project, bundle) for bundle in bundles]
     pictures = [item for items, _ in found for item in items]
     left = [name for _, names in found for name in names]
+    belonging = _companions([item.name for item in pictures], left)
+    others = tuple(name for name in left if name not in belonging)
     size = sum(item.size for item in pictures)
     free = shutil.disk_usage(_existing(archive.archive_folder(project))).free
     if size + project.database.stat().st_size > free:
         blockers.append(f"the archive needs {in_bytes(size)}, the disk has {in_bytes(free)}")
     reports = tuple(path.stem for path in render.templates())
     return FinishPlan(
-        project, tuple(blockers), decided, undecided, bundles, len(pictures), size, tuple(left), free, reports
+        project,
+        blockers=tuple(blockers),
+        decided=decided,
+        undecided=undecided,
+        bundles=bundles,
+        pictures=len(pictures),
+        size=size,
+        companions=len(belonging),
+        left_behind=others,
+        free=free,
+        reports=reports,
     )
 
 

@@ -41,7 +41,8 @@ def mistakes(pictures: Pictures, rows: list[dict[str, Any]], most: int) -> list[
     """The first `most` rows of the query `mistakes`, with their pictures."""
     return [
         Mistake(
-            _sure(row["ai_confidence"]), tuple(_candidate(pictures, row, place) for place in range(len(row["images"])))
+            heading(row["source"], row["ai_confidence"]),
+            tuple(_candidate(pictures, row, place) for place in range(len(row["images"]))),
         )
         for row in rows[:most]
     ]
@@ -62,7 +63,15 @@ def crops(pictures: Pictures, rows: list[dict[str, Any]], most: int) -> list[Cro
     ]
 
 
-def _sure(confidence: float | None) -> str:
+def recommender(source: str) -> str:
+    """What recommended, in words: a baseline is no AI."""
+    return "the baseline" if source == "baseline" else "the AI"
+
+
+def heading(source: str, confidence: float | None) -> str:
+    """What stands over a mistake: how sure what recommended said it was."""
+    if confidence is None and source == "baseline":
+        return ""  # a baseline never says
     return "not said how sure" if confidence is None else f"{confidence:.0%} sure".replace("%", " %")
 
 
@@ -72,5 +81,5 @@ def _candidate(pictures: Pictures, row: dict[str, Any], place: int) -> Candidate
         pictures.preview(row["images"][place]),
         f"stage {stage:g}" if stage is not None else f"image {place + 1}",
         by_person=place == row["user_selected_index"],
-        by_ai=place == row["ai_selected_index"],
+        recommended_by=recommender(row["source"]) if place == row["ai_selected_index"] else "",
     )

@@ -103,6 +103,8 @@ class Report:
         (pace,) = self._rows("pace") or [{}]
         if not pace:
             return html.paragraph("(no session yet)")
+        if pace["groups_per_hour"] is None:
+            return html.paragraph("No time was spent that could be measured: decided by a script, a demo, an import.")
         tiles = html.tiles(
             [
                 ("time at work", _number("pace", pace, "worked_s", "seconds")),
@@ -125,8 +127,9 @@ class Report:
         return page + self._time_saved()
 
     def agreement(self) -> Piece:
-        """Is the AI getting better, does it know when it is unsure, and does it beat "highest stage"?"""
+        """Does what recommends get better, does it know when it is unsure, and does it beat "highest stage"?"""
         versions = self._rows("performance_by_model")
+        who = _who([row for row in versions if row["selections"]])
         rows: list[Sequence[Cell]] = []
         for place, row in enumerate(versions):
             name = f"performance_by_model.{place}"
@@ -148,8 +151,8 @@ class Report:
         )
         rolling = self._rows("rolling_100")
         if rolling:
-            page += html.picture(figures.rolling(rolling), "Share of the AI's picks taken, over the last 100 decisions")
-        return page + self._normal_and_anomaly() + self._calibration()
+            page += html.picture(figures.rolling(rolling), f"Share of {who}'s picks taken, over the last 100 decisions")
+        return page + self._normal_and_anomaly(who) + self._calibration()
 
     def crops(self) -> Piece:
         """How near the AI's crops came to the person's, and what they look like."""
@@ -184,21 +187,25 @@ class Report:
         return page
 
     def mistakes(self) -> Piece:
-        """Groups in which the person chose otherwise, the surest mistakes first."""
+        """Groups in which the person chose otherwise than was recommended, the surest first."""
         rows = self._rows("mistakes")
         if not rows:
-            return html.paragraph("(no mistake: every pick was taken)")
-        total = Number("mistakes.total", len(rows))
+            return html.paragraph("(every recommended pick was taken)")
+        total, who = Number("mistakes.total", len(rows)), _who(rows)
+        sure = any(row["ai_confidence"] is not None for row in rows)
+        first = "the surest mistakes are these" if sure else "the latest are these"
         sheet = sheets.contact_sheet(pictures.mistakes(self.pictures, rows, MISTAKES_SHOWN))
-        lead = html.paragraph(
-            "In ", total, " groups you took another image than the AI; the surest mistakes are these."
-        )
-        return lead + html.picture(sheet, "The AI's mistakes: its pick in dashed red, the person's in blue")
+        lead = html.paragraph("In ", total, f" groups you took another image than {who}; {first}.")
+        return lead + html.picture(sheet, f"The pick of {who} in dashed red, the person's in blue")
 
     def health(self) -> Piece:
         """What is unfinished, and what is not as it should be on disk."""
         waiting = self._rows("unfinished_crops")
-        page = html.paragraph(Number("unfinished_crops.total", len(waiting)), " crops wait to be made.")
+        (flow,) = self._rows("input_output") or [{}]
+        page = Piece("")
+        if flow.get("undecided"):
+            page += html.paragraph(_number("input_output", flow, "undecided"), " groups are undecided.")
+        page += html.paragraph(Number("unfinished_crops.total", len(waiting)), " crops wait to be made.")
         if waiting:
             names = ", ".join(row["picked"] for row in waiting[:_EXAMPLES_SHOWN])
             page += Piece(f"<p>{html.label(names).html}{' …' if len(waiting) > _EXAMPLES_SHOWN else ''}</p>")
@@ -207,7 +214,7 @@ class Report:
             (row["what"], _number(f"data_health.{row['what']}", row, "times"), html.label(row["example"]))
             for row in found
         ]
-        return page + html.table(("what", "times", "for example"), rows, empty="everything is where it should be")
+        return page + html.table(("what", "times", "for example"), rows, empty="every file is where it should be")
 
     @property
     def pictures(self) -> pictures.Pictures:
@@ -248,7 +255,7 @@ class Report:
             )
         return page
 
-    def _normal_and_anomaly(self) -> Piece:
+    def _normal_and_anomaly(self, who: str) -> Piece:
         (rates,) = self._rows("anomaly_rates") or [{}]
         if not rates:
             return Piece("")
@@ -271,7 +278,7 @@ class Report:
             _number("anomaly_rates", rates, "groups"),
             " groups, and in no anomaly.",
         )
-        return html.table(("groups with known stages", "number", "AI's pick taken"), rows) + baseline
+        return html.table(("groups with known stages", "number", f"pick of {who} taken"), rows) + baseline
 
     def _calibration(self) -> Piece:
         bands = self._rows("performance_by_confidence")
@@ -291,9 +298,16 @@ class Report:
         table = html.table(("the AI said it was sure", "picks", "on average", "pick taken"), rows)
         rates = self._rows("anomaly_rates")
         drawn = [html.picture(figures.calibration(bands), "How often the AI was right, by how sure it was")]
-        if rates:
+        if rates:  # a band has a confidence, so a model recommended
             drawn.insert(0, html.picture(figures.normal_and_anomaly(rates), 'The AI beside "highest stage"'))
         return table + html.beside(*drawn)
+
+
+def _who(rows: Sequence[Row]) -> str:
+    """What recommended in rows that have a source, in words; both where they are mixed."""
+    machine = sorted({pictures.recommender(row["source"]) for row in rows}) or ["what was recommended"]
+    named = {"the baseline": "the baseline (highest stage)"}
+    return " or ".join(named.get(name, name) for name in machine)
 
 
 def _number(query: str, row: Row, column: str, unit: Unit = "count") -> Number:

@@ -231,7 +231,9 @@ def _reasons(shown: Recommendation | None) -> str:
         parts.append(f"pick {shown.confidence:.0%}".replace("%", " %"))
     if shown.offered_crop is not None:
         sure = "" if shown.crop_confidence is None else f" {shown.crop_confidence:.0%}".replace("%", " %")
-        parts.append(f"crop{sure}")
+        parts.append(
+            f"crop{sure}" if shown.crop_needed else f"where a crop would lie{sure}; no word on whether to crop"
+        )
     elif shown.crop_needed is False:
         parts.append("no crop needed")
     return " · ".join(parts)

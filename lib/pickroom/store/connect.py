@@ -186,7 +186,7 @@ def _migrate(connection: sqlite3.Connection, path: Path) -> None:
     if version > len(scripts):
         raise StoreError(
             f"the database has schema {version}, this program knows up to {len(scripts)}",
-            doing="opening it",
+            doing="opening the database",
             subject=path,
             hint="update pickroom",
         )

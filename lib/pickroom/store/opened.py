@@ -66,7 +66,7 @@ def registering(path: Path) -> Iterator[list[Opened]]:
         if _lent[file]:
             raise StoreError(
                 "an analysis in this process is reading the database itself",
-                doing="opening it",
+                doing="opening the database",
                 subject=path,
                 hint="let its query end first",
             )

@@ -75,7 +75,7 @@ class DuplicatesDesk(Desk):
             if pair is not None:
                 heat = self._differences(pair).heat if self.session.differences else None
                 captions = [caption(copy, with_project=pair.across) for copy in (pair.a, pair.b)]
-                suggested = None if pair.across else 0
+                suggested = None if pair.across or self.session.review_first(pair) else 0
                 draw_pair(pen, slots, captions, self._marks(pair), suggested, heat, zoom=board.large)
         self.stage.show(self._scene(pair, slots))
 
@@ -171,7 +171,8 @@ class DuplicatesDesk(Desk):
             notes = "; ".join(self.session.gathered.notes)
             return grid_words.line(notes) + grid_words.line(said, error=bool(self.error))
         parts = ["the same content" if pair.kind == "exact" else measured(pair)]
-        parts.append("of two projects: only reported" if pair.across else f"suggested 1: {self.session.why(pair)}")
+        suggested = self.session.review_first(pair) or f"suggested 1: {self.session.why(pair)}"
+        parts.append("of two projects: only reported" if pair.across else suggested)
         if pair.kind == "near":
             parts.append(self._differences(pair).words)
         held = [self.session.held[c.path] for c in (pair.a, pair.b) if c.path in self.session.held]

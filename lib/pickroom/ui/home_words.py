@@ -128,9 +128,11 @@ def _card(card: Card, query: Callable[[str, str], str]) -> str:
     crops = f"{card.crops:,} image{'s' * (card.crops != 1)}" if card.crops else "none"
     review, crop = (escape(query(card.project_id, desk)) for desk in DESKS)
     return (
-        f'<section><div class="pictures">{pictures}</div><h2>{name}</h2>'
+        f'<section><button class="open pictures" data-go="{review}" title="Open {name}" tabindex="-1">'
+        f"{pictures}</button>"
+        f'<h2><button class="open" data-go="{review}">{name}</button></h2>'
         f"<p>{card.waiting:,} of {card.groups:,} groups wait · to crop: {crops}</p>"
         f'<div class="bar"><div style="width: {share:.1%}"></div></div>'
         f'<p class="ways"><button class="main" data-go="{review}">Review</button>'
-        f'<button data-go="{crop}">Crop</button></p></section>'
+        f'<button data-go="{crop}"{"" if card.crops else " disabled"}>Crop</button></p></section>'
     )

@@ -22,6 +22,8 @@ found AS (
     SELECT f.project_id, 'image that no scan has met', f.directory || '/' || f.filename
     FROM files AS f
     ANTI JOIN images AS i ON i.project_id = f.project_id AND i.filename = f.filename
+    -- what the program put there itself, as a crop that was taken back, is known to it
+    ANTI JOIN operations AS o ON o.project_id = f.project_id AND o.destination = f.directory || '/' || f.filename
     WHERE f.is_image
     UNION ALL
     SELECT i.project_id, 'image that is nowhere', i.path

@@ -1,4 +1,5 @@
--- One row is one project: how fast its groups were decided, over the sessions of `sessions.sql`.
+-- One row is one project: how fast its groups were decided, over the sessions of `sessions.sql`; the pace only
+-- over those that have one.
 WITH final AS (
     SELECT
         project_id, origin,
@@ -6,15 +7,15 @@ WITH final AS (
         sum(groups)::BIGINT AS groups,
         sum(images)::BIGINT AS images,
         sum(worked_s) AS worked_s,
+        sum(groups) FILTER (groups_per_hour IS NOT NULL) / nullif(sum(worked_s) FILTER (groups_per_hour IS NOT NULL), 0)
+            * 3600 AS groups_per_hour,
+        sum(images) FILTER (images_per_hour IS NOT NULL) / nullif(sum(worked_s) FILTER (images_per_hour IS NOT NULL), 0)
+            * 3600 AS images_per_hour,
         min(started_at) AS first_at,
         max(ended_at) AS last_at
     FROM sessions
     GROUP BY ALL
 )
 
-SELECT
-    *,
-    groups / nullif(worked_s, 0) * 3600 AS groups_per_hour,
-    images / nullif(worked_s, 0) * 3600 AS images_per_hour
-FROM final
+SELECT * FROM final
 ORDER BY project_id, origin

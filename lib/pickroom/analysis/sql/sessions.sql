@@ -1,5 +1,6 @@
 -- One row is one session: a run of groups decided by a person, none more than five minutes after the one before.
 -- Time worked is from the first decision to the last, and the look that led to the first (five minutes at the most).
+-- A group in less than a fifth of a second is nobody's look (a script, a demo's past, an import): such a session has no pace.
 -- This is the one definition of pace; every other query takes it from here.
 WITH moments AS (
     SELECT
@@ -30,7 +31,7 @@ final AS (
 
 SELECT
     *,
-    groups / nullif(worked_s, 0) * 3600 AS groups_per_hour,
-    images / nullif(worked_s, 0) * 3600 AS images_per_hour
+    CASE WHEN worked_s >= groups * 0.2 THEN groups / nullif(worked_s, 0) * 3600 END AS groups_per_hour,
+    CASE WHEN worked_s >= groups * 0.2 THEN images / nullif(worked_s, 0) * 3600 END AS images_per_hour
 FROM final
 ORDER BY project_id, origin, session
