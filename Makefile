@@ -87,9 +87,9 @@ lab: $(READY)
 app: $(READY)
 	$(PICKROOM) app $(APP_ARGS)
 
-# One process a core, at most four, each file's tests in one of them, in the order of tests/conftest.py;
-# PYTEST_JOBS=0 runs all in one.
-PYTEST_JOBS := logical
+# One process a core and one more, since tests wait for browsers and kernels; at most four. Each file's tests run in one
+# of them, in the order of tests/conftest.py. PYTEST_JOBS=0 runs all in one.
+PYTEST_JOBS := $(shell expr `getconf _NPROCESSORS_ONLN` + 1)
 
 test: $(READY)
 	$(PY) -m pytest -n $(PYTEST_JOBS) --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)

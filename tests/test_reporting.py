@@ -80,8 +80,7 @@ def finished(ready: Project, tmp_path_factory: pytest.TempPathFactory) -> finish
 def copy_of(project: Project, home: Path) -> Project:
     """A project of its own, images and all, in another home."""
     shutil.copytree(project.workspace.root, home, dirs_exist_ok=True)
-    moved = replace(project.manifest, root=str(home / project.root.name))
-    return replace(project, workspace=Workspace(home), manifest=moved).with_manifest()
+    return replace(project, workspace=Workspace(home)).with_manifest(root=str(home / project.root.name))
 
 
 @dataclass(frozen=True)

@@ -318,7 +318,8 @@ def test_a_crop_left_half_moved_is_told_from_one_refused_and_recover_finishes_it
         assert [line.partition(":")[0] for line in problems] == [f"crop/{other}"]
     else:
         code, out, err = in_child(by_command)
-        assert (code, out) == (1, "Batch 2: 0 done, 1 refused, 1 unfinished: run `pickroom recover p`\n")
+        command = f"pickroom recover p --home {project.workspace.root}"
+        assert (code, out) == (1, f"Batch 2: 0 done, 1 refused, 1 unfinished: run `{command}`\n")
         assert f"{name}: Permission denied while making moves durable" in err
     project.root.chmod(0o700)
     with closing(connect(project.database)) as connection:

@@ -179,6 +179,7 @@ def _commit(
             review_state.clear_skip(connection, group_id)
         if any(item.held is None for item in plans):
             review_state.clear_log(connection)
+        review_state.forget_cursor(connection)  # what waits next may lie before where this batch ended
     return plans, len(deferred)
 
 

@@ -63,7 +63,7 @@ def read(project: Project, connection: sqlite3.Connection, directory: str, filen
     decision = decisions.get(connection, group_id) if isinstance(group_id, str) and is_text(group_id) else None
     if decision is None:
         raise SidecarError(f"its sidecar names an unknown group: {group_id!r}")
-    if decision.images[decision.user_selected_index] != filename:
+    if decision.images[decision.user_selected_index :][:1] != (filename,):  # an older row's index may lie beyond them
         raise SidecarError(f"its sidecar names group {group_id}, whose pick is another image")
     return Sidecar(text, decision, _box(values))
 

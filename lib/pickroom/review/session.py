@@ -310,8 +310,6 @@ class ReviewSession:
         result = finalise(self.project, self._connection, [group.group_id for group in self.groups])
         self.last_result = result
         self._look.restart()  # the summary was not the next group
-        with transaction(self._connection):
-            self.store.forget_cursor(self._connection)  # what follows may lie before where this batch ended
         self._load(message=result.line)
 
     def _pace(self) -> Pace:

@@ -194,8 +194,8 @@ def _from_row(row: sqlite3.Row) -> Decision:
     def flag(name: str) -> bool | None:
         return None if row[name] is None else bool(row[name])
 
-    images, picked = tuple(json.loads(row["images"])), row["user_selected_index"]
-    if type(picked) is not int or not 0 <= picked < len(images):  # the table's own checks can be switched off
+    picked = row["user_selected_index"]
+    if type(picked) is not int or picked < 0:  # the table's own checks can be switched off
         raise ValueError(f"its pick is {picked!r}")
     return Decision(
         group_id=row["group_id"],
@@ -203,7 +203,7 @@ def _from_row(row: sqlite3.Row) -> Decision:
         project_id=row["project_id"],
         directory=row["directory"],
         batch_number=row["batch_number"],
-        images=images,
+        images=tuple(json.loads(row["images"])),
         ai_selected_index=row["ai_selected_index"],
         ai_crop_coords=CropBox.from_json(row["ai_crop_coords"]),
         ai_confidence=row["ai_confidence"],
