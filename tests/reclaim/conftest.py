@@ -26,6 +26,8 @@ def project(built: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 def use_trash(patch: pytest.MonkeyPatch, share: Path) -> None:
     """The trash of a Linux desktop lies there for this test; send2trash reads the variable when it is imported."""
+    share.parent.mkdir(parents=True, exist_ok=True)
+    patch.setenv("HOME", str(share.parent))  # what lies on the disk of one's home goes into the trash there
     patch.setenv("XDG_DATA_HOME", str(share))
     from send2trash import plat_other
 
