@@ -630,6 +630,23 @@ def hammer(pipe: Connection, project: Project, seed: int, count: int) -> None:
     pipe.send(told)
 
 
+def test_undo_keeps_what_is_open_and_shows_the_group_it_undid(make_project: Make) -> None:
+    project = make_project([(1, 2)] * 4)
+    last = queue(project)[3].group_id
+    with closing(ReviewSession(project, order="worth", batch_size=4)) as session:
+        session.press("End")
+        session.press("2")
+    with closing(ReviewSession(project, order="worth", batch_size=2)) as session:
+        assert last in [group.group_id for group in session.groups], "what was worked on stays among the next"
+        session.press("i")
+        session.press("u")
+        assert (session.state.message, session.state.info) == ("undone: pick 2", True)
+        shown = session.group_at(session.state.position)
+        assert shown is not None and shown.group_id == last and shown.images[1].mark == "none"
+        session.press("Shift+U")
+        assert session.state.choices[last].index == 1
+
+
 def _logged(text: str) -> Choice:
     return Choice(**{name: value for name, value in json.loads(text).items() if name != "origin"})
 

@@ -18,6 +18,7 @@ from pickroom.duplicates.choosing import order
 
 Kind = Literal["exact", "near"]
 _ROWS = 256  # images compared with all later ones at a time: bounds memory, changes no result
+_COLOURS_AT_ONCE = 1 << 16  # pairs: some 30 MB
 _COLOURS = 32  # numbers of an image's colours
 _MOST_VIVID = 2.0  # times: more makes any faint tint into a colour
 MOST_PAIRS = 200_000  # near pairs kept, the most alike: a folder of blank pages must not fill the memory
@@ -229,15 +230,17 @@ def near_pairs(
         alike, differing = cosine[rows, columns], bits[rows, columns].astype(np.int64)
         hashed = looks.hashed[i] & looks.hashed[j]
         compared = (looks.encoder[i] == looks.encoder[j]) & (looks.encoder[i] >= 0)
-        by_hash = hashed & (differing <= thresholds.bits) & (~compared | (alike >= thresholds.confirm))
-        place = np.flatnonzero(by_hash)
-        by_hash[place] = ~(
-            colour_gap(looks.colours[i[place]], looks.colours[j[place]]) > thresholds.colours
-        )  # NaN: unknown
-        linked = by_hash | (compared & (alike >= thresholds.cosine))
-        linked &= looks.content[i] != looks.content[j]
+        differs = looks.content[i] != looks.content[j]
         if not thresholds.within_groups:
-            linked &= (looks.group[i] != looks.group[j]) | (looks.group[i] < 0)
+            differs &= (looks.group[i] != looks.group[j]) | (looks.group[i] < 0)
+        by_vector = compared & (alike >= thresholds.cosine)
+        by_hash = hashed & (differing <= thresholds.bits) & (~compared | (alike >= thresholds.confirm))
+        # colours are looked at last and not all at once: of blank images every two have one hash
+        place = np.flatnonzero(by_hash & differs & ~by_vector)
+        for part in np.split(place, range(_COLOURS_AT_ONCE, len(place), _COLOURS_AT_ONCE)):
+            gap = colour_gap(looks.colours[i[part]], looks.colours[j[part]])
+            by_hash[part] = ~(gap > thresholds.colours)  # NaN: unknown
+        linked = (by_hash | by_vector) & differs
         differing[~hashed] = 65
         found = (i, j, differing, np.where(compared, alike, np.float32(np.nan)))
         kept.append(tuple(values[linked] for values in found))

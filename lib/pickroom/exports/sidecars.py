@@ -153,7 +153,7 @@ def undo(project: Project) -> Undone:
         held: dict[str, str] = {}
         for record in records:
             done = _take_back(project, root, record, held)
-            if done:
+            if done or not record.exists():  # undone by as much as it held
                 return Undone(done, held)
     return Undone(0, held)
 

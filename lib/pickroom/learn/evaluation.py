@@ -212,7 +212,8 @@ def _sample(current: Mapping[str, _Current], count: int, seed: int | None) -> li
     for pick, entry in zip(some, entries, strict=True):
         place = crops.get(_chosen_key(pick))
         if place is not None and boxer is not None:
-            _add_crop(entry, images[place], boxer.model.box(image_features.take([place])))
+            boxed = boxer.model.box(image_features.take([place]))
+            _add_crop(entry, images[place], boxed, says_need=boxer.model.says_need)
             entry["versions"]["crop_proposer"] = boxer.checkpoint.label
     return entries
 
@@ -235,14 +236,14 @@ def _entry(pick: Pick, index: int, confidence: float, version: str) -> dict[str,
     }
 
 
-def _add_crop(entry: dict[str, Any], image: CropExample, boxed: Any) -> None:
-    """The proposer's box of the image that the person picked, beside the person's."""
-    needed = bool(boxed.needed[0] >= 0.5)
+def _add_crop(entry: dict[str, Any], image: CropExample, boxed: Any, *, says_need: bool) -> None:
+    """The proposer's box of the picked image beside the person's; without `says_need` there always is one."""
+    needed = bool(boxed.needed[0] >= 0.5) or not says_need
     entry["final_crop_coords"] = image.box.to_list() if image.box is not None else None
     entry["ai_crop_coords"] = [round(float(edge), 5) for edge in boxed.boxes[0]] if needed else None
     entry["ai_crop_confidence"] = round(float(boxed.confidence[0] if needed else 1 - boxed.needed[0]), 4)
     meant = metrics.boxes_of([image])
-    entry["crop_iou"] = round(float(metrics.ious(boxed.offered, meant)[0]), 4)
+    entry["crop_iou"] = round(float(metrics.ious(boxed.boxes if needed else boxed.offered, meant)[0]), 4)
     if image.box is not None and needed:
         entry["crop_match"] = bool(metrics.within_corners(boxed.boxes, meant)[0])
 

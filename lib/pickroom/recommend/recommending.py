@@ -67,7 +67,9 @@ class Report:
         used = ", ".join(f"{kind} {version}" for kind, version in self.versions.items())
         lines = [f"{self.project_id}: {self.groups} undecided groups"]
         if self.by_model:
-            lines.append(f"  {self.by_model} by {used}: {self.crops} with a crop, {self.flagged} with a warning")
+            lines.append(
+                f"  {self.by_model} by {used}: {self.crops} with a box for a crop, {self.flagged} with a warning"
+            )
         lines += [f"  {count} by the baseline: {reason}" for reason, count in self.baselines.items()]
         return "\n".join(lines)
 

@@ -130,6 +130,18 @@ class ReviewSession:
         self.state = replace(self.state, message=message)
         return changed
 
+    def _show(self, group_id: str, saved: Saved) -> None:
+        """What was seen when choosing stays what is seen (and what will be recorded), also where that was nothing."""
+        decided = saved.choice is not None and saved.choice.decided
+        shown = saved.shown if decided else self._offered.get(group_id)
+        self.recommendations.pop(group_id, None)
+        if shown is not None:
+            self.recommendations[group_id] = shown
+
+    def _card(self, group: Group) -> Card:
+        # blind: what is not seen can be neither accepted nor toggled
+        return Card.of(group, None if self.is_blind(group.group_id) else self.recommendations.get(group.group_id))
+
     def _what_changed(self, before: ReviewState, recommended: Mapping[str, Recommendation]) -> str:
         """In one line, what came in: a model's new recommendations, or what was chosen elsewhere."""
         here, there = ({card.group_id for card in state.cards} for state in (self.state, before))
@@ -204,18 +216,11 @@ class ReviewSession:
             self._made = bool(self.groups) or groups.count(self._connection) > 0
             undo, redo = self.store.steps(self._connection)
             cursor = self.store.cursor(self._connection)
-        # what the person saw when choosing stays what they see (and what will be recorded), also where that was nothing
+        self._offered = dict(self.recommendations)
         for group_id, saved in self._saved.items():
-            if saved.choice and saved.choice.decided:
-                self.recommendations.pop(group_id, None)
-                if saved.shown:
-                    self.recommendations[group_id] = saved.shown
+            self._show(group_id, saved)
         self.state = ReviewState(
-            cards=tuple(
-                # blind: what is not seen can be neither accepted nor toggled
-                Card.of(group, None if self.is_blind(group.group_id) else self.recommendations.get(group.group_id))
-                for group in self.groups
-            ),
+            cards=tuple(map(self._card, self.groups)),
             choices=MappingProxyType({g: saved.choice for g, saved in self._saved.items() if saved.choice}),
             undo=_steps_within(undo, ids),
             redo=_steps_within(redo, ids),
@@ -294,8 +299,10 @@ class ReviewSession:
         self._saved |= totals
         if name in ("undo", "redo") and changed:
             # another kind of review may have shown something else: what was on screen with that choice is again
-            self._load(message=after.message)
-            return replace(self.state, position=after.position)
+            for group_id in changed:
+                self._show(group_id, totals[group_id])
+            both = zip(after.cards, self.groups, strict=True)
+            return replace(after, cards=tuple(self._card(g) if g.group_id in changed else card for card, g in both))
         return after
 
     def _log(self, after: ReviewState, command: str) -> None:

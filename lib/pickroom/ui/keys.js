@@ -41,6 +41,7 @@ class KeyLine {
       this.sendAgain(this.number);
     } catch (error) {
       this.pending.pop(); // it is not recorded, and never will be
+      this.number -= 1;
       this.say("gone");
       throw error;
     }

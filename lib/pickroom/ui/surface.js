@@ -148,10 +148,10 @@ class Surface {
   onKeyDown(event) {
     this.shieldKeys(event); // Ctrl goes down before the key it belongs to
     const key = spell(event);
-    if (key === WHOLE_SCREEN && !event.repeat) {
+    if (key === WHOLE_SCREEN) {
       event.preventDefault();
       event.stopPropagation();
-      this.fillScreen();
+      if (!event.repeat) this.fillScreen();
     }
     if (!key || !this.model.get("key_names").includes(key)) return;
     event.preventDefault();
