@@ -21,7 +21,7 @@ help:
 	@echo 'make app             the review and the crop desk alone, without notebooks (APP_ARGS="PROJECT --port N")'
 	@echo 'make test            every test (PYTEST_ARGS="-k name" for some)'
 	@echo 'make soak            1,000 kills in the midst of moving files, and what they cost (SOAK_KILLS=100 for fewer)'
-	@echo 'make fuzz            hostile input, some fifty thousand cases (FUZZ=1 for one round, FUZZ_SEED=n for others)'
+	@echo 'make fuzz            hostile input, some ninety thousand cases (FUZZ=1 for one round, FUZZ_SEED=n for others)'
 	@echo 'make lint            ruff, mypy, and notebooks without outputs'
 	@echo 'make bench           every benchmark (BENCH_ARGS=--quick for a short run)'
 	@echo 'make lock            resolve requirements.lock again (LOCK_ARGS=--upgrade for newer versions)'
