@@ -14,7 +14,8 @@ from pickroom.automation import evidence, generate, sandbox
 from pickroom.automation.decisions_file import read_approved, read_proposals, write_lines
 from pickroom.automation.generate import Approval, read_approval
 from pickroom.automation.guarantee import Blind, Promise
-from pickroom.errors import UsageError
+from pickroom.errors import LockedError, StoreError, UsageError
+from pickroom.files.lock import project_lock
 from pickroom.records import Choice, CropBox, Recommendation
 from pickroom.store import automation_review, recommendations
 from pickroom.store.choices import Saved
@@ -264,3 +265,20 @@ def test_what_was_applied_is_proposed_no_more(make_project: Make) -> None:
     assert rows(place.project, "SELECT input FROM decision_context") == [{"input": "automation_review"}] * 2
     with closing(connect(place.project.database)) as connection:
         assert recommendations.waiting(connection) == []
+
+
+def test_the_files_are_not_written_under_somebody_who_is_writing_them(make_project: Make) -> None:
+    place = sandbox.prepare(make_project([(1, 2)]))
+    before = read_tree(place.folder)
+    with project_lock(place.project, "writing what was chosen"), pytest.raises(LockedError, match="what was chosen"):
+        generate.generate(place)
+    assert {k: v for k, v in read_tree(place.folder).items() if k in before} == before and not place.decisions.exists()
+
+
+def test_a_damaged_row_of_a_blind_decision_is_one_line(make_project: Make) -> None:
+    project = make_project([(1, 2)])
+    blind_on(project, 2, 0)
+    with closing(connect(project.database)) as connection:
+        connection.execute("UPDATE review_state SET shown = '[]' WHERE group_id = 'blind0001'")
+        with pytest.raises(StoreError, match="a row of decision_context is damaged"):
+            evidence.blind_decisions(connection, {"ranker": "v1"})

@@ -285,3 +285,12 @@ def test_sweeping_leaves_partial_files_that_a_planned_step_still_needs(
     plan(connection, move("one", "a"), crop)
     assert set(journal.run_planned(root, connection, LEDGERS, verify=True).stuck) == {"one"}
     assert tree(root)[partial] == "a crop"
+
+
+def test_an_outcome_names_the_first_of_what_is_not_done_and_what_to_do() -> None:
+    assert journal.Outcome(done=["g"]).troubles("p") == []
+    outcome = journal.Outcome(failed={"a": "in the way", "b": "gone"}, stuck={"c": "no permission"})
+    assert outcome.troubles("p") == [
+        "2 put back (the first: a: in the way)",
+        "1 unfinished: run `pickroom recover p` (the first: c: no permission)",
+    ]

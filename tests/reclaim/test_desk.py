@@ -69,3 +69,14 @@ def test_other_peoples_text_is_escaped() -> None:
     shown = reclaim_words.sizes(ReclaimPlan((), (kept,)))
     assert "&lt;b&gt;bold" in shown and "<b>" not in shown
     assert "No project has anything" in reclaim_words.sizes(ReclaimPlan((), ()))
+
+
+def test_another_look_asks_again(project: Project) -> None:
+    desk = opened(project)
+    before = read_tree(project.root)
+    desk.trash.click()
+    assert desk.trash.description == "Move them now"
+    desk.again.click()  # what would go may be more by now
+    assert desk.trash.description == "Move into the trash…"
+    desk.trash.click()
+    assert read_tree(project.root) == before

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import closing
 
 import pytest
 
@@ -266,3 +267,33 @@ def test_what_was_applied_is_shown_no_more(place: Place) -> None:
     assert review(place).view().header == "No group is undecided: nothing to look at"
     apply.undo_last(place)
     assert review(place).state.decided == 4
+
+
+def test_undo_is_no_key_of_the_summary(place: Place) -> None:
+    with closing(AutoSession(place, order="folder")) as session:
+        for key in ("ArrowDown", "a", "Home", "a"):  # the second, with a crop, and last the first, without
+            session.press(key)
+        session.show_only("crops")
+        session.press("Shift+Enter")
+        assert session.state.summary
+        session.press("u")  # the step's group is behind the filter
+        assert session.state.summary and session.only == "crops"
+        assert sorted(review_of(place).values()).count("approve") == 2
+
+
+def test_damaged_decisions_are_told_of_at_every_key(place: Place) -> None:
+    with closing(AutoSession(place)) as session:
+        sound = place.decisions.read_bytes()
+        place.decisions.write_bytes(b"[" + sound)
+        for _ in range(2):
+            with pytest.raises(UsageError, match="line 1"):
+                session.press("a")
+        assert review_of(place) == {}
+        place.decisions.write_bytes(sound)
+        session.press("ArrowDown")
+        assert "line 1" not in session.state.message
+
+
+def review_of(place: Place) -> dict[str, str]:
+    """Group id -> what is stored as chosen."""
+    return {row["group_id"]: row["action"] for row in rows(place.project, "SELECT * FROM automation_review")}

@@ -24,7 +24,7 @@ from pickroom.ui.app import App, Place, open_app
 from pickroom.ui.crop_desk import CropDesk
 from pickroom.ui.deck import Deck
 from pickroom.workspace import Project, Workspace
-from reviewing import FINALISE, queue, review
+from reviewing import FINALISE, in_child, obey_permissions, queue, review
 
 Make = Callable[..., Project]
 
@@ -140,3 +140,15 @@ def test_the_kernels_of_the_servers_print_errors_only() -> None:
 
     command = QuietKernelManager(kernel_name="python3").format_kernel_cmd()
     assert "ipykernel_launcher" in command and command[-1] == "--IPKernelApp.log_level=40"
+
+
+def test_a_folder_that_may_not_be_listed_is_its_cards_problem(project: Project) -> None:
+    def problem() -> str:
+        obey_permissions()
+        return home_words.look(project.workspace, project.id).problem
+
+    folder = project.root / "crop"
+    folder.mkdir(exist_ok=True)
+    folder.chmod(0)
+    assert in_child(problem) == f"Permission denied: {folder}"
+    folder.chmod(0o700)

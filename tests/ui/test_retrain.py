@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 from conftest import write_image
 from learning import make_learned
+from pickroom.learn import watching
+from pickroom.learn.background import Background
 from pickroom.learn.boxing import BoxerRecipe
 from pickroom.learn.cropper import CropperConfig
 from pickroom.learn.picking import PickerRecipe
@@ -17,6 +20,7 @@ from pickroom.projects import start
 from pickroom.recommend import retraining
 from pickroom.review.session import ReviewSession
 from pickroom.ui.deck import Deck
+from pickroom.ui.retrain import Retrain
 from pickroom.ui.stage import KeyPress
 from pickroom.workspace import Project, Workspace
 from reviewing import FINALISE, PATIENCE_S
@@ -70,3 +74,18 @@ def test_it_learns_and_recommends_anew(tmp_path: Path) -> None:
     assert lines[0].startswith("ranker v1: it recommends from now on")
     assert any("2 by ranker v1" in line for line in lines)
     assert lines[-1] == "New recommendations show with the deck's next key."
+
+
+def test_a_damaged_progress_file_ends_in_one_line_and_a_button_that_works(workspace: Workspace, tmp_path: Path) -> None:
+    folder = tmp_path / "images"
+    write_image(folder / "a.png")
+    button = Retrain(start(workspace, "p", folder)[0])
+    path = watching.status_path(workspace, "x")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("{")
+    ended = subprocess.Popen(["true"])
+    ended.wait(PATIENCE_S)
+    button.button.disabled = True
+    button._follow(Background(workspace, "x", ended, tmp_path / "log"))
+    assert "it cannot be read" in button.line.value and not button.button.disabled
+    button.close()
