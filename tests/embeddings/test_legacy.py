@@ -99,7 +99,7 @@ def test_imported_vectors_are_never_mixed_with_new_ones(project: Project, tmp_pa
         with pytest.raises(ConflictError, match="never mixes them") as caught:
             embed(project, EmbedConfig(encoder=EncoderConfig(kind)))
         assert "--change-encoder" in caught.value.line
-    embed(project, EmbedConfig(encoder=EncoderConfig("bundled", dtype="float32", change=True)))
+    embed(project, EmbedConfig(encoder=EncoderConfig("bundled", change=True)))
     assert load_vectors(project.workspace.project("mojo1")).matrix.shape == (1, 1280)
 
 
