@@ -22,7 +22,7 @@ LONGEST_MODULE = 400  # lines
 
 # DESIGN.md, Layout: a part imports from its own layer or from those above it in this list, never from below
 LAYERS = (
-    ("__init__", "records", "errors", "naming", "quantities", "atomic", "append_log", "locking", "zips"),
+    ("__init__", "records", "errors", "naming", "quantities", "atomic", "append_log", "locking", "zips", "quiet"),
     ("geometry", "manifest", "workspace", "logged_paths"),
     ("store",),
     ("images", "embeddings", "groups", "learn", "integrity", "analysis"),
