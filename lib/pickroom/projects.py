@@ -128,6 +128,7 @@ def rescan(
                 project.manifest.allowed_extensions,
                 progress,
                 avoid=own,
+                unreadable=images.unreadable(connection),
             )
             grouping = by_stage(gap) if by is None else by_similarity(project, connection, found.images, by, progress)
             with transaction(connection):

@@ -1,4 +1,4 @@
-"""Table `images`: what the last scan met."""
+"""Tables `images`, what the last scan met, and `unreadable_files`, what it could not read."""
 
 from __future__ import annotations
 
@@ -105,6 +105,21 @@ def replace_scan(
             )
             for item in left_out
         ),
+    )
+
+
+def unreadable(connection: sqlite3.Connection) -> dict[tuple[str, str], tuple[int, int, str]]:
+    """(directory, filename) -> (file size in bytes, mtime in ns, why the last scan could not read the file)."""
+    rows = connection.execute("SELECT directory, filename, file_size, mtime_ns, reason FROM unreadable_files")
+    return {(row[0], row[1]): (row[2], row[3], row[4]) for row in rows}
+
+
+def replace_unreadable(connection: sqlite3.Connection, files: Mapping[tuple[str, str], tuple[int, int, str]]) -> None:
+    """Remember these files, as `unreadable` returns them, and no others."""
+    connection.execute("DELETE FROM unreadable_files")
+    connection.executemany(
+        "INSERT INTO unreadable_files (directory, filename, file_size, mtime_ns, reason) VALUES (?, ?, ?, ?, ?)",
+        ((*path, *seen) for path, seen in files.items()),
     )
 
 
