@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 
+from pickroom.errors import StoreError
 from pickroom.naming import join, stays_inside
 from pickroom.records import Image, Ungrouped
 from pickroom.store.damage import told_of
@@ -38,10 +39,18 @@ def from_row(row: sqlite3.Row) -> Image:
     )
 
 
+def sound(row: sqlite3.Row) -> Image | None:
+    """As `from_row`, None for a damaged row: for readers that leave it out, and name it (`integrity.unsound`)."""
+    try:
+        return from_row(row)
+    except StoreError:
+        return None
+
+
 def readable(connection: sqlite3.Connection) -> list[Image]:
-    """Every image that could be read, by folder and name."""
+    """Every image that could be read, by folder and name; damaged rows are left out."""
     rows = connection.execute(f"SELECT {COLUMNS} FROM images AS i WHERE sha256 IS NOT NULL ORDER BY 2, 1")
-    return [from_row(row) for row in rows]
+    return [image for row in rows if (image := sound(row)) is not None]
 
 
 def left_out(connection: sqlite3.Connection) -> list[Ungrouped]:
