@@ -434,3 +434,15 @@ def test_reason_says_whether_it_lies_in_the_bytes(tmp_path: Path) -> None:
         with pytest.raises(ImageError) as refused:
             decode.read_rgb(path)
         assert refused.value.by_content is by_content
+
+
+@pytest.mark.parametrize("filling", [b"", b"\0\0\0\0teXT\0\0\0\0" * 10])
+def test_size_of_a_png_that_goes_on_in_a_hole(tmp_path: Path, filling: bytes) -> None:
+    path = write_image(tmp_path / "a.png")
+    with path.open("r+b") as file:
+        file.truncate(33)  # the signature and the header
+        file.seek(33)
+        file.write(filling)
+    os.truncate(path, 1 << 40)
+    with open(path, "rb") as file:
+        assert len(decode._one_pixel(file)) < 1000

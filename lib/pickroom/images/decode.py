@@ -42,6 +42,7 @@ _huge = threading.RLock()
 _READ_WHOLE = (b"WEBP", b"ftyp")  # Pillow reads such a file into memory when it is opened, whatever its size
 _LARGEST_WHOLE = 1 << 30  # bytes of it; MAX_PIXELS take less, uncompressed
 _PNG = b"\x89PNG\r\n\x1a\n"
+_MOST_CHUNKS = 1 << 20  # looked at for EXIF; encoders write pixels by 8 kB and more
 _PNG_EXIF = (b"eXIf", b"tEXt", b"zTXt", b"iTXt")  # chunks that Pillow reads an orientation from
 _ORIENTATION = 0x0112  # Exif 2.32, table 4
 _TURNED_WHEN_OPENED = ("TIFF", "HEIF")  # Pillow and libheif say the upright size, and hand out upright pixels
@@ -119,8 +120,11 @@ def _one_pixel(file: IO[bytes]) -> bytes:
     """A PNG file (third edition, section 5) with one pixel in place of its own, and nothing that depends on them."""
     before, after = [_chunk(b"IHDR", struct.pack(">IIBBBBB", 1, 1, 8, 0, 0, 0, 0))], [_chunk(b"IEND", b"")]
     at, chunks = len(_PNG), before
-    while len(head := _read_at(file, at, 8)) == 8:
-        length, kind = struct.unpack(">I4s", head)
+    for _ in range(_MOST_CHUNKS):
+        head = _read_at(file, at, 8)
+        length, kind = struct.unpack(">I4s", head.ljust(8, b"\0"))
+        if not kind.isalpha():  # the end, or nothing that a PNG holds
+            break
         if kind == b"IDAT" and chunks is before:
             before.append(_chunk(kind, zlib.compress(b"\0\0")))
             chunks = after
