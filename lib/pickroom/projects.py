@@ -206,6 +206,6 @@ def status(project: Project) -> dict[str, Any]:
             "planned_operations": operations.count_planned(connection),
             "batches": operations.batches(connection),
             "held": review_state.held(connection),
-            "unsound_rows": unsound.count,
+            **({"unsound_rows": unsound.count} if unsound.count else {}),
             "performance": decisions.performance(connection),
         }
