@@ -23,6 +23,7 @@ from damaged import write_truncated
 from pickroom import projects
 from pickroom.errors import ConflictError, LockedError, PickroomError, ProjectError, StoreError, UsageError
 from pickroom.files.lock import project_lock
+from pickroom.images import decode
 from pickroom.naming import OWNED_FOLDERS
 from pickroom.regrouping import ScanReport
 from pickroom.store import recommendations
@@ -213,6 +214,22 @@ def test_scan_of_an_unchanged_folder_changes_nothing(make_project: MakeProject) 
     report = projects.rescan(project)
     assert (rows(project, "SELECT * FROM groups"), rows(project, "SELECT * FROM images")) == before
     assert ids(report) == [group.group_id for group in queue(project)]
+
+
+def test_unreadable_file_is_opened_once_and_listed_by_every_scan(
+    workspace: Workspace, images_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_series(images_folder, [(1, 2)])
+    bad = write_truncated(images_folder / "bad.png")
+    project, first = projects.start(workspace, "p", images_folder)
+    opened: list[Path] = []
+    real = decode.open_image
+    monkeypatch.setattr(decode, "open_image", lambda path, **options: opened.append(path) or real(path, **options))
+    assert projects.rescan(project).ungrouped == first.ungrouped
+    assert opened == []
+    write_image(bad)
+    assert {item.reason for item in projects.rescan(project).ungrouped} == {"no stage in its name"}
+    assert set(opened) == {bad}
 
 
 def test_new_images_become_new_groups_behind_the_old_ones(make_project: MakeProject, images_folder: Path) -> None:

@@ -59,12 +59,14 @@ class ImageError(PickroomError):
 
     Attributes:
         reason: e.g. "zero bytes", "truncated", "mislabelled: .png holds JPEG".
+        by_content: the reason lies in the file's bytes, so that the unchanged file will never be readable; False where
+            the file could not be opened, or memory was short.
     """
 
     exit_code = 1
 
-    def __init__(self, path: Path, reason: str) -> None:
-        self.path, self.reason = path, reason
+    def __init__(self, path: Path, reason: str, *, by_content: bool = True) -> None:
+        self.path, self.reason, self.by_content = path, reason, by_content
         super().__init__(reason, doing="reading an image", subject=path)
 
 

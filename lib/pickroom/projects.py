@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, TypedDict
 
-from pickroom import naming, regrouping
+from pickroom import integrity, naming, regrouping
 from pickroom.errors import ConflictError, ProjectError, UsageError
 from pickroom.files import journal, renames
 from pickroom.files.ledgers import LEDGERS
@@ -128,6 +128,7 @@ def rescan(
                 project.manifest.allowed_extensions,
                 progress,
                 avoid=own,
+                unreadable=images.unreadable(connection),
             )
             grouping = by_stage(gap) if by is None else by_similarity(project, connection, found.images, by, progress)
             with transaction(connection):
@@ -188,6 +189,7 @@ def relocate(workspace: Workspace, project_id: str, folder: Path) -> Project:
 def status(project: Project) -> dict[str, Any]:
     """A project at a glance, as `pickroom status P --json` prints it."""
     with open_read_only(project.database) as connection, transaction(connection, writing=False):
+        unsound = integrity.find_unsound(connection)  # first: from here on any text can be read
         left_out = images.left_out(connection)
         return {
             "project_id": project.id,
@@ -204,5 +206,6 @@ def status(project: Project) -> dict[str, Any]:
             "planned_operations": operations.count_planned(connection),
             "batches": operations.batches(connection),
             "held": review_state.held(connection),
+            **({"unsound_rows": unsound.count} if unsound.count else {}),
             "performance": decisions.performance(connection),
         }

@@ -115,6 +115,7 @@ def store(
         if (e.directory, e.filename) in alone_now
     }
     images.replace_scan(connection, found.images, ungrouped, stats)
+    images.replace_unreadable(connection, found.unreadable)
     new = [m for m in proposed if (m[0].directory, tuple(i.filename for i in m)) not in same]
     fresh = _new_groups(project, new, made_at)
     groups.insert(connection, fresh, grouping.method)

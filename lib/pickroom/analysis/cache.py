@@ -43,6 +43,7 @@ class Problem:
     project_id: str
     what: str
     left_out: bool
+    unsound: int = 0  # rows that are left out of its views
 
     @property
     def line(self) -> str:
@@ -149,7 +150,7 @@ class Cache:
                     continue
                 folders[source.project_id] = folder
                 notes = json.loads((folder / _NOTES).read_text(encoding="utf-8"))
-                problems += [Problem(source.project_id, note, left_out=False) for note in notes]
+                problems += [Problem(source.project_id, left_out=False, **note) for note in notes]
         finally:
             self._close()
         self._sweep(folders)
@@ -193,7 +194,12 @@ class Cache:
                 file = building / f"{view}.parquet"
                 engine.execute(f"COPY ({read_sql(f'views/{view}')}) TO {quoted(file)} (FORMAT parquet)")
             notes += [f"its imported history: {note}" for note in legacy]
-            (building / _NOTES).write_text(json.dumps(notes), encoding="utf-8")
+            written: list[dict[str, str | int]] = [{"what": note} for note in notes]
+            (unsound,) = engine.execute(f"SELECT count(*) FROM ({read_sql('views/unsound_rows')})").fetchone() or (0,)
+            if unsound:
+                what = f"{unsound} unsound rows are left out: see the view unsound_rows"
+                written.append({"what": what, "unsound": unsound})
+            (building / _NOTES).write_text(json.dumps(written), encoding="utf-8")
             _publish(building, target)
         except duckdb.Error as error:
             what = str(error).splitlines()[0]

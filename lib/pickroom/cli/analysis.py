@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from pickroom.cli.console import Home, Json, ProjectName, app, printable, progress_bar, project_of, say, show
+from pickroom.cli.unsound import fail_if, name_unsound
 from pickroom.errors import ConflictError
 from pickroom.workspace import Workspace
 
@@ -24,6 +25,7 @@ def sql(
     for problem in result.problems:
         say(f"pickroom: {problem.line}")
     show(result.to_dict(), json_output, safe_sql.as_text(result))
+    fail_if(sum(problem.unsound for problem in result.problems))
 
 
 @app.command()
@@ -55,12 +57,15 @@ def report(project: ProjectName, home: Home = None) -> None:
     """Run the report notebooks for a project; finishing does that too."""
     from pickroom.reporting import render
 
+    opened = project_of(home, project)
     try:
-        pages = render.run(project_of(home, project))
+        pages = render.run(opened)
     except ConflictError as error:
         _list_items(error)
         raise
+    unsound = name_unsound(opened)
     show({}, False, "\n".join(str(page) for page in pages))
+    fail_if(unsound)
 
 
 @app.command()
@@ -78,8 +83,7 @@ def finish(
         plan = finishing.plan(opened, originals=originals)
         hint = "" if plan.blockers else f"\nNothing has been done. Do it: pickroom finish {opened.id} --execute"
         show({}, False, printable(plan.lines) + hint)
-        if plan.blockers:
-            raise typer.Exit(1)
+        fail_if(name_unsound(opened) + len(plan.blockers))
         return
     bar, progress = progress_bar("Packing pictures")
     try:
@@ -89,6 +93,7 @@ def finish(
         _list_items(error)
         raise
     show({}, False, "\n".join(done.lines))
+    fail_if(name_unsound(opened))
 
 
 def _list_items(error: ConflictError) -> None:

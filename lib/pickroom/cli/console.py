@@ -14,7 +14,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from pickroom import __version__
+from pickroom import __version__, quiet
 from pickroom.cli.hints import with_home
 from pickroom.cli.page import Page, next_step
 from pickroom.errors import PickroomError, UsageError
@@ -52,6 +52,7 @@ ProjectName = Annotated[str, typer.Argument(metavar="PROJECT", help="The project
 def main() -> None:
     """Run the command line; every expected failure is one line on stderr and an exit code."""
     _named_home.set(None)
+    quiet.libraries()
     try:
         # without standalone mode click hands the code of an Exit back instead of raising it; Typer makes one of Ctrl-C
         code = app(standalone_mode=False) or 0

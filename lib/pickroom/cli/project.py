@@ -145,6 +145,8 @@ def status_words(entry: dict[str, Any]) -> str:
         lines.append(
             f"  {entry['planned_operations']} file operations are unfinished: pickroom recover {entry['project_id']}"
         )
+    if "unsound_rows" in entry:
+        lines.append(f"  {entry['unsound_rows']} unsound rows are left out everywhere (which: pickroom check {name})")
     for batch in entry["batches"]:
         gone = "undone" if batch["undone"] and not batch["done"] else f"{batch['done']} of {batch['operations']} files"
         lines.append(f"  batch {batch['batch']} ({batch['planned_at'][:16]}Z): {gone}")

@@ -75,7 +75,7 @@ class Report:
 
 
 def recommend(project: Project, progress: Progress | None = None) -> Report:
-    """Store a recommendation for every undecided group, in place of an earlier one.
+    """Store a recommendation for every undecided group, in place of an earlier one; damaged ones are left out.
 
     Args:
         progress: called after each group that had to be read from its files.
@@ -85,7 +85,7 @@ def recommend(project: Project, progress: Progress | None = None) -> Report:
         ProjectError: the image folder is not there.
     """
     with open_read_only(project.database) as connection:
-        waiting = groups.queue(connection, project.id)
+        waiting = groups.queue(connection, project.id, sound=True)
     loaded = {kind: models.load(project, kind) for kind in ("ranker", "crop_proposer")}
     with threads.suited_to(len(waiting)):
         made = recommendations_for(project, waiting, loaded["ranker"], loaded["crop_proposer"], progress)

@@ -33,6 +33,7 @@ class FinishPlan:
 
     Attributes:
         blockers: each a line; none means that finishing can go on.
+        unsound: reason -> rows that are in no report, and in the archive's copy of the database as they are.
         decided: groups that were; undecided: those that stay as they are.
         bundles: what the archive packs (`archive.BUNDLES`); pictures: their images; size: their bytes.
         companions: files beside them that belong to an image by name, which are not delivered.
@@ -43,6 +44,7 @@ class FinishPlan:
 
     project: Project
     blockers: tuple[str, ...]
+    unsound: dict[str, int]
     decided: int
     undecided: int
     bundles: tuple[str, ...]
@@ -65,6 +67,7 @@ class FinishPlan:
                 f"  it was finished on {self.project.manifest.finished_at}; that archive is kept beside the new one"
             )
         lines += [f"  stands in the way: {blocker}" for blocker in self.blockers]
+        lines += [f"  left out of the report: {count} {reason}" for reason, count in self.unsound.items()]
         if not self.decided:
             lines.append("  nothing has been decided in it: is this the project you mean?")
         lines.append(f"  {self.undecided} groups are undecided and stay as they are")
@@ -136,7 +139,7 @@ def plan(project: Project, *, originals: bool = False) -> FinishPlan:
     if paths:
         blockers.append(f"file operations are unfinished: {_some(paths)} - pickroom recover {project.id}")
     for finding in inspection.errors:
-        if finding.check != "waiting crops":  # each is named above, by its file
+        if finding.refuses:
             blockers.append(f"integrity, {finding.check}: {_some(finding.examples, finding.count)}")
     bundles = (archive.DELIVERABLES, archive.ORIGINALS) if originals else (archive.DELIVERABLES,)
     found = [archive.contents(project, bundle) for bundle in bundles]
@@ -152,6 +155,7 @@ def plan(project: Project, *, originals: bool = False) -> FinishPlan:
     return FinishPlan(
         project,
         blockers=tuple(blockers),
+        unsound=dict(inspection.unsound.by_reason),
         decided=decided,
         undecided=undecided,
         bundles=bundles,
@@ -185,7 +189,12 @@ def execute(project: Project, progress: archive.Progress | None = None, *, origi
             )
         pages = render.run(project)
         when = utc_now()
-        folder = archive.write(project, {**summary(project), "finished_at": when}, progress, planned.bundles)
+        folder = archive.write(
+            project,
+            {**summary(project), "unsound_rows": planned.unsound, "finished_at": when},
+            progress,
+            planned.bundles,
+        )
         finished = project.with_manifest(status="finished", finished_at=when)
         # the archive's own copy says so too
         shutil.copyfile(finished.manifest_file, folder / finished.manifest_file.name)

@@ -12,7 +12,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from pickroom import atomic
+from pickroom import atomic, quiet
 from pickroom.errors import ConflictError, ProjectError
 from pickroom.reporting.html import STYLE
 from pickroom.workspace import Project
@@ -94,15 +94,17 @@ def _execute(project: Project, template: Path, executed: Path) -> Any:
 @contextmanager
 def _kernels_find(project: Project) -> Iterator[None]:
     """Kernels started meanwhile find the workspace by its variable: no absolute path gets into the notebook."""
-    before = os.environ.get("PICKROOM_HOME")
-    os.environ["PICKROOM_HOME"] = str(project.workspace.root)
+    given = {"PICKROOM_HOME": str(project.workspace.root), **quiet.for_children()}
+    before = {name: os.environ.get(name) for name in given}
+    os.environ.update(given)
     try:
         yield
     finally:
-        if before is None:
-            del os.environ["PICKROOM_HOME"]
-        else:
-            os.environ["PICKROOM_HOME"] = before
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 def _without_paths(notebook: Any, path: Path) -> Any:

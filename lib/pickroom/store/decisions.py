@@ -14,6 +14,10 @@ from pickroom.geometry import corners_match
 from pickroom.records import CropBox, Decision, InputKind, Source
 from pickroom.store.damage import told_of
 
+# the picked image's name; NULL where an unsound row names none, which must not end a query over all rows
+_PICK = """CASE WHEN json_valid(images) AND typeof(user_selected_index) = 'integer' AND user_selected_index >= 0
+    THEN json_extract(images, '$[' || user_selected_index || ']') END"""
+
 
 @dataclass(frozen=True, slots=True)
 class Context:
@@ -125,7 +129,7 @@ def get(connection: sqlite3.Connection, group_id: str) -> Decision | None:
 def group_of_pick(connection: sqlite3.Connection, filename: str) -> str | None:
     """The group whose picked image has this name."""
     row = connection.execute(
-        "SELECT group_id FROM ai_decisions WHERE json_extract(images, '$[' || user_selected_index || ']') = ?",
+        f"SELECT group_id FROM ai_decisions WHERE {_PICK} = ?",
         (filename,),
     ).fetchone()
     return None if row is None else row["group_id"]
@@ -175,8 +179,9 @@ def looks(connection: sqlite3.Connection) -> list[int]:
 
 def incomplete_crops(connection: sqlite3.Connection) -> list[str]:
     """The picked images that wait for their crop, by file name."""
+    # a row that names no image cannot be cropped: it is unsound, and waits for nothing
     rows = connection.execute(
-        "SELECT json_extract(images, '$[' || user_selected_index || ']') AS name FROM incomplete_crops ORDER BY name"
+        f"SELECT name FROM (SELECT {_PICK} AS name FROM incomplete_crops) WHERE typeof(name) = 'text' ORDER BY 1"
     )
     return [row["name"] for row in rows]
 
