@@ -35,6 +35,8 @@ def begin(connection: sqlite3.Connection, file: Path) -> bool:
     memory = f"{file}-shm"
     try:
         mode = connection.execute("PRAGMA journal_mode").fetchone()[0]
+        if mode == "memory":
+            return True  # there is no file
         version = connection.execute("PRAGMA user_version").fetchone()[0]
         if mode != "wal" and version and (os.path.lexists(memory) or not shares_memory(file.parent)):
             return False  # it left WAL on this disk before: trying it on the file itself would disturb others
