@@ -40,7 +40,7 @@ _AT_WORK = {
     ("pickroom.files.journal", "_settle"): "done",
     ("pickroom.files.journal", "_give_up"): "given up",
     ("pickroom.files.moves", "sweep_partials"): "sweep",
-    ("pickroom.files.moves", "drop_claim"): "claim dropped",
+    ("pickroom.files.moves", "drop_claims"): "claim dropped",
     ("pickroom.files.cropping", "render_to"): "crop rendered",
     ("pickroom.review.session", "_save"): "key saved",
     ("pickroom.marking.session", "_save"): "mark saved",

@@ -361,6 +361,26 @@ def test_a_unit_put_back_leaves_no_claim_behind(
     assert tree(root) == {"a": "a", "b": "edited"}
 
 
+def test_a_putting_back_that_was_killed_over_its_claims_goes_on(
+    root: Path, connection: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    without_renames(monkeypatch)
+    lay(root, a="", selected__a="a", b="edited", **{"crop/c.decision": ""})
+    plan(connection, move("one", "a"), remove("one", "c.decision"), move("one", "b"))
+    assert set(journal.run_planned(root, connection, LEDGERS, verify=True).failed) == {"one"}
+    assert tree(root) == {"a": "a", "b": "edited", "crop/c.decision": SIDECAR}
+
+
+def test_a_source_that_was_emptied_is_no_claim(
+    root: Path, connection: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    without_renames(monkeypatch)
+    lay(root, a="")
+    plan(connection, move("one", "a"))
+    assert "has changed" in journal.run_planned(root, connection, LEDGERS, verify=True).failed["one"]
+    assert tree(root) == {"a": ""}
+
+
 def test_an_empty_file_on_another_disk_is_no_claim(root: Path, connection: sqlite3.Connection) -> None:
     lay(root, a="a", selected__a="")
     plan(connection, move("one", "a"))

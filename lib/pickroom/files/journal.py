@@ -79,7 +79,7 @@ def run_planned(
     units = [list(ops) for _, ops in groupby(planned, key=lambda o: (o.batch, o.unit))]
     if verify:
         for op in planned:
-            moves.drop_claim(root, op)
+            moves.drop_claims(root, op)
     for chunk in _chunks(units):
         done: list[FileOp] = []
         for ops in chunk:

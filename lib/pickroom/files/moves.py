@@ -116,10 +116,17 @@ def sweep_partials(folder: Path) -> None:
             leftover.unlink()
 
 
-def drop_claim(root: Path, op: FileOp) -> None:
-    """Remove the empty file that a killed step has left where it leads (`atomic.publish`): no step plans one there."""
-    if op.destination is not None and op.sha256 != _NOTHING and _is_inside(op):
+def drop_claims(root: Path, op: FileOp) -> None:
+    """Remove the empty files that a step has left where it leads, or came from, when it, or its putting back, was
+    killed (`atomic.publish`): no step plans an empty one there."""
+    if op.sha256 == _NOTHING or not _is_inside(op):
+        return
+    if op.destination is not None:
         atomic.drop_claim(root / op.destination)
+    with contextlib.suppress(OSError):  # a step that was not taken left none where it came from
+        emptied = op.source is not None and not (root / op.source).lstat().st_size
+        if emptied and (op.destination is None or atomic.sha256_of(root / op.destination) == op.sha256):
+            atomic.drop_claim(root / (op.source or ""))
 
 
 def _partials(folder: Path) -> Iterator[Path]:
