@@ -37,8 +37,9 @@ LAYER = {part: number for number, parts in enumerate(LAYERS) for part in parts}
 # analysis reads files, not the store's functions; but the store says which file another library may open (invariant 10)
 ANALYSIS_MAY = {"pickroom.workspace", "pickroom.records", "pickroom.errors", "pickroom.naming"}
 ANALYSIS_MAY |= {"pickroom.store.snapshot", "pickroom.integrity.checks"}  # which rows its views leave out
-# databases that are no project's: the temporary facts of an import, and the <project>_legacy.db it publishes
-OWN_DATABASES = ("history/",)
+# databases that are no project's: the temporary facts of an import, the <project>_legacy.db it publishes, and one that
+# is made to try whether WAL works
+OWN_DATABASES = ("history/", "store/wal.py")
 WRITE = re.compile(r"\b(?:INSERT\s+(?:OR\s+\w+\s+)?INTO|REPLACE\s+INTO|UPDATE|DELETE\s+FROM)\s+(\w+)")
 
 

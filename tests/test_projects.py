@@ -29,7 +29,7 @@ from pickroom.regrouping import ScanReport
 from pickroom.store import recommendations
 from pickroom.store.connect import open_read_only
 from pickroom.workspace import Project, Workspace
-from reviewing import FINALISE, queue, review, rows
+from reviewing import FINALISE, queue, review, rows, without_renames
 
 MakeProject = Callable[..., Project]
 
@@ -184,6 +184,19 @@ def test_workspace_that_lies_among_the_images_is_no_source(tmp_path: Path) -> No
     project, report = projects.start(Workspace(tmp_path), "p", tmp_path)
     assert (report.images, len(report.groups)) == (2, 1)
     assert projects.rescan(project).images == 2  # the previews in data/ are no images either
+
+
+def test_start_that_was_killed_over_its_claim_is_started_again(
+    workspace: Workspace, images_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_series(images_folder, [(1, 2)])
+    workspace.manifests.mkdir(parents=True)
+    (workspace.manifests / "p.json").touch()  # as on exFAT: an empty file claims the name
+    with pytest.raises(ProjectError, match="is there already"):
+        projects.start(workspace, "p", images_folder)
+    without_renames(monkeypatch)
+    projects.start(workspace, "p", images_folder)
+    assert workspace.project("p").root == images_folder
 
 
 def test_start_that_was_interrupted_is_simply_started_again(workspace: Workspace, images_folder: Path) -> None:

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, TypedDict
 
-from pickroom import integrity, naming, regrouping
+from pickroom import atomic, integrity, naming, regrouping
 from pickroom.errors import ConflictError, ProjectError, UsageError
 from pickroom.files import journal, renames
 from pickroom.files.ledgers import LEDGERS
@@ -52,6 +52,7 @@ def start(
         raise bad_project_id(project_id)
     root = folder.expanduser().resolve()
     project = workspace.planned(project_id, root, title)
+    atomic.drop_claim(project.manifest_file)  # of a start that was killed
     if project.manifest_file.exists():
         raise already_started(project)
     _check_folder(workspace, root)

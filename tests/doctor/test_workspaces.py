@@ -120,4 +120,7 @@ def test_disk_that_is_nearly_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 def test_every_project_gets_a_line_past_a_damaged_one(project: Project, workspace: Workspace) -> None:
     (workspace.manifests / "broken.json").write_text("{")
     found = {finding.check: finding.state for finding in workspaces.look(workspace)}
-    assert found == {"workspace": "ok", "disk": "ok", "project broken": "fail", "project p": "ok"}
+    assert found == {
+        **{"workspace": "ok", "disk": "ok", "file system": "ok"},
+        **{"project broken": "fail", "project p": "ok", "images of p": "ok"},
+    }

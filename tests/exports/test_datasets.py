@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import errno
 import io
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -148,6 +150,21 @@ def test_links_or_copies_and_the_project_stays_as_it_was(judged: Project, tmp_pa
     export_coco([judged], tmp_path / "links", copy=True)  # the other way in the same folder
     assert {path.is_symlink() for path in (tmp_path / "links").rglob("*.png")} == {False}
     assert read_tree(judged.root) == before
+
+
+@pytest.mark.parametrize("code", [errno.EPERM, errno.ENOSYS, errno.ENOTSUP])
+def test_a_disk_without_links_is_told_to_take_copies(
+    judged: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    def refused(*_: object, **__: object) -> None:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(os, "symlink", refused)
+    with pytest.raises(FileOperationError, match=r"the disk has no symbolic links .*\(copy the pictures: --copy\)"):
+        export_coco([judged], tmp_path / "out")
+    monkeypatch.setattr(os, "utime", refused)  # nor has it times
+    export_coco([judged], tmp_path / "out", copy=True)
+    assert len(listed(tmp_path / "out")) == 2
 
 
 def test_second_export_removes_what_is_no_longer_there_and_nothing_of_others(judged: Project, tmp_path: Path) -> None:

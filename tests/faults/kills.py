@@ -166,6 +166,8 @@ def cases(disk: Path | None) -> list[Case]:
     found = [Case(scenario, Way()) for scenario in SCENARIOS.values()]
     linked = ("review", "crop", "apply", "undo review", "undo apply", "recover review")
     found += [Case(SCENARIOS[name], Way("by links", link=True)) for name in linked]
+    found += [Case(SCENARIOS[name], Way("by copies", copy=True)) for name in linked]
+    found.append(Case(SCENARIOS["review"], Way("by copies, put back", copy=True, closed="crop")))
     found.append(Case(SCENARIOS["review"], Way("put back", closed="crop")))
     elsewhere = ("review", "undo review", "recover review", "crop") if disk is not None else ()
     found += [Case(SCENARIOS[name], Way("other disk", disk=disk)) for name in elsewhere]

@@ -13,7 +13,7 @@ from pickroom import atomic
 from pickroom.files.preflight import Disk
 from pickroom.naming import parse_name
 from pickroom.records import FileOp, Group, Image
-from reviewing import in_child, obey_permissions
+from reviewing import exfat_disk, in_child, obey_permissions
 
 A, B = "20250803_060000_stage1_generated", "20250803_060100_stage2_upscaled"
 
@@ -207,3 +207,11 @@ def test_a_destination_that_may_not_be_listed_is_a_reason(tmp_path: Path) -> Non
         return Disk(tmp_path).promise([move(f"selected/{A}.png")])
 
     assert in_child(reason) == "selected/ cannot be listed: Permission denied"
+
+
+def test_a_place_that_is_taken_by_another_spelling_is_no_place(tmp_path: Path) -> None:
+    with exfat_disk(tmp_path) as root:
+        (root / "selected").mkdir()
+        (root / "selected" / "A.png").write_bytes(b"another")
+        step = FileOp(1, "sort", "g", "move", "anna/a.png", "selected/a.png", "0" * 64)
+        assert Disk(root).promise([step]) == "selected/a.png exists already"

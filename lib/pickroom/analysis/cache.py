@@ -30,6 +30,7 @@ from pickroom.workspace import Workspace
 _EMPTY = "_empty"  # no project's id begins so: the views of no rows, which give every view its columns
 _NOTES = "notes.json"
 _TICK_S = 0.05  # file times may stand still this long; a younger change could hide another
+_COARSE_TICK_S = 2.0  # where times are whole seconds: exFAT
 _KEPT_S = 3600  # a replaced copy stays this long, for queries that have begun on it
 _PATIENCE_S = 5  # before a database that could not be read is tried again, if it has not changed
 _MOST_MEMORY = "1GiB"  # of the engine that copies; beyond it DuckDB works on the disk: a million images took 2.2
@@ -67,9 +68,10 @@ class Source:
             found = [_stat(path) for path in (self.database, self.legacy) if path is not None]
             newest = max((mtime for parts in found for _, mtime in parts), default=0)
             age = time.time() - newest / 1e9
-            if not 0 <= age < _TICK_S:
+            tick = _TICK_S if newest % 1_000_000_000 else _COARSE_TICK_S
+            if not 0 <= age < tick:
                 return hashlib.sha256(json.dumps(found).encode()).hexdigest()[:16]
-            time.sleep(_TICK_S - age)
+            time.sleep(tick - age)
 
 
 def _stat(path: Path) -> list[tuple[int, int]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from functools import cache
 from importlib import resources
@@ -62,7 +63,10 @@ def load_sqlite(connection: duckdb.DuckDBPyConnection) -> bool:
     # DuckDB calls an extension by its file's name, and this one calls itself otherwise than its package's file
     with tempfile.TemporaryDirectory(prefix="pickroom-extension-") as folder:
         link = Path(folder, "sqlite_scanner.duckdb_extension")
-        link.symlink_to(file)
+        try:
+            link.symlink_to(file)
+        except OSError:  # a temporary folder on a disk without links
+            shutil.copyfile(file, link)
         try:
             connection.load_extension(str(link))
         except duckdb.Error:

@@ -140,10 +140,10 @@ def copy_file(source: Path, destination: Path) -> str:
             while block := reader.read(_BLOCK):
                 digest.update(block)
                 writer.write(block)
-        shutil.copystat(source, partial)
+        atomic.copy_stat(source, partial)
         if atomic.sha256_of(partial) != digest.hexdigest():
             raise FileOperationError("the copy differs from what was read", _DOING, [source, destination])
-        os.replace(partial, destination)
+        atomic.replace(partial, destination)
     finally:
         partial.unlink(missing_ok=True)
     return digest.hexdigest()

@@ -103,7 +103,10 @@ def restore(workspace: Workspace, file: Path, *, replace: bool = False, progress
 
 
 def _restore(workspace: Workspace, file: Path, building: Path, replace: bool, progress: Progress | None) -> Restored:
-    found = _plan(workspace, file, check(file, building, progress))
+    listing = check(file, building, progress)
+    for one in listing.files:
+        atomic.drop_claim(workspace.root / one.name)  # of a restore that was killed
+    found = _plan(workspace, file, listing)
     if found.in_the_way and not replace:
         raise ConflictError(
             f"{len(found.in_the_way)} files of projects or models are here that are not the backup's",
@@ -182,5 +185,5 @@ def _move(source: Path, target: Path) -> None:
     """Rename, durably, without ever replacing."""
     new = [folder for folder in (target.parent, *target.parents) if not folder.exists()]
     target.parent.mkdir(parents=True, exist_ok=True)
-    atomic.rename_noreplace(source, target)
+    atomic.publish(source, target)
     atomic.sync_folders([source.parent, target.parent, *(folder.parent for folder in new)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import tempfile
@@ -66,8 +67,9 @@ def write(workspace: Workspace, file: Path, progress: Progress | None = None) ->
                 atomic.sync(packed.fileno())
             if check(archive) != listing:
                 raise StoreError("the backup does not hold what was saved", doing="backing up", subject=target)
-            archive.chmod(0o644)
-            atomic.rename_noreplace(archive, target)
+            with contextlib.suppress(OSError):  # a disk without permissions
+                archive.chmod(0o644)
+            atomic.publish(archive, target)
             atomic.sync_folders([target.parent])
         finally:
             shutil.rmtree(building, ignore_errors=True)

@@ -104,7 +104,7 @@ def _publish(built: Path, images: Path) -> None:
     try:
         if images.is_dir():
             images.rmdir()  # fails unless it is still empty
-        atomic.rename_noreplace(built, images)
+        atomic.publish(built, images)
     except OSError as error:
         if os.path.lexists(images):
             raise _taken(images) from error

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
+from pickroom.doctor import disks
 from pickroom.doctor.findings import Finding
 from pickroom.errors import PickroomError
 from pickroom.locking import is_held
@@ -19,11 +21,14 @@ TIGHT, FULL = 5 << 30, 1 << 29  # bytes: room for previews, vectors and crops; l
 
 
 def look(workspace: Workspace) -> Iterator[Finding]:
-    """Every check of a workspace, then one finding a project."""
+    """Every check of a workspace, then two findings a project: itself, and the disk of its images."""
     yield folder(workspace.root)
     yield disk(workspace.root)
+    yield disks.look("file system", workspace.root, workspace=True)
     for project_id in workspace.project_ids():
         yield project(workspace, project_id)
+        with contextlib.suppress(PickroomError):  # said in the line before
+            yield disks.look(f"images of {project_id}", workspace.project(project_id).require_root())
 
 
 def folder(root: Path) -> Finding:

@@ -179,6 +179,7 @@ def save_spec(workspace: Workspace, spec: EncoderSpec, notes: dict[str, Any]) ->
     folder = workspace.embeddings / spec.encoder_id
     folder.mkdir(parents=True, exist_ok=True)
     text = json.dumps({"encoder_id": spec.encoder_id, "spec": spec.to_dict(), "notes": notes}, indent=2) + "\n"
+    atomic.drop_claim(folder / ENCODER_FILE)
     with suppress(FileExistsError):
         atomic.create_bytes(folder / ENCODER_FILE, text.encode())
         atomic.sync_folders([folder, folder.parent])

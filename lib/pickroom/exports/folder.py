@@ -7,6 +7,7 @@ does not name is never replaced, one that a later run no longer makes is removed
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import secrets
@@ -114,8 +115,22 @@ def _place(target: Path, source: Path, copy: bool) -> None:
     if _same(target, source, copy):
         return
     target.parent.mkdir(parents=True, exist_ok=True)
-    # copies keep their times, by which the next run knows them
-    _publish(target, (lambda path: shutil.copy2(source, path)) if copy else (lambda path: path.symlink_to(source)))
+    _publish(target, (lambda path: _copy(source, path)) if copy else (lambda path: _link(source, path)))
+
+
+def _copy(source: Path, path: Path) -> None:
+    shutil.copyfile(source, path)
+    atomic.copy_stat(source, path)  # the next run knows a copy by its times
+
+
+def _link(source: Path, path: Path) -> None:
+    try:
+        path.symlink_to(source)
+    except OSError as error:
+        if error.errno not in (errno.EPERM, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP):
+            raise
+        what = "the disk has no symbolic links"
+        raise FileOperationError(what, "exporting", [path.parent], "copy the pictures: --copy") from error
 
 
 def _same(target: Path, source: Path, copy: bool) -> bool:
@@ -131,7 +146,7 @@ def _publish(target: Path, write: Writer) -> None:
     temporary = target.with_name(f".{secrets.token_hex(8)}{atomic.PARTIAL_SUFFIX}")
     try:
         write(temporary)
-        os.replace(temporary, target)
+        atomic.replace(temporary, target)
     finally:
         with contextlib.suppress(OSError):  # a leftover has a dot in front: no reader of the folder takes it for data
             temporary.unlink()

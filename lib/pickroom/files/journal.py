@@ -7,10 +7,10 @@ noted) is the business of the part that planned it: its `Ledger`.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Protocol
 
 from pickroom import atomic
@@ -77,8 +77,9 @@ def run_planned(
         what = f"step {strange.id} of the journal is of an unknown kind, {strange.kind!r}"
         raise StoreError(what, doing="moving files", subject=root, hint="update pickroom; nothing was moved")
     units = [list(ops) for _, ops in groupby(planned, key=lambda o: (o.batch, o.unit))]
-    if verify:  # before any step is settled: killed after that, nobody would know where to look any more
-        _sweep(root, planned, sparing={root / op.source for op in planned if op.source is not None})
+    if verify:
+        for op in planned:
+            moves.drop_claims(root, op)
     for chunk in _chunks(units):
         done: list[FileOp] = []
         for ops in chunk:
@@ -89,19 +90,16 @@ def run_planned(
                 _give_up(root, connection, ledgers, ops, problem, outcome)
         _settle(root, connection, ledgers, done, outcome)
     if verify and not outcome.stuck:  # a step that stays planned may need its partial file
-        _sweep(root, planned)
+        for folder in _folders(root, planned):
+            moves.sweep_partials(folder)
     return outcome
 
 
-def sweep(root: Path) -> None:
-    """Remove the partial files that a crash left in Pickroom's folders. Only while no step is planned."""
-    for name in OWNED_FOLDERS:
-        moves.sweep_partials(root / name)
-
-
-def _sweep(root: Path, ops: Sequence[FileOp], sparing: Set[Path] = frozenset()) -> None:
-    for folder in _folders(root, ops):
-        moves.sweep_partials(folder, sparing)
+def sweep(root: Path, folders: Iterable[str] = OWNED_FOLDERS) -> None:
+    """Remove the partial files that a crash left in folders relative to the root. Only while no step is planned."""
+    for name in folders:
+        if not name or stays_inside(name):
+            moves.sweep_partials(root / name)
 
 
 def _chunks(units: Sequence[list[FileOp]]) -> Iterator[Sequence[list[FileOp]]]:
@@ -167,7 +165,7 @@ def _give_up(
 
 def _sync(root: Path, ops: Sequence[FileOp]) -> FileOperationError | None:
     """Make the steps durable; why not, when the system refuses: then they stay planned, to be taken again."""
-    folders = sorted(folder for folder in _folders(root, ops) | {root} if folder.is_dir())
+    folders = sorted(folder for folder in _folders(root, ops) if folder.is_dir())
     try:
         atomic.sync_folders(folders)
     except OSError as error:
@@ -177,5 +175,6 @@ def _sync(root: Path, ops: Sequence[FileOp]) -> FileOperationError | None:
 
 
 def _folders(root: Path, ops: Sequence[FileOp]) -> set[Path]:
+    """The folders that steps change, and those above them: one may be new."""
     paths = {path for op in ops for path in (op.source, op.destination) if path is not None}
-    return {(root / path).parent for path in paths if stays_inside(path)}
+    return {root / above for path in paths if stays_inside(path) for above in PurePosixPath(path).parents} | {root}

@@ -123,7 +123,7 @@ def _steps(
     if path.is_symlink() or not path.is_file():
         return "it has vanished since it was marked", ()
     info = path.stat()
-    if (info.st_size, info.st_mtime_ns) != (mark.file_size, mark.mtime_ns):
+    if info.st_size != mark.file_size or not _is_same_time(info.st_mtime_ns, mark.mtime_ns):
         return "it has changed since it was marked: look at it and mark it again", ()
     if stems[mark.directory][stem_of(mark.filename)] > 1:
         return f"ambiguous stem: another image is named {stem_of(mark.filename)} too", ()
@@ -134,6 +134,13 @@ def _steps(
         for name, content in files
     )
     return disk.promise(ops), ops
+
+
+def _is_same_time(now: int, then: int) -> bool:
+    """Whether a file's time is the one it had, in ns; also where it was rounded on its way: FAT and exFAT keep two
+    seconds, or hundredths of one."""
+    rounded = now % 10_000_000 == 0 or then % 10_000_000 == 0
+    return now == then or (rounded and abs(now - then) <= 2_000_000_000)
 
 
 def place(project: Project, connection: sqlite3.Connection, room: Room, paths: Collection[str]) -> PlaceResult:

@@ -88,7 +88,8 @@ class Disk:
         for destination in wanted:
             directory, name = split(destination)
             try:
-                there = name in self.names(directory)
+                # a disk may take the name for that of another file: A.png for a.png
+                there = name in self.names(directory) or os.path.lexists(self.root / destination)
             except OSError as error:
                 return f"{directory or '.'}/ cannot be listed: {error.strerror}"
             if there or destination in self._promised or destination in here:

@@ -15,7 +15,7 @@ from pickroom.files.ledgers import LEDGERS
 from pickroom.files.lock import project_lock
 from pickroom.files.preflight import Disk
 from pickroom.files.routing import STAGING
-from pickroom.naming import extension_of, filename_of, folder_of, is_image_name, join, split, stem_of
+from pickroom.naming import OWNED_FOLDERS, extension_of, filename_of, folder_of, is_image_name, join, split, stem_of
 from pickroom.records import FileOp
 from pickroom.store import decisions, operations
 from pickroom.store.connect import transaction
@@ -34,7 +34,8 @@ def recover(project: Project, connection: sqlite3.Connection) -> Outcome:
     with project_lock(project, "recovering"):
         outcome = journal.run_planned(project.root, connection, LEDGERS, verify=True)
         if operations.count_planned(connection) == 0:
-            journal.sweep(project.root)
+            # an undo copies back among the images: a kill after its last commit leaves a partial file there
+            journal.sweep(project.root, {*OWNED_FOLDERS, *operations.folders(connection)})
     return outcome
 
 

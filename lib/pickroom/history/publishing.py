@@ -62,7 +62,7 @@ def _write(staging: Staging, project_id: str, path: Path, matches: list[Match]) 
             atomic.sync(descriptor)
         finally:
             os.close(descriptor)
-        atomic.rename_noreplace(partial, path)
+        atomic.publish(partial, path)
     except FileExistsError:
         raise ConflictError(
             "another import has just written this file", doing="importing", subject=path, hint="import again"

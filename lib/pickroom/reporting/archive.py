@@ -5,6 +5,7 @@ FORMATS.md, Folders: `archives/<project>/`. It is built under a hidden name and 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import lzma
 import re
@@ -249,7 +250,8 @@ def _publish(building: Path, folder: Path) -> None:
                 atomic.sync(file.fileno())
     if folder.exists():
         when = datetime.fromtimestamp(folder.stat().st_mtime, UTC)
-        atomic.rename_noreplace(folder, folder.with_name(f"{folder.name}-{when:%Y%m%dT%H%M%SZ}"))
-    building.chmod(0o755)
-    atomic.rename_noreplace(building, folder)
+        atomic.publish(folder, folder.with_name(f"{folder.name}-{when:%Y%m%dT%H%M%SZ}"))
+    with contextlib.suppress(OSError):  # a disk without permissions
+        building.chmod(0o755)
+    atomic.publish(building, folder)
     atomic.sync_folders([folder, folder.parent])

@@ -5,13 +5,15 @@ from __future__ import annotations
 import re
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from functools import cache
 from importlib import resources
 from pathlib import Path
 
 from pickroom.errors import StoreError
+from pickroom.store import wal
+from pickroom.store.alone import say_open
 from pickroom.store.opened import Opened, registering, require_in_place
 from pickroom.store.schema import foreign_part
 
@@ -33,20 +35,16 @@ def migrations() -> list[str]:
 def connect(path: Path) -> sqlite3.Connection:
     """Open a database for writing, making it or bringing it up to date first.
 
-    WAL with `synchronous=FULL`: a committed decision survives a power cut. The connection is in autocommit
-    mode; use `transaction`.
+    WAL with `synchronous=FULL`, or what `store.wal` has for disks without shared memory: a committed decision survives
+    a power cut. The connection is in autocommit mode; use `transaction`.
 
     Raises:
         StoreError: the file is no database, is newer than this program, or cannot be opened or migrated.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        # JupyterLab runs a widget's messages in another thread than the cell that made it (comms over subshells);
-        # the desks take a lock, so that it is one thread at a time.
-        connection = _opened(path, str(path), check_same_thread=False)
+        connection = _journalled(path)
         try:
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = FULL")
             connection.execute("PRAGMA fullfsync = ON")  # of macOS alone: see `atomic.sync`
             connection.execute("PRAGMA foreign_keys = ON")
             _migrate(connection, path)
@@ -85,14 +83,50 @@ def open_read_only(path: Path) -> Iterator[sqlite3.Connection]:
         raise _cannot(error, "reading the database", path) from error
 
 
-def _read_only(path: Path) -> sqlite3.Connection:
-    return _opened(path, f"{path.absolute().as_uri()}?mode=ro", uri=True)
+def _journalled(path: Path) -> sqlite3.Connection:
+    """A connection that may write, its journal set so that what is committed survives a power cut."""
+    # JupyterLab runs a widget's messages in another thread than the cell that made it (comms over subshells);
+    # the desks take a lock, so that it is one thread at a time.
+    connection = _opened(path, str(path), check_same_thread=False)
+    try:
+        if wal.begin(connection, connection.file):
+            connection.execute("PRAGMA synchronous = FULL")
+            return connection
+        connection.close()
+        _leave_wal(path)
+        connection = _opened(path, str(path), check_same_thread=False)
+        connection.held = say_open(connection.file)
+        connection.execute("PRAGMA synchronous = EXTRA")
+        return connection
+    except BaseException:
+        connection.close()
+        raise
 
 
-def _opened(path: Path, address: str, **options: bool) -> sqlite3.Connection:
+def _leave_wal(path: Path) -> None:
+    with closing(_opened(path, str(path))) as connection:
+        wal.leave(connection)
+
+
+def _read_only(path: Path, *, patient: bool = True) -> sqlite3.Connection:
+    address = f"{path.absolute().as_uri()}?mode=ro"
+    connection = _opened(path, address, patient=patient, uri=True)
+    try:
+        _version(connection)  # the first read opens the log
+    except sqlite3.Error as error:
+        connection.close()
+        if not wal.lacks_memory(error):
+            raise
+        _leave_wal(path)  # it comes from a disk where WAL works
+        connection = _opened(path, address, uri=True)
+    return connection
+
+
+def _opened(path: Path, address: str, *, patient: bool = True, **options: bool) -> Opened:
     """A connection in autocommit mode that `lend` knows of; refused while another library has the file."""
     with registering(path) as made:
-        connection = sqlite3.connect(address, timeout=BUSY_TIMEOUT_S, isolation_level=None, factory=Opened, **options)
+        timeout = BUSY_TIMEOUT_S if patient else 0
+        connection = sqlite3.connect(address, timeout=timeout, isolation_level=None, factory=Opened, **options)
         connection.row_factory = sqlite3.Row
         made.append(connection)
     return connection
@@ -137,13 +171,16 @@ def data_version(connection: sqlite3.Connection) -> int:
 
 
 @contextmanager
-def open_as_it_is(path: Path) -> Iterator[sqlite3.Connection]:
+def open_as_it_is(path: Path, *, patient: bool = True) -> Iterator[sqlite3.Connection]:
     """A connection that cannot write, whatever the schema: nothing is migrated, nothing is checked.
+
+    Args:
+        patient: False to be refused at once where another program keeps the database locked.
 
     Raises:
         sqlite3.Error: SQLite cannot open it.
     """
-    connection = _read_only(path)
+    connection = _read_only(path, patient=patient)
     try:
         yield connection
     finally:

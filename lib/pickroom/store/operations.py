@@ -68,6 +68,15 @@ def recent_moves(connection: sqlite3.Connection, limit: int) -> list[FileOp]:
     return _read(connection, f"id IN ({latest})", limit)
 
 
+def folders(connection: sqlite3.Connection) -> set[str]:
+    """Every folder that a step has led from or to, relative to the root, which is ""."""
+    rows = connection.execute(
+        """SELECT DISTINCT rtrim(path, replace(path, '/', '')) FROM (SELECT source AS path FROM file_operations
+            UNION ALL SELECT destination FROM file_operations) WHERE path IS NOT NULL"""
+    )
+    return {row[0].removesuffix("/") for row in rows}
+
+
 def mark_done(connection: sqlite3.Connection, ops: Iterable[FileOp]) -> None:
     """These steps are taken; the steps that they take back are thereby undone."""
     now = utc_now()

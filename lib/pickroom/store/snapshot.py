@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlite3
 import tempfile
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from pickroom.errors import StoreError
@@ -30,6 +30,9 @@ def attachable(path: Path) -> Iterator[Path]:
     """
     if not path.is_file():
         raise StoreError("there is no database", doing="reading the project", subject=path)
+    # another library does not cope with a log on a disk that shares no memory; what else is wrong it says itself
+    with suppress(sqlite3.Error, StoreError), open_as_it_is(path, patient=False):
+        pass
     with lend(path) as free:
         if free:
             yield path
