@@ -54,6 +54,10 @@ class StoreError(PickroomError):
     exit_code = 1
 
 
+class NoDatabaseError(StoreError):
+    """A project's database is missing or empty: it is restored, never made anew."""
+
+
 class ImageError(PickroomError):
     """One image cannot be read; `reason` is the short text listed beside its name.
 

@@ -98,8 +98,6 @@ def load(
         _make_empty(engine, prefix, tables)
         return []
     doing = "reading a project for analysis"
-    if not database.is_file():
-        raise StoreError("there is no database", doing=doing, subject=database)
     with attachable(database) as path:
         try:
             if attach:

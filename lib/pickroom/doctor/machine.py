@@ -112,11 +112,11 @@ def duckdb_sqlite() -> Finding:
     """Whether analysis can read a project's database, without the network: one is made, attached and read."""
     try:
         from pickroom.analysis.engine import load_sqlite, open_engine, quoted
-        from pickroom.store.connect import connect
+        from pickroom.store.connect import create
 
         with tempfile.TemporaryDirectory(prefix="pickroom-doctor-") as folder:
             path = Path(folder, "new.db")
-            connect(path).close()
+            create(path).close()
             with closing(open_engine()) as engine:
                 if not load_sqlite(engine):
                     what = "DuckDB's SQLite extension is missing: analysis reads databases another, slower way"
