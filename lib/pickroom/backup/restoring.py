@@ -28,7 +28,7 @@ from pickroom.store.alone import alone
 from pickroom.store.opened import lend
 from pickroom.workspace import Workspace
 
-_BUILDING = ".restoring-"
+BUILDING, LOCK = ".restoring-", ".restore.lock"
 _EXAMPLES = 20
 
 
@@ -89,10 +89,10 @@ def restore(workspace: Workspace, file: Path, *, replace: bool = False, progress
     data = workspace.root / "data"
     try:
         data.mkdir(parents=True, exist_ok=True)
-        with exclusive(data / ".restore.lock", "restoring a backup here", "restoring a backup"):
-            for leftover in data.glob(f"{_BUILDING}*"):  # of one that was killed
+        with exclusive(data / LOCK, "restoring a backup here", "restoring a backup"):
+            for leftover in data.glob(f"{BUILDING}*"):  # of one that was killed
                 shutil.rmtree(leftover)
-            building = Path(tempfile.mkdtemp(prefix=_BUILDING, dir=data))
+            building = Path(tempfile.mkdtemp(prefix=BUILDING, dir=data))
             try:
                 return _restore(workspace, file, building, replace, progress)
             finally:
@@ -128,9 +128,9 @@ def _restore(workspace: Workspace, file: Path, building: Path, replace: bool, pr
             for name in sorted(found.in_the_way, key=is_manifest, reverse=True):
                 # where the backup has a file, a folder goes whole, with what lies in it
                 if not {folder.as_posix() for folder in PurePosixPath(name).parents} & set(found.in_the_way):
-                    _move(workspace.root / name, aside / name)
+                    move(workspace.root / name, aside / name)
     for one in found.coming:
-        _move(building / one.name, workspace.root / one.name)
+        move(building / one.name, workspace.root / one.name)
     return Restored(found, aside)
 
 
@@ -178,7 +178,7 @@ def _projects_of(names: tuple[str, ...]) -> list[str]:
     return sorted({Path(name).name.split(".")[0] for name in names if is_manifest(name) or is_database(name)})
 
 
-def _move(source: Path, target: Path) -> None:
+def move(source: Path, target: Path) -> None:
     """Rename, durably, without ever replacing."""
     new = [folder for folder in (target.parent, *target.parents) if not folder.exists()]
     target.parent.mkdir(parents=True, exist_ok=True)

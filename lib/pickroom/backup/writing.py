@@ -7,15 +7,16 @@ import shutil
 import tempfile
 import time
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from pickroom import __version__, atomic, zips
-from pickroom.backup.contents import DATABASES, MANIFESTS, LeftOut, Member, left_out, members
+from pickroom.backup.contents import DATABASES, MANIFESTS, LeftOut, Member, is_manifest, left_out, members
 from pickroom.backup.reading import LISTING, Listed, Listing, check, in_order
 from pickroom.errors import FileOperationError, ProjectError, StoreError, UsageError
+from pickroom.naming import is_project_id
 from pickroom.store import snapshot
 from pickroom.workspace import Workspace, utc_now
 
@@ -50,7 +51,7 @@ def write(workspace: Workspace, file: Path, progress: Progress | None = None) ->
         UsageError: `file` exists, or lies in what is backed up.
         ProjectError: there is nothing to back up.
         FileOperationError: the disk is full or closed to writing.
-        StoreError: a database is locked. In each case nothing is left behind.
+        StoreError: a database is locked, or nothing is here but one that is lost. In each case nothing is left behind.
     """
     target = _target(workspace, file)
     if not members(workspace):
@@ -62,6 +63,10 @@ def write(workspace: Workspace, file: Path, progress: Progress | None = None) ->
         try:
             archive = building / target.name
             listing, damaged = _pack(workspace, archive, building, progress)
+            if not listing.files:
+                name, wrong = next(iter(damaged.items()))
+                hint = f"restore it from a copy: pickroom restore --project {Path(name).stem}"
+                raise StoreError(f"nothing else is here than {name}: {wrong}", doing="backing up", hint=hint)
             with archive.open("rb") as packed:
                 atomic.sync(packed.fileno())
             if check(archive) != listing:
@@ -115,6 +120,7 @@ def _pack(
         while waiting := [member for member in members(workspace) if member.name not in seen]:
             for member in waiting:
                 seen.add(member.name)
+                _note_missing(member.name, listed, damaged)
                 if not _of_damaged(member.name, damaged):
                     found = _add(packed, member, building, damaged)
                     if found is not None:
@@ -150,6 +156,14 @@ def _put(packed: zipfile.ZipFile, name: str, path: Path) -> Listed:
 
 def _compression(name: str) -> int:
     return zipfile.ZIP_STORED if name.endswith(_PACKED_ALREADY) else zipfile.ZIP_DEFLATED
+
+
+def _note_missing(name: str, listed: Mapping[str, Listed], damaged: dict[str, str]) -> None:
+    """Note the database of a project's manifest that is nowhere: databases are saved before manifests."""
+    project_id = Path(name).stem
+    database = f"{DATABASES}{project_id}.db"
+    if is_manifest(name) and is_project_id(project_id) and database not in listed:
+        damaged.setdefault(database, "it is missing")
 
 
 def _of_damaged(name: str, damaged: dict[str, str]) -> bool:
