@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pickroom import atomic
+from pickroom import atomic, leftovers
 from pickroom.backup.contents import SET_ASIDE, SIDE_FILES
 from pickroom.backup.restoring import BUILDING, LOCK, move
 from pickroom.errors import FileOperationError, ProjectError, StoreError, UsageError
@@ -82,14 +81,8 @@ def restore(workspace: Workspace, project_id: str, name: str) -> tuple[CopyPlan,
     """
     data = workspace.root / "data"
     try:
-        with exclusive(data / LOCK, "restoring here", _DOING):
-            for leftover in data.glob(f"{BUILDING}*"):  # of one that was killed
-                shutil.rmtree(leftover)
-            building = Path(tempfile.mkdtemp(prefix=BUILDING, dir=data))
-            try:
-                return _restore(workspace, plan(workspace, project_id, name), building)
-            finally:
-                shutil.rmtree(building, ignore_errors=True)
+        with exclusive(data / LOCK, "restoring here", _DOING), leftovers.Folder(BUILDING, data) as building:
+            return _restore(workspace, plan(workspace, project_id, name), building)
     except OSError as error:
         what, hint = error.strerror or str(error), "what is there stays; then restore again, and it goes on"
         raise FileOperationError(what, _DOING, [Path(error.filename or data)], hint) from error

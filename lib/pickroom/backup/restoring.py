@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
-import tempfile
 from collections.abc import Set
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -17,7 +15,7 @@ from dataclasses import replace as replaced
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 
-from pickroom import atomic
+from pickroom import atomic, leftovers
 from pickroom.backup.contents import SET_ASIDE, SIDE_FILES, is_database, is_manifest, members
 from pickroom.backup.reading import Listed, Listing, Progress, check, read_member
 from pickroom.errors import ConflictError, FileOperationError
@@ -89,14 +87,9 @@ def restore(workspace: Workspace, file: Path, *, replace: bool = False, progress
     data = workspace.root / "data"
     try:
         data.mkdir(parents=True, exist_ok=True)
-        with exclusive(data / LOCK, "restoring a backup here", "restoring a backup"):
-            for leftover in data.glob(f"{BUILDING}*"):  # of one that was killed
-                shutil.rmtree(leftover)
-            building = Path(tempfile.mkdtemp(prefix=BUILDING, dir=data))
-            try:
-                return _restore(workspace, file, building, replace, progress)
-            finally:
-                shutil.rmtree(building, ignore_errors=True)
+        lock = exclusive(data / LOCK, "restoring a backup here", "restoring a backup")
+        with lock, leftovers.Folder(BUILDING, data) as building:
+            return _restore(workspace, file, building, replace, progress)
     except OSError as error:
         what, hint = error.strerror or str(error), "what is there stays; then restore again, and it goes on"
         raise FileOperationError(what, "restoring a backup", [Path(error.filename or data)], hint) from error

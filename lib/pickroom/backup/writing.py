@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
 import time
 import zipfile
 from collections.abc import Callable, Mapping
@@ -12,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pickroom import __version__, atomic, zips
+from pickroom import __version__, atomic, leftovers, zips
 from pickroom.backup.contents import DATABASES, MANIFESTS, LeftOut, Member, is_manifest, left_out, members
 from pickroom.backup.reading import LISTING, Listed, Listing, check, in_order
 from pickroom.errors import FileOperationError, ProjectError, StoreError, UsageError
@@ -59,8 +57,7 @@ def write(workspace: Workspace, file: Path, progress: Progress | None = None) ->
             "there is nothing to back up", doing="backing up", subject=workspace.root, hint="see: pickroom status"
         )
     try:
-        building = Path(tempfile.mkdtemp(prefix=".pickroom-backup-", dir=target.parent))
-        try:
+        with leftovers.Folder(".pickroom-backup-", target.parent) as building:
             archive = building / target.name
             listing, damaged = _pack(workspace, archive, building, progress)
             if not listing.files:
@@ -74,8 +71,6 @@ def write(workspace: Workspace, file: Path, progress: Progress | None = None) ->
             archive.chmod(0o644)
             atomic.rename_noreplace(archive, target)
             atomic.sync_folders([target.parent])
-        finally:
-            shutil.rmtree(building, ignore_errors=True)
     except FileExistsError:
         raise _taken(target) from None
     except OSError as error:

@@ -24,6 +24,8 @@ def sql(
     for problem in result.problems:
         say(f"pickroom: {problem.line}")
     show(result.to_dict(), json_output, safe_sql.as_text(result))
+    if any(problem.left_out for problem in result.problems):
+        raise typer.Exit(1)
 
 
 @app.command()

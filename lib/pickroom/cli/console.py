@@ -14,7 +14,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from pickroom import __version__
+from pickroom import __version__, leftovers
 from pickroom.cli.hints import with_home
 from pickroom.cli.page import Page, next_step
 from pickroom.errors import PickroomError, UsageError
@@ -54,6 +54,7 @@ def main() -> None:
     """Run the command line; every expected failure is one line on stderr and an exit code."""
     _named_home.set(None)
     copies.asked()  # of earlier runs in this process
+    leftovers.sweep_temporary()
     try:
         _run()
     finally:

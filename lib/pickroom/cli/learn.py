@@ -88,6 +88,8 @@ def evaluate(
     with bar:
         found = evaluate(Workspace.find(home), projects, sample, seed, progress)
     show(found.to_dict(), json_output, printable(describing.evaluation_lines(found)))
+    if any(score.damaged for score in found.versions):
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -101,6 +103,8 @@ def recommend(project: ProjectName, home: Home = None, json_output: Json = False
     for fault in report.faults:
         say(f"pickroom: {fault}")
     show(report.to_dict(), json_output, printable(report.words.splitlines()))
+    if report.faults:
+        raise typer.Exit(1)
 
 
 @app.command(hidden=True)

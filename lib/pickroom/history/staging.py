@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
+from pickroom import leftovers
 from pickroom.errors import ConflictError, StoreError, UsageError
 from pickroom.history import skips
 from pickroom.history.facts import crop_key, crop_rank, pick_key
@@ -73,8 +73,8 @@ class Staging:
     """A temporary database of facts; `close` removes it."""
 
     def __init__(self) -> None:
-        self._folder = tempfile.TemporaryDirectory(prefix="pickroom-import-")
-        self.path = Path(self._folder.name) / "staging.db"
+        self._folder = leftovers.Folder("pickroom-import-")
+        self.path = self._folder.path / "staging.db"
         self.connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False)
         # a lost temporary file is simply read again, so nothing is spent on keeping it safe
         self.connection.executescript(
@@ -87,7 +87,7 @@ class Staging:
     def close(self) -> None:
         """Remove it; closing twice is fine."""
         self.connection.close()
-        self._folder.cleanup()
+        self._folder.close()
 
     def add_file(self, name: str, *, numbered: bool = True) -> int:
         """Note a source by name (no path is ever stored); returns its number.

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import secrets
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -17,7 +16,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from pickroom import atomic
+from pickroom import atomic, leftovers
 from pickroom.errors import StoreError
 from pickroom.manifest import DECISIONS
 from pickroom.store.opened import Opened
@@ -90,11 +89,11 @@ def publish(database: Path, write: Callable[[Path], None]) -> Path:
         sqlite3.Error: as `write`.
     """
     folder = folder_of(database)
-    partial = folder / f".{secrets.token_hex(8)}{atomic.PARTIAL_SUFFIX}"
     doing = "keeping a copy of the database"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        try:
+        with leftovers.Folder(".copying-", folder) as building:
+            partial = building / database.name
             write(partial)
             problem = problem_with(partial)
             if problem is not None:
@@ -104,8 +103,6 @@ def publish(database: Path, write: Callable[[Path], None]) -> Path:
                 atomic.sync(file.fileno())
             target = folder / f"{database.stem}-{datetime.now(UTC):{_STAMP}}.db"
             atomic.rename_noreplace(partial, target)
-        finally:
-            partial.unlink(missing_ok=True)
         atomic.sync_folders([folder, folder.parent])
     except OSError as error:
         hint = "make room, or open the folder to writing"

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
-import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
+from pickroom import leftovers
 from pickroom.errors import NoDatabaseError, StoreError
 from pickroom.quantities import in_bytes
 from pickroom.store import copies
@@ -38,8 +38,8 @@ def attachable(path: Path) -> Iterator[Path]:
         if free:
             yield path
             return
-    with tempfile.TemporaryDirectory(prefix="pickroom-snapshot-") as folder:
-        copy = Path(folder, path.name)
+    with leftovers.Folder("pickroom-snapshot-") as folder:
+        copy = folder / path.name
         with open_read_only(path) as connection:
             backup(connection, copy)
         yield copy
