@@ -18,7 +18,7 @@ class PickroomError(Exception):
         doing: what Pickroom was doing (a gerund phrase), or "".
         subject: the path or name it was done to, or None.
         hint: what the person can do next, or "".
-        exit_code: the command line's exit status (FORMATS.md: 1 a check failed, 2 wrong use).
+        exit_code: the command line's exit status (FORMATS.md, Exit codes).
     """
 
     exit_code = 2

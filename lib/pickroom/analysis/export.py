@@ -88,9 +88,9 @@ def _write(engine: duckdb.DuckDBPyConnection, select: str, path: Path) -> int:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with Folder(BUILDING, path.parent) as building:
-            target = quoted(building / path.name)
-            row = engine.execute(f"COPY ({select}) TO {target} (FORMAT parquet, COMPRESSION zstd)").fetchone()
-            os.replace(building / path.name, path)
+            written = building / "rows"  # not *.parquet: who reads the folder meanwhile must not take it for data
+            row = engine.execute(f"COPY ({select}) TO {quoted(written)} (FORMAT parquet, COMPRESSION zstd)").fetchone()
+            os.replace(written, path)
     except (OSError, duckdb.IOException) as error:
         what = getattr(error, "strerror", None) or str(error).splitlines()[0]
         raise FileOperationError(what, "exporting", [path], "make room, or give another DIR") from error

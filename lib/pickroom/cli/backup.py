@@ -94,7 +94,7 @@ def _list_copies(workspace: Workspace, project_id: str, as_json: bool) -> None:
     from pickroom.backup import one_database
 
     found = one_database.listed(workspace, project_id)
-    lines = [f"{len(found)} copies of the database of {project_id}, the newest first"]
+    lines = [f"Copies of the database of {project_id}, the newest first:" if found else f"{project_id} has no copy yet"]
     lines += [f"  {_copy_words(copy)}" for copy in found]
     lines += [f"Restore one: pickroom restore --project {project_id} --copy NAME"] if found else []
     values = {"project_id": project_id, "copies": [_copy_values(copy) for copy in found]}
