@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from pickroom.naming import group_id
-from pickroom.store.connect import connect
+from pickroom.store.connect import create
 from pickroom.workspace import Workspace
 
 STAGES = ("stage1_generated", "stage1.5_face_swapped", "stage2_upscaled", "stage3_enhanced")
@@ -19,7 +19,7 @@ def make_project(workspace: Workspace, project_id: str, decisions: int, seed: in
     """A started project whose database holds that many decisions; the same seed makes the same rows."""
     rng = random.Random(seed)
     project = workspace.planned(project_id, workspace.root / "images" / project_id)
-    connection = connect(project.database)
+    connection = create(project.database)
     connection.execute("PRAGMA synchronous = OFF")
     connection.execute("BEGIN")
     rows = [_rows(rng, project_id, number) for number in range(decisions)]

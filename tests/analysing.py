@@ -16,7 +16,7 @@ import pyarrow.parquet
 from pickroom import naming
 from pickroom.files.cropping import Order, submit
 from pickroom.records import CropBox
-from pickroom.store.connect import connect, transaction
+from pickroom.store.connect import connect, create, transaction
 from pickroom.workspace import Project, Workspace
 from reviewing import FINALISE, queue, recommend, review
 
@@ -122,7 +122,7 @@ def write_model(workspace: Workspace, model: str, metadata: object) -> None:
 def fill(project: Project, count: int, seed: int) -> None:
     """Groups, images and decisions of every kind in a project's database; no file is made."""
     rng = random.Random(seed)
-    with closing(connect(project.database)) as connection, transaction(connection):
+    with closing(create(project.database)) as connection, transaction(connection):
         for number in range(count):
             _fill_one(connection, rng, project.id, number)
 

@@ -12,7 +12,6 @@ import errno
 import fcntl
 import hashlib
 import os
-import secrets
 import shutil
 import stat
 import sys
@@ -21,8 +20,9 @@ from functools import cache
 from pathlib import Path
 from typing import BinaryIO
 
-# how the name of a file ends that is being written; what a crash leaves behind is known by it
-PARTIAL_SUFFIX = ".pickroom-partial"
+from pickroom import leftovers
+from pickroom.leftovers import PARTIAL_SUFFIX as PARTIAL_SUFFIX
+
 _CHUNK = 1 << 20
 _AT_FDCWD = -100
 _LINUX_RENAME_NOREPLACE = 1  # <linux/fs.h>
@@ -41,12 +41,14 @@ _NO_SUCH_NAME = (errno.EINVAL, errno.ENOENT, errno.EILSEQ)
 
 def write_bytes(path: Path, data: bytes) -> None:
     """Replace `path` by `data` atomically and durably; the old content survives any failure."""
-    temporary = _write_beside(path, data)
+    temporary, held = _write_beside(path, data)
     try:
         replace(temporary, path)
     except OSError:
         temporary.unlink(missing_ok=True)
         raise
+    finally:
+        os.close(held)
     sync_folders([path.parent])
 
 
@@ -62,31 +64,32 @@ def create_bytes(path: Path, data: bytes, *, durable: bool = True) -> None:
         durable: False for what can be made again, and whose reader tells a file that a power cut has torn: waiting
             for the disk is most of the time that a small file takes.
     """
-    temporary = _write_beside(path, data, durable=durable)
+    temporary, held = _write_beside(path, data, durable=durable)
     try:
         publish(temporary, path)
     except OSError:
         temporary.unlink(missing_ok=True)
         raise
+    finally:
+        os.close(held)
 
 
-def _write_beside(path: Path, data: bytes, *, durable: bool = True) -> Path:
-    temporary = _beside(path)
-    try:
-        with temporary.open("xb") as file:
-            file.write(data)
-            if durable:
+def _write_beside(path: Path, data: bytes, *, durable: bool = True) -> tuple[Path, int]:
+    """The file, and a descriptor: until it is closed, no other process takes the file for a leftover."""
+    while True:
+        temporary = leftovers.partial_in(path.parent)
+        try:
+            with temporary.open("xb") as file:
+                if not leftovers.hold(file.fileno(), temporary):
+                    continue
+                file.write(data)
                 file.flush()
-                sync(file.fileno())
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    return temporary
-
-
-def _beside(path: Path) -> Path:
-    # a name of its own: the longest names leave no room for more characters
-    return path.parent / f".{secrets.token_hex(8)}{PARTIAL_SUFFIX}"
+                if durable:
+                    sync(file.fileno())
+                return temporary, os.dup(file.fileno())
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
 
 
 def rename_noreplace(source: Path, destination: Path) -> None:
@@ -161,7 +164,7 @@ def drop_claim(path: Path) -> None:
 
 def renames_without_replacing(folder: Path) -> bool:
     """Whether `rename_noreplace` works in a folder; tries it with a file of its own. Raises OSError if it may not."""
-    source, destination = _beside(folder / "tried"), _beside(folder / "tried")
+    source, destination = leftovers.partial_in(folder), leftovers.partial_in(folder)
     source.touch(exist_ok=False)
     try:
         rename_noreplace(source, destination)

@@ -18,7 +18,7 @@ class PickroomError(Exception):
         doing: what Pickroom was doing (a gerund phrase), or "".
         subject: the path or name it was done to, or None.
         hint: what the person can do next, or "".
-        exit_code: the command line's exit status (FORMATS.md: 1 a check failed, 2 wrong use).
+        exit_code: the command line's exit status (FORMATS.md, Exit codes).
     """
 
     exit_code = 2
@@ -52,6 +52,10 @@ class StoreError(PickroomError):
     """A project's database cannot be opened, migrated, read or written."""
 
     exit_code = 1
+
+
+class NoDatabaseError(StoreError):
+    """A project's database is missing or empty: it is restored, never made anew."""
 
 
 class ImageError(PickroomError):

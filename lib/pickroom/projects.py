@@ -19,7 +19,7 @@ from pickroom.images.scan import Progress, scan, walk
 from pickroom.regrouping import ScanReport
 from pickroom.store import decisions, groups, images, operations, review_state
 from pickroom.store.alone import alone
-from pickroom.store.connect import connect, open_read_only, transaction
+from pickroom.store.connect import connect, create, open_read_only, transaction
 from pickroom.workspace import Project, Workspace, already_started, bad_project_id
 
 
@@ -56,6 +56,7 @@ def start(
     if project.manifest_file.exists():
         raise already_started(project)
     _check_folder(workspace, root)
+    create(project.database).close()
     report = rescan(project, rename_duplicates=rename_duplicates, progress=progress, at=at)
     project = replace(project, manifest=replace(project.manifest, **_counts(project)))
     workspace.save_new(project)

@@ -330,7 +330,7 @@ def test_a_locked_database_is_named_until_it_is_free(
     [
         (lambda path: path.write_bytes(b"SQLite format 3\0" + bytes(2000)), "not a database"),
         (lambda path: path.write_bytes(path.read_bytes()[: 4096 * 3]), "malformed"),
-        (lambda path: path.write_bytes(b""), "no project's database"),
+        (lambda path: path.write_bytes(b""), "the database is empty (0 bytes)"),
         (lambda path: path.unlink(), "there is no database"),
     ],
     ids=["nonsense", "cut off", "empty", "gone"],

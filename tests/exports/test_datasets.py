@@ -7,6 +7,7 @@ import errno
 import io
 import json
 import os
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,11 @@ from PIL import Image as PillowImage
 from conftest import read_tree
 from exports.conftest import BOX
 from pickroom.errors import ConflictError, FileOperationError, UsageError
-from pickroom.exports import choices
+from pickroom.exports import choices, folder
 from pickroom.exports.datasets import export_coco, export_imagefolder, export_pairs
 from pickroom.geometry import to_pixels
 from pickroom.workspace import Project
-from reviewing import in_child, obey_permissions
+from reviewing import exit_code_of, in_child, obey_permissions
 
 # https://huggingface.co/datasets/yuvalkirstain/pickapic_v1, dataset_info, without the index that pandas left there
 PICKAPIC = (
@@ -177,6 +178,28 @@ def test_second_export_removes_what_is_no_longer_there_and_nothing_of_others(jud
     assert {row["file_name"] for row in rows} == listed(tmp_path / "out")
     assert not (tmp_path / "out" / "metadata.jsonl").exists()
     assert (tmp_path / "out" / "notes.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize("copy", [True, False], ids=["copies", "links"])
+def test_leftovers_of_a_killed_export_go_with_the_next(judged: Project, tmp_path: Path, copy: bool) -> None:
+    out = tmp_path / "out"
+
+    def die() -> None:
+        real, seen = os.replace, []
+
+        def replace(*paths: Path) -> None:
+            seen.append(paths)
+            if len(seen) == 2:  # the first is the list of what is about to be made
+                os.kill(os.getpid(), signal.SIGKILL)
+            real(*paths)
+
+        os.replace = replace
+        export_imagefolder([judged], out, copy=copy)
+
+    assert exit_code_of(die) == -signal.SIGKILL
+    assert list(out.glob(".pickroom-export-*")) != []
+    export_imagefolder([judged], out, copy=copy)
+    assert [path.name for path in out.iterdir() if path.name.startswith(".")] == [folder.STATE_FILE]
 
 
 def test_files_of_others_and_other_kinds_are_not_replaced(judged: Project, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from pickroom.atomic import PARTIAL_SUFFIX
 from pickroom.files import journal
 from pickroom.records import FileOp
 from pickroom.store import operations
-from pickroom.store.connect import connect, transaction
+from pickroom.store.connect import connect, create, transaction
 from reviewing import in_child, obey_permissions, without_renames
 
 SIDECAR = '{"needs_crop": true}'
@@ -41,7 +41,7 @@ def root(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def connection(tmp_path: Path) -> Iterator[sqlite3.Connection]:
-    opened = connect(tmp_path / "p.db")
+    opened = create(tmp_path / "p.db")
     opened.execute("CREATE TABLE told (what TEXT, reason TEXT)")
     yield opened
     opened.close()

@@ -13,13 +13,13 @@ import pytest
 
 from pickroom.errors import LockedError, StoreError
 from pickroom.store.alone import alone
-from pickroom.store.connect import connect, data_version, open_read_only, transaction
+from pickroom.store.connect import connect, create, data_version, open_read_only, transaction
 from reviewing import child, hear, in_child, is_locked
 
 
 @pytest.fixture
 def database(tmp_path: Path) -> Path:
-    connect(tmp_path / "p.db").close()
+    create(tmp_path / "p.db").close()
     return tmp_path / "p.db"
 
 

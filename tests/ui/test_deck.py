@@ -10,7 +10,9 @@ import pytest
 from conftest import read_tree
 from pickroom.errors import LockedError
 from pickroom.review.session import ReviewSession
+from pickroom.store import copies
 from pickroom.ui.deck import Deck, open_deck
+from pickroom.ui.desk import COPYING
 from pickroom.workspace import Project
 from reviewing import decisions, places, queue, recommend, review
 from ui.conftest import Page
@@ -120,6 +122,26 @@ def test_finalise_moves_the_files_and_shows_the_next_batch(page: Page, project: 
     assert set(decisions(project)) == {g.group_id for g in (first, second, third)}
     assert page.frame["frame"] == {"token": "", "cells": ()}
     assert "everything is decided" in page.deck.header.value
+
+
+def test_finalise_keeps_a_copy_without_the_deck_waiting(page: Page, project: Project):
+    page.press("1", "Shift+Enter", "Shift+Enter")
+    wait_for_copies()
+    assert len(copies.newest(project.database)) == 1
+    assert "no copy" not in page.deck.words.value
+
+
+def test_copy_that_fails_is_said_under_the_images(page: Page, project: Project):
+    copies.folder_of(project.database).parent.write_text("a file lies here")
+    page.press("1", "Shift+Enter", "Shift+Enter")
+    wait_for_copies()
+    assert "no copy of the database was kept, its decisions stand" in page.deck.words.value
+
+
+def wait_for_copies() -> None:
+    for thread in threading.enumerate():
+        if thread.name == COPYING:
+            thread.join()
 
 
 def test_the_summary_takes_no_guess_of_where_keys_lead(page: Page):

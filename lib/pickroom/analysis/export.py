@@ -6,11 +6,9 @@ that have changed since the last one.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import os
-import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,10 +19,12 @@ import duckdb
 from pickroom.analysis.connection import Analysis, connect
 from pickroom.analysis.engine import identifier, quoted
 from pickroom.errors import FileOperationError, StoreError
+from pickroom.leftovers import Folder
 from pickroom.naming import filename_of
 from pickroom.workspace import Workspace
 
 TABLES = ("decisions", "crops", "images")
+BUILDING = ".pickroom-export-"
 STATE_FILE = "_pickroom_export.json"  # names that begin with _ are no data to any engine
 
 
@@ -83,19 +83,17 @@ def _select(analysis: Analysis, table: str, project_id: str) -> str:
 
 def _write(engine: duckdb.DuckDBPyConnection, select: str, path: Path) -> int:
     """Write a query's rows, all of them or none; how many they were."""
-    temporary = path.with_name(f".{secrets.token_hex(8)}.partial")
     if path.parent.is_symlink() or path.parent.parent.is_symlink():
         raise FileOperationError("a folder on the way is a link", "exporting", [path], "give an empty DIR")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        row = engine.execute(f"COPY ({select}) TO {quoted(temporary)} (FORMAT parquet, COMPRESSION zstd)").fetchone()
-        os.replace(temporary, path)
+        with Folder(BUILDING, path.parent) as building:
+            written = building / "rows"  # not *.parquet: who reads the folder meanwhile must not take it for data
+            row = engine.execute(f"COPY ({select}) TO {quoted(written)} (FORMAT parquet, COMPRESSION zstd)").fetchone()
+            os.replace(written, path)
     except (OSError, duckdb.IOException) as error:
         what = getattr(error, "strerror", None) or str(error).splitlines()[0]
         raise FileOperationError(what, "exporting", [path], "make room, or give another DIR") from error
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
     return row[0] if row else 0
 
 
@@ -110,9 +108,9 @@ def _stamp(copy: Path, vectors: Sequence[str]) -> str:
 
 def _write_state(folder: Path, state: dict[str, str]) -> None:
     # not synced: what a power cut takes away is only written again
-    temporary = folder / f".{secrets.token_hex(8)}.partial"
-    temporary.write_text(json.dumps(state, indent=1) + "\n", encoding="utf-8")
-    os.replace(temporary, folder / STATE_FILE)
+    with Folder(BUILDING, folder) as building:
+        (building / STATE_FILE).write_text(json.dumps(state, indent=1) + "\n", encoding="utf-8")
+        os.replace(building / STATE_FILE, folder / STATE_FILE)
 
 
 def _read_state(folder: Path) -> dict[str, str]:

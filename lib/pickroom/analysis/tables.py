@@ -104,8 +104,6 @@ def load(
         _make_empty(engine, prefix, tables)
         return []
     doing = "reading a project for analysis"
-    if not database.is_file():
-        raise StoreError("there is no database", doing=doing, subject=database)
     with attachable(database) as path:
         try:
             if attach and not _faults_in(path, tables):

@@ -14,9 +14,10 @@ from pathlib import Path
 
 from pickroom.automation.copying import Progress, copy_project
 from pickroom.automation.decisions_file import APPROVED, DECISIONS
-from pickroom.errors import ProjectError, UsageError
+from pickroom.errors import NoDatabaseError, ProjectError, UsageError
 from pickroom.naming import filename_of, folder_of
 from pickroom.records import FileOp
+from pickroom.store.connect import require_database
 from pickroom.workspace import Project, Workspace
 
 INNER = ".pickroom"  # the copy's own workspace: a dot in front keeps it out of every scan
@@ -95,6 +96,7 @@ def locate(project: Project, sandbox: Path | None = None, *, production: bool = 
 
     Raises:
         ProjectError: there is no copy yet, or it is damaged.
+        NoDatabaseError: the copy has lost its database.
         UsageError: the sandbox lies where it cannot be one, or leads elsewhere by a link.
     """
     place = _planned(project, sandbox, production)
@@ -108,6 +110,11 @@ def locate(project: Project, sandbox: Path | None = None, *, production: bool = 
         )
     # wherever the sandbox was moved with its workspace: the copy's root is this folder, whatever its manifest says
     copy = place.project.workspace.project(project.id)
+    try:
+        require_database(copy.database, "opening the sandbox")
+    except NoDatabaseError as error:
+        hint = f"move {place.folder} away, then make the copy anew: pickroom auto generate {project.id}"
+        raise NoDatabaseError(error.what, doing=error.doing, subject=error.subject, hint=hint) from None
     return replace(place, project=replace(copy, manifest=replace(copy.manifest, root=str(place.folder))))
 
 

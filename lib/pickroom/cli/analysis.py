@@ -25,7 +25,7 @@ def sql(
     for problem in result.problems:
         say(f"pickroom: {problem.line}")
     show(result.to_dict(), json_output, safe_sql.as_text(result))
-    fail_if(sum(problem.unsound for problem in result.problems))
+    fail_if(sum(problem.unsound + problem.left_out for problem in result.problems))
 
 
 @app.command()

@@ -63,7 +63,7 @@ def embed(
     show(report.to_dict(), json_output, report.words())
     for problem in problems:
         say(f"pickroom: {printable([problem])}")
-    if problems:
+    if problems or report.errors or report.waiting:
         raise typer.Exit(1)
 
 
@@ -77,3 +77,5 @@ def _import(project: Project, cache: Path, as_json: bool) -> None:
     if report.bound:
         lines.append(f"  project {project.id} now uses these vectors; new images need embed --change-encoder")
     show(report.to_dict(), as_json, printable(lines))
+    if report.lines and not report.imported:
+        raise typer.Exit(1)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from pickroom.cli.console import Home, Json, app, printable, progress_bar, say, show
 from pickroom.workspace import Workspace
+
+if TYPE_CHECKING:
+    from pickroom.history.report import ImportReport
 
 Execute = Annotated[bool, typer.Option("--execute", help="Write; without it, only say what would be written.")]
 _DRY = "Nothing was written: add --execute"
@@ -34,6 +37,7 @@ def import_csv(
         _show_report(found.report.lines(), execute, json_output)
         written = [path.name for path in found.write()] if execute else []
         _show_end({**found.report.to_dict(), "written": written}, execute, json_output)
+        _end(found.report)
 
 
 def _show_report(lines: list[str], execute: bool, json_output: bool) -> None:
@@ -43,6 +47,12 @@ def _show_report(lines: list[str], execute: bool, json_output: bool) -> None:
         say(text)
     else:
         show({}, False, text)
+
+
+def _end(report: ImportReport) -> None:
+    """Skipped rows with their reasons are a result; a file of which nothing could be used is none."""
+    if any(file.is_useless for file in report.files):
+        raise typer.Exit(1)
 
 
 def _show_end(values: dict[str, Any], execute: bool, json_output: bool) -> None:
@@ -70,6 +80,7 @@ def history(
         _show_report(found.lines(), execute, json_output)
         written = [path.name for path in found.write()] if execute else []
         _show_end({**found.to_dict(), "written": written}, execute, json_output)
+        _end(found.report)
 
 
 @app.command()

@@ -93,7 +93,7 @@ def evaluate(
     unsound = _unsound(workspace, projects)
     values = found.to_dict() | {"unsound_rows": unsound}
     show(values, json_output, printable(describing.evaluation_lines(found)))
-    fail_if(unsound)
+    fail_if(unsound + sum(bool(score.damaged) for score in found.versions))
 
 
 @app.command()
@@ -109,7 +109,7 @@ def recommend(project: ProjectName, home: Home = None, json_output: Json = False
         say(f"pickroom: {fault}")
     unsound = name_unsound(opened)
     show(report.to_dict() | {"unsound_rows": unsound}, json_output, printable(report.words.splitlines()))
-    fail_if(unsound)
+    fail_if(unsound + len(report.faults))
 
 
 @app.command(hidden=True)

@@ -39,6 +39,8 @@ def start(
     else:
         text += f"Nothing could be grouped by the stages in the names: {by_looks(made.id)}"
     show({"project_id": made.id, **report.to_dict()}, json_output, text)
+    if rename_duplicates and any(u.reason.startswith("duplicate name") for u in report.ungrouped):
+        raise typer.Exit(1)
 
 
 def scan_words(report: Any) -> str:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
-from pickroom import atomic
+from pickroom import atomic, leftovers
 from pickroom.demo.companions import jpeg_exif, png_text, settings_of
 from pickroom.demo.config import DemoConfig
 from pickroom.demo.photographs import PHOTOGRAPHS, load
@@ -48,14 +46,11 @@ def make_images(home: Path, config: DemoConfig, progress: Progress | None = None
         load(photograph)
     with _speaking_of(images):
         home.mkdir(parents=True, exist_ok=True)
-        building = Path(tempfile.mkdtemp(prefix=f".{IMAGES_FOLDER}.", dir=home))
-        try:
+        with leftovers.Folder(f".{IMAGES_FOLDER}.", home) as building:
             truths = _make_groups(building / IMAGES_FOLDER, config, progress)
             # the truth first: a run cut off between the two can simply be made again
             write_truth(home / TRUTH_FILE, truths)
             _publish(building / IMAGES_FOLDER, images)
-        finally:
-            shutil.rmtree(building, ignore_errors=True)
     return truths
 
 

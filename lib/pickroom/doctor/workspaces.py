@@ -13,8 +13,8 @@ from pickroom.doctor import disks
 from pickroom.doctor.findings import Finding
 from pickroom.errors import PickroomError
 from pickroom.locking import is_held
-from pickroom.store import operations
-from pickroom.store.connect import open_read_only, schema_of
+from pickroom.store import copies, decisions, groups, operations
+from pickroom.store.connect import open_read_only, restore_hint, schema_of
 from pickroom.workspace import Project, Workspace
 
 TIGHT, FULL = 5 << 30, 1 << 29  # bytes: room for previews, vectors and crops; less, and commits start to fail
@@ -58,12 +58,14 @@ def project(workspace: Workspace, project_id: str) -> Finding:
     name = f"project {project_id}"
     try:
         opened = workspace.project(project_id)
+    except PickroomError as error:
+        return Finding(name, "fail", error.what, error.hint)
+    try:
         return _schema(opened, name) or _database(opened, name)
     except PickroomError as error:
         return Finding(name, "fail", error.what, error.hint)
     except (sqlite3.Error, OSError) as error:
-        hint = "restore it from a backup: pickroom restore FILE"
-        return Finding(name, "fail", f"its database cannot be read: {error}", hint)
+        return Finding(name, "fail", f"its database cannot be read: {error}", restore_hint(opened.database))
 
 
 def _schema(opened: Project, name: str) -> Finding | None:
@@ -81,8 +83,13 @@ def _database(opened: Project, name: str) -> Finding:
     with open_read_only(opened.database) as connection:
         damage = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
         planned = operations.count_planned(connection)
+        decided = bool(decisions.outcome_counts(connection))
+        emptied = not groups.count(connection) and opened.manifest.group_count
     if damage != "ok" and not damage.startswith("CHECK constraint failed"):  # rows that an earlier schema allowed
         return Finding(name, "fail", f"its database is damaged: {damage}", "restore it: pickroom restore FILE")
+    if emptied:
+        what = f"its database has no groups, and its manifest counts {opened.manifest.group_count}"
+        return Finding(name, "fail", what, f"see its copies: pickroom restore --project {opened.id}")
     if not opened.root.is_dir():
         what = f"its image folder is not there: {opened.root}"
         return Finding(name, "fail", what, f"plug its disk in, or: pickroom relocate {opened.id} NEW_FOLDER")
@@ -92,4 +99,11 @@ def _database(opened: Project, name: str) -> Finding:
     if planned:
         what = f"{planned} file operations were interrupted"
         return Finding(name, "warn", what, f"pickroom recover {opened.id}")
-    return Finding(name, "ok", f"{opened.manifest.status}, images in {opened.root}")
+    found = f"{opened.manifest.status}, images in {opened.root}"
+    newest = copies.newest(opened.database)[:1]
+    if newest:
+        return Finding(name, "ok", f"{found}, copy of its database of {copies.made_at(newest[0]):%Y-%m-%d %H:%M}Z")
+    if decided:
+        todo = "the next finalise makes one; or: pickroom backup FILE"
+        return Finding(name, "warn", f"{found}, no copy of its database", todo)
+    return Finding(name, "ok", found)

@@ -6,16 +6,14 @@ does not name is never replaced, one that a later run no longer makes is removed
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import json
 import os
-import secrets
 import shutil
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path, PurePosixPath
 
-from pickroom import atomic
+from pickroom import atomic, leftovers
 from pickroom.errors import ConflictError, FileOperationError, UsageError
 from pickroom.exports.choices import Judged
 from pickroom.naming import stays_inside
@@ -96,12 +94,13 @@ def publish(
             )
         folder.mkdir(parents=True, exist_ok=True)
         _write_state(folder, kind, sorted({*before, *names}))
-        for done, (name, source) in enumerate(pictures.items(), start=1):
-            _place(folder / name, source, copy)
-            if progress:
-                progress(done, len(pictures))
-        for name, write in documents.items():
-            _publish(folder / name, write)
+        with leftovers.Folder(".pickroom-export-", folder) as building:
+            for done, (name, source) in enumerate(pictures.items(), start=1):
+                _place(folder / name, source, copy, building)
+                if progress:
+                    progress(done, len(pictures))
+            for name, write in documents.items():
+                _publish(folder / name, write, building)
         for name in set(before) - set(names):
             (folder / name).unlink(missing_ok=True)
         _write_state(folder, kind, sorted(names))
@@ -111,11 +110,11 @@ def publish(
         raise FileOperationError(error.strerror or str(error), "exporting", where, hint) from error
 
 
-def _place(target: Path, source: Path, copy: bool) -> None:
+def _place(target: Path, source: Path, copy: bool, building: Path) -> None:
     if _same(target, source, copy):
         return
     target.parent.mkdir(parents=True, exist_ok=True)
-    _publish(target, (lambda path: _copy(source, path)) if copy else (lambda path: _link(source, path)))
+    _publish(target, (lambda path: _copy(source, path)) if copy else (lambda path: _link(source, path)), building)
 
 
 def _copy(source: Path, path: Path) -> None:
@@ -142,14 +141,10 @@ def _same(target: Path, source: Path, copy: bool) -> bool:
     return (here.st_size, here.st_mtime_ns) == (there.st_size, there.st_mtime_ns)
 
 
-def _publish(target: Path, write: Writer) -> None:
-    temporary = target.with_name(f".{secrets.token_hex(8)}{atomic.PARTIAL_SUFFIX}")
-    try:
-        write(temporary)
-        atomic.replace(temporary, target)
-    finally:
-        with contextlib.suppress(OSError):  # a leftover has a dot in front: no reader of the folder takes it for data
-            temporary.unlink()
+def _publish(target: Path, write: Writer, building: Path) -> None:
+    temporary = building / "file"  # what a failed one leaves here goes with the folder
+    write(temporary)
+    atomic.replace(temporary, target)
 
 
 def _read_state(folder: Path) -> tuple[str | None, list[str]]:

@@ -18,7 +18,7 @@ from pickroom.errors import FileOperationError, StoreError
 from pickroom.files import moves
 from pickroom.naming import OWNED_FOLDERS, stays_inside
 from pickroom.records import FileOp
-from pickroom.store import operations
+from pickroom.store import copies, operations
 from pickroom.store.connect import transaction
 from pickroom.store.opened import require_in_place
 
@@ -89,6 +89,8 @@ def run_planned(
             else:
                 _give_up(root, connection, ledgers, ops, problem, outcome)
         _settle(root, connection, ledgers, done, outcome)
+    if outcome.done:
+        copies.ask(connection)
     if verify and not outcome.stuck:  # a step that stays planned may need its partial file
         for folder in _folders(root, planned):
             moves.sweep_partials(folder)

@@ -166,16 +166,14 @@ def compare(pick: Pick) -> tuple[float, float] | None:
 
 def picks(workspace: Workspace, project_id: str) -> Iterator[Pick]:
     """Every pick the person made in a project: by itself, in imported decisions, and in imported selections."""
-    own, imported = workspace.decisions / f"{project_id}.db", legacy.legacy_path(workspace, project_id)
-    if own.is_file():
-        with open_read_only(own) as connection:
-            yield from _decided(connection, own.name)
-    if imported.is_file():
-        with open_read_only(imported) as connection:
-            yield from _decided(connection, imported.name)
+    for database in legacy.databases(workspace, project_id):
+        with open_read_only(database) as connection:
+            yield from _decided(connection, database.name)
+            if database != legacy.legacy_path(workspace, project_id):
+                continue
             for row in legacy.selections(connection):
                 place = row.source_file if row.source_line is None else f"{row.source_file}:{row.source_line}"
-                yield Pick(row.project_id, place, row.chosen, row.others, row.timestamp, imported.name)
+                yield Pick(row.project_id, place, row.chosen, row.others, row.timestamp, database.name)
 
 
 def _decided(connection: sqlite3.Connection, source: str) -> Iterator[Pick]:

@@ -50,7 +50,7 @@ def publish(
 
 
 def _write(staging: Staging, project_id: str, path: Path, matches: list[Match]) -> None:
-    if path.exists():
+    if os.path.lexists(path):
         _copy(staging, project_id, path, matches)
         return
     partial = path.with_name(f".{path.name}.partial")

@@ -6,6 +6,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
+from pickroom.history import skips
+
 
 @dataclass(slots=True)
 class FileReport:
@@ -27,6 +29,11 @@ class FileReport:
     @property
     def imported(self) -> int:
         return self.rows - self.skipped.total()
+
+    @property
+    def is_useless(self) -> bool:
+        """It has rows, and none is imported now or was known before."""
+        return self.rows > 0 and not self.imported and not any(reason in skips.KNOWN for reason in self.skipped)
 
     def to_dict(self) -> dict[str, Any]:
         return {

@@ -43,6 +43,8 @@ REOPENED = "re-opened after being cropped: its box is in the cropped frame"
 FULL_FRAME = "full frame, cropped in a later row"
 NO_COORDINATES = "a crop without coordinates, known from another row"
 SAME_ID = "its group_id stands for another row"
+# ... of which the import has what they say
+KNOWN = frozenset((REPEATED, IMPORTED, DECIDED, REOPENED, FULL_FRAME, NO_COORDINATES))
 
 
 class Skip(Exception):

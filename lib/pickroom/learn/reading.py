@@ -70,8 +70,7 @@ class Examples:
 
 def databases(project: Project) -> list[Path]:
     """The project's own database, and that of its imports where there is one."""
-    imports = legacy.legacy_path(project.workspace, project.id)
-    return [project.database, *([imports] if imports.is_file() else [])]
+    return legacy.databases(project.workspace, project.id)
 
 
 def inspect_all(project: Project) -> list[Inspection]:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from html import escape
 from pathlib import Path
 from typing import Any
 
-from pickroom import atomic, quiet
+from pickroom import atomic, leftovers, quiet
 from pickroom.errors import ConflictError, ProjectError
 from pickroom.reporting.html import STYLE
 from pickroom.workspace import Project
@@ -48,9 +47,9 @@ def run(project: Project) -> list[Path]:
     folder = report_folder(project)
     folder.mkdir(parents=True, exist_ok=True)
     made = []
-    with tempfile.TemporaryDirectory(prefix=".running-", dir=folder) as running:
+    with leftovers.Folder(".running-", folder) as running:
         for template in templates():
-            executed = Path(running, template.name)
+            executed = running / template.name
             notebook = _execute(project, template, executed)
             executed.with_suffix(".html").write_text(to_html(notebook, project.manifest.title), encoding="utf-8")
             made += [executed, executed.with_suffix(".html")]

@@ -6,6 +6,7 @@ Its tables `ai_decisions`, `legacy_selections` and `legacy_crops` are all read f
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from importlib import resources
 from pathlib import Path
 
 from pickroom.records import CropBox
-from pickroom.store.connect import connect, transaction
+from pickroom.store.connect import connect, create, transaction
 from pickroom.store.damage import told_of
 from pickroom.workspace import Workspace
 
@@ -93,6 +94,13 @@ def legacy_path(workspace: Workspace, project_id: str) -> Path:
     return workspace.decisions / f"{project_id}{SUFFIX}.db"
 
 
+def databases(workspace: Workspace, project_id: str) -> list[Path]:
+    """The databases that a project has, or should have: its own where it was started, and that of its imports."""
+    own, imported = workspace.decisions / f"{project_id}.db", legacy_path(workspace, project_id)
+    started = (workspace.manifests / f"{project_id}.json").exists() or os.path.lexists(own)
+    return [*([own] if started else []), *([imported] if os.path.lexists(imported) else [])]
+
+
 def legacy_project_ids(workspace: Workspace) -> list[str]:
     """The projects that have imports, sorted."""
     return sorted(path.stem.removesuffix(SUFFIX) for path in workspace.decisions.glob(f"*{SUFFIX}.db"))
@@ -100,7 +108,7 @@ def legacy_project_ids(workspace: Workspace) -> list[str]:
 
 def connect_legacy(path: Path) -> sqlite3.Connection:
     """Open a legacy database for writing, making it first; raises StoreError as `connect` does."""
-    connection = connect(path)
+    connection = connect(path) if os.path.lexists(path) else create(path)
     try:
         connection.executescript((resources.files("pickroom.store") / "legacy.sql").read_text(encoding="utf-8"))
     except BaseException:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import os
 import sqlite3
-import tempfile
 from contextlib import closing
 from pathlib import Path
+
+from pickroom import leftovers
 
 # what SQLite says where the file of shared memory cannot be made, mapped or locked (https://sqlite.org/rescode.html)
 _NO_MEMORY = (
@@ -72,8 +73,8 @@ def shares_memory(folder: Path) -> bool:
     """Whether WAL works in a folder; tries it with a database of its own. False also where that may not be made."""
     try:
         with (
-            tempfile.TemporaryDirectory(prefix=".pickroom-", dir=folder) as place,
-            closing(sqlite3.connect(Path(place, "tried.db"))) as connection,
+            leftovers.Folder(".pickroom-wal-", folder) as place,
+            closing(sqlite3.connect(place / "tried.db")) as connection,
         ):
             mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
             connection.execute("CREATE TABLE tried (a)")
