@@ -30,6 +30,7 @@ class Facts:
     waiting: frozenset[str]  # groups whose crop is asked for and not made
     by_machine: frozenset[str]  # groups decided without a person
     cropped_by_machine: frozenset[str]  # groups picked by a person and cropped without one
+    default_crops: frozenset[str]  # groups cropped to the default box, which nobody drew
     hits: dict[str, list[tuple[str, str]]] = field(default_factory=dict)  # check -> (group_id, what is wrong)
 
 
@@ -111,6 +112,10 @@ def _machine_crop(row: Row, facts: Facts) -> str | None:
     return "cropped without a person" if row["group_id"] in facts.cropped_by_machine else None
 
 
+def _default_crop(row: Row, facts: Facts) -> str | None:
+    return "cropped to the default box, which nobody drew" if row["group_id"] in facts.default_crops else None
+
+
 CHECKS: tuple[tuple[str, Callable[[Row, Facts], str | None] | None], ...] = (
     ("database", None),  # filled from SQLite's own check, before the rows
     ("project", _project),
@@ -124,13 +129,15 @@ CHECKS: tuple[tuple[str, Callable[[Row, Facts], str | None] | None], ...] = (
     ("vectors", _vectors),
     ("machine decisions", _machine),
     ("machine crops", _machine_crop),
+    ("default crops", _default_crop),
 )
 # the pick of such a row is a person's all the same
-CROPS_ONLY = frozenset(("machine crops",))
+CROPS_ONLY = frozenset(("machine crops", "default crops"))
 # every other check is an error to both
 LEVELS: Mapping[str, Mapping[Purpose, Level | None]] = {
     "waiting crops": {"training": "excluded", "finishing": "error"},
     "vectors": {"training": "excluded", "finishing": None},
     "machine decisions": {"training": "excluded", "finishing": None},
     "machine crops": {"training": "excluded", "finishing": None},
+    "default crops": {"training": "excluded", "finishing": None},
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cache
@@ -12,10 +12,13 @@ from importlib import resources
 from pathlib import Path
 
 from pickroom.errors import StoreError
+from pickroom.store import crops, decisions
 from pickroom.store.opened import Opened, registering, require_in_place
 from pickroom.store.schema import foreign_part
 
 BUSY_TIMEOUT_S = 10.0
+# migration -> what it does to rows that SQL alone cannot, with its statements
+_WITH: Mapping[int, Callable[[sqlite3.Connection], None]] = {15: crops.name_sources, 16: decisions.compare_boxes}
 _NUMBERED = re.compile(r"(\d{3})-[\w-]+\.sql")
 
 
@@ -206,6 +209,8 @@ def _migrate(connection: sqlite3.Connection, path: Path) -> None:
             for number, script in enumerate(scripts[version:], start=version + 1):
                 for statement in _statements(script):
                     connection.execute(statement)
+                if number in _WITH:
+                    _WITH[number](connection)
                 connection.execute(f"PRAGMA user_version = {number}")
             if earlier:
                 _bring_rows_over(connection)
