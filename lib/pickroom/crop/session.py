@@ -13,7 +13,7 @@ from pickroom.crop import state as machine
 from pickroom.crop.state import CropCard, CropState
 from pickroom.crop.view import CropDeskView, CropImageView
 from pickroom.errors import ImageError, UsageError
-from pickroom.files import cropping, sidecars
+from pickroom.files import cropping, sidecars, waiting
 from pickroom.files.cropping import CropResult, Order
 from pickroom.files.ledgers import CROP, DROP
 from pickroom.files.undo import recover_if_planned, undo_batch
@@ -66,7 +66,8 @@ class CropSession:
         self._sizes: dict[tuple[str, str, int], editing.Size] = {}
         self._connection = connect(project.database)
         try:
-            self._load(recover_if_planned(project, self._connection))
+            told = (recover_if_planned(project, self._connection), waiting.rebuild_sidecars(project, self._connection))
+            self._load("; ".join(filter(None, told)))
         except BaseException:
             self._connection.close()
             raise
