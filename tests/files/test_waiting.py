@@ -215,6 +215,19 @@ def test_a_crop_made_without_a_sidecar_closes_its_row(sent: Sent) -> None:
     assert final_of(project, name) == BOX.to_list()
 
 
+def test_a_row_is_closed_by_the_kept_original_too(sent: Sent) -> None:
+    project, (name, *_) = sent
+    as_version_01(project, name)
+    original = project.root / "crop_originals" / name
+    kept = original.read_bytes()
+    with closing(connect(project.database)) as connection:
+        connection.execute("DELETE FROM file_operations WHERE kind = 'crop'")  # no journal says what was cropped
+    write_image(original, seed=99)
+    assert check(project, "--repair").exit_code == 1 and final_of(project, name) is None
+    original.write_bytes(kept)
+    assert check(project, "--repair").exit_code == 0 and final_of(project, name) == BOX.to_list()
+
+
 def test_a_crop_opened_again_closes_the_row_with_its_last_box(sent: Sent) -> None:
     project, (name, *_) = sent
     as_version_01(project, name, CropBox(0, 0, 0.5, 0.5))

@@ -245,7 +245,7 @@ def test_one_press_made_two_does_not_answer_the_question(page: CropPage, project
     page.press("2")
     seen = page.shown
     page.send_key(page.number + 1, "Enter", seen)
-    assert "Image 2 still has its default box" in page.words and "Submit default box 2" in page.deck.tools.value
+    assert "Image 2 still has its default box" in page.words and "Submit crop 2" in page.deck.tools.value
     page.send_key(page.number + 2, "Enter", seen)
     assert len(waiting(project)) == 5 and "Enter was too early" in page.words
 

@@ -51,7 +51,7 @@ def check(
     values = {**found.to_dict(), "ok": not found.errors and not faults, "finishing_ok": not finishing.errors}
     values |= {
         "repaired": repaired,
-        "crops": [{"image": fault.path, "what": fault.what, "repairable": fault.repairable} for fault in faults],
+        "crops": [fault.to_dict() for fault in faults],
         "report": str(path),
     }
     lines = [f"{opened.id}: {found.rows} decisions, {len(found.excluded_ids)} of them left out of training"]

@@ -84,6 +84,14 @@ def scale(box: CropBox, factor: float, size: Size) -> CropBox:
     return centred((x1 + x2) / 2, (y1 + y2) / 2, wide * factor, tall * factor, size)
 
 
+def inside(outer: CropBox, box: CropBox, size: Size) -> CropBox:
+    """A box as it was drawn on a crop of this size: the inverse of `geometry.compose`, on whole pixels."""
+    wide, tall = outer.x2 - outer.x1, outer.y2 - outer.y1
+    x1, x2 = ((x - outer.x1) / wide * size[0] for x in (box.x1, box.x2))
+    y1, y2 = ((y - outer.y1) / tall * size[1] for y in (box.y1, box.y2))
+    return whole_pixels(x1, y1, x2, y2, size)
+
+
 def handle_at(box: CropBox, point: Point, reach: Point) -> Handle | None:
     """The handle within reach of a point, the nearest first; an edge is taken along its whole length.
 

@@ -17,7 +17,6 @@ from pickroom.files import cropping, sidecars, waiting
 from pickroom.files.cropping import CropResult, Order
 from pickroom.files.ledgers import CROP, DROP
 from pickroom.files.undo import recover_if_planned, undo_batch
-from pickroom.geometry import from_pixels, round_half_up
 from pickroom.images import decode, thumbnails
 from pickroom.naming import is_image_name
 from pickroom.records import CropBox
@@ -211,21 +210,12 @@ class CropSession:
         self._refused = {}
         told = [f"batch {batch} is back", *outcome.troubles(self.project.id)]
         self._load("; ".join(told if outcome.done else told[1:]), back=names)
-        back = {c.filename: self._in_own_frame(c, boxes[c.filename]) for c in self.state.cards if c.filename in boxes}
+        back = {}
+        for card in self.state.cards:
+            if card.filename in boxes:
+                outer, box = self._is_crop(card), boxes[card.filename]
+                back[card.filename] = editing.inside(outer.box, box, card.size) if outer else box
         self.state = replace(self.state, boxes=MappingProxyType({**self.state.boxes, **back}))
-
-    def _in_own_frame(self, card: CropCard, box: CropBox) -> CropBox:
-        """The box as it was drawn: the record of a crop opened again is in the frame of the image it was cut from."""
-        outer = self._is_crop(card)
-        if outer is None:
-            return box
-        (x, y), (width, height) = (outer.box.x1, outer.box.y1), card.size
-        wide, tall = outer.box.x2 - x, outer.box.y2 - y
-        edges = ((box.x1 - x) / wide, (box.y1 - y) / tall, (box.x2 - x) / wide, (box.y2 - y) / tall)
-        x1, y1, x2, y2 = (
-            min(max(round_half_up(v * side), 0), side) for v, side in zip(edges, (width, height) * 2, strict=True)
-        )
-        return from_pixels((x1, y1, x2, y2), width, height)
 
     def _load(self, message: str, back: Sequence[str] = ()) -> None:
         """Look at the folders again and fill the page up; its images keep their order, and what was drawn on them.

@@ -11,6 +11,7 @@ import sqlite3
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from pickroom import atomic
 from pickroom.errors import LockedError
@@ -52,6 +53,9 @@ class Fault:
         """Whether `repair` puts it right."""
         return self.known is not None or self.dropped or bool(self.made)
 
+    def to_dict(self) -> dict[str, object]:
+        return {"image": self.path, "what": self.what, "repairable": self.repairable, "next": self.next}
+
     @property
     def line(self) -> str:
         return f"{self.path}: {self.what}" + (f". {self.next}" if self.next else "")
@@ -79,7 +83,7 @@ def rebuild_sidecars(project: Project, connection: sqlite3.Connection) -> str:
     except LockedError as error:
         return error.line
     count = f"{len(done)} sidecar{'s' * (len(done) != 1)}"
-    return f"{count} written again from the database (the first: {done[0]})" if done else ""
+    return f"{count} written again from the database (the first: {done[0].line})" if done else ""
 
 
 def repair(project: Project, connection: sqlite3.Connection) -> list[str]:
@@ -96,7 +100,7 @@ def repair(project: Project, connection: sqlite3.Connection) -> list[str]:
     project.require_root()
     with project_lock(project, "repairing waiting crops"):
         journal.run_planned(project.root, connection, LEDGERS, verify=True)
-        done = _rebuild(project, connection)
+        done = [f"{fault.line}; it was written again from the database" for fault in _rebuild(project, connection)]
         for fault in _rows(project, connection):
             if fault.repairable and fault.decision is not None:
                 with transaction(connection):
@@ -136,20 +140,21 @@ def _sidecars(project: Project, connection: sqlite3.Connection) -> Iterator[Faul
                 yield Fault(path, what)
 
 
-def _rebuild(project: Project, connection: sqlite3.Connection) -> list[str]:
-    """Plan and take the steps, under the project's lock; an old sidecar goes to delete_staging."""
+def _rebuild(project: Project, connection: sqlite3.Connection) -> list[Fault]:
+    """Plan and take the steps, under the project's lock; returns what is done. An old sidecar is set aside."""
     batch = operations.next_batch(connection)
-    ops, told = [], {}
+    ops, planned = [], {}
     for fault in _sidecars(project, connection):
         if fault.known is not None:
             try:
                 ops += _steps(project, fault.path, fault.known.decision, batch)
             except OSError:  # a folder of that name, or a file that nobody may read: the next look names it
                 continue
-            told[fault.path] = f"{fault.path}: {fault.what}; it was written again from the database"
+            planned[fault.path] = fault
     with transaction(connection):
         operations.plan(connection, ops)
-    return [told[path] for path in journal.run_planned(project.root, connection, LEDGERS).done if path in told]
+    done = journal.run_planned(project.root, connection, LEDGERS).done
+    return [planned[path] for path in done if path in planned]
 
 
 def _steps(project: Project, path: str, decision: Decision, batch: int) -> list[FileOp]:
@@ -181,8 +186,9 @@ def _rows(project: Project, connection: sqlite3.Connection) -> Iterator[Fault]:
         ]
         picked = groups.content_of(connection, decision.group_id, name)
         made = tuple(crops.without_group(connection, name))
-        if moves and names[name] == 1 and picked in (None, moves[0].sha256):
-            if moves[-1].kind == DROP:
+        content = moves[0].sha256 if moves else _hash(project.root / CROP_ORIGINALS / name)
+        if content is not None and names[name] == 1 and picked in (None, content):
+            if moves and moves[-1].kind == DROP:
                 yield Fault(name, f"{what}and it was sent to delete_staging", decision=decision, dropped=True)
                 continue
             if made:
@@ -206,6 +212,13 @@ def _unknown(project: Project, name: str, what: str) -> tuple[str, str]:
         f"{what}and it is in none of the folders that Pickroom moves images to",
         f"Put it back into {waiting}, then crop it",
     )
+
+
+def _hash(path: Path) -> str | None:
+    try:
+        return atomic.sha256_of(path)
+    except OSError:
+        return None
 
 
 def _close(connection: sqlite3.Connection, fault: Fault, decision: Decision) -> str:

@@ -35,9 +35,7 @@ def tools(view: CropDeskView) -> str:
         for shape in SHAPES
     )
     count = len(view.images)
-    submit = "Submit default box" if view.asked else "Submit crop"
-    if active and count > 1:
-        submit += f" {active.number}"
+    submit = f"Submit crop {active.number}" if active and count > 1 else "Submit crop"
     actions = (
         button("Shift+a", f"Apply all AI crops ({view.ai_crops})", "⇧A", enabled=view.ai_crops > 0)
         + button("b", "Back", "B", title="Bring the image submitted last back, with its box")
