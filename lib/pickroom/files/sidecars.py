@@ -27,7 +27,7 @@ class Sidecar:
     Attributes:
         text: the file's bytes as text, so that undo can write it again exactly; None where the image has none.
         decision: the row of its group.
-        box: the AI's proposal for this image, None without one.
+        box: the AI's proposal for this image, None without one (also in the minimal old form).
         minimal: it lacks keys that the file has today (FORMATS.md, the minimal old form).
     """
 
@@ -69,8 +69,7 @@ def read(project: Project, connection: sqlite3.Connection, directory: str, filen
         raise SidecarError(f"its sidecar names an unknown group: {group_id!r}")
     if decision.picked != filename:
         raise SidecarError(f"its sidecar names group {group_id}, whose pick is another image")
-    box = _box(values) if "ai_crop_coords" in values else decision.own_box
-    return Sidecar(text, decision, box, minimal=not values.keys() >= KEYS)
+    return Sidecar(text, decision, _box(values), minimal=not values.keys() >= KEYS)
 
 
 def from_database(project: Project, connection: sqlite3.Connection, directory: str, filename: str) -> Sidecar | None:
