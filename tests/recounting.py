@@ -169,13 +169,14 @@ def _time_saved(decisions, crops) -> Row:
             taken = row["selection_match"] == 1 and row["input"] != "blind"
             looks[taken].append(min(row["milliseconds"], 300_000) / 1000)
     pages = Counter(moment(row["made_at"]) for row in crops if row["input"] == "desk")
+    undrawn = {moment(row["made_at"]) for row in crops if row["box_source"] in ("ai", "default")}
     times = sorted(pages)
     by_hand = [
         (after - before).total_seconds() / pages[after]
         for before, after in pairwise(times)
-        if after - before <= FIVE_MINUTES
+        if after - before <= FIVE_MINUTES and after not in undrawn
     ]
-    applied = sum(row["input"] == "apply_ai" for row in crops)
+    applied = sum(row["box_source"] == "ai_all" for row in crops)
     found: Row = {"time_saved.taken": len(looks[True]), "time_saved.own": len(looks[False])}
     found["time_saved.taken_s"] = median(looks[True]) if looks[True] else None
     found["time_saved.own_s"] = median(looks[False]) if looks[False] else None
@@ -244,7 +245,7 @@ def _crops(decisions, crops) -> Row:
         latest[row["group_id"] or row["filename"]] = row
     kinds: dict[tuple, list[tuple[CropBox, CropBox | None]]] = {}
     for row in latest.values():
-        if row["input"] == "apply_ai":
+        if row["box_source"] in ("ai_all", "default"):
             continue
         own = by_id.get(row["group_id"])
         proposed = None

@@ -141,6 +141,15 @@ def test_what_the_machine_decided_is_left_out(embedded: Project) -> None:
     assert sorted(inspection.excluded_by("crops").values()) == ["machine crops"] + ["machine decisions"] * 3
 
 
+def test_default_crops_are_left_out_with_a_reason(embedded: Project) -> None:
+    change(embedded, "UPDATE crops SET box_source = 'default'")
+    inspection = inspect(embedded)
+    assert found(inspection) == {"default crops": ("excluded", 2)}
+    assert "cropped to the default box, which nobody drew" in inspection.findings[0].examples[0]
+    assert inspection.excluded_by("picks") == {} and len(inspection.excluded_by("crops")) == 2
+    assert found(inspect(embedded, purpose="finishing")) == {}
+
+
 def test_history_is_reported_and_not_mended(embedded: Project) -> None:
     embedded.database.unlink()
     good = [earlier_row(f"g{n}", "p") for n in range(60)]

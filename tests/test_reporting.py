@@ -64,7 +64,7 @@ def ready(decided: Project) -> Project:
         name = json.loads(row["images"])[row["user_selected_index"]]
         by_hand = row["user_action"] == "crop"
         box = (0.1, 0.0, 0.85, 0.75) if by_hand else tuple(json.loads(row["ai_crop_coords"]))
-        crop(decided, "crop" if by_hand else "crop_auto", name, box, input="desk" if by_hand else "apply_ai")
+        crop(decided, "crop" if by_hand else "crop_auto", name, box, box_source="drawn" if by_hand else "ai_all")
     return decided
 
 

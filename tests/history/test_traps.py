@@ -279,7 +279,12 @@ def test_a_damaged_value_of_the_ai_or_the_batch_costs_itself_and_not_the_decisio
     [
         ({"final_crop_x1": 0.3, "final_crop_y1": 0, "final_crop_x2": 0.7, "final_crop_y2": 0.6}, "crop_match", 0),
         ({"ai_selected_index": 0, "selection_match": "True"}, "selection_match", 0),  # indexes decide, not the column
-        ({"ai_selected_index": 0}, "crop_match", None),
+        ({"ai_selected_index": 0}, "crop_match", 1),  # the boxes are compared, whichever image the AI's was for
+        ({"ai_selected_index": 0, "final_crop_x1": 0.3, "final_crop_x2": 0.7}, "crop_match", 0),
+        ({"ai_crop_x2": 150, "ai_selected_index": 0, "crop_match": "False"}, "crop_match", 0),  # as it was logged
+        ({"ai_crop_x1": "", "ai_crop_y1": "", "ai_crop_x2": "", "ai_crop_y2": "", "crop_match": "0"}, "crop_match", 0),
+        ({"ai_crop_x1": 5, "crop_match": ""}, "crop_match", None),
+        ({"user_action": "reject", "crop_match": "False"}, "crop_match", None),
         ({"ai_selected_index": ""}, "selection_match", None),
         ({"ai_selected_index": ""}, "ai_crop_coords", None),
         ({"ai_selected_index": 7}, "ai_selected_index", None),

@@ -196,12 +196,13 @@ def test_dropped_crop_no_longer_waits_and_waits_again_when_it_comes_back(
     [
         pytest.param(0, BOX, (0.11, 0.09, 0.91, 0.88), True, id="within 5 %"),
         pytest.param(0, BOX, (0.3, 0.0, 0.7, 0.6), False, id="another box"),
-        pytest.param(1, BOX, (0.1, 0.1, 0.9, 0.9), None, id="another image"),
+        pytest.param(1, BOX, (0.1, 0.1, 0.9, 0.9), True, id="another image, the same box"),
+        pytest.param(1, BOX, (0.3, 0.0, 0.7, 0.6), False, id="another image, another box"),
         pytest.param(0, None, (0.1, 0.1, 0.9, 0.9), None, id="no AI box"),
         pytest.param(None, None, (0.1, 0.1, 0.9, 0.9), None, id="no AI pick"),
     ],
 )
-def test_crop_match_compares_boxes_of_the_same_image(
+def test_crop_match_compares_the_two_boxes(
     connection: sqlite3.Connection,
     make_groups: Callable[..., list[Group]],
     ai_index: int | None,

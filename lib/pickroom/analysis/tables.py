@@ -57,7 +57,7 @@ PROJECT_TABLES = {
     "file_operations": _columns(
         "kind unit op source destination sha256 state error planned_at finished_at", whole="id batch undoes"
     ),
-    "crops": _columns("filename group_id box input sha256 made_at", whole="batch"),
+    "crops": _columns("filename group_id box input sha256 made_at box_source", whole="batch"),
 }
 LEGACY_TABLES = {
     "ai_decisions": PROJECT_TABLES["ai_decisions"],

@@ -24,6 +24,7 @@ from pickroom.files import cropping, journal, undo
 from pickroom.files.ledgers import AUTOMATION, LEDGERS
 from pickroom.files.lock import project_lock
 from pickroom.naming import CROPPED
+from pickroom.records import BoxSource
 from pickroom.store import crops, decisions, operations
 from pickroom.store.connect import connect, transaction
 from pickroom.store.crops import Crop
@@ -182,10 +183,11 @@ def _commit(connection: sqlite3.Connection, plan: Plan) -> None:
             decisions.insert_context(connection, context)
             operations.plan(connection, item.ops)
             if item.box is not None and item.route.picked is not None:
-                made: crops.CropInput = "desk" if item.own_box else "apply_ai"
+                source: BoxSource = "drawn" if item.own_box else "ai_all"
                 name = item.group.images[item.route.picked].filename
-                crops.insert(connection, Crop(plan.batch, name, group_id, item.box, made, item.ops[0].sha256, now))
-                decisions.set_crop(connection, group_id, item.box, now, made)
+                crop = Crop(plan.batch, name, group_id, item.box, source, item.ops[0].sha256, now)
+                crops.insert(connection, crop)
+                decisions.set_crop(connection, group_id, item.box, now, crop.input)
 
 
 def _log_unseen(place: Place, plan: Plan) -> str:

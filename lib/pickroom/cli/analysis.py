@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from contextlib import closing
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pickroom.cli.console import Home, Json, ProjectName, app, printable, progress_bar, project_of, say, show
 from pickroom.cli.unsound import fail_if, name_unsound
 from pickroom.errors import ConflictError
-from pickroom.workspace import Workspace
+from pickroom.workspace import Project, Workspace
+
+if TYPE_CHECKING:
+    from pickroom.files.waiting import Fault
 
 
 @app.command()
@@ -29,27 +33,65 @@ def sql(
 
 
 @app.command()
-def check(project: ProjectName, home: Home = None, json_output: Json = False) -> None:
+def check(
+    project: ProjectName,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Write lost sidecars again, and close rows cropped without one.")
+    ] = False,
+    home: Home = None,
+    json_output: Json = False,
+) -> None:
     """Whether a project's decisions are fit to train on, and to finish; writes the inspection report."""
     from pickroom import integrity
 
     opened = project_of(home, project)
+    repaired = _repair_crops(opened) if repair else []
     found = integrity.inspect(opened)
+    faults = [] if found.errors else _crop_faults(opened)  # rows that are not sound cannot be held against files
     finishing = integrity.inspect(opened, purpose="finishing")
     path = integrity.save_report(opened.workspace, [found])
-    values = {**found.to_dict(), "finishing_ok": not finishing.errors, "report": str(path)}
+    values = {**found.to_dict(), "ok": not found.errors and not faults, "finishing_ok": not finishing.errors}
+    values |= {
+        "repaired": repaired,
+        "crops": [fault.to_dict() for fault in faults],
+        "report": str(path),
+    }
     lines = [f"{opened.id}: {found.rows} decisions, {len(found.excluded_ids)} of them left out of training"]
     for finding in found.findings:
         lines.append(f"  {finding.level}: {finding.check} ({finding.count})")
         lines += [f"    {example}" for example in finding.examples[:5]]
-    if not found.findings:
+    lines += [f"  repaired: {line}" for line in repaired]
+    lines += [f"  waiting crop: {fault.line}" for fault in faults]
+    if any(fault.repairable for fault in faults):
+        lines.append(f"  put right what the database knows: pickroom check {opened.id} --repair")
+    if not found.findings and not faults:
         lines.append("  every check passes")
     if finishing.errors and not found.errors:
         names = ", ".join(f"{finding.check} ({finding.count})" for finding in finishing.errors)
         lines.append(f"  before it can be finished: {names}")
     show(values, json_output, printable([*lines, f"  the whole report: {path}"]))
-    if found.errors:
+    if found.errors or faults:
         raise typer.Exit(1)
+
+
+def _repair_crops(project: Project) -> list[str]:
+    from pickroom.files import waiting
+    from pickroom.store.connect import connect
+
+    with closing(connect(project.database)) as connection:
+        return waiting.repair(project, connection)
+
+
+def _crop_faults(project: Project) -> list[Fault]:
+    """What is wrong with crops that wait; nothing is said while files are on their way, or the folder is not there."""
+    from pickroom.files import waiting
+    from pickroom.store import operations
+    from pickroom.store.connect import open_read_only
+
+    if not project.root.is_dir():
+        return []
+    with open_read_only(project.database) as connection:
+        return [] if operations.count_planned(connection) else waiting.look(project, connection)
 
 
 @app.command()

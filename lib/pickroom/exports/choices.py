@@ -1,7 +1,8 @@
 """What the person decided about each image, and where the image lies now. Read-only; what the machine did is left out.
 
-Picks are left out where the automation decided alone, boxes where `crop --apply-ai` cut without a look (DESIGN.md,
-invariant 11). Only the project's own database is read: of imported logs the images are rarely there.
+Picks are left out where the automation decided alone (DESIGN.md, invariant 11), boxes where `crop --apply-ai` cut
+without a look, and where they are the crop desk's default box, which nobody drew. Only the project's own database is
+read: of imported logs the images are rarely there.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ Verdict = Literal["picked", "passed over", "rejected", "kept"]
 BY_MACHINE = "decided without a person"
 CUT_BY_MACHINE = "crop made without a person: its box is left out"
 WITHOUT_ROW = "decision whose row is not there"
+DEFAULT_BOX = "cropped to the default box, which nobody drew: it is left out"
 NOT_THERE = "not in the project's folder as it was decided on"
 
 _DECIDED = """SELECT c.group_id, c.input, c.outcome, c.crop_input, c.dropped_at, c.decided_at, d.images,
@@ -150,8 +152,11 @@ def _judge(
         return None
     box, cropped = None, None
     if verdict == "picked" and row["final_crop_coords"] is not None:
-        if row["crop_input"] == "apply_ai":
+        source = crop.box_source if crop is not None else None
+        if row["crop_input"] == "apply_ai" or source == "ai_all":
             found.left_out[CUT_BY_MACHINE] += 1
+        elif source == "default":
+            found.left_out[DEFAULT_BOX] += 1
         else:
             box = CropBox.from_json(row["final_crop_coords"])
         cropped = places.crop_of(image, crop, path)

@@ -25,10 +25,10 @@ from pickroom.geometry import compose
 from pickroom.images import crops as rendering
 from pickroom.images import decode
 from pickroom.naming import CROP_AUTO, CROP_ORIGINALS, CROPPED, STAGING, is_image_name, join, sidecar_name
-from pickroom.records import CropBox, FileOp
+from pickroom.records import BoxSource, CropBox, FileOp
 from pickroom.store import crops, decisions, operations
 from pickroom.store.connect import transaction
-from pickroom.store.crops import Crop, CropInput
+from pickroom.store.crops import Crop
 from pickroom.workspace import Project, utc_now
 
 WAITING_FOLDERS = (naming.CROP, CROP_AUTO)  # CROP here is a kind of journal steps
@@ -43,7 +43,7 @@ class Order:
     directory: str
     filename: str
     box: CropBox | None
-    input: CropInput = "desk"
+    box_source: BoxSource = "drawn"
 
 
 @dataclass(slots=True)
@@ -196,7 +196,7 @@ def _steps(
     for file, content in files:
         if file != sidecar_name(name):
             ops.append(FileOp(batch, kind, name, "move", join(order.directory, file), join(away, file), content))
-    if sidecar is not None:
+    if sidecar is not None and sidecar.text is not None:
         path, text = join(order.directory, sidecar_name(name)), sidecar.text
         digest = hashlib.sha256(text.encode()).hexdigest()
         ops.append(FileOp(batch, kind, name, "remove", path, None, digest, content=text))
@@ -248,9 +248,9 @@ def _commit(connection: sqlite3.Connection, jobs: Sequence[_Job], batch: int) ->
             operations.plan(connection, job.ops)
             name, group_id = job.order.filename, job.group_id
             if job.box is not None:
-                sha256 = job.ops[0].sha256
-                crops.insert(connection, Crop(batch, name, group_id, job.box, job.order.input, sha256, now))
+                crop = Crop(batch, name, group_id, job.box, job.order.box_source, job.ops[0].sha256, now)
+                crops.insert(connection, crop)
                 if group_id is not None:
-                    decisions.set_crop(connection, group_id, job.box, now, job.order.input)
+                    decisions.set_crop(connection, group_id, job.box, now, crop.input)
             elif group_id is not None:
                 decisions.set_dropped(connection, group_id, now)

@@ -35,11 +35,16 @@ TRAINING_ROW = "row of crop_training_data.csv under this header"
 
 @dataclass(frozen=True, slots=True)
 class Advice:
-    """What the AI had said of a logged group; never taken for the person's choice."""
+    """What the AI had said of a logged group; never taken for the person's choice.
+
+    Attributes:
+        crop_match: as it was logged; it stands where the two boxes are not both known.
+    """
 
     index: int | None = None
     box: CropBox | None = None
     confidence: float | None = None
+    crop_match: bool | None = None
 
 
 @dataclass(slots=True)
@@ -200,8 +205,8 @@ class Facts:
         pick = None if action == "reject" else chosen
         key = pick_key(project, pick, others if pick else images, timestamp)
         matched = None if advice.index is None or action == "reject" else advice.index == index
-        crop_matched = None
-        if box is not None and advice.box is not None and advice.index == index:
+        crop_matched = None if action == "reject" else advice.crop_match
+        if box is not None and advice.box is not None:
             crop_matched = corners_match(advice.box, box)
         row = (
             group_id or new_group_id(project, images, index, timestamp),

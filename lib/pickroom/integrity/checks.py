@@ -33,6 +33,7 @@ class Facts:
     waiting: frozenset[str]  # groups whose crop is asked for and not made
     by_machine: frozenset[str]  # groups decided without a person
     cropped_by_machine: frozenset[str]  # groups picked by a person and cropped without one
+    default_crops: frozenset[str]  # groups cropped to the default box, which nobody drew
     hits: dict[str, list[tuple[str, str]]] = field(default_factory=dict)  # check -> (group_id, what is wrong)
 
 
@@ -146,6 +147,10 @@ def _machine_crop(row: Row, facts: Facts) -> str | None:
     return "cropped without a person" if row["group_id"] in facts.cropped_by_machine else None
 
 
+def _default_crop(row: Row, facts: Facts) -> str | None:
+    return "cropped to the default box, which nobody drew" if row["group_id"] in facts.default_crops else None
+
+
 CHECKS: tuple[tuple[str, Callable[[Row, Facts], str | None] | None], ...] = (
     ("database", None),  # filled from SQLite's own check, before the rows
     ("project", _project),
@@ -162,9 +167,10 @@ CHECKS: tuple[tuple[str, Callable[[Row, Facts], str | None] | None], ...] = (
     ("vectors", _vectors),
     ("machine decisions", _machine),
     ("machine crops", _machine_crop),
+    ("default crops", _default_crop),
 )
 # the pick of such a row is a person's all the same
-CROPS_ONLY = frozenset(("machine crops",))
+CROPS_ONLY = frozenset(("machine crops", "default crops"))
 # where SQLite finds the file damaged, or rows are of another project, there is no single row to leave out
 REFUSING = frozenset(("database", "project"))
 # a decision that fails one of these is unsound by itself, to every purpose
@@ -175,6 +181,7 @@ LEVELS: Mapping[str, Mapping[Purpose, Level | None]] = {
     "vectors": {"training": "excluded", "finishing": None},
     "machine decisions": {"training": "excluded", "finishing": None},
     "machine crops": {"training": "excluded", "finishing": None},
+    "default crops": {"training": "excluded", "finishing": None},
 }
 _OF_ONE_ROW = tuple((name, check) for name, check in CHECKS if name in UNSOUND and check is not None)
 _NO_FACTS = Facts(frozenset(), {}, {}, frozenset(), frozenset(), frozenset())

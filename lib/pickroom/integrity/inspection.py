@@ -198,7 +198,11 @@ def _facts(project: Project, connection: sqlite3.Connection, encoder_id: str | N
         vectors=vectors_on_disk(project, encoder_id) if purpose == "training" else {},
         waiting=ids("SELECT group_id FROM incomplete_crops"),
         by_machine=ids("SELECT group_id FROM automatic_decisions WHERE input = 'auto'"),
-        cropped_by_machine=ids("SELECT group_id FROM automatic_decisions WHERE crop_input = 'apply_ai'"),
+        cropped_by_machine=ids(
+            """SELECT group_id FROM automatic_decisions WHERE crop_input = 'apply_ai'
+            UNION SELECT group_id FROM final_crops WHERE box_source = 'ai_all'"""
+        ),
+        default_crops=ids("SELECT group_id FROM final_crops WHERE box_source = 'default'"),
     )
 
 

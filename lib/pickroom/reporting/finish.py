@@ -135,7 +135,8 @@ def plan(project: Project, *, originals: bool = False) -> FinishPlan:
         undecided = groups.count_waiting(connection)
         decided = sum(decisions.outcome_counts(connection).values())
     paths = [str(op.source or op.destination) for op in planned]
-    blockers = [f"crops wait to be made: {_some(waiting)} - pickroom crop {project.id}"] if waiting else []
+    ways = f"pickroom crop {project.id}, and for those that it does not show: pickroom check {project.id}"
+    blockers = [f"crops wait to be made: {_some(waiting)} - {ways}"] if waiting else []
     if paths:
         blockers.append(f"file operations are unfinished: {_some(paths)} - pickroom recover {project.id}")
     for finding in inspection.errors:

@@ -174,8 +174,7 @@ class Report:
         )
         page = html.table(names, rows, empty="no crop by hand yet")
         made = self.analysis.execute(
-            """SELECT * FROM crops WHERE project_id = ? AND origin = 'project' AND counts
-            AND input IS DISTINCT FROM 'apply_ai'""",
+            "SELECT * FROM crops WHERE project_id = ? AND origin = 'project' AND counts AND own_box",
             [self.project.id],
         )
         columns = [column[0] for column in made.description]

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
 
 from pickroom.errors import NoDatabaseError, StoreError
-from pickroom.store import copies, wal
+from pickroom.store import copies, crops, decisions, wal
 from pickroom.store.alone import say_open
 from pickroom.store.opened import Opened, registering, require_in_place
 from pickroom.store.schema import foreign_part, has_tables, migrations
 
 BUSY_TIMEOUT_S = 10.0
+# migration -> what it does to rows that SQL alone cannot, with its statements
+_WITH: Mapping[int, Callable[[sqlite3.Connection], None]] = {15: crops.name_sources, 16: decisions.compare_boxes}
 
 
 def connect(path: Path) -> sqlite3.Connection:
@@ -296,6 +298,8 @@ def _migrate(connection: sqlite3.Connection, path: Path) -> None:
             for number, script in enumerate(scripts[version:], start=version + 1):
                 for statement in _statements(script):
                     connection.execute(statement)
+                if number in _WITH:
+                    _WITH[number](connection)
                 connection.execute(f"PRAGMA user_version = {number}")
             if earlier:
                 _bring_rows_over(connection)

@@ -92,19 +92,34 @@ def set_crop(
 ) -> None:
     """Write the final crop of a decision, or take it back with None; `crop_match` follows from the row.
 
-    `crop_match` (FORMATS.md): every corner within 0.05 of the AI's box, where the AI's image was the one cropped.
+    `crop_match` (FORMATS.md): every corner within 0.05 of the AI's box, whichever image that was proposed for.
     """
     row = get(connection, group_id)
     if row is None:
         return
     match = None
-    if box is not None and row.ai_crop_coords is not None and row.ai_selected_index == row.user_selected_index:
+    if box is not None and row.ai_crop_coords is not None:
         match = corners_match(row.ai_crop_coords, box)
     connection.execute(
         "UPDATE ai_decisions SET final_crop_coords = ?, crop_timestamp = ?, crop_match = ? WHERE group_id = ?",
         (box.to_json() if box else None, made_at, match, group_id),
     )
     connection.execute("UPDATE decision_context SET crop_input = ? WHERE group_id = ?", (input, group_id))
+
+
+def compare_boxes(connection: sqlite3.Connection) -> None:
+    """Fill in `crop_match` where it is NULL though both boxes are there: it once stood for the AI's image alone."""
+    found = []
+    for rowid, ai_box, box in connection.execute(
+        """SELECT rowid, CAST(ai_crop_coords AS BLOB), CAST(final_crop_coords AS BLOB) FROM ai_decisions
+        WHERE crop_match IS NULL AND ai_crop_coords IS NOT NULL AND final_crop_coords IS NOT NULL"""
+    ):
+        try:
+            boxes = CropBox.of(json.loads(ai_box)), CropBox.of(json.loads(box))
+        except (ValueError, TypeError, RecursionError):
+            continue  # a damaged row: `check` reports it
+        found.append((corners_match(*boxes), rowid))
+    connection.executemany("UPDATE ai_decisions SET crop_match = ? WHERE rowid = ?", found)
 
 
 def set_dropped(connection: sqlite3.Connection, group_id: str, dropped_at: str | None) -> None:
@@ -184,6 +199,17 @@ def incomplete_crops(connection: sqlite3.Connection) -> list[str]:
         f"SELECT name FROM (SELECT {_PICK} AS name FROM incomplete_crops) WHERE typeof(name) = 'text' ORDER BY 1"
     )
     return [row["name"] for row in rows]
+
+
+def waiting_crops(connection: sqlite3.Connection, filename: str | None = None) -> list[Decision]:
+    """The decisions whose crop is asked for and not made, in the order they were taken; of one picked image, or all."""
+    rows = connection.execute(
+        """SELECT * FROM incomplete_crops WHERE ?1 IS NULL
+            OR CASE WHEN json_valid(images) THEN json_extract(images, '$[' || user_selected_index || ']') END = ?1
+        ORDER BY timestamp, group_id""",
+        (filename,),
+    )
+    return [_from_row(row) for row in rows]
 
 
 def performance(connection: sqlite3.Connection) -> dict[str, float | int | None]:

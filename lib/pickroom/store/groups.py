@@ -128,6 +128,16 @@ def every(connection: sqlite3.Connection, project_id: str, *, sound: bool = Fals
     return load(connection, project_id, ids, sound=sound)
 
 
+def content_of(connection: sqlite3.Connection, group_id: str, filename: str) -> str | None:
+    """The sha256 of a group's image as the last scan met it; None where that is not known."""
+    row = connection.execute(
+        """SELECT i.sha256 FROM group_members AS m JOIN images AS i USING (directory, filename)
+        WHERE m.group_id = ? AND m.filename = ?""",
+        (group_id, filename),
+    ).fetchone()
+    return None if row is None else row["sha256"]
+
+
 def decided_names(connection: sqlite3.Connection) -> set[str]:
     """File names of every image in a decided group."""
     rows = connection.execute("SELECT filename FROM group_members JOIN decision_context USING (group_id)")

@@ -44,6 +44,12 @@ def of_batch(connection: sqlite3.Connection, batch: int) -> list[FileOp]:
     return _read(connection, "batch = ?", batch)
 
 
+def of_unit(connection: sqlite3.Connection, kinds: Sequence[str], unit: str) -> list[FileOp]:
+    """The moves of one unit that stand, of these kinds, in order."""
+    places = ", ".join("?" * len(kinds))
+    return _read(connection, f"op = 'move' AND state = 'done' AND unit = ? AND kind IN ({places})", unit, *kinds)
+
+
 def count_planned(connection: sqlite3.Connection) -> int:
     return connection.execute("SELECT count(*) FROM file_operations WHERE state = 'planned'").fetchone()[0]
 

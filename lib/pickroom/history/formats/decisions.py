@@ -13,6 +13,7 @@ from pickroom.logged_paths import split_path
 from pickroom.records import MAX_GROUP, CropBox, UserAction
 
 _ACTIONS: dict[str, UserAction] = {action: action for action in get_args(UserAction)}
+_FLAGS = {"true": True, "1": True, "false": False, "0": False}
 _LARGEST = 2**31 - 1  # a batch number beyond this is a damaged number
 Number = TypeVar("Number", int, float)
 
@@ -21,7 +22,7 @@ def _converter(header: Sequence[str], facts: Facts) -> Convert:
     group_at, time_at, project_at, folder_at = places(header, "group_id", "timestamp", "project_id", "directory")
     batch_at, ai_at, confidence_at = places(header, "batch_number", "ai_selected_index", "ai_confidence")
     user_at, action_at, cropped_at = places(header, "user_selected_index", "user_action", "crop_timestamp")
-    width_at, height_at = places(header, "image_width", "image_height")
+    width_at, height_at, match_at = places(header, "image_width", "image_height", "crop_match")
     images_at = places(header, *(f"image_{place}_filename" for place in range(1, MAX_GROUP + 1)))
     ai_box_at = places(header, *(f"ai_crop_{edge}" for edge in ("x1", "y1", "x2", "y2")))
     box_at = places(header, *(f"final_crop_{edge}" for edge in ("x1", "y1", "x2", "y2")))
@@ -59,7 +60,9 @@ def _converter(header: Sequence[str], facts: Facts) -> Convert:
             group_id=cell(fields, group_at).strip() or None,
             directory=_directory(cell(fields, folder_at), facts),
             batch_number=_batch(cell(fields, batch_at), facts),
-            advice=Advice(advice_index, ai_box if advice_index is not None else None, confidence),
+            advice=Advice(advice_index, ai_box, confidence, _FLAGS.get(cell(fields, match_at).strip().lower()))
+            if advice_index is not None
+            else Advice(confidence=confidence),
         )
 
     return convert
