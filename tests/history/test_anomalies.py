@@ -43,7 +43,7 @@ def test_comparing_stages(chosen: float | None, others: tuple, expected: tuple |
 
 
 def test_the_samples(workspace: Workspace) -> None:
-    run_import(workspace, *sorted(SAMPLES.glob("*.csv")))
+    run_import(workspace, *sorted(SAMPLES.glob("*.csv")), by_folder=True)
     summary, cases = anomalies.find(workspace)
     print("\n".join(summary.lines()))
     counts = {name: (r.decisions, r.with_stages, r.anomalies) for name, r in summary.projects.items()}
@@ -54,7 +54,7 @@ def test_the_samples(workspace: Workspace) -> None:
 
 
 def test_what_is_written_can_be_read_and_brings_nothing_new(workspace: Workspace) -> None:
-    run_import(workspace, *sorted(SAMPLES.glob("*.csv")))
+    run_import(workspace, *sorted(SAMPLES.glob("*.csv")), by_folder=True)
     summary, cases = anomalies.find(workspace)
     cases_file, summary_file = anomalies.write(workspace, summary, cases)
     assert cases_file == workspace.root / "data" / "training" / "anomaly_cases.csv"

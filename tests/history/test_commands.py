@@ -55,7 +55,9 @@ def test_import_csv_says_first_and_writes_when_told(pickroom: Run, workspace: Wo
 
 
 def test_json_is_one_object_and_the_report_goes_before_it_to_stderr(pickroom: Run) -> None:
-    code, out, err = pickroom("import-csv", *sorted(SAMPLES.glob("*.csv")), "--project", "mojo1", "--execute", "--json")
+    code, out, err = pickroom(
+        "import-csv", *sorted(SAMPLES.glob("*.csv")), "--project", "mojo1", "--by-folder", "--execute", "--json"
+    )
     found = json.loads(out)
     assert (code, out.count("\n")) == (0, 1)
     assert (found["rows"], found["imported"], found["skipped"]) == (92, 83, {skips.REOPENED: 9})
@@ -120,7 +122,7 @@ def test_control_characters_of_a_log_stay_in_their_line(pickroom: Run, tmp_path:
 
 
 def test_analysis_sees_what_was_imported(pickroom: Run, workspace: Workspace) -> None:
-    pickroom("import-csv", *sorted(SAMPLES.glob("*.csv")), "--project", "mojo1", "--execute")
+    pickroom("import-csv", *sorted(SAMPLES.glob("*.csv")), "--project", "mojo1", "--by-folder", "--execute")
     analysis = connect_analysis(workspace)
     assert [problem.line for problem in analysis.problems] == []
     counts = "SELECT origin, count(*), count(box) FROM crops GROUP BY ALL ORDER BY ALL"
@@ -130,7 +132,7 @@ def test_analysis_sees_what_was_imported(pickroom: Run, workspace: Workspace) ->
 
 
 def test_sql_over_what_was_imported(pickroom: Run) -> None:
-    pickroom("import-csv", *sorted(SAMPLES.glob("*.csv")), "--project", "mojo1", "--execute")
+    pickroom("import-csv", *sorted(SAMPLES.glob("*.csv")), "--project", "mojo1", "--by-folder", "--execute")
 
     def sql(query: str) -> list[list]:
         code, out, _ = pickroom("sql", query, "--json")
@@ -155,6 +157,7 @@ def test_steps_of_the_notebook(
 ) -> None:
     steps.import_logs(workspace, [], "p", False)
     steps.import_logs(workspace, [SAMPLES / "anomaly_cases.csv"], "p", True)
+    steps.import_logs(workspace, [SAMPLES / "anomaly_cases.csv"], "p", True, by_folder=True)
     steps.import_logs(workspace, [tmp_path / "missing.csv"], "p", True)
     steps.compare_folders(workspace, None, None, "p", False)
     steps.fill_in_accepted_crops(workspace, "p", False)
@@ -167,6 +170,7 @@ def test_steps_of_the_notebook(
     said = capsys.readouterr().out
     for words in (
         "No logs were named",
+        "15 rows name other projects while importing with --project p: mojo2, mojo1, 1100 (",
         "Written: 1100_legacy.db, mojo1_legacy.db, mojo2_legacy.db",
         "cannot read the file",
         "No folders were named",

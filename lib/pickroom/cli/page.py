@@ -47,7 +47,7 @@ SECTIONS: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
             ("train", "a model of your picks, or of your crops", "train ranker holiday"),
             ("recommend", "what the deck shows: by the models, else the baseline", "recommend holiday"),
             ("evaluate", "how each version does on what it was not trained on", "evaluate holiday"),
-            ("import-csv", "old logs of picks and crops become training data", "import-csv old.csv --project holiday"),
+            ("import-csv", "import old logs of picks and crops as training data", "import-csv old.csv --by-folder"),
             ("history", "read picks and crops off two folders", "history before/ after/ --project holiday"),
             ("anomalies", "where a lower stage was chosen over a higher one", "anomalies holiday"),
             ("check", "are the decisions fit to train on, and to finish", "check holiday"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,13 +35,23 @@ def _in_one_line(step: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @_in_one_line
-def import_logs(workspace: Workspace, files: Sequence[Path | str], project: str | None, execute: bool) -> None:
-    """Old CSV logs into `<project>_legacy.db`."""
+def import_logs(
+    workspace: Workspace,
+    files: Sequence[Path | str],
+    project: str | None,
+    execute: bool,
+    *,
+    by_folder: bool = False,
+    folders: Mapping[str, str] | None = None,
+) -> None:
+    """Old CSV logs into one `<project>_legacy.db` per project; the options are those of `read_logs`."""
     if not files:
         print('No logs were named: logs = ["select_crop_log.csv"]')
         return
-    with read_logs(workspace, [Path(file).expanduser() for file in files], project) as found:
+    paths = [Path(file).expanduser() for file in files]
+    with read_logs(workspace, paths, project, by_folder=by_folder, folders=folders) as found:
         _print(found.report.lines())
+        found.require_agreement()
         _print_written(found.write() if execute else None)
 
 

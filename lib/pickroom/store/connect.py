@@ -43,7 +43,7 @@ def connect(path: Path) -> sqlite3.Connection:
         path.parent.mkdir(parents=True, exist_ok=True)
         # JupyterLab runs a widget's messages in another thread than the cell that made it (comms over subshells);
         # the desks take a lock, so that it is one thread at a time.
-        connection = _opened(path, str(path), check_same_thread=False)
+        connection = _opened(path, str(path), check_same_thread=False, uri=True)  # for what is attached read-only
         try:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")
