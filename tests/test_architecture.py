@@ -23,7 +23,7 @@ LONGEST_MODULE = 400  # lines
 # DESIGN.md, Layout: a part imports from its own layer or from those above it in this list, never from below
 LAYERS = (
     ("__init__", "records", "errors", "naming", "quantities", "atomic", "append_log", "locking", "zips"),
-    ("geometry", "manifest", "workspace", "logged_paths", "project_folders"),
+    ("geometry", "manifest", "workspace", "logged_paths", "project_folders", "written"),
     ("store",),
     ("images", "embeddings", "groups", "learn", "integrity", "analysis"),
     ("files",),
@@ -36,6 +36,7 @@ LAYERS = (
 LAYER = {part: number for number, parts in enumerate(LAYERS) for part in parts}
 # analysis reads files, not the store's functions; but the store says which file another library may open (invariant 10)
 ANALYSIS_MAY = {"pickroom.workspace", "pickroom.records", "pickroom.errors", "pickroom.naming"}
+ANALYSIS_MAY |= {"pickroom.written"}
 ANALYSIS_MAY |= {"pickroom.store.snapshot"}
 # databases that are no project's: the temporary facts of an import, and the <project>_legacy.db it publishes
 OWN_DATABASES = ("history/",)

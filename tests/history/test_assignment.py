@@ -67,7 +67,7 @@ def test_the_report_lists_folders_rows_and_projects(workspace: Workspace, log: P
     assert {(row["project"], row["evidence"]) for row in told["folders"]} == {(name, FOLDER) for name in THIRTEEN}
     assert sum(row["rows"] for row in told["folders"]) == 518
     assert told["common"] == ["/Users/x"]
-    (line,) = [line for line in report.lines() if line.startswith("/Users/x/training data/mojo1 ")]
+    (line,) = [line for line in report.lines() if line.startswith("  /Users/x/training data/mojo1 ")]
     assert line.split()[-3:] == ["39", "mojo1", "folder"]
 
 

@@ -99,15 +99,16 @@ def history(
 @app.command()
 def anomalies(
     projects: Annotated[list[str] | None, typer.Argument(metavar="[P]...", help="Else every project.")] = None,
+    execute: Execute = False,
     home: Home = None,
     json_output: Json = False,
 ) -> None:
-    """Where a lower stage was chosen over a higher one, by project; leaves the cases in data/training/."""
+    """Count by project where a lower stage was chosen; --execute writes the cases to data/training/."""
     from pickroom.history import anomalies as looking
 
     workspace = Workspace.find(home)
     summary, cases = looking.find(workspace, projects or ())
-    written = looking.write(workspace, summary, cases)
+    written = looking.write(workspace, summary, cases) if execute else []
     lines = summary.lines() or ["No project yet: pickroom start NAME --images FOLDER"]
-    lines += [f"Written: {path}" for path in written]
+    lines += [f"Written: {path}" for path in written] or [_DRY]
     show({**summary.to_dict(), "written": [str(path) for path in written]}, json_output, printable(lines))

@@ -49,7 +49,7 @@ SECTIONS: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
             ("evaluate", "how each version does on what it was not trained on", "evaluate holiday"),
             ("import-csv", "import old logs of picks and crops as training data", "import-csv old.csv --by-folder"),
             ("history", "read picks and crops off two folders", "history before/ after/ --project holiday"),
-            ("anomalies", "where a lower stage was chosen over a higher one", "anomalies holiday"),
+            ("anomalies", "count where a lower stage was chosen over a higher one", "anomalies holiday"),
             ("check", "are the decisions fit to train on, and to finish", "check holiday"),
         ),
     ),

@@ -223,11 +223,12 @@ class AssignmentReport:
         shown = [(r.folder or _NO_FOLDER, f"{r.rows:,}", r.project or "-", r.evidence) for r in self.folders[:_SHOWN]]
         table = [("Folder", "Rows", "Project", "Known by"), *shown]
         folder, rows, project = (max(len(row[place]) for row in table) for place in range(3))
-        lines = [f"{a:<{folder}}  {b:>{rows}}  {c:<{project}}  {d}" for a, b, c, d in table]
+        lines = ["The folders of the rows, and the project of each:"]
+        lines += [f"  {a:<{folder}}  {b:>{rows}}  {c:<{project}}  {d}" for a, b, c, d in table]
         if len(self.folders) > _SHOWN:
-            lines.append(f"... and {len(self.folders) - _SHOWN:,} more (--json lists them all)")
-        lines += [f"Common folder of the paths: {folder}" for folder in self.common]
-        lines += [f"Outside of the common folder: {folder}" for folder in self.outside[:_SHOWN]]
+            lines.append(f"  ... and {len(self.folders) - _SHOWN:,} more (--json lists them all)")
+        lines += [f"  common folder of the paths: {folder}" for folder in self.common]
+        lines += [f"  outside of the common folder: {folder}" for folder in self.outside[:_SHOWN]]
         return lines
 
     def require_agreement(self, given: str | None, hint: str = "") -> None:

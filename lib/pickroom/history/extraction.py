@@ -31,9 +31,9 @@ from pickroom.workspace import Workspace
 UNREADABLE = "one of the two images cannot be read"
 NOTHING_TO_LEARN = "in no group, and not cropped: nothing to learn"
 LARGER = "larger than its original: what was done to it is not known"
-NO_BOX = "cropped, but where is not known: coordinates NULL"
+NO_BOX = "an image was cropped, but where is not known: its coordinates are NULL"
 _ACTIONS: dict[str, UserAction | None] = {"same": "approve", "smaller": "crop", "larger": None}
-UNDECIDED = "groups of ORIGINAL without a final image: left undecided"
+UNDECIDED = "a group of ORIGINAL has no final image: it stays undecided"
 
 
 class Extraction:
@@ -76,7 +76,7 @@ class Extraction:
         unknown = [match for match in self.matches if match.box is None]
         lines = self.report.lines()
         if self.matches:
-            lines.append(f"Crops: {len(self.matches) - len(unknown):,} found, {len(unknown):,} NULL")
+            lines.append(f"Crop boxes: {len(self.matches) - len(unknown):,} found, {len(unknown):,} unknown (NULL)")
             lines += [f"  {match.filename}: {match.reason}" for match in unknown[:20]]
             if len(unknown) > 20:
                 lines.append(f"  ... and {len(unknown) - 20:,} more (--json lists them all)")

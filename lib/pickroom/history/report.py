@@ -88,12 +88,12 @@ class ImportReport:
                 lines.append(f"  {count:,} skipped: {reason}")
                 if reason not in skips.IN_TABLE:
                     lines += [f"    {example}" for example in file.examples.get(reason, ())]
-            lines += [f"  {count:,} noted: {note}" for note, count in file.notes.most_common()]
+            lines += [f"  note ({count:,} times): {note}" for note, count in file.notes.most_common()]
         if len(self.files) > 1:
             lines.append(f"Together: {_sum(self.rows, self.imported, self.skipped.total())}")
         for project, tables in self.projects.items():
             what = ", ".join(f"{n:,} {table[:-1] if n == 1 else table}" for table, n in tables.items())
-            lines.append(f"{project}_legacy.db: {what}")
+            lines.append(f"New for {project}_legacy.db: {what}")
         return lines + self.assignment.lines()
 
 

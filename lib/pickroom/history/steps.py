@@ -88,11 +88,11 @@ def show_meeting(workspace: Workspace, project: str) -> None:
 
 
 @_in_one_line
-def find_anomalies(workspace: Workspace) -> Figure | None:
-    """A lower stage chosen over a higher one, by project; leaves the cases in `data/training/`."""
+def find_anomalies(workspace: Workspace, execute: bool = False) -> Figure | None:
+    """A lower stage chosen over a higher one, by project; writes the cases to `data/training/` when told to."""
     summary, cases = anomalies.find(workspace)
-    written = anomalies.write(workspace, summary, cases)
-    _print([*summary.lines(), *(f"Written: {path.name}" for path in written)])
+    _print(summary.lines())
+    _print_written(anomalies.write(workspace, summary, cases) if execute else None)
     return anomalies.figure(summary)
 
 
