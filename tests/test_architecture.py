@@ -35,7 +35,7 @@ LAYERS = (
         "zips",
         "quiet",
     ),
-    ("geometry", "manifest", "workspace", "logged_paths"),
+    ("geometry", "manifest", "workspace", "logged_paths", "project_folders", "written"),
     ("store",),
     ("images", "embeddings", "groups", "learn", "integrity", "analysis"),
     ("files",),
@@ -51,8 +51,9 @@ ANALYSIS_MAY = {"pickroom.workspace", "pickroom.records", "pickroom.errors", "pi
 ANALYSIS_MAY |= {
     "pickroom.store.snapshot",
     "pickroom.leftovers",
-    "pickroom.integrity.checks",
-}  # which rows its views leave out
+    "pickroom.written",
+    "pickroom.integrity.checks",  # which rows its views leave out
+}
 # databases that are no project's: the temporary facts of an import, the <project>_legacy.db it publishes, and one that
 # is made to try whether WAL works
 OWN_DATABASES = ("history/", "store/wal.py")

@@ -267,6 +267,26 @@ def test_a_failing_cell_is_shown_and_the_project_is_not_finished(
     assert [path.name for path in (tmp_path / "reports" / "demo").iterdir()] == ["failing.failed.ipynb"]
 
 
+def test_a_report_that_the_user_changed_is_kept(
+    make_project: Callable[..., Project], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = make_project([(1, 2)])
+    source = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("print(1)")])
+    source.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    nbformat.write(source, tmp_path / "small.ipynb")
+    monkeypatch.setattr(render, "templates", lambda: [tmp_path / "small.ipynb"])
+    folder = render.report_folder(project)
+    folder.mkdir(parents=True)
+    (folder / "small.html").write_text("mine")
+    (folder / "small.failed.ipynb").write_text("mine too")
+    assert render.run(project) == [folder / "small-2.html"]
+    assert render.report_path(project, "small.html") == folder / "small-2.html"  # as the next run replaces
+    assert render.report_path(project, "small.ipynb") == folder / "small.ipynb"
+    (folder / "small.ipynb").write_text("opened and saved by me")
+    assert render.report_path(project, "small.ipynb") == folder / "small-2.ipynb"
+    assert [(folder / name).read_text() for name in ("small.html", "small.failed.ipynb")] == ["mine", "mine too"]
+
+
 @pytest.mark.parametrize(
     ("value", "unit", "shown"),
     [

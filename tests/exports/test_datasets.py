@@ -21,6 +21,7 @@ from exports.conftest import BOX
 from pickroom.errors import ConflictError, FileOperationError, UsageError
 from pickroom.exports import choices, folder
 from pickroom.exports.datasets import export_coco, export_imagefolder, export_pairs
+from pickroom.exports.folder import STATE_FILE
 from pickroom.geometry import to_pixels
 from pickroom.workspace import Project
 from reviewing import exit_code_of, in_child, obey_permissions
@@ -212,6 +213,41 @@ def test_files_of_others_and_other_kinds_are_not_replaced(judged: Project, tmp_p
         export_coco([judged], tmp_path / "out")
     with pytest.raises(UsageError, match="lies in the images of project p"):
         export_coco([judged], judged.root / "coco")
+
+
+@pytest.mark.parametrize("copy", [False, True])
+def test_files_that_were_changed_since_are_kept(judged: Project, tmp_path: Path, copy: bool) -> None:
+    export_coco([judged], tmp_path, copy=copy)
+    export_coco([judged], tmp_path, copy=copy)
+    picture = tmp_path / min(listed(tmp_path))
+    for changed in (tmp_path / "annotations.json", picture):
+        before = changed.read_bytes()
+        changed.unlink()
+        changed.write_text("mine")
+        with pytest.raises(ConflictError, match="changed since, the first"):
+            export_coco([judged], tmp_path, copy=copy)
+        assert changed.read_text() == "mine"
+        changed.unlink()
+        changed.write_bytes(before)
+        if changed != picture:
+            export_coco([judged], tmp_path, copy=copy)
+
+
+def test_an_outdated_file_that_was_changed_is_not_removed(judged: Project, tmp_path: Path) -> None:
+    export_imagefolder([judged], tmp_path)
+    (tmp_path / "metadata.jsonl").write_text("mine")
+    export_imagefolder([judged], tmp_path, kind="csv")
+    assert (tmp_path / "metadata.jsonl").read_text() == "mine"
+    assert "metadata.jsonl" not in json.loads((tmp_path / STATE_FILE).read_text())["files"]
+
+
+def test_a_folder_of_an_older_export_is_brought_up_to_date(judged: Project, tmp_path: Path) -> None:
+    export_coco([judged], tmp_path)
+    state = json.loads((tmp_path / STATE_FILE).read_text())
+    (tmp_path / STATE_FILE).write_text(json.dumps({**state, "files": list(state["files"])}))
+    (tmp_path / "annotations.json").write_text("of an older version")
+    export_coco([judged], tmp_path)
+    assert json.loads((tmp_path / "annotations.json").read_text())["images"]
 
 
 def test_full_or_closed_disk_is_one_line_and_running_again_completes_it(judged: Project, tmp_path: Path) -> None:

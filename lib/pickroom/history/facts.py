@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import zlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -16,7 +16,6 @@ from pickroom import naming
 from pickroom.geometry import corners_match
 from pickroom.history import skips, values
 from pickroom.history.skips import Skip
-from pickroom.logged_paths import ProjectNames
 from pickroom.records import MAX_GROUP, MIN_GROUP, CropBox, UserAction
 
 # how strongly a row speaks of one file's crop; of equals the first row counts (see resolve.sql)
@@ -52,15 +51,14 @@ class Facts:
     """The facts of one file, gathered until a batch is stored.
 
     Attributes:
-        names: which project a path or a column speaks of.
-        given: the project of rows that name none (`--project`), None without one.
+        assign: the project of a row by the folders of its paths, its project column and its directory column; raises
+            Skip without one.
         file: the file's number in this import.
         notes: what was filled in and is unknown all the same, counted.
         projects: every project met.
     """
 
-    names: ProjectNames
-    given: str | None
+    assign: Callable[[Iterable[str], str, str], str]
     file: int
     decisions: list[tuple] = field(default_factory=list)
     selections: list[tuple] = field(default_factory=list)
@@ -74,25 +72,13 @@ class Facts:
         self.decisions, self.selections, self.crops = [], [], []
         return gathered
 
-    def project(self, evidence: frozenset[str], column: str = "") -> str:
-        """The row's project: by its paths and its project column, else the given one.
+    def project(self, folders: Iterable[str], column: str = "", directory: str = "") -> str:
+        """The row's project, by the folders of its paths and its columns for the project and the directory.
 
         Raises:
-            Skip: none is named and none is given, or several are.
+            Skip: the row has none. While the rows are only counted: always.
         """
-        if column and not values.is_missing(column):
-            named = self.names.named(column.strip())
-            if not named:
-                raise Skip(skips.BAD_PROJECT)
-            evidence = evidence | named
-        if len(evidence) == 1:
-            (project,) = evidence
-        elif evidence:
-            raise Skip(skips.CONFLICT)
-        elif self.given is None:
-            raise Skip(skips.NO_PROJECT)
-        else:
-            project = self.given
+        project = self.assign(folders, column, directory)
         self.projects.add(project)
         return project
 

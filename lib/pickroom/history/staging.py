@@ -162,7 +162,7 @@ class Staging:
             raise UsageError(
                 f"these files name {len(projects):,} projects",
                 doing="importing",
-                hint="is that column the project's? import such files one by one, with --project",
+                hint="is that column the project's? import such files one by one",
             )
         with self._speaking("comparing rows"):
             for project_id in projects:

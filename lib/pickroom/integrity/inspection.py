@@ -176,7 +176,7 @@ def save_report(workspace: Workspace, inspections: Iterable[Inspection]) -> Path
     report = {"made_at": now.isoformat().replace("+00:00", "Z"), "projects": [i.to_dict() for i in inspections]}
     path = workspace.summaries / f"ai_training_inspection_{now:%Y%m%dT%H%M%S%fZ}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
-    atomic.write_text(path, json.dumps(report, indent=1, ensure_ascii=True) + "\n")
+    atomic.create_bytes(path, (json.dumps(report, indent=1, ensure_ascii=True) + "\n").encode())
     return path
 
 

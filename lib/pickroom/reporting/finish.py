@@ -72,7 +72,7 @@ class FinishPlan:
             lines.append("  nothing has been decided in it: is this the project you mean?")
         lines.append(f"  {self.undecided} groups are undecided and stay as they are")
         for name in self.reports:
-            lines.append(f"  report: {render.report_folder(self.project).relative_to(where)}/{name}.html")
+            lines.append(f"  report: {render.report_path(self.project, f'{name}.html').relative_to(where)}")
         target = archive.archive_folder(self.project).relative_to(where)
         lines.append(f"  archive: {target}/ with the database and {self.pictures} pictures, {in_bytes(self.size)}")
         if self.companions:

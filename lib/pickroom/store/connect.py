@@ -111,14 +111,16 @@ def _journalled(path: Path, *, make: bool) -> sqlite3.Connection:
     # JupyterLab runs a widget's messages in another thread than the cell that made it (comms over subshells);
     # the desks take a lock, so that it is one thread at a time.
     address = str(path) if make else f"{path.absolute().as_uri()}?mode=rw"
-    connection = _opened(path, address, uri=not make, check_same_thread=False)
+    connection = _opened(path, address, uri=True, check_same_thread=False)  # also of what is attached to it read-only
     try:
         if _begins_wal(connection, path, make):
             connection.execute("PRAGMA synchronous = FULL")
             return connection
         connection.close()
         _leave_wal(path)
-        connection = _opened(path, address, uri=not make, check_same_thread=False)
+        connection = _opened(
+            path, address, uri=True, check_same_thread=False
+        )  # also of what is attached to it read-only
         if not make:
             _require_tables(connection, path)
         connection.held = say_open(connection.file)

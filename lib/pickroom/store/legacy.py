@@ -9,6 +9,7 @@ import json
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -146,8 +147,13 @@ def matches(connection: sqlite3.Connection) -> Iterator[Match]:
     return map(read, rows)
 
 
-def take_staged(connection: sqlite3.Connection, staged: Path, project_id: str, matches: Iterable[Match] = ()) -> None:
-    """Add one project's new rows from an import's staging database, in the order they were read; all or none.
+@contextmanager
+def take_staged(
+    connection: sqlite3.Connection, staged: Path, project_id: str, matches: Iterable[Match] = ()
+) -> Iterator[None]:
+    """Add one project's new rows from an import's staging database, in the order they were read.
+
+    They are committed at the end of the context; a failure inside of it leaves everything as it was.
 
     Args:
         staged: the database of `history/staging.sql`.
@@ -155,13 +161,15 @@ def take_staged(connection: sqlite3.Connection, staged: Path, project_id: str, m
     Raises:
         StoreError: another program keeps the database locked, or its disk is full; nothing is changed.
     """
-    connection.execute("ATTACH ? AS staged", (str(staged),))
+    # read-only: a transaction that writes would lock it, and those of several projects are open at the same time
+    connection.execute("ATTACH ? AS staged", (f"{staged.absolute().as_uri()}?mode=ro",))
     try:
         with transaction(connection):
             for statement in _TAKE:
                 connection.execute(statement, (project_id,))
             for match in matches:
                 _upsert_match(connection, match)
+            yield
     finally:
         connection.execute("DETACH staged")
 

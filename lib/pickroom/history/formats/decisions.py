@@ -28,8 +28,8 @@ def _converter(header: Sequence[str], facts: Facts) -> Convert:
     box_at = places(header, *(f"final_crop_{edge}" for edge in ("x1", "y1", "x2", "y2")))
 
     def convert(fields: list[str], line: int) -> None:
-        names, evidence = _images(fields, images_at, facts)
-        project = facts.project(evidence, cell(fields, project_at))
+        names, folders = _images(fields, images_at)
+        project = facts.project(folders, cell(fields, project_at))
         action = _ACTIONS.get(cell(fields, action_at).strip().lower())
         if action is None:
             raise Skip(skips.BAD_ACTION)
@@ -68,19 +68,19 @@ def _converter(header: Sequence[str], facts: Facts) -> Convert:
     return convert
 
 
-def _images(fields: Sequence[str], images_at: Sequence[int], facts: Facts) -> tuple[list[str], frozenset[str]]:
-    """The names, and the projects their paths speak of; a gap before a name would move the indexes."""
+def _images(fields: Sequence[str], images_at: Sequence[int]) -> tuple[list[str], list[str]]:
+    """The names, and the folders of their paths; a gap before a name would move the indexes."""
     texts = [cell(fields, place).strip() for place in images_at]
     while texts and not texts[-1]:
         texts.pop()
-    names, evidence = [], frozenset[str]()
+    names, folders = [], []
     for text in texts:
         folder, name = split_path(text)
         names.append(values.image_name(name))
-        evidence |= facts.names.in_folder(folder)
+        folders.append(folder)
     if len(names) < 2:
         raise Skip(skips.NO_OTHERS)
-    return names, evidence
+    return names, folders
 
 
 def _advice_index(text: str, count: int, facts: Facts) -> int | None:
