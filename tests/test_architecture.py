@@ -23,7 +23,7 @@ LONGEST_MODULE = 400  # lines
 # DESIGN.md, Layout: a part imports from its own layer or from those above it in this list, never from below
 LAYERS = (
     ("__init__", "records", "errors", "naming", "quantities", "atomic", "append_log", "locking", "zips"),
-    ("geometry", "manifest", "workspace", "logged_paths"),
+    ("geometry", "manifest", "workspace", "logged_paths", "journals"),
     ("store",),
     ("images", "embeddings", "groups", "learn", "integrity", "analysis"),
     ("files",),

@@ -10,9 +10,9 @@ from typing import Any, TypedDict
 
 from pickroom import naming, regrouping
 from pickroom.errors import ConflictError, ProjectError, UsageError
-from pickroom.files import journal, renames
-from pickroom.files.ledgers import LEDGERS
+from pickroom.files import renames
 from pickroom.files.lock import project_lock
+from pickroom.files.recovery import finish_interrupted, unfinished
 from pickroom.groups.making import Similarity, by_similarity, by_stage
 from pickroom.groups.stages import DEFAULT_GAP
 from pickroom.images.scan import Progress, scan, walk
@@ -118,7 +118,7 @@ def rescan(
     connection = connect(project.database)
     try:
         with project_lock(project, "scanning"):
-            journal.run_planned(project.root, connection, LEDGERS, verify=True)
+            finish_interrupted(project, connection)
             renamed = renames.prefix_duplicates(project, connection, own) if rename_duplicates else ()
             known = {(image.directory, image.filename): image for image in images.readable(connection)}
             found = scan(
@@ -187,6 +187,7 @@ def relocate(workspace: Workspace, project_id: str, folder: Path) -> Project:
 
 def status(project: Project) -> dict[str, Any]:
     """A project at a glance, as `pickroom status P --json` prints it."""
+    interrupted = unfinished(project)
     with open_read_only(project.database) as connection, transaction(connection, writing=False):
         left_out = images.left_out(connection)
         return {
@@ -201,7 +202,8 @@ def status(project: Project) -> dict[str, Any]:
             "decided": decisions.outcome_counts(connection),
             "ungrouped": len(left_out),
             "incomplete_crops": decisions.incomplete_crops(connection),
-            "planned_operations": operations.count_planned(connection),
+            "planned_operations": sum(one.count for one in interrupted),
+            "unfinished": [one.to_dict() for one in interrupted],
             "batches": operations.batches(connection),
             "held": review_state.held(connection),
             "performance": decisions.performance(connection),

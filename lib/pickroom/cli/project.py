@@ -142,9 +142,8 @@ def status_words(entry: dict[str, Any]) -> str:
     if entry["incomplete_crops"]:
         lines.append(f"  {len(entry['incomplete_crops'])} crops wait: " + ", ".join(entry["incomplete_crops"][:5]))
     if entry["planned_operations"]:
-        lines.append(
-            f"  {entry['planned_operations']} file operations are unfinished: pickroom recover {entry['project_id']}"
-        )
+        lines.append(f"  {entry['planned_operations']} file operations are unfinished: pickroom recover {name}")
+    lines += [f"    in {one['root']}: {one['problem'] or one['planned_operations']}" for one in entry["unfinished"]]
     for batch in entry["batches"]:
         gone = "undone" if batch["undone"] and not batch["done"] else f"{batch['done']} of {batch['operations']} files"
         lines.append(f"  batch {batch['batch']} ({batch['planned_at'][:16]}Z): {gone}")

@@ -55,6 +55,7 @@ def review(
 @app.command()
 def recover(project: ProjectName, home: Home = None) -> None:
     """Finish, forward, what a crash interrupted."""
+    from pickroom.automation import interrupted
     from pickroom.files import undo
     from pickroom.store.connect import connect
 
@@ -64,6 +65,7 @@ def recover(project: ProjectName, home: Home = None) -> None:
         outcome = undo.recover(opened, connection)
     finally:
         connection.close()
+    interrupted.complete_logs(opened)
     _report(outcome, f"Recovered {opened.id}: {len(outcome.done)} units finished, {len(outcome.failed)} put back")
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from pickroom.doctor.findings import Finding
 from pickroom.errors import PickroomError
+from pickroom.files import recovery
 from pickroom.locking import is_held
-from pickroom.store import operations
 from pickroom.store.connect import open_read_only, schema_of
 from pickroom.workspace import Project, Workspace
 
@@ -75,7 +75,6 @@ def _schema(opened: Project, name: str) -> Finding | None:
 def _database(opened: Project, name: str) -> Finding:
     with open_read_only(opened.database) as connection:
         damage = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
-        planned = operations.count_planned(connection)
     if damage != "ok" and not damage.startswith("CHECK constraint failed"):  # rows that an earlier schema allowed
         return Finding(name, "fail", f"its database is damaged: {damage}", "restore it: pickroom restore FILE")
     if not opened.root.is_dir():
@@ -84,7 +83,8 @@ def _database(opened: Project, name: str) -> Finding:
     if is_held(opened.lock_file):
         holder = opened.lock_file.read_text(encoding="utf-8", errors="replace").strip() or "another process"
         return Finding(name, "warn", f"{holder} is at work on its files", "wait until it has finished")
-    if planned:
-        what = f"{planned} file operations were interrupted"
-        return Finding(name, "warn", what, f"pickroom recover {opened.id}")
+    for one in recovery.unfinished(opened):
+        where = "" if one.project is opened else f" in {one.project.root}"
+        what = one.problem or f"{one.count} file operations were interrupted"
+        return Finding(name, "warn", f"{what}{where}", f"pickroom recover {opened.id}")
     return Finding(name, "ok", f"{opened.manifest.status}, images in {opened.root}")
