@@ -487,6 +487,9 @@ def test_status_of_a_new_project(make_project: MakeProject) -> None:
         "batches": [],
         "held": {},
         "performance": {},
+        "unexplained": [],
+        "misplaced": [],
+        "missing": [],
     }
 
 

@@ -69,7 +69,7 @@ def remembered(project: Project) -> tuple[Path, ...]:
             f"the list of sandboxes cannot be read ({error})",
             doing=f"looking for the copies of {project.id}",
             subject=path,
-            hint='remove it, then name each sandbox once: "pickroom auto review PROJECT --sandbox FOLDER"',
+            hint=f"remove it, then name each sandbox once: pickroom auto review {project.id} --sandbox FOLDER",
         ) from None
 
 

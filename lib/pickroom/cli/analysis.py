@@ -28,25 +28,29 @@ def sql(
 
 @app.command()
 def check(project: ProjectName, home: Home = None, json_output: Json = False) -> None:
-    """Whether a project's decisions are fit to train on, and to finish; writes the inspection report."""
+    """Whether decisions are fit to train on and to finish, and images where they say; writes the inspection report."""
     from pickroom import integrity
+    from pickroom.integrity.whereabouts import in_words
 
     opened = project_of(home, project)
     found = integrity.inspect(opened)
     finishing = integrity.inspect(opened, purpose="finishing")
+    lies = integrity.whereabouts(opened)
     path = integrity.save_report(opened.workspace, [found])
-    values = {**found.to_dict(), "finishing_ok": not finishing.errors, "report": str(path)}
+    values = {**found.to_dict(), "finishing_ok": not finishing.errors, "report": str(path), **lies.to_dict()}
+    values["ok"] = not found.errors and lies.is_sound
     lines = [f"{opened.id}: {found.rows} decisions, {len(found.excluded_ids)} of them left out of training"]
     for finding in found.findings:
         lines.append(f"  {finding.level}: {finding.check} ({finding.count})")
         lines += [f"    {example}" for example in finding.examples[:5]]
-    if not found.findings:
+    lines += [f"  {line}" for line in in_words(lies.to_dict(), opened.id)]
+    if not found.findings and lies.is_sound:
         lines.append("  every check passes")
     if finishing.errors and not found.errors:
         names = ", ".join(f"{finding.check} ({finding.count})" for finding in finishing.errors)
         lines.append(f"  before it can be finished: {names}")
     show(values, json_output, printable([*lines, f"  the whole report: {path}"]))
-    if found.errors:
+    if not values["ok"]:
         raise typer.Exit(1)
 
 

@@ -18,12 +18,14 @@ class Finding:
         state: "warn" where something will not work as well as it could, "fail" where something will not work.
         found: what it means, in one sentence.
         todo: what to do next; "" where nothing needs doing.
+        items: every file that the finding is about, where it is about files.
     """
 
     check: str
     state: State
     found: str
     todo: str = ""
+    items: tuple[str, ...] = ()
 
     @property
     def line(self) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 from pickroom.doctor.findings import Finding
 from pickroom.errors import PickroomError
 from pickroom.files import recovery
+from pickroom.integrity import whereabouts
 from pickroom.locking import is_held
 from pickroom.store.connect import open_read_only, schema_of
 from pickroom.workspace import Project, Workspace
@@ -83,6 +84,13 @@ def _database(opened: Project, name: str) -> Finding:
     if is_held(opened.lock_file):
         holder = opened.lock_file.read_text(encoding="utf-8", errors="replace").strip() or "another process"
         return Finding(name, "warn", f"{holder} is at work on its files", "wait until it has finished")
+    lies = whereabouts(opened)
+    if not lies.is_sound:
+        counts = {"without a journal step or a row": len(lies.unexplained), "misplaced": len(lies.misplaced)}
+        what = ", ".join(f"{count} {words}" for words, count in counts.items() if count)
+        todo = f"pickroom recover {opened.id} --unexplained" if lies.unexplained else f"pickroom status {opened.id}"
+        elsewhere = (f"{expected} (found: {found})" for expected, found in lies.misplaced)
+        return Finding(name, "fail", f"images in Pickroom's folders: {what}", todo, (*lies.unexplained, *elsewhere))
     for one in recovery.unfinished(opened):
         where = "" if one.project is opened else f" in {one.project.root}"
         what = one.problem or f"{one.count} file operations were interrupted"

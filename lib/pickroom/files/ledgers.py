@@ -10,6 +10,7 @@ from pickroom.files.routing import REVIEW
 from pickroom.records import FileOp
 from pickroom.store import crops, decisions, marks, review_state
 from pickroom.store.marks import Room
+from pickroom.store.operations import RETURN
 
 RENAME, CROP, DROP, AUTOMATION = "rename", "crop", "drop", "automation"
 SORT: Room = "sort"
@@ -29,7 +30,7 @@ class ReviewLedger:
 
 
 class RenameLedger:
-    """A duplicate name made unique: no row changes, the next scan reads the new names."""
+    """A duplicate name made unique, or a file returned: no row changes, the next scan reads the new names."""
 
     def failed(self, connection: sqlite3.Connection, step: FileOp, reason: str) -> None:
         pass
@@ -99,6 +100,7 @@ _MARKED = ("image is back, and its mark waits again", "images are back, and thei
 TAKEN_BACK: Mapping[str, tuple[str, str]] = {
     REVIEW: _GROUPS,
     RENAME: ("image has its old name again", "images have their old names again"),
+    RETURN: ("image is where nothing explained it", "images are where nothing explained them"),
     CROP: ("crop is taken back", "crops are taken back"),
     DROP: ("image waits for its crop again", "images wait for their crops again"),
     AUTOMATION: _GROUPS,
@@ -110,6 +112,7 @@ TAKEN_BACK: Mapping[str, tuple[str, str]] = {
 LEDGERS: Mapping[str, Ledger] = {
     REVIEW: ReviewLedger(),
     RENAME: RenameLedger(),
+    RETURN: RenameLedger(),
     CROP: CropLedger(),
     DROP: DropLedger(),
     AUTOMATION: AutomationLedger(),
