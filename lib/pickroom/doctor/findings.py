@@ -34,5 +34,6 @@ class Finding:
 
 
 def to_dict(findings: Sequence[Finding]) -> dict[str, Any]:
-    """The JSON of `pickroom doctor --json`; "ok" as long as nothing failed."""
-    return {"ok": all(f.state != "fail" for f in findings), "checks": [asdict(finding) for finding in findings]}
+    """The JSON of `pickroom doctor --json`; "ok" as long as nothing failed, "items" only where there are any."""
+    checks = [{k: v for k, v in asdict(finding).items() if k != "items" or v} for finding in findings]
+    return {"ok": all(f.state != "fail" for f in findings), "checks": checks}

@@ -177,9 +177,7 @@ class _Planner:
         second = sha256 in standing or (name, sha256) in self._returned
         second = second or any(atomic.sha256_of(self._root / there) == sha256 for there in at_source)
         if not second and not standing:
-            for there, content in scanned:
-                if content in (None, sha256):
-                    yield there, "scan"
+            yield from ((there, "scan") for there, content in scanned if content in (None, sha256))
         other = bool(standing or at_source) or self._strange[name] > 1
         known = self._known(name)
         # a crop, or one that was cropped again: the image that it was made from is there, and is another
