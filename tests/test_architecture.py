@@ -35,7 +35,7 @@ LAYERS = (
         "zips",
         "quiet",
     ),
-    ("geometry", "manifest", "workspace", "logged_paths", "project_folders", "written"),
+    ("geometry", "manifest", "workspace", "logged_paths", "project_folders", "written", "journals"),
     ("store",),
     ("images", "embeddings", "groups", "learn", "integrity", "analysis"),
     ("files",),

@@ -513,9 +513,13 @@ def test_status_of_a_new_project(make_project: MakeProject) -> None:
         "ungrouped": 1,
         "incomplete_crops": [],
         "planned_operations": 0,
+        "unfinished": [],
         "batches": [],
         "held": {},
         "performance": {},
+        "unexplained": [],
+        "misplaced": [],
+        "missing": [],
     }
 
 

@@ -10,12 +10,14 @@ from typing import Any, TypedDict
 
 from pickroom import atomic, integrity, naming, regrouping
 from pickroom.errors import ConflictError, ProjectError, UsageError
-from pickroom.files import journal, renames
-from pickroom.files.ledgers import LEDGERS
+from pickroom.files import renames
 from pickroom.files.lock import project_lock
+from pickroom.files.recovery import finish_interrupted, unfinished
 from pickroom.groups.making import Similarity, by_similarity, by_stage
 from pickroom.groups.stages import DEFAULT_GAP
 from pickroom.images.scan import Progress, scan, walk
+from pickroom.integrity import whereabouts
+from pickroom.integrity.whereabouts import Whereabouts, in_words
 from pickroom.regrouping import ScanReport
 from pickroom.store import decisions, groups, images, operations, review_state
 from pickroom.store.alone import alone
@@ -120,8 +122,10 @@ def rescan(
     connection = connect(project.database)
     try:
         with project_lock(project, "scanning"):
-            journal.run_planned(project.root, connection, LEDGERS, verify=True)
+            finish_interrupted(project, connection)
             renamed = renames.prefix_duplicates(project, connection, own) if rename_duplicates else ()
+            lies = whereabouts(project)  # the tables must not forget where an image came from that is to go back
+            astray = {naming.filename_of(path) for path in lies.unexplained}
             known = {(image.directory, image.filename): image for image in images.readable(connection)}
             found = scan(
                 project.root,
@@ -136,9 +140,10 @@ def rescan(
             with transaction(connection):
                 # before any group goes: no id may come again
                 made_at = regrouping.second_of_scan(project, connection, at)
-                report = regrouping.store(project, connection, found, known, grouping, renamed, made_at)
+                report = regrouping.store(project, connection, found, known, grouping, renamed, made_at, astray)
             _save_counts(project)
-            return report
+            words = in_words({**lies.to_dict(), "misplaced": [], "missing": []}, project.id)
+            return replace(report, notes=(*report.notes, *words))
     finally:
         connection.close()
 
@@ -188,8 +193,14 @@ def relocate(workspace: Workspace, project_id: str, folder: Path) -> Project:
         return project.with_manifest(root=str(root))
 
 
-def status(project: Project) -> dict[str, Any]:
-    """A project at a glance, as `pickroom status P --json` prints it."""
+def status(project: Project, *, files: bool = True) -> dict[str, Any]:
+    """A project at a glance, as `pickroom status P --json` prints it.
+
+    Args:
+        files: also look whether images lie where the journal says, which takes a second or two for 100,000 of them.
+    """
+    interrupted = unfinished(project)
+    lies = whereabouts(project) if files else Whereabouts()
     with open_read_only(project.database) as connection, transaction(connection, writing=False):
         unsound = integrity.find_unsound(connection)  # first: from here on any text can be read
         left_out = images.left_out(connection)
@@ -205,9 +216,11 @@ def status(project: Project) -> dict[str, Any]:
             "decided": decisions.outcome_counts(connection),
             "ungrouped": len(left_out),
             "incomplete_crops": decisions.incomplete_crops(connection),
-            "planned_operations": operations.count_planned(connection),
+            "planned_operations": sum(one.count for one in interrupted),
+            "unfinished": [one.to_dict() for one in interrupted],
             "batches": operations.batches(connection),
             "held": review_state.held(connection),
             **({"unsound_rows": unsound.count} if unsound.count else {}),
             "performance": decisions.performance(connection),
+            **lies.to_dict(),
         }

@@ -105,9 +105,8 @@ class Stage:
         return start(self.arguments(command), self._words(said), plan or self.way.plan())
 
     def recover(self, plan: Plan | None = None) -> Run:
-        """`pickroom recover` of the project whose files were moved."""
-        home = str(self.project.workspace.root)
-        return run(["recover", "p", "--home", home], self._words("recovered"), plan or self.way.plan())
+        """`pickroom recover` as a user types it: of the project, also where its copy's files were moved."""
+        return run(["recover", "p", "--home", str(self.home)], self._words("recovered"), plan or self.way.plan())
 
     def _words(self, name: str) -> Path:
         return (self.words or self.folder) / f"{name}.txt"

@@ -15,11 +15,10 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pickroom.automation import planning
-from pickroom.automation.decisions_file import Approved, read_approved, write_lines
+from pickroom.automation import interrupted, planning
 from pickroom.automation.planning import Item, Plan
 from pickroom.automation.sandbox import Place
-from pickroom.errors import ConflictError, FileOperationError, ImageError, PickroomError, StoreError, UsageError
+from pickroom.errors import ConflictError, FileOperationError, ImageError, StoreError, UsageError
 from pickroom.files import cropping, journal, undo
 from pickroom.files.ledgers import AUTOMATION, LEDGERS
 from pickroom.files.lock import project_lock
@@ -81,7 +80,7 @@ def apply(place: Place, shown: Plan | None = None) -> Applied:
     hint = "no file was moved"
     with closing(connect(project.database)) as connection, project_lock(project, _DOING):
         try:
-            journal.run_planned(project.root, connection, LEDGERS, verify=True)  # what a crash left behind
+            interrupted.finish(place, connection)
             plan = planning.plan(place, connection, utc_now())
             if shown is not None and (plan.batch, plan.ops) != (shown.batch, shown.ops):
                 look = "nothing was touched; look at the new plan, then apply again"
@@ -101,7 +100,7 @@ def apply(place: Place, shown: Plan | None = None) -> Applied:
         if unit in outcome.failed:
             # the line of the step that failed, which names its paths
             raise ConflictError(outcome.failed[unit], hint="everything was put back")
-        note = _log_unseen(place, plan)  # under the lock: a review may be writing that file
+        note = interrupted.complete_log(place, connection)  # under the lock: a review may be writing that file
     return Applied(plan, outcome.stuck.get(unit, ""), note)
 
 
@@ -113,6 +112,13 @@ def undo_last(place: Place) -> tuple[int, int]:
         ConflictError: a file has changed since, or a crop was made of one; nothing was moved.
     """
     with closing(connect(place.project.database)) as connection:
+        # an undo that was interrupted is the one that is asked for again: no other batch is taken back with it
+        begun = interrupted.undone_by(connection)
+        waiting = [] if begun is None else decisions.batch_group_ids(connection, begun)
+        with project_lock(place.project, "recovering"):
+            interrupted.finish(place, connection)
+        if begun is not None and not decisions.batch_group_ids(connection, begun):
+            return begun, len(waiting)
         batch = operations.latest_batch(connection, (AUTOMATION,))
         if batch is None:
             what = "no apply of the automation stands"
@@ -188,24 +194,3 @@ def _commit(connection: sqlite3.Connection, plan: Plan) -> None:
                 crop = Crop(plan.batch, name, group_id, item.box, source, item.ops[0].sha256, now)
                 crops.insert(connection, crop)
                 decisions.set_crop(connection, group_id, item.box, now, crop.input)
-
-
-def _log_unseen(place: Place, plan: Plan) -> str:
-    """Add what was approved unseen to approved_decisions.jsonl; why not, when the disk refuses: the rows say it too."""
-    unseen = [item for item in plan.items if item.by == "auto"]
-    if not unseen:
-        return ""
-    try:
-        lines = read_approved(place.approved)
-        lines |= {item.group.group_id: _line(item) for item in unseen}
-        write_lines(place.approved, lines.values())
-    except PickroomError as error:
-        return f"{place.approved.name} lacks the groups approved unseen: {error.what}"
-    return ""
-
-
-def _line(item: Item) -> Approved:
-    picked = item.route.picked
-    name = None if picked is None else item.group.images[picked].filename
-    needs_crop = item.box is not None or item.route.outcome == "crop"
-    return Approved(item.group.group_id, "approved", name, needs_crop, item.box, "auto", utc_now())

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from pickroom import atomic
-from pickroom.automation import evidence, refresh
+from pickroom.automation import evidence, interrupted, refresh
 from pickroom.automation.decisions_file import Approved, Proposal, read_approved, read_proposals, write_lines
 from pickroom.automation.drift import Drift, drawn, watch
 from pickroom.automation.guarantee import PROMISE, Guarantee, Promise, approval_confidence, calibrate
@@ -112,7 +112,10 @@ def generate(place: Place, promise: Promise = PROMISE, *, trained_on: frozenset[
     """
     # a review that writes what was chosen, or an apply, would go on from what stood here before
     with project_lock(place.project, "generating decisions"):
-        return _generate(place, promise, trained_on)
+        with closing(connect(place.project.database)) as connection:
+            note = interrupted.finish(place, connection)
+        made = _generate(place, promise, trained_on)
+    return replace(made, notes=(note, *made.notes)) if note else made
 
 
 def _generate(place: Place, promise: Promise, trained_on: frozenset[str]) -> Generated:

@@ -41,16 +41,19 @@ def check(
     home: Home = None,
     json_output: Json = False,
 ) -> None:
-    """Whether a project's decisions are fit to train on, and to finish; writes the inspection report."""
+    """Whether decisions are fit to train on and to finish, and images where they say; writes the inspection report."""
     from pickroom import integrity
+    from pickroom.integrity.whereabouts import in_words
 
     opened = project_of(home, project)
     repaired = _repair_crops(opened) if repair else []
     found = integrity.inspect(opened)
     faults = [] if found.errors else _crop_faults(opened)  # rows that are not sound cannot be held against files
     finishing = integrity.inspect(opened, purpose="finishing")
+    lies = integrity.whereabouts(opened)
     path = integrity.save_report(opened.workspace, [found])
-    values = {**found.to_dict(), "ok": not found.errors and not faults, "finishing_ok": not finishing.errors}
+    ok = not found.errors and not faults and lies.is_sound
+    values = {**found.to_dict(), **lies.to_dict(), "ok": ok, "finishing_ok": not finishing.errors}
     values |= {
         "repaired": repaired,
         "crops": [fault.to_dict() for fault in faults],
@@ -64,13 +67,14 @@ def check(
     lines += [f"  waiting crop: {fault.line}" for fault in faults]
     if any(fault.repairable for fault in faults):
         lines.append(f"  put right what the database knows: pickroom check {opened.id} --repair")
-    if not found.findings and not faults:
+    lines += [f"  {line}" for line in in_words(lies.to_dict(), opened.id)]
+    if not found.findings and not faults and lies.is_sound:
         lines.append("  every check passes")
     if finishing.errors and not found.errors:
         names = ", ".join(f"{finding.check} ({finding.count})" for finding in finishing.errors)
         lines.append(f"  before it can be finished: {names}")
     show(values, json_output, printable([*lines, f"  the whole report: {path}"]))
-    if found.errors or faults:
+    if not ok:
         raise typer.Exit(1)
 
 

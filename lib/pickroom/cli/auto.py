@@ -105,8 +105,12 @@ def apply(
 ) -> None:
     """Carry out what was approved: shows every step, and with --execute takes them, all or none."""
     from pickroom.automation import apply as executor
+    from pickroom.automation import interrupted
 
     place = _place(home, project, sandbox, production)
+    note = interrupted.finish_first(place) if execute else interrupted.waiting_words(place)
+    if note:
+        say(f"pickroom: {note}")
     try:
         plan = executor.dry_run(place)
         show({}, False, printable([*plan.lines(), *plan.summary()]))

@@ -96,7 +96,7 @@ def groups(
             progress=progress,
         )
     text = scan_words(report)
-    if by == "stage" and report.ungrouped and not projects.status(opened)["groups"]:
+    if by == "stage" and report.ungrouped and not projects.status(opened, files=False)["groups"]:
         text += f"\nNothing could be grouped by the stages in the names: {by_looks(project)}"
     show(report.to_dict(), json_output, text)
 
@@ -107,7 +107,10 @@ def status(
     home: Home = None,
     json_output: Json = False,
 ) -> None:
-    """What is waiting, decided, unfinished: of one project, or of all."""
+    """What is waiting, decided, unfinished: of one project, or of all.
+
+    Exits 1 if images lie where neither the journal nor a row says.
+    """
     from pickroom import projects
 
     workspace = Workspace.find(home)
@@ -122,9 +125,12 @@ def status(
             found.append({"project_id": project_id, "error": error.line})
     text = "\n".join(status_words(entry) for entry in found) or "No project yet: pickroom start NAME --images FOLDER"
     show(found[0] if project else {"projects": found}, json_output, text)
+    if any(entry.get("unexplained") or entry.get("misplaced") for entry in found):
+        raise typer.Exit(1)
 
 
 def status_words(entry: dict[str, Any]) -> str:
+    from pickroom.integrity.whereabouts import in_words
     from pickroom.regrouping import by_looks
 
     if "error" in entry:
@@ -144,14 +150,14 @@ def status_words(entry: dict[str, Any]) -> str:
     if entry["incomplete_crops"]:
         lines.append(f"  {len(entry['incomplete_crops'])} crops wait: " + ", ".join(entry["incomplete_crops"][:5]))
     if entry["planned_operations"]:
-        lines.append(
-            f"  {entry['planned_operations']} file operations are unfinished: pickroom recover {entry['project_id']}"
-        )
+        lines.append(f"  {entry['planned_operations']} file operations are unfinished: pickroom recover {name}")
+    lines += [f"    in {one['root']}: {one['problem'] or one['planned_operations']}" for one in entry["unfinished"]]
     if "unsound_rows" in entry:
         lines.append(f"  {entry['unsound_rows']} unsound rows are left out everywhere (which: pickroom check {name})")
     for batch in entry["batches"]:
         gone = "undone" if batch["undone"] and not batch["done"] else f"{batch['done']} of {batch['operations']} files"
         lines.append(f"  batch {batch['batch']} ({batch['planned_at'][:16]}Z): {gone}")
+    lines += [f"  {line}" for line in in_words(entry, name)]
     lines += [f"  held back: {group_id}: {reason}" for group_id, reason in entry["held"].items()]
     accuracy = entry["performance"].get("selection_accuracy")
     if accuracy is not None:

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from pickroom.cli.console import Home, ProjectName, app, project_of, read_text, say, show
+from pickroom.cli.console import Home, ProjectName, app, printable, project_of, read_text, say, show
 from pickroom.errors import ConflictError, UsageError
 
 if TYPE_CHECKING:
     from pickroom.files.journal import Outcome
+    from pickroom.workspace import Project
 
 
 @app.command()
@@ -53,18 +54,59 @@ def review(
 
 
 @app.command()
-def recover(project: ProjectName, home: Home = None) -> None:
+def recover(
+    project: ProjectName,
+    unexplained: Annotated[
+        bool, typer.Option("--unexplained", help="Return images in Pickroom's folders that nothing explains.")
+    ] = False,
+    execute: Annotated[bool, typer.Option("--execute", help="With --unexplained: do it; else only show it.")] = False,
+    home: Home = None,
+) -> None:
     """Finish, forward, what a crash interrupted."""
+    from pickroom.automation import interrupted
     from pickroom.files import undo
     from pickroom.store.connect import connect
 
     opened = project_of(home, project)
+    if unexplained:
+        return _return(opened, execute)
+    if execute:
+        hint = f"leave it out, or: pickroom recover {project} --unexplained --execute"
+        raise UsageError("--execute belongs to --unexplained", doing="recovering", hint=hint)
     connection = connect(opened.database)
     try:
         outcome = undo.recover(opened, connection)
     finally:
         connection.close()
+    interrupted.complete_logs(opened)
     _report(outcome, f"Recovered {opened.id}: {len(outcome.done)} units finished, {len(outcome.failed)} put back")
+
+
+def _return(opened: Project, execute: bool) -> None:
+    """Return the images that nothing explains, or show where they would go."""
+    from contextlib import closing
+
+    from pickroom.files import returning
+    from pickroom.files.journal import Outcome
+    from pickroom.store.connect import connect
+
+    with closing(connect(opened.database)) as connection:
+        if execute:
+            batch, returns, outcome = returning.execute(opened, connection)
+        else:
+            batch, returns, outcome = 0, returning.plan(opened, connection), Outcome()
+    lines = [*(one.line for one in returns), *returning.summary(returns)]
+    if not returns:
+        lines = [f"Every image in the folders of {opened.id} is explained by the journal or a row"]
+    elif not execute:
+        say("Nothing was moved: this is what --execute would do")
+    else:
+        say(f"Batch {batch}: {len(outcome.done)} of {len(returns)} images returned; groups whose images are back wait")
+        say(f"Read the folders again: pickroom groups {opened.id}")
+        say(f"Take it back: pickroom undo {opened.id} --batch {batch}")
+    if execute and any(one.held for one in returns):
+        outcome.stuck |= {one.path: one.held for one in returns if one.held}
+    _report(outcome, printable(lines))
 
 
 @app.command("undo")

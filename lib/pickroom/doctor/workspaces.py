@@ -12,8 +12,10 @@ from pathlib import Path
 from pickroom.doctor import disks
 from pickroom.doctor.findings import Finding
 from pickroom.errors import PickroomError
+from pickroom.files import recovery
+from pickroom.integrity import whereabouts
 from pickroom.locking import is_held
-from pickroom.store import copies, decisions, groups, operations
+from pickroom.store import copies, decisions, groups
 from pickroom.store.connect import open_read_only, restore_hint, schema_of
 from pickroom.workspace import Project, Workspace
 
@@ -82,7 +84,6 @@ def _schema(opened: Project, name: str) -> Finding | None:
 def _database(opened: Project, name: str) -> Finding:
     with open_read_only(opened.database) as connection:
         damage = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
-        planned = operations.count_planned(connection)
         decided = bool(decisions.outcome_counts(connection))
         emptied = not groups.count(connection) and opened.manifest.group_count
     if damage != "ok" and not damage.startswith("CHECK constraint failed"):  # rows that an earlier schema allowed
@@ -96,9 +97,17 @@ def _database(opened: Project, name: str) -> Finding:
     if is_held(opened.lock_file):
         holder = opened.lock_file.read_text(encoding="utf-8", errors="replace").strip() or "another process"
         return Finding(name, "warn", f"{holder} is at work on its files", "wait until it has finished")
-    if planned:
-        what = f"{planned} file operations were interrupted"
-        return Finding(name, "warn", what, f"pickroom recover {opened.id}")
+    lies = whereabouts(opened)
+    if not lies.is_sound:
+        counts = {"without a journal step or a row": len(lies.unexplained), "misplaced": len(lies.misplaced)}
+        what = ", ".join(f"{count} {words}" for words, count in counts.items() if count)
+        todo = f"pickroom recover {opened.id} --unexplained" if lies.unexplained else f"pickroom status {opened.id}"
+        elsewhere = (f"{expected} (found: {found})" for expected, found in lies.misplaced)
+        return Finding(name, "fail", f"images in Pickroom's folders: {what}", todo, (*lies.unexplained, *elsewhere))
+    for one in recovery.unfinished(opened):
+        where = "" if one.project is opened else f" in {one.project.root}"
+        what = one.problem or f"{one.count} file operations were interrupted"
+        return Finding(name, "warn", f"{what}{where}", f"pickroom recover {opened.id}")
     found = f"{opened.manifest.status}, images in {opened.root}"
     newest = copies.newest(opened.database)[:1]
     if newest:

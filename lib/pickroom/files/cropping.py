@@ -21,6 +21,7 @@ from pickroom.files.ledgers import CROP, DROP, LEDGERS
 from pickroom.files.lock import project_lock
 from pickroom.files.moves import PARTIAL_SUFFIX
 from pickroom.files.preflight import Disk
+from pickroom.files.recovery import finish_interrupted
 from pickroom.geometry import compose
 from pickroom.images import crops as rendering
 from pickroom.images import decode
@@ -110,7 +111,7 @@ def submit(project: Project, connection: sqlite3.Connection, orders: Sequence[Or
 
 def _submit(project: Project, connection: sqlite3.Connection, orders: Sequence[Order], result: CropResult) -> int:
     """Carry the orders out chunk by chunk, adding to `result`; returns their batch's number."""
-    journal.run_planned(project.root, connection, LEDGERS, verify=True)
+    finish_interrupted(project, connection)
     batch = operations.next_batch(connection)
     disk = Disk(project.root)
     for start in range(0, len(orders), _CHUNK):

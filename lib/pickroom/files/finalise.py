@@ -12,6 +12,7 @@ from pickroom.files import journal, routing
 from pickroom.files.ledgers import LEDGERS
 from pickroom.files.lock import project_lock
 from pickroom.files.preflight import Disk
+from pickroom.files.recovery import finish_interrupted
 from pickroom.records import Decision, FileOp, Group
 from pickroom.store import decisions, groups, operations, review_state
 from pickroom.store.choices import Saved
@@ -87,7 +88,7 @@ def finalise(project: Project, connection: sqlite3.Connection, group_ids: Sequen
     """
     project.require_root()
     with project_lock(project, "finalising"):
-        journal.run_planned(project.root, connection, LEDGERS, verify=True)  # what a crash left behind
+        finish_interrupted(project, connection)
         try:
             batch = operations.next_batch(connection)
             now = utc_now()

@@ -10,6 +10,7 @@ from pickroom.files.routing import REVIEW
 from pickroom.records import FileOp
 from pickroom.store import crops, decisions, marks, review_state
 from pickroom.store.marks import Room
+from pickroom.store.operations import RETURN
 
 RENAME, CROP, DROP, AUTOMATION, SIDECAR = "rename", "crop", "drop", "automation", "sidecar"
 SORT: Room = "sort"
@@ -29,7 +30,7 @@ class ReviewLedger:
 
 
 class FilesAlone:
-    """No row changes: a duplicate name made unique, which the next scan reads; a sidecar that was lost."""
+    """No row changes: a file renamed or returned, which the next scan reads; a sidecar that was lost."""
 
     def failed(self, connection: sqlite3.Connection, step: FileOp, reason: str) -> None:
         pass
@@ -100,6 +101,7 @@ TAKEN_BACK: Mapping[str, tuple[str, str]] = {
     REVIEW: _GROUPS,
     RENAME: ("image has its old name again", "images have their old names again"),
     SIDECAR: ("sidecar is taken back", "sidecars are taken back"),
+    RETURN: ("image is where nothing explained it", "images are where nothing explained them"),
     CROP: ("crop is taken back", "crops are taken back"),
     DROP: ("image waits for its crop again", "images wait for their crops again"),
     AUTOMATION: _GROUPS,
@@ -111,6 +113,7 @@ TAKEN_BACK: Mapping[str, tuple[str, str]] = {
 LEDGERS: Mapping[str, Ledger] = {
     REVIEW: ReviewLedger(),
     RENAME: FilesAlone(),
+    RETURN: FilesAlone(),
     SIDECAR: FilesAlone(),
     CROP: CropLedger(),
     DROP: DropLedger(),

@@ -18,6 +18,7 @@ from pickroom.files import journal
 from pickroom.files.ledgers import LEDGERS
 from pickroom.files.lock import project_lock
 from pickroom.files.preflight import Disk
+from pickroom.files.recovery import finish_interrupted
 from pickroom.naming import CROP, CROP_AUTO, CROP_ORIGINALS, STAGING, is_image_name, join, stem_of
 from pickroom.records import FileOp
 from pickroom.store import groups, images, marks, operations
@@ -154,7 +155,7 @@ def place(project: Project, connection: sqlite3.Connection, room: Room, paths: C
     """
     project.require_root()
     with project_lock(project, "moving marked images"):
-        journal.run_planned(project.root, connection, LEDGERS, verify=True)  # what a crash left behind
+        finish_interrupted(project, connection)
         try:
             batch = operations.next_batch(connection)
             wanted = [mark for mark in marks.waiting(connection, room) if mark.path in paths]

@@ -14,8 +14,9 @@ from pickroom.files.journal import Outcome
 from pickroom.files.ledgers import LEDGERS
 from pickroom.files.lock import project_lock
 from pickroom.files.preflight import Disk
+from pickroom.files.recovery import finish_interrupted, unfinished
 from pickroom.files.routing import STAGING
-from pickroom.naming import OWNED_FOLDERS, extension_of, filename_of, folder_of, is_image_name, join, split, stem_of
+from pickroom.naming import extension_of, filename_of, folder_of, is_image_name, join, split, stem_of
 from pickroom.records import FileOp
 from pickroom.store import decisions, operations
 from pickroom.store.connect import transaction
@@ -23,7 +24,8 @@ from pickroom.workspace import Project
 
 
 def recover(project: Project, connection: sqlite3.Connection) -> Outcome:
-    """Finish every planned step, forward; what cannot be finished is put back with its reason.
+    """Finish every planned step, forward, also of the project's copies in sandboxes; what cannot be finished is put
+    back with its reason.
 
     Raises:
         LockedError: the process that planned them is still at it.
@@ -32,11 +34,7 @@ def recover(project: Project, connection: sqlite3.Connection) -> Outcome:
     """
     project.require_root()
     with project_lock(project, "recovering"):
-        outcome = journal.run_planned(project.root, connection, LEDGERS, verify=True)
-        if operations.count_planned(connection) == 0:
-            # an undo copies back among the images: a kill after its last commit leaves a partial file there
-            journal.sweep(project.root, {*OWNED_FOLDERS, *operations.folders(connection)})
-    return outcome
+        return finish_interrupted(project, connection, sweep=True)
 
 
 def recover_if_planned(project: Project, connection: sqlite3.Connection) -> str:
@@ -48,7 +46,7 @@ def recover_if_planned(project: Project, connection: sqlite3.Connection) -> str:
     Raises:
         ProjectError, StoreError: as `recover`.
     """
-    if operations.count_planned(connection) == 0:
+    if not unfinished(project):
         return ""
     try:
         outcome = recover(project, connection)
@@ -72,7 +70,7 @@ def undo_batch(project: Project, connection: sqlite3.Connection, batch: int) -> 
     """
     project.require_root()
     with project_lock(project, f"undoing batch {batch}"):
-        journal.run_planned(project.root, connection, LEDGERS, verify=True)
+        finish_interrupted(project, connection)
         done = _steps_to_undo(connection, project, batch)
         cropped = decisions.cropped_since(connection, batch)
         if cropped:

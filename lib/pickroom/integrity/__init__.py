@@ -6,6 +6,7 @@ all that reads decisions, named and counted. Read-only: rows are reported, never
 """
 
 from pickroom.integrity.checks import CHECKS, Level, Purpose
+from pickroom.integrity.folders import whereabouts
 from pickroom.integrity.inspection import Finding, Inspection, inspect, save_report, vectors_on_disk
 from pickroom.integrity.unsound import Unsound, find_unsound, unsound_rows
 
@@ -21,4 +22,5 @@ __all__ = [
     "save_report",
     "unsound_rows",
     "vectors_on_disk",
+    "whereabouts",
 ]

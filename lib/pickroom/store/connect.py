@@ -111,7 +111,8 @@ def _journalled(path: Path, *, make: bool) -> sqlite3.Connection:
     # JupyterLab runs a widget's messages in another thread than the cell that made it (comms over subshells);
     # the desks take a lock, so that it is one thread at a time.
     address = str(path) if make else f"{path.absolute().as_uri()}?mode=rw"
-    connection = _opened(path, address, uri=True, check_same_thread=False)  # also of what is attached to it read-only
+    # addresses also for what is attached to it read-only
+    connection = _opened(path, address, uri=True, check_same_thread=False)
     try:
         if _begins_wal(connection, path, make):
             connection.execute("PRAGMA synchronous = FULL")

@@ -141,6 +141,12 @@ def get(connection: sqlite3.Connection, group_id: str) -> Decision | None:
     return None if row is None else _from_row(row)
 
 
+def unseen(connection: sqlite3.Connection) -> list[Decision]:
+    """The decisions that the automation made without a look, in the order they were made."""
+    query = "SELECT d.* FROM ai_decisions AS d JOIN decision_context AS c USING (group_id) WHERE c.input = 'auto'"
+    return [_from_row(row) for row in connection.execute(f"{query} ORDER BY c.rowid")]
+
+
 def group_of_pick(connection: sqlite3.Connection, filename: str) -> str | None:
     """The group whose picked image has this name."""
     row = connection.execute(

@@ -59,6 +59,11 @@ def left_out(connection: sqlite3.Connection) -> list[Ungrouped]:
     return [Ungrouped(*row) for row in rows]
 
 
+def names(connection: sqlite3.Connection) -> set[str]:
+    """The file name of every image that is known."""
+    return {name for (name,) in connection.execute("SELECT filename FROM images")}
+
+
 def count(connection: sqlite3.Connection) -> int:
     """How many images are known: those of the last scan, and those of decided groups wherever they went."""
     return connection.execute("SELECT count(*) FROM images").fetchone()[0]

@@ -9,6 +9,7 @@ from pickroom.records import FileOp
 from pickroom.store.damage import told_of
 from pickroom.workspace import utc_now
 
+RETURN = "return"  # the kind of steps that take files nothing explains back to where they belong
 # op -> whether (source, destination, content) are absent
 _LACKS = {"move": (False, False, True), "write": (True, False, False), "remove": (False, True, False)}
 
@@ -61,6 +62,41 @@ def latest_batch(connection: sqlite3.Connection, kinds: Sequence[str]) -> int | 
         WHERE undoes IS NULL AND state = 'done' AND kind IN ({", ".join("?" * len(kinds))})""",
         tuple(kinds),
     ).fetchone()[0]
+
+
+def moves_taken(connection: sqlite3.Connection, extensions: Sequence[str]) -> list[tuple[int, str, str]]:
+    """(id, source, destination) of every move that was made, also of one that was undone and of its undoing, in order.
+
+    Of kind `RETURN` only those that stand: undone, their files lie again where nothing explains them.
+
+    Args:
+        extensions: in lower case, without the dot; only files that end so.
+    """
+    cursor = connection.cursor()
+    cursor.row_factory = None  # plain tuples: there may be a million
+    return cursor.execute(
+        f"""SELECT id, source, destination FROM file_operations WHERE op = 'move' AND state IN ('done', 'undone')
+        AND NOT (kind = ? AND (state = 'undone' OR undoes IS NOT NULL))
+        AND ({" OR ".join("destination LIKE ?" for _ in extensions)}) ORDER BY id""",
+        (RETURN, *(f"%.{extension}" for extension in extensions)),
+    ).fetchall()
+
+
+def planned_paths(connection: sqlite3.Connection) -> set[str]:
+    """Both ends of every step that is planned."""
+    rows = connection.execute("SELECT source, destination FROM file_operations WHERE state = 'planned'")
+    return {path for row in rows for path in row if path is not None}
+
+
+def of_id(connection: sqlite3.Connection, step: int) -> FileOp:
+    """The step of this id, which there must be."""
+    return _read(connection, "id = ?", step)[0]
+
+
+def standing_write(connection: sqlite3.Connection, path: str) -> FileOp | None:
+    """The latest step that wrote a small file and was not undone."""
+    found = _read(connection, "op = 'write' AND state = 'done' AND destination = ?", path)
+    return found[-1] if found else None
 
 
 def standing_moves(connection: sqlite3.Connection) -> list[FileOp]:

@@ -54,7 +54,7 @@ def look(workspace: Workspace, project_id: str) -> Card:
     try:
         project = workspace.project(project_id)
         project.require_root()
-        status = projects.status(project)
+        status = projects.status(project, files=False)
         return Card(
             project_id,
             status["title"],
