@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from pickroom.files import routing
+from pickroom.quantities import plural
 from pickroom.records import Choice, CropBox, Group, Recommendation
 from pickroom.review.state import ReviewState
 
@@ -196,11 +197,6 @@ _KINDS = {
 
 def _kind(way: routing.Route | None) -> str:
     return "stay" if way is None else way.sidecar or way.outcome
-
-
-def plural(count: int, noun: str) -> str:
-    """`3 groups`, `1 group`."""
-    return f"{count} {noun}" + ("" if count == 1 else "s")
 
 
 def _label(stage: float | None, width: int, height: int) -> str:
