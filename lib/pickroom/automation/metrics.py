@@ -16,6 +16,7 @@ from typing import Literal
 
 from pickroom.automation.decisions_file import Approved, read_approved, read_proposals
 from pickroom.automation.sandbox import Place
+from pickroom.quantities import plural
 from pickroom.records import Recommendation
 from pickroom.store import automation_review, decisions
 from pickroom.store.choices import Saved, looks_s
@@ -121,7 +122,7 @@ class Metrics:
     def lines(self) -> tuple[str, ...]:
         """The report for the person."""
         found = [
-            f"{self.total.reviewed} proposals looked at, {self.total.unseen} carried out unseen",
+            f"{plural(self.total.reviewed, 'proposal')} looked at, {self.total.unseen} carried out unseen",
             f"  {'confidence':<14}{'looked at':>10}{'approved':>10}{'overridden':>12}{'crops taken':>13}{'unseen':>8}",
         ]
         rows = [("unknown" if low is None else f"{low:.1f} - {high:.1f}", c) for (low, high), c in self.bands.items()]
@@ -132,6 +133,8 @@ class Metrics:
             )
         if self.own_seconds is None:
             found.append("time saved: not known before you have reviewed groups without automation")
+        elif self.time_saved is None:
+            found.append("time saved: not known before a proposal is decided on")
         else:
             found.append(
                 f"time saved: {_percent(self.time_saved)} against your own {self.own_seconds:.1f} s a group "

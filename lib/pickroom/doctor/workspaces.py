@@ -11,6 +11,7 @@ from pathlib import Path
 from pickroom.doctor.findings import Finding
 from pickroom.errors import PickroomError
 from pickroom.locking import is_held
+from pickroom.quantities import plural
 from pickroom.store import operations
 from pickroom.store.connect import open_read_only, schema_of
 from pickroom.workspace import Project, Workspace
@@ -85,6 +86,6 @@ def _database(opened: Project, name: str) -> Finding:
         holder = opened.lock_file.read_text(encoding="utf-8", errors="replace").strip() or "another process"
         return Finding(name, "warn", f"{holder} is at work on its files", "wait until it has finished")
     if planned:
-        what = f"{planned} file operations were interrupted"
+        what = f"{plural(planned, 'file operation')} {'was' if planned == 1 else 'were'} interrupted"
         return Finding(name, "warn", what, f"pickroom recover {opened.id}")
     return Finding(name, "ok", f"{opened.manifest.status}, images in {opened.root}")

@@ -43,7 +43,7 @@ def pace_of(state: ReviewState, saved: Mapping[str, Saved]) -> Pace:
     agreed = [
         state.choice(card).index == card.ai_index
         for card in decided
-        if card.ai_index is not None and state.choice(card).index is not None
+        if card.by_model and card.ai_index is not None and state.choice(card).index is not None
     ]
     return Pace(
         seconds_per_group=sum(times) / len(times) if times else None,

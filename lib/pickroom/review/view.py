@@ -153,7 +153,8 @@ def header(state: ReviewState, pace: Pace, waiting: int, made: bool = True) -> s
     if pace.seconds_per_group is not None:
         parts.append(f"{pace.seconds_per_group:.1f} s/group")
         minutes = pace.seconds_per_group * (count - state.decided) / 60
-        parts.append("under a minute left" if minutes < 1 else f"about {minutes:.0f} min left")
+        if state.decided < count:
+            parts.append("under a minute left" if minutes < 1 else f"about {minutes:.0f} min left")
     if pace.agreement is not None:
         parts.append(f"agreement {pace.agreement:.0%}")
     if waiting:
