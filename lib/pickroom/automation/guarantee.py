@@ -239,9 +239,7 @@ def _worded(found: Guarantee, promise: Promise) -> Guarantee:
         return replace(found, words=(head, first, second))
     needed = None if more_first is None or more_second is None else max(more_first, more_second)
     if found.n and not found.approved:
-        head = (
-            "nothing is approved unseen: no model was sure of anything that you decided blind; first let one recommend"
-        )
+        head = "nothing is approved unseen: no group that you decided blind had a model's confidence without a warning"
     elif needed is None:
         head = "nothing is approved unseen: more decisions alone do not help, the models are not good enough yet"
     else:
@@ -261,7 +259,7 @@ def _first_words(found: Guarantee, promise: Promise) -> tuple[str, int | None]:
     if found.overrides_ok:
         return f"{text}: holds ({found.overridden} of {found.approved:,} were)", 0
     more = _more(found.overridden, found.approved, found.n, promise.override, promise.confidence, 1.0)
-    none = "none of those that you decided blind had a confidence" if found.n else "nothing was decided blind yet"
+    none = "none of those decided blind counts" if found.n else "nothing was decided blind yet"
     counted = f"{found.overridden} of the {found.approved:,} surest were" if found.approved else none
     return _not_shown(text, counted, more), more
 

@@ -155,9 +155,7 @@ def status_words(entry: dict[str, Any]) -> str:
     lines += [f"  held back: {group_id}: {reason}" for group_id, reason in entry["held"].items()]
     accuracy = entry["performance"].get("selection_accuracy")
     if accuracy is not None:
-        lines.append(
-            f"  the recommended image was picked in {accuracy:.0%} of the groups where one was and you picked one"
-        )
+        lines.append(f"  recommended images that were picked, where any was: {accuracy:.0%}".replace("%", " %"))
     return "\n".join(lines)
 
 

@@ -186,13 +186,9 @@ class Report:
         if found:
             sheet = sheets.crop_sheet(pictures.crops(self.pictures, found, CROPS_SHOWN))
             proposed = any(row["ai_box"] is not None for row in found)
-            ai = (
-                ("; the AI's in dashed red", ", dashed red what the AI had proposed for that image")
-                if proposed
-                else ("", "")
-            )
-            page += html.picture(sheet, f"Crops by hand over their images, in blue{ai[0]}")
-            page += html.paragraph(f"Blue is the crop made by hand{ai[1]}.")
+            ai = ", dashed red what the AI had proposed for that image" if proposed else ""
+            page += html.picture(sheet, f"Crops by hand over their images: blue is the crop{ai}")
+            page += html.paragraph(f"Blue is the crop made by hand{ai}.")
         return page
 
     def mistakes(self) -> Piece:
@@ -290,9 +286,9 @@ class Report:
         baseline = html.paragraph(
             "Always picking the highest stage would have been right in ",
             _number("anomaly_rates", rates, "highest_stage_accuracy", "share"),
-            " of these ",
+            " of the groups with known stages (",
             _number("anomaly_rates", rates, "groups"),
-            " groups, and in no anomaly." if rates["anomaly_groups"] else " groups.",
+            "), and in no anomaly." if rates["anomaly_groups"] else ").",
         )
         names = ("groups with known stages", "number", f"pick of {who} taken")
         shown = 3 if rates["normal_selections"] or rates["anomaly_selections"] else 2

@@ -90,7 +90,8 @@ def show_generate(
     except PickroomError as error:
         return ipywidgets.HTML(words.notice(error.line))
     head = (
-        f"{plural(len(made.proposals), 'group')}: {made.approved} approved unseen, {len(made.proposals) - made.approved} for you"
+        f"{plural(len(made.proposals), 'group')}: {made.approved} approved unseen, "
+        f"{len(made.proposals) - made.approved} for you"
         f" ({made.looked} of them drawn at random, blind)"
     )
     return _page(
