@@ -466,7 +466,7 @@ def test_the_dry_run_of_a_ready_project_says_what_would_happen(ready: Project) -
     assert plan.blockers == ()
     counted = numbers(ready)
     assert plan.undecided == counted["input_output.undecided"] > 0
-    assert f"  {plan.undecided} groups are undecided and stay as they are" in plan.lines
+    assert "  1 group is undecided and stays as it is" in plan.lines
     assert "  report: reports/demo/report.html" in plan.lines
     assert any(line.startswith("  archive: archives/demo/ with the database and ") for line in plan.lines)
     beside = [path for path in (ready.root / "selected").iterdir() if path.suffix in (".yaml", ".caption")]

@@ -67,7 +67,7 @@ def test_image_folder_that_went_away(project: Project, tmp_path: Path) -> None:
 
 def test_interrupted_operations_and_a_held_lock(project: Project) -> None:
     run(project, "UPDATE file_operations SET state = 'planned' WHERE id = 1")
-    assert look(project).line == "warn  project p: 1 file operations were interrupted (pickroom recover p)"
+    assert look(project).line == "warn  project p: 1 file operation was interrupted (pickroom recover p)"
     with project_lock(project, "cropping"):
         found = look(project)
     assert found.state == "warn"

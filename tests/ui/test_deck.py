@@ -186,7 +186,7 @@ def test_an_image_that_vanished_says_so_in_its_place(page: Page, project: Projec
 
 def test_legend_and_info_open_and_close(page: Page):
     page.press("?")
-    assert "<h3>Keys</h3>" in page.deck.panel.value
+    assert "<h3>Keys and mouse</h3>" in page.deck.panel.value
     page.press("Escape", "i")
     assert "Prompt and settings" in page.deck.panel.value and "≠ of" in page.deck.panel.value
     page.press("i")

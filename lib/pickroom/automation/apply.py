@@ -23,6 +23,7 @@ from pickroom.files import cropping, journal, undo
 from pickroom.files.ledgers import AUTOMATION, LEDGERS
 from pickroom.files.lock import project_lock
 from pickroom.naming import CROPPED
+from pickroom.quantities import plural
 from pickroom.records import BoxSource
 from pickroom.store import crops, decisions, operations
 from pickroom.store.connect import connect, transaction
@@ -51,7 +52,9 @@ class Applied:
         """One line for the person."""
         if self.stuck:
             return f"Batch {self.plan.batch} is unfinished: {self.stuck}; put that right, then apply again: it goes on"
-        return f"Batch {self.plan.batch}: {len(self.plan.items)} groups done" + (f"; {self.note}" if self.note else "")
+        return f"Batch {self.plan.batch}: {plural(len(self.plan.items), 'group')} done" + (
+            f"; {self.note}" if self.note else ""
+        )
 
 
 def dry_run(place: Place) -> Plan:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pickroom.review.keys import WHOLE_SCREEN, Command
+from pickroom.review.keys import FIRST_CLICK, WHOLE_SCREEN, Command
 
 CROP_KEYS: dict[str, Command] = {
     **{digit: Command("activate", i) for i, digit in enumerate("123")},
@@ -38,6 +38,7 @@ REPEATING = frozenset(
 )
 
 CROP_LEGEND: tuple[tuple[str, str], ...] = (
+    ("click", f"an image: make it the active one; {FIRST_CLICK}"),
     ("drag", "outside the box: draw a new one; inside: move it; by an edge or handle: resize it"),
     ("1 2 3  Tab", "choose the active image"),
     ("← ↑ → ↓", "nudge by one pixel; with Shift by ten"),

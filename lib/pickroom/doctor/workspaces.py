@@ -15,6 +15,7 @@ from pickroom.errors import PickroomError
 from pickroom.files import recovery
 from pickroom.integrity import whereabouts
 from pickroom.locking import is_held
+from pickroom.quantities import plural
 from pickroom.store import copies, decisions, groups
 from pickroom.store.connect import open_read_only, restore_hint, schema_of
 from pickroom.workspace import Project, Workspace
@@ -106,7 +107,7 @@ def _database(opened: Project, name: str) -> Finding:
         return Finding(name, "fail", f"images in Pickroom's folders: {what}", todo, (*lies.unexplained, *elsewhere))
     for one in recovery.unfinished(opened):
         where = "" if one.project is opened else f" in {one.project.root}"
-        what = one.problem or f"{one.count} file operations were interrupted"
+        what = one.problem or f"{plural(one.count, 'file operation')} {'was' if one.count == 1 else 'were'} interrupted"
         return Finding(name, "warn", f"{what}{where}", f"pickroom recover {opened.id}")
     found = f"{opened.manifest.status}, images in {opened.root}"
     newest = copies.newest(opened.database)[:1]

@@ -59,7 +59,7 @@ def recover_if_planned(project: Project, connection: sqlite3.Connection) -> str:
 def undo_batch(project: Project, connection: sqlite3.Connection, batch: int) -> Outcome:
     """Put a batch back, a finalise, crops, moves of marked images or renames: files under the names and in the folders
     they came from, what was written with them gone again, choices and marks as they were. A crop goes to
-    delete_staging.
+    delete_staging. A finished project becomes active: its report and archive are of what is undone.
 
     Raises:
         UsageError: there is no such batch, or it was undone before.
@@ -92,6 +92,8 @@ def undo_batch(project: Project, connection: sqlite3.Connection, batch: int) -> 
             )
         with transaction(connection):
             operations.plan(connection, plan)
+        if project.manifest.status == "finished":
+            project.with_manifest(status="active")
         return journal.run_planned(project.root, connection, LEDGERS)
 
 

@@ -241,7 +241,8 @@ def _verdict(
             both, both_features = [held_out[row] for row in rows], features.take(rows)
             tie = recipe.evidence(model, both, both_features).tie_break
             old_tie = recipe.evidence(old, both, both_features).tie_break
-            rival = Rival(checkpoint.label, recipe.evidence(old, held_out, features).figures, old_tie, unseen)
+            its = recipe.evidence(old, held_out, features).figures
+            rival = Rival(checkpoint.label, its, old_tie, unseen[recipe.judged(held_out)])
             previous = {
                 "version": checkpoint.version,
                 "rows": len(both),

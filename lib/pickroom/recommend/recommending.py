@@ -18,6 +18,7 @@ from pickroom.learn.examples import Candidates
 from pickroom.learn.pick_features import pick_features
 from pickroom.learn.picking import PickerRecipe
 from pickroom.learn.sources import Sources
+from pickroom.quantities import plural
 from pickroom.recommend import baseline, models, words
 from pickroom.recommend.models import Loaded
 from pickroom.records import CropBox, Group, Recommendation
@@ -65,7 +66,7 @@ class Report:
     @property
     def words(self) -> str:
         used = ", ".join(f"{kind} {version}" for kind, version in self.versions.items())
-        lines = [f"{self.project_id}: {self.groups} undecided groups"]
+        lines = [f"{self.project_id}: {plural(self.groups, 'undecided group')}"]
         if self.by_model:
             lines.append(
                 f"  {self.by_model} by {used}: {self.crops} with a box for a crop, {self.flagged} with a warning"

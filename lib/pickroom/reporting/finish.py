@@ -15,7 +15,7 @@ from pickroom.analysis.values import plain
 from pickroom.errors import ConflictError
 from pickroom.files.lock import project_lock
 from pickroom.naming import companions_by_stem
-from pickroom.quantities import in_bytes
+from pickroom.quantities import in_bytes, plural
 from pickroom.reporting import archive, render
 from pickroom.store import decisions, groups, operations
 from pickroom.store.connect import open_read_only, transaction
@@ -62,21 +62,28 @@ class FinishPlan:
         lines = (
             [f"{self.project.id}: cannot be finished yet"] if self.blockers else [f"{self.project.id}: can be finished"]
         )
-        if self.project.manifest.status == "finished":
+        if self.project.manifest.finished_at is not None:  # an undo makes it active again, and keeps when that was
             lines.append(
-                f"  it was finished on {self.project.manifest.finished_at}; that archive is kept beside the new one"
+                f"  it was finished on {self.project.manifest.finished_at}; that archive is kept next to the new one"
             )
         lines += [f"  stands in the way: {blocker}" for blocker in self.blockers]
         lines += [f"  left out of the report: {count} {reason}" for reason, count in self.unsound.items()]
         if not self.decided:
             lines.append("  nothing has been decided in it: is this the project you mean?")
-        lines.append(f"  {self.undecided} groups are undecided and stay as they are")
+        if self.undecided:
+            left = "is undecided and stays as it is" if self.undecided == 1 else "are undecided and stay as they are"
+            lines.append(f"  {plural(self.undecided, 'group')} {left}")
         for name in self.reports:
             lines.append(f"  report: {render.report_path(self.project, f'{name}.html').relative_to(where)}")
         target = archive.archive_folder(self.project).relative_to(where)
-        lines.append(f"  archive: {target}/ with the database and {self.pictures} pictures, {in_bytes(self.size)}")
+        lines.append(
+            f"  archive: {target}/ with the database and {plural(self.pictures, 'picture')}, {in_bytes(self.size)}"
+        )
         if self.companions:
-            lines.append(f"  {self.companions} files that belong to pictures (captions and the like) stay beside them")
+            stays = "that belong to pictures (captions and the like) stay beside them"
+            if self.companions == 1:
+                stays = "that belongs to a picture (a caption or the like) stays beside it"
+            lines.append(f"  {plural(self.companions, 'file')} {stays}")
         if self.left_behind:
             lines.append(f"  not delivered, no pictures: {_some(self.left_behind)}")
         return lines

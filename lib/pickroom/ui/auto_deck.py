@@ -20,6 +20,7 @@ from pickroom.automation.metrics import metrics_of
 from pickroom.automation.refresh import recommend_first
 from pickroom.automation.sandbox import Place
 from pickroom.errors import ConflictError, PickroomError, UsageError
+from pickroom.quantities import plural
 from pickroom.review.auto_session import AutoSession
 from pickroom.review.auto_view import FILTERS
 from pickroom.ui import words
@@ -90,7 +91,8 @@ def show_generate(
     except PickroomError as error:
         return ipywidgets.HTML(words.notice(error.line))
     head = (
-        f"{len(made.proposals)} groups: {made.approved} approved unseen, {len(made.proposals) - made.approved} for you"
+        f"{plural(len(made.proposals), 'group')}: {made.approved} approved unseen, "
+        f"{len(made.proposals) - made.approved} for you"
         f" ({made.looked} of them drawn at random, blind)"
     )
     return _page(

@@ -88,7 +88,13 @@ def _projects(workspace: Workspace) -> str:
 def _status(entry: dict[str, Any]) -> tuple[str, ...]:
     decided = ", ".join(f"{count} {outcome}" for outcome, count in entry["decided"].items())
     root = entry["root"] if entry["root_exists"] else f"{entry['root']} (not there: pickroom relocate)"
-    return entry["project_id"], entry["status"], f"{entry['waiting']} of {entry['groups']}", decided or "none", root
+    return (
+        entry["project_id"],
+        entry["status"],
+        f"{entry['waiting']} of {entry['groups']}" if entry["groups"] else "no group",
+        decided or "none",
+        root,
+    )
 
 
 def _table(names: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

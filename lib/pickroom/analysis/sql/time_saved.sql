@@ -4,10 +4,10 @@
 WITH looks AS (
     SELECT
         d.project_id,
-        least(d.milliseconds, 300000) / 1000 AS look_s,
+        look_s(d.milliseconds) AS look_s,
         d.selection_match AND d.input IS DISTINCT FROM 'blind' AS taken
     FROM decisions AS d
-    WHERE d.origin = 'project' AND d.by_person AND d.user_action <> 'reject' AND d.milliseconds > 0
+    WHERE d.origin = 'project' AND d.by_person AND d.user_action <> 'reject' AND look_s(d.milliseconds) IS NOT NULL
 ),
 
 picks AS (
