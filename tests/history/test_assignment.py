@@ -32,7 +32,7 @@ def log(tmp_path: Path) -> Path:
     rows = []
     for number in range(518):
         project, place = THIRTEEN[number % 13], PLACES[number % len(PLACES)]
-        folder = f"/Users/x/training data/{project}{place}"
+        folder = f"/Users/x/Documents/training data/{project}{place}"
         rows.append(selection(f"{folder}/a{number}.png", [f"{folder}/b{number}.png"]))
     return write_log(tmp_path / "log.csv", SELECTION, rows)
 
@@ -66,8 +66,8 @@ def test_the_report_lists_folders_rows_and_projects(workspace: Workspace, log: P
     told = report.to_dict()
     assert {(row["project"], row["evidence"]) for row in told["folders"]} == {(name, FOLDER) for name in THIRTEEN}
     assert sum(row["rows"] for row in told["folders"]) == 518
-    assert told["common"] == ["/Users/x"]
-    (line,) = [line for line in report.lines() if line.startswith("  /Users/x/training data/mojo1 ")]
+    assert told["common"] == ["/Users/x/Documents"]
+    (line,) = [line for line in report.lines() if line.startswith("  /Users/x/Documents/training data/mojo1 ")]
     assert line.split()[-3:] == ["39", "mojo1", "folder"]
 
 

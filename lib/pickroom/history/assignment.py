@@ -139,7 +139,8 @@ class Assignment:
 
     def described(self) -> AssignmentReport:
         """What a report says of it."""
-        return AssignmentReport(tuple(self.table()), tuple(self._folders.common), tuple(self._folders.outside))
+        found = self._folders
+        return AssignmentReport(tuple(self.table()), tuple(found.common), tuple(found.outside), tuple(found.doubtful))
 
     def _decide(self, folders: Sequence[str], column: str, directory: str) -> _Verdict:
         projects: set[str] = set()
@@ -201,19 +202,20 @@ class AssignmentReport:
     """What an import says of projects before it writes.
 
     Attributes:
-        common: the folders that the rows' paths have in common.
-        outside: folders that lie outside of them, although nearly all others lie inside.
+        common, outside, doubtful: see `ProjectFolders`.
     """
 
     folders: tuple[FolderRow, ...] = ()
     common: tuple[str, ...] = ()
     outside: tuple[str, ...] = ()
+    doubtful: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         return {
             "folders": [asdict(row) for row in self.folders],
             "common": list(self.common),
             "outside": list(self.outside),
+            "doubtful": list(self.doubtful),
         }
 
     def lines(self) -> list[str]:
@@ -229,6 +231,10 @@ class AssignmentReport:
             lines.append(f"  ... and {len(self.folders) - _SHOWN:,} more (--json lists them all)")
         lines += [f"  common folder of the paths: {folder}" for folder in self.common]
         lines += [f"  outside of the common folder: {folder}" for folder in self.outside[:_SHOWN]]
+        lines += [
+            f"  {folder} counts as one project; if the folders in it are projects, name each with --map"
+            for folder in self.doubtful
+        ]
         return lines
 
     def require_agreement(self, given: str | None, hint: str = "") -> None:
