@@ -60,8 +60,8 @@ def test_folders_next_to_a_known_project_are_projects() -> None:
         "mojo2/faces": "mojo2",
         "mojo2/hands": "mojo2",
     }
-    beside = project_folders({"faces": 3, "hands": 2}, {}, only_beside=True)
-    assert beside.named == {}
+    siblings = project_folders({"faces": 3, "hands": 2}, {}, only_siblings=True)
+    assert siblings.named == {}
 
 
 def test_images_in_a_tool_folder_and_one_folder_in_it() -> None:

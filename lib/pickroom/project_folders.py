@@ -95,7 +95,7 @@ class _Node:
 
 
 def project_folders(
-    rows: Mapping[str, int], known: Mapping[str, str], projects: Iterable[str] = (), *, only_beside: bool = False
+    rows: Mapping[str, int], known: Mapping[str, str], projects: Iterable[str] = (), *, only_siblings: bool = False
 ) -> ProjectFolders:
     """Which project each folder names.
 
@@ -104,13 +104,13 @@ def project_folders(
         known: those among them whose project is known already -> their path as far as the known folder. Folders next
             to a known project's folder are projects too.
         projects: names of known projects, and others that the log mentions: `mojo1_final` then means `mojo1`.
-        only_beside: whether no other folders count, since what lies in the common folder may be one project's.
+        only_siblings: whether no other folders count, since what lies in the common folder may be one project's.
     """
     found = ProjectFolders()
     paths = [_path(folder, rows[folder]) for folder in sorted(rows)]
     places = [_path(place, 0) for place in sorted(set(known.values()))]
-    beside = {(place.start, place.keys[:-1]) for place in places}
-    above = {(start, keys[:n]) for start, keys in beside for n in range(len(keys) + 1)}
+    parents = {(place.start, place.keys[:-1]) for place in places}
+    above = {(start, keys[:n]) for start, keys in parents for n in range(len(keys) + 1)}
     inside = _inside_a_project(paths)
     depths: dict[str, int] = {}
     rest: dict[tuple[str, ...], list[_Path]] = defaultdict(list)
@@ -118,10 +118,10 @@ def project_folders(
         if path.folder in known or path.folder in inside or (path.start, path.keys) in above:
             continue
         lengths = range(len(path.keys) - 1, -1, -1)
-        length = next((n for n in lengths if (path.start, path.keys[:n]) in beside), None)
+        length = next((n for n in lengths if (path.start, path.keys[:n]) in parents), None)
         if length is not None:
             depths[path.folder] = length + 1
-        elif path.keys and not only_beside:
+        elif path.keys and not only_siblings:
             rest[path.start].append(path)
     by_folder = {path.folder: path for path in paths}
     names = {by_folder[folder].keys[depth - 1] for folder, depth in depths.items()}

@@ -170,11 +170,11 @@ def test_each_single_project_sample_takes_its_project(workspace: Workspace) -> N
 def test_folders_of_other_projects_are_not_compared() -> None:
     names = ProjectNames({"mojo1": ()})
     rows = Counter([key_of(("mojo1/faces",)), key_of(("mojo2/faces",)), key_of(("mojo2/hands",))])
-    told = Assignment(names, rows, given="mojo1", only_beside=True).described()
+    told = Assignment(names, rows, given="mojo1", only_siblings=True).described()
     with pytest.raises(UsageError, match=r"2 rows name other projects .*: mojo2 .*one at a time"):
         told.require_agreement("mojo1", "one at a time")
     apart = Counter([key_of(("faces",)), key_of(("hands",))])
-    Assignment(names, apart, given="mojo1", only_beside=True).described().require_agreement("mojo1")
+    Assignment(names, apart, given="mojo1", only_siblings=True).described().require_agreement("mojo1")
 
 
 PATHS = st.builds(
