@@ -123,7 +123,7 @@ def status(
 
 
 def status_words(entry: dict[str, Any]) -> str:
-    from pickroom.quantities import plural
+    from pickroom.quantities import percent, plural
     from pickroom.regrouping import by_looks
 
     if "error" in entry:
@@ -155,7 +155,7 @@ def status_words(entry: dict[str, Any]) -> str:
     lines += [f"  held back: {group_id}: {reason}" for group_id, reason in entry["held"].items()]
     accuracy = entry["performance"].get("selection_accuracy")
     if accuracy is not None:
-        lines.append(f"  recommended images that were picked, where any was: {accuracy:.0%}".replace("%", " %"))
+        lines.append(f"  recommended images that were picked, where any was: {percent(accuracy)}")
     return "\n".join(lines)
 
 
