@@ -7,9 +7,9 @@ def plural(count: int, noun: str) -> str:
     """A number and what it counts.
 
     >>> plural(1, "group"), plural(0, "group"), plural(12_345, "image")
-    ('1 group', '0 groups', '12345 images')
+    ('1 group', '0 groups', '12,345 images')
     """
-    return f"{count} {noun}" + ("" if count == 1 else "s")
+    return f"{count:,} {noun}" + ("" if count == 1 else "s")
 
 
 def percent(share: float) -> str:
