@@ -41,3 +41,11 @@ def test_a_project_that_is_there_already_is_left_alone(workspace: Workspace, ima
     open_start("p", images_folder, workspace.root)
     page = open_start("p", images_folder, workspace.root).value
     assert "is there already" in page and "1 of 1" in page
+
+
+def test_images_that_nothing_explains_are_named(workspace: Workspace, images_folder: Path):
+    write_series(images_folder, [(1, 2)])
+    write_image(images_folder / "selected" / "theirs.png")
+    open_start("p", images_folder, workspace.root)
+    page = open_start("p", None, workspace.root).value
+    assert "selected/theirs.png" in page and "pickroom recover p --unexplained" in page
