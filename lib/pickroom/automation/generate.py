@@ -240,7 +240,8 @@ def _write(place: Place, proposals: list[Proposal], approval: Approval, approved
     if len(stand) < len(approved):
         write_lines(place.approved, stand)
     try:
-        place.folder.mkdir(parents=True, exist_ok=True)
+        if not place.is_copy:  # a copy lies in it: where that is missing, nothing may be made in its place
+            place.folder.mkdir(parents=True, exist_ok=True)
         # first nothing may be approved by what is about to go, then the decisions, then what they rest on
         place.guarantee.unlink(missing_ok=True)
         write_lines(place.decisions, proposals)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -38,11 +38,14 @@ def review(
     pressed = read_keys(read_text(keys, "reading keys")) if keys else []
     opened = project_of(home, project)
     session = UnaidedSession(opened) if unaided else ReviewSession(opened, blind=blind, order=order)
+    undone = False
     try:
         for key in pressed:
             session.press(key)
             if session.last_result is not None and session.state.message == session.last_result.line:
-                for group_id, reason in {**session.last_result.held, **session.last_result.stuck}.items():
+                left = {**session.last_result.held, **session.last_result.stuck}
+                undone |= bool(left)
+                for group_id, reason in left.items():
                     say(f"{group_id}: {reason}")
                 say(session.last_result.line)
         shown = session.view()
@@ -50,17 +53,32 @@ def review(
         show({}, False, shown.header + hint)
     finally:
         session.close()
+    if undone:
+        raise typer.Exit(1)
 
 
 @app.command()
-def recover(project: ProjectName, home: Home = None) -> None:
+def recover(
+    project: ProjectName,
+    give_up: Annotated[
+        bool, typer.Option("--give-up", help="Close units whose files are gone for good: a dry run first.")
+    ] = False,
+    execute: Annotated[bool, typer.Option("--execute", help="With --give-up: do it.")] = False,
+    home: Home = None,
+) -> None:
     """Finish, forward, what a crash interrupted."""
     from pickroom.files import undo
     from pickroom.store.connect import connect
 
+    if execute and not give_up:
+        raise UsageError("--execute does nothing by itself", doing="recovering", hint="add --give-up")
     opened = project_of(home, project)
     connection = connect(opened.database)
     try:
+        if give_up:
+            missing, outcome = undo.close_lost(opened, connection, execute=execute)
+            _report_closed(opened.id, missing, outcome, execute)
+            return
         outcome = undo.recover(opened, connection)
     finally:
         connection.close()
@@ -110,6 +128,20 @@ def _taken_back(project_id: str, outcome: Outcome, kinds: Mapping[str, str], gro
     how = "is undone" if not parts else "is undone in part" if counts else "is not undone"
     parts += [f"{counts[kind]} {words[counts[kind] != 1]}" for kind, words in TAKEN_BACK.items() if kind in counts]
     return f"{how}: {'; '.join(parts)}"
+
+
+def _report_closed(project_id: str, missing: Mapping[str, Sequence[str]], outcome: Outcome, execute: bool) -> None:
+    for unit, paths in missing.items():
+        say(f"{unit}: {', '.join(paths)} is in neither place")
+    for unit, reason in outcome.stuck.items():
+        say(f"{unit}: {reason}")
+    words = "closed: what was there of them is back in its place" if execute else "would be closed"
+    lines = [f"{len(missing)} of {project_id} {words}"]
+    if missing and not execute:
+        lines.append("Nothing has been done. Bring their disk or folder back if you can; else do it: add --execute")
+    show({}, False, "\n".join(lines))
+    if outcome.stuck:
+        raise typer.Exit(1)
 
 
 def _report(outcome: Outcome, text: str) -> None:
