@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from pickroom.naming import group_id
-from pickroom.store.connect import connect
+from pickroom.store.connect import create
 from pickroom.workspace import Workspace
 
 STAGES = ("stage1_generated", "stage1.5_face_swapped", "stage2_upscaled", "stage3_enhanced")
@@ -19,7 +19,7 @@ def make_project(workspace: Workspace, project_id: str, decisions: int, seed: in
     """A started project whose database holds that many decisions; the same seed makes the same rows."""
     rng = random.Random(seed)
     project = workspace.planned(project_id, workspace.root / "images" / project_id)
-    connection = connect(project.database)
+    connection = create(project.database)
     connection.execute("PRAGMA synchronous = OFF")
     connection.execute("BEGIN")
     rows = [_rows(rng, project_id, number) for number in range(decisions)]
@@ -49,7 +49,7 @@ def _rows(rng: random.Random, project_id: str, number: int) -> tuple[tuple, tupl
     match = None if action == "reject" else int(pick == count - 1)
     ai_box = "[0.1, 0.0, 0.9, 0.8]" if rng.random() < 0.4 else None
     box = "[0.11, 0.0, 0.9, 0.79]" if action == "crop" else None
-    crop_match = int(rng.random() < 0.4) if box and ai_box and match else None
+    crop_match = int(rng.random() < 0.4) if box and ai_box else None
     row = (own_id, now, project_id, "a", batch, json.dumps(names), count - 1, ai_box, round(rng.random(), 3), pick)
     row += (action, None, box, now if box else None, 1024, 1536, match, crop_match)
     maker = rng.choices(("review", "blind", "auto"), (90, 5, 5))[0]

@@ -53,7 +53,8 @@ def by_pandas(databases: list[Path]) -> Performance:
             frames.append(pandas.read_sql(COLUMNS, connection))
     frame = pandas.concat(frames)
     frame = frame[frame["input"] != "auto"]
-    frame["crop_match"] = frame["crop_match"].where(frame["crop_input"] != "apply_ai")
+    own = (frame["selection_match"] == 1) & (frame["crop_input"] != "apply_ai")
+    frame["crop_match"] = frame["crop_match"].where(own)
     grouped = frame.groupby("project_id").agg(
         total=("project_id", "size"), selections=("selection_match", "sum"), crops=("crop_match", "sum")
     )

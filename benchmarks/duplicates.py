@@ -33,7 +33,6 @@ from pickroom import atomic
 from pickroom.duplicates.finding import Copy, Thresholds, find
 from pickroom.duplicates.fingerprints import colours_of, fingerprints, log_path
 from pickroom.embeddings import bundled
-from pickroom.embeddings.encoder import TorchEncoder
 from pickroom.groups.looks import fingerprint
 from pickroom.images import thumbnails
 from pickroom.workspace import Workspace
@@ -88,7 +87,7 @@ CHANGES: tuple[Callable[[Pillow.Image, np.random.Generator], Pillow.Image], ...]
 def copies_of(base: dict[str, Pillow.Image], rng: np.random.Generator) -> tuple[list[Copy], set[Names]]:
     """The pictures as the tool sees them, and the pairs that are copies of one photograph."""
     tower = bundled.load()
-    encoder = TorchEncoder(tower, tower.spec(), "cpu")
+    encoder = tower.encoder(tower.spec(), "cpu")
     copies, truth = [], set()
     for name, whole in base.items():
         chosen = rng.choice(len(CHANGES), size=2, replace=False)

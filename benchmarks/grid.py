@@ -29,7 +29,7 @@ from pickroom import atomic
 from pickroom.demo.config import DemoConfig
 from pickroom.demo.make import make_images
 from pickroom.images import thumbnails
-from pickroom.store.connect import connect
+from pickroom.store.connect import create
 from pickroom.workspace import Workspace
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
@@ -99,7 +99,7 @@ def make_project(home: Path, count: int) -> None:
         preview.parent.mkdir(parents=True, exist_ok=True)
         preview.write_bytes(bodies[number % len(bodies)])
     workspace.save_new(project)
-    connect(project.database).close()
+    create(project.database).close()
 
 
 def measure_ours(lab: Lab, context, home: Path, seconds: float, jumps: list[float]) -> dict[str, float]:

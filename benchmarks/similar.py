@@ -25,7 +25,6 @@ from scipy.sparse.csgraph import connected_components
 from _measure import finish, seconds
 from _photographs import photographs
 from pickroom.embeddings import bundled
-from pickroom.embeddings.encoder import TorchEncoder
 from pickroom.groups.agreement import Agreement, compare, tune
 from pickroom.groups.looks import fingerprint
 from pickroom.groups.similar import THRESHOLDS, Look, Thresholds, group_by_similarity
@@ -66,7 +65,7 @@ def bursts(base: dict[str, Pillow.Image], rng: np.random.Generator) -> dict[str,
 
 def looks_of(made: dict[str, list[Pillow.Image]]) -> dict[str, Look]:
     tower = bundled.load()
-    encoder = TorchEncoder(tower, tower.spec(), "cpu")
+    encoder = tower.encoder(tower.spec(), "cpu")
     found = {}
     for name, pictures in made.items():
         vectors = encoder.encode([encoder.prepare(picture) for picture in pictures]).vectors

@@ -15,8 +15,8 @@ import pyarrow.parquet
 
 from pickroom import naming
 from pickroom.files.cropping import Order, submit
-from pickroom.records import CropBox
-from pickroom.store.connect import connect, transaction
+from pickroom.records import BoxSource, CropBox
+from pickroom.store.connect import connect, create, transaction
 from pickroom.workspace import Project, Workspace
 from reviewing import FINALISE, queue, recommend, review
 
@@ -45,10 +45,12 @@ def decide(project: Project) -> None:
     crop(project, "crop", fourth.filenames[1], DRAWN)
 
 
-def crop(project: Project, folder: str, filename: str, box: tuple[float, float, float, float], **options: str) -> None:
+def crop(
+    project: Project, folder: str, filename: str, box: tuple[float, float, float, float], **options: BoxSource
+) -> None:
     """Make one crop that waits in a folder."""
     with closing(connect(project.database)) as connection:
-        done = submit(project, connection, [Order(folder, filename, CropBox(*box), **options)])  # type: ignore[arg-type]
+        done = submit(project, connection, [Order(folder, filename, CropBox(*box), **options)])
     assert done.done == [filename], done
 
 
@@ -122,7 +124,7 @@ def write_model(workspace: Workspace, model: str, metadata: object) -> None:
 def fill(project: Project, count: int, seed: int) -> None:
     """Groups, images and decisions of every kind in a project's database; no file is made."""
     rng = random.Random(seed)
-    with closing(connect(project.database)) as connection, transaction(connection):
+    with closing(create(project.database)) as connection, transaction(connection):
         for number in range(count):
             _fill_one(connection, rng, project.id, number)
 
@@ -161,7 +163,8 @@ def _fill_one(connection: sqlite3.Connection, rng: random.Random, project_id: st
     proposed = ai is not None and rng.random() < 0.6
     drawn = outcome == "crop" and rng.random() < 0.8
     maker = rng.choice(("review", "review", "blind", "auto"))
-    crop_input = rng.choice(("desk", "desk", "apply_ai")) if drawn else None
+    box_source = rng.choice(("drawn", "drawn", "ai", "ai_all", "default")) if drawn else None
+    crop_input = None if box_source is None else "apply_ai" if box_source == "ai_all" else "desk"
     dropped = stamp if outcome == "crop" and not drawn and rng.random() < 0.3 else None
     look = rng.choice((None, 0, 900, 4000, 400_000))
     context = (group_id, 1, maker, outcome, source, versions, look, crop_input, dropped, finalised)
@@ -171,7 +174,8 @@ def _fill_one(connection: sqlite3.Connection, rng: random.Random, project_id: st
     box = json.dumps([round(rng.uniform(0, 0.2), 2), 0.0, 0.9, round(rng.uniform(0.7, 1), 2)])
     if drawn:
         connection.execute(
-            "INSERT INTO crops VALUES (2, ?, ?, ?, ?, ?, ?)", (names[pick], group_id, box, crop_input, group_id, stamp)
+            "INSERT INTO crops VALUES (2, ?, ?, ?, ?, ?, ?, ?)",
+            (names[pick], group_id, box, crop_input, group_id, stamp, box_source),
         )
     row = (group_id, finalised, project_id, "a", batch, json.dumps(names), ai)
     row += ("[0.1, 0.0, 0.9, 0.8]" if proposed else None, None if ai is None else rng.choice((0.3, 0.7, 0.95, 1.0)))

@@ -19,6 +19,7 @@ from pickroom.workspace import Project
 
 Row = dict[str, Any]
 FIVE_MINUTES = timedelta(minutes=5)
+PAUSE_S = 120  # and longer: the user was away
 
 
 def moment(text: str) -> datetime:
@@ -116,6 +117,15 @@ def _shares(decisions, kept) -> Row:
     }
 
 
+def look(milliseconds: int | None) -> float | None:
+    """Seconds; None where they are not known, or hold a pause."""
+    return milliseconds / 1000 if milliseconds and milliseconds < 1000 * PAUSE_S else None
+
+
+def per_hour(count: int, seconds: float, groups: int) -> float | None:
+    return count / seconds * 3600 if seconds and seconds >= groups / 5 else None
+
+
 def _sessions(decisions, kept, members, touched) -> Row:
     events = [(row["at"], row["group_id"], len(row["names"]), row["milliseconds"], row["input"]) for row in decisions]
     events += [
@@ -136,21 +146,26 @@ def _sessions(decisions, kept, members, touched) -> Row:
     found: Row = {}
     worked = []
     for number, run in enumerate(runs, start=1):
-        seconds = (run[-1][0] - run[0][0]).total_seconds() + min(run[0][3] or 0, 300_000) / 1000
-        worked.append(seconds)
+        took = {run[0][1]: look(run[0][3])}
+        for one, event in pairwise(run):
+            gap = (event[0] - one[0]).total_seconds()
+            took[event[1]] = gap if gap < PAUSE_S else look(event[3])
+        timed_groups = [event for event in run if took[event[1]] is not None]
+        seconds = sum(spent for spent in took.values() if spent is not None)
+        worked.append((run, timed_groups, seconds))
         pictures = sum(event[2] for event in run)
         found |= {
             f"sessions.{number}.started_at": run[0][0],
             f"sessions.{number}.worked_s": seconds,
             f"sessions.{number}.groups": len(run),
             f"sessions.{number}.images": pictures,
-            f"sessions.{number}.groups_per_hour": len(run) / seconds * 3600 if seconds >= len(run) / 5 else None,
-            f"sessions.{number}.images_per_hour": pictures / seconds * 3600 if seconds >= len(run) / 5 else None,
+            f"sessions.{number}.groups_per_hour": per_hour(len(timed_groups), seconds, len(run)),
+            f"sessions.{number}.images_per_hour": per_hour(sum(e[2] for e in timed_groups), seconds, len(run)),
         }
     if runs:
-        seconds, everything = sum(worked), [event for run in runs for event in run]
-        timed = [(run, spent) for run, spent in zip(runs, worked, strict=True) if spent >= len(run) / 5]
-        looked, at_it = [event for run, _ in timed for event in run], sum(spent for _, spent in timed)
+        seconds, everything = sum(spent for *_, spent in worked), [event for run in runs for event in run]
+        paced = [(own, spent) for run, own, spent in worked if spent and spent >= len(run) / 5]
+        looked, at_it = [event for own, _ in paced for event in own], sum(spent for _, spent in paced)
         found |= {
             "pace.first_at": everything[0][0],
             "pace.last_at": everything[-1][0],
@@ -165,17 +180,18 @@ def _sessions(decisions, kept, members, touched) -> Row:
 def _time_saved(decisions, crops) -> Row:
     looks: dict[bool, list[float]] = {True: [], False: []}
     for row in decisions:
-        if row["input"] != "auto" and row["user_action"] != "reject" and (row["milliseconds"] or 0) > 0:
+        if row["input"] != "auto" and row["user_action"] != "reject" and look(row["milliseconds"]) is not None:
             taken = row["selection_match"] == 1 and row["input"] != "blind"
-            looks[taken].append(min(row["milliseconds"], 300_000) / 1000)
+            looks[taken].append(look(row["milliseconds"]))
     pages = Counter(moment(row["made_at"]) for row in crops if row["input"] == "desk")
+    undrawn = {moment(row["made_at"]) for row in crops if row["box_source"] in ("ai", "default")}
     times = sorted(pages)
     by_hand = [
         (after - before).total_seconds() / pages[after]
         for before, after in pairwise(times)
-        if after - before <= FIVE_MINUTES
+        if after - before <= FIVE_MINUTES and after not in undrawn
     ]
-    applied = sum(row["input"] == "apply_ai" for row in crops)
+    applied = sum(row["box_source"] == "ai_all" for row in crops)
     found: Row = {"time_saved.taken": len(looks[True]), "time_saved.own": len(looks[False])}
     found["time_saved.taken_s"] = median(looks[True]) if looks[True] else None
     found["time_saved.own_s"] = median(looks[False]) if looks[False] else None
@@ -244,7 +260,7 @@ def _crops(decisions, crops) -> Row:
         latest[row["group_id"] or row["filename"]] = row
     kinds: dict[tuple, list[tuple[CropBox, CropBox | None]]] = {}
     for row in latest.values():
-        if row["input"] == "apply_ai":
+        if row["box_source"] in ("ai_all", "default"):
             continue
         own = by_id.get(row["group_id"])
         proposed = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import multiprocessing
 import os
 import shutil
@@ -20,6 +21,7 @@ from typing import Any
 import pytest
 
 from conftest import read_tree
+from pickroom import atomic
 from pickroom.records import CropBox, Group, Recommendation
 from pickroom.review.session import ReviewSession
 from pickroom.store import groups, recommendations
@@ -202,6 +204,47 @@ def small_disk(near: Path, size: str) -> Iterator[Path]:
         yield folder
     finally:
         subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+@contextmanager
+def exfat_disk(near: Path) -> Iterator[Path]:
+    """A disk with an exFAT file system, mounted in `near`; skips the test where that cannot be had."""
+    for program in ("mkfs.exfat", "mount.exfat-fuse", "losetup"):
+        if shutil.which(program) is None:
+            pytest.skip(f"no {program}: on Debian, apt-get install exfatprogs exfat-fuse mount")
+    if sys.platform != "linux" or os.geteuid() != 0:
+        pytest.skip("only root on Linux can mount an exFAT disk for this test")
+    image, folder = near / "exfat.img", near / "exfat"
+    with image.open("wb") as file:
+        file.truncate(64 << 20)
+    subprocess.run(["mkfs.exfat", str(image)], capture_output=True, check=True)
+    attached = subprocess.run(["losetup", "-f", "--show", str(image)], capture_output=True, text=True)
+    if attached.returncode != 0:
+        pytest.skip(f"no loop device can be had here: {attached.stderr.strip()}")
+    device = attached.stdout.strip()
+    try:
+        folder.mkdir()
+        mounted = subprocess.run(["mount.exfat-fuse", device, str(folder)], capture_output=True, text=True)
+        if mounted.returncode != 0:
+            pytest.skip(f"no exFAT disk can be mounted here: {mounted.stderr.strip()}")
+        try:
+            yield folder
+        finally:
+            subprocess.run(["umount", "--lazy", str(folder)], check=True)
+    finally:
+        subprocess.run(["losetup", "-d", device], check=True)
+        image.unlink()
+
+
+def no_links(source: object, destination: object, **options: object) -> None:
+    """`os.link` on a disk without hard links."""
+    raise OSError(errno.EPERM, os.strerror(errno.EPERM), source, None, destination)
+
+
+def without_renames(patch: pytest.MonkeyPatch) -> None:
+    """Take from this process what exFAT has not: renaming without replacing, and hard links."""
+    patch.setattr(atomic, "_kernel_rename", lambda source, destination: errno.EINVAL)
+    patch.setattr(os, "link", no_links)
 
 
 def fill(disk: Path) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import hashlib
 import os
 import resource
@@ -16,7 +17,7 @@ import pytest
 
 from conftest import read_tree
 from pickroom import atomic
-from reviewing import in_child
+from reviewing import exit_code_of, in_child, without_renames
 
 WRITERS = [atomic.write_bytes, atomic.create_bytes]
 LONGEST_NAME = "名" * 85  # 255 bytes: as long as a name can be
@@ -28,6 +29,16 @@ def rename(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> C
     if request.param != "kernel":
         monkeypatch.setattr(atomic, "_kernel_rename", lambda source, destination: errno.EINVAL)
     return atomic.rename_noreplace
+
+
+@pytest.fixture(params=["kernel", "link and unlink", "a claim"])
+def publish(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Callable[[Path, Path], None]:
+    """`publish`, also on file systems that can do less."""
+    if request.param == "link and unlink":
+        monkeypatch.setattr(atomic, "_kernel_rename", lambda source, destination: errno.EINVAL)
+    elif request.param == "a claim":
+        without_renames(monkeypatch)
+    return atomic.publish
 
 
 @pytest.mark.parametrize("write", WRITERS)
@@ -181,3 +192,159 @@ def test_syncing_a_folder_that_is_not_there_is_an_error_not_a_silence(tmp_path: 
     assert len(os.listdir("/dev/fd")) == open_before
     with pytest.raises(FileNotFoundError):
         atomic.sync_folders([tmp_path / "gone"])
+
+
+# --- disks that can neither rename without replacing nor link --------------------------------------------------------
+
+
+def test_a_disk_that_can_do_neither_is_as_another_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert atomic.renames_without_replacing(tmp_path)
+    without_renames(monkeypatch)
+    (tmp_path / "a").write_text("x")
+    with pytest.raises(OSError) as refused:
+        atomic.rename_noreplace(tmp_path / "a", tmp_path / "b")
+    assert refused.value.errno == errno.EXDEV
+    assert not atomic.renames_without_replacing(tmp_path)
+    assert os.listdir(tmp_path) == ["a"]
+
+
+@pytest.mark.parametrize("made", ["file", "folder"])
+def test_publish_gives_a_file_or_folder_its_name(
+    publish: Callable[[Path, Path], None], made: str, tmp_path: Path
+) -> None:
+    place = tmp_path / "made" if made == "file" else tmp_path / "made" / "within"
+    place.parent.mkdir(exist_ok=True)
+    place.write_text("whole")
+    publish(tmp_path / "made", tmp_path / "named")
+    assert os.listdir(tmp_path) == ["named"]
+    assert list(read_tree(tmp_path).values()) == [hashlib.sha256(b"whole").hexdigest()]
+
+
+@pytest.mark.parametrize("kind", ["file", "empty file", "folder", "full folder", "dangling link"])
+@pytest.mark.parametrize("made", ["file", "folder"])
+def test_publish_never_replaces_what_is_there(
+    publish: Callable[[Path, Path], None], made: str, kind: str, tmp_path: Path
+) -> None:
+    source, destination = tmp_path / "a", tmp_path / "b"
+    source.write_text("mine") if made == "file" else source.mkdir()
+    if kind.endswith("file"):
+        destination.write_text("theirs" if kind == "file" else "")
+    elif kind.endswith("folder"):
+        destination.mkdir()
+        if kind == "full folder":
+            (destination / "within").write_text("theirs")
+    else:
+        destination.symlink_to(tmp_path / "nowhere")
+    before = (read_tree(tmp_path), sorted(os.listdir(tmp_path)))
+    with pytest.raises(FileExistsError):
+        publish(source, destination)
+    assert (read_tree(tmp_path), sorted(os.listdir(tmp_path))) == before
+
+
+def test_a_claim_goes_again_when_its_rename_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    without_renames(monkeypatch)
+
+    def refused(source: Path, destination: Path) -> None:
+        assert destination.read_bytes() == b""  # the claim
+        raise OSError(errno.EIO, os.strerror(errno.EIO), source)
+
+    monkeypatch.setattr(os, "rename", refused)
+    with pytest.raises(OSError, match="Input/output"):
+        atomic.create_bytes(tmp_path / "a", b"x")
+    assert os.listdir(tmp_path) == []
+
+
+def killed_with_a_claim(path: Path) -> None:
+    without_renames(pytest.MonkeyPatch())
+    os.rename = lambda source, destination: os.kill(os.getpid(), signal.SIGKILL)  # type: ignore[assignment]
+    atomic.create_bytes(path, b"x")
+
+
+def test_a_claim_that_a_kill_left_is_dropped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a"
+    assert exit_code_of(killed_with_a_claim, path) == -signal.SIGKILL
+    assert path.read_bytes() == b""
+    atomic.drop_claim(path)
+    assert path.exists(), "on a disk that needs no claims an empty file is somebody's"
+    without_renames(monkeypatch)
+    atomic.drop_claim(path)
+    assert not path.exists()
+    atomic.create_bytes(path, b"x")
+    atomic.drop_claim(path)
+    atomic.drop_claim(tmp_path)
+    assert path.read_bytes() == b"x"
+
+
+def test_times_and_permissions_are_copied_as_far_as_they_can(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in "ab":
+        (tmp_path / name).write_text(name)
+    (tmp_path / "a").chmod(0o640)
+    os.utime(tmp_path / "a", ns=(10**18, 10**18))
+    atomic.copy_stat(tmp_path / "a", tmp_path / "b")
+    assert (tmp_path / "b").stat().st_mtime_ns == 10**18
+    (tmp_path / "b").chmod(0o600)
+
+    def refused(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+    monkeypatch.setattr(os, "utime", refused)
+    atomic.copy_stat(tmp_path / "a", tmp_path / "b")
+    assert stat.S_IMODE((tmp_path / "b").stat().st_mode) == 0o640
+    monkeypatch.setattr(os, "chmod", refused)
+    atomic.copy_stat(tmp_path / "a", tmp_path / "b")  # a disk without either
+
+
+# --- what is on the disk for good ---------------------------------------------------------------------------------
+
+
+def test_macos_is_asked_to_empty_its_drive_for_folders_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[bool, int]] = []
+    monkeypatch.setattr(fcntl, "F_FULLFSYNC", 51, raising=False)  # <sys/fcntl.h> of macOS
+    monkeypatch.setattr(
+        fcntl, "fcntl", lambda descriptor, what: asked.append((stat.S_ISDIR(os.fstat(descriptor).st_mode), what))
+    )
+    monkeypatch.setattr(os, "fsync", lambda descriptor: pytest.fail("fsync leaves it in the drive's cache"))
+    atomic.sync_folders([tmp_path])
+    atomic.write_bytes(tmp_path / "a", b"x")
+    assert asked == [(True, 51), (False, 51), (True, 51)]
+
+
+def test_a_disk_of_macos_that_knows_no_such_call_is_synced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(descriptor: int, what: int) -> None:
+        raise OSError(errno.ENOTSUP, os.strerror(errno.ENOTSUP))
+
+    synced: list[int] = []
+    monkeypatch.setattr(fcntl, "F_FULLFSYNC", 51, raising=False)
+    monkeypatch.setattr(fcntl, "fcntl", refused)
+    monkeypatch.setattr(os, "fsync", synced.append)
+    atomic.sync_folders([tmp_path])
+    assert len(synced) == 1
+
+
+@pytest.mark.parametrize("code", [errno.EINVAL, errno.EBADF, errno.ENOTSUP, errno.EPERM, errno.EIO])
+def test_a_disk_that_cannot_sync_folders_is_no_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    def refused(descriptor: int) -> None:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(os, "fsync", refused)
+    if code == errno.EIO:  # a disk that fails is one
+        with pytest.raises(OSError, match="Input/output"):
+            atomic.sync_folders([tmp_path])
+    else:
+        atomic.sync_folders([tmp_path])
+
+
+def test_a_link_is_on_the_disk_before_the_old_name_goes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "from").mkdir()
+    (tmp_path / "to").mkdir()
+    source, destination = tmp_path / "from" / "a", tmp_path / "to" / "a"
+    source.write_text("x")
+    monkeypatch.setattr(atomic, "_kernel_rename", lambda source, destination: errno.EINVAL)
+    synced: list[tuple[int, bool, bool]] = []
+    monkeypatch.setattr(
+        os, "fsync", lambda fd: synced.append((os.fstat(fd).st_ino, source.exists(), destination.exists()))
+    )
+    atomic.rename_noreplace(source, destination)
+    assert synced == [(destination.parent.stat().st_ino, True, True)]

@@ -78,7 +78,7 @@ def test_a_sound_project_passes_every_check(embedded: Project) -> None:
         ("indexes", "UPDATE ai_decisions SET ai_selected_index = -1 WHERE {one}", "ai_selected_index -1 of 2 images"),
     ],
 )
-def test_a_row_that_must_not_be_is_an_error_to_both(embedded: Project, check: str, spoil: str, words: str) -> None:
+def test_unsound_row_is_named_and_refuses_nothing(embedded: Project, check: str, spoil: str, words: str) -> None:
     one = next(iter(decisions(embedded)))
     change(embedded, spoil.format(one=f"group_id = '{one}'"))
     before = embedded.database.read_bytes()
@@ -86,9 +86,14 @@ def test_a_row_that_must_not_be_is_an_error_to_both(embedded: Project, check: st
         inspection = inspect(embedded, purpose=purpose)
         (finding,) = [finding for finding in inspection.errors if finding.check == check]
         assert finding.count == 1 and words in finding.examples[0]
-        with pytest.raises(ConflictError, match=rf"not sound: .*{check} \(1\)") as refused:
+        if check == "project":
+            with pytest.raises(ConflictError, match=r"not sound: project \(1\)") as refused:
+                inspection.require_sound("training")
+            assert any(words in item for item in refused.value.items)
+        else:
             inspection.require_sound("training")
-        assert any(words in item for item in refused.value.items)
+            (line,) = inspection.unsound.lines
+            assert line.startswith(f"{check}: ") and words in line
     assert embedded.database.read_bytes() == before
 
 
@@ -136,6 +141,15 @@ def test_what_the_machine_decided_is_left_out(embedded: Project) -> None:
     assert sorted(inspection.excluded_by("crops").values()) == ["machine crops"] + ["machine decisions"] * 3
 
 
+def test_default_crops_are_left_out_with_a_reason(embedded: Project) -> None:
+    change(embedded, "UPDATE crops SET box_source = 'default'")
+    inspection = inspect(embedded)
+    assert found(inspection) == {"default crops": ("excluded", 2)}
+    assert "cropped to the default box, which nobody drew" in inspection.findings[0].examples[0]
+    assert inspection.excluded_by("picks") == {} and len(inspection.excluded_by("crops")) == 2
+    assert found(inspect(embedded, purpose="finishing")) == {}
+
+
 def test_history_is_reported_and_not_mended(embedded: Project) -> None:
     embedded.database.unlink()
     good = [earlier_row(f"g{n}", "p") for n in range(60)]
@@ -151,7 +165,7 @@ def test_history_is_reported_and_not_mended(embedded: Project) -> None:
 def test_damage_of_the_file_is_an_error(embedded: Project) -> None:
     change(embedded, "PRAGMA foreign_keys = OFF; DELETE FROM groups WHERE sequence = 1")
     (finding,) = inspect(embedded).errors
-    assert (finding.check, finding.group_ids) == ("database", frozenset())
+    assert (finding.check, finding.group_ids, finding.refuses) == ("database", frozenset(), False)
     assert any("belong to nothing" in example for example in finding.examples)
 
 

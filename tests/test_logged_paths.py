@@ -43,7 +43,7 @@ def test_one_image_however_it_is_written(text: str) -> None:
         ("crop/character_a", set()),
         ("mojo1_final", set()),  # the alias has two parts
         ("training data/mojo10", set()),
-        ("MOJO1", set()),
+        ("MOJO1", {"mojo1"}),
         ("mojo1/../mojo2", {"mojo2"}),
         ("mojo1/mojo2", {"mojo1", "mojo2"}),
         ("x/shared", {"mojo2", "mojo3"}),

@@ -23,12 +23,13 @@ from damaged import write_truncated
 from pickroom import projects
 from pickroom.errors import ConflictError, LockedError, PickroomError, ProjectError, StoreError, UsageError
 from pickroom.files.lock import project_lock
+from pickroom.images import decode
 from pickroom.naming import OWNED_FOLDERS
 from pickroom.regrouping import ScanReport
 from pickroom.store import recommendations
 from pickroom.store.connect import open_read_only
 from pickroom.workspace import Project, Workspace
-from reviewing import FINALISE, queue, review, rows
+from reviewing import FINALISE, queue, review, rows, without_renames
 
 MakeProject = Callable[..., Project]
 
@@ -185,6 +186,19 @@ def test_workspace_that_lies_among_the_images_is_no_source(tmp_path: Path) -> No
     assert projects.rescan(project).images == 2  # the previews in data/ are no images either
 
 
+def test_start_that_was_killed_over_its_claim_is_started_again(
+    workspace: Workspace, images_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_series(images_folder, [(1, 2)])
+    workspace.manifests.mkdir(parents=True)
+    (workspace.manifests / "p.json").touch()  # as on exFAT: an empty file claims the name
+    with pytest.raises(ProjectError, match="is there already"):
+        projects.start(workspace, "p", images_folder)
+    without_renames(monkeypatch)
+    projects.start(workspace, "p", images_folder)
+    assert workspace.project("p").root == images_folder
+
+
 def test_start_that_was_interrupted_is_simply_started_again(workspace: Workspace, images_folder: Path) -> None:
     write_series(images_folder, [(1, 2)])
     project, first = projects.start(workspace, "p", images_folder)
@@ -213,6 +227,22 @@ def test_scan_of_an_unchanged_folder_changes_nothing(make_project: MakeProject) 
     report = projects.rescan(project)
     assert (rows(project, "SELECT * FROM groups"), rows(project, "SELECT * FROM images")) == before
     assert ids(report) == [group.group_id for group in queue(project)]
+
+
+def test_unreadable_file_is_opened_once_and_listed_by_every_scan(
+    workspace: Workspace, images_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_series(images_folder, [(1, 2)])
+    bad = write_truncated(images_folder / "bad.png")
+    project, first = projects.start(workspace, "p", images_folder)
+    opened: list[Path] = []
+    real = decode.open_image
+    monkeypatch.setattr(decode, "open_image", lambda path, **options: opened.append(path) or real(path, **options))
+    assert projects.rescan(project).ungrouped == first.ungrouped
+    assert opened == []
+    write_image(bad)
+    assert {item.reason for item in projects.rescan(project).ungrouped} == {"no stage in its name"}
+    assert set(opened) == {bad}
 
 
 def test_new_images_become_new_groups_behind_the_old_ones(make_project: MakeProject, images_folder: Path) -> None:
@@ -483,9 +513,13 @@ def test_status_of_a_new_project(make_project: MakeProject) -> None:
         "ungrouped": 1,
         "incomplete_crops": [],
         "planned_operations": 0,
+        "unfinished": [],
         "batches": [],
         "held": {},
         "performance": {},
+        "unexplained": [],
+        "misplaced": [],
+        "missing": [],
     }
 
 

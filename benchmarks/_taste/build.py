@@ -26,7 +26,7 @@ from pickroom.store import groups as store_groups
 from pickroom.store.connect import open_read_only, transaction
 from pickroom.workspace import Project, Workspace
 
-ENCODER = EncoderConfig(kind="bundled", dtype="float32")
+ENCODER = EncoderConfig(kind="bundled")
 SCANNED_AT = datetime(2025, 9, 1, tzinfo=UTC)  # sides are drawn from group ids: the same in every run
 
 

@@ -18,7 +18,7 @@ class PickroomError(Exception):
         doing: what Pickroom was doing (a gerund phrase), or "".
         subject: the path or name it was done to, or None.
         hint: what the person can do next, or "".
-        exit_code: the command line's exit status (FORMATS.md: 1 a check failed, 2 wrong use).
+        exit_code: the command line's exit status (FORMATS.md, Exit codes).
     """
 
     exit_code = 2
@@ -54,17 +54,23 @@ class StoreError(PickroomError):
     exit_code = 1
 
 
+class NoDatabaseError(StoreError):
+    """A project's database is missing or empty: it is restored, never made anew."""
+
+
 class ImageError(PickroomError):
     """One image cannot be read; `reason` is the short text listed beside its name.
 
     Attributes:
         reason: e.g. "zero bytes", "truncated", "mislabelled: .png holds JPEG".
+        by_content: the reason lies in the file's bytes, so that the unchanged file will never be readable; False where
+            the file could not be opened, or memory was short.
     """
 
     exit_code = 1
 
-    def __init__(self, path: Path, reason: str) -> None:
-        self.path, self.reason = path, reason
+    def __init__(self, path: Path, reason: str, *, by_content: bool = True) -> None:
+        self.path, self.reason, self.by_content = path, reason, by_content
         super().__init__(reason, doing="reading an image", subject=path)
 
 

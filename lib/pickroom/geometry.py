@@ -60,6 +60,40 @@ def from_pixels(pixels: PixelBox, width: int, height: int) -> CropBox:
     return CropBox(x1 / width, y1 / height, x2 / width, y2 / height)
 
 
+def with_ratio(box: CropBox, ratio: float | None, size: tuple[int, int]) -> CropBox:
+    """The box of another shape about the same centre, as large in area as it was where the image allows.
+
+    Args:
+        ratio: width / height in pixels; None leaves the box as it is.
+    """
+    if ratio is None:
+        return box
+    x1, y1, x2, y2 = to_pixels(box, *size)
+    tall = ((x2 - x1) * (y2 - y1) / ratio) ** 0.5
+    wide = tall * ratio
+    shrink = min(1.0, size[0] / wide, size[1] / tall)
+    return centred((x1 + x2) / 2, (y1 + y2) / 2, wide * shrink, tall * shrink, size)
+
+
+def default_box(size: tuple[int, int]) -> CropBox:
+    """The box that the crop desk opens with when no AI proposes one: `CONSTANT_CROP`, of the image's own shape."""
+    return with_ratio(CONSTANT_CROP, size[0] / size[1], size)
+
+
+def centred(x: float, y: float, wide: float, tall: float, size: tuple[int, int]) -> CropBox:
+    """A box in whole pixels about a centre, moved into the image where it would stick out; all in pixels."""
+    x1 = min(max(x - wide / 2, 0.0), size[0] - wide)
+    y1 = min(max(y - tall / 2, 0.0), size[1] - tall)
+    return whole_pixels(x1, y1, x1 + wide, y1 + tall, size)
+
+
+def whole_pixels(x1: float, y1: float, x2: float, y2: float, size: tuple[int, int]) -> CropBox:
+    """The box with these edges in pixels, rounded, inside the image and at least one pixel on each side."""
+    left, top = (min(max(round_half_up(v), 0), side - 1) for v, side in ((x1, size[0]), (y1, size[1])))
+    right, bottom = min(max(round_half_up(x2), left + 1), size[0]), min(max(round_half_up(y2), top + 1), size[1])
+    return from_pixels((left, top, right, bottom), *size)
+
+
 def compose(outer: CropBox, inner: CropBox) -> CropBox:
     """A box drawn inside a crop, in the frame of the image that the crop was cut from."""
     width, height = outer.x2 - outer.x1, outer.y2 - outer.y1

@@ -53,7 +53,7 @@ def command(folder: Path, *, port: int, browser: bool) -> list[str]:
     as_root = ["--allow-root"] if os.geteuid() == 0 else []
     return [
         sys.executable,
-        *("-W", "ignore"),  # what its extensions think of each other; kernels keep their warnings
+        *("-W", "ignore"),  # what its extensions think of each other
         "-m",
         "jupyterlab",
         f"--ServerApp.root_dir={folder}",

@@ -10,12 +10,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from pickroom.errors import LockedError
+from pickroom.errors import LockedError, StoreError
 
 
 @contextmanager
 def exclusive(path: Path, at_work_on: str, doing: str, *, patience: float = 0.0) -> Iterator[None]:
     """Hold the lock on a file, made if need be, or raise LockedError when another process, or window, holds it.
+
+    Raises StoreError where the disk has no locks, as some network disks have none: there is no guard then.
 
     Args:
         at_work_on: what the lock guards, as in "process 7 is at work on project anna".
@@ -26,7 +28,13 @@ def exclusive(path: Path, at_work_on: str, doing: str, *, patience: float = 0.0)
     # never removed: a lock on a file that someone unlinks guards nothing
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
     try:
-        if not _taken(descriptor, patience):
+        try:
+            taken = _taken(descriptor, patience)
+        except OSError as error:
+            hint = "keep the workspace on a disk of this computer: give its folder with --home"
+            what = f"the disk of the workspace cannot lock files ({error.strerror})"
+            raise StoreError(what, doing=doing, subject=path, hint=hint) from error
+        if not taken:
             holder = os.pread(descriptor, 200, 0).decode(errors="replace").strip() or "another process"
             raise LockedError(
                 f"{holder} is at work on {at_work_on}",
@@ -52,6 +60,8 @@ def is_held(path: Path) -> bool:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
+    except OSError:  # a disk without locks
+        return False
     finally:
         os.close(descriptor)
     return False

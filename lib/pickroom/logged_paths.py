@@ -7,7 +7,9 @@ path. What they share is the file name at the end, and folders on the way that m
 from __future__ import annotations
 
 import functools
+import unicodedata
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from urllib.parse import unquote
 
 from pickroom.errors import ProjectError
@@ -20,7 +22,7 @@ _CACHED_FOLDERS = 10_000  # folders whose project is remembered; a log repeats a
 def split_path(text: str) -> tuple[str, str]:
     """A logged path as (folder, file name); the folder is "" without one, the name "" when nothing is named.
 
-    The folder keeps its parts as written, with `/` between them, for `ProjectNames.in_folder`.
+    The folder keeps its parts as written, with `/` between them, for `ProjectNames`.
 
     >>> split_path(r"C:\\Users\\x\\mojo1\\a.png")
     ('C:/Users/x/mojo1', 'a.png')
@@ -37,34 +39,57 @@ def split_path(text: str) -> tuple[str, str]:
     return folder, "" if filename in (".", "..") else filename
 
 
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A project's name in a path: `folder` is the path as far as the name, `projects` are those that have it."""
+
+    folder: str
+    projects: frozenset[str]
+
+
 class ProjectNames:
     """Which project a name or a folder speaks of: ids, and the table of aliases from the manifests.
 
-    An alias may be several parts long (`training data/mojo1_final`). Names are compared as written, capitals too.
+    An alias may be several parts long (`training data/mojo1_final`). A name as written goes before one that differs
+    in capitals only.
     """
 
-    def __init__(self, aliases: Mapping[str, Iterable[str]]) -> None:
-        """`aliases`: project id -> its aliases; the id is always one of its own names."""
+    def __init__(
+        self, aliases: Mapping[str, Iterable[str]], roots: Mapping[str, str] | None = None, *, ids: bool = True
+    ) -> None:
+        """Make the table.
+
+        Args:
+            aliases: project id -> its aliases.
+            roots: project id -> the absolute path of its images.
+            ids: whether the id is one of its own names.
+        """
         self._owners: dict[str, set[str]] = {}
         for project_id, others in aliases.items():
-            for name in (project_id, *others):
-                parts = "/".join(_parts(name.replace("\\", "/")))
-                if parts:
+            for name in (project_id, *others) if ids else others:
+                if parts := "/".join(parts_of(name)):
                     self._owners.setdefault(parts, set()).add(project_id)
+        self._folded: dict[str, set[str]] = {}
+        for name, owners in self._owners.items():
+            self._folded.setdefault(folded(name), set()).update(owners)
+        self._roots = {"/".join(parts_of(root)): project_id for project_id, root in (roots or {}).items()}
         # bound to this table: another one may know other projects
-        self.in_folder = functools.lru_cache(_CACHED_FOLDERS)(self._in_folder)
+        self.found_in = functools.lru_cache(_CACHED_FOLDERS)(self._found_in)
 
     @classmethod
-    def of(cls, workspace: Workspace, given: str | None = None) -> ProjectNames:
-        """The names of every started project, and of one that is given but may not be started.
+    def of(cls, workspace: Workspace, given: Iterable[str] = ()) -> ProjectNames:
+        """The names of every started project, and of those that are given but may not be started.
 
         Raises:
             ProjectError: a manifest is damaged, so that its aliases are unknown.
         """
-        aliases = {project.id: project.manifest.aliases for project in workspace.projects()}
-        if given is not None:
-            aliases.setdefault(given, ())
-        return cls(aliases)
+        started = {project.id: project.manifest for project in workspace.projects()}
+        aliases = {**dict.fromkeys(given, ()), **{name: manifest.aliases for name, manifest in started.items()}}
+        return cls(aliases, {name: manifest.root for name, manifest in started.items()})
+
+    def ids(self) -> frozenset[str]:
+        """Every project that has a name here."""
+        return frozenset().union(*self._owners.values())
 
     def table(self) -> list[tuple[str, str]]:
         """(name or alias, project id), sorted: what `in_folder` looks for."""
@@ -72,19 +97,34 @@ class ProjectNames:
 
     def named(self, text: str) -> frozenset[str]:
         """The projects that a `project` column means; empty when the text cannot name one."""
-        owners = self._owners.get(text)
+        owners = self._owners.get(text) or self._folded.get(folded(text))
         if owners is None:
             return frozenset((text,)) if is_project_id(text) else frozenset()
         return frozenset(owners)
 
-    def _in_folder(self, folder: str) -> frozenset[str]:
-        """The projects whose id or alias is one part, or a run of parts, of a folder's path."""
-        path = "/" + "/".join(_parts(folder.strip().replace("\\", "/"))) + "/"
-        found: set[str] = set()
-        for name, owners in self._owners.items():
-            if f"/{name}/" in path:
-                found |= owners
-        return frozenset(found)
+    def in_folder(self, folder: str) -> frozenset[str]:
+        """The projects whose id or alias is one part, or a run of parts, of a folder's path; else whose images it is
+        among."""
+        return frozenset(owner for found in self.found_in(folder) for owner in found.projects)
+
+    def _found_in(self, folder: str) -> tuple[Found, ...]:
+        """Every name in a folder's path, the longest first."""
+        parts = parts_of(folder)
+        path = "/" + "/".join(parts) + "/"
+        for owners, text in ((self._owners, path), (self._folded, folded(path))):
+            found = [
+                (text[: text.index(f"/{name}/")].count("/") + name.count("/") + 1, name, owners[name])
+                for name in owners
+                if f"/{name}/" in text
+            ]
+            if found:
+                found.sort(key=lambda match: (-match[1].count("/"), match[0]))
+                return tuple(Found(_joined(folder, parts[:end]), frozenset(who)) for end, _, who in found)
+        if folder.startswith("/"):
+            for root, owner in self._roots.items():
+                if root and path.startswith(f"/{root}/"):
+                    return (Found(f"/{root}", frozenset((owner,))),)
+        return ()
 
 
 def given_project(workspace: Workspace, project_id: str) -> str:
@@ -104,12 +144,24 @@ def given_project(workspace: Workspace, project_id: str) -> str:
     )
 
 
-def _parts(folder: str) -> list[str]:
+def parts_of(folder: str) -> list[str]:
+    """The parts of a path without blanks around them; `..` takes its parent away."""
     parts: list[str] = []
-    for part in folder.split("/"):
+    for text in folder.replace("\\", "/").split("/"):
+        part = text.strip()
         if part == "..":
             if parts:
                 parts.pop()
         elif part not in ("", "."):
             parts.append(part)
     return parts
+
+
+def folded(text: str) -> str:
+    """A name as it is compared where capitals, and the two ways to write an accent, make no difference."""
+    return unicodedata.normalize("NFC", text).casefold()
+
+
+def _joined(folder: str, parts: list[str]) -> str:
+    text = "/".join(parts)
+    return f"/{text}" if folder.startswith("/") else text

@@ -111,6 +111,15 @@ def is_text(value: str) -> bool:
     return True
 
 
+def is_file_name(name: object) -> bool:
+    r"""Whether a file can have this name: a backslash, a line break or a blank is a character like any other.
+
+    >>> is_file_name("a\b.png"), is_file_name("a/b.png"), is_file_name("..")
+    (True, False, False)
+    """
+    return isinstance(name, str) and name not in ("", ".", "..") and not {"/", "\0"} & set(name) and is_text(name)
+
+
 def stays_inside(path: str) -> bool:
     """Whether a POSIX path from a table or a file, relative to a project's root, cannot lead out of it by itself.
 

@@ -8,19 +8,21 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, TypedDict
 
-from pickroom import naming, regrouping
+from pickroom import atomic, integrity, naming, regrouping
 from pickroom.errors import ProjectError, UsageError
-from pickroom.files import journal, renames
-from pickroom.files.ledgers import LEDGERS
+from pickroom.files import renames
 from pickroom.files.lock import moving_files, project_lock
 from pickroom.files.preflight import require_images
+from pickroom.files.recovery import finish_interrupted, unfinished
 from pickroom.groups.making import Similarity, by_similarity, by_stage
 from pickroom.groups.stages import DEFAULT_GAP
 from pickroom.images.scan import Progress, scan, walk
+from pickroom.integrity import whereabouts
+from pickroom.integrity.whereabouts import Whereabouts, in_words
 from pickroom.regrouping import ScanReport
 from pickroom.store import decisions, groups, images, operations, review_state
 from pickroom.store.alone import alone
-from pickroom.store.connect import connect, open_read_only, transaction
+from pickroom.store.connect import connect, create, open_read_only, transaction
 from pickroom.workspace import Project, Workspace, already_started, bad_project_id
 
 
@@ -53,9 +55,11 @@ def start(
         raise bad_project_id(project_id)
     root = folder.expanduser().resolve()
     project = workspace.planned(project_id, root, title)
+    atomic.drop_claim(project.manifest_file)  # of a start that was killed
     if project.manifest_file.exists():
         raise already_started(project)
     _check_folder(workspace, root)
+    create(project.database).close()
     report = rescan(project, rename_duplicates=rename_duplicates, progress=progress, at=at)
     project = replace(project, manifest=replace(project.manifest, **_counts(project)))
     workspace.save_new(project)
@@ -119,8 +123,10 @@ def rescan(
     connection = connect(project.database)
     try:
         with moving_files(project, "scanning") as folder:
-            journal.run_planned(folder, connection, LEDGERS, verify=True)
+            finish_interrupted(project, connection, folder)
             renamed = renames.prefix_duplicates(project, folder, connection, own) if rename_duplicates else ()
+            lies = whereabouts(project)  # the tables must not forget where an image came from that is to go back
+            astray = {naming.filename_of(path) for path in lies.unexplained}
             known = {(image.directory, image.filename): image for image in images.readable(connection)}
             found = scan(
                 project.root,
@@ -129,15 +135,17 @@ def rescan(
                 project.manifest.allowed_extensions,
                 progress,
                 avoid=own,
+                unreadable=images.unreadable(connection),
             )
             folder.require()  # else every image would count as missing
             grouping = by_stage(gap) if by is None else by_similarity(project, connection, found.images, by, progress)
             with transaction(connection):
                 # before any group goes: no id may come again
                 made_at = regrouping.second_of_scan(project, connection, at)
-                report = regrouping.store(project, connection, found, known, grouping, renamed, made_at)
+                report = regrouping.store(project, connection, found, known, grouping, renamed, made_at, astray)
             _save_counts(project)
-            return report
+            words = in_words({**lies.to_dict(), "misplaced": [], "missing": []}, project.id)
+            return replace(report, notes=(*report.notes, *words))
     finally:
         connection.close()
 
@@ -179,9 +187,16 @@ def relocate(workspace: Workspace, project_id: str, folder: Path) -> Project:
         return project.with_manifest(root=str(root))
 
 
-def status(project: Project) -> dict[str, Any]:
-    """A project at a glance, as `pickroom status P --json` prints it."""
+def status(project: Project, *, files: bool = True) -> dict[str, Any]:
+    """A project at a glance, as `pickroom status P --json` prints it.
+
+    Args:
+        files: also look whether images lie where the journal says, which takes a second or two for 100,000 of them.
+    """
+    interrupted = unfinished(project)
+    lies = whereabouts(project) if files else Whereabouts()
     with open_read_only(project.database) as connection, transaction(connection, writing=False):
+        unsound = integrity.find_unsound(connection)  # first: from here on any text can be read
         left_out = images.left_out(connection)
         return {
             "project_id": project.id,
@@ -195,8 +210,11 @@ def status(project: Project) -> dict[str, Any]:
             "decided": decisions.outcome_counts(connection),
             "ungrouped": len(left_out),
             "incomplete_crops": decisions.incomplete_crops(connection),
-            "planned_operations": operations.count_planned(connection),
+            "planned_operations": sum(one.count for one in interrupted),
+            "unfinished": [one.to_dict() for one in interrupted],
             "batches": operations.batches(connection),
             "held": review_state.held(connection),
+            **({"unsound_rows": unsound.count} if unsound.count else {}),
             "performance": decisions.performance(connection),
+            **lies.to_dict(),
         }

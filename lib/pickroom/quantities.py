@@ -3,6 +3,15 @@
 from __future__ import annotations
 
 
+def plural(count: int, noun: str) -> str:
+    """A number and what it counts.
+
+    >>> plural(1, "group"), plural(0, "group"), plural(12_345, "image")
+    ('1 group', '0 groups', '12345 images')
+    """
+    return f"{count} {noun}" + ("" if count == 1 else "s")
+
+
 def in_bytes(size: int) -> str:
     """A size on disk, in decimal units as disks are sold and file managers count.
 

@@ -14,6 +14,7 @@ MIN_GROUP = 2
 UserAction = Literal["approve", "crop", "reject"]
 Action = Literal["undecided", "approve", "crop", "reject", "keep", "skip"]
 Source = Literal["baseline", "model", "simulated"]
+BoxSource = Literal["drawn", "ai", "ai_all", "default"]  # FORMATS.md, Crops
 InputKind = Literal["review", "blind", "automation_review", "auto", "import", "history"]
 OpKind = Literal["move", "write", "remove"]
 OpState = Literal["planned", "done", "undone", "failed"]
@@ -48,7 +49,7 @@ class CropBox:
         return cls(*values)
 
     @classmethod
-    def from_json(cls, text: str | None) -> CropBox | None:
+    def from_json(cls, text: str | bytes | None) -> CropBox | None:
         """A box from its JSON text, None from NULL; raises ValueError on anything else."""
         return None if text is None else cls.of(json.loads(text))
 
@@ -220,6 +221,16 @@ class Decision:
     image_height: int
     selection_match: bool | None
     crop_match: bool | None
+
+    @property
+    def picked(self) -> str | None:
+        """The file name at `user_selected_index`; None where an older row's index lies beyond its images."""
+        return next(iter(self.images[self.user_selected_index :]), None)
+
+    @property
+    def own_box(self) -> CropBox | None:
+        """The AI's box, where it was proposed for the image that was picked."""
+        return self.ai_crop_coords if self.ai_selected_index == self.user_selected_index else None
 
 
 @dataclass(frozen=True, slots=True)

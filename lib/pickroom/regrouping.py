@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -70,6 +70,7 @@ def store(
     grouping: Grouping,
     renamed: Sequence[tuple[str, str]],
     made_at: datetime,
+    astray: Set[str] = frozenset(),
 ) -> ScanReport:
     """Bring a scan into the tables, in the caller's transaction: decided groups and those with a choice stay.
 
@@ -77,6 +78,7 @@ def store(
         known: the images of the scan before.
         renamed: what was renamed before this scan, (from, to), for the report.
         made_at: see `second_of_scan`; read before, since the groups that go leave no trace of theirs.
+        astray: file names of images that lie where nothing explains them: their groups stay until they are back.
     """
     waiting = groups.queue(connection, project.id, known=known)
     touched = review_state.touched_ids(connection)
@@ -85,7 +87,8 @@ def store(
     staying = touched | {
         g.group_id
         for g in waiting
-        if g.group_id in otherwise and here.issuperset((g.directory, n) for n in g.filenames)
+        if (g.group_id in otherwise and here.issuperset((g.directory, n) for n in g.filenames))
+        or not astray.isdisjoint(g.filenames)
     }
     pinned = [group for group in waiting if group.group_id in staying]
     loose = {(g.directory, g.filenames): g for g in waiting if g.group_id not in staying}
@@ -115,6 +118,7 @@ def store(
         if (e.directory, e.filename) in alone_now
     }
     images.replace_scan(connection, found.images, ungrouped, stats)
+    images.replace_unreadable(connection, found.unreadable)
     new = [m for m in proposed if (m[0].directory, tuple(i.filename for i in m)) not in same]
     fresh = _new_groups(project, new, made_at)
     groups.insert(connection, fresh, grouping.method)

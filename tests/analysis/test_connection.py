@@ -330,7 +330,7 @@ def test_a_locked_database_is_named_until_it_is_free(
     [
         (lambda path: path.write_bytes(b"SQLite format 3\0" + bytes(2000)), "not a database"),
         (lambda path: path.write_bytes(path.read_bytes()[: 4096 * 3]), "malformed"),
-        (lambda path: path.write_bytes(b""), "no project's database"),
+        (lambda path: path.write_bytes(b""), "the database is empty (0 bytes)"),
         (lambda path: path.unlink(), "there is no database"),
     ],
     ids=["nonsense", "cut off", "empty", "gone"],
@@ -367,27 +367,30 @@ def test_a_database_of_the_earlier_schema_is_read_as_it_is(beside: Project, work
     assert beside.database.read_bytes() == before
 
 
-def test_a_text_in_a_column_of_numbers_costs_its_own_value(beside: Project, workspace: Workspace) -> None:
+def test_a_text_in_a_column_of_numbers_costs_its_own_row(beside: Project, workspace: Workspace) -> None:
     change(beside, "UPDATE ai_decisions SET image_width = 'wide' WHERE user_selected_index = 0")
     with connect(workspace) as analysis:
         widths = analysis.execute("SELECT image_width FROM decisions WHERE project_id = 'spoilt' ORDER BY 1").fetchall()
-        assert widths == [(48,), (None,)]
-        assert [p.line for p in analysis.problems] == [
-            "spoilt: 1 values of ai_decisions.image_width are no whole number: read as NULL"
-        ]
-        assert count(analysis) == 7
+        assert widths == [(48,)]
+        assert [p.line for p in analysis.problems] == ["spoilt: 1 unsound rows are left out: see the view unsound_rows"]
+        assert [p.unsound for p in analysis.problems] == [1]
+        whats = analysis.execute(
+            "SELECT project_id, origin, table_name, failed_check, what FROM unsound_rows"
+        ).fetchall()
+        assert whats == [("spoilt", "project", "ai_decisions", "sizes", "size 'wide' x 64")]
+        assert count(analysis) == 6
 
 
 def test_odd_texts_are_read(beside: Project, workspace: Workspace) -> None:
-    change(beside, "UPDATE ai_decisions SET directory = CAST(X'61ff62' AS TEXT), ai_crop_coords = '[1, 2'")
+    change(beside, "UPDATE decision_context SET versions = CAST(X'7bff7d' AS TEXT)")
     change(beside, "UPDATE ai_decisions SET timestamp = '2025-08-03T08:00:00+02:00' WHERE user_selected_index = 0")
     change(beside, "UPDATE ai_decisions SET timestamp = 'yesterday' WHERE user_selected_index = 1")
     with connect(workspace) as analysis:
         found = analysis.execute(
-            """SELECT directory, ai_crop_coords, timestamp FROM decisions WHERE project_id = 'spoilt'
+            """SELECT versions, timestamp FROM decisions WHERE project_id = 'spoilt'
             ORDER BY user_selected_index"""
         ).fetchall()
-    assert found == [("a\\xffb", None, datetime(2025, 8, 3, 6)), ("a\\xffb", None, None)]
+    assert found == [(None, datetime(2025, 8, 3, 6)), (None, None)]
 
 
 def test_without_the_sqlite_extension_everything_is_the_same(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from analysing import change, write_vectors
 from conftest import read_tree, write_series
 from pickroom import projects
 from pickroom.analysis.export import STATE_FILE, TABLES, export
-from pickroom.errors import FileOperationError, ProjectError, StoreError
+from pickroom.errors import ConflictError, FileOperationError, ProjectError, StoreError
 from pickroom.workspace import Project, Workspace
 from reviewing import FINALISE, in_child, obey_permissions, review, rows
 
@@ -90,6 +91,34 @@ def test_what_cannot_be_exported_is_one_clear_line(
     with pytest.raises(StoreError, match=r"0042: left out: file is not a database.*the other projects are written"):
         export(workspace, tmp_path / "out")
     assert (tmp_path / "out" / "decisions" / "project_id=p" / "data.parquet").is_file()
+
+
+def test_files_of_the_user_are_never_replaced(
+    two: tuple[Project, Project], workspace: Workspace, tmp_path: Path
+) -> None:
+    theirs = tmp_path / "new" / "crops" / "project_id=p" / "data.parquet"
+    theirs.parent.mkdir(parents=True)
+    theirs.write_text("mine")
+    with pytest.raises(ConflictError, match="1 files there were not made by an export"):
+        export(workspace, tmp_path / "new")
+    assert read_tree(tmp_path / "new") == {"crops/project_id=p/data.parquet": hashlib.sha256(b"mine").hexdigest()}
+    folder = tmp_path / "out"
+    export(workspace, folder)
+    (folder / "crops" / "project_id=p" / "data.parquet").write_text("mine")
+    change(two[0], "UPDATE ai_decisions SET user_action = 'reject'")
+    before = read_tree(folder)
+    with pytest.raises(ConflictError, match="changed since"):
+        export(workspace, folder)
+    assert read_tree(folder) == before
+
+
+def test_a_folder_of_an_older_export_is_replaced(
+    two: tuple[Project, Project], workspace: Workspace, tmp_path: Path
+) -> None:
+    export(workspace, tmp_path)
+    (tmp_path / STATE_FILE).write_text('{"p": "0123456789abcdef"}')
+    (tmp_path / "crops" / "project_id=p" / "data.parquet").write_text("of version 0.1")
+    assert set(export(workspace, tmp_path, ["p"]).written) == {"p"}
 
 
 def test_a_closed_folder_is_one_clear_line(two: tuple[Project, Project], workspace: Workspace, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from pickroom.store.connect import open_read_only
 from pickroom.store.decisions import incomplete_crops, performance
 from pickroom.workspace import Project, Workspace
 from recounting import numbers, same
-from reviewing import queue
+from reviewing import FINALISE, decisions, queue, recommend, review
 
 # queries of one row a project, or of one a key: their columns are held against the recount by these names
 ONE_ROW = ("input_output", "shares", "pace", "time_saved", "anomaly_rates")
@@ -123,12 +123,9 @@ def test_rolling_100_looks_back_over_a_hundred_decisions(filled: tuple[Project, 
         assert row["selection_accuracy"] == pytest.approx(sum(window) / len(window))
 
 
-def test_a_look_is_as_long_as_the_deck_says() -> None:
-    for name in ("sessions", "time_saved"):
-        assert f"milliseconds, {1000 * LONGEST_LOOK_S:.0f})" in queries.text(name).replace(
-            "milliseconds, 0), ", "milliseconds, "
-        )
-    assert f"INTERVAL {LONGEST_LOOK_S / 60:.0f} MINUTE" in queries.text("sessions")
+def test_a_pause_is_as_long_as_the_deck_says() -> None:
+    assert all("look_s(" in queries.text(name) for name in ("sessions", "time_saved"))
+    assert f"gap < INTERVAL {LONGEST_LOOK_S / 60:.0f} MINUTE" in queries.text("sessions")
 
 
 def test_stages_and_days_add_up(filled: tuple[Project, Analysis]) -> None:
@@ -158,11 +155,44 @@ def test_what_the_machine_decided_is_no_accuracy(reviewed: Project, analysis: An
 def test_a_crop_the_machine_applied_is_no_accuracy(reviewed: Project, analysis: Analysis) -> None:
     (waiting,) = analysis.rows("unfinished_crops")
     assert waiting["folder"] == "crop_auto"
-    crop(reviewed, "crop_auto", waiting["picked"], MEANT, input="apply_ai")
+    crop(reviewed, "crop_auto", waiting["picked"], MEANT, box_source="ai_all")
     assert analysis.rows("unfinished_crops") == []
     (row,) = analysis.rows("performance_by_project")
     assert (row["crops"], row["correct_crops"]) == (1, 1)
     assert [row["crops"] for row in analysis.rows("crop_error")] == [1]
+
+
+@pytest.mark.parametrize(("source", "counted"), [("drawn", 1), ("ai", 1), ("ai_all", 0), ("default", 0)])
+def test_only_the_users_boxes_are_an_accuracy(reviewed: Project, analysis: Analysis, source: str, counted: int) -> None:
+    with closing(open_store(reviewed.database)) as connection:
+        connection.execute("UPDATE crops SET box_source = ?", (source,))
+    (row,) = analysis.rows("performance_by_project")
+    assert (row["crops"], row["correct_crops"]) == (counted, counted)
+    assert [row["crops"] for row in analysis.rows("crop_error")] == [1] * counted
+    assert analysis.execute("SELECT box_source, own_box FROM crops").fetchall() == [(source, bool(counted))]
+    found = analysis.execute("SELECT box_source, crop_by_person FROM decisions WHERE final_crop_coords IS NOT NULL")
+    assert found.fetchall() == [(source, bool(counted))]
+    assert analysis.rows("time_saved")[0]["crops_taken"] == (source == "ai_all")
+    assert analysis.rows("input_output")[0]["crops_made"] == 1
+
+
+def test_a_crop_of_another_image_than_the_ais_is_no_accuracy(reviewed: Project, analysis: Analysis) -> None:
+    (before,) = analysis.rows("performance_by_project")
+    group = queue(reviewed)[0]
+    recommend(reviewed, group, 1, MEANT)
+    review(reviewed, "q", *FINALISE)
+    crop(reviewed, "crop", group.filenames[0], (0.3, 0.0, 0.7, 0.6))
+    row = decisions(reviewed)[group.group_id]
+    assert (row["selection_match"], row["crop_match"]) == (0, 0)
+    (after,) = analysis.rows("performance_by_project")
+    names = ("crops", "correct_crops", "crop_accuracy")
+    assert [after[name] for name in names] == [before[name] for name in names] == [1, 1, 1.0]
+    with closing(open_store(reviewed.database)) as connection:
+        assert performance(connection)["crop_accuracy"] == 1.0
+    assert sum(row["proposed"] for row in analysis.rows("crop_error")) == 1
+    assert analysis.execute(
+        "SELECT crop_match FROM decisions WHERE NOT selection_match AND crop_match IS NOT NULL"
+    ).fetchall() == [(False,)]
 
 
 def test_data_health_names_what_is_planted(reviewed: Project, analysis: Analysis) -> None:

@@ -15,8 +15,9 @@ from pickroom.automation.decisions_file import read_approved, read_proposals, wr
 from pickroom.automation.generate import Approval, read_approval
 from pickroom.automation.guarantee import Blind, Promise
 from pickroom.errors import LockedError, StoreError, UsageError
+from pickroom.files.cropping import Order, submit
 from pickroom.files.lock import project_lock
-from pickroom.records import Choice, CropBox, Recommendation
+from pickroom.records import BoxSource, Choice, CropBox, Recommendation
 from pickroom.store import automation_review, recommendations
 from pickroom.store.choices import Saved
 from pickroom.store.connect import connect
@@ -202,18 +203,23 @@ def test_what_overrides_a_recommendation_not_seen(
 
 
 @pytest.mark.parametrize(
-    ("match", "made_by", "expected"),
-    [(None, None, []), (1, "desk", [False]), (0, "desk", [True]), (1, "apply_ai", []), (0, "apply_ai", [])],
+    ("match", "source", "expected"),
+    [
+        *[(None, None, []), (1, "drawn", [False]), (0, "drawn", [True]), (1, "ai", [False])],
+        *[(match, source, []) for match in (0, 1) for source in ("ai_all", "default")],
+    ],
 )
 def test_a_crop_counts_once_the_person_has_drawn_it(
-    make_project: Make, match: int | None, made_by: str | None, expected: list[bool]
+    make_project: Make, match: int | None, source: BoxSource | None, expected: list[bool]
 ) -> None:
     project = make_project([(1, 2)])
     recommend(project, queue(project)[0], 1, BOX, crop_needed=True)
+    (group,) = queue(project)
     review_by_hand(project, "w", *FINALISE, blind=True)
     with closing(connect(project.database)) as connection:
-        connection.execute("UPDATE ai_decisions SET crop_match = ?", (match,))
-        connection.execute("UPDATE decision_context SET crop_input = ?", (made_by,))
+        if source is not None:
+            box = CropBox(*BOX) if match else CropBox(0, 0, 1, 1)
+            assert submit(project, connection, [Order("crop", group.filenames[1], box, source)]).done
         found = evidence.blind_decisions(connection, {"ranker": "v1"})
     assert [one.overridden for one in found] == expected
 

@@ -43,7 +43,8 @@ def test_time_saved_is_against_the_own_pace_and_counts_what_nobody_looked_at() -
     assert measure([*seen, *unseen], 8.0).time_saved == 0.75
     assert measure(seen, 2.0).time_saved == -1.0
     assert measure(seen, None).time_saved is None
-    assert measure(outcomes(1, seconds=4000.0), 600.0).time_saved == 0.5  # a pause is no work
+    assert measure([*seen, *outcomes(1, seconds=4000.0)], 8.0).time_saved == 0.5  # a pause is no work
+    assert measure(outcomes(1, seconds=4000.0), 8.0).time_saved is None
 
 
 def test_nothing_measured_is_not_a_zero() -> None:

@@ -25,7 +25,19 @@ from pickroom.files.lock import project_lock
 from pickroom.review.session import ReviewSession
 from pickroom.store.connect import connect
 from pickroom.workspace import Project, Workspace
-from reviewing import FINALISE, child, decisions, exit_code_of, fill, hear, review, rows, small_disk, snapshot
+from reviewing import (
+    FINALISE,
+    child,
+    decisions,
+    exit_code_of,
+    fill,
+    hear,
+    review,
+    rows,
+    small_disk,
+    snapshot,
+    without_renames,
+)
 
 
 @pytest.fixture
@@ -40,6 +52,19 @@ def saved(project: Project, tmp_path: Path) -> Path:
 
 def names(file: Path) -> set[str]:
     return {one.name for one in reading.check(file).files}
+
+
+def test_a_restore_that_was_killed_over_a_claim_is_finished(
+    project: Project, saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home, one = Workspace(tmp_path / "restored"), project.database.relative_to(project.workspace.root)
+    (home.root / one).parent.mkdir(parents=True)
+    (home.root / one).touch()  # as on exFAT: an empty file claims the name
+    with pytest.raises(ConflictError):
+        restoring.restore(home, saved)
+    without_renames(monkeypatch)
+    restoring.restore(home, saved)
+    assert decisions(Project(home, project.manifest)) == decisions(project)
 
 
 def test_restored_into_an_empty_place_the_review_goes_on(project: Project, saved: Path) -> None:

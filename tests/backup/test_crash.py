@@ -72,6 +72,13 @@ def test_killed_backup_leaves_nothing_that_looks_like_one(home: Path, tmp_path: 
             assert [one.name for one in reading.check(folder / "saved.zip").files] == [one.name for one in whole.files]
         outcomes.add(bool(seen))
     assert outcomes == {False, True}
+    # what one leaves goes with the next into that folder
+    shutil.rmtree(folder)
+    folder.mkdir()
+    assert exit_code_of(run, way, act, home, count // 2) == -signal.SIGKILL
+    assert [path.name for path in folder.iterdir()] != []
+    back_up_to(folder / "again.zip")(home)
+    assert [path.name for path in folder.iterdir()] == ["again.zip"]
 
 
 @pytest.mark.parametrize(

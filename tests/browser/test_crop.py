@@ -214,15 +214,23 @@ def test_boxes_drawn_by_hand_are_the_boxes_written_and_back_undoes_it_all(
     desk.press("Shift+U", "u")
     assert desk.box() == usual == to_pixels(editing.constant(desk.sizes[2]), *desk.sizes[2])
 
+    # Enter submits the active image alone, and asks before it takes a box that nobody drew
     shown = dict(zip(names, (first, second, usual), strict=False))
-    desk.page.keyboard.press("Enter")
-    desk.wait_for_text("header", "1 image waits for a crop - 3 made here")
+    desk.press("1", "Enter")
+    assert "3 images wait for a crop - 1 made here" in desk.text("header")
+    desk.press("Enter")
+    assert "2 images wait for a crop - 2 made here" in desk.text("header")
+    desk.press("Enter")
+    desk.wait_for_text("words", "Image 1 still has its default box: press Enter again")
+    assert "2 images wait for a crop - 2 made here" in desk.text("header")
+    desk.press("Enter")
+    desk.wait_for_text("header", "1 image waits for a crop - 3 made here, 1 to the default box")
     for name, box in shown.items():
         _assert_cropped(reviewed, name, box, before, rows[name])
     left = {path.name for folder in ("crop", "crop_auto") for path in (reviewed.root / folder).iterdir()}
     assert {name for name in left if name.startswith(tuple(Path(n).stem for n in names[:MANUAL]))} == set()
 
-    desk.page.keyboard.press("b")
+    desk.press("b", "b", "b")
     desk.wait_for_text("header", "4 images wait for a crop")
     for number, box in enumerate(shown.values(), start=1):
         desk.press(str(number))

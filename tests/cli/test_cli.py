@@ -180,7 +180,7 @@ def test_status_in_words_says_what_is_unfinished(pickroom: Callable[..., Ran], p
     assert ran.code == 0
     assert "p (active): 1 of 3 groups wait; decided: 1 approve, 1 crop" in ran.out
     assert "NOT THERE: pickroom relocate" in ran.out
-    assert "1 crops wait: " in ran.out
+    assert "1 crop waits: " in ran.out
     assert "batch 1 (" in ran.out
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from pickroom.crop import editing
 from pickroom.crop.editing import FULL, HANDLES, Size
-from pickroom.geometry import Placement, fit, from_pixels, to_pixels
+from pickroom.geometry import Placement, fit, from_pixels, to_pixels, with_ratio
 from pickroom.records import CropBox
 
 SIZES = st.tuples(st.integers(16, 6000), st.integers(16, 6000))
@@ -69,7 +69,7 @@ def test_drawing_beyond_the_edge_stops_at_it():
 def test_a_resized_box_is_inside_on_pixels_and_in_shape(sized, handle, point, ratio):
     size, box = sized
     if ratio:
-        box = editing.with_ratio(box, ratio, size)
+        box = with_ratio(box, ratio, size)
     resized = editing.resize(box, handle, point, size, ratio)
     assert_on_pixels(resized, size)
     if ratio and min(pixel_size(resized, size)) > 1:

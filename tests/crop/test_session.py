@@ -17,7 +17,7 @@ from pickroom.crop.session import CropSession
 from pickroom.errors import StoreError, UsageError
 from pickroom.files.cropping import NO_SIDECAR, Order, submit
 from pickroom.files.undo import recover
-from pickroom.geometry import compose, to_pixels
+from pickroom.geometry import compose, default_box, to_pixels
 from pickroom.records import CropBox
 from pickroom.store.connect import connect
 from pickroom.workspace import Project
@@ -123,29 +123,41 @@ def test_a_dropped_image_goes_to_staging_and_waits_no_longer(waiting):
     assert name in names(project.root / "crop")
 
 
-def test_without_a_sidecar_it_is_cropped_warned_and_no_row_changed(waiting):
-    project, (name, *_) = waiting
-    (project.root / "crop" / name.replace(".png", ".decision")).unlink()
+def test_an_image_without_a_decision_is_cropped_with_a_warning(waiting):
+    project, _ = waiting
+    write_image(project.root / "crop" / "nobody.png", seed=7)
     before = decisions(project)
-    result = crop(project, Order("crop", name, BOX))
-    assert (result.done, result.warnings) == ([name], {name: NO_SIDECAR})
+    result = crop(project, Order("crop", "nobody.png", BOX))
+    assert (result.done, result.warnings) == (["nobody.png"], {"nobody.png": NO_SIDECAR})
     assert decisions(project) == before
 
 
-@pytest.mark.parametrize(
-    ("change", "reason"),
-    [
-        (lambda s: s | {"filename": "other.png"}, "names another file: 'other.png'"),
-        (lambda s: s | {"group_id": "nobody"}, "unknown group: 'nobody'"),
-        (lambda s: s | {"group_id": ["x"]}, "unknown group"),
-        (lambda s: s | {"project_id": "q"}, "names project 'q'"),
-        (lambda s: s | {"ai_crop_coords": [0.5, 0, 0.1, 1]}, "a box that is none"),
-        (lambda s: [s], "holds no JSON object"),
-        (lambda s: "{", "not valid JSON"),
-    ],
-)
+def test_a_sidecar_lost_while_the_desk_is_open_costs_no_row(waiting):
+    project, (name, *_) = waiting
+    with closing(CropSession(project)) as session:
+        (project.root / "crop" / name.replace(".png", ".decision")).unlink()
+        session.press("[")
+        session.press("Enter")
+        assert (session.last_result.done, session.last_result.warnings) == ([name], {})
+    assert row_of(project, name)["final_crop_coords"] is not None
+
+
+UNBELIEVABLE = [
+    (lambda s: s | {"filename": "other.png"}, "names another file: 'other.png'"),
+    (lambda s: s | {"group_id": "nobody"}, "unknown group: 'nobody'"),
+    (lambda s: s | {"group_id": ["x"]}, "unknown group"),
+    (lambda s: s | {"project_id": "q"}, "names project 'q'"),
+    (lambda s: s | {"ai_crop_coords": [0.5, 0, 0.1, 1]}, "a box that is none"),
+    (lambda s: [s], "holds no JSON object"),
+    (lambda s: "{", "not valid JSON"),
+    (lambda s: "", "not valid JSON"),
+]
+
+
+@pytest.mark.parametrize(("change", "reason"), UNBELIEVABLE)
 def test_a_sidecar_that_cannot_be_believed_leaves_its_image_waiting(waiting, change, reason):
     project, (name, *_) = waiting
+    write_image(project.root / "crop" / name, seed=99)  # not the image picked: the database cannot answer for it
     sidecar = project.root / "crop" / name.replace(".png", ".decision")
     changed = change(json.loads(sidecar.read_text()))
     sidecar.write_text(changed if isinstance(changed, str) else json.dumps(changed))
@@ -157,6 +169,23 @@ def test_a_sidecar_that_cannot_be_believed_leaves_its_image_waiting(waiting, cha
     session.close()
     assert reason in result.refused[name]
     assert read_tree(project.root) == before
+
+
+@pytest.mark.parametrize(("change", "reason"), UNBELIEVABLE)
+def test_such_a_sidecar_is_replaced_when_the_image_is_known(waiting, change, reason):
+    project, (name, *_) = waiting
+    sidecar = project.root / "crop" / name.replace(".png", ".decision")
+    whole = sidecar.read_text()
+    changed = change(json.loads(whole))
+    sidecar.write_text(changed if isinstance(changed, str) else json.dumps(changed))
+    bad = sidecar.read_bytes()
+    with closing(CropSession(project)) as session:
+        assert session.problems == {} and sidecar.read_text() == whole
+        assert reason in session.view().message and "written again from the database" in session.view().message
+        (aside,) = (project.root / "delete_staging").glob("replaced-*.decision")
+        assert aside.read_bytes() == bad
+        session.press("Enter")  # the AI's box
+    assert json.loads(row_of(project, name)["final_crop_coords"]) == [0.11, 0.09, 0.91, 0.88]
 
 
 def test_the_minimal_old_sidecar_is_read(waiting):
@@ -295,7 +324,7 @@ def test_a_crop_left_half_moved_is_told_from_one_refused_and_recover_finishes_it
         obey_permissions()
         project.root.chmod(0o300)  # what lies in it can be reached, but moves cannot be made durable
         session = CropSession(project, per_page=2)
-        session.press("Enter")
+        session.submit([Order("crop", n, BOX) for n in (name, other)])
         told = session.view()
         result = session.last_result
         session.close()
@@ -344,8 +373,9 @@ def test_pages_follow_each_other_and_a_skipped_page_comes_last(waiting):
     assert [image.filename for image in session.view().images] == [made[0]]
     session.press("s")
     assert [image.filename for image in session.view().images] == [made[1]]
-    session.press("Enter")
-    session.press("Enter")
+    for _ in range(2):
+        session.press("[")
+        session.press("Enter")
     assert [image.filename for image in session.view().images] == [made[0]]
     session.press("Enter")
     assert session.view().images == ()
@@ -377,3 +407,114 @@ def test_two_desks_the_second_is_told_that_the_image_has_gone(waiting):
 def test_a_page_shows_one_to_three_images(waiting):
     with pytest.raises(UsageError):
         CropSession(waiting[0], per_page=4)
+
+
+# --- one image at a time, and whose box it is ------------------------------------------------------------------------
+
+
+def sources(project: Project) -> dict[str, str]:
+    return {r["filename"]: r["box_source"] for r in rows(project, "SELECT filename, box_source FROM crops")}
+
+
+def shown(session: CropSession) -> list[str]:
+    return [image.filename for image in session.view().images]
+
+
+def test_enter_submits_the_active_image_alone(make_project: Make):
+    project = make_project([(1, 2)] * 5)
+    review(project, *"qqqqq", *FINALISE)
+    with closing(CropSession(project)) as session:
+        one, two, three, four, five = (w.card.filename for w in session.waiting)
+        for key in ("2", "ArrowDown", "Enter"):
+            session.press(key)
+        assert sources(project) == {two: "drawn"}
+        assert (shown(session), session.state.card.filename) == ([one, three, four], three)
+        for key in ("3", "[", "Enter"):
+            session.press(key)
+        assert (shown(session), session.state.card.filename) == ([one, three, five], five)
+        session.press("b")
+        assert (shown(session), session.state.card.filename) == ([one, three, four], four)
+        session.press("b")
+        assert (shown(session), session.state.card.filename) == ([one, two, three], two)
+        assert session.view().images[1].note == "your box"
+    assert sources(project) == {}
+
+
+def test_an_untouched_default_box_is_asked_about_once(waiting):
+    project, (_, name, _) = waiting
+    with closing(CropSession(project)) as session:
+        session.press("2")
+        session.press("Enter")
+        assert session.view().asked and "press Enter again" in session.view().message and sources(project) == {}
+        session.press("1")  # any other key takes the question back
+        assert not session.view().asked
+        for key in ("2", "Enter", "Enter"):
+            session.press(key)
+        assert "1 made here, 1 to the default box" in session.view().header
+        assert sources(project) == {name: "default"}
+        session.press("b")
+        session.press("Enter")
+        assert session.view().asked and sources(project) == {}  # it is no more the user's than before
+        session.press("[")
+        session.press("Enter")
+    assert sources(project) == {name: "drawn"}
+
+
+def test_a_box_changed_and_put_back_is_still_the_default(waiting):
+    project, (_, name, _) = waiting
+    with closing(CropSession(project)) as session:
+        for key in ("2", "n", "u", "f", "f", "Enter"):
+            session.press(key)
+        assert session.view().asked
+        session.press("Enter")
+    assert sources(project) == {name: "default"}
+
+
+def test_the_ais_box_accepted_by_itself_is_told_from_one_of_all(make_project: Make):
+    project = make_project([(1, 2), (1, 2), (1, 2)])
+    for group in queue(project):
+        recommend(project, group, 1, (0.2, 0, 0.8, 0.6), crop_needed=True)
+    review(project, "a", "a", "a", *FINALISE)
+    with closing(CropSession(project)) as session:
+        one, two, three = (w.card.filename for w in session.waiting)
+        for key in ("Enter", "ArrowDown", "Enter", "Shift+a", "Enter"):
+            session.press(key)
+        assert sources(project) == {one: "ai", two: "drawn", three: "ai_all"}
+        session.press("b")
+        session.press("Enter")
+    assert sources(project) == {one: "ai", two: "drawn", three: "ai"}
+    assert rows(project, "SELECT correct_crops, crop_accuracy FROM ai_performance") == [
+        {"correct_crops": 3, "crop_accuracy": 1.0}
+    ]
+
+
+def test_a_crop_opened_again_and_left_as_it_opened_is_default(waiting):
+    project, (name, *_) = waiting
+    crop(project, Order("crop", name, CropBox(0.25, 0.25, 0.75, 0.75)))
+    (project.root / "crop_cropped" / name).rename(project.root / "crop" / name)
+    with closing(CropSession(project, per_page=1)) as session:
+        session.press("Enter")
+        session.press("Enter")
+    query = "SELECT box_source FROM crops ORDER BY batch"
+    assert [row["box_source"] for row in rows(project, query)] == ["drawn", "default"]
+    assert rows(project, "SELECT box_source FROM final_crops") == [{"box_source": "default"}]
+
+
+def test_boxes_from_a_file_are_the_users(waiting):
+    project, (_, name, _) = waiting
+    box = default_box((48, 64))
+    boxes = project.workspace.root / "boxes.jsonl"
+    boxes.write_text(json.dumps({"filename": name, "box": box.to_list()}))
+    ran = CliRunner().invoke(app, ["crop", "p", "--boxes", str(boxes), "--home", str(project.workspace.root)])
+    assert ran.exit_code == 0 and sources(project) == {name: "drawn"}
+
+
+def test_skipping_a_page_of_skipped_images_turns_the_page(make_project: Make):
+    project = make_project([(1, 2)] * 4)
+    review(project, *"qqqq", *FINALISE)
+    with closing(CropSession(project)) as session:
+        one, two, three, four = (w.card.filename for w in session.waiting)
+        session.press("s")
+        assert shown(session) == [four, one, two]
+        session.press("s")
+        assert shown(session) == [one, two, three]

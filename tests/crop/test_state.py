@@ -116,7 +116,20 @@ def test_apply_all_ai_crops_asks_first():
     assert press(asked, "Enter").wish == "apply ai"
 
 
-@pytest.mark.parametrize(("key", "wish"), [("Enter", "submit"), ("d", "delete"), ("s", "skip"), ("b", "back")])
+def test_enter_on_a_default_box_asks_and_a_second_submits():
+    asked = press(desk(), "Enter")
+    assert asked.asked and asked.wish is None and "press Enter again" in asked.message
+    assert press(asked, "Enter").wish == "submit"
+    for other in (
+        press(asked, "Tab"),
+        machine.drag_start(asked, 0, (0.9, 0.9), REACH),
+        machine.set_shape(asked, "1:1"),
+    ):
+        assert not other.asked
+    assert press(press(desk(), "]"), "Enter").wish == "submit"
+
+
+@pytest.mark.parametrize(("key", "wish"), [("d", "delete"), ("s", "skip"), ("b", "back")])
 def test_a_key_that_touches_files_only_wishes(key, wish):
     assert press(desk(), key).wish == wish
 

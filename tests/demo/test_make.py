@@ -28,6 +28,16 @@ def test_the_same_settings_give_the_same_bytes_whatever_the_cores(
     assert read_tree(tmp_path) == read_tree(demo.home)
 
 
+def test_a_truth_file_of_the_user_is_kept(demo: Demo, tmp_path: Path) -> None:
+    truth = tmp_path / "demo_truth.jsonl"
+    truth.write_text("mine")
+    with pytest.raises(UsageError, match="a file of this name is there already"):
+        make_images(tmp_path, SMALL)
+    assert [path.name for path in tmp_path.iterdir()] == ["demo_truth.jsonl"]
+    truth.write_bytes((demo.home / truth.name).read_bytes())  # as a run that was cut off leaves it
+    assert make_images(tmp_path, SMALL) == demo.truths
+
+
 def test_another_seed_gives_other_pictures(demo: Demo, tmp_path: Path) -> None:
     make_images(tmp_path, replace(SMALL, groups=4, seed=8))
     pictures = {digest for name, digest in read_tree(tmp_path).items() if is_image_name(name)}

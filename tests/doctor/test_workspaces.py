@@ -13,7 +13,8 @@ import pytest
 from pickroom.doctor import workspaces
 from pickroom.doctor.findings import Finding
 from pickroom.files.lock import project_lock
-from pickroom.store.connect import connect, migrations
+from pickroom.store import copies, snapshot
+from pickroom.store.connect import connect, create, migrations
 from pickroom.workspace import Project, Workspace
 from reviewing import FINALISE, in_child, obey_permissions, review
 
@@ -22,6 +23,7 @@ from reviewing import FINALISE, in_child, obey_permissions, review
 def project(make_project: Callable[..., Project]) -> Project:
     made = make_project([(1, 2)])
     review(made, "1", *FINALISE)
+    assert snapshot.keep([made.database]) == []
     return made
 
 
@@ -36,8 +38,25 @@ def run(project: Project, statement: str) -> None:
 
 def test_sound_project_is_ok_and_nothing_is_changed(project: Project) -> None:
     before = hashlib.sha256(project.database.read_bytes()).hexdigest()
-    assert look(project).line == f"ok    project p: active, images in {project.root}"
+    kept = copies.made_at(copies.newest(project.database)[0])
+    said = f"active, images in {project.root}, copy of its database of {kept:%Y-%m-%d %H:%M}Z"
+    assert look(project).line == f"ok    project p: {said}"
     assert hashlib.sha256(project.database.read_bytes()).hexdigest() == before
+
+
+def test_decisions_without_a_copy_are_warned_of(project: Project) -> None:
+    copies.newest(project.database)[0].unlink()
+    found = look(project)
+    assert (found.state, "no copy of its database" in found.found) == ("warn", True)
+
+
+def test_database_that_lost_its_groups_fails(project: Project) -> None:
+    for path in project.database.parent.glob("p.db*"):
+        path.unlink()
+    create(project.database).close()  # as version 0.1 did unasked
+    found = look(project)
+    assert (found.state, found.todo) == ("fail", "see its copies: pickroom restore --project p")
+    assert "no groups, and its manifest counts 1" in found.found
 
 
 def test_image_folder_that_went_away(project: Project, tmp_path: Path) -> None:
@@ -48,7 +67,7 @@ def test_image_folder_that_went_away(project: Project, tmp_path: Path) -> None:
 
 def test_interrupted_operations_and_a_held_lock(project: Project) -> None:
     run(project, "UPDATE file_operations SET state = 'planned' WHERE id = 1")
-    assert look(project).line == "warn  project p: 1 file operations were interrupted (pickroom recover p)"
+    assert look(project).line == "warn  project p: 1 file operation was interrupted (pickroom recover p)"
     with project_lock(project, "cropping"):
         found = look(project)
     assert found.state == "warn"
@@ -120,4 +139,7 @@ def test_disk_that_is_nearly_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 def test_every_project_gets_a_line_past_a_damaged_one(project: Project, workspace: Workspace) -> None:
     (workspace.manifests / "broken.json").write_text("{")
     found = {finding.check: finding.state for finding in workspaces.look(workspace)}
-    assert found == {"workspace": "ok", "disk": "ok", "project broken": "fail", "project p": "ok"}
+    assert found == {
+        **{"workspace": "ok", "disk": "ok", "file system": "ok"},
+        **{"project broken": "fail", "project p": "ok", "images of p": "ok"},
+    }

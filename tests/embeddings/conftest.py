@@ -77,7 +77,7 @@ def config(checkpoint: Path) -> Callable[..., EmbedConfig]:
     """A configuration of the small OpenCLIP encoder, in float32 so that no measurement decides."""
 
     def make(**changes: object) -> EmbedConfig:
-        encoder = EncoderConfig("openclip", checkpoint=checkpoint, dtype="float32")
+        encoder = EncoderConfig("openclip", checkpoint=checkpoint)
         return EmbedConfig(**{"encoder": encoder, "batch": 4, "regions": None, **changes})  # type: ignore[arg-type]
 
     return make

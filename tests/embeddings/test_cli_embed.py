@@ -106,7 +106,7 @@ def test_problems_found_by_verify_end_with_exit_code_1(photo_project: MakeProjec
         (("--engine", "spark"), "'spark' is not one of 'local', 'ray'"),
         (("--address", "auto"), "add --engine ray"),
         (("--encoder", "bundled", "--device", "tpu"), "'tpu' is no device"),
-        (("--encoder", "bundled", "--dtype", "int8"), "'int8' is no precision"),
+        (("--encoder", "bundled", "--dtype", "int8"), "leave --dtype out"),
         (("--model", "ViT-B-32"), "names no weights"),
         (("--checkpoint", "/nowhere"), "there is no such folder"),
         (("--import-legacy", "/nowhere.jsonl"), "cannot read the cache"),

@@ -15,24 +15,25 @@ from open_clip.transform import PreprocessCfg, image_transform_v2, merge_preproc
 from PIL import Image as PillowImage
 
 from embeddings.conftest import photograph
-from pickroom.embeddings import bundled, openclip
+from pickroom.embeddings import openclip
 from pickroom.embeddings.device import cosines
-from pickroom.embeddings.encoder import EncoderSpec, Preprocessing, TorchEncoder, Tower, projection, weights_hash
+from pickroom.embeddings.encoder import EncoderSpec, Preprocessing, projection
+from pickroom.embeddings.torch_encoder import TorchTower
 
 PICTURES = [photograph(number, (200, 150) if number % 2 else (150, 220)) for number in range(5)]
 
 
 @pytest.fixture(scope="module")
-def tower(checkpoint: Path) -> Tower:
+def tower(checkpoint: Path) -> TorchTower:
     return openclip.load(checkpoint=checkpoint)
 
 
-def test_openclip_gives_the_raw_vectors_of_open_clip_itself(tower: Tower, checkpoint: Path) -> None:
+def test_openclip_gives_the_raw_vectors_of_open_clip_itself(tower: TorchTower, checkpoint: Path) -> None:
     model, _, transform = open_clip.create_model_and_transforms(f"local-dir:{checkpoint}")
     model.eval()
     with torch.inference_mode():
         plain = torch.cat([model.encode_image(transform(picture)[None]) for picture in PICTURES]).numpy()
-    encoder = TorchEncoder(tower, tower.spec(), "cpu")
+    encoder = tower.encoder(tower.spec(), "cpu")
     found = encoder.encode([encoder.prepare(picture) for picture in PICTURES])
     assert found.vectors.dtype == np.float32 and found.vectors.shape == (5, 48)
     np.testing.assert_allclose(found.vectors, plain, atol=1e-5)
@@ -51,17 +52,17 @@ def test_the_default_model_gives_512_floats_and_a_grid_of_7_by_7() -> None:
     tower = openclip.adapt(clip, transform, architecture, "seeded random weights")
     spec = tower.spec()
     assert (spec.model, spec.dim, spec.patch_rows, spec.patch_cols, spec.patch_dim) == ("ViT-B-32", 512, 7, 7, 64)
-    encoder = TorchEncoder(tower, spec, "cpu")
+    encoder = tower.encoder(spec, "cpu")
     found = encoder.encode([encoder.prepare(picture) for picture in PICTURES[:2]])
     with torch.inference_mode():
         plain = torch.cat([clip.encode_image(transform(picture)[None]) for picture in PICTURES[:2]]).numpy()
     np.testing.assert_allclose(found.vectors, plain, atol=1e-4)
 
 
-def test_patches_are_the_grid_of_the_same_pass_reduced_by_the_projection(tower: Tower, checkpoint: Path) -> None:
+def test_patches_are_the_grid_of_the_same_pass_reduced_by_the_projection(tower: TorchTower, checkpoint: Path) -> None:
     spec = tower.spec()
     assert (spec.patch_rows, spec.patch_cols, spec.patch_dim) == (4, 4, 64)
-    encoder = TorchEncoder(tower, spec, "cpu")
+    encoder = tower.encoder(spec, "cpu")
     pixels = encoder.prepare(PICTURES[0])
     found = encoder.encode([pixels])
     model, _, transform = open_clip.create_model_and_transforms(f"local-dir:{checkpoint}")
@@ -74,45 +75,22 @@ def test_patches_are_the_grid_of_the_same_pass_reduced_by_the_projection(tower: 
     np.testing.assert_allclose(found.patches[0], expected, atol=1e-4)
 
 
-def test_bundled_vector_is_the_networks_own_and_its_grid_an_earlier_blocks_map() -> None:
-    tower = bundled.load()
-    spec = tower.spec()
-    assert spec.projection.endswith(" 192->64")
-    assert (spec.dim, spec.patch_rows, spec.patch_cols, spec.patch_dim) == (1280, 9, 9, 64)
-    encoder = TorchEncoder(tower, spec, "cpu")
-    with torch.inference_mode():
-        pixels = np.stack([encoder.prepare(PICTURES[0])]).astype(np.float32)
-        batch = (torch.from_numpy(pixels).permute(0, 3, 1, 2) - 127) / 128
-        own = tower.network.network
-        met: list[torch.Tensor] = []
-        with own._blocks[14].register_forward_hook(lambda _block, _given, made: met.append(made)):  # type: ignore[union-attr]
-            maps = own.extract_features(batch)  # type: ignore[union-attr, operator]
-    found = encoder.encode([encoder.prepare(picture) for picture in PICTURES])
-    assert cosines(found.vectors[:1], maps.mean(dim=(2, 3)).numpy())[0] > 0.99999
-    expected = met[0][0].permute(1, 2, 0).numpy() @ projection(192, 64)
-    assert found.patches is not None
-    np.testing.assert_allclose(found.patches[0], expected, atol=1e-3 * np.abs(expected).max())
-    # photographs of different things are told apart: these are trained weights, not random ones
-    unit = found.vectors / np.linalg.norm(found.vectors, axis=1, keepdims=True)
-    assert (unit @ unit.T)[~np.eye(5, dtype=bool)].max() < 0.9
-
-
-def test_a_batch_changes_no_vector(tower: Tower) -> None:
-    encoder = TorchEncoder(tower, tower.spec(), "cpu")
+def test_a_batch_changes_no_vector(tower: TorchTower) -> None:
+    encoder = tower.encoder(tower.spec(), "cpu")
     pixels = [encoder.prepare(picture) for picture in PICTURES]
     alone = np.concatenate([encoder.encode([one]).vectors for one in pixels])
     assert cosines(encoder.encode(pixels).vectors, alone).min() > 0.99999
 
 
-def test_lower_precision_stays_close_to_float32(tower: Tower) -> None:
+def test_lower_precision_stays_close_to_float32(tower: TorchTower) -> None:
     pixels = [tower.prepare(picture) for picture in PICTURES]
-    exact = TorchEncoder(tower, tower.spec(), "cpu").encode(pixels).vectors
-    half = TorchEncoder(tower, tower.spec("bfloat16"), "cpu").encode(pixels).vectors
+    exact = tower.encoder(tower.spec(), "cpu").encode(pixels).vectors
+    half = tower.encoder(tower.spec("bfloat16"), "cpu").encode(pixels).vectors
     assert half.dtype == np.float32
     assert 0.999 < cosines(exact, half).min() < 1
 
 
-def test_a_tower_survives_the_way_to_another_process(tower: Tower) -> None:
+def test_a_tower_survives_the_way_to_another_process(tower: TorchTower) -> None:
     there = pickle.loads(pickle.dumps(tower))
     assert there.spec() == tower.spec()
     assert np.array_equal(there.prepare(PICTURES[0]), tower.prepare(PICTURES[0]))
@@ -148,15 +126,15 @@ def test_the_projection_is_frozen_and_keeps_inner_products() -> None:
 FIRST_SIGNS = [1, 1, 0, 1, 0, 1, 1, 1, 0, 0, 0, 0, 0, 0, 1, 0]
 
 
-def test_weights_hash_sees_one_changed_number(tower: Tower) -> None:
+def test_weights_hash_sees_one_changed_number(tower: TorchTower) -> None:
     other = pickle.loads(pickle.dumps(tower))
-    before = weights_hash(other.network)
-    assert before == weights_hash(tower.network)
+    before = other.spec().encoder_id
+    assert before == tower.spec().encoder_id
     with torch.no_grad():
         next(other.network.parameters()).view(-1)[0] += 1e-6
-    assert weights_hash(other.network) != before
+    assert other.spec().encoder_id != before
 
 
-def test_images_of_any_shape_are_prepared(tower: Tower) -> None:
+def test_images_of_any_shape_are_prepared(tower: TorchTower) -> None:
     for size in ((1, 1), (3, 500), (64, 64), (700, 20)):
         assert tower.prepare(PillowImage.new("RGB", size)).shape == (64, 64, 3)

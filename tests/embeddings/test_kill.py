@@ -147,7 +147,7 @@ CHILD = """
         return batches[-1]
 
     local.embed_images = dying
-    encoder = EncoderConfig("bundled", dtype="float32")
+    encoder = EncoderConfig("bundled")
     embed(Workspace(Path(home)).project("p"), EmbedConfig(encoder, batch=2, workers=1, regions=None))
 """
 
@@ -169,7 +169,7 @@ def test_a_killed_process_is_gone_on_with(
         "pickroom.embeddings.local.embed_images",
         lambda encoder, source, items: [done.extend(i.filename for i in items), real(encoder, source, items)][1],
     )
-    encoder = EncoderConfig("bundled", dtype="float32")
+    encoder = EncoderConfig("bundled")
     report = embed(reopened(project), EmbedConfig(encoder, batch=BATCH, workers=1, regions=None))
     assert (report.images, report.unchanged, report.embedded) == (12, 6, 6)
     assert sorted(done) == sorted({path.name for path in project.root.iterdir()} - set(before[:6]))

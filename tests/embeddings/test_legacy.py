@@ -99,7 +99,7 @@ def test_imported_vectors_are_never_mixed_with_new_ones(project: Project, tmp_pa
         with pytest.raises(ConflictError, match="never mixes them") as caught:
             embed(project, EmbedConfig(encoder=EncoderConfig(kind)))
         assert "--change-encoder" in caught.value.line
-    embed(project, EmbedConfig(encoder=EncoderConfig("bundled", dtype="float32", change=True)))
+    embed(project, EmbedConfig(encoder=EncoderConfig("bundled", change=True)))
     assert load_vectors(project.workspace.project("mojo1")).matrix.shape == (1, 1280)
 
 
@@ -144,3 +144,20 @@ def test_a_vector_whose_name_is_too_long_is_missing(project: Project, tmp_path: 
     cache = write_cache(tmp_path / "cache", [("mojo1/a.png", "n" * 300 + ".npy")])
     report = import_cache(project, cache)
     assert dict(report.skipped) == {"the vector's file is missing": 1}
+
+
+def test_lines_of_other_projects_are_skipped_by_their_folders(project: Project, tmp_path: Path) -> None:
+    folder = tmp_path / "cache"
+    folder.mkdir()
+    np.save(folder / "0.npy", vector(0))
+    paths = ["/disk/mojo1/a.png", "/disk/anna/b.png", "/disk/bella/c.png", "d.png"]
+    report = import_cache(project, write_cache(folder, [(path, "0.npy") for path in paths]))
+    elsewhere = "lies in the folder of another project: "
+    assert (report.imported, dict(report.skipped)) == (2, {f"{elsewhere}anna": 1, f"{elsewhere}bella": 1})
+
+
+def test_one_unknown_folder_belongs_to_the_given_project(project: Project, tmp_path: Path) -> None:
+    folder = tmp_path / "cache"
+    folder.mkdir()
+    np.save(folder / "0.npy", vector(0))
+    assert import_cache(project, write_cache(folder, [("/old disk/pictures/a.png", "0.npy")])).imported == 1

@@ -5,15 +5,17 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from pickroom.embeddings import local, pipeline
-from pickroom.embeddings.encoder import TorchEncoder
+from pickroom.embeddings import local, openclip, pipeline
 from pickroom.embeddings.engines import EmbedConfig, in_batches
 from pickroom.embeddings.pipeline import embed
+from pickroom.embeddings.torch_encoder import TorchEncoder
 from pickroom.workspace import Project
 
 
@@ -41,7 +43,7 @@ def test_results_are_published_one_at_a_time_before_the_next_batch() -> None:
         events.append(("publish", threading.get_ident()))
         inside.release()
 
-    local.run(list(range(40)), do, publish, 3, on_cpu=True)
+    local.run(list(range(40)), do, publish, 3)
     assert sorted(published) == [(n, 2 * n) for n in range(40)]
     for thread in {ident for _, ident in events}:
         assert [what for what, ident in events if ident == thread] == ["do", "publish"] * (
@@ -57,10 +59,18 @@ def test_an_error_stops_all_and_reaches_the_caller() -> None:
             raise OSError(28, "No space left on device")
         return number
 
-    before = torch.get_num_threads()
     with pytest.raises(OSError, match="No space left"):
-        local.run(list(range(1000)), do, lambda number, result: done.append(number), 2, on_cpu=True)
-    assert len(done) < 1000 and torch.get_num_threads() == before
+        local.run(list(range(1000)), do, lambda number, result: done.append(number), 2)
+    assert len(done) < 1000
+
+
+def test_workers_share_the_cores_and_give_threads_back(checkpoint: Path) -> None:
+    tower = openclip.load(checkpoint=checkpoint)
+    encoder, seen = tower.encoder(tower.spec(), "cpu"), []
+    before = torch.get_num_threads()
+    sharing = partial(encoder.threads, 1)
+    local.run(list(range(6)), lambda _: seen.append(torch.get_num_threads()), lambda _batch, _result: None, 2, sharing)
+    assert set(seen) == {1} and torch.get_num_threads() == before
 
 
 def test_memory_is_bounded_whatever_the_folder_holds(

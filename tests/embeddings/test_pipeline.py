@@ -20,12 +20,13 @@ from PIL import Image as PillowImage
 from embeddings.conftest import photograph
 from pickroom import projects
 from pickroom.embeddings import work
-from pickroom.embeddings.choice import EncoderConfig
+from pickroom.embeddings.choice import EncoderConfig, bind_spec
 from pickroom.embeddings.device import cosines
 from pickroom.embeddings.engines import EmbedConfig
 from pickroom.embeddings.pipeline import embed
 from pickroom.embeddings.regions import RegionConfig
 from pickroom.embeddings.report import EmbedReport
+from pickroom.embeddings.store import save_spec
 from pickroom.embeddings.vectors import load_regions, load_vectors, open_store
 from pickroom.errors import ConflictError, LockedError, ProjectError, StoreError, UsageError
 from pickroom.workspace import Project, Workspace
@@ -74,7 +75,7 @@ def test_every_image_gets_one_row_of_the_formats_columns(
     project = photo_project(3)
     made = config(regions=RegionConfig())
     if kind == "bundled":
-        made = replace(made, encoder=EncoderConfig("bundled", dtype="float32"))
+        made = replace(made, encoder=EncoderConfig("bundled"))
     report = embed(project, made)
     assert counts(report) == (6, 0, 0, 0)
     assert sorted(embedded) == sorted(path.name for path in project.root.iterdir())
@@ -288,16 +289,12 @@ def test_previews_serve_where_they_are_large_enough(
 def test_a_project_never_mixes_encoders(photo_project: MakeProject, config: MakeConfig) -> None:
     project = photo_project(1)
     first = embed(project, config())
-    for other in (
-        EncoderConfig("bundled"),
-        replace(config().encoder, dtype="bfloat16"),
-    ):
-        with pytest.raises(ConflictError, match="never mixes them") as caught:
-            embed(reopened(project), EmbedConfig(encoder=other))
-        assert "--change-encoder" in caught.value.line
+    with pytest.raises(ConflictError, match="never mixes them") as caught:
+        embed(reopened(project), EmbedConfig(encoder=EncoderConfig("bundled")))
+    assert "--change-encoder" in caught.value.line
     assert os.listdir(project.workspace.embeddings) == [first.encoder_id]
 
-    second = embed(reopened(project), EmbedConfig(encoder=EncoderConfig("bundled", dtype="float32", change=True)))
+    second = embed(reopened(project), EmbedConfig(encoder=EncoderConfig("bundled", change=True)))
     assert reopened(project).manifest.encoder == second.encoder_id != first.encoder_id
     assert load_vectors(reopened(project)).matrix.shape == (2, 1280)
     # back again: the vectors made before are still there
@@ -307,26 +304,42 @@ def test_a_project_never_mixes_encoders(photo_project: MakeProject, config: Make
     assert embed(reopened(project), config(encoder=EncoderConfig(checkpoint=config().encoder.checkpoint))).embedded == 0
 
 
-def test_projects_of_a_workspace_share_one_precision(
-    photo_project: MakeProject, config: MakeConfig, workspace: Workspace, tmp_path: Path
-) -> None:
-    measured = replace(config().encoder, dtype=None)
-    photo = photo_project(1)
-    first = embed(photo, config(encoder=replace(measured, dtype="bfloat16")))
-    other = tmp_path / "other"
-    other.mkdir()
-    photograph(3, (80, 80)).save(other / "a.png")
-    second = embed(projects.start(workspace, "q", other)[0], config(encoder=measured))
-    assert second.encoder_id == first.encoder_id and second.cosine is not None and 0.999 < second.cosine < 1
-    assert f"(bfloat16, weights {open_store(photo.workspace.project('q')).spec.weights[:8]})" in second.words()
-    assert f", cosine to float32 {second.cosine:.5f} or more" in second.words()
+def as_of_version_0_1(project: Project) -> str:
+    """The project bound to its encoder in bfloat16, as version 0.1 chose it on some machines; returns its id."""
+    spec = replace(open_store(reopened(project)).spec, dtype="bfloat16")
+    save_spec(project.workspace, spec, {"cosine_to_float32": 0.9995})
+    bind_spec(reopened(project), spec)
+    return spec.encoder_id
+
+
+def test_bfloat16_projects_go_on_and_are_offered_float32(photo_project: MakeProject, config: MakeConfig) -> None:
+    project = photo_project(1)
+    exact = embed(project, config())
+    bound = as_of_version_0_1(project)
+    again = embed(reopened(project), config())
+    assert (again.encoder_id, again.embedded) == (bound, 2)
+    assert "vectors in bfloat16" in again.words() and "pickroom embed p --change-encoder" in again.words()
+    changed = embed(reopened(project), config(encoder=replace(config().encoder, change=True)))
+    assert (changed.encoder_id, changed.embedded) == (exact.encoder_id, 0)
+    assert "bfloat16" not in changed.words()
+
+
+def test_bundled_bfloat16_vectors_are_made_again_on_demand(photo_project: MakeProject) -> None:
+    project = photo_project(1)
+    bundled = EmbedConfig(EncoderConfig("bundled"), regions=None)
+    embed(project, bundled)
+    as_of_version_0_1(project)
+    with pytest.raises(ConflictError, match="has vectors in bfloat16") as caught:
+        embed(reopened(project), bundled)
+    assert "pickroom embed p --encoder bundled --change-encoder" in caught.value.line
+    assert embed(reopened(project), replace(bundled, encoder=EncoderConfig("bundled", change=True))).embedded == 0
 
 
 def test_wrong_choices_are_refused_before_anything_is_written(photo_project: MakeProject, config: MakeConfig) -> None:
     project = photo_project(1)
     for wrong, word in (
         (EmbedConfig(encoder=EncoderConfig("clip")), "no encoder"),
-        (EmbedConfig(encoder=EncoderConfig("bundled", dtype="int8")), "no precision"),
+        (EmbedConfig(encoder=EncoderConfig("bundled", device="cuda")), "cannot run on cuda"),
         (EmbedConfig(encoder=EncoderConfig("bundled", checkpoint=Path("x"))), "takes no model"),
         (replace(config(), engine="spark"), "no engine"),  # type: ignore[arg-type]
     ):

@@ -16,7 +16,6 @@ from pickroom import projects
 from pickroom.embeddings import bundled, ray_engine
 from pickroom.embeddings.choice import EncoderConfig
 from pickroom.embeddings.device import cosines
-from pickroom.embeddings.encoder import TorchEncoder
 from pickroom.embeddings.engines import EmbedConfig
 from pickroom.embeddings.pipeline import embed
 from pickroom.embeddings.plan import make_plan, plan_groups
@@ -87,7 +86,7 @@ def killed_at(victim: str, folder: Path) -> type[Source]:
     return Dying
 
 
-CONFIG = EmbedConfig(EncoderConfig("bundled", dtype="float32"), batch=2, workers=1, regions=None)
+CONFIG = EmbedConfig(EncoderConfig("bundled"), batch=2, workers=1, regions=None)
 
 
 @pytest.mark.slow
@@ -186,7 +185,7 @@ def test_a_worker_does_what_the_local_engine_does(
     wanted, _ = plan_groups(made, plan, set(), config, 288)
     for regions, batch, count in ((None, plan.todo, 4), (config, wanted, 4)):
         found = RayWorker(tower, tower.spec(), source, regions)({"number": 7, "batch": pickle.dumps(batch)})
-        encoder = TorchEncoder(tower, tower.spec(), "cpu")
+        encoder = tower.encoder(tower.spec(), "cpu")
         expected = embed_groups(encoder, source, batch, regions) if regions else embed_images(encoder, source, batch)
         rows = pickle.loads(found["rows"])
         assert (found["number"], found["count"]) == (7, count) and len(rows) == len(expected) == 4
@@ -205,7 +204,7 @@ NO_PATCHES: dict[bool, dict[str, None]] = {True: {"patches": None}, False: {}}
 
 def test_an_address_where_no_cluster_answers_is_one_line(photo_project: MakeProject) -> None:
     project = photo_project(1)
-    encoder = EncoderConfig("bundled", dtype="float32")
+    encoder = EncoderConfig("bundled")
     with pytest.raises(UsageError, match="no Ray cluster can be used") as caught:
         embed(project, EmbedConfig(encoder, engine="ray", address="127.0.0.1:1"))
     assert "\n" not in caught.value.line and "127.0.0.1:1" in caught.value.line

@@ -9,7 +9,7 @@ import pytest
 from conftest import read_tree, write_image
 from exports.conftest import BOX
 from pickroom.errors import ConflictError
-from pickroom.exports import choices
+from pickroom.exports import choices, sidecars
 from pickroom.store.connect import connect
 from pickroom.workspace import Project
 from reviewing import rows
@@ -54,6 +54,24 @@ def test_crop_that_no_person_looked_at_is_left_out_and_counted(judged: Project) 
     assert [group.picked is not None for group in found.groups].count(
         True
     ) == 2  # the pick is the person's all the same
+
+
+@pytest.mark.parametrize(
+    ("source", "boxes", "left_out"),
+    [
+        ("drawn", 1, {}),
+        ("ai", 1, {}),
+        ("ai_all", 0, {choices.CUT_BY_MACHINE: 1}),
+        ("default", 0, {choices.DEFAULT_BOX: 1}),
+    ],
+)
+def test_only_the_users_boxes_are_exported(judged: Project, source: str, boxes: int, left_out: dict[str, int]) -> None:
+    with closing(connect(judged.database)) as connection:
+        connection.execute("UPDATE crops SET box_source = ?", (source,))
+    found = choices.read(judged)
+    assert len([image for image in found.images if image.box is not None]) == boxes
+    assert found.left_out == {choices.BY_MACHINE: 1, **left_out}
+    assert ["HasCrop" in (item.after or "") for item in sidecars.plan(found)].count(True) == boxes
 
 
 def test_pick_dropped_at_the_crop_desk_is_no_pick(judged: Project) -> None:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import csv
+import errno
 import io
 import json
+import os
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +19,12 @@ from PIL import Image as PillowImage
 from conftest import read_tree
 from exports.conftest import BOX
 from pickroom.errors import ConflictError, FileOperationError, UsageError
-from pickroom.exports import choices
+from pickroom.exports import choices, folder
 from pickroom.exports.datasets import export_coco, export_imagefolder, export_pairs
+from pickroom.exports.folder import STATE_FILE
 from pickroom.geometry import to_pixels
 from pickroom.workspace import Project
-from reviewing import in_child, obey_permissions
+from reviewing import exit_code_of, in_child, obey_permissions
 
 # https://huggingface.co/datasets/yuvalkirstain/pickapic_v1, dataset_info, without the index that pandas left there
 PICKAPIC = (
@@ -150,6 +154,21 @@ def test_links_or_copies_and_the_project_stays_as_it_was(judged: Project, tmp_pa
     assert read_tree(judged.root) == before
 
 
+@pytest.mark.parametrize("code", [errno.EPERM, errno.ENOSYS, errno.ENOTSUP])
+def test_a_disk_without_links_is_told_to_take_copies(
+    judged: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    def refused(*_: object, **__: object) -> None:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(os, "symlink", refused)
+    with pytest.raises(FileOperationError, match=r"the disk has no symbolic links .*\(copy the pictures: --copy\)"):
+        export_coco([judged], tmp_path / "out")
+    monkeypatch.setattr(os, "utime", refused)  # nor has it times
+    export_coco([judged], tmp_path / "out", copy=True)
+    assert len(listed(tmp_path / "out")) == 2
+
+
 def test_second_export_removes_what_is_no_longer_there_and_nothing_of_others(judged: Project, tmp_path: Path) -> None:
     export_imagefolder([judged], tmp_path / "out")
     (tmp_path / "out" / "notes.txt").write_text("mine")
@@ -162,6 +181,28 @@ def test_second_export_removes_what_is_no_longer_there_and_nothing_of_others(jud
     assert (tmp_path / "out" / "notes.txt").read_text() == "mine"
 
 
+@pytest.mark.parametrize("copy", [True, False], ids=["copies", "links"])
+def test_leftovers_of_a_killed_export_go_with_the_next(judged: Project, tmp_path: Path, copy: bool) -> None:
+    out = tmp_path / "out"
+
+    def die() -> None:
+        real, seen = os.replace, []
+
+        def replace(*paths: Path) -> None:
+            seen.append(paths)
+            if len(seen) == 2:  # the first is the list of what is about to be made
+                os.kill(os.getpid(), signal.SIGKILL)
+            real(*paths)
+
+        os.replace = replace
+        export_imagefolder([judged], out, copy=copy)
+
+    assert exit_code_of(die) == -signal.SIGKILL
+    assert list(out.glob(".pickroom-export-*")) != []
+    export_imagefolder([judged], out, copy=copy)
+    assert [path.name for path in out.iterdir() if path.name.startswith(".")] == [folder.STATE_FILE]
+
+
 def test_files_of_others_and_other_kinds_are_not_replaced(judged: Project, tmp_path: Path) -> None:
     (tmp_path / "annotations.json").write_text("mine")
     with pytest.raises(ConflictError, match="not made by an export"):
@@ -172,6 +213,41 @@ def test_files_of_others_and_other_kinds_are_not_replaced(judged: Project, tmp_p
         export_coco([judged], tmp_path / "out")
     with pytest.raises(UsageError, match="lies in the images of project p"):
         export_coco([judged], judged.root / "coco")
+
+
+@pytest.mark.parametrize("copy", [False, True])
+def test_files_that_were_changed_since_are_kept(judged: Project, tmp_path: Path, copy: bool) -> None:
+    export_coco([judged], tmp_path, copy=copy)
+    export_coco([judged], tmp_path, copy=copy)
+    picture = tmp_path / min(listed(tmp_path))
+    for changed in (tmp_path / "annotations.json", picture):
+        before = changed.read_bytes()
+        changed.unlink()
+        changed.write_text("mine")
+        with pytest.raises(ConflictError, match="changed since, the first"):
+            export_coco([judged], tmp_path, copy=copy)
+        assert changed.read_text() == "mine"
+        changed.unlink()
+        changed.write_bytes(before)
+        if changed != picture:
+            export_coco([judged], tmp_path, copy=copy)
+
+
+def test_an_outdated_file_that_was_changed_is_not_removed(judged: Project, tmp_path: Path) -> None:
+    export_imagefolder([judged], tmp_path)
+    (tmp_path / "metadata.jsonl").write_text("mine")
+    export_imagefolder([judged], tmp_path, kind="csv")
+    assert (tmp_path / "metadata.jsonl").read_text() == "mine"
+    assert "metadata.jsonl" not in json.loads((tmp_path / STATE_FILE).read_text())["files"]
+
+
+def test_a_folder_of_an_older_export_is_brought_up_to_date(judged: Project, tmp_path: Path) -> None:
+    export_coco([judged], tmp_path)
+    state = json.loads((tmp_path / STATE_FILE).read_text())
+    (tmp_path / STATE_FILE).write_text(json.dumps({**state, "files": list(state["files"])}))
+    (tmp_path / "annotations.json").write_text("of an older version")
+    export_coco([judged], tmp_path)
+    assert json.loads((tmp_path / "annotations.json").read_text())["images"]
 
 
 def test_full_or_closed_disk_is_one_line_and_running_again_completes_it(judged: Project, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 from faults.census import state_of
 from faults.scenarios import KEYS, SCENARIOS, Scenario, Stage, Way, stage, template
+from pickroom import integrity
 from reviewing import review, rows
 
 
@@ -67,6 +68,7 @@ class Bench:
         done = made.run()
         assert done.code == 0 or case.way.closed, done.said
         assert not made.census().lines, made.census().lines
+        assert _astray(made) == []
         self._everything = self._state(made)
         self._journal = len(rows(made.project, "SELECT 1 FROM file_operations"))
         assert self._nothing != self._everything
@@ -126,7 +128,7 @@ class Bench:
         counted = made.census()
         found.lost, found.duplicated = len(counted.lost), len(counted.duplicated)
         found.half_moved = len(counted.half_moved)
-        found.problems += counted.lines
+        found.problems += counted.lines + _astray(made)
         state = self._state(made)
         if not self.case.scenario.commits:
             found.problems += [] if state in self._between else ["a key is half saved"]
@@ -157,6 +159,12 @@ class Bench:
         return [f"{key} is neither as before nor as after: {found[key]}" for key in same if found[key] != wanted[key]]
 
 
+def _astray(made: Stage) -> list[str]:
+    """What Pickroom itself says of images that lie where nothing put them, or not where it put them."""
+    found = integrity.whereabouts(made.project)
+    return [f"whereabouts: {path}" for path in (*found.unexplained, *found.misplaced, *found.missing)]
+
+
 def cases(disk: Path | None) -> list[Case]:
     """Every command by every way that makes a difference to it.
 
@@ -166,6 +174,8 @@ def cases(disk: Path | None) -> list[Case]:
     found = [Case(scenario, Way()) for scenario in SCENARIOS.values()]
     linked = ("review", "crop", "apply", "undo review", "undo apply", "recover review")
     found += [Case(SCENARIOS[name], Way("by links", link=True)) for name in linked]
+    found += [Case(SCENARIOS[name], Way("by copies", copy=True)) for name in linked]
+    found.append(Case(SCENARIOS["review"], Way("by copies, put back", copy=True, closed="crop")))
     found.append(Case(SCENARIOS["review"], Way("put back", closed="crop")))
     elsewhere = ("review", "undo review", "recover review", "crop") if disk is not None else ()
     found += [Case(SCENARIOS[name], Way("other disk", disk=disk)) for name in elsewhere]

@@ -33,6 +33,7 @@ from pickroom.crop.session import CropSession
 from pickroom.reporting import render
 from pickroom.store import connect
 from pickroom.workspace import Workspace
+from reviewing import no_links
 
 PATIENCE_S = 60.0  # how long a command may take before the test fails
 _PAGE = 1 << 16  # bytes shared with the process: how many steps, how many bytes of names, the names, a line each
@@ -186,8 +187,10 @@ def _be_the_command(arguments: list[str], said: Path, plan: Plan, page: mmap.mma
         sys.stdin, sys.stdout, sys.stderr = open(0), open(1, "w"), open(2, "w", buffering=1)  # noqa: SIM115
         cli.console.messages.file = sys.stderr
         signal.signal(signal.SIGINT, signal.SIG_DFL)
-        if plan.link:
+        if plan.link or plan.copy:
             atomic._kernel_rename = lambda source, destination: errno.ENOSYS  # type: ignore[assignment]
+        if plan.copy:
+            os.link = no_links  # type: ignore[assignment]
         if plan.busy_s is not None:
             connect.BUSY_TIMEOUT_S = plan.busy_s
         if not plan.reports:

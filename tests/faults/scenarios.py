@@ -50,19 +50,21 @@ class Way:
 
     Attributes:
         link: the kernel cannot rename without replacing: link and unlink instead.
+        copy: nor are there links: an empty file claims each name, and images are copied.
         disk: a folder on another file system; elsewhere: which of Pickroom's folders lie there.
         closed: a folder that takes nothing in: groups that go there are put back.
     """
 
     name: str = ""
     link: bool = False
+    copy: bool = False
     disk: Path | None = None
     elsewhere: tuple[str, ...] = FOLDERS_ELSEWHERE
     closed: str = ""
 
     def plan(self, **fields: Any) -> Plan:
         """What happens to a command that goes this way."""
-        return Plan(link=self.link, powerless=bool(self.closed), **fields)
+        return Plan(link=self.link, copy=self.copy, powerless=bool(self.closed), **fields)
 
 
 @dataclass
@@ -103,9 +105,8 @@ class Stage:
         return start(self.arguments(command), self._words(said), plan or self.way.plan())
 
     def recover(self, plan: Plan | None = None) -> Run:
-        """`pickroom recover` of the project whose files were moved."""
-        home = str(self.project.workspace.root)
-        return run(["recover", "p", "--home", home], self._words("recovered"), plan or self.way.plan())
+        """`pickroom recover` as a user types it: of the project, also where its copy's files were moved."""
+        return run(["recover", "p", "--home", str(self.home)], self._words("recovered"), plan or self.way.plan())
 
     def _words(self, name: str) -> Path:
         return (self.words or self.folder) / f"{name}.txt"

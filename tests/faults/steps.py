@@ -43,6 +43,7 @@ _AT_WORK = {
     ("pickroom.files.journal", "_settle"): "done",
     ("pickroom.files.journal", "_give_up"): "given up",
     ("pickroom.files.moves", "sweep_partials"): "sweep",
+    ("pickroom.files.moves", "drop_claims"): "claim dropped",
     ("pickroom.files.cropping", "render_to"): "crop rendered",
     ("pickroom.review.session", "_save"): "key saved",
     ("pickroom.marking.session", "_save"): "mark saved",
@@ -59,7 +60,7 @@ _AT_WORK = {
 # the function that fills a file under a name that is not yet its own -> how many bytes, by what it has in its hands
 _IN_PARTS: dict[tuple[str, str], Callable[[Mapping[str, Any]], int]] = {
     ("pickroom.atomic", "_write_beside"): lambda held: len(held["data"]),
-    ("pickroom.files.moves", "_copy_across"): lambda held: os.stat(held["source"]).st_size,
+    ("pickroom.files.moves", "_copied"): lambda held: os.stat(held["source"]).st_size,
 }
 # audit event -> what is about to happen
 _EVENTS = {
@@ -83,6 +84,7 @@ class Plan:
         hollow: an empty folder is in its place meanwhile, as a mount point whose disk was unplugged.
         only: count only steps whose name begins so.
         link: the kernel cannot rename without replacing: link and unlink instead.
+        copy: nor are there links: an empty file claims each name, and images are copied.
         powerless: permission bits hold even for root.
         busy_s: how long SQLite waits for another writer; None leaves it as it is.
         reports: False leaves the pages of `finish` out: kernels make them, for half a minute, and touch nothing else.
@@ -97,6 +99,7 @@ class Plan:
     hollow: bool = False
     only: str = ""
     link: bool = False
+    copy: bool = False
     powerless: bool = False
     busy_s: float | None = None
     reports: bool = True
@@ -129,7 +132,7 @@ class Steps:
 
         # of these two Python does not tell: a rename by the kernel's own call, a connection before it can be traced
         sqlite3.connect = connect_and_trace  # type: ignore[assignment]
-        if not self._plan.link:
+        if not (self._plan.link or self._plan.copy):
             atomic._kernel_rename = say_and_rename  # type: ignore[assignment]
         sys.addaudithook(self.hear)
 

@@ -25,7 +25,8 @@ from reviewing import another_disk
 SEED = 20250803
 # every command, and the ways that differ most; `make soak` has all
 WAYS = ("review, by links", "crop, by links", "review, put back", "review, other disk", "undo review, other disk")
-WAYS += ("back crop, aside on other disk",)
+WAYS += ("back crop, aside on other disk", "review, by copies", "crop, by copies", "undo review, by copies")
+WAYS += ("recover review, by copies", "review, by copies, put back")
 CASES = [case.name for case in cases(Path()) if not case.way.name or case.name in WAYS]
 
 

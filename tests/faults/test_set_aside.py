@@ -69,7 +69,7 @@ def to_crop(make_project: MakeProject, tmp_path: Path) -> Project:
 WINDOWS = [
     pytest.param(ReviewSession, to_review, ("x",), id="review"),
     pytest.param(lambda project: BrowseSession(project, ["selected"]), to_browse, ("Home", "c"), id="browse"),
-    pytest.param(CropSession, to_crop, ("Enter",), id="crop"),
+    pytest.param(CropSession, to_crop, ("[", "Enter"), id="crop"),
 ]
 
 

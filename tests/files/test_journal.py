@@ -15,8 +15,8 @@ from pickroom.files import journal
 from pickroom.files.folder import ImageFolder
 from pickroom.records import FileOp
 from pickroom.store import operations
-from pickroom.store.connect import connect, transaction
-from reviewing import in_child, obey_permissions
+from pickroom.store.connect import connect, create, transaction
+from reviewing import in_child, obey_permissions, without_renames
 
 SIDECAR = '{"needs_crop": true}'
 
@@ -42,7 +42,7 @@ def root(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def connection(tmp_path: Path) -> Iterator[sqlite3.Connection]:
-    opened = connect(tmp_path / "p.db")
+    opened = create(tmp_path / "p.db")
     opened.execute("CREATE TABLE told (what TEXT, reason TEXT)")
     yield opened
     opened.close()
@@ -286,6 +286,118 @@ def test_sweeping_leaves_partial_files_that_a_planned_step_still_needs(
     plan(connection, move("one", "a"), crop)
     assert set(journal.run_planned(root, connection, LEDGERS, verify=True).stuck) == {"one"}
     assert tree(root)[partial] == "a crop"
+
+
+# --- after a power cut: the only copy lies under a temporary name --------------------------------------------------
+
+
+@pytest.mark.parametrize("folder", ["selected", "anna"])
+def test_a_partial_file_that_is_the_only_copy_is_published(
+    root: Path, connection: sqlite3.Connection, folder: str
+) -> None:
+    # the removal of its source reached the disk, the new name of the copy did not; the half one is of an earlier try
+    lay(root, **{f"{folder}/.x{PARTIAL_SUFFIX}": "a", f"{folder}/.y{PARTIAL_SUFFIX}": "half", "anna/b": "b"})
+    ops = [move("one", "a"), move("one", "b")]
+    plan(connection, *(FileOp(1, "test", "one", "move", f"anna/{op.source}", op.destination, op.sha256) for op in ops))
+    assert journal.run_planned(root, connection, LEDGERS, verify=True).done == ["one"]
+    assert tree(root) == {"selected/a": "a", "selected/b": "b"}
+
+
+@pytest.mark.parametrize("folder", ["selected", "anna"])
+def test_a_unit_put_back_publishes_what_only_a_partial_holds(
+    root: Path, connection: sqlite3.Connection, folder: str
+) -> None:
+    lay(root, **{f"{folder}/.x{PARTIAL_SUFFIX}": "a", "anna/b": "edited"})
+    ops = [move("one", "b"), move("one", "a")]
+    plan(connection, *(FileOp(1, "test", "one", "move", f"anna/{op.source}", op.destination, op.sha256) for op in ops))
+    assert set(journal.run_planned(root, connection, LEDGERS, verify=True).failed) == {"one"}
+    assert tree(root) == {"anna/a": "a", "anna/b": "edited"}
+
+
+def test_no_partial_goes_while_a_step_is_still_to_be_taken(root: Path, connection: sqlite3.Connection) -> None:
+    partials = {f"selected/.x{PARTIAL_SUFFIX}": "half", f".y{PARTIAL_SUFFIX}": "a"}
+    lay(root, a="edited", selected__a="a", b="b", **partials)
+    plan(connection, move("stuck", "a"), move("fine", "b"))
+    outcome = journal.run_planned(root, connection, LEDGERS, verify=True)
+    assert (outcome.done, set(outcome.stuck)) == (["fine"], {"stuck"})
+    assert set(partials) <= set(tree(root))
+    (root / "a").unlink()
+    assert journal.run_planned(root, connection, LEDGERS, verify=True).done == ["stuck"]
+    assert tree(root) == {"selected/a": "a", "selected/b": "b"}
+
+
+def test_partials_are_there_until_the_last_step_is_settled(root: Path, connection: sqlite3.Connection) -> None:
+    partial = root / "selected" / f".x{PARTIAL_SUFFIX}"
+    lay(root, a="a", selected__b="b")
+    partial.write_text("a")
+    seen: list[bool] = []
+    connection.set_trace_callback(lambda sql: seen.append(partial.exists()) if sql == "COMMIT" else None)
+    plan(connection, move("one", "a"), move("two", "b"))
+    journal.run_planned(root, connection, LEDGERS, verify=True)
+    assert set(seen) == {True} and not partial.exists()
+
+
+# --- a disk that can neither rename without replacing nor link: an empty file claims each name ------------------------
+
+
+@pytest.mark.parametrize("claimed", ["selected/a", "crop/a.decision"])
+def test_recovery_takes_a_claim_of_its_own_for_nothing(
+    root: Path, connection: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch, claimed: str
+) -> None:
+    without_renames(monkeypatch)
+    lay(root, a="a", **{claimed: "", f"selected/.x{PARTIAL_SUFFIX}": "a"})
+    plan(connection, move("one", "a"), write("one", "a.decision"))
+    assert journal.run_planned(root, connection, LEDGERS, verify=True).done == ["one"]
+    assert tree(root) == {"selected/a": "a", "crop/a.decision": SIDECAR}
+
+
+@pytest.mark.parametrize("claimed", ["selected/b", "crop/a.decision"])
+def test_a_unit_put_back_leaves_no_claim_behind(
+    root: Path, connection: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch, claimed: str
+) -> None:
+    without_renames(monkeypatch)
+    lay(root, a="a", b="edited", **{claimed: ""})
+    plan(connection, move("one", "a"), move("one", "b"), write("one", "a.decision"))
+    assert set(journal.run_planned(root, connection, LEDGERS, verify=True).failed) == {"one"}
+    assert tree(root) == {"a": "a", "b": "edited"}
+
+
+def test_a_putting_back_that_was_killed_over_its_claims_goes_on(
+    root: Path, connection: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    without_renames(monkeypatch)
+    lay(root, a="", selected__a="a", b="edited", **{"crop/c.decision": ""})
+    plan(connection, move("one", "a"), remove("one", "c.decision"), move("one", "b"))
+    assert set(journal.run_planned(root, connection, LEDGERS, verify=True).failed) == {"one"}
+    assert tree(root) == {"a": "a", "b": "edited", "crop/c.decision": SIDECAR}
+
+
+def test_a_source_that_was_emptied_is_no_claim(
+    root: Path, connection: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    without_renames(monkeypatch)
+    lay(root, a="")
+    plan(connection, move("one", "a"))
+    assert "has changed" in journal.run_planned(root, connection, LEDGERS, verify=True).failed["one"]
+    assert tree(root) == {"a": ""}
+
+
+def test_an_empty_file_on_another_disk_is_no_claim(root: Path, connection: sqlite3.Connection) -> None:
+    lay(root, a="a", selected__a="")
+    plan(connection, move("one", "a"))
+    assert "the destination exists" in journal.run_planned(root, connection, LEDGERS, verify=True).failed["one"]
+    assert tree(root) == {"a": "a", "selected/a": ""}
+
+
+def test_an_empty_file_that_was_moved_is_no_claim(
+    root: Path, connection: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    without_renames(monkeypatch)
+    nothing = hashlib.sha256(b"").hexdigest()
+    lay(root, selected__a="")  # moved, then killed
+    plan(connection, FileOp(1, "test", "one", "move", "a", "selected/a", nothing))
+    assert journal.run_planned(root, connection, LEDGERS, verify=True).done == ["one"]
+    assert tree(root) == {"selected/a": ""}
 
 
 def test_an_outcome_names_the_first_of_what_is_not_done_and_what_to_do() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import signal
@@ -12,7 +13,7 @@ from multiprocessing.connection import Connection
 import pytest
 
 from pickroom import locking, projects
-from pickroom.errors import LockedError
+from pickroom.errors import LockedError, StoreError
 from pickroom.files.lock import project_lock
 from pickroom.files.undo import recover, undo_batch
 from pickroom.review.session import ReviewSession
@@ -31,6 +32,25 @@ def hold(pipe: Connection, project: Project) -> None:
 def die_holding(project: Project) -> None:
     with project_lock(project, "dying"):
         os.kill(os.getpid(), signal.SIGKILL)
+
+
+@pytest.mark.parametrize("code", [errno.ENOTSUP, errno.ENOLCK])
+def test_a_disk_without_locks_is_one_clear_line(
+    make_project: Callable[..., Project], monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    project = make_project([(1, 2)])
+
+    def refused(*_: object) -> None:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(fcntl, "flock", refused)
+    with pytest.raises(StoreError) as told, project_lock(project, "finalising"):
+        raise AssertionError("nothing guards it")
+    assert told.value.line == (
+        f"the disk of the workspace cannot lock files ({os.strerror(code)}) while finalising: {project.lock_file} "
+        "(keep the workspace on a disk of this computer: give its folder with --home)"
+    )
+    assert not locking.is_held(project.lock_file)
 
 
 def test_a_second_process_is_refused_and_told_who_is_at_work(make_project: Callable[..., Project]) -> None:

@@ -16,7 +16,7 @@ from pickroom import atomic
 from pickroom.errors import FileOperationError
 from pickroom.files import moves
 from pickroom.records import FileOp
-from reviewing import another_disk, fill, in_child, obey_permissions, small_disk
+from reviewing import another_disk, exfat_disk, fill, in_child, obey_permissions, small_disk, without_renames
 
 CONTENT, OTHER = b"the image", b"another file"
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -25,14 +25,16 @@ WRITE = FileOp(1, "review", "g", "write", None, "crop/a.decision", SHA256, conte
 REMOVE = moves.inverse(WRITE)
 
 
-@pytest.fixture(params=["the kernel's rename", "link and unlink", "a copy to another disk"])
+@pytest.fixture(params=["the kernel's rename", "link and unlink", "a copy to another disk", "a copy under a claim"])
 def root(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Sources and destinations, with each of the three ways in which a file gets from one to the other."""
+    """Sources and destinations, with each of the four ways in which a file gets from one to the other."""
     folder = tmp_path / "images"
     (folder / "anna").mkdir(parents=True)
     if request.param == "link and unlink":
         # stands for a file system that cannot rename without replacing
         monkeypatch.setattr(atomic, "_kernel_rename", lambda source, destination: errno.ENOSYS)
+    if request.param == "a copy under a claim":
+        without_renames(monkeypatch)
     if request.param == "a copy to another disk":
         with another_disk(tmp_path) as disk:
             for name in ("selected", "crop"):
@@ -138,6 +140,22 @@ def test_time_and_permissions_of_a_file_survive_its_move(root: Path) -> None:
     moves.take(root, MOVE)
     info = (root / "selected/a.png").stat()
     assert (info.st_mtime_ns, info.st_mode & 0o777) == (10**18, 0o640)
+
+
+def test_a_copy_is_on_the_disk_before_its_source_goes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(tmp_path, "anna/a.png", CONTENT)
+    without_renames(monkeypatch)
+    synced: dict[int, tuple[bool, bool]] = {}  # folder -> whether the source, the destination were there
+
+    def sync(descriptor: int) -> None:
+        there = [(tmp_path / path).exists() for path in ("anna/a.png", "new/in/a.png")]
+        synced[os.fstat(descriptor).st_ino] = there[0], there[1]
+
+    monkeypatch.setattr(os, "fsync", sync)
+    moves.take(tmp_path, FileOp(1, "sort", "g", "move", "anna/a.png", "new/in/a.png", SHA256))
+    assert contents(tmp_path / "new") == {"in/a.png": CONTENT}
+    # each new folder's name is kept in the one above it
+    assert [synced[(tmp_path / path).stat().st_ino] for path in ("new/in", "new", ".")] == [(True, True)] * 3
 
 
 @pytest.mark.parametrize("op", [MOVE, WRITE, REMOVE], ids=lambda op: op.op)
@@ -286,3 +304,67 @@ def test_another_file_at_the_destination_stays_there(tmp_path: Path) -> None:
     put(tmp_path, "selected/a.png", OTHER)
     moves.put_back(tmp_path, MOVE, vanished=True)  # this run has not moved it
     assert contents(tmp_path) == {"selected/a.png": OTHER}
+
+
+def test_what_a_disk_cannot_do_is_not_said_to_be_a_permission(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(tmp_path, "crop/a.decision", CONTENT)
+    refused = OSError()
+
+    def unlink(path: object, **_: object) -> None:
+        raise refused
+
+    monkeypatch.setattr(os, "unlink", unlink)
+    for code in (errno.EPERM, errno.ENOTSUP, errno.ENOSYS):
+        refused = OSError(code, os.strerror(code))
+        with pytest.raises(FileOperationError) as told:
+            moves.take(tmp_path, REMOVE)
+        assert "permissions" not in told.value.line and "pickroom doctor" in told.value.line
+
+
+# --- two names, one file ----------------------------------------------------------------------------------------
+
+
+def test_a_folder_that_links_to_the_other_costs_no_file(root: Path) -> None:
+    put(root, "anna/a.png", CONTENT)
+    (root / "again").symlink_to("anna")
+    op = FileOp(1, "sort", "g", "move", "anna/a.png", "again/a.png", SHA256)
+    with pytest.raises(FileOperationError, match="the destination exists"):
+        moves.take(root, op)
+    moves.put_back(root, op)
+    assert (root / "anna" / "a.png").read_bytes() == CONTENT
+
+
+def test_a_link_that_a_crash_left_beside_its_source_is_two(tmp_path: Path) -> None:
+    put(tmp_path, "anna/a.png", CONTENT)
+    (tmp_path / "anna" / "b.png").hardlink_to(tmp_path / "anna" / "a.png")
+    moves.take(tmp_path, FileOp(1, "rename", "g", "move", "anna/a.png", "anna/b.png", SHA256))
+    assert contents(tmp_path) == {"anna/b.png": CONTENT}
+
+
+@pytest.mark.parametrize("destination", ["ANNA/a.png", "anna/A.png", "Selected/A.PNG"])
+def test_another_spelling_on_exfat_is_no_other_file(tmp_path: Path, destination: str) -> None:
+    with exfat_disk(tmp_path) as disk:
+        put(disk, "anna/a.png", CONTENT)
+        put(disk, "selected/a.png", CONTENT)
+        op = FileOp(1, "sort", "g", "move", "anna/a.png", destination, SHA256)
+        before = read_tree(disk)
+        with pytest.raises(FileOperationError, match="the destination exists"):
+            moves.take(disk, op)
+        moves.put_back(disk, op)
+        assert read_tree(disk) == before
+
+
+def test_a_name_that_exfat_does_not_take_is_said_so(tmp_path: Path) -> None:
+    with exfat_disk(tmp_path) as disk:
+        for name in ("selected", "crop"):
+            (disk / name).mkdir()
+            (tmp_path / name).symlink_to(disk / name)
+        put(tmp_path, "anna/a:b?.png", CONTENT)
+        move = FileOp(1, "review", "g", "move", "anna/a:b?.png", "selected/a:b?.png", SHA256)
+        write = FileOp(1, "review", "g", "write", None, "crop/a:b?.decision", SHA256, content=CONTENT.decode())
+        for op in (move, write):
+            with pytest.raises(FileOperationError, match="the disk takes no such name"):
+                moves.take(tmp_path, op)
+            moves.put_back(tmp_path, op)
+        assert read_tree(disk) == {}
+    assert (tmp_path / "anna" / "a:b?.png").read_bytes() == CONTENT

@@ -16,7 +16,7 @@ from pickroom.naming import parse_name
 from pickroom.records import FileOp, Group, Image
 from pickroom.store.connect import open_read_only
 from pickroom.workspace import Project
-from reviewing import in_child, obey_permissions
+from reviewing import exfat_disk, in_child, obey_permissions
 
 A, B = "20250803_060000_stage1_generated", "20250803_060100_stage2_upscaled"
 
@@ -252,3 +252,11 @@ def test_a_folder_without_any_of_the_images_is_refused(make_project: Callable[..
         project.root.mkdir()
         with pytest.raises(ConflictError, match="none of the project's images are in this folder while looking"):
             require_images(project, connection, "looking", "plug it in")
+
+
+def test_a_place_that_is_taken_by_another_spelling_is_no_place(tmp_path: Path) -> None:
+    with exfat_disk(tmp_path) as root:
+        (root / "selected").mkdir()
+        (root / "selected" / "A.png").write_bytes(b"another")
+        step = FileOp(1, "sort", "g", "move", "anna/a.png", "selected/a.png", "0" * 64)
+        assert Disk(root).promise([step]) == "selected/a.png exists already"

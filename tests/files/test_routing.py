@@ -12,7 +12,7 @@ import pytest
 from pickroom.files import routing
 from pickroom.records import Choice, CropBox, Group, Image, Recommendation
 from pickroom.store import decisions
-from pickroom.store.connect import connect
+from pickroom.store.connect import create
 
 BOX = CropBox(0.1, 0.05, 0.9, 0.85)
 NOW = "2025-08-03T06:54:06.000000Z"
@@ -169,7 +169,7 @@ def test_route_and_row_are_those_of_the_table(
 def test_database_takes_every_row_and_gives_it_back(given: tuple, tmp_path: Path) -> None:
     decision = routing.decision(group_of(3), *given, NOW)
     assert decision is not None
-    connection = connect(tmp_path / "p.db")
+    connection = create(tmp_path / "p.db")
     try:
         decisions.insert(connection, decision)
         assert decisions.get(connection, decision.group_id) == decision

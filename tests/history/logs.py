@@ -108,9 +108,16 @@ def decision(**changes: Any) -> tuple:
     return tuple(row.values())
 
 
-def run_import(workspace: Workspace, *files: Path, project: str | None = "mojo1", write: bool = True) -> ImportReport:
+def run_import(
+    workspace: Workspace,
+    *files: Path,
+    project: str | None = "mojo1",
+    by_folder: bool = False,
+    folders: dict[str, str] | None = None,
+    write: bool = True,
+) -> ImportReport:
     """Import, check that the report adds up, and return it."""
-    with read_logs(workspace, files, project) as found:
+    with read_logs(workspace, files, project, by_folder=by_folder, folders=folders) as found:
         report = found.report
         if write:
             found.write()

@@ -43,7 +43,7 @@ def test_comparing_stages(chosen: float | None, others: tuple, expected: tuple |
 
 
 def test_the_samples(workspace: Workspace) -> None:
-    run_import(workspace, *sorted(SAMPLES.glob("*.csv")))
+    run_import(workspace, *sorted(SAMPLES.glob("*.csv")), by_folder=True)
     summary, cases = anomalies.find(workspace)
     print("\n".join(summary.lines()))
     counts = {name: (r.decisions, r.with_stages, r.anomalies) for name, r in summary.projects.items()}
@@ -54,16 +54,29 @@ def test_the_samples(workspace: Workspace) -> None:
 
 
 def test_what_is_written_can_be_read_and_brings_nothing_new(workspace: Workspace) -> None:
-    run_import(workspace, *sorted(SAMPLES.glob("*.csv")))
+    run_import(workspace, *sorted(SAMPLES.glob("*.csv")), by_folder=True)
     summary, cases = anomalies.find(workspace)
     cases_file, summary_file = anomalies.write(workspace, summary, cases)
-    assert cases_file == workspace.root / "data" / "training" / "anomaly_cases.csv"
+    assert cases_file == workspace.root / "data" / "training" / "pickroom_anomaly_cases.csv"
     assert anomalies.read_cases(cases_file) == cases
     stored = json.loads(summary_file.read_text())
     assert stored.pop("generated_at").endswith("Z")
     assert stored == summary.to_dict()
     report = run_import(workspace, cases_file, project=None)
     assert (report.rows, report.imported) == (29, 0)
+
+
+def test_files_of_the_user_are_kept(workspace: Workspace) -> None:
+    run_import(workspace, *sorted(SAMPLES.glob("*.csv")), by_folder=True)
+    folder = workspace.root / "data" / "training"
+    theirs = ("anomaly_cases.csv", "anomaly_summary.json", "pickroom_anomaly_cases.csv")
+    for name in theirs:
+        (folder / name).write_text("mine")
+    found = anomalies.find(workspace)
+    names = ["pickroom_anomaly_cases-2.csv", "pickroom_anomaly_summary.json"]
+    for _ in range(2):
+        assert [path.name for path in anomalies.write(workspace, *found)] == names
+    assert {(folder / name).read_text() for name in theirs} == {"mine"}
 
 
 def test_the_earlier_system_s_cases_can_be_read() -> None:

@@ -16,6 +16,7 @@ from pickroom.files import sidecars
 from pickroom.files.sidecars import SidecarError
 from pickroom.history import anomalies, backfill
 from pickroom.history.meeting import meet
+from pickroom.store import copies
 from pickroom.store.connect import connect, open_read_only
 from pickroom.workspace import Project, Workspace
 
@@ -127,8 +128,7 @@ def test_dry_run_first_backup_always_and_twice_is_once(old: Callable[..., Projec
 def test_an_old_database_is_migrated_after_a_copy_and_its_rows_are_kept(old: Callable[..., Project]) -> None:
     project = old({"g": {}, "odd": {"pick": 3, "images": ["a.png", "b.png"]}, "none": {"images": "a.png"}})
     assert backfill.plan(project).left.total() == 3
-    copies = [path for path in project.database.parent.iterdir() if path.name.endswith(".backup")]
-    assert len(copies) == 1
+    assert len(copies.newest(project.database)) == 1
     with open_read_only(project.database) as connection:
         assert (
             connection.execute("SELECT user_selected_index FROM ai_decisions WHERE group_id = 'odd'").fetchone()[0] == 3

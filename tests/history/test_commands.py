@@ -55,7 +55,9 @@ def test_import_csv_says_first_and_writes_when_told(pickroom: Run, workspace: Wo
 
 
 def test_json_is_one_object_and_the_report_goes_before_it_to_stderr(pickroom: Run) -> None:
-    code, out, err = pickroom("import-csv", *sorted(SAMPLES.glob("*.csv")), "--project", "mojo1", "--execute", "--json")
+    code, out, err = pickroom(
+        "import-csv", *sorted(SAMPLES.glob("*.csv")), "--project", "mojo1", "--by-folder", "--execute", "--json"
+    )
     found = json.loads(out)
     assert (code, out.count("\n")) == (0, 1)
     assert (found["rows"], found["imported"], found["skipped"]) == (92, 83, {skips.REOPENED: 9})
@@ -106,10 +108,13 @@ def test_history_and_anomalies(pickroom: Run, workspace: Workspace, tmp_path: Pa
     assert "1 row = 1 imported + 0 skipped" in out
     found = json.loads(pickroom(*arguments, "--execute", "--json")[1])
     assert (found["rows"], found["imported"], found["boxes"]) == (1, 1, {"found": 0, "null": 0})
-    code, out, _ = pickroom("anomalies", "--json")
+    before = read_tree(workspace.root)
+    assert json.loads(pickroom("anomalies", "--json")[1])["written"] == []
+    assert read_tree(workspace.root) == before
+    code, out, _ = pickroom("anomalies", "--execute", "--json")
     found = json.loads(out)
     assert (code, found["projects"]["anna"]["pairs"]) == (0, {"1<2": 1})
-    assert (workspace.root / "data/training/anomaly_summary.json").is_file()
+    assert (workspace.root / "data/training/pickroom_anomaly_summary.json").is_file()
     assert "anna: 1 of 1 picks with stages (100.0%) chose a lower one: 1 x 1<2" in pickroom("anomalies", "anna")[1]
 
 
@@ -120,7 +125,7 @@ def test_control_characters_of_a_log_stay_in_their_line(pickroom: Run, tmp_path:
 
 
 def test_analysis_sees_what_was_imported(pickroom: Run, workspace: Workspace) -> None:
-    pickroom("import-csv", *sorted(SAMPLES.glob("*.csv")), "--project", "mojo1", "--execute")
+    pickroom("import-csv", *sorted(SAMPLES.glob("*.csv")), "--project", "mojo1", "--by-folder", "--execute")
     analysis = connect_analysis(workspace)
     assert [problem.line for problem in analysis.problems] == []
     counts = "SELECT origin, count(*), count(box) FROM crops GROUP BY ALL ORDER BY ALL"
@@ -130,7 +135,7 @@ def test_analysis_sees_what_was_imported(pickroom: Run, workspace: Workspace) ->
 
 
 def test_sql_over_what_was_imported(pickroom: Run) -> None:
-    pickroom("import-csv", *sorted(SAMPLES.glob("*.csv")), "--project", "mojo1", "--execute")
+    pickroom("import-csv", *sorted(SAMPLES.glob("*.csv")), "--project", "mojo1", "--by-folder", "--execute")
 
     def sql(query: str) -> list[list]:
         code, out, _ = pickroom("sql", query, "--json")
@@ -150,11 +155,55 @@ def test_sql_over_what_was_imported(pickroom: Run) -> None:
     assert sql(query) == [[35, 35]]
 
 
+def test_import_csv_by_folder_and_by_map(pickroom: Run, workspace: Workspace, tmp_path: Path) -> None:
+    rows = [selection(f"/old/{name}/a.png", [f"/old/{name}/b.png"]) for name in ("anna", "bella=1", "mojo1")]
+    log = write_log(tmp_path / "log.csv", SELECTION, rows)
+    code, out, err = pickroom("import-csv", log, "--project", "mojo1", "--execute")
+    assert (code, err.count("\n")) == (2, 1)
+    assert "2 rows name other projects while importing with --project mojo1: anna, /old/bella=1 (" in err
+    assert "--map '/old/bella=1=mojo1'" in err or "--map /old/anna=mojo1" in err
+    assert "/old/anna        1  anna     folder" in out
+    assert not workspace.root.exists()
+    options = ("--map", "bella=1=bella", "--map", "/old/anna=anna", "--project", "mojo1", "--execute", "--json")
+    found = json.loads(pickroom("import-csv", log, *options)[1])
+    assert found["written"] == ["anna_legacy.db", "bella_legacy.db", "mojo1_legacy.db"]
+    assert {(row["folder"], row["evidence"]) for row in found["folders"]} == {
+        ("/old/anna", "--map"),
+        ("/old/bella=1", "--map"),
+        ("/old/mojo1", "known project"),
+    }
+    assert (
+        "Nothing new to write" in pickroom("import-csv", log, "--by-folder", "--map", "bella=1=bella", "--execute")[1]
+    )
+
+
+@pytest.mark.parametrize("wrong", [("anna",), ("=p",), ("anna=",), ("anna=a/b",), ("anna=p", "anna=q")])
+def test_a_map_that_cannot_be_read_is_one_line(pickroom: Run, tmp_path: Path, wrong: tuple[str, ...]) -> None:
+    log = write_log(tmp_path / "log.csv", SELECTION, [selection("anna/a.png", ["anna/b.png"])])
+    options = [word for text in wrong for word in ("--map", text)]
+    code, _, err = pickroom("import-csv", log, *options)
+    assert (code, err.count("\n")) == (2, 1)
+
+
+def test_dry_runs_of_the_notebook_write_nothing(
+    workspace: Workspace, capsys: pytest.CaptureFixture[str], make_project: Callable
+) -> None:
+    make_project([(1, 2)])
+    before = read_tree(workspace.root)
+    steps.import_logs(workspace, [SAMPLES / "anomaly_cases.csv"], None, False)
+    steps.fill_in_accepted_crops(workspace, "p", False)
+    steps.show_meeting(workspace, "p")
+    steps.find_anomalies(workspace, False)
+    assert read_tree(workspace.root) == before
+    assert capsys.readouterr().out.count("Nothing was written: set execute = True") == 3
+
+
 def test_steps_of_the_notebook(
     workspace: Workspace, tmp_path: Path, capsys: pytest.CaptureFixture[str], make_project: Callable
 ) -> None:
     steps.import_logs(workspace, [], "p", False)
     steps.import_logs(workspace, [SAMPLES / "anomaly_cases.csv"], "p", True)
+    steps.import_logs(workspace, [SAMPLES / "anomaly_cases.csv"], "p", True, by_folder=True)
     steps.import_logs(workspace, [tmp_path / "missing.csv"], "p", True)
     steps.compare_folders(workspace, None, None, "p", False)
     steps.fill_in_accepted_crops(workspace, "p", False)
@@ -162,11 +211,12 @@ def test_steps_of_the_notebook(
     steps.compare_folders(workspace, tmp_path / "images", tmp_path / "images", "p", False)
     steps.fill_in_accepted_crops(workspace, "p", True)
     steps.show_meeting(workspace, "mojo2")
-    figure = steps.find_anomalies(workspace)
+    figure = steps.find_anomalies(workspace, execute=True)
     assert figure is not None
     said = capsys.readouterr().out
     for words in (
         "No logs were named",
+        "15 rows name other projects while importing with --project p: mojo2, mojo1, 1100 (",
         "Written: 1100_legacy.db, mojo1_legacy.db, mojo2_legacy.db",
         "cannot read the file",
         "No folders were named",
@@ -174,6 +224,6 @@ def test_steps_of_the_notebook(
         "the same",
         "Nothing to write",
         "mojo2: 18 images in rows",
-        "Written: anomaly_cases.csv",
+        "Written: pickroom_anomaly_cases.csv",
     ):
         assert words in said

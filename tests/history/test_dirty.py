@@ -14,12 +14,10 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pickroom.errors import UsageError
-from pickroom.history import importing
 from pickroom.history.importing import read_logs
 from pickroom.store.legacy import legacy_path
 from pickroom.workspace import Workspace
@@ -188,30 +186,24 @@ def check_numbers(box: str | None, width: int | None, height: int | None, said: 
             assert edge in numbers or in_pixels
 
 
-@pytest.mark.parametrize("by_column", [False, True])
-def test_dirty_logs(by_column: bool) -> None:
-    @settings(max_examples=70, deadline=None, suppress_health_check=list(HealthCheck))
-    @given(logs())
-    def check(data: bytes) -> None:
-        with tempfile.TemporaryDirectory() as folder:
-            workspace, log = Workspace(Path(folder) / "home"), Path(folder) / "log.csv"
-            log.write_bytes(data)
-            try:
-                report = run_import(workspace, log)
-            except UsageError as error:  # the damage met the header
-                assert "known header" in error.line or "empty" in error.line
-                return
-            check_nothing_is_invented(workspace, data)
-            before = [content(workspace, p) for p in report.projects]
-            assert run_import(workspace, log).imported == 0
-            assert [content(workspace, p) for p in report.projects] == before
-            for project in report.projects:
-                with closing(sqlite3.connect(legacy_path(workspace, project))) as connection:
-                    assert connection.execute("PRAGMA integrity_check").fetchone()[0] == "ok"
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(importing, "COLUMNS_FROM", 0 if by_column else 10**9)
-        check()
+@settings(max_examples=70, deadline=None, suppress_health_check=list(HealthCheck))
+@given(logs())
+def test_dirty_logs(data: bytes) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        workspace, log = Workspace(Path(folder) / "home"), Path(folder) / "log.csv"
+        log.write_bytes(data)
+        try:
+            report = run_import(workspace, log, by_folder=True)
+        except UsageError as error:  # the damage met the header
+            assert "known header" in error.line or "empty" in error.line
+            return
+        check_nothing_is_invented(workspace, data)
+        before = [content(workspace, p) for p in report.projects]
+        assert run_import(workspace, log, by_folder=True).imported == 0
+        assert [content(workspace, p) for p in report.projects] == before
+        for project in report.projects:
+            with closing(sqlite3.connect(legacy_path(workspace, project))) as connection:
+                assert connection.execute("PRAGMA integrity_check").fetchone()[0] == "ok"
 
 
 @settings(max_examples=150, deadline=None)

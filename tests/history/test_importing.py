@@ -134,7 +134,7 @@ def test_a_column_of_as_many_projects_as_rows_is_none(
     monkeypatch.setattr("pickroom.history.staging.MAX_PROJECTS", 20)
     rows = [(TIME, f"p{n}", "a.png", 0, 0, 5, 5, 9, 9) for n in range(30)]
     with pytest.raises(UsageError, match="30 projects"):
-        run_import(workspace, write_log(tmp_path / "log.csv", CROP_TRAINING, rows))
+        run_import(workspace, write_log(tmp_path / "log.csv", CROP_TRAINING, rows), by_folder=True)
 
 
 # --- what can go wrong ------------------------------------------------------------------------------------------
@@ -200,7 +200,7 @@ def test_a_damaged_database_of_the_project_is_named(workspace: Workspace, log: P
         read_logs(workspace, [log], "mojo1")
 
 
-def test_several_projects_are_written_whole_one_by_one(
+def test_several_projects_are_written_all_or_none(
     workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rows = [(TIME, name, "a.png", 0, 0, 5, 5, 9, 9) for name in ("one", "two")]
@@ -209,6 +209,7 @@ def test_several_projects_are_written_whole_one_by_one(
 
     def only_one(source: Path, destination: Path) -> None:
         if destination.name == "two_legacy.db":
+            assert legacy_path(workspace, "one").exists()
             raise OSError(28, "No space left on device")
         rename(source, destination)
 
@@ -216,10 +217,27 @@ def test_several_projects_are_written_whole_one_by_one(
         patch.setattr(atomic, "rename_noreplace", only_one)
         with pytest.raises(StoreError, match=r"two_legacy\.db"):
             run_import(workspace, log, project=None)
-    assert len(rows_of(workspace, "legacy_crops", "one")) == 1
-    assert not legacy_path(workspace, "two").exists()
-    assert run_import(workspace, log, project=None).imported == 1
-    assert len(rows_of(workspace, "legacy_crops", "two")) == 1
+    assert [path.name for path in sorted(workspace.decisions.iterdir())] == ["one.lock", "two.lock"]
+    assert run_import(workspace, log, project=None).imported == 2
+    assert [len(rows_of(workspace, "legacy_crops", name)) for name in ("one", "two")] == [1, 1]
+
+
+def test_a_refusing_database_keeps_the_others_unchanged(workspace: Workspace, tmp_path: Path) -> None:
+    first = [(TIME, name, "a.png", 0, 0, 5, 5, 9, 9) for name in ("one", "two")]
+    run_import(workspace, write_log(tmp_path / "log.csv", CROP_TRAINING, first), project=None)
+    before = [content(workspace, name) for name in ("one", "two")]
+    second = [(TIME, name, "b.png", 0, 0, 5, 5, 9, 9) for name in ("new", "one", "two")]
+    log = write_log(tmp_path / "log.csv", CROP_TRAINING, second)
+    with read_logs(workspace, [log]) as found:
+        with closing(sqlite3.connect(legacy_path(workspace, "two"))) as connection:
+            connection.execute("ALTER TABLE legacy_crops ADD COLUMN another TEXT")
+        with pytest.raises(StoreError, match=r"10 columns .*two_legacy\.db"):
+            found.write()
+        with closing(sqlite3.connect(legacy_path(workspace, "two"))) as connection:
+            connection.execute("ALTER TABLE legacy_crops DROP COLUMN another")
+    assert [content(workspace, name) for name in ("one", "two")] == before
+    assert not legacy_path(workspace, "new").exists()
+    assert run_import(workspace, log, project=None).projects == {name: {"crops": 1} for name in ("new", "one", "two")}
 
 
 def test_staging_leaves_no_file_behind(

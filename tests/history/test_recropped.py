@@ -89,4 +89,4 @@ def test_a_decision_opened_again_is_dropped_with_its_pick(workspace: Workspace, 
 
 def test_the_same_name_in_two_projects_is_two_files(workspace: Workspace, tmp_path: Path) -> None:
     rows = [(TIME, project, "a.png", 10, 20, 110, 220, 200, 400) for project in ("mojo1", "mojo2")]
-    assert run_import(workspace, write_log(tmp_path / "log.csv", CROP_TRAINING, rows)).imported == 2
+    assert run_import(workspace, write_log(tmp_path / "log.csv", CROP_TRAINING, rows), by_folder=True).imported == 2

@@ -56,11 +56,11 @@ def test_the_path_names_the_project_and_the_given_one_never_overrides(workspace:
     rows = [
         selection("P/training data/mojo1_final/a.png", ["P/x/b.png"]),
         selection(r"C:\mojo2\a.png", [r"C:\mojo2\b.png"]),
-        selection("elsewhere/c.png", ["elsewhere/d.png"]),
+        selection("c.png", ["d.png"]),
         selection("mojo1/e.png", ["mojo2/f.png"]),
         selection("mojo1/mojo2/g.png", ["h.png"]),
     ]
-    report = run_import(workspace, write_log(tmp_path / "log.csv", SELECTION, rows), project="other")
+    report = run_import(workspace, write_log(tmp_path / "log.csv", SELECTION, rows), project="other", by_folder=True)
     assert report.projects == {name: {"selections": 1} for name in ("mojo1", "mojo2", "other")}
     assert dict(report.skipped) == {skips.CONFLICT: 2}
 
@@ -81,7 +81,7 @@ def test_a_project_column_that_could_leave_the_folder_is_no_project(
 
 
 def test_no_project_at_all(workspace: Workspace, tmp_path: Path) -> None:
-    assert skipped(workspace, tmp_path, SELECTION, selection(), project=None) == skips.NO_PROJECT
+    assert skipped(workspace, tmp_path, SELECTION, selection("a.png", ["b.png"]), project=None) == skips.NO_PROJECT
 
 
 # --- columns ----------------------------------------------------------------------------------------------------
@@ -227,7 +227,7 @@ def test_crop_training_data(workspace: Workspace, tmp_path: Path) -> None:
         (TIME, "mojo1", "c.png", 0, 0, 1, 1, 2048, 2048),
         (TIME, "mojo1", "d.png", 5, 5, 90, 90, 0, 0),
     ]
-    report = run_import(workspace, write_log(tmp_path / "log.csv", CROP_TRAINING, rows))
+    report = run_import(workspace, write_log(tmp_path / "log.csv", CROP_TRAINING, rows), by_folder=True)
     assert report.projects == {"mojo1": {"crops": 2}, "mojo2": {"crops": 1}}
     assert dict(report.skipped) == {skips.PLACEHOLDER: 1}
     first, unsized = rows_of(workspace, "legacy_crops")
@@ -279,7 +279,12 @@ def test_a_damaged_value_of_the_ai_or_the_batch_costs_itself_and_not_the_decisio
     [
         ({"final_crop_x1": 0.3, "final_crop_y1": 0, "final_crop_x2": 0.7, "final_crop_y2": 0.6}, "crop_match", 0),
         ({"ai_selected_index": 0, "selection_match": "True"}, "selection_match", 0),  # indexes decide, not the column
-        ({"ai_selected_index": 0}, "crop_match", None),
+        ({"ai_selected_index": 0}, "crop_match", 1),  # the boxes are compared, whichever image the AI's was for
+        ({"ai_selected_index": 0, "final_crop_x1": 0.3, "final_crop_x2": 0.7}, "crop_match", 0),
+        ({"ai_crop_x2": 150, "ai_selected_index": 0, "crop_match": "False"}, "crop_match", 0),  # as it was logged
+        ({"ai_crop_x1": "", "ai_crop_y1": "", "ai_crop_x2": "", "ai_crop_y2": "", "crop_match": "0"}, "crop_match", 0),
+        ({"ai_crop_x1": 5, "crop_match": ""}, "crop_match", None),
+        ({"user_action": "reject", "crop_match": "False"}, "crop_match", None),
         ({"ai_selected_index": ""}, "selection_match", None),
         ({"ai_selected_index": ""}, "ai_crop_coords", None),
         ({"ai_selected_index": 7}, "ai_selected_index", None),

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import struct
 import tempfile
+import zlib
 from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
@@ -17,8 +19,10 @@ from PIL import Image as Pillow
 
 from conftest import write_image
 from damaged import png_of_no_pixels, write_truncated
+from hostile.guard import limit_memory
 from pickroom.errors import ImageError
-from pickroom.images import decode
+from pickroom.images import decode, metadata
+from reviewing import in_child
 
 RED, GREEN, BLUE, YELLOW, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 0), (255, 255, 255)
 FORMATS = {"png": "PNG", "jpg": "JPEG", "webp": "WEBP", "tif": "TIFF", "bmp": "BMP", "heic": "HEIF"}
@@ -335,3 +339,110 @@ def test_plain_tiff_that_pillow_would_map_is_read_upright(tmp_path: Path, mode: 
     assert decode.read_rgb(path).size == (32, 48)
     with decode.open_image(path) as image:
         assert decode.upright_size(image) == (32, 48)
+
+
+# ------------------------------------------------------------------------------------------------ the size
+
+
+def png_with(before: list[bytes], after: list[bytes], size: tuple[int, int] = (48, 32)) -> bytes:
+    """A PNG with chunks in front of its pixels and behind them."""
+    buffer = BytesIO()
+    Pillow.effect_noise(size, 40).convert("RGB").save(buffer, "PNG")
+    data = buffer.getvalue()
+    pixels = data.index(b"IDAT") - 4
+    return data[:pixels] + b"".join(before) + data[pixels:-12] + b"".join(after) + data[-12:]
+
+
+def turned(kind: str) -> bytes:
+    """A chunk that says orientation 6."""
+    exif = Pillow.Exif()
+    exif[0x0112] = 6
+    raw = exif.tobytes()
+    if kind == "eXIf":
+        return decode._chunk(b"eXIf", raw.removeprefix(b"Exif\0\0"))
+    if kind == "zTXt":
+        profile = f"\nexif\n{len(raw)}\n{raw.hex()}".encode()
+        return decode._chunk(b"zTXt", b"Raw profile type exif\0\0" + zlib.compress(profile))
+    xmp = b'<x:xmpmeta><rdf:Description tiff:Orientation="6"/></x:xmpmeta>'
+    return decode._chunk(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + xmp)
+
+
+@pytest.mark.parametrize("kind", ["eXIf", "zTXt", "iTXt"])
+@pytest.mark.parametrize("behind", [False, True])
+@pytest.mark.parametrize("damaged", [False, True])
+def test_png_size_agrees_with_its_upright_pixels(tmp_path: Path, kind: str, behind: bool, damaged: bool) -> None:
+    chunk = turned(kind)
+    if damaged:
+        chunk = chunk[:-1] + bytes([chunk[-1] ^ 1])  # its checksum
+    path = tmp_path / "a.png"
+    path.write_bytes(png_with([] if behind else [chunk], [chunk] if behind else []))
+    try:
+        pixels = decode.read_rgb(path).size
+    except ImageError:
+        pixels = None
+    try:
+        with decode.open_image(path) as image:
+            size = decode.upright_size(image)
+            assert image._im is None  # nothing was decoded
+            assert decode.load_rgb(image, path).size == size  # and it still can be
+    except ImageError:
+        size = None
+    assert size == pixels
+    assert damaged or size == (32, 48)
+
+
+@pytest.mark.parametrize("extension", ["png", "jpg", "webp", "tif", "bmp", "heic"])
+@pytest.mark.parametrize("ask", [decode.upright_size, decode.orientation, decode.exif_of])
+def test_no_pixel_is_decoded_for_size_or_exif(tmp_path: Path, extension: str, ask: Callable[[Any], object]) -> None:
+    path = write_image(tmp_path / f"a.{extension}")
+    with decode.open_image(path) as image:
+        ask(image)
+        assert image._im is None
+
+
+def test_size_of_a_huge_png_takes_little_memory(tmp_path: Path) -> None:
+    side = 13_000
+    path = tmp_path / "a.png"
+    packer = zlib.compressobj(1)
+    data = b"".join(packer.compress(bytes(1 + side // 8)) for _ in range(side)) + packer.flush()
+    header = struct.pack(">IIBBBBB", side, side, 1, 0, 0, 0, 0)
+    chunks = ((b"IHDR", header), (b"IDAT", data), (b"IEND", b""))
+    path.write_bytes(decode._PNG + b"".join(decode._chunk(*chunk) for chunk in chunks))
+    assert in_child(_size_and_info, path, 50) == ((side, side), {})  # its pixels take 169 MB
+
+
+def _size_and_info(path: Path, megabytes: int) -> tuple[tuple[int, int], dict[str, str]]:
+    limit_memory(megabytes)
+    with decode.open_image(path) as image:
+        size = decode.upright_size(image)
+    return size, metadata.read(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "head"), [("a.webp", b"RIFF\xff\xff\xff\x7fWEBPVP8 "), ("a.heic", b"\0\0\0\x18ftypheic")]
+)
+def test_huge_file_of_a_format_read_whole_is_refused(tmp_path: Path, name: str, head: bytes) -> None:
+    path = tmp_path / name
+    path.write_bytes(head)
+    os.truncate(path, 8 << 30)
+    with pytest.raises(ImageError, match="huge: 8,589,934,592 bytes"):
+        decode.open_image(path)
+
+
+def test_reason_says_whether_it_lies_in_the_bytes(tmp_path: Path) -> None:
+    for path, by_content in ((write_truncated(tmp_path / "a.png"), True), (tmp_path / "none.png", False)):
+        with pytest.raises(ImageError) as refused:
+            decode.read_rgb(path)
+        assert refused.value.by_content is by_content
+
+
+@pytest.mark.parametrize("filling", [b"", b"\0\0\0\0teXT\0\0\0\0" * 10])
+def test_size_of_a_png_that_goes_on_in_a_hole(tmp_path: Path, filling: bytes) -> None:
+    path = write_image(tmp_path / "a.png")
+    with path.open("r+b") as file:
+        file.truncate(33)  # the signature and the header
+        file.seek(33)
+        file.write(filling)
+    os.truncate(path, 1 << 40)
+    with open(path, "rb") as file:
+        assert len(decode._one_pixel(file)) < 1000

@@ -14,7 +14,9 @@ from PIL import Image as Pillow
 
 from conftest import read_tree, write_image
 from damaged import png_of_no_pixels, write_truncated
-from pickroom.images.scan import ScanResult, scan, walk
+from pickroom.errors import ImageError
+from pickroom.images import scan as scan_module
+from pickroom.images.scan import Entry, ScanResult, scan, walk
 from pickroom.naming import IMAGE_EXTENSIONS, OWNED_FOLDERS
 from pickroom.records import Image, Ungrouped
 from reviewing import in_child, obey_permissions
@@ -403,3 +405,51 @@ def test_scan_keeps_a_preview_of_every_content(
     kept = {path.stem for path in (tmp_path / "cache").rglob("*.jpg")}
     assert kept == {image.sha256 for image in result.images}
     assert len(kept) == 2
+
+
+# ------------------------------------------------------------------------------------------------ unreadable files
+
+
+def test_huge_file_that_is_no_image_is_not_read_through(look: Callable[..., ScanResult], images_folder: Path) -> None:
+    path = images_folder / "x.png"
+    path.touch()
+    os.truncate(path, 1 << 43)  # bytes of a hole: hashing them would take hours
+    assert reasons(look()) == {"x.png": "unreadable: not an image"}
+
+
+def test_unreadable_file_is_not_opened_again(
+    look: Callable[..., ScanResult], images_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_truncated(images_folder / "a.png")
+    (images_folder / "b.png").write_bytes(b"")
+    (images_folder / "c.png").write_bytes(b"no image")
+    first = look()
+    monkeypatch.setattr(scan_module, "_examine", _opened)
+    again = look(unreadable=first.unreadable)
+    assert reasons(again) == reasons(first) == {"a.png": "truncated", "b.png": "zero bytes", "c.png": _NO_IMAGE}
+    assert again.unreadable == first.unreadable
+    os.utime(images_folder / "c.png", ns=(1, 1))
+    with pytest.raises(AssertionError, match=r"c\.png was opened"):
+        look(unreadable=first.unreadable)
+
+
+_NO_IMAGE = "unreadable: not an image"
+
+
+def _opened(root: Path, folder: Path, entry: Entry) -> Image | ImageError:
+    raise AssertionError(f"{entry.filename} was opened")
+
+
+def test_file_that_could_not_be_opened_is_tried_again(images_folder: Path, tmp_path: Path) -> None:
+    path = write_image(images_folder / "a.png")
+    path.chmod(0)
+    assert in_child(_unreadable_as_a_user, images_folder, tmp_path / "cache") == ({"a.png": _DENIED}, {})
+
+
+_DENIED = "unreadable: Permission denied"
+
+
+def _unreadable_as_a_user(folder: Path, cache: Path) -> tuple[dict[str, str], dict[tuple[str, str], object]]:
+    obey_permissions()
+    found = scan(folder, cache, {}, IMAGE_EXTENSIONS)
+    return reasons(found), dict(found.unreadable)

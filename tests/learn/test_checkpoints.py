@@ -36,6 +36,14 @@ def test_a_version_without_its_metadata_is_not_there_and_its_number_is_taken(wor
     assert (workspace.models / "ranker_v1.pt").read_bytes() == before
 
 
+def test_a_number_that_only_a_metadata_file_has_is_taken(workspace: Workspace) -> None:
+    workspace.models.mkdir(parents=True)
+    theirs = workspace.models / "ranker_v3_metadata.json"
+    theirs.write_text("of the earlier system")
+    assert checkpoints.save(workspace, "ranker", STATE, METADATA) == 4
+    assert theirs.read_text() == "of the earlier system"
+
+
 def test_current_is_what_was_named_and_is_there(workspace: Workspace) -> None:
     assert checkpoints.current(workspace, "ranker") is None
     with pytest.raises(StoreError, match="there is no version 1"):

@@ -53,6 +53,18 @@ def test_what_the_machine_did_never_trains(learned: Project) -> None:
     assert dict(crops.left_out) == {"excluded: machine decisions": 1, "excluded: machine crops": 1}
 
 
+def test_only_the_users_boxes_train(learned: Project) -> None:
+    cropped = [group_id for group_id, row in decisions(learned).items() if row["final_crop_coords"]]
+    wanted = dict(zip(cropped, ("drawn", "ai", "ai_all", "default"), strict=False))
+    for group_id, source in wanted.items():
+        change(learned, f"UPDATE crops SET box_source = '{source}' WHERE group_id = '{group_id}'")
+    picks, crops = read_examples(learned, "picks"), read_examples(learned, "crops")
+    assert len(picks.picks) == 60, "the user picked them all"
+    trained = {crop.group_id for crop in crops.crops}
+    assert [group_id in trained for group_id in wanted] == [True, True, False, False]
+    assert dict(crops.left_out) == {"excluded: machine crops": 1, "excluded: default crops": 1}
+
+
 def test_kept_rejected_and_waiting_groups_are_no_examples(learned: Project) -> None:
     review(learned, "k", "x", "q", *FINALISE)
     picks, crops = read_examples(learned, "picks"), read_examples(learned, "crops")

@@ -83,6 +83,24 @@ def test_a_waiting_group_is_not_to_be_marked(project: Project) -> None:
     assert "it waits in a group for its review" in session.board.message
 
 
+@pytest.mark.parametrize(
+    ("then", "now", "goes"),
+    [
+        (1_764_487_661_123_456_789, 1_764_487_662_000_000_000, True),  # ns kept before, two seconds now
+        (1_764_487_661_120_000_000, 1_764_487_660_000_000_000, True),  # as exFAT has it, in memory and on the disk
+        (1_764_487_661_123_456_789, 1_764_487_664_000_000_000, False),
+        (1_764_487_661_123_456_789, 1_764_487_661_123_456_790, False),  # a disk that rounds nothing
+    ],
+)
+def test_a_time_that_the_disk_has_rounded_is_no_change(project: Project, then: int, now: int, goes: bool) -> None:
+    path = project.root / "selected" / selected(project)[0]
+    os.utime(path, ns=(then, then))
+    browse(project, "x")
+    os.utime(path, ns=(now, now))
+    result = browse(project, *APPLY).last_result
+    assert result is not None and (result.counts, len(result.held)) == (({"delete_staging": 1}, 0) if goes else ({}, 1))
+
+
 def test_what_cannot_go_is_held_back_with_its_reason_and_the_rest_goes(project: Project) -> None:
     first, second, third, fourth, fifth = selected(project)
     browse(project, *"xxxxx")

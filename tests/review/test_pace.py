@@ -16,7 +16,7 @@ from pickroom.store.choices import LONGEST_LOOK_S, Saved
 SQL = Path(pickroom.__file__).parent / "analysis" / "sql"
 
 
-@pytest.mark.parametrize(("seconds", "counted"), [(0, 0), (1.5, 1500), (300, 300_000), (4000, 300_000), (-1, 0)])
+@pytest.mark.parametrize(("seconds", "counted"), [(0, 0), (1.5, 1500), (119, 119_000), (120, 0), (4000, 0), (-1, 0)])
 def test_a_look_lasts_until_the_key_and_a_pause_is_no_work(seconds: float, counted: int) -> None:
     times = iter([10.0, 10.0 + seconds, 10.0 + seconds + 2])
     clock = LookClock(lambda: next(times))
@@ -40,11 +40,20 @@ def test_only_decided_groups_count_and_agreement_only_where_an_image_was_picked(
     assert pace_of(ReviewState(cards), saved) == type(pace)(None, None)
 
 
-def test_the_analysis_counts_looks_and_sessions_by_the_same_five_minutes() -> None:
-    texts = [path.read_text(encoding="utf-8") for path in SQL.rglob("*.sql")]
-    looks = [
-        int(n) for text in texts for n in re.findall(r"least\([^;]*?milliseconds\b[^,;]*?(?:, 0\))?, (\d+)\)", text)
-    ]
-    gaps = [int(n) for text in texts for n in re.findall(r"INTERVAL (\d+) MINUTE", text)]
-    assert looks and set(looks) == {1000 * LONGEST_LOOK_S}
-    assert gaps and set(gaps) == {LONGEST_LOOK_S / 60}
+def test_a_pause_does_not_count_in_the_pace() -> None:
+    cards = tuple(Card(name, 2) for name in "abcde")
+    state = ReviewState(cards, {name: Choice("approve", 0) for name in "abcde"})
+    times = (4000, 6000, 300_000, 180_000, 0)  # earlier versions stored 300 s for a pause
+    saved = {name: Saved(None, milliseconds=ms) for name, ms in zip("abcde", times, strict=True)}
+    assert pace_of(state, saved).seconds_per_group == 5.0
+    only_pauses = {name: Saved(None, milliseconds=ms) for name, ms in zip("abcde", (300_000,) * 5, strict=True)}
+    assert pace_of(state, only_pauses).seconds_per_group is None
+
+
+def test_the_analysis_leaves_out_the_same_pauses() -> None:
+    texts = {path.stem: path.read_text(encoding="utf-8") for path in SQL.rglob("*.sql")}
+    assert f"BETWEEN 1 AND {1000 * LONGEST_LOOK_S - 1:.0f} THEN" in texts["macros"]
+    assert f"gap < INTERVAL {LONGEST_LOOK_S / 60:.0f} MINUTE" in texts["sessions"]
+    for name, text in texts.items():
+        used = re.findall(r"\S*\(?[\w.]*milliseconds\)?", text) if name in ("sessions", "time_saved", "pace") else []
+        assert all("look_s(" in use or use.strip(",") == "milliseconds" for use in used), (name, used)

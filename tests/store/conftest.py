@@ -12,7 +12,7 @@ import pytest
 from pickroom.naming import group_id
 from pickroom.records import Group, Image
 from pickroom.store import groups, images
-from pickroom.store.connect import connect
+from pickroom.store.connect import create
 
 MADE = datetime(2025, 8, 3, 6, 54, 6)
 
@@ -24,7 +24,7 @@ def database(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def connection(database: Path) -> Iterator[sqlite3.Connection]:
-    opened = connect(database)
+    opened = create(database)
     yield opened
     opened.close()
 

@@ -14,7 +14,8 @@ import pytest
 
 from pickroom.errors import StoreError
 from pickroom.store import connect as module
-from pickroom.store.connect import backup, connect, migrations, open_read_only, transaction
+from pickroom.store import copies
+from pickroom.store.connect import backup, connect, create, migrations, open_read_only, transaction
 
 # FORMATS.md, table ai_decisions: name, type, NOT NULL, primary key; in this order
 AI_DECISIONS = [
@@ -317,8 +318,8 @@ def test_reader_sees_one_state_while_another_writes(connection: sqlite3.Connecti
 
 def test_committed_row_survives_a_process_that_dies(database: Path) -> None:
     script = (
-        "import os, sys; from pathlib import Path; from pickroom.store.connect import connect, transaction\n"
-        "c = connect(Path(sys.argv[1]))\n"
+        "import os, sys; from pathlib import Path; from pickroom.store.connect import create, transaction\n"
+        "c = create(Path(sys.argv[1]))\n"
         "with transaction(c):\n"
         "    c.execute(\"INSERT INTO review_cursor VALUES (1, 'kept')\")\n"
         "c.execute('BEGIN IMMEDIATE')\n"
@@ -332,7 +333,7 @@ def test_committed_row_survives_a_process_that_dies(database: Path) -> None:
 
 @pytest.mark.parametrize("name", ["a b.db", "what?.db", "50%41.db", "a#b.db", "ä.db", "file:x.db"])
 def test_odd_file_names_are_opened_for_writing_and_reading(tmp_path: Path, name: str) -> None:
-    connection = connect(tmp_path / name)
+    connection = create(tmp_path / name)
     insert_row(connection)
     connection.close()
     with open_read_only(tmp_path / name) as reader:
@@ -346,8 +347,8 @@ def test_read_only_connection_cannot_write(connection: sqlite3.Connection, datab
     assert rows_of(connection, "SELECT group_id FROM ai_decisions") == []
 
 
-def test_writing_makes_the_database_and_its_folders(tmp_path: Path) -> None:
-    connect(tmp_path / "a" / "b" / "p.db").close()
+def test_creating_makes_the_database_and_its_folders(tmp_path: Path) -> None:
+    create(tmp_path / "a" / "b" / "p.db").close()
     assert (tmp_path / "a" / "b" / "p.db").is_file()
 
 
@@ -369,13 +370,13 @@ def test_every_migration_starts_with_why() -> None:
 
 
 def test_opening_again_changes_nothing_and_makes_no_backup(database: Path) -> None:
-    connect(database).close()
+    create(database).close()
     before = hashlib.sha256(database.read_bytes()).hexdigest()
     connect(database).close()
     with open_read_only(database):
         pass
     assert hashlib.sha256(database.read_bytes()).hexdigest() == before
-    assert list(database.parent.glob("*.backup")) == []
+    assert not (database.parent / "backups").exists()
 
 
 @pytest.mark.parametrize("version", range(1, len(migrations())))
@@ -389,13 +390,13 @@ def test_database_of_any_earlier_version_is_brought_up_to_date(database: Path, v
     old.close()
 
     connection = connect(database)
-    fresh = connect(database.with_name("fresh.db"))
+    fresh = create(database.with_name("fresh.db"))
     schema = "SELECT type, name, tbl_name, sql FROM sqlite_master ORDER BY type, name"
     assert rows_of(connection, schema) == rows_of(fresh, schema)
     assert rows_of(connection, "SELECT group_id, images FROM ai_decisions") == [("g", '["a.png", "b.png"]')]
     connection.close()
     fresh.close()
-    assert len(list(database.parent.glob(f"p.db.schema{version}-*.backup"))) == 1
+    assert len(copies.newest(database)) == 1
 
 
 def open_by_writing(path: Path) -> None:
@@ -420,7 +421,7 @@ def test_earlier_schema_keeps_every_row_as_it_stands(database: Path, open_it: Ca
 
 def test_earlier_schema_becomes_todays_to_the_letter(database: Path) -> None:
     make_earlier(database)
-    connection, fresh = connect(database), connect(database.with_name("fresh.db"))
+    connection, fresh = connect(database), create(database.with_name("fresh.db"))
     schema = "SELECT type, name, tbl_name, sql FROM sqlite_master ORDER BY type, name"
     assert rows_of(connection, schema) == rows_of(fresh, schema)
     connection.close()
@@ -430,7 +431,7 @@ def test_earlier_schema_becomes_todays_to_the_letter(database: Path) -> None:
 def test_earlier_schema_is_copied_before_it_is_touched(database: Path) -> None:
     make_earlier(database)
     connect(database).close()
-    (copy,) = database.parent.glob("p.db.schema0-*.backup")
+    (copy,) = copies.newest(database)
     old = sqlite3.connect(copy)
     assert rows_of(old, "SELECT * FROM ai_decisions ORDER BY rowid") == EARLIER_ROWS
     assert old.execute("PRAGMA user_version").fetchone()[0] == 0
@@ -467,7 +468,7 @@ def test_migration_that_fails_leaves_the_database_as_it_was(database: Path, monk
 
 
 def test_newer_schema_is_refused_and_left_alone(database: Path) -> None:
-    connection = connect(database)
+    connection = create(database)
     connection.execute("PRAGMA user_version = 999")
     connection.close()
     before = hashlib.sha256(database.read_bytes()).hexdigest()
@@ -477,7 +478,7 @@ def test_newer_schema_is_refused_and_left_alone(database: Path) -> None:
 
 
 def test_newer_schema_is_refused_for_reading_too(database: Path) -> None:
-    connection = connect(database)
+    connection = create(database)
     connection.execute("PRAGMA user_version = 999")
     connection.close()
     with pytest.raises(StoreError, match=r"schema 999.*update pickroom"), open_read_only(database):
@@ -500,13 +501,13 @@ def test_file_that_is_no_database_is_refused_and_left_alone(database: Path, open
 def test_folder_in_the_databases_place_is_one_line(database: Path) -> None:
     database.mkdir()
     with pytest.raises(StoreError, match="unable to open"):
-        connect(database)
+        create(database)
 
 
 def test_file_in_the_folders_place_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "data").write_text("a file")
     with pytest.raises(StoreError, match="data"):
-        connect(tmp_path / "data" / "p.db")
+        create(tmp_path / "data" / "p.db")
 
 
 def test_damaged_pages_are_one_line(connection: sqlite3.Connection, database: Path) -> None:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from pickroom.errors import StoreError
 from pickroom.records import CropBox, Decision, Group
 from pickroom.store import decisions
-from pickroom.store.connect import connect
+from pickroom.store.connect import create
 from pickroom.store.decisions import Context
 
 NOW = "2025-08-03T06:54:06.000000Z"
@@ -79,7 +79,7 @@ def test_decision_comes_back_as_it_was_stored(connection: sqlite3.Connection, ro
 @settings(max_examples=30, deadline=None)
 @given(names=st.lists(st.text(st.characters(codec="utf-8")), min_size=2, max_size=4))
 def test_any_file_names_are_stored_as_plain_names(names: list[str]) -> None:
-    connection = connect(Path(":memory:"))
+    connection = create(Path(":memory:"))
     decisions.insert(connection, replace(UNKNOWN, images=tuple(names), user_selected_index=0))
     assert decisions.get(connection, "g").images == tuple(names)  # type: ignore[union-attr]
     assert json.loads(connection.execute("SELECT images FROM ai_decisions").fetchone()[0]) == names
@@ -196,12 +196,13 @@ def test_dropped_crop_no_longer_waits_and_waits_again_when_it_comes_back(
     [
         pytest.param(0, BOX, (0.11, 0.09, 0.91, 0.88), True, id="within 5 %"),
         pytest.param(0, BOX, (0.3, 0.0, 0.7, 0.6), False, id="another box"),
-        pytest.param(1, BOX, (0.1, 0.1, 0.9, 0.9), None, id="another image"),
+        pytest.param(1, BOX, (0.1, 0.1, 0.9, 0.9), True, id="another image, the same box"),
+        pytest.param(1, BOX, (0.3, 0.0, 0.7, 0.6), False, id="another image, another box"),
         pytest.param(0, None, (0.1, 0.1, 0.9, 0.9), None, id="no AI box"),
         pytest.param(None, None, (0.1, 0.1, 0.9, 0.9), None, id="no AI pick"),
     ],
 )
-def test_crop_match_compares_boxes_of_the_same_image(
+def test_crop_match_compares_the_two_boxes(
     connection: sqlite3.Connection,
     make_groups: Callable[..., list[Group]],
     ai_index: int | None,

@@ -14,7 +14,7 @@ from pickroom.automation.order import next_groups
 from pickroom.naming import lot
 from pickroom.records import Recommendation
 from pickroom.store import groups, recommendations
-from pickroom.store.connect import connect, migrations, transaction
+from pickroom.store.connect import connect, create, migrations, transaction
 
 CONFIDENCES = {"some": (None, 0.2, 0.2, 0.7, 0.9), "none": (None,), "all": (0.1, 0.5, 0.5, 0.99)}
 
@@ -47,7 +47,7 @@ def fill(connection: sqlite3.Connection, rng: random.Random, known: str) -> None
 
 @pytest.mark.parametrize("known", CONFIDENCES)
 def test_next_groups_found_by_index_are_those_of_reading_all(tmp_path: Path, known: str) -> None:
-    with closing(connect(tmp_path / "p.db")) as connection:
+    with closing(create(tmp_path / "p.db")) as connection:
         for seed in range(150):
             rng = random.Random(seed)
             with transaction(connection):
@@ -64,7 +64,7 @@ def test_next_groups_found_by_index_are_those_of_reading_all(tmp_path: Path, kno
 
 
 def test_next_groups_are_few_however_many_wait(tmp_path: Path) -> None:
-    with closing(connect(tmp_path / "p.db")) as connection, transaction(connection):
+    with closing(create(tmp_path / "p.db")) as connection, transaction(connection):
         for number in range(3000):
             connection.execute(
                 "INSERT INTO groups VALUES (?, ?, '', 1, 'stage', 0, NULL)", (f"g{number:04d}", number + 1)

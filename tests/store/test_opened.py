@@ -13,13 +13,13 @@ import pytest
 
 from pickroom.errors import LockedError, StoreError
 from pickroom.store.alone import alone
-from pickroom.store.connect import connect, data_version, open_read_only, transaction
+from pickroom.store.connect import connect, create, data_version, open_read_only, transaction
 from reviewing import child, hear, in_child, is_locked
 
 
 @pytest.fixture
 def database(tmp_path: Path) -> Path:
-    connect(tmp_path / "p.db").close()
+    create(tmp_path / "p.db").close()
     return tmp_path / "p.db"
 
 
@@ -58,6 +58,24 @@ def test_a_file_that_is_swapped_while_sqlite_opens_it_is_refused(
     monkeypatch.setattr(sqlite3, "connect", open_and_swap)
     with pytest.raises(StoreError, match="replaced after it was opened here while opening"):
         connect(database)
+
+
+def test_an_empty_file_gets_its_inode_with_its_first_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As FAT has it on macOS: until then every empty file has the same one."""
+    asking = os.stat
+
+    def as_on_fat(path: Any, *arguments: Any, **options: Any) -> os.stat_result:
+        found = asking(path, *arguments, **options)
+        return found if found.st_size else os.stat_result((found[0], 999_999_999, *found[2:10]))
+
+    monkeypatch.setattr(os, "stat", as_on_fat)
+    opened = connect(tmp_path / "p.db")
+    with transaction(opened):
+        opened.execute("INSERT INTO review_cursor VALUES (1, 'g')")
+    shutil.copy(moved_away(tmp_path / "p.db"), tmp_path / "p.db")
+    with pytest.raises(StoreError, match="replaced after it was opened here"), transaction(opened):
+        raise AssertionError("nobody gets this far")
+    opened.close()
 
 
 def open_it(pipe: Connection, database: Path, how: str) -> None:

@@ -10,7 +10,9 @@ import pytest
 from conftest import read_tree
 from pickroom.errors import LockedError
 from pickroom.review.session import ReviewSession
+from pickroom.store import copies
 from pickroom.ui.deck import Deck, open_deck
+from pickroom.ui.desk import COPYING
 from pickroom.workspace import Project
 from reviewing import decisions, places, queue, recommend, review
 from ui.conftest import Page
@@ -122,6 +124,26 @@ def test_finalise_moves_the_files_and_shows_the_next_batch(page: Page, project: 
     assert "everything is decided" in page.deck.header.value
 
 
+def test_finalise_keeps_a_copy_without_the_deck_waiting(page: Page, project: Project):
+    page.press("1", "Shift+Enter", "Shift+Enter")
+    wait_for_copies()
+    assert len(copies.newest(project.database)) == 1
+    assert "no copy" not in page.deck.words.value
+
+
+def test_copy_that_fails_is_said_under_the_images(page: Page, project: Project):
+    copies.folder_of(project.database).parent.write_text("a file lies here")
+    page.press("1", "Shift+Enter", "Shift+Enter")
+    wait_for_copies()
+    assert "no copy of the database was kept, its decisions stand" in page.deck.words.value
+
+
+def wait_for_copies() -> None:
+    for thread in threading.enumerate():
+        if thread.name == COPYING:
+            thread.join()
+
+
 def test_the_summary_takes_no_guess_of_where_keys_lead(page: Page):
     page.press("1", "Shift+Enter")
     assert page.frame["destinations"] == {} and page.frame["steps"] == {}
@@ -164,7 +186,7 @@ def test_an_image_that_vanished_says_so_in_its_place(page: Page, project: Projec
 
 def test_legend_and_info_open_and_close(page: Page):
     page.press("?")
-    assert "<h3>Keys</h3>" in page.deck.panel.value
+    assert "<h3>Keys and mouse</h3>" in page.deck.panel.value
     page.press("Escape", "i")
     assert "Prompt and settings" in page.deck.panel.value and "≠ of" in page.deck.panel.value
     page.press("i")

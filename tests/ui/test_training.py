@@ -16,7 +16,7 @@ NOTEBOOK = Path(__file__).resolve().parents[2] / "notebooks" / "40_train.ipynb"
 def test_whichever_cell_runs_first_shows_something(make_project: Callable[..., Project]) -> None:
     home = make_project([(1, 2)]).workspace.root
     assert "No ranker has been trained" in training_page(["p"], home).calibration().value
-    assert "1 undecided groups" in training_page(["p"], home).recommend().value
+    assert "1 undecided group" in training_page(["p"], home).recommend().value
     assert training_page(["p"], home) is training_page(["p"], home)
     assert training_page(["p"], home) is not training_page(["p", "q"], home)
 

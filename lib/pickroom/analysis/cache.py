@@ -25,11 +25,14 @@ from pickroom.analysis import tables
 from pickroom.analysis.engine import load_sqlite, open_engine, quoted, read_sql
 from pickroom.analysis.views import COPIED
 from pickroom.errors import StoreError
+from pickroom.leftovers import Folder
 from pickroom.workspace import Workspace
 
 _EMPTY = "_empty"  # no project's id begins so: the views of no rows, which give every view its columns
 _NOTES = "notes.json"
+SPILL = ".duckdb-"
 _TICK_S = 0.05  # file times may stand still this long; a younger change could hide another
+_COARSE_TICK_S = 2.0  # where times are whole seconds: exFAT
 _KEPT_S = 3600  # a replaced copy stays this long, for queries that have begun on it
 _PATIENCE_S = 5  # before a database that could not be read is tried again, if it has not changed
 _MOST_MEMORY = "1GiB"  # of the engine that copies; beyond it DuckDB works on the disk: a million images took 2.2
@@ -43,6 +46,7 @@ class Problem:
     project_id: str
     what: str
     left_out: bool
+    unsound: int = 0  # rows that are left out of its views
 
     @property
     def line(self) -> str:
@@ -66,9 +70,10 @@ class Source:
             found = [_stat(path) for path in (self.database, self.legacy) if path is not None]
             newest = max((mtime for parts in found for _, mtime in parts), default=0)
             age = time.time() - newest / 1e9
-            if not 0 <= age < _TICK_S:
+            tick = _TICK_S if newest % 1_000_000_000 else _COARSE_TICK_S
+            if not 0 <= age < tick:
                 return hashlib.sha256(json.dumps(found).encode()).hexdigest()[:16]
-            time.sleep(_TICK_S - age)
+            time.sleep(tick - age)
 
 
 def _stat(path: Path) -> list[tuple[int, int]]:
@@ -114,7 +119,7 @@ class Copies:
 class Cache:
     """The folder of copies; shared by processes, each copy written once and never changed."""
 
-    def __init__(self, folder: Path, owner: tempfile.TemporaryDirectory[str] | None = None) -> None:
+    def __init__(self, folder: Path, owner: Folder | None = None) -> None:
         """`owner` removes the folder when this cache is gone; None leaves it."""
         self.folder = folder
         self._owner = owner
@@ -132,9 +137,13 @@ class Cache:
             folder.mkdir(parents=True, exist_ok=True)
             tempfile.TemporaryFile(dir=folder).close()
         except OSError:
-            temporary = tempfile.TemporaryDirectory(prefix="pickroom-analysis-")
-            return cls(Path(temporary.name), temporary)
+            temporary = Folder("pickroom-analysis-")
+            return cls(temporary.path, temporary)
         return cls(folder)
+
+    def spill(self) -> Folder:
+        """A private folder for what an engine cannot keep in memory."""
+        return Folder(SPILL, self.folder)
 
     def refresh(self, workspace: Workspace) -> Copies:
         """Copy what has changed; a project that cannot be read is left out, and named."""
@@ -149,7 +158,7 @@ class Cache:
                     continue
                 folders[source.project_id] = folder
                 notes = json.loads((folder / _NOTES).read_text(encoding="utf-8"))
-                problems += [Problem(source.project_id, note, left_out=False) for note in notes]
+                problems += [Problem(source.project_id, left_out=False, **note) for note in notes]
         finally:
             self._close()
         self._sweep(folders)
@@ -181,7 +190,12 @@ class Cache:
 
     def _extract(self, source: Source, target: Path, *, attach: bool) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
-        building = Path(tempfile.mkdtemp(prefix=".building-", dir=target.parent))
+        with Folder(".building-", target.parent) as folder:
+            self._fill(source, folder / target.name, attach=attach)
+            _publish(folder / target.name, target)
+
+    def _fill(self, source: Source, building: Path, *, attach: bool) -> None:
+        building.mkdir()
         try:
             engine = self._open()
             attach = attach and self._attach
@@ -193,23 +207,27 @@ class Cache:
                 file = building / f"{view}.parquet"
                 engine.execute(f"COPY ({read_sql(f'views/{view}')}) TO {quoted(file)} (FORMAT parquet)")
             notes += [f"its imported history: {note}" for note in legacy]
-            (building / _NOTES).write_text(json.dumps(notes), encoding="utf-8")
-            _publish(building, target)
+            written: list[dict[str, str | int]] = [{"what": note} for note in notes]
+            (unsound,) = engine.execute(f"SELECT count(*) FROM ({read_sql('views/unsound_rows')})").fetchone() or (0,)
+            if unsound:
+                what = f"{unsound} unsound rows are left out: see the view unsound_rows"
+                written.append({"what": what, "unsound": unsound})
+            (building / _NOTES).write_text(json.dumps(written), encoding="utf-8")
         except duckdb.Error as error:
             what = str(error).splitlines()[0]
             raise StoreError(what, doing="reading a project for analysis", subject=source.database) from error
-        finally:
-            shutil.rmtree(building, ignore_errors=True)
 
     def _open(self) -> duckdb.DuckDBPyConnection:
         if self._engine is None:
-            self._engine = open_engine(memory_limit=_MOST_MEMORY)
+            self._spill = self.spill()
+            self._engine = open_engine(self._spill.path, memory_limit=_MOST_MEMORY)
             self._attach = load_sqlite(self._engine)
         return self._engine
 
     def _close(self) -> None:
         if self._engine is not None:
             self._engine.close()
+            self._spill.close()
             self._engine = None
 
     def _sweep(self, current: dict[str, Path]) -> None:

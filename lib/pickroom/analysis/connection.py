@@ -32,8 +32,9 @@ class Analysis:
     def __init__(self, workspace: Workspace) -> None:
         self.workspace = workspace
         self.problems: tuple[Problem, ...] = ()
-        self.duckdb: duckdb.DuckDBPyConnection = open_engine()
         self._cache = Cache.of(workspace)
+        self._spill = self._cache.spill()
+        self.duckdb: duckdb.DuckDBPyConnection = open_engine(self._spill.path)
         self._catalogue: Catalogue | None = None
         self.refresh()
 
@@ -45,6 +46,7 @@ class Analysis:
 
     def close(self) -> None:
         self.duckdb.close()
+        self._spill.close()
 
     @property
     def catalogue(self) -> Catalogue:

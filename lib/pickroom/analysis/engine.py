@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import tempfile
+import shutil
 from functools import cache
 from importlib import resources
 from importlib.util import find_spec
 from pathlib import Path
 
 import duckdb
+
+from pickroom.leftovers import Folder
 
 SQL = resources.files("pickroom.analysis") / "sql"
 
@@ -17,18 +19,21 @@ SQL = resources.files("pickroom.analysis") / "sql"
 _UNSOUND = "common_subplan"
 
 
-def open_engine(**settings: str | int) -> duckdb.DuckDBPyConnection:
+def open_engine(spill: Path | None = None, **settings: str | int) -> duckdb.DuckDBPyConnection:
     """A new DuckDB in memory, times in UTC, the macros of `sql/macros.sql` defined.
 
     Args:
+        spill: a private folder for what does not fit into memory; None refuses such a query instead.
         settings: more of DuckDB's configuration.
     """
     offline: dict[str, str | int] = {
         "autoinstall_known_extensions": False,
         "autoload_known_extensions": False,
         "disabled_optimizers": _UNSOUND,
-        "temp_directory": str(Path(tempfile.gettempdir()) / "pickroom-duckdb"),
+        "temp_directory": "" if spill is None else str(spill),
     }
+    if spill is not None:  # the next decisions need room on that disk too
+        offline["max_temp_directory_size"] = f"{shutil.disk_usage(spill).free // 2} B"
     connection = duckdb.connect(config={**offline, **settings})
     connection.execute("SET TimeZone = 'UTC'")
     connection.execute(read_sql("macros"))
@@ -60,9 +65,12 @@ def load_sqlite(connection: duckdb.DuckDBPyConnection) -> bool:
     if file is None:
         return False
     # DuckDB calls an extension by its file's name, and this one calls itself otherwise than its package's file
-    with tempfile.TemporaryDirectory(prefix="pickroom-extension-") as folder:
-        link = Path(folder, "sqlite_scanner.duckdb_extension")
-        link.symlink_to(file)
+    with Folder("pickroom-extension-") as folder:
+        link = folder / "sqlite_scanner.duckdb_extension"
+        try:
+            link.symlink_to(file)
+        except OSError:  # a temporary folder on a disk without links
+            shutil.copyfile(file, link)
         try:
             connection.load_extension(str(link))
         except duckdb.Error:

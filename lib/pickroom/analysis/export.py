@@ -1,30 +1,32 @@
 """Decisions, crops and images with their vectors as Parquet, one partition a project, for any engine on any store.
 
 `DIR/<table>/project_id=<project>/data.parquet` is what engines call hive partitioning. A run writes only the projects
-that have changed since the last one.
+that have changed since the last one. A file that no run wrote, or that was changed since, is never replaced.
 """
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import os
-import secrets
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import duckdb
 
+from pickroom import atomic, written
 from pickroom.analysis.connection import Analysis, connect
 from pickroom.analysis.engine import identifier, quoted
-from pickroom.errors import FileOperationError, StoreError
+from pickroom.errors import ConflictError, FileOperationError, StoreError
+from pickroom.leftovers import Folder
 from pickroom.naming import filename_of
 from pickroom.workspace import Workspace
 
 TABLES = ("decisions", "crops", "images")
+BUILDING = ".pickroom-export-"
+_STAMPED = "written:"  # how a stamp begins whose files are in the record of `written`
 STATE_FILE = "_pickroom_export.json"  # names that begin with _ are no data to any engine
 
 
@@ -43,30 +45,56 @@ def export(workspace: Workspace, folder: Path, project_ids: Sequence[str] = ()) 
         ProjectError: there is no project of that name.
         StoreError: a project's database cannot be read; the others are written first.
         FileOperationError: the folder cannot be written to.
+        ConflictError: a file is in the way that no run wrote, or that was changed since; nothing is written.
     """
     for project_id in project_ids:
         workspace.project(project_id)
-    written: dict[str, dict[str, int]] = {}
+    made: dict[str, dict[str, int]] = {}
     unchanged, state = [], _read_state(folder)
     with connect(workspace) as analysis:
+        stamps: dict[str, str] = {}
         for project_id in project_ids or analysis.project_ids:
             if project_id not in analysis.project_ids:
                 continue
             stamp = _stamp(analysis.copied_from(project_id), analysis.vector_files(project_id))
-            paths = {table: folder / table / f"project_id={project_id}" / "data.parquet" for table in TABLES}
-            if state.get(project_id) == stamp and all(path.is_file() for path in paths.values()):
+            if state.get(project_id) == stamp and all(path.is_file() for path in _paths(folder, project_id).values()):
                 unchanged.append(project_id)
-                continue
-            written[project_id] = {
-                table: _write(analysis.duckdb, _select(analysis, table, project_id), path)
-                for table, path in paths.items()
+            else:
+                stamps[project_id] = stamp
+        _require_ours(workspace, folder, stamps, state)
+        for project_id, stamp in stamps.items():
+            made[project_id] = {
+                table: _write(workspace, analysis.duckdb, _select(analysis, table, project_id), path)
+                for table, path in _paths(folder, project_id).items()
             }
             state[project_id] = stamp
             _write_state(folder, state)
         left_out = [p for p in analysis.problems if p.left_out and (not project_ids or p.project_id in project_ids)]
     if left_out:
         raise StoreError(left_out[0].line, doing="exporting", subject=folder, hint="the other projects are written")
-    return Exported(written, tuple(unchanged))
+    return Exported(made, tuple(unchanged))
+
+
+def _paths(folder: Path, project_id: str) -> dict[str, Path]:
+    return {table: folder / table / f"project_id={project_id}" / "data.parquet" for table in TABLES}
+
+
+def _require_ours(workspace: Workspace, folder: Path, project_ids: Iterable[str], state: dict[str, str]) -> None:
+    """Raise ConflictError where a file would be replaced that no run wrote.
+
+    Runs of version 0.1 kept no hashes: what they wrote is known by their stamp.
+    """
+    checked = [name for name in project_ids if state.get(name, _STAMPED).startswith(_STAMPED)]
+    paths = [path for name in checked for path in _paths(folder, name).values()]
+    strange = [path for path in paths if not written.may_replace(workspace, path)]
+    if strange:
+        raise ConflictError(
+            f"{len(strange)} files there were not made by an export, or changed since",
+            items=[str(path) for path in strange],
+            doing="exporting",
+            subject=strange[0],
+            hint="move them away, or give an empty DIR",
+        )
 
 
 def _select(analysis: Analysis, table: str, project_id: str) -> str:
@@ -81,21 +109,21 @@ def _select(analysis: Analysis, table: str, project_id: str) -> str:
     return f"SELECT * EXCLUDE (project_id) REPLACE ({lists}) FROM images {where}"
 
 
-def _write(engine: duckdb.DuckDBPyConnection, select: str, path: Path) -> int:
+def _write(workspace: Workspace, engine: duckdb.DuckDBPyConnection, select: str, path: Path) -> int:
     """Write a query's rows, all of them or none; how many they were."""
-    temporary = path.with_name(f".{secrets.token_hex(8)}.partial")
     if path.parent.is_symlink() or path.parent.parent.is_symlink():
         raise FileOperationError("a folder on the way is a link", "exporting", [path], "give an empty DIR")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        row = engine.execute(f"COPY ({select}) TO {quoted(temporary)} (FORMAT parquet, COMPRESSION zstd)").fetchone()
-        os.replace(temporary, path)
+        with Folder(BUILDING, path.parent) as building:
+            temporary = building / "rows"  # not *.parquet: who reads the folder meanwhile must not take it for data
+            copied = f"COPY ({select}) TO {quoted(temporary)} (FORMAT parquet, COMPRESSION zstd)"
+            row = engine.execute(copied).fetchone()
+            written.record(workspace, path, atomic.sha256_of(temporary))
+            os.replace(temporary, path)
     except (OSError, duckdb.IOException) as error:
         what = getattr(error, "strerror", None) or str(error).splitlines()[0]
         raise FileOperationError(what, "exporting", [path], "make room, or give another DIR") from error
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
     return row[0] if row else 0
 
 
@@ -105,14 +133,14 @@ def _stamp(copy: Path, vectors: Sequence[str]) -> str:
     for path in vectors:
         status = Path(path).stat()
         files.append((filename_of(path), status.st_size, status.st_mtime_ns))
-    return hashlib.sha256(json.dumps(files).encode()).hexdigest()[:16]
+    return _STAMPED + hashlib.sha256(json.dumps(files).encode()).hexdigest()[:16]
 
 
 def _write_state(folder: Path, state: dict[str, str]) -> None:
     # not synced: what a power cut takes away is only written again
-    temporary = folder / f".{secrets.token_hex(8)}.partial"
-    temporary.write_text(json.dumps(state, indent=1) + "\n", encoding="utf-8")
-    os.replace(temporary, folder / STATE_FILE)
+    with Folder(BUILDING, folder) as building:
+        (building / STATE_FILE).write_text(json.dumps(state, indent=1) + "\n", encoding="utf-8")
+        os.replace(building / STATE_FILE, folder / STATE_FILE)
 
 
 def _read_state(folder: Path) -> dict[str, str]:
@@ -122,4 +150,4 @@ def _read_state(folder: Path) -> dict[str, str]:
         state = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     except (OSError, ValueError, RecursionError):  # a first run, or a folder that was cleared: everything is written
         return {}
-    return state if isinstance(state, dict) else {}
+    return {name: str(stamp) for name, stamp in state.items()} if isinstance(state, dict) else {}

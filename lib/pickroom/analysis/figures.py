@@ -131,7 +131,7 @@ def versions(rows: Rows) -> Figure:
 
 
 def normal_and_anomaly(rows: Rows) -> Figure:
-    """The AI beside "highest stage", on normal groups and on anomalies; one row of `anomaly_rates`."""
+    """The recommended picks compared with "highest stage", normal groups and anomalies; one row of `anomaly_rates`."""
     figure, axes = _figure(*_HALF)
     if not rows or rows[0]["normal_accuracy"] is rows[0]["anomaly_accuracy"] is None:
         return _nothing(figure, axes)
@@ -141,7 +141,7 @@ def normal_and_anomaly(rows: Rows) -> Figure:
         ("a lower stage\nis best", row["anomaly_accuracy"], 0.0),
     )
     for place, (_, ours, baseline) in enumerate(groups):
-        axes.bar(place - 0.2, ours or 0, 0.36, color=KEEP, label="AI" if place == 0 else None)
+        axes.bar(place - 0.2, ours or 0, 0.36, color=KEEP, label="recommended" if place == 0 else None)
         axes.bar(place + 0.2, baseline, 0.36, color="#d0d0d0", label='"highest stage"' if place == 0 else None)
         for x, value in ((place - 0.2, ours), (place + 0.2, baseline)):
             text = "none" if value is None else f"{value:.0%}"

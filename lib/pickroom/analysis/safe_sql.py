@@ -34,7 +34,9 @@ class Result:
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON of `pickroom sql --json` (FORMATS.md)."""
-        return {"columns": list(self.columns), "rows": [list(row) for row in self.rows]}
+        unsound = sum(problem.unsound for problem in self.problems)
+        values = {"columns": list(self.columns), "rows": [list(row) for row in self.rows]}
+        return values | {"unsound_rows": unsound} if unsound else values
 
 
 def run(workspace: Workspace, text: str, *, longest_s: float = LONGEST_S) -> Result:

@@ -50,7 +50,6 @@ def main() -> None:
 def open_sealed(catalogue: Catalogue, memory: str) -> duckdb.DuckDBPyConnection:
     """DuckDB with the views, its settings locked, closed to every file but the views'."""
     engine = open_engine(
-        temp_directory="",
         python_enable_replacements=False,
         allow_community_extensions=False,
         memory_limit=memory,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import duckdb
@@ -17,6 +17,7 @@ import pyarrow
 from pickroom import naming
 from pickroom.analysis.engine import quoted
 from pickroom.errors import StoreError
+from pickroom.integrity.checks import FAULTS, Fault
 from pickroom.store.snapshot import attachable
 
 _TEXT, _WHOLE, _REAL = "VARCHAR", "BIGINT", "DOUBLE"
@@ -56,7 +57,7 @@ PROJECT_TABLES = {
     "file_operations": _columns(
         "kind unit op source destination sha256 state error planned_at finished_at", whole="id batch undoes"
     ),
-    "crops": _columns("filename group_id box input sha256 made_at", whole="batch"),
+    "crops": _columns("filename group_id box input sha256 made_at box_source", whole="batch"),
 }
 LEGACY_TABLES = {
     "ai_decisions": PROJECT_TABLES["ai_decisions"],
@@ -66,6 +67,8 @@ LEGACY_TABLES = {
         "project_id filename box timestamp source_file", whole="width height source_line", real="stage"
     ),
 }
+# rows that are left out of their table, each with what is wrong (integrity.unsound)
+_UNSOUND = {"unsound_rows": _columns("table_name failed_check row_of what")}
 # what every schema has had; the rest came with migrations
 _EVER = {"ai_decisions": frozenset(PROJECT_TABLES["ai_decisions"]) - {"ai_crop_accepted"}}
 
@@ -84,6 +87,8 @@ def load(
 ) -> list[str]:
     """Copy a database's tables into the engine as `<prefix><table>`; None makes them empty.
 
+    Unsound rows are left out, and stand in `<prefix>unsound_rows` instead.
+
     Args:
         attach: by DuckDB's own reader; else, or where that refuses, through `sqlite3`, which knows what to do with a
             text in a column of numbers.
@@ -94,21 +99,52 @@ def load(
     Raises:
         StoreError: the file is missing, damaged, locked, or no project's database.
     """
+    _make_empty(engine, prefix, _UNSOUND)
     if database is None:
         _make_empty(engine, prefix, tables)
         return []
     doing = "reading a project for analysis"
-    if not database.is_file():
-        raise StoreError("there is no database", doing=doing, subject=database)
     with attachable(database) as path:
         try:
-            if attach:
+            if attach and not _faults_in(path, tables):
                 with contextlib.suppress(duckdb.Error):  # sqlite3 says what is wrong, or copes with it
                     return _attached(engine, path, prefix, tables)
             _make_empty(engine, prefix, tables)
             return _through_python(engine, path, prefix, tables)
         except (sqlite3.Error, _NoProject) as error:
             raise StoreError(str(error), doing=doing, subject=database) from None
+
+
+def _faults_in(path: Path, tables: dict[str, dict[str, str]]) -> bool:
+    """Whether any row is unsound: then the tables come through Python, which leaves such rows out."""
+    with contextlib.closing(_opened(path)) as connection:
+        present = _present(connection)
+        return any(True for table in FAULTS if table in tables for _ in _faults(connection, table, tables, present))
+
+
+def _faults(
+    connection: sqlite3.Connection, table: str, tables: dict[str, dict[str, str]], present: set[tuple[str, str]]
+) -> Iterator[tuple[int, Fault]]:
+    """(rowid, what is wrong) of every unsound row of a table, as far as its schema has it."""
+    shared = [name for name in tables[table] if (table, name) in present]
+    if len(shared) < len(tables[table]) - (table in _EVER):  # not a schema that the checks know
+        return
+    lacking = dict.fromkeys(tables[table])
+    for number, *values in connection.execute(f"SELECT rowid, {', '.join(map(_name, shared))} FROM {table}"):
+        fault = FAULTS[table](lacking | dict(zip(shared, values, strict=True)))
+        if fault is not None:
+            yield number, fault
+
+
+def _opened(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=_BUSY_MS / 1000)
+    connection.text_factory = lambda text: text.decode(errors="surrogateescape")
+    connection.isolation_level = None
+    return connection
+
+
+def _present(connection: sqlite3.Connection) -> set[tuple[str, str]]:
+    return set(connection.execute("SELECT m.name, c.name FROM sqlite_master AS m, pragma_table_info(m.name) AS c"))
 
 
 def _make_empty(engine: duckdb.DuckDBPyConnection, prefix: str, tables: dict[str, dict[str, str]]) -> None:
@@ -150,21 +186,20 @@ def _attached(
 def _through_python(
     engine: duckdb.DuckDBPyConnection, path: Path, prefix: str, tables: dict[str, dict[str, str]]
 ) -> list[str]:
-    connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=_BUSY_MS / 1000)
+    connection = _opened(path)
     try:
-        connection.text_factory = lambda text: text.decode(errors="backslashreplace")
-        connection.isolation_level = None
         connection.execute("BEGIN")  # every table as of one moment
-        present = set(
-            connection.execute("SELECT m.name, c.name FROM sqlite_master AS m, pragma_table_info(m.name) AS c")
-        )
+        present = _present(connection)
         notes = _missing(tables, present)
+        unsound = {t: dict(_faults(connection, t, tables, present)) for t in FAULTS if t in tables}
+        _keep(engine, f"{prefix}unsound_rows", unsound)
+        connection.text_factory = lambda text: text.decode(errors="backslashreplace")
         for table, columns in tables.items():
             shared = [name for name in columns if (table, name) in present]
             if not shared:
                 continue
             strange = dict.fromkeys(shared, 0)
-            for chunk in _chunks(connection, table, shared):
+            for chunk in _chunks(connection, table, shared, unsound.get(table, {})):
                 arrays = [_array(values, columns[name], strange, name) for name, values in chunk.items()]
                 engine.register("chunk", pyarrow.table(arrays, names=shared))
                 listed = ", ".join(_name(name) for name in shared)
@@ -180,10 +215,26 @@ def _through_python(
         connection.close()
 
 
-def _chunks(connection: sqlite3.Connection, table: str, columns: Sequence[str]) -> Iterator[dict[str, tuple]]:
-    cursor = connection.execute(f"SELECT {', '.join(_name(column) for column in columns)} FROM {table}")
+def _keep(engine: duckdb.DuckDBPyConnection, name: str, unsound: Mapping[str, Mapping[int, Fault]]) -> None:
+    rows = [
+        (table, fault.check, fault.of, fault.what) for table, faults in unsound.items() for fault in faults.values()
+    ]
+    texts = [[text.encode(errors="backslashreplace").decode() for text in column] for column in zip(*rows, strict=True)]
+    if texts:
+        engine.register("found", pyarrow.table(texts, names=list(_UNSOUND["unsound_rows"])))
+        engine.execute(f"INSERT INTO {name} SELECT * FROM found")
+        engine.unregister("found")
+
+
+def _chunks(
+    connection: sqlite3.Connection, table: str, columns: Sequence[str], without: Container[int]
+) -> Iterator[dict[str, tuple]]:
+    """Columns of some rows at a time; of the rows that are not in `without`, by rowid, which not every table has."""
+    number = "rowid" if table in FAULTS else "NULL"
+    cursor = connection.execute(f"SELECT {', '.join([number, *map(_name, columns)])} FROM {table}")
     while rows := cursor.fetchmany(_CHUNK):
-        yield dict(zip(columns, zip(*rows, strict=True), strict=True))
+        if kept := [row[1:] for row in rows if row[0] not in without]:
+            yield dict(zip(columns, zip(*kept, strict=True), strict=True))
 
 
 def _array(values: tuple, kind: str, strange: dict[str, int], name: str) -> pyarrow.Array:

@@ -21,6 +21,7 @@ COPIED = (
     "recommendations",
     "operations",
     "legacy_selections",
+    "unsound_rows",
 )
 _BOXES = {
     "decisions": ("ai_crop_coords", "final_crop_coords"),

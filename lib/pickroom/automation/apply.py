@@ -15,16 +15,17 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pickroom.automation import planning
-from pickroom.automation.decisions_file import Approved, read_approved, write_lines
+from pickroom.automation import interrupted, planning
 from pickroom.automation.planning import Item, Plan
 from pickroom.automation.sandbox import Place
-from pickroom.errors import ConflictError, FileOperationError, ImageError, PickroomError, StoreError, UsageError
+from pickroom.errors import ConflictError, FileOperationError, ImageError, StoreError, UsageError
 from pickroom.files import cropping, journal, undo
 from pickroom.files.folder import ImageFolder
 from pickroom.files.ledgers import AUTOMATION, LEDGERS
 from pickroom.files.lock import moving_files
 from pickroom.naming import CROPPED
+from pickroom.quantities import plural
+from pickroom.records import BoxSource
 from pickroom.store import crops, decisions, operations
 from pickroom.store.connect import connect, transaction
 from pickroom.store.crops import Crop
@@ -52,7 +53,9 @@ class Applied:
         """One line for the person."""
         if self.stuck:
             return f"Batch {self.plan.batch} is unfinished: {self.stuck}; put that right, then apply again: it goes on"
-        return f"Batch {self.plan.batch}: {len(self.plan.items)} groups done" + (f"; {self.note}" if self.note else "")
+        return f"Batch {self.plan.batch}: {plural(len(self.plan.items), 'group')} done" + (
+            f"; {self.note}" if self.note else ""
+        )
 
 
 def dry_run(place: Place) -> Plan:
@@ -81,7 +84,7 @@ def apply(place: Place, shown: Plan | None = None) -> Applied:
     hint = "no file was moved"
     with closing(connect(project.database)) as connection, moving_files(project, _DOING) as folder:
         try:
-            journal.run_planned(folder, connection, LEDGERS, verify=True)  # what a crash left behind
+            interrupted.finish(place, connection, folder)
             plan = planning.plan(place, connection, utc_now())
             if shown is not None and (plan.batch, plan.ops) != (shown.batch, shown.ops):
                 look = "nothing was touched; look at the new plan, then apply again"
@@ -102,7 +105,7 @@ def apply(place: Place, shown: Plan | None = None) -> Applied:
         if unit in outcome.failed:
             # the line of the step that failed, which names its paths
             raise ConflictError(outcome.failed[unit], hint="everything was put back")
-        note = _log_unseen(place, plan)  # under the lock: a review may be writing that file
+        note = interrupted.complete_log(place, connection)  # under the lock: a review may be writing that file
     return Applied(plan, outcome.stuck.get(unit, ""), note)
 
 
@@ -114,6 +117,13 @@ def undo_last(place: Place) -> tuple[int, int]:
         ConflictError: a file has changed since, or a crop was made of one; nothing was moved.
     """
     with closing(connect(place.project.database)) as connection:
+        # an undo that was interrupted is the one that is asked for again: no other batch is taken back with it
+        begun = interrupted.undone_by(connection)
+        waiting = [] if begun is None else decisions.batch_group_ids(connection, begun)
+        with moving_files(place.project, "recovering") as folder:
+            interrupted.finish(place, connection, folder)
+        if begun is not None and not decisions.batch_group_ids(connection, begun):
+            return begun, len(waiting)
         batch = operations.latest_batch(connection, (AUTOMATION,))
         if batch is None:
             what = "no apply of the automation stands"
@@ -184,28 +194,8 @@ def _commit(connection: sqlite3.Connection, plan: Plan) -> None:
             decisions.insert_context(connection, context)
             operations.plan(connection, item.ops)
             if item.box is not None and item.route.picked is not None:
-                made: crops.CropInput = "desk" if item.own_box else "apply_ai"
+                source: BoxSource = "drawn" if item.own_box else "ai_all"
                 name = item.group.images[item.route.picked].filename
-                crops.insert(connection, Crop(plan.batch, name, group_id, item.box, made, item.ops[0].sha256, now))
-                decisions.set_crop(connection, group_id, item.box, now, made)
-
-
-def _log_unseen(place: Place, plan: Plan) -> str:
-    """Add what was approved unseen to approved_decisions.jsonl; why not, when the disk refuses: the rows say it too."""
-    unseen = [item for item in plan.items if item.by == "auto"]
-    if not unseen:
-        return ""
-    try:
-        lines = read_approved(place.approved)
-        lines |= {item.group.group_id: _line(item) for item in unseen}
-        write_lines(place.approved, lines.values())
-    except PickroomError as error:
-        return f"{place.approved.name} lacks the groups approved unseen: {error.what}"
-    return ""
-
-
-def _line(item: Item) -> Approved:
-    picked = item.route.picked
-    name = None if picked is None else item.group.images[picked].filename
-    needs_crop = item.box is not None or item.route.outcome == "crop"
-    return Approved(item.group.group_id, "approved", name, needs_crop, item.box, "auto", utc_now())
+                crop = Crop(plan.batch, name, group_id, item.box, source, item.ops[0].sha256, now)
+                crops.insert(connection, crop)
+                decisions.set_crop(connection, group_id, item.box, now, crop.input)

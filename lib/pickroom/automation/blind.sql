@@ -8,9 +8,10 @@ SELECT
     d.user_selected_index,
     d.user_action,
     d.crop_match,
-    c.crop_input
+    c.crop_input IS NOT 'apply_ai' AND coalesce(k.box_source, 'drawn') IN ('drawn', 'ai') AS own_box
 FROM decision_context AS c
 JOIN review_state AS r USING (group_id)
 LEFT JOIN ai_decisions AS d USING (group_id)
+LEFT JOIN final_crops AS k USING (group_id)
 WHERE c.input = 'blind' AND r.shown IS NOT NULL
 ORDER BY c.decided_at, c.group_id

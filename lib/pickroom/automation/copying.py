@@ -9,14 +9,13 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
-import secrets
 import shutil
 import stat
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from pickroom import atomic
+from pickroom import atomic, leftovers
 from pickroom.errors import ConflictError, FileOperationError
 from pickroom.files.lock import project_lock
 from pickroom.files.moves import sweep_partials
@@ -134,18 +133,19 @@ def copy_file(source: Path, destination: Path) -> str:
         sha256 = atomic.sha256_of(source)
         if atomic.sha256_of(destination) == sha256:
             return sha256
-    # a name of its own: the longest names leave no room for more characters
-    partial = destination.parent / f".{secrets.token_hex(8)}{atomic.PARTIAL_SUFFIX}"
+    partial = leftovers.partial_in(destination.parent)
     digest = hashlib.sha256()
     try:
         with source.open("rb") as reader, partial.open("xb") as writer:
+            leftovers.hold(writer.fileno(), partial)
             while block := reader.read(_BLOCK):
                 digest.update(block)
                 writer.write(block)
-        shutil.copystat(source, partial)
-        if atomic.sha256_of(partial) != digest.hexdigest():
-            raise FileOperationError("the copy differs from what was read", _DOING, [source, destination])
-        os.replace(partial, destination)
+            writer.flush()
+            atomic.copy_stat(source, partial)
+            if atomic.sha256_of(partial) != digest.hexdigest():
+                raise FileOperationError("the copy differs from what was read", _DOING, [source, destination])
+            atomic.replace(partial, destination)
     finally:
         partial.unlink(missing_ok=True)
     return digest.hexdigest()

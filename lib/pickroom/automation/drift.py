@@ -63,6 +63,8 @@ def watch(overridden: Sequence[bool], promise: Promise = PROMISE) -> Drift:
     evidence = float(worth.max(initial=1.0))
     looked, bad = len(overridden), int(np.sum(overridden))
     counted = f"{bad} of {looked} groups drawn at random from the approved ones were overridden"
+    if not looked:
+        counted = "no group drawn at random from the approved ones has been looked at yet"
     if evidence >= limit:
         text = f"switched off: {counted}, beyond the {percent(promise.override)} promised; decide more groups blind"
         return Drift(False, looked, bad, evidence, text + ", or train on what has changed")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any, NoReturn
 
+from pickroom.naming import is_file_name, is_text, stays_inside
 from pickroom.records import CropBox
 
 
@@ -75,7 +76,7 @@ def box(value: Any) -> CropBox | None:
 
 def plain_name(value: Any) -> str:
     """A file name without any path."""
-    if not isinstance(value, str) or not value.strip() or value in (".", "..") or {"/", "\\", "\0"} & set(value):
+    if not is_file_name(value):
         raise ValueError(f"{value!r} is no file name")
     return value
 
@@ -84,7 +85,6 @@ def directory(value: Any) -> str:
     """A folder inside the project's root, "" for the root itself."""
     if value == "":
         return value
-    parts = value.split("/") if isinstance(value, str) else [""]
-    if any(part in ("", ".", "..") or {"\\", "\0"} & set(part) for part in parts):
+    if not isinstance(value, str) or not is_text(value) or not stays_inside(value):
         raise ValueError(f"directory {value!r} leads out of the project's folder")
     return value

@@ -13,13 +13,13 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from pickroom import atomic
-from pickroom.automation import evidence, refresh
+from pickroom.automation import evidence, interrupted, refresh
 from pickroom.automation.decisions_file import Approved, Proposal, read_approved, read_proposals, write_lines
 from pickroom.automation.drift import Drift, drawn, watch
 from pickroom.automation.guarantee import PROMISE, Guarantee, Promise, approval_confidence, calibrate
 from pickroom.automation.sandbox import Place
 from pickroom.errors import FileOperationError, UsageError
-from pickroom.files.lock import project_lock
+from pickroom.files.lock import moving_files
 from pickroom.records import Choice, Group, Recommendation
 from pickroom.store import automation_review, groups, recommendations
 from pickroom.store.connect import connect, open_read_only, transaction
@@ -111,8 +111,11 @@ def generate(place: Place, promise: Promise = PROMISE, *, trained_on: frozenset[
         FileOperationError, StoreError: the disk or the database refuses; the files are as they were.
     """
     # a review that writes what was chosen, or an apply, would go on from what stood here before
-    with project_lock(place.project, "generating decisions"):
-        return _generate(place, promise, trained_on)
+    with moving_files(place.project, "generating decisions") as folder:
+        with closing(connect(place.project.database)) as connection:
+            note = interrupted.finish(place, connection, folder)
+        made = _generate(place, promise, trained_on)
+    return replace(made, notes=(note, *made.notes)) if note else made
 
 
 def _generate(place: Place, promise: Promise, trained_on: frozenset[str]) -> Generated:

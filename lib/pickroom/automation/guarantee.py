@@ -238,7 +238,9 @@ def _worded(found: Guarantee, promise: Promise) -> Guarantee:
         head = f"approved unseen from confidence {found.threshold:.3f} on: {share} of {found.n:,} blind decisions"
         return replace(found, words=(head, first, second))
     needed = None if more_first is None or more_second is None else max(more_first, more_second)
-    if needed is None:
+    if found.n and not found.approved:
+        head = "nothing is approved unseen: no group that you decided blind had a model's confidence without a warning"
+    elif needed is None:
         head = "nothing is approved unseen: more decisions alone do not help, the models are not good enough yet"
     else:
         head = f"nothing is approved unseen: about {needed:,} more blind decisions are needed"
@@ -257,7 +259,9 @@ def _first_words(found: Guarantee, promise: Promise) -> tuple[str, int | None]:
     if found.overrides_ok:
         return f"{text}: holds ({found.overridden} of {found.approved:,} were)", 0
     more = _more(found.overridden, found.approved, found.n, promise.override, promise.confidence, 1.0)
-    return _not_shown(text, f"{found.overridden} of the {found.approved:,} surest were", more), more
+    none = "none of those decided blind counts" if found.n else "nothing was decided blind yet"
+    counted = f"{found.overridden} of the {found.approved:,} surest were" if found.approved else none
+    return _not_shown(text, counted, more), more
 
 
 def _second_words(found: Guarantee, promise: Promise) -> tuple[str, int | None]:
@@ -266,7 +270,7 @@ def _second_words(found: Guarantee, promise: Promise) -> tuple[str, int | None]:
         return "anomalies approved wrongly: nothing is promised (switched off)", 0
     share, level = percent(promise.anomaly), percent(promise.confidence)
     text = f"at most {share} of anomalies approved wrongly, with {level} confidence"
-    counted = f"{found.approved_wrongly} of {found.anomalies:,} were"
+    counted = f"{found.approved_wrongly} of {found.anomalies:,} were" if found.anomalies else "none was met yet"
     if found.anomalies_ok:
         return f"{text}: holds ({counted})", 0
     more = _more(found.approved_wrongly, found.anomalies, found.n, promise.anomaly, promise.confidence, ANOMALY_RATE)

@@ -16,9 +16,10 @@ from typing import Literal
 
 from pickroom.automation.decisions_file import Approved, read_approved, read_proposals
 from pickroom.automation.sandbox import Place
+from pickroom.quantities import plural
 from pickroom.records import Recommendation
 from pickroom.store import automation_review, decisions
-from pickroom.store.choices import LONGEST_LOOK_S, Saved
+from pickroom.store.choices import Saved, looks_s
 from pickroom.store.connect import connect, open_read_only
 
 GATES = (0.60, 0.80, 0.90)  # of the plan: share approved by the person
@@ -101,7 +102,7 @@ class Metrics:
         bands: (low, high) of confidence -> counts, rising; those without an outcome are left out, and (None, None)
             holds what had no confidence.
         own_seconds: median look of the person's own review without automation; None before the first.
-        spent_seconds: looks at proposals altogether.
+        spent_seconds: looks at proposals altogether, pauses left out; timed: those looked at whose time is known.
         gates: what was planned, whether it is reached; None: not measured yet.
     """
 
@@ -109,17 +110,19 @@ class Metrics:
     bands: dict[tuple[float, float] | tuple[None, None], Counts]
     own_seconds: float | None
     spent_seconds: float
+    timed: int
     gates: dict[str, bool | None]
 
     @property
     def time_saved(self) -> float | None:
         """Share of the time that these groups would have taken at the person's own pace; negative: it took longer."""
-        return _time_saved(self.total, self.own_seconds, self.spent_seconds)
+        groups = self.timed + self.total.unseen
+        return 1 - self.spent_seconds / (self.own_seconds * groups) if self.own_seconds and groups else None
 
     def lines(self) -> tuple[str, ...]:
         """The report for the person."""
         found = [
-            f"{self.total.reviewed} proposals looked at, {self.total.unseen} carried out unseen",
+            f"{plural(self.total.reviewed, 'proposal')} looked at, {self.total.unseen} carried out unseen",
             f"  {'confidence':<14}{'looked at':>10}{'approved':>10}{'overridden':>12}{'crops taken':>13}{'unseen':>8}",
         ]
         rows = [("unknown" if low is None else f"{low:.1f} - {high:.1f}", c) for (low, high), c in self.bands.items()]
@@ -130,6 +133,8 @@ class Metrics:
             )
         if self.own_seconds is None:
             found.append("time saved: not known before you have reviewed groups without automation")
+        elif self.time_saved is None:
+            found.append("time saved: not known before a proposal is decided on")
         else:
             found.append(
                 f"time saved: {_percent(self.time_saved)} against your own {self.own_seconds:.1f} s a group "
@@ -156,13 +161,13 @@ def measure(outcomes: Sequence[Outcome], own_seconds: float | None) -> Metrics:
         edges = (None, None) if tenth == _BANDS else (tenth / _BANDS, (tenth + 1) / _BANDS)
         bands[edges] = Counts.of(own)
     total = Counts.of(outcomes)
-    spent = sum(min(outcome.seconds, LONGEST_LOOK_S) for outcome in outcomes if outcome.seconds is not None)
-    saved = _time_saved(total, own_seconds, spent)
+    looks = looks_s(1000 * outcome.seconds for outcome in outcomes if outcome.seconds is not None)
     gates = {f"{gate:.0%} approved": _reached(total.approval_rate, gate) for gate in GATES}
     overrides = None if total.override_rate is None else total.override_rate < MOST_OVERRIDES
     gates |= {f"less than {MOST_OVERRIDES:.0%} overridden": overrides}
-    gates |= {f"{LEAST_TIME_SAVED:.0%} of the time saved": _reached(saved, LEAST_TIME_SAVED)}
-    return Metrics(total, bands, own_seconds, spent, gates)
+    found = Metrics(total, bands, own_seconds, sum(looks), len(looks), gates)
+    gates[f"{LEAST_TIME_SAVED:.0%} of the time saved"] = _reached(found.time_saved, LEAST_TIME_SAVED)
+    return found
 
 
 def metrics_of(place: Place) -> Metrics:
@@ -188,7 +193,7 @@ def metrics_of(place: Place) -> Metrics:
 
 def own_pace(connection: sqlite3.Connection) -> float | None:
     """Median seconds that the person looked at a group of their own review; None without any."""
-    looks = [min(milliseconds / 1000, LONGEST_LOOK_S) for milliseconds in decisions.looks(connection)]
+    looks = looks_s(decisions.looks(connection))
     return median(looks) if looks else None
 
 
@@ -200,11 +205,6 @@ def _outcome(line: Approved, saved: Saved | None, shown: Recommendation | None) 
         accepted = line.crop == shown.offered_crop
     seconds = saved.milliseconds / 1000 if by_person and saved is not None else None
     return Outcome(line.action, shown.confidence if shown is not None else None, by_person, accepted, seconds)
-
-
-def _time_saved(total: Counts, own_seconds: float | None, spent: float) -> float | None:
-    groups = total.reviewed + total.unseen
-    return 1 - spent / (own_seconds * groups) if own_seconds and groups else None
 
 
 def _reached(value: float | None, gate: float) -> bool | None:

@@ -12,14 +12,16 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from pickroom import journals
 from pickroom.automation.copying import Progress, copy_project
 from pickroom.automation.decisions_file import APPROVED, DECISIONS
-from pickroom.errors import ProjectError, UsageError
+from pickroom.errors import NoDatabaseError, ProjectError, UsageError
+from pickroom.journals import INNER
 from pickroom.naming import filename_of, folder_of
 from pickroom.records import FileOp
-from pickroom.workspace import Project, Workspace
+from pickroom.store.connect import require_database
+from pickroom.workspace import Project
 
-INNER = ".pickroom"  # the copy's own workspace: a dot in front keeps it out of every scan
 GUARANTEE = "automation_guarantee.json"
 
 
@@ -94,7 +96,9 @@ def locate(project: Project, sandbox: Path | None = None, *, production: bool = 
         sandbox: the folder of all sandboxes, None for the workspace's own.
 
     Raises:
-        ProjectError: there is no copy yet, or it is damaged.
+        NoDatabaseError: the copy has lost its database.
+        ProjectError: there is no copy yet, or it or the list of sandboxes is damaged.
+        FileOperationError: a sandbox elsewhere cannot be added to that list.
         UsageError: the sandbox lies where it cannot be one, or leads elsewhere by a link.
     """
     place = _planned(project, sandbox, production)
@@ -106,8 +110,14 @@ def locate(project: Project, sandbox: Path | None = None, *, production: bool = 
         raise ProjectError(
             "there is no copy of the project", doing="opening the sandbox", subject=place.folder, hint=hint
         )
+    journals.remember(project, place.folder.parent)
     # wherever the sandbox was moved with its workspace: the copy's root is this folder, whatever its manifest says
     copy = place.project.workspace.project(project.id)
+    try:
+        require_database(copy.database, "opening the sandbox")
+    except NoDatabaseError as error:
+        hint = f"move {place.folder} away, then make the copy anew: pickroom auto generate {project.id}"
+        raise NoDatabaseError(error.what, doing=error.doing, subject=error.subject, hint=hint) from None
     return replace(place, project=replace(copy, manifest=replace(copy.manifest, root=str(place.folder))))
 
 
@@ -152,8 +162,7 @@ def _planned(project: Project, sandbox: Path | None, production: bool) -> Place:
             subject=base,
             hint="give a folder of its own",
         )
-    copy = Project(Workspace(folder / INNER), replace(project.manifest, root=str(folder)))
-    return Place(copy, project, folder)
+    return Place(journals.copy_in(project, base), project, folder)
 
 
 def outside(path: Path, what: str = "this leads out of the sandbox") -> UsageError:

@@ -17,6 +17,8 @@ DATABASES = "data/training/ai_training_decisions/"
 MANIFESTS = "data/projects/"
 # made again from the images, by `pickroom embed` or when they are needed
 _MADE_AGAIN = ("data/ai_data/cache/", "data/ai_data/embeddings/")
+_COPIES = "data/backups/"  # of the databases that a backup holds already
+_APART = (*_MADE_AGAIN, _COPIES)
 _NOT_OURS = ("data/README.md",)  # the checkout's
 # SQLite's own files beside a database: the copy of a database holds what is in them
 SIDE_FILES = ("-wal", "-shm", "-journal")
@@ -59,7 +61,7 @@ def belongs(name: str) -> bool:
         return False
     # a part with a dot in front is hidden, empty, or leads upwards
     plain = all(part and not part.startswith(".") and "\\" not in part and "\0" not in part for part in parts)
-    return plain and not name.startswith(_MADE_AGAIN) and not name.endswith(_PASSING)
+    return plain and not name.startswith(_APART) and not name.endswith(_PASSING)
 
 
 def members(workspace: Workspace) -> list[Member]:
@@ -82,6 +84,7 @@ def left_out(workspace: Workspace) -> list[LeftOut]:
     # folders beside data/ that a person may take for part of it
     beside = [folder.name for folder in (workspace.sandbox, workspace.archives, workspace.reports)]
     found = [LeftOut(name.rstrip("/"), "can be made again") for name in _MADE_AGAIN]
+    found += [LeftOut(_COPIES.rstrip("/"), "copies of the databases")]
     found += [LeftOut(name, "no part of data/: copy it yourself if it matters") for name in beside]
     found = [one for one in found if _holds_something(workspace.root / one.name)]
     links = [name for name in _walk(workspace) if belongs(name) and (workspace.root / name).is_symlink()]
@@ -96,7 +99,7 @@ def _walk(workspace: Workspace) -> Iterator[str]:
     """The path of every file under data/, but in folders that are left out as a whole; hidden ones apart."""
     for folder, inner, files in os.walk(workspace.root / "data"):
         base = Path(folder).relative_to(workspace.root).as_posix()
-        inner[:] = sorted(n for n in inner if not n.startswith(".") and f"{base}/{n}/" not in _MADE_AGAIN)
+        inner[:] = sorted(n for n in inner if not n.startswith(".") and f"{base}/{n}/" not in _APART)
         for name in sorted([*files, *(name for name in inner if os.path.islink(os.path.join(folder, name)))]):
             if is_text(name):
                 yield f"{base}/{name}"

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
-import tempfile
 from collections.abc import Set
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -17,7 +15,7 @@ from dataclasses import replace as replaced
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 
-from pickroom import atomic
+from pickroom import atomic, leftovers
 from pickroom.backup.contents import SET_ASIDE, SIDE_FILES, is_database, is_manifest, members
 from pickroom.backup.reading import Listed, Listing, Progress, check, read_member
 from pickroom.errors import ConflictError, FileOperationError
@@ -28,7 +26,7 @@ from pickroom.store.alone import alone
 from pickroom.store.opened import lend
 from pickroom.workspace import Workspace
 
-_BUILDING = ".restoring-"
+BUILDING, LOCK = ".restoring-", ".restore.lock"
 _EXAMPLES = 20
 
 
@@ -89,21 +87,19 @@ def restore(workspace: Workspace, file: Path, *, replace: bool = False, progress
     data = workspace.root / "data"
     try:
         data.mkdir(parents=True, exist_ok=True)
-        with exclusive(data / ".restore.lock", "restoring a backup here", "restoring a backup"):
-            for leftover in data.glob(f"{_BUILDING}*"):  # of one that was killed
-                shutil.rmtree(leftover)
-            building = Path(tempfile.mkdtemp(prefix=_BUILDING, dir=data))
-            try:
-                return _restore(workspace, file, building, replace, progress)
-            finally:
-                shutil.rmtree(building, ignore_errors=True)
+        lock = exclusive(data / LOCK, "restoring a backup here", "restoring a backup")
+        with lock, leftovers.Folder(BUILDING, data) as building:
+            return _restore(workspace, file, building, replace, progress)
     except OSError as error:
         what, hint = error.strerror or str(error), "what is there stays; then restore again, and it goes on"
         raise FileOperationError(what, "restoring a backup", [Path(error.filename or data)], hint) from error
 
 
 def _restore(workspace: Workspace, file: Path, building: Path, replace: bool, progress: Progress | None) -> Restored:
-    found = _plan(workspace, file, check(file, building, progress))
+    listing = check(file, building, progress)
+    for one in listing.files:
+        atomic.drop_claim(workspace.root / one.name)  # of a restore that was killed
+    found = _plan(workspace, file, listing)
     if found.in_the_way and not replace:
         raise ConflictError(
             f"{len(found.in_the_way)} files of projects or models are here that are not the backup's",
@@ -128,9 +124,9 @@ def _restore(workspace: Workspace, file: Path, building: Path, replace: bool, pr
             for name in sorted(found.in_the_way, key=is_manifest, reverse=True):
                 # where the backup has a file, a folder goes whole, with what lies in it
                 if not {folder.as_posix() for folder in PurePosixPath(name).parents} & set(found.in_the_way):
-                    _move(workspace.root / name, aside / name)
+                    move(workspace.root / name, aside / name)
     for one in found.coming:
-        _move(building / one.name, workspace.root / one.name)
+        move(building / one.name, workspace.root / one.name)
     return Restored(found, aside)
 
 
@@ -178,9 +174,9 @@ def _projects_of(names: tuple[str, ...]) -> list[str]:
     return sorted({Path(name).name.split(".")[0] for name in names if is_manifest(name) or is_database(name)})
 
 
-def _move(source: Path, target: Path) -> None:
+def move(source: Path, target: Path) -> None:
     """Rename, durably, without ever replacing."""
     new = [folder for folder in (target.parent, *target.parents) if not folder.exists()]
     target.parent.mkdir(parents=True, exist_ok=True)
-    atomic.rename_noreplace(source, target)
+    atomic.publish(source, target)
     atomic.sync_folders([source.parent, target.parent, *(folder.parent for folder in new)])

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-import shutil
-import tempfile
 import time
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pickroom import __version__, atomic, zips
-from pickroom.backup.contents import DATABASES, MANIFESTS, LeftOut, Member, left_out, members
+from pickroom import __version__, atomic, leftovers, zips
+from pickroom.backup.contents import DATABASES, MANIFESTS, LeftOut, Member, is_manifest, left_out, members
 from pickroom.backup.reading import LISTING, Listed, Listing, check, in_order
 from pickroom.errors import FileOperationError, ProjectError, StoreError, UsageError
+from pickroom.naming import is_project_id
 from pickroom.store import snapshot
 from pickroom.workspace import Workspace, utc_now
 
@@ -50,7 +50,7 @@ def write(workspace: Workspace, file: Path, progress: Progress | None = None) ->
         UsageError: `file` exists, or lies in what is backed up.
         ProjectError: there is nothing to back up.
         FileOperationError: the disk is full or closed to writing.
-        StoreError: a database is locked. In each case nothing is left behind.
+        StoreError: a database is locked, or nothing is here but one that is lost. In each case nothing is left behind.
     """
     target = _target(workspace, file)
     if not members(workspace):
@@ -58,19 +58,21 @@ def write(workspace: Workspace, file: Path, progress: Progress | None = None) ->
             "there is nothing to back up", doing="backing up", subject=workspace.root, hint="see: pickroom status"
         )
     try:
-        building = Path(tempfile.mkdtemp(prefix=".pickroom-backup-", dir=target.parent))
-        try:
+        with leftovers.Folder(".pickroom-backup-", target.parent) as building:
             archive = building / target.name
             listing, damaged = _pack(workspace, archive, building, progress)
+            if not listing.files:
+                name, wrong = next(iter(damaged.items()))
+                hint = f"restore it from a copy: pickroom restore --project {Path(name).stem}"
+                raise StoreError(f"nothing else is here than {name}: {wrong}", doing="backing up", hint=hint)
             with archive.open("rb") as packed:
                 atomic.sync(packed.fileno())
             if check(archive) != listing:
                 raise StoreError("the backup does not hold what was saved", doing="backing up", subject=target)
-            archive.chmod(0o644)
-            atomic.rename_noreplace(archive, target)
+            with contextlib.suppress(OSError):  # a disk without permissions
+                archive.chmod(0o644)
+            atomic.publish(archive, target)
             atomic.sync_folders([target.parent])
-        finally:
-            shutil.rmtree(building, ignore_errors=True)
     except FileExistsError:
         raise _taken(target) from None
     except OSError as error:
@@ -115,6 +117,7 @@ def _pack(
         while waiting := [member for member in members(workspace) if member.name not in seen]:
             for member in waiting:
                 seen.add(member.name)
+                _note_missing(member.name, listed, damaged)
                 if not _of_damaged(member.name, damaged):
                     found = _add(packed, member, building, damaged)
                     if found is not None:
@@ -150,6 +153,14 @@ def _put(packed: zipfile.ZipFile, name: str, path: Path) -> Listed:
 
 def _compression(name: str) -> int:
     return zipfile.ZIP_STORED if name.endswith(_PACKED_ALREADY) else zipfile.ZIP_DEFLATED
+
+
+def _note_missing(name: str, listed: Mapping[str, Listed], damaged: dict[str, str]) -> None:
+    """Note the database of a project's manifest that is nowhere: databases are saved before manifests."""
+    project_id = Path(name).stem
+    database = f"{DATABASES}{project_id}.db"
+    if is_manifest(name) and is_project_id(project_id) and database not in listed:
+        damaged.setdefault(database, "it is missing")
 
 
 def _of_damaged(name: str, damaged: dict[str, str]) -> bool:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from contextlib import closing
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pickroom.cli.console import Home, Json, ProjectName, app, printable, progress_bar, project_of, say, show
+from pickroom.cli.unsound import fail_if, name_unsound
 from pickroom.errors import ConflictError
-from pickroom.workspace import Workspace
+from pickroom.workspace import Project, Workspace
+
+if TYPE_CHECKING:
+    from pickroom.files.waiting import Fault
 
 
 @app.command()
@@ -24,30 +29,73 @@ def sql(
     for problem in result.problems:
         say(f"pickroom: {problem.line}")
     show(result.to_dict(), json_output, safe_sql.as_text(result))
+    fail_if(sum(problem.unsound + problem.left_out for problem in result.problems))
 
 
 @app.command()
-def check(project: ProjectName, home: Home = None, json_output: Json = False) -> None:
-    """Whether a project's decisions are fit to train on, and to finish; writes the inspection report."""
+def check(
+    project: ProjectName,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Write lost sidecars again, and close rows cropped without one.")
+    ] = False,
+    home: Home = None,
+    json_output: Json = False,
+) -> None:
+    """Whether decisions are fit to train on and to finish, and images where they say; writes the inspection report."""
     from pickroom import integrity
+    from pickroom.integrity.whereabouts import in_words
 
     opened = project_of(home, project)
+    repaired = _repair_crops(opened) if repair else []
     found = integrity.inspect(opened)
+    faults = [] if found.errors else _crop_faults(opened)  # rows that are not sound cannot be held against files
     finishing = integrity.inspect(opened, purpose="finishing")
+    lies = integrity.whereabouts(opened)
     path = integrity.save_report(opened.workspace, [found])
-    values = {**found.to_dict(), "finishing_ok": not finishing.errors, "report": str(path)}
+    ok = not found.errors and not faults and lies.is_sound
+    values = {**found.to_dict(), **lies.to_dict(), "ok": ok, "finishing_ok": not finishing.errors}
+    values |= {
+        "repaired": repaired,
+        "crops": [fault.to_dict() for fault in faults],
+        "report": str(path),
+    }
     lines = [f"{opened.id}: {found.rows} decisions, {len(found.excluded_ids)} of them left out of training"]
     for finding in found.findings:
         lines.append(f"  {finding.level}: {finding.check} ({finding.count})")
         lines += [f"    {example}" for example in finding.examples[:5]]
-    if not found.findings:
+    lines += [f"  repaired: {line}" for line in repaired]
+    lines += [f"  waiting crop: {fault.line}" for fault in faults]
+    if any(fault.repairable for fault in faults):
+        lines.append(f"  put right what the database knows: pickroom check {opened.id} --repair")
+    lines += [f"  {line}" for line in in_words(lies.to_dict(), opened.id)]
+    if not found.findings and not faults and lies.is_sound:
         lines.append("  every check passes")
     if finishing.errors and not found.errors:
         names = ", ".join(f"{finding.check} ({finding.count})" for finding in finishing.errors)
         lines.append(f"  before it can be finished: {names}")
     show(values, json_output, printable([*lines, f"  the whole report: {path}"]))
-    if found.errors:
+    if not ok:
         raise typer.Exit(1)
+
+
+def _repair_crops(project: Project) -> list[str]:
+    from pickroom.files import waiting
+    from pickroom.store.connect import connect
+
+    with closing(connect(project.database)) as connection:
+        return waiting.repair(project, connection)
+
+
+def _crop_faults(project: Project) -> list[Fault]:
+    """What is wrong with crops that wait; nothing is said while files are on their way, or the folder is not there."""
+    from pickroom.files import waiting
+    from pickroom.store import operations
+    from pickroom.store.connect import open_read_only
+
+    if not project.root.is_dir():
+        return []
+    with open_read_only(project.database) as connection:
+        return [] if operations.count_planned(connection) else waiting.look(project, connection)
 
 
 @app.command()
@@ -55,12 +103,15 @@ def report(project: ProjectName, home: Home = None) -> None:
     """Run the report notebooks for a project; finishing does that too."""
     from pickroom.reporting import render
 
+    opened = project_of(home, project)
     try:
-        pages = render.run(project_of(home, project))
+        pages = render.run(opened)
     except ConflictError as error:
         _list_items(error)
         raise
+    unsound = name_unsound(opened)
     show({}, False, "\n".join(str(page) for page in pages))
+    fail_if(unsound)
 
 
 @app.command()
@@ -78,8 +129,7 @@ def finish(
         plan = finishing.plan(opened, originals=originals)
         hint = "" if plan.blockers else f"\nNothing has been done. Do it: pickroom finish {opened.id} --execute"
         show({}, False, printable(plan.lines) + hint)
-        if plan.blockers:
-            raise typer.Exit(1)
+        fail_if(name_unsound(opened) + len(plan.blockers))
         return
     bar, progress = progress_bar("Packing pictures")
     try:
@@ -89,6 +139,7 @@ def finish(
         _list_items(error)
         raise
     show({}, False, "\n".join(done.lines))
+    fail_if(name_unsound(opened))
 
 
 def _list_items(error: ConflictError) -> None:

@@ -9,6 +9,7 @@ import typer
 
 from pickroom.cli.console import Home, ProjectName, app, printable, progress_bar, project_of, read_text, say, show
 from pickroom.errors import ConflictError, UsageError
+from pickroom.quantities import plural
 
 if TYPE_CHECKING:
     from pickroom.automation.sandbox import Place
@@ -57,7 +58,7 @@ def generate(
         say(f"pickroom: {note}")
     waiting = len(made.proposals) - made.approved
     lines = [
-        f"{len(made.proposals)} groups in {place.decisions}",
+        f"{plural(len(made.proposals), 'group')} in {place.decisions}",
         f"{made.approved} approved unseen, {waiting} for you ({made.looked} of them drawn at random, blind)",
         *made.approval.words,
         f"Look at them: notebooks/50_automate.ipynb, or pickroom auto review {project}",
@@ -105,8 +106,12 @@ def apply(
 ) -> None:
     """Carry out what was approved: shows every step, and with --execute takes them, all or none."""
     from pickroom.automation import apply as executor
+    from pickroom.automation import interrupted
 
     place = _place(home, project, sandbox, production)
+    note = interrupted.finish_first(place) if execute else interrupted.waiting_words(place)
+    if note:
+        say(f"pickroom: {note}")
     try:
         plan = executor.dry_run(place)
         show({}, False, printable([*plan.lines(), *plan.summary()]))
@@ -148,7 +153,7 @@ def undo(
         for item in error.items[1:]:
             say(f"  {item}")
         raise
-    show({}, False, f"Batch {batch} of {project} is undone: {count} groups wait again")
+    show({}, False, f"Batch {batch} of {project} is undone: {plural(count, 'group')} wait{'s' * (count == 1)} again")
 
 
 def _place(home: Path | None, project: str, sandbox: Path | None, production: bool) -> Place:

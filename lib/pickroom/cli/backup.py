@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,6 +14,7 @@ from pickroom.workspace import Workspace
 
 if TYPE_CHECKING:
     from pickroom.backup.restoring import Plan
+    from pickroom.store.copies import Copy
 
 _SHOWN = 20
 
@@ -50,22 +51,103 @@ def backup_command(
 
 @app.command("restore")
 def restore_command(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A file that `pickroom backup` made.")],
+    file: Annotated[Path | None, typer.Argument(metavar="[FILE]", help="A file that `pickroom backup` made.")] = None,
     replace: Annotated[
         bool, typer.Option("--replace", help="Set aside what is here and is not the backup's; first only say what.")
     ] = False,
-    execute: Annotated[bool, typer.Option("--execute", help="With --replace: do it.")] = False,
+    project: Annotated[
+        str | None,
+        typer.Option("--project", metavar="P", help="Instead of FILE: list the copies of its database."),
+    ] = None,
+    copy: Annotated[
+        str | None,
+        typer.Option("--copy", metavar="NAME", help="With --project: restore it; first only say what."),
+    ] = None,
+    execute: Annotated[bool, typer.Option("--execute", help="With --replace or --copy: do it.")] = False,
     home: Home = None,
     json_output: Json = False,
 ) -> None:
-    """Bring a backup back into a workspace that holds no project; or, with --replace, in place of what it holds."""
-    from pickroom.backup import restoring
-
-    if execute and not replace:
+    """Bring back a backup, or one of the copies that are kept of a project's database."""
+    if (file is None) == (project is None):
+        what = "give a backup, or a project with --project" if file is None else "FILE and --project exclude each other"
+        raise UsageError(what, doing="restoring", hint="as in: pickroom restore FILE")
+    if file is not None and copy is not None:
+        hint = "as in: pickroom restore --project P --copy NAME"
+        raise UsageError("--copy belongs to --project", doing="restoring", hint=hint)
+    if file is None and replace:
+        raise UsageError("--replace belongs to FILE", doing="restoring", hint="with --copy, --execute is enough")
+    if execute and not replace and copy is None:
         raise UsageError(
             "--execute does nothing by itself", doing="restoring a backup", hint="an empty workspace needs no option"
         )
     workspace = Workspace.find(home)
+    if project is not None:
+        if copy is None:
+            _list_copies(workspace, project, json_output)
+        else:
+            _restore_copy(workspace, project, copy, execute, json_output)
+    elif file is not None:
+        _restore_file(workspace, file, replace, execute, json_output)
+
+
+def _list_copies(workspace: Workspace, project_id: str, as_json: bool) -> None:
+    from pickroom.backup import one_database
+
+    found = one_database.listed(workspace, project_id)
+    lines = [f"Copies of the database of {project_id}, the newest first:" if found else f"{project_id} has no copy yet"]
+    lines += [f"  {_copy_words(copy)}" for copy in found]
+    lines += [f"Restore one: pickroom restore --project {project_id} --copy NAME"] if found else []
+    values = {"project_id": project_id, "copies": [_copy_values(copy) for copy in found]}
+    show(values, as_json, printable(lines))
+
+
+def _copy_words(copy: Copy) -> str:
+    counted = {"groups": copy.groups, "decisions": copy.decisions}
+    rows = ", ".join(f"{count:,} {what}" for what, count in counted.items() if count is not None) or "no rows counted"
+    sound = "sound" if copy.problem is None else f"NOT SOUND: {copy.problem}"
+    return f"{copy.path.name}: {copy.made_at:%Y-%m-%d %H:%M}Z, {rows}, {in_bytes(copy.size)}, {sound}"
+
+
+def _copy_values(copy: Copy) -> dict[str, Any]:
+    return {
+        "name": copy.path.name,
+        "made_at": f"{copy.made_at:%Y-%m-%dT%H:%M:%S.%fZ}",
+        "groups": copy.groups,
+        "decisions": copy.decisions,
+        "bytes": copy.size,
+        "sound": copy.problem is None,
+        "problem": copy.problem,
+    }
+
+
+def _restore_copy(workspace: Workspace, project_id: str, name: str, execute: bool, as_json: bool) -> None:
+    from pickroom.backup import one_database
+
+    if execute:
+        found, aside = one_database.restore(workspace, project_id, name)
+    else:
+        found, aside = one_database.plan(workspace, project_id, name), None
+    lines = [f"{'Restored' if execute else 'To restore'}: {found.database.name} from {_copy_words(found.copy)}"]
+    lines += [f"  would be set aside: {path.name}" for path in found.in_the_way if not execute]
+    lines += [f"What was here lies in {aside}: remove it when you are sure"] if aside else []
+    if execute:
+        lines.append("Files that were moved after this copy was made lie where they were moved to")
+        lines.append(f"Next: `pickroom recover {project_id}`, then `pickroom check {project_id}`")
+    else:
+        lines.append("Nothing has been done. Do it: add --execute")
+    values = {
+        "project_id": project_id,
+        "copy": _copy_values(found.copy),
+        "in_the_way": [path.relative_to(workspace.root).as_posix() for path in found.in_the_way],
+        "aside": str(aside) if aside else None,
+        "done": execute,
+    }
+    show(values, as_json, printable(lines))
+
+
+def _restore_file(workspace: Workspace, file: Path, replace: bool, execute: bool, json_output: bool) -> None:
+    from pickroom.backup import restoring
+
     bar, progress = progress_bar("Restoring")
     with bar:
         if replace and not execute:

@@ -14,10 +14,11 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from pickroom import __version__
+from pickroom import __version__, leftovers, quiet
 from pickroom.cli.hints import with_home
 from pickroom.cli.page import Page, next_step
 from pickroom.errors import PickroomError, UsageError
+from pickroom.store import copies
 from pickroom.workspace import Project, Workspace
 
 app = typer.Typer(
@@ -52,6 +53,26 @@ ProjectName = Annotated[str, typer.Argument(metavar="PROJECT", help="The project
 def main() -> None:
     """Run the command line; every expected failure is one line on stderr and an exit code."""
     _named_home.set(None)
+    quiet.libraries()
+    copies.asked()  # of earlier runs in this process
+    leftovers.sweep_temporary()
+    try:
+        _run()
+    finally:
+        _keep_copies()
+
+
+def _keep_copies() -> None:
+    """Copy the databases of what was moved, once its result is on screen; a failure is a line, and fails nothing."""
+    databases = copies.asked()
+    if databases:
+        from pickroom.store import snapshot
+
+        for line in snapshot.keep(databases):
+            say(f"pickroom: {line}")
+
+
+def _run() -> None:
     try:
         # without standalone mode click hands the code of an Exit back instead of raising it; Typer makes one of Ctrl-C
         code = app(standalone_mode=False) or 0

@@ -32,6 +32,8 @@ def crop(
         raise UsageError("--boxes and --apply-ai exclude each other", doing="cropping", hint="give one of them")
     wanted = read_boxes(read_text(boxes, "reading boxes")) if boxes is not None else []
     session = CropSession(project_of(home, project))
+    if session.state.message:  # what was recovered or rebuilt as it opened
+        say(session.state.message)
     try:
         if not apply_ai and boxes is None:
             shown = session.view()

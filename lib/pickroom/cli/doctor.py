@@ -12,7 +12,8 @@ from pickroom.workspace import Workspace
 def doctor(home: Home = None, json_output: Json = False) -> None:
     """Check this machine and the workspace: each line ok, warn or fail, what it means, and what to do.
 
-    Changes nothing, fetches nothing. Exits 1 if anything failed.
+    Changes nothing, fetches nothing; what a disk can do is tried in a hidden folder, which is removed.
+    Exits 1 if anything failed.
     """
     from pickroom.doctor import machine, workspaces
     from pickroom.doctor.findings import to_dict

@@ -26,7 +26,7 @@ def embed(
     ] = None,
     change_encoder: Annotated[bool, typer.Option("--change-encoder", help="Embed all images by another one.")] = False,
     device: Annotated[str | None, typer.Option(help="cuda, mps or cpu; else the best one here.")] = None,
-    dtype: Annotated[str | None, typer.Option(help="float32, bfloat16 or float16; else the fastest, measured.")] = None,
+    dtype: Annotated[str | None, typer.Option(hidden=True)] = None,  # of version 0.1
     engine: Annotated[Literal["local", "ray"], typer.Option(help="ray: on several machines.")] = "local",
     address: Annotated[str | None, typer.Option(help="A running Ray cluster's; else Ray is started here.")] = None,
     regions: Annotated[bool, typer.Option(help="Also embed the places where the images of a group differ.")] = True,
@@ -39,6 +39,8 @@ def embed(
 ) -> None:
     """Give every image its vector, once. Stop it at any time: run again, it goes on."""
     opened = project_of(home, project)
+    if dtype not in (None, "float32"):
+        raise UsageError(f"vectors are not computed in {dtype} any more", doing="embedding", hint="leave --dtype out")
     if address and engine != "ray":
         raise UsageError("--address names a Ray cluster", doing="embedding", hint="add --engine ray")
     if import_legacy is not None:
@@ -51,7 +53,7 @@ def embed(
     from pickroom.embeddings.regions import RegionConfig
 
     config = EmbedConfig(
-        encoder=EncoderConfig(encoder, model, checkpoint, device, dtype, change_encoder),
+        encoder=EncoderConfig(encoder, model, checkpoint, device, change_encoder),
         regions=RegionConfig() if regions else None,
         engine=engine,
         address=address,
@@ -61,7 +63,7 @@ def embed(
     show(report.to_dict(), json_output, report.words())
     for problem in problems:
         say(f"pickroom: {printable([problem])}")
-    if problems:
+    if problems or report.errors or report.waiting:
         raise typer.Exit(1)
 
 
@@ -75,3 +77,5 @@ def _import(project: Project, cache: Path, as_json: bool) -> None:
     if report.bound:
         lines.append(f"  project {project.id} now uses these vectors; new images need embed --change-encoder")
     show(report.to_dict(), as_json, printable(lines))
+    if report.lines and not report.imported:
+        raise typer.Exit(1)

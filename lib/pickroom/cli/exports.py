@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from pickroom.cli.console import Home, Json, app, printable, progress_bar, show
+from pickroom.cli.unsound import fail_if, name_unsound
 from pickroom.errors import UsageError
 from pickroom.workspace import Project, Workspace
 
@@ -76,7 +77,9 @@ def export(
             done = datasets.export_pairs(opened, folder, copy=copy, embed=embed, progress=progress)
     words = ", ".join(f"{count} {what}" for what, count in done.counts.items())
     left_out = [f"  left out: {count} {reason}" for reason, count in done.left_out.items()]
-    show(done.to_dict(), json_output, printable([f"{words} in {folder}", *left_out]))
+    unsound = sum(map(name_unsound, opened))
+    show(done.to_dict() | {"unsound_rows": unsound}, json_output, printable([f"{words} in {folder}", *left_out]))
+    fail_if(unsound)
 
 
 def _check_options(wanted: str, execute: bool, undo: bool, naming: str, metadata: str, copy: bool, embed: bool) -> None:
@@ -102,6 +105,7 @@ def _parquet(
 ) -> None:
     from pickroom.analysis.export import export as write
     from pickroom.exports.folder import check_outside
+    from pickroom.learn.reading import databases
 
     check_outside(folder, opened)
     done = write(workspace, folder, names)
@@ -111,8 +115,10 @@ def _parquet(
     ]
     if done.unchanged:
         lines.append(f"unchanged: {', '.join(done.unchanged)}")
+    unsound = sum(name_unsound(project, databases(project)) for project in opened)
     values = {"folder": str(folder), "written": done.written, "unchanged": list(done.unchanged)}
-    show(values, as_json, "\n".join(lines) or "No project yet")
+    show(values | {"unsound_rows": unsound}, as_json, "\n".join(lines) or "No project yet")
+    fail_if(unsound)
 
 
 def _xmp(opened: Sequence[Project], execute: bool, undo: bool, naming: Naming, as_json: bool) -> None:
@@ -143,11 +149,12 @@ def _xmp(opened: Sequence[Project], execute: bool, undo: bool, naming: Naming, a
         lines += _xmp_words(project, planned, execute)
         lines += [f"  left out: {count} {reason}" for reason, count in found.left_out.items()]
         held += sum(item.held is not None for item in planned)
+        values[project.id]["unsound_rows"] = name_unsound(project)
+    unsound = sum(counts.get("unsound_rows", 0) for counts in values.values())
     if not undo and not execute and any(counts["new"] + counts["merged"] for counts in values.values()):
         lines.append("Nothing has been done. Do it: add --execute")
     show({"projects": values, "executed": execute or undo}, as_json, printable(lines) or "No project yet")
-    if held and (execute or undo):
-        raise typer.Exit(1)
+    fail_if(unsound or (held if execute or undo else 0))
 
 
 def _counts(planned: Sequence[Sidecar]) -> dict[str, Any]:

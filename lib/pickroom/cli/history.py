@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from pickroom.cli.console import Home, Json, app, printable, progress_bar, say, show
+from pickroom.errors import UsageError
 from pickroom.workspace import Workspace
+
+if TYPE_CHECKING:
+    from pickroom.history.report import ImportReport
 
 Execute = Annotated[bool, typer.Option("--execute", help="Write; without it, only say what would be written.")]
 _DRY = "Nothing was written: add --execute"
@@ -18,22 +23,45 @@ _DRY = "Nothing was written: add --execute"
 def import_csv(
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Old logs, see docs/legacy-schemas.md.")],
     project: Annotated[
-        str | None, typer.Option("--project", metavar="P", help="For rows that name no project themselves.")
+        str | None, typer.Option("--project", metavar="P", help="For rows whose paths and columns name no project.")
+    ] = None,
+    by_folder: Annotated[
+        bool, typer.Option("--by-folder", help="Take the projects that the folders of the rows name.")
+    ] = False,
+    mapped: Annotated[
+        list[str] | None,
+        typer.Option("--map", metavar="FOLDER=PROJECT", help="Whose rows these are; may be given several times."),
     ] = None,
     execute: Execute = False,
     home: Home = None,
     json_output: Json = False,
 ) -> None:
-    """Import old CSV logs of picks and crops into a new database beside each project's own."""
+    """Import old CSV logs of picks and crops into a new database next to each project's own."""
     from pickroom.history.importing import read_logs
 
     bar, progress = progress_bar("Reading rows")
     with bar:
-        found = read_logs(Workspace.find(home), files, project, progress)
+        found = read_logs(
+            Workspace.find(home), files, project, progress, by_folder=by_folder, folders=_folders_of(mapped or ())
+        )
     with found:
         _show_report(found.report.lines(), execute, json_output)
+        found.require_agreement()
         written = [path.name for path in found.write()] if execute else []
         _show_end({**found.report.to_dict(), "written": written}, execute, json_output)
+        _end(found.report)
+
+
+def _folders_of(mapped: Sequence[str]) -> dict[str, str]:
+    """Folder -> project of every FOLDER=PROJECT; a folder may hold a `=`, a project's id does not."""
+    folders: dict[str, str] = {}
+    for text in mapped:
+        folder, _, project = text.rpartition("=")
+        if not folder.strip() or not project or folders.get(folder, project) != project:
+            why = "this folder has two projects" if folder in folders else "this is not FOLDER=PROJECT"
+            raise UsageError(why, doing="reading --map", subject=text, hint="as in: --map old/mojo1=mojo1")
+        folders[folder] = project
+    return folders
 
 
 def _show_report(lines: list[str], execute: bool, json_output: bool) -> None:
@@ -43,6 +71,12 @@ def _show_report(lines: list[str], execute: bool, json_output: bool) -> None:
         say(text)
     else:
         show({}, False, text)
+
+
+def _end(report: ImportReport) -> None:
+    """Skipped rows with their reasons are a result; a file of which nothing could be used is none."""
+    if any(file.is_useless for file in report.files):
+        raise typer.Exit(1)
 
 
 def _show_end(values: dict[str, Any], execute: bool, json_output: bool) -> None:
@@ -70,20 +104,22 @@ def history(
         _show_report(found.lines(), execute, json_output)
         written = [path.name for path in found.write()] if execute else []
         _show_end({**found.to_dict(), "written": written}, execute, json_output)
+        _end(found.report)
 
 
 @app.command()
 def anomalies(
     projects: Annotated[list[str] | None, typer.Argument(metavar="[P]...", help="Else every project.")] = None,
+    execute: Execute = False,
     home: Home = None,
     json_output: Json = False,
 ) -> None:
-    """Where a lower stage was chosen over a higher one, by project; leaves the cases in data/training/."""
+    """Count by project where a lower stage was chosen; --execute writes the cases to data/training/."""
     from pickroom.history import anomalies as looking
 
     workspace = Workspace.find(home)
     summary, cases = looking.find(workspace, projects or ())
-    written = looking.write(workspace, summary, cases)
+    written = looking.write(workspace, summary, cases) if execute else []
     lines = summary.lines() or ["No project yet: pickroom start NAME --images FOLDER"]
-    lines += [f"Written: {path}" for path in written]
+    lines += [f"Written: {path}" for path in written] or [_DRY]
     show({**summary.to_dict(), "written": [str(path) for path in written]}, json_output, printable(lines))

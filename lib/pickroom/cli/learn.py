@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pickroom.cli.console import Home, Json, ProjectName, app, printable, progress_bar, project_of, say, show
+from pickroom.cli.unsound import fail_if, name_unsound
 from pickroom.errors import ConflictError, UsageError
 from pickroom.workspace import Workspace
 
@@ -67,7 +68,9 @@ def train(
         for item in error.items:
             say(printable([item]))
         raise
+    unsound = _unsound(workspace, [*projects, *([holdout] if holdout else [])])
     show({}, False, printable([*made.lines, f"report: {made.report}"]))
+    fail_if(unsound)
 
 
 @app.command()
@@ -86,8 +89,11 @@ def evaluate(
 
     bar, progress = progress_bar("Reading groups")
     with bar:
-        found = evaluate(Workspace.find(home), projects, sample, seed, progress)
-    show(found.to_dict(), json_output, printable(describing.evaluation_lines(found)))
+        found = evaluate(workspace := Workspace.find(home), projects, sample, seed, progress)
+    unsound = _unsound(workspace, projects)
+    values = found.to_dict() | {"unsound_rows": unsound}
+    show(values, json_output, printable(describing.evaluation_lines(found)))
+    fail_if(unsound + sum(bool(score.damaged) for score in found.versions))
 
 
 @app.command()
@@ -95,12 +101,15 @@ def recommend(project: ProjectName, home: Home = None, json_output: Json = False
     """Recommend for every undecided group, by the current models, else by the baseline."""
     from pickroom.recommend.recommending import recommend
 
+    opened = project_of(home, project)
     bar, progress = progress_bar("Reading groups")
     with bar:
-        report = recommend(project_of(home, project), progress)
+        report = recommend(opened, progress)
     for fault in report.faults:
         say(f"pickroom: {fault}")
-    show(report.to_dict(), json_output, printable(report.words.splitlines()))
+    unsound = name_unsound(opened)
+    show(report.to_dict() | {"unsound_rows": unsound}, json_output, printable(report.words.splitlines()))
+    fail_if(unsound + len(report.faults))
 
 
 @app.command(hidden=True)
@@ -111,6 +120,13 @@ def retrain(project: ProjectName, home: Home = None) -> None:
     with _Shown() as shown:
         lines = retrain(Workspace.find(home), project, shown)
     show({}, False, printable(list(lines)))
+
+
+def _unsound(workspace: Workspace, project_ids: list[str]) -> int:
+    from pickroom.learn.reading import databases
+
+    opened = [workspace.project(project_id) for project_id in dict.fromkeys(project_ids)]
+    return sum(name_unsound(project, databases(project)) for project in opened)
 
 
 def _recipe(kind: Kind, anomaly_weights: list[float] | None, seed: int) -> Any:

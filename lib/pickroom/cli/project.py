@@ -39,6 +39,8 @@ def start(
     else:
         text += f"Nothing could be grouped by the stages in the names: {by_looks(made.id)}"
     show({"project_id": made.id, **report.to_dict()}, json_output, text)
+    if rename_duplicates and any(u.reason.startswith("duplicate name") for u in report.ungrouped):
+        raise typer.Exit(1)
 
 
 def scan_words(report: Any) -> str:
@@ -94,7 +96,7 @@ def groups(
             progress=progress,
         )
     text = scan_words(report)
-    if by == "stage" and report.ungrouped and not projects.status(opened)["groups"]:
+    if by == "stage" and report.ungrouped and not projects.status(opened, files=False)["groups"]:
         text += f"\nNothing could be grouped by the stages in the names: {by_looks(project)}"
     show(report.to_dict(), json_output, text)
 
@@ -105,7 +107,10 @@ def status(
     home: Home = None,
     json_output: Json = False,
 ) -> None:
-    """What is waiting, decided, unfinished: of one project, or of all."""
+    """What is waiting, decided, unfinished: of one project, or of all.
+
+    Exits 1 if images lie where neither the journal nor a row says.
+    """
     from pickroom import projects
 
     workspace = Workspace.find(home)
@@ -120,38 +125,49 @@ def status(
             found.append({"project_id": project_id, "error": error.line})
     text = "\n".join(status_words(entry) for entry in found) or "No project yet: pickroom start NAME --images FOLDER"
     show(found[0] if project else {"projects": found}, json_output, text)
+    if any(entry.get("unexplained") or entry.get("misplaced") for entry in found):
+        raise typer.Exit(1)
 
 
 def status_words(entry: dict[str, Any]) -> str:
+    from pickroom.integrity.whereabouts import in_words
+    from pickroom.quantities import plural
     from pickroom.regrouping import by_looks
 
     if "error" in entry:
         return f"{entry['project_id']}: {entry['error']}"
     name = entry["project_id"]
     decided = ", ".join(f"{count} {outcome}" for outcome, count in entry["decided"].items()) or "none"
+    waiting = f"{entry['waiting']} of {entry['groups']} groups wait" if entry["groups"] else "no group yet"
+    if entry["status"] == "finished" and entry["groups"]:
+        waiting = f"{entry['waiting']} of {entry['groups']} groups were left undecided"
     lines = [
-        f"{name} ({entry['status']}): {entry['waiting']} of {entry['groups']} groups wait; decided: {decided}",
+        f"{name} ({entry['status']}): {waiting}; decided: {decided}",
         f"  images in {entry['root']}" + ("" if entry["root_exists"] else "  (NOT THERE: pickroom relocate)"),
     ]
     if entry["chosen"]:
-        lines.append(f"  {entry['chosen']} of those that wait have a choice: Shift+Enter in the deck finalises them")
+        lines.append(f"  chosen, and not finalised: {plural(entry['chosen'], 'group')} (Shift+Enter in the deck)")
     if entry["ungrouped"]:
-        lines.append(f"  {entry['ungrouped']} images are in no group (why: pickroom groups {name})")
+        lines.append(f"  in no group: {plural(entry['ungrouped'], 'image')} (why: pickroom groups {name})")
     if entry["ungrouped"] and not entry["groups"]:
         lines.append(f"  next: {by_looks(name)}")
     if entry["incomplete_crops"]:
-        lines.append(f"  {len(entry['incomplete_crops'])} crops wait: " + ", ".join(entry["incomplete_crops"][:5]))
+        crops = entry["incomplete_crops"]
+        wait = f"{plural(len(crops), 'crop')} wait{'s' * (len(crops) == 1)}"
+        lines.append(f"  {wait}: {', '.join(crops[:5])}{', ...' if len(crops) > 5 else ''}")
     if entry["planned_operations"]:
-        lines.append(
-            f"  {entry['planned_operations']} file operations are unfinished: pickroom recover {entry['project_id']}"
-        )
+        lines.append(f"  unfinished: {plural(entry['planned_operations'], 'file operation')}: pickroom recover {name}")
+    lines += [f"    in {one['root']}: {one['problem'] or one['planned_operations']}" for one in entry["unfinished"]]
+    if "unsound_rows" in entry:
+        lines.append(f"  {entry['unsound_rows']} unsound rows are left out everywhere (which: pickroom check {name})")
     for batch in entry["batches"]:
         gone = "undone" if batch["undone"] and not batch["done"] else f"{batch['done']} of {batch['operations']} files"
         lines.append(f"  batch {batch['batch']} ({batch['planned_at'][:16]}Z): {gone}")
+    lines += [f"  {line}" for line in in_words(entry, name)]
     lines += [f"  held back: {group_id}: {reason}" for group_id, reason in entry["held"].items()]
     accuracy = entry["performance"].get("selection_accuracy")
     if accuracy is not None:
-        lines.append(f"  what was recommended was picked in {accuracy:.0%} of the groups where anything was picked")
+        lines.append(f"  recommended images that were picked, where any was: {accuracy:.0%}".replace("%", " %"))
     return "\n".join(lines)
 
 

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from pickroom.cli.console import Home, ProjectName, app, project_of, read_text, say, show
+from pickroom.cli.console import Home, ProjectName, app, printable, project_of, read_text, say, show
 from pickroom.errors import ConflictError, UsageError
 
 if TYPE_CHECKING:
     from pickroom.files.journal import Outcome
+    from pickroom.workspace import Project
 
 
 @app.command()
@@ -60,29 +61,66 @@ def review(
 @app.command()
 def recover(
     project: ProjectName,
-    give_up: Annotated[
-        bool, typer.Option("--give-up", help="Close units whose files are gone for good: a dry run first.")
+    unexplained: Annotated[
+        bool, typer.Option("--unexplained", help="Return images in Pickroom's folders that nothing explains.")
     ] = False,
-    execute: Annotated[bool, typer.Option("--execute", help="With --give-up: do it.")] = False,
+    give_up: Annotated[
+        bool, typer.Option("--give-up", help="Close what waits for files that are gone for good.")
+    ] = False,
+    execute: Annotated[
+        bool, typer.Option("--execute", help="With --unexplained, --give-up: do it; else only show it.")
+    ] = False,
     home: Home = None,
 ) -> None:
     """Finish, forward, what a crash interrupted."""
+    from pickroom.automation import interrupted
     from pickroom.files import undo
     from pickroom.store.connect import connect
 
-    if execute and not give_up:
-        raise UsageError("--execute does nothing by itself", doing="recovering", hint="add --give-up")
     opened = project_of(home, project)
+    if unexplained and give_up:
+        raise UsageError("--unexplained and --give-up exclude each other", doing="recovering", hint="give one of them")
+    if unexplained:
+        return _return(opened, execute)
+    if give_up:
+        return _close(opened, execute)
+    if execute:
+        hint = f"leave it out, or: pickroom recover {project} --unexplained --execute"
+        raise UsageError("--execute belongs to --unexplained and --give-up", doing="recovering", hint=hint)
     connection = connect(opened.database)
     try:
-        if give_up:
-            missing, outcome = undo.close_lost(opened, connection, execute=execute)
-            _report_closed(opened.id, missing, outcome, execute)
-            return
         outcome = undo.recover(opened, connection)
     finally:
         connection.close()
+    interrupted.complete_logs(opened)
     _report(outcome, f"Recovered {opened.id}: {len(outcome.done)} units finished, {len(outcome.failed)} put back")
+
+
+def _return(opened: Project, execute: bool) -> None:
+    """Return the images that nothing explains, or show where they would go."""
+    from contextlib import closing
+
+    from pickroom.files import returning
+    from pickroom.files.journal import Outcome
+    from pickroom.store.connect import connect
+
+    with closing(connect(opened.database)) as connection:
+        if execute:
+            batch, returns, outcome = returning.execute(opened, connection)
+        else:
+            batch, returns, outcome = 0, returning.plan(opened, connection), Outcome()
+    lines = [*(one.line for one in returns), *returning.summary(returns)]
+    if not returns:
+        lines = [f"Every image in the folders of {opened.id} is explained by the journal or a row"]
+    elif not execute:
+        say("Nothing was moved: this is what --execute would do")
+    else:
+        say(f"Batch {batch}: {len(outcome.done)} of {len(returns)} images returned; groups whose images are back wait")
+        say(f"Read the folders again: pickroom groups {opened.id}")
+        say(f"Take it back: pickroom undo {opened.id} --batch {batch}")
+    if execute and any(one.held for one in returns):
+        outcome.stuck |= {one.path: one.held for one in returns if one.held}
+    _report(outcome, printable(lines))
 
 
 @app.command("undo")
@@ -130,13 +168,20 @@ def _taken_back(project_id: str, outcome: Outcome, kinds: Mapping[str, str], gro
     return f"{how}: {'; '.join(parts)}"
 
 
-def _report_closed(project_id: str, missing: Mapping[str, Sequence[str]], outcome: Outcome, execute: bool) -> None:
+def _close(opened: Project, execute: bool) -> None:
+    """Close the units whose files are gone, or show which those are."""
+    from pickroom.automation import interrupted
+    from pickroom.files import recovery
+
+    missing, outcome = recovery.close_lost(opened, execute=execute)
+    if execute:
+        interrupted.complete_logs(opened)
     for unit, paths in missing.items():
         say(f"{unit}: {', '.join(paths)} is in neither place")
     for unit, reason in outcome.stuck.items():
         say(f"{unit}: {reason}")
     words = "closed: what was there of them is back in its place" if execute else "would be closed"
-    lines = [f"{len(missing)} of {project_id} {words}"]
+    lines = [f"{len(missing)} of {opened.id} {words}"]
     if missing and not execute:
         lines.append("Nothing has been done. Bring their disk or folder back if you can; else do it: add --execute")
     show({}, False, "\n".join(lines))

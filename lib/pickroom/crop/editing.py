@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pickroom.geometry import CONSTANT_CROP, from_pixels, round_half_up, to_pixels
+from pickroom.geometry import centred, default_box, from_pixels, to_pixels, whole_pixels
 from pickroom.records import CropBox
 
 Point = tuple[float, float]
@@ -27,6 +27,7 @@ HANDLES: dict[Handle, Point] = {
     "w": (0, 0.5),
 }
 FULL = CropBox(0, 0, 1, 1)
+constant = default_box  # the box to begin with when no AI proposes one
 MIN_SIDE = 8  # pixels: a click without a drag is no box
 
 
@@ -56,14 +57,14 @@ def resize(box: CropBox, handle: Handle, point: Point, size: Size, ratio: float 
         if ratio and wide > room:
             wide, tall = room, room / ratio
         edge = anchor_y + (tall if at_y else -tall)
-        return _snap(anchor_x - wide / 2, min(anchor_y, edge), anchor_x + wide / 2, max(anchor_y, edge), size)
+        return whole_pixels(anchor_x - wide / 2, min(anchor_y, edge), anchor_x + wide / 2, max(anchor_y, edge), size)
     wide = min(abs(dx), (width - anchor_x) if at_x else anchor_x)
     tall = wide / ratio if ratio else y2 - y1
     room = 2 * min(anchor_y, height - anchor_y)
     if ratio and tall > room:
         tall, wide = room, room * ratio
     edge = anchor_x + (wide if at_x else -wide)
-    return _snap(min(anchor_x, edge), anchor_y - tall / 2, max(anchor_x, edge), anchor_y + tall / 2, size)
+    return whole_pixels(min(anchor_x, edge), anchor_y - tall / 2, max(anchor_x, edge), anchor_y + tall / 2, size)
 
 
 def move(box: CropBox, dx: int, dy: int, size: Size) -> CropBox:
@@ -80,23 +81,15 @@ def scale(box: CropBox, factor: float, size: Size) -> CropBox:
     wide, tall = x2 - x1, y2 - y1
     factor = min(factor, size[0] / wide, size[1] / tall)
     factor = max(factor, min(1.0, MIN_SIDE / min(wide, tall)))
-    return _centred((x1 + x2) / 2, (y1 + y2) / 2, wide * factor, tall * factor, size)
+    return centred((x1 + x2) / 2, (y1 + y2) / 2, wide * factor, tall * factor, size)
 
 
-def with_ratio(box: CropBox, ratio: float | None, size: Size) -> CropBox:
-    """The box of another shape about the same centre, as large in area as it was where the image allows."""
-    if ratio is None:
-        return box
-    x1, y1, x2, y2 = to_pixels(box, *size)
-    tall = ((x2 - x1) * (y2 - y1) / ratio) ** 0.5
-    wide = tall * ratio
-    shrink = min(1.0, size[0] / wide, size[1] / tall)
-    return _centred((x1 + x2) / 2, (y1 + y2) / 2, wide * shrink, tall * shrink, size)
-
-
-def constant(size: Size) -> CropBox:
-    """The box to begin with when no AI proposes one: the constant of LESSONS.md, of the image's own shape."""
-    return with_ratio(CONSTANT_CROP, size[0] / size[1], size)
+def inside(outer: CropBox, box: CropBox, size: Size) -> CropBox:
+    """A box as it was drawn on a crop of this size: the inverse of `geometry.compose`, on whole pixels."""
+    wide, tall = outer.x2 - outer.x1, outer.y2 - outer.y1
+    x1, x2 = ((x - outer.x1) / wide * size[0] for x in (box.x1, box.x2))
+    y1, y2 = ((y - outer.y1) / tall * size[1] for y in (box.y1, box.y2))
+    return whole_pixels(x1, y1, x2, y2, size)
 
 
 def handle_at(box: CropBox, point: Point, reach: Point) -> Handle | None:
@@ -154,17 +147,4 @@ def _span(
     if min(wide, tall) < min(MIN_SIDE, *size):
         return None
     x2, y2 = x + (wide if right else -wide), y + (tall if down else -tall)
-    return _snap(min(x, x2), min(y, y2), max(x, x2), max(y, y2), size)
-
-
-def _centred(x: float, y: float, wide: float, tall: float, size: Size) -> CropBox:
-    x1 = min(max(x - wide / 2, 0.0), size[0] - wide)
-    y1 = min(max(y - tall / 2, 0.0), size[1] - tall)
-    return _snap(x1, y1, x1 + wide, y1 + tall, size)
-
-
-def _snap(x1: float, y1: float, x2: float, y2: float, size: Size) -> CropBox:
-    """Whole pixels inside the image, at least one of them a side."""
-    left, top = (min(max(round_half_up(v), 0), side - 1) for v, side in ((x1, size[0]), (y1, size[1])))
-    right, bottom = min(max(round_half_up(x2), left + 1), size[0]), min(max(round_half_up(y2), top + 1), size[1])
-    return from_pixels((left, top, right, bottom), *size)
+    return whole_pixels(min(x, x2), min(y, y2), max(x, x2), max(y, y2), size)

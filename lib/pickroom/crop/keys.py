@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pickroom.review.keys import WHOLE_SCREEN, Command
+from pickroom.review.keys import FIRST_CLICK, WHOLE_SCREEN, Command
 
 CROP_KEYS: dict[str, Command] = {
     **{digit: Command("activate", i) for i, digit in enumerate("123")},
@@ -38,6 +38,7 @@ REPEATING = frozenset(
 )
 
 CROP_LEGEND: tuple[tuple[str, str], ...] = (
+    ("click", f"an image: make it the active one; {FIRST_CLICK}"),
     ("drag", "outside the box: draw a new one; inside: move it; by an edge or handle: resize it"),
     ("1 2 3  Tab", "choose the active image"),
     ("← ↑ → ↓", "nudge by one pixel; with Shift by ten"),
@@ -45,10 +46,10 @@ CROP_LEGEND: tuple[tuple[str, str], ...] = (
     ("N", "full frame"),
     ("F", "free the aspect ratio / keep the image's own again"),
     ("P", "next preset ratio: 1:1, 4:5, 3:2, 16:9, the image's own"),
-    ("Enter", "submit the page: crops written, originals kept in crop_originals/"),
+    ("Enter", "submit the active image: its crop is written, the original kept in crop_originals/"),
     ("D", "send the image to delete_staging/; its pick stays a valid selection"),
     ("S", "skip the page: its images go on waiting"),
-    ("B", "back: bring the page submitted last back, with its boxes"),
+    ("B", "back: bring the image submitted last back, with its box"),
     ("U  Shift+U", "undo the last edit of a box, redo"),
     ("Shift+A", "apply all AI crops of crop_auto/; Enter confirms, Esc returns"),
     ("Esc", "close; during a drag: take it back"),

@@ -13,11 +13,10 @@ from pickroom.crop import state as machine
 from pickroom.crop.state import CropCard, CropState
 from pickroom.crop.view import CropDeskView, CropImageView
 from pickroom.errors import ImageError, UsageError
-from pickroom.files import cropping, sidecars
+from pickroom.files import cropping, sidecars, waiting
 from pickroom.files.cropping import CropResult, Order
 from pickroom.files.ledgers import CROP, DROP
 from pickroom.files.undo import recover_if_planned, undo_batch
-from pickroom.geometry import from_pixels, round_half_up
 from pickroom.images import decode, thumbnails
 from pickroom.naming import is_image_name
 from pickroom.records import CropBox
@@ -36,7 +35,7 @@ class Waiting:
 
 
 class CropSession:
-    """A person at the crop desk: keys and drags edit boxes, Enter submits the page.
+    """A person at the crop desk: keys and drags edit boxes, Enter submits the active image.
 
     Attributes:
         state: everything on screen.
@@ -59,13 +58,15 @@ class CropSession:
         self.last_result: CropResult | None = None
         self.problems: dict[str, str] = {}
         self._skipped: set[str] = set()
-        self._made = 0
+        # batch -> the active image's place when it was submitted here, and what was done in it
+        self._made: dict[int, tuple[int, list[Order]]] = {}
         self._refused: dict[str, str] = {}  # by the last submit, and waiting on: folder/name -> reason
         self._hashes: dict[tuple[str, str, int], str] = {}  # by folder, name and time of change
         self._sizes: dict[tuple[str, str, int], editing.Size] = {}
         self._connection = connect(project.database)
         try:
-            self._load(recover_if_planned(project, self._connection))
+            told = (recover_if_planned(project, self._connection), waiting.rebuild_sidecars(project, self._connection))
+            self._load("; ".join(filter(None, told)))
         except BaseException:
             self._connection.close()
             raise
@@ -83,16 +84,18 @@ class CropSession:
         require_in_place(self._connection, "cropping")  # no box is drawn that nobody could save
         self.state = machine.press(self.state, key)
         wish, self.state = self.state.wish, replace(self.state, wish=None)
-        if wish == "submit":
-            self._submit([Order(c.directory, c.filename, self.state.box(c)) for c in self.state.cards])
-        elif wish == "delete" and self.state.card:
-            self._submit([Order(self.state.card.directory, self.state.card.filename, None)])
+        card = self.state.card
+        if wish == "submit" and card:
+            self._submit([Order(card.directory, card.filename, self.state.box(card), self.state.source(card))])
+        elif wish == "delete" and card:
+            self._submit([Order(card.directory, card.filename, None)])
         elif wish == "apply ai":
             self.apply_ai()
         elif self.state.confirming and not self._ai_crops():
             self.state = replace(self.state, confirming=False, message="no AI crop waits in crop_auto/")
         elif wish == "skip":
             self._skipped |= {card.filename for card in self.state.cards}
+            self.state = replace(self.state, cards=(), active=0)
             self._load("skipped: these images go on waiting")
         elif wish == "back":
             self._back()
@@ -125,12 +128,12 @@ class CropSession:
         require_in_place(self._connection, "looking for changes")
         if self._listing() == self._listed:
             return False
-        self._load(self.state.message, first=[card.filename for card in self.state.cards])
+        self._load(self.state.message)
         return True
 
     def apply_ai(self) -> CropResult:
         """Crop every image of crop_auto/ as the AI proposed; those without a proposal go on waiting."""
-        return self._submit([Order(c.directory, c.filename, c.start, "apply_ai") for c in self._ai_crops()])
+        return self._submit([Order(c.directory, c.filename, c.start, "ai_all") for c in self._ai_crops()])
 
     def submit(self, orders: Sequence[Order]) -> CropResult:
         """Carry out orders given from outside (`pickroom crop --boxes`)."""
@@ -139,11 +142,13 @@ class CropSession:
     def view(self) -> CropDeskView:
         """Everything the desk draws now."""
         ai_crops = len(self._ai_crops())
+        made = [order.box_source for _, orders in self._made.values() for order in orders]
         return CropDeskView(
-            header=view.header(len(self.waiting), self._made, len(self.problems)),
+            header=view.header(len(self.waiting), len(made), len(self.problems), made.count("default")),
             images=self._images(self.state),
             message=self.state.message,
             help=self.state.help,
+            asked=self.state.asked,
             confirm=view.confirmation(ai_crops) if self.state.confirming else "",
             problems=view.problem_lines({**self.problems, **self._refused}),
             ai_crops=ai_crops,
@@ -173,7 +178,9 @@ class CropSession:
     def _submit(self, orders: Sequence[Order]) -> CropResult:
         result = cropping.submit(self.project, self._connection, orders)
         self.last_result = result
-        self._made += len(result.done)
+        if result.batch is not None:
+            done = [order for order in orders if order.filename in result.done]
+            self._made[result.batch] = (self.state.active, done)
         self._load("")
         refused = {_path(order): result.refused[order.filename] for order in orders if order.filename in result.refused}
         waiting = {_path(w.card) for w in self.waiting} | set(self.problems)
@@ -192,46 +199,50 @@ class CropSession:
     def _back(self) -> None:
         batch = operations.latest_batch(self._connection, (CROP, DROP))
         if batch is None:
-            self.state = replace(self.state, message="no page has been submitted yet")
+            self.state = replace(self.state, message="no image has been submitted yet")
             return
         boxes = {crop.filename: crop.box for crop in crops.of_batch(self._connection, batch)}
         names = [op.unit for op in operations.of_batch(self._connection, batch) if op.undoes is None]
         outcome = undo_batch(self.project, self._connection, batch)
-        self._made = max(self._made - len(outcome.done), 0)
+        if outcome.done:
+            place, _ = self._made.pop(batch, (self.state.active, []))
+            self.state = replace(self.state, active=place)
         self._refused = {}
         told = [f"batch {batch} is back", *outcome.troubles(self.project.id)]
-        self._load("; ".join(told if outcome.done else told[1:]), first=names)
-        back = {c.filename: self._in_own_frame(c, boxes[c.filename]) for c in self.state.cards if c.filename in boxes}
+        self._load("; ".join(told if outcome.done else told[1:]), back=names)
+        back = {}
+        for card in self.state.cards:
+            if card.filename in boxes:
+                outer, box = self._is_crop(card), boxes[card.filename]
+                back[card.filename] = editing.inside(outer.box, box, card.size) if outer else box
         self.state = replace(self.state, boxes=MappingProxyType({**self.state.boxes, **back}))
 
-    def _in_own_frame(self, card: CropCard, box: CropBox) -> CropBox:
-        """The box as it was drawn: the record of a crop opened again is in the frame of the image it was cut from."""
-        outer = self._is_crop(card)
-        if outer is None:
-            return box
-        (x, y), (width, height) = (outer.box.x1, outer.box.y1), card.size
-        wide, tall = outer.box.x2 - x, outer.box.y2 - y
-        edges = ((box.x1 - x) / wide, (box.y1 - y) / tall, (box.x2 - x) / wide, (box.y2 - y) / tall)
-        x1, y1, x2, y2 = (
-            min(max(round_half_up(v * side), 0), side) for v, side in zip(edges, (width, height) * 2, strict=True)
-        )
-        return from_pixels((x1, y1, x2, y2), width, height)
+    def _load(self, message: str, back: Sequence[str] = ()) -> None:
+        """Look at the folders again and fill the page up; its images keep their order, and what was drawn on them.
 
-    def _load(self, message: str, first: Sequence[str] = ()) -> None:
-        """Look at the folders again and lay out a page; what was drawn on images that are still on it is kept."""
+        Args:
+            back: names of images that wait again: the first of them takes the active image's place.
+        """
         self._listed = self._listing()  # before the look: what comes meanwhile is seen by the next refresh
         self.problems = {}
-        self.waiting = sorted(self._look(), key=lambda w: w.card.filename not in first)
+        self.waiting = list(self._look())
         if not any(w.card.filename not in self._skipped for w in self.waiting):
             self._skipped = set()
-        cards = tuple(w.card for w in self._ordered()[: self.per_page])
-        names = [card.filename for card in cards]
         old = getattr(self, "state", CropState(()))
+        cards = {_path(w.card): w.card for w in self._ordered()}
+        again = [card for card in cards.values() if card.filename in back][: self.per_page]
+        kept = [cards[_path(c)] for c in old.cards if _path(c) in cards and c.filename not in (*self._skipped, *back)]
+        active = len(kept[: min(old.active, self.per_page - len(again))]) if again else old.active
+        others = [card for card in cards.values() if card not in (*again, *kept)]
+        page = tuple([*kept[:active], *again, *kept[active:], *others][: self.per_page])
+        names = [card.filename for card in page]
+        if old.card and not again and old.card.filename in names:
+            active = names.index(old.card.filename)
         self.state = CropState(
-            cards,
+            page,
             boxes=MappingProxyType({n: b for n, b in old.boxes.items() if n in names}),
             shapes=MappingProxyType({n: s for n, s in old.shapes.items() if n in names}),
-            active=names.index(old.card.filename) if old.card and old.card.filename in names else 0,
+            active=max(min(active, len(page) - 1), 0),
             undo=tuple(edit for edit in old.undo if edit.filename in names),
             message=message,
         )

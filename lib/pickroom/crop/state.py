@@ -10,13 +10,15 @@ from typing import Any, Literal
 from pickroom.crop import editing
 from pickroom.crop.editing import Handle, Point, Size
 from pickroom.crop.keys import CROP_KEYS
-from pickroom.records import CropBox
+from pickroom.geometry import to_pixels, with_ratio
+from pickroom.records import BoxSource, CropBox
 from pickroom.review.keys import normalise
 
 RATIOS: dict[str, float] = {"1:1": 1.0, "4:5": 4 / 5, "3:2": 3 / 2, "16:9": 16 / 9}
 OWN, FREE = "own", "free"
 PAGE_SIZES = (1, 2, 3)
 _STEP = 1.05  # [ and ]: about a dozen presses halve or double a side
+_ASK = "Image {} still has its default box: press Enter again to crop to it, or draw the box first"
 Wish = Literal["submit", "skip", "back", "delete", "apply ai"]
 
 
@@ -65,6 +67,7 @@ class CropState:
         boxes, shapes: file name -> box and shape (OWN, FREE, or a key of RATIOS) where the person changed them.
         active: index of the active image.
         wish: what the session is to do now; the machine itself touches no file.
+        asked: Enter was pressed on the active image's default box, which nobody has drawn; a second Enter submits it.
         confirming: "apply all AI crops" was asked for and waits for Enter.
     """
 
@@ -76,6 +79,7 @@ class CropState:
     undo: tuple[Edit, ...] = ()
     redo: tuple[Edit, ...] = ()
     help: bool = False
+    asked: bool = False
     confirming: bool = False
     wish: Wish | None = None
     message: str = ""
@@ -87,6 +91,12 @@ class CropState:
 
     def box(self, card: CropCard) -> CropBox:
         return self.boxes.get(card.filename, card.start)
+
+    def source(self, card: CropCard) -> BoxSource:
+        """Where the box of an image comes from, were it submitted by itself now (FORMATS.md, Crops)."""
+        if to_pixels(self.box(card), *card.size) != to_pixels(card.start, *card.size):
+            return "drawn"
+        return "ai" if card.proposed else "default"
 
     def shape(self, card: CropCard) -> str:
         return self.shapes.get(card.filename, OWN)
@@ -108,7 +118,7 @@ def press(state: CropState, key: str) -> CropState:
         UsageError: the text is no key.
     """
     command = CROP_KEYS.get(normalise(key))
-    state = replace(state, message="", wish=None)
+    asked, state = state.asked, replace(state, message="", wish=None, asked=False)
     if state.drag is not None and command is not None:
         # a key in the middle of a drag ends it there; Escape takes it back
         state = _drag_back(state) if command.name == "close" else drag_end(state)
@@ -127,6 +137,8 @@ def press(state: CropState, key: str) -> CropState:
     if command.name in ("next image", "previous image"):
         step = 1 if command.name == "next image" else -1
         return activate(state, (state.active + step) % len(state.cards))
+    if command.name == "submit" and state.source(state.card) == "default" and not asked:
+        return replace(state, asked=True, message=_ASK.format(state.active + 1))
     if command.name in _WITH_IMAGES:
         return replace(state, wish=_WITH_IMAGES[command.name], drag=None)
     return _edit(state, command.name)
@@ -145,7 +157,7 @@ def drag_start(state: CropState, index: int, point: Point, reach: Point) -> Crop
     Args:
         reach: how near a handle counts, (x, y) in fractions of the image.
     """
-    state = activate(replace(state, message="", wish=None), index)
+    state = activate(replace(state, message="", wish=None, asked=False), index)
     if state.card is None or state.confirming:
         return state
     return replace(state, drag=aim(state.box(state.card), point, reach))
@@ -203,11 +215,11 @@ def _drag_back(state: CropState) -> CropState:
 
 def set_shape(state: CropState, shape: str) -> CropState:
     """Give the active box a shape: OWN, FREE or a key of RATIOS (the desk's buttons)."""
-    card = state.card
+    card, state = state.card, replace(state, asked=False)
     if card is None:
         return state
     changed = replace(state, shapes=MappingProxyType({**state.shapes, card.filename: shape}))
-    return _record(state, card, editing.with_ratio(state.box(card), changed.ratio(card), card.size), shape)
+    return _record(state, card, with_ratio(state.box(card), changed.ratio(card), card.size), shape)
 
 
 def _edit(state: CropState, name: str) -> CropState:
@@ -254,7 +266,7 @@ def _redo(state: CropState) -> CropState:
 def _step(state: CropState, way: Literal["undo", "redo"]) -> CropState:
     steps = state.undo if way == "undo" else state.redo
     if not steps:
-        hint = "; B brings the last page back" if way == "undo" else ""
+        hint = "; B brings the last image back" if way == "undo" else ""
         return replace(state, message=f"nothing to {way}{hint}")
     edit = steps[-1]
     place = next(i for i, card in enumerate(state.cards) if card.filename == edit.filename)

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 from pickroom.crop.state import CropCard, CropState
 from pickroom.geometry import to_pixels
-from pickroom.records import CropBox
+from pickroom.records import BoxSource, CropBox
+
+_NOTES: Mapping[BoxSource, str] = {"drawn": "your box", "ai": "the AI's box", "default": "the default box"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +23,7 @@ class CropImageView:
         shape: "own", "free", "1:1", ...
         coordinates: the box in pixels and its share of the image, for the active image's line.
         note: where the box comes from.
-        usual: it is the constant that stands in where no AI proposed one and nobody has drawn one yet.
+        default: it is the default box, where no AI proposed one and nobody has drawn one yet.
         warning: what to know before cropping it, e.g. that no decision will be changed; "" for nothing.
     """
 
@@ -37,7 +39,7 @@ class CropImageView:
     active: bool
     coordinates: str
     note: str
-    usual: bool
+    default: bool
     warning: str
 
 
@@ -46,6 +48,7 @@ class CropDeskView:
     """The whole desk.
 
     Attributes:
+        asked: `message` asks whether the active image's default box is meant.
         confirm: what Enter would do now, where that was asked for; else "".
         problems: images left waiting, each with its reason.
         ai_crops: images that "apply all AI crops" would crop.
@@ -55,6 +58,7 @@ class CropDeskView:
     images: tuple[CropImageView, ...]
     message: str
     help: bool
+    asked: bool
     confirm: str
     problems: tuple[str, ...]
     ai_crops: int
@@ -64,8 +68,7 @@ def image_view(card: CropCard, state: CropState, number: int, sha256: str, warni
     """One image of the page as drawn; `number` is its 1-based place."""
     box, (width, height) = state.box(card), card.size
     x1, y1, x2, y2 = to_pixels(box, width, height)
-    changed = card.filename in state.boxes and box != card.start
-    note = "your box" if changed else "the AI's box" if card.proposed else "the usual box"
+    source = state.source(card)
     return CropImageView(
         filename=card.filename,
         directory=card.directory,
@@ -78,21 +81,21 @@ def image_view(card: CropCard, state: CropState, number: int, sha256: str, warni
         shape=state.shape(card),
         active=number - 1 == state.active,
         coordinates=f"{x2 - x1} × {y2 - y1} px at {x1}, {y1} ({box.area:.0%} of the image)".replace("%", " %"),
-        note=note,
-        usual=not changed and not card.proposed,
+        note=_NOTES[source],
+        default=source == "default",
         warning=warning,
     )
 
 
-def header(waiting: int, made: int, problems: int) -> str:
-    """E.g. `23 images wait for their crop - 4 made here - 1 cannot be shown`."""
+def header(waiting: int, made: int, problems: int, defaults: int = 0) -> str:
+    """E.g. `23 images wait for a crop - 4 made here, 1 to its default box - 1 cannot be cropped yet`."""
     if waiting + problems == 0:
         text = "No image waits for its crop"
     else:
         text = f"{waiting} image{'' if waiting == 1 else 's'} wait{'s' if waiting == 1 else ''} for a crop"
     parts = [text]
     if made:
-        parts.append(f"{made} made here")
+        parts.append(f"{made} made here" + (f", {defaults} to the default box" if defaults else ""))
     if problems:
         parts.append(f"{problems} cannot be cropped yet")
     return " - ".join(parts)

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
-from pickroom import atomic
+from pickroom import atomic, leftovers
 from pickroom.demo.companions import jpeg_exif, png_text, settings_of
 from pickroom.demo.config import DemoConfig
 from pickroom.demo.photographs import PHOTOGRAPHS, load
 from pickroom.demo.plan import plan_group
 from pickroom.demo.stages import render_stages
-from pickroom.demo.truth import Truth, write_truth
+from pickroom.demo.truth import Truth, lines_of
 from pickroom.errors import FileOperationError, UsageError
 from pickroom.naming import stem_of
 
@@ -39,23 +37,22 @@ def make_images(home: Path, config: DemoConfig, progress: Progress | None = None
         the hidden reviewer's choice for each group, in the order of the file.
 
     Raises:
-        UsageError: `demo_images` is there and is no empty folder, or a base photograph is not installed.
+        UsageError: `demo_images` is there and is no empty folder, `demo_truth.jsonl` is there with other choices, or a
+            base photograph is not installed.
         FileOperationError: the disk is full, or closed to writing.
     """
     images = home / IMAGES_FOLDER
     _require_free(images)
+    _require_same(home / TRUTH_FILE, lines_of(plan_group(config, index).truth for index in range(config.groups)))
     for photograph in PHOTOGRAPHS:  # before anything is written, and once rather than in every thread
         load(photograph)
     with _speaking_of(images):
         home.mkdir(parents=True, exist_ok=True)
-        building = Path(tempfile.mkdtemp(prefix=f".{IMAGES_FOLDER}.", dir=home))
-        try:
+        with leftovers.Folder(f".{IMAGES_FOLDER}.", home) as building:
             truths = _make_groups(building / IMAGES_FOLDER, config, progress)
             # the truth first: a run cut off between the two can simply be made again
-            write_truth(home / TRUTH_FILE, truths)
+            atomic.write_text(home / TRUTH_FILE, lines_of(truths))
             _publish(building / IMAGES_FOLDER, images)
-        finally:
-            shutil.rmtree(building, ignore_errors=True)
     return truths
 
 
@@ -100,11 +97,22 @@ def _require_free(images: Path) -> None:
             raise _taken(images)
 
 
+def _require_same(truth: Path, text: str) -> None:
+    """Refuse a truth file of other content: only the one of a run that was cut off may be there."""
+    if os.path.lexists(truth) and (not truth.is_file() or truth.read_bytes() != text.encode()):
+        raise UsageError(
+            "a file of this name is there already",
+            doing="making the demo",
+            subject=truth,
+            hint="give another DIR, or move that file away",
+        )
+
+
 def _publish(built: Path, images: Path) -> None:
     try:
         if images.is_dir():
             images.rmdir()  # fails unless it is still empty
-        atomic.rename_noreplace(built, images)
+        atomic.publish(built, images)
     except OSError as error:
         if os.path.lexists(images):
             raise _taken(images) from error

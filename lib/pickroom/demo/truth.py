@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from pickroom import atomic
 from pickroom.errors import ProjectError
 from pickroom.records import MAX_GROUP, MIN_GROUP, CropBox, UserAction
 
@@ -58,9 +57,9 @@ class Truth:
         return cls(tuple(values["images"]), pick, action, boxed)
 
 
-def write_truth(path: Path, truths: Iterable[Truth]) -> None:
-    """Replace the file by one line a group, atomically."""
-    atomic.write_text(path, "".join(truth.to_json() + "\n" for truth in truths))
+def lines_of(truths: Iterable[Truth]) -> str:
+    """The text of the file, one line per group."""
+    return "".join(truth.to_json() + "\n" for truth in truths)
 
 
 def read_truth(path: Path) -> list[Truth]:

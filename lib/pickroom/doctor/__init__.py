@@ -1,1 +1,1 @@
-"""What `pickroom doctor` looks at: the machine, then the workspace and its projects. It changes nothing."""
+"""What `pickroom doctor` looks at: the machine, then the workspace and its projects. It leaves nothing changed."""

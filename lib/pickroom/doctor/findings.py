@@ -18,12 +18,14 @@ class Finding:
         state: "warn" where something will not work as well as it could, "fail" where something will not work.
         found: what it means, in one sentence.
         todo: what to do next; "" where nothing needs doing.
+        items: every file that the finding is about, where it is about files.
     """
 
     check: str
     state: State
     found: str
     todo: str = ""
+    items: tuple[str, ...] = ()
 
     @property
     def line(self) -> str:
@@ -32,5 +34,6 @@ class Finding:
 
 
 def to_dict(findings: Sequence[Finding]) -> dict[str, Any]:
-    """The JSON of `pickroom doctor --json`; "ok" as long as nothing failed."""
-    return {"ok": all(f.state != "fail" for f in findings), "checks": [asdict(finding) for finding in findings]}
+    """The JSON of `pickroom doctor --json`; "ok" as long as nothing failed, "items" only where there are any."""
+    checks = [{k: v for k, v in asdict(finding).items() if k != "items" or v} for finding in findings]
+    return {"ok": all(f.state != "fail" for f in findings), "checks": checks}

@@ -9,13 +9,12 @@ import platform
 import re
 import shutil
 import sys
-import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 
-from pickroom import lab
+from pickroom import lab, leftovers
 from pickroom.doctor.findings import Finding
 from pickroom.errors import PickroomError
 
@@ -112,11 +111,11 @@ def duckdb_sqlite() -> Finding:
     """Whether analysis can read a project's database, without the network: one is made, attached and read."""
     try:
         from pickroom.analysis.engine import load_sqlite, open_engine, quoted
-        from pickroom.store.connect import connect
+        from pickroom.store.connect import create
 
-        with tempfile.TemporaryDirectory(prefix="pickroom-doctor-") as folder:
-            path = Path(folder, "new.db")
-            connect(path).close()
+        with leftovers.Folder("pickroom-doctor-") as folder:
+            path = folder / "new.db"
+            create(path).close()
             with closing(open_engine()) as engine:
                 if not load_sqlite(engine):
                     what = "DuckDB's SQLite extension is missing: analysis reads databases another, slower way"

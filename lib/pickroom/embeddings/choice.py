@@ -1,25 +1,23 @@
 """Which encoder a project uses: the one it is bound to; a new project is bound at its first run, and for good.
 
-Vectors of two encoders, or of two precisions of one, do not belong in one space; so a project never mixes them, and
-projects of a workspace share one precision, so that one model can learn from all of them.
+Vectors of two encoders, or of two precisions of one, do not belong in one space, so a project never mixes them. New
+projects compute in float32, so that one model can learn from all of them; version 0.1 chose bfloat16 for some.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from pickroom.embeddings import device as devices
-from pickroom.embeddings.encoder import DTYPES, EncoderSpec, Pixels, TorchEncoder, Tower
-from pickroom.embeddings.store import read_spec, save_spec, specs
+from pickroom.embeddings.encoder import FLOAT32, Encoder, EncoderSpec, Tower
+from pickroom.embeddings.store import read_spec, save_spec
 from pickroom.errors import ConflictError, UsageError
 from pickroom.workspace import Project
 
 KINDS = ("openclip", "bundled")
 DEFAULT_KIND = "openclip"
-_FLOAT32 = "float32"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +29,6 @@ class EncoderConfig:
         model: OpenCLIP's "architecture/pretrained tag".
         checkpoint: a local OpenCLIP checkpoint folder, in place of `model`.
         device: "cuda", "mps" or "cpu"; None is the best one here.
-        dtype: the precision of the forward pass; None is the fastest one that keeps the vectors.
         change: whether a project bound to another encoder is bound anew. Its vectors so far stay on disk.
     """
 
@@ -39,34 +36,23 @@ class EncoderConfig:
     model: str | None = None
     checkpoint: Path | str | None = None
     device: str | None = None
-    dtype: str | None = None
     change: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """An encoder ready to run, and what is known of it.
-
-    Attributes:
-        spec: what the project is bound to.
-        cosine: the lowest cosine of the measured vectors to their float32 twins; 1.0 for float32 itself, None
-            where nothing was measured here.
-    """
+    """An encoder ready to run; `spec` is what the project is bound to."""
 
     tower: Tower
     spec: EncoderSpec
     device: str
-    cosine: float | None
 
-    def encoder(self) -> TorchEncoder:
-        return TorchEncoder(self.tower, self.spec, self.device)
+    def encoder(self) -> Encoder:
+        return self.tower.encoder(self.spec, self.device)
 
 
-def choose(project: Project, config: EncoderConfig, samples: Callable[[Tower], Sequence[Pixels]]) -> Chosen:
-    """Load the project's encoder and settle its precision. Binds nothing yet: see `bind`.
-
-    Args:
-        samples: a few of the project's images prepared for a tower, to measure precisions on; may be empty.
+def choose(project: Project, config: EncoderConfig) -> Chosen:
+    """Load the project's encoder. Binds nothing yet: see `bind`.
 
     Raises:
         ConflictError: the project is bound to another encoder, and `change` is not set.
@@ -77,20 +63,20 @@ def choose(project: Project, config: EncoderConfig, samples: Callable[[Tower], S
     kind = config.kind or (bound.kind if bound else DEFAULT_KIND)
     if bound and (bound.kind != kind or kind not in KINDS):  # imported vectors have an encoder that cannot encode
         raise _other(project, bound, "another encoder" if bound.kind == kind else kind)
-    device = devices.pick_device(devices.present(), config.device)
     tower = load_tower(kind, _as_before(project, config) if bound else config)
-    spec = tower.spec(config.dtype or (bound.dtype if bound else _FLOAT32))
-    if bound:
-        if spec != bound:
-            raise _other(project, bound, spec.words)
-        known = read_spec(project.workspace, spec.encoder_id)
-        return Chosen(tower, spec, device, known[1].get("cosine_to_float32") if known else None)
-    if config.dtype is None:
-        before = next((s for s in specs(project.workspace) if s.same_but_dtype(spec)), None)
-        if before is None:
-            return _measured(tower, spec, device, samples(tower))
-        spec = before
-    return Chosen(tower, spec, device, 1.0 if spec.dtype == _FLOAT32 else _cosine(tower, spec, device, samples(tower)))
+    device = devices.pick_device(tower.devices(), config.device)
+    if bound and kind == "bundled" and bound.dtype != FLOAT32:
+        raise ConflictError(
+            f"project {project.id} has vectors in {bound.dtype}, which version 0.1 made, and its encoder now computes "
+            "in float32",
+            doing="choosing an encoder",
+            subject=project.workspace.embeddings / bound.encoder_id,
+            hint=f"make them again: pickroom embed {project.id} --encoder bundled --change-encoder",
+        )
+    spec = tower.spec(bound.dtype if bound else FLOAT32)
+    if bound and spec != bound:
+        raise _other(project, bound, spec.words)
+    return Chosen(tower, spec, device)
 
 
 def bind(project: Project, chosen: Chosen) -> Project:
@@ -99,7 +85,6 @@ def bind(project: Project, chosen: Chosen) -> Project:
         "source": chosen.tower.source,
         "model": chosen.tower.source if chosen.tower.source.startswith(f"{chosen.spec.model}/") else None,
         "device": devices.device_words(chosen.device),
-        "cosine_to_float32": chosen.cosine,
     }
     save_spec(project.workspace, chosen.spec, notes)
     return bind_spec(project, chosen.spec)
@@ -134,9 +119,6 @@ def _check(config: EncoderConfig) -> None:
     if config.kind is not None and config.kind not in KINDS:
         hint = f"use one of {', '.join(KINDS)}"
         raise UsageError(f"{config.kind!r} is no encoder", doing="choosing an encoder", hint=hint)
-    if config.dtype is not None and config.dtype not in DTYPES:
-        hint = f"use one of {', '.join(DTYPES)}"
-        raise UsageError(f"{config.dtype!r} is no precision", doing="choosing a precision", hint=hint)
 
 
 def _as_before(project: Project, config: EncoderConfig) -> EncoderConfig:
@@ -153,18 +135,3 @@ def _other(project: Project, bound: EncoderSpec, wanted: str) -> ConflictError:
         subject=project.workspace.embeddings / bound.encoder_id,
         hint="leave the choice out to use the project's own, or add --change-encoder to embed all its images anew",
     )
-
-
-def _measured(tower: Tower, spec: EncoderSpec, device: str, pixels: Sequence[Pixels]) -> Chosen:
-    if not pixels:
-        return Chosen(tower, spec, device, 1.0)
-    reference, trials = devices.measure(tower, spec, device, pixels)
-    best = devices.pick_dtype(reference, trials)
-    return Chosen(tower, replace(spec, dtype=best.dtype), device, best.cosine)
-
-
-def _cosine(tower: Tower, spec: EncoderSpec, device: str, pixels: Sequence[Pixels]) -> float | None:
-    if not pixels:
-        return None
-    exact = TorchEncoder(tower, replace(spec, dtype=_FLOAT32), device).encode(pixels).vectors
-    return float(devices.cosines(TorchEncoder(tower, spec, device).encode(pixels).vectors, exact).min())

@@ -1,23 +1,18 @@
-"""What an encoder is: its whole specification, hashed into one id, and the class that runs any network by it."""
+"""What an encoder is: its whole specification, hashed into one id, and what the pipeline asks of it."""
 
 from __future__ import annotations
 
-import contextlib
-import copy
 import hashlib
 import json
-import threading
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass
+from typing import Any, Protocol, Self
 
 import numpy as np
 from PIL import Image as PillowImage
 
-if TYPE_CHECKING:
-    import torch
-
-DTYPES = ("float32", "bfloat16", "float16")
+FLOAT32 = "float32"
 PATCH_CHANNELS = 64  # FORMATS.md: patches are reduced to at most this many channels
 _PROJECTION_SEED = 20250803
 _ID_DIGITS = 16  # hex digits kept of the SHA-256: 64 bits, no clash among any number of encoders a person has
@@ -66,7 +61,7 @@ class EncoderSpec:
         dim: floats of a vector.
         patch_rows, patch_cols, patch_dim: the patch grid as stored; all 0 for an encoder without one.
         projection: how patches were reduced, e.g. "signs seed=1 768->64"; "" for not at all.
-        dtype: what the forward pass computes in.
+        dtype: what the forward pass computes in: float32; version 0.1 also chose "bfloat16" and "float16".
         storage: what vectors are stored in; patches are always float16.
     """
 
@@ -98,10 +93,6 @@ class EncoderSpec:
         """The encoder in a few words, for the person."""
         weights = f", weights {self.weights[:8]}" if self.weights else ""
         return f"{self.kind} {self.model} ({self.dtype}{weights})"
-
-    def same_but_dtype(self, other: EncoderSpec) -> bool:
-        """Whether only the precision of the forward pass differs."""
-        return replace(self, dtype=other.dtype) == other
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -145,92 +136,37 @@ class Encoder(Protocol):
         """One forward pass over prepared images, at least one."""
         ...
 
+    def threads(self, count: int) -> AbstractContextManager[None]:
+        """Compute with so many threads where this thread calls `encode`, until the end of the block."""
+        ...
 
-@dataclass(frozen=True, slots=True)
-class Tower:
-    """A loaded network before a device and a precision are chosen: float32, on the CPU, never changed in place.
 
-    Attributes:
-        network: (N, 3, height, width) -> ((N, dim), (N, channels, rows, cols) or None).
-        geometry: resizes and crops an RGB image to the input's size.
-        channels_last: whether its convolutions run faster in that memory format.
-        source: where the weights came from, in words.
-    """
+class Tower(Protocol):
+    """A loaded network before a device is chosen. It can be pickled, for the processes of a cluster."""
 
-    kind: str
-    model: str
-    network: torch.nn.Module
-    geometry: Geometry
-    preprocessing: Preprocessing
-    channels_last: bool
-    source: str
+    @property
+    def preprocessing(self) -> Preprocessing: ...
+
+    @property
+    def source(self) -> str:
+        """Where the weights came from, in words."""
+        ...
 
     def prepare(self, image: PillowImage.Image) -> Pixels:
         """An upright sRGB image as (height, width, 3) uint8 pixels of the input's size."""
-        return np.asarray(self.geometry(image), dtype=np.uint8)
+        ...
 
-    def spec(self, dtype: str = "float32") -> EncoderSpec:
-        """The specification in one precision; one blank image goes through the network to learn its shapes."""
-        import torch
+    def devices(self) -> tuple[str, ...]:
+        """The devices that it can run on here, best first."""
+        ...
 
-        blank = torch.zeros(1, 3, self.preprocessing.height, self.preprocessing.width)
-        with torch.inference_mode():
-            vectors, maps = self.network(blank)
-        rows, cols, channels = (maps.shape[2], maps.shape[3], maps.shape[1]) if maps is not None else (0, 0, 0)
-        kept = min(channels, PATCH_CHANNELS)
-        return EncoderSpec(
-            kind=self.kind,
-            model=self.model,
-            weights=weights_hash(self.network),
-            preprocessing=self.preprocessing,
-            dim=vectors.shape[1],
-            patch_rows=rows,
-            patch_cols=cols,
-            patch_dim=kept,
-            projection=f"signs seed={_PROJECTION_SEED} {channels}->{kept}" if kept < channels else "",
-            dtype=dtype,
-        )
+    def spec(self, dtype: str = FLOAT32) -> EncoderSpec:
+        """The specification of its vectors; raises UsageError when it cannot compute in this precision."""
+        ...
 
-
-class TorchEncoder:
-    """A tower on one device in one precision."""
-
-    def __init__(self, tower: Tower, spec: EncoderSpec, device: str) -> None:
-        import torch
-
-        self.spec, self.device, self._prepare = spec, device, tower.prepare
-        self._dtype = getattr(torch, spec.dtype)
-        self._format = torch.channels_last if tower.channels_last else torch.contiguous_format
-        as_it_is = (spec.dtype, device, tower.channels_last) == ("float32", "cpu", False)
-        network = tower.network if as_it_is else copy.deepcopy(tower.network)
-        self.network = network.to(device=device, dtype=self._dtype).to(memory_format=self._format).eval()
-        means = torch.tensor(tower.preprocessing.mean) * 255
-        deviations = torch.tensor(tower.preprocessing.std) * 255
-        self._mean, self._std = (t.reshape(1, -1, 1, 1).to(device) for t in (means, deviations))
-        channels = int(spec.projection.rpartition(" ")[2].partition("->")[0]) if spec.projection else 0
-        self._projection = torch.from_numpy(projection(channels, spec.patch_dim)).to(device) if channels else None
-        # a GPU takes one pass at a time; on a CPU the passes of several threads run side by side
-        self._turn = contextlib.nullcontext() if device == "cpu" else threading.Lock()
-
-    def prepare(self, image: PillowImage.Image) -> Pixels:
-        """See `Encoder`."""
-        return self._prepare(image)
-
-    def encode(self, pixels: Sequence[Pixels]) -> Features:
-        """See `Encoder`."""
-        import torch
-
-        with self._turn, torch.inference_mode():
-            # bytes cross to the device, a quarter of what floats would be; the batch is normalised there at once
-            batch = torch.from_numpy(np.stack(pixels)).to(self.device).permute(0, 3, 1, 2).float()
-            batch = ((batch - self._mean) / self._std).to(dtype=self._dtype, memory_format=self._format)
-            vectors, maps = self.network(batch)
-            patches = None
-            if maps is not None:
-                patches = maps.float().permute(0, 2, 3, 1)
-                patches = patches @ self._projection if self._projection is not None else patches
-                patches = patches.cpu().numpy()
-            return Features(vectors.float().cpu().numpy(), patches)
+    def encoder(self, spec: EncoderSpec, device: str) -> Encoder:
+        """The network on a device; `spec` is one of its own."""
+        ...
 
 
 def projection(channels: int, kept: int, seed: int = _PROJECTION_SEED) -> np.ndarray:
@@ -243,12 +179,16 @@ def projection(channels: int, kept: int, seed: int = _PROJECTION_SEED) -> np.nda
     return (signs / np.sqrt(kept)).astype(np.float32)
 
 
-def weights_hash(network: torch.nn.Module) -> str:
-    """Hex SHA-256 over the names, shapes and float32 bytes of a network's weights, in name order."""
+def projection_words(channels: int) -> str:
+    """How a map of so many channels is reduced, as `EncoderSpec.projection` says it; "" for not at all."""
+    kept = min(channels, PATCH_CHANNELS)
+    return f"signs seed={_PROJECTION_SEED} {channels}->{kept}" if kept < channels else ""
+
+
+def weights_hash(weights: Mapping[str, np.ndarray]) -> str:
+    """Hex SHA-256 over the names, shapes and bytes of a network's weights (float32, or integers), in name order."""
     digest = hashlib.sha256()
-    for name, tensor in sorted(network.state_dict().items()):
-        values = tensor.detach().cpu()
-        values = values.float() if values.is_floating_point() else values
-        digest.update(f"{name} {tuple(values.shape)}\n".encode())
-        digest.update(values.contiguous().reshape(-1).numpy().data)
+    for name, values in sorted(weights.items()):
+        digest.update(f"{name} {values.shape}\n".encode())
+        digest.update(np.ascontiguousarray(values).reshape(-1).data)
     return digest.hexdigest()

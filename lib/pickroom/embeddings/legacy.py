@@ -26,6 +26,7 @@ from pickroom.embeddings.rows import VectorRow
 from pickroom.embeddings.store import VectorStore, save_spec
 from pickroom.errors import UsageError
 from pickroom.logged_paths import ProjectNames, split_path
+from pickroom.project_folders import project_folders
 from pickroom.records import Image
 from pickroom.store import images
 from pickroom.store.connect import open_read_only
@@ -94,13 +95,14 @@ def import_cache(project: Project, cache: Path) -> ImportReport:
         raise UsageError(f"cannot read the cache ({error.strerror})", doing=_DOING, subject=cache) from error
     store = VectorStore(project.workspace, SPEC, project.id)
     names = ProjectNames.of(project.workspace)
+    others = _others(lines, project.id, names)
     with open_read_only(project.database) as connection:
         scanned = {image.filename: image for image in images.readable(connection)}
     report = ImportReport()
     log = ProcessedLog(project.workspace.processed_log)
     with store.writing(_DOING):
         done = {filename for filename, _ in store.known()}
-        found = _rows(lines, cache.parent, project.id, names, scanned, done, report)
+        found = _rows(lines, cache.parent, project.id, (names, others), scanned, done, report)
         for rows in _in_parts(found):
             save_spec(project.workspace, SPEC, {"source": "a legacy cache"})
             store.append(rows)
@@ -116,7 +118,7 @@ def _rows(
     lines: Sequence[str],
     folder: Path,
     project_id: str,
-    names: ProjectNames,
+    told: tuple[ProjectNames, Mapping[str, str]],
     scanned: Mapping[str, Image],
     done: set[str],
     report: ImportReport,
@@ -126,7 +128,7 @@ def _rows(
         if not text.strip():
             continue
         report.lines += 1
-        found = _read(text, folder, project_id, names)
+        found = _read(text, folder, project_id, *told)
         if isinstance(found, str):
             report.skipped[found] += 1
             continue
@@ -143,16 +145,36 @@ def _rows(
             yield _row(filename, vector, image)
 
 
-def _read(text: str, folder: Path, project_id: str, names: ProjectNames) -> tuple[str, np.ndarray] | str:
-    """(file name, vector) of a line, or why it is skipped."""
+def _others(lines: Sequence[str], project_id: str, names: ProjectNames) -> dict[str, str]:
+    """Folder -> the other project that it names by its place among all folders of the cache.
+
+    A single folder without a known project is the given project's; of several, each may be another project.
+    """
+    rows = Counter(folder for text in lines if (folder := _paths(text)[0]))
+    known = {folder: found[0].folder for folder in rows if (found := names.found_in(folder))}
+    named = project_folders(rows, known, names.ids()).named
+    if len({one.name for one in named.values()}) == 1:
+        named = project_folders(rows, known, names.ids(), only_beside=True).named
+    return {folder: one.name for folder, one in named.items() if one.name != project_id}
+
+
+def _paths(text: str) -> tuple[str, str, str]:
+    """(folder and name of the image, path of the vector) that a line names, each "" in a damaged one."""
     try:
         values = json.loads(text)
         image_path, vector_path = values["image_path"], values["embedding_file"]
         if not isinstance(image_path, str) or not isinstance(vector_path, str):
             raise TypeError
     except (ValueError, KeyError, TypeError, RecursionError):
-        return "the line is damaged"
-    image_folder, filename = split_path(image_path)
+        return "", "", ""
+    return *split_path(image_path), vector_path
+
+
+def _read(
+    text: str, folder: Path, project_id: str, names: ProjectNames, others: Mapping[str, str]
+) -> tuple[str, np.ndarray] | str:
+    """(file name, vector) of a line, or why it is skipped."""
+    image_folder, filename, vector_path = _paths(text)
     if not filename:
         return "the line is damaged"
     named = names.in_folder(image_folder)
@@ -160,6 +182,8 @@ def _read(text: str, folder: Path, project_id: str, names: ProjectNames) -> tupl
         return f"its path names several projects: {', '.join(sorted(named))}"
     if named - {project_id}:
         return f"belongs to project {', '.join(named)}"
+    if image_folder in others:
+        return f"lies in the folder of another project: {others[image_folder]}"
     # os.path's, since a name may be too long to be asked about
     path = next((p for p in _places(folder, vector_path) if os.path.isfile(p)), None)
     if path is None:

@@ -11,6 +11,8 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from typing import TypeVar
 
 from pickroom.embeddings.choice import Chosen
@@ -30,10 +32,11 @@ class LocalEngine:
 
     def __init__(self, chosen: Chosen, source: Source, config: EmbedConfig) -> None:
         self._encoder, self._source = chosen.encoder(), source
-        self._on_cpu = chosen.device == "cpu"
         self.device = device_words(chosen.device)
         self.batch = batch_size(config, chosen.device)
         self.workers = config.workers or min(_MOST_WORKERS, usable_cores())
+        each = max(1, usable_cores() // self.workers)  # decoding and computing share the processor's cores
+        self._sharing = partial(self._encoder.threads, each) if chosen.device == "cpu" else nullcontext
 
     def images(self, batches: Sequence[Sequence[Item]], publish: PublishImages) -> None:
         """See `Engine`."""
@@ -42,7 +45,7 @@ class LocalEngine:
             lambda batch: embed_images(self._encoder, self._source, batch),
             lambda batch, rows: publish(len(batch), rows),
             self.workers,
-            on_cpu=self._on_cpu,
+            self._sharing,
         )
 
     def groups(self, batches: Sequence[Sequence[GroupItem]], config: RegionConfig, publish: PublishRegions) -> None:
@@ -52,7 +55,7 @@ class LocalEngine:
             lambda batch: embed_groups(self._encoder, self._source, batch, config),
             lambda batch, rows: publish(sum(len(group.members) for group in batch), rows),
             self.workers,
-            on_cpu=self._on_cpu,
+            self._sharing,
         )
 
 
@@ -61,8 +64,7 @@ def run(
     do: Callable[[T], R],
     publish: Callable[[T, R], None],
     workers: int,
-    *,
-    on_cpu: bool,
+    sharing: Callable[[], AbstractContextManager[None]] = nullcontext,
 ) -> None:
     """Do every batch of work and publish its result, in any order.
 
@@ -70,17 +72,16 @@ def run(
 
     Args:
         publish: called from the workers, one at a time, before the worker takes its next batch.
-        on_cpu: whether the forward pass shares the processor's cores with decoding.
+        sharing: entered by each worker for as long as it works: it settles how many threads a forward pass has.
     """
-    import torch
-
     waiting = deque(work)
     stop, over, publishing = threading.Event(), threading.Event(), threading.Lock()
-    before = torch.get_num_threads()
 
     def loop() -> None:
-        if on_cpu:
-            torch.set_num_threads(max(1, usable_cores() // workers))
+        with sharing():
+            take_batches()
+
+    def take_batches() -> None:
         while not stop.is_set():
             try:
                 batch = waiting.popleft()
@@ -92,13 +93,13 @@ def run(
                     publish(batch, result)
 
     try:
-        with ThreadPoolExecutor(workers, thread_name_prefix="embed") as pool:
+        # entered here, too: PyTorch hands the last number set to every thread made later
+        with sharing(), ThreadPoolExecutor(workers, thread_name_prefix="embed") as pool:
             try:
                 for future in as_completed([pool.submit(loop) for _ in range(min(workers, len(work)))]):
                     future.result()
             finally:
                 stop.set()
-                torch.set_num_threads(before)  # PyTorch hands the last number set to every thread made later
     finally:
         # a second Ctrl-C does not wait for the workers: nothing of theirs may be written once this has returned
         with publishing:

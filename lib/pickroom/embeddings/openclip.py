@@ -18,7 +18,8 @@ from urllib.request import getproxies
 
 from torch import Tensor, nn
 
-from pickroom.embeddings.encoder import Preprocessing, Tower
+from pickroom.embeddings.encoder import Preprocessing
+from pickroom.embeddings.torch_encoder import TorchTower
 from pickroom.errors import UsageError
 
 DEFAULT_MODEL = "ViT-B-32/laion2b_s34b_b79k"
@@ -58,7 +59,7 @@ class _InTurn:
         return image
 
 
-def load(model: str = DEFAULT_MODEL, checkpoint: Path | str | None = None) -> Tower:
+def load(model: str = DEFAULT_MODEL, checkpoint: Path | str | None = None) -> TorchTower:
     """An OpenCLIP image tower with its own preprocessing, float32 on the CPU; the text tower is dropped.
 
     Args:
@@ -106,7 +107,7 @@ def load(model: str = DEFAULT_MODEL, checkpoint: Path | str | None = None) -> To
     return adapt(clip, transform, name, source)
 
 
-def adapt(clip: nn.Module, transform: Any, name: str, source: str) -> Tower:
+def adapt(clip: nn.Module, transform: Any, name: str, source: str) -> TorchTower:
     """A tower from what `open_clip.create_model_and_transforms` returns: the model and its evaluation transform.
 
     The resizing steps are OpenCLIP's own; only the last two, to floats and normalised, are done here by batch.
@@ -126,7 +127,7 @@ def adapt(clip: nn.Module, transform: Any, name: str, source: str) -> Tower:
         config["fill_color"],
     )
     tower = _ImageTower(visual).eval().requires_grad_(False)
-    return Tower("openclip", name, tower, _InTurn(geometry), preprocessing, False, source)
+    return TorchTower("openclip", name, tower, _InTurn(geometry), preprocessing, source)
 
 
 def _reason(error: Exception) -> str:

@@ -138,13 +138,15 @@ class Parts:
                 if isinstance(error.__cause__, OSError) and error.__cause__.errno is not None:
                     raise  # the disk's fault, or a lack of permission: the part may be sound
                 moved.append(path.with_name(f"{path.name}.damaged"))
-                atomic.rename_noreplace(path, moved[-1])
+                atomic.publish(path, moved[-1])
         return moved
 
     def sweep(self) -> None:
         """Remove what a killed process left half written. Only for the process that holds the writer's lock."""
         for path in self.folder.glob(f".*{atomic.PARTIAL_SUFFIX}"):
             path.unlink(missing_ok=True)
+        for path in self.files():
+            atomic.drop_claim(path)
 
     @contextlib.contextmanager
     def _explained(self, path: Path) -> Any:

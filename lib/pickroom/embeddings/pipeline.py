@@ -13,7 +13,6 @@ from contextlib import contextmanager
 from pickroom.embeddings import plan
 from pickroom.embeddings import verify as check
 from pickroom.embeddings.choice import Chosen, bind, choose
-from pickroom.embeddings.encoder import Pixels, Tower
 from pickroom.embeddings.engines import GROUPS_A_BATCH, EmbedConfig, Engine, in_batches
 from pickroom.embeddings.local import LocalEngine
 from pickroom.embeddings.plan import Plan
@@ -24,13 +23,12 @@ from pickroom.embeddings.regions import RegionConfig, members_hash
 from pickroom.embeddings.report import EmbedReport
 from pickroom.embeddings.rows import RegionRow, VectorRow
 from pickroom.embeddings.store import VectorStore
-from pickroom.errors import ImageError, UsageError
+from pickroom.errors import UsageError
 from pickroom.records import Group, Image, Ungrouped
 from pickroom.store import groups, images
 from pickroom.store.connect import open_read_only, transaction
 from pickroom.workspace import Project
 
-_SAMPLES = 4  # images on which precisions are measured: enough for a cosine, a second of work
 _ROUNDS = 3  # plans made, where files move while they are embedded
 _COPIES = 500  # rows of known content copied at a time
 
@@ -57,11 +55,11 @@ def embed(
     project.require_root()
     scanned, made, decided = _of_the_database(project)
     source = Source(project.root, project.workspace.thumbnails if config.previews else None)
-    chosen = choose(project, config.encoder, lambda tower: _samples(tower, source, scanned))
+    chosen = choose(project, config.encoder)
     store = VectorStore(project.workspace, chosen.spec, project.id)
     with store.writing("embedding"), _engine(chosen, source, config) as engine:
         bind(project, chosen)
-        report = EmbedReport(project.id, chosen.spec.encoder_id, chosen.spec.words, engine.device, chosen.cosine)
+        report = EmbedReport(project.id, chosen.spec.encoder_id, chosen.spec.words, engine.device, chosen.spec.dtype)
         report.damaged = tuple(path.name for path in store.set_damaged_aside(thorough=verify))
         run = _Run(project, store, engine, bars, report)
         for _ in range(_ROUNDS):
@@ -203,20 +201,6 @@ def _of_the_database(project: Project) -> tuple[list[Image], list[Group], dict[s
     for image in (image for group in made for image in group.images if image.filename in names):
         decided[image.filename].add(image.sha256)
     return scanned, made, decided
-
-
-def _samples(tower: Tower, source: Source, scanned: Sequence[Image]) -> list[Pixels]:
-    """A few of the project's images from all over it, prepared for a network."""
-    found: list[Pixels] = []
-    step = max(1, len(scanned) // (_SAMPLES * 4))
-    for image in scanned[::step]:
-        item = Item(image.directory, image.filename, image.sha256, image.file_size, image.mtime_ns)
-        if len(found) < _SAMPLES and source.unchanged(item):
-            try:
-                found.append(tower.prepare(source.read(item, tower.preprocessing.least_side).rgb))
-            except ImageError:
-                continue  # the run itself will say so
-    return found
 
 
 def _members(group: Group) -> str:

@@ -15,8 +15,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from pickroom.embeddings.choice import Chosen
-from pickroom.embeddings.device import device_words, pick_device, present, usable_cores
-from pickroom.embeddings.encoder import EncoderSpec, TorchEncoder, Tower
+from pickroom.embeddings.device import device_words, pick_device, usable_cores
+from pickroom.embeddings.encoder import EncoderSpec, Tower
 from pickroom.embeddings.engines import EmbedConfig, PublishImages, PublishRegions, batch_size
 from pickroom.embeddings.reading import Item, Source
 from pickroom.embeddings.regions import RegionConfig
@@ -36,15 +36,15 @@ class RayWorker:
     """What runs in a process of Ray's: one encoder, kept from batch to batch. Rows travel pickled."""
 
     def __init__(self, tower: Any, spec: EncoderSpec, source: Source, regions: RegionConfig | None) -> None:
-        import torch
-
-        device = pick_device(present())
-        if device == "cpu":
-            torch.set_num_threads(1)  # Ray gave it one core
-        self._encoder = TorchEncoder(_fetched(tower), spec, device)
+        own = _fetched(tower)
+        self._encoder = own.encoder(spec, pick_device(own.devices()))
         self._source, self._regions = source, regions
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
+        with self._encoder.threads(1):  # Ray gave it one core, unless it has a GPU
+            return self._embedded(row)
+
+    def _embedded(self, row: dict[str, Any]) -> dict[str, Any]:
         batch: list[Any] = pickle.loads(row["batch"])
         told = {"number": row["number"], "host": socket.gethostname()}
         if not self._source.root.is_dir():

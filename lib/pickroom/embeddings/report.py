@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from pickroom.embeddings.encoder import FLOAT32
 from pickroom.embeddings.verify import Verification
 from pickroom.records import Ungrouped
 
@@ -16,8 +17,7 @@ class EmbedReport:
     """What a run did: `images == embedded + recognised + unchanged + len(errors) + waiting`.
 
     Attributes:
-        encoder, device: in words.
-        cosine: the lowest cosine of this encoder's vectors to float32 ones, where it was measured.
+        encoder, device: in words. dtype: what the vectors were computed in.
         images: files with a name and content of their own (copies of both count once).
         embedded: vectors made now. recognised: rows taken over, the file was renamed.
         unchanged: images that had their vector. waiting: moved while they were read; the next run takes them.
@@ -34,7 +34,7 @@ class EmbedReport:
     encoder_id: str
     encoder: str
     device: str
-    cosine: float | None
+    dtype: str
     images: int = 0
     embedded: int = 0
     recognised: int = 0
@@ -56,14 +56,16 @@ class EmbedReport:
 
     def words(self) -> str:
         """The report for the person, some lines."""
-        precision = "" if self.cosine in (None, 1.0) else f", cosine to float32 {self.cosine:.5f} or more"
         lines = [
             f"Project {self.project_id}: {self.images} images = {self.embedded} embedded + {self.recognised} "
             f"recognised + {self.unchanged} unchanged + {len(self.errors)} without a vector"
             + (f" + {self.waiting} moved meanwhile (run it again)" if self.waiting else ""),
-            f"  encoder {self.encoder_id}: {self.encoder}{precision}",
+            f"  encoder {self.encoder_id}: {self.encoder}",
             f"  on {self.device}",
         ]
+        if self.dtype != FLOAT32:
+            again = f"pickroom embed {self.project_id} --change-encoder"
+            lines.append(f"  vectors in {self.dtype} cannot be compared with those of newer projects: {again}")
         if self.embedded and self.seconds > 0:
             lines.append(f"  {self.embedded / self.seconds:.1f} images/s, {self.seconds:.1f} s")
         if self.groups:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -179,6 +179,7 @@ def save_spec(workspace: Workspace, spec: EncoderSpec, notes: dict[str, Any]) ->
     folder = workspace.embeddings / spec.encoder_id
     folder.mkdir(parents=True, exist_ok=True)
     text = json.dumps({"encoder_id": spec.encoder_id, "spec": spec.to_dict(), "notes": notes}, indent=2) + "\n"
+    atomic.drop_claim(folder / ENCODER_FILE)
     with suppress(FileExistsError):
         atomic.create_bytes(folder / ENCODER_FILE, text.encode())
         atomic.sync_folders([folder, folder.parent])
@@ -206,12 +207,3 @@ def read_spec(workspace: Workspace, encoder_id: str) -> tuple[EncoderSpec, dict[
             subject=path,
             hint="move the file away and run `pickroom embed` again: it is written anew",
         ) from error
-
-
-def specs(workspace: Workspace) -> Iterable[EncoderSpec]:
-    """The specification of every encoder that was ever used in this workspace, oldest file first."""
-    found = sorted(workspace.embeddings.glob(f"*/{ENCODER_FILE}"), key=lambda path: path.stat().st_mtime_ns)
-    for path in found:
-        read = read_spec(workspace, path.parent.name)
-        if read:
-            yield read[0]

@@ -1,7 +1,8 @@
 """What the person decided about each image, and where the image lies now. Read-only; what the machine did is left out.
 
-Picks are left out where the automation decided alone, boxes where `crop --apply-ai` cut without a look (DESIGN.md,
-invariant 11). Only the project's own database is read: of imported logs the images are rarely there.
+Picks are left out where the automation decided alone (DESIGN.md, invariant 11), boxes where `crop --apply-ai` cut
+without a look, and where they are the crop desk's default box, which nobody drew. Only the project's own database is
+read: of imported logs the images are rarely there.
 """
 
 from __future__ import annotations
@@ -10,32 +11,35 @@ import json
 import sqlite3
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 from pickroom import atomic
 from pickroom.embeddings.plan import list_images
-from pickroom.errors import ConflictError
-from pickroom.integrity import Inspection, inspect
+from pickroom.errors import ConflictError, StoreError
+from pickroom.integrity import inspect
 from pickroom.naming import CROPPED, join
 from pickroom.records import CropBox, Image
 from pickroom.store import crops, groups, images, operations
 from pickroom.store.connect import open_read_only, transaction
+from pickroom.store.damage import read_any_text
 from pickroom.workspace import Project
 
 Verdict = Literal["picked", "passed over", "rejected", "kept"]
 
 BY_MACHINE = "decided without a person"
 CUT_BY_MACHINE = "crop made without a person: its box is left out"
+WITHOUT_ROW = "decision whose row is not there"
+DEFAULT_BOX = "cropped to the default box, which nobody drew: it is left out"
 NOT_THERE = "not in the project's folder as it was decided on"
 
 _DECIDED = """SELECT c.group_id, c.input, c.outcome, c.crop_input, c.dropped_at, c.decided_at, d.images,
-    d.user_selected_index, d.user_action, d.final_crop_coords, d.timestamp, d.group_id AS row_id
+    d.user_selected_index, d.user_action, d.final_crop_coords, d.timestamp, d.rowid AS row_id
 FROM decision_context AS c LEFT JOIN ai_decisions AS d USING (group_id)
 UNION ALL
 SELECT d.group_id, NULL, d.user_action, NULL, NULL, d.timestamp, d.images,
-    d.user_selected_index, d.user_action, d.final_crop_coords, d.timestamp, d.group_id
+    d.user_selected_index, d.user_action, d.final_crop_coords, d.timestamp, d.rowid
 FROM ai_decisions AS d WHERE NOT EXISTS (SELECT 1 FROM decision_context AS c WHERE c.group_id = d.group_id)
 ORDER BY 6, 1"""
 
@@ -87,17 +91,19 @@ class Choices:
 
 
 def read(project: Project) -> Choices:
-    """Every choice of a person in one project.
+    """Every choice of a person in one project; unsound rows are left out and counted.
 
     Raises:
-        ConflictError: a row is not sound, or file operations are unfinished: files are not where the rows say.
+        ConflictError: no row can be relied on, or file operations are unfinished: files are not where the rows say.
         ProjectError: the image folder is not there.
         StoreError: the database cannot be read.
     """
-    _require_sound(inspect(project, purpose="finishing"))
+    inspection = inspect(project, purpose="finishing")
+    inspection.require_sound("exporting")
     places = _Places(project)
-    found = Choices(project)
+    found = Choices(project, left_out=inspection.unsound.by_reason)
     with open_read_only(project.database) as connection, transaction(connection, writing=False):
+        read_any_text(connection)
         if operations.count_planned(connection):
             raise ConflictError(
                 "file operations are unfinished",
@@ -107,16 +113,21 @@ def read(project: Project) -> Choices:
             )
         known = {image.filename: image for image in images.readable(connection)}
         # of a name met twice, the one in a group: the other was never decided on
-        members = {group.group_id: group.images for group in groups.every(connection, project.id)}
+        members = {group.group_id: group.images for group in groups.every(connection, project.id, sound=True)}
         known |= {image.filename: image for own in members.values() for image in own}
         for row in connection.execute(_DECIDED).fetchall():
+            if row["row_id"] in inspection.unsound.decisions:
+                continue
             if row["input"] == "auto":
                 found.left_out[BY_MACHINE] += 1
+                continue
+            if row["row_id"] is None and row["outcome"] != "keep":  # only a group kept whole has none
+                found.left_out[WITHOUT_ROW] += 1
                 continue
             own = members.get(row["group_id"], ())
             if row["row_id"] is not None:
                 own = tuple(known[name] for name in json.loads(row["images"]) if name in known)
-            crop = crops.latest(connection, row["group_id"])
+            crop = _sound_crop(connection, row["group_id"])
             judged = [_judge(found, project.id, row, image, crop, places) for image in own]
             kept = tuple(item for item in judged if item is not None)
             if kept:
@@ -124,10 +135,11 @@ def read(project: Project) -> Choices:
     return found
 
 
-def _require_sound(inspection: Inspection) -> None:
-    """Refuse rows that no program should be given; a crop that still waits is no such thing."""
-    serious = tuple(finding for finding in inspection.findings if finding.check != "waiting crops")
-    replace(inspection, findings=serious).require_sound("exporting")
+def _sound_crop(connection: sqlite3.Connection, group_id: str) -> crops.Crop | None:
+    try:
+        return crops.latest(connection, group_id)
+    except StoreError:  # counted among the unsound rows
+        return None
 
 
 def _judge(
@@ -140,8 +152,11 @@ def _judge(
         return None
     box, cropped = None, None
     if verdict == "picked" and row["final_crop_coords"] is not None:
-        if row["crop_input"] == "apply_ai":
+        source = crop.box_source if crop is not None else None
+        if row["crop_input"] == "apply_ai" or source == "ai_all":
             found.left_out[CUT_BY_MACHINE] += 1
+        elif source == "default":
+            found.left_out[DEFAULT_BOX] += 1
         else:
             box = CropBox.from_json(row["final_crop_coords"])
         cropped = places.crop_of(image, crop, path)

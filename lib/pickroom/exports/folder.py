@@ -1,20 +1,20 @@
 """A folder that an export fills: pictures as links or copies, documents whole or not at all, nothing of others touched.
 
-`.pickroom-export.json` names every file that an export has made here, and is on disk before they are: a file that it
-does not name is never replaced, one that a later run no longer makes is removed. A folder holds one kind of export.
+`.pickroom-export.json` names every file that an export has made here, and is on disk before they are. A file that it
+does not name, or that was changed since, is never replaced. One that a later run no longer makes is removed, unless it
+was changed. A folder holds one kind of export.
 """
 
 from __future__ import annotations
 
-import contextlib
+import errno
 import json
 import os
-import secrets
 import shutil
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path, PurePosixPath
 
-from pickroom import atomic
+from pickroom import atomic, leftovers
 from pickroom.errors import ConflictError, FileOperationError, UsageError
 from pickroom.exports.choices import Judged
 from pickroom.naming import stays_inside
@@ -22,6 +22,7 @@ from pickroom.workspace import Project
 
 STATE_FILE = ".pickroom-export.json"
 PICTURES = "images"
+_LINK, _SHA256 = "link", "sha256:"
 _MOST_BYTES = 256 << 20  # of the list of files: more than a million
 
 Progress = Callable[[int, int], None]
@@ -63,8 +64,8 @@ def publish(
         documents: name in the folder -> what writes it, called with a path beside its place.
 
     Raises:
-        ConflictError: a file of that name is there that no export made, it is another kind's folder, or a link in it
-            leads elsewhere; nothing is written.
+        ConflictError: a file of that name is there that no export made or that was changed since, it is another kind's
+            folder, or a link in it leads elsewhere; nothing is written.
         FileOperationError: the disk refused; run it again when there is room.
     """
     names = [*pictures, *documents]
@@ -75,10 +76,11 @@ def publish(
             raise ConflictError(
                 f"it holds an export to {held}", doing=f"exporting to {kind}", subject=folder, hint=hint
             )
-        strange = [name for name in names if name not in before and os.path.lexists(folder / name)]
+        changed = {name for name, stamp in before.items() if not _is_as_made(folder / name, stamp)}
+        strange = [name for name in names if (name not in before or name in changed) and os.path.lexists(folder / name)]
         if strange:
             raise ConflictError(
-                f"{len(strange)} files there were not made by an export, the first: {strange[0]}",
+                f"{len(strange)} files there were not made by an export, or changed since, the first: {strange[0]}",
                 items=strange,
                 doing="exporting",
                 subject=folder,
@@ -94,28 +96,46 @@ def publish(
                 hint="give an empty folder",
             )
         folder.mkdir(parents=True, exist_ok=True)
-        _write_state(folder, kind, sorted({*before, *names}))
-        for done, (name, source) in enumerate(pictures.items(), start=1):
-            _place(folder / name, source, copy)
-            if progress:
-                progress(done, len(pictures))
-        for name, write in documents.items():
-            _publish(folder / name, write)
-        for name in set(before) - set(names):
+        _write_state(folder, kind, {**before, **dict.fromkeys(names)})
+        made: dict[str, str | None] = {}
+        with leftovers.Folder(".pickroom-export-", folder) as building:
+            for done, (name, source) in enumerate(pictures.items(), start=1):
+                _place(folder / name, source, copy, building)
+                made[name] = _stamp(folder / name)
+                if progress:
+                    progress(done, len(pictures))
+            for name, write in documents.items():
+                _publish(folder / name, write, building)
+                made[name] = f"{_SHA256}{atomic.sha256_of(folder / name)}"
+        for name in before.keys() - names - changed:
             (folder / name).unlink(missing_ok=True)
-        _write_state(folder, kind, sorted(names))
+        _write_state(folder, kind, made)
     except OSError as error:
         where = [Path(error.filename)] if error.filename else [folder]
         hint = "make room, or give another DIR, and run it again"
         raise FileOperationError(error.strerror or str(error), "exporting", where, hint) from error
 
 
-def _place(target: Path, source: Path, copy: bool) -> None:
+def _place(target: Path, source: Path, copy: bool, building: Path) -> None:
     if _same(target, source, copy):
         return
     target.parent.mkdir(parents=True, exist_ok=True)
-    # copies keep their times, by which the next run knows them
-    _publish(target, (lambda path: shutil.copy2(source, path)) if copy else (lambda path: path.symlink_to(source)))
+    _publish(target, (lambda path: _copy(source, path)) if copy else (lambda path: _link(source, path)), building)
+
+
+def _copy(source: Path, path: Path) -> None:
+    shutil.copyfile(source, path)
+    atomic.copy_stat(source, path)  # the next run knows a copy by its times
+
+
+def _link(source: Path, path: Path) -> None:
+    try:
+        path.symlink_to(source)
+    except OSError as error:
+        if error.errno not in (errno.EPERM, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP):
+            raise
+        what = "the disk has no symbolic links"
+        raise FileOperationError(what, "exporting", [path.parent], "copy the pictures: --copy") from error
 
 
 def _same(target: Path, source: Path, copy: bool) -> bool:
@@ -127,28 +147,44 @@ def _same(target: Path, source: Path, copy: bool) -> bool:
     return (here.st_size, here.st_mtime_ns) == (there.st_size, there.st_mtime_ns)
 
 
-def _publish(target: Path, write: Writer) -> None:
-    temporary = target.with_name(f".{secrets.token_hex(8)}{atomic.PARTIAL_SUFFIX}")
-    try:
-        write(temporary)
-        os.replace(temporary, target)
-    finally:
-        with contextlib.suppress(OSError):  # a leftover has a dot in front: no reader of the folder takes it for data
-            temporary.unlink()
+def _publish(target: Path, write: Writer, building: Path) -> None:
+    temporary = building / "file"  # what a failed one leaves here goes with the folder
+    write(temporary)
+    atomic.replace(temporary, target)
 
 
-def _read_state(folder: Path) -> tuple[str | None, list[str]]:
-    """(kind, names) of what exports made here; (None, []) where nothing is known to be theirs."""
+def _stamp(path: Path) -> str:
+    """What tells a placed picture from one that was changed since, without reading it."""
+    if path.is_symlink():
+        return _LINK
+    status = path.stat()
+    return f"{status.st_size}:{status.st_mtime_ns}"
+
+
+def _is_as_made(path: Path, stamp: str | None) -> bool:
+    """Whether a file is gone, or as an export left it; without a stamp the export was interrupted, or an older one."""
+    if stamp is None or path.is_symlink() or not os.path.lexists(path):
+        return True
+    if not path.is_file():
+        return False
+    return (f"{_SHA256}{atomic.sha256_of(path)}" if stamp.startswith(_SHA256) else _stamp(path)) == stamp
+
+
+def _read_state(folder: Path) -> tuple[str | None, dict[str, str | None]]:
+    """(kind, name -> stamp) of what exports made here; (None, {}) where nothing is known to be theirs."""
     try:
         state = json.loads(atomic.read_small(folder / STATE_FILE, _MOST_BYTES))
     except FileNotFoundError:
-        return None, []
+        return None, {}
     except (ValueError, RecursionError):  # damaged: then no file there is known to be ours
-        return None, []
+        return None, {}
     match state:
-        case {"kind": str(kind), "files": list(names)}:
-            return kind, [name for name in names if isinstance(name, str) and _inside(name)]
-    return None, []
+        case {"kind": str(kind), "files": list(names)}:  # of an older export, which kept no stamps
+            return kind, {name: None for name in names if isinstance(name, str) and _inside(name)}
+        case {"kind": str(kind), "files": dict(stamps)}:
+            known = {name: stamp for name, stamp in stamps.items() if isinstance(name, str) and _inside(name)}
+            return kind, {name: stamp if isinstance(stamp, str) else None for name, stamp in known.items()}
+    return None, {}
 
 
 def _inside(name: str) -> bool:
@@ -164,5 +200,6 @@ def _is_led_away(folder: Path, name: str) -> bool:
     return any(os.path.islink(folder / above) for above in PurePosixPath(name).parents[:-1])
 
 
-def _write_state(folder: Path, kind: str, names: list[str]) -> None:
-    atomic.write_text(folder / STATE_FILE, json.dumps({"kind": kind, "files": names}, indent=1) + "\n")
+def _write_state(folder: Path, kind: str, stamps: Mapping[str, str | None]) -> None:
+    files = dict(sorted(stamps.items()))
+    atomic.write_text(folder / STATE_FILE, json.dumps({"kind": kind, "files": files}, indent=1) + "\n")

@@ -22,14 +22,15 @@ from pickroom.files.ledgers import CROP, DROP, LEDGERS
 from pickroom.files.lock import moving_files
 from pickroom.files.moves import PARTIAL_SUFFIX
 from pickroom.files.preflight import Disk
+from pickroom.files.recovery import finish_interrupted
 from pickroom.geometry import compose
 from pickroom.images import crops as rendering
 from pickroom.images import decode
 from pickroom.naming import CROP_AUTO, CROP_ORIGINALS, CROPPED, STAGING, is_image_name, join, sidecar_name
-from pickroom.records import CropBox, FileOp
+from pickroom.records import BoxSource, CropBox, FileOp
 from pickroom.store import crops, decisions, operations
 from pickroom.store.connect import transaction
-from pickroom.store.crops import Crop, CropInput
+from pickroom.store.crops import Crop
 from pickroom.workspace import Project, utc_now
 
 WAITING_FOLDERS = (naming.CROP, CROP_AUTO)  # CROP here is a kind of journal steps
@@ -44,7 +45,7 @@ class Order:
     directory: str
     filename: str
     box: CropBox | None
-    input: CropInput = "desk"
+    box_source: BoxSource = "drawn"
 
 
 @dataclass(slots=True)
@@ -116,7 +117,7 @@ def _submit(
     result: CropResult,
 ) -> int:
     """Carry the orders out chunk by chunk, adding to `result`; returns their batch's number."""
-    journal.run_planned(folder, connection, LEDGERS, verify=True)
+    finish_interrupted(project, connection, folder)
     batch = operations.next_batch(connection)
     disk = Disk(project.root)
     for start in range(0, len(orders), _CHUNK):
@@ -212,7 +213,7 @@ def _steps(
     for file, content in files:
         if file != sidecar_name(name):
             ops.append(FileOp(batch, kind, name, "move", join(order.directory, file), join(away, file), content))
-    if sidecar is not None:
+    if sidecar is not None and sidecar.text is not None:
         path, text = join(order.directory, sidecar_name(name)), sidecar.text
         digest = hashlib.sha256(text.encode()).hexdigest()
         ops.append(FileOp(batch, kind, name, "remove", path, None, digest, content=text))
@@ -263,9 +264,9 @@ def _commit(connection: sqlite3.Connection, jobs: Sequence[_Job], batch: int) ->
             operations.plan(connection, job.ops)
             name, group_id = job.order.filename, job.group_id
             if job.box is not None:
-                sha256 = job.ops[0].sha256
-                crops.insert(connection, Crop(batch, name, group_id, job.box, job.order.input, sha256, now))
+                crop = Crop(batch, name, group_id, job.box, job.order.box_source, job.ops[0].sha256, now)
+                crops.insert(connection, crop)
                 if group_id is not None:
-                    decisions.set_crop(connection, group_id, job.box, now, job.order.input)
+                    decisions.set_crop(connection, group_id, job.box, now, crop.input)
             elif group_id is not None:
                 decisions.set_dropped(connection, group_id, now)

@@ -12,6 +12,7 @@ from pickroom.files import journal, routing
 from pickroom.files.ledgers import LEDGERS
 from pickroom.files.lock import moving_files
 from pickroom.files.preflight import Disk
+from pickroom.files.recovery import finish_interrupted
 from pickroom.records import Decision, FileOp, Group
 from pickroom.store import decisions, groups, operations, review_state
 from pickroom.store.choices import Saved
@@ -86,7 +87,7 @@ def finalise(project: Project, connection: sqlite3.Connection, group_ids: Sequen
             the commit: none of their files has moved. After it: the decisions stand, and `pickroom recover` goes on.
     """
     with moving_files(project, "finalising") as folder:
-        journal.run_planned(folder, connection, LEDGERS, verify=True)  # what a crash left behind
+        finish_interrupted(project, connection, folder)
         try:
             batch = operations.next_batch(connection)
             now = utc_now()

@@ -9,10 +9,10 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Protocol
 
 from pickroom import atomic
@@ -21,7 +21,7 @@ from pickroom.files import moves
 from pickroom.files.folder import ImageFolder
 from pickroom.naming import OWNED_FOLDERS, filename_of, folder_of, stays_inside
 from pickroom.records import FileOp
-from pickroom.store import operations
+from pickroom.store import copies, operations
 from pickroom.store.connect import transaction
 from pickroom.store.opened import require_in_place
 
@@ -97,10 +97,10 @@ def run_planned(
     units = _units(planned)
     if verify and planned:
         folder.earlier |= {op.id for op in planned}
+        for op in planned:
+            moves.drop_claims(root, op)
         for emptied in () if trusting else _emptied(folder, connection, units):
             folder.distrust(emptied)
-    if verify:  # before any step is settled: killed after that, nobody would know where to look any more
-        _sweep(root, planned, sparing={root / op.source for op in planned if op.source is not None})
     for chunk in _chunks(units):
         done: list[FileOp] = []
         for ops in chunk:
@@ -110,8 +110,11 @@ def run_planned(
             else:
                 _give_up(folder, connection, ledgers, ops, problem.line, outcome)
         _settle(folder, connection, ledgers, done, outcome)
+    if outcome.done:
+        copies.ask(connection)
     if verify and not outcome.stuck:  # a step that stays planned may need its partial file
-        _sweep(root, planned)
+        for place in _folders(root, planned):
+            moves.sweep_partials(place)
     return outcome
 
 
@@ -155,15 +158,11 @@ def _emptied(folder: ImageFolder, connection: sqlite3.Connection, units: Sequenc
     return {name for name in folders if name in OWNED_FOLDERS and not moves.holds_anything(folder.root / name)}
 
 
-def sweep(root: Path) -> None:
-    """Remove the partial files that a crash left in Pickroom's folders. Only while no step is planned."""
-    for name in OWNED_FOLDERS:
-        moves.sweep_partials(root / name)
-
-
-def _sweep(root: Path, ops: Sequence[FileOp], sparing: Set[Path] = frozenset()) -> None:
-    for folder in _folders(root, ops):
-        moves.sweep_partials(folder, sparing)
+def sweep(root: Path, folders: Iterable[str] = OWNED_FOLDERS) -> None:
+    """Remove the partial files that a crash left in folders relative to the root. Only while no step is planned."""
+    for name in folders:
+        if not name or stays_inside(name):
+            moves.sweep_partials(root / name)
 
 
 def _chunks(units: Sequence[list[FileOp]]) -> Iterator[Sequence[list[FileOp]]]:
@@ -288,7 +287,7 @@ def _is_crop_of(op: FileOp, gone: Sequence[FileOp]) -> bool:
 
 def _sync(folder: ImageFolder, ops: Sequence[FileOp]) -> FileOperationError | None:
     """Make the steps durable; why not, when the system refuses: then they stay planned, to be taken again."""
-    folders = sorted(path for path in _folders(folder.root, ops) | {folder.root} if os.path.isdir(path))
+    folders = sorted(path for path in _folders(folder.root, ops) if os.path.isdir(path))
     try:
         atomic.sync_folders(folders)
         folder.require(ops)  # after it: what was synced is what was moved
@@ -301,5 +300,6 @@ def _sync(folder: ImageFolder, ops: Sequence[FileOp]) -> FileOperationError | No
 
 
 def _folders(root: Path, ops: Sequence[FileOp]) -> set[Path]:
+    """The folders that steps change, and those above them: one may be new."""
     paths = {path for op in ops for path in (op.source, op.destination) if path is not None}
-    return {(root / path).parent for path in paths if stays_inside(path)}
+    return {root / above for path in paths if stays_inside(path) for above in PurePosixPath(path).parents} | {root}

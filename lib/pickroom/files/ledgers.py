@@ -10,8 +10,9 @@ from pickroom.files.routing import REVIEW
 from pickroom.records import FileOp
 from pickroom.store import crops, decisions, marks, review_state
 from pickroom.store.marks import Room
+from pickroom.store.operations import RETURN
 
-RENAME, CROP, DROP, AUTOMATION = "rename", "crop", "drop", "automation"
+RENAME, CROP, DROP, AUTOMATION, SIDECAR = "rename", "crop", "drop", "automation", "sidecar"
 SORT: Room = "sort"
 BROWSE: Room = "browse"
 DUPLICATES: Room = "duplicates"
@@ -28,8 +29,8 @@ class ReviewLedger:
         decisions.delete(connection, [step.unit])
 
 
-class RenameLedger:
-    """A duplicate name made unique: no row changes, the next scan reads the new names."""
+class FilesAlone:
+    """No row changes: a file renamed or returned, which the next scan reads; a sidecar that was lost."""
 
     def failed(self, connection: sqlite3.Connection, step: FileOp, reason: str) -> None:
         pass
@@ -99,6 +100,8 @@ _MARKED = ("image is back, and its mark waits again", "images are back, and thei
 TAKEN_BACK: Mapping[str, tuple[str, str]] = {
     REVIEW: _GROUPS,
     RENAME: ("image has its old name again", "images have their old names again"),
+    SIDECAR: ("sidecar is taken back", "sidecars are taken back"),
+    RETURN: ("image is where nothing explained it", "images are where nothing explained them"),
     CROP: ("crop is taken back", "crops are taken back"),
     DROP: ("image waits for its crop again", "images wait for their crops again"),
     AUTOMATION: _GROUPS,
@@ -109,7 +112,9 @@ TAKEN_BACK: Mapping[str, tuple[str, str]] = {
 
 LEDGERS: Mapping[str, Ledger] = {
     REVIEW: ReviewLedger(),
-    RENAME: RenameLedger(),
+    RENAME: FilesAlone(),
+    RETURN: FilesAlone(),
+    SIDECAR: FilesAlone(),
     CROP: CropLedger(),
     DROP: DropLedger(),
     AUTOMATION: AutomationLedger(),

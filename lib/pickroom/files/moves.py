@@ -1,19 +1,20 @@
 """One step of the journal on disk. Every step can be taken twice: the second time finds it done.
 
-Nothing is ever replaced: a destination that holds something else is an error, and a copy across file systems is
-verified by its hash before the source goes.
+Nothing is ever replaced: a destination that holds something else is an error. Where a file has to be copied, to another
+disk or on one that cannot rename (docs/decisions/123), the copy is verified and on the disk before the source goes.
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Set
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from pickroom import atomic
 from pickroom.atomic import PARTIAL_SUFFIX
@@ -22,6 +23,8 @@ from pickroom.naming import folder_of, stays_inside
 from pickroom.records import FileOp, OpKind
 
 IN_NEITHER_PLACE, VANISHED = "the file is in neither place", "the file has vanished"
+_NOTHING = hashlib.sha256(b"").hexdigest()
+_NOT_HERE = "the file is protected, or its disk cannot do this: pickroom doctor says what a disk lacks"
 
 
 def take(root: Path, op: FileOp, *, verify: bool = False) -> None:
@@ -42,8 +45,7 @@ def take(root: Path, op: FileOp, *, verify: bool = False) -> None:
         if op.destination is not None and (source is None or lies_at(source)):
             make_folder(root, folder_of(op.destination))
         if op.op == "move":
-            assert source is not None and destination is not None
-            _move(source, destination, op.sha256, verify)
+            _move(root, op, verify)
         elif op.op == "write":
             assert destination is not None and op.content is not None
             _write(destination, op.content)
@@ -106,12 +108,13 @@ def make_folder(root: Path, folder: str, descriptor: int | None = None) -> None:
 
 
 def lost(root: Path, ops: Iterable[FileOp]) -> list[FileOp]:
-    """The moves whose file is neither where it was nor where it was to go.
+    """The moves whose file is neither where it was nor where it was to go, and has left no copy there either.
 
     Raises:
         FileOperationError: the disk does not say.
     """
-    return [op for op in ops if op.op == "move" and _is_inside(op) and _where(root, op) == (False, False)]
+    moved = [op for op in ops if op.op == "move" and _is_inside(op)]
+    return [op for op in moved if _where(root, op) == (False, False) and _copy_left(root, op) is None]
 
 
 def is_to_take(root: Path, op: FileOp) -> bool:
@@ -152,7 +155,7 @@ def put_back(root: Path, op: FileOp, *, vanished: bool = False) -> None:
         if _stands_as_before(root, op, vanished):
             return
         if op.op == "move" and lies_at(paths[1]):
-            paths[0].unlink()  # a link or a verified copy was made, and its source would not go
+            _let_go(root, inverse(op))  # a link or a verified copy was made, and its source would not go
             return
     except _Refused as refused:
         raise FileOperationError(str(refused), "putting a file back", paths) from None
@@ -173,25 +176,38 @@ def _stands_as_before(root: Path, op: FileOp, vanished: bool) -> bool:
         return not _is_file(destination) or destination.read_bytes() != op.content.encode()
     assert op.source is not None
     source = root / op.source
+    _publish_partial(root, op)
     still_there = lies_at(source)
     if not _is_file(destination) or ((still_there or vanished) and atomic.sha256_of(destination) != op.sha256):
         return True
     if still_there and atomic.sha256_of(source) != op.sha256:
         raise _Refused("another file has taken its place: move one of the two elsewhere, then recover")
-    return False
+    return still_there and _is_one_file(root, op)
 
 
-def sweep_partials(folder: Path, sparing: Set[Path] = frozenset()) -> None:
-    """Remove what an interrupted copy or write left behind; its source is still whole. Needs the project's lock.
-
-    Args:
-        sparing: partial files that a step is yet to take: crops that are rendered.
-    """
-    for leftover in folder.glob(f".*{PARTIAL_SUFFIX}"):
-        if leftover in sparing:
-            continue
+def sweep_partials(folder: Path) -> None:
+    """Remove what an interrupted copy or write left behind. Needs the project's lock, and no step that is planned: one
+    of these files may be the only copy of what such a step moves."""
+    for leftover in _partials(folder):
         with contextlib.suppress(OSError):  # it does no harm: the next sweep tries again
             leftover.unlink()
+
+
+def drop_claims(root: Path, op: FileOp) -> None:
+    """Remove the empty files that a step has left where it leads, or came from, when it, or its putting back, was
+    killed (`atomic.publish`): no step plans an empty one there."""
+    if op.sha256 == _NOTHING or not _is_inside(op):
+        return
+    if op.destination is not None:
+        atomic.drop_claim(root / op.destination)
+    with contextlib.suppress(OSError):  # a step that was not taken left none where it came from
+        emptied = op.source is not None and not (root / op.source).lstat().st_size
+        if emptied and (op.destination is None or atomic.sha256_of(root / op.destination) == op.sha256):
+            atomic.drop_claim(root / (op.source or ""))
+
+
+def _partials(folder: Path) -> Iterator[Path]:
+    return folder.glob(f".*{PARTIAL_SUFFIX}")
 
 
 class _Refused(Exception):
@@ -208,17 +224,20 @@ def _require_inside(op: FileOp) -> None:
         raise _Refused("its path leads out of the project's folder")
 
 
-def _move(source: Path, destination: Path, sha256: str, verify: bool) -> None:
+def _move(root: Path, op: FileOp, verify: bool) -> None:
+    assert op.source is not None and op.destination is not None
+    source, destination, sha256 = root / op.source, root / op.destination, op.sha256
+    _publish_partial(root, op)
     if os.path.lexists(destination):
         if not os.path.lexists(source):
             if atomic.sha256_of(destination) != sha256:
                 raise _Refused("the source has vanished and the destination holds something else")
             return  # taken before a crash
-        if not destination.is_file() or atomic.sha256_of(destination) != sha256:
+        if not destination.is_file() or atomic.sha256_of(destination) != sha256 or _is_one_file(root, op):
             raise _Refused("the destination exists")
         if atomic.sha256_of(source) != sha256:
             raise _Refused("the destination exists, and the source has changed")
-        source.unlink()  # a link or a verified copy was made, then the crash came
+        _let_go(root, op)  # a link or a verified copy was made, then the crash came
         return
     if not os.path.lexists(source):
         raise _Refused(VANISHED)
@@ -232,27 +251,83 @@ def _move(source: Path, destination: Path, sha256: str, verify: bool) -> None:
         if error.errno != errno.EXDEV:
             raise
         _copy_across(source, destination, sha256)
+        _let_go(root, op)
 
 
 def _copy_across(source: Path, destination: Path, sha256: str) -> None:
-    """Move to another file system: copy, fsync, verify the hash, publish, then remove the source."""
-    handle, name = tempfile.mkstemp(prefix=".", suffix=PARTIAL_SUFFIX, dir=destination.parent)
+    """Copy to another file system, or on one that cannot rename without replacing: fsync, verify the hash, publish."""
+    copy = _copied(source, destination.parent)
+    try:
+        if atomic.sha256_of(copy) != sha256:
+            raise _Refused("the copy differs from the file that was decided on")
+        atomic.publish(copy, destination)
+    except FileExistsError:
+        raise _Refused("the destination exists") from None
+    finally:
+        copy.unlink(missing_ok=True)
+
+
+def _copied(source: Path, folder: Path) -> Path:
+    """A partial file in a folder with the bytes, times and permissions of another, on the disk for good."""
+    handle, name = tempfile.mkstemp(prefix=".", suffix=PARTIAL_SUFFIX, dir=folder)
     copy = Path(name)
     try:
         with source.open("rb") as reader, os.fdopen(handle, "wb") as writer:
             shutil.copyfileobj(reader, writer, 1 << 20)
             writer.flush()
             atomic.sync(writer.fileno())
-        shutil.copystat(source, copy)
-        if atomic.sha256_of(copy) != sha256:
-            raise _Refused("the copy differs from the file that was decided on")
-        atomic.rename_noreplace(copy, destination)
-    except FileExistsError:
-        raise _Refused("the destination exists") from None
-    finally:
+        atomic.copy_stat(source, copy)
+    except BaseException:
         copy.unlink(missing_ok=True)
-    atomic.sync_folders([destination.parent])
-    source.unlink()
+        raise
+    return copy
+
+
+def _let_go(root: Path, op: FileOp) -> None:
+    """Remove the source of a move whose destination is whole, once no power cut can take the destination."""
+    assert op.source is not None and op.destination is not None
+    # with the folders that were made on the way: the name of each is kept in the one above it
+    atomic.sync_folders(root / above for above in PurePosixPath(op.destination).parents)
+    (root / op.source).unlink()
+
+
+def _publish_partial(root: Path, op: FileOp) -> None:
+    """Where both are gone, give the copy that a power cut has left under a temporary name its own.
+
+    A disk may keep the removal of a source and lose the new name of its copy, whatever it was told to keep first.
+    """
+    if _where(root, op) != (False, False):
+        return
+    left = _copy_left(root, op)
+    if left is not None:
+        atomic.publish(*left)
+
+
+def _copy_left(root: Path, op: FileOp) -> tuple[Path, Path] | None:
+    """The copy of a move's file under a temporary name, and the place that it was made for."""
+    for place in (root / path for path in (op.destination, op.source) if path is not None):
+        for partial in _partials(place.parent):
+            if partial.is_file() and atomic.sha256_of(partial) == op.sha256:
+                return partial, place
+    return None
+
+
+def _is_one_file(root: Path, op: FileOp) -> bool:
+    """Whether source and destination, which both exist, are one file: its disk takes `a/A.png` for `A/a.png`, or a
+    folder is a link to the other. Removing one would remove both.
+
+    Inodes do not tell: hard links share one, and a FUSE disk gives each spelling its own.
+    """
+    assert op.source is not None and op.destination is not None
+    source, destination = root / op.source, root / op.destination
+    if source.name == destination.name and source.parent.samefile(destination.parent):
+        return True
+    return not all(_is_spelled_so(root, path) for path in (op.source, op.destination))
+
+
+def _is_spelled_so(root: Path, path: str) -> bool:
+    parts = PurePosixPath(path).parts
+    return all(name in os.listdir(root.joinpath(*parts[:depth])) for depth, name in enumerate(parts))
 
 
 def _write(destination: Path, content: str) -> None:
@@ -276,7 +351,10 @@ def _hint(error: OSError) -> str:
         errno.ENOSPC: "make room on the disk, then try again",
         errno.EDQUOT: "make room on the disk, then try again",
         errno.EACCES: "check the folder's permissions",
-        errno.EPERM: "check the folder's permissions",
+        errno.EPERM: _NOT_HERE,
+        errno.ENOTSUP: _NOT_HERE,
+        errno.EOPNOTSUPP: _NOT_HERE,
+        errno.ENOSYS: _NOT_HERE,
         errno.EROFS: "the disk is mounted read-only",
     }
     return hints.get(error.errno or 0, "")

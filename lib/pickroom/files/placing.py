@@ -18,6 +18,7 @@ from pickroom.files import journal
 from pickroom.files.ledgers import LEDGERS
 from pickroom.files.lock import moving_files
 from pickroom.files.preflight import Disk
+from pickroom.files.recovery import finish_interrupted
 from pickroom.naming import CROP, CROP_AUTO, CROP_ORIGINALS, STAGING, is_image_name, join, stem_of
 from pickroom.records import FileOp
 from pickroom.store import groups, images, marks, operations
@@ -125,7 +126,7 @@ def _steps(
     if path.is_symlink() or not path.is_file():
         return "it has vanished since it was marked", ()
     info = path.stat()
-    if (info.st_size, info.st_mtime_ns) != (mark.file_size, mark.mtime_ns):
+    if info.st_size != mark.file_size or not _is_same_time(info.st_mtime_ns, mark.mtime_ns):
         return "it has changed since it was marked: look at it and mark it again", ()
     if stems[mark.directory][stem_of(mark.filename)] > 1:
         return f"ambiguous stem: another image is named {stem_of(mark.filename)} too", ()
@@ -138,6 +139,13 @@ def _steps(
     return disk.promise(ops), ops
 
 
+def _is_same_time(now: int, then: int) -> bool:
+    """Whether a file's time is the one it had, in ns; also where it was rounded on its way: FAT and exFAT keep two
+    seconds, or hundredths of one."""
+    rounded = now % 10_000_000 == 0 or then % 10_000_000 == 0
+    return now == then or (rounded and abs(now - then) <= 2_000_000_000)
+
+
 def place(project: Project, connection: sqlite3.Connection, room: Room, paths: Collection[str]) -> PlaceResult:
     """Apply the marks of these images as one batch; marks are read from the store.
 
@@ -148,7 +156,7 @@ def place(project: Project, connection: sqlite3.Connection, room: Room, paths: C
             the commit: none of these images has moved. After it: the batch stands, and `pickroom recover` goes on.
     """
     with moving_files(project, "moving marked images") as folder:
-        journal.run_planned(folder, connection, LEDGERS, verify=True)  # what a crash left behind
+        finish_interrupted(project, connection, folder)
         try:
             batch = operations.next_batch(connection)
             wanted = [mark for mark in marks.waiting(connection, room) if mark.path in paths]

@@ -115,7 +115,8 @@ class Disk:
             if too_long is not None:
                 return too_long
             try:
-                there = name in self.names(directory)
+                # a disk may take the name for that of another file: A.png for a.png
+                there = name in self.names(directory) or os.path.lexists(self.root / destination)
             except OSError as error:
                 return f"{directory or '.'}/ cannot be listed: {error.strerror}"
             if there or destination in self._promised or destination in here:

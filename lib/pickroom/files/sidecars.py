@@ -1,4 +1,4 @@
-"""Read the sidecar beside an image that waits for its crop, and hold it against the database. Never obeyed blindly."""
+"""Read the sidecar of an image that waits for its crop, and check it against the database, which can replace it."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ import sqlite3
 from dataclasses import dataclass
 
 from pickroom import atomic
-from pickroom.naming import is_text, sidecar_name
+from pickroom.naming import is_text, sidecar_name, stem_of
 from pickroom.records import CropBox, Decision
-from pickroom.store import decisions
+from pickroom.store import decisions, groups
 from pickroom.workspace import Project
 
+KEYS = frozenset(("group_id", "project_id", "needs_crop", "ai_route", "ai_crop_coords", "filename"))
 _MOST_BYTES = 1 << 20  # it holds one line
 
 
@@ -22,33 +23,34 @@ class SidecarError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Sidecar:
-    """A sidecar that agrees with its image and with the database.
+    """Whose crop an image waits for: what its sidecar says, which agrees with the database, or the database itself.
 
     Attributes:
-        text: its bytes as text, so that undo can write it again exactly.
+        text: the file's bytes as text, so that undo can write it again exactly; None where the image has none.
         decision: the row of its group.
         box: the AI's proposal for this image, None without one (also in the minimal old form).
+        minimal: it lacks keys that the file has today (FORMATS.md, the minimal old form).
     """
 
-    text: str
+    text: str | None
     decision: Decision
     box: CropBox | None
+    minimal: bool = False
 
 
 def read(project: Project, connection: sqlite3.Connection, directory: str, filename: str) -> Sidecar | None:
-    """The sidecar beside an image, None when there is none.
-
-    FORMATS.md, Sidecar: the minimal old form has only group_id, project_id and needs_crop.
+    """The sidecar of an image; where it has none, what the database says; None when no crop of it is waited for.
 
     Raises:
-        SidecarError: it is no JSON object, names another file, project or group, or cannot be read.
+        SidecarError: the sidecar is no JSON object, names another file, project or group, or cannot be read; or there
+            is none, and the image is not the one that was picked.
     """
     path = project.path(directory, sidecar_name(filename))
     try:
         text = atomic.read_small(path, _MOST_BYTES).decode()
         values = json.loads(text.removeprefix("\ufeff"))
     except FileNotFoundError:
-        return None
+        return from_database(project, connection, directory, filename)
     except OSError as error:
         if error.errno == errno.ENAMETOOLONG:  # none can be there
             return None
@@ -59,6 +61,8 @@ def read(project: Project, connection: sqlite3.Connection, directory: str, filen
         raise SidecarError("its sidecar holds no JSON object")
     named = values.get("filename", filename)
     if named != filename:
+        if _is_anothers(project, directory, filename, named):
+            return from_database(project, connection, directory, filename)
         raise SidecarError(f"its sidecar names another file: {named!r}")
     if values.get("project_id") not in (project.id, *project.manifest.aliases):
         raise SidecarError(f"its sidecar names project {values.get('project_id')!r}")
@@ -66,9 +70,39 @@ def read(project: Project, connection: sqlite3.Connection, directory: str, filen
     decision = decisions.get(connection, group_id) if isinstance(group_id, str) and is_text(group_id) else None
     if decision is None:
         raise SidecarError(f"its sidecar names an unknown group: {group_id!r}")
-    if decision.images[decision.user_selected_index :][:1] != (filename,):  # an older row's index may lie beyond them
+    if decision.picked != filename:
         raise SidecarError(f"its sidecar names group {group_id}, whose pick is another image")
-    return Sidecar(text, decision, _box(values))
+    return Sidecar(text, decision, _box(values), minimal=not values.keys() >= KEYS)
+
+
+def from_database(project: Project, connection: sqlite3.Connection, directory: str, filename: str) -> Sidecar | None:
+    """What the sidecar of an image would say; None when no decision, or more than one, waits for a crop of that name.
+
+    Raises:
+        SidecarError: one waits for it, but the image cannot be read or is not the one that was picked.
+    """
+    waiting = decisions.waiting_crops(connection, filename) if is_text(filename) else []
+    if len(waiting) != 1:
+        return None
+    (decision,) = waiting
+    picked = groups.content_of(connection, decision.group_id, filename)
+    try:
+        same = picked is None or atomic.sha256_of(project.path(directory, filename)) == picked
+    except OSError as error:
+        raise SidecarError(f"it cannot be read: {error.strerror}") from None
+    if not same:
+        raise SidecarError(
+            f"it has no sidecar, and it is not the image that was picked in group {decision.group_id} (its content "
+            "differs): put that image back here, or write its sidecar by hand"
+        )
+    return Sidecar(None, decision, decision.own_box)
+
+
+def _is_anothers(project: Project, directory: str, filename: str, named: object) -> bool:
+    """Whether a sidecar belongs to another image of the same stem in the same folder."""
+    if not isinstance(named, str) or not is_text(named) or "/" in named or stem_of(named) != stem_of(filename):
+        return False
+    return project.path(directory, named).is_file()
 
 
 def _box(values: dict[str, object]) -> CropBox | None:

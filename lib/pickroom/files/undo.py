@@ -13,7 +13,8 @@ from pickroom.files import journal, moves
 from pickroom.files.journal import Outcome
 from pickroom.files.ledgers import LEDGERS
 from pickroom.files.lock import moving_files
-from pickroom.files.preflight import Disk, require_images
+from pickroom.files.preflight import Disk
+from pickroom.files.recovery import finish_interrupted, unfinished
 from pickroom.files.routing import STAGING
 from pickroom.naming import filename_of, folder_of, is_image_name, join, marked_name, split
 from pickroom.records import FileOp
@@ -23,7 +24,8 @@ from pickroom.workspace import Project
 
 
 def recover(project: Project, connection: sqlite3.Connection) -> Outcome:
-    """Finish every planned step, forward; what cannot be finished is put back with its reason.
+    """Finish every planned step, forward, also of the project's copies in sandboxes; what cannot be finished is put
+    back with its reason.
 
     Raises:
         LockedError: the process that planned them is still at it.
@@ -31,39 +33,7 @@ def recover(project: Project, connection: sqlite3.Connection) -> Outcome:
         StoreError: the database refused, or a step is of a kind that this program does not know.
     """
     with moving_files(project, "recovering") as folder:
-        outcome = journal.run_planned(folder, connection, LEDGERS, verify=True)
-        if operations.count_planned(connection) == 0:
-            journal.sweep(project.root)
-    return outcome
-
-
-def close_lost(
-    project: Project, connection: sqlite3.Connection, *, execute: bool
-) -> tuple[dict[str, list[str]], Outcome]:
-    """Close the units of which a file is in neither of its places, which `recover` leaves planned: it is gone for good.
-
-    Their other files are put back, their rows taken back.
-
-    Args:
-        execute: False changes nothing, and finishes nothing either.
-
-    Returns:
-        Unit -> the paths that its missing files had; and what was done.
-
-    Raises:
-        ConflictError: none of the project's images are in the image folder; otherwise as `recover`.
-    """
-    with moving_files(project, "closing units whose files are gone") as folder:
-        hint = f"plug its disk in, or: pickroom relocate {project.id} NEW_FOLDER"
-        require_images(project, connection, "closing units whose files are gone", hint)
-        outcome = Outcome()
-        if execute:
-            outcome = journal.run_planned(folder, connection, LEDGERS, verify=True, trusting=True)
-        missing, closed = journal.close_lost(folder, connection, LEDGERS, execute=execute)
-        if operations.count_planned(connection) == 0:
-            journal.sweep(project.root)
-    still = {unit: reason for unit, reason in {**outcome.stuck, **closed.stuck}.items() if unit not in closed.failed}
-    return missing, Outcome(outcome.done, {**outcome.failed, **closed.failed}, still)
+        return finish_interrupted(project, connection, folder, sweep=True)
 
 
 def recover_if_planned(project: Project, connection: sqlite3.Connection) -> str:
@@ -75,7 +45,7 @@ def recover_if_planned(project: Project, connection: sqlite3.Connection) -> str:
     Raises:
         ProjectError, StoreError: as `recover`.
     """
-    if operations.count_planned(connection) == 0:
+    if not unfinished(project):
         return ""
     try:
         outcome = recover(project, connection)
@@ -88,7 +58,7 @@ def recover_if_planned(project: Project, connection: sqlite3.Connection) -> str:
 def undo_batch(project: Project, connection: sqlite3.Connection, batch: int) -> Outcome:
     """Put a batch back, a finalise, crops, moves of marked images or renames: files under the names and in the folders
     they came from, what was written with them gone again, choices and marks as they were. A crop goes to
-    delete_staging.
+    delete_staging. A finished project becomes active: its report and archive are of what is undone.
 
     Raises:
         UsageError: there is no such batch, or it was undone before.
@@ -98,7 +68,7 @@ def undo_batch(project: Project, connection: sqlite3.Connection, batch: int) -> 
         StoreError: the database refused, or a step is of a kind that this program does not know.
     """
     with moving_files(project, f"undoing batch {batch}") as folder:
-        journal.run_planned(folder, connection, LEDGERS, verify=True)
+        finish_interrupted(project, connection, folder)
         done = _steps_to_undo(connection, project, batch)
         cropped = decisions.cropped_since(connection, batch)
         if cropped:
@@ -121,6 +91,8 @@ def undo_batch(project: Project, connection: sqlite3.Connection, batch: int) -> 
         folder.require(plan)
         with transaction(connection):
             operations.plan(connection, plan)
+        if project.manifest.status == "finished":
+            project.with_manifest(status="active")
         return journal.run_planned(folder, connection, LEDGERS)
 
 

@@ -1,7 +1,7 @@
 """Where the person chose a lower stage over a higher one: what a ranker that knows only stages gets wrong.
 
-Reads the decisions of projects, their own and imported ones; leaves `anomaly_cases.csv` in the earlier system's
-columns, `anomaly_summary.json`, and a chart.
+Reads the decisions of projects, their own and imported ones; writes the cases as a CSV in the earlier system's columns,
+the rates as JSON, and draws a chart.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pickroom import atomic, logged_paths
+from pickroom import logged_paths, written
 from pickroom.errors import ProjectError, StoreError, UsageError
 from pickroom.history import values
 from pickroom.history.skips import Skip
@@ -28,12 +28,14 @@ from pickroom.workspace import Workspace, utc_now
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-CASES_FILE, SUMMARY_FILE = "anomaly_cases.csv", "anomaly_summary.json"
+# not `anomaly_cases.csv` and `anomaly_summary.json`: these are names of the earlier system's files
+CASES_FILE, SUMMARY_FILE = "pickroom_anomaly_cases.csv", "pickroom_anomaly_summary.json"
 # the earlier system's columns, so that whatever read its file reads this one, `import-csv` too
 COLUMNS = (
     *("session_id", "set_id", "project", "chosen_stage", "max_rejected_stage", "chosen_path", "rejected_paths"),
     "timestamp",
 )
+_LEGEND = "(1<2: stage 1 was picked although stage 2 was in the group)"
 # how a cell begins that spreadsheets calculate (OWASP, CSV Injection), and the sign that keeps them from it
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "'")
 _KEEP = "#0072b2"  # the blue of Okabe and Ito's palette, which colour-blind people tell from its other colours
@@ -118,7 +120,8 @@ class Summary:
     def lines(self) -> list[str]:
         """One line a project, and one for all of them."""
         rows = [*self.projects.items(), *((("together", self.total),) if len(self.projects) > 1 else ())]
-        return [_line(name, rates) for name, rates in rows]
+        lines = [_line(name, rates) for name, rates in rows]
+        return lines + ([_LEGEND] if self.total.pairs else [])
 
 
 def find(workspace: Workspace, project_ids: Sequence[str] = ()) -> tuple[Summary, list[Case]]:
@@ -166,16 +169,14 @@ def compare(pick: Pick) -> tuple[float, float] | None:
 
 def picks(workspace: Workspace, project_id: str) -> Iterator[Pick]:
     """Every pick the person made in a project: by itself, in imported decisions, and in imported selections."""
-    own, imported = workspace.decisions / f"{project_id}.db", legacy.legacy_path(workspace, project_id)
-    if own.is_file():
-        with open_read_only(own) as connection:
-            yield from _decided(connection, own.name)
-    if imported.is_file():
-        with open_read_only(imported) as connection:
-            yield from _decided(connection, imported.name)
+    for database in legacy.databases(workspace, project_id):
+        with open_read_only(database) as connection:
+            yield from _decided(connection, database.name)
+            if database != legacy.legacy_path(workspace, project_id):
+                continue
             for row in legacy.selections(connection):
                 place = row.source_file if row.source_line is None else f"{row.source_file}:{row.source_line}"
-                yield Pick(row.project_id, place, row.chosen, row.others, row.timestamp, imported.name)
+                yield Pick(row.project_id, place, row.chosen, row.others, row.timestamp, database.name)
 
 
 def _decided(connection: sqlite3.Connection, source: str) -> Iterator[Pick]:
@@ -196,7 +197,7 @@ def _decided(connection: sqlite3.Connection, source: str) -> Iterator[Pick]:
 
 
 def write(workspace: Workspace, summary: Summary, cases: Iterable[Case]) -> list[Path]:
-    """Replace `anomaly_cases.csv` and `anomaly_summary.json` in `data/training/`; returns their paths.
+    """Write the cases and the rates to `data/training/`, under other names where files of the user are; their paths.
 
     Raises:
         StoreError: the folder cannot be written to.
@@ -214,16 +215,16 @@ def write(workspace: Workspace, summary: Summary, cases: Iterable[Case]) -> list
         said = (_plain(pick.source), _plain(pick.set_id), _plain(pick.project_id))
         writer.writerow((*said, *stages, chosen, rejected, pick.timestamp and _plain(pick.timestamp)))
     described = json.dumps({"generated_at": utc_now(), **summary.to_dict()}, indent=2) + "\n"
-    written = [folder / CASES_FILE, folder / SUMMARY_FILE]
+    made = []
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        atomic.write_text(written[0], text.getvalue())
-        atomic.write_text(written[1], described)
+        for name, content in ((CASES_FILE, text.getvalue()), (SUMMARY_FILE, described)):
+            made.append(written.free_path(workspace, folder / name))
+            written.write_text(workspace, made[-1], content)
     except OSError as error:
         raise StoreError(
             error.strerror or str(error), doing="writing anomalies", subject=folder, hint="is it there, with room?"
         ) from error
-    return written
+    return made
 
 
 def _plain(text: str) -> str:

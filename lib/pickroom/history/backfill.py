@@ -11,7 +11,6 @@ import os
 import sqlite3
 from collections import Counter
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 from pickroom.files import sidecars
@@ -19,7 +18,7 @@ from pickroom.files.lock import project_lock
 from pickroom.files.routing import CROP_AUTO, SELECTED
 from pickroom.naming import sidecar_name
 from pickroom.records import Decision
-from pickroom.store import decisions
+from pickroom.store import copies, decisions
 from pickroom.store.connect import backup, connect, open_read_only, transaction
 from pickroom.workspace import Project
 
@@ -98,9 +97,7 @@ def apply(project: Project, planned: Backfill) -> Path | None:
     with project_lock(project, "filling in accepted crops"):
         connection = connect(project.database)
         try:
-            stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%fZ")
-            copy = project.database.with_name(f"{project.database.name}.backfill-{stamp}.backup")
-            backup(connection, copy)
+            copy = copies.publish(project.database, lambda to: backup(connection, to))
             with transaction(connection):
                 for group_id, accepted in planned.accepted.items():
                     decisions.set_crop_accepted(connection, group_id, accepted)

@@ -6,16 +6,18 @@ a crop that is not found in its original's pixels is a crop without coordinates.
 
 from __future__ import annotations
 
+from collections import Counter
 from contextlib import closing
 from pathlib import Path
 from typing import Any, Self
 
 from pickroom.errors import UsageError
 from pickroom.history import skips
+from pickroom.history.assignment import Assignment, key_of
 from pickroom.history.comparing import Compared, Progress, compare_all
 from pickroom.history.facts import Facts
 from pickroom.history.known import Known, known_of
-from pickroom.history.pairing import pair
+from pickroom.history.pairing import Pairing, pair
 from pickroom.history.publishing import publish
 from pickroom.history.report import FileReport, ImportReport
 from pickroom.history.skips import Skip
@@ -29,9 +31,9 @@ from pickroom.workspace import Workspace
 UNREADABLE = "one of the two images cannot be read"
 NOTHING_TO_LEARN = "in no group, and not cropped: nothing to learn"
 LARGER = "larger than its original: what was done to it is not known"
-NO_BOX = "cropped, but where is not known: coordinates NULL"
+NO_BOX = "an image was cropped, but where is not known: its coordinates are NULL"
 _ACTIONS: dict[str, UserAction | None] = {"same": "approve", "smaller": "crop", "larger": None}
-UNDECIDED = "groups of ORIGINAL without a final image: left undecided"
+UNDECIDED = "a group of ORIGINAL has no final image: it stays undecided"
 
 
 class Extraction:
@@ -74,7 +76,7 @@ class Extraction:
         unknown = [match for match in self.matches if match.box is None]
         lines = self.report.lines()
         if self.matches:
-            lines.append(f"Crops: {len(self.matches) - len(unknown):,} found, {len(unknown):,} NULL")
+            lines.append(f"Crop boxes: {len(self.matches) - len(unknown):,} found, {len(unknown):,} unknown (NULL)")
             lines += [f"  {match.filename}: {match.reason}" for match in unknown[:20]]
             if len(unknown) > 20:
                 lines.append(f"  ... and {len(unknown) - 20:,} more (--json lists them all)")
@@ -91,36 +93,44 @@ def read_pair(
         project: whose images they are; it need not be started.
 
     Raises:
-        UsageError: one of the two cannot be used, or belongs to another project.
+        UsageError: one of the two cannot be used, belongs to another project, or holds folders of other projects.
         ProjectError: `project` can name none, or a manifest is damaged.
         StoreError: a database of the project cannot be read.
     """
     given = given_project(workspace, project)
-    originals, finals = _open_both(workspace, original, final, given)
+    names = ProjectNames.of(workspace, [given])
+    originals, finals = _open_both(workspace, original, final, given, names)
     staging = Staging()
     try:
-        facts = Facts(ProjectNames.of(workspace, given), given, staging.add_file(finals.name, numbered=False))
-        report = FileReport(finals.name, f"final images of {originals.name}", notes=facts.notes)
+        report = FileReport(finals.name, f"final images of {originals.name}")
         with closing(originals), closing(finals):
-            matches = _read(workspace, originals, finals, facts, report, progress)
+            pairing = pair(originals, finals)
+            assignment = _assignment(names, pairing, given)
+            facts = Facts(assignment, staging.add_file(finals.name, numbered=False), notes=report.notes)
+            matches = _read(workspace, (originals, finals), pairing, given, facts, report, progress)
         staging.store(*facts.hand_over())
         staging.resolve(workspace, facts.projects)
         counts, examples = staging.left_out(facts.file)
         report.skipped.update(counts)
         report.examples |= {reason: [what for _, what in shown] for reason, shown in examples.items()}
-        return Extraction(workspace, staging, ImportReport((report,), staging.kept()), matches)
+        return Extraction(workspace, staging, ImportReport((report,), staging.kept(), assignment.described()), matches)
     except BaseException:
         staging.close()
         raise
 
 
-def _open_both(workspace: Workspace, original: Path, final: Path, given: str) -> tuple[Source, Source]:
+def _open_both(
+    workspace: Workspace, original: Path, final: Path, given: str, names: ProjectNames
+) -> tuple[Source, Source]:
     folders = original.expanduser().resolve(), final.expanduser().resolve()
     doing = "comparing original and final images"
     if folders[0] == folders[1]:
         raise UsageError("ORIGINAL and FINAL are the same", doing=doing, subject=folders[0])
-    for other in workspace.projects():
-        for folder in folders:
+    for folder in folders:
+        named = names.in_folder(folder.name.removesuffix(".zip"))
+        if named and given not in named:
+            raise UsageError(f"this is named like project {min(named)}, not {given}", doing=doing, subject=folder)
+        for other in workspace.projects():
             if other.id != given and (folder == other.root or other.root in folder.parents):
                 raise UsageError(
                     f"this is in the folder of project {other.id}", doing=doing, subject=folder, hint="one project only"
@@ -130,27 +140,35 @@ def _open_both(workspace: Workspace, original: Path, final: Path, given: str) ->
     return first, second
 
 
+def _assignment(names: ProjectNames, pairing: Pairing, given: str) -> Assignment:
+    """Whose images the pairs are; raises UsageError when some lie in folders of other projects."""
+    rows = Counter(key_of((pair.original.directory, pair.final.directory)) for pair in pairing.pairs)
+    assignment = Assignment(names, rows, given=given, only_beside=True)
+    assignment.described().require_agreement(given, "compare the folders of one project at a time")
+    return assignment
+
+
 def _read(
     workspace: Workspace,
-    originals: Source,
-    finals: Source,
+    sources: tuple[Source, Source],
+    pairing: Pairing,
+    given: str,
     facts: Facts,
     report: FileReport,
     progress: Progress | None,
 ) -> list[Match]:
     """Add the facts of every pair; count every final image that is none."""
+    originals, finals = sources
     report.rows = len(finals.items) + len(finals.left_out)
     for left in finals.left_out:
         _skip(report, UNREADABLE, f"{left.directory}/{left.filename}: {left.reason}")
-    pairing = pair(originals, finals)
     for item, reason in pairing.unpaired:
         _skip(report, reason, item.path)
     if pairing.undecided:
         facts.notes[UNDECIDED] = pairing.undecided
-    assert facts.given is not None
-    known = known_of(workspace, facts.given)
+    known = known_of(workspace, given)
     matches = []
-    compared = compare_all(originals, finals, pairing.pairs, facts.given, frozenset(known.boxed), progress)
+    compared = compare_all(originals, finals, pairing.pairs, given, frozenset(known.boxed), progress)
     for line, found in enumerate(compared, start=1):
         if found.match is not None:
             matches.append(found.match)
@@ -163,14 +181,10 @@ def _read(
 
 def _add(found: Compared, facts: Facts, known: Known, line: int) -> None:
     """The facts of one pair; raises Skip when it says nothing, or nothing new."""
-    original, final, project = found.pair.original, found.pair.final, facts.given
-    assert project is not None
-    evidence = facts.names.in_folder(original.directory) | facts.names.in_folder(final.directory)
-    if evidence - {project}:
-        raise Skip(skips.CONFLICT)
+    original, final = found.pair.original, found.pair.final
+    project = facts.project([original.directory, final.directory])
     if found.size is None:
         raise Skip(UNREADABLE)
-    facts.project(frozenset((project,)))
     cropped, name, moment = found.change == "smaller", original.filename, final.modified
     box = found.match.box if found.match else None
     if found.pair.group:

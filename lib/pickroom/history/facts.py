@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import zlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -16,7 +16,6 @@ from pickroom import naming
 from pickroom.geometry import corners_match
 from pickroom.history import skips, values
 from pickroom.history.skips import Skip
-from pickroom.logged_paths import ProjectNames
 from pickroom.records import MAX_GROUP, MIN_GROUP, CropBox, UserAction
 
 # how strongly a row speaks of one file's crop; of equals the first row counts (see resolve.sql)
@@ -35,11 +34,16 @@ TRAINING_ROW = "row of crop_training_data.csv under this header"
 
 @dataclass(frozen=True, slots=True)
 class Advice:
-    """What the AI had said of a logged group; never taken for the person's choice."""
+    """What the AI had said of a logged group; never taken for the person's choice.
+
+    Attributes:
+        crop_match: as it was logged; it stands where the two boxes are not both known.
+    """
 
     index: int | None = None
     box: CropBox | None = None
     confidence: float | None = None
+    crop_match: bool | None = None
 
 
 @dataclass(slots=True)
@@ -47,15 +51,14 @@ class Facts:
     """The facts of one file, gathered until a batch is stored.
 
     Attributes:
-        names: which project a path or a column speaks of.
-        given: the project of rows that name none (`--project`), None without one.
+        assign: the project of a row by the folders of its paths, its project column and its directory column; raises
+            Skip without one.
         file: the file's number in this import.
         notes: what was filled in and is unknown all the same, counted.
         projects: every project met.
     """
 
-    names: ProjectNames
-    given: str | None
+    assign: Callable[[Iterable[str], str, str], str]
     file: int
     decisions: list[tuple] = field(default_factory=list)
     selections: list[tuple] = field(default_factory=list)
@@ -69,25 +72,13 @@ class Facts:
         self.decisions, self.selections, self.crops = [], [], []
         return gathered
 
-    def project(self, evidence: frozenset[str], column: str = "") -> str:
-        """The row's project: by its paths and its project column, else the given one.
+    def project(self, folders: Iterable[str], column: str = "", directory: str = "") -> str:
+        """The row's project, by the folders of its paths and its columns for the project and the directory.
 
         Raises:
-            Skip: none is named and none is given, or several are.
+            Skip: the row has none. While the rows are only counted: always.
         """
-        if column and not values.is_missing(column):
-            named = self.names.named(column.strip())
-            if not named:
-                raise Skip(skips.BAD_PROJECT)
-            evidence = evidence | named
-        if len(evidence) == 1:
-            (project,) = evidence
-        elif evidence:
-            raise Skip(skips.CONFLICT)
-        elif self.given is None:
-            raise Skip(skips.NO_PROJECT)
-        else:
-            project = self.given
+        project = self.assign(folders, column, directory)
         self.projects.add(project)
         return project
 
@@ -200,8 +191,8 @@ class Facts:
         pick = None if action == "reject" else chosen
         key = pick_key(project, pick, others if pick else images, timestamp)
         matched = None if advice.index is None or action == "reject" else advice.index == index
-        crop_matched = None
-        if box is not None and advice.box is not None and advice.index == index:
+        crop_matched = None if action == "reject" else advice.crop_match
+        if box is not None and advice.box is not None:
             crop_matched = corners_match(advice.box, box)
         row = (
             group_id or new_group_id(project, images, index, timestamp),

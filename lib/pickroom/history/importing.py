@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
 
 from pickroom.history import skips
+from pickroom.history.assignment import Assignment, Key, Survey, Surveyed
 from pickroom.history.facts import TRAINING_ROW, Facts
 from pickroom.history.formats import CROP_TRAINING, format_of
 from pickroom.history.formats.crop_training import LAYOUT, looks_like
@@ -23,8 +25,6 @@ from pickroom.logged_paths import ProjectNames, given_project
 from pickroom.workspace import Workspace
 
 _SHOWN = 300  # characters of a row in the report
-# a file of this many rows is taken by the column: a smaller one is read before that way is set up
-COLUMNS_FROM = 10_000
 
 Progress = Callable[[int, None], None]  # rows read so far; how many there will be is not known
 
@@ -36,8 +36,8 @@ class CsvImport:
         report: what would be, or was, imported, and why the rest is not.
     """
 
-    def __init__(self, workspace: Workspace, staging: Staging, report: ImportReport) -> None:
-        self._workspace, self._staging, self.report = workspace, staging, report
+    def __init__(self, workspace: Workspace, staging: Staging, report: ImportReport, given: str | None) -> None:
+        self._workspace, self._staging, self.report, self._given = workspace, staging, report, given
 
     def __enter__(self) -> Self:
         return self
@@ -53,43 +53,78 @@ class CsvImport:
         """Add the new rows to each project's `<project>_legacy.db`; returns the databases written.
 
         Raises:
+            UsageError: see `require_agreement`.
             LockedError, ConflictError, StoreError: see `publishing.publish`.
         """
+        self.require_agreement()
         return publish(self._workspace, self._staging, self.report.projects)
+
+    def require_agreement(self) -> None:
+        """Raises UsageError when a project was given and rows lie in folders of others."""
+        self.report.assignment.require_agreement(self._given)
 
 
 def read_logs(
-    workspace: Workspace, files: Sequence[Path], project: str | None = None, progress: Progress | None = None
+    workspace: Workspace,
+    files: Sequence[Path],
+    project: str | None = None,
+    progress: Progress | None = None,
+    *,
+    by_folder: bool = False,
+    folders: Mapping[str, str] | None = None,
 ) -> CsvImport:
     """Read old logs of any known format, and find out what an import would do. Close what comes back.
 
     Args:
-        project: serves rows that name no project; it need not be started.
+        project: serves rows that name no project; it need not be started. Rows that name another one are skipped,
+            and `write` then refuses, unless `by_folder` or `folders` says that these are meant.
+        by_folder: whether a row without a known project belongs to the one that its folder names.
+        folders: folder, or text of the project column -> the project that it means.
 
     Raises:
-        UsageError: a file cannot be read or has no known header; checked for all files before the first row.
+        UsageError: a file cannot be read or has no known header, which is checked for all files before the first
+            row; or no row lies in one of `folders`.
         ProjectError: `project` can name none, or a manifest is damaged.
         StoreError: a database of one of the projects, or the temporary folder, cannot be used.
     """
     given = None if project is None else given_project(workspace, project)
-    names = ProjectNames.of(workspace, given)
+    mapped: dict[str, list[str]] = {}
+    for folder, meant in (folders or {}).items():
+        mapped.setdefault(given_project(workspace, meant), []).append(folder)
+    names = ProjectNames.of(workspace, [*mapped, *([given] if given else [])])
     tables = [read_header(path, lambda header: format_of(header) is not None) for path in files]
     staging = Staging()
     try:
         with _collector_paused():
-            report = _read(workspace, staging, tables, names, given, progress)
+            assignment = Assignment(
+                *(names, _survey(tables)),
+                given=given,
+                by_folder=by_folder,
+                mapped=ProjectNames(mapped, ids=False),
+            )
+            assignment.require_used(folders or {})
+            report = _read(workspace, staging, tables, assignment, progress)
     except BaseException:
         staging.close()
         raise
-    return CsvImport(workspace, staging, report)
+    return CsvImport(workspace, staging, report, given)
+
+
+def _survey(tables: Sequence[Table]) -> Counter[Key]:
+    """The folders and project columns of all rows, counted: a project is told by its place among all of them."""
+    survey = Survey()
+    for table in tables:
+        reader = _Reader(table, Facts(survey, 0))
+        for batch in table.batches():
+            reader.take(batch)
+    return survey.rows
 
 
 def _read(
     workspace: Workspace,
     staging: Staging,
     tables: Sequence[Table],
-    names: ProjectNames,
-    given: str | None,
+    assignment: Assignment,
     progress: Progress | None,
 ) -> ImportReport:
     reports, projects, rows = [], set(), 0
@@ -97,7 +132,7 @@ def _read(
     with ThreadPoolExecutor(1) as inserting:
         stored: Future[None] | None = None
         for table in tables:
-            facts = Facts(names, given, staging.add_file(table.path.name))
+            facts = Facts(assignment, staging.add_file(table.path.name))
             reader = _Reader(table, facts)
             for batch in table.batches():
                 reader.take(batch)
@@ -118,7 +153,7 @@ def _read(
         report.examples |= {
             reason: [f"line {line}: {what}" for line, what in shown] for reason, shown in examples.items()
         }
-    return ImportReport(tuple(report for _, report in reports), staging.kept())
+    return ImportReport(tuple(report for _, report in reports), staging.kept(), assignment.described())
 
 
 @contextmanager
@@ -146,16 +181,11 @@ class _Reader:
         self._convert_training = CROP_TRAINING.converter(LAYOUT, facts)
         self._training = known is not CROP_TRAINING
         self._facts = facts
-        self._known = known
-        self._lane: Callable[[Batch], Sequence[int]] | None = None
 
     def take(self, batch: Batch) -> None:
         """Convert one batch; every record is counted, whatever is in it."""
         self.report.rows += len(batch.texts) + len(batch.broken)
         texts, lines = batch.texts, batch.lines
-        if batch.plain and texts and self.report.rows >= COLUMNS_FROM:
-            places = self._by_column(batch)
-            texts, lines = [texts[place] for place in places], [lines[place] for place in places]
         width, convert = len(self._header), self._convert
         for fields, line, text in zip(split_all(texts, self._table.delimiter), lines, texts, strict=True):
             if fields is None:
@@ -165,18 +195,12 @@ class _Reader:
                 if len(fields) != width:
                     raise Skip(skips.SHIFTED)
                 convert(fields, line)
+            except Surveyed:
+                continue
             except Skip as skip:
                 self._second_look(fields, line, skip.reason)
         for broken in batch.broken:
             self._skip(broken.reason, broken.line, broken.text)
-
-    def _by_column(self, batch: Batch) -> Sequence[int]:
-        """Take the clean rows of a batch; returns the places of the others."""
-        from pickroom.history.lanes import lane_for
-
-        if self._lane is None:
-            self._lane = lane_for(self._known, self._header, self._facts, self._table.delimiter) or _leave_all
-        return self._lane(batch)
 
     def _second_look(self, fields: list[str], line: int, reason: str) -> None:
         """A row that did not convert: is it empty, too long by empty cells, or of another tool's layout?"""
@@ -206,7 +230,3 @@ class _Reader:
         shown = self.report.examples.setdefault(reason, [])
         if len(shown) < EXAMPLES:
             shown.append(f"line {line}: {row!r}"[:_SHOWN])
-
-
-def _leave_all(batch: Batch) -> Sequence[int]:
-    return range(len(batch.texts))

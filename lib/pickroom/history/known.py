@@ -41,17 +41,16 @@ def known_of(workspace: Workspace, project_id: str) -> Known:
         StoreError: one of its databases cannot be read.
     """
     known = Known()
-    imported, own = legacy.legacy_path(workspace, project_id), workspace.decisions / f"{project_id}.db"
-    if imported.is_file():
-        with open_read_only(imported) as connection:
-            _add_decisions(known, connection, skips.IMPORTED)
-            for selection in legacy.selections(connection):
-                known._add(selection.chosen, selection.others, skips.IMPORTED)
-            known.boxed |= {crop.filename for crop in legacy.crops(connection) if crop.box is not None}
-    if own.is_file():
-        with open_read_only(own) as connection:
-            _add_decisions(known, connection, skips.DECIDED)
-            known.boxed |= {row[0] for row in connection.execute("SELECT filename FROM crops")}
+    for database in reversed(legacy.databases(workspace, project_id)):
+        with open_read_only(database) as connection:
+            if database == legacy.legacy_path(workspace, project_id):
+                _add_decisions(known, connection, skips.IMPORTED)
+                for selection in legacy.selections(connection):
+                    known._add(selection.chosen, selection.others, skips.IMPORTED)
+                known.boxed |= {crop.filename for crop in legacy.crops(connection) if crop.box is not None}
+            else:
+                _add_decisions(known, connection, skips.DECIDED)
+                known.boxed |= {row[0] for row in connection.execute("SELECT filename FROM crops")}
     return known
 
 

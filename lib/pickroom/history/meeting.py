@@ -123,10 +123,8 @@ def _rows(workspace: Workspace, project_id: str, found: Meeting) -> tuple[set[st
     """Every name in a row, and the hash that the last scan met for each it knows."""
     names: set[str] = set()
     hashes: dict[str, str] = {}
-    own, imported = workspace.decisions / f"{project_id}.db", legacy.legacy_path(workspace, project_id)
-    for database in (own, imported):
-        if not database.is_file():
-            continue
+    imported = legacy.legacy_path(workspace, project_id)
+    for database in legacy.databases(workspace, project_id):
         with open_read_only(database) as connection:
             for owner, images in _named(connection, imported=database == imported):
                 if owner != project_id:

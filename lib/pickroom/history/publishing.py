@@ -1,12 +1,15 @@
-"""What staging kept becomes rows of `<project>_legacy.db`: a new file appears whole, an older one grows in one
-transaction."""
+"""What staging kept becomes rows of each project's `<project>_legacy.db`: for all projects, or for none.
+
+New files are built next to their place, and rows for older files wait in open transactions. Only when all of them are
+ready do the files get their names and are the transactions committed.
+"""
 
 from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterable
-from contextlib import ExitStack
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from pickroom import atomic
@@ -21,9 +24,10 @@ from pickroom.workspace import Workspace
 def publish(
     workspace: Workspace, staging: Staging, projects: Iterable[str], matches: Iterable[Match] = ()
 ) -> list[Path]:
-    """Write each project's new rows; returns the databases written.
+    """Write each project's new rows, or none if one of the databases refuses; returns the databases written.
 
-    Stopped midway, some projects have all their rows and the others none; importing again adds the rest.
+    Killed while the last step takes place, some projects have all their rows and the others none; importing again
+    adds the rest.
 
     Raises:
         LockedError: another process is at work on one of the projects.
@@ -31,53 +35,63 @@ def publish(
         StoreError: a database, or its disk, refuses.
     """
     projects, matches = sorted(projects), list(matches)
-    written = []
+    paths = {project_id: legacy_path(workspace, project_id) for project_id in projects}
+    named: list[Path] = []
+    path = workspace.decisions
     with ExitStack() as locks:
         for project_id in projects:
             locks.enter_context(project_lock(workspace.planned(project_id, workspace.root), "importing history"))
         staging.require_unchanged()
-        for project_id in projects:
-            own = [match for match in matches if match.project_id == project_id]
-            path = legacy_path(workspace, project_id)
-            try:
-                _write(staging, project_id, path, own)
-            except (sqlite3.Error, OSError) as error:
+        try:
+            with ExitStack() as waiting:
+                finished: list[tuple[Path, Path]] = []
+                for project_id, path in paths.items():
+                    own = [match for match in matches if match.project_id == project_id]
+                    if path.exists():
+                        waiting.enter_context(_rows(staging, project_id, path, own))
+                        continue
+                    partial = path.with_name(f".{path.name}.partial")
+                    partial.unlink(missing_ok=True)  # what a killed import left: only the lock's holder gets here
+                    waiting.callback(partial.unlink, missing_ok=True)
+                    with _rows(staging, project_id, partial, own, fresh=True):
+                        pass
+                    finished.append((partial, path))
+                for partial, path in finished:
+                    atomic.publish(partial, path)
+                    named.append(path)
+                atomic.sync_folders(path.parent for path in named)
+        except BaseException as error:
+            for made in named:
+                made.unlink(missing_ok=True)
+            if isinstance(error, FileExistsError):
+                raise ConflictError(
+                    "another import has just written this file", doing="importing", subject=path, hint="import again"
+                ) from None
+            if isinstance(error, sqlite3.Error | OSError):
                 raise StoreError(
                     str(error), doing="writing imported rows", subject=path, hint="make room, then import again"
                 ) from error
-            written.append(path)
-    return written
+            raise
+    return list(paths.values())
 
 
-def _write(staging: Staging, project_id: str, path: Path, matches: list[Match]) -> None:
-    if path.exists():
-        _copy(staging, project_id, path, matches)
-        return
-    partial = path.with_name(f".{path.name}.partial")
-    partial.unlink(missing_ok=True)  # what a killed import left: only the lock's holder gets here
-    try:
-        _copy(staging, project_id, partial, matches, fresh=True)
-        descriptor = os.open(partial, os.O_RDONLY)
-        try:
-            atomic.sync(descriptor)
-        finally:
-            os.close(descriptor)
-        atomic.rename_noreplace(partial, path)
-    except FileExistsError:
-        raise ConflictError(
-            "another import has just written this file", doing="importing", subject=path, hint="import again"
-        ) from None
-    finally:
-        partial.unlink(missing_ok=True)
-    atomic.sync_folders([path.parent])
-
-
-def _copy(staging: Staging, project_id: str, path: Path, matches: list[Match], *, fresh: bool = False) -> None:
+@contextmanager
+def _rows(
+    staging: Staging, project_id: str, path: Path, matches: list[Match], *, fresh: bool = False
+) -> Iterator[None]:
+    """A project's new rows in a transaction that is committed at the end of the context."""
     connection = connect_legacy(path)
     try:
         if fresh:  # nobody sees this file before it is whole and synced
             connection.execute("PRAGMA journal_mode = MEMORY")
             connection.execute("PRAGMA synchronous = OFF")
-        legacy.take_staged(connection, staging.path, project_id, matches)
+        with legacy.take_staged(connection, staging.path, project_id, matches):
+            yield
     finally:
         connection.close()
+    if fresh:
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            atomic.sync(descriptor)
+        finally:
+            os.close(descriptor)

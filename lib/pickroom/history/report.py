@@ -6,6 +6,9 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
+from pickroom.history import skips
+from pickroom.history.assignment import AssignmentReport
+
 
 @dataclass(slots=True)
 class FileReport:
@@ -28,6 +31,11 @@ class FileReport:
     def imported(self) -> int:
         return self.rows - self.skipped.total()
 
+    @property
+    def is_useless(self) -> bool:
+        """It has rows, and none is imported now or was known before."""
+        return self.rows > 0 and not self.imported and not any(reason in skips.KNOWN for reason in self.skipped)
+
     def to_dict(self) -> dict[str, Any]:
         return {
             "file": self.name,
@@ -46,10 +54,12 @@ class ImportReport:
 
     Attributes:
         projects: project -> table (decisions, selections, crops) -> new rows. A row may be a pick and a crop.
+        assignment: the folders of the rows with the project of each.
     """
 
     files: tuple[FileReport, ...]
     projects: dict[str, dict[str, int]]
+    assignment: AssignmentReport = field(default_factory=AssignmentReport)
 
     @property
     def rows(self) -> int:
@@ -70,6 +80,7 @@ class ImportReport:
             "imported": self.imported,
             "skipped": dict(self.skipped.most_common()),
             "projects": self.projects,
+            **self.assignment.to_dict(),
             "files": [file.to_dict() for file in self.files],
         }
 
@@ -80,14 +91,15 @@ class ImportReport:
             lines.append(f"{file.name} ({file.kind}): {_sum(file.rows, file.imported, file.skipped.total())}")
             for reason, count in file.skipped.most_common():
                 lines.append(f"  {count:,} skipped: {reason}")
-                lines += [f"    {example}" for example in file.examples.get(reason, ())]
-            lines += [f"  {count:,} noted: {note}" for note, count in file.notes.most_common()]
+                if reason not in skips.IN_TABLE:
+                    lines += [f"    {example}" for example in file.examples.get(reason, ())]
+            lines += [f"  note ({count:,} times): {note}" for note, count in file.notes.most_common()]
         if len(self.files) > 1:
             lines.append(f"Together: {_sum(self.rows, self.imported, self.skipped.total())}")
         for project, tables in self.projects.items():
             what = ", ".join(f"{n:,} {table[:-1] if n == 1 else table}" for table, n in tables.items())
-            lines.append(f"{project}_legacy.db: {what}")
-        return lines
+            lines.append(f"New for {project}_legacy.db: {what}")
+        return lines + self.assignment.lines()
 
 
 def _sum(rows: int, imported: int, skipped: int) -> str:

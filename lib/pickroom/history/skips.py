@@ -12,8 +12,13 @@ EMPTY = "empty row"
 
 # about the project
 NO_PROJECT = "no project named: give --project"
+FOLDER_ONLY = "only its folder names a project: accept it with --by-folder or --map"
+BAD_FOLDER = "its folder cannot be a project id: give --map FOLDER=PROJECT"
+NOT_GIVEN = "names another project than --project"
 CONFLICT = "names several projects"
 BAD_PROJECT = "its project column can name no project"
+# the table of folders shows these rows better than an example does
+IN_TABLE = frozenset((NO_PROJECT, FOLDER_ONLY, BAD_FOLDER, NOT_GIVEN))
 
 # about the images
 NO_FILE_NAME = "no file name"
@@ -43,6 +48,8 @@ REOPENED = "re-opened after being cropped: its box is in the cropped frame"
 FULL_FRAME = "full frame, cropped in a later row"
 NO_COORDINATES = "a crop without coordinates, known from another row"
 SAME_ID = "its group_id stands for another row"
+# ... of which the import has what they say
+KNOWN = frozenset((REPEATED, IMPORTED, DECIDED, REOPENED, FULL_FRAME, NO_COORDINATES))
 
 
 class Skip(Exception):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
+from pickroom import leftovers
 from pickroom.errors import ImageError, UsageError
 from pickroom.images import scan
 from pickroom.logged_paths import split_path
@@ -140,8 +140,8 @@ class ZipSource:
 
     @contextmanager
     def as_file(self, item: Item) -> Iterator[Path]:
-        with tempfile.TemporaryDirectory(prefix="pickroom-zip-") as folder:
-            target = Path(folder) / f"image{PurePosixPath(item.filename).suffix}"
+        with leftovers.Folder("pickroom-zip-") as folder:
+            target = folder / f"image{PurePosixPath(item.filename).suffix}"
             try:
                 member = self._members[item.directory, item.filename]
                 with self._zip.open(member) as packed, target.open("wb") as file:

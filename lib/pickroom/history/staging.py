@@ -6,8 +6,8 @@ Nothing here touches the workspace but to read what is imported or decided alrea
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
-import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -17,12 +17,13 @@ from pathlib import Path
 
 import numpy as np
 
+from pickroom import leftovers
 from pickroom.errors import ConflictError, StoreError, UsageError
 from pickroom.history import skips
 from pickroom.history.facts import crop_key, crop_rank, pick_key
 from pickroom.records import CropBox
 from pickroom.store.connect import open_read_only
-from pickroom.store.legacy import legacy_path
+from pickroom.store.legacy import databases, legacy_path
 from pickroom.workspace import Workspace
 
 MAX_PROJECTS = 1000  # in one import: a column with more names than that is no project column
@@ -72,8 +73,8 @@ class Staging:
     """A temporary database of facts; `close` removes it."""
 
     def __init__(self) -> None:
-        self._folder = tempfile.TemporaryDirectory(prefix="pickroom-import-")
-        self.path = Path(self._folder.name) / "staging.db"
+        self._folder = leftovers.Folder("pickroom-import-")
+        self.path = self._folder.path / "staging.db"
         self.connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False)
         # a lost temporary file is simply read again, so nothing is spent on keeping it safe
         self.connection.executescript(
@@ -86,7 +87,7 @@ class Staging:
     def close(self) -> None:
         """Remove it; closing twice is fine."""
         self.connection.close()
-        self._folder.cleanup()
+        self._folder.close()
 
     def add_file(self, name: str, *, numbered: bool = True) -> int:
         """Note a source by name (no path is ever stored); returns its number.
@@ -161,7 +162,7 @@ class Staging:
             raise UsageError(
                 f"these files name {len(projects):,} projects",
                 doing="importing",
-                hint="is that column the project's? import such files one by one, with --project",
+                hint="is that column the project's? import such files one by one",
             )
         with self._speaking("comparing rows"):
             for project_id in projects:
@@ -172,13 +173,11 @@ class Staging:
     def _seed_project(self, workspace: Workspace, project_id: str) -> None:
         imported = legacy_path(workspace, project_id)
         self._compared[imported] = _watermark(imported)
-        self._seed(imported, _IMPORTED)
-        self._seed(workspace.decisions / f"{project_id}.db", _DECIDED)
+        for database in reversed(databases(workspace, project_id)):
+            self._seed(database, _IMPORTED if database == imported else _DECIDED)
 
     def _seed(self, database: Path, existing: int) -> None:
         """Take in what a database holds, so that nothing is imported twice."""
-        if not database.is_file():
-            return
         with open_read_only(database) as source:
             picks = source.execute(
                 """SELECT group_id, timestamp, project_id, images, user_selected_index, user_action, final_crop_coords
@@ -270,7 +269,7 @@ def _known_decisions(rows: Iterable[sqlite3.Row], existing: int) -> Iterator[tup
 
 def _watermark(database: Path) -> tuple[int, ...] | None:
     """What an import cannot leave as it was; None for no database."""
-    if not database.is_file():
+    if not os.path.lexists(database):
         return None
     with open_read_only(database) as connection:
         tables = ("ai_decisions", "legacy_selections", "legacy_crops")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,13 +35,23 @@ def _in_one_line(step: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @_in_one_line
-def import_logs(workspace: Workspace, files: Sequence[Path | str], project: str | None, execute: bool) -> None:
-    """Old CSV logs into `<project>_legacy.db`."""
+def import_logs(
+    workspace: Workspace,
+    files: Sequence[Path | str],
+    project: str | None,
+    execute: bool,
+    *,
+    by_folder: bool = False,
+    folders: Mapping[str, str] | None = None,
+) -> None:
+    """Old CSV logs into one `<project>_legacy.db` per project; the options are those of `read_logs`."""
     if not files:
         print('No logs were named: logs = ["select_crop_log.csv"]')
         return
-    with read_logs(workspace, [Path(file).expanduser() for file in files], project) as found:
+    paths = [Path(file).expanduser() for file in files]
+    with read_logs(workspace, paths, project, by_folder=by_folder, folders=folders) as found:
         _print(found.report.lines())
+        found.require_agreement()
         _print_written(found.write() if execute else None)
 
 
@@ -78,11 +88,11 @@ def show_meeting(workspace: Workspace, project: str) -> None:
 
 
 @_in_one_line
-def find_anomalies(workspace: Workspace) -> Figure | None:
-    """A lower stage chosen over a higher one, by project; leaves the cases in `data/training/`."""
+def find_anomalies(workspace: Workspace, execute: bool = False) -> Figure | None:
+    """A lower stage chosen over a higher one, by project; writes the cases to `data/training/` when told to."""
     summary, cases = anomalies.find(workspace)
-    written = anomalies.write(workspace, summary, cases)
-    _print([*summary.lines(), *(f"Written: {path.name}" for path in written)])
+    _print(summary.lines())
+    _print_written(anomalies.write(workspace, summary, cases) if execute else None)
     return anomalies.figure(summary)
 
 

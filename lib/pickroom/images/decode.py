@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import io
+import struct
 import threading
-import warnings
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import pillow_heif
 from PIL import Image as PillowImage
 from PIL import ImageFile, ImageOps, UnidentifiedImageError
 
+from pickroom import quiet
 from pickroom.errors import ImageError
 from pickroom.naming import extension_of
 
-# Pillow's own limit for refusing an image as a decompression bomb (2 x MAX_IMAGE_PIXELS); its warning at half
-# of that would only be noise here, since the limit is checked below.
+# Pillow's own limit for refusing an image as a decompression bomb (2 x MAX_IMAGE_PIXELS)
 MAX_PIXELS = 178_956_970
-warnings.filterwarnings("ignore", category=PillowImage.DecompressionBombWarning)
 pillow_heif.register_heif_opener()
+quiet.codecs()
 
 # Pillow format -> the extensions it may carry. MPO is a JPEG with more pictures behind it (phones write it).
 _EXTENSIONS = {
@@ -37,6 +39,11 @@ _BACKGROUND = (255, 255, 255)  # behind transparent pixels
 _HUGE_PIXELS = 1 << 25  # a picture of more takes a quarter of a gigabyte, and twice that while it is flattened
 _STRIP_PIXELS = 1 << 21  # flattened at a time: numbers are eight bytes each meanwhile
 _huge = threading.RLock()
+_READ_WHOLE = (b"WEBP", b"ftyp")  # Pillow reads such a file into memory when it is opened, whatever its size
+_LARGEST_WHOLE = 1 << 30  # bytes of it; MAX_PIXELS take less, uncompressed
+_PNG = b"\x89PNG\r\n\x1a\n"
+_MOST_CHUNKS = 1 << 20  # looked at for EXIF; encoders write pixels by 8 kB and more
+_PNG_EXIF = (b"eXIf", b"tEXt", b"zTXt", b"iTXt")  # chunks that Pillow reads an orientation from
 _ORIENTATION = 0x0112  # Exif 2.32, table 4
 _TURNED_WHEN_OPENED = ("TIFF", "HEIF")  # Pillow and libheif say the upright size, and hand out upright pixels
 
@@ -48,8 +55,11 @@ def open_image(path: Path, *, max_pixels: int = MAX_PIXELS) -> ImageFile.ImageFi
         ImageError: zero bytes, not an image, mislabelled, huge, or not readable at all.
     """
     try:
-        if path.stat().st_size == 0:
+        size = path.stat().st_size
+        if size == 0:
             raise ImageError(path, "zero bytes")
+        if size > _LARGEST_WHOLE and _is_read_whole(path):
+            raise ImageError(path, f"huge: {size:,} bytes, which would have to be in memory at once")
         image = PillowImage.open(path)
         if image.format == "TIFF":
             # Pillow maps plain TIFF files into memory by their upright size, though they lie there turned; a file
@@ -62,7 +72,7 @@ def open_image(path: Path, *, max_pixels: int = MAX_PIXELS) -> ImageFile.ImageFi
     except ImageError:
         raise
     except Exception as error:  # Pillow's parsers raise almost anything on hostile headers
-        raise ImageError(path, f"unreadable: {_short(error)}") from error
+        raise _unreadable(path, error) from error
     allowed = _EXTENSIONS.get(image.format or "")
     reason = ""
     if allowed is None or extension_of(path.name) not in allowed:
@@ -84,9 +94,53 @@ def upright_size(image: PillowImage.Image) -> tuple[int, int]:
 def orientation(image: PillowImage.Image) -> int:
     """The EXIF orientation, 1 (upright) where there is none or it is damaged: the pixels are still good."""
     try:
-        return image.getexif().get(_ORIENTATION, 1)
+        return exif_of(image).get(_ORIENTATION, 1)
     except Exception:  # noqa: BLE001 (Pillow's parser raises almost anything; damaged EXIF says nothing)
         return 1
+
+
+def exif_of(image: PillowImage.Image) -> PillowImage.Exif:
+    """The EXIF of an opened image, without decoding its pixels; raises almost anything where it is damaged.
+
+    EXIF may lie behind the pixels of a PNG, and Pillow decodes these to get there. A PNG of one pixel with the same
+    texts around it has the same EXIF.
+    """
+    file = getattr(image, "fp", None)
+    if image.format != "PNG" or "exif" in image.info or file is None:
+        return image.getexif()
+    place = file.tell()
+    try:
+        with PillowImage.open(io.BytesIO(_one_pixel(file))) as small:
+            return small.getexif()
+    finally:
+        file.seek(place)
+
+
+def _one_pixel(file: IO[bytes]) -> bytes:
+    """A PNG file (third edition, section 5) with one pixel in place of its own, and nothing that depends on them."""
+    before, after = [_chunk(b"IHDR", struct.pack(">IIBBBBB", 1, 1, 8, 0, 0, 0, 0))], [_chunk(b"IEND", b"")]
+    at, chunks = len(_PNG), before
+    for _ in range(_MOST_CHUNKS):
+        head = _read_at(file, at, 8)
+        length, kind = struct.unpack(">I4s", head.ljust(8, b"\0"))
+        if not kind.isalpha():  # the end, or nothing that a PNG holds
+            break
+        if kind == b"IDAT" and chunks is before:
+            before.append(_chunk(kind, zlib.compress(b"\0\0")))
+            chunks = after
+        elif kind in _PNG_EXIF:
+            chunks.append(head + file.read(length + 4))
+        at += length + 12
+    return b"".join((_PNG, *before, *after[1:], after[0]))
+
+
+def _read_at(file: IO[bytes], place: int, count: int) -> bytes:
+    file.seek(place)
+    return file.read(count)
+
+
+def _chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 
 def read_rgb(path: Path, *, draft: int | None = None, max_pixels: int = MAX_PIXELS) -> PillowImage.Image:
@@ -112,8 +166,9 @@ def load_rgb(image: PillowImage.Image, path: Path) -> PillowImage.Image:
             image.load()
             return flatten(image) if orientation(image) == 1 else flatten(ImageOps.exif_transpose(image))
     except Exception as error:  # decoders raise OSError, SyntaxError, struct.error, ... on damaged data
-        reason = "truncated" if "truncated" in str(error).lower() else f"unreadable: {_short(error)}"
-        raise ImageError(path, reason) from error
+        if "truncated" in str(error).lower():
+            raise ImageError(path, "truncated") from error
+        raise _unreadable(path, error) from error
 
 
 @contextmanager
@@ -164,6 +219,19 @@ def _flat_strip(image: PillowImage.Image, top: float) -> PillowImage.Image:
         ground = PillowImage.new("RGBA", layer.size, (*_BACKGROUND, 255))
         return PillowImage.alpha_composite(ground, layer).convert("RGB")
     return image.convert("RGB")
+
+
+def _is_read_whole(path: Path) -> bool:
+    with path.open("rb") as file:
+        head = file.read(12)
+    return head[8:12] in _READ_WHOLE or head[4:8] in _READ_WHOLE
+
+
+def _unreadable(path: Path, error: Exception) -> ImageError:
+    # the system's errors carry a number, a decoder's do not
+    if isinstance(error, OSError) and error.errno is not None:
+        return ImageError(path, f"unreadable: {error.strerror}", by_content=False)
+    return ImageError(path, f"unreadable: {_short(error)}", by_content=not isinstance(error, MemoryError))
 
 
 def _short(error: Exception) -> str:

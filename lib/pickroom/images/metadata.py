@@ -96,7 +96,7 @@ def parameters(text: str) -> dict[str, str]:
 
 def _exif(image: Image) -> dict[str, str]:
     try:
-        exif = image.getexif()
+        exif = decode.exif_of(image)
         found = {
             "description": exif.get(_DESCRIPTION),
             "software": exif.get(_SOFTWARE),

@@ -8,15 +8,18 @@ from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from pickroom import atomic
 from pickroom.errors import ImageError
-from pickroom.images import thumbnails
+from pickroom.images import decode, thumbnails
 from pickroom.naming import OWNED_FOLDERS, is_image_name, is_text, join, parse_name, split, stem_of
 from pickroom.records import Image, Ungrouped
 
 Progress = Callable[[int, int], None]  # (done, of)
+# (directory, filename) -> (file size in bytes, mtime in ns, why it cannot be read)
+Unreadable = Mapping[tuple[str, str], tuple[int, int, str]]
 _AT_ONCE = 2_000  # files handed to the threads at a time: each one waiting costs memory
 
 
@@ -36,11 +39,13 @@ class ScanResult:
 
     Attributes:
         entries: what the file system said of each file (also of those left out).
+        unreadable: of those left out, the ones that stay unreadable as long as size and mtime stay.
     """
 
     images: tuple[Image, ...]
     left_out: tuple[Ungrouped, ...]
     entries: Sequence[Entry]
+    unreadable: Unreadable
 
     @property
     def count(self) -> int:
@@ -55,11 +60,13 @@ def scan(
     progress: Progress | None = None,
     *,
     avoid: frozenset[Path] = frozenset(),
+    unreadable: Unreadable | None = None,
 ) -> ScanResult:
     """Read every image under `root` that is new or changed, and keep its preview.
 
     Args:
         known: (directory, filename) -> what the last scan found; taken over where size and mtime agree.
+        unreadable: what the last scan could not read, likewise.
         progress: called after each image read, from this thread.
         avoid: absolute paths of folders that hold no sources (the workspace's own).
 
@@ -70,6 +77,7 @@ def scan(
     left_out += _same_names(entries)
     refused = {(item.directory, item.filename) for item in left_out}
     images, unread = [], []
+    before_unreadable, now_unreadable = unreadable or {}, dict[tuple[str, str], tuple[int, int, str]]()
     for entry in entries:
         path = entry.directory, entry.filename
         before = known.get(path)
@@ -77,6 +85,9 @@ def scan(
             continue
         if before and (before.file_size, before.mtime_ns) == (entry.file_size, entry.mtime_ns):
             images.append(before)
+        elif (seen := before_unreadable.get(path)) and seen[:2] == (entry.file_size, entry.mtime_ns):
+            now_unreadable[path] = seen
+            left_out.append(Ungrouped(*path, seen[2]))
         else:
             unread.append(entry)
 
@@ -85,13 +96,20 @@ def scan(
         done = 0
         for start in range(0, len(unread), _AT_ONCE):
             some = unread[start : start + _AT_ONCE]
-            for result in pool.map(lambda entry: _examine(root, thumbnail_folder, entry), some):
-                images.append(result) if isinstance(result, Image) else left_out.append(result)
+            for entry, result in zip(some, pool.map(partial(_examine, root, thumbnail_folder), some), strict=True):
+                if isinstance(result, Image):
+                    images.append(result)
+                else:
+                    left_out.append(Ungrouped(entry.directory, entry.filename, result.reason))
+                    if result.by_content:
+                        stat_of = (entry.file_size, entry.mtime_ns)
+                        now_unreadable[entry.directory, entry.filename] = (*stat_of, result.reason)
                 done += 1
                 if progress:
                     progress(done, len(unread))
     images.sort(key=lambda i: (i.directory, i.filename))
-    return ScanResult(tuple(images), tuple(sorted(left_out, key=lambda u: (u.directory, u.filename))), entries)
+    left_out.sort(key=lambda u: (u.directory, u.filename))
+    return ScanResult(tuple(images), tuple(left_out), entries, now_unreadable)
 
 
 def walk(
@@ -180,16 +198,19 @@ def _shown(entry: Entry) -> str:
     return f"{entry.directory or '.'}/{entry.filename}"
 
 
-def _examine(root: Path, thumbnail_folder: Path, entry: Entry) -> Image | Ungrouped:
+def _examine(root: Path, thumbnail_folder: Path, entry: Entry) -> Image | ImageError:
     path = root / entry.directory / entry.filename
     try:
+        decode.open_image(path).close()  # what is no image shows in the first bytes: the others need not be hashed
         sha256 = atomic.sha256_of(path)
+    except ImageError as error:
+        return error
     except OSError as error:
-        return Ungrouped(entry.directory, entry.filename, f"unreadable: {error.strerror}")
+        return ImageError(path, f"unreadable: {error.strerror}", by_content=False)
     try:
         width, height = thumbnails.make(thumbnail_folder, sha256, path)
     except ImageError as error:
-        return Ungrouped(entry.directory, entry.filename, error.reason)
+        return error
     name = parse_name(entry.filename)
     return Image(
         filename=entry.filename,

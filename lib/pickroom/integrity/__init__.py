@@ -1,10 +1,26 @@
 """Integrity first: what must hold of a project's decisions before anything is trained on them, or finished.
 
-A check that fails is an `error` (training refuses, and so does finishing) or `excluded` (the row is left out of the
-training set, and counted). Read-only: rows are reported, never mended.
+A check that fails is an `error` or `excluded` (a sound row is left out of the training set, and counted). A damaged
+file and rows of another project refuse everything. Any other error makes its row unsound: that row alone is left out of
+all that reads decisions, named and counted. Read-only: rows are reported, never mended.
 """
 
 from pickroom.integrity.checks import CHECKS, Level, Purpose
+from pickroom.integrity.folders import whereabouts
 from pickroom.integrity.inspection import Finding, Inspection, inspect, save_report, vectors_on_disk
+from pickroom.integrity.unsound import Unsound, find_unsound, unsound_rows
 
-__all__ = ["CHECKS", "Finding", "Inspection", "Level", "Purpose", "inspect", "save_report", "vectors_on_disk"]
+__all__ = [
+    "CHECKS",
+    "Finding",
+    "Inspection",
+    "Level",
+    "Purpose",
+    "Unsound",
+    "find_unsound",
+    "inspect",
+    "save_report",
+    "unsound_rows",
+    "vectors_on_disk",
+    "whereabouts",
+]

@@ -9,8 +9,11 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
+from functools import lru_cache
 from typing import Any, Literal
 
+from pickroom.naming import is_file_name, is_text, stays_inside
 from pickroom.records import MAX_GROUP, MIN_GROUP, CropBox
 
 Purpose = Literal["training", "finishing"]
@@ -30,25 +33,58 @@ class Facts:
     waiting: frozenset[str]  # groups whose crop is asked for and not made
     by_machine: frozenset[str]  # groups decided without a person
     cropped_by_machine: frozenset[str]  # groups picked by a person and cropped without one
+    default_crops: frozenset[str]  # groups cropped to the default box, which nobody drew
     hits: dict[str, list[tuple[str, str]]] = field(default_factory=dict)  # check -> (group_id, what is wrong)
 
 
 def _names(row: Row) -> list[Any]:
     """The group's file names, as far as they can be read."""
+    return _listed(row["images"])
+
+
+@lru_cache(maxsize=1)  # several checks of one row ask for them
+def _listed(text: object) -> list[Any]:
     try:
-        names = json.loads(row["images"])
-    except (ValueError, TypeError, RecursionError):
+        names = json.loads(text) if isinstance(text, str) else None
+    except (ValueError, RecursionError):
         return []
     return names if isinstance(names, list) else []
 
 
 def _project(row: Row, facts: Facts) -> str | None:
-    return None if row["project_id"] in facts.names else f"a row of project {row['project_id']!r}"
+    if row["project_id"] in facts.names or _ids(row, facts):  # an id that says nothing is no other project's
+        return None
+    return f"a row of project {row['project_id']!r}"
 
 
 def _ids(row: Row, _: Facts) -> str | None:
     empty = [name for name in ("group_id", "project_id") if not str(row[name] or "").strip()]
-    return f"{' and '.join(empty)} empty" if empty else None
+    if empty:
+        return f"{' and '.join(empty)} empty"
+    strange = [name for name in ("group_id", "project_id") if not _is_plain_text(row[name])]
+    return f"{strange[0]} {row[strange[0]]!r} is no text" if strange else None
+
+
+def _is_plain_text(value: object) -> bool:
+    return isinstance(value, str) and "\0" not in value and is_text(value)
+
+
+def _values(row: Row, _: Facts) -> str | None:
+    """What no other check looks at, against the column's type (FORMATS.md, The project database)."""
+    for name in ("timestamp", "directory", "crop_timestamp"):
+        if not (_is_plain_text(row[name]) or (row[name] is None and name != "timestamp")):
+            return f"{name} {row[name]!r} is no text"
+    if row["directory"] and not stays_inside(row["directory"]):
+        return f"directory {row['directory']!r} leads out of the project"
+    confidence = row["ai_confidence"]
+    if confidence is not None and not (type(confidence) in (int, float) and 0 <= confidence <= 1):
+        return f"ai_confidence {confidence!r} is no number from 0 to 1"
+    if row["batch_number"] is not None and type(row["batch_number"]) is not int:
+        return f"batch_number {row['batch_number']!r} is no whole number"
+    for name in ("selection_match", "crop_match", "ai_crop_accepted"):
+        if row[name] not in (0, 1, None):
+            return f"{name} {row[name]!r} is not 0, 1 or NULL"
+    return None
 
 
 def _action(row: Row, _: Facts) -> str | None:
@@ -74,7 +110,7 @@ def _file_names(row: Row, _: Facts) -> str | None:
     if not MIN_GROUP <= len(names) <= MAX_GROUP:
         return f"images {row['images']!r} is no list of {MIN_GROUP} to {MAX_GROUP} names"
     for name in names:
-        if not isinstance(name, str) or not name.strip() or name in (".", "..") or "/" in name or "\\" in name:
+        if not is_file_name(name):
             return f"{name!r} is no file name"
     return None if len(set(names)) == len(names) else "a file name twice"
 
@@ -111,26 +147,94 @@ def _machine_crop(row: Row, facts: Facts) -> str | None:
     return "cropped without a person" if row["group_id"] in facts.cropped_by_machine else None
 
 
+def _default_crop(row: Row, facts: Facts) -> str | None:
+    return "cropped to the default box, which nobody drew" if row["group_id"] in facts.default_crops else None
+
+
 CHECKS: tuple[tuple[str, Callable[[Row, Facts], str | None] | None], ...] = (
     ("database", None),  # filled from SQLite's own check, before the rows
     ("project", _project),
     ("ids", _ids),
     ("actions", _action),
+    ("values", _values),
     ("sizes", _size),
     ("coordinates", _coordinates),
     ("file names", _file_names),
     ("indexes", _indexes),
+    ("images", None),  # rows of the other tables of `FAULTS`
+    ("crops", None),
     ("waiting crops", _waiting_crop),
     ("vectors", _vectors),
     ("machine decisions", _machine),
     ("machine crops", _machine_crop),
+    ("default crops", _default_crop),
 )
 # the pick of such a row is a person's all the same
-CROPS_ONLY = frozenset(("machine crops",))
+CROPS_ONLY = frozenset(("machine crops", "default crops"))
+# where SQLite finds the file damaged, or rows are of another project, there is no single row to leave out
+REFUSING = frozenset(("database", "project"))
+# a decision that fails one of these is unsound by itself, to every purpose
+UNSOUND = ("ids", "actions", "values", "sizes", "coordinates", "file names", "indexes")
 # every other check is an error to both
 LEVELS: Mapping[str, Mapping[Purpose, Level | None]] = {
     "waiting crops": {"training": "excluded", "finishing": "error"},
     "vectors": {"training": "excluded", "finishing": None},
     "machine decisions": {"training": "excluded", "finishing": None},
     "machine crops": {"training": "excluded", "finishing": None},
+    "default crops": {"training": "excluded", "finishing": None},
+}
+_OF_ONE_ROW = tuple((name, check) for name, check in CHECKS if name in UNSOUND and check is not None)
+_NO_FACTS = Facts(frozenset(), {}, {}, frozenset(), frozenset(), frozenset())
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Why a row is unsound: the first check that it fails, whose row it is (a group or a file), and what is wrong."""
+
+    check: str
+    of: str
+    what: str
+
+    @property
+    def reason(self) -> str:
+        """What the row is counted by among those left out."""
+        return f"unsound row: {self.check}"
+
+
+def _decision_fault(row: Row) -> Fault | None:
+    for name, check in _OF_ONE_ROW:
+        wrong = check(row, _NO_FACTS)
+        if wrong is not None:
+            return Fault(name, str(row["group_id"]), wrong)
+    return None
+
+
+def _image_fault(row: Row) -> Fault | None:
+    if row["sha256"] is None:  # listed with its reason, and never opened
+        return None
+    directory, filename, size = row["directory"], row["filename"], (row["width"], row["height"])
+    if not is_file_name(filename) or not (directory == "" or (is_text(directory) and stays_inside(directory))):
+        return Fault("images", repr(filename), f"{directory!r} and {filename!r} are no folder and file name")
+    if not all(side is not None and side > 0 for side in size):
+        return Fault("images", filename, f"size {size[0]!r} x {size[1]!r}")
+    try:
+        datetime.fromisoformat(row["taken_at"] or "2000-01-01")
+    except ValueError as error:
+        return Fault("images", filename, f"taken_at: {error}")
+    return None
+
+
+def _crop_fault(row: Row) -> Fault | None:
+    try:
+        CropBox.from_json(row["box"])
+    except (ValueError, TypeError, RecursionError) as error:
+        return Fault("crops", str(row["filename"]), f"box: {error}")
+    return None
+
+
+# table -> what is wrong with one row of it, None for a sound one; needs nothing but the row
+FAULTS: Mapping[str, Callable[[Row], Fault | None]] = {
+    "ai_decisions": _decision_fault,
+    "images": _image_fault,
+    "crops": _crop_fault,
 }

@@ -13,7 +13,8 @@ from typing import Any, Literal
 
 from pickroom import atomic
 from pickroom.errors import ConflictError, StoreError
-from pickroom.integrity.checks import CHECKS, CROPS_ONLY, LEVELS, Facts, Level, Purpose, Row
+from pickroom.integrity.checks import CHECKS, CROPS_ONLY, LEVELS, REFUSING, Facts, Level, Purpose, Row
+from pickroom.integrity.unsound import Unsound, find_unsound
 from pickroom.store.connect import open_read_only, transaction
 from pickroom.workspace import Project, Workspace
 
@@ -27,7 +28,8 @@ class Finding:
 
     Attributes:
         check: its name, as in `CHECKS`.
-        level: error refuses, excluded leaves the rows out.
+        level: an error is a fault; excluded leaves sound rows out of training.
+        refuses: nothing may be done with the whole project; the rows of any other error are left out one by one.
         group_ids: the rows concerned; empty for a finding about the file as a whole.
         examples: what is wrong, row by row, a few of them.
     """
@@ -37,6 +39,7 @@ class Finding:
     count: int
     group_ids: frozenset[str]
     examples: tuple[str, ...]
+    refuses: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         return {"check": self.check, "level": self.level, "count": self.count, "examples": list(self.examples)}
@@ -50,6 +53,7 @@ class Inspection:
         rows: rows of `ai_decisions`.
         by_action, by_project: value -> rows, whatever the value.
         findings: the checks that did not pass, in the order of `CHECKS`.
+        unsound: the rows that are left out of everything.
         first_rows: the first 50 rows, each value as `repr()`.
         invalid_rows: the rows that an error concerns, as `repr()`, a few of them.
     """
@@ -60,6 +64,7 @@ class Inspection:
     by_action: dict[str, int]
     by_project: dict[str, int]
     findings: tuple[Finding, ...]
+    unsound: Unsound
     first_rows: tuple[dict[str, str], ...] = ()
     invalid_rows: tuple[dict[str, str], ...] = ()
 
@@ -85,11 +90,12 @@ class Inspection:
         return found
 
     def require_sound(self, doing: str) -> None:
-        """Raise ConflictError, listing every error, unless there is none."""
-        if not self.errors:
+        """Raise ConflictError where a finding refuses; single unsound rows are the caller's to leave out."""
+        refusals = [finding for finding in self.errors if finding.refuses]
+        if not refusals:
             return
-        items = [f"{finding.check}: {example}" for finding in self.errors for example in finding.examples]
-        words = ", ".join(f"{finding.check} ({finding.count})" for finding in self.errors)
+        items = [f"{finding.check}: {example}" for finding in refusals for example in finding.examples]
+        words = ", ".join(f"{finding.check} ({finding.count})" for finding in refusals)
         hint = f"see them: pickroom check {self.project_id}"
         raise ConflictError(f"the decisions are not sound: {words}", items=items, doing=doing, hint=hint)
 
@@ -101,6 +107,7 @@ class Inspection:
             "ok": not self.errors,
             "rows": self.rows,
             "excluded_rows": len(self.excluded_ids),
+            "unsound_rows": self.unsound.count,
             "by_action": self.by_action,
             "by_project": self.by_project,
             "checks": [name for name, _ in CHECKS],
@@ -129,19 +136,25 @@ def inspect(
         StoreError: the database is missing, damaged beyond reading, or newer than this program.
     """
     with open_read_only(database or project.database) as connection, transaction(connection, writing=False):
-        damage = _damage(connection)
-        connection.text_factory = lambda text: text.decode(errors="backslashreplace")
+        damage, orphans = _damage(connection), _orphans(connection)
+        unsound = find_unsound(connection)
         rows: list[Row] = [dict(row) for row in connection.execute("SELECT * FROM ai_decisions ORDER BY rowid")]
         facts = _facts(project, connection, encoder_id or project.manifest.encoder, purpose)
-    if damage:
-        facts.hits["database"] = [("", line) for line in damage]
+    if damage or orphans:
+        facts.hits["database"] = [("", line) for line in (*damage, *orphans)]
+    for table in ("images", "crops"):
+        hits = [(fault.of, fault.what) for fault in unsound.rows[table].values()]
+        facts.hits |= {table: hits} if hits else {}
     for row in rows:
         for name, check in CHECKS:
             wrong = check(row, facts) if check is not None else None
             if wrong is not None:
                 facts.hits.setdefault(name, []).append((str(row["group_id"]), wrong))
+    refusing = REFUSING if damage else REFUSING - {"database"}
     findings = tuple(
-        finding for name, _ in CHECKS if name in facts.hits and (finding := _finding(name, facts.hits[name], purpose))
+        finding
+        for name, _ in CHECKS
+        if name in facts.hits and (finding := _finding(name, facts.hits[name], purpose, name in refusing))
     )
     bad = frozenset().union(*(f.group_ids for f in findings if f.level == "error"))
     return Inspection(
@@ -151,6 +164,7 @@ def inspect(
         by_action=dict(Counter(str(row["user_action"]) for row in rows)),
         by_project=dict(Counter(str(row["project_id"]) for row in rows)),
         findings=findings,
+        unsound=unsound,
         first_rows=tuple(_shown(row) for row in rows[:ROWS_SHOWN]),
         invalid_rows=tuple(_shown(row) for row in rows if str(row["group_id"]) in bad)[:ROWS_SHOWN],
     )
@@ -162,16 +176,16 @@ def save_report(workspace: Workspace, inspections: Iterable[Inspection]) -> Path
     report = {"made_at": now.isoformat().replace("+00:00", "Z"), "projects": [i.to_dict() for i in inspections]}
     path = workspace.summaries / f"ai_training_inspection_{now:%Y%m%dT%H%M%S%fZ}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
-    atomic.write_text(path, json.dumps(report, indent=1, ensure_ascii=True) + "\n")
+    atomic.create_bytes(path, (json.dumps(report, indent=1, ensure_ascii=True) + "\n").encode())
     return path
 
 
-def _finding(name: str, hits: list[tuple[str, str]], purpose: Purpose) -> Finding | None:
+def _finding(name: str, hits: list[tuple[str, str]], purpose: Purpose, refuses: bool) -> Finding | None:
     level = LEVELS[name][purpose] if name in LEVELS else "error"
     if level is None:
         return None
     examples = tuple(f"{group_id}: {wrong}" if group_id else wrong for group_id, wrong in hits[:_EXAMPLES])
-    return Finding(name, level, len(hits), frozenset(group_id for group_id, _ in hits if group_id), examples)
+    return Finding(name, level, len(hits), frozenset(group_id for group_id, _ in hits if group_id), examples, refuses)
 
 
 def _facts(project: Project, connection: sqlite3.Connection, encoder_id: str | None, purpose: Purpose) -> Facts:
@@ -184,7 +198,11 @@ def _facts(project: Project, connection: sqlite3.Connection, encoder_id: str | N
         vectors=vectors_on_disk(project, encoder_id) if purpose == "training" else {},
         waiting=ids("SELECT group_id FROM incomplete_crops"),
         by_machine=ids("SELECT group_id FROM automatic_decisions WHERE input = 'auto'"),
-        cropped_by_machine=ids("SELECT group_id FROM automatic_decisions WHERE crop_input = 'apply_ai'"),
+        cropped_by_machine=ids(
+            """SELECT group_id FROM automatic_decisions WHERE crop_input = 'apply_ai'
+            UNION SELECT group_id FROM final_crops WHERE box_source = 'ai_all'"""
+        ),
+        default_crops=ids("SELECT group_id FROM final_crops WHERE box_source = 'default'"),
     )
 
 
@@ -222,9 +240,12 @@ def _damage(connection: sqlite3.Connection) -> list[str]:
     """What SQLite itself finds wrong with the file."""
     lines = [row[0] for row in connection.execute(f"PRAGMA quick_check({_EXAMPLES})")]
     # rows that an earlier schema allowed are reported by the checks below, in words
-    damage = [line for line in lines if line != "ok" and not line.startswith("CHECK constraint failed")]
-    orphans = Counter(row["table"] for row in connection.execute("PRAGMA foreign_key_check"))
-    return damage + [f"{count} rows of {table} belong to nothing" for table, count in orphans.items()]
+    return [line for line in lines if line != "ok" and not line.startswith("CHECK constraint failed")]
+
+
+def _orphans(connection: sqlite3.Connection) -> list[str]:
+    counts = Counter(row["table"] for row in connection.execute("PRAGMA foreign_key_check"))
+    return [f"{count} rows of {table} belong to nothing" for table, count in counts.items()]
 
 
 def _shown(row: Row) -> dict[str, str]:

@@ -26,6 +26,7 @@ class Background:
     name: str
     process: subprocess.Popen[bytes]
     log: Path
+    log_start: int = 0  # bytes that earlier commands of this name wrote
 
     @property
     def starting(self) -> bool:
@@ -42,7 +43,8 @@ class Background:
     @property
     def words(self) -> str:
         """What it said last, on stdout or stderr."""
-        return self.log.read_text(encoding="utf-8", errors="replace")[-_WORDS_KEPT:].strip()
+        said = self.log.read_bytes()[self.log_start :].decode(errors="replace")
+        return said[-_WORDS_KEPT:].strip()
 
 
 def start(workspace: Workspace, name: str, command: Sequence[str]) -> Background:
@@ -59,7 +61,8 @@ def start(workspace: Workspace, name: str, command: Sequence[str]) -> Background
     arguments = [sys.executable, "-m", "pickroom.cli", *command, "--home", str(workspace.root)]
     try:
         log.parent.mkdir(parents=True, exist_ok=True)
-        with log.open("wb") as words:
+        with log.open("ab") as words:
+            log_start = words.tell()
             process = subprocess.Popen(
                 arguments,
                 stdin=subprocess.DEVNULL,
@@ -74,4 +77,4 @@ def start(workspace: Workspace, name: str, command: Sequence[str]) -> Background
         ) from None
     with contextlib.suppress(OSError):  # it has just ended, or may not be made nicer: it runs all the same
         os.setpriority(os.PRIO_PROCESS, process.pid, _NICENESS)
-    return Background(workspace, name, process, log)
+    return Background(workspace, name, process, log, log_start)

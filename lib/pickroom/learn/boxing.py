@@ -115,9 +115,13 @@ class BoxerRecipe:
         judged = description.get("verdict", {}).get("crop_or_none", {})  # absent in versions made before it was judged
         return Boxer(cropper, Calibration(**description.get("calibration", {})), judged.get("counts", True))
 
+    def judged(self, examples: Sequence[CropExample]) -> np.ndarray:
+        """Images that the person cropped: of others there is no box to compare with."""
+        return np.flatnonzero(is_crop(drawn_boxes(examples)))
+
     def evidence(self, model: Boxer, examples: Sequence[CropExample], features: CropFeatures) -> Evidence:
         """How the raw boxes do on images that the person cropped; judged by IoU, then by the corners' distance."""
-        rows = np.flatnonzero(is_crop(drawn_boxes(examples)))
+        rows = self.judged(examples)
         boxed = Boxer(model.cropper).box(features.take(rows))
         meant = metrics.boxes_of([examples[row] for row in rows.tolist()])
         right = metrics.within_corners(boxed.boxes, meant).astype(np.float64)
@@ -136,7 +140,7 @@ class BoxerRecipe:
         features: CropFeatures,
     ) -> Baselines:
         """Of the images that the person cropped, as `evidence` has them: judged by IoU."""
-        rows = np.flatnonzero(is_crop(drawn_boxes(examples)))
+        rows = self.judged(examples)
         own = [examples[row] for row in rows.tolist()]
         meant = metrics.boxes_of(own)
         boxes = drawn_boxes(train)

@@ -159,7 +159,9 @@ def make_current(workspace: Workspace, name: str, version: int, reason: str) -> 
 
 def _numbers(workspace: Workspace, name: str) -> list[int]:
     """Every number taken, also by weights whose metadata a crash never wrote."""
-    matches = (_WEIGHTS.fullmatch(path.name) for path in workspace.models.glob(f"{name}_v*.pt"))
+    # a number that only metadata has is taken too: the file may be another program's
+    names = (path.name.replace("_metadata.json", ".pt") for path in workspace.models.glob(f"{name}_v*"))
+    matches = (_WEIGHTS.fullmatch(found) for found in names)
     return [int(match["version"]) for match in matches if match and match["name"] == name]
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pickroom.learn.evaluation import Evaluation
+from pickroom.learn.metrics import WINDOW
 from pickroom.learn.recipes import Recipe, recipe_of
 
 
@@ -61,7 +62,7 @@ def evaluation_lines(found: Evaluation) -> list[str]:
         lines.append(f"{head}, {one.rows} {recipe.unit}{left_out}: {recipe.words(one.metrics)}")
         lines += [f"  {name}: {recipe.words(scored)}" for name, scored in one.baselines.items()]
         if one.rolling:
-            lines.append(f"  over the last 100: {one.rolling[-1]:.3f}")
+            lines.append(f"  over the last {min(len(one.rolling), WINDOW)}: {one.rolling[-1]:.3f}")
     for entry in found.sample:
         lines.append(sample_line(entry))
     if found.log:

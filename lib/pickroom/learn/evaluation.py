@@ -7,7 +7,7 @@ logged, so that later ones can be held against it.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,7 @@ class VersionScore:
         metrics, baselines: as in a version's metadata, on the same rows.
         rolling: accuracy over the last 100 decisions, decision by decision; empty for crops.
         note: why it could not be evaluated, "" where it was.
+        damaged: because its files cannot be read.
     """
 
     kind: Kind
@@ -49,6 +50,7 @@ class VersionScore:
     baselines: dict[str, Any] = field(default_factory=dict)
     rolling: tuple[float, ...] = ()
     note: str = ""
+    damaged: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -151,7 +153,10 @@ def _evaluate_kind(
             unseen = ~splits.seen(examples, np.asarray(checkpoint.state.get("seen", [])))
             one = _Used(checkpoint, model_of(checkpoint), unseen)
         except (ConflictError, StoreError) as error:
-            scores += [VersionScore(kind, number, number == chosen, p, 0, 0, note=error.what) for p in made.projects]
+            unread = VersionScore(
+                kind, number, number == chosen, "", 0, 0, note=error.what, damaged=isinstance(error, StoreError)
+            )
+            scores += [replace(unread, project_id=project_id) for project_id in made.projects]
             continue
         scores += [_score(recipe, one, examples, features, p, number == chosen) for p in made.projects]
         used = one if number == chosen else used

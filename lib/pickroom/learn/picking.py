@@ -130,6 +130,10 @@ class PickerRecipe:
         ranker = Ranker.from_state(state, description.get("model", {}))
         return Picker(ranker, Calibration(**description.get("calibration", {})))
 
+    def judged(self, examples: Sequence[Pick]) -> np.ndarray:
+        """Every group."""
+        return np.arange(len(examples))
+
     def evidence(self, model: Picker, examples: Sequence[Pick], features: PickFeatures) -> Evidence:
         """How the raw picks do; judged by top-1, and between equals by the log loss."""
         picked = Picker(model.ranker).pick([e.candidates for e in examples], features)

@@ -8,12 +8,14 @@ from typing import Any
 
 import numpy as np
 
+from pickroom.quantities import plural
+
 LEAST_ROWS = 8  # of a comparison; fewer decide nothing
 
 
 @dataclass(frozen=True, slots=True)
 class Rival:
-    """The current version on the new one's held-out rows.
+    """The current version on the new one's held-out rows, in the order of the new one's figures.
 
     Attributes:
         figures: (N,) its figure of each row; tie_break: as the new version's.
@@ -69,7 +71,7 @@ def judge(
     """
     count = len(figures)
     if count < LEAST_ROWS:
-        return Verdict(False, f"only {count} held-out rows: too few to tell", {"rows": count})
+        return Verdict(False, f"only {plural(count, 'held-out row')}: too few to tell", {"rows": count})
     own = float(figures.mean())
     compared: dict[str, Any] = {"rows": count, "new": own}
     compared["baselines"] = {name: float(values.mean()) for name, values in baselines.items()}
@@ -80,14 +82,15 @@ def judge(
     if rival is None:
         return Verdict(True, "; ".join(part for part in (f"it beats {beaten}", note) if part), compared)
     rows = int(rival.unseen.sum())
-    compared["current"] = {"version": rival.label, "rows": rows}
+    compared["previous"] = {"version": rival.label, "rows": rows}
     if rows < LEAST_ROWS:
-        what = f"{rival.label} was trained on all but {rows} of the held-out rows: it cannot be compared fairly"
+        those = f"all but {rows} of" if rows else "all of"
+        what = f"{rival.label} was trained on {those} the held-out rows: it cannot be compared fairly"
         return Verdict(False, f"it beats {beaten}, but {what}", compared)
     new, old = float(figures[rival.unseen].mean()), float(rival.figures[rival.unseen].mean())
-    compared["current"] |= {"new": new, "current": old}
+    compared["previous"] |= {"new": new, "previous": old}
     words = f"{rival.label} ({new:.3f} to {old:.3f} on {rows} rows that neither was trained on)"
     if new > old or (new == old and tie_break > rival.tie_break):
-        how = "" if new > old else ", by its probabilities"
+        how = "" if new > old else ", by the smaller loss"
         return Verdict(True, f"it beats {words}{how}, and {beaten}", compared)
     return Verdict(False, f"it does not beat {words}", compared)

@@ -1,7 +1,7 @@
 """A project's decisions as examples: a person's picks and crops, with a reason for every row that is left out.
 
 Read are the project's own database and what imports wrote beside it (FORMATS.md, `<project>_legacy.db`). Integrity
-comes first: an `error` refuses, `excluded` rows are left out. Never read as an example: what the machine decided or
+comes first: unsound and `excluded` rows are left out. Never read as an example: what the machine decided or
 cropped, groups kept whole (key K), and a reject as a pick. Read-only.
 """
 
@@ -23,11 +23,12 @@ from pickroom.learn.examples import Candidates, CropExample, Pick
 from pickroom.records import MAX_GROUP, MIN_GROUP, CropBox
 from pickroom.store import legacy
 from pickroom.store.connect import open_read_only, transaction
+from pickroom.store.damage import read_any_text
 from pickroom.workspace import Project
 
 What = Literal["picks", "crops"]
 
-_ROWS = """SELECT d.*, c.input, c.crop_input, c.dropped_at,
+_ROWS = """SELECT d.*, d.rowid AS row_number, c.input, c.crop_input, c.dropped_at,
     min(d.timestamp, coalesce(r.updated_at, d.timestamp)) AS decided_at
 FROM ai_decisions AS d
 LEFT JOIN decision_context AS c USING (group_id)
@@ -69,8 +70,7 @@ class Examples:
 
 def databases(project: Project) -> list[Path]:
     """The project's own database, and that of its imports where there is one."""
-    imports = legacy.legacy_path(project.workspace, project.id)
-    return [project.database, *([imports] if imports.is_file() else [])]
+    return legacy.databases(project.workspace, project.id)
 
 
 def inspect_all(project: Project) -> list[Inspection]:
@@ -88,7 +88,7 @@ def read_examples(
         inspections: of `inspect_all`, where they were made already.
 
     Raises:
-        ConflictError: a check of integrity failed, or rows of two projects are mixed; nothing is to be trained on them.
+        ConflictError: no row can be relied on, or rows of two projects are mixed; nothing is to be trained on them.
         StoreError: a database, or a file of vectors, cannot be read.
     """
     found = Examples(project.id)
@@ -98,6 +98,7 @@ def read_examples(
     known: dict[str, _Known] = {}
     for path, inspection in zip(databases(project), inspections, strict=True):
         with open_read_only(path) as connection, transaction(connection, writing=False):
+            read_any_text(connection)
             if path == project.database:
                 known = {row[0]: _Known(*tuple(row)[1:]) for row in connection.execute(_IMAGES)}
             _read_decisions(found, connection, project, what, inspection, known, others)
@@ -123,6 +124,9 @@ def _read_decisions(
     foreign = tuple(f"{other}_group_" for other in others if other != project.id)
     for row in connection.execute(_ROWS):
         found.rows += 1
+        if (fault := inspection.unsound.decisions.get(row["row_number"])) is not None:
+            found.left_out[fault.reason] += 1
+            continue
         group_id = row["group_id"]
         names = tuple(json.loads(row["images"]))
         if foreign and group_id.startswith(foreign) and not group_id.startswith(f"{project.id}_group_"):

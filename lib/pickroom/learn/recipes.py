@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from pickroom.errors import UsageError
+from pickroom.errors import StoreError, UsageError
 from pickroom.learn.checkpoints import Checkpoint
 from pickroom.learn.examples import Progress
 from pickroom.learn.sources import Sources
@@ -33,7 +33,9 @@ class Model(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What a model says of N rows that it was not fitted on, beside the person's own choice.
+    """What a model says of N rows that it was not fitted on, compared with the person's own choice.
+
+    The rows are those of `Recipe.judged`, in its order: not every row that is asked about can be judged.
 
     Attributes:
         raw: (N,) confidences before calibration; right: (N,) whether the person agreed; lower: see `calibration`.
@@ -110,6 +112,10 @@ class Recipe(Protocol):
 
     def rebuild(self, state: Mapping[str, Any], description: Mapping[str, Any]) -> Any: ...
 
+    def judged(self, examples: Sequence[Any]) -> np.ndarray:
+        """(n,) int64: the examples that `evidence` and `baselines` have figures of, in their order."""
+        ...
+
     def evidence(self, model: Any, examples: Sequence[Any], features: Any) -> Evidence: ...
 
     def calibrated(self, model: Any, evidence: Evidence) -> Any: ...
@@ -139,7 +145,14 @@ def recipe_of(kind: str) -> Recipe:
 
 def model_of(checkpoint: Checkpoint) -> Any:
     """A version's model; raises StoreError when this program cannot use it."""
-    return recipe_of(checkpoint.name).rebuild(checkpoint.state["model"], checkpoint.metadata)
+    try:
+        return recipe_of(checkpoint.name).rebuild(checkpoint.state["model"], checkpoint.metadata)
+    except (AttributeError, TypeError) as error:  # its metadata holds other settings than this program writes
+        raise StoreError(
+            f"{checkpoint.name} {checkpoint.label} does not fit this version ({error})",
+            doing="loading a model",
+            hint=f"train again: pickroom train {checkpoint.name} PROJECT",
+        ) from error
 
 
 def require_kind(kind: str) -> Kind:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from pickroom import atomic
+from pickroom import written
 from pickroom.embeddings import device as devices
 from pickroom.errors import ConflictError, PickroomError, StoreError, UsageError
 from pickroom.learn import checkpoints, describing, fitting, splits, threads, training_sets, watching
@@ -241,7 +241,8 @@ def _verdict(
             both, both_features = [held_out[row] for row in rows], features.take(rows)
             tie = recipe.evidence(model, both, both_features).tie_break
             old_tie = recipe.evidence(old, both, both_features).tie_break
-            rival = Rival(checkpoint.label, recipe.evidence(old, held_out, features).figures, old_tie, unseen)
+            its = recipe.evidence(old, held_out, features).figures
+            rival = Rival(checkpoint.label, its, old_tie, unseen[recipe.judged(held_out)])
             previous = {
                 "version": checkpoint.version,
                 "rows": len(both),
@@ -270,10 +271,10 @@ def _publish(
     if verdict.promoted:
         checkpoints.make_current(workspace, recipe.name, version, verdict.reason)
     lines = describing.lines_of(recipe, version, metadata)
-    report = workspace.summaries / f"training_{recipe.name}_v{version}_{metadata['made_at'][:10]}.md"
-    report.parent.mkdir(parents=True, exist_ok=True)
+    name = f"training_{recipe.name}_v{version}_{metadata['made_at'][:10]}.md"
+    report = written.free_path(workspace, workspace.summaries / name)
     text = [f"# {recipe.name} v{version}", "", *(f"- {line}" for line in lines), ""]
-    atomic.write_text(report, "\n".join(text))
+    written.write_text(workspace, report, "\n".join(text))
     return Trained(recipe.name, version, verdict.promoted, metadata, report, tuple(lines))
 
 

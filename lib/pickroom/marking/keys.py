@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pickroom.review.keys import WHOLE_SCREEN, Command
+from pickroom.review.keys import FIRST_CLICK, WHOLE_SCREEN, Command
 
 BOARD_KEYS: dict[str, Command] = {
     "ArrowLeft": Command("left"),
@@ -35,10 +35,11 @@ REPEATING = frozenset(f"{extend}{step}" for extend in ("", "extend ") for step i
 
 # what the legend shows after a room's own keys: (keys, effect)
 BOARD_LEGEND: tuple[tuple[str, str], ...] = (
-    (
-        "click  drag",
-        "the active image; Shift: select the range; Ctrl or ⌘: one more or less; drag: around; a header: all of it",
-    ),
+    ("click", f"an image: make it active; a header: select all of it; {FIRST_CLICK}"),
+    ("Shift+click", "select the range from the active image; with Ctrl or ⌘: one more or less"),
+    ("drag", "select the images around which it goes; with Shift, Ctrl or ⌘: these too"),
+    ("double-click", "the image large; a click closes it"),
+    ("wheel", "scroll"),
     ("← ↑ → ↓", "go; with Shift: select on the way"),
     ("Space", "select the active image too, or no longer"),
     ("Enter Z", "the active image large; arrows go on from there"),

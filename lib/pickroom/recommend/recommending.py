@@ -18,6 +18,7 @@ from pickroom.learn.examples import Candidates
 from pickroom.learn.pick_features import pick_features
 from pickroom.learn.picking import PickerRecipe
 from pickroom.learn.sources import Sources
+from pickroom.quantities import plural
 from pickroom.recommend import baseline, models, words
 from pickroom.recommend.models import Loaded
 from pickroom.records import CropBox, Group, Recommendation
@@ -65,7 +66,7 @@ class Report:
     @property
     def words(self) -> str:
         used = ", ".join(f"{kind} {version}" for kind, version in self.versions.items())
-        lines = [f"{self.project_id}: {self.groups} undecided groups"]
+        lines = [f"{self.project_id}: {plural(self.groups, 'undecided group')}"]
         if self.by_model:
             lines.append(
                 f"  {self.by_model} by {used}: {self.crops} with a box for a crop, {self.flagged} with a warning"
@@ -75,7 +76,7 @@ class Report:
 
 
 def recommend(project: Project, progress: Progress | None = None) -> Report:
-    """Store a recommendation for every undecided group, in place of an earlier one.
+    """Store a recommendation for every undecided group, in place of an earlier one; damaged ones are left out.
 
     Args:
         progress: called after each group that had to be read from its files.
@@ -85,7 +86,7 @@ def recommend(project: Project, progress: Progress | None = None) -> Report:
         ProjectError: the image folder is not there.
     """
     with open_read_only(project.database) as connection:
-        waiting = groups.queue(connection, project.id)
+        waiting = groups.queue(connection, project.id, sound=True)
     loaded = {kind: models.load(project, kind) for kind in ("ranker", "crop_proposer")}
     with threads.suited_to(len(waiting)):
         made = recommendations_for(project, waiting, loaded["ranker"], loaded["crop_proposer"], progress)

@@ -5,6 +5,7 @@ FORMATS.md, Folders: `archives/<project>/`. It is built under a hidden name and 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import lzma
 import re
@@ -23,6 +24,7 @@ from typing import Any
 from pickroom import atomic, zips
 from pickroom.errors import FileOperationError, ProjectError, StoreError
 from pickroom.naming import CROP_ORIGINALS, CROPPED, SELECTED, extension_of
+from pickroom.store import legacy
 from pickroom.store.connect import backup, open_read_only
 from pickroom.workspace import Project
 
@@ -133,11 +135,8 @@ def _unfinished(project: Project, archives: Path) -> list[Path]:
 
 def _copy_databases(project: Project, building: Path, folder: Path) -> dict[str, int]:
     """Copy the project's database, and its imported history, by SQLite's backup; rows by table of the first."""
-    legacy = project.workspace.decisions / f"{project.id}_legacy.db"
     counts: dict[str, int] = {}
-    for database in (project.database, legacy):
-        if not database.is_file():
-            continue
+    for database in legacy.databases(project.workspace, project.id):
         copy = building / database.name
         with open_read_only(database) as connection:
             try:
@@ -249,7 +248,8 @@ def _publish(building: Path, folder: Path) -> None:
                 atomic.sync(file.fileno())
     if folder.exists():
         when = datetime.fromtimestamp(folder.stat().st_mtime, UTC)
-        atomic.rename_noreplace(folder, folder.with_name(f"{folder.name}-{when:%Y%m%dT%H%M%SZ}"))
-    building.chmod(0o755)
-    atomic.rename_noreplace(building, folder)
+        atomic.publish(folder, folder.with_name(f"{folder.name}-{when:%Y%m%dT%H%M%SZ}"))
+    with contextlib.suppress(OSError):  # a disk without permissions
+        building.chmod(0o755)
+    atomic.publish(building, folder)
     atomic.sync_folders([folder, folder.parent])

@@ -15,7 +15,7 @@ from pickroom.analysis.values import plain
 from pickroom.errors import ConflictError
 from pickroom.files.lock import moving_files
 from pickroom.naming import OWNED_FOLDERS, companions_by_stem
-from pickroom.quantities import in_bytes
+from pickroom.quantities import in_bytes, plural
 from pickroom.reporting import archive, render
 from pickroom.store import decisions, groups, operations
 from pickroom.store.connect import open_read_only, transaction
@@ -33,6 +33,7 @@ class FinishPlan:
 
     Attributes:
         blockers: each a line; none means that finishing can go on.
+        unsound: reason -> rows that are in no report, and in the archive's copy of the database as they are.
         decided: groups that were; undecided: those that stay as they are.
         bundles: what the archive packs (`archive.BUNDLES`); pictures: their images; size: their bytes.
         companions: files beside them that belong to an image by name, which are not delivered.
@@ -43,6 +44,7 @@ class FinishPlan:
 
     project: Project
     blockers: tuple[str, ...]
+    unsound: dict[str, int]
     decided: int
     undecided: int
     bundles: tuple[str, ...]
@@ -60,20 +62,28 @@ class FinishPlan:
         lines = (
             [f"{self.project.id}: cannot be finished yet"] if self.blockers else [f"{self.project.id}: can be finished"]
         )
-        if self.project.manifest.status == "finished":
+        if self.project.manifest.finished_at is not None:  # an undo makes it active again, and keeps when that was
             lines.append(
-                f"  it was finished on {self.project.manifest.finished_at}; that archive is kept beside the new one"
+                f"  it was finished on {self.project.manifest.finished_at}; that archive is kept next to the new one"
             )
         lines += [f"  stands in the way: {blocker}" for blocker in self.blockers]
+        lines += [f"  left out of the report: {count} {reason}" for reason, count in self.unsound.items()]
         if not self.decided:
             lines.append("  nothing has been decided in it: is this the project you mean?")
-        lines.append(f"  {self.undecided} groups are undecided and stay as they are")
+        if self.undecided:
+            left = "is undecided and stays as it is" if self.undecided == 1 else "are undecided and stay as they are"
+            lines.append(f"  {plural(self.undecided, 'group')} {left}")
         for name in self.reports:
-            lines.append(f"  report: {render.report_folder(self.project).relative_to(where)}/{name}.html")
+            lines.append(f"  report: {render.report_path(self.project, f'{name}.html').relative_to(where)}")
         target = archive.archive_folder(self.project).relative_to(where)
-        lines.append(f"  archive: {target}/ with the database and {self.pictures} pictures, {in_bytes(self.size)}")
+        lines.append(
+            f"  archive: {target}/ with the database and {plural(self.pictures, 'picture')}, {in_bytes(self.size)}"
+        )
         if self.companions:
-            lines.append(f"  {self.companions} files that belong to pictures (captions and the like) stay beside them")
+            stays = "that belong to pictures (captions and the like) stay beside them"
+            if self.companions == 1:
+                stays = "that belongs to a picture (a caption or the like) stays beside it"
+            lines.append(f"  {plural(self.companions, 'file')} {stays}")
         if self.left_behind:
             lines.append(f"  not delivered, no pictures: {_some(self.left_behind)}")
         return lines
@@ -132,11 +142,12 @@ def plan(project: Project, *, originals: bool = False) -> FinishPlan:
         undecided = groups.count_waiting(connection)
         decided = sum(decisions.outcome_counts(connection).values())
     paths = [str(op.source or op.destination) for op in planned]
-    blockers = [f"crops wait to be made: {_some(waiting)} - pickroom crop {project.id}"] if waiting else []
+    ways = f"pickroom crop {project.id}, and for those that it does not show: pickroom check {project.id}"
+    blockers = [f"crops wait to be made: {_some(waiting)} - {ways}"] if waiting else []
     if paths:
         blockers.append(f"file operations are unfinished: {_some(paths)} - pickroom recover {project.id}")
     for finding in inspection.errors:
-        if finding.check != "waiting crops":  # each is named above, by its file
+        if finding.refuses:
             blockers.append(f"integrity, {finding.check}: {_some(finding.examples, finding.count)}")
     bundles = (archive.DELIVERABLES, archive.ORIGINALS) if originals else (archive.DELIVERABLES,)
     found = [archive.contents(project, bundle) for bundle in bundles]
@@ -152,6 +163,7 @@ def plan(project: Project, *, originals: bool = False) -> FinishPlan:
     return FinishPlan(
         project,
         blockers=tuple(blockers),
+        unsound=dict(inspection.unsound.by_reason),
         decided=decided,
         undecided=undecided,
         bundles=bundles,
@@ -184,7 +196,12 @@ def execute(project: Project, progress: archive.Progress | None = None, *, origi
             )
         pages = render.run(project)
         when = utc_now()
-        folder = archive.write(project, {**summary(project), "finished_at": when}, progress, planned.bundles)
+        folder = archive.write(
+            project,
+            {**summary(project), "unsound_rows": planned.unsound, "finished_at": when},
+            progress,
+            planned.bundles,
+        )
         images.require(folders=OWNED_FOLDERS)  # what had gone is not in the archive
         finished = project.with_manifest(status="finished", finished_at=when)
         # the archive's own copy says so too

@@ -46,6 +46,7 @@ _HEADINGS = {
     "crop_accuracy": "crop share",
     "total_decisions": "decisions",
 }
+_EMPTY = {"data_health": "nothing amiss was found", "mistakes": "no recommended pick was passed over"}
 _SHARES = ("_accuracy", "_low", "_high", "_share", "confidence")
 _STYLE = "text-align:left;white-space:normal"
 _LONG = 30  # characters: a longer cell, a file's name, may be broken anywhere
@@ -54,16 +55,16 @@ _LONG = 30  # characters: a longer cell, a file's name, may be broken anywhere
 def shown(analysis: Analysis, query: str, project_id: str | None = None, most: int | None = None) -> Piece:
     """A named query's rows, the first `most` of them; raises UsageError when there is no such query."""
     found = analysis.query(query, project_id)
-    table = frame(found.head(most) if most else found, COLUMNS.get(query, ()))
+    table = frame(found.head(most) if most else found, COLUMNS.get(query, ()), empty=_EMPTY.get(query, "nothing yet"))
     more = len(found) - most if most else 0
     return table + Piece(f"<p>… and {more:,} more</p>") if more > 0 else table
 
 
-def frame(rows: pandas.DataFrame, columns: Sequence[str] = ()) -> Piece:
-    """A data frame as a table; of `columns` only, all where none is named."""
+def frame(rows: pandas.DataFrame, columns: Sequence[str] = (), *, empty: str = "nothing yet") -> Piece:
+    """A data frame as a table; of `columns` only, all where none is named; `empty` in place of no rows."""
     names = [name for name in columns or rows.columns if name in rows.columns]
     if not len(rows):
-        return Piece("<p>(nothing yet)</p>")
+        return Piece(f"<p>({escape(empty)})</p>")
     head = "".join(f'<th style="{_STYLE}">{escape(_HEADINGS.get(name, name.replace("_", " ")))}</th>' for name in names)
     body = "".join(
         "<tr>" + "".join(_td(_cell(name, row[name])) for name in names) + "</tr>" for row in rows.to_dict("records")

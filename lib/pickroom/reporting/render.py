@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from html import escape
 from pathlib import Path
 from typing import Any
 
-from pickroom import atomic
+from pickroom import atomic, leftovers, quiet, written
 from pickroom.errors import ConflictError, ProjectError
 from pickroom.reporting.html import STYLE
 from pickroom.workspace import Project
@@ -35,8 +34,15 @@ def report_folder(project: Project) -> Path:
     return project.workspace.reports / project.id
 
 
+def report_path(project: Project, name: str) -> Path:
+    """Where a report of this name goes, so that no file of the user is replaced."""
+    return written.free_path(project.workspace, report_folder(project) / name)
+
+
 def run(project: Project) -> list[Path]:
     """Run every report notebook; the pages and the executed notebooks replace those of an earlier run.
+
+    A file there that Pickroom did not write, or that was changed since, is kept; the new one gets another name.
 
     Returns:
         the HTML pages, one for each notebook.
@@ -47,17 +53,19 @@ def run(project: Project) -> list[Path]:
     """
     folder = report_folder(project)
     folder.mkdir(parents=True, exist_ok=True)
-    made = []
-    with tempfile.TemporaryDirectory(prefix=".running-", dir=folder) as running:
+    made: list[Path] = []
+    with leftovers.Folder(".running-", folder) as running:
         for template in templates():
-            executed = Path(running, template.name)
+            executed = running / template.name
             notebook = _execute(project, template, executed)
             executed.with_suffix(".html").write_text(to_html(notebook, project.manifest.title), encoding="utf-8")
             made += [executed, executed.with_suffix(".html")]
-        for path in made:
-            os.replace(path, folder / path.name)
+        targets = [report_path(project, path.name) for path in made]
+        for path, target in zip(made, targets, strict=True):
+            written.record(project.workspace, target, atomic.sha256_of(path))
+            os.replace(path, target)
     atomic.sync_folders([folder])
-    return [folder / path.name for path in made if path.suffix == ".html"]
+    return [path for path in targets if path.suffix == ".html"]
 
 
 def _execute(project: Project, template: Path, executed: Path) -> Any:
@@ -78,7 +86,8 @@ def _execute(project: Project, template: Path, executed: Path) -> Any:
                 cwd=str(template.parent),
             )
     except PapermillExecutionError as error:
-        failed = report_folder(project) / f"{template.stem}.failed.ipynb"
+        failed = report_path(project, f"{template.stem}.failed.ipynb")
+        written.record(project.workspace, failed, atomic.sha256_of(executed))
         shutil.copyfile(executed, failed)
         raise ConflictError(
             f"cell {error.cell_index} failed: {error.ename}: {error.evalue}",
@@ -87,22 +96,24 @@ def _execute(project: Project, template: Path, executed: Path) -> Any:
             subject=failed,
             hint="the project is as it was; open that notebook to see the whole error",
         ) from None
-    (report_folder(project) / f"{template.stem}.failed.ipynb").unlink(missing_ok=True)
+    report_path(project, f"{template.stem}.failed.ipynb").unlink(missing_ok=True)
     return _without_paths(notebook, executed)
 
 
 @contextmanager
 def _kernels_find(project: Project) -> Iterator[None]:
     """Kernels started meanwhile find the workspace by its variable: no absolute path gets into the notebook."""
-    before = os.environ.get("PICKROOM_HOME")
-    os.environ["PICKROOM_HOME"] = str(project.workspace.root)
+    given = {"PICKROOM_HOME": str(project.workspace.root), **quiet.for_children()}
+    before = {name: os.environ.get(name) for name in given}
+    os.environ.update(given)
     try:
         yield
     finally:
-        if before is None:
-            del os.environ["PICKROOM_HOME"]
-        else:
-            os.environ["PICKROOM_HOME"] = before
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 def _without_paths(notebook: Any, path: Path) -> Any:

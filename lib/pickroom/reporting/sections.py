@@ -57,13 +57,10 @@ class Report:
     def heading(self) -> Piece:
         """Which project this is, and the days it covers."""
         (pace,) = self._rows("pace") or [{}]
+        nobody = "No group was decided by a person." if self._rows("shares") else "Nothing decided yet."
         title = Piece(f'<p class="title">{html.label(self.project.manifest.title).html}</p>')
         first, last = (Number(f"pace.{name}", pace.get(name), "day") for name in ("first_at", "last_at"))
-        when = (
-            html.paragraph("Decided from ", first, " to ", last, ".")
-            if pace
-            else html.paragraph("Nothing decided yet.")
-        )
+        when = html.paragraph("Decided from ", first, " to ", last, ".") if pace else html.paragraph(nobody)
         made = html.label(f"{utc_now()[:16].replace('T', ' ')} UTC").html
         return title + when + Piece(f"<p>Project {html.label(self.project.id).html}, reported on {made}.</p>")
 
@@ -91,12 +88,14 @@ class Report:
             for words, name in (*kinds, ("rejected", "rejected"))
         ]
         drawn = html.picture(figures.shares(shares), "Shares of groups kept, cropped, kept whole and rejected")
-        machine = html.paragraph(
-            "Of all these, ",
-            _number("shares", shares[0], "by_machine"),
-            " were decided without a person; they count in no accuracy.",
-        )
-        return tiles + html.table(("groups", "number", "share"), rows) + drawn + machine
+        page = tiles + html.table(("groups", "number", "share"), rows) + drawn
+        if shares[0]["by_machine"]:
+            page += html.paragraph(
+                "Decided without a person, and in no accuracy: ",
+                _number("shares", shares[0], "by_machine"),
+                " of these groups.",
+            )
+        return page
 
     def work(self) -> Piece:
         """Pace by session, and the estimate of time saved."""
@@ -104,7 +103,8 @@ class Report:
         if not pace:
             return html.paragraph("(no session yet)")
         if pace["groups_per_hour"] is None:
-            return html.paragraph("No time was spent that could be measured: decided by a script, a demo, an import.")
+            why = "a script, a demo and an import take none, and pauses are left out."
+            return html.paragraph(f"No time was spent that could be measured: {why}")
         tiles = html.tiles(
             [
                 ("time at work", _number("pace", pace, "worked_s", "seconds")),
@@ -129,13 +129,14 @@ class Report:
     def agreement(self) -> Piece:
         """Does what recommends get better, does it know when it is unsure, and does it beat "highest stage"?"""
         versions = self._rows("performance_by_model")
-        who = _who([row for row in versions if row["selections"]])
+        recommended = [row for row in versions if row["selections"]]
+        who = _who(recommended)
         rows: list[Sequence[Cell]] = []
         for place, row in enumerate(versions):
             name = f"performance_by_model.{place}"
             rows.append(
                 (
-                    html.label(f"{row['source']}: {row['ranker']}"),
+                    html.label(f"{row['source']}: {row['ranker']}" if row["recommended"] else "no recommendation"),
                     _number(name, row, "decisions"),
                     _number(name, row, "correct_selections"),
                     _number(name, row, "selections"),
@@ -145,7 +146,9 @@ class Report:
                 )
             )
         names = ("recommended by", "decisions", "pick taken", "of picks", "share", "from", "to")
-        page = html.table(names, rows, empty="no decision with a recommendation yet")
+        if not recommended:
+            return html.paragraph("(no image picked where one was recommended)") + self._normal_and_anomaly(who)
+        page = html.table(names, rows)
         page += html.paragraph(
             '"From" and "to" are the 95 % interval. A reject has no pick, and counts for nothing here.'
         )
@@ -174,28 +177,31 @@ class Report:
         )
         page = html.table(names, rows, empty="no crop by hand yet")
         made = self.analysis.execute(
-            """SELECT * FROM crops WHERE project_id = ? AND origin = 'project' AND counts
-            AND input IS DISTINCT FROM 'apply_ai'""",
+            "SELECT * FROM crops WHERE project_id = ? AND origin = 'project' AND counts AND own_box",
             [self.project.id],
         )
         columns = [column[0] for column in made.description]
         found = [dict(zip(columns, row, strict=True)) for row in made.fetchall()]
         if found:
             sheet = sheets.crop_sheet(pictures.crops(self.pictures, found, CROPS_SHOWN))
-            page += html.picture(sheet, "Crops by hand over their images: the person's in blue, the AI's in dashed red")
-            page += html.paragraph("Blue is the crop made by hand, dashed red what the AI had proposed for that image.")
+            proposed = any(row["ai_box"] is not None for row in found)
+            ai = ", dashed red what the AI had proposed for that image" if proposed else ""
+            page += html.picture(sheet, f"Crops by hand over their images: blue is the crop{ai}")
+            page += html.paragraph(f"Blue is the crop made by hand{ai}.")
         return page
 
     def mistakes(self) -> Piece:
         """Groups in which the person chose otherwise than was recommended, the surest first."""
         rows = self._rows("mistakes")
         if not rows:
-            return html.paragraph("(every recommended pick was taken)")
+            picked = any(row["selections"] for row in self._rows("performance_by_project"))
+            taken = "every recommended pick was taken" if picked else "no image picked where one was recommended"
+            return html.paragraph(f"({taken})")
         total, who = Number("mistakes.total", len(rows)), _who(rows)
         sure = any(row["ai_confidence"] is not None for row in rows)
         first = "the surest mistakes are these" if sure else "the latest are these"
         sheet = sheets.contact_sheet(pictures.mistakes(self.pictures, rows, MISTAKES_SHOWN))
-        lead = html.paragraph("In ", total, f" groups you took another image than {who}; {first}.")
+        lead = html.paragraph("In ", total, f" of the groups you took another image than {who}; {first}.")
         return lead + html.picture(sheet, f"The pick of {who} in dashed red, the person's in blue")
 
     def health(self) -> Piece:
@@ -204,8 +210,9 @@ class Report:
         (flow,) = self._rows("input_output") or [{}]
         page = Piece("")
         if flow.get("undecided"):
-            page += html.paragraph(_number("input_output", flow, "undecided"), " groups are undecided.")
-        page += html.paragraph(Number("unfinished_crops.total", len(waiting)), " crops wait to be made.")
+            counts = [_number("input_output", flow, name) for name in ("undecided", "groups")]
+            page += html.paragraph(counts[0], " of ", counts[1], " groups are undecided.")
+        page += html.paragraph("Crops that wait to be made: ", Number("unfinished_crops.total", len(waiting)), ".")
         if waiting:
             names = ", ".join(row["picked"] for row in waiting[:_EXAMPLES_SHOWN])
             page += Piece(f"<p>{html.label(names).html}{' …' if len(waiting) > _EXAMPLES_SHOWN else ''}</p>")
@@ -214,7 +221,11 @@ class Report:
             (row["what"], _number(f"data_health.{row['what']}", row, "times"), html.label(row["example"]))
             for row in found
         ]
-        return page + html.table(("what", "times", "for example"), rows, empty="every file is where it should be")
+        there = self.project.root.is_dir()
+        if not there:
+            page += html.paragraph("The image folder is not there: its files were not checked.")
+        empty = "every file is where it should be" if there else "nothing else was found"
+        return page + html.table(("what", "times", "for example"), rows, empty=empty)
 
     @property
     def pictures(self) -> pictures.Pictures:
@@ -241,15 +252,15 @@ class Report:
             _number("time_saved", saved, "own"),
             "); in all ",
             _number("time_saved", saved, "picks_saved_s", "seconds"),
-            ".",
+            "." if saved["picks_saved_s"] > 0 else ": by this estimate they saved none.",
         )
         if saved["crops_saved_s"] is not None:
             page += html.paragraph(
                 "A crop by hand took ",
                 _number("time_saved", saved, "crop_s", "seconds"),
-                "; ",
+                "; crops taken as proposed: ",
                 _number("time_saved", saved, "crops_taken"),
-                " crops were taken as proposed: ",
+                ", which saved ",
                 _number("time_saved", saved, "crops_saved_s", "seconds"),
                 ".",
             )
@@ -274,11 +285,13 @@ class Report:
         baseline = html.paragraph(
             "Always picking the highest stage would have been right in ",
             _number("anomaly_rates", rates, "highest_stage_accuracy", "share"),
-            " of these ",
+            " of the groups with known stages (",
             _number("anomaly_rates", rates, "groups"),
-            " groups, and in no anomaly.",
+            "), and in no anomaly." if rates["anomaly_groups"] else ").",
         )
-        return html.table(("groups with known stages", "number", f"pick of {who} taken"), rows) + baseline
+        names = ("groups with known stages", "number", f"pick of {who} taken")
+        shown = 3 if rates["normal_selections"] or rates["anomaly_selections"] else 2
+        return html.table(names[:shown], [row[:shown] for row in rows]) + baseline
 
     def _calibration(self) -> Piece:
         bands = self._rows("performance_by_confidence")
@@ -298,8 +311,9 @@ class Report:
         table = html.table(("the AI said it was sure", "picks", "on average", "pick taken"), rows)
         rates = self._rows("anomaly_rates")
         drawn = [html.picture(figures.calibration(bands), "How often the AI was right, by how sure it was")]
-        if rates:  # a band has a confidence, so a model recommended
-            drawn.insert(0, html.picture(figures.normal_and_anomaly(rates), 'The AI beside "highest stage"'))
+        if rates:
+            alt = 'The recommended picks compared with "highest stage"'
+            drawn.insert(0, html.picture(figures.normal_and_anomaly(rates), alt))
         return table + html.beside(*drawn)
 
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from pickroom.automation.decisions_file import Approved, Proposal, Verdict
 from pickroom.naming import CROP_ORIGINALS, CROPPED
+from pickroom.quantities import plural
 from pickroom.records import Choice, Group, Recommendation
 from pickroom.review import view
 from pickroom.review.state import ReviewState
@@ -115,9 +116,7 @@ def header(state: ReviewState, pace: Pace, name: str, total: int) -> str:
         text = view.header(state, pace, 0)
         return text if name == "waiting" else f"Only {FILTERS[name].lower()} - {text}"
     return (
-        f"{FILTERS[name]}: none of {view.plural(total, 'group')}"
-        if total
-        else "No group is undecided: nothing to look at"
+        f"{FILTERS[name]}: none of {plural(total, 'group')}" if total else "No group is undecided: nothing to look at"
     )
 
 
@@ -128,11 +127,11 @@ def summary(lines: Sequence[Approved], left: int, unseen: int) -> tuple[str, ...
         left: groups that wait for the person and are not decided; unseen: approved without a look.
     """
     kinds = Counter(_kind(line) for line in lines)
-    found = [f"{view.plural(kinds[kind], 'group')}: {text}" for kind, text in _KINDS.items() if kinds[kind]]
+    found = [f"{plural(kinds[kind], 'group')}: {text}" for kind, text in _KINDS.items() if kinds[kind]]
     if left:
-        found.append(f"{view.plural(left, 'group')}: skipped or not decided, not written")
+        found.append(f"{plural(left, 'group')}: skipped or not decided, not written")
     if unseen:
-        found.append(f"{view.plural(unseen, 'group')}: approved unseen, carried out by the same apply")
+        found.append(f"{plural(unseen, 'group')}: approved unseen, carried out by the same apply")
     return tuple(found)
 
 

@@ -52,6 +52,9 @@ REVIEW_KEYS: dict[str, Command] = {
 # a line of every desk's legend: the browser's own key, which no session hears of
 WHOLE_SCREEN = ("Shift+Space", "the desk on the whole screen, and back")
 
+# the click that every desk asks for while the keys are elsewhere
+FIRST_CLICK = "the first click only gives the desk the keys"
+
 # what the legend shows, in its order: (keys, effect)
 REVIEW_LEGEND: tuple[tuple[str, str], ...] = (
     ("1 2 3 4", "pick that image; on the AI's pick with its crop shown, accept the crop too; again: clear"),
@@ -69,6 +72,8 @@ REVIEW_LEGEND: tuple[tuple[str, str], ...] = (
     ("I", "prompt and settings of the candidates, differences marked"),
     ("U  Shift+U", "undo the last key, redo"),
     ("Shift+Enter", "finalise: a summary first, again does it, Esc returns"),
+    ("click", f"an image: the same as its number; {FIRST_CLICK}"),
+    ("drag", "at 100 %: move all images of the group in step"),
     WHOLE_SCREEN,
     ("?", "this legend"),
 )
@@ -96,6 +101,7 @@ AUTO_LEGEND: tuple[tuple[str, str], ...] = (
     ("F", "which groups: all that wait for you, uncertain, crops, flagged, approved unseen"),
     *REVIEW_LEGEND[7:14],
     ("Shift+Enter", "write approved_decisions.jsonl: a summary first, again does it, Esc returns"),
+    *REVIEW_LEGEND[15:17],
     WHOLE_SCREEN,
     ("?", "this legend"),
 )

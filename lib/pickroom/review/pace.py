@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 from pickroom.review.state import ReviewState
 from pickroom.review.view import Pace
-from pickroom.store.choices import LONGEST_LOOK_S, Saved
+from pickroom.store.choices import LONGEST_LOOK_S, Saved, looks_s
 
 
 class LookClock:
@@ -25,9 +25,10 @@ class LookClock:
         self._since = self._clock()
 
     def take(self) -> int:
-        """Milliseconds since the last time, and start anew; a pause counts as the longest look, no longer."""
+        """Milliseconds since the last time, and start anew; 0 after a pause (LONGEST_LOOK_S)."""
         before, self._since = self._since, self._clock()
-        return int(1000 * max(0.0, min(self._since - before, LONGEST_LOOK_S)))
+        spent = self._since - before
+        return int(1000 * spent) if 0 < spent < LONGEST_LOOK_S else 0
 
 
 def pace_of(state: ReviewState, saved: Mapping[str, Saved]) -> Pace:
@@ -38,13 +39,13 @@ def pace_of(state: ReviewState, saved: Mapping[str, Saved]) -> Pace:
     """
     choices = state.choices
     decided = [card for card in state.cards if card.group_id in choices and choices[card.group_id].decided]
-    times = [saved[card.group_id].milliseconds for card in decided if card.group_id in saved]
+    times = looks_s(saved[card.group_id].milliseconds for card in decided if card.group_id in saved)
     agreed = [
         state.choice(card).index == card.ai_index
         for card in decided
-        if card.ai_index is not None and state.choice(card).index is not None
+        if card.by_model and card.ai_index is not None and state.choice(card).index is not None
     ]
     return Pace(
-        seconds_per_group=sum(times) / len(times) / 1000 if times else None,
+        seconds_per_group=sum(times) / len(times) if times else None,
         agreement=sum(agreed) / len(agreed) if agreed else None,
     )

@@ -19,6 +19,7 @@ class Card:
         ai_index: the recommended image (0-based), None without one.
         has_crop: whether a crop was proposed for it; without one the overlay cannot be switched on.
         overlay_first: whether the overlay starts on (the model says a crop is needed).
+        by_model: a model recommends it, or a simulation of one; a baseline is no AI that could be agreed with.
     """
 
     group_id: str
@@ -26,6 +27,7 @@ class Card:
     ai_index: int | None = None
     has_crop: bool = False
     overlay_first: bool = False
+    by_model: bool = True
 
     @classmethod
     def of(cls, group: Group, recommendation: Recommendation | None) -> Card:
@@ -38,6 +40,7 @@ class Card:
             ai_index=recommendation.selected_index,
             has_crop=recommendation.offered_crop is not None,
             overlay_first=recommendation.crop_needed is True,
+            by_model=recommendation.source != "baseline",
         )
 
 

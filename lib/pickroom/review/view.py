@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from pickroom.files import routing
+from pickroom.quantities import plural
 from pickroom.records import Choice, CropBox, Group, Recommendation
 from pickroom.review.state import ReviewState
 
@@ -152,7 +153,8 @@ def header(state: ReviewState, pace: Pace, waiting: int, made: bool = True) -> s
     if pace.seconds_per_group is not None:
         parts.append(f"{pace.seconds_per_group:.1f} s/group")
         minutes = pace.seconds_per_group * (count - state.decided) / 60
-        parts.append("under a minute left" if minutes < 1 else f"about {minutes:.0f} min left")
+        if state.decided < count:
+            parts.append("under a minute left" if minutes < 1 else f"about {minutes:.0f} min left")
     if pace.agreement is not None:
         parts.append(f"agreement {pace.agreement:.0%}")
     if waiting:
@@ -196,11 +198,6 @@ _KINDS = {
 
 def _kind(way: routing.Route | None) -> str:
     return "stay" if way is None else way.sidecar or way.outcome
-
-
-def plural(count: int, noun: str) -> str:
-    """`3 groups`, `1 group`."""
-    return f"{count} {noun}" + ("" if count == 1 else "s")
 
 
 def _label(stage: float | None, width: int, height: int) -> str:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from pickroom.errors import LockedError
 from pickroom.store.opened import lend
@@ -33,15 +34,36 @@ def alone(path: Path, doing: str) -> Iterator[None]:
         if not path.is_file():
             yield
             return
-        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-        try:
+        with ExitStack() as held:
+            descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+            held.callback(os.close, descriptor)
             try:
+                if _lock_of(path).exists():
+                    fcntl.flock(held.enter_context(_lock_of(path).open("ab")), fcntl.LOCK_EX | fcntl.LOCK_NB)
                 fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB, _LOCK_BYTES, _LOCK_BYTE)
             except (BlockingIOError, PermissionError):  # which of the two, POSIX leaves open
                 raise _open_in("another process", doing, path) from None
             yield
-        finally:
-            os.close(descriptor)
+
+
+def say_open(file: Path) -> BinaryIO | None:
+    """Hold a lock that `alone` sees, until what is returned is closed: for a database that is open and not in WAL mode.
+
+    SQLite's own locks say nothing of such a one between two transactions. None where the disk has no locks.
+    """
+    with suppress(OSError):
+        held = _lock_of(file).open("ab")
+        try:
+            fcntl.flock(held, fcntl.LOCK_SH)  # who is alone with it is not so for long
+            return held
+        except OSError:
+            held.close()
+    return None
+
+
+def _lock_of(path: Path) -> Path:
+    file = path.resolve()
+    return file.with_name(f"{file.name}.lock")
 
 
 def _open_in(where: str, doing: str, path: Path) -> LockedError:

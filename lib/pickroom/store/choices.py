@@ -14,7 +14,15 @@ from pickroom.records import Choice, InputKind, Origin, Recommendation, Step
 from pickroom.store.damage import told_of
 from pickroom.workspace import utc_now
 
-LONGEST_LOOK_S = 300.0  # a pause is not work: a look counts no longer, and after one as long a session begins anew
+LONGEST_LOOK_S = 120.0  # as long without a key is a pause: how long the user looked before it is not known
+
+
+def looks_s(milliseconds: Iterable[float]) -> list[float]:
+    """Seconds of the groups whose time is known; 0, and what is as long as a pause, is left out.
+
+    Rows of earlier versions hold 300 s for every pause. `look_s` in analysis/sql/macros.sql is the same rule.
+    """
+    return [spent / 1000 for spent in milliseconds if 0 < spent < 1000 * LONGEST_LOOK_S]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +37,7 @@ class Saved:
         shown: the recommendation as it stood when the choice was made, None without one.
         input: where the choice was made: "review" or "automation_review"; "blind" in either of them where the
             recommendation was hidden.
-        milliseconds: time spent on the group so far, each look at it LONGEST_LOOK_S at the most.
+        milliseconds: time spent on the group so far, pauses left out (LONGEST_LOOK_S).
         held_reason: why the last finalise had to leave it, None when it was not held back.
     """
 

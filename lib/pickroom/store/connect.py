@@ -2,51 +2,73 @@
 
 from __future__ import annotations
 
-import re
 import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import UTC, datetime
-from functools import cache
-from importlib import resources
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from pathlib import Path
 
-from pickroom.errors import StoreError
+from pickroom.errors import NoDatabaseError, StoreError
+from pickroom.store import copies, crops, decisions, wal
+from pickroom.store.alone import say_open
 from pickroom.store.opened import Opened, registering, require_in_place
-from pickroom.store.schema import foreign_part
+from pickroom.store.schema import foreign_part, has_tables, migrations
 
 BUSY_TIMEOUT_S = 10.0
-_NUMBERED = re.compile(r"(\d{3})-[\w-]+\.sql")
-
-
-@cache
-def migrations() -> list[str]:
-    """The migrations' SQL texts in order; number N is the N-th. Raises StoreError when a number is missing."""
-    folder = resources.files("pickroom.store") / "migrations"
-    files = sorted((f for f in folder.iterdir() if _NUMBERED.fullmatch(f.name)), key=lambda f: f.name)
-    numbers = [int(f.name[:3]) for f in files]
-    if numbers != list(range(1, len(files) + 1)):
-        raise StoreError("the migrations are not numbered 1, 2, 3, ...", doing="reading them", subject=folder)
-    return [f.read_text(encoding="utf-8") for f in files]
+# migration -> what it does to rows that SQL alone cannot, with its statements
+_WITH: Mapping[int, Callable[[sqlite3.Connection], None]] = {15: crops.name_sources, 16: decisions.compare_boxes}
 
 
 def connect(path: Path) -> sqlite3.Connection:
-    """Open a database for writing, making it or bringing it up to date first.
+    """Open a database that is there for writing, brought up to date first; never makes one.
 
-    WAL with `synchronous=FULL`: a committed decision survives a power cut. The connection is in autocommit
-    mode; use `transaction`.
+    WAL with `synchronous=FULL`, or what `store.wal` has for disks without shared memory: a committed decision survives
+    a power cut. The connection is in autocommit mode; use `transaction`.
 
     Raises:
-        StoreError: the file is no database, is newer than this program, or cannot be opened or migrated.
+        StoreError: the file is missing, empty, no database or newer than this program, or cannot be opened or migrated.
     """
+    require_database(path, "opening the database")
+    return _connect(path, make=False)
+
+
+def create(path: Path) -> sqlite3.Connection:
+    """`connect` for who makes a database: where none lies there, or an empty one, it is made, with its folder.
+
+    Raises:
+        StoreError: as `connect`, except for a missing or empty file.
+    """
+    return _connect(path, make=True)
+
+
+def require_database(path: Path, doing: str) -> None:
+    """Refuse a path that holds no database, before SQLite opens it: SQLite makes one, and removes an empty one's log.
+
+    Raises:
+        NoDatabaseError: the file is missing or has 0 bytes, is a folder, or a link to nothing.
+    """
+    if not path.exists():
+        what = "there is no database" + (" but a link to a missing file" if path.is_symlink() else "")
+    elif not path.is_file():
+        what = "there is no database but " + ("a folder" if path.is_dir() else "no plain file")
+    elif path.stat().st_size == 0:
+        what = "the database is empty (0 bytes)"
+    else:
+        return
+    raise NoDatabaseError(what, doing=doing, subject=path, hint=restore_hint(path))
+
+
+def restore_hint(path: Path) -> str:
+    """What to do about a database that is lost."""
+    project_id = copies.project_id_of(path)
+    return f"restore it from a backup: pickroom restore FILE, or from a copy: pickroom restore --project {project_id}"
+
+
+def _connect(path: Path, *, make: bool) -> sqlite3.Connection:
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        # JupyterLab runs a widget's messages in another thread than the cell that made it (comms over subshells);
-        # the desks take a lock, so that it is one thread at a time.
-        connection = _opened(path, str(path), check_same_thread=False)
+        if make:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        connection = _journalled(path, make=make)
         try:
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = FULL")
             connection.execute("PRAGMA fullfsync = ON")  # of macOS alone: see `atomic.sync`
             connection.execute("PRAGMA foreign_keys = ON")
             _migrate(connection, path)
@@ -65,10 +87,9 @@ def open_read_only(path: Path) -> Iterator[sqlite3.Connection]:
     """A connection that cannot write, closed at the end. An older schema is brought up to date first.
 
     Raises:
-        StoreError: the file is missing, no database, or newer than this program.
+        StoreError: the file is missing, empty, no database, or newer than this program.
     """
-    if not path.is_file():
-        raise StoreError("there is no database", doing="reading the project", subject=path)
+    require_database(path, "reading the project")
     try:
         connection = _read_only(path)
         try:
@@ -85,14 +106,67 @@ def open_read_only(path: Path) -> Iterator[sqlite3.Connection]:
         raise _cannot(error, "reading the database", path) from error
 
 
-def _read_only(path: Path) -> sqlite3.Connection:
-    return _opened(path, f"{path.absolute().as_uri()}?mode=ro", uri=True)
+def _journalled(path: Path, *, make: bool) -> sqlite3.Connection:
+    """A connection that may write, its journal set so that what is committed survives a power cut."""
+    # JupyterLab runs a widget's messages in another thread than the cell that made it (comms over subshells);
+    # the desks take a lock, so that it is one thread at a time.
+    address = str(path) if make else f"{path.absolute().as_uri()}?mode=rw"
+    # addresses also for what is attached to it read-only
+    connection = _opened(path, address, uri=True, check_same_thread=False)
+    try:
+        if _begins_wal(connection, path, make):
+            connection.execute("PRAGMA synchronous = FULL")
+            return connection
+        connection.close()
+        _leave_wal(path)
+        connection = _opened(
+            path, address, uri=True, check_same_thread=False
+        )  # also of what is attached to it read-only
+        if not make:
+            _require_tables(connection, path)
+        connection.held = say_open(connection.file)
+        connection.execute("PRAGMA synchronous = EXTRA")
+        return connection
+    except BaseException:
+        connection.close()
+        raise
 
 
-def _opened(path: Path, address: str, **options: bool) -> sqlite3.Connection:
+def _begins_wal(connection: Opened, path: Path, make: bool) -> bool:
+    try:
+        if not make:
+            _require_tables(connection, path)
+    except sqlite3.OperationalError as error:  # the first read opens the log
+        if not wal.lacks_memory(error):
+            raise
+        return False
+    return wal.begin(connection, connection.file)
+
+
+def _leave_wal(path: Path) -> None:
+    with closing(_opened(path, str(path))) as connection:
+        wal.leave(connection)
+
+
+def _read_only(path: Path, *, patient: bool = True) -> sqlite3.Connection:
+    address = f"{path.absolute().as_uri()}?mode=ro"
+    connection = _opened(path, address, patient=patient, uri=True)
+    try:
+        _version(connection)  # the first read opens the log
+    except sqlite3.Error as error:
+        connection.close()
+        if not wal.lacks_memory(error):
+            raise
+        _leave_wal(path)  # it comes from a disk where WAL works
+        connection = _opened(path, address, uri=True)
+    return connection
+
+
+def _opened(path: Path, address: str, *, patient: bool = True, **options: bool) -> Opened:
     """A connection in autocommit mode that `lend` knows of; refused while another library has the file."""
     with registering(path) as made:
-        connection = sqlite3.connect(address, timeout=BUSY_TIMEOUT_S, isolation_level=None, factory=Opened, **options)
+        timeout = BUSY_TIMEOUT_S if patient else 0
+        connection = sqlite3.connect(address, timeout=timeout, isolation_level=None, factory=Opened, **options)
         connection.row_factory = sqlite3.Row
         made.append(connection)
     return connection
@@ -137,21 +211,34 @@ def data_version(connection: sqlite3.Connection) -> int:
 
 
 @contextmanager
-def open_as_it_is(path: Path) -> Iterator[sqlite3.Connection]:
+def open_as_it_is(path: Path, *, patient: bool = True) -> Iterator[sqlite3.Connection]:
     """A connection that cannot write, whatever the schema: nothing is migrated, nothing is checked.
 
+    Args:
+        patient: False to be refused at once where another program keeps the database locked.
+
     Raises:
+        NoDatabaseError: the file is missing or empty, or has none of Pickroom's tables.
         sqlite3.Error: SQLite cannot open it.
     """
-    connection = _read_only(path)
+    require_database(path, "reading the database")
+    connection = _read_only(path, patient=patient)
     try:
+        if not has_tables(connection, named="ai_decisions"):
+            connection.close()
+            connect(path).close()  # says so, and removes what SQLite laid beside the file to read it
         yield connection
     finally:
         connection.close()
 
 
 def schema_of(path: Path) -> tuple[int, int]:
-    """(a database's schema, the one this program knows), without bringing it up to date; raises sqlite3.Error."""
+    """(a database's schema, the one this program knows), without bringing it up to date.
+
+    Raises:
+        StoreError: the file is missing, or has none of Pickroom's tables.
+        sqlite3.Error: SQLite cannot open it.
+    """
     with open_as_it_is(path) as connection:
         return _version(connection), len(migrations())
 
@@ -162,16 +249,25 @@ def backup(connection: sqlite3.Connection, destination: Path) -> None:
         raise StoreError("the backup file exists already", doing="backing up", subject=destination)
     copy = sqlite3.connect(destination)
     try:
+        # a copy is nobody's until it is whole: a journal of its own would only be another file that a kill leaves
+        copy.execute("PRAGMA journal_mode = OFF")
         connection.backup(copy)
     finally:
         copy.close()
 
 
+def _require_tables(connection: sqlite3.Connection, path: Path) -> None:
+    """Refuse what is no project's database yet: no tables at all, or those of another program."""
+    if has_tables(connection, named="ai_decisions"):
+        return
+    what = "it has no ai_decisions, which every database of Pickroom's has" if has_tables(connection) else "it is empty"
+    raise NoDatabaseError(what, doing="opening the database", subject=path, hint=restore_hint(path))
+
+
 def _require_own(connection: sqlite3.Connection, path: Path, version: int | None = None) -> None:
     foreign = foreign_part(connection, migrations()[:version])
     if foreign is not None:
-        hint = "restore it from a backup: pickroom restore FILE"
-        raise StoreError(foreign, doing="opening the database", subject=path, hint=hint)
+        raise StoreError(foreign, doing="opening the database", subject=path, hint=restore_hint(path))
 
 
 def _version(connection: sqlite3.Connection) -> int:
@@ -192,9 +288,8 @@ def _migrate(connection: sqlite3.Connection, path: Path) -> None:
         )
     if version > 0:
         _require_own(connection, path, version)  # before any trigger of the file's could run
-    if _has_tables(connection):
-        stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%fZ")
-        backup(connection, path.with_name(f"{path.name}.schema{version}-{stamp}.backup"))
+    if has_tables(connection):
+        copies.publish(path, lambda copy: backup(connection, copy))
     # a rebuilt table must keep rows that today's checks would refuse: history is reported, never rewritten
     connection.execute("PRAGMA ignore_check_constraints = ON")
     connection.execute("PRAGMA foreign_keys = OFF")
@@ -206,6 +301,8 @@ def _migrate(connection: sqlite3.Connection, path: Path) -> None:
             for number, script in enumerate(scripts[version:], start=version + 1):
                 for statement in _statements(script):
                     connection.execute(statement)
+                if number in _WITH:
+                    _WITH[number](connection)
                 connection.execute(f"PRAGMA user_version = {number}")
             if earlier:
                 _bring_rows_over(connection)
@@ -222,10 +319,6 @@ def _statements(script: str) -> Iterator[str]:
         if sqlite3.complete_statement(statement):
             yield statement
             statement = ""
-
-
-def _has_tables(connection: sqlite3.Connection) -> bool:
-    return connection.execute("SELECT count(*) FROM sqlite_master WHERE type = 'table'").fetchone()[0] > 0
 
 
 def _set_earlier_schema_aside(connection: sqlite3.Connection) -> bool:
@@ -254,7 +347,7 @@ def _bring_rows_over(connection: sqlite3.Connection) -> None:
 def _cannot(error: Exception, doing: str, path: Path) -> StoreError:
     hint = ""
     if "not a database" in str(error) or "malformed" in str(error):
-        hint = "restore it from a backup: pickroom restore FILE"
+        hint = restore_hint(path)
     elif "locked" in str(error):
         hint = "another program is writing to it: try again when it has finished"
     elif "full" in str(error):

@@ -7,7 +7,8 @@ import sqlite3
 from dataclasses import dataclass
 from typing import Literal
 
-from pickroom.records import CropBox
+from pickroom.geometry import compose, default_box, to_pixels
+from pickroom.records import BoxSource, CropBox
 from pickroom.store.damage import told_of
 
 CropInput = Literal["desk", "apply_ai"]
@@ -18,23 +19,45 @@ class Crop:
     """One crop made: `box` is in the frame of the uncropped original, `sha256` is the crop file's.
 
     Attributes:
-        group_id: None for an image that came to the desk without a sidecar.
-        input: drawn or confirmed by the person at the desk, or applied as the AI proposed it.
+        group_id: None for an image that no decision waits for.
+        box_source: where the box comes from (FORMATS.md, Crops): only `drawn` and `ai` are the user's.
     """
 
     batch: int
     filename: str
     group_id: str | None
     box: CropBox
-    input: CropInput
+    box_source: BoxSource
     sha256: str
     made_at: str
+
+    @property
+    def input(self) -> CropInput:
+        """At the crop desk, or for every proposed box at once."""
+        return "apply_ai" if self.box_source == "ai_all" else "desk"
 
 
 def insert(connection: sqlite3.Connection, crop: Crop) -> None:
     connection.execute(
-        "INSERT INTO crops (batch, filename, group_id, box, input, sha256, made_at) VALUES (?, ?, ?, ?, ?, ?, ?)",
-        (crop.batch, crop.filename, crop.group_id, crop.box.to_json(), crop.input, crop.sha256, crop.made_at),
+        """INSERT INTO crops (batch, filename, group_id, box, input, sha256, made_at, box_source)
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?)""",
+        (
+            crop.batch,
+            crop.filename,
+            crop.group_id,
+            crop.box.to_json(),
+            crop.input,
+            crop.sha256,
+            crop.made_at,
+            crop.box_source,
+        ),
+    )
+
+
+def set_group(connection: sqlite3.Connection, crop: Crop, group_id: str) -> None:
+    """Say whose crop it is, of one that was made before that was known."""
+    connection.execute(
+        "UPDATE crops SET group_id = ? WHERE batch = ? AND filename = ?", (group_id, crop.batch, crop.filename)
     )
 
 
@@ -49,6 +72,12 @@ def delete(connection: sqlite3.Connection, batch: int, filename: str) -> Crop | 
 def by_content(connection: sqlite3.Connection, filename: str, sha256: str) -> Crop | None:
     """The crop that a file of this name and content is, the latest if there are several; None for any other file."""
     return _one(connection, "filename = ? AND sha256 = ?", filename, sha256)
+
+
+def without_group(connection: sqlite3.Connection, filename: str) -> list[Crop]:
+    """The crops of images of this name that belong to no decision, in the order they were made."""
+    query = "SELECT * FROM crops WHERE filename = ? AND group_id IS NULL ORDER BY batch"
+    return [_from_row(row) for row in connection.execute(query, (filename,))]
 
 
 def of_batch(connection: sqlite3.Connection, batch: int) -> list[Crop]:
@@ -68,4 +97,53 @@ def _one(connection: sqlite3.Connection, where: str, *values: str) -> Crop | Non
 
 @told_of("crops")
 def _from_row(row: sqlite3.Row) -> Crop:
-    return Crop(**{**dict(row), "box": CropBox.of(json.loads(row["box"]))})
+    values = {name: row[name] for name in row.keys() if name != "input"}  # noqa: SIM118 (a Row yields its values)
+    return Crop(**{**values, "box": CropBox.of(json.loads(row["box"]))})
+
+
+# of an image without a decision the size is the scan's; of a name met twice, that of the image in a group
+_MADE_BEFORE = """SELECT k.rowid, k.input, CAST(k.box AS BLOB) AS box,
+    CASE WHEN d.ai_selected_index = d.user_selected_index THEN CAST(d.ai_crop_coords AS BLOB) END AS ai_box,
+    coalesce(d.image_width, i.width) AS width, coalesce(d.image_height, i.height) AS height,
+    lag(CAST(k.box AS BLOB)) OVER (PARTITION BY k.filename ORDER BY k.batch) AS outer_box
+FROM crops AS k
+LEFT JOIN ai_decisions AS d USING (group_id)
+LEFT JOIN (
+    SELECT filename, width, height, max(m.group_id IS NOT NULL)
+    FROM images LEFT JOIN group_members AS m USING (directory, filename)
+    WHERE width IS NOT NULL AND filename IN (SELECT filename FROM crops WHERE group_id IS NULL)
+    GROUP BY filename
+) AS i USING (filename)"""
+_DAMAGED = (ValueError, TypeError, RecursionError, OverflowError, ZeroDivisionError)
+
+
+def name_sources(connection: sqlite3.Connection) -> None:
+    """Set `box_source` of crops that were made before it was kept, from their boxes.
+
+    The crop desk has always opened with the same default box for an image of a given size (`geometry.default_box`): a
+    stored box that cuts the same pixels counts as one that nobody drew.
+    """
+    found: list[tuple[BoxSource, int]] = []
+    for row in connection.execute(_MADE_BEFORE):
+        try:
+            found.append((_source_of(row), row["rowid"]))
+        except _DAMAGED:
+            continue  # nothing is known of a damaged row: it keeps the column's default
+    connection.executemany("UPDATE crops SET box_source = ? WHERE rowid = ?", found)
+
+
+def _source_of(row: sqlite3.Row) -> BoxSource:
+    if row["input"] == "apply_ai":
+        return "ai_all"
+    if row["width"] is None or row["height"] is None:
+        return "drawn"
+    size = (row["width"], row["height"])
+    box, ai_box, outer = (CropBox.from_json(row[name]) for name in ("box", "ai_box", "outer_box"))
+    assert box is not None
+    if ai_box is not None and to_pixels(ai_box, *size) == to_pixels(box, *size):
+        return "ai"
+    opened_with = [default_box(size)]
+    if outer is not None:  # a crop opened again began with the default box of the crop's own size
+        x1, y1, x2, y2 = to_pixels(outer, *size)
+        opened_with.append(compose(outer, default_box((x2 - x1, y2 - y1))))
+    return "default" if to_pixels(box, *size) in [to_pixels(one, *size) for one in opened_with] else "drawn"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import sqlite3
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -10,6 +11,14 @@ from pickroom.errors import StoreError
 
 Record = TypeVar("Record")
 _SIGNS = (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError, OverflowError)
+
+
+def read_any_text(connection: sqlite3.Connection) -> None:
+    """Let a connection read texts that are not UTF-8: one of them would end the reading of every row after it.
+
+    Odd bytes become surrogates, as in Python's file names, so that `naming.is_text` knows them.
+    """
+    connection.text_factory = lambda text: text.decode(errors="surrogateescape")
 
 
 def told_of(table: str) -> Callable[[Callable[..., Record]], Callable[..., Record]]:

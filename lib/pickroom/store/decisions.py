@@ -14,6 +14,10 @@ from pickroom.geometry import corners_match
 from pickroom.records import CropBox, Decision, InputKind, Source
 from pickroom.store.damage import told_of
 
+# the picked image's name; NULL where an unsound row names none, which must not end a query over all rows
+_PICK = """CASE WHEN json_valid(images) AND typeof(user_selected_index) = 'integer' AND user_selected_index >= 0
+    THEN json_extract(images, '$[' || user_selected_index || ']') END"""
+
 
 @dataclass(frozen=True, slots=True)
 class Context:
@@ -88,19 +92,34 @@ def set_crop(
 ) -> None:
     """Write the final crop of a decision, or take it back with None; `crop_match` follows from the row.
 
-    `crop_match` (FORMATS.md): every corner within 0.05 of the AI's box, where the AI's image was the one cropped.
+    `crop_match` (FORMATS.md): every corner within 0.05 of the AI's box, whichever image that was proposed for.
     """
     row = get(connection, group_id)
     if row is None:
         return
     match = None
-    if box is not None and row.ai_crop_coords is not None and row.ai_selected_index == row.user_selected_index:
+    if box is not None and row.ai_crop_coords is not None:
         match = corners_match(row.ai_crop_coords, box)
     connection.execute(
         "UPDATE ai_decisions SET final_crop_coords = ?, crop_timestamp = ?, crop_match = ? WHERE group_id = ?",
         (box.to_json() if box else None, made_at, match, group_id),
     )
     connection.execute("UPDATE decision_context SET crop_input = ? WHERE group_id = ?", (input, group_id))
+
+
+def compare_boxes(connection: sqlite3.Connection) -> None:
+    """Fill in `crop_match` where it is NULL though both boxes are there: it once stood for the AI's image alone."""
+    found = []
+    for rowid, ai_box, box in connection.execute(
+        """SELECT rowid, CAST(ai_crop_coords AS BLOB), CAST(final_crop_coords AS BLOB) FROM ai_decisions
+        WHERE crop_match IS NULL AND ai_crop_coords IS NOT NULL AND final_crop_coords IS NOT NULL"""
+    ):
+        try:
+            boxes = CropBox.of(json.loads(ai_box)), CropBox.of(json.loads(box))
+        except (ValueError, TypeError, RecursionError):
+            continue  # a damaged row: `check` reports it
+        found.append((corners_match(*boxes), rowid))
+    connection.executemany("UPDATE ai_decisions SET crop_match = ? WHERE rowid = ?", found)
 
 
 def set_dropped(connection: sqlite3.Connection, group_id: str, dropped_at: str | None) -> None:
@@ -122,10 +141,16 @@ def get(connection: sqlite3.Connection, group_id: str) -> Decision | None:
     return None if row is None else _from_row(row)
 
 
+def unseen(connection: sqlite3.Connection) -> list[Decision]:
+    """The decisions that the automation made without a look, in the order they were made."""
+    query = "SELECT d.* FROM ai_decisions AS d JOIN decision_context AS c USING (group_id) WHERE c.input = 'auto'"
+    return [_from_row(row) for row in connection.execute(f"{query} ORDER BY c.rowid")]
+
+
 def group_of_pick(connection: sqlite3.Connection, filename: str) -> str | None:
     """The group whose picked image has this name."""
     row = connection.execute(
-        "SELECT group_id FROM ai_decisions WHERE json_extract(images, '$[' || user_selected_index || ']') = ?",
+        f"SELECT group_id FROM ai_decisions WHERE {_PICK} = ?",
         (filename,),
     ).fetchone()
     return None if row is None else row["group_id"]
@@ -175,10 +200,22 @@ def looks(connection: sqlite3.Connection) -> list[int]:
 
 def incomplete_crops(connection: sqlite3.Connection) -> list[str]:
     """The picked images that wait for their crop, by file name."""
+    # a row that names no image cannot be cropped: it is unsound, and waits for nothing
     rows = connection.execute(
-        "SELECT json_extract(images, '$[' || user_selected_index || ']') AS name FROM incomplete_crops ORDER BY name"
+        f"SELECT name FROM (SELECT {_PICK} AS name FROM incomplete_crops) WHERE typeof(name) = 'text' ORDER BY 1"
     )
     return [row["name"] for row in rows]
+
+
+def waiting_crops(connection: sqlite3.Connection, filename: str | None = None) -> list[Decision]:
+    """The decisions whose crop is asked for and not made, in the order they were taken; of one picked image, or all."""
+    rows = connection.execute(
+        """SELECT * FROM incomplete_crops WHERE ?1 IS NULL
+            OR CASE WHEN json_valid(images) THEN json_extract(images, '$[' || user_selected_index || ']') END = ?1
+        ORDER BY timestamp, group_id""",
+        (filename,),
+    )
+    return [_from_row(row) for row in rows]
 
 
 def performance(connection: sqlite3.Connection) -> dict[str, float | int | None]:

@@ -55,10 +55,15 @@ def defer(connection: sqlite3.Connection, group_ids: Iterable[str]) -> None:
 
 
 def queue(
-    connection: sqlite3.Connection, project_id: str, limit: int | None = None, known: Known | None = None
+    connection: sqlite3.Connection,
+    project_id: str,
+    limit: int | None = None,
+    known: Known | None = None,
+    *,
+    sound: bool = False,
 ) -> list[Group]:
-    """The groups that wait for a decision, next first; `limit` at the most. `known` as in `load`."""
-    return load(connection, project_id, queue_ids(connection, limit), known)
+    """The groups that wait for a decision, next first; `limit` at the most. `known` and `sound` as in `load`."""
+    return load(connection, project_id, queue_ids(connection, limit), known, sound=sound)
 
 
 def queue_ids(connection: sqlite3.Connection, limit: int | None = None) -> list[str]:
@@ -82,11 +87,17 @@ def count(connection: sqlite3.Connection) -> int:
 
 
 def load(
-    connection: sqlite3.Connection, project_id: str, group_ids: Sequence[str], known: Known | None = None
+    connection: sqlite3.Connection,
+    project_id: str,
+    group_ids: Sequence[str],
+    known: Known | None = None,
+    *,
+    sound: bool = False,
 ) -> list[Group]:
     """Groups by id, in the order given; unknown ids are left out.
 
     Args:
+        sound: leave out the groups of which an image's row is damaged; else that is an error.
         known: images in memory already, taken instead of read again: of a million images a second copy is half a GB.
     """
     found: dict[str, Group] = {}
@@ -99,6 +110,9 @@ def load(
             WHERE g.group_id IN ({", ".join("?" * len(some))}) ORDER BY g.group_id, m.position""",
             some,
         ).fetchall()
+        if sound:
+            damaged = {row["group_id"] for row in rows if images.sound(row) is None}
+            rows = [row for row in rows if row["group_id"] not in damaged]
         found |= _assemble(rows, project_id, known or {})
     return [found[group_id] for group_id in group_ids if group_id in found]
 
@@ -108,10 +122,20 @@ def not_made_by(connection: sqlite3.Connection, method: str) -> set[str]:
     return {row["group_id"] for row in connection.execute("SELECT group_id FROM groups WHERE method <> ?", (method,))}
 
 
-def every(connection: sqlite3.Connection, project_id: str) -> list[Group]:
-    """Every group ever made, decided ones too, in queue order."""
+def every(connection: sqlite3.Connection, project_id: str, *, sound: bool = False) -> list[Group]:
+    """Every group ever made, decided ones too, in queue order; `sound` as in `load`."""
     ids = [row["group_id"] for row in connection.execute("SELECT group_id FROM groups ORDER BY sequence")]
-    return load(connection, project_id, ids)
+    return load(connection, project_id, ids, sound=sound)
+
+
+def content_of(connection: sqlite3.Connection, group_id: str, filename: str) -> str | None:
+    """The sha256 of a group's image as the last scan met it; None where that is not known."""
+    row = connection.execute(
+        """SELECT i.sha256 FROM group_members AS m JOIN images AS i USING (directory, filename)
+        WHERE m.group_id = ? AND m.filename = ?""",
+        (group_id, filename),
+    ).fetchone()
+    return None if row is None else row["sha256"]
 
 
 def decided_names(connection: sqlite3.Connection) -> set[str]:

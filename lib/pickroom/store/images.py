@@ -1,4 +1,4 @@
-"""Table `images`: what the last scan met."""
+"""Tables `images`, what the last scan met, and `unreadable_files`, what it could not read."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 
+from pickroom.errors import StoreError
 from pickroom.naming import join, stays_inside
 from pickroom.records import Image, Ungrouped
 from pickroom.store.damage import told_of
@@ -38,16 +39,29 @@ def from_row(row: sqlite3.Row) -> Image:
     )
 
 
+def sound(row: sqlite3.Row) -> Image | None:
+    """As `from_row`, None for a damaged row: for readers that leave it out, and name it (`integrity.unsound`)."""
+    try:
+        return from_row(row)
+    except StoreError:
+        return None
+
+
 def readable(connection: sqlite3.Connection) -> list[Image]:
-    """Every image that could be read, by folder and name."""
+    """Every image that could be read, by folder and name; damaged rows are left out."""
     rows = connection.execute(f"SELECT {COLUMNS} FROM images AS i WHERE sha256 IS NOT NULL ORDER BY 2, 1")
-    return [from_row(row) for row in rows]
+    return [image for row in rows if (image := sound(row)) is not None]
 
 
 def left_out(connection: sqlite3.Connection) -> list[Ungrouped]:
     """Every image that is in no group, with its reason, by folder and name."""
     rows = connection.execute("SELECT directory, filename, reason FROM images WHERE reason IS NOT NULL ORDER BY 1, 2")
     return [Ungrouped(*row) for row in rows]
+
+
+def names(connection: sqlite3.Connection) -> set[str]:
+    """The file name of every image that is known."""
+    return {name for (name,) in connection.execute("SELECT filename FROM images")}
 
 
 def count(connection: sqlite3.Connection) -> int:
@@ -105,6 +119,21 @@ def replace_scan(
             )
             for item in left_out
         ),
+    )
+
+
+def unreadable(connection: sqlite3.Connection) -> dict[tuple[str, str], tuple[int, int, str]]:
+    """(directory, filename) -> (file size in bytes, mtime in ns, why the last scan could not read the file)."""
+    rows = connection.execute("SELECT directory, filename, file_size, mtime_ns, reason FROM unreadable_files")
+    return {(row[0], row[1]): (row[2], row[3], row[4]) for row in rows}
+
+
+def replace_unreadable(connection: sqlite3.Connection, files: Mapping[tuple[str, str], tuple[int, int, str]]) -> None:
+    """Remember these files, as `unreadable` returns them, and no others."""
+    connection.execute("DELETE FROM unreadable_files")
+    connection.executemany(
+        "INSERT INTO unreadable_files (directory, filename, file_size, mtime_ns, reason) VALUES (?, ?, ?, ?, ?)",
+        ((*path, *seen) for path, seen in files.items()),
     )
 
 

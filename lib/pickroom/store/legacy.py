@@ -6,14 +6,16 @@ Its tables `ai_decisions`, `legacy_selections` and `legacy_crops` are all read f
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
 from pickroom.records import CropBox
-from pickroom.store.connect import connect, transaction
+from pickroom.store.connect import connect, create, transaction
 from pickroom.store.damage import told_of
 from pickroom.workspace import Workspace
 
@@ -93,6 +95,13 @@ def legacy_path(workspace: Workspace, project_id: str) -> Path:
     return workspace.decisions / f"{project_id}{SUFFIX}.db"
 
 
+def databases(workspace: Workspace, project_id: str) -> list[Path]:
+    """The databases that a project has, or should have: its own where it was started, and that of its imports."""
+    own, imported = workspace.decisions / f"{project_id}.db", legacy_path(workspace, project_id)
+    started = (workspace.manifests / f"{project_id}.json").exists() or os.path.lexists(own)
+    return [*([own] if started else []), *([imported] if os.path.lexists(imported) else [])]
+
+
 def legacy_project_ids(workspace: Workspace) -> list[str]:
     """The projects that have imports, sorted."""
     return sorted(path.stem.removesuffix(SUFFIX) for path in workspace.decisions.glob(f"*{SUFFIX}.db"))
@@ -100,7 +109,7 @@ def legacy_project_ids(workspace: Workspace) -> list[str]:
 
 def connect_legacy(path: Path) -> sqlite3.Connection:
     """Open a legacy database for writing, making it first; raises StoreError as `connect` does."""
-    connection = connect(path)
+    connection = connect(path) if os.path.lexists(path) else create(path)
     try:
         connection.executescript((resources.files("pickroom.store") / "legacy.sql").read_text(encoding="utf-8"))
     except BaseException:
@@ -138,8 +147,13 @@ def matches(connection: sqlite3.Connection) -> Iterator[Match]:
     return map(read, rows)
 
 
-def take_staged(connection: sqlite3.Connection, staged: Path, project_id: str, matches: Iterable[Match] = ()) -> None:
-    """Add one project's new rows from an import's staging database, in the order they were read; all or none.
+@contextmanager
+def take_staged(
+    connection: sqlite3.Connection, staged: Path, project_id: str, matches: Iterable[Match] = ()
+) -> Iterator[None]:
+    """Add one project's new rows from an import's staging database, in the order they were read.
+
+    They are committed at the end of the context; a failure inside of it leaves everything as it was.
 
     Args:
         staged: the database of `history/staging.sql`.
@@ -147,13 +161,15 @@ def take_staged(connection: sqlite3.Connection, staged: Path, project_id: str, m
     Raises:
         StoreError: another program keeps the database locked, or its disk is full; nothing is changed.
     """
-    connection.execute("ATTACH ? AS staged", (str(staged),))
+    # read-only: a transaction that writes would lock it, and those of several projects are open at the same time
+    connection.execute("ATTACH ? AS staged", (f"{staged.absolute().as_uri()}?mode=ro",))
     try:
         with transaction(connection):
             for statement in _TAKE:
                 connection.execute(statement, (project_id,))
             for match in matches:
                 _upsert_match(connection, match)
+            yield
     finally:
         connection.execute("DETACH staged")
 

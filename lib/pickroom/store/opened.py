@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from pickroom.errors import StoreError
 
@@ -25,15 +26,19 @@ class Opened(sqlite3.Connection):
 
     Attributes:
         path: by which it was opened; file: what that led to.
-        identity: of the file that is open; None in memory.
+        identity: of the file that is open; None in memory, and as long as the file is empty.
+        held: what is closed with it, None without.
     """
 
     path: Path
     file: Path
     identity: Identity | None = None
+    held: BinaryIO | None = None
 
     def close(self) -> None:
         super().close()
+        if self.held is not None:
+            self.held.close()
         with _register:
             _open.discard(self)
 
@@ -110,10 +115,12 @@ def require_in_place(connection: sqlite3.Connection, doing: str) -> None:
     Raises:
         StoreError: it was restored, replaced or removed meanwhile.
     """
-    if not isinstance(connection, Opened) or connection.identity is None:
+    if not isinstance(connection, Opened):
         return
     now = _identity_of(connection.path)
-    if now == connection.identity:
+    if connection.identity is None:
+        connection.identity = now
+    if connection.identity in (None, now):
         return
     raise StoreError(
         "this database was replaced after it was opened here" if now else "this database is no longer there",
@@ -124,8 +131,9 @@ def require_in_place(connection: sqlite3.Connection, doing: str) -> None:
 
 
 def _identity_of(path: Path) -> Identity | None:
+    """None where there is no file, or an empty one: FAT on macOS gives a file its inode with its first bytes."""
     try:
         found = os.stat(path)
     except OSError:
         return None
-    return found.st_dev, found.st_ino
+    return (found.st_dev, found.st_ino) if found.st_size else None

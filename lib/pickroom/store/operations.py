@@ -9,6 +9,7 @@ from pickroom.records import FileOp
 from pickroom.store.damage import told_of
 from pickroom.workspace import utc_now
 
+RETURN = "return"  # the kind of steps that take files nothing explains back to where they belong
 # op -> whether (source, destination, content) are absent
 _LACKS = {"move": (False, False, True), "write": (True, False, False), "remove": (False, True, False)}
 
@@ -44,6 +45,12 @@ def of_batch(connection: sqlite3.Connection, batch: int) -> list[FileOp]:
     return _read(connection, "batch = ?", batch)
 
 
+def of_unit(connection: sqlite3.Connection, kinds: Sequence[str], unit: str) -> list[FileOp]:
+    """The moves of one unit that stand, of these kinds, in order."""
+    places = ", ".join("?" * len(kinds))
+    return _read(connection, f"op = 'move' AND state = 'done' AND unit = ? AND kind IN ({places})", unit, *kinds)
+
+
 def count_planned(connection: sqlite3.Connection) -> int:
     return connection.execute("SELECT count(*) FROM file_operations WHERE state = 'planned'").fetchone()[0]
 
@@ -57,6 +64,41 @@ def latest_batch(connection: sqlite3.Connection, kinds: Sequence[str]) -> int | 
     ).fetchone()[0]
 
 
+def moves_taken(connection: sqlite3.Connection, extensions: Sequence[str]) -> list[tuple[int, str, str]]:
+    """(id, source, destination) of every move that was made, also of one that was undone and of its undoing, in order.
+
+    Of kind `RETURN` only those that stand: undone, their files lie again where nothing explains them.
+
+    Args:
+        extensions: in lower case, without the dot; only files that end so.
+    """
+    cursor = connection.cursor()
+    cursor.row_factory = None  # plain tuples: there may be a million
+    return cursor.execute(
+        f"""SELECT id, source, destination FROM file_operations WHERE op = 'move' AND state IN ('done', 'undone')
+        AND NOT (kind = ? AND (state = 'undone' OR undoes IS NOT NULL))
+        AND ({" OR ".join("destination LIKE ?" for _ in extensions)}) ORDER BY id""",
+        (RETURN, *(f"%.{extension}" for extension in extensions)),
+    ).fetchall()
+
+
+def planned_paths(connection: sqlite3.Connection) -> set[str]:
+    """Both ends of every step that is planned."""
+    rows = connection.execute("SELECT source, destination FROM file_operations WHERE state = 'planned'")
+    return {path for row in rows for path in row if path is not None}
+
+
+def of_id(connection: sqlite3.Connection, step: int) -> FileOp:
+    """The step of this id, which there must be."""
+    return _read(connection, "id = ?", step)[0]
+
+
+def standing_write(connection: sqlite3.Connection, path: str) -> FileOp | None:
+    """The latest step that wrote a small file and was not undone."""
+    found = _read(connection, "op = 'write' AND state = 'done' AND destination = ?", path)
+    return found[-1] if found else None
+
+
 def standing_moves(connection: sqlite3.Connection) -> list[FileOp]:
     """Every move that stands, in order: where files are now."""
     return _read(connection, "op = 'move' AND state = 'done'")
@@ -66,6 +108,15 @@ def recent_moves(connection: sqlite3.Connection, limit: int) -> list[FileOp]:
     """The latest moves that stand, in order."""
     latest = "SELECT id FROM file_operations WHERE op = 'move' AND state = 'done' ORDER BY id DESC LIMIT ?"
     return _read(connection, f"id IN ({latest})", limit)
+
+
+def folders(connection: sqlite3.Connection) -> set[str]:
+    """Every folder that a step has led from or to, relative to the root, which is ""."""
+    rows = connection.execute(
+        """SELECT DISTINCT rtrim(path, replace(path, '/', '')) FROM (SELECT source AS path FROM file_operations
+            UNION ALL SELECT destination FROM file_operations) WHERE path IS NOT NULL"""
+    )
+    return {row[0].removesuffix("/") for row in rows}
 
 
 def mark_done(connection: sqlite3.Connection, ops: Iterable[FileOp]) -> None:

@@ -6,14 +6,37 @@ file with others was written by somebody else, and is not opened (https://sqlite
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from functools import cache
+from importlib import resources
+
+from pickroom.errors import StoreError
+
+_NUMBERED = re.compile(r"(\d{3})-[\w-]+\.sql")
 
 _LISTED = """SELECT m.type, m.name, m.sql, t.strict FROM sqlite_master AS m
     LEFT JOIN pragma_table_list AS t ON t.schema = 'main' AND t.name = m.name
     WHERE m.type IN ('table', 'view', 'trigger')"""
+
+
+@cache
+def migrations() -> list[str]:
+    """The migrations' SQL texts in order; number N is the N-th. Raises StoreError when a number is missing."""
+    folder = resources.files("pickroom.store") / "migrations"
+    files = sorted((f for f in folder.iterdir() if _NUMBERED.fullmatch(f.name)), key=lambda f: f.name)
+    numbers = [int(f.name[:3]) for f in files]
+    if numbers != list(range(1, len(files) + 1)):
+        raise StoreError("the migrations are not numbered 1, 2, 3, ...", doing="reading them", subject=folder)
+    return [f.read_text(encoding="utf-8") for f in files]
+
+
+def has_tables(connection: sqlite3.Connection, named: str | None = None) -> bool:
+    """Whether a database holds any table, or the one of this name."""
+    sql = "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = coalesce(?, name)"
+    return connection.execute(sql, (named,)).fetchone()[0] > 0
 
 
 def foreign_part(connection: sqlite3.Connection, scripts: Sequence[str]) -> str | None:

@@ -1,4 +1,4 @@
-"""Copies of a project's database as of one moment: for a backup, and for DuckDB.
+"""Copies of a project's database as of one moment: for a backup, for DuckDB, and to be kept by the hour.
 
 DuckDB may never attach the file that this process's own store has open: it carries its own SQLite, and DESIGN.md,
 invariant 10, says what two of them on one file do to each other's locks.
@@ -6,16 +6,21 @@ invariant 10, says what two of them on one file do to each other's locks.
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
-import tempfile
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
-from pickroom.errors import StoreError
-from pickroom.store.connect import backup, migrations, open_as_it_is, open_read_only
+from pickroom import leftovers
+from pickroom.errors import NoDatabaseError, StoreError
+from pickroom.quantities import in_bytes
+from pickroom.store import copies
+from pickroom.store.connect import backup, open_as_it_is, open_read_only, require_database
+from pickroom.store.copies import problem_with
 from pickroom.store.opened import lend
-from pickroom.store.schema import foreign_part
 
 
 @contextmanager
@@ -28,14 +33,16 @@ def attachable(path: Path) -> Iterator[Path]:
     Raises:
         StoreError: there is no database, or it cannot be read.
     """
-    if not path.is_file():
-        raise StoreError("there is no database", doing="reading the project", subject=path)
+    require_database(path, "reading the project")
+    # another library does not cope with a log on a disk that shares no memory; what else is wrong it says itself
+    with suppress(sqlite3.Error, StoreError), open_as_it_is(path, patient=False):
+        pass
     with lend(path) as free:
         if free:
             yield path
             return
-    with tempfile.TemporaryDirectory(prefix="pickroom-snapshot-") as folder:
-        copy = Path(folder, path.name)
+    with leftovers.Folder("pickroom-snapshot-") as folder:
+        copy = folder / path.name
         with open_read_only(path) as connection:
             backup(connection, copy)
         yield copy
@@ -48,8 +55,9 @@ def copy(path: Path, destination: Path) -> str | None:
         StoreError: it is locked, or the disk is full; then there may be a part of the copy.
     """
     try:
-        with open_as_it_is(path) as connection:
-            backup(connection, destination)
+        _copy(path, destination)
+    except NoDatabaseError as error:
+        return error.what
     except sqlite3.Error as error:
         if _is_damage(error):
             return str(error)
@@ -58,20 +66,37 @@ def copy(path: Path, destination: Path) -> str | None:
     return problem_with(destination)
 
 
-def problem_with(path: Path) -> str | None:
-    """Why a database that nobody has open is unsound, too new, or not Pickroom's; None when it is well."""
-    try:
-        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True)) as connection:
-            found = connection.execute("PRAGMA integrity_check(1)").fetchone()[0]
-            version = connection.execute("PRAGMA user_version").fetchone()[0]
-            known = len(migrations())
-            foreign = foreign_part(connection, migrations()[:version]) if 0 < version <= known else None
-    except sqlite3.Error as error:
-        return str(error)
-    # rows that an earlier schema allowed are history: `pickroom check` reports them
-    if found != "ok" and not found.startswith("CHECK constraint failed"):
-        return found
-    return f"it has schema {version}, this program knows up to {known}" if version > known else foreign
+def keep(databases: Iterable[Path]) -> list[str]:
+    """Keep a copy of each database whose newest one is an hour old; a line for every one that was not made.
+
+    A batch stands whether it is copied or not: nothing is raised for a full disk.
+    """
+    said = []
+    for path in databases:
+        try:
+            if _is_due(path):
+                copies.publish(path, partial(_copy, path))
+        except (StoreError, sqlite3.Error, OSError) as error:
+            what = error.line if isinstance(error, StoreError) else f"{error} while copying it: {path}"
+            said.append(f"no copy of the database was kept, its decisions stand: {what}")
+    return said
+
+
+def _copy(path: Path, destination: Path) -> None:
+    with open_as_it_is(path) as connection:
+        backup(connection, destination)
+
+
+def _is_due(path: Path) -> bool:
+    newest = copies.newest(path)[:1]
+    if any(abs(datetime.now(UTC) - copies.made_at(copy)) < copies.EVERY for copy in newest):
+        return False
+    there = next(folder for folder in copies.folder_of(path).parents if folder.exists())
+    needed, free = path.stat().st_size, shutil.disk_usage(there).free
+    if free < 2 * needed:  # the next decisions need room too
+        what = f"a copy needs {in_bytes(needed)}, and {in_bytes(free)} are free"
+        raise StoreError(what, doing="keeping a copy of the database", subject=path, hint="make room: pickroom reclaim")
+    return True
 
 
 def _is_damage(error: sqlite3.Error) -> bool:

@@ -12,6 +12,7 @@ from pathlib import Path
 import ipywidgets
 
 from pickroom.automation import apply as executor
+from pickroom.automation import interrupted
 from pickroom.automation import sandbox as places
 from pickroom.automation.generate import generate
 from pickroom.automation.guarantee import PROMISE, Promise
@@ -19,6 +20,7 @@ from pickroom.automation.metrics import metrics_of
 from pickroom.automation.refresh import recommend_first
 from pickroom.automation.sandbox import Place
 from pickroom.errors import ConflictError, PickroomError, UsageError
+from pickroom.quantities import plural
 from pickroom.review.auto_session import AutoSession
 from pickroom.review.auto_view import FILTERS
 from pickroom.ui import words
@@ -89,7 +91,8 @@ def show_generate(
     except PickroomError as error:
         return ipywidgets.HTML(words.notice(error.line))
     head = (
-        f"{len(made.proposals)} groups: {made.approved} approved unseen, {len(made.proposals) - made.approved} for you"
+        f"{plural(len(made.proposals), 'group')}: {made.approved} approved unseen, "
+        f"{len(made.proposals) - made.approved} for you"
         f" ({made.looked} of them drawn at random, blind)"
     )
     return _page(
@@ -103,12 +106,13 @@ def show_apply(
     """What an apply would do; with `execute` it is done, all of it or nothing. In the sandbox only."""
     try:
         place = _locate(project_id, home, sandbox)
-        plan = executor.dry_run(place)
         if execute and place.confirm:
             hint = f"use: pickroom auto apply {project_id} --execute"
             raise UsageError(
                 "these are the project's own files", doing="applying", subject=place.project.root, hint=hint
             )
+        note = interrupted.finish_first(place) if execute else interrupted.waiting_words(place)
+        plan = executor.dry_run(place)
         done = executor.apply(place, plan).line if execute and plan.items else ""
     except ConflictError as error:
         return _page([words.notice(error.line), *map(escape, error.items[1:_STEPS_SHOWN])])
@@ -120,7 +124,8 @@ def show_apply(
         shown += f"… and {len(steps) - _STEPS_SHOWN} more: pickroom auto apply {project_id}\n"
     head = done or "Nothing was moved: this is what execute = True would do"
     return _page(
-        [f"<b>{escape(head)}</b>", *map(escape, plan.summary())], f"<pre style='{_WIDE}'>{shown}</pre>" if steps else ""
+        [f"<b>{escape(head)}</b>", *map(escape, (*([note] if note else ()), *plan.summary()))],
+        f"<pre style='{_WIDE}'>{shown}</pre>" if steps else "",
     )
 
 

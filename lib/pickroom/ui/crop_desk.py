@@ -28,12 +28,12 @@ SLOP = 3.0  # CSS pixels the pointer moves before a press becomes a drag: a clic
 CONFIRM = "confirm"  # the token of the question; a page's token names its images
 NOTHING = (
     "No image waits for its crop.",
-    "Images come here from the review: Q W E R, or A while the AI's crop is shown.  B brings the last page back.",
+    "Images come here from the review: Q W E R, or A while the AI's crop is shown.  B brings the last one back.",
 )
 ONLY_PROBLEMS = ("No image can be cropped yet.", "The reasons are below.")
 # keys that only look
 _LOOKS = frozenset(("help", "close"))
-_BUSY = {"submit": "Cropping…", "delete": "Moving…", "back": "Bringing the last page back…"}
+_BUSY = {"submit": "Cropping…", "delete": "Moving…", "back": "Bringing the last image back…"}
 _CURSORS: dict[Handle, str] = {
     **{"nw": "nwse-resize", "se": "nwse-resize", "ne": "nesw-resize", "sw": "nesw-resize"},
     **{"n": "ns-resize", "s": "ns-resize", "w": "ew-resize", "e": "ew-resize"},
@@ -99,7 +99,10 @@ class CropDesk(Desk):
     def token(self) -> str:
         if self.session.state.confirming:
             return CONFIRM
-        return " ".join(f"{card.directory}/{card.filename}" for card in self.session.state.cards)
+        state = self.session.state
+        page = " ".join(f"{card.directory}/{card.filename}" for card in state.cards)
+        # the Enter that a slow server made two must not answer the question that the first one asked
+        return f"{page} asked {state.active}" if state.asked else page
 
     # --- the pointer ------------------------------------------------------------------------------------------
 

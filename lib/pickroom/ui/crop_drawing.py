@@ -28,10 +28,10 @@ def draw_page(pen: Pen, images: Sequence[CropImageView], slots: Sequence[Slot]) 
     for image, slot in zip(images, slots, strict=True):
         box = slot.placement.rectangle(image.box)
         if image.active:
-            _active_box(pen, box, slot.box, usual=image.usual)
+            _active_box(pen, box, slot.box, default=image.default)
         else:
             pen.dim_outside(slot.box, box, _FAINT_SHADE)
-            _outline(pen, box, _LIGHT, 1.5, dashed=image.usual)
+            _outline(pen, box, _LIGHT, 1.5, dashed=image.default)
         _caption(pen, image, slot.box)
 
 
@@ -66,7 +66,7 @@ def drag_shape(state: CropState, slot: Slot) -> DragShape:
     )
 
 
-def _active_box(pen: Pen, box: Rect, whole: Rect, *, usual: bool) -> None:
+def _active_box(pen: Pen, box: Rect, whole: Rect, *, default: bool) -> None:
     pen.dim_outside(whole, box)
     x, y, w, h = box
     for width, colour in ((2.5, "rgba(0, 0, 0, 0.28)"), (1, "rgba(255, 255, 255, 0.75)")):
@@ -74,7 +74,7 @@ def _active_box(pen: Pen, box: Rect, whole: Rect, *, usual: bool) -> None:
         for third in (1 / 3, 2 / 3):
             pen.canvas.stroke_line(x + third * w, y, x + third * w, y + h)
             pen.canvas.stroke_line(x, y + third * h, x + w, y + third * h)
-    _outline(pen, box, pen.palette.keep, 2.5, dashed=usual)
+    _outline(pen, box, pen.palette.keep, 2.5, dashed=default)
     for at_x, at_y in HANDLES.values():
         if (at_x == 0.5 and w < _SMALL) or (at_y == 0.5 and h < _SMALL):
             continue

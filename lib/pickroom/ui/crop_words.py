@@ -35,10 +35,10 @@ def tools(view: CropDeskView) -> str:
         for shape in SHAPES
     )
     count = len(view.images)
-    submit = {0: "Submit", 1: "Submit crop"}.get(count, f"Submit {count} crops")
+    submit = f"Submit crop {active.number}" if active and count > 1 else "Submit crop"
     actions = (
         button("Shift+a", f"Apply all AI crops ({view.ai_crops})", "⇧A", enabled=view.ai_crops > 0)
-        + button("b", "Back", "B", title="Bring the page submitted last back, with its boxes")
+        + button("b", "Back", "B", title="Bring the image submitted last back, with its box")
         + button("s", "Skip", "S", enabled=count > 0, title="These images go on waiting")
         + button("Enter", submit, "⏎", kind="main", enabled=count > 0)
     )
@@ -56,7 +56,7 @@ def lines(view: CropDeskView, message: str, *, error: bool = False) -> str:
     return (
         _line("route", _box(active) if active else "")
         + file
-        + _line("error" if error else "message", message)
+        + _line("error" if error else "route" if view.asked else "message", message)
         + (f'<div class="problems">{problems}</div>' if problems else "")
     )
 

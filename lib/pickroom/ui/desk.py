@@ -5,17 +5,20 @@ A desk draws a session and forwards the person's keys to it; it holds no data.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import ipywidgets
 
 from pickroom.errors import PickroomError
+from pickroom.store import copies, snapshot
 from pickroom.ui import words
 from pickroom.ui.layout import Slot, arrange
 from pickroom.ui.overlay import Overlay
 from pickroom.ui.stage import Cell, KeyPress, PointerEvent, Stage, Viewport
 
+COPYING = "copying databases"  # the name of the thread
 FIRST_VIEWPORT = Viewport(960, 480)  # until the first view says how much it has
 
 
@@ -127,6 +130,7 @@ class Desk(ipywidgets.VBox):
         else:
             self.apply(press.key)
         self.redraw()
+        keep_copies(self.words)
 
     # --- parts ------------------------------------------------------------------------------------------------
 
@@ -168,6 +172,22 @@ class Desk(ipywidgets.VBox):
     def slots(self, images: Sequence[Shown]) -> tuple[Slot, ...]:
         """Where images go in the room there is."""
         return arrange([(image.width, image.height) for image in images], self.viewport.width, self.viewport.height)
+
+
+def keep_copies(said: ipywidgets.HTML) -> None:
+    """Copy the databases of what a key has moved, in a thread: a large one takes seconds, and no desk waits for it.
+
+    Args:
+        said: shows why a copy could not be made.
+    """
+    databases = copies.asked()
+
+    def keep() -> None:
+        for line in snapshot.keep(databases):
+            said.value = words.notice(line)
+
+    if databases:  # no daemon: a kernel that ends waits until the copy is whole
+        threading.Thread(target=keep, name=COPYING).start()
 
 
 def cells(images: Sequence[Numbered], slots: Sequence[Slot]) -> tuple[Cell, ...]:

@@ -31,8 +31,7 @@ class GridView extends Surface {
     this.band = new Band(this, (key) => this.press(key));
     this.large = new Large(this, (event) => {
       event.preventDefault();
-      this.focus();
-      this.press("Enter");
+      if (this.claim()) this.press("Enter");
     });
     this.box.append(this.large.el, this.note);
   }

@@ -34,7 +34,10 @@ class Band {
     const { el } = this.view;
     if (event.button !== 0 || event.clientX > el.getBoundingClientRect().left + el.clientWidth) return; // the scroll bar
     event.preventDefault();
-    this.view.focus();
+    if (!this.view.claim()) {
+      this.view.comeIntoView();
+      return;
+    }
     const cell = event.target.closest(".pickroom-cell");
     const header = event.target.closest(".pickroom-grid-header");
     this.drag = { from: this.point(event), place: cell?.dataset.place, section: header?.dataset.section, event };

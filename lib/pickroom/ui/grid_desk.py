@@ -13,6 +13,7 @@ from pickroom.marking.board import SIZES
 from pickroom.marking.keys import REPEATING
 from pickroom.marking.session import BoardSession
 from pickroom.ui import grid_words, words
+from pickroom.ui.desk import html, keep_copies
 from pickroom.ui.grid import Grid, GridScene, GridSection, MarkLabel, Text
 from pickroom.ui.stage import KeyPress
 
@@ -117,6 +118,7 @@ class GridDesk(ipywidgets.VBox):
             self.asking = command.name == "name" and not self.session.board.summary
             self.attempt(lambda: self.session.press(press.key))
         self.redraw()
+        keep_copies(self.words)
 
     def texts(self, numbers: Sequence[int]) -> list[Text]:
         found = []
@@ -220,9 +222,3 @@ class GridDesk(ipywidgets.VBox):
             large=session.number_of(board.active) if board.large and board.active is not None else None,
             asking=self.asking,
         )
-
-
-def html(name: str) -> ipywidgets.HTML:
-    widget = ipywidgets.HTML()
-    widget.add_class(name)
-    return widget

@@ -54,7 +54,7 @@ def look(workspace: Workspace, project_id: str) -> Card:
     try:
         project = workspace.project(project_id)
         project.require_root()
-        status = projects.status(project)
+        status = projects.status(project, files=False)
         return Card(
             project_id,
             status["title"],
@@ -124,14 +124,15 @@ def _card(card: Card, query: Callable[[str, str], str]) -> str:
     sources = (base64.b64encode(picture).decode() for picture in card.pictures)
     pictures = "".join(f'<img alt="" src="data:image/jpeg;base64,{source}">' for source in sources)
     decided = card.groups - card.waiting
-    share = decided / card.groups if card.groups else 1.0
+    share = decided / card.groups if card.groups else 0.0
+    waiting = f"{card.waiting:,} of {card.groups:,} groups wait" if card.groups else "no group yet"
     crops = f"{card.crops:,} image{'s' * (card.crops != 1)}" if card.crops else "none"
     review, crop = (escape(query(card.project_id, desk)) for desk in DESKS)
     return (
         f'<section><button class="open pictures" data-go="{review}" title="Open {name}" tabindex="-1">'
         f"{pictures}</button>"
         f'<h2><button class="open" data-go="{review}">{name}</button></h2>'
-        f"<p>{card.waiting:,} of {card.groups:,} groups wait · to crop: {crops}</p>"
+        f"<p>{waiting} · to crop: {crops}</p>"
         f'<div class="bar"><div style="width: {share:.1%}"></div></div>'
         f'<p class="ways"><button class="main" data-go="{review}">Review</button>'
         f'<button data-go="{crop}"{"" if card.crops else " disabled"}>Crop</button></p></section>'

@@ -195,9 +195,13 @@ class StageView extends Surface {
   }
 
   onPointerDown(event) {
-    this.focus();
+    const here = this.claim();
     if (event.button !== 0 || !this.shown || event.target === this.note) return;
     event.preventDefault();
+    if (!here) {
+      this.comeIntoView();
+      return;
+    }
     this.pointer = this.point(event);
     const from = { x: event.clientX, y: event.clientY }; // of the window: the notebook may scroll in between
     this.drag = { from, last: this.pointer, cell: this.cellAt(this.pointer), moved: false };

@@ -12,6 +12,7 @@ import ipywidgets
 from pickroom import projects
 from pickroom.errors import PickroomError, UsageError
 from pickroom.groups.making import Similarity
+from pickroom.integrity.whereabouts import in_words
 from pickroom.regrouping import by_looks
 from pickroom.ui import words
 from pickroom.workspace import Workspace
@@ -74,6 +75,7 @@ def _projects(workspace: Workspace) -> str:
         try:
             entry = projects.status(workspace.project(project_id))
             rows.append(_status(entry))
+            without += "".join(f"<p>{escape(project_id)}: {escape(line)}</p>" for line in in_words(entry, project_id))
             if entry["ungrouped"] and not entry["groups"]:
                 without += f"<p>To have groups in {escape(project_id)}: {escape(by_looks(project_id))}.</p>"
         except PickroomError as error:
@@ -86,7 +88,13 @@ def _projects(workspace: Workspace) -> str:
 def _status(entry: dict[str, Any]) -> tuple[str, ...]:
     decided = ", ".join(f"{count} {outcome}" for outcome, count in entry["decided"].items())
     root = entry["root"] if entry["root_exists"] else f"{entry['root']} (not there: pickroom relocate)"
-    return entry["project_id"], entry["status"], f"{entry['waiting']} of {entry['groups']}", decided or "none", root
+    return (
+        entry["project_id"],
+        entry["status"],
+        f"{entry['waiting']} of {entry['groups']}" if entry["groups"] else "no group",
+        decided or "none",
+        root,
+    )
 
 
 def _table(names: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

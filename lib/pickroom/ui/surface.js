@@ -17,6 +17,7 @@ class Surface {
     this.id = crypto.randomUUID();
     this.stop = new AbortController();
     this.viewport = null; // as `viewportOf` says, null until it was shown once
+    this.used = true; // since the window was last in front: nothing went down here while it was not
     this.note = Object.assign(document.createElement("div"), { className: "pickroom-note" });
     this.note.setAttribute("role", "status");
     this.keys = new KeyLine((message) => this.send(message), (what) => (this.note.textContent = NOTES[what]));
@@ -32,6 +33,8 @@ class Surface {
     this.on(this.el, "keyup", this.shieldKeys);
     this.on(this.el, "focus", () => this.onFocus(true));
     this.on(this.el, "blur", () => this.onFocus(false));
+    this.on(window, "blur", () => (this.used = false));
+    this.on(document, "visibilitychange", () => (this.used = false));
     this.on(window, "resize", this.measureSoon);
     // ResizeObserver also tells when the notebook detaches the output (size 0) and puts it back
     this.sizes = new ResizeObserver(() => this.measureSoon());
@@ -109,6 +112,17 @@ class Surface {
     this.el.focus({ preventScroll: true });
   }
 
+  /**
+   * Take the keyboard for a pointer that goes down here; whether it was here already, in a window that was in front.
+   * If not, the pointer did no more than bring it: nobody picks an image by the click that the desk asks for.
+   */
+  claim() {
+    const here = this.used && document.activeElement === this.el && document.hasFocus();
+    this.used = true;
+    this.focus();
+    return here;
+  }
+
   /** Take the keyboard when the desk appears and nobody is typing; and be seen: a key must not decide out of sight. */
   greet() {
     const active = document.activeElement;
@@ -146,6 +160,7 @@ class Surface {
   }
 
   onKeyDown(event) {
+    this.used = true;
     this.shieldKeys(event); // Ctrl goes down before the key it belongs to
     const key = spell(event);
     if (key === WHOLE_SCREEN) {

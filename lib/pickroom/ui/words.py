@@ -52,9 +52,9 @@ def _line(kind: str, content: str, title: str = "") -> str:
 
 
 def legend(keys: Sequence[tuple[str, str]] = REVIEW_LEGEND) -> str:
-    """The table of keys, on `?`."""
+    """The table of keys and of what the mouse does, on `?`."""
     rows = "".join(f"<tr><th>{_keys(names)}</th><td>{escape(effect)}</td></tr>" for names, effect in keys)
-    return f'<h3>Keys</h3><table class="keys">{rows}</table>'
+    return f'<h3>Keys and mouse</h3><table class="keys">{rows}</table>'
 
 
 def _keys(text: str) -> str:

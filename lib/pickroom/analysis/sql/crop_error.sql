@@ -11,7 +11,7 @@ WITH final AS (
         avg(corner_error) AS mean_corner_error,
         count(*) FILTER (within_5) / nullif(count(iou), 0) AS within_5
     FROM crops
-    WHERE counts AND input IS DISTINCT FROM 'apply_ai'
+    WHERE counts AND own_box
     GROUP BY ALL
 )
 

@@ -38,6 +38,8 @@ found AS (
     UNION ALL
     SELECT project_id, 'file operation not finished', coalesce(source, destination) FROM operations WHERE state = 'planned'
     UNION ALL
+    SELECT project_id, 'unsound row, left out', row_of || ': ' || what FROM unsound_rows WHERE origin = 'project'
+    UNION ALL
     SELECT project_id, 'decision without its context', group_id FROM decisions WHERE origin = 'project' AND input IS NULL
 ),
 

@@ -41,7 +41,7 @@ cropped AS (
 final AS (
     SELECT
         s.*,
-        q.* EXCLUDE (project_id),
+        coalesce(q.groups, 0) AS groups, coalesce(q.decided, 0) AS decided, coalesce(q.undecided, 0) AS undecided,
         coalesce(o.picked, 0) - coalesce(d.dropped, 0) AS picked,
         coalesce(o.set_aside, 0) + coalesce(d.dropped, 0) AS set_aside,
         coalesce(c.crops_made, 0) AS crops_made

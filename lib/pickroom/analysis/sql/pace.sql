@@ -7,9 +7,9 @@ WITH final AS (
         sum(groups)::BIGINT AS groups,
         sum(images)::BIGINT AS images,
         sum(worked_s) AS worked_s,
-        sum(groups) FILTER (groups_per_hour IS NOT NULL) / nullif(sum(worked_s) FILTER (groups_per_hour IS NOT NULL), 0)
+        sum(timed) FILTER (groups_per_hour IS NOT NULL) / nullif(sum(worked_s) FILTER (groups_per_hour IS NOT NULL), 0)
             * 3600 AS groups_per_hour,
-        sum(images) FILTER (images_per_hour IS NOT NULL) / nullif(sum(worked_s) FILTER (images_per_hour IS NOT NULL), 0)
+        sum(timed_images) FILTER (images_per_hour IS NOT NULL) / nullif(sum(worked_s) FILTER (images_per_hour IS NOT NULL), 0)
             * 3600 AS images_per_hour,
         min(started_at) AS first_at,
         max(ended_at) AS last_at

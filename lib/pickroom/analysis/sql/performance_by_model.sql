@@ -8,6 +8,7 @@ WITH counted AS (
         min(decided_at) AS first_at,
         max(decided_at) AS last_at,
         count(*) AS decisions,
+        count(ai_selected_index) AS recommended,
         count(selection_match) AS selections,
         count(*) FILTER (selection_match) AS correct_selections
     FROM decisions

@@ -4,10 +4,10 @@
 WITH looks AS (
     SELECT
         d.project_id,
-        least(d.milliseconds, 300000) / 1000 AS look_s,
+        look_s(d.milliseconds) AS look_s,
         d.selection_match AND d.input IS DISTINCT FROM 'blind' AS taken
     FROM decisions AS d
-    WHERE d.origin = 'project' AND d.by_person AND d.user_action <> 'reject' AND d.milliseconds > 0
+    WHERE d.origin = 'project' AND d.by_person AND d.user_action <> 'reject' AND look_s(d.milliseconds) IS NOT NULL
 ),
 
 picks AS (
@@ -21,9 +21,11 @@ picks AS (
     GROUP BY project_id
 ),
 
--- crops of one page are written at one moment: the gap since the page before, shared among them
+-- crops written at one moment, as a whole page once was: the gap since the moment before, shared among them
 pages AS (
-    SELECT project_id, made_at, count(*) AS crops, made_at - lag(made_at) OVER (PARTITION BY project_id ORDER BY made_at) AS gap
+    SELECT
+        project_id, made_at, count(*) AS crops, made_at - lag(made_at) OVER (PARTITION BY project_id ORDER BY made_at) AS gap,
+        bool_and(coalesce(box_source, 'drawn') = 'drawn') AS drawn
     FROM crops
     WHERE origin = 'project' AND input = 'desk'
     GROUP BY project_id, made_at
@@ -32,12 +34,12 @@ pages AS (
 hand AS (
     SELECT project_id, median(epoch(gap) / crops) AS crop_s
     FROM pages
-    WHERE gap <= INTERVAL 5 MINUTE
+    WHERE gap <= INTERVAL 5 MINUTE AND drawn
     GROUP BY project_id
 ),
 
 given AS (
-    SELECT project_id, count(*) AS crops_taken FROM crops WHERE origin = 'project' AND input = 'apply_ai' GROUP BY project_id
+    SELECT project_id, count(*) AS crops_taken FROM crops WHERE origin = 'project' AND box_source = 'ai_all' GROUP BY project_id
 ),
 
 final AS (

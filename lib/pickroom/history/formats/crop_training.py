@@ -22,7 +22,7 @@ def _converter(header: Sequence[str], facts: Facts) -> Convert:
     def convert(fields: list[str], line: int) -> None:
         folder, name = split_path(fields[name_at])
         filename = values.image_name(name)
-        project = facts.project(facts.names.in_folder(folder), cell(fields, project_at) or cell(fields, other_at))
+        project = facts.project([folder], cell(fields, project_at) or cell(fields, other_at))
         size = values.side(cell(fields, width_at)), values.side(cell(fields, height_at))
         edges = [fields[place] for place in box_at]
         box = facts.box(edges, *size, drawn=False)

@@ -13,6 +13,7 @@ from pickroom.logged_paths import split_path
 from pickroom.records import MAX_GROUP, CropBox, UserAction
 
 _ACTIONS: dict[str, UserAction] = {action: action for action in get_args(UserAction)}
+_FLAGS = {"true": True, "1": True, "false": False, "0": False}
 _LARGEST = 2**31 - 1  # a batch number beyond this is a damaged number
 Number = TypeVar("Number", int, float)
 
@@ -21,14 +22,14 @@ def _converter(header: Sequence[str], facts: Facts) -> Convert:
     group_at, time_at, project_at, folder_at = places(header, "group_id", "timestamp", "project_id", "directory")
     batch_at, ai_at, confidence_at = places(header, "batch_number", "ai_selected_index", "ai_confidence")
     user_at, action_at, cropped_at = places(header, "user_selected_index", "user_action", "crop_timestamp")
-    width_at, height_at = places(header, "image_width", "image_height")
+    width_at, height_at, match_at = places(header, "image_width", "image_height", "crop_match")
     images_at = places(header, *(f"image_{place}_filename" for place in range(1, MAX_GROUP + 1)))
     ai_box_at = places(header, *(f"ai_crop_{edge}" for edge in ("x1", "y1", "x2", "y2")))
     box_at = places(header, *(f"final_crop_{edge}" for edge in ("x1", "y1", "x2", "y2")))
 
     def convert(fields: list[str], line: int) -> None:
-        names, evidence = _images(fields, images_at, facts)
-        project = facts.project(evidence, cell(fields, project_at))
+        names, folders = _images(fields, images_at)
+        project = facts.project(folders, cell(fields, project_at))
         action = _ACTIONS.get(cell(fields, action_at).strip().lower())
         if action is None:
             raise Skip(skips.BAD_ACTION)
@@ -59,25 +60,27 @@ def _converter(header: Sequence[str], facts: Facts) -> Convert:
             group_id=cell(fields, group_at).strip() or None,
             directory=_directory(cell(fields, folder_at), facts),
             batch_number=_batch(cell(fields, batch_at), facts),
-            advice=Advice(advice_index, ai_box if advice_index is not None else None, confidence),
+            advice=Advice(advice_index, ai_box, confidence, _FLAGS.get(cell(fields, match_at).strip().lower()))
+            if advice_index is not None
+            else Advice(confidence=confidence),
         )
 
     return convert
 
 
-def _images(fields: Sequence[str], images_at: Sequence[int], facts: Facts) -> tuple[list[str], frozenset[str]]:
-    """The names, and the projects their paths speak of; a gap before a name would move the indexes."""
+def _images(fields: Sequence[str], images_at: Sequence[int]) -> tuple[list[str], list[str]]:
+    """The names, and the folders of their paths; a gap before a name would move the indexes."""
     texts = [cell(fields, place).strip() for place in images_at]
     while texts and not texts[-1]:
         texts.pop()
-    names, evidence = [], frozenset[str]()
+    names, folders = [], []
     for text in texts:
         folder, name = split_path(text)
         names.append(values.image_name(name))
-        evidence |= facts.names.in_folder(folder)
+        folders.append(folder)
     if len(names) < 2:
         raise Skip(skips.NO_OTHERS)
-    return names, evidence
+    return names, folders
 
 
 def _advice_index(text: str, count: int, facts: Facts) -> int | None:

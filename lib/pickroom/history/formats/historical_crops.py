@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from pickroom.history import values
 from pickroom.history.facts import Facts
-from pickroom.history.formats.protocol import Convert, Format, cell, places
+from pickroom.history.formats.protocol import Convert, Format, cell, folder_cell, places
 from pickroom.logged_paths import split_path
 
 
@@ -17,8 +17,7 @@ def _converter(header: Sequence[str], facts: Facts) -> Convert:
     def convert(fields: list[str], line: int) -> None:
         folder, name = split_path(fields[chosen_at])
         filename = values.image_name(name)
-        evidence = facts.names.in_folder(folder) | facts.names.in_folder(cell(fields, folder_at))
-        project = facts.project(evidence, cell(fields, project_at))
+        project = facts.project([folder], cell(fields, project_at), folder_cell(fields, folder_at))
         moment = facts.time(cell(fields, time_at))
         facts.crop(project, filename, None, (None, None), moment, line, stage=cell(fields, stage_at))
 

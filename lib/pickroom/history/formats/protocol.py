@@ -6,6 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from pickroom.history.facts import Facts
+from pickroom.history.values import is_missing
+from pickroom.logged_paths import split_path
+from pickroom.naming import is_image_name
 
 # One row (its fields, its line) becomes facts; raises Skip when it cannot.
 Convert = Callable[[list[str], int], None]
@@ -35,3 +38,9 @@ def places(header: Sequence[str], *names: str) -> list[int]:
 def cell(fields: Sequence[str], place: int) -> str:
     """A field, "" for a column that this file does not have."""
     return fields[place] if place >= 0 else ""
+
+
+def folder_cell(fields: Sequence[str], place: int) -> str:
+    """A field that holds a folder, with `/` between its parts; "" where it says none, or names an image instead."""
+    text = cell(fields, place)
+    return "" if is_missing(text) or is_image_name(text) else split_path(f"{text}/")[0]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from pickroom.history import skips, values
 from pickroom.history.facts import Facts
-from pickroom.history.formats.protocol import BOX_COLUMNS, Convert, Format, cell, places
+from pickroom.history.formats.protocol import BOX_COLUMNS, Convert, Format, cell, folder_cell, places
 from pickroom.history.skips import Skip
 from pickroom.logged_paths import split_path
 from pickroom.records import UserAction
@@ -21,17 +21,15 @@ def _converter(header: Sequence[str], facts: Facts) -> Convert:
         places(header, f"image_{place}_path", f"image_{place}_stage", f"width_{place}", f"height_{place}")
         for place in range(count)
     ]
-    in_folder = facts.names.in_folder
 
     def convert(fields: list[str], line: int) -> None:
-        evidence = in_folder(cell(fields, folder_at))
-        names, sizes, stages = [], [], []
+        folders, names, sizes, stages = [], [], [], []
         for path_at, stage_at, width_at, height_at in images_at:
             path = cell(fields, path_at)
             if not path:
                 continue
             folder, name = split_path(path)
-            evidence |= in_folder(folder)
+            folders.append(folder)
             names.append(values.image_name(name))
             sizes.append((values.side(cell(fields, width_at)), values.side(cell(fields, height_at))))
             stages.append(cell(fields, stage_at))
@@ -39,9 +37,9 @@ def _converter(header: Sequence[str], facts: Facts) -> Convert:
         if stated is not None and names and stated != len(names):
             raise Skip(skips.SHIFTED)
         folder, chosen = split_path(fields[chosen_at])
-        evidence |= in_folder(folder)
+        folders.append(folder)
         index = _index(names, chosen, values.whole(cell(fields, index_at)))
-        project = facts.project(evidence, cell(fields, project_at))
+        project = facts.project(folders, cell(fields, project_at), folder_cell(fields, folder_at))
         filename = values.image_name(chosen) if index is None else names[index]
         size = (None, None) if index is None else sizes[index]
         edges = [fields[place] for place in box_at]

@@ -13,18 +13,16 @@ from pickroom.logged_paths import split_path
 
 def _converter(rejected: str, header: Sequence[str], facts: Facts) -> Convert:
     chosen_at, rejected_at, time_at, project_at = places(header, "chosen_path", rejected, "timestamp", "project")
-    in_folder = facts.names.in_folder
 
     def convert(fields: list[str], line: int) -> None:
         folder, name = split_path(fields[chosen_at])
         chosen = image_name(name)
-        evidence = in_folder(folder)
-        others = []
+        folders, others = [folder], []
         for path in path_list(fields[rejected_at]):
             folder, name = split_path(path)
             others.append(image_name(name))
-            evidence |= in_folder(folder)
-        project = facts.project(evidence, cell(fields, project_at))
+            folders.append(folder)
+        project = facts.project(folders, cell(fields, project_at))
         facts.selection(project, chosen, others, facts.time(cell(fields, time_at)), line)
 
     return convert

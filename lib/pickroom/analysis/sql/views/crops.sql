@@ -1,9 +1,11 @@
 -- One row is one crop made; `counts` marks the latest of its group. Rows of origin `legacy` were imported.
--- ai_box is NULL where the AI had proposed none for the image that was cropped.
+-- ai_box is NULL where the AI had proposed none for the image that was cropped. box_source says where the box comes from
+-- (FORMATS.md, Crops), NULL where that was never kept; own_box is false for those that are not the user's.
 WITH made AS (
     SELECT
         'project' AS origin, getvariable('project_id') AS project_id, group_id, filename, box_of(box) AS box, input, batch, sha256,
         utc(made_at) AS made_at,
+        coalesce(box_source, CASE input WHEN 'apply_ai' THEN 'ai_all' END) AS box_source,
         row_number() OVER (PARTITION BY coalesce(group_id, filename) ORDER BY batch DESC) = 1 AS counts,
         NULL::BIGINT AS width, NULL::BIGINT AS height
     FROM src_crops
@@ -14,7 +16,7 @@ older AS (
     SELECT
         'project' AS origin, d.project_id, d.group_id, texts(d.images)[d.user_selected_index + 1] AS filename,
         box_of(d.final_crop_coords) AS box, NULL AS input, NULL::BIGINT AS batch, NULL AS sha256,
-        utc(d.crop_timestamp) AS made_at, true AS counts, d.image_width AS width, d.image_height AS height
+        utc(d.crop_timestamp) AS made_at, NULL AS box_source, true AS counts, d.image_width AS width, d.image_height AS height
     FROM src_ai_decisions AS d
     WHERE d.final_crop_coords IS NOT NULL AND d.group_id NOT IN (SELECT group_id FROM src_crops WHERE group_id IS NOT NULL)
 ),
@@ -23,13 +25,13 @@ legacy AS (
     SELECT
         'legacy' AS origin, d.project_id, d.group_id, texts(d.images)[d.user_selected_index + 1] AS filename,
         box_of(d.final_crop_coords) AS box, NULL AS input, NULL::BIGINT AS batch, NULL AS sha256,
-        utc(d.crop_timestamp) AS made_at, true AS counts, d.image_width AS width, d.image_height AS height
+        utc(d.crop_timestamp) AS made_at, NULL AS box_source, true AS counts, d.image_width AS width, d.image_height AS height
     FROM old_ai_decisions AS d
     WHERE d.final_crop_coords IS NOT NULL
     UNION ALL
     SELECT
         'legacy' AS origin, project_id, NULL AS group_id, filename, box_of(box) AS box, NULL AS input,
-        NULL::BIGINT AS batch, NULL AS sha256, utc(timestamp) AS made_at, true AS counts, width, height
+        NULL::BIGINT AS batch, NULL AS sha256, utc(timestamp) AS made_at, NULL AS box_source, true AS counts, width, height
     FROM old_legacy_crops
     WHERE box IS NOT NULL
 ),
@@ -58,6 +60,7 @@ sized AS (
 final AS (
     SELECT
         *,
+        coalesce(box_source, 'drawn') IN ('drawn', 'ai') AS own_box,
         CASE WHEN width > height THEN 'landscape' WHEN width < height THEN 'portrait' WHEN width = height THEN 'square' END
             AS orientation,
         box_iou(box, ai_box) AS iou,

@@ -13,6 +13,12 @@ contexts AS (
     SELECT 'legacy' AS origin, *, NULL AS updated_at FROM old_decision_context
 ),
 
+-- of the crop that counts, the latest
+boxes AS (
+    SELECT 'project' AS origin, group_id, arg_max(box_source, batch) AS box_source
+    FROM src_crops WHERE group_id IS NOT NULL GROUP BY group_id
+),
+
 typed AS (
     SELECT
         g.origin,
@@ -40,11 +46,13 @@ typed AS (
         text_map(c.versions) AS versions,
         c.milliseconds,
         c.crop_input,
+        k.box_source,
         utc(c.dropped_at) AS dropped_at,
         -- the last key on the group; without it the moment of the finalise, which a whole batch shares
         least(coalesce(utc(c.updated_at), utc(g.timestamp)), utc(g.timestamp)) AS decided_at
     FROM gathered AS g
     LEFT JOIN contexts AS c USING (origin, group_id)
+    LEFT JOIN boxes AS k USING (origin, group_id)
 ),
 
 members AS (
@@ -81,7 +89,8 @@ final AS (
             THEN user_selected_index <> highest_stage_index END AS anomaly,
         -- what the machine decided alone is never its accuracy (DESIGN.md, invariant 11)
         input IS DISTINCT FROM 'auto' AS by_person,
-        input IS DISTINCT FROM 'auto' AND crop_input IS DISTINCT FROM 'apply_ai' AS crop_by_person
+        input IS DISTINCT FROM 'auto' AND crop_input IS DISTINCT FROM 'apply_ai'
+            AND coalesce(box_source, 'drawn') IN ('drawn', 'ai') AS crop_by_person
     FROM named
 )
 

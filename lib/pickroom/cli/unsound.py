@@ -1,0 +1,36 @@
+"""What a command says and returns where it had to leave unsound rows out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import typer
+
+from pickroom.cli.console import printable, say
+from pickroom.workspace import Project
+
+_SHOWN = 5  # rows that are named; `check` shows more
+
+
+def name_unsound(project: Project, databases: Sequence[Path] | None = None) -> int:
+    """Name the rows that are left out of what a command does with a project; how many there are.
+
+    Args:
+        databases: those that the command reads; None is the project's own.
+    """
+    from pickroom.integrity import unsound_rows
+
+    lines = [line for path in databases or [project.database] for line in unsound_rows(path).lines]
+    for line in lines[:_SHOWN]:
+        say(printable([f"left out, {line}"]))
+    if lines:
+        more = f", {len(lines) - _SHOWN} of them not listed here" if len(lines) > _SHOWN else ""
+        say(f"{project.id}: {len(lines)} unsound rows are left out{more} (see them: pickroom check {project.id})")
+    return len(lines)
+
+
+def fail_if(unsound: int) -> None:
+    """End with exit code 1 where rows were left out: the work is done, and not of everything."""
+    if unsound:
+        raise typer.Exit(1)

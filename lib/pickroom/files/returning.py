@@ -1,0 +1,226 @@
+"""Return images that nothing explains: to where the journal has them, or the scan met them, or else aside.
+
+Nothing is deleted and nothing overwritten; the moves are one batch of the journal, so that `undo --batch` takes them
+back.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sqlite3
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import count, islice
+
+from pickroom import atomic, integrity
+from pickroom.errors import StoreError
+from pickroom.files import journal
+from pickroom.files.journal import Outcome
+from pickroom.files.ledgers import LEDGERS
+from pickroom.files.lock import moving_files
+from pickroom.files.preflight import Disk
+from pickroom.files.recovery import finish_interrupted
+from pickroom.integrity.whereabouts import Whereabouts
+from pickroom.naming import (
+    CROP,
+    CROP_AUTO,
+    CROPPED,
+    STAGING,
+    extension_of,
+    filename_of,
+    join,
+    sidecar_name,
+    split,
+    stem_of,
+)
+from pickroom.records import FileOp
+from pickroom.store import images, operations
+from pickroom.store.connect import transaction
+from pickroom.store.operations import RETURN
+from pickroom.workspace import Project
+
+_MOST_WAYS = 1000  # to look for a free name
+_MOST_BYTES = 1 << 20  # of a sidecar: it holds one line
+RECOVERED = "recovered"  # a folder of sources, for images of which nothing says where they came from
+
+_WORDS = {
+    "journal": "to where the journal has them",
+    "scan": "to the folder they were scanned in",
+    "copy": f"set aside in {STAGING}/: crops whose original goes back, and second copies",
+    "unknown": f"to {RECOVERED}/: no table knows where they came from",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Return:
+    """One image that nothing explains: the steps that take it back, or why it stays.
+
+    Attributes:
+        why: a key of `_WORDS`; "" when it stays.
+        held: why it stays.
+    """
+
+    path: str
+    ops: tuple[FileOp, ...] = ()
+    why: str = ""
+    held: str = ""
+
+    @property
+    def line(self) -> str:
+        """One line: from where to where, or why not."""
+        return f"{self.path}: stays: {self.held}" if self.held else f"{self.path} -> {self.ops[0].destination}"
+
+
+def summary(returns: Sequence[Return]) -> list[str]:
+    """How many go where, in words."""
+    counts = Counter(one.why for one in returns if not one.held)
+    lines = [f"{counts[why]} {words}" for why, words in _WORDS.items() if counts[why]]
+    held = sum(bool(one.held) for one in returns)
+    return [*lines, *([f"{held} stay where they are"] if held else [])]
+
+
+def plan(project: Project, connection: sqlite3.Connection) -> list[Return]:
+    """Where each image that nothing explains would go. Changes nothing; a dry run and the real one both look by this.
+
+    Raises:
+        StoreError, FileOperationError: as `integrity.whereabouts`.
+    """
+    found = integrity.whereabouts(project)
+    if not found.unexplained:
+        return []
+    return _Planner(project, connection, found).plan()
+
+
+def execute(project: Project, connection: sqlite3.Connection) -> tuple[int, list[Return], Outcome]:
+    """Return every image that nothing explains; (the batch's number, what was planned, what came of it).
+
+    Raises:
+        LockedError: another process is moving this project's files.
+        ProjectError: the image folder is not there.
+        StoreError: the database refused. Before the commit nothing has moved, after it `pickroom recover` goes on.
+        FileOperationError: a folder cannot be listed.
+    """
+    with moving_files(project, "returning images") as folder:
+        finish_interrupted(project, connection, folder)
+        try:
+            returns, batch = plan(project, connection), operations.next_batch(connection)
+            folder.require(op for one in returns for op in one.ops)
+            with transaction(connection):
+                for one in returns:
+                    operations.plan(connection, one.ops)
+        except sqlite3.Error as error:
+            hint = "no file was moved"
+            raise StoreError(str(error), doing="returning images", subject=project.database, hint=hint) from error
+        return batch, returns, journal.run_planned(folder, connection, LEDGERS)
+
+
+class _Planner:
+    """What is known of the names concerned, and what this plan has used already."""
+
+    def __init__(self, project: Project, connection: sqlite3.Connection, found: Whereabouts) -> None:
+        self._root, self._connection, self._found = project.root, connection, found
+        self._batch, self._disk = operations.next_batch(connection), Disk(project.root)
+        self._strange = Counter(filename_of(path) for path in found.unexplained)
+        # name -> (path, sha256) where the journal has it, or the scan met it; None: it could not be read
+        self._placed: dict[str, list[tuple[str, str]]] = defaultdict(list)
+        self._scanned: dict[str, list[tuple[str, str | None]]] = defaultdict(list)
+        for path, step in found.placed.items():
+            if filename_of(path) in self._strange:
+                self._placed[filename_of(path)].append((path, operations.of_id(connection, step).sha256))
+        for image in images.readable(connection):
+            if image.filename in self._strange:
+                self._scanned[image.filename].append((join(image.directory, image.filename), image.sha256))
+        for item in images.left_out(connection):
+            path = join(item.directory, item.filename)
+            if item.filename in self._strange and path not in dict(self._scanned[item.filename]):
+                self._scanned[item.filename].append((path, None))
+        self._returned: set[tuple[str, str]] = set()  # (name, sha256)
+        self._moved: set[str | None] = set()
+
+    def plan(self) -> list[Return]:
+        """One entry per image; those whose content is known choose first where they go."""
+        held, contents = [], {}
+        for path in self._found.unexplained:
+            try:
+                contents[path] = atomic.sha256_of(self._root / path)
+            except OSError as error:
+                held.append(Return(path, held=f"it cannot be read: {error.strerror}"))
+        known = sorted(contents, key=lambda path: (contents[path] not in self._known(filename_of(path)), path))
+        return sorted([*held, *(self._return(path, contents[path]) for path in known)], key=lambda one: one.path)
+
+    def _known(self, name: str) -> set[str | None]:
+        return {content for _, content in (*self._placed[name], *self._scanned[name])}
+
+    def _return(self, path: str, sha256: str) -> Return:
+        try:
+            for destination, why in islice(self._ways(path, sha256), _MOST_WAYS):
+                ops = self._steps(path, sha256, destination)
+                if self._disk.promise(ops) is None:
+                    self._moved |= {op.source for op in ops}
+                    self._returned.add((filename_of(path), sha256))
+                    return Return(path, ops, why)
+        except OSError as error:
+            return Return(path, held=f"{error.filename} cannot be read: {error.strerror}")
+        return Return(path, held="every place it could go to is taken")
+
+    def _ways(self, path: str, sha256: str) -> Iterator[tuple[str, str]]:
+        """(destination, why), the best first; the last never end."""
+        name, top = filename_of(path), path.partition("/")[0]
+        placed, scanned = self._placed[name], self._scanned[name]
+        for there, content in placed:
+            if content == sha256 and there not in self._found.here:
+                yield there, "journal"
+        standing = [content for there, content in placed if there in self._found.here]
+        at_source = [there for there, _ in scanned if (self._root / there).is_file()]
+        second = sha256 in standing or (name, sha256) in self._returned
+        second = second or any(atomic.sha256_of(self._root / there) == sha256 for there in at_source)
+        if not second and not standing:
+            yield from ((there, "scan") for there, content in scanned if content in (None, sha256))
+        other = bool(standing or at_source) or self._strange[name] > 1
+        known = self._known(name)
+        # a crop, or one that was cropped again: the image that it was made from is there, and is another
+        made = sha256 not in known and (top == CROPPED or (top == STAGING and bool(known)))
+        if second or (other and made):
+            yield from ((there, "copy") for there in self._numbered(STAGING, name))
+        if not other:  # it has changed since it was scanned
+            yield from ((there, "scan") for there, _ in scanned)
+        yield join(RECOVERED, name), "unknown"
+        yield from ((there, "unknown") for there in self._numbered(RECOVERED, name))
+
+    def _numbered(self, folder: str, name: str) -> Iterator[str]:
+        base, extension = f"{stem_of(name)}.recovered-{self._batch}", extension_of(name)
+        yield join(folder, f"{base}.{extension}")
+        yield from (join(folder, f"{base}-{number}.{extension}") for number in count(2))
+
+    def _steps(self, path: str, sha256: str, destination: str) -> tuple[FileOp, ...]:
+        """The image, then its companions; a sidecar that waits for a crop goes where no crop is waited for any more."""
+        (here, name), (folder, new_name) = split(path), split(destination)
+        waits = folder in (CROP, CROP_AUTO)
+        first = FileOp(self._batch, RETURN, path, "move", path, destination, sha256)
+        ops = [first]
+        for file, content in self._disk.companions_of(here, name):
+            source = join(here, file)
+            if source in self._moved:
+                continue
+            there = join(folder, stem_of(new_name) + file[len(stem_of(name)) :])
+            text = self._sidecar(source) if file == sidecar_name(name) and not waits else None
+            if text is None:
+                ops.append(replace(first, source=source, destination=there, sha256=content))
+            else:
+                ops.append(replace(first, op="remove", source=source, destination=None, sha256=content, content=text))
+        sidecar = join(folder, sidecar_name(new_name))
+        lacking = waits and sidecar not in {op.destination for op in ops} and not (self._root / sidecar).exists()
+        written = operations.standing_write(self._connection, sidecar) if lacking else None
+        if written is not None:
+            ops.append(replace(written, batch=self._batch, kind=RETURN, unit=path, id=None, state="planned"))
+        return tuple(ops)
+
+    def _sidecar(self, path: str) -> str | None:
+        """The text of a sidecar that Pickroom wrote, None for any other file of that name."""
+        with contextlib.suppress(OSError, ValueError, RecursionError):
+            text = atomic.read_small(self._root / path, _MOST_BYTES).decode()
+            values = json.loads(text)
+            return text if isinstance(values, dict) and "group_id" in values else None
+        return None

@@ -1,0 +1,234 @@
+"""Repair what belongs to a waiting crop: a sidecar that was lost, and a decision whose image was cropped without one.
+
+The database knows both: a sidecar is written again from the row of its group, and a crop, or a drop, that the journal
+holds for the picked image closes that row.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from pickroom import atomic
+from pickroom.errors import LockedError
+from pickroom.files import journal, sidecars
+from pickroom.files.cropping import WAITING_FOLDERS
+from pickroom.files.folder import ImageFolder
+from pickroom.files.ledgers import CROP, DROP, LEDGERS, SIDECAR
+from pickroom.files.lock import moving_files
+from pickroom.files.routing import sidecar_text
+from pickroom.files.sidecars import Sidecar, SidecarError
+from pickroom.naming import CROP_ORIGINALS, CROPPED, OWNED_FOLDERS, STAGING, is_image_name, join, sidecar_name
+from pickroom.records import Decision, FileOp
+from pickroom.store import crops, decisions, groups, operations
+from pickroom.store.connect import transaction
+from pickroom.store.crops import Crop
+from pickroom.workspace import Project, utc_now
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing about a waiting crop that is not as it should be.
+
+    Attributes:
+        path: of the image, relative to the root; its name alone where it is in neither waiting folder.
+        what: what is wrong with it.
+        next: what the user must do where `repair` cannot.
+        known: what its sidecar should say; made: the crops that close its row; dropped: it was sent to delete_staging.
+    """
+
+    path: str
+    what: str
+    next: str = ""
+    known: Sidecar | None = None
+    decision: Decision | None = None
+    made: tuple[Crop, ...] = ()
+    dropped: bool = False
+
+    @property
+    def repairable(self) -> bool:
+        """Whether `repair` puts it right."""
+        return self.known is not None or self.dropped or bool(self.made)
+
+    def to_dict(self) -> dict[str, object]:
+        return {"image": self.path, "what": self.what, "repairable": self.repairable, "next": self.next}
+
+    @property
+    def line(self) -> str:
+        return f"{self.path}: {self.what}" + (f". {self.next}" if self.next else "")
+
+
+def look(project: Project, connection: sqlite3.Connection) -> list[Fault]:
+    """Everything `repair` would put right, and what only the user can. Changes nothing."""
+    return [*_sidecars(project, connection), *_rows(project, connection)]
+
+
+def rebuild_sidecars(project: Project, connection: sqlite3.Connection) -> str:
+    """Write the sidecars of waiting images that have none, or one that cannot be believed, as the crop desk opens.
+
+    Returns:
+        One line for the user, "" when nothing was done.
+
+    Raises:
+        ProjectError, StoreError: as `repair`.
+    """
+    if not any(fault.known for fault in _sidecars(project, connection)):
+        return ""
+    try:
+        with moving_files(project, "writing sidecars") as folder:
+            done = _rebuild(project, connection, folder)
+    except LockedError as error:
+        return error.line
+    count = f"{len(done)} sidecar{'s' * (len(done) != 1)}"
+    return f"{count} written again from the database (the first: {done[0].line})" if done else ""
+
+
+def repair(project: Project, connection: sqlite3.Connection) -> list[str]:
+    """Write lost sidecars again, and close the rows of images that were cropped or dropped without one.
+
+    Returns:
+        What was done, a line each.
+
+    Raises:
+        LockedError: another process is moving this project's files.
+        ProjectError: the image folder is not there.
+        StoreError: the database refused.
+    """
+    with moving_files(project, "repairing waiting crops") as folder:
+        journal.run_planned(folder, connection, LEDGERS, verify=True)
+        rebuilt = _rebuild(project, connection, folder)
+        done = [f"{fault.line}; it was written again from the database" for fault in rebuilt]
+        for fault in _rows(project, connection):
+            if fault.repairable and fault.decision is not None:
+                with transaction(connection):
+                    done.append(_close(connection, fault, fault.decision))
+    return done
+
+
+def _sidecars(project: Project, connection: sqlite3.Connection) -> Iterator[Fault]:
+    for directory in WAITING_FOLDERS:
+        folder = project.root / directory
+        there = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+        for name in sorted(there):
+            if not is_image_name(name) or name.startswith(".") or not (folder / name).is_file():
+                continue
+            own, path = sidecar_name(name), join(directory, name)
+            try:
+                found = sidecars.read(project, connection, directory, name)
+                known, what = found, "its sidecar has the minimal old form"
+                if found is None or (found.text is not None and not found.minimal):
+                    continue
+                if found.text is None:
+                    if own in there:  # that of another image of this stem: the database answers for this one
+                        continue
+                    what = "its sidecar is missing"
+                    there.add(own)
+            except SidecarError as error:
+                what = str(error)
+                try:
+                    known = sidecars.from_database(project, connection, directory, name)
+                except SidecarError as differs:
+                    known, what = None, str(differs)
+            if known is not None:
+                yield Fault(path, what, known=known)
+            elif own in there:
+                yield Fault(path, what, f"No decision waits for this image: move {join(directory, own)} away")
+            else:
+                yield Fault(path, what)
+
+
+def _rebuild(project: Project, connection: sqlite3.Connection, folder: ImageFolder) -> list[Fault]:
+    """Plan and take the steps, under the project's lock; returns what is done. An old sidecar is set aside."""
+    batch = operations.next_batch(connection)
+    ops, planned = [], {}
+    for fault in _sidecars(project, connection):
+        if fault.known is not None:
+            try:
+                ops += _steps(project, fault.path, fault.known.decision, batch)
+            except OSError:  # a folder of that name, or a file that nobody may read: the next look names it
+                continue
+            planned[fault.path] = fault
+    folder.require(ops)
+    with transaction(connection):
+        operations.plan(connection, ops)
+    done = journal.run_planned(folder, connection, LEDGERS).done
+    return [planned[path] for path in done if path in planned]
+
+
+def _steps(project: Project, path: str, decision: Decision, batch: int) -> list[FileOp]:
+    directory, _, name = path.rpartition("/")
+    own = join(directory, sidecar_name(name))
+    ops = []
+    if (project.root / own).exists():
+        aside = join(STAGING, f"replaced-{batch}-{hashlib.sha256(path.encode()).hexdigest()[:16]}.decision")
+        ops.append(FileOp(batch, SIDECAR, path, "move", own, aside, atomic.sha256_of(project.root / own)))
+    route = "manual" if decision.user_action == "crop" else "suggestion"
+    text = sidecar_text(decision.group_id, decision.project_id, name, route, decision.own_box)
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    return [*ops, FileOp(batch, SIDECAR, path, "write", None, own, digest, content=text)]
+
+
+def _rows(project: Project, connection: sqlite3.Connection) -> Iterator[Fault]:
+    """Decisions whose crop is asked for while their image waits nowhere."""
+    waiting = decisions.waiting_crops(connection)
+    names = Counter(decision.picked for decision in waiting)
+    for decision in waiting:
+        name = decision.picked
+        if name is None or any((project.root / folder / name).is_file() for folder in WAITING_FOLDERS):
+            continue
+        what = f"group {decision.group_id} waits for its crop, "
+        moves = [
+            op
+            for op in operations.of_unit(connection, (CROP, DROP), name)
+            if op.source in [join(folder, name) for folder in WAITING_FOLDERS]
+        ]
+        picked = groups.content_of(connection, decision.group_id, name)
+        made = tuple(crops.without_group(connection, name))
+        content = moves[0].sha256 if moves else _hash(project.root / CROP_ORIGINALS / name)
+        if content is not None and names[name] == 1 and picked in (None, content):
+            if moves and moves[-1].kind == DROP:
+                yield Fault(name, f"{what}and it was sent to delete_staging", decision=decision, dropped=True)
+                continue
+            if made:
+                yield Fault(name, f"{what}which was made without a sidecar", decision=decision, made=made)
+                continue
+        yield Fault(name, *_unknown(project, name, what))
+
+
+def _unknown(project: Project, name: str, what: str) -> tuple[str, str]:
+    """What is wrong with a row that nothing closes, and what the user must do."""
+    places = [folder for folder in OWNED_FOLDERS if (project.root / folder / name).is_file()]
+    waiting = f"{WAITING_FOLDERS[0]}/"
+    if CROP_ORIGINALS in places and CROPPED in places:
+        return (
+            f"{what}and {CROPPED}/ holds a crop whose box is not known",
+            f"Move {CROPPED}/{name} away and {CROP_ORIGINALS}/{name} back to {waiting}, then crop it again",
+        )
+    if places:
+        return f"{what}and it is in {places[0]}/", f"Move it to {waiting}, then crop it"
+    return (
+        f"{what}and it is in none of the folders that Pickroom moves images to",
+        f"Put it back into {waiting}, then crop it",
+    )
+
+
+def _hash(path: Path) -> str | None:
+    try:
+        return atomic.sha256_of(path)
+    except OSError:
+        return None
+
+
+def _close(connection: sqlite3.Connection, fault: Fault, decision: Decision) -> str:
+    if fault.dropped:
+        decisions.set_dropped(connection, decision.group_id, utc_now())
+        return f"{fault.path}: group {decision.group_id} no longer waits: it was sent to delete_staging"
+    for crop in fault.made:
+        crops.set_group(connection, crop, decision.group_id)
+    latest = fault.made[-1]
+    decisions.set_crop(connection, decision.group_id, latest.box, latest.made_at, latest.input)
+    return f"{fault.path}: group {decision.group_id} got the crop that was made in batch {latest.batch}"

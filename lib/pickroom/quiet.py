@@ -1,0 +1,59 @@
+"""What libraries print of their own accord, and who decides that nobody sees it.
+
+Warnings of Python libraries, log lines that no handler takes, and lines that codecs written in C print are about code,
+and name no image: whatever concerns the user is raised as an error or listed with its reason. A developer gets them
+back with `PICKROOM_WARNINGS=1`, `python -W` or `PYTHONWARNINGS`.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import os
+import sys
+import warnings
+
+from PIL import _imaging
+
+_SHOWN = "PICKROOM_WARNINGS"
+# what a process started by Pickroom is given: Ray's workers, trainings, kernels, and their own children
+_CHILDREN = {"PYTHONWARNINGS": "ignore", "TORCH_CPP_LOG_LEVEL": "ERROR"}
+_TIFF_HANDLERS = ("TIFFSetErrorHandler", "TIFFSetWarningHandler")  # libtiff, TIFFError(3tiff): NULL prints nothing
+
+
+def wanted() -> bool:
+    """Whether somebody asked to see warnings; what this module itself told a parent's children is no such wish."""
+    return bool(os.environ.get(_SHOWN)) or sys.warnoptions not in ([], [_CHILDREN["PYTHONWARNINGS"]])
+
+
+def libraries() -> None:
+    """Print nothing that libraries warn of, here and in every process that this one starts.
+
+    For a process whose standard error is the user's screen. A program that has put a stream of its own in that place (a
+    test, a kernel) decides by itself what it shows.
+    """
+    if wanted() or sys.stderr is not sys.__stderr__:
+        return
+    # in place of a filter: libraries add filters of their own when they are imported
+    warnings.showwarning = lambda *arguments, **options: None
+    logging.lastResort = logging.NullHandler()
+    os.environ.update(for_children())
+
+
+def for_children() -> dict[str, str]:
+    """Variables that keep the libraries of another process quiet."""
+    return {} if wanted() else {name: os.environ.get(name, value) for name, value in _CHILDREN.items()}
+
+
+def codecs() -> None:
+    """Print nothing that a codec thinks of an image, in any process that decodes one: the reader says what matters."""
+    if wanted():
+        return
+    warnings.filterwarnings("ignore", module=r"(PIL|pillow_heif)\.")
+    logging.getLogger("PIL").addHandler(logging.NullHandler())
+    library = ctypes.CDLL(_imaging.__file__)  # by it the libtiff is found that Pillow decodes with
+    for name in _TIFF_HANDLERS:
+        handler = getattr(library, name, None)  # none in a Pillow that was built without libtiff, or keeps its names in
+        if handler is not None:
+            handler.argtypes, handler.restype = [ctypes.c_void_p], ctypes.c_void_p
+            handler(None)
