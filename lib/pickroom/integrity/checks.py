@@ -184,7 +184,7 @@ LEVELS: Mapping[str, Mapping[Purpose, Level | None]] = {
     "default crops": {"training": "excluded", "finishing": None},
 }
 _OF_ONE_ROW = tuple((name, check) for name, check in CHECKS if name in UNSOUND and check is not None)
-_NO_FACTS = Facts(frozenset(), {}, {}, frozenset(), frozenset(), frozenset())
+_NO_FACTS = Facts(frozenset(), {}, {}, frozenset(), frozenset(), frozenset(), frozenset())
 
 
 @dataclass(frozen=True, slots=True)
