@@ -261,7 +261,7 @@ _ALL = (
     Scenario("duplicates", ("duplicates", "p", "--stage", "--execute"), _to_set_aside, ("duplicates", "p", "--stage")),
     Scenario("undo review", ("undo", "p", "--batch", "1"), _after("review")),
     Scenario("back crop", (CROP_DESK, "p", "b"), _after("crop"), ("crop", "p")),
-    Scenario("undo crop", ("undo", "p", "--batch", "2"), _after("crop"), ("crop", "p")),
+    Scenario("undo crop", ("undo", "p", "--batch", "3"), _after("crop"), ("crop", "p")),
     Scenario("undo apply", ("auto", "undo", "p"), _after("apply"), ("auto", "review", "p"), in_sandbox=True),
     Scenario("undo sort", ("undo", "p", "--batch", "2"), _after("sort"), ("sort", "p")),
     Scenario("undo duplicates", ("undo", "p", "--batch", "1"), _after("duplicates"), ("browse", "p")),

@@ -42,6 +42,8 @@ def take(root: Path, op: FileOp, *, verify: bool = False) -> None:
     doing = {"move": "moving a file", "write": "writing a sidecar", "remove": "removing a sidecar"}[op.op]
     try:
         _require_inside(op)
+        if op.op == "move":
+            _publish_partial(root, op)
         if op.destination is not None and (source is None or lies_at(source)):
             make_folder(root, folder_of(op.destination))
         if op.op == "move":
@@ -227,7 +229,6 @@ def _require_inside(op: FileOp) -> None:
 def _move(root: Path, op: FileOp, verify: bool) -> None:
     assert op.source is not None and op.destination is not None
     source, destination, sha256 = root / op.source, root / op.destination, op.sha256
-    _publish_partial(root, op)
     if os.path.lexists(destination):
         if not os.path.lexists(source):
             if atomic.sha256_of(destination) != sha256:
