@@ -16,6 +16,7 @@ from pickroom.naming import (
     group_id,
     is_image_name,
     is_project_id,
+    marked_name,
     parse_name,
     second_after,
     sidecar_name,
@@ -182,3 +183,10 @@ def test_project_id_may_be(text: str) -> None:
 )
 def test_project_id_may_not_be(text: str) -> None:
     assert not is_project_id(text)
+
+
+@given(stem=st.text("a字", min_size=1, max_size=300), limit=st.integers(60, 255))
+def test_a_marked_name_fits_and_is_still_an_image(stem: str, limit: int) -> None:
+    name = marked_name(f"{stem}.png", "undone-2", limit)
+    assert len(name.encode()) <= limit and name.endswith(".undone-2.png")
+    assert name == f"{stem}.undone-2.png" or marked_name(f"{stem}x.png", "undone-2", limit) != name

@@ -407,6 +407,21 @@ def test_a_full_disk_leaves_the_project_unfinished(
     assert json.loads(project.manifest_file.read_text())["status"] == "active"
 
 
+def test_a_folder_that_goes_during_the_reports_finishes_nothing(
+    ready: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = copy_of(ready, tmp_path)
+
+    def go(project: Project) -> list[Path]:
+        (project.root / "selected").rename(tmp_path / "away")
+        return []
+
+    monkeypatch.setattr(render, "run", go)
+    with pytest.raises(FileOperationError, match="the folder is no longer there"):
+        finish.execute(project)
+    assert json.loads(project.manifest_file.read_text())["status"] == "active"
+
+
 def test_a_picture_that_changes_while_it_is_packed_is_found(
     ready: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -163,6 +163,22 @@ def sidecar_name(filename: str) -> str:
     return f"{stem_of(filename)}.decision"
 
 
+def marked_name(filename: str, mark: str, limit: int) -> str:
+    """A name of our own for an image that goes elsewhere: `<stem>.<mark>.<ext>`.
+
+    Where that has more than `limit` bytes, the stem is cut, and a hash of the whole name keeps it apart from others.
+
+    >>> marked_name("a.png", "undone-2", 255), marked_name("a" * 251 + ".png", "undone-2", 30)
+    ('a.undone-2.png', 'aaaaaaaa.e685282b.undone-2.png')
+    """
+    stem, whole = (name.encode(errors="surrogateescape") for name in (stem_of(filename), filename))
+    end = f".{mark}.{extension_of(filename)}"
+    if len(stem) + len(end) > limit:
+        end = f".{hashlib.sha256(whole).hexdigest()[:8]}{end}"
+        stem = stem[: limit - len(end)].decode(errors="ignore").encode()  # never through the middle of a letter
+    return stem.decode(errors="surrogateescape") + end
+
+
 _SECOND = "%Y%m%dT%H%M%SZ"
 
 

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any, TypedDict
 
 from pickroom import atomic, integrity, naming, regrouping
-from pickroom.errors import ConflictError, ProjectError, UsageError
+from pickroom.errors import ProjectError, UsageError
 from pickroom.files import renames
-from pickroom.files.lock import project_lock
+from pickroom.files.lock import moving_files, project_lock
+from pickroom.files.preflight import require_images
 from pickroom.files.recovery import finish_interrupted, unfinished
 from pickroom.groups.making import Similarity, by_similarity, by_stage
 from pickroom.groups.stages import DEFAULT_GAP
@@ -121,9 +122,9 @@ def rescan(
     own = project.workspace.own_folders
     connection = connect(project.database)
     try:
-        with project_lock(project, "scanning"):
-            finish_interrupted(project, connection)
-            renamed = renames.prefix_duplicates(project, connection, own) if rename_duplicates else ()
+        with moving_files(project, "scanning") as folder:
+            finish_interrupted(project, connection, folder)
+            renamed = renames.prefix_duplicates(project, folder, connection, own) if rename_duplicates else ()
             lies = whereabouts(project)  # the tables must not forget where an image came from that is to go back
             astray = {naming.filename_of(path) for path in lies.unexplained}
             known = {(image.directory, image.filename): image for image in images.readable(connection)}
@@ -136,6 +137,7 @@ def rescan(
                 avoid=own,
                 unreadable=images.unreadable(connection),
             )
+            folder.require()  # else every image would count as missing
             grouping = by_stage(gap) if by is None else by_similarity(project, connection, found.images, by, progress)
             with transaction(connection):
                 # before any group goes: no id may come again
@@ -180,15 +182,7 @@ def relocate(workspace: Workspace, project_id: str, folder: Path) -> Project:
     _require_own_folder(others, root, f"relocating {project_id}")
     moved = replace(project, manifest=replace(project.manifest, root=str(root)))
     with open_read_only(project.database) as connection:
-        expected = [op.destination for op in operations.recent_moves(connection, 200) if op.destination]
-        expected += [f"{i.directory}/{i.filename}" for g in groups.queue(connection, project.id, 100) for i in g.images]
-    if expected and not any((root / path.lstrip("/")).is_file() for path in expected):
-        raise ConflictError(
-            "none of the project's images are in this folder",
-            doing=f"relocating {project_id}",
-            subject=root,
-            hint=f"choose the folder that was {project.root}",
-        )
+        require_images(moved, connection, f"relocating {project_id}", f"choose the folder that was {project.root}")
     with project_lock(moved, "relocating"), alone(project.database, "relocating"):
         return project.with_manifest(root=str(root))
 

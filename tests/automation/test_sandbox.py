@@ -16,9 +16,11 @@ from automating import images_tree, proposed
 from conftest import read_tree
 from pickroom import projects
 from pickroom.automation import copying, sandbox
-from pickroom.errors import ConflictError, FileOperationError, LockedError, ProjectError, UsageError
+from pickroom.automation.decisions_file import write_lines
+from pickroom.errors import ConflictError, FileOperationError, LockedError, PickroomError, ProjectError, UsageError
 from pickroom.files.lock import project_lock
 from pickroom.records import FileOp
+from pickroom.review.auto_session import AutoSession
 from pickroom.store import operations
 from pickroom.store.connect import connect
 from pickroom.workspace import Project, Workspace
@@ -216,3 +218,17 @@ def test_a_manifest_that_names_another_folder_is_not_obeyed(make_project: Make) 
     place.project.with_manifest(root=str(project.root))
     assert sandbox.locate(project).project.root == place.folder
     assert rows(project, "SELECT * FROM file_operations") == []
+
+
+def test_a_sandbox_that_goes_under_its_review_is_not_made_anew(make_project: Make) -> None:
+    place = proposed(make_project([(1, 2)]))
+    with closing(AutoSession(place)) as session:
+        place.folder.rename(place.folder.with_name("away"))
+        with pytest.raises(PickroomError):
+            for key in ("a", *FINALISE):
+                session.press(key)
+    with pytest.raises(ProjectError, match="the image folder is not there"), project_lock(place.project, "applying"):
+        pass
+    with pytest.raises(FileOperationError, match="while writing a file of decisions"):
+        write_lines(place.approved, [])
+    assert not place.folder.exists()

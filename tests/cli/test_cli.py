@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -248,6 +249,8 @@ def test_group_held_back_says_why_on_stderr(pickroom: Callable[..., Ran], projec
     held = pickroom("review", "p", "--keys", "-", stdin="1\n1\n1\n" + FINALISE)
     assert "has vanished since the scan" in held.err
     assert "Batch 1: 2 picked; 1 held back" in held.err
+    assert held.code == 1
+    assert pickroom("review", "p", "--keys", "-", stdin="s\n" + FINALISE).code == 0  # a skipped group is not unfinished
 
 
 def test_batch_is_undone_and_everything_is_back(pickroom: Callable[..., Ran], project: Project) -> None:
@@ -303,6 +306,50 @@ def test_undo_that_fails_says_so_first(
 def test_recover_with_nothing_to_do_says_so(pickroom: Callable[..., Ran], project: Project) -> None:
     ran = pickroom("recover", "p")
     assert (ran.code, ran.out) == (0, "Recovered p: 0 units finished, 0 put back\n")
+
+
+def interrupted(project: Project) -> list[Path]:
+    """The places of a group of which one file has been moved, and is gone, the others not yet."""
+    with closing(connect(project.database)) as connection, transaction(connection):
+        connection.execute("UPDATE file_operations SET state = 'planned', finished_at = NULL")
+        moved = connection.execute("SELECT source, destination FROM file_operations ORDER BY id").fetchall()
+    (project.root / moved[0]["destination"]).unlink()
+    for row in moved[1:]:
+        (project.root / row["destination"]).rename(project.root / row["source"])
+    (project.root / "selected" / "another.png").touch()
+    return [project.root / row["source"] for row in moved]
+
+
+def test_recover_names_the_way_out_of_a_lost_file(pickroom: Callable[..., Ran], project: Project) -> None:
+    pickroom("review", "p", "--keys", "-", stdin="1\n" + FINALISE)
+    lost, *others = interrupted(project)
+    before = read_tree(project.root)
+    ran = pickroom("recover", "p")
+    assert (ran.code, ran.out) == (1, "Recovered p: 0 units finished, 0 put back\n")
+    assert f"in neither place while moving a file: {lost}" in ran.err
+    assert "gone for good: pickroom recover p --give-up" in ran.err
+    dry = pickroom("recover", "p", "--give-up")
+    assert dry.code == 0 and dry.out.startswith("1 of p would be closed\nNothing has been done.")
+    assert f"anna/{lost.name} is in neither place" in dry.err
+    assert read_tree(project.root) == before and pickroom("recover", "p").code == 1
+    done = pickroom("recover", "p", "--give-up", "--execute")
+    assert (done.code, done.out) == (0, "1 of p closed: what was there of them is back in its place\n")
+    assert all(path.exists() for path in others)
+    status = pickroom("status", "p", "--json").json
+    assert (status["planned_operations"], status["waiting"], status["decided"]) == (0, 3, {})
+    assert pickroom("recover", "p").code == 0
+
+
+def test_giving_up_needs_the_images_to_be_there(pickroom: Callable[..., Ran], project: Project) -> None:
+    pickroom("review", "p", "--keys", "-", stdin="1\n" + FINALISE)
+    interrupted(project)
+    project.root.rename(project.root.with_name("away"))
+    project.root.mkdir()  # a mount point without its disk
+    for more in ((), ("--execute",)):
+        ran = pickroom("recover", "p", "--give-up", *more)
+        assert ran.code == 1 and "none of the project's images are in this folder" in ran.line
+    assert pickroom("recover", "p").code == 1
+    assert list(project.root.iterdir()) == []
 
 
 # ------------------------------------------------------------------------------------------------ wrong use

@@ -9,7 +9,7 @@ import pytest
 
 from conftest import read_tree
 from exports.conftest import crop_waiting
-from pickroom.errors import FileOperationError, LockedError, UsageError
+from pickroom.errors import ConflictError, FileOperationError, LockedError, UsageError
 from pickroom.exports import choices, sidecars, xmp
 from pickroom.files import undo as batches
 from pickroom.files.lock import project_lock
@@ -164,3 +164,15 @@ def test_disk_that_refuses_says_how_to_take_back_what_was_written(judged: Projec
     assert all(set(json.loads(line)) == {"path", "before", "after_sha256"} for line in record.read_text().splitlines())
     assert sidecars.undo(judged).held == {}
     assert list(judged.root.rglob("*.xmp")) == []
+
+
+def test_an_undo_without_the_images_keeps_its_record(judged: Project) -> None:
+    sidecars.write(judged)
+    judged.root.rename(judged.root.with_name("away"))
+    judged.root.mkdir()  # a mount point without its disk
+    with pytest.raises(ConflictError, match="none of the project's images are in this folder"):
+        sidecars.undo(judged)
+    judged.root.rmdir()
+    judged.root.with_name("away").rename(judged.root)
+    assert sidecars.undo(judged).restored
+    assert not list(judged.root.rglob("*.xmp"))

@@ -3,7 +3,8 @@
     PYTHONPATH=tests python -m faults.soak --kills 1000 --seed 1
 
 First every step of every command once, in random order, then steps and moments at random; every third recovery is
-killed as well. Last a few kills of `finish`, which takes long. A kill counts as inside when the database says so
+killed as well. Then a folder is taken away at random steps, a quarter as often, and brought back. Last a few kills of
+`finish`, which takes long. A kill counts as inside when the database says so
 afterwards: its steps are committed, and not all of them known to be taken. Exit code 1 when anything is amiss.
 """
 
@@ -21,6 +22,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
+from faults.absence import at_random as at_random_absent
 from faults.finishing import kill_finishes
 from faults.kills import Bench, Killed, at_random, cases
 
@@ -44,13 +46,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         disk = other if other.stat().st_dev != folder.stat().st_dev else None
         (folder / "templates").mkdir()
         benches = [Bench(case, folder, folder / "templates") for case in cases(disk)]
+        moving = [b for b in benches if b.case.scenario.commits and not b.case.way.closed and b.case.way.disk is None]
         found = _until(given.kills, _kills(benches, random.Random(seed)))
+        absences = list(itertools.islice(at_random_absent(moving, random.Random(seed)), given.kills // 4))
         finishes = kill_finishes(folder, random.Random(seed), _FINISHES)
     print("\n".join(table(found)))
     print(f"finish: {len(finishes)} kills, {sum(bool(f.problems) for f in finishes)} with a problem")
-    bad = [(f.name, f.step, problem) for f in [*found, *finishes] for problem in f.problems]
+    print(f"folders taken away: {len(absences)}, {sum(bool(f.problems) for f in absences)} with a problem")
+    bad = [(f.name, f.step, problem) for f in [*found, *finishes, *absences] for problem in f.problems]
     for name, step, problem in bad[:50]:
-        print(f"PROBLEM {name} killed at {step}: {problem[:400]}")
+        print(f"PROBLEM {name} at {step}: {problem[:400]}")
     note = "" if disk else "; no other disk here: moves to one were left out"
     print(f"{time.monotonic() - since:.0f} s, seed {seed}{note}")
     return 1 if bad else 0

@@ -9,6 +9,7 @@ there the kernel itself ends the process, by its limit on a file's size, in the 
 
 from __future__ import annotations
 
+import contextlib
 import mmap
 import os
 import resource
@@ -19,6 +20,7 @@ import sys
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -36,6 +38,7 @@ _AT_WORK = {
     ("pickroom.files.undo", "undo_batch"): "plan",
     ("pickroom.store.operations", "planned"): "planned",
     ("pickroom.files.moves", "put_back"): "put back",
+    ("pickroom.files.folder", "make"): "folder made",
     ("pickroom.files.journal", "_sync"): "folders synced",
     ("pickroom.files.journal", "_settle"): "done",
     ("pickroom.files.journal", "_give_up"): "given up",
@@ -77,6 +80,8 @@ class Plan:
 
     Attributes:
         kill_at, stop_at: the step, counted from 1, before which it kills or stops itself; None for neither.
+        leaves_at, returns_at: the steps before which the folder `leaving` goes away, to `away`, and comes back.
+        hollow: an empty folder is in its place meanwhile, as a mount point whose disk was unplugged.
         only: count only steps whose name begins so.
         link: the kernel cannot rename without replacing: link and unlink instead.
         copy: nor are there links: an empty file claims each name, and images are copied.
@@ -87,6 +92,11 @@ class Plan:
 
     kill_at: int | None = None
     stop_at: int | None = None
+    leaves_at: int | None = None
+    returns_at: int | None = None
+    leaving: Path = Path()
+    away: Path = Path()
+    hollow: bool = False
     only: str = ""
     link: bool = False
     copy: bool = False
@@ -102,7 +112,7 @@ class Steps:
         self._plan, self._page = plan, page
         self._count = self._size = 0
         self._written: set[str] | None = None  # kinds of writes in the transaction that is open, None without one
-        self._ending = False  # it has been decided what it dies of
+        self._ending = False  # it has been decided what it dies of; or what is done now is not the command's
         self._one = threading.RLock()  # crops are rendered by several threads
 
     def listen(self) -> None:
@@ -188,8 +198,33 @@ class Steps:
                     os.kill(os.getpid(), signal.SIGKILL)
                 self._ending = True
                 resource.setrlimit(resource.RLIMIT_FSIZE, (let_through, resource.RLIM_INFINITY))
+            if self._count in (self._plan.leaves_at, self._plan.returns_at):
+                self._ending, moving = True, take_away if self._count == self._plan.leaves_at else bring_back
+                moving(self._plan.leaving, self._plan.away, hollow=self._plan.hollow)
+                self._ending = False
             if self._count == self._plan.stop_at:
                 os.kill(os.getpid(), signal.SIGSTOP)
+
+
+def take_away(folder: Path, away: Path, *, hollow: bool) -> None:
+    """A folder, where there is one, is no longer at its path, as that of a disk that was unplugged."""
+    if folder.is_dir() and not folder.is_symlink():
+        folder.rename(away)
+        if hollow:
+            folder.mkdir()
+
+
+def bring_back(folder: Path, away: Path, *, hollow: bool) -> bool:
+    """It is at its path again; False, and it stays away, where something was made in its place meanwhile."""
+    if not away.is_dir():
+        return True
+    with contextlib.suppress(OSError):
+        if hollow:
+            folder.rmdir()
+    if folder.exists():
+        return False
+    away.rename(folder)
+    return True
 
 
 def _at_work(frame: FrameType | None) -> str:

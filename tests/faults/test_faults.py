@@ -270,7 +270,7 @@ def test_a_commit_that_a_disk_lost_after_its_files_moved_is_named_file_by_file(s
     listed = made.run(["groups", "p"]).said
     assert all(f"missing since the last scan: {path}" in listed for path in moved if is_image_name(path))
     refused = made.run()
-    assert "has vanished since the scan" in refused.said and refused.code == 0
+    assert "has vanished since the scan" in refused.said and refused.code == 1
 
 
 # --- two processes on one project -----------------------------------------------------------------------------

@@ -12,6 +12,7 @@ import pytest
 from conftest import read_tree
 from pickroom.atomic import PARTIAL_SUFFIX
 from pickroom.files import journal
+from pickroom.files.folder import ImageFolder
 from pickroom.records import FileOp
 from pickroom.store import operations
 from pickroom.store.connect import connect, create, transaction
@@ -406,3 +407,93 @@ def test_an_outcome_names_the_first_of_what_is_not_done_and_what_to_do() -> None
         "2 put back (the first: a: in the way)",
         "1 unfinished: run `pickroom recover p` (the first: c: no permission)",
     ]
+
+
+# --- folders that go away -----------------------------------------------------------------------------------------
+
+
+def test_a_file_in_neither_place_stays_planned_after_a_crash(root: Path, connection: sqlite3.Connection) -> None:
+    lay(root, b="b", c="c")
+    (root / "selected").mkdir()
+    (root / "selected" / "x").write_text("x")
+    plan(connection, move("one", "a"), move("one", "b"), move("two", "c"))
+    outcome = journal.run_planned(ImageFolder(root, "p"), connection, LEDGERS, verify=True)
+    assert outcome.done == ["two"] and outcome.failed == {}
+    assert "the file is in neither place" in outcome.stuck["one"]
+    assert "gone for good: pickroom recover p --give-up" in outcome.stuck["one"]
+    assert tree(root) == {"b": "b", "selected/c": "c", "selected/x": "x"}  # nothing of the unit is touched
+    assert states(connection) == ["planned", "planned", "done"]
+    lay(root, selected__a="a")  # the disk is back
+    assert journal.run_planned(root, connection, LEDGERS, verify=True).done == ["one"]
+
+
+def test_a_file_that_certainly_was_never_moved_has_vanished(root: Path, connection: sqlite3.Connection) -> None:
+    lay(root, a="a")  # steps are taken in order: the first was not, nor was the second
+    plan(connection, move("one", "a"), move("one", "b"))
+    outcome = journal.run_planned(root, connection, LEDGERS, verify=True)
+    assert "the file has vanished" in outcome.failed["one"] and outcome.stuck == {}
+    assert told(connection) == ["one failed"] and tree(root) == {"a": "a"}
+
+
+@pytest.mark.parametrize("hollow", [False, True])
+def test_with_the_image_folder_away_every_step_stays_planned(
+    root: Path, connection: sqlite3.Connection, hollow: bool
+) -> None:
+    lay(root, a="a", b="b")
+    with ImageFolder(root) as folder:
+        plan(connection, move("one", "a"), write("one", "a.decision"), move("two", "b"))
+        root.rename(root.parent / "away")
+        if hollow:
+            root.mkdir()
+        outcome = journal.run_planned(folder, connection, LEDGERS)
+        assert (set(outcome.stuck), outcome.failed, outcome.done) == ({"one", "two"}, {}, [])
+        assert states(connection) == ["planned"] * 3
+        assert list(root.iterdir()) == [] if hollow else not root.exists()
+    if hollow:  # a later run does not know the folder that was
+        assert set(journal.run_planned(root, connection, LEDGERS, verify=True).stuck) == {"one", "two"}
+        assert list(root.iterdir()) == []
+        root.rmdir()
+    (root.parent / "away").rename(root)
+    assert journal.run_planned(root, connection, LEDGERS, verify=True).done == ["one", "two"]
+    assert told(connection) == []
+
+
+def test_an_emptied_folder_of_ours_takes_nothing_in_after_a_crash(root: Path, connection: sqlite3.Connection) -> None:
+    lay(root, a="a", b="b", c="c")
+    plan(connection, move("one", "a"))
+    journal.run_planned(root, connection, LEDGERS)
+    plan(connection, move("two", "b"), FileOp(2, "test", "three", "move", "c", "crop/c", move("", "c").sha256))
+    (root / "selected").rename(root.parent / "away")
+    (root / "selected").mkdir()  # a mount point whose disk is away
+    outcome = journal.run_planned(root, connection, LEDGERS, verify=True)
+    assert set(outcome.stuck) == {"two"} and outcome.done == ["three"]
+    assert list((root / "selected").iterdir()) == []
+    trusted = journal.run_planned(root, connection, LEDGERS, verify=True, trusting=True)
+    assert trusted.done == ["two"]
+
+
+def test_closing_a_lost_unit_puts_back_what_is_there(root: Path, connection: sqlite3.Connection) -> None:
+    lay(root, selected__b="b", c="c")
+    plan(connection, move("one", "a"), move("one", "b"), move("two", "c"))
+    with ImageFolder(root) as folder:
+        assert set(journal.run_planned(folder, connection, LEDGERS, verify=True).stuck) == {"one"}
+        missing, outcome = journal.close_lost(folder, connection, LEDGERS, execute=False)
+        assert missing == {"one": ["a"]} and outcome == journal.Outcome()
+        assert states(connection) == ["planned", "planned", "done"]
+        missing, outcome = journal.close_lost(folder, connection, LEDGERS, execute=True)
+    assert missing == {"one": ["a"]} and outcome.failed == {"one": "given up: a is nowhere"}
+    assert tree(root) == {"b": "b", "selected/c": "c"}
+    assert states(connection) == ["failed", "failed", "done"] and told(connection) == ["one failed"]
+
+
+def test_a_crop_whose_original_is_gone_is_kept(root: Path, connection: sqlite3.Connection) -> None:
+    partial = f"crop_cropped/.1-ab{PARTIAL_SUFFIX}"
+    digest = hashlib.sha256(b"a crop").hexdigest()
+    lay(root, **{"crop_cropped/a.png": "a crop"})
+    made = FileOp(1, "test", "one", "move", partial, "crop_cropped/a.png", digest)
+    plan(connection, made, FileOp(1, "test", "one", "move", "crop/a.png", "crop_originals/a.png", "aa"))
+    with ImageFolder(root) as folder:
+        journal.run_planned(folder, connection, LEDGERS, verify=True, trusting=True)
+        journal.close_lost(folder, connection, LEDGERS, execute=True)
+    assert tree(root) == {"crop_cropped/a.png": "a crop"}
+    assert states(connection) == ["failed", "failed"]

@@ -6,6 +6,7 @@ import errno
 import hashlib
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -265,6 +266,44 @@ def test_sweeping_removes_partial_copies_and_nothing_else(tmp_path: Path) -> Non
         (tmp_path / name).write_text("x")
     moves.sweep_partials(tmp_path)
     assert set(read_tree(tmp_path)) == {".hidden", "a.png", "b.partial"}
+
+
+# --- folders and names that cannot be there -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("op", [MOVE, WRITE], ids=lambda op: op.op)
+def test_nothing_is_made_where_the_image_folder_was(tmp_path: Path, op: FileOp) -> None:
+    with pytest.raises(FileOperationError):
+        moves.take(tmp_path / "images", op)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_no_folder_is_made_for_a_file_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(FileOperationError, match="the file has vanished"):
+        moves.take(tmp_path, MOVE)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("op", [MOVE, WRITE], ids=lambda op: op.op)
+def test_a_step_to_a_name_that_is_too_long_can_be_put_back(tmp_path: Path, op: FileOp) -> None:
+    put(tmp_path, "anna/a.png", CONTENT)
+    too_long = replace(op, destination="crop/" + "a" * 260)
+    with pytest.raises(FileOperationError, match="File name too long"):
+        moves.take(tmp_path, too_long)
+    moves.put_back(tmp_path, too_long)
+    assert set(read_tree(tmp_path)) == {"anna/a.png"}
+
+
+def test_a_file_in_neither_place_is_not_put_back_unless_it_vanished(tmp_path: Path) -> None:
+    with pytest.raises(FileOperationError, match="in neither place"):
+        moves.put_back(tmp_path, MOVE)
+    moves.put_back(tmp_path, MOVE, vanished=True)
+
+
+def test_another_file_at_the_destination_stays_there(tmp_path: Path) -> None:
+    put(tmp_path, "selected/a.png", OTHER)
+    moves.put_back(tmp_path, MOVE, vanished=True)  # this run has not moved it
+    assert contents(tmp_path) == {"selected/a.png": OTHER}
 
 
 def test_what_a_disk_cannot_do_is_not_said_to_be_a_permission(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

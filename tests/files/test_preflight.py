@@ -10,9 +10,12 @@ import pytest
 
 from conftest import write_image
 from pickroom import atomic
-from pickroom.files.preflight import Disk
+from pickroom.errors import ConflictError
+from pickroom.files.preflight import Disk, require_images
 from pickroom.naming import parse_name
 from pickroom.records import FileOp, Group, Image
+from pickroom.store.connect import open_read_only
+from pickroom.workspace import Project
 from reviewing import exfat_disk, in_child, obey_permissions
 
 A, B = "20250803_060000_stage1_generated", "20250803_060100_stage2_upscaled"
@@ -207,6 +210,48 @@ def test_a_destination_that_may_not_be_listed_is_a_reason(tmp_path: Path) -> Non
         return Disk(tmp_path).promise([move(f"selected/{A}.png")])
 
     assert in_child(reason) == "selected/ cannot be listed: Permission denied"
+
+
+# --- names that a disk does not take ------------------------------------------------------------------------------
+
+
+def test_a_name_longer_than_the_disk_takes_is_a_reason(tmp_path: Path) -> None:
+    limit = os.pathconf(tmp_path, "PC_NAME_MAX")
+    letters = "字" * (limit // 3)  # three bytes each
+    assert Disk(tmp_path).promise([move(f"crop/{letters}")]) is None
+    reason = Disk(tmp_path).promise([move(f"crop/{letters}.decision")])
+    assert reason is not None and f"may have {limit}" in reason and "shorter name" in reason
+
+
+def test_the_limit_is_that_of_the_folder_it_goes_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # stands for an encrypted folder (eCryptfs), whose names may have 143 bytes
+    (tmp_path / "crop").mkdir()
+    ask = os.pathconf
+    shorter = {(tmp_path / "crop", "PC_NAME_MAX"): 143}
+    monkeypatch.setattr(os, "pathconf", lambda path, name: shorter.get((path, name)) or ask(path, name))
+    disk = Disk(tmp_path)
+    assert disk.promise([move("selected/" + "a" * 200)]) is None
+    assert "may have 143" in str(disk.promise([move("crop/" + "a" * 200)]))
+    assert (disk.name_limit("crop"), disk.name_limit("selected")) == (143, ask(tmp_path, "PC_NAME_MAX"))
+
+
+def test_a_path_longer_than_the_system_takes_is_a_reason(tmp_path: Path) -> None:
+    deep = "/".join(["d" * 200] * 20)
+    reason = Disk(tmp_path).promise([move(f"{deep}/a.png")])
+    assert reason is not None and ("too long" in reason)
+
+
+# --- whether it is the project's folder at all --------------------------------------------------------------------
+
+
+def test_a_folder_without_any_of_the_images_is_refused(make_project: Callable[..., Project], tmp_path: Path) -> None:
+    project = make_project([(1, 2)], folder="anna")
+    with open_read_only(project.database) as connection:
+        require_images(project, connection, "looking", "plug it in")
+        project.root.rename(tmp_path / "away")
+        project.root.mkdir()
+        with pytest.raises(ConflictError, match="none of the project's images are in this folder while looking"):
+            require_images(project, connection, "looking", "plug it in")
 
 
 def test_a_place_that_is_taken_by_another_spelling_is_no_place(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -11,13 +12,16 @@ import pytest
 from conftest import read_tree, write_image
 from pickroom import projects
 from pickroom.errors import ConflictError, PickroomError, UsageError
+from pickroom.files.cropping import Order, submit
 from pickroom.files.journal import Outcome
 from pickroom.files.undo import recover, undo_batch
+from pickroom.records import CropBox, FileOp
 from pickroom.review.session import ReviewSession
 from pickroom.store import decisions as decisions_table
 from pickroom.store import groups as groups_table
+from pickroom.store import operations
 from pickroom.store.connect import connect, transaction
-from pickroom.workspace import Project
+from pickroom.workspace import Project, Workspace
 from reviewing import (
     FINALISE,
     another_disk,
@@ -432,3 +436,68 @@ def test_a_missing_image_folder_is_one_clear_line_for_both(project: Project) -> 
     for act in (undo_it, recover_it):
         with pytest.raises(PickroomError, match="the image folder is not there"):
             act(project)
+
+
+# --- names that are as long as the disk takes ---------------------------------------------------------------------
+
+
+def with_long_names(workspace: Workspace, folder: Path, length: int) -> Project:
+    """A project of two groups; the names of the second have so many bytes."""
+    for number, size in enumerate((60, length), start=1):
+        for stage in (1, 2):
+            stem = f"2025010{number}_10000{stage}_stage{stage}_" + "字" * 80
+            write_image(folder / (stem.encode()[: size - 4].decode(errors="ignore") + ".png"), number * 10 + stage)
+    return projects.start(workspace, "p", folder)[0]
+
+
+def longest(folder: Path) -> int:
+    return os.pathconf(folder, "PC_NAME_MAX")
+
+
+def test_a_group_whose_sidecar_has_no_name_is_held_back(workspace: Workspace, images_folder: Path) -> None:
+    project = with_long_names(workspace, images_folder, longest(images_folder))
+    before = read_tree(project.root)
+    held = review(project, "w", "w", *FINALISE).last_result
+    assert held is not None and held.counts == {"crop": 1} and held.stuck == {}
+    (reason,) = held.held.values()
+    assert f"and names in crop/ may have {longest(images_folder)}: give the image and its companions" in reason
+    with closing(connect(project.database)) as connection:
+        assert recover(project, connection) == Outcome()
+    assert len(undo(project).done) == 1
+    assert read_tree(project.root) == before
+    picked = review(project, "1", "1", *FINALISE).last_result
+    assert picked is not None and picked.counts == {"approve": 2}  # without a sidecar there is nothing in its way
+
+
+def test_a_crop_taken_back_gets_a_name_that_fits(workspace: Workspace, images_folder: Path) -> None:
+    project = with_long_names(workspace, images_folder, longest(images_folder) - 5)
+    review(project, "w", "w", *FINALISE)
+    names = sorted(path.name for path in (project.root / "crop").glob("*.png"))
+    waiting = read_tree(project.root)
+    with closing(connect(project.database)) as connection:
+        box = CropBox(0.1, 0.1, 0.9, 0.9)
+        assert len(submit(project, connection, [Order("crop", name, box) for name in names]).done) == 2
+    assert len(undo(project, 2).done) == 2
+    shelved = [path.name for path in (project.root / "delete_staging").glob("*.undone-2.png")]
+    assert sorted(name[:15] for name in shelved) == [name[:15] for name in names]
+    assert all(len(name.encode()) <= longest(images_folder) for name in shelved)
+    assert set(waiting.items()) < set(read_tree(project.root).items())
+
+
+def test_a_journal_of_before_that_leads_to_too_long_names_ends(workspace: Workspace, images_folder: Path) -> None:
+    project = with_long_names(workspace, images_folder, longest(images_folder))
+    before = read_tree(project.root)
+    group = queue(project)[1]
+    too_long = group.filenames[0].replace(".png", ".decision")
+    with closing(connect(project.database)) as connection:
+        with transaction(connection):
+            ops = [
+                FileOp(1, "review", group.group_id, "move", image.filename, f"crop/{image.filename}", image.sha256)
+                for image in group.images
+            ]
+            ops.append(FileOp(1, "review", group.group_id, "write", None, f"crop/{too_long}", "aa", content="{}"))
+            operations.plan(connection, ops)
+        outcome = recover(project, connection)
+        assert "File name too long" in outcome.failed[group.group_id] and outcome.stuck == {}
+        assert recover(project, connection) == Outcome()
+    assert read_tree(project.root) == before

@@ -8,6 +8,7 @@ import os
 import shutil
 import sys
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -161,6 +162,18 @@ def test_what_the_system_refuses_is_recorded_and_the_rest_stays(
         execute(planned, project.workspace)
     assert read_tree(project.root) == before
     assert [row["state"] for row in ledger.rows(project.workspace)] == ["planned", "failed"]
+
+
+def test_a_name_too_long_for_the_trash_keeps_no_other(project: Project) -> None:
+    planned = plan(project.workspace)
+    first, *others = planned.items
+    longer = first.path.with_name("n" * 251 + ".png")  # the trash adds .trashinfo
+    first.path.rename(longer)
+    planned = replace(planned, items=(replace(first, path=longer), *others))
+    with pytest.raises(FileOperationError, match=r"File name too long.*--hard"):
+        execute(planned, project.workspace)
+    assert longer.exists() and not any(item.path.exists() for item in others)
+    assert execute(replace(planned, items=planned.items[:1]), project.workspace, hard=True) == first.size
 
 
 def test_what_went_is_recorded_as_gone_though_its_folder_cannot_be_synced(

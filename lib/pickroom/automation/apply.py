@@ -20,8 +20,9 @@ from pickroom.automation.planning import Item, Plan
 from pickroom.automation.sandbox import Place
 from pickroom.errors import ConflictError, FileOperationError, ImageError, StoreError, UsageError
 from pickroom.files import cropping, journal, undo
+from pickroom.files.folder import ImageFolder
 from pickroom.files.ledgers import AUTOMATION, LEDGERS
-from pickroom.files.lock import project_lock
+from pickroom.files.lock import moving_files
 from pickroom.naming import CROPPED
 from pickroom.quantities import plural
 from pickroom.records import BoxSource
@@ -81,19 +82,20 @@ def apply(place: Place, shown: Plan | None = None) -> Applied:
     project = place.project
     project.require_root()
     hint = "no file was moved"
-    with closing(connect(project.database)) as connection, project_lock(project, _DOING):
+    with closing(connect(project.database)) as connection, moving_files(project, _DOING) as folder:
         try:
-            interrupted.finish(place, connection)
+            interrupted.finish(place, connection, folder)
             plan = planning.plan(place, connection, utc_now())
             if shown is not None and (plan.batch, plan.ops) != (shown.batch, shown.ops):
                 look = "nothing was touched; look at the new plan, then apply again"
                 raise ConflictError("something changed since the plan was shown", doing=_DOING, hint=look)
             if not plan.items:
                 return Applied(plan)
-            plan = _render(place, plan)
+            plan = _render(place, folder, plan)
+            folder.require(plan.ops)
             _commit(connection, plan)
             hint = "the decisions stand, some files may have moved; put that right, then apply again: it goes on"
-            outcome = journal.run_planned(project.root, connection, LEDGERS)
+            outcome = journal.run_planned(folder, connection, LEDGERS)
         except sqlite3.Error as error:
             raise StoreError(str(error), doing=_DOING, subject=project.database, hint=hint) from error
         finally:
@@ -118,8 +120,8 @@ def undo_last(place: Place) -> tuple[int, int]:
         # an undo that was interrupted is the one that is asked for again: no other batch is taken back with it
         begun = interrupted.undone_by(connection)
         waiting = [] if begun is None else decisions.batch_group_ids(connection, begun)
-        with project_lock(place.project, "recovering"):
-            interrupted.finish(place, connection)
+        with moving_files(place.project, "recovering") as folder:
+            interrupted.finish(place, connection, folder)
         if begun is not None and not decisions.batch_group_ids(connection, begun):
             return begun, len(waiting)
         batch = operations.latest_batch(connection, (AUTOMATION,))
@@ -134,13 +136,13 @@ def undo_last(place: Place) -> tuple[int, int]:
     return batch, count
 
 
-def _render(place: Place, plan: Plan) -> Plan:
+def _render(place: Place, folder: ImageFolder, plan: Plan) -> Plan:
     """Every crop beside its place, its hash in the plan; on any failure none is left and nothing was done."""
     root, wanted = place.project.root, [item for item in plan.items if item.box is not None]
     if not wanted:
         return plan
     try:
-        (root / CROPPED).mkdir(exist_ok=True)
+        folder.make(CROPPED)
         with ThreadPoolExecutor(os.cpu_count() or 2) as pool:  # Pillow lets go of the interpreter while it encodes
             rendering = {item.group.group_id: pool.submit(_render_one, place, item) for item in wanted}
             try:

@@ -59,9 +59,11 @@ def copy_project(project: Project, copy: Project, folder: Path, progress: Progre
             os.sync()  # one for all: the manifest must not outlive a power cut that its files did not
             copy.workspace.save_new(copy)
         except OSError as error:
-            hint = (
-                "make room on the disk, then generate again" if error.errno == errno.ENOSPC else "nothing was changed"
-            )
+            hints = {
+                errno.ENOSPC: "make room on the disk, then generate again",
+                errno.ENAMETOOLONG: "use --sandbox FOLDER with a shorter path, on a disk that takes such names",
+            }
+            hint = hints.get(error.errno or 0, "nothing was changed")
             paths_ = [Path(error.filename)] if error.filename else [folder]
             raise FileOperationError(error.strerror or str(error), _DOING, paths_, hint) from error
 

@@ -230,7 +230,6 @@ def read_approved(path: Path) -> dict[str, Approved]:
 def write_lines(path: Path, lines: Iterable[Proposal | Approved]) -> None:
     """Replace the file by these lines, whole or not at all; raises FileOperationError when the disk refuses."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         atomic.write_text(path, "".join(line.to_json() + "\n" for line in lines))
     except OSError as error:
         hint = "make room on the disk or look at its permissions; what was there before is still there"

@@ -19,7 +19,7 @@ from pickroom.automation.drift import Drift, drawn, watch
 from pickroom.automation.guarantee import PROMISE, Guarantee, Promise, approval_confidence, calibrate
 from pickroom.automation.sandbox import Place
 from pickroom.errors import FileOperationError, UsageError
-from pickroom.files.lock import project_lock
+from pickroom.files.lock import moving_files
 from pickroom.records import Choice, Group, Recommendation
 from pickroom.store import automation_review, groups, recommendations
 from pickroom.store.connect import connect, open_read_only, transaction
@@ -111,9 +111,9 @@ def generate(place: Place, promise: Promise = PROMISE, *, trained_on: frozenset[
         FileOperationError, StoreError: the disk or the database refuses; the files are as they were.
     """
     # a review that writes what was chosen, or an apply, would go on from what stood here before
-    with project_lock(place.project, "generating decisions"):
+    with moving_files(place.project, "generating decisions") as folder:
         with closing(connect(place.project.database)) as connection:
-            note = interrupted.finish(place, connection)
+            note = interrupted.finish(place, connection, folder)
         made = _generate(place, promise, trained_on)
     return replace(made, notes=(note, *made.notes)) if note else made
 
@@ -243,7 +243,8 @@ def _write(place: Place, proposals: list[Proposal], approval: Approval, approved
     if len(stand) < len(approved):
         write_lines(place.approved, stand)
     try:
-        place.folder.mkdir(parents=True, exist_ok=True)
+        if not place.is_copy:  # a copy lies in it: where that is missing, nothing may be made in its place
+            place.folder.mkdir(parents=True, exist_ok=True)
         # first nothing may be approved by what is about to go, then the decisions, then what they rest on
         place.guarantee.unlink(missing_ok=True)
         write_lines(place.decisions, proposals)

@@ -10,15 +10,16 @@ from pickroom.automation.decisions_file import Approved, read_approved, read_pro
 from pickroom.automation.sandbox import Place
 from pickroom.errors import ConflictError, PickroomError
 from pickroom.files import recovery
+from pickroom.files.folder import ImageFolder
 from pickroom.files.ledgers import AUTOMATION
-from pickroom.files.lock import project_lock
+from pickroom.files.lock import moving_files, project_lock
 from pickroom.records import Decision
 from pickroom.store import decisions, operations
 from pickroom.store.connect import connect
 from pickroom.workspace import Project
 
 
-def finish(place: Place, connection: sqlite3.Connection) -> str:
+def finish(place: Place, connection: sqlite3.Connection, folder: ImageFolder) -> str:
     """Finish the place's journal, and the log with it; one line for the user, "" when nothing was interrupted.
 
     The caller holds the lock of the place's project.
@@ -27,7 +28,7 @@ def finish(place: Place, connection: sqlite3.Connection) -> str:
         ConflictError: a step can be neither taken nor put back.
         StoreError: the database refused, or a step is of a kind that this program does not know.
     """
-    outcome = recovery.finish_interrupted(place.project, connection, sweep=True)
+    outcome = recovery.finish_interrupted(place.project, connection, folder, sweep=True)
     note = complete_log(place, connection)
     if operations.count_planned(connection):
         hint = f"put that right, then: pickroom recover {place.origin.id}"
@@ -41,8 +42,8 @@ def finish(place: Place, connection: sqlite3.Connection) -> str:
 
 def finish_first(place: Place) -> str:
     """`finish`, under the lock of the place's project. Raises LockedError too: another process moves its files."""
-    with closing(connect(place.project.database)) as connection, project_lock(place.project, "recovering"):
-        return finish(place, connection)
+    with closing(connect(place.project.database)) as connection, moving_files(place.project, "recovering") as folder:
+        return finish(place, connection, folder)
 
 
 def waiting_words(place: Place) -> str:

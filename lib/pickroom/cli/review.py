@@ -39,11 +39,14 @@ def review(
     pressed = read_keys(read_text(keys, "reading keys")) if keys else []
     opened = project_of(home, project)
     session = UnaidedSession(opened) if unaided else ReviewSession(opened, blind=blind, order=order)
+    undone = False
     try:
         for key in pressed:
             session.press(key)
             if session.last_result is not None and session.state.message == session.last_result.line:
-                for group_id, reason in {**session.last_result.held, **session.last_result.stuck}.items():
+                left = {**session.last_result.held, **session.last_result.stuck}
+                undone |= bool(left)
+                for group_id, reason in left.items():
                     say(f"{group_id}: {reason}")
                 say(session.last_result.line)
         shown = session.view()
@@ -51,6 +54,8 @@ def review(
         show({}, False, shown.header + hint)
     finally:
         session.close()
+    if undone:
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -59,7 +64,12 @@ def recover(
     unexplained: Annotated[
         bool, typer.Option("--unexplained", help="Return images in Pickroom's folders that nothing explains.")
     ] = False,
-    execute: Annotated[bool, typer.Option("--execute", help="With --unexplained: do it; else only show it.")] = False,
+    give_up: Annotated[
+        bool, typer.Option("--give-up", help="Close what waits for files that are gone for good.")
+    ] = False,
+    execute: Annotated[
+        bool, typer.Option("--execute", help="With --unexplained, --give-up: do it; else only show it.")
+    ] = False,
     home: Home = None,
 ) -> None:
     """Finish, forward, what a crash interrupted."""
@@ -68,11 +78,15 @@ def recover(
     from pickroom.store.connect import connect
 
     opened = project_of(home, project)
+    if unexplained and give_up:
+        raise UsageError("--unexplained and --give-up exclude each other", doing="recovering", hint="give one of them")
     if unexplained:
         return _return(opened, execute)
+    if give_up:
+        return _close(opened, execute)
     if execute:
         hint = f"leave it out, or: pickroom recover {project} --unexplained --execute"
-        raise UsageError("--execute belongs to --unexplained", doing="recovering", hint=hint)
+        raise UsageError("--execute belongs to --unexplained and --give-up", doing="recovering", hint=hint)
     connection = connect(opened.database)
     try:
         outcome = undo.recover(opened, connection)
@@ -152,6 +166,27 @@ def _taken_back(project_id: str, outcome: Outcome, kinds: Mapping[str, str], gro
     how = "is undone" if not parts else "is undone in part" if counts else "is not undone"
     parts += [f"{counts[kind]} {words[counts[kind] != 1]}" for kind, words in TAKEN_BACK.items() if kind in counts]
     return f"{how}: {'; '.join(parts)}"
+
+
+def _close(opened: Project, execute: bool) -> None:
+    """Close the units whose files are gone, or show which those are."""
+    from pickroom.automation import interrupted
+    from pickroom.files import recovery
+
+    missing, outcome = recovery.close_lost(opened, execute=execute)
+    if execute:
+        interrupted.complete_logs(opened)
+    for unit, paths in missing.items():
+        say(f"{unit}: {', '.join(paths)} is in neither place")
+    for unit, reason in outcome.stuck.items():
+        say(f"{unit}: {reason}")
+    words = "closed: what was there of them is back in its place" if execute else "would be closed"
+    lines = [f"{len(missing)} of {opened.id} {words}"]
+    if missing and not execute:
+        lines.append("Nothing has been done. Bring their disk or folder back if you can; else do it: add --execute")
+    show({}, False, "\n".join(lines))
+    if outcome.stuck:
+        raise typer.Exit(1)
 
 
 def _report(outcome: Outcome, text: str) -> None:

@@ -23,9 +23,12 @@ from pickroom.errors import FileOperationError, ImageError, UsageError
 from pickroom.exports import choices, xmp
 from pickroom.exports.choices import Choices, Judged, Verdict
 from pickroom.exports.folder import Progress
-from pickroom.files.lock import project_lock
+from pickroom.files.folder import ImageFolder
+from pickroom.files.lock import moving_files
+from pickroom.files.preflight import require_images
 from pickroom.images import decode
 from pickroom.naming import filename_of, join, split, stays_inside, stem_of
+from pickroom.store.connect import open_read_only
 from pickroom.workspace import Project
 
 Naming = Literal["stem", "full"]
@@ -112,8 +115,7 @@ def write(
         FileOperationError: the disk refused; what was written until then is in the record.
         LockedError, ConflictError, ProjectError, StoreError: as `choices.read`; nothing is written.
     """
-    project.require_root()
-    with project_lock(project, "writing XMP sidecars"):
+    with moving_files(project, "writing XMP sidecars") as folder:
         found = choices.read(project)
         planned = plan(found, naming)
         writing = [item for item in planned if item.held is None and not item.there]
@@ -126,6 +128,7 @@ def write(
             atomic.sync_folders([record.parent])
             for done, item in enumerate(writing, start=1):
                 assert item.after is not None
+                folder.require()
                 atomic.write_bytes(project.root / item.path, item.after.encode())
                 if progress:
                     progress(done, len(writing))
@@ -144,30 +147,34 @@ def undo(project: Project) -> Undone:
 
     Raises:
         UsageError: no write of this project stands. LockedError: files are being moved.
+        ConflictError, FileOperationError: the images are not in the image folder, or it went away; the record stays.
     """
-    root = project.require_root()
-    with project_lock(project, "undoing XMP sidecars"):
+    with moving_files(project, "undoing XMP sidecars") as folder:
         records = standing(project)
         if not records:
             raise UsageError("no sidecars were written, or all are undone", doing=f"undoing in {project.id}")
+        with open_read_only(project.database) as connection:
+            hint = f"plug its disk in, or: pickroom relocate {project.id} NEW_FOLDER"
+            require_images(project, connection, "undoing XMP sidecars", hint)
         held: dict[str, str] = {}
         for record in records:
-            done = _take_back(project, root, record, held)
+            done = _take_back(project, folder, record, held)
             if done or not record.exists():  # undone by as much as it held
                 return Undone(done, held)
     return Undone(0, held)
 
 
-def _take_back(project: Project, root: Path, record: Path, held: dict[str, str]) -> int:
+def _take_back(project: Project, folder: ImageFolder, record: Path, held: dict[str, str]) -> int:
     """Take one write back as far as that can be; how many sidecars, and into `held` why others stay."""
     entries = _entries(record)
     where = _where(project, [entry["path"] for entry in entries])
     staying = []
     for entry in entries:
-        reason = _restore(root, entry, where)
+        reason = _restore(folder.root, entry, where)
         if reason is not None:
             held[entry["path"]] = reason
             staying.append(entry)
+    folder.require()  # else a sidecar that is out of reach would count as one that nobody wrote
     if staying:
         atomic.write_text(record, "".join(json.dumps(entry) + "\n" for entry in staying))
     else:

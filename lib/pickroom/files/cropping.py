@@ -15,10 +15,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pickroom import atomic, naming
-from pickroom.errors import ImageError, StoreError
+from pickroom.errors import FileOperationError, ImageError, StoreError
 from pickroom.files import journal, sidecars
+from pickroom.files.folder import ImageFolder
 from pickroom.files.ledgers import CROP, DROP, LEDGERS
-from pickroom.files.lock import project_lock
+from pickroom.files.lock import moving_files
 from pickroom.files.moves import PARTIAL_SUFFIX
 from pickroom.files.preflight import Disk
 from pickroom.files.recovery import finish_interrupted
@@ -94,12 +95,11 @@ def submit(project: Project, connection: sqlite3.Connection, orders: Sequence[Or
         ProjectError: the image folder is not there.
         StoreError: the database refused; images not yet committed have not moved.
     """
-    project.require_root()
     result = CropResult()
-    with project_lock(project, "cropping"):
+    with moving_files(project, "cropping") as folder:
         try:
             try:
-                batch = _submit(project, connection, orders, result)
+                batch = _submit(project, folder, connection, orders, result)
             finally:
                 if operations.count_planned(connection) == 0:
                     journal.sweep(project.root)
@@ -109,15 +109,31 @@ def submit(project: Project, connection: sqlite3.Connection, orders: Sequence[Or
     return result
 
 
-def _submit(project: Project, connection: sqlite3.Connection, orders: Sequence[Order], result: CropResult) -> int:
+def _submit(
+    project: Project,
+    folder: ImageFolder,
+    connection: sqlite3.Connection,
+    orders: Sequence[Order],
+    result: CropResult,
+) -> int:
     """Carry the orders out chunk by chunk, adding to `result`; returns their batch's number."""
-    finish_interrupted(project, connection)
+    finish_interrupted(project, connection, folder)
     batch = operations.next_batch(connection)
     disk = Disk(project.root)
     for start in range(0, len(orders), _CHUNK):
         jobs = _prepare(project, connection, disk, orders[start : start + _CHUNK], batch, result)
-        _commit(connection, _render(project, jobs, result), batch)
-        ran = journal.run_planned(project.root, connection, LEDGERS)
+        try:
+            folder.require()
+            if any(job.order.box is not None for job in jobs):
+                folder.make(CROPPED)
+            jobs = _render(project, jobs, result)
+            folder.require(op for job in jobs for op in job.ops)
+        except (FileOperationError, OSError) as error:  # the chunks before this one are done
+            reason = error.line if isinstance(error, FileOperationError) else error.strerror or str(error)
+            result.refused |= {order.filename: reason for order in orders[start:]}
+            break
+        _commit(connection, jobs, batch)
+        ran = journal.run_planned(folder, connection, LEDGERS)
         result.done += ran.done
         result.refused |= ran.failed
         result.stuck = ran.stuck  # each run tries every planned step again
@@ -219,7 +235,6 @@ def render_to(root: Path, source: Path, box: CropBox, partial: str) -> str:
 
 def _render(project: Project, jobs: Sequence[_Job], result: CropResult) -> list[_Job]:
     """Write each crop beside its destination; jobs whose image will not be cropped are refused after all."""
-    (project.root / CROPPED).mkdir(exist_ok=True)
 
     def render(job: _Job) -> _Job:
         if job.order.box is None:

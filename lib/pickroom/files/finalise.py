@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pickroom.errors import StoreError
 from pickroom.files import journal, routing
 from pickroom.files.ledgers import LEDGERS
-from pickroom.files.lock import project_lock
+from pickroom.files.lock import moving_files
 from pickroom.files.preflight import Disk
 from pickroom.files.recovery import finish_interrupted
 from pickroom.records import Decision, FileOp, Group
@@ -55,7 +55,7 @@ class FinaliseResult:
         if self.held:
             parts.append(f"{len(self.held)} held back")
         if self.stuck:
-            parts.append(f"{len(self.stuck)} unfinished: run `pickroom recover`")
+            parts.append(f"{len(self.stuck)} unfinished: run `pickroom recover {self.project_id}`")
         if not self.batch:
             return f"Nothing moved: {'; '.join(parts)}"
         crops = [f"{self.to_crop} wait{'s' * (self.to_crop == 1)} in 30_crop"] if self.to_crop else []
@@ -82,23 +82,23 @@ def finalise(project: Project, connection: sqlite3.Connection, group_ids: Sequen
 
     Raises:
         LockedError: another window or process is moving this project's files.
-        ProjectError: the image folder is not there.
+        ProjectError, FileOperationError: the image folder is not there, or went away before the commit.
         StoreError: the database refused, or a planned step is of a kind that this program does not know. Before
             the commit: none of their files has moved. After it: the decisions stand, and `pickroom recover` goes on.
     """
-    project.require_root()
-    with project_lock(project, "finalising"):
-        finish_interrupted(project, connection)
+    with moving_files(project, "finalising") as folder:
+        finish_interrupted(project, connection, folder)
         try:
             batch = operations.next_batch(connection)
             now = utc_now()
             plans, deferred = plan(project, connection, group_ids, batch, now)
+            folder.require(op for item in plans for op in item.ops)
             plans, skipped = _commit(connection, plans, deferred, batch, now)
         except sqlite3.Error as error:
             raise StoreError(
                 str(error), doing="committing a finalise", subject=project.database, hint="no file was moved"
             ) from error
-        outcome = journal.run_planned(project.root, connection, LEDGERS)
+        outcome = journal.run_planned(folder, connection, LEDGERS)
     going, done = [p for p in plans if p.held is None], set(outcome.done)
     counts: Counter[str] = Counter(p.route.outcome for p in going if p.group.group_id in done)
     held = {p.group.group_id: p.held for p in plans if p.held is not None} | outcome.failed

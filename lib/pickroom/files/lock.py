@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from pickroom.files.folder import ImageFolder
 from pickroom.locking import exclusive
 from pickroom.workspace import Project
 
@@ -17,6 +18,23 @@ def project_lock(project: Project, doing: str) -> Iterator[None]:
 
     Args:
         doing: what for, in a gerund phrase; the other process is told.
+
+    Raises:
+        ProjectError: the project is a copy in a sandbox, which is not there.
     """
+    if project.workspace.root.is_relative_to(project.root):
+        project.require_root()  # the lock lies in the copy, and nothing may be made where one was
     with exclusive(project.lock_file, f"project {project.id}", doing, patience=_PATIENCE):
         yield
+
+
+@contextmanager
+def moving_files(project: Project, doing: str) -> Iterator[ImageFolder]:
+    """Hold the project's lock and its image folder.
+
+    Raises:
+        LockedError: as `project_lock`. ProjectError: the image folder is not there.
+    """
+    project.require_root()
+    with project_lock(project, doing), ImageFolder(project.root, project.id) as folder:
+        yield folder

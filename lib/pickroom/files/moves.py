@@ -12,16 +12,17 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from pickroom import atomic
 from pickroom.atomic import PARTIAL_SUFFIX
 from pickroom.errors import FileOperationError
-from pickroom.naming import stays_inside
+from pickroom.naming import folder_of, stays_inside
 from pickroom.records import FileOp, OpKind
 
+IN_NEITHER_PLACE, VANISHED = "the file is in neither place", "the file has vanished"
 _NOTHING = hashlib.sha256(b"").hexdigest()
 _NOT_HERE = "the file is protected, or its disk cannot do this: pickroom doctor says what a disk lacks"
 
@@ -41,8 +42,10 @@ def take(root: Path, op: FileOp, *, verify: bool = False) -> None:
     doing = {"move": "moving a file", "write": "writing a sidecar", "remove": "removing a sidecar"}[op.op]
     try:
         _require_inside(op)
-        if destination is not None:
-            destination.parent.mkdir(parents=True, exist_ok=True)
+        if op.op == "move":
+            _publish_partial(root, op)
+        if op.destination is not None and (source is None or lies_at(source)):
+            make_folder(root, folder_of(op.destination))
         if op.op == "move":
             _move(root, op, verify)
         elif op.op == "write":
@@ -66,8 +69,81 @@ def inverse(op: FileOp) -> FileOp:
     return replace(op, op=kind, source=op.destination, destination=op.source, id=None, undoes=op.id, state="planned")
 
 
-def put_back(root: Path, op: FileOp) -> None:
-    """Take a step back as far as it had been taken; a file that is nowhere is itself the reason.
+def lies_at(path: Path) -> bool:
+    """Whether there is anything at a path, a broken link too; OSError where the disk does not say."""
+    try:
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:  # no file can have that name
+            return False
+        raise
+    return True
+
+
+def _is_file(path: Path) -> bool:
+    return lies_at(path) and path.is_file()
+
+
+def holds_anything(folder: Path) -> bool:
+    """Whether a folder is there and not empty."""
+    try:
+        return any(folder.iterdir())
+    except OSError:
+        return False
+
+
+def make_folder(root: Path, folder: str, descriptor: int | None = None) -> None:
+    """Make a folder below the root, given relative to it; never the root: nothing may be made where a disk was.
+
+    Args:
+        descriptor: of the root, where it is held open: by it nothing is made in another folder of that name.
+    """
+    if os.path.isdir(root / folder):
+        return
+    parts = folder.split("/")
+    for count in range(len(parts)):
+        below = os.path.join(*parts[: count + 1])
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(root / below if descriptor is None else below, dir_fd=descriptor)
+
+
+def lost(root: Path, ops: Iterable[FileOp]) -> list[FileOp]:
+    """The moves whose file is neither where it was nor where it was to go, and has left no copy there either.
+
+    Raises:
+        FileOperationError: the disk does not say.
+    """
+    moved = [op for op in ops if op.op == "move" and _is_inside(op)]
+    return [op for op in moved if _where(root, op) == (False, False) and _copy_left(root, op) is None]
+
+
+def is_to_take(root: Path, op: FileOp) -> bool:
+    """Whether a step needs the folder that it leads to: a file is to be moved or written there; raises as `lost`."""
+    return op.op == "write" or is_untaken(root, op)
+
+
+def is_untaken(root: Path, op: FileOp) -> bool:
+    """Whether a move has not been made: its file lies where it was; raises as `lost`."""
+    return op.op == "move" and _is_inside(op) and _where(root, op) == (True, False)
+
+
+def _where(root: Path, op: FileOp) -> tuple[bool, bool]:
+    """Whether there is a file at the source, and at the destination, of a move."""
+    assert op.source is not None and op.destination is not None
+    try:
+        return lies_at(root / op.source), lies_at(root / op.destination)
+    except OSError as error:
+        raise FileOperationError(error.strerror or str(error), "looking for files", [root]) from error
+
+
+def put_back(root: Path, op: FileOp, *, vanished: bool = False) -> None:
+    """Take a step back as far as it had been taken.
+
+    Args:
+        vanished: this run has not taken it: a missing source was gone before, and is itself the reason. Else a file
+            that is in neither place may only be out of reach.
 
     Raises:
         FileOperationError: it cannot be taken back without losing something, or the system refused.
@@ -76,9 +152,11 @@ def put_back(root: Path, op: FileOp) -> None:
     try:
         if not _is_inside(op):
             return  # `take` has never taken such a step
-        if _stands_as_before(root, op):
+        if not vanished and lost(root, [op]):
+            raise _Refused(IN_NEITHER_PLACE)
+        if _stands_as_before(root, op, vanished):
             return
-        if op.op == "move" and os.path.lexists(paths[1]):
+        if op.op == "move" and lies_at(paths[1]):
             _let_go(root, inverse(op))  # a link or a verified copy was made, and its source would not go
             return
     except _Refused as refused:
@@ -88,24 +166,25 @@ def put_back(root: Path, op: FileOp) -> None:
     take(root, inverse(op))
 
 
-def _stands_as_before(root: Path, op: FileOp) -> bool:
+def _stands_as_before(root: Path, op: FileOp, vanished: bool) -> bool:
     """Whether a step has never been taken, or something else lies where it led."""
     if op.op == "remove":
         assert op.source is not None
-        return os.path.lexists(root / op.source)
+        return lies_at(root / op.source)
     assert op.destination is not None
     destination = root / op.destination
     if op.op == "write":
         assert op.content is not None
-        return destination.exists() and destination.read_bytes() != op.content.encode()
+        return not _is_file(destination) or destination.read_bytes() != op.content.encode()
     assert op.source is not None
     source = root / op.source
-    _publish_partial(source, destination, op.sha256)
-    if not destination.is_file() or (os.path.lexists(source) and atomic.sha256_of(destination) != op.sha256):
+    _publish_partial(root, op)
+    still_there = lies_at(source)
+    if not _is_file(destination) or ((still_there or vanished) and atomic.sha256_of(destination) != op.sha256):
         return True
-    if os.path.lexists(source) and atomic.sha256_of(source) != op.sha256:
-        raise _Refused("another file has taken its place")
-    return os.path.lexists(source) and _is_one_file(root, op)
+    if still_there and atomic.sha256_of(source) != op.sha256:
+        raise _Refused("another file has taken its place: move one of the two elsewhere, then recover")
+    return still_there and _is_one_file(root, op)
 
 
 def sweep_partials(folder: Path) -> None:
@@ -150,7 +229,6 @@ def _require_inside(op: FileOp) -> None:
 def _move(root: Path, op: FileOp, verify: bool) -> None:
     assert op.source is not None and op.destination is not None
     source, destination, sha256 = root / op.source, root / op.destination, op.sha256
-    _publish_partial(source, destination, sha256)
     if os.path.lexists(destination):
         if not os.path.lexists(source):
             if atomic.sha256_of(destination) != sha256:
@@ -163,7 +241,7 @@ def _move(root: Path, op: FileOp, verify: bool) -> None:
         _let_go(root, op)  # a link or a verified copy was made, then the crash came
         return
     if not os.path.lexists(source):
-        raise _Refused("the file has vanished")
+        raise _Refused(VANISHED)
     if verify and atomic.sha256_of(source) != sha256:
         raise _Refused("the file has changed since it was decided on")
     try:
@@ -214,18 +292,25 @@ def _let_go(root: Path, op: FileOp) -> None:
     (root / op.source).unlink()
 
 
-def _publish_partial(source: Path, destination: Path, sha256: str) -> None:
+def _publish_partial(root: Path, op: FileOp) -> None:
     """Where both are gone, give the copy that a power cut has left under a temporary name its own.
 
     A disk may keep the removal of a source and lose the new name of its copy, whatever it was told to keep first.
     """
-    if os.path.lexists(source) or os.path.lexists(destination):
+    if _where(root, op) != (False, False):
         return
-    for place in (destination, source):
+    left = _copy_left(root, op)
+    if left is not None:
+        atomic.publish(*left)
+
+
+def _copy_left(root: Path, op: FileOp) -> tuple[Path, Path] | None:
+    """The copy of a move's file under a temporary name, and the place that it was made for."""
+    for place in (root / path for path in (op.destination, op.source) if path is not None):
         for partial in _partials(place.parent):
-            if partial.is_file() and atomic.sha256_of(partial) == sha256:
-                atomic.publish(partial, place)
-                return
+            if partial.is_file() and atomic.sha256_of(partial) == op.sha256:
+                return partial, place
+    return None
 
 
 def _is_one_file(root: Path, op: FileOp) -> bool:

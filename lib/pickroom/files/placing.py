@@ -16,7 +16,7 @@ from pickroom import atomic
 from pickroom.errors import StoreError
 from pickroom.files import journal
 from pickroom.files.ledgers import LEDGERS
-from pickroom.files.lock import project_lock
+from pickroom.files.lock import moving_files
 from pickroom.files.preflight import Disk
 from pickroom.files.recovery import finish_interrupted
 from pickroom.naming import CROP, CROP_AUTO, CROP_ORIGINALS, STAGING, is_image_name, join, stem_of
@@ -56,12 +56,14 @@ class PlaceResult:
         batch: its number, for `undo --batch`; None when nothing was moved.
         counts: destination folder -> images that went there.
         held: path -> reason, for images that stay where they are; stuck: those that `pickroom recover` must finish.
+        project_id: whose batch it is.
     """
 
     batch: int | None
     counts: dict[str, int] = field(default_factory=dict)
     held: dict[str, str] = field(default_factory=dict)
     stuck: dict[str, str] = field(default_factory=dict)
+    project_id: str = ""
 
     @property
     def line(self) -> str:
@@ -71,7 +73,7 @@ class PlaceResult:
             path, reason = next(iter(self.held.items()))
             parts.append(f"{len(self.held)} held back (the first: {path}: {reason})")
         if self.stuck:
-            parts.append(f"{len(self.stuck)} unfinished: run `pickroom recover`")
+            parts.append(f"{len(self.stuck)} unfinished: run `pickroom recover {self.project_id}`")
         return f"Batch {self.batch}: {'; '.join(parts)}" if self.batch else f"Nothing moved: {'; '.join(parts)}"
 
 
@@ -149,27 +151,28 @@ def place(project: Project, connection: sqlite3.Connection, room: Room, paths: C
 
     Raises:
         LockedError: another window or process is moving this project's files.
-        ProjectError: the image folder is not there.
+        ProjectError, FileOperationError: the image folder is not there, or went away before the commit.
         StoreError: the database refused, or a planned step is of a kind that this program does not know. Before
             the commit: none of these images has moved. After it: the batch stands, and `pickroom recover` goes on.
     """
-    project.require_root()
-    with project_lock(project, "moving marked images"):
-        finish_interrupted(project, connection)
+    with moving_files(project, "moving marked images") as folder:
+        finish_interrupted(project, connection, folder)
         try:
             batch = operations.next_batch(connection)
             wanted = [mark for mark in marks.waiting(connection, room) if mark.path in paths]
-            placements = _commit(connection, room, plan(project, connection, room, wanted, batch), batch)
+            placements = plan(project, connection, room, wanted, batch)
+            folder.require(op for item in placements for op in item.ops)
+            placements = _commit(connection, room, placements, batch)
         except sqlite3.Error as error:
             raise StoreError(
                 str(error), doing="committing a batch", subject=project.database, hint="no file was moved"
             ) from error
-        outcome = journal.run_planned(project.root, connection, LEDGERS)
+        outcome = journal.run_planned(folder, connection, LEDGERS)
     done = set(outcome.done)
     counts = Counter(p.mark.folder for p in placements if p.held is None and p.mark.path in done)
     held = {p.mark.path: p.held for p in placements if p.held is not None} | outcome.failed
     going = any(p.held is None for p in placements)
-    return PlaceResult(batch if going else None, dict(counts), held, outcome.stuck)
+    return PlaceResult(batch if going else None, dict(counts), held, outcome.stuck, project.id)
 
 
 def _commit(connection: sqlite3.Connection, room: Room, placements: Sequence[Placement], batch: int) -> list[Placement]:

@@ -4,14 +4,34 @@ from __future__ import annotations
 
 import errno
 import os
+import sqlite3
 import stat
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from pickroom import atomic
-from pickroom.naming import companions_by_stem, is_image_name, split, stem_of
+from pickroom.errors import ConflictError
+from pickroom.naming import companions_by_stem, is_image_name, join, split, stem_of
 from pickroom.records import FileOp, Group, Image
+from pickroom.store import groups, operations
+from pickroom.workspace import Project
+
+_NAME_MAX, _PATH_MAX = 255, 4096  # bytes, as most disks of Linux have it
+_TEMPORARY = 64  # bytes: no name that a file has while it is written is longer
+
+
+def require_images(project: Project, connection: sqlite3.Connection, doing: str, hint: str) -> None:
+    """Refuse a folder in which no image is where the database says: a wrong one, or a mount point without its disk.
+
+    Raises:
+        ConflictError: images are expected there, and none of them is.
+    """
+    expected = [op.destination for op in operations.recent_moves(connection, 200) if op.destination]
+    expected += [join(i.directory, i.filename) for g in groups.queue(connection, project.id, 100) for i in g.images]
+    if expected and not any(os.path.isfile(project.root / path) for path in expected):
+        what = "none of the project's images are in this folder"
+        raise ConflictError(what, doing=doing, subject=project.root, hint=hint)
 
 
 class Disk:
@@ -25,6 +45,7 @@ class Disk:
         self._names: dict[str, frozenset[str]] = {}
         self._files: dict[str, frozenset[str]] = {}
         self._companions: dict[str, Mapping[str, tuple[str, ...]]] = {}
+        self._limits: dict[str, tuple[int, int]] = {}
         self._promised: set[str] = set()
         self._promised_stems: dict[str, set[str]] = defaultdict(set)
 
@@ -82,11 +103,17 @@ class Disk:
         return None
 
     def promise(self, ops: Iterable[FileOp]) -> str | None:
-        """Reserve the places these steps need; why not, when one is taken already (then none is reserved)."""
+        """Reserve the places these steps need; why not, when one is taken already or its name too long for the disk.
+
+        Where it is not None, none is reserved.
+        """
         wanted = [op.destination for op in ops if op.destination is not None]
         here: set[str] = set()  # a leftover sidecar would go where the new one is to be written
         for destination in wanted:
             directory, name = split(destination)
+            too_long = self._too_long(directory, name)
+            if too_long is not None:
+                return too_long
             try:
                 # a disk may take the name for that of another file: A.png for a.png
                 there = name in self.names(directory) or os.path.lexists(self.root / destination)
@@ -103,6 +130,33 @@ class Disk:
             if is_image_name(name):
                 self._promised_stems[directory].add(stem_of(name))
         return None
+
+    def name_limit(self, directory: str) -> int:
+        """How many bytes a name in a folder may have, given relative to the root; the folder need not exist yet."""
+        return self._limits_of(directory)[0]
+
+    def _too_long(self, directory: str, name: str) -> str | None:
+        names, paths = self._limits_of(directory)
+        size = len(os.fsencode(name))
+        if size > names:
+            what = f"{name} would have {size} bytes, and names in {directory or '.'}/ may have {names}"
+        elif len(os.fsencode(self.root / directory)) + max(size, _TEMPORARY) + 1 >= paths:
+            what = f"the path of {name} in {directory or '.'}/ would be too long for the system"
+        else:
+            return None
+        return f"{what}: give the image and its companions a shorter name, then scan again"
+
+    def _limits_of(self, directory: str) -> tuple[int, int]:
+        """(bytes of a name, bytes of a path with the byte that ends it)."""
+        if directory not in self._limits:
+            folder = self.root / directory
+            while not os.path.isdir(folder) and folder != self.root:
+                folder = folder.parent
+            try:
+                self._limits[directory] = os.pathconf(folder, "PC_NAME_MAX"), os.pathconf(folder, "PC_PATH_MAX")
+            except OSError:  # a disk that does not say
+                self._limits[directory] = _NAME_MAX, _PATH_MAX
+        return self._limits[directory]
 
     def _stem_taken(self, directory: str, name: str) -> bool:
         """Two images of one stem in a folder would share companions (FORMATS.md: ambiguous stem)."""

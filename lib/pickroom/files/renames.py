@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pickroom import atomic
 from pickroom.files import journal
+from pickroom.files.folder import ImageFolder
 from pickroom.files.ledgers import LEDGERS, RENAME
 from pickroom.files.preflight import Disk
 from pickroom.images.scan import walk
@@ -17,11 +18,9 @@ from pickroom.store import operations
 from pickroom.store.connect import transaction
 from pickroom.workspace import Project
 
-_NAME_LIMIT = 255  # bytes of a file name on the usual file systems
-
 
 def prefix_duplicates(
-    project: Project, connection: sqlite3.Connection, avoid: frozenset[Path] = frozenset()
+    project: Project, folder: ImageFolder, connection: sqlite3.Connection, avoid: frozenset[Path] = frozenset()
 ) -> tuple[tuple[str, str], ...]:
     """Put its folder's name in front of every image, in a sub-folder, whose name another folder has too.
 
@@ -29,6 +28,7 @@ def prefix_duplicates(
     too long or are taken, and files that cannot be read, stay as they are; the scan lists them with the reason.
 
     Args:
+        folder: the project's, held open.
         avoid: absolute paths of folders that hold no sources.
 
     Returns:
@@ -52,11 +52,11 @@ def prefix_duplicates(
             FileOp(batch, RENAME, unit, "move", join(entry.directory, n), join(entry.directory, prefix + n), sha256)
             for n, sha256 in files
         ]
-        fits = all(len((prefix + name).encode(errors="surrogateescape")) <= _NAME_LIMIT for name, _ in files)
-        if fits and disk.promise(steps) is None:
+        if disk.promise(steps) is None:
             ops += steps
+    folder.require(ops)
     with transaction(connection):
         operations.plan(connection, ops)
-    done = set(journal.run_planned(project.root, connection, LEDGERS).done)
+    done = set(journal.run_planned(folder, connection, LEDGERS).done)
     images = [op for op in ops if op.unit == op.source and op.unit in done]
     return tuple((op.source, op.destination) for op in images if op.source and op.destination)

@@ -20,7 +20,7 @@ from pickroom.errors import StoreError
 from pickroom.files import journal
 from pickroom.files.journal import Outcome
 from pickroom.files.ledgers import LEDGERS
-from pickroom.files.lock import project_lock
+from pickroom.files.lock import moving_files
 from pickroom.files.preflight import Disk
 from pickroom.files.recovery import finish_interrupted
 from pickroom.integrity.whereabouts import Whereabouts
@@ -104,18 +104,18 @@ def execute(project: Project, connection: sqlite3.Connection) -> tuple[int, list
         StoreError: the database refused. Before the commit nothing has moved, after it `pickroom recover` goes on.
         FileOperationError: a folder cannot be listed.
     """
-    project.require_root()
-    with project_lock(project, "returning images"):
-        finish_interrupted(project, connection)
+    with moving_files(project, "returning images") as folder:
+        finish_interrupted(project, connection, folder)
         try:
             returns, batch = plan(project, connection), operations.next_batch(connection)
+            folder.require(op for one in returns for op in one.ops)
             with transaction(connection):
                 for one in returns:
                     operations.plan(connection, one.ops)
         except sqlite3.Error as error:
             hint = "no file was moved"
             raise StoreError(str(error), doing="returning images", subject=project.database, hint=hint) from error
-        return batch, returns, journal.run_planned(project.root, connection, LEDGERS)
+        return batch, returns, journal.run_planned(folder, connection, LEDGERS)
 
 
 class _Planner:

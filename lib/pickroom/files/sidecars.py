@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import sqlite3
 from dataclasses import dataclass
@@ -51,6 +52,8 @@ def read(project: Project, connection: sqlite3.Connection, directory: str, filen
     except FileNotFoundError:
         return from_database(project, connection, directory, filename)
     except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:  # none can be there
+            return None
         raise SidecarError(f"its sidecar cannot be read: {error.strerror}") from None
     except (ValueError, RecursionError) as error:
         raise SidecarError(f"its sidecar is not valid JSON ({error})") from None

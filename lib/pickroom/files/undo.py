@@ -12,11 +12,11 @@ from pickroom.errors import ConflictError, LockedError, UsageError
 from pickroom.files import journal, moves
 from pickroom.files.journal import Outcome
 from pickroom.files.ledgers import LEDGERS
-from pickroom.files.lock import project_lock
+from pickroom.files.lock import moving_files
 from pickroom.files.preflight import Disk
 from pickroom.files.recovery import finish_interrupted, unfinished
 from pickroom.files.routing import STAGING
-from pickroom.naming import extension_of, filename_of, folder_of, is_image_name, join, split, stem_of
+from pickroom.naming import filename_of, folder_of, is_image_name, join, marked_name, split
 from pickroom.records import FileOp
 from pickroom.store import decisions, operations
 from pickroom.store.connect import transaction
@@ -32,9 +32,8 @@ def recover(project: Project, connection: sqlite3.Connection) -> Outcome:
         ProjectError: the image folder is not there.
         StoreError: the database refused, or a step is of a kind that this program does not know.
     """
-    project.require_root()
-    with project_lock(project, "recovering"):
-        return finish_interrupted(project, connection, sweep=True)
+    with moving_files(project, "recovering") as folder:
+        return finish_interrupted(project, connection, folder, sweep=True)
 
 
 def recover_if_planned(project: Project, connection: sqlite3.Connection) -> str:
@@ -53,7 +52,7 @@ def recover_if_planned(project: Project, connection: sqlite3.Connection) -> str:
     except LockedError as error:
         return error.line
     parts = [f"{len(outcome.done)} done", *outcome.troubles(project.id)]
-    return f"interrupted work was completed: {'; '.join(parts)}"
+    return f"interrupted work {'is unfinished' if outcome.stuck else 'was completed'}: {'; '.join(parts)}"
 
 
 def undo_batch(project: Project, connection: sqlite3.Connection, batch: int) -> Outcome:
@@ -68,9 +67,8 @@ def undo_batch(project: Project, connection: sqlite3.Connection, batch: int) -> 
         ProjectError: the image folder is not there.
         StoreError: the database refused, or a step is of a kind that this program does not know.
     """
-    project.require_root()
-    with project_lock(project, f"undoing batch {batch}"):
-        finish_interrupted(project, connection)
+    with moving_files(project, f"undoing batch {batch}") as folder:
+        finish_interrupted(project, connection, folder)
         done = _steps_to_undo(connection, project, batch)
         cropped = decisions.cropped_since(connection, batch)
         if cropped:
@@ -90,11 +88,12 @@ def undo_batch(project: Project, connection: sqlite3.Connection, batch: int) -> 
                 items=problems,
                 hint="nothing was moved; put the files right, then undo again",
             )
+        folder.require(plan)
         with transaction(connection):
             operations.plan(connection, plan)
         if project.manifest.status == "finished":
             project.with_manifest(status="active")
-        return journal.run_planned(project.root, connection, LEDGERS)
+        return journal.run_planned(folder, connection, LEDGERS)
 
 
 def _steps_to_undo(connection: sqlite3.Connection, project: Project, batch: int) -> list[FileOp]:
@@ -144,15 +143,14 @@ def _steps_back(disk: Disk, op: FileOp, ours: Collection[str | None]) -> list[Fi
     if step.sha256 != op.sha256 and is_image_name(path.name):
         raise _InTheWay(f"{op.destination} has been changed since")
     if op.source.endswith(moves.PARTIAL_SUFFIX):
-        return [replace(step, destination=_shelf(op))]
+        return [replace(step, destination=_shelf(disk, op))]
     return [*_new_companions(disk, op, ours), step]
 
 
-def _shelf(op: FileOp) -> str:
+def _shelf(disk: Disk, op: FileOp) -> str:
     """Where a crop goes that is taken back: it was made, not moved here, and nothing is deleted outright."""
     assert op.destination is not None
-    name = filename_of(op.destination)
-    return join(STAGING, f"{stem_of(name)}.undone-{op.batch}.{extension_of(name)}")
+    return join(STAGING, marked_name(filename_of(op.destination), f"undone-{op.batch}", disk.name_limit(STAGING)))
 
 
 def _changed(root: Path, op: FileOp) -> bool:

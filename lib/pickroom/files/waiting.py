@@ -17,8 +17,9 @@ from pickroom import atomic
 from pickroom.errors import LockedError
 from pickroom.files import journal, sidecars
 from pickroom.files.cropping import WAITING_FOLDERS
+from pickroom.files.folder import ImageFolder
 from pickroom.files.ledgers import CROP, DROP, LEDGERS, SIDECAR
-from pickroom.files.lock import project_lock
+from pickroom.files.lock import moving_files
 from pickroom.files.routing import sidecar_text
 from pickroom.files.sidecars import Sidecar, SidecarError
 from pickroom.naming import CROP_ORIGINALS, CROPPED, OWNED_FOLDERS, STAGING, is_image_name, join, sidecar_name
@@ -78,8 +79,8 @@ def rebuild_sidecars(project: Project, connection: sqlite3.Connection) -> str:
     if not any(fault.known for fault in _sidecars(project, connection)):
         return ""
     try:
-        with project_lock(project, "writing sidecars"):
-            done = _rebuild(project, connection)
+        with moving_files(project, "writing sidecars") as folder:
+            done = _rebuild(project, connection, folder)
     except LockedError as error:
         return error.line
     count = f"{len(done)} sidecar{'s' * (len(done) != 1)}"
@@ -97,10 +98,10 @@ def repair(project: Project, connection: sqlite3.Connection) -> list[str]:
         ProjectError: the image folder is not there.
         StoreError: the database refused.
     """
-    project.require_root()
-    with project_lock(project, "repairing waiting crops"):
-        journal.run_planned(project.root, connection, LEDGERS, verify=True)
-        done = [f"{fault.line}; it was written again from the database" for fault in _rebuild(project, connection)]
+    with moving_files(project, "repairing waiting crops") as folder:
+        journal.run_planned(folder, connection, LEDGERS, verify=True)
+        rebuilt = _rebuild(project, connection, folder)
+        done = [f"{fault.line}; it was written again from the database" for fault in rebuilt]
         for fault in _rows(project, connection):
             if fault.repairable and fault.decision is not None:
                 with transaction(connection):
@@ -140,7 +141,7 @@ def _sidecars(project: Project, connection: sqlite3.Connection) -> Iterator[Faul
                 yield Fault(path, what)
 
 
-def _rebuild(project: Project, connection: sqlite3.Connection) -> list[Fault]:
+def _rebuild(project: Project, connection: sqlite3.Connection, folder: ImageFolder) -> list[Fault]:
     """Plan and take the steps, under the project's lock; returns what is done. An old sidecar is set aside."""
     batch = operations.next_batch(connection)
     ops, planned = [], {}
@@ -151,9 +152,10 @@ def _rebuild(project: Project, connection: sqlite3.Connection) -> list[Fault]:
             except OSError:  # a folder of that name, or a file that nobody may read: the next look names it
                 continue
             planned[fault.path] = fault
+    folder.require(ops)
     with transaction(connection):
         operations.plan(connection, ops)
-    done = journal.run_planned(project.root, connection, LEDGERS).done
+    done = journal.run_planned(folder, connection, LEDGERS).done
     return [planned[path] for path in done if path in planned]
 
 

@@ -7,6 +7,7 @@ approved, with a crop proposed.
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections import Counter
 from dataclasses import dataclass
@@ -125,7 +126,7 @@ def _of_files(project: Project, connection: sqlite3.Connection, row: Decision) -
     if cropped and selected:
         return BOTH
     if selected:
-        return LEFT_SIDECAR if project.path(SELECTED, sidecar_name(name)).exists() else False
+        return LEFT_SIDECAR if os.path.exists(project.path(SELECTED, sidecar_name(name))) else False
     if not cropped:
         return NO_FILE
     try:

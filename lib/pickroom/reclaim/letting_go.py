@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -26,13 +27,14 @@ def execute(planned: ReclaimPlan, workspace: Workspace, *, hard: bool = False, p
 
     Raises:
         LockedError: files of one of the projects are being moved.
-        FileOperationError: an item or its proof has changed since, or the system refused it; the rest stays.
+        FileOperationError: an item or its proof has changed since, or the system refused it; the rest stays. Of items
+            whose names are too long for the trash, the first; the rest has gone.
         StoreError: the ledger cannot be written; the rest stays.
     """
     busy = {item.project_id for item in planned.items}
     busy |= {name for name in planned.stood_on if ledger.unsettled(workspace, name)}
     projects = {name: workspace.project(name) for name in sorted(busy)}
-    how, gone = "deleted" if hard else "trash", 0
+    how, gone, refused = "deleted" if hard else "trash", 0, None
     with ExitStack() as locks:
         for project in projects.values():
             locks.enter_context(project_lock(project, "reclaiming disk space"))
@@ -46,7 +48,10 @@ def execute(planned: ReclaimPlan, workspace: Workspace, *, hard: bool = False, p
                 _let_go(item, hard)
             except FileOperationError as error:
                 ledger.note(project, item, how, "failed", error.what)
-                raise
+                if getattr(error.__cause__, "errno", None) != errno.ENAMETOOLONG:
+                    raise
+                refused = refused or error  # the trash adds to a name: the matter of this item alone
+                continue
             unsafe = _sync(item)
             ledger.note(project, item, how, "done", unsafe.what if unsafe else "")
             if unsafe is not None:
@@ -54,6 +59,8 @@ def execute(planned: ReclaimPlan, workspace: Workspace, *, hard: bool = False, p
             gone += item.size
             if progress is not None:
                 progress(number, len(planned.items))
+    if refused is not None:
+        raise refused
     return gone
 
 
@@ -71,7 +78,7 @@ def _let_go(item: Item, hard: bool) -> None:
         else:
             item.path.unlink()
     except OSError as error:
-        hint = "what was not reached is whole; without a trash on this disk: --hard deletes for good"
+        hint = "what was not reached is whole; where the trash does not take it: --hard deletes for good"
         raise FileOperationError(error.strerror or str(error), doing, [item.path], hint) from error
 
 

@@ -13,8 +13,8 @@ from pickroom import integrity
 from pickroom.analysis.connection import connect
 from pickroom.analysis.values import plain
 from pickroom.errors import ConflictError
-from pickroom.files.lock import project_lock
-from pickroom.naming import companions_by_stem
+from pickroom.files.lock import moving_files
+from pickroom.naming import OWNED_FOLDERS, companions_by_stem
 from pickroom.quantities import in_bytes, plural
 from pickroom.reporting import archive, render
 from pickroom.store import decisions, groups, operations
@@ -184,8 +184,7 @@ def execute(project: Project, progress: archive.Progress | None = None, *, origi
         LockedError: files of this project are being moved.
         FileOperationError, StoreError: the archive could not be written; nothing is finished.
     """
-    project.require_root()
-    with project_lock(project, "finishing"):
+    with moving_files(project, "finishing") as images:
         planned = plan(project, originals=originals)
         if planned.blockers:
             count = len(planned.blockers)
@@ -203,6 +202,7 @@ def execute(project: Project, progress: archive.Progress | None = None, *, origi
             progress,
             planned.bundles,
         )
+        images.require(folders=OWNED_FOLDERS)  # what had gone is not in the archive
         finished = project.with_manifest(status="finished", finished_at=when)
         # the archive's own copy says so too
         shutil.copyfile(finished.manifest_file, folder / finished.manifest_file.name)
