@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from contextlib import closing
+from contextlib import closing, suppress
 
 from pickroom import journals
 from pickroom.automation.decisions_file import Approved, read_approved, read_proposals, write_lines
@@ -42,7 +42,7 @@ def finish(place: Place, connection: sqlite3.Connection) -> str:
 def finish_first(place: Place) -> str:
     """`finish`, under the lock of the place's project. Raises LockedError too: another process moves its files."""
     with closing(connect(place.project.database)) as connection, project_lock(place.project, "recovering"):
-        return finish(place, connection)
+        return finish(place, connection) if recovery.unfinished(place.project) else complete_log(place, connection)
 
 
 def waiting_words(place: Place) -> str:
@@ -54,12 +54,13 @@ def waiting_words(place: Place) -> str:
 def complete_logs(project: Project) -> None:
     """Complete the log of each copy of a project, after its journal was finished.
 
-    Raises:
-        LockedError, StoreError: a copy is at work or cannot be read.
+    A copy that is at work, or cannot be read, is passed over: its next command completes the log.
     """
-    for copy in journals.copies(project):
-        with closing(connect(copy.database)) as connection, project_lock(copy, "completing the log"):
-            complete_log(Place(copy, project, copy.root), connection)
+    with suppress(PickroomError):  # the list of sandboxes
+        for copy in journals.copies(project):
+            doing = "completing the log"
+            with suppress(PickroomError), closing(connect(copy.database)) as connection, project_lock(copy, doing):
+                complete_log(Place(copy, project, copy.root), connection)
 
 
 def undone_by(connection: sqlite3.Connection) -> int | None:
