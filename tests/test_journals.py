@@ -72,7 +72,7 @@ def test_finalise_of_the_project_finishes_its_copy(elsewhere: Place) -> None:
     assert planned(elsewhere.project) == 0
 
 
-def test_a_sandbox_of_an_earlier_version_is_listed_once_it_is_named(elsewhere: Place) -> None:
+def test_a_sandbox_of_an_earlier_version_is_listed_when_named(elsewhere: Place) -> None:
     project = elsewhere.origin
     (project.workspace.sandbox / "p.sandboxes.json").unlink()
     assert list(journals.copies(project)) == []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from contextlib import closing
+from contextlib import closing, suppress
 
 from pickroom import journals
 from pickroom.automation.decisions_file import Approved, read_approved, read_proposals, write_lines
@@ -43,7 +43,8 @@ def finish(place: Place, connection: sqlite3.Connection, folder: ImageFolder) ->
 def finish_first(place: Place) -> str:
     """`finish`, under the lock of the place's project. Raises LockedError too: another process moves its files."""
     with closing(connect(place.project.database)) as connection, moving_files(place.project, "recovering") as folder:
-        return finish(place, connection, folder)
+        unfinished = recovery.unfinished(place.project)
+        return finish(place, connection, folder) if unfinished else complete_log(place, connection)
 
 
 def waiting_words(place: Place) -> str:
@@ -55,12 +56,13 @@ def waiting_words(place: Place) -> str:
 def complete_logs(project: Project) -> None:
     """Complete the log of each copy of a project, after its journal was finished.
 
-    Raises:
-        LockedError, StoreError: a copy is at work or cannot be read.
+    A copy that is at work, or cannot be read, is passed over: its next command completes the log.
     """
-    for copy in journals.copies(project):
-        with closing(connect(copy.database)) as connection, project_lock(copy, "completing the log"):
-            complete_log(Place(copy, project, copy.root), connection)
+    with suppress(PickroomError):  # the list of sandboxes
+        for copy in journals.copies(project):
+            doing = "completing the log"
+            with suppress(PickroomError), closing(connect(copy.database)) as connection, project_lock(copy, doing):
+                complete_log(Place(copy, project, copy.root), connection)
 
 
 def undone_by(connection: sqlite3.Connection) -> int | None:

@@ -26,7 +26,7 @@ def whereabouts(project: Project) -> Whereabouts:
     """Compare the images in Pickroom's folders, by name, with the journal and the rows.
 
     Other files are not looked at, nor are links, and images whose name begins with a dot. Without the image folder
-    nothing is found amiss. Of a finished project nothing is missing: its results may have been taken away.
+    nothing is reported. Of a finished project nothing is missing: its results may have been taken away.
 
     Raises:
         StoreError: the database cannot be read.

@@ -1,7 +1,7 @@
 """Compare the images in Pickroom's folders with the journal: what nothing explains, what is elsewhere. Pure.
 
 A journal that was lost (SQLite's write-ahead log, after a power cut or a copy without it) leaves files moved and no row
-that says so; a database restored from another moment than the files leaves rows whose files lie elsewhere.
+that records it; a database restored from another moment than the files leaves rows whose files lie elsewhere.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ def compare(
     named: Callable[[], Set[str]],
     lies_at_origin: Callable[[str], str | None],
 ) -> Whereabouts:
-    """Hold the images that lie in Pickroom's folders against what says so.
+    """Compare the images that lie in Pickroom's folders with the journal and the rows.
 
     Args:
         here: their paths; placed: where the journal has images in these folders, path -> step (see `replay`).
