@@ -60,8 +60,8 @@ def test_folders_next_to_a_known_project_are_projects() -> None:
         "mojo2/faces": "mojo2",
         "mojo2/hands": "mojo2",
     }
-    beside = project_folders({"faces": 3, "hands": 2}, {}, only_beside=True)
-    assert beside.named == {}
+    siblings = project_folders({"faces": 3, "hands": 2}, {}, only_siblings=True)
+    assert siblings.named == {}
 
 
 def test_images_in_a_tool_folder_and_one_folder_in_it() -> None:
@@ -75,16 +75,29 @@ def strays(rows: dict[str, int]) -> tuple[ProjectFolders, dict[str, str]]:
     return found, {folder: one.name for folder, one in found.named.items()}
 
 
-@pytest.mark.parametrize("stray", ["/tmp/a", "/b/old/mojo1/crop", "/Users/x", "/Users/y/z"])
+@pytest.mark.parametrize("stray", ["/tmp/a", "/b/old/mojo1/crop", "/Users/x", "/Users/x/y/z", "/Users/y/z"])
 def test_one_stray_row_leaves_the_others_as_they_are(stray: str) -> None:
     rows = {f"/Users/x/old pics/mojo{n}/{part}": 5 for n in (1, 2, 3) for part in ("faces", "hands")}
     expected = strays(rows)[1]
     assert set(expected.values()) == {"mojo1", "mojo2", "mojo3"}
     found, names = strays({**rows, stray: 1})
     assert {folder: name for folder, name in names.items() if folder != stray} == expected
-    assert names.get(stray) == {"/tmp/a": "a", "/b/old/mojo1/crop": "mojo1", "/Users/y/z": "z"}.get(stray)
-    assert found.outside == ([] if stray == "/Users/x" else [stray])
+    own = {"/tmp/a": "a", "/b/old/mojo1/crop": "mojo1", "/Users/y/z": "z", "/Users/x/y/z": "z"}
+    assert names.get(stray) == own.get(stray)
+    assert found.outside == ([stray] if stray == "/Users/x/y/z" else [])
     assert found.common[0] == "/Users/x/old pics"
+
+
+def test_a_doubtful_project_is_named() -> None:
+    found, names = strays({"old/mojo1": 30, "old/mojo2/faces": 30, "elsewhere/x": 1})
+    assert set(names.values()) == {"old", "elsewhere"}
+    assert found.doubtful == ["old"]
+
+
+def test_paths_of_several_machines_have_prefixes_of_their_own() -> None:
+    places = ["/Users/x/pics", "/Users/y/old pics", "/mnt/nas/pics", "C:/Users/x/Pics", "//nas/share", "/volumes"]
+    rows = {f"{place}/{name}/faces": 5 for place in places for name in ("mojo1", "mojo2")}
+    assert {folder: name for folder, name in strays(rows)[1].items()} == {path: path.split("/")[-2] for path in rows}
 
 
 def test_absolute_and_relative_paths_mixed() -> None:

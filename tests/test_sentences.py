@@ -222,6 +222,7 @@ SAYS: dict[Callable[[Make], Project], list[tuple[str, str, str]]] = {
         ("crops", "no crop by hand yet", "Blue"),
     ],
     all_taken: [
+        ("heading", "Decided on ", "Decided from"),
         ("mistakes", "(every recommended pick was taken)", "no image picked"),
         ("agreement", "right in 100.0 % of the groups with known stages ( 1 ).", "anomaly."),
         ("status", "(active): 1 of 2 groups wait", "left undecided"),

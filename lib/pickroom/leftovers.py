@@ -62,7 +62,8 @@ def hold(descriptor: int, path: Path) -> bool:
 
 def sweep_temporary() -> None:
     """Remove the folders that killed processes have left in the system's temporary folder."""
-    _sweep_folders(Path(tempfile.gettempdir()), re.compile(rf"pickroom-[a-z]+-{_RANDOM}"))
+    with contextlib.suppress(OSError):  # there may be none that can be used
+        _sweep_folders(Path(tempfile.gettempdir()), re.compile(rf"pickroom-[a-z]+-{_RANDOM}"))
 
 
 class Folder:

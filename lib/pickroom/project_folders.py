@@ -23,6 +23,9 @@ TOOL_FOLDERS = _INSIDE | frozenset(
         *("images", "raw", "final", "original", "originals"),
     )
 )
+# where machines keep disks and people: no projects, and paths below different ones have nothing in common
+_DISKS = frozenset(("volumes", "mnt", "media", "net", "private", "tmp", "var", "srv", "opt"))
+_PEOPLE = frozenset(("users", "home"))
 _DRIVE = re.compile(r"[A-Za-z]:")
 _FINAL = "_final"  # the earlier system kept the final images of `mojo1` in `mojo1_final`
 _FEW = 20  # one row in so many may lie apart from the others without changing what these have in common
@@ -47,22 +50,28 @@ class ProjectFolders:
 
     Attributes:
         named: folder as logged -> the project that it names; folders that name none are left out.
-        common: the folders that the paths have in common; relative and absolute paths each have their own.
+        common: the folders that the paths have in common; relative paths, and those of each machine, have their own.
         outside: folders that lie outside of them, although nearly all others lie inside.
+        doubtful: folders that count as one project only because a few paths lie elsewhere.
     """
 
     named: dict[str, Named] = field(default_factory=dict)
     common: list[str] = field(default_factory=list)
     outside: list[str] = field(default_factory=list)
+    doubtful: list[str] = field(default_factory=list)
 
 
 @dataclass(slots=True)
 class _Path:
-    """One logged folder: its parts, and the places and folded texts of those that are no tool's."""
+    """One logged folder: its parts, and the places and folded texts of those that are no tool's.
+
+    Attributes:
+        start: where an absolute path begins: `/`, a drive, a server, a person's folder; empty for a relative one.
+    """
 
     folder: str
     rows: int
-    absolute: bool
+    start: tuple[str, ...]
     parts: list[str]
     places: list[int]
     keys: tuple[str, ...]
@@ -86,7 +95,7 @@ class _Node:
 
 
 def project_folders(
-    rows: Mapping[str, int], known: Mapping[str, str], projects: Iterable[str] = (), *, only_beside: bool = False
+    rows: Mapping[str, int], known: Mapping[str, str], projects: Iterable[str] = (), *, only_siblings: bool = False
 ) -> ProjectFolders:
     """Which project each folder names.
 
@@ -95,42 +104,43 @@ def project_folders(
         known: those among them whose project is known already -> their path as far as the known folder. Folders next
             to a known project's folder are projects too.
         projects: names of known projects, and others that the log mentions: `mojo1_final` then means `mojo1`.
-        only_beside: whether no other folders count, since what lies in the common folder may be one project's.
+        only_siblings: whether no other folders count, since what lies in the common folder may be one project's.
     """
     found = ProjectFolders()
     paths = [_path(folder, rows[folder]) for folder in sorted(rows)]
     places = [_path(place, 0) for place in sorted(set(known.values()))]
-    beside = {(place.absolute, place.keys[:-1]) for place in places}
-    above = {(absolute, keys[:n]) for absolute, keys in beside for n in range(len(keys) + 1)}
+    parents = {(place.start, place.keys[:-1]) for place in places}
+    above = {(start, keys[:n]) for start, keys in parents for n in range(len(keys) + 1)}
     inside = _inside_a_project(paths)
     depths: dict[str, int] = {}
-    rest: dict[bool, list[_Path]] = {True: [], False: []}
+    rest: dict[tuple[str, ...], list[_Path]] = defaultdict(list)
     for path in paths:
-        if path.folder in known or path.folder in inside or (path.absolute, path.keys) in above:
+        if path.folder in known or path.folder in inside or (path.start, path.keys) in above:
             continue
         lengths = range(len(path.keys) - 1, -1, -1)
-        length = next((n for n in lengths if (path.absolute, path.keys[:n]) in beside), None)
+        length = next((n for n in lengths if (path.start, path.keys[:n]) in parents), None)
         if length is not None:
             depths[path.folder] = length + 1
-        elif path.keys and not only_beside:
-            rest[path.absolute].append(path)
+        elif path.keys and not only_siblings:
+            rest[path.start].append(path)
     by_folder = {path.folder: path for path in paths}
     names = {by_folder[folder].keys[depth - 1] for folder, depth in depths.items()}
-    for absolute in sorted(rest, key=lambda kind: (-sum(path.rows for path in rest[kind]), kind)):
-        if rest[absolute]:
-            _judge(rest[absolute], absolute, names, depths, found)
+    for start in sorted(rest, key=lambda start: (-sum(path.rows for path in rest[start]), start)):
+        _judge(rest[start], names, depths, found)
     _spell([(by_folder[folder], depth) for folder, depth in depths.items()], {folded(p) for p in projects}, found)
     return found
 
 
 def _path(folder: str, rows: int) -> _Path:
     parts = parts_of(folder)
-    drive = bool(parts) and _DRIVE.fullmatch(parts[0]) is not None
-    places = [
-        place for place, part in enumerate(parts) if folded(part) not in TOOL_FOLDERS and not (drive and place == 0)
-    ]
-    absolute = drive or folder.lstrip().startswith(("/", "~"))
-    return _Path(folder, rows, absolute, parts, places, tuple(folded(parts[place]) for place in places))
+    keys = [folded(part) for part in parts]
+    length = 1 if keys and (_DRIVE.fullmatch(keys[0]) or folder.startswith("//") or keys[0] == "~") else 0
+    absolute = length > 0 or folder.startswith("/")
+    if absolute and keys[length : length + 1]:
+        length += 1 if keys[length] in _DISKS else 2 if keys[length] in _PEOPLE else 0
+    start = ("/", *keys[:length]) if absolute else ()
+    places = [place for place, key in enumerate(keys) if place >= length and key not in TOOL_FOLDERS]
+    return _Path(folder, rows, start, parts, places, tuple(keys[place] for place in places))
 
 
 def _inside_a_project(paths: list[_Path]) -> set[str]:
@@ -138,17 +148,17 @@ def _inside_a_project(paths: list[_Path]) -> set[str]:
 
     The tool's folder then lies in one project, and so does a folder in it. Several folders in it may be projects.
     """
-    holds_images = {tuple(path.parts) for path in paths if not path.absolute and path.parts and not path.keys}
+    holds_images = {tuple(path.parts) for path in paths if not path.start and path.parts and not path.keys}
     below: dict[tuple[str, ...], list[_Path]] = defaultdict(list)
     for path in paths:
-        tool = tuple(path.parts[: path.places[0]]) if path.keys and not path.absolute else ()
+        tool = tuple(path.parts[: path.places[0]]) if path.keys and not path.start else ()
         if tool in holds_images and folded(tool[-1]) in _INSIDE:
             below[tool].append(path)
     one = (found for found in below.values() if len({path.keys[0] for path in found}) == 1)
     return {path.folder for found in one for path in found}
 
 
-def _judge(paths: list[_Path], absolute: bool, names: set[str], depths: dict[str, int], found: ProjectFolders) -> None:
+def _judge(paths: list[_Path], names: set[str], depths: dict[str, int], found: ProjectFolders) -> None:
     """Find out at which depth each path names its project; `names` are those that other paths have named so far."""
     left = []
     for path in paths:
@@ -160,7 +170,7 @@ def _judge(paths: list[_Path], absolute: bool, names: set[str], depths: dict[str
     if not left:
         return
     root = _tree(left)
-    common, stray = _common(root, absolute)
+    common, stray, doubtful = _common(root, bool(paths[0].start))
     outside = []
     for path in left:
         if any(path.keys[: len(start)] == start for start in stray):
@@ -168,11 +178,12 @@ def _judge(paths: list[_Path], absolute: bool, names: set[str], depths: dict[str
         elif len(path.keys) > len(common):
             depths[path.folder] = len(common) + 1
             names.add(path.keys[len(common)])
-    if common:
-        found.common.append(next(p for p in left if p.keys[: len(common)] == common).upto(len(common)))
+    for keys, places in ((common, found.common), (doubtful, found.doubtful)):
+        if keys:
+            places.append(next(path for path in left if path.keys[: len(keys)] == keys).upto(len(keys)))
     if outside:
         found.outside += [path.folder for path in outside]
-        _judge(outside, absolute, names, depths, ProjectFolders())
+        _judge(outside, names, depths, ProjectFolders())
 
 
 def _tree(paths: list[_Path]) -> _Node:
@@ -187,13 +198,13 @@ def _tree(paths: list[_Path]) -> _Node:
     return root
 
 
-def _common(root: _Node, absolute: bool) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
-    """The parts of the common folder, and those of the few folders that lie outside of it.
+def _common(root: _Node, absolute: bool) -> tuple[tuple[str, ...], list[tuple[str, ...]], tuple[str, ...]]:
+    """The parts of the common folder, those of the few folders outside of it, and those of a doubtful project.
 
     At least one folder stays behind it: where all images lie in one folder, an absolute path names the project by that
     folder, and a relative one by its first.
     """
-    node, keys, stray = root, list[str](), list[tuple[str, ...]]()
+    node, keys, stray, doubtful = root, list[str](), list[tuple[str, ...]](), tuple[str, ...]()
     while node.children:
         heavy = max(sorted(node.children), key=lambda key: node.children[key].total)
         others = [(*keys, key) for key in sorted(node.children) if key != heavy]
@@ -203,7 +214,12 @@ def _common(root: _Node, absolute: bool) -> tuple[tuple[str, ...], list[tuple[st
             ((key, end),) = end.children.items()
             links.append(key)
         splits = len(end.children) > 1 and end.direct <= _few(end)
-        if others and not (splits and len(links) > 1 and node.total - node.children[heavy].total <= _few(node)):
+        apart = node.total - node.children[heavy].total
+        few = apart <= _few(node)
+        # a folder of projects is told from a project by the steps to it, or by its place at the start of a path
+        steps = len(links) > 1 or (absolute and not keys and apart <= node.total // _FEW)
+        if others and not (splits and few and steps):
+            doubtful = (*keys, heavy) if splits and few else ()
             break
         stray += others
         if not splits:
@@ -211,7 +227,7 @@ def _common(root: _Node, absolute: bool) -> tuple[tuple[str, ...], list[tuple[st
             break
         keys += links
         node = end
-    return tuple(keys), stray
+    return tuple(keys), stray, doubtful
 
 
 def _few(node: _Node) -> int:

@@ -7,9 +7,22 @@ def plural(count: int, noun: str) -> str:
     """A number and what it counts.
 
     >>> plural(1, "group"), plural(0, "group"), plural(12_345, "image")
-    ('1 group', '0 groups', '12345 images')
+    ('1 group', '0 groups', '12,345 images')
     """
-    return f"{count} {noun}" + ("" if count == 1 else "s")
+    return f"{count:,} {noun}" + ("" if count == 1 else "s")
+
+
+def percent(share: float) -> str:
+    """A share in whole percent; none and all are said only of none and all.
+
+    >>> percent(0), percent(0.003), percent(0.125), percent(0.997), percent(1)
+    ('0 %', 'under 1 %', '12 %', 'over 99 %', '100 %')
+    """
+    if 0 < share < 0.005:
+        return "under 1 %"
+    if 0.995 <= share < 1:
+        return "over 99 %"
+    return f"{share:.0%}".replace("%", " %")
 
 
 def in_bytes(size: int) -> str:

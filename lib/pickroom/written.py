@@ -20,7 +20,7 @@ def log_path(workspace: Workspace) -> Path:
 
 
 def may_replace(workspace: Workspace, path: Path) -> bool:
-    """Whether writing here loses nothing of the user: there is no file, or one that Pickroom wrote and nobody changed.
+    """Whether `path` is free, or holds what Pickroom wrote: then writing there loses nothing of the user.
 
     Raises:
         OSError: what is there cannot be read.

@@ -29,7 +29,7 @@ def test_the_report_has_the_fields_of_formats_and_changes_nothing(project: Proje
     assert found["images"] == 6 and found["left_out"] == []
     assert read_tree(project.root) == before and rows(project, "SELECT * FROM file_operations") == []
     words = pickroom(project, "duplicates")  # every project
-    assert "1 exact pairs, 1 near pairs" in words.stdout and "keep the first: older" in words.stdout
+    assert "1 exact pair, 1 near pair" in words.stdout and "keep the first: older" in words.stdout
     assert "no vectors" in words.stderr
 
 

@@ -125,15 +125,13 @@ def _decisions_agree(connection: sqlite3.Connection, now: Tree, found: Census) -
     for path in now:
         folders.setdefault(Path(path).name, set()).add(path.partition("/")[0] if "/" in path else "")
     dropped = {row[0] for row in connection.execute("SELECT group_id FROM decision_context WHERE dropped_at NOT NULL")}
-    # without a sidecar an image is cropped all the same, and its row left alone: the command warns
-    unsaid = {row[0] for row in connection.execute("SELECT filename FROM crops WHERE group_id IS NULL")}
     elsewhere = {row[0] for row in connection.execute("SELECT filename FROM image_marks WHERE batch NOT NULL")}
     for row in connection.execute("SELECT * FROM ai_decisions"):
         names = json.loads(row["images"])
         picked = names[row["user_selected_index"]]
         if row["user_action"] == "reject" or row["group_id"] in dropped:
             wanted = {"delete_staging"}
-        elif row["final_crop_coords"] is not None or picked in unsaid:
+        elif row["final_crop_coords"] is not None:
             wanted = {"crop_cropped", "crop_originals"}
         elif row["user_action"] == "crop":
             wanted = {"crop"}

@@ -139,6 +139,20 @@ def test_a_lost_sort_goes_back_to_where_the_journal_has_it(tmp_path: Path) -> No
     assert {one.why for one in returns} == {"journal"} and read_tree(project.root) == before
 
 
+def test_a_crop_that_was_undone_stays_set_aside(project: Project, tmp_path: Path) -> None:
+    before = read_tree(project.root)
+    with losing_the_log(project, tmp_path):
+        review(project, "w", *FINALISE)
+        crop_all(project)
+        undo(project, 2)
+        undo(project, 1)
+    (shelved,) = integrity.whereabouts(project).unexplained
+    assert shelved.endswith(".undone-2.png")
+    give_back(project)
+    (aside,) = read_tree(project.root).keys() - before.keys()
+    assert aside == shelved.replace(".png", ".recovered-1.png")
+
+
 def test_what_no_table_knows_goes_to_a_folder_of_its_own(project: Project) -> None:
     for name in ("selected/theirs.png", "crop_originals/old.png", "crop_cropped/old.png"):
         write_image(project.root / name, seed=len(name))

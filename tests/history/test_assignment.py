@@ -32,7 +32,7 @@ def log(tmp_path: Path) -> Path:
     rows = []
     for number in range(518):
         project, place = THIRTEEN[number % 13], PLACES[number % len(PLACES)]
-        folder = f"/Users/x/training data/{project}{place}"
+        folder = f"/Users/x/Documents/training data/{project}{place}"
         rows.append(selection(f"{folder}/a{number}.png", [f"{folder}/b{number}.png"]))
     return write_log(tmp_path / "log.csv", SELECTION, rows)
 
@@ -66,8 +66,8 @@ def test_the_report_lists_folders_rows_and_projects(workspace: Workspace, log: P
     told = report.to_dict()
     assert {(row["project"], row["evidence"]) for row in told["folders"]} == {(name, FOLDER) for name in THIRTEEN}
     assert sum(row["rows"] for row in told["folders"]) == 518
-    assert told["common"] == ["/Users/x"]
-    (line,) = [line for line in report.lines() if line.startswith("  /Users/x/training data/mojo1 ")]
+    assert told["common"] == ["/Users/x/Documents"]
+    (line,) = [line for line in report.lines() if line.startswith("  /Users/x/Documents/training data/mojo1 ")]
     assert line.split()[-3:] == ["39", "mojo1", "folder"]
 
 
@@ -170,11 +170,11 @@ def test_each_single_project_sample_takes_its_project(workspace: Workspace) -> N
 def test_folders_of_other_projects_are_not_compared() -> None:
     names = ProjectNames({"mojo1": ()})
     rows = Counter([key_of(("mojo1/faces",)), key_of(("mojo2/faces",)), key_of(("mojo2/hands",))])
-    told = Assignment(names, rows, given="mojo1", only_beside=True).described()
+    told = Assignment(names, rows, given="mojo1", only_siblings=True).described()
     with pytest.raises(UsageError, match=r"2 rows name other projects .*: mojo2 .*one at a time"):
         told.require_agreement("mojo1", "one at a time")
     apart = Counter([key_of(("faces",)), key_of(("hands",))])
-    Assignment(names, apart, given="mojo1", only_beside=True).described().require_agreement("mojo1")
+    Assignment(names, apart, given="mojo1", only_siblings=True).described().require_agreement("mojo1")
 
 
 PATHS = st.builds(

@@ -13,6 +13,7 @@ from pickroom.automation.sandbox import Place
 from pickroom.review.auto_session import AutoSession
 from pickroom.ui.auto_deck import AutoDeck, open_auto_deck, show_apply, show_generate
 from pickroom.workspace import Project
+from test_journals import interrupted
 from ui.conftest import Page, Sent
 
 Make = Callable[..., Project]
@@ -100,3 +101,12 @@ def test_a_deck_opened_again_closes_the_one_before(make_project: Make) -> None:
     with pytest.raises(Exception, match="closed database"):
         first.session.press("a")
     second.close()
+
+
+def test_apply_says_what_was_interrupted_and_finishes_it(place: Place) -> None:
+    approve_all(place)
+    interrupted(place)
+    home = place.origin.workspace.root
+    assert "file operations were interrupted: --execute finishes them first" in show_apply("p", home).value
+    assert "What was interrupted is finished" in show_apply("p", home, execute=True).value
+    assert "interrupted" not in show_apply("p", home).value

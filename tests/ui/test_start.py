@@ -32,7 +32,7 @@ def test_a_camera_s_folder_is_told_how_it_gets_groups_and_gets_them(workspace: W
     assert "p has no vectors yet: 10_embed.ipynb" in open_start("p", images_folder, workspace.root, "similarity").value
     embed_project("p", workspace.root, encoder="bundled", regions=False)
     page = open_start("p", images_folder, workspace.root, "similarity").value
-    assert "3 images = 3 in 1 groups + 0 ungrouped. Review them" in page and "To have groups" not in page
+    assert "3 images = 3 in 1 group + 0 ungrouped. Review them" in page and "To have groups" not in page
     assert "cannot be made by" in open_start("p", None, workspace.root, "looks").value  # type: ignore[arg-type]
 
 
@@ -41,3 +41,11 @@ def test_a_project_that_is_there_already_is_left_alone(workspace: Workspace, ima
     open_start("p", images_folder, workspace.root)
     page = open_start("p", images_folder, workspace.root).value
     assert "is there already" in page and "1 of 1" in page
+
+
+def test_images_that_nothing_explains_are_named(workspace: Workspace, images_folder: Path):
+    write_series(images_folder, [(1, 2)])
+    write_image(images_folder / "selected" / "theirs.png")
+    open_start("p", images_folder, workspace.root)
+    page = open_start("p", None, workspace.root).value
+    assert "selected/theirs.png" in page and "pickroom recover p --unexplained" in page

@@ -137,19 +137,20 @@ def normal_and_anomaly(rows: Rows) -> Figure:
         return _nothing(figure, axes)
     row = rows[0]
     groups = (
-        ("highest stage\nis best", row["normal_accuracy"], 1.0),
-        ("a lower stage\nis best", row["anomaly_accuracy"], 0.0),
+        ("highest stage\nis best", row["normal_accuracy"], 1.0 if row["normal_groups"] else None),
+        ("a lower stage\nis best", row["anomaly_accuracy"], 0.0 if row["anomaly_groups"] else None),
     )
     for place, (_, ours, baseline) in enumerate(groups):
         axes.bar(place - 0.2, ours or 0, 0.36, color=KEEP, label="recommended" if place == 0 else None)
-        axes.bar(place + 0.2, baseline, 0.36, color="#d0d0d0", label='"highest stage"' if place == 0 else None)
+        axes.bar(place + 0.2, baseline or 0, 0.36, color="#d0d0d0", label='"highest stage"' if place == 0 else None)
         for x, value in ((place - 0.2, ours), (place + 0.2, baseline)):
             text = "none" if value is None else f"{value:.0%}"
             axes.text(x, (value or 0) + 0.02, text, ha="center", va="bottom", fontsize=9, color=QUIET)
     axes.set_xticks([0, 1], [name for name, _, _ in groups])
     _percent(axes, "right pick")
     axes.set_ylim(0, 1.08)
-    axes.legend(ncols=2, frameon=False, fontsize=9, labelcolor=QUIET, loc="lower left", bbox_to_anchor=(0, 1))
+    short = {"fontsize": 8, "handlelength": 1, "columnspacing": 1}  # both names fit over half a page
+    axes.legend(ncols=2, frameon=False, labelcolor=QUIET, loc="lower left", bbox_to_anchor=(0, 1), **short)
     return figure
 
 

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from pickroom.cli.console import Home, app, progress_bar, show
+from pickroom.quantities import plural
 from pickroom.workspace import Workspace
 
 
@@ -33,7 +34,8 @@ def demo(
         config = DemoConfig(groups=groups, seed=seed, long_side=long_side)
         made, report = start_demo(workspace, config, model_like=model_like, decided=decided, progress=progress)
     where = "" if folder is None else f" --home {workspace.root}"
-    text = f"Project {made.id}: {report.images} images in {len(report.groups)} groups under {made.root}"
+    found = f"{plural(report.images, 'image')} in {plural(len(report.groups), 'group')}"
+    text = f"Project {made.id}: {found} under {made.root}"
     show({}, False, f"{text}\nReview it: pickroom lab{where}")
 
 

@@ -9,6 +9,7 @@ import typer
 
 from pickroom.cli.console import Home, Json, app, printable, progress_bar, say, show
 from pickroom.errors import UsageError
+from pickroom.quantities import plural
 from pickroom.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -63,7 +64,8 @@ def duplicates(
     several = len(chosen) > 1
     count = len(gathered.copies)
     exact = sum(pair.kind == "exact" for pair in found.pairs)
-    lines = [f"{count:,} images: {exact:,} exact pairs, {len(found.pairs) - exact:,} near pairs"]
+    pairs = plural(exact, "exact pair"), plural(len(found.pairs) - exact, "near pair")
+    lines = [f"{plural(count, 'image')}: {', '.join(pairs)}"]
     kept = _kept(chosen)
     lines += [_words(pair, several, kept) for pair in found.pairs[:_SHOWN]]
     if len(found.pairs) > _SHOWN:

@@ -10,6 +10,7 @@ import typer
 
 from pickroom.cli.console import Home, Json, ProjectName, app, printable, progress_bar, project_of, say, show
 from pickroom.errors import PickroomError, UsageError
+from pickroom.quantities import percent, plural
 from pickroom.workspace import Workspace
 
 _LONGEST_GAP = 365 * 24 * 60  # minutes
@@ -46,7 +47,8 @@ def start(
 def scan_words(report: Any) -> str:
     """What a scan found, in words; the reasons of what was left out, each with its count."""
     grouped = report.images - len(report.ungrouped)
-    lines = [f"{report.images} images = {grouped} in {len(report.groups)} groups + {len(report.ungrouped)} ungrouped"]
+    made = plural(len(report.groups), "group")
+    lines = [f"{plural(report.images, 'image')} = {grouped} in {made} + {len(report.ungrouped)} ungrouped"]
     lines += [f"  renamed {old} -> {new}" for old, new in report.renamed]
     shown = [f"  {u.directory or '.'}/{u.filename}: {u.reason}" for u in report.ungrouped[:20]]
     if len(report.ungrouped) > len(shown):
@@ -131,7 +133,6 @@ def status(
 
 def status_words(entry: dict[str, Any]) -> str:
     from pickroom.integrity.whereabouts import in_words
-    from pickroom.quantities import plural
     from pickroom.regrouping import by_looks
 
     if "error" in entry:
@@ -167,7 +168,7 @@ def status_words(entry: dict[str, Any]) -> str:
     lines += [f"  held back: {group_id}: {reason}" for group_id, reason in entry["held"].items()]
     accuracy = entry["performance"].get("selection_accuracy")
     if accuracy is not None:
-        lines.append(f"  recommended images that were picked, where any was: {accuracy:.0%}".replace("%", " %"))
+        lines.append(f"  recommended images that were picked, where any was: {percent(accuracy)}")
     return "\n".join(lines)
 
 

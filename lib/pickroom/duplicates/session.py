@@ -22,6 +22,7 @@ from pickroom.marking.board import Board, Step
 from pickroom.marking.layout import Section
 from pickroom.marking.session import BoardSession
 from pickroom.naming import STAGING
+from pickroom.quantities import plural
 from pickroom.review.keys import Command
 from pickroom.store import kept_pairs
 from pickroom.store.kept_pairs import KeptPair, Side
@@ -104,7 +105,7 @@ class DuplicatesSession(BoardSession):
     def header(self) -> str:
         """One line over the pair."""
         if not self.pairs:
-            return f"{len(self.gathered.copies):,} images, no duplicates"
+            return f"{plural(len(self.gathered.copies), 'image')}, no duplicates"
         exact = sum(pair.kind == "exact" for pair in self.pairs)
         still = sum(not self.outcome(pair) for pair in self.pairs if not pair.across)
         parts = [

@@ -154,7 +154,7 @@ def _others(lines: Sequence[str], project_id: str, names: ProjectNames) -> dict[
     known = {folder: found[0].folder for folder in rows if (found := names.found_in(folder))}
     named = project_folders(rows, known, names.ids()).named
     if len({one.name for one in named.values()}) == 1:
-        named = project_folders(rows, known, names.ids(), only_beside=True).named
+        named = project_folders(rows, known, names.ids(), only_siblings=True).named
     return {folder: one.name for folder, one in named.items() if one.name != project_id}
 
 

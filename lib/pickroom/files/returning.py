@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import sqlite3
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
@@ -43,6 +44,7 @@ from pickroom.workspace import Project
 
 _MOST_WAYS = 1000  # to look for a free name
 _MOST_BYTES = 1 << 20  # of a sidecar: it holds one line
+_SET_ASIDE = re.compile(r"\.(undone|recovered)-\d+(-\d+)?$")  # the stem of a crop that was taken back
 RECOVERED = "recovered"  # a folder of sources, for images of which nothing says where they came from
 
 _WORDS = {
@@ -182,7 +184,7 @@ class _Planner:
         known = self._known(name)
         # a crop, or one that was cropped again: the image that it was made from is there, and is another
         made = sha256 not in known and (top == CROPPED or (top == STAGING and bool(known)))
-        if second or (other and made):
+        if second or (other and made) or _SET_ASIDE.search(stem_of(name)):
             yield from ((there, "copy") for there in self._numbered(STAGING, name))
         if not other:  # it has changed since it was scanned
             yield from ((there, "scan") for there, _ in scanned)

@@ -1,4 +1,4 @@
-"""Which project each row of an import belongs to, and what says so; decided when the folders of all rows are known.
+"""Which project each row of an import belongs to, by which evidence; decided when the folders of all rows are known.
 
 In this order: `--map`, the `project` column and known ids and aliases in the row's paths, the folder that names a
 project (`project_folders`), `--project`. A row gets one project or a reason to be skipped, whatever the rows' order.
@@ -19,7 +19,7 @@ from pickroom.logged_paths import ProjectNames, parts_of
 from pickroom.naming import is_project_id
 from pickroom.project_folders import project_folders
 
-# what says which project a row belongs to
+# the evidence for the project of a row
 COLUMN, MAPPED, KNOWN, FOLDER, GIVEN, NOTHING = (
     *("project column", "--map", "known project", "folder", "--project", "nothing"),
 )
@@ -48,10 +48,10 @@ class Survey:
 
 @dataclass(frozen=True, slots=True)
 class FolderRow:
-    """One line of the report: so many rows, the project they would get, and what says so.
+    """One line of the report: how many rows, the project they would get, and the evidence for it.
 
     Attributes:
-        folder: as `--map` takes it; the text of the project column where that says so; "" without a folder.
+        folder: as `--map` takes it; the text of the project column where that is the evidence; "" without a folder.
         project: None where none can be proposed; `reason` says why these rows are skipped, None where they are not.
     """
 
@@ -81,7 +81,7 @@ class Assignment:
         given: str | None = None,
         by_folder: bool = False,
         mapped: ProjectNames | None = None,
-        only_beside: bool = False,
+        only_siblings: bool = False,
     ) -> None:
         """Decide for every row that a survey counted.
 
@@ -90,7 +90,7 @@ class Assignment:
             given: the project of rows that name none; rows that name another one are skipped, except by `by_folder`.
             by_folder: whether a folder that names a project is enough to import a row.
             mapped: what `--map` says of folders and of texts in the project column.
-            only_beside: see `project_folders`.
+            only_siblings: see `project_folders`.
         """
         self._names, self._given, self._by_folder = names, given, by_folder
         self._mapped = mapped or ProjectNames({})
@@ -103,7 +103,7 @@ class Assignment:
             if (found := self._mapped.found_in(folder) or names.found_in(folder))
         }
         mentioned = {part for _, _, directory in rows for part in parts_of(directory)}
-        self._folders = project_folders(counts, known, names.ids() | mentioned, only_beside=only_beside)
+        self._folders = project_folders(counts, known, names.ids() | mentioned, only_siblings=only_siblings)
         self._verdicts = {key: self._decide(*key) for key in rows}
         self._rows = rows
 
@@ -139,7 +139,8 @@ class Assignment:
 
     def described(self) -> AssignmentReport:
         """What a report says of it."""
-        return AssignmentReport(tuple(self.table()), tuple(self._folders.common), tuple(self._folders.outside))
+        found = self._folders
+        return AssignmentReport(tuple(self.table()), tuple(found.common), tuple(found.outside), tuple(found.doubtful))
 
     def _decide(self, folders: Sequence[str], column: str, directory: str) -> _Verdict:
         projects: set[str] = set()
@@ -201,19 +202,20 @@ class AssignmentReport:
     """What an import says of projects before it writes.
 
     Attributes:
-        common: the folders that the rows' paths have in common.
-        outside: folders that lie outside of them, although nearly all others lie inside.
+        common, outside, doubtful: see `ProjectFolders`.
     """
 
     folders: tuple[FolderRow, ...] = ()
     common: tuple[str, ...] = ()
     outside: tuple[str, ...] = ()
+    doubtful: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         return {
             "folders": [asdict(row) for row in self.folders],
             "common": list(self.common),
             "outside": list(self.outside),
+            "doubtful": list(self.doubtful),
         }
 
     def lines(self) -> list[str]:
@@ -229,6 +231,10 @@ class AssignmentReport:
             lines.append(f"  ... and {len(self.folders) - _SHOWN:,} more (--json lists them all)")
         lines += [f"  common folder of the paths: {folder}" for folder in self.common]
         lines += [f"  outside of the common folder: {folder}" for folder in self.outside[:_SHOWN]]
+        lines += [
+            f"  {folder} counts as one project; if the folders in it are projects, name each with --map"
+            for folder in self.doubtful
+        ]
         return lines
 
     def require_agreement(self, given: str | None, hint: str = "") -> None:

@@ -143,7 +143,7 @@ def _open_both(
 def _assignment(names: ProjectNames, pairing: Pairing, given: str) -> Assignment:
     """Whose images the pairs are; raises UsageError when some lie in folders of other projects."""
     rows = Counter(key_of((pair.original.directory, pair.final.directory)) for pair in pairing.pairs)
-    assignment = Assignment(names, rows, given=given, only_beside=True)
+    assignment = Assignment(names, rows, given=given, only_siblings=True)
     assignment.described().require_agreement(given, "compare the folders of one project at a time")
     return assignment
 

@@ -50,7 +50,9 @@ def whereabouts(project: Project) -> Whereabouts:
 
         planned = operations.planned_paths(connection)
         found = compare(here, ours, planned, lambda: _named(project, connection), lies_at_origin)
-    return found if project.manifest.status == "active" else replace(found, missing=())
+    # an undo at work may have moved some on since the listing
+    there = tuple(path for path in found.unexplained if (project.root / path).is_file())
+    return replace(found, unexplained=there, missing=found.missing if project.manifest.status == "active" else ())
 
 
 def _images_in_owned_folders(root: Path, extensions: frozenset[str]) -> Iterator[str]:

@@ -57,10 +57,15 @@ class Report:
     def heading(self) -> Piece:
         """Which project this is, and the days it covers."""
         (pace,) = self._rows("pace") or [{}]
-        nobody = "No group was decided by a person." if self._rows("shares") else "Nothing decided yet."
         title = Piece(f'<p class="title">{html.label(self.project.manifest.title).html}</p>')
         first, last = (Number(f"pace.{name}", pace.get(name), "day") for name in ("first_at", "last_at"))
-        when = html.paragraph("Decided from ", first, " to ", last, ".") if pace else html.paragraph(nobody)
+        if pace:
+            one_day = html.words(first.value, "day") == html.words(last.value, "day")
+            days = ("Decided on ", first, ".") if one_day else ("Decided from ", first, " to ", last, ".")
+            when = html.paragraph(*days)
+        else:
+            nobody = "No group was decided by a person." if self._rows("shares") else "Nothing decided yet."
+            when = html.paragraph(nobody)
         made = html.label(f"{utc_now()[:16].replace('T', ' ')} UTC").html
         return title + when + Piece(f"<p>Project {html.label(self.project.id).html}, reported on {made}.</p>")
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from pickroom.files import routing
-from pickroom.quantities import plural
+from pickroom.quantities import percent, plural
 from pickroom.records import Choice, CropBox, Group, Recommendation
 from pickroom.review.state import ReviewState
 
@@ -149,17 +149,17 @@ def header(state: ReviewState, pace: Pace, waiting: int, made: bool = True) -> s
         return NO_GROUP
     if count == 0:
         return "No group is waiting: everything is decided"
-    parts = [f"Group {state.position + 1} of {count}", f"reviewed {state.decided} ({state.decided / count:.0%})"]
+    parts = [f"Group {state.position + 1} of {count}", f"reviewed {state.decided} ({percent(state.decided / count)})"]
     if pace.seconds_per_group is not None:
         parts.append(f"{pace.seconds_per_group:.1f} s/group")
         minutes = pace.seconds_per_group * (count - state.decided) / 60
         if state.decided < count:
             parts.append("under a minute left" if minutes < 1 else f"about {minutes:.0f} min left")
     if pace.agreement is not None:
-        parts.append(f"agreement {pace.agreement:.0%}")
+        parts.append(f"agreement {percent(pace.agreement)}")
     if waiting:
         parts.append(f"{waiting} more after this batch")
-    return " - ".join(parts).replace("%", " %")
+    return " - ".join(parts)
 
 
 def summary(

@@ -13,6 +13,7 @@ from pickroom import projects
 from pickroom.errors import PickroomError, UsageError
 from pickroom.groups.making import Similarity
 from pickroom.integrity.whereabouts import in_words
+from pickroom.quantities import plural
 from pickroom.regrouping import by_looks
 from pickroom.ui import words
 from pickroom.workspace import Workspace
@@ -59,7 +60,7 @@ def open_start(
 def _report(project_id: str, report: projects.ScanReport) -> str:
     grouped = report.images - len(report.ungrouped)
     line = (
-        f"{project_id}: {report.images} images = {grouped} in {len(report.groups)} groups"
+        f"{project_id}: {plural(report.images, 'image')} = {grouped} in {plural(len(report.groups), 'group')}"
         f" + {len(report.ungrouped)} ungrouped. "
         + ("Review them: 20_review.ipynb" if report.groups else "No group waits.")
     )
