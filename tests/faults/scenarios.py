@@ -34,6 +34,7 @@ class Scenario:
         opens: the arguments that only open the room: what a crash interrupted is finished by whoever comes next.
         in_sandbox: the command acts on the automation's copy.
         commits: it moves files, in a batch; a command that does not only saves keys.
+        looks: at what is planned, the one right after its commit among them: the last.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Scenario:
     opens: tuple[str, ...] = ("review", "p")
     in_sandbox: bool = False
     commits: bool = True
+    looks: int = 2
 
 
 @dataclass(frozen=True)
@@ -254,7 +256,7 @@ def _interrupted(name: str) -> Callable[[Path], None]:
         scenario = SCENARIOS[name]
         scenario.build(folder)
         made = Stage(scenario, folder, project_in(folder, scenario))
-        assert made.run(plan=Plan(kill_at=2, only="planned: ")).killed  # the first look finds nothing planned
+        assert made.run(plan=Plan(kill_at=scenario.looks, only="planned: ")).killed
 
     return build
 
@@ -262,7 +264,7 @@ def _interrupted(name: str) -> Callable[[Path], None]:
 _ALL = (
     Scenario("keys", ("review", "p", "--keys", KEYS), _to_press, commits=False),
     Scenario("review", ("review", "p", "--keys", KEYS), _to_review),
-    Scenario("crop", ("crop", "p", "--boxes", BOXES), _to_crop, ("crop", "p")),
+    Scenario("crop", ("crop", "p", "--boxes", BOXES), _to_crop, ("crop", "p"), looks=3),  # first for lost sidecars
     Scenario(
         "apply", ("auto", "apply", "p", "--execute", "--yes"), _to_apply, ("auto", "review", "p"), in_sandbox=True
     ),

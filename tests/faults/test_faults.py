@@ -133,7 +133,7 @@ def test_a_file_that_changes_underfoot_costs_no_other_and_is_named(
 ) -> None:
     """The command stands right after its commit, when one of the images that it is about to move changes."""
     made = staged(name)
-    running = made.start(plan=Plan(stop_at=2, only="planned: "))
+    running = made.start(plan=Plan(stop_at=made.scenario.looks, only="planned: "))
     assert running.wait_stopped() and made.planned()
     moved = rows(made.project, "SELECT source FROM file_operations WHERE state = 'planned' AND op = 'move'")
     victim = next(row["source"] for row in reversed(moved) if is_image_name(row["source"]) and row["source"][0] != ".")
@@ -246,7 +246,7 @@ def test_a_torn_last_page_takes_back_one_commit_and_no_file(
 ) -> None:
     made = staged(name)
     if commit == "plan":
-        assert made.run(plan=Plan(kill_at=2, only="planned: ")).killed
+        assert made.run(plan=Plan(kill_at=made.scenario.looks, only="planned: ")).killed
     else:
         run_and_keep_the_log(made)
     tear(made, damage)
@@ -258,7 +258,7 @@ def test_a_torn_last_page_takes_back_one_commit_and_no_file(
 def test_a_commit_that_a_disk_lost_after_its_files_moved_is_named_file_by_file(staged: Staged) -> None:
     """A disk that says it has synced and has not: no file is lost, and what no row knows of is listed."""
     made = staged("review")
-    assert made.run(plan=Plan(kill_at=2, only="planned: ")).killed
+    assert made.run(plan=Plan(kill_at=made.scenario.looks, only="planned: ")).killed
     log = made.project.database.with_name("p.db-wal")
     assert made.recover(Plan(kill_at=1, only="done: ")).killed  # moved, and nothing more written
     tear(made, _cut)
