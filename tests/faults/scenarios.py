@@ -11,7 +11,7 @@ from typing import Any
 
 from automating import approve_all, proposed
 from boards import with_results
-from conftest import write_image, write_series
+from conftest import write_series
 from duplicates.test_session import with_duplicates
 from faults.census import Census, Tree, census, missing, tree_of
 from faults.launcher import CROP_DESK, Plan, Run, run, start
@@ -192,23 +192,20 @@ def _to_press(folder: Path) -> None:
 
 
 def _to_crop(folder: Path) -> None:
-    """Four images wait in crop/, one of them for no decision."""
-    project = _started(folder, [(1, 2)] * 3)
-    first, second, third = queue(project)
+    """Four images wait in crop/, the first with an AI's box."""
+    project = _started(folder, [(1, 2)] * 4)
+    first, second, third, fourth = queue(project)
     recommend(project, first, 0, (0.1, 0.05, 0.7, 0.7))
-    review(project, "q", "q", "q", *FINALISE)
-    write_image(project.root / "crop" / "nobody.png", seed=99)
-    boxes = [
-        {"filename": name, "box": [0.1, 0.1, 0.7, 0.7]}
-        for name in (first.filenames[0], "nobody.png", second.filenames[0])
-    ]
+    review(project, "q", "q", "q", "q", *FINALISE)
+    box = {"box": [0.1, 0.1, 0.7, 0.7]}
+    boxes = [{"filename": group.filenames[0], **box} for group in (first, second, fourth)]
     _write_lines(folder, BOXES, [*boxes, {"filename": third.filenames[0], "action": "delete"}])
 
 
 def _to_rebuild(folder: Path) -> None:
-    """Three images wait in crop/, one with a torn sidecar, one without."""
+    """Four images wait in crop/, one with a torn sidecar, one without."""
     _to_crop(folder)
-    torn, lost, _ = sorted((folder / "images" / "crop").glob("*.decision"))
+    torn, lost, *_ = sorted((folder / "images" / "crop").glob("*.decision"))
     torn.write_text("{")
     lost.unlink()
 

@@ -123,5 +123,6 @@ def test_only_the_users_boxes_count_as_accuracy(tmp_path: Path, source: str, acc
 
 
 def test_a_box_source_that_there_is_none_of_is_refused(tmp_path: Path) -> None:
+    older(tmp_path / "p.db", [], [])
     with closing(connect(tmp_path / "p.db")) as connection, pytest.raises(sqlite3.IntegrityError):
         crops.insert(connection, Crop(2, "a.png", None, AI, "guessed", "x", NOW))  # type: ignore[arg-type]
