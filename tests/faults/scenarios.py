@@ -261,9 +261,14 @@ def _interrupted(name: str) -> Callable[[Path], None]:
 _ALL = (
     Scenario("keys", ("review", "p", "--keys", KEYS), _to_press, commits=False),
     Scenario("review", ("review", "p", "--keys", KEYS), _to_review),
-    Scenario("crop", ("crop", "p", "--boxes", BOXES), _to_crop, ("crop", "p"), looks=3),  # first for lost sidecars
+    Scenario("crop", ("crop", "p", "--boxes", BOXES), _to_crop, ("crop", "p")),
     Scenario(
-        "apply", ("auto", "apply", "p", "--execute", "--yes"), _to_apply, ("auto", "review", "p"), in_sandbox=True
+        "apply",
+        ("auto", "apply", "p", "--execute", "--yes"),
+        _to_apply,
+        ("auto", "review", "p"),
+        in_sandbox=True,
+        looks=3,
     ),
     Scenario("sort", ("sort", "p", "--assign", FOLDERS, "--execute"), _to_sort, ("sort", "p")),
     Scenario("browse", ("browse", "p", "--marks", FOLDERS, "--execute"), _to_browse, ("browse", "p")),
