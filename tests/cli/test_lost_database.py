@@ -79,9 +79,7 @@ def lost(make_project: Callable[..., Project], tmp_path: Path) -> Project:
     for folder in ("before", "after", "moved"):
         write_image(tmp_path / folder / "20250803_060000_stage1_generated.png")
     header = "session_id,set_id,chosen_path,neg_paths,timestamp"
-    row = (
-        '1,1,a/20250803_060000_stage1_generated.png,"[""a/20250803_060100_stage2_upscaled.png""]",2025-08-03T06:00:00Z'
-    )
+    row = '1,1,20250803_060000_stage1_generated.png,"[""20250803_060100_stage2_upscaled.png""]",2025-08-03T06:00:00Z'
     (tmp_path / "log.csv").write_text(f"{header}\n{row}\n")
     return project
 

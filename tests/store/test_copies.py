@@ -65,6 +65,14 @@ def test_newest_three_copies_of_each_database_stay(workspace: Workspace) -> None
     assert names(other.parent) == sorted([other.name, "notes.txt", *(copy.name for copy in made[2:])])
 
 
+def test_name_that_a_killed_process_only_claimed_is_no_copy(workspace: Workspace) -> None:
+    database = workspace.decisions / "p.db"
+    create(database).close()
+    copy = publish(database)
+    copy.with_name("p-29990101T000000000000Z.db").touch()
+    assert copies.newest(database) == copies.of_project(database) == [copy]
+
+
 def test_unsound_copy_is_not_kept_and_replaces_none(workspace: Workspace) -> None:
     database = workspace.decisions / "p.db"
     create(database).close()

@@ -38,6 +38,7 @@ def publish(
     paths = {project_id: legacy_path(workspace, project_id) for project_id in projects}
     named: list[Path] = []
     path = workspace.decisions
+    workspace.decisions.mkdir(parents=True, exist_ok=True)  # a project need not be started, nor the workspace be there
     with ExitStack() as locks:
         for project_id in projects:
             locks.enter_context(project_lock(workspace.planned(project_id, workspace.root), "importing history"))

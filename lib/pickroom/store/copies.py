@@ -102,7 +102,7 @@ def publish(database: Path, write: Callable[[Path], None]) -> Path:
             with partial.open("rb") as file:
                 atomic.sync(file.fileno())
             target = folder / f"{database.stem}-{datetime.now(UTC):{_STAMP}}.db"
-            atomic.rename_noreplace(partial, target)
+            atomic.publish(partial, target)
         atomic.sync_folders([folder, folder.parent])
     except OSError as error:
         hint = "make room, or open the folder to writing"
@@ -137,7 +137,8 @@ def of_project(database: Path) -> list[Path]:
 def _named(folder: Path) -> Iterator[tuple[Path, re.Match[str]]]:
     for path in folder.iterdir() if folder.is_dir() else ():
         match = _NAME.fullmatch(path.name)
-        if match is not None and path.is_file() and not path.is_symlink():
+        # an empty file only claims a name, on a disk that cannot rename without replacing
+        if match is not None and path.is_file() and not path.is_symlink() and path.stat().st_size:
             yield path, match
 
 
