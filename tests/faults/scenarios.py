@@ -203,11 +203,16 @@ def _to_crop(folder: Path) -> None:
 
 
 def _to_rebuild(folder: Path) -> None:
-    """Four images wait in crop/, one with a torn sidecar, one without."""
+    """Four images wait in crop/, two without their sidecars."""
     _to_crop(folder)
-    torn, lost, *_ = sorted((folder / "images" / "crop").glob("*.decision"))
-    torn.write_text("{")
-    lost.unlink()
+    for sidecar in sorted((folder / "images" / "crop").glob("*.decision"))[:2]:
+        sidecar.unlink()
+
+
+def _to_replace(folder: Path) -> None:
+    """Four images wait in crop/, one with a torn sidecar."""
+    _to_crop(folder)
+    min((folder / "images" / "crop").glob("*.decision")).write_text("{")
 
 
 def _to_apply(folder: Path) -> None:
@@ -295,3 +300,7 @@ def _to_finish(folder: Path) -> None:
 
 # a minute's work for the reports that it makes: it has tests of its own
 FINISH = Scenario("finish", ("finish", "p", "--execute"), _to_finish, commits=False)
+
+
+# two batches, and the next look goes on between them: neither all nor nothing
+REPLACE = Scenario("a torn sidecar", (CROP_DESK, "p", "?"), _to_replace)

@@ -18,7 +18,7 @@ import pytest
 from faults.finishing import kill_finish
 from faults.kills import Bench, Case, Killed, cases
 from faults.launcher import PATIENCE_S, Plan
-from faults.scenarios import FINISH, SCENARIOS, Stage, Way, template
+from faults.scenarios import FINISH, REPLACE, SCENARIOS, Stage, Way, stage, template
 from faults.soak import table
 from reviewing import another_disk
 
@@ -66,6 +66,21 @@ def test_a_finish_that_is_killed_leaves_a_whole_archive_or_none(templates: Path,
     made = template(templates / "finish", FINISH)
     found = kill_finish(made, tmp_path, Plan(kill_at=2, only="archive: pictures", reports=False))
     assert found.problems == [] and found.step.startswith("archive: pictures")
+
+
+def test_a_torn_sidecar_is_replaced_whenever_the_desk_is_killed(templates: Path, tmp_path: Path) -> None:
+    made = template(templates / "torn", REPLACE)
+    whole = stage(made, tmp_path / "whole", REPLACE)
+    steps = whole.run().steps
+    sidecars = [path.read_text() for path in sorted(whole.project.root.glob("crop/*.decision"))]
+    assert all(sidecars) and "{" not in sidecars
+    for number in [n for n, step in enumerate(steps, start=1) if not step.startswith("lock")][:-1]:
+        killed = stage(made, tmp_path / "killed", REPLACE)
+        assert killed.run(plan=Plan(kill_at=number)).killed
+        assert killed.recover().code == 0 and killed.run().code == 0
+        root = killed.project.root
+        assert [path.read_text() for path in sorted(root.glob("crop/*.decision"))] == sidecars, steps[number - 1]
+        assert [path.read_text() for path in root.glob("delete_staging/replaced-*")] == ["{"]
 
 
 def test_the_command_in_an_interpreter_of_its_own_is_killed_and_recovered(staged: Callable[..., Stage]) -> None:

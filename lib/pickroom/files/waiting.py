@@ -22,7 +22,17 @@ from pickroom.files.ledgers import CROP, DROP, LEDGERS, SIDECAR
 from pickroom.files.lock import moving_files
 from pickroom.files.routing import sidecar_text
 from pickroom.files.sidecars import Sidecar, SidecarError
-from pickroom.naming import CROP_ORIGINALS, CROPPED, OWNED_FOLDERS, STAGING, is_image_name, join, sidecar_name
+from pickroom.naming import (
+    CROP_ORIGINALS,
+    CROPPED,
+    OWNED_FOLDERS,
+    STAGING,
+    filename_of,
+    folder_of,
+    is_image_name,
+    join,
+    sidecar_name,
+)
 from pickroom.records import Decision, FileOp
 from pickroom.store import crops, decisions, groups, operations
 from pickroom.store.connect import transaction
@@ -142,34 +152,49 @@ def _sidecars(project: Project, connection: sqlite3.Connection) -> Iterator[Faul
 
 
 def _rebuild(project: Project, connection: sqlite3.Connection, folder: ImageFolder) -> list[Fault]:
-    """Plan and take the steps, under the project's lock; returns what is done. An old sidecar is set aside."""
-    batch = operations.next_batch(connection)
-    ops, planned = [], {}
-    for fault in _sidecars(project, connection):
-        if fault.known is not None:
+    """Plan and take the steps, under the project's lock; returns what is done. An old sidecar is set aside.
+
+    The old one goes in a batch of its own, before the new one is planned: steps that share a path could not be taken
+    twice. Killed in between, the image has no sidecar, and the next look writes it.
+    """
+    faults = {fault.path: fault for fault in _sidecars(project, connection) if fault.known is not None}
+    done: list[str] = []
+    for steps in (_set_aside, _write):
+        batch, ops = operations.next_batch(connection), list[FileOp]()
+        for fault in faults.values():
             try:
-                ops += _steps(project, fault.path, fault.known.decision, batch)
+                ops += steps(project, fault, batch)
             except OSError:  # a folder of that name, or a file that nobody may read: the next look names it
                 continue
-            planned[fault.path] = fault
-    folder.require(ops)
-    with transaction(connection):
-        operations.plan(connection, ops)
-    done = journal.run_planned(folder, connection, LEDGERS).done
-    return [planned[path] for path in done if path in planned]
+        folder.require(ops)
+        with transaction(connection):
+            operations.plan(connection, ops)
+        done = journal.run_planned(folder, connection, LEDGERS).done
+    return [faults[path] for path in done if path in faults]
 
 
-def _steps(project: Project, path: str, decision: Decision, batch: int) -> list[FileOp]:
-    directory, _, name = path.rpartition("/")
-    own = join(directory, sidecar_name(name))
-    ops = []
-    if (project.root / own).exists():
-        aside = join(STAGING, f"replaced-{batch}-{hashlib.sha256(path.encode()).hexdigest()[:16]}.decision")
-        ops.append(FileOp(batch, SIDECAR, path, "move", own, aside, atomic.sha256_of(project.root / own)))
+def _set_aside(project: Project, fault: Fault, batch: int) -> list[FileOp]:
+    own = _sidecar_of(fault)
+    if not (project.root / own).exists():
+        return []
+    name = f"replaced-{batch}-{hashlib.sha256(fault.path.encode()).hexdigest()[:16]}.decision"
+    sha256 = atomic.sha256_of(project.root / own)
+    return [FileOp(batch, SIDECAR, fault.path, "move", own, join(STAGING, name), sha256)]
+
+
+def _write(project: Project, fault: Fault, batch: int) -> list[FileOp]:
+    own = _sidecar_of(fault)
+    if fault.known is None or (project.root / own).exists():
+        return []
+    decision, name = fault.known.decision, filename_of(fault.path)
     route = "manual" if decision.user_action == "crop" else "suggestion"
     text = sidecar_text(decision.group_id, decision.project_id, name, route, decision.own_box)
     digest = hashlib.sha256(text.encode()).hexdigest()
-    return [*ops, FileOp(batch, SIDECAR, path, "write", None, own, digest, content=text)]
+    return [FileOp(batch, SIDECAR, fault.path, "write", None, own, digest, content=text)]
+
+
+def _sidecar_of(fault: Fault) -> str:
+    return join(folder_of(fault.path), sidecar_name(filename_of(fault.path)))
 
 
 def _rows(project: Project, connection: sqlite3.Connection) -> Iterator[Fault]:
