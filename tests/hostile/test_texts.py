@@ -333,7 +333,7 @@ def test_hostile_csv_adds_up_and_writes_nothing_but_its_database(log: Path, tmp_
         path.write_bytes(damaged(rng, data) if rng.random() < 0.4 else data)
 
         def bring_in() -> None:
-            with read_logs(Workspace(home), [path], "p") as found:
+            with read_logs(Workspace(home), [path], "p", by_folder=True) as found:
                 report = found.report
                 values = report.to_dict()
                 assert values["rows"] == values["imported"] + sum(values["skipped"].values()), values

@@ -171,7 +171,7 @@ def _paths(text: str) -> tuple[str, str, str]:
 
 
 def _read(
-    text: str, folder: Path, project_id: str, names: ProjectNames, others: Mapping[str, str]
+    text: str, folder: Path, project_id: str, names: ProjectNames, others: Mapping[str, str] | None = None
 ) -> tuple[str, np.ndarray] | str:
     """(file name, vector) of a line, or why it is skipped."""
     image_folder, filename, vector_path = _paths(text)
@@ -182,7 +182,7 @@ def _read(
         return f"its path names several projects: {', '.join(sorted(named))}"
     if named - {project_id}:
         return f"belongs to project {', '.join(named)}"
-    if image_folder in others:
+    if others and image_folder in others:
         return f"lies in the folder of another project: {others[image_folder]}"
     # os.path's, since a name may be too long to be asked about
     path = next((p for p in _places(folder, vector_path) if os.path.isfile(p)), None)
