@@ -16,7 +16,7 @@ from typing import Any
 
 import duckdb
 
-from pickroom import atomic, written
+from pickroom import written
 from pickroom.analysis.connection import Analysis, connect
 from pickroom.analysis.engine import identifier, quoted
 from pickroom.errors import ConflictError, FileOperationError, StoreError
@@ -119,7 +119,8 @@ def _write(workspace: Workspace, engine: duckdb.DuckDBPyConnection, select: str,
             temporary = building / "rows"  # not *.parquet: who reads the folder meanwhile must not take it for data
             copied = f"COPY ({select}) TO {quoted(temporary)} (FORMAT parquet, COMPRESSION zstd)"
             row = engine.execute(copied).fetchone()
-            written.record(workspace, path, atomic.sha256_of(temporary))
+            with temporary.open("rb") as file:
+                written.record(workspace, path, hashlib.file_digest(file, "sha256").hexdigest())
             os.replace(temporary, path)
     except (OSError, duckdb.IOException) as error:
         what = getattr(error, "strerror", None) or str(error).splitlines()[0]
