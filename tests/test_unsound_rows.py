@@ -170,7 +170,7 @@ def test_commands_name_count_and_exit_1(
     spoil(project, SPOILT["images no JSON"][0], waiting["group_id"])
     spoil(project, SPOILT["size of zero"][0], one)
     named = f"left out, sizes: {one}: size 0 x 64"
-    total = "p: 2 unsound rows are left out (see them: pickroom check p"
+    total = "p: 2 unsound rows left out (see: pickroom check p"
     for command in (
         ("export", "p", "--coco", str(tmp_path / "coco")),
         ("export", "p", "--hf", str(tmp_path / "hf")),
@@ -186,7 +186,7 @@ def test_commands_name_count_and_exit_1(
         out, err = capsys.readouterr()
         assert named in err and total in err, command
         assert not as_json or '"unsound_rows": 2' in out, command
-    assert "2 unsound rows are left out everywhere" in _printed(project, capsys, 0, "status", "p")
+    assert "2 unsound rows left out everywhere" in _printed(project, capsys, 0, "status", "p")
     assert "error: sizes (1)" in _printed(project, capsys, 1, "check", "p")
     found = json.loads(_printed(project, capsys, 1, "sql", "SELECT count(*) FROM decisions", "--json"))
     assert (found["rows"], found["unsound_rows"]) == ([[3]], 2)
@@ -206,7 +206,7 @@ def test_report_and_archive_of_a_project_with_unsound_rows(
     change(project, "UPDATE crops SET box = '[0, 0, 5, 1]'")
     assert pickroom(project, "finish", "p", "--execute") == 1
     out, err = capsys.readouterr()
-    assert "Project p is finished" in out and "p: 3 unsound rows are left out" in err
+    assert "Project p is finished" in out and "p: 3 unsound rows left out" in err
     folder = project.workspace.archives / "p"
     kinds = {"unsound row: file names": 1, "unsound row: indexes": 1, "unsound row: crops": 1}
     assert json.loads((folder / "summary.json").read_text())["unsound_rows"] == kinds

@@ -372,7 +372,7 @@ def test_a_text_in_a_column_of_numbers_costs_its_own_row(beside: Project, worksp
     with connect(workspace) as analysis:
         widths = analysis.execute("SELECT image_width FROM decisions WHERE project_id = 'spoilt' ORDER BY 1").fetchall()
         assert widths == [(48,)]
-        assert [p.line for p in analysis.problems] == ["spoilt: 1 unsound rows are left out: see the view unsound_rows"]
+        assert [p.line for p in analysis.problems] == ["spoilt: 1 unsound row left out: see the view unsound_rows"]
         assert [p.unsound for p in analysis.problems] == [1]
         whats = analysis.execute(
             "SELECT project_id, origin, table_name, failed_check, what FROM unsound_rows"

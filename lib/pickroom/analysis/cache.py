@@ -210,7 +210,7 @@ class Cache:
             written: list[dict[str, str | int]] = [{"what": note} for note in notes]
             (unsound,) = engine.execute(f"SELECT count(*) FROM ({read_sql('views/unsound_rows')})").fetchone() or (0,)
             if unsound:
-                what = f"{unsound} unsound rows are left out: see the view unsound_rows"
+                what = f"{unsound} unsound row{'s' * (unsound != 1)} left out: see the view unsound_rows"
                 written.append({"what": what, "unsound": unsound})
             (building / _NOTES).write_text(json.dumps(written), encoding="utf-8")
         except duckdb.Error as error:

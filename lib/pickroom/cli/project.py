@@ -160,7 +160,8 @@ def status_words(entry: dict[str, Any]) -> str:
         lines.append(f"  unfinished: {plural(entry['planned_operations'], 'file operation')}: pickroom recover {name}")
     lines += [f"    in {one['root']}: {one['problem'] or one['planned_operations']}" for one in entry["unfinished"]]
     if "unsound_rows" in entry:
-        lines.append(f"  {entry['unsound_rows']} unsound rows are left out everywhere (which: pickroom check {name})")
+        rows = plural(entry["unsound_rows"], "unsound row")
+        lines.append(f"  {rows} left out everywhere (see: pickroom check {name})")
     for batch in entry["batches"]:
         gone = "undone" if batch["undone"] and not batch["done"] else f"{batch['done']} of {batch['operations']} files"
         lines.append(f"  batch {batch['batch']} ({batch['planned_at'][:16]}Z): {gone}")

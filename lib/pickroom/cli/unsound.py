@@ -8,6 +8,7 @@ from pathlib import Path
 import typer
 
 from pickroom.cli.console import printable, say
+from pickroom.quantities import plural
 from pickroom.workspace import Project
 
 _SHOWN = 5  # rows that are named; `check` shows more
@@ -26,7 +27,8 @@ def name_unsound(project: Project, databases: Sequence[Path] | None = None) -> i
         say(printable([f"left out, {line}"]))
     if lines:
         more = f", {len(lines) - _SHOWN} of them not listed here" if len(lines) > _SHOWN else ""
-        say(f"{project.id}: {len(lines)} unsound rows are left out{more} (see them: pickroom check {project.id})")
+        rows = plural(len(lines), "unsound row")
+        say(f"{project.id}: {rows} left out{more} (see: pickroom check {project.id})")
     return len(lines)
 
 
