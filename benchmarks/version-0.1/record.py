@@ -161,6 +161,7 @@ def one_split(
         connection.close()
     project = workspace.project(project_id)
     embed(project, EmbedConfig(encoder=ENCODER))
+    project = workspace.project(project_id)  # bound to its encoder now
     connection = connect(project.database)
     hashes = {image.filename: image.sha256 for image in store_images.readable(connection)}
     connection.close()

@@ -76,20 +76,17 @@ def create_bytes(path: Path, data: bytes, *, durable: bool = True) -> None:
 
 def _write_beside(path: Path, data: bytes, *, durable: bool = True) -> tuple[Path, int]:
     """The file, and a descriptor: until it is closed, no other process takes the file for a leftover."""
-    while True:
-        temporary = leftovers.partial_in(path.parent)
-        try:
-            with temporary.open("xb") as file:
-                if not leftovers.hold(file.fileno(), temporary):
-                    continue
-                file.write(data)
-                file.flush()
-                if durable:
-                    sync(file.fileno())
-                return temporary, os.dup(file.fileno())
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
+    temporary, file = leftovers.open_partial(path.parent)
+    try:
+        with file:
+            file.write(data)
+            file.flush()
+            if durable:
+                sync(file.fileno())
+            return temporary, os.dup(file.fileno())
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
 
 
 def rename_noreplace(source: Path, destination: Path) -> None:

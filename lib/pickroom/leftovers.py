@@ -17,6 +17,7 @@ import stat
 import tempfile
 import weakref
 from pathlib import Path
+from typing import BinaryIO
 
 # how the name of a file ends that is being written; what a crash leaves behind is known by it
 PARTIAL_SUFFIX = ".pickroom-partial"
@@ -48,6 +49,16 @@ def sweep_partials(folder: Path) -> None:
                 path.unlink()
             finally:
                 os.close(descriptor)
+
+
+def open_partial(folder: Path) -> tuple[Path, BinaryIO]:
+    """A new hidden file in a folder, open for writing and held: until it is closed nobody takes it for a leftover."""
+    while True:
+        path = partial_in(folder)
+        file = path.open("xb")
+        if hold(file.fileno(), path):
+            return path, file
+        file.close()  # a sweep that had begun before found it before it was held
 
 
 def hold(descriptor: int, path: Path) -> bool:
@@ -102,9 +113,9 @@ class Folder:
 
 
 def _remove(path: Path, descriptor: int, pid: int) -> None:
+    os.close(descriptor)  # first: a FUSE disk keeps a removed file, and so its folder, as long as it is open
     if os.getpid() == pid:  # a forked process does not remove what its parent works in
         shutil.rmtree(path, ignore_errors=True)
-    os.close(descriptor)
 
 
 def _sweep_folders(parent: Path, pattern: re.Pattern[str]) -> None:
@@ -116,9 +127,9 @@ def _sweep_folders(parent: Path, pattern: re.Pattern[str]) -> None:
             descriptor = os.open(path / _HELD, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                shutil.rmtree(path, ignore_errors=True)
             finally:
-                os.close(descriptor)
+                os.close(descriptor)  # as in `_remove`
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def _named(folder: Path, pattern: re.Pattern[str]) -> list[Path]:

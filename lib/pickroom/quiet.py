@@ -13,8 +13,6 @@ import os
 import sys
 import warnings
 
-from PIL import _imaging
-
 _SHOWN = "PICKROOM_WARNINGS"
 # what a process started by Pickroom is given: Ray's workers, trainings, kernels, and their own children
 _CHILDREN = {"PYTHONWARNINGS": "ignore", "TORCH_CPP_LOG_LEVEL": "ERROR"}
@@ -51,6 +49,8 @@ def codecs() -> None:
         return
     warnings.filterwarnings("ignore", module=r"(PIL|pillow_heif)\.")
     logging.getLogger("PIL").addHandler(logging.NullHandler())
+    from PIL import _imaging  # here, so that a command that opens no image does not load it
+
     library = ctypes.CDLL(_imaging.__file__)  # by it the libtiff is found that Pillow decodes with
     for name in _TIFF_HANDLERS:
         handler = getattr(library, name, None)  # none in a Pillow that was built without libtiff, or keeps its names in

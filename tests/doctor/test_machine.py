@@ -78,8 +78,11 @@ def test_broken_packages_are_findings_and_no_traceback(tmp_path: Path) -> None:
     assert broken(tmp_path, "duckdb_sqlite", "accelerator", "bundled_weights") == [
         "fail  duckdb: it cannot be used: undefined symbol: x (run: make env)",
         "fail  accelerator: PyTorch cannot be used: libtorch.so: cannot open (run: make env)",
-        "fail  bundled encoder: it does not load: libtorch.so: cannot open (run: make env)",
+        "ok    bundled encoder: efficientnet-lite0-57934424.pth loads, offline",  # without PyTorch
     ]
+    module(tmp_path, "onnx", "raise ImportError('no onnx here')")
+    (line,) = broken(tmp_path, "bundled_weights")
+    assert line.startswith("fail  bundled encoder: ") and "no onnx here" in line
 
 
 def test_duckdb_without_its_extension_still_works_another_way(tmp_path: Path) -> None:

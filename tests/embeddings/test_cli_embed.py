@@ -44,7 +44,7 @@ def test_a_run_says_what_it_did(photo_project: MakeProject, checkpoint: Path, ru
     project = photo_project(3)
     (project.root / "bad.png").write_text("no image")
     code, out, err = run(project, "--encoder", "openclip", "--checkpoint", checkpoint, "--verify")
-    assert code == 0
+    assert code == 1  # one image has no vector
     assert "7 images = 6 embedded + 0 recognised + 0 unchanged + 1 without a vector" in out
     assert "bad.png: unreadable: not an image" in out and "regions: 12 in 3 groups" in out
     assert "verified: 7 images = 6 vectors of 48 floats + 1 without; 6 made again" in out and "no problem" in out
@@ -54,7 +54,7 @@ def test_a_run_says_what_it_did(photo_project: MakeProject, checkpoint: Path, ru
 
     code, out, err = run(project, "--checkpoint", checkpoint, "--json", "--no-regions")
     found = json.loads(out)
-    assert code == 0 and (found["images"], found["unchanged"], found["groups"]) == (7, 6, 0)
+    assert code == 1 and (found["images"], found["unchanged"], found["groups"]) == (7, 6, 0)
     assert found["errors"] == [{"directory": "", "filename": "bad.png", "reason": "unreadable: not an image"}]
 
 

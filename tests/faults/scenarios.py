@@ -273,7 +273,6 @@ _ALL = (
         _to_apply,
         ("auto", "review", "p"),
         in_sandbox=True,
-        looks=3,
     ),
     Scenario("sort", ("sort", "p", "--assign", FOLDERS, "--execute"), _to_sort, ("sort", "p")),
     Scenario("browse", ("browse", "p", "--marks", FOLDERS, "--execute"), _to_browse, ("browse", "p")),

@@ -18,6 +18,7 @@ from pickroom.history.importing import read_logs
 from pickroom.history.skips import Skip
 from pickroom.logged_paths import ProjectNames, split_path
 from pickroom.store import legacy
+from pickroom.store.connect import create
 from pickroom.workspace import Workspace
 
 from .logs import SAMPLES, SELECTION, rows_of, run_import, selection, write_log
@@ -124,6 +125,7 @@ def test_a_known_project_decides_under_any_prefix(workspace: Workspace, tmp_path
     started = workspace.planned("mojo1", tmp_path / "images of it")
     workspace.save_new(started)
     started.with_manifest(aliases=("old/first",))
+    create(started.database).close()
     paths = ["/a/mojo1/x.png", "/b/old/MOJO1/crop/y.png", r"D:\old\first\z.png", "mojo1 /v.png"]
     log = small_log(tmp_path, *paths[:2], paths[3], f"{tmp_path}/images of it/faces/w.png")
     assert run_import(workspace, log, project=None).projects == {"mojo1": {"selections": 4}}

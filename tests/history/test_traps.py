@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from pickroom.history import facts, skips
+from pickroom.store.connect import create
 from pickroom.workspace import Workspace
 
 from .logs import (
@@ -53,6 +54,7 @@ def test_the_path_names_the_project_and_the_given_one_never_overrides(workspace:
         started = workspace.planned(project_id, workspace.root / project_id)
         workspace.save_new(started)
         started.with_manifest(aliases=aliases)
+        create(started.database).close()
     rows = [
         selection("P/training data/mojo1_final/a.png", ["P/x/b.png"]),
         selection(r"C:\mojo2\a.png", [r"C:\mojo2\b.png"]),

@@ -26,8 +26,10 @@ def test_image_comes_back_as_it_was_scanned(connection: sqlite3.Connection, imag
 @pytest.mark.parametrize("directory", ["../other", "/etc", "anna/../..", "anna//b"])
 def test_a_row_that_leads_out_of_the_project_is_damage(connection: sqlite3.Connection, directory: str) -> None:
     images.replace_scan(connection, [replace(FULL, directory=directory)], [], {})  # as an enemy's database has it
+    assert images.readable(connection) == []
+    (row,) = connection.execute(f"SELECT {images.COLUMNS} FROM images AS i")
     with pytest.raises(StoreError, match=r"a row of images is damaged .*leads out of the project"):
-        images.readable(connection)
+        images.from_row(row)
 
 
 def test_images_come_by_folder_and_name(connection: sqlite3.Connection) -> None:

@@ -69,7 +69,7 @@ def test_an_empty_file_gets_its_inode_with_its_first_bytes(tmp_path: Path, monke
         return found if found.st_size else os.stat_result((found[0], 999_999_999, *found[2:10]))
 
     monkeypatch.setattr(os, "stat", as_on_fat)
-    opened = connect(tmp_path / "p.db")
+    opened = create(tmp_path / "p.db")
     with transaction(opened):
         opened.execute("INSERT INTO review_cursor VALUES (1, 'g')")
     shutil.copy(moved_away(tmp_path / "p.db"), tmp_path / "p.db")

@@ -19,7 +19,7 @@ from pickroom.errors import LockedError
 from pickroom.review.session import ReviewSession
 from pickroom.store import snapshot
 from pickroom.store.alone import alone
-from pickroom.store.connect import connect, open_read_only, schema_of, transaction
+from pickroom.store.connect import connect, create, open_read_only, schema_of, transaction
 from pickroom.store.wal import shares_memory
 from pickroom.workspace import Project, Workspace
 from reviewing import FINALISE, child, decisions, hear, review
@@ -56,7 +56,7 @@ def test_a_new_database_has_a_rollback_journal(tmp_path: Path, without_memory: C
     database = tmp_path / "p.db"
     without_memory(database)
     for _ in range(2):  # the second time it is one that left WAL before
-        with closing(connect(database)) as connection:
+        with closing(create(database)) as connection:
             assert connection.execute("PRAGMA journal_mode").fetchone()[0] == "delete"
             assert connection.execute("PRAGMA synchronous").fetchone()[0] == 3  # EXTRA
             assert connection.execute("PRAGMA foreign_keys").fetchone()[0] == 1
@@ -72,7 +72,7 @@ def in_wal_with_a_log(tmp_path: Path) -> Path:
     """A copy of a database whose last commit is in its log alone, as a killed process leaves it."""
     (tmp_path / "far").mkdir()
     (tmp_path / "near").mkdir()
-    with closing(connect(tmp_path / "far" / "p.db")) as connection:
+    with closing(create(tmp_path / "far" / "p.db")) as connection:
         connection.execute("PRAGMA wal_autocheckpoint = 0")
         with transaction(connection):
             connection.execute(INSERT)
@@ -98,7 +98,7 @@ def test_a_database_from_another_disk_keeps_what_its_log_has(
 
 def test_back_on_a_disk_that_shares_memory_it_has_a_log_again(tmp_path: Path) -> None:
     as_a_link(tmp_path / "p.db")
-    connect(tmp_path / "p.db").close()
+    create(tmp_path / "p.db").close()
     (tmp_path / "p.db-shm").unlink()
     assert shares_memory(tmp_path)
     with closing(connect(tmp_path / "p.db")) as connection:
@@ -109,7 +109,7 @@ def test_back_on_a_disk_that_shares_memory_it_has_a_log_again(tmp_path: Path) ->
 
 def test_two_connections_see_each_others_commits(tmp_path: Path, without_memory: Callable[[Path], None]) -> None:
     without_memory(tmp_path / "p.db")
-    with closing(connect(tmp_path / "p.db")) as one, closing(connect(tmp_path / "p.db")) as other:
+    with closing(create(tmp_path / "p.db")) as one, closing(create(tmp_path / "p.db")) as other:
         with transaction(one):
             one.execute(INSERT)
         assert other.execute(SELECT).fetchone()[0] == "g"
@@ -119,7 +119,7 @@ def test_two_connections_see_each_others_commits(tmp_path: Path, without_memory:
 
 
 def hold_open(pipe: Connection, database: Path) -> None:
-    with closing(connect(database)):
+    with closing(create(database)):
         pipe.send("open")
         pipe.poll(None)
 

@@ -133,11 +133,10 @@ def copy_file(source: Path, destination: Path) -> str:
         sha256 = atomic.sha256_of(source)
         if atomic.sha256_of(destination) == sha256:
             return sha256
-    partial = leftovers.partial_in(destination.parent)
+    partial, writer = leftovers.open_partial(destination.parent)
     digest = hashlib.sha256()
     try:
-        with source.open("rb") as reader, partial.open("xb") as writer:
-            leftovers.hold(writer.fileno(), partial)
+        with writer, source.open("rb") as reader:
             while block := reader.read(_BLOCK):
                 digest.update(block)
                 writer.write(block)

@@ -22,7 +22,7 @@ def project_lock(project: Project, doing: str) -> Iterator[None]:
     Raises:
         ProjectError: the project is a copy in a sandbox, which is not there.
     """
-    if project.workspace.root.is_relative_to(project.root):
+    if project.root in project.workspace.root.parents:
         project.require_root()  # the lock lies in the copy, and nothing may be made where one was
     with exclusive(project.lock_file, f"project {project.id}", doing, patience=_PATIENCE):
         yield

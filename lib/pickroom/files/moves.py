@@ -24,7 +24,7 @@ from pickroom.records import FileOp, OpKind
 
 IN_NEITHER_PLACE, VANISHED = "the file is in neither place", "the file has vanished"
 _NOTHING = hashlib.sha256(b"").hexdigest()
-_NOT_HERE = "the file is protected, or its disk cannot do this: pickroom doctor says what a disk lacks"
+_NOT_HERE = "the file is protected, or its disk cannot do this (see: pickroom doctor)"
 
 
 def take(root: Path, op: FileOp, *, verify: bool = False) -> None:
