@@ -155,3 +155,11 @@ def test_folder_is_left_where_the_disk_has_no_locks(tmp_path: Path, monkeypatch:
     with Folder(".building-", tmp_path):
         assert len(names(tmp_path)) == 2
     assert len(names(tmp_path)) == 1
+
+
+def test_only_folders_of_known_uses_are_swept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    for name in ("pickroom-import-abcd1234", "pickroom-mine-abcd1234"):
+        (tmp_path / name).mkdir(mode=0o700)
+    leftovers.sweep_temporary()
+    assert [path.name for path in tmp_path.iterdir()] == ["pickroom-mine-abcd1234"]

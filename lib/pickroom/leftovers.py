@@ -24,6 +24,8 @@ PARTIAL_SUFFIX = ".pickroom-partial"
 _PARTIAL = re.compile(rf"\.[0-9a-f]{{16}}{re.escape(PARTIAL_SUFFIX)}")
 _HELD = ".pickroom-held"  # in a temporary folder: who makes it holds it, and nobody else's folder has it
 _RANDOM = "[a-z0-9_]{8}"  # what tempfile ends a name with
+# what is made as pickroom-<use>-* in the system's temporary folder; whatever else is called so is not ours to remove
+_USES = ("analysis", "doctor", "extension", "import", "snapshot", "zip")
 _swept: set[Path] = set()
 os.register_at_fork(after_in_child=_swept.clear)
 
@@ -74,7 +76,7 @@ def hold(descriptor: int, path: Path) -> bool:
 def sweep_temporary() -> None:
     """Remove the folders that killed processes have left in the system's temporary folder."""
     with contextlib.suppress(OSError):  # there may be none that can be used
-        _sweep_folders(Path(tempfile.gettempdir()), re.compile(rf"pickroom-[a-z]+-{_RANDOM}"))
+        _sweep_folders(Path(tempfile.gettempdir()), re.compile(rf"pickroom-({'|'.join(_USES)})-{_RANDOM}"))
 
 
 class Folder:

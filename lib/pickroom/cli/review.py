@@ -11,6 +11,7 @@ import typer
 
 from pickroom.cli.console import Home, ProjectName, app, printable, project_of, read_text, say, show
 from pickroom.errors import ConflictError, UsageError
+from pickroom.quantities import plural
 
 if TYPE_CHECKING:
     from pickroom.files.journal import Outcome
@@ -93,7 +94,8 @@ def recover(
     finally:
         connection.close()
     interrupted.complete_logs(opened)
-    _report(outcome, f"Recovered {opened.id}: {len(outcome.done)} units finished, {len(outcome.failed)} put back")
+    finished = plural(len(outcome.done), "unit")
+    _report(outcome, f"Recovered {opened.id}: {finished} finished, {len(outcome.failed)} put back")
 
 
 def _return(opened: Project, execute: bool) -> None:

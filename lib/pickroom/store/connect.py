@@ -260,7 +260,8 @@ def _require_tables(connection: sqlite3.Connection, path: Path) -> None:
     """Refuse what is no project's database yet: no tables at all, or those of another program."""
     if has_tables(connection, named="ai_decisions"):
         return
-    what = "it has no ai_decisions, which every database of Pickroom's has" if has_tables(connection) else "it is empty"
+    others = "it has no ai_decisions, which every database of Pickroom's has"
+    what = others if has_tables(connection) else "the database has no tables"
     raise NoDatabaseError(what, doing="opening the database", subject=path, hint=restore_hint(path))
 
 
