@@ -48,7 +48,7 @@ def wait_in_a_folder(pipe: Connection, parent: Path) -> None:
     pipe.send(None)
 
 
-def test_partial_file_of_a_killed_process_goes_with_the_next_write(tmp_path: Path) -> None:
+def test_killed_partial_file_goes_with_the_next_write(tmp_path: Path) -> None:
     assert exit_code_of(die_writing, tmp_path) == -signal.SIGKILL
     (left,) = names(tmp_path)
     assert left.endswith(leftovers.PARTIAL_SUFFIX)

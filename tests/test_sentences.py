@@ -276,7 +276,7 @@ def test_a_sentence_is_said_only_where_it_is_true(make_project: Make, state: Cal
         )
 
 
-def test_the_header_agrees_with_no_baseline_and_leaves_out_a_pause(make_project: Make) -> None:
+def test_header_leaves_out_baselines_and_pauses(make_project: Make) -> None:
     project = make_project([(1, 2)] * 4)
     now = iter([0.0, 4.0, 2000.0, 2006.0, 2010.0, 2010.0, 2010.0])
     session = ReviewSession(project, clock=lambda: next(now))

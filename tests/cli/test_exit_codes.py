@@ -40,7 +40,7 @@ def test_start_that_could_not_rename_a_duplicate_says_so(
     assert (ran.code, "duplicate name" in ran.out) == (1, True)
 
 
-def test_image_that_cannot_be_embedded_is_named_and_ends_with_one(
+def test_image_that_cannot_be_embedded_ends_with_one(
     pickroom: Run,  # noqa: F811 (the fixture)
     project: Project,  # noqa: F811 (the fixture)
 ) -> None:

@@ -458,7 +458,7 @@ def test_with_the_image_folder_away_every_step_stays_planned(
     assert told(connection) == []
 
 
-def test_an_emptied_folder_of_ours_takes_nothing_in_after_a_crash(root: Path, connection: sqlite3.Connection) -> None:
+def test_emptied_folder_takes_nothing_in_after_a_crash(root: Path, connection: sqlite3.Connection) -> None:
     lay(root, a="a", b="b", c="c")
     plan(connection, move("one", "a"))
     journal.run_planned(root, connection, LEDGERS)

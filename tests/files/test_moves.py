@@ -294,7 +294,7 @@ def test_a_step_to_a_name_that_is_too_long_can_be_put_back(tmp_path: Path, op: F
     assert set(read_tree(tmp_path)) == {"anna/a.png"}
 
 
-def test_a_file_in_neither_place_is_not_put_back_unless_it_vanished(tmp_path: Path) -> None:
+def test_file_in_neither_place_is_put_back_only_if_vanished(tmp_path: Path) -> None:
     with pytest.raises(FileOperationError, match="in neither place"):
         moves.put_back(tmp_path, MOVE)
     moves.put_back(tmp_path, MOVE, vanished=True)

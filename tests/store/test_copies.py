@@ -102,7 +102,7 @@ def test_copy_is_kept_once_an_hour(project: Project) -> None:
     assert len(copies.newest(project.database)) == 2 and copies.newest(project.database)[1] == older
 
 
-def test_copy_from_the_future_does_not_keep_others_from_being_made(project: Project) -> None:
+def test_copy_from_the_future_does_not_stop_others(project: Project) -> None:
     snapshot.keep([project.database])
     aged(copies.newest(project.database)[0], timedelta(days=-400))
     snapshot.keep([project.database])
