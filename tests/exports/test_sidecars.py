@@ -76,6 +76,20 @@ def test_existing_sidecar_is_merged_then_undone_to_the_byte(judged: Project) -> 
         sidecars.undo(judged)
 
 
+def test_an_earlier_crop_of_the_default_box_is_unset(judged: Project) -> None:
+    sidecars.write(judged)
+    cut = next(image for image in choices.read(judged).images if image.box)
+    with closing(connect(judged.database)) as connection:
+        connection.execute("UPDATE crops SET box_source = 'default'")
+    planned, _, _ = sidecars.write(judged)
+    assert [item.changes for item in planned if not item.there] == [("HasCrop True -> False",)]
+    assert read(judged, cut.path)["HasCrop"] == "False"
+    path = judged.root / cut.path.replace(".png", ".xmp")
+    own = path.read_text().replace('HasCrop="False"', 'HasCrop="True"').replace('CropTop="0.25"', 'CropTop="0.3"')
+    path.write_text(own)  # a crop of the user's own, made elsewhere
+    assert all(item.there for item in sidecars.plan(choices.read(judged)))
+
+
 def test_sidecar_edited_since_stays_and_can_be_undone_later(judged: Project) -> None:
     before = read_tree(judged.root)
     sidecars.write(judged)

@@ -51,6 +51,7 @@ class Judged:
     Attributes:
         path: where the file that was decided on lies now, relative to the project's root.
         box: the person's crop, a fraction of the EXIF-upright image; None where none was drawn or confirmed.
+        other_box: the box of a crop that was made, but is not the person's; None where `box` is, or there is no crop.
         cropped: where the finished crop lies, relative to the root; None where there is none.
     """
 
@@ -60,6 +61,7 @@ class Judged:
     verdict: Verdict
     path: str
     box: CropBox | None = None
+    other_box: CropBox | None = None
     cropped: str | None = None
 
 
@@ -150,17 +152,15 @@ def _judge(
     if path is None:
         found.left_out[NOT_THERE] += 1
         return None
-    box, cropped = None, None
+    box, other_box, cropped = None, None, None
     if verdict == "picked" and row["final_crop_coords"] is not None:
         source = crop.box_source if crop is not None else None
-        if row["crop_input"] == "apply_ai" or source == "ai_all":
-            found.left_out[CUT_BY_MACHINE] += 1
-        elif source == "default":
-            found.left_out[DEFAULT_BOX] += 1
-        else:
-            box = CropBox.from_json(row["final_crop_coords"])
+        box = CropBox.from_json(row["final_crop_coords"])
+        if row["crop_input"] == "apply_ai" or source in ("ai_all", "default"):
+            found.left_out[DEFAULT_BOX if source == "default" else CUT_BY_MACHINE] += 1
+            box, other_box = None, box
         cropped = places.crop_of(image, crop, path)
-    return Judged(project_id, row["group_id"], image, verdict, path, box, cropped)
+    return Judged(project_id, row["group_id"], image, verdict, path, box, other_box, cropped)
 
 
 def _verdict(row: sqlite3.Row, filename: str) -> Verdict:

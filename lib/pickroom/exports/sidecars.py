@@ -89,11 +89,13 @@ def plan(found: Choices, naming: Naming = "stem") -> list[Sidecar]:
         rated = xmp.rating(stars, label)
         # the box belongs to the picture that it was drawn on: beside the finished crop it would cut twice
         try:
-            cut = xmp.crop(judged.box, _frame(root, judged)) if judged.box is not None else {}
+            cut, other = (
+                xmp.crop(box, _frame(root, judged)) if box is not None else {} for box in (judged.box, judged.other_box)
+            )
         except ImageError as error:
             planned.append(Sidecar(judged.path, judged.image.filename, held=error.reason))
             continue
-        planned.append(_sidecar(root, judged.path, {**rated, **cut}, naming))
+        planned.append(_sidecar(root, judged.path, {**rated, **cut}, naming, other))
         if judged.cropped is not None:
             planned.append(_sidecar(root, judged.cropped, rated, naming))
     shared = Counter(item.path for item in planned)
@@ -182,7 +184,10 @@ def _take_back(project: Project, folder: ImageFolder, record: Path, held: dict[s
     return len(entries) - len(staying)
 
 
-def _sidecar(root: Path, image: str, wanted: xmp.Properties, naming: Naming) -> Sidecar:
+def _sidecar(
+    root: Path, image: str, wanted: xmp.Properties, naming: Naming, other: xmp.Properties | None = None
+) -> Sidecar:
+    """Plan one sidecar; a crop in it that says what `other` says was written for a box that is not the person's."""
     folder, filename = split(image)
     name = f"{stem_of(filename) if naming == 'stem' else filename}.xmp"
     path = root / folder / name
@@ -193,6 +198,8 @@ def _sidecar(root: Path, image: str, wanted: xmp.Properties, naming: Naming) -> 
         if path.exists() and path.stat().st_size > _LARGEST:
             return Sidecar(shown, filename, held=f"it has more than {_LARGEST >> 20} MiB")
         packet = path.read_bytes() if path.exists() else None
+        if packet is not None and other and xmp.properties(packet, other) == other:
+            wanted = {**wanted, **xmp.NO_CROP}
         merged = xmp.merge(packet, wanted)
     except (xmp.PacketError, OSError) as error:
         return Sidecar(shown, filename, held=getattr(error, "strerror", None) or str(error))

@@ -30,6 +30,7 @@ _MOST_PARTS = 50_000  # elements and attributes: Camera Raw's have some thousand
 _SIDEWAYS = (5, 6, 7, 8)  # Exif 2.32, table 4: orientations that swap width and height
 
 Properties = Mapping[tuple[str, str], str]  # (namespace, name) -> value
+NO_CROP: Properties = {(CRS, "HasCrop"): "False"}
 
 _NEW = f"""<x:xmpmeta xmlns:x="adobe:ns:meta/" x:xmptk="Pickroom">
  <rdf:RDF xmlns:rdf="{RDF}">
