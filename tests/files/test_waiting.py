@@ -111,6 +111,20 @@ def test_a_lost_sidecar_is_rebuilt(sent: Sent, content: bytes | str | None, what
     assert check(project).exit_code == 0
 
 
+def test_a_folder_in_the_way_of_a_sidecar_is_named(sent: Sent) -> None:
+    project, (name, *_) = sent
+    own = sidecar(project, name)
+    whole = own.read_bytes()
+    own.unlink()
+    own.mkdir()
+    for options in ([], ["--repair"]):
+        (fault,) = json.loads(check(project, "--json", *options).stdout)["crops"]
+        assert not fault["repairable"] and fault["next"].startswith(f"Move crop/{own.name} away")
+    own.rmdir()
+    assert check(project, "--repair").exit_code == 0
+    assert own.read_bytes() == whole
+
+
 def test_a_sidecar_in_crop_auto_is_rebuilt_with_its_box(sent: Sent) -> None:
     project, (*_, third) = sent
     own = sidecar(project, third, "crop_auto")

@@ -143,6 +143,10 @@ def _sidecars(project: Project, connection: sqlite3.Connection) -> Iterator[Faul
                     known = sidecars.from_database(project, connection, directory, name)
                 except SidecarError as differs:
                     known, what = None, str(differs)
+                if known is not None and _hash(folder / own) is None:
+                    what_then = f"then: pickroom check {project.id} --repair"
+                    yield Fault(path, what, f"Move {join(directory, own)} away, {what_then}")
+                    continue
             if known is not None:
                 yield Fault(path, what, known=known)
             elif own in there:
