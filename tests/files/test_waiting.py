@@ -111,6 +111,22 @@ def test_a_lost_sidecar_is_rebuilt(sent: Sent, content: bytes | str | None, what
     assert check(project).exit_code == 0
 
 
+@pytest.mark.parametrize("kept", [True, False])
+@pytest.mark.parametrize("index", [-1, "x", 0.5])
+def test_a_row_without_a_pick_holds_up_no_other(sent: Sent, index: object, kept: bool) -> None:
+    project, (name, second, _) = sent
+    for lost in [second] if kept else [name, second]:
+        sidecar(project, lost).unlink()
+    with closing(connect(project.database)) as connection:
+        connection.execute("PRAGMA ignore_check_constraints = ON")
+        unsound = "UPDATE ai_decisions SET user_selected_index = ? WHERE json_extract(images, '$[0]') = ?"
+        connection.execute(unsound, (index, name))
+    with closing(CropSession(project)) as session:
+        assert list(session.problems) == ([f"crop/{name}"] if kept else [])
+        assert second in [waits.card.filename for waits in session.waiting]
+    assert sidecar(project, second).exists()
+
+
 def test_a_folder_in_the_way_of_a_sidecar_is_named(sent: Sent) -> None:
     project, (name, *_) = sent
     own = sidecar(project, name)

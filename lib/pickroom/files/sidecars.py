@@ -5,15 +5,19 @@ from __future__ import annotations
 import errno
 import json
 import sqlite3
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 from pickroom import atomic
+from pickroom.errors import StoreError
 from pickroom.naming import is_text, sidecar_name, stem_of
 from pickroom.records import CropBox, Decision
 from pickroom.store import decisions, groups
 from pickroom.workspace import Project
 
 KEYS = frozenset(("group_id", "project_id", "needs_crop", "ai_route", "ai_crop_coords", "filename"))
+Read = TypeVar("Read")
 _MOST_BYTES = 1 << 20  # it holds one line
 
 
@@ -67,7 +71,8 @@ def read(project: Project, connection: sqlite3.Connection, directory: str, filen
     if values.get("project_id") not in (project.id, *project.manifest.aliases):
         raise SidecarError(f"its sidecar names project {values.get('project_id')!r}")
     group_id = values.get("group_id")
-    decision = decisions.get(connection, group_id) if isinstance(group_id, str) and is_text(group_id) else None
+    known = isinstance(group_id, str) and is_text(group_id)
+    decision = _sound(decisions.get, connection, group_id) if known else None
     if decision is None:
         raise SidecarError(f"its sidecar names an unknown group: {group_id!r}")
     if decision.picked != filename:
@@ -81,7 +86,7 @@ def from_database(project: Project, connection: sqlite3.Connection, directory: s
     Raises:
         SidecarError: one waits for it, but the image cannot be read or is not the one that was picked.
     """
-    waiting = decisions.waiting_crops(connection, filename) if is_text(filename) else []
+    waiting = _sound(decisions.waiting_crops, connection, filename) if is_text(filename) else []
     if len(waiting) != 1:
         return None
     (decision,) = waiting
@@ -96,6 +101,14 @@ def from_database(project: Project, connection: sqlite3.Connection, directory: s
             "differs): put that image back here, or write its sidecar by hand"
         )
     return Sidecar(None, decision, decision.own_box)
+
+
+def _sound(read: Callable[..., Read], connection: sqlite3.Connection, key: object) -> Read:
+    """What the database says; a damaged row leaves its own image waiting, and no other."""
+    try:
+        return read(connection, key)
+    except StoreError as error:
+        raise SidecarError(error.what) from None
 
 
 def _is_anothers(project: Project, directory: str, filename: str, named: object) -> bool:

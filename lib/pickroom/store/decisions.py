@@ -209,10 +209,10 @@ def incomplete_crops(connection: sqlite3.Connection) -> list[str]:
 
 def waiting_crops(connection: sqlite3.Connection, filename: str | None = None) -> list[Decision]:
     """The decisions whose crop is asked for and not made, in the order they were taken; of one picked image, or all."""
+    # a row that names no image is unsound, and waits for nothing
     rows = connection.execute(
-        """SELECT * FROM incomplete_crops WHERE ?1 IS NULL
-            OR CASE WHEN json_valid(images) THEN json_extract(images, '$[' || user_selected_index || ']') END = ?1
-        ORDER BY timestamp, group_id""",
+        f"SELECT * FROM incomplete_crops WHERE typeof({_PICK}) = 'text' AND coalesce({_PICK} = ?1, ?1 IS NULL)"
+        " ORDER BY timestamp, group_id",
         (filename,),
     )
     return [_from_row(row) for row in rows]
