@@ -57,6 +57,7 @@ class BoardPage:
         self.wait()
         self.page.locator(".pickroom-desk").evaluate("desk => desk.scrollIntoView({block: 'start'})")
         self.keys.focus()
+        self.page.keyboard.press("Shift")  # a key, so that the next click is not the first one (REVIEW.md)
 
     def press(self, *keys: str) -> None:
         """Press keys one after the other, each when the answer to the last one is on screen."""

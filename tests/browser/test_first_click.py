@@ -56,6 +56,14 @@ def leave_window(desk: BoardPage) -> None:
     desk.page.wait_for_function("document.hasFocus()")
 
 
+def appear(desk: BoardPage) -> None:
+    """The page is loaded again, and the desk has the keys as it appears."""
+    desk.notebook.reload()
+    desk.notebook.scroll_to_cell(desk.cell)
+    desk.wait()
+    desk.keys.focus()
+
+
 def only_brings_the_keys(desk: BoardPage, pointer: Callable[[], None]) -> None:
     """The pointer makes no key of its own: the next key that is pressed is the next one answered."""
     answered, before = desk.answered(), desk.data()["token"]
@@ -74,7 +82,7 @@ def choices(project: Project) -> list[str]:
     return [row["action"] for row in rows(project, query)]
 
 
-@pytest.mark.parametrize("away", [leave, leave_window])
+@pytest.mark.parametrize("away", [leave, leave_window, appear])
 def test_the_first_click_on_the_deck_picks_nothing(
     open_review: DeskPage, project: Project, away: Callable[[BoardPage], None]
 ) -> None:

@@ -17,7 +17,7 @@ class Surface {
     this.id = crypto.randomUUID();
     this.stop = new AbortController();
     this.viewport = null; // as `viewportOf` says, null until it was shown once
-    this.used = true; // since the window was last in front: nothing went down here while it was not
+    this.used = false; // a key or a pointer went down here since it was made, and since the window was last in front
     this.note = Object.assign(document.createElement("div"), { className: "pickroom-note" });
     this.note.setAttribute("role", "status");
     this.keys = new KeyLine((message) => this.send(message), (what) => (this.note.textContent = NOTES[what]));
@@ -90,7 +90,7 @@ class Surface {
       const button = event.target.closest("button[data-press]");
       if (button) this.press(button.dataset.press); // numbered, and never applied to what was not on screen
       const elsewhere = !this.el.contains(event.target) && !event.target.closest(TYPING);
-      if (button || (elsewhere && getSelection().isCollapsed)) this.focus();
+      if (button || (elsewhere && getSelection().isCollapsed)) this.take();
     });
     this.on(desk, "mousedown", (event) => {
       if (event.target.closest("button[data-press]")) event.preventDefault(); // the keys stay here all the while
@@ -98,11 +98,11 @@ class Surface {
     this.on(desk, "keydown", (event) => {
       if (event.key !== "Escape" || !event.target.closest(TYPING)) return;
       event.stopPropagation();
-      this.focus();
+      this.take();
     });
     // the field has taken what was typed by the time its Enter comes up again: the next keys are for the pictures
     this.on(desk, "keyup", (event) => {
-      if (event.key === "Enter" && !event.isComposing && event.target.closest("input")) this.focus();
+      if (event.key === "Enter" && !event.isComposing && event.target.closest("input")) this.take();
     });
   }
 
@@ -112,14 +112,20 @@ class Surface {
     this.el.focus({ preventScroll: true });
   }
 
+  /** Take the keyboard for something that the user did on this desk. */
+  take() {
+    this.used = true;
+    this.focus();
+  }
+
   /**
-   * Take the keyboard for a pointer that goes down here; whether it was here already, in a window that was in front.
-   * If not, the pointer did no more than bring it: nobody picks an image by the click that the desk asks for.
+   * Take the keyboard for a pointer that goes down here; whether the user had it here already, in a window that was in
+   * front. If not, the pointer did no more than bring it: nobody picks an image by the click that the desk asks for. A
+   * desk that took the keyboard itself as it appeared counts as not used: the user may not have seen that it did.
    */
   claim() {
     const here = this.used && document.activeElement === this.el && document.hasFocus();
-    this.used = true;
-    this.focus();
+    this.take();
     return here;
   }
 
