@@ -314,6 +314,21 @@ def test_a_unit_put_back_publishes_what_only_a_partial_holds(
     assert tree(root) == {"anna/a": "a", "anna/b": "edited"}
 
 
+@pytest.mark.parametrize("folder", ["selected", "anna"])
+@pytest.mark.parametrize("first", ["a", "b"])
+@pytest.mark.parametrize("torn", ["selected/a", "anna/a"])
+def test_a_torn_file_costs_no_whole_copy_of_it(
+    root: Path, connection: sqlite3.Connection, folder: str, first: str, torn: str
+) -> None:
+    lay(root, **{f"{folder}/.x{PARTIAL_SUFFIX}": "a", torn: "torn", "anna/b": "edited", "selected/c": "c"})
+    ops = [move("one", name) for name in ("ab" if first == "a" else "ba")]
+    plan(connection, *(FileOp(1, "test", "one", "move", f"anna/{op.source}", op.destination, op.sha256) for op in ops))
+    outcome = journal.run_planned(root, connection, LEDGERS, verify=True)
+    whole = {"selected/a", "anna/a"} - {torn}
+    assert tree(root).items() >= {whole.pop(): "a", torn: "torn", "anna/b": "edited"}.items()
+    assert set(outcome.failed if torn == "selected/a" else outcome.stuck) == {"one"}
+
+
 def test_no_partial_goes_while_a_step_is_still_to_be_taken(root: Path, connection: sqlite3.Connection) -> None:
     partials = {f"selected/.x{PARTIAL_SUFFIX}": "half", f".y{PARTIAL_SUFFIX}": "a"}
     lay(root, a="edited", selected__a="a", b="b", **partials)

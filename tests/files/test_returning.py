@@ -183,6 +183,20 @@ def test_nothing_is_overwritten(project: Project, tmp_path: Path) -> None:
     assert f"delete_staging/{other.removesuffix('.png')}.recovered-{batch}.png" in after
 
 
+@pytest.mark.parametrize("folder", ["crop_cropped", "selected"])
+def test_a_long_name_is_cut_to_be_told_apart(project: Project, folder: str) -> None:
+    name = "p" * 246 + ".png"
+    for k, place in enumerate((folder, "crop")):
+        write_image(project.root / place / name, seed=90 + k)
+        (project.root / place / (name.removesuffix("png") + "caption")).write_text("theirs")
+    batch, returns = give_back(project)
+    assert [one.held for one in returns] == ["", ""]
+    after = read_tree(project.root)
+    assert sum(f".recovered-{batch}." in path for path in after) == 2  # the image and its caption
+    undo(project, batch)
+    assert (project.root / folder / name).is_file()
+
+
 def test_an_image_changed_since_its_scan_goes_back_all_the_same(project: Project, tmp_path: Path) -> None:
     group = queue(project)[0]
     with losing_the_log(project, tmp_path):

@@ -484,6 +484,23 @@ def test_a_crop_taken_back_gets_a_name_that_fits(workspace: Workspace, images_fo
     assert set(waiting.items()) < set(read_tree(project.root).items())
 
 
+def test_a_crop_taken_back_gets_a_path_that_fits(workspace: Workspace, tmp_path: Path) -> None:
+    name = "20250101_10000{0}_stage{0}_" + "a" * 60 + ".png"
+    most = os.pathconf(tmp_path, "PC_PATH_MAX") - 1  # without the byte that ends it
+    folder = tmp_path
+    while (room := most - len(os.fsencode(folder)) - len(f"/delete_staging/{name.format(1)}")) > 1:
+        folder /= "f" * min(room - 1, 200)
+    for stage in (1, 2):
+        write_image(folder / name.format(stage), stage)
+    project = projects.start(workspace, "p", folder)[0]
+    before = read_tree(folder)
+    review(project, "w", *FINALISE)
+    with closing(connect(project.database)) as connection:
+        assert submit(project, connection, [Order("crop", name.format(2), CropBox(0.1, 0.1, 0.9, 0.9))]).done
+    assert len(undo(project, 2).done) == len(undo(project, 1).done) == 1
+    assert before.items() < read_tree(folder).items()
+
+
 def test_a_journal_of_before_that_leads_to_too_long_names_ends(workspace: Workspace, images_folder: Path) -> None:
     project = with_long_names(workspace, images_folder, longest(images_folder))
     before = read_tree(project.root)

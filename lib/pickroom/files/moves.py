@@ -43,7 +43,7 @@ def take(root: Path, op: FileOp, *, verify: bool = False) -> None:
     try:
         _require_inside(op)
         if op.op == "move":
-            _publish_partial(root, op)
+            _publish_partial(root, op, verify=verify)
         if op.destination is not None and (source is None or lies_at(source)):
             make_folder(root, folder_of(op.destination))
         if op.op == "move":
@@ -178,7 +178,7 @@ def _stands_as_before(root: Path, op: FileOp, vanished: bool) -> bool:
         return not _is_file(destination) or destination.read_bytes() != op.content.encode()
     assert op.source is not None
     source = root / op.source
-    _publish_partial(root, op)
+    _publish_partial(root, op, verify=not vanished)
     still_there = lies_at(source)
     if not _is_file(destination) or ((still_there or vanished) and atomic.sha256_of(destination) != op.sha256):
         return True
@@ -292,16 +292,25 @@ def _let_go(root: Path, op: FileOp) -> None:
     (root / op.source).unlink()
 
 
-def _publish_partial(root: Path, op: FileOp) -> None:
-    """Where both are gone, give the copy that a power cut has left under a temporary name its own.
+def _publish_partial(root: Path, op: FileOp, *, verify: bool) -> None:
+    """Where neither place holds the file, give the copy that a power cut has left under a temporary name a free one.
 
     A disk may keep the removal of a source and lose the new name of its copy, whatever it was told to keep first.
+
+    Args:
+        verify: a file in one of the places may be torn, or another: then the copy gets the other place.
     """
-    if _where(root, op) != (False, False):
+    assert op.source is not None and op.destination is not None
+    there = _where(root, op)
+    if all(there) or (any(there) and not verify):
+        return
+    held, free = (op.source, op.destination) if there[0] else (op.destination, op.source)
+    if any(there) and _is_file(root / held) and atomic.sha256_of(root / held) == op.sha256:
         return
     left = _copy_left(root, op)
     if left is not None:
-        atomic.publish(*left)
+        partial, place = left
+        atomic.publish(partial, root / free if any(there) else place)
 
 
 def _copy_left(root: Path, op: FileOp) -> tuple[Path, Path] | None:

@@ -133,7 +133,8 @@ class Disk:
 
     def name_limit(self, directory: str) -> int:
         """How many bytes a name in a folder may have, given relative to the root; the folder need not exist yet."""
-        return self._limits_of(directory)[0]
+        names, paths = self._limits_of(directory)
+        return min(names, paths - len(os.fsencode(self.root / directory)) - 2)
 
     def _too_long(self, directory: str, name: str) -> str | None:
         names, paths = self._limits_of(directory)

@@ -29,9 +29,9 @@ from pickroom.naming import (
     CROP_AUTO,
     CROPPED,
     STAGING,
-    extension_of,
     filename_of,
     join,
+    marked_name,
     sidecar_name,
     split,
     stem_of,
@@ -185,16 +185,21 @@ class _Planner:
         # a crop, or one that was cropped again: the image that it was made from is there, and is another
         made = sha256 not in known and (top == CROPPED or (top == STAGING and bool(known)))
         if second or (other and made) or _SET_ASIDE.search(stem_of(name)):
-            yield from ((there, "copy") for there in self._numbered(STAGING, name))
+            yield from ((there, "copy") for there in self._numbered(STAGING, path))
         if not other:  # it has changed since it was scanned
             yield from ((there, "scan") for there, _ in scanned)
         yield join(RECOVERED, name), "unknown"
-        yield from ((there, "unknown") for there in self._numbered(RECOVERED, name))
+        yield from ((there, "unknown") for there in self._numbered(RECOVERED, path))
 
-    def _numbered(self, folder: str, name: str) -> Iterator[str]:
-        base, extension = f"{stem_of(name)}.recovered-{self._batch}", extension_of(name)
-        yield join(folder, f"{base}.{extension}")
-        yield from (join(folder, f"{base}-{number}.{extension}") for number in count(2))
+    def _numbered(self, folder: str, path: str) -> Iterator[str]:
+        here, name = split(path)
+        size = len(name.encode())
+        # the names of its companions begin as its own does, and may end in more
+        longest = max([size, *(len(file.encode()) for file, _ in self._disk.companions_of(here, name))])
+        limit = self._disk.name_limit(folder) - (longest - size)
+        for number in count(1):
+            mark = f"recovered-{self._batch}" + f"-{number}" * (number > 1)
+            yield join(folder, marked_name(name, mark, limit))
 
     def _steps(self, path: str, sha256: str, destination: str) -> tuple[FileOp, ...]:
         """The image, then its companions; a sidecar that waits for a crop goes where no crop is waited for any more."""
