@@ -16,7 +16,8 @@ from pickroom.automation import apply, sandbox
 from pickroom.automation.generate import generate
 from pickroom.automation.sandbox import Place
 from pickroom.doctor import workspaces
-from pickroom.errors import ProjectError
+from pickroom.errors import ProjectError, StoreError
+from pickroom.files import waiting
 from pickroom.files.undo import recover
 from pickroom.store.connect import connect
 from pickroom.workspace import Project, Workspace
@@ -119,3 +120,26 @@ def test_a_damaged_list_of_sandboxes_is_reported(make_project: Make) -> None:
     (found,) = projects.status(project)["unfinished"]
     assert "list of sandboxes" in found["problem"]
     assert review(project, "1", *FINALISE).last_result.counts == {"approve": 1}
+
+
+@pytest.mark.parametrize("text", [None, "", "no database"])
+def test_copy_whose_database_is_lost_is_reported(elsewhere: Place, text: str | None) -> None:
+    project, database = elsewhere.origin, elsewhere.project.database
+    for path in database.parent.glob("p.db*"):
+        path.unlink()
+    if text is not None:
+        database.write_text(text)
+    (found,) = projects.status(project)["unfinished"]
+    assert found["root"] == str(elsewhere.folder) and "cannot be read" in found["problem"]
+    seen = workspaces.project(project.workspace, "p")
+    assert (seen.state, str(elsewhere.folder) in seen.found) == ("warn", True)
+    assert list(run_recover(project).stuck) == [str(elsewhere.folder)]
+    with pytest.raises(StoreError, match="pickroom auto generate p"), closing(connect(database)):
+        pass
+
+
+def test_repair_finishes_the_journal_of_a_copy(elsewhere: Place) -> None:
+    project = elsewhere.origin
+    with closing(connect(project.database)) as connection:
+        waiting.repair(project, connection)
+    assert planned(elsewhere.project) == 0

@@ -15,9 +15,9 @@ from pathlib import Path
 from pickroom import atomic
 from pickroom.errors import FileOperationError, ProjectError
 from pickroom.locking import exclusive
+from pickroom.manifest import INNER
 from pickroom.workspace import Project, Workspace
 
-INNER = ".pickroom"  # a copy's own workspace
 _MOST_BYTES = 1 << 20
 _PATIENCE_S = 10.0
 
@@ -29,7 +29,7 @@ def copy_in(project: Project, base: Path) -> Project:
 
 
 def copies(project: Project) -> Iterator[Project]:
-    """The copies that are there, the one in the workspace's own sandbox first.
+    """The copies that are there, the one in the workspace's own sandbox first; one may have lost its database.
 
     Raises:
         ProjectError: the list of other sandboxes is damaged.
@@ -39,7 +39,7 @@ def copies(project: Project) -> Iterator[Project]:
         copy = copy_in(project, base)
         # a link leads out of the sandbox: the automation refuses it, and nothing is moved through it
         linked = copy.root.is_symlink() or copy.workspace.root.is_symlink()
-        if not linked and copy.manifest_file.is_file() and copy.database.is_file():
+        if not linked and copy.manifest_file.is_file():
             yield copy
 
 

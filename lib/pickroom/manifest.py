@@ -14,6 +14,7 @@ from pickroom.naming import IMAGE_EXTENSIONS
 SCHEMA_VERSION = 1
 STATUSES = ("active", "finished", "archived")
 DECISIONS = "data/training/ai_training_decisions"  # the folder of databases, relative to the workspace
+INNER = ".pickroom"  # the workspace of a copy in a sandbox, in the copy's folder
 _ENCODER_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 _KINDS: dict[str, type | UnionType] = {
     **dict.fromkeys(("title", "decisions_db", "created_at", "notes"), str),

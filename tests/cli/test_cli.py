@@ -192,6 +192,7 @@ def test_status_without_a_project_says_how_to_start(pickroom: Callable[..., Ran]
 def test_status_of_all_goes_on_past_a_damaged_one(pickroom: Callable[..., Ran], project: Project) -> None:
     (project.workspace.manifests / "broken.json").write_text("{")
     ran = pickroom("status", "--json")
+    assert ran.code == 1
     broken, whole = ran.json["projects"]
     assert (broken["project_id"], whole["project_id"]) == ("broken", "p")
     assert "damaged" in broken["error"]

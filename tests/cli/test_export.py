@@ -99,3 +99,12 @@ def test_sidecars_held_back_end_with_1(export: Run, project: Project) -> None:
     code, out, _ = export("--xmp", "--execute")
     assert code == 1
     assert "1 held back" in out and "it is no XML" in out
+
+
+@pytest.mark.parametrize("kind", ["--coco", "--hf", "--pairs", "--xmp"])
+def test_pick_that_cannot_be_exported_is_named(export: Run, project: Project, tmp_path: Path, kind: str) -> None:
+    target = "--execute" if kind == "--xmp" else tmp_path / "out"
+    (picked,) = (project.root / "selected").glob("*.png")
+    picked.unlink()
+    code, _, err = export("p", kind, target)
+    assert (code, picked.name in err) == (1, True)

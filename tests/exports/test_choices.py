@@ -99,6 +99,16 @@ def test_image_that_was_changed_is_not_the_one_decided_on(judged: Project) -> No
     assert choices.read(judged).left_out[choices.NOT_THERE] == 1
 
 
+def test_only_an_emptied_staging_folder_loses_nothing(judged: Project) -> None:
+    for path in (judged.root / "delete_staging").iterdir():
+        path.unlink()
+    found = choices.read(judged)
+    assert found.left_out[choices.REMOVED] > 0 and found.lost == []
+    picked = next(group.picked for group in found.groups if group.picked is not None)
+    (judged.root / picked.path).unlink()
+    assert choices.read(judged).lost == [picked.image.filename]
+
+
 def test_unfinished_operations_and_unsound_rows_are_refused(judged: Project) -> None:
     with closing(connect(judged.database)) as connection:
         connection.execute("UPDATE file_operations SET state = 'planned' WHERE id = 1")

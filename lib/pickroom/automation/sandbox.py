@@ -15,8 +15,8 @@ from pathlib import Path
 from pickroom import journals
 from pickroom.automation.copying import Progress, copy_project
 from pickroom.automation.decisions_file import APPROVED, DECISIONS
-from pickroom.errors import NoDatabaseError, ProjectError, UsageError
-from pickroom.journals import INNER
+from pickroom.errors import ProjectError, UsageError
+from pickroom.manifest import INNER
 from pickroom.naming import filename_of, folder_of
 from pickroom.records import FileOp
 from pickroom.store.connect import require_database
@@ -113,11 +113,7 @@ def locate(project: Project, sandbox: Path | None = None, *, production: bool = 
     journals.remember(project, place.folder.parent)
     # wherever the sandbox was moved with its workspace: the copy's root is this folder, whatever its manifest says
     copy = place.project.workspace.project(project.id)
-    try:
-        require_database(copy.database, "opening the sandbox")
-    except NoDatabaseError as error:
-        hint = f"move {place.folder} away, then make the copy anew: pickroom auto generate {project.id}"
-        raise NoDatabaseError(error.what, doing=error.doing, subject=error.subject, hint=hint) from None
+    require_database(copy.database, "opening the sandbox")
     return replace(place, project=replace(copy, manifest=replace(copy.manifest, root=str(place.folder))))
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from pickroom.cli.console import Home, Json, app, printable, progress_bar, show
+from pickroom.cli.console import Home, Json, app, printable, progress_bar, say, show
 from pickroom.cli.unsound import fail_if, name_unsound
 from pickroom.errors import UsageError
 from pickroom.workspace import Project, Workspace
@@ -16,7 +16,7 @@ from pickroom.workspace import Project, Workspace
 if TYPE_CHECKING:
     from pickroom.exports.sidecars import Sidecar
 
-_SHOWN = 20  # sidecars held back that are listed by name
+_SHOWN = 20  # sidecars held back, or images not found, that are listed by name
 _FORMATS = "--parquet DIR, --coco DIR, --hf DIR, --pairs DIR or --xmp"
 
 Folder = Path | None
@@ -79,7 +79,16 @@ def export(
     left_out = [f"  left out: {count} {reason}" for reason, count in done.left_out.items()]
     unsound = sum(map(name_unsound, opened))
     show(done.to_dict() | {"unsound_rows": unsound}, json_output, printable([f"{words} in {folder}", *left_out]))
-    fail_if(unsound)
+    fail_if(unsound + _name_lost(done.lost))
+
+
+def _name_lost(names: Sequence[str]) -> int:
+    """Name images that could not be exported; how many there are."""
+    for name in names[:_SHOWN]:
+        say(f"not exported: {name} is not where it was decided on, or has changed since")
+    if len(names) > _SHOWN:
+        say(f"and {len(names) - _SHOWN} more that were not exported")
+    return len(names)
 
 
 def _check_options(wanted: str, execute: bool, undo: bool, naming: str, metadata: str, copy: bool, embed: bool) -> None:
@@ -148,7 +157,7 @@ def _xmp(opened: Sequence[Project], execute: bool, undo: bool, naming: Naming, a
         values[project.id] |= {"record": str(record) if record else None}
         lines += _xmp_words(project, planned, execute)
         lines += [f"  left out: {count} {reason}" for reason, count in found.left_out.items()]
-        held += sum(item.held is not None for item in planned)
+        held += sum(item.held is not None for item in planned) + _name_lost(found.lost)
         values[project.id]["unsound_rows"] = name_unsound(project)
     unsound = sum(counts.get("unsound_rows", 0) for counts in values.values())
     if not undo and not execute and any(counts["new"] + counts["merged"] for counts in values.values()):

@@ -111,7 +111,7 @@ def status(
 ) -> None:
     """What is waiting, decided, unfinished: of one project, or of all.
 
-    Exits 1 if images lie where neither the journal nor a row says.
+    Exits 1 if images lie where neither the journal nor a row says, or a project cannot be read.
     """
     from pickroom import projects
 
@@ -127,7 +127,7 @@ def status(
             found.append({"project_id": project_id, "error": error.line})
     text = "\n".join(status_words(entry) for entry in found) or "No project yet: pickroom start NAME --images FOLDER"
     show(found[0] if project else {"projects": found}, json_output, text)
-    if any(entry.get("unexplained") or entry.get("misplaced") for entry in found):
+    if any(entry.get("unexplained") or entry.get("misplaced") or "error" in entry for entry in found):
         raise typer.Exit(1)
 
 

@@ -33,6 +33,7 @@ CUT_BY_MACHINE = "crop made without a person: its box is left out"
 WITHOUT_ROW = "decision whose row is not there"
 DEFAULT_BOX = "cropped to the default box, which nobody drew: it is left out"
 NOT_THERE = "not in the project's folder as it was decided on"
+REMOVED = "set aside, and removed since"
 
 _DECIDED = """SELECT c.group_id, c.input, c.outcome, c.crop_input, c.dropped_at, c.decided_at, d.images,
     d.user_selected_index, d.user_action, d.final_crop_coords, d.timestamp, d.rowid AS row_id
@@ -81,11 +82,17 @@ class JudgedGroup:
 
 @dataclass(slots=True)
 class Choices:
-    """A project's groups that a person decided, in the order of the decisions; `left_out` counts reasons."""
+    """A project's groups that a person decided, in the order of the decisions.
+
+    Attributes:
+        left_out: reason -> how many.
+        lost: the images that are `NOT_THERE`, by name.
+    """
 
     project: Project
     groups: list[JudgedGroup] = field(default_factory=list)
     left_out: Counter[str] = field(default_factory=Counter)
+    lost: list[str] = field(default_factory=list)
 
     @property
     def images(self) -> list[Judged]:
@@ -150,7 +157,10 @@ def _judge(
     verdict = _verdict(row, image.filename)
     path = places.of(image)
     if path is None:
-        found.left_out[NOT_THERE] += 1
+        # delete_staging/ is there to be emptied
+        removed = verdict in ("passed over", "rejected") and not places.has(image.filename)
+        found.left_out[REMOVED if removed else NOT_THERE] += 1
+        found.lost += [] if removed else [image.filename]
         return None
     box, other_box, cropped = None, None, None
     if verdict == "picked" and row["final_crop_coords"] is not None:
@@ -185,6 +195,10 @@ class _Places:
             path = join(entry.directory, entry.filename)
             self._paths[entry.filename].append(path)
             self._stats[path] = (entry.file_size, entry.mtime_ns)
+
+    def has(self, filename: str) -> bool:
+        """Whether any file has this name."""
+        return filename in self._paths
 
     def of(self, image: Image) -> str | None:
         """The file that was decided on; None when it is gone or holds something else."""

@@ -24,11 +24,12 @@ _CAPTIONS = ("caption", "txt", "prompt")
 
 @dataclass(slots=True)
 class Exported:
-    """What an export wrote: `counts` of what, and `left_out`, reason -> how many."""
+    """What an export wrote: `counts` of what, `left_out`, reason -> how many, `lost`, images not found, by name."""
 
     folder: Path
     counts: dict[str, int]
     left_out: Counter[str] = field(default_factory=Counter)
+    lost: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         return {"folder": str(self.folder), **self.counts, "left_out": dict(self.left_out)}
@@ -122,4 +123,4 @@ def _done(folder: Path, found: Sequence[Choices], counts: dict[str, int]) -> Exp
     left_out: Counter[str] = Counter()
     for chosen in found:
         left_out.update(chosen.left_out)
-    return Exported(folder, counts, left_out)
+    return Exported(folder, counts, left_out, tuple(name for chosen in found for name in chosen.lost))

@@ -20,6 +20,7 @@ from pickroom.files.cropping import WAITING_FOLDERS
 from pickroom.files.folder import ImageFolder
 from pickroom.files.ledgers import CROP, DROP, LEDGERS, SIDECAR
 from pickroom.files.lock import moving_files
+from pickroom.files.recovery import finish_interrupted
 from pickroom.files.routing import sidecar_text
 from pickroom.files.sidecars import Sidecar, SidecarError
 from pickroom.naming import (
@@ -109,7 +110,7 @@ def repair(project: Project, connection: sqlite3.Connection) -> list[str]:
         StoreError: the database refused.
     """
     with moving_files(project, "repairing waiting crops") as folder:
-        journal.run_planned(folder, connection, LEDGERS, verify=True)
+        finish_interrupted(project, connection, folder)
         rebuilt = _rebuild(project, connection, folder)
         done = [f"{fault.line}; it was written again from the database" for fault in rebuilt]
         for fault in _rows(project, connection):

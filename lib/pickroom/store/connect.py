@@ -8,6 +8,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from pickroom.errors import NoDatabaseError, StoreError
+from pickroom.manifest import INNER
 from pickroom.store import copies, crops, decisions, wal
 from pickroom.store.alone import say_open
 from pickroom.store.opened import Opened, registering, require_in_place
@@ -60,6 +61,9 @@ def require_database(path: Path, doing: str) -> None:
 def restore_hint(path: Path) -> str:
     """What to do about a database that is lost."""
     project_id = copies.project_id_of(path)
+    for workspace in path.absolute().parents[3:4]:
+        if (workspace.parent.name, workspace.name) == (project_id, INNER):
+            return f"move {workspace.parent} away, then make the copy anew: pickroom auto generate {project_id}"
     return f"restore it from a backup: pickroom restore FILE, or from a copy: pickroom restore --project {project_id}"
 
 
