@@ -276,7 +276,7 @@ def test_previews_serve_where_they_are_large_enough(
 
     read: list[str] = []
     real = PillowImage.open
-    monkeypatch.setattr(PillowImage, "open", lambda path, *rest: read.append(Path(path).name) or real(path, *rest))
+    monkeypatch.setattr(PillowImage, "open", lambda path, **how: read.append(Path(path).name) or real(path, **how))
     embed(reopened(project), config())
     assert "large.png" not in read and "small.png" in read
     quick = load_vectors(reopened(project))

@@ -8,13 +8,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pickroom import atomic
 from pickroom.duplicates.finding import Copy
 from pickroom.duplicates.fingerprints import fingerprints
 from pickroom.embeddings.vectors import load_vectors
 from pickroom.errors import ImageError, StoreError, UsageError
 from pickroom.files import placing
-from pickroom.images import thumbnails
+from pickroom.images import decode, thumbnails
 from pickroom.marking import listing
 from pickroom.marking.listing import Item
 from pickroom.naming import CROP, CROP_AUTO, CROPPED, SELECTED
@@ -84,14 +83,18 @@ def _of_project(project: Project, progress: Progress | None) -> Gathered:
     with open_read_only(project.database) as connection:
         known = placing.known_hashes(connection)
         sizes = {image.sha256: (image.width, image.height) for image in images.readable(connection)}
+        unreadable = images.unreadable(connection)
         every = groups.every(connection, project.id)
     group_of = {name: group.group_id for group in every for name in group.filenames}
     left_out = [(project.id, path, reason) for path, reason in listed.left_out]
 
     def content(item: Item) -> tuple[str, int, int] | str:
         path = project.path(item.directory, item.filename)
+        seen = unreadable.get((item.directory, item.filename))
+        if seen and seen[:2] == (item.file_size, item.mtime_ns):
+            return seen[2]
         try:
-            sha256 = known.get((item.filename, item.file_size, item.mtime_ns)) or atomic.sha256_of(path)
+            sha256 = known.get((item.filename, item.file_size, item.mtime_ns)) or decode.content_hash(path)
             size = sizes.get(sha256) or thumbnails.make(project.workspace.thumbnails, sha256, path)
         except ImageError as error:
             return error.reason

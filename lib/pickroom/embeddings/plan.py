@@ -9,12 +9,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pickroom import atomic
 from pickroom.embeddings.reading import Item
 from pickroom.embeddings.regions import RegionConfig, members_hash
 from pickroom.embeddings.rows import VectorRow
 from pickroom.embeddings.store import Key, Known
 from pickroom.embeddings.work import GroupItem
+from pickroom.errors import ImageError
+from pickroom.images import decode
 from pickroom.images.scan import Entry, walk
 from pickroom.naming import CROPPED, OWNED_FOLDERS
 from pickroom.records import Group, Image, Ungrouped
@@ -102,9 +103,9 @@ def make_plan(
     vectors = {digest for (_, digest), row in known.items() if digest and row.error is None}
     for entry in entries:
         digest = found[entry] if entry in found else hashes[_stat(entry)]
-        if isinstance(digest, OSError):
-            reason = f"unreadable: {digest.strerror or digest}"
-            row = VectorRow(entry.filename, None, None, None, entry.file_size, entry.mtime_ns, None, None, reason)
+        if isinstance(digest, ImageError):
+            why = digest.reason
+            row = VectorRow(entry.filename, None, None, None, entry.file_size, entry.mtime_ns, None, None, why)
             plan.unreadable.append(row)
             continue
         item = Item(
@@ -173,14 +174,17 @@ def plan_groups(
     return wanted, gone
 
 
-def _hash_all(root: Path, entries: Sequence[Entry], progress: Progress | None) -> list[str | OSError]:
-    def read(entry: Entry) -> str | OSError:
+def _hash_all(root: Path, entries: Sequence[Entry], progress: Progress | None) -> list[str | ImageError]:
+    def read(entry: Entry) -> str | ImageError:
+        path = root / entry.directory / entry.filename
         try:
-            return atomic.sha256_of(root / entry.directory / entry.filename)
-        except OSError as error:
+            return decode.content_hash(path)
+        except ImageError as error:
             return error
+        except OSError as error:
+            return ImageError(path, f"unreadable: {error.strerror or error}", by_content=False)
 
-    found: list[str | OSError] = []
+    found: list[str | ImageError] = []
     with ThreadPoolExecutor(os.cpu_count() or 2) as pool:
         for result in pool.map(read, entries):
             found.append(result)

@@ -16,7 +16,7 @@ import pillow_heif
 from PIL import Image as PillowImage
 from PIL import ImageFile, ImageOps, UnidentifiedImageError
 
-from pickroom import quiet
+from pickroom import atomic, quiet
 from pickroom.errors import ImageError
 from pickroom.naming import extension_of
 
@@ -35,12 +35,14 @@ _EXTENSIONS = {
     "BMP": ("bmp",),
     "HEIF": ("heic", "heif"),
 }
+_FORMATS = tuple(name for name in _EXTENSIONS if name != "MPO")  # as Pillow is asked for them; that one as JPEG
 _BACKGROUND = (255, 255, 255)  # behind transparent pixels
 _HUGE_PIXELS = 1 << 25  # a picture of more takes a quarter of a gigabyte, and twice that while it is flattened
 _STRIP_PIXELS = 1 << 21  # flattened at a time: numbers are eight bytes each meanwhile
 _huge = threading.RLock()
 _READ_WHOLE = (b"WEBP", b"ftyp")  # Pillow reads such a file into memory when it is opened, whatever its size
 _LARGEST_WHOLE = 1 << 30  # bytes of it; MAX_PIXELS take less, uncompressed
+_ENOUGH = 1 << 22  # bytes that tell another format, or that a JPEG has ended in something else
 _PNG = b"\x89PNG\r\n\x1a\n"
 _MOST_CHUNKS = 1 << 20  # looked at for EXIF; encoders write pixels by 8 kB and more
 _PNG_EXIF = (b"eXIf", b"tEXt", b"zTXt", b"iTXt")  # chunks that Pillow reads an orientation from
@@ -60,22 +62,23 @@ def open_image(path: Path, *, max_pixels: int = MAX_PIXELS) -> ImageFile.ImageFi
             raise ImageError(path, "zero bytes")
         if size > _LARGEST_WHOLE and _is_read_whole(path):
             raise ImageError(path, f"huge: {size:,} bytes, which would have to be in memory at once")
-        image = PillowImage.open(path)
+        if _is_jpeg_in_name(path):
+            raise ImageError(path, "unreadable: not an image")
+        image = PillowImage.open(path, formats=_FORMATS)
         if image.format == "TIFF":
             # Pillow maps plain TIFF files into memory by their upright size, though they lie there turned; a file
             # without a name is read instead (Pillow 13, ImageFile.load)
             image.filename = ""
     except UnidentifiedImageError:
-        raise ImageError(path, "unreadable: not an image") from None
+        raise ImageError(path, _other_format(path)) from None
     except PillowImage.DecompressionBombError:
         raise ImageError(path, f"huge: more than {max_pixels:,} pixels") from None
     except ImageError:
         raise
     except Exception as error:  # Pillow's parsers raise almost anything on hostile headers
         raise _unreadable(path, error) from error
-    allowed = _EXTENSIONS.get(image.format or "")
     reason = ""
-    if allowed is None or extension_of(path.name) not in allowed:
+    if extension_of(path.name) not in _EXTENSIONS.get(image.format or "", ()):
         reason = f"mislabelled: .{extension_of(path.name)} holds {image.format}"
     elif image.width * image.height > max_pixels:
         reason = f"huge: {image.width} x {image.height} is more than {max_pixels:,} pixels"
@@ -83,6 +86,17 @@ def open_image(path: Path, *, max_pixels: int = MAX_PIXELS) -> ImageFile.ImageFi
         image.close()
         raise ImageError(path, reason)
     return image
+
+
+def content_hash(path: Path) -> str:
+    """The SHA-256 of an image file, hex; what is no image shows in its header, and is not read to its end.
+
+    Raises:
+        ImageError: see `open_image`.
+        OSError: the file cannot be read.
+    """
+    open_image(path).close()
+    return atomic.sha256_of(path)
 
 
 def upright_size(image: PillowImage.Image) -> tuple[int, int]:
@@ -225,6 +239,38 @@ def _is_read_whole(path: Path) -> bool:
     with path.open("rb") as file:
         head = file.read(12)
     return head[8:12] in _READ_WHOLE or head[4:8] in _READ_WHOLE
+
+
+def _other_format(path: Path) -> str:
+    """Why a file is none of the formats that are read: which one its beginning shows, if any."""
+    try:
+        with path.open("rb") as file, PillowImage.open(io.BytesIO(file.read(_ENOUGH))) as other:
+            return f"mislabelled: .{extension_of(path.name)} holds {other.format}"
+    except Exception:  # noqa: BLE001 (Pillow's parsers raise almost anything on what they do not read)
+        return "unreadable: not an image"
+
+
+def _is_jpeg_in_name(path: Path) -> bool:
+    """Whether a file begins as a JPEG, and goes on without any: Pillow looks for its next part byte by byte.
+
+    Parts are told as in ITU-T T.81, B.1.1: a byte FF, their kind, and mostly their length.
+    """
+    with path.open("rb") as file:
+        if file.read(2) != b"\xff\xd8":
+            return False
+        at = 2
+        for _ in range(_MOST_CHUNKS):
+            head = _read_at(file, at, 4)
+            if head[:1] != b"\xff":
+                gap = (head + file.read(_ENOUGH)).find(b"\xff")
+                if gap < 0:
+                    return len(head) == 4
+                at += gap
+            elif head[1:2] in (b"\xda", b"\xd9", b""):  # the pixels, or the end
+                return False
+            else:
+                at += 1 if head[1:2] == b"\xff" else 2 + int.from_bytes(head[2:])
+    return False
 
 
 def _unreadable(path: Path, error: Exception) -> ImageError:

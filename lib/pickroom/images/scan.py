@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from pickroom import atomic
 from pickroom.errors import ImageError
 from pickroom.images import decode, thumbnails
 from pickroom.naming import OWNED_FOLDERS, is_image_name, is_text, join, parse_name, split, stem_of
@@ -201,8 +200,7 @@ def _shown(entry: Entry) -> str:
 def _examine(root: Path, thumbnail_folder: Path, entry: Entry) -> Image | ImageError:
     path = root / entry.directory / entry.filename
     try:
-        decode.open_image(path).close()  # what is no image shows in the first bytes: the others need not be hashed
-        sha256 = atomic.sha256_of(path)
+        sha256 = decode.content_hash(path)
     except ImageError as error:
         return error
     except OSError as error:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from pickroom import atomic
 from pickroom.errors import ImageError
 from pickroom.files.placing import Stat
-from pickroom.images import thumbnails
+from pickroom.images import decode, thumbnails
 from pickroom.marking.listing import Item
 from pickroom.marking.written import Writing
 from pickroom.workspace import Project
@@ -50,7 +49,7 @@ class Pictures:
         try:
             sha256 = self._hashes.get(item)
             if sha256 is None:
-                sha256 = self._hashes[item] = atomic.sha256_of(path)
+                sha256 = self._hashes[item] = decode.content_hash(path)
             folder = self.project.workspace.thumbnails
             return (thumbnails.read if large else thumbnails.read_small)(folder, sha256, path)
         except OSError as error:
