@@ -124,7 +124,9 @@ def rescan(
     try:
         with moving_files(project, "scanning") as folder:
             finish_interrupted(project, connection, folder)
-            renamed = renames.prefix_duplicates(project, folder, connection, own) if rename_duplicates else ()
+            renamed, held = (
+                renames.prefix_duplicates(project, folder, connection, own) if rename_duplicates else ((), ())
+            )
             lies = whereabouts(project)  # the tables must not forget where an image came from that is to go back
             astray = {naming.filename_of(path) for path in lies.unexplained}
             known = {(image.directory, image.filename): image for image in images.readable(connection)}
@@ -145,7 +147,7 @@ def rescan(
                 report = regrouping.store(project, connection, found, known, grouping, renamed, made_at, astray)
             _save_counts(project)
             words = in_words({**lies.to_dict(), "misplaced": [], "missing": []}, project.id)
-            return replace(report, notes=(*report.notes, *words))
+            return replace(report, notes=(*report.notes, *held, *words))
     finally:
         connection.close()
 

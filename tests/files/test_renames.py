@@ -95,6 +95,10 @@ def test_a_name_that_would_grow_too_long_stays_and_is_listed(workspace: Workspac
     _, report = start(workspace, images_folder)
     assert read_tree(images_folder) == before
     assert all(reason.startswith("duplicate name") for reason in reasons(report).values())
+    (note,) = report.notes
+    assert note.startswith(
+        f"2 images were not renamed (the first: {folder}/{name}: {folder}_{name} would have 265 bytes"
+    )
 
 
 def test_renaming_twice_changes_nothing_more(workspace: Workspace, images_folder: Path) -> None:

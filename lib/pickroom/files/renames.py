@@ -21,18 +21,18 @@ from pickroom.workspace import Project
 
 def prefix_duplicates(
     project: Project, folder: ImageFolder, connection: sqlite3.Connection, avoid: frozenset[Path] = frozenset()
-) -> tuple[tuple[str, str], ...]:
+) -> tuple[tuple[tuple[str, str], ...], tuple[str, ...]]:
     """Put its folder's name in front of every image, in a sub-folder, whose name another folder has too.
 
     `b/x.png` beside `a/x.png` become `b/b_x.png` and `a/a_x.png`, companions with them. Names that would grow
-    too long or are taken, and files that cannot be read, stay as they are; the scan lists them with the reason.
+    too long or are taken, and files that cannot be read, stay as they are; the scan lists them.
 
     Args:
         folder: the project's, held open.
         avoid: absolute paths of folders that hold no sources.
 
     Returns:
-        (old path, new path) of each image renamed, relative to the root.
+        (old path, new path) of each image renamed, relative to the root; and a line on those that were not, if any.
     """
     entries, _ = walk(project.root, project.manifest.allowed_extensions, avoid)
     by_name = defaultdict(list)
@@ -40,23 +40,32 @@ def prefix_duplicates(
         by_name[entry.filename].append(entry)
     disk, batch = Disk(project.root), operations.next_batch(connection)
     ops: list[FileOp] = []
+    held: list[str] = []
     for entry in (e for same in by_name.values() if len(same) > 1 for e in same if e.directory):
         prefix = entry.directory.replace("/", "_") + "_"
         try:
             files = [(entry.filename, atomic.sha256_of(project.root / entry.directory / entry.filename))]
             files += disk.companions_of(entry.directory, entry.filename)
-        except OSError:
+        except OSError as error:
+            held.append(f"{error.filename} cannot be read: {error.strerror}")
             continue
         unit = join(entry.directory, entry.filename)
         steps = [
             FileOp(batch, RENAME, unit, "move", join(entry.directory, n), join(entry.directory, prefix + n), sha256)
             for n, sha256 in files
         ]
-        if disk.promise(steps) is None:
+        reason = disk.promise(steps)
+        if reason is None:
             ops += steps
+        else:
+            held.append(f"{unit}: {reason}")
     folder.require(ops)
     with transaction(connection):
         operations.plan(connection, ops)
-    done = set(journal.run_planned(folder, connection, LEDGERS).done)
+    outcome = journal.run_planned(folder, connection, LEDGERS)
+    done = set(outcome.done)
+    held += [f"{unit}: {reason}" for unit, reason in (outcome.failed | outcome.stuck).items()]
+    count = "1 image was" if len(held) == 1 else f"{len(held)} images were"
+    words = (f"{count} not renamed (the first: {min(held)})",) if held else ()
     images = [op for op in ops if op.unit == op.source and op.unit in done]
-    return tuple((op.source, op.destination) for op in images if op.source and op.destination)
+    return tuple((op.source, op.destination) for op in images if op.source and op.destination), words
