@@ -16,6 +16,7 @@ from pickroom import cli, projects
 from pickroom.analysis.connection import connect as connect_analysis
 from pickroom.errors import ConflictError
 from pickroom.exports import choices, datasets, sidecars
+from pickroom.integrity.checks import FAULTS
 from pickroom.learn.reading import read_examples
 from pickroom.recommend.recommending import recommend
 from pickroom.reporting import finish
@@ -214,3 +215,24 @@ def test_report_and_archive_of_a_project_with_unsound_rows(
     assert "unsound row, left out" in page and 'data-value="3"' in page
     with closing(sqlite3.connect(folder / "p.db")) as connection:  # kept as it is
         assert connection.execute("SELECT count(*) FROM ai_decisions").fetchone() == (5,)
+
+
+@pytest.mark.parametrize("what", ["bytes in the images", "images no JSON", "index out of range"])
+def test_anomalies_leave_an_unsound_row_out(
+    project: Project, one: str, what: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sql = SPOILT[what][0] if what in SPOILT else ROW.format("images = CAST(x'5b22e9222c2262225d' AS TEXT)")
+    spoil(project, sql, one)
+    arguments = ["anomalies", project.id, "--json", "--home", str(project.workspace.root)]
+    monkeypatch.setattr(sys, "argv", ["pickroom", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    said = capsys.readouterr()
+    assert ended.value.code == 1 and "1 unsound row left out" in said.err
+    assert json.loads(said.out)["unsound_rows"] == 1
+
+
+def test_crop_row_of_no_file_name_is_unsound() -> None:
+    box = "[0.1, 0.1, 0.9, 0.9]"
+    assert FAULTS["crops"]({"filename": "a/b.png", "box": box}).what == "'a/b.png' is no file name"
+    assert FAULTS["crops"]({"filename": "b.png", "box": box}) is None

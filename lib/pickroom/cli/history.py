@@ -115,11 +115,17 @@ def anomalies(
     json_output: Json = False,
 ) -> None:
     """Count by project where a lower stage was chosen; --execute writes the cases to data/training/."""
+    from pickroom.cli.unsound import fail_if, name_unsound
     from pickroom.history import anomalies as looking
+    from pickroom.store import legacy
 
     workspace = Workspace.find(home)
     summary, cases = looking.find(workspace, projects or ())
+    started = [one for one in workspace.project_ids() if one in summary.projects]
+    unsound = sum(name_unsound(workspace.project(one), legacy.databases(workspace, one)) for one in started)
     written = looking.write(workspace, summary, cases) if execute else []
     lines = summary.lines() or ["No project yet: pickroom start NAME --images FOLDER"]
     lines += [f"Written: {path}" for path in written] or [_DRY]
-    show({**summary.to_dict(), "written": [str(path) for path in written]}, json_output, printable(lines))
+    found = {**summary.to_dict(), "written": [str(path) for path in written], "unsound_rows": unsound}
+    show(found, json_output, printable(lines))
+    fail_if(unsound)

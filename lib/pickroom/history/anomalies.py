@@ -20,6 +20,7 @@ from pickroom import logged_paths, written
 from pickroom.errors import ProjectError, StoreError, UsageError
 from pickroom.history import values
 from pickroom.history.skips import Skip
+from pickroom.integrity.unsound import find_unsound
 from pickroom.naming import stage_of
 from pickroom.store import legacy
 from pickroom.store.connect import open_read_only
@@ -181,17 +182,16 @@ def picks(workspace: Workspace, project_id: str) -> Iterator[Pick]:
 
 def _decided(connection: sqlite3.Connection, source: str) -> Iterator[Pick]:
     # what the machine decided is not what the person decided (DESIGN.md, invariant 11)
+    unsound = find_unsound(connection).decisions
     rows = connection.execute(
-        """SELECT d.project_id, d.group_id, d.images, d.user_selected_index, d.timestamp
+        """SELECT d.rowid, d.project_id, d.group_id, d.images, d.user_selected_index, d.timestamp
         FROM ai_decisions AS d LEFT JOIN decision_context AS c USING (group_id)
-        WHERE d.user_action <> 'reject' AND c.input IS NOT 'auto' AND json_valid(d.images)
+        WHERE d.user_action <> 'reject' AND c.input IS NOT 'auto'
         ORDER BY d.timestamp, d.group_id"""
     )
-    for project_id, group_id, images, index, timestamp in rows:
-        names = json.loads(images)
-        if (
-            isinstance(names, list) and isinstance(index, int) and 0 <= index < len(names)
-        ):  # else a row damaged long ago
+    for row, project_id, group_id, images, index, timestamp in rows:
+        if row not in unsound:
+            names = json.loads(images)
             others = tuple(name for place, name in enumerate(names) if place != index)
             yield Pick(project_id, group_id, names[index], others, timestamp, source)
 

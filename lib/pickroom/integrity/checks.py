@@ -229,6 +229,8 @@ def _crop_fault(row: Row) -> Fault | None:
         CropBox.from_json(row["box"])
     except (ValueError, TypeError, RecursionError) as error:
         return Fault("crops", str(row["filename"]), f"box: {error}")
+    if not is_file_name(row["filename"]):
+        return Fault("crops", repr(row["filename"]), f"{row['filename']!r} is no file name")
     return None
 
 
