@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -80,6 +81,7 @@ class OnnxEncoder:
     """An ONNX graph in ONNX Runtime, on the CPU (see `Encoder`)."""
 
     def __init__(self, tower: OnnxTower, spec: EncoderSpec) -> None:
+        os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # newer versions than the pinned one send usage data
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
