@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from conftest import write_image
 from faults.census import Tree, tree_of
 from faults.launcher import Plan, run
 from faults.scenarios import Stage
@@ -67,3 +68,18 @@ def test_a_name_that_the_disk_does_not_take_is_said_so(disk: Path, tmp_path: Pat
     with pytest.raises(OSError, match="the disk takes no such name"):
         copying.copy_file(tmp_path / "a?.png", disk / "a?.png")
     assert not [path for path in disk.iterdir() if path.name.startswith(".")]
+
+
+def test_a_name_counts_in_letters_there(disk: Path, tmp_path: Path) -> None:
+    home, said, images = disk / "letters", tmp_path / "said", disk / "images"
+    for number, length in enumerate((90, 252), start=1):  # with .decision the second has too many letters, too
+        for stage in (1, 2):
+            name = f"2025010{number}_10000{stage}_stage{stage}_{'画' * (length - 26)}.png"
+            write_image(images / name, seed=10 * number + stage)
+    (home / "data").mkdir(parents=True)
+    (home / "keys").write_text("q\nq\nShift+Enter\nShift+Enter\n")
+    assert run(["start", "p", "--images", str(images), "--home", str(home)], said).code == 0
+    done = run(["review", "p", "--keys", str(home / "keys"), "--home", str(home)], said)
+    assert done.code == 1 and "1 to crop; 1 held back" in done.said
+    assert "letters, and names in crop/ may have 255" in done.said
+    assert len(list((images / "crop").glob("*.decision"))) == 1

@@ -7,7 +7,7 @@ import os
 import sqlite3
 import stat
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from pathlib import Path
 
 from pickroom import atomic
@@ -107,11 +107,13 @@ class Disk:
 
         Where it is not None, none is reserved.
         """
+        ops = tuple(ops)
         wanted = [op.destination for op in ops if op.destination is not None]
         here: set[str] = set()  # a leftover sidecar would go where the new one is to be written
+        wide = {self._device_of(op.source) for op in ops if op.source is not None and self._is_wide(op.source)}
         for destination in wanted:
             directory, name = split(destination)
-            too_long = self._too_long(directory, name)
+            too_long = self._too_long(directory, name, wide)
             if too_long is not None:
                 return too_long
             try:
@@ -136,11 +138,22 @@ class Disk:
         names, paths = self._limits_of(directory)
         return min(names, paths - len(os.fsencode(self.root / directory)) - 2)
 
-    def _too_long(self, directory: str, name: str) -> str | None:
+    def _is_wide(self, path: str) -> bool:
+        """Whether a file's name has more bytes than its disk names as the limit: then the disk counts UTF-16 units."""
+        directory, name = split(path)
+        return len(os.fsencode(name)) > self._limits_of(directory)[0]
+
+    def _device_of(self, path: str) -> int:
+        return os.stat(self._nearest(split(path)[0])).st_dev
+
+    def _too_long(self, directory: str, name: str, wide: Set[int]) -> str | None:
         names, paths = self._limits_of(directory)
-        size = len(os.fsencode(name))
-        if size > names:
-            what = f"{name} would have {size} bytes, and names in {directory or '.'}/ may have {names}"
+        size = units = len(os.fsencode(name))
+        if size > names and os.stat(self._nearest(directory)).st_dev in wide:  # exFAT, NTFS
+            units = len(name.encode("utf-16-le", "surrogatepass")) // 2
+        if units > names:
+            unit = "bytes" if units == size else "letters"
+            what = f"{name} would have {units} {unit}, and names in {directory or '.'}/ may have {names}"
         elif len(os.fsencode(self.root / directory)) + max(size, _TEMPORARY) + 1 >= paths:
             what = f"the path of {name} in {directory or '.'}/ would be too long for the system"
         else:
@@ -150,14 +163,19 @@ class Disk:
     def _limits_of(self, directory: str) -> tuple[int, int]:
         """(bytes of a name, bytes of a path with the byte that ends it)."""
         if directory not in self._limits:
-            folder = self.root / directory
-            while not os.path.isdir(folder) and folder != self.root:
-                folder = folder.parent
+            folder = self._nearest(directory)
             try:
                 self._limits[directory] = os.pathconf(folder, "PC_NAME_MAX"), os.pathconf(folder, "PC_PATH_MAX")
             except OSError:  # a disk that does not say
                 self._limits[directory] = _NAME_MAX, _PATH_MAX
         return self._limits[directory]
+
+    def _nearest(self, directory: str) -> Path:
+        """The folder, or the nearest one above it that is there."""
+        folder = self.root / directory
+        while not os.path.isdir(folder) and folder != self.root:
+            folder = folder.parent
+        return folder
 
     def _stem_taken(self, directory: str, name: str) -> bool:
         """Two images of one stem in a folder would share companions (FORMATS.md: ambiguous stem)."""
