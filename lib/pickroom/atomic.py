@@ -176,7 +176,7 @@ def renames_without_replacing(folder: Path) -> bool:
 
 
 def replace(source: Path, destination: Path) -> None:
-    """`os.replace` of a file that lies beside its destination; its OSError says so when the disk takes no such name."""
+    """`os.replace` within one folder; the OSError names the reason where the disk does not take the name."""
     try:
         os.replace(source, destination)
     except OSError as error:

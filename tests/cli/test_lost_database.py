@@ -107,8 +107,12 @@ def refuse(run: Callable[..., Ran], command: str, project: Project, tmp_path: Pa
     return ran
 
 
-@pytest.mark.parametrize("how", ["missing", "empty"])
-@pytest.mark.parametrize("command", COMMANDS)
+EVERY = [(command, how) for command in COMMANDS for how in ("missing", "empty")]
+OTHERS = [(command, how) for command in ("status p", "review p", "recover p", "check p") for how in LOSSES]
+
+
+# whatever took its place is left alone
+@pytest.mark.parametrize(("command", "how"), sorted({*EVERY, *OTHERS}))
 def test_no_command_makes_a_database_anew(
     pickroom: Callable[..., Ran],  # noqa: F811 (the fixture)
     lost: Project,
@@ -132,19 +136,6 @@ def test_command_that_ends_for_another_reason_makes_none(
     before = lying(lost)
     pickroom(*command.format(tmp="SELECT").split())
     assert lying(lost) == before
-
-
-@pytest.mark.parametrize("how", LOSSES)
-@pytest.mark.parametrize("command", ["status p", "review p", "recover p", "check p"])
-def test_whatever_took_its_place_is_left_alone(
-    pickroom: Callable[..., Ran],  # noqa: F811 (the fixture)
-    lost: Project,
-    tmp_path: Path,
-    command: str,
-    how: str,
-) -> None:
-    lose(lost, how)
-    refuse(pickroom, command, lost, tmp_path)
 
 
 def test_lost_without_any_group_is_lost_all_the_same(

@@ -84,7 +84,7 @@ def overrides(choice: Choice, shown: Recommendation, box_matches: bool | None = 
 
 def _overridden(row: sqlite3.Row, shown: Recommendation) -> bool | None:
     action = row["outcome"] if row["user_action"] is None else row["user_action"]
-    # a box that the machine applied, or the default box, says nothing of what the person would have drawn
+    # a box that the machine applied, or the default box, does not show what the user would have drawn
     drawn = row["crop_match"] is not None and row["own_box"]
     return overrides(Choice(action, row["user_selected_index"]), shown, bool(row["crop_match"]) if drawn else None)
 

@@ -77,7 +77,7 @@ def run_planned(
     Args:
         root: the image folder as it was when the plan was checked; its path, where nobody has held it open.
         verify: what is planned was planned by an earlier run, which may have taken some of it.
-        trusting: use a folder that is empty, though that run moved files there: the person says that no disk is away.
+        trusting: use a folder that is empty, though that run moved files there: the user has said that no disk is away.
 
     Raises:
         FileOperationError: the image folder is not there.
@@ -254,7 +254,7 @@ def _give_up(
     """Put a unit back and close it; leave it planned where that cannot be done for certain.
 
     Args:
-        closing: the person says that files which are in neither place are gone.
+        closing: the user has said that files which are in neither place are gone.
     """
     unit = ops[0].unit
     try:
