@@ -13,6 +13,7 @@ import mmap
 import os
 import signal
 import sys
+import tempfile
 import threading
 import time
 from contextlib import closing
@@ -199,6 +200,9 @@ def _be_the_command(arguments: list[str], said: Path, plan: Plan, page: mmap.mma
             from reviewing import obey_permissions
 
             obey_permissions()
+        # its own, chosen before steps count: what other tests leave in the common one is swept by every command
+        tempfile.tempdir = str(said.parent / "temporary")
+        os.makedirs(tempfile.tempdir, exist_ok=True)
         sys.argv = ["pickroom", *arguments]
         cli.console.app = _COMMANDS  # type: ignore[assignment]
         steps = Steps(plan, page)
