@@ -20,7 +20,8 @@ from pickroom.embeddings.choice import EncoderConfig
 from pickroom.embeddings.engines import EmbedConfig
 from pickroom.embeddings.pipeline import embed
 from pickroom.errors import UsageError
-from pickroom.learn.examples import Candidates, Pick
+from pickroom.learn.candidates import Candidates
+from pickroom.learn.examples import Pick
 from pickroom.records import Group
 from pickroom.store import groups as store_groups
 from pickroom.store.connect import open_read_only, transaction

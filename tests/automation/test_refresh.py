@@ -9,7 +9,8 @@ import pytest
 from pickroom.automation.refresh import recommend_first, trained_on
 from pickroom.errors import StoreError
 from pickroom.learn import checkpoints, training_sets
-from pickroom.learn.examples import Candidates, Pick
+from pickroom.learn.candidates import Candidates
+from pickroom.learn.examples import Pick
 from pickroom.learn.training_sets import TrainingSet
 from pickroom.workspace import Project, Workspace
 from reviewing import queue, recommend, rows

@@ -21,7 +21,8 @@ from hostile.mutations import changed, damaged, json_bytes, line_mix, value
 from pickroom.automation import refresh
 from pickroom.errors import PickroomError, StoreError
 from pickroom.learn import checkpoints, resuming, training_sets, watching
-from pickroom.learn.examples import Candidates, CropExample, Pick
+from pickroom.learn.candidates import Candidates
+from pickroom.learn.examples import CropExample, Pick
 from pickroom.learn.training_sets import Kind, TrainingSet
 from pickroom.learn.watching import Status
 from pickroom.records import CropBox

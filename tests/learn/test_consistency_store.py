@@ -13,9 +13,9 @@ from conftest import SCANNED_AT
 from learning import write_groups
 from pickroom import projects
 from pickroom.learn import consistency_store
+from pickroom.learn.candidates import Candidates
 from pickroom.learn.consistency import NAMES, ConsistencyConfig
 from pickroom.learn.consistency_store import DIFFERENT_SHAPES, Found, consistency_of
-from pickroom.learn.examples import Candidates
 from pickroom.learn.sources import Sources
 from pickroom.recommend.recommending import candidates_of
 from pickroom.workspace import Project, Workspace

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from pickroom.geometry import corners_match, iou
 from pickroom.learn import metrics
 from pickroom.learn.calibration import Calibration, fit_calibration
-from pickroom.learn.examples import Candidates, Pick
+from pickroom.learn.candidates import Candidates
+from pickroom.learn.examples import Pick
 from pickroom.learn.metrics import Rate
 from pickroom.learn.promotion import Rival, judge, judge_need
 from pickroom.records import CropBox

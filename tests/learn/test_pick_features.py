@@ -14,8 +14,8 @@ from conftest import SCANNED_AT
 from learning import SPEC, embed_colours, write_groups
 from pickroom import projects
 from pickroom.errors import ProjectError, StoreError, UsageError
+from pickroom.learn.candidates import Candidates
 from pickroom.learn.consistency import NAMES
-from pickroom.learn.examples import Candidates
 from pickroom.learn.pick_features import PickFeatureConfig, pick_features, relative, stage_values
 from pickroom.learn.sources import Sources
 from pickroom.recommend.recommending import candidates_of

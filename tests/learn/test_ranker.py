@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pickroom.errors import StoreError, UsageError
+from pickroom.learn.candidates import Candidates
 from pickroom.learn.consistency import NAMES
-from pickroom.learn.examples import Candidates, Pick, Step
+from pickroom.learn.examples import Pick, Step
 from pickroom.learn.pick_features import STAGE_NAMES, PickFeatures, stage_values
 from pickroom.learn.ranker import Ranker, RankerConfig, fit_ranker, pick_weights
 

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pickroom.learn.examples import Candidates, Pick
+from pickroom.learn.candidates import Candidates
+from pickroom.learn.examples import Pick
 from pickroom.learn.splits import (
     HELD_OUT,
     LEFT_OUT,

@@ -16,8 +16,7 @@ from pickroom.embeddings.store import Key, Known
 from pickroom.embeddings.work import GroupItem
 from pickroom.errors import ImageError
 from pickroom.images import decode
-from pickroom.images.scan import Entry, walk
-from pickroom.naming import CROPPED, OWNED_FOLDERS
+from pickroom.images.scan import Entry, list_images
 from pickroom.records import Group, Image, Ungrouped
 from pickroom.workspace import Project
 
@@ -49,22 +48,6 @@ class Plan:
     left_out: list[Ungrouped] = field(default_factory=list)
     learned: list[Item] = field(default_factory=list)
     places: dict[Key, Item] = field(default_factory=dict)
-
-
-def list_images(project: Project) -> tuple[list[Entry], list[Ungrouped]]:
-    """Every image file of a project: its sources, and the folders a finalise moved them to (not finished crops)."""
-    root = project.require_root()
-    extensions = project.manifest.allowed_extensions
-    own = project.workspace.own_folders
-    entries, left_out = walk(root, extensions, own)
-    for folder in OWNED_FOLDERS:
-        # finished crops are products, not candidates: nothing learns from them, and each bears its original's name
-        if folder == CROPPED or not (root / folder).is_dir() or (root / folder).is_symlink():
-            continue
-        inside, refused = walk(root, extensions, own, base=folder)
-        entries += inside
-        left_out += refused
-    return sorted(entries, key=lambda e: (e.directory, e.filename)), left_out
 
 
 def make_plan(

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Literal
 
 from pickroom import atomic
-from pickroom.embeddings.plan import list_images
 from pickroom.errors import ConflictError, StoreError
+from pickroom.images.scan import list_images
 from pickroom.integrity import inspect
 from pickroom.naming import CROPPED, join
 from pickroom.records import CropBox, Image

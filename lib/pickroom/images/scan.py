@@ -13,8 +13,9 @@ from pathlib import Path
 
 from pickroom.errors import ImageError
 from pickroom.images import decode, thumbnails
-from pickroom.naming import OWNED_FOLDERS, is_image_name, is_text, join, parse_name, split, stem_of
+from pickroom.naming import CROPPED, OWNED_FOLDERS, is_image_name, is_text, join, parse_name, split, stem_of
 from pickroom.records import Image, Ungrouped
+from pickroom.workspace import Project
 
 Progress = Callable[[int, int], None]  # (done, of)
 # (directory, filename) -> (file size in bytes, mtime in ns, why it cannot be read)
@@ -151,6 +152,22 @@ def walk(
                     info = item.stat(follow_symlinks=False)
                     entries.append(Entry(directory, item.name, info.st_size, info.st_mtime_ns))
     return entries, left_out
+
+
+def list_images(project: Project) -> tuple[list[Entry], list[Ungrouped]]:
+    """Every image file of a project: its sources, and the folders a finalise moved them to (not finished crops)."""
+    root = project.require_root()
+    extensions = project.manifest.allowed_extensions
+    own = project.workspace.own_folders
+    entries, left_out = walk(root, extensions, own)
+    for folder in OWNED_FOLDERS:
+        # finished crops are products, not candidates: nothing learns from them, and each bears its original's name
+        if folder == CROPPED or not (root / folder).is_dir() or (root / folder).is_symlink():
+            continue
+        inside, refused = walk(root, extensions, own, base=folder)
+        entries += inside
+        left_out += refused
+    return sorted(entries, key=lambda e: (e.directory, e.filename)), left_out
 
 
 def _unfit(item: os.DirEntry[str]) -> str:

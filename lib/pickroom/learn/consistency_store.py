@@ -22,8 +22,8 @@ from pickroom.embeddings.parts import Parts, rows_of
 from pickroom.embeddings.regions import members_hash
 from pickroom.errors import ImageError
 from pickroom.images import decode
+from pickroom.learn.candidates import Candidates
 from pickroom.learn.consistency import NAMES, Consistency, ConsistencyConfig, compare, shape_for
-from pickroom.learn.examples import Candidates
 from pickroom.learn.sources import Sources
 from pickroom.workspace import Workspace
 

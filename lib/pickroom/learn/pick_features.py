@@ -14,9 +14,9 @@ import numpy as np
 
 from pickroom.embeddings.vectors import Vectors
 from pickroom.errors import UsageError
+from pickroom.learn.candidates import Candidates
 from pickroom.learn.consistency import NAMES, Consistency, ConsistencyConfig
 from pickroom.learn.consistency_store import consistency_of, members_key
-from pickroom.learn.examples import Candidates
 from pickroom.learn.sources import Sources
 from pickroom.records import MAX_GROUP
 

@@ -14,7 +14,8 @@ import numpy as np
 from pickroom.learn import metrics
 from pickroom.learn.adapting import adapted
 from pickroom.learn.calibration import Calibration, fit_calibration
-from pickroom.learn.examples import Candidates, Pick, Progress
+from pickroom.learn.candidates import Candidates
+from pickroom.learn.examples import Pick, Progress
 from pickroom.learn.pick_features import PickFeatureConfig, PickFeatures, pick_features
 from pickroom.learn.ranker import Ranker, RankerConfig, fit_ranker, pick_weights
 from pickroom.learn.recipes import Baselines, Evidence

@@ -19,7 +19,8 @@ from typing import Literal
 from pickroom import naming
 from pickroom.errors import ConflictError
 from pickroom.integrity import Inspection, inspect
-from pickroom.learn.examples import Candidates, CropExample, Pick
+from pickroom.learn.candidates import Candidates
+from pickroom.learn.examples import CropExample, Pick
 from pickroom.records import MAX_GROUP, MIN_GROUP, CropBox
 from pickroom.store import legacy
 from pickroom.store.connect import open_read_only, transaction

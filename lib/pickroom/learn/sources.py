@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pickroom.embeddings.plan import list_images
 from pickroom.embeddings.vectors import Regions, Vectors, load_regions, load_vectors
 from pickroom.errors import ProjectError
+from pickroom.images.scan import list_images
 from pickroom.workspace import Project
 
 T = TypeVar("T")

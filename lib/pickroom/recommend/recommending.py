@@ -13,8 +13,8 @@ from typing import Any
 
 from pickroom.errors import StoreError
 from pickroom.learn import threads
+from pickroom.learn.candidates import Candidates
 from pickroom.learn.crop_features import Frame, crop_features
-from pickroom.learn.examples import Candidates
 from pickroom.learn.pick_features import pick_features
 from pickroom.learn.picking import PickerRecipe
 from pickroom.learn.sources import Sources
