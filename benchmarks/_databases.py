@@ -7,9 +7,9 @@ import random
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from pickroom.naming import group_id
+from pickroom.core.naming import group_id
 from pickroom.store.connect import create
-from pickroom.workspace import Workspace
+from pickroom.store.workspace import Workspace
 
 STAGES = ("stage1_generated", "stage1.5_face_swapped", "stage2_upscaled", "stage3_enhanced")
 BEGUN = datetime(2025, 8, 3, 6, 54, 6, tzinfo=UTC)

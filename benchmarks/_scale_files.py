@@ -12,7 +12,7 @@ from itertools import cycle, groupby
 from pathlib import Path
 
 from _photographs import photographs
-from pickroom.workspace import Project
+from pickroom.store.workspace import Project
 
 STAGES = ("stage1_generated", "stage1.5_face_swapped", "stage2_upscaled")
 BEGUN = datetime(2001, 1, 1)

@@ -11,7 +11,7 @@ from contextlib import closing
 from pathlib import Path
 
 from _scale_files import SIDE, decide, give_confidence
-from pickroom.workspace import Project, Workspace
+from pickroom.store.workspace import Project, Workspace
 
 PROJECT = "scale"
 QUERIES = ("performance_by_project", "pace")
@@ -31,17 +31,18 @@ def seconds(run: Callable[[], object]) -> Took:
 
 
 def scan(home: Path) -> Took:
-    from pickroom import projects
+    from pickroom.indexing import projects
 
     return seconds(lambda: projects.start(Workspace(home), PROJECT, home / "images"))
 
 
 def scan_undecoded(home: Path) -> Took:
     """A first scan that decodes and shrinks nothing: it hashes each file, and all else is as ever."""
-    from pickroom import atomic, projects
+    from pickroom.core.naming import parse_name
+    from pickroom.core.records import Image
     from pickroom.images import scan as scanning
-    from pickroom.naming import parse_name
-    from pickroom.records import Image
+    from pickroom.indexing import projects
+    from pickroom.storage import atomic
 
     def hash_only(root: Path, _previews: Path, entry: scanning.Entry) -> Image:
         name = parse_name(entry.filename)
@@ -54,7 +55,7 @@ def scan_undecoded(home: Path) -> Took:
 
 
 def scan_again(home: Path) -> Took:
-    from pickroom import projects
+    from pickroom.indexing import projects
 
     project = _project(home)
     return seconds(lambda: projects.rescan(project))
@@ -71,7 +72,7 @@ def group(home: Path) -> Took:
 
 
 def recommend(home: Path) -> Took:
-    from pickroom.recommend.recommending import recommend
+    from pickroom.learn.recommending import recommend
 
     project = _project(home)
     return seconds(lambda: recommend(project))
@@ -79,8 +80,8 @@ def recommend(home: Path) -> Took:
 
 def open_deck(home: Path) -> Took:
     """As the notebook opens it: the groups most worth a look first. The first call of a process, not a warm one."""
-    from pickroom.review.session import ReviewSession
-    from pickroom.ui.deck import Deck
+    from pickroom.app.widgets.deck import Deck
+    from pickroom.sessions.review.session import ReviewSession
 
     project = _project(home)
 
@@ -98,7 +99,7 @@ def open_deck(home: Path) -> Took:
 
 def press(home: Path) -> Took:
     """One key, saved, after another window has pressed one: the slowest key there is."""
-    from pickroom.review.session import ReviewSession
+    from pickroom.sessions.review.session import ReviewSession
 
     project = _project(home)
     with closing(ReviewSession(project, order="worth")) as one, closing(ReviewSession(project, order="worth")) as other:
@@ -109,7 +110,7 @@ def press(home: Path) -> Took:
 
 
 def finalise(home: Path) -> Took:
-    from pickroom.review.session import ReviewSession
+    from pickroom.sessions.review.session import ReviewSession
 
     with closing(ReviewSession(_project(home), order="worth")) as session:
         for _ in range(min(FINALISED, len(session.groups))):
@@ -134,7 +135,7 @@ def undo(home: Path) -> Took:
 
 
 def status(home: Path) -> Took:
-    from pickroom import projects
+    from pickroom.indexing import projects
 
     project = _project(home)
     return seconds(lambda: projects.status(project))
@@ -171,7 +172,7 @@ def query_again(home: Path) -> Took:
 
 
 def backup(home: Path) -> Took:
-    from pickroom.backup.writing import write
+    from pickroom.maintenance.backup.writing import write
 
     return seconds(lambda: write(Workspace(home), home))
 

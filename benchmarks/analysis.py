@@ -20,7 +20,7 @@ import pandas
 from _databases import make_project
 from _measure import finish, median, seconds, table
 from pickroom.analysis.connection import Analysis, connect
-from pickroom.workspace import Workspace
+from pickroom.store.workspace import Workspace
 
 FASTER_THAN_PANDAS = 4.0
 RUNS = 5

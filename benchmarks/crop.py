@@ -19,12 +19,12 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from _measure import finish, median, seconds, table
-from pickroom import projects
+from pickroom.core.geometry import CONSTANT_CROP, to_pixels
 from pickroom.files.cropping import Order, submit
-from pickroom.geometry import CONSTANT_CROP, to_pixels
 from pickroom.images import crops
+from pickroom.indexing import projects
 from pickroom.store.connect import connect
-from pickroom.workspace import Workspace
+from pickroom.store.workspace import Workspace
 
 RENDER_TARGET, SUBMIT_TARGET = 0.8, 0.5  # of plain Pillow's rate, at the least
 SIDE = 2048

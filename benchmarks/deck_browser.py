@@ -20,7 +20,7 @@ import nbformat
 from _measure import finish, median, table
 from pickroom.demo.config import DemoConfig
 from pickroom.demo.project import start_demo
-from pickroom.workspace import Workspace
+from pickroom.store.workspace import Workspace
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 from browser.desk_page import DeskPage
@@ -57,8 +57,8 @@ WATCH = """stage => {
 
 PLAIN = '''
 import anywidget
-from pickroom.review.session import ReviewSession
-from pickroom.workspace import Workspace
+from pickroom.sessions.review.session import ReviewSession
+from pickroom.store.workspace import Workspace
 
 class Plain(anywidget.AnyWidget):
     _esm = """

@@ -17,11 +17,11 @@ from pathlib import Path
 from PIL import Image
 
 from _measure import finish, median, seconds, table
+from pickroom.app.widgets.deck import Deck
 from pickroom.demo.config import DemoConfig
 from pickroom.demo.project import start_demo
-from pickroom.review.session import ReviewSession
-from pickroom.ui.deck import Deck
-from pickroom.workspace import Project, Workspace
+from pickroom.sessions.review.session import ReviewSession
+from pickroom.store.workspace import Project, Workspace
 
 TARGET_S = 1.0  # REVIEW.md, Speed
 PREFETCHED = 4  # groups whose previews are read at once: the one shown and those behind it

@@ -29,13 +29,13 @@ from PIL import ImageEnhance
 
 from _measure import finish, median, seconds, table
 from _photographs import photographs
-from pickroom import atomic
-from pickroom.duplicates.finding import Copy, Thresholds, find
-from pickroom.duplicates.fingerprints import colours_of, fingerprints, log_path
-from pickroom.embeddings import bundled
-from pickroom.groups.looks import fingerprint
+from pickroom.features import bundled
+from pickroom.groups.image_features import fingerprint
 from pickroom.images import thumbnails
-from pickroom.workspace import Workspace
+from pickroom.sessions.duplicates.finding import Copy, Thresholds, find
+from pickroom.sessions.duplicates.fingerprints import colours_of, fingerprints, log_path
+from pickroom.storage import atomic
+from pickroom.store.workspace import Workspace
 
 SIDE = 640  # pixels: what the encoder needs and no more
 MOST_SECONDS = 60.0  # 20,000 images, hashes and vectors ready

@@ -24,19 +24,20 @@ import torch
 from PIL import Image
 
 from _measure import finish, seconds, table
-from pickroom import atomic
 from pickroom.demo.photographs import PHOTOGRAPHS, load
-from pickroom.embeddings import device as devices
-from pickroom.embeddings import local, openclip
-from pickroom.embeddings.choice import Chosen
-from pickroom.embeddings.encoder import EncoderSpec, Pixels
-from pickroom.embeddings.engines import EmbedConfig, in_batches
-from pickroom.embeddings.processed_log import Line, ProcessedLog
-from pickroom.embeddings.reading import Item, Source
-from pickroom.embeddings.rows import VectorRow
-from pickroom.embeddings.store import VectorStore
-from pickroom.embeddings.vectors import read_vectors
-from pickroom.workspace import Workspace
+from pickroom.features import device as devices
+from pickroom.features import openclip
+from pickroom.features.choice import Chosen
+from pickroom.features.encoder import EncoderSpec, Pixels
+from pickroom.features.processed_log import Line, ProcessedLog
+from pickroom.features.reading import Item, Source
+from pickroom.features.rows import VectorRow
+from pickroom.features.store import VectorStore
+from pickroom.features.vectors import read_vectors
+from pickroom.indexing import local
+from pickroom.indexing.engines import EmbedConfig, in_batches
+from pickroom.storage import atomic
+from pickroom.store.workspace import Workspace
 
 # Targets: times the plain loop; share of the limit; cosine to the plain loop; times one .npy each
 LEAST_SPEEDUP, LEAST_OF_LIMIT, LEAST_COSINE, LEAST_LOAD = 2.0, 0.75, 0.999, 20.0

@@ -19,9 +19,9 @@ import numpy as np
 from PIL import Image
 
 from _measure import finish, median, seconds, table
-from pickroom import projects
-from pickroom.review.session import ReviewSession
-from pickroom.workspace import Workspace
+from pickroom.indexing import projects
+from pickroom.sessions.review.session import ReviewSession
+from pickroom.store.workspace import Workspace
 
 TARGET = 2.0  # times the plain way, at the most
 STAGES = ((1.0, "generated"), (1.5, "face_swapped"), (2.0, "upscaled"))

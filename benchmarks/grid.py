@@ -25,12 +25,12 @@ import nbformat
 from PIL import Image as PillowImage
 
 from _measure import finish, median, table
-from pickroom import atomic
 from pickroom.demo.config import DemoConfig
 from pickroom.demo.make import make_images
 from pickroom.images import thumbnails
+from pickroom.storage import atomic
 from pickroom.store.connect import create
-from pickroom.workspace import Workspace
+from pickroom.store.workspace import Workspace
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 from browser.grid_page import GridPage

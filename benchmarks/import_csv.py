@@ -86,7 +86,7 @@ def ours(log: Path, home: Path) -> tuple[float, float]:
 
 def import_one(log: Path, home: Path) -> None:
     from pickroom.history.importing import read_logs
-    from pickroom.workspace import Workspace
+    from pickroom.store.workspace import Workspace
 
     started = time.perf_counter()
     with read_logs(Workspace(home), [log], "mojo1") as found:

@@ -24,11 +24,11 @@ from scipy.sparse.csgraph import connected_components
 
 from _measure import finish, seconds
 from _photographs import photographs
-from pickroom.embeddings import bundled
+from pickroom.core.records import Image
+from pickroom.features import bundled
 from pickroom.groups.agreement import Agreement, compare, tune
-from pickroom.groups.looks import fingerprint
+from pickroom.groups.image_features import fingerprint
 from pickroom.groups.similar import THRESHOLDS, Look, Thresholds, group_by_similarity
-from pickroom.records import Image
 
 LEAST_F1 = 0.90
 SIDE = 512  # pixels: what the encoder needs and no more

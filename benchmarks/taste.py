@@ -29,13 +29,13 @@ from _taste import crops, people, questions
 from _taste.bases import LEAST_BASES, find
 from _taste.build import Simulated, build, same_run
 from _taste.evaluate import ask, only, paired_gain, score
-from pickroom.errors import UsageError
+from pickroom.core.errors import UsageError
+from pickroom.core.records import CropBox
+from pickroom.features.pick_features import PickFeatureConfig, PickFeatures, pick_features
+from pickroom.features.sources import Sources
 from pickroom.learn.metrics import PickScore, chance_right, highest_stage_right, score_picks
-from pickroom.learn.pick_features import PickFeatureConfig, PickFeatures, pick_features
-from pickroom.learn.ranker import RankerConfig
-from pickroom.learn.sources import Sources
-from pickroom.records import CropBox
-from pickroom.workspace import Workspace
+from pickroom.learn.picks.ranker import RankerConfig
+from pickroom.store.workspace import Workspace
 
 SEED, GROUPS, QUICK_GROUPS = 23, 90, 12  # groups a project
 # issue: normal and anomaly groups without clean edits, then with them; crops: mean IoU and within 5 % at every corner

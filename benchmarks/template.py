@@ -21,8 +21,8 @@ from PIL import Image
 from skimage.feature import match_template
 
 from _measure import finish, median, seconds, table
+from pickroom.core.geometry import PixelBox, to_pixels
 from pickroom.demo import IMAGES_FOLDER, DemoConfig, make_images
-from pickroom.geometry import PixelBox, to_pixels
 from pickroom.history.comparing import match_files
 from pickroom.history.template import MIN_SCORE, TOLERANCE
 

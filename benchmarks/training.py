@@ -17,9 +17,9 @@ import numpy as np
 import torch
 
 from _measure import finish, table
-from pickroom.learn.consistency import NAMES
-from pickroom.learn.pick_features import STAGE_NAMES, PickFeatures
-from pickroom.learn.ranker import RankerConfig, fit_ranker
+from pickroom.features.consistency import NAMES
+from pickroom.features.pick_features import STAGE_NAMES, PickFeatures
+from pickroom.learn.picks.ranker import RankerConfig, fit_ranker
 
 GROUPS, MOST_SECONDS, LEAST_TOP1 = 21_250, 20.0, 0.95  # issue: so many groups in so many seconds; and it must learn
 MOST_FLOATS, CORES = 4096, 2

@@ -13,11 +13,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
 
-from pickroom import naming
+from pickroom.core import naming
+from pickroom.core.records import BoxSource, CropBox
 from pickroom.files.cropping import Order, submit
-from pickroom.records import BoxSource, CropBox
 from pickroom.store.connect import connect, create, transaction
-from pickroom.workspace import Project, Workspace
+from pickroom.store.workspace import Project, Workspace
 from reviewing import FINALISE, queue, recommend, review
 
 SERIES = [(1, 2), (1, 1.5, 2), (1, 2, 3), (2, 3), (1, 2), (1, 1.5), (1, 2)]

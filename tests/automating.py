@@ -14,11 +14,11 @@ from pickroom.automation import sandbox
 from pickroom.automation.decisions_file import Approved, Proposal, read_proposals, write_lines
 from pickroom.automation.generate import Approval, generate, read_approval
 from pickroom.automation.sandbox import Place
-from pickroom.records import Group
-from pickroom.review.auto_session import AutoSession
+from pickroom.core.records import Group
+from pickroom.sessions.review.auto_session import AutoSession
 from pickroom.store import groups
 from pickroom.store.connect import connect
-from pickroom.workspace import Project
+from pickroom.store.workspace import Project
 from reviewing import queue, recommend
 
 BOX = (0.1, 0.05, 0.9, 0.85)

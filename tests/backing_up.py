@@ -8,10 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from conftest import SCANNED_AT, read_tree, write_series
-from pickroom import projects
-from pickroom.backup.reading import LISTING
+from pickroom.indexing import projects
+from pickroom.maintenance.backup.reading import LISTING
 from pickroom.store.legacy import connect_legacy, legacy_path
-from pickroom.workspace import Project, Workspace
+from pickroom.store.workspace import Project, Workspace
 from reviewing import FINALISE, review
 
 LEFT_BEHIND = ("data/ai_data/cache/", "data/ai_data/embeddings/")

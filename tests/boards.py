@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from conftest import write_series
-from pickroom import projects
-from pickroom.browse.session import BrowseSession
-from pickroom.marking.session import BoardSession
-from pickroom.sorting.session import SortSession
-from pickroom.workspace import Project, Workspace
+from pickroom.indexing import projects
+from pickroom.sessions.browse.session import BrowseSession
+from pickroom.sessions.marking.session import BoardSession
+from pickroom.sessions.sorting.session import SortSession
+from pickroom.store.workspace import Project, Workspace
 from reviewing import FINALISE, review, rows, snapshot
 
 APPLY = ("Shift+Enter", "Shift+Enter")

@@ -16,9 +16,9 @@ import numpy as np
 import pytest
 from PIL import Image as PillowImage
 
-from pickroom import projects
+from pickroom.indexing import projects
 from pickroom.store.connect import connect
-from pickroom.workspace import Project, Workspace
+from pickroom.store.workspace import Project, Workspace
 
 SCANNED_AT = datetime(2025, 9, 10, tzinfo=UTC)  # sides and random looks are drawn from group ids
 

@@ -13,15 +13,15 @@ from PIL import ImageFilter, ImageOps
 
 from conftest import SCANNED_AT, stage_name
 from embeddings.conftest import photograph
-from pickroom import projects
-from pickroom.embeddings.choice import bind_spec
-from pickroom.embeddings.encoder import EncoderSpec
-from pickroom.embeddings.rows import VectorRow
-from pickroom.embeddings.store import VectorStore, save_spec
+from pickroom.core.records import CropBox
+from pickroom.features.choice import bind_spec
+from pickroom.features.encoder import EncoderSpec
+from pickroom.features.rows import VectorRow
+from pickroom.features.store import VectorStore, save_spec
 from pickroom.files.cropping import Order, submit
-from pickroom.records import CropBox
+from pickroom.indexing import projects
 from pickroom.store.connect import connect
-from pickroom.workspace import Project, Workspace
+from pickroom.store.workspace import Project, Workspace
 from reviewing import FINALISE, queue, review
 
 SIDE = 3  # of the patch grid

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from pickroom.crop.session import CropSession
+from pickroom.analysis.reports import finish, render
 from pickroom.demo.config import DemoConfig
 from pickroom.demo.project import start_demo
-from pickroom.reporting import finish, render
-from pickroom.workspace import Project, Workspace
+from pickroom.sessions.crop.session import CropSession
+from pickroom.store.workspace import Project, Workspace
 from reviewing import FINALISE, review
 
 KEYS = "a 1 2 q a x".split()  # noqa: SIM905 (as a file of keys has them)

@@ -12,10 +12,10 @@ from itertools import pairwise
 from statistics import mean, median
 from typing import Any
 
-from pickroom.geometry import corners_match, iou
-from pickroom.naming import IMAGE_EXTENSIONS, parse_name, stem_of
-from pickroom.records import CropBox
-from pickroom.workspace import Project
+from pickroom.core.geometry import corners_match, iou
+from pickroom.core.naming import IMAGE_EXTENSIONS, parse_name, stem_of
+from pickroom.core.records import CropBox
+from pickroom.store.workspace import Project
 
 Row = dict[str, Any]
 FIVE_MINUTES = timedelta(minutes=5)

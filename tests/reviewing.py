@@ -21,12 +21,12 @@ from typing import Any
 import pytest
 
 from conftest import read_tree
-from pickroom import atomic
-from pickroom.records import CropBox, Group, Recommendation
-from pickroom.review.session import ReviewSession
+from pickroom.core.records import CropBox, Group, Recommendation
+from pickroom.sessions.review.session import ReviewSession
+from pickroom.storage import atomic
 from pickroom.store import groups, recommendations
 from pickroom.store.connect import connect, open_read_only
-from pickroom.workspace import Project, Workspace
+from pickroom.store.workspace import Project, Workspace
 
 FINALISE = ("Shift+Enter", "Shift+Enter")
 PATIENCE_S = 30  # how long one process waits for word from another before the test fails

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pickroom import append_log
+from pickroom.storage import append_log
 
 ROWS: list[dict[str, Any]] = [{"n": 1, "text": "ä\n\u2028"}, {"n": 2}]
 

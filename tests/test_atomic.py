@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from conftest import read_tree
-from pickroom import atomic
+from pickroom.storage import atomic
 from reviewing import exit_code_of, in_child, without_renames
 
 WRITERS = [atomic.write_bytes, atomic.create_bytes]

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from pickroom.audit import Answer, TokenLedger, audit
-from pickroom.errors import StoreError, UsageError
-from pickroom.workspace import Project, Workspace
+from pickroom.core.errors import StoreError, UsageError
+from pickroom.maintenance.token_budget import Answer, TokenLedger, audit
+from pickroom.store.workspace import Project, Workspace
 
 TODAY, TOMORROW = "2026-11-21T10:00:00.000000Z", "2026-11-22T00:00:00.000000Z"
 QUESTIONS = [[Path(f"{name}.png")] for name in "abcde"]

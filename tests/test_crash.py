@@ -22,11 +22,12 @@ from typing import Any
 import pytest
 
 from conftest import write_series
-from pickroom import atomic, projects
 from pickroom.files.undo import recover, undo_batch
-from pickroom.review.session import ReviewSession
+from pickroom.indexing import projects
+from pickroom.sessions.review.session import ReviewSession
+from pickroom.storage import atomic
 from pickroom.store.connect import connect
-from pickroom.workspace import Project, Workspace
+from pickroom.store.workspace import Project, Workspace
 from reviewing import (
     FINALISE,
     copy_of,

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pickroom import errors
-from pickroom.errors import ConflictError, FileOperationError, ImageError, PickroomError
+from pickroom.core import errors
+from pickroom.core.errors import ConflictError, FileOperationError, ImageError, PickroomError
 
 
 @pytest.mark.parametrize(

@@ -16,16 +16,16 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from conftest import read_tree, write_image
-from pickroom import projects
-from pickroom.errors import ConflictError
+from pickroom.core.errors import ConflictError
+from pickroom.core.naming import OWNED_FOLDERS, companions_by_stem, stem_of
+from pickroom.core.records import Group
 from pickroom.files.undo import recover, undo_batch
-from pickroom.naming import OWNED_FOLDERS, companions_by_stem, stem_of
-from pickroom.records import Group
-from pickroom.review.keys import REVIEW_KEYS
-from pickroom.review.session import ReviewSession
+from pickroom.indexing import projects
+from pickroom.sessions.review.keys import REVIEW_KEYS
+from pickroom.sessions.review.session import ReviewSession
 from pickroom.store import groups as groups_table
 from pickroom.store.connect import connect
-from pickroom.workspace import Workspace
+from pickroom.store.workspace import Workspace
 from reviewing import FINALISE, decisions, queue, recommend, rows
 
 STAGES = ("1", "1.5", "2", "3")

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from pickroom.geometry import (
+from pickroom.core.geometry import (
     CONSTANT_CROP,
     Placement,
     compose,
@@ -17,7 +17,7 @@ from pickroom.geometry import (
     round_half_up,
     to_pixels,
 )
-from pickroom.records import CropBox
+from pickroom.core.records import CropBox
 
 FRACTIONS = st.floats(0, 1, allow_nan=False)
 BOXES = (

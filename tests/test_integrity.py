@@ -10,9 +10,9 @@ import pytest
 
 from analysing import MEANT, SERIES, change, crop, decide, earlier_row, write_earlier, write_vectors
 from pickroom import integrity
-from pickroom.errors import ConflictError, StoreError
+from pickroom.core.errors import ConflictError, StoreError
 from pickroom.integrity import Inspection, inspect
-from pickroom.workspace import Project
+from pickroom.store.workspace import Project
 from reviewing import decisions, rows
 
 Make = Callable[..., Project]

@@ -14,12 +14,12 @@ import pytest
 from duckdb_extensions import import_extension
 
 from conftest import read_tree
-from pickroom.errors import StoreError
+from pickroom.core.errors import StoreError
 from pickroom.files import moves
-from pickroom.review.session import ReviewSession
+from pickroom.sessions.review.session import ReviewSession
 from pickroom.store.connect import connect, open_read_only, transaction
 from pickroom.store.snapshot import attachable
-from pickroom.workspace import Project
+from pickroom.store.workspace import Project
 from reviewing import (
     FINALISE,
     child,

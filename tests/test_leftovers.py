@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from pickroom import atomic, leftovers
-from pickroom.leftovers import Folder
+from pickroom.storage import atomic, leftovers
+from pickroom.storage.leftovers import Folder
 from reviewing import child, exit_code_of, hear, in_child
 
 

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pickroom.errors import ProjectError
-from pickroom.logged_paths import ProjectNames, given_project, split_path
-from pickroom.workspace import Workspace
+from pickroom.core.errors import ProjectError
+from pickroom.history.logged_paths import ProjectNames, given_project, split_path
+from pickroom.store.workspace import Workspace
 
 NAMES = ProjectNames({"mojo1": ("training data/mojo1_final", "Mojo One"), "mojo2": ("shared",), "mojo3": ("shared",)})
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from conftest import FIXTURES
-from pickroom.naming import (
+from pickroom.core.naming import (
     IMAGE_EXTENSIONS,
     companions_by_stem,
     extension_of,

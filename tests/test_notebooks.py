@@ -9,7 +9,7 @@ import pytest
 
 from pickroom.demo.config import DemoConfig
 from pickroom.demo.project import start_demo
-from pickroom.workspace import Project, Workspace
+from pickroom.store.workspace import Project, Workspace
 from reviewing import FINALISE, review
 
 FOLDER = Path(__file__).resolve().parents[1] / "notebooks"

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pickroom.naming import OWNED_FOLDERS
-from pickroom.project_folders import TOOL_FOLDERS, ProjectFolders, project_folders
+from pickroom.core.naming import OWNED_FOLDERS
+from pickroom.history.project_folders import TOOL_FOLDERS, ProjectFolders, project_folders
 
 
 def named(*folders: str, known: tuple[str, ...] = (), projects: tuple[str, ...] = (), rows: int = 10) -> dict[str, str]:

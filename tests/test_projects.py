@@ -20,15 +20,15 @@ from hypothesis import strategies as st
 
 from conftest import read_tree, write_image, write_series
 from damaged import write_truncated
-from pickroom import projects
-from pickroom.errors import ConflictError, LockedError, PickroomError, ProjectError, StoreError, UsageError
+from pickroom.core.errors import ConflictError, LockedError, PickroomError, ProjectError, StoreError, UsageError
+from pickroom.core.naming import OWNED_FOLDERS
 from pickroom.files.lock import project_lock
 from pickroom.images import decode
-from pickroom.naming import OWNED_FOLDERS
-from pickroom.regrouping import ScanReport
+from pickroom.indexing import projects
+from pickroom.indexing.regrouping import ScanReport
 from pickroom.store import recommendations
 from pickroom.store.connect import open_read_only
-from pickroom.workspace import Project, Workspace
+from pickroom.store.workspace import Project, Workspace
 from reviewing import FINALISE, queue, review, rows, without_renames
 
 MakeProject = Callable[..., Project]

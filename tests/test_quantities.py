@@ -6,9 +6,9 @@ import doctest
 
 import pytest
 
-from pickroom import quantities
-from pickroom.review.state import Card, ReviewState
-from pickroom.review.view import Pace, header
+from pickroom.core import quantities
+from pickroom.sessions.review.state import Card, ReviewState
+from pickroom.sessions.review.view import Pace, header
 
 
 def test_the_examples_of_the_docstrings_hold() -> None:

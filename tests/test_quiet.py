@@ -16,11 +16,11 @@ from PIL import Image as Pillow
 
 from conftest import write_image
 from damaged import png_of_no_pixels, write_truncated
-from pickroom import quiet
-from pickroom.errors import ImageError
+from pickroom.analysis.reports import render
+from pickroom.core import quiet
+from pickroom.core.errors import ImageError
 from pickroom.images import decode
-from pickroom.reporting import render
-from pickroom.workspace import Workspace
+from pickroom.store.workspace import Workspace
 from reviewing import in_child
 
 # an EXIF directory of one entry, whose value lies beyond the end of the file

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pickroom.records import Choice, CropBox, Decision, FileOp, Group, Image, Recommendation, Ungrouped
+from pickroom.core.records import Choice, CropBox, Decision, FileOp, Group, Image, Recommendation, Ungrouped
 
 FRACTIONS = st.floats(0, 1, allow_nan=False)
 BOXES = (

@@ -23,17 +23,17 @@ from analysing import change, crop, write_model, write_vectors
 from conftest import read_tree
 from pickroom import cli
 from pickroom.analysis.connection import connect
-from pickroom.atomic import sha256_of
+from pickroom.analysis.reports import archive, finish, pictures, render
+from pickroom.analysis.reports.html import Number, words
+from pickroom.analysis.reports.sections import Report
+from pickroom.core.errors import FileOperationError, LockedError, StoreError
 from pickroom.demo.config import DemoConfig
 from pickroom.demo.project import start_demo
-from pickroom.errors import FileOperationError, LockedError, StoreError
 from pickroom.files.lock import project_lock
 from pickroom.files.undo import undo_batch
-from pickroom.reporting import archive, finish, pictures, render
-from pickroom.reporting.html import Number, words
-from pickroom.reporting.sections import Report
+from pickroom.storage.atomic import sha256_of
 from pickroom.store import connect as store
-from pickroom.workspace import Project, Workspace
+from pickroom.store.workspace import Project, Workspace
 from recounting import numbers, same
 from reviewing import FINALISE, fill, in_child, review, rows, small_disk
 

@@ -11,20 +11,20 @@ from html import unescape
 import pytest
 
 from analysing import change, crop
-from pickroom import projects
+from pickroom.analysis.reports import finish
+from pickroom.analysis.reports.sections import Report
+from pickroom.app.widgets import home_html, start
 from pickroom.automation.guarantee import Blind, calibrate
 from pickroom.automation.metrics import Outcome, measure
+from pickroom.cli.doctor import workspaces
 from pickroom.cli.project import status_words
-from pickroom.doctor import workspaces
 from pickroom.files.undo import undo_batch
-from pickroom.recommend.recommending import recommend as recommend_all
-from pickroom.reporting import finish
-from pickroom.reporting.sections import Report
-from pickroom.review.session import ReviewSession
-from pickroom.review.unaided import UnaidedSession
+from pickroom.indexing import projects
+from pickroom.learn.recommending import recommend as recommend_all
+from pickroom.sessions.review.manual import UnaidedSession
+from pickroom.sessions.review.session import ReviewSession
 from pickroom.store.connect import connect
-from pickroom.ui import home_words, start
-from pickroom.workspace import Project
+from pickroom.store.workspace import Project
 from reviewing import FINALISE, queue, recommend, review
 
 BOX = (0.1, 0.1, 0.8, 0.8)
@@ -153,8 +153,8 @@ def said(project: Project) -> dict[str, str]:
     found["status"] = status_words(projects.status(project))
     found["start"] = plain(start.open_start(project.id, home=project.workspace.root).value)
     found["doctor"] = workspaces.project(project.workspace, project.id).line
-    card = home_words.look(project.workspace, project.id)
-    found["card"] = plain(home_words.cards([card], lambda project_id, desk: ""))
+    card = home_html.look(project.workspace, project.id)
+    found["card"] = plain(home_html.cards([card], lambda project_id, desk: ""))
     if project.root.is_dir():
         found["finish"] = "\n".join(finish.plan(project).lines)
         session = ReviewSession(project)

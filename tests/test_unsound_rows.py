@@ -12,15 +12,16 @@ from pathlib import Path
 import pytest
 
 from analysing import SERIES, change, decide, write_vectors
-from pickroom import cli, projects
+from pickroom import cli
 from pickroom.analysis.connection import connect as connect_analysis
-from pickroom.errors import ConflictError
+from pickroom.analysis.reports import finish
+from pickroom.core.errors import ConflictError
 from pickroom.exports import choices, datasets, sidecars
+from pickroom.indexing import projects
 from pickroom.integrity.checks import FAULTS
 from pickroom.learn.reading import read_examples
-from pickroom.recommend.recommending import recommend
-from pickroom.reporting import finish
-from pickroom.workspace import Project
+from pickroom.learn.recommending import recommend
+from pickroom.store.workspace import Project
 from reviewing import decisions, rows
 
 ROW = "UPDATE ai_decisions SET {} WHERE group_id = :one"

@@ -15,19 +15,20 @@ import pytest
 from automating import BOX, approve_all, proposed
 from boards import sort, with_results
 from conftest import write_image, write_series
-from pickroom import cli, integrity, projects
+from pickroom import cli, integrity
 from pickroom.automation import apply, sandbox
 from pickroom.automation.generate import generate
-from pickroom.backup import restoring, writing
-from pickroom.crop.session import CropSession
-from pickroom.doctor import workspaces
+from pickroom.cli.doctor import workspaces
+from pickroom.core.naming import OWNED_FOLDERS
 from pickroom.files.undo import recover, undo_batch
+from pickroom.indexing import projects
 from pickroom.integrity.whereabouts import Whereabouts, compare, origins, replay
-from pickroom.naming import OWNED_FOLDERS
-from pickroom.reclaim import letting_go, planning
+from pickroom.maintenance.backup import restoring, writing
+from pickroom.maintenance.reclaim import delete, planning
+from pickroom.sessions.crop.session import CropSession
 from pickroom.store.connect import connect
 from pickroom.store.legacy import connect_legacy, legacy_path
-from pickroom.workspace import Project, Workspace
+from pickroom.store.workspace import Project, Workspace
 from reclaiming import finished_project
 from reviewing import FINALISE, queue, recommend, review
 
@@ -190,7 +191,7 @@ def test_nothing_is_amiss_after_finish_reclaim_and_demo(workspace: Workspace) ->
     assert clean(project)
     plan = planning.plan(workspace)
     assert plan.items
-    letting_go.execute(plan, workspace, hard=True)
+    delete.execute(plan, workspace, hard=True)
     assert clean(project)
 
 

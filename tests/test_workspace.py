@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from conftest import read_tree
-from pickroom.errors import ProjectError
-from pickroom.manifest import Manifest
-from pickroom.workspace import Project, Workspace, utc_now
+from pickroom.core.errors import ProjectError
+from pickroom.store.manifest import Manifest
+from pickroom.store.workspace import Project, Workspace, utc_now
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 MANIFEST_FIELDS = [

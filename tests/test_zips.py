@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pickroom import zips
+from pickroom.storage import zips
 
 
 @pytest.mark.parametrize(

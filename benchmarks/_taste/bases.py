@@ -11,10 +11,10 @@ import imagehash
 import numpy as np
 from PIL import Image
 
+from pickroom.core.errors import ImageError, UsageError
+from pickroom.core.naming import is_image_name
 from pickroom.demo.photographs import PHOTOGRAPHS, load
-from pickroom.errors import ImageError, UsageError
 from pickroom.images.decode import read_rgb
-from pickroom.naming import is_image_name
 
 LEAST_BASES = 100
 _LEAST_SIDE = 300  # pixels of the short side: less is no picture to be picked from

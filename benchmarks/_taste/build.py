@@ -15,17 +15,18 @@ from pathlib import Path
 import numpy as np
 
 from _taste.people import Plan, Truth, make
-from pickroom import atomic, projects
-from pickroom.embeddings.choice import EncoderConfig
-from pickroom.embeddings.engines import EmbedConfig
-from pickroom.embeddings.pipeline import embed
-from pickroom.errors import UsageError
-from pickroom.learn.candidates import Candidates
+from pickroom.core.errors import UsageError
+from pickroom.core.records import Group
+from pickroom.features.candidates import Candidates
+from pickroom.features.choice import EncoderConfig
+from pickroom.indexing import projects
+from pickroom.indexing.engines import EmbedConfig
+from pickroom.indexing.pipeline import embed
 from pickroom.learn.examples import Pick
-from pickroom.records import Group
+from pickroom.storage import atomic
 from pickroom.store import groups as store_groups
 from pickroom.store.connect import open_read_only, transaction
-from pickroom.workspace import Project, Workspace
+from pickroom.store.workspace import Project, Workspace
 
 ENCODER = EncoderConfig(kind="bundled")
 SCANNED_AT = datetime(2025, 9, 1, tzinfo=UTC)  # sides are drawn from group ids: the same in every run

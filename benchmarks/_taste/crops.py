@@ -21,18 +21,19 @@ import numpy as np
 from PIL import ImageOps
 
 from _taste.build import ENCODER
-from pickroom import atomic, projects
+from pickroom.core.records import CropBox
 from pickroom.demo.photographs import PHOTOGRAPHS, load
-from pickroom.embeddings.engines import EmbedConfig
-from pickroom.embeddings.pipeline import embed
+from pickroom.features.sources import Sources
 from pickroom.images.decode import read_rgb
-from pickroom.learn import crop_baselines, metrics
-from pickroom.learn.crop_features import CropFeatures, Frame, crop_features
-from pickroom.learn.crop_fitting import fit_cropper
-from pickroom.learn.cropper import FULL_FRAME, CropperConfig, is_crop
-from pickroom.learn.sources import Sources
-from pickroom.records import CropBox
-from pickroom.workspace import Workspace
+from pickroom.indexing import projects
+from pickroom.indexing.engines import EmbedConfig
+from pickroom.indexing.pipeline import embed
+from pickroom.learn import metrics
+from pickroom.learn.crops.cropper import FULL_FRAME, CropperConfig, is_crop
+from pickroom.learn.crops.features import CropFeatures, Frame, crop_features
+from pickroom.learn.crops.fitting import fit_cropper
+from pickroom.storage import atomic
+from pickroom.store.workspace import Workspace
 
 FOLDS = 5
 FRAMINGS = 4  # of each photograph, it itself among them
@@ -173,7 +174,7 @@ def cross_validate(
         found[test], needed[test], _ = cropper.predict(features.take(test))
         # the baselines learn from photographs as they are, like those they are asked about: the stronger for it
         drawn = train[is_crop(boxes[train]) & plain[train]]
-        own = crop_baselines.every(features.take(drawn), boxes[drawn], features.take(test))
+        own = baselines.every(features.take(drawn), boxes[drawn], features.take(test))
         for name, some in {**own, "mean": np.tile(boxes[drawn].mean(axis=0), (len(test), 1))}.items():
             baselines.setdefault(name, np.full((len(photos), 4), np.nan, np.float32))[test] = some
     return Outcome(found, needed, baselines)

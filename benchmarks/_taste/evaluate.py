@@ -7,11 +7,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from pickroom.learn.adapting import adapted
+from pickroom.features.pick_features import PickFeatures
 from pickroom.learn.examples import Pick
 from pickroom.learn.metrics import PickScore, score_picks
-from pickroom.learn.pick_features import PickFeatures
-from pickroom.learn.ranker import RankerConfig, fit_ranker, pick_weights
+from pickroom.learn.picks.prior_shift import adapted
+from pickroom.learn.picks.ranker import RankerConfig, fit_ranker, pick_weights
 
 
 def folds(projects: np.ndarray, count: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:

@@ -8,10 +8,10 @@ import numpy as np
 from sklearn.metrics import roc_auc_score
 
 from _taste.evaluate import folds
+from pickroom.features.pick_features import PickFeatures
 from pickroom.learn.examples import Pick
 from pickroom.learn.metrics import Rate, calibration_error
-from pickroom.learn.pick_features import PickFeatures
-from pickroom.learn.ranker import RankerConfig, fit_ranker, pick_weights
+from pickroom.learn.picks.ranker import RankerConfig, fit_ranker, pick_weights
 
 _SIZES = (25, 50, 100, 200, 360)  # groups trained on
 

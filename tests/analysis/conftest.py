@@ -8,7 +8,7 @@ import pytest
 
 from analysing import SERIES, decide
 from pickroom.analysis.connection import Analysis, connect
-from pickroom.workspace import Project, Workspace
+from pickroom.store.workspace import Project, Workspace
 
 
 @pytest.fixture

@@ -17,13 +17,14 @@ import pytest
 
 from analysing import change, earlier_row, write_earlier, write_model, write_vectors
 from conftest import FIXTURES, read_tree, write_series
-from pickroom import naming, projects
 from pickroom.analysis import cache as copies
 from pickroom.analysis.connection import Analysis, connect
+from pickroom.core import naming
+from pickroom.indexing import projects
 from pickroom.store import legacy
 from pickroom.store.connect import connect as open_store
 from pickroom.store.connect import transaction
-from pickroom.workspace import Project, Workspace
+from pickroom.store.workspace import Project, Workspace
 from reviewing import FINALISE, child, exit_code_of, hear, in_child, is_locked, queue, review, rows
 
 Make = Callable[..., Project]

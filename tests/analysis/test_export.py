@@ -13,10 +13,10 @@ import pytest
 
 from analysing import change, write_vectors
 from conftest import read_tree, write_series
-from pickroom import projects
 from pickroom.analysis.export import STATE_FILE, TABLES, export
-from pickroom.errors import ConflictError, FileOperationError, ProjectError, StoreError
-from pickroom.workspace import Project, Workspace
+from pickroom.core.errors import ConflictError, FileOperationError, ProjectError, StoreError
+from pickroom.indexing import projects
+from pickroom.store.workspace import Project, Workspace
 from reviewing import FINALISE, in_child, obey_permissions, review, rows
 
 VECTORS = [[0.5, 1.0, -2.0], [0.5, 1.0, -1.5], [1.0, 0.0, 0.0]]

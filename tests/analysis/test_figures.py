@@ -16,8 +16,8 @@ from PIL import Image as PillowImage
 from pickroom.analysis import figures, sheets
 from pickroom.analysis.connection import Analysis
 from pickroom.analysis.sheets import Candidate, CropPicture, Mistake
-from pickroom.records import CropBox
-from pickroom.workspace import Project
+from pickroom.core.records import CropBox
+from pickroom.store.workspace import Project
 
 DRAWN = {
     "shares": figures.shares,

@@ -11,12 +11,12 @@ import pytest
 from analysing import MEANT, crop, fill
 from pickroom.analysis import queries
 from pickroom.analysis.connection import Analysis, connect
-from pickroom.errors import UsageError
+from pickroom.core.errors import UsageError
 from pickroom.store.choices import LONGEST_LOOK_S
 from pickroom.store.connect import connect as open_store
 from pickroom.store.connect import open_read_only
 from pickroom.store.decisions import incomplete_crops, performance
-from pickroom.workspace import Project, Workspace
+from pickroom.store.workspace import Project, Workspace
 from recounting import numbers, same
 from reviewing import FINALISE, decisions, queue, recommend, review
 

@@ -11,7 +11,7 @@ import pytest
 
 from pickroom.analysis.connection import connect
 from pickroom.analysis.engine import open_engine
-from pickroom.workspace import Workspace
+from pickroom.store.workspace import Workspace
 from reviewing import exit_code_of
 
 # more than the memory that it is given, held until its end

@@ -18,8 +18,8 @@ from conftest import read_tree
 from pickroom.analysis import safe_sql, sealed, statement
 from pickroom.analysis.connection import connect
 from pickroom.analysis.engine import open_engine
-from pickroom.errors import StoreError, UsageError
-from pickroom.workspace import Project, Workspace
+from pickroom.core.errors import StoreError, UsageError
+from pickroom.store.workspace import Project, Workspace
 from reviewing import in_child, rows
 
 # {file} is a file that is really there, {folder} a folder that may be written to

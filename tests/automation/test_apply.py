@@ -28,20 +28,20 @@ from automating import (
     review,
 )
 from conftest import read_tree
-from pickroom import atomic
 from pickroom.automation import apply, sandbox
 from pickroom.automation.decisions_file import read_approved, write_lines
 from pickroom.automation.generate import generate
 from pickroom.automation.planning import line_of
 from pickroom.automation.sandbox import Place
-from pickroom.errors import ConflictError, FileOperationError, ImageError, PickroomError, StoreError, UsageError
+from pickroom.core.errors import ConflictError, FileOperationError, ImageError, PickroomError, StoreError, UsageError
+from pickroom.core.records import CropBox, FileOp
 from pickroom.files import cropping
 from pickroom.files.undo import undo_batch
-from pickroom.records import CropBox, FileOp
+from pickroom.storage import atomic
 from pickroom.store import operations
 from pickroom.store.connect import connect
 from pickroom.store.crops import of_batch
-from pickroom.workspace import Project
+from pickroom.store.workspace import Project
 from reviewing import decisions, fill, in_child, obey_permissions, places, queue, rows, small_disk
 
 Make = Callable[..., Project]

@@ -20,9 +20,9 @@ from pickroom.automation.decisions_file import (
     source_of,
     write_lines,
 )
-from pickroom.errors import UsageError
-from pickroom.recommend import baseline
-from pickroom.records import CropBox
+from pickroom.core.errors import UsageError
+from pickroom.core.records import CropBox
+from pickroom.groups import baseline
 
 NAMES = st.text(st.characters(exclude_categories=("Cs", "Cc"), exclude_characters="/\\"), min_size=1).filter(
     lambda name: bool(name.strip()) and name not in (".", "..")

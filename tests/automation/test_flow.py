@@ -19,10 +19,10 @@ from pickroom.automation.sandbox import Place
 from pickroom.demo.config import DemoConfig
 from pickroom.demo.project import start_demo
 from pickroom.demo.truth import Truth, read_truth
-from pickroom.review.auto_session import AutoSession
+from pickroom.sessions.review.auto_session import AutoSession
 from pickroom.store import operations
 from pickroom.store.connect import connect
-from pickroom.workspace import Workspace
+from pickroom.store.workspace import Workspace
 from reviewing import rows
 
 

@@ -14,14 +14,14 @@ from pickroom.automation import evidence, generate, sandbox
 from pickroom.automation.decisions_file import read_approved, read_proposals, write_lines
 from pickroom.automation.generate import Approval, read_approval
 from pickroom.automation.guarantee import Blind, Promise
-from pickroom.errors import LockedError, StoreError, UsageError
+from pickroom.core.errors import LockedError, StoreError, UsageError
+from pickroom.core.records import BoxSource, Choice, CropBox, Recommendation
 from pickroom.files.cropping import Order, submit
 from pickroom.files.lock import project_lock
-from pickroom.records import BoxSource, Choice, CropBox, Recommendation
 from pickroom.store import automation_review, recommendations
 from pickroom.store.choices import Saved
 from pickroom.store.connect import connect
-from pickroom.workspace import Project
+from pickroom.store.workspace import Project
 from reviewing import FINALISE, queue, recommend, rows
 from reviewing import review as review_by_hand
 

@@ -19,7 +19,7 @@ from pickroom.automation.guarantee import (
     least_number,
     upper_bound,
 )
-from pickroom.records import Recommendation
+from pickroom.core.records import Recommendation
 
 FIRST = Promise(anomaly=None)
 

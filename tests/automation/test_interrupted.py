@@ -11,7 +11,7 @@ from pickroom.automation import apply, interrupted, sandbox
 from pickroom.automation.decisions_file import Approved, read_approved, write_lines
 from pickroom.automation.generate import generate
 from pickroom.automation.sandbox import Place
-from pickroom.workspace import Project
+from pickroom.store.workspace import Project
 
 
 @pytest.fixture

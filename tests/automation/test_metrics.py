@@ -13,7 +13,7 @@ from automating import WRITE, proposed, review
 from pickroom.automation.decisions_file import Approved, read_approved, write_lines
 from pickroom.automation.metrics import Counts, Outcome, measure, metrics_of
 from pickroom.store.connect import connect
-from pickroom.workspace import Project
+from pickroom.store.workspace import Project
 from reviewing import FINALISE, queue
 from reviewing import review as review_by_hand
 

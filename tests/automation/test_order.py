@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 
 from pickroom.automation.order import PATTERN, by_worth, next_groups, shuffled
 from pickroom.cli import main
-from pickroom.errors import UsageError
-from pickroom.records import Group, Recommendation
-from pickroom.review.session import ReviewSession
+from pickroom.core.errors import UsageError
+from pickroom.core.records import Group, Recommendation
+from pickroom.sessions.review.session import ReviewSession
 from pickroom.store import groups, recommendations
 from pickroom.store.connect import connect, transaction
 from pickroom.store.recommendations import Waiting
-from pickroom.workspace import Project
+from pickroom.store.workspace import Project
 
 MakeProject = Callable[..., Project]
 

@@ -7,12 +7,12 @@ from collections.abc import Callable
 import pytest
 
 from pickroom.automation.refresh import recommend_first, trained_on
-from pickroom.errors import StoreError
+from pickroom.core.errors import StoreError
+from pickroom.features.candidates import Candidates
 from pickroom.learn import checkpoints, training_sets
-from pickroom.learn.candidates import Candidates
 from pickroom.learn.examples import Pick
 from pickroom.learn.training_sets import TrainingSet
-from pickroom.workspace import Project, Workspace
+from pickroom.store.workspace import Project, Workspace
 from reviewing import queue, recommend, rows
 
 

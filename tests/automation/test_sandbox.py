@@ -14,16 +14,16 @@ import pytest
 
 from automating import images_tree, proposed
 from conftest import read_tree
-from pickroom import projects
 from pickroom.automation import copying, sandbox
 from pickroom.automation.decisions_file import write_lines
-from pickroom.errors import ConflictError, FileOperationError, LockedError, PickroomError, ProjectError, UsageError
+from pickroom.core.errors import ConflictError, FileOperationError, LockedError, PickroomError, ProjectError, UsageError
+from pickroom.core.records import FileOp
 from pickroom.files.lock import project_lock
-from pickroom.records import FileOp
-from pickroom.review.auto_session import AutoSession
+from pickroom.indexing import projects
+from pickroom.sessions.review.auto_session import AutoSession
 from pickroom.store import operations
 from pickroom.store.connect import connect
-from pickroom.workspace import Project, Workspace
+from pickroom.store.workspace import Project, Workspace
 from reviewing import FINALISE, queue, review, rows, small_disk
 
 Make = Callable[..., Project]

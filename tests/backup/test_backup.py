@@ -18,13 +18,13 @@ import pytest
 
 from backing_up import kept, used_project
 from conftest import read_tree
-from pickroom import projects
-from pickroom.backup import reading, restoring, writing
-from pickroom.errors import ConflictError, FileOperationError, LockedError, PickroomError, ProjectError, UsageError
+from pickroom.core.errors import ConflictError, FileOperationError, LockedError, PickroomError, ProjectError, UsageError
 from pickroom.files.lock import project_lock
-from pickroom.review.session import ReviewSession
+from pickroom.indexing import projects
+from pickroom.maintenance.backup import reading, restoring, writing
+from pickroom.sessions.review.session import ReviewSession
 from pickroom.store.connect import connect
-from pickroom.workspace import Project, Workspace
+from pickroom.store.workspace import Project, Workspace
 from reviewing import (
     FINALISE,
     child,

@@ -11,9 +11,9 @@ import pytest
 
 from backing_up import used_project
 from conftest import read_tree
-from pickroom.backup import reading, restoring, writing
+from pickroom.maintenance.backup import reading, restoring, writing
 from pickroom.store.snapshot import problem_with
-from pickroom.workspace import Workspace
+from pickroom.store.workspace import Workspace
 from reviewing import exit_code_of, in_child
 from test_crash import Way, run
 

@@ -16,10 +16,10 @@ import pytest
 
 from backing_up import listing_changed, rewritten, used_project
 from conftest import read_tree
-from pickroom.backup import restoring, writing
-from pickroom.backup.reading import LISTING
-from pickroom.errors import PickroomError
-from pickroom.workspace import Project, Workspace
+from pickroom.core.errors import PickroomError
+from pickroom.maintenance.backup import restoring, writing
+from pickroom.maintenance.backup.reading import LISTING
+from pickroom.store.workspace import Project, Workspace
 
 DATABASE = "data/training/ai_training_decisions/p.db"
 MANIFEST = "data/projects/p.json"

@@ -11,13 +11,13 @@ import pytest
 
 from cli.test_cli import Ran, pickroom  # noqa: F401 (a fixture)
 from conftest import read_tree
-from pickroom.backup import one_database
-from pickroom.errors import LockedError, ProjectError, StoreError, UsageError
+from pickroom.core.errors import LockedError, ProjectError, StoreError, UsageError
 from pickroom.files.lock import project_lock
-from pickroom.review.session import ReviewSession
+from pickroom.maintenance.backup import one_database
+from pickroom.sessions.review.session import ReviewSession
 from pickroom.store import copies, snapshot
 from pickroom.store.connect import connect
-from pickroom.workspace import Project
+from pickroom.store.workspace import Project
 from reviewing import FINALISE, decisions, review
 
 

@@ -9,9 +9,9 @@ import pytest
 
 from boards import with_results
 from conftest import write_image
-from pickroom.browse.session import BrowseSession, mark_named
-from pickroom.crop.session import CropSession
-from pickroom.workspace import Project
+from pickroom.sessions.browse.session import BrowseSession, mark_named
+from pickroom.sessions.crop.session import CropSession
+from pickroom.store.workspace import Project
 
 
 @pytest.fixture

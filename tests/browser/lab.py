@@ -25,7 +25,7 @@ from typing import Any
 import nbformat
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
-from pickroom.lab import SERVER_OPTIONS
+from pickroom.app.lab import SERVER_OPTIONS
 
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 START_S = 180.0  # seconds a JupyterLab may take to answer, on a machine that is busy with other work

@@ -22,7 +22,7 @@ from browser.desk_page import SETTLED
 from browser.lab import free_port
 from pickroom.demo.config import DemoConfig
 from pickroom.demo.project import start_demo
-from pickroom.workspace import Workspace
+from pickroom.store.workspace import Workspace
 from reviewing import decisions, places, queue
 
 pytest.importorskip("voila")

@@ -13,10 +13,10 @@ from automating import BOX, images_tree
 from browser.conftest import OpenNotebook
 from browser.desk_page import DeskPage
 from conftest import read_tree, stage_name, write_image
-from pickroom import projects
 from pickroom.automation import apply, sandbox
 from pickroom.automation.decisions_file import read_approved
-from pickroom.workspace import Project, Workspace
+from pickroom.indexing import projects
+from pickroom.store.workspace import Project, Workspace
 from reviewing import queue, recommend
 
 SIZE = (720, 960)  # pixels of every image: larger than its place on the stage

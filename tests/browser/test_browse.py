@@ -16,7 +16,7 @@ from pickroom.demo.config import DemoConfig
 from pickroom.demo.project import start_demo
 from pickroom.files.undo import undo_batch
 from pickroom.store.connect import connect
-from pickroom.workspace import Project, Workspace
+from pickroom.store.workspace import Project, Workspace
 from reviewing import FINALISE, review, rows
 
 OpenBrowse = Callable[..., GridPage]

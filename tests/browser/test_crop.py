@@ -17,15 +17,15 @@ from PIL import Image as PillowImage
 from browser.conftest import OpenNotebook
 from browser.desk_page import DeskPage
 from conftest import read_tree
-from pickroom.crop import editing
-from pickroom.crop.editing import Handle, Point
+from pickroom.app.widgets.layout import Slot, arrange
+from pickroom.core.geometry import from_pixels, to_pixels
+from pickroom.core.naming import sidecar_name
+from pickroom.core.records import CropBox
 from pickroom.demo.config import DemoConfig
 from pickroom.demo.project import start_demo
-from pickroom.geometry import from_pixels, to_pixels
-from pickroom.naming import sidecar_name
-from pickroom.records import CropBox
-from pickroom.ui.layout import Slot, arrange
-from pickroom.workspace import Project, Workspace
+from pickroom.sessions.crop import editing
+from pickroom.sessions.crop.editing import Handle, Point
+from pickroom.store.workspace import Project, Workspace
 from reviewing import FINALISE, decisions, queue, recommend, review
 
 AI_BOX = (0.1, 0.05, 0.8, 0.75)

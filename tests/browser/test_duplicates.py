@@ -15,11 +15,11 @@ from PIL import ImageDraw
 from browser.conftest import OpenNotebook
 from browser.desk_page import DeskPage
 from conftest import read_tree
-from pickroom import projects
 from pickroom.demo.photographs import PHOTOGRAPHS, load
 from pickroom.files.undo import undo_batch
+from pickroom.indexing import projects
 from pickroom.store.connect import connect
-from pickroom.workspace import Project, Workspace
+from pickroom.store.workspace import Project, Workspace
 from reviewing import rows
 
 SIZE = (960, 640)

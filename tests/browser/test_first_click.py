@@ -13,7 +13,7 @@ from browser.desk_page import DeskPage
 from browser.grid_page import GridPage
 from pickroom.demo.config import DemoConfig
 from pickroom.demo.project import start_demo
-from pickroom.workspace import Project, Workspace
+from pickroom.store.workspace import Project, Workspace
 from reviewing import FINALISE, review, rows
 
 KEYS_HERE = "element => document.activeElement === element"

@@ -13,10 +13,10 @@ from browser.conftest import OpenNotebook
 from browser.desk_page import DeskPage
 from browser.grid_page import GridPage
 from conftest import SCANNED_AT, write_image
-from pickroom import projects
-from pickroom.reporting import render
-from pickroom.reporting.sections import Report
-from pickroom.workspace import Project, Workspace
+from pickroom.analysis.reports import render
+from pickroom.analysis.reports.sections import Report
+from pickroom.indexing import projects
+from pickroom.store.workspace import Project, Workspace
 from reviewing import FINALISE, review
 
 SIZE = (48, 64)

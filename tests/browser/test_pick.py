@@ -9,7 +9,7 @@ from pickroom.demo.config import DemoConfig
 from pickroom.demo.project import start_demo
 from pickroom.files.undo import undo_batch
 from pickroom.store.connect import connect
-from pickroom.workspace import Workspace
+from pickroom.store.workspace import Workspace
 from reviewing import decisions, places, queue
 
 

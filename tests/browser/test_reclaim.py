@@ -9,10 +9,10 @@ import pytest
 from browser.conftest import OpenNotebook
 from browser.lab import Lab
 from conftest import read_tree
-from pickroom.quantities import in_bytes
-from pickroom.reclaim import ledger
-from pickroom.reclaim.planning import plan
-from pickroom.workspace import Project, Workspace
+from pickroom.core.quantities import in_bytes
+from pickroom.maintenance.reclaim import ledger
+from pickroom.maintenance.reclaim.planning import plan
+from pickroom.store.workspace import Project, Workspace
 from reclaiming import finished_project, out_of_the_trash
 from reviewing import rows
 

@@ -14,9 +14,9 @@ from browser.conftest import OpenNotebook
 from browser.desk_page import DeskPage
 from browser.lab import Lab
 from conftest import stage_name, write_image
-from pickroom import projects
-from pickroom.review.session import ReviewSession
-from pickroom.workspace import Project, Workspace
+from pickroom.indexing import projects
+from pickroom.sessions.review.session import ReviewSession
+from pickroom.store.workspace import Project, Workspace
 from reviewing import decisions, places, queue, recommend, rows
 
 SIZE = (720, 960)  # pixels of every image: larger than its place on the stage

@@ -19,7 +19,7 @@ from pickroom.demo.config import DemoConfig
 from pickroom.demo.project import start_demo
 from pickroom.files.undo import undo_batch
 from pickroom.store.connect import connect
-from pickroom.workspace import Project, Workspace
+from pickroom.store.workspace import Project, Workspace
 from reviewing import FINALISE, review, rows
 
 # the whole desk is to be seen, and its grid has the keys

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page
 
-from pickroom import ui
-from pickroom.ui.layout import arrange
+from pickroom.app import widgets
+from pickroom.app.widgets.layout import arrange
 
 ZOOMED = """([cells, at, pointer]) => {
   const zoom = new Zoom();
@@ -24,7 +24,7 @@ ZOOMED = """([cells, at, pointer]) => {
 def page(chromium: Browser) -> Iterator[Page]:
     context = chromium.new_context(device_scale_factor=2)
     page = context.new_page()
-    page.add_script_tag(path=Path(ui.__file__).parent / "zoom.js")
+    page.add_script_tag(path=Path(widgets.__file__).parent / "zoom.js")
     yield page
     context.close()
 

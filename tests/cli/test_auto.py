@@ -11,7 +11,7 @@ import pytest
 from automating import BOX, change_line, images_tree
 from conftest import read_tree
 from pickroom.automation import sandbox
-from pickroom.workspace import Project
+from pickroom.store.workspace import Project
 from reviewing import queue, recommend, rows
 
 Run = Callable[..., subprocess.CompletedProcess[str]]

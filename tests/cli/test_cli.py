@@ -22,14 +22,14 @@ import pytest
 from conftest import read_tree, write_image, write_series
 from damaged import write_truncated
 from pickroom import __version__, cli
-from pickroom.errors import FileOperationError
+from pickroom.core.errors import FileOperationError
+from pickroom.core.records import FileOp
 from pickroom.files import moves
 from pickroom.files.ledgers import LEDGERS, TAKEN_BACK
 from pickroom.files.lock import project_lock
-from pickroom.records import FileOp
 from pickroom.store import connect as store
 from pickroom.store.connect import connect, transaction
-from pickroom.workspace import Project, Workspace
+from pickroom.store.workspace import Project, Workspace
 
 FINALISE = "Shift+Enter\nShift+Enter\n"
 

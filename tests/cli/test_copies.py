@@ -9,7 +9,7 @@ import pytest
 
 from cli.test_cli import Ran, pickroom, project  # noqa: F401 (fixtures)
 from pickroom.store import copies
-from pickroom.workspace import Project
+from pickroom.store.workspace import Project
 
 REVIEW = ("review", "p", "--keys", "-")
 KEYS = "1\nShift+Enter\nShift+Enter\n"

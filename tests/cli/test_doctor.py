@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from pickroom import cli
-from pickroom.workspace import Project
+from pickroom.store.workspace import Project
 
 
 def test_doctor_in_words_and_json_and_by_exit_code(

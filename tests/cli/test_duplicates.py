@@ -11,7 +11,7 @@ import pytest
 from cli.test_tools import answer, pickroom
 from conftest import read_tree
 from duplicates.test_session import with_duplicates
-from pickroom.workspace import Project
+from pickroom.store.workspace import Project
 from reviewing import rows
 
 

@@ -10,8 +10,8 @@ import pytest
 
 from cli.test_cli import Ran, pickroom, project  # noqa: F401 (fixtures)
 from conftest import write_image, write_series
-from pickroom import projects
-from pickroom.workspace import Project, Workspace
+from pickroom.indexing import projects
+from pickroom.store.workspace import Project, Workspace
 
 Run = Callable[..., Ran]
 EMBED = ("embed", "p", "--encoder", "bundled", "--no-regions", "--json")

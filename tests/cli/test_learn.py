@@ -13,8 +13,8 @@ import pytest
 
 from learning import make_learned
 from pickroom import cli
-from pickroom.learn import checkpoints, watching
-from pickroom.workspace import Project
+from pickroom.learn import checkpoints, progress
+from pickroom.store.workspace import Project
 from reviewing import PATIENCE_S, copy_of
 
 _PATIENCE = 4 * PATIENCE_S  # a whole training, on a machine that has other things to do
@@ -61,7 +61,7 @@ def test_a_training_is_watched_and_stopped_from_outside_and_goes_on(learned: Pro
     try:
         until = time.monotonic() + _PATIENCE
         while True:
-            status = watching.read_status(workspace, "ranker") if watching.is_running(workspace, "ranker") else None
+            status = progress.read_status(workspace, "ranker") if progress.is_running(workspace, "ranker") else None
             if status is not None and status.phase == "training" and status.done > 0:
                 break
             assert time.monotonic() < until and training.poll() is None, "it never began"

@@ -11,10 +11,10 @@ import pytest
 
 from cli.test_cli import Ran, pickroom  # noqa: F401 (a fixture)
 from conftest import write_image, write_series
-from pickroom import projects
-from pickroom.backup import restoring
-from pickroom.doctor import workspaces
-from pickroom.workspace import Project
+from pickroom.cli.doctor import workspaces
+from pickroom.indexing import projects
+from pickroom.maintenance.backup import restoring
+from pickroom.store.workspace import Project
 from reviewing import FINALISE, review
 
 

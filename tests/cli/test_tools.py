@@ -12,7 +12,7 @@ import pytest
 
 from boards import selected, with_results
 from conftest import read_tree
-from pickroom.workspace import Project
+from pickroom.store.workspace import Project
 from reviewing import rows
 
 

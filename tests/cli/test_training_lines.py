@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from pickroom.cli.learn import _Shown
-from pickroom.learn.watching import Status
+from pickroom.learn.progress import Status
 
 
 def test_a_training_without_a_terminal_is_about_ten_lines(capsys: pytest.CaptureFixture[str]) -> None:

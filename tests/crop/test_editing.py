@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pickroom.crop import editing
-from pickroom.crop.editing import FULL, HANDLES, Size
-from pickroom.geometry import Placement, fit, from_pixels, to_pixels, with_ratio
-from pickroom.records import CropBox
+from pickroom.core.geometry import Placement, fit, from_pixels, to_pixels, with_ratio
+from pickroom.core.records import CropBox
+from pickroom.sessions.crop import editing
+from pickroom.sessions.crop.editing import FULL, HANDLES, Size
 
 SIZES = st.tuples(st.integers(16, 6000), st.integers(16, 6000))
 POINTS = st.tuples(st.floats(-0.5, 1.5), st.floats(-0.5, 1.5))

@@ -11,15 +11,15 @@ import pytest
 
 from conftest import read_tree
 from pickroom.cli.crop import read_boxes
+from pickroom.core.errors import UsageError
+from pickroom.core.geometry import corners_match
+from pickroom.core.records import CropBox
 from pickroom.demo.config import DemoConfig
 from pickroom.demo.project import start_demo
 from pickroom.demo.truth import read_truth
-from pickroom.errors import UsageError
-from pickroom.geometry import corners_match
-from pickroom.records import CropBox
 from pickroom.store import groups, recommendations
 from pickroom.store.connect import open_read_only
-from pickroom.workspace import Project, Workspace
+from pickroom.store.workspace import Project, Workspace
 from reviewing import FINALISE, decisions, review
 
 

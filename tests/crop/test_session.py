@@ -13,14 +13,14 @@ from typer.testing import CliRunner
 
 from conftest import read_tree, write_image
 from pickroom.cli import app
-from pickroom.crop.session import CropSession
-from pickroom.errors import StoreError, UsageError
+from pickroom.core.errors import StoreError, UsageError
+from pickroom.core.geometry import compose, default_box, to_pixels
+from pickroom.core.records import CropBox
 from pickroom.files.cropping import NO_SIDECAR, Order, submit
 from pickroom.files.undo import recover
-from pickroom.geometry import compose, default_box, to_pixels
-from pickroom.records import CropBox
+from pickroom.sessions.crop.session import CropSession
 from pickroom.store.connect import connect
-from pickroom.workspace import Project
+from pickroom.store.workspace import Project
 from reviewing import FINALISE, decisions, in_child, obey_permissions, queue, recommend, review, rows
 
 BOX = CropBox(0.1, 0.1, 0.9, 0.9)

@@ -6,13 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pickroom.crop import state as machine
-from pickroom.crop.editing import FULL
-from pickroom.crop.keys import CROP_KEYS
-from pickroom.crop.state import FREE, OWN, CropCard, CropState, press
-from pickroom.errors import UsageError
-from pickroom.geometry import from_pixels, to_pixels
-from pickroom.records import CropBox
+from pickroom.core.errors import UsageError
+from pickroom.core.geometry import from_pixels, to_pixels
+from pickroom.core.records import CropBox
+from pickroom.sessions.crop import state as machine
+from pickroom.sessions.crop.editing import FULL
+from pickroom.sessions.crop.keys import CROP_KEYS
+from pickroom.sessions.crop.state import FREE, OWN, CropCard, CropState, press
 
 SIZE = (1000, 800)
 START = from_pixels((200, 160, 600, 480), *SIZE)

@@ -12,12 +12,12 @@ from PIL import Image as PillowImage
 
 from conftest import read_tree
 from demo.conftest import SMALL, Demo
-from pickroom import projects
+from pickroom.core.errors import FileOperationError, UsageError
+from pickroom.core.naming import companions_by_stem, is_image_name, parse_name, stem_of
 from pickroom.demo import DemoConfig, make, make_images, read_truth
 from pickroom.demo.photographs import PHOTOGRAPHS, find
-from pickroom.errors import FileOperationError, UsageError
-from pickroom.naming import companions_by_stem, is_image_name, parse_name, stem_of
-from pickroom.workspace import Workspace
+from pickroom.indexing import projects
+from pickroom.store.workspace import Workspace
 
 
 def test_the_same_settings_give_the_same_bytes_whatever_the_cores(

@@ -6,11 +6,11 @@ import json
 
 import pytest
 
+from pickroom.core.errors import ConflictError, UsageError
 from pickroom.demo import DemoConfig, past
 from pickroom.demo.project import start_demo
 from pickroom.demo.truth import read_truth
-from pickroom.errors import ConflictError, UsageError
-from pickroom.workspace import Workspace
+from pickroom.store.workspace import Workspace
 from reviewing import queue, rows
 
 CONFIG = DemoConfig(groups=12, seed=7, long_side=96)

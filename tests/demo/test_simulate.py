@@ -7,11 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
+from pickroom.core.geometry import iou
+from pickroom.core.naming import group_id, parse_name
+from pickroom.core.records import Group, Image, Recommendation
 from pickroom.demo import DemoConfig, Truth, simulated_recommendations
 from pickroom.demo.plan import plan_group
-from pickroom.geometry import iou
-from pickroom.naming import group_id, parse_name
-from pickroom.records import Group, Image, Recommendation
 
 TRUTHS = [plan_group(DemoConfig(groups=400), index).truth for index in range(400)]
 

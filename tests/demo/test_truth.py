@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from demo.conftest import Demo
+from pickroom.core.errors import ProjectError
 from pickroom.demo import Truth, read_truth
-from pickroom.errors import ProjectError
 
 
 def test_the_file_holds_one_object_a_group(demo: Demo) -> None:

@@ -9,6 +9,7 @@ import ast
 import os
 import re
 from collections import defaultdict
+from functools import cache
 
 import test_architecture as code
 from docs.pages import ROOT, page
@@ -19,60 +20,57 @@ _REFERENCE = re.compile(r"`([\w/]+\.py):(\w+)`")
 
 
 def imports() -> dict[str, set[str]]:
-    """Part -> the parts that it imports."""
-    found: dict[str, set[str]] = {part: set() for layer in code.LAYERS for part in layer}
+    """Package -> the packages that it imports."""
+    found: dict[str, set[str]] = {package: set() for package in code.PACKAGES}
     for path in code.MODULES:
-        found[code.part_of(path)] |= code.imports_of(path) - {code.part_of(path)}
+        if path.parent != code.PACKAGE:
+            found[code.part_of(path)] |= code.imports_of(path) - {code.part_of(path)}
     return found
 
 
-def reduced(graph: dict[int, set[int]]) -> dict[int, set[int]]:
+def reduced(graph: dict[str, set[str]]) -> dict[str, set[str]]:
     """Only the arrows that do not follow from others (the transitive reduction); the graph has no circle."""
 
-    def below(node: int) -> set[int]:
-        return {node}.union(*(below(other) for other in graph[node]))
+    @cache
+    def below(node: str) -> frozenset[str]:
+        return frozenset({node}).union(*(below(other) for other in graph[node]))
 
     return {node: {o for o in own if not any(o in below(via) for via in own - {o})} for node, own in graph.items()}
 
 
 def drawing() -> str:
-    """The map: a box a layer, lowest last, its parts in it; the store's modules with the tables they write."""
-    leans: dict[int, set[int]] = {number: set() for number in range(len(code.LAYERS))}
-    for part, others in imports().items():
-        leans[code.LAYER[part]] |= {code.LAYER[other] for other in others} - {code.LAYER[part]}
-    lines = ["flowchart TB"]
-    for number in reversed(leans):
-        parts = [part for part in code.LAYERS[number] if part != "__init__"]
-        lines.append(f'    L{number}["{"<br/>".join(", ".join(parts[i : i + 6]) for i in range(0, len(parts), 6))}"]')
-    lines += [
-        f"    L{n} --> L{o}" for n, others in sorted(reduced(leans).items(), reverse=True) for o in sorted(others)
-    ]
-    tables, writers = defaultdict(list), code.writers()
-    for table in sorted(code.tables()):
-        (module,) = writers[table]
-        tables[module.removeprefix("store/").removesuffix(".py")].append(table)
-    store = code.LAYER["store"]
-    for module, own in sorted(tables.items()):
-        lines.append(f'    L{store} --- {module}(["{module}"]) --- {module}_t[("{"<br/>".join(own)}")]')
+    """The diagram: a box per package, and an arrow per import that does not follow from others."""
+    lines = ["flowchart TB", *(f"    {package}" for package in reversed(code.PACKAGES))]
+    for package, others in reversed(reduced(imports()).items()):
+        lines += [f"    {package} --> {other}" for other in code.PACKAGES if other in others]
     return "```mermaid\n" + "\n".join(lines) + "\n```\n"
 
 
 def listing() -> str:
-    """Every part with its modules, lowest layer first."""
-    lines = ["| part | its modules | imports |", "| --- | --- | --- |"]
+    """Every package with its modules and the tables it writes, lowest first."""
+    lines = ["| package | its modules | imports |", "| --- | --- | --- |"]
     graph = imports()
-    for part in (part for layer in code.LAYERS for part in layer if part != "__init__"):
-        own = [code.shown(path) for path in code.MODULES if code.part_of(path) == part]
-        names = [name.removeprefix(f"{part}/").removesuffix(".py") for name in own if not name.endswith("__init__.py")]
-        room, modules = (f"{part}/", ", ".join(names)) if (code.PACKAGE / part).is_dir() else (part, "")
-        lines.append(f"| `{room}` | {modules} | {', '.join(sorted(graph[part]))} |")
+    for package in code.PACKAGES:
+        own = [code.shown(path) for path in code.MODULES if code.part_of(path) == package]
+        names = [name.removeprefix(f"{package}/").removesuffix(".py") for name in own if "__" not in name]
+        lines.append(f"| `{package}/` | {', '.join(names)} | {', '.join(sorted(graph[package]))} |")
     return "\n".join(lines) + "\n"
+
+
+def owners() -> str:
+    """Every table with the one module of the store that writes it."""
+    found, writers = defaultdict(list), code.writers()
+    for table in sorted(code.tables()):
+        (module,) = writers[table]
+        found[module].append(f"`{table}`")
+    lines = ["| module | the tables that only it writes |", "| --- | --- |"]
+    return "\n".join([*lines, *(f"| `{module}` | {', '.join(own)} |" for module, own in sorted(found.items()))]) + "\n"
 
 
 def test_map_of_the_code_is_true() -> None:
     path = ROOT / PAGE
     text = path.read_text(encoding="utf-8")
-    true = f"\n{drawing()}\n{listing()}\n"
+    true = f"\n{drawing()}\n{listing()}\n{owners()}\n"
     if os.environ.get("PICKROOM_WRITE_DOCS") == "1":
         path.write_text(_MAP.sub(lambda _: true, text), encoding="utf-8")
         return
@@ -97,8 +95,6 @@ def test_page_can_be_read_in_five_minutes() -> None:
     assert len(prose.split()) < 1000  # at 200 words a minute
 
 
-def test_every_room_is_in_the_table_of_contributing() -> None:
-    cells = re.findall(r"^\| (`.+?) \|", page("CONTRIBUTING.md").text, re.MULTILINE)
-    named = {name.strip("/") for cell in cells for name in cell.split("`")[1::2]}
-    small = {"__init__", "atomic", "locking", "logged_paths", "projects", "regrouping", "lab", "demo", "jupyter"}
-    assert {part for layer in code.LAYERS for part in layer} - named - small == set()
+def test_every_package_is_in_the_table_of_contributing() -> None:
+    cells = re.findall(r"^\| `(\w+)/` \|", page("CONTRIBUTING.md").text, re.MULTILINE)
+    assert cells == list(code.PACKAGES)

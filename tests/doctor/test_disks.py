@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pickroom.doctor import disks
+from pickroom.cli.doctor import disks
 from reviewing import exfat_disk, in_child, obey_permissions, small_disk, without_renames
 
 COPIED = "files are copied, verified and then removed where they would be moved, which is slower; nothing else to do"

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from pickroom.doctor import machine
+from pickroom.cli.doctor import machine
 
 
 def broken(folder: Path, *checks: str) -> list[str]:
     """Lines of some checks in a process of its own, whose modules in a folder come first."""
-    code = "from pickroom.doctor import machine\n" + "".join(f"print(machine.{check}().line)\n" for check in checks)
+    code = "from pickroom.cli.doctor import machine\n" + "".join(f"print(machine.{check}().line)\n" for check in checks)
     environment = {**os.environ, "PYTHONPATH": str(folder)}
     ran = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=120)
     assert ran.returncode == 0, ran.stderr

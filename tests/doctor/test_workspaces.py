@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from pickroom.doctor import workspaces
-from pickroom.doctor.findings import Finding
+from pickroom.cli.doctor import workspaces
+from pickroom.cli.doctor.findings import Finding
 from pickroom.files.lock import project_lock
 from pickroom.store import copies, snapshot
 from pickroom.store.connect import connect, create, migrations
-from pickroom.workspace import Project, Workspace
+from pickroom.store.workspace import Project, Workspace
 from reviewing import FINALISE, in_child, obey_permissions, review
 
 

@@ -10,10 +10,10 @@ import ipywidgets
 import pytest
 
 from duplicates.test_session import picture, with_duplicates
-from pickroom import projects
-from pickroom.ui.duplicates_desk import DuplicatesDesk, open_duplicates
-from pickroom.ui.stage import Viewport
-from pickroom.workspace import Workspace
+from pickroom.app.widgets.duplicates_desk import DuplicatesDesk, open_duplicates
+from pickroom.app.widgets.stage import Viewport
+from pickroom.indexing import projects
+from pickroom.store.workspace import Workspace
 
 
 @pytest.mark.parametrize(

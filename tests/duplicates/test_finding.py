@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from PIL import Image as PillowImage
 from PIL import ImageEnhance
 
-from pickroom.duplicates import finding
-from pickroom.duplicates.choosing import order, to_stage, why
-from pickroom.duplicates.finding import Copy, Pair, Thresholds, find
-from pickroom.duplicates.fingerprints import colours_of
+from pickroom.sessions.duplicates import finding
+from pickroom.sessions.duplicates.choosing import order, to_stage, why
+from pickroom.sessions.duplicates.finding import Copy, Pair, Thresholds, find
+from pickroom.sessions.duplicates.fingerprints import colours_of
 
 HUES = ("orange", "blue")
 

@@ -12,13 +12,13 @@ from PIL import Image as PillowImage
 
 from boards import APPLY, drive, everything
 from conftest import read_tree, write_image
-from pickroom import projects
-from pickroom.duplicates.fingerprints import log_path
-from pickroom.duplicates.gathering import gather
-from pickroom.duplicates.session import DuplicatesSession
 from pickroom.files.undo import undo_batch
+from pickroom.indexing import projects
+from pickroom.sessions.duplicates.fingerprints import log_path
+from pickroom.sessions.duplicates.gathering import gather
+from pickroom.sessions.duplicates.session import DuplicatesSession
 from pickroom.store.connect import connect
-from pickroom.workspace import Project, Workspace
+from pickroom.store.workspace import Project, Workspace
 from reviewing import rows
 
 

@@ -14,11 +14,11 @@ from PIL import Image as PillowImage
 from PIL import ImageFilter, ImageOps
 
 from conftest import SCANNED_AT, stage_name
-from pickroom import projects
 from pickroom.demo.photographs import PHOTOGRAPHS, load
-from pickroom.embeddings.choice import EncoderConfig
-from pickroom.embeddings.engines import EmbedConfig
-from pickroom.workspace import Project, Workspace
+from pickroom.features.choice import EncoderConfig
+from pickroom.indexing import projects
+from pickroom.indexing.engines import EmbedConfig
+from pickroom.store.workspace import Project, Workspace
 
 # The configuration of a real model, only smaller: same code path, no wait.
 MODEL = {

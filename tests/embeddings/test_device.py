@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pickroom.embeddings.device import DEVICES, cosines, pick_device, present
-from pickroom.errors import UsageError
+from pickroom.core.errors import UsageError
+from pickroom.features.device import DEVICES, cosines, pick_device, present
 
 
 @pytest.mark.parametrize(

@@ -15,10 +15,10 @@ from open_clip.transform import PreprocessCfg, image_transform_v2, merge_preproc
 from PIL import Image as PillowImage
 
 from embeddings.conftest import photograph
-from pickroom.embeddings import openclip
-from pickroom.embeddings.device import cosines
-from pickroom.embeddings.encoder import EncoderSpec, Preprocessing, projection
-from pickroom.embeddings.torch_encoder import TorchTower
+from pickroom.features import openclip
+from pickroom.features.device import cosines
+from pickroom.features.encoder import EncoderSpec, Preprocessing, projection
+from pickroom.features.torch_encoder import TorchTower
 
 PICTURES = [photograph(number, (200, 150) if number % 2 else (150, 220)) for number in range(5)]
 

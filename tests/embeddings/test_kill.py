@@ -15,14 +15,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pickroom import atomic
-from pickroom.embeddings import store, work
-from pickroom.embeddings.choice import EncoderConfig
-from pickroom.embeddings.engines import EmbedConfig
-from pickroom.embeddings.pipeline import embed
-from pickroom.embeddings.regions import RegionConfig
-from pickroom.embeddings.vectors import load_regions, load_vectors, open_store
-from pickroom.workspace import Project
+from pickroom.features import store
+from pickroom.features.choice import EncoderConfig
+from pickroom.features.regions import RegionConfig
+from pickroom.features.vectors import load_regions, load_vectors, open_store
+from pickroom.indexing import work
+from pickroom.indexing.engines import EmbedConfig
+from pickroom.indexing.pipeline import embed
+from pickroom.storage import atomic
+from pickroom.store.workspace import Project
 
 MakeProject = Callable[..., Project]
 MakeConfig = Callable[..., EmbedConfig]
@@ -59,7 +60,7 @@ def test_dying_at_any_write_leaves_a_whole_store(
     done: list[str] = []
     real_work, real_write, real_unlink = work.embed_images, os.write, Path.unlink
     monkeypatch.setattr(
-        "pickroom.embeddings.local.embed_images",
+        "pickroom.indexing.local.embed_images",
         lambda encoder, source, items: [done.extend(i.filename for i in items), real_work(encoder, source, items)][1],
     )
     deaths = half_written = 0
@@ -130,10 +131,10 @@ CHILD = """
     import os, signal, sys
     from pathlib import Path
     from pickroom.embeddings import local, work
-    from pickroom.embeddings.choice import EncoderConfig
-    from pickroom.embeddings.engines import EmbedConfig
-    from pickroom.embeddings.pipeline import embed
-    from pickroom.workspace import Workspace
+    from pickroom.features.choice import EncoderConfig
+    from pickroom.indexing.engines import EmbedConfig
+    from pickroom.indexing.pipeline import embed
+    from pickroom.store.workspace import Workspace
 
     home, names = sys.argv[1:]
     real, batches = work.embed_images, []
@@ -166,7 +167,7 @@ def test_a_killed_process_is_gone_on_with(
     done: list[str] = []
     real = work.embed_images
     monkeypatch.setattr(
-        "pickroom.embeddings.local.embed_images",
+        "pickroom.indexing.local.embed_images",
         lambda encoder, source, items: [done.extend(i.filename for i in items), real(encoder, source, items)][1],
     )
     encoder = EncoderConfig("bundled")

@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 
 from conftest import write_image
-from pickroom import projects
-from pickroom.embeddings.choice import EncoderConfig
-from pickroom.embeddings.engines import EmbedConfig
-from pickroom.embeddings.legacy import import_cache
-from pickroom.embeddings.pipeline import embed
-from pickroom.embeddings.vectors import load_vectors
-from pickroom.errors import ConflictError, UsageError
-from pickroom.workspace import Project, Workspace
+from pickroom.core.errors import ConflictError, UsageError
+from pickroom.features.choice import EncoderConfig
+from pickroom.features.vectors import load_vectors
+from pickroom.history.vectors import import_cache
+from pickroom.indexing import projects
+from pickroom.indexing.engines import EmbedConfig
+from pickroom.indexing.pipeline import embed
+from pickroom.store.workspace import Project, Workspace
 
 
 @pytest.fixture

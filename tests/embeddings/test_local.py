@@ -12,11 +12,12 @@ import numpy as np
 import pytest
 import torch
 
-from pickroom.embeddings import local, openclip, pipeline
-from pickroom.embeddings.engines import EmbedConfig, in_batches
-from pickroom.embeddings.pipeline import embed
-from pickroom.embeddings.torch_encoder import TorchEncoder
-from pickroom.workspace import Project
+from pickroom.features import openclip
+from pickroom.features.torch_encoder import TorchEncoder
+from pickroom.indexing import local, pipeline
+from pickroom.indexing.engines import EmbedConfig, in_batches
+from pickroom.indexing.pipeline import embed
+from pickroom.store.workspace import Project
 
 
 @pytest.mark.parametrize(

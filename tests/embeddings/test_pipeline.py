@@ -18,18 +18,17 @@ import pytest
 from PIL import Image as PillowImage
 
 from embeddings.conftest import photograph
-from pickroom import projects
-from pickroom.embeddings import work
-from pickroom.embeddings.choice import EncoderConfig, bind_spec
-from pickroom.embeddings.device import cosines
-from pickroom.embeddings.engines import EmbedConfig
-from pickroom.embeddings.pipeline import embed
-from pickroom.embeddings.regions import RegionConfig
-from pickroom.embeddings.report import EmbedReport
-from pickroom.embeddings.store import save_spec
-from pickroom.embeddings.vectors import load_regions, load_vectors, open_store
-from pickroom.errors import ConflictError, LockedError, ProjectError, StoreError, UsageError
-from pickroom.workspace import Project, Workspace
+from pickroom.core.errors import ConflictError, LockedError, ProjectError, StoreError, UsageError
+from pickroom.features.choice import EncoderConfig, bind_spec
+from pickroom.features.device import cosines
+from pickroom.features.regions import RegionConfig
+from pickroom.features.store import save_spec
+from pickroom.features.vectors import load_regions, load_vectors, open_store
+from pickroom.indexing import projects, work
+from pickroom.indexing.engines import EmbedConfig
+from pickroom.indexing.pipeline import embed
+from pickroom.indexing.report import EmbedReport
+from pickroom.store.workspace import Project, Workspace
 
 MakeProject = Callable[..., Project]
 MakeConfig = Callable[..., EmbedConfig]
@@ -64,7 +63,7 @@ def embedded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         names.extend(item.filename for item in items)
         return real(encoder, source, items)  # type: ignore[arg-type]
 
-    monkeypatch.setattr("pickroom.embeddings.local.embed_images", watched)
+    monkeypatch.setattr("pickroom.indexing.local.embed_images", watched)
     return names
 
 
@@ -371,6 +370,6 @@ def test_images_that_move_while_they_are_embedded_are_found_again(
             victim.rename(project.root / "selected" / victim.name)
         return real(encoder, source, items)  # type: ignore[arg-type]
 
-    monkeypatch.setattr("pickroom.embeddings.local.embed_images", moving)
+    monkeypatch.setattr("pickroom.indexing.local.embed_images", moving)
     report = embed(project, config(workers=1))
     assert counts(report) == (4, 0, 0, 0) and report.waiting == 0

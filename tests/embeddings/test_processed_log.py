@@ -6,7 +6,7 @@ import json
 import threading
 from pathlib import Path
 
-from pickroom.embeddings.processed_log import Line, ProcessedLog
+from pickroom.features.processed_log import Line, ProcessedLog
 
 
 def line(name: str, project: str = "p") -> Line:

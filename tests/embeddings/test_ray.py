@@ -12,23 +12,23 @@ from pathlib import Path
 
 import pytest
 
-from pickroom import projects
-from pickroom.embeddings import bundled, ray_engine
-from pickroom.embeddings.choice import EncoderConfig
-from pickroom.embeddings.device import cosines
-from pickroom.embeddings.engines import EmbedConfig
-from pickroom.embeddings.pipeline import embed
-from pickroom.embeddings.plan import make_plan, plan_groups
-from pickroom.embeddings.ray_engine import RayWorker
-from pickroom.embeddings.reading import Item, Picture, Source
-from pickroom.embeddings.regions import RegionConfig
-from pickroom.embeddings.report import EmbedReport
-from pickroom.embeddings.vectors import load_regions, load_vectors, open_store
-from pickroom.embeddings.work import embed_groups, embed_images
-from pickroom.errors import UsageError
+from pickroom.core.errors import UsageError
+from pickroom.features import bundled
+from pickroom.features.choice import EncoderConfig
+from pickroom.features.device import cosines
+from pickroom.features.reading import Item, Picture, Source
+from pickroom.features.regions import RegionConfig
+from pickroom.features.vectors import load_regions, load_vectors, open_store
+from pickroom.indexing import projects, ray_engine
+from pickroom.indexing.engines import EmbedConfig
+from pickroom.indexing.pipeline import embed
+from pickroom.indexing.plan import make_plan, plan_groups
+from pickroom.indexing.ray_engine import RayWorker
+from pickroom.indexing.report import EmbedReport
+from pickroom.indexing.work import embed_groups, embed_images
 from pickroom.store import groups, images
 from pickroom.store.connect import open_read_only
-from pickroom.workspace import Project, Workspace
+from pickroom.store.workspace import Project, Workspace
 
 MakeProject = Callable[..., Project]
 
@@ -104,7 +104,7 @@ def test_equal_stores_though_a_worker_of_a_running_cluster_was_killed(
 
     local = embed(project, CONFIG)
     victim = names[4]
-    monkeypatch.setattr("pickroom.embeddings.pipeline.Source", killed_at(victim, tmp_path))
+    monkeypatch.setattr("pickroom.indexing.pipeline.Source", killed_at(victim, tmp_path))
     through_ray = embed(other.project(project.id), replace(CONFIG, engine="ray", address=cluster))
     assert "Ray: 1 workers, 1 cores, 1 machine" in through_ray.device
 

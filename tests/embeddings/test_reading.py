@@ -9,9 +9,9 @@ import pytest
 from PIL import Image as PillowImage
 
 from embeddings.conftest import photograph
-from pickroom import atomic
-from pickroom.embeddings.reading import Item, Source
+from pickroom.features.reading import Item, Source
 from pickroom.images import thumbnails
+from pickroom.storage import atomic
 
 SIZE = (1600, 2000)
 

@@ -15,11 +15,8 @@ from skimage.metrics import structural_similarity
 
 from conftest import stage_name
 from embeddings.conftest import photograph
-from pickroom import projects
-from pickroom.embeddings.device import cosines
-from pickroom.embeddings.engines import EmbedConfig
-from pickroom.embeddings.pipeline import embed
-from pickroom.embeddings.regions import (
+from pickroom.features.device import cosines
+from pickroom.features.regions import (
     RegionConfig,
     block_difference,
     comparable,
@@ -27,8 +24,11 @@ from pickroom.embeddings.regions import (
     find_regions,
     members_hash,
 )
-from pickroom.embeddings.vectors import load_regions, open_store
-from pickroom.workspace import Project, Workspace
+from pickroom.features.vectors import load_regions, open_store
+from pickroom.indexing import projects
+from pickroom.indexing.engines import EmbedConfig
+from pickroom.indexing.pipeline import embed
+from pickroom.store.workspace import Project, Workspace
 
 CONFIG = RegionConfig()
 SIZE = (900, 1200)

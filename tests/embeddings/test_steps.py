@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
-from pickroom.embeddings import steps
-from pickroom.embeddings.pipeline import VectorStore
-from pickroom.workspace import Project, Workspace
+from pickroom.indexing import steps
+from pickroom.indexing.pipeline import VectorStore
+from pickroom.store.workspace import Project, Workspace
 
 
 def test_a_project_that_is_not_there_is_one_line(workspace: Workspace, capsys: pytest.CaptureFixture[str]) -> None:

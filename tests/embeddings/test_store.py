@@ -10,13 +10,13 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from pickroom.embeddings import store as module
-from pickroom.embeddings.encoder import EncoderSpec, Preprocessing
-from pickroom.embeddings.rows import RegionRow, VectorRow
-from pickroom.embeddings.store import VectorStore, read_spec, save_spec
-from pickroom.embeddings.vectors import read_regions, read_vectors
-from pickroom.errors import StoreError
-from pickroom.workspace import Workspace
+from pickroom.core.errors import StoreError
+from pickroom.features import store as module
+from pickroom.features.encoder import EncoderSpec, Preprocessing
+from pickroom.features.rows import RegionRow, VectorRow
+from pickroom.features.store import VectorStore, read_spec, save_spec
+from pickroom.features.vectors import read_regions, read_vectors
+from pickroom.store.workspace import Workspace
 
 PREPROCESSING = Preprocessing(8, 8, "squash", "bicubic", (0.5,) * 3, (0.5,) * 3)
 SPEC = EncoderSpec("bundled", "m", "w", PREPROCESSING, 5, 2, 2, 3, "", "float32")

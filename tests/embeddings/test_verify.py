@@ -10,17 +10,17 @@ import numpy as np
 import pytest
 
 from embeddings.conftest import photograph
-from pickroom.embeddings import openclip
-from pickroom.embeddings.engines import EmbedConfig
-from pickroom.embeddings.pipeline import embed
-from pickroom.embeddings.plan import make_plan
-from pickroom.embeddings.reading import Source
-from pickroom.embeddings.regions import RegionConfig
-from pickroom.embeddings.rows import VectorRow
-from pickroom.embeddings.store import VectorStore
-from pickroom.embeddings.vectors import open_store, read_vectors
-from pickroom.embeddings.verify import Verification, verify
-from pickroom.workspace import Project
+from pickroom.features import openclip
+from pickroom.features.reading import Source
+from pickroom.features.regions import RegionConfig
+from pickroom.features.rows import VectorRow
+from pickroom.features.store import VectorStore
+from pickroom.features.vectors import open_store, read_vectors
+from pickroom.indexing.engines import EmbedConfig
+from pickroom.indexing.pipeline import embed
+from pickroom.indexing.plan import make_plan
+from pickroom.indexing.verify import Verification, verify
+from pickroom.store.workspace import Project
 
 MakeProject = Callable[..., Project]
 MakeConfig = Callable[..., EmbedConfig]
@@ -68,7 +68,7 @@ def test_a_wrong_vector_is_named(
     project = photo_project(3)
     embed(project, config())
     store = open_store(project.workspace.project("p"))
-    monkeypatch.setattr("pickroom.embeddings.rows._storable", lambda row, spec: row)
+    monkeypatch.setattr("pickroom.features.rows._storable", lambda row, spec: row)
     name = change(store, lambda row: replace(row, vector=spoil(row.vector)))  # type: ignore[arg-type]
     found = verified(project, config())
     assert any(line.startswith(f"{name}: {problem}") for line in found.problems)

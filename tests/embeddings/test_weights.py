@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from huggingface_hub import constants
 
-from pickroom.embeddings import openclip
-from pickroom.embeddings.pipeline import embed
-from pickroom.errors import UsageError
-from pickroom.workspace import Project
+from pickroom.core.errors import UsageError
+from pickroom.features import openclip
+from pickroom.indexing.pipeline import embed
+from pickroom.store.workspace import Project
 
 
 @pytest.fixture(autouse=True)

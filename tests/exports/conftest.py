@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from conftest import SCANNED_AT, write_series
-from pickroom import projects
-from pickroom.crop.session import CropSession
+from pickroom.core.records import CropBox
 from pickroom.files.cropping import Order
-from pickroom.records import CropBox
+from pickroom.indexing import projects
+from pickroom.sessions.crop.session import CropSession
 from pickroom.store.connect import connect
-from pickroom.workspace import Project, Workspace
+from pickroom.store.workspace import Project, Workspace
 from reviewing import FINALISE, copy_of, review
 
 BOX = CropBox(0.125, 0.25, 0.75, 0.875)

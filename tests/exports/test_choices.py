@@ -8,10 +8,10 @@ import pytest
 
 from conftest import read_tree, write_image
 from exports.conftest import BOX
-from pickroom.errors import ConflictError
+from pickroom.core.errors import ConflictError
 from pickroom.exports import choices, sidecars
 from pickroom.store.connect import connect
-from pickroom.workspace import Project
+from pickroom.store.workspace import Project
 from reviewing import rows
 
 

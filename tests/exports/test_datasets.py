@@ -18,12 +18,12 @@ from PIL import Image as PillowImage
 
 from conftest import read_tree
 from exports.conftest import BOX
-from pickroom.errors import ConflictError, FileOperationError, UsageError
+from pickroom.core.errors import ConflictError, FileOperationError, UsageError
+from pickroom.core.geometry import to_pixels
 from pickroom.exports import choices, folder
 from pickroom.exports.datasets import export_coco, export_imagefolder, export_pairs
 from pickroom.exports.folder import STATE_FILE
-from pickroom.geometry import to_pixels
-from pickroom.workspace import Project
+from pickroom.store.workspace import Project
 from reviewing import exit_code_of, in_child, obey_permissions
 
 # https://huggingface.co/datasets/yuvalkirstain/pickapic_v1, dataset_info, without the index that pandas left there

@@ -9,12 +9,12 @@ import pytest
 
 from conftest import read_tree
 from exports.conftest import crop_waiting
-from pickroom.errors import ConflictError, FileOperationError, LockedError, UsageError
+from pickroom.core.errors import ConflictError, FileOperationError, LockedError, UsageError
 from pickroom.exports import choices, sidecars, xmp
 from pickroom.files import undo as batches
 from pickroom.files.lock import project_lock
 from pickroom.store.connect import connect
-from pickroom.workspace import Project
+from pickroom.store.workspace import Project
 from reviewing import in_child, obey_permissions
 
 OTHER = (

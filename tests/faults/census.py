@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pickroom.atomic import PARTIAL_SUFFIX
-from pickroom.naming import is_image_name
-from pickroom.workspace import Project
+from pickroom.core.naming import is_image_name
+from pickroom.storage.atomic import PARTIAL_SUFFIX
+from pickroom.store.workspace import Project
 from reviewing import rows, snapshot, whole_tree
 
 Tree = dict[str, str]  # path relative to the root -> sha256

@@ -24,16 +24,17 @@ from typing import Annotated
 import typer
 
 import pickroom.automation.apply
-import pickroom.browse.session
-import pickroom.duplicates.session
-import pickroom.review.session
-import pickroom.sorting.session  # noqa: F401 (what commands import is imported once, before they are forked)
+import pickroom.sessions.browse.session
+import pickroom.sessions.duplicates.session
+import pickroom.sessions.review.session
+import pickroom.sessions.sorting.session  # noqa: F401 (what commands import is imported once, before they are forked)
 from faults.steps import HEAD, Plan, Steps
-from pickroom import atomic, cli
-from pickroom.crop.session import CropSession
-from pickroom.reporting import render
+from pickroom import cli
+from pickroom.analysis.reports import render
+from pickroom.sessions.crop.session import CropSession
+from pickroom.storage import atomic
 from pickroom.store import connect
-from pickroom.workspace import Workspace
+from pickroom.store.workspace import Workspace
 from reviewing import no_links
 
 PATIENCE_S = 60.0  # how long a command may take before the test fails

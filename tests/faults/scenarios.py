@@ -15,9 +15,9 @@ from conftest import write_series
 from duplicates.test_session import with_duplicates
 from faults.census import Census, Tree, census, missing, tree_of
 from faults.launcher import CROP_DESK, Plan, Run, run, start
-from pickroom import projects
 from pickroom.automation import sandbox
-from pickroom.workspace import Project, Workspace
+from pickroom.indexing import projects
+from pickroom.store.workspace import Project, Workspace
 from reviewing import FINALISE, queue, recommend, review, rows
 
 KEYS, BOXES, FOLDERS = "keys.txt", "boxes.jsonl", "folders.jsonl"  # files a command reads, in the home

@@ -24,8 +24,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from pickroom import atomic
-from pickroom.naming import is_image_name
+from pickroom.core.naming import is_image_name
+from pickroom.storage import atomic
 
 HEAD = struct.Struct("qq")  # of the page shared with who started the process: how many steps, how many bytes of names
 
@@ -33,7 +33,7 @@ HEAD = struct.Struct("qq")  # of the page shared with who started the process: h
 _AT_WORK = {
     ("pickroom.files.finalise", "_commit"): "plan",
     ("pickroom.files.cropping", "_commit"): "plan",
-    ("pickroom.files.placing", "_commit"): "plan",
+    ("pickroom.files.apply_marks", "_commit"): "plan",
     ("pickroom.automation.apply", "_commit"): "plan",
     ("pickroom.files.undo", "undo_batch"): "plan",
     ("pickroom.store.operations", "planned"): "planned",
@@ -45,21 +45,21 @@ _AT_WORK = {
     ("pickroom.files.moves", "sweep_partials"): "sweep",
     ("pickroom.files.moves", "drop_claims"): "claim dropped",
     ("pickroom.files.cropping", "render_to"): "crop rendered",
-    ("pickroom.review.session", "_save"): "key saved",
-    ("pickroom.marking.session", "_save"): "mark saved",
+    ("pickroom.sessions.review.session", "_save"): "key saved",
+    ("pickroom.sessions.marking.session", "_save"): "mark saved",
     ("pickroom.automation.decisions_file", "write_lines"): "decisions written",
-    ("pickroom.locking", "exclusive"): "lock",
-    ("pickroom.reporting.render", "run"): "report",
-    ("pickroom.reporting.finish", "summary"): "numbers",
-    ("pickroom.reporting.archive", "_copy_databases"): "archive: database",
-    ("pickroom.reporting.archive", "_pack"): "archive: pictures",
-    ("pickroom.reporting.archive", "_publish"): "archive: published",
-    ("pickroom.reporting.archive", "write"): "archive",
-    ("pickroom.workspace", "with_manifest"): "manifest",
+    ("pickroom.storage.locking", "exclusive"): "lock",
+    ("pickroom.analysis.reports.render", "run"): "report",
+    ("pickroom.analysis.reports.finish", "summary"): "numbers",
+    ("pickroom.analysis.reports.archive", "_copy_databases"): "archive: database",
+    ("pickroom.analysis.reports.archive", "_pack"): "archive: pictures",
+    ("pickroom.analysis.reports.archive", "_publish"): "archive: published",
+    ("pickroom.analysis.reports.archive", "write"): "archive",
+    ("pickroom.store.workspace", "with_manifest"): "manifest",
 }
 # the function that fills a file under a name that is not yet its own -> how many bytes, by what it has in its hands
 _IN_PARTS: dict[tuple[str, str], Callable[[Mapping[str, Any]], int]] = {
-    ("pickroom.atomic", "_write_beside"): lambda held: len(held["data"]),
+    ("pickroom.storage.atomic", "_write_beside"): lambda held: len(held["data"]),
     ("pickroom.files.moves", "_copied"): lambda held: os.stat(held["source"]).st_size,
 }
 # audit event -> what is about to happen

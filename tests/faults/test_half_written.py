@@ -10,9 +10,9 @@ import pytest
 
 from faults.launcher import Plan
 from faults.scenarios import Stage, Way
-from pickroom.atomic import PARTIAL_SUFFIX
+from pickroom.core.naming import IMAGE_EXTENSIONS
 from pickroom.images.scan import walk
-from pickroom.naming import IMAGE_EXTENSIONS
+from pickroom.storage.atomic import PARTIAL_SUFFIX
 from reviewing import another_disk, rows, whole_tree
 
 HALF = ": half written"

@@ -9,9 +9,9 @@ import pytest
 
 from faults.launcher import Plan
 from faults.scenarios import KEYS, Stage
-from pickroom.atomic import PARTIAL_SUFFIX
-from pickroom.doctor import workspaces
-from pickroom.workspace import Workspace
+from pickroom.cli.doctor import workspaces
+from pickroom.storage.atomic import PARTIAL_SUFFIX
+from pickroom.store.workspace import Workspace
 from reviewing import whole_tree
 
 Make = Callable[..., Stage]

@@ -15,15 +15,15 @@ import pytest
 
 from boards import with_results
 from faults.test_two_windows import Open, Window, _serve
-from pickroom import projects
-from pickroom.backup import restoring, writing
-from pickroom.browse.session import BrowseSession
-from pickroom.crop.session import CropSession
-from pickroom.errors import LockedError
+from pickroom.core.errors import LockedError
 from pickroom.files.undo import undo_batch
-from pickroom.review.session import ReviewSession
+from pickroom.indexing import projects
+from pickroom.maintenance.backup import restoring, writing
+from pickroom.sessions.browse.session import BrowseSession
+from pickroom.sessions.crop.session import CropSession
+from pickroom.sessions.review.session import ReviewSession
 from pickroom.store.connect import connect
-from pickroom.workspace import Project
+from pickroom.store.workspace import Project
 from reviewing import FINALISE, child, review, rows, whole_tree
 
 MakeProject = Callable[..., Project]

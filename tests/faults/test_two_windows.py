@@ -15,13 +15,13 @@ from automating import proposed
 from boards import with_results
 from faults.launcher import Plan, end_all, start
 from pickroom.automation.decisions_file import read_approved
-from pickroom.browse.session import BrowseSession
-from pickroom.crop.session import CropSession
-from pickroom.errors import ConflictError, PickroomError
-from pickroom.marking.session import BoardSession
-from pickroom.review.session import ReviewSession
-from pickroom.sorting.session import SortSession
-from pickroom.workspace import Project
+from pickroom.core.errors import ConflictError, PickroomError
+from pickroom.sessions.browse.session import BrowseSession
+from pickroom.sessions.crop.session import CropSession
+from pickroom.sessions.marking.session import BoardSession
+from pickroom.sessions.review.session import ReviewSession
+from pickroom.sessions.sorting.session import SortSession
+from pickroom.store.workspace import Project
 from reviewing import FINALISE, child, hear, queue, review, rows
 
 Open = Callable[[Project], Any]

@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 
 from conftest import read_tree, write_image, write_series
-from pickroom import projects
-from pickroom.errors import PickroomError, ProjectError, StoreError
+from pickroom.core.errors import PickroomError, ProjectError, StoreError
+from pickroom.core.records import Group
 from pickroom.files.finalise import FinaliseResult, finalise, plan
-from pickroom.records import Group
-from pickroom.review.session import ReviewSession
+from pickroom.indexing import projects
+from pickroom.sessions.review.session import ReviewSession
 from pickroom.store.connect import connect
-from pickroom.workspace import Project, Workspace
+from pickroom.store.workspace import Project, Workspace
 from reviewing import (
     FINALISE,
     another_disk,

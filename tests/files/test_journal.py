@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from conftest import read_tree
-from pickroom.atomic import PARTIAL_SUFFIX
+from pickroom.core.records import FileOp
 from pickroom.files import journal
 from pickroom.files.folder import ImageFolder
-from pickroom.records import FileOp
+from pickroom.storage.atomic import PARTIAL_SUFFIX
 from pickroom.store import operations
 from pickroom.store.connect import connect, create, transaction
 from reviewing import in_child, obey_permissions, without_renames

@@ -12,13 +12,14 @@ from multiprocessing.connection import Connection
 
 import pytest
 
-from pickroom import locking, projects
-from pickroom.errors import LockedError, StoreError
+from pickroom.core.errors import LockedError, StoreError
 from pickroom.files.lock import project_lock
 from pickroom.files.undo import recover, undo_batch
-from pickroom.review.session import ReviewSession
+from pickroom.indexing import projects
+from pickroom.sessions.review.session import ReviewSession
+from pickroom.storage import locking
 from pickroom.store.connect import connect
-from pickroom.workspace import Project
+from pickroom.store.workspace import Project
 from reviewing import FINALISE, child, exit_code_of, hear, places, queue, review, snapshot
 
 

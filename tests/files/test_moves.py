@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from conftest import read_tree
-from pickroom import atomic
-from pickroom.errors import FileOperationError
+from pickroom.core.errors import FileOperationError
+from pickroom.core.records import FileOp
 from pickroom.files import moves
-from pickroom.records import FileOp
+from pickroom.storage import atomic
 from reviewing import another_disk, exfat_disk, fill, in_child, obey_permissions, small_disk, without_renames
 
 CONTENT, OTHER = b"the image", b"another file"

@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 from conftest import write_image
-from pickroom import atomic
-from pickroom.errors import ConflictError
+from pickroom.core.errors import ConflictError
+from pickroom.core.naming import parse_name
+from pickroom.core.records import FileOp, Group, Image
 from pickroom.files.preflight import Disk, require_images
-from pickroom.naming import parse_name
-from pickroom.records import FileOp, Group, Image
+from pickroom.storage import atomic
 from pickroom.store.connect import open_read_only
-from pickroom.workspace import Project
+from pickroom.store.workspace import Project
 from reviewing import exfat_disk, in_child, obey_permissions
 
 A, B = "20250803_060000_stage1_generated", "20250803_060100_stage2_upscaled"

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from conftest import read_tree, write_image
-from pickroom import projects
 from pickroom.files.undo import undo_batch
+from pickroom.indexing import projects
 from pickroom.store.connect import connect
-from pickroom.workspace import Project, Workspace
+from pickroom.store.workspace import Project, Workspace
 from reviewing import FINALISE, in_child, obey_permissions, queue, review, rows
 
 A, B = "20250803_060000_stage1_generated", "20250803_060100_stage2_upscaled"

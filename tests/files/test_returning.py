@@ -16,12 +16,13 @@ from automating import BOX
 from boards import sort, with_results
 from conftest import read_tree, write_image
 from faults.launcher import Plan, run
-from pickroom import cli, integrity, projects
+from pickroom import cli, integrity
 from pickroom.files import returning
 from pickroom.files.returning import Return
 from pickroom.files.undo import recover, undo_batch
+from pickroom.indexing import projects
 from pickroom.store.connect import connect
-from pickroom.workspace import Project
+from pickroom.store.workspace import Project
 from reviewing import FINALISE, places, queue, recommend, review, rows
 from test_whereabouts import crop_all, in_folders, losing_the_log
 

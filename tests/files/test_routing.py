@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from pickroom.core.records import Choice, CropBox, Group, Image, Recommendation
 from pickroom.files import routing
-from pickroom.records import Choice, CropBox, Group, Image, Recommendation
 from pickroom.store import decisions
 from pickroom.store.connect import create
 

@@ -10,18 +10,18 @@ from pathlib import Path
 import pytest
 
 from conftest import read_tree, write_image
-from pickroom import projects
-from pickroom.errors import ConflictError, PickroomError, UsageError
+from pickroom.core.errors import ConflictError, PickroomError, UsageError
+from pickroom.core.records import CropBox, FileOp
 from pickroom.files.cropping import Order, submit
 from pickroom.files.journal import Outcome
 from pickroom.files.undo import recover, undo_batch
-from pickroom.records import CropBox, FileOp
-from pickroom.review.session import ReviewSession
+from pickroom.indexing import projects
+from pickroom.sessions.review.session import ReviewSession
 from pickroom.store import decisions as decisions_table
 from pickroom.store import groups as groups_table
 from pickroom.store import operations
 from pickroom.store.connect import connect, transaction
-from pickroom.workspace import Project, Workspace
+from pickroom.store.workspace import Project, Workspace
 from reviewing import (
     FINALISE,
     another_disk,

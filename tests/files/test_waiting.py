@@ -12,14 +12,14 @@ from typer.testing import CliRunner, Result
 
 from conftest import read_tree, write_image
 from pickroom.cli import app
-from pickroom.crop.session import CropSession
+from pickroom.core.geometry import default_box
+from pickroom.core.records import CropBox
 from pickroom.files import waiting
 from pickroom.files.cropping import Order
 from pickroom.files.undo import undo_batch
-from pickroom.geometry import default_box
-from pickroom.records import CropBox
+from pickroom.sessions.crop.session import CropSession
 from pickroom.store.connect import connect
-from pickroom.workspace import Project
+from pickroom.store.workspace import Project
 from reviewing import FINALISE, decisions, queue, recommend, review, rows
 
 BOX = CropBox(0.1, 0.1, 0.9, 0.9)

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import precision_recall_fscore_support
 
+from pickroom.core.records import Image
 from pickroom.groups.agreement import LEAST_GROUPS, Agreement, agreement, compare, tune
 from pickroom.groups.similar import THRESHOLDS, Look
-from pickroom.records import Image
 
 
 def test_pairs_are_counted() -> None:

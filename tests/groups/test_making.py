@@ -14,21 +14,21 @@ import pytest
 from PIL import ImageEnhance
 
 from conftest import write_series
-from pickroom import projects
 from pickroom.cli import main
+from pickroom.core.errors import StoreError
+from pickroom.core.records import Recommendation
 from pickroom.demo.photographs import PHOTOGRAPHS, load
-from pickroom.embeddings.encoder import EncoderSpec
-from pickroom.embeddings.rows import VectorRow
-from pickroom.embeddings.store import VectorStore, save_spec
-from pickroom.errors import StoreError
-from pickroom.groups.looks import fingerprint
-from pickroom.groups.making import Similarity
+from pickroom.features.encoder import EncoderSpec
+from pickroom.features.rows import VectorRow
+from pickroom.features.store import VectorStore, save_spec
+from pickroom.groups.image_features import fingerprint
+from pickroom.groups.strategies import Similarity
 from pickroom.images import decode
-from pickroom.records import Recommendation
-from pickroom.review.session import ReviewSession
+from pickroom.indexing import projects
+from pickroom.sessions.review.session import ReviewSession
 from pickroom.store import groups, images, recommendations
 from pickroom.store.connect import connect, open_read_only, transaction
-from pickroom.workspace import Project, Workspace
+from pickroom.store.workspace import Project, Workspace
 
 SPEC = EncoderSpec("pixels", "8x8", "", None, 192, 0, 0, 0, "", "float32")
 SIMILAR = Similarity(cosine=0.9)

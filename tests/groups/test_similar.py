@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pickroom.core.records import Image, Ungrouped
 from pickroom.groups.similar import Look, Thresholds, group_by_similarity
-from pickroom.records import Image, Ungrouped
 
 START = datetime(2025, 8, 3, 6)
 AT_90 = Thresholds(cosine=0.9)

@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from conftest import FIXTURES
+from pickroom.core.naming import parse_name
+from pickroom.core.records import Image
 from pickroom.groups.stages import DEFAULT_GAP, group_by_stage
-from pickroom.naming import parse_name
-from pickroom.records import Image
 
 START = datetime(2025, 8, 3, 6)
 

@@ -14,7 +14,7 @@ from typing import Any
 from pickroom.history.importing import read_logs
 from pickroom.history.report import ImportReport
 from pickroom.store.legacy import legacy_path
-from pickroom.workspace import Workspace
+from pickroom.store.workspace import Workspace
 
 SAMPLES = Path(__file__).parents[1] / "fixtures" / "history"
 

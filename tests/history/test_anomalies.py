@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from pickroom.errors import ProjectError, StoreError, UsageError
+from pickroom.core.errors import ProjectError, StoreError, UsageError
 from pickroom.history import anomalies
 from pickroom.history.anomalies import Pick, compare
 from pickroom.store.connect import connect
-from pickroom.workspace import Project, Workspace
+from pickroom.store.workspace import Project, Workspace
 
 from .logs import SAMPLES, SELECTION, TIME, run_import, selection, write_log
 

@@ -11,15 +11,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pickroom.errors import ProjectError, UsageError
-from pickroom.history import skips
+from pickroom.core.errors import ProjectError, UsageError
+from pickroom.history import skip_reasons
 from pickroom.history.assignment import COLUMN, FOLDER, GIVEN, KNOWN, MAPPED, NOTHING, Assignment, key_of
 from pickroom.history.importing import read_logs
-from pickroom.history.skips import Skip
-from pickroom.logged_paths import ProjectNames, split_path
+from pickroom.history.logged_paths import ProjectNames, split_path
+from pickroom.history.skip_reasons import Skip
 from pickroom.store import legacy
 from pickroom.store.connect import create
-from pickroom.workspace import Workspace
+from pickroom.store.workspace import Workspace
 
 from .logs import SAMPLES, SELECTION, rows_of, run_import, selection, write_log
 
@@ -63,7 +63,7 @@ def test_a_project_is_refused_while_rows_name_others(workspace: Workspace, log: 
 def test_the_report_lists_folders_rows_and_projects(workspace: Workspace, log: Path) -> None:
     with read_logs(workspace, [log]) as found:
         report = found.report
-    assert dict(report.skipped) == {skips.FOLDER_ONLY: 518}
+    assert dict(report.skipped) == {skip_reasons.FOLDER_ONLY: 518}
     told = report.to_dict()
     assert {(row["project"], row["evidence"]) for row in told["folders"]} == {(name, FOLDER) for name in THIRTEEN}
     assert sum(row["rows"] for row in told["folders"]) == 518
@@ -137,13 +137,13 @@ def test_one_row_never_pairs_two_folders(workspace: Workspace, tmp_path: Path) -
     rows = [selection("anna/a.png", ["bella/b.png"]), selection("anna/c.png", ["anna/d.png"])]
     log = write_log(tmp_path / "log.csv", SELECTION, rows)
     report = run_import(workspace, log, project=None, by_folder=True)
-    assert (report.projects, dict(report.skipped)) == ({"anna": {"selections": 1}}, {skips.CONFLICT: 1})
+    assert (report.projects, dict(report.skipped)) == ({"anna": {"selections": 1}}, {skip_reasons.CONFLICT: 1})
 
 
 def test_a_folder_that_is_no_project_id_has_to_be_mapped(workspace: Workspace, tmp_path: Path) -> None:
     log = small_log(tmp_path, "Mojo One/a.png", "Mojo Two/b.png")
     report = run_import(workspace, log, project=None, by_folder=True, write=False)
-    assert dict(report.skipped) == {skips.BAD_FOLDER: 2}
+    assert dict(report.skipped) == {skip_reasons.BAD_FOLDER: 2}
     mapped = {"Mojo One": "mojo1", "Mojo Two": "mojo2"}
     assert run_import(workspace, log, project=None, folders=mapped).imported == 2
 

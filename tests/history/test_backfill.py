@@ -11,14 +11,14 @@ from pathlib import Path
 import pytest
 
 from conftest import read_tree, write_image
-from pickroom.errors import ProjectError
+from pickroom.core.errors import ProjectError
 from pickroom.files import sidecars
 from pickroom.files.sidecars import SidecarError
 from pickroom.history import anomalies, backfill
-from pickroom.history.meeting import meet
+from pickroom.history.coverage import meet
 from pickroom.store import copies
 from pickroom.store.connect import connect, open_read_only
-from pickroom.workspace import Project, Workspace
+from pickroom.store.workspace import Project, Workspace
 
 # the earlier system's table: user_version 0, no ai_crop_accepted
 EARLIER = """CREATE TABLE ai_decisions (group_id TEXT PRIMARY KEY, timestamp TEXT NOT NULL, project_id TEXT NOT NULL,

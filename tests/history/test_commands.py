@@ -14,8 +14,8 @@ import pytest
 from conftest import read_tree, write_series
 from pickroom import cli
 from pickroom.analysis.connection import connect as connect_analysis
-from pickroom.history import skips, steps
-from pickroom.workspace import Workspace
+from pickroom.history import skip_reasons, steps
+from pickroom.store.workspace import Workspace
 
 from .logs import SAMPLES, SELECTION, rows_of, selection, write_log
 
@@ -44,7 +44,7 @@ def test_import_csv_says_first_and_writes_when_told(pickroom: Run, workspace: Wo
     code, out, _ = pickroom("import-csv", log, "--project", "mojo1")
     assert code == 0
     assert "44 rows = 35 imported + 9 skipped" in out
-    assert f"9 skipped: {skips.REOPENED}" in out
+    assert f"9 skipped: {skip_reasons.REOPENED}" in out
     assert "line 37:" in out
     assert out.endswith("Nothing was written: add --execute\n")
     assert not workspace.root.exists()
@@ -60,7 +60,7 @@ def test_json_is_one_object_and_the_report_goes_before_it_to_stderr(pickroom: Ru
     )
     found = json.loads(out)
     assert (code, out.count("\n")) == (0, 1)
-    assert (found["rows"], found["imported"], found["skipped"]) == (92, 83, {skips.REOPENED: 9})
+    assert (found["rows"], found["imported"], found["skipped"]) == (92, 83, {skip_reasons.REOPENED: 9})
     assert found["written"] == ["1100_legacy.db", "mojo1_legacy.db", "mojo2_legacy.db"]
     assert "Together: 92 rows = 83 imported + 9 skipped" in err
 

@@ -17,10 +17,10 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pickroom.errors import UsageError
+from pickroom.core.errors import UsageError
 from pickroom.history.importing import read_logs
 from pickroom.store.legacy import legacy_path
-from pickroom.workspace import Workspace
+from pickroom.store.workspace import Workspace
 
 from .logs import CROP_TRAINING, DECISIONS, SELECT_CROP, SELECTION, content, rows_of, run_import
 

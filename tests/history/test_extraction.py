@@ -13,10 +13,10 @@ import pytest
 from PIL import Image as PillowImage
 
 from conftest import read_tree, stage_name, write_series
-from pickroom.errors import ProjectError, UsageError
-from pickroom.history import extraction, pairing, skips
+from pickroom.core.errors import ProjectError, UsageError
+from pickroom.history import extraction, pairing, skip_reasons
 from pickroom.history.extraction import Extraction, read_pair
-from pickroom.workspace import Workspace
+from pickroom.store.workspace import Workspace
 
 from .logs import SELECTION, content, rows_of, run_import, selection, write_log
 from .test_template import textured
@@ -108,7 +108,7 @@ def test_again_adds_nothing(workspace: Workspace, before: Path, after: Path) -> 
     stored = content(workspace)
     os.utime(after / names[1])  # another time of the same file is no other pick
     again = compare(workspace, before, after)
-    assert dict(again.report.skipped) == {skips.IMPORTED: 3}
+    assert dict(again.report.skipped) == {skip_reasons.IMPORTED: 3}
     assert content(workspace) == stored
 
 

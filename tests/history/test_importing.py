@@ -10,16 +10,17 @@ from pathlib import Path
 import pytest
 
 from conftest import read_tree
-from pickroom import atomic, projects
-from pickroom.errors import ConflictError, LockedError, ProjectError, StoreError, UsageError
+from pickroom.core.errors import ConflictError, LockedError, ProjectError, StoreError, UsageError
 from pickroom.files.lock import project_lock
-from pickroom.history import skips
+from pickroom.history import skip_reasons
 from pickroom.history.importing import read_logs
 from pickroom.history.staging import EXAMPLES, Staging
+from pickroom.indexing import projects
+from pickroom.storage import atomic
 from pickroom.store import legacy
 from pickroom.store.connect import open_read_only
 from pickroom.store.legacy import legacy_path
-from pickroom.workspace import Workspace
+from pickroom.store.workspace import Workspace
 
 from .logs import (
     CROP_TRAINING,
@@ -53,7 +54,7 @@ def test_importing_twice_adds_nothing(workspace: Workspace, log: Path, tmp_path:
     run_import(workspace, log)
     before = content(workspace)
     with read_logs(workspace, [log], "mojo1") as found:
-        assert dict(found.report.skipped) == {skips.IMPORTED: 5, skips.NO_FILE_NAME: 1}
+        assert dict(found.report.skipped) == {skip_reasons.IMPORTED: 5, skip_reasons.NO_FILE_NAME: 1}
         assert found.write() == []
     elsewhere = tmp_path / "copy of log.csv"
     elsewhere.write_bytes(log.read_bytes().replace(b"\r\n", b"\n"))
@@ -65,14 +66,14 @@ def test_a_second_log_is_added_to_what_there_is(workspace: Workspace, log: Path,
     run_import(workspace, log)
     rows = [selection("mojo1/a0.png", ["mojo1/b0.png"]), selection("mojo1/new.png")]
     report = run_import(workspace, write_log(tmp_path / "second.csv", SELECTION, rows))
-    assert (report.imported, dict(report.skipped)) == (1, {skips.IMPORTED: 1})
+    assert (report.imported, dict(report.skipped)) == (1, {skip_reasons.IMPORTED: 1})
     assert [row["chosen"] for row in rows_of(workspace, "legacy_selections")][-1] == "new.png"
 
 
 def test_the_order_of_the_others_makes_no_other_pick(workspace: Workspace, tmp_path: Path) -> None:
     rows = [selection(others=["b.png", "c.png"]), selection(others=["c.png", "b.png"]), selection(others=["b.png"])]
     report = run_import(workspace, write_log(tmp_path / "log.csv", SELECTION, rows))
-    assert (report.imported, dict(report.skipped)) == (2, {skips.REPEATED: 1})
+    assert (report.imported, dict(report.skipped)) == (2, {skip_reasons.REPEATED: 1})
 
 
 def test_what_pickroom_decided_itself_is_not_imported_again(make_project, open_database, tmp_path: Path) -> None:
@@ -87,7 +88,7 @@ def test_what_pickroom_decided_itself_is_not_imported_again(make_project, open_d
     assert columns[0] == "group_id"
     rows = [selection("mojo1/b.png", ["mojo1/a.png"]), selection("mojo1/a.png", ["mojo1/b.png"])]
     report = run_import(project.workspace, write_log(tmp_path / "log.csv", SELECTION, rows))
-    assert (report.imported, dict(report.skipped)) == (1, {skips.DECIDED: 1})
+    assert (report.imported, dict(report.skipped)) == (1, {skip_reasons.DECIDED: 1})
     with open_read_only(project.database) as connection:
         assert connection.execute("SELECT count(*) FROM ai_decisions").fetchone()[0] == 1
 
@@ -107,7 +108,7 @@ def test_the_legacy_database_opens_like_any_other(workspace: Workspace, tmp_path
 def test_examples_are_few_and_shown_by_repr(workspace: Workspace, tmp_path: Path) -> None:
     rows = [selection(f"mojo1/\tx{n}", time="é") for n in range(50)]
     report = run_import(workspace, write_log(tmp_path / "log.csv", SELECTION, rows), write=False)
-    shown = report.files[0].examples[skips.NOT_AN_IMAGE]
+    shown = report.files[0].examples[skip_reasons.NOT_AN_IMAGE]
     assert len(shown) == EXAMPLES
     assert shown[0].startswith("line 2: ['s', 'g', 'mojo1/\\tx0'")
     assert all(line.isprintable() for line in report.lines())

@@ -10,11 +10,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from conftest import write_image
-from pickroom.errors import StoreError
-from pickroom.history import meeting
-from pickroom.history.meeting import meet
+from pickroom.core.errors import StoreError
+from pickroom.history import coverage
+from pickroom.history.coverage import meet
 from pickroom.store.connect import open_read_only
-from pickroom.workspace import Project, Workspace
+from pickroom.store.workspace import Project, Workspace
 
 from .logs import SAMPLES, SELECTION, run_import, selection, write_log
 
@@ -52,14 +52,14 @@ def test_what_meets_and_what_does_not(make_project: Callable[..., Project], tmp_
     print("\n".join(found.lines()))
     assert (found.names, found.with_file, found.with_vector) == (8, 6, 2)
     assert dict(found.unmet) == {
-        meeting.NO_VECTOR: 4,
-        meeting.NO_FILE: 2,
-        meeting.TWICE: 1,
-        meeting.OTHER_CONTENT: 1,
-        meeting.FAILED: 1,
-        meeting.ORPHAN: 1,
+        coverage.NO_VECTOR: 4,
+        coverage.NO_FILE: 2,
+        coverage.TWICE: 1,
+        coverage.OTHER_CONTENT: 1,
+        coverage.FAILED: 1,
+        coverage.ORPHAN: 1,
     }
-    assert found.examples[meeting.NO_FILE] == ["'gone.png'", "'never.png'"]
+    assert found.examples[coverage.NO_FILE] == ["'gone.png'", "'never.png'"]
     assert found.to_dict()["unmet"] == dict(found.unmet.most_common())
 
 
@@ -67,7 +67,7 @@ def test_a_project_that_is_only_imported(workspace: Workspace) -> None:
     run_import(workspace, SAMPLES / "selection_only_log.csv")
     found = meet(workspace, "mojo1")
     assert (found.names, found.with_file) == (46, 0)
-    assert dict(found.unmet) == {meeting.NO_VECTOR: 46, meeting.NO_FOLDER: 1}
+    assert dict(found.unmet) == {coverage.NO_VECTOR: 46, coverage.NO_FOLDER: 1}
 
 
 def test_a_damaged_vector_file_is_named(workspace: Workspace) -> None:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from pickroom.history import skips
-from pickroom.workspace import Workspace
+from pickroom.history import skip_reasons
+from pickroom.store.workspace import Workspace
 
 from .logs import CROP_TRAINING, SELECT_CROP, TIME, content, pair_crop, rows_of, run_import, single_crop, write_log
 
@@ -23,13 +23,13 @@ def at(second: int) -> str:
 @pytest.mark.parametrize(
     ("boxes", "kept", "reasons"),
     [
-        ([SMALL, SMALLER], 0, [skips.REOPENED]),
-        ([SMALL, SMALL], 0, [skips.REOPENED]),  # saved again a second later
-        ([SMALL, FULL], 0, [skips.REOPENED]),  # nothing more was cut off: the frame is the cropped one
-        ([FULL, SMALL], 1, [skips.FULL_FRAME]),  # nothing had been cut off before
-        ([FULL, SMALL, SMALLER], 1, [skips.FULL_FRAME, skips.REOPENED]),
-        ([FULL, FULL], 0, [skips.REOPENED]),
-        ([SMALL, FULL, SMALLER], 0, [skips.REOPENED, skips.REOPENED]),
+        ([SMALL, SMALLER], 0, [skip_reasons.REOPENED]),
+        ([SMALL, SMALL], 0, [skip_reasons.REOPENED]),  # saved again a second later
+        ([SMALL, FULL], 0, [skip_reasons.REOPENED]),  # nothing more was cut off: the frame is the cropped one
+        ([FULL, SMALL], 1, [skip_reasons.FULL_FRAME]),  # nothing had been cut off before
+        ([FULL, SMALL, SMALLER], 1, [skip_reasons.FULL_FRAME, skip_reasons.REOPENED]),
+        ([FULL, FULL], 0, [skip_reasons.REOPENED]),
+        ([SMALL, FULL, SMALLER], 0, [skip_reasons.REOPENED, skip_reasons.REOPENED]),
     ],
 )
 def test_the_first_row_unless_it_was_full_frame(
@@ -49,7 +49,7 @@ def test_the_first_row_unless_it_was_full_frame(
 
 def test_the_same_row_twice_is_a_repeat(workspace: Workspace, tmp_path: Path) -> None:
     report = run_import(workspace, write_log(tmp_path / "log.csv", SELECT_CROP, [single_crop(), single_crop()]))
-    assert dict(report.skipped) == {skips.REPEATED: 1}
+    assert dict(report.skipped) == {skip_reasons.REPEATED: 1}
 
 
 def test_a_later_import_may_replace_a_full_frame_and_what_has_no_box(workspace: Workspace, tmp_path: Path) -> None:
@@ -66,7 +66,7 @@ def test_a_later_import_may_replace_a_full_frame_and_what_has_no_box(workspace: 
     }
     # and nothing of the earlier logs comes back
     report = run_import(workspace, tmp_path / "historical.csv", tmp_path / "full.csv")
-    assert dict(report.skipped) == {skips.NO_COORDINATES: 1, skips.REOPENED: 1}
+    assert dict(report.skipped) == {skip_reasons.NO_COORDINATES: 1, skip_reasons.REOPENED: 1}
 
 
 def test_a_crop_known_from_another_log_costs_no_pick(workspace: Workspace, tmp_path: Path) -> None:
@@ -84,7 +84,7 @@ def test_a_decision_opened_again_is_dropped_with_its_pick(workspace: Workspace, 
     rows = [pair_crop(time=at(0)), pair_crop(box=SMALLER, time=at(1)), single_crop("b.png", SMALLER, time=at(2))]
     report = run_import(workspace, write_log(tmp_path / "log.csv", SELECT_CROP, rows))
     assert report.projects == {"mojo1": {"decisions": 1}}
-    assert dict(report.skipped) == {skips.REOPENED: 2}
+    assert dict(report.skipped) == {skip_reasons.REOPENED: 2}
 
 
 def test_the_same_name_in_two_projects_is_two_files(workspace: Workspace, tmp_path: Path) -> None:

@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from pickroom.history import skips
-from pickroom.workspace import Workspace
+from pickroom.history import skip_reasons
+from pickroom.store.workspace import Workspace
 
 from .logs import SAMPLES, rows_of, run_import
 
 # file -> rows, imported, skipped by reason, and what each project gets
 EXPECTED = {
     "selection_only_log.csv": (23, 23, {}, {"mojo1": {"selections": 23}}),
-    "select_crop_log.csv": (44, 35, {skips.REOPENED: 9}, {"mojo1": {"decisions": 1, "crops": 34}}),
+    "select_crop_log.csv": (44, 35, {skip_reasons.REOPENED: 9}, {"mojo1": {"decisions": 1, "crops": 34}}),
     "anomaly_cases.csv": (
         15,
         15,
@@ -47,12 +47,12 @@ def test_all_samples_together(workspace: Workspace) -> None:
     again = run_import(workspace, *sorted(SAMPLES.glob("*.csv")), by_folder=True)
     assert again.imported == 0
     assert again.projects == {}
-    assert dict(again.skipped) == {skips.IMPORTED: 83, skips.REOPENED: 9}
+    assert dict(again.skipped) == {skip_reasons.IMPORTED: 83, skip_reasons.REOPENED: 9}
 
 
 def test_rows_that_name_no_project_wait_for_one(workspace: Workspace) -> None:
     report = run_import(workspace, SAMPLES / "select_crop_log.csv", project=None, write=False)
-    assert dict(report.skipped) == {skips.NO_PROJECT: 43, skips.FOLDER_ONLY: 1}
+    assert dict(report.skipped) == {skip_reasons.NO_PROJECT: 43, skip_reasons.FOLDER_ONLY: 1}
     named = run_import(workspace, SAMPLES / "anomaly_cases.csv", project=None, write=False)
     assert named.imported == 15  # its own column says
 

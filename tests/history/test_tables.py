@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pickroom.errors import UsageError
-from pickroom.history import skips, tables
+from pickroom.core.errors import UsageError
+from pickroom.history import skip_reasons, tables
 from pickroom.history.tables import Table, read_header, split_all
 
 HEADER = "a,b,c"
@@ -82,7 +82,7 @@ def test_quoted_fields_hold_delimiters_quotes_and_line_ends(tmp_path: Path) -> N
 def test_a_quote_that_never_closes_costs_its_own_line(tmp_path: Path) -> None:
     lines = "".join(f"{n},y,z\n" for n in range(200))
     records, broken = read_text(tmp_path, f'a,b,c\n1,2,3\n4,"5,6\n{lines}')
-    assert broken == [(3, skips.UNBALANCED)]
+    assert broken == [(3, skip_reasons.UNBALANCED)]
     assert len(records) == 201
     assert records[-1] == (203, ["199", "y", "z"])
 
@@ -94,7 +94,7 @@ def test_a_lone_quote_as_a_sign_is_text(tmp_path: Path) -> None:
 def test_odd_bytes_cost_their_own_line(tmp_path: Path) -> None:
     records, broken = read_text(tmp_path, b"a,b,c\n1,\xff\xfe,3\n4,5,6\n7,\0,9\n")
     assert records == [(3, ["4", "5", "6"])]
-    assert broken == [(2, skips.NOT_TEXT), (4, skips.NOT_TEXT)]
+    assert broken == [(2, skip_reasons.NOT_TEXT), (4, skip_reasons.NOT_TEXT)]
 
 
 def test_an_endless_line_costs_itself_and_no_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -102,7 +102,7 @@ def test_an_endless_line_costs_itself_and_no_memory(tmp_path: Path, monkeypatch:
     monkeypatch.setattr(tables, "_LONGEST", 800)
     long = "x" * 50_000
     records, broken = read_text(tmp_path, f"a,b,c\n1,2,3\n{long}\n4,5,6\n7,{'y' * 900},9\n8,8,8\n")
-    assert broken == [(3, skips.TOO_LONG), (5, skips.TOO_LONG)]
+    assert broken == [(3, skip_reasons.TOO_LONG), (5, skip_reasons.TOO_LONG)]
     assert records == [(2, ["1", "2", "3"]), (4, ["4", "5", "6"]), (6, ["8", "8", "8"])]
 
 

@@ -10,8 +10,8 @@ import pytest
 from PIL import Image as PillowImage
 from PIL import ImageFilter
 
+from pickroom.core.geometry import to_pixels
 from pickroom.demo import IMAGES_FOLDER, DemoConfig, make_images
-from pickroom.geometry import to_pixels
 from pickroom.history.comparing import match_files
 from pickroom.history.template import MIN_SCORE, TOLERANCE, find_crop
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from pickroom.history import facts, skips
+from pickroom.history import parsed_rows, skip_reasons
 from pickroom.store.connect import create
-from pickroom.workspace import Workspace
+from pickroom.store.workspace import Workspace
 
 from .logs import (
     CROP_TRAINING,
@@ -64,13 +64,15 @@ def test_the_path_names_the_project_and_the_given_one_never_overrides(workspace:
     ]
     report = run_import(workspace, write_log(tmp_path / "log.csv", SELECTION, rows), project="other", by_folder=True)
     assert report.projects == {name: {"selections": 1} for name in ("mojo1", "mojo2", "other")}
-    assert dict(report.skipped) == {skips.CONFLICT: 2}
+    assert dict(report.skipped) == {skip_reasons.CONFLICT: 2}
 
 
 def test_a_project_column_against_the_path_is_a_conflict(workspace: Workspace, tmp_path: Path) -> None:
     header = ("project", "chosen_path", "rejected_paths", "timestamp")
     row = ("mojo2", "P/mojo1/a_stage1_x.png", "['P/mojo1/b.png']", TIME)
-    assert skipped(workspace, tmp_path, header, row) == skips.CONFLICT  # mojo1 is given, so it is a name to look for
+    assert (
+        skipped(workspace, tmp_path, header, row) == skip_reasons.CONFLICT
+    )  # mojo1 is given, so it is a name to look for
 
 
 @pytest.mark.parametrize("name", ["../../evil", "a/b", "x_legacy", "-x"])
@@ -79,11 +81,13 @@ def test_a_project_column_that_could_leave_the_folder_is_no_project(
 ) -> None:
     header = ("project", "chosen_path", "rejected_paths", "timestamp")
     row = (name, "a.png", "['b.png']", TIME)
-    assert skipped(workspace, tmp_path, header, row) == skips.BAD_PROJECT
+    assert skipped(workspace, tmp_path, header, row) == skip_reasons.BAD_PROJECT
 
 
 def test_no_project_at_all(workspace: Workspace, tmp_path: Path) -> None:
-    assert skipped(workspace, tmp_path, SELECTION, selection("a.png", ["b.png"]), project=None) == skips.NO_PROJECT
+    assert (
+        skipped(workspace, tmp_path, SELECTION, selection("a.png", ["b.png"]), project=None) == skip_reasons.NO_PROJECT
+    )
 
 
 # --- columns ----------------------------------------------------------------------------------------------------
@@ -94,8 +98,8 @@ def test_columns_of_another_tool_under_this_header(workspace: Workspace, tmp_pat
     rows = [single_crop("a.png"), training, (*training[:2], "d.png", *training[3:], *[""] * 10), training[:7]]
     report = run_import(workspace, write_log(tmp_path / "log.csv", SELECT_CROP, rows))
     assert report.imported == 3
-    assert dict(report.skipped) == {skips.SHIFTED: 1}
-    assert dict(report.files[0].notes) == {facts.TRAINING_ROW: 2}
+    assert dict(report.skipped) == {skip_reasons.SHIFTED: 1}
+    assert dict(report.files[0].notes) == {parsed_rows.TRAINING_ROW: 2}
     _, second, third = rows_of(workspace, "legacy_crops")
     assert (second["filename"], second["width"], second["source_line"]) == ("c_stage2_x.png", 3072, 3)
     assert json.loads(second["box"]) == json.loads(third["box"]) == [0.0, 66 / 3072, 1787 / 3072, 1853 / 3072]
@@ -105,14 +109,14 @@ def test_cells_behind_the_last_column_are_dropped_only_when_empty(workspace: Wor
     rows = [(*selection(), "", ""), (*selection("mojo1/c.png"), "x"), selection("mojo1/d.png")[:4]]
     report = run_import(workspace, write_log(tmp_path / "log.csv", SELECTION, rows))
     assert report.imported == 1
-    assert dict(report.skipped) == {skips.SHIFTED: 2}
+    assert dict(report.skipped) == {skip_reasons.SHIFTED: 2}
 
 
 def test_the_header_again_and_rows_of_nothing(workspace: Workspace, tmp_path: Path) -> None:
     rows = [selection(), SELECTION, ("", " ", "", "", ""), selection("mojo1/c.png")]
     report = run_import(workspace, write_log(tmp_path / "log.csv", SELECTION, rows))
     assert report.imported == 2
-    assert dict(report.skipped) == {skips.HEADER_AGAIN: 1, skips.EMPTY: 1}
+    assert dict(report.skipped) == {skip_reasons.HEADER_AGAIN: 1, skip_reasons.EMPTY: 1}
 
 
 def test_columns_in_another_order_with_others_between(workspace: Workspace, tmp_path: Path) -> None:
@@ -129,14 +133,14 @@ def test_columns_in_another_order_with_others_between(workspace: Workspace, tmp_
 @pytest.mark.parametrize(
     ("row", "reason"),
     [
-        (selection(""), skips.NO_FILE_NAME),
-        (selection("mojo1/"), skips.NO_FILE_NAME),
-        (selection("mojo1/a.txt"), skips.NOT_AN_IMAGE),
-        (selection(others=["mojo1/b"]), skips.NOT_AN_IMAGE),
-        (selection(others="b.png"), skips.NOT_A_LIST),
-        (selection(others=""), skips.NOT_A_LIST),
-        (selection(others="[]"), skips.NO_OTHERS),
-        (selection(others=["x/a.png"]), skips.CHOSEN_REJECTED),
+        (selection(""), skip_reasons.NO_FILE_NAME),
+        (selection("mojo1/"), skip_reasons.NO_FILE_NAME),
+        (selection("mojo1/a.txt"), skip_reasons.NOT_AN_IMAGE),
+        (selection(others=["mojo1/b"]), skip_reasons.NOT_AN_IMAGE),
+        (selection(others="b.png"), skip_reasons.NOT_A_LIST),
+        (selection(others=""), skip_reasons.NOT_A_LIST),
+        (selection(others="[]"), skip_reasons.NO_OTHERS),
+        (selection(others=["x/a.png"]), skip_reasons.CHOSEN_REJECTED),
     ],
 )
 def test_selections_that_say_nothing(workspace: Workspace, tmp_path: Path, row: tuple, reason: str) -> None:
@@ -150,7 +154,7 @@ def test_lists_and_times_as_different_programs_wrote_them(workspace: Workspace, 
         selection("mojo1/e.png", ["f.png"], ""),
     ]
     report = run_import(workspace, write_log(tmp_path / "log.csv", SELECTION, rows))
-    assert dict(report.files[0].notes) == {facts.NO_TIME: 1}
+    assert dict(report.files[0].notes) == {parsed_rows.NO_TIME: 1}
     stored = rows_of(workspace, "legacy_selections")
     assert [row["timestamp"] for row in stored] == ["2025-07-27T22:48:40Z", None, None]
     assert [json.loads(row["others"]) for row in stored] == [["b.png", "it's.png"], ["d.png"], ["f.png"]]
@@ -162,20 +166,20 @@ def test_lists_and_times_as_different_programs_wrote_them(workspace: Workspace, 
 @pytest.mark.parametrize(
     ("row", "reason"),
     [
-        (single_crop(box=(0, 0, 1, 1)), skips.PLACEHOLDER),
-        (single_crop(box=(0.0, 0.0, 1.0, 1.0), size=(0, 0)), skips.PLACEHOLDER),
-        (single_crop(box=("", "", "", "")), skips.NO_BOX),
-        (single_crop(box=(10, 20, "", 220)), skips.NO_BOX),
-        (single_crop(box=(10, 20, 201, 220)), skips.OUTSIDE),
-        (single_crop(box=(-3, 20, 100, 220)), skips.OUTSIDE),
-        (single_crop(box=(110, 20, 10, 220)), skips.REVERSED),
-        (single_crop(box=(10, "x", 110, 220)), skips.NOT_A_NUMBER),
-        (single_crop(size=(200.5, 400)), skips.NOT_A_NUMBER),
-        (pair_crop(index=5), skips.BAD_INDEX),
-        (pair_crop(names=("a.png", "a.png")), skips.NAME_TWICE),
-        ((*pair_crop()[:3], 3, *pair_crop()[4:]), skips.SHIFTED),
-        ((*pair_crop()[:5], "mojo1/a.png", *pair_crop()[6:]), skips.INDEX_PATH),
-        ((*pair_crop()[:4], "", "mojo1/z.png", *pair_crop()[6:]), skips.NO_CHOICE),
+        (single_crop(box=(0, 0, 1, 1)), skip_reasons.PLACEHOLDER),
+        (single_crop(box=(0.0, 0.0, 1.0, 1.0), size=(0, 0)), skip_reasons.PLACEHOLDER),
+        (single_crop(box=("", "", "", "")), skip_reasons.NO_BOX),
+        (single_crop(box=(10, 20, "", 220)), skip_reasons.NO_BOX),
+        (single_crop(box=(10, 20, 201, 220)), skip_reasons.OUTSIDE),
+        (single_crop(box=(-3, 20, 100, 220)), skip_reasons.OUTSIDE),
+        (single_crop(box=(110, 20, 10, 220)), skip_reasons.REVERSED),
+        (single_crop(box=(10, "x", 110, 220)), skip_reasons.NOT_A_NUMBER),
+        (single_crop(size=(200.5, 400)), skip_reasons.NOT_A_NUMBER),
+        (pair_crop(index=5), skip_reasons.BAD_INDEX),
+        (pair_crop(names=("a.png", "a.png")), skip_reasons.NAME_TWICE),
+        ((*pair_crop()[:3], 3, *pair_crop()[4:]), skip_reasons.SHIFTED),
+        ((*pair_crop()[:5], "mojo1/a.png", *pair_crop()[6:]), skip_reasons.INDEX_PATH),
+        ((*pair_crop()[:4], "", "mojo1/z.png", *pair_crop()[6:]), skip_reasons.NO_CHOICE),
     ],
 )
 def test_crops_that_say_nothing(workspace: Workspace, tmp_path: Path, row: tuple, reason: str) -> None:
@@ -183,7 +187,7 @@ def test_crops_that_say_nothing(workspace: Workspace, tmp_path: Path, row: tuple
 
 
 def test_a_crop_in_pixels_of_an_unknown_size_has_no_box(workspace: Workspace, tmp_path: Path) -> None:
-    assert notes(workspace, tmp_path, SELECT_CROP, single_crop(size=(0, 0))) == [facts.UNSIZED_BOX]
+    assert notes(workspace, tmp_path, SELECT_CROP, single_crop(size=(0, 0))) == [parsed_rows.UNSIZED_BOX]
     (row,) = rows_of(workspace, "legacy_crops")
     assert (row["box"], row["width"], row["height"]) == (None, None, None)
 
@@ -201,10 +205,10 @@ def test_a_pick_with_everything_is_a_decision(workspace: Workspace, tmp_path: Pa
 @pytest.mark.parametrize(
     ("row", "note"),
     [
-        (pair_crop(sizes=(0, 0, 0, 0)), facts.UNSIZED_BOX),
-        (pair_crop(box=(0, 0, 1, 1)), facts.PLACEHOLDER_BOX),
-        (pair_crop(box=(10, 20, "", 1)), facts.PARTIAL_BOX),
-        (pair_crop(time="?"), facts.NO_TIME),
+        (pair_crop(sizes=(0, 0, 0, 0)), parsed_rows.UNSIZED_BOX),
+        (pair_crop(box=(0, 0, 1, 1)), parsed_rows.PLACEHOLDER_BOX),
+        (pair_crop(box=(10, 20, "", 1)), parsed_rows.PARTIAL_BOX),
+        (pair_crop(time="?"), parsed_rows.NO_TIME),
     ],
 )
 def test_a_pick_with_less_is_a_selection(workspace: Workspace, tmp_path: Path, row: tuple, note: str) -> None:
@@ -231,7 +235,7 @@ def test_crop_training_data(workspace: Workspace, tmp_path: Path) -> None:
     ]
     report = run_import(workspace, write_log(tmp_path / "log.csv", CROP_TRAINING, rows), by_folder=True)
     assert report.projects == {"mojo1": {"crops": 2}, "mojo2": {"crops": 1}}
-    assert dict(report.skipped) == {skips.PLACEHOLDER: 1}
+    assert dict(report.skipped) == {skip_reasons.PLACEHOLDER: 1}
     first, unsized = rows_of(workspace, "legacy_crops")
     assert (first["stage"], first["width"]) == (3.0, 3072)
     assert (unsized["filename"], unsized["box"], unsized["width"]) == ("d.png", None, None)
@@ -269,7 +273,7 @@ def test_a_damaged_value_of_the_ai_or_the_batch_costs_itself_and_not_the_decisio
     row = decision(ai_selected_index=damaged, ai_confidence=damaged, batch_number="-" if damaged == "7" else damaged)
     report = run_import(workspace, write_log(tmp_path / "log.csv", DECISIONS, [row]))
     assert (report.imported, dict(report.skipped)) == (1, {})
-    assert dict(report.files[0].notes) == {facts.AI_UNUSABLE: 2, facts.BAD_BATCH: 1}
+    assert dict(report.files[0].notes) == {parsed_rows.AI_UNUSABLE: 2, parsed_rows.BAD_BATCH: 1}
     (row,) = rows_of(workspace, "ai_decisions")
     unknown = ("ai_selected_index", "ai_confidence", "ai_crop_coords", "batch_number", "selection_match", "crop_match")
     assert {row[name] for name in unknown} == {None}
@@ -328,17 +332,17 @@ def test_fields_of_a_decision(
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"user_selected_index": ""}, skips.NO_CHOICE),  # the AI's pick is never taken for the person's
-        ({"user_selected_index": 2}, skips.BAD_INDEX),
-        ({"user_selected_index": 0.5}, skips.NOT_A_NUMBER),
-        ({"user_action": "keep"}, skips.BAD_ACTION),
-        ({"user_action": ""}, skips.BAD_ACTION),
-        ({"image_2_filename": ""}, skips.NO_OTHERS),
-        ({"image_2_filename": "", "image_3_filename": "c.png"}, skips.NO_FILE_NAME),
-        ({"image_2_filename": "a.png"}, skips.NAME_TWICE),
-        ({"final_crop_x1": 0.95}, skips.REVERSED),
-        ({"final_crop_x2": 500}, skips.OUTSIDE),
-        ({"user_action": "reject", "image_width": 0}, skips.REJECT_UNKNOWN),
+        ({"user_selected_index": ""}, skip_reasons.NO_CHOICE),  # the AI's pick is never taken for the person's
+        ({"user_selected_index": 2}, skip_reasons.BAD_INDEX),
+        ({"user_selected_index": 0.5}, skip_reasons.NOT_A_NUMBER),
+        ({"user_action": "keep"}, skip_reasons.BAD_ACTION),
+        ({"user_action": ""}, skip_reasons.BAD_ACTION),
+        ({"image_2_filename": ""}, skip_reasons.NO_OTHERS),
+        ({"image_2_filename": "", "image_3_filename": "c.png"}, skip_reasons.NO_FILE_NAME),
+        ({"image_2_filename": "a.png"}, skip_reasons.NAME_TWICE),
+        ({"final_crop_x1": 0.95}, skip_reasons.REVERSED),
+        ({"final_crop_x2": 500}, skip_reasons.OUTSIDE),
+        ({"user_action": "reject", "image_width": 0}, skip_reasons.REJECT_UNKNOWN),
     ],
 )
 def test_decisions_that_are_none(workspace: Workspace, tmp_path: Path, changes: dict, reason: str) -> None:
@@ -359,4 +363,4 @@ def test_a_decision_without_sizes_or_time_is_a_selection_and_a_crop(
 def test_one_id_for_two_groups(workspace: Workspace, tmp_path: Path) -> None:
     rows = [decision(), decision(image_1_filename="x.png", image_2_filename="y.png")]
     report = run_import(workspace, write_log(tmp_path / "log.csv", DECISIONS, rows))
-    assert dict(report.skipped) == {skips.SAME_ID: 1}
+    assert dict(report.skipped) == {skip_reasons.SAME_ID: 1}

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pickroom.history import skips, values
-from pickroom.history.skips import Skip
+from pickroom.history import skip_reasons, values
+from pickroom.history.skip_reasons import Skip
 
 
 @pytest.mark.parametrize("text", ["", " ", "None", "null", "NaN", "N/A", "nan "])
@@ -21,7 +21,7 @@ def test_what_earlier_programs_wrote_for_nothing(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["abc", "1_000", "inf", "-Infinity", "1e999", "0x10", "٣", "1,5", "12 34"])
 def test_what_is_no_number(text: str) -> None:
-    with pytest.raises(Skip, match=skips.NOT_A_NUMBER):
+    with pytest.raises(Skip, match=skip_reasons.NOT_A_NUMBER):
         values.number(text)
 
 
@@ -78,7 +78,7 @@ def test_times(text: str, expected: str | None) -> None:
 )
 def test_lists_as_json_and_as_python_wrote_them(text: str, expected: list[str] | None) -> None:
     if expected is None:
-        with pytest.raises(Skip, match=skips.NOT_A_LIST):
+        with pytest.raises(Skip, match=skip_reasons.NOT_A_LIST):
             values.path_list(text)
     else:
         assert values.path_list(text) == expected
@@ -95,12 +95,12 @@ def test_names_come_back_from_their_json(names: list[str]) -> None:
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
-        ("a.txt", skips.NOT_AN_IMAGE),
-        ("a", skips.NOT_AN_IMAGE),
-        (".png", skips.NOT_AN_IMAGE),
-        ("", skips.NO_FILE_NAME),
-        ("\ud800.png", skips.NOT_TEXT),
-        ("a\0.png", skips.NOT_TEXT),
+        ("a.txt", skip_reasons.NOT_AN_IMAGE),
+        ("a", skip_reasons.NOT_AN_IMAGE),
+        (".png", skip_reasons.NOT_AN_IMAGE),
+        ("", skip_reasons.NO_FILE_NAME),
+        ("\ud800.png", skip_reasons.NOT_TEXT),
+        ("a\0.png", skip_reasons.NOT_TEXT),
     ],
 )
 def test_what_is_no_image_name(name: str, reason: str) -> None:
@@ -137,12 +137,12 @@ def test_pixels_without_a_size_are_unknown() -> None:
 @pytest.mark.parametrize(
     ("edges", "reason"),
     [
-        ((0, 0, 3073, 100), skips.OUTSIDE),
-        ((-5, 0, 100, 100), skips.OUTSIDE),
-        ((-0.1, 0, 0.5, 0.5), skips.OUTSIDE),
-        ((100, 0, 50, 100), skips.REVERSED),
-        ((0.5, 0.5, 0.5, 0.9), skips.REVERSED),
-        ((0, 0, 0, 0), skips.REVERSED),
+        ((0, 0, 3073, 100), skip_reasons.OUTSIDE),
+        ((-5, 0, 100, 100), skip_reasons.OUTSIDE),
+        ((-0.1, 0, 0.5, 0.5), skip_reasons.OUTSIDE),
+        ((100, 0, 50, 100), skip_reasons.REVERSED),
+        ((0.5, 0.5, 0.5, 0.9), skip_reasons.REVERSED),
+        ((0, 0, 0, 0), skip_reasons.REVERSED),
     ],
 )
 def test_boxes_that_are_none(edges: tuple, reason: str) -> None:

@@ -24,7 +24,7 @@ from typing import Any
 
 import pytest
 
-from pickroom.errors import PickroomError
+from pickroom.core.errors import PickroomError
 
 SILENCE_S = 60  # a case that says nothing for so long hangs; the slowest takes a second on a busy machine
 MEGABYTES = 1500  # of address space that a family may take beside what the tests themselves hold

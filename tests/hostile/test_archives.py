@@ -13,9 +13,9 @@ import pytest
 
 from hostile.guard import attempt, survive
 from hostile.mutations import damaged, json_bytes
-from pickroom.errors import ProjectError
-from pickroom.reporting import archive
-from pickroom.workspace import Workspace
+from pickroom.analysis.reports import archive
+from pickroom.core.errors import ProjectError
+from pickroom.store.workspace import Workspace
 from reclaiming import finished_project
 
 CASES = 25

@@ -24,12 +24,12 @@ from backing_up import used_project
 from conftest import read_tree
 from hostile.guard import attempt, survive
 from hostile.mutations import TEXTS, changed, damaged, deep, json_bytes, value
-from pickroom.backup import reading, restoring, writing
-from pickroom.backup.contents import belongs
-from pickroom.backup.reading import LISTING
-from pickroom.errors import PickroomError
+from pickroom.core.errors import PickroomError
+from pickroom.maintenance.backup import reading, restoring, writing
+from pickroom.maintenance.backup.contents import belongs
+from pickroom.maintenance.backup.reading import LISTING
 from pickroom.store.connect import connect
-from pickroom.workspace import Workspace
+from pickroom.store.workspace import Workspace
 
 CASES = 25
 DATABASE = "data/training/ai_training_decisions/p.db"

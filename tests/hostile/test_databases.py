@@ -19,10 +19,10 @@ from conftest import read_tree
 from hostile.guard import survive
 from hostile.mutations import TEXTS, damaged, json_bytes, value
 from pickroom import cli
-from pickroom.errors import StoreError
+from pickroom.core.errors import StoreError
 from pickroom.store.connect import connect, open_read_only
 from pickroom.store.legacy import legacy_path
-from pickroom.workspace import Project
+from pickroom.store.workspace import Project
 from reviewing import FINALISE, review
 
 CASES = 25  # of each kind, in every run of the tests

@@ -22,12 +22,12 @@ from hostile.guard import attempt, survive
 from hostile.mutations import TEXTS, damaged, json_bytes, value
 from hostile.packets import hostile_packet
 from pickroom.analysis import export as parquet
-from pickroom.errors import ConflictError, PickroomError, UsageError
+from pickroom.core.errors import ConflictError, PickroomError, UsageError
 from pickroom.exports import sidecars
 from pickroom.exports.choices import Choices
 from pickroom.exports.datasets import export_coco, export_imagefolder, export_pairs
 from pickroom.exports.folder import STATE_FILE
-from pickroom.workspace import Project
+from pickroom.store.workspace import Project
 from reviewing import FINALISE, in_child, review
 
 CASES = 15

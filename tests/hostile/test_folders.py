@@ -18,17 +18,18 @@ import pytest
 from conftest import SCANNED_AT, read_tree, stage_name, write_image
 from damaged import png_of_no_pixels, write_truncated
 from hostile.guard import limit_memory, survive
-from pickroom import atomic, projects
-from pickroom.crop.session import CropSession
-from pickroom.embeddings import reading
-from pickroom.errors import ImageError
+from pickroom.core.errors import ImageError
+from pickroom.core.naming import stem_of
+from pickroom.core.records import CropBox
+from pickroom.features import reading
 from pickroom.files import cropping
 from pickroom.files.undo import undo_batch
 from pickroom.images import decode, metadata, thumbnails
-from pickroom.naming import stem_of
-from pickroom.records import CropBox
+from pickroom.indexing import projects
+from pickroom.sessions.crop.session import CropSession
+from pickroom.storage import atomic
 from pickroom.store.connect import connect
-from pickroom.workspace import Project, Workspace
+from pickroom.store.workspace import Project, Workspace
 from reviewing import FINALISE, in_child, queue, review
 
 # before the time in a name; the stage's word fills a name up to what the system takes

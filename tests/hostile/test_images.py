@@ -14,9 +14,9 @@ from PIL import PngImagePlugin
 
 from hostile.guard import limit_memory, survive
 from hostile.mutations import checksums_mended, damaged
-from pickroom.errors import ImageError
+from pickroom.core.errors import ImageError
+from pickroom.core.records import CropBox
 from pickroom.images import crops, decode, metadata, thumbnails
-from pickroom.records import CropBox
 from reviewing import in_child
 
 CASES = 60  # of each kind of file, in every run of the tests

@@ -19,8 +19,8 @@ import pytest
 
 from hostile.guard import survive
 from hostile.wire import KERNEL, SOON_S, Server, check, free_port, own_settings, stop
-from pickroom import lab
-from pickroom.workspace import Workspace
+from pickroom.app import lab
+from pickroom.store.workspace import Workspace
 
 CASES = 100  # requests
 ROUTES = (

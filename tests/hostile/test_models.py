@@ -20,16 +20,16 @@ from hostile.guard import attempt, survive
 from hostile.mutations import damaged, json_bytes
 from pickroom.analysis import catalogue
 from pickroom.analysis.cache import Copies
-from pickroom.embeddings import vectors
-from pickroom.embeddings.encoder import EncoderSpec
-from pickroom.embeddings.legacy import SPEC
-from pickroom.embeddings.rows import VectorRow
-from pickroom.embeddings.store import VectorStore
-from pickroom.errors import StoreError
-from pickroom.history import meeting
+from pickroom.core.errors import StoreError
+from pickroom.features import vectors
+from pickroom.features.encoder import EncoderSpec
+from pickroom.features.rows import VectorRow
+from pickroom.features.store import VectorStore
+from pickroom.history import coverage
+from pickroom.history.vectors import SPEC
 from pickroom.integrity import inspection
 from pickroom.learn import checkpoints
-from pickroom.workspace import Workspace
+from pickroom.store.workspace import Workspace
 
 CASES = 150
 METADATA = {"name": "ranker", "version": 1, "features": {"hash": "0" * 16, "encoder": "e"}, "metrics": {"top1": 0.5}}
@@ -130,7 +130,7 @@ def test_damaged_vectors_are_one_line_or_set_aside(workspace: Workspace) -> None
 
         outcome = attempt(use)
         attempt(catalogue.collect, workspace, Copies({}, ()))
-        attempt(meeting._vectors, workspace, "p")
+        attempt(coverage._vectors, workspace, "p")
         attempt(inspection.vectors_on_disk, workspace.planned("p", workspace.root))
         attempt(store.set_damaged_aside, thorough=True)
         return outcome
@@ -146,7 +146,7 @@ def test_names_of_vectors_that_are_no_text_are_one_line(workspace: Workspace) ->
     nothing = pa.array([None], pa.string())
     pq.write_table(pa.table([names, nothing, nothing], ["filename", "content_hash", "error"]), folder / "part.parquet")
     for read in (
-        lambda: meeting._vectors(workspace, "p"),
+        lambda: coverage._vectors(workspace, "p"),
         lambda: inspection.vectors_on_disk(workspace.planned("p", workspace.root)),
     ):
         with pytest.raises(StoreError, match="reading vectors"):

@@ -18,18 +18,18 @@ from analysing import write_vectors
 from conftest import SCANNED_AT, stage_name, write_image, write_series
 from hostile.test_databases import run
 from hostile.test_folders import PREFIXES
-from pickroom import projects
 from pickroom.analysis.connection import connect as connect_analysis
-from pickroom.crop.session import CropSession
+from pickroom.analysis.reports.pictures import Pictures
+from pickroom.core.naming import is_file_name
+from pickroom.core.records import CropBox
 from pickroom.exports import choices
 from pickroom.exports.datasets import export_imagefolder
 from pickroom.files import cropping
+from pickroom.indexing import projects
 from pickroom.integrity import inspect
 from pickroom.learn.reading import read_examples
-from pickroom.naming import is_file_name
-from pickroom.records import CropBox
-from pickroom.reporting.pictures import Pictures
-from pickroom.workspace import Project, Workspace
+from pickroom.sessions.crop.session import CropSession
+from pickroom.store.workspace import Project, Workspace
 from reviewing import FINALISE, in_child, review, rows
 
 # what another program may take for an address, a command, a formula, or cut off

@@ -33,23 +33,23 @@ import pytest
 from boards import browse, sort
 from conftest import read_tree, write_image
 from hostile.guard import attempt
+from pickroom.analysis.reports import archive
 from pickroom.automation import fields
-from pickroom.crop.session import CropSession
-from pickroom.errors import PickroomError, ProjectError, StoreError, UsageError
+from pickroom.core.errors import PickroomError, ProjectError, StoreError, UsageError
+from pickroom.core.naming import is_project_id, stays_inside
+from pickroom.core.records import CropBox, FileOp
 from pickroom.files import cropping, journal, moves
 from pickroom.files.ledgers import LEDGERS
 from pickroom.files.lock import project_lock
+from pickroom.history.logged_paths import split_path
 from pickroom.history.sources import open_source
 from pickroom.learn import checkpoints
-from pickroom.logged_paths import split_path
-from pickroom.marking.listing import checked
-from pickroom.naming import is_project_id, stays_inside
-from pickroom.records import CropBox, FileOp
-from pickroom.reporting import archive
-from pickroom.sorting.folders import folder_for, folder_name
+from pickroom.sessions.crop.session import CropSession
+from pickroom.sessions.marking.listing import checked
+from pickroom.sessions.sorting.folders import folder_for, folder_name
 from pickroom.store import operations
 from pickroom.store.connect import connect, transaction
-from pickroom.workspace import Project, Workspace
+from pickroom.store.workspace import Project, Workspace
 from reviewing import FINALISE, review
 
 WAYS_OUT = (

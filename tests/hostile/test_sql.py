@@ -23,9 +23,9 @@ from hostile.guard import survive
 from pickroom.analysis import safe_sql, sealed, statement
 from pickroom.analysis.connection import connect
 from pickroom.analysis.engine import identifier, open_engine, quoted
-from pickroom.errors import PickroomError, UsageError
-from pickroom.naming import is_project_id
-from pickroom.workspace import Project, Workspace
+from pickroom.core.errors import PickroomError, UsageError
+from pickroom.core.naming import is_project_id
+from pickroom.store.workspace import Project, Workspace
 
 # one for each kind of way: through the real process, so that nothing of it can be switched off by a mistake in a test
 THROUGH = """

@@ -18,26 +18,26 @@ from automating import approve_all, proposed
 from conftest import FIXTURES, read_tree, write_image
 from hostile.guard import attempt, survive
 from hostile.mutations import TEXTS, damaged, deep, json_bytes, line_mix
-from pickroom import projects
-from pickroom.audit import TokenLedger
 from pickroom.automation import planning
 from pickroom.automation.sandbox import Place
 from pickroom.cli.crop import read_boxes
 from pickroom.cli.tools import read_marks
+from pickroom.core.errors import PickroomError, UsageError
+from pickroom.core.naming import sidecar_name
+from pickroom.core.records import CropBox
 from pickroom.demo import truth
-from pickroom.duplicates import fingerprints
-from pickroom.embeddings import legacy
-from pickroom.embeddings.processed_log import ProcessedLog
-from pickroom.embeddings.store import read_spec
-from pickroom.errors import PickroomError, UsageError
+from pickroom.features.processed_log import ProcessedLog
+from pickroom.features.store import read_spec
 from pickroom.files import sidecars
+from pickroom.history import vectors
 from pickroom.history.importing import read_logs
 from pickroom.images import metadata
-from pickroom.naming import sidecar_name
-from pickroom.reclaim import ledger
-from pickroom.records import CropBox
+from pickroom.indexing import projects
+from pickroom.maintenance.reclaim import ledger
+from pickroom.maintenance.token_budget import TokenLedger
+from pickroom.sessions.duplicates import fingerprints
 from pickroom.store.connect import connect
-from pickroom.workspace import Project, Workspace
+from pickroom.store.workspace import Project, Workspace
 from reviewing import FINALISE, review
 
 CASES = 120  # of each reader, in every run of the tests
@@ -59,7 +59,7 @@ MANIFEST = {
     "encoder": "openclip-0123abcd",
     "notes": "",
 }
-SPEC = legacy.SPEC
+SPEC = vectors.SPEC
 LINE = {
     "project_id": "p",
     "encoder_id": "e",
@@ -178,7 +178,7 @@ def test_a_legacy_cache_of_vectors_reads_nothing_outside_its_folder(
     sound = {"image_path": "images/p/a.png", "embedding_file": "x/own.npy", "hash": "0"}
     lines = [{**sound, "image_path": f"p/{n}.png", "embedding_file": way} for n, way in enumerate(_ways_to(secret))]
     (folder / "cache.jsonl").write_text("\n".join(map(json.dumps, lines)))
-    report = legacy.import_cache(project, folder / "cache.jsonl")
+    report = vectors.import_cache(project, folder / "cache.jsonl")
     assert (report.imported, dict(report.skipped)) == (0, {"the vector's file is missing": len(lines)})
 
     whole = (folder / "own.npy").read_bytes()
@@ -188,7 +188,7 @@ def test_a_legacy_cache_of_vectors_reads_nothing_outside_its_folder(
         data = rng.choice((damaged(rng, whole), deep(rng), b"PK\x03\x04" + rng.randbytes(40), _npy_of(rng)))
         (folder / "own.npy").write_bytes(data)
         text = json_bytes(rng, sound).decode(errors="replace") if rng.random() < 0.5 else json.dumps(sound)
-        found = legacy._read(text, folder, "p", legacy.ProjectNames({"p": ()}))
+        found = vectors._read(text, folder, "p", vectors.ProjectNames({"p": ()}))
         return "refused" if isinstance(found, str) else "taken"
 
     survive("texts/legacy-cache", CASES, case)

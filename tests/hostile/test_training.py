@@ -19,14 +19,14 @@ import torch
 from hostile.guard import attempt, survive
 from hostile.mutations import changed, damaged, json_bytes, line_mix, value
 from pickroom.automation import refresh
-from pickroom.errors import PickroomError, StoreError
-from pickroom.learn import checkpoints, resuming, training_sets, watching
-from pickroom.learn.candidates import Candidates
+from pickroom.core.errors import PickroomError, StoreError
+from pickroom.core.records import CropBox
+from pickroom.features.candidates import Candidates
+from pickroom.learn import checkpoints, progress, resume_state, training_sets
 from pickroom.learn.examples import CropExample, Pick
+from pickroom.learn.progress import Status
 from pickroom.learn.training_sets import Kind, TrainingSet
-from pickroom.learn.watching import Status
-from pickroom.records import CropBox
-from pickroom.workspace import Workspace
+from pickroom.store.workspace import Workspace
 from reviewing import in_child
 
 CASES = 120
@@ -121,7 +121,7 @@ def test_a_set_with_the_right_hash_and_the_wrong_content_is_one_line(workspace: 
 
 def test_a_hostile_progress_is_shown_or_refused_and_never_waited_for(workspace: Workspace) -> None:
     sound = asdict(Status("ranker", ("p",), 7, phase="training", done=1, of=2, loss=0.5, held_out=0.5, message="a\nb"))
-    path = watching.status_path(workspace, "ranker")
+    path = progress.status_path(workspace, "ranker")
     path.parent.mkdir(parents=True)
 
     def case(rng: random.Random) -> str:
@@ -129,15 +129,15 @@ def test_a_hostile_progress_is_shown_or_refused_and_never_waited_for(workspace: 
         shown: list[str] = []
 
         def watch() -> None:
-            last = watching.follow(workspace, "ranker", lambda status: shown.append(status.line))
+            last = progress.follow(workspace, "ranker", lambda status: shown.append(status.line))
             assert last is not None and last.state in ("done", "stopped", "failed")
             shown.extend(last.message.splitlines())
 
         outcome = attempt(watch)
         assert all(isinstance(line, str) for line in shown) and (shown or outcome == "refused")
         # what a training that begins now does with it: replaces it
-        watching.Recorder(workspace, "ranker", ["p"]).end("done", "well")
-        read = watching.read_status(workspace, "ranker")
+        progress.Recorder(workspace, "ranker", ["p"]).end("done", "well")
+        read = progress.read_status(workspace, "ranker")
         assert read is not None and read.message == "well"
         return outcome
 
@@ -145,7 +145,7 @@ def test_a_hostile_progress_is_shown_or_refused_and_never_waited_for(workspace: 
     assert tally.outcomes["taken"] and tally.outcomes["refused"]
 
 
-@pytest.mark.parametrize("where", [watching.status_path, resuming._path])
+@pytest.mark.parametrize("where", [progress.status_path, resume_state._path])
 def test_a_pipe_for_a_file_of_a_training_is_not_waited_for(workspace: Workspace, where) -> None:  # type: ignore[no-untyped-def]
     path = where(workspace, "ranker")
     path.parent.mkdir(parents=True)
@@ -160,10 +160,10 @@ def test_a_pipe_for_a_file_of_a_training_is_not_waited_for(workspace: Workspace,
 def _look(workspace: Workspace) -> list[str]:
     found = []
     try:
-        found.append("nothing" if watching.read_status(workspace, "ranker") is None else "something")
+        found.append("nothing" if progress.read_status(workspace, "ranker") is None else "something")
     except PickroomError:
         found.append("refused")
-    found.append("nothing" if resuming.read(workspace, "ranker", KEY) == resuming.Saved() else "something")
+    found.append("nothing" if resume_state.read(workspace, "ranker", KEY) == resume_state.Saved() else "something")
     return found
 
 
@@ -171,7 +171,7 @@ def test_a_hostile_state_is_gone_on_with_whole_or_passed_over(workspace: Workspa
     workspace.models.mkdir(parents=True)
     fit = {"state": {"w": torch.ones(3)}, "description": {"width": 3}}
     sound = {"key": KEY, "finished": [fit, fit], "snapshot": {"epoch": 2, "best": torch.zeros(2)}}
-    path = resuming._path(workspace, "ranker")
+    path = resume_state._path(workspace, "ranker")
     plain = {"key": KEY, "finished": [{"state": {}, "description": {}}], "snapshot": None}
 
     def case(rng: random.Random) -> str:
@@ -183,14 +183,14 @@ def test_a_hostile_state_is_gone_on_with_whole_or_passed_over(workspace: Workspa
             return "unwritten"
         whole = rng.random() < 0.4
         path.write_bytes(buffer.getvalue() if whole else damaged(rng, buffer.getvalue()))
-        found = resuming.read(workspace, "ranker", KEY)
+        found = resume_state.read(workspace, "ranker", KEY)
         assert found.snapshot is None or isinstance(found.snapshot, dict)
         for one in found.finished:
             assert all(isinstance(one[key], dict) for key in ("state", "description"))
         if whole and tree is sound:
             assert len(found.finished) == 2 and found.snapshot is not None
-        resuming.forget(workspace, "ranker")
-        return "nothing" if found == resuming.Saved() else "gone on"
+        resume_state.forget(workspace, "ranker")
+        return "nothing" if found == resume_state.Saved() else "gone on"
 
     tally = survive("training/state", CASES, case)
     assert tally.outcomes["nothing"] and tally.outcomes["gone on"]

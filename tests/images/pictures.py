@@ -13,9 +13,9 @@ from PIL import Image as PillowImage
 from PIL import ImageCms, ImageOps
 from PIL.ExifTags import IFD
 
-from pickroom.geometry import to_pixels
+from pickroom.core.geometry import to_pixels
+from pickroom.core.records import CropBox
 from pickroom.images import crops
-from pickroom.records import CropBox
 
 BOX = CropBox(0.113, 0.05, 0.883, 0.764)
 SIZE = (214, 143)  # of the photograph, in pixels: odd sizes, and larger than one JPEG block

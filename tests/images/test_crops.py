@@ -14,10 +14,10 @@ from PIL import ImageOps, PngImagePlugin
 
 from conftest import read_tree
 from images.pictures import BOX, SIZE, cropped, difference, exif_block, expected, photograph, pixels
-from pickroom.errors import ImageError
-from pickroom.geometry import from_pixels, to_pixels
+from pickroom.core.errors import ImageError
+from pickroom.core.geometry import from_pixels, to_pixels
+from pickroom.core.records import CropBox
 from pickroom.images import crops, decode
-from pickroom.records import CropBox
 
 LOSSLESS = {"png": {}, "webp": {"lossless": True}, "tif": {"compression": "tiff_lzw"}}
 LOSSY = {"jpg": {"quality": 92}, "heic": {"quality": 90}}

@@ -25,9 +25,9 @@ from images.pictures import (
     photograph,
     pixels,
 )
-from pickroom.errors import ImageError
+from pickroom.core.errors import ImageError
+from pickroom.core.records import CropBox
 from pickroom.images import crops
-from pickroom.records import CropBox
 
 
 def segments(data: bytes) -> list[tuple[int, bytes]]:

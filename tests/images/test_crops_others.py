@@ -11,7 +11,7 @@ import pytest
 from PIL import Image as PillowImage
 
 from images.pictures import BOX, ICC, XMP, cropped, difference, exif_block, exif_fields, expected, photograph, pixels
-from pickroom.errors import ImageError
+from pickroom.core.errors import ImageError
 from pickroom.images import crops
 
 

@@ -13,7 +13,7 @@ from PIL import Image as PillowImage
 from PIL import PngImagePlugin
 
 from images.pictures import BOX, ICC, XMP, cropped, exif_block, exif_fields, expected, photograph, pixels
-from pickroom.errors import ImageError
+from pickroom.core.errors import ImageError
 from pickroom.images import crops
 
 PARAMETERS = "a portrait, détaillé\nNegative prompt: blur\nSteps: 20, Sampler: Euler a, Seed: 1"

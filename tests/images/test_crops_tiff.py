@@ -24,8 +24,8 @@ from images.pictures import (
     photograph,
     pixels,
 )
-from pickroom.errors import ImageError
-from pickroom.geometry import to_pixels
+from pickroom.core.errors import ImageError
+from pickroom.core.geometry import to_pixels
 from pickroom.images import crops
 
 COMPRESSIONS = ["raw", "packbits", "tiff_lzw", "tiff_adobe_deflate"]

@@ -20,7 +20,7 @@ from PIL import Image as Pillow
 from conftest import write_image
 from damaged import png_of_no_pixels, write_truncated
 from hostile.guard import limit_memory
-from pickroom.errors import ImageError
+from pickroom.core.errors import ImageError
 from pickroom.images import decode, metadata
 from reviewing import in_child
 

@@ -13,7 +13,7 @@ from PIL import Image as Pillow
 from PIL import ImageCms
 
 from conftest import read_tree, write_image
-from pickroom.errors import ImageError
+from pickroom.core.errors import ImageError
 from pickroom.images import thumbnails
 
 SHA = "ab" + "0" * 62

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from learning import make_learned
-from pickroom.learn.boxing import BoxerRecipe
-from pickroom.learn.cropper import CropperConfig
-from pickroom.learn.picking import PickerRecipe
-from pickroom.learn.ranker import RankerConfig
-from pickroom.workspace import Project
+from pickroom.learn.crops.cropper import CropperConfig
+from pickroom.learn.crops.model import BoxerRecipe
+from pickroom.learn.picks.model import PickerRecipe
+from pickroom.learn.picks.ranker import RankerConfig
+from pickroom.store.workspace import Project
 from reviewing import copy_of
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from pickroom.learn.crop_features import SHAPE_NAMES, CropFeatures
+from pickroom.learn.crops.features import SHAPE_NAMES, CropFeatures
 
 
 def spotted(count: int, seed: int = 0, rows: int = 6, cols: int = 5) -> tuple[CropFeatures, np.ndarray]:

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pickroom.learn.adapting import adapted
-from pickroom.learn.pick_features import stage_values
+from pickroom.features.pick_features import stage_values
+from pickroom.learn.picks.prior_shift import adapted
 
 PRIOR = 0.35
 

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from pickroom.errors import ConflictError, StoreError
+from pickroom.core.errors import ConflictError, StoreError
 from pickroom.learn import checkpoints
-from pickroom.workspace import Workspace
+from pickroom.store.workspace import Workspace
 
 STATE = {"model": {"weight": torch.arange(3.0)}, "seen": torch.tensor([1, 2])}
 METADATA = {"features": {"hash": "h", "encoder": "e"}}

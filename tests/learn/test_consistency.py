@@ -10,7 +10,7 @@ from PIL import Image
 from scipy import ndimage
 
 from pickroom.demo.photographs import PHOTOGRAPHS, load
-from pickroom.learn.consistency import NAMES, ConsistencyConfig, compare, shape_for
+from pickroom.features.consistency import NAMES, ConsistencyConfig, compare, shape_for
 
 CONFIG = ConsistencyConfig(side=512)
 ASTRONAUT = PHOTOGRAPHS[0]

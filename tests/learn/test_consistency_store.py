@@ -11,14 +11,14 @@ from PIL import Image
 
 from conftest import SCANNED_AT
 from learning import write_groups
-from pickroom import projects
-from pickroom.learn import consistency_store
-from pickroom.learn.candidates import Candidates
-from pickroom.learn.consistency import NAMES, ConsistencyConfig
-from pickroom.learn.consistency_store import DIFFERENT_SHAPES, Found, consistency_of
-from pickroom.learn.sources import Sources
-from pickroom.recommend.recommending import candidates_of
-from pickroom.workspace import Project, Workspace
+from pickroom.features import consistency_store
+from pickroom.features.candidates import Candidates
+from pickroom.features.consistency import NAMES, ConsistencyConfig
+from pickroom.features.consistency_store import DIFFERENT_SHAPES, Found, consistency_of
+from pickroom.features.sources import Sources
+from pickroom.indexing import projects
+from pickroom.learn.recommending import candidates_of
+from pickroom.store.workspace import Project, Workspace
 from reviewing import queue
 
 CONFIG = ConsistencyConfig()

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from learn.crop_rows import spotted
-from pickroom.geometry import CONSTANT_CROP
-from pickroom.learn.crop_baselines import best_constant, every, historic_network, nearest_past
+from pickroom.core.geometry import CONSTANT_CROP
+from pickroom.learn.crops.baselines import best_constant, every, historic_network, nearest_past
 from pickroom.learn.metrics import ious
 
 

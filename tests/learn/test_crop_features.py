@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pickroom.embeddings.encoder import EncoderSpec, Preprocessing
-from pickroom.embeddings.vectors import load_vectors
-from pickroom.errors import ProjectError
-from pickroom.learn.crop_features import CropFeatureConfig, Frame, covered, crop_features, shape_values
-from pickroom.learn.sources import Sources
-from pickroom.workspace import Project
+from pickroom.core.errors import ProjectError
+from pickroom.features.encoder import EncoderSpec, Preprocessing
+from pickroom.features.sources import Sources
+from pickroom.features.vectors import load_vectors
+from pickroom.learn.crops.features import CropFeatureConfig, Frame, covered, crop_features, shape_values
+from pickroom.store.workspace import Project
 
 SIDES = st.integers(1, 10_000)
 

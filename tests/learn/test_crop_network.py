@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pickroom.learn.crop_network import CropNetwork, Inputs, box_loss, mirror_boxes, to_boxes
+from pickroom.learn.crops.network import CropNetwork, Inputs, box_loss, mirror_boxes, to_boxes
 from pickroom.learn.metrics import ious
 
 EDGE = st.floats(-2, 3, width=32)

@@ -12,11 +12,11 @@ import pytest
 import torch
 
 from learn.crop_rows import spotted
-from pickroom.errors import StoreError, UsageError
-from pickroom.learn.boxing import Boxer
-from pickroom.learn.crop_baselines import best_constant
-from pickroom.learn.crop_fitting import fit_cropper
-from pickroom.learn.cropper import Cropper, CropperConfig, is_crop, keeps_aspect
+from pickroom.core.errors import StoreError, UsageError
+from pickroom.learn.crops.baselines import best_constant
+from pickroom.learn.crops.cropper import Cropper, CropperConfig, is_crop, keeps_aspect
+from pickroom.learn.crops.fitting import fit_cropper
+from pickroom.learn.crops.model import Boxer
 from pickroom.learn.examples import Step
 from pickroom.learn.metrics import ious
 

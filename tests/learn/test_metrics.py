@@ -7,14 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pickroom.geometry import corners_match, iou
+from pickroom.core.geometry import corners_match, iou
+from pickroom.core.records import CropBox
+from pickroom.features.candidates import Candidates
 from pickroom.learn import metrics
 from pickroom.learn.calibration import Calibration, fit_calibration
-from pickroom.learn.candidates import Candidates
 from pickroom.learn.examples import Pick
 from pickroom.learn.metrics import Rate
 from pickroom.learn.promotion import Rival, judge, judge_need
-from pickroom.records import CropBox
 
 
 def pick(chosen: int, *stages: float | None, project: str = "p") -> Pick:

@@ -12,14 +12,14 @@ from hypothesis import strategies as st
 
 from conftest import SCANNED_AT
 from learning import SPEC, embed_colours, write_groups
-from pickroom import projects
-from pickroom.errors import ProjectError, StoreError, UsageError
-from pickroom.learn.candidates import Candidates
-from pickroom.learn.consistency import NAMES
-from pickroom.learn.pick_features import PickFeatureConfig, pick_features, relative, stage_values
-from pickroom.learn.sources import Sources
-from pickroom.recommend.recommending import candidates_of
-from pickroom.workspace import Project, Workspace
+from pickroom.core.errors import ProjectError, StoreError, UsageError
+from pickroom.features.candidates import Candidates
+from pickroom.features.consistency import NAMES
+from pickroom.features.pick_features import PickFeatureConfig, pick_features, relative, stage_values
+from pickroom.features.sources import Sources
+from pickroom.indexing import projects
+from pickroom.learn.recommending import candidates_of
+from pickroom.store.workspace import Project, Workspace
 from reviewing import queue
 
 CONFIG = PickFeatureConfig()

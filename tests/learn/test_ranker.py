@@ -10,12 +10,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pickroom.errors import StoreError, UsageError
-from pickroom.learn.candidates import Candidates
-from pickroom.learn.consistency import NAMES
+from pickroom.core.errors import StoreError, UsageError
+from pickroom.features.candidates import Candidates
+from pickroom.features.consistency import NAMES
+from pickroom.features.pick_features import STAGE_NAMES, PickFeatures, stage_values
 from pickroom.learn.examples import Pick, Step
-from pickroom.learn.pick_features import STAGE_NAMES, PickFeatures, stage_values
-from pickroom.learn.ranker import Ranker, RankerConfig, fit_ranker, pick_weights
+from pickroom.learn.picks.ranker import Ranker, RankerConfig, fit_ranker, pick_weights
 
 QUICK = RankerConfig(members=2, steps=200, hidden=8, components=4)
 BLOCKS = {"consistency": (0, len(NAMES)), "global": (len(NAMES), len(NAMES) + 12)}

@@ -10,13 +10,13 @@ import pytest
 
 from analysing import change
 from learning import crop_of, has_defect
-from pickroom.errors import ConflictError, StoreError
+from pickroom.core.errors import ConflictError, StoreError
+from pickroom.features.candidates import Candidates
 from pickroom.learn import splits, training_sets
-from pickroom.learn.candidates import Candidates
 from pickroom.learn.examples import Pick
 from pickroom.learn.reading import read_examples
 from pickroom.store.legacy import connect_legacy, legacy_path
-from pickroom.workspace import Project
+from pickroom.store.workspace import Project
 from reviewing import FINALISE, decisions, queue, recommend, review, rows
 
 

@@ -7,8 +7,8 @@ import pytest
 from scipy import ndimage
 
 from pickroom.demo.photographs import PHOTOGRAPHS, load
-from pickroom.learn import registration
-from pickroom.learn.consistency import NAMES, ConsistencyConfig, compare
+from pickroom.features import registration
+from pickroom.features.consistency import NAMES, ConsistencyConfig, compare
 
 SIDE = 320
 

@@ -12,20 +12,20 @@ import numpy as np
 import pytest
 
 from learning import decide, make_learned
+from pickroom.features.sources import Sources
 from pickroom.files.undo import undo_batch
 from pickroom.learn import checkpoints, splits, training_sets
-from pickroom.learn.boxing import BoxerRecipe
-from pickroom.learn.cropper import CropperConfig
-from pickroom.learn.picking import PickerRecipe
+from pickroom.learn.crops.cropper import CropperConfig
+from pickroom.learn.crops.model import BoxerRecipe
+from pickroom.learn.picks.model import PickerRecipe
+from pickroom.learn.picks.ranker import RankerConfig
 from pickroom.learn.promotion import LEAST_ROWS
-from pickroom.learn.ranker import RankerConfig
-from pickroom.learn.recipes import Baselines, model_of
-from pickroom.learn.sources import Sources
 from pickroom.learn.splits import SplitConfig
+from pickroom.learn.tasks import Baselines, model_of
 from pickroom.learn.training import TrainConfig, Trained, train
 from pickroom.learn.training_sets import KINDS, Kind
 from pickroom.store.connect import connect
-from pickroom.workspace import Project
+from pickroom.store.workspace import Project
 from reviewing import copy_of, rows
 
 HALF = SplitConfig(held_out=0.5)  # of 20 crops enough are held out to be compared

@@ -8,10 +8,10 @@ import pytest
 
 from conftest import SCANNED_AT
 from learning import embed_colours, write_groups
-from pickroom import projects
-from pickroom.errors import ProjectError
-from pickroom.learn.sources import Sources
-from pickroom.workspace import Project, Workspace
+from pickroom.core.errors import ProjectError
+from pickroom.features.sources import Sources
+from pickroom.indexing import projects
+from pickroom.store.workspace import Project, Workspace
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pickroom.learn.candidates import Candidates
+from pickroom.features.candidates import Candidates
 from pickroom.learn.examples import Pick
 from pickroom.learn.splits import (
     HELD_OUT,

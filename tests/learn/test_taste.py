@@ -11,9 +11,9 @@ import pytest
 from PIL import Image
 
 from embeddings.conftest import photograph
-from pickroom.errors import UsageError
+from pickroom.core.errors import UsageError
+from pickroom.core.records import CropBox
 from pickroom.learn.metrics import Rate, score_picks
-from pickroom.records import CropBox
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 

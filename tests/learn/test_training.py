@@ -10,15 +10,15 @@ import numpy as np
 import pytest
 
 from learning import SPEC, make_learned
-from pickroom.errors import LockedError, StoreError, UsageError
-from pickroom.learn import checkpoints, splits, training_sets, watching
-from pickroom.learn.boxing import BoxerRecipe
-from pickroom.learn.picking import PickerRecipe
-from pickroom.learn.recipes import model_of
+from pickroom.core.errors import LockedError, StoreError, UsageError
+from pickroom.learn import checkpoints, progress, splits, training_sets
+from pickroom.learn.crops.model import BoxerRecipe
+from pickroom.learn.picks.model import PickerRecipe
+from pickroom.learn.progress import Recorder, Status
 from pickroom.learn.splits import SplitConfig
+from pickroom.learn.tasks import model_of
 from pickroom.learn.training import TrainConfig, TrainingStopped, train
-from pickroom.learn.watching import Recorder, Status
-from pickroom.workspace import Project
+from pickroom.store.workspace import Project
 
 
 def test_a_ranker_that_sees_defects_is_saved_and_recommends(learned: Project, quick: PickerRecipe) -> None:
@@ -36,7 +36,7 @@ def test_a_ranker_that_sees_defects_is_saved_and_recommends(learned: Project, qu
     right, of = held_out["right"], held_out["of"]
     assert made.lines[0].startswith(f"ranker v1: right in {right:.0f} of {of} groups it had not seen; highest stage: ")
     assert {"checking the decisions", "making features", "training", "evaluating"} <= {s.phase for s in shown}
-    assert watching.read_status(workspace, "ranker").state == "done"  # type: ignore[union-attr]
+    assert progress.read_status(workspace, "ranker").state == "done"  # type: ignore[union-attr]
     values = json.loads((workspace.models / "ranker_v1_metadata.json").read_text())
     assert values["features"] == {"hash": quick.feature_hash, "encoder": SPEC.encoder_id}
     assert values["seeds"] == {"split": 1, "model": 1}
@@ -80,7 +80,7 @@ def test_it_stops_when_asked_and_goes_on_to_the_very_same_model(learned: Project
 
     with pytest.raises(TrainingStopped):
         train(workspace, "ranker", ["p"], recipe=recipe, show=stop_in_the_second_fit, recorder=recorders.append)
-    assert watching.read_status(workspace, "ranker").state == "stopped"  # type: ignore[union-attr]
+    assert progress.read_status(workspace, "ranker").state == "stopped"  # type: ignore[union-attr]
     assert (workspace.models / "ranker_resume.pt").is_file()
     epochs: list[tuple[str, int]] = []
     train(workspace, "ranker", ["p"], recipe=recipe, show=lambda s: epochs.append((s.phase, s.done)))
@@ -142,7 +142,7 @@ def checkpoint_says_need(project: Project) -> bool:
 
 
 def test_one_training_of_a_model_at_a_time(learned: Project, quick: PickerRecipe) -> None:
-    with watching.only_one(learned.workspace, "ranker"), pytest.raises(LockedError, match="is at work on the ranker"):
+    with progress.only_one(learned.workspace, "ranker"), pytest.raises(LockedError, match="is at work on the ranker"):
         train(learned.workspace, "ranker", ["p"], recipe=quick)
 
 
@@ -153,4 +153,4 @@ def test_too_little_or_no_vectors_is_one_clear_line(learned: Project, quick: Pic
     with pytest.raises(StoreError, match=r"has no vectors.*pickroom embed p"):
         train(unbound.workspace, "ranker", ["p"], recipe=quick)
     assert checkpoints.versions(learned.workspace, "ranker") == []
-    assert watching.read_status(learned.workspace, "ranker").state == "failed"  # type: ignore[union-attr]
+    assert progress.read_status(learned.workspace, "ranker").state == "failed"  # type: ignore[union-attr]

@@ -11,12 +11,12 @@ import pytest
 
 from boards import APPLY, browse, everything, selected, with_results
 from conftest import read_tree, write_image
-from pickroom.browse.session import BrowseSession
-from pickroom.errors import ConflictError, ImageError, LockedError, UsageError
+from pickroom.core.errors import ConflictError, ImageError, LockedError, UsageError
 from pickroom.files.lock import project_lock
 from pickroom.files.undo import undo_batch
+from pickroom.sessions.browse.session import BrowseSession
 from pickroom.store.connect import connect
-from pickroom.workspace import Project
+from pickroom.store.workspace import Project
 from reviewing import child, hear, rows
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pickroom.workspace import Project, Workspace
+from pickroom.store.workspace import Project, Workspace
 from reclaiming import finished_project
 from reviewing import copy_of
 

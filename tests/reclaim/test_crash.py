@@ -14,10 +14,10 @@ import pytest
 
 from analysing import write_vectors
 from conftest import read_tree
-from pickroom.reclaim import ledger
-from pickroom.reclaim.letting_go import execute
-from pickroom.reclaim.planning import plan
-from pickroom.workspace import Project, Workspace
+from pickroom.maintenance.reclaim import ledger
+from pickroom.maintenance.reclaim.delete import execute
+from pickroom.maintenance.reclaim.planning import plan
+from pickroom.store.workspace import Project, Workspace
 from reclaim.conftest import use_trash
 from reclaiming import finished_project, out_of_the_trash
 from reviewing import copy_of, exit_code_of, in_child, rows

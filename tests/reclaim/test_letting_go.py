@@ -15,14 +15,15 @@ import pytest
 
 from analysing import change, write_vectors
 from conftest import read_tree
-from pickroom import atomic, cli
-from pickroom.errors import FileOperationError, LockedError, StoreError
+from pickroom import cli
+from pickroom.analysis.reports import finish, render
+from pickroom.core.errors import FileOperationError, LockedError, StoreError
 from pickroom.files.lock import project_lock
-from pickroom.reclaim import ledger
-from pickroom.reclaim.letting_go import execute
-from pickroom.reclaim.planning import ReclaimPlan, plan
-from pickroom.reporting import finish, render
-from pickroom.workspace import Project
+from pickroom.maintenance.reclaim import ledger
+from pickroom.maintenance.reclaim.delete import execute
+from pickroom.maintenance.reclaim.planning import ReclaimPlan, plan
+from pickroom.storage import atomic
+from pickroom.store.workspace import Project
 from reclaiming import out_of_the_trash
 from reviewing import in_child, rows
 

@@ -8,12 +8,12 @@ import pytest
 
 from learning import make_learned
 from pickroom.learn import checkpoints
-from pickroom.learn.boxing import BoxerRecipe
-from pickroom.learn.cropper import CropperConfig
-from pickroom.learn.picking import PickerRecipe
-from pickroom.learn.ranker import RankerConfig
+from pickroom.learn.crops.cropper import CropperConfig
+from pickroom.learn.crops.model import BoxerRecipe
+from pickroom.learn.picks.model import PickerRecipe
+from pickroom.learn.picks.ranker import RankerConfig
 from pickroom.learn.training import train
-from pickroom.workspace import Project
+from pickroom.store.workspace import Project
 from reviewing import copy_of
 
 

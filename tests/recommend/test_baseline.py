@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from pickroom.recommend.baseline import recommend
-from pickroom.records import Group, Image
+from pickroom.core.records import Group, Image
+from pickroom.groups.baseline import recommend
 
 
 def group(*stages: float | None) -> Group:

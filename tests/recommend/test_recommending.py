@@ -11,9 +11,9 @@ from analysing import change
 from learning import has_defect
 from pickroom.learn import checkpoints
 from pickroom.learn.evaluation import evaluate
-from pickroom.recommend.recommending import recommend
-from pickroom.review.session import ReviewSession
-from pickroom.workspace import Project
+from pickroom.learn.recommending import recommend
+from pickroom.sessions.review.session import ReviewSession
+from pickroom.store.workspace import Project
 from reviewing import FINALISE, decisions, queue, review, rows
 
 

@@ -24,11 +24,11 @@ from pickroom.automation import apply, sandbox
 from pickroom.automation.decisions_file import Approved, read_approved, write_lines
 from pickroom.automation.generate import generate
 from pickroom.automation.sandbox import Place
-from pickroom.errors import ProjectError, UsageError
-from pickroom.records import CropBox
-from pickroom.review.auto_session import AutoSession
-from pickroom.review.auto_view import FILTERS
-from pickroom.workspace import Project
+from pickroom.core.errors import ProjectError, UsageError
+from pickroom.core.records import CropBox
+from pickroom.sessions.review.auto_session import AutoSession
+from pickroom.sessions.review.auto_view import FILTERS
+from pickroom.store.workspace import Project
 from reviewing import queue, recommend, rows
 
 Make = Callable[..., Project]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from pickroom.errors import UsageError
-from pickroom.review.keys import REVIEW_KEYS, REVIEW_LEGEND, Command, normalise, read_keys
+from pickroom.core.errors import UsageError
+from pickroom.sessions.review.keys import REVIEW_KEYS, REVIEW_LEGEND, Command, normalise, read_keys
 
 # REVIEW.md, The review deck: every key of the table
 TABLE = {

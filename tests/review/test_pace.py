@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 import pickroom
-from pickroom.records import Choice
-from pickroom.review.pace import LookClock, pace_of
-from pickroom.review.state import Card, ReviewState
+from pickroom.core.records import Choice
+from pickroom.sessions.review.pace import LookClock, pace_of
+from pickroom.sessions.review.state import Card, ReviewState
 from pickroom.store.choices import LONGEST_LOOK_S, Saved
 
 SQL = Path(pickroom.__file__).parent / "analysis" / "sql"

@@ -14,21 +14,21 @@ from pathlib import Path
 import pytest
 
 from conftest import read_tree, write_image, write_series
-from pickroom import projects
-from pickroom.errors import ProjectError, UsageError
+from pickroom.core.errors import ProjectError, UsageError
+from pickroom.core.records import Choice
 from pickroom.files import finalise as finalise_module
 from pickroom.files.lock import project_lock
 from pickroom.files.undo import undo_batch
-from pickroom.records import Choice
-from pickroom.review.session import ReviewSession
-from pickroom.review.state import ReviewState
-from pickroom.review.unaided import UnaidedSession
-from pickroom.review.view import NO_GROUP
+from pickroom.indexing import projects
+from pickroom.sessions.review.manual import UnaidedSession
+from pickroom.sessions.review.session import ReviewSession
+from pickroom.sessions.review.state import ReviewState
+from pickroom.sessions.review.view import NO_GROUP
 from pickroom.store import groups as groups_table
 from pickroom.store import review_state
 from pickroom.store.choices import Saved
 from pickroom.store.connect import connect, transaction
-from pickroom.workspace import Project, Workspace
+from pickroom.store.workspace import Project, Workspace
 from reviewing import FINALISE, child, decisions, hear, in_child, places, queue, recommend, review, rows
 
 Make = Callable[..., Project]

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pickroom.errors import UsageError
-from pickroom.records import Choice
-from pickroom.review.keys import AUTO_KEYS, REVIEW_KEYS
-from pickroom.review.state import Card, ReviewState, destinations, first_choice, press
+from pickroom.core.errors import UsageError
+from pickroom.core.records import Choice
+from pickroom.sessions.review.keys import AUTO_KEYS, REVIEW_KEYS
+from pickroom.sessions.review.state import Card, ReviewState, destinations, first_choice, press
 
 UNDECIDED = Choice()
 # three groups: with an AI pick and its crop shown, with an AI pick and no crop, with no recommendation at all

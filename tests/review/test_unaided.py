@@ -7,9 +7,9 @@ from contextlib import closing
 
 import pytest
 
-from pickroom.review.session import ReviewSession
-from pickroom.review.unaided import UnaidedSession
-from pickroom.workspace import Project
+from pickroom.sessions.review.manual import UnaidedSession
+from pickroom.sessions.review.session import ReviewSession
+from pickroom.store.workspace import Project
 from reviewing import FINALISE, decisions, places, queue, recommend, rows
 
 BOX = (0.1, 0.0, 0.9, 0.8)

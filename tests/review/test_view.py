@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from pickroom.records import Choice, CropBox, Group, Image, Recommendation
-from pickroom.review.state import Card, ReviewState
-from pickroom.review.view import GroupView, Pace, group_view, header, summary
+from pickroom.core.records import Choice, CropBox, Group, Image, Recommendation
+from pickroom.sessions.review.state import Card, ReviewState
+from pickroom.sessions.review.view import GroupView, Pace, group_view, header, summary
 
 BOX = CropBox(0.1, 0.2, 0.8, 0.9)
 GROUP = Group(

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pickroom.errors import UsageError
-from pickroom.naming import OWNED_FOLDERS
-from pickroom.sorting.folders import LONGEST, folder_for, folder_name, same
+from pickroom.core.errors import UsageError
+from pickroom.core.naming import OWNED_FOLDERS
+from pickroom.sessions.sorting.folders import LONGEST, folder_for, folder_name, same
 
 
 @pytest.mark.parametrize("text", ["anna", " Anna B. 2 ", "Ёлка", "a" * LONGEST, "Anna & Bo (2)", "o'neil", "v1.5"])

@@ -11,14 +11,14 @@ import pytest
 
 from boards import APPLY, selected, sort, with_results
 from conftest import read_tree, write_image
-from pickroom import projects
-from pickroom.embeddings.vectors import Vectors
-from pickroom.errors import UsageError
+from pickroom.core.errors import UsageError
+from pickroom.features.vectors import Vectors
 from pickroom.files.undo import undo_batch
-from pickroom.sorting import similarity
-from pickroom.sorting.session import SortSession
+from pickroom.indexing import projects
+from pickroom.sessions.sorting import similarity
+from pickroom.sessions.sorting.session import SortSession
 from pickroom.store.connect import connect
-from pickroom.workspace import Project
+from pickroom.store.workspace import Project
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pickroom.sorting.suggest import LEAST_CONFIDENCE, Neighbours, by_similarity, chance
+from pickroom.sessions.sorting.suggest import LEAST_CONFIDENCE, Neighbours, by_similarity, chance
 
 DIM = 16
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from pickroom.naming import group_id
-from pickroom.records import Group, Image
+from pickroom.core.naming import group_id
+from pickroom.core.records import Group, Image
 from pickroom.store import groups, images
 from pickroom.store.connect import create
 

@@ -7,10 +7,10 @@ from collections.abc import Callable
 
 import pytest
 
-from pickroom.records import Choice, Recommendation, Step
+from pickroom.core.records import Choice, Recommendation, Step
 from pickroom.store import automation_review, review_state
 from pickroom.store.choices import Saved
-from pickroom.workspace import Project
+from pickroom.store.workspace import Project
 from reviewing import queue
 
 SHOWN = Recommendation("g", "model", 1, confidence=0.9, versions={"ranker": "v1"})

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from pickroom.errors import StoreError
+from pickroom.core.errors import StoreError
 from pickroom.store import connect as module
 from pickroom.store import copies
 from pickroom.store.connect import backup, connect, create, migrations, open_read_only, transaction

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from pickroom.errors import StoreError
+from pickroom.core.errors import StoreError
 from pickroom.store import copies, snapshot
 from pickroom.store.connect import backup, connect, create
-from pickroom.workspace import Project, Workspace
+from pickroom.store.workspace import Project, Workspace
 from reviewing import FINALISE, review, small_disk
 
 

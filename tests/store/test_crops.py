@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from pickroom.geometry import compose, default_box, from_pixels
-from pickroom.records import CropBox
+from pickroom.core.geometry import compose, default_box, from_pixels
+from pickroom.core.records import CropBox
 from pickroom.store import crops, decisions
 from pickroom.store.connect import connect, migrations
 from pickroom.store.crops import Crop

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pickroom.errors import StoreError
-from pickroom.records import CropBox, Decision, Group
+from pickroom.core.errors import StoreError
+from pickroom.core.records import CropBox, Decision, Group
 from pickroom.store import decisions
 from pickroom.store.connect import create
 from pickroom.store.decisions import Context

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from pickroom.records import Choice, Group, Recommendation
+from pickroom.core.records import Choice, Group, Recommendation
 from pickroom.store import decisions, groups, images, recommendations, review_state
 from pickroom.store.choices import Saved
 from pickroom.store.decisions import Context

@@ -9,8 +9,8 @@ from datetime import datetime
 
 import pytest
 
-from pickroom.errors import StoreError
-from pickroom.records import Group, Image, Ungrouped
+from pickroom.core.errors import StoreError
+from pickroom.core.records import Group, Image, Ungrouped
 from pickroom.store import images
 
 FULL = Image("a.png", "anna", 48, 64, 1.5, datetime(2025, 8, 3, 6, 54, 6), "ab" * 32, 1234, 1_754_204_046_123_456_789)

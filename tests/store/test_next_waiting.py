@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from pickroom.automation.order import next_groups
-from pickroom.naming import lot
-from pickroom.records import Recommendation
+from pickroom.core.naming import lot
+from pickroom.core.records import Recommendation
 from pickroom.store import groups, recommendations
 from pickroom.store.connect import connect, create, migrations, transaction
 

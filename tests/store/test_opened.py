@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from pickroom.errors import LockedError, StoreError
-from pickroom.store.alone import alone
+from pickroom.core.errors import LockedError, StoreError
 from pickroom.store.connect import connect, create, data_version, open_read_only, transaction
+from pickroom.store.exclusive_access import alone
 from reviewing import child, hear, in_child, is_locked
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from pickroom.records import FileOp
+from pickroom.core.records import FileOp
 from pickroom.store import decisions, operations
 from pickroom.store.decisions import Context
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from pickroom.records import CropBox, Group, Recommendation
+from pickroom.core.records import CropBox, Group, Recommendation
 from pickroom.store import recommendations
 
 FULL = Recommendation(

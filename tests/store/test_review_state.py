@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 
-from pickroom.records import Choice, CropBox, Group, Origin, Recommendation, Step
+from pickroom.core.records import Choice, CropBox, Group, Origin, Recommendation, Step
 from pickroom.store import review_state
 from pickroom.store.choices import Saved
 

@@ -12,16 +12,16 @@ from pathlib import Path
 import pytest
 
 from boards import with_results
-from pickroom import projects
 from pickroom.analysis.connection import connect as connect_analysis
-from pickroom.backup import restoring, writing
-from pickroom.errors import LockedError
-from pickroom.review.session import ReviewSession
+from pickroom.core.errors import LockedError
+from pickroom.indexing import projects
+from pickroom.maintenance.backup import restoring, writing
+from pickroom.sessions.review.session import ReviewSession
 from pickroom.store import snapshot
-from pickroom.store.alone import alone
 from pickroom.store.connect import connect, create, open_read_only, schema_of, transaction
+from pickroom.store.exclusive_access import alone
 from pickroom.store.wal import shares_memory
-from pickroom.workspace import Project, Workspace
+from pickroom.store.workspace import Project, Workspace
 from reviewing import FINALISE, child, decisions, hear, review
 
 INSERT = "INSERT INTO review_cursor VALUES (1, 'g')"

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from pickroom.review.session import ReviewSession
-from pickroom.ui.deck import Deck
-from pickroom.ui.stage import Stage
-from pickroom.workspace import Project
+from pickroom.app.widgets.deck import Deck
+from pickroom.app.widgets.stage import Stage
+from pickroom.sessions.review.session import ReviewSession
+from pickroom.store.workspace import Project
 
 Sent = list[tuple[dict[str, Any], list[bytes]]]
 

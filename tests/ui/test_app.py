@@ -13,17 +13,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import pickroom
-from pickroom.errors import ProjectError
-from pickroom.jupyter.identity import OwnToken
-from pickroom.records import Choice
+from pickroom.app.server.identity import OwnToken
+from pickroom.app.widgets import home_html
+from pickroom.app.widgets.app import App, Place, open_app
+from pickroom.app.widgets.crop_desk import CropDesk
+from pickroom.app.widgets.deck import Deck
+from pickroom.core.errors import ProjectError
+from pickroom.core.records import Choice
 from pickroom.store import review_state
 from pickroom.store.choices import Saved
 from pickroom.store.connect import connect
-from pickroom.ui import home_words
-from pickroom.ui.app import App, Place, open_app
-from pickroom.ui.crop_desk import CropDesk
-from pickroom.ui.deck import Deck
-from pickroom.workspace import Project, Workspace
+from pickroom.store.workspace import Project, Workspace
 from reviewing import FINALISE, in_child, obey_permissions, queue, review
 
 Make = Callable[..., Project]
@@ -43,29 +43,29 @@ def test_a_place_comes_back_from_its_query(project: str, desk: str, theme: str) 
 @given(st.text(max_size=60))
 def test_any_query_is_a_place(query: str) -> None:
     place = Place.of(query)
-    assert place.desk in home_words.DESKS and place.theme in ("light", "dark")
+    assert place.desk in home_html.DESKS and place.theme in ("light", "dark")
 
 
 def test_a_card_says_what_waits(project: Project) -> None:
     review(project, "1", "q", *FINALISE)
-    card = home_words.look(project.workspace, project.id)
+    card = home_html.look(project.workspace, project.id)
     assert (card.waiting, card.groups, card.crops, card.problem) == (2, 4, 1, "")
     assert len(card.pictures) == 2 and card.pictures[0].startswith(b"\xff\xd8")
-    page = home_words.cards([card], lambda name, desk: f"{name}/{desk}")
+    page = home_html.cards([card], lambda name, desk: f"{name}/{desk}")
     assert "2 of 4 groups wait" in page and f'data-go="{project.id}/crop"' in page and " disabled" not in page
     # the picture and the title open the review, as its button does
     assert page.count(f'data-go="{project.id}/review"') == 3
 
 
 def test_with_nothing_to_crop_the_button_is_off(project: Project) -> None:
-    page = home_words.cards([home_words.look(project.workspace, project.id)], lambda name, desk: f"{name}/{desk}")
+    page = home_html.cards([home_html.look(project.workspace, project.id)], lambda name, desk: f"{name}/{desk}")
     assert f'data-go="{project.id}/crop" disabled>Crop<' in page
 
 
 def test_a_card_of_a_project_that_cannot_be_opened_says_why(project: Project) -> None:
     project.root.rename(project.root.with_name("away"))
-    card = home_words.look(project.workspace, project.id)
-    page = home_words.cards([card, home_words.Card("<b>", title="<i>")], lambda name, desk: "")
+    card = home_html.look(project.workspace, project.id)
+    page = home_html.cards([card, home_html.Card("<b>", title="<i>")], lambda name, desk: "")
     assert "the image folder is not there" in page and "pickroom relocate" in page
     assert "<i>" not in page and "data-go" not in page.partition("</section>")[0]
 
@@ -111,14 +111,14 @@ def test_nothing_yet(workspace: Workspace) -> None:
 def test_the_page_that_is_served_is_one_call_without_outputs() -> None:
     page = json.loads((Path(pickroom.__file__).parent / "jupyter/picking/pick.ipynb").read_text(encoding="utf-8"))
     (cell,) = page["cells"]
-    assert "".join(cell["source"]).split() == ["from", "pickroom.ui.app", "import", "open_app", "open_app()"]
+    assert "".join(cell["source"]).split() == ["from", "pickroom.app.widgets.app", "import", "open_app", "open_app()"]
     assert cell["outputs"] == [] and "widgets" not in page["metadata"]
 
 
 def test_the_server_is_refused_without_a_project_of_that_name(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    app_server = pytest.importorskip("pickroom.jupyter.app_server")
+    app_server = pytest.importorskip("pickroom.app.server.app_server")
     monkeypatch.setenv("PICKROOM_HOME", "")
     with pytest.raises(ProjectError, match="there is no project 'nobody'"):
         app_server.run(workspace, "nobody", browser=False)
@@ -136,7 +136,7 @@ def test_a_token_that_was_left_empty_is_a_random_one(
 
 
 def test_the_kernels_of_the_servers_print_errors_only() -> None:
-    from pickroom.jupyter.kernels import QuietKernelManager
+    from pickroom.app.server.kernels import QuietKernelManager
 
     command = QuietKernelManager(kernel_name="python3").format_kernel_cmd()
     assert "ipykernel_launcher" in command and command[-1] == "--IPKernelApp.log_level=40"
@@ -145,7 +145,7 @@ def test_the_kernels_of_the_servers_print_errors_only() -> None:
 def test_a_folder_that_may_not_be_listed_is_its_cards_problem(project: Project) -> None:
     def problem() -> str:
         obey_permissions()
-        return home_words.look(project.workspace, project.id).problem
+        return home_html.look(project.workspace, project.id).problem
 
     folder = project.root / "crop"
     folder.mkdir(exist_ok=True)

@@ -8,11 +8,11 @@ import pytest
 
 from automating import approve_all, groups_of, images_tree, proposed
 from conftest import read_tree
+from pickroom.app.widgets.auto_deck import AutoDeck, open_auto_deck, show_apply, show_generate
 from pickroom.automation.decisions_file import read_approved
 from pickroom.automation.sandbox import Place
-from pickroom.review.auto_session import AutoSession
-from pickroom.ui.auto_deck import AutoDeck, open_auto_deck, show_apply, show_generate
-from pickroom.workspace import Project
+from pickroom.sessions.review.auto_session import AutoSession
+from pickroom.store.workspace import Project
 from test_journals import interrupted
 from ui.conftest import Page, Sent
 

@@ -10,17 +10,17 @@ from pathlib import Path
 import pytest
 
 from conftest import read_tree, stage_name, write_image
-from pickroom import projects
-from pickroom.crop import editing
-from pickroom.crop.keys import CROP_KEYS
-from pickroom.crop.session import CropSession
-from pickroom.errors import LockedError
-from pickroom.geometry import to_pixels
-from pickroom.records import CropBox
-from pickroom.ui import crop_words
-from pickroom.ui.crop_desk import CropDesk, open_crop_desk
-from pickroom.ui.layout import arrange
-from pickroom.workspace import Project, Workspace
+from pickroom.app.widgets import crop_html
+from pickroom.app.widgets.crop_desk import CropDesk, open_crop_desk
+from pickroom.app.widgets.layout import arrange
+from pickroom.core.errors import LockedError
+from pickroom.core.geometry import to_pixels
+from pickroom.core.records import CropBox
+from pickroom.indexing import projects
+from pickroom.sessions.crop import editing
+from pickroom.sessions.crop.keys import CROP_KEYS
+from pickroom.sessions.crop.session import CropSession
+from pickroom.store.workspace import Project, Workspace
 from reviewing import FINALISE, decisions, queue, recommend, review, rows
 from ui.conftest import Page, Sent
 
@@ -377,8 +377,8 @@ def test_one_image_a_page(project: Project, open_crop_page: Callable):
 
 
 def test_every_shape_has_its_button_and_its_words(page: CropPage):
-    for shape in crop_words.SHAPES:
-        page.press(f"{crop_words.SHAPE}{shape}")
+    for shape in crop_html.SHAPES:
+        page.press(f"{crop_html.SHAPE}{shape}")
         assert page.deck.session.view().images[0].shape == shape
         assert page.deck.tools.value.count('class="on"') == 1
 

@@ -8,12 +8,12 @@ from collections.abc import Callable
 import pytest
 
 from conftest import read_tree
-from pickroom.errors import LockedError
-from pickroom.review.session import ReviewSession
+from pickroom.app.widgets.deck import Deck, open_deck
+from pickroom.app.widgets.desk import COPYING
+from pickroom.core.errors import LockedError
+from pickroom.sessions.review.session import ReviewSession
 from pickroom.store import copies
-from pickroom.ui.deck import Deck, open_deck
-from pickroom.ui.desk import COPYING
-from pickroom.workspace import Project
+from pickroom.store.workspace import Project
 from reviewing import decisions, places, queue, recommend, review
 from ui.conftest import Page
 

@@ -12,14 +12,14 @@ from hypothesis import strategies as st
 
 from boards import selected, with_results
 from conftest import write_image
-from pickroom.browse.session import BrowseSession
-from pickroom.sorting.session import SortSession
-from pickroom.ui import grid_words
-from pickroom.ui.browse_desk import BrowseDesk, open_browse
-from pickroom.ui.grid import Grid, runs, sequences
-from pickroom.ui.grid_desk import GridDesk
-from pickroom.ui.sort_desk import SortDesk, open_sort
-from pickroom.workspace import Project
+from pickroom.app.widgets import grid_html
+from pickroom.app.widgets.browse_desk import BrowseDesk, open_browse
+from pickroom.app.widgets.grid import Grid, runs, sequences
+from pickroom.app.widgets.grid_desk import GridDesk
+from pickroom.app.widgets.sort_desk import SortDesk, open_sort
+from pickroom.sessions.browse.session import BrowseSession
+from pickroom.sessions.sorting.session import SortSession
+from pickroom.store.workspace import Project
 
 Messages = list[tuple[dict[str, Any], list[bytes]]]
 
@@ -155,11 +155,11 @@ def test_a_project_that_is_not_there_is_one_line(tmp_path: Path) -> None:
 def test_other_peoples_text_is_escaped() -> None:
     bad = "<script>alert(1)</script>"
     shown = (
-        grid_words.header(bad),
-        grid_words.line(bad),
-        grid_words.summary([(bad, bad)]),
-        grid_words.written(bad, {bad: bad}),
-        grid_words.button(f'"{bad}', bad, bad, title=f'"{bad}'),
+        grid_html.header(bad),
+        grid_html.line(bad),
+        grid_html.summary([(bad, bad)]),
+        grid_html.written(bad, {bad: bad}),
+        grid_html.button(f'"{bad}', bad, bad, title=f'"{bad}'),
     )
     assert not any("<script" in html or '""' in html.replace('=""', "") for html in shown)
 

@@ -7,15 +7,15 @@ import json
 import pytest
 from ipycanvas.canvas import _CANVAS_MANAGER, COMMANDS
 
-from pickroom.crop.state import CropCard, CropState
-from pickroom.crop.view import image_view
-from pickroom.records import CropBox
-from pickroom.review.view import GroupView, ImageView
-from pickroom.ui.crop_drawing import draw_page
-from pickroom.ui.group_drawing import draw_group
-from pickroom.ui.layout import arrange
-from pickroom.ui.overlay import DARK, LIGHT, Overlay
-from pickroom.ui.stage import Viewport
+from pickroom.app.widgets.crop_drawing import draw_page
+from pickroom.app.widgets.group_drawing import draw_group
+from pickroom.app.widgets.layout import arrange
+from pickroom.app.widgets.overlay import DARK, LIGHT, Overlay
+from pickroom.app.widgets.stage import Viewport
+from pickroom.core.records import CropBox
+from pickroom.sessions.crop.state import CropCard, CropState
+from pickroom.sessions.crop.view import image_view
+from pickroom.sessions.review.view import GroupView, ImageView
 
 NAMES = {number: name for name, number in COMMANDS.items()}
 FILL_STYLE, STROKE_STYLE = 0, 1

@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image as PillowImage
 
 from embeddings.conftest import photograph
-from pickroom.ui.pair_drawing import differences
+from pickroom.app.widgets.pair_drawing import differences
 
 SIZE = (256, 192)
 

@@ -8,21 +8,20 @@ from pathlib import Path
 
 from conftest import write_image
 from learning import make_learned
-from pickroom.learn import watching
+from pickroom.app.widgets.deck import Deck
+from pickroom.app.widgets.retrain import Retrain
+from pickroom.app.widgets.stage import KeyPress
+from pickroom.indexing.projects import start
+from pickroom.learn import progress, retraining
 from pickroom.learn.background import Background
-from pickroom.learn.boxing import BoxerRecipe
-from pickroom.learn.cropper import CropperConfig
-from pickroom.learn.picking import PickerRecipe
-from pickroom.learn.ranker import RankerConfig
-from pickroom.learn.recipes import Recipe
+from pickroom.learn.crops.cropper import CropperConfig
+from pickroom.learn.crops.model import BoxerRecipe
+from pickroom.learn.picks.model import PickerRecipe
+from pickroom.learn.picks.ranker import RankerConfig
+from pickroom.learn.tasks import Recipe
 from pickroom.learn.training_sets import Kind
-from pickroom.projects import start
-from pickroom.recommend import retraining
-from pickroom.review.session import ReviewSession
-from pickroom.ui.deck import Deck
-from pickroom.ui.retrain import Retrain
-from pickroom.ui.stage import KeyPress
-from pickroom.workspace import Project, Workspace
+from pickroom.sessions.review.session import ReviewSession
+from pickroom.store.workspace import Project, Workspace
 from reviewing import FINALISE, PATIENCE_S
 
 Make = Callable[..., Project]
@@ -80,7 +79,7 @@ def test_a_damaged_progress_file_ends_in_one_line_and_a_button_that_works(worksp
     folder = tmp_path / "images"
     write_image(folder / "a.png")
     button = Retrain(start(workspace, "p", folder)[0])
-    path = watching.status_path(workspace, "x")
+    path = progress.status_path(workspace, "x")
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("{")
     ended = subprocess.Popen(["true"])

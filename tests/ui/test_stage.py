@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from pickroom.errors import PickroomError
-from pickroom.ui.stage import Cell, Frame, KeyPress, PointerEvent, Scene, Stage, Viewport
+from pickroom.app.widgets.stage import Cell, Frame, KeyPress, PointerEvent, Scene, Stage, Viewport
+from pickroom.core.errors import PickroomError
 
 
 class Recorder:

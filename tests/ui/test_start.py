@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from conftest import write_image, write_series
-from pickroom.embeddings.steps import embed_project
-from pickroom.ui.start import open_start
-from pickroom.workspace import Workspace
+from pickroom.app.widgets.start import open_start
+from pickroom.indexing.steps import embed_project
+from pickroom.store.workspace import Workspace
 
 
 def test_nothing_yet(workspace: Workspace):

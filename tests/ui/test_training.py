@@ -7,8 +7,8 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-from pickroom.ui.training import training_page
-from pickroom.workspace import Project
+from pickroom.app.widgets.training import training_page
+from pickroom.store.workspace import Project
 
 NOTEBOOK = Path(__file__).resolve().parents[2] / "notebooks" / "40_train.ipynb"
 

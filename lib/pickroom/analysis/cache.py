@@ -24,9 +24,9 @@ import duckdb
 from pickroom.analysis import tables
 from pickroom.analysis.engine import load_sqlite, open_engine, quoted, read_sql
 from pickroom.analysis.views import COPIED
-from pickroom.errors import StoreError
-from pickroom.leftovers import Folder
-from pickroom.workspace import Workspace
+from pickroom.core.errors import StoreError
+from pickroom.storage.leftovers import Folder
+from pickroom.store.workspace import Workspace
 
 _EMPTY = "_empty"  # no project's id begins so: the views of no rows, which give every view its columns
 _NOTES = "notes.json"

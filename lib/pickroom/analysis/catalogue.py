@@ -10,8 +10,8 @@ from typing import Any
 
 from pickroom.analysis.cache import Copies, Problem
 from pickroom.analysis.views import COPIED, PROJECT_COLUMNS, Catalogue, Encoder
-from pickroom.errors import PickroomError
-from pickroom.workspace import Workspace
+from pickroom.core.errors import PickroomError
+from pickroom.store.workspace import Workspace
 
 REGIONS = "regions-"  # files of groups' regions, beside the images' vectors (FORMATS.md, Vectors)
 _MODEL_SUFFIX = "_metadata.json"

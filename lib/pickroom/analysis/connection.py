@@ -12,9 +12,9 @@ from pickroom.analysis.cache import Cache, Problem
 from pickroom.analysis.catalogue import collect
 from pickroom.analysis.engine import open_engine
 from pickroom.analysis.views import Catalogue, define
-from pickroom.errors import UsageError
-from pickroom.naming import is_project_id
-from pickroom.workspace import Workspace
+from pickroom.core.errors import UsageError
+from pickroom.core.naming import is_project_id
+from pickroom.store.workspace import Workspace
 
 if TYPE_CHECKING:
     import pandas

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import duckdb
 
-from pickroom.leftovers import Folder
+from pickroom.storage.leftovers import Folder
 
 SQL = resources.files("pickroom.analysis") / "sql"
 

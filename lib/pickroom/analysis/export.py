@@ -16,13 +16,13 @@ from typing import Any
 
 import duckdb
 
-from pickroom import written
 from pickroom.analysis.connection import Analysis, connect
 from pickroom.analysis.engine import identifier, quoted
-from pickroom.errors import ConflictError, FileOperationError, StoreError
-from pickroom.leftovers import Folder
-from pickroom.naming import filename_of
-from pickroom.workspace import Workspace
+from pickroom.core.errors import ConflictError, FileOperationError, StoreError
+from pickroom.core.naming import filename_of
+from pickroom.storage.leftovers import Folder
+from pickroom.store import written_files
+from pickroom.store.workspace import Workspace
 
 TABLES = ("decisions", "crops", "images")
 BUILDING = ".pickroom-export-"
@@ -45,7 +45,7 @@ def export(workspace: Workspace, folder: Path, project_ids: Sequence[str] = ()) 
         ProjectError: there is no project of that name.
         StoreError: a project's database cannot be read; the others are written first.
         FileOperationError: the folder cannot be written to.
-        ConflictError: a file is in the way that no run wrote, or that was changed since; nothing is written.
+        ConflictError: a file is in the way that no run wrote, or that was changed since; nothing is written_files.
     """
     for project_id in project_ids:
         workspace.project(project_id)
@@ -86,7 +86,7 @@ def _require_ours(workspace: Workspace, folder: Path, project_ids: Iterable[str]
     """
     checked = [name for name in project_ids if state.get(name, _STAMPED).startswith(_STAMPED)]
     paths = [path for name in checked for path in _paths(folder, name).values()]
-    strange = [path for path in paths if not written.may_replace(workspace, path)]
+    strange = [path for path in paths if not written_files.may_replace(workspace, path)]
     if strange:
         raise ConflictError(
             f"{len(strange)} files there were not made by an export, or changed since",
@@ -120,7 +120,7 @@ def _write(workspace: Workspace, engine: duckdb.DuckDBPyConnection, select: str,
             copied = f"COPY ({select}) TO {quoted(temporary)} (FORMAT parquet, COMPRESSION zstd)"
             row = engine.execute(copied).fetchone()
             with temporary.open("rb") as file:
-                written.record(workspace, path, hashlib.file_digest(file, "sha256").hexdigest())
+                written_files.record(workspace, path, hashlib.file_digest(file, "sha256").hexdigest())
             os.replace(temporary, path)
     except (OSError, duckdb.IOException) as error:
         what = getattr(error, "strerror", None) or str(error).splitlines()[0]

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import duckdb
 
-from pickroom.errors import PickroomError
-from pickroom.naming import is_image_name
-from pickroom.workspace import Workspace
+from pickroom.core.errors import PickroomError
+from pickroom.core.naming import is_image_name
+from pickroom.store.workspace import Workspace
 
 
 def list_files(engine: duckdb.DuckDBPyConnection, workspace: Workspace, project_id: str | None = None) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 
 from pickroom.analysis.engine import SQL, read_sql
-from pickroom.errors import UsageError
+from pickroom.core.errors import UsageError
 
 _NO_QUERIES = ("macros",)
 

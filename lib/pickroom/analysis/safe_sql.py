@@ -10,8 +10,8 @@ from typing import Any
 
 from pickroom.analysis.cache import Problem
 from pickroom.analysis.connection import connect
-from pickroom.errors import StoreError, UsageError
-from pickroom.workspace import Workspace
+from pickroom.core.errors import StoreError, UsageError
+from pickroom.store.workspace import Workspace
 
 LONGEST_S = 300  # seconds a statement may take
 MOST_ROWS = 1_000_000  # that it may give

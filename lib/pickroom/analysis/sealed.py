@@ -20,7 +20,7 @@ from pickroom.analysis import statement
 from pickroom.analysis.engine import open_engine
 from pickroom.analysis.values import plain
 from pickroom.analysis.views import Catalogue, define
-from pickroom.errors import UsageError
+from pickroom.core.errors import UsageError
 
 _CHUNK = 1000  # rows
 _MOST_MEMORY = 4 << 30  # bytes of address space

@@ -16,7 +16,7 @@ from matplotlib.patches import Rectangle
 from PIL import Image as PillowImage
 
 from pickroom.analysis.figures import KEEP, QUIET, REJECT
-from pickroom.records import CropBox
+from pickroom.core.records import CropBox
 
 _CELL = 1.75  # inches, the side of one picture's place
 _ACROSS = 4  # pictures in a row

@@ -9,7 +9,7 @@ from typing import Any
 
 import duckdb
 
-from pickroom.errors import UsageError
+from pickroom.core.errors import UsageError
 
 _OPENINGS = frozenset(
     ("select", "with", "from", "values", "table", "describe", "desc", "summarize", "show", "explain", "(")

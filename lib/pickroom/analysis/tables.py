@@ -14,9 +14,9 @@ from pathlib import Path
 import duckdb
 import pyarrow
 
-from pickroom import naming
 from pickroom.analysis.engine import quoted
-from pickroom.errors import StoreError
+from pickroom.core import naming
+from pickroom.core.errors import StoreError
 from pickroom.integrity.checks import FAULTS, Fault
 from pickroom.store.snapshot import attachable
 

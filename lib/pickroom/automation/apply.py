@@ -18,18 +18,18 @@ from pathlib import Path
 from pickroom.automation import interrupted, planning
 from pickroom.automation.planning import Item, Plan
 from pickroom.automation.sandbox import Place
-from pickroom.errors import ConflictError, FileOperationError, ImageError, StoreError, UsageError
+from pickroom.core.errors import ConflictError, FileOperationError, ImageError, StoreError, UsageError
+from pickroom.core.naming import CROPPED
+from pickroom.core.quantities import plural
+from pickroom.core.records import BoxSource
 from pickroom.files import cropping, journal, undo
 from pickroom.files.folder import ImageFolder
 from pickroom.files.ledgers import AUTOMATION, LEDGERS
 from pickroom.files.lock import moving_files
-from pickroom.naming import CROPPED
-from pickroom.quantities import plural
-from pickroom.records import BoxSource
 from pickroom.store import crops, decisions, operations
 from pickroom.store.connect import connect, transaction
 from pickroom.store.crops import Crop
-from pickroom.workspace import utc_now
+from pickroom.store.workspace import utc_now
 
 _DOING = "applying the automation's decisions"
 

@@ -15,15 +15,15 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from pickroom import atomic, leftovers
-from pickroom.errors import ConflictError, FileOperationError
+from pickroom.core.errors import ConflictError, FileOperationError
+from pickroom.core.naming import OWNED_FOLDERS, companions_by_stem, is_image_name
+from pickroom.core.quantities import in_bytes
 from pickroom.files.lock import project_lock
 from pickroom.files.moves import sweep_partials
-from pickroom.naming import OWNED_FOLDERS, companions_by_stem, is_image_name
-from pickroom.quantities import in_bytes
+from pickroom.storage import atomic, leftovers
 from pickroom.store import operations
 from pickroom.store.connect import backup, open_read_only
-from pickroom.workspace import Project
+from pickroom.store.workspace import Project
 
 Progress = Callable[[int, int], None]  # (files copied, of)
 

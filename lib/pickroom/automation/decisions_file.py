@@ -13,11 +13,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Literal, NoReturn, TypeVar
 
-from pickroom import atomic
 from pickroom.automation import fields
-from pickroom.errors import FileOperationError, UsageError
-from pickroom.recommend import baseline
-from pickroom.records import MAX_GROUP, MIN_GROUP, CropBox, Group, Recommendation, Source
+from pickroom.core.errors import FileOperationError, UsageError
+from pickroom.core.records import MAX_GROUP, MIN_GROUP, CropBox, Group, Recommendation, Source
+from pickroom.groups import baseline
+from pickroom.storage import atomic
 
 DECISIONS, APPROVED = "automation_decisions.jsonl", "approved_decisions.jsonl"
 SIMULATED = "simulated"  # what stands for every version of a recommendation made by `demo --model-like`

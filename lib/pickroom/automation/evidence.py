@@ -13,10 +13,10 @@ from collections.abc import Iterable, Mapping
 from importlib import resources
 
 from pickroom.automation.guarantee import Blind, approval_confidence
-from pickroom.naming import stage_of
-from pickroom.records import Choice, Recommendation
+from pickroom.core.naming import stage_of
+from pickroom.core.records import Choice, Recommendation
 from pickroom.store import automation_review
-from pickroom.store.damage import told_of
+from pickroom.store.row_errors import told_of
 
 Versions = Mapping[str, str]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any, NoReturn
 
-from pickroom.naming import is_file_name, is_text, stays_inside
-from pickroom.records import CropBox
+from pickroom.core.naming import is_file_name, is_text, stays_inside
+from pickroom.core.records import CropBox
 
 
 def json_object(text: str) -> dict[str, Any]:

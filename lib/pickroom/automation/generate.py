@@ -12,18 +12,18 @@ from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from pickroom import atomic
 from pickroom.automation import evidence, interrupted, refresh
 from pickroom.automation.decisions_file import Approved, Proposal, read_approved, read_proposals, write_lines
 from pickroom.automation.drift import Drift, drawn, watch
 from pickroom.automation.guarantee import PROMISE, Guarantee, Promise, approval_confidence, calibrate
 from pickroom.automation.sandbox import Place
-from pickroom.errors import FileOperationError, UsageError
+from pickroom.core.errors import FileOperationError, UsageError
+from pickroom.core.records import Choice, Group, Recommendation
 from pickroom.files.lock import moving_files
-from pickroom.records import Choice, Group, Recommendation
+from pickroom.storage import atomic
 from pickroom.store import automation_review, groups, recommendations
 from pickroom.store.connect import connect, open_read_only, transaction
-from pickroom.workspace import Project, utc_now
+from pickroom.store.workspace import Project, utc_now
 
 
 @dataclass(frozen=True, slots=True)

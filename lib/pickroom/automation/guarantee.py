@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.special import betaincinv, expit
 
-from pickroom.records import Recommendation
+from pickroom.core.records import Recommendation
 
 # Evenly spaced in log-odds from .9998 down to .5, since calibrated confidences crowd near 1. Below .5 a pick is more
 # likely wrong than right.

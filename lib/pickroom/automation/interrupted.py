@@ -5,18 +5,17 @@ from __future__ import annotations
 import sqlite3
 from contextlib import closing, suppress
 
-from pickroom import journals
 from pickroom.automation.decisions_file import Approved, read_approved, read_proposals, write_lines
 from pickroom.automation.sandbox import Place
-from pickroom.errors import ConflictError, PickroomError
-from pickroom.files import recovery
+from pickroom.core.errors import ConflictError, PickroomError
+from pickroom.core.records import Decision
+from pickroom.files import journal_locations, recovery
 from pickroom.files.folder import ImageFolder
 from pickroom.files.ledgers import AUTOMATION
 from pickroom.files.lock import moving_files, project_lock
-from pickroom.records import Decision
 from pickroom.store import decisions, operations
 from pickroom.store.connect import connect
-from pickroom.workspace import Project
+from pickroom.store.workspace import Project
 
 
 def finish(place: Place, connection: sqlite3.Connection, folder: ImageFolder) -> str:
@@ -59,7 +58,7 @@ def complete_logs(project: Project) -> None:
     A copy that is at work, or cannot be read, is passed over: its next command completes the log.
     """
     with suppress(PickroomError):  # the list of sandboxes
-        for copy in journals.copies(project):
+        for copy in journal_locations.copies(project):
             doing = "completing the log"
             with suppress(PickroomError), closing(connect(copy.database)) as connection, project_lock(copy, doing):
                 complete_log(Place(copy, project, copy.root), connection)

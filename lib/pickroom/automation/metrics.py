@@ -16,8 +16,8 @@ from typing import Literal
 
 from pickroom.automation.decisions_file import Approved, read_approved, read_proposals
 from pickroom.automation.sandbox import Place
-from pickroom.quantities import plural
-from pickroom.records import Recommendation
+from pickroom.core.quantities import plural
+from pickroom.core.records import Recommendation
 from pickroom.store import automation_review, decisions
 from pickroom.store.choices import Saved, looks_s
 from pickroom.store.connect import connect, open_read_only

@@ -11,8 +11,8 @@ from collections.abc import Collection, Iterator, Sequence
 from itertools import cycle
 from typing import Literal, get_args
 
-from pickroom.errors import UsageError
-from pickroom.naming import lot
+from pickroom.core.errors import UsageError
+from pickroom.core.naming import lot
 from pickroom.store.recommendations import Waiting
 
 Order = Literal["worth", "folder"]

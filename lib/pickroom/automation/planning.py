@@ -23,17 +23,17 @@ from pickroom.automation.decisions_file import (
 from pickroom.automation.drift import watch
 from pickroom.automation.generate import Approval, read_approval
 from pickroom.automation.sandbox import Place
-from pickroom.errors import ConflictError, ImageError
+from pickroom.core.errors import ConflictError, ImageError
+from pickroom.core.naming import CROP_ORIGINALS, CROPPED, join
+from pickroom.core.records import Choice, CropBox, Decision, FileOp, Group, Recommendation
 from pickroom.files import cropping, routing
 from pickroom.files.ledgers import AUTOMATION
 from pickroom.files.preflight import Disk
 from pickroom.files.routing import Route
 from pickroom.images import crops as rendering
-from pickroom.naming import CROP_ORIGINALS, CROPPED, join
-from pickroom.records import Choice, CropBox, Decision, FileOp, Group, Recommendation
 from pickroom.store import automation_review, groups, operations
 from pickroom.store.choices import Saved
-from pickroom.workspace import utc_now
+from pickroom.store.workspace import utc_now
 
 _DOING = "planning what the automation does"
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 
-from pickroom.errors import StoreError
-from pickroom.workspace import Project, Workspace
+from pickroom.core.errors import StoreError
+from pickroom.store.workspace import Project, Workspace
 
 _VERSION = re.compile(r"v(\d+)")  # as recommendations name one (checkpoints.Checkpoint.label)
 
@@ -25,12 +25,12 @@ def recommend_first(project: Project, progress: Callable[[int, int], None] | Non
     Raises:
         StoreError: the database cannot be read or written.
     """
-    from pickroom.recommend import models
+    from pickroom.learn import models
 
     ranker = models.load(project, "ranker")
     if ranker.model is None:
         return (f"the ranker recommends nothing: {ranker.reason}",) if ranker.damaged else ()
-    from pickroom.recommend.recommending import recommend
+    from pickroom.learn.recommending import recommend
 
     return recommend(project, progress).faults
 

@@ -12,15 +12,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pickroom import journals
 from pickroom.automation.copying import Progress, copy_project
 from pickroom.automation.decisions_file import APPROVED, DECISIONS
-from pickroom.errors import ProjectError, UsageError
-from pickroom.manifest import INNER
-from pickroom.naming import filename_of, folder_of
-from pickroom.records import FileOp
+from pickroom.core.errors import ProjectError, UsageError
+from pickroom.core.naming import filename_of, folder_of
+from pickroom.core.records import FileOp
+from pickroom.files import journal_locations
 from pickroom.store.connect import require_database
-from pickroom.workspace import Project
+from pickroom.store.manifest import INNER
+from pickroom.store.workspace import Project
 
 GUARANTEE = "automation_guarantee.json"
 
@@ -110,7 +110,7 @@ def locate(project: Project, sandbox: Path | None = None, *, production: bool = 
         raise ProjectError(
             "there is no copy of the project", doing="opening the sandbox", subject=place.folder, hint=hint
         )
-    journals.remember(project, place.folder.parent)
+    journal_locations.remember(project, place.folder.parent)
     # wherever the sandbox was moved with its workspace: the copy's root is this folder, whatever its manifest says
     copy = place.project.workspace.project(project.id)
     require_database(copy.database, "opening the sandbox")
@@ -158,7 +158,7 @@ def _planned(project: Project, sandbox: Path | None, production: bool) -> Place:
             subject=base,
             hint="give a folder of its own",
         )
-    return Place(journals.copy_in(project, base), project, folder)
+    return Place(journal_locations.copy_in(project, base), project, folder)
 
 
 def outside(path: Path, what: str = "this leads out of the sandbox") -> UsageError:

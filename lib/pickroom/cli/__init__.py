@@ -10,7 +10,6 @@ from pickroom.cli import (  # noqa: F401 (importing them declares their commands
     backup,
     crop,
     demo,
-    doctor,
     duplicates,
     embed,
     exports,
@@ -23,5 +22,6 @@ from pickroom.cli import (  # noqa: F401 (importing them declares their commands
     tools,
 )
 from pickroom.cli.console import app, main
+from pickroom.cli.doctor import command  # noqa: F401 (importing it declares its command)
 
 __all__ = ["app", "main"]

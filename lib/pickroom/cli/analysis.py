@@ -9,8 +9,8 @@ import typer
 
 from pickroom.cli.console import Home, Json, ProjectName, app, printable, progress_bar, project_of, say, show
 from pickroom.cli.unsound import fail_if, name_unsound
-from pickroom.errors import ConflictError
-from pickroom.workspace import Project, Workspace
+from pickroom.core.errors import ConflictError
+from pickroom.store.workspace import Project, Workspace
 
 if TYPE_CHECKING:
     from pickroom.files.waiting import Fault
@@ -101,7 +101,7 @@ def _crop_faults(project: Project) -> list[Fault]:
 @app.command()
 def report(project: ProjectName, home: Home = None) -> None:
     """Run the report notebooks for a project; finishing does that too."""
-    from pickroom.reporting import render
+    from pickroom.analysis.reports import render
 
     opened = project_of(home, project)
     try:
@@ -122,7 +122,7 @@ def finish(
     home: Home = None,
 ) -> None:
     """Report on a project, archive it and mark it as finished; refuses while anything is half done."""
-    from pickroom.reporting import finish as finishing
+    from pickroom.analysis.reports import finish as finishing
 
     opened = project_of(home, project)
     if not execute:

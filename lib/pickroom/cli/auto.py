@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from pickroom.cli.console import Home, ProjectName, app, printable, progress_bar, project_of, read_text, say, show
-from pickroom.errors import ConflictError, UsageError
-from pickroom.quantities import plural
+from pickroom.core.errors import ConflictError, UsageError
+from pickroom.core.quantities import plural
 
 if TYPE_CHECKING:
     from pickroom.automation.sandbox import Place
@@ -79,8 +79,8 @@ def review(
 ) -> None:
     """Review what is proposed, by keys; the deck itself is notebooks/50_automate.ipynb. Moves nothing."""
     from pickroom.automation import sandbox as places
-    from pickroom.review.auto_session import AutoSession
-    from pickroom.review.keys import read_keys
+    from pickroom.sessions.review.auto_session import AutoSession
+    from pickroom.sessions.review.keys import read_keys
 
     pressed = read_keys(read_text(keys, "reading keys")) if keys else []
     place = places.locate(project_of(home, project), sandbox, production=production)

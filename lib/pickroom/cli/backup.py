@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pickroom.cli.console import Home, Json, app, printable, progress_bar, say, show
-from pickroom.errors import ConflictError, UsageError
-from pickroom.quantities import in_bytes
-from pickroom.workspace import Workspace
+from pickroom.core.errors import ConflictError, UsageError
+from pickroom.core.quantities import in_bytes
+from pickroom.store.workspace import Workspace
 
 if TYPE_CHECKING:
-    from pickroom.backup.restoring import Plan
+    from pickroom.maintenance.backup.restoring import Plan
     from pickroom.store.copies import Copy
 
 _SHOWN = 20
@@ -26,7 +26,7 @@ def backup_command(
     json_output: Json = False,
 ) -> None:
     """Save decisions, manifests, models and logs of every project in one verified file; never images."""
-    from pickroom.backup import writing
+    from pickroom.maintenance.backup import writing
 
     bar, progress = progress_bar("Backing up")
     with bar:
@@ -91,7 +91,7 @@ def restore_command(
 
 
 def _list_copies(workspace: Workspace, project_id: str, as_json: bool) -> None:
-    from pickroom.backup import one_database
+    from pickroom.maintenance.backup import one_database
 
     found = one_database.listed(workspace, project_id)
     lines = [f"Copies of the database of {project_id}, the newest first:" if found else f"{project_id} has no copy yet"]
@@ -121,7 +121,7 @@ def _copy_values(copy: Copy) -> dict[str, Any]:
 
 
 def _restore_copy(workspace: Workspace, project_id: str, name: str, execute: bool, as_json: bool) -> None:
-    from pickroom.backup import one_database
+    from pickroom.maintenance.backup import one_database
 
     if execute:
         found, aside = one_database.restore(workspace, project_id, name)
@@ -146,7 +146,7 @@ def _restore_copy(workspace: Workspace, project_id: str, name: str, execute: boo
 
 
 def _restore_file(workspace: Workspace, file: Path, replace: bool, execute: bool, json_output: bool) -> None:
-    from pickroom.backup import restoring
+    from pickroom.maintenance.backup import restoring
 
     bar, progress = progress_bar("Restoring")
     with bar:

@@ -14,12 +14,14 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from pickroom import __version__, leftovers, quiet
+from pickroom import __version__
 from pickroom.cli.hints import with_home
 from pickroom.cli.page import Page, next_step
-from pickroom.errors import PickroomError, UsageError
+from pickroom.core import quiet
+from pickroom.core.errors import PickroomError, UsageError
+from pickroom.storage import leftovers
 from pickroom.store import copies
-from pickroom.workspace import Project, Workspace
+from pickroom.store.workspace import Project, Workspace
 
 app = typer.Typer(
     help="Pick the best of every group of near-duplicate images, and teach a model to do it with you.",

@@ -9,9 +9,9 @@ from typing import Annotated
 import typer
 
 from pickroom.cli.console import Home, ProjectName, app, project_of, read_text, say, show
-from pickroom.errors import UsageError
-from pickroom.naming import folder_of
-from pickroom.records import CropBox
+from pickroom.core.errors import UsageError
+from pickroom.core.naming import folder_of
+from pickroom.core.records import CropBox
 
 
 @app.command()
@@ -25,8 +25,8 @@ def crop(
     home: Home = None,
 ) -> None:
     """Make the crops that wait; the desk itself is notebooks/30_crop.ipynb."""
-    from pickroom.crop.session import CropSession
     from pickroom.files.cropping import Order
+    from pickroom.sessions.crop.session import CropSession
 
     if boxes is not None and apply_ai:
         raise UsageError("--boxes and --apply-ai exclude each other", doing="cropping", hint="give one of them")

@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from pickroom.cli.console import Home, app, progress_bar, show
-from pickroom.quantities import plural
-from pickroom.workspace import Workspace
+from pickroom.core.quantities import plural
+from pickroom.store.workspace import Workspace
 
 
 @app.command()
@@ -46,6 +46,6 @@ def lab(
     browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open a browser window.")] = True,
 ) -> None:
     """Open JupyterLab on the notebooks: on this machine only, behind a token."""
-    from pickroom import lab as jupyter
+    from pickroom.app import lab as jupyter
 
     jupyter.run(Workspace.find(home), port=port, browser=browser)

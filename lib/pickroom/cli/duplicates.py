@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pickroom.cli.console import Home, Json, app, printable, progress_bar, say, show
-from pickroom.errors import UsageError
-from pickroom.quantities import plural
-from pickroom.workspace import Workspace
+from pickroom.core.errors import UsageError
+from pickroom.core.quantities import plural
+from pickroom.store.workspace import Workspace
 
 if TYPE_CHECKING:
-    from pickroom.duplicates.finding import Copy, Pair, Thresholds
+    from pickroom.sessions.duplicates.finding import Copy, Pair, Thresholds
     from pickroom.store.kept_pairs import KeptPair
-    from pickroom.workspace import Project
+    from pickroom.store.workspace import Project
 
 _SHOWN = 40  # pairs listed in words; --json lists them all
 
@@ -37,8 +37,8 @@ def duplicates(
     json_output: Json = False,
 ) -> None:
     """Find images that are there twice, in any folder of any project; the desk is notebooks/72_duplicates.ipynb."""
-    from pickroom.duplicates.finding import Thresholds, find
-    from pickroom.duplicates.gathering import gather, projects_of
+    from pickroom.sessions.duplicates.finding import Thresholds, find
+    from pickroom.sessions.duplicates.gathering import gather, projects_of
 
     if (near or execute) and not stage:
         raise UsageError(
@@ -85,7 +85,7 @@ def duplicates(
 
 def _stage(project: Project, thresholds: Thresholds, near: bool, execute: bool, json_output: bool) -> None:
     """Say what would be set aside, what was marked at the desk among it; and do it if asked."""
-    from pickroom.duplicates.session import DuplicatesSession
+    from pickroom.sessions.duplicates.session import DuplicatesSession
 
     bar, progress = progress_bar("Hashing")
     with bar:
@@ -140,13 +140,13 @@ def _kept(projects: Sequence[Project]) -> dict[str, frozenset[KeptPair]]:
 
 
 def _is_kept(pair: Pair, kept: Mapping[str, frozenset[KeptPair]]) -> bool:
-    from pickroom.duplicates.session import kept_key
+    from pickroom.sessions.duplicates.session import kept_key
 
     return not pair.across and kept_key(pair) in kept[pair.a.project_id]
 
 
 def _words(pair: Pair, several: bool, kept: Mapping[str, frozenset[KeptPair]]) -> str:
-    from pickroom.duplicates.choosing import why
+    from pickroom.sessions.duplicates.choosing import why
 
     kind = "exact     " if pair.kind == "exact" else f"near {pair.score:.3f}"
     said = "of two projects: reported only" if pair.across else f"keep the first: {why(pair.a, pair.b)}"
@@ -156,7 +156,7 @@ def _words(pair: Pair, several: bool, kept: Mapping[str, frozenset[KeptPair]]) -
 
 def _values(pair: Pair, kept: Mapping[str, frozenset[KeptPair]]) -> dict[str, Any]:
     """FORMATS.md's four fields, `a` being the one to keep; then what they rest on."""
-    from pickroom.duplicates.choosing import why
+    from pickroom.sessions.duplicates.choosing import why
 
     return {
         "a": pair.a.path,

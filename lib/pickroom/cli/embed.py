@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from pickroom.cli.console import Home, Json, ProjectName, app, printable, project_of, say, show
-from pickroom.errors import UsageError
+from pickroom.core.errors import UsageError
 
 if TYPE_CHECKING:
-    from pickroom.workspace import Project
+    from pickroom.store.workspace import Project
 
 
 @app.command()
@@ -46,11 +46,11 @@ def embed(
     if import_legacy is not None:
         _import(opened, import_legacy, json_output)
         return
-    from pickroom.embeddings.choice import EncoderConfig
-    from pickroom.embeddings.engines import EmbedConfig
-    from pickroom.embeddings.pipeline import embed as run
-    from pickroom.embeddings.progress import bar
-    from pickroom.embeddings.regions import RegionConfig
+    from pickroom.features.choice import EncoderConfig
+    from pickroom.features.regions import RegionConfig
+    from pickroom.indexing.engines import EmbedConfig
+    from pickroom.indexing.pipeline import embed as run
+    from pickroom.indexing.progress import bar
 
     config = EmbedConfig(
         encoder=EncoderConfig(encoder, model, checkpoint, device, change_encoder),
@@ -68,7 +68,7 @@ def embed(
 
 
 def _import(project: Project, cache: Path, as_json: bool) -> None:
-    from pickroom.embeddings.legacy import import_cache
+    from pickroom.history.vectors import import_cache
 
     report = import_cache(project, cache)
     lines = [f"{report.lines} lines = {report.imported} imported + {sum(report.skipped.values())} skipped"]

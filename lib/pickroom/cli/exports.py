@@ -10,8 +10,8 @@ import typer
 
 from pickroom.cli.console import Home, Json, app, printable, progress_bar, say, show
 from pickroom.cli.unsound import fail_if, name_unsound
-from pickroom.errors import UsageError
-from pickroom.workspace import Project, Workspace
+from pickroom.core.errors import UsageError
+from pickroom.store.workspace import Project, Workspace
 
 if TYPE_CHECKING:
     from pickroom.exports.sidecars import Sidecar

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pickroom.cli.console import Home, Json, app, printable, progress_bar, say, show
-from pickroom.errors import UsageError
-from pickroom.workspace import Workspace
+from pickroom.core.errors import UsageError
+from pickroom.store.workspace import Workspace
 
 if TYPE_CHECKING:
     from pickroom.history.report import ImportReport

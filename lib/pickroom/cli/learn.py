@@ -10,12 +10,12 @@ import typer
 
 from pickroom.cli.console import Home, Json, ProjectName, app, printable, progress_bar, project_of, say, show
 from pickroom.cli.unsound import fail_if, name_unsound
-from pickroom.errors import ConflictError, UsageError
-from pickroom.workspace import Workspace
+from pickroom.core.errors import ConflictError, UsageError
+from pickroom.store.workspace import Workspace
 
 if TYPE_CHECKING:
+    from pickroom.learn.progress import Recorder, Status
     from pickroom.learn.training_sets import Kind
-    from pickroom.learn.watching import Recorder, Status
 
 _LINES = 10  # of progress a training, where a line cannot be rewritten
 
@@ -40,14 +40,14 @@ def train(
     home: Home = None,
 ) -> None:
     """Train a model on decisions; it recommends only if it beats the current one and the baselines."""
-    from pickroom.learn import watching
-    from pickroom.learn.recipes import require_kind
+    from pickroom.learn import progress
     from pickroom.learn.splits import SplitConfig
+    from pickroom.learn.tasks import require_kind
     from pickroom.learn.training import TrainConfig, train
 
     workspace, kind = Workspace.find(home), require_kind(model)
     if stop:
-        asked = watching.request_stop(workspace, kind)
+        asked = progress.request_stop(workspace, kind)
         show({}, False, f"{kind}: {'asked to stop at the end of its epoch' if asked else 'none is being trained'}")
         return
     recipe = _recipe(kind, anomaly_weight, seed)
@@ -99,7 +99,7 @@ def evaluate(
 @app.command()
 def recommend(project: ProjectName, home: Home = None, json_output: Json = False) -> None:
     """Recommend for every undecided group, by the current models, else by the baseline."""
-    from pickroom.recommend.recommending import recommend
+    from pickroom.learn.recommending import recommend
 
     opened = project_of(home, project)
     bar, progress = progress_bar("Reading groups")
@@ -115,7 +115,7 @@ def recommend(project: ProjectName, home: Home = None, json_output: Json = False
 @app.command(hidden=True)
 def retrain(project: ProjectName, home: Home = None) -> None:
     """Both models, on all projects that go together with this one, then new recommendations: what the deck starts."""
-    from pickroom.recommend.retraining import retrain
+    from pickroom.learn.retraining import retrain
 
     with _Shown() as shown:
         lines = retrain(Workspace.find(home), project, shown)
@@ -132,7 +132,7 @@ def _unsound(workspace: Workspace, project_ids: list[str]) -> int:
 def _recipe(kind: Kind, anomaly_weights: list[float] | None, seed: int) -> Any:
     from dataclasses import replace
 
-    from pickroom.learn.recipes import recipe_of
+    from pickroom.learn.tasks import recipe_of
 
     recipe: Any = recipe_of(kind)
     if anomaly_weights:
@@ -145,10 +145,10 @@ def _recipe(kind: Kind, anomaly_weights: list[float] | None, seed: int) -> Any:
 
 def _watch(workspace: Workspace, kind: Kind, projects: list[str], options: list[str]) -> None:
     """Follow the training that runs; where none does, start one and follow that."""
-    from pickroom.learn import background, watching
+    from pickroom.learn import background, progress
 
     started = None
-    if not watching.is_running(workspace, kind):
+    if not progress.is_running(workspace, kind):
         if not projects:
             raise UsageError(
                 f"no {kind} is being trained",
@@ -158,7 +158,7 @@ def _watch(workspace: Workspace, kind: Kind, projects: list[str], options: list[
         started = background.start(workspace, kind, ["train", kind, *projects, *options])
     try:
         with _Shown() as shown:
-            last = watching.follow(workspace, kind, shown, (lambda: started.starting) if started else None)
+            last = progress.follow(workspace, kind, shown, (lambda: started.starting) if started else None)
     except KeyboardInterrupt:
         say(f"pickroom: the training goes on; stop it: pickroom train {kind} --stop")
         raise

@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 
 from pickroom.cli.console import Home, app
-from pickroom.errors import ProjectError
-from pickroom.workspace import Workspace
+from pickroom.core.errors import ProjectError
+from pickroom.store.workspace import Workspace
 
 
 @app.command(name="app")
@@ -20,7 +20,7 @@ def picking_app(
 ) -> None:
     """Pick and crop in the browser without a notebook: on this machine only, behind a token."""
     try:
-        from pickroom.jupyter import app_server
+        from pickroom.app.server import app_server
     except ImportError as error:
         if error.name is None or error.name.partition(".")[0] != "voila":
             raise

@@ -9,9 +9,9 @@ from typing import Annotated, Any
 import typer
 
 from pickroom.cli.console import Home, Json, ProjectName, app, printable, progress_bar, project_of, say, show
-from pickroom.errors import PickroomError, UsageError
-from pickroom.quantities import percent, plural
-from pickroom.workspace import Workspace
+from pickroom.core.errors import PickroomError, UsageError
+from pickroom.core.quantities import percent, plural
+from pickroom.store.workspace import Workspace
 
 _LONGEST_GAP = 365 * 24 * 60  # minutes
 
@@ -26,8 +26,8 @@ def start(
     json_output: Json = False,
 ) -> None:
     """Make a project of a folder of images: scan, group, recommend the baseline."""
-    from pickroom import projects
-    from pickroom.regrouping import by_looks
+    from pickroom.indexing import projects
+    from pickroom.indexing.regrouping import by_looks
 
     bar, progress = progress_bar("Reading images")
     with bar:
@@ -76,10 +76,10 @@ def groups(
     json_output: Json = False,
 ) -> None:
     """Scan the project's folder again and group what is new. By similarity groups what the stages left out."""
-    from pickroom import projects
-    from pickroom.groups.making import Similarity
     from pickroom.groups.stages import DEFAULT_GAP
-    from pickroom.regrouping import by_looks
+    from pickroom.groups.strategies import Similarity
+    from pickroom.indexing import projects
+    from pickroom.indexing.regrouping import by_looks
 
     if by not in ("stage", "similarity"):
         raise UsageError(f"groups cannot be made by {by!r}", doing="grouping", hint="use --by stage or similarity")
@@ -113,7 +113,7 @@ def status(
 
     Exits 1 if images lie where neither the journal nor a row says, or a project cannot be read.
     """
-    from pickroom import projects
+    from pickroom.indexing import projects
 
     workspace = Workspace.find(home)
     found = []
@@ -132,8 +132,8 @@ def status(
 
 
 def status_words(entry: dict[str, Any]) -> str:
+    from pickroom.indexing.regrouping import by_looks
     from pickroom.integrity.whereabouts import in_words
-    from pickroom.regrouping import by_looks
 
     if "error" in entry:
         return f"{entry['project_id']}: {entry['error']}"
@@ -176,7 +176,7 @@ def status_words(entry: dict[str, Any]) -> str:
 @app.command()
 def relocate(project: ProjectName, folder: Annotated[Path, typer.Argument()], home: Home = None) -> None:
     """Tell a project that its image folder has moved."""
-    from pickroom import projects
+    from pickroom.indexing import projects
 
     moved = projects.relocate(Workspace.find(home), project, folder)
     show({}, False, f"Project {moved.id} now has its images in {moved.root}")

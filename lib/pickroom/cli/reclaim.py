@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 
 from pickroom.cli.console import Home, Json, app, printable, progress_bar, say, show
-from pickroom.errors import UsageError
-from pickroom.workspace import Workspace
+from pickroom.core.errors import UsageError
+from pickroom.store.workspace import Workspace
 
 _WORD = "delete"
 
@@ -22,9 +22,9 @@ def reclaim(
     json_output: Json = False,
 ) -> None:
     """Free the disk of what is proved to be needless: archived or staged images, vectors of dropped encoders."""
-    from pickroom.quantities import in_bytes
-    from pickroom.reclaim.letting_go import execute as let_go
-    from pickroom.reclaim.planning import plan
+    from pickroom.core.quantities import in_bytes
+    from pickroom.maintenance.reclaim.delete import execute as let_go
+    from pickroom.maintenance.reclaim.planning import plan
 
     if hard and not execute:
         raise UsageError("--hard does nothing by itself", doing="reclaiming disk space", hint="add --execute")

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from pickroom.cli.console import Home, ProjectName, app, printable, project_of, read_text, say, show
-from pickroom.errors import ConflictError, UsageError
-from pickroom.quantities import plural
+from pickroom.core.errors import ConflictError, UsageError
+from pickroom.core.quantities import plural
 
 if TYPE_CHECKING:
     from pickroom.files.journal import Outcome
-    from pickroom.workspace import Project
+    from pickroom.store.workspace import Project
 
 
 @app.command()
@@ -30,9 +30,9 @@ def review(
     home: Home = None,
 ) -> None:
     """Review by keys without a browser; the deck itself is notebooks/20_review.ipynb."""
-    from pickroom.review.keys import read_keys
-    from pickroom.review.session import ReviewSession
-    from pickroom.review.unaided import UnaidedSession
+    from pickroom.sessions.review.keys import read_keys
+    from pickroom.sessions.review.manual import UnaidedSession
+    from pickroom.sessions.review.session import ReviewSession
 
     if unaided and (blind or order != "folder"):
         what = "--unaided has no recommendation to hide or to order by"

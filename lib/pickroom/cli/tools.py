@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pickroom.cli.console import Home, Json, ProjectName, app, printable, project_of, read_text, say, show
-from pickroom.errors import UsageError
-from pickroom.naming import split
+from pickroom.core.errors import UsageError
+from pickroom.core.naming import split
 
 if TYPE_CHECKING:
-    from pickroom.files.placing import Placement
-    from pickroom.marking.session import BoardSession
+    from pickroom.files.apply_marks import Placement
+    from pickroom.sessions.marking.session import BoardSession
 
 Execute = Annotated[bool, typer.Option("--execute", help="Move the files; else only say what would be done.")]
 _SHOWN = 20  # images held back that are listed by name
@@ -36,7 +36,7 @@ def sort(
     json_output: Json = False,
 ) -> None:
     """Sort images into named character folders: a dry run first; the grid itself is notebooks/70_sort.ipynb."""
-    from pickroom.sorting.session import SortSession
+    from pickroom.sessions.sorting.session import SortSession
 
     if by is not None and assign is not None:
         raise UsageError("--by and --assign exclude each other", doing="sorting", hint="give one of them")
@@ -71,7 +71,7 @@ def browse(
     json_output: Json = False,
 ) -> None:
     """Mark images for the crop desk or to be set aside: a dry run first; the viewer is notebooks/71_browse.ipynb."""
-    from pickroom.browse.session import BrowseSession, mark_named
+    from pickroom.sessions.browse.session import BrowseSession, mark_named
 
     lines = read_marks(read_text(marks, "reading a file of marks"), "mark", mark_named) if marks is not None else None
     session = BrowseSession(project_of(home, project), folder)

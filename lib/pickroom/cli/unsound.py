@@ -8,8 +8,8 @@ from pathlib import Path
 import typer
 
 from pickroom.cli.console import printable, say
-from pickroom.quantities import plural
-from pickroom.workspace import Project
+from pickroom.core.quantities import plural
+from pickroom.store.workspace import Project
 
 _SHOWN = 5  # rows that are named; `check` shows more
 

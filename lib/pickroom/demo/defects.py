@@ -11,7 +11,7 @@ from functools import partial
 import numpy as np
 from scipy import ndimage
 
-from pickroom.records import CropBox
+from pickroom.core.records import CropBox
 
 Patch = np.ndarray  # (h, w, 3) float32 in 0..255
 # A defect gets the patch, where it shows (h, w, 1) in 0..1 by its shape, and returns the changed patch.

@@ -9,15 +9,15 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
-from pickroom import atomic, leftovers
+from pickroom.core.errors import FileOperationError, UsageError
+from pickroom.core.naming import stem_of
 from pickroom.demo.companions import jpeg_exif, png_text, settings_of
 from pickroom.demo.config import DemoConfig
 from pickroom.demo.photographs import PHOTOGRAPHS, load
 from pickroom.demo.plan import plan_group
 from pickroom.demo.stages import render_stages
 from pickroom.demo.truth import Truth, lines_of
-from pickroom.errors import FileOperationError, UsageError
-from pickroom.naming import stem_of
+from pickroom.storage import atomic, leftovers
 
 IMAGES_FOLDER, TRUTH_FILE = "demo_images", "demo_truth.jsonl"
 

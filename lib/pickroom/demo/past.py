@@ -6,15 +6,15 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from pickroom.core.errors import ConflictError
+from pickroom.core.records import Group
 from pickroom.demo.config import stream
 from pickroom.demo.truth import Truth
-from pickroom.errors import ConflictError
 from pickroom.files import cropping
 from pickroom.files.cropping import Order
-from pickroom.records import Group
-from pickroom.review.session import ReviewSession
+from pickroom.sessions.review.session import ReviewSession
 from pickroom.store.connect import connect
-from pickroom.workspace import Project
+from pickroom.store.workspace import Project
 
 BATCH = 50  # groups to a finalise
 _FINALISE = ("Shift+Enter", "Shift+Enter")

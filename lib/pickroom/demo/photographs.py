@@ -13,8 +13,8 @@ from pathlib import Path
 
 from PIL import Image as Pillow
 
-from pickroom.errors import UsageError
-from pickroom.records import CropBox
+from pickroom.core.errors import UsageError
+from pickroom.core.records import CropBox
 
 PORTRAIT, SQUARE, LANDSCAPE = (3, 4), (1, 1), (4, 3)
 TALL, WIDE = (2, 3), (3, 2)

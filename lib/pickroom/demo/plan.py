@@ -8,11 +8,11 @@ from itertools import pairwise
 
 import numpy as np
 
+from pickroom.core.records import CropBox
 from pickroom.demo.config import SIDE_STEP, DemoConfig, stream
 from pickroom.demo.grades import GRADES, Grade
 from pickroom.demo.photographs import PHOTOGRAPHS, Aspect, Photograph
 from pickroom.demo.truth import Truth
-from pickroom.records import CropBox
 
 # The keys of this module's random streams: (seed, index, key); rendering has its own (stages.py).
 _PLAN, _REVIEWER, _ORDER, _SHARE, _LOOK = 1, 2, 3, 4, 5

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from pickroom import projects
+from pickroom.core.errors import UsageError
 from pickroom.demo.config import DemoConfig
 from pickroom.demo.make import Progress, make_images
 from pickroom.demo.past import decide
 from pickroom.demo.simulate import simulated_recommendations
-from pickroom.errors import UsageError
-from pickroom.regrouping import ScanReport
+from pickroom.indexing import projects
+from pickroom.indexing.regrouping import ScanReport
 from pickroom.store import groups, recommendations
 from pickroom.store.connect import connect, transaction
-from pickroom.workspace import Project, Workspace, already_started
+from pickroom.store.workspace import Project, Workspace, already_started
 
 PROJECT_ID = "demo"
 SCANNED_AT = datetime(2025, 9, 1, tzinfo=UTC)  # what is drawn from group ids is the same in every demo

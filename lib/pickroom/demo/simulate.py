@@ -10,10 +10,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from pickroom.core.records import CropBox, Group, Image, Recommendation
 from pickroom.demo.config import stream
 from pickroom.demo.plan import square_box
 from pickroom.demo.truth import Truth
-from pickroom.records import CropBox, Group, Image, Recommendation
 
 VERSIONS = {"ranker": "simulated", "crop_proposer": "simulated"}
 _LABEL = "simulated for the demo"

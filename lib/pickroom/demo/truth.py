@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from pickroom.errors import ProjectError
-from pickroom.records import MAX_GROUP, MIN_GROUP, CropBox, UserAction
+from pickroom.core.errors import ProjectError
+from pickroom.core.records import MAX_GROUP, MIN_GROUP, CropBox, UserAction
 
 
 @dataclass(frozen=True, slots=True)

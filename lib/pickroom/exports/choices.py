@@ -15,16 +15,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from pickroom import atomic
-from pickroom.errors import ConflictError, StoreError
+from pickroom.core.errors import ConflictError, StoreError
+from pickroom.core.naming import CROPPED, join
+from pickroom.core.records import CropBox, Image
 from pickroom.images.scan import list_images
 from pickroom.integrity import inspect
-from pickroom.naming import CROPPED, join
-from pickroom.records import CropBox, Image
+from pickroom.storage import atomic
 from pickroom.store import crops, groups, images, operations
 from pickroom.store.connect import open_read_only, transaction
-from pickroom.store.damage import read_any_text
-from pickroom.workspace import Project
+from pickroom.store.row_errors import read_any_text
+from pickroom.store.workspace import Project
 
 Verdict = Literal["picked", "passed over", "rejected", "kept"]
 

@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from pickroom import __version__
+from pickroom.core.geometry import to_pixels
 from pickroom.exports.choices import Choices, Judged
 from pickroom.exports.folder import picture_name
-from pickroom.geometry import to_pixels
 
 ANNOTATIONS = "annotations.json"
 CATEGORY = {"id": 1, "name": "crop", "supercategory": "pickroom"}

@@ -10,12 +10,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from pickroom.core.naming import companions_by_stem, stem_of
 from pickroom.exports import choices, coco, imagefolder, pairs
 from pickroom.exports.choices import Choices, Judged
 from pickroom.exports.folder import Progress, check_outside, picture_name, publish
 from pickroom.images import metadata
-from pickroom.naming import companions_by_stem, stem_of
-from pickroom.workspace import Project
+from pickroom.store.workspace import Project
 
 PICKAPIC, HPDV2 = "pickapic", "hpdv2"
 # companions and PNG text that hold what the picture was asked to be; the first that is there counts

@@ -14,11 +14,11 @@ import shutil
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path, PurePosixPath
 
-from pickroom import atomic, leftovers
-from pickroom.errors import ConflictError, FileOperationError, UsageError
+from pickroom.core.errors import ConflictError, FileOperationError, UsageError
+from pickroom.core.naming import stays_inside
 from pickroom.exports.choices import Judged
-from pickroom.naming import stays_inside
-from pickroom.workspace import Project
+from pickroom.storage import atomic, leftovers
+from pickroom.store.workspace import Project
 
 STATE_FILE = ".pickroom-export.json"
 PICTURES = "images"

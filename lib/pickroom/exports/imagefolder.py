@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from pickroom.errors import UsageError
+from pickroom.core.errors import UsageError
 from pickroom.exports.choices import Choices
 from pickroom.exports.folder import picture_name
 

@@ -18,8 +18,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from pickroom import atomic
-from pickroom.errors import FileOperationError, ImageError, UsageError
+from pickroom.core.errors import FileOperationError, ImageError, UsageError
+from pickroom.core.naming import filename_of, join, split, stays_inside, stem_of
 from pickroom.exports import choices, xmp
 from pickroom.exports.choices import Choices, Judged, Verdict
 from pickroom.exports.folder import Progress
@@ -27,9 +27,9 @@ from pickroom.files.folder import ImageFolder
 from pickroom.files.lock import moving_files
 from pickroom.files.preflight import require_images
 from pickroom.images import decode
-from pickroom.naming import filename_of, join, split, stays_inside, stem_of
+from pickroom.storage import atomic
 from pickroom.store.connect import open_read_only
-from pickroom.workspace import Project
+from pickroom.store.workspace import Project
 
 Naming = Literal["stem", "full"]
 

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from xml.dom import XMLNS_NAMESPACE, Node, minidom
 from xml.parsers.expat import ExpatError
 
-from pickroom.geometry import round_half_up, to_stored
-from pickroom.records import CropBox
+from pickroom.core.geometry import round_half_up, to_stored
+from pickroom.core.records import CropBox
 
 RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
 XMP = "http://ns.adobe.com/xap/1.0/"

@@ -14,8 +14,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from pickroom import atomic, naming
-from pickroom.errors import FileOperationError, ImageError, StoreError
+from pickroom.core import naming
+from pickroom.core.errors import FileOperationError, ImageError, StoreError
+from pickroom.core.geometry import compose
+from pickroom.core.naming import CROP_AUTO, CROP_ORIGINALS, CROPPED, STAGING, is_image_name, join, sidecar_name
+from pickroom.core.records import BoxSource, CropBox, FileOp
 from pickroom.files import journal, sidecars
 from pickroom.files.folder import ImageFolder
 from pickroom.files.ledgers import CROP, DROP, LEDGERS
@@ -23,15 +26,13 @@ from pickroom.files.lock import moving_files
 from pickroom.files.moves import PARTIAL_SUFFIX
 from pickroom.files.preflight import Disk
 from pickroom.files.recovery import finish_interrupted
-from pickroom.geometry import compose
 from pickroom.images import crops as rendering
 from pickroom.images import decode
-from pickroom.naming import CROP_AUTO, CROP_ORIGINALS, CROPPED, STAGING, is_image_name, join, sidecar_name
-from pickroom.records import BoxSource, CropBox, FileOp
+from pickroom.storage import atomic
 from pickroom.store import crops, decisions, operations
 from pickroom.store.connect import transaction
 from pickroom.store.crops import Crop
-from pickroom.workspace import Project, utc_now
+from pickroom.store.workspace import Project, utc_now
 
 WAITING_FOLDERS = (naming.CROP, CROP_AUTO)  # CROP here is a kind of journal steps
 NO_SIDECAR = "no sidecar: the file is cropped, no decision is changed"

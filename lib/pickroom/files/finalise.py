@@ -7,17 +7,17 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from pickroom.errors import StoreError
+from pickroom.core.errors import StoreError
+from pickroom.core.records import Decision, FileOp, Group
 from pickroom.files import journal, routing
 from pickroom.files.ledgers import LEDGERS
 from pickroom.files.lock import moving_files
 from pickroom.files.preflight import Disk
 from pickroom.files.recovery import finish_interrupted
-from pickroom.records import Decision, FileOp, Group
 from pickroom.store import decisions, groups, operations, review_state
 from pickroom.store.choices import Saved
 from pickroom.store.connect import transaction
-from pickroom.workspace import Project, utc_now
+from pickroom.store.workspace import Project, utc_now
 
 # outcome -> the deck's word for it
 _DONE = {"approve": "picked", "crop": "to crop", "keep": "kept whole", "reject": "rejected"}

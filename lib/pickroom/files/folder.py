@@ -11,10 +11,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Self
 
-from pickroom.errors import FileOperationError
+from pickroom.core.errors import FileOperationError
+from pickroom.core.naming import OWNED_FOLDERS, folder_of, stays_inside
+from pickroom.core.records import FileOp
 from pickroom.files.moves import holds_anything, make_folder
-from pickroom.naming import OWNED_FOLDERS, folder_of, stays_inside
-from pickroom.records import FileOp
 
 Identity = tuple[int, int]  # (device, inode)
 _NONE: Identity = (-1, -1)

@@ -15,15 +15,15 @@ from itertools import groupby
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
-from pickroom import atomic
-from pickroom.errors import FileOperationError, StoreError
+from pickroom.core.errors import FileOperationError, StoreError
+from pickroom.core.naming import OWNED_FOLDERS, filename_of, folder_of, stays_inside
+from pickroom.core.records import FileOp
 from pickroom.files import moves
 from pickroom.files.folder import ImageFolder
-from pickroom.naming import OWNED_FOLDERS, filename_of, folder_of, stays_inside
-from pickroom.records import FileOp
+from pickroom.storage import atomic
 from pickroom.store import copies, operations
 from pickroom.store.connect import transaction
-from pickroom.store.opened import require_in_place
+from pickroom.store.connections import require_in_place
 
 # units whose steps are marked done in one transaction, after one sync of their folders: a crash in between costs
 # nothing, since every step can be taken twice

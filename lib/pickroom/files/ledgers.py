@@ -5,9 +5,9 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Mapping
 
+from pickroom.core.records import FileOp
 from pickroom.files.journal import Ledger
 from pickroom.files.routing import REVIEW
-from pickroom.records import FileOp
 from pickroom.store import crops, decisions, marks, review_state
 from pickroom.store.marks import Room
 from pickroom.store.operations import RETURN

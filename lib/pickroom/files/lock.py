@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from pickroom.files.folder import ImageFolder
-from pickroom.locking import exclusive
-from pickroom.workspace import Project
+from pickroom.storage.locking import exclusive
+from pickroom.store.workspace import Project
 
 _PATIENCE = 0.2  # seconds: a doctor that looks whether somebody is at work takes the lock for a moment
 

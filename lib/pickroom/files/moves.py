@@ -16,11 +16,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
-from pickroom import atomic
-from pickroom.atomic import PARTIAL_SUFFIX
-from pickroom.errors import FileOperationError
-from pickroom.naming import folder_of, stays_inside
-from pickroom.records import FileOp, OpKind
+from pickroom.core.errors import FileOperationError
+from pickroom.core.naming import folder_of, stays_inside
+from pickroom.core.records import FileOp, OpKind
+from pickroom.storage import atomic
+from pickroom.storage.atomic import PARTIAL_SUFFIX
 
 IN_NEITHER_PLACE, VANISHED = "the file is in neither place", "the file has vanished"
 _NOTHING = hashlib.sha256(b"").hexdigest()

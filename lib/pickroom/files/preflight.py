@@ -10,12 +10,12 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence, Set
 from pathlib import Path
 
-from pickroom import atomic
-from pickroom.errors import ConflictError
-from pickroom.naming import companions_by_stem, is_image_name, join, split, stem_of
-from pickroom.records import FileOp, Group, Image
+from pickroom.core.errors import ConflictError
+from pickroom.core.naming import companions_by_stem, is_image_name, join, split, stem_of
+from pickroom.core.records import FileOp, Group, Image
+from pickroom.storage import atomic
 from pickroom.store import groups, operations
-from pickroom.workspace import Project
+from pickroom.store.workspace import Project
 
 _NAME_MAX, _PATH_MAX = 255, 4096  # bytes, as most disks of Linux have it
 _TEMPORARY = 64  # bytes: no name that a file has while it is written is longer

@@ -7,18 +7,17 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 
-from pickroom import journals
-from pickroom.errors import PickroomError, ProjectError
-from pickroom.files import journal
+from pickroom.core.errors import PickroomError, ProjectError
+from pickroom.core.naming import OWNED_FOLDERS
+from pickroom.files import journal, journal_locations
 from pickroom.files.folder import ImageFolder
 from pickroom.files.journal import Outcome
 from pickroom.files.ledgers import LEDGERS
 from pickroom.files.lock import moving_files
 from pickroom.files.preflight import require_images
-from pickroom.naming import OWNED_FOLDERS
 from pickroom.store import operations
 from pickroom.store.connect import connect, open_as_it_is, open_read_only
-from pickroom.workspace import Project
+from pickroom.store.workspace import Project
 
 _CLOSING = "closing units whose files are gone"
 
@@ -99,7 +98,7 @@ def close_lost(project: Project, *, execute: bool) -> tuple[dict[str, list[str]]
     """
     found: dict[str, list[str]] = {}
     result = Outcome()
-    for one in (project, *journals.copies(project)):
+    for one in (project, *journal_locations.copies(project)):
         one.require_root()
         with closing(connect(one.database)) as connection, moving_files(one, _CLOSING) as folder:
             hint = f"plug its disk in, or: pickroom relocate {project.id} NEW_FOLDER"
@@ -130,7 +129,7 @@ def _run(folder: ImageFolder, connection: sqlite3.Connection, sweep: bool) -> Ou
 
 def _of_copies(project: Project) -> Iterator[Unfinished]:
     try:
-        for copy in journals.copies(project):
+        for copy in journal_locations.copies(project):
             try:
                 with open_as_it_is(copy.database) as connection:
                     count, problem = operations.count_planned(connection), ""

@@ -6,17 +6,17 @@ import sqlite3
 from collections import defaultdict
 from pathlib import Path
 
-from pickroom import atomic
+from pickroom.core.naming import join
+from pickroom.core.records import FileOp
 from pickroom.files import journal
 from pickroom.files.folder import ImageFolder
 from pickroom.files.ledgers import LEDGERS, RENAME
 from pickroom.files.preflight import Disk
 from pickroom.images.scan import walk
-from pickroom.naming import join
-from pickroom.records import FileOp
+from pickroom.storage import atomic
 from pickroom.store import operations
 from pickroom.store.connect import transaction
-from pickroom.workspace import Project
+from pickroom.store.workspace import Project
 
 
 def prefix_duplicates(

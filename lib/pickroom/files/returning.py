@@ -15,16 +15,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import count, islice
 
-from pickroom import atomic, integrity
-from pickroom.errors import StoreError
-from pickroom.files import journal
-from pickroom.files.journal import Outcome
-from pickroom.files.ledgers import LEDGERS
-from pickroom.files.lock import moving_files
-from pickroom.files.preflight import Disk
-from pickroom.files.recovery import finish_interrupted
-from pickroom.integrity.whereabouts import Whereabouts
-from pickroom.naming import (
+from pickroom import integrity
+from pickroom.core.errors import StoreError
+from pickroom.core.naming import (
     CROP,
     CROP_AUTO,
     CROPPED,
@@ -36,11 +29,19 @@ from pickroom.naming import (
     split,
     stem_of,
 )
-from pickroom.records import FileOp
+from pickroom.core.records import FileOp
+from pickroom.files import journal
+from pickroom.files.journal import Outcome
+from pickroom.files.ledgers import LEDGERS
+from pickroom.files.lock import moving_files
+from pickroom.files.preflight import Disk
+from pickroom.files.recovery import finish_interrupted
+from pickroom.integrity.whereabouts import Whereabouts
+from pickroom.storage import atomic
 from pickroom.store import images, operations
 from pickroom.store.connect import transaction
 from pickroom.store.operations import RETURN
-from pickroom.workspace import Project
+from pickroom.store.workspace import Project
 
 _MOST_WAYS = 1000  # to look for a free name
 _MOST_BYTES = 1 << 20  # of a sidecar: it holds one line

@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from pickroom.naming import CROP, CROP_AUTO, SELECTED, STAGING, join, sidecar_name, stem_of
-from pickroom.records import Choice, CropBox, Decision, FileOp, Group, Recommendation
+from pickroom.core.naming import CROP, CROP_AUTO, SELECTED, STAGING, join, sidecar_name, stem_of
+from pickroom.core.records import Choice, CropBox, Decision, FileOp, Group, Recommendation
 
 REVIEW = "review"  # the kind of journal steps planned here
 Outcome = Literal["approve", "crop", "reject", "keep"]

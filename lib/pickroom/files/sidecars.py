@@ -9,12 +9,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from pickroom import atomic
-from pickroom.errors import StoreError
-from pickroom.naming import is_text, sidecar_name, stem_of
-from pickroom.records import CropBox, Decision
+from pickroom.core.errors import StoreError
+from pickroom.core.naming import is_text, sidecar_name, stem_of
+from pickroom.core.records import CropBox, Decision
+from pickroom.storage import atomic
 from pickroom.store import decisions, groups
-from pickroom.workspace import Project
+from pickroom.store.workspace import Project
 
 KEYS = frozenset(("group_id", "project_id", "needs_crop", "ai_route", "ai_crop_coords", "filename"))
 Read = TypeVar("Read")

@@ -7,8 +7,9 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from pickroom import atomic
-from pickroom.errors import ConflictError, LockedError, UsageError
+from pickroom.core.errors import ConflictError, LockedError, UsageError
+from pickroom.core.naming import filename_of, folder_of, is_image_name, join, marked_name, split
+from pickroom.core.records import FileOp
 from pickroom.files import journal, moves
 from pickroom.files.journal import Outcome
 from pickroom.files.ledgers import LEDGERS
@@ -16,11 +17,10 @@ from pickroom.files.lock import moving_files
 from pickroom.files.preflight import Disk
 from pickroom.files.recovery import finish_interrupted, unfinished
 from pickroom.files.routing import STAGING
-from pickroom.naming import filename_of, folder_of, is_image_name, join, marked_name, split
-from pickroom.records import FileOp
+from pickroom.storage import atomic
 from pickroom.store import decisions, operations
 from pickroom.store.connect import transaction
-from pickroom.workspace import Project
+from pickroom.store.workspace import Project
 
 
 def recover(project: Project, connection: sqlite3.Connection) -> Outcome:

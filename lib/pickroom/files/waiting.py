@@ -13,17 +13,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from pickroom import atomic
-from pickroom.errors import LockedError
-from pickroom.files import journal, sidecars
-from pickroom.files.cropping import WAITING_FOLDERS
-from pickroom.files.folder import ImageFolder
-from pickroom.files.ledgers import CROP, DROP, LEDGERS, SIDECAR
-from pickroom.files.lock import moving_files
-from pickroom.files.recovery import finish_interrupted
-from pickroom.files.routing import sidecar_text
-from pickroom.files.sidecars import Sidecar, SidecarError
-from pickroom.naming import (
+from pickroom.core.errors import LockedError
+from pickroom.core.naming import (
     CROP_ORIGINALS,
     CROPPED,
     OWNED_FOLDERS,
@@ -34,11 +25,20 @@ from pickroom.naming import (
     join,
     sidecar_name,
 )
-from pickroom.records import Decision, FileOp
+from pickroom.core.records import Decision, FileOp
+from pickroom.files import journal, sidecars
+from pickroom.files.cropping import WAITING_FOLDERS
+from pickroom.files.folder import ImageFolder
+from pickroom.files.ledgers import CROP, DROP, LEDGERS, SIDECAR
+from pickroom.files.lock import moving_files
+from pickroom.files.recovery import finish_interrupted
+from pickroom.files.routing import sidecar_text
+from pickroom.files.sidecars import Sidecar, SidecarError
+from pickroom.storage import atomic
 from pickroom.store import crops, decisions, groups, operations
 from pickroom.store.connect import transaction
 from pickroom.store.crops import Crop
-from pickroom.workspace import Project, utc_now
+from pickroom.store.workspace import Project, utc_now
 
 
 @dataclass(frozen=True, slots=True)

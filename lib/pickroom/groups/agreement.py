@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 
+from pickroom.core.records import Image
 from pickroom.groups.similar import THRESHOLDS, Look, Thresholds, group_by_similarity
-from pickroom.records import Image
 
 LEAST_GROUPS = 30  # with fewer a threshold would follow single groups
 # what is tried: cosines of near-duplicates and of mere likeness with the encoders there are, hashes of copies

@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 
 import numpy as np
 
-from pickroom.records import MAX_GROUP, MIN_GROUP, Image, Ungrouped
+from pickroom.core.records import MAX_GROUP, MIN_GROUP, Image, Ungrouped
 
 _ROWS = 256  # images compared with all others at a time: bounds memory, changes no result
 

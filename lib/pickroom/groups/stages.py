@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
-from pickroom.records import MAX_GROUP, MIN_GROUP, Ungrouped
+from pickroom.core.records import MAX_GROUP, MIN_GROUP, Ungrouped
 
 # LESSONS.md, Picking: whole groups span up to 295 s; without a limit unrelated images join
 DEFAULT_GAP = timedelta(minutes=5)

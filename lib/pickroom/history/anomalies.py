@@ -16,15 +16,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pickroom import logged_paths, written
-from pickroom.errors import ProjectError, StoreError, UsageError
-from pickroom.history import values
-from pickroom.history.skips import Skip
+from pickroom.core.errors import ProjectError, StoreError, UsageError
+from pickroom.core.naming import stage_of
+from pickroom.history import logged_paths, values
+from pickroom.history.skip_reasons import Skip
 from pickroom.integrity.unsound import find_unsound
-from pickroom.naming import stage_of
-from pickroom.store import legacy
+from pickroom.store import legacy, written_files
 from pickroom.store.connect import open_read_only
-from pickroom.workspace import Workspace, utc_now
+from pickroom.store.workspace import Workspace, utc_now
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -218,8 +217,8 @@ def write(workspace: Workspace, summary: Summary, cases: Iterable[Case]) -> list
     made = []
     try:
         for name, content in ((CASES_FILE, text.getvalue()), (SUMMARY_FILE, described)):
-            made.append(written.free_path(workspace, folder / name))
-            written.write_text(workspace, made[-1], content)
+            made.append(written_files.free_path(workspace, folder / name))
+            written_files.write_text(workspace, made[-1], content)
     except OSError as error:
         raise StoreError(
             error.strerror or str(error), doing="writing anomalies", subject=folder, hint="is it there, with room?"

@@ -12,12 +12,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, NoReturn
 
-from pickroom.errors import UsageError
-from pickroom.history import skips, values
-from pickroom.history.skips import Skip
-from pickroom.logged_paths import ProjectNames, parts_of
-from pickroom.naming import is_project_id
-from pickroom.project_folders import project_folders
+from pickroom.core.errors import UsageError
+from pickroom.core.naming import is_project_id
+from pickroom.history import skip_reasons, values
+from pickroom.history.logged_paths import ProjectNames, parts_of
+from pickroom.history.project_folders import project_folders
+from pickroom.history.skip_reasons import Skip
 
 # the evidence for the project of a row
 COLUMN, MAPPED, KNOWN, FOLDER, GIVEN, NOTHING = (
@@ -43,7 +43,7 @@ class Survey:
     def __call__(self, folders: Iterable[str], column: str, directory: str) -> NoReturn:
         """Count a row; always raises Surveyed."""
         self.rows[key_of(folders, column, directory)] += 1
-        raise Surveyed(skips.EMPTY)
+        raise Surveyed(skip_reasons.EMPTY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,14 +158,14 @@ class Assignment:
             mapped = mapped or bool(meant)
             place, evidence = column, COLUMN
             if not named:
-                return _Verdict(place, None, evidence, skips.BAD_PROJECT)
+                return _Verdict(place, None, evidence, skip_reasons.BAD_PROJECT)
             projects |= named
         if mapped:
             evidence = MAPPED
         if not projects:
             return self._of_folders(folders, place)
         if len(projects) > 1:
-            return _Verdict(place, None, evidence, skips.CONFLICT)
+            return _Verdict(place, None, evidence, skip_reasons.CONFLICT)
         (project,) = projects
         return self._checked(_Verdict(place, project, evidence))
 
@@ -175,26 +175,28 @@ class Assignment:
         found = {named[folder] for folder in folders if folder in named}
         if not found:
             return (
-                _Verdict(place, self._given, GIVEN) if self._given else _Verdict(place, None, NOTHING, skips.NO_PROJECT)
+                _Verdict(place, self._given, GIVEN)
+                if self._given
+                else _Verdict(place, None, NOTHING, skip_reasons.NO_PROJECT)
             )
         folder, name = min((one.folder, one.name) for one in found)
         bad = (
-            skips.CONFLICT
+            skip_reasons.CONFLICT
             if len({one.name for one in found}) > 1
             else None
             if is_project_id(name)
-            else skips.BAD_FOLDER
+            else skip_reasons.BAD_FOLDER
         )
         verdict = self._checked(_Verdict(folder, None if bad else name, FOLDER))
         if verdict.reason is None and (bad or (not self._by_folder and self._given is None)):
-            return replace(verdict, reason=bad or skips.FOLDER_ONLY)
+            return replace(verdict, reason=bad or skip_reasons.FOLDER_ONLY)
         return verdict
 
     def _checked(self, verdict: _Verdict) -> _Verdict:
         """The verdict, unless it is another project's than `--project`, and nothing more was said."""
         if self._given in (None, verdict.project) or self._by_folder or verdict.evidence == MAPPED:
             return verdict
-        return replace(verdict, reason=skips.NOT_GIVEN)
+        return replace(verdict, reason=skip_reasons.NOT_GIVEN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,7 +241,7 @@ class AssignmentReport:
 
     def require_agreement(self, given: str | None, hint: str = "") -> None:
         """Raises UsageError when `--project` was given and rows name another project; `hint` says what to do then."""
-        others = [row for row in self.folders if row.reason == skips.NOT_GIVEN]
+        others = [row for row in self.folders if row.reason == skip_reasons.NOT_GIVEN]
         if not others or given is None:
             return
         count, folder = sum(row.rows for row in others), others[0].folder

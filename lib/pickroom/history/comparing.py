@@ -11,15 +11,15 @@ from typing import Literal
 
 import numpy as np
 
-from pickroom.errors import ImageError
-from pickroom.geometry import from_pixels, to_pixels
+from pickroom.core.errors import ImageError
+from pickroom.core.geometry import from_pixels, to_pixels
+from pickroom.core.records import CropBox
 from pickroom.history.pairing import Pair
 from pickroom.history.sources import Source
 from pickroom.history.template import MAX_DIFFERENCE, find_crop
 from pickroom.images import decode
-from pickroom.records import CropBox
 from pickroom.store.legacy import Match
-from pickroom.workspace import utc_now
+from pickroom.store.workspace import utc_now
 
 Progress = Callable[[int, int], None]  # pairs compared, pairs in all
 

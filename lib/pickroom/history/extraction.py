@@ -11,22 +11,22 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, Self
 
-from pickroom.errors import UsageError
-from pickroom.history import skips
+from pickroom.core.errors import UsageError
+from pickroom.core.records import UserAction
+from pickroom.history import skip_reasons
 from pickroom.history.assignment import Assignment, key_of
 from pickroom.history.comparing import Compared, Progress, compare_all
-from pickroom.history.facts import Facts
 from pickroom.history.known import Known, known_of
+from pickroom.history.logged_paths import ProjectNames, given_project
 from pickroom.history.pairing import Pairing, pair
+from pickroom.history.parsed_rows import Facts
 from pickroom.history.publishing import publish
 from pickroom.history.report import FileReport, ImportReport
-from pickroom.history.skips import Skip
+from pickroom.history.skip_reasons import Skip
 from pickroom.history.sources import Source, open_source
 from pickroom.history.staging import EXAMPLES, Staging
-from pickroom.logged_paths import ProjectNames, given_project
-from pickroom.records import UserAction
 from pickroom.store.legacy import Match
-from pickroom.workspace import Workspace
+from pickroom.store.workspace import Workspace
 
 UNREADABLE = "one of the two images cannot be read"
 NOTHING_TO_LEARN = "in no group, and not cropped: nothing to learn"
@@ -207,7 +207,7 @@ def _add(found: Compared, facts: Facts, known: Known, line: int) -> None:
     elif not cropped:
         raise Skip(NOTHING_TO_LEARN)
     elif name in known.boxed:
-        raise Skip(skips.IMPORTED)
+        raise Skip(skip_reasons.IMPORTED)
     facts.crop(project, name, box, found.size, moment, line)
 
 

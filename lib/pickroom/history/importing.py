@@ -10,19 +10,19 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
 
-from pickroom.history import skips
+from pickroom.history import skip_reasons
 from pickroom.history.assignment import Assignment, Key, Survey, Surveyed
-from pickroom.history.facts import TRAINING_ROW, Facts
 from pickroom.history.formats import CROP_TRAINING, format_of
 from pickroom.history.formats.crop_training import LAYOUT, looks_like
 from pickroom.history.formats.protocol import Convert
+from pickroom.history.logged_paths import ProjectNames, given_project
+from pickroom.history.parsed_rows import TRAINING_ROW, Facts
 from pickroom.history.publishing import publish
 from pickroom.history.report import FileReport, ImportReport
-from pickroom.history.skips import Skip
+from pickroom.history.skip_reasons import Skip
 from pickroom.history.staging import EXAMPLES, Staging
 from pickroom.history.tables import Batch, Table, read_header, split_all
-from pickroom.logged_paths import ProjectNames, given_project
-from pickroom.workspace import Workspace
+from pickroom.store.workspace import Workspace
 
 _SHOWN = 300  # characters of a row in the report
 
@@ -189,11 +189,11 @@ class _Reader:
         width, convert = len(self._header), self._convert
         for fields, line, text in zip(split_all(texts, self._table.delimiter), lines, texts, strict=True):
             if fields is None:
-                self._skip(skips.UNBALANCED, line, text)
+                self._skip(skip_reasons.UNBALANCED, line, text)
                 continue
             try:
                 if len(fields) != width:
-                    raise Skip(skips.SHIFTED)
+                    raise Skip(skip_reasons.SHIFTED)
                 convert(fields, line)
             except Surveyed:
                 continue
@@ -208,9 +208,9 @@ class _Reader:
         while filled and not filled[-1].strip():
             filled.pop()
         if not any(field.strip() for field in filled):
-            reason = skips.EMPTY
+            reason = skip_reasons.EMPTY
         elif [field.strip().lower() for field in filled] == self._header:
-            reason = skips.HEADER_AGAIN
+            reason = skip_reasons.HEADER_AGAIN
         else:
             try:
                 if self._training and looks_like(filled):

@@ -7,10 +7,10 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from pickroom.history import skips
+from pickroom.history import skip_reasons
 from pickroom.store import legacy
 from pickroom.store.connect import open_read_only
-from pickroom.workspace import Workspace
+from pickroom.store.workspace import Workspace
 
 
 @dataclass(slots=True)
@@ -44,12 +44,12 @@ def known_of(workspace: Workspace, project_id: str) -> Known:
     for database in reversed(legacy.databases(workspace, project_id)):
         with open_read_only(database) as connection:
             if database == legacy.legacy_path(workspace, project_id):
-                _add_decisions(known, connection, skips.IMPORTED)
+                _add_decisions(known, connection, skip_reasons.IMPORTED)
                 for selection in legacy.selections(connection):
-                    known._add(selection.chosen, selection.others, skips.IMPORTED)
+                    known._add(selection.chosen, selection.others, skip_reasons.IMPORTED)
                 known.boxed |= {crop.filename for crop in legacy.crops(connection) if crop.box is not None}
             else:
-                _add_decisions(known, connection, skips.DECIDED)
+                _add_decisions(known, connection, skip_reasons.DECIDED)
                 known.boxed |= {row[0] for row in connection.execute("SELECT filename FROM crops")}
     return known
 

@@ -6,10 +6,10 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pickroom import atomic
-from pickroom.errors import ImageError
+from pickroom.core.errors import ImageError
 from pickroom.groups.stages import group_by_stage
 from pickroom.history.sources import Item, Source
+from pickroom.storage import atomic
 
 NO_ORIGINAL = "no original of this name or content"
 SEVERAL_ORIGINALS = "several originals of this name, none or several of this content"

@@ -12,13 +12,13 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from pickroom import atomic
-from pickroom.errors import ConflictError, StoreError
+from pickroom.core.errors import ConflictError, StoreError
 from pickroom.files.lock import project_lock
 from pickroom.history.staging import Staging
+from pickroom.storage import atomic
 from pickroom.store import legacy
 from pickroom.store.legacy import Match, connect_legacy, legacy_path
-from pickroom.workspace import Workspace
+from pickroom.store.workspace import Workspace
 
 
 def publish(

@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
-from pickroom.history import skips
+from pickroom.history import skip_reasons
 from pickroom.history.assignment import AssignmentReport
 
 
@@ -34,7 +34,7 @@ class FileReport:
     @property
     def is_useless(self) -> bool:
         """It has rows, and none is imported now or was known before."""
-        return self.rows > 0 and not self.imported and not any(reason in skips.KNOWN for reason in self.skipped)
+        return self.rows > 0 and not self.imported and not any(reason in skip_reasons.KNOWN for reason in self.skipped)
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -91,7 +91,7 @@ class ImportReport:
             lines.append(f"{file.name} ({file.kind}): {_sum(file.rows, file.imported, file.skipped.total())}")
             for reason, count in file.skipped.most_common():
                 lines.append(f"  {count:,} skipped: {reason}")
-                if reason not in skips.IN_TABLE:
+                if reason not in skip_reasons.IN_TABLE:
                     lines += [f"    {example}" for example in file.examples.get(reason, ())]
             lines += [f"  note ({count:,} times): {note}" for note, count in file.notes.most_common()]
         if len(self.files) > 1:

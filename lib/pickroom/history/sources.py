@@ -12,12 +12,12 @@ from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
-from pickroom import leftovers
-from pickroom.errors import ImageError, UsageError
+from pickroom.core.errors import ImageError, UsageError
+from pickroom.core.naming import IMAGE_EXTENSIONS, OWNED_FOLDERS, is_image_name, join, parse_name
+from pickroom.core.records import Ungrouped
+from pickroom.history.logged_paths import split_path
 from pickroom.images import scan
-from pickroom.logged_paths import split_path
-from pickroom.naming import IMAGE_EXTENSIONS, OWNED_FOLDERS, is_image_name, join, parse_name
-from pickroom.records import Ungrouped
+from pickroom.storage import leftovers
 
 _MOST_BYTES = 1 << 30  # of one image in a zip: more is no image, but a bomb
 _UNIX_TIME = 0x5455  # APPNOTE, extra field "UT": seconds since the epoch, unlike the zone-less DOS time

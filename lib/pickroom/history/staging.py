@@ -17,27 +17,27 @@ from pathlib import Path
 
 import numpy as np
 
-from pickroom import leftovers
-from pickroom.errors import ConflictError, StoreError, UsageError
-from pickroom.history import skips
-from pickroom.history.facts import crop_key, crop_rank, pick_key
-from pickroom.records import CropBox
+from pickroom.core.errors import ConflictError, StoreError, UsageError
+from pickroom.core.records import CropBox
+from pickroom.history import skip_reasons
+from pickroom.history.parsed_rows import crop_key, crop_rank, pick_key
+from pickroom.storage import leftovers
 from pickroom.store.connect import open_read_only
 from pickroom.store.legacy import databases, legacy_path
-from pickroom.workspace import Workspace
+from pickroom.store.workspace import Workspace
 
 MAX_PROJECTS = 1000  # in one import: a column with more names than that is no project column
 EXAMPLES = 3  # rows shown for each reason
 
 # resolve.sql's verdicts, in the words of a report
 VERDICTS = {
-    "repeated": skips.REPEATED,
-    "imported": skips.IMPORTED,
-    "decided": skips.DECIDED,
-    "same id": skips.SAME_ID,
-    "reopened": skips.REOPENED,
-    "full frame": skips.FULL_FRAME,
-    "no coordinates": skips.NO_COORDINATES,
+    "repeated": skip_reasons.REPEATED,
+    "imported": skip_reasons.IMPORTED,
+    "decided": skip_reasons.DECIDED,
+    "same id": skip_reasons.SAME_ID,
+    "reopened": skip_reasons.REOPENED,
+    "full frame": skip_reasons.FULL_FRAME,
+    "no coordinates": skip_reasons.NO_COORDINATES,
 }
 _IMPORTED, _DECIDED = 1, 2
 

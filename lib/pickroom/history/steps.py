@@ -7,12 +7,12 @@ from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pickroom.errors import PickroomError
+from pickroom.core.errors import PickroomError
 from pickroom.history import anomalies, backfill
+from pickroom.history.coverage import meet
 from pickroom.history.extraction import read_pair
 from pickroom.history.importing import read_logs
-from pickroom.history.meeting import meet
-from pickroom.workspace import Workspace
+from pickroom.store.workspace import Workspace
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

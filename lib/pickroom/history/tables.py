@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
-from pickroom.errors import UsageError
-from pickroom.history import skips
-from pickroom.naming import is_text
+from pickroom.core.errors import UsageError
+from pickroom.core.naming import is_text
+from pickroom.history import skip_reasons
 
 DELIMITERS = (",", ";", "\t", "|")
 _CHUNK = 4 << 20  # characters read at a time
@@ -137,7 +137,7 @@ def _batches(file: TextIO, delimiter: str, header_line: int) -> Iterator[Batch]:
             lines.pop()
         broken: list[Broken] = []
         if len(rest) > _CHUNK:
-            broken.append(Broken(line_number + len(lines), rest[:_SHOWN], skips.TOO_LONG))
+            broken.append(Broken(line_number + len(lines), rest[:_SHOWN], skip_reasons.TOO_LONG))
             rest = _skip_line(file)
             lines.append("")  # stands for the line that was left out
         if line_number <= header_line:
@@ -188,7 +188,7 @@ def _records(lines: list[str], first: int, delimiter: str, *, final: bool) -> tu
     while place < len(lines):
         text, span, reason = lines[place], 1, ""
         if len(text) > _LONGEST:
-            reason = skips.TOO_LONG
+            reason = skip_reasons.TOO_LONG
         elif text.count('"') % 2 and split_fields(text, delimiter) is None:
             while text.count('"') % 2 and span < _RECORD_LINES and len(text) <= _LONGEST:
                 if place + span == len(lines):
@@ -200,9 +200,9 @@ def _records(lines: list[str], first: int, delimiter: str, *, final: bool) -> tu
             if (
                 text.count('"') % 2 or split_fields(text, delimiter) is None
             ):  # only the first line is lost: the next may be whole
-                text, span, reason = lines[place], 1, skips.UNBALANCED
+                text, span, reason = lines[place], 1, skip_reasons.UNBALANCED
         if not reason and _has_odd(text):
-            reason = skips.NOT_TEXT
+            reason = skip_reasons.NOT_TEXT
         if reason:
             broken.append(Broken(first + place, text[:_SHOWN], reason))
         elif text:

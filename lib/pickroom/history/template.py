@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pickroom.geometry import PixelBox
+from pickroom.core.geometry import PixelBox
 
 MIN_SCORE = 0.8  # FORMATS.md and issue: below this a place is no match
 # 8-bit units, mean over all pixels: a JPEG saved again is off by 1-4, a retouched or recoloured picture by more

@@ -10,10 +10,10 @@ import warnings
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from pickroom.history import skips
-from pickroom.history.skips import Skip
-from pickroom.naming import IMAGE_EXTENSIONS, is_text, stage_of
-from pickroom.records import CropBox
+from pickroom.core.naming import IMAGE_EXTENSIONS, is_text, stage_of
+from pickroom.core.records import CropBox
+from pickroom.history import skip_reasons
+from pickroom.history.skip_reasons import Skip
 
 # what the earlier programs wrote where they knew nothing
 MISSING = frozenset({"", "none", "null", "nan", "na", "n/a"})
@@ -48,10 +48,10 @@ def number(text: str) -> float | None:
         if text.lower() in MISSING:
             return None
         if not _NUMBER.fullmatch(text):
-            raise Skip(skips.NOT_A_NUMBER)
+            raise Skip(skip_reasons.NOT_A_NUMBER)
     value = float(text)
     if not math.isfinite(value):
-        raise Skip(skips.NOT_A_NUMBER)
+        raise Skip(skip_reasons.NOT_A_NUMBER)
     return value
 
 
@@ -63,7 +63,7 @@ def whole(text: str) -> int | None:
     if value is None:
         return None
     if value != int(value):
-        raise Skip(skips.NOT_A_NUMBER)
+        raise Skip(skip_reasons.NOT_A_NUMBER)
     return int(value)
 
 
@@ -73,7 +73,7 @@ def side(text: str) -> int | None:
     if value is None or value == 0:
         return None
     if not 0 < value <= MAX_SIDE:
-        raise Skip(skips.NOT_A_NUMBER)
+        raise Skip(skip_reasons.NOT_A_NUMBER)
     return value
 
 
@@ -116,19 +116,19 @@ def path_list(text: str) -> list[str]:
                 warnings.simplefilter("ignore")  # an odd escape in a Windows path is none of the person's business
                 values = ast.literal_eval(text.strip())
         except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
-            raise Skip(skips.NOT_A_LIST) from None
+            raise Skip(skip_reasons.NOT_A_LIST) from None
     if not isinstance(values, list | tuple) or not all(isinstance(value, str) for value in values):
-        raise Skip(skips.NOT_A_LIST)
+        raise Skip(skip_reasons.NOT_A_LIST)
     return list(values)
 
 
 def image_name(filename: str) -> str:
     """The name itself, when it can be an image's; Skip when it is missing or something else."""
     if filename.rpartition(".")[2].lower() not in IMAGE_EXTENSIONS or filename[0] == ".":
-        raise Skip(skips.NOT_AN_IMAGE if filename.strip() else skips.NO_FILE_NAME)
+        raise Skip(skip_reasons.NOT_AN_IMAGE if filename.strip() else skip_reasons.NO_FILE_NAME)
     # JSON escapes can hold what no text column takes
     if not filename.isprintable() and ("\0" in filename or not is_text(filename)):
-        raise Skip(skips.NOT_TEXT)
+        raise Skip(skip_reasons.NOT_TEXT)
     return filename
 
 
@@ -173,14 +173,14 @@ def box_of(edges: Sequence[float], width: int | None, height: int | None) -> Cro
         x1, x2 = _inside(x1, width), _inside(x2, width)
         y1, y2 = _inside(y1, height), _inside(y2, height)
     if min(x1, y1, x2, y2) < 0:
-        raise Skip(skips.OUTSIDE)
+        raise Skip(skip_reasons.OUTSIDE)
     if x1 >= x2 or y1 >= y2:
-        raise Skip(skips.REVERSED)
+        raise Skip(skip_reasons.REVERSED)
     return CropBox(x1 + 0.0, y1 + 0.0, x2, y2)  # + 0.0: no minus zero
 
 
 def _inside(edge: float, size: int) -> float:
     """An edge in pixels as a fraction; Skip when it lies outside by more than rounding explains."""
     if not -EDGE_TOLERANCE <= edge <= size + EDGE_TOLERANCE:
-        raise Skip(skips.OUTSIDE)
+        raise Skip(skip_reasons.OUTSIDE)
     return min(max(edge, 0.0), float(size)) / size

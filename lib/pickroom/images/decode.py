@@ -16,9 +16,10 @@ import pillow_heif
 from PIL import Image as PillowImage
 from PIL import ImageFile, ImageOps, UnidentifiedImageError
 
-from pickroom import atomic, quiet
-from pickroom.errors import ImageError
-from pickroom.naming import extension_of
+from pickroom.core import quiet
+from pickroom.core.errors import ImageError
+from pickroom.core.naming import extension_of
+from pickroom.storage import atomic
 
 # Pillow's own limit for refusing an image as a decompression bomb (2 x MAX_IMAGE_PIXELS)
 MAX_PIXELS = 178_956_970

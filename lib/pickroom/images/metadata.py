@@ -12,10 +12,10 @@ import yaml
 from PIL.ExifTags import IFD
 from PIL.Image import Image
 
-from pickroom import atomic
-from pickroom.errors import ImageError
+from pickroom.core.errors import ImageError
+from pickroom.core.naming import companions_by_stem, extension_of, stem_of
 from pickroom.images import decode
-from pickroom.naming import companions_by_stem, extension_of, stem_of
+from pickroom.storage import atomic
 
 _TEXT_LIMIT = 4000  # characters shown of one value: a prompt fits, a book does not
 _FILE_LIMIT = 1 << 20  # bytes read of one companion

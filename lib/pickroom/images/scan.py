@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from pickroom.errors import ImageError
+from pickroom.core.errors import ImageError
+from pickroom.core.naming import CROPPED, OWNED_FOLDERS, is_image_name, is_text, join, parse_name, split, stem_of
+from pickroom.core.records import Image, Ungrouped
 from pickroom.images import decode, thumbnails
-from pickroom.naming import CROPPED, OWNED_FOLDERS, is_image_name, is_text, join, parse_name, split, stem_of
-from pickroom.records import Image, Ungrouped
-from pickroom.workspace import Project
+from pickroom.store.workspace import Project
 
 Progress = Callable[[int, int], None]  # (done, of)
 # (directory, filename) -> (file size in bytes, mtime in ns, why it cannot be read)

@@ -9,8 +9,8 @@ from pathlib import Path
 from PIL import Image as PillowImage
 from PIL import ImageCms
 
-from pickroom import atomic
 from pickroom.images import decode
+from pickroom.storage import atomic
 
 LONG_SIDE = 1024  # REVIEW.md, Speed: 1024-px previews
 SMALL_SIDE = 256  # of a grid of thumbnails: about 12 kB each, so that thousands fit into a page

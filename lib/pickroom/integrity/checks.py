@@ -13,8 +13,8 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any, Literal
 
-from pickroom.naming import is_file_name, is_text, stays_inside
-from pickroom.records import MAX_GROUP, MIN_GROUP, CropBox
+from pickroom.core.naming import is_file_name, is_text, stays_inside
+from pickroom.core.records import MAX_GROUP, MIN_GROUP, CropBox
 
 Purpose = Literal["training", "finishing"]
 Level = Literal["error", "excluded"]

@@ -9,12 +9,12 @@ from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
-from pickroom.errors import FileOperationError
+from pickroom.core.errors import FileOperationError
+from pickroom.core.naming import OWNED_FOLDERS
 from pickroom.integrity.whereabouts import Whereabouts, compare, origins, replay
-from pickroom.naming import OWNED_FOLDERS
 from pickroom.store import images, legacy, operations
 from pickroom.store.connect import open_read_only, transaction
-from pickroom.workspace import Project
+from pickroom.store.workspace import Project
 
 # file names in rows; those of an earlier system moved files without a journal. A row may hold what is no JSON
 _DECIDED = "SELECT value FROM ai_decisions, json_each(CASE WHEN json_valid(images) THEN images ELSE '[]' END)"

@@ -11,12 +11,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from pickroom import atomic
-from pickroom.errors import ConflictError, StoreError
+from pickroom.core.errors import ConflictError, StoreError
 from pickroom.integrity.checks import CHECKS, CROPS_ONLY, LEVELS, REFUSING, Facts, Level, Purpose, Row
 from pickroom.integrity.unsound import Unsound, find_unsound
+from pickroom.storage import atomic
 from pickroom.store.connect import open_read_only, transaction
-from pickroom.workspace import Project, Workspace
+from pickroom.store.workspace import Project, Workspace
 
 ROWS_SHOWN = 50  # of the inspection report, as they stand in the table
 _EXAMPLES = 20  # of each finding; the count says how many there are

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any
 
-from pickroom.naming import CROP_ORIGINALS, STAGING, filename_of, is_text
+from pickroom.core.naming import CROP_ORIGINALS, STAGING, filename_of, is_text
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pickroom.errors import PickroomError
-from pickroom.learn import watching
-from pickroom.workspace import Workspace
+from pickroom.core.errors import PickroomError
+from pickroom.learn import progress
+from pickroom.store.workspace import Workspace
 
 _NICENESS = 10  # a deck that is being used comes first
 _WORDS_KEPT = 2000  # characters of what it said last
@@ -33,7 +33,7 @@ class Background:
         """It runs, and has told nothing yet."""
         if self.process.poll() is not None:
             return False
-        status = watching.read_status(self.workspace, self.name)
+        status = progress.read_status(self.workspace, self.name)
         return status is None or status.pid != self.process.pid
 
     @property

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pickroom import atomic
-from pickroom.errors import ConflictError, StoreError
-from pickroom.workspace import Workspace, utc_now
+from pickroom.core.errors import ConflictError, StoreError
+from pickroom.storage import atomic
+from pickroom.store.workspace import Workspace, utc_now
 
 _WEIGHTS = re.compile(r"(?P<name>[a-z_]+)_v(?P<version>\d+)\.pt")
 _MOST_BYTES = 1 << 16  # of the file that names the current version: it holds a line

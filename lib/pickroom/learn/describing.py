@@ -8,7 +8,7 @@ from typing import Any
 
 from pickroom.learn.evaluation import Evaluation
 from pickroom.learn.metrics import WINDOW
-from pickroom.learn.recipes import Recipe, recipe_of
+from pickroom.learn.tasks import Recipe, recipe_of
 
 
 def lines_of(recipe: Recipe, version: int, metadata: Mapping[str, Any]) -> list[str]:

@@ -13,14 +13,15 @@ from typing import Any
 
 import numpy as np
 
-from pickroom import append_log
-from pickroom.errors import ConflictError, PickroomError, StoreError, UsageError
-from pickroom.learn import checkpoints, metrics, splits, threads, training_sets
+from pickroom.core.errors import ConflictError, PickroomError, StoreError, UsageError
+from pickroom.features import threads
+from pickroom.features.sources import Sources
+from pickroom.learn import checkpoints, metrics, splits, training_sets
 from pickroom.learn.examples import CropExample, Pick
-from pickroom.learn.recipes import Recipe, model_of, recipe_of
-from pickroom.learn.sources import Sources
+from pickroom.learn.tasks import Recipe, model_of, recipe_of
 from pickroom.learn.training_sets import KINDS, Kind, TrainingSet
-from pickroom.workspace import Workspace, utc_now
+from pickroom.storage import append_log
+from pickroom.store.workspace import Workspace, utc_now
 
 SAMPLE_LOG = "phase2_testing.jsonl"
 Progress = Callable[[int, int], None]

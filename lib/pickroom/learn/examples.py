@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from pickroom.learn.candidates import Candidates
-from pickroom.records import CropBox
+from pickroom.core.records import CropBox
+from pickroom.features.candidates import Candidates
 
 NO_CROP_AREA = 0.98  # LESSONS.md: a box of this share of the image, or more, means "no crop needed"
 

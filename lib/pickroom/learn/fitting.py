@@ -15,13 +15,13 @@ from typing import Any
 
 import numpy as np
 
-from pickroom.errors import PickroomError
-from pickroom.learn import resuming, splits
+from pickroom.core.errors import PickroomError
+from pickroom.learn import resume_state, splits
 from pickroom.learn.examples import Step
-from pickroom.learn.recipes import Evidence, Recipe
+from pickroom.learn.progress import Recorder
 from pickroom.learn.splits import CALIBRATE, HELD_OUT, TRAIN, Split
-from pickroom.learn.watching import Recorder
-from pickroom.workspace import Workspace
+from pickroom.learn.tasks import Evidence, Recipe
+from pickroom.store.workspace import Workspace
 
 FOLDS = 3
 CROSS_FIT_BELOW = 2000  # rows that are not held out
@@ -71,12 +71,12 @@ def fit(
     """Fit every setting on the rows that are not held out; raises TrainingStopped when somebody wants that."""
     jobs = _jobs(recipe, examples, split)
     key = _key(recipe, examples, split, device)
-    done = resuming.read(workspace, recipe.name, key)
+    done = resume_state.read(workspace, recipe.name, key)
     for job in jobs[len(done.finished) :]:
         told.phase(job.words)
-        saver = resuming.Saver(workspace, recipe.name, key, done.finished)
+        saver = resume_state.Saver(workspace, recipe.name, key, done.finished)
 
-        def progress(step: Step, saver: resuming.Saver = saver) -> None:
+        def progress(step: Step, saver: resume_state.Saver = saver) -> None:
             told.step(step)
             stopping = told.stopping  # asked once: what stops it must have been saved
             saver.step(step, now=stopping)
@@ -89,10 +89,10 @@ def fit(
         except KeyboardInterrupt:
             hint = "the same command goes on where it was"
             raise TrainingStopped("stopped, and saved", doing=f"training the {recipe.name}", hint=hint) from None
-        done = resuming.Saved([*done.finished, {"state": model.state(), "description": model.describe()}])
+        done = resume_state.Saved([*done.finished, {"state": model.state(), "description": model.describe()}])
     made = [recipe.rebuild(one["state"], one["description"]) for one in done.finished]
     found = _chosen(recipe, examples, features, jobs, made)
-    resuming.forget(workspace, recipe.name)
+    resume_state.forget(workspace, recipe.name)
     return found
 
 

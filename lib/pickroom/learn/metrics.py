@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from pickroom.geometry import CORNER_TOLERANCE
+from pickroom.core.geometry import CORNER_TOLERANCE
 from pickroom.learn.examples import CropExample, Pick
 
 Z95 = 1.959964  # two-sided 95 % of the normal distribution

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from pickroom.quantities import plural
+from pickroom.core.quantities import plural
 
 LEAST_ROWS = 8  # of a comparison; fewer decide nothing
 

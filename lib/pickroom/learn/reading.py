@@ -16,16 +16,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from pickroom import naming
-from pickroom.errors import ConflictError
+from pickroom.core import naming
+from pickroom.core.errors import ConflictError
+from pickroom.core.records import MAX_GROUP, MIN_GROUP, CropBox
+from pickroom.features.candidates import Candidates
 from pickroom.integrity import Inspection, inspect
-from pickroom.learn.candidates import Candidates
 from pickroom.learn.examples import CropExample, Pick
-from pickroom.records import MAX_GROUP, MIN_GROUP, CropBox
 from pickroom.store import legacy
 from pickroom.store.connect import open_read_only, transaction
-from pickroom.store.damage import read_any_text
-from pickroom.workspace import Project
+from pickroom.store.row_errors import read_any_text
+from pickroom.store.workspace import Project
 
 What = Literal["picks", "crops"]
 

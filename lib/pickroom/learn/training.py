@@ -11,18 +11,19 @@ from typing import Any
 
 import numpy as np
 
-from pickroom import written
-from pickroom.embeddings import device as devices
-from pickroom.errors import ConflictError, PickroomError, StoreError, UsageError
-from pickroom.learn import checkpoints, describing, fitting, splits, threads, training_sets, watching
+from pickroom.core.errors import ConflictError, PickroomError, StoreError, UsageError
+from pickroom.features import device as devices
+from pickroom.features import threads
+from pickroom.features.sources import Sources
+from pickroom.learn import checkpoints, describing, fitting, progress, splits, training_sets
 from pickroom.learn.fitting import TrainingStopped
+from pickroom.learn.progress import Recorder, Status
 from pickroom.learn.promotion import LEAST_ROWS, Rival, Verdict, judge, judge_need
-from pickroom.learn.recipes import Recipe, model_of, recipe_of
-from pickroom.learn.sources import Sources
 from pickroom.learn.splits import CALIBRATE, HELD_OUT, TRAIN, Split, SplitConfig
+from pickroom.learn.tasks import Recipe, model_of, recipe_of
 from pickroom.learn.training_sets import Kind, TrainingSet
-from pickroom.learn.watching import Recorder, Status
-from pickroom.workspace import Workspace, utc_now
+from pickroom.store import written_files
+from pickroom.store.workspace import Workspace, utc_now
 
 LEAST_TRAIN = 20  # rows; fewer would be learned by heart
 
@@ -102,7 +103,7 @@ def train(
         raise UsageError("nothing is left to train on", doing="training", hint="name a project besides --holdout")
     for project_id in wanted:
         workspace.project(project_id)  # an unknown name is told before anything begins
-    with watching.only_one(workspace, kind):
+    with progress.only_one(workspace, kind):
         told = Recorder(workspace, kind, wanted, show)
         if recorder:
             recorder(told)
@@ -272,9 +273,9 @@ def _publish(
         checkpoints.make_current(workspace, recipe.name, version, verdict.reason)
     lines = describing.lines_of(recipe, version, metadata)
     name = f"training_{recipe.name}_v{version}_{metadata['made_at'][:10]}.md"
-    report = written.free_path(workspace, workspace.summaries / name)
+    report = written_files.free_path(workspace, workspace.summaries / name)
     text = [f"# {recipe.name} v{version}", "", *(f"- {line}" for line in lines), ""]
-    written.write_text(workspace, report, "\n".join(text))
+    written_files.write_text(workspace, report, "\n".join(text))
     return Trained(recipe.name, version, verdict.promoted, metadata, report, tuple(lines))
 
 

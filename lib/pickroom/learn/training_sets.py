@@ -14,13 +14,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from pickroom import atomic, integrity
-from pickroom.errors import ConflictError, StoreError, UsageError
+from pickroom import integrity
+from pickroom.core.errors import ConflictError, StoreError, UsageError
 from pickroom.learn.examples import CropExample, Pick
 from pickroom.learn.reading import Examples, What, inspect_all, read_examples
 from pickroom.learn.splits import Example, project_of, require_one_project
-from pickroom.learn.typed import read_as
-from pickroom.workspace import Project, Workspace, utc_now
+from pickroom.storage import atomic
+from pickroom.storage.json_records import read_as
+from pickroom.store.workspace import Project, Workspace, utc_now
 
 Kind = Literal["ranker", "crop_proposer"]
 KINDS: tuple[Kind, ...] = ("ranker", "crop_proposer")

@@ -10,9 +10,9 @@ import sqlite3
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 
-from pickroom.records import Choice, InputKind, Origin, Recommendation, Step
-from pickroom.store.damage import told_of
-from pickroom.workspace import utc_now
+from pickroom.core.records import Choice, InputKind, Origin, Recommendation, Step
+from pickroom.store.row_errors import told_of
+from pickroom.store.workspace import utc_now
 
 LONGEST_LOOK_S = 120.0  # as long without a key is a pause: how long the user looked before it is not known
 

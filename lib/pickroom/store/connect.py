@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from pickroom.errors import NoDatabaseError, StoreError
-from pickroom.manifest import INNER
+from pickroom.core.errors import NoDatabaseError, StoreError
 from pickroom.store import copies, crops, decisions, wal
-from pickroom.store.alone import say_open
-from pickroom.store.opened import Opened, registering, require_in_place
+from pickroom.store.connections import Opened, registering, require_in_place
+from pickroom.store.exclusive_access import say_open
+from pickroom.store.manifest import INNER
 from pickroom.store.schema import foreign_part, has_tables, migrations
 
 BUSY_TIMEOUT_S = 10.0

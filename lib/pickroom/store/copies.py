@@ -16,10 +16,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from pickroom import atomic, leftovers
-from pickroom.errors import StoreError
-from pickroom.manifest import DECISIONS
-from pickroom.store.opened import Opened
+from pickroom.core.errors import StoreError
+from pickroom.storage import atomic, leftovers
+from pickroom.store.connections import Opened
+from pickroom.store.manifest import DECISIONS
 from pickroom.store.schema import foreign_part, has_tables, migrations
 
 KEPT = 3

@@ -7,9 +7,9 @@ import sqlite3
 from dataclasses import dataclass
 from typing import Literal
 
-from pickroom.geometry import compose, default_box, to_pixels
-from pickroom.records import BoxSource, CropBox
-from pickroom.store.damage import told_of
+from pickroom.core.geometry import compose, default_box, to_pixels
+from pickroom.core.records import BoxSource, CropBox
+from pickroom.store.row_errors import told_of
 
 CropInput = Literal["desk", "apply_ai"]
 

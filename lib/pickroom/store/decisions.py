@@ -10,9 +10,9 @@ import sqlite3
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from pickroom.geometry import corners_match
-from pickroom.records import CropBox, Decision, InputKind, Source
-from pickroom.store.damage import told_of
+from pickroom.core.geometry import corners_match
+from pickroom.core.records import CropBox, Decision, InputKind, Source
+from pickroom.store.row_errors import told_of
 
 # the picked image's name; NULL where an unsound row names none, which must not end a query over all rows
 _PICK = """CASE WHEN json_valid(images) AND typeof(user_selected_index) = 'integer' AND user_selected_index >= 0

@@ -5,8 +5,8 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 
-from pickroom.naming import lot
-from pickroom.records import Group, Image
+from pickroom.core.naming import lot
+from pickroom.core.records import Group, Image
 from pickroom.store import images
 
 Known = Mapping[tuple[str, str], Image]  # (directory, filename) -> the image as the table has it

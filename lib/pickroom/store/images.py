@@ -6,10 +6,10 @@ import sqlite3
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 
-from pickroom.errors import StoreError
-from pickroom.naming import join, stays_inside
-from pickroom.records import Image, Ungrouped
-from pickroom.store.damage import told_of
+from pickroom.core.errors import StoreError
+from pickroom.core.naming import join, stays_inside
+from pickroom.core.records import Image, Ungrouped
+from pickroom.store.row_errors import told_of
 
 # the columns that make an Image, for any query that joins this table as `i`
 COLUMNS = "i.filename, i.directory, i.width, i.height, i.stage, i.taken_at, i.sha256, i.file_size, i.mtime_ns"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 
-from pickroom.workspace import utc_now
+from pickroom.store.workspace import utc_now
 
 Side = tuple[str, str]  # an image: its file name and the SHA-256 of its content
 KeptPair = tuple[Side, Side]  # in either order; `every` gives the smaller side first

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
-from pickroom.records import CropBox
+from pickroom.core.records import CropBox
 from pickroom.store.connect import connect, create, transaction
-from pickroom.store.damage import told_of
-from pickroom.workspace import Workspace
+from pickroom.store.row_errors import told_of
+from pickroom.store.workspace import Workspace
 
 SUFFIX = "_legacy"
 

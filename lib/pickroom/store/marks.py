@@ -8,9 +8,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from pickroom.naming import join, split
-from pickroom.store.damage import told_of
-from pickroom.workspace import utc_now
+from pickroom.core.naming import join, split
+from pickroom.store.row_errors import told_of
+from pickroom.store.workspace import utc_now
 
 Room = Literal["sort", "browse", "duplicates"]
 Changes = tuple[tuple[str, str | None, str | None], ...]  # (path, folder before, folder after); None is no mark

@@ -5,9 +5,9 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Sequence
 
-from pickroom.records import FileOp
-from pickroom.store.damage import told_of
-from pickroom.workspace import utc_now
+from pickroom.core.records import FileOp
+from pickroom.store.row_errors import told_of
+from pickroom.store.workspace import utc_now
 
 RETURN = "return"  # the kind of steps that take files nothing explains back to where they belong
 # op -> whether (source, destination, content) are absent

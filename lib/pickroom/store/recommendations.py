@@ -8,11 +8,11 @@ import sqlite3
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from pickroom.naming import lot
-from pickroom.records import CropBox, Recommendation
+from pickroom.core.naming import lot
+from pickroom.core.records import CropBox, Recommendation
 from pickroom.store import groups
-from pickroom.store.damage import told_of
-from pickroom.workspace import utc_now
+from pickroom.store.row_errors import told_of
+from pickroom.store.workspace import utc_now
 
 # each of these walks an index and ends with the last group that is wanted: (deferrals, how many) -> ids
 _SURE = f"""SELECT g.group_id FROM recommendations AS r CROSS JOIN groups AS g USING (group_id)

@@ -13,7 +13,7 @@ from contextlib import closing
 from functools import cache
 from importlib import resources
 
-from pickroom.errors import StoreError
+from pickroom.core.errors import StoreError
 
 _NUMBERED = re.compile(r"(\d{3})-[\w-]+\.sql")
 

@@ -14,13 +14,13 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
-from pickroom import leftovers
-from pickroom.errors import NoDatabaseError, StoreError
-from pickroom.quantities import in_bytes
+from pickroom.core.errors import NoDatabaseError, StoreError
+from pickroom.core.quantities import in_bytes
+from pickroom.storage import leftovers
 from pickroom.store import copies
 from pickroom.store.connect import backup, open_as_it_is, open_read_only, require_database
+from pickroom.store.connections import lend
 from pickroom.store.copies import problem_with
-from pickroom.store.opened import lend
 
 
 @contextmanager

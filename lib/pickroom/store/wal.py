@@ -11,7 +11,7 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from pickroom import leftovers
+from pickroom.storage import leftovers
 
 # what SQLite says where the file of shared memory cannot be made, mapped or locked (https://sqlite.org/rescode.html)
 _NO_MEMORY = (

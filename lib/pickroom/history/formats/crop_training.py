@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pickroom.history import skips, values
-from pickroom.history.facts import Facts
+from pickroom.history import skip_reasons, values
 from pickroom.history.formats.protocol import BOX_COLUMNS, Convert, Format, cell, places
-from pickroom.history.skips import Skip
-from pickroom.logged_paths import split_path
+from pickroom.history.logged_paths import split_path
+from pickroom.history.parsed_rows import Facts
+from pickroom.history.skip_reasons import Skip
 
 # the columns as the tool that made them wrote them; it also appended such rows under another file's header
 LAYOUT = ("timestamp", "project_id", "filename", *BOX_COLUMNS, "width", "height")
@@ -27,7 +27,7 @@ def _converter(header: Sequence[str], facts: Facts) -> Convert:
         edges = [fields[place] for place in box_at]
         box = facts.box(edges, *size, drawn=False)
         if box is None and not _in_pixels(edges):
-            raise Skip(skips.PLACEHOLDER if any(map(values.is_known, edges)) else skips.NO_BOX)
+            raise Skip(skip_reasons.PLACEHOLDER if any(map(values.is_known, edges)) else skip_reasons.NO_BOX)
         facts.crop(project, filename, box, size, facts.time(cell(fields, time_at)), line)
 
     return convert

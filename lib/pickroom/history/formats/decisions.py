@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TypeVar, get_args
 
-from pickroom.history import skips, values
-from pickroom.history.facts import AI_UNUSABLE, BAD_BATCH, BAD_DIRECTORY, Advice, Facts
+from pickroom.core.records import MAX_GROUP, CropBox, UserAction
+from pickroom.history import skip_reasons, values
 from pickroom.history.formats.protocol import Convert, Format, cell, places
-from pickroom.history.skips import Skip
-from pickroom.logged_paths import split_path
-from pickroom.records import MAX_GROUP, CropBox, UserAction
+from pickroom.history.logged_paths import split_path
+from pickroom.history.parsed_rows import AI_UNUSABLE, BAD_BATCH, BAD_DIRECTORY, Advice, Facts
+from pickroom.history.skip_reasons import Skip
 
 _ACTIONS: dict[str, UserAction] = {action: action for action in get_args(UserAction)}
 _FLAGS = {"true": True, "1": True, "false": False, "0": False}
@@ -32,15 +32,15 @@ def _converter(header: Sequence[str], facts: Facts) -> Convert:
         project = facts.project(folders, cell(fields, project_at))
         action = _ACTIONS.get(cell(fields, action_at).strip().lower())
         if action is None:
-            raise Skip(skips.BAD_ACTION)
+            raise Skip(skip_reasons.BAD_ACTION)
         advice_index = _advice_index(cell(fields, ai_at), len(names), facts)
         index = values.whole(cell(fields, user_at))
         if index is None:
             if action != "reject":
-                raise Skip(skips.NO_CHOICE)
+                raise Skip(skip_reasons.NO_CHOICE)
             index = advice_index or 0  # the placeholder of a reject (FORMATS.md, selection_match)
         if not 0 <= index < len(names):
-            raise Skip(skips.BAD_INDEX)
+            raise Skip(skip_reasons.BAD_INDEX)
         size = values.side(cell(fields, width_at)), values.side(cell(fields, height_at))
         crop_time = facts.time(cell(fields, cropped_at))
         box = facts.box([cell(fields, p) for p in box_at], *size, drawn=crop_time is not None and action == "crop")
@@ -79,7 +79,7 @@ def _images(fields: Sequence[str], images_at: Sequence[int]) -> tuple[list[str],
         names.append(values.image_name(name))
         folders.append(folder)
     if len(names) < 2:
-        raise Skip(skips.NO_OTHERS)
+        raise Skip(skip_reasons.NO_OTHERS)
     return names, folders
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pickroom.history import values
-from pickroom.history.facts import Facts
 from pickroom.history.formats.protocol import Convert, Format, cell, folder_cell, places
-from pickroom.logged_paths import split_path
+from pickroom.history.logged_paths import split_path
+from pickroom.history.parsed_rows import Facts
 
 
 def _converter(header: Sequence[str], facts: Facts) -> Convert:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from pickroom.history.facts import Facts
+from pickroom.core.naming import is_image_name
+from pickroom.history.logged_paths import split_path
+from pickroom.history.parsed_rows import Facts
 from pickroom.history.values import is_missing
-from pickroom.logged_paths import split_path
-from pickroom.naming import is_image_name
 
 # One row (its fields, its line) becomes facts; raises Skip when it cannot.
 Convert = Callable[[list[str], int], None]

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pickroom.history import skips, values
-from pickroom.history.facts import Facts
+from pickroom.core.records import UserAction
+from pickroom.history import skip_reasons, values
 from pickroom.history.formats.protocol import BOX_COLUMNS, Convert, Format, cell, folder_cell, places
-from pickroom.history.skips import Skip
-from pickroom.logged_paths import split_path
-from pickroom.records import UserAction
+from pickroom.history.logged_paths import split_path
+from pickroom.history.parsed_rows import Facts
+from pickroom.history.skip_reasons import Skip
 
 
 def _converter(header: Sequence[str], facts: Facts) -> Convert:
@@ -35,7 +35,7 @@ def _converter(header: Sequence[str], facts: Facts) -> Convert:
             stages.append(cell(fields, stage_at))
         stated = values.whole(cell(fields, count_at))
         if stated is not None and names and stated != len(names):
-            raise Skip(skips.SHIFTED)
+            raise Skip(skip_reasons.SHIFTED)
         folder, chosen = split_path(fields[chosen_at])
         folders.append(folder)
         index = _index(names, chosen, values.whole(cell(fields, index_at)))
@@ -53,9 +53,9 @@ def _converter(header: Sequence[str], facts: Facts) -> Convert:
         if box is None:
             found = [number for text in edges if (number := values.number(text)) is not None]
             if len(found) < len(edges):
-                raise Skip(skips.NO_BOX)
+                raise Skip(skip_reasons.NO_BOX)
             if max(found) <= 1:
-                raise Skip(skips.PLACEHOLDER)
+                raise Skip(skip_reasons.PLACEHOLDER)
         facts.crop(project, filename, box, size, moment, line, stage="" if index is None else stages[index])
 
     return convert
@@ -67,12 +67,12 @@ def _index(names: Sequence[str], chosen: str, index: int | None) -> int | None:
         return None
     if index is None:
         if names.count(chosen) != 1:
-            raise Skip(skips.NO_CHOICE)
+            raise Skip(skip_reasons.NO_CHOICE)
         return list(names).index(chosen)
     if not 0 <= index < len(names):
-        raise Skip(skips.BAD_INDEX)
+        raise Skip(skip_reasons.BAD_INDEX)
     if chosen and names[index] != chosen:
-        raise Skip(skips.INDEX_PATH)
+        raise Skip(skip_reasons.INDEX_PATH)
     return index
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
-from pickroom.history.facts import Facts
 from pickroom.history.formats.protocol import Convert, Format, cell, places
+from pickroom.history.logged_paths import split_path
+from pickroom.history.parsed_rows import Facts
 from pickroom.history.values import image_name, path_list
-from pickroom.logged_paths import split_path
 
 
 def _converter(rejected: str, header: Sequence[str], facts: Facts) -> Convert:

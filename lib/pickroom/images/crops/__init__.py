@@ -20,11 +20,11 @@ from types import ModuleType
 from PIL import Image as PillowImage
 from PIL import ImageFile
 
-from pickroom.errors import ImageError
-from pickroom.geometry import to_pixels, to_stored
+from pickroom.core.errors import ImageError
+from pickroom.core.geometry import to_pixels, to_stored
+from pickroom.core.records import CropBox
 from pickroom.images import decode
 from pickroom.images.crops import bmp, heif, jpeg, png, tiff, webp
-from pickroom.records import CropBox
 
 # Each has `refusal(image) -> str`, "" when a crop loses nothing, asked before any pixel is read; and
 # `encode(image, box, orientation, source) -> bytes`, the box in pixels of `image` as Pillow decodes it.

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from PIL import ImageFile
 
-from pickroom.geometry import PixelBox
+from pickroom.core.geometry import PixelBox
 
 _PROFILE_KINDS = (0x4D424544, 0x4C494E4B)  # BITMAPV5HEADER: PROFILE_EMBEDDED, PROFILE_LINKED
 _V5_SIZE, _KIND_AT = 124, 14 + 56  # bV5CSType, counted from the start of the file

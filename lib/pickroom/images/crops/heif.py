@@ -7,7 +7,7 @@ from pathlib import Path
 
 from PIL import ImageFile
 
-from pickroom.geometry import PixelBox
+from pickroom.core.geometry import PixelBox
 from pickroom.images.crops import metadata
 
 QUALITY = 90  # of 100: see the test that holds the second generation to a small error

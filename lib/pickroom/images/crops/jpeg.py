@@ -10,7 +10,7 @@ from typing import Any
 from PIL import Image as PillowImage
 from PIL import ImageFile, JpegImagePlugin, MpoImagePlugin
 
-from pickroom.geometry import PixelBox
+from pickroom.core.geometry import PixelBox
 from pickroom.images.crops import metadata
 
 Segment = tuple[int, bytes]  # marker, what follows its length

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from PIL import ImageFile
 
-from pickroom.geometry import PixelBox
+from pickroom.core.geometry import PixelBox
 from pickroom.images.crops import metadata
 
 _SIGNATURE_LENGTH = 8  # PNG (third edition), section 5.2

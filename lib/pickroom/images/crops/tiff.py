@@ -10,7 +10,7 @@ from pathlib import Path
 from PIL import ImageFile, TiffImagePlugin
 from PIL.Image import Transpose
 
-from pickroom.geometry import PixelBox
+from pickroom.core.geometry import PixelBox
 from pickroom.images.crops import directory, metadata
 from pickroom.images.crops.directory import Layout
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from PIL import ImageFile
 
-from pickroom.geometry import PixelBox
+from pickroom.core.geometry import PixelBox
 from pickroom.images.crops import metadata
 
 LOSSY_QUALITY = 95  # of 100: see the test that holds the second generation to a small error

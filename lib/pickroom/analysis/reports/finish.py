@@ -1,0 +1,223 @@
+"""Finish a project: nothing may be left half done; then report, archive, the manifest's last word. Dry run first."""
+
+from __future__ import annotations
+
+import shutil
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pickroom import integrity
+from pickroom.analysis.connection import connect
+from pickroom.analysis.reports import archive, render
+from pickroom.analysis.values import plain
+from pickroom.core.errors import ConflictError
+from pickroom.core.naming import OWNED_FOLDERS, companions_by_stem
+from pickroom.core.quantities import in_bytes, plural
+from pickroom.files.lock import moving_files
+from pickroom.store import decisions, groups, operations
+from pickroom.store.connect import open_read_only, transaction
+from pickroom.store.workspace import Project, utc_now
+
+# named queries whose rows make the summary
+_SUMMARISED = ("input_output", "shares", "pace", "performance_by_project", "performance_by_model", "anomaly_rates")
+
+_NAMED = 3  # of a list that may be long
+
+
+@dataclass(frozen=True, slots=True)
+class FinishPlan:
+    """What finishing would do, or what stands in its way.
+
+    Attributes:
+        blockers: each a line; none means that finishing can go on.
+        unsound: reason -> rows that are in no report, and in the archive's copy of the database as they are.
+        decided: groups that were; undecided: those that stay as they are.
+        bundles: what the archive packs (`archive.BUNDLES`); pictures: their images; size: their bytes.
+        companions: files beside them that belong to an image by name, which are not delivered.
+        left_behind: other files in their folders, which are not either.
+        free: bytes free where the archive goes.
+        reports: the names of the reports that will be made.
+    """
+
+    project: Project
+    blockers: tuple[str, ...]
+    unsound: dict[str, int]
+    decided: int
+    undecided: int
+    bundles: tuple[str, ...]
+    pictures: int
+    size: int
+    companions: int
+    left_behind: tuple[str, ...]
+    free: int
+    reports: tuple[str, ...]
+
+    @property
+    def lines(self) -> list[str]:
+        """The plan in words, as the dry run prints it."""
+        where = self.project.workspace.root
+        lines = (
+            [f"{self.project.id}: cannot be finished yet"] if self.blockers else [f"{self.project.id}: can be finished"]
+        )
+        if self.project.manifest.finished_at is not None:  # an undo makes it active again, and keeps when that was
+            lines.append(
+                f"  it was finished on {self.project.manifest.finished_at}; that archive is kept next to the new one"
+            )
+        lines += [f"  stands in the way: {blocker}" for blocker in self.blockers]
+        lines += [f"  left out of the report: {count} {reason}" for reason, count in self.unsound.items()]
+        if not self.decided:
+            lines.append("  nothing has been decided in it: is this the project you mean?")
+        if self.undecided:
+            left = "is undecided and stays as it is" if self.undecided == 1 else "are undecided and stay as they are"
+            lines.append(f"  {plural(self.undecided, 'group')} {left}")
+        for name in self.reports:
+            lines.append(f"  report: {render.report_path(self.project, f'{name}.html').relative_to(where)}")
+        target = archive.archive_folder(self.project).relative_to(where)
+        lines.append(
+            f"  archive: {target}/ with the database and {plural(self.pictures, 'picture')}, {in_bytes(self.size)}"
+        )
+        if self.companions:
+            stays = "that belong to pictures (captions and the like) stay beside them"
+            if self.companions == 1:
+                stays = "that belongs to a picture (a caption or the like) stays beside it"
+            lines.append(f"  {plural(self.companions, 'file')} {stays}")
+        if self.left_behind:
+            lines.append(f"  not delivered, no pictures: {_some(self.left_behind)}")
+        return lines
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """What finishing made."""
+
+    project: Project
+    pages: tuple[Path, ...]
+    archive: Path
+
+    @property
+    def lines(self) -> list[str]:
+        """What was done, in words."""
+        lines = [f"Report: {page}" for page in self.pages]
+        return [*lines, f"Archive: {self.archive}", f"Project {self.project.id} is finished"]
+
+
+def _some(names: Sequence[str], count: int | None = None) -> str:
+    """How many, and the first few by name; `count` where `names` are only examples."""
+    count = len(names) if count is None else count
+    named = ", ".join(names[:_NAMED])
+    return f"{count} ({named}, ...)" if count > len(names[:_NAMED]) else f"{count} ({named})"
+
+
+def _companions(pictures: Sequence[str], others: Sequence[str]) -> set[str]:
+    """Those of the other files that belong to a picture beside them; all relative to the project's root."""
+    folders: dict[str, list[str]] = defaultdict(list)
+    for name in (*pictures, *others):
+        folder, _, filename = name.rpartition("/")
+        folders[folder].append(filename)
+    return {
+        f"{folder}/{name}"
+        for folder, names in folders.items()
+        for own in companions_by_stem(names).values()
+        for name in own
+    }
+
+
+def plan(project: Project, *, originals: bool = False) -> FinishPlan:
+    """Look whether a project can be finished, and what that would do. Changes nothing.
+
+    Args:
+        originals: also archive what the crops were made from.
+
+    Raises:
+        ProjectError: the image folder is not there. StoreError: the database cannot be read.
+    """
+    project.require_root()
+    inspection = integrity.inspect(project, purpose="finishing")
+    with open_read_only(project.database) as connection, transaction(connection, writing=False):
+        waiting = decisions.incomplete_crops(connection)
+        planned = operations.planned(connection)
+        undecided = groups.count_waiting(connection)
+        decided = sum(decisions.outcome_counts(connection).values())
+    paths = [str(op.source or op.destination) for op in planned]
+    ways = f"pickroom crop {project.id}, and for those that it does not show: pickroom check {project.id}"
+    blockers = [f"crops wait to be made: {_some(waiting)} - {ways}"] if waiting else []
+    if paths:
+        blockers.append(f"file operations are unfinished: {_some(paths)} - pickroom recover {project.id}")
+    for finding in inspection.errors:
+        if finding.refuses:
+            blockers.append(f"integrity, {finding.check}: {_some(finding.examples, finding.count)}")
+    bundles = (archive.DELIVERABLES, archive.ORIGINALS) if originals else (archive.DELIVERABLES,)
+    found = [archive.contents(project, bundle) for bundle in bundles]
+    pictures = [item for items, _ in found for item in items]
+    left = [name for _, names in found for name in names]
+    belonging = _companions([item.name for item in pictures], left)
+    others = tuple(name for name in left if name not in belonging)
+    size = sum(item.size for item in pictures)
+    free = shutil.disk_usage(_existing(archive.archive_folder(project))).free
+    if size + project.database.stat().st_size > free:
+        blockers.append(f"the archive needs {in_bytes(size)}, the disk has {in_bytes(free)}")
+    reports = tuple(path.stem for path in render.templates())
+    return FinishPlan(
+        project,
+        blockers=tuple(blockers),
+        unsound=dict(inspection.unsound.by_reason),
+        decided=decided,
+        undecided=undecided,
+        bundles=bundles,
+        pictures=len(pictures),
+        size=size,
+        companions=len(belonging),
+        left_behind=others,
+        free=free,
+        reports=reports,
+    )
+
+
+def execute(project: Project, progress: archive.Progress | None = None, *, originals: bool = False) -> Finished:
+    """Report, archive, and mark as finished, while nothing can move the project's files. `originals` as in `plan`.
+
+    Raises:
+        ConflictError: something stands in the way, or a report failed; `items` says what, nothing is finished.
+        LockedError: files of this project are being moved.
+        FileOperationError, StoreError: the archive could not be written; nothing is finished.
+    """
+    with moving_files(project, "finishing") as images:
+        planned = plan(project, originals=originals)
+        if planned.blockers:
+            count = len(planned.blockers)
+            raise ConflictError(
+                f"{count} thing{'s' if count > 1 else ''} must be done first",
+                items=[f"  {blocker}" for blocker in planned.blockers],
+                doing=f"finishing {project.id}",
+                hint=f"see: pickroom finish {project.id}",
+            )
+        pages = render.run(project)
+        when = utc_now()
+        folder = archive.write(
+            project,
+            {**summary(project), "unsound_rows": planned.unsound, "finished_at": when},
+            progress,
+            planned.bundles,
+        )
+        images.require(folders=OWNED_FOLDERS)  # what had gone is not in the archive
+        finished = project.with_manifest(status="finished", finished_at=when)
+        # the archive's own copy says so too
+        shutil.copyfile(finished.manifest_file, folder / finished.manifest_file.name)
+    return Finished(finished, tuple(pages), folder)
+
+
+def summary(project: Project) -> dict[str, Any]:
+    """The project in numbers: the rows of the named queries, and what is undecided."""
+    with connect(project.workspace) as analysis:
+        rows = {name: analysis.rows(name, project.id) for name in _SUMMARISED}
+    numbers = {name: [plain(row) for row in found] for name, found in rows.items()}
+    with open_read_only(project.database) as connection:
+        undecided = groups.count_waiting(connection)
+    return {"project_id": project.id, "title": project.manifest.title, "undecided_groups": undecided, **numbers}
+
+
+def _existing(folder: Path) -> Path:
+    return next(path for path in (folder, *folder.parents) if path.exists())

@@ -1,0 +1,333 @@
+"""A project's report, section by section: what the report notebook shows, one call a cell.
+
+Every number comes from a named query of `pickroom.analysis`; its name in the page says which.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Self
+
+from pickroom.analysis import figures, sheets
+from pickroom.analysis.connection import Analysis, connect
+from pickroom.analysis.reports import html, pictures
+from pickroom.analysis.reports.html import Cell, Number, Piece, Unit
+from pickroom.core.errors import StoreError
+from pickroom.store.workspace import Project, Workspace, utc_now
+
+MISTAKES_SHOWN = 8
+CROPS_SHOWN = 12
+SESSIONS_SHOWN = 20
+_EXAMPLES_SHOWN = 20
+
+Row = dict[str, Any]
+
+
+class Report:
+    """The sections of one project's report; imported history is left out, it has its own notebook."""
+
+    def __init__(self, project: Project, analysis: Analysis) -> None:
+        self.project, self.analysis = project, analysis
+        self._pictures: pictures.Pictures | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.analysis.close()
+
+    @classmethod
+    def open(cls, project_id: str, home: Path | str | None = None) -> Self:
+        """The report of a project of the workspace at `home` (found when None).
+
+        Raises:
+            ProjectError: there is no such project.
+            StoreError: its database cannot be read.
+        """
+        workspace = Workspace.find(home)
+        project = workspace.project(project_id)
+        analysis = connect(workspace)
+        for problem in analysis.problems:
+            if problem.project_id == project_id and problem.left_out:
+                analysis.close()
+                raise StoreError(problem.what, doing=f"reporting on {project_id}")
+        return cls(project, analysis)
+
+    def heading(self) -> Piece:
+        """Which project this is, and the days it covers."""
+        (pace,) = self._rows("pace") or [{}]
+        title = Piece(f'<p class="title">{html.label(self.project.manifest.title).html}</p>')
+        first, last = (Number(f"pace.{name}", pace.get(name), "day") for name in ("first_at", "last_at"))
+        if pace:
+            one_day = html.words(first.value, "day") == html.words(last.value, "day")
+            days = ("Decided on ", first, ".") if one_day else ("Decided from ", first, " to ", last, ".")
+            when = html.paragraph(*days)
+        else:
+            nobody = "No group was decided by a person." if self._rows("shares") else "Nothing decided yet."
+            when = html.paragraph(nobody)
+        made = html.label(f"{utc_now()[:16].replace('T', ' ')} UTC").html
+        return title + when + Piece(f"<p>Project {html.label(self.project.id).html}, reported on {made}.</p>")
+
+    def overview(self) -> Piece:
+        """Images in, images out, and what became of the groups."""
+        (flow,) = self._rows("input_output") or [{}]
+        shares = self._rows("shares")
+        tiles = html.tiles(
+            [
+                ("images in", _number("input_output", flow, "images")),
+                ("groups of candidates", _number("input_output", flow, "groups")),
+                ("groups decided", _number("input_output", flow, "decided")),
+                ("groups undecided", _number("input_output", flow, "undecided")),
+                ("images picked", _number("input_output", flow, "picked")),
+                ("images set aside", _number("input_output", flow, "set_aside")),
+                ("crops made", _number("input_output", flow, "crops_made")),
+                ("images in no group", _number("input_output", flow, "ungrouped")),
+            ]
+        )
+        if not shares:
+            return tiles
+        kinds = (("kept as picked", "kept"), ("to be cropped", "cropped"), ("kept whole", "kept_whole"))
+        rows = [
+            (words, _number("shares", shares[0], name), _number("shares", shares[0], f"{name}_share", "share"))
+            for words, name in (*kinds, ("rejected", "rejected"))
+        ]
+        drawn = html.picture(figures.shares(shares), "Shares of groups kept, cropped, kept whole and rejected")
+        page = tiles + html.table(("groups", "number", "share"), rows) + drawn
+        if shares[0]["by_machine"]:
+            page += html.paragraph(
+                "Decided without a person, and in no accuracy: ",
+                _number("shares", shares[0], "by_machine"),
+                " of these groups.",
+            )
+        return page
+
+    def work(self) -> Piece:
+        """Pace by session, and the estimate of time saved."""
+        (pace,) = self._rows("pace") or [{}]
+        if not pace:
+            return html.paragraph("(no session yet)")
+        if pace["groups_per_hour"] is None:
+            why = "a script, a demo and an import take none, and pauses are left out."
+            return html.paragraph(f"No time was spent that could be measured: {why}")
+        tiles = html.tiles(
+            [
+                ("time at work", _number("pace", pace, "worked_s", "seconds")),
+                ("sessions", _number("pace", pace, "sessions")),
+                ("groups an hour", _number("pace", pace, "groups_per_hour", "rate")),
+                ("images an hour", _number("pace", pace, "images_per_hour", "rate")),
+            ]
+        )
+        sessions = self._rows("sessions")
+        shown = sessions[-SESSIONS_SHOWN:]
+        units: tuple[tuple[str, Unit], ...] = (("started_at", "moment"), ("worked_s", "seconds"), ("groups", "count"))
+        units += (("images", "count"), ("groups_per_hour", "rate"), ("images_per_hour", "rate"))
+        rows = [[_number(f"sessions.{row['session']}", row, name, unit) for name, unit in units] for row in shown]
+        names = ("session began (UTC)", "at work", "groups", "images", "groups/h", "images/h")
+        page = tiles + html.table(names, rows)
+        if len(sessions) > len(shown):
+            page += html.paragraph("The latest sessions only.")
+        if len(sessions) > 1:
+            page += html.picture(figures.pace(sessions), "Groups an hour, by session")
+        return page + self._time_saved()
+
+    def agreement(self) -> Piece:
+        """Does what recommends get better, does it know when it is unsure, and does it beat "highest stage"?"""
+        versions = self._rows("performance_by_model")
+        recommended = [row for row in versions if row["selections"]]
+        who = _who(recommended)
+        rows: list[Sequence[Cell]] = []
+        for place, row in enumerate(versions):
+            name = f"performance_by_model.{place}"
+            rows.append(
+                (
+                    html.label(f"{row['source']}: {row['ranker']}" if row["recommended"] else "no recommendation"),
+                    _number(name, row, "decisions"),
+                    _number(name, row, "correct_selections"),
+                    _number(name, row, "selections"),
+                    _number(name, row, "selection_accuracy", "share"),
+                    _number(name, row, "selection_low", "share"),
+                    _number(name, row, "selection_high", "share"),
+                )
+            )
+        names = ("recommended by", "decisions", "pick taken", "of picks", "share", "from", "to")
+        if not recommended:
+            return html.paragraph("(no image picked where one was recommended)") + self._normal_and_anomaly(who)
+        page = html.table(names, rows)
+        page += html.paragraph(
+            '"From" and "to" are the 95 % interval. A reject has no pick, and counts for nothing here.'
+        )
+        rolling = self._rows("rolling_100")
+        if rolling:
+            page += html.picture(figures.rolling(rolling), f"Share of {who}'s picks taken, over the last 100 decisions")
+        return page + self._normal_and_anomaly(who) + self._calibration()
+
+    def crops(self) -> Piece:
+        """How near the AI's crops came to the person's, and what they look like."""
+        errors = self._rows("crop_error")
+        rows: list[Sequence[Cell]] = []
+        units: tuple[tuple[str, Unit], ...] = (("crops", "count"), ("proposed", "count"), ("mean_iou", "score"))
+        units += (("iou_85", "share"), ("within_5", "share"), ("mean_corner_error", "score"))
+        for place, row in enumerate(errors):
+            numbers = [_number(f"crop_error.{place}", row, name, unit) for name, unit in units]
+            rows.append((html.label(figures.crop_label(row)), *numbers))
+        names = (
+            "crops by hand",
+            "made",
+            "AI had proposed",
+            "mean overlap",
+            "overlap ≥\u00a0.85",
+            "corners within 5\u00a0%",
+            "corner off by",
+        )
+        page = html.table(names, rows, empty="no crop by hand yet")
+        made = self.analysis.execute(
+            "SELECT * FROM crops WHERE project_id = ? AND origin = 'project' AND counts AND own_box",
+            [self.project.id],
+        )
+        columns = [column[0] for column in made.description]
+        found = [dict(zip(columns, row, strict=True)) for row in made.fetchall()]
+        if found:
+            sheet = sheets.crop_sheet(pictures.crops(self.pictures, found, CROPS_SHOWN))
+            proposed = any(row["ai_box"] is not None for row in found)
+            ai = ", dashed red what the AI had proposed for that image" if proposed else ""
+            page += html.picture(sheet, f"Crops by hand over their images: blue is the crop{ai}")
+            page += html.paragraph(f"Blue is the crop made by hand{ai}.")
+        return page
+
+    def mistakes(self) -> Piece:
+        """Groups in which the person chose otherwise than was recommended, the surest first."""
+        rows = self._rows("mistakes")
+        if not rows:
+            picked = any(row["selections"] for row in self._rows("performance_by_project"))
+            taken = "every recommended pick was taken" if picked else "no image picked where one was recommended"
+            return html.paragraph(f"({taken})")
+        total, who = Number("mistakes.total", len(rows)), _who(rows)
+        sure = any(row["ai_confidence"] is not None for row in rows)
+        first = "the surest mistakes are these" if sure else "the latest are these"
+        sheet = sheets.contact_sheet(pictures.mistakes(self.pictures, rows, MISTAKES_SHOWN))
+        lead = html.paragraph("In ", total, f" of the groups you took another image than {who}; {first}.")
+        return lead + html.picture(sheet, f"The pick of {who} in dashed red, the person's in blue")
+
+    def health(self) -> Piece:
+        """What is unfinished, and what is not as it should be on disk."""
+        waiting = self._rows("unfinished_crops")
+        (flow,) = self._rows("input_output") or [{}]
+        page = Piece("")
+        if flow.get("undecided"):
+            counts = [_number("input_output", flow, name) for name in ("undecided", "groups")]
+            page += html.paragraph(counts[0], " of ", counts[1], " groups are undecided.")
+        page += html.paragraph("Crops that wait to be made: ", Number("unfinished_crops.total", len(waiting)), ".")
+        if waiting:
+            names = ", ".join(row["picked"] for row in waiting[:_EXAMPLES_SHOWN])
+            page += Piece(f"<p>{html.label(names).html}{' …' if len(waiting) > _EXAMPLES_SHOWN else ''}</p>")
+        found = self._rows("data_health")
+        rows: list[Sequence[Cell]] = [
+            (row["what"], _number(f"data_health.{row['what']}", row, "times"), html.label(row["example"]))
+            for row in found
+        ]
+        there = self.project.root.is_dir()
+        if not there:
+            page += html.paragraph("The image folder is not there: its files were not checked.")
+        empty = "every file is where it should be" if there else "nothing else was found"
+        return page + html.table(("what", "times", "for example"), rows, empty=empty)
+
+    @property
+    def pictures(self) -> pictures.Pictures:
+        if self._pictures is None:
+            self._pictures = pictures.Pictures(self.project, self.analysis)
+        return self._pictures
+
+    def _rows(self, query: str) -> list[Row]:
+        rows = self.analysis.rows(query, self.project.id)
+        return [row for row in rows if row.get("origin", "project") == "project"]
+
+    def _time_saved(self) -> Piece:
+        (saved,) = self._rows("time_saved") or [{}]
+        if not saved or saved["picks_saved_s"] is None:
+            return html.paragraph("There is not enough yet to estimate the time saved.")
+        page = html.paragraph(
+            "An estimate of the time saved: a group taken as recommended took ",
+            _number("time_saved", saved, "taken_s", "seconds"),
+            " (median of ",
+            _number("time_saved", saved, "taken"),
+            "), one decided otherwise ",
+            _number("time_saved", saved, "own_s", "seconds"),
+            " (of ",
+            _number("time_saved", saved, "own"),
+            "); in all ",
+            _number("time_saved", saved, "picks_saved_s", "seconds"),
+            "." if saved["picks_saved_s"] > 0 else ": by this estimate they saved none.",
+        )
+        if saved["crops_saved_s"] is not None:
+            page += html.paragraph(
+                "A crop by hand took ",
+                _number("time_saved", saved, "crop_s", "seconds"),
+                "; crops taken as proposed: ",
+                _number("time_saved", saved, "crops_taken"),
+                ", which saved ",
+                _number("time_saved", saved, "crops_saved_s", "seconds"),
+                ".",
+            )
+        return page
+
+    def _normal_and_anomaly(self, who: str) -> Piece:
+        (rates,) = self._rows("anomaly_rates") or [{}]
+        if not rates:
+            return Piece("")
+        rows = [
+            (
+                "highest stage is best (normal)",
+                _number("anomaly_rates", rates, "normal_groups"),
+                _number("anomaly_rates", rates, "normal_accuracy", "share"),
+            ),
+            (
+                "a lower stage is best (anomaly)",
+                _number("anomaly_rates", rates, "anomaly_groups"),
+                _number("anomaly_rates", rates, "anomaly_accuracy", "share"),
+            ),
+        ]
+        baseline = html.paragraph(
+            "Always picking the highest stage would have been right in ",
+            _number("anomaly_rates", rates, "highest_stage_accuracy", "share"),
+            " of the groups with known stages (",
+            _number("anomaly_rates", rates, "groups"),
+            "), and in no anomaly." if rates["anomaly_groups"] else ").",
+        )
+        names = ("groups with known stages", "number", f"pick of {who} taken")
+        shown = 3 if rates["normal_selections"] or rates["anomaly_selections"] else 2
+        return html.table(names[:shown], [row[:shown] for row in rows]) + baseline
+
+    def _calibration(self) -> Piece:
+        bands = self._rows("performance_by_confidence")
+        if not bands:
+            return Piece("")
+        rows: list[Sequence[Cell]] = []
+        for band in bands:
+            name = f"performance_by_confidence.{round(band['band_from'] * 10)}"
+            rows.append(
+                (
+                    html.label(f"{band['band_from']:.0%} to {band['band_to']:.0%}".replace("%", " %")),
+                    _number(name, band, "selections"),
+                    _number(name, band, "mean_confidence", "share"),
+                    _number(name, band, "selection_accuracy", "share"),
+                )
+            )
+        table = html.table(("the AI said it was sure", "picks", "on average", "pick taken"), rows)
+        rates = self._rows("anomaly_rates")
+        drawn = [html.picture(figures.calibration(bands), "How often the AI was right, by how sure it was")]
+        if rates:
+            alt = 'The recommended picks compared with "highest stage"'
+            drawn.insert(0, html.picture(figures.normal_and_anomaly(rates), alt))
+        return table + html.beside(*drawn)
+
+
+def _who(rows: Sequence[Row]) -> str:
+    """What recommended in rows that have a source, in words; both where they are mixed."""
+    machine = sorted({pictures.recommender(row["source"]) for row in rows}) or ["what was recommended"]
+    named = {"the baseline": "the baseline (highest stage)"}
+    return " or ".join(named.get(name, name) for name in machine)
+
+
+def _number(query: str, row: Row, column: str, unit: Unit = "count") -> Number:
+    return Number(f"{query}.{column}", row.get(column), unit)

@@ -1,0 +1,1 @@
+"""Widgets, the app's pages and server, and the start of JupyterLab."""

@@ -1,0 +1,82 @@
+"""JupyterLab on the notebooks, for this machine only: loopback, with a token."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import NoReturn
+
+from pickroom.core.errors import ProjectError
+from pickroom.store.workspace import Workspace
+
+REVIEW_NOTEBOOK = "20_review.ipynb"
+# what makes a server Pickroom's, whoever starts it; an option given here holds against the person's own Jupyter files
+SERVER_OPTIONS = (
+    # never without a token, and never for another machine or another site's page
+    "--ServerApp.identity_provider_class=pickroom.app.server.identity.OwnToken",
+    "--ServerApp.allow_unauthenticated_access=False",
+    "--ServerApp.disable_check_xsrf=False",
+    "--ServerApp.allow_remote_access=False",
+    "--ServerApp.allow_origin=",
+    "--ServerApp.allow_origin_pat=",
+    "--LabApp.extension_manager=readonly",  # no catalogue of extensions is fetched
+    # a key's answer is a few small messages, which must not wait for each other
+    "--ServerApp.kernel_websocket_connection_class=pickroom.app.server.websocket.PromptConnection",
+    # what is not about the person stays out of their terminal; the address is printed at any level
+    "--ServerApp.log_level=WARN",
+    "--LabApp.log_level=WARN",
+    "--MultiKernelManager.kernel_manager_class=pickroom.app.server.kernels.QuietKernelManager",
+)
+
+
+def notebooks_folder() -> Path:
+    """The notebooks of the checkout that this package lies in.
+
+    Raises:
+        ProjectError: the package was installed without its checkout.
+    """
+    folder = Path(__file__).resolve().parents[3] / "notebooks"
+    if not folder.is_dir():
+        raise ProjectError(
+            "the notebooks are not here",
+            doing="opening JupyterLab",
+            subject=folder,
+            hint="work in a checkout, installed with `make env`",
+        )
+    return folder
+
+
+def command(folder: Path, *, port: int, browser: bool) -> list[str]:
+    """The command line of JupyterLab, opening the review; the token is its own random one."""
+    # a container's only user is often root, which JupyterLab refuses unless it is told so
+    as_root = ["--allow-root"] if os.geteuid() == 0 else []
+    return [
+        sys.executable,
+        *("-W", "ignore"),  # what its extensions think of each other
+        "-m",
+        "jupyterlab",
+        f"--ServerApp.root_dir={folder}",
+        "--ServerApp.ip=127.0.0.1",
+        f"--ServerApp.port={port}",
+        f"--LabApp.default_url=/lab/tree/{REVIEW_NOTEBOOK}",
+        f"--ServerApp.open_browser={browser}",
+        # nothing is fetched from outside: no news, no update check
+        "--LabApp.news_url=None",
+        "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
+        *SERVER_OPTIONS,
+        *as_root,
+    ]
+
+
+def run(workspace: Workspace, *, port: int = 8888, browser: bool = True) -> NoReturn:
+    """Become JupyterLab, so that whoever stops this process stops it; kernels find the workspace."""
+    # its labconfig/ switches off the question whether to fetch news, which would lie over the deck at every start
+    config = [str(Path(__file__).parent / "server"), os.environ.get("JUPYTER_CONFIG_PATH", "")]
+    environment = {
+        **os.environ,
+        "PICKROOM_HOME": str(workspace.root),
+        "JUPYTER_CONFIG_PATH": os.pathsep.join(path for path in config if path),
+    }
+    arguments = command(notebooks_folder(), port=port, browser=browser)
+    os.execve(arguments[0], arguments, environment)

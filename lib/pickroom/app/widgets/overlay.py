@@ -1,0 +1,136 @@
+"""The drawing layer over the photographs: one ipycanvas canvas, drawn in one batch, and the strokes it knows.
+
+Every length is CSS pixels of the stage's layout; the canvas holds device pixels, so that lines stay sharp.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from ipycanvas import Canvas, hold_canvas
+
+from pickroom.app.widgets.layout import Rect
+from pickroom.app.widgets.stage import Viewport
+
+FONT = "system-ui, -apple-system, 'Segoe UI', sans-serif"
+CHIP = 22.0  # diameter of a number's disc
+BADGE = 22.0  # height of a badge
+_LETTER = 7.3  # mean width of a letter at 13 px bold: the kernel cannot measure text
+_PLAIN = 6.5  # of one that is not bold
+
+
+@dataclass(frozen=True, slots=True)
+class Palette:
+    """Colours that a canvas cannot take from the theme. Blue means keep, red means reject; nothing is green."""
+
+    text: str
+    faint: str
+    keep: str
+    reject: str
+    ai: str
+    on_faint: str  # letters on faint
+    on_colour: str = "#ffffff"  # letters on keep and reject
+    on_ai: str = "#1d1600"
+    shade: str = "rgba(0, 0, 0, 0.58)"  # over what a crop leaves out
+    veil: str = "rgba(128, 128, 128, 0.45)"  # over a rejected image
+
+
+_BATCH = threading.RLock()  # ipycanvas collects the batch of every canvas in one place
+
+LIGHT = Palette(text="#212121", faint="#5f6368", keep="#0b62d6", reject="#c4232f", ai="#f2a900", on_faint="#ffffff")
+DARK = Palette(text="#f0f0f0", faint="#a8adb3", keep="#2f81f7", reject="#e5484d", ai="#f5b932", on_faint="#111111")
+
+
+class Pen:
+    """Strokes on the canvas; made by `Overlay.drawing`."""
+
+    def __init__(self, canvas: Canvas, palette: Palette) -> None:
+        self.canvas, self.palette = canvas, palette
+
+    def frame(self, rect: Rect, colour: str, width: float) -> None:
+        """A solid frame just outside a rectangle."""
+        x, y, w, h = rect
+        self.canvas.set_line_dash([])
+        self.canvas.stroke_style, self.canvas.line_width = colour, width
+        self.canvas.stroke_rect(x - width / 2, y - width / 2, w + width, h + width)
+
+    def dashed(self, rect: Rect) -> None:
+        """A dashed rectangle that shows on light and dark pictures alike."""
+        self.canvas.line_width = 2
+        for colour, dash in (("rgba(0, 0, 0, 0.75)", []), ("#ffffff", [9, 6])):
+            self.canvas.stroke_style = colour
+            self.canvas.set_line_dash(dash)
+            self.canvas.stroke_rect(*rect)
+        self.canvas.set_line_dash([])
+
+    def dim_outside(self, rect: Rect, inner: Rect, shade: str | None = None) -> None:
+        """Shade a rectangle but for an inner one."""
+        self.canvas.fill_style = shade or self.palette.shade
+        self.canvas.begin_path()
+        self.canvas.rect(*rect)
+        self.canvas.rect(*inner)
+        self.canvas.fill("evenodd")
+
+    def fill(self, rect: Rect, colour: str) -> None:
+        self.canvas.fill_style = colour
+        self.canvas.fill_rect(*rect)
+
+    def chip(self, x: float, y: float, text: str, colour: str, letters: str) -> None:
+        """A disc with a number, its middle at (x, y)."""
+        self.canvas.fill_style = colour
+        self.canvas.fill_circle(x, y, CHIP / 2)
+        self.canvas.fill_style, self.canvas.font = letters, f"700 13px {FONT}"
+        self.canvas.text_align, self.canvas.text_baseline = "center", "middle"
+        self.canvas.fill_text(text, x, y + 1)
+
+    def badge(self, x: float, y: float, text: str, colour: str, letters: str) -> None:
+        """A word on a coloured tab, its top left corner at (x, y)."""
+        width = self.badge_width(text)
+        self.fill((x, y, width, BADGE), colour)
+        self.canvas.fill_style, self.canvas.font = letters, f"700 13px {FONT}"
+        self.canvas.text_align, self.canvas.text_baseline = "center", "middle"
+        self.canvas.fill_text(text, x + width / 2, y + BADGE / 2 + 1, width - 4)
+
+    def badge_width(self, text: str) -> float:
+        """How much room a badge takes."""
+        return len(text) * _LETTER + 14
+
+    def words(self, x: float, y: float, text: str, room: float, colour: str) -> None:
+        """A line of text, its left middle at (x, y), in `room` CSS pixels: cut short where it would be too long."""
+        self.canvas.fill_style, self.canvas.font = colour, f"13px {FONT}"
+        self.canvas.text_align, self.canvas.text_baseline = "left", "middle"
+        self.canvas.fill_text(shortened(text, room), x, y + 1, room)
+
+
+def shortened(text: str, room: float) -> str:
+    """As much of a line as can be read in `room` CSS pixels, with an ellipsis for the rest."""
+    most = max(2, int(room / _PLAIN))
+    return text if len(text) <= most else text[: most - 1].rstrip() + "…"
+
+
+class Overlay:
+    """The canvas that lies exactly on a stage (class `pickroom-overlay`, in a box of class `pickroom-layers`)."""
+
+    def __init__(self) -> None:
+        self.canvas = Canvas(width=1, height=1)
+        self.canvas.add_class("pickroom-overlay")
+
+    @contextmanager
+    def drawing(self, width: int, height: int, viewport: Viewport) -> Iterator[Pen]:
+        """Clear the canvas, and send all that the block draws in one batch at its end."""
+        canvas = self.canvas
+        pixels = round(width * viewport.dpr), round(height * viewport.dpr)
+        if (canvas.width, canvas.height) != pixels:
+            with canvas.hold_sync():
+                canvas.width, canvas.height = pixels
+        with _BATCH, hold_canvas():
+            # A page that was reloaded does not know which canvas the next commands are for: ipycanvas tells it
+            # only when the canvas changes, so make it tell each time.
+            canvas._canvas_manager._current_canvas = None
+            canvas.reset_transform()
+            canvas.clear()
+            canvas.scale(viewport.dpr, viewport.dpr)
+            yield Pen(canvas, DARK if viewport.dark else LIGHT)

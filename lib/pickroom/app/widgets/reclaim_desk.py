@@ -1,0 +1,148 @@
+"""The page that frees the disk: sizes first, then the trash; for good only after a typed word. It holds no data."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import ipywidgets
+
+from pickroom.app.widgets import reclaim_html
+from pickroom.app.widgets.stage import read_parts
+from pickroom.core.errors import PickroomError
+from pickroom.maintenance.reclaim.delete import execute
+from pickroom.maintenance.reclaim.planning import ReclaimPlan, plan
+from pickroom.store.workspace import Workspace
+
+WORD = "delete"  # what must be typed before anything is deleted for good
+
+
+class ReclaimDesk(ipywidgets.VBox):
+    """The widget of the notebook's second cell. Running the cell only looks; a button is what lets anything go.
+
+    Attributes:
+        planned: the last look, None while it is being taken.
+    """
+
+    def __init__(self, workspace: Workspace, project_ids: Sequence[str] = ()) -> None:
+        self.workspace, self.project_ids = workspace, tuple(project_ids)
+        self.planned: ReclaimPlan | None = None
+        self._lock = threading.RLock()  # JupyterLab hands messages to several threads
+        self._asked = False
+        self._said, self._failed = "", False
+        self.sizes = ipywidgets.HTML()
+        self.trash = _button("Move into the trash…", "primary", self._press_trash)
+        self.back = _button("Return", "", self._press_return)
+        self.again = _button("Look again", "", self._press_look)
+        self.word = ipywidgets.Text(placeholder=f"type {WORD} to delete for good", continuous_update=True)
+        self.hard = _button("Delete for good", "danger", self._press_hard)
+        self.word.observe(lambda change: self._draw(), "value")
+        self.line = ipywidgets.HTML()
+        style = ipywidgets.HTML(f"<style>{read_parts('reclaim.css')}</style>")
+        apart = ipywidgets.Box(layout=ipywidgets.Layout(width="40px"))
+        row = ipywidgets.HBox([self.trash, self.back, self.again, apart, self.word, self.hard])
+        super().__init__([style, self.sizes, row, self.line])
+        self._looking = threading.Thread(target=self.look, name="reading archives", daemon=True)
+        self._draw()
+        self._looking.start()  # an archive is read back whole, which may take minutes: the page is there meanwhile
+
+    def wait(self, seconds: float) -> bool:
+        """Wait for the first look; False when it takes longer."""
+        self._looking.join(seconds)
+        return not self._looking.is_alive()
+
+    def look(self) -> None:
+        """Read everything that proves anything, and show what can go."""
+        with self._lock:
+            self.planned, self._asked = None, False  # what was asked about is no longer what would go
+            self._say("Reading the archives back…")
+            self._try(self._plan)
+            self._draw()
+
+    # --- buttons ----------------------------------------------------------------------------------------------
+
+    def _press_trash(self) -> None:
+        if not self._asked:
+            self._asked = True
+            self._say("Look at the sizes; the next click moves them.")
+            return
+        self._let_go(hard=False)
+
+    def _press_return(self) -> None:
+        self._asked = False
+        self._say("Nothing was moved.")
+
+    def _press_look(self) -> None:
+        self.look()
+
+    def _press_hard(self) -> None:
+        if self.word.value.strip() == WORD:  # the button is closed else; a page of yesterday may still send its click
+            self._let_go(hard=True)
+
+    def _let_go(self, *, hard: bool) -> None:
+        with self._lock:
+            planned = self.planned
+            if planned is None or not planned.items:
+                return
+            self._asked, self.word.value = False, ""
+            self._try(lambda: self._execute(planned, hard))
+            said, failed = self._said, self._failed
+            self.look()  # what is left, read anew
+            self._say(said, error=failed)
+
+    # --- parts ------------------------------------------------------------------------------------------------
+
+    def _plan(self) -> None:
+        self.planned = plan(self.workspace, self.project_ids)
+        self._say("Nothing has been done." if self.planned.items else "")
+
+    def _execute(self, planned: ReclaimPlan, hard: bool) -> None:
+        def tell(done: int, of: int) -> None:
+            self._say(f"{done:,} of {of:,}…")
+
+        size = execute(planned, self.workspace, hard=hard, progress=tell)
+        self._say(reclaim_html.done(hard, len(planned.items), size))
+
+    def _try(self, action: Callable[[], Any]) -> None:
+        """Run it; an expected failure becomes the line, anything else is a defect but is not silent either."""
+        try:
+            action()
+        except PickroomError as error:
+            self._say(error.line, error=True)
+        except Exception as error:
+            self._say(f"A defect in Pickroom, please report it: {type(error).__name__}: {error}", error=True)
+            raise
+
+    def _say(self, text: str, *, error: bool = False) -> None:
+        self._said, self._failed = text, error
+        self._draw()
+
+    def _draw(self) -> None:
+        some = self.planned is not None and bool(self.planned.items)
+        self.sizes.value = reclaim_html.sizes(self.planned) if self.planned is not None else ""
+        self.line.value = reclaim_html.line(self._said, error=self._failed)
+        self.trash.description = "Move them now" if self._asked else "Move into the trash…"
+        self.trash.disabled = self.word.disabled = not some
+        self.hard.disabled = not some or self.word.value.strip() != WORD
+        self.again.disabled = self.planned is None and not self._failed
+        self.back.layout.display = None if self._asked else "none"
+
+
+def open_reclaim(project_ids: Sequence[str] = (), home: Path | str | None = None) -> ipywidgets.Widget:
+    """What the disk can do without, for a notebook's cell; nothing goes before a button is pressed.
+
+    Args:
+        project_ids: only these; none means every project.
+    """
+    try:
+        return ReclaimDesk(Workspace.find(home), project_ids)
+    except PickroomError as error:
+        return ipywidgets.HTML(reclaim_html.line(error.line, error=True))
+
+
+def _button(text: str, style: str, press: Callable[[], None]) -> ipywidgets.Button:
+    button = ipywidgets.Button(description=text, button_style=style, layout=ipywidgets.Layout(width="auto"))
+    button.on_click(lambda _: press())
+    return button

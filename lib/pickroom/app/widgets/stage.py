@@ -1,0 +1,285 @@
+"""The photo layer: an anywidget that owns the focus, the keys, the pointer and the prefetched pictures.
+
+It does only what ipycanvas cannot. The browser side (pictures.js, stage.js) swaps to the next or previous frame
+by itself, from pictures it asked for ahead of time; whatever the kernel says afterwards wins. The kernel side
+keeps no list of what a browser holds: a page asks for the pictures it lacks, so a reload, a second window and a
+view that comes back all work the same way.
+
+A page's messages and the kernel's (custom messages of the widget, one JSON object each):
+
+- `hello`, `size` {view, width, height, dpr, dark}: a view appeared, or its viewport changed
+- `key` {view, number, oldest, key, seen}: numbered per view from 1; `seen` is the token of what was on screen
+- `want` {page, kind, names}: pictures that the page lacks; `focus` {view, on}
+- `pointer` {view, phase, x, y, number, shift, seen}; each move and hover is answered by `moved` {view}, and the page
+  sends none before that
+- `frame`: what to show now, the neighbours, the keys' destinations, and the number of the last key applied
+- `picture` {page, kind, name, mime | reason} + bytes; mime null: not near any more, ask again when it is
+- `resend` {view, number}: the keys from there on did not arrive
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import anywidget
+import traitlets
+
+from pickroom.app.widgets.key_queue import KeyLine
+from pickroom.app.widgets.layout import Rect
+from pickroom.core.errors import PickroomError
+
+PictureKind = Literal["preview", "original"]
+
+HERE = Path(__file__).parent
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One image on the stage, in CSS pixels of the layout.
+
+    Attributes:
+        name: the picture's name, its sha256: what the browser asks for and keeps it by.
+        number: 1-based; a click on the image stands for this number's key.
+        box: (x, y, width, height) of the whole image.
+        window: (x, y, width, height) that it may fill when zoomed.
+        size: (width, height) in pixels of the EXIF-upright image.
+        label: its spoken description.
+    """
+
+    name: str
+    number: int
+    box: Rect
+    window: Rect
+    size: tuple[int, int]
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """What is on the stage at one time.
+
+    Attributes:
+        token: names what the person sees; it comes back with every key, so that a decision is never applied to
+            something that was not on screen when the key was pressed.
+    """
+
+    token: str
+    cells: tuple[Cell, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DragShape:
+    """A drag under way: enough for the browser to draw the box's outline at once; CSS pixels of the layout.
+
+    Attributes:
+        start: where the pointer went down.
+        box: as it was then; bounds: the image, which the box stays in.
+        ratio: width / height that the box keeps, None when it is free.
+        at: where the handle lies, in fractions of the box; only for a handle.
+        least: the shortest side of a box that is meant.
+    """
+
+    mode: Literal["draw", "move", "handle"]
+    start: tuple[float, float]
+    box: Rect
+    bounds: Rect
+    ratio: float | None
+    at: tuple[float, float] | None
+    least: float
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """One answer of the kernel: the frame to show and what the browser needs to go on by itself.
+
+    Attributes:
+        width, height: CSS pixels of the layout that the cells are given in.
+        position: of the frame among `count` frames.
+        ahead: position -> frame, for the neighbours: swapped to at once, and prefetched in this order.
+        destinations: key -> position it leads to from here.
+        steps: key -> relative step, for keys that always mean next or previous; empty while they do not.
+        zoom: show the image with the most pixels at 100 %, the others as large.
+        drag: only while one is under way.
+    """
+
+    width: int
+    height: int
+    frame: Frame
+    position: int = 0
+    count: int = 1
+    ahead: Mapping[int, Frame] = field(default_factory=dict)
+    destinations: Mapping[str, int] = field(default_factory=dict)
+    steps: Mapping[str, int] = field(default_factory=dict)
+    zoom: bool = False
+    drag: DragShape | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Viewport:
+    """What a view has to draw in: CSS pixels, device pixels per CSS pixel, and whether its theme is dark."""
+
+    width: int
+    height: int
+    dpr: float = 1.0
+    dark: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class KeyPress:
+    """One key, spelled as FORMATS.md says; `seen` is the token of the frame on screen when it was pressed."""
+
+    key: str
+    seen: str
+
+
+@dataclass(frozen=True, slots=True)
+class PointerEvent:
+    """One pointer event of a stage made with `pointer="drag"`.
+
+    Attributes:
+        phase: moves and hovers leave out what came while the one before was not answered; an up leaves out none.
+        x, y: CSS pixels of the layout.
+        number: the cell under the pointer (while dragging: where the drag began), None outside every image.
+        shift: whether Shift was held.
+        seen: the token of the frame on screen.
+    """
+
+    phase: Literal["down", "move", "up", "hover"]
+    x: float
+    y: float
+    number: int | None
+    shift: bool
+    seen: str = ""
+
+
+class Listener(Protocol):
+    """Who the stage tells; the deck and the crop desk are two of them."""
+
+    def viewport_changed(self, viewport: Viewport) -> None:
+        """A view appeared, came back or changed its size or theme: lay out again and show everything."""
+
+    def key_pressed(self, press: KeyPress) -> None:
+        """A key that was not applied before; answer with `Stage.show`, whatever it did."""
+
+    def pointer_moved(self, event: PointerEvent) -> None:
+        """Only with `pointer="drag"`."""
+
+    def focus_changed(self, on: bool) -> None:
+        """The stage got or lost the keyboard."""
+
+    def picture(self, name: str, kind: PictureKind) -> tuple[str, bytes] | None:
+        """(mime, encoded bytes) of a picture by its name, None when nothing near shows it any more.
+
+        Raises:
+            PickroomError: it cannot be read; its `what` is written in its place.
+        """
+
+
+def read_parts(*names: str) -> str:
+    """Files of this folder as one text: a widget's script, or its style sheet, is made of parts."""
+    return "\n".join((HERE / name).read_text(encoding="utf-8") for name in names)
+
+
+class Stage(anywidget.AnyWidget):
+    """The widget; `show` sends a scene, and everything that happens goes to the listener.
+
+    The listener is called with `lock` held; it takes the same lock for whatever it does of its own accord.
+
+    Args:
+        listener: who is told.
+        keys: the keys it takes, spelled as FORMATS.md says; every other key is left to the notebook.
+        pointer: "keys" turns a click on an image into its number's key; "drag" forwards the pointer.
+        repeating: keys that count again while they are held down.
+
+    A `<button data-press="KEY">` anywhere on the desk presses that key when it is clicked; the name may be one that
+    no keyboard has. `cursor` is the CSS cursor over the stage.
+    """
+
+    _esm = read_parts(
+        *("keys.js", "viewport.js", "surface.js"), *("pictures.js", "zoom.js", "paint.js", "rubber.js", "stage.js")
+    )
+    _css = read_parts("stage.css", "tools.css")
+    key_names = traitlets.List(traitlets.Unicode()).tag(sync=True)
+    repeating = traitlets.List(traitlets.Unicode()).tag(sync=True)
+    pointer = traitlets.Enum(["keys", "drag"], default_value="keys").tag(sync=True)
+    cursor = traitlets.Unicode().tag(sync=True)
+
+    def __init__(
+        self, listener: Listener, keys: Sequence[str], pointer: str = "keys", repeating: Sequence[str] = ()
+    ) -> None:
+        super().__init__(key_names=list(keys), pointer=pointer, repeating=list(repeating))
+        # JupyterLab hands messages to another thread than the one that runs the cells (comms over subshells)
+        self.lock = threading.RLock()
+        self._listener = listener
+        self._line = KeyLine()
+        self._number = 0
+        self._scene: dict[str, Any] = {}
+        self.on_msg(lambda _, content, buffers: self.on_message(content))
+
+    def show(self, scene: Scene) -> None:
+        """Send a scene to every view; each says which of that view's keys it already contains."""
+        self._number += 1
+        self._scene = {
+            "type": "frame",
+            "number": self._number,
+            **{name: getattr(scene, name) for name in ("width", "height", "position", "count", "zoom")},
+            "frame": asdict(scene.frame),
+            # JSON has only text keys; the order is the order of prefetching
+            "ahead": [[position, asdict(frame)] for position, frame in scene.ahead.items()],
+            "destinations": dict(scene.destinations),
+            "steps": dict(scene.steps),
+            "drag": asdict(scene.drag) if scene.drag else None,
+        }
+        self._send_scene()
+
+    def on_message(self, content: Mapping[str, Any]) -> None:
+        """One message of a page; a form that is not ours (a page of another version) is passed over."""
+        with self.lock:
+            self._take(content)
+
+    def _take(self, content: Mapping[str, Any]) -> None:
+        match content:
+            case {"type": "key", "view": str(view), "number": int(number), "key": str(key), "seen": str(seen)}:
+                self._key(view, number, content.get("oldest"), KeyPress(key, seen))
+            case {"type": "hello" | "size", "width": width, "height": height, "dpr": dpr, "dark": dark}:
+                self._listener.viewport_changed(Viewport(int(width), int(height), float(dpr), bool(dark)))
+            case {"type": "want", "page": str(page), "kind": "preview" | "original" as kind, "names": names}:
+                for name in names:
+                    self._send_picture(page, kind, str(name))
+            case {"type": "focus", "on": bool(on)}:
+                self._listener.focus_changed(on)
+            case {"type": "pointer", "phase": "down" | "move" | "up" | "hover" as phase, "x": x, "y": y}:
+                cell, shift, seen = content.get("number"), bool(content.get("shift")), str(content.get("seen", ""))
+                try:
+                    self._listener.pointer_moved(PointerEvent(phase, float(x), float(y), cell, shift, seen))
+                finally:
+                    if phase in ("move", "hover"):
+                        self.send({"type": "moved", "view": content.get("view")})
+
+    def _key(self, view: str, number: int, oldest: Any, press: KeyPress) -> None:
+        """Take each key once and in order; one that was taken before is only answered again."""
+        match self._line.take(view, number, oldest):
+            case "again":
+                self._send_scene()
+            case "lost":
+                self.send({"type": "resend", "view": view, "number": self._line.expected(view)})
+            case "new":
+                self._listener.key_pressed(press)
+
+    def _send_scene(self) -> None:
+        if self._scene:
+            self.send({**self._scene, "applied": dict(self._line.applied)})
+
+    def _send_picture(self, page: str, kind: PictureKind, name: str) -> None:
+        message = {"type": "picture", "page": page, "kind": kind, "name": name}
+        try:
+            found = self._listener.picture(name, kind)
+        except PickroomError as error:
+            self.send({**message, "reason": error.what})
+        else:
+            mime, buffers = (found[0], [found[1]]) if found else (None, [])
+            self.send({**message, "mime": mime}, buffers=buffers)

@@ -1,0 +1,180 @@
+"""The training page: trains both models, shows how they do beside their baselines, and a sample side by side."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import ipywidgets
+from matplotlib.figure import Figure
+
+from pickroom.analysis import figures
+from pickroom.analysis.reports.html import picture
+from pickroom.app.widgets import deck_html
+from pickroom.core.errors import PickroomError
+from pickroom.features.sources import Sources
+from pickroom.images import thumbnails
+from pickroom.learn import describing
+from pickroom.learn.evaluation import Evaluation, evaluate
+from pickroom.learn.progress import Status
+from pickroom.learn.recommending import recommend
+from pickroom.learn.splits import SplitConfig
+from pickroom.learn.tasks import recipe_of
+from pickroom.learn.training import TrainConfig, Trained, train
+from pickroom.learn.training_sets import KINDS
+from pickroom.store.workspace import Workspace
+
+_TALL = 180  # CSS pixels of a picture of the sample
+
+
+def training_page(project_ids: Sequence[str], home: Path | str | None = None) -> TrainingPage:
+    """The page of these projects in this kernel: a notebook's cells meet on it, whichever of them runs first."""
+    key = (*project_ids, str(home))
+    if key not in _open:
+        _open[key] = TrainingPage(project_ids, home)
+    return _open[key]
+
+
+class TrainingPage:
+    """Several projects learned from together; every failure that is expected becomes a line of deck_html.
+
+    Attributes:
+        trained: kind -> what its last training here made.
+        evaluation: of `look`, None before.
+    """
+
+    def __init__(
+        self, project_ids: Sequence[str], home: Path | str | None = None, show: Callable[[str], None] = print
+    ) -> None:
+        self.project_ids = list(project_ids)
+        self.workspace = Workspace.find(home)
+        self.trained: dict[str, Trained] = {}
+        self.evaluation: Evaluation | None = None
+        self._show, self._phase = show, ""
+
+    def train(self, holdout: str | None = None, anomaly_weights: Sequence[float] = ()) -> ipywidgets.HTML:
+        """Train both models; each recommends from then on only if it beats the current one and its baselines."""
+        parts = []
+        for kind in KINDS:
+            recipe: Any = recipe_of(kind)
+            if kind == "ranker" and anomaly_weights:
+                recipe = replace(recipe, anomaly_weights=tuple(anomaly_weights))
+            config = TrainConfig(SplitConfig(holdout=holdout))
+            try:
+                self.trained[kind] = train(self.workspace, kind, self.project_ids, config, recipe, self._tell)
+                parts.append(_paragraph(self.trained[kind].lines))
+            except PickroomError as error:
+                parts.append(deck_html.notice(error.line))
+        return ipywidgets.HTML("".join(parts))
+
+    def recommend(self) -> ipywidgets.HTML:
+        """Renew what the deck shows for every undecided group of these projects."""
+        parts = []
+        for project_id in self.project_ids:
+            try:
+                parts.append(_paragraph(recommend(self.workspace.project(project_id)).words.splitlines()))
+            except PickroomError as error:
+                parts.append(deck_html.notice(error.line))
+        return ipywidgets.HTML("".join(parts))
+
+    def look(self, sample: int = 20, seed: int | None = None) -> ipywidgets.HTML:
+        """Every version on decisions it was not trained on, then groups side by side: the person's choice, the AI's."""
+        try:
+            self.evaluation = evaluate(self.workspace, self.project_ids, 0)
+        except PickroomError as error:
+            return ipywidgets.HTML(deck_html.notice(error.line))
+        parts = [_paragraph(describing.evaluation_lines(self.evaluation))]
+        try:
+            drawn = evaluate(self.workspace, self.project_ids, sample, seed) if sample else self.evaluation
+            parts.append(self._sheet(drawn.sample))
+        except PickroomError as error:
+            parts.append(deck_html.notice(error.line))
+        return ipywidgets.HTML("".join(parts))
+
+    def calibration(self) -> ipywidgets.HTML:
+        """How often the current ranker was right beside how sure it was, on rows it was not trained on: a picture."""
+        found = self.evaluation.versions if self.evaluation else ()
+        rows = [one.metrics.get("calibration", []) for one in found if one.kind == "ranker" and one.current]
+        longest: list[dict[str, Any]] = max(rows, key=len, default=[])
+        return _picture(figures.calibration(longest) if longest else None, "confidence, and how often it was right")
+
+    def versions(self) -> ipywidgets.HTML:
+        """Every version of the ranker on every project, beside "highest stage": a picture."""
+        rows = []
+        for one in self.evaluation.versions if self.evaluation else ():
+            if one.kind == "ranker" and one.metrics:
+                overall, baseline = one.metrics["overall"], one.baselines["highest stage"]["overall"]
+                rate = {name: overall[name] for name in ("value", "low", "high")}
+                rows.append(
+                    {"project_id": one.project_id, "version": one.version, **rate, "baseline": baseline["value"]}
+                )
+        return _picture(figures.versions(rows) if rows else None, "every version of the ranker, by project")
+
+    def _tell(self, status: Status) -> None:
+        if status.phase != self._phase:
+            self._phase = status.phase
+            self._show(status.line)
+
+    def _sheet(self, sample: Sequence[dict[str, Any]]) -> str:
+        sources = Sources(self.workspace.project(project_id) for project_id in self.project_ids)
+        rows = []
+        for entry in sample:
+            cells = "".join(self._cell(entry, place, sources) for place in range(len(entry["images"])))
+            rows.append(f'<p style="margin: 12px 0 4px">{escape(describing.sample_line(entry))}</p><div>{cells}</div>')
+        return "".join(rows)
+
+    def _cell(self, entry: dict[str, Any], place: int, sources: Sources) -> str:
+        """One image: blue below it what the person picked, a solid frame what the AI did; boxes drawn to scale."""
+        person, ai = place == entry["user_selected_index"], place == entry["ai_selected_index"]
+        frame = "outline: 3px solid #222; outline-offset: -3px;" if ai else ""
+        boxes = ""
+        if person:
+            boxes = _box(entry["final_crop_coords"], "solid #1f6fb4") + _box(entry["ai_crop_coords"], "dashed #222")
+        said = " and ".join(name for name, true in (("person", person), ("AI", ai)) if true)
+        picture = self._picture(entry["project_id"], entry["images"][place], sources)
+        colour = "#1f6fb4" if person else "inherit"
+        return (
+            '<div style="display: inline-block; margin-right: 8px; vertical-align: top">'
+            f'<div style="position: relative; {frame}">{picture}{boxes}</div>'
+            f'<div style="color: {colour}">{escape(said)}&nbsp;</div></div>'
+        )
+
+    def _picture(self, project_id: str, filename: str, sources: Sources) -> str:
+        """A preview by its content; a word where the file is nowhere to be found."""
+        try:
+            path = sources.path(project_id, filename)
+            digest = sources.vectors(project_id)
+            row = next((n for n, name in enumerate(digest.filenames) if name == filename), None)
+            sha256 = digest.content_hashes[row] if row is not None else None
+            if path is None or sha256 is None:
+                return f"<i>{escape(filename)} is not there</i>"
+            data = thumbnails.read(self.workspace.thumbnails, sha256, path)
+        except (PickroomError, OSError) as error:
+            return f"<i>{escape(str(error))}</i>"
+        text = base64.b64encode(data).decode()
+        return f'<img src="data:image/jpeg;base64,{text}" alt="{escape(filename)}" style="height: {_TALL}px">'
+
+
+_open: dict[tuple[str, ...], TrainingPage] = {}  # the pages of this kernel
+
+
+def _picture(figure: Figure | None, alt: str) -> ipywidgets.HTML:
+    if figure is None:
+        return ipywidgets.HTML(deck_html.notice("No ranker has been trained on enough decisions to show this yet"))
+    return ipywidgets.HTML(picture(figure, alt).html)
+
+
+def _paragraph(lines: Sequence[str]) -> str:
+    return f'<pre style="white-space: pre-wrap">{escape(chr(10).join(lines))}</pre>'
+
+
+def _box(box: Sequence[float] | None, stroke: str) -> str:
+    if box is None:
+        return ""
+    left, top, right, bottom = (f"{100 * edge:.2f}%" for edge in (box[0], box[1], 1 - box[2], 1 - box[3]))
+    place = f"left: {left}; top: {top}; right: {right}; bottom: {bottom}"
+    return f'<div style="position: absolute; {place}; border: 2px {stroke}; box-sizing: border-box"></div>'

@@ -1,0 +1,206 @@
+"""What Pickroom needs of the machine: Python, packages, an accelerator, weights, DuckDB, a browser, JupyterLab."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+import platform
+import re
+import shutil
+import sys
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
+
+from pickroom.app import lab
+from pickroom.cli.doctor.findings import Finding
+from pickroom.core.errors import PickroomError
+from pickroom.storage import leftovers
+
+CHECKOUT = Path(__file__).resolve().parents[4]
+LOWEST, HIGHEST = (3, 11), (3, 14)  # pyproject.toml, requires-python; the Makefile, PYTHONS
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")  # as the tests look for one
+REMAKE = "run: make env"
+# what draws in the browser: without its part for JupyterLab a widget is an empty line
+LAB_EXTENSIONS = ("@jupyter-widgets/jupyterlab-manager", "anywidget", "ipycanvas")
+# where OpenCLIP's registry has the default model; its files begin so
+_OPENCLIP_REPOSITORY = "models--laion--CLIP-ViT-B-32-laion2B-s34B-b79K"
+_PIN = re.compile(r"^(?P<name>[A-Za-z0-9._-]+)(?:\[[^]]*\])?==(?P<version>[^\s;\\]+)(?P<marker>\s*;)?")
+_NAMED = 5  # packages named in a line
+
+
+def look() -> Iterator[Finding]:
+    """Every check of the machine, quick ones first."""
+    yield python(sys.version_info[:2])
+    yield packages(CHECKOUT / "requirements.lock")
+    yield jupyter(Path(sys.prefix) / "share" / "jupyter" / "labextensions")
+    yield browser()
+    yield duckdb_sqlite()
+    yield accelerator()
+    yield bundled_weights()
+    yield openclip_weights()
+
+
+def python(version: tuple[int, ...]) -> Finding:
+    """Whether this Python is one that the pinned packages are built for."""
+    text = platform.python_version()
+    if version < LOWEST:
+        return Finding("python", "fail", f"{text} is too old", "make a new environment with 3.11 or newer: make env")
+    if version > HIGHEST:
+        what = f"{text}: not every pinned package has been built for it"
+        return Finding("python", "warn", what, "if an import fails: make env PYTHON=/path/to/python3.13")
+    return Finding("python", "ok", text)
+
+
+def packages(lock: Path) -> Finding:
+    """Whether what is installed is what the lock pins.
+
+    An entry with a marker may be for another platform: it is held against the lock only where it is installed.
+    """
+    try:
+        text = lock.read_text(encoding="utf-8")
+    except OSError:
+        return Finding("packages", "warn", "there is no requirements.lock to compare with", "work in a checkout")
+    pinned: dict[str, set[str]] = defaultdict(set)
+    needed = set()
+    for match in filter(None, map(_PIN.match, text.splitlines())):
+        pinned[match["name"]].add(match["version"])
+        if not match["marker"]:
+            needed.add(match["name"])
+    installed = {name: _version(name) for name in pinned}
+    missing = sorted(name for name in needed if installed[name] is None)
+    other = sorted(f"{n} {v}" for n, v in installed.items() if v is not None and _plain(v) not in pinned[n])
+    if missing:
+        return Finding("packages", "fail", f"{len(missing)} are missing: {_some(missing)}", REMAKE)
+    if other:
+        return Finding("packages", "warn", f"{len(other)} are not the pinned version: {_some(other)}", REMAKE)
+    return Finding("packages", "ok", f"{sum(v is not None for v in installed.values())} as requirements.lock pins them")
+
+
+def jupyter(extensions: Path) -> Finding:
+    """Whether JupyterLab is here with the notebooks, its settings, and the browser's half of every widget."""
+    try:
+        version = importlib.metadata.version("jupyterlab")
+        notebooks = lab.notebooks_folder()
+        settings = Path(lab.__file__).parent / "server" / "labconfig" / "page_config.json"
+        json.loads(settings.read_text(encoding="utf-8"))
+    except importlib.metadata.PackageNotFoundError:
+        return Finding("jupyterlab", "fail", "it is not installed", REMAKE)
+    except PickroomError as error:
+        return Finding("jupyterlab", "fail", error.what, error.hint)
+    except (OSError, ValueError) as error:
+        return Finding("jupyterlab", "fail", f"its settings cannot be read: {error}", "restore lib/ from git")
+    missing = [name for name in LAB_EXTENSIONS if not (extensions / name / "package.json").is_file()]
+    if missing:
+        return Finding("jupyterlab", "fail", f"the desks would stay empty without {', '.join(missing)}", REMAKE)
+    count = len(list(notebooks.glob("*.ipynb")))
+    return Finding("jupyterlab", "ok", f"{version}, {count} notebooks, and what the desks draw with")
+
+
+def browser(which: Callable[[str], str | None] = shutil.which) -> Finding:
+    """Whether the tests of the desks can run; the desks themselves run in any browser."""
+    found = next(filter(None, map(which, BROWSERS)), None)
+    if found is None:
+        what = "no Chromium: make test skips the tests of the desks, which themselves open in any browser"
+        return Finding("browser", "warn", what, "on Debian: apt-get install chromium")
+    return Finding("browser", "ok", found)
+
+
+def duckdb_sqlite() -> Finding:
+    """Whether analysis can read a project's database, without the network: one is made, attached and read."""
+    try:
+        from pickroom.analysis.engine import load_sqlite, open_engine, quoted
+        from pickroom.store.connect import create
+
+        with leftovers.Folder("pickroom-doctor-") as folder:
+            path = folder / "new.db"
+            create(path).close()
+            with closing(open_engine()) as engine:
+                if not load_sqlite(engine):
+                    what = "DuckDB's SQLite extension is missing: analysis reads databases another, slower way"
+                    return Finding("duckdb", "warn", what, REMAKE)
+                engine.execute(f"ATTACH {quoted(path)} AS other (TYPE sqlite, READ_ONLY)")
+                row = engine.execute("SELECT count(*) FROM other.ai_decisions").fetchone()
+                version = engine.execute("SELECT version()").fetchone()
+    except Exception as error:  # noqa: BLE001 (a broken package raises anything; the finding says what)
+        return Finding("duckdb", "fail", f"it cannot be used: {_said(error)}", REMAKE)
+    if row != (0,) or version is None:
+        return Finding("duckdb", "fail", f"it read {row} from an empty table", REMAKE)
+    return Finding("duckdb", "ok", f"{version[0]} reads SQLite, offline")
+
+
+def accelerator() -> Finding:
+    """Which device embeds and trains."""
+    try:
+        from pickroom.features import device
+
+        best = device.present()[0]
+        words = device.device_words(best)
+    except Exception as error:  # noqa: BLE001 (as above: a broken PyTorch raises anything)
+        return Finding("accelerator", "fail", f"PyTorch cannot be used: {_said(error)}", REMAKE)
+    if best == "cpu":
+        return Finding("accelerator", "ok", f"none, so the {words}: embedding takes longer, nothing else does")
+    return Finding("accelerator", "ok", words)
+
+
+def bundled_weights() -> Finding:
+    """Whether the encoder that comes with the packages loads."""
+    try:
+        from pickroom.features import bundled
+
+        tower = bundled.load()
+    except PickroomError as error:
+        return Finding("bundled encoder", "fail", error.what, error.hint)
+    except Exception as error:  # noqa: BLE001 (damaged weights raise anything)
+        return Finding("bundled encoder", "fail", f"it does not load: {_said(error)}", REMAKE)
+    return Finding("bundled encoder", "ok", f"{tower.source} loads, offline")
+
+
+def openclip_weights() -> Finding:
+    """Whether the default encoder's weights are on this machine; nothing is fetched."""
+    here = "none is needed by: pickroom embed P --encoder bundled"
+    given = os.environ.get("PICKROOM_OPENCLIP")
+    if given:
+        folder = Path(given).expanduser()
+        if (folder / "open_clip_config.json").is_file() and _weights(folder):
+            return Finding("openclip weights", "ok", f"in {folder}")
+        what = f"PICKROOM_OPENCLIP names {folder}, which holds no open_clip_config.json with weights beside it"
+        return Finding("openclip weights", "fail", what, f"set it to such a folder, or unset it: {here}")
+    cache = _hub_cache() / _OPENCLIP_REPOSITORY / "snapshots"
+    if any(_weights(folder) for folder in cache.glob("*")):
+        return Finding("openclip weights", "ok", "in the cache of Hugging Face")
+    what = "not on this machine: the first `pickroom embed` would fetch 600 MB"
+    return Finding("openclip weights", "warn", what, f"or point PICKROOM_OPENCLIP to a checkpoint folder; {here}")
+
+
+def _weights(folder: Path) -> bool:
+    return any(path.suffix in (".safetensors", ".bin", ".pt") for path in folder.glob("open_clip*"))
+
+
+def _hub_cache() -> Path:
+    """Where Hugging Face keeps what it fetched (huggingface.co/docs/huggingface_hub, environment variables)."""
+    home = os.environ.get("HF_HOME") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "huggingface"
+    return Path(os.environ.get("HF_HUB_CACHE") or Path(home) / "hub").expanduser()
+
+
+def _version(name: str) -> str | None:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _plain(version: str) -> str:
+    """Without a local build's mark: 2.15.0+cpu is 2.15.0."""
+    return version.partition("+")[0]
+
+
+def _some(names: Sequence[str]) -> str:
+    more = len(names) - _NAMED
+    return ", ".join(names[:_NAMED]) + (f", and {more} more" if more > 0 else "")
+
+
+def _said(error: Exception) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0]

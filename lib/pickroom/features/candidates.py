@@ -1,0 +1,43 @@
+"""A group of images as features are computed for it. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pickroom.core.records import MAX_GROUP, MIN_GROUP
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """A group as features see it, decided or not: 2-4 images of one project, in stage order.
+
+    Attributes:
+        filenames: names, never paths; identity of an image is (project_id, filename).
+        hashes: sha256 (hex) of each file; None when unknown (imports).
+        stages: the number in each name; None when unknown, never 0.
+
+    Raises:
+        ValueError: not 2-4 images, a name twice, or fields of different lengths.
+    """
+
+    project_id: str
+    group_id: str
+    filenames: tuple[str, ...]
+    hashes: tuple[str | None, ...]
+    stages: tuple[float | None, ...]
+
+    def __post_init__(self) -> None:
+        if not MIN_GROUP <= len(self.filenames) <= MAX_GROUP:
+            raise ValueError(f"group {self.group_id} has {len(self.filenames)} images, not {MIN_GROUP}-{MAX_GROUP}")
+        if not len(self.filenames) == len(self.hashes) == len(self.stages):
+            raise ValueError(f"group {self.group_id} has names, hashes and stages of different lengths")
+        if len(set(self.filenames)) < len(self.filenames):
+            raise ValueError(f"group {self.group_id} names one image twice")
+
+    @property
+    def highest_stage(self) -> int | None:
+        """The index of the one highest stage; None where a stage is unknown or the highest is tied."""
+        known = [stage for stage in self.stages if stage is not None]
+        if len(known) < len(self.stages) or known.count(max(known)) > 1:
+            return None
+        return known.index(max(known))

@@ -1,0 +1,250 @@
+"""Sibling consistency: where one member of a group departs from the others, although these agree with each other.
+
+Members show one scene. A local defect shows in one of them; what stages do on purpose (sharpen, grade, enlarge) shows
+everywhere. So the members are brought to one size, laid onto each other (`registration`: a drift of one pixel hides
+most defects), and compared block by block at two scales, each block with its brightness and contrast taken out (as the
+structure term of structural similarity does, Wang et al. 2004). A member's departure is how much less it resembles its
+nearest sibling than the siblings resemble each other, against what is usual in that member. Then each member is bent
+onto its siblings as far as a smooth flow goes: what departs still was not merely moved. It needs no network. With two
+members nobody can say which one is odd: both get the same departure, and only what is measured of each alone (its
+detail) tells them apart. Pure: arrays in, arrays out.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+from scipy import ndimage
+
+from pickroom.features import registration
+from pickroom.features.consistency_maps import (
+    BANDS,
+    against_usual,
+    departures,
+    detail_energy,
+    distances,
+    flow_measures,
+    halved,
+    in_blocks,
+    left_after_bending,
+    local_tones,
+    pairwise,
+    smoothed,
+    spread_out,
+    without_usual,
+)
+
+_VERSION = 4  # of the method; another one gives other values
+# maps of departure, each with its statistics
+KINDS = ("structure_fine", "structure", "chroma", "tone", "detail", "bent")
+SHARES = (0.004, 0.02)  # of the blocks: the mean of the largest departures among so many
+_STATISTICS = ("peak", "broad_peak", *(f"top{share:g}" for share in SHARES))
+_LEADS = ("first", "second", "lead", *(f"{kind}_lead" for kind in KINDS))
+SIGNED = (*(f"detail{band}" for band in range(BANDS)), "light", "blue", "red")
+# what is known of a place: each departure, what is different with its sign, what bending took, how unlike it is in
+# itself, before and after bending, and how much there is to see
+HERE = (*KINDS, *SIGNED, "moved", "apart", "least_area", "unlike", "unlike_bent", "busy")
+_OF_PEAKS = ("own_departure", "own_extent", "own_area", "next_departure", "here_departure")
+NAMES = (
+    tuple(f"{kind}_{statistic}" for kind in KINDS for statistic in _STATISTICS)
+    + tuple(f"{lead}_{statistic}" for statistic in _STATISTICS for lead in _LEADS)
+    + tuple(f"{where}_{name}" for where in ("own", "own_most", "group") for name in HERE)
+    + _OF_PEAKS
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ConsistencyConfig:
+    """How members are compared.
+
+    Attributes:
+        side: pixels of the long side at which they are compared; smaller where the smallest member is smaller.
+        block: pixels a side of a block; the coarse scale has blocks of twice that.
+        blur: standard deviation in pixels of the blur before the fine comparison: resampling and noise differ between
+            stages there.
+        noise: 8-bit units; detail weaker than this is noise, and its form means nothing.
+        map_side: cells a side of the stored map of departures.
+        aspect_tolerance: members whose width / height differ by a larger share are not compared.
+    """
+
+    side: int = 1024
+    block: int = 16
+    blur: float = 1.0
+    noise: float = 4.0
+    map_side: int = 12
+    aspect_tolerance: float = 0.02
+
+    @property
+    def hash(self) -> str:
+        """Hex SHA-256 over these settings and the method's version."""
+        text = json.dumps({"version": _VERSION, "names": NAMES, **asdict(self)}, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Consistency:
+    """What the comparison of n members found; row i belongs to member i.
+
+    Attributes:
+        values: (n, len(NAMES)) float32, finite.
+        maps: (n, map_side, map_side) float32, >= 0: the largest departure in each cell, in units of what is usual.
+        peaks: (n, 4) float32: the box of the place where a member departs most, as fractions of the image.
+    """
+
+    values: np.ndarray
+    maps: np.ndarray
+    peaks: np.ndarray
+
+
+def shape_for(sizes: Sequence[tuple[int, int]], config: ConsistencyConfig) -> tuple[int, int] | None:
+    """The (height, width) at which members of these (width, height) are compared; None when their shapes differ."""
+    aspects = [width / height for width, height in sizes]
+    if max(aspects) / min(aspects) > 1 + config.aspect_tolerance:
+        return None
+    width, height = min(sizes, key=lambda size: size[0] * size[1])
+    scale = min(1.0, config.side / max(width, height))
+    least = 4 * config.block
+    return max(least, round(height * scale)), max(least, round(width * scale))
+
+
+def compare(members: Sequence[np.ndarray], config: ConsistencyConfig) -> Consistency:
+    """Compare 2-4 members.
+
+    Args:
+        members: each (height, width, 3) uint8 YCbCr, all of one shape: `shape_for`'s.
+    """
+    drifting = np.stack([np.asarray(member, dtype=np.float32).transpose(2, 0, 1) for member in members])
+    levels = registration.without_drift(drifting)
+    fine = _without_noise(levels, config)
+    blocks = in_blocks(fine, config.block)
+    rows, cols = blocks.shape[2:4]
+    coarse = in_blocks(halved(halved(fine[:, :1])), config.block // 2)  # twice the side of a fine block
+    noise = config.noise**2 / 4
+    tones = local_tones(blocks.mean(axis=-1))
+    details = without_usual(detail_energy(levels[:, 0], config.block, rows, cols))
+    busy, busy_coarse = (np.log1p(one[:, 0].var(axis=-1)) for one in (blocks, coarse))
+    bent, flows = registration.bent(levels)
+    unlike = departures(pairwise(blocks[:, :1], noise))
+    unlike_bent = left_after_bending(in_blocks(_without_noise(bent[:, :1], config), config.block), blocks[:, :1], noise)
+    found = np.stack(
+        [
+            against_usual(unlike, busy),
+            spread_out(against_usual(departures(pairwise(coarse, noise)), busy_coarse), rows, cols),
+            against_usual(departures(pairwise(blocks[:, 1:], noise)), busy),
+            against_usual(departures(distances(tones, config.noise * 4)), busy),
+            against_usual(departures(distances(details, 1.0)), busy),
+            against_usual(unlike_bent, busy),
+        ],
+        axis=1,
+    )
+    logs = np.log1p(found)
+    # a bent member departs in the same places or in none: it has no vote on where the place is
+    combined = smoothed(logs[:, : KINDS.index("bent")].reshape(-1, rows, cols)).reshape(len(members), -1, rows, cols)
+    combined = combined.sum(axis=1)
+    alone = np.stack([unlike, unlike_bent, busy], axis=1)
+    signed = np.concatenate([_siblings(details), _siblings(tones) / config.noise], axis=1)
+    here = np.concatenate([logs, signed, flow_measures(flows, config.block, rows, cols), alone], axis=1)
+    at_places, windows = _places(combined, here)
+    statistics = np.stack([_statistics(found[:, kind]) for kind in range(len(KINDS))], axis=1)
+    n = len(members)
+    values = np.concatenate([statistics.reshape(n, -1), _leads(statistics), at_places], axis=1)
+    edges = [(across.start / cols, down.start / rows, across.stop / cols, down.stop / rows) for down, across in windows]
+    peaks = np.asarray(edges, dtype=np.float32).reshape(n, 4)
+    return Consistency(values.astype(np.float32), _pooled(combined, config.map_side), peaks)
+
+
+def _without_noise(levels: np.ndarray, config: ConsistencyConfig) -> np.ndarray:
+    return ndimage.gaussian_filter(levels, (0, 0, config.blur, config.blur))
+
+
+def _statistics(departures: np.ndarray) -> np.ndarray:
+    """(n, len(_STATISTICS)): logarithms, as departures have long tails."""
+    flat = np.sort(departures.reshape(len(departures), -1), axis=1)[:, ::-1]
+    tops = [flat[:, : max(1, round(share * flat.shape[1]))].mean(axis=1) for share in SHARES]
+    broad = smoothed(departures).max(axis=(1, 2))
+    return np.log1p(np.stack([flat[:, 0], broad, *tops], axis=1))
+
+
+def _leads(statistics: np.ndarray) -> np.ndarray:
+    """What sums up the kinds, since a defect shows in one or two of them and seldom in all.
+
+    For each statistic: the largest and the second largest of the kinds, and by how much a member leads all its
+    siblings, in the best of the kinds and in each: (n, statistics x len(_LEADS)).
+    """
+    n, kinds, count = statistics.shape
+    ordered = np.sort(statistics, axis=1)
+    siblings = np.stack([np.delete(statistics, member, axis=0).max(axis=0) for member in range(n)])
+    leads = statistics - siblings
+    found = np.concatenate([ordered[:, -1:], ordered[:, -2:-1], leads.max(axis=1, keepdims=True), leads], axis=1)
+    return found.transpose(0, 2, 1).reshape(n, count * (kinds + 3))
+
+
+def _siblings(maps: np.ndarray) -> np.ndarray:
+    """Each member's maps minus the mean of its siblings'."""
+    n = len(maps)
+    return (maps - maps.mean(axis=0)) * (n / (n - 1))
+
+
+def _places(combined: np.ndarray, here: np.ndarray) -> tuple[np.ndarray, list[tuple[slice, slice]]]:
+    """What is known of each member's own peak (its mean and its most) and of the group's, and how the peaks stand out.
+
+    Args:
+        combined: (n, rows, cols), all departures together; here: (n, len(HERE), rows, cols).
+
+    Returns:
+        (n, 3 x len(HERE) + len(_OF_PEAKS)) float, and each member's own window.
+    """
+    windows = [_window(one) for one in combined]
+    strongest = windows[int(np.argmax([one.max() for one in combined]))]
+    own = [here[member][:, down, across] for member, (down, across) in enumerate(windows)]
+    peak = combined.max(axis=(1, 2))
+    standing_out = np.maximum(2.0, peak / 2)[:, None, None]
+    extent = np.log((combined > standing_out).mean(axis=(1, 2)) + 0.002)
+    area = [_area(one, down, across) for one, (down, across) in zip(combined, windows, strict=True)]
+    group = here[:, :, strongest[0], strongest[1]].mean(axis=(2, 3))
+    beside = [_elsewhere(one, down, across) for one, (down, across) in zip(combined, windows, strict=True)]
+    also = combined[:, strongest[0], strongest[1]].mean(axis=(1, 2))
+    found = [
+        np.stack([one.mean(axis=(1, 2)) for one in own]),
+        np.stack([one.max(axis=(1, 2)) for one in own]),
+        group,
+        np.stack([peak, extent, np.asarray(area), np.asarray(beside), also], axis=1),
+    ]
+    return np.concatenate(found, axis=1), windows
+
+
+def _area(departure: np.ndarray, down: slice, across: slice) -> float:
+    """The log of the blocks that hang together with the peak and depart half as much."""
+    peak = departure[down, across].max()
+    pieces, _ = ndimage.label(departure >= peak / 2)
+    number = pieces[np.unravel_index(int(np.argmax(departure)), departure.shape)]
+    return float(np.log1p((pieces == number).sum()))
+
+
+def _elsewhere(departure: np.ndarray, down: slice, across: slice) -> float:
+    """The largest departure away from the peak."""
+    rest = departure.copy()
+    rest[max(0, down.start - 2) : down.stop + 2, max(0, across.start - 2) : across.stop + 2] = 0
+    return float(rest.max())
+
+
+def _window(departure: np.ndarray, reach: int = 2) -> tuple[slice, slice]:
+    row, col = np.unravel_index(int(np.argmax(departure)), departure.shape)
+    down = slice(max(0, int(row) - reach), min(departure.shape[0], int(row) + reach + 1))
+    return down, slice(max(0, int(col) - reach), min(departure.shape[1], int(col) + reach + 1))
+
+
+def _pooled(maps: np.ndarray, side: int) -> np.ndarray:
+    """The largest value in each of side x side cells; a grid smaller than that is repeated."""
+    rows, cols = maps.shape[1:]
+    found = np.empty((len(maps), side, side), dtype=np.float32)
+    for down in range(side):
+        top, bottom = down * rows // side, max(down * rows // side + 1, -(-(down + 1) * rows // side))
+        for across in range(side):
+            left, right = across * cols // side, max(across * cols // side + 1, -(-(across + 1) * cols // side))
+            found[:, down, across] = maps[:, top:bottom, left:right].max(axis=(1, 2))
+    return found

@@ -1,0 +1,190 @@
+"""Part files: how one appears whole or not at all, and how all of them are read while some are merged away."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pickroom.core.errors import StoreError
+from pickroom.storage import atomic
+
+SCHEMA_VERSION = "1"
+VECTORS, REGIONS = "vectors", "regions"  # the two kinds of parts; a part's name begins with its kind
+# long pages: a vector column has nothing to skip to, and each page costs the reader a call
+_PAGE_BYTES = 8 << 20
+T = TypeVar("T")
+_TRIES = 5  # a listing is read again when a part was merged away meanwhile
+
+
+class Parts:
+    """The part files of one kind in one folder. One process writes; any number read meanwhile."""
+
+    def __init__(self, folder: Path, kind: str, schema: pa.Schema, labels: dict[str, str]) -> None:
+        self.folder, self.kind, self.schema = folder, kind, schema
+        self._labels = {**labels, "pickroom_parts": SCHEMA_VERSION}
+        self._name = re.compile(rf"{kind}-(\d{{6}})\.parquet")
+        self._publishing = threading.Lock()
+        self.published = 0  # parts since the last merge
+
+    def files(self) -> list[Path]:
+        """The published parts, oldest first."""
+        try:
+            return sorted(p for p in self.folder.iterdir() if self._name.fullmatch(p.name))
+        except FileNotFoundError:
+            return []
+
+    def publish(self, table: pa.Table) -> Path:
+        """Write a part that appears whole, on disk for good when this returns."""
+        sink = pa.BufferOutputStream()
+        columns = [_rebuilt(table[field.name], field.type) for field in self.schema]
+        pq.write_table(
+            pa.table(columns, schema=self.schema.with_metadata(self._labels)),
+            sink,
+            compression="none",  # floats of a network do not compress
+            use_dictionary=False,
+            write_statistics=False,
+            data_page_size=_PAGE_BYTES,
+            write_page_checksum=True,
+        )
+        data = sink.getvalue().to_pybytes()
+        with self._publishing:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            while True:
+                taken = (self._name.fullmatch(part.name) for part in self.files())
+                last = max((int(match[1]) for match in taken if match), default=0)
+                path = self.folder / f"{self.kind}-{last + 1:06d}.parquet"
+                with contextlib.suppress(FileExistsError):
+                    atomic.create_bytes(path, data)
+                    atomic.sync_folders([self.folder])
+                    self.published += 1
+                    return path
+
+    def count(self, path: Path) -> int:
+        """Rows of one part."""
+        with self._explained(path):
+            return pq.read_metadata(path).num_rows
+
+    def read(self, path: Path, columns: Sequence[str] | None = None, *, thorough: bool = False) -> pa.Table:
+        """One part's columns.
+
+        Args:
+            thorough: compare the pages read with their checksums.
+
+        Raises:
+            StoreError: the part is damaged, or of another encoder.
+        """
+        with (
+            self._explained(path),
+            pq.ParquetFile(path, memory_map=True, page_checksum_verification=thorough) as file,
+        ):
+            expected = self.schema.names if columns is None else list(columns)
+            missing = [name for name in expected if name not in file.schema_arrow.names]
+            kinds = [n for n in ("vector", "patches") if n in expected and n not in missing]
+            if missing or any(file.schema_arrow.field(n).type != self.schema.field(n).type for n in kinds):
+                raise pa.ArrowInvalid("its columns are not this encoder's")
+            table = file.read(columns=expected, use_threads=False)
+            table.validate(full=True)  # a name that is no UTF-8 would come up far from here
+            return table
+
+    def table(self, columns: Sequence[str]) -> pa.Table:
+        """Some columns of every part, one below the other. Not for vectors: see `vectors.gather`."""
+        empty = pa.schema([self.schema.field(name) for name in columns]).empty_table()
+        return self.stable(
+            lambda files: pa.concat_tables([empty, *self.parallel(lambda p: self.read(p, columns), files)])
+        )
+
+    def stable(self, read: Callable[[list[Path]], T]) -> T:
+        """`read` of the list of all parts, begun again when one of them is merged away meanwhile."""
+        for _ in range(_TRIES):
+            with contextlib.suppress(FileNotFoundError):
+                return read(self.files())
+        raise StoreError(
+            "part files keep vanishing", doing="reading vectors", subject=self.folder, hint="try again in a minute"
+        )
+
+    @staticmethod
+    def parallel(read: Callable[[Any], T], parts: Sequence[Any]) -> list[T]:
+        """`read` of each part, in their order, some at a time: one column is one thread's work to Arrow."""
+        with ThreadPoolExecutor(4) as pool:
+            return list(pool.map(read, parts))
+
+    def remove(self, paths: Iterable[Path]) -> None:
+        """Take parts away whose rows have been published in another one."""
+        for path in paths:
+            path.unlink(missing_ok=True)
+        atomic.sync_folders([self.folder])
+
+    def set_damaged_aside(self, key: Sequence[str], *, thorough: bool) -> list[Path]:
+        """Rename parts that cannot be read, so that what they held is made again; their new paths.
+
+        Args:
+            key: the columns tried.
+            thorough: try every column of every part, with checksums.
+        """
+        moved = []
+        for path in self.files():
+            try:
+                self.read(path, None if thorough else key, thorough=thorough)
+            except StoreError as error:
+                if isinstance(error.__cause__, OSError) and error.__cause__.errno is not None:
+                    raise  # the disk's fault, or a lack of permission: the part may be sound
+                moved.append(path.with_name(f"{path.name}.damaged"))
+                atomic.publish(path, moved[-1])
+        return moved
+
+    def sweep(self) -> None:
+        """Remove what a killed process left half written. Only for the process that holds the writer's lock."""
+        for path in self.folder.glob(f".*{atomic.PARTIAL_SUFFIX}"):
+            path.unlink(missing_ok=True)
+        for path in self.files():
+            atomic.drop_claim(path)
+
+    @contextlib.contextmanager
+    def _explained(self, path: Path) -> Any:
+        try:
+            yield
+        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:  # a column's name is decoded by nobody else
+            if isinstance(error, FileNotFoundError):
+                raise
+            first = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
+            raise StoreError(
+                f"a part file is damaged ({first})",
+                doing="reading vectors",
+                subject=path,
+                hint="run `pickroom embed` again: it sets the part aside and makes its rows again",
+            ) from error
+
+
+def _rebuilt(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
+    """A column as it was before it was read: Parquet's reader fills a null vector with null floats."""
+    if not pa.types.is_fixed_size_list(kind) or not column.null_count:
+        return column
+    flat = np.zeros((len(column), kind.list_size), dtype=kind.value_type.to_pandas_dtype())
+    present = rows_of(column, flat)
+    rebuilt = pa.FixedSizeListArray.from_arrays(pa.array(flat.reshape(-1)), type=kind, mask=pa.array(~present))
+    return pa.chunked_array([rebuilt])
+
+
+def rows_of(column: pa.ChunkedArray, out: np.ndarray) -> np.ndarray:
+    """Write a part's vectors into `out` (rows, length) where they are not null, and return that mask (rows,)."""
+    at = 0
+    present = np.ones(len(column), dtype=bool)
+    for chunk in column.chunks:
+        values = chunk.flatten().to_numpy(zero_copy_only=True).reshape(-1, out.shape[1])
+        if chunk.null_count:
+            here = np.asarray(chunk.is_valid())
+            present[at : at + len(chunk)] = here
+            out[at : at + len(chunk)][here] = values
+        else:
+            out[at : at + len(chunk)] = values
+        at += len(chunk)
+    return present

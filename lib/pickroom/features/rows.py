@@ -1,0 +1,151 @@
+"""The rows of the Parquet part files (FORMATS.md, Vectors): as records, as columns, and as Arrow tables."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from pickroom.features.encoder import EncoderSpec
+
+
+@dataclass(frozen=True, slots=True)
+class VectorRow:
+    """One image's row (FORMATS.md, Vectors); what is not known is None.
+
+    Attributes:
+        vector: (dim,) floats, None with an `error`.
+        patches: (patch_rows, patch_cols, patch_dim) floats, None without a grid.
+    """
+
+    filename: str
+    content_hash: str | None
+    width: int | None
+    height: int | None
+    file_size: int | None
+    mtime_ns: int | None
+    vector: np.ndarray | None
+    patches: np.ndarray | None
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class RegionRow:
+    """One region of one member of a group.
+
+    Attributes:
+        members_hash: of the group's members; other members, other regions.
+        settings: how regions were found, in short; other settings, other regions.
+        region: 0 for the place where the members differ most, then 1, ...; 0 also for a row with an `error`.
+        box: (x1, y1, x2, y2), fractions of the EXIF-upright image; the same for all members.
+        difference: 1 - structural similarity there, in [0, 2].
+    """
+
+    group_id: str
+    filename: str
+    members_hash: str
+    settings: str
+    content_hash: str
+    region: int
+    box: tuple[float, float, float, float] | None
+    difference: float | None
+    vector: np.ndarray | None
+    error: str | None
+
+
+def vector_schema(spec: EncoderSpec) -> pa.Schema:
+    """The columns of FORMATS.md, in its order."""
+    return pa.schema(
+        [
+            pa.field("filename", pa.string(), nullable=False),
+            ("content_hash", pa.string()),
+            ("width", pa.int32()),
+            ("height", pa.int32()),
+            ("file_size", pa.int64()),
+            ("mtime_ns", pa.int64()),
+            ("vector", _floats(spec.storage, spec.dim)),
+            ("patches", _floats("float16", max(1, spec.patch_size))),
+            ("patch_rows", pa.int16()),
+            ("patch_cols", pa.int16()),
+            ("patch_dim", pa.int16()),
+            ("error", pa.string()),
+        ]
+    )
+
+
+def region_schema(spec: EncoderSpec) -> pa.Schema:
+    """The columns of `regions-*.parquet`."""
+    texts = ("group_id", "filename", "members_hash", "settings", "content_hash")
+    return pa.schema(
+        [
+            *(pa.field(name, pa.string(), nullable=False) for name in texts),
+            ("region", pa.int16()),
+            *((name, pa.float32()) for name in ("x1", "y1", "x2", "y2", "difference")),
+            ("vector", _floats(spec.storage, spec.dim)),
+            ("error", pa.string()),
+        ]
+    )
+
+
+def _floats(dtype: str, length: int) -> pa.DataType:
+    # the floats of a vector are never null, only the vector as a whole: it reads several times faster so
+    kind = pa.float16() if dtype == "float16" else pa.float32()
+    return pa.list_(pa.field("element", kind, nullable=False), length)  # the name that Parquet gives it
+
+
+def vector_table(spec: EncoderSpec, rows: Sequence[VectorRow]) -> pa.Table:
+    """Rows as a table of `vector_schema`; a vector that its storage cannot hold becomes an error."""
+    rows = [_storable(row, spec) for row in rows]
+    schema = vector_schema(spec)
+    grid = [row.patches is not None for row in rows]
+    columns: dict[str, Any] = {
+        name: [getattr(row, name) for row in rows]
+        for name in ("filename", "content_hash", "width", "height", "file_size", "mtime_ns", "error")
+    }
+    columns["vector"] = _lists([row.vector for row in rows], schema.field("vector").type)
+    columns["patches"] = _lists([row.patches for row in rows], schema.field("patches").type)
+    for name in ("patch_rows", "patch_cols", "patch_dim"):
+        columns[name] = [getattr(spec, name) if has else None for has in grid]
+    return pa.table(columns, schema=schema)
+
+
+def _storable(row: VectorRow, spec: EncoderSpec) -> VectorRow:
+    with np.errstate(over="ignore"):  # an overflow is what is looked for
+        if row.vector is None or np.isfinite(row.vector.astype(spec.storage)).all():
+            return row
+    return replace(row, vector=None, patches=None, error=f"the vector is not finite in {spec.storage}")
+
+
+def region_table(spec: EncoderSpec, rows: Sequence[RegionRow]) -> pa.Table:
+    """Rows as a table of `region_schema`."""
+    schema = region_schema(spec)
+    columns: dict[str, Any] = {
+        name: [getattr(row, name) for row in rows]
+        for name in (
+            "group_id",
+            "filename",
+            "members_hash",
+            "settings",
+            "content_hash",
+            "region",
+            "difference",
+            "error",
+        )
+    }
+    for place, name in enumerate(("x1", "y1", "x2", "y2")):
+        columns[name] = [row.box[place] if row.box else None for row in rows]
+    columns["vector"] = _lists([row.vector for row in rows], schema.field("vector").type)
+    return pa.table(columns, schema=schema)
+
+
+def _lists(values: Sequence[np.ndarray | None], kind: pa.DataType) -> pa.Array:
+    length, dtype = kind.list_size, kind.value_type.to_pandas_dtype()
+    flat = np.zeros((len(values), length), dtype=dtype)
+    missing = np.array([value is None for value in values], dtype=bool)
+    for place, value in enumerate(values):
+        if value is not None:
+            flat[place] = value.reshape(-1)
+    return pa.FixedSizeListArray.from_arrays(pa.array(flat.reshape(-1)), type=kind, mask=pa.array(missing))

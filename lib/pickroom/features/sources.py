@@ -1,0 +1,98 @@
+"""What features are made from: each project's vectors, regions, and where its files lie now. Loaded when asked for."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pickroom.core.errors import ProjectError
+from pickroom.features.vectors import Regions, Vectors, load_regions, load_vectors
+from pickroom.images.scan import list_images
+from pickroom.store.workspace import Project
+
+T = TypeVar("T")
+_KEPT = 2  # projects whose floats stay in memory: 80,000 images with patches are some 1.3 GB
+RegionKey = tuple[str, str, int]  # (members hash, file name, rank)
+
+
+class Sources:
+    """Vectors, regions and file places of several projects; those not used lately are let go.
+
+    Features ask project by project, so that what is let go is seldom read again.
+    """
+
+    def __init__(self, projects: Iterable[Project]) -> None:
+        self._projects = {project.id: project for project in projects}
+        self._loaded: OrderedDict[tuple[str, str], Any] = OrderedDict()
+
+    def project(self, project_id: str) -> Project:
+        """One of the projects given.
+
+        Raises:
+            ProjectError: it is none of them.
+        """
+        try:
+            return self._projects[project_id]
+        except KeyError:
+            known = ", ".join(sorted(self._projects)) or "none"
+            raise ProjectError(
+                f"project {project_id!r} was not opened for this work (opened: {known})", doing="making features"
+            ) from None
+
+    def vectors(self, project_id: str, *, patches: bool = False) -> Vectors:
+        """All vectors of a project, with the patch grids where asked for.
+
+        Raises:
+            StoreError: it has none, or they are damaged.
+        """
+        project = self.project(project_id)
+        if patches or ("patches", project_id) in self._loaded:
+            return self._once("patches", project_id, lambda: load_vectors(project, patches=True))
+        return self._once("vectors", project_id, lambda: load_vectors(project))
+
+    def regions(self, project_id: str) -> tuple[Regions, dict[RegionKey, int]]:
+        """All regions of a project, and the row of each (members hash, file name, rank); raises StoreError."""
+        project = self.project(project_id)
+
+        def load() -> tuple[Regions, dict[RegionKey, int]]:
+            found = load_regions(project)
+            keys = zip(found.members_hashes, found.filenames, found.ranks.tolist(), strict=True)
+            return found, {key: row for row, key in enumerate(keys)}
+
+        return self._once("regions", project_id, load)
+
+    def path(self, project_id: str, filename: str) -> Path | None:
+        """Where an image lies now, in the folders a finalise moved files to as well; None when it is nowhere.
+
+        A finished crop is never meant: it bears its original's name and is no candidate. Of a name met twice, which a
+        scan lists as ambiguous, the first place in folder order is taken; its hash tells whether it is the one.
+
+        Raises:
+            ProjectError: the image folder is not there.
+        """
+        project = self.project(project_id)
+
+        def load() -> dict[str, Path]:
+            places: dict[str, Path] = {}
+            for entry in list_images(project)[0]:
+                places.setdefault(entry.filename, project.path(entry.directory, entry.filename))
+            return places
+
+        return self._once("places", project_id, load).get(filename)
+
+    def forget(self, project_id: str | None = None) -> None:
+        """Let go of what was loaded, of one project or all: what lies on disk may have changed."""
+        for key in [key for key in self._loaded if project_id in (None, key[1])]:
+            del self._loaded[key]
+
+    def _once(self, kind: str, project_id: str, load: Callable[[], T]) -> T:
+        key = (kind, project_id)
+        if key not in self._loaded:
+            same = [other for other in self._loaded if other[0] == kind]
+            if len(same) >= _KEPT:
+                del self._loaded[same[0]]
+            self._loaded[key] = load()
+        self._loaded.move_to_end(key)
+        return self._loaded[key]

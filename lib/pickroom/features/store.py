@@ -1,0 +1,209 @@
+"""The vectors of one project by one encoder: appended batch by batch, merged now and then, read as one matrix."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from pickroom.core.errors import StoreError
+from pickroom.features.encoder import EncoderSpec
+from pickroom.features.parts import REGIONS, VECTORS, Parts
+from pickroom.features.reading import Item
+from pickroom.features.rows import RegionRow, VectorRow, region_schema, region_table, vector_schema, vector_table
+from pickroom.storage import atomic
+from pickroom.storage.locking import exclusive
+from pickroom.store.workspace import Workspace
+
+ENCODER_FILE = "encoder.json"
+ROWS_PER_PART = 4096  # of a merged part: some 50 MB with patches
+MANY_PARTS = 256  # after so many new parts small ones are merged, even in the middle of a run
+_VECTOR_KEY = ("filename", "content_hash")
+_REGION_KEY = ("group_id", "filename", "members_hash", "settings", "region")
+
+Key = tuple[str, str | None]  # (filename, content hash): an image's identity; no hash for a file nobody could read
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the store says of one image, without its floats."""
+
+    file_size: int | None
+    mtime_ns: int | None
+    error: str | None
+
+
+class VectorStore:
+    """One project's folder below one encoder's (FORMATS.md, Folders)."""
+
+    def __init__(self, workspace: Workspace, spec: EncoderSpec, project_id: str) -> None:
+        self.spec, self.project_id = spec, project_id
+        self.folder = workspace.embeddings / spec.encoder_id / project_id
+        labels = {"encoder_id": spec.encoder_id, "project_id": project_id}
+        self.vectors = Parts(self.folder, VECTORS, vector_schema(spec), labels)
+        self.regions = Parts(self.folder, REGIONS, region_schema(spec), labels)
+
+    @contextmanager
+    def writing(self, doing: str) -> Iterator[None]:
+        """Be the one process that writes here; what a killed one left half written is swept away.
+
+        Raises:
+            LockedError: another process embeds this project.
+        """
+        with exclusive(self.folder / ".lock", f"the vectors of project {self.project_id}", doing):
+            self.vectors.sweep()
+            yield
+
+    def set_damaged_aside(self, *, thorough: bool = False) -> list[Path]:
+        """Rename damaged parts, so that their images are embedded again; `thorough` reads all of every part."""
+        found = self.vectors.set_damaged_aside(_VECTOR_KEY, thorough=thorough)
+        return found + self.regions.set_damaged_aside(_REGION_KEY, thorough=thorough)
+
+    def known(self) -> dict[Key, Known]:
+        """Every image that has a row."""
+        table = self.vectors.table(("filename", "content_hash", "file_size", "mtime_ns", "error"))
+        columns = [column.to_pylist() for column in table.columns]
+        return {(name, digest): Known(*rest) for name, digest, *rest in zip(*columns, strict=True)}
+
+    def known_regions(self) -> set[tuple[str, str, str]]:
+        """(group_id, members_hash, settings) of every group whose regions are done."""
+        table = self.regions.table(("group_id", "members_hash", "settings"))
+        return set(zip(*(column.to_pylist() for column in table.columns), strict=True))
+
+    def append(self, rows: Sequence[VectorRow]) -> None:
+        """Publish rows as a part of their own: all of them, or none."""
+        if rows:
+            self.vectors.publish(vector_table(self.spec, rows))
+        if self.vectors.published >= MANY_PARTS:
+            self.compact()
+
+    def append_regions(self, rows: Sequence[RegionRow]) -> None:
+        """Publish the regions of some groups: all of them, or none."""
+        if rows:
+            self.regions.publish(region_table(self.spec, rows))
+        if self.regions.published >= MANY_PARTS:
+            self.compact_regions()
+
+    def copy_rows(self, wanted: Mapping[str, Sequence[Item]]) -> list[VectorRow]:
+        """The rows of known contents, for other files that hold them; a content without a row is left out.
+
+        Args:
+            wanted: content hash -> the files of that content.
+        """
+        found: dict[str, VectorRow] = {}
+        for path in self.vectors.files():
+            hashes = self.vectors.read(path, ("content_hash",))["content_hash"].to_pylist()
+            places = [place for place, digest in enumerate(hashes) if digest in wanted and digest not in found]
+            found |= {row.content_hash or "": row for row in self.rows(path, places)}
+        return [
+            replace(row, filename=item.filename, file_size=item.file_size, mtime_ns=item.mtime_ns)
+            for digest, row in found.items()
+            for item in wanted[digest]
+        ]
+
+    def rows(self, path: Path, places: Sequence[int]) -> list[VectorRow]:
+        """Some rows of one part."""
+        if not places:
+            return []
+        table = self.vectors.read(path).take(pa.array(places))
+        grid = (self.spec.patch_rows, self.spec.patch_cols, self.spec.patch_dim)
+        made = []
+        for values in table.to_pylist():
+            vector, patches = values["vector"], values["patches"]
+            made.append(
+                VectorRow(
+                    filename=values["filename"],
+                    content_hash=values["content_hash"],
+                    width=values["width"],
+                    height=values["height"],
+                    file_size=values["file_size"],
+                    mtime_ns=values["mtime_ns"],
+                    vector=None if vector is None else np.asarray(vector, dtype=np.float32),
+                    patches=None if patches is None else np.asarray(patches, dtype=np.float32).reshape(grid),
+                    error=values["error"],
+                )
+            )
+        return made
+
+    def compact(self, stale: Callable[[Key], bool] = lambda key: False) -> None:
+        """Merge small parts, and drop rows that are doubled or stale: then a row is an image. Safe to kill."""
+        _merge(self.vectors, _VECTOR_KEY, stale)
+
+    def compact_regions(self, stale: Callable[[tuple[Any, ...]], bool] = lambda key: False) -> None:
+        """`compact` for regions; a key is (group_id, filename, members_hash, settings, region)."""
+        _merge(self.regions, _REGION_KEY, stale)
+
+
+def _merge(parts: Parts, key: Sequence[str], stale: Callable[[Any], bool]) -> None:
+    files = parts.files()
+    parts.published = 0
+    seen: set[Any] = set()
+    kept: dict[Path, list[bool]] = {}
+    for path in reversed(files):  # the newest row of a key stays
+        table = parts.read(path, key)
+        keys = list(zip(*(column.to_pylist() for column in table.columns), strict=True))
+        kept[path] = []
+        for k in keys:
+            kept[path].append(k not in seen and not stale(k))
+            seen.add(k)
+    small = [path for path in files if len(kept[path]) < ROWS_PER_PART]
+    dirty = [path for path in files if not all(kept[path])]
+    if len(small) < 2 and not dirty:
+        return
+    rewritten = [path for path in files if path in set(small) | set(dirty)]
+    waiting: list[pa.Table] = []
+    for path in rewritten:
+        waiting.append(parts.read(path).filter(pa.array(kept[path], type=pa.bool_())))
+        while sum(table.num_rows for table in waiting) >= ROWS_PER_PART:
+            merged = pa.concat_tables(waiting)
+            parts.publish(merged.slice(0, ROWS_PER_PART).combine_chunks())
+            waiting = [merged.slice(ROWS_PER_PART)]
+    if sum(table.num_rows for table in waiting):
+        parts.publish(pa.concat_tables(waiting).combine_chunks())
+    parts.remove(rewritten)
+    parts.published = 0  # those it wrote itself do not count
+
+
+def save_spec(workspace: Workspace, spec: EncoderSpec, notes: dict[str, Any]) -> None:
+    """Keep an encoder's specification, which its id only hashes, beside its vectors; the first one stays.
+
+    Args:
+        notes: where it came from and how its precision was chosen; no part of the id.
+    """
+    folder = workspace.embeddings / spec.encoder_id
+    folder.mkdir(parents=True, exist_ok=True)
+    text = json.dumps({"encoder_id": spec.encoder_id, "spec": spec.to_dict(), "notes": notes}, indent=2) + "\n"
+    atomic.drop_claim(folder / ENCODER_FILE)
+    with suppress(FileExistsError):
+        atomic.create_bytes(folder / ENCODER_FILE, text.encode())
+        atomic.sync_folders([folder, folder.parent])
+
+
+def read_spec(workspace: Workspace, encoder_id: str) -> tuple[EncoderSpec, dict[str, Any]] | None:
+    """An encoder's specification and notes; None when nothing was ever embedded by it here.
+
+    Raises:
+        StoreError: the file is damaged.
+    """
+    path = workspace.embeddings / encoder_id / ENCODER_FILE
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        spec = EncoderSpec.from_dict(values["spec"])
+        if spec.encoder_id != encoder_id:
+            raise ValueError("its specification has another id")
+        return spec, dict(values["notes"])
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
+        raise StoreError(
+            f"an encoder's specification is damaged ({error})",
+            doing="reading it",
+            subject=path,
+            hint="move the file away and run `pickroom embed` again: it is written anew",
+        ) from error

@@ -1,0 +1,195 @@
+"""Marked images to their folders, as one journalled batch: what sorter, folder viewer and
+duplicates leave behind.
+
+The marks are read from the store, never from a screen. An image that cannot go is held back with its reason, with its
+companions; the others go on.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import Counter
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field, replace
+
+from pickroom.core.errors import StoreError
+from pickroom.core.naming import CROP, CROP_AUTO, CROP_ORIGINALS, STAGING, is_image_name, join, stem_of
+from pickroom.core.records import FileOp
+from pickroom.files import journal
+from pickroom.files.ledgers import LEDGERS
+from pickroom.files.lock import moving_files
+from pickroom.files.preflight import Disk
+from pickroom.files.recovery import finish_interrupted
+from pickroom.storage import atomic
+from pickroom.store import groups, images, marks, operations
+from pickroom.store.connect import transaction
+from pickroom.store.marks import Mark, Room
+from pickroom.store.workspace import Project
+
+IN_A_GROUP = "it waits in a group for its review"
+# folders whose images another room has in its hands, and what is said of them
+_TAKEN = {
+    CROP: "it waits for its crop: the crop desk has it",
+    CROP_AUTO: "it waits for its crop: the crop desk has it",
+    CROP_ORIGINALS: "it is the original of a crop",
+    STAGING: "it was set aside: undo the batch that did it",
+}
+
+Stems = dict[str, Counter[str]]  # folder -> how many of its images have a stem
+Stat = tuple[str, int, int]  # (file name, bytes, ns): as long as they stay, so does the content
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """One marked image: the steps that take it to its folder, or why it is held back."""
+
+    mark: Mark
+    ops: tuple[FileOp, ...] = ()
+    held: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PlaceResult:
+    """What an apply did.
+
+    Attributes:
+        batch: its number, for `undo --batch`; None when nothing was moved.
+        counts: destination folder -> images that went there.
+        held: path -> reason, for images that stay where they are; stuck: those that `pickroom recover` must finish.
+        project_id: whose batch it is.
+    """
+
+    batch: int | None
+    counts: dict[str, int] = field(default_factory=dict)
+    held: dict[str, str] = field(default_factory=dict)
+    stuck: dict[str, str] = field(default_factory=dict)
+    project_id: str = ""
+
+    @property
+    def line(self) -> str:
+        """One line for the person."""
+        parts = [", ".join(f"{count} → {folder}/" for folder, count in sorted(self.counts.items())) or "no image"]
+        if self.held:
+            path, reason = next(iter(self.held.items()))
+            parts.append(f"{len(self.held)} held back (the first: {path}: {reason})")
+        if self.stuck:
+            parts.append(f"{len(self.stuck)} unfinished: run `pickroom recover {self.project_id}`")
+        return f"Batch {self.batch}: {'; '.join(parts)}" if self.batch else f"Nothing moved: {'; '.join(parts)}"
+
+
+def in_other_hands(project: Project, connection: sqlite3.Connection, paths: Collection[str]) -> dict[str, str]:
+    """Path -> why no board (sorter, folder viewer, duplicates) may move the image, for those it may not."""
+    found = {path: _TAKEN[top] for path in paths if (top := path.partition("/")[0]) in _TAKEN and "/" in path}
+    waiting = {join(i.directory, i.filename) for group in groups.queue(connection, project.id) for i in group.images}
+    return found | {path: IN_A_GROUP for path in paths if path in waiting}
+
+
+def known_hashes(connection: sqlite3.Connection) -> dict[Stat, str]:
+    """What the last scan knows of contents; a file that moved keeps its name, size and time."""
+    scanned = images.readable(connection)
+    met = Counter((i.filename, i.file_size, i.mtime_ns) for i in scanned)
+    return {stat: i.sha256 for i in scanned if met[stat := (i.filename, i.file_size, i.mtime_ns)] == 1}
+
+
+def plan(
+    project: Project, connection: sqlite3.Connection, room: Room, wanted: Sequence[Mark], batch: int
+) -> list[Placement]:
+    """What applying these marks would do. Changes nothing; a dry run and the real one both look by this.
+
+    Args:
+        room: the kind of the journal's steps.
+        batch: the number to plan for.
+    """
+    disk = Disk(project.root)
+    stems: Stems = {}
+    known = known_hashes(connection)
+    refused = in_other_hands(project, connection, [mark.path for mark in wanted])
+    placements = []
+    for mark in wanted:
+        held = refused.get(mark.path)
+        if held is None:
+            try:
+                if mark.directory not in stems:
+                    names = disk.names(mark.directory)
+                    stems[mark.directory] = Counter(stem_of(name) for name in names if is_image_name(name))
+                held, ops = _steps(project, disk, stems, known, mark, room, batch)
+            except OSError as error:
+                held = f"{error.filename} cannot be read: {error.strerror}"
+        placements.append(Placement(mark, held=held) if held is not None else Placement(mark, ops))
+    return placements
+
+
+def _steps(
+    project: Project, disk: Disk, stems: Stems, known: dict[Stat, str], mark: Mark, room: Room, batch: int
+) -> tuple[str | None, tuple[FileOp, ...]]:
+    path = project.path(mark.directory, mark.filename)
+    if path.is_symlink() or not path.is_file():
+        return "it has vanished since it was marked", ()
+    info = path.stat()
+    if info.st_size != mark.file_size or not _is_same_time(info.st_mtime_ns, mark.mtime_ns):
+        return "it has changed since it was marked: look at it and mark it again", ()
+    if stems[mark.directory][stem_of(mark.filename)] > 1:
+        return f"ambiguous stem: another image is named {stem_of(mark.filename)} too", ()
+    sha256 = known.get((mark.filename, info.st_size, info.st_mtime_ns)) or atomic.sha256_of(path)
+    files = [(mark.filename, sha256), *disk.companions_of(mark.directory, mark.filename)]
+    ops = tuple(
+        FileOp(batch, room, mark.path, "move", join(mark.directory, name), join(mark.folder, name), content)
+        for name, content in files
+    )
+    return disk.promise(ops), ops
+
+
+def _is_same_time(now: int, then: int) -> bool:
+    """Whether a file's time is the one it had, in ns; also where it was rounded on its way: FAT and exFAT keep two
+    seconds, or hundredths of one."""
+    rounded = now % 10_000_000 == 0 or then % 10_000_000 == 0
+    return now == then or (rounded and abs(now - then) <= 2_000_000_000)
+
+
+def place(project: Project, connection: sqlite3.Connection, room: Room, paths: Collection[str]) -> PlaceResult:
+    """Apply the marks of these images as one batch; marks are read from the store.
+
+    Raises:
+        LockedError: another window or process is moving this project's files.
+        ProjectError, FileOperationError: the image folder is not there, or went away before the commit.
+        StoreError: the database refused, or a planned step is of a kind that this program does not know. Before
+            the commit: none of these images has moved. After it: the batch stands, and `pickroom recover` goes on.
+    """
+    with moving_files(project, "moving marked images") as folder:
+        finish_interrupted(project, connection, folder)
+        try:
+            batch = operations.next_batch(connection)
+            wanted = [mark for mark in marks.waiting(connection, room) if mark.path in paths]
+            placements = plan(project, connection, room, wanted, batch)
+            folder.require(op for item in placements for op in item.ops)
+            placements = _commit(connection, room, placements, batch)
+        except sqlite3.Error as error:
+            raise StoreError(
+                str(error), doing="committing a batch", subject=project.database, hint="no file was moved"
+            ) from error
+        outcome = journal.run_planned(folder, connection, LEDGERS)
+    done = set(outcome.done)
+    counts = Counter(p.mark.folder for p in placements if p.held is None and p.mark.path in done)
+    held = {p.mark.path: p.held for p in placements if p.held is not None} | outcome.failed
+    going = any(p.held is None for p in placements)
+    return PlaceResult(batch if going else None, dict(counts), held, outcome.stuck, project.id)
+
+
+def _commit(connection: sqlite3.Connection, room: Room, placements: Sequence[Placement], batch: int) -> list[Placement]:
+    """Write the plan in one transaction; returns it as it went in."""
+    with transaction(connection):
+        stored = {mark.path: mark for mark in marks.waiting(connection, room)}
+        settled = []
+        for item in placements:
+            now = stored.get(item.mark.path)
+            if item.held is None and (now is None or replace(now, held_reason=item.mark.held_reason) != item.mark):
+                item = Placement(item.mark, held="another window marked it anew while this was being applied")
+            settled.append(item)
+            if item.held is not None:
+                marks.hold(connection, room, item.mark.path, item.held)
+            else:
+                operations.plan(connection, item.ops)
+                marks.take(connection, room, item.mark.path, batch)
+        if any(item.held is None for item in settled):
+            marks.clear_log(connection, room)
+    return settled

@@ -1,0 +1,96 @@
+"""The two ways to make groups of images, as a scan uses them: by stage names, or by similarity."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Literal
+
+from pickroom.core.records import Image, Ungrouped
+from pickroom.groups.stages import group_by_stage
+from pickroom.store import groups
+from pickroom.store.workspace import Project
+
+Method = Literal["stage", "similarity"]
+Made = tuple[list[tuple[Image, ...]], list[Ungrouped]]
+
+
+@dataclass(frozen=True, slots=True)
+class Grouping:
+    """A rule ready to be used.
+
+    Attributes:
+        make: images -> the groups, and every other image with its reason.
+        notes: what the person should know of it.
+    """
+
+    method: Method
+    make: Callable[[Sequence[Image]], Made]
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Similarity:
+    """How to group by similarity; None takes the default of `groups.similar.Thresholds`.
+
+    Attributes:
+        cosine: least cosine of two vectors, in [-1, 1]. bits: most bits of 64 in which copies differ.
+        gap: the longest time between two images of a group, None: any.
+        tune: take the cosine and the bits that agree best with the person's own decisions, where these are enough.
+    """
+
+    cosine: float | None = None
+    bits: int | None = None
+    gap: timedelta | None = None
+    tune: bool = False
+
+
+def by_stage(gap: timedelta) -> Grouping:
+    """Rising stages, each at most `gap` after the one before."""
+    return Grouping("stage", lambda images: group_by_stage(images, gap))
+
+
+def by_similarity(
+    project: Project,
+    connection: sqlite3.Connection,
+    images: Sequence[Image],
+    wanted: Similarity,
+    progress: Callable[[int, int], None] | None = None,
+) -> Grouping:
+    """Images that look alike, of those met by a scan; its notes say how well that agrees with the person's decisions.
+
+    Raises:
+        StoreError: the project has no vectors.
+        UsageError: a threshold out of its range.
+    """
+    # numpy, pyarrow and imagehash are no part of a scan by stages
+    from pickroom.core.errors import UsageError
+    from pickroom.groups import agreement, image_features
+    from pickroom.groups.similar import THRESHOLDS, group_by_similarity
+
+    given = {name: getattr(wanted, name) for name in ("cosine", "bits") if getattr(wanted, name) is not None}
+    try:
+        thresholds = replace(THRESHOLDS, gap=wanted.gap, **given)
+    except ValueError as error:
+        raise UsageError(str(error), doing="grouping by similarity") from None
+    stood, apart = image_features.decided_groups(connection, project.id)
+    own = [image for group in (*stood, *apart) for image in group.images]
+    gone = groups.decided_names(connection)
+    undecided = [image for image in images if image.filename not in gone]
+    seen = image_features.looks_of(project, [*undecided, *own], progress)
+    merged = [group.filenames for group in stood]
+    notes = []
+    if wanted.tune:
+        if len(merged) < agreement.LEAST_GROUPS:
+            notes.append(f"too few decisions to tune by: {len(merged)} of {agreement.LEAST_GROUPS} groups")
+        thresholds = agreement.tune(own, seen, merged, replace(thresholds, gap=None))
+        thresholds = replace(thresholds, gap=wanted.gap)
+    notes.append(f"linked from cosine {thresholds.cosine:.3f} on, or within {thresholds.bits} bits of 64")
+    if merged:
+        found = agreement.agreement(own, seen, merged, replace(thresholds, gap=None))
+        notes.append(
+            f"on the {len(merged)} groups that you decided and {len(apart)} that you took apart: {found.words}"
+        )
+    return Grouping("similarity", lambda some: group_by_similarity(some, seen, thresholds), tuple(notes))

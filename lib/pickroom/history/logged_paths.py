@@ -1,0 +1,167 @@
+"""The one way from any path an old log holds to (project, file name).
+
+Old logs name one image as an absolute path, a relative one, one with a prefix such as PROJECT_ROOT, or a Windows
+path. What they share is the file name at the end, and folders on the way that may name the project.
+"""
+
+from __future__ import annotations
+
+import functools
+import unicodedata
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from urllib.parse import unquote
+
+from pickroom.core.errors import ProjectError
+from pickroom.core.naming import is_project_id
+from pickroom.store.workspace import Workspace
+
+_CACHED_FOLDERS = 10_000  # folders whose project is remembered; a log repeats a few folders many times
+
+
+def split_path(text: str) -> tuple[str, str]:
+    """A logged path as (folder, file name); the folder is "" without one, the name "" when nothing is named.
+
+    The folder keeps its parts as written, with `/` between them, for `ProjectNames`.
+
+    >>> split_path(r"C:\\Users\\x\\mojo1\\a.png")
+    ('C:/Users/x/mojo1', 'a.png')
+    >>> split_path("PROJECT_ROOT/training data/mojo1/a.png")
+    ('PROJECT_ROOT/training data/mojo1', 'a.png')
+    """
+    text = text.strip()
+    if "\\" in text:
+        # a backslash inside a POSIX file name is possible, but in these logs it is always a Windows path
+        text = text.replace("\\", "/")
+    if text.startswith("file://"):
+        text = unquote(text[7:])
+    folder, _, filename = text.rpartition("/")
+    return folder, "" if filename in (".", "..") else filename
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A project's name in a path: `folder` is the path as far as the name, `projects` are those that have it."""
+
+    folder: str
+    projects: frozenset[str]
+
+
+class ProjectNames:
+    """Which project a name or a folder speaks of: ids, and the table of aliases from the manifests.
+
+    An alias may be several parts long (`training data/mojo1_final`). A name as written goes before one that differs
+    in capitals only.
+    """
+
+    def __init__(
+        self, aliases: Mapping[str, Iterable[str]], roots: Mapping[str, str] | None = None, *, ids: bool = True
+    ) -> None:
+        """Make the table.
+
+        Args:
+            aliases: project id -> its aliases.
+            roots: project id -> the absolute path of its images.
+            ids: whether the id is one of its own names.
+        """
+        self._owners: dict[str, set[str]] = {}
+        for project_id, others in aliases.items():
+            for name in (project_id, *others) if ids else others:
+                if parts := "/".join(parts_of(name)):
+                    self._owners.setdefault(parts, set()).add(project_id)
+        self._folded: dict[str, set[str]] = {}
+        for name, owners in self._owners.items():
+            self._folded.setdefault(folded(name), set()).update(owners)
+        self._roots = {"/".join(parts_of(root)): project_id for project_id, root in (roots or {}).items()}
+        # bound to this table: another one may know other projects
+        self.found_in = functools.lru_cache(_CACHED_FOLDERS)(self._found_in)
+
+    @classmethod
+    def of(cls, workspace: Workspace, given: Iterable[str] = ()) -> ProjectNames:
+        """The names of every started project, and of those that are given but may not be started.
+
+        Raises:
+            ProjectError: a manifest is damaged, so that its aliases are unknown.
+        """
+        started = {project.id: project.manifest for project in workspace.projects()}
+        aliases = {**dict.fromkeys(given, ()), **{name: manifest.aliases for name, manifest in started.items()}}
+        return cls(aliases, {name: manifest.root for name, manifest in started.items()})
+
+    def ids(self) -> frozenset[str]:
+        """Every project that has a name here."""
+        return frozenset().union(*self._owners.values())
+
+    def table(self) -> list[tuple[str, str]]:
+        """(name or alias, project id), sorted: what `in_folder` looks for."""
+        return sorted((name, owner) for name, owners in self._owners.items() for owner in owners)
+
+    def named(self, text: str) -> frozenset[str]:
+        """The projects that a `project` column means; empty when the text cannot name one."""
+        owners = self._owners.get(text) or self._folded.get(folded(text))
+        if owners is None:
+            return frozenset((text,)) if is_project_id(text) else frozenset()
+        return frozenset(owners)
+
+    def in_folder(self, folder: str) -> frozenset[str]:
+        """The projects whose id or alias is one part, or a run of parts, of a folder's path; else whose images it is
+        among."""
+        return frozenset(owner for found in self.found_in(folder) for owner in found.projects)
+
+    def _found_in(self, folder: str) -> tuple[Found, ...]:
+        """Every name in a folder's path, the longest first."""
+        parts = parts_of(folder)
+        path = "/" + "/".join(parts) + "/"
+        for owners, text in ((self._owners, path), (self._folded, folded(path))):
+            found = [
+                (text[: text.index(f"/{name}/")].count("/") + name.count("/") + 1, name, owners[name])
+                for name in owners
+                if f"/{name}/" in text
+            ]
+            if found:
+                found.sort(key=lambda match: (-match[1].count("/"), match[0]))
+                return tuple(Found(_joined(folder, parts[:end]), frozenset(who)) for end, _, who in found)
+        if folder.startswith("/"):
+            for root, owner in self._roots.items():
+                if root and path.startswith(f"/{root}/"):
+                    return (Found(f"/{root}", frozenset((owner,))),)
+        return ()
+
+
+def given_project(workspace: Workspace, project_id: str) -> str:
+    """The id that `--project` means, by itself or as an alias; it need not be started.
+
+    Raises:
+        ProjectError: the text can name no project, or is an alias of several.
+    """
+    owners = ProjectNames.of(workspace).named(project_id)
+    if len(owners) == 1:
+        return next(iter(owners))
+    what = f"{project_id!r} is an alias of {' and '.join(sorted(owners))}" if owners else f"{project_id!r} is no name"
+    raise ProjectError(
+        what,
+        doing="reading a project name",
+        hint="up to 64 letters, digits, _ and -, a letter or digit first, not ending in _legacy",
+    )
+
+
+def parts_of(folder: str) -> list[str]:
+    """The parts of a path without blanks around them; `..` takes its parent away."""
+    parts: list[str] = []
+    for text in folder.replace("\\", "/").split("/"):
+        part = text.strip()
+        if part == "..":
+            if parts:
+                parts.pop()
+        elif part not in ("", "."):
+            parts.append(part)
+    return parts
+
+
+def folded(text: str) -> str:
+    """A name as it is compared where capitals, and the two ways to write an accent, make no difference."""
+    return unicodedata.normalize("NFC", text).casefold()
+
+
+def _joined(folder: str, parts: list[str]) -> str:
+    text = "/".join(parts)
+    return f"/{text}" if folder.startswith("/") else text

@@ -1,0 +1,251 @@
+"""Which folder of an old log's paths names the project, judged by all folders of the log. Pure.
+
+The rule: leave out the folders of tools (`crop`, `training data`), then the folders that the paths have in common; the
+next folder names the project, so that `mojo1/faces` and `mojo1/hands` are one project.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from pickroom.core.naming import OWNED_FOLDERS
+from pickroom.history.logged_paths import folded, parts_of
+
+# folders that the tools of a project made inside it
+_INSIDE = frozenset((*OWNED_FOLDERS, "cropped", "crops", "approved", "rejected", "kept", "deleted", "trash"))
+# folders that never name a project: also those that stand above projects, and PROJECT_ROOT of the earlier system
+TOOL_FOLDERS = _INSIDE | frozenset(
+    (
+        *("training data", "training_data", "training-data", "training", "data", "sandbox", "projects", "project_root"),
+        *("images", "raw", "final", "original", "originals"),
+    )
+)
+# where machines keep disks and people: no projects, and paths below different ones have nothing in common
+_DISKS = frozenset(("volumes", "mnt", "media", "net", "private", "tmp", "var", "srv", "opt"))
+_PEOPLE = frozenset(("users", "home"))
+_DRIVE = re.compile(r"[A-Za-z]:")
+_FINAL = "_final"  # the earlier system kept the final images of `mojo1` in `mojo1_final`
+_FEW = 20  # one row in so many may lie apart from the others without changing what these have in common
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """The project that a folder names.
+
+    Attributes:
+        folder: the path as far as the folder that names it.
+        name: that folder's name, in one spelling for the whole log; it may be no valid project id.
+    """
+
+    folder: str
+    name: str
+
+
+@dataclass(slots=True)
+class ProjectFolders:
+    """What the folders of a log say.
+
+    Attributes:
+        named: folder as logged -> the project that it names; folders that name none are left out.
+        common: the folders that the paths have in common; relative paths, and those of each machine, have their own.
+        outside: folders that lie outside of them, although nearly all others lie inside.
+        doubtful: folders that count as one project only because a few paths lie elsewhere.
+    """
+
+    named: dict[str, Named] = field(default_factory=dict)
+    common: list[str] = field(default_factory=list)
+    outside: list[str] = field(default_factory=list)
+    doubtful: list[str] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class _Path:
+    """One logged folder: its parts, and the places and folded texts of those that are no tool's.
+
+    Attributes:
+        start: where an absolute path begins: `/`, a drive, a server, a person's folder; empty for a relative one.
+    """
+
+    folder: str
+    rows: int
+    start: tuple[str, ...]
+    parts: list[str]
+    places: list[int]
+    keys: tuple[str, ...]
+
+    def upto(self, depth: int) -> str:
+        """The path as far as its first `depth` parts that are no tool's."""
+        text = "/".join(self.parts[: self.places[depth - 1] + 1]) if depth else ""
+        return f"/{text}" if self.folder.startswith("/") else text
+
+    def spelled(self, depth: int) -> str:
+        return self.parts[self.places[depth - 1]]
+
+
+@dataclass(slots=True)
+class _Node:
+    """A folder with the rows directly in it, and with all rows below it."""
+
+    direct: int = 0
+    total: int = 0
+    children: dict[str, _Node] = field(default_factory=dict)
+
+
+def project_folders(
+    rows: Mapping[str, int], known: Mapping[str, str], projects: Iterable[str] = (), *, only_siblings: bool = False
+) -> ProjectFolders:
+    """Which project each folder names.
+
+    Args:
+        rows: folder as logged (see `logged_paths.split_path`) -> rows that have it.
+        known: those among them whose project is known already -> their path as far as the known folder. Folders next
+            to a known project's folder are projects too.
+        projects: names of known projects, and others that the log mentions: `mojo1_final` then means `mojo1`.
+        only_siblings: whether no other folders count, since what lies in the common folder may be one project's.
+    """
+    found = ProjectFolders()
+    paths = [_path(folder, rows[folder]) for folder in sorted(rows)]
+    places = [_path(place, 0) for place in sorted(set(known.values()))]
+    parents = {(place.start, place.keys[:-1]) for place in places}
+    above = {(start, keys[:n]) for start, keys in parents for n in range(len(keys) + 1)}
+    inside = _inside_a_project(paths)
+    depths: dict[str, int] = {}
+    rest: dict[tuple[str, ...], list[_Path]] = defaultdict(list)
+    for path in paths:
+        if path.folder in known or path.folder in inside or (path.start, path.keys) in above:
+            continue
+        lengths = range(len(path.keys) - 1, -1, -1)
+        length = next((n for n in lengths if (path.start, path.keys[:n]) in parents), None)
+        if length is not None:
+            depths[path.folder] = length + 1
+        elif path.keys and not only_siblings:
+            rest[path.start].append(path)
+    by_folder = {path.folder: path for path in paths}
+    names = {by_folder[folder].keys[depth - 1] for folder, depth in depths.items()}
+    for start in sorted(rest, key=lambda start: (-sum(path.rows for path in rest[start]), start)):
+        _judge(rest[start], names, depths, found)
+    _spell([(by_folder[folder], depth) for folder, depth in depths.items()], {folded(p) for p in projects}, found)
+    return found
+
+
+def _path(folder: str, rows: int) -> _Path:
+    parts = parts_of(folder)
+    keys = [folded(part) for part in parts]
+    length = 1 if keys and (_DRIVE.fullmatch(keys[0]) or folder.startswith("//") or keys[0] == "~") else 0
+    absolute = length > 0 or folder.startswith("/")
+    if absolute and keys[length : length + 1]:
+        length += 1 if keys[length] in _DISKS else 2 if keys[length] in _PEOPLE else 0
+    start = ("/", *keys[:length]) if absolute else ()
+    places = [place for place, key in enumerate(keys) if place >= length and key not in TOOL_FOLDERS]
+    return _Path(folder, rows, start, parts, places, tuple(keys[place] for place in places))
+
+
+def _inside_a_project(paths: list[_Path]) -> set[str]:
+    """Folders below a tool's folder that has images of its own, such as `crop/faces` next to `crop/a.png`.
+
+    The tool's folder then lies in one project, and so does a folder in it. Several folders in it may be projects.
+    """
+    holds_images = {tuple(path.parts) for path in paths if not path.start and path.parts and not path.keys}
+    below: dict[tuple[str, ...], list[_Path]] = defaultdict(list)
+    for path in paths:
+        tool = tuple(path.parts[: path.places[0]]) if path.keys and not path.start else ()
+        if tool in holds_images and folded(tool[-1]) in _INSIDE:
+            below[tool].append(path)
+    one = (found for found in below.values() if len({path.keys[0] for path in found}) == 1)
+    return {path.folder for found in one for path in found}
+
+
+def _judge(paths: list[_Path], names: set[str], depths: dict[str, int], found: ProjectFolders) -> None:
+    """Find out at which depth each path names its project; `names` are those that other paths have named so far."""
+    left = []
+    for path in paths:
+        place = next((n for n, key in enumerate(path.keys, start=1) if key in names), None)
+        if place is None:
+            left.append(path)
+        else:
+            depths[path.folder] = place
+    if not left:
+        return
+    root = _tree(left)
+    common, stray, doubtful = _common(root, bool(paths[0].start))
+    outside = []
+    for path in left:
+        if any(path.keys[: len(start)] == start for start in stray):
+            outside.append(path)
+        elif len(path.keys) > len(common):
+            depths[path.folder] = len(common) + 1
+            names.add(path.keys[len(common)])
+    for keys, places in ((common, found.common), (doubtful, found.doubtful)):
+        if keys:
+            places.append(next(path for path in left if path.keys[: len(keys)] == keys).upto(len(keys)))
+    if outside:
+        found.outside += [path.folder for path in outside]
+        _judge(outside, names, depths, ProjectFolders())
+
+
+def _tree(paths: list[_Path]) -> _Node:
+    root = _Node()
+    for path in paths:
+        node = root
+        node.total += path.rows
+        for key in path.keys:
+            node = node.children.setdefault(key, _Node())
+            node.total += path.rows
+        node.direct += path.rows
+    return root
+
+
+def _common(root: _Node, absolute: bool) -> tuple[tuple[str, ...], list[tuple[str, ...]], tuple[str, ...]]:
+    """The parts of the common folder, those of the few folders outside of it, and those of a doubtful project.
+
+    At least one folder stays behind it: where all images lie in one folder, an absolute path names the project by that
+    folder, and a relative one by its first.
+    """
+    node, keys, stray, doubtful = root, list[str](), list[tuple[str, ...]](), tuple[str, ...]()
+    while node.children:
+        heavy = max(sorted(node.children), key=lambda key: node.children[key].total)
+        others = [(*keys, key) for key in sorted(node.children) if key != heavy]
+        end, links = node.children[heavy], [heavy]
+        # a folder that holds one folder is a step on the way
+        while len(end.children) == 1 and end.direct <= end.total // _FEW:
+            ((key, end),) = end.children.items()
+            links.append(key)
+        splits = len(end.children) > 1 and end.direct <= _few(end)
+        apart = node.total - node.children[heavy].total
+        few = apart <= _few(node)
+        # a folder of projects is told from a project by the steps to it, or by its place at the start of a path
+        steps = len(links) > 1 or (absolute and not keys and apart <= node.total // _FEW)
+        if others and not (splits and few and steps):
+            doubtful = (*keys, heavy) if splits and few else ()
+            break
+        stray += others
+        if not splits:
+            keys += links[:-1] if absolute else []
+            break
+        keys += links
+        node = end
+    return tuple(keys), stray, doubtful
+
+
+def _few(node: _Node) -> int:
+    return max(1, node.total // _FEW)
+
+
+def _spell(told: list[tuple[_Path, int]], projects: set[str], found: ProjectFolders) -> None:
+    """Give each project its most frequent spelling, and `mojo1_final` to `mojo1` where there is a `mojo1`."""
+    spellings: dict[str, Counter[str]] = defaultdict(Counter)
+    for path, depth in told:
+        spellings[path.keys[depth - 1]][path.spelled(depth)] += path.rows
+    for path, depth in told:
+        key = path.keys[depth - 1]
+        base = key.removesuffix(_FINAL)
+        if base in spellings:
+            name = min(spellings[base], key=lambda spelling: (-spellings[base][spelling], spelling))
+        elif base in projects:
+            name = path.spelled(depth)[: -len(_FINAL)]
+        else:
+            name = min(spellings[key], key=lambda spelling: (-spellings[key][spelling], spelling))
+        found.named[path.folder] = Named(path.upto(depth), name)

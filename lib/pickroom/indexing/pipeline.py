@@ -1,0 +1,215 @@
+"""One run of `pickroom embed`: plan, embed what is new, find the regions, tidy up. Kill it anywhere, run it again.
+
+What was published stays; a batch in flight is done again. The order of writing is: the part file, then the log.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+
+from pickroom.core.errors import UsageError
+from pickroom.core.records import Group, Image, Ungrouped
+from pickroom.features.choice import Chosen, bind, choose
+from pickroom.features.processed_log import Line, Outcome, ProcessedLog
+from pickroom.features.reading import Item, Source
+from pickroom.features.regions import RegionConfig, members_hash
+from pickroom.features.rows import RegionRow, VectorRow
+from pickroom.features.store import VectorStore
+from pickroom.indexing import plan
+from pickroom.indexing import verify as check
+from pickroom.indexing.engines import GROUPS_A_BATCH, EmbedConfig, Engine, in_batches
+from pickroom.indexing.local import LocalEngine
+from pickroom.indexing.plan import Plan
+from pickroom.indexing.progress import Bar, Bars, silent
+from pickroom.indexing.report import EmbedReport
+from pickroom.store import groups, images
+from pickroom.store.connect import open_read_only, transaction
+from pickroom.store.workspace import Project
+
+_ROUNDS = 3  # plans made, where files move while they are embedded
+_COPIES = 500  # rows of known content copied at a time
+
+
+def embed(
+    project: Project, config: EmbedConfig | None = None, bars: Bars = silent, *, verify: bool = False
+) -> EmbedReport:
+    """Give every image of a project its vector, and every group its regions.
+
+    Args:
+        verify: check the whole store afterwards, and embed a sample again.
+
+    Raises:
+        ProjectError: the image folder is not there.
+        ConflictError: the project is bound to another encoder.
+        LockedError: another process embeds this project.
+        UsageError: the encoder, or Ray, cannot be had.
+        StoreError: the database, or a part file, cannot be read.
+        OSError: the disk is full. What was published before is kept.
+    """
+    config = config or EmbedConfig()
+    if config.engine not in ("local", "ray"):
+        raise UsageError(f"{config.engine!r} is no engine", doing="embedding", hint="use local or ray")
+    project.require_root()
+    scanned, made, decided = _of_the_database(project)
+    source = Source(project.root, project.workspace.thumbnails if config.previews else None)
+    chosen = choose(project, config.encoder)
+    store = VectorStore(project.workspace, chosen.spec, project.id)
+    with store.writing("embedding"), _engine(chosen, source, config) as engine:
+        bind(project, chosen)
+        report = EmbedReport(project.id, chosen.spec.encoder_id, chosen.spec.words, engine.device, chosen.spec.dtype)
+        report.damaged = tuple(path.name for path in store.set_damaged_aside(thorough=verify))
+        run = _Run(project, store, engine, bars, report)
+        for _ in range(_ROUNDS):
+            state = run.images(scanned)
+            if not report.waiting:
+                break
+        if config.regions is not None:
+            run.regions(made, state, config.regions)
+        store.compact(plan.stale_rows(state, store.known(), decided))
+        now = {group.group_id: _members(group) for group in made}
+        store.compact_regions(lambda key: now.get(key[0], key[2]) != key[2])
+        if verify:
+            again = plan.make_plan(project, store.known(), scanned, run.remembered()[0])
+            report.verification = check.verify(store, again, chosen.encoder(), source)
+    return report
+
+
+class _Run:
+    """The steps of one run, and what they share."""
+
+    def __init__(self, project: Project, store: VectorStore, engine: Engine, bars: Bars, report: EmbedReport) -> None:
+        self.project, self.store, self.engine, self.bars, self.report = project, store, engine, bars, report
+        self.log = ProcessedLog(project.workspace.processed_log)
+
+    def images(self, scanned: Iterable[Image]) -> Plan:
+        """Plan, and embed what has no vector; what was published is in the store, whatever happens next."""
+        report, known = self.report, self.store.known()
+        remembered, logged = self.remembered()
+        with self.bars("Checking files", None) as bar:
+            state = plan.make_plan(self.project, known, scanned, remembered, _follow(bar))
+        self._complete_log(state, logged)
+        self._publish([row for row in state.unreadable if (row.filename, None) not in known])
+        tried, started = 0, time.monotonic()
+        with self.bars("Embedding", len(state.todo)) as bar:
+
+            def publish(count: int, rows: list[VectorRow]) -> None:
+                nonlocal tried
+                self._publish(rows)
+                tried += len(rows)
+                report.embedded += sum(row.error is None for row in rows)
+                bar.update(count)
+
+            if state.todo:
+                self.engine.images(in_batches(state.todo, self.engine.batch, self.engine.workers), publish)
+        report.seconds += time.monotonic() - started
+        copied = self._copy(state.renamed)
+        report.recognised += copied
+        report.waiting = len(state.todo) - tried + len(state.renamed) - copied
+        self._sum_up(state)
+        return state
+
+    def regions(self, made: Sequence[Group], state: Plan, config: RegionConfig) -> None:
+        """Find and embed the regions of every group that has none."""
+        assert self.store.spec.preprocessing is not None
+        side = min(self.store.spec.preprocessing.height, self.store.spec.preprocessing.width)
+        wanted, self.report.groups_gone = plan.plan_groups(made, state, self.store.known_regions(), config, side)
+        started = time.monotonic()
+        with self.bars("Regions", sum(len(group.members) for group in wanted)) as bar:
+
+            def publish(count: int, rows: list[RegionRow]) -> None:
+                self.store.append_regions(rows)
+                self.report.groups += len({row.group_id for row in rows})
+                self.report.regions += sum(row.vector is not None for row in rows)
+                bar.update(count)
+
+            if wanted:
+                self.engine.groups(in_batches(wanted, GROUPS_A_BATCH, self.engine.workers), config, publish)
+        self.report.region_seconds = time.monotonic() - started
+
+    def _publish(self, rows: list[VectorRow], outcome: Outcome = "embedded") -> None:
+        self.store.append(rows)
+        self.log.append(self._line(row, "error" if row.error else outcome, row.error) for row in rows)
+
+    def _copy(self, renamed: Sequence[Item]) -> int:
+        """Give files of known content its row; how many."""
+        copied = 0
+        for start in range(0, len(renamed), _COPIES):
+            wanted: dict[str, list[Item]] = defaultdict(list)
+            for item in renamed[start : start + _COPIES]:
+                wanted[item.content_hash].append(item)
+            rows = self.store.copy_rows(wanted)
+            self._publish(rows, "recognised")
+            copied += len(rows)
+        return copied
+
+    def remembered(self) -> tuple[dict[tuple[str, int, int], str], set[tuple[str, str | None]]]:
+        """What the log remembers of files, and the images it has a line for by this encoder."""
+        remembered, logged = {}, set()
+        for line in self.log.read(self.project.id):
+            if line.content_hash and line.file_size is not None and line.mtime_ns is not None:
+                remembered[line.filename, line.file_size, line.mtime_ns] = line.content_hash
+            if line.encoder_id == self.store.spec.encoder_id:
+                logged.add((line.filename, line.content_hash))
+        return remembered, logged
+
+    def _complete_log(self, state: Plan, logged: set[tuple[str, str | None]]) -> None:
+        """Lines for what a killed run published but did not log, and for files that were read and found known."""
+        read = set(state.learned)
+        ended: tuple[tuple[list[Item], Outcome], ...] = ((state.unchanged, "embedded"), (state.failed, "error"))
+        for items, outcome in ended:
+            unlogged = [item for item in items if (item.filename, item.content_hash) not in logged]
+            self.log.append(self._line(item, outcome) for item in unlogged)
+            self.log.append(self._line(item, "recognised") for item in items if item in read and item not in unlogged)
+
+    def _line(self, of: VectorRow | Item, outcome: Outcome, error: str | None = None) -> Line:
+        who = (self.project.id, self.store.spec.encoder_id)
+        return Line(*who, of.filename, of.content_hash, of.file_size, of.mtime_ns, outcome, error)
+
+    def _sum_up(self, state: Plan) -> None:
+        report, rows = self.report, self.store.known()
+        errors = []
+        for item in state.places.values():
+            row = rows.get((item.filename, item.content_hash)) or rows.get((item.filename, None))
+            if row and row.error:
+                errors.append(Ungrouped(item.directory, item.filename, row.error))
+        errors += [Ungrouped("", row.filename, row.error or "") for row in state.unreadable]
+        report.errors, report.left_out = tuple(errors), tuple(state.left_out)
+        report.images = len(state.places) + len(state.unreadable)
+        report.unchanged = report.images - report.embedded - report.recognised - len(errors) - report.waiting
+
+
+@contextmanager
+def _engine(chosen: Chosen, source: Source, config: EmbedConfig) -> Iterator[Engine]:
+    if config.engine == "local":
+        yield LocalEngine(chosen, source, config)
+        return
+    from pickroom.indexing import ray_engine
+
+    with ray_engine.started(chosen, source, config) as engine:
+        yield engine
+
+
+def _of_the_database(project: Project) -> tuple[list[Image], list[Group], dict[str, set[str]]]:
+    """The last scan's images, every group, and the (file name -> content hashes) that decisions were made on."""
+    with open_read_only(project.database) as connection, transaction(connection, writing=False):
+        scanned, made = images.readable(connection), groups.every(connection, project.id)
+        names = groups.decided_names(connection)
+    decided: dict[str, set[str]] = defaultdict(set)
+    for image in (image for group in made for image in group.images if image.filename in names):
+        decided[image.filename].add(image.sha256)
+    return scanned, made, decided
+
+
+def _members(group: Group) -> str:
+    return members_hash([(image.filename, image.sha256) for image in group.images])
+
+
+def _follow(bar: Bar) -> plan.Progress:
+    def follow(done: int, of: int) -> None:
+        bar.total = of
+        bar.update(1)
+
+    return follow

@@ -1,0 +1,180 @@
+"""What is to be done: every image file of a project against what the store already has. Reads, writes nothing."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pickroom.core.errors import ImageError
+from pickroom.core.records import Group, Image, Ungrouped
+from pickroom.features.reading import Item
+from pickroom.features.regions import RegionConfig, members_hash
+from pickroom.features.rows import VectorRow
+from pickroom.features.store import Key, Known
+from pickroom.images import decode
+from pickroom.images.scan import Entry, list_images
+from pickroom.indexing.work import GroupItem
+from pickroom.store.workspace import Project
+
+Progress = Callable[[int, int], None]  # (done, of)
+
+_Stat = tuple[str, int, int]  # (filename, file size, mtime in ns): an unmoved or moved file that was not changed
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The work, and what needs none. Each image on disk is in exactly one of the five lists.
+
+    Attributes:
+        todo: to be embedded, by folder and name.
+        renamed: known content under a new name: its row is copied.
+        unchanged: has a row with a vector.
+        failed: has a row that says why it has no vector, and is still the same file.
+        unreadable: rows for files whose bytes nobody can read.
+        left_out: never opened (links, names that are not UTF-8, closed folders), with the reason.
+        learned: what a file's size and time say of its content from now on (it was read to find out).
+        places: identity -> where the image lies now.
+    """
+
+    todo: list[Item] = field(default_factory=list)
+    renamed: list[Item] = field(default_factory=list)
+    unchanged: list[Item] = field(default_factory=list)
+    failed: list[Item] = field(default_factory=list)
+    unreadable: list[VectorRow] = field(default_factory=list)
+    left_out: list[Ungrouped] = field(default_factory=list)
+    learned: list[Item] = field(default_factory=list)
+    places: dict[Key, Item] = field(default_factory=dict)
+
+
+def make_plan(
+    project: Project,
+    known: Mapping[Key, Known],
+    scanned: Iterable[Image],
+    remembered: Mapping[_Stat, str],
+    progress: Progress | None = None,
+) -> Plan:
+    """Sort every image of a project by what it needs.
+
+    A file keeps its content as long as its size and time stay, wherever it lies; any other file is read and hashed.
+
+    Args:
+        known: what the store has.
+        scanned: the last scan's images: their hashes and sizes in pixels.
+        remembered: (filename, size, time) -> content hash, of files that were read before.
+        progress: called after each file hashed.
+
+    Raises:
+        ProjectError: the image folder is not there.
+    """
+    entries, left_out = list_images(project)
+    plan = Plan(left_out=left_out)
+    pixels: dict[str, tuple[int | None, int | None]] = {i.sha256: (i.width, i.height) for i in scanned}
+    hashes: dict[_Stat, str] = dict(remembered)
+    hashes |= {(i.filename, i.file_size, i.mtime_ns): i.sha256 for i in scanned}
+    for (filename, content), seen in known.items():
+        if content and seen.file_size is not None and seen.mtime_ns is not None:
+            hashes[filename, seen.file_size, seen.mtime_ns] = content
+
+    # two files of one name, size and time may still differ: those are read
+    met = Counter(_stat(entry) for entry in entries)
+    unread = [entry for entry in entries if _stat(entry) not in hashes or met[_stat(entry)] > 1]
+    found = dict(zip(unread, _hash_all(project.root, unread, progress), strict=True))
+    vectors = {digest for (_, digest), row in known.items() if digest and row.error is None}
+    for entry in entries:
+        digest = found[entry] if entry in found else hashes[_stat(entry)]
+        if isinstance(digest, ImageError):
+            why = digest.reason
+            row = VectorRow(entry.filename, None, None, None, entry.file_size, entry.mtime_ns, None, None, why)
+            plan.unreadable.append(row)
+            continue
+        item = Item(
+            entry.directory, entry.filename, digest, entry.file_size, entry.mtime_ns, *pixels.get(digest, (None, None))
+        )
+        key = (item.filename, digest)
+        if key in plan.places:
+            continue  # a copy of the same name and content: one image
+        plan.places[key] = item
+        if entry in found:
+            plan.learned.append(item)
+        row_known = known.get(key)
+        if row_known is not None:
+            (plan.failed if row_known.error else plan.unchanged).append(item)
+        elif digest in vectors:
+            plan.renamed.append(item)
+        else:
+            plan.todo.append(item)
+            vectors.add(digest)  # the same content under another name is copied, once this one is done
+    return plan
+
+
+def stale_rows(plan: Plan, known: Mapping[Key, Known], decided: Mapping[str, set[str]]) -> Callable[[Key], bool]:
+    """Whether a row's image is no more: its name holds other content now, or it can be read again.
+
+    A row stays when no file of its name is left (a reclaimed image was still decided on), and when it is of the
+    content that a decision was made on.
+
+    Args:
+        known: what the store has.
+        decided: file name -> content hashes that decided groups were made of.
+    """
+    current: dict[str, set[str | None]] = defaultdict(set)
+    for filename, digest in plan.places:
+        current[filename].add(digest)
+    for row in plan.unreadable:
+        current[row.filename].add(None)
+
+    def stale(key: Key) -> bool:
+        filename, digest = key
+        there = current.get(filename)
+        if there is None or digest in there:
+            return False
+        if digest is None:
+            return any((filename, other) in known for other in there)
+        return digest not in decided.get(filename, ())
+
+    return stale
+
+
+def plan_groups(
+    groups: Iterable[Group], plan: Plan, done: set[tuple[str, str, str]], config: RegionConfig, side: int
+) -> tuple[list[GroupItem], int]:
+    """The groups whose regions are to be found, and how many cannot be: a member is not on disk any more."""
+    settings = config.settings(side)
+    wanted, gone = [], 0
+    for group in groups:
+        digest = members_hash([(image.filename, image.sha256) for image in group.images])
+        if (group.group_id, digest, settings) in done:
+            continue
+        members = [plan.places.get((image.filename, image.sha256)) for image in group.images]
+        if all(members):
+            wanted.append(GroupItem(group.group_id, digest, tuple(m for m in members if m)))
+        else:
+            gone += 1
+    return wanted, gone
+
+
+def _hash_all(root: Path, entries: Sequence[Entry], progress: Progress | None) -> list[str | ImageError]:
+    def read(entry: Entry) -> str | ImageError:
+        path = root / entry.directory / entry.filename
+        try:
+            return decode.content_hash(path)
+        except ImageError as error:
+            return error
+        except OSError as error:
+            return ImageError(path, f"unreadable: {error.strerror or error}", by_content=False)
+
+    found: list[str | ImageError] = []
+    with ThreadPoolExecutor(os.cpu_count() or 2) as pool:
+        for result in pool.map(read, entries):
+            found.append(result)
+            if progress:
+                progress(len(found), len(entries))
+    return found
+
+
+def _stat(entry: Entry) -> _Stat:
+    return entry.filename, entry.file_size, entry.mtime_ns

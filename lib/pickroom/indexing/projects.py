@@ -1,0 +1,225 @@
+"""A project's life around the review: start it, scan it again, look at it, follow its folder when it moves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, TypedDict
+
+from pickroom import integrity
+from pickroom.core import naming
+from pickroom.core.errors import ProjectError, UsageError
+from pickroom.files import renames
+from pickroom.files.lock import moving_files, project_lock
+from pickroom.files.preflight import require_images
+from pickroom.files.recovery import finish_interrupted, unfinished
+from pickroom.groups.stages import DEFAULT_GAP
+from pickroom.groups.strategies import Similarity, by_similarity, by_stage
+from pickroom.images.scan import Progress, scan, walk
+from pickroom.indexing import regrouping
+from pickroom.indexing.regrouping import ScanReport
+from pickroom.integrity import whereabouts
+from pickroom.integrity.whereabouts import Whereabouts, in_words
+from pickroom.storage import atomic
+from pickroom.store import decisions, groups, images, operations, review_state
+from pickroom.store.connect import connect, create, open_read_only, transaction
+from pickroom.store.exclusive_access import alone
+from pickroom.store.workspace import Project, Workspace, already_started, bad_project_id
+
+
+def start(
+    workspace: Workspace,
+    project_id: str,
+    folder: Path,
+    *,
+    title: str | None = None,
+    rename_duplicates: bool = False,
+    progress: Progress | None = None,
+    at: datetime | None = None,
+) -> tuple[Project, ScanReport]:
+    """Make a project of a folder of images: scan it, group it, recommend the baseline. The manifest comes last.
+
+    A database that lies at the project's place without a manifest is taken over with all its rows: it is what
+    an interrupted start, or an earlier installation, left.
+
+    Args:
+        at: the UTC second that group ids carry, now by default. Sides of a split and random looks are drawn from
+            ids: with a second of its own a simulation is the same every time.
+
+    Raises:
+        ProjectError: a bad id, a project of this name, a folder that is missing, empty, or another project's.
+        UsageError: `folder` is not a folder. Nothing is written in either case.
+        LockedError: a database that lies there already belongs to files that are being moved.
+        StoreError: that database cannot be used.
+    """
+    if not naming.is_project_id(project_id):
+        raise bad_project_id(project_id)
+    root = folder.expanduser().resolve()
+    project = workspace.planned(project_id, root, title)
+    atomic.drop_claim(project.manifest_file)  # of a start that was killed
+    if project.manifest_file.exists():
+        raise already_started(project)
+    _check_folder(workspace, root)
+    create(project.database).close()
+    report = rescan(project, rename_duplicates=rename_duplicates, progress=progress, at=at)
+    project = replace(project, manifest=replace(project.manifest, **_counts(project)))
+    workspace.save_new(project)
+    return project, report
+
+
+def _check_folder(workspace: Workspace, root: Path) -> None:
+    doing = "starting a project"
+    _require_own_folder(workspace.projects(), root, doing)
+    entries, left_out = walk(root, naming.IMAGE_EXTENSIONS, workspace.own_folders)
+    if not entries and not left_out:
+        raise ProjectError(
+            "the folder holds no images",
+            doing=doing,
+            subject=root,
+            hint="images end in " + ", ".join(naming.IMAGE_EXTENSIONS),
+        )
+
+
+def _require_own_folder(others: Iterable[Project], root: Path, doing: str) -> None:
+    if not root.exists():
+        raise ProjectError("the folder does not exist", doing=doing, subject=root, hint="check its spelling")
+    if not root.is_dir():
+        raise UsageError("this is a file, not a folder", doing=doing, subject=root)
+    for other in others:
+        if root == other.root or root in other.root.parents or other.root in root.parents:
+            raise ProjectError(
+                f"project {other.id!r} has this folder, or one in it or above it",
+                doing=doing,
+                subject=root,
+                hint="one folder, one project",
+            )
+
+
+def rescan(
+    project: Project,
+    *,
+    gap: timedelta = DEFAULT_GAP,
+    by: Similarity | None = None,
+    rename_duplicates: bool = False,
+    progress: Progress | None = None,
+    at: datetime | None = None,
+) -> ScanReport:
+    """Scan the folder again and group what is new; decided groups, and those with a choice, stay as they are.
+
+    Other waiting groups are made anew by the same rule: those that come out the same keep their id. Groups made by
+    the other rule stay as long as all their images do; so similarity is for what the stages left out.
+    The counts in the manifest follow.
+
+    Args:
+        gap: from one stage to the next, at most.
+        by: group by similarity instead of by stages.
+        at: see `start`.
+
+    Raises:
+        LockedError: files of this project are being moved.
+        ProjectError, StoreError: the folder, the database or the vectors cannot be used.
+    """
+    project.require_root()
+    own = project.workspace.own_folders
+    connection = connect(project.database)
+    try:
+        with moving_files(project, "scanning") as folder:
+            finish_interrupted(project, connection, folder)
+            renamed, held = (
+                renames.prefix_duplicates(project, folder, connection, own) if rename_duplicates else ((), ())
+            )
+            lies = whereabouts(project)  # the tables must not forget where an image came from that is to go back
+            astray = {naming.filename_of(path) for path in lies.unexplained}
+            known = {(image.directory, image.filename): image for image in images.readable(connection)}
+            found = scan(
+                project.root,
+                project.workspace.thumbnails,
+                known,
+                project.manifest.allowed_extensions,
+                progress,
+                avoid=own,
+                unreadable=images.unreadable(connection),
+            )
+            folder.require()  # else every image would count as missing
+            grouping = by_stage(gap) if by is None else by_similarity(project, connection, found.images, by, progress)
+            with transaction(connection):
+                # before any group goes: no id may come again
+                made_at = regrouping.second_of_scan(project, connection, at)
+                report = regrouping.store(project, connection, found, known, grouping, renamed, made_at, astray)
+            _save_counts(project)
+            words = in_words({**lies.to_dict(), "misplaced": [], "missing": []}, project.id)
+            return replace(report, notes=(*report.notes, *held, *words))
+    finally:
+        connection.close()
+
+
+class _Counts(TypedDict):
+    image_count: int
+    group_count: int
+
+
+def _counts(project: Project) -> _Counts:
+    """The manifest's counts: all that the tables know of, decided groups and their images too."""
+    with open_read_only(project.database) as connection:
+        return {"image_count": images.count(connection), "group_count": groups.count(connection)}
+
+
+def _save_counts(project: Project) -> None:
+    """Bring the manifest's counts up to date; a project that is just being started has no manifest yet."""
+    if project.manifest_file.exists():
+        project.with_manifest(**_counts(project))
+
+
+def relocate(workspace: Workspace, project_id: str, folder: Path) -> Project:
+    """Point a project at the folder its images were moved to.
+
+    Raises:
+        ProjectError: there is no such folder, or it is another project's.
+        UsageError: `folder` is not a folder.
+        ConflictError: none of the project's files are in it; nothing is changed.
+        LockedError: files are being moved, or a window has the project open: it would go on in the old folder.
+    """
+    project = workspace.project(project_id)
+    root = folder.expanduser().resolve()
+    others = (other for other in workspace.projects() if other.id != project_id)
+    _require_own_folder(others, root, f"relocating {project_id}")
+    moved = replace(project, manifest=replace(project.manifest, root=str(root)))
+    with open_read_only(project.database) as connection:
+        require_images(moved, connection, f"relocating {project_id}", f"choose the folder that was {project.root}")
+    with project_lock(moved, "relocating"), alone(project.database, "relocating"):
+        return project.with_manifest(root=str(root))
+
+
+def status(project: Project, *, files: bool = True) -> dict[str, Any]:
+    """A project at a glance, as `pickroom status P --json` prints it.
+
+    Args:
+        files: also look whether images lie where the journal says, which takes a second or two for 100,000 of them.
+    """
+    interrupted = unfinished(project)
+    lies = whereabouts(project) if files else Whereabouts()
+    with open_read_only(project.database) as connection, transaction(connection, writing=False):
+        unsound = integrity.find_unsound(connection)  # first: from here on any text can be read
+        left_out = images.left_out(connection)
+        return {
+            "project_id": project.id,
+            "title": project.manifest.title,
+            "status": project.manifest.status,
+            "root": str(project.root),
+            "root_exists": project.root.is_dir(),
+            "groups": groups.count(connection),
+            "waiting": groups.count_waiting(connection),
+            "chosen": len(review_state.touched_ids(connection)),  # of those that wait: saved, and not finalised
+            "decided": decisions.outcome_counts(connection),
+            "ungrouped": len(left_out),
+            "incomplete_crops": decisions.incomplete_crops(connection),
+            "planned_operations": sum(one.count for one in interrupted),
+            "unfinished": [one.to_dict() for one in interrupted],
+            "batches": operations.batches(connection),
+            "held": review_state.held(connection),
+            **({"unsound_rows": unsound.count} if unsound.count else {}),
+            "performance": decisions.performance(connection),
+            **lies.to_dict(),
+        }

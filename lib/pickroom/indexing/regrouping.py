@@ -1,0 +1,162 @@
+"""A scan brought into the tables: which waiting groups stay, which are made anew, and what is left out and why."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence, Set
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from pickroom.core import naming
+from pickroom.core.records import Group, Image, Ungrouped
+from pickroom.groups import baseline
+from pickroom.groups.strategies import Grouping
+from pickroom.images.scan import ScanResult
+from pickroom.store import groups, images, recommendations, review_state
+from pickroom.store.workspace import Project
+
+
+@dataclass(frozen=True, slots=True)
+class ScanReport:
+    """What a scan found: `images == sum of the groups' images + len(ungrouped)`, the missing ones apart.
+
+    Attributes:
+        images: image files met under the root.
+        groups: the groups that wait for a decision.
+        missing: members of waiting groups that are no longer on disk, as relative paths.
+        doubtful: members of groups that keep their choice although the image could not be grouped now, and why.
+        renamed: journalled renames of duplicate names, (from, to).
+        notes: what else the person should know of how the groups were made.
+    """
+
+    images: int
+    groups: tuple[Group, ...]
+    ungrouped: tuple[Ungrouped, ...]
+    missing: tuple[str, ...] = ()
+    doubtful: tuple[Ungrouped, ...] = ()
+    renamed: tuple[tuple[str, str], ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON of `pickroom groups --json` (FORMATS.md)."""
+        return {
+            "images": self.images,
+            "groups": [{"group_id": g.group_id, "images": list(g.filenames)} for g in self.groups],
+            "ungrouped": [_listed(item) for item in self.ungrouped],
+            "missing": list(self.missing),
+            "doubtful": [_listed(item) for item in self.doubtful],
+            "notes": list(self.notes),
+        }
+
+
+def by_looks(project_id: str) -> str:
+    """What to do where the names hold no stages, in words: it is the same from a notebook and from a terminal."""
+    return (
+        f"make vectors (10_embed, or pickroom embed {project_id} --encoder bundled), then group by how images look"
+        f' (00_start with by = "similarity", or pickroom groups {project_id} --by similarity)'
+    )
+
+
+def _listed(item: Ungrouped) -> dict[str, str]:
+    return {"filename": item.filename, "directory": item.directory, "reason": item.reason}
+
+
+def store(
+    project: Project,
+    connection: sqlite3.Connection,
+    found: ScanResult,
+    known: groups.Known,
+    grouping: Grouping,
+    renamed: Sequence[tuple[str, str]],
+    made_at: datetime,
+    astray: Set[str] = frozenset(),
+) -> ScanReport:
+    """Bring a scan into the tables, in the caller's transaction: decided groups and those with a choice stay.
+
+    Args:
+        known: the images of the scan before.
+        renamed: what was renamed before this scan, (from, to), for the report.
+        made_at: see `second_of_scan`; read before, since the groups that go leave no trace of theirs.
+        astray: file names of images that lie where nothing explains them: their groups stay until they are back.
+    """
+    waiting = groups.queue(connection, project.id, known=known)
+    touched = review_state.touched_ids(connection)
+    otherwise = groups.not_made_by(connection, grouping.method)
+    here = {(i.directory, i.filename) for i in found.images} if otherwise else set()
+    staying = touched | {
+        g.group_id
+        for g in waiting
+        if (g.group_id in otherwise and here.issuperset((g.directory, n) for n in g.filenames))
+        or not astray.isdisjoint(g.filenames)
+    }
+    pinned = [group for group in waiting if group.group_id in staying]
+    loose = {(g.directory, g.filenames): g for g in waiting if g.group_id not in staying}
+    decided = groups.decided_names(connection)
+    kept = {(image.directory, image.filename) for group in pinned for image in group.images}
+    holders = {filename: "a waiting group" for _, filename in kept}
+    holders |= {name: "a group with a choice" for g in pinned if g.group_id in touched for name in g.filenames}
+    holders |= dict.fromkeys(decided, "a decided group")
+
+    repeated = [
+        Ungrouped(i.directory, i.filename, f"duplicate name: an image of this name is in {holders[i.filename]}")
+        for i in found.images
+        if i.filename in holders and (i.directory, i.filename) not in kept
+    ]
+    proposed, alone = grouping.make([i for i in found.images if i.filename not in holders])
+    left_out = sorted((*found.left_out, *repeated, *alone), key=lambda u: (u.directory, u.filename))
+    # a choice is never taken apart by a scan: finalise looks at each of its files again
+    doubtful = tuple(u for u in left_out if (u.directory, u.filename) in kept)
+    ungrouped = tuple(u for u in left_out if (u.directory, u.filename) not in kept)
+
+    same = {(members[0].directory, tuple(i.filename for i in members)) for members in proposed} & set(loose)
+    groups.remove(connection, [group.group_id for key, group in loose.items() if key not in same])
+    alone_now = {(u.directory, u.filename) for u in ungrouped}
+    stats = {
+        (e.directory, e.filename): (e.file_size, e.mtime_ns)
+        for e in (found.entries if alone_now else ())
+        if (e.directory, e.filename) in alone_now
+    }
+    images.replace_scan(connection, found.images, ungrouped, stats)
+    images.replace_unreadable(connection, found.unreadable)
+    new = [m for m in proposed if (m[0].directory, tuple(i.filename for i in m)) not in same]
+    fresh = _new_groups(project, new, made_at)
+    groups.insert(connection, fresh, grouping.method)
+    groups.draw_lots(connection, project.id)
+    recommendations.upsert(connection, [baseline.recommend(group) for group in fresh])
+
+    gone = kept - {(u.directory, u.filename) for u in left_out}
+    gone.difference_update((i.directory, i.filename) for i in found.images)
+    missing = sorted(f"{directory or '.'}/{name}" for directory, name in gone)
+    queue = _queue(connection, waiting, fresh, found, known)
+    return ScanReport(found.count, queue, ungrouped, tuple(missing), doubtful, tuple(renamed), grouping.notes)
+
+
+def _queue(
+    connection: sqlite3.Connection,
+    waiting: Sequence[Group],
+    fresh: Sequence[Group],
+    found: ScanResult,
+    known: groups.Known,
+) -> tuple[Group, ...]:
+    """The queue as the tables have it now, from what is in memory: a million images are not held twice."""
+    read = {(i.directory, i.filename): i for i in found.images if known.get((i.directory, i.filename)) is not i}
+    if waiting and read:
+        waiting = [replace(g, images=tuple(read.get((i.directory, i.filename), i) for i in g.images)) for g in waiting]
+    by_id = {group.group_id: group for group in (*waiting, *fresh)}
+    return tuple(by_id[group_id] for group_id in groups.queue_ids(connection))
+
+
+def second_of_scan(project: Project, connection: sqlite3.Connection, at: datetime | None) -> datetime:
+    """`at`, or now, to the second; or the second after the last scan's, so that no id is given twice."""
+    now = (at or datetime.now(UTC)).replace(microsecond=0)
+    last = groups.last_second(connection, project.id)
+    return now if last is None else max(now, naming.second_after(last))
+
+
+def _new_groups(project: Project, members: Sequence[tuple[Image, ...]], made_at: datetime) -> list[Group]:
+    made = []
+    for place, own in enumerate(members):
+        group_id, batch_number = naming.group_id(project.id, made_at, place)
+        made.append(Group(group_id, project.id, own[0].directory, batch_number, own))
+    return made

@@ -1,0 +1,96 @@
+"""What a run of `pickroom embed` did, as data and in words."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from pickroom.core.records import Ungrouped
+from pickroom.features.encoder import FLOAT32
+from pickroom.indexing.verify import Verification
+
+_SHOWN = 20  # images listed by name
+
+
+@dataclass(slots=True)
+class EmbedReport:
+    """What a run did: `images == embedded + recognised + unchanged + len(errors) + waiting`.
+
+    Attributes:
+        encoder, device: in words. dtype: what the vectors were computed in.
+        images: files with a name and content of their own (copies of both count once).
+        embedded: vectors made now. recognised: rows taken over, the file was renamed.
+        unchanged: images that had their vector. waiting: moved while they were read; the next run takes them.
+        errors: images without a vector, with the reason; those of earlier runs too.
+        left_out: paths never opened, with the reason.
+        groups, regions: groups whose regions were done now, and how many regions of images were embedded.
+        groups_gone: groups whose regions cannot be found, since members are not on disk any more.
+        seconds, region_seconds: of embedding images, and of the regions beside them.
+        damaged: part files that could not be read and were set aside; what they held was made again.
+        verification: what `verify` found, None where it was not asked for.
+    """
+
+    project_id: str
+    encoder_id: str
+    encoder: str
+    device: str
+    dtype: str
+    images: int = 0
+    embedded: int = 0
+    recognised: int = 0
+    unchanged: int = 0
+    waiting: int = 0
+    errors: tuple[Ungrouped, ...] = ()
+    left_out: tuple[Ungrouped, ...] = ()
+    groups: int = 0
+    regions: int = 0
+    groups_gone: int = 0
+    seconds: float = 0.0
+    region_seconds: float = 0.0
+    damaged: tuple[str, ...] = ()
+    verification: Verification | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON of `pickroom embed --json`."""
+        return asdict(self)
+
+    def words(self) -> str:
+        """The report for the person, some lines."""
+        lines = [
+            f"Project {self.project_id}: {self.images} images = {self.embedded} embedded + {self.recognised} "
+            f"recognised + {self.unchanged} unchanged + {len(self.errors)} without a vector"
+            + (f" + {self.waiting} moved meanwhile (run it again)" if self.waiting else ""),
+            f"  encoder {self.encoder_id}: {self.encoder}",
+            f"  on {self.device}",
+        ]
+        if self.dtype != FLOAT32:
+            again = f"pickroom embed {self.project_id} --change-encoder"
+            lines.append(f"  vectors in {self.dtype} cannot be compared with those of newer projects: {again}")
+        if self.embedded and self.seconds > 0:
+            lines.append(f"  {self.embedded / self.seconds:.1f} images/s, {self.seconds:.1f} s")
+        if self.groups:
+            cost = f", {self.region_seconds / self.groups:.2f} s a group" if self.region_seconds > 0 else ""
+            lines.append(f"  regions: {self.regions} in {self.groups} groups{cost} (--no-regions leaves them out)")
+        if self.groups_gone:
+            lines.append(f"  {self.groups_gone} groups without regions: images of them are no longer on disk")
+        lines += _listed(self.errors) + _listed(self.left_out)
+        lines += [f"  {name}: was damaged; what it held was made again, as far as it could be" for name in self.damaged]
+        if self.verification:
+            found = self.verification
+            again = "" if found.least_cosine is None else f", cosine {found.least_cosine:.4f} or more"
+            outcome = f"{len(found.problems)} PROBLEMS" if found.problems else "no problem"
+            lines.append(
+                f"  verified: {found.images} images = {found.vectors} vectors of {found.dim} floats + {found.errors} "
+                f"without; {len(found.sampled)} made again{again}; {outcome}"
+            )
+        return "\n".join(_escaped(line) for line in lines)
+
+
+def _listed(left: tuple[Ungrouped, ...]) -> list[str]:
+    shown = [f"  {item.directory or '.'}/{item.filename}: {item.reason}" for item in left[:_SHOWN]]
+    return shown + ([f"  ... and {len(left) - _SHOWN} more (--json lists them)"] if len(left) > _SHOWN else [])
+
+
+def _escaped(line: str) -> str:
+    # a file name with control characters in it cannot break out of its line
+    return line if line.isprintable() else line.encode("unicode_escape").decode()

@@ -1,0 +1,1 @@
+"""The crop model: where the user crops an image, and whether."""

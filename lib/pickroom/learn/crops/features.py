@@ -1,0 +1,196 @@
+"""The features a crop is learned from and proposed by: one function for both (DESIGN.md, invariant 5).
+
+LESSONS.md, Cropping: an earlier proposer was trained on raw embeddings and served normalised ones. Here nothing is
+scaled; what scaling a model needs is part of the model.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Protocol
+
+import numpy as np
+
+from pickroom.core.errors import UsageError
+from pickroom.features.encoder import EncoderSpec
+from pickroom.features.sources import Sources
+
+_VERSION = 1  # of the features; another one makes every checkpoint of the older one useless
+SHAPE_NAMES = ("log_aspect", "log_size", "stage_known", "stage")
+_SIZE = 2048.0  # pixels of the long side at which log_size is 0; only a scale
+_HIGHEST_STAGE = 3.0  # FORMATS.md, File names; only a scale
+_MOST_LOG = 2.0  # of either logarithm: beyond 7:1 nothing was ever seen to learn from
+
+
+class CropItem(Protocol):
+    """An image as crop features see it; a `CropExample` is one, a `Frame` as well."""
+
+    @property
+    def project_id(self) -> str: ...
+    @property
+    def filename(self) -> str: ...
+    @property
+    def sha256(self) -> str | None: ...
+    @property
+    def width(self) -> int: ...
+    @property
+    def height(self) -> int: ...
+    @property
+    def stage(self) -> float | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """An image to propose a crop for.
+
+    Attributes:
+        sha256: of the file (hex); None when unknown (imports).
+        width, height: pixels of the EXIF-upright image.
+        stage: None when unknown, never 0.
+    """
+
+    project_id: str
+    filename: str
+    sha256: str | None
+    width: int
+    height: int
+    stage: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class CropFeatureConfig:
+    """Which features there are.
+
+    Attributes:
+        patches: whether the patch grid is used beside the vector, where the encoder has one.
+    """
+
+    patches: bool = True
+
+    @property
+    def hash(self) -> str:
+        """Hex SHA-256 over these settings, the names of the shape's values and their version."""
+        values = {**asdict(self), "version": _VERSION, "shape": SHAPE_NAMES}
+        return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class CropFeatures:
+    """Features of N images.
+
+    Attributes:
+        grid: (N, rows, cols, C) float16, the patch grid as it is stored; None for an encoder without one.
+        vector: (N, D) float32, the global vector, raw.
+        shape: (N, len(SHAPE_NAMES)) float32: ln(width / height), ln(long side / 2048), 1 if the stage is known,
+            stage / 3 (0 if unknown).
+        cover: (N, 2) float32: what the grid spans of the image's width and height, its middle being the image's; 1
+            is the whole, less where the encoder crops the middle, more where it pads.
+        mask: (N,) bool: rows with features; all values of the others are 0.
+        missing: row -> why it has none.
+        encoder: id of the encoder whose vectors these are; None without rows.
+        config_hash: of the configuration that made them.
+    """
+
+    grid: np.ndarray | None
+    vector: np.ndarray
+    shape: np.ndarray
+    cover: np.ndarray
+    mask: np.ndarray
+    missing: dict[int, str]
+    encoder: str | None
+    config_hash: str
+
+    def __len__(self) -> int:
+        return len(self.mask)
+
+    @property
+    def sizes(self) -> dict[str, list[int]]:
+        """The shapes a model fits: of a grid ([] without one) and of a vector."""
+        return {"grid": list(self.grid.shape[1:]) if self.grid is not None else [], "vector": [self.vector.shape[1]]}
+
+    def take(self, rows: Sequence[int] | np.ndarray) -> CropFeatures:
+        """Some rows, in the order given."""
+        places = np.asarray(rows, dtype=np.int64)
+        return CropFeatures(
+            self.grid[places] if self.grid is not None else None,
+            self.vector[places],
+            self.shape[places],
+            self.cover[places],
+            self.mask[places],
+            {new: self.missing[old] for new, old in enumerate(places.tolist()) if old in self.missing},
+            self.encoder,
+            self.config_hash,
+        )
+
+
+def crop_features(items: Sequence[CropItem], sources: Sources, config: CropFeatureConfig | None = None) -> CropFeatures:
+    """The features of some images, cropped before or not; no file is opened but those of the vectors.
+
+    Raises:
+        UsageError: the images' projects are embedded by different encoders.
+        StoreError: a project has no vectors, or damaged ones.
+        ProjectError: a project was not opened.
+    """
+    config = config or CropFeatureConfig()
+    by_project: dict[str, list[int]] = {}
+    for row, item in enumerate(items):
+        by_project.setdefault(item.project_id, []).append(row)
+    spec: EncoderSpec | None = None
+    grid, vector = None, np.zeros((len(items), 0), dtype=np.float32)
+    shape, cover = np.zeros((len(items), len(SHAPE_NAMES)), np.float32), np.ones((len(items), 2), np.float32)
+    mask, missing = np.zeros(len(items), dtype=bool), {}
+    for project_id, rows in by_project.items():
+        vectors = sources.vectors(project_id, patches=config.patches)
+        if spec is None:
+            spec = vectors.spec
+            vector = np.zeros((len(items), spec.dim), dtype=np.float32)
+            if config.patches and spec.patch_size:
+                grid = np.zeros((len(items), spec.patch_rows, spec.patch_cols, spec.patch_dim), dtype=np.float16)
+        elif spec.encoder_id != vectors.spec.encoder_id:
+            raise UsageError(
+                f"the projects were embedded by different encoders ({spec.words}; {project_id}: {vectors.spec.words})",
+                doing="making features",
+                hint="embed them by one encoder, or train on those of one encoder only",
+            )
+        for row in rows:
+            item = items[row]
+            place = vectors.place(item.filename, item.sha256)
+            if place is None:
+                missing[row] = _without_vector(item.filename, vectors.errors)
+                continue
+            vector[row] = vectors.matrix[place]
+            if grid is not None and vectors.patches is not None:
+                grid[row] = vectors.patches[place]
+            shape[row], cover[row] = shape_values(item), covered(spec, item.width, item.height)
+            mask[row] = True
+    return CropFeatures(
+        grid, vector, shape, cover, mask, missing, spec.encoder_id if spec is not None else None, config.hash
+    )
+
+
+def shape_values(item: CropItem) -> np.ndarray:
+    """(len(SHAPE_NAMES),) float32; see `CropFeatures.shape`."""
+    aspect = math.log(item.width / item.height)
+    size = math.log(max(item.width, item.height) / _SIZE)
+    logs = [min(_MOST_LOG, max(-_MOST_LOG, value)) for value in (aspect, size)]
+    stage = [0.0, 0.0] if item.stage is None else [1.0, item.stage / _HIGHEST_STAGE]
+    return np.array([*logs, *stage], dtype=np.float32)
+
+
+def covered(spec: EncoderSpec, width: int, height: int) -> tuple[float, float]:
+    """What an encoder's input spans of an image's width and height; see `CropFeatures.cover`."""
+    own = spec.preprocessing
+    if own is None or own.resize == "squash":
+        return 1.0, 1.0
+    scales = (own.width / width, own.height / height)
+    # "shortest": the side that needs the larger scale fills the input, the other is cut; "longest": it is padded
+    scale = max(scales) if own.resize == "shortest" else min(scales)
+    return scales[0] / scale, scales[1] / scale
+
+
+def _without_vector(filename: str, errors: dict[str, str]) -> str:
+    return f"{filename} has no vector" + (f": {errors[filename]}" if filename in errors else "")

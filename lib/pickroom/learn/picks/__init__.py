@@ -1,0 +1,1 @@
+"""The preference model: which image of a group the user picks."""

@@ -1,0 +1,217 @@
+"""A training seen from outside: a small file says how far it is, another one asks it to stop.
+
+`data/ai_data/logs/training_<name>.json` is rewritten as the training goes on; one training of a model runs at a time.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from pickroom.core.errors import PickroomError
+from pickroom.learn.examples import Step
+from pickroom.storage import atomic
+from pickroom.storage.json_records import read_as
+from pickroom.storage.locking import exclusive, is_held
+from pickroom.store.workspace import Workspace, utc_now
+
+State = Literal["running", "done", "stopped", "failed"]
+_MOST_BYTES = 1 << 20  # of the file: it holds a page
+_EVERY_S = 0.3  # between two writes of the file
+_LOOK_S = 0.2  # between two looks at it
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """How far a training is.
+
+    Attributes:
+        phase: what it does now, in words.
+        done, of: of the phase's items (groups, epochs); 0 of 0 where they are not counted.
+        loss: mean training loss of the last epoch.
+        held_out: the fit's own score on rows kept aside, None when there is none.
+        seconds: since it began.
+        message: the result, or why it ended; several lines.
+    """
+
+    name: str
+    projects: tuple[str, ...]
+    pid: int
+    state: State = "running"
+    phase: str = "starting"
+    done: int = 0
+    of: int = 0
+    loss: float | None = None
+    held_out: float | None = None
+    seconds: float = 0.0
+    message: str = ""
+    updated_at: str = ""
+
+    @property
+    def line(self) -> str:
+        """One line for the person."""
+        if self.state != "running":
+            return f"{self.name}: {self.state} after {self.seconds:.0f} s"
+        parts = [f"{self.name}: {self.phase}"]
+        parts += [f"{self.done} of {self.of}"] if self.of else []
+        parts += [f"loss {self.loss:.4f}"] if self.loss is not None else []
+        parts += [f"held out {self.held_out:.3f}"] if self.held_out is not None else []
+        return ", ".join([*parts, f"{self.seconds:.0f} s"])
+
+    @classmethod
+    def from_json(cls, text: str) -> Status:
+        """Raises ValueError or RecursionError on anything that is no status."""
+        values: Any = json.loads(text)
+        if not isinstance(values, dict):
+            raise ValueError("it is no training's progress")
+        known = {field.name for field in fields(cls)}
+        return read_as(cls, {name: value for name, value in values.items() if name in known})
+
+
+class Recorder:
+    """What a running training tells: its file is rewritten, and whoever asked is called."""
+
+    def __init__(
+        self, workspace: Workspace, name: str, projects: Sequence[str], show: Callable[[Status], None] | None = None
+    ) -> None:
+        self._path, self._show = status_path(workspace, name), show
+        self._stop = stop_path(workspace, name)
+        self._started = time.monotonic()
+        self._written = 0.0
+        self._wants_stop = False
+        self.status = Status(name, tuple(projects), os.getpid())
+        self._stop.unlink(missing_ok=True)  # it was meant for an earlier training
+        self._tell(now=True)
+
+    def phase(self, words: str) -> None:
+        """Another part of the work begins."""
+        self.status = replace(self.status, phase=words, done=0, of=0)
+        self._tell(now=True)
+
+    def count(self, done: int, of: int) -> None:
+        """So many of the phase's items are done."""
+        self.status = replace(self.status, done=done, of=of)
+        self._tell()
+
+    def step(self, step: Step) -> None:
+        """An epoch is done."""
+        self.status = replace(
+            self.status, done=step.epoch, of=step.epochs, loss=float(step.loss), held_out=step.held_out
+        )
+        self._tell()
+
+    def mirror(self, words: str, other: Status) -> None:
+        """What a training within this one tells."""
+        of_other = {name: getattr(other, name) for name in ("done", "of", "loss", "held_out")}
+        self.status = replace(self.status, phase=words, **of_other)
+        self._tell()
+
+    def end(self, state: State, message: str) -> None:
+        """The last word."""
+        self.status = replace(self.status, state=state, message=message)
+        self._tell(now=True)
+        self._stop.unlink(missing_ok=True)
+
+    def ask_to_stop(self, *_: object) -> None:
+        """Stop at the end of the epoch; takes what a signal handler is given."""
+        self._wants_stop = True
+
+    @property
+    def stopping(self) -> bool:
+        return self._wants_stop or self._stop.exists()
+
+    def _tell(self, now: bool = False) -> None:
+        at = time.monotonic()
+        if not now and at - self._written < _EVERY_S:
+            return
+        self._written = at
+        self.status = replace(self.status, seconds=round(at - self._started, 2), updated_at=utc_now())
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        atomic.write_text(self._path, json.dumps(asdict(self.status)) + "\n")
+        if self._show:
+            self._show(self.status)
+
+
+@contextmanager
+def only_one(workspace: Workspace, name: str) -> Iterator[None]:
+    """Hold the right to train this model; raises LockedError while another process trains it."""
+    with exclusive(lock_path(workspace, name), f"the {name}", f"training the {name}", patience=0.5):
+        yield
+
+
+def is_running(workspace: Workspace, name: str) -> bool:
+    """Whether a process trains this model now."""
+    return is_held(lock_path(workspace, name))
+
+
+def read_status(workspace: Workspace, name: str) -> Status | None:
+    """How far the last training of this model is, or how it ended; None when there was none.
+
+    A training whose process is gone without a last word counts as failed.
+
+    Raises:
+        PickroomError: the file is damaged.
+    """
+    path = status_path(workspace, name)
+    # looked at first: a training that ends in between has then said its last word
+    alive = is_running(workspace, name)
+    try:
+        status = Status.from_json(atomic.read_small(path, _MOST_BYTES).decode())
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, RecursionError) as error:
+        raise PickroomError(
+            f"it cannot be read ({error})", doing="following a training", subject=path, hint="delete it"
+        ) from None
+    if status.state == "running" and not alive:
+        gone = "its process is gone; train again: it goes on where it was"
+        return replace(status, state="failed", message=status.message or gone)
+    return status
+
+
+def follow(
+    workspace: Workspace, name: str, show: Callable[[Status], None], waiting: Callable[[], bool] | None = None
+) -> Status | None:
+    """Show a training that runs in another process until it ends; returns its last word, None without any.
+
+    Args:
+        waiting: whether a training that has been started is still to come.
+    """
+    last = None
+    while True:
+        starting = waiting() if waiting else False
+        status = read_status(workspace, name)
+        if status is not None and status != last and not (starting and status.state != "running"):
+            show(status)
+            last = status
+        if not starting and (status is None or status.state != "running"):
+            return status
+        time.sleep(_LOOK_S)
+
+
+def request_stop(workspace: Workspace, name: str) -> bool:
+    """Ask a running training to stop at the end of its epoch; False when none is running."""
+    if not is_running(workspace, name):
+        return False
+    path = stop_path(workspace, name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch()
+    return True
+
+
+def status_path(workspace: Workspace, name: str) -> Path:
+    return workspace.logs / f"training_{name}.json"
+
+
+def stop_path(workspace: Workspace, name: str) -> Path:
+    return workspace.logs / f"training_{name}.stop"
+
+
+def lock_path(workspace: Workspace, name: str) -> Path:
+    return workspace.logs / f"training_{name}.lock"

@@ -1,0 +1,200 @@
+"""A recommendation for every undecided group of a project, stored before the deck opens.
+
+Where no model can say anything, of the project or of one group, it is the baseline's, labelled so, with the reason.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from pickroom.core.errors import StoreError
+from pickroom.core.quantities import plural
+from pickroom.core.records import CropBox, Group, Recommendation
+from pickroom.features import threads
+from pickroom.features.candidates import Candidates
+from pickroom.features.pick_features import pick_features
+from pickroom.features.sources import Sources
+from pickroom.groups import baseline
+from pickroom.learn import models, reasons
+from pickroom.learn.crops.features import Frame, crop_features
+from pickroom.learn.models import Loaded
+from pickroom.learn.picks.model import PickerRecipe
+from pickroom.store import groups, recommendations, review_state
+from pickroom.store.connect import connect, open_read_only, transaction
+from pickroom.store.workspace import Project
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What was stored.
+
+    Attributes:
+        by_model: groups with a model's pick; crops: of these, with a box; flagged: with an anomaly flag.
+        changed: groups of which something else was recommended before.
+        baselines: reason -> groups that got the baseline's pick.
+        versions: model -> version used.
+        faults: models that are there and cannot be used, in reasons.
+    """
+
+    project_id: str
+    groups: int
+    by_model: int
+    crops: int
+    flagged: int
+    changed: int = 0
+    baselines: dict[str, int] = field(default_factory=dict)
+    versions: dict[str, str] = field(default_factory=dict)
+    faults: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "project_id": self.project_id,
+            "groups": self.groups,
+            "by_model": self.by_model,
+            "crops": self.crops,
+            "flagged": self.flagged,
+            "baselines": self.baselines,
+            "versions": self.versions,
+            "faults": list(self.faults),
+        }
+
+    @property
+    def words(self) -> str:
+        used = ", ".join(f"{kind} {version}" for kind, version in self.versions.items())
+        lines = [f"{self.project_id}: {plural(self.groups, 'undecided group')}"]
+        if self.by_model:
+            lines.append(
+                f"  {self.by_model} by {used}: {self.crops} with a box for a crop, {self.flagged} with a warning"
+            )
+        lines += [f"  {count} by the baseline: {reason}" for reason, count in self.baselines.items()]
+        return "\n".join(lines)
+
+
+def recommend(project: Project, progress: Progress | None = None) -> Report:
+    """Store a recommendation for every undecided group, in place of an earlier one; damaged ones are left out.
+
+    Args:
+        progress: called after each group that had to be read from its files.
+
+    Raises:
+        StoreError: the database cannot be read or written.
+        ProjectError: the image folder is not there.
+    """
+    with open_read_only(project.database) as connection:
+        waiting = groups.queue(connection, project.id, sound=True)
+    loaded = {kind: models.load(project, kind) for kind in ("ranker", "crop_proposer")}
+    with threads.suited_to(len(waiting)):
+        made = recommendations_for(project, waiting, loaded["ranker"], loaded["crop_proposer"], progress)
+    with closing(connect(project.database)) as connection, transaction(connection):
+        still = groups.waiting_among(connection, made)  # somebody may have decided, or regrouped, meanwhile
+        before, order = recommendations.of_groups(connection, still), recommendations.waiting(connection)
+        recommendations.upsert(connection, [one for group_id, one in made.items() if group_id in still])
+        if recommendations.waiting(connection) != order:
+            review_state.forget_cursor_of_undecided(connection)
+    kept = [made[group_id] for group_id in made if group_id in still]
+    modelled = [one for one in kept if one.source == "model"]
+    without = Counter(_why(one) for one in kept if one.source == "baseline")
+    return Report(
+        project.id,
+        len(kept),
+        len(modelled),
+        sum(one.crop is not None for one in modelled),
+        sum(bool(one.anomaly_flags) for one in modelled),
+        sum(one.group_id not in before or before[one.group_id].advice != one.advice for one in kept),
+        dict(without.most_common()),
+        {kind: one.version for kind, one in loaded.items() if one.version is not None},
+        tuple(f"{one.kind}: {one.reason}" for one in loaded.values() if one.damaged),
+    )
+
+
+def recommendations_for(
+    project: Project,
+    waiting: Sequence[Group],
+    ranker: Loaded,
+    cropper: Loaded,
+    progress: Progress | None = None,
+) -> dict[str, Recommendation]:
+    """Group id -> what the models say of it, or the baseline with the reason; nothing is stored."""
+    if ranker.model is None or not waiting:
+        why = f"a baseline: {ranker.reason}"
+        return {group.group_id: baseline.recommend(group, why) for group in waiting}
+    items = [candidates_of(group) for group in waiting]
+    sources = Sources([project])
+    try:
+        features = pick_features(items, sources, PickerRecipe().features_config, progress)
+    except StoreError as error:
+        return {group.group_id: baseline.recommend(group, f"a baseline: {error.what}") for group in waiting}
+    picked = ranker.model.pick(items, features)
+    made: dict[str, Recommendation] = {}
+    for row, group in enumerate(waiting):
+        if row in features.missing:
+            made[group.group_id] = baseline.recommend(group, f"a baseline: {features.missing[row]}")
+            continue
+        index = int(picked.index[row])
+        explanation = ranker.model.ranker.explain(features, row)
+        made[group.group_id] = Recommendation(
+            group_id=group.group_id,
+            source="model",
+            selected_index=index,
+            confidence=round(float(picked.confidence[row]), 4),
+            reasons=reasons.reasons(group, index, explanation, float(picked.spread[row])),
+            anomaly_flags=reasons.flags(group, index, explanation),
+            versions={"ranker": str(ranker.version)},
+        )
+    return _with_crops(made, waiting, sources, cropper)
+
+
+def candidates_of(group: Group) -> Candidates:
+    """A group as features see it."""
+    return Candidates(
+        group.project_id,
+        group.group_id,
+        group.filenames,
+        tuple(image.sha256 for image in group.images),
+        tuple(image.stage for image in group.images),
+    )
+
+
+def _with_crops(
+    made: Mapping[str, Recommendation], waiting: Sequence[Group], sources: Sources, cropper: Loaded
+) -> dict[str, Recommendation]:
+    """The same picks, each with its image's crop where the crop proposer says something."""
+    if cropper.model is None:
+        return dict(made)
+    picked = [group for group in waiting if made[group.group_id].source == "model"]
+    frames = []
+    for group in picked:
+        index = made[group.group_id].selected_index
+        image = group.images[index or 0]
+        size = (image.width, image.height)
+        frames.append(Frame(group.project_id, image.filename, image.sha256, *size, image.stage))
+    features = crop_features(frames, sources)
+    boxed = cropper.model.box(features)
+    found = dict(made)
+    for row, group in enumerate(picked):
+        one = found[group.group_id]
+        if row in features.missing:
+            found[group.group_id] = replace(one, reasons=(*one.reasons, f"no word on a crop: {features.missing[row]}"))
+            continue
+        needed = float(boxed.needed[row]) >= 0.5 if cropper.model.says_need else None
+        sure = float(1 - boxed.needed[row] if needed is False else boxed.confidence[row])
+        found[group.group_id] = replace(
+            one,
+            crop=CropBox.of([float(edge) for edge in boxed.boxes[row]]) if needed is not False else None,
+            crop_needed=needed,
+            crop_confidence=round(sure, 4),
+            versions={**one.versions, "crop_proposer": str(cropper.version)},
+        )
+    return found
+
+
+def _why(one: Recommendation) -> str:
+    """The reason of a baseline, without the stage and the file that it is about."""
+    reason = one.reasons[-1].rpartition("a baseline: ")[2]
+    return "an image has no vector" if "has no vector" in reason else reason

@@ -1,0 +1,163 @@
+"""What the two models have in common: how one is made, judged, saved and found again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, Protocol
+
+import numpy as np
+
+from pickroom.core.errors import StoreError, UsageError
+from pickroom.features.sources import Sources
+from pickroom.learn.checkpoints import Checkpoint
+from pickroom.learn.examples import Progress
+from pickroom.learn.training_sets import KINDS, Kind
+
+
+class Features(Protocol):
+    """Features of N rows, as both feature modules make them."""
+
+    missing: dict[int, str]
+
+    def take(self, rows: Any) -> Any: ...
+
+
+class Model(Protocol):
+    """A fitted, calibrated model."""
+
+    def state(self) -> dict[str, Any]: ...
+
+    def describe(self) -> dict[str, Any]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What a model says of N rows that it was not fitted on, compared with the person's own choice.
+
+    The rows are those of `Recipe.judged`, in its order: not every row that is asked about can be judged.
+
+    Attributes:
+        raw: (N,) confidences before calibration; right: (N,) whether the person agreed; lower: see `calibration`.
+        figures: (N,) what a version is judged by; losses: (N,) what decides between equals, the lower the better.
+    """
+
+    raw: np.ndarray
+    right: np.ndarray
+    lower: np.ndarray
+    figures: np.ndarray
+    losses: np.ndarray
+
+    @classmethod
+    def joined(cls, pieces: Sequence[Evidence]) -> Evidence:
+        """Several as one; nothing of none."""
+        names = [field.name for field in fields(cls)]
+        return cls(*(np.concatenate([np.zeros(0), *(getattr(p, name) for p in pieces)]) for name in names))
+
+    @property
+    def figure(self) -> float:
+        return float(self.figures.mean()) if len(self.figures) else 0.0
+
+    @property
+    def tie_break(self) -> float:
+        return -float(self.losses.mean()) if len(self.losses) else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Baselines:
+    """What a version has to beat, learned from the same rows as it and asked about the same others.
+
+    Attributes:
+        judged: name -> (N,) figures, row by row as those of `Evidence`.
+        scored: name -> every metric, as JSON.
+    """
+
+    judged: dict[str, np.ndarray]
+    scored: dict[str, Any]
+
+
+class Recipe(Protocol):
+    """How a model of one kind is made of examples, and held against its baselines; `picking.PickerRecipe` says more."""
+
+    @property
+    def name(self) -> Kind: ...
+
+    @property
+    def unit(self) -> str: ...
+
+    @property
+    def settings(self) -> tuple[float, ...]: ...
+
+    @property
+    def feature_hash(self) -> str: ...
+
+    @property
+    def seed(self) -> int: ...
+
+    def to_dict(self) -> dict[str, Any]: ...
+
+    def features(
+        self, examples: Sequence[Any], sources: Sources, progress: Callable[[int, int], None] | None = None
+    ) -> Any: ...
+
+    def fit(
+        self,
+        examples: Sequence[Any],
+        features: Any,
+        setting: float,
+        progress: Progress,
+        resume: Mapping[str, Any] | None,
+        device: str,
+    ) -> Any: ...
+
+    def rebuild(self, state: Mapping[str, Any], description: Mapping[str, Any]) -> Any: ...
+
+    def judged(self, examples: Sequence[Any]) -> np.ndarray:
+        """(n,) int64: the examples that `evidence` and `baselines` have figures of, in their order."""
+        ...
+
+    def evidence(self, model: Any, examples: Sequence[Any], features: Any) -> Evidence: ...
+
+    def calibrated(self, model: Any, evidence: Evidence) -> Any: ...
+
+    def baselines(
+        self, train: Sequence[Any], train_features: Any, examples: Sequence[Any], features: Any
+    ) -> Baselines: ...
+
+    def score(self, model: Any, examples: Sequence[Any], features: Any) -> dict[str, Any]: ...
+
+    def plain(self, scored: Mapping[str, Any], baselines: Mapping[str, Mapping[str, Any]]) -> str: ...
+
+    def words(self, scored: Mapping[str, Any]) -> str: ...
+
+
+def recipe_of(kind: str) -> Recipe:
+    """How a model of this kind is made by default; raises UsageError when there is no such kind."""
+    require_kind(kind)
+    if kind == "ranker":
+        from pickroom.learn.picks.model import PickerRecipe
+
+        return PickerRecipe()
+    from pickroom.learn.crops.model import BoxerRecipe
+
+    return BoxerRecipe()
+
+
+def model_of(checkpoint: Checkpoint) -> Any:
+    """A version's model; raises StoreError when this program cannot use it."""
+    try:
+        return recipe_of(checkpoint.name).rebuild(checkpoint.state["model"], checkpoint.metadata)
+    except (AttributeError, TypeError) as error:  # its metadata holds other settings than this program writes
+        raise StoreError(
+            f"{checkpoint.name} {checkpoint.label} does not fit this version ({error})",
+            doing="loading a model",
+            hint=f"train again: pickroom train {checkpoint.name} PROJECT",
+        ) from error
+
+
+def require_kind(kind: str) -> Kind:
+    """The kind of that name; raises UsageError when there is none."""
+    for known in KINDS:
+        if kind == known:
+            return known
+    raise UsageError(f"{kind!r} is no model", doing="training", hint=f"use one of {', '.join(KINDS)}")

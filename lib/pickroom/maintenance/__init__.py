@@ -1,0 +1,1 @@
+"""Backups, disk space that can be freed, and the token budget."""

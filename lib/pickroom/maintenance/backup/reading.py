@@ -1,0 +1,201 @@
+"""Prove a backup: its list is read, every file in it held against its hash, every database against SQLite's own check.
+
+Nothing in the file is believed: names, sizes and compression are checked before a byte of it is written anywhere.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import zipfile
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from pickroom.core.errors import FileOperationError, StoreError, UsageError
+from pickroom.maintenance.backup.contents import belongs, is_database, turn
+from pickroom.storage import atomic
+from pickroom.store import snapshot
+
+FORMAT = 1
+LISTING = "backup.json"
+NOTHING_WRITTEN = "nothing was written; take another backup"
+_CHUNK = 1 << 20
+_NO_SIZE = 1 << 62  # bytes: beyond any disk
+_LONGEST_LISTING = 64 << 20  # bytes: more than half a million files
+_DOING = "reading a backup"
+
+Progress = Callable[[int, int], None]  # (files, of)
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """One file of a backup as its list has it: path relative to the workspace, size in bytes, hex SHA-256."""
+
+    name: str
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """The list of a backup. `version` is the Pickroom that made it, `made_at` the time it was begun."""
+
+    made_at: str
+    version: str
+    files: tuple[Listed, ...]
+
+    @property
+    def size(self) -> int:
+        return sum(one.size for one in self.files)
+
+    def to_json(self) -> str:
+        values = {"format": FORMAT, "made_at": self.made_at, "pickroom": self.version}
+        return json.dumps({**values, "files": [asdict(one) for one in self.files]}, indent=1) + "\n"
+
+
+class _Damaged(Exception):
+    """The backup is not what it says; the message says why."""
+
+
+def in_order(files: Iterable[Listed]) -> tuple[Listed, ...]:
+    """As they are saved and brought back: databases first, manifests last."""
+    return tuple(sorted(files, key=lambda one: (turn(one.name), one.name)))
+
+
+def check(file: Path, into: Path | None = None, progress: Progress | None = None) -> Listing:
+    """Read a whole backup, and prove it; with `into`, an empty folder, also write its files there.
+
+    Raises:
+        UsageError: there is no such file, or it is no backup.
+        StoreError: it is damaged, or of a newer Pickroom.
+        FileOperationError: there is no room in `into`, or it is closed to writing.
+    """
+    with _opened(file) as archive:
+        listing = _listing(file, archive)
+        if into is not None:
+            _require_room(into, listing)
+        for number, one in enumerate(listing.files, start=1):
+            if into is None:
+                _copy(archive, one, None)
+            else:
+                _write(archive, one, into / one.name)
+            if progress is not None:
+                progress(number, len(listing.files))
+    if into is not None:
+        _check_databases(file, into, listing)
+    return listing
+
+
+def read_member(file: Path, name: str, limit: int = _CHUNK) -> bytes:
+    """The first bytes of one file of a backup that was checked."""
+    with _opened(file) as archive, archive.open(name) as source:
+        return source.read(limit)
+
+
+@contextmanager
+def _opened(file: Path) -> Iterator[zipfile.ZipFile]:
+    if not file.is_file():
+        raise UsageError("there is no such file", doing=_DOING, subject=file)
+    try:
+        with zipfile.ZipFile(file) as archive:
+            yield archive
+    # what zipfile and zlib raise on bytes that anybody may have changed
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, ValueError, _Damaged) as error:
+        raise StoreError(f"the backup is damaged ({error})", doing=_DOING, subject=file, hint=NOTHING_WRITTEN) from None
+    except OSError as error:  # a bad disk; or a place before the file's beginning, where the zip says that a file lies
+        what = f"the backup cannot be read ({error.strerror or error})"
+        raise StoreError(what, doing=_DOING, subject=file, hint=NOTHING_WRITTEN) from None
+
+
+def _listing(file: Path, archive: zipfile.ZipFile) -> Listing:
+    """The list, after it was held against the names in the file."""
+    held = archive.infolist()
+    found = [info for info in held if info.filename == LISTING]
+    if not found:
+        what = f"this is no backup of Pickroom's: it holds no {LISTING}"
+        raise UsageError(what, doing=_DOING, subject=file, hint="a backup is made by: pickroom backup FILE")
+    if any(i.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) or i.flag_bits & 1 for i in held):
+        raise _Damaged("a file in it is packed in another way than Pickroom packs")
+    values = _values(archive, found[0])
+    if isinstance(values.get("format"), int) and values["format"] > FORMAT:
+        what = f"the backup has format {values['format']}, this program knows up to {FORMAT}"
+        raise StoreError(what, doing=_DOING, subject=file, hint="update pickroom")
+    files = tuple(_listed(one) for one in values.get("files") or ())
+    names = [one.name for one in files]
+    if values.get("format") != FORMAT or not files:
+        raise _Damaged(f"its {LISTING} lists no files")
+    if sorted([*names, LISTING]) != sorted(info.filename for info in held) or len(set(names)) < len(names):
+        raise _Damaged("it holds other files than it lists")
+    made_at, version = (str(values.get(key, "")) for key in ("made_at", "pickroom"))
+    return Listing(made_at, version, in_order(files))
+
+
+def _values(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> dict[str, Any]:
+    with archive.open(info) as source:
+        text = source.read(_LONGEST_LISTING + 1)
+    if len(text) > _LONGEST_LISTING:
+        raise _Damaged(f"its {LISTING} is endless")
+    try:
+        values = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise _Damaged(f"its {LISTING} cannot be read: {error}") from None
+    if not isinstance(values, dict) or not isinstance(values.get("files"), list):
+        raise _Damaged(f"its {LISTING} lists no files")
+    return values
+
+
+def _listed(values: object) -> Listed:
+    match values:
+        case {"name": str(name), "size": int(size), "sha256": str(sha256)} if 0 <= size < _NO_SIZE:
+            if not belongs(name):
+                raise _Damaged(f"{name!r} has no place in a backup")
+            return Listed(name, size, sha256)
+    raise _Damaged("a line of its list is no good")
+
+
+def _write(archive: zipfile.ZipFile, one: Listed, target: Path) -> None:
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with target.open("xb") as file:
+            _copy(archive, one, file)
+            file.flush()
+            atomic.sync(file.fileno())
+    except OSError as error:
+        what, hint = error.strerror or str(error), "nothing was restored; make room, then try again"
+        raise FileOperationError(what, "restoring a backup", [target], hint) from error
+
+
+def _copy(archive: zipfile.ZipFile, one: Listed, target: BinaryIO | None) -> None:
+    """Read one file to its end, or to the first byte more than it should have."""
+    digest, size = hashlib.sha256(), 0
+    with archive.open(one.name) as source:
+        while block := source.read(_CHUNK):
+            size += len(block)
+            if size > one.size:
+                break
+            digest.update(block)
+            if target is not None:
+                target.write(block)
+    if (size, digest.hexdigest()) != (one.size, one.sha256):
+        raise _Damaged(f"{one.name} is not what it was when it was saved")
+
+
+def _require_room(into: Path, listing: Listing) -> None:
+    free = shutil.disk_usage(into).free
+    if listing.size > free:
+        what = f"it needs {listing.size / 1e6:,.0f} MB, and {free / 1e6:,.0f} MB are free"
+        raise FileOperationError(what, "restoring a backup", [into], "nothing was restored; make room, then try again")
+
+
+def _check_databases(file: Path, into: Path, listing: Listing) -> None:
+    for one in listing.files:
+        if is_database(one.name):
+            wrong = snapshot.problem_with(into / one.name)
+            if wrong is not None:
+                what = f"the backup is damaged ({one.name}: {wrong})"
+                raise StoreError(what, doing=_DOING, subject=file, hint=NOTHING_WRITTEN)

@@ -1,0 +1,169 @@
+"""Make a backup: built under a hidden name, read back whole, and then published; it never replaces a file."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+import zipfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pickroom import __version__
+from pickroom.core.errors import FileOperationError, ProjectError, StoreError, UsageError
+from pickroom.core.naming import is_project_id
+from pickroom.maintenance.backup.contents import DATABASES, MANIFESTS, LeftOut, Member, is_manifest, left_out, members
+from pickroom.maintenance.backup.reading import LISTING, Listed, Listing, check, in_order
+from pickroom.storage import atomic, leftovers, zips
+from pickroom.store import snapshot
+from pickroom.store.workspace import Workspace, utc_now
+
+Progress = Callable[[int, int], None]  # (files, of)
+
+_PACKED_ALREADY = (".pt", ".backup")  # weights are zips; databases of an earlier schema are seldom looked at
+_LEVEL = 1  # of deflate: a database comes down to a fifth, at several times the speed of the usual level
+
+
+@dataclass(frozen=True, slots=True)
+class Backup:
+    """What was made.
+
+    Attributes:
+        damaged: what is left out because it is not sound: path relative to the workspace -> why.
+        left_out: what no backup holds.
+    """
+
+    file: Path
+    listing: Listing
+    left_out: tuple[LeftOut, ...]
+    damaged: dict[str, str]
+
+
+def write(workspace: Workspace, file: Path, progress: Progress | None = None) -> Backup:
+    """Save databases, manifests, models and logs while others go on working; each database as of one moment.
+
+    Args:
+        file: a name that is free, or a folder: then the file is named by the time.
+
+    Raises:
+        UsageError: `file` exists, or lies in what is backed up.
+        ProjectError: there is nothing to back up.
+        FileOperationError: the disk is full or closed to writing.
+        StoreError: a database is locked, or nothing is here but one that is lost. In each case nothing is left behind.
+    """
+    target = _target(workspace, file)
+    if not members(workspace):
+        raise ProjectError(
+            "there is nothing to back up", doing="backing up", subject=workspace.root, hint="see: pickroom status"
+        )
+    try:
+        with leftovers.Folder(".pickroom-backup-", target.parent) as building:
+            archive = building / target.name
+            listing, damaged = _pack(workspace, archive, building, progress)
+            if not listing.files:
+                name, wrong = next(iter(damaged.items()))
+                hint = f"restore it from a copy: pickroom restore --project {Path(name).stem}"
+                raise StoreError(f"nothing else is here than {name}: {wrong}", doing="backing up", hint=hint)
+            with archive.open("rb") as packed:
+                atomic.sync(packed.fileno())
+            if check(archive) != listing:
+                raise StoreError("the backup does not hold what was saved", doing="backing up", subject=target)
+            with contextlib.suppress(OSError):  # a disk without permissions
+                archive.chmod(0o644)
+            atomic.publish(archive, target)
+            atomic.sync_folders([target.parent])
+    except FileExistsError:
+        raise _taken(target) from None
+    except OSError as error:
+        what, hint = error.strerror or str(error), "no backup was made; make room, or give another folder"
+        raise FileOperationError(what, "backing up", [Path(error.filename or target)], hint) from error
+    return Backup(target, listing, tuple(left_out(workspace)), damaged)
+
+
+def _target(workspace: Workspace, file: Path) -> Path:
+    file = file.expanduser().absolute()
+    if file.is_dir():
+        file /= f"pickroom-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.zip"
+    if os.path.lexists(file):
+        raise _taken(file)
+    if not file.parent.is_dir():
+        raise UsageError("the folder does not exist", doing="backing up", subject=file.parent, hint="make it first")
+    if file.resolve().is_relative_to((workspace.root / "data").resolve()):
+        what = "a backup among the files that it backs up"
+        raise UsageError(what, doing="backing up", subject=file, hint="give another folder, best on another disk")
+    return file
+
+
+def _taken(file: Path) -> UsageError:
+    return UsageError(
+        "this file is there already",
+        doing="backing up",
+        subject=file,
+        hint="a backup replaces nothing: give another name, or a folder",
+    )
+
+
+def _pack(
+    workspace: Workspace, archive: Path, building: Path, progress: Progress | None
+) -> tuple[Listing, dict[str, str]]:
+    """Put every file into the zip, its list last."""
+    made_at = utc_now()
+    listed: dict[str, Listed] = {}
+    damaged: dict[str, str] = {}
+    seen: set[str] = set()
+    with zipfile.ZipFile(archive, "x", allowZip64=True, compresslevel=_LEVEL) as packed:
+        # a model that was published meanwhile may be named by what was just read: look until nothing is new
+        while waiting := [member for member in members(workspace) if member.name not in seen]:
+            for member in waiting:
+                seen.add(member.name)
+                _note_missing(member.name, listed, damaged)
+                if not _of_damaged(member.name, damaged):
+                    found = _add(packed, member, building, damaged)
+                    if found is not None:
+                        listed[member.name] = found
+                if progress is not None:
+                    progress(len(seen), len(seen) + len(waiting))
+        listing = Listing(made_at, __version__, in_order(listed.values()))
+        packed.writestr(zips.entry(LISTING, time.time(), _compression(LISTING)), listing.to_json())
+    return listing, damaged
+
+
+def _add(packed: zipfile.ZipFile, member: Member, building: Path, damaged: dict[str, str]) -> Listed | None:
+    """Save one file; None when it is gone meanwhile, or is a database that is not sound."""
+    if not member.is_database:
+        try:
+            return _put(packed, member.name, member.path)
+        except FileNotFoundError:
+            return None
+    copy = building / "copy.db"
+    try:
+        wrong = snapshot.copy(member.path, copy)
+        if wrong is None:
+            return _put(packed, member.name, copy)
+        damaged[member.name] = wrong
+        return None
+    finally:
+        copy.unlink(missing_ok=True)
+
+
+def _put(packed: zipfile.ZipFile, name: str, path: Path) -> Listed:
+    return Listed(name, *zips.put(packed, name, path, _compression(name)))
+
+
+def _compression(name: str) -> int:
+    return zipfile.ZIP_STORED if name.endswith(_PACKED_ALREADY) else zipfile.ZIP_DEFLATED
+
+
+def _note_missing(name: str, listed: Mapping[str, Listed], damaged: dict[str, str]) -> None:
+    """Note the database of a project's manifest that is nowhere: databases are saved before manifests."""
+    project_id = Path(name).stem
+    database = f"{DATABASES}{project_id}.db"
+    if is_manifest(name) and is_project_id(project_id) and database not in listed:
+        damaged.setdefault(database, "it is missing")
+
+
+def _of_damaged(name: str, damaged: dict[str, str]) -> bool:
+    """Whether it is the manifest of a project whose database is left out: no project without its decisions."""
+    return name.startswith(MANIFESTS) and f"{DATABASES}{Path(name).stem}.db" in damaged

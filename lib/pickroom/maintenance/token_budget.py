@@ -1,0 +1,171 @@
+"""A daily token budget for whatever language model a person plugs in to look their images over. None is bundled.
+
+The hook is one function, `Auditor`; `docs/audits.md` shows one. What each call cost is kept in
+`data/ai_data/logs/token_ledger.jsonl`, one line a call, shared by every project and process of the workspace.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pickroom.core.errors import PickroomError, StoreError, UsageError
+from pickroom.storage import atomic
+from pickroom.store.workspace import Project, Workspace, utc_now
+
+DAILY_LIMIT = 10_000  # tokens a UTC day; soft: the call that crosses it is the last one
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a language model said of some images, and the tokens that it took (asked and answered together)."""
+
+    text: str
+    tokens: int
+
+
+# images of one question -> the answer; whatever it raises stops the audit, and what was answered before is kept
+Auditor = Callable[[Sequence[Path]], Answer]
+
+
+@dataclass(frozen=True, slots=True)
+class AuditReport:
+    """What an audit did.
+
+    Attributes:
+        answers: (the question's images, what was said), in order.
+        waiting: the questions not asked because the day's budget is spent; ask them tomorrow.
+        warnings: each a line for the person.
+    """
+
+    answers: tuple[tuple[tuple[Path, ...], str], ...]
+    waiting: tuple[tuple[Path, ...], ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class TokenLedger:
+    """The day's spending, kept on disk.
+
+    Attributes:
+        daily_limit: tokens a UTC day after which nothing more is asked.
+        clock: the time now as FORMATS.md writes it.
+    """
+
+    workspace: Workspace
+    daily_limit: int = DAILY_LIMIT
+    clock: Callable[[], str] = field(default=utc_now)
+
+    def __post_init__(self) -> None:
+        if self.daily_limit < 0:
+            raise UsageError(f"a daily limit of {self.daily_limit} tokens", doing="opening the token ledger")
+
+    @property
+    def path(self) -> Path:
+        return self.workspace.logs / "token_ledger.jsonl"
+
+    def spent(self) -> int:
+        """Tokens spent today (UTC). A last line torn by a crash counts for nothing.
+
+        Raises:
+            StoreError: another line is damaged, or the file cannot be read: spending that nobody can count.
+        """
+        try:
+            lines = self.path.read_text(encoding="utf-8").splitlines(keepends=True)
+        except FileNotFoundError:
+            return 0
+        except (OSError, ValueError) as error:
+            raise self._damaged(str(error)) from error
+        today, total = self.clock()[:10], 0
+        for number, line in enumerate(lines, start=1):
+            try:
+                row = json.loads(line)
+                tokens, day = row["tokens"], row["timestamp"][:10]
+                if type(tokens) is not int or tokens < 0:
+                    raise ValueError(f"tokens {tokens!r}")
+            except (ValueError, KeyError, TypeError, RecursionError) as error:
+                if number == len(lines) and not line.endswith("\n"):
+                    continue
+                raise self._damaged(f"line {number}: {error!r}") from None
+            total += tokens if day == today else 0
+        return total
+
+    def record(self, what: str, tokens: int) -> None:
+        """Add one call's cost, durably; raises UsageError when it is no whole number of at least 0."""
+        if type(tokens) is not int or tokens < 0:
+            raise UsageError(f"a cost of {tokens!r} tokens", doing="keeping the token ledger", hint="whole, 0 or more")
+        line = json.dumps({"timestamp": self.clock(), "what": what, "tokens": tokens}) + "\n"
+        with self._locked() as descriptor:
+            size = os.fstat(descriptor).st_size
+            if size and os.pread(descriptor, 1, size - 1) != b"\n":  # torn by a crash, and not counted: cut off
+                torn = len(self.path.read_bytes().rpartition(b"\n")[2])
+                os.ftruncate(descriptor, size - torn)
+            os.write(descriptor, line.encode())
+            atomic.sync(descriptor)
+
+    @contextmanager
+    def _locked(self) -> Iterator[int]:
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
+        except OSError as error:
+            raise self._damaged(error.strerror or str(error)) from error
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield descriptor
+        except OSError as error:
+            raise self._damaged(error.strerror or str(error)) from error
+        finally:
+            os.close(descriptor)  # frees the lock
+
+    def _damaged(self, what: str) -> StoreError:
+        hint = "mend the line by hand, or move the file away to begin a new one"
+        return StoreError(what, doing="keeping the token ledger", subject=self.path, hint=hint)
+
+
+def audit(
+    project: Project, questions: Iterable[Sequence[Path]], auditor: Auditor, ledger: TokenLedger | None = None
+) -> AuditReport:
+    """Ask a language model of each question's images, as long as today's tokens last.
+
+    At the limit it warns, above it it pauses: what is left is returned, not asked. An answer is an opinion for the
+    person to read: nothing is moved or decided by it.
+
+    Raises:
+        PickroomError: the auditor failed; everything it had answered is in the ledger.
+    """
+    ledger = ledger or TokenLedger(project.workspace)
+    waiting = [tuple(images) for images in questions]
+    answers: list[tuple[tuple[Path, ...], str]] = []
+    warnings: list[str] = []
+    while waiting:
+        spent = ledger.spent()
+        if spent > ledger.daily_limit:
+            warnings.append(
+                f"paused: {spent:,} tokens spent today, the limit is {ledger.daily_limit:,}; "
+                f"{len(waiting)} questions wait for tomorrow"
+            )
+            break
+        if spent == ledger.daily_limit and not warnings:
+            warnings.append(f"today's limit of {ledger.daily_limit:,} tokens is reached; one more question is asked")
+        images = waiting[0]
+        try:
+            answer = auditor(images)
+        except PickroomError:
+            raise
+        except Exception as error:  # a person's own code may raise anything; nothing is hidden, only named
+            raise StoreError(
+                f"the auditor failed: {type(error).__name__}: {error}",
+                doing=f"auditing {project.id}",
+                subject=", ".join(path.name for path in images),
+                hint=f"{len(answers)} were answered; mend it and ask the rest",
+            ) from error
+        ledger.record(f"{project.id}: {', '.join(path.name for path in images)}", answer.tokens)
+        answers.append((images, answer.text))
+        waiting.pop(0)
+    return AuditReport(tuple(answers), tuple(waiting), tuple(warnings))

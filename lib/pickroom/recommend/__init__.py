@@ -1,1 +1,0 @@
-"""Groups and models give recommendations; without a model, the stated baseline does."""

@@ -1,0 +1,1 @@
+"""What the user does with keys: review, crop, browse, sort and compare duplicates. No widgets, no HTML."""

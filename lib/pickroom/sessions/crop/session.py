@@ -1,0 +1,307 @@
+"""The crop desk on one project: the pure state machine over what waits on disk, and the submits it asks for."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+
+from pickroom.core.errors import ImageError, UsageError
+from pickroom.core.naming import is_image_name
+from pickroom.core.records import CropBox
+from pickroom.files import cropping, sidecars, waiting
+from pickroom.files.cropping import CropResult, Order
+from pickroom.files.ledgers import CROP, DROP
+from pickroom.files.undo import recover_if_planned, undo_batch
+from pickroom.images import decode, thumbnails
+from pickroom.sessions.crop import editing, view
+from pickroom.sessions.crop import state as machine
+from pickroom.sessions.crop.state import CropCard, CropState
+from pickroom.sessions.crop.view import CropDeskView, CropImageView
+from pickroom.storage import atomic
+from pickroom.store import crops, operations
+from pickroom.store.connect import connect
+from pickroom.store.connections import require_in_place
+from pickroom.store.workspace import Project
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """One image that waits: its card, and what the person should know before cropping it."""
+
+    card: CropCard
+    warning: str = ""
+
+
+class CropSession:
+    """A person at the crop desk: keys and drags edit boxes, Enter submits the active image.
+
+    Attributes:
+        state: everything on screen.
+
+    Args:
+        per_page: images shown at a time, 1 to 3.
+
+    Raises:
+        ProjectError, StoreError: the project cannot be opened.
+        UsageError: `per_page` is not 1, 2 or 3.
+    """
+
+    state: CropState
+
+    def __init__(self, project: Project, *, per_page: int = 3) -> None:
+        if per_page not in machine.PAGE_SIZES:
+            raise UsageError(f"{per_page} images a page", doing="opening the crop desk", hint="1, 2 or 3")
+        project.require_root()
+        self.project, self.per_page = project, per_page
+        self.last_result: CropResult | None = None
+        self.problems: dict[str, str] = {}
+        self._skipped: set[str] = set()
+        # batch -> the active image's place when it was submitted here, and what was done in it
+        self._made: dict[int, tuple[int, list[Order]]] = {}
+        self._refused: dict[str, str] = {}  # by the last submit, and waiting on: folder/name -> reason
+        self._hashes: dict[tuple[str, str, int], str] = {}  # by folder, name and time of change
+        self._sizes: dict[tuple[str, str, int], editing.Size] = {}
+        self._connection = connect(project.database)
+        try:
+            told = (recover_if_planned(project, self._connection), waiting.rebuild_sidecars(project, self._connection))
+            self._load("; ".join(filter(None, told)))
+        except BaseException:
+            self._connection.close()
+            raise
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def press(self, key: str) -> CropState:
+        """Apply one key; Enter, D, S, B and Shift+A also act on the waiting images.
+
+        Raises:
+            UsageError: the text is no key.
+            LockedError, StoreError, ConflictError: a submit or its undo was refused; the page is as it was.
+        """
+        require_in_place(self._connection, "cropping")  # no box is drawn that nobody could save
+        self.state = machine.press(self.state, key)
+        wish, self.state = self.state.wish, replace(self.state, wish=None)
+        card = self.state.card
+        if wish == "submit" and card:
+            self._submit([Order(card.directory, card.filename, self.state.box(card), self.state.source(card))])
+        elif wish == "delete" and card:
+            self._submit([Order(card.directory, card.filename, None)])
+        elif wish == "apply ai":
+            self.apply_ai()
+        elif self.state.confirming and not self._ai_crops():
+            self.state = replace(self.state, confirming=False, message="no AI crop waits in crop_auto/")
+        elif wish == "skip":
+            self._skipped |= {card.filename for card in self.state.cards}
+            self.state = replace(self.state, cards=(), active=0)
+            self._load("skipped: these images go on waiting")
+        elif wish == "back":
+            self._back()
+        return self.state
+
+    def drag_start(self, index: int, point: editing.Point, reach: editing.Point) -> CropState:
+        """See `state.drag_start`."""
+        self.state = machine.drag_start(self.state, index, point, reach)
+        return self.state
+
+    def drag_to(self, point: editing.Point) -> CropState:
+        self.state = machine.drag_to(self.state, point)
+        return self.state
+
+    def drag_end(self) -> CropState:
+        self.state = machine.drag_end(self.state)
+        return self.state
+
+    def set_shape(self, shape: str) -> CropState:
+        """Give the active box a shape: "own", "free", "1:1", "4:5", "3:2" or "16:9"."""
+        self.state = machine.set_shape(self.state, shape)
+        return self.state
+
+    def refresh(self) -> bool:
+        """Look at the waiting folders again if files came or went; the page stays in front. Whether any did.
+
+        Raises:
+            StoreError: the database is no longer the project's.
+        """
+        require_in_place(self._connection, "looking for changes")
+        if self._listing() == self._listed:
+            return False
+        self._load(self.state.message)
+        return True
+
+    def apply_ai(self) -> CropResult:
+        """Crop every image of crop_auto/ as the AI proposed; those without a proposal go on waiting."""
+        return self._submit([Order(c.directory, c.filename, c.start, "ai_all") for c in self._ai_crops()])
+
+    def submit(self, orders: Sequence[Order]) -> CropResult:
+        """Carry out orders given from outside (`pickroom crop --boxes`)."""
+        return self._submit(orders)
+
+    def view(self) -> CropDeskView:
+        """Everything the desk draws now."""
+        ai_crops = len(self._ai_crops())
+        made = [order.box_source for _, orders in self._made.values() for order in orders]
+        return CropDeskView(
+            header=view.header(len(self.waiting), len(made), len(self.problems), made.count("default")),
+            images=self._images(self.state),
+            message=self.state.message,
+            help=self.state.help,
+            asked=self.state.asked,
+            confirm=view.confirmation(ai_crops) if self.state.confirming else "",
+            problems=view.problem_lines({**self.problems, **self._refused}),
+            ai_crops=ai_crops,
+        )
+
+    def next_page(self) -> tuple[CropImageView, ...]:
+        """The page after this one as it would be shown, for getting its previews ready."""
+        later = [w.card for w in self._ordered() if w.card not in self.state.cards]
+        return self._images(CropState(tuple(later[: self.per_page])))
+
+    def preview(self, image: CropImageView) -> bytes:
+        """A JPEG of at most 1024 pixels a side; raises ImageError when the file has gone bad."""
+        path = self.project.path(image.directory, image.filename)
+        return thumbnails.read(self.project.workspace.thumbnails, image.sha256, path)
+
+    def _ai_crops(self) -> list[CropCard]:
+        return [w.card for w in self.waiting if w.card.directory == cropping.CROP_AUTO and w.card.proposed]
+
+    def _images(self, state: CropState) -> tuple[CropImageView, ...]:
+        warnings = {_path(w.card): w.warning for w in self.waiting}
+        warnings |= dict.fromkeys(self._refused, "not cropped")
+        return tuple(
+            view.image_view(card, state, number, self._sha256(card), warnings.get(_path(card), ""))
+            for number, card in enumerate(state.cards, start=1)
+        )
+
+    def _submit(self, orders: Sequence[Order]) -> CropResult:
+        result = cropping.submit(self.project, self._connection, orders)
+        self.last_result = result
+        if result.batch is not None:
+            done = [order for order in orders if order.filename in result.done]
+            self._made[result.batch] = (self.state.active, done)
+        self._load("")
+        refused = {_path(order): result.refused[order.filename] for order in orders if order.filename in result.refused}
+        waiting = {_path(w.card) for w in self.waiting} | set(self.problems)
+        self._refused = {path: reason for path, reason in refused.items() if path in waiting}
+        parts = [f"{len(result.done)} done in batch {result.batch}, B takes it back"] if result.done else []
+        parts += [f"{len(result.warnings)} without a sidecar: no decision changed"] if result.warnings else []
+        parts += [f"{len(self._refused)} left waiting"] if self._refused else []
+        if result.stuck:
+            name, reason = next(iter(result.stuck.items()))
+            told = f"{len(result.stuck)} unfinished: run `pickroom recover {self.project.id}`"
+            parts.append(f"{told} (the first: {name}: {reason})")
+        parts += [f"{path}: {reason}" for path, reason in refused.items() if path not in waiting]
+        self.state = replace(self.state, message="; ".join(parts) or "nothing to submit")
+        return result
+
+    def _back(self) -> None:
+        batch = operations.latest_batch(self._connection, (CROP, DROP))
+        if batch is None:
+            self.state = replace(self.state, message="no image has been submitted yet")
+            return
+        boxes = {crop.filename: crop.box for crop in crops.of_batch(self._connection, batch)}
+        names = [op.unit for op in operations.of_batch(self._connection, batch) if op.undoes is None]
+        outcome = undo_batch(self.project, self._connection, batch)
+        if outcome.done:
+            place, _ = self._made.pop(batch, (self.state.active, []))
+            self.state = replace(self.state, active=place)
+        self._refused = {}
+        told = [f"batch {batch} is back", *outcome.troubles(self.project.id)]
+        self._load("; ".join(told if outcome.done else told[1:]), back=names)
+        back = {}
+        for card in self.state.cards:
+            if card.filename in boxes:
+                outer, box = self._is_crop(card), boxes[card.filename]
+                back[card.filename] = editing.inside(outer.box, box, card.size) if outer else box
+        self.state = replace(self.state, boxes=MappingProxyType({**self.state.boxes, **back}))
+
+    def _load(self, message: str, back: Sequence[str] = ()) -> None:
+        """Look at the folders again and fill the page up; its images keep their order, and what was drawn on them.
+
+        Args:
+            back: names of images that wait again: the first of them takes the active image's place.
+        """
+        self._listed = self._listing()  # before the look: what comes meanwhile is seen by the next refresh
+        self.problems = {}
+        self.waiting = list(self._look())
+        if not any(w.card.filename not in self._skipped for w in self.waiting):
+            self._skipped = set()
+        old = getattr(self, "state", CropState(()))
+        cards = {_path(w.card): w.card for w in self._ordered()}
+        again = [card for card in cards.values() if card.filename in back][: self.per_page]
+        kept = [cards[_path(c)] for c in old.cards if _path(c) in cards and c.filename not in (*self._skipped, *back)]
+        active = len(kept[: min(old.active, self.per_page - len(again))]) if again else old.active
+        others = [card for card in cards.values() if card not in (*again, *kept)]
+        page = tuple([*kept[:active], *again, *kept[active:], *others][: self.per_page])
+        names = [card.filename for card in page]
+        if old.card and not again and old.card.filename in names:
+            active = names.index(old.card.filename)
+        self.state = CropState(
+            page,
+            boxes=MappingProxyType({n: b for n, b in old.boxes.items() if n in names}),
+            shapes=MappingProxyType({n: s for n, s in old.shapes.items() if n in names}),
+            active=max(min(active, len(page) - 1), 0),
+            undo=tuple(edit for edit in old.undo if edit.filename in names),
+            message=message,
+        )
+
+    def _ordered(self) -> list[Waiting]:
+        return sorted(self.waiting, key=lambda w: w.card.filename in self._skipped)
+
+    def _listing(self) -> dict[str, list[str]]:
+        """Every file of the waiting folders, sidecars too."""
+        folders = {name: self.project.root / name for name in cropping.WAITING_FOLDERS}
+        return {name: sorted(os.listdir(folder)) if folder.is_dir() else [] for name, folder in folders.items()}
+
+    def _look(self) -> Iterable[Waiting]:
+        for directory, names in self._listed.items():
+            for name in names:
+                if is_image_name(name) and not name.startswith("."):
+                    try:
+                        yield self._examine(directory, name)
+                    except ImageError as error:
+                        self.problems[f"{directory}/{name}"] = error.reason
+                    except sidecars.SidecarError as error:
+                        self.problems[f"{directory}/{name}"] = str(error)
+
+    def _examine(self, directory: str, name: str) -> Waiting:
+        sidecar = sidecars.read(self.project, self._connection, directory, name)
+        size = self._size(directory, name, sidecar)
+        proposal: CropBox | None = sidecar.box if sidecar else None
+        card = CropCard(name, directory, size, proposal or editing.constant(size), proposed=proposal is not None)
+        return Waiting(card, "" if sidecar or self._is_crop(card) else cropping.NO_SIDECAR)
+
+    def _size(self, directory: str, name: str, sidecar: sidecars.Sidecar | None) -> editing.Size:
+        """(width, height) upright; from the header alone for an image that is still what the scan measured."""
+        path = self.project.path(directory, name)
+        with decode.open_image(path) as image:
+            picked = sidecar and (sidecar.decision.image_width, sidecar.decision.image_height)
+            if picked and sorted(picked) == sorted(image.size):
+                return picked  # a submit holds the two against each other once more
+            # a PNG is decoded for this: its orientation may stand after its pixels
+            key = (directory, name, path.stat().st_mtime_ns)
+            if key not in self._sizes:
+                self._sizes[key] = decode.upright_size(image)
+            return self._sizes[key]
+
+    def _is_crop(self, card: CropCard) -> crops.Crop | None:
+        """The crop that an image is, opened again; None for any other image."""
+        return crops.by_content(self._connection, card.filename, self._sha256(card))
+
+    def _sha256(self, card: CropCard) -> str:
+        """Of the file as it is now; "" when it has gone since the folders were looked at."""
+        path = self.project.path(card.directory, card.filename)
+        try:
+            key = (card.directory, card.filename, path.stat().st_mtime_ns)
+            if key not in self._hashes:
+                self._hashes[key] = atomic.sha256_of(path)
+            return self._hashes[key]
+        except OSError:
+            return ""
+
+
+def _path(what: CropCard | Order) -> str:
+    """folder/name: both waiting folders may hold an image of one name."""
+    return f"{what.directory}/{what.filename}"

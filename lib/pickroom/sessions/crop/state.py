@@ -1,0 +1,288 @@
+"""The crop desk as a pure state machine: a page of 1-3 images, each with its box. No files, no SQL, no clock."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from types import MappingProxyType
+from typing import Any, Literal
+
+from pickroom.core.geometry import to_pixels, with_ratio
+from pickroom.core.records import BoxSource, CropBox
+from pickroom.sessions.crop import editing
+from pickroom.sessions.crop.editing import Handle, Point, Size
+from pickroom.sessions.crop.keys import CROP_KEYS
+from pickroom.sessions.review.keys import normalise
+
+RATIOS: dict[str, float] = {"1:1": 1.0, "4:5": 4 / 5, "3:2": 3 / 2, "16:9": 16 / 9}
+OWN, FREE = "own", "free"
+PAGE_SIZES = (1, 2, 3)
+_STEP = 1.05  # [ and ]: about a dozen presses halve or double a side
+_ASK = "Image {} still has its default box: press Enter again to crop to it, or draw the box first"
+Wish = Literal["submit", "skip", "back", "delete", "apply ai"]
+
+
+@dataclass(frozen=True, slots=True)
+class CropCard:
+    """What the machine must know of one waiting image.
+
+    Attributes:
+        size: (width, height) in pixels, EXIF-upright.
+        start: the box to begin with: the AI's proposal, or the constant.
+        proposed: whether `start` is the AI's.
+    """
+
+    filename: str
+    directory: str
+    size: Size
+    start: CropBox
+    proposed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """One change of a box, with what undo needs."""
+
+    filename: str
+    before: tuple[CropBox, str]
+    after: tuple[CropBox, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Drag:
+    """A drag under way: what it does, where it began, and the box it began with."""
+
+    mode: Literal["draw", "move", "handle"]
+    start: Point
+    box: CropBox
+    handle: Handle | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CropState:
+    """Everything the desk shows.
+
+    Attributes:
+        cards: the page's images.
+        boxes, shapes: file name -> box and shape (OWN, FREE, or a key of RATIOS) where the person changed them.
+        active: index of the active image.
+        wish: what the session is to do now; the machine itself touches no file.
+        asked: Enter was pressed on the active image's default box, which nobody has drawn; a second Enter submits it.
+        confirming: "apply all AI crops" was asked for and waits for Enter.
+    """
+
+    cards: tuple[CropCard, ...]
+    boxes: Mapping[str, CropBox] = field(default_factory=lambda: MappingProxyType({}))
+    shapes: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    active: int = 0
+    drag: Drag | None = None
+    undo: tuple[Edit, ...] = ()
+    redo: tuple[Edit, ...] = ()
+    help: bool = False
+    asked: bool = False
+    confirming: bool = False
+    wish: Wish | None = None
+    message: str = ""
+
+    @property
+    def card(self) -> CropCard | None:
+        """The active image, None on an empty desk."""
+        return self.cards[self.active] if self.cards else None
+
+    def box(self, card: CropCard) -> CropBox:
+        return self.boxes.get(card.filename, card.start)
+
+    def source(self, card: CropCard) -> BoxSource:
+        """Where the box of an image comes from, were it submitted by itself now (FORMATS.md, Crops)."""
+        if to_pixels(self.box(card), *card.size) != to_pixels(card.start, *card.size):
+            return "drawn"
+        return "ai" if card.proposed else "default"
+
+    def shape(self, card: CropCard) -> str:
+        return self.shapes.get(card.filename, OWN)
+
+    def ratio(self, card: CropCard) -> float | None:
+        """The ratio the box keeps (width / height in pixels), None when it is free."""
+        shape = self.shape(card)
+        return None if shape == FREE else RATIOS.get(shape, card.size[0] / card.size[1])
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON types only, for printing."""
+        return asdict(replace(self, boxes=dict(self.boxes), shapes=dict(self.shapes)))
+
+
+def press(state: CropState, key: str) -> CropState:
+    """The state after a key (REVIEW.md, The crop desk).
+
+    Raises:
+        UsageError: the text is no key.
+    """
+    command = CROP_KEYS.get(normalise(key))
+    asked, state = state.asked, replace(state, message="", wish=None, asked=False)
+    if state.drag is not None and command is not None:
+        # a key in the middle of a drag ends it there; Escape takes it back
+        state = _drag_back(state) if command.name == "close" else drag_end(state)
+    if command is None:
+        return replace(state, message=f"{key} does nothing here; ? shows the keys")
+    if state.confirming:
+        if command.name == "submit":
+            return replace(state, confirming=False, wish="apply ai")
+        return replace(state, confirming=False, message="no AI crop was applied")
+    if command.name in _VIEWS:
+        return _VIEWS[command.name](state)
+    if state.card is None:
+        return replace(state, message="no image waits for its crop")
+    if command.name == "activate":
+        return activate(state, command.index or 0)
+    if command.name in ("next image", "previous image"):
+        step = 1 if command.name == "next image" else -1
+        return activate(state, (state.active + step) % len(state.cards))
+    if command.name == "submit" and state.source(state.card) == "default" and not asked:
+        return replace(state, asked=True, message=_ASK.format(state.active + 1))
+    if command.name in _WITH_IMAGES:
+        return replace(state, wish=_WITH_IMAGES[command.name], drag=None)
+    return _edit(state, command.name)
+
+
+def activate(state: CropState, index: int) -> CropState:
+    """Make an image of the page the active one."""
+    if not 0 <= index < len(state.cards):
+        return replace(state, message=f"this page has {len(state.cards)} images")
+    return replace(state, active=index)
+
+
+def drag_start(state: CropState, index: int, point: Point, reach: Point) -> CropState:
+    """The pointer goes down on an image: on a handle it resizes, inside the box it moves, outside it draws.
+
+    Args:
+        reach: how near a handle counts, (x, y) in fractions of the image.
+    """
+    state = activate(replace(state, message="", wish=None, asked=False), index)
+    if state.card is None or state.confirming:
+        return state
+    return replace(state, drag=aim(state.box(state.card), point, reach))
+
+
+def aim(box: CropBox, point: Point, reach: Point) -> Drag:
+    """The drag that would begin at a point; `reach` as for `drag_start`."""
+    handle = editing.handle_at(box, point, reach)
+    if handle is not None:
+        return Drag("handle", point, box, handle)
+    # a box over the whole image leaves no outside: drawing is what is meant there
+    inside = box != editing.FULL and editing.contains(box, point)
+    return Drag("move" if inside else "draw", point, box)
+
+
+def drag_to(state: CropState, point: Point) -> CropState:
+    """The pointer moves while it is down."""
+    drag, card = state.drag, state.card
+    if drag is None or card is None:
+        return state
+    ratio = state.ratio(card)
+    box: CropBox | None
+    if drag.mode == "draw":
+        box = editing.draw(drag.start, point, card.size, ratio)
+    elif drag.mode == "move":
+        dx, dy = ((point[i] - drag.start[i]) * card.size[i] for i in (0, 1))
+        box = editing.move(drag.box, round(dx), round(dy), card.size)
+    else:
+        assert drag.handle is not None
+        # the handle stays as far from the pointer as it was taken: nothing jumps at the first move
+        grip = editing.handle_point(drag.box, drag.handle)
+        x, y = (grip[i] + point[i] - drag.start[i] for i in (0, 1))
+        box = editing.resize(drag.box, drag.handle, (x, y), card.size, ratio)
+    return _with(state, card, box or drag.box, state.shape(card))
+
+
+def drag_end(state: CropState) -> CropState:
+    """The pointer goes up: the whole drag is one edit to undo."""
+    drag, card = state.drag, state.card
+    if drag is None or card is None:
+        return state
+    state = replace(state, drag=None)
+    if state.box(card) == drag.box:
+        return state
+    shape = state.shape(card)
+    edit = Edit(card.filename, (drag.box, shape), (state.box(card), shape))
+    return replace(state, undo=(*state.undo, edit), redo=())
+
+
+def _drag_back(state: CropState) -> CropState:
+    drag, card = state.drag, state.card
+    assert drag is not None and card is not None
+    return replace(_with(state, card, drag.box, state.shape(card)), drag=None)
+
+
+def set_shape(state: CropState, shape: str) -> CropState:
+    """Give the active box a shape: OWN, FREE or a key of RATIOS (the desk's buttons)."""
+    card, state = state.card, replace(state, asked=False)
+    if card is None:
+        return state
+    changed = replace(state, shapes=MappingProxyType({**state.shapes, card.filename: shape}))
+    return _record(state, card, with_ratio(state.box(card), changed.ratio(card), card.size), shape)
+
+
+def _edit(state: CropState, name: str) -> CropState:
+    card = state.card
+    assert card is not None
+    box, shape = state.box(card), state.shape(card)
+    if name == "free":
+        return set_shape(state, OWN if shape == FREE else FREE)
+    if name == "next ratio":
+        order = [*RATIOS, OWN]
+        following = order[(order.index(shape) + 1) % len(order)] if shape in order else order[0]
+        return set_shape(state, following)
+    if name == "full":
+        return _record(state, card, editing.FULL, OWN)
+    if name in ("smaller", "larger"):
+        factor = _STEP if name == "larger" else 1 / _STEP
+        return _record(state, card, editing.scale(box, factor, card.size), shape)
+    far = 10 if name.startswith("far ") else 1
+    dx, dy = {"left": (-1, 0), "right": (1, 0), "up": (0, -1), "down": (0, 1)}[name.removeprefix("far ")]
+    return _record(state, card, editing.move(box, dx * far, dy * far, card.size), shape)
+
+
+def _record(state: CropState, card: CropCard, box: CropBox, shape: str) -> CropState:
+    before, after = (state.box(card), state.shape(card)), (box, shape)
+    if before == after:
+        return state
+    edit = Edit(card.filename, before, after)
+    return replace(_with(state, card, box, shape), undo=(*state.undo, edit), redo=(), drag=None)
+
+
+def _with(state: CropState, card: CropCard, box: CropBox, shape: str) -> CropState:
+    boxes = MappingProxyType({**state.boxes, card.filename: box})
+    return replace(state, boxes=boxes, shapes=MappingProxyType({**state.shapes, card.filename: shape}))
+
+
+def _undo(state: CropState) -> CropState:
+    return _step(state, "undo")
+
+
+def _redo(state: CropState) -> CropState:
+    return _step(state, "redo")
+
+
+def _step(state: CropState, way: Literal["undo", "redo"]) -> CropState:
+    steps = state.undo if way == "undo" else state.redo
+    if not steps:
+        hint = "; B brings the last image back" if way == "undo" else ""
+        return replace(state, message=f"nothing to {way}{hint}")
+    edit = steps[-1]
+    place = next(i for i, card in enumerate(state.cards) if card.filename == edit.filename)
+    state = _with(state, state.cards[place], *(edit.before if way == "undo" else edit.after))
+    if way == "undo":
+        return replace(state, active=place, undo=steps[:-1], redo=(*state.redo, edit))
+    return replace(state, active=place, redo=steps[:-1], undo=(*state.undo, edit))
+
+
+# what needs an image on the page
+_WITH_IMAGES: dict[str, Wish] = {"submit": "submit", "skip": "skip", "delete": "delete"}
+_VIEWS = {
+    "help": lambda state: replace(state, help=not state.help),
+    "close": lambda state: replace(state, help=False, drag=None),
+    "undo": _undo,
+    "redo": _redo,
+    "back": lambda state: replace(state, wish="back"),
+    "apply ai": lambda state: replace(state, confirming=True, help=False),
+}

@@ -1,0 +1,71 @@
+"""Which copy to keep, and why, in words; and what may be set aside without losing the last of anything. Pure."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from pickroom.core.naming import CROP, CROP_AUTO, CROPPED, SELECTED
+
+if TYPE_CHECKING:
+    from pickroom.sessions.duplicates.finding import Copy, Pair
+
+PICKED = (SELECTED, CROPPED, CROP, CROP_AUTO)  # where a person's picks lie
+
+
+def is_picked(copy: Copy) -> bool:
+    """Whether it lies in one of its project's folders of picks."""
+    return "/" in copy.path and copy.path.partition("/")[0] in PICKED
+
+
+def order(copy: Copy) -> tuple[bool, int, int, int, str, str]:
+    """Sorts the one to keep first: a pick, then more pixels, a larger file, an older date; then by name."""
+    return (not is_picked(copy), -copy.width * copy.height, -copy.file_size, copy.mtime_ns, *copy.key)
+
+
+def why(keep: Copy, rest: Copy) -> str:
+    """Why `keep` is the one to keep of the two: the first thing that tells them apart in its favour."""
+    if is_picked(keep) and not is_picked(rest):
+        return f"it is a pick, in {keep.path.partition('/')[0]}/"
+    if (pixels := keep.width * keep.height) != (other := rest.width * rest.height):
+        word = "more" if pixels > other else "fewer"
+        return f"{word} pixels: {keep.width}×{keep.height} against {rest.width}×{rest.height}"
+    if keep.file_size != rest.file_size:
+        word = "larger" if keep.file_size > rest.file_size else "smaller"
+        return f"a {word} file: {_kilobytes(keep.file_size)} against {_kilobytes(rest.file_size)}"
+    if keep.mtime_ns != rest.mtime_ns:
+        word = "older" if keep.mtime_ns < rest.mtime_ns else "newer"
+        return f"{word}: {_day(keep.mtime_ns)} against {_day(rest.mtime_ns)}"
+    return "nothing tells them apart: the first by name"
+
+
+def to_stage(pairs: Iterable[Pair], project_id: str) -> dict[str, str]:
+    """Path to set aside -> path of the image that is kept in its place, of one project; pairs across are passed over.
+
+    The best image is kept, everything paired with it goes, and so on down: whatever goes is itself a pair with one that
+    stays. So a chain of small changes never loses its far end for its near one.
+    """
+    near: dict[str, dict[str, Copy]] = defaultdict(dict)
+    own: dict[str, Copy] = {}
+    for pair in pairs:
+        if pair.a.project_id == pair.b.project_id == project_id:
+            near[pair.a.path][pair.b.path] = pair.b
+            near[pair.b.path][pair.a.path] = pair.a
+            own[pair.a.path], own[pair.b.path] = pair.a, pair.b
+    going: dict[str, str] = {}
+    for copy in sorted(own.values(), key=order):
+        if copy.path in going:
+            continue
+        for path in near[copy.path]:
+            going.setdefault(path, copy.path)
+    return going
+
+
+def _kilobytes(size: int) -> str:
+    return f"{size / 1e6:,.1f} MB" if size >= 1e6 else f"{size / 1e3:,.0f} kB" if size >= 1e4 else f"{size:,} B"
+
+
+def _day(mtime_ns: int) -> str:
+    return f"{datetime.fromtimestamp(mtime_ns / 1e9, UTC):%Y-%m-%d %H:%M:%S}"

@@ -1,0 +1,153 @@
+"""Every image of some projects where it lies now, with what is known of its content and look. Moves nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+
+from pickroom.core.errors import ImageError, StoreError, UsageError
+from pickroom.core.naming import CROP, CROP_AUTO, CROPPED, SELECTED
+from pickroom.features.vectors import load_vectors
+from pickroom.files import apply_marks
+from pickroom.images import decode, thumbnails
+from pickroom.sessions.duplicates.finding import Copy
+from pickroom.sessions.duplicates.fingerprints import fingerprints
+from pickroom.sessions.marking import listing
+from pickroom.sessions.marking.listing import Item
+from pickroom.store import groups, images
+from pickroom.store.connect import open_read_only
+from pickroom.store.workspace import Project, Workspace
+
+Progress = Callable[[int, int], None]  # (done, of)
+# what was set aside is no duplicate any more, and the original of a crop is kept on purpose
+FOLDERS = (SELECTED, CROPPED, CROP, CROP_AUTO, "")
+
+
+@dataclass(frozen=True, slots=True)
+class Gathered:
+    """The images of some projects.
+
+    Attributes:
+        left_out: (project id, path, reason) of images that are not compared.
+        notes: lines for the person: what could not be compared, and why.
+    """
+
+    copies: tuple[Copy, ...]
+    left_out: tuple[tuple[str, str, str], ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def projects_of(workspace: Workspace, names: Sequence[str]) -> list[Project]:
+    """The projects of these ids, every one when none is named.
+
+    Raises:
+        ProjectError: one cannot be opened.
+        UsageError: one is named twice, or there is none.
+    """
+    chosen = list(names) or list(workspace.project_ids())
+    if len(set(chosen)) < len(chosen):
+        raise UsageError("a project is named twice", doing="looking for duplicates", subject=", ".join(names))
+    if not chosen:
+        hint = "make one: pickroom start P --images FOLDER"
+        raise UsageError("there is no project yet", doing="looking for duplicates", hint=hint)
+    return [workspace.project(name) for name in chosen]
+
+
+def gather(projects: Sequence[Project], progress: Progress | None = None) -> Gathered:
+    """Every image of these projects, but for those set aside and the originals of crops.
+
+    Contents that the last scan knows are taken from it (name, size and time agree); others are hashed now: names met
+    twice among them, which a scan leaves unread.
+
+    Raises:
+        ProjectError: an image folder is not there.
+        StoreError: a database cannot be read.
+    """
+    copies: list[Copy] = []
+    left_out: list[tuple[str, str, str]] = []
+    notes: list[str] = []
+    for project in projects:
+        found = _of_project(project, progress)
+        copies += found.copies
+        left_out += found.left_out
+        notes += found.notes
+    return Gathered(tuple(copies), tuple(left_out), tuple(notes))
+
+
+def _of_project(project: Project, progress: Progress | None) -> Gathered:
+    project.require_root()
+    listed = listing.look(project, FOLDERS)
+    with open_read_only(project.database) as connection:
+        known = apply_marks.known_hashes(connection)
+        sizes = {image.sha256: (image.width, image.height) for image in images.readable(connection)}
+        unreadable = images.unreadable(connection)
+        every = groups.every(connection, project.id)
+    group_of = {name: group.group_id for group in every for name in group.filenames}
+    left_out = [(project.id, path, reason) for path, reason in listed.left_out]
+
+    def content(item: Item) -> tuple[str, int, int] | str:
+        path = project.path(item.directory, item.filename)
+        seen = unreadable.get((item.directory, item.filename))
+        if seen and seen[:2] == (item.file_size, item.mtime_ns):
+            return seen[2]
+        try:
+            sha256 = known.get((item.filename, item.file_size, item.mtime_ns)) or decode.content_hash(path)
+            size = sizes.get(sha256) or thumbnails.make(project.workspace.thumbnails, sha256, path)
+        except ImageError as error:
+            return error.reason
+        except OSError as error:
+            return f"unreadable: {error.strerror}"
+        return sha256, *size
+
+    read: list[tuple[Item, tuple[str, int, int]]] = []
+    with ThreadPoolExecutor() as pool:
+        for item, found in zip(listed.items, pool.map(content, listed.items), strict=True):
+            if isinstance(found, str):
+                left_out.append((project.id, item.path, found))
+            else:
+                read.append((item, found))
+    places = {found[0]: project.root / item.path for item, found in read}
+    hashes = fingerprints(project.workspace, places, progress)
+    vectors, encoder, notes = _vectors(project, read)
+    copies = [
+        Copy(
+            project.id,
+            item.path,
+            sha256,
+            width,
+            height,
+            item.file_size,
+            item.mtime_ns,
+            seen.phash if (seen := hashes.get(sha256)) else None,
+            vectors.get(item),
+            encoder,
+            group_of.get(item.filename),
+            seen.colours if seen else None,
+        )
+        for item, (sha256, width, height) in read
+    ]
+    return Gathered(tuple(copies), tuple(left_out), tuple(notes))
+
+
+def _vectors(
+    project: Project, read: Sequence[tuple[Item, tuple[str, int, int]]]
+) -> tuple[dict[Item, np.ndarray], str, list[str]]:
+    """(vector of each image that has one, their encoder, what to say)."""
+    try:
+        vectors = load_vectors(project)
+    except StoreError:
+        return {}, "", [f"{project.id}: no vectors, so near is by hash alone (pickroom embed {project.id})"]
+    # by content first: a copy under another name has the vector of the one that was embedded
+    by_content = {sha256: row for row, sha256 in enumerate(vectors.content_hashes) if sha256 is not None}
+    found = {}
+    for item, (sha256, _, _) in read:
+        row = by_content.get(sha256)
+        row = vectors.place(item.filename, sha256) if row is None else row
+        if row is not None:
+            found[item] = vectors.matrix[row]
+    without = len(read) - len(found)
+    notes = [f"{project.id}: {without} of {len(read)} images have no vector: by hash alone"] if without else []
+    return found, vectors.spec.encoder_id, notes

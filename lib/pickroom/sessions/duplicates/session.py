@@ -1,0 +1,302 @@
+"""One pair of duplicates at a time: keys decide which one stays, Shift+Enter sets the others aside as one batch.
+
+Marks, undo log, summary, apply and recovery are those of every board of thumbnails; the pairs are new. Keeping both
+is a step of that log which marks nothing, so that it is undone like any other; the pair itself is kept in a table that
+outlives the log, and is not asked about again (docs/decisions/094).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import PurePosixPath
+
+from pickroom.core.naming import STAGING
+from pickroom.core.quantities import plural
+from pickroom.files import apply_marks
+from pickroom.files.ledgers import DUPLICATES
+from pickroom.sessions.duplicates.choosing import to_stage, why
+from pickroom.sessions.duplicates.finding import Copy, Pair, Thresholds, find
+from pickroom.sessions.duplicates.gathering import FOLDERS, Gathered, Progress, gather
+from pickroom.sessions.duplicates.keys import DUPLICATES_KEYS
+from pickroom.sessions.marking import board as machine
+from pickroom.sessions.marking.board import Board, Step
+from pickroom.sessions.marking.layout import Section
+from pickroom.sessions.marking.session import BoardSession
+from pickroom.sessions.review.keys import Command
+from pickroom.store import kept_pairs
+from pickroom.store.kept_pairs import KeptPair, Side
+from pickroom.store.workspace import Project
+
+
+class DuplicatesSession(BoardSession):
+    """A person looking at pairs of one project; pairs with images of others are shown and left alone.
+
+    Attributes:
+        pairs: as found when it was opened, without those of which an image has gone since; last those of which one
+            waits for its review.
+        position: of the pair that is shown, in `pairs`.
+        differences: whether they are drawn.
+        gathered: what was compared, with what could not be.
+        dropped: near pairs that were too many to keep.
+
+    Args:
+        others: projects whose images are compared too; their own pairs are not shown.
+
+    Raises:
+        ProjectError, StoreError: a project cannot be opened.
+    """
+
+    room = DUPLICATES
+    keys = DUPLICATES_KEYS
+
+    def __init__(
+        self,
+        project: Project,
+        others: Sequence[Project] = (),
+        thresholds: Thresholds | None = None,
+        progress: Progress | None = None,
+    ) -> None:
+        self.gathered: Gathered = gather([project, *others], progress)
+        found = find(self.gathered.copies, thresholds)
+        own = [pair for pair in found.pairs if project.id in (pair.a.project_id, pair.b.project_id)]
+        self._found, self.dropped = tuple(own), found.dropped
+        self.pairs: tuple[Pair, ...] = self._found
+        self.position = 0
+        self.differences = True
+        self._both: frozenset[KeptPair] = frozenset()  # as stored
+        own_copies = (copy for copy in self.gathered.copies if copy.project_id == project.id)
+        self._sides = {copy.path: _side(copy) for copy in own_copies}
+        self._projects = {one.id: one for one in (project, *others)}
+        super().__init__(project, FOLDERS)
+
+    # --- what is shown ----------------------------------------------------------------------------------------
+
+    @property
+    def pair(self) -> Pair | None:
+        """The pair that is shown, None when there is none."""
+        return self.pairs[self.position] if self.pairs else None
+
+    def outcome(self, pair: Pair) -> str:
+        """What was decided: "a" or "b" stays, "both", "none" (each goes for another pair's sake), "" still open."""
+        gone = [self._is_marked(copy) for copy in (pair.a, pair.b)]
+        if any(gone):
+            return {(False, True): "a", (True, False): "b"}.get((gone[0], gone[1]), "none")
+        return "both" if kept_key(pair) in self._both else ""
+
+    def why(self, pair: Pair) -> str:
+        """Why the first one is suggested, in words."""
+        return why(pair.a, pair.b)
+
+    def review_first(self, pair: Pair) -> str:
+        """Why nothing is suggested of a pair, in words: one of the two is not to be set aside before its review."""
+        if pair.across:
+            return ""
+        for copy in (pair.b, pair.a):
+            reason = self.board.blocked.get(copy.path)
+            if reason and (copy is pair.b or reason == apply_marks.IN_A_GROUP):
+                return f"review first: {PurePosixPath(copy.path).name}: {reason}"
+        return ""
+
+    def path(self, copy: Copy) -> tuple[Project, str]:
+        """The project and the path, relative to its root, of one side of a pair."""
+        return self._projects[copy.project_id], copy.path
+
+    def header(self) -> str:
+        """One line over the pair."""
+        if not self.pairs:
+            return f"{plural(len(self.gathered.copies), 'image')}, no duplicates"
+        exact = sum(pair.kind == "exact" for pair in self.pairs)
+        still = sum(not self.outcome(pair) for pair in self.pairs if not pair.across)
+        parts = [
+            f"pair {self.position + 1:,} of {len(self.pairs):,}",
+            f"{exact:,} exact, {len(self.pairs) - exact:,} near",
+            f"{still:,} open",
+            f"{len(self.board.marks):,} to set aside",
+        ]
+        return " · ".join(parts)
+
+    def sections(self) -> Iterable[Section]:
+        """The images of this project that are in a pair: what marks may be on."""
+        own = dict.fromkeys(c.path for pair in self._found for c in (pair.a, pair.b) if c.project_id == self.project.id)
+        yield Section("duplicates", "", tuple(path for path in own if path in self._items))
+
+    # --- the person -------------------------------------------------------------------------------------------
+
+    def press(self, key: str) -> Board:
+        """As every board does; undo and redo also show the pair that they are about."""
+        before = self.board
+        board = super().press(key)
+        if board.redo and len(board.undo) < len(before.undo):
+            self._show(board.redo[-1])
+        elif before.redo and len(board.redo) < len(before.redo) and board.undo[-1:] == before.redo[-1:]:
+            self._show(board.undo[-1])
+        return board
+
+    def act(self, key: str, what: Command) -> None:
+        """Keep one or both, go to another pair."""
+        count = len(self.pairs)
+        if not count:
+            self.board = replace(self.board, message="there are no duplicates here")
+        elif what.name in ("next pair", "previous pair"):
+            self.position = min(max(self.position + (1 if what.name == "next pair" else -1), 0), count - 1)
+        elif what.name in ("first pair", "last pair"):
+            self.position = 0 if what.name == "first pair" else count - 1
+        elif what.name == "next open":
+            self._next_open()
+        elif what.name == "differences":
+            self.differences = not self.differences
+        elif what.name == "suggested for exact":
+            self._take_exact(key)
+        else:
+            assert self.pair is not None
+            if self.pair.across:
+                self.board = replace(self.board, message="of two projects: only reported, nothing moves")
+            elif what.name == "both":
+                self._keep_both(key, self.pair)
+            else:
+                self._keep(key, self.pair, 0 if what.index is None else what.index)
+
+    def stage_suggested(self, *, near: bool) -> tuple[dict[str, str], dict[str, str]]:
+        """(path -> delete_staging, path -> why it is held back) as suggested, without a look at each pair.
+
+        Args:
+            near: near duplicates too; else exact ones alone.
+        """
+        going = self._suggested(near)
+        waiting = {path for path, reason in self.board.blocked.items() if reason == apply_marks.IN_A_GROUP}
+        held = {p: f"its copy {kept} still waits for its review" for p, kept in going.items() if kept in waiting}
+        return {path: STAGING for path in going if path not in held}, held
+
+    def kept_for(self, paths: Sequence[str]) -> dict[str, str]:
+        """Path -> the image that stays in its place, for those whose pair with it was found."""
+        going = set(paths)
+        found: dict[str, str] = {}
+        for pair in self._found:
+            for goes, stays in ((pair.b, pair.a), (pair.a, pair.b)):
+                if goes.path in going and stays.path not in going and not pair.across:
+                    found.setdefault(goes.path, stays.path)
+        return found
+
+    # --- parts ------------------------------------------------------------------------------------------------
+
+    def lay_out(self) -> None:
+        """Leave out the pairs of which an image has gone or changed since; those to be reviewed first come last."""
+        shown = self.pair
+        there = (pair for pair in self._found if self._is_there(pair.a) and self._is_there(pair.b))
+        self.pairs = tuple(sorted(there, key=lambda pair: bool(self.review_first(pair))))
+        if shown in self.pairs:
+            self.position = self.pairs.index(shown)
+        self.position = max(0, min(self.position, len(self.pairs) - 1))
+        super().lay_out()
+
+    def _is_there(self, copy: Copy) -> bool:
+        if copy.project_id != self.project.id:
+            return True
+        item = self._items.get(copy.path)
+        return item is not None and (item.file_size, item.mtime_ns) == (copy.file_size, copy.mtime_ns)
+
+    def _is_marked(self, copy: Copy) -> bool:
+        return copy.project_id == self.project.id and copy.path in self.board.marks
+
+    def _load(self) -> None:
+        self._both = kept_pairs.every(self._connection)
+        super()._load()
+
+    def save_more(self, before: Board) -> None:
+        """Keep or forget the pair of a step that says both, in the step's own transaction."""
+        undone = len(self.board.undo) < len(before.undo)
+        step = before.undo[-1] if undone else self.board.undo[-1]
+        sides = [self._sides[path] for path, _, _ in step.changes if path in self._sides]
+        if _is_both(step) and len(sides) == 2:
+            (kept_pairs.forget if undone else kept_pairs.keep)(self._connection, (sides[0], sides[1]))
+
+    def _save(self, before: Board) -> bool:
+        saved = super()._save(before)
+        if saved and self.board.undo != before.undo:
+            self._both = kept_pairs.every(self._connection)
+        return saved
+
+    def _suggested(self, near: bool) -> dict[str, str]:
+        """What to set aside -> what stays for it, of the pairs still open; nothing against a decision that was made."""
+        decided = [(pair, self.outcome(pair)) for pair in self.pairs]
+        still = [pair for pair, outcome in decided if not outcome and (near or pair.kind == "exact")]
+        chosen = {(pair.a if outcome == "a" else pair.b).path for pair, outcome in decided if outcome in ("a", "b")}
+        found = to_stage(still, self.project.id)
+        return {path: kept for path, kept in found.items() if path not in chosen and kept not in self.board.marks}
+
+    def _keep(self, key: str, pair: Pair, index: int) -> None:
+        """The one stays and the other goes, as one step; where that is so already, it is cleared."""
+        stays, goes = (pair.a, pair.b) if index == 0 else (pair.b, pair.a)
+        if goes.path in self.board.blocked:
+            reason = self.board.blocked[goes.path]
+            self.board = replace(self.board, message=f"{PurePosixPath(goes.path).name} stays: {reason}")
+            return
+        again = self._is_marked(goes) and not self._is_marked(stays)
+        wanted = {stays.path: None, goes.path: None if again else STAGING}
+        self._step(key, wanted)
+        if not again:
+            self._advance()
+
+    def _keep_both(self, key: str, pair: Pair) -> None:
+        if self.outcome(pair) != "both":  # one step even where it clears nothing: so U takes it back
+            self._log(Step(key, tuple((path, self.board.marks.get(path), None) for path in _paths(pair))))
+        self._advance()
+
+    def _take_exact(self, key: str) -> None:
+        going = self._suggested(near=False)
+        free = {path: STAGING for path in going if path not in self.board.blocked}
+        self._step(key, free)
+        held = f", {len(going) - len(free)} held back" if len(free) < len(going) else ""
+        self.board = replace(self.board, message=f"{len(free)} exact copies are to be set aside{held}")
+
+    def _step(self, key: str, wanted: Mapping[str, str | None]) -> None:
+        marks = self.board.marks
+        changes = tuple((path, marks.get(path), to) for path, to in wanted.items() if marks.get(path) != to)
+        if changes:
+            self._log(Step(key, changes))
+
+    def _log(self, step: Step) -> None:
+        marks = dict(self.board.marks)
+        for path, _, folder in step.changes:
+            marks.pop(path, None)
+            if folder is not None:
+                marks[path] = folder
+        steps = (*self.board.undo, step)
+        self.board = machine.with_marks(replace(self.board, message=""), marks, steps, ())
+
+    def _advance(self) -> None:
+        self.position = min(self.position + 1, len(self.pairs) - 1)
+
+    def _next_open(self) -> None:
+        later = [*range(self.position + 1, len(self.pairs)), *range(self.position + 1)]
+        place = next((i for i in later if not self.pairs[i].across and not self.outcome(self.pairs[i])), None)
+        if place is None:
+            self.board = replace(self.board, message="every pair is decided")
+        else:
+            self.position = place
+
+    def _show(self, step: Step) -> None:
+        paths = {path for path, _, _ in step.changes}
+        for place, pair in enumerate(self.pairs):
+            if paths & {pair.a.path, pair.b.path} and paths <= {pair.a.path, pair.b.path}:
+                self.position = place
+                return
+
+
+def kept_key(pair: Pair) -> KeptPair:
+    """What names a pair that both stay of."""
+    first, second = sorted((_side(pair.a), _side(pair.b)))
+    return first, second
+
+
+def _side(copy: Copy) -> Side:
+    return PurePosixPath(copy.path).name, copy.sha256
+
+
+def _paths(pair: Pair) -> tuple[str, ...]:
+    return tuple(sorted((pair.a.path, pair.b.path)))
+
+
+def _is_both(step: Step) -> bool:
+    return len(step.changes) == 2 and all(after is None for _, _, after in step.changes)

@@ -1,0 +1,302 @@
+"""A board of thumbnails as a pure state machine: sections, a cursor, a selection, marks. No files, no SQL, no clock.
+
+An image is named by its path relative to the project's root; a mark is the folder that it is to go to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+
+from pickroom.core.naming import folder_of
+from pickroom.sessions.marking.layout import Layout
+from pickroom.sessions.review.keys import Command
+
+SIZES = (108, 152, 240)  # CSS pixels of a thumbnail's cell
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One key that changed marks: (path, folder before, folder after), None for no mark."""
+
+    key: str
+    changes: tuple[tuple[str, str | None, str | None], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Board:
+    """Everything that is on the board.
+
+    Attributes:
+        marks: path -> folder it is to go to.
+        blocked: path -> why it cannot be marked.
+        columns: images side by side, as the browser says.
+        cursor: the active image's place; 0 on an empty board. anchor: where a Shift-click's range begins.
+        size: index into SIZES.
+        large, info, help, summary: which views are open.
+        confirmed: Shift+Enter was pressed on the summary: apply now.
+        wish: what only the session can do, for it to do now; None else.
+        undo, redo: steps, the latest last.
+        message: one line about the last key, "" when there is nothing to say.
+    """
+
+    layout: Layout = field(default_factory=Layout)
+    marks: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    blocked: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    columns: int = 1
+    cursor: int = 0
+    anchor: int = 0
+    selected: frozenset[str] = frozenset()
+    size: int = 1
+    large: bool = False
+    info: bool = False
+    help: bool = False
+    summary: bool = False
+    confirmed: bool = False
+    wish: str | None = None
+    undo: tuple[Step, ...] = ()
+    redo: tuple[Step, ...] = ()
+    message: str = ""
+
+    @property
+    def active(self) -> str | None:
+        """The path of the active image, None on an empty board."""
+        return self.layout.order[self.cursor] if self.layout.order else None
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """What a key is for: the selection in its order, else the active image."""
+        if self.selected:
+            return tuple(sorted(self.selected, key=self.layout.places.__getitem__))
+        return (self.active,) if self.active is not None else ()
+
+    @property
+    def row(self) -> tuple[str, ...]:
+        """The images of the active image's row."""
+        if not self.layout.order:
+            return ()
+        section = self.layout.section_at(self.cursor)
+        start = self.layout.starts[section]
+        first = start + (self.cursor - start) // self.columns * self.columns
+        return self.layout.order[first : min(first + self.columns, start + len(self.layout.sections[section].paths))]
+
+
+def command(board: Board, what: Command) -> Board:
+    """The board after a command that every room has; one that it does not know becomes `wish`."""
+    board = replace(board, message="", confirmed=False, wish=None)
+    if board.summary:
+        return _in_summary(board, what.name)
+    if what.name in _VIEWS:
+        return _VIEWS[what.name](board)
+    if what.name in _STEPS:
+        return _go(board, _STEPS[what.name](board), extend=False)
+    if what.name.removeprefix("extend ") in _STEPS:
+        return _go(board, _STEPS[what.name.removeprefix("extend ")](board), extend=True)
+    return replace(board, wish=what.name)
+
+
+def mark(board: Board, key: str, wanted: Mapping[str, str]) -> Board:
+    """Mark images for folders, as one step; where every one of them has its mark already, the marks are cleared.
+
+    An image is not marked for the folder it lies in; one that is blocked is left, and the message says why.
+
+    Args:
+        wanted: path -> folder, in the board's order.
+    """
+    blocked = [path for path in wanted if path in board.blocked]
+    free = {path: folder for path, folder in wanted.items() if path not in board.blocked}
+    message = f"{_images(len(blocked))} not marked: {board.blocked[blocked[0]]}" if blocked else ""
+    there = [path for path, folder in free.items() if folder_of(path) == folder and path not in board.marks]
+    free = {path: folder for path, folder in free.items() if path not in there}
+    if there and not message:
+        message = f"{_images(len(there))} in {wanted[there[0]]}/ already"
+    again = bool(free) and all(board.marks.get(path) == folder for path, folder in free.items())
+    after = {p: None if again or folder_of(p) == folder else folder for p, folder in free.items()}
+    changes = tuple((path, board.marks.get(path), to) for path, to in after.items() if board.marks.get(path) != to)
+    if not changes:
+        return replace(board, message=message)
+    last = max((board.layout.places[path] for path in wanted if path in board.layout.places), default=board.cursor)
+    cursor = board.cursor if again else min(last + 1, len(board.layout.order) - 1)
+    step = Step(key, changes)
+    board = replace(
+        board, undo=(*board.undo, step), redo=(), selected=frozenset(), cursor=cursor, anchor=cursor, message=message
+    )
+    return _with_marks(board, changes)
+
+
+def unmark(board: Board, key: str, paths: Sequence[str]) -> Board:
+    """Clear the marks of images, as one step."""
+    changes = tuple((path, board.marks[path], None) for path in paths if path in board.marks)
+    if not changes:
+        return replace(board, message="nothing is marked there")
+    step = Step(key, changes)
+    return _with_marks(replace(board, undo=(*board.undo, step), redo=(), selected=frozenset()), changes)
+
+
+def click(board: Board, place: int, *, extend: bool = False, toggle: bool = False) -> Board:
+    """A click makes an image the active one; with Shift the range from the anchor, with Ctrl or Cmd it is selected.
+
+    Without either nothing is selected any more: a key is for the active image then.
+    """
+    if not 0 <= place < len(board.layout.order) or board.summary:
+        return board
+    board = replace(board, message="")
+    path = board.layout.order[place]
+    if extend:
+        return _go(board, place, extend=True)
+    if toggle:
+        return replace(board, cursor=place, anchor=place, selected=board.selected ^ {path})
+    return replace(board, cursor=place, anchor=place, selected=frozenset())
+
+
+def band(board: Board, ranges: Sequence[tuple[int, int]], *, add: bool = False) -> Board:
+    """A rubber band was drawn around runs of places (first and last, both included); `add` to what is selected."""
+    if board.summary:
+        return board
+    count = len(board.layout.order)
+    runs = [board.layout.order[max(first, 0) : min(last + 1, count)] for first, last in ranges]
+    caught = [path for run in runs for path in run]
+    if not caught:
+        return board if add else replace(board, selected=frozenset(), message="")
+    cursor = board.layout.places[caught[-1]]
+    before = board.selected if add else frozenset()
+    return replace(board, cursor=cursor, anchor=cursor, selected=before | frozenset(caught), message="")
+
+
+def select_section(board: Board, index: int, *, add: bool = False) -> Board:
+    """A click on a header: its section; with `add` to what is selected."""
+    if not 0 <= index < len(board.layout.sections) or not board.layout.sections[index].paths:
+        return board
+    start = board.layout.starts[index]
+    return band(board, [(start, start + len(board.layout.sections[index].paths) - 1)], add=add)
+
+
+def with_layout(board: Board, layout: Layout) -> Board:
+    """Other images on the board, or another order: the cursor stays on its image, or goes to the next one left."""
+    cursor = 0
+    for path in (*board.layout.order[board.cursor :], *reversed(board.layout.order[: board.cursor])):
+        if path in layout.places:
+            cursor = layout.places[path]
+            break
+    kept = frozenset(path for path in board.selected if path in layout.places)
+    return replace(board, layout=layout, cursor=cursor, anchor=cursor, selected=kept)
+
+
+def with_marks(board: Board, marks: Mapping[str, str], undo: Sequence[Step], redo: Sequence[Step]) -> Board:
+    """What is stored, from the start or since another window wrote."""
+    return replace(board, marks=MappingProxyType(dict(marks)), undo=tuple(undo), redo=tuple(redo))
+
+
+def _with_marks(board: Board, changes: Iterable[tuple[str, str | None, str | None]]) -> Board:
+    marks = dict(board.marks)
+    for path, _, folder in changes:
+        if folder is None:
+            marks.pop(path, None)
+        else:
+            marks[path] = folder
+    return replace(board, marks=MappingProxyType(marks))
+
+
+def _undo(board: Board) -> Board:
+    if not board.undo:
+        return replace(board, message="nothing to undo")
+    step = board.undo[-1]
+    back = tuple((path, after, before) for path, before, after in step.changes)
+    board = replace(board, undo=board.undo[:-1], redo=(*board.redo, step), message=f"undone: {_said(step)}")
+    return _show(_with_marks(board, back), step)
+
+
+def _redo(board: Board) -> Board:
+    if not board.redo:
+        return replace(board, message="nothing to redo")
+    step = board.redo[-1]
+    board = replace(board, redo=board.redo[:-1], undo=(*board.undo, step), message=f"redone: {_said(step)}")
+    return _show(_with_marks(board, step.changes), step)
+
+
+def _show(board: Board, step: Step) -> Board:
+    place = board.layout.places.get(step.changes[0][0], board.cursor)
+    return replace(board, cursor=place, anchor=place)
+
+
+def _said(step: Step) -> str:
+    return f"{step.key} on {_images(len(step.changes))}"
+
+
+def _images(count: int) -> str:
+    return f"{count} image{'s' * (count != 1)}"
+
+
+def _go(board: Board, place: int, *, extend: bool) -> Board:
+    count = len(board.layout.order)
+    if not count:
+        return replace(board, message="there is no image here")
+    place = max(0, min(place, count - 1))
+    if not extend:
+        # what is selected stays selected: with Space one picks here and there
+        return replace(board, cursor=place, anchor=place)
+    first, last = sorted((board.anchor, place))
+    return replace(board, cursor=place, selected=frozenset(board.layout.order[first : last + 1]))
+
+
+def _vertical(board: Board, rows: int) -> int:
+    """The place a row above or below, in the same column where that row has it."""
+    every = board.layout.rows(board.columns)
+    here = next((i for i, row in enumerate(every) if board.cursor in row), 0)
+    there = here + rows
+    if not 0 <= there < len(every):
+        return board.cursor
+    return min(every[there][0] + (board.cursor - every[here][0]), every[there][-1])
+
+
+def _toggle(board: Board) -> Board:
+    if board.active is None:
+        return replace(board, message="there is no image here")
+    return replace(board, selected=board.selected ^ {board.active}, anchor=board.cursor)
+
+
+def _in_summary(board: Board, name: str) -> Board:
+    if name == "finalise":
+        return replace(board, summary=False, confirmed=True)
+    if name == "back":
+        return replace(board, summary=False, message="nothing was moved")
+    return replace(board, message="Shift+Enter again moves the files, Esc returns")
+
+
+def _open_summary(board: Board) -> Board:
+    if not board.marks:
+        return replace(board, message="nothing is marked yet")
+    return replace(board, summary=True, large=False, info=False, help=False)
+
+
+def _back(board: Board) -> Board:
+    if board.help:
+        return replace(board, help=False)
+    if board.info:
+        return replace(board, info=False)
+    if board.large:
+        return replace(board, large=False)
+    return replace(board, selected=frozenset())
+
+
+_VIEWS = {
+    "large": lambda board: replace(board, large=not board.large and board.active is not None),
+    "info": lambda board: replace(board, info=not board.info and board.active is not None),
+    "help": lambda board: replace(board, help=not board.help),
+    "back": _back,
+    "undo": _undo,
+    "redo": _redo,
+    "toggle": _toggle,
+    "smaller": lambda board: replace(board, size=max(board.size - 1, 0)),
+    "larger": lambda board: replace(board, size=min(board.size + 1, len(SIZES) - 1)),
+    "finalise": _open_summary,
+}
+_STEPS = {
+    "left": lambda board: board.cursor - 1,
+    "right": lambda board: board.cursor + 1,
+    "up": lambda board: _vertical(board, -1),
+    "down": lambda board: _vertical(board, 1),
+    "first": lambda board: 0,
+    "last": lambda board: len(board.layout.order) - 1,
+}

@@ -1,0 +1,334 @@
+"""A review on one project: the pure state machine, with every key saved and every choice read back.
+
+One session shows one batch of the queue. Several windows may hold sessions on one project: choices are stored
+group by group, each key is a transaction of its own, and `refresh` brings in what others did.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from types import MappingProxyType, ModuleType
+
+from pickroom.automation.order import Order, next_groups
+from pickroom.core.records import Choice, Group, InputKind, Origin, Recommendation, Step
+from pickroom.files.finalise import FinaliseResult, finalise
+from pickroom.files.undo import recover_if_planned
+from pickroom.images.metadata import InfoRow
+from pickroom.indexing.regrouping import by_looks
+from pickroom.sessions.review import state as machine
+from pickroom.sessions.review import view
+from pickroom.sessions.review.keys import REVIEW_KEYS, REVIEW_LEGEND, Command, normalise
+from pickroom.sessions.review.pace import LookClock, pace_of
+from pickroom.sessions.review.pictures import Pictures
+from pickroom.sessions.review.state import Card, ReviewState
+from pickroom.sessions.review.view import DeckView, GroupView, Pace
+from pickroom.store import groups, recommendations, review_state
+from pickroom.store.choices import Saved
+from pickroom.store.connect import connect, data_version, transaction
+from pickroom.store.workspace import Project
+
+BATCH_SIZE = 100  # groups; REVIEW.md
+# commands that mean the group as it is shown
+_DECIDES = frozenset(("pick", "crop", "accept", "overlay", "reject", "keep", "skip"))
+
+
+class ReviewSession:
+    """A person at the deck, where the last session left off; `press` is all they do.
+
+    The automation's review is this one with other keys and tables.
+
+    Attributes:
+        keys, legend: what each key does, and the words for it.
+        store: the module that keeps choices, undo log and cursor.
+        state: everything on screen.
+        pictures: the images' files and previews.
+
+    Args:
+        batch_size: groups in a batch.
+        blind: hide each recommendation until the person has chosen.
+        order: the groups most worth a look first, or as the folders hold them (see `automation.order`).
+        clock: seconds, rising; for the time spent per group.
+
+    Raises:
+        ProjectError, StoreError: the project cannot be opened.
+        UsageError: there is no such order.
+    """
+
+    keys: Mapping[str, Command] = REVIEW_KEYS
+    legend: Sequence[tuple[str, str]] = REVIEW_LEGEND
+    store: ModuleType = review_state
+    state: ReviewState
+
+    def __init__(
+        self,
+        project: Project,
+        *,
+        batch_size: int = BATCH_SIZE,
+        blind: bool = False,
+        order: Order = "folder",
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        project.require_root()
+        self.project, self.batch_size, self.blind, self.order = project, batch_size, blind, order
+        self.pictures = Pictures(project)
+        self.last_result: FinaliseResult | None = None
+        self._look = LookClock(clock)
+        self._connection = connect(project.database)
+        try:
+            self._load(message=recover_if_planned(project, self._connection))
+        except BaseException:
+            self._connection.close()
+            raise
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def press(self, key: str) -> ReviewState:
+        """Apply one key and save what it changed; a confirmed summary finalises and opens the next batch.
+
+        A key that would decide on a group that has changed since it was shown is not applied; the message says so.
+
+        Raises:
+            UsageError: the text is no key.
+            LockedError, StoreError: saving or finalising was refused; the state is as it was.
+        """
+        command = self.keys.get(normalise(key))
+        seen = self.group_at(self.state.position)
+        while True:
+            self.refresh()
+            if command and command.name in _DECIDES and self.group_at(self.state.position) != seen:
+                # a second pick would clear the first, an accept would take what nobody looked at
+                told = "this group has just changed, in another window or by a model: look, and press again"
+                self.state = replace(self.state, message=told)
+                return self.state
+            before, after = self.state, machine.press(self.state, key, self.keys)
+            if after.confirmed:
+                self._finalise()
+                return self.state
+            saved = self._save(before, after, command)
+            if saved is not None:
+                self.state = saved
+                return self.state
+
+    def refresh(self) -> bool:
+        """Bring in what other windows chose or finalised since; whether there was anything."""
+        if data_version(self._connection) == self._seen_version:
+            return False
+        before, recommended = self.state, self.recommendations
+        self._load(message="")
+        changed = (self.state.cards, self.state.choices) != (before.cards, before.choices)
+        changed |= self.recommendations != recommended
+        keep = {name: getattr(before, name) for name in ("zoom", "info", "help")}
+        here = before.card.group_id if before.card else ""
+        places = {card.group_id: place for place, card in enumerate(self.state.cards)}
+        position = places.get(here, min(self.state.position, max(len(places) - 1, 0)))
+        summary = before.summary and not changed
+        self.state = replace(self.state, position=position, summary=summary, **keep)
+        message = self._what_changed(before, recommended) if changed else before.message
+        self.state = replace(self.state, message=message)
+        return changed
+
+    def _show(self, group_id: str, saved: Saved) -> None:
+        """What was seen when choosing stays what is seen (and what will be recorded), also where that was nothing."""
+        decided = saved.choice is not None and saved.choice.decided
+        shown = saved.shown if decided else self._offered.get(group_id)
+        self.recommendations.pop(group_id, None)
+        if shown is not None:
+            self.recommendations[group_id] = shown
+
+    def _card(self, group: Group) -> Card:
+        # blind: what is not seen can be neither accepted nor toggled
+        return Card.of(group, None if self.is_blind(group.group_id) else self.recommendations.get(group.group_id))
+
+    def _what_changed(self, before: ReviewState, recommended: Mapping[str, Recommendation]) -> str:
+        """In one line, what came in: a model's new recommendations, or what was chosen elsewhere."""
+        here, there = ({card.group_id for card in state.cards} for state in (self.state, before))
+        decided = (there - here) - groups.waiting_among(self._connection, there - here)  # else in another batch now
+        chosen = any(self.state.choices.get(g) != before.choices.get(g) for g in here & there)
+        new = [g for g in recommended if g in self.recommendations]
+        if decided or chosen or all(self.recommendations[g] == recommended[g] for g in new):
+            return "another window has worked on this batch: its choices are shown"
+        if all(self.recommendations[g].advice == recommended[g].advice for g in new):
+            return before.message  # only the reasons are put otherwise
+        return "; ".join(filter(None, ("recommendations were made anew", machine.open_before(self.state))))
+
+    def view(self) -> DeckView:
+        """Everything the deck draws now."""
+        state = self.state
+        return DeckView(
+            header=view.header(state, self._pace(), self._beyond, self._made),
+            progress=state.decided / len(state.cards) if state.cards else float(self._made),
+            group=self.group_at(state.position),
+            message=state.message,
+            zoom=state.zoom,
+            info=state.info,
+            help=state.help,
+            summary=self.summary() if state.summary else (),
+            next_step="" if self._made else by_looks(self.project.id),
+        )
+
+    def group_at(self, position: int) -> GroupView | None:
+        """The group at a place of the batch as it would be drawn, None beyond its ends."""
+        if not 0 <= position < len(self.groups):
+            return None
+        card, group = self.state.cards[position], self.groups[position]
+        saved = self._saved.get(group.group_id)
+        choice = self.state.choice(card)
+        return self._shown(
+            group,
+            choice,
+            self.recommendations.get(group.group_id),
+            held_reason=(saved.held_reason or "") if saved else "",
+            hidden=self.is_blind(group.group_id) and choice.action == "undecided",
+            crop_seen=saved.crop_seen if saved else True,
+        )
+
+    def is_blind(self, group_id: str) -> bool:
+        """Whether this group's recommendation is hidden until the person has chosen."""
+        return self.blind
+
+    def summary(self) -> tuple[str, ...]:
+        """What finalising now would do, in words."""
+        unseen = {group_id for group_id, saved in self._saved.items() if not saved.crop_seen}
+        return view.summary(self.groups, self.state, self.recommendations, unseen)
+
+    def destinations(self) -> dict[str, int]:
+        """Key -> place it leads to from here (see `state.destinations`)."""
+        return machine.destinations(self.state, self.keys)
+
+    def candidates_info(self) -> list[InfoRow]:
+        """Prompt and settings of the candidates shown, side by side."""
+        if not self.groups:
+            return []
+        group = self.groups[self.state.position]
+        return self.pictures.written(group.directory, group.filenames)
+
+    def _load(self, message: str) -> None:
+        version = data_version(
+            self._connection
+        )  # before the rows: what is written after this is a change at the next key
+        with transaction(self._connection, writing=False):
+            self._fetch()
+            ids = [group.group_id for group in self.groups]
+            self._saved = self.store.load(self._connection, ids)
+            self._made = bool(self.groups) or groups.count(self._connection) > 0
+            undo, redo = self.store.steps(self._connection)
+            cursor = self.store.cursor(self._connection)
+        self._offered = dict(self.recommendations)
+        for group_id, saved in self._saved.items():
+            self._show(group_id, saved)
+        self.state = ReviewState(
+            cards=tuple(map(self._card, self.groups)),
+            choices=MappingProxyType({g: saved.choice for g, saved in self._saved.items() if saved.choice}),
+            undo=_steps_within(undo, ids),
+            redo=_steps_within(redo, ids),
+            message=message,
+        )
+        # after a finalise, or when recommendations made anew have changed the order, there is no place to go back to
+        position = ids.index(cursor) if cursor in ids else machine.first_open(self.state)
+        self.state = replace(self.state, position=position)
+        self._seen_version = version  # only now: rows that cannot be read are told of at every key
+
+    def _fetch(self) -> None:
+        """Read the groups of this batch, what is recommended for them, and how many wait beyond it."""
+        connection, project_id, size = self._connection, self.project.id, self.batch_size
+        self.groups: list[Group]
+        if self.order == "folder":
+            self.groups = groups.queue(connection, project_id, size)
+        else:
+            touched = review_state.touched_ids(connection)
+            waiting = recommendations.next_waiting(connection, project_id, size, touched)
+            ids = next_groups(waiting, touched, size, order=self.order, blind=self.blind, seed=project_id)
+            self.groups = groups.load(connection, project_id, ids)
+        self.recommendations = recommendations.of_groups(connection, [group.group_id for group in self.groups])
+        self._beyond = groups.count_waiting(connection) - len(self.groups)
+
+    def _shown(
+        self,
+        group: Group,
+        choice: Choice,
+        recommendation: Recommendation | None,
+        *,
+        held_reason: str,
+        hidden: bool,
+        crop_seen: bool,
+    ) -> GroupView:
+        return view.group_view(
+            group, choice, recommendation, held_reason=held_reason, hidden=hidden, crop_seen=crop_seen
+        )
+
+    def _input(self, group_id: str) -> InputKind:
+        """How a choice made here comes about (FORMATS.md, decision_context.input)."""
+        return "blind" if self.is_blind(group_id) else "review"
+
+    def _save(self, before: ReviewState, after: ReviewState, command: Command | None) -> ReviewState | None:
+        """Save what a key changed; None when another window wrote since the last look: then nothing is saved."""
+        card, name = before.card, command.name if command else ""
+        moved = after.card is not None and after.position != before.position
+        changed = {g for g in after.choices if after.choices[g] != before.choices.get(g)}
+        if card is None or not (moved or changed or after.undo != before.undo):
+            return after
+        totals: dict[str, Saved] = {}
+        brought_back = before.brought_back(name)
+        with transaction(self._connection):
+            # nobody else writes from here on: choices and undo log are still what this key was pressed on, or not
+            if data_version(self._connection) != self._seen_version:
+                return None
+            spent = self._look.take()
+            for group_id in changed | {card.group_id}:
+                was = self._saved.get(group_id, Saved(None, input=self._input(group_id)))
+                saved = replace(was, milliseconds=spent if group_id == card.group_id else 0)
+                # a group only passed over keeps where its choice was made, and what was shown then
+                if group_id in changed:
+                    choice = after.choices[group_id]
+                    made = Origin(self._input(group_id), self.recommendations.get(group_id))
+                    if name not in ("undo", "redo"):
+                        step = replace(after.undo[-1], before_origin=Origin(was.input, was.shown), after_origin=made)
+                        after = replace(after, undo=(*after.undo[:-1], step))
+                    elif brought_back is not None and choice.decided:
+                        made = brought_back
+                    saved = replace(saved, choice=choice, shown=made.shown, input=made.input)
+                self.store.save_choice(self._connection, group_id, saved)
+                totals[group_id] = replace(saved, milliseconds=was.milliseconds + saved.milliseconds)
+            if after.undo != before.undo:
+                self._log(after, name)
+            if after.card is not None:
+                self.store.set_cursor(self._connection, after.card.group_id)
+        self._saved |= totals
+        if name in ("undo", "redo") and changed:
+            # another kind of review may have shown something else: what was on screen with that choice is again
+            for group_id in changed:
+                self._show(group_id, totals[group_id])
+            both = zip(after.cards, self.groups, strict=True)
+            return replace(after, cards=tuple(self._card(g) if g.group_id in changed else card for card, g in both))
+        return after
+
+    def _log(self, after: ReviewState, command: str) -> None:
+        if command == "undo":
+            self.store.mark_undone(self._connection)
+        elif command == "redo":
+            self.store.mark_redone(self._connection)
+        else:
+            self.store.log_step(self._connection, after.undo[-1])
+
+    def _finalise(self) -> None:
+        result = finalise(self.project, self._connection, [group.group_id for group in self.groups])
+        self.last_result = result
+        self._look.restart()  # the summary was not the next group
+        self._load(message=result.line)
+
+    def _pace(self) -> Pace:
+        return pace_of(self.state, self._saved)
+
+
+def _steps_within(steps: Sequence[Step], ids: Sequence[str]) -> tuple[Step, ...]:
+    """The steps that lie in this batch; a step of another batch ends what can be undone here."""
+    known = set(ids)
+    within: list[Step] = []
+    for step in reversed(steps):
+        if step.from_group not in known or step.to_group not in known:
+            break
+        within.append(step)
+    return tuple(reversed(within))

@@ -1,0 +1,288 @@
+"""The review as a pure state machine: a state and a key give the next state. No files, no SQL, no clock."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+
+from pickroom.core.records import Action, Choice, Group, Origin, Recommendation, Step
+from pickroom.sessions.review.keys import REVIEW_KEYS, Command, normalise
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """What the machine must know of one group.
+
+    Attributes:
+        count: number of images, 2-4.
+        ai_index: the recommended image (0-based), None without one.
+        has_crop: whether a crop was proposed for it; without one the overlay cannot be switched on.
+        overlay_first: whether the overlay starts on (the model says a crop is needed).
+        by_model: a model recommends it, or a simulation of one; a baseline is no AI that could be agreed with.
+    """
+
+    group_id: str
+    count: int
+    ai_index: int | None = None
+    has_crop: bool = False
+    overlay_first: bool = False
+    by_model: bool = True
+
+    @classmethod
+    def of(cls, group: Group, recommendation: Recommendation | None) -> Card:
+        """The card of a group with what is recommended for it, None where nothing is or may be seen."""
+        if recommendation is None:
+            return cls(group.group_id, len(group.images))
+        return cls(
+            group.group_id,
+            len(group.images),
+            ai_index=recommendation.selected_index,
+            has_crop=recommendation.offered_crop is not None,
+            overlay_first=recommendation.crop_needed is True,
+            by_model=recommendation.source != "baseline",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewState:
+    """Everything the deck shows.
+
+    Attributes:
+        cards: the groups of this batch, in queue order.
+        choices: group id -> what is chosen; a group not in it has `first_choice`.
+        position: index of the group shown; 0 when there is none.
+        zoom, info, help, summary: which views are open.
+        confirmed: the person pressed Shift+Enter on the summary: finalise now.
+        undo, redo: steps, the latest last.
+        message: one line about the last key, "" when there is nothing to say.
+    """
+
+    cards: tuple[Card, ...]
+    choices: Mapping[str, Choice] = field(default_factory=lambda: MappingProxyType({}))
+    position: int = 0
+    zoom: bool = False
+    info: bool = False
+    help: bool = False
+    summary: bool = False
+    confirmed: bool = False
+    undo: tuple[Step, ...] = ()
+    redo: tuple[Step, ...] = ()
+    message: str = ""
+
+    @property
+    def card(self) -> Card | None:
+        """The group shown, None when the batch is empty."""
+        return self.cards[self.position] if self.cards else None
+
+    def choice(self, card: Card) -> Choice:
+        return self.choices.get(card.group_id, first_choice(card))
+
+    @property
+    def decided(self) -> int:
+        """How many groups finalise would act on."""
+        # a group that nobody has touched is undecided: with thousands of cards this is asked for at every key
+        chosen = (self.choices.get(card.group_id) for card in self.cards)
+        return sum(choice is not None and choice.decided for choice in chosen)
+
+    def brought_back(self, command: str) -> Origin | None:
+        """How the choice came about that undo or redo brings back; None for other keys, and where it is not known."""
+        if command == "undo" and self.undo:
+            return self.undo[-1].before_origin
+        if command == "redo" and self.redo:
+            return self.redo[-1].after_origin
+        return None
+
+
+def first_choice(card: Card) -> Choice:
+    """The choice of a group nobody has touched: undecided, the overlay on where a crop is said to be needed."""
+    return Choice(overlay=card.has_crop and card.overlay_first)
+
+
+def with_choice(state: ReviewState, group_id: str, choice: Choice) -> ReviewState:
+    return replace(state, choices=MappingProxyType({**state.choices, group_id: choice}))
+
+
+def press(state: ReviewState, key: str, keys: Mapping[str, Command] = REVIEW_KEYS) -> ReviewState:
+    """The state after a key (REVIEW.md's table); a key that means nothing here only leaves a message.
+
+    Args:
+        keys: what each key does.
+
+    Raises:
+        UsageError: the text is no key at all.
+    """
+    command = keys.get(normalise(key))
+    state = replace(state, message="", confirmed=False)
+    if command is None:
+        return replace(state, message=f"{key} does nothing here; ? shows the keys")
+    if state.summary:
+        return _in_summary(state, command.name)
+    if command.name in _REPLAYS:
+        return _REPLAYS[command.name](state, keys)
+    if command.name in _VIEWS:
+        return _VIEWS[command.name](state)
+    if state.card is None:
+        return replace(state, message="there is no group to review")
+    if command.name in _MOVES:
+        return _go(state, key, _MOVES[command.name](state))
+    return _choose(state, key, command.name, command.index)
+
+
+def destinations(state: ReviewState, keys: Mapping[str, Command] = REVIEW_KEYS) -> dict[str, int]:
+    """Key -> the position it would lead to, for every key that moves: lets the browser swap frames at once."""
+    if state.summary:
+        return {}
+    after = {key: press(state, key, keys).position for key in keys}
+    return {key: position for key, position in after.items() if position != state.position}
+
+
+def _choose(state: ReviewState, key: str, name: str, index: int | None) -> ReviewState:
+    card = state.card
+    assert card is not None
+    before = state.choice(card)
+    if name == "overlay":
+        if not card.has_crop:
+            return replace(state, message="no crop was proposed for this group")
+        return _record(state, key, replace(before, overlay=not before.overlay), state.position)
+    if name == "accept":
+        if card.ai_index is None:
+            return replace(state, message="there is no recommendation for this group")
+        name, index = "pick", card.ai_index
+    if name not in _CHOICES:
+        return state  # a session's own, as the filter of the automation's review
+    if index is not None and index >= card.count:
+        return replace(state, message=f"this group has {card.count} images")
+    action = _CHOICES[name]
+    if (before.action, before.index) == (action, index):
+        return _record(state, key, Choice(overlay=before.overlay), state.position)
+    # an overlay left on in another window is not on this screen (blind, or no crop is proposed any more): picking here
+    # accepts nothing unseen
+    after = Choice(action, index, before.overlay and card.has_crop)
+    chosen = _record(state, key, after, min(state.position + 1, len(state.cards) - 1))
+    return chosen if chosen.position != state.position else replace(chosen, message=open_before(chosen))
+
+
+def _record(state: ReviewState, key: str, after: Choice, position: int) -> ReviewState:
+    card = state.card
+    assert card is not None
+    step = Step(normalise(key), card.group_id, state.cards[position].group_id, state.choice(card), after)
+    moved = position != state.position
+    changed = state if after == step.before else with_choice(state, card.group_id, after)
+    return replace(
+        changed, position=position, undo=(*state.undo, step), redo=(), zoom=state.zoom and not moved, help=False
+    )
+
+
+def _go(state: ReviewState, key: str, position: int | None) -> ReviewState:
+    if position is None:
+        return replace(state, message="every group is decided; Shift+Enter to finalise")
+    position = max(0, min(position, len(state.cards) - 1))
+    if position == state.position:
+        return state
+    assert state.card is not None
+    return _record(state, key, state.choice(state.card), position)
+
+
+def first_open(state: ReviewState) -> int:
+    """The first group of the batch that is undecided; 0 when all are decided."""
+    return _first_undecided(state, range(len(state.cards))) or 0
+
+
+def open_before(state: ReviewState) -> str:
+    """That groups before the one shown are undecided, and which key leads there; "" when none is."""
+    count = sum(state.choice(card).action == "undecided" for card in state.cards[: state.position])
+    if not count:
+        return ""
+    return f"{count} group{'s' * (count > 1)} before this {'are' if count > 1 else 'is'} open: G goes to the next"
+
+
+def _next_undecided(state: ReviewState) -> int | None:
+    count = len(state.cards)
+    return _first_undecided(state, [(state.position + step) % count for step in range(1, count + 1)])
+
+
+def _first_undecided(state: ReviewState, places: Sequence[int]) -> int | None:
+    for wanted in ("undecided", "skip"):  # the skipped ones once nothing else is left
+        for position in places:
+            if state.choice(state.cards[position]).action == wanted:
+                return position
+    return None
+
+
+def _undo(state: ReviewState, keys: Mapping[str, Command]) -> ReviewState:
+    if not state.undo:
+        return replace(state, message="nothing to undo")
+    step = state.undo[-1]
+    back = _replay(state, step, step.from_group, step.before)
+    return replace(back, undo=state.undo[:-1], redo=(*state.redo, step), message=f"undone: {_said(step, keys)}")
+
+
+def _redo(state: ReviewState, keys: Mapping[str, Command]) -> ReviewState:
+    if not state.redo:
+        return replace(state, message="nothing to redo")
+    step = state.redo[-1]
+    forth = _replay(state, step, step.to_group, step.after)
+    return replace(forth, redo=state.redo[:-1], undo=(*state.undo, step), message=f"redone: {_said(step, keys)}")
+
+
+def _said(step: Step, keys: Mapping[str, Command]) -> str:
+    """What a step did, in a word: its command, and the number of the image; the key where that was rebound since."""
+    command = keys.get(step.key)
+    if command is None:
+        return step.key
+    return command.name if command.index is None else f"{command.name} {command.index + 1}"
+
+
+def _replay(state: ReviewState, step: Step, shown: str, choice: Choice) -> ReviewState:
+    places = {card.group_id: place for place, card in enumerate(state.cards)}
+    changed = state if step.before == step.after else with_choice(state, step.from_group, choice)
+    return replace(changed, position=places[shown], zoom=False, help=False)
+
+
+def _in_summary(state: ReviewState, name: str) -> ReviewState:
+    if name == "finalise":
+        return replace(state, summary=False, confirmed=True)
+    if name == "back":
+        return replace(state, summary=False, message="not finalised")
+    return replace(state, message="Shift+Enter again finalises, Esc returns")
+
+
+def _open_summary(state: ReviewState) -> ReviewState:
+    # skips count: a batch that is skipped from end to end is finalised too, and makes room for the next
+    if all(state.choice(card).action == "undecided" for card in state.cards):
+        return replace(state, message="nothing is decided yet")
+    return replace(state, summary=True, zoom=False, info=False, help=False)
+
+
+def _back(state: ReviewState) -> ReviewState:
+    if state.zoom:
+        return replace(state, zoom=False)
+    if state.help:
+        return replace(state, help=False)
+    return replace(state, info=False) if state.info else state
+
+
+# what each command that chooses makes of its group
+_CHOICES: dict[str, Action] = {
+    "pick": "approve",
+    "crop": "crop",
+    "reject": "reject",
+    "keep": "keep",
+    "skip": "skip",
+}
+_VIEWS = {
+    "zoom": lambda state: replace(state, zoom=not state.zoom and state.card is not None),
+    "info": lambda state: replace(state, info=not state.info),
+    "help": lambda state: replace(state, help=not state.help),
+    "back": _back,
+    "finalise": _open_summary,
+}
+_REPLAYS = {"undo": _undo, "redo": _redo}
+_MOVES = {
+    "next": lambda state: state.position + 1,
+    "previous": lambda state: state.position - 1,
+    "first": lambda state: 0,
+    "last": lambda state: len(state.cards) - 1,
+    "next undecided": _next_undecided,
+}

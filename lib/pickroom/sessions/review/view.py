@@ -1,0 +1,236 @@
+"""What the deck shows, as plain records built from the session's state. Pure: the widgets only draw this."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Container, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from pickroom.core.quantities import percent, plural
+from pickroom.core.records import Choice, CropBox, Group, Recommendation
+from pickroom.files import routing
+from pickroom.sessions.review.state import ReviewState
+
+Mark = Literal["keep", "reject", "none"]
+
+
+@dataclass(frozen=True, slots=True)
+class ImageView:
+    """One image of the group shown.
+
+    Attributes:
+        number: 1-based, the key that picks it.
+        label: e.g. "stage 1.5 · 768 × 1024".
+        sha256: names its preview and tells whether the browser has it already.
+        width, height: pixels of the EXIF-upright image; the box and the letterbox are computed from these.
+        mark: keep (blue) or reject (red) as chosen so far, none while undecided.
+        ai_pick: draw the solid frame; badge: e.g. "AI pick 87 %", "highest stage", "" when not the AI's.
+        crop: the box to draw dashed with everything outside dimmed, None when the overlay is off.
+    """
+
+    filename: str
+    directory: str
+    number: int
+    label: str
+    sha256: str
+    width: int
+    height: int
+    mark: Mark
+    ai_pick: bool
+    badge: str
+    crop: CropBox | None
+
+
+@dataclass(frozen=True, slots=True)
+class GroupView:
+    """One group as shown: its images in stage order, and the lines of words under them."""
+
+    group_id: str
+    images: tuple[ImageView, ...]
+    route: str
+    decided: bool
+    reasons: str
+    flags: tuple[str, ...]
+    held_reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """Figures of the header; None where there is nothing to measure yet.
+
+    Attributes:
+        seconds_per_group: mean over the groups decided here.
+        agreement: share of decided groups in which the person picked the AI's image, in [0, 1].
+    """
+
+    seconds_per_group: float | None
+    agreement: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class DeckView:
+    """The whole deck: header, the group shown, and which views are open.
+
+    Attributes:
+        next_step: what to do where no group was ever made, "" where any was.
+    """
+
+    header: str
+    progress: float
+    group: GroupView | None
+    message: str
+    zoom: bool
+    info: bool
+    help: bool
+    summary: tuple[str, ...]
+    next_step: str = ""
+
+
+def group_view(
+    group: Group,
+    choice: Choice,
+    recommendation: Recommendation | None,
+    *,
+    held_reason: str = "",
+    hidden: bool = False,
+    crop_seen: bool = True,
+) -> GroupView:
+    """One group with its choice and recommendation.
+
+    Args:
+        hidden: keep the recommendation out of sight (blind).
+        crop_seen: as in `routing.route`: where the choice was made.
+    """
+    shown = None if hidden else recommendation
+    way = routing.route(choice, len(group.images), recommendation, crop_seen=crop_seen)
+    # what you see is what will be recorded: no crop on a choice that takes none; none is taken yet while undecided
+    overlay = choice.overlay and (crop_seen or way is None)
+    images = tuple(
+        ImageView(
+            filename=image.filename,
+            directory=group.directory,
+            number=index + 1,
+            label=_label(image.stage, image.width, image.height),
+            sha256=image.sha256,
+            width=image.width,
+            height=image.height,
+            mark=_mark(way, index),
+            ai_pick=shown is not None and shown.selected_index == index,
+            badge=_badge(shown, index),
+            crop=shown.offered_crop if shown and overlay and shown.selected_index == index else None,
+        )
+        for index, image in enumerate(group.images)
+    )
+    text = routing.words(way) if choice.action != "skip" else "Skipped: left undecided, every image stays"
+    return GroupView(
+        group.group_id,
+        images,
+        text,
+        way is not None,
+        _reasons(shown) if not hidden else "Blind: the recommendation shows once you have chosen",
+        shown.anomaly_flags if shown else (),
+        held_reason,
+    )
+
+
+NO_GROUP = "No group yet: the images' names hold no stages to group them by"
+
+
+def header(state: ReviewState, pace: Pace, waiting: int, made: bool = True) -> str:
+    """`Group 12 of 340 - reviewed 11 (3 %) - 4.1 s/group - about 22 min left - agreement 91 %`.
+
+    Args:
+        waiting: groups of the project that are undecided and beyond this batch.
+        made: whether there is any group, decided ones too.
+    """
+    count = len(state.cards)
+    if not made:
+        return NO_GROUP
+    if count == 0:
+        return "No group is waiting: everything is decided"
+    parts = [f"Group {state.position + 1} of {count}", f"reviewed {state.decided} ({percent(state.decided / count)})"]
+    if pace.seconds_per_group is not None:
+        parts.append(f"{pace.seconds_per_group:.1f} s/group")
+        minutes = pace.seconds_per_group * (count - state.decided) / 60
+        if state.decided < count:
+            parts.append("under a minute left" if minutes < 1 else f"about {minutes:.0f} min left")
+    if pace.agreement is not None:
+        parts.append(f"agreement {percent(pace.agreement)}")
+    if waiting:
+        parts.append(f"{waiting} more after this batch")
+    return " - ".join(parts)
+
+
+def summary(
+    groups: Sequence[Group],
+    state: ReviewState,
+    recommendations: Mapping[str, Recommendation],
+    unseen: Container[str] = (),
+) -> tuple[str, ...]:
+    """What finalise will do, one line a kind of route, counts first; undecided groups last.
+
+    Args:
+        unseen: the groups chosen without sight of a crop (`crop_seen` of `routing.route`).
+    """
+    counts: Counter[str] = Counter()
+    images: Counter[str] = Counter()
+    for card, group in zip(state.cards, groups, strict=True):
+        seen = group.group_id not in unseen
+        way = routing.route(state.choice(card), card.count, recommendations.get(group.group_id), crop_seen=seen)
+        counts[_kind(way)] += 1
+        for folder in way.folders if way else ():
+            images[folder] += 1
+    lines = [f"{plural(counts[kind], 'group')}: {text}" for kind, text in _KINDS.items() if counts[kind]]
+    moved = [f"{count} to {folder}/" for folder, count in sorted(images.items())]
+    return (*lines, f"Images: {', '.join(moved) or 'none moves'}")
+
+
+_KINDS = {
+    "suggestion": "the AI's pick with its crop → crop_auto/, the others → delete_staging/",
+    "approve": "the picked image → selected/, the others → delete_staging/",
+    "manual": "the picked image → crop/ for the crop desk, the others → delete_staging/",
+    "reject": "every image → delete_staging/",
+    "keep": "every image → selected/",
+    "stay": "undecided or skipped: stay where they are",
+}
+
+
+def _kind(way: routing.Route | None) -> str:
+    return "stay" if way is None else way.sidecar or way.outcome
+
+
+def _label(stage: float | None, width: int, height: int) -> str:
+    size = f"{width} × {height}"
+    return size if stage is None else f"stage {stage:g} · {size}"
+
+
+def _mark(way: routing.Route | None, index: int) -> Mark:
+    if way is None:
+        return "none"
+    return "reject" if way.folders[index] == routing.STAGING else "keep"
+
+
+def _badge(shown: Recommendation | None, index: int) -> str:
+    if shown is None or shown.selected_index != index:
+        return ""
+    if shown.source == "baseline":
+        return "highest stage"
+    name = "AI pick" if shown.source == "model" else "simulated AI pick"
+    return name if shown.confidence is None else f"{name} {shown.confidence:.0%}".replace("%", " %")
+
+
+def _reasons(shown: Recommendation | None) -> str:
+    if shown is None:
+        return "No recommendation"
+    parts = ["; ".join(shown.reasons) or shown.source]
+    if shown.confidence is not None:
+        parts.append(f"pick {shown.confidence:.0%}".replace("%", " %"))
+    if shown.offered_crop is not None:
+        sure = "" if shown.crop_confidence is None else f" {shown.crop_confidence:.0%}".replace("%", " %")
+        parts.append(
+            f"crop{sure}" if shown.crop_needed else f"where a crop would lie{sure}; no word on whether to crop"
+        )
+    elif shown.crop_needed is False:
+        parts.append("no crop needed")
+    return " · ".join(parts)

@@ -1,0 +1,304 @@
+"""The sorter on one project: images to character folders, which are sub-folders of the folder that is sorted."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+
+from pickroom.core.errors import UsageError
+from pickroom.core.naming import OWNED_FOLDERS, filename_of, folder_of, join
+from pickroom.files.ledgers import SORT
+from pickroom.sessions.marking import board as machine
+from pickroom.sessions.marking import listing
+from pickroom.sessions.marking.layout import Section
+from pickroom.sessions.marking.listing import RESULTS, Item
+from pickroom.sessions.marking.session import BoardSession, Note
+from pickroom.sessions.review.keys import Command
+from pickroom.sessions.sorting import fields as writing
+from pickroom.sessions.sorting.fields import Fields, GroupRow
+from pickroom.sessions.sorting.folders import folder_name, same
+from pickroom.sessions.sorting.keys import FOLDER_KEYS, SORT_KEYS
+from pickroom.sessions.sorting.similarity import Similarity
+from pickroom.sessions.sorting.suggest import Suggestion
+from pickroom.store import marks
+from pickroom.store.connect import transaction
+from pickroom.store.workspace import Project
+
+
+class SortSession(BoardSession):
+    """A person at the sorter: a key sends images to the folder of that key, Shift+Enter moves them.
+
+    Attributes:
+        names: the character folders, in the order of their keys.
+        similarity: the vectors, or why there are none.
+        hidden: whether marked images are left out of the board.
+        only: (field, text) that an image must have to be shown, None for all.
+
+    Args:
+        folders: the folders to sort, relative to the project's root; None sorts the results.
+
+    Raises:
+        ProjectError, StoreError: the project cannot be opened.
+        UsageError: there is no such folder, or its images are in another room's hands.
+    """
+
+    room = SORT
+    keys = SORT_KEYS
+
+    def __init__(self, project: Project, folders: Sequence[str] | None = None) -> None:
+        for folder in folders or ():
+            top = listing.checked(project, folder).partition("/")[0]
+            if top in OWNED_FOLDERS and top not in RESULTS:
+                hint = "sort selected, crop_cropped, or a folder of sources"
+                raise UsageError("images there are not to be sorted", doing="sorting", subject=folder, hint=hint)
+        self.names: list[str] = []
+        self._on_screen: tuple[str, ...] = ()  # the folders as they were when a key was pressed
+        self.hidden = False
+        self.only: tuple[str, str] | None = None
+        self._stored: list[str] = []  # the names as the database has them
+        self._similar_to: str | None = None
+        self.fields = Fields(project.root)
+        self.similarity = Similarity(project)
+        super().__init__(project, RESULTS if folders is None else folders)
+
+    # --- folders ----------------------------------------------------------------------------------------------
+
+    def base_of(self, path: str) -> str:
+        """The folder that is sorted which an image lies in."""
+        inside = [base for base in self.listing.bases if not base or path.startswith(f"{base}/")]
+        return max(inside, key=len)
+
+    def folder_of(self, name: str, path: str) -> str:
+        """Where an image goes when it is sent to a character: beside the other results of its kind."""
+        return join(self.base_of(path), name)
+
+    def add_name(self, text: str) -> str:
+        """Give the next key to a new folder; with - in front, take the key of an unused one away. One line about it.
+
+        Raises:
+            UsageError: it cannot be a folder's name.
+        """
+        away = text.strip().startswith("-")
+        typed = folder_name(text.strip().removeprefix("-"))
+        while True:
+            self.refresh()
+            names, told = self._with_name(same(typed, self.names), away)
+            if names == self.names or self._set_names(names):
+                self.board = replace(self.board, message=told)
+                return told
+
+    def _with_name(self, name: str, away: bool) -> tuple[list[str], str]:
+        """(the folders with a new one, or without an unused one; one line about it)."""
+        if not away and name in self.names:
+            return self.names, f"{name} is there already: key {key_of(self.names.index(name))}"
+        if not away:
+            return [*self.names, name], f"{name} has key {key_of(len(self.names))}"
+        if name not in self.names:
+            return self.names, f"there is no {name}"
+        used = set(self.board.marks.values()) | set(self.listing.counts)
+        if any(join(base, name) in used for base in self.listing.bases):
+            return self.names, f"{name} is in use and stays"
+        rest = [other for other in self.names if other != name]
+        return rest, f"{name} was empty and is gone: the keys after it moved up"
+
+    def _set_names(self, names: list[str]) -> bool:
+        """Keep these folders; False when another window has changed them since the last look: then nothing is kept."""
+        with transaction(self._connection):
+            if marks.folders(self._connection) != self._stored:
+                return False
+            marks.set_folders(self._connection, names)
+        self._stored = self.names = names
+        self.lay_out()
+        return True
+
+    def _load(self) -> None:
+        self._stored = stored = marks.folders(self._connection)
+        found = [self._name_in(folder) for folder in self.listing.counts]
+        marked = [filename_of(mark.folder) for mark in marks.waiting(self._connection, self.room)]
+        self.names = list(dict.fromkeys([*stored, *sorted({n for n in (*found, *marked) if n} - set(stored))]))
+        super()._load()
+
+    def _name_in(self, folder: str) -> str:
+        """The character whose folder this is, "" for a folder that is sorted or lies deeper."""
+        for base in self.listing.bases:
+            name = folder if not base else folder.removeprefix(f"{base}/")
+            if name and folder != base and "/" not in name and join(base, name) == folder:
+                return "" if name in OWNED_FOLDERS else name
+        return ""
+
+    # --- the board --------------------------------------------------------------------------------------------
+
+    def sections(self) -> Iterable[Section]:
+        """What is still to be sorted, then each character with what it has; a folder's name is its header."""
+        found: dict[str, list[str]] = {base: [] for base in self.listing.bases}
+        to_come = Counter(self.board.marks.values())
+        on_board = self._shown()
+        for item in self.listing.items:
+            if item.path in on_board:
+                found.setdefault(item.directory, []).append(item.path)
+        for folder, paths in found.items():
+            name = self._name_in(folder)
+            note = f"+{to_come[folder]} marked for it" if to_come[folder] else ""
+            if not name:
+                missing = self.listing.counts.get(folder, 0) - len(paths)
+                note = f"to sort; {missing} not shown" if missing else "to sort"
+            shown = self.similarity.ordered(paths, self._similar_to) if self._similar_to else paths
+            yield Section(folder or "(the project's folder)", folder, tuple(shown), note)
+
+    def _shown(self) -> set[str]:
+        items = [i for i in self.listing.items if not (self.hidden and i.path in self.board.marks)]
+        if self.only is None:
+            return {item.path for item in items}
+        field, text = self.only
+        written = self.fields.of(items)
+        return {path for path, found in written.items() if found.get(field) == text}
+
+    def act(self, key: str, what: Command) -> None:
+        """Send the targets, or the row, to a folder; accept suggestions; order, hide, clear."""
+        board = self.board
+        if what.name in ("mark", "mark row"):
+            self._send(key, what.index or 0, board.row if what.name == "mark row" else board.targets)
+        elif what.name in ("accept", "accept row"):
+            self._accept(key, board.row if what.name == "accept row" else board.targets)
+        elif what.name == "clear":
+            self.board = machine.unmark(board, key, board.targets)
+        elif what.name == "hide":
+            self.hidden = not self.hidden
+            self.lay_out()
+            told = "marked images are hidden; V shows them" if self.hidden else "every image is shown"
+            self.board = replace(self.board, message=told)
+        elif what.name == "order":
+            self._reorder()
+        elif what.name == "name":
+            self.board = replace(board, message="type a name, Enter adds it")
+
+    def press(self, key: str) -> machine.Board:
+        """As every board does; a key that another window has given to another folder meanwhile is not applied."""
+        self._on_screen = tuple(self.names)
+        return super().press(key)
+
+    def send(self, index: int, key: str) -> None:
+        """Send the targets to a folder that may have no key of its own (its button)."""
+        self._on_screen = tuple(self.names)
+
+        def go(board: machine.Board) -> machine.Board:
+            self._send(key, index, board.targets)
+            return self.board
+
+        self.change(go)
+
+    def _send(self, key: str, index: int, paths: Sequence[str]) -> None:
+        if index >= len(self.names):
+            told = f"no folder has key {key_of(index)} yet: N names one"
+            self.board = replace(self.board, message=told)
+            return
+        shown = self._on_screen[index] if index < len(self._on_screen) else None
+        # from now on these keys mean these folders, whatever appears beside them
+        kept = self.names == self._stored or self._set_names(self.names)
+        if not kept or shown != self.names[index]:
+            told = "the folders have just changed, in another window or on disk: look, and press again"
+            self.board = replace(self.board, message=told)
+            return
+        wanted = {path: self.folder_of(self.names[index], path) for path in paths}
+        self.board = machine.mark(self.board, key, wanted)
+
+    def _accept(self, key: str, paths: Sequence[str]) -> None:
+        suggested = self.suggestions([path for path in paths if path not in self.board.marks])
+        wanted = {path: self.folder_of(found.name, path) for path, found in suggested.items()}
+        if wanted:
+            self.board = machine.mark(self.board, key, wanted)
+        else:
+            why = self.similarity.missing or "nothing is suggested there yet: sort some more of each of two characters"
+            self.board = replace(self.board, message=why)
+
+    def _reorder(self) -> None:
+        active = self.board.active
+        if self._similar_to is not None:
+            self._similar_to, told = None, "by name"
+        elif active is None or not self.similarity.has(active):
+            self.board = replace(
+                self.board, message=self.similarity.missing or "this image has no vector: pickroom embed"
+            )
+            return
+        else:
+            self._similar_to, told = active, f"the most similar to {filename_of(active)} first"
+        self.lay_out()
+        self.board = replace(self.board, message=told)
+
+    def show_only(self, field: str | None, text: str = "") -> None:
+        """Filter the board by what is written about images; None shows all."""
+        self.only = None if field is None else (field, text)
+        self.lay_out()
+
+    # --- suggestions ------------------------------------------------------------------------------------------
+
+    def suggestions(self, paths: Iterable[str]) -> dict[str, Suggestion]:
+        """Path -> what its nearest sorted neighbours suggest; only of images that lie in no character's folder."""
+        marks = self.board.marks
+        if not self.similarity.missing and self.similarity.taught is not marks:
+            named = {item.path: self._name_in(item.directory) for item in self.listing.items}
+            named |= {path: filename_of(folder) for path, folder in marks.items()}
+            self.similarity.teach({path: name for path, name in named.items() if name}, self._items)
+            self.similarity.taught = marks
+        return self.similarity.suggest(path for path in paths if not self._name_in(folder_of(path)))
+
+    def note(self, item: Item) -> Note:
+        note = super().note(item)
+        if note.warn or item.path in self.board.marks:
+            return note
+        found = self.suggestions([item.path]).get(item.path)
+        if found is None:
+            return note
+        told = f"{found.agreeing} of its {found.asked} nearest sorted images are {found.name}; A does so"
+        return Note(note.label, f"{found.name}? {found.confidence:.0%}", f"{item.path}: {told}")
+
+    # --- by a field -------------------------------------------------------------------------------------------
+
+    def unsorted(self) -> list[Item]:
+        """The images that lie in no character folder yet and have no mark."""
+        return [i for i in self.listing.items if not self._name_in(i.directory) and i.path not in self.board.marks]
+
+    def choices(self) -> dict[str, list[tuple[str, int]]]:
+        """Field -> its values and how often each, of the images to sort: for the filter and for sorting by a field."""
+        return writing.choices(self.fields.of(self.listing.items))
+
+    def group_by(self, field: str) -> tuple[list[GroupRow], list[str]]:
+        """What sorting the unsorted images by a field would do: a dry run. See `fields.group_by`."""
+        return writing.group_by(self.fields.of(self.unsorted()), field, self.names)
+
+    def routes_by(self, field: str) -> dict[str, str]:
+        """Path -> folder of every unsorted image that has the field."""
+        rows, _ = self.group_by(field)
+        return {path: self.folder_of(row.folder, path) for row in rows if row.folder for path in row.paths}
+
+    def mark_by(self, field: str) -> None:
+        """Mark every unsorted image for the folder of what a field says; one step that U takes back."""
+        routes = self.routes_by(field)
+        self._add_names(filename_of(folder) for folder in routes.values())
+        self.set_marks(routes, f"by {field}")
+
+    def assign(self, wanted: Mapping[str, str]) -> dict[str, str]:
+        """Path -> folder, for a file of path -> character name; new names get their keys.
+
+        Raises:
+            UsageError: a name cannot be a folder's.
+        """
+        names = {path: same(folder_name(name), self.names) for path, name in wanted.items()}
+        return {path: self.folder_of(name, path) for path, name in names.items()}
+
+    def mark_all(self, routes: Mapping[str, str]) -> None:
+        """Mark images for folders as one step; their names get keys."""
+        self._add_names(filename_of(folder) for folder in routes.values())
+        self.set_marks(routes)
+
+    def _add_names(self, names: Iterable[str]) -> None:
+        wanted = list(dict.fromkeys(names))
+        while new := [name for name in wanted if name not in self.names]:
+            if not self._set_names([*self.names, *new]):
+                self.refresh()
+
+
+def key_of(index: int) -> str:
+    """The key of the folder with this 0-based number, "" beyond the last key."""
+    return FOLDER_KEYS[index].upper() if index < len(FOLDER_KEYS) else "its button"

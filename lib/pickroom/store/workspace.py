@@ -1,0 +1,253 @@
+"""Where everything lies: the workspace's folders, and each project's manifest and paths in one frozen record.
+
+This module owns the manifest file (FORMATS.md, Manifest); nobody else reads or writes it.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from pickroom.core.errors import ProjectError
+from pickroom.core.naming import is_project_id
+from pickroom.storage import atomic
+from pickroom.storage.locking import exclusive
+from pickroom.store.manifest import DECISIONS, Manifest, NewerManifestError
+
+_MOST_BYTES = 1 << 20  # of a manifest: it holds a page
+_PATIENCE_S = 10.0  # a manifest is written in milliseconds, on a slow disk in a second
+
+
+def utc_now() -> str:
+    """Now as FORMATS.md writes every time: ISO 8601 UTC ending in Z, to the microsecond."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """One project: its manifest and every path that belongs to it."""
+
+    workspace: Workspace
+    manifest: Manifest
+
+    @property
+    def id(self) -> str:
+        return self.manifest.project_id
+
+    @property
+    def root(self) -> Path:
+        """The folder of its images; raises nothing when it has gone (see `require_root`)."""
+        return Path(self.manifest.root)
+
+    @property
+    def database(self) -> Path:
+        return self.workspace.decisions / f"{self.id}.db"
+
+    @property
+    def lock_file(self) -> Path:
+        """What the kernel's `flock` is taken on while files move; never removed."""
+        return self.workspace.decisions / f"{self.id}.lock"
+
+    @property
+    def manifest_file(self) -> Path:
+        return self.workspace.manifests / f"{self.id}.json"
+
+    def path(self, directory: str | None, filename: str) -> Path:
+        """The absolute path of a file given its folder relative to the root."""
+        return self.root / (directory or "") / filename
+
+    def require_root(self) -> Path:
+        """The image folder, or ProjectError when it is not there (an unplugged disk, a moved folder)."""
+        if not self.root.is_dir():
+            raise ProjectError(
+                "the image folder is not there",
+                doing=f"opening project {self.id}",
+                subject=self.root,
+                hint=f"plug its disk in, or: pickroom relocate {self.id} NEW_FOLDER",
+            )
+        return self.root
+
+    def with_manifest(self, **changes: Any) -> Project:
+        """Change the manifest as it is on disk now, and return the project that it describes.
+
+        What another command changed since this project was opened stays, whatever this one was at meanwhile.
+
+        Raises:
+            ProjectError: the manifest is gone or damaged.
+            LockedError: another process has been writing it for seconds.
+        """
+        path = self.manifest_file
+        lock = path.with_suffix(".lock")
+        with exclusive(lock, f"the manifest of {self.id}", f"saving what is known of {self.id}", patience=_PATIENCE_S):
+            project = self.workspace.project(self.id)
+            manifest = replace(project.manifest, **changes)
+            if manifest != project.manifest:
+                atomic.write_text(path, manifest.to_json())
+        return replace(project, manifest=manifest)
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """The folder that holds `data/`, `sandbox/`, `reports/` and `archives/` (FORMATS.md, Folders)."""
+
+    root: Path
+
+    @classmethod
+    def find(cls, home: Path | str | None = None) -> Workspace:
+        """`home` if given, else $PICKROOM_HOME, else the nearest parent holding `data/`, else the checkout."""
+        chosen = home or os.environ.get("PICKROOM_HOME")
+        if chosen:
+            return cls(Path(chosen).expanduser().resolve())
+        here = Path.cwd()
+        for folder in (here, *here.parents):
+            if (folder / "data").is_dir():
+                return cls(folder)
+        checkout = Path(__file__).resolve().parents[3]
+        return cls(checkout if (checkout / "pyproject.toml").is_file() else here)
+
+    @property
+    def own_folders(self) -> frozenset[Path]:
+        """The folders that are no sources of images, even where the images lie beside them."""
+        return frozenset((self.root / "data", self.sandbox, self.reports, self.archives))
+
+    @property
+    def sandbox(self) -> Path:
+        return self.root / "sandbox"
+
+    @property
+    def reports(self) -> Path:
+        return self.root / "reports"
+
+    @property
+    def archives(self) -> Path:
+        return self.root / "archives"
+
+    @property
+    def manifests(self) -> Path:
+        return self.root / "data" / "projects"
+
+    @property
+    def decisions(self) -> Path:
+        return self.root / DECISIONS
+
+    @property
+    def embeddings(self) -> Path:
+        return self.root / "data" / "ai_data" / "embeddings"
+
+    @property
+    def thumbnails(self) -> Path:
+        return self.root / "data" / "ai_data" / "cache" / "thumbnails"
+
+    @property
+    def processed_log(self) -> Path:
+        return self.root / "data" / "ai_data" / "cache" / "processed_images.jsonl"
+
+    @property
+    def models(self) -> Path:
+        return self.root / "data" / "ai_data" / "models"
+
+    @property
+    def logs(self) -> Path:
+        return self.root / "data" / "ai_data" / "logs"
+
+    @property
+    def summaries(self) -> Path:
+        return self.root / "data" / "daily_summaries"
+
+    def project(self, project_id: str) -> Project:
+        """Open a project by id; raises ProjectError when the id, the manifest or its content is no good."""
+        if not is_project_id(project_id):
+            raise bad_project_id(project_id)
+        path = self.manifests / f"{project_id}.json"
+        try:
+            manifest = Manifest.from_json(atomic.read_small(path, _MOST_BYTES).decode())
+        except FileNotFoundError:
+            known = self.project_ids()
+            close = difflib.get_close_matches(project_id, known, 1)
+            meant = f"did you mean {close[0]}? " if close else ""
+            here = f"{meant}projects here: {', '.join(known) or 'none yet'}"
+            if len(known) == 1:
+                here += f', in a notebook project = "{known[0]}"'
+            raise ProjectError(
+                f"there is no project {project_id!r}, as seen",
+                doing="looking for its manifest",
+                subject=path,
+                hint=f"{here}; make one: pickroom start {project_id} --images FOLDER",
+            ) from None
+        except NewerManifestError as error:
+            raise ProjectError(
+                str(error), doing=f"opening project {project_id}", subject=path, hint="update pickroom"
+            ) from None
+        except (OSError, ValueError, RecursionError) as error:
+            raise ProjectError(
+                f"the manifest is damaged ({error})",
+                doing=f"opening project {project_id}",
+                subject=path,
+                hint="restore it from a backup, or mend it by hand",
+            ) from None
+        if manifest.project_id != project_id:
+            raise ProjectError(
+                f"the manifest names project {manifest.project_id!r}",
+                doing=f"opening project {project_id}",
+                subject=path,
+                hint="its file name and its project_id must agree",
+            )
+        project = Project(self, manifest)
+        if PurePosixPath(manifest.decisions_db) != PurePosixPath(DECISIONS, f"{project_id}.db"):  # FORMATS.md, Folders
+            raise ProjectError(
+                f"the manifest names another database, {manifest.decisions_db!r}",
+                doing=f"opening project {project_id}",
+                subject=path,
+                hint=f"its decisions_db is {DECISIONS}/{project_id}.db: move the database there, and say so",
+            )
+        return project
+
+    def project_ids(self) -> list[str]:
+        """The ids of every project that has a manifest, sorted."""
+        return sorted(p.stem for p in self.manifests.glob("*.json") if is_project_id(p.stem))
+
+    def projects(self) -> Iterator[Project]:
+        """Every project; raises ProjectError at the first damaged manifest."""
+        return (self.project(project_id) for project_id in self.project_ids())
+
+    def planned(self, project_id: str, root: Path, title: str | None = None) -> Project:
+        """A project that is only thought of: its paths and a manifest that is nowhere yet; `save_new` publishes it."""
+        manifest = Manifest(
+            project_id=project_id,
+            title=title or project_id,
+            root=str(root),
+            decisions_db=f"{DECISIONS}/{project_id}.db",
+            created_at=utc_now(),
+        )
+        return Project(self, manifest)
+
+    def save_new(self, project: Project) -> None:
+        """Publish a new project's manifest; raises ProjectError when there is one by that id."""
+        self.manifests.mkdir(parents=True, exist_ok=True)
+        try:
+            atomic.create_bytes(project.manifest_file, project.manifest.to_json().encode())
+        except FileExistsError:
+            raise already_started(project) from None
+        atomic.sync_folders([self.manifests])
+
+
+def bad_project_id(project_id: str) -> ProjectError:
+    return ProjectError(
+        f"{project_id!r} cannot be a project's name",
+        doing="reading a project name",
+        hint="up to 64 letters, digits, _ and -, a letter or digit first, not ending in _legacy",
+    )
+
+
+def already_started(project: Project) -> ProjectError:
+    return ProjectError(
+        f"project {project.id!r} is there already",
+        doing="starting a project",
+        subject=project.manifest_file,
+        hint=f"see: pickroom status {project.id}; rescan it: pickroom groups {project.id}",
+    )
