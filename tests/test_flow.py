@@ -26,7 +26,7 @@ from pickroom.sessions.review.session import ReviewSession
 from pickroom.store import groups as groups_table
 from pickroom.store.connect import connect
 from pickroom.store.workspace import Workspace
-from reviewing import FINALISE, decisions, queue, recommend, rows
+from support.reviewing import FINALISE, decisions, queue, recommend, rows
 
 STAGES = ("1", "1.5", "2", "3")
 COMPANIONS = (".yaml", ".caption", ".hands.json", ".decision", ".xmp")

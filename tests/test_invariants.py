@@ -20,7 +20,7 @@ from pickroom.sessions.review.session import ReviewSession
 from pickroom.store.connect import connect, open_read_only, transaction
 from pickroom.store.snapshot import attachable
 from pickroom.store.workspace import Project
-from reviewing import (
+from support.reviewing import (
     FINALISE,
     child,
     decisions,

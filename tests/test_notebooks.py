@@ -10,7 +10,7 @@ import pytest
 from pickroom.demo.config import DemoConfig
 from pickroom.demo.project import start_demo
 from pickroom.store.workspace import Project, Workspace
-from reviewing import FINALISE, review
+from support.reviewing import FINALISE, review
 
 FOLDER = Path(__file__).resolve().parents[1] / "notebooks"
 NOTEBOOKS = [path for path in sorted(FOLDER.rglob("*.ipynb")) if ".ipynb_checkpoints" not in path.parts]

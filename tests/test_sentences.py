@@ -10,7 +10,6 @@ from html import unescape
 
 import pytest
 
-from analysing import change, crop
 from pickroom.analysis.reports import finish
 from pickroom.analysis.reports.sections import Report
 from pickroom.app.widgets import home_html, start
@@ -25,7 +24,8 @@ from pickroom.sessions.review.manual import UnaidedSession
 from pickroom.sessions.review.session import ReviewSession
 from pickroom.store.connect import connect
 from pickroom.store.workspace import Project
-from reviewing import FINALISE, queue, recommend, review
+from support.analysing import change, crop
+from support.reviewing import FINALISE, queue, recommend, review
 
 BOX = (0.1, 0.1, 0.8, 0.8)
 SECTIONS = ("heading", "overview", "work", "agreement", "mistakes", "crops", "health")

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from analysing import SERIES, decide
 from pickroom.analysis.connection import Analysis, connect
 from pickroom.store.workspace import Project, Workspace
+from support.analysing import SERIES, decide
 
 
 @pytest.fixture

@@ -15,7 +15,6 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from analysing import change, earlier_row, write_earlier, write_model, write_vectors
 from conftest import FIXTURES, read_tree, write_series
 from pickroom.analysis import cache as copies
 from pickroom.analysis.connection import Analysis, connect
@@ -25,7 +24,8 @@ from pickroom.store import legacy
 from pickroom.store.connect import connect as open_store
 from pickroom.store.connect import transaction
 from pickroom.store.workspace import Project, Workspace
-from reviewing import FINALISE, child, exit_code_of, hear, in_child, is_locked, queue, review, rows
+from support.analysing import change, earlier_row, write_earlier, write_model, write_vectors
+from support.reviewing import FINALISE, child, exit_code_of, hear, in_child, is_locked, queue, review, rows
 
 Make = Callable[..., Project]
 VIEWS = "decisions crops groups images recommendations operations models".split()  # noqa: SIM905 (as FORMATS.md lists them)

@@ -11,13 +11,13 @@ import pyarrow.dataset
 import pyarrow.parquet
 import pytest
 
-from analysing import change, write_vectors
 from conftest import read_tree, write_series
 from pickroom.analysis.export import STATE_FILE, TABLES, export
 from pickroom.core.errors import ConflictError, FileOperationError, ProjectError, StoreError
 from pickroom.indexing import projects
 from pickroom.store.workspace import Project, Workspace
-from reviewing import FINALISE, in_child, obey_permissions, review, rows
+from support.analysing import change, write_vectors
+from support.reviewing import FINALISE, in_child, obey_permissions, review, rows
 
 VECTORS = [[0.5, 1.0, -2.0], [0.5, 1.0, -1.5], [1.0, 0.0, 0.0]]
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "analysis.md"

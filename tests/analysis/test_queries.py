@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from analysing import MEANT, crop, fill
 from pickroom.analysis import queries
 from pickroom.analysis.connection import Analysis, connect
 from pickroom.core.errors import UsageError
@@ -17,8 +16,9 @@ from pickroom.store.connect import connect as open_store
 from pickroom.store.connect import open_read_only
 from pickroom.store.decisions import incomplete_crops, performance
 from pickroom.store.workspace import Project, Workspace
-from recounting import numbers, same
-from reviewing import FINALISE, decisions, queue, recommend, review
+from support.analysing import MEANT, crop, fill
+from support.recounting import numbers, same
+from support.reviewing import FINALISE, decisions, queue, recommend, review
 
 # queries of one row a project, or of one a key: their columns are held against the recount by these names
 ONE_ROW = ("input_output", "shares", "pace", "time_saved", "anomaly_rates")

@@ -12,7 +12,7 @@ import pytest
 from pickroom.analysis.connection import connect
 from pickroom.analysis.engine import open_engine
 from pickroom.store.workspace import Workspace
-from reviewing import exit_code_of
+from support.reviewing import exit_code_of
 
 # more than the memory that it is given, held until its end
 HEAVY = "CREATE TABLE heavy AS SELECT range AS i, hash(range) AS h FROM range({}) ORDER BY h"

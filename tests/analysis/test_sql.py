@@ -20,7 +20,7 @@ from pickroom.analysis.connection import connect
 from pickroom.analysis.engine import open_engine
 from pickroom.core.errors import StoreError, UsageError
 from pickroom.store.workspace import Project, Workspace
-from reviewing import in_child, rows
+from support.reviewing import in_child, rows
 
 # {file} is a file that is really there, {folder} a folder that may be written to
 NOT_READING = """

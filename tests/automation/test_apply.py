@@ -15,18 +15,6 @@ from typing import Any
 import pytest
 from PIL import Image as PillowImage
 
-from automating import (
-    BOX,
-    approve_all,
-    change_line,
-    cover,
-    groups_of,
-    images_tree,
-    person,
-    proposals_of,
-    proposed,
-    review,
-)
 from conftest import read_tree
 from pickroom.automation import apply, sandbox
 from pickroom.automation.decisions_file import read_approved, write_lines
@@ -42,7 +30,19 @@ from pickroom.store import operations
 from pickroom.store.connect import connect
 from pickroom.store.crops import of_batch
 from pickroom.store.workspace import Project
-from reviewing import decisions, fill, in_child, obey_permissions, places, queue, rows, small_disk
+from support.automating import (
+    BOX,
+    approve_all,
+    change_line,
+    cover,
+    groups_of,
+    images_tree,
+    person,
+    proposals_of,
+    proposed,
+    review,
+)
+from support.reviewing import decisions, fill, in_child, obey_permissions, places, queue, rows, small_disk
 
 Make = Callable[..., Project]
 DRAWN = CropBox(0.1, 0.1, 0.9, 0.9)
@@ -445,7 +445,7 @@ def test_a_full_disk_while_rendering_leaves_nothing_behind(make_project: Make, t
 
 
 def crops_everywhere(project: Project, place: Place) -> Place:
-    from reviewing import recommend
+    from support.reviewing import recommend
 
     for group in queue(project):
         recommend(project, group, 1, BOX, crop_needed=True)

@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from automating import NOW, person
 from conftest import write_image
 from pickroom.automation.decisions_file import (
     Approved,
@@ -23,6 +22,7 @@ from pickroom.automation.decisions_file import (
 from pickroom.core.errors import UsageError
 from pickroom.core.records import CropBox
 from pickroom.groups import baseline
+from support.automating import NOW, person
 
 NAMES = st.text(st.characters(exclude_categories=("Cs", "Cc"), exclude_characters="/\\"), min_size=1).filter(
     lambda name: bool(name.strip()) and name not in (".", "..")

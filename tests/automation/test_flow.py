@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from automating import cover, images_tree
 from conftest import read_tree
 from pickroom.automation import apply, sandbox
 from pickroom.automation.decisions_file import read_approved, read_proposals
@@ -23,7 +22,8 @@ from pickroom.sessions.review.auto_session import AutoSession
 from pickroom.store import operations
 from pickroom.store.connect import connect
 from pickroom.store.workspace import Workspace
-from reviewing import rows
+from support.automating import cover, images_tree
+from support.reviewing import rows
 
 
 def keys_of(place: Place, truths: list[Truth], session: AutoSession) -> Iterator[str]:

@@ -8,7 +8,6 @@ from dataclasses import replace
 
 import pytest
 
-from automating import BOX, WRITE, approve_all, change_line, groups_of, person, proposals_of, proposed, review
 from conftest import read_tree
 from pickroom.automation import evidence, generate, sandbox
 from pickroom.automation.decisions_file import read_approved, read_proposals, write_lines
@@ -22,8 +21,9 @@ from pickroom.store import automation_review, recommendations
 from pickroom.store.choices import Saved
 from pickroom.store.connect import connect
 from pickroom.store.workspace import Project
-from reviewing import FINALISE, queue, recommend, rows
-from reviewing import review as review_by_hand
+from support.automating import BOX, WRITE, approve_all, change_line, groups_of, person, proposals_of, proposed, review
+from support.reviewing import FINALISE, queue, recommend, rows
+from support.reviewing import review as review_by_hand
 
 Make = Callable[..., Project]
 

@@ -6,12 +6,12 @@ from collections.abc import Callable
 
 import pytest
 
-from automating import cover, groups_of, person, proposed, review
 from pickroom.automation import apply, interrupted, sandbox
 from pickroom.automation.decisions_file import Approved, read_approved, write_lines
 from pickroom.automation.generate import generate
 from pickroom.automation.sandbox import Place
 from pickroom.store.workspace import Project
+from support.automating import cover, groups_of, person, proposed, review
 
 
 @pytest.fixture

@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from automating import WRITE, proposed, review
 from pickroom.automation.decisions_file import Approved, read_approved, write_lines
 from pickroom.automation.metrics import Counts, Outcome, measure, metrics_of
 from pickroom.store.connect import connect
 from pickroom.store.workspace import Project
-from reviewing import FINALISE, queue
-from reviewing import review as review_by_hand
+from support.automating import WRITE, proposed, review
+from support.reviewing import FINALISE, queue
+from support.reviewing import review as review_by_hand
 
 Make = Callable[..., Project]
 

@@ -13,7 +13,7 @@ from pickroom.learn import checkpoints, training_sets
 from pickroom.learn.examples import Pick
 from pickroom.learn.training_sets import TrainingSet
 from pickroom.store.workspace import Project, Workspace
-from reviewing import queue, recommend, rows
+from support.reviewing import queue, recommend, rows
 
 
 def picks(*group_ids: str) -> TrainingSet:

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from automating import images_tree, proposed
 from conftest import read_tree
 from pickroom.automation import copying, sandbox
 from pickroom.automation.decisions_file import write_lines
@@ -24,7 +23,8 @@ from pickroom.sessions.review.auto_session import AutoSession
 from pickroom.store import operations
 from pickroom.store.connect import connect
 from pickroom.store.workspace import Project, Workspace
-from reviewing import FINALISE, queue, review, rows, small_disk
+from support.automating import images_tree, proposed
+from support.reviewing import FINALISE, queue, review, rows, small_disk
 
 Make = Callable[..., Project]
 

@@ -23,7 +23,7 @@ from browser.lab import free_port
 from pickroom.demo.config import DemoConfig
 from pickroom.demo.project import start_demo
 from pickroom.store.workspace import Workspace
-from reviewing import decisions, places, queue
+from support.reviewing import decisions, places, queue
 
 pytest.importorskip("voila")
 

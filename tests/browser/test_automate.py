@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 from PIL import Image as PillowImage
 
-from automating import BOX, images_tree
 from browser.conftest import OpenNotebook
 from browser.desk_page import DeskPage
 from conftest import read_tree, stage_name, write_image
@@ -17,7 +16,8 @@ from pickroom.automation import apply, sandbox
 from pickroom.automation.decisions_file import read_approved
 from pickroom.indexing import projects
 from pickroom.store.workspace import Project, Workspace
-from reviewing import queue, recommend
+from support.automating import BOX, images_tree
+from support.reviewing import queue, recommend
 
 SIZE = (720, 960)  # pixels of every image: larger than its place on the stage
 GROUPS = 50

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from boards import browse
 from browser.conftest import OpenNotebook
 from browser.grid_page import GridPage
 from conftest import read_tree
@@ -17,7 +16,8 @@ from pickroom.demo.project import start_demo
 from pickroom.files.undo import undo_batch
 from pickroom.store.connect import connect
 from pickroom.store.workspace import Project, Workspace
-from reviewing import FINALISE, review, rows
+from support.boards import browse
+from support.reviewing import FINALISE, review, rows
 
 OpenBrowse = Callable[..., GridPage]
 

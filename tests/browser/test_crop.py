@@ -26,7 +26,7 @@ from pickroom.demo.project import start_demo
 from pickroom.sessions.crop import editing
 from pickroom.sessions.crop.editing import Handle, Point
 from pickroom.store.workspace import Project, Workspace
-from reviewing import FINALISE, decisions, queue, recommend, review
+from support.reviewing import FINALISE, decisions, queue, recommend, review
 
 AI_BOX = (0.1, 0.05, 0.8, 0.75)
 MANUAL = 3  # images sent to crop/; the one after them goes to crop_auto/

@@ -20,7 +20,7 @@ from pickroom.files.undo import undo_batch
 from pickroom.indexing import projects
 from pickroom.store.connect import connect
 from pickroom.store.workspace import Project, Workspace
-from reviewing import rows
+from support.reviewing import rows
 
 SIZE = (960, 640)
 OpenDesk = Callable[..., DeskPage]

@@ -14,7 +14,7 @@ from browser.grid_page import GridPage
 from pickroom.demo.config import DemoConfig
 from pickroom.demo.project import start_demo
 from pickroom.store.workspace import Project, Workspace
-from reviewing import FINALISE, review, rows
+from support.reviewing import FINALISE, review, rows
 
 KEYS_HERE = "element => document.activeElement === element"
 

@@ -17,7 +17,7 @@ from pickroom.analysis.reports import render
 from pickroom.analysis.reports.sections import Report
 from pickroom.indexing import projects
 from pickroom.store.workspace import Project, Workspace
-from reviewing import FINALISE, review
+from support.reviewing import FINALISE, review
 
 SIZE = (48, 64)
 REVIEW = {"batch_size": 100, "blind": False, "order": "folder"}

@@ -10,7 +10,7 @@ from pickroom.demo.project import start_demo
 from pickroom.files.undo import undo_batch
 from pickroom.store.connect import connect
 from pickroom.store.workspace import Workspace
-from reviewing import decisions, places, queue
+from support.reviewing import decisions, places, queue
 
 
 def test_picks_without_a_recommendation(workspace: Workspace, open_notebook: OpenNotebook) -> None:

@@ -13,8 +13,8 @@ from pickroom.core.quantities import in_bytes
 from pickroom.maintenance.reclaim import ledger
 from pickroom.maintenance.reclaim.planning import plan
 from pickroom.store.workspace import Project, Workspace
-from reclaiming import finished_project, out_of_the_trash
-from reviewing import rows
+from support.reclaiming import finished_project, out_of_the_trash
+from support.reviewing import rows
 
 JOURNAL = "SELECT * FROM file_operations ORDER BY id"
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser
 
-from analysing import SERIES, decide
 from pickroom.analysis.reports import render
 from pickroom.analysis.reports.sections import Report
 from pickroom.store.workspace import Project
+from support.analysing import SERIES, decide
 
 A4_PX = 680  # 180 mm between the margins, at 96 px an inch
 STICKING_OUT = """() => [...document.querySelectorAll('body *')]

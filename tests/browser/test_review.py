@@ -17,7 +17,7 @@ from conftest import stage_name, write_image
 from pickroom.indexing import projects
 from pickroom.sessions.review.session import ReviewSession
 from pickroom.store.workspace import Project, Workspace
-from reviewing import decisions, places, queue, recommend, rows
+from support.reviewing import decisions, places, queue, recommend, rows
 
 SIZE = (720, 960)  # pixels of every image: larger than its place on the stage
 BOX = (0.1, 0.0, 0.8, 0.7)

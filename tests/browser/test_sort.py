@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 import yaml
 
-from boards import sort
 from browser.conftest import OpenNotebook
 from browser.grid_page import GridPage
 from conftest import read_tree
@@ -20,7 +19,8 @@ from pickroom.demo.project import start_demo
 from pickroom.files.undo import undo_batch
 from pickroom.store.connect import connect
 from pickroom.store.workspace import Project, Workspace
-from reviewing import FINALISE, review, rows
+from support.boards import sort
+from support.reviewing import FINALISE, review, rows
 
 # the whole desk is to be seen, and its grid has the keys
 IN_VIEW = """() => {

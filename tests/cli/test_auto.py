@@ -8,11 +8,11 @@ from collections.abc import Callable
 
 import pytest
 
-from automating import BOX, change_line, images_tree
 from conftest import read_tree
 from pickroom.automation import sandbox
 from pickroom.store.workspace import Project
-from reviewing import queue, recommend, rows
+from support.automating import BOX, change_line, images_tree
+from support.reviewing import queue, recommend, rows
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 

@@ -20,7 +20,6 @@ from typing import Any
 import pytest
 
 from conftest import read_tree, write_image, write_series
-from damaged import write_truncated
 from pickroom import __version__, cli
 from pickroom.core.errors import FileOperationError
 from pickroom.core.records import FileOp
@@ -30,6 +29,7 @@ from pickroom.files.lock import project_lock
 from pickroom.store import connect as store
 from pickroom.store.connect import connect, transaction
 from pickroom.store.workspace import Project, Workspace
+from support.damaged import write_truncated
 
 FINALISE = "Shift+Enter\nShift+Enter\n"
 

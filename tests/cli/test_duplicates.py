@@ -10,9 +10,9 @@ import pytest
 
 from cli.test_tools import answer, pickroom
 from conftest import read_tree
-from duplicates.test_session import with_duplicates
 from pickroom.store.workspace import Project
-from reviewing import rows
+from sessions.duplicates.test_session import with_duplicates
+from support.reviewing import rows
 
 
 @pytest.fixture

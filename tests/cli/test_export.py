@@ -13,7 +13,7 @@ import pytest
 from conftest import read_tree
 from pickroom import cli
 from pickroom.store.workspace import Project
-from reviewing import FINALISE, review
+from support.reviewing import FINALISE, review
 
 Run = Callable[..., tuple[int, str, str]]
 

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from learning import make_learned
 from pickroom import cli
 from pickroom.learn import checkpoints, progress
 from pickroom.store.workspace import Project
-from reviewing import PATIENCE_S, copy_of
+from support.learning import make_learned
+from support.reviewing import PATIENCE_S, copy_of
 
 _PATIENCE = 4 * PATIENCE_S  # a whole training, on a machine that has other things to do
 

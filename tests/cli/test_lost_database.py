@@ -15,7 +15,7 @@ from pickroom.cli.doctor import workspaces
 from pickroom.indexing import projects
 from pickroom.maintenance.backup import restoring
 from pickroom.store.workspace import Project
-from reviewing import FINALISE, review
+from support.reviewing import FINALISE, review
 
 
 def header_only(path: Path) -> None:

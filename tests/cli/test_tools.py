@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from boards import selected, with_results
 from conftest import read_tree
 from pickroom.store.workspace import Project
-from reviewing import rows
+from support.boards import selected, with_results
+from support.reviewing import rows
 
 
 @pytest.fixture

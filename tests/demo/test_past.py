@@ -11,7 +11,7 @@ from pickroom.demo import DemoConfig, past
 from pickroom.demo.project import start_demo
 from pickroom.demo.truth import read_truth
 from pickroom.store.workspace import Workspace
-from reviewing import queue, rows
+from support.reviewing import queue, rows
 
 CONFIG = DemoConfig(groups=12, seed=7, long_side=96)
 DECIDED = """

@@ -14,7 +14,7 @@ from pickroom.indexing import projects
 from pickroom.sessions.crop.session import CropSession
 from pickroom.store.connect import connect
 from pickroom.store.workspace import Project, Workspace
-from reviewing import FINALISE, copy_of, review
+from support.reviewing import FINALISE, copy_of, review
 
 BOX = CropBox(0.125, 0.25, 0.75, 0.875)
 

@@ -12,7 +12,7 @@ from pickroom.core.errors import ConflictError
 from pickroom.exports import choices, sidecars
 from pickroom.store.connect import connect
 from pickroom.store.workspace import Project
-from reviewing import rows
+from support.reviewing import rows
 
 
 def verdicts(project: Project) -> list[list[str]]:

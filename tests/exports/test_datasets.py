@@ -24,7 +24,7 @@ from pickroom.exports import choices, folder
 from pickroom.exports.datasets import export_coco, export_imagefolder, export_pairs
 from pickroom.exports.folder import STATE_FILE
 from pickroom.store.workspace import Project
-from reviewing import exit_code_of, in_child, obey_permissions
+from support.reviewing import exit_code_of, in_child, obey_permissions
 
 # https://huggingface.co/datasets/yuvalkirstain/pickapic_v1, dataset_info, without the index that pandas left there
 PICKAPIC = (

@@ -15,7 +15,7 @@ from pickroom.files import undo as batches
 from pickroom.files.lock import project_lock
 from pickroom.store.connect import connect
 from pickroom.store.workspace import Project
-from reviewing import in_child, obey_permissions
+from support.reviewing import in_child, obey_permissions
 
 OTHER = (
     f'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="{xmp.RDF}"><rdf:Description rdf:about=""'

@@ -17,7 +17,7 @@ from typing import Any
 from pickroom.core.naming import is_image_name
 from pickroom.storage.atomic import PARTIAL_SUFFIX
 from pickroom.store.workspace import Project
-from reviewing import rows, snapshot, whole_tree
+from support.reviewing import rows, snapshot, whole_tree
 
 Tree = dict[str, str]  # path relative to the root -> sha256
 

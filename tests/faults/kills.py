@@ -12,7 +12,7 @@ from typing import Any
 from faults.census import state_of
 from faults.scenarios import KEYS, SCENARIOS, Scenario, Stage, Way, stage, template
 from pickroom import integrity
-from reviewing import review, rows
+from support.reviewing import review, rows
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,7 @@ from pickroom.sessions.crop.session import CropSession
 from pickroom.storage import atomic
 from pickroom.store import connect
 from pickroom.store.workspace import Workspace
-from reviewing import no_links
+from support.reviewing import no_links
 
 PATIENCE_S = 60.0  # how long a command may take before the test fails
 _PAGE = 1 << 16  # bytes shared with the process: how many steps, how many bytes of names, the names, a line each
@@ -198,7 +198,7 @@ def _be_the_command(arguments: list[str], said: Path, plan: Plan, page: mmap.mma
         if not plan.reports:
             render.run = lambda project: []
         if plan.powerless:
-            from reviewing import obey_permissions
+            from support.reviewing import obey_permissions
 
             obey_permissions()
         # its own, chosen before steps count: what other tests leave in the common one is swept by every command

@@ -9,16 +9,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from automating import approve_all, proposed
-from boards import with_results
 from conftest import write_series
-from duplicates.test_session import with_duplicates
 from faults.census import Census, Tree, census, missing, tree_of
 from faults.launcher import CROP_DESK, Plan, Run, run, start
 from pickroom.automation import sandbox
 from pickroom.indexing import projects
 from pickroom.store.workspace import Project, Workspace
-from reviewing import FINALISE, queue, recommend, review, rows
+from sessions.duplicates.test_session import with_duplicates
+from support.automating import approve_all, proposed
+from support.boards import with_results
+from support.reviewing import FINALISE, queue, recommend, review, rows
 
 KEYS, BOXES, FOLDERS = "keys.txt", "boxes.jsonl", "folders.jsonl"  # files a command reads, in the home
 FOLDERS_ELSEWHERE = ("selected", "delete_staging", "crop", "crop_cropped", "crop_originals")

@@ -13,7 +13,7 @@ from faults.census import Tree, tree_of
 from faults.launcher import Plan, run
 from faults.scenarios import Stage
 from pickroom.automation import copying
-from reviewing import exfat_disk
+from support.reviewing import exfat_disk
 
 SEED = 20250803
 

@@ -20,7 +20,7 @@ from faults.census import Tree, state_of, tree_of
 from faults.launcher import Plan, Run
 from faults.scenarios import KEYS, Stage
 from pickroom.core.naming import is_image_name
-from reviewing import fill, queue, rows, small_disk
+from support.reviewing import fill, queue, rows, small_disk
 
 Staged = Callable[..., Stage]
 EndsAs = Callable[[str], Tree]

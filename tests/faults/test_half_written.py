@@ -13,7 +13,7 @@ from faults.scenarios import Stage, Way
 from pickroom.core.naming import IMAGE_EXTENSIONS
 from pickroom.images.scan import walk
 from pickroom.storage.atomic import PARTIAL_SUFFIX
-from reviewing import another_disk, rows, whole_tree
+from support.reviewing import another_disk, rows, whole_tree
 
 HALF = ": half written"
 

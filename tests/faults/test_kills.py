@@ -20,7 +20,7 @@ from faults.kills import Bench, Case, Killed, cases
 from faults.launcher import PATIENCE_S, Plan
 from faults.scenarios import FINISH, REPLACE, SCENARIOS, Stage, Way, stage, template
 from faults.soak import table
-from reviewing import another_disk
+from support.reviewing import another_disk
 
 SEED = 20250803
 # every command, and the ways that differ most; `make soak` has all

@@ -12,7 +12,7 @@ from faults.scenarios import KEYS, Stage
 from pickroom.cli.doctor import workspaces
 from pickroom.storage.atomic import PARTIAL_SUFFIX
 from pickroom.store.workspace import Workspace
-from reviewing import whole_tree
+from support.reviewing import whole_tree
 
 Make = Callable[..., Stage]
 COMMITTED = Plan(kill_at=1, only="image moved")

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import pytest
 
-from boards import with_results
 from faults.test_two_windows import Open, Window, _serve
 from pickroom.core.errors import LockedError
 from pickroom.files.undo import undo_batch
@@ -24,7 +23,8 @@ from pickroom.sessions.crop.session import CropSession
 from pickroom.sessions.review.session import ReviewSession
 from pickroom.store.connect import connect
 from pickroom.store.workspace import Project
-from reviewing import FINALISE, child, review, rows, whole_tree
+from support.boards import with_results
+from support.reviewing import FINALISE, child, review, rows, whole_tree
 
 MakeProject = Callable[..., Project]
 CHOICES = "SELECT group_id, action, selected_index FROM review_state WHERE action <> 'undecided'"

@@ -11,8 +11,6 @@ from typing import Any
 
 import pytest
 
-from automating import proposed
-from boards import with_results
 from faults.launcher import Plan, end_all, start
 from pickroom.automation.decisions_file import read_approved
 from pickroom.core.errors import ConflictError, PickroomError
@@ -22,7 +20,9 @@ from pickroom.sessions.marking.session import BoardSession
 from pickroom.sessions.review.session import ReviewSession
 from pickroom.sessions.sorting.session import SortSession
 from pickroom.store.workspace import Project
-from reviewing import FINALISE, child, hear, queue, review, rows
+from support.automating import proposed
+from support.boards import with_results
+from support.reviewing import FINALISE, child, hear, queue, review, rows
 
 Open = Callable[[Project], Any]
 Told = tuple[str, dict[str, Any]]  # what the window says, and what it has of each group or image

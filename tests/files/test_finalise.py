@@ -17,7 +17,7 @@ from pickroom.indexing import projects
 from pickroom.sessions.review.session import ReviewSession
 from pickroom.store.connect import connect
 from pickroom.store.workspace import Project, Workspace
-from reviewing import (
+from support.reviewing import (
     FINALISE,
     another_disk,
     decisions,

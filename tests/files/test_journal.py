@@ -16,7 +16,7 @@ from pickroom.files.folder import ImageFolder
 from pickroom.storage.atomic import PARTIAL_SUFFIX
 from pickroom.store import operations
 from pickroom.store.connect import connect, create, transaction
-from reviewing import in_child, obey_permissions, without_renames
+from support.reviewing import in_child, obey_permissions, without_renames
 
 SIDECAR = '{"needs_crop": true}'
 

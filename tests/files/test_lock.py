@@ -20,7 +20,7 @@ from pickroom.sessions.review.session import ReviewSession
 from pickroom.storage import locking
 from pickroom.store.connect import connect
 from pickroom.store.workspace import Project
-from reviewing import FINALISE, child, exit_code_of, hear, places, queue, review, snapshot
+from support.reviewing import FINALISE, child, exit_code_of, hear, places, queue, review, snapshot
 
 
 def hold(pipe: Connection, project: Project) -> None:

@@ -16,7 +16,7 @@ from pickroom.core.errors import FileOperationError
 from pickroom.core.records import FileOp
 from pickroom.files import moves
 from pickroom.storage import atomic
-from reviewing import another_disk, exfat_disk, fill, in_child, obey_permissions, small_disk, without_renames
+from support.reviewing import another_disk, exfat_disk, fill, in_child, obey_permissions, small_disk, without_renames
 
 CONTENT, OTHER = b"the image", b"another file"
 SHA256 = hashlib.sha256(CONTENT).hexdigest()

@@ -16,7 +16,7 @@ from pickroom.files.preflight import Disk, require_images
 from pickroom.storage import atomic
 from pickroom.store.connect import open_read_only
 from pickroom.store.workspace import Project
-from reviewing import exfat_disk, in_child, obey_permissions
+from support.reviewing import exfat_disk, in_child, obey_permissions
 
 A, B = "20250803_060000_stage1_generated", "20250803_060100_stage2_upscaled"
 

@@ -12,7 +12,7 @@ from pickroom.files.undo import undo_batch
 from pickroom.indexing import projects
 from pickroom.store.connect import connect
 from pickroom.store.workspace import Project, Workspace
-from reviewing import FINALISE, in_child, obey_permissions, queue, review, rows
+from support.reviewing import FINALISE, in_child, obey_permissions, queue, review, rows
 
 A, B = "20250803_060000_stage1_generated", "20250803_060100_stage2_upscaled"
 

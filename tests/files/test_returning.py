@@ -12,10 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from automating import BOX
-from boards import sort, with_results
 from conftest import read_tree, write_image
 from faults.launcher import Plan, run
+from integrity.test_whereabouts import crop_all, in_folders, losing_the_log
 from pickroom import cli, integrity
 from pickroom.files import returning
 from pickroom.files.returning import Return
@@ -23,8 +22,9 @@ from pickroom.files.undo import recover, undo_batch
 from pickroom.indexing import projects
 from pickroom.store.connect import connect
 from pickroom.store.workspace import Project
-from reviewing import FINALISE, places, queue, recommend, review, rows
-from test_whereabouts import crop_all, in_folders, losing_the_log
+from support.automating import BOX
+from support.boards import sort, with_results
+from support.reviewing import FINALISE, places, queue, recommend, review, rows
 
 Make = Callable[..., Project]
 KEYS = ("1", "w", "x", "k", "a")

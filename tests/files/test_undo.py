@@ -22,7 +22,7 @@ from pickroom.store import groups as groups_table
 from pickroom.store import operations
 from pickroom.store.connect import connect, transaction
 from pickroom.store.workspace import Project, Workspace
-from reviewing import (
+from support.reviewing import (
     FINALISE,
     another_disk,
     decisions,

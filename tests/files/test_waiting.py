@@ -20,7 +20,7 @@ from pickroom.files.undo import undo_batch
 from pickroom.sessions.crop.session import CropSession
 from pickroom.store.connect import connect
 from pickroom.store.workspace import Project
-from reviewing import FINALISE, decisions, queue, recommend, review, rows
+from support.reviewing import FINALISE, decisions, queue, recommend, review, rows
 
 BOX = CropBox(0.1, 0.1, 0.9, 0.9)
 AI = (0.11, 0.09, 0.91, 0.88)

@@ -16,7 +16,7 @@ from hostile.mutations import damaged, json_bytes
 from pickroom.analysis.reports import archive
 from pickroom.core.errors import ProjectError
 from pickroom.store.workspace import Workspace
-from reclaiming import finished_project
+from support.reclaiming import finished_project
 
 CASES = 25
 

@@ -20,7 +20,6 @@ from typing import Any
 
 import pytest
 
-from backing_up import used_project
 from conftest import read_tree
 from hostile.guard import attempt, survive
 from hostile.mutations import TEXTS, changed, damaged, deep, json_bytes, value
@@ -30,6 +29,7 @@ from pickroom.maintenance.backup.contents import belongs
 from pickroom.maintenance.backup.reading import LISTING
 from pickroom.store.connect import connect
 from pickroom.store.workspace import Workspace
+from support.backing_up import used_project
 
 CASES = 25
 DATABASE = "data/training/ai_training_decisions/p.db"

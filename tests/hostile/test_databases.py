@@ -23,7 +23,7 @@ from pickroom.core.errors import StoreError
 from pickroom.store.connect import connect, open_read_only
 from pickroom.store.legacy import legacy_path
 from pickroom.store.workspace import Project
-from reviewing import FINALISE, review
+from support.reviewing import FINALISE, review
 
 CASES = 25  # of each kind, in every run of the tests
 # commands that read a project's database; each line of a key file is one key

@@ -28,7 +28,7 @@ from pickroom.exports.choices import Choices
 from pickroom.exports.datasets import export_coco, export_imagefolder, export_pairs
 from pickroom.exports.folder import STATE_FILE
 from pickroom.store.workspace import Project
-from reviewing import FINALISE, in_child, review
+from support.reviewing import FINALISE, in_child, review
 
 CASES = 15
 

@@ -16,7 +16,6 @@ from pathlib import Path
 import pytest
 
 from conftest import SCANNED_AT, read_tree, stage_name, write_image
-from damaged import png_of_no_pixels, write_truncated
 from hostile.guard import limit_memory, survive
 from pickroom.core.errors import ImageError
 from pickroom.core.naming import stem_of
@@ -30,7 +29,8 @@ from pickroom.sessions.crop.session import CropSession
 from pickroom.storage import atomic
 from pickroom.store.connect import connect
 from pickroom.store.workspace import Project, Workspace
-from reviewing import FINALISE, in_child, queue, review
+from support.damaged import png_of_no_pixels, write_truncated
+from support.reviewing import FINALISE, in_child, queue, review
 
 # before the time in a name; the stage's word fills a name up to what the system takes
 PREFIXES = (

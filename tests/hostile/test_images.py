@@ -17,7 +17,7 @@ from hostile.mutations import checksums_mended, damaged
 from pickroom.core.errors import ImageError
 from pickroom.core.records import CropBox
 from pickroom.images import crops, decode, metadata, thumbnails
-from reviewing import in_child
+from support.reviewing import in_child
 
 CASES = 60  # of each kind of file, in every run of the tests
 

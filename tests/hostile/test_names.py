@@ -14,7 +14,6 @@ from typing import Any
 import pyarrow.parquet
 import pytest
 
-from analysing import write_vectors
 from conftest import SCANNED_AT, stage_name, write_image, write_series
 from hostile.test_databases import run
 from hostile.test_folders import PREFIXES
@@ -30,7 +29,8 @@ from pickroom.integrity import inspect
 from pickroom.learn.reading import read_examples
 from pickroom.sessions.crop.session import CropSession
 from pickroom.store.workspace import Project, Workspace
-from reviewing import FINALISE, in_child, review, rows
+from support.analysing import write_vectors
+from support.reviewing import FINALISE, in_child, review, rows
 
 # what another program may take for an address, a command, a formula, or cut off
 ODD = (

@@ -30,7 +30,6 @@ from pathlib import Path
 
 import pytest
 
-from boards import browse, sort
 from conftest import read_tree, write_image
 from hostile.guard import attempt
 from pickroom.analysis.reports import archive
@@ -50,7 +49,8 @@ from pickroom.sessions.sorting.folders import folder_for, folder_name
 from pickroom.store import operations
 from pickroom.store.connect import connect, transaction
 from pickroom.store.workspace import Project, Workspace
-from reviewing import FINALISE, review
+from support.boards import browse, sort
+from support.reviewing import FINALISE, review
 
 WAYS_OUT = (
     "..",

@@ -14,7 +14,6 @@ from typing import Any
 
 import pytest
 
-from automating import approve_all, proposed
 from conftest import FIXTURES, read_tree, write_image
 from hostile.guard import attempt, survive
 from hostile.mutations import TEXTS, damaged, deep, json_bytes, line_mix
@@ -38,7 +37,8 @@ from pickroom.maintenance.token_budget import TokenLedger
 from pickroom.sessions.duplicates import fingerprints
 from pickroom.store.connect import connect
 from pickroom.store.workspace import Project, Workspace
-from reviewing import FINALISE, review
+from support.automating import approve_all, proposed
+from support.reviewing import FINALISE, review
 
 CASES = 120  # of each reader, in every run of the tests
 LOGS = sorted((FIXTURES / "history").glob("*.csv"))

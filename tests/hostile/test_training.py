@@ -27,7 +27,7 @@ from pickroom.learn.examples import CropExample, Pick
 from pickroom.learn.progress import Status
 from pickroom.learn.training_sets import Kind, TrainingSet
 from pickroom.store.workspace import Workspace
-from reviewing import in_child
+from support.reviewing import in_child
 
 CASES = 120
 KEY = "0" * 64

@@ -18,11 +18,11 @@ from hypothesis import strategies as st
 from PIL import Image as Pillow
 
 from conftest import write_image
-from damaged import png_of_no_pixels, write_truncated
 from hostile.guard import limit_memory
 from pickroom.core.errors import ImageError
 from pickroom.images import decode, metadata
-from reviewing import in_child
+from support.damaged import png_of_no_pixels, write_truncated
+from support.reviewing import in_child
 
 RED, GREEN, BLUE, YELLOW, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 0), (255, 255, 255)
 FORMATS = {"png": "PNG", "jpg": "JPEG", "webp": "WEBP", "tif": "TIFF", "bmp": "BMP", "heic": "HEIF"}

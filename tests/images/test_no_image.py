@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from conftest import write_image
-from damaged import write_truncated
 from pickroom.core.errors import ImageError
 from pickroom.images import decode
 from pickroom.indexing import projects
@@ -16,6 +15,7 @@ from pickroom.indexing.plan import make_plan
 from pickroom.sessions.duplicates.gathering import gather
 from pickroom.storage import atomic
 from pickroom.store.workspace import Workspace
+from support.damaged import write_truncated
 
 _LENGTH = 8 << 30  # bytes, of which the disk holds the first few
 _JPEG = b"\xff\xd8\xff\xe0\0\x10JFIF\0\1\1\0\0\1\0\1\0\0"

@@ -13,13 +13,13 @@ import pytest
 from PIL import Image as Pillow
 
 from conftest import read_tree, write_image
-from damaged import png_of_no_pixels, write_truncated
 from pickroom.core.errors import ImageError
 from pickroom.core.naming import IMAGE_EXTENSIONS, OWNED_FOLDERS
 from pickroom.core.records import Image, Ungrouped
 from pickroom.images import scan as scan_module
 from pickroom.images.scan import Entry, ScanResult, scan, walk
-from reviewing import in_child, obey_permissions
+from support.damaged import png_of_no_pixels, write_truncated
+from support.reviewing import in_child, obey_permissions
 
 NAME = "20250803_060000_stage1.5_face_swapped.png"
 

@@ -1,4 +1,4 @@
-"""Small decided projects with real pictures and vectors, made once: what a training needs, and no more."""
+"""Small decided projects with real pictures and vectors, and models trained on them; each made once."""
 
 from __future__ import annotations
 
@@ -6,13 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from learning import make_learned
+from pickroom.learn import checkpoints
 from pickroom.learn.crops.cropper import CropperConfig
 from pickroom.learn.crops.model import BoxerRecipe
 from pickroom.learn.picks.model import PickerRecipe
 from pickroom.learn.picks.ranker import RankerConfig
+from pickroom.learn.training import train
 from pickroom.store.workspace import Project
-from reviewing import copy_of
+from support.learning import make_learned
+from support.reviewing import copy_of
 
 
 @pytest.fixture(scope="session")
@@ -36,3 +38,21 @@ def quick() -> PickerRecipe:
 @pytest.fixture
 def quick_boxer() -> BoxerRecipe:
     return BoxerRecipe(config=CropperConfig(members=1, steps=30, hidden=8))
+
+
+@pytest.fixture(scope="session")
+def trained_once(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """Project `p`: 60 groups decided, 8 undecided; ranker v1 has earned its place, the crop proposer is given it."""
+    project = make_learned(tmp_path_factory.mktemp("trained"), "p", 68, 60)
+    ranker = PickerRecipe(config=RankerConfig(members=2, steps=60, hidden=8, components=4))
+    assert train(project.workspace, "ranker", ["p"], recipe=ranker).promoted
+    boxer = BoxerRecipe(config=CropperConfig(members=1, steps=30, hidden=8))
+    train(project.workspace, "crop_proposer", ["p"], recipe=boxer)
+    checkpoints.make_current(project.workspace, "crop_proposer", 1, "for a test")
+    return project
+
+
+@pytest.fixture
+def trained(trained_once: Project, tmp_path: Path) -> Project:
+    """A copy of its own for each test."""
+    return copy_of(trained_once, tmp_path)

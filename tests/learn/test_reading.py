@@ -8,8 +8,6 @@ from dataclasses import replace
 
 import pytest
 
-from analysing import change
-from learning import crop_of, has_defect
 from pickroom.core.errors import ConflictError, StoreError
 from pickroom.features.candidates import Candidates
 from pickroom.learn import splits, training_sets
@@ -17,7 +15,9 @@ from pickroom.learn.examples import Pick
 from pickroom.learn.reading import read_examples
 from pickroom.store.legacy import connect_legacy, legacy_path
 from pickroom.store.workspace import Project
-from reviewing import FINALISE, decisions, queue, recommend, review, rows
+from support.analysing import change
+from support.learning import crop_of, has_defect
+from support.reviewing import FINALISE, decisions, queue, recommend, review, rows
 
 
 def test_picks_are_the_persons_choices(learned: Project) -> None:

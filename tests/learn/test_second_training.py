@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
-from learning import decide, make_learned
 from pickroom.features.sources import Sources
 from pickroom.files.undo import undo_batch
 from pickroom.learn import checkpoints, splits, training_sets
@@ -26,7 +25,8 @@ from pickroom.learn.training import TrainConfig, Trained, train
 from pickroom.learn.training_sets import KINDS, Kind
 from pickroom.store.connect import connect
 from pickroom.store.workspace import Project
-from reviewing import copy_of, rows
+from support.learning import decide, make_learned
+from support.reviewing import copy_of, rows
 
 HALF = SplitConfig(held_out=0.5)  # of 20 crops enough are held out to be compared
 

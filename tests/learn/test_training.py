@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from learning import SPEC, make_learned
 from pickroom.core.errors import LockedError, StoreError, UsageError
 from pickroom.learn import checkpoints, progress, splits, training_sets
 from pickroom.learn.crops.model import BoxerRecipe
@@ -19,6 +18,7 @@ from pickroom.learn.splits import SplitConfig
 from pickroom.learn.tasks import model_of
 from pickroom.learn.training import TrainConfig, TrainingStopped, train
 from pickroom.store.workspace import Project
+from support.learning import SPEC, make_learned
 
 
 def test_a_ranker_that_sees_defects_is_saved_and_recommends(learned: Project, quick: PickerRecipe) -> None:

@@ -11,7 +11,7 @@ from pickroom.core.records import Choice, Recommendation, Step
 from pickroom.store import automation_review, review_state
 from pickroom.store.choices import Saved
 from pickroom.store.workspace import Project
-from reviewing import queue
+from support.reviewing import queue
 
 SHOWN = Recommendation("g", "model", 1, confidence=0.9, versions={"ranker": "v1"})
 Connect = Callable[[Project], sqlite3.Connection]

@@ -14,7 +14,7 @@ from pickroom.core.errors import StoreError
 from pickroom.store import copies, snapshot
 from pickroom.store.connect import backup, connect, create
 from pickroom.store.workspace import Project, Workspace
-from reviewing import FINALISE, review, small_disk
+from support.reviewing import FINALISE, review, small_disk
 
 
 def publish(database: Path) -> Path:

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from boards import with_results
 from pickroom.analysis.connection import connect as connect_analysis
 from pickroom.core.errors import LockedError
 from pickroom.indexing import projects
@@ -22,7 +21,8 @@ from pickroom.store.connect import connect, create, open_read_only, schema_of, t
 from pickroom.store.exclusive_access import alone
 from pickroom.store.wal import shares_memory
 from pickroom.store.workspace import Project, Workspace
-from reviewing import FINALISE, child, decisions, hear, review
+from support.boards import with_results
+from support.reviewing import FINALISE, child, decisions, hear, review
 
 INSERT = "INSERT INTO review_cursor VALUES (1, 'g')"
 SELECT = "SELECT group_id FROM review_cursor"

@@ -1,0 +1,154 @@
+"""The picking app's page in the kernel: places, cards, what opens and what is closed."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import parse_qs
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import pickroom
+from pickroom.app.server.identity import OwnToken
+from pickroom.app.widgets import home_html
+from pickroom.app.widgets.app import App, Place, open_app
+from pickroom.app.widgets.crop_desk import CropDesk
+from pickroom.app.widgets.deck import Deck
+from pickroom.core.errors import ProjectError
+from pickroom.core.records import Choice
+from pickroom.store import review_state
+from pickroom.store.choices import Saved
+from pickroom.store.connect import connect
+from pickroom.store.workspace import Project, Workspace
+from support.reviewing import FINALISE, in_child, obey_permissions, queue, review
+
+Make = Callable[..., Project]
+
+
+@pytest.fixture
+def project(make_project: Make) -> Project:
+    return make_project([(1, 2)] * 4)
+
+
+@given(st.text(max_size=20), st.sampled_from(["review", "crop"]), st.sampled_from(["light", "dark"]))
+def test_a_place_comes_back_from_its_query(project: str, desk: str, theme: str) -> None:
+    place = Place(project, desk if project else "review", theme)
+    assert Place.of(place.query()) == place
+
+
+@given(st.text(max_size=60))
+def test_any_query_is_a_place(query: str) -> None:
+    place = Place.of(query)
+    assert place.desk in home_html.DESKS and place.theme in ("light", "dark")
+
+
+def test_a_card_says_what_waits(project: Project) -> None:
+    review(project, "1", "q", *FINALISE)
+    card = home_html.look(project.workspace, project.id)
+    assert (card.waiting, card.groups, card.crops, card.problem) == (2, 4, 1, "")
+    assert len(card.pictures) == 2 and card.pictures[0].startswith(b"\xff\xd8")
+    page = home_html.cards([card], lambda name, desk: f"{name}/{desk}")
+    assert "2 of 4 groups wait" in page and f'data-go="{project.id}/crop"' in page and " disabled" not in page
+    # the picture and the title open the review, as its button does
+    assert page.count(f'data-go="{project.id}/review"') == 3
+
+
+def test_with_nothing_to_crop_the_button_is_off(project: Project) -> None:
+    page = home_html.cards([home_html.look(project.workspace, project.id)], lambda name, desk: f"{name}/{desk}")
+    assert f'data-go="{project.id}/crop" disabled>Crop<' in page
+
+
+def test_a_card_of_a_project_that_cannot_be_opened_says_why(project: Project) -> None:
+    project.root.rename(project.root.with_name("away"))
+    card = home_html.look(project.workspace, project.id)
+    page = home_html.cards([card, home_html.Card("<b>", title="<i>")], lambda name, desk: "")
+    assert "the image folder is not there" in page and "pickroom relocate" in page
+    assert "<i>" not in page and "data-go" not in page.partition("</section>")[0]
+
+
+def test_the_desks_follow_one_another_and_the_one_before_is_closed(project: Project) -> None:
+    app = App(project.workspace, Place())
+    try:
+        assert "4 of 4 groups wait" in app.here.html and app.bar.query == ""
+        app.go(Place(project.id).query())
+        deck = app.here
+        assert isinstance(deck, Deck) and app.room.children == (deck,)
+        assert parse_qs(app.bar.query) == {"project": [project.id], "desk": ["review"]}
+        app.go(Place(project.id, "crop", "dark").query())
+        assert isinstance(app.here, CropDesk) and "theme=dark" in app.bar.query
+        with pytest.raises(sqlite3.ProgrammingError, match="closed database"):
+            deck.session.press("1")
+        app.go("project=nobody")
+        assert "there is no project" in app.here.value and "nobody" in app.here.value
+        app.go("")
+        assert "4 of 4 groups wait" in app.here.html
+    finally:
+        app.close()
+
+
+def test_the_page_opens_where_its_address_says(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    connection = connect(project.database)
+    review_state.save_choice(connection, queue(project)[0].group_id, Saved(Choice("approve", 0)))
+    connection.close()
+    monkeypatch.setenv("QUERY_STRING", f"project={project.id}&token=secret")
+    app = open_app(project.workspace.root)
+    try:
+        assert "reviewed 1" in app.here.header.value and "secret" not in app.bar.query
+    finally:
+        app.close()
+
+
+def test_nothing_yet(workspace: Workspace) -> None:
+    app = App(workspace, Place())
+    assert "No project yet" in app.here.html
+    app.close()
+
+
+def test_the_page_that_is_served_is_one_call_without_outputs() -> None:
+    page = json.loads((Path(pickroom.__file__).parent / "app/server/picking/pick.ipynb").read_text(encoding="utf-8"))
+    (cell,) = page["cells"]
+    assert "".join(cell["source"]).split() == ["from", "pickroom.app.widgets.app", "import", "open_app", "open_app()"]
+    assert cell["outputs"] == [] and "widgets" not in page["metadata"]
+
+
+def test_the_server_is_refused_without_a_project_of_that_name(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app_server = pytest.importorskip("pickroom.app.server.app_server")
+    monkeypatch.setenv("PICKROOM_HOME", "")
+    with pytest.raises(ProjectError, match="there is no project 'nobody'"):
+        app_server.run(workspace, "nobody", browser=False)
+
+
+@pytest.mark.parametrize("content", ["", "their own"])
+def test_a_token_that_was_left_empty_is_a_random_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str
+) -> None:
+    (tmp_path / "token").write_text(content)
+    monkeypatch.delenv("JUPYTER_TOKEN", raising=False)
+    monkeypatch.setenv("JUPYTER_TOKEN_FILE", str(tmp_path / "token"))
+    assert OwnToken().token == content or (not content and len(OwnToken().token) == 48)
+    assert len(OwnToken(token="").token) == 48 and OwnToken(token="given").token == "given"
+
+
+def test_the_kernels_of_the_servers_print_errors_only() -> None:
+    from pickroom.app.server.kernels import QuietKernelManager
+
+    command = QuietKernelManager(kernel_name="python3").format_kernel_cmd()
+    assert "ipykernel_launcher" in command and command[-1] == "--IPKernelApp.log_level=40"
+
+
+def test_a_folder_that_may_not_be_listed_is_its_cards_problem(project: Project) -> None:
+    def problem() -> str:
+        obey_permissions()
+        return home_html.look(project.workspace, project.id).problem
+
+    folder = project.root / "crop"
+    folder.mkdir(exist_ok=True)
+    folder.chmod(0)
+    assert in_child(problem) == f"Permission denied: {folder}"
+    folder.chmod(0o700)

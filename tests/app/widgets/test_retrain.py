@@ -1,0 +1,90 @@
+"""The deck offers to learn after each finalise, in a process of its own, and never waits for it."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+from conftest import write_image
+from pickroom.app.widgets.deck import Deck
+from pickroom.app.widgets.retrain import Retrain
+from pickroom.app.widgets.stage import KeyPress
+from pickroom.indexing.projects import start
+from pickroom.learn import progress, retraining
+from pickroom.learn.background import Background
+from pickroom.learn.crops.cropper import CropperConfig
+from pickroom.learn.crops.model import BoxerRecipe
+from pickroom.learn.picks.model import PickerRecipe
+from pickroom.learn.picks.ranker import RankerConfig
+from pickroom.learn.tasks import Recipe
+from pickroom.learn.training_sets import Kind
+from pickroom.sessions.review.session import ReviewSession
+from pickroom.store.workspace import Project, Workspace
+from support.learning import make_learned
+from support.reviewing import FINALISE, PATIENCE_S
+
+Make = Callable[..., Project]
+
+
+def press(deck: Deck, *keys: str) -> None:
+    for key in keys:
+        deck.key_pressed(KeyPress(key, deck.token()))
+
+
+def test_it_is_offered_after_a_finalise_and_not_before(make_project: Make) -> None:
+    deck = Deck(ReviewSession(make_project([(1, 2), (1, 2)])))
+    try:
+        assert deck.retrain.layout.display == "none"
+        press(deck, "2", "1", *FINALISE)
+        assert deck.retrain.layout.display is None
+        assert "Learn from these decisions" in deck.retrain.line.value
+    finally:
+        deck.close()
+
+
+def test_a_process_that_cannot_learn_says_why_and_frees_the_button(make_project: Make, tmp_path: Path) -> None:
+    write_image(tmp_path / "other" / "a.png")
+    start(Workspace(tmp_path / "home"), "another", tmp_path / "other")  # has no vectors either
+    deck = Deck(ReviewSession(make_project([(1, 2), (1, 2)])))
+    try:
+        press(deck, "2", *FINALISE)
+        deck.retrain.button.click()
+        assert deck.retrain.button.disabled
+        press(deck, "2")  # the deck takes keys meanwhile
+        assert deck.retrain.wait(4 * PATIENCE_S)
+        said = deck.retrain.line.value
+        assert "ranker: project p has no vectors (make them: pickroom embed p" in said
+        assert "1 by the baseline" in said
+        assert "No recommendation has changed" in said and "New recommendations" not in said
+        assert not deck.retrain.button.disabled
+    finally:
+        deck.close()
+
+
+def test_it_learns_and_recommends_anew(tmp_path: Path) -> None:
+    project = make_learned(tmp_path, "p", 62, 60)
+    # small models: what a default one learns is for the tests of learning
+    small: dict[Kind, Recipe] = {
+        "ranker": PickerRecipe(config=RankerConfig(members=2, steps=60, hidden=8, components=4)),
+        "crop_proposer": BoxerRecipe(config=CropperConfig(members=1, steps=30, hidden=8)),
+    }
+    lines = retraining.retrain(project.workspace, "p", recipes=small)
+    assert lines[0].startswith("ranker v1: it recommends from now on")
+    assert any("2 by ranker v1" in line for line in lines)
+    assert lines[-1] == "New recommendations show with the deck's next key."
+
+
+def test_a_damaged_progress_file_ends_in_one_line_and_a_button_that_works(workspace: Workspace, tmp_path: Path) -> None:
+    folder = tmp_path / "images"
+    write_image(folder / "a.png")
+    button = Retrain(start(workspace, "p", folder)[0])
+    path = progress.status_path(workspace, "x")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("{")
+    ended = subprocess.Popen(["true"])
+    ended.wait(PATIENCE_S)
+    button.button.disabled = True
+    button._follow(Background(workspace, "x", ended, tmp_path / "log"))
+    assert "it cannot be read" in button.line.value and not button.button.disabled
+    button.close()

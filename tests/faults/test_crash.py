@@ -1,0 +1,197 @@
+"""A process is killed before every single thing it does to a file or to the database, one after the other.
+
+Whatever the moment: no image is ever lost, and after the next process has recovered, files and rows are those of a
+finalise (or an undo) that ran to its end, or of none. Every other command, and every other way that files get around,
+is killed in tests/faults.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import signal
+import sqlite3
+import tempfile
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from conftest import write_series
+from pickroom.files.undo import recover, undo_batch
+from pickroom.indexing import projects
+from pickroom.sessions.review.session import ReviewSession
+from pickroom.storage import atomic
+from pickroom.store.connect import connect
+from pickroom.store.workspace import Project, Workspace
+from support.reviewing import (
+    FINALISE,
+    copy_of,
+    exit_code_of,
+    in_child,
+    queue,
+    recommend,
+    review,
+    rows,
+    snapshot,
+    whole_tree,
+)
+
+# pick, crop by hand, the AI's crop: every folder, both sidecars; then one group that stays
+KEYS = ("1", "w", "a")
+GROUPS = [(1, 2)] * 4
+
+
+class Steps:
+    """Counts what this process, a child, is about to do to a file or to the database; kills it at a given count."""
+
+    def __init__(self, kill_at: int | None) -> None:
+        self.count, self._kill_at = 0, kill_at
+        self._seen: set[str] = set()
+        for owner, name in (
+            (atomic, "_kernel_rename"),
+            (os, "link"),
+            (os, "unlink"),
+            (os, "replace"),
+            (os, "mkdir"),
+            (os, "fsync"),
+            (os, "ftruncate"),
+            (tempfile, "mkstemp"),
+        ):
+            setattr(owner, name, self._counted(getattr(owner, name)))
+        shutil.copyfileobj = self._copy_in_halves
+        opening = sqlite3.connect
+
+        def connect_and_watch(*arguments: Any, **options: Any) -> sqlite3.Connection:
+            connection = opening(*arguments, **options)
+            connection.set_trace_callback(self._statement)
+            return connection
+
+        sqlite3.connect = connect_and_watch  # type: ignore[assignment]
+
+    def next(self) -> None:
+        self.count += 1
+        if self.count == self._kill_at:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def _counted(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        def counted(*arguments: Any, **options: Any) -> Any:
+            self.next()
+            return function(*arguments, **options)
+
+        return counted
+
+    def _copy_in_halves(self, reader: Any, writer: Any, length: int = 0) -> None:
+        content = reader.read()
+        writer.write(content[: len(content) // 2])
+        writer.flush()
+        self.next()
+        writer.write(content[len(content) // 2 :])
+
+    def _statement(self, sql: str) -> None:
+        """Each BEGIN and COMMIT, and the first write of each kind in between."""
+        words = sql.split()
+        kind = " ".join(words[:3]) if words[0] in ("INSERT", "UPDATE", "DELETE") else words[0]
+        if kind in ("BEGIN", "COMMIT", "ROLLBACK"):
+            self._seen.clear()
+        elif kind in self._seen or words[0] not in ("INSERT", "UPDATE", "DELETE"):
+            return
+        self._seen.add(kind)
+        self.next()
+
+
+def finalise(project: Project) -> None:
+    review(project, *FINALISE)
+
+
+def undo(project: Project) -> None:
+    with closing(connect(project.database)) as connection:
+        undo_batch(project, connection, 1)
+
+
+def recover_it(project: Project) -> None:
+    with closing(connect(project.database)) as connection:
+        recover(project, connection)
+
+
+def open_it(project: Project) -> None:
+    ReviewSession(project).close()
+
+
+@dataclass(frozen=True)
+class Way:
+    """How files get from one folder to another."""
+
+    link: bool = False  # no rename without replacing: link and unlink
+
+    def enter(self) -> None:
+        """In the child: see the file system this way."""
+        if self.link:
+            atomic._kernel_rename = lambda source, destination: errno.ENOSYS  # type: ignore[assignment]
+
+
+def run(way: Way, act: Callable[[Project], None], project: Project, kill_at: int | None = None) -> int:
+    way.enter()
+    steps = Steps(kill_at)
+    act(project)
+    steps.next()  # killed after everything, before the process could end by itself
+    return steps.count
+
+
+@pytest.fixture(scope="module")
+def reviewed(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A project with every kind of choice made, and nothing moved yet."""
+    folder = tmp_path_factory.mktemp("reviewed")
+    write_series(folder / "images" / "anna", GROUPS)
+    project = projects.start(Workspace(folder / "home"), "p", folder / "images")[0]
+    recommend(project, queue(project)[2], 0, (0.1, 0.05, 0.9, 0.85), crop_needed=True)
+    review(project, *KEYS)
+    return project
+
+
+@pytest.fixture(scope="module")
+def finalised(reviewed: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """The same project after its finalise."""
+    project = copy_of(reviewed, tmp_path_factory.mktemp("finalised") / "copy")
+    review(project, *FINALISE)
+    return project
+
+
+CRASHES = {
+    # what is killed: (the project before, the act)
+    "a finalise": ("reviewed", finalise),
+    "an undo": ("finalised", undo),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("before", "act"), CRASHES.values(), ids=CRASHES)
+def test_a_kill_at_any_moment_leaves_all_or_nothing_once_recovered(
+    request: pytest.FixtureRequest, tmp_path: Path, before: str, act: Callable[[Project], None]
+) -> None:
+    template: Project = request.getfixturevalue(before)
+    place = tmp_path / "run"  # always the same, since reasons name it
+    # a sidecar is ours to write and to remove; every other file is the person's
+    contents = {sha256 for path, sha256 in whole_tree(template.root).items() if not path.endswith(".decision")}
+    project = copy_of(template, place)
+    nothing = snapshot(project)
+    count = in_child(run, Way(), act, project)
+    everything = snapshot(project)
+    assert nothing["journal"] != everything["journal"]
+    assert count > 25
+    outcomes = set()
+    for kill_at in range(1, count + 1):
+        shutil.rmtree(place)
+        project = copy_of(template, place)
+        assert exit_code_of(run, Way(), act, project, kill_at) == -signal.SIGKILL
+        # nothing is lost at any moment; what is written down decides which way recovery goes
+        assert contents <= set(whole_tree(project.root).values()), f"lost at step {kill_at}"
+        planned = len(rows(project, "SELECT * FROM file_operations")) == len(everything["journal"])
+        in_child(run, Way(), recover_it if kill_at % 2 else open_it, project)
+        assert snapshot(project) == (everything if planned else nothing), f"killed at step {kill_at} of {count}"
+        outcomes.add(planned)
+    assert outcomes == {True, False}

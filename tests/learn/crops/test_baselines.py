@@ -1,0 +1,61 @@
+"""The baselines of crops: each does what its name says, and the historic network learns."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from learn.crops.crop_rows import spotted
+from pickroom.core.geometry import CONSTANT_CROP
+from pickroom.learn.crops.baselines import best_constant, every, historic_network, nearest_past
+from pickroom.learn.metrics import ious
+
+
+def test_the_best_constant_beats_mean_median_and_every_one_of_the_boxes() -> None:
+    rng = np.random.default_rng(0)
+    start = rng.beta(1, 4, (80, 2))
+    boxes = np.concatenate([start, start + (1 - start) * rng.uniform(0.4, 1, (80, 2))], axis=1).astype(np.float32)
+    best = best_constant(boxes)
+
+    def score(box: np.ndarray) -> float:
+        return float(ious(np.repeat(box[None], 80, axis=0), boxes).mean())
+
+    others = [boxes.mean(axis=0), np.median(boxes, axis=0), *boxes]
+    assert score(best) >= max(score(box) for box in others)
+
+
+def test_the_constant_of_no_crops_is_the_known_one() -> None:
+    np.testing.assert_allclose(best_constant(np.zeros((0, 4))), CONSTANT_CROP.to_list(), atol=1e-6)
+
+
+def test_the_nearest_past_crop_is_that_of_the_most_similar_image() -> None:
+    train, boxes = spotted(50)
+    again = replace(train, vector=train.vector * 3)  # longer, not another direction once the mean is small
+    train = replace(train, vector=train.vector - train.vector.mean(axis=0))
+    again = replace(again, vector=train.vector * 3)
+    np.testing.assert_array_equal(nearest_past(train, boxes, again), boxes)
+
+
+def test_the_historic_network_learns_what_the_vector_tells_and_repeats_itself() -> None:
+    features, boxes = spotted(200)
+    vector = features.vector.copy()
+    vector[:, :2] = (boxes[:, :2] - boxes[:, :2].mean(axis=0)) * 20
+    features = replace(features, vector=vector)
+    train, test = features.take(range(150)), features.take(range(150, 200))
+    found = historic_network(train, boxes[:150], test)
+    constant = np.repeat(best_constant(boxes[:150])[None], 50, axis=0)
+    assert ious(found, boxes[150:]).mean() > ious(constant, boxes[150:]).mean()
+    np.testing.assert_array_equal(found, historic_network(train, boxes[:150], test))
+    assert (found[:, :2] <= found[:, 2:]).all() and found.min() >= 0 and found.max() <= 1
+
+
+@pytest.mark.parametrize("rows", [0, 1])
+def test_every_baseline_answers_even_with_next_to_nothing_to_go_by(rows: int) -> None:
+    train, boxes = spotted(5)
+    asked, _ = spotted(7, seed=1)
+    found = every(train.take(range(rows)), boxes[:rows], asked)
+    assert set(found) == {"constant", "full_frame", "nearest", "historic"}
+    for name, some in found.items():
+        assert some.shape == (7, 4) and np.isfinite(some).all(), name

@@ -1,0 +1,44 @@
+"""What the tests of reclaiming share: a finished project, the way out of the trash."""
+
+from __future__ import annotations
+
+import configparser
+import urllib.parse
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from pickroom.analysis.reports import finish, render
+from pickroom.demo.config import DemoConfig
+from pickroom.demo.project import start_demo
+from pickroom.sessions.crop.session import CropSession
+from pickroom.store.workspace import Project, Workspace
+from support.reviewing import FINALISE, review
+
+KEYS = "a 1 2 q a x".split()  # noqa: SIM905 (as a file of keys has them)
+
+
+def finished_project(workspace: Workspace, keys: Sequence[str] = KEYS) -> Project:
+    """A finished project: photographs reviewed, its crops made, originals archived."""
+    project, _ = start_demo(workspace, DemoConfig(groups=len(keys), seed=3, long_side=96), model_like=True)
+    review(project, *keys, *FINALISE)
+    session = CropSession(project)
+    while session.view().images:
+        session.press("Enter")
+    session.close()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(render, "run", lambda project: [])  # the report has its own tests
+        return finish.execute(project, originals=True).project
+
+
+def out_of_the_trash(share: Path) -> None:
+    """Put everything back where it came from, as the freedesktop.org trash specification says it is written down."""
+    for info in sorted((share / "Trash" / "info").iterdir()):
+        entry = configparser.ConfigParser(interpolation=None)
+        entry.read(info)
+        path = share / urllib.parse.unquote(entry["Trash Info"]["Path"])  # relative to it, or absolute
+        trashed = share / "Trash" / "files" / info.stem
+        if trashed.exists():  # a kill between the two leaves a note of what had not been moved yet
+            trashed.rename(path)
+        info.unlink()
