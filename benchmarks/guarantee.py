@@ -22,7 +22,7 @@ from scipy.stats import norm
 
 from _measure import finish
 from pickroom.automation.drift import watch
-from pickroom.automation.guarantee import CANDIDATES, PROMISE, Blind, Promise, calibrate, least_number
+from pickroom.automation.guarantee import CANDIDATES, RISK_TARGET, BlindDecision, RiskTarget, calibrate, least_number
 
 ACCURACY, AUROC = 0.90, 0.85
 ANOMALIES, WRONG_AT_ANOMALIES = 0.024, 0.5
@@ -40,9 +40,9 @@ class Groups:
     wrong: np.ndarray
     anomaly: np.ndarray
 
-    def blind(self) -> list[Blind]:
+    def blind(self) -> list[BlindDecision]:
         rows = zip(self.confidence, self.wrong, self.anomaly, strict=True)
-        return [Blind(float(c), bool(w), bool(a)) for c, w, a in rows]
+        return [BlindDecision(float(c), bool(w), bool(a)) for c, w, a in rows]
 
 
 def draw(rng: np.random.Generator, count: int) -> Groups:
@@ -82,7 +82,7 @@ def auroc(groups: Groups) -> float:
     return (ranks[right].sum() - rights * (rights + 1) / 2) / (rights * wrongs)
 
 
-def counted(groups: Groups, promise: Promise) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def counted(groups: Groups, promise: RiskTarget) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Candidates that approve enough to be tried, and (approved, wrong) of each, highest first."""
     above = groups.confidence[:, None] >= CANDIDATES[None, :]
     approved, wrong = above.sum(0), (above & groups.wrong[:, None]).sum(0)
@@ -90,18 +90,18 @@ def counted(groups: Groups, promise: Promise) -> tuple[np.ndarray, np.ndarray, n
     return CANDIDATES[enough], approved[enough], wrong[enough]
 
 
-def ours(groups: Groups, promise: Promise) -> float | None:
+def ours(groups: Groups, promise: RiskTarget) -> float | None:
     return calibrate(groups.blind(), promise).threshold
 
 
-def plain(groups: Groups, promise: Promise) -> float | None:
+def plain(groups: Groups, promise: RiskTarget) -> float | None:
     """The lowest candidate whose error rate in the sample is within the promise: no word on chance."""
     thresholds, approved, wrong = counted(groups, promise)
     kept = np.flatnonzero(wrong / approved <= promise.override)
     return float(thresholds[kept[-1]]) if len(kept) else None
 
 
-def mapie(groups: Groups, promise: Promise) -> float | None:
+def mapie(groups: Groups, promise: RiskTarget) -> float | None:
     thresholds, approved, wrong = counted(groups, promise)
     p = compute_hoeffding_bentkus_p_value(wrong / approved, approved, promise.override, binary=True).ravel()
     rejected = FWERFixedSequenceTesting().run(p, 1 - promise.confidence)
@@ -120,7 +120,7 @@ class Outcome:
 
 
 def repeat(
-    way: Callable[[Groups, Promise], float | None], promise: Promise, pool: Pool, draws: int, decisions: int
+    way: Callable[[Groups, RiskTarget], float | None], promise: RiskTarget, pool: Pool, draws: int, decisions: int
 ) -> Outcome:
     rng = np.random.default_rng(20250803)  # every way meets the same draws
     risks = []
@@ -128,7 +128,7 @@ def repeat(
         threshold = way(draw(rng, decisions), promise)
         risks.append((0.0, 0.0, 0.0) if threshold is None else pool.at(threshold))
     coverage, override, anomaly = np.array(risks).T
-    first, second = override > promise.override, anomaly > PROMISE.anomaly
+    first, second = override > promise.override, anomaly > RISK_TARGET.anomaly
     return Outcome(first.mean(), second.mean(), (first | second).mean(), coverage.mean(), (coverage == 0).mean())
 
 
@@ -163,7 +163,7 @@ def main() -> None:
     pool = Pool(simulated)
     print(f"Fresh groups {fresh:,}: accuracy {1 - simulated.wrong.mean():.3f}, AUROC {auroc(simulated):.3f}")
 
-    first, both = Promise(anomaly=None), PROMISE
+    first, both = RiskTarget(anomaly=None), RISK_TARGET
     ways = {"exact": ours, "plain": plain, "mapie": mapie}
     one = {name: repeat(way, first, pool, draws, DECISIONS) for name, way in ways.items()}
     more = {n: repeat(ours, both, pool, draws, n) for n in ((1000, 2000) if quick else (1000, 2000, 4000))}

@@ -28,7 +28,7 @@ from pickroom.core.records import Image
 from pickroom.features import bundled
 from pickroom.groups.agreement import Agreement, compare, tune
 from pickroom.groups.image_features import fingerprint
-from pickroom.groups.similar import THRESHOLDS, Look, Thresholds, group_by_similarity
+from pickroom.groups.similar import THRESHOLDS, ImageFeatures, Thresholds, group_by_similarity
 
 LEAST_F1 = 0.90
 SIDE = 512  # pixels: what the encoder needs and no more
@@ -63,18 +63,18 @@ def bursts(base: dict[str, Pillow.Image], rng: np.random.Generator) -> dict[str,
     return made
 
 
-def looks_of(made: dict[str, list[Pillow.Image]]) -> dict[str, Look]:
+def looks_of(made: dict[str, list[Pillow.Image]]) -> dict[str, ImageFeatures]:
     tower = bundled.load()
     encoder = tower.encoder(tower.spec(), "cpu")
     found = {}
     for name, pictures in made.items():
         vectors = encoder.encode([encoder.prepare(picture) for picture in pictures]).vectors
         for number, (picture, vector) in enumerate(zip(pictures, vectors, strict=True)):
-            found[f"{name}_{number}"] = Look(fingerprint(picture), vector)
+            found[f"{name}_{number}"] = ImageFeatures(fingerprint(picture), vector)
     return found
 
 
-def grouped(looks: dict[str, Look], thresholds: Thresholds) -> list[list[str]]:
+def grouped(looks: dict[str, ImageFeatures], thresholds: Thresholds) -> list[list[str]]:
     return [
         [image.filename for image in group] for group in group_by_similarity(images_of(looks), looks, thresholds)[0]
     ]
@@ -84,12 +84,12 @@ def images_of(looks: Iterable[str]) -> list[Image]:
     return [Image(name, "", SIDE, SIDE, None, None, name, 1, 1) for name in looks]
 
 
-def hash_alone(looks: dict[str, Look], bits: int) -> list[list[str]]:
+def hash_alone(looks: dict[str, ImageFeatures], bits: int) -> list[list[str]]:
     """What ours is without any vector."""
-    return grouped({name: Look(look.fingerprint, None) for name, look in looks.items()}, Thresholds(bits=bits))
+    return grouped({name: ImageFeatures(look.fingerprint, None) for name, look in looks.items()}, Thresholds(bits=bits))
 
 
-def single_linkage(looks: dict[str, Look], thresholds: Thresholds) -> list[list[str]]:
+def single_linkage(looks: dict[str, ImageFeatures], thresholds: Thresholds) -> list[list[str]]:
     """Everything that hangs together by any chain, of any size: what most scripts do."""
     names = list(looks)
     unit = np.stack([looks[name].vector for name in names])  # type: ignore[misc]
@@ -110,7 +110,9 @@ def busy(count: int) -> float:
     centres[: len(centres) // 10] = centres[0] + 0.4 * rng.normal(size=(len(centres) // 10, 128))
     names = [f"{number:06d}" for number in range(count)]
     vectors = np.repeat(centres, 3, axis=0)[:count] + 0.2 * rng.normal(size=(count, 128)).astype(np.float32)
-    looks = {name: Look(int(rng.integers(1 << 62)), vector) for name, vector in zip(names, vectors, strict=True)}
+    looks = {
+        name: ImageFeatures(int(rng.integers(1 << 62)), vector) for name, vector in zip(names, vectors, strict=True)
+    }
     return seconds(lambda: grouped(looks, THRESHOLDS))
 
 

@@ -212,14 +212,14 @@ def test_no_deck_finishes_a_finalise_that_another_is_still_at(make_project: Make
     review(project, "1", "x", "q")
 
     def finalise_slowly(pipe: Connection) -> None:
-        take = moves.take
+        execute = moves.execute
 
         def wait_first(*arguments: object, **options: object) -> None:
             pipe.send("about to move")
             hear(pipe)
-            take(*arguments, **options)  # type: ignore[arg-type]
+            execute(*arguments, **options)  # type: ignore[arg-type]
 
-        moves.take = wait_first
+        moves.execute = wait_first
         review(project, *FINALISE)
         pipe.send("done")
 

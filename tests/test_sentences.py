@@ -13,14 +13,14 @@ import pytest
 from pickroom.analysis.reports import finish
 from pickroom.analysis.reports.sections import Report
 from pickroom.app.widgets import home_html, start
-from pickroom.automation.guarantee import Blind, calibrate
+from pickroom.automation.guarantee import BlindDecision, calibrate
 from pickroom.automation.metrics import Outcome, measure
 from pickroom.cli.doctor import workspaces
 from pickroom.cli.project import status_words
 from pickroom.files.undo import undo_batch
 from pickroom.indexing import projects
 from pickroom.learn.recommending import recommend as recommend_all
-from pickroom.sessions.review.manual import UnaidedSession
+from pickroom.sessions.review.manual import ManualSession
 from pickroom.sessions.review.session import ReviewSession
 from pickroom.store.connect import connect
 from pickroom.store.workspace import Project
@@ -43,7 +43,7 @@ def one_image(make: Make) -> Project:
 def unaided(make: Make) -> Project:
     """Picked without a recommendation."""
     project = make([(1, 2), (1, 2), (1, 2)])
-    session = UnaidedSession(project)
+    session = ManualSession(project)
     for key in ("2", "1", "2", *FINALISE):
         session.press(key)
     session.close()
@@ -291,7 +291,7 @@ def test_header_leaves_out_baselines_and_pauses(make_project: Make) -> None:
 def test_the_automation_says_nothing_of_no_decisions() -> None:
     nothing = calibrate([]).words
     assert "nothing was decided blind yet" in nothing[1] and "none was met yet" in nothing[2]
-    baselines = calibrate([Blind(None, False, False)] * 80).words
+    baselines = calibrate([BlindDecision(None, False, False)] * 80).words
     assert baselines[0].endswith("had a model's confidence without a warning")
     assert not any("of the 0" in line or "0 of 0" in line for line in (*nothing, *baselines))
 

@@ -114,18 +114,19 @@ def one_split(
     folder: Path, ranks: dict[str, dict[str, int]], split: str, number: int, home: Path
 ) -> list[dict[str, Any]]:
     """The answers of one split: a line per person and number of picks, and its groups on the first line."""
-    from _taste.build import ENCODER
-    from pickroom import projects, regrouping
     from pickroom.embeddings.engines import EmbedConfig
     from pickroom.embeddings.pipeline import embed
-    from pickroom.learn.examples import Candidates
     from pickroom.learn.pick_features import PickFeatureConfig, pick_features
     from pickroom.learn.ranker import RankerConfig, fit_ranker
     from pickroom.learn.sources import Sources
+    from pickroom.workspace import Workspace
+
+    from _taste.build import ENCODER
+    from pickroom import projects, regrouping
+    from pickroom.learn.examples import Candidates
     from pickroom.store import groups as store_groups
     from pickroom.store import images as store_images
     from pickroom.store.connect import connect, transaction
-    from pickroom.workspace import Workspace
 
     names = sorted(ranks)
     rng = np.random.default_rng((number, split == "blocks"))

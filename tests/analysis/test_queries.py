@@ -11,7 +11,7 @@ import pytest
 from pickroom.analysis import queries
 from pickroom.analysis.connection import Analysis, connect
 from pickroom.core.errors import UsageError
-from pickroom.store.choices import LONGEST_LOOK_S
+from pickroom.store.choices import MAX_DWELL_S
 from pickroom.store.connect import connect as open_store
 from pickroom.store.connect import open_read_only
 from pickroom.store.decisions import incomplete_crops, performance
@@ -125,7 +125,7 @@ def test_rolling_100_looks_back_over_a_hundred_decisions(filled: tuple[Project, 
 
 def test_a_pause_is_as_long_as_the_deck_says() -> None:
     assert all("look_s(" in queries.text(name) for name in ("sessions", "time_saved"))
-    assert f"gap < INTERVAL {LONGEST_LOOK_S / 60:.0f} MINUTE" in queries.text("sessions")
+    assert f"gap < INTERVAL {MAX_DWELL_S / 60:.0f} MINUTE" in queries.text("sessions")
 
 
 def test_stages_and_days_add_up(filled: tuple[Project, Analysis]) -> None:

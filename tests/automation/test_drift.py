@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.integrate import quad
 
 from pickroom.automation.drift import SHARE, drawn, watch, wealth
-from pickroom.automation.guarantee import Promise
+from pickroom.automation.guarantee import RiskTarget
 
 
 def test_three_in_a_hundred_are_drawn() -> None:
@@ -53,7 +53,7 @@ def test_once_off_it_stays_off() -> None:
 def test_looser_promise_bears_more() -> None:
     seen = [place % 6 == 0 for place in range(200)]
     assert not watch(seen).on
-    assert watch(seen, Promise(override=0.2)).on
+    assert watch(seen, RiskTarget(override=0.2)).on
 
 
 def test_wealth_is_the_averaged_likelihood_ratio() -> None:

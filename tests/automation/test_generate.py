@@ -12,13 +12,13 @@ from conftest import read_tree
 from pickroom.automation import evidence, generate, sandbox
 from pickroom.automation.decisions_file import read_approved, read_proposals, write_lines
 from pickroom.automation.generate import Approval, read_approval
-from pickroom.automation.guarantee import Blind, Promise
+from pickroom.automation.guarantee import BlindDecision, RiskTarget
 from pickroom.core.errors import LockedError, StoreError, UsageError
 from pickroom.core.records import BoxSource, Choice, CropBox, Recommendation
 from pickroom.files.cropping import Order, submit
 from pickroom.files.lock import project_lock
 from pickroom.store import automation_review, recommendations
-from pickroom.store.choices import Saved
+from pickroom.store.choices import SavedChoice
 from pickroom.store.connect import connect
 from pickroom.store.workspace import Project
 from support.automating import BOX, WRITE, approve_all, change_line, groups_of, person, proposals_of, proposed, review
@@ -143,7 +143,7 @@ def test_enough_blind_decisions_approve_what_is_sure_and_no_other(make_project: 
     recommend(project, flagged, 1, confidence=0.99, anomaly_flags=("odd",))
     recommend(project, other, 1, confidence=0.99, versions={"ranker": "v2"})
     blind_on(project, 200, 0)
-    first_alone = Promise(anomaly=None)
+    first_alone = RiskTarget(anomaly=None)
 
     place = sandbox.prepare(project)
     assert [p.auto_approve for p in generate.generate(place).proposals] == [False] * 4  # the second promise needs more
@@ -167,11 +167,11 @@ def test_blind_decisions_are_read_as_they_were_made(make_project: Make) -> None:
         found = evidence.blind_decisions(connection, {"ranker": "v1"})
         assert evidence.blind_decisions(connection, {"ranker": "v2"}) == []
     assert found == [
-        Blind(0.87, False, False),
-        Blind(0.87, True, True),  # a lower stage than the one recommended
-        Blind(0.87, True, False),
-        Blind(0.87, True, None),  # a reject picks nothing
-        Blind(0.87, True, False),  # a crop asked for where none is proposed
+        BlindDecision(0.87, False, False),
+        BlindDecision(0.87, True, True),  # a lower stage than the one recommended
+        BlindDecision(0.87, True, False),
+        BlindDecision(0.87, True, None),  # a reject picks nothing
+        BlindDecision(0.87, True, False),  # a crop asked for where none is proposed
     ]
 
 
@@ -230,12 +230,12 @@ def test_drawn_groups_that_are_overridden_switch_approval_off(make_project: Make
         recommend(project, group, 1, confidence=0.99)
     blind_on(project, 200, 0)
     place = sandbox.prepare(project)
-    assert generate.generate(place, Promise(anomaly=None)).approval.threshold is not None
+    assert generate.generate(place, RiskTarget(anomaly=None)).approval.threshold is not None
     shown = Recommendation("g", "model", 1, confidence=0.99, versions={"ranker": "v1"})
     with closing(connect(place.project.database)) as connection:
         for group in groups_of(place)[:10]:
-            automation_review.save_choice(connection, group.group_id, Saved(Choice("approve", 0), shown, "blind"))
-    made = generate.generate(place, Promise(anomaly=None))
+            automation_review.save_choice(connection, group.group_id, SavedChoice(Choice("approve", 0), shown, "blind"))
+    made = generate.generate(place, RiskTarget(anomaly=None))
     assert made.approval.threshold is None and made.approved == 0
     assert "switched off: 10 of 10 groups drawn at random" in made.approval.words[-1]
 

@@ -12,8 +12,8 @@ from scipy.stats import beta, binom
 
 from pickroom.automation.guarantee import (
     CANDIDATES,
-    Blind,
-    Promise,
+    BlindDecision,
+    RiskTarget,
     approval_confidence,
     calibrate,
     least_number,
@@ -21,12 +21,12 @@ from pickroom.automation.guarantee import (
 )
 from pickroom.core.records import Recommendation
 
-FIRST = Promise(anomaly=None)
+FIRST = RiskTarget(anomaly=None)
 
 
 def blind(count: int, confidence: float | None = 0.99, *, overridden: int = 0, anomaly: bool | None = False) -> list:
     """`count` decisions of one confidence, the first `overridden` of them bad."""
-    return [Blind(confidence, place < overridden, anomaly) for place in range(count)]
+    return [BlindDecision(confidence, place < overridden, anomaly) for place in range(count)]
 
 
 # ------------------------------------------------------------------------------------------------ bounds
@@ -147,12 +147,12 @@ def test_confidence_outside_its_range_is_refused(confidence: float) -> None:
 )
 def test_promise_out_of_range_is_refused(values: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="promise"):
-        Promise(**values)
+        RiskTarget(**values)
 
 
 decisions_lists = st.lists(
     st.builds(
-        Blind,
+        BlindDecision,
         st.one_of(st.none(), st.floats(0, 1)),
         st.sampled_from([False] * 30 + [True]),
         st.sampled_from([None, False, False, True]),
@@ -162,8 +162,8 @@ decisions_lists = st.lists(
 
 
 @settings(max_examples=60, deadline=None)
-@given(decisions_lists, st.sampled_from([FIRST, Promise(), Promise(override=0.15, anomaly=0.3, confidence=0.8)]))
-def test_what_is_approved_keeps_every_promise_on_the_decisions_themselves(made: list, promise: Promise) -> None:
+@given(decisions_lists, st.sampled_from([FIRST, RiskTarget(), RiskTarget(override=0.15, anomaly=0.3, confidence=0.8)]))
+def test_what_is_approved_keeps_every_promise_on_the_decisions_themselves(made: list, promise: RiskTarget) -> None:
     found = calibrate(made, promise)
     assert found == calibrate(made[::-1], promise)
     assert all(word.isprintable() and word for word in found.words)
@@ -186,7 +186,10 @@ def test_risk_at_the_promise_is_approved_in_one_draw_of_twenty_at_the_most() -> 
     rng = np.random.default_rng(3)
     broken = 0
     for _ in range(400):
-        made = [Blind(float(c), bool(w), None) for c, w in zip(rng.random(400), rng.random(400) < 0.0501, strict=True)]
+        made = [
+            BlindDecision(float(c), bool(w), None)
+            for c, w in zip(rng.random(400), rng.random(400) < 0.0501, strict=True)
+        ]
         broken += calibrate(made, FIRST).threshold is not None
     assert broken / 400 <= 0.05 + 3 * (0.05 * 0.95 / 400) ** 0.5
 

@@ -9,7 +9,7 @@ import pytest
 from browser.conftest import OpenNotebook
 from browser.lab import Lab
 from conftest import read_tree
-from pickroom.core.quantities import in_bytes
+from pickroom.core.quantities import format_bytes
 from pickroom.maintenance.reclaim import ledger
 from pickroom.maintenance.reclaim.planning import plan
 from pickroom.store.workspace import Project, Workspace
@@ -36,7 +36,7 @@ def test_sizes_first_then_the_trash_and_back_then_for_good_after_a_word(
     notebook = open_notebook("73_reclaim.ipynb", projects=[project.id], home=str(project.workspace.root))
     notebook.run_all()
     page = notebook.page
-    page.locator("h3", has_text=f"{in_bytes(planned.size)} can come back").wait_for()
+    page.locator("h3", has_text=f"{format_bytes(planned.size)} can come back").wait_for()
     assert {row.split("\t")[2] for row in page.locator(".pickroom-reclaim tr").all_inner_texts()} == {project.id}
     for_good = page.get_by_role("button", name="Delete for good")
     assert for_good.is_disabled() and read_tree(project.root) == before
@@ -56,7 +56,7 @@ def test_sizes_first_then_the_trash_and_back_then_for_good_after_a_word(
 
     out_of_the_trash(share)
     page.get_by_role("button", name="Look again").click()
-    page.locator("h3", has_text=f"{in_bytes(planned.size)} can come back").wait_for()
+    page.locator("h3", has_text=f"{format_bytes(planned.size)} can come back").wait_for()
     assert read_tree(project.root) == before
     word = page.get_by_placeholder("type delete")
     word.press_sequentially("delet")

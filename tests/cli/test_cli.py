@@ -24,7 +24,7 @@ from pickroom import __version__, cli
 from pickroom.core.errors import FileOperationError
 from pickroom.core.records import FileOp
 from pickroom.files import moves
-from pickroom.files.ledgers import LEDGERS, TAKEN_BACK
+from pickroom.files.handlers import LEDGERS, TAKEN_BACK
 from pickroom.files.lock import project_lock
 from pickroom.store import connect as store
 from pickroom.store.connect import connect, transaction
@@ -283,15 +283,15 @@ def test_undo_that_fails_says_so_first(
     pickroom: Callable[..., Ran], project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pickroom("review", "p", "--keys", "-", stdin="2\nx\n" + FINALISE)
-    take, refused = moves.take, [True, True]
+    execute, refused = moves.execute, [True, True]
 
     def refuse(root: Path, op: FileOp, *, verify: bool = False) -> None:
         if refused:
             refused.pop()
             raise FileOperationError("no", "moving a file", [root])
-        take(root, op, verify=verify)
+        execute(root, op, verify=verify)
 
-    monkeypatch.setattr(moves, "take", refuse)
+    monkeypatch.setattr(moves, "execute", refuse)
     ran = pickroom("undo", "p", "--batch", 1)
     assert (ran.code, ran.out) == (1, "Batch 1 of p is not undone: 2 could not be taken back\n")
     assert ran.err.count(": no while moving a file: ") == 2

@@ -122,8 +122,8 @@ class Bench:
                 found.problems.append(f"opening it ended with {opened.code}: {opened.said}")
         recovered = made.recover()
         # a group that cannot go where it must is put back: the command names the reason, and has exit code 1
-        put_back = bool(self.case.way.closed) and recovered.code == 1 and "Permission denied" in recovered.said
-        if recovered.code != 0 and not put_back:
+        rollback = bool(self.case.way.closed) and recovered.code == 1 and "Permission denied" in recovered.said
+        if recovered.code != 0 and not rollback:
             found.problems.append(f"recover ended with {recovered.code}: {recovered.said}")
         counted = made.census()
         found.lost, found.duplicated = len(counted.lost), len(counted.duplicated)

@@ -29,7 +29,7 @@ from pickroom.storage import atomic
 
 HEAD = struct.Struct("qq")  # of the page shared with who started the process: how many steps, how many bytes of names
 
-# the function at work -> what the step belongs to; the innermost one counts. moves.take is named by its own step
+# the function at work -> what the step belongs to; the innermost one counts. moves.execute is named by its own step
 _AT_WORK = {
     ("pickroom.files.finalise", "_commit"): "plan",
     ("pickroom.files.cropping", "_commit"): "plan",
@@ -37,7 +37,7 @@ _AT_WORK = {
     ("pickroom.automation.apply", "_commit"): "plan",
     ("pickroom.files.undo", "undo_batch"): "plan",
     ("pickroom.store.operations", "planned"): "planned",
-    ("pickroom.files.moves", "put_back"): "put back",
+    ("pickroom.files.moves", "rollback"): "put back",
     ("pickroom.files.folder", "make"): "folder made",
     ("pickroom.files.journal", "_sync"): "folders synced",
     ("pickroom.files.journal", "_settle"): "done",
@@ -231,7 +231,7 @@ def _at_work(frame: FrameType | None) -> str:
     """What the innermost known function on the stack is doing."""
     while frame is not None:
         module, function = frame.f_globals.get("__name__", ""), frame.f_code.co_name
-        if (module, function) == ("pickroom.files.moves", "take"):
+        if (module, function) == ("pickroom.files.moves", "execute"):
             return _step_of(frame.f_locals["op"])
         if (module, function) in _AT_WORK:
             return _AT_WORK[module, function]

@@ -87,18 +87,18 @@ def test_a_move_ends_done_or_refused_and_loses_nothing(
     there = contents(root)
     if isinstance(after, str):
         with pytest.raises(FileOperationError, match=after):
-            moves.take(root, MOVE, verify=verify)
+            moves.execute(root, MOVE, verify=verify)
         assert contents(root) == there
         return
     for _ in range(2):  # the second time finds it done
-        moves.take(root, MOVE, verify=verify)
+        moves.execute(root, MOVE, verify=verify)
         assert contents(root) == {"selected/a.png": CONTENT}
 
 
 def test_recovery_refuses_to_move_a_file_that_has_changed(root: Path) -> None:
     put(root, "anna/a.png", OTHER)
     with pytest.raises(FileOperationError, match="has changed since it was decided on"):
-        moves.take(root, MOVE, verify=True)
+        moves.execute(root, MOVE, verify=True)
     assert contents(root) == {"anna/a.png": OTHER}
 
 
@@ -106,7 +106,7 @@ def test_a_folder_at_the_destination_is_refused(root: Path) -> None:
     put(root, "anna/a.png", CONTENT)
     (root / "selected" / "a.png").mkdir(parents=True)
     with pytest.raises(FileOperationError, match="the destination exists"):
-        moves.take(root, MOVE)
+        moves.execute(root, MOVE)
     assert (root / "anna" / "a.png").read_bytes() == CONTENT
 
 
@@ -115,7 +115,7 @@ def test_a_broken_link_at_the_destination_is_refused(root: Path) -> None:
     (root / "selected").mkdir(exist_ok=True)
     (root / "selected" / "a.png").symlink_to("nowhere")
     with pytest.raises(FileOperationError, match="the destination exists"):
-        moves.take(root, MOVE)
+        moves.execute(root, MOVE)
     assert (root / "anna" / "a.png").read_bytes() == CONTENT
 
 
@@ -129,7 +129,7 @@ def test_a_file_that_appears_at_the_last_moment_is_not_replaced(root: Path, monk
 
     monkeypatch.setattr(atomic, "rename_noreplace", late)
     with pytest.raises(FileOperationError, match="the destination exists"):
-        moves.take(root, MOVE)
+        moves.execute(root, MOVE)
     assert contents(root) == {"anna/a.png": CONTENT, "selected/a.png": OTHER}
 
 
@@ -137,7 +137,7 @@ def test_time_and_permissions_of_a_file_survive_its_move(root: Path) -> None:
     put(root, "anna/a.png", CONTENT)
     os.utime(root / "anna/a.png", ns=(10**18, 10**18))
     (root / "anna/a.png").chmod(0o640)
-    moves.take(root, MOVE)
+    moves.execute(root, MOVE)
     info = (root / "selected/a.png").stat()
     assert (info.st_mtime_ns, info.st_mode & 0o777) == (10**18, 0o640)
 
@@ -152,7 +152,7 @@ def test_a_copy_is_on_the_disk_before_its_source_goes(tmp_path: Path, monkeypatc
         synced[os.fstat(descriptor).st_ino] = there[0], there[1]
 
     monkeypatch.setattr(os, "fsync", sync)
-    moves.take(tmp_path, FileOp(1, "sort", "g", "move", "anna/a.png", "new/in/a.png", SHA256))
+    moves.execute(tmp_path, FileOp(1, "sort", "g", "move", "anna/a.png", "new/in/a.png", SHA256))
     assert contents(tmp_path / "new") == {"in/a.png": CONTENT}
     # each new folder's name is kept in the one above it
     assert [synced[(tmp_path / path).stat().st_ino] for path in ("new/in", "new", ".")] == [(True, True)] * 3
@@ -163,30 +163,30 @@ def test_a_step_and_its_inverse_leave_everything_as_it_was(root: Path, op: FileO
     for path in (op.source, op.destination):
         put(root, path or "", CONTENT if path == op.source and path else None)
     before = contents(root)
-    moves.take(root, op)
+    moves.execute(root, op)
     assert contents(root) != before
-    moves.take(root, moves.inverse(op))
+    moves.execute(root, moves.inverse(op))
     assert contents(root) == before
 
 
 def test_a_sidecar_is_written_once_and_never_over_another_file(root: Path) -> None:
     for _ in range(2):
-        moves.take(root, WRITE)
+        moves.execute(root, WRITE)
         assert contents(root) == {"crop/a.decision": CONTENT}
     put(root, "crop/a.decision", OTHER)
     with pytest.raises(FileOperationError, match="another file of this name exists"):
-        moves.take(root, WRITE)
+        moves.execute(root, WRITE)
     assert contents(root) == {"crop/a.decision": OTHER}
 
 
 def test_a_sidecar_is_removed_once_and_never_when_it_was_changed_by_hand(root: Path) -> None:
     put(root, "crop/a.decision", CONTENT)
     for _ in range(2):
-        moves.take(root, REMOVE)
+        moves.execute(root, REMOVE)
         assert contents(root) == {}
     put(root, "crop/a.decision", OTHER)
     with pytest.raises(FileOperationError, match="changed by hand"):
-        moves.take(root, REMOVE)
+        moves.execute(root, REMOVE)
     assert contents(root) == {"crop/a.decision": OTHER}
 
 
@@ -199,7 +199,7 @@ def test_a_copy_that_comes_out_different_is_thrown_away(tmp_path: Path) -> None:
         (tmp_path / "selected").symlink_to(disk)
         put(tmp_path, "anna/a.png", OTHER)
         with pytest.raises(FileOperationError, match="the copy differs"):
-            moves.take(tmp_path, MOVE)
+            moves.execute(tmp_path, MOVE)
         assert list(disk.iterdir()) == []
     assert (tmp_path / "anna/a.png").read_bytes() == OTHER
 
@@ -211,10 +211,10 @@ def test_a_full_disk_leaves_the_source_and_no_partial_copy(tmp_path: Path) -> No
         filler = fill(disk)
         op = FileOp(1, "review", "g", "move", "anna/a.png", "selected/a.png", atomic.sha256_of(tmp_path / "anna/a.png"))
         with pytest.raises(FileOperationError, match=r"No space left.*\(make room on the disk"):
-            moves.take(tmp_path, op)
+            moves.execute(tmp_path, op)
         assert [path.name for path in disk.iterdir()] == [filler.name]
         filler.unlink()
-        moves.take(tmp_path, op)
+        moves.execute(tmp_path, op)
         assert (disk / "a.png").read_bytes() == CONTENT * 1000
     assert not (tmp_path / "anna/a.png").exists()
 
@@ -224,7 +224,7 @@ def test_a_full_disk_leaves_no_partial_sidecar(tmp_path: Path) -> None:
         (disk / "crop").mkdir()
         fill(disk)
         with pytest.raises(FileOperationError, match="No space left on device while writing a sidecar"):
-            moves.take(disk, WRITE)
+            moves.execute(disk, WRITE)
         assert list((disk / "crop").iterdir()) == []
 
 
@@ -235,7 +235,7 @@ def test_a_folder_that_may_not_be_written_is_one_clear_line(tmp_path: Path) -> N
     def line() -> str:
         obey_permissions()
         with pytest.raises(FileOperationError) as refused:
-            moves.take(tmp_path, MOVE)
+            moves.execute(tmp_path, MOVE)
         return refused.value.line
 
     assert in_child(line) == (
@@ -255,7 +255,7 @@ def test_link_and_unlink_takes_the_link_back_when_the_source_cannot_go(
     def refused() -> None:
         obey_permissions()
         with pytest.raises(FileOperationError, match="Permission denied"):
-            moves.take(tmp_path, MOVE)
+            moves.execute(tmp_path, MOVE)
 
     in_child(refused)
     assert contents(tmp_path) == {"anna/a.png": CONTENT}
@@ -274,13 +274,13 @@ def test_sweeping_removes_partial_copies_and_nothing_else(tmp_path: Path) -> Non
 @pytest.mark.parametrize("op", [MOVE, WRITE], ids=lambda op: op.op)
 def test_nothing_is_made_where_the_image_folder_was(tmp_path: Path, op: FileOp) -> None:
     with pytest.raises(FileOperationError):
-        moves.take(tmp_path / "images", op)
+        moves.execute(tmp_path / "images", op)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_no_folder_is_made_for_a_file_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(FileOperationError, match="the file has vanished"):
-        moves.take(tmp_path, MOVE)
+        moves.execute(tmp_path, MOVE)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -289,20 +289,20 @@ def test_a_step_to_a_name_that_is_too_long_can_be_put_back(tmp_path: Path, op: F
     put(tmp_path, "anna/a.png", CONTENT)
     too_long = replace(op, destination="crop/" + "a" * 260)
     with pytest.raises(FileOperationError, match="File name too long"):
-        moves.take(tmp_path, too_long)
-    moves.put_back(tmp_path, too_long)
+        moves.execute(tmp_path, too_long)
+    moves.rollback(tmp_path, too_long)
     assert set(read_tree(tmp_path)) == {"anna/a.png"}
 
 
 def test_file_in_neither_place_is_put_back_only_if_vanished(tmp_path: Path) -> None:
     with pytest.raises(FileOperationError, match="in neither place"):
-        moves.put_back(tmp_path, MOVE)
-    moves.put_back(tmp_path, MOVE, vanished=True)
+        moves.rollback(tmp_path, MOVE)
+    moves.rollback(tmp_path, MOVE, vanished=True)
 
 
 def test_another_file_at_the_destination_stays_there(tmp_path: Path) -> None:
     put(tmp_path, "selected/a.png", OTHER)
-    moves.put_back(tmp_path, MOVE, vanished=True)  # this run has not moved it
+    moves.rollback(tmp_path, MOVE, vanished=True)  # this run has not moved it
     assert contents(tmp_path) == {"selected/a.png": OTHER}
 
 
@@ -317,7 +317,7 @@ def test_what_a_disk_cannot_do_is_not_said_to_be_a_permission(tmp_path: Path, mo
     for code in (errno.EPERM, errno.ENOTSUP, errno.ENOSYS):
         refused = OSError(code, os.strerror(code))
         with pytest.raises(FileOperationError) as told:
-            moves.take(tmp_path, REMOVE)
+            moves.execute(tmp_path, REMOVE)
         assert "permissions" not in told.value.line and "pickroom doctor" in told.value.line
 
 
@@ -329,15 +329,15 @@ def test_a_folder_that_links_to_the_other_costs_no_file(root: Path) -> None:
     (root / "again").symlink_to("anna")
     op = FileOp(1, "sort", "g", "move", "anna/a.png", "again/a.png", SHA256)
     with pytest.raises(FileOperationError, match="the destination exists"):
-        moves.take(root, op)
-    moves.put_back(root, op)
+        moves.execute(root, op)
+    moves.rollback(root, op)
     assert (root / "anna" / "a.png").read_bytes() == CONTENT
 
 
 def test_a_link_that_a_crash_left_beside_its_source_is_two(tmp_path: Path) -> None:
     put(tmp_path, "anna/a.png", CONTENT)
     (tmp_path / "anna" / "b.png").hardlink_to(tmp_path / "anna" / "a.png")
-    moves.take(tmp_path, FileOp(1, "rename", "g", "move", "anna/a.png", "anna/b.png", SHA256))
+    moves.execute(tmp_path, FileOp(1, "rename", "g", "move", "anna/a.png", "anna/b.png", SHA256))
     assert contents(tmp_path) == {"anna/b.png": CONTENT}
 
 
@@ -349,8 +349,8 @@ def test_another_spelling_on_exfat_is_no_other_file(tmp_path: Path, destination:
         op = FileOp(1, "sort", "g", "move", "anna/a.png", destination, SHA256)
         before = read_tree(disk)
         with pytest.raises(FileOperationError, match="the destination exists"):
-            moves.take(disk, op)
-        moves.put_back(disk, op)
+            moves.execute(disk, op)
+        moves.rollback(disk, op)
         assert read_tree(disk) == before
 
 
@@ -364,7 +364,7 @@ def test_a_name_that_exfat_does_not_take_is_said_so(tmp_path: Path) -> None:
         write = FileOp(1, "review", "g", "write", None, "crop/a:b?.decision", SHA256, content=CONTENT.decode())
         for op in (move, write):
             with pytest.raises(FileOperationError, match="the disk takes no such name"):
-                moves.take(tmp_path, op)
-            moves.put_back(tmp_path, op)
+                moves.execute(tmp_path, op)
+            moves.rollback(tmp_path, op)
         assert read_tree(disk) == {}
     assert (tmp_path / "anna" / "a:b?.png").read_bytes() == CONTENT

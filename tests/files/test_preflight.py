@@ -12,7 +12,7 @@ from conftest import write_image
 from pickroom.core.errors import ConflictError
 from pickroom.core.naming import parse_name
 from pickroom.core.records import FileOp, Group, Image
-from pickroom.files.preflight import Disk, require_images
+from pickroom.files.preflight import DiskSnapshot, require_images
 from pickroom.storage import atomic
 from pickroom.store.connect import open_read_only
 from pickroom.store.workspace import Project
@@ -43,12 +43,12 @@ def move(destination: str, source: str = "anna/x") -> FileOp:
 
 
 def test_images_as_scanned_are_no_problem(tmp_path: Path, group: Group) -> None:
-    assert Disk(tmp_path).problem_with(group.images) is None
+    assert DiskSnapshot(tmp_path).problem_with(group.images) is None
 
 
 def test_an_image_that_was_only_touched_is_no_problem(tmp_path: Path, group: Group) -> None:
     os.utime(tmp_path / "anna" / f"{A}.png", ns=(0, 0))
-    assert Disk(tmp_path).problem_with(group.images) is None
+    assert DiskSnapshot(tmp_path).problem_with(group.images) is None
 
 
 def vanish(path: Path) -> None:
@@ -84,7 +84,7 @@ def test_an_image_that_is_no_longer_the_one_scanned_is_a_reason(
     tmp_path: Path, group: Group, change: Callable[[Path], None], reason: str
 ) -> None:
     change(tmp_path / "anna" / f"{B}.png")
-    problem = Disk(tmp_path).problem_with(group.images)
+    problem = DiskSnapshot(tmp_path).problem_with(group.images)
     assert problem is not None
     assert problem.startswith(reason)
 
@@ -96,7 +96,7 @@ def test_an_image_that_may_not_be_read_is_a_reason(tmp_path: Path, group: Group)
 
     def problem() -> str | None:
         obey_permissions()
-        return Disk(tmp_path).problem_with(group.images)
+        return DiskSnapshot(tmp_path).problem_with(group.images)
 
     assert in_child(problem) == f"{B}.png cannot be read: Permission denied"
 
@@ -107,7 +107,7 @@ def test_an_image_that_may_not_be_read_is_a_reason(tmp_path: Path, group: Group)
 def test_companions_are_every_file_of_the_stem_with_its_hash_now(tmp_path: Path, group: Group) -> None:
     for name in (f"{A}.yaml", f"{A}.hands.json", f"{A}.decision", f"{B}.txt", "other.yaml", f"{A}x.txt"):
         (tmp_path / "anna" / name).write_text(name)
-    found = Disk(tmp_path).companions(group)
+    found = DiskSnapshot(tmp_path).companions(group)
     assert {stem: [name for name, _ in files] for stem, files in found.items()} == {
         A: [f"{A}.decision", f"{A}.hands.json", f"{A}.yaml"],
         B: [f"{B}.txt"],
@@ -117,7 +117,7 @@ def test_companions_are_every_file_of_the_stem_with_its_hash_now(tmp_path: Path,
 
 def test_a_folder_named_like_a_companion_is_none(tmp_path: Path, group: Group) -> None:
     (tmp_path / "anna" / f"{A}.frames").mkdir()
-    assert Disk(tmp_path).companions(group) == {A: [], B: []}
+    assert DiskSnapshot(tmp_path).companions(group) == {A: [], B: []}
 
 
 @pytest.mark.parametrize("kind", ["link", "broken link", "pipe"])
@@ -132,7 +132,7 @@ def test_a_companion_that_is_no_plain_file_is_refused_without_being_opened(
         if kind == "link":
             (tmp_path / "anna" / "real.txt").write_text("kept elsewhere")
     with pytest.raises(OSError, match=r"not a plain file.*\.yaml"):
-        Disk(tmp_path).companions(group)
+        DiskSnapshot(tmp_path).companions(group)
 
 
 def test_a_companion_that_may_not_be_read_is_refused(tmp_path: Path, group: Group) -> None:
@@ -143,7 +143,7 @@ def test_a_companion_that_may_not_be_read_is_refused(tmp_path: Path, group: Grou
     def reason() -> str:
         obey_permissions()
         with pytest.raises(PermissionError) as refused:
-            Disk(tmp_path).companions(group)
+            DiskSnapshot(tmp_path).companions(group)
         return str(refused.value.filename)
 
     assert in_child(reason) == str(path)
@@ -153,10 +153,10 @@ def test_a_companion_that_may_not_be_read_is_refused(tmp_path: Path, group: Grou
 
 
 def test_free_places_are_promised_once(tmp_path: Path) -> None:
-    disk = Disk(tmp_path)
-    assert disk.promise([move(f"selected/{A}.png"), move(f"delete_staging/{B}.png")]) is None
-    assert disk.promise([move(f"selected/{A}.png")]) == f"selected/{A}.png exists already"
-    assert disk.promise([move(f"selected/{B}.png")]) is None
+    disk = DiskSnapshot(tmp_path)
+    assert disk.reserve([move(f"selected/{A}.png"), move(f"delete_staging/{B}.png")]) is None
+    assert disk.reserve([move(f"selected/{A}.png")]) == f"selected/{A}.png exists already"
+    assert disk.reserve([move(f"selected/{B}.png")]) is None
 
 
 @pytest.mark.parametrize(
@@ -171,34 +171,34 @@ def test_free_places_are_promised_once(tmp_path: Path) -> None:
 def test_a_place_that_is_taken_is_a_reason(tmp_path: Path, there: str, wanted: str, reason: str) -> None:
     (tmp_path / there).parent.mkdir()
     (tmp_path / there).write_text("x")
-    assert Disk(tmp_path).promise([move("selected/other.png"), move(wanted)]) == reason
+    assert DiskSnapshot(tmp_path).reserve([move("selected/other.png"), move(wanted)]) == reason
 
 
 def test_two_steps_of_one_plan_cannot_have_the_same_place(tmp_path: Path) -> None:
     steps = [move(f"crop/{A}.decision"), FileOp(1, "review", "g", "write", None, f"crop/{A}.decision", "bb", "{}")]
-    assert Disk(tmp_path).promise(steps) == f"crop/{A}.decision exists already"
+    assert DiskSnapshot(tmp_path).reserve(steps) == f"crop/{A}.decision exists already"
 
 
 def test_a_refused_plan_reserves_nothing(tmp_path: Path) -> None:
     (tmp_path / "selected").mkdir()
     (tmp_path / "selected" / f"{B}.png").write_text("x")
-    disk = Disk(tmp_path)
-    assert disk.promise([move(f"selected/{A}.png"), move(f"selected/{B}.png")]) is not None
-    assert disk.promise([move(f"selected/{A}.png")]) is None
+    disk = DiskSnapshot(tmp_path)
+    assert disk.reserve([move(f"selected/{A}.png"), move(f"selected/{B}.png")]) is not None
+    assert disk.reserve([move(f"selected/{A}.png")]) is None
 
 
 def test_stems_of_a_folder_are_known_after_a_promise_too(tmp_path: Path) -> None:
     # the folder's own images must count even when the first promise came before anyone asked for them
     (tmp_path / "selected").mkdir()
     (tmp_path / "selected" / f"{B}.jpg").write_text("x")
-    disk = Disk(tmp_path)
-    assert disk.promise([move(f"selected/{A}.png")]) is None
-    assert disk.promise([move(f"selected/{B}.png")]) == f"another image with the stem {B} is in selected/ already"
+    disk = DiskSnapshot(tmp_path)
+    assert disk.reserve([move(f"selected/{A}.png")]) is None
+    assert disk.reserve([move(f"selected/{B}.png")]) == f"another image with the stem {B} is in selected/ already"
 
 
 def test_a_destination_that_is_a_file_is_a_reason(tmp_path: Path) -> None:
     (tmp_path / "selected").write_text("not a folder")
-    assert Disk(tmp_path).promise([move(f"selected/{A}.png")]) == "selected/ cannot be listed: Not a directory"
+    assert DiskSnapshot(tmp_path).reserve([move(f"selected/{A}.png")]) == "selected/ cannot be listed: Not a directory"
 
 
 def test_a_destination_that_may_not_be_listed_is_a_reason(tmp_path: Path) -> None:
@@ -207,7 +207,7 @@ def test_a_destination_that_may_not_be_listed_is_a_reason(tmp_path: Path) -> Non
 
     def reason() -> str | None:
         obey_permissions()
-        return Disk(tmp_path).promise([move(f"selected/{A}.png")])
+        return DiskSnapshot(tmp_path).reserve([move(f"selected/{A}.png")])
 
     assert in_child(reason) == "selected/ cannot be listed: Permission denied"
 
@@ -218,8 +218,8 @@ def test_a_destination_that_may_not_be_listed_is_a_reason(tmp_path: Path) -> Non
 def test_a_name_longer_than_the_disk_takes_is_a_reason(tmp_path: Path) -> None:
     limit = os.pathconf(tmp_path, "PC_NAME_MAX")
     letters = "字" * (limit // 3)  # three bytes each
-    assert Disk(tmp_path).promise([move(f"crop/{letters}")]) is None
-    reason = Disk(tmp_path).promise([move(f"crop/{letters}.decision")])
+    assert DiskSnapshot(tmp_path).reserve([move(f"crop/{letters}")]) is None
+    reason = DiskSnapshot(tmp_path).reserve([move(f"crop/{letters}.decision")])
     assert reason is not None and f"may have {limit}" in reason and "shorter name" in reason
 
 
@@ -229,15 +229,15 @@ def test_the_limit_is_that_of_the_folder_it_goes_to(tmp_path: Path, monkeypatch:
     ask = os.pathconf
     shorter = {(tmp_path / "crop", "PC_NAME_MAX"): 143}
     monkeypatch.setattr(os, "pathconf", lambda path, name: shorter.get((path, name)) or ask(path, name))
-    disk = Disk(tmp_path)
-    assert disk.promise([move("selected/" + "a" * 200)]) is None
-    assert "may have 143" in str(disk.promise([move("crop/" + "a" * 200)]))
+    disk = DiskSnapshot(tmp_path)
+    assert disk.reserve([move("selected/" + "a" * 200)]) is None
+    assert "may have 143" in str(disk.reserve([move("crop/" + "a" * 200)]))
     assert (disk.name_limit("crop"), disk.name_limit("selected")) == (143, ask(tmp_path, "PC_NAME_MAX"))
 
 
 def test_a_path_longer_than_the_system_takes_is_a_reason(tmp_path: Path) -> None:
     deep = "/".join(["d" * 200] * 20)
-    reason = Disk(tmp_path).promise([move(f"{deep}/a.png")])
+    reason = DiskSnapshot(tmp_path).reserve([move(f"{deep}/a.png")])
     assert reason is not None and ("too long" in reason)
 
 
@@ -259,4 +259,4 @@ def test_a_place_that_is_taken_by_another_spelling_is_no_place(tmp_path: Path) -
         (root / "selected").mkdir()
         (root / "selected" / "A.png").write_bytes(b"another")
         step = FileOp(1, "sort", "g", "move", "anna/a.png", "selected/a.png", "0" * 64)
-        assert Disk(root).promise([step]) == "selected/a.png exists already"
+        assert DiskSnapshot(root).reserve([step]) == "selected/a.png exists already"

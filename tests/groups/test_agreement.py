@@ -10,7 +10,7 @@ from sklearn.metrics import precision_recall_fscore_support
 
 from pickroom.core.records import Image
 from pickroom.groups.agreement import LEAST_GROUPS, Agreement, agreement, compare, tune
-from pickroom.groups.similar import THRESHOLDS, Look
+from pickroom.groups.similar import THRESHOLDS, ImageFeatures
 
 
 def test_pairs_are_counted() -> None:
@@ -46,7 +46,9 @@ def image(name: str) -> Image:
     return Image(name, "", 48, 64, None, None, f"{name}-hash", 1, 1)
 
 
-def described(within: float, between: float, count: int = 40) -> tuple[list[Image], dict[str, Look], list[list[str]]]:
+def described(
+    within: float, between: float, count: int = 40
+) -> tuple[list[Image], dict[str, ImageFeatures], list[list[str]]]:
     """Pairs of images at one cosine, each pair at another cosine to the next pair, no hash alike."""
     rng = np.random.default_rng(4)
     common = np.zeros(3 * count + 1)
@@ -58,7 +60,7 @@ def described(within: float, between: float, count: int = 40) -> tuple[list[Imag
             vector = common.copy()
             vector[1 + 3 * number] = np.sqrt(within - between)
             vector[2 + 3 * number + take] = np.sqrt(1 - within)
-            looks[name] = Look(int(rng.integers(1 << 62)), vector.astype(np.float32))
+            looks[name] = ImageFeatures(int(rng.integers(1 << 62)), vector.astype(np.float32))
         wanted.append(names)
     return [image(name) for name in looks], looks, wanted
 
@@ -74,7 +76,7 @@ def test_threshold_moves_between_what_was_merged_and_what_was_split(within: floa
 
 def test_hashes_are_tuned_too() -> None:
     looks = {
-        f"{n:02d}{take}": Look((n << 32) * 0x9E37 | bits, None, "x")
+        f"{n:02d}{take}": ImageFeatures((n << 32) * 0x9E37 | bits, None, "x")
         for n in range(40)
         for take, bits in (("a", 0), ("b", 0x3FF))
     }

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pickroom.core.records import Image, Ungrouped
-from pickroom.groups.similar import Look, Thresholds, group_by_similarity
+from pickroom.groups.similar import ImageFeatures, Thresholds, group_by_similarity
 
 START = datetime(2025, 8, 3, 6)
 AT_90 = Thresholds(cosine=0.9)
@@ -23,14 +23,14 @@ def image(name: str, directory: str = "", minutes: float | None = None, stage: f
     return Image(name, directory, 48, 64, stage, taken_at, f"{name}-hash", 1, 1)
 
 
-def at(degrees: float, fingerprint: int | None = None) -> Look:
+def at(degrees: float, fingerprint: int | None = None) -> ImageFeatures:
     """A vector in this direction: the cosine of two is that of the angle between them."""
     angle = np.deg2rad(degrees)
-    return Look(fingerprint, 7 * np.array([np.cos(angle), np.sin(angle)], np.float32))
+    return ImageFeatures(fingerprint, 7 * np.array([np.cos(angle), np.sin(angle)], np.float32))
 
 
 def grouped(
-    looks: dict[str, Look], thresholds: Thresholds = AT_90, images: list[Image] | None = None
+    looks: dict[str, ImageFeatures], thresholds: Thresholds = AT_90, images: list[Image] | None = None
 ) -> tuple[list[list[str]], dict[str, str]]:
     groups, left_out = group_by_similarity(images or [image(name) for name in looks], looks, thresholds)
     return [[i.filename for i in group] for group in groups], {u.filename: u.reason for u in left_out}
@@ -71,7 +71,11 @@ def test_many_alike_become_groups_of_four_at_the_most(count: int) -> None:
 
 
 def test_copies_are_grouped_without_any_vector() -> None:
-    seen = {"a": Look(0b1111, None, "x"), "b": Look(0b1110, None, "x"), "c": Look((1 << 64) - 1, None, "truncated")}
+    seen = {
+        "a": ImageFeatures(0b1111, None, "x"),
+        "b": ImageFeatures(0b1110, None, "x"),
+        "c": ImageFeatures((1 << 64) - 1, None, "truncated"),
+    }
     made, left_out = grouped(seen)
     assert made == [["a", "b"]]
     assert left_out == {"c": "no vector: truncated"}
@@ -117,7 +121,7 @@ def test_images_of_a_group_are_in_stage_order_then_in_that_of_taking() -> None:
 
 
 def test_zero_vector_is_like_nothing() -> None:
-    seen = {"a": Look(None, np.zeros(2, np.float32)), "b": Look(None, np.zeros(2, np.float32))}
+    seen = {"a": ImageFeatures(None, np.zeros(2, np.float32)), "b": ImageFeatures(None, np.zeros(2, np.float32))}
     made, left_out = grouped(seen)
     assert made == [] and set(left_out) == {"a", "b"}
 
@@ -133,7 +137,7 @@ def test_thresholds_out_of_range_are_refused(values: dict) -> None:
 
 
 looks = st.builds(
-    lambda degrees, hashed: Look(hashed, None, "x") if degrees is None else at(degrees, hashed),
+    lambda degrees, hashed: ImageFeatures(hashed, None, "x") if degrees is None else at(degrees, hashed),
     st.one_of(st.none(), st.integers(0, 120)),
     st.one_of(st.none(), st.integers(0, 2**12 - 1)),
 )
@@ -167,7 +171,7 @@ def test_whatever_the_images(described: list, gap: int | None, bits: int) -> Non
     assert group_by_similarity(images[::-1], seen, limits) == (groups, left_out)
 
 
-def near(a: Image, b: Image, seen: dict[str, Look], limits: Thresholds) -> bool:
+def near(a: Image, b: Image, seen: dict[str, ImageFeatures], limits: Thresholds) -> bool:
     """Whether two images are linked, computed the plain way."""
     one, other = seen[a.filename], seen[b.filename]
     if limits.gap and a.taken_at and b.taken_at and abs(a.taken_at - b.taken_at) > limits.gap:

@@ -208,14 +208,14 @@ def test_several_projects_are_written_all_or_none(
     log = write_log(tmp_path / "log.csv", CROP_TRAINING, rows)
     rename = atomic.rename_noreplace
 
-    def only_one(source: Path, destination: Path) -> None:
+    def training_lock(source: Path, destination: Path) -> None:
         if destination.name == "two_legacy.db":
             assert legacy_path(workspace, "one").exists()
             raise OSError(28, "No space left on device")
         rename(source, destination)
 
     with monkeypatch.context() as patch:
-        patch.setattr(atomic, "rename_noreplace", only_one)
+        patch.setattr(atomic, "rename_noreplace", training_lock)
         with pytest.raises(StoreError, match=r"two_legacy\.db"):
             run_import(workspace, log, project=None)
     assert [path.name for path in sorted(workspace.decisions.iterdir())] == ["one.lock", "two.lock"]

@@ -75,7 +75,7 @@ class Kept:
     def _names(self) -> dict[str, int]:
         return {path: len(content) for path, content in read_tree(self.root).items()}
 
-    def put_back(self) -> None:
+    def rollback(self) -> None:
         for kept, place in ((self.folder / "home", self.home), (self.folder / "images", self.root)):
             shutil.rmtree(place, ignore_errors=True)
             shutil.copytree(kept, place, symlinks=True)
@@ -94,7 +94,7 @@ def commands(kept: Kept, hurt: Callable[[random.Random], None]) -> Callable[[ran
     (outside / "secret.png").write_bytes(b"secret")
 
     def case(rng: random.Random) -> str:
-        kept.put_back()
+        kept.rollback()
         hurt(rng)
         words = [word.format(keys=tmp_path / "keys") for word in rng.choice(COMMANDS)]
         code = run(*words, "--home", str(kept.home))

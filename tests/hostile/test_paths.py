@@ -6,8 +6,8 @@ project id (arguments, notebooks, rows)     naming.is_project_id, by Workspace.p
 manifest: root, encoder                     Manifest.from_json: an absolute path; an encoder's id
 decisions: directory, images, chosen        automation.fields.directory and plain_name, then Proposal.mismatch
 approvals: final_choice                     automation.fields.plain_name, then the group's own names
-journal: source, destination                moves.take, by naming.stays_inside
-groups, images, marks: directory, folder    what they plan is journalled: moves.take
+journal: source, destination                moves.execute, by naming.stays_inside
+groups, images, marks: directory, folder    what they plan is journalled: moves.execute
 sidecar: filename                           sidecars.read: the image's own name, or it is not obeyed
 boxes and marks files: filename, directory  cropping._check; Listing.find: only what a walk has met
 folders of the folder viewer                marking.listing.checked
@@ -38,7 +38,7 @@ from pickroom.core.errors import PickroomError, ProjectError, StoreError, UsageE
 from pickroom.core.naming import is_project_id, stays_inside
 from pickroom.core.records import CropBox, FileOp
 from pickroom.files import cropping, journal, moves
-from pickroom.files.ledgers import LEDGERS
+from pickroom.files.handlers import LEDGERS
 from pickroom.files.lock import project_lock
 from pickroom.history.logged_paths import split_path
 from pickroom.history.sources import open_source
@@ -111,8 +111,8 @@ def test_no_step_of_the_journal_is_taken_or_put_back_outside(tmp_path: Path, out
         fields_of = [None if gone else text for gone, text in zip(lacks[:2], (source, destination), strict=True)]
         step = FileOp(1, "review", "g", op, *fields_of, "0" * 64, None if lacks[2] else "text")  # type: ignore[arg-type]
         with pytest.raises(PickroomError, match="leads out of the project's folder"):
-            moves.take(root, step)
-        moves.put_back(root, step)
+            moves.execute(root, step)
+        moves.rollback(root, step)
     assert read_tree(tmp_path) == before
 
 

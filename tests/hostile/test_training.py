@@ -136,7 +136,7 @@ def test_a_hostile_progress_is_shown_or_refused_and_never_waited_for(workspace: 
         outcome = attempt(watch)
         assert all(isinstance(line, str) for line in shown) and (shown or outcome == "refused")
         # what a training that begins now does with it: replaces it
-        progress.Recorder(workspace, "ranker", ["p"]).end("done", "well")
+        progress.ProgressReporter(workspace, "ranker", ["p"]).end("done", "well")
         read = progress.read_status(workspace, "ranker")
         assert read is not None and read.message == "well"
         return outcome
@@ -163,7 +163,9 @@ def _look(workspace: Workspace) -> list[str]:
         found.append("nothing" if progress.read_status(workspace, "ranker") is None else "something")
     except PickroomError:
         found.append("refused")
-    found.append("nothing" if resume_state.read(workspace, "ranker", KEY) == resume_state.Saved() else "something")
+    found.append(
+        "nothing" if resume_state.read(workspace, "ranker", KEY) == resume_state.ResumeState() else "something"
+    )
     return found
 
 
@@ -190,7 +192,7 @@ def test_a_hostile_state_is_gone_on_with_whole_or_passed_over(workspace: Workspa
         if whole and tree is sound:
             assert len(found.finished) == 2 and found.snapshot is not None
         resume_state.forget(workspace, "ranker")
-        return "nothing" if found == resume_state.Saved() else "gone on"
+        return "nothing" if found == resume_state.ResumeState() else "gone on"
 
     tally = survive("training/state", CASES, case)
     assert tally.outcomes["nothing"] and tally.outcomes["gone on"]

@@ -14,7 +14,7 @@ from pickroom.learn import metrics
 from pickroom.learn.calibration import Calibration, fit_calibration
 from pickroom.learn.examples import Pick
 from pickroom.learn.metrics import Rate
-from pickroom.learn.promotion import Rival, judge, judge_need
+from pickroom.learn.promotion import Rival, evaluate_crop_gate, judge
 
 
 def pick(chosen: int, *stages: float | None, project: str = "p") -> Pick:
@@ -112,9 +112,9 @@ def test_a_word_on_crop_or_none_counts_only_if_it_beats_the_same_answer_for_all(
     right: int, majority: int, of: int, counts: bool
 ) -> None:
     scored = {"need": Rate(right, of).to_dict(), "need_without_asking": Rate(majority, of).to_dict()}
-    assert judge_need(scored) == {
+    assert evaluate_crop_gate(scored) == {
         "counts": counts,
         "new": right / of if of else None,
         "majority": majority / of if of else None,
     }
-    assert judge_need({"overall": Rate(1, 2).to_dict()}) is None, "a ranker says nothing of crops"
+    assert evaluate_crop_gate({"overall": Rate(1, 2).to_dict()}) is None, "a ranker says nothing of crops"

@@ -15,8 +15,8 @@ from pickroom.features.sources import Sources
 from pickroom.files.undo import undo_batch
 from pickroom.learn import checkpoints, splits, training_sets
 from pickroom.learn.crops.cropper import CropperConfig
-from pickroom.learn.crops.model import BoxerRecipe
-from pickroom.learn.picks.model import PickerRecipe
+from pickroom.learn.crops.model import CropTask
+from pickroom.learn.picks.model import PickTask
 from pickroom.learn.picks.ranker import RankerConfig
 from pickroom.learn.promotion import LEAST_ROWS
 from pickroom.learn.splits import SplitConfig
@@ -31,7 +31,7 @@ from support.reviewing import copy_of, rows
 HALF = SplitConfig(held_out=0.5)  # of 20 crops enough are held out to be compared
 
 
-class AgainstFullFrame(BoxerRecipe):
+class AgainstFullFrame(CropTask):
     """Judged against the full frame only, so that a fit of a second gets as far as the version before."""
 
     def baselines(self, *rows: Any) -> Baselines:
@@ -40,7 +40,7 @@ class AgainstFullFrame(BoxerRecipe):
 
 
 RECIPES: dict[Kind, Any] = {
-    "ranker": PickerRecipe(config=RankerConfig(members=2, steps=60, hidden=8, components=4)),
+    "ranker": PickTask(config=RankerConfig(members=2, steps=60, hidden=8, components=4)),
     "crop_proposer": AgainstFullFrame(config=CropperConfig(members=1, steps=30, hidden=8)),
 }
 

@@ -11,9 +11,9 @@ import pytest
 
 from pickroom.core.errors import LockedError, StoreError, UsageError
 from pickroom.learn import checkpoints, progress, splits, training_sets
-from pickroom.learn.crops.model import BoxerRecipe
-from pickroom.learn.picks.model import PickerRecipe
-from pickroom.learn.progress import Recorder, Status
+from pickroom.learn.crops.model import CropTask
+from pickroom.learn.picks.model import PickTask
+from pickroom.learn.progress import ProgressReporter, Status
 from pickroom.learn.splits import SplitConfig
 from pickroom.learn.tasks import model_of
 from pickroom.learn.training import TrainConfig, TrainingStopped, train
@@ -21,7 +21,7 @@ from pickroom.store.workspace import Project
 from support.learning import SPEC, make_learned
 
 
-def test_a_ranker_that_sees_defects_is_saved_and_recommends(learned: Project, quick: PickerRecipe) -> None:
+def test_a_ranker_that_sees_defects_is_saved_and_recommends(learned: Project, quick: PickTask) -> None:
     workspace = learned.workspace
     shown: list[Status] = []
     made = train(workspace, "ranker", ["p"], recipe=quick, show=shown.append)
@@ -44,7 +44,7 @@ def test_a_ranker_that_sees_defects_is_saved_and_recommends(learned: Project, qu
     assert len(frozen.examples) == values["data"]["examples"]
 
 
-def test_the_same_seed_gives_the_same_model_and_another_one_does_not(learned: Project, quick: PickerRecipe) -> None:
+def test_the_same_seed_gives_the_same_model_and_another_one_does_not(learned: Project, quick: PickTask) -> None:
     import torch
 
     workspace = learned.workspace
@@ -55,7 +55,7 @@ def test_the_same_seed_gives_the_same_model_and_another_one_does_not(learned: Pr
     assert not all(torch.equal(one[name], other[name]) for name in one)
 
 
-def test_a_version_that_is_no_better_is_kept_and_not_used(learned: Project, quick: PickerRecipe) -> None:
+def test_a_version_that_is_no_better_is_kept_and_not_used(learned: Project, quick: PickTask) -> None:
     first = train(learned.workspace, "ranker", ["p"], recipe=quick)
     again = train(learned.workspace, "ranker", ["p"], recipe=quick)
     assert (first.promoted, again.promoted) == (True, False)
@@ -65,14 +65,14 @@ def test_a_version_that_is_no_better_is_kept_and_not_used(learned: Project, quic
     assert again.metadata["previous"]["rows"] == again.metadata["data"]["used"]["held_out"]
 
 
-def test_it_stops_when_asked_and_goes_on_to_the_very_same_model(learned: Project, quick: PickerRecipe) -> None:
+def test_it_stops_when_asked_and_goes_on_to_the_very_same_model(learned: Project, quick: PickTask) -> None:
     import torch
 
     workspace = learned.workspace
     recipe = replace(quick, anomaly_weights=(5.0, 10.0))
     whole = train(workspace, "ranker", ["p"], recipe=recipe)
     assert [one["setting"] for one in whole.metadata["tried"]] == [5.0, 10.0]
-    recorders: list[Recorder] = []
+    recorders: list[ProgressReporter] = []
 
     def stop_in_the_second_fit(status: Status) -> None:
         if status.phase.startswith("measuring"):  # a phase is told at once, unlike its epochs
@@ -91,7 +91,7 @@ def test_it_stops_when_asked_and_goes_on_to_the_very_same_model(learned: Project
     assert not (workspace.models / "ranker_resume.pt").exists()
 
 
-def test_nothing_learned_from_lies_among_what_is_held_out(learned: Project, quick: PickerRecipe) -> None:
+def test_nothing_learned_from_lies_among_what_is_held_out(learned: Project, quick: PickTask) -> None:
     made = train(learned.workspace, "ranker", ["p"], recipe=quick)
     seen = np.asarray(checkpoints.load(learned.workspace, "ranker", 1).state["seen"])
     examples = training_sets.load(learned.workspace, "ranker", made.metadata["data"]["hash"]).examples
@@ -99,7 +99,7 @@ def test_nothing_learned_from_lies_among_what_is_held_out(learned: Project, quic
     assert splits.seen(examples, seen).tolist() == (sides != splits.HELD_OUT).tolist()
 
 
-def test_several_projects_are_learned_from_and_one_is_held_out_whole(tmp_path: Path, quick: PickerRecipe) -> None:
+def test_several_projects_are_learned_from_and_one_is_held_out_whole(tmp_path: Path, quick: PickTask) -> None:
     workspace = make_learned(tmp_path, "p", 30, 30).workspace
     make_learned(tmp_path, "q", 24, 24, seed=900)
     both = train(workspace, "ranker", ["q", "p"], recipe=quick)
@@ -121,7 +121,7 @@ def test_several_projects_are_learned_from_and_one_is_held_out_whole(tmp_path: P
     assert previous is None or previous["rows"] < 24
 
 
-def test_crops_are_learned_by_the_same_road(learned: Project, quick_boxer: BoxerRecipe) -> None:
+def test_crops_are_learned_by_the_same_road(learned: Project, quick_boxer: CropTask) -> None:
     made = train(learned.workspace, "crop_proposer", ["p"], recipe=quick_boxer)
     assert made.metadata["data"]["examples"] == 60
     scored, baselines = made.metadata["metrics"], made.metadata["baselines"]
@@ -138,15 +138,18 @@ def test_crops_are_learned_by_the_same_road(learned: Project, quick_boxer: Boxer
 
 
 def checkpoint_says_need(project: Project) -> bool:
-    return model_of(checkpoints.load(project.workspace, "crop_proposer", 1)).says_need
+    return model_of(checkpoints.load(project.workspace, "crop_proposer", 1)).gate_enabled
 
 
-def test_one_training_of_a_model_at_a_time(learned: Project, quick: PickerRecipe) -> None:
-    with progress.only_one(learned.workspace, "ranker"), pytest.raises(LockedError, match="is at work on the ranker"):
+def test_one_training_of_a_model_at_a_time(learned: Project, quick: PickTask) -> None:
+    with (
+        progress.training_lock(learned.workspace, "ranker"),
+        pytest.raises(LockedError, match="is at work on the ranker"),
+    ):
         train(learned.workspace, "ranker", ["p"], recipe=quick)
 
 
-def test_too_little_or_no_vectors_is_one_clear_line(learned: Project, quick: PickerRecipe) -> None:
+def test_too_little_or_no_vectors_is_one_clear_line(learned: Project, quick: PickTask) -> None:
     with pytest.raises(UsageError, match="nothing is left to train on"):
         train(learned.workspace, "ranker", ["p"], TrainConfig(SplitConfig(holdout="p")), quick)
     unbound = learned.with_manifest(encoder=None)

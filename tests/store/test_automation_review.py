@@ -9,7 +9,7 @@ import pytest
 
 from pickroom.core.records import Choice, Recommendation, Step
 from pickroom.store import automation_review, review_state
-from pickroom.store.choices import Saved
+from pickroom.store.choices import SavedChoice
 from pickroom.store.workspace import Project
 from support.reviewing import queue
 
@@ -25,10 +25,10 @@ def project(make_project: Callable[..., Project]) -> Project:
 def test_a_choice_is_read_as_it_was_saved_and_is_none_of_the_review(project: Project, open_database: Connect) -> None:
     connection, group = open_database(project), queue(project)[0]
     assert automation_review.load(connection, [group.group_id]) == {}
-    saved = Saved(Choice("approve", 1, True), SHOWN, "automation_review", 700)
+    saved = SavedChoice(Choice("approve", 1, True), SHOWN, "automation_review", 700)
     automation_review.save_choice(connection, group.group_id, saved)
     assert automation_review.load(connection, [group.group_id]) == {group.group_id: saved}
-    automation_review.save_choice(connection, group.group_id, Saved(None, milliseconds=300, input="blind"))
+    automation_review.save_choice(connection, group.group_id, SavedChoice(None, milliseconds=300, input="blind"))
     found = automation_review.load(connection, [group.group_id])[group.group_id]
     assert (found.choice, found.milliseconds, found.input) == (None, 1000, "blind")
     assert review_state.load(connection, [group.group_id]) == {} and review_state.touched_ids(connection) == set()
@@ -36,15 +36,15 @@ def test_a_choice_is_read_as_it_was_saved_and_is_none_of_the_review(project: Pro
 
 def test_what_a_review_may_say_is_no_input_here(project: Project, open_database: Connect) -> None:
     with pytest.raises(sqlite3.IntegrityError):
-        saved = Saved(Choice("keep"), input="review")
+        saved = SavedChoice(Choice("keep"), input="review")
         automation_review.save_choice(open_database(project), queue(project)[0].group_id, saved)
 
 
 def test_blind_looks_come_in_the_order_they_were_decided(project: Project, open_database: Connect) -> None:
     connection, (one, two, three) = open_database(project), queue(project)
-    automation_review.save_choice(connection, two.group_id, Saved(Choice("approve", 0), SHOWN, "blind"))
-    automation_review.save_choice(connection, one.group_id, Saved(Choice("reject"), SHOWN, "blind"))
-    automation_review.save_choice(connection, three.group_id, Saved(Choice("skip"), SHOWN, "blind"))
+    automation_review.save_choice(connection, two.group_id, SavedChoice(Choice("approve", 0), SHOWN, "blind"))
+    automation_review.save_choice(connection, one.group_id, SavedChoice(Choice("reject"), SHOWN, "blind"))
+    automation_review.save_choice(connection, three.group_id, SavedChoice(Choice("skip"), SHOWN, "blind"))
     found = automation_review.blind_looks(connection)
     assert [(group_id, saved.choice) for group_id, saved in found] == [
         (two.group_id, Choice("approve", 0)),

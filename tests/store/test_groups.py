@@ -9,7 +9,7 @@ import pytest
 
 from pickroom.core.records import Choice, Group, Recommendation
 from pickroom.store import decisions, groups, images, recommendations, review_state
-from pickroom.store.choices import Saved
+from pickroom.store.choices import SavedChoice
 from pickroom.store.decisions import Context
 
 Make = Callable[..., list[Group]]
@@ -83,7 +83,7 @@ def test_dissolved_group_takes_its_choice_and_recommendation_along(
 ) -> None:
     a, b = make_groups(2)
     for group in (a, b):
-        review_state.save_choice(connection, group.group_id, Saved(Choice("approve", 0)))
+        review_state.save_choice(connection, group.group_id, SavedChoice(Choice("approve", 0)))
         recommendations.upsert(connection, [Recommendation(group.group_id, "model", 0)])
     groups.remove(connection, [a.group_id])
     ids = [a.group_id, b.group_id]

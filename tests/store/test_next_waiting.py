@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from pickroom.automation.order import next_groups
-from pickroom.core.naming import lot
+from pickroom.core.naming import sampling_key
 from pickroom.core.records import Recommendation
 from pickroom.store import groups, recommendations
 from pickroom.store.connect import connect, create, migrations, transaction
@@ -41,7 +41,7 @@ def fill(connection: sqlite3.Connection, rng: random.Random, known: str) -> None
                 (own_id,),
             )
     if rng.random() < 0.8:
-        groups.draw_lots(connection, "p")
+        groups.assign_sampling_keys(connection, "p")
         connection.execute("UPDATE groups SET lot = NULL WHERE sequence % 7 = ?", (rng.randrange(14),))
 
 
@@ -69,7 +69,7 @@ def test_next_groups_are_few_however_many_wait(tmp_path: Path) -> None:
             connection.execute(
                 "INSERT INTO groups VALUES (?, ?, '', 1, 'stage', 0, NULL)", (f"g{number:04d}", number + 1)
             )
-        groups.draw_lots(connection, "p")
+        groups.assign_sampling_keys(connection, "p")
         assert len(recommendations.next_waiting(connection, "p", 10)) <= 40
 
 
@@ -104,6 +104,6 @@ def test_earlier_schema_gets_its_conflicts_and_its_lots_as_new_rows_do(tmp_path:
         ]
         recommendations.upsert(connection, made)
         assert [one.conflict for one in recommendations.waiting(connection)] == expected
-        groups.draw_lots(connection, "p")
+        groups.assign_sampling_keys(connection, "p")
         lots = [row["lot"] for row in connection.execute("SELECT lot FROM groups ORDER BY sequence")]
-        assert lots == [lot(f"g{place}", "p") for place in range(len(cases))]
+        assert lots == [sampling_key(f"g{place}", "p") for place in range(len(cases))]

@@ -11,7 +11,7 @@ import pytest
 
 from pickroom.core.records import Choice, CropBox, Group, Origin, Recommendation, Step
 from pickroom.store import review_state
-from pickroom.store.choices import Saved
+from pickroom.store.choices import SavedChoice
 
 Make = Callable[..., list[Group]]
 SHOWN = Recommendation("g", "model", 1, CropBox(0, 0, 0.5, 0.5), True, 0.87, None, ("sharp",), (), {"ranker": "v3"})
@@ -27,7 +27,7 @@ CHOICES = [
 ]
 
 
-def only(connection: sqlite3.Connection, group: Group) -> Saved:
+def only(connection: sqlite3.Connection, group: Group) -> SavedChoice:
     return review_state.load(connection, [group.group_id])[group.group_id]
 
 
@@ -38,15 +38,15 @@ def step(key: str, after: Choice) -> Step:
 @pytest.mark.parametrize("choice", CHOICES, ids=str)
 def test_choice_comes_back_as_it_was_saved(connection: sqlite3.Connection, make_groups: Make, choice: Choice) -> None:
     (group,) = make_groups(1)
-    saved = Saved(choice, SHOWN, "blind", 1200)
+    saved = SavedChoice(choice, SHOWN, "blind", 1200)
     review_state.save_choice(connection, group.group_id, saved)
     assert only(connection, group) == saved
 
 
 def test_group_that_was_only_looked_at_has_no_choice(connection: sqlite3.Connection, make_groups: Make) -> None:
     (group,) = make_groups(1)
-    review_state.save_choice(connection, group.group_id, Saved(None, milliseconds=800))
-    assert only(connection, group) == Saved(None, milliseconds=800)
+    review_state.save_choice(connection, group.group_id, SavedChoice(None, milliseconds=800))
+    assert only(connection, group) == SavedChoice(None, milliseconds=800)
     assert review_state.touched_ids(connection) == set()
 
 
@@ -57,17 +57,17 @@ def test_group_that_nobody_saw_has_nothing_saved(connection: sqlite3.Connection,
 
 def test_time_adds_up_and_everything_else_is_replaced(connection: sqlite3.Connection, make_groups: Make) -> None:
     (group,) = make_groups(1)
-    review_state.save_choice(connection, group.group_id, Saved(Choice("approve", 0), SHOWN, "blind", 1000))
-    review_state.save_choice(connection, group.group_id, Saved(Choice("reject"), None, "review", 500))
-    assert only(connection, group) == Saved(Choice("reject"), None, "review", 1500)
+    review_state.save_choice(connection, group.group_id, SavedChoice(Choice("approve", 0), SHOWN, "blind", 1000))
+    review_state.save_choice(connection, group.group_id, SavedChoice(Choice("reject"), None, "review", 500))
+    assert only(connection, group) == SavedChoice(Choice("reject"), None, "review", 1500)
 
 
 def test_held_group_keeps_its_choice_and_says_why(connection: sqlite3.Connection, make_groups: Make) -> None:
     held, other = make_groups(2)
     for group in (held, other):
-        review_state.save_choice(connection, group.group_id, Saved(Choice("approve", 0)))
+        review_state.save_choice(connection, group.group_id, SavedChoice(Choice("approve", 0)))
     review_state.hold(connection, held.group_id, "a.png has vanished")
-    assert only(connection, held) == Saved(Choice("approve", 0), held_reason="a.png has vanished")
+    assert only(connection, held) == SavedChoice(Choice("approve", 0), held_reason="a.png has vanished")
     assert review_state.held(connection) == {held.group_id: "a.png has vanished"}
     review_state.release(connection, held.group_id)
     assert review_state.held(connection) == {}
@@ -75,25 +75,25 @@ def test_held_group_keeps_its_choice_and_says_why(connection: sqlite3.Connection
 
 def test_reason_stays_while_the_choice_changes(connection: sqlite3.Connection, make_groups: Make) -> None:
     (group,) = make_groups(1)
-    review_state.save_choice(connection, group.group_id, Saved(Choice("approve", 0)))
+    review_state.save_choice(connection, group.group_id, SavedChoice(Choice("approve", 0)))
     review_state.hold(connection, group.group_id, "why")
-    review_state.save_choice(connection, group.group_id, Saved(Choice("approve", 1)))
+    review_state.save_choice(connection, group.group_id, SavedChoice(Choice("approve", 1)))
     assert only(connection, group).held_reason == "why"
 
 
 def test_touched_groups_are_those_with_an_action(connection: sqlite3.Connection, make_groups: Make) -> None:
     groups = make_groups(len(CHOICES))
     for group, choice in zip(groups, CHOICES, strict=True):
-        review_state.save_choice(connection, group.group_id, Saved(choice))
+        review_state.save_choice(connection, group.group_id, SavedChoice(choice))
     expected = {g.group_id for g, c in zip(groups, CHOICES, strict=True) if c.action != "undecided"}
     assert review_state.touched_ids(connection) == expected
 
 
 def test_skip_is_forgotten_for_the_next_batch(connection: sqlite3.Connection, make_groups: Make) -> None:
     (group,) = make_groups(1)
-    review_state.save_choice(connection, group.group_id, Saved(Choice("skip", None, True), milliseconds=5))
+    review_state.save_choice(connection, group.group_id, SavedChoice(Choice("skip", None, True), milliseconds=5))
     review_state.clear_skip(connection, group.group_id)
-    assert only(connection, group) == Saved(Choice("undecided", None, True), milliseconds=5)
+    assert only(connection, group) == SavedChoice(Choice("undecided", None, True), milliseconds=5)
 
 
 def test_undo_log_is_walked_back_and_forth(connection: sqlite3.Connection) -> None:
@@ -140,14 +140,14 @@ def test_cursor_is_the_group_last_looked_at(connection: sqlite3.Connection) -> N
 @pytest.mark.parametrize(
     "saved",
     [
-        Saved(Choice("delete")),  # type: ignore[arg-type]
-        Saved(Choice("approve", 4)),
-        Saved(Choice(), input="machine"),
-        Saved(Choice(), milliseconds=-1),
+        SavedChoice(Choice("delete")),  # type: ignore[arg-type]
+        SavedChoice(Choice("approve", 4)),
+        SavedChoice(Choice(), input="machine"),
+        SavedChoice(Choice(), milliseconds=-1),
     ],
     ids=["unknown action", "fifth image", "unknown input", "negative time"],
 )
-def test_untrue_state_is_refused(connection: sqlite3.Connection, make_groups: Make, saved: Saved) -> None:
+def test_untrue_state_is_refused(connection: sqlite3.Connection, make_groups: Make, saved: SavedChoice) -> None:
     (group,) = make_groups(1)
     with pytest.raises(sqlite3.IntegrityError):
         review_state.save_choice(connection, group.group_id, saved)
@@ -155,13 +155,13 @@ def test_untrue_state_is_refused(connection: sqlite3.Connection, make_groups: Ma
 
 def test_choice_of_an_unknown_group_is_refused(connection: sqlite3.Connection) -> None:
     with pytest.raises(sqlite3.IntegrityError):
-        review_state.save_choice(connection, "nobody", replace(Saved(Choice())))
+        review_state.save_choice(connection, "nobody", replace(SavedChoice(Choice())))
 
 
 def test_decided_group_is_not_touched_any_more(connection: sqlite3.Connection, make_groups: Make) -> None:
     decided, waiting = make_groups(2)
     for group in (decided, waiting):
-        review_state.save_choice(connection, group.group_id, Saved(Choice("approve", 0)))
+        review_state.save_choice(connection, group.group_id, SavedChoice(Choice("approve", 0)))
     connection.execute(
         """INSERT INTO decision_context (group_id, batch, input, outcome, decided_at)
         VALUES (?, 1, 'review', 'approve', '')""",

@@ -24,7 +24,7 @@ from pickroom.core.quantities import plural
 from pickroom.core.records import BoxSource
 from pickroom.files import cropping, journal, undo
 from pickroom.files.folder import ImageFolder
-from pickroom.files.ledgers import AUTOMATION, LEDGERS
+from pickroom.files.handlers import AUTOMATION, LEDGERS
 from pickroom.files.lock import moving_files
 from pickroom.store import crops, decisions, operations
 from pickroom.store.connect import connect, transaction

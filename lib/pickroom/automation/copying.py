@@ -17,7 +17,7 @@ from pathlib import Path
 
 from pickroom.core.errors import ConflictError, FileOperationError
 from pickroom.core.naming import OWNED_FOLDERS, companions_by_stem, is_image_name
-from pickroom.core.quantities import in_bytes
+from pickroom.core.quantities import format_bytes
 from pickroom.files.lock import project_lock
 from pickroom.files.moves import sweep_partials
 from pickroom.storage import atomic, leftovers
@@ -96,7 +96,7 @@ def _require_room(root: Path, folder: Path, paths: list[str]) -> None:
     there = next(parent for parent in (folder, *folder.parents) if parent.exists())
     free = shutil.disk_usage(there).free
     if needed > free:
-        what = f"the copy needs {in_bytes(needed)}, and {in_bytes(free)} are free"
+        what = f"the copy needs {format_bytes(needed)}, and {format_bytes(free)} are free"
         raise FileOperationError(what, _DOING, [folder], "make room, or use --sandbox FOLDER on another disk")
 
 

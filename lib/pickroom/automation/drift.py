@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import betainc, betaln
 
-from pickroom.automation.guarantee import PROMISE, Promise, percent
+from pickroom.automation.guarantee import RISK_TARGET, RiskTarget, percent
 
 SHARE = 0.03  # of the groups approved unseen; issue 6
 _WORST = 0.5  # the bet is spread evenly over override rates from the promise up to this one
@@ -51,7 +51,7 @@ class Drift:
     words: str
 
 
-def watch(overridden: Sequence[bool], promise: Promise = PROMISE) -> Drift:
+def watch(overridden: Sequence[bool], promise: RiskTarget = RISK_TARGET) -> Drift:
     """Judge the drawn groups decided so far under the versions in use.
 
     Args:

@@ -12,11 +12,11 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from importlib import resources
 
-from pickroom.automation.guarantee import Blind, approval_confidence
+from pickroom.automation.guarantee import BlindDecision, approval_confidence
 from pickroom.core.naming import stage_of
 from pickroom.core.records import Choice, Recommendation
 from pickroom.store import automation_review
-from pickroom.store.row_errors import told_of
+from pickroom.store.row_errors import wrap_row_errors
 
 Versions = Mapping[str, str]
 
@@ -29,7 +29,7 @@ def versions_in_use(recommendations: Iterable[Recommendation]) -> dict[str, str]
 
 def blind_decisions(
     connection: sqlite3.Connection, versions: Versions, trained_on: frozenset[str] = frozenset()
-) -> list[Blind]:
+) -> list[BlindDecision]:
     """The person's blind decisions on recommendations of these versions, oldest first, but those whose crop waits.
 
     Args:
@@ -41,16 +41,16 @@ def blind_decisions(
         shown = _shown(row)
         overridden = _overridden(row, shown)
         if overridden is not None and shown.versions == dict(versions) and row["group_id"] not in trained_on:
-            found.append(Blind(approval_confidence(shown), overridden, _anomaly(row)))
+            found.append(BlindDecision(approval_confidence(shown), overridden, _anomaly(row)))
     return found
 
 
-@told_of("decision_context")
+@wrap_row_errors("decision_context")
 def _shown(row: sqlite3.Row) -> Recommendation:
     return Recommendation.from_json(row["shown"])
 
 
-def drawn_looks(connection: sqlite3.Connection, versions: Versions) -> list[bool]:
+def audit_samples(connection: sqlite3.Connection, versions: Versions) -> list[bool]:
     """Whether the person decided otherwise, for each drawn group looked at under these versions, oldest first.
 
     No crop is drawn in the automation's review: whether one is needed counts, its box does not.

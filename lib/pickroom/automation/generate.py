@@ -15,7 +15,7 @@ from typing import Any
 from pickroom.automation import evidence, interrupted, refresh
 from pickroom.automation.decisions_file import Approved, Proposal, read_approved, read_proposals, write_lines
 from pickroom.automation.drift import Drift, drawn, watch
-from pickroom.automation.guarantee import PROMISE, Guarantee, Promise, approval_confidence, calibrate
+from pickroom.automation.guarantee import RISK_TARGET, Guarantee, RiskTarget, approval_confidence, calibrate
 from pickroom.automation.sandbox import Place
 from pickroom.core.errors import FileOperationError, UsageError
 from pickroom.core.records import Choice, Group, Recommendation
@@ -41,7 +41,7 @@ class Approval:
     versions: Mapping[str, str]
     seed: str
     words: tuple[str, ...]
-    promise: Promise = PROMISE
+    promise: RiskTarget = RISK_TARGET
     made_at: str = ""
 
     def approves(self, recommendation: Recommendation) -> bool:
@@ -67,7 +67,7 @@ class Approval:
             threshold = values["threshold"]
             if threshold is not None and not (type(threshold) in (int, float) and 0 <= threshold <= 1):
                 raise ValueError(f"threshold {threshold!r} is not from 0 to 1")
-            promise, words = Promise(**values["promise"]), tuple(map(str, values["words"]))
+            promise, words = RiskTarget(**values["promise"]), tuple(map(str, values["words"]))
             return cls(threshold, dict(values["versions"]), str(values["seed"]), words, promise, str(values["made_at"]))
         except (KeyError, TypeError) as error:
             raise ValueError(f"a field is missing or of another kind ({error})") from None
@@ -99,7 +99,7 @@ class Generated:
         return sum(p.auto_approve for p in self.proposals) - self.looked
 
 
-def generate(place: Place, promise: Promise = PROMISE, *, trained_on: frozenset[str] = frozenset()) -> Generated:
+def generate(place: Place, promise: RiskTarget = RISK_TARGET, *, trained_on: frozenset[str] = frozenset()) -> Generated:
     """Write the decisions of every undecided group, and what the guarantee rests on.
 
     Args:
@@ -118,7 +118,7 @@ def generate(place: Place, promise: Promise = PROMISE, *, trained_on: frozenset[
     return replace(made, notes=(note, *made.notes)) if note else made
 
 
-def _generate(place: Place, promise: Promise, trained_on: frozenset[str]) -> Generated:
+def _generate(place: Place, promise: RiskTarget, trained_on: frozenset[str]) -> Generated:
     approved = read_approved(place.approved)
     notes: list[str] = []
     before = _before(place, notes)
@@ -129,7 +129,7 @@ def _generate(place: Place, promise: Promise, trained_on: frozenset[str]) -> Gen
         made = recommendations.of_groups(connection, [group.group_id for group in waiting])
         spoken = automation_review.load(connection, [group.group_id for group in waiting])
         versions = evidence.versions_in_use(made.values())
-        drift = watch(evidence.drawn_looks(connection, versions), promise)
+        drift = watch(evidence.audit_samples(connection, versions), promise)
     learned_from = refresh.trained_on(place.origin.workspace, versions) | trained_on
     with open_read_only(place.origin.database) as connection:
         guarantee = calibrate(evidence.blind_decisions(connection, versions, learned_from), promise)

@@ -29,7 +29,7 @@ _MOST_DECISIONS = 10**6  # beyond this, more decisions are no answer
 
 
 @dataclass(frozen=True, slots=True)
-class Promise:
+class RiskTarget:
     """What is promised of the groups approved unseen.
 
     Attributes:
@@ -57,11 +57,11 @@ class Promise:
             raise ValueError(f"promise: start {self.start!r} does not lie in [0, 1]")
 
 
-PROMISE = Promise()  # issue 6: 5 %, 10 %, 95 % each
+RISK_TARGET = RiskTarget()  # issue 6: 5 %, 10 %, 95 % each
 
 
 @dataclass(frozen=True, slots=True)
-class Blind:
+class BlindDecision:
     """One blind decision of the person, set against what would have been approved.
 
     Attributes:
@@ -150,7 +150,7 @@ def least_number(limit: float, confidence: float, bad: int = 0) -> int:
     return high
 
 
-def calibrate(blind: Sequence[Blind], promise: Promise = PROMISE) -> Guarantee:
+def calibrate(blind: Sequence[BlindDecision], promise: RiskTarget = RISK_TARGET) -> Guarantee:
     """The lowest threshold at which the promises hold, and why not a lower one, or none.
 
     Raises:
@@ -194,7 +194,7 @@ class _Counts:
     start: int
 
 
-def _count(blind: Sequence[Blind], promise: Promise) -> _Counts:
+def _count(blind: Sequence[BlindDecision], promise: RiskTarget) -> _Counts:
     confidence = np.array([-1.0 if b.confidence is None else b.confidence for b in blind])
     known = np.array([b.confidence is not None for b in blind], bool)
     if not ((confidence[known] >= 0) & (confidence[known] <= 1)).all():
@@ -229,7 +229,7 @@ def _last_kept(keeps: np.ndarray, start: int) -> int | None:
 # ------------------------------------------------------------------------------------------------ words
 
 
-def _worded(found: Guarantee, promise: Promise) -> Guarantee:
+def _worded(found: Guarantee, promise: RiskTarget) -> Guarantee:
     """The same guarantee with its words, and with how many more decisions it takes."""
     first, more_first = _first_words(found, promise)
     second, more_second = _second_words(found, promise)
@@ -253,7 +253,7 @@ def _worded(found: Guarantee, promise: Promise) -> Guarantee:
     return replace(found, needed=needed, words=tuple(words))
 
 
-def _first_words(found: Guarantee, promise: Promise) -> tuple[str, int | None]:
+def _first_words(found: Guarantee, promise: RiskTarget) -> tuple[str, int | None]:
     """What is known of overrides, and how many more blind decisions that takes."""
     text = f"at most {percent(promise.override)} of them overridden, with {percent(promise.confidence)} confidence"
     if found.overrides_ok:
@@ -264,7 +264,7 @@ def _first_words(found: Guarantee, promise: Promise) -> tuple[str, int | None]:
     return _not_shown(text, counted, more), more
 
 
-def _second_words(found: Guarantee, promise: Promise) -> tuple[str, int | None]:
+def _second_words(found: Guarantee, promise: RiskTarget) -> tuple[str, int | None]:
     """What is known of anomalies, and how many more blind decisions that takes."""
     if promise.anomaly is None:
         return "anomalies approved wrongly: nothing is promised (switched off)", 0

@@ -11,7 +11,7 @@ from pickroom.core.errors import ConflictError, PickroomError
 from pickroom.core.records import Decision
 from pickroom.files import journal_locations, recovery
 from pickroom.files.folder import ImageFolder
-from pickroom.files.ledgers import AUTOMATION
+from pickroom.files.handlers import AUTOMATION
 from pickroom.files.lock import moving_files, project_lock
 from pickroom.store import decisions, operations
 from pickroom.store.connect import connect

@@ -19,7 +19,7 @@ from pickroom.automation.sandbox import Place
 from pickroom.core.quantities import plural
 from pickroom.core.records import Recommendation
 from pickroom.store import automation_review, decisions
-from pickroom.store.choices import Saved, looks_s
+from pickroom.store.choices import SavedChoice, looks_s
 from pickroom.store.connect import connect, open_read_only
 
 GATES = (0.60, 0.80, 0.90)  # of the plan: share approved by the person
@@ -197,7 +197,7 @@ def own_pace(connection: sqlite3.Connection) -> float | None:
     return median(looks) if looks else None
 
 
-def _outcome(line: Approved, saved: Saved | None, shown: Recommendation | None) -> Outcome:
+def _outcome(line: Approved, saved: SavedChoice | None, shown: Recommendation | None) -> Outcome:
     by_person = line.by == "person"
     crop_seen = by_person and saved is not None and saved.input != "blind" and line.action == "approved"
     accepted = None

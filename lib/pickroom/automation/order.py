@@ -12,7 +12,7 @@ from itertools import cycle
 from typing import Literal, get_args
 
 from pickroom.core.errors import UsageError
-from pickroom.core.naming import lot
+from pickroom.core.naming import sampling_key
 from pickroom.store.recommendations import Waiting
 
 Order = Literal["worth", "folder"]
@@ -92,7 +92,7 @@ def shuffled(ids: Sequence[str], those: Collection[str], seed: str = "") -> list
     The watch for drift (`automation.drift`) bears looking at any time, but not an order that brings the least sure of
     the drawn groups first.
     """
-    mixed = iter(sorted((one for one in ids if one in those), key=lambda one: lot(one, seed)))
+    mixed = iter(sorted((one for one in ids if one in those), key=lambda one: sampling_key(one, seed)))
     return [next(mixed) if one in those else one for one in ids]
 
 
@@ -108,4 +108,4 @@ def _certainty(group: Waiting) -> tuple[float, float]:
 
 def _at_random(waiting: Sequence[Waiting], seed: str) -> list[Waiting]:
     """The same at every call, and a group keeps its place among the others when some are decided."""
-    return sorted(waiting, key=lambda group: lot(group.group_id, seed))
+    return sorted(waiting, key=lambda group: sampling_key(group.group_id, seed))

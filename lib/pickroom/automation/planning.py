@@ -27,12 +27,12 @@ from pickroom.core.errors import ConflictError, ImageError
 from pickroom.core.naming import CROP_ORIGINALS, CROPPED, join
 from pickroom.core.records import Choice, CropBox, Decision, FileOp, Group, Recommendation
 from pickroom.files import cropping, routing
-from pickroom.files.ledgers import AUTOMATION
-from pickroom.files.preflight import Disk
+from pickroom.files.handlers import AUTOMATION
+from pickroom.files.preflight import DiskSnapshot
 from pickroom.files.routing import Route
 from pickroom.images import crops as rendering
 from pickroom.store import automation_review, groups, operations
-from pickroom.store.choices import Saved
+from pickroom.store.choices import SavedChoice
 from pickroom.store.workspace import utc_now
 
 _DOING = "planning what the automation does"
@@ -134,7 +134,7 @@ def plan(place: Place, connection: sqlite3.Connection, now: str | None = None) -
             refuse_line(place.approved, line.line, reason)
     saved = automation_review.load(connection, waiting)
     lines, left, words = _wanted(place, connection, proposals, approved, approval, waiting, saved)
-    batch, disk = operations.next_batch(connection), Disk(place.project.root)
+    batch, disk = operations.next_batch(connection), DiskSnapshot(place.project.root)
     items, problems = [], []
     for line in lines:
         try:
@@ -181,13 +181,13 @@ def _wanted(
     approved: Mapping[str, Approved],
     approval: Approval | None,
     waiting: set[str],
-    saved: Mapping[str, Saved],
+    saved: Mapping[str, SavedChoice],
 ) -> tuple[list[Approved], dict[str, int], tuple[str, ...]]:
     """The lines to carry out, why the others are not, and what is to be said of approval by itself."""
     words: tuple[str, ...] = ()
     on = approval is not None and approval.threshold is not None
     if approval is not None and on:
-        drift = watch(evidence.drawn_looks(connection, approval.versions), approval.promise)
+        drift = watch(evidence.audit_samples(connection, approval.versions), approval.promise)
         on, words = drift.on, () if drift.on else (f"approval unseen is {drift.words}",)
     lines: list[Approved] = []
     left: Counter[str] = Counter()
@@ -235,7 +235,13 @@ def _require_covered(place: Place, proposal: Proposal, approval: Approval | None
 
 
 def _item(
-    group: Group, line: Approved, proposal: Proposal | None, saved: Saved | None, batch: int, now: str, disk: Disk
+    group: Group,
+    line: Approved,
+    proposal: Proposal | None,
+    saved: SavedChoice | None,
+    batch: int,
+    now: str,
+    disk: DiskSnapshot,
 ) -> Item:
     shown = proposal.recommendation(group.filenames) if proposal is not None else None
     proposed = proposal is not None and (line.final_choice, line.crop) == (proposal.chosen, proposal.crop)
@@ -280,8 +286,8 @@ def _choice(line: Approved, group: Group, own_box: bool) -> Choice:
     return Choice("approve", index, overlay=line.crop is not None)
 
 
-def _promised(place: Place, disk: Disk, item: Item) -> Item:
-    held = disk.promise(item.ops)
+def _promised(place: Place, disk: DiskSnapshot, item: Item) -> Item:
+    held = disk.reserve(item.ops)
     if held is not None:
         raise _Refused(held)
     if item.box is not None and item.route.picked is not None:

@@ -41,7 +41,7 @@ def generate(
 
     from pickroom.automation import sandbox as places
     from pickroom.automation.generate import generate as write_decisions
-    from pickroom.automation.guarantee import PROMISE
+    from pickroom.automation.guarantee import RISK_TARGET
     from pickroom.automation.refresh import recommend_first
 
     opened = project_of(home, project)
@@ -51,7 +51,7 @@ def generate(
     bar, progress = progress_bar("Copying to the sandbox")
     with bar:
         place = places.prepare(opened, sandbox, production=production, progress=progress)
-    made = write_decisions(place, replace(PROMISE, anomaly=None) if overrides_only else PROMISE)
+    made = write_decisions(place, replace(RISK_TARGET, anomaly=None) if overrides_only else RISK_TARGET)
     if not place.is_copy:
         say(f"pickroom: no copy is made: these are the project's own files in {place.project.root}")
     for note in (*notes, *made.notes):

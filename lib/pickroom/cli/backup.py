@@ -9,7 +9,7 @@ import typer
 
 from pickroom.cli.console import Home, Json, app, printable, progress_bar, say, show
 from pickroom.core.errors import ConflictError, UsageError
-from pickroom.core.quantities import in_bytes
+from pickroom.core.quantities import format_bytes
 from pickroom.store.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def backup_command(
     with bar:
         made = writing.write(Workspace.find(home), file, progress)
     files = made.listing.files
-    lines = [f"{len(files)} files, {in_bytes(made.listing.size)}, saved and read back: {made.file}"]
+    lines = [f"{len(files)} files, {format_bytes(made.listing.size)}, saved and read back: {made.file}"]
     lines += [f"  not in it: {one.name}: {one.reason}" for one in made.left_out]
     lines += ["  not in it: images: they stay where they are"]
     for name, wrong in made.damaged.items():
@@ -105,7 +105,7 @@ def _copy_words(copy: Copy) -> str:
     counted = {"groups": copy.groups, "decisions": copy.decisions}
     rows = ", ".join(f"{count:,} {what}" for what, count in counted.items() if count is not None) or "no rows counted"
     sound = "sound" if copy.problem is None else f"NOT SOUND: {copy.problem}"
-    return f"{copy.path.name}: {copy.made_at:%Y-%m-%d %H:%M}Z, {rows}, {in_bytes(copy.size)}, {sound}"
+    return f"{copy.path.name}: {copy.made_at:%Y-%m-%d %H:%M}Z, {rows}, {format_bytes(copy.size)}, {sound}"
 
 
 def _copy_values(copy: Copy) -> dict[str, Any]:
@@ -176,7 +176,7 @@ def _restore_file(workspace: Workspace, file: Path, replace: bool, execute: bool
 
 
 def _words(found: Plan, done: bool) -> list[str]:
-    files, size = len(found.listing.files), in_bytes(found.listing.size)
+    files, size = len(found.listing.files), format_bytes(found.listing.size)
     lines = [f"Backup of {found.listing.made_at}: {files} files, {size}, every one as it was saved"]
     verb = "restored" if done else "to restore"
     lines.append(f"  {len(found.coming)} {verb}, {files - len(found.coming)} are here already")

@@ -14,7 +14,7 @@ from pickroom.core.errors import ConflictError, UsageError
 from pickroom.store.workspace import Workspace
 
 if TYPE_CHECKING:
-    from pickroom.learn.progress import Recorder, Status
+    from pickroom.learn.progress import ProgressReporter, Status
     from pickroom.learn.training_sets import Kind
 
 _LINES = 10  # of progress a training, where a line cannot be rewritten
@@ -170,7 +170,7 @@ def _watch(workspace: Workspace, kind: Kind, projects: list[str], options: list[
     show({}, False, printable(last.message.splitlines()))
 
 
-def _stops_by_signal(told: Recorder) -> None:
+def _stops_by_signal(told: ProgressReporter) -> None:
     """Ctrl-C, or a polite kill, stops at the end of the epoch instead of in the middle."""
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGINT, told.ask_to_stop)

@@ -27,7 +27,7 @@ def start(
 ) -> None:
     """Make a project of a folder of images: scan, group, recommend the baseline."""
     from pickroom.indexing import projects
-    from pickroom.indexing.regrouping import by_looks
+    from pickroom.indexing.regrouping import similarity_hint
 
     bar, progress = progress_bar("Reading images")
     with bar:
@@ -38,7 +38,7 @@ def start(
     if report.groups:
         text += "Review it: pickroom lab, then notebooks/20_review.ipynb"
     else:
-        text += f"Nothing could be grouped by the stages in the names: {by_looks(made.id)}"
+        text += f"Nothing could be grouped by the stages in the names: {similarity_hint(made.id)}"
     show({"project_id": made.id, **report.to_dict()}, json_output, text)
     if rename_duplicates and any(u.reason.startswith("duplicate name") for u in report.ungrouped):
         raise typer.Exit(1)
@@ -79,7 +79,7 @@ def groups(
     from pickroom.groups.stages import DEFAULT_GAP
     from pickroom.groups.strategies import Similarity
     from pickroom.indexing import projects
-    from pickroom.indexing.regrouping import by_looks
+    from pickroom.indexing.regrouping import similarity_hint
 
     if by not in ("stage", "similarity"):
         raise UsageError(f"groups cannot be made by {by!r}", doing="grouping", hint="use --by stage or similarity")
@@ -99,7 +99,7 @@ def groups(
         )
     text = scan_words(report)
     if by == "stage" and report.ungrouped and not projects.status(opened, files=False)["groups"]:
-        text += f"\nNothing could be grouped by the stages in the names: {by_looks(project)}"
+        text += f"\nNothing could be grouped by the stages in the names: {similarity_hint(project)}"
     show(report.to_dict(), json_output, text)
 
 
@@ -132,7 +132,7 @@ def status(
 
 
 def status_words(entry: dict[str, Any]) -> str:
-    from pickroom.indexing.regrouping import by_looks
+    from pickroom.indexing.regrouping import similarity_hint
     from pickroom.integrity.whereabouts import in_words
 
     if "error" in entry:
@@ -151,7 +151,7 @@ def status_words(entry: dict[str, Any]) -> str:
     if entry["ungrouped"]:
         lines.append(f"  in no group: {plural(entry['ungrouped'], 'image')} (why: pickroom groups {name})")
     if entry["ungrouped"] and not entry["groups"]:
-        lines.append(f"  next: {by_looks(name)}")
+        lines.append(f"  next: {similarity_hint(name)}")
     if entry["incomplete_crops"]:
         crops = entry["incomplete_crops"]
         wait = f"{plural(len(crops), 'crop')} wait{'s' * (len(crops) == 1)}"

@@ -22,7 +22,7 @@ def reclaim(
     json_output: Json = False,
 ) -> None:
     """Free the disk of what is proved to be needless: archived or staged images, vectors of dropped encoders."""
-    from pickroom.core.quantities import in_bytes
+    from pickroom.core.quantities import format_bytes
     from pickroom.maintenance.reclaim.delete import execute as let_go
     from pickroom.maintenance.reclaim.planning import plan
 
@@ -46,5 +46,5 @@ def reclaim(
     with bar:
         gone = let_go(planned, workspace, hard=hard, progress=progress)
     where = "Deleted" if hard else "Moved into the trash, whose room comes back when it is emptied"
-    words = [*planned.lines, f"{where}: {len(planned.items)} items, {in_bytes(gone)}"]
+    words = [*planned.lines, f"{where}: {len(planned.items)} items, {format_bytes(gone)}"]
     show({**planned.to_dict(), "reclaimed_bytes": gone}, json_output, printable(words))

@@ -31,7 +31,7 @@ def review(
 ) -> None:
     """Review by keys without a browser; the deck itself is notebooks/20_review.ipynb."""
     from pickroom.sessions.review.keys import read_keys
-    from pickroom.sessions.review.manual import UnaidedSession
+    from pickroom.sessions.review.manual import ManualSession
     from pickroom.sessions.review.session import ReviewSession
 
     if unaided and (blind or order != "folder"):
@@ -39,7 +39,7 @@ def review(
         raise UsageError(what, doing="opening a review", hint="leave --blind and --order out")
     pressed = read_keys(read_text(keys, "reading keys")) if keys else []
     opened = project_of(home, project)
-    session = UnaidedSession(opened) if unaided else ReviewSession(opened, blind=blind, order=order)
+    session = ManualSession(opened) if unaided else ReviewSession(opened, blind=blind, order=order)
     undone = False
     try:
         for key in pressed:
@@ -157,7 +157,7 @@ def _taken_back(project_id: str, outcome: Outcome, kinds: Mapping[str, str], gro
     Args:
         kinds: unit -> whose steps they are; groups: how many the batch had decided.
     """
-    from pickroom.files.ledgers import AUTOMATION, TAKEN_BACK
+    from pickroom.files.handlers import AUTOMATION, TAKEN_BACK
 
     counts = Counter(kinds[unit] for unit in set(outcome.done) if unit in kinds)
     if AUTOMATION in counts:

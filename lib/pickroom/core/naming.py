@@ -192,7 +192,7 @@ def group_id(project_id: str, made_at: datetime, place: int) -> tuple[str, int]:
     return f"{project_id}_group_{made_at:{_SECOND}}_batch{batch:03d}_img{within:03d}", batch
 
 
-def lot(group_id: str, seed: str) -> bytes:
+def sampling_key(group_id: str, seed: str) -> bytes:
     """A group's place where groups are drawn at random: always the same, whatever becomes of the others."""
     return hashlib.sha256(f"{seed}\n{group_id}".encode()).digest()
 

@@ -25,7 +25,7 @@ def percent(share: float) -> str:
     return f"{share:.0%}".replace("%", " %")
 
 
-def in_bytes(size: int) -> str:
+def format_bytes(size: int) -> str:
     """A size on disk, in decimal units as disks are sold and file managers count.
 
     >>> in_bytes(1_234), in_bytes(56_000_000), in_bytes(7_890_000_000)

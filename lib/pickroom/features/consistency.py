@@ -30,9 +30,9 @@ from pickroom.features.consistency_maps import (
     flow_measures,
     halved,
     in_blocks,
-    left_after_bending,
     local_tones,
     pairwise,
+    residual_after_warp,
     smoothed,
     spread_out,
     without_usual,
@@ -129,7 +129,9 @@ def compare(members: Sequence[np.ndarray], config: ConsistencyConfig) -> Consist
     busy, busy_coarse = (np.log1p(one[:, 0].var(axis=-1)) for one in (blocks, coarse))
     bent, flows = registration.bent(levels)
     unlike = departures(pairwise(blocks[:, :1], noise))
-    unlike_bent = left_after_bending(in_blocks(_without_noise(bent[:, :1], config), config.block), blocks[:, :1], noise)
+    unlike_bent = residual_after_warp(
+        in_blocks(_without_noise(bent[:, :1], config), config.block), blocks[:, :1], noise
+    )
     found = np.stack(
         [
             against_usual(unlike, busy),

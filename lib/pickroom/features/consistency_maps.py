@@ -55,7 +55,7 @@ def unlike(some: np.ndarray, others: np.ndarray, noise: float) -> np.ndarray:
     return found
 
 
-def left_after_bending(bent: np.ndarray, blocks: np.ndarray, noise: float) -> np.ndarray:
+def residual_after_warp(bent: np.ndarray, blocks: np.ndarray, noise: float) -> np.ndarray:
     """`departures` of members bent onto their siblings, these as they are: (n, rows, cols)."""
     across, between = unlike(bent, blocks, noise), pairwise(blocks, noise)
     n = len(blocks)

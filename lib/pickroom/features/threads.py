@@ -10,7 +10,7 @@ ONE_BELOW = 4000  # rows
 
 
 @contextmanager
-def suited_to(rows: int) -> Iterator[None]:
+def limit_torch_threads(rows: int) -> Iterator[None]:
     """One thread for PyTorch's work on the CPU within the block, unless there are many rows."""
     import torch
 

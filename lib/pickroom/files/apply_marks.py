@@ -16,14 +16,14 @@ from pickroom.core.errors import StoreError
 from pickroom.core.naming import CROP, CROP_AUTO, CROP_ORIGINALS, STAGING, is_image_name, join, stem_of
 from pickroom.core.records import FileOp
 from pickroom.files import journal
-from pickroom.files.ledgers import LEDGERS
+from pickroom.files.handlers import LEDGERS
 from pickroom.files.lock import moving_files
-from pickroom.files.preflight import Disk
+from pickroom.files.preflight import DiskSnapshot
 from pickroom.files.recovery import finish_interrupted
 from pickroom.storage import atomic
 from pickroom.store import groups, images, marks, operations
 from pickroom.store.connect import transaction
-from pickroom.store.marks import Mark, Room
+from pickroom.store.marks import BoardKind, Mark
 from pickroom.store.workspace import Project
 
 IN_A_GROUP = "it waits in a group for its review"
@@ -77,7 +77,7 @@ class PlaceResult:
         return f"Batch {self.batch}: {'; '.join(parts)}" if self.batch else f"Nothing moved: {'; '.join(parts)}"
 
 
-def in_other_hands(project: Project, connection: sqlite3.Connection, paths: Collection[str]) -> dict[str, str]:
+def unavailable_images(project: Project, connection: sqlite3.Connection, paths: Collection[str]) -> dict[str, str]:
     """Path -> why no board (sorter, folder viewer, duplicates) may move the image, for those it may not."""
     found = {path: _TAKEN[top] for path in paths if (top := path.partition("/")[0]) in _TAKEN and "/" in path}
     waiting = {join(i.directory, i.filename) for group in groups.queue(connection, project.id) for i in group.images}
@@ -92,7 +92,7 @@ def known_hashes(connection: sqlite3.Connection) -> dict[Stat, str]:
 
 
 def plan(
-    project: Project, connection: sqlite3.Connection, room: Room, wanted: Sequence[Mark], batch: int
+    project: Project, connection: sqlite3.Connection, room: BoardKind, wanted: Sequence[Mark], batch: int
 ) -> list[Placement]:
     """What applying these marks would do. Changes nothing; a dry run and the real one both look by this.
 
@@ -100,10 +100,10 @@ def plan(
         room: the kind of the journal's steps.
         batch: the number to plan for.
     """
-    disk = Disk(project.root)
+    disk = DiskSnapshot(project.root)
     stems: Stems = {}
     known = known_hashes(connection)
-    refused = in_other_hands(project, connection, [mark.path for mark in wanted])
+    refused = unavailable_images(project, connection, [mark.path for mark in wanted])
     placements = []
     for mark in wanted:
         held = refused.get(mark.path)
@@ -120,7 +120,7 @@ def plan(
 
 
 def _steps(
-    project: Project, disk: Disk, stems: Stems, known: dict[Stat, str], mark: Mark, room: Room, batch: int
+    project: Project, disk: DiskSnapshot, stems: Stems, known: dict[Stat, str], mark: Mark, room: BoardKind, batch: int
 ) -> tuple[str | None, tuple[FileOp, ...]]:
     path = project.path(mark.directory, mark.filename)
     if path.is_symlink() or not path.is_file():
@@ -136,7 +136,7 @@ def _steps(
         FileOp(batch, room, mark.path, "move", join(mark.directory, name), join(mark.folder, name), content)
         for name, content in files
     )
-    return disk.promise(ops), ops
+    return disk.reserve(ops), ops
 
 
 def _is_same_time(now: int, then: int) -> bool:
@@ -146,7 +146,7 @@ def _is_same_time(now: int, then: int) -> bool:
     return now == then or (rounded and abs(now - then) <= 2_000_000_000)
 
 
-def place(project: Project, connection: sqlite3.Connection, room: Room, paths: Collection[str]) -> PlaceResult:
+def place(project: Project, connection: sqlite3.Connection, room: BoardKind, paths: Collection[str]) -> PlaceResult:
     """Apply the marks of these images as one batch; marks are read from the store.
 
     Raises:
@@ -175,7 +175,9 @@ def place(project: Project, connection: sqlite3.Connection, room: Room, paths: C
     return PlaceResult(batch if going else None, dict(counts), held, outcome.stuck, project.id)
 
 
-def _commit(connection: sqlite3.Connection, room: Room, placements: Sequence[Placement], batch: int) -> list[Placement]:
+def _commit(
+    connection: sqlite3.Connection, room: BoardKind, placements: Sequence[Placement], batch: int
+) -> list[Placement]:
     """Write the plan in one transaction; returns it as it went in."""
     with transaction(connection):
         stored = {mark.path: mark for mark in marks.waiting(connection, room)}

@@ -21,10 +21,10 @@ from pickroom.core.naming import CROP_AUTO, CROP_ORIGINALS, CROPPED, STAGING, is
 from pickroom.core.records import BoxSource, CropBox, FileOp
 from pickroom.files import journal, sidecars
 from pickroom.files.folder import ImageFolder
-from pickroom.files.ledgers import CROP, DROP, LEDGERS
+from pickroom.files.handlers import CROP, DROP, LEDGERS
 from pickroom.files.lock import moving_files
 from pickroom.files.moves import PARTIAL_SUFFIX
-from pickroom.files.preflight import Disk
+from pickroom.files.preflight import DiskSnapshot
 from pickroom.files.recovery import finish_interrupted
 from pickroom.images import crops as rendering
 from pickroom.images import decode
@@ -120,7 +120,7 @@ def _submit(
     """Carry the orders out chunk by chunk, adding to `result`; returns their batch's number."""
     finish_interrupted(project, connection, folder)
     batch = operations.next_batch(connection)
-    disk = Disk(project.root)
+    disk = DiskSnapshot(project.root)
     for start in range(0, len(orders), _CHUNK):
         jobs = _prepare(project, connection, disk, orders[start : start + _CHUNK], batch, result)
         try:
@@ -144,7 +144,7 @@ def _submit(
 def _prepare(
     project: Project,
     connection: sqlite3.Connection,
-    disk: Disk,
+    disk: DiskSnapshot,
     orders: Sequence[Order],
     batch: int,
     result: CropResult,
@@ -166,7 +166,7 @@ def _prepare(
     return jobs
 
 
-def _check(project: Project, connection: sqlite3.Connection, disk: Disk, order: Order, batch: int) -> _Job:
+def _check(project: Project, connection: sqlite3.Connection, disk: DiskSnapshot, order: Order, batch: int) -> _Job:
     """Hold one order against disk and database; raises when anything is not as it should be."""
     source = project.path(order.directory, order.filename)
     plain = order.directory in WAITING_FOLDERS and Path(order.filename).name == order.filename
@@ -184,7 +184,7 @@ def _check(project: Project, connection: sqlite3.Connection, disk: Disk, order: 
             _check_size(source, sidecar)
     group_id = sidecar.decision.group_id if sidecar else earlier.group_id if earlier else None
     ops = _steps(disk, order, batch, sha256, sidecar, again=earlier is not None)
-    in_the_way = disk.promise(ops)
+    in_the_way = disk.reserve(ops)
     if in_the_way is not None:
         raise _Refused(in_the_way)
     return _Job(order, group_id, box, tuple(ops))
@@ -202,7 +202,7 @@ def _check_size(source: Path, sidecar: sidecars.Sidecar) -> None:
 
 
 def _steps(
-    disk: Disk, order: Order, batch: int, sha256: str, sidecar: sidecars.Sidecar | None, *, again: bool
+    disk: DiskSnapshot, order: Order, batch: int, sha256: str, sidecar: sidecars.Sidecar | None, *, again: bool
 ) -> list[FileOp]:
     """The journal of one order. A crop opened again (`again`) is no original: it goes to delete_staging."""
     name, kind = order.filename, DROP if order.box is None else CROP

@@ -10,12 +10,12 @@ from dataclasses import dataclass, field, replace
 from pickroom.core.errors import StoreError
 from pickroom.core.records import Decision, FileOp, Group
 from pickroom.files import journal, routing
-from pickroom.files.ledgers import LEDGERS
+from pickroom.files.handlers import LEDGERS
 from pickroom.files.lock import moving_files
-from pickroom.files.preflight import Disk
+from pickroom.files.preflight import DiskSnapshot
 from pickroom.files.recovery import finish_interrupted
 from pickroom.store import decisions, groups, operations, review_state
-from pickroom.store.choices import Saved
+from pickroom.store.choices import SavedChoice
 from pickroom.store.connect import transaction
 from pickroom.store.workspace import Project, utc_now
 
@@ -70,7 +70,7 @@ class GroupPlan:
     """
 
     group: Group
-    saved: Saved
+    saved: SavedChoice
     route: routing.Route
     row: Decision | None = None
     ops: tuple[FileOp, ...] = ()
@@ -117,7 +117,7 @@ def plan(
     """
     waiting = groups.waiting_among(connection, group_ids)
     stored = review_state.load(connection, group_ids)
-    disk = Disk(project.root)
+    disk = DiskSnapshot(project.root)
     plans, deferred = [], []
     # groups that another window has finalised meanwhile are not waiting any more
     for group in groups.load(connection, project.id, [g for g in group_ids if g in waiting]):
@@ -133,7 +133,7 @@ def plan(
     return plans, deferred
 
 
-def _plan_group(disk: Disk, item: GroupPlan, batch: int) -> GroupPlan:
+def _plan_group(disk: DiskSnapshot, item: GroupPlan, batch: int) -> GroupPlan:
     """The plan with its steps, or with the reason why the group is held back."""
     held = disk.problem_with(item.group.images)
     if held is not None:
@@ -143,7 +143,7 @@ def _plan_group(disk: Disk, item: GroupPlan, batch: int) -> GroupPlan:
     except OSError as error:
         return replace(item, held=f"{error.filename} cannot be read: {error.strerror}")
     ops = tuple(routing.plan(item.group, item.route, companions, item.saved.shown, batch))
-    held = disk.promise(ops)
+    held = disk.reserve(ops)
     return replace(item, held=held) if held is not None else replace(item, ops=ops)
 
 
@@ -184,7 +184,7 @@ def _commit(
     return plans, len(deferred)
 
 
-def _unless_changed(item: GroupPlan, stored: Saved) -> GroupPlan:
+def _unless_changed(item: GroupPlan, stored: SavedChoice) -> GroupPlan:
     """The plan, held back when another window has chosen anew since it was made: files were being checked."""
     if item.held is not None or (stored.choice, stored.shown) == (item.saved.choice, item.saved.shown):
         return item

@@ -1,7 +1,7 @@
 """Run what the journal has planned: forward, unit by unit, each unit wholly or not at all.
 
 Every caller holds the project's lock. What else must change with a unit's files (a decision taken back, a reason
-noted) is the business of the part that planned it: its `Ledger`.
+noted) is the business of the part that planned it: its `OperationHandler`.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from pickroom.store.connections import require_in_place
 _CHUNK = 25
 
 
-class Ledger(Protocol):
+class OperationHandler(Protocol):
     """What else changes, in the transaction that marks a unit's steps."""
 
     def failed(self, connection: sqlite3.Connection, step: FileOp, reason: str) -> None:
@@ -67,7 +67,7 @@ class Outcome:
 def run_planned(
     root: Path | ImageFolder,
     connection: sqlite3.Connection,
-    ledgers: Mapping[str, Ledger],
+    handlers: Mapping[str, OperationHandler],
     *,
     verify: bool = False,
     trusting: bool = False,
@@ -86,11 +86,11 @@ def run_planned(
     """
     if isinstance(root, Path):
         with ImageFolder(root) as folder:
-            return run_planned(folder, connection, ledgers, verify=verify, trusting=trusting)
+            return run_planned(folder, connection, handlers, verify=verify, trusting=trusting)
     require_in_place(connection, "moving files")
     folder, root = root, root.root
     outcome, planned = Outcome(), operations.planned(connection)
-    strange = next((op for op in planned if op.kind not in ledgers), None)
+    strange = next((op for op in planned if op.kind not in handlers), None)
     if strange is not None:
         what = f"step {strange.id} of the journal is of an unknown kind, {strange.kind!r}"
         raise StoreError(what, doing="moving files", subject=root, hint="update pickroom; nothing was moved")
@@ -108,8 +108,8 @@ def run_planned(
             if problem is None:
                 done += ops
             else:
-                _give_up(folder, connection, ledgers, ops, problem.line, outcome)
-        _settle(folder, connection, ledgers, done, outcome)
+                _give_up(folder, connection, handlers, ops, problem.line, outcome)
+        _settle(folder, connection, handlers, done, outcome)
     if outcome.done:
         copies.ask(connection)
     if verify and not outcome.stuck:  # a step that stays planned may need its partial file
@@ -119,7 +119,7 @@ def run_planned(
 
 
 def close_lost(
-    folder: ImageFolder, connection: sqlite3.Connection, ledgers: Mapping[str, Ledger], *, execute: bool
+    folder: ImageFolder, connection: sqlite3.Connection, handlers: Mapping[str, OperationHandler], *, execute: bool
 ) -> tuple[dict[str, list[str]], Outcome]:
     """Close the units of which a file is in neither of its places: the files that are there are put back.
 
@@ -136,7 +136,7 @@ def close_lost(
             missing[ops[0].unit] = [op.source for op in lost if op.source is not None]
             if execute:
                 reason = f"given up: {', '.join(missing[ops[0].unit])} is nowhere"
-                _give_up(folder, connection, ledgers, ops, reason, outcome, closing=True)
+                _give_up(folder, connection, handlers, ops, reason, outcome, closing=True)
     return missing, outcome
 
 
@@ -179,11 +179,11 @@ def _take_unit(folder: ImageFolder, ops: Sequence[FileOp], verify: bool) -> File
             raise FileOperationError(moves.VANISHED, "moving a file", _paths(folder, op))
         for op in ops:
             folder.require([op])
-            if op.destination is not None and stays_inside(op.destination) and moves.is_to_take(folder.root, op):
+            if op.destination is not None and stays_inside(op.destination) and moves.is_pending(folder.root, op):
                 with contextlib.suppress(OSError):  # the step itself says why not
                     folder.make(folder_of(op.destination))
                 folder.require([op])
-            moves.take(folder.root, op, verify=verify)
+            moves.execute(folder.root, op, verify=verify)
             folder.taken.add(op.id)
     except FileOperationError as error:
         return error
@@ -223,7 +223,7 @@ def _paths(folder: ImageFolder, op: FileOp) -> list[Path]:
 def _settle(
     folder: ImageFolder,
     connection: sqlite3.Connection,
-    ledgers: Mapping[str, Ledger],
+    handlers: Mapping[str, OperationHandler],
     done: Sequence[FileOp],
     outcome: Outcome,
 ) -> None:
@@ -237,14 +237,14 @@ def _settle(
         operations.mark_done(connection, done)
         for step in {(op.batch, op.unit): op for op in done}.values():  # one step a unit
             if step.undoes is not None:
-                ledgers[step.kind].undone(connection, step)
+                handlers[step.kind].undone(connection, step)
             outcome.done.append(step.unit)
 
 
 def _give_up(
     folder: ImageFolder,
     connection: sqlite3.Connection,
-    ledgers: Mapping[str, Ledger],
+    handlers: Mapping[str, OperationHandler],
     ops: Sequence[FileOp],
     reason: str,
     outcome: Outcome,
@@ -262,7 +262,7 @@ def _give_up(
         for op in reversed(ops):
             folder.require([op])
             if op not in gone and not (closing and _is_crop_of(op, gone)):
-                moves.put_back(folder.root, op, vanished=not folder.may_have_moved(op))
+                moves.rollback(folder.root, op, vanished=not folder.may_have_moved(op))
     except FileOperationError as error:
         same = error.line == reason
         outcome.stuck[unit] = reason if same else f"{reason}; and it could not be put back: {error.line}"
@@ -275,7 +275,7 @@ def _give_up(
         operations.mark_failed(connection, ops, reason)
         # a failed undo changes nothing: the decision stands, its files where they were
         if ops[0].undoes is None:
-            ledgers[ops[0].kind].failed(connection, ops[0], reason)
+            handlers[ops[0].kind].failed(connection, ops[0], reason)
     outcome.failed[unit] = reason
 
 

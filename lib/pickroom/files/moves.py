@@ -27,7 +27,7 @@ _NOTHING = hashlib.sha256(b"").hexdigest()
 _NOT_HERE = "the file is protected, or its disk cannot do this (see: pickroom doctor)"
 
 
-def take(root: Path, op: FileOp, *, verify: bool = False) -> None:
+def execute(root: Path, op: FileOp, *, verify: bool = False) -> None:
     """Take one step.
 
     Args:
@@ -119,7 +119,7 @@ def lost(root: Path, ops: Iterable[FileOp]) -> list[FileOp]:
     return [op for op in moved if _where(root, op) == (False, False) and _copy_left(root, op) is None]
 
 
-def is_to_take(root: Path, op: FileOp) -> bool:
+def is_pending(root: Path, op: FileOp) -> bool:
     """Whether a step needs the folder that it leads to: a file is to be moved or written there; raises as `lost`."""
     return op.op == "write" or is_untaken(root, op)
 
@@ -138,7 +138,7 @@ def _where(root: Path, op: FileOp) -> tuple[bool, bool]:
         raise FileOperationError(error.strerror or str(error), "looking for files", [root]) from error
 
 
-def put_back(root: Path, op: FileOp, *, vanished: bool = False) -> None:
+def rollback(root: Path, op: FileOp, *, vanished: bool = False) -> None:
     """Take a step back as far as it had been taken.
 
     Args:
@@ -151,7 +151,7 @@ def put_back(root: Path, op: FileOp, *, vanished: bool = False) -> None:
     paths = [root / path for path in (op.destination, op.source) if path is not None]
     try:
         if not _is_inside(op):
-            return  # `take` has never taken such a step
+            return  # `execute` has never taken such a step
         if not vanished and lost(root, [op]):
             raise _Refused(IN_NEITHER_PLACE)
         if _stands_as_before(root, op, vanished):
@@ -163,7 +163,7 @@ def put_back(root: Path, op: FileOp, *, vanished: bool = False) -> None:
         raise FileOperationError(str(refused), "putting a file back", paths) from None
     except OSError as error:
         raise FileOperationError(error.strerror or str(error), "putting a file back", paths, _hint(error)) from error
-    take(root, inverse(op))
+    execute(root, inverse(op))
 
 
 def _stands_as_before(root: Path, op: FileOp, vanished: bool) -> bool:

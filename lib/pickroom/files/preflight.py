@@ -34,7 +34,7 @@ def require_images(project: Project, connection: sqlite3.Connection, doing: str,
         raise ConflictError(what, doing=doing, subject=project.root, hint=hint)
 
 
-class Disk:
+class DiskSnapshot:
     """One look at the folders of a project: each is listed once, however many groups ask.
 
     Keep it only as long as the project's lock: it does not see what others do meanwhile.
@@ -102,7 +102,7 @@ class Disk:
                 return f"{image.filename} has changed since the scan: run `pickroom groups` to read it anew"
         return None
 
-    def promise(self, ops: Iterable[FileOp]) -> str | None:
+    def reserve(self, ops: Iterable[FileOp]) -> str | None:
         """Reserve the places these steps need; why not, when one is taken already or its name too long for the disk.
 
         Where it is not None, none is reserved.

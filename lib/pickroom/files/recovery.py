@@ -11,12 +11,12 @@ from pickroom.core.errors import PickroomError, ProjectError
 from pickroom.core.naming import OWNED_FOLDERS
 from pickroom.files import journal, journal_locations
 from pickroom.files.folder import ImageFolder
+from pickroom.files.handlers import LEDGERS
 from pickroom.files.journal import Outcome
-from pickroom.files.ledgers import LEDGERS
 from pickroom.files.lock import moving_files
 from pickroom.files.preflight import require_images
 from pickroom.store import operations
-from pickroom.store.connect import connect, open_as_it_is, open_read_only
+from pickroom.store.connect import connect, open_read_only, open_unchecked
 from pickroom.store.workspace import Project
 
 _CLOSING = "closing units whose files are gone"
@@ -131,7 +131,7 @@ def _of_copies(project: Project) -> Iterator[Unfinished]:
     try:
         for copy in journal_locations.copies(project):
             try:
-                with open_as_it_is(copy.database) as connection:
+                with open_unchecked(copy.database) as connection:
                     count, problem = operations.count_planned(connection), ""
             except (PickroomError, sqlite3.Error) as error:
                 count, problem = 0, f"the database of this copy cannot be read: {error}"

@@ -10,8 +10,8 @@ from pickroom.core.naming import join
 from pickroom.core.records import FileOp
 from pickroom.files import journal
 from pickroom.files.folder import ImageFolder
-from pickroom.files.ledgers import LEDGERS, RENAME
-from pickroom.files.preflight import Disk
+from pickroom.files.handlers import LEDGERS, RENAME
+from pickroom.files.preflight import DiskSnapshot
 from pickroom.images.scan import walk
 from pickroom.storage import atomic
 from pickroom.store import operations
@@ -38,7 +38,7 @@ def prefix_duplicates(
     by_name = defaultdict(list)
     for entry in entries:
         by_name[entry.filename].append(entry)
-    disk, batch = Disk(project.root), operations.next_batch(connection)
+    disk, batch = DiskSnapshot(project.root), operations.next_batch(connection)
     ops: list[FileOp] = []
     held: list[str] = []
     for entry in (e for same in by_name.values() if len(same) > 1 for e in same if e.directory):
@@ -54,7 +54,7 @@ def prefix_duplicates(
             FileOp(batch, RENAME, unit, "move", join(entry.directory, n), join(entry.directory, prefix + n), sha256)
             for n, sha256 in files
         ]
-        reason = disk.promise(steps)
+        reason = disk.reserve(steps)
         if reason is None:
             ops += steps
         else:

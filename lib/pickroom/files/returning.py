@@ -31,10 +31,10 @@ from pickroom.core.naming import (
 )
 from pickroom.core.records import FileOp
 from pickroom.files import journal
+from pickroom.files.handlers import LEDGERS
 from pickroom.files.journal import Outcome
-from pickroom.files.ledgers import LEDGERS
 from pickroom.files.lock import moving_files
-from pickroom.files.preflight import Disk
+from pickroom.files.preflight import DiskSnapshot
 from pickroom.files.recovery import finish_interrupted
 from pickroom.integrity.whereabouts import Whereabouts
 from pickroom.storage import atomic
@@ -124,7 +124,7 @@ class _Planner:
 
     def __init__(self, project: Project, connection: sqlite3.Connection, found: Whereabouts) -> None:
         self._root, self._connection, self._found = project.root, connection, found
-        self._batch, self._disk = operations.next_batch(connection), Disk(project.root)
+        self._batch, self._disk = operations.next_batch(connection), DiskSnapshot(project.root)
         self._strange = Counter(filename_of(path) for path in found.unexplained)
         # name -> (path, sha256) where the journal has it, or the scan met it; None: it could not be read
         self._placed: dict[str, list[tuple[str, str]]] = defaultdict(list)
@@ -160,7 +160,7 @@ class _Planner:
         try:
             for destination, why in islice(self._ways(path, sha256), _MOST_WAYS):
                 ops = self._steps(path, sha256, destination)
-                if self._disk.promise(ops) is None:
+                if self._disk.reserve(ops) is None:
                     self._moved |= {op.source for op in ops}
                     self._returned.add((filename_of(path), sha256))
                     return Return(path, ops, why)

@@ -11,10 +11,10 @@ from pickroom.core.errors import ConflictError, LockedError, UsageError
 from pickroom.core.naming import filename_of, folder_of, is_image_name, join, marked_name, split
 from pickroom.core.records import FileOp
 from pickroom.files import journal, moves
+from pickroom.files.handlers import LEDGERS
 from pickroom.files.journal import Outcome
-from pickroom.files.ledgers import LEDGERS
 from pickroom.files.lock import moving_files
-from pickroom.files.preflight import Disk
+from pickroom.files.preflight import DiskSnapshot
 from pickroom.files.recovery import finish_interrupted, unfinished
 from pickroom.files.routing import STAGING
 from pickroom.storage import atomic
@@ -109,7 +109,7 @@ def _steps_to_undo(connection: sqlite3.Connection, project: Project, batch: int)
 
 def _plan(project: Project, done: Sequence[FileOp]) -> tuple[list[FileOp], list[str]]:
     """The inverse steps, unit by unit and last first; and what stands in their way."""
-    disk = Disk(project.root)
+    disk = DiskSnapshot(project.root)
     ours = {op.destination for op in done}
     back: list[FileOp] = []
     problems = []
@@ -120,7 +120,7 @@ def _plan(project: Project, done: Sequence[FileOp]) -> tuple[list[FileOp], list[
             problems.append(str(problem))
         except OSError as error:
             problems.append(f"{error.filename} cannot be read: {error.strerror}")
-    in_the_way = disk.promise(back)
+    in_the_way = disk.reserve(back)
     return back, problems + ([in_the_way] if in_the_way else [])
 
 
@@ -128,7 +128,7 @@ class _InTheWay(Exception):
     """Why a step cannot be taken back."""
 
 
-def _steps_back(disk: Disk, op: FileOp, ours: Collection[str | None]) -> list[FileOp]:
+def _steps_back(disk: DiskSnapshot, op: FileOp, ours: Collection[str | None]) -> list[FileOp]:
     step = moves.inverse(op)
     if op.op == "write" and _changed(disk.root, op):
         raise _InTheWay(f"{op.destination} has been changed by hand")
@@ -147,7 +147,7 @@ def _steps_back(disk: Disk, op: FileOp, ours: Collection[str | None]) -> list[Fi
     return [*_new_companions(disk, op, ours), step]
 
 
-def _shelf(disk: Disk, op: FileOp) -> str:
+def _shelf(disk: DiskSnapshot, op: FileOp) -> str:
     """Where a crop goes that is taken back: it was made, not moved here, and nothing is deleted outright."""
     assert op.destination is not None
     return join(STAGING, marked_name(filename_of(op.destination), f"undone-{op.batch}", disk.name_limit(STAGING)))
@@ -158,7 +158,7 @@ def _changed(root: Path, op: FileOp) -> bool:
     return path.is_file() and atomic.sha256_of(path) != op.sha256
 
 
-def _new_companions(disk: Disk, op: FileOp, ours: Collection[str | None]) -> list[FileOp]:
+def _new_companions(disk: DiskSnapshot, op: FileOp, ours: Collection[str | None]) -> list[FileOp]:
     assert op.destination is not None and op.source is not None
     directory, name = split(op.destination)
     if not is_image_name(name):

@@ -29,7 +29,7 @@ from pickroom.core.records import Decision, FileOp
 from pickroom.files import journal, sidecars
 from pickroom.files.cropping import WAITING_FOLDERS
 from pickroom.files.folder import ImageFolder
-from pickroom.files.ledgers import CROP, DROP, LEDGERS, SIDECAR
+from pickroom.files.handlers import CROP, DROP, LEDGERS, SIDECAR
 from pickroom.files.lock import moving_files
 from pickroom.files.recovery import finish_interrupted
 from pickroom.files.routing import sidecar_text

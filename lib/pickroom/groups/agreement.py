@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from itertools import combinations
 
 from pickroom.core.records import Image
-from pickroom.groups.similar import THRESHOLDS, Look, Thresholds, group_by_similarity
+from pickroom.groups.similar import THRESHOLDS, ImageFeatures, Thresholds, group_by_similarity
 
 LEAST_GROUPS = 30  # with fewer a threshold would follow single groups
 # what is tried: cosines of near-duplicates and of mere likeness with the encoders there are, hashes of copies
@@ -62,7 +62,7 @@ def _pairs(groups: Iterable[Iterable[str]]) -> set[tuple[str, str]]:
 
 
 def agreement(
-    images: Sequence[Image], looks: Mapping[str, Look], wanted: Sequence[Sequence[str]], thresholds: Thresholds
+    images: Sequence[Image], looks: Mapping[str, ImageFeatures], wanted: Sequence[Sequence[str]], thresholds: Thresholds
 ) -> Agreement:
     """How well grouping these images at these thresholds agrees with the person's groups.
 
@@ -75,7 +75,7 @@ def agreement(
 
 def tune(
     images: Sequence[Image],
-    looks: Mapping[str, Look],
+    looks: Mapping[str, ImageFeatures],
     wanted: Sequence[Sequence[str]],
     thresholds: Thresholds = THRESHOLDS,
 ) -> Thresholds:

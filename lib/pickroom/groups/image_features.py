@@ -13,7 +13,7 @@ from PIL import Image as PillowImage
 from pickroom.core.errors import ImageError
 from pickroom.core.records import Group, Image
 from pickroom.features.vectors import load_vectors
-from pickroom.groups.similar import Look
+from pickroom.groups.similar import ImageFeatures
 from pickroom.images import decode, thumbnails
 from pickroom.images.scan import Progress
 from pickroom.store import decisions, groups
@@ -27,7 +27,7 @@ def fingerprint(rgb: PillowImage.Image) -> int:
     return int.from_bytes(np.packbits(imagehash.phash(rgb).hash).tobytes(), "big")
 
 
-def looks_of(project: Project, images: Sequence[Image], progress: Progress | None = None) -> dict[str, Look]:
+def looks_of(project: Project, images: Sequence[Image], progress: Progress | None = None) -> dict[str, ImageFeatures]:
     """How each image looks, by file name; one that cannot be read still has the vector it has, and the reverse.
 
     The hashes are made anew from the previews: a few milliseconds each, and no cache to go stale.
@@ -45,12 +45,14 @@ def looks_of(project: Project, images: Sequence[Image], progress: Progress | Non
         except (ImageError, OSError):
             return None  # the vector's own error says why, or the image is judged by its vector alone
 
-    found: dict[str, Look] = {}
+    found: dict[str, ImageFeatures] = {}
     with ThreadPoolExecutor() as pool:
         for done, (image, bits) in enumerate(zip(images, pool.map(hashed, images), strict=True), start=1):
             place = vectors.place(image.filename, image.sha256)
             missing = vectors.errors.get(image.filename, f"not embedded yet: pickroom embed {project.id}")
-            found[image.filename] = Look(bits, None, missing) if place is None else Look(bits, vectors.matrix[place])
+            found[image.filename] = (
+                ImageFeatures(bits, None, missing) if place is None else ImageFeatures(bits, vectors.matrix[place])
+            )
             if progress:
                 progress(done, len(images))
     return found

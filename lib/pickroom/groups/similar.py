@@ -59,7 +59,7 @@ THRESHOLDS = Thresholds()
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class ImageFeatures:
     """What is known of how an image looks.
 
     Attributes:
@@ -74,7 +74,7 @@ class Look:
 
 
 def group_by_similarity(
-    images: Iterable[Image], looks: Mapping[str, Look], thresholds: Thresholds = THRESHOLDS
+    images: Iterable[Image], looks: Mapping[str, ImageFeatures], thresholds: Thresholds = THRESHOLDS
 ) -> tuple[list[tuple[Image, ...]], list[Ungrouped]]:
     """Groups of 2-4 images of one folder that look alike, and every other image with its reason.
 
@@ -102,7 +102,7 @@ def group_by_similarity(
     return groups, left_out
 
 
-_UNSEEN = Look(None, None, "it has not been looked at")
+_UNSEEN = ImageFeatures(None, None, "it has not been looked at")
 
 
 def _in_group(image: Image) -> tuple[float, datetime, str]:
@@ -117,7 +117,7 @@ class _Alike:
     `links[i][j]` is how far apart two linked images are: bits / 1000 for copies, 1 - cosine for others.
     """
 
-    def __init__(self, images: Sequence[Image], looks: Sequence[Look], thresholds: Thresholds) -> None:
+    def __init__(self, images: Sequence[Image], looks: Sequence[ImageFeatures], thresholds: Thresholds) -> None:
         self.images, self.looks, self.thresholds = images, looks, thresholds
         self.links: list[dict[int, float]] = [{} for _ in images]
         self.nearest: list[tuple[float, int] | None] = [None] * len(images)  # the highest cosine, linked or not
@@ -201,7 +201,7 @@ class _Alike:
         return f"alone: the most alike is {name} ({cosine:.2f} < {self.thresholds.cosine:.2f})"
 
 
-def _unit_vectors(looks: Sequence[Look]) -> np.ndarray:
+def _unit_vectors(looks: Sequence[ImageFeatures]) -> np.ndarray:
     """(N, D) float32, unit norm; zeros where there is no vector, or it is zero."""
     size = next((len(look.vector) for look in looks if look.vector is not None), 1)
     unit = np.zeros((len(looks), size), np.float32)

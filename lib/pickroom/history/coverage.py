@@ -33,7 +33,7 @@ DAMAGED = "a row whose names cannot be read"
 
 
 @dataclass(slots=True)
-class Meeting:
+class CoverageReport:
     """What meets and what does not.
 
     Attributes:
@@ -77,14 +77,14 @@ class Meeting:
             shown.append(repr(what))
 
 
-def meet(workspace: Workspace, project_id: str) -> Meeting:
+def meet(workspace: Workspace, project_id: str) -> CoverageReport:
     """Hold a project's rows, files and vectors against each other; reads only.
 
     Raises:
         ProjectError: the project's manifest is damaged.
         StoreError: a database or a vector file cannot be read.
     """
-    found = Meeting(project_id)
+    found = CoverageReport(project_id)
     names, hashes = _rows(workspace, project_id, found)
     files = _files(workspace, project_id, found)
     vectors = _vectors(workspace, project_id)
@@ -104,7 +104,7 @@ def meet(workspace: Workspace, project_id: str) -> Meeting:
 
 
 def _check_vector(
-    found: Meeting, name: str, vectors: list[tuple[str | None, str | None]] | None, sha256: str | None
+    found: CoverageReport, name: str, vectors: list[tuple[str | None, str | None]] | None, sha256: str | None
 ) -> None:
     """`vectors` are (content hash, error) of every vector of this name."""
     if not vectors:
@@ -119,7 +119,7 @@ def _check_vector(
         found.with_vector += 1
 
 
-def _rows(workspace: Workspace, project_id: str, found: Meeting) -> tuple[set[str], dict[str, str]]:
+def _rows(workspace: Workspace, project_id: str, found: CoverageReport) -> tuple[set[str], dict[str, str]]:
     """Every name in a row, and the hash that the last scan met for each it knows."""
     names: set[str] = set()
     hashes: dict[str, str] = {}
@@ -152,7 +152,7 @@ def _named(connection: sqlite3.Connection, *, imported: bool) -> Iterator[tuple[
         yield from connection.execute("SELECT project_id, json_array(filename) FROM legacy_crops")
 
 
-def _files(workspace: Workspace, project_id: str, found: Meeting) -> dict[str, set[str]] | None:
+def _files(workspace: Workspace, project_id: str, found: CoverageReport) -> dict[str, set[str]] | None:
     """File name -> the folders it lies in; None when there is no folder to look into."""
     root = workspace.project(project_id).root if project_id in workspace.project_ids() else None
     if root is None or not root.is_dir():

@@ -19,7 +19,7 @@ from pickroom.history.comparing import Compared, Progress, compare_all
 from pickroom.history.known import Known, known_of
 from pickroom.history.logged_paths import ProjectNames, given_project
 from pickroom.history.pairing import Pairing, pair
-from pickroom.history.parsed_rows import Facts
+from pickroom.history.parsed_rows import ParsedRows
 from pickroom.history.publishing import publish
 from pickroom.history.report import FileReport, ImportReport
 from pickroom.history.skip_reasons import Skip
@@ -106,9 +106,9 @@ def read_pair(
         with closing(originals), closing(finals):
             pairing = pair(originals, finals)
             assignment = _assignment(names, pairing, given)
-            facts = Facts(assignment, staging.add_file(finals.name, numbered=False), notes=report.notes)
+            facts = ParsedRows(assignment, staging.add_file(finals.name, numbered=False), notes=report.notes)
             matches = _read(workspace, (originals, finals), pairing, given, facts, report, progress)
-        staging.store(*facts.hand_over())
+        staging.store(*facts.drain())
         staging.resolve(workspace, facts.projects)
         counts, examples = staging.left_out(facts.file)
         report.skipped.update(counts)
@@ -153,7 +153,7 @@ def _read(
     sources: tuple[Source, Source],
     pairing: Pairing,
     given: str,
-    facts: Facts,
+    facts: ParsedRows,
     report: FileReport,
     progress: Progress | None,
 ) -> list[Match]:
@@ -179,7 +179,7 @@ def _read(
     return matches
 
 
-def _add(found: Compared, facts: Facts, known: Known, line: int) -> None:
+def _add(found: Compared, facts: ParsedRows, known: Known, line: int) -> None:
     """The facts of one pair; raises Skip when it says nothing, or nothing new."""
     original, final = found.pair.original, found.pair.final
     project = facts.project([original.directory, final.directory])

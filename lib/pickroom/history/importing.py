@@ -16,7 +16,7 @@ from pickroom.history.formats import CROP_TRAINING, format_of
 from pickroom.history.formats.crop_training import LAYOUT, looks_like
 from pickroom.history.formats.protocol import Convert
 from pickroom.history.logged_paths import ProjectNames, given_project
-from pickroom.history.parsed_rows import TRAINING_ROW, Facts
+from pickroom.history.parsed_rows import TRAINING_ROW, ParsedRows
 from pickroom.history.publishing import publish
 from pickroom.history.report import FileReport, ImportReport
 from pickroom.history.skip_reasons import Skip
@@ -114,7 +114,7 @@ def _survey(tables: Sequence[Table]) -> Counter[Key]:
     """The folders and project columns of all rows, counted: a project is told by its place among all of them."""
     survey = Survey()
     for table in tables:
-        reader = _Reader(table, Facts(survey, 0))
+        reader = _Reader(table, ParsedRows(survey, 0))
         for batch in table.batches():
             reader.take(batch)
     return survey.rows
@@ -132,13 +132,13 @@ def _read(
     with ThreadPoolExecutor(1) as inserting:
         stored: Future[None] | None = None
         for table in tables:
-            facts = Facts(assignment, staging.add_file(table.path.name))
+            facts = ParsedRows(assignment, staging.add_file(table.path.name))
             reader = _Reader(table, facts)
             for batch in table.batches():
                 reader.take(batch)
                 if stored is not None:
                     stored.result()
-                stored = inserting.submit(staging.store, *facts.hand_over())
+                stored = inserting.submit(staging.store, *facts.drain())
                 rows += len(batch.texts)
                 if progress:
                     progress(rows, None)
@@ -171,7 +171,7 @@ def _collector_paused() -> Iterator[None]:
 class _Reader:
     """Turns the records of one file into facts, and counts those that are none."""
 
-    def __init__(self, table: Table, facts: Facts) -> None:
+    def __init__(self, table: Table, facts: ParsedRows) -> None:
         known = format_of(table.header)
         assert known is not None  # read_header asked
         self.report = FileReport(table.path.name, known.name, notes=facts.notes)

@@ -47,7 +47,7 @@ class Advice:
 
 
 @dataclass(slots=True)
-class Facts:
+class ParsedRows:
     """The facts of one file, gathered until a batch is stored.
 
     Attributes:
@@ -66,7 +66,7 @@ class Facts:
     notes: Counter[str] = field(default_factory=Counter)
     projects: set[str] = field(default_factory=set)
 
-    def hand_over(self) -> tuple[list[tuple], list[tuple], list[tuple]]:
+    def drain(self) -> tuple[list[tuple], list[tuple], list[tuple]]:
         """The decisions, selections and crops gathered so far, which are then forgotten here."""
         gathered = self.decisions, self.selections, self.crops
         self.decisions, self.selections, self.crops = [], [], []

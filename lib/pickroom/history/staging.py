@@ -99,7 +99,7 @@ class Staging:
         return self.connection.execute(insert, (name, numbered)).fetchone()[0]
 
     def store(self, decisions: Sequence[tuple], selections: Sequence[tuple], crops: Sequence[tuple]) -> None:
-        """Take in rows as `Facts.hand_over` gives them; from any thread, but one at a time.
+        """Take in rows as `ParsedRows.drain` gives them; from any thread, but one at a time.
 
         Raises:
             StoreError: the temporary folder is full.

@@ -50,7 +50,7 @@ class ScanReport:
         }
 
 
-def by_looks(project_id: str) -> str:
+def similarity_hint(project_id: str) -> str:
     """What to do where the names hold no stages, in words: it is the same from a notebook and from a terminal."""
     return (
         f"make vectors (10_embed, or pickroom embed {project_id} --encoder bundled), then group by how images look"
@@ -122,7 +122,7 @@ def store(
     new = [m for m in proposed if (m[0].directory, tuple(i.filename for i in m)) not in same]
     fresh = _new_groups(project, new, made_at)
     groups.insert(connection, fresh, grouping.method)
-    groups.draw_lots(connection, project.id)
+    groups.assign_sampling_keys(connection, project.id)
     recommendations.upsert(connection, [baseline.recommend(group) for group in fresh])
 
     gone = kept - {(u.directory, u.filename) for u in left_out}

@@ -24,7 +24,7 @@ _ACTIONS = ("approve", "crop", "reject")
 
 
 @dataclass(slots=True)
-class Facts:
+class ParsedRows:
     """What the checks of a row are held against."""
 
     names: frozenset[str]  # the project's id and its aliases
@@ -51,13 +51,13 @@ def _listed(text: object) -> list[Any]:
     return names if isinstance(names, list) else []
 
 
-def _project(row: Row, facts: Facts) -> str | None:
+def _project(row: Row, facts: ParsedRows) -> str | None:
     if row["project_id"] in facts.names or _ids(row, facts):  # an id that says nothing is no other project's
         return None
     return f"a row of project {row['project_id']!r}"
 
 
-def _ids(row: Row, _: Facts) -> str | None:
+def _ids(row: Row, _: ParsedRows) -> str | None:
     empty = [name for name in ("group_id", "project_id") if not str(row[name] or "").strip()]
     if empty:
         return f"{' and '.join(empty)} empty"
@@ -69,7 +69,7 @@ def _is_plain_text(value: object) -> bool:
     return isinstance(value, str) and "\0" not in value and is_text(value)
 
 
-def _values(row: Row, _: Facts) -> str | None:
+def _values(row: Row, _: ParsedRows) -> str | None:
     """What no other check looks at, against the column's type (FORMATS.md, The project database)."""
     for name in ("timestamp", "directory", "crop_timestamp"):
         if not (_is_plain_text(row[name]) or (row[name] is None and name != "timestamp")):
@@ -87,16 +87,16 @@ def _values(row: Row, _: Facts) -> str | None:
     return None
 
 
-def _action(row: Row, _: Facts) -> str | None:
+def _action(row: Row, _: ParsedRows) -> str | None:
     return None if row["user_action"] in _ACTIONS else f"action {row['user_action']!r}"
 
 
-def _size(row: Row, _: Facts) -> str | None:
+def _size(row: Row, _: ParsedRows) -> str | None:
     size = (row["image_width"], row["image_height"])
     return None if all(type(side) is int and side > 0 for side in size) else f"size {size[0]!r} x {size[1]!r}"
 
 
-def _coordinates(row: Row, _: Facts) -> str | None:
+def _coordinates(row: Row, _: ParsedRows) -> str | None:
     for name in ("ai_crop_coords", "final_crop_coords"):
         try:
             CropBox.from_json(row[name])
@@ -105,7 +105,7 @@ def _coordinates(row: Row, _: Facts) -> str | None:
     return None
 
 
-def _file_names(row: Row, _: Facts) -> str | None:
+def _file_names(row: Row, _: ParsedRows) -> str | None:
     names = _names(row)
     if not MIN_GROUP <= len(names) <= MAX_GROUP:
         return f"images {row['images']!r} is no list of {MIN_GROUP} to {MAX_GROUP} names"
@@ -115,7 +115,7 @@ def _file_names(row: Row, _: Facts) -> str | None:
     return None if len(set(names)) == len(names) else "a file name twice"
 
 
-def _indexes(row: Row, _: Facts) -> str | None:
+def _indexes(row: Row, _: ParsedRows) -> str | None:
     count = len(_names(row))
     for name in ("user_selected_index", "ai_selected_index"):
         index = row[name]
@@ -125,11 +125,11 @@ def _indexes(row: Row, _: Facts) -> str | None:
     return None
 
 
-def _waiting_crop(row: Row, facts: Facts) -> str | None:
+def _waiting_crop(row: Row, facts: ParsedRows) -> str | None:
     return "its crop waits to be made" if row["group_id"] in facts.waiting else None
 
 
-def _vectors(row: Row, facts: Facts) -> str | None:
+def _vectors(row: Row, facts: ParsedRows) -> str | None:
     def missing(name: object) -> bool:
         has = facts.vectors.get(name, set()) if isinstance(name, str) else set()
         known = facts.sha256.get(name) if isinstance(name, str) else None
@@ -139,19 +139,19 @@ def _vectors(row: Row, facts: Facts) -> str | None:
     return f"no vector of {', '.join(without)}" if without else None
 
 
-def _machine(row: Row, facts: Facts) -> str | None:
+def _machine(row: Row, facts: ParsedRows) -> str | None:
     return "decided without a person" if row["group_id"] in facts.by_machine else None
 
 
-def _machine_crop(row: Row, facts: Facts) -> str | None:
+def _machine_crop(row: Row, facts: ParsedRows) -> str | None:
     return "cropped without a person" if row["group_id"] in facts.cropped_by_machine else None
 
 
-def _default_crop(row: Row, facts: Facts) -> str | None:
+def _default_crop(row: Row, facts: ParsedRows) -> str | None:
     return "cropped to the default box, which nobody drew" if row["group_id"] in facts.default_crops else None
 
 
-CHECKS: tuple[tuple[str, Callable[[Row, Facts], str | None] | None], ...] = (
+CHECKS: tuple[tuple[str, Callable[[Row, ParsedRows], str | None] | None], ...] = (
     ("database", None),  # filled from SQLite's own check, before the rows
     ("project", _project),
     ("ids", _ids),
@@ -184,7 +184,7 @@ LEVELS: Mapping[str, Mapping[Purpose, Level | None]] = {
     "default crops": {"training": "excluded", "finishing": None},
 }
 _OF_ONE_ROW = tuple((name, check) for name, check in CHECKS if name in UNSOUND and check is not None)
-_NO_FACTS = Facts(frozenset(), {}, {}, frozenset(), frozenset(), frozenset(), frozenset())
+_NO_FACTS = ParsedRows(frozenset(), {}, {}, frozenset(), frozenset(), frozenset(), frozenset())
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pickroom.core.errors import ConflictError, StoreError
-from pickroom.integrity.checks import CHECKS, CROPS_ONLY, LEVELS, REFUSING, Facts, Level, Purpose, Row
+from pickroom.integrity.checks import CHECKS, CROPS_ONLY, LEVELS, REFUSING, Level, ParsedRows, Purpose, Row
 from pickroom.integrity.unsound import Unsound, find_unsound
 from pickroom.storage import atomic
 from pickroom.store.connect import open_read_only, transaction
@@ -188,11 +188,11 @@ def _finding(name: str, hits: list[tuple[str, str]], purpose: Purpose, refuses: 
     return Finding(name, level, len(hits), frozenset(group_id for group_id, _ in hits if group_id), examples, refuses)
 
 
-def _facts(project: Project, connection: sqlite3.Connection, encoder_id: str | None, purpose: Purpose) -> Facts:
+def _facts(project: Project, connection: sqlite3.Connection, encoder_id: str | None, purpose: Purpose) -> ParsedRows:
     def ids(query: str) -> frozenset[str]:
         return frozenset(str(row["group_id"]) for row in connection.execute(query))
 
-    return Facts(
+    return ParsedRows(
         names=frozenset((project.id, *project.manifest.aliases)),
         sha256={row["filename"]: row["sha256"] for row in connection.execute("SELECT filename, sha256 FROM images")},
         vectors=vectors_on_disk(project, encoder_id) if purpose == "training" else {},

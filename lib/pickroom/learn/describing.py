@@ -8,10 +8,10 @@ from typing import Any
 
 from pickroom.learn.evaluation import Evaluation
 from pickroom.learn.metrics import WINDOW
-from pickroom.learn.tasks import Recipe, recipe_of
+from pickroom.learn.tasks import TrainingTask, recipe_of
 
 
-def lines_of(recipe: Recipe, version: int, metadata: Mapping[str, Any]) -> list[str]:
+def lines_of(recipe: TrainingTask, version: int, metadata: Mapping[str, Any]) -> list[str]:
     """The short report of a version, from its metadata."""
     data, counts = metadata["data"], metadata["data"]["used"]
     how = "the whole project held out" if metadata["split"]["by"] == "project" else "split by group"

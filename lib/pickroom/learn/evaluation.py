@@ -18,7 +18,7 @@ from pickroom.features import threads
 from pickroom.features.sources import Sources
 from pickroom.learn import checkpoints, metrics, splits, training_sets
 from pickroom.learn.examples import CropExample, Pick
-from pickroom.learn.tasks import Recipe, model_of, recipe_of
+from pickroom.learn.tasks import TrainingTask, model_of, recipe_of
 from pickroom.learn.training_sets import KINDS, Kind, TrainingSet
 from pickroom.storage import append_log
 from pickroom.store.workspace import Workspace, utc_now
@@ -122,7 +122,7 @@ def evaluate(
         if not numbers:
             continue
         made = training_sets.collect(workspace, kind, project_ids)
-        with threads.suited_to(len(made.examples)):
+        with threads.limit_torch_threads(len(made.examples)):
             found, current[kind] = _evaluate_kind(workspace, made, numbers, progress)
         scores += found
     if not current:
@@ -165,7 +165,7 @@ def _evaluate_kind(
 
 
 def _score(
-    recipe: Recipe, used: _Used, examples: Sequence[Any], features: Any, project_id: str, current: bool
+    recipe: TrainingTask, used: _Used, examples: Sequence[Any], features: Any, project_id: str, current: bool
 ) -> VersionScore:
     own = np.array([splits.project_of(example) == project_id for example in examples], dtype=bool)
     rows = np.flatnonzero(own & used.unseen)
@@ -219,7 +219,7 @@ def _sample(current: Mapping[str, _Current], count: int, seed: int | None) -> li
         place = crops.get(_chosen_key(pick))
         if place is not None and boxer is not None:
             boxed = boxer.model.box(image_features.take([place]))
-            _add_crop(entry, images[place], boxed, says_need=boxer.model.says_need)
+            _add_crop(entry, images[place], boxed, gate_enabled=boxer.model.gate_enabled)
             entry["versions"]["crop_proposer"] = boxer.checkpoint.label
     return entries
 
@@ -242,9 +242,9 @@ def _entry(pick: Pick, index: int, confidence: float, version: str) -> dict[str,
     }
 
 
-def _add_crop(entry: dict[str, Any], image: CropExample, boxed: Any, *, says_need: bool) -> None:
-    """The proposer's box of the picked image beside the person's; without `says_need` there always is one."""
-    needed = bool(boxed.needed[0] >= 0.5) or not says_need
+def _add_crop(entry: dict[str, Any], image: CropExample, boxed: Any, *, gate_enabled: bool) -> None:
+    """The proposer's box of the picked image beside the person's; without `gate_enabled` there always is one."""
+    needed = bool(boxed.needed[0] >= 0.5) or not gate_enabled
     entry["final_crop_coords"] = image.box.to_list() if image.box is not None else None
     entry["ai_crop_coords"] = [round(float(edge), 5) for edge in boxed.boxes[0]] if needed else None
     entry["ai_crop_confidence"] = round(float(boxed.confidence[0] if needed else 1 - boxed.needed[0]), 4)

@@ -18,9 +18,9 @@ import numpy as np
 from pickroom.core.errors import PickroomError
 from pickroom.learn import resume_state, splits
 from pickroom.learn.examples import Step
-from pickroom.learn.progress import Recorder
+from pickroom.learn.progress import ProgressReporter
 from pickroom.learn.splits import CALIBRATE, HELD_OUT, TRAIN, Split
-from pickroom.learn.tasks import Evidence, Recipe
+from pickroom.learn.tasks import Evidence, TrainingTask
 from pickroom.store.workspace import Workspace
 
 FOLDS = 3
@@ -61,12 +61,12 @@ class _Job:
 
 def fit(
     workspace: Workspace,
-    recipe: Recipe,
+    recipe: TrainingTask,
     examples: Sequence[Any],
     features: Any,
     split: Split,
     device: str,
-    told: Recorder,
+    told: ProgressReporter,
 ) -> Fitted:
     """Fit every setting on the rows that are not held out; raises TrainingStopped when somebody wants that."""
     jobs = _jobs(recipe, examples, split)
@@ -74,9 +74,9 @@ def fit(
     done = resume_state.read(workspace, recipe.name, key)
     for job in jobs[len(done.finished) :]:
         told.phase(job.words)
-        saver = resume_state.Saver(workspace, recipe.name, key, done.finished)
+        saver = resume_state.ResumeWriter(workspace, recipe.name, key, done.finished)
 
-        def progress(step: Step, saver: resume_state.Saver = saver) -> None:
+        def progress(step: Step, saver: resume_state.ResumeWriter = saver) -> None:
             told.step(step)
             stopping = told.stopping  # asked once: what stops it must have been saved
             saver.step(step, now=stopping)
@@ -89,14 +89,14 @@ def fit(
         except KeyboardInterrupt:
             hint = "the same command goes on where it was"
             raise TrainingStopped("stopped, and saved", doing=f"training the {recipe.name}", hint=hint) from None
-        done = resume_state.Saved([*done.finished, {"state": model.state(), "description": model.describe()}])
+        done = resume_state.ResumeState([*done.finished, {"state": model.state(), "description": model.describe()}])
     made = [recipe.rebuild(one["state"], one["description"]) for one in done.finished]
     found = _chosen(recipe, examples, features, jobs, made)
     resume_state.forget(workspace, recipe.name)
     return found
 
 
-def _jobs(recipe: Recipe, examples: Sequence[Any], split: Split) -> list[_Job]:
+def _jobs(recipe: TrainingTask, examples: Sequence[Any], split: Split) -> list[_Job]:
     """Setting by setting: first the fit that is kept, then those that only tell how good it is."""
     train, calibrate = split.rows(TRAIN), split.rows(CALIBRATE)
     both = np.sort(np.concatenate([train, calibrate]))
@@ -118,7 +118,7 @@ def _jobs(recipe: Recipe, examples: Sequence[Any], split: Split) -> list[_Job]:
 
 
 def _chosen(
-    recipe: Recipe, examples: Sequence[Any], features: Any, jobs: Sequence[_Job], made: Sequence[Any]
+    recipe: TrainingTask, examples: Sequence[Any], features: Any, jobs: Sequence[_Job], made: Sequence[Any]
 ) -> Fitted:
     models, tried, ranks = [], [], []
     crossed = any(not len(job.asked) for job in jobs)
@@ -141,7 +141,7 @@ def _chosen(
     return Fitted(models[best], tuple(models), tuple(tried), how)
 
 
-def _key(recipe: Recipe, examples: Sequence[Any], split: Split, device: str) -> str:
+def _key(recipe: TrainingTask, examples: Sequence[Any], split: Split, device: str) -> str:
     """What a stopped training must have in common with the one that goes on with it."""
     kept = split.sides != HELD_OUT
     rows = [

@@ -17,7 +17,7 @@ from typing import Any, Literal
 from pickroom.core.errors import PickroomError
 from pickroom.learn.examples import Step
 from pickroom.storage import atomic
-from pickroom.storage.json_records import read_as
+from pickroom.storage.json_records import from_json
 from pickroom.storage.locking import exclusive, is_held
 from pickroom.store.workspace import Workspace, utc_now
 
@@ -71,10 +71,10 @@ class Status:
         if not isinstance(values, dict):
             raise ValueError("it is no training's progress")
         known = {field.name for field in fields(cls)}
-        return read_as(cls, {name: value for name, value in values.items() if name in known})
+        return from_json(cls, {name: value for name, value in values.items() if name in known})
 
 
-class Recorder:
+class ProgressReporter:
     """What a running training tells: its file is rewritten, and whoever asked is called."""
 
     def __init__(
@@ -139,7 +139,7 @@ class Recorder:
 
 
 @contextmanager
-def only_one(workspace: Workspace, name: str) -> Iterator[None]:
+def training_lock(workspace: Workspace, name: str) -> Iterator[None]:
     """Hold the right to train this model; raises LockedError while another process trains it."""
     with exclusive(lock_path(workspace, name), f"the {name}", f"training the {name}", patience=0.5):
         yield

@@ -37,7 +37,7 @@ class Verdict:
     compared: dict[str, Any]
 
 
-def judge_need(scored: Mapping[str, Any]) -> dict[str, Any] | None:
+def evaluate_crop_gate(scored: Mapping[str, Any]) -> dict[str, Any] | None:
     """Whether a crop proposer's word on "a crop or none" counts: only if the same answer for all is no better.
 
     Never wrong counts too, where every held-out image was cropped, or none.

@@ -22,7 +22,7 @@ from pickroom.groups import baseline
 from pickroom.learn import models, reasons
 from pickroom.learn.crops.features import Frame, crop_features
 from pickroom.learn.models import Loaded
-from pickroom.learn.picks.model import PickerRecipe
+from pickroom.learn.picks.model import PickTask
 from pickroom.store import groups, recommendations, review_state
 from pickroom.store.connect import connect, open_read_only, transaction
 from pickroom.store.workspace import Project
@@ -89,7 +89,7 @@ def recommend(project: Project, progress: Progress | None = None) -> Report:
     with open_read_only(project.database) as connection:
         waiting = groups.queue(connection, project.id, sound=True)
     loaded = {kind: models.load(project, kind) for kind in ("ranker", "crop_proposer")}
-    with threads.suited_to(len(waiting)):
+    with threads.limit_torch_threads(len(waiting)):
         made = recommendations_for(project, waiting, loaded["ranker"], loaded["crop_proposer"], progress)
     with closing(connect(project.database)) as connection, transaction(connection):
         still = groups.waiting_among(connection, made)  # somebody may have decided, or regrouped, meanwhile
@@ -127,7 +127,7 @@ def recommendations_for(
     items = [candidates_of(group) for group in waiting]
     sources = Sources([project])
     try:
-        features = pick_features(items, sources, PickerRecipe().features_config, progress)
+        features = pick_features(items, sources, PickTask().features_config, progress)
     except StoreError as error:
         return {group.group_id: baseline.recommend(group, f"a baseline: {error.what}") for group in waiting}
     picked = ranker.model.pick(items, features)
@@ -182,7 +182,7 @@ def _with_crops(
         if row in features.missing:
             found[group.group_id] = replace(one, reasons=(*one.reasons, f"no word on a crop: {features.missing[row]}"))
             continue
-        needed = float(boxed.needed[row]) >= 0.5 if cropper.model.says_need else None
+        needed = float(boxed.needed[row]) >= 0.5 if cropper.model.gate_enabled else None
         sure = float(1 - boxed.needed[row] if needed is False else boxed.confidence[row])
         found[group.group_id] = replace(
             one,

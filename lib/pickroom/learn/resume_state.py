@@ -17,7 +17,7 @@ _EVERY_S = 15.0  # of training that a kill costs at most
 
 
 @dataclass(frozen=True, slots=True)
-class Saved:
+class ResumeState:
     """What was done before.
 
     Attributes:
@@ -29,7 +29,7 @@ class Saved:
     snapshot: dict[str, Any] | None = None
 
 
-class Saver:
+class ResumeWriter:
     """Keeps the state of one fit on disk."""
 
     def __init__(self, workspace: Workspace, name: str, key: str, finished: Sequence[dict[str, Any]]) -> None:
@@ -49,7 +49,7 @@ class Saver:
         self._saved = time.monotonic()
 
 
-def read(workspace: Workspace, name: str, key: str) -> Saved:
+def read(workspace: Workspace, name: str, key: str) -> ResumeState:
     """What a training of the same rows and settings had done; nothing where there is none, or it is damaged."""
     import torch
 
@@ -57,12 +57,12 @@ def read(workspace: Workspace, name: str, key: str) -> Saved:
         with atomic.open_plain(_path(workspace, name)) as file:
             values = torch.load(file, map_location="cpu", weights_only=True)
     except Exception:  # noqa: BLE001 (unpickling raises almost anything on damaged bytes)
-        return Saved()  # half written or foreign: training begins anew, and says so by its epochs
+        return ResumeState()  # half written or foreign: training begins anew, and says so by its epochs
     match values:
         case {"key": own, "finished": list(finished), "snapshot": dict() | None as snapshot} if own == key:
             if all(_is_fit(one) for one in finished):
-                return Saved(finished, snapshot)
-    return Saved()
+                return ResumeState(finished, snapshot)
+    return ResumeState()
 
 
 def _is_fit(values: object) -> bool:

@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping
 from pickroom.core.errors import PickroomError
 from pickroom.learn import progress
 from pickroom.learn.background import Background, start
-from pickroom.learn.progress import Recorder, Status
+from pickroom.learn.progress import ProgressReporter, Status
 from pickroom.learn.reading import inspect_all
 from pickroom.learn.recommending import recommend
-from pickroom.learn.tasks import Recipe
+from pickroom.learn.tasks import TrainingTask
 from pickroom.learn.training import TrainingStopped, train
 from pickroom.learn.training_sets import KINDS, Kind
 from pickroom.store.workspace import Project, Workspace
@@ -23,7 +23,7 @@ def retrain(
     workspace: Workspace,
     project_id: str,
     show: Callable[[Status], None] | None = None,
-    recipes: Mapping[Kind, Recipe] | None = None,
+    recipes: Mapping[Kind, TrainingTask] | None = None,
 ) -> tuple[str, ...]:
     """Train both models on every project that goes together with this one, then renew its recommendations.
 
@@ -40,8 +40,8 @@ def retrain(
         PickroomError: the project cannot be opened, or its recommendations not be stored.
     """
     project = workspace.project(project_id)
-    with progress.only_one(workspace, NAME):
-        told = Recorder(workspace, NAME, [project_id], show)
+    with progress.training_lock(workspace, NAME):
+        told = ProgressReporter(workspace, NAME, [project_id], show)
         try:
             lines = _retrain(workspace, project, told, recipes or {})
         except BaseException as error:
@@ -74,7 +74,9 @@ def together(workspace: Workspace, project: Project) -> tuple[list[str], list[st
     return found, left_out
 
 
-def _retrain(workspace: Workspace, project: Project, told: Recorder, recipes: Mapping[Kind, Recipe]) -> tuple[str, ...]:
+def _retrain(
+    workspace: Workspace, project: Project, told: ProgressReporter, recipes: Mapping[Kind, TrainingTask]
+) -> tuple[str, ...]:
     project_ids, lines = together(workspace, project)
 
     def mirror(status: Status) -> None:

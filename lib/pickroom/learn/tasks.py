@@ -35,7 +35,7 @@ class Model(Protocol):
 class Evidence:
     """What a model says of N rows that it was not fitted on, compared with the person's own choice.
 
-    The rows are those of `Recipe.judged`, in its order: not every row that is asked about can be judged.
+    The rows are those of `TrainingTask.judged`, in its order: not every row that is asked about can be judged.
 
     Attributes:
         raw: (N,) confidences before calibration; right: (N,) whether the person agreed; lower: see `calibration`.
@@ -76,8 +76,8 @@ class Baselines:
     scored: dict[str, Any]
 
 
-class Recipe(Protocol):
-    """How a model of one kind is made of examples, and held against its baselines; `picking.PickerRecipe` says more."""
+class TrainingTask(Protocol):
+    """How a model of one kind is made of examples, and held against its baselines; `picking.PickTask` says more."""
 
     @property
     def name(self) -> Kind: ...
@@ -131,16 +131,16 @@ class Recipe(Protocol):
     def words(self, scored: Mapping[str, Any]) -> str: ...
 
 
-def recipe_of(kind: str) -> Recipe:
+def recipe_of(kind: str) -> TrainingTask:
     """How a model of this kind is made by default; raises UsageError when there is no such kind."""
     require_kind(kind)
     if kind == "ranker":
-        from pickroom.learn.picks.model import PickerRecipe
+        from pickroom.learn.picks.model import PickTask
 
-        return PickerRecipe()
-    from pickroom.learn.crops.model import BoxerRecipe
+        return PickTask()
+    from pickroom.learn.crops.model import CropTask
 
-    return BoxerRecipe()
+    return CropTask()
 
 
 def model_of(checkpoint: Checkpoint) -> Any:

@@ -17,10 +17,10 @@ from pickroom.features import threads
 from pickroom.features.sources import Sources
 from pickroom.learn import checkpoints, describing, fitting, progress, splits, training_sets
 from pickroom.learn.fitting import TrainingStopped
-from pickroom.learn.progress import Recorder, Status
-from pickroom.learn.promotion import LEAST_ROWS, Rival, Verdict, judge, judge_need
+from pickroom.learn.progress import ProgressReporter, Status
+from pickroom.learn.promotion import LEAST_ROWS, Rival, Verdict, evaluate_crop_gate, judge
 from pickroom.learn.splits import CALIBRATE, HELD_OUT, TRAIN, Split, SplitConfig
-from pickroom.learn.tasks import Recipe, model_of, recipe_of
+from pickroom.learn.tasks import TrainingTask, model_of, recipe_of
 from pickroom.learn.training_sets import Kind, TrainingSet
 from pickroom.store import written_files
 from pickroom.store.workspace import Workspace, utc_now
@@ -63,7 +63,7 @@ class Trained:
 class _Rows:
     """Rows of a set that have features, side by side with them."""
 
-    recipe: Recipe
+    recipe: TrainingTask
     examples: list[Any]
     features: Any
     split: Split
@@ -78,9 +78,9 @@ def train(
     kind: Kind,
     project_ids: Sequence[str],
     config: TrainConfig | None = None,
-    recipe: Recipe | None = None,
+    recipe: TrainingTask | None = None,
     show: Callable[[Status], None] | None = None,
-    recorder: Callable[[Recorder], None] | None = None,
+    recorder: Callable[[ProgressReporter], None] | None = None,
 ) -> Trained:
     """Train one model on the decisions of some projects, and let it recommend if it has earned that.
 
@@ -103,8 +103,8 @@ def train(
         raise UsageError("nothing is left to train on", doing="training", hint="name a project besides --holdout")
     for project_id in wanted:
         workspace.project(project_id)  # an unknown name is told before anything begins
-    with progress.only_one(workspace, kind):
-        told = Recorder(workspace, kind, wanted, show)
+    with progress.training_lock(workspace, kind):
+        told = ProgressReporter(workspace, kind, wanted, show)
         if recorder:
             recorder(told)
         try:
@@ -120,14 +120,19 @@ def train(
 
 
 def _train(
-    workspace: Workspace, kind: Kind, project_ids: Sequence[str], config: TrainConfig, recipe: Recipe, told: Recorder
+    workspace: Workspace,
+    kind: Kind,
+    project_ids: Sequence[str],
+    config: TrainConfig,
+    recipe: TrainingTask,
+    told: ProgressReporter,
 ) -> Trained:
     started = time.monotonic()
     device = devices.pick_device(devices.present(), config.device)
     told.phase("checking the decisions")
     frozen = training_sets.collect(workspace, kind, project_ids)
     path = training_sets.freeze(workspace, frozen)
-    with threads.suited_to(len(frozen.examples)):
+    with threads.limit_torch_threads(len(frozen.examples)):
         return _train_on(workspace, frozen, path, config, recipe, device, told, started)
 
 
@@ -136,9 +141,9 @@ def _train_on(
     frozen: TrainingSet,
     path: Path,
     config: TrainConfig,
-    recipe: Recipe,
+    recipe: TrainingTask,
     device: str,
-    told: Recorder,
+    told: ProgressReporter,
     started: float,
 ) -> Trained:
     told.phase("making features")
@@ -151,7 +156,7 @@ def _train_on(
     baselines = recipe.baselines(*learned, held_out, features)
     verdict, previous = _verdict(workspace, recipe, frozen, model, held_out, features, baselines.judged)
     metrics = recipe.score(model, held_out, features)
-    need = judge_need(metrics)
+    need = evaluate_crop_gate(metrics)
     metadata = {
         "made_at": utc_now(),
         "projects": list(frozen.projects),
@@ -190,7 +195,7 @@ def _train_on(
 
 
 def _features(
-    workspace: Workspace, frozen: TrainingSet, recipe: Recipe, config: TrainConfig, told: Recorder
+    workspace: Workspace, frozen: TrainingSet, recipe: TrainingTask, config: TrainConfig, told: ProgressReporter
 ) -> tuple[_Rows, Counter[str]]:
     """The rows that have features, and why the others have none."""
     examples = list(frozen.examples)
@@ -208,7 +213,7 @@ def _features(
     return rows, missing
 
 
-def _require_enough(frozen: TrainingSet, recipe: Recipe, split: Split, missing: Counter[str]) -> None:
+def _require_enough(frozen: TrainingSet, recipe: TrainingTask, split: Split, missing: Counter[str]) -> None:
     """Raise UsageError where a version could not be learned, or not be judged."""
     counts = split.counts
     learned = counts["train"] + counts["calibrate"]
@@ -222,7 +227,7 @@ def _require_enough(frozen: TrainingSet, recipe: Recipe, split: Split, missing: 
 
 def _verdict(
     workspace: Workspace,
-    recipe: Recipe,
+    recipe: TrainingTask,
     frozen: TrainingSet,
     model: Any,
     held_out: list[Any],
@@ -257,7 +262,7 @@ def _verdict(
 
 def _publish(
     workspace: Workspace,
-    recipe: Recipe,
+    recipe: TrainingTask,
     frozen: TrainingSet,
     rows: _Rows,
     model: Any,

@@ -20,7 +20,7 @@ from pickroom.learn.examples import CropExample, Pick
 from pickroom.learn.reading import Examples, What, inspect_all, read_examples
 from pickroom.learn.splits import Example, project_of, require_one_project
 from pickroom.storage import atomic
-from pickroom.storage.json_records import read_as
+from pickroom.storage.json_records import from_json
 from pickroom.store.workspace import Project, Workspace, utc_now
 
 Kind = Literal["ranker", "crop_proposer"]
@@ -140,7 +140,7 @@ def load(workspace: Workspace, kind: Kind, set_hash: str) -> TrainingSet:
             data = file.read()
         if hashlib.sha256(data).hexdigest() != set_hash:
             raise ValueError("it was changed after it was frozen")
-        examples = tuple(read_as(_EXAMPLES[kind], json.loads(line)) for line in data.decode().splitlines())
+        examples = tuple(from_json(_EXAMPLES[kind], json.loads(line)) for line in data.decode().splitlines())
         made = _described(kind, examples, json.loads(atomic.read_small(_manifest_path(path), _MOST_BYTES)))
         if made.lines.encode() != data:
             raise ValueError("its lines are not as they are frozen")

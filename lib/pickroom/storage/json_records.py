@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get
 T = TypeVar("T")
 
 
-def read_as(kind: type[T], values: object) -> T:
+def from_json(kind: type[T], values: object) -> T:
     """A dataclass of texts, numbers, None, tuples and dataclasses, from what `json.loads(json.dumps(asdict(...)))` is.
 
     Raises:
@@ -32,7 +32,7 @@ def _hints(kind: Any) -> dict[str, Any]:
 
 def _as(hint: Any, value: object, name: str) -> Any:
     if is_dataclass(hint):
-        return read_as(cast("type", hint), value)
+        return from_json(cast("type", hint), value)
     origin, arguments = get_origin(hint), get_args(hint)
     if origin in (Union, UnionType):
         if value is None and type(None) in arguments:

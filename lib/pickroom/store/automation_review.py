@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 
-from pickroom.store.choices import ReviewTables, Saved
+from pickroom.store.choices import ReviewTables, SavedChoice
 
 _TABLES = ReviewTables(choices="automation_review", log="automation_log", place="automation_cursor")
 load, save_choice = _TABLES.load, _TABLES.save_choice
@@ -17,7 +17,7 @@ steps, clear_log = _TABLES.steps, _TABLES.clear_log
 cursor, set_cursor = _TABLES.cursor, _TABLES.set_cursor
 
 
-def blind_looks(connection: sqlite3.Connection) -> list[tuple[str, Saved]]:
+def blind_looks(connection: sqlite3.Connection) -> list[tuple[str, SavedChoice]]:
     """(group id, what was chosen) of every group decided here without sight of the recommendation, oldest first."""
     rows = connection.execute(
         """SELECT group_id FROM automation_review

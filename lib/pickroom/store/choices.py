@@ -11,10 +11,10 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 
 from pickroom.core.records import Choice, InputKind, Origin, Recommendation, Step
-from pickroom.store.row_errors import told_of
+from pickroom.store.row_errors import wrap_row_errors
 from pickroom.store.workspace import utc_now
 
-LONGEST_LOOK_S = 120.0  # as long without a key is a pause: how long the user looked before it is not known
+MAX_DWELL_S = 120.0  # as long without a key is a pause: how long the user looked before it is not known
 
 
 def looks_s(milliseconds: Iterable[float]) -> list[float]:
@@ -22,11 +22,11 @@ def looks_s(milliseconds: Iterable[float]) -> list[float]:
 
     Rows of earlier versions hold 300 s for every pause. `look_s` in analysis/sql/macros.sql is the same rule.
     """
-    return [spent / 1000 for spent in milliseconds if 0 < spent < 1000 * LONGEST_LOOK_S]
+    return [spent / 1000 for spent in milliseconds if 0 < spent < 1000 * MAX_DWELL_S]
 
 
 @dataclass(frozen=True, slots=True)
-class Saved:
+class SavedChoice:
     """What is stored of one undecided group.
 
     In the tables a group that was only looked at has `overlay` NULL, beside an `action` that may not be NULL and says
@@ -61,16 +61,16 @@ class ReviewTables:
     log: str
     place: str
 
-    def load(self, connection: sqlite3.Connection, group_ids: Iterable[str]) -> dict[str, Saved]:
+    def load(self, connection: sqlite3.Connection, group_ids: Iterable[str]) -> dict[str, SavedChoice]:
         """Group id -> what is saved of it, in the order given, for those that have anything saved."""
-        wanted, read = list(group_ids), told_of(self.choices)(_saved)
+        wanted, read = list(group_ids), wrap_row_errors(self.choices)(_saved)
         rows = connection.execute(
             f"SELECT * FROM {self.choices} WHERE group_id IN (SELECT value FROM json_each(?))", (json.dumps(wanted),)
         )
         found = {row["group_id"]: row for row in rows}
         return {group_id: read(found[group_id]) for group_id in wanted if group_id in found}
 
-    def save_choice(self, connection: sqlite3.Connection, group_id: str, saved: Saved) -> None:
+    def save_choice(self, connection: sqlite3.Connection, group_id: str, saved: SavedChoice) -> None:
         """Save one group's choice, adding the time just spent on it (`saved.milliseconds`)."""
         choice = saved.choice or Choice()
         connection.execute(
@@ -122,7 +122,7 @@ class ReviewTables:
         undo: list[Step] = []
         redo: list[Step] = []
         for row in connection.execute(f"SELECT * FROM {self.log} ORDER BY seq"):
-            (redo if row["undone"] else undo).append(told_of(self.log)(_step)(row))
+            (redo if row["undone"] else undo).append(wrap_row_errors(self.log)(_step)(row))
         return undo, redo[::-1]
 
     def clear_log(self, connection: sqlite3.Connection) -> None:
@@ -146,13 +146,13 @@ class ReviewTables:
         connection.execute(f"DELETE FROM {self.place}")
 
 
-def _saved(row: sqlite3.Row) -> Saved:
+def _saved(row: sqlite3.Row) -> SavedChoice:
     choice = None
-    if row["overlay"] is not None:  # else only looked at: see `Saved`
+    if row["overlay"] is not None:  # else only looked at: see `SavedChoice`
         choice = Choice(row["action"], row["selected_index"], bool(row["overlay"]))
     shown = Recommendation.from_json(row["shown"]) if row["shown"] else None
     held = row["held_reason"] if "held_reason" in row.keys() else None  # noqa: SIM118 (a Row's `in` asks its values)
-    return Saved(choice, shown, row["input"], row["milliseconds"], held)
+    return SavedChoice(choice, shown, row["input"], row["milliseconds"], held)
 
 
 def _step(row: sqlite3.Row) -> Step:

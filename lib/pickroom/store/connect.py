@@ -12,7 +12,7 @@ from pickroom.store import copies, crops, decisions, wal
 from pickroom.store.connections import Opened, registering, require_in_place
 from pickroom.store.exclusive_access import say_open
 from pickroom.store.manifest import INNER
-from pickroom.store.schema import foreign_part, has_tables, migrations
+from pickroom.store.schema import find_foreign_object, has_tables, migrations
 
 BUSY_TIMEOUT_S = 10.0
 # migration -> what it does to rows that SQL alone cannot, with its statements
@@ -167,7 +167,7 @@ def _read_only(path: Path, *, patient: bool = True) -> sqlite3.Connection:
 
 
 def _opened(path: Path, address: str, *, patient: bool = True, **options: bool) -> Opened:
-    """A connection in autocommit mode that `lend` knows of; refused while another library has the file."""
+    """A connection in autocommit mode that `release_file` knows of; refused while another library has the file."""
     with registering(path) as made:
         timeout = BUSY_TIMEOUT_S if patient else 0
         connection = sqlite3.connect(address, timeout=timeout, isolation_level=None, factory=Opened, **options)
@@ -215,7 +215,7 @@ def data_version(connection: sqlite3.Connection) -> int:
 
 
 @contextmanager
-def open_as_it_is(path: Path, *, patient: bool = True) -> Iterator[sqlite3.Connection]:
+def open_unchecked(path: Path, *, patient: bool = True) -> Iterator[sqlite3.Connection]:
     """A connection that cannot write, whatever the schema: nothing is migrated, nothing is checked.
 
     Args:
@@ -243,7 +243,7 @@ def schema_of(path: Path) -> tuple[int, int]:
         StoreError: the file is missing, or has none of Pickroom's tables.
         sqlite3.Error: SQLite cannot open it.
     """
-    with open_as_it_is(path) as connection:
+    with open_unchecked(path) as connection:
         return _version(connection), len(migrations())
 
 
@@ -270,7 +270,7 @@ def _require_tables(connection: sqlite3.Connection, path: Path) -> None:
 
 
 def _require_own(connection: sqlite3.Connection, path: Path, version: int | None = None) -> None:
-    foreign = foreign_part(connection, migrations()[:version])
+    foreign = find_foreign_object(connection, migrations()[:version])
     if foreign is not None:
         raise StoreError(foreign, doing="opening the database", subject=path, hint=restore_hint(path))
 

@@ -22,7 +22,7 @@ Identity = tuple[int, int]  # (device, inode)
 
 
 class Opened(sqlite3.Connection):
-    """A connection that is known for as long as it is open (see `lend`).
+    """A connection that is known for as long as it is open (see `release_file`).
 
     Attributes:
         path: by which it was opened; file: what that led to.
@@ -91,7 +91,7 @@ def registering(path: Path) -> Iterator[list[Opened]]:
 
 
 @contextmanager
-def lend(path: Path) -> Iterator[bool]:
+def release_file(path: Path) -> Iterator[bool]:
     """Leave a database file to another library of this process; yields False, and lends nothing, while it is open here.
 
     When a library that carries its own SQLite closes the file, the kernel drops the POSIX locks that this process

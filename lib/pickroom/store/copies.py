@@ -20,7 +20,7 @@ from pickroom.core.errors import StoreError
 from pickroom.storage import atomic, leftovers
 from pickroom.store.connections import Opened
 from pickroom.store.manifest import DECISIONS
-from pickroom.store.schema import foreign_part, has_tables, migrations
+from pickroom.store.schema import find_foreign_object, has_tables, migrations
 
 KEPT = 3
 EVERY = timedelta(hours=1)
@@ -159,7 +159,7 @@ def problem_with(path: Path) -> str | None:
             found = connection.execute("PRAGMA integrity_check(1)").fetchone()[0]
             version = connection.execute("PRAGMA user_version").fetchone()[0]
             known = len(migrations())
-            foreign = foreign_part(connection, migrations()[:version]) if 0 < version <= known else None
+            foreign = find_foreign_object(connection, migrations()[:version]) if 0 < version <= known else None
             if not has_tables(connection, named="ai_decisions"):
                 return "it has no ai_decisions, which every database of Pickroom's has"
     except sqlite3.Error as error:

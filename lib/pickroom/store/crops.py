@@ -9,7 +9,7 @@ from typing import Literal
 
 from pickroom.core.geometry import compose, default_box, to_pixels
 from pickroom.core.records import BoxSource, CropBox
-from pickroom.store.row_errors import told_of
+from pickroom.store.row_errors import wrap_row_errors
 
 CropInput = Literal["desk", "apply_ai"]
 
@@ -95,7 +95,7 @@ def _one(connection: sqlite3.Connection, where: str, *values: str) -> Crop | Non
     return None if row is None else _from_row(row)
 
 
-@told_of("crops")
+@wrap_row_errors("crops")
 def _from_row(row: sqlite3.Row) -> Crop:
     values = {name: row[name] for name in row.keys() if name != "input"}  # noqa: SIM118 (a Row yields its values)
     return Crop(**{**values, "box": CropBox.of(json.loads(row["box"]))})

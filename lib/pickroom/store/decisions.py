@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from pickroom.core.geometry import corners_match
 from pickroom.core.records import CropBox, Decision, InputKind, Source
-from pickroom.store.row_errors import told_of
+from pickroom.store.row_errors import wrap_row_errors
 
 # the picked image's name; NULL where an unsound row names none, which must not end a query over all rows
 _PICK = """CASE WHEN json_valid(images) AND typeof(user_selected_index) = 'integer' AND user_selected_index >= 0
@@ -226,7 +226,7 @@ def performance(connection: sqlite3.Connection) -> dict[str, float | int | None]
     return {key: row[key] for key in row.keys() if key != "project_id"}  # noqa: SIM118 (a Row yields its values)
 
 
-@told_of("ai_decisions")
+@wrap_row_errors("ai_decisions")
 def _from_row(row: sqlite3.Row) -> Decision:
     def flag(name: str) -> bool | None:
         return None if row[name] is None else bool(row[name])

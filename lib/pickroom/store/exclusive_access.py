@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from pickroom.core.errors import LockedError
-from pickroom.store.connections import lend
+from pickroom.store.connections import release_file
 
 # the bytes that SQLite's own locks are taken on: whoever has read a database in WAL mode holds some of them until it is
 # closed (https://sqlite.org/fileformat2.html#the_lock_byte_page)
@@ -28,7 +28,7 @@ def alone(path: Path, doing: str) -> Iterator[None]:
         LockedError: another process has it open, or this one.
         OSError: it may not be opened.
     """
-    with lend(path) as free:
+    with release_file(path) as free:
         if not free:
             raise _open_in("this process", doing, path)
         if not path.is_file():

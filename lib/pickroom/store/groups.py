@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 
-from pickroom.core.naming import lot
+from pickroom.core.naming import sampling_key
 from pickroom.core.records import Group, Image
 from pickroom.store import images
 
@@ -27,7 +27,7 @@ def insert(connection: sqlite3.Connection, groups: Iterable[Group], method: str)
                 group.directory,
                 group.batch_number,
                 method,
-                lot(group.group_id, group.project_id),
+                sampling_key(group.group_id, group.project_id),
             ),
         )
         connection.executemany(
@@ -36,10 +36,12 @@ def insert(connection: sqlite3.Connection, groups: Iterable[Group], method: str)
         )
 
 
-def draw_lots(connection: sqlite3.Connection, project_id: str) -> None:
-    """Give a lot to the groups of an earlier schema, which have none."""
+def assign_sampling_keys(connection: sqlite3.Connection, project_id: str) -> None:
+    """Fill in the sampling key (`lot`) of groups that an earlier schema wrote without one."""
     ids = [row["group_id"] for row in connection.execute("SELECT group_id FROM groups WHERE lot IS NULL")]
-    connection.executemany("UPDATE groups SET lot = ? WHERE group_id = ?", [(lot(g, project_id), g) for g in ids])
+    connection.executemany(
+        "UPDATE groups SET lot = ? WHERE group_id = ?", [(sampling_key(g, project_id), g) for g in ids]
+    )
 
 
 def remove(connection: sqlite3.Connection, group_ids: Iterable[str]) -> None:

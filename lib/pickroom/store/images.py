@@ -9,7 +9,7 @@ from datetime import datetime
 from pickroom.core.errors import StoreError
 from pickroom.core.naming import join, stays_inside
 from pickroom.core.records import Image, Ungrouped
-from pickroom.store.row_errors import told_of
+from pickroom.store.row_errors import wrap_row_errors
 
 # the columns that make an Image, for any query that joins this table as `i`
 COLUMNS = "i.filename, i.directory, i.width, i.height, i.stage, i.taken_at, i.sha256, i.file_size, i.mtime_ns"
@@ -19,7 +19,7 @@ _DECIDED = """EXISTS (SELECT 1 FROM group_members AS m JOIN decision_context USI
     WHERE m.directory = images.directory AND m.filename = images.filename)"""
 
 
-@told_of("images")
+@wrap_row_errors("images")
 def from_row(row: sqlite3.Row) -> Image:
     """An Image from a row of COLUMNS."""
     path = join(row["directory"], row["filename"])

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from pickroom.core.records import CropBox
 from pickroom.store.connect import connect, create, transaction
-from pickroom.store.row_errors import told_of
+from pickroom.store.row_errors import wrap_row_errors
 from pickroom.store.workspace import Workspace
 
 SUFFIX = "_legacy"
@@ -123,7 +123,9 @@ def selections(connection: sqlite3.Connection) -> Iterator[Selection]:
     rows = connection.execute(
         "SELECT project_id, chosen, others, timestamp, source_file, source_line FROM legacy_selections ORDER BY rowid"
     )
-    read = told_of("legacy_selections")(lambda row: Selection(row[0], row[1], tuple(json.loads(row[2])), *row[3:]))
+    read = wrap_row_errors("legacy_selections")(
+        lambda row: Selection(row[0], row[1], tuple(json.loads(row[2])), *row[3:])
+    )
     return map(read, rows)
 
 
@@ -133,7 +135,7 @@ def crops(connection: sqlite3.Connection) -> Iterator[LegacyCrop]:
         """SELECT project_id, filename, box, width, height, stage, timestamp, source_file, source_line
         FROM legacy_crops ORDER BY rowid"""
     )
-    read = told_of("legacy_crops")(lambda row: LegacyCrop(row[0], row[1], CropBox.from_json(row[2]), *row[3:]))
+    read = wrap_row_errors("legacy_crops")(lambda row: LegacyCrop(row[0], row[1], CropBox.from_json(row[2]), *row[3:]))
     return map(read, rows)
 
 
@@ -143,7 +145,7 @@ def matches(connection: sqlite3.Connection) -> Iterator[Match]:
         """SELECT project_id, filename, box, score, runner_up, difference, reason, matched_at
         FROM legacy_matches ORDER BY filename"""
     )
-    read = told_of("legacy_matches")(lambda row: Match(row[0], row[1], CropBox.from_json(row[2]), *row[3:]))
+    read = wrap_row_errors("legacy_matches")(lambda row: Match(row[0], row[1], CropBox.from_json(row[2]), *row[3:]))
     return map(read, rows)
 
 

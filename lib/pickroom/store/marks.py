@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from pickroom.core.naming import join, split
-from pickroom.store.row_errors import told_of
+from pickroom.store.row_errors import wrap_row_errors
 from pickroom.store.workspace import utc_now
 
-Room = Literal["sort", "browse", "duplicates"]
+BoardKind = Literal["sort", "browse", "duplicates"]
 Changes = tuple[tuple[str, str | None, str | None], ...]  # (path, folder before, folder after); None is no mark
 
 
@@ -45,7 +45,7 @@ class LoggedMarks:
     changes: Changes
 
 
-def waiting(connection: sqlite3.Connection, room: Room) -> list[Mark]:
+def waiting(connection: sqlite3.Connection, room: BoardKind) -> list[Mark]:
     """The marks that no apply has taken yet, by folder and name."""
     rows = connection.execute(
         """SELECT directory, filename, folder, file_size, mtime_ns, held_reason FROM image_marks
@@ -55,7 +55,7 @@ def waiting(connection: sqlite3.Connection, room: Room) -> list[Mark]:
     return [Mark(**dict(row)) for row in rows]
 
 
-def save(connection: sqlite3.Connection, room: Room, marks: Iterable[Mark]) -> None:
+def save(connection: sqlite3.Connection, room: BoardKind, marks: Iterable[Mark]) -> None:
     """Set marks, in place of those that the same images have; why an image was held back is forgotten."""
     now = utc_now()
     connection.executemany(
@@ -68,7 +68,7 @@ def save(connection: sqlite3.Connection, room: Room, marks: Iterable[Mark]) -> N
     )
 
 
-def clear(connection: sqlite3.Connection, room: Room, paths: Iterable[str]) -> None:
+def clear(connection: sqlite3.Connection, room: BoardKind, paths: Iterable[str]) -> None:
     """Take waiting marks away."""
     connection.executemany(
         "DELETE FROM image_marks WHERE room = ? AND directory = ? AND filename = ? AND batch IS NULL",
@@ -76,7 +76,7 @@ def clear(connection: sqlite3.Connection, room: Room, paths: Iterable[str]) -> N
     )
 
 
-def take(connection: sqlite3.Connection, room: Room, path: str, batch: int) -> None:
+def take(connection: sqlite3.Connection, room: BoardKind, path: str, batch: int) -> None:
     """A batch is carrying this mark out."""
     connection.execute(
         """UPDATE image_marks SET batch = ?, held_reason = NULL
@@ -85,7 +85,7 @@ def take(connection: sqlite3.Connection, room: Room, path: str, batch: int) -> N
     )
 
 
-def give_back(connection: sqlite3.Connection, room: Room, path: str, batch: int) -> None:
+def give_back(connection: sqlite3.Connection, room: BoardKind, path: str, batch: int) -> None:
     """The batch was undone, or failed here: the mark waits again, unless the image was marked anew meanwhile."""
     connection.execute(
         "UPDATE image_marks SET batch = NULL WHERE room = ? AND directory = ? AND filename = ? AND batch = ?",
@@ -93,7 +93,7 @@ def give_back(connection: sqlite3.Connection, room: Room, path: str, batch: int)
     )
 
 
-def hold(connection: sqlite3.Connection, room: Room, path: str, reason: str) -> None:
+def hold(connection: sqlite3.Connection, room: BoardKind, path: str, reason: str) -> None:
     """Say why an image stays where it is; its mark waits on."""
     connection.execute(
         """UPDATE image_marks SET held_reason = ?
@@ -102,7 +102,7 @@ def hold(connection: sqlite3.Connection, room: Room, path: str, reason: str) -> 
     )
 
 
-def log(connection: sqlite3.Connection, room: Room, step: LoggedMarks) -> None:
+def log(connection: sqlite3.Connection, room: BoardKind, step: LoggedMarks) -> None:
     """Append a key to the undo log; what could be redone is over."""
     connection.execute("DELETE FROM mark_log WHERE room = ? AND undone = 1", (room,))
     connection.execute(
@@ -110,7 +110,7 @@ def log(connection: sqlite3.Connection, room: Room, step: LoggedMarks) -> None:
     )
 
 
-def mark_undone(connection: sqlite3.Connection, room: Room) -> None:
+def mark_undone(connection: sqlite3.Connection, room: BoardKind) -> None:
     """The latest key that stands is undone."""
     connection.execute(
         "UPDATE mark_log SET undone = 1 WHERE seq = (SELECT max(seq) FROM mark_log WHERE room = ? AND undone = 0)",
@@ -118,7 +118,7 @@ def mark_undone(connection: sqlite3.Connection, room: Room) -> None:
     )
 
 
-def mark_redone(connection: sqlite3.Connection, room: Room) -> None:
+def mark_redone(connection: sqlite3.Connection, room: BoardKind) -> None:
     """The earliest undone key stands again."""
     connection.execute(
         "UPDATE mark_log SET undone = 0 WHERE seq = (SELECT min(seq) FROM mark_log WHERE room = ? AND undone = 1)",
@@ -126,7 +126,7 @@ def mark_redone(connection: sqlite3.Connection, room: Room) -> None:
     )
 
 
-def steps(connection: sqlite3.Connection, room: Room) -> tuple[list[LoggedMarks], list[LoggedMarks]]:
+def steps(connection: sqlite3.Connection, room: BoardKind) -> tuple[list[LoggedMarks], list[LoggedMarks]]:
     """(undo, redo), each with the step to take next last."""
     undo: list[LoggedMarks] = []
     redo: list[LoggedMarks] = []
@@ -136,13 +136,13 @@ def steps(connection: sqlite3.Connection, room: Room) -> tuple[list[LoggedMarks]
     return undo, redo[::-1]
 
 
-@told_of("mark_log")
+@wrap_row_errors("mark_log")
 def _logged(row: sqlite3.Row) -> LoggedMarks:
     changes = ((path, before, after) for path, before, after in json.loads(row["changes"]))
     return LoggedMarks(row["key"], tuple(changes))
 
 
-def clear_log(connection: sqlite3.Connection, room: Room) -> None:
+def clear_log(connection: sqlite3.Connection, room: BoardKind) -> None:
     """An applied batch is undone as a batch, no longer key by key."""
     connection.execute("DELETE FROM mark_log WHERE room = ?", (room,))
 

@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 
 from pickroom.core.records import FileOp
-from pickroom.store.row_errors import told_of
+from pickroom.store.row_errors import wrap_row_errors
 from pickroom.store.workspace import utc_now
 
 RETURN = "return"  # the kind of steps that take files nothing explains back to where they belong
@@ -156,7 +156,7 @@ def _read(connection: sqlite3.Connection, where: str, *values: object) -> list[F
     return [_from_row(row) for row in rows]
 
 
-@told_of("file_operations")
+@wrap_row_errors("file_operations")
 def _from_row(row: sqlite3.Row) -> FileOp:
     op, source, destination, content = row["op"], row["source"], row["destination"], row["content"]
     # as the table's checks have it

@@ -8,10 +8,10 @@ import sqlite3
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from pickroom.core.naming import lot
+from pickroom.core.naming import sampling_key
 from pickroom.core.records import CropBox, Recommendation
 from pickroom.store import groups
-from pickroom.store.row_errors import told_of
+from pickroom.store.row_errors import wrap_row_errors
 from pickroom.store.workspace import utc_now
 
 # each of these walks an index and ends with the last group that is wanted: (deferrals, how many) -> ids
@@ -139,7 +139,7 @@ def _ids(connection: sqlite3.Connection, query: str, tier: int, count: int) -> l
 
 def _drawn(connection: sqlite3.Connection, project_id: str, tier: int, count: int) -> list[str]:
     """The first groups of those drawn at random; rows of an earlier schema have no lot yet."""
-    unmarked = [(lot(group_id, project_id), group_id) for group_id in _ids(connection, _WITHOUT_LOT, tier, -1)]
+    unmarked = [(sampling_key(group_id, project_id), group_id) for group_id in _ids(connection, _WITHOUT_LOT, tier, -1)]
     marked = [(row[0], row[1]) for row in connection.execute(_BY_LOT, (tier, count))]
     return [group_id for _, group_id in heapq.nsmallest(count, [*marked, *unmarked])]
 
@@ -154,7 +154,7 @@ def _read_waiting(connection: sqlite3.Connection, which: str, *values: object) -
     return [Waiting(row[0], row[1], row[2], row[3], bool(row[4])) for row in rows]
 
 
-@told_of("recommendations")
+@wrap_row_errors("recommendations")
 def _from_row(row: sqlite3.Row) -> Recommendation:
     return Recommendation(
         group_id=row["group_id"],

@@ -21,7 +21,7 @@ def read_any_text(connection: sqlite3.Connection) -> None:
     connection.text_factory = lambda text: text.decode(errors="surrogateescape")
 
 
-def told_of(table: str) -> Callable[[Callable[..., Record]], Callable[..., Record]]:
+def wrap_row_errors(table: str) -> Callable[[Callable[..., Record]], Callable[..., Record]]:
     """Let a function that makes a record of a row of this table raise StoreError where the row makes none."""
 
     def wrap(read: Callable[..., Record]) -> Callable[..., Record]:

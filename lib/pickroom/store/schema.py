@@ -39,7 +39,7 @@ def has_tables(connection: sqlite3.Connection, named: str | None = None) -> bool
     return connection.execute(sql, (named,)).fetchone()[0] > 0
 
 
-def foreign_part(connection: sqlite3.Connection, scripts: Sequence[str]) -> str | None:
+def find_foreign_object(connection: sqlite3.Connection, scripts: Sequence[str]) -> str | None:
     """What in an open database of the present schema is not Pickroom's and would run, in words; None when all is well.
 
     Tables and views of other names are the person's own: nothing here reads them.

@@ -15,11 +15,11 @@ from functools import partial
 from pathlib import Path
 
 from pickroom.core.errors import NoDatabaseError, StoreError
-from pickroom.core.quantities import in_bytes
+from pickroom.core.quantities import format_bytes
 from pickroom.storage import leftovers
 from pickroom.store import copies
-from pickroom.store.connect import backup, open_as_it_is, open_read_only, require_database
-from pickroom.store.connections import lend
+from pickroom.store.connect import backup, open_read_only, open_unchecked, require_database
+from pickroom.store.connections import release_file
 from pickroom.store.copies import problem_with
 
 
@@ -35,9 +35,9 @@ def attachable(path: Path) -> Iterator[Path]:
     """
     require_database(path, "reading the project")
     # another library does not cope with a log on a disk that shares no memory; what else is wrong it says itself
-    with suppress(sqlite3.Error, StoreError), open_as_it_is(path, patient=False):
+    with suppress(sqlite3.Error, StoreError), open_unchecked(path, patient=False):
         pass
-    with lend(path) as free:
+    with release_file(path) as free:
         if free:
             yield path
             return
@@ -83,7 +83,7 @@ def keep(databases: Iterable[Path]) -> list[str]:
 
 
 def _copy(path: Path, destination: Path) -> None:
-    with open_as_it_is(path) as connection:
+    with open_unchecked(path) as connection:
         backup(connection, destination)
 
 
@@ -94,7 +94,7 @@ def _is_due(path: Path) -> bool:
     there = next(folder for folder in copies.folder_of(path).parents if folder.exists())
     needed, free = path.stat().st_size, shutil.disk_usage(there).free
     if free < 2 * needed:  # the next decisions need room too
-        what = f"a copy needs {in_bytes(needed)}, and {in_bytes(free)} are free"
+        what = f"a copy needs {format_bytes(needed)}, and {format_bytes(free)} are free"
         raise StoreError(what, doing="keeping a copy of the database", subject=path, hint="make room: pickroom reclaim")
     return True
 

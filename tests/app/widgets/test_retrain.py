@@ -14,10 +14,10 @@ from pickroom.indexing.projects import start
 from pickroom.learn import progress, retraining
 from pickroom.learn.background import Background
 from pickroom.learn.crops.cropper import CropperConfig
-from pickroom.learn.crops.model import BoxerRecipe
-from pickroom.learn.picks.model import PickerRecipe
+from pickroom.learn.crops.model import CropTask
+from pickroom.learn.picks.model import PickTask
 from pickroom.learn.picks.ranker import RankerConfig
-from pickroom.learn.tasks import Recipe
+from pickroom.learn.tasks import TrainingTask
 from pickroom.learn.training_sets import Kind
 from pickroom.sessions.review.session import ReviewSession
 from pickroom.store.workspace import Project, Workspace
@@ -65,9 +65,9 @@ def test_a_process_that_cannot_learn_says_why_and_frees_the_button(make_project:
 def test_it_learns_and_recommends_anew(tmp_path: Path) -> None:
     project = make_learned(tmp_path, "p", 62, 60)
     # small models: what a default one learns is for the tests of learning
-    small: dict[Kind, Recipe] = {
-        "ranker": PickerRecipe(config=RankerConfig(members=2, steps=60, hidden=8, components=4)),
-        "crop_proposer": BoxerRecipe(config=CropperConfig(members=1, steps=30, hidden=8)),
+    small: dict[Kind, TrainingTask] = {
+        "ranker": PickTask(config=RankerConfig(members=2, steps=60, hidden=8, components=4)),
+        "crop_proposer": CropTask(config=CropperConfig(members=1, steps=30, hidden=8)),
     }
     lines = retraining.retrain(project.workspace, "p", recipes=small)
     assert lines[0].startswith("ranker v1: it recommends from now on")

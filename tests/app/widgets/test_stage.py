@@ -10,7 +10,7 @@ from pickroom.app.widgets.stage import Cell, Frame, KeyPress, PointerEvent, Scen
 from pickroom.core.errors import PickroomError
 
 
-class Recorder:
+class ProgressReporter:
     """A listener that keeps what it hears and shows a frame after each key, as it has to."""
 
     def __init__(self) -> None:
@@ -42,18 +42,18 @@ class Recorder:
 
 
 @pytest.fixture
-def listener(sent: list) -> Recorder:
-    return Recorder()
+def listener(sent: list) -> ProgressReporter:
+    return ProgressReporter()
 
 
-def test_a_key_sent_twice_is_taken_once_and_answered_twice(listener: Recorder, sent: list):
+def test_a_key_sent_twice_is_taken_once_and_answered_twice(listener: ProgressReporter, sent: list):
     listener.key(1, "a")
     listener.key(1, "a")
     assert listener.keys == ["a"]
     assert [message["applied"] for message, _ in sent] == [{"v": 1}, {"v": 1}]
 
 
-def test_a_key_that_got_lost_is_asked_for_and_the_order_is_kept(listener: Recorder, sent: list):
+def test_a_key_that_got_lost_is_asked_for_and_the_order_is_kept(listener: ProgressReporter, sent: list):
     listener.key(1, "a")
     listener.key(3, "b", oldest=2)  # 2 never arrived
     assert sent[-1][0] == {"type": "resend", "view": "v", "number": 2}
@@ -62,26 +62,26 @@ def test_a_key_that_got_lost_is_asked_for_and_the_order_is_kept(listener: Record
     assert listener.keys == ["a", "a", "b"]
 
 
-def test_views_are_numbered_each_on_its_own(listener: Recorder):
+def test_views_are_numbered_each_on_its_own(listener: ProgressReporter):
     listener.key(1, "a", view="one")
     listener.key(1, "b", view="two")
     listener.key(2, "a", view="one")
     assert listener.keys == ["a", "b", "a"]
 
 
-def test_a_view_that_the_kernel_never_heard_of_begins_at_its_oldest_key(listener: Recorder):
+def test_a_view_that_the_kernel_never_heard_of_begins_at_its_oldest_key(listener: ProgressReporter):
     listener.key(7, "a", oldest=7)
     listener.key(8, "b", oldest=7)
     assert listener.keys == ["a", "b"]
 
 
-def test_views_of_old_pages_are_forgotten(listener: Recorder):
+def test_views_of_old_pages_are_forgotten(listener: ProgressReporter):
     for number in range(100):
         listener.key(1, "a", view=f"view{number}")
     assert len(listener.stage._line.applied) <= 32 and listener.stage._line.applied["view99"] == 1
 
 
-def test_pictures_come_as_bytes_refusals_with_a_reason_without_a_path(listener: Recorder, sent: list):
+def test_pictures_come_as_bytes_refusals_with_a_reason_without_a_path(listener: ProgressReporter, sent: list):
     names = ["x", "bad", "gone"]
     listener.stage.on_message({"type": "want", "page": "p", "kind": "preview", "names": names})
     (ok, data), (refused, none), (gone, nothing) = sent
@@ -91,7 +91,7 @@ def test_pictures_come_as_bytes_refusals_with_a_reason_without_a_path(listener: 
     assert {message["page"] for message, _ in sent} == {"p"}
 
 
-def test_room_focus_and_pointer_are_passed_on(listener: Recorder):
+def test_room_focus_and_pointer_are_passed_on(listener: ProgressReporter):
     stage = listener.stage
     stage.on_message({"type": "size", "view": "v", "width": 900.4, "height": 500, "dpr": 2, "dark": True})
     stage.on_message({"type": "focus", "view": "v", "on": True})
@@ -110,12 +110,12 @@ def test_room_focus_and_pointer_are_passed_on(listener: Recorder):
         {"type": "pointer", "phase": "sideways", "x": 1, "y": 1},
     ],
 )
-def test_messages_of_another_form_are_passed_over(listener: Recorder, sent: list, message: dict):
+def test_messages_of_another_form_are_passed_over(listener: ProgressReporter, sent: list, message: dict):
     listener.stage.on_message(message)
     assert listener.keys == [] and listener.heard == [] and sent == []
 
 
-def test_a_scene_carries_what_the_browser_needs_to_go_on_alone(listener: Recorder, sent: list):
+def test_a_scene_carries_what_the_browser_needs_to_go_on_alone(listener: ProgressReporter, sent: list):
     cell = Cell("sha", 1, (1.0, 2.0, 3.0, 4.0), (0.0, 0.0, 9.0, 9.0), (30, 40), "1: a.png")
     ahead = {3: Frame("g3", (cell,)), 1: Frame("g1", ())}
     listener.stage.show(Scene(10, 20, Frame("g2", (cell,)), 2, 9, ahead, {"Enter": 3}, {"Enter": 1}))

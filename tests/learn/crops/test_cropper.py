@@ -16,7 +16,7 @@ from pickroom.core.errors import StoreError, UsageError
 from pickroom.learn.crops.baselines import best_constant
 from pickroom.learn.crops.cropper import Cropper, CropperConfig, is_crop, keeps_aspect
 from pickroom.learn.crops.fitting import fit_cropper
-from pickroom.learn.crops.model import Boxer
+from pickroom.learn.crops.model import CropModel
 from pickroom.learn.examples import Step
 from pickroom.learn.metrics import ious
 
@@ -111,7 +111,7 @@ def test_it_learns_which_images_need_no_crop() -> None:
     assert ((needed < 0.5) == none[180:]).mean() > 0.9
     # where the crop would lie is known nevertheless; what is offered there is the full frame
     assert np.isfinite(found).all() and (found[needed < 0.5] != [0, 0, 1, 1]).any()
-    offered = Boxer(model).box(features.take(range(180, 240))).offered
+    offered = CropModel(model).box(features.take(range(180, 240))).offered
     assert (offered[needed < 0.5] == [0, 0, 1, 1]).all()
 
 

@@ -111,33 +111,33 @@ def test_a_click_without_a_drag_is_no_step():
 
 def test_apply_all_ai_crops_asks_first():
     asked = press(desk(), "Shift+a")
-    assert asked.confirming and asked.wish is None
-    assert press(asked, "Escape").wish is None
-    assert press(asked, "Enter").wish == "apply ai"
+    assert asked.confirming and asked.pending_action is None
+    assert press(asked, "Escape").pending_action is None
+    assert press(asked, "Enter").pending_action == "apply ai"
 
 
 def test_enter_on_a_default_box_asks_and_a_second_submits():
     asked = press(desk(), "Enter")
-    assert asked.asked and asked.wish is None and "press Enter again" in asked.message
-    assert press(asked, "Enter").wish == "submit"
+    assert asked.asked and asked.pending_action is None and "press Enter again" in asked.message
+    assert press(asked, "Enter").pending_action == "submit"
     for other in (
         press(asked, "Tab"),
         machine.drag_start(asked, 0, (0.9, 0.9), REACH),
         machine.set_shape(asked, "1:1"),
     ):
         assert not other.asked
-    assert press(press(desk(), "]"), "Enter").wish == "submit"
+    assert press(press(desk(), "]"), "Enter").pending_action == "submit"
 
 
-@pytest.mark.parametrize(("key", "wish"), [("d", "delete"), ("s", "skip"), ("b", "back")])
-def test_a_key_that_touches_files_only_wishes(key, wish):
-    assert press(desk(), key).wish == wish
+@pytest.mark.parametrize(("key", "pending_action"), [("d", "delete"), ("s", "skip"), ("b", "back")])
+def test_a_key_that_touches_files_only_wishes(key, pending_action):
+    assert press(desk(), key).pending_action == pending_action
 
 
 def test_an_empty_desk_answers_every_key_with_words():
     for key in CROP_KEYS:
         state = press(CropState(()), key)
-        assert state.message or state.help or state.confirming or state.wish == "back" or key == "Escape"
+        assert state.message or state.help or state.confirming or state.pending_action == "back" or key == "Escape"
 
 
 def test_a_text_that_is_no_key_is_refused():

@@ -7,7 +7,7 @@ from contextlib import closing
 
 import pytest
 
-from pickroom.sessions.review.manual import UnaidedSession
+from pickroom.sessions.review.manual import ManualSession
 from pickroom.sessions.review.session import ReviewSession
 from pickroom.store.workspace import Project
 from support.reviewing import FINALISE, decisions, places, queue, recommend, rows
@@ -32,7 +32,7 @@ def project(make_project: Callable[..., Project]) -> Project:
 
 
 def test_no_recommendation_is_seen(project: Project) -> None:
-    with closing(UnaidedSession(project)) as session:
+    with closing(ManualSession(project)) as session:
         group = session.view().group
         assert group is not None
         assert all(not image.ai_pick and image.crop is None and image.badge == "" for image in group.images)
@@ -41,7 +41,7 @@ def test_no_recommendation_is_seen(project: Project) -> None:
 
 
 def test_none_is_obeyed(project: Project) -> None:
-    with closing(UnaidedSession(project)) as session:
+    with closing(ManualSession(project)) as session:
         for key in ("a", "c"):  # nothing to accept, no overlay to switch
             session.press(key)
             assert session.state.position == 0 and session.state.decided == 0
@@ -49,7 +49,7 @@ def test_none_is_obeyed(project: Project) -> None:
 
 def test_none_is_recorded(project: Project) -> None:
     groups = queue(project)
-    with closing(UnaidedSession(project)) as session:
+    with closing(ManualSession(project)) as session:
         for key in ("1", "e", "x", "k", *FINALISE):
             session.press(key)
     made = decisions(project)
@@ -64,7 +64,7 @@ def test_what_was_shown_in_the_other_deck_stays_what_is_recorded(project: Projec
     first, second, *_ = queue(project)
     with closing(ReviewSession(project)) as session:
         session.press("a")
-    with closing(UnaidedSession(project)) as session:
+    with closing(ManualSession(project)) as session:
         assert session.state.decided == 1 and session.state.position == 1
         for key in ("2", *FINALISE):
             session.press(key)
@@ -77,7 +77,7 @@ def test_undo_and_redo_in_another_deck_bring_a_choice_back_as_it_was_made(projec
     group = queue(project)[0]
     saved = "SELECT action, selected_index, input, shown IS NULL AS alone FROM review_state WHERE group_id = ?"
     alone = {"action": "approve", "selected_index": 1, "input": "review", "alone": 1}
-    with closing(UnaidedSession(project)) as session:
+    with closing(ManualSession(project)) as session:
         session.press("2")
     with closing(ReviewSession(project, blind=True)) as session:
         session.press("Home")

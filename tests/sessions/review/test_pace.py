@@ -11,7 +11,7 @@ import pickroom
 from pickroom.core.records import Choice
 from pickroom.sessions.review.pace import LookClock, pace_of
 from pickroom.sessions.review.state import Card, ReviewState
-from pickroom.store.choices import LONGEST_LOOK_S, Saved
+from pickroom.store.choices import MAX_DWELL_S, SavedChoice
 
 SQL = Path(pickroom.__file__).parent / "analysis" / "sql"
 
@@ -34,7 +34,9 @@ def test_what_is_no_look_is_left_out() -> None:
 def test_only_decided_groups_count_and_agreement_only_where_an_image_was_picked() -> None:
     cards = tuple(Card(name, 2, ai_index=0) for name in "abcd")
     state = ReviewState(cards, {"a": Choice("approve", 0), "b": Choice("crop", 1), "c": Choice("reject")})
-    saved = {name: Saved(None, milliseconds=ms) for name, ms in (("a", 1000), ("b", 3000), ("c", 5000), ("d", 70_000))}
+    saved = {
+        name: SavedChoice(None, milliseconds=ms) for name, ms in (("a", 1000), ("b", 3000), ("c", 5000), ("d", 70_000))
+    }
     pace = pace_of(state, saved)
     assert (pace.seconds_per_group, pace.agreement) == (3.0, 0.5)
     assert pace_of(ReviewState(cards), saved) == type(pace)(None, None)
@@ -44,16 +46,16 @@ def test_a_pause_does_not_count_in_the_pace() -> None:
     cards = tuple(Card(name, 2) for name in "abcde")
     state = ReviewState(cards, {name: Choice("approve", 0) for name in "abcde"})
     times = (4000, 6000, 300_000, 180_000, 0)  # earlier versions stored 300 s for a pause
-    saved = {name: Saved(None, milliseconds=ms) for name, ms in zip("abcde", times, strict=True)}
+    saved = {name: SavedChoice(None, milliseconds=ms) for name, ms in zip("abcde", times, strict=True)}
     assert pace_of(state, saved).seconds_per_group == 5.0
-    only_pauses = {name: Saved(None, milliseconds=ms) for name, ms in zip("abcde", (300_000,) * 5, strict=True)}
+    only_pauses = {name: SavedChoice(None, milliseconds=ms) for name, ms in zip("abcde", (300_000,) * 5, strict=True)}
     assert pace_of(state, only_pauses).seconds_per_group is None
 
 
 def test_the_analysis_leaves_out_the_same_pauses() -> None:
     texts = {path.stem: path.read_text(encoding="utf-8") for path in SQL.rglob("*.sql")}
-    assert f"BETWEEN 1 AND {1000 * LONGEST_LOOK_S - 1:.0f} THEN" in texts["macros"]
-    assert f"gap < INTERVAL {LONGEST_LOOK_S / 60:.0f} MINUTE" in texts["sessions"]
+    assert f"BETWEEN 1 AND {1000 * MAX_DWELL_S - 1:.0f} THEN" in texts["macros"]
+    assert f"gap < INTERVAL {MAX_DWELL_S / 60:.0f} MINUTE" in texts["sessions"]
     for name, text in texts.items():
         used = re.findall(r"\S*\(?[\w.]*milliseconds\)?", text) if name in ("sessions", "time_saved", "pace") else []
         assert all("look_s(" in use or use.strip(",") == "milliseconds" for use in used), (name, used)

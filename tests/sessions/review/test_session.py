@@ -20,13 +20,13 @@ from pickroom.files import finalise as finalise_module
 from pickroom.files.lock import project_lock
 from pickroom.files.undo import undo_batch
 from pickroom.indexing import projects
-from pickroom.sessions.review.manual import UnaidedSession
+from pickroom.sessions.review.manual import ManualSession
 from pickroom.sessions.review.session import ReviewSession
 from pickroom.sessions.review.state import ReviewState
 from pickroom.sessions.review.view import NO_GROUP
 from pickroom.store import groups as groups_table
 from pickroom.store import review_state
-from pickroom.store.choices import Saved
+from pickroom.store.choices import SavedChoice
 from pickroom.store.connect import connect, transaction
 from pickroom.store.workspace import Project, Workspace
 from support.reviewing import FINALISE, child, decisions, hear, in_child, places, queue, recommend, review, rows
@@ -378,7 +378,7 @@ def test_an_unaided_choice_that_the_deck_passes_over_stays_unaided(make_project:
     project = make_project([(1, 2)] * 2)
     group = queue(project)[0]
     recommend(project, group, 1, BOX, crop_needed=True)
-    with closing(UnaidedSession(project)) as unaided:
+    with closing(ManualSession(project)) as unaided:
         press(unaided, "2")
     session = open_session(project)
     press(session, "Home")
@@ -398,7 +398,7 @@ def test_blind_the_summary_says_where_a_pick_goes_whose_overlay_was_left_on(
     press(open_session(project), "c")  # on in one window, and left on
     if stored:
         with closing(connect(project.database)) as connection:
-            made = Saved(Choice("approve", 1, overlay=True), shown, "blind")
+            made = SavedChoice(Choice("approve", 1, overlay=True), shown, "blind")
             review_state.save_choice(connection, group.group_id, made)
         session = open_session(project, blind=True)
     else:

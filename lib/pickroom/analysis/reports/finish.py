@@ -15,7 +15,7 @@ from pickroom.analysis.reports import archive, render
 from pickroom.analysis.values import plain
 from pickroom.core.errors import ConflictError
 from pickroom.core.naming import OWNED_FOLDERS, companions_by_stem
-from pickroom.core.quantities import in_bytes, plural
+from pickroom.core.quantities import format_bytes, plural
 from pickroom.files.lock import moving_files
 from pickroom.store import decisions, groups, operations
 from pickroom.store.connect import open_read_only, transaction
@@ -77,7 +77,7 @@ class FinishPlan:
             lines.append(f"  report: {render.report_path(self.project, f'{name}.html').relative_to(where)}")
         target = archive.archive_folder(self.project).relative_to(where)
         lines.append(
-            f"  archive: {target}/ with the database and {plural(self.pictures, 'picture')}, {in_bytes(self.size)}"
+            f"  archive: {target}/ with the database and {plural(self.pictures, 'picture')}, {format_bytes(self.size)}"
         )
         if self.companions:
             stays = "that belong to pictures (captions and the like) stay beside them"
@@ -158,7 +158,7 @@ def plan(project: Project, *, originals: bool = False) -> FinishPlan:
     size = sum(item.size for item in pictures)
     free = shutil.disk_usage(_existing(archive.archive_folder(project))).free
     if size + project.database.stat().st_size > free:
-        blockers.append(f"the archive needs {in_bytes(size)}, the disk has {in_bytes(free)}")
+        blockers.append(f"the archive needs {format_bytes(size)}, the disk has {format_bytes(free)}")
     reports = tuple(path.stem for path in render.templates())
     return FinishPlan(
         project,

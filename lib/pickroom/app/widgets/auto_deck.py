@@ -19,7 +19,7 @@ from pickroom.automation import apply as executor
 from pickroom.automation import interrupted
 from pickroom.automation import sandbox as places
 from pickroom.automation.generate import generate
-from pickroom.automation.guarantee import PROMISE, Promise
+from pickroom.automation.guarantee import RISK_TARGET, RiskTarget
 from pickroom.automation.metrics import metrics_of
 from pickroom.automation.refresh import recommend_first
 from pickroom.automation.sandbox import Place
@@ -81,7 +81,7 @@ def show_generate(
     project_id: str,
     home: Path | str | None = None,
     sandbox: Path | str | None = None,
-    promise: Promise = PROMISE,
+    promise: RiskTarget = RISK_TARGET,
 ) -> ipywidgets.HTML:
     """Copy the project to its sandbox if it has no copy yet, write the decisions, and say what came of it."""
     try:

@@ -18,7 +18,7 @@ from pickroom.app.widgets.retrain import Retrain
 from pickroom.app.widgets.stage import Cell, Frame, PictureKind, Scene
 from pickroom.automation.order import Order
 from pickroom.core.errors import ImageError
-from pickroom.sessions.review.manual import UnaidedSession
+from pickroom.sessions.review.manual import ManualSession
 from pickroom.sessions.review.session import BATCH_SIZE, ReviewSession
 from pickroom.sessions.review.view import DeckView, GroupView, ImageView
 from pickroom.store.workspace import Project, Workspace
@@ -163,7 +163,7 @@ def open_unaided_deck(
     project_id: str, home: Path | str | None = None, batch_size: int = BATCH_SIZE
 ) -> ipywidgets.Widget:
     """The same deck without any recommendation; see `open_deck`."""
-    return _opened(project_id, home, lambda p: UnaidedSession(p, batch_size=batch_size))
+    return _opened(project_id, home, lambda p: ManualSession(p, batch_size=batch_size))
 
 
 def _opened(

@@ -27,7 +27,7 @@ from typing import Any, Literal, Protocol
 import anywidget
 import traitlets
 
-from pickroom.app.widgets.key_queue import KeyLine
+from pickroom.app.widgets.key_queue import KeyQueue
 from pickroom.app.widgets.stage import KeyPress, read_parts
 from pickroom.core.errors import PickroomError
 
@@ -127,7 +127,7 @@ class Grid(anywidget.AnyWidget):
         # JupyterLab hands messages to another thread than the one that runs the cells (comms over subshells)
         self.lock = threading.RLock()
         self._listener = listener
-        self._line = KeyLine()
+        self._line = KeyQueue()
         self._number = 0
         self._scene: dict[str, Any] = {}
         self._layout: dict[str, Any] = {}

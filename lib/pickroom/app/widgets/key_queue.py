@@ -7,7 +7,7 @@ from typing import Any, Literal
 VIEWS_KEPT = 32  # views whose key numbers are remembered; each reload of the page makes a new one
 
 
-class KeyLine:
+class KeyQueue:
     """The number of the last key taken from each view; go-back-N, with the page as the one that repeats."""
 
     def __init__(self) -> None:

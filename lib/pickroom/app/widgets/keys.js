@@ -19,7 +19,7 @@ function spell(event) {
 }
 
 /** The keys of one view that wait for their answer; the kernel takes each number once, and in order. */
-class KeyLine {
+class KeyQueue {
   /**
    * @param send (message) => void: to the kernel; throws when the one that made this widget is gone
    * @param say ("silent" | "gone" | "") => void: to the person

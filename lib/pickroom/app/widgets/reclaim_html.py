@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from html import escape
 
-from pickroom.core.quantities import in_bytes
+from pickroom.core.quantities import format_bytes
 from pickroom.maintenance.reclaim.planning import ReclaimPlan, Share
 
 
@@ -18,7 +18,7 @@ def sizes(planned: ReclaimPlan) -> str:
     going = [share for share in planned.shares if not share.reason]
     staying = [share for share in planned.shares if share.reason]
     most = max((share.size for share in planned.shares), default=0)
-    much = in_bytes(planned.size) if planned.items else "Nothing"
+    much = format_bytes(planned.size) if planned.items else "Nothing"
     parts = [f"<h3>{escape(much)} can come back</h3>"]
     if going:
         parts.append(f"<table>{''.join(_row(share, most) for share in going)}</table>")
@@ -37,7 +37,7 @@ def line(text: str, *, error: bool = False) -> str:
 
 def done(hard: bool, count: int, size: int) -> str:
     """What an execution did."""
-    what = f"{count:,} item{'s' * (count != 1)}, {in_bytes(size)}"
+    what = f"{count:,} item{'s' * (count != 1)}, {format_bytes(size)}"
     if hard:
         return f"Deleted for good: {what}."
     return (
@@ -49,7 +49,7 @@ def _row(share: Share, most: int) -> str:
     width = 100 * share.size / most if most else 0
     reason = f'<br><span class="reason">{escape(share.reason)}</span>' if share.reason else ""
     return (
-        f'<tr><td class="number">{escape(in_bytes(share.size))}</td>'
+        f'<tr><td class="number">{escape(format_bytes(share.size))}</td>'
         f'<td class="bar"><div class="share" style="width: {width:.1f}%"></div></td>'
         f'<td class="project">{escape(share.project_id)}</td>'
         f'<td>{escape(share.words)}{reason}</td><td class="number">{share.count:,}</td></tr>'

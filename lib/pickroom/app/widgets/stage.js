@@ -28,7 +28,7 @@ class StageView extends Surface {
     this.el = Object.assign(document.createElement("div"), { className: "pickroom-stage", tabIndex: 0 });
     this.el.setAttribute("role", "application");
     this.painter = new Painter(this.el, this.pictures, this.zoom);
-    this.rubber = new Rubber(this.el);
+    this.rubber = new DragOutline(this.el);
     this.el.append(this.note);
     el.append(this.el);
   }

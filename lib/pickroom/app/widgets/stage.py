@@ -28,7 +28,7 @@ from typing import Any, Literal, Protocol
 import anywidget
 import traitlets
 
-from pickroom.app.widgets.key_queue import KeyLine
+from pickroom.app.widgets.key_queue import KeyQueue
 from pickroom.app.widgets.layout import Rect
 from pickroom.core.errors import PickroomError
 
@@ -200,7 +200,8 @@ class Stage(anywidget.AnyWidget):
     """
 
     _esm = read_parts(
-        *("keys.js", "viewport.js", "surface.js"), *("pictures.js", "zoom.js", "paint.js", "rubber.js", "stage.js")
+        *("keys.js", "viewport.js", "surface.js"),
+        *("pictures.js", "zoom.js", "paint.js", "drag_outline.js", "stage.js"),
     )
     _css = read_parts("stage.css", "tools.css")
     key_names = traitlets.List(traitlets.Unicode()).tag(sync=True)
@@ -215,7 +216,7 @@ class Stage(anywidget.AnyWidget):
         # JupyterLab hands messages to another thread than the one that runs the cells (comms over subshells)
         self.lock = threading.RLock()
         self._listener = listener
-        self._line = KeyLine()
+        self._line = KeyQueue()
         self._number = 0
         self._scene: dict[str, Any] = {}
         self.on_msg(lambda _, content, buffers: self.on_message(content))

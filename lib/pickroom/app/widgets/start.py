@@ -14,7 +14,7 @@ from pickroom.core.errors import PickroomError, UsageError
 from pickroom.core.quantities import plural
 from pickroom.groups.strategies import Similarity
 from pickroom.indexing import projects
-from pickroom.indexing.regrouping import by_looks
+from pickroom.indexing.regrouping import similarity_hint
 from pickroom.integrity.whereabouts import in_words
 from pickroom.store.workspace import Workspace
 
@@ -78,7 +78,7 @@ def _projects(workspace: Workspace) -> str:
             rows.append(_status(entry))
             without += "".join(f"<p>{escape(project_id)}: {escape(line)}</p>" for line in in_words(entry, project_id))
             if entry["ungrouped"] and not entry["groups"]:
-                without += f"<p>To have groups in {escape(project_id)}: {escape(by_looks(project_id))}.</p>"
+                without += f"<p>To have groups in {escape(project_id)}: {escape(similarity_hint(project_id))}.</p>"
         except PickroomError as error:
             rows.append((project_id, error.line, "", "", ""))
     if not rows:

@@ -20,7 +20,7 @@ class Surface {
     this.used = false; // a key or a pointer went down here since it was made, and since the window was last in front
     this.note = Object.assign(document.createElement("div"), { className: "pickroom-note" });
     this.note.setAttribute("role", "status");
-    this.keys = new KeyLine((message) => this.send(message), (what) => (this.note.textContent = NOTES[what]));
+    this.keys = new KeyQueue((message) => this.send(message), (what) => (this.note.textContent = NOTES[what]));
   }
 
   /** Call a method on an event, until the view closes. */

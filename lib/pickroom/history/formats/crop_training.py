@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from pickroom.history import skip_reasons, values
 from pickroom.history.formats.protocol import BOX_COLUMNS, Convert, Format, cell, places
 from pickroom.history.logged_paths import split_path
-from pickroom.history.parsed_rows import Facts
+from pickroom.history.parsed_rows import ParsedRows
 from pickroom.history.skip_reasons import Skip
 
 # the columns as the tool that made them wrote them; it also appended such rows under another file's header
 LAYOUT = ("timestamp", "project_id", "filename", *BOX_COLUMNS, "width", "height")
 
 
-def _converter(header: Sequence[str], facts: Facts) -> Convert:
+def _converter(header: Sequence[str], facts: ParsedRows) -> Convert:
     time_at, project_at, other_at, name_at = places(header, "timestamp", "project_id", "project", "filename")
     box_at = places(header, *BOX_COLUMNS)
     width_at, height_at = places(header, "width", "height")

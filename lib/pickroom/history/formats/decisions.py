@@ -9,7 +9,7 @@ from pickroom.core.records import MAX_GROUP, CropBox, UserAction
 from pickroom.history import skip_reasons, values
 from pickroom.history.formats.protocol import Convert, Format, cell, places
 from pickroom.history.logged_paths import split_path
-from pickroom.history.parsed_rows import AI_UNUSABLE, BAD_BATCH, BAD_DIRECTORY, Advice, Facts
+from pickroom.history.parsed_rows import AI_UNUSABLE, BAD_BATCH, BAD_DIRECTORY, Advice, ParsedRows
 from pickroom.history.skip_reasons import Skip
 
 _ACTIONS: dict[str, UserAction] = {action: action for action in get_args(UserAction)}
@@ -18,7 +18,7 @@ _LARGEST = 2**31 - 1  # a batch number beyond this is a damaged number
 Number = TypeVar("Number", int, float)
 
 
-def _converter(header: Sequence[str], facts: Facts) -> Convert:
+def _converter(header: Sequence[str], facts: ParsedRows) -> Convert:
     group_at, time_at, project_at, folder_at = places(header, "group_id", "timestamp", "project_id", "directory")
     batch_at, ai_at, confidence_at = places(header, "batch_number", "ai_selected_index", "ai_confidence")
     user_at, action_at, cropped_at = places(header, "user_selected_index", "user_action", "crop_timestamp")
@@ -83,16 +83,16 @@ def _images(fields: Sequence[str], images_at: Sequence[int]) -> tuple[list[str],
     return names, folders
 
 
-def _advice_index(text: str, count: int, facts: Facts) -> int | None:
+def _advice_index(text: str, count: int, facts: ParsedRows) -> int | None:
     return _within(values.whole, text, 0, count - 1, AI_UNUSABLE, facts)
 
 
-def _confidence(text: str, facts: Facts) -> float | None:
+def _confidence(text: str, facts: ParsedRows) -> float | None:
     return _within(values.number, text, 0, 1, AI_UNUSABLE, facts)
 
 
 def _within(
-    read: Callable[[str], Number | None], text: str, least: int, most: int, note: str, facts: Facts
+    read: Callable[[str], Number | None], text: str, least: int, most: int, note: str, facts: ParsedRows
 ) -> Number | None:
     """A number that is not the person's decision: noted and unknown where it is none, which does not cost the row."""
     try:
@@ -106,7 +106,7 @@ def _within(
     return value
 
 
-def _advice_box(texts: Sequence[str], size: tuple[int | None, int | None], facts: Facts) -> CropBox | None:
+def _advice_box(texts: Sequence[str], size: tuple[int | None, int | None], facts: ParsedRows) -> CropBox | None:
     """The AI's box; a full frame means "no crop needed", which is NULL. A damaged one does not cost the row."""
     try:
         box = facts.box(texts, *size, drawn=False)
@@ -116,11 +116,11 @@ def _advice_box(texts: Sequence[str], size: tuple[int | None, int | None], facts
     return None if box is None or values.is_full_frame(box) else box
 
 
-def _batch(text: str, facts: Facts) -> int | None:
+def _batch(text: str, facts: ParsedRows) -> int | None:
     return _within(values.whole, text, 0, _LARGEST, BAD_BATCH, facts)
 
 
-def _directory(text: str, facts: Facts) -> str | None:
+def _directory(text: str, facts: ParsedRows) -> str | None:
     """The folder as FORMATS.md has it, relative to the project's root; no absolute path is stored."""
     folder = text.strip().replace("\\", "/").rstrip("/")
     if values.is_missing(text):

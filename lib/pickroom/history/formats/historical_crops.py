@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from pickroom.history import values
 from pickroom.history.formats.protocol import Convert, Format, cell, folder_cell, places
 from pickroom.history.logged_paths import split_path
-from pickroom.history.parsed_rows import Facts
+from pickroom.history.parsed_rows import ParsedRows
 
 
-def _converter(header: Sequence[str], facts: Facts) -> Convert:
+def _converter(header: Sequence[str], facts: ParsedRows) -> Convert:
     chosen_at, stage_at, time_at = places(header, "chosen_path", "chosen_stage", "timestamp")
     folder_at, project_at = places(header, "directory", "project")
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from pickroom.core.naming import is_image_name
 from pickroom.history.logged_paths import split_path
-from pickroom.history.parsed_rows import Facts
+from pickroom.history.parsed_rows import ParsedRows
 from pickroom.history.values import is_missing
 
 # One row (its fields, its line) becomes facts; raises Skip when it cannot.
@@ -27,7 +27,7 @@ class Format:
 
     name: str
     required: frozenset[str]
-    converter: Callable[[Sequence[str], Facts], Convert]
+    converter: Callable[[Sequence[str], ParsedRows], Convert]
 
 
 def places(header: Sequence[str], *names: str) -> list[int]:

@@ -8,11 +8,11 @@ from pickroom.core.records import UserAction
 from pickroom.history import skip_reasons, values
 from pickroom.history.formats.protocol import BOX_COLUMNS, Convert, Format, cell, folder_cell, places
 from pickroom.history.logged_paths import split_path
-from pickroom.history.parsed_rows import Facts
+from pickroom.history.parsed_rows import ParsedRows
 from pickroom.history.skip_reasons import Skip
 
 
-def _converter(header: Sequence[str], facts: Facts) -> Convert:
+def _converter(header: Sequence[str], facts: ParsedRows) -> Convert:
     chosen_at, index_at, count_at, time_at = places(header, "chosen_path", "chosen_index", "image_count", "timestamp")
     folder_at, project_at = places(header, "directory", "project")
     box_at = places(header, *BOX_COLUMNS)

@@ -7,11 +7,11 @@ from functools import partial
 
 from pickroom.history.formats.protocol import Convert, Format, cell, places
 from pickroom.history.logged_paths import split_path
-from pickroom.history.parsed_rows import Facts
+from pickroom.history.parsed_rows import ParsedRows
 from pickroom.history.values import image_name, path_list
 
 
-def _converter(rejected: str, header: Sequence[str], facts: Facts) -> Convert:
+def _converter(rejected: str, header: Sequence[str], facts: ParsedRows) -> Convert:
     chosen_at, rejected_at, time_at, project_at = places(header, "chosen_path", rejected, "timestamp", "project")
 
     def convert(fields: list[str], line: int) -> None:

@@ -84,7 +84,7 @@ def historic_network(train: CropFeatures, boxes: np.ndarray, features: CropFeatu
     """
     if not len(train):
         return np.tile(best_constant(boxes), (len(features), 1))
-    with torch.random.fork_rng(devices=[]), threads.suited_to(len(train)):
+    with torch.random.fork_rng(devices=[]), threads.limit_torch_threads(len(train)):
         torch.manual_seed(seed)
         sizes = (train.vector.shape[1] + 2, *_HIDDEN)
         layers: list[nn.Module] = []

@@ -101,7 +101,7 @@ class Cropper:
             raise UsageError("the features are of another shape than those it was trained on", doing="proposing crops")
         found = [np.full((len(features), *size), np.nan, dtype=np.float32) for size in ((4,), (), ())]
         rows = np.flatnonzero(features.mask)
-        with threads.suited_to(_CHUNK):
+        with threads.limit_torch_threads(_CHUNK):
             for start in range(0, len(rows), _CHUNK):
                 here = rows[start : start + _CHUNK]
                 for whole, part in zip(found, self._propose(features.take(here)), strict=True):

@@ -60,7 +60,7 @@ def fit_cropper(
     done = [] if resume is None else [under(f"member{n}.", resume["weights"]) for n in range(resume["member"])]
     clock = _Clock(config, len(rows), time.monotonic(), progress)
     # a step is of one small batch, however many rows there are: 7,000 took 61 s on one thread, over 400 s on two in use
-    with threads.suited_to(config.batch):
+    with threads.limit_torch_threads(config.batch):
         for member in range(len(done), config.members):
             start = resume if resume is not None and resume["member"] == member else None
             network = new_network(config, some.sizes, scales, member)

@@ -27,7 +27,7 @@ NAME: Kind = "crop_proposer"
 
 
 @dataclass(frozen=True, slots=True)
-class Boxed:
+class CropPrediction:
     """What a crop proposer says of N images; NaN in rows without features.
 
     Attributes:
@@ -47,21 +47,21 @@ class Boxed:
 
 
 @dataclass(frozen=True, slots=True)
-class Boxer:
+class CropModel:
     """A trained crop proposer with its calibration.
 
     Attributes:
-        says_need: whether its word on "a crop or none" counts (`promotion.judge_need`); else only its boxes do.
+        says_need: whether its word on "a crop or none" counts (`promotion.evaluate_crop_gate`); else only its boxes do.
     """
 
     cropper: Cropper
     calibration: Calibration = field(default_factory=Calibration)
-    says_need: bool = True
+    gate_enabled: bool = True
 
-    def box(self, features: CropFeatures) -> Boxed:
+    def box(self, features: CropFeatures) -> CropPrediction:
         """A box for each image."""
         boxes, needed, raw = self.cropper.predict(features)
-        return Boxed(boxes, needed, self.calibration(raw))
+        return CropPrediction(boxes, needed, self.calibration(raw))
 
     def state(self) -> dict[str, Any]:
         return self.cropper.state()
@@ -72,7 +72,7 @@ class Boxer:
 
 
 @dataclass(frozen=True, slots=True)
-class BoxerRecipe:
+class CropTask:
     """How a crop proposer is made of a person's crops, and held against its baselines."""
 
     features_config: CropFeatureConfig = field(default_factory=CropFeatureConfig)
@@ -106,32 +106,34 @@ class BoxerRecipe:
         progress: Progress,
         resume: Mapping[str, Any] | None,
         device: str,
-    ) -> Boxer:
+    ) -> CropModel:
         """Train on these rows; raises KeyboardInterrupt when the hook does."""
-        return Boxer(fit_cropper(features, drawn_boxes(examples), self.config, progress, resume=resume, device=device))
+        return CropModel(
+            fit_cropper(features, drawn_boxes(examples), self.config, progress, resume=resume, device=device)
+        )
 
-    def rebuild(self, state: Mapping[str, Any], description: Mapping[str, Any]) -> Boxer:
+    def rebuild(self, state: Mapping[str, Any], description: Mapping[str, Any]) -> CropModel:
         """A model of its state and description; raises StoreError when this program cannot use it."""
         cropper = Cropper.from_state(state, description.get("model", {}))
         judged = description.get("verdict", {}).get("crop_or_none", {})  # absent in versions made before it was judged
-        return Boxer(cropper, Calibration(**description.get("calibration", {})), judged.get("counts", True))
+        return CropModel(cropper, Calibration(**description.get("calibration", {})), judged.get("counts", True))
 
     def judged(self, examples: Sequence[CropExample]) -> np.ndarray:
         """Images that the person cropped: of others there is no box to compare with."""
         return np.flatnonzero(is_crop(drawn_boxes(examples)))
 
-    def evidence(self, model: Boxer, examples: Sequence[CropExample], features: CropFeatures) -> Evidence:
+    def evidence(self, model: CropModel, examples: Sequence[CropExample], features: CropFeatures) -> Evidence:
         """How the raw boxes do on images that the person cropped; judged by IoU, then by the corners' distance."""
         rows = self.judged(examples)
-        boxed = Boxer(model.cropper).box(features.take(rows))
+        boxed = CropModel(model.cropper).box(features.take(rows))
         meant = metrics.boxes_of([examples[row] for row in rows.tolist()])
         right = metrics.within_corners(boxed.boxes, meant).astype(np.float64)
         distance = np.abs(boxed.boxes - meant).max(axis=1) if len(rows) else np.zeros(0)
         return Evidence(boxed.confidence, right, np.zeros(len(rows)), metrics.ious(boxed.boxes, meant), distance)
 
-    def calibrated(self, model: Boxer, evidence: Evidence) -> Boxer:
+    def calibrated(self, model: CropModel, evidence: Evidence) -> CropModel:
         """The same boxes, with confidences fitted on evidence."""
-        return Boxer(model.cropper, fit_calibration(evidence.raw, evidence.right))
+        return CropModel(model.cropper, fit_calibration(evidence.raw, evidence.right))
 
     def baselines(
         self,
@@ -152,7 +154,7 @@ class BoxerRecipe:
             {name: self._scored(some, meant, own) for name, some in found.items()},
         )
 
-    def score(self, model: Boxer, examples: Sequence[CropExample], features: CropFeatures) -> dict[str, Any]:
+    def score(self, model: CropModel, examples: Sequence[CropExample], features: CropFeatures) -> dict[str, Any]:
         """Every metric on these rows, as JSON: of the boxes, on images that were cropped; of the need, on all."""
         drawn = drawn_boxes(examples)
         boxed = model.box(features)

@@ -1,6 +1,6 @@
 """A ranker in use: features in, picks and calibrated confidences out; and how one is fitted, scored and judged.
 
-Training and recommending meet here (DESIGN.md, invariant 5): both go through `PickerRecipe.features`.
+Training and recommending meet here (DESIGN.md, invariant 5): both go through `PickTask.features`.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Picked:
 
 
 @dataclass(frozen=True, slots=True)
-class Picker:
+class PickModel:
     """A trained ranker with its calibration."""
 
     ranker: Ranker
@@ -75,7 +75,7 @@ class Picker:
 
 
 @dataclass(frozen=True, slots=True)
-class PickerRecipe:
+class PickTask:
     """How a ranker is made of picks, and held against its baselines.
 
     Attributes:
@@ -119,32 +119,32 @@ class PickerRecipe:
         progress: Progress,
         resume: Mapping[str, Any] | None,
         device: str,
-    ) -> Picker:
+    ) -> PickModel:
         """Train on these rows; raises KeyboardInterrupt when the hook does."""
         chosen = np.array([example.chosen for example in examples], dtype=np.int64)
         weights = pick_weights(examples, setting)
         ranker = fit_ranker(features, chosen, weights, self.config, progress, resume=resume, device=device)
-        return Picker(ranker)
+        return PickModel(ranker)
 
-    def rebuild(self, state: Mapping[str, Any], description: Mapping[str, Any]) -> Picker:
+    def rebuild(self, state: Mapping[str, Any], description: Mapping[str, Any]) -> PickModel:
         """A model of its state and description; raises StoreError when this program cannot use it."""
         ranker = Ranker.from_state(state, description.get("model", {}))
-        return Picker(ranker, Calibration(**description.get("calibration", {})))
+        return PickModel(ranker, Calibration(**description.get("calibration", {})))
 
     def judged(self, examples: Sequence[Pick]) -> np.ndarray:
         """Every group."""
         return np.arange(len(examples))
 
-    def evidence(self, model: Picker, examples: Sequence[Pick], features: PickFeatures) -> Evidence:
+    def evidence(self, model: PickModel, examples: Sequence[Pick], features: PickFeatures) -> Evidence:
         """How the raw picks do; judged by top-1, and between equals by the log loss."""
-        picked = Picker(model.ranker).pick([e.candidates for e in examples], features)
+        picked = PickModel(model.ranker).pick([e.candidates for e in examples], features)
         right = metrics.chosen_right(examples, picked.probabilities)
         losses = metrics.log_losses(examples, picked.probabilities)
         return Evidence(picked.confidence, right, picked.lower, right, losses)
 
-    def calibrated(self, model: Picker, evidence: Evidence) -> Picker:
+    def calibrated(self, model: PickModel, evidence: Evidence) -> PickModel:
         """The same picks, with confidences fitted on evidence."""
-        return Picker(model.ranker, fit_calibration(evidence.raw, evidence.right, evidence.lower))
+        return PickModel(model.ranker, fit_calibration(evidence.raw, evidence.right, evidence.lower))
 
     def baselines(
         self, train: Sequence[Pick], train_features: PickFeatures, examples: Sequence[Pick], features: PickFeatures
@@ -154,7 +154,7 @@ class PickerRecipe:
         scored = {name: metrics.score_picks(examples, right).to_dict() for name, right in found.items()}
         return Baselines(found, scored)
 
-    def score(self, model: Picker, examples: Sequence[Pick], features: PickFeatures) -> dict[str, Any]:
+    def score(self, model: PickModel, examples: Sequence[Pick], features: PickFeatures) -> dict[str, Any]:
         """Every metric on these rows, as JSON."""
         picked = model.pick([e.candidates for e in examples], features)
         right = metrics.chosen_right(examples, picked.probabilities)

@@ -21,7 +21,7 @@ from torch.nn import functional
 
 from pickroom.core.errors import StoreError, UsageError
 from pickroom.features.pick_features import PickFeatures
-from pickroom.features.threads import suited_to
+from pickroom.features.threads import limit_torch_threads
 from pickroom.learn.examples import Pick, Progress, Step
 from pickroom.learn.picks.network import RankerConfig, dropout_masks, inputs_of, score, settings_of, shapes_of, start
 
@@ -166,7 +166,7 @@ def fit_ranker(
         UsageError: no group has features, or a choice points to no candidate.
     """
     # products this small gain nothing from a second thread, and lose much to it where other programs run
-    with suited_to(0):
+    with limit_torch_threads(0):
         return _fit(features, chosen, groups_weight, config, progress, resume, device)
 
 

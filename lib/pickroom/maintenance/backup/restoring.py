@@ -21,7 +21,7 @@ from pickroom.maintenance.backup.contents import SET_ASIDE, SIDE_FILES, is_datab
 from pickroom.maintenance.backup.reading import Listed, Listing, Progress, check, read_member
 from pickroom.storage import atomic, leftovers
 from pickroom.storage.locking import exclusive
-from pickroom.store.connections import lend
+from pickroom.store.connections import release_file
 from pickroom.store.exclusive_access import alone
 from pickroom.store.manifest import Manifest
 from pickroom.store.workspace import Workspace
@@ -151,7 +151,7 @@ def _is(path: Path, one: Listed) -> bool:
     log = path.with_name(f"{path.name}-wal")
     if log.exists() and log.stat().st_size:
         return False  # it holds keys that the file itself does not
-    with lend(path) as free:
+    with release_file(path) as free:
         return free and atomic.sha256_of(path) == one.sha256
 
 

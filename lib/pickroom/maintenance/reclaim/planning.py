@@ -12,7 +12,7 @@ from pickroom import integrity
 from pickroom.analysis.reports import archive
 from pickroom.core.errors import PickroomError
 from pickroom.core.naming import CROP_ORIGINALS, STAGING, is_image_name
-from pickroom.core.quantities import in_bytes
+from pickroom.core.quantities import format_bytes
 from pickroom.core.records import FileOp
 from pickroom.maintenance.reclaim import proofs
 from pickroom.maintenance.reclaim.proofs import Stamps
@@ -99,10 +99,10 @@ class ReclaimPlan:
     @property
     def lines(self) -> list[str]:
         """The plan in words, the largest share first."""
-        lines = [f"{in_bytes(self.size)} can come back"]
+        lines = [f"{format_bytes(self.size)} can come back"]
         for share in self.shares:
             what = f"{share.project_id}: {share.words} ({share.count})"
-            size = in_bytes(share.size)
+            size = format_bytes(share.size)
             lines.append(f"  stays: {what}: {share.reason}" if share.reason else f"  {size:>10}  {what}")
         return lines
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from pickroom.files.ledgers import BROWSE
+from pickroom.files.handlers import BROWSE
 from pickroom.sessions.browse.keys import BROWSE_KEYS, FOLDERS
 from pickroom.sessions.marking import board as machine
 from pickroom.sessions.marking.layout import Section

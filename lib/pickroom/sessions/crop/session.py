@@ -12,7 +12,7 @@ from pickroom.core.naming import is_image_name
 from pickroom.core.records import CropBox
 from pickroom.files import cropping, sidecars, waiting
 from pickroom.files.cropping import CropResult, Order
-from pickroom.files.ledgers import CROP, DROP
+from pickroom.files.handlers import CROP, DROP
 from pickroom.files.undo import recover_if_planned, undo_batch
 from pickroom.images import decode, thumbnails
 from pickroom.sessions.crop import editing, view
@@ -83,21 +83,21 @@ class CropSession:
         """
         require_in_place(self._connection, "cropping")  # no box is drawn that nobody could save
         self.state = machine.press(self.state, key)
-        wish, self.state = self.state.wish, replace(self.state, wish=None)
+        pending_action, self.state = self.state.pending_action, replace(self.state, pending_action=None)
         card = self.state.card
-        if wish == "submit" and card:
+        if pending_action == "submit" and card:
             self._submit([Order(card.directory, card.filename, self.state.box(card), self.state.source(card))])
-        elif wish == "delete" and card:
+        elif pending_action == "delete" and card:
             self._submit([Order(card.directory, card.filename, None)])
-        elif wish == "apply ai":
+        elif pending_action == "apply ai":
             self.apply_ai()
         elif self.state.confirming and not self._ai_crops():
             self.state = replace(self.state, confirming=False, message="no AI crop waits in crop_auto/")
-        elif wish == "skip":
+        elif pending_action == "skip":
             self._skipped |= {card.filename for card in self.state.cards}
             self.state = replace(self.state, cards=(), active=0)
             self._load("skipped: these images go on waiting")
-        elif wish == "back":
+        elif pending_action == "back":
             self._back()
         return self.state
 

@@ -19,7 +19,7 @@ OWN, FREE = "own", "free"
 PAGE_SIZES = (1, 2, 3)
 _STEP = 1.05  # [ and ]: about a dozen presses halve or double a side
 _ASK = "Image {} still has its default box: press Enter again to crop to it, or draw the box first"
-Wish = Literal["submit", "skip", "back", "delete", "apply ai"]
+PendingAction = Literal["submit", "skip", "back", "delete", "apply ai"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,7 @@ class CropState:
     help: bool = False
     asked: bool = False
     confirming: bool = False
-    wish: Wish | None = None
+    pending_action: PendingAction | None = None
     message: str = ""
 
     @property
@@ -118,7 +118,7 @@ def press(state: CropState, key: str) -> CropState:
         UsageError: the text is no key.
     """
     command = CROP_KEYS.get(normalise(key))
-    asked, state = state.asked, replace(state, message="", wish=None, asked=False)
+    asked, state = state.asked, replace(state, message="", pending_action=None, asked=False)
     if state.drag is not None and command is not None:
         # a key in the middle of a drag ends it there; Escape takes it back
         state = _drag_back(state) if command.name == "close" else drag_end(state)
@@ -126,7 +126,7 @@ def press(state: CropState, key: str) -> CropState:
         return replace(state, message=f"{key} does nothing here; ? shows the keys")
     if state.confirming:
         if command.name == "submit":
-            return replace(state, confirming=False, wish="apply ai")
+            return replace(state, confirming=False, pending_action="apply ai")
         return replace(state, confirming=False, message="no AI crop was applied")
     if command.name in _VIEWS:
         return _VIEWS[command.name](state)
@@ -140,7 +140,7 @@ def press(state: CropState, key: str) -> CropState:
     if command.name == "submit" and state.source(state.card) == "default" and not asked:
         return replace(state, asked=True, message=_ASK.format(state.active + 1))
     if command.name in _WITH_IMAGES:
-        return replace(state, wish=_WITH_IMAGES[command.name], drag=None)
+        return replace(state, pending_action=_WITH_IMAGES[command.name], drag=None)
     return _edit(state, command.name)
 
 
@@ -157,7 +157,7 @@ def drag_start(state: CropState, index: int, point: Point, reach: Point) -> Crop
     Args:
         reach: how near a handle counts, (x, y) in fractions of the image.
     """
-    state = activate(replace(state, message="", wish=None, asked=False), index)
+    state = activate(replace(state, message="", pending_action=None, asked=False), index)
     if state.card is None or state.confirming:
         return state
     return replace(state, drag=aim(state.box(state.card), point, reach))
@@ -277,12 +277,12 @@ def _step(state: CropState, way: Literal["undo", "redo"]) -> CropState:
 
 
 # what needs an image on the page
-_WITH_IMAGES: dict[str, Wish] = {"submit": "submit", "skip": "skip", "delete": "delete"}
+_WITH_IMAGES: dict[str, PendingAction] = {"submit": "submit", "skip": "skip", "delete": "delete"}
 _VIEWS = {
     "help": lambda state: replace(state, help=not state.help),
     "close": lambda state: replace(state, help=False, drag=None),
     "undo": _undo,
     "redo": _redo,
-    "back": lambda state: replace(state, wish="back"),
+    "back": lambda state: replace(state, pending_action="back"),
     "apply ai": lambda state: replace(state, confirming=True, help=False),
 }

@@ -14,7 +14,7 @@ from pathlib import PurePosixPath
 from pickroom.core.naming import STAGING
 from pickroom.core.quantities import plural
 from pickroom.files import apply_marks
-from pickroom.files.ledgers import DUPLICATES
+from pickroom.files.handlers import DUPLICATES
 from pickroom.sessions.duplicates.choosing import to_stage, why
 from pickroom.sessions.duplicates.finding import Copy, Pair, Thresholds, find
 from pickroom.sessions.duplicates.gathering import FOLDERS, Gathered, Progress, gather

@@ -54,7 +54,7 @@ class Board:
     help: bool = False
     summary: bool = False
     confirmed: bool = False
-    wish: str | None = None
+    pending_action: str | None = None
     undo: tuple[Step, ...] = ()
     redo: tuple[Step, ...] = ()
     message: str = ""
@@ -83,8 +83,8 @@ class Board:
 
 
 def command(board: Board, what: Command) -> Board:
-    """The board after a command that every room has; one that it does not know becomes `wish`."""
-    board = replace(board, message="", confirmed=False, wish=None)
+    """The board after a command that every room has; one that it does not know becomes `pending_action`."""
+    board = replace(board, message="", confirmed=False, pending_action=None)
     if board.summary:
         return _in_summary(board, what.name)
     if what.name in _VIEWS:
@@ -93,7 +93,7 @@ def command(board: Board, what: Command) -> Board:
         return _go(board, _STEPS[what.name](board), extend=False)
     if what.name.removeprefix("extend ") in _STEPS:
         return _go(board, _STEPS[what.name.removeprefix("extend ")](board), extend=True)
-    return replace(board, wish=what.name)
+    return replace(board, pending_action=what.name)
 
 
 def mark(board: Board, key: str, wanted: Mapping[str, str]) -> Board:

@@ -25,7 +25,7 @@ from pickroom.sessions.marking.pictures import Pictures
 from pickroom.sessions.review.keys import Command, normalise
 from pickroom.store import marks, operations
 from pickroom.store.connect import connect, data_version, transaction
-from pickroom.store.marks import LoggedMarks, Mark, Room
+from pickroom.store.marks import BoardKind, LoggedMarks, Mark
 from pickroom.store.workspace import Project
 
 
@@ -61,7 +61,7 @@ class BoardSession:
         UsageError: there is no such folder.
     """
 
-    room: ClassVar[Room]
+    room: ClassVar[BoardKind]
     keys: ClassVar[Mapping[str, Command]]
 
     def __init__(self, project: Project, folders: Sequence[str]) -> None:
@@ -135,8 +135,8 @@ class BoardSession:
                 if self.board.confirmed:
                     self.apply()
                     return self.board
-                if self.board.wish is not None:
-                    self.board = replace(self.board, wish=None)
+                if self.board.pending_action is not None:
+                    self.board = replace(self.board, pending_action=None)
                     self.act(normalise(key), what)
                 if self._save(before):
                     return self.board
@@ -271,7 +271,7 @@ class BoardSession:
         with transaction(self._connection, writing=False):
             waiting = marks.waiting(self._connection, self.room)
             undo, redo = marks.steps(self._connection, self.room)
-            blocked = apply_marks.in_other_hands(self.project, self._connection, list(self._items))
+            blocked = apply_marks.unavailable_images(self.project, self._connection, list(self._items))
             known = apply_marks.known_hashes(self._connection)
         self.pictures.learn(self.listing.items, known)
         mine = [mark for mark in waiting if self._is_mine(mark)]

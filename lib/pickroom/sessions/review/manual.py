@@ -5,7 +5,7 @@ from __future__ import annotations
 from pickroom.sessions.review.session import ReviewSession
 
 
-class UnaidedSession(ReviewSession):
+class ManualSession(ReviewSession):
     """A person alone: decisions made here have NULL in every AI field (FORMATS.md, ai_decisions).
 
     Groups come in folder order, since what is worth a look is a recommendation too. A group that was decided with a

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 from pickroom.sessions.review.state import ReviewState
 from pickroom.sessions.review.view import Pace
-from pickroom.store.choices import LONGEST_LOOK_S, Saved, looks_s
+from pickroom.store.choices import MAX_DWELL_S, SavedChoice, looks_s
 
 
 class LookClock:
@@ -28,10 +28,10 @@ class LookClock:
         """Milliseconds since the last time, and start anew; 0 after a pause (LONGEST_LOOK_S)."""
         before, self._since = self._since, self._clock()
         spent = self._since - before
-        return int(1000 * spent) if 0 < spent < LONGEST_LOOK_S else 0
+        return int(1000 * spent) if 0 < spent < MAX_DWELL_S else 0
 
 
-def pace_of(state: ReviewState, saved: Mapping[str, Saved]) -> Pace:
+def pace_of(state: ReviewState, saved: Mapping[str, SavedChoice]) -> Pace:
     """The figures over the groups of this batch that are decided.
 
     Args:

@@ -16,7 +16,7 @@ from pickroom.core.records import Choice, Group, InputKind, Origin, Recommendati
 from pickroom.files.finalise import FinaliseResult, finalise
 from pickroom.files.undo import recover_if_planned
 from pickroom.images.metadata import InfoRow
-from pickroom.indexing.regrouping import by_looks
+from pickroom.indexing.regrouping import similarity_hint
 from pickroom.sessions.review import state as machine
 from pickroom.sessions.review import view
 from pickroom.sessions.review.keys import REVIEW_KEYS, REVIEW_LEGEND, Command, normalise
@@ -25,7 +25,7 @@ from pickroom.sessions.review.pictures import Pictures
 from pickroom.sessions.review.state import Card, ReviewState
 from pickroom.sessions.review.view import DeckView, GroupView, Pace
 from pickroom.store import groups, recommendations, review_state
-from pickroom.store.choices import Saved
+from pickroom.store.choices import SavedChoice
 from pickroom.store.connect import connect, data_version, transaction
 from pickroom.store.workspace import Project
 
@@ -130,7 +130,7 @@ class ReviewSession:
         self.state = replace(self.state, message=message)
         return changed
 
-    def _show(self, group_id: str, saved: Saved) -> None:
+    def _show(self, group_id: str, saved: SavedChoice) -> None:
         """What was seen when choosing stays what is seen (and what will be recorded), also where that was nothing."""
         decided = saved.choice is not None and saved.choice.decided
         shown = saved.shown if decided else self._offered.get(group_id)
@@ -166,7 +166,7 @@ class ReviewSession:
             info=state.info,
             help=state.help,
             summary=self.summary() if state.summary else (),
-            next_step="" if self._made else by_looks(self.project.id),
+            next_step="" if self._made else similarity_hint(self.project.id),
         )
 
     def group_at(self, position: int) -> GroupView | None:
@@ -270,7 +270,7 @@ class ReviewSession:
         changed = {g for g in after.choices if after.choices[g] != before.choices.get(g)}
         if card is None or not (moved or changed or after.undo != before.undo):
             return after
-        totals: dict[str, Saved] = {}
+        totals: dict[str, SavedChoice] = {}
         brought_back = before.brought_back(name)
         with transaction(self._connection):
             # nobody else writes from here on: choices and undo log are still what this key was pressed on, or not
@@ -278,7 +278,7 @@ class ReviewSession:
                 return None
             spent = self._look.take()
             for group_id in changed | {card.group_id}:
-                was = self._saved.get(group_id, Saved(None, input=self._input(group_id)))
+                was = self._saved.get(group_id, SavedChoice(None, input=self._input(group_id)))
                 saved = replace(was, milliseconds=spent if group_id == card.group_id else 0)
                 # a group only passed over keeps where its choice was made, and what was shown then
                 if group_id in changed:

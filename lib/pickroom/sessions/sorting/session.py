@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from pickroom.core.errors import UsageError
 from pickroom.core.naming import OWNED_FOLDERS, filename_of, folder_of, join
-from pickroom.files.ledgers import SORT
+from pickroom.files.handlers import SORT
 from pickroom.sessions.marking import board as machine
 from pickroom.sessions.marking import listing
 from pickroom.sessions.marking.layout import Section

@@ -2,7 +2,7 @@
 // same box is on its way. Only an outline: the kernel's box is the one that counts. The rules are those of
 // sessions/crop/editing.py without its whole pixels; lengths are CSS pixels of the layout.
 
-class Rubber {
+class DragOutline {
   constructor(parent) {
     this.el = Object.assign(document.createElement("div"), { className: "pickroom-rubber", hidden: true });
     this.drag = null;

@@ -6,16 +6,16 @@ import sqlite3
 from collections.abc import Mapping
 
 from pickroom.core.records import FileOp
-from pickroom.files.journal import Ledger
+from pickroom.files.journal import OperationHandler
 from pickroom.files.routing import REVIEW
 from pickroom.store import crops, decisions, marks, review_state
-from pickroom.store.marks import Room
+from pickroom.store.marks import BoardKind
 from pickroom.store.operations import RETURN
 
 RENAME, CROP, DROP, AUTOMATION, SIDECAR = "rename", "crop", "drop", "automation", "sidecar"
-SORT: Room = "sort"
-BROWSE: Room = "browse"
-DUPLICATES: Room = "duplicates"
+SORT: BoardKind = "sort"
+BROWSE: BoardKind = "browse"
+DUPLICATES: BoardKind = "duplicates"
 
 
 class ReviewLedger:
@@ -83,7 +83,7 @@ class AutomationLedger:
 class MarkLedger:
     """An image sent to its folder by a mark (the unit is the path it had): taken back, the mark waits again."""
 
-    def __init__(self, room: Room) -> None:
+    def __init__(self, room: BoardKind) -> None:
         self.room = room
 
     def failed(self, connection: sqlite3.Connection, step: FileOp, reason: str) -> None:
@@ -110,7 +110,7 @@ TAKEN_BACK: Mapping[str, tuple[str, str]] = {
     DUPLICATES: _MARKED,
 }
 
-LEDGERS: Mapping[str, Ledger] = {
+LEDGERS: Mapping[str, OperationHandler] = {
     REVIEW: ReviewLedger(),
     RENAME: FilesAlone(),
     RETURN: FilesAlone(),
