@@ -99,7 +99,7 @@ def _printed_while_reading(path: Path, printed: Path) -> str:
     return printed.read_text()
 
 
-_WARNING = "import warnings, logging; from pickroom import quiet; quiet.libraries()"
+_WARNING = "import warnings, logging; from pickroom.core import quiet; quiet.libraries()"
 _WARNING += "; import sklearn, numpy; numpy.log(numpy.zeros(1)); logging.getLogger('x').warning('noise')"
 _WARNING += "; warnings.filterwarnings('always'); warnings.warn('noise', FutureWarning)"
 

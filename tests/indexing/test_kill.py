@@ -130,7 +130,7 @@ def forget(project: Project) -> None:
 CHILD = """
     import os, signal, sys
     from pathlib import Path
-    from pickroom.embeddings import local, work
+    from pickroom.indexing import local, work
     from pickroom.features.choice import EncoderConfig
     from pickroom.indexing.engines import EmbedConfig
     from pickroom.indexing.pipeline import embed
