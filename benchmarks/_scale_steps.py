@@ -91,7 +91,7 @@ def open_deck(home: Path) -> Took:
         for position in range(_PREFETCHED):
             shown = session.group_at(position)
             for image in shown.images if shown else ():
-                session.pictures.preview(image)
+                session.picture(image, "preview")
         session.close()
 
     return seconds(run)

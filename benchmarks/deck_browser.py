@@ -99,7 +99,7 @@ widget = Plain()
 def answer(_, content, buffers):
     if content["key"]:
         session.press(content["key"])
-    widget.send({}, buffers=[session.pictures.preview(image) for image in session.view().group.images])
+    widget.send({}, buffers=[session.picture(image, "preview")[1] for image in session.view().group.images])
 
 widget.on_msg(answer)
 widget

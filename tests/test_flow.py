@@ -21,7 +21,7 @@ from pickroom.core.naming import OWNED_FOLDERS, companions_by_stem, stem_of
 from pickroom.core.records import Group
 from pickroom.files.undo import recover, undo_batch
 from pickroom.indexing import projects
-from pickroom.sessions.review.keys import REVIEW_KEYS
+from pickroom.sessions.bindings import REVIEW
 from pickroom.sessions.review.session import ReviewSession
 from pickroom.store import groups as groups_table
 from pickroom.store.connect import connect
@@ -43,7 +43,7 @@ FOLDERS = st.dictionaries(
     st.sampled_from(("", "anna", "anna/more", "bert")), st.lists(SERIES, min_size=1, max_size=4), min_size=1, max_size=3
 )
 DECIDING = ("1", "2", "3", "q", "w", "a", "c", "x", "k", "s")
-OTHERS = sorted(set(REVIEW_KEYS) - {"Shift+Enter", *DECIDING})
+OTHERS = sorted(set(REVIEW.commands) - {"Shift+Enter", *DECIDING})
 KEYS = st.lists(st.one_of(st.sampled_from(DECIDING), st.sampled_from(OTHERS)), min_size=1, max_size=6)
 
 

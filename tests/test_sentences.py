@@ -20,8 +20,7 @@ from pickroom.cli.project import status_words
 from pickroom.files.undo import undo_batch
 from pickroom.indexing import projects
 from pickroom.learn.recommending import recommend as recommend_all
-from pickroom.sessions.review.manual import ManualSession
-from pickroom.sessions.review.session import ReviewSession
+from pickroom.sessions.review.session import ManualSession, ReviewSession
 from pickroom.store.connect import connect
 from pickroom.store.workspace import Project
 from support.analysing import change, crop

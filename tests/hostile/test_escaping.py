@@ -16,7 +16,7 @@ from PIL import PngImagePlugin
 from conftest import write_image
 from hostile.mutations import TEXTS
 from pickroom.analysis.reports import html, render
-from pickroom.app.widgets import crop_html, deck_html, grid_html
+from pickroom.app.widgets import crop_html, desk_html
 from pickroom.cli import console
 from pickroom.core.errors import UsageError
 from pickroom.history import anomalies
@@ -26,7 +26,7 @@ from pickroom.images.metadata import InfoRow
 from pickroom.sessions.sorting.fields import GroupRow
 from pickroom.store.workspace import Project, Workspace
 
-UI = Path(deck_html.__file__).parent
+UI = Path(desk_html.__file__).parent
 MARKUP = (
     "<img src=x onerror=alert(1)>",
     "<script>alert(1)</script>",
@@ -66,19 +66,19 @@ class Tags(HTMLParser):
 
 
 PAGES: dict[str, Callable[[str], str]] = {
-    "header": grid_html.header,
-    "message": lambda text: grid_html.line(text, error=True),
-    "button": lambda text: grid_html.button(text, text, key=text, title=text),
-    "keys": lambda text: deck_html.legend([("A", text)]),
-    "candidates": lambda text: deck_html.info([InfoRow(text, (text, ""))], ()),
-    "routes": lambda text: grid_html.summary([(text, text)]),
-    "written": lambda text: grid_html.written(text, {text: text, "prompt": text}),
-    "sort by a field": lambda text: grid_html.dry_run(
+    "header": desk_html.header,
+    "message": lambda text: desk_html.line(text, "error"),
+    "button": lambda text: desk_html.button(text, text, key=text, title=text),
+    "keys": lambda text: desk_html.legend([("A", text)]),
+    "candidates": lambda text: desk_html.info([InfoRow(text, (text, ""))], ()),
+    "routes": lambda text: desk_html.routes([(text, text)]),
+    "written": lambda text: desk_html.texts(text, {text: text, "prompt": text}),
+    "sort by a field": lambda text: desk_html.dry_run(
         text, [GroupRow(text, text, ("a",)), GroupRow(text, None, ())], 1
     ),
-    "notice": deck_html.notice,
-    "busy": deck_html.busy,
-    "question": lambda text: deck_html.summary([text], text, text),
+    "notice": desk_html.notice,
+    "busy": desk_html.busy,
+    "question": lambda text: desk_html.summary(text, [(text, text)], desk_html.again(text)),
     "crop question": crop_html.confirm,
     "report": lambda text: render.page(
         (
@@ -114,7 +114,7 @@ def test_candidates_are_compared_in_escaped_words(tmp_path: Path) -> None:
     (tmp_path / "a.caption").write_text(MARKUP[5])
     said = metadata.read(path)
     assert MARKUP[0] in said["prompt"] and said["caption"] == MARKUP[5]
-    page = Tags(grid_html.written(path.name, said))
+    page = Tags(desk_html.texts(path.name, said))
     assert page.tags <= _OURS and all(text in page.text for text in (MARKUP[0], MARKUP[5]))
     assert InfoRow("prompt", (MARKUP[0], "")).differs
 

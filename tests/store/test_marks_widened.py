@@ -25,6 +25,6 @@ def test_marks_and_log_of_an_older_database_stay(tmp_path: Path) -> None:
         assert marks.waiting(connection, "browse") == [marks.Mark("selected", "a.png", "crop", 5, 6, "vanished")]
         assert [step.key for step in marks.steps(connection, "browse")[0]] == ["c", "x"]
         marks.save(connection, "duplicates", [marks.Mark("", "b.png", "delete_staging", 1, 2)])
-        marks.log(connection, "browse", marks.LoggedMarks("k", ()))
+        marks.log(connection, "browse", marks.MarkStep("k", ()))
         assert [step.key for step in marks.steps(connection, "browse")[0]] == ["c", "x", "k"]
         assert [mark.path for mark in marks.waiting(connection, "duplicates")] == ["b.png"]

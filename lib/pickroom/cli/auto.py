@@ -79,8 +79,8 @@ def review(
 ) -> None:
     """Review what is proposed, by keys; the deck itself is notebooks/50_automate.ipynb. Moves nothing."""
     from pickroom.automation import sandbox as places
+    from pickroom.sessions.keys import read_keys
     from pickroom.sessions.review.auto_session import AutoSession
-    from pickroom.sessions.review.keys import read_keys
 
     pressed = read_keys(read_text(keys, "reading keys")) if keys else []
     place = places.locate(project_of(home, project), sandbox, production=production)

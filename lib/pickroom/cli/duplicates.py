@@ -13,7 +13,8 @@ from pickroom.core.quantities import plural
 from pickroom.store.workspace import Workspace
 
 if TYPE_CHECKING:
-    from pickroom.sessions.duplicates.finding import Copy, Pair, Thresholds
+    from pickroom.sessions.duplicates.finding import Thresholds
+    from pickroom.sessions.duplicates.pairs import Copy, DuplicatePair
     from pickroom.store.kept_pairs import KeptPair
     from pickroom.store.workspace import Project
 
@@ -93,7 +94,7 @@ def _stage(project: Project, thresholds: Thresholds, near: bool, execute: bool, 
     try:
         suggested, held = session.stage_suggested(near=near)
         wanted = {**session.board.marks, **suggested}
-        placements = session.plan_for({path: to for path, to in wanted.items() if path in session.board.layout.places})
+        placements = session.plan({path: to for path, to in wanted.items() if path in session.board.layout.places})
         going = [p.mark.path for p in placements if p.held is None]
         held |= {p.mark.path: p.held for p in placements if p.held is not None}
         batch = None
@@ -139,14 +140,14 @@ def _kept(projects: Sequence[Project]) -> dict[str, frozenset[KeptPair]]:
     return found
 
 
-def _is_kept(pair: Pair, kept: Mapping[str, frozenset[KeptPair]]) -> bool:
+def _is_kept(pair: DuplicatePair, kept: Mapping[str, frozenset[KeptPair]]) -> bool:
     from pickroom.sessions.duplicates.session import kept_key
 
     return not pair.across and kept_key(pair) in kept[pair.a.project_id]
 
 
-def _words(pair: Pair, several: bool, kept: Mapping[str, frozenset[KeptPair]]) -> str:
-    from pickroom.sessions.duplicates.choosing import why
+def _words(pair: DuplicatePair, several: bool, kept: Mapping[str, frozenset[KeptPair]]) -> str:
+    from pickroom.sessions.duplicates.pairs import why
 
     kind = "exact     " if pair.kind == "exact" else f"near {pair.score:.3f}"
     said = "of two projects: reported only" if pair.across else f"keep the first: {why(pair.a, pair.b)}"
@@ -154,9 +155,9 @@ def _words(pair: Pair, several: bool, kept: Mapping[str, frozenset[KeptPair]]) -
     return f"  {kind}  {_name(pair.a, several)}  =  {_name(pair.b, several)}  ({said})"
 
 
-def _values(pair: Pair, kept: Mapping[str, frozenset[KeptPair]]) -> dict[str, Any]:
+def _values(pair: DuplicatePair, kept: Mapping[str, frozenset[KeptPair]]) -> dict[str, Any]:
     """FORMATS.md's four fields, `a` being the one to keep; then what they rest on."""
-    from pickroom.sessions.duplicates.choosing import why
+    from pickroom.sessions.duplicates.pairs import why
 
     return {
         "a": pair.a.path,

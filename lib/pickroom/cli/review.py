@@ -30,9 +30,8 @@ def review(
     home: Home = None,
 ) -> None:
     """Review by keys without a browser; the deck itself is notebooks/20_review.ipynb."""
-    from pickroom.sessions.review.keys import read_keys
-    from pickroom.sessions.review.manual import ManualSession
-    from pickroom.sessions.review.session import ReviewSession
+    from pickroom.sessions.keys import read_keys
+    from pickroom.sessions.review.session import ManualSession, ReviewSession
 
     if unaided and (blind or order != "folder"):
         what = "--unaided has no recommendation to hide or to order by"

@@ -130,7 +130,7 @@ def _finish(
     mark: Callable[[Mapping[str, str]], object],
 ) -> None:
     """Say what would be done with `routes` (None: with the marks made in the browser), and do it if asked."""
-    placements = session.plan() if routes is None else session.plan_for(routes)
+    placements = session.plan(routes)
     batch, going = None, [p for p in placements if p.held is None]
     held = {p.mark.path: p.held for p in placements if p.held is not None}
     if execute and placements:

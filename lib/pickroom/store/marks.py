@@ -38,8 +38,8 @@ class Mark:
 
 
 @dataclass(frozen=True, slots=True)
-class LoggedMarks:
-    """One row of the undo log: a key, and what it changed."""
+class MarkStep:
+    """One key that changed marks, as the undo log has it."""
 
     key: str
     changes: Changes
@@ -102,7 +102,7 @@ def hold(connection: sqlite3.Connection, room: BoardKind, path: str, reason: str
     )
 
 
-def log(connection: sqlite3.Connection, room: BoardKind, step: LoggedMarks) -> None:
+def log(connection: sqlite3.Connection, room: BoardKind, step: MarkStep) -> None:
     """Append a key to the undo log; what could be redone is over."""
     connection.execute("DELETE FROM mark_log WHERE room = ? AND undone = 1", (room,))
     connection.execute(
@@ -126,10 +126,10 @@ def mark_redone(connection: sqlite3.Connection, room: BoardKind) -> None:
     )
 
 
-def steps(connection: sqlite3.Connection, room: BoardKind) -> tuple[list[LoggedMarks], list[LoggedMarks]]:
+def steps(connection: sqlite3.Connection, room: BoardKind) -> tuple[list[MarkStep], list[MarkStep]]:
     """(undo, redo), each with the step to take next last."""
-    undo: list[LoggedMarks] = []
-    redo: list[LoggedMarks] = []
+    undo: list[MarkStep] = []
+    redo: list[MarkStep] = []
     for row in connection.execute("SELECT key, changes, undone FROM mark_log WHERE room = ? ORDER BY seq", (room,)):
         step = _logged(row)
         (redo if row["undone"] else undo).append(step)
@@ -137,9 +137,9 @@ def steps(connection: sqlite3.Connection, room: BoardKind) -> tuple[list[LoggedM
 
 
 @wrap_row_errors("mark_log")
-def _logged(row: sqlite3.Row) -> LoggedMarks:
+def _logged(row: sqlite3.Row) -> MarkStep:
     changes = ((path, before, after) for path, before, after in json.loads(row["changes"]))
-    return LoggedMarks(row["key"], tuple(changes))
+    return MarkStep(row["key"], tuple(changes))
 
 
 def clear_log(connection: sqlite3.Connection, room: BoardKind) -> None:

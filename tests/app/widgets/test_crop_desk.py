@@ -18,8 +18,8 @@ from pickroom.core.errors import LockedError
 from pickroom.core.geometry import to_pixels
 from pickroom.core.records import CropBox
 from pickroom.indexing import projects
+from pickroom.sessions.bindings import CROP
 from pickroom.sessions.crop import editing
-from pickroom.sessions.crop.keys import CROP_KEYS
 from pickroom.sessions.crop.session import CropSession
 from pickroom.store.workspace import Project, Workspace
 from support.reviewing import FINALISE, decisions, queue, recommend, review, rows
@@ -341,7 +341,7 @@ def test_the_legend_opens_and_closes_and_names_every_key(page: CropPage):
     legend = page.deck.panel.value
     shown = {"Escape": "Esc", "Shift+u": "Shift+U", "Shift+a": "Shift+A", "Shift+Tab": "Tab"}
     arrows = dict(zip(("ArrowLeft", "ArrowUp", "ArrowRight", "ArrowDown"), "←↑→↓", strict=True))
-    for key in CROP_KEYS:
+    for key in CROP.commands:
         plain = key.removeprefix("Shift+")
         text = arrows.get(plain) or shown.get(key, key.upper() if len(key) == 1 else key)
         assert f"<kbd>{text}</kbd>" in legend, key

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from conftest import write_image
-from pickroom.app.widgets import grid_html
+from pickroom.app.widgets import desk_html
 from pickroom.app.widgets.browse_desk import BrowseDesk, open_browse
 from pickroom.app.widgets.grid import Grid, runs, sequences
 from pickroom.app.widgets.grid_desk import GridDesk
@@ -155,11 +155,11 @@ def test_a_project_that_is_not_there_is_one_line(tmp_path: Path) -> None:
 def test_other_peoples_text_is_escaped() -> None:
     bad = "<script>alert(1)</script>"
     shown = (
-        grid_html.header(bad),
-        grid_html.line(bad),
-        grid_html.summary([(bad, bad)]),
-        grid_html.written(bad, {bad: bad}),
-        grid_html.button(f'"{bad}', bad, bad, title=f'"{bad}'),
+        desk_html.header(bad),
+        desk_html.line(bad),
+        desk_html.routes([(bad, bad)]),
+        desk_html.texts(bad, {bad: bad}),
+        desk_html.button(f'"{bad}', bad, bad, title=f'"{bad}'),
     )
     assert not any("<script" in html or '""' in html.replace('=""', "") for html in shown)
 

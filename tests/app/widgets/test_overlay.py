@@ -41,7 +41,7 @@ def view(**fields) -> ImageView:
 
 def draw(overlay: Overlay, *images: ImageView, zoom: bool = False, viewport: Viewport = Viewport(1000, 500)) -> list:  # noqa: B008
     slots = arrange([(image.width, image.height) for image in images], viewport.width, viewport.height)
-    with overlay.drawing(viewport.width, viewport.height, viewport) as pen:
+    with overlay.drawing(viewport) as pen:
         draw_group(pen, GroupView("g", images, "", False, "", (), ""), slots, zoom=zoom)
     return list(slots)
 
@@ -114,7 +114,7 @@ def test_only_a_box_that_nobody_drew_or_proposed_is_dashed(
     boxes = {"a.png": CropBox(0, 0, 0.5, 0.5), "b.png": CropBox(0, 0, 0.5, 0.5)} if drawn else {}
     state = CropState(cards, boxes=boxes, active=active)
     images = [image_view(card, state, number, "s", "") for number, card in enumerate(cards, start=1)]
-    with Overlay().drawing(1000, 500, Viewport(1000, 500)) as pen:
+    with Overlay().drawing(Viewport(1000, 500)) as pen:
         draw_page(pen, images, arrange([(800, 600)] * 2, 1000, 500))
     patterns = [arguments for name, arguments in batches[-1] if name == "setLineDash"]
     assert sum(bool(pattern[0]) for pattern in patterns) == 2 * dashed

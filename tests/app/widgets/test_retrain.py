@@ -9,7 +9,7 @@ from pathlib import Path
 from conftest import write_image
 from pickroom.app.widgets.deck import Deck
 from pickroom.app.widgets.retrain import Retrain
-from pickroom.app.widgets.stage import KeyPress
+from pickroom.app.widgets.surface import KeyPress
 from pickroom.indexing.projects import start
 from pickroom.learn import progress, retraining
 from pickroom.learn.background import Background

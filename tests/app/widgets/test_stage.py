@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from pickroom.app.widgets.stage import Cell, Frame, KeyPress, PointerEvent, Scene, Stage, Viewport
+from pickroom.app.widgets.stage import Cell, PointerEvent, Scene, Stage, StageFrame, Viewport
+from pickroom.app.widgets.surface import KeyPress
 from pickroom.core.errors import PickroomError
 
 
@@ -23,7 +24,7 @@ class ProgressReporter:
 
     def key_pressed(self, press: KeyPress) -> None:
         self.keys.append(press.key)
-        self.stage.show(Scene(100, 100, Frame("t", ())))
+        self.stage.show(Scene(100, 100, StageFrame("t", ())))
 
     def pointer_moved(self, event: PointerEvent) -> None:
         self.heard.append(event)
@@ -78,7 +79,7 @@ def test_a_view_that_the_kernel_never_heard_of_begins_at_its_oldest_key(listener
 def test_views_of_old_pages_are_forgotten(listener: ProgressReporter):
     for number in range(100):
         listener.key(1, "a", view=f"view{number}")
-    assert len(listener.stage._line.applied) <= 32 and listener.stage._line.applied["view99"] == 1
+    assert len(listener.stage._queue.applied) <= 32 and listener.stage._queue.applied["view99"] == 1
 
 
 def test_pictures_come_as_bytes_refusals_with_a_reason_without_a_path(listener: ProgressReporter, sent: list):
@@ -117,8 +118,8 @@ def test_messages_of_another_form_are_passed_over(listener: ProgressReporter, se
 
 def test_a_scene_carries_what_the_browser_needs_to_go_on_alone(listener: ProgressReporter, sent: list):
     cell = Cell("sha", 1, (1.0, 2.0, 3.0, 4.0), (0.0, 0.0, 9.0, 9.0), (30, 40), "1: a.png")
-    ahead = {3: Frame("g3", (cell,)), 1: Frame("g1", ())}
-    listener.stage.show(Scene(10, 20, Frame("g2", (cell,)), 2, 9, ahead, {"Enter": 3}, {"Enter": 1}))
+    ahead = {3: StageFrame("g3", (cell,)), 1: StageFrame("g1", ())}
+    listener.stage.show(Scene(10, 20, StageFrame("g2", (cell,)), 2, 9, ahead, {"Enter": 3}, {"Enter": 1}))
     message = sent[-1][0]
     assert message["frame"]["cells"][0]["box"] == (1.0, 2.0, 3.0, 4.0)
     assert [position for position, _ in message["ahead"]] == [3, 1]

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from pickroom.core.errors import UsageError
 from pickroom.core.geometry import from_pixels, to_pixels
 from pickroom.core.records import CropBox
+from pickroom.sessions.bindings import CROP
 from pickroom.sessions.crop import state as machine
 from pickroom.sessions.crop.editing import FULL
-from pickroom.sessions.crop.keys import CROP_KEYS
 from pickroom.sessions.crop.state import FREE, OWN, CropCard, CropState, press
 
 SIZE = (1000, 800)
@@ -135,7 +135,7 @@ def test_a_key_that_touches_files_only_wishes(key, pending_action):
 
 
 def test_an_empty_desk_answers_every_key_with_words():
-    for key in CROP_KEYS:
+    for key in CROP.commands:
         state = press(CropState(()), key)
         assert state.message or state.help or state.confirming or state.pending_action == "back" or key == "Escape"
 
@@ -145,7 +145,7 @@ def test_a_text_that_is_no_key_is_refused():
         press(desk(), "Hyper+q")
 
 
-@given(st.lists(st.sampled_from([k for k in CROP_KEYS if k not in ("u", "Shift+u")]), max_size=30))
+@given(st.lists(st.sampled_from([k for k in CROP.commands if k not in ("u", "Shift+u")]), max_size=30))
 def test_undoing_everything_gives_the_first_boxes_back(keys):
     state = desk(3)
     for key in keys:

@@ -12,9 +12,9 @@ from PIL import Image as PillowImage
 from PIL import ImageEnhance
 
 from pickroom.sessions.duplicates import finding
-from pickroom.sessions.duplicates.choosing import order, to_stage, why
-from pickroom.sessions.duplicates.finding import Copy, Pair, Thresholds, find
+from pickroom.sessions.duplicates.finding import Thresholds, find
 from pickroom.sessions.duplicates.fingerprints import colours_of
+from pickroom.sessions.duplicates.pairs import Copy, DuplicatePair, order, to_stage, why
 
 HUES = ("orange", "blue")
 
@@ -201,7 +201,7 @@ def test_a_pick_stays_before_a_larger_file() -> None:
 
 def test_a_chain_keeps_both_its_ends() -> None:
     a, b, c = (copy(name, fingerprint=0, mtime_ns=age) for age, name in enumerate(("a.png", "b.png", "c.png")))
-    chain = [Pair(a, b, "near", 0.9), Pair(b, c, "near", 0.9)]
+    chain = [DuplicatePair(a, b, "near", 0.9), DuplicatePair(b, c, "near", 0.9)]
     assert to_stage(chain, "p") == {"b.png": "a.png"}
 
 

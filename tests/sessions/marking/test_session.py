@@ -160,13 +160,13 @@ def test_files_that_come_are_shown(project: Project, session: BrowseSession) -> 
 
 def test_a_thumbnail_is_small_and_a_file_that_went_bad_is_named(project: Project, session: BrowseSession) -> None:
     first, second = session.listing.items[:2]
-    assert session.pictures.thumbnail(first)[:2] == b"\xff\xd8"
+    assert session.images.thumbnail(first)[:2] == b"\xff\xd8"
     write_image(project.root / "selected" / "broken.png").write_bytes(b"\x89PNG nothing")
     (project.root / second.path).unlink()
     session.refresh()
     broken = next(item for item in session.listing.items if item.filename == "broken.png")
     with pytest.raises(ImageError):
-        session.pictures.thumbnail(broken)
+        session.images.thumbnail(broken)
 
 
 @pytest.mark.parametrize("folder", ["nowhere", "../..", os.sep, "selected/none"])
@@ -193,5 +193,5 @@ def test_a_dry_run_changes_nothing(project: Project, session: BrowseSession) -> 
     session.press("x")
     before = everything(project)
     assert session.summary() == [("→ delete_staging/", "1 image")]
-    assert [p.held for p in session.plan_for({item.path: "crop" for item in session.listing.items})].count(None) == 5
+    assert [p.held for p in session.plan({item.path: "crop" for item in session.listing.items})].count(None) == 5
     assert everything(project) == before

@@ -7,8 +7,7 @@ from contextlib import closing
 
 import pytest
 
-from pickroom.sessions.review.manual import ManualSession
-from pickroom.sessions.review.session import ReviewSession
+from pickroom.sessions.review.session import ManualSession, ReviewSession
 from pickroom.store.workspace import Project
 from support.reviewing import FINALISE, decisions, places, queue, recommend, rows
 

@@ -20,8 +20,7 @@ from pickroom.files import finalise as finalise_module
 from pickroom.files.lock import project_lock
 from pickroom.files.undo import undo_batch
 from pickroom.indexing import projects
-from pickroom.sessions.review.manual import ManualSession
-from pickroom.sessions.review.session import ReviewSession
+from pickroom.sessions.review.session import ManualSession, ReviewSession
 from pickroom.sessions.review.state import ReviewState
 from pickroom.sessions.review.view import NO_GROUP
 from pickroom.store import groups as groups_table

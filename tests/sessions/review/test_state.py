@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from pickroom.core.errors import UsageError
 from pickroom.core.records import Choice
-from pickroom.sessions.review.keys import AUTO_KEYS, REVIEW_KEYS
+from pickroom.sessions.bindings import AUTOMATION, REVIEW
 from pickroom.sessions.review.state import Card, ReviewState, destinations, first_choice, press
 
 UNDECIDED = Choice()
@@ -303,7 +303,7 @@ def test_escape_returns_from_the_summary_with_every_choice() -> None:
     assert (state.summary, state.confirmed, choices(state)) == (False, False, choices(chosen))
 
 
-@pytest.mark.parametrize("key", sorted(set(REVIEW_KEYS) - {"Shift+Enter", "Escape"}))
+@pytest.mark.parametrize("key", sorted(set(REVIEW.commands) - {"Shift+Enter", "Escape"}))
 def test_no_other_key_does_anything_while_the_summary_is_open(key: str) -> None:
     shown = after(start(), "1", "Shift+Enter")
     assert press(shown, key) == replace(shown, message="Shift+Enter again finalises, Esc returns")
@@ -323,7 +323,7 @@ def test_only_decisions_are_counted() -> None:
 # ------------------------------------------------------------------------------------------------ an empty batch
 
 
-@pytest.mark.parametrize("key", sorted(REVIEW_KEYS))
+@pytest.mark.parametrize("key", sorted(REVIEW.commands))
 def test_every_key_is_harmless_when_no_group_waits(key: str) -> None:
     state = press(ReviewState(cards=()), key)
     assert (state.card, state.position, state.undo, state.confirmed, state.summary) == (None, 0, (), False, False)
@@ -333,7 +333,7 @@ def test_every_key_is_harmless_when_no_group_waits(key: str) -> None:
 # ------------------------------------------------------------------------------------------------ any keys at all
 
 
-KEYS = st.lists(st.sampled_from([*REVIEW_KEYS, "t", "Shift+1"]), max_size=40)
+KEYS = st.lists(st.sampled_from([*REVIEW.commands, "t", "Shift+1"]), max_size=40)
 BATCHES = st.lists(
     st.builds(
         Card,
@@ -386,16 +386,16 @@ def test_one_undo_takes_back_exactly_one_key(cards: tuple[Card, ...], keys: list
 def test_destinations_are_where_the_keys_lead(cards: tuple[Card, ...], keys: list[str]) -> None:
     state = after(ReviewState(cards=cards), *keys)
     told = destinations(state)
-    for key in REVIEW_KEYS:
+    for key in REVIEW.commands:
         assert press(state, key).position == told.get(key, state.position)
     assert state.position not in told.values()
 
 
 def test_a_key_that_is_the_sessions_own_chooses_nothing_and_leads_nowhere() -> None:
     # F filters the automation's review: told as a way to the next group, the browser would show that group at once
-    assert press(start(), "f", AUTO_KEYS) == start()
-    assert "f" not in destinations(start(), AUTO_KEYS)
-    assert destinations(start(), AUTO_KEYS)["a"] == 1
+    assert press(start(), "f", AUTOMATION) == start()
+    assert "f" not in destinations(start(), AUTOMATION)
+    assert destinations(start(), AUTOMATION)["a"] == 1
 
 
 @settings(deadline=None)
@@ -417,7 +417,7 @@ def test_state_always_makes_sense(cards: tuple[Card, ...], keys: list[str]) -> N
 
 
 @settings(deadline=None)
-@given(BATCHES, st.sampled_from(sorted(REVIEW_KEYS)), KEYS)
+@given(BATCHES, st.sampled_from(sorted(REVIEW.commands)), KEYS)
 def test_pressing_a_key_leaves_the_state_before_it_alone(cards: tuple[Card, ...], key: str, keys: list[str]) -> None:
     state = after(ReviewState(cards=cards), *keys)
     before = repr(state)  # all of it, the choices of its mapping too

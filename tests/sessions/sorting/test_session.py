@@ -198,12 +198,12 @@ def test_a_crop_has_the_fields_of_the_image_it_was_cut_from(project: Project) ->
     with closing(session):
         session.show_only("sky", "blue")
         assert session.board.layout.order == (crops[0],)
-        written = session.pictures.written(crops[1])
+        written = session.images.texts(crops[1])
         assert (written["sky"], written["of"]) == ("red", "crop"), "what the crop has itself counts first"
         rows, _ = session.group_by("sky")
         assert {row.value: row.paths for row in rows} == {"blue": (crops[0],), "red": (crops[1],)}
     done = sort(project, "End", "1", *APPLY, names=("anna",))
     sorted_crop = f"crop_cropped/anna/{names[1]}"
-    assert done.pictures.written(sorted_crop)["sky"] == "red", "also once it was sorted"
+    assert done.images.texts(sorted_crop)["sky"] == "red", "also once it was sorted"
     (root / "crop_originals" / names[1]).unlink()  # reclaimed
-    assert "sky" not in done.pictures.written(sorted_crop)
+    assert "sky" not in done.images.texts(sorted_crop)

@@ -15,7 +15,7 @@ import anywidget
 import ipywidgets
 import traitlets
 
-from pickroom.app.widgets import deck_html, home_html
+from pickroom.app.widgets import desk_html, home_html
 from pickroom.app.widgets.crop_desk import open_crop_desk
 from pickroom.app.widgets.deck import open_deck
 from pickroom.app.widgets.desk import Desk
@@ -110,14 +110,14 @@ class App(ipywidgets.VBox):
     def _show(self) -> None:
         self.bar.html = home_html.bar(self.place.project, self._tabs())
         self.bar.query = self.place.query()
-        self.room.children = [ipywidgets.HTML(deck_html.busy(self._opening()))]
+        self.room.children = [ipywidgets.HTML(desk_html.busy(self._opening()))]
         try:
             self.here = self._made()
         except PickroomError as error:
-            self.here = ipywidgets.HTML(deck_html.notice(error.line))
+            self.here = ipywidgets.HTML(desk_html.notice(error.line))
         except Exception as error:
             defect = f"A defect in Pickroom, please report it: {type(error).__name__}: {error}"
-            self.here = ipywidgets.HTML(deck_html.notice(defect))
+            self.here = ipywidgets.HTML(desk_html.notice(defect))
             raise
         finally:
             self.room.children = [self.here]

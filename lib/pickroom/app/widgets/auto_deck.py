@@ -1,4 +1,4 @@
-"""The automation in a notebook: the review deck over what is proposed, and what generate and apply say in deck_html.
+"""The automation in a notebook: the review deck over what is proposed, and what generate and apply say in desk_html.
 
 What the person sees and presses is REVIEW.md's, Automation review.
 """
@@ -11,10 +11,9 @@ from pathlib import Path
 
 import ipywidgets
 
-from pickroom.app.widgets import deck_html
+from pickroom.app.widgets import desk_html
 from pickroom.app.widgets.deck import Deck
 from pickroom.app.widgets.desk import reopen
-from pickroom.app.widgets.stage import KeyPress
 from pickroom.automation import apply as executor
 from pickroom.automation import interrupted
 from pickroom.automation import sandbox as places
@@ -43,38 +42,32 @@ class AutoDeck(Deck):
     session: AutoSession
 
     def draw(self) -> None:
-        self.tools.value = tools(self.session.counts(), self.session.only)
+        counts = self.session.counts()
+        filters = (
+            desk_html.button(f"{ONLY}{name}", f"{text} {counts[name]}", kind="on" if name == self.session.only else "")
+            for name, text in FILTERS.items()
+        )
+        write = self.button("finalise", "Write", kind="main", title="A summary first; no image moves")
+        self.tools.value = desk_html.row('<span class="label">Show</span>', *filters, desk_html.SPACE, write)
         super().draw()
 
-    def key_pressed(self, press: KeyPress) -> None:
-        name = press.key.removeprefix(ONLY)
-        if not press.key.startswith(ONLY) or name not in FILTERS:
-            super().key_pressed(press)
-            return
-        self.error = ""
-        if not self.session.state.summary:
-            self.attempt(lambda: self.session.show_only(name))
-        self.redraw()
+    def only_looks(self, key: str) -> bool:
+        return key.startswith(ONLY) or super().only_looks(key)
 
-
-def tools(counts: dict[str, int], only: str) -> str:
-    """The row of buttons: which groups are shown, each with its count, and the one that writes."""
-    filters = "".join(
-        deck_html.button(f"{ONLY}{name}", f"{text} {counts[name]}", kind="on" if name == only else "")
-        for name, text in FILTERS.items()
-    )
-    write = deck_html.button("Shift+Enter", "Write", "⇧⏎", kind="main", title="A summary first; no image moves")
-    return f'<div class="row"><span class="label">Show</span>{filters}<span class="space"></span>{write}</div>'
+    def apply(self, key: str) -> None:
+        name = key.removeprefix(ONLY)
+        if name == key or name not in FILTERS:
+            super().apply(key)
+        elif not self.session.asks:
+            self.session.show_only(name)
 
 
 def open_auto_deck(
     project_id: str, home: Path | str | None = None, sandbox: Path | str | None = None
 ) -> ipywidgets.Widget:
-    """The automation's review of a project for a notebook's cell, where it was left.
-
-    What cannot be opened gives one line saying why. Calling it again in the same kernel closes the deck before.
-    """
-    return reopen("auto", project_id, lambda: AutoDeck(AutoSession(_locate(project_id, home, sandbox))))
+    """The automation's review of a project for a notebook's cell, where it was left; see `reopen`."""
+    folder = _path(sandbox)
+    return reopen("auto", project_id, home, lambda p: AutoDeck(AutoSession(places.locate(p, folder))))
 
 
 def show_generate(
@@ -89,7 +82,7 @@ def show_generate(
         notes = recommend_first(project)
         made = generate(places.prepare(project, _path(sandbox)), promise)
     except PickroomError as error:
-        return ipywidgets.HTML(deck_html.notice(error.line))
+        return ipywidgets.HTML(desk_html.notice(error.line))
     head = (
         f"{plural(len(made.proposals), 'group')}: {made.approved} approved unseen, "
         f"{len(made.proposals) - made.approved} for you"
@@ -115,9 +108,9 @@ def show_apply(
         plan = executor.dry_run(place)
         done = executor.apply(place, plan).line if execute and plan.items else ""
     except ConflictError as error:
-        return _page([deck_html.notice(error.line), *map(escape, error.items[1:_STEPS_SHOWN])])
+        return _page([desk_html.notice(error.line), *map(escape, error.items[1:_STEPS_SHOWN])])
     except PickroomError as error:
-        return ipywidgets.HTML(deck_html.notice(error.line))
+        return ipywidgets.HTML(desk_html.notice(error.line))
     steps = plan.lines()
     shown = "".join(f"{escape(step)}\n" for step in steps[:_STEPS_SHOWN])
     if len(steps) > _STEPS_SHOWN:
@@ -134,7 +127,7 @@ def show_metrics(project_id: str, home: Path | str | None = None, sandbox: Path 
     try:
         lines = metrics_of(_locate(project_id, home, sandbox)).lines()
     except PickroomError as error:
-        return ipywidgets.HTML(deck_html.notice(error.line))
+        return ipywidgets.HTML(desk_html.notice(error.line))
     return _page([], f"<pre style='{_WIDE}'>{escape(chr(10).join(lines))}</pre>")
 
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from pickroom.app.widgets.layout import CAPTION, Rect, Slot
 from pickroom.app.widgets.overlay import BADGE, CHIP, FONT, Pen, shortened
-from pickroom.app.widgets.stage import DragShape
+from pickroom.app.widgets.stage import DragShape, Viewport
 from pickroom.core.records import CropBox
 from pickroom.sessions.crop.editing import HANDLES, MIN_SIDE, Point
 from pickroom.sessions.crop.state import CropState
@@ -35,13 +35,14 @@ def draw_page(pen: Pen, images: Sequence[CropImageView], slots: Sequence[Slot]) 
         _caption(pen, image, slot.box)
 
 
-def draw_empty(pen: Pen, width: float, height: float, lines: Sequence[str]) -> None:
+def draw_empty(pen: Pen, viewport: Viewport, lines: Sequence[str]) -> None:
     """Words in the middle of a stage without images."""
     pen.canvas.text_align, pen.canvas.text_baseline = "center", "middle"
     for place, line in enumerate(lines):
         pen.canvas.fill_style = pen.palette.faint if place else pen.palette.text
         pen.canvas.font = f"{14 if place else 18}px {FONT}"
-        pen.canvas.fill_text(line, width / 2, height / 2 - 20 + 28 * place, width - 20)
+        middle = viewport.height / 2 - 20 + 28 * place
+        pen.canvas.fill_text(line, viewport.width / 2, middle, viewport.width - 20)
 
 
 def reach(box: CropBox, slot: Slot) -> Point:

@@ -1,13 +1,14 @@
-"""The crop desk's words as HTML: header, buttons, lines, the question before all AI crops are applied. Pure.
+"""The crop desk's words as HTML: buttons, lines, the question before all AI crops are applied. Pure.
 
 File names and reasons are other people's text: everything passes through `html.escape`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from html import escape
 
-from pickroom.app.widgets.deck_html import button
+from pickroom.app.widgets.desk_html import SPACE, answers, button, line, row
 from pickroom.sessions.crop.state import FREE, OWN, RATIOS
 from pickroom.sessions.crop.view import CropDeskView, CropImageView
 
@@ -16,15 +17,10 @@ SHAPES = (OWN, FREE, *RATIOS)
 _KEEPS = {OWN: "keeps the image's shape", FREE: "any shape"} | {ratio: f"keeps {ratio}" for ratio in RATIOS}
 
 
-def header(view: CropDeskView) -> str:
-    """How many wait, and the way to the keys."""
-    return f'<div class="top"><span>{escape(view.header)}</span>{button("?", "? keys", kind="plain")}</div>'
-
-
-def tools(view: CropDeskView) -> str:
-    """The row of buttons: the active box's shape, and what is done to the page."""
-    active = next((image for image in view.images if image.active), None)
-    shapes = "".join(
+def tools(view: CropDeskView, command: Callable[..., str]) -> str:
+    """The row of buttons: the active box's shape, and what is done to the page; `command` is `Desk.button`."""
+    active = _active(view)
+    shapes = (
         button(
             f"{SHAPE}{shape}",
             shape,
@@ -36,45 +32,38 @@ def tools(view: CropDeskView) -> str:
     )
     count = len(view.images)
     submit = f"Submit crop {active.number}" if active and count > 1 else "Submit crop"
-    actions = (
-        button("Shift+a", f"Apply all AI crops ({view.ai_crops})", "⇧A", enabled=view.ai_crops > 0)
-        + button("b", "Back", "B", title="Bring the image submitted last back, with its box")
-        + button("s", "Skip", "S", enabled=count > 0, title="These images go on waiting")
-        + button("Enter", submit, "⏎", kind="main", enabled=count > 0)
+    return row(
+        '<span class="label">Shape</span>',
+        *shapes,
+        SPACE,
+        command("apply ai", f"Apply all AI crops ({view.ai_crops})", enabled=view.ai_crops > 0),
+        command("back", "Back", title="Bring the image submitted last back, with its box"),
+        command("skip", "Skip", enabled=count > 0, title="These images go on waiting"),
+        command("submit", submit, kind="main", enabled=count > 0),
     )
-    return f'<div class="row"><span class="label">Shape</span>{shapes}<span class="space"></span>{actions}</div>'
 
 
 def lines(view: CropDeskView, message: str, *, error: bool = False) -> str:
     """Under the images: the active box; its file and the page's warnings; the message; what cannot be cropped."""
-    active = next((image for image in view.images if image.active), None)
+    active = _active(view)
+    box = f"{active.number}: {active.coordinates} · {_KEEPS[active.shape]} · {active.note}" if active else ""
+    path = escape(f"{active.directory}/{active.filename}") if active else ""
     warnings = [f"{image.number}: {image.warning}" for image in view.images if image.warning]
     flags = "".join(f'<span class="flag">{escape(warning)}</span>' for warning in warnings)
-    path = f"{active.directory}/{active.filename}" if active else ""
-    file = f'<div class="line reasons" title="{escape(path)}"><span class="path">{escape(path)}</span>{flags}</div>'
-    problems = "".join(_line("problem", problem) for problem in view.problems)
+    problems = "".join(line(problem, "problem") for problem in view.problems)
     return (
-        _line("route", _box(active) if active else "")
-        + file
-        + _line("error" if error else "route" if view.asked else "message", message)
+        line(box, "route")
+        + f'<div class="line reasons" title="{path}"><span class="path">{path}</span>{flags}</div>'
+        + line(message, "error" if error else "route" if view.asked else "message")
         + (f'<div class="problems">{problems}</div>' if problems else "")
     )
 
 
-def _box(image: CropImageView) -> str:
-    return f"{image.number}: {image.coordinates} · {_KEEPS[image.shape]} · {image.note}"
-
-
 def confirm(question: str) -> str:
     """The panel before all AI crops are applied."""
-    return (
-        f"<h3>{escape(question)}</h3>"
-        "<p>They are recorded as the AI's boxes, not as yours: no model learns from them.</p>"
-        f"<p>{button('Enter', 'Apply', kind='main')} <kbd>Enter</kbd> &emsp; "
-        f"{button('Escape', 'Return')} <kbd>Esc</kbd></p>"
-    )
+    note = "<p>They are recorded as the AI's boxes, not as yours: no model learns from them.</p>"
+    return f"<h3>{escape(question)}</h3>{note}{answers('Enter', 'Apply')}"
 
 
-def _line(kind: str, text: str) -> str:
-    """One line, cut off where the room ends: the title has all of it."""
-    return f'<div class="line {kind}" title="{escape(text)}">{escape(text)}</div>'
+def _active(view: CropDeskView) -> CropImageView | None:
+    return next((image for image in view.images if image.active), None)

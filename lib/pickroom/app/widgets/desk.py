@@ -1,29 +1,34 @@
-"""What the desks round a stage share: header, tools, layers, words; failures as one line; the session's end.
+"""What all desks share: a surface with words round it, failures as one line, and the end of the session.
 
-A desk draws a session and forwards the person's keys to it; it holds no data.
+A desk draws a session and forwards the user's keys to it; it holds no data.
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Protocol
 
 import ipywidgets
 
-from pickroom.app.widgets import deck_html
+from pickroom.app.widgets import desk_html
 from pickroom.app.widgets.layout import Slot, arrange
 from pickroom.app.widgets.overlay import Overlay
-from pickroom.app.widgets.stage import Cell, KeyPress, PointerEvent, Stage, Viewport
+from pickroom.app.widgets.stage import Cell, PointerEvent, Stage, Viewport
+from pickroom.app.widgets.surface import KeyPress, Surface
 from pickroom.core.errors import PickroomError
+from pickroom.sessions.session import PictureKind
 from pickroom.store import copies, snapshot
+from pickroom.store.workspace import Project, Workspace
 
 COPYING = "copying databases"  # the name of the thread
 FIRST_VIEWPORT = Viewport(960, 480)  # until the first view says how much it has
+ASKED = "summary"  # the token while the session asks something
 
 
-class Shown(Protocol):
-    """An image as a desk shows it; sizes in pixels of the EXIF-upright image."""
+class StageImage(Protocol):
+    """An image as a stage shows it; sizes in pixels of the EXIF-upright image."""
 
     @property
     def width(self) -> int: ...
@@ -31,8 +36,8 @@ class Shown(Protocol):
     def height(self) -> int: ...
 
 
-class Numbered(Shown, Protocol):
-    """An image that a number stands for."""
+class NumberedImage(StageImage, Protocol):
+    """An image that a number key stands for."""
 
     @property
     def sha256(self) -> str: ...
@@ -45,90 +50,80 @@ class Numbered(Shown, Protocol):
 
 
 class Desk(ipywidgets.VBox):
-    """A stage with words round it; a room says what is drawn and what its keys mean.
+    """A surface with words round it; a tool says what is drawn and what its keys mean.
 
     Attributes:
-        session: who knows and decides everything; has `press`, `refresh` and `close`.
-        pictures_kept: pictures that the browser may still ask for.
+        session: a `ProjectSession`, which knows and decides everything.
+        surface: the stage or the grid.
+        error: a failure to be shown under the surface, "" for none.
 
     Args:
-        keys: the keys it takes.
-        pointer, repeating: see `Stage`.
-        below: what stands under the deck_html.
+        layers: what lies over the surface; below: what stands under the words.
     """
 
-    pictures_kept = 200
+    busy = "Moving files…"  # while the summary's answer is carried out
 
     def __init__(
         self,
         session: Any,
-        keys: Sequence[str],
+        surface: Surface[Any],
         *,
-        pointer: str = "keys",
-        repeating: Sequence[str] = (),
+        layers: Sequence[ipywidgets.Widget] = (),
         below: Sequence[ipywidgets.Widget] = (),
     ) -> None:
-        self.session = session
-        self.error = ""
-        self.viewport = FIRST_VIEWPORT
-        self._pictures: dict[str, Any] = {}
-        self.header = html("pickroom-header")
-        self.tools = html("pickroom-tools")
-        self.stage = Stage(self, keys, pointer, repeating)
-        self.overlay = Overlay()
-        self.panel = html("pickroom-panel")
-        self.words = html("pickroom-words")
-        layers = ipywidgets.Box([self.stage, self.overlay.canvas, self.panel])
-        layers.add_class("pickroom-layers")
-        super().__init__([self.header, self.tools, layers, self.words, *below])
+        self.session, self.surface, self.error = session, surface, ""
+        self.header, self.tools = html("pickroom-header"), html("pickroom-tools")
+        self.panel, self.words = html("pickroom-panel"), html("pickroom-words")
+        stack = ipywidgets.Box([surface, *layers, self.panel])
+        stack.add_class("pickroom-layers")
+        super().__init__([self.header, *self.tool_rows(), stack, self.words, *below])
         self.add_class("pickroom-desk")
         self.redraw()
 
-    # --- what a room says -------------------------------------------------------------------------------------
+    # --- what a tool says -------------------------------------------------------------------------------------
+
+    def tool_rows(self) -> Sequence[ipywidgets.Widget]:
+        """What stands between header and surface."""
+        return [self.tools]
 
     def draw(self) -> None:
-        """Draw everything from the session: words first, then the overlay, and last the stage, which shows it."""
+        """Draw everything from the session: words first, and last the surface, which shows that a key was applied."""
         raise NotImplementedError
 
     def token(self) -> str:
         """Names what is on screen; a key that decides must have been pressed on it."""
         raise NotImplementedError
 
-    def only_looks(self, key: str) -> bool:
-        """Whether a key counts whatever was on screen when it was pressed; so does one that means nothing here."""
-        raise NotImplementedError
-
-    def apply(self, key: str) -> None:
-        """Give a key to the session."""
-        self.attempt(lambda: self.session.press(key))
-
     def catch_up(self) -> None:
         """Before a key counts: another window may have taken away what was on screen here."""
         self.attempt(self.session.refresh)
 
-    # --- what the stage tells ---------------------------------------------------------------------------------
+    def only_looks(self, key: str) -> bool:
+        """Whether a key, or a button that no key stands for, counts whatever was on screen when it was pressed."""
+        return bool(self.session.keys.effect(key) == "looks")
 
-    def viewport_changed(self, viewport: Viewport) -> None:
-        self.viewport = viewport
-        self.attempt(self.session.refresh)
-        self.redraw()
+    def apply(self, key: str) -> None:
+        """Give a key to the session."""
+        if self.session.asks and self.session.keys.is_command(key, "finalise"):
+            self.panel.value = desk_html.busy(self.busy)
+        self.session.press(key)
+
+    # --- what the surface tells -------------------------------------------------------------------------------
 
     def focus_changed(self, on: bool) -> None:
-        # the person comes back, perhaps from another window on the same project
+        # the user comes back, perhaps from another window on the same project
         if on and self.attempt(self.session.refresh):
             self.redraw()
-
-    def pointer_moved(self, event: PointerEvent) -> None:
-        """Clicks come as keys, where a room does not say otherwise."""
 
     def key_pressed(self, press: KeyPress) -> None:
         self.error = ""
         self.catch_up()
         if press.seen != self.token() and not self.only_looks(press.key):
             # what it would decide was not on screen when it was pressed: a slow kernel, a double press
-            self.error = f"{press.key} was too early: the desk was still changing. Look, and press it again"
+            key = press.key.partition(":")[0]
+            self.error = f"{key} was too early: the desk was still changing. Look, and do it again"
         else:
-            self.apply(press.key)
+            self.attempt(lambda: self.apply(press.key))
         self.redraw()
         keep_copies(self.words)
 
@@ -136,13 +131,14 @@ class Desk(ipywidgets.VBox):
 
     def redraw(self) -> None:
         """Draw everything; nothing else is drawn meanwhile."""
-        with self.stage.lock:
+        with self.surface.lock:
             self.draw()
 
     def close(self) -> None:
         """End the session too: a desk that is gone must not keep the database open."""
-        with self.stage.lock:
+        with self.surface.lock:
             self.session.close()
+        self.surface.close()
         super().close()
 
     def attempt(self, action: Callable[[], Any]) -> Any:
@@ -152,10 +148,45 @@ class Desk(ipywidgets.VBox):
         except PickroomError as error:
             self.error = error.line
         except Exception as error:
-            self.error = f"A defect in Pickroom, please report it: {type(error).__name__}: {error}"
+            self.error = desk_html.defect(error)
             self.redraw()
             raise
         return None
+
+    def button(self, command: str, text: str, *, index: int | None = None, **how: Any) -> str:
+        """A button that presses the key of a command; `how` as for `desk_html.button`."""
+        key = self.session.keys.key_of(command, index)
+        return desk_html.button(key, text, desk_html.short(key), **how)
+
+
+class StageDesk(Desk):
+    """A desk whose surface is a stage of photographs, with drawings over them.
+
+    Attributes:
+        pictures_kept: pictures that the browser may still ask for.
+    """
+
+    pictures_kept = 200
+
+    def __init__(self, session: Any, *, pointer: str = "keys", below: Sequence[ipywidgets.Widget] = ()) -> None:
+        self.viewport = FIRST_VIEWPORT
+        self._pictures: dict[str, Any] = {}
+        self.overlay = Overlay()
+        self.stage = Stage(self, tuple(session.keys.commands), pointer, session.keys.repeating)
+        super().__init__(session, self.stage, layers=[self.overlay.canvas], below=below)
+
+    def viewport_changed(self, viewport: Viewport) -> None:
+        self.viewport = viewport
+        self.attempt(self.session.refresh)
+        self.redraw()
+
+    def pointer_moved(self, event: PointerEvent) -> None:
+        """Clicks come as keys, where a tool does not say otherwise."""
+
+    def picture(self, name: str, kind: PictureKind) -> tuple[str, bytes] | None:
+        image = self._pictures.get(name)
+        found: tuple[str, bytes] | None = None if image is None else self.session.picture(image, kind)
+        return found
 
     def announce(self, pictures: Mapping[str, Any]) -> None:
         """Name -> picture that the browser may ask for from now on; those longest unseen are forgotten."""
@@ -165,44 +196,39 @@ class Desk(ipywidgets.VBox):
         for name in list(self._pictures)[: -self.pictures_kept]:
             del self._pictures[name]
 
-    def announced(self, name: str) -> Any:
-        """The picture of a name, None when nothing near shows it any more."""
-        return self._pictures.get(name)
-
-    def slots(self, images: Sequence[Shown]) -> tuple[Slot, ...]:
+    def slots(self, images: Sequence[StageImage]) -> tuple[Slot, ...]:
         """Where images go in the room there is."""
         return arrange([(image.width, image.height) for image in images], self.viewport.width, self.viewport.height)
 
+    def cells(self, images: Sequence[NumberedImage]) -> tuple[Cell, ...]:
+        """Images on the stage, each known by its content."""
+        return tuple(
+            Cell(
+                name=image.sha256,
+                number=image.number,
+                box=slot.box,
+                window=slot.window,
+                size=(image.width, image.height),
+                label=f"{image.number}: {image.filename}, {image.label}",
+            )
+            for image, slot in zip(images, self.slots(images), strict=True)
+        )
 
-def keep_copies(said: ipywidgets.HTML) -> None:
+
+def keep_copies(words: ipywidgets.HTML) -> None:
     """Copy the databases of what a key has moved, in a thread: a large one takes seconds, and no desk waits for it.
 
     Args:
-        said: shows why a copy could not be made.
+        words: show why a copy could not be made.
     """
     databases = copies.asked()
 
     def keep() -> None:
         for line in snapshot.keep(databases):
-            said.value = deck_html.notice(line)
+            words.value = desk_html.notice(line)
 
     if databases:  # no daemon: a kernel that ends waits until the copy is whole
         threading.Thread(target=keep, name=COPYING).start()
-
-
-def cells(images: Sequence[Numbered], slots: Sequence[Slot]) -> tuple[Cell, ...]:
-    """Images on the stage, each known by its content."""
-    return tuple(
-        Cell(
-            name=image.sha256,
-            number=image.number,
-            box=slot.box,
-            window=slot.window,
-            size=(image.width, image.height),
-            label=f"{image.number}: {image.filename}, {image.label}",
-        )
-        for image, slot in zip(images, slots, strict=True)
-    )
 
 
 def html(name: str) -> ipywidgets.HTML:
@@ -212,7 +238,7 @@ def html(name: str) -> ipywidgets.HTML:
     return widget
 
 
-def reopen(kind: str, project_id: str, make: Callable[[], Desk]) -> ipywidgets.Widget:
+def reopen(kind: str, project_id: str, home: Path | str | None, make: Callable[[Project], Desk]) -> ipywidgets.Widget:
     """A desk for a notebook's cell, in place of the one of its kind that this kernel had open on the project.
 
     What cannot be opened gives one line saying why.
@@ -221,9 +247,9 @@ def reopen(kind: str, project_id: str, make: Callable[[], Desk]) -> ipywidgets.W
     if before is not None:
         before.close()
     try:
-        desk = make()
+        desk = make(Workspace.find(home).project(project_id))
     except PickroomError as error:
-        return ipywidgets.HTML(deck_html.notice(error.line))
+        return ipywidgets.HTML(desk_html.notice(error.line))
     _open[kind, project_id] = desk
     return desk
 

@@ -17,18 +17,14 @@ A page's messages and the kernel's (custom messages of the widget, one JSON obje
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, Literal, Protocol
 
-import anywidget
-import traitlets
-
-from pickroom.app.widgets.key_queue import KeyQueue
-from pickroom.app.widgets.stage import KeyPress, read_parts
+from pickroom.app.widgets.stage import read_parts
+from pickroom.app.widgets.surface import KeyListener, Surface
 from pickroom.core.errors import PickroomError
 
 MarkKind = Literal["keep", "reject"]
@@ -80,17 +76,11 @@ class GridScene:
     asking: bool = False
 
 
-class GridListener(Protocol):
-    """Who the grid tells."""
+class GridListener(KeyListener, Protocol):
+    """Who the grid tells; clicks and bands come as keys."""
 
     def columns_changed(self, columns: int) -> None:
         """A view appeared or holds another number of images side by side: show everything."""
-
-    def key_pressed(self, press: KeyPress) -> None:
-        """A key, or a click that came as one; answer with `Grid.show`, whatever it did."""
-
-    def focus_changed(self, on: bool) -> None:
-        """The grid got or lost the keyboard."""
 
     def texts(self, numbers: Sequence[int]) -> list[Text]:
         """The words under images; unknown numbers are left out."""
@@ -103,37 +93,22 @@ class GridListener(Protocol):
         """
 
 
-class Grid(anywidget.AnyWidget):
-    """The widget; `show` sends a scene, and everything that happens goes to the listener, with `lock` held.
-
-    Args:
-        listener: who is told.
-        keys: the keys it takes, spelled as FORMATS.md says; every other key is left to the notebook.
-        repeating: keys that count again while they are held down.
-    """
+class Grid(Surface[GridListener]):
+    """The widget; `show` sends a scene, and everything that happens goes to the listener. Args: see `Surface`."""
 
     _esm = read_parts(
         *("keys.js", "viewport.js", "surface.js"),
         *("grid_thumbs.js", "grid_geometry.js", "grid_cell.js", "grid_band.js", "grid_large.js", "grid.js"),
     )
     _css = read_parts("stage.css", "tools.css", "grid.css")
-    key_names = traitlets.List(traitlets.Unicode()).tag(sync=True)
-    repeating = traitlets.List(traitlets.Unicode()).tag(sync=True)
 
     def __init__(self, listener: GridListener, keys: Sequence[str], repeating: Sequence[str] = ()) -> None:
         # first: close() must find it, even when the rest fails
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="thumbnails")
-        super().__init__(key_names=list(keys), repeating=list(repeating))
-        # JupyterLab hands messages to another thread than the one that runs the cells (comms over subshells)
-        self.lock = threading.RLock()
-        self._listener = listener
-        self._line = KeyQueue()
-        self._number = 0
-        self._scene: dict[str, Any] = {}
+        super().__init__(listener, keys, repeating)
         self._layout: dict[str, Any] = {}
         self._marks: dict[str, Any] = {}
         self._sent = -1  # the layout that every view has
-        self.on_msg(lambda _, content, buffers: self.on_message(content))
 
     def close(self) -> None:
         self._pool.shutdown(wait=False, cancel_futures=True)
@@ -166,33 +141,17 @@ class Grid(anywidget.AnyWidget):
             self._marks = marks
             changed = {**changed, **marks}
         self._sent = scene.layout
-        self._send_scene({**self._layout, **self._marks} if whole else changed)
+        self.send_scene(self.whole_scene() if whole else {**self._scene, **changed})
 
-    def on_message(self, content: Mapping[str, Any]) -> None:
-        """One message of a page; a form that is not ours (a page of another version) is passed over."""
-        with self.lock:
-            match content:
-                case {"type": "key", "view": str(view), "number": int(number), "key": str(key), "seen": str(seen)}:
-                    self._key(view, number, content.get("oldest"), KeyPress(key, seen))
-                case {"type": "hello" | "size", "columns": int(columns)}:
-                    self._listener.columns_changed(columns)
-                case {"type": "want", "page": str(page), "version": int(version)}:
-                    self._answer(page, version, content)
-                case {"type": "focus", "on": bool(on)}:
-                    self._listener.focus_changed(on)
+    def whole_scene(self) -> dict[str, Any]:
+        return {**self._scene, **self._layout, **self._marks}
 
-    def _key(self, view: str, number: int, oldest: Any, press: KeyPress) -> None:
-        match self._line.take(view, number, oldest):
-            case "again":
-                self._send_scene({**self._layout, **self._marks})
-            case "lost":
-                self.send({"type": "resend", "view": view, "number": self._line.expected(view)})
-            case "new":
-                self._listener.key_pressed(press)
-
-    def _send_scene(self, more: Mapping[str, Any]) -> None:
-        if self._scene:
-            self.send({**self._scene, **more, "applied": dict(self._line.applied)})
+    def take(self, content: Mapping[str, Any]) -> None:
+        match content:
+            case {"type": "hello" | "size", "columns": int(columns)}:
+                self._listener.columns_changed(columns)
+            case {"type": "want", "page": str(page), "version": int(version)}:
+                self._answer(page, version, content)
 
     def _answer(self, page: str, version: int, content: Mapping[str, Any]) -> None:
         texts = _numbers(content.get("texts"))

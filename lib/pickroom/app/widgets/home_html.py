@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
 
-from pickroom.app.widgets import deck_html
+from pickroom.app.widgets import desk_html
 from pickroom.core.errors import PickroomError
 from pickroom.core.naming import is_image_name
 from pickroom.files.cropping import WAITING_FOLDERS
@@ -22,7 +22,7 @@ DESKS = {"review": "Review", "crop": "Crop"}
 
 @dataclass(frozen=True, slots=True)
 class Tab:
-    """A way to another place: its deck_html, its query, whether one is there, whether to load the page anew."""
+    """A way to another place: its desk_html, its query, whether one is there, whether to load the page anew."""
 
     text: str
     query: str
@@ -113,7 +113,7 @@ def cards(shown: Sequence[Card], query: Callable[[str, str], str]) -> str:
     """
     if not shown:
         line = "No project yet. Make one in a terminal: pickroom start NAME --images FOLDER, or try: pickroom demo"
-        return deck_html.notice(line)
+        return desk_html.notice(line)
     return f'<div class="cards">{"".join(_card(card, query) for card in shown)}</div>'
 
 

@@ -12,12 +12,14 @@ from dataclasses import dataclass
 
 from ipycanvas import Canvas, hold_canvas
 
-from pickroom.app.widgets.layout import Rect
+from pickroom.app.widgets.layout import CAPTION, Rect
 from pickroom.app.widgets.stage import Viewport
+from pickroom.sessions.review.view import Mark
 
 FONT = "system-ui, -apple-system, 'Segoe UI', sans-serif"
 CHIP = 22.0  # diameter of a number's disc
 BADGE = 22.0  # height of a badge
+KEEP_LINE, REJECT_LINE = 5.0, 3.0  # of the frames
 _LETTER = 7.3  # mean width of a letter at 13 px bold: the kernel cannot measure text
 _PLAIN = 6.5  # of one that is not bold
 
@@ -98,6 +100,20 @@ class Pen:
         """How much room a badge takes."""
         return len(text) * _LETTER + 14
 
+    def mark(self, rect: Rect, mark: Mark) -> None:
+        """The frame of an image that is kept or rejected; none where nothing is decided."""
+        if mark != "none":
+            keep = mark == "keep"
+            self.frame(rect, self.palette.keep if keep else self.palette.reject, KEEP_LINE if keep else REJECT_LINE)
+
+    def caption(self, rect: Rect, number: int, mark: Mark, text: str) -> None:
+        """Under an image: its number on the colour of its mark, and a line of text."""
+        x, y, w, h = rect
+        ink, middle = self.palette, y + h + CAPTION / 2 + 3
+        colour = {"keep": ink.keep, "reject": ink.reject, "none": ink.faint}[mark]
+        self.chip(x + CHIP / 2, middle, str(number), colour, ink.on_faint if mark == "none" else ink.on_colour)
+        self.words(x + CHIP + 7, middle, text, max(w - CHIP - 8, 40), ink.text)
+
     def words(self, x: float, y: float, text: str, room: float, colour: str) -> None:
         """A line of text, its left middle at (x, y), in `room` CSS pixels: cut short where it would be too long."""
         self.canvas.fill_style, self.canvas.font = colour, f"13px {FONT}"
@@ -119,10 +135,10 @@ class Overlay:
         self.canvas.add_class("pickroom-overlay")
 
     @contextmanager
-    def drawing(self, width: int, height: int, viewport: Viewport) -> Iterator[Pen]:
+    def drawing(self, viewport: Viewport) -> Iterator[Pen]:
         """Clear the canvas, and send all that the block draws in one batch at its end."""
         canvas = self.canvas
-        pixels = round(width * viewport.dpr), round(height * viewport.dpr)
+        pixels = round(viewport.width * viewport.dpr), round(viewport.height * viewport.dpr)
         if (canvas.width, canvas.height) != pixels:
             with canvas.hold_sync():
                 canvas.width, canvas.height = pixels

@@ -4,25 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from PIL import Image as PillowImage
 
-from pickroom.app.widgets.layout import CAPTION, Slot
-from pickroom.app.widgets.overlay import CHIP, Pen
+from pickroom.app.widgets.layout import Slot
+from pickroom.app.widgets.overlay import Pen
 from pickroom.features.regions import block_difference, comparable
-from pickroom.sessions.duplicates.finding import Copy, Pair
+from pickroom.sessions.duplicates.pairs import Copy, DuplicatePair
+from pickroom.sessions.review.view import Mark
 
-KEEP_LINE, REJECT_LINE = 5.0, 3.0  # CSS pixels
-LINE = 2.0  # of the outline round what differs
+LINE = 2.0  # CSS pixels, of the outline round what differs
 _SIDE = 384  # pixels of the long side on which two pictures are compared
 _BLOCK = 16  # pixels a side of one block of the comparison, as `block_difference` has it
 _LEAST, _FULL = 0.08, 0.60  # 1 - structural similarity of a block that shows first, and of the strongest colour
 _ALL_OVER = 0.5  # share of the blocks: an outline round more than this would hide the pictures and tell nothing
 _TOLERANCE = 0.02  # width / height that differ by a larger share are not compared
-
-Mark = Literal["keep", "reject", "none"]
+_SIGNS = {"keep": "✓ stays · ", "reject": "✕ set aside · ", "none": ""}
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +67,7 @@ def caption(copy: Copy, *, with_project: bool) -> str:
     return f"{place} · {copy.width}×{copy.height} · {copy.file_size / 1e3:,.0f} kB"
 
 
-def measured(pair: Pair) -> str:
+def measured(pair: DuplicatePair) -> str:
     """How near a near pair is."""
     found = [] if pair.cosine is None else [f"cosine {pair.cosine:.3f}"]
     found += [] if pair.bits is None else [f"{pair.bits} of 64 bits differ"]
@@ -87,24 +85,16 @@ def draw_pair(
     zoom: bool,
 ) -> None:
     """Frames, numbers, captions; the heat over both pictures, but not where they are zoomed and would move under it."""
-    ink = pen.palette
-    for place, (slot, caption, mark) in enumerate(zip(slots, captions, marks, strict=True)):
+    for place, (slot, text, mark) in enumerate(zip(slots, captions, marks, strict=True)):
         rect = slot.window if zoom else slot.box
         if mark == "reject" and not zoom:
-            pen.fill(rect, ink.veil)
+            pen.fill(rect, pen.palette.veil)
         if heat is not None and not zoom:
             _draw_heat(pen, slot, heat)
-        if mark != "none":
-            colour, width = (ink.keep, KEEP_LINE) if mark == "keep" else (ink.reject, REJECT_LINE)
-            pen.frame(rect, colour, width)
+        pen.mark(rect, mark)
         if place == suggested:
-            pen.badge(rect[0], rect[1], "suggested", ink.ai, ink.on_ai)
-        x, y, w, h = rect
-        middle = y + h + CAPTION / 2 + 3
-        colour = {"keep": ink.keep, "reject": ink.reject, "none": ink.faint}[mark]
-        pen.chip(x + CHIP / 2, middle, str(place + 1), colour, ink.on_faint if mark == "none" else ink.on_colour)
-        sign = {"keep": "✓ stays · ", "reject": "✕ set aside · ", "none": ""}[mark]
-        pen.words(x + CHIP + 7, middle, sign + caption, max(w - CHIP - 8, 40), ink.text)
+            pen.badge(rect[0], rect[1], "suggested", pen.palette.ai, pen.palette.on_ai)
+        pen.caption(rect, place + 1, mark, _SIGNS[mark] + text)
 
 
 def _draw_heat(pen: Pen, slot: Slot, heat: np.ndarray) -> None:

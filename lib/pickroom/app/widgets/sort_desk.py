@@ -3,31 +3,30 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import ipywidgets
 
-from pickroom.app.widgets import deck_html, grid_html
+from pickroom.app.widgets import desk_html
+from pickroom.app.widgets.desk import html, reopen
 from pickroom.app.widgets.grid import MarkLabel
-from pickroom.app.widgets.grid_desk import GridDesk, html
-from pickroom.core.errors import PickroomError
+from pickroom.app.widgets.grid_desk import GridDesk
 from pickroom.core.naming import filename_of
-from pickroom.sessions.sorting.keys import SORT_LEGEND
 from pickroom.sessions.sorting.session import SortSession, key_of
-from pickroom.store.workspace import Workspace
 
 FOLDER = "folder "  # before the number of a folder: what its button presses, since not each has a key
 ALL = ("", "")  # no field: every image; None would mean to a list that nothing is chosen
 BY, ONLY = "Sort by field…", "Show only…"
 _VALUE = 40  # characters of a value in a list
+_NO_FOLDER = '<span class="label">Name a folder first (N): then its key sends images there →</span>'
 
 
 class SortDesk(GridDesk):
     """The widget of the notebook's second cell."""
 
-    legend = SORT_LEGEND
     session: SortSession
 
     def __init__(self, session: SortSession) -> None:
@@ -37,55 +36,49 @@ class SortDesk(GridDesk):
         self.by = ipywidgets.Dropdown(options=[BY])
         self.only = ipywidgets.Dropdown(options=[(ONLY, ALL)])
         self.folders = html("pickroom-tools")
-        super().__init__(session, ((self.folders, self.name, self.only, self.by),))
+        super().__init__(session)
         # ten thousand companions take seconds to read: the board is there meanwhile
         self._reading = threading.Thread(target=self._offer, name="reading companions", daemon=True)
         self._reading.start()
         # the text is taken when Enter is pressed or the field is left
-        self.name.observe(lambda change: self._taken(self._name, change["new"]), "value")
-        self.by.observe(lambda change: self._taken(self._choose, change["new"]), "value")
-        self.only.observe(lambda change: self._taken(self._filter, change["new"]), "value")
+        for field, act in ((self.name, self._name), (self.by, self._choose), (self.only, self._filter)):
+            field.observe(lambda change, act=act: self._taken(act, change["new"]), "value")
 
-    def tool_row(self) -> str:
-        session, board = self.session, self.session.board
-        some = bool(board.targets)
-        counts: dict[str, int] = {}
-        for folder in board.marks.values():
-            counts[filename_of(folder)] = counts.get(filename_of(folder), 0) + 1
+    def rows(self) -> list[list[ipywidgets.Widget]]:
+        return [[self.folders, self.name, self.only, self.by], *super().rows()]
+
+    def draw(self) -> None:
+        targets = len(self.session.board.targets)
+        counts = Counter(map(filename_of, self.session.board.marks.values()))
         folders = [
-            grid_html.button(
+            desk_html.button(
                 f"{FOLDER}{i}",
                 f"{name} +{counts[name]}" if name in counts else name,
                 key_of(i),
-                enabled=some,
-                title=f"Send {len(board.targets)} there",
+                enabled=bool(targets),
+                title=f"Send {targets} there",
             )
-            for i, name in enumerate(session.names)
+            for i, name in enumerate(self.session.names)
         ]
-        none = '<span class="label">Name a folder first (N): then its key sends images there →</span>'
-        self.folders.value = grid_html.row(*(folders or [none]))
-        hide = "Show marked" if session.hidden else "Hide marked"
-        return grid_html.row(
-            grid_html.button("a", "As suggested", "A", enabled=some, title=session.similarity.missing),
-            grid_html.button("o", "Similar first", "O", enabled=some, title=session.similarity.missing),
-            grid_html.button("v", hide, "V"),
-            grid_html.space(),
-            grid_html.button("[", "−", "[", title="Smaller thumbnails"),
-            grid_html.button("]", "+", "]", title="Larger thumbnails"),
-            grid_html.button("u", "Undo", "U", enabled=bool(board.undo)),
-            grid_html.button(
-                "Shift+Enter", f"Apply ({len(board.marks):,})", "⇧⏎", kind="main", enabled=bool(board.marks)
-            ),
-        )
+        self.folders.value = desk_html.row(*(folders or [_NO_FOLDER]))
+        super().draw()
+
+    def buttons(self) -> list[str]:
+        some, missing = bool(self.session.board.targets), self.session.similarity.missing
+        return [
+            self.button("accept", "As suggested", enabled=some, title=missing),
+            self.button("order", "Similar first", enabled=some, title=missing),
+            self.button("hide", "Show marked" if self.session.hidden else "Hide marked"),
+        ]
 
     def label(self, folder: str) -> MarkLabel:
         return MarkLabel(f"→ {filename_of(folder)}", "keep")
 
-    def room_panel(self) -> str:
+    def tool_panel(self) -> str:
         if not self._by:
             return ""
         rows, without = self.session.group_by(self._by)
-        return grid_html.dry_run(self._by, rows, len(without))
+        return desk_html.dry_run(self._by, rows, len(without))
 
     def button_pressed(self, name: str) -> bool:
         if name.startswith(FOLDER):
@@ -103,7 +96,7 @@ class SortDesk(GridDesk):
 
     def _taken(self, act: Any, value: Any) -> None:
         with self.grid.lock:
-            self.message = ""
+            self.error = ""
             self.attempt(lambda: act(value))
             self.redraw()
 
@@ -137,22 +130,9 @@ class SortDesk(GridDesk):
 def open_sort(
     project_id: str, home: Path | str | None = None, folders: Sequence[str] | None = None
 ) -> ipywidgets.Widget:
-    """The sorter of a project for a notebook's cell, with the marks that were made before.
-
-    A project that cannot be opened gives one line saying why. Calling it again in the same kernel closes the sorter
-    that was there before.
+    """The sorter of a project for a notebook's cell, with the marks that were made before; see `reopen`.
 
     Args:
         folders: the folders to sort, relative to the project's root; None sorts the results.
     """
-    if project_id in _open:
-        _open.pop(project_id).close()
-    try:
-        desk = SortDesk(SortSession(Workspace.find(home).project(project_id), folders))
-    except PickroomError as error:
-        return ipywidgets.HTML(deck_html.notice(error.line))
-    _open[project_id] = desk
-    return desk
-
-
-_open: dict[str, SortDesk] = {}  # the sorters of this kernel: a closed cell must not go on holding its session
+    return reopen("sort", project_id, home, lambda project: SortDesk(SortSession(project, folders)))

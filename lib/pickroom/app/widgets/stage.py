@@ -19,20 +19,17 @@ A page's messages and the kernel's (custom messages of the widget, one JSON obje
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-import anywidget
 import traitlets
 
-from pickroom.app.widgets.key_queue import KeyQueue
 from pickroom.app.widgets.layout import Rect
+from pickroom.app.widgets.surface import KeyListener, Surface
 from pickroom.core.errors import PickroomError
-
-PictureKind = Literal["preview", "original"]
+from pickroom.sessions.session import PictureKind
 
 HERE = Path(__file__).parent
 
@@ -59,7 +56,7 @@ class Cell:
 
 
 @dataclass(frozen=True, slots=True)
-class Frame:
+class StageFrame:
     """What is on the stage at one time.
 
     Attributes:
@@ -108,10 +105,10 @@ class Scene:
 
     width: int
     height: int
-    frame: Frame
+    frame: StageFrame
     position: int = 0
     count: int = 1
-    ahead: Mapping[int, Frame] = field(default_factory=dict)
+    ahead: Mapping[int, StageFrame] = field(default_factory=dict)
     destinations: Mapping[str, int] = field(default_factory=dict)
     steps: Mapping[str, int] = field(default_factory=dict)
     zoom: bool = False
@@ -126,14 +123,6 @@ class Viewport:
     height: int
     dpr: float = 1.0
     dark: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class KeyPress:
-    """One key, spelled as FORMATS.md says; `seen` is the token of the frame on screen when it was pressed."""
-
-    key: str
-    seen: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,20 +145,14 @@ class PointerEvent:
     seen: str = ""
 
 
-class Listener(Protocol):
+class StageListener(KeyListener, Protocol):
     """Who the stage tells; the deck and the crop desk are two of them."""
 
     def viewport_changed(self, viewport: Viewport) -> None:
         """A view appeared, came back or changed its size or theme: lay out again and show everything."""
 
-    def key_pressed(self, press: KeyPress) -> None:
-        """A key that was not applied before; answer with `Stage.show`, whatever it did."""
-
     def pointer_moved(self, event: PointerEvent) -> None:
         """Only with `pointer="drag"`."""
-
-    def focus_changed(self, on: bool) -> None:
-        """The stage got or lost the keyboard."""
 
     def picture(self, name: str, kind: PictureKind) -> tuple[str, bytes] | None:
         """(mime, encoded bytes) of a picture by its name, None when nothing near shows it any more.
@@ -184,19 +167,14 @@ def read_parts(*names: str) -> str:
     return "\n".join((HERE / name).read_text(encoding="utf-8") for name in names)
 
 
-class Stage(anywidget.AnyWidget):
+class Stage(Surface[StageListener]):
     """The widget; `show` sends a scene, and everything that happens goes to the listener.
 
-    The listener is called with `lock` held; it takes the same lock for whatever it does of its own accord.
-
     Args:
-        listener: who is told.
-        keys: the keys it takes, spelled as FORMATS.md says; every other key is left to the notebook.
+        listener, keys, repeating: see `Surface`.
         pointer: "keys" turns a click on an image into its number's key; "drag" forwards the pointer.
-        repeating: keys that count again while they are held down.
 
-    A `<button data-press="KEY">` anywhere on the desk presses that key when it is clicked; the name may be one that
-    no keyboard has. `cursor` is the CSS cursor over the stage.
+    `cursor` is the CSS cursor over the stage.
     """
 
     _esm = read_parts(
@@ -204,25 +182,16 @@ class Stage(anywidget.AnyWidget):
         *("pictures.js", "zoom.js", "paint.js", "drag_outline.js", "stage.js"),
     )
     _css = read_parts("stage.css", "tools.css")
-    key_names = traitlets.List(traitlets.Unicode()).tag(sync=True)
-    repeating = traitlets.List(traitlets.Unicode()).tag(sync=True)
     pointer = traitlets.Enum(["keys", "drag"], default_value="keys").tag(sync=True)
     cursor = traitlets.Unicode().tag(sync=True)
 
     def __init__(
-        self, listener: Listener, keys: Sequence[str], pointer: str = "keys", repeating: Sequence[str] = ()
+        self, listener: StageListener, keys: Sequence[str], pointer: str = "keys", repeating: Sequence[str] = ()
     ) -> None:
-        super().__init__(key_names=list(keys), pointer=pointer, repeating=list(repeating))
-        # JupyterLab hands messages to another thread than the one that runs the cells (comms over subshells)
-        self.lock = threading.RLock()
-        self._listener = listener
-        self._line = KeyQueue()
-        self._number = 0
-        self._scene: dict[str, Any] = {}
-        self.on_msg(lambda _, content, buffers: self.on_message(content))
+        super().__init__(listener, keys, repeating, pointer=pointer)
 
     def show(self, scene: Scene) -> None:
-        """Send a scene to every view; each says which of that view's keys it already contains."""
+        """Send a scene to every view."""
         self._number += 1
         self._scene = {
             "type": "frame",
@@ -235,24 +204,15 @@ class Stage(anywidget.AnyWidget):
             "steps": dict(scene.steps),
             "drag": asdict(scene.drag) if scene.drag else None,
         }
-        self._send_scene()
+        self.send_scene(self._scene)
 
-    def on_message(self, content: Mapping[str, Any]) -> None:
-        """One message of a page; a form that is not ours (a page of another version) is passed over."""
-        with self.lock:
-            self._take(content)
-
-    def _take(self, content: Mapping[str, Any]) -> None:
+    def take(self, content: Mapping[str, Any]) -> None:
         match content:
-            case {"type": "key", "view": str(view), "number": int(number), "key": str(key), "seen": str(seen)}:
-                self._key(view, number, content.get("oldest"), KeyPress(key, seen))
             case {"type": "hello" | "size", "width": width, "height": height, "dpr": dpr, "dark": dark}:
                 self._listener.viewport_changed(Viewport(int(width), int(height), float(dpr), bool(dark)))
             case {"type": "want", "page": str(page), "kind": "preview" | "original" as kind, "names": names}:
                 for name in names:
                     self._send_picture(page, kind, str(name))
-            case {"type": "focus", "on": bool(on)}:
-                self._listener.focus_changed(on)
             case {"type": "pointer", "phase": "down" | "move" | "up" | "hover" as phase, "x": x, "y": y}:
                 cell, shift, seen = content.get("number"), bool(content.get("shift")), str(content.get("seen", ""))
                 try:
@@ -260,20 +220,6 @@ class Stage(anywidget.AnyWidget):
                 finally:
                     if phase in ("move", "hover"):
                         self.send({"type": "moved", "view": content.get("view")})
-
-    def _key(self, view: str, number: int, oldest: Any, press: KeyPress) -> None:
-        """Take each key once and in order; one that was taken before is only answered again."""
-        match self._line.take(view, number, oldest):
-            case "again":
-                self._send_scene()
-            case "lost":
-                self.send({"type": "resend", "view": view, "number": self._line.expected(view)})
-            case "new":
-                self._listener.key_pressed(press)
-
-    def _send_scene(self) -> None:
-        if self._scene:
-            self.send({**self._scene, "applied": dict(self._line.applied)})
 
     def _send_picture(self, page: str, kind: PictureKind, name: str) -> None:
         message = {"type": "picture", "page": page, "kind": kind, "name": name}

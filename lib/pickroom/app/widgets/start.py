@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args
 
 import ipywidgets
 
-from pickroom.app.widgets import deck_html
+from pickroom.app.widgets import desk_html
 from pickroom.core.errors import PickroomError, UsageError
 from pickroom.core.quantities import plural
 from pickroom.groups.strategies import Similarity
@@ -43,7 +43,7 @@ def open_start(
             project = workspace.project(project_id)
             if project.manifest.encoder is None:
                 parts.append(
-                    deck_html.notice(f"{project_id} has no vectors yet: 10_embed.ipynb makes them; then run this again")
+                    desk_html.notice(f"{project_id} has no vectors yet: 10_embed.ipynb makes them; then run this again")
                 )
             else:
                 parts.append(_report(project_id, projects.rescan(project, by=Similarity())))
@@ -51,7 +51,7 @@ def open_start(
             started, report = projects.start(workspace, project_id, Path(images))
             parts.append(_report(started.id, report))
     except PickroomError as error:
-        parts.append(deck_html.notice(error.line))
+        parts.append(desk_html.notice(error.line))
     parts.append(_projects(workspace))
     # JupyterLab's own style for tables; the desks' style sheet comes with a stage, and there is none here
     return ipywidgets.HTML(f'<div class="jp-RenderedHTMLCommon">{"".join(parts)}</div>')

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 
 from pickroom.analysis import figures
 from pickroom.analysis.reports.html import picture
-from pickroom.app.widgets import deck_html
+from pickroom.app.widgets import desk_html
 from pickroom.core.errors import PickroomError
 from pickroom.features.sources import Sources
 from pickroom.images import thumbnails
@@ -40,7 +40,7 @@ def training_page(project_ids: Sequence[str], home: Path | str | None = None) ->
 
 
 class TrainingPage:
-    """Several projects learned from together; every failure that is expected becomes a line of deck_html.
+    """Several projects learned from together; every failure that is expected becomes a line of desk_html.
 
     Attributes:
         trained: kind -> what its last training here made.
@@ -68,7 +68,7 @@ class TrainingPage:
                 self.trained[kind] = train(self.workspace, kind, self.project_ids, config, recipe, self._tell)
                 parts.append(_paragraph(self.trained[kind].lines))
             except PickroomError as error:
-                parts.append(deck_html.notice(error.line))
+                parts.append(desk_html.notice(error.line))
         return ipywidgets.HTML("".join(parts))
 
     def recommend(self) -> ipywidgets.HTML:
@@ -78,7 +78,7 @@ class TrainingPage:
             try:
                 parts.append(_paragraph(recommend(self.workspace.project(project_id)).words.splitlines()))
             except PickroomError as error:
-                parts.append(deck_html.notice(error.line))
+                parts.append(desk_html.notice(error.line))
         return ipywidgets.HTML("".join(parts))
 
     def look(self, sample: int = 20, seed: int | None = None) -> ipywidgets.HTML:
@@ -86,13 +86,13 @@ class TrainingPage:
         try:
             self.evaluation = evaluate(self.workspace, self.project_ids, 0)
         except PickroomError as error:
-            return ipywidgets.HTML(deck_html.notice(error.line))
+            return ipywidgets.HTML(desk_html.notice(error.line))
         parts = [_paragraph(describing.evaluation_lines(self.evaluation))]
         try:
             drawn = evaluate(self.workspace, self.project_ids, sample, seed) if sample else self.evaluation
             parts.append(self._sheet(drawn.sample))
         except PickroomError as error:
-            parts.append(deck_html.notice(error.line))
+            parts.append(desk_html.notice(error.line))
         return ipywidgets.HTML("".join(parts))
 
     def calibration(self) -> ipywidgets.HTML:
@@ -164,7 +164,7 @@ _open: dict[tuple[str, ...], TrainingPage] = {}  # the pages of this kernel
 
 def _picture(figure: Figure | None, alt: str) -> ipywidgets.HTML:
     if figure is None:
-        return ipywidgets.HTML(deck_html.notice("No ranker has been trained on enough decisions to show this yet"))
+        return ipywidgets.HTML(desk_html.notice("No ranker has been trained on enough decisions to show this yet"))
     return ipywidgets.HTML(picture(figure, alt).html)
 
 

@@ -5,18 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
+from pickroom.core.naming import CROP, STAGING
 from pickroom.files.handlers import BROWSE
-from pickroom.sessions.browse.keys import BROWSE_KEYS, FOLDERS
+from pickroom.sessions import bindings
+from pickroom.sessions.keys import Command
 from pickroom.sessions.marking import board as machine
 from pickroom.sessions.marking.layout import Section
 from pickroom.sessions.marking.listing import RESULTS
 from pickroom.sessions.marking.session import BoardSession
-from pickroom.sessions.review.keys import Command
 from pickroom.store.workspace import Project
+
+FOLDERS = {"crop": CROP, "staging": STAGING}  # as mark commands, and files of marks, name them
 
 
 class BrowseSession(BoardSession):
-    """A person looking over folders; C and X mark, Shift+Enter moves.
+    """A user looking over folders; C and X mark, Shift+Enter moves.
 
     Args:
         folders: relative to the project's root, with their sub-folders; None shows the results, then every source.
@@ -26,8 +29,8 @@ class BrowseSession(BoardSession):
         UsageError: there is no such folder.
     """
 
-    room = BROWSE
-    keys = BROWSE_KEYS
+    kind = BROWSE
+    keys = bindings.BROWSE
 
     def __init__(self, project: Project, folders: Sequence[str] | None = None) -> None:
         super().__init__(project, (*RESULTS, "") if folders is None else folders)
@@ -64,14 +67,13 @@ class BrowseSession(BoardSession):
             found = replace(board, message="nothing is marked here")
             self.board = found if place is None else replace(board, cursor=place, anchor=place)
         else:
-            paths = board.row if what.name == "mark row" else board.targets
-            assert what.index is not None
-            self.board = machine.mark(board, key, dict.fromkeys(paths, FOLDERS[what.index]))
+            how, _, word = what.name.rpartition(" ")
+            paths = {"mark": board.targets, "mark row": board.row}[how]
+            self.board = machine.mark(board, key, dict.fromkeys(paths, FOLDERS[word]))
 
 
 def mark_named(word: str) -> str:
     """The folder of a mark as files of marks write it ("crop" or "staging"); raises ValueError for another word."""
-    folders = {"crop": FOLDERS[0], "staging": FOLDERS[1]}
-    if word not in folders:
+    if word not in FOLDERS:
         raise ValueError(f'"mark" is {word!r}, neither "crop" nor "staging"')
-    return folders[word]
+    return FOLDERS[word]

@@ -33,38 +33,32 @@ MIN_SIDE = 8  # pixels: a click without a drag is no box
 
 def draw(anchor: Point, point: Point, size: Size, ratio: float | None) -> CropBox | None:
     """A new box from where the pointer went down to where it is; None while it is too small to be meant."""
-    width, height = size
-    x, y = _inside(anchor[0]) * width, _inside(anchor[1]) * height
-    dx, dy = point[0] * width - x, point[1] * height - y
-    return _span(x, y, dx, dy, size, ratio)
+    x, y = (min(max(anchor[i], 0.0), 1.0) * size[i] for i in (0, 1))
+    return _span(x, y, point[0] * size[0] - x, point[1] * size[1] - y, size, ratio)
 
 
 def resize(box: CropBox, handle: Handle, point: Point, size: Size, ratio: float | None) -> CropBox:
     """Drag one handle to a point; the opposite corner stays, or for an edge handle the opposite edge's middle."""
-    width, height = size
-    x1, y1, x2, y2 = to_pixels(box, width, height)
-    at_x, at_y = HANDLES[handle]
-    anchor_x, anchor_y = x1 + (1 - at_x) * (x2 - x1), y1 + (1 - at_y) * (y2 - y1)
-    dx, dy = point[0] * width - anchor_x, point[1] * height - anchor_y
+    edges, at = to_pixels(box, *size), HANDLES[handle]
+    anchor = [edges[i] + (1 - at[i]) * (edges[i + 2] - edges[i]) for i in (0, 1)]
     # a handle pulled over to the other side stops there: it does not turn the box inside out
-    dx, dy = _same_side(dx, at_x), _same_side(dy, at_y)
-    if at_x != 0.5 and at_y != 0.5:
-        return _span(anchor_x, anchor_y, dx, dy, size, ratio, (2 * at_x - 1, 2 * at_y - 1)) or box
-    if at_x == 0.5:
-        tall = min(abs(dy), (height - anchor_y) if at_y else anchor_y)
-        wide = tall * ratio if ratio else x2 - x1
-        room = 2 * min(anchor_x, width - anchor_x)
-        if ratio and wide > room:
-            wide, tall = room, room / ratio
-        edge = anchor_y + (tall if at_y else -tall)
-        return whole_pixels(anchor_x - wide / 2, min(anchor_y, edge), anchor_x + wide / 2, max(anchor_y, edge), size)
-    wide = min(abs(dx), (width - anchor_x) if at_x else anchor_x)
-    tall = wide / ratio if ratio else y2 - y1
-    room = 2 * min(anchor_y, height - anchor_y)
-    if ratio and tall > room:
-        tall, wide = room, room * ratio
-    edge = anchor_x + (wide if at_x else -wide)
-    return whole_pixels(min(anchor_x, edge), anchor_y - tall / 2, max(anchor_x, edge), anchor_y + tall / 2, size)
+    pull = [_same_side(point[i] * size[i] - anchor[i], at[i]) for i in (0, 1)]
+    if 0.5 not in at:
+        toward = (2 * at[0] - 1, 2 * at[1] - 1)
+        return _span(anchor[0], anchor[1], pull[0], pull[1], size, ratio, toward) or box
+    across, along = (0, 1) if at[0] == 0.5 else (1, 0)  # an edge goes along one axis, its middle stays on the other
+    length = min(abs(pull[along]), size[along] - anchor[along] if at[along] else anchor[along])
+    breadth: float = edges[across + 2] - edges[across]
+    if ratio:
+        breadth = length * ratio if along else length / ratio
+        room = 2 * min(anchor[across], size[across] - anchor[across])
+        if breadth > room:
+            breadth, length = room, room / ratio if along else room * ratio
+    low, high = [0.0, 0.0], [0.0, 0.0]
+    low[across], high[across] = anchor[across] - breadth / 2, anchor[across] + breadth / 2
+    low[along] = anchor[along] - (0 if at[along] else length)
+    high[along] = low[along] + length if at[along] else anchor[along]
+    return whole_pixels(low[0], low[1], high[0], high[1], size)
 
 
 def move(box: CropBox, dx: int, dy: int, size: Size) -> CropBox:
@@ -122,10 +116,6 @@ def handle_point(box: CropBox, handle: Handle) -> Point:
 
 def contains(box: CropBox, point: Point) -> bool:
     return box.x1 <= point[0] <= box.x2 and box.y1 <= point[1] <= box.y2
-
-
-def _inside(value: float) -> float:
-    return min(max(value, 0.0), 1.0)
 
 
 def _same_side(distance: float, at: float) -> float:

@@ -8,20 +8,22 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from pickroom.core.errors import ImageError, UsageError
-from pickroom.core.naming import is_image_name
+from pickroom.core.naming import CROP_AUTO, is_image_name
+from pickroom.core.quantities import plural
 from pickroom.core.records import CropBox
 from pickroom.files import cropping, sidecars, waiting
 from pickroom.files.cropping import CropResult, Order
 from pickroom.files.handlers import CROP, DROP
-from pickroom.files.undo import recover_if_planned, undo_batch
-from pickroom.images import decode, thumbnails
+from pickroom.files.undo import undo_batch
+from pickroom.images import decode
+from pickroom.sessions.bindings import CROP as KEYS
 from pickroom.sessions.crop import editing, view
 from pickroom.sessions.crop import state as machine
 from pickroom.sessions.crop.state import CropCard, CropState
 from pickroom.sessions.crop.view import CropDeskView, CropImageView
+from pickroom.sessions.session import ProjectSession
 from pickroom.storage import atomic
 from pickroom.store import crops, operations
-from pickroom.store.connect import connect
 from pickroom.store.connections import require_in_place
 from pickroom.store.workspace import Project
 
@@ -34,7 +36,7 @@ class Waiting:
     warning: str = ""
 
 
-class CropSession:
+class CropSession(ProjectSession):
     """A person at the crop desk: keys and drags edit boxes, Enter submits the active image.
 
     Attributes:
@@ -48,13 +50,13 @@ class CropSession:
         UsageError: `per_page` is not 1, 2 or 3.
     """
 
+    keys = KEYS
     state: CropState
 
     def __init__(self, project: Project, *, per_page: int = 3) -> None:
         if per_page not in machine.PAGE_SIZES:
             raise UsageError(f"{per_page} images a page", doing="opening the crop desk", hint="1, 2 or 3")
-        project.require_root()
-        self.project, self.per_page = project, per_page
+        self.per_page = per_page
         self.last_result: CropResult | None = None
         self.problems: dict[str, str] = {}
         self._skipped: set[str] = set()
@@ -63,16 +65,11 @@ class CropSession:
         self._refused: dict[str, str] = {}  # by the last submit, and waiting on: folder/name -> reason
         self._hashes: dict[tuple[str, str, int], str] = {}  # by folder, name and time of change
         self._sizes: dict[tuple[str, str, int], editing.Size] = {}
-        self._connection = connect(project.database)
-        try:
-            told = (recover_if_planned(project, self._connection), waiting.rebuild_sidecars(project, self._connection))
-            self._load("; ".join(filter(None, told)))
-        except BaseException:
-            self._connection.close()
-            raise
+        super().__init__(project)
 
-    def close(self) -> None:
-        self._connection.close()
+    def open(self, recovered: str) -> None:
+        rebuilt = waiting.rebuild_sidecars(self.project, self._connection)
+        self._load("; ".join(filter(None, (recovered, rebuilt))))
 
     def press(self, key: str) -> CropState:
         """Apply one key; Enter, D, S, B and Shift+A also act on the waiting images.
@@ -86,9 +83,9 @@ class CropSession:
         pending_action, self.state = self.state.pending_action, replace(self.state, pending_action=None)
         card = self.state.card
         if pending_action == "submit" and card:
-            self._submit([Order(card.directory, card.filename, self.state.box(card), self.state.source(card))])
+            self.submit([Order(card.directory, card.filename, self.state.box(card), self.state.source(card))])
         elif pending_action == "delete" and card:
-            self._submit([Order(card.directory, card.filename, None)])
+            self.submit([Order(card.directory, card.filename, None)])
         elif pending_action == "apply ai":
             self.apply_ai()
         elif self.state.confirming and not self._ai_crops():
@@ -119,6 +116,10 @@ class CropSession:
         self.state = machine.set_shape(self.state, shape)
         return self.state
 
+    @property
+    def asks(self) -> bool:
+        return self.state.confirming
+
     def refresh(self) -> bool:
         """Look at the waiting folders again if files came or went; the page stays in front. Whether any did.
 
@@ -133,11 +134,7 @@ class CropSession:
 
     def apply_ai(self) -> CropResult:
         """Crop every image of crop_auto/ as the AI proposed; those without a proposal go on waiting."""
-        return self._submit([Order(c.directory, c.filename, c.start, "ai_all") for c in self._ai_crops()])
-
-    def submit(self, orders: Sequence[Order]) -> CropResult:
-        """Carry out orders given from outside (`pickroom crop --boxes`)."""
-        return self._submit(orders)
+        return self.submit([Order(c.directory, c.filename, c.start, "ai_all") for c in self._ai_crops()])
 
     def view(self) -> CropDeskView:
         """Everything the desk draws now."""
@@ -147,10 +144,9 @@ class CropSession:
             header=view.header(len(self.waiting), len(made), len(self.problems), made.count("default")),
             images=self._images(self.state),
             message=self.state.message,
-            help=self.state.help,
             asked=self.state.asked,
-            confirm=view.confirmation(ai_crops) if self.state.confirming else "",
-            problems=view.problem_lines({**self.problems, **self._refused}),
+            confirm=self._question(ai_crops) if self.state.confirming else "",
+            problems=tuple(f"{path}: {why}" for path, why in sorted({**self.problems, **self._refused}.items())),
             ai_crops=ai_crops,
         )
 
@@ -159,13 +155,11 @@ class CropSession:
         later = [w.card for w in self._ordered() if w.card not in self.state.cards]
         return self._images(CropState(tuple(later[: self.per_page])))
 
-    def preview(self, image: CropImageView) -> bytes:
-        """A JPEG of at most 1024 pixels a side; raises ImageError when the file has gone bad."""
-        path = self.project.path(image.directory, image.filename)
-        return thumbnails.read(self.project.workspace.thumbnails, image.sha256, path)
+    def _question(self, count: int) -> str:
+        return f"Crop {plural(count, 'image')} of crop_auto/ as the AI proposed, unseen?"
 
     def _ai_crops(self) -> list[CropCard]:
-        return [w.card for w in self.waiting if w.card.directory == cropping.CROP_AUTO and w.card.proposed]
+        return [w.card for w in self.waiting if w.card.directory == CROP_AUTO and w.card.proposed]
 
     def _images(self, state: CropState) -> tuple[CropImageView, ...]:
         warnings = {_path(w.card): w.warning for w in self.waiting}
@@ -175,7 +169,8 @@ class CropSession:
             for number, card in enumerate(state.cards, start=1)
         )
 
-    def _submit(self, orders: Sequence[Order]) -> CropResult:
+    def submit(self, orders: Sequence[Order]) -> CropResult:
+        """Carry orders out; what could not be done of them stays with its reason."""
         result = cropping.submit(self.project, self._connection, orders)
         self.last_result = result
         if result.batch is not None:

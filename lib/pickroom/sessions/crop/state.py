@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, Literal
 
 from pickroom.core.geometry import to_pixels, with_ratio
 from pickroom.core.records import BoxSource, CropBox
+from pickroom.sessions.bindings import CROP
 from pickroom.sessions.crop import editing
 from pickroom.sessions.crop.editing import Handle, Point, Size
-from pickroom.sessions.crop.keys import CROP_KEYS
-from pickroom.sessions.review.keys import normalise
+from pickroom.sessions.keys import normalise
 
 RATIOS: dict[str, float] = {"1:1": 1.0, "4:5": 4 / 5, "3:2": 3 / 2, "16:9": 16 / 9}
 OWN, FREE = "own", "free"
@@ -66,7 +66,7 @@ class CropState:
         cards: the page's images.
         boxes, shapes: file name -> box and shape (OWN, FREE, or a key of RATIOS) where the person changed them.
         active: index of the active image.
-        wish: what the session is to do now; the machine itself touches no file.
+        pending_action: what the session is to do now; the machine itself touches no file.
         asked: Enter was pressed on the active image's default box, which nobody has drawn; a second Enter submits it.
         confirming: "apply all AI crops" was asked for and waits for Enter.
     """
@@ -117,7 +117,7 @@ def press(state: CropState, key: str) -> CropState:
     Raises:
         UsageError: the text is no key.
     """
-    command = CROP_KEYS.get(normalise(key))
+    command = CROP.commands.get(normalise(key))
     asked, state = state.asked, replace(state, message="", pending_action=None, asked=False)
     if state.drag is not None and command is not None:
         # a key in the middle of a drag ends it there; Escape takes it back
@@ -199,17 +199,15 @@ def drag_end(state: CropState) -> CropState:
     drag, card = state.drag, state.card
     if drag is None or card is None:
         return state
-    state = replace(state, drag=None)
     if state.box(card) == drag.box:
-        return state
-    shape = state.shape(card)
-    edit = Edit(card.filename, (drag.box, shape), (state.box(card), shape))
-    return replace(state, undo=(*state.undo, edit), redo=())
+        return replace(state, drag=None)
+    return _record(_drag_back(state), card, state.box(card), state.shape(card))
 
 
 def _drag_back(state: CropState) -> CropState:
     drag, card = state.drag, state.card
-    assert drag is not None and card is not None
+    if drag is None or card is None:
+        return state
     return replace(_with(state, card, drag.box, state.shape(card)), drag=None)
 
 
@@ -238,7 +236,7 @@ def _edit(state: CropState, name: str) -> CropState:
         factor = _STEP if name == "larger" else 1 / _STEP
         return _record(state, card, editing.scale(box, factor, card.size), shape)
     far = 10 if name.startswith("far ") else 1
-    dx, dy = {"left": (-1, 0), "right": (1, 0), "up": (0, -1), "down": (0, 1)}[name.removeprefix("far ")]
+    dx, dy = _ARROWS[name.removeprefix("far ")]
     return _record(state, card, editing.move(box, dx * far, dy * far, card.size), shape)
 
 
@@ -255,14 +253,6 @@ def _with(state: CropState, card: CropCard, box: CropBox, shape: str) -> CropSta
     return replace(state, boxes=boxes, shapes=MappingProxyType({**state.shapes, card.filename: shape}))
 
 
-def _undo(state: CropState) -> CropState:
-    return _step(state, "undo")
-
-
-def _redo(state: CropState) -> CropState:
-    return _step(state, "redo")
-
-
 def _step(state: CropState, way: Literal["undo", "redo"]) -> CropState:
     steps = state.undo if way == "undo" else state.redo
     if not steps:
@@ -270,19 +260,20 @@ def _step(state: CropState, way: Literal["undo", "redo"]) -> CropState:
         return replace(state, message=f"nothing to {way}{hint}")
     edit = steps[-1]
     place = next(i for i, card in enumerate(state.cards) if card.filename == edit.filename)
-    state = _with(state, state.cards[place], *(edit.before if way == "undo" else edit.after))
+    state = replace(_with(state, state.cards[place], *(edit.before if way == "undo" else edit.after)), active=place)
     if way == "undo":
-        return replace(state, active=place, undo=steps[:-1], redo=(*state.redo, edit))
-    return replace(state, active=place, redo=steps[:-1], undo=(*state.undo, edit))
+        return replace(state, undo=steps[:-1], redo=(*state.redo, edit))
+    return replace(state, undo=(*state.undo, edit), redo=steps[:-1])
 
 
 # what needs an image on the page
 _WITH_IMAGES: dict[str, PendingAction] = {"submit": "submit", "skip": "skip", "delete": "delete"}
-_VIEWS = {
+_VIEWS: dict[str, Callable[[CropState], CropState]] = {
     "help": lambda state: replace(state, help=not state.help),
     "close": lambda state: replace(state, help=False, drag=None),
-    "undo": _undo,
-    "redo": _redo,
+    "undo": lambda state: _step(state, "undo"),
+    "redo": lambda state: _step(state, "redo"),
     "back": lambda state: replace(state, pending_action="back"),
     "apply ai": lambda state: replace(state, confirming=True, help=False),
 }
+_ARROWS = {"left": (-1, 0), "right": (1, 0), "up": (0, -1), "down": (0, 1)}

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pickroom.core.geometry import to_pixels
+from pickroom.core.quantities import plural
 from pickroom.core.records import BoxSource, CropBox
 from pickroom.sessions.crop.state import CropCard, CropState
 
@@ -45,7 +46,7 @@ class CropImageView:
 
 @dataclass(frozen=True, slots=True)
 class CropDeskView:
-    """The whole desk.
+    """What the desk draws, beside the state of the session.
 
     Attributes:
         asked: `message` asks whether the active image's default box is meant.
@@ -57,7 +58,6 @@ class CropDeskView:
     header: str
     images: tuple[CropImageView, ...]
     message: str
-    help: bool
     asked: bool
     confirm: str
     problems: tuple[str, ...]
@@ -89,23 +89,10 @@ def image_view(card: CropCard, state: CropState, number: int, sha256: str, warni
 
 def header(waiting: int, made: int, problems: int, defaults: int = 0) -> str:
     """E.g. `23 images wait for a crop - 4 made here, 1 to its default box - 1 cannot be cropped yet`."""
-    if waiting + problems == 0:
-        text = "No image waits for its crop"
-    else:
-        text = f"{waiting} image{'' if waiting == 1 else 's'} wait{'s' if waiting == 1 else ''} for a crop"
-    parts = [text]
+    text = f"{plural(waiting, 'image')} wait{'s' if waiting == 1 else ''} for a crop"
+    parts = [text if waiting + problems else "No image waits for its crop"]
     if made:
         parts.append(f"{made} made here" + (f", {defaults} to the default box" if defaults else ""))
     if problems:
         parts.append(f"{problems} cannot be cropped yet")
     return " - ".join(parts)
-
-
-def confirmation(ai_crops: int) -> str:
-    """What "apply all AI crops" asks before it does it."""
-    images = "1 image" if ai_crops == 1 else f"{ai_crops} images"
-    return f"Crop {images} of crop_auto/ as the AI proposed, unseen?"
-
-
-def problem_lines(problems: Mapping[str, str]) -> tuple[str, ...]:
-    return tuple(f"{path}: {reason}" for path, reason in sorted(problems.items()))

@@ -9,14 +9,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from typing import Literal, Self
+from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 
-from pickroom.sessions.duplicates.choosing import order
+from pickroom.sessions.duplicates.pairs import Copy, DuplicatePair, order
 
-Kind = Literal["exact", "near"]
 _ROWS = 256  # images compared with all later ones at a time: bounds memory, changes no result
 _COLOURS_AT_ONCE = 1 << 16  # pairs: some 30 MB
 _COLOURS = 32  # numbers of an image's colours
@@ -50,13 +49,9 @@ class Thresholds:
     @classmethod
     def given(cls, cosine: float | None, bits: int | None, within_groups: bool) -> Self:
         """Those that a person gave; None for the usual ones."""
-        usual = cls()
-        return replace(
-            usual,
-            cosine=usual.cosine if cosine is None else cosine,
-            bits=usual.bits if bits is None else bits,
-            within_groups=within_groups,
-        )
+        usual = cls(within_groups=within_groups)
+        usual = usual if cosine is None else replace(usual, cosine=cosine)
+        return usual if bits is None else replace(usual, bits=bits)
 
     def __post_init__(self) -> None:
         for value in (self.cosine, self.confirm):
@@ -67,60 +62,6 @@ class Thresholds:
 
 
 @dataclass(frozen=True, slots=True)
-class Copy:
-    """One image file of a project, as it lies on disk.
-
-    Attributes:
-        path: relative to the project's root.
-        width, height: pixels of the upright image; file_size in bytes; mtime_ns since the epoch.
-        fingerprint: its 64-bit perceptual hash, None when it could not be made.
-        vector: (D,) float32, raw; None without one. encoder: whose vector it is; others are not comparable.
-        group: the group it is, or was, a member of; None for none.
-        colours: `fingerprints.Fingerprint.colours`, None when they could not be read.
-    """
-
-    project_id: str
-    path: str
-    sha256: str
-    width: int
-    height: int
-    file_size: int
-    mtime_ns: int
-    fingerprint: int | None = None
-    vector: np.ndarray | None = field(default=None, compare=False, repr=False)
-    encoder: str = ""
-    group: str | None = None
-    colours: bytes | None = None
-
-    @property
-    def key(self) -> tuple[str, str]:
-        """What names it over all projects."""
-        return self.project_id, self.path
-
-
-@dataclass(frozen=True, slots=True)
-class Pair:
-    """Two images; `a` is the one to keep by `choosing.order`.
-
-    Attributes:
-        score: 1 for exact; else the cosine, or the share of equal bits of the hashes where that is more.
-        bits: of the hashes that differ, None where one has no hash. cosine: None where the vectors do not compare.
-    """
-
-    a: Copy
-    b: Copy
-    kind: Kind
-    score: float
-    bits: int | None = None
-    cosine: float | None = None
-
-    @property
-    def across(self) -> bool:
-        """Of two projects: only ever reported."""
-        return self.a.project_id != self.b.project_id
-
-
-@dataclass(frozen=True, slots=True)
 class Found:
     """Every pair, exact ones first, then the most alike.
 
@@ -128,7 +69,7 @@ class Found:
         dropped: near pairs beyond MOST_PAIRS, the least alike.
     """
 
-    pairs: tuple[Pair, ...]
+    pairs: tuple[DuplicatePair, ...]
     dropped: int = 0
 
 
@@ -141,19 +82,19 @@ def find(copies: Sequence[Copy], thresholds: Thresholds | None = None, most: int
     thresholds = thresholds or Thresholds()
     ranked = sorted(copies, key=order)
     exact, best = _exact(ranked)
-    left, right, bits, cosine, dropped = near_pairs(_Looks.of(best), thresholds, most)
+    left, right, bits, cosine, dropped = near_pairs(_Arrays.of(best), thresholds, most)
     near = []
     for i, j, differing, alike in zip(left.tolist(), right.tolist(), bits.tolist(), cosine.tolist(), strict=True):
         a, b = best[i], best[j]
         shared = None if differing > 64 else differing
         measured = None if np.isnan(alike) else min(float(alike), 1.0)
         score = max(measured if measured is not None else -1.0, -1.0 if shared is None else 1 - shared / 64)
-        near.append(Pair(a, b, "near", round(score, 4), shared, measured))
+        near.append(DuplicatePair(a, b, "near", round(score, 4), shared, measured))
     near.sort(key=lambda pair: (-pair.score, pair.a.key, pair.b.key))
     return Found((*exact, *near), dropped)
 
 
-def _exact(ranked: Sequence[Copy]) -> tuple[list[Pair], list[Copy]]:
+def _exact(ranked: Sequence[Copy]) -> tuple[list[DuplicatePair], list[Copy]]:
     """(pairs of one content, the first of each content in each project in the order given)."""
     by_content: dict[str, dict[str, list[Copy]]] = defaultdict(lambda: defaultdict(list))
     for copy in ranked:
@@ -162,13 +103,13 @@ def _exact(ranked: Sequence[Copy]) -> tuple[list[Pair], list[Copy]]:
     for projects in by_content.values():
         firsts = [own[0] for own in projects.values()]
         best += firsts
-        pairs += [Pair(own[0], other, "exact", 1.0) for own in projects.values() for other in own[1:]]
-        pairs += [Pair(firsts[0], other, "exact", 1.0) for other in firsts[1:]]
+        pairs += [DuplicatePair(own[0], other, "exact", 1.0) for own in projects.values() for other in own[1:]]
+        pairs += [DuplicatePair(firsts[0], other, "exact", 1.0) for other in firsts[1:]]
     return sorted(pairs, key=lambda pair: (pair.a.key, pair.b.key)), best
 
 
 @dataclass(frozen=True, slots=True)
-class _Looks:
+class _Arrays:
     """What is compared, as arrays over N images.
 
     Attributes:
@@ -187,7 +128,7 @@ class _Looks:
     colours: np.ndarray
 
     @classmethod
-    def of(cls, copies: Sequence[Copy]) -> _Looks:
+    def of(cls, copies: Sequence[Copy]) -> _Arrays:
         known = [(c.encoder, c.vector if c.vector is not None and np.any(c.vector) else None) for c in copies]
         sizes = {name: len(raw) for name, raw in known if raw is not None}
         starts = dict(zip(sizes, np.cumsum([0, *sizes.values()]).tolist(), strict=False))
@@ -208,7 +149,7 @@ class _Looks:
 
 
 def near_pairs(
-    looks: _Looks, thresholds: Thresholds, most: int = MOST_PAIRS
+    images: _Arrays, thresholds: Thresholds, most: int = MOST_PAIRS
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, int]:
     """Every pair of rows i < j that is near, but not of one content.
 
@@ -218,27 +159,27 @@ def near_pairs(
     """
     kept: list[tuple[np.ndarray, ...]] = []
     held = dropped = 0
-    count = len(looks.hashes)
+    count = len(images.hashes)
     for first in range(0, count, _ROWS):
         last = min(first + _ROWS, count)
-        cosine = looks.unit[first:last] @ looks.unit[first:].T
-        bits = np.bitwise_count(looks.hashes[first:last, None] ^ looks.hashes[None, first:])
+        cosine = images.unit[first:last] @ images.unit[first:].T
+        bits = np.bitwise_count(images.hashes[first:last, None] ^ images.hashes[None, first:])
         rows, columns = np.nonzero((bits <= thresholds.bits) | (cosine >= thresholds.cosine))
         later = columns > rows
         rows, columns = rows[later], columns[later]
         i, j = rows + first, columns + first
         alike, differing = cosine[rows, columns], bits[rows, columns].astype(np.int64)
-        hashed = looks.hashed[i] & looks.hashed[j]
-        compared = (looks.encoder[i] == looks.encoder[j]) & (looks.encoder[i] >= 0)
-        differs = looks.content[i] != looks.content[j]
+        hashed = images.hashed[i] & images.hashed[j]
+        compared = (images.encoder[i] == images.encoder[j]) & (images.encoder[i] >= 0)
+        differs = images.content[i] != images.content[j]
         if not thresholds.within_groups:
-            differs &= (looks.group[i] != looks.group[j]) | (looks.group[i] < 0)
+            differs &= (images.group[i] != images.group[j]) | (images.group[i] < 0)
         by_vector = compared & (alike >= thresholds.cosine)
         by_hash = hashed & (differing <= thresholds.bits) & (~compared | (alike >= thresholds.confirm))
         # colours are looked at last and not all at once: of blank images every two have one hash
         place = np.flatnonzero(by_hash & differs & ~by_vector)
         for part in np.split(place, range(_COLOURS_AT_ONCE, len(place), _COLOURS_AT_ONCE)):
-            gap = colour_gap(looks.colours[i[part]], looks.colours[j[part]])
+            gap = colour_gap(images.colours[i[part]], images.colours[j[part]])
             by_hash[part] = ~(gap > thresholds.colours)  # NaN: unknown
         linked = (by_hash | by_vector) & differs
         differing[~hashed] = 65
@@ -260,9 +201,11 @@ def colour_gap(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
     def left(x: np.ndarray, y: np.ndarray) -> np.ndarray:
         scale = np.clip((x * y).sum(axis=1) / np.maximum((x * x).sum(axis=1), 1e-6), 0, _MOST_VIVID)
-        return np.abs(x * scale[:, None] - y).mean(axis=1)
+        apart: np.ndarray = np.abs(x * scale[:, None] - y).mean(axis=1)
+        return apart
 
-    return np.minimum(left(a, b), left(b, a))
+    gap: np.ndarray = np.minimum(left(a, b), left(b, a))
+    return gap
 
 
 def _colours(copies: Sequence[Copy]) -> np.ndarray:

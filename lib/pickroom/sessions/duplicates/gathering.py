@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -13,15 +13,14 @@ from pickroom.core.naming import CROP, CROP_AUTO, CROPPED, SELECTED
 from pickroom.features.vectors import load_vectors
 from pickroom.files import apply_marks
 from pickroom.images import decode, thumbnails
-from pickroom.sessions.duplicates.finding import Copy
-from pickroom.sessions.duplicates.fingerprints import fingerprints
+from pickroom.sessions.duplicates.fingerprints import Progress, fingerprints
+from pickroom.sessions.duplicates.pairs import Copy
 from pickroom.sessions.marking import listing
-from pickroom.sessions.marking.listing import Item
+from pickroom.sessions.marking.listing import ListedImage
 from pickroom.store import groups, images
 from pickroom.store.connect import open_read_only
 from pickroom.store.workspace import Project, Workspace
 
-Progress = Callable[[int, int], None]  # (done, of)
 # what was set aside is no duplicate any more, and the original of a crop is kept on purpose
 FOLDERS = (SELECTED, CROPPED, CROP, CROP_AUTO, "")
 
@@ -66,15 +65,12 @@ def gather(projects: Sequence[Project], progress: Progress | None = None) -> Gat
         ProjectError: an image folder is not there.
         StoreError: a database cannot be read.
     """
-    copies: list[Copy] = []
-    left_out: list[tuple[str, str, str]] = []
-    notes: list[str] = []
-    for project in projects:
-        found = _of_project(project, progress)
-        copies += found.copies
-        left_out += found.left_out
-        notes += found.notes
-    return Gathered(tuple(copies), tuple(left_out), tuple(notes))
+    found = [_of_project(project, progress) for project in projects]
+    return Gathered(
+        tuple(copy for one in found for copy in one.copies),
+        tuple(entry for one in found for entry in one.left_out),
+        tuple(note for one in found for note in one.notes),
+    )
 
 
 def _of_project(project: Project, progress: Progress | None) -> Gathered:
@@ -88,7 +84,7 @@ def _of_project(project: Project, progress: Progress | None) -> Gathered:
     group_of = {name: group.group_id for group in every for name in group.filenames}
     left_out = [(project.id, path, reason) for path, reason in listed.left_out]
 
-    def content(item: Item) -> tuple[str, int, int] | str:
+    def content(item: ListedImage) -> tuple[str, int, int] | str:
         path = project.path(item.directory, item.filename)
         seen = unreadable.get((item.directory, item.filename))
         if seen and seen[:2] == (item.file_size, item.mtime_ns):
@@ -102,7 +98,7 @@ def _of_project(project: Project, progress: Progress | None) -> Gathered:
             return f"unreadable: {error.strerror}"
         return sha256, *size
 
-    read: list[tuple[Item, tuple[str, int, int]]] = []
+    read: list[tuple[ListedImage, tuple[str, int, int]]] = []
     with ThreadPoolExecutor() as pool:
         for item, found in zip(listed.items, pool.map(content, listed.items), strict=True):
             if isinstance(found, str):
@@ -133,8 +129,8 @@ def _of_project(project: Project, progress: Progress | None) -> Gathered:
 
 
 def _vectors(
-    project: Project, read: Sequence[tuple[Item, tuple[str, int, int]]]
-) -> tuple[dict[Item, np.ndarray], str, list[str]]:
+    project: Project, read: Sequence[tuple[ListedImage, tuple[str, int, int]]]
+) -> tuple[dict[ListedImage, np.ndarray], str, list[str]]:
     """(vector of each image that has one, their encoder, what to say)."""
     try:
         vectors = load_vectors(project)

@@ -9,28 +9,30 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from pathlib import PurePosixPath
 
 from pickroom.core.naming import STAGING
 from pickroom.core.quantities import plural
 from pickroom.files import apply_marks
 from pickroom.files.handlers import DUPLICATES
-from pickroom.sessions.duplicates.choosing import to_stage, why
-from pickroom.sessions.duplicates.finding import Copy, Pair, Thresholds, find
-from pickroom.sessions.duplicates.gathering import FOLDERS, Gathered, Progress, gather
-from pickroom.sessions.duplicates.keys import DUPLICATES_KEYS
+from pickroom.sessions import bindings
+from pickroom.sessions.duplicates.finding import Thresholds, find
+from pickroom.sessions.duplicates.fingerprints import Progress
+from pickroom.sessions.duplicates.gathering import FOLDERS, Gathered, gather
+from pickroom.sessions.duplicates.pairs import Copy, DuplicatePair, to_stage
+from pickroom.sessions.keys import Command
 from pickroom.sessions.marking import board as machine
-from pickroom.sessions.marking.board import Board, Step
+from pickroom.sessions.marking.board import Board
 from pickroom.sessions.marking.layout import Section
 from pickroom.sessions.marking.session import BoardSession
-from pickroom.sessions.review.keys import Command
+from pickroom.sessions.session import PictureKind, ProjectImage, read_picture
 from pickroom.store import kept_pairs
 from pickroom.store.kept_pairs import KeptPair, Side
+from pickroom.store.marks import MarkStep
 from pickroom.store.workspace import Project
 
 
 class DuplicatesSession(BoardSession):
-    """A person looking at pairs of one project; pairs with images of others are shown and left alone.
+    """A user looking at pairs of one project; pairs with images of others are shown and left alone.
 
     Attributes:
         pairs: as found when it was opened, without those of which an image has gone since; last those of which one
@@ -47,8 +49,8 @@ class DuplicatesSession(BoardSession):
         ProjectError, StoreError: a project cannot be opened.
     """
 
-    room = DUPLICATES
-    keys = DUPLICATES_KEYS
+    kind = DUPLICATES
+    keys = bindings.DUPLICATES
 
     def __init__(
         self,
@@ -61,7 +63,7 @@ class DuplicatesSession(BoardSession):
         found = find(self.gathered.copies, thresholds)
         own = [pair for pair in found.pairs if project.id in (pair.a.project_id, pair.b.project_id)]
         self._found, self.dropped = tuple(own), found.dropped
-        self.pairs: tuple[Pair, ...] = self._found
+        self.pairs: tuple[DuplicatePair, ...] = self._found
         self.position = 0
         self.differences = True
         self._both: frozenset[KeptPair] = frozenset()  # as stored
@@ -73,34 +75,36 @@ class DuplicatesSession(BoardSession):
     # --- what is shown ----------------------------------------------------------------------------------------
 
     @property
-    def pair(self) -> Pair | None:
+    def pair(self) -> DuplicatePair | None:
         """The pair that is shown, None when there is none."""
         return self.pairs[self.position] if self.pairs else None
 
-    def outcome(self, pair: Pair) -> str:
+    def outcome(self, pair: DuplicatePair) -> str:
         """What was decided: "a" or "b" stays, "both", "none" (each goes for another pair's sake), "" still open."""
         gone = [self._is_marked(copy) for copy in (pair.a, pair.b)]
         if any(gone):
             return {(False, True): "a", (True, False): "b"}.get((gone[0], gone[1]), "none")
         return "both" if kept_key(pair) in self._both else ""
 
-    def why(self, pair: Pair) -> str:
-        """Why the first one is suggested, in words."""
-        return why(pair.a, pair.b)
-
-    def review_first(self, pair: Pair) -> str:
+    def review_first(self, pair: DuplicatePair) -> str:
         """Why nothing is suggested of a pair, in words: one of the two is not to be set aside before its review."""
         if pair.across:
             return ""
         for copy in (pair.b, pair.a):
             reason = self.board.blocked.get(copy.path)
             if reason and (copy is pair.b or reason == apply_marks.IN_A_GROUP):
-                return f"review first: {PurePosixPath(copy.path).name}: {reason}"
+                return f"review first: {copy.filename}: {reason}"
         return ""
 
-    def path(self, copy: Copy) -> tuple[Project, str]:
-        """The project and the path, relative to its root, of one side of a pair."""
-        return self._projects[copy.project_id], copy.path
+    def project_of(self, copy: Copy) -> Project:
+        """The project that one side of a pair belongs to."""
+        return self._projects[copy.project_id]
+
+    def picture(self, image: ProjectImage, kind: PictureKind) -> tuple[str, bytes]:
+        """See `ProjectSession.picture`; of whichever project the image belongs to."""
+        assert isinstance(image, Copy)
+        project = self.project_of(image)
+        return read_picture(project, image, kind, project.workspace.thumbnails)
 
     def header(self) -> str:
         """One line over the pair."""
@@ -135,27 +139,29 @@ class DuplicatesSession(BoardSession):
 
     def act(self, key: str, what: Command) -> None:
         """Keep one or both, go to another pair."""
-        count = len(self.pairs)
-        if not count:
+        last, pair = len(self.pairs) - 1, self.pair
+        places = {
+            "next pair": min(self.position + 1, last),
+            "previous pair": max(self.position - 1, 0),
+            "first pair": 0,
+            "last pair": last,
+        }
+        if pair is None:
             self.board = replace(self.board, message="there are no duplicates here")
-        elif what.name in ("next pair", "previous pair"):
-            self.position = min(max(self.position + (1 if what.name == "next pair" else -1), 0), count - 1)
-        elif what.name in ("first pair", "last pair"):
-            self.position = 0 if what.name == "first pair" else count - 1
+        elif what.name in places:
+            self.position = places[what.name]
         elif what.name == "next open":
             self._next_open()
         elif what.name == "differences":
             self.differences = not self.differences
         elif what.name == "suggested for exact":
             self._take_exact(key)
+        elif pair.across:
+            self.board = replace(self.board, message="of two projects: only reported, nothing moves")
+        elif what.name == "both":
+            self._keep_both(key, pair)
         else:
-            assert self.pair is not None
-            if self.pair.across:
-                self.board = replace(self.board, message="of two projects: only reported, nothing moves")
-            elif what.name == "both":
-                self._keep_both(key, self.pair)
-            else:
-                self._keep(key, self.pair, 0 if what.index is None else what.index)
+            self._keep(key, pair, {"keep": what.index or 0, "suggested": 0}[what.name])
 
     def stage_suggested(self, *, near: bool) -> tuple[dict[str, str], dict[str, str]]:
         """(path -> delete_staging, path -> why it is held back) as suggested, without a look at each pair.
@@ -225,12 +231,12 @@ class DuplicatesSession(BoardSession):
         found = to_stage(still, self.project.id)
         return {path: kept for path, kept in found.items() if path not in chosen and kept not in self.board.marks}
 
-    def _keep(self, key: str, pair: Pair, index: int) -> None:
+    def _keep(self, key: str, pair: DuplicatePair, index: int) -> None:
         """The one stays and the other goes, as one step; where that is so already, it is cleared."""
         stays, goes = (pair.a, pair.b) if index == 0 else (pair.b, pair.a)
         if goes.path in self.board.blocked:
             reason = self.board.blocked[goes.path]
-            self.board = replace(self.board, message=f"{PurePosixPath(goes.path).name} stays: {reason}")
+            self.board = replace(self.board, message=f"{goes.filename} stays: {reason}")
             return
         again = self._is_marked(goes) and not self._is_marked(stays)
         wanted = {stays.path: None, goes.path: None if again else STAGING}
@@ -238,9 +244,10 @@ class DuplicatesSession(BoardSession):
         if not again:
             self._advance()
 
-    def _keep_both(self, key: str, pair: Pair) -> None:
+    def _keep_both(self, key: str, pair: DuplicatePair) -> None:
         if self.outcome(pair) != "both":  # one step even where it clears nothing: so U takes it back
-            self._log(Step(key, tuple((path, self.board.marks.get(path), None) for path in _paths(pair))))
+            changes = tuple((path, self.board.marks.get(path), None) for path in sorted((pair.a.path, pair.b.path)))
+            self.board = machine.record(self.board, MarkStep(key, changes))
         self._advance()
 
     def _take_exact(self, key: str) -> None:
@@ -254,16 +261,7 @@ class DuplicatesSession(BoardSession):
         marks = self.board.marks
         changes = tuple((path, marks.get(path), to) for path, to in wanted.items() if marks.get(path) != to)
         if changes:
-            self._log(Step(key, changes))
-
-    def _log(self, step: Step) -> None:
-        marks = dict(self.board.marks)
-        for path, _, folder in step.changes:
-            marks.pop(path, None)
-            if folder is not None:
-                marks[path] = folder
-        steps = (*self.board.undo, step)
-        self.board = machine.with_marks(replace(self.board, message=""), marks, steps, ())
+            self.board = machine.record(self.board, MarkStep(key, changes))
 
     def _advance(self) -> None:
         self.position = min(self.position + 1, len(self.pairs) - 1)
@@ -276,7 +274,7 @@ class DuplicatesSession(BoardSession):
         else:
             self.position = place
 
-    def _show(self, step: Step) -> None:
+    def _show(self, step: MarkStep) -> None:
         paths = {path for path, _, _ in step.changes}
         for place, pair in enumerate(self.pairs):
             if paths & {pair.a.path, pair.b.path} and paths <= {pair.a.path, pair.b.path}:
@@ -284,19 +282,15 @@ class DuplicatesSession(BoardSession):
                 return
 
 
-def kept_key(pair: Pair) -> KeptPair:
+def kept_key(pair: DuplicatePair) -> KeptPair:
     """What names a pair that both stay of."""
     first, second = sorted((_side(pair.a), _side(pair.b)))
     return first, second
 
 
 def _side(copy: Copy) -> Side:
-    return PurePosixPath(copy.path).name, copy.sha256
+    return copy.filename, copy.sha256
 
 
-def _paths(pair: Pair) -> tuple[str, ...]:
-    return tuple(sorted((pair.a.path, pair.b.path)))
-
-
-def _is_both(step: Step) -> bool:
+def _is_both(step: MarkStep) -> bool:
     return len(step.changes) == 2 and all(after is None for _, _, after in step.changes)

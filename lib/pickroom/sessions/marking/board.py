@@ -5,23 +5,18 @@ An image is named by its path relative to the project's root; a mark is the fold
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
+from typing import Literal
 
 from pickroom.core.naming import folder_of
+from pickroom.core.quantities import plural
+from pickroom.sessions.keys import Command
 from pickroom.sessions.marking.layout import Layout
-from pickroom.sessions.review.keys import Command
+from pickroom.store.marks import Changes, MarkStep
 
 SIZES = (108, 152, 240)  # CSS pixels of a thumbnail's cell
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One key that changed marks: (path, folder before, folder after), None for no mark."""
-
-    key: str
-    changes: tuple[tuple[str, str | None, str | None], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +31,7 @@ class Board:
         size: index into SIZES.
         large, info, help, summary: which views are open.
         confirmed: Shift+Enter was pressed on the summary: apply now.
-        wish: what only the session can do, for it to do now; None else.
+        pending_action: a command that only the tool's session can do, for it to do now; None else.
         undo, redo: steps, the latest last.
         message: one line about the last key, "" when there is nothing to say.
     """
@@ -55,8 +50,8 @@ class Board:
     summary: bool = False
     confirmed: bool = False
     pending_action: str | None = None
-    undo: tuple[Step, ...] = ()
-    redo: tuple[Step, ...] = ()
+    undo: tuple[MarkStep, ...] = ()
+    redo: tuple[MarkStep, ...] = ()
     message: str = ""
 
     @property
@@ -83,16 +78,15 @@ class Board:
 
 
 def command(board: Board, what: Command) -> Board:
-    """The board after a command that every room has; one that it does not know becomes `pending_action`."""
+    """The board after a command that every board has; one that it does not know becomes `pending_action`."""
     board = replace(board, message="", confirmed=False, pending_action=None)
     if board.summary:
         return _in_summary(board, what.name)
     if what.name in _VIEWS:
         return _VIEWS[what.name](board)
-    if what.name in _STEPS:
-        return _go(board, _STEPS[what.name](board), extend=False)
-    if what.name.removeprefix("extend ") in _STEPS:
-        return _go(board, _STEPS[what.name.removeprefix("extend ")](board), extend=True)
+    step = what.name.removeprefix("extend ")
+    if step in _STEPS:
+        return _go(board, _STEPS[step](board), extend=step != what.name)
     return replace(board, pending_action=what.name)
 
 
@@ -106,11 +100,11 @@ def mark(board: Board, key: str, wanted: Mapping[str, str]) -> Board:
     """
     blocked = [path for path in wanted if path in board.blocked]
     free = {path: folder for path, folder in wanted.items() if path not in board.blocked}
-    message = f"{_images(len(blocked))} not marked: {board.blocked[blocked[0]]}" if blocked else ""
+    message = f"{plural(len(blocked), 'image')} not marked: {board.blocked[blocked[0]]}" if blocked else ""
     there = [path for path, folder in free.items() if folder_of(path) == folder and path not in board.marks]
     free = {path: folder for path, folder in free.items() if path not in there}
     if there and not message:
-        message = f"{_images(len(there))} in {wanted[there[0]]}/ already"
+        message = f"{plural(len(there), 'image')} in {wanted[there[0]]}/ already"
     again = bool(free) and all(board.marks.get(path) == folder for path, folder in free.items())
     after = {p: None if again or folder_of(p) == folder else folder for p, folder in free.items()}
     changes = tuple((path, board.marks.get(path), to) for path, to in after.items() if board.marks.get(path) != to)
@@ -118,11 +112,8 @@ def mark(board: Board, key: str, wanted: Mapping[str, str]) -> Board:
         return replace(board, message=message)
     last = max((board.layout.places[path] for path in wanted if path in board.layout.places), default=board.cursor)
     cursor = board.cursor if again else min(last + 1, len(board.layout.order) - 1)
-    step = Step(key, changes)
-    board = replace(
-        board, undo=(*board.undo, step), redo=(), selected=frozenset(), cursor=cursor, anchor=cursor, message=message
-    )
-    return _with_marks(board, changes)
+    board = record(replace(board, selected=frozenset(), message=message), MarkStep(key, changes))
+    return replace(board, cursor=cursor, anchor=cursor)
 
 
 def unmark(board: Board, key: str, paths: Sequence[str]) -> Board:
@@ -130,8 +121,12 @@ def unmark(board: Board, key: str, paths: Sequence[str]) -> Board:
     changes = tuple((path, board.marks[path], None) for path in paths if path in board.marks)
     if not changes:
         return replace(board, message="nothing is marked there")
-    step = Step(key, changes)
-    return _with_marks(replace(board, undo=(*board.undo, step), redo=(), selected=frozenset()), changes)
+    return record(replace(board, selected=frozenset()), MarkStep(key, changes))
+
+
+def record(board: Board, step: MarkStep) -> Board:
+    """Take a step: its marks are set, and what could be redone is over."""
+    return _with_marks(replace(board, undo=(*board.undo, step), redo=()), step.changes)
 
 
 def click(board: Board, place: int, *, extend: bool = False, toggle: bool = False) -> Board:
@@ -183,12 +178,12 @@ def with_layout(board: Board, layout: Layout) -> Board:
     return replace(board, layout=layout, cursor=cursor, anchor=cursor, selected=kept)
 
 
-def with_marks(board: Board, marks: Mapping[str, str], undo: Sequence[Step], redo: Sequence[Step]) -> Board:
+def with_marks(board: Board, marks: Mapping[str, str], undo: Sequence[MarkStep], redo: Sequence[MarkStep]) -> Board:
     """What is stored, from the start or since another window wrote."""
     return replace(board, marks=MappingProxyType(dict(marks)), undo=tuple(undo), redo=tuple(redo))
 
 
-def _with_marks(board: Board, changes: Iterable[tuple[str, str | None, str | None]]) -> Board:
+def _with_marks(board: Board, changes: Changes) -> Board:
     marks = dict(board.marks)
     for path, _, folder in changes:
         if folder is None:
@@ -198,34 +193,20 @@ def _with_marks(board: Board, changes: Iterable[tuple[str, str | None, str | Non
     return replace(board, marks=MappingProxyType(marks))
 
 
-def _undo(board: Board) -> Board:
-    if not board.undo:
-        return replace(board, message="nothing to undo")
-    step = board.undo[-1]
-    back = tuple((path, after, before) for path, before, after in step.changes)
-    board = replace(board, undo=board.undo[:-1], redo=(*board.redo, step), message=f"undone: {_said(step)}")
-    return _show(_with_marks(board, back), step)
-
-
-def _redo(board: Board) -> Board:
-    if not board.redo:
-        return replace(board, message="nothing to redo")
-    step = board.redo[-1]
-    board = replace(board, redo=board.redo[:-1], undo=(*board.undo, step), message=f"redone: {_said(step)}")
-    return _show(_with_marks(board, step.changes), step)
-
-
-def _show(board: Board, step: Step) -> Board:
+def _replay(board: Board, way: Literal["undo", "redo"]) -> Board:
+    steps = board.undo if way == "undo" else board.redo
+    if not steps:
+        return replace(board, message=f"nothing to {way}")
+    step = steps[-1]
+    said = f"{step.key} on {plural(len(step.changes), 'image')}"
     place = board.layout.places.get(step.changes[0][0], board.cursor)
-    return replace(board, cursor=place, anchor=place)
-
-
-def _said(step: Step) -> str:
-    return f"{step.key} on {_images(len(step.changes))}"
-
-
-def _images(count: int) -> str:
-    return f"{count} image{'s' * (count != 1)}"
+    board = replace(board, cursor=place, anchor=place)
+    if way == "undo":
+        back = tuple((path, after, before) for path, before, after in step.changes)
+        board = replace(board, undo=steps[:-1], redo=(*board.redo, step), message=f"undone: {said}")
+        return _with_marks(board, back)
+    board = replace(board, undo=(*board.undo, step), redo=steps[:-1], message=f"redone: {said}")
+    return _with_marks(board, step.changes)
 
 
 def _go(board: Board, place: int, *, extend: bool) -> Board:
@@ -275,24 +256,22 @@ def _back(board: Board) -> Board:
         return replace(board, help=False)
     if board.info:
         return replace(board, info=False)
-    if board.large:
-        return replace(board, large=False)
-    return replace(board, selected=frozenset())
+    return replace(board, large=False) if board.large else replace(board, selected=frozenset())
 
 
-_VIEWS = {
+_VIEWS: dict[str, Callable[[Board], Board]] = {
     "large": lambda board: replace(board, large=not board.large and board.active is not None),
     "info": lambda board: replace(board, info=not board.info and board.active is not None),
     "help": lambda board: replace(board, help=not board.help),
     "back": _back,
-    "undo": _undo,
-    "redo": _redo,
+    "undo": lambda board: _replay(board, "undo"),
+    "redo": lambda board: _replay(board, "redo"),
     "toggle": _toggle,
     "smaller": lambda board: replace(board, size=max(board.size - 1, 0)),
     "larger": lambda board: replace(board, size=min(board.size + 1, len(SIZES) - 1)),
     "finalise": _open_summary,
 }
-_STEPS = {
+_STEPS: dict[str, Callable[[Board], int]] = {
     "left": lambda board: board.cursor - 1,
     "right": lambda board: board.cursor + 1,
     "up": lambda board: _vertical(board, -1),

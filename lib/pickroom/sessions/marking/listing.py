@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ RESULTS = (SELECTED, CROPPED)
 
 
 @dataclass(frozen=True, slots=True)
-class Item:
+class ListedImage:
     """One image file; its folder relative to the root, bytes, and nanoseconds since the epoch."""
 
     directory: str
@@ -40,7 +41,7 @@ class Listing:
     """
 
     bases: tuple[str, ...]
-    items: tuple[Item, ...]
+    items: tuple[ListedImage, ...]
     left_out: tuple[tuple[str, str], ...]
     stamps: dict[str, int]
 
@@ -77,29 +78,24 @@ def look(project: Project, folders: Sequence[str]) -> Listing:
     root = project.require_root()
     extensions = tuple(project.manifest.allowed_extensions)
     own = project.workspace.own_folders
-    items: dict[str, Item] = {}
+    found: set[ListedImage] = set()
     left_out: dict[str, str] = {}
     bases = tuple(dict.fromkeys(checked(project, folder) for folder in folders))
     for base in bases:
-        if not (root / base).is_dir():
-            continue  # a result folder that nothing has gone to yet
-        entries, refused = scan.walk(root, extensions, own, base=base)
-        for entry in entries:
-            item = Item(entry.directory, entry.filename, entry.file_size, entry.mtime_ns)
-            items[item.path] = item
-        left_out |= {join(one.directory, one.filename): one.reason for one in refused}
-    ordered = sorted(items.values(), key=lambda item: (item.directory, item.filename))
-    return Listing(bases, tuple(ordered), tuple(left_out.items()), stamps(project, bases, ordered))
+        if (root / base).is_dir():  # else a result folder that nothing has gone to yet
+            entries, refused = scan.walk(root, extensions, own, base=base)
+            found |= {ListedImage(one.directory, one.filename, one.file_size, one.mtime_ns) for one in entries}
+            left_out |= {join(one.directory, one.filename): one.reason for one in refused}
+    items = tuple(sorted(found, key=lambda item: (item.directory, item.filename)))
+    return Listing(bases, items, tuple(left_out.items()), stamps(project, bases, items))
 
 
-def stamps(project: Project, bases: Sequence[str], items: Sequence[Item]) -> dict[str, int]:
+def stamps(project: Project, bases: Sequence[str], items: Sequence[ListedImage]) -> dict[str, int]:
     """When each of the folders was last changed (ns): files that come or go show in it."""
-    found = {}
-    for folder in {*bases, *(item.directory for item in items)}:
-        try:
+    found = dict.fromkeys((*bases, *(item.directory for item in items)), 0)
+    for folder in found:
+        with contextlib.suppress(OSError):
             found[folder] = (project.root / folder).stat().st_mtime_ns
-        except OSError:
-            found[folder] = 0
     return found
 
 
@@ -113,12 +109,10 @@ def checked(project: Project, folder: str) -> str:
     text = "" if str(plain) == "." else str(plain)
     doing = f"looking into project {project.id}"
     if plain.is_absolute() or ".." in plain.parts:
-        raise UsageError(
-            "a folder is named relative to the project's", doing=doing, subject=folder, hint=f"it is {project.root}"
-        )
+        what = "a folder is named relative to the project's"
+        raise UsageError(what, doing=doing, subject=folder, hint=f"it is {project.root}")
     if text not in OWNED_FOLDERS and not (project.root / text).is_dir():
         known = ", ".join(sorted(p.name for p in project.root.iterdir() if p.is_dir() and not p.name.startswith(".")))
-        raise UsageError(
-            "there is no such folder", doing=doing, subject=folder, hint=f"folders there: {known or 'none'}"
-        )
+        hint = f"folders there: {known or 'none'}"
+        raise UsageError("there is no such folder", doing=doing, subject=folder, hint=hint)
     return text

@@ -13,19 +13,20 @@ from types import MappingProxyType
 from typing import ClassVar
 
 from pickroom.core.errors import ConflictError
+from pickroom.core.quantities import plural
 from pickroom.files import apply_marks
 from pickroom.files.apply_marks import Placement, PlaceResult
-from pickroom.files.undo import recover_if_planned
+from pickroom.sessions.keys import Command, normalise
 from pickroom.sessions.marking import board as machine
 from pickroom.sessions.marking import listing
-from pickroom.sessions.marking.board import Board, Step
+from pickroom.sessions.marking.board import Board
+from pickroom.sessions.marking.images import BoardImages
 from pickroom.sessions.marking.layout import Layout, Section
-from pickroom.sessions.marking.listing import Item, Listing
-from pickroom.sessions.marking.pictures import Pictures
-from pickroom.sessions.review.keys import Command, normalise
+from pickroom.sessions.marking.listing import ListedImage, Listing
+from pickroom.sessions.session import ProjectSession, latest
 from pickroom.store import marks, operations
-from pickroom.store.connect import connect, data_version, transaction
-from pickroom.store.marks import BoardKind, LoggedMarks, Mark
+from pickroom.store.connect import data_version, transaction
+from pickroom.store.marks import BoardKind, Mark, MarkStep
 from pickroom.store.workspace import Project
 
 
@@ -43,14 +44,13 @@ class Note:
     warn: bool = False
 
 
-class BoardSession:
-    """A person at a board; keys and clicks are all they do. A room says which keys, folders and words there are.
+class BoardSession(ProjectSession):
+    """A user at a board; keys and clicks are all they do. A tool says which keys, folders and words there are.
 
     Attributes:
-        room: the kind of its marks and of its batches.
-        keys: what each key does.
+        kind: of its marks and of its batches.
         board: everything on screen.
-        pictures: thumbnails, and what is written about images.
+        images: thumbnails, and what is written about images.
         last_result: what the last apply did, None before.
 
     Args:
@@ -61,53 +61,43 @@ class BoardSession:
         UsageError: there is no such folder.
     """
 
-    room: ClassVar[BoardKind]
-    keys: ClassVar[Mapping[str, Command]]
+    kind: ClassVar[BoardKind]
 
     def __init__(self, project: Project, folders: Sequence[str]) -> None:
-        project.require_root()
-        self.project, self.folders = project, tuple(folders)
-        self.listing: Listing = listing.look(project, self.folders)
+        self.folders = tuple(folders)
         self.last_result: PlaceResult | None = None
         self.board = Board()
         self.notes_version = 0  # rises whenever what is said under thumbnails may have changed
-        self.pictures = Pictures(project)
-        self._connection = connect(project.database)
-        try:
-            message = recover_if_planned(project, self._connection)
-            if message:
-                self.listing = listing.look(project, self.folders)  # files may have moved
-            self._load()
-            self.board = replace(self.board, message=message)
-        except BaseException:
-            self._connection.close()
-            raise
+        self.images = BoardImages(project)
+        super().__init__(project)
 
-    def close(self) -> None:
-        self._connection.close()
+    def open(self, recovered: str) -> None:
+        self.listing: Listing = listing.look(self.project, self.folders)
+        self._load()
+        self.board = replace(self.board, message=recovered)
 
-    # --- what a room adds -------------------------------------------------------------------------------------
+    # --- what a tool adds -------------------------------------------------------------------------------------
 
     def sections(self) -> Iterable[Section]:
         """What is on the board, from `listing` and `board.marks`."""
         raise NotImplementedError
 
     def act(self, key: str, what: Command) -> None:
-        """A command that only this room has."""
+        """A command that only this tool has; raises KeyError for one that it does not know."""
 
     def save_more(self, before: Board) -> None:
-        """What only this room saves, in the transaction of the key that changed marks or undo log since `before`."""
+        """What only this tool saves, in the transaction of the key that changed marks or undo log since `before`."""
 
-    def note(self, item: Item) -> Note:
+    def note(self, item: ListedImage) -> Note:
         """What is said under an image."""
         held = self.held.get(item.path, "")
         return Note(item.filename, held, f"{item.path}: {held}" if held else item.path, warn=bool(held))
 
     def header(self) -> str:
         """One line over the board."""
-        count, marked = len(self.listing.items), len(self.board.marks)
-        folders = len({item.directory for item in self.listing.items})
-        parts = [f"{count:,} image{'s' * (count != 1)} in {folders} folder{'s' * (folders != 1)}", f"{marked:,} marked"]
+        images = plural(len(self.listing.items), "image")
+        folders = plural(len({item.directory for item in self.listing.items}), "folder")
+        parts = [f"{images} in {folders}", f"{len(self.board.marks):,} marked"]
         if self.board.selected:
             parts.append(f"{len(self.board.selected):,} selected")
         if self.listing.left_out:
@@ -123,60 +113,48 @@ class BoardSession:
             UsageError: the text is no key.
             LockedError, StoreError: saving or moving was refused; the board is as it was.
         """
-        what = self.keys.get(normalise(key))
-        while True:
-            self.refresh()
+        pressed = normalise(key)
+        what = self.keys.commands.get(pressed)
+
+        def apply(board: Board) -> Board:
             if what is None:
-                self.board = replace(self.board, message=f"{key} does nothing here; ? shows the keys")
-                return self.board
-            before = self.board
-            try:
-                self.board = machine.command(before, what)
-                if self.board.confirmed:
-                    self.apply()
-                    return self.board
-                if self.board.pending_action is not None:
-                    self.board = replace(self.board, pending_action=None)
-                    self.act(normalise(key), what)
-                if self._save(before):
-                    return self.board
-            except BaseException:
-                self.board = before
-                raise
-            self.board = before  # another window wrote since the look: look again
+                return replace(board, message=f"{key} does nothing here; ? shows the keys")
+            self.board = machine.command(board, what)
+            if self.board.pending_action is not None:
+                self.board = replace(self.board, pending_action=None)
+                self.act(pressed, what)
+            return self.board
 
-    def click(self, place: int, *, extend: bool = False, toggle: bool = False) -> Board:
-        """See `board.click`."""
-        self.board = machine.click(self.board, place, extend=extend, toggle=toggle)
-        return self.board
+        return self.change(apply)
 
-    def band(self, ranges: Sequence[tuple[int, int]], *, add: bool = False) -> Board:
-        """See `board.band`."""
-        self.board = machine.band(self.board, ranges, add=add)
-        return self.board
-
-    def select_section(self, index: int, *, add: bool = False) -> Board:
-        """See `board.select_section`."""
-        self.board = machine.select_section(self.board, index, add=add)
-        return self.board
+    def point(self, select: Callable[[Board], Board]) -> None:
+        """Change what is active and selected, which is not stored: see `board.click`, `band`, `select_section`."""
+        self.board = select(self.board)
 
     def set_columns(self, columns: int) -> None:
         """How many images are side by side."""
         self.board = replace(self.board, columns=max(1, columns))
 
     def change(self, act: Callable[[Board], Board]) -> Board:
-        """Change the board by a function of it, and save the marks that it changed."""
-        while True:
-            self.refresh()
+        """Change the board by a function of it, and save the marks that it changed, or apply what it confirmed."""
+
+        def attempt() -> bool:
             before = self.board
             try:
                 self.board = act(before)
+                if self.board.confirmed:
+                    self.apply()
+                    return True
                 if self._save(before):
-                    return self.board
+                    return True
             except BaseException:
                 self.board = before
                 raise
             self.board = before
+            return False
+
+        self.until_saved(attempt)
+        return self.board
 
     def set_marks(self, wanted: Mapping[str, str], key: str = "file") -> Board:
         """Mark images (path -> folder) as one step, in place of the marks that they have.
@@ -194,6 +172,10 @@ class BoardSession:
             return machine.mark(board, key, {p: folder for p, folder in wanted.items() if board.marks.get(p) != folder})
 
         return self.change(mark)
+
+    @property
+    def asks(self) -> bool:
+        return self.board.summary
 
     def refresh(self) -> bool:
         """Bring in what other windows marked and which files came or went; whether there was anything."""
@@ -214,35 +196,29 @@ class BoardSession:
 
     def waiting(self) -> list[Mark]:
         """The marks of this board's images, as stored; those of images that vanished from its folders too."""
-        return [mark for mark in marks.waiting(self._connection, self.room) if self._is_mine(mark)]
+        return [mark for mark in marks.waiting(self._connection, self.kind) if self._is_mine(mark)]
 
-    def plan(self) -> list[Placement]:
-        """What applying now would do. Changes nothing."""
+    def plan(self, wanted: Mapping[str, str] | None = None) -> list[Placement]:
+        """What applying now would do, or marking these (path -> folder) and applying. Changes nothing."""
+        found = self.waiting() if wanted is None else [self._mark(path, folder) for path, folder in wanted.items()]
         batch = operations.next_batch(self._connection)
-        return apply_marks.plan(self.project, self._connection, self.room, self.waiting(), batch)
-
-    def plan_for(self, wanted: Mapping[str, str]) -> list[Placement]:
-        """What marking these (path -> folder) and applying would do. Changes nothing, marks included."""
-        found = [self._mark(path, folder) for path, folder in wanted.items()]
-        return apply_marks.plan(
-            self.project, self._connection, self.room, found, operations.next_batch(self._connection)
-        )
+        return apply_marks.plan(self.project, self._connection, self.kind, found, batch)
 
     def summary(self) -> list[tuple[str, str]]:
         """(where, how many) of every route that an apply would take, held back ones last."""
         placements = self.plan()
         going = Counter(p.mark.folder for p in placements if p.held is None)
         held = Counter(p.held for p in placements if p.held is not None)
-        lines = [(f"→ {folder}/", f"{count} image{'s' * (count != 1)}") for folder, count in sorted(going.items())]
+        lines = [(f"→ {folder}/", plural(count, "image")) for folder, count in sorted(going.items())]
         lines += [("held back", f"{count}: {reason}") for reason, count in held.most_common()]
-        elsewhere = sum(not self._is_mine(mark) for mark in marks.waiting(self._connection, self.room))
+        elsewhere = sum(not self._is_mine(mark) for mark in marks.waiting(self._connection, self.kind))
         if elsewhere:
             lines.append(("not here", f"{elsewhere} marked in folders that are not shown: they wait"))
         return lines
 
     def apply(self) -> PlaceResult:
         """Move what is marked on this board, as one batch."""
-        result = apply_marks.place(self.project, self._connection, self.room, {mark.path for mark in self.waiting()})
+        result = apply_marks.place(self.project, self._connection, self.kind, {mark.path for mark in self.waiting()})
         self.last_result = result
         self.listing = listing.look(self.project, self.folders)
         self._load()
@@ -260,36 +236,28 @@ class BoardSession:
 
     def number_of(self, path: str) -> int:
         """The number that stands for an image of the board."""
-        return self.pictures.number(self._items[path])
+        return self.images.number(self._items[path])
 
     def _load(self) -> None:
-        version = data_version(
-            self._connection
-        )  # before the rows: what is written after this is a change at the next key
+        version = data_version(self._connection)  # first: what is written after this is a change at the next key
         self._items = {item.path: item for item in self.listing.items}
         self._folders = set(self.listing.counts)
         with transaction(self._connection, writing=False):
-            waiting = marks.waiting(self._connection, self.room)
-            undo, redo = marks.steps(self._connection, self.room)
+            waiting = marks.waiting(self._connection, self.kind)
+            undo, redo = marks.steps(self._connection, self.kind)
             blocked = apply_marks.unavailable_images(self.project, self._connection, list(self._items))
             known = apply_marks.known_hashes(self._connection)
-        self.pictures.learn(self.listing.items, known)
+        self.images.learn(self.listing.items, known)
         mine = [mark for mark in waiting if self._is_mine(mark)]
         self.held = {mark.path: mark.held_reason for mark in mine if mark.held_reason}
         found = {mark.path: mark.folder for mark in mine}
-        self.board = machine.with_marks(self.board, found, self._here(undo), self._here(redo))
+        self.board = machine.with_marks(self.board, found, latest(undo, self._is_here), latest(redo, self._is_here))
         self.board = replace(self.board, blocked=MappingProxyType(blocked))
         self._seen_version = version  # only now: rows that cannot be read are told of at every key
         self.lay_out()
 
-    def _here(self, logged: Sequence[LoggedMarks]) -> list[Step]:
-        """The steps that lie on this board; a step of other folders ends what can be undone here."""
-        within: list[Step] = []
-        for step in reversed(logged):
-            if not all(path in self._items for path, _, _ in step.changes):
-                break
-            within.append(Step(step.key, step.changes))
-        return within[::-1]
+    def _is_here(self, step: MarkStep) -> bool:
+        return all(path in self._items for path, _, _ in step.changes)
 
     def _is_mine(self, mark: Mark) -> bool:
         return mark.path in self._items or mark.directory in self._folders
@@ -308,14 +276,14 @@ class BoardSession:
         with transaction(self._connection):
             if data_version(self._connection) != self._seen_version:
                 return False
-            marks.clear(self._connection, self.room, gone)
-            marks.save(self._connection, self.room, new)
+            marks.clear(self._connection, self.kind, gone)
+            marks.save(self._connection, self.kind, new)
             if len(after.undo) < len(before.undo):
-                marks.mark_undone(self._connection, self.room)
+                marks.mark_undone(self._connection, self.kind)
             elif before.redo and after.redo == before.redo[:-1] and after.undo[-1] == before.redo[-1]:
-                marks.mark_redone(self._connection, self.room)
+                marks.mark_redone(self._connection, self.kind)
             else:
-                marks.log(self._connection, self.room, LoggedMarks(after.undo[-1].key, after.undo[-1].changes))
+                marks.log(self._connection, self.kind, after.undo[-1])
             self.save_more(before)
         self.held = {path: why for path, why in self.held.items() if after.marks.get(path) == before.marks.get(path)}
         self.lay_out()

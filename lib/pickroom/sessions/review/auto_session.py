@@ -26,10 +26,11 @@ from pickroom.automation.order import Order, next_groups, shuffled
 from pickroom.automation.sandbox import Place
 from pickroom.core.records import Choice, Group, InputKind, Recommendation
 from pickroom.files.lock import project_lock
+from pickroom.sessions.bindings import AUTOMATION
+from pickroom.sessions.keys import normalise
 from pickroom.sessions.review import auto_view
 from pickroom.sessions.review.auto_view import FILTERS
-from pickroom.sessions.review.keys import AUTO_KEYS, AUTO_LEGEND, normalise
-from pickroom.sessions.review.pictures import Pictures
+from pickroom.sessions.review.pace import pace_of
 from pickroom.sessions.review.session import ReviewSession
 from pickroom.sessions.review.state import ReviewState
 from pickroom.sessions.review.view import DeckView, GroupView
@@ -64,21 +65,16 @@ class AutoSession(ReviewSession):
         ProjectError, StoreError: the project cannot be opened.
     """
 
-    keys, legend, store = AUTO_KEYS, AUTO_LEGEND, automation_review
+    keys = AUTOMATION
+    store = automation_review
 
-    def __init__(
-        self,
-        place: Place,
-        *,
-        order: Order = "worth",
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
+    def __init__(self, place: Place, *, order: Order = "worth", clock: Callable[[], float] = time.monotonic) -> None:
         self.place = place
         self.only = "waiting"  # the filter that is on, one of `auto_view.FILTERS`
         self.last_written: Written | None = None
         self._read()
         super().__init__(place.project, order=order, clock=clock)
-        self.pictures = Pictures(place.project, place.origin.workspace.thumbnails)  # a copy's are those of the project
+        self.previews = place.origin.workspace.thumbnails
 
     def press(self, key: str) -> ReviewState:
         """Apply one key and save what it changed; a confirmed summary writes approved_decisions.jsonl.
@@ -88,12 +84,13 @@ class AutoSession(ReviewSession):
             LockedError: another window is writing that file, or an apply is at work; every choice stays saved.
             FileOperationError, StoreError: writing was refused; what was there before still stands.
         """
-        command = self.keys.get(normalise(key))
-        if command is not None and command.name == "filter" and not self.state.summary:
-            names = list(FILTERS)
-            return self.show_only(names[(names.index(self.only) + 1) % len(names)])
-        if command is not None and command.name in ("undo", "redo") and not self.state.summary:
-            self._show_step(command.name)
+        command = self.keys.commands.get(normalise(key))
+        if command is not None and not self.state.summary:
+            if command.name == "filter":
+                names = list(FILTERS)
+                return self.show_only(names[(names.index(self.only) + 1) % len(names)])
+            if command.name in ("undo", "redo"):
+                self._show_step(command.name)
         return super().press(key)
 
     def show_only(self, name: str) -> ReviewState:
@@ -109,10 +106,9 @@ class AutoSession(ReviewSession):
 
     def refresh(self) -> bool:
         """Bring in what other windows chose, and decisions that were generated anew."""
-        if self._stamp() == self._seen_stamp:
-            return super().refresh()
-        self._read()
-        self._seen_version = -1
+        if self._stamp() != self._seen_stamp:
+            self._read()
+            self._seen_version = -1
         return super().refresh()
 
     def counts(self) -> dict[str, int]:
@@ -122,11 +118,11 @@ class AutoSession(ReviewSession):
 
     def view(self) -> DeckView:
         """Everything the deck draws now."""
-        shown = super().view()
-        header = auto_view.header(self.state, self._pace(), self.only, len(self._filters))
+        pace = pace_of(self.state, self._saved)
+        shown = replace(super().view(), header=auto_view.header(self.state, pace, self.only, len(self._filters)))
         if self.state.cards or not self._filters:
-            return replace(shown, header=header)
-        return replace(shown, header=header, progress=0.0, message=shown.message or auto_view.ELSEWHERE)
+            return shown
+        return replace(shown, progress=0.0, message=shown.message or auto_view.ELSEWHERE)
 
     def summary(self) -> tuple[str, ...]:
         """What Shift+Enter would write, in words, whatever the filter shows."""
@@ -178,16 +174,7 @@ class AutoSession(ReviewSession):
         }
         self._beyond = 0
 
-    def _shown(
-        self,
-        group: Group,
-        choice: Choice,
-        recommendation: Recommendation | None,
-        *,
-        held_reason: str,
-        hidden: bool,
-        crop_seen: bool,
-    ) -> GroupView:
+    def _drawn(self, group: Group, choice: Choice, recommendation: Recommendation | None, hidden: bool) -> GroupView:
         return auto_view.group_view(group, choice, recommendation, self._line(group, choice), hidden=hidden)
 
     def _line(self, group: Group, choice: Choice) -> Approved | None:
@@ -232,9 +219,8 @@ class AutoSession(ReviewSession):
         steps = undo if name == "undo" else redo
         if not steps:
             return
-        ids = {card.group_id for card in self.state.cards}
         step = steps[-1]
-        if {step.from_group, step.to_group} <= ids:
+        if {step.from_group, step.to_group} <= {card.group_id for card in self.state.cards}:
             return
         for wider in ("waiting", "unseen"):
             if wider in self._filters.get(step.from_group, ()) and wider in self._filters.get(step.to_group, ()):

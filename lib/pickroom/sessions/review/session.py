@@ -7,47 +7,45 @@ group by group, each key is a transaction of its own, and `refresh` brings in wh
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from types import MappingProxyType, ModuleType
 
 from pickroom.automation.order import Order, next_groups
-from pickroom.core.records import Choice, Group, InputKind, Origin, Recommendation, Step
+from pickroom.core.records import Choice, Group, InputKind, Origin, Recommendation
 from pickroom.files.finalise import FinaliseResult, finalise
-from pickroom.files.undo import recover_if_planned
+from pickroom.images import metadata
 from pickroom.images.metadata import InfoRow
 from pickroom.indexing.regrouping import similarity_hint
+from pickroom.sessions.bindings import REVIEW
+from pickroom.sessions.keys import normalise
 from pickroom.sessions.review import state as machine
 from pickroom.sessions.review import view
-from pickroom.sessions.review.keys import REVIEW_KEYS, REVIEW_LEGEND, Command, normalise
 from pickroom.sessions.review.pace import LookClock, pace_of
-from pickroom.sessions.review.pictures import Pictures
 from pickroom.sessions.review.state import Card, ReviewState
-from pickroom.sessions.review.view import DeckView, GroupView, Pace
+from pickroom.sessions.review.view import DeckView, GroupView
+from pickroom.sessions.session import ProjectSession, latest
 from pickroom.store import groups, recommendations, review_state
 from pickroom.store.choices import SavedChoice
-from pickroom.store.connect import connect, data_version, transaction
+from pickroom.store.connect import data_version, transaction
 from pickroom.store.workspace import Project
 
 BATCH_SIZE = 100  # groups; REVIEW.md
-# commands that mean the group as it is shown
-_DECIDES = frozenset(("pick", "crop", "accept", "overlay", "reject", "keep", "skip"))
 
 
-class ReviewSession:
-    """A person at the deck, where the last session left off; `press` is all they do.
+class ReviewSession(ProjectSession):
+    """A user at the deck, where the last session left off; `press` is all they do.
 
     The automation's review is this one with other keys and tables.
 
     Attributes:
-        keys, legend: what each key does, and the words for it.
         store: the module that keeps choices, undo log and cursor.
         state: everything on screen.
-        pictures: the images' files and previews.
+        last_result: what the last finalise did, None before.
 
     Args:
         batch_size: groups in a batch.
-        blind: hide each recommendation until the person has chosen.
+        blind: hide each recommendation until the user has chosen.
         order: the groups most worth a look first, or as the folders hold them (see `automation.order`).
         clock: seconds, rising; for the time spent per group.
 
@@ -56,8 +54,7 @@ class ReviewSession:
         UsageError: there is no such order.
     """
 
-    keys: Mapping[str, Command] = REVIEW_KEYS
-    legend: Sequence[tuple[str, str]] = REVIEW_LEGEND
+    keys = REVIEW
     store: ModuleType = review_state
     state: ReviewState
 
@@ -70,20 +67,13 @@ class ReviewSession:
         order: Order = "folder",
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        project.require_root()
-        self.project, self.batch_size, self.blind, self.order = project, batch_size, blind, order
-        self.pictures = Pictures(project)
+        self.batch_size, self.blind, self.order = batch_size, blind, order
         self.last_result: FinaliseResult | None = None
         self._look = LookClock(clock)
-        self._connection = connect(project.database)
-        try:
-            self._load(message=recover_if_planned(project, self._connection))
-        except BaseException:
-            self._connection.close()
-            raise
+        super().__init__(project)
 
-    def close(self) -> None:
-        self._connection.close()
+    def open(self, recovered: str) -> None:
+        self._load(message=recovered)
 
     def press(self, key: str) -> ReviewState:
         """Apply one key and save what it changed; a confirmed summary finalises and opens the next batch.
@@ -94,23 +84,27 @@ class ReviewSession:
             UsageError: the text is no key.
             LockedError, StoreError: saving or finalising was refused; the state is as it was.
         """
-        command = self.keys.get(normalise(key))
-        seen = self.group_at(self.state.position)
-        while True:
-            self.refresh()
-            if command and command.name in _DECIDES and self.group_at(self.state.position) != seen:
+        pressed = normalise(key)
+        decides, seen = self.keys.effect(pressed) == "decides", self.group_at(self.state.position)
+
+        def attempt() -> bool:
+            if decides and self.group_at(self.state.position) != seen:
                 # a second pick would clear the first, an accept would take what nobody looked at
                 told = "this group has just changed, in another window or by a model: look, and press again"
                 self.state = replace(self.state, message=told)
-                return self.state
-            before, after = self.state, machine.press(self.state, key, self.keys)
+                return True
+            after = machine.press(self.state, key, self.keys)
             if after.confirmed:
                 self._finalise()
-                return self.state
-            saved = self._save(before, after, command)
-            if saved is not None:
-                self.state = saved
-                return self.state
+                return True
+            return self._save(after, pressed)
+
+        self.until_saved(attempt)
+        return self.state
+
+    @property
+    def asks(self) -> bool:
+        return self.state.summary
 
     def refresh(self) -> bool:
         """Bring in what other windows chose or finalised since; whether there was anything."""
@@ -120,12 +114,16 @@ class ReviewSession:
         self._load(message="")
         changed = (self.state.cards, self.state.choices) != (before.cards, before.choices)
         changed |= self.recommendations != recommended
-        keep = {name: getattr(before, name) for name in ("zoom", "info", "help")}
         here = before.card.group_id if before.card else ""
         places = {card.group_id: place for place, card in enumerate(self.state.cards)}
-        position = places.get(here, min(self.state.position, max(len(places) - 1, 0)))
-        summary = before.summary and not changed
-        self.state = replace(self.state, position=position, summary=summary, **keep)
+        self.state = replace(
+            self.state,
+            position=places.get(here, min(self.state.position, max(len(places) - 1, 0))),
+            zoom=before.zoom,
+            info=before.info,
+            help=before.help,
+            summary=before.summary and not changed,
+        )
         message = self._what_changed(before, recommended) if changed else before.message
         self.state = replace(self.state, message=message)
         return changed
@@ -155,16 +153,13 @@ class ReviewSession:
         return "; ".join(filter(None, ("recommendations were made anew", machine.open_before(self.state))))
 
     def view(self) -> DeckView:
-        """Everything the deck draws now."""
+        """What the deck draws now, beside the state."""
         state = self.state
         return DeckView(
-            header=view.header(state, self._pace(), self._beyond, self._made),
+            header=view.header(state, pace_of(state, self._saved), self._beyond, self._made),
             progress=state.decided / len(state.cards) if state.cards else float(self._made),
             group=self.group_at(state.position),
             message=state.message,
-            zoom=state.zoom,
-            info=state.info,
-            help=state.help,
             summary=self.summary() if state.summary else (),
             next_step="" if self._made else similarity_hint(self.project.id),
         )
@@ -173,17 +168,15 @@ class ReviewSession:
         """The group at a place of the batch as it would be drawn, None beyond its ends."""
         if not 0 <= position < len(self.groups):
             return None
-        card, group = self.state.cards[position], self.groups[position]
-        saved = self._saved.get(group.group_id)
-        choice = self.state.choice(card)
-        return self._shown(
-            group,
-            choice,
-            self.recommendations.get(group.group_id),
-            held_reason=(saved.held_reason or "") if saved else "",
-            hidden=self.is_blind(group.group_id) and choice.action == "undecided",
-            crop_seen=saved.crop_seen if saved else True,
-        )
+        group = self.groups[position]
+        choice = self.state.choice(self.state.cards[position])
+        hidden = self.is_blind(group.group_id) and choice.action == "undecided"
+        return self._drawn(group, choice, self.recommendations.get(group.group_id), hidden)
+
+    def _drawn(self, group: Group, choice: Choice, recommendation: Recommendation | None, hidden: bool) -> GroupView:
+        saved = self._saved.get(group.group_id, SavedChoice(None))
+        held, seen = saved.held_reason or "", saved.crop_seen
+        return view.group_view(group, choice, recommendation, held_reason=held, hidden=hidden, crop_seen=seen)
 
     def is_blind(self, group_id: str) -> bool:
         """Whether this group's recommendation is hidden until the person has chosen."""
@@ -203,15 +196,14 @@ class ReviewSession:
         if not self.groups:
             return []
         group = self.groups[self.state.position]
-        return self.pictures.written(group.directory, group.filenames)
+        return metadata.compare([self.project.path(group.directory, name) for name in group.filenames])
 
     def _load(self, message: str) -> None:
-        version = data_version(
-            self._connection
-        )  # before the rows: what is written after this is a change at the next key
+        version = data_version(self._connection)  # first: what is written after this is a change at the next key
         with transaction(self._connection, writing=False):
             self._fetch()
             ids = [group.group_id for group in self.groups]
+            known = set(ids)
             self._saved = self.store.load(self._connection, ids)
             self._made = bool(self.groups) or groups.count(self._connection) > 0
             undo, redo = self.store.steps(self._connection)
@@ -222,8 +214,8 @@ class ReviewSession:
         self.state = ReviewState(
             cards=tuple(map(self._card, self.groups)),
             choices=MappingProxyType({g: saved.choice for g, saved in self._saved.items() if saved.choice}),
-            undo=_steps_within(undo, ids),
-            redo=_steps_within(redo, ids),
+            undo=latest(undo, lambda step: {step.from_group, step.to_group} <= known),
+            redo=latest(redo, lambda step: {step.from_group, step.to_group} <= known),
             message=message,
         )
         # after a finalise, or when recommendations made anew have changed the order, there is no place to go back to
@@ -245,37 +237,26 @@ class ReviewSession:
         self.recommendations = recommendations.of_groups(connection, [group.group_id for group in self.groups])
         self._beyond = groups.count_waiting(connection) - len(self.groups)
 
-    def _shown(
-        self,
-        group: Group,
-        choice: Choice,
-        recommendation: Recommendation | None,
-        *,
-        held_reason: str,
-        hidden: bool,
-        crop_seen: bool,
-    ) -> GroupView:
-        return view.group_view(
-            group, choice, recommendation, held_reason=held_reason, hidden=hidden, crop_seen=crop_seen
-        )
-
     def _input(self, group_id: str) -> InputKind:
         """How a choice made here comes about (FORMATS.md, decision_context.input)."""
         return "blind" if self.is_blind(group_id) else "review"
 
-    def _save(self, before: ReviewState, after: ReviewState, command: Command | None) -> ReviewState | None:
-        """Save what a key changed; None when another window wrote since the last look: then nothing is saved."""
-        card, name = before.card, command.name if command else ""
+    def _save(self, after: ReviewState, key: str) -> bool:
+        """Save what a key changed; False when another window wrote since the last look: then nothing is saved."""
+        before, card = self.state, self.state.card
+        command = self.keys.commands.get(key)
+        name = command.name if command else ""
         moved = after.card is not None and after.position != before.position
         changed = {g for g in after.choices if after.choices[g] != before.choices.get(g)}
         if card is None or not (moved or changed or after.undo != before.undo):
-            return after
+            self.state = after
+            return True
         totals: dict[str, SavedChoice] = {}
         brought_back = before.brought_back(name)
         with transaction(self._connection):
             # nobody else writes from here on: choices and undo log are still what this key was pressed on, or not
             if data_version(self._connection) != self._seen_version:
-                return None
+                return False
             spent = self._look.take()
             for group_id in changed | {card.group_id}:
                 was = self._saved.get(group_id, SavedChoice(None, input=self._input(group_id)))
@@ -302,8 +283,9 @@ class ReviewSession:
             for group_id in changed:
                 self._show(group_id, totals[group_id])
             both = zip(after.cards, self.groups, strict=True)
-            return replace(after, cards=tuple(self._card(g) if g.group_id in changed else card for card, g in both))
-        return after
+            after = replace(after, cards=tuple(self._card(g) if g.group_id in changed else card for card, g in both))
+        self.state = after
+        return True
 
     def _log(self, after: ReviewState, command: str) -> None:
         if command == "undo":
@@ -319,16 +301,14 @@ class ReviewSession:
         self._look.restart()  # the summary was not the next group
         self._load(message=result.line)
 
-    def _pace(self) -> Pace:
-        return pace_of(self.state, self._saved)
 
+class ManualSession(ReviewSession):
+    """The same review without any recommendation: decisions have NULL in every AI field (FORMATS.md, ai_decisions).
 
-def _steps_within(steps: Sequence[Step], ids: Sequence[str]) -> tuple[Step, ...]:
-    """The steps that lie in this batch; a step of another batch ends what can be undone here."""
-    known = set(ids)
-    within: list[Step] = []
-    for step in reversed(steps):
-        if step.from_group not in known or step.to_group not in known:
-            break
-        within.append(step)
-    return tuple(reversed(within))
+    Groups come in folder order, since what is worth a look is a recommendation too. A group that was decided with a
+    recommendation, here or in another window, keeps it: what was shown is what is recorded.
+    """
+
+    def _fetch(self) -> None:
+        super()._fetch()
+        self.recommendations = {}

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
+from typing import Literal
 
+from pickroom.core.quantities import plural
 from pickroom.core.records import Action, Choice, Group, Origin, Recommendation, Step
-from pickroom.sessions.review.keys import REVIEW_KEYS, Command, normalise
+from pickroom.sessions.bindings import REVIEW
+from pickroom.sessions.keys import KeyTable, normalise
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +22,7 @@ class Card:
         ai_index: the recommended image (0-based), None without one.
         has_crop: whether a crop was proposed for it; without one the overlay cannot be switched on.
         overlay_first: whether the overlay starts on (the model says a crop is needed).
-        by_model: a model recommends it, or a simulation of one; a baseline is no AI that could be agreed with.
+        by_model: recommended by a model, or a simulation of one; a baseline is no AI that could be agreed with.
     """
 
     group_id: str
@@ -32,11 +35,11 @@ class Card:
     @classmethod
     def of(cls, group: Group, recommendation: Recommendation | None) -> Card:
         """The card of a group with what is recommended for it, None where nothing is or may be seen."""
+        card = cls(group.group_id, len(group.images))
         if recommendation is None:
-            return cls(group.group_id, len(group.images))
-        return cls(
-            group.group_id,
-            len(group.images),
+            return card
+        return replace(
+            card,
             ai_index=recommendation.selected_index,
             has_crop=recommendation.offered_crop is not None,
             overlay_first=recommendation.crop_needed is True,
@@ -53,7 +56,7 @@ class ReviewState:
         choices: group id -> what is chosen; a group not in it has `first_choice`.
         position: index of the group shown; 0 when there is none.
         zoom, info, help, summary: which views are open.
-        confirmed: the person pressed Shift+Enter on the summary: finalise now.
+        confirmed: Shift+Enter was pressed on the summary: finalise now.
         undo, redo: steps, the latest last.
         message: one line about the last key, "" when there is nothing to say.
     """
@@ -103,85 +106,74 @@ def with_choice(state: ReviewState, group_id: str, choice: Choice) -> ReviewStat
     return replace(state, choices=MappingProxyType({**state.choices, group_id: choice}))
 
 
-def press(state: ReviewState, key: str, keys: Mapping[str, Command] = REVIEW_KEYS) -> ReviewState:
+def press(state: ReviewState, key: str, keys: KeyTable = REVIEW) -> ReviewState:
     """The state after a key (REVIEW.md's table); a key that means nothing here only leaves a message.
-
-    Args:
-        keys: what each key does.
 
     Raises:
         UsageError: the text is no key at all.
+        KeyError: the key is bound to a command that the machine does not have.
     """
-    command = keys.get(normalise(key))
+    command = keys.commands.get(normalise(key))
     state = replace(state, message="", confirmed=False)
     if command is None:
         return replace(state, message=f"{key} does nothing here; ? shows the keys")
     if state.summary:
         return _in_summary(state, command.name)
-    if command.name in _REPLAYS:
-        return _REPLAYS[command.name](state, keys)
+    if command.name in ("undo", "redo"):
+        return _replay(state, "undo" if command.name == "undo" else "redo", keys)
     if command.name in _VIEWS:
         return _VIEWS[command.name](state)
     if state.card is None:
         return replace(state, message="there is no group to review")
     if command.name in _MOVES:
         return _go(state, key, _MOVES[command.name](state))
-    return _choose(state, key, command.name, command.index)
+    return _choose(state, state.card, key, command.name, command.index)
 
 
-def destinations(state: ReviewState, keys: Mapping[str, Command] = REVIEW_KEYS) -> dict[str, int]:
+def destinations(state: ReviewState, keys: KeyTable = REVIEW) -> dict[str, int]:
     """Key -> the position it would lead to, for every key that moves: lets the browser swap frames at once."""
     if state.summary:
         return {}
-    after = {key: press(state, key, keys).position for key in keys}
+    after = {key: press(state, key, keys).position for key in keys.commands}
     return {key: position for key, position in after.items() if position != state.position}
 
 
-def _choose(state: ReviewState, key: str, name: str, index: int | None) -> ReviewState:
-    card = state.card
-    assert card is not None
+def _choose(state: ReviewState, card: Card, key: str, name: str, index: int | None) -> ReviewState:
     before = state.choice(card)
     if name == "overlay":
         if not card.has_crop:
             return replace(state, message="no crop was proposed for this group")
-        return _record(state, key, replace(before, overlay=not before.overlay), state.position)
+        return _record(state, card, key, replace(before, overlay=not before.overlay), state.position)
     if name == "accept":
         if card.ai_index is None:
             return replace(state, message="there is no recommendation for this group")
         name, index = "pick", card.ai_index
-    if name not in _CHOICES:
-        return state  # a session's own, as the filter of the automation's review
+    action = _CHOICES[name]
     if index is not None and index >= card.count:
         return replace(state, message=f"this group has {card.count} images")
-    action = _CHOICES[name]
     if (before.action, before.index) == (action, index):
-        return _record(state, key, Choice(overlay=before.overlay), state.position)
+        return _record(state, card, key, Choice(overlay=before.overlay), state.position)
     # an overlay left on in another window is not on this screen (blind, or no crop is proposed any more): picking here
     # accepts nothing unseen
     after = Choice(action, index, before.overlay and card.has_crop)
-    chosen = _record(state, key, after, min(state.position + 1, len(state.cards) - 1))
+    chosen = _record(state, card, key, after, min(state.position + 1, len(state.cards) - 1))
     return chosen if chosen.position != state.position else replace(chosen, message=open_before(chosen))
 
 
-def _record(state: ReviewState, key: str, after: Choice, position: int) -> ReviewState:
-    card = state.card
-    assert card is not None
+def _record(state: ReviewState, card: Card, key: str, after: Choice, position: int) -> ReviewState:
     step = Step(normalise(key), card.group_id, state.cards[position].group_id, state.choice(card), after)
-    moved = position != state.position
     changed = state if after == step.before else with_choice(state, card.group_id, after)
-    return replace(
-        changed, position=position, undo=(*state.undo, step), redo=(), zoom=state.zoom and not moved, help=False
-    )
+    zoom = state.zoom and position == state.position
+    return replace(changed, position=position, undo=(*state.undo, step), redo=(), zoom=zoom, help=False)
 
 
 def _go(state: ReviewState, key: str, position: int | None) -> ReviewState:
     if position is None:
         return replace(state, message="every group is decided; Shift+Enter to finalise")
     position = max(0, min(position, len(state.cards) - 1))
-    if position == state.position:
+    if position == state.position or state.card is None:
         return state
-    assert state.card is not None
-    return _record(state, key, state.choice(state.card), position)
+    return _record(state, state.card, key, state.choice(state.card), position)
 
 
 def first_open(state: ReviewState) -> int:
@@ -194,7 +186,7 @@ def open_before(state: ReviewState) -> str:
     count = sum(state.choice(card).action == "undecided" for card in state.cards[: state.position])
     if not count:
         return ""
-    return f"{count} group{'s' * (count > 1)} before this {'are' if count > 1 else 'is'} open: G goes to the next"
+    return f"{plural(count, 'group')} before this {'are' if count > 1 else 'is'} open: G goes to the next"
 
 
 def _next_undecided(state: ReviewState) -> int | None:
@@ -210,34 +202,27 @@ def _first_undecided(state: ReviewState, places: Sequence[int]) -> int | None:
     return None
 
 
-def _undo(state: ReviewState, keys: Mapping[str, Command]) -> ReviewState:
-    if not state.undo:
-        return replace(state, message="nothing to undo")
-    step = state.undo[-1]
-    back = _replay(state, step, step.from_group, step.before)
-    return replace(back, undo=state.undo[:-1], redo=(*state.redo, step), message=f"undone: {_said(step, keys)}")
+def _replay(state: ReviewState, way: Literal["undo", "redo"], keys: KeyTable) -> ReviewState:
+    steps = state.undo if way == "undo" else state.redo
+    if not steps:
+        return replace(state, message=f"nothing to {way}")
+    step = steps[-1]
+    shown, choice = (step.from_group, step.before) if way == "undo" else (step.to_group, step.after)
+    position = next(place for place, card in enumerate(state.cards) if card.group_id == shown)
+    state = state if step.before == step.after else with_choice(state, step.from_group, choice)
+    message = f"{'undone' if way == 'undo' else 'redone'}: {_said(step, keys)}"
+    state = replace(state, position=position, zoom=False, help=False, message=message)
+    if way == "undo":
+        return replace(state, undo=steps[:-1], redo=(*state.redo, step))
+    return replace(state, undo=(*state.undo, step), redo=steps[:-1])
 
 
-def _redo(state: ReviewState, keys: Mapping[str, Command]) -> ReviewState:
-    if not state.redo:
-        return replace(state, message="nothing to redo")
-    step = state.redo[-1]
-    forth = _replay(state, step, step.to_group, step.after)
-    return replace(forth, redo=state.redo[:-1], undo=(*state.undo, step), message=f"redone: {_said(step, keys)}")
-
-
-def _said(step: Step, keys: Mapping[str, Command]) -> str:
+def _said(step: Step, keys: KeyTable) -> str:
     """What a step did, in a word: its command, and the number of the image; the key where that was rebound since."""
-    command = keys.get(step.key)
+    command = keys.commands.get(step.key)
     if command is None:
         return step.key
     return command.name if command.index is None else f"{command.name} {command.index + 1}"
-
-
-def _replay(state: ReviewState, step: Step, shown: str, choice: Choice) -> ReviewState:
-    places = {card.group_id: place for place, card in enumerate(state.cards)}
-    changed = state if step.before == step.after else with_choice(state, step.from_group, choice)
-    return replace(changed, position=places[shown], zoom=False, help=False)
 
 
 def _in_summary(state: ReviewState, name: str) -> ReviewState:
@@ -258,28 +243,20 @@ def _open_summary(state: ReviewState) -> ReviewState:
 def _back(state: ReviewState) -> ReviewState:
     if state.zoom:
         return replace(state, zoom=False)
-    if state.help:
-        return replace(state, help=False)
-    return replace(state, info=False) if state.info else state
+    return replace(state, help=False) if state.help else replace(state, info=False)
 
 
 # what each command that chooses makes of its group
-_CHOICES: dict[str, Action] = {
-    "pick": "approve",
-    "crop": "crop",
-    "reject": "reject",
-    "keep": "keep",
-    "skip": "skip",
-}
-_VIEWS = {
+_CHOICES: dict[str, Action] = {"pick": "approve", "crop": "crop", "reject": "reject", "keep": "keep", "skip": "skip"}
+_VIEWS: dict[str, Callable[[ReviewState], ReviewState]] = {
     "zoom": lambda state: replace(state, zoom=not state.zoom and state.card is not None),
     "info": lambda state: replace(state, info=not state.info),
     "help": lambda state: replace(state, help=not state.help),
     "back": _back,
     "finalise": _open_summary,
+    "filter": lambda state: state,  # the automation's review does it
 }
-_REPLAYS = {"undo": _undo, "redo": _redo}
-_MOVES = {
+_MOVES: dict[str, Callable[[ReviewState], int | None]] = {
     "next": lambda state: state.position + 1,
     "previous": lambda state: state.position - 1,
     "first": lambda state: 0,

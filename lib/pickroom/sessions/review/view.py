@@ -7,6 +7,7 @@ from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from pickroom.core.naming import STAGING
 from pickroom.core.quantities import percent, plural
 from pickroom.core.records import Choice, CropBox, Group, Recommendation
 from pickroom.files import routing
@@ -70,9 +71,11 @@ class Pace:
 
 @dataclass(frozen=True, slots=True)
 class DeckView:
-    """The whole deck: header, the group shown, and which views are open.
+    """What the deck draws, beside the state of the session.
 
     Attributes:
+        progress: share of the batch that is decided, in [0, 1].
+        summary: what finalise would do, while it asks; else empty.
         next_step: what to do where no group was ever made, "" where any was.
     """
 
@@ -80,9 +83,6 @@ class DeckView:
     progress: float
     group: GroupView | None
     message: str
-    zoom: bool
-    info: bool
-    help: bool
     summary: tuple[str, ...]
     next_step: str = ""
 
@@ -111,26 +111,25 @@ def group_view(
             filename=image.filename,
             directory=group.directory,
             number=index + 1,
-            label=_label(image.stage, image.width, image.height),
+            label=("" if image.stage is None else f"stage {image.stage:g} · ") + f"{image.width} × {image.height}",
             sha256=image.sha256,
             width=image.width,
             height=image.height,
-            mark=_mark(way, index),
+            mark="none" if way is None else "reject" if way.folders[index] == STAGING else "keep",
             ai_pick=shown is not None and shown.selected_index == index,
-            badge=_badge(shown, index),
+            badge=_badge(shown) if shown and shown.selected_index == index else "",
             crop=shown.offered_crop if shown and overlay and shown.selected_index == index else None,
         )
         for index, image in enumerate(group.images)
     )
-    text = routing.words(way) if choice.action != "skip" else "Skipped: left undecided, every image stays"
     return GroupView(
-        group.group_id,
-        images,
-        text,
-        way is not None,
-        _reasons(shown) if not hidden else "Blind: the recommendation shows once you have chosen",
-        shown.anomaly_flags if shown else (),
-        held_reason,
+        group_id=group.group_id,
+        images=images,
+        route=routing.words(way) if choice.action != "skip" else "Skipped: left undecided, every image stays",
+        decided=way is not None,
+        reasons=_reasons(shown) if not hidden else "Blind: the recommendation shows once you have chosen",
+        flags=shown.anomaly_flags if shown else (),
+        held_reason=held_reason,
     )
 
 
@@ -200,24 +199,15 @@ def _kind(way: routing.Route | None) -> str:
     return "stay" if way is None else way.sidecar or way.outcome
 
 
-def _label(stage: float | None, width: int, height: int) -> str:
-    size = f"{width} × {height}"
-    return size if stage is None else f"stage {stage:g} · {size}"
-
-
-def _mark(way: routing.Route | None, index: int) -> Mark:
-    if way is None:
-        return "none"
-    return "reject" if way.folders[index] == routing.STAGING else "keep"
-
-
-def _badge(shown: Recommendation | None, index: int) -> str:
-    if shown is None or shown.selected_index != index:
-        return ""
+def _badge(shown: Recommendation) -> str:
     if shown.source == "baseline":
         return "highest stage"
     name = "AI pick" if shown.source == "model" else "simulated AI pick"
-    return name if shown.confidence is None else f"{name} {shown.confidence:.0%}".replace("%", " %")
+    return name + _sure(shown.confidence)
+
+
+def _sure(confidence: float | None) -> str:
+    return "" if confidence is None else f" {confidence:.0%}".replace("%", " %")
 
 
 def _reasons(shown: Recommendation | None) -> str:
@@ -225,9 +215,9 @@ def _reasons(shown: Recommendation | None) -> str:
         return "No recommendation"
     parts = ["; ".join(shown.reasons) or shown.source]
     if shown.confidence is not None:
-        parts.append(f"pick {shown.confidence:.0%}".replace("%", " %"))
+        parts.append(f"pick{_sure(shown.confidence)}")
     if shown.offered_crop is not None:
-        sure = "" if shown.crop_confidence is None else f" {shown.crop_confidence:.0%}".replace("%", " %")
+        sure = _sure(shown.crop_confidence)
         parts.append(
             f"crop{sure}" if shown.crop_needed else f"where a crop would lie{sure}; no word on whether to crop"
         )

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pickroom.core.errors import UsageError
-from pickroom.sessions.marking.listing import Item
-from pickroom.sessions.marking.written import Writing
+from pickroom.sessions.marking.images import ImageTexts
+from pickroom.sessions.marking.listing import ListedImage
 from pickroom.sessions.sorting.folders import folder_for, same
 
 MOST_VALUES = 60  # a field with more is a prompt or a seed: no choice to offer
@@ -31,15 +31,15 @@ class Fields:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self._read: dict[Item, dict[str, str]] = {}
+        self._read: dict[ListedImage, dict[str, str]] = {}
 
-    def of(self, items: Sequence[Item]) -> dict[str, dict[str, str]]:
+    def of(self, items: Sequence[ListedImage]) -> dict[str, dict[str, str]]:
         """Path -> field -> text."""
         missing = [item for item in items if item not in self._read]
-        writing = Writing(self.root)
-        writing.list_folders([item.path for item in missing])
+        texts = ImageTexts(self.root)
+        texts.list_folders([item.path for item in missing])
         with ThreadPoolExecutor(os.cpu_count() or 2) as pool:
-            found = pool.map(writing.read, (item.path for item in missing))
+            found = pool.map(texts.read, (item.path for item in missing))
             self._read |= dict(zip(missing, found, strict=True))
         return {item.path: self._read[item] for item in items}
 

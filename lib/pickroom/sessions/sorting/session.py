@@ -7,18 +7,19 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from pickroom.core.errors import UsageError
-from pickroom.core.naming import OWNED_FOLDERS, filename_of, folder_of, join
+from pickroom.core.naming import OWNED_FOLDERS, filename_of, folder_of, join, split
 from pickroom.files.handlers import SORT
+from pickroom.sessions import bindings
+from pickroom.sessions.bindings import FOLDER_KEYS
+from pickroom.sessions.keys import Command
 from pickroom.sessions.marking import board as machine
 from pickroom.sessions.marking import listing
 from pickroom.sessions.marking.layout import Section
-from pickroom.sessions.marking.listing import RESULTS, Item
+from pickroom.sessions.marking.listing import RESULTS, ListedImage
 from pickroom.sessions.marking.session import BoardSession, Note
-from pickroom.sessions.review.keys import Command
 from pickroom.sessions.sorting import fields as writing
 from pickroom.sessions.sorting.fields import Fields, GroupRow
 from pickroom.sessions.sorting.folders import folder_name, same
-from pickroom.sessions.sorting.keys import FOLDER_KEYS, SORT_KEYS
 from pickroom.sessions.sorting.similarity import Similarity
 from pickroom.sessions.sorting.suggest import Suggestion
 from pickroom.store import marks
@@ -27,7 +28,7 @@ from pickroom.store.workspace import Project
 
 
 class SortSession(BoardSession):
-    """A person at the sorter: a key sends images to the folder of that key, Shift+Enter moves them.
+    """A user at the sorter: a key sends images to the folder of that key, Shift+Enter moves them.
 
     Attributes:
         names: the character folders, in the order of their keys.
@@ -40,11 +41,11 @@ class SortSession(BoardSession):
 
     Raises:
         ProjectError, StoreError: the project cannot be opened.
-        UsageError: there is no such folder, or its images are in another room's hands.
+        UsageError: there is no such folder, or its images belong to another tool.
     """
 
-    room = SORT
-    keys = SORT_KEYS
+    kind = SORT
+    keys = bindings.SORT
 
     def __init__(self, project: Project, folders: Sequence[str] | None = None) -> None:
         for folder in folders or ():
@@ -115,17 +116,14 @@ class SortSession(BoardSession):
     def _load(self) -> None:
         self._stored = stored = marks.folders(self._connection)
         found = [self._name_in(folder) for folder in self.listing.counts]
-        marked = [filename_of(mark.folder) for mark in marks.waiting(self._connection, self.room)]
+        marked = [filename_of(mark.folder) for mark in marks.waiting(self._connection, self.kind)]
         self.names = list(dict.fromkeys([*stored, *sorted({n for n in (*found, *marked) if n} - set(stored))]))
         super()._load()
 
     def _name_in(self, folder: str) -> str:
         """The character whose folder this is, "" for a folder that is sorted or lies deeper."""
-        for base in self.listing.bases:
-            name = folder if not base else folder.removeprefix(f"{base}/")
-            if name and folder != base and "/" not in name and join(base, name) == folder:
-                return "" if name in OWNED_FOLDERS else name
-        return ""
+        base, name = split(folder)
+        return name if base in self.listing.bases and name not in OWNED_FOLDERS else ""
 
     # --- the board --------------------------------------------------------------------------------------------
 
@@ -158,9 +156,10 @@ class SortSession(BoardSession):
         """Send the targets, or the row, to a folder; accept suggestions; order, hide, clear."""
         board = self.board
         if what.name in ("mark", "mark row"):
-            self._send(key, what.index or 0, board.row if what.name == "mark row" else board.targets)
+            paths = board.row if what.name == "mark row" else board.targets
+            self.board = self._send(key, what.index or 0, paths)
         elif what.name in ("accept", "accept row"):
-            self._accept(key, board.row if what.name == "accept row" else board.targets)
+            self.board = self._accept(key, board.row if what.name == "accept row" else board.targets)
         elif what.name == "clear":
             self.board = machine.unmark(board, key, board.targets)
         elif what.name == "hide":
@@ -169,9 +168,11 @@ class SortSession(BoardSession):
             told = "marked images are hidden; V shows them" if self.hidden else "every image is shown"
             self.board = replace(self.board, message=told)
         elif what.name == "order":
-            self._reorder()
+            self._reorder(board)
         elif what.name == "name":
             self.board = replace(board, message="type a name, Enter adds it")
+        else:
+            raise KeyError(what.name)
 
     def press(self, key: str) -> machine.Board:
         """As every board does; a key that another window has given to another folder meanwhile is not applied."""
@@ -181,48 +182,34 @@ class SortSession(BoardSession):
     def send(self, index: int, key: str) -> None:
         """Send the targets to a folder that may have no key of its own (its button)."""
         self._on_screen = tuple(self.names)
+        self.change(lambda board: self._send(key, index, board.targets))
 
-        def go(board: machine.Board) -> machine.Board:
-            self._send(key, index, board.targets)
-            return self.board
-
-        self.change(go)
-
-    def _send(self, key: str, index: int, paths: Sequence[str]) -> None:
+    def _send(self, key: str, index: int, paths: Sequence[str]) -> machine.Board:
         if index >= len(self.names):
-            told = f"no folder has key {key_of(index)} yet: N names one"
-            self.board = replace(self.board, message=told)
-            return
+            return replace(self.board, message=f"no folder has key {key_of(index)} yet: N names one")
         shown = self._on_screen[index] if index < len(self._on_screen) else None
         # from now on these keys mean these folders, whatever appears beside them
         kept = self.names == self._stored or self._set_names(self.names)
         if not kept or shown != self.names[index]:
             told = "the folders have just changed, in another window or on disk: look, and press again"
-            self.board = replace(self.board, message=told)
-            return
-        wanted = {path: self.folder_of(self.names[index], path) for path in paths}
-        self.board = machine.mark(self.board, key, wanted)
+            return replace(self.board, message=told)
+        return machine.mark(self.board, key, {path: self.folder_of(self.names[index], path) for path in paths})
 
-    def _accept(self, key: str, paths: Sequence[str]) -> None:
+    def _accept(self, key: str, paths: Sequence[str]) -> machine.Board:
         suggested = self.suggestions([path for path in paths if path not in self.board.marks])
         wanted = {path: self.folder_of(found.name, path) for path, found in suggested.items()}
         if wanted:
-            self.board = machine.mark(self.board, key, wanted)
-        else:
-            why = self.similarity.missing or "nothing is suggested there yet: sort some more of each of two characters"
-            self.board = replace(self.board, message=why)
+            return machine.mark(self.board, key, wanted)
+        why = self.similarity.missing or "nothing is suggested there yet: sort some more of each of two characters"
+        return replace(self.board, message=why)
 
-    def _reorder(self) -> None:
-        active = self.board.active
+    def _reorder(self, board: machine.Board) -> None:
         if self._similar_to is not None:
             self._similar_to, told = None, "by name"
-        elif active is None or not self.similarity.has(active):
-            self.board = replace(
-                self.board, message=self.similarity.missing or "this image has no vector: pickroom embed"
-            )
-            return
+        elif board.active is not None and self.similarity.has(board.active):
+            self._similar_to, told = board.active, f"the most similar to {filename_of(board.active)} first"
         else:
-            self._similar_to, told = active, f"the most similar to {filename_of(active)} first"
+            told = self.similarity.missing or "this image has no vector: pickroom embed"
         self.lay_out()
         self.board = replace(self.board, message=told)
 
@@ -243,7 +230,7 @@ class SortSession(BoardSession):
             self.similarity.taught = marks
         return self.similarity.suggest(path for path in paths if not self._name_in(folder_of(path)))
 
-    def note(self, item: Item) -> Note:
+    def note(self, item: ListedImage) -> Note:
         note = super().note(item)
         if note.warn or item.path in self.board.marks:
             return note
@@ -255,7 +242,7 @@ class SortSession(BoardSession):
 
     # --- by a field -------------------------------------------------------------------------------------------
 
-    def unsorted(self) -> list[Item]:
+    def unsorted(self) -> list[ListedImage]:
         """The images that lie in no character folder yet and have no mark."""
         return [i for i in self.listing.items if not self._name_in(i.directory) and i.path not in self.board.marks]
 
@@ -274,9 +261,7 @@ class SortSession(BoardSession):
 
     def mark_by(self, field: str) -> None:
         """Mark every unsorted image for the folder of what a field says; one step that U takes back."""
-        routes = self.routes_by(field)
-        self._add_names(filename_of(folder) for folder in routes.values())
-        self.set_marks(routes, f"by {field}")
+        self.mark_all(self.routes_by(field), f"by {field}")
 
     def assign(self, wanted: Mapping[str, str]) -> dict[str, str]:
         """Path -> folder, for a file of path -> character name; new names get their keys.
@@ -287,16 +272,13 @@ class SortSession(BoardSession):
         names = {path: same(folder_name(name), self.names) for path, name in wanted.items()}
         return {path: self.folder_of(name, path) for path, name in names.items()}
 
-    def mark_all(self, routes: Mapping[str, str]) -> None:
+    def mark_all(self, routes: Mapping[str, str], key: str = "file") -> None:
         """Mark images for folders as one step; their names get keys."""
-        self._add_names(filename_of(folder) for folder in routes.values())
-        self.set_marks(routes)
-
-    def _add_names(self, names: Iterable[str]) -> None:
-        wanted = list(dict.fromkeys(names))
+        wanted = list(dict.fromkeys(map(filename_of, routes.values())))
         while new := [name for name in wanted if name not in self.names]:
             if not self._set_names([*self.names, *new]):
                 self.refresh()
+        self.set_marks(routes, key)
 
 
 def key_of(index: int) -> str:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from pickroom.app.widgets import deck_html
+from pickroom.app.widgets import desk_html
 from pickroom.images.metadata import InfoRow
-from pickroom.sessions.review.keys import REVIEW_KEYS
-from pickroom.sessions.review.view import DeckView, GroupView, ImageView
+from pickroom.sessions.bindings import REVIEW
+from pickroom.sessions.review.view import GroupView, ImageView
 
 HOSTILE = "<img src=x onerror=alert(1)>\"'&<script>"
 
@@ -24,13 +24,13 @@ def group(**fields) -> GroupView:
 @pytest.mark.parametrize(
     "html",
     [
-        deck_html.header(DeckView(HOSTILE, 0.5, None, "", False, False, False, ())),
-        deck_html.lines(group(route=HOSTILE, reasons=HOSTILE, flags=(HOSTILE,), held_reason=HOSTILE), HOSTILE),
-        deck_html.lines(None, HOSTILE, error=True),
-        deck_html.info([InfoRow(HOSTILE, (HOSTILE, "b")), InfoRow("same", (HOSTILE, HOSTILE))], [image(HOSTILE)] * 2),
-        deck_html.summary([HOSTILE, f"2 groups: {HOSTILE}"]),
-        deck_html.busy(HOSTILE),
-        deck_html.notice(HOSTILE),
+        desk_html.header(HOSTILE, 0.5),
+        desk_html.lines(group(route=HOSTILE, reasons=HOSTILE, flags=(HOSTILE,), held_reason=HOSTILE), HOSTILE),
+        desk_html.lines(None, HOSTILE, error=True),
+        desk_html.info([InfoRow(HOSTILE, (HOSTILE, "b")), InfoRow("same", (HOSTILE, HOSTILE))], [image(HOSTILE)] * 2),
+        desk_html.summary(HOSTILE, [(HOSTILE, ""), ("2 groups", HOSTILE)], desk_html.again(HOSTILE)),
+        desk_html.busy(HOSTILE),
+        desk_html.notice(HOSTILE),
     ],
 )
 def test_other_peoples_text_stays_text(html: str):
@@ -40,8 +40,8 @@ def test_other_peoples_text_stays_text(html: str):
 
 
 def test_the_legend_names_every_key():
-    legend = deck_html.legend()
-    for key in REVIEW_KEYS:
+    legend = desk_html.legend(REVIEW.legend)
+    for key in REVIEW.commands:
         shown = {
             "ArrowDown": "↓",
             "ArrowRight": "→",
@@ -55,27 +55,27 @@ def test_the_legend_names_every_key():
 
 
 def test_the_route_is_said_and_coloured_by_what_happens():
-    assert "undecided" in deck_html.lines(group(), "")
-    assert "route keep" in deck_html.lines(group(decided=True, images=(image(mark="keep"),)), "")
-    assert "route reject" in deck_html.lines(group(decided=True, images=(image(mark="reject"),)), "")
+    assert "undecided" in desk_html.lines(group(), "")
+    assert "route keep" in desk_html.lines(group(decided=True, images=(image(mark="keep"),)), "")
+    assert "route reject" in desk_html.lines(group(decided=True, images=(image(mark="reject"),)), "")
 
 
 def test_a_group_held_back_says_why_beside_the_message():
-    html = deck_html.lines(group(held_reason="a.png changed since the scan"), "undone: x")
+    html = desk_html.lines(group(held_reason="a.png changed since the scan"), "undone: x")
     assert "Held back: a.png changed since the scan · undone: x" in html
 
 
 def test_an_error_is_never_hidden_by_another_line():
-    assert "the disk is full" in deck_html.lines(group(held_reason="held"), "the disk is full", error=True)
+    assert "the disk is full" in desk_html.lines(group(held_reason="held"), "the disk is full", error=True)
 
 
 def test_differences_are_marked_and_empty_values_shown():
-    html = deck_html.info([InfoRow("seed", ("1", "")), InfoRow("steps", ("20", "20"))], [image(), image("b.png")])
+    html = desk_html.info([InfoRow("seed", ("1", "")), InfoRow("steps", ("20", "20"))], [image(), image("b.png")])
     assert html.count('class="differs"') == 1 and "≠ seed" in html and "<td>–</td>" in html
     assert html.count(">20<") == 1 and "b.png" in html
-    assert "Nothing is written" in deck_html.info([], [image()])
+    assert "Nothing is written" in desk_html.info([], [image()])
 
 
 @pytest.mark.parametrize(("progress", "width"), [(0.0, "0.00%"), (0.125, "12.50%"), (7.0, "100.00%")])
 def test_the_bar_is_as_long_as_the_progress(progress: float, width: str):
-    assert f"width: {width}" in deck_html.header(DeckView("h", progress, None, "", False, False, False, ()))
+    assert f"width: {width}" in desk_html.header("h", progress)

@@ -1,18 +1,81 @@
-"""Which copy to keep, and why, in words; and what may be set aside without losing the last of anything. Pure."""
+"""Images that are there twice: which one of a pair to keep, why, and what may be set aside. Pure."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import Literal
 
-from pickroom.core.naming import CROP, CROP_AUTO, CROPPED, SELECTED
+import numpy as np
 
-if TYPE_CHECKING:
-    from pickroom.sessions.duplicates.finding import Copy, Pair
+from pickroom.core.naming import CROP, CROP_AUTO, CROPPED, SELECTED, filename_of, folder_of
 
 PICKED = (SELECTED, CROPPED, CROP, CROP_AUTO)  # where a person's picks lie
+Kind = Literal["exact", "near"]
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """One image file of a project, as it lies on disk.
+
+    Attributes:
+        path: relative to the project's root.
+        width, height: pixels of the upright image; file_size in bytes; mtime_ns since the epoch.
+        fingerprint: its 64-bit perceptual hash, None when it could not be made.
+        vector: (D,) float32, raw; None without one. encoder: whose vector it is; others are not comparable.
+        group: the group it is, or was, a member of; None for none.
+        colours: `fingerprints.Fingerprint.colours`, None when they could not be read.
+    """
+
+    project_id: str
+    path: str
+    sha256: str
+    width: int
+    height: int
+    file_size: int
+    mtime_ns: int
+    fingerprint: int | None = None
+    vector: np.ndarray | None = field(default=None, compare=False, repr=False)
+    encoder: str = ""
+    group: str | None = None
+    colours: bytes | None = None
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """What names it over all projects."""
+        return self.project_id, self.path
+
+    @property
+    def directory(self) -> str:
+        return folder_of(self.path)
+
+    @property
+    def filename(self) -> str:
+        return filename_of(self.path)
+
+
+@dataclass(frozen=True, slots=True)
+class DuplicatePair:
+    """Two images; `a` is the one to keep by `order`.
+
+    Attributes:
+        score: 1 for exact; else the cosine, or the share of equal bits of the hashes where that is more.
+        bits: of the hashes that differ, None where one has no hash. cosine: None where the vectors do not compare.
+    """
+
+    a: Copy
+    b: Copy
+    kind: Kind
+    score: float
+    bits: int | None = None
+    cosine: float | None = None
+
+    @property
+    def across(self) -> bool:
+        """Of two projects: only ever reported."""
+        return self.a.project_id != self.b.project_id
 
 
 def is_picked(copy: Copy) -> bool:
@@ -41,7 +104,7 @@ def why(keep: Copy, rest: Copy) -> str:
     return "nothing tells them apart: the first by name"
 
 
-def to_stage(pairs: Iterable[Pair], project_id: str) -> dict[str, str]:
+def to_stage(pairs: Iterable[DuplicatePair], project_id: str) -> dict[str, str]:
     """Path to set aside -> path of the image that is kept in its place, of one project; pairs across are passed over.
 
     The best image is kept, everything paired with it goes, and so on down: whatever goes is itself a pair with one that

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from pickroom.core.errors import UsageError
-from pickroom.sessions.review.keys import REVIEW_KEYS, REVIEW_LEGEND, Command, normalise, read_keys
+from pickroom.sessions.bindings import REVIEW
+from pickroom.sessions.keys import Command, normalise, read_keys
 
 # REVIEW.md, The review deck: every key of the table
 TABLE = {
@@ -41,19 +42,19 @@ TABLE = {
 
 
 def test_keys_of_the_deck_are_exactly_those_of_the_table() -> None:
-    assert REVIEW_KEYS == TABLE
+    assert REVIEW.commands == TABLE
 
 
 def test_legend_names_every_key() -> None:
-    spoken = " ".join(keys for keys, _ in REVIEW_LEGEND)
+    spoken = " ".join(keys for keys, _ in REVIEW.legend)
     shown = {"ArrowDown": "↓", "ArrowRight": "→", "ArrowUp": "↑", "ArrowLeft": "←", "Escape": "Esc"}
-    told = spoken + " ".join(effect for _, effect in REVIEW_LEGEND)
-    missing = [key for key in REVIEW_KEYS if shown.get(key, key).lower() not in told.lower()]
+    told = spoken + " ".join(effect for _, effect in REVIEW.legend)
+    missing = [key for key in REVIEW.commands if shown.get(key, key).lower() not in told.lower()]
     assert missing == []
-    assert len(REVIEW_LEGEND) == len({keys for keys, _ in REVIEW_LEGEND})
+    assert len(REVIEW.legend) == len({keys for keys, _ in REVIEW.legend})
 
 
-@pytest.mark.parametrize("key", sorted(REVIEW_KEYS))
+@pytest.mark.parametrize("key", sorted(REVIEW.commands))
 def test_tables_spell_their_keys_as_they_are_read(key: str) -> None:
     assert normalise(key) == key
 

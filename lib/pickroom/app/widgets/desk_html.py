@@ -1,0 +1,178 @@
+"""The words of the desks as HTML: header, buttons, lines, help, summaries, tables. Pure.
+
+File names, prompts and settings are other people's text: everything passes through `html.escape`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from html import escape
+
+from pickroom.images.metadata import InfoRow
+from pickroom.sessions.review.view import GroupView, ImageView
+from pickroom.sessions.sorting.fields import GroupRow
+
+SPACE = '<span class="space"></span>'
+_ROWS = 14  # values of a field shown in the table of a dry run
+_TEXT = 400  # characters shown of one value
+
+
+def header(text: str, progress: float | None = None) -> str:
+    """The line over a desk with the way to the keys; below it a bar where there is a progress, in [0, 1]."""
+    top = f'<div class="top"><span>{escape(text)}</span>{button("?", "? keys", kind="plain")}</div>'
+    if progress is None:
+        return top
+    return f'{top}<div class="bar"><div style="width: {max(0.0, min(progress, 1.0)):.2%}"></div></div>'
+
+
+def line(text: str, kind: str = "message") -> str:
+    """One line, cut off where there is no more room: the title has all of it. It keeps its place when it is empty."""
+    return _line(kind, escape(text), text)
+
+
+def _line(kind: str, content: str, title: str) -> str:
+    return f'<div class="line {kind}" title="{escape(title)}">{content}</div>'
+
+
+def button(press: str, text: str, key: str = "", *, kind: str = "", enabled: bool = True, title: str = "") -> str:
+    """A button that presses a key; `key` is shown on it."""
+    shown = f"<kbd>{escape(key)}</kbd>" if key else ""
+    return (
+        f'<button data-press="{escape(press)}" class="{kind}" title="{escape(title)}" tabindex="-1"'
+        f"{'' if enabled else ' disabled'}>{escape(text)}{shown}</button>"
+    )
+
+
+def short(key: str) -> str:
+    """A key as a button shows it: ⇧⏎, ⇧A, A."""
+    plain = key.removeprefix("Shift+")
+    return ("⇧" if plain != key else "") + {"Enter": "⏎"}.get(plain, plain.upper())
+
+
+def row(*parts: str) -> str:
+    """Buttons next to each other."""
+    return f'<div class="row">{"".join(parts)}</div>'
+
+
+def legend(lines: Sequence[tuple[str, str]]) -> str:
+    """The table of keys and of what the mouse does, on `?`."""
+    rows = "".join(f"<tr><th>{_keys(names)}</th><td>{escape(effect)}</td></tr>" for names, effect in lines)
+    return f'<h3>Keys and mouse</h3><table class="keys">{rows}</table>'
+
+
+def _keys(text: str) -> str:
+    return " ".join(f"<kbd>{escape(key)}</kbd>" for key in text.split())
+
+
+def summary(question: str, routes: Sequence[tuple[str, str]], foot: str) -> str:
+    """Every route that an apply would take, before it does: the question above them, the answers below, as HTML."""
+    rows = "".join(f"<tr><th>{escape(head)}</th><td>{escape(rest)}</td></tr>" for head, rest in routes)
+    return f'<h3>{escape(question)}</h3><table class="routes">{rows}</table>{foot}'
+
+
+def again(answer: str) -> str:
+    """What a second Shift+Enter does, and how to return."""
+    return f"<p><kbd>Shift+Enter</kbd> {escape(answer)} &nbsp; <kbd>Esc</kbd> returns</p>"
+
+
+def answers(press: str, text: str) -> str:
+    """The two buttons of a question: the key of its yes, and Escape."""
+    yes, no = button(press, text, kind="main"), button("Escape", "Return")
+    return f"<p>{yes} <kbd>{escape(press)}</kbd> &emsp; {no} <kbd>Esc</kbd></p>"
+
+
+def panel(head: str, text: str = "") -> str:
+    """A panel with a heading and a sentence: while the kernel is at work, or where there is nothing to do."""
+    return f"<h3>{escape(head)}</h3>" + (f"<p>{escape(text)}</p>" if text else "")
+
+
+busy = panel
+
+
+def notice(text: str) -> str:
+    """One line in place of a desk that cannot be opened."""
+    style = "color: var(--jp-error-color1, #c4232f); font-weight: 600; line-height: 1.5"
+    return f'<div style="{style}">{escape(text)}</div>'
+
+
+def defect(error: Exception) -> str:
+    """An error that nobody expected, as one line."""
+    return f"A defect in Pickroom, please report it: {type(error).__name__}: {error}"
+
+
+# --- the review deck ----------------------------------------------------------------------------------------------
+
+
+def lines(group: GroupView | None, message: str, *, error: bool = False) -> str:
+    """The three lines under the images: the route; reasons and flags; the message or why the group was held."""
+    kind = "error" if error else "message"
+    if group is None:
+        return line("", "route undecided") + line("", "reasons") + line(message, kind)
+    if group.held_reason and not error:
+        kind, message = "held", f"Held back: {group.held_reason}" + (f" · {message}" if message else "")
+    flags = "".join(f'<span class="flag">{escape(flag)}</span> ' for flag in group.flags)
+    outcome = "undecided"
+    if group.decided:
+        outcome = "keep" if any(image.mark == "keep" for image in group.images) else "reject"
+    title = " · ".join((*group.flags, group.reasons))
+    return (
+        line(group.route, f"route {outcome}")
+        + _line("reasons", flags + escape(group.reasons), title)
+        + line(message, kind)
+    )
+
+
+def info(rows: Sequence[InfoRow], images: Sequence[ImageView]) -> str:
+    """What is written about the candidates, on `I`; fields that differ are marked and come first."""
+    names = "".join(f"<th>{image.number}<br><small>{escape(image.filename)}</small></th>" for image in images)
+    body = "".join(_info_row(row, len(images)) for row in rows)
+    nothing = "" if rows else "<p>Nothing is written about these images.</p>"
+    return f"<h3>Prompt and settings</h3><table class='info'><tr><th></th>{names}</tr>{body}</table>{nothing}"
+
+
+def _info_row(row: InfoRow, count: int) -> str:
+    if not row.differs:
+        return f'<tr><th>{escape(row.field)}</th><td colspan="{count}">{escape(row.values[0])}</td></tr>'
+    cells = "".join(f"<td>{escape(value) or '–'}</td>" for value in row.values)
+    return f'<tr class="differs"><th>≠ {escape(row.field)}</th>{cells}</tr>'
+
+
+# --- boards of thumbnails -----------------------------------------------------------------------------------------
+
+
+def routes(lines: Sequence[tuple[str, str]]) -> str:
+    """The summary of a board or of the duplicates desk."""
+    companions = "<p>Companions go along; nothing is overwritten or deleted; the batch can be undone.</p>"
+    return summary("Move these files?", lines, companions + answers("Shift+Enter", "Move"))
+
+
+def texts(path: str, fields: Mapping[str, str]) -> str:
+    """What is written about one image, on `I`."""
+    rows = "".join(f"<tr><th>{escape(name)}</th><td>{escape(_cut(text))}</td></tr>" for name, text in fields.items())
+    nothing = "" if rows else "<p>Nothing is written about this image.</p>"
+    return f"<h3>{escape(path)}</h3><table class='info'>{rows}</table>{nothing}"
+
+
+def dry_run(field: str, rows: Sequence[GroupRow], without: int) -> str:
+    """What sorting by a field would do, before anything is marked."""
+    found = [
+        (_cut(row.value), len(row.paths), f"→ {row.folder}/" if row.folder else "no folder name in it: they stay")
+        for row in rows[:_ROWS]
+    ]
+    if len(rows) > _ROWS:
+        found.append((f"… {len(rows) - _ROWS} more values", sum(len(row.paths) for row in rows[_ROWS:]), ""))
+    if without:
+        found.append(("(not written)", without, "they stay"))
+    table = "".join(
+        f'<tr><th>{escape(value)}</th><td class="number">{count}</td><td>{escape(where)}</td></tr>'
+        for value, count, where in found
+    )
+    return (
+        f"<h3>Sort what is unsorted by {escape(field)}</h3><table class='routes'>{table}</table>"
+        "<p>This only marks them; U takes it back, Shift+Enter shows the summary.</p>"
+        f"<p>{button('by field', 'Mark them so', kind='main')} &emsp; {button('no field', 'Return')}</p>"
+    )
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _TEXT else f"{text[:_TEXT]}…"

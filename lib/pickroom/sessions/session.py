@@ -1,0 +1,110 @@
+"""What every tool's session shares: its project's open database, and the loop that saves what a key changed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import takewhile
+from pathlib import Path
+from typing import Literal, Protocol, TypeVar
+
+from pickroom.core.errors import ImageError
+from pickroom.core.naming import extension_of
+from pickroom.files.undo import recover_if_planned
+from pickroom.images import decode, thumbnails
+from pickroom.sessions.keys import KeyTable
+from pickroom.store.connect import connect
+from pickroom.store.workspace import Project
+
+Step = TypeVar("Step")
+PictureKind = Literal["preview", "original"]
+_SHOWN_BY_BROWSERS = {"png": "image/png", "jpg": "image/jpeg", "jpeg": "image/jpeg", "webp": "image/webp"}
+
+
+class ProjectImage(Protocol):
+    """An image of a project by its place and its content; `sha256` is "" for a file that has gone."""
+
+    @property
+    def directory(self) -> str: ...
+    @property
+    def filename(self) -> str: ...
+    @property
+    def sha256(self) -> str: ...
+
+
+class ProjectSession:
+    """A user at one tool of one project.
+
+    A tool adds `press(key)`, which applies one key and saves what it changed; `refresh()`, which reads what other
+    windows wrote and says whether there was anything; and `open(recovered)`, which reads everything at the start.
+
+    Attributes:
+        keys: the tool's bindings.
+        previews: the folder of previews of its images.
+
+    Raises:
+        ProjectError, StoreError: the project cannot be opened.
+    """
+
+    keys: KeyTable
+
+    def __init__(self, project: Project) -> None:
+        project.require_root()
+        self.project, self.previews = project, project.workspace.thumbnails
+        self._connection = connect(project.database)
+        try:
+            self.open(recover_if_planned(project, self._connection))
+        except BaseException:
+            self._connection.close()
+            raise
+
+    def open(self, recovered: str) -> None:
+        """Read everything for the first time; `recovered` says what was finished of a crash, "" for nothing."""
+        raise NotImplementedError
+
+    def refresh(self) -> bool:
+        raise NotImplementedError
+
+    @property
+    def asks(self) -> bool:
+        """Whether a summary or a question waits for its answer."""
+        raise NotImplementedError
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def until_saved(self, attempt: Callable[[], bool]) -> None:
+        """Bring in what others wrote and try, again and again where another window wrote in between.
+
+        Args:
+            attempt: whether it was saved, or there was nothing to save.
+        """
+        self.refresh()
+        while not attempt():
+            self.refresh()
+
+    def picture(self, image: ProjectImage, kind: PictureKind) -> tuple[str, bytes]:
+        """(MIME type, bytes) of an image: a JPEG of at most 1024 pixels a side, or at full size as browsers show it.
+
+        Raises:
+            ImageError: the file has gone, or has gone bad.
+        """
+        return read_picture(self.project, image, kind, self.previews)
+
+
+def read_picture(project: Project, image: ProjectImage, kind: PictureKind, previews: Path) -> tuple[str, bytes]:
+    """See `ProjectSession.picture`."""
+    if not image.sha256:
+        raise ImageError(Path(image.directory, image.filename), "no longer there")
+    path = project.path(image.directory, image.filename)
+    try:
+        if kind == "preview":
+            return "image/jpeg", thumbnails.read(previews, image.sha256, path)
+        mime = _SHOWN_BY_BROWSERS.get(extension_of(image.filename))
+        return (mime, path.read_bytes()) if mime else ("image/png", decode.encode_png(decode.read_rgb(path)))
+    except OSError as error:
+        raise ImageError(Path(image.directory, image.filename), error.strerror or str(error)) from None
+
+
+def latest(steps: Sequence[Step], belongs: Callable[[Step], bool]) -> tuple[Step, ...]:
+    """The steps at the end of an undo log that belong here; one that does not ends what can be undone."""
+    return tuple(takewhile(belongs, reversed(steps)))[::-1]
