@@ -80,8 +80,8 @@ _SHIFT_ARROWS = "Shift+ArrowLeft Shift+ArrowUp Shift+ArrowRight Shift+ArrowDown"
 CROP = KeyTable(
     mouse("click", f"an image: make it the active one; {_FIRST_CLICK}"),
     mouse("drag", "outside the box: draw a new one; inside: move it; by an edge or handle: resize it"),
-    bind("1 2 3", "activate #", "choose the active image", "acts", shown="1 2 3  Tab"),
-    bind("Tab Shift+Tab", "next image, previous image", "choose the active image", "acts"),
+    bind("1 2 3", "activate #", "choose the active image", "acts"),
+    bind("Tab Shift+Tab", "next image, previous image", "the next image, the previous one", "acts"),
     bind(
         f"{_ARROWS} {_SHIFT_ARROWS}",
         "left, up, right, down, far left, far up, far right, far down",
