@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
-from typing import Literal, Protocol, TypeVar
+from typing import Literal, TypeVar
 
 from pickroom.core.errors import ImageError
-from pickroom.core.naming import extension_of
+from pickroom.core.naming import extension_of, filename_of, join
 from pickroom.files.undo import recover_if_planned
 from pickroom.images import decode, thumbnails
 from pickroom.sessions.keys import KeyTable
@@ -20,15 +21,25 @@ PictureKind = Literal["preview", "original"]
 _SHOWN_BY_BROWSERS = {"png": "image/png", "jpg": "image/jpeg", "jpeg": "image/jpeg", "webp": "image/webp"}
 
 
-class ProjectImage(Protocol):
-    """An image of a project by its place and its content; `sha256` is "" for a file that has gone."""
+@dataclass(frozen=True, slots=True)
+class ShownImage:
+    """One image on a stage.
 
-    @property
-    def directory(self) -> str: ...
-    @property
-    def filename(self) -> str: ...
-    @property
-    def sha256(self) -> str: ...
+    Attributes:
+        directory: its folder, relative to the project's root.
+        number: 1-based, the key that stands for it.
+        label: words for it, e.g. "stage 1.5 · 768 × 1024".
+        sha256: names its preview and tells whether the browser has it already; "" for a file that has gone.
+        width, height: pixels of the EXIF-upright image; boxes and the letterbox are computed from these.
+    """
+
+    filename: str
+    directory: str
+    number: int
+    label: str
+    sha256: str
+    width: int
+    height: int
 
 
 class ProjectSession:
@@ -82,27 +93,31 @@ class ProjectSession:
         while not attempt():
             self.refresh()
 
-    def picture(self, image: ProjectImage, kind: PictureKind) -> tuple[str, bytes]:
-        """(MIME type, bytes) of an image: a JPEG of at most 1024 pixels a side, or at full size as browsers show it.
-
-        Raises:
-            ImageError: the file has gone, or has gone bad.
-        """
-        return read_picture(self.project, image, kind, self.previews)
+    def picture(self, image: ShownImage, kind: PictureKind) -> tuple[str, bytes]:
+        """(MIME type, bytes) of an image: see `read_picture`."""
+        path = join(image.directory, image.filename)
+        return read_picture(self.project, path, image.sha256, kind, self.previews)
 
 
-def read_picture(project: Project, image: ProjectImage, kind: PictureKind, previews: Path) -> tuple[str, bytes]:
-    """See `ProjectSession.picture`."""
-    if not image.sha256:
-        raise ImageError(Path(image.directory, image.filename), "no longer there")
-    path = project.path(image.directory, image.filename)
+def read_picture(project: Project, path: str, sha256: str, kind: PictureKind, previews: Path) -> tuple[str, bytes]:
+    """(MIME type, bytes) of an image: a JPEG of at most 1024 pixels a side, or at full size as browsers show it.
+
+    Args:
+        path: relative to the project's root; previews: the folder of previews.
+
+    Raises:
+        ImageError: the file has gone, or has gone bad.
+    """
+    if not sha256:
+        raise ImageError(Path(path), "no longer there")
+    file = project.root / path
     try:
         if kind == "preview":
-            return "image/jpeg", thumbnails.read(previews, image.sha256, path)
-        mime = _SHOWN_BY_BROWSERS.get(extension_of(image.filename))
-        return (mime, path.read_bytes()) if mime else ("image/png", decode.encode_png(decode.read_rgb(path)))
+            return "image/jpeg", thumbnails.read(previews, sha256, file)
+        mime = _SHOWN_BY_BROWSERS.get(extension_of(filename_of(path)))
+        return (mime, file.read_bytes()) if mime else ("image/png", decode.encode_png(decode.read_rgb(file)))
     except OSError as error:
-        raise ImageError(Path(image.directory, image.filename), error.strerror or str(error)) from None
+        raise ImageError(Path(path), error.strerror or str(error)) from None
 
 
 def latest(steps: Sequence[Step], belongs: Callable[[Step], bool]) -> tuple[Step, ...]:

@@ -13,7 +13,7 @@ import ipywidgets
 
 from pickroom.app.widgets import desk_html
 from pickroom.app.widgets.deck import Deck
-from pickroom.app.widgets.desk import reopen
+from pickroom.app.widgets.desk import Home, reopen, shown
 from pickroom.automation import apply as executor
 from pickroom.automation import interrupted
 from pickroom.automation import sandbox as places
@@ -22,7 +22,7 @@ from pickroom.automation.guarantee import RISK_TARGET, RiskTarget
 from pickroom.automation.metrics import metrics_of
 from pickroom.automation.refresh import recommend_first
 from pickroom.automation.sandbox import Place
-from pickroom.core.errors import ConflictError, PickroomError, UsageError
+from pickroom.core.errors import ConflictError, UsageError
 from pickroom.core.quantities import plural
 from pickroom.sessions.review.auto_session import AutoSession
 from pickroom.sessions.review.auto_view import FILTERS
@@ -30,7 +30,6 @@ from pickroom.store.workspace import Workspace
 
 ONLY = "only "  # before the name of a filter: what its button presses, since no keyboard has such a key
 _STEPS_SHOWN = 24  # of a plan; the command line prints every one
-_WIDE = "white-space: pre; overflow-x: auto; font-size: 12px"  # a step, or a row of figures, stays on its line
 
 
 class AutoDeck(Deck):
@@ -62,83 +61,66 @@ class AutoDeck(Deck):
             self.session.show_only(name)
 
 
-def open_auto_deck(
-    project_id: str, home: Path | str | None = None, sandbox: Path | str | None = None
-) -> ipywidgets.Widget:
+def open_auto_deck(project_id: str, home: Home = None, sandbox: Home = None) -> ipywidgets.Widget:
     """The automation's review of a project for a notebook's cell, where it was left; see `reopen`."""
     folder = _path(sandbox)
     return reopen("auto", project_id, home, lambda p: AutoDeck(AutoSession(places.locate(p, folder))))
 
 
-def show_generate(
-    project_id: str,
-    home: Path | str | None = None,
-    sandbox: Path | str | None = None,
-    promise: RiskTarget = RISK_TARGET,
-) -> ipywidgets.HTML:
+@shown
+def show_generate(project_id: str, home: Home = None, sandbox: Home = None, promise: RiskTarget = RISK_TARGET) -> str:
     """Copy the project to its sandbox if it has no copy yet, write the decisions, and say what came of it."""
-    try:
-        project = Workspace.find(home).project(project_id)
-        notes = recommend_first(project)
-        made = generate(places.prepare(project, _path(sandbox)), promise)
-    except PickroomError as error:
-        return ipywidgets.HTML(desk_html.notice(error.line))
+    project = Workspace.find(home).project(project_id)
+    notes = recommend_first(project)
+    made = generate(places.prepare(project, _path(sandbox)), promise)
+    waiting = len(made.proposals) - made.approved
     head = (
-        f"{plural(len(made.proposals), 'group')}: {made.approved} approved unseen, "
-        f"{len(made.proposals) - made.approved} for you"
+        f"{plural(len(made.proposals), 'group')}: {made.approved} approved unseen, {waiting} for you"
         f" ({made.looked} of them drawn at random, blind)"
     )
-    return _page(
-        [f"<b>{escape(head)}</b>", *map(escape, (*made.approval.words, *notes, *made.notes, str(made.place.decisions)))]
-    )
+    return _lines(head, *made.approval.words, *notes, *made.notes, str(made.place.decisions))
 
 
-def show_apply(
-    project_id: str, home: Path | str | None = None, sandbox: Path | str | None = None, *, execute: bool = False
-) -> ipywidgets.HTML:
+@shown
+def show_apply(project_id: str, home: Home = None, sandbox: Home = None, *, execute: bool = False) -> str:
     """What an apply would do; with `execute` it is done, all of it or nothing. In the sandbox only."""
+    place = _locate(project_id, home, sandbox)
+    if execute and place.confirm:
+        hint = f"use: pickroom auto apply {project_id} --execute"
+        raise UsageError("these are the project's own files", doing="applying", subject=place.project.root, hint=hint)
     try:
-        place = _locate(project_id, home, sandbox)
-        if execute and place.confirm:
-            hint = f"use: pickroom auto apply {project_id} --execute"
-            raise UsageError(
-                "these are the project's own files", doing="applying", subject=place.project.root, hint=hint
-            )
         note = interrupted.finish_first(place) if execute else interrupted.waiting_words(place)
         plan = executor.dry_run(place)
         done = executor.apply(place, plan).line if execute and plan.items else ""
     except ConflictError as error:
-        return _page([desk_html.notice(error.line), *map(escape, error.items[1:_STEPS_SHOWN])])
-    except PickroomError as error:
-        return ipywidgets.HTML(desk_html.notice(error.line))
+        return "<br>".join([desk_html.notice(error.line), *map(escape, error.items[1:_STEPS_SHOWN])])
     steps = plan.lines()
-    shown = "".join(f"{escape(step)}\n" for step in steps[:_STEPS_SHOWN])
-    if len(steps) > _STEPS_SHOWN:
-        shown += f"… and {len(steps) - _STEPS_SHOWN} more: pickroom auto apply {project_id}\n"
+    told = steps[:_STEPS_SHOWN]
+    if len(steps) > len(told):
+        told = [*told, f"… and {len(steps) - len(told)} more: pickroom auto apply {project_id}"]
     head = done or "Nothing was moved: this is what execute = True would do"
-    return _page(
-        [f"<b>{escape(head)}</b>", *map(escape, (*([note] if note else ()), *plan.summary()))],
-        f"<pre style='{_WIDE}'>{shown}</pre>" if steps else "",
-    )
+    return _lines(head, *filter(None, [note]), *plan.summary()) + (_block(told) if steps else "")
 
 
-def show_metrics(project_id: str, home: Path | str | None = None, sandbox: Path | str | None = None) -> ipywidgets.HTML:
+@shown
+def show_metrics(project_id: str, home: Home = None, sandbox: Home = None) -> str:
     """What the automation is worth so far: approvals, overrides, crops taken, time saved, and the plan's gates."""
-    try:
-        lines = metrics_of(_locate(project_id, home, sandbox)).lines()
-    except PickroomError as error:
-        return ipywidgets.HTML(desk_html.notice(error.line))
-    return _page([], f"<pre style='{_WIDE}'>{escape(chr(10).join(lines))}</pre>")
+    return _block(metrics_of(_locate(project_id, home, sandbox)).lines())
 
 
-def _locate(project_id: str, home: Path | str | None, sandbox: Path | str | None) -> Place:
+def _locate(project_id: str, home: Home, sandbox: Home) -> Place:
     return places.locate(Workspace.find(home).project(project_id), _path(sandbox))
 
 
-def _path(folder: Path | str | None) -> Path | None:
+def _path(folder: Home) -> Path | None:
     return None if folder is None else Path(folder)
 
 
-def _page(lines: Sequence[str], below: str = "") -> ipywidgets.HTML:
-    """Lines that are HTML already, in JupyterLab's own style."""
-    return ipywidgets.HTML(f'<div class="jp-RenderedHTMLCommon">{"<br>".join(lines)}{below}</div>')
+def _lines(head: str, *rest: str) -> str:
+    return "<br>".join([f"<b>{escape(head)}</b>", *map(escape, rest)])
+
+
+def _block(lines: Sequence[str]) -> str:
+    """Steps, or rows of figures: each stays on its line."""
+    text = escape("\n".join(lines))
+    return f"<pre style='white-space: pre; overflow-x: auto; font-size: 12px'>{text}</pre>"

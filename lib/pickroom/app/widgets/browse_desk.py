@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import ipywidgets
 
-from pickroom.app.widgets.desk import reopen
+from pickroom.app.widgets.desk import Home, reopen
 from pickroom.app.widgets.grid import MarkLabel
 from pickroom.app.widgets.grid_desk import GridDesk
 from pickroom.core.naming import STAGING
@@ -32,9 +31,7 @@ class BrowseDesk(GridDesk):
         return MarkLabel("set aside", "reject") if folder == STAGING else MarkLabel("crop", "keep")
 
 
-def open_browse(
-    project_id: str, home: Path | str | None = None, folders: Sequence[str] | None = None
-) -> ipywidgets.Widget:
+def open_browse(project_id: str, home: Home = None, folders: Sequence[str] | None = None) -> ipywidgets.Widget:
     """The folder viewer of a project for a notebook's cell, with the marks that were made before; see `reopen`.
 
     Args:

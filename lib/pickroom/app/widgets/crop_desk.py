@@ -6,13 +6,12 @@ What the person sees and presses is REVIEW.md's, The crop desk.
 from __future__ import annotations
 
 import math
-from pathlib import Path
 
 import ipywidgets
 
 from pickroom.app.widgets import crop_html, desk_html
 from pickroom.app.widgets.crop_drawing import REACH, drag_shape, draw_empty, draw_page, reach
-from pickroom.app.widgets.desk import ASKED, StageDesk, reopen
+from pickroom.app.widgets.desk import ASKED, Home, StageDesk, reopen
 from pickroom.app.widgets.layout import Slot
 from pickroom.app.widgets.stage import PointerEvent, Scene, StageFrame
 from pickroom.sessions.crop import state as machine
@@ -55,8 +54,6 @@ class CropDesk(StageDesk):
         self._draw_boxes(view)
         self.stage.show(self._scene(view))
 
-    # --- what the stage tells ---------------------------------------------------------------------------------
-
     def catch_up(self) -> None:
         """Nothing: a page stays as it is while boxes are drawn on it; a submit looks at the files itself."""
 
@@ -84,8 +81,6 @@ class CropDesk(StageDesk):
         page = " ".join(f"{card.directory}/{card.filename}" for card in state.cards)
         # the Enter that a slow server made two must not answer the question that the first one asked
         return f"{page} asked {state.active}" if state.asked else page
-
-    # --- the pointer ------------------------------------------------------------------------------------------
 
     def _point(self, event: PointerEvent) -> None:
         if event.phase == "hover":
@@ -143,8 +138,6 @@ class CropDesk(StageDesk):
         drag = machine.aim(state.box(state.cards[index]), *self._aim(event, index))
         return _CURSORS[drag.handle] if drag.handle else "move" if drag.mode == "move" else "crosshair"
 
-    # --- parts ------------------------------------------------------------------------------------------------
-
     def _draw_boxes(self, view: CropDeskView) -> None:
         """Words and boxes: all that changes while a box is dragged."""
         self.words.value = crop_html.lines(view, self.error or view.message, error=bool(self.error))
@@ -166,7 +159,7 @@ class CropDesk(StageDesk):
         )
 
 
-def open_crop_desk(project_id: str, home: Path | str | None = None, per_page: int = 3) -> ipywidgets.Widget:
+def open_crop_desk(project_id: str, home: Home = None, per_page: int = 3) -> ipywidgets.Widget:
     """The crop desk of a project for a notebook's cell; see `reopen`.
 
     Args:

@@ -5,12 +5,10 @@ What the user sees and presses is REVIEW.md's, The review deck.
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import ipywidgets
 
 from pickroom.app.widgets import desk_html
-from pickroom.app.widgets.desk import ASKED, StageDesk, reopen
+from pickroom.app.widgets.desk import ASKED, Home, StageDesk, reopen
 from pickroom.app.widgets.group_drawing import draw_group
 from pickroom.app.widgets.retrain import Retrain
 from pickroom.app.widgets.stage import Cell, Scene, StageFrame
@@ -101,11 +99,7 @@ class Deck(StageDesk):
 
 
 def open_deck(
-    project_id: str,
-    home: Path | str | None = None,
-    batch_size: int = BATCH_SIZE,
-    blind: bool = False,
-    order: Order = "worth",
+    project_id: str, home: Home = None, batch_size: int = BATCH_SIZE, blind: bool = False, order: Order = "worth"
 ) -> ipywidgets.Widget:
     """The deck of a project for a notebook's cell, where the last review left off; see `reopen`."""
     return reopen(
@@ -113,8 +107,6 @@ def open_deck(
     )
 
 
-def open_unaided_deck(
-    project_id: str, home: Path | str | None = None, batch_size: int = BATCH_SIZE
-) -> ipywidgets.Widget:
+def open_unaided_deck(project_id: str, home: Home = None, batch_size: int = BATCH_SIZE) -> ipywidgets.Widget:
     """The same deck without any recommendation; see `open_deck`."""
     return reopen("deck", project_id, home, lambda p: Deck(ManualSession(p, batch_size=batch_size)))

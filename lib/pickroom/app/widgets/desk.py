@@ -6,9 +6,10 @@ A desk draws a session and forwards the user's keys to it; it holds no data.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import wraps
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, ParamSpec
 
 import ipywidgets
 
@@ -18,35 +19,16 @@ from pickroom.app.widgets.overlay import Overlay
 from pickroom.app.widgets.stage import Cell, PointerEvent, Stage, Viewport
 from pickroom.app.widgets.surface import KeyPress, Surface
 from pickroom.core.errors import PickroomError
-from pickroom.sessions.session import PictureKind
+from pickroom.sessions.duplicates.pairs import Copy
+from pickroom.sessions.session import PictureKind, ShownImage
 from pickroom.store import copies, snapshot
 from pickroom.store.workspace import Project, Workspace
 
+P = ParamSpec("P")
+Home = Path | str | None  # the workspace, None for the one that is found
 COPYING = "copying databases"  # the name of the thread
 FIRST_VIEWPORT = Viewport(960, 480)  # until the first view says how much it has
 ASKED = "summary"  # the token while the session asks something
-
-
-class StageImage(Protocol):
-    """An image as a stage shows it; sizes in pixels of the EXIF-upright image."""
-
-    @property
-    def width(self) -> int: ...
-    @property
-    def height(self) -> int: ...
-
-
-class NumberedImage(StageImage, Protocol):
-    """An image that a number key stands for."""
-
-    @property
-    def sha256(self) -> str: ...
-    @property
-    def number(self) -> int: ...
-    @property
-    def filename(self) -> str: ...
-    @property
-    def label(self) -> str: ...
 
 
 class Desk(ipywidgets.VBox):
@@ -80,8 +62,6 @@ class Desk(ipywidgets.VBox):
         self.add_class("pickroom-desk")
         self.redraw()
 
-    # --- what a tool says -------------------------------------------------------------------------------------
-
     def tool_rows(self) -> Sequence[ipywidgets.Widget]:
         """What stands between header and surface."""
         return [self.tools]
@@ -108,8 +88,6 @@ class Desk(ipywidgets.VBox):
             self.panel.value = desk_html.busy(self.busy)
         self.session.press(key)
 
-    # --- what the surface tells -------------------------------------------------------------------------------
-
     def focus_changed(self, on: bool) -> None:
         # the user comes back, perhaps from another window on the same project
         if on and self.attempt(self.session.refresh):
@@ -126,8 +104,6 @@ class Desk(ipywidgets.VBox):
             self.attempt(lambda: self.apply(press.key))
         self.redraw()
         keep_copies(self.words)
-
-    # --- parts ------------------------------------------------------------------------------------------------
 
     def redraw(self) -> None:
         """Draw everything; nothing else is drawn meanwhile."""
@@ -196,11 +172,11 @@ class StageDesk(Desk):
         for name in list(self._pictures)[: -self.pictures_kept]:
             del self._pictures[name]
 
-    def slots(self, images: Sequence[StageImage]) -> tuple[Slot, ...]:
+    def slots(self, images: Sequence[ShownImage | Copy]) -> tuple[Slot, ...]:
         """Where images go in the room there is."""
         return arrange([(image.width, image.height) for image in images], self.viewport.width, self.viewport.height)
 
-    def cells(self, images: Sequence[NumberedImage]) -> tuple[Cell, ...]:
+    def cells(self, images: Sequence[ShownImage]) -> tuple[Cell, ...]:
         """Images on the stage, each known by its content."""
         return tuple(
             Cell(
@@ -238,7 +214,34 @@ def html(name: str) -> ipywidgets.HTML:
     return widget
 
 
-def reopen(kind: str, project_id: str, home: Path | str | None, make: Callable[[Project], Desk]) -> ipywidgets.Widget:
+def shown(make: Callable[P, str]) -> Callable[P, ipywidgets.HTML]:
+    """A function that makes HTML as one that shows it in a notebook's cell; what cannot be done is one line saying why.
+
+    JupyterLab's own style stands in for the desks', which comes with a surface.
+    """
+
+    @wraps(make)
+    def show(*args: P.args, **kwargs: P.kwargs) -> ipywidgets.HTML:
+        try:
+            return ipywidgets.HTML(f'<div class="jp-RenderedHTMLCommon">{make(*args, **kwargs)}</div>')
+        except PickroomError as error:
+            return ipywidgets.HTML(desk_html.notice(error.line))
+
+    return show
+
+
+def joined(parts: Iterable[Callable[[], str]]) -> str:
+    """Parts of a page; in place of one that cannot be made stands the line that says why."""
+    found = []
+    for make in parts:
+        try:
+            found.append(make())
+        except PickroomError as error:
+            found.append(desk_html.notice(error.line))
+    return "".join(found)
+
+
+def reopen(kind: str, project_id: str, home: Home, make: Callable[[Project], Desk]) -> ipywidgets.Widget:
     """A desk for a notebook's cell, in place of the one of its kind that this kernel had open on the project.
 
     What cannot be opened gives one line saying why.

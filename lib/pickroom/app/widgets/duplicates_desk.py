@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import ipywidgets
 
 from pickroom.app.widgets import desk_html
-from pickroom.app.widgets.desk import ASKED, StageDesk, reopen
+from pickroom.app.widgets.desk import ASKED, Home, StageDesk, reopen
 from pickroom.app.widgets.pair_drawing import Differences, caption, differences, draw_pair, measured
 from pickroom.app.widgets.stage import Cell, Scene, StageFrame
 from pickroom.core.errors import ImageError
@@ -18,6 +17,7 @@ from pickroom.sessions.duplicates.gathering import projects_of
 from pickroom.sessions.duplicates.pairs import Copy, DuplicatePair, why
 from pickroom.sessions.duplicates.session import DuplicatesSession
 from pickroom.sessions.review.view import Mark
+from pickroom.sessions.session import PictureKind, read_picture
 from pickroom.store.workspace import Project
 
 AHEAD = (1, -1, 2)  # the neighbours whose pictures the browser keeps ready
@@ -60,6 +60,13 @@ class DuplicatesDesk(StageDesk):
 
     def token(self) -> str:
         return ASKED if self.session.asks else _token_of(self.session.pair)
+
+    def picture(self, name: str, kind: PictureKind) -> tuple[str, bytes] | None:
+        copy: Copy | None = self._pictures.get(name)
+        if copy is None:
+            return None
+        project = self.session.project_of(copy)
+        return read_picture(project, copy.path, copy.sha256, kind, project.workspace.thumbnails)
 
     def _differences(self, pair: DuplicatePair) -> Differences:
         token = _token_of(pair)
@@ -144,7 +151,7 @@ class DuplicatesDesk(StageDesk):
 
 def open_duplicates(
     project_id: str,
-    home: Path | str | None = None,
+    home: Home = None,
     others: Sequence[str] = (),
     cosine: float | None = None,
     bits: int | None = None,

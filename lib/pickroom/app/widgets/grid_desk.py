@@ -36,8 +36,6 @@ class GridDesk(Desk):
         self.grid = Grid(self, tuple(session.keys.commands), session.keys.repeating)
         super().__init__(session, self.grid)
 
-    # --- what a tool adds -------------------------------------------------------------------------------------
-
     def buttons(self) -> list[str]:
         """The tool's own buttons over the board, as HTML."""
         raise NotImplementedError
@@ -63,8 +61,6 @@ class GridDesk(Desk):
         for box in boxes:
             box.add_class("pickroom-gridtools")
         return boxes
-
-    # --- what the grid tells ----------------------------------------------------------------------------------
 
     def columns_changed(self, columns: int) -> None:
         self.session.set_columns(columns)
@@ -114,8 +110,6 @@ class GridDesk(Desk):
         if item is None:
             raise UsageError("not an image of this board")
         return self.session.images.thumbnail(item, large=kind == "large")
-
-    # --- parts ------------------------------------------------------------------------------------------------
 
     def draw(self) -> None:
         board = self.session.board

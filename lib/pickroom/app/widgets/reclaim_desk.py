@@ -61,8 +61,6 @@ class ReclaimDesk(ipywidgets.VBox):
             self._try(self._plan)
             self._draw()
 
-    # --- buttons ----------------------------------------------------------------------------------------------
-
     def _press_trash(self) -> None:
         if not self._asked:
             self._asked = True
@@ -91,8 +89,6 @@ class ReclaimDesk(ipywidgets.VBox):
             said, failed = self._said, self._failed
             self.look()  # what is left, read anew
             self._say(said, error=failed)
-
-    # --- parts ------------------------------------------------------------------------------------------------
 
     def _plan(self) -> None:
         self.planned = plan(self.workspace, self.project_ids)

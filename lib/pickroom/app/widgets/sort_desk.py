@@ -5,13 +5,12 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import ipywidgets
 
 from pickroom.app.widgets import desk_html
-from pickroom.app.widgets.desk import html, reopen
+from pickroom.app.widgets.desk import Home, html, reopen
 from pickroom.app.widgets.grid import MarkLabel
 from pickroom.app.widgets.grid_desk import GridDesk
 from pickroom.core.naming import filename_of
@@ -92,8 +91,6 @@ class SortDesk(GridDesk):
             return False
         return True
 
-    # --- the fields over the board ----------------------------------------------------------------------------
-
     def _taken(self, act: Any, value: Any) -> None:
         with self.grid.lock:
             self.error = ""
@@ -127,9 +124,7 @@ class SortDesk(GridDesk):
             self.redraw()  # also where it could not be read: then with the reason
 
 
-def open_sort(
-    project_id: str, home: Path | str | None = None, folders: Sequence[str] | None = None
-) -> ipywidgets.Widget:
+def open_sort(project_id: str, home: Home = None, folders: Sequence[str] | None = None) -> ipywidgets.Widget:
     """The sorter of a project for a notebook's cell, with the marks that were made before; see `reopen`.
 
     Args:

@@ -7,14 +7,13 @@ from html import escape
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-import ipywidgets
-
 from pickroom.app.widgets import desk_html
+from pickroom.app.widgets.desk import Home, joined, shown
 from pickroom.core.errors import PickroomError, UsageError
 from pickroom.core.quantities import plural
 from pickroom.groups.strategies import Similarity
 from pickroom.indexing import projects
-from pickroom.indexing.regrouping import similarity_hint
+from pickroom.indexing.regrouping import ScanReport, similarity_hint
 from pickroom.integrity.whereabouts import in_words
 from pickroom.store.workspace import Workspace
 
@@ -24,9 +23,8 @@ REASONS_SHOWN = 20  # images left out that are listed by name
 By = Literal["stage", "similarity"]
 
 
-def open_start(
-    project_id: str, images: Path | str | None = None, home: Path | str | None = None, by: By = "stage"
-) -> ipywidgets.HTML:
+@shown
+def open_start(project_id: str, images: Home = None, home: Home = None, by: By = "stage") -> str:
     """Start `project_id` with the images of a folder, or with None only show the projects there are.
 
     A project of that name that is there already is left as it is, and a line says so.
@@ -35,29 +33,25 @@ def open_start(
         by: "similarity" groups, in a project that is there, what its names left out, by how the images look.
     """
     workspace = Workspace.find(home)
-    parts = []
-    try:
-        if by not in get_args(By):
-            raise UsageError(f"groups cannot be made by {by!r}", doing="grouping", hint="stage or similarity")
-        if by == "similarity" and project_id in workspace.project_ids():
-            project = workspace.project(project_id)
-            if project.manifest.encoder is None:
-                parts.append(
-                    desk_html.notice(f"{project_id} has no vectors yet: 10_embed.ipynb makes them; then run this again")
-                )
-            else:
-                parts.append(_report(project_id, projects.rescan(project, by=Similarity())))
-        elif images is not None:
-            started, report = projects.start(workspace, project_id, Path(images))
-            parts.append(_report(started.id, report))
-    except PickroomError as error:
-        parts.append(desk_html.notice(error.line))
-    parts.append(_projects(workspace))
-    # JupyterLab's own style for tables; the desks' style sheet comes with a stage, and there is none here
-    return ipywidgets.HTML(f'<div class="jp-RenderedHTMLCommon">{"".join(parts)}</div>')
+    return joined([lambda: _start(workspace, project_id, images, by), lambda: _projects(workspace)])
 
 
-def _report(project_id: str, report: projects.ScanReport) -> str:
+def _start(workspace: Workspace, project_id: str, images: Home, by: By) -> str:
+    if by not in get_args(By):
+        raise UsageError(f"groups cannot be made by {by!r}", doing="grouping", hint="stage or similarity")
+    if by == "similarity" and project_id in workspace.project_ids():
+        project = workspace.project(project_id)
+        if project.manifest.encoder is None:
+            what = f"{project_id} has no vectors yet: 10_embed.ipynb makes them; then run this again"
+            return desk_html.notice(what)
+        return _report(project_id, projects.rescan(project, by=Similarity()))
+    if images is None:
+        return ""
+    started, report = projects.start(workspace, project_id, Path(images))
+    return _report(started.id, report)
+
+
+def _report(project_id: str, report: ScanReport) -> str:
     grouped = report.images - len(report.ungrouped)
     line = (
         f"{project_id}: {plural(report.images, 'image')} = {grouped} in {plural(len(report.groups), 'group')}"

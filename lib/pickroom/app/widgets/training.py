@@ -1,12 +1,12 @@
-"""The training page: trains both models, shows how they do beside their baselines, and a sample side by side."""
+"""The training page: trains both models, shows how they do next to their baselines, and a sample side by side."""
 
 from __future__ import annotations
 
 import base64
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import cache, partial
 from html import escape
-from pathlib import Path
 from typing import Any
 
 import ipywidgets
@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from pickroom.analysis import figures
 from pickroom.analysis.reports.html import picture
 from pickroom.app.widgets import desk_html
+from pickroom.app.widgets.desk import Home, joined, shown
 from pickroom.core.errors import PickroomError
 from pickroom.features.sources import Sources
 from pickroom.images import thumbnails
@@ -25,93 +26,80 @@ from pickroom.learn.recommending import recommend
 from pickroom.learn.splits import SplitConfig
 from pickroom.learn.tasks import recipe_of
 from pickroom.learn.training import TrainConfig, Trained, train
-from pickroom.learn.training_sets import KINDS
+from pickroom.learn.training_sets import KINDS, Kind
 from pickroom.store.workspace import Workspace
 
 _TALL = 180  # CSS pixels of a picture of the sample
 
 
-def training_page(project_ids: Sequence[str], home: Path | str | None = None) -> TrainingPage:
+def training_page(project_ids: Sequence[str], home: Home = None) -> TrainingPage:
     """The page of these projects in this kernel: a notebook's cells meet on it, whichever of them runs first."""
-    key = (*project_ids, str(home))
-    if key not in _open:
-        _open[key] = TrainingPage(project_ids, home)
-    return _open[key]
+    return _page(tuple(project_ids), str(home) if home else None)
 
 
 class TrainingPage:
-    """Several projects learned from together; every failure that is expected becomes a line of desk_html.
+    """Several projects learned from together; every failure that is expected becomes a line.
 
     Attributes:
         trained: kind -> what its last training here made.
         evaluation: of `look`, None before.
     """
 
-    def __init__(
-        self, project_ids: Sequence[str], home: Path | str | None = None, show: Callable[[str], None] = print
-    ) -> None:
+    def __init__(self, project_ids: Sequence[str], home: Home = None, show: Callable[[str], None] = print) -> None:
         self.project_ids = list(project_ids)
         self.workspace = Workspace.find(home)
         self.trained: dict[str, Trained] = {}
         self.evaluation: Evaluation | None = None
         self._show, self._phase = show, ""
 
-    def train(self, holdout: str | None = None, anomaly_weights: Sequence[float] = ()) -> ipywidgets.HTML:
+    @shown
+    def train(self, holdout: str | None = None, anomaly_weights: Sequence[float] = ()) -> str:
         """Train both models; each recommends from then on only if it beats the current one and its baselines."""
-        parts = []
-        for kind in KINDS:
-            recipe: Any = recipe_of(kind)
-            if kind == "ranker" and anomaly_weights:
-                recipe = replace(recipe, anomaly_weights=tuple(anomaly_weights))
-            config = TrainConfig(SplitConfig(holdout=holdout))
-            try:
-                self.trained[kind] = train(self.workspace, kind, self.project_ids, config, recipe, self._tell)
-                parts.append(_paragraph(self.trained[kind].lines))
-            except PickroomError as error:
-                parts.append(desk_html.notice(error.line))
-        return ipywidgets.HTML("".join(parts))
+        return joined(partial(self._train, kind, holdout, anomaly_weights) for kind in KINDS)
 
-    def recommend(self) -> ipywidgets.HTML:
+    def _train(self, kind: Kind, holdout: str | None, anomaly_weights: Sequence[float]) -> str:
+        recipe: Any = recipe_of(kind)
+        if kind == "ranker" and anomaly_weights:
+            recipe = replace(recipe, anomaly_weights=tuple(anomaly_weights))
+        config = TrainConfig(SplitConfig(holdout=holdout))
+        self.trained[kind] = train(self.workspace, kind, self.project_ids, config, recipe, self._tell)
+        return _paragraph(self.trained[kind].lines)
+
+    @shown
+    def recommend(self) -> str:
         """Renew what the deck shows for every undecided group of these projects."""
-        parts = []
-        for project_id in self.project_ids:
-            try:
-                parts.append(_paragraph(recommend(self.workspace.project(project_id)).words.splitlines()))
-            except PickroomError as error:
-                parts.append(desk_html.notice(error.line))
-        return ipywidgets.HTML("".join(parts))
+        return joined(partial(self._recommend, project_id) for project_id in self.project_ids)
 
-    def look(self, sample: int = 20, seed: int | None = None) -> ipywidgets.HTML:
+    def _recommend(self, project_id: str) -> str:
+        return _paragraph(recommend(self.workspace.project(project_id)).words.splitlines())
+
+    @shown
+    def look(self, sample: int = 20, seed: int | None = None) -> str:
         """Every version on decisions it was not trained on, then groups side by side: the person's choice, the AI's."""
-        try:
-            self.evaluation = evaluate(self.workspace, self.project_ids, 0)
-        except PickroomError as error:
-            return ipywidgets.HTML(desk_html.notice(error.line))
-        parts = [_paragraph(describing.evaluation_lines(self.evaluation))]
-        try:
-            drawn = evaluate(self.workspace, self.project_ids, sample, seed) if sample else self.evaluation
-            parts.append(self._sheet(drawn.sample))
-        except PickroomError as error:
-            parts.append(desk_html.notice(error.line))
-        return ipywidgets.HTML("".join(parts))
+        found = self.evaluation = evaluate(self.workspace, self.project_ids, 0)
+
+        def sheet() -> str:
+            drawn = evaluate(self.workspace, self.project_ids, sample, seed) if sample else found
+            return self._sheet(drawn.sample)
+
+        return joined([lambda: _paragraph(describing.evaluation_lines(found)), sheet])
 
     def calibration(self) -> ipywidgets.HTML:
-        """How often the current ranker was right beside how sure it was, on rows it was not trained on: a picture."""
+        """How often the current ranker was right, and how sure it was, on rows it was not trained on: a picture."""
         found = self.evaluation.versions if self.evaluation else ()
         rows = [one.metrics.get("calibration", []) for one in found if one.kind == "ranker" and one.current]
         longest: list[dict[str, Any]] = max(rows, key=len, default=[])
         return _picture(figures.calibration(longest) if longest else None, "confidence, and how often it was right")
 
     def versions(self) -> ipywidgets.HTML:
-        """Every version of the ranker on every project, beside "highest stage": a picture."""
+        """Every version of the ranker on every project, next to "highest stage": a picture."""
         rows = []
         for one in self.evaluation.versions if self.evaluation else ():
             if one.kind == "ranker" and one.metrics:
                 overall, baseline = one.metrics["overall"], one.baselines["highest stage"]["overall"]
                 rate = {name: overall[name] for name in ("value", "low", "high")}
-                rows.append(
-                    {"project_id": one.project_id, "version": one.version, **rate, "baseline": baseline["value"]}
-                )
+                row = {"project_id": one.project_id, "version": one.version, **rate, "baseline": baseline["value"]}
+                rows.append(row)
         return _picture(figures.versions(rows) if rows else None, "every version of the ranker, by project")
 
     def _tell(self, status: Status) -> None:
@@ -159,7 +147,7 @@ class TrainingPage:
         return f'<img src="data:image/jpeg;base64,{text}" alt="{escape(filename)}" style="height: {_TALL}px">'
 
 
-_open: dict[tuple[str, ...], TrainingPage] = {}  # the pages of this kernel
+_page = cache(TrainingPage)  # the pages of this kernel
 
 
 def _picture(figure: Figure | None, alt: str) -> ipywidgets.HTML:

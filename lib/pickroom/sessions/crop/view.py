@@ -9,17 +9,16 @@ from pickroom.core.geometry import to_pixels
 from pickroom.core.quantities import plural
 from pickroom.core.records import BoxSource, CropBox
 from pickroom.sessions.crop.state import CropCard, CropState
+from pickroom.sessions.session import ShownImage
 
 _NOTES: Mapping[BoxSource, str] = {"drawn": "your box", "ai": "the AI's box", "default": "the default box"}
 
 
 @dataclass(frozen=True, slots=True)
-class CropImageView:
+class CropImageView(ShownImage):
     """One image of the page.
 
     Attributes:
-        number: 1-based, the key that makes it active.
-        sha256: of the file now; names its preview.
         box: draw it with handles (when active), thirds lines, and everything outside dimmed.
         shape: "own", "free", "1:1", ...
         coordinates: the box in pixels and its share of the image, for the active image's line.
@@ -28,13 +27,6 @@ class CropImageView:
         warning: what to know before cropping it, e.g. that no decision will be changed; "" for nothing.
     """
 
-    filename: str
-    directory: str
-    number: int
-    label: str
-    sha256: str
-    width: int
-    height: int
     box: CropBox
     shape: str
     active: bool

@@ -10,7 +10,7 @@ from typing import Literal
 
 import numpy as np
 
-from pickroom.core.naming import CROP, CROP_AUTO, CROPPED, SELECTED, filename_of, folder_of
+from pickroom.core.naming import CROP, CROP_AUTO, CROPPED, SELECTED, filename_of
 
 PICKED = (SELECTED, CROPPED, CROP, CROP_AUTO)  # where a person's picks lie
 Kind = Literal["exact", "near"]
@@ -46,10 +46,6 @@ class Copy:
     def key(self) -> tuple[str, str]:
         """What names it over all projects."""
         return self.project_id, self.path
-
-    @property
-    def directory(self) -> str:
-        return folder_of(self.path)
 
     @property
     def filename(self) -> str:

@@ -24,7 +24,6 @@ from pickroom.sessions.marking import board as machine
 from pickroom.sessions.marking.board import Board
 from pickroom.sessions.marking.layout import Section
 from pickroom.sessions.marking.session import BoardSession
-from pickroom.sessions.session import PictureKind, ProjectImage, read_picture
 from pickroom.store import kept_pairs
 from pickroom.store.kept_pairs import KeptPair, Side
 from pickroom.store.marks import MarkStep
@@ -72,8 +71,6 @@ class DuplicatesSession(BoardSession):
         self._projects = {one.id: one for one in (project, *others)}
         super().__init__(project, FOLDERS)
 
-    # --- what is shown ----------------------------------------------------------------------------------------
-
     @property
     def pair(self) -> DuplicatePair | None:
         """The pair that is shown, None when there is none."""
@@ -100,12 +97,6 @@ class DuplicatesSession(BoardSession):
         """The project that one side of a pair belongs to."""
         return self._projects[copy.project_id]
 
-    def picture(self, image: ProjectImage, kind: PictureKind) -> tuple[str, bytes]:
-        """See `ProjectSession.picture`; of whichever project the image belongs to."""
-        assert isinstance(image, Copy)
-        project = self.project_of(image)
-        return read_picture(project, image, kind, project.workspace.thumbnails)
-
     def header(self) -> str:
         """One line over the pair."""
         if not self.pairs:
@@ -124,8 +115,6 @@ class DuplicatesSession(BoardSession):
         """The images of this project that are in a pair: what marks may be on."""
         own = dict.fromkeys(c.path for pair in self._found for c in (pair.a, pair.b) if c.project_id == self.project.id)
         yield Section("duplicates", "", tuple(path for path in own if path in self._items))
-
-    # --- the person -------------------------------------------------------------------------------------------
 
     def press(self, key: str) -> Board:
         """As every board does; undo and redo also show the pair that they are about."""
@@ -183,8 +172,6 @@ class DuplicatesSession(BoardSession):
                 if goes.path in going and stays.path not in going and not pair.across:
                     found.setdefault(goes.path, stays.path)
         return found
-
-    # --- parts ------------------------------------------------------------------------------------------------
 
     def lay_out(self) -> None:
         """Leave out the pairs of which an image has gone or changed since; those to be reviewed first come last."""

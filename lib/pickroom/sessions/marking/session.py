@@ -76,8 +76,6 @@ class BoardSession(ProjectSession):
         self._load()
         self.board = replace(self.board, message=recovered)
 
-    # --- what a tool adds -------------------------------------------------------------------------------------
-
     def sections(self) -> Iterable[Section]:
         """What is on the board, from `listing` and `board.marks`."""
         raise NotImplementedError
@@ -103,8 +101,6 @@ class BoardSession(ProjectSession):
         if self.listing.left_out:
             parts.append(f"{len(self.listing.left_out)} not shown")
         return " - ".join(parts)
-
-    # --- the person -------------------------------------------------------------------------------------------
 
     def press(self, key: str) -> Board:
         """Apply one key and save what it changed; Shift+Enter on the summary moves the files.
@@ -192,8 +188,6 @@ class BoardSession(ProjectSession):
             self.board = replace(self.board, message=told if before.marks or before.summary else "", summary=False)
         return changed
 
-    # --- what is done -----------------------------------------------------------------------------------------
-
     def waiting(self) -> list[Mark]:
         """The marks of this board's images, as stored; those of images that vanished from its folders too."""
         return [mark for mark in marks.waiting(self._connection, self.kind) if self._is_mine(mark)]
@@ -224,8 +218,6 @@ class BoardSession(ProjectSession):
         self._load()
         self.board = replace(self.board, message=result.line, confirmed=False)
         return result
-
-    # --- parts ------------------------------------------------------------------------------------------------
 
     def lay_out(self) -> None:
         """Build the board's sections again."""

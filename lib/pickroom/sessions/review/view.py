@@ -12,31 +12,21 @@ from pickroom.core.quantities import percent, plural
 from pickroom.core.records import Choice, CropBox, Group, Recommendation
 from pickroom.files import routing
 from pickroom.sessions.review.state import ReviewState
+from pickroom.sessions.session import ShownImage
 
 Mark = Literal["keep", "reject", "none"]
 
 
 @dataclass(frozen=True, slots=True)
-class ImageView:
+class ImageView(ShownImage):
     """One image of the group shown.
 
     Attributes:
-        number: 1-based, the key that picks it.
-        label: e.g. "stage 1.5 · 768 × 1024".
-        sha256: names its preview and tells whether the browser has it already.
-        width, height: pixels of the EXIF-upright image; the box and the letterbox are computed from these.
         mark: keep (blue) or reject (red) as chosen so far, none while undecided.
         ai_pick: draw the solid frame; badge: e.g. "AI pick 87 %", "highest stage", "" when not the AI's.
         crop: the box to draw dashed with everything outside dimmed, None when the overlay is off.
     """
 
-    filename: str
-    directory: str
-    number: int
-    label: str
-    sha256: str
-    width: int
-    height: int
     mark: Mark
     ai_pick: bool
     badge: str

@@ -63,8 +63,6 @@ class SortSession(BoardSession):
         self.similarity = Similarity(project)
         super().__init__(project, RESULTS if folders is None else folders)
 
-    # --- folders ----------------------------------------------------------------------------------------------
-
     def base_of(self, path: str) -> str:
         """The folder that is sorted which an image lies in."""
         inside = [base for base in self.listing.bases if not base or path.startswith(f"{base}/")]
@@ -124,8 +122,6 @@ class SortSession(BoardSession):
         """The character whose folder this is, "" for a folder that is sorted or lies deeper."""
         base, name = split(folder)
         return name if base in self.listing.bases and name not in OWNED_FOLDERS else ""
-
-    # --- the board --------------------------------------------------------------------------------------------
 
     def sections(self) -> Iterable[Section]:
         """What is still to be sorted, then each character with what it has; a folder's name is its header."""
@@ -218,8 +214,6 @@ class SortSession(BoardSession):
         self.only = None if field is None else (field, text)
         self.lay_out()
 
-    # --- suggestions ------------------------------------------------------------------------------------------
-
     def suggestions(self, paths: Iterable[str]) -> dict[str, Suggestion]:
         """Path -> what its nearest sorted neighbours suggest; only of images that lie in no character's folder."""
         marks = self.board.marks
@@ -239,8 +233,6 @@ class SortSession(BoardSession):
             return note
         told = f"{found.agreeing} of its {found.asked} nearest sorted images are {found.name}; A does so"
         return Note(note.label, f"{found.name}? {found.confidence:.0%}", f"{item.path}: {told}")
-
-    # --- by a field -------------------------------------------------------------------------------------------
 
     def unsorted(self) -> list[ListedImage]:
         """The images that lie in no character folder yet and have no mark."""
