@@ -12,7 +12,7 @@ import pytest
 
 from pickroom.analysis.reports import finish
 from pickroom.analysis.reports.sections import Report
-from pickroom.app.widgets import home_html, start
+from pickroom.app.widgets import app, start
 from pickroom.automation.guarantee import BlindDecision, calibrate
 from pickroom.automation.metrics import Outcome, measure
 from pickroom.cli.doctor import workspaces
@@ -152,8 +152,8 @@ def said(project: Project) -> dict[str, str]:
     found["status"] = status_words(projects.status(project))
     found["start"] = plain(start.open_start(project.id, home=project.workspace.root).value)
     found["doctor"] = workspaces.project(project.workspace, project.id).line
-    card = home_html.look(project.workspace, project.id)
-    found["card"] = plain(home_html.cards([card], lambda project_id, desk: ""))
+    card = app.look_at(project.workspace, project.id)
+    found["card"] = plain(app.cards([card], lambda project_id, desk: ""))
     if project.root.is_dir():
         found["finish"] = "\n".join(finish.plan(project).lines)
         session = ReviewSession(project)

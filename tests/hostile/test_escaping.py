@@ -16,7 +16,7 @@ from PIL import PngImagePlugin
 from conftest import write_image
 from hostile.mutations import TEXTS
 from pickroom.analysis.reports import html, render
-from pickroom.app.widgets import crop_html, desk_html
+from pickroom.app.widgets import desk_html
 from pickroom.cli import console
 from pickroom.core.errors import UsageError
 from pickroom.history import anomalies
@@ -79,7 +79,7 @@ PAGES: dict[str, Callable[[str], str]] = {
     "notice": desk_html.notice,
     "busy": desk_html.busy,
     "question": lambda text: desk_html.summary(text, [(text, text)], desk_html.again(text)),
-    "crop question": crop_html.confirm,
+    "crop question": desk_html.crop_question,
     "report": lambda text: render.page(
         (
             html.table((text,), [(text,), (html.label(text),), (html.Number(text, 1),)])

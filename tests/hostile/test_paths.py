@@ -11,7 +11,7 @@ groups, images, marks: directory, folder    what they plan is journalled: moves.
 sidecar: filename                           sidecars.read: the image's own name, or it is not obeyed
 boxes and marks files: filename, directory  cropping._check; Listing.find: only what a walk has met
 folders of the folder viewer                marking.listing.checked
-character folders, values of a field        sorting.folders.folder_name and folder_for
+character folders, values of a field        sorting.fields.folder_name and folder_for
 CSV and legacy logs: every path             logged_paths.split_path: a file name and a project, never opened
 legacy cache: embedding_file                embeddings.legacy._places: below the cache's own folder
 zips of a history: member names             history.sources.ZipSource: unpacked under a name of our own
@@ -45,7 +45,7 @@ from pickroom.history.sources import open_source
 from pickroom.learn import checkpoints
 from pickroom.sessions.crop.session import CropSession
 from pickroom.sessions.marking.listing import checked
-from pickroom.sessions.sorting.folders import folder_for, folder_name
+from pickroom.sessions.sorting.fields import folder_for, folder_name
 from pickroom.store import operations
 from pickroom.store.connect import connect, transaction
 from pickroom.store.workspace import Project, Workspace

@@ -34,7 +34,7 @@ from pickroom.images import metadata
 from pickroom.indexing import projects
 from pickroom.maintenance.reclaim import ledger
 from pickroom.maintenance.token_budget import TokenLedger
-from pickroom.sessions.duplicates import fingerprints
+from pickroom.sessions.duplicates import gathering
 from pickroom.store.connect import connect
 from pickroom.store.workspace import Project, Workspace
 from support.automating import approve_all, proposed
@@ -105,7 +105,7 @@ def _open_project(workspace: Workspace, path: Path) -> None:
 
 
 def _prints(workspace: Workspace, path: Path) -> None:
-    assert all(0 <= bits < 1 << 64 for bits in fingerprints._read(path).values())
+    assert all(0 <= bits < 1 << 64 for bits in gathering._read_log(path).values())
 
 
 READERS = {

@@ -14,7 +14,7 @@ REVIEW_NOTEBOOK = "20_review.ipynb"
 # what makes a server Pickroom's, whoever starts it; an option given here holds against the person's own Jupyter files
 SERVER_OPTIONS = (
     # never without a token, and never for another machine or another site's page
-    "--ServerApp.identity_provider_class=pickroom.app.server.identity.OwnToken",
+    "--ServerApp.identity_provider_class=pickroom.app.server.jupyter.OwnToken",
     "--ServerApp.allow_unauthenticated_access=False",
     "--ServerApp.disable_check_xsrf=False",
     "--ServerApp.allow_remote_access=False",
@@ -22,11 +22,11 @@ SERVER_OPTIONS = (
     "--ServerApp.allow_origin_pat=",
     "--LabApp.extension_manager=readonly",  # no catalogue of extensions is fetched
     # a key's answer is a few small messages, which must not wait for each other
-    "--ServerApp.kernel_websocket_connection_class=pickroom.app.server.websocket.PromptConnection",
+    "--ServerApp.kernel_websocket_connection_class=pickroom.app.server.jupyter.PromptConnection",
     # what is not about the person stays out of their terminal; the address is printed at any level
     "--ServerApp.log_level=WARN",
     "--LabApp.log_level=WARN",
-    "--MultiKernelManager.kernel_manager_class=pickroom.app.server.kernels.QuietKernelManager",
+    "--MultiKernelManager.kernel_manager_class=pickroom.app.server.jupyter.QuietKernelManager",
 )
 
 

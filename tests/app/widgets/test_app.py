@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import pickroom
-from pickroom.app.server.identity import OwnToken
-from pickroom.app.widgets import home_html
-from pickroom.app.widgets.app import App, Place, open_app
+from pickroom.app.server.jupyter import OwnToken
+from pickroom.app.widgets import app as picking
+from pickroom.app.widgets.app import App, AppPlace, open_app
 from pickroom.app.widgets.crop_desk import CropDesk
 from pickroom.app.widgets.deck import Deck
 from pickroom.core.errors import ProjectError
@@ -36,49 +36,49 @@ def project(make_project: Make) -> Project:
 
 @given(st.text(max_size=20), st.sampled_from(["review", "crop"]), st.sampled_from(["light", "dark"]))
 def test_a_place_comes_back_from_its_query(project: str, desk: str, theme: str) -> None:
-    place = Place(project, desk if project else "review", theme)
-    assert Place.of(place.query()) == place
+    place = AppPlace(project, desk if project else "review", theme)
+    assert AppPlace.of(place.query()) == place
 
 
 @given(st.text(max_size=60))
 def test_any_query_is_a_place(query: str) -> None:
-    place = Place.of(query)
-    assert place.desk in home_html.DESKS and place.theme in ("light", "dark")
+    place = AppPlace.of(query)
+    assert place.desk in picking.DESKS and place.theme in ("light", "dark")
 
 
 def test_a_card_says_what_waits(project: Project) -> None:
     review(project, "1", "q", *FINALISE)
-    card = home_html.look(project.workspace, project.id)
+    card = picking.look_at(project.workspace, project.id)
     assert (card.waiting, card.groups, card.crops, card.problem) == (2, 4, 1, "")
     assert len(card.pictures) == 2 and card.pictures[0].startswith(b"\xff\xd8")
-    page = home_html.cards([card], lambda name, desk: f"{name}/{desk}")
+    page = picking.cards([card], lambda name, desk: f"{name}/{desk}")
     assert "2 of 4 groups wait" in page and f'data-go="{project.id}/crop"' in page and " disabled" not in page
     # the picture and the title open the review, as its button does
     assert page.count(f'data-go="{project.id}/review"') == 3
 
 
 def test_with_nothing_to_crop_the_button_is_off(project: Project) -> None:
-    page = home_html.cards([home_html.look(project.workspace, project.id)], lambda name, desk: f"{name}/{desk}")
+    page = picking.cards([picking.look_at(project.workspace, project.id)], lambda name, desk: f"{name}/{desk}")
     assert f'data-go="{project.id}/crop" disabled>Crop<' in page
 
 
 def test_a_card_of_a_project_that_cannot_be_opened_says_why(project: Project) -> None:
     project.root.rename(project.root.with_name("away"))
-    card = home_html.look(project.workspace, project.id)
-    page = home_html.cards([card, home_html.Card("<b>", title="<i>")], lambda name, desk: "")
+    card = picking.look_at(project.workspace, project.id)
+    page = picking.cards([card, picking.Card("<b>", title="<i>")], lambda name, desk: "")
     assert "the image folder is not there" in page and "pickroom relocate" in page
     assert "<i>" not in page and "data-go" not in page.partition("</section>")[0]
 
 
 def test_the_desks_follow_one_another_and_the_one_before_is_closed(project: Project) -> None:
-    app = App(project.workspace, Place())
+    app = App(project.workspace, AppPlace())
     try:
         assert "4 of 4 groups wait" in app.here.html and app.bar.query == ""
-        app.go(Place(project.id).query())
+        app.go(AppPlace(project.id).query())
         deck = app.here
-        assert isinstance(deck, Deck) and app.room.children == (deck,)
+        assert isinstance(deck, Deck) and app.content.children == (deck,)
         assert parse_qs(app.bar.query) == {"project": [project.id], "desk": ["review"]}
-        app.go(Place(project.id, "crop", "dark").query())
+        app.go(AppPlace(project.id, "crop", "dark").query())
         assert isinstance(app.here, CropDesk) and "theme=dark" in app.bar.query
         with pytest.raises(sqlite3.ProgrammingError, match="closed database"):
             deck.session.press("1")
@@ -103,7 +103,7 @@ def test_the_page_opens_where_its_address_says(project: Project, monkeypatch: py
 
 
 def test_nothing_yet(workspace: Workspace) -> None:
-    app = App(workspace, Place())
+    app = App(workspace, AppPlace())
     assert "No project yet" in app.here.html
     app.close()
 
@@ -136,7 +136,7 @@ def test_a_token_that_was_left_empty_is_a_random_one(
 
 
 def test_the_kernels_of_the_servers_print_errors_only() -> None:
-    from pickroom.app.server.kernels import QuietKernelManager
+    from pickroom.app.server.jupyter import QuietKernelManager
 
     command = QuietKernelManager(kernel_name="python3").format_kernel_cmd()
     assert "ipykernel_launcher" in command and command[-1] == "--IPKernelApp.log_level=40"
@@ -145,7 +145,7 @@ def test_the_kernels_of_the_servers_print_errors_only() -> None:
 def test_a_folder_that_may_not_be_listed_is_its_cards_problem(project: Project) -> None:
     def problem() -> str:
         obey_permissions()
-        return home_html.look(project.workspace, project.id).problem
+        return picking.look_at(project.workspace, project.id).problem
 
     folder = project.root / "crop"
     folder.mkdir(exist_ok=True)

@@ -11,7 +11,7 @@ import pytest
 
 from app.widgets.conftest import Page, Sent
 from conftest import read_tree, stage_name, write_image
-from pickroom.app.widgets import crop_html
+from pickroom.app.widgets import desk_html
 from pickroom.app.widgets.crop_desk import CropDesk, open_crop_desk
 from pickroom.app.widgets.layout import arrange
 from pickroom.core.errors import LockedError
@@ -377,8 +377,8 @@ def test_one_image_a_page(project: Project, open_crop_page: Callable):
 
 
 def test_every_shape_has_its_button_and_its_words(page: CropPage):
-    for shape in crop_html.SHAPES:
-        page.press(f"{crop_html.SHAPE}{shape}")
+    for shape in desk_html.SHAPES:
+        page.press(f"{desk_html.SHAPE}{shape}")
         assert page.deck.session.view().images[0].shape == shape
         assert page.deck.tools.value.count('class="on"') == 1
 

@@ -7,8 +7,7 @@ import json
 import pytest
 from ipycanvas.canvas import _CANVAS_MANAGER, COMMANDS
 
-from pickroom.app.widgets.crop_drawing import draw_page
-from pickroom.app.widgets.group_drawing import draw_group
+from pickroom.app.widgets.drawing import draw_group, draw_page
 from pickroom.app.widgets.layout import arrange
 from pickroom.app.widgets.overlay import DARK, LIGHT, Overlay
 from pickroom.app.widgets.stage import Viewport

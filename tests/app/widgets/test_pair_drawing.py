@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image as PillowImage
 
-from pickroom.app.widgets.pair_drawing import differences
+from pickroom.app.widgets.drawing import differences
 from support.encoding import photograph
 
 SIZE = (256, 192)

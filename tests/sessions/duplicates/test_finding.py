@@ -13,7 +13,7 @@ from PIL import ImageEnhance
 
 from pickroom.sessions.duplicates import finding
 from pickroom.sessions.duplicates.finding import Thresholds, find
-from pickroom.sessions.duplicates.fingerprints import colours_of
+from pickroom.sessions.duplicates.gathering import colours_of
 from pickroom.sessions.duplicates.pairs import Copy, DuplicatePair, order, to_stage, why
 
 HUES = ("orange", "blue")

@@ -13,8 +13,7 @@ from PIL import Image as PillowImage
 from conftest import read_tree, write_image
 from pickroom.files.undo import undo_batch
 from pickroom.indexing import projects
-from pickroom.sessions.duplicates.fingerprints import log_path
-from pickroom.sessions.duplicates.gathering import gather
+from pickroom.sessions.duplicates.gathering import gather, log_path
 from pickroom.sessions.duplicates.pairs import why
 from pickroom.sessions.duplicates.session import DuplicatesSession
 from pickroom.store.connect import connect
@@ -69,7 +68,7 @@ def test_pairs_over_folders_and_what_is_suggested(project: Project) -> None:
         ("near", "one/sea.png", "two/sea_small.jpg"),
     ]
     assert why(session.pairs[0].a, session.pairs[0].b).startswith("older: ")
-    assert session.why(session.pairs[1]) == "more pixels: 192×128 against 96×64"
+    assert why(session.pairs[1].a, session.pairs[1].b) == "more pixels: 192×128 against 96×64"
     assert session.header() == "pair 1 of 2 · 1 exact, 1 near · 2 open · 0 to set aside"
 
 

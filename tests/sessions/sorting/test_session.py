@@ -14,7 +14,7 @@ from pickroom.core.errors import UsageError
 from pickroom.features.vectors import Vectors
 from pickroom.files.undo import undo_batch
 from pickroom.indexing import projects
-from pickroom.sessions.sorting import similarity
+from pickroom.sessions.sorting import suggest
 from pickroom.sessions.sorting.session import SortSession
 from pickroom.store.connect import connect
 from pickroom.store.workspace import Project
@@ -132,7 +132,7 @@ def suggesting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sort
     turns = np.eye(8, dtype=np.float32)[np.arange(12) % 2]
     noise = np.random.default_rng(0).normal(0, 0.05, (12, 8)).astype(np.float32)
     made = Vectors(None, names, np.full(12, None, object), turns + noise, None, {})  # type: ignore[arg-type]
-    monkeypatch.setattr(similarity, "load_vectors", lambda project: made)
+    monkeypatch.setattr(suggest, "load_vectors", lambda project: made)
     opened = SortSession(project)
     for name in ("anna", "bo"):
         opened.add_name(name)

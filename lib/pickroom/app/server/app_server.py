@@ -23,8 +23,7 @@ from voila.app import Voila
 from voila.static_file_handler import TemplateStaticFileHandler
 from voila.tornado.handler import TornadoVoilaHandler
 
-from pickroom.app.server.identity import OwnToken
-from pickroom.app.server.websocket import PromptConnection
+from pickroom.app.server.jupyter import OwnToken, PromptConnection
 from pickroom.store.workspace import Workspace
 
 PAGE = Path(__file__).parent / "picking" / "pick.ipynb"
@@ -141,7 +140,7 @@ def run(workspace: Workspace, project: str = "", *, port: int = 8866, browser: b
     server.config.VoilaConfiguration.attempt_fix_notebook = False
     server.config.VoilaExecutor.cell_error_instruction = _ODD
     server.config.MappingKernelManager.cull_idle_timeout = IDLE_S
-    server.config.MultiKernelManager.kernel_manager_class = "pickroom.app.server.kernels.QuietKernelManager"
+    server.config.MultiKernelManager.kernel_manager_class = "pickroom.app.server.jupyter.QuietKernelManager"
     server.initialize([])
     try:
         server.start()

@@ -1,13 +1,15 @@
 """The picking app: one page with the projects there are, and one project's deck or crop desk at a time.
 
-It is what `pickroom app` serves. Where the person is stands in the page's address, so that a reload comes back there.
+It is what `pickroom app` serves. Where the user is stands in the page's address, so that a reload comes back there.
 """
 
 from __future__ import annotations
 
+import base64
 import os
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from html import escape
 from pathlib import Path
 from urllib.parse import parse_qsl, urlencode
 
@@ -15,21 +17,117 @@ import anywidget
 import ipywidgets
 import traitlets
 
-from pickroom.app.widgets import desk_html, home_html
+from pickroom.app.widgets import desk_html
 from pickroom.app.widgets.crop_desk import open_crop_desk
 from pickroom.app.widgets.deck import open_deck
 from pickroom.app.widgets.desk import Desk
-from pickroom.app.widgets.home_html import DESKS, Tab
 from pickroom.app.widgets.stage import read_parts
 from pickroom.core.errors import PickroomError
-from pickroom.store.workspace import Workspace
+from pickroom.core.naming import is_image_name
+from pickroom.core.quantities import plural
+from pickroom.files.cropping import WAITING_FOLDERS
+from pickroom.images import thumbnails
+from pickroom.indexing import projects
+from pickroom.store import groups
+from pickroom.store.connect import open_read_only
+from pickroom.store.workspace import Project, Workspace
+
+DESKS = {"review": "Review", "crop": "Crop"}
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """A project at a glance.
+
+    Attributes:
+        waiting, groups: groups that wait, of all; crops: images that wait for their crop.
+        pictures: JPEGs of the first group that waits.
+        problem: why it cannot be opened, "" when it can.
+    """
+
+    project_id: str
+    title: str = ""
+    waiting: int = 0
+    groups: int = 0
+    crops: int = 0
+    pictures: tuple[bytes, ...] = ()
+    problem: str = ""
+
+
+def look_at(workspace: Workspace, project_id: str) -> Card:
+    """What waits in a project; what cannot be read is the card's problem."""
+    try:
+        project = workspace.project(project_id)
+        project.require_root()
+        status = projects.status(project, files=False)
+        counts = status["waiting"], status["groups"], _crops(project)
+        return Card(project_id, status["title"], *counts, tuple(_pictures(project)))
+    except PickroomError as error:
+        return Card(project_id, problem=error.line)
+    except OSError as error:  # a folder that may not be listed
+        return Card(project_id, problem=f"{error.strerror or error}: {error.filename}")
+
+
+def _crops(project: Project) -> int:
+    folders = [project.root / name for name in WAITING_FOLDERS]
+    names = (path.name for folder in folders if folder.is_dir() for path in folder.iterdir())
+    return sum(is_image_name(name) and not name.startswith(".") for name in names)
+
+
+def _pictures(project: Project) -> list[bytes]:
+    with open_read_only(project.database) as connection:
+        waiting = groups.queue(connection, project.id, 1)
+    found = []
+    for group in waiting:
+        for image in group.images:
+            path = project.path(group.directory, image.filename)
+            try:
+                found.append(thumbnails.read_small(project.workspace.thumbnails, image.sha256, path))
+            except (PickroomError, OSError):
+                return []  # a card without pictures; the deck says of each image why it cannot be shown
+    return found
+
+
+def cards(shown: Sequence[Card], query: Callable[[str, str], str]) -> str:
+    """The page of all projects.
+
+    Args:
+        query: (project's id, desk) -> the place's query.
+    """
+    if not shown:
+        return desk_html.notice(
+            "No project yet. Make one in a terminal: pickroom start NAME --images FOLDER, or try: pickroom demo"
+        )
+    return f'<div class="cards">{"".join(_card(card, query) for card in shown)}</div>'
+
+
+def _card(card: Card, query: Callable[[str, str], str]) -> str:
+    name = escape(card.title or card.project_id)
+    if card.problem:
+        return f'<section><h2>{name}</h2><p class="problem">{escape(card.problem)}</p></section>'
+    sources = (base64.b64encode(picture).decode() for picture in card.pictures)
+    pictures = "".join(f'<img alt="" src="data:image/jpeg;base64,{source}">' for source in sources)
+    share = (card.groups - card.waiting) / card.groups if card.groups else 0.0
+    waiting = f"{card.waiting:,} of {card.groups:,} groups wait" if card.groups else "no group yet"
+    crops = plural(card.crops, "image") if card.crops else "none"
+    review, crop = (escape(query(card.project_id, desk)) for desk in DESKS)
+    return (
+        f'<section><button class="open pictures" data-go="{review}" title="Open {name}" tabindex="-1">'
+        f"{pictures}</button>"
+        f'<h2><button class="open" data-go="{review}">{name}</button></h2>'
+        f"<p>{waiting} · to crop: {crops}</p>"
+        f'<div class="bar"><div style="width: {share:.1%}"></div></div>'
+        f'<p class="ways"><button class="main" data-go="{review}">Review</button>'
+        f'<button data-go="{crop}"{"" if card.crops else " disabled"}>Crop</button></p></section>'
+    )
+
 
 _OPEN: dict[str, Callable[..., ipywidgets.Widget]] = {"review": open_deck, "crop": open_crop_desk}
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Where the person is.
+class AppPlace:
+    """Where the user is.
 
     Attributes:
         project: its id, "" on the page of all projects.
@@ -42,22 +140,35 @@ class Place:
     theme: str = "light"
 
     @classmethod
-    def of(cls, query: str) -> Place:
+    def of(cls, query: str) -> AppPlace:
         """The place that a page's query names; what is no place is left out."""
         given = dict(parse_qsl(query))
-        desk, theme = given.get("desk", ""), given.get("theme", "")
-        return cls(
-            given.get("project", ""), desk if desk in DESKS else "review", "dark" if theme == "dark" else "light"
-        )
+        desk, theme = given.get("desk", ""), "dark" if given.get("theme") == "dark" else "light"
+        return cls(given.get("project", ""), desk if desk in DESKS else "review", theme)
 
     def query(self, **changes: str) -> str:
         """The place, or another one like it, as a query."""
-        values = {"project": self.project, "desk": self.desk, "theme": self.theme} | changes
-        if not values["project"]:
-            values["desk"] = ""
-        if values["theme"] == "light":
-            values["theme"] = ""
+        place = replace(self, **changes)
+        values = {
+            "project": place.project,
+            "desk": place.desk if place.project else "",
+            "theme": place.theme if place.theme != "light" else "",
+        }
         return urlencode({name: value for name, value in values.items() if value})
+
+    def bar(self) -> str:
+        """The bar: where one is, and where one can go; what loads the page anew stands at the end."""
+        ways = [("Projects", self.query(project=""), not self.project)]
+        if self.project:
+            ways += [(text, self.query(desk=desk), desk == self.desk) for desk, text in DESKS.items()]
+        tabs = "".join(
+            f"<button data-go='{escape(query)}'{' aria-current=page' * on}>{text}</button>" for text, query, on in ways
+        )
+        other = "light" if self.theme == "dark" else "dark"
+        return (
+            f'<span class="brand">Pickroom</span><nav>{tabs}</nav><span class="project">{escape(self.project)}</span>'
+            f'<a href="?{escape(self.query(theme=other))}">{other.capitalize()}</a>'
+        )
 
 
 class Links(anywidget.AnyWidget):
@@ -81,12 +192,12 @@ class App(ipywidgets.VBox):
         here: the deck, the crop desk, the projects, or the one line that says why there is nothing.
     """
 
-    def __init__(self, workspace: Workspace, place: Place) -> None:
+    def __init__(self, workspace: Workspace, place: AppPlace) -> None:
         self.workspace = workspace
         self.bar = Links(self.go)
-        self.room = ipywidgets.Box()
-        self.room.add_class("pickroom-app-room")
-        super().__init__([self.bar, self.room])
+        self.content = ipywidgets.Box()
+        self.content.add_class("pickroom-app-room")
+        super().__init__([self.bar, self.content])
         self.add_class("pickroom-app")
         self.here: ipywidgets.Widget = ipywidgets.HTML()
         self.place = place
@@ -95,7 +206,7 @@ class App(ipywidgets.VBox):
     def go(self, query: str) -> None:
         """Leave what is open, and open another place; whatever fails is a line where it would have been."""
         self._leave()
-        self.place = Place.of(query)
+        self.place = AppPlace.of(query)
         self._show()
 
     def close(self) -> None:
@@ -108,42 +219,30 @@ class App(ipywidgets.VBox):
             self.here.close()
 
     def _show(self) -> None:
-        self.bar.html = home_html.bar(self.place.project, self._tabs())
-        self.bar.query = self.place.query()
-        self.room.children = [ipywidgets.HTML(desk_html.busy(self._opening()))]
+        self.bar.html, self.bar.query = self.place.bar(), self.place.query()
+        opening = f"Opening {self.place.project}…" if self.place.project else "Looking at the projects…"
+        self.content.children = [ipywidgets.HTML(desk_html.busy(opening))]
         try:
             self.here = self._made()
         except PickroomError as error:
             self.here = ipywidgets.HTML(desk_html.notice(error.line))
         except Exception as error:
-            defect = f"A defect in Pickroom, please report it: {type(error).__name__}: {error}"
-            self.here = ipywidgets.HTML(desk_html.notice(defect))
+            self.here = ipywidgets.HTML(desk_html.notice(desk_html.defect(error)))
             raise
         finally:
-            self.room.children = [self.here]
+            self.content.children = [self.here]
 
     def _made(self) -> ipywidgets.Widget:
         place = self.place
         if place.project:
             return _OPEN[place.desk](place.project, self.workspace.root)
         page = Links(self.go)
-        cards = [home_html.look(self.workspace, project_id) for project_id in self.workspace.project_ids()]
-        page.html = home_html.cards(cards, lambda project, desk: place.query(project=project, desk=desk))
+        found = [look_at(self.workspace, project_id) for project_id in self.workspace.project_ids()]
+        page.html = cards(found, lambda project, desk: place.query(project=project, desk=desk))
         page.query = place.query()
         return page
-
-    def _opening(self) -> str:
-        return f"Opening {self.place.project}…" if self.place.project else "Looking at the projects…"
-
-    def _tabs(self) -> list[Tab]:
-        place = self.place
-        tabs = [Tab("Projects", place.query(project=""), not place.project)]
-        if place.project:
-            tabs += [Tab(text, place.query(desk=desk), desk == place.desk) for desk, text in DESKS.items()]
-        other = "light" if place.theme == "dark" else "dark"
-        return [*tabs, Tab(other.capitalize(), place.query(theme=other), reload=True)]
 
 
 def open_app(home: Path | str | None = None) -> ipywidgets.Widget:
     """The app for its page's cell, at the place that the page's query (CGI's QUERY_STRING) names."""
-    return App(Workspace.find(home), Place.of(os.environ.get("QUERY_STRING", "")))
+    return App(Workspace.find(home), AppPlace.of(os.environ.get("QUERY_STRING", "")))

@@ -9,9 +9,9 @@ import math
 
 import ipywidgets
 
-from pickroom.app.widgets import crop_html, desk_html
-from pickroom.app.widgets.crop_drawing import REACH, drag_shape, draw_empty, draw_page, reach
+from pickroom.app.widgets import desk_html
 from pickroom.app.widgets.desk import ASKED, Home, StageDesk, reopen
+from pickroom.app.widgets.drawing import REACH, drag_shape, draw_empty, draw_page, reach
 from pickroom.app.widgets.layout import Slot
 from pickroom.app.widgets.stage import PointerEvent, Scene, StageFrame
 from pickroom.sessions.crop import state as machine
@@ -48,9 +48,9 @@ class CropDesk(StageDesk):
         view = self.session.view()
         self._slots = self.slots(view.images)
         self.header.value = desk_html.header(view.header)
-        self.tools.value = crop_html.tools(view, self.button)
+        self.tools.value = desk_html.crop_tools(view, self.button)
         help = desk_html.legend(self.session.keys.legend) if self.session.state.help else ""
-        self.panel.value = crop_html.confirm(view.confirm) if view.confirm else help
+        self.panel.value = desk_html.crop_question(view.confirm) if view.confirm else help
         self._draw_boxes(view)
         self.stage.show(self._scene(view))
 
@@ -58,8 +58,8 @@ class CropDesk(StageDesk):
         """Nothing: a page stays as it is while boxes are drawn on it; a submit looks at the files itself."""
 
     def apply(self, key: str) -> None:
-        shape = key.removeprefix(crop_html.SHAPE)
-        if shape != key and shape in crop_html.SHAPES:
+        shape = key.removeprefix(desk_html.SHAPE)
+        if shape != key and shape in desk_html.SHAPES:
             self.session.set_shape(shape)
             return
         command = self.session.keys.commands.get(key)
@@ -68,7 +68,7 @@ class CropDesk(StageDesk):
             if view.confirm:
                 self.panel.value = desk_html.busy(busy)
             else:
-                self.words.value = crop_html.lines(view, busy)
+                self.words.value = desk_html.crop_lines(view, busy)
         super().apply(key)
 
     def pointer_moved(self, event: PointerEvent) -> None:
@@ -140,7 +140,7 @@ class CropDesk(StageDesk):
 
     def _draw_boxes(self, view: CropDeskView) -> None:
         """Words and boxes: all that changes while a box is dragged."""
-        self.words.value = crop_html.lines(view, self.error or view.message, error=bool(self.error))
+        self.words.value = desk_html.crop_lines(view, self.error or view.message, error=bool(self.error))
         with self.overlay.drawing(self.viewport) as pen:
             if view.images:
                 draw_page(pen, view.images, self._slots)

@@ -9,7 +9,7 @@ import ipywidgets
 
 from pickroom.app.widgets import desk_html
 from pickroom.app.widgets.desk import ASKED, Home, StageDesk, reopen
-from pickroom.app.widgets.group_drawing import draw_group
+from pickroom.app.widgets.drawing import draw_group
 from pickroom.app.widgets.retrain import Retrain
 from pickroom.app.widgets.stage import Cell, Scene, StageFrame
 from pickroom.automation.order import Order

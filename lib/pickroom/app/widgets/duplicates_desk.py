@@ -8,7 +8,7 @@ import ipywidgets
 
 from pickroom.app.widgets import desk_html
 from pickroom.app.widgets.desk import ASKED, Home, StageDesk, reopen
-from pickroom.app.widgets.pair_drawing import Differences, caption, differences, draw_pair, measured
+from pickroom.app.widgets.drawing import Differences, differences, draw_pair, measured, pair_caption
 from pickroom.app.widgets.stage import Cell, Scene, StageFrame
 from pickroom.core.errors import ImageError
 from pickroom.images import decode, thumbnails
@@ -52,7 +52,7 @@ class DuplicatesDesk(StageDesk):
             if pair is not None:
                 both = (pair.a, pair.b)
                 heat = self._differences(pair).heat if session.differences else None
-                captions = [caption(copy, with_project=pair.across) for copy in both]
+                captions = [pair_caption(copy, with_project=pair.across) for copy in both]
                 suggested = None if pair.across or session.review_first(pair) else 0
                 marks = _MARKS[session.outcome(pair)]
                 draw_pair(pen, self.slots(both), captions, marks, suggested, heat, zoom=board.large)

@@ -4,19 +4,55 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from html import escape
 from pathlib import Path
 from typing import Any
 
 import ipywidgets
 
-from pickroom.app.widgets import reclaim_html
+from pickroom.app.widgets import desk_html
 from pickroom.app.widgets.stage import read_parts
 from pickroom.core.errors import PickroomError
+from pickroom.core.quantities import format_bytes, plural
 from pickroom.maintenance.reclaim.delete import execute
-from pickroom.maintenance.reclaim.planning import ReclaimPlan, plan
+from pickroom.maintenance.reclaim.planning import ReclaimPlan, Share, plan
 from pickroom.store.workspace import Workspace
 
 WORD = "delete"  # what must be typed before anything is deleted for good
+_STYLED = '<div class="pickroom-reclaim">{}</div>'  # the style comes once, with the page itself
+
+
+def sizes(planned: ReclaimPlan) -> str:
+    """What can go and what stays, by project and kind, sizes first; the bars share one scale."""
+    going = [share for share in planned.shares if not share.reason]
+    staying = [share for share in planned.shares if share.reason]
+    most = max((share.size for share in planned.shares), default=0)
+    much = format_bytes(planned.size) if planned.items else "Nothing"
+    parts = [f"<h3>{escape(much)} can come back</h3>"]
+    if going:
+        parts.append(f"<table>{''.join(_row(share, most) for share in going)}</table>")
+    elif not staying:
+        parts.append("<p>No project has anything set aside, archived or dropped.</p>")
+    if staying:
+        rows = "".join(_row(share, most) for share in staying)
+        parts.append(f'<h4>Stays, because nothing proves it needless</h4><table class="stays">{rows}</table>')
+    return _STYLED.format("".join(parts))
+
+
+def _line(text: str, *, error: bool = False) -> str:
+    """The line under the buttons."""
+    return _STYLED.format(f'<p class="{"error" if error else "message"}">{escape(text)}</p>')
+
+
+def _row(share: Share, most: int) -> str:
+    width = 100 * share.size / most if most else 0
+    reason = f'<br><span class="reason">{escape(share.reason)}</span>' if share.reason else ""
+    return (
+        f'<tr><td class="number">{escape(format_bytes(share.size))}</td>'
+        f'<td class="bar"><div class="share" style="width: {width:.1f}%"></div></td>'
+        f'<td class="project">{escape(share.project_id)}</td>'
+        f'<td>{escape(share.words)}{reason}</td><td class="number">{share.count:,}</td></tr>'
+    )
 
 
 class ReclaimDesk(ipywidgets.VBox):
@@ -35,7 +71,7 @@ class ReclaimDesk(ipywidgets.VBox):
         self.sizes = ipywidgets.HTML()
         self.trash = _button("Move into the trash…", "primary", self._press_trash)
         self.back = _button("Return", "", self._press_return)
-        self.again = _button("Look again", "", self._press_look)
+        self.again = _button("Look again", "", self.look)
         self.word = ipywidgets.Text(placeholder=f"type {WORD} to delete for good", continuous_update=True)
         self.hard = _button("Delete for good", "danger", self._press_hard)
         self.word.observe(lambda change: self._draw(), "value")
@@ -72,9 +108,6 @@ class ReclaimDesk(ipywidgets.VBox):
         self._asked = False
         self._say("Nothing was moved.")
 
-    def _press_look(self) -> None:
-        self.look()
-
     def _press_hard(self) -> None:
         if self.word.value.strip() == WORD:  # the button is closed else; a page of yesterday may still send its click
             self._let_go(hard=True)
@@ -99,7 +132,9 @@ class ReclaimDesk(ipywidgets.VBox):
             self._say(f"{done:,} of {of:,}…")
 
         size = execute(planned, self.workspace, hard=hard, progress=tell)
-        self._say(reclaim_html.done(hard, len(planned.items), size))
+        what = f"{plural(len(planned.items), 'item')}, {format_bytes(size)}."
+        later = "The disk has its room back when the trash is emptied; until then they can be restored."
+        self._say(f"Deleted for good: {what}" if hard else f"In the trash: {what} {later}")
 
     def _try(self, action: Callable[[], Any]) -> None:
         """Run it; an expected failure becomes the line, anything else is a defect but is not silent either."""
@@ -108,7 +143,7 @@ class ReclaimDesk(ipywidgets.VBox):
         except PickroomError as error:
             self._say(error.line, error=True)
         except Exception as error:
-            self._say(f"A defect in Pickroom, please report it: {type(error).__name__}: {error}", error=True)
+            self._say(desk_html.defect(error), error=True)
             raise
 
     def _say(self, text: str, *, error: bool = False) -> None:
@@ -117,8 +152,8 @@ class ReclaimDesk(ipywidgets.VBox):
 
     def _draw(self) -> None:
         some = self.planned is not None and bool(self.planned.items)
-        self.sizes.value = reclaim_html.sizes(self.planned) if self.planned is not None else ""
-        self.line.value = reclaim_html.line(self._said, error=self._failed)
+        self.sizes.value = sizes(self.planned) if self.planned is not None else ""
+        self.line.value = _line(self._said, error=self._failed)
         self.trash.description = "Move them now" if self._asked else "Move into the trash…"
         self.trash.disabled = self.word.disabled = not some
         self.hard.disabled = not some or self.word.value.strip() != WORD
@@ -135,7 +170,7 @@ def open_reclaim(project_ids: Sequence[str] = (), home: Path | str | None = None
     try:
         return ReclaimDesk(Workspace.find(home), project_ids)
     except PickroomError as error:
-        return ipywidgets.HTML(reclaim_html.line(error.line, error=True))
+        return ipywidgets.HTML(_line(error.line, error=True))
 
 
 def _button(text: str, style: str, press: Callable[[], None]) -> ipywidgets.Button:

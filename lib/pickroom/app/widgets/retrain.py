@@ -57,10 +57,10 @@ class Retrain(ipywidgets.HBox):
 
     def wait(self, seconds: float) -> bool:
         """Wait until the process has ended and its result is shown; False when that takes longer."""
-        if self._following is not None:
-            self._following.join(seconds)
-            return not self._following.is_alive()
-        return True
+        if self._following is None:
+            return True
+        self._following.join(seconds)
+        return not self._following.is_alive()
 
     def close(self) -> None:
         """Stop following; the process goes on, and its recommendations are stored."""
@@ -79,10 +79,8 @@ class Retrain(ipywidgets.HBox):
         except PickroomError as error:
             self._ended(error.line)
             return
-        if status is not None and status.state == "done":
-            self._ended(status.message)
-        else:
-            self._ended(background.words or "It ended without a word.")
+        done = status is not None and status.state == "done"
+        self._ended(status.message if status and done else background.words or "It ended without a word.")
 
     @staticmethod
     def _status(background: Background) -> progress.Status | None:

@@ -16,8 +16,7 @@ from pickroom.files import apply_marks
 from pickroom.files.handlers import DUPLICATES
 from pickroom.sessions import bindings
 from pickroom.sessions.duplicates.finding import Thresholds, find
-from pickroom.sessions.duplicates.fingerprints import Progress
-from pickroom.sessions.duplicates.gathering import FOLDERS, Gathered, gather
+from pickroom.sessions.duplicates.gathering import FOLDERS, Gathered, Progress, gather
 from pickroom.sessions.duplicates.pairs import Copy, DuplicatePair, to_stage
 from pickroom.sessions.keys import Command
 from pickroom.sessions.marking import board as machine

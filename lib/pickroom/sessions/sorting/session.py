@@ -18,10 +18,8 @@ from pickroom.sessions.marking.layout import Section
 from pickroom.sessions.marking.listing import RESULTS, ListedImage
 from pickroom.sessions.marking.session import BoardSession, Note
 from pickroom.sessions.sorting import fields as writing
-from pickroom.sessions.sorting.fields import Fields, GroupRow
-from pickroom.sessions.sorting.folders import folder_name, same
-from pickroom.sessions.sorting.similarity import Similarity
-from pickroom.sessions.sorting.suggest import Suggestion
+from pickroom.sessions.sorting.fields import Fields, GroupRow, folder_name, same
+from pickroom.sessions.sorting.suggest import Similarity, Suggestion
 from pickroom.store import marks
 from pickroom.store.connect import transaction
 from pickroom.store.workspace import Project

@@ -1,0 +1,253 @@
+"""What the desks draw over images: frames, captions, boxes, differences.
+
+Lengths are CSS pixels of the stage.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image as PillowImage
+
+from pickroom.app.widgets.layout import CAPTION, Rect, Slot
+from pickroom.app.widgets.overlay import BADGE, CHIP, FONT, Pen, shortened
+from pickroom.app.widgets.stage import DragShape, Viewport
+from pickroom.core.records import CropBox
+from pickroom.features.regions import block_difference, comparable
+from pickroom.sessions.crop.editing import HANDLES, MIN_SIDE, Point
+from pickroom.sessions.crop.state import CropState
+from pickroom.sessions.crop.view import CropImageView
+from pickroom.sessions.duplicates.pairs import Copy, DuplicatePair
+from pickroom.sessions.review.view import GroupView, Mark
+
+AI_LINE = 3.0  # CSS pixels
+_GROUP_SIGNS = {"keep": "✓ keep · ", "reject": "✕ · ", "none": ""}
+
+
+def draw_group(pen: Pen, group: GroupView, slots: Sequence[Slot], *, zoom: bool) -> None:
+    """Draw the frames, crop, badge and caption of every image.
+
+    Args:
+        zoom: the images fill their windows at 100 %: no crop and no veil, which would not move with them.
+    """
+    ink = pen.palette
+    for image, slot in zip(group.images, slots, strict=True):
+        rect = slot.window if zoom else slot.box
+        if image.crop is not None and not zoom:
+            inner = slot.placement.rectangle(image.crop)
+            pen.dim_outside(slot.box, inner)
+            pen.dashed(inner)
+        if image.mark == "reject" and not zoom:
+            pen.fill(rect, ink.veil)
+        if image.ai_pick:  # inside, on the picture's own edge; what the user chose has its frame outside
+            x, y, w, h = rect
+            pen.frame((x + AI_LINE, y + AI_LINE, w - 2 * AI_LINE, h - 2 * AI_LINE), ink.ai, AI_LINE)
+        pen.mark(rect, image.mark)
+        if image.badge:
+            pen.badge(rect[0], rect[1], image.badge, ink.ai, ink.on_ai)
+        pen.caption(rect, image.number, image.mark, _GROUP_SIGNS[image.mark] + image.label)
+
+
+LINE = 2.0  # CSS pixels, of the outline round what differs
+_SIDE = 384  # pixels of the long side on which two pictures are compared
+_BLOCK = 16  # pixels a side of one block of the comparison, as `block_difference` has it
+_LEAST, _FULL = 0.08, 0.60  # 1 - structural similarity of a block that shows first, and of the strongest colour
+_ALL_OVER = 0.5  # share of the blocks: an outline round more than this would hide the pictures and tell nothing
+_TOLERANCE = 0.02  # width / height that differ by a larger share are not compared
+_PAIR_SIGNS = {"keep": "✓ stays · ", "reject": "✕ set aside · ", "none": ""}
+
+
+@dataclass(frozen=True, slots=True)
+class Differences:
+    """Where two pictures of one shape differ.
+
+    Attributes:
+        heat: (rows, cols) float32 in [0, 1]; None where their shapes differ, or nearly everything does.
+        share: of the blocks, that differ at all; None where their shapes differ.
+    """
+
+    heat: np.ndarray | None
+    share: float | None
+
+    @property
+    def words(self) -> str:
+        """For the person."""
+        if self.share is None:
+            return "of different shapes: the differences cannot be drawn"
+        if self.heat is None:
+            return f"different all over ({self.share:.0%} of the picture): look closely before one goes"
+        return "no visible difference" if self.share == 0 else f"{max(self.share, 0.001):.1%} of the picture differs"
+
+
+def differences(a: PillowImage.Image, b: PillowImage.Image) -> Differences:
+    """Compare two upright RGB pictures block by block (structural similarity, Wang et al., 2004), at one size."""
+    if not comparable([a.size, b.size], _TOLERANCE):
+        return Differences(None, None)
+    scale = min(1.0, _SIDE / max(a.size))
+    shape = (max(_BLOCK, round(a.width * scale)), max(_BLOCK, round(a.height * scale)))
+    levels = [
+        np.asarray(picture.resize(shape, PillowImage.Resampling.BOX).convert("YCbCr"), dtype=np.float32)
+        for picture in (a, b)
+    ]
+    found = block_difference(levels)
+    share = float((found > _LEAST).mean())
+    heat = np.clip((found - _LEAST) / (_FULL - _LEAST), 0, 1).astype(np.float32)
+    return Differences(None if share > _ALL_OVER else heat, share)
+
+
+def pair_caption(copy: Copy, *, with_project: bool) -> str:
+    """What stands under one of the two."""
+    place = f"{copy.project_id}: {copy.path}" if with_project else copy.path
+    return f"{place} · {copy.width}×{copy.height} · {copy.file_size / 1e3:,.0f} kB"
+
+
+def measured(pair: DuplicatePair) -> str:
+    """How near a near pair is."""
+    found = [] if pair.cosine is None else [f"cosine {pair.cosine:.3f}"]
+    found += [] if pair.bits is None else [f"{pair.bits} of 64 bits differ"]
+    return f"near: {', '.join(found)}"
+
+
+def draw_pair(
+    pen: Pen,
+    slots: Sequence[Slot],
+    captions: Sequence[str],
+    marks: Sequence[Mark],
+    suggested: int | None,
+    heat: np.ndarray | None,
+    *,
+    zoom: bool,
+) -> None:
+    """Frames, numbers, captions; the heat over both pictures, but not where they are zoomed and would move under it."""
+    for place, (slot, text, mark) in enumerate(zip(slots, captions, marks, strict=True)):
+        rect = slot.window if zoom else slot.box
+        if mark == "reject" and not zoom:
+            pen.fill(rect, pen.palette.veil)
+        if heat is not None and not zoom:
+            _draw_heat(pen, slot, heat)
+        pen.mark(rect, mark)
+        if place == suggested:
+            pen.badge(rect[0], rect[1], "suggested", pen.palette.ai, pen.palette.on_ai)
+        pen.caption(rect, place + 1, mark, _PAIR_SIGNS[mark] + text)
+
+
+def _draw_heat(pen: Pen, slot: Slot, heat: np.ndarray) -> None:
+    """An outline round every place that differs, and a tint: magenta, which neither keep nor reject is.
+
+    The tint is faint, so that what differs can still be seen under it, the stronger the more a block differs.
+    """
+    left, top, width, height = slot.box
+    rows, cols = heat.shape
+    wide, tall = width / cols, height / rows
+    some = np.pad(heat > 0, 1)
+    for row, col in zip(*np.nonzero(heat), strict=True):
+        x, y = left + col * wide, top + row * tall
+        pen.fill((x, y, wide, tall), f"rgba(255, 0, 200, {0.06 + 0.18 * float(heat[row, col]):.2f})")
+        edges = (
+            (some[row, col + 1], (x, y, wide, LINE)),
+            (some[row + 2, col + 1], (x, y + tall - LINE, wide, LINE)),
+            (some[row + 1, col], (x, y, LINE, tall)),
+            (some[row + 1, col + 2], (x + wide - LINE, y, LINE, tall)),
+        )
+        for inside, edge in edges:
+            if not inside:
+                pen.fill(edge, "rgb(255, 0, 200)")
+
+
+HANDLE = 10.0  # side of a handle
+REACH = 11.0  # how far from a handle's middle the pointer still takes it
+NEAREST = 5.0  # the same on a small box, which must keep an inside to be moved by
+_SMALL = 40.0  # sides of a box that has room for its corner handles only
+_DASH = [7.0, 5.0]
+_FAINT_SHADE = "rgba(0, 0, 0, 0.45)"
+_DARK_LINE, _LIGHT_LINE = "rgba(0, 0, 0, 0.6)", "#ffffff"
+
+
+def draw_page(pen: Pen, images: Sequence[CropImageView], slots: Sequence[Slot]) -> None:
+    for image, slot in zip(images, slots, strict=True):
+        box = slot.placement.rectangle(image.box)
+        if image.active:
+            _active_box(pen, box, slot.box, default=image.default)
+        else:
+            pen.dim_outside(slot.box, box, _FAINT_SHADE)
+            _outline(pen, box, _LIGHT_LINE, 1.5, dashed=image.default)
+        _crop_caption(pen, image, slot.box)
+
+
+def draw_empty(pen: Pen, viewport: Viewport, lines: Sequence[str]) -> None:
+    """Words in the middle of a stage without images."""
+    pen.canvas.text_align, pen.canvas.text_baseline = "center", "middle"
+    for place, line in enumerate(lines):
+        pen.canvas.fill_style = pen.palette.faint if place else pen.palette.text
+        pen.canvas.font = f"{14 if place else 18}px {FONT}"
+        middle = viewport.height / 2 - 20 + 28 * place
+        pen.canvas.fill_text(line, viewport.width / 2, middle, viewport.width - 20)
+
+
+def reach(box: CropBox, slot: Slot) -> Point:
+    """How near the pointer must be to take a handle of a box, in fractions of the image."""
+    _, _, wide, tall = slot.placement.rectangle(box)
+    x, y = (min(REACH, max(NEAREST, side / 5)) for side in (wide, tall))
+    return x / slot.box[2], y / slot.box[3]
+
+
+def drag_shape(state: CropState, slot: Slot) -> DragShape:
+    """What the browser must know to draw the outline of the drag that is under way on the active image."""
+    drag, card = state.drag, state.card
+    assert drag is not None and card is not None
+    return DragShape(
+        mode=drag.mode,
+        start=slot.placement.to_canvas(*drag.start),
+        box=slot.placement.rectangle(drag.box),
+        bounds=slot.box,
+        ratio=state.ratio(card),
+        at=HANDLES[drag.handle] if drag.handle else None,
+        least=min(MIN_SIDE, *card.size) * slot.placement.scale,
+    )
+
+
+def _active_box(pen: Pen, box: Rect, whole: Rect, *, default: bool) -> None:
+    pen.dim_outside(whole, box)
+    x, y, w, h = box
+    for width, colour in ((2.5, "rgba(0, 0, 0, 0.28)"), (1, "rgba(255, 255, 255, 0.75)")):
+        pen.canvas.stroke_style, pen.canvas.line_width = colour, width
+        for third in (1 / 3, 2 / 3):
+            pen.canvas.stroke_line(x + third * w, y, x + third * w, y + h)
+            pen.canvas.stroke_line(x, y + third * h, x + w, y + third * h)
+    _outline(pen, box, pen.palette.keep, 2.5, dashed=default)
+    for at_x, at_y in HANDLES.values():
+        if (at_x == 0.5 and w < _SMALL) or (at_y == 0.5 and h < _SMALL):
+            continue
+        middle_x, middle_y = x + at_x * w, y + at_y * h
+        handle = (middle_x - HANDLE / 2, middle_y - HANDLE / 2, HANDLE, HANDLE)
+        pen.fill(handle, _LIGHT_LINE)
+        pen.canvas.stroke_style, pen.canvas.line_width = pen.palette.keep, 2
+        pen.canvas.stroke_rect(*handle)
+
+
+def _outline(pen: Pen, rect: Rect, colour: str, width: float, *, dashed: bool) -> None:
+    """A rectangle that shows on light and dark pictures alike; dashed while nobody has drawn or proposed it."""
+    for line, ink, dash in ((width + 2, _DARK_LINE, []), (width, colour, _DASH if dashed else [])):
+        pen.canvas.set_line_dash(dash)
+        pen.canvas.stroke_style, pen.canvas.line_width = ink, line
+        pen.canvas.stroke_rect(*rect)
+    pen.canvas.set_line_dash([])
+
+
+def _crop_caption(pen: Pen, image: CropImageView, rect: Rect) -> None:
+    """Number, size, where the box comes from; a warning has its tab at the right end."""
+    x, y, w, h = rect
+    middle = y + h + CAPTION / 2 + 3
+    ink = pen.palette
+    colour, letters = (ink.keep, ink.on_colour) if image.active else (ink.faint, ink.on_faint)
+    pen.chip(x + CHIP / 2, middle, str(image.number), colour, letters)
+    room = w - CHIP - 8
+    if image.warning:
+        tab = f"⚠ {image.warning.partition(':')[0]}"
+        wide = pen.badge_width(tab)
+        pen.badge(x + w - wide, middle - BADGE / 2, tab, ink.ai, ink.on_ai)
+        room -= wide + 8
+    text = f"{image.label} · {image.note}"
+    pen.words(x + CHIP + 7, middle, text if shortened(text, room) == text else image.note, max(room, 40), ink.text)
