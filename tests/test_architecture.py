@@ -95,8 +95,10 @@ def texts_in(path: Path) -> list[str]:
 
 def named_tables(path: Path) -> set[str]:
     """The tables that a module hands to store/choices.py, whose SQL has a place for their names: they are its own."""
-    calls = (n for n in ast.walk(tree_of(path)) if isinstance(n, ast.Call) and ast.unparse(n.func) == "ReviewTables")
-    return {ast.literal_eval(value) for call in calls for value in (*call.args, *(k.value for k in call.keywords))}
+    calls = (n for n in ast.walk(tree_of(path)) if isinstance(n, ast.Call))
+    made = [call for call in calls if ast.unparse(call.func) in ("ReviewTables", "UndoLog")]
+    given = [value for call in made for value in (*call.args, *(k.value for k in call.keywords))]
+    return {value.value for value in given if isinstance(value, ast.Constant)}
 
 
 @cache

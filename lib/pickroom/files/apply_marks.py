@@ -193,5 +193,5 @@ def _commit(
                 operations.plan(connection, item.ops)
                 marks.take(connection, room, item.mark.path, batch)
         if any(item.held is None for item in settled):
-            marks.clear_log(connection, room)
+            marks.log_of(room).clear(connection)
     return settled

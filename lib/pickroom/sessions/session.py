@@ -3,43 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 from pickroom.core.errors import ImageError
 from pickroom.core.naming import extension_of, filename_of, join
 from pickroom.files.undo import recover_if_planned
 from pickroom.images import decode, thumbnails
 from pickroom.sessions.keys import KeyTable
+from pickroom.sessions.shown import PictureKind, ShownImage
 from pickroom.store.connect import connect
 from pickroom.store.workspace import Project
 
 Step = TypeVar("Step")
-PictureKind = Literal["preview", "original"]
 _SHOWN_BY_BROWSERS = {"png": "image/png", "jpg": "image/jpeg", "jpeg": "image/jpeg", "webp": "image/webp"}
-
-
-@dataclass(frozen=True, slots=True)
-class ShownImage:
-    """One image on a stage.
-
-    Attributes:
-        directory: its folder, relative to the project's root.
-        number: 1-based, the key that stands for it.
-        label: words for it, e.g. "stage 1.5 · 768 × 1024".
-        sha256: names its preview and tells whether the browser has it already; "" for a file that has gone.
-        width, height: pixels of the EXIF-upright image; boxes and the letterbox are computed from these.
-    """
-
-    filename: str
-    directory: str
-    number: int
-    label: str
-    sha256: str
-    width: int
-    height: int
 
 
 class ProjectSession:

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
+from typing import TypeVar
 
 from pickroom.core.records import Choice, InputKind, Origin, Recommendation, Step
 from pickroom.store.row_errors import wrap_row_errors
 from pickroom.store.workspace import utc_now
 
+Logged = TypeVar("Logged")  # a step as an undo log holds it
 MAX_DWELL_S = 120.0  # as long without a key is a pause: how long the user looked before it is not known
 
 
@@ -37,7 +39,7 @@ class SavedChoice:
         shown: the recommendation as it stood when the choice was made, None without one.
         input: where the choice was made: "review" or "automation_review"; "blind" in either of them where the
             recommendation was hidden.
-        milliseconds: time spent on the group so far, pauses left out (LONGEST_LOOK_S).
+        milliseconds: time spent on the group so far, pauses left out (MAX_DWELL_S).
         held_reason: why the last finalise had to leave it, None when it was not held back.
     """
 
@@ -51,6 +53,55 @@ class SavedChoice:
     def crop_seen(self) -> bool:
         """Whether the crop overlay could be seen: a blind choice neither accepts a crop nor refuses it."""
         return self.input != "blind"
+
+
+@dataclass(frozen=True, slots=True)
+class UndoLog:
+    """One row for each key; undone ones stay until the next key. Only the table's owner makes one of these.
+
+    Attributes:
+        room: of the rows, where one table holds the logs of several tools.
+    """
+
+    table: str
+    room: str | None = None
+
+    def append(self, connection: sqlite3.Connection, **values: object) -> None:
+        """Append a key; what could be redone is over."""
+        connection.execute(f"DELETE FROM {self.table} WHERE undone = 1 AND {self._mine}", self._own)
+        row = {**self._own, **values}
+        names, marks = ", ".join(row), ", ".join(f":{name}" for name in row)
+        connection.execute(f"INSERT INTO {self.table} ({names}) VALUES ({marks})", row)
+
+    def mark(self, connection: sqlite3.Connection, *, undone: bool) -> None:
+        """The latest key that stands is undone, or the earliest undone key stands again."""
+        seq = "max(seq)" if undone else "min(seq)"
+        connection.execute(
+            f"""UPDATE {self.table} SET undone = :undone
+            WHERE seq = (SELECT {seq} FROM {self.table} WHERE undone <> :undone AND {self._mine})""",
+            {**self._own, "undone": int(undone)},
+        )
+
+    def steps(
+        self, connection: sqlite3.Connection, read: Callable[[sqlite3.Row], Logged]
+    ) -> tuple[list[Logged], list[Logged]]:
+        """(undo, redo), each with the step to take next last."""
+        undo: list[Logged] = []
+        redo: list[Logged] = []
+        for row in connection.execute(f"SELECT * FROM {self.table} WHERE {self._mine} ORDER BY seq", self._own):
+            (redo if row["undone"] else undo).append(read(row))
+        return undo, redo[::-1]
+
+    def clear(self, connection: sqlite3.Connection) -> None:
+        connection.execute(f"DELETE FROM {self.table} WHERE {self._mine}", self._own)
+
+    @property
+    def _mine(self) -> str:
+        return "TRUE" if self.room is None else "room = :room"
+
+    @property
+    def _own(self) -> dict[str, object]:
+        return {} if self.room is None else {"room": self.room}
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,41 +144,25 @@ class ReviewTables:
 
     def log_step(self, connection: sqlite3.Connection, step: Step) -> None:
         """Append a key to the undo log; what could be redone is over."""
-        connection.execute(f"DELETE FROM {self.log} WHERE undone = 1")
-        connection.execute(
-            f"INSERT INTO {self.log} (key, from_group, to_group, before, after) VALUES (?, ?, ?, ?, ?)",
-            (
-                step.key,
-                step.from_group,
-                step.to_group,
-                _logged(step.before, step.before_origin),
-                _logged(step.after, step.after_origin),
-            ),
-        )
+        before, after = _logged(step.before, step.before_origin), _logged(step.after, step.after_origin)
+        groups = {"from_group": step.from_group, "to_group": step.to_group}
+        UndoLog(self.log).append(connection, key=step.key, **groups, before=before, after=after)
 
     def mark_undone(self, connection: sqlite3.Connection) -> None:
         """The latest key that stands is undone."""
-        connection.execute(
-            f"UPDATE {self.log} SET undone = 1 WHERE seq = (SELECT max(seq) FROM {self.log} WHERE undone = 0)"
-        )
+        UndoLog(self.log).mark(connection, undone=True)
 
     def mark_redone(self, connection: sqlite3.Connection) -> None:
         """The earliest undone key stands again."""
-        connection.execute(
-            f"UPDATE {self.log} SET undone = 0 WHERE seq = (SELECT min(seq) FROM {self.log} WHERE undone = 1)"
-        )
+        UndoLog(self.log).mark(connection, undone=False)
 
     def steps(self, connection: sqlite3.Connection) -> tuple[list[Step], list[Step]]:
         """(undo, redo), each with the step to take next last."""
-        undo: list[Step] = []
-        redo: list[Step] = []
-        for row in connection.execute(f"SELECT * FROM {self.log} ORDER BY seq"):
-            (redo if row["undone"] else undo).append(wrap_row_errors(self.log)(_step)(row))
-        return undo, redo[::-1]
+        return UndoLog(self.log).steps(connection, wrap_row_errors(self.log)(_step))
 
     def clear_log(self, connection: sqlite3.Connection) -> None:
         """A finalised batch is undone as a batch, no longer key by key."""
-        connection.execute(f"DELETE FROM {self.log}")
+        UndoLog(self.log).clear(connection)
 
     def cursor(self, connection: sqlite3.Connection) -> str | None:
         """The id of the group last looked at."""

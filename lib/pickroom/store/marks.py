@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from pickroom.core.naming import join, split
+from pickroom.store.choices import UndoLog
 from pickroom.store.row_errors import wrap_row_errors
 from pickroom.store.workspace import utc_now
 
@@ -102,49 +103,25 @@ def hold(connection: sqlite3.Connection, room: BoardKind, path: str, reason: str
     )
 
 
+def log_of(room: BoardKind) -> UndoLog:
+    """The undo log of a board; an applied batch is undone as a batch, no longer key by key."""
+    return UndoLog("mark_log", room)
+
+
 def log(connection: sqlite3.Connection, room: BoardKind, step: MarkStep) -> None:
     """Append a key to the undo log; what could be redone is over."""
-    connection.execute("DELETE FROM mark_log WHERE room = ? AND undone = 1", (room,))
-    connection.execute(
-        "INSERT INTO mark_log (room, key, changes) VALUES (?, ?, ?)", (room, step.key, json.dumps(step.changes))
-    )
-
-
-def mark_undone(connection: sqlite3.Connection, room: BoardKind) -> None:
-    """The latest key that stands is undone."""
-    connection.execute(
-        "UPDATE mark_log SET undone = 1 WHERE seq = (SELECT max(seq) FROM mark_log WHERE room = ? AND undone = 0)",
-        (room,),
-    )
-
-
-def mark_redone(connection: sqlite3.Connection, room: BoardKind) -> None:
-    """The earliest undone key stands again."""
-    connection.execute(
-        "UPDATE mark_log SET undone = 0 WHERE seq = (SELECT min(seq) FROM mark_log WHERE room = ? AND undone = 1)",
-        (room,),
-    )
+    log_of(room).append(connection, key=step.key, changes=json.dumps(step.changes))
 
 
 def steps(connection: sqlite3.Connection, room: BoardKind) -> tuple[list[MarkStep], list[MarkStep]]:
     """(undo, redo), each with the step to take next last."""
-    undo: list[MarkStep] = []
-    redo: list[MarkStep] = []
-    for row in connection.execute("SELECT key, changes, undone FROM mark_log WHERE room = ? ORDER BY seq", (room,)):
-        step = _logged(row)
-        (redo if row["undone"] else undo).append(step)
-    return undo, redo[::-1]
+    return log_of(room).steps(connection, _logged)
 
 
 @wrap_row_errors("mark_log")
 def _logged(row: sqlite3.Row) -> MarkStep:
     changes = ((path, before, after) for path, before, after in json.loads(row["changes"]))
     return MarkStep(row["key"], tuple(changes))
-
-
-def clear_log(connection: sqlite3.Connection, room: BoardKind) -> None:
-    """An applied batch is undone as a batch, no longer key by key."""
-    connection.execute("DELETE FROM mark_log WHERE room = ?", (room,))
 
 
 def folders(connection: sqlite3.Connection) -> list[str]:

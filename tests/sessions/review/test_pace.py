@@ -9,8 +9,8 @@ import pytest
 
 import pickroom
 from pickroom.core.records import Choice
+from pickroom.sessions.review.pace import LookClock, pace_of
 from pickroom.sessions.review.state import Card, ReviewState
-from pickroom.sessions.review.view import LookClock, pace_of
 from pickroom.store.choices import MAX_DWELL_S, SavedChoice
 
 SQL = Path(pickroom.__file__).parent / "analysis" / "sql"

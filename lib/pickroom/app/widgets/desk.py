@@ -20,7 +20,7 @@ from pickroom.app.widgets.stage import Cell, PointerEvent, Stage, Viewport
 from pickroom.app.widgets.surface import KeyPress, Surface
 from pickroom.core.errors import PickroomError
 from pickroom.sessions.duplicates.pairs import Copy
-from pickroom.sessions.session import PictureKind, ShownImage
+from pickroom.sessions.shown import PictureKind, ShownImage
 from pickroom.store import copies, snapshot
 from pickroom.store.workspace import Project, Workspace
 

@@ -17,7 +17,8 @@ from pickroom.sessions.duplicates.gathering import projects_of
 from pickroom.sessions.duplicates.pairs import Copy, DuplicatePair, why
 from pickroom.sessions.duplicates.session import DuplicatesSession
 from pickroom.sessions.review.view import Mark
-from pickroom.sessions.session import PictureKind, read_picture
+from pickroom.sessions.session import read_picture
+from pickroom.sessions.shown import PictureKind
 from pickroom.store.workspace import Project
 
 AHEAD = (1, -1, 2)  # the neighbours whose pictures the browser keeps ready

@@ -29,7 +29,7 @@ import traitlets
 from pickroom.app.widgets.layout import Rect
 from pickroom.app.widgets.surface import KeyListener, Surface
 from pickroom.core.errors import PickroomError
-from pickroom.sessions.session import PictureKind
+from pickroom.sessions.shown import PictureKind
 
 HERE = Path(__file__).parent
 

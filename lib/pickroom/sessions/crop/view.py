@@ -9,7 +9,7 @@ from pickroom.core.geometry import to_pixels
 from pickroom.core.quantities import plural
 from pickroom.core.records import BoxSource, CropBox
 from pickroom.sessions.crop.state import CropCard, CropState
-from pickroom.sessions.session import ShownImage
+from pickroom.sessions.shown import ShownImage
 
 _NOTES: Mapping[BoxSource, str] = {"drawn": "your box", "ai": "the AI's box", "default": "the default box"}
 

@@ -271,9 +271,9 @@ class BoardSession(ProjectSession):
             marks.clear(self._connection, self.kind, gone)
             marks.save(self._connection, self.kind, new)
             if len(after.undo) < len(before.undo):
-                marks.mark_undone(self._connection, self.kind)
+                marks.log_of(self.kind).mark(self._connection, undone=True)
             elif before.redo and after.redo == before.redo[:-1] and after.undo[-1] == before.redo[-1]:
-                marks.mark_redone(self._connection, self.kind)
+                marks.log_of(self.kind).mark(self._connection, undone=False)
             else:
                 marks.log(self._connection, self.kind, after.undo[-1])
             self.save_more(before)

@@ -30,9 +30,10 @@ from pickroom.sessions.bindings import AUTOMATION
 from pickroom.sessions.keys import normalise
 from pickroom.sessions.review import auto_view
 from pickroom.sessions.review.auto_view import FILTERS
+from pickroom.sessions.review.pace import pace_of
 from pickroom.sessions.review.session import ReviewSession
 from pickroom.sessions.review.state import ReviewState
-from pickroom.sessions.review.view import DeckView, GroupView, pace_of
+from pickroom.sessions.review.view import DeckView, GroupView
 from pickroom.store import automation_review, groups, recommendations
 from pickroom.store.connect import transaction
 from pickroom.store.workspace import utc_now

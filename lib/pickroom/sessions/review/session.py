@@ -21,8 +21,9 @@ from pickroom.sessions.bindings import REVIEW
 from pickroom.sessions.keys import normalise
 from pickroom.sessions.review import state as machine
 from pickroom.sessions.review import view
+from pickroom.sessions.review.pace import LookClock, pace_of
 from pickroom.sessions.review.state import Card, ReviewState
-from pickroom.sessions.review.view import DeckView, GroupView, LookClock, pace_of
+from pickroom.sessions.review.view import DeckView, GroupView
 from pickroom.sessions.session import ProjectSession, latest
 from pickroom.store import groups, recommendations, review_state
 from pickroom.store.choices import SavedChoice

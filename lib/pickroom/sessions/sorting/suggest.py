@@ -1,4 +1,4 @@
-"""Suggestions by nearest neighbours: what lies nearest among the images already sorted, and how far to trust it. Pure.
+"""Suggestions by nearest neighbours: what lies nearest among the images already sorted, and how far to trust it.
 
 A confidence is a product of three: the share of the nearest neighbours' votes; how often the same vote was right on the
 images that the person has sorted so far, each left out in its turn (few sorted images cannot give a high one, since it
