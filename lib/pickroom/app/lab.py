@@ -11,7 +11,7 @@ from pickroom.core.errors import ProjectError
 from pickroom.store.workspace import Workspace
 
 REVIEW_NOTEBOOK = "20_review.ipynb"
-# what makes a server Pickroom's, whoever starts it; an option given here holds against the person's own Jupyter files
+# what makes a server Pickroom's, whoever starts it; an option given here holds against the user's own Jupyter files
 SERVER_OPTIONS = (
     # never without a token, and never for another machine or another site's page
     "--ServerApp.identity_provider_class=pickroom.app.server.jupyter.OwnToken",
@@ -23,7 +23,7 @@ SERVER_OPTIONS = (
     "--LabApp.extension_manager=readonly",  # no catalogue of extensions is fetched
     # a key's answer is a few small messages, which must not wait for each other
     "--ServerApp.kernel_websocket_connection_class=pickroom.app.server.jupyter.PromptConnection",
-    # what is not about the person stays out of their terminal; the address is printed at any level
+    # what is not about the user stays out of their terminal; the address is printed at any level
     "--ServerApp.log_level=WARN",
     "--LabApp.log_level=WARN",
     "--MultiKernelManager.kernel_manager_class=pickroom.app.server.jupyter.QuietKernelManager",

@@ -73,7 +73,7 @@ _HANDLERS = {TornadoVoilaHandler: Page, LogoutHandler: Leave, TemplateStaticFile
 
 
 class PickingServer(Voila):
-    """Voila with one page, a token that cannot be left out, and none of the person's own Voila settings.
+    """Voila with one page, a token that cannot be left out, and none of the user's own Voila settings.
 
     Attributes:
         project: the project that the page opens with, "" for the choice of all.
@@ -132,7 +132,7 @@ def run(workspace: Workspace, project: str = "", *, port: int = 8866, browser: b
         identity_provider_class=OwnToken,
         notebook_path=str(PAGE),
         kernel_websocket_connection_class=PromptConnection,
-        log_level=logging.ERROR,  # what fails is logged as an error; its warnings are not about the person
+        log_level=logging.ERROR,  # what fails is logged as an error; its warnings are not about the user
     )
     server.project, server.window = project, browser
     server.config.VoilaConfiguration.file_allowlist = []

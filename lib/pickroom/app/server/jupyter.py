@@ -15,7 +15,7 @@ _BYTES = 24  # as many as Jupyter's own tokens have
 
 
 class OwnToken(PasswordIdentityProvider):
-    """Jupyter's own way in, but an empty token, as a setting of the person's may ask for, is a random one instead."""
+    """Jupyter's own way in, but an empty token, as a setting of the user's may ask for, is a random one instead."""
 
     @validate("token")
     def _never_empty(self, proposal: dict[str, Any]) -> str:

@@ -1,6 +1,6 @@
 """The automation in a notebook: the review deck over what is proposed, and what generate and apply say in desk_html.
 
-What the person sees and presses is REVIEW.md's, Automation review.
+What the user sees and presses is REVIEW.md's, Automation review.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""The crop desk: draws a crop session, forwards the person's keys and drags to it; it holds no data.
+"""The crop desk: draws a crop session, forwards the user's keys and drags to it; it holds no data.
 
-What the person sees and presses is REVIEW.md's, The crop desk.
+What the user sees and presses is REVIEW.md's, The crop desk.
 """
 
 from __future__ import annotations

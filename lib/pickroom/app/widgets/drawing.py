@@ -73,7 +73,7 @@ class Differences:
 
     @property
     def words(self) -> str:
-        """For the person."""
+        """For the user."""
         if self.share is None:
             return "of different shapes: the differences cannot be drawn"
         if self.heat is None:

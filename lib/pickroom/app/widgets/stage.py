@@ -60,7 +60,7 @@ class StageFrame:
     """What is on the stage at one time.
 
     Attributes:
-        token: names what the person sees; it comes back with every key, so that a decision is never applied to
+        token: names what the user sees; it comes back with every key, so that a decision is never applied to
             something that was not on screen when the key was pressed.
     """
 

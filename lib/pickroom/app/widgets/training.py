@@ -75,7 +75,7 @@ class TrainingPage:
 
     @shown
     def look(self, sample: int = 20, seed: int | None = None) -> str:
-        """Every version on decisions it was not trained on, then groups side by side: the person's choice, the AI's."""
+        """Every version on decisions it was not trained on, then groups side by side: the user's choice, the AI's."""
         found = self.evaluation = evaluate(self.workspace, self.project_ids, 0)
 
         def sheet() -> str:
@@ -116,7 +116,7 @@ class TrainingPage:
         return "".join(rows)
 
     def _cell(self, entry: dict[str, Any], place: int, sources: Sources) -> str:
-        """One image: blue below it what the person picked, a solid frame what the AI did; boxes drawn to scale."""
+        """One image: blue below it what the user picked, a solid frame what the AI did; boxes drawn to scale."""
         person, ai = place == entry["user_selected_index"], place == entry["ai_selected_index"]
         frame = "outline: 3px solid #222; outline-offset: -3px;" if ai else ""
         boxes = ""

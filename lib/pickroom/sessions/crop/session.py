@@ -30,14 +30,14 @@ from pickroom.store.workspace import Project
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """One image that waits: its card, and what the person should know before cropping it."""
+    """One image that waits: its card, and what the user should know before cropping it."""
 
     card: CropCard
     warning: str = ""
 
 
 class CropSession(ProjectSession):
-    """A person at the crop desk: keys and drags edit boxes, Enter submits the active image.
+    """A user at the crop desk: keys and drags edit boxes, Enter submits the active image.
 
     Attributes:
         state: everything on screen.

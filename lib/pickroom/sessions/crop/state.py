@@ -64,7 +64,7 @@ class CropState:
 
     Attributes:
         cards: the page's images.
-        boxes, shapes: file name -> box and shape (OWN, FREE, or a key of RATIOS) where the person changed them.
+        boxes, shapes: file name -> box and shape (OWN, FREE, or a key of RATIOS) where the user changed them.
         active: index of the active image.
         pending_action: what the session is to do now; the machine itself touches no file.
         asked: Enter was pressed on the active image's default box, which nobody has drawn; a second Enter submits it.

@@ -48,7 +48,7 @@ class Thresholds:
 
     @classmethod
     def given(cls, cosine: float | None, bits: int | None, within_groups: bool) -> Self:
-        """Those that a person gave; None for the usual ones."""
+        """Those that a user gave; None for the usual ones."""
         usual = cls(within_groups=within_groups)
         usual = usual if cosine is None else replace(usual, cosine=cosine)
         return usual if bits is None else replace(usual, bits=bits)

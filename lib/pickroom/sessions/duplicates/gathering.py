@@ -118,7 +118,7 @@ class Gathered:
 
     Attributes:
         left_out: (project id, path, reason) of images that are not compared.
-        notes: lines for the person: what could not be compared, and why.
+        notes: lines for the user: what could not be compared, and why.
     """
 
     copies: tuple[Copy, ...]

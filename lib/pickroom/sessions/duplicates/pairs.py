@@ -12,7 +12,7 @@ import numpy as np
 
 from pickroom.core.naming import CROP, CROP_AUTO, CROPPED, SELECTED, filename_of
 
-PICKED = (SELECTED, CROPPED, CROP, CROP_AUTO)  # where a person's picks lie
+PICKED = (SELECTED, CROPPED, CROP, CROP_AUTO)  # where a user's picks lie
 Kind = Literal["exact", "near"]
 
 

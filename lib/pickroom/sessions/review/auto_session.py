@@ -41,20 +41,20 @@ from pickroom.store.workspace import utc_now
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What Shift+Enter wrote to approved_decisions.jsonl: action -> lines by the person about groups that wait."""
+    """What Shift+Enter wrote to approved_decisions.jsonl: action -> lines by the user about groups that wait."""
 
     counts: dict[str, int]
     path: Path
 
     @property
     def line(self) -> str:
-        """One line for the person."""
+        """One line for the user."""
         said = ", ".join(f"{count} {action}" for action, count in sorted(self.counts.items())) or "nothing"
         return f"Written to {self.path.name}: {said}; now apply: the next cell, or pickroom auto apply"
 
 
 class AutoSession(ReviewSession):
-    """A person who looks at what the automation proposes; `press` is all they do.
+    """A user who looks at what the automation proposes; `press` is all they do.
 
     Args:
         order: the groups most worth a look first, or as the folders hold them (see `automation.order`).

@@ -16,7 +16,7 @@ from pickroom.sessions.review.view import GroupView, Pace
 
 UNCERTAIN = 0.8  # a pick, or a crop that is proposed, of less confidence than this, or of none, is uncertain
 # name -> what its button says; REVIEW.md, Automation review: only uncertain, only crops, only flagged. One choice of
-# the person's counts whichever of them shows the group.
+# the user's counts whichever of them shows the group.
 FILTERS: Mapping[str, str] = {
     "waiting": "Needs you",
     "uncertain": "Uncertain",
@@ -124,7 +124,7 @@ def summary(lines: Sequence[Approved], left: int, unseen: int) -> tuple[str, ...
     """What Shift+Enter will write, one line a kind, counts first.
 
     Args:
-        left: groups that wait for the person and are not decided; unseen: approved without a look.
+        left: groups that wait for the user and are not decided; unseen: approved without a look.
     """
     kinds = Counter(_kind(line) for line in lines)
     found = [f"{plural(kinds[kind], 'group')}: {text}" for kind, text in _KINDS.items() if kinds[kind]]

@@ -179,7 +179,7 @@ class ReviewSession(ProjectSession):
         return view.group_view(group, choice, recommendation, held_reason=held, hidden=hidden, crop_seen=seen)
 
     def is_blind(self, group_id: str) -> bool:
-        """Whether this group's recommendation is hidden until the person has chosen."""
+        """Whether this group's recommendation is hidden until the user has chosen."""
         return self.blind
 
     def summary(self) -> tuple[str, ...]:

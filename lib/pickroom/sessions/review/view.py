@@ -52,7 +52,7 @@ class Pace:
 
     Attributes:
         seconds_per_group: mean over the groups decided here.
-        agreement: share of decided groups in which the person picked the AI's image, in [0, 1].
+        agreement: share of decided groups in which the user picked the AI's image, in [0, 1].
     """
 
     seconds_per_group: float | None

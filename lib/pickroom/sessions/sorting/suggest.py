@@ -1,7 +1,7 @@
 """Suggestions by nearest neighbours: what lies nearest among the images already sorted, and how far to trust it.
 
 A confidence is a product of three: the share of the nearest neighbours' votes; how often the same vote was right on the
-images that the person has sorted so far, each left out in its turn (few sorted images cannot give a high one, since it
+images that the user has sorted so far, each left out in its turn (few sorted images cannot give a high one, since it
 begins at one half); and how near the image lies to the folder, from 0 where any two images are that near by chance to 1
 where the folder's own are: what resembles nothing that was sorted belongs to a folder that has no name yet.
 """
