@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from pickroom.core.records import Choice, Recommendation, Step
+from pickroom.core.records import Choice, Recommendation, ReviewStep
 from pickroom.store import automation_review, review_state
 from pickroom.store.choices import SavedChoice
 from pickroom.store.workspace import Project
@@ -53,7 +53,7 @@ def test_blind_looks_come_in_the_order_they_were_decided(project: Project, open_
 
 
 def test_keys_are_undone_and_redone_across_a_restart(project: Project, open_database: Connect) -> None:
-    first, second = (Step(key, "g", "h", Choice(), Choice("keep")) for key in "ka")
+    first, second = (ReviewStep(key, "g", "h", Choice(), Choice("keep")) for key in "ka")
     connection = open_database(project)
     automation_review.log_step(connection, first)
     automation_review.log_step(connection, second)

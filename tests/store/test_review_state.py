@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 
-from pickroom.core.records import Choice, CropBox, Group, Origin, Recommendation, Step
+from pickroom.core.records import Choice, CropBox, Group, Origin, Recommendation, ReviewStep
 from pickroom.store import review_state
 from pickroom.store.choices import SavedChoice
 
@@ -31,8 +31,8 @@ def only(connection: sqlite3.Connection, group: Group) -> SavedChoice:
     return review_state.load(connection, [group.group_id])[group.group_id]
 
 
-def step(key: str, after: Choice) -> Step:
-    return Step(key, "g1", "g2", Choice(), after)
+def step(key: str, after: Choice) -> ReviewStep:
+    return ReviewStep(key, "g1", "g2", Choice(), after)
 
 
 @pytest.mark.parametrize("choice", CHOICES, ids=str)

@@ -182,7 +182,7 @@ class Origin:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class ReviewStep:
     """One key of a review that changed something: where it led, and the choice of the group it was pressed on.
 
     Attributes:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from typing import TypeVar
 
-from pickroom.core.records import Choice, InputKind, Origin, Recommendation, Step
+from pickroom.core.records import Choice, InputKind, Origin, Recommendation, ReviewStep
 from pickroom.store.row_errors import wrap_row_errors
 from pickroom.store.workspace import utc_now
 
@@ -142,7 +142,7 @@ class ReviewTables:
             ),
         )
 
-    def log_step(self, connection: sqlite3.Connection, step: Step) -> None:
+    def log_step(self, connection: sqlite3.Connection, step: ReviewStep) -> None:
         """Append a key to the undo log; what could be redone is over."""
         before, after = _logged(step.before, step.before_origin), _logged(step.after, step.after_origin)
         groups = {"from_group": step.from_group, "to_group": step.to_group}
@@ -156,7 +156,7 @@ class ReviewTables:
         """The earliest undone key stands again."""
         UndoLog(self.log).mark(connection, undone=False)
 
-    def steps(self, connection: sqlite3.Connection) -> tuple[list[Step], list[Step]]:
+    def steps(self, connection: sqlite3.Connection) -> tuple[list[ReviewStep], list[ReviewStep]]:
         """(undo, redo), each with the step to take next last."""
         return UndoLog(self.log).steps(connection, wrap_row_errors(self.log)(_step))
 
@@ -190,9 +190,9 @@ def _saved(row: sqlite3.Row) -> SavedChoice:
     return SavedChoice(choice, shown, row["input"], row["milliseconds"], held)
 
 
-def _step(row: sqlite3.Row) -> Step:
+def _step(row: sqlite3.Row) -> ReviewStep:
     (before, before_origin), (after, after_origin) = _read_logged(row["before"]), _read_logged(row["after"])
-    return Step(row["key"], row["from_group"], row["to_group"], before, after, before_origin, after_origin)
+    return ReviewStep(row["key"], row["from_group"], row["to_group"], before, after, before_origin, after_origin)
 
 
 def _logged(choice: Choice, origin: Origin | None) -> str:

@@ -58,12 +58,9 @@ def row(*parts: str) -> str:
 
 def legend(lines: Sequence[tuple[str, str]]) -> str:
     """The table of keys and of what the mouse does, on `?`."""
-    rows = "".join(f"<tr><th>{_keys(names)}</th><td>{escape(effect)}</td></tr>" for names, effect in lines)
-    return f'<h3>Keys and mouse</h3><table class="keys">{rows}</table>'
-
-
-def _keys(text: str) -> str:
-    return " ".join(f"<kbd>{escape(key)}</kbd>" for key in text.split())
+    rows = ((" ".join(f"<kbd>{escape(key)}</kbd>" for key in names.split()), escape(what)) for names, what in lines)
+    table = "".join(f"<tr><th>{keys}</th><td>{what}</td></tr>" for keys, what in rows)
+    return f'<h3>Keys and mouse</h3><table class="keys">{table}</table>'
 
 
 def summary(question: str, routes: Sequence[tuple[str, str]], foot: str) -> str:

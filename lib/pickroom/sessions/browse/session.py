@@ -24,9 +24,7 @@ class BrowseSession(BoardSession):
     Args:
         folders: relative to the project's root, with their sub-folders; None shows the results, then every source.
 
-    Raises:
-        ProjectError, StoreError: the project cannot be opened.
-        UsageError: there is no such folder.
+    Raises: as `BoardSession`.
     """
 
     kind = BROWSE

@@ -27,6 +27,8 @@ from pickroom.store import crops, operations
 from pickroom.store.connections import require_in_place
 from pickroom.store.workspace import Project
 
+_APPLY_AI = "Crop {} of crop_auto/ as the AI proposed, unseen?"
+
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
@@ -145,7 +147,7 @@ class CropSession(ProjectSession):
             images=self._images(self.state),
             message=self.state.message,
             asked=self.state.asked,
-            confirm=self._question(ai_crops) if self.state.confirming else "",
+            confirm=_APPLY_AI.format(plural(ai_crops, "image")) if self.state.confirming else "",
             problems=tuple(f"{path}: {why}" for path, why in sorted({**self.problems, **self._refused}.items())),
             ai_crops=ai_crops,
         )
@@ -154,9 +156,6 @@ class CropSession(ProjectSession):
         """The page after this one as it would be shown, for getting its previews ready."""
         later = [w.card for w in self._ordered() if w.card not in self.state.cards]
         return self._images(CropState(tuple(later[: self.per_page])))
-
-    def _question(self, count: int) -> str:
-        return f"Crop {plural(count, 'image')} of crop_auto/ as the AI proposed, unseen?"
 
     def _ai_crops(self) -> list[CropCard]:
         return [w.card for w in self.waiting if w.card.directory == CROP_AUTO and w.card.proposed]

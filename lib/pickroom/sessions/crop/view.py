@@ -38,7 +38,7 @@ class CropImageView(ShownImage):
 
 @dataclass(frozen=True, slots=True)
 class CropDeskView:
-    """What the desk draws, beside the state of the session.
+    """What the desk draws, in addition to the state of the session.
 
     Attributes:
         asked: `message` asks whether the active image's default box is meant.

@@ -26,7 +26,7 @@ class Copy:
         fingerprint: its 64-bit perceptual hash, None when it could not be made.
         vector: (D,) float32, raw; None without one. encoder: whose vector it is; others are not comparable.
         group: the group it is, or was, a member of; None for none.
-        colours: `fingerprints.Fingerprint.colours`, None when they could not be read.
+        colours: `gathering.Fingerprint.colours`, None when they could not be read.
     """
 
     project_id: str
@@ -106,19 +106,16 @@ def to_stage(pairs: Iterable[DuplicatePair], project_id: str) -> dict[str, str]:
     The best image is kept, everything paired with it goes, and so on down: whatever goes is itself a pair with one that
     stays. So a chain of small changes never loses its far end for its near one.
     """
-    near: dict[str, dict[str, Copy]] = defaultdict(dict)
-    own: dict[str, Copy] = {}
+    near: dict[Copy, list[str]] = defaultdict(list)
     for pair in pairs:
         if pair.a.project_id == pair.b.project_id == project_id:
-            near[pair.a.path][pair.b.path] = pair.b
-            near[pair.b.path][pair.a.path] = pair.a
-            own[pair.a.path], own[pair.b.path] = pair.a, pair.b
+            near[pair.a].append(pair.b.path)
+            near[pair.b].append(pair.a.path)
     going: dict[str, str] = {}
-    for copy in sorted(own.values(), key=order):
-        if copy.path in going:
-            continue
-        for path in near[copy.path]:
-            going.setdefault(path, copy.path)
+    for copy in sorted(near, key=order):
+        if copy.path not in going:
+            for path in near[copy]:
+                going.setdefault(path, copy.path)
     return going
 
 

@@ -178,11 +178,6 @@ def with_layout(board: Board, layout: Layout) -> Board:
     return replace(board, layout=layout, cursor=cursor, anchor=cursor, selected=kept)
 
 
-def with_marks(board: Board, marks: Mapping[str, str], undo: Sequence[MarkStep], redo: Sequence[MarkStep]) -> Board:
-    """What is stored, from the start or since another window wrote."""
-    return replace(board, marks=MappingProxyType(dict(marks)), undo=tuple(undo), redo=tuple(redo))
-
-
 def _with_marks(board: Board, changes: Changes) -> Board:
     marks = dict(board.marks)
     for path, _, folder in changes:

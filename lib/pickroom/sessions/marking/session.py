@@ -243,8 +243,13 @@ class BoardSession(ProjectSession):
         mine = [mark for mark in waiting if self._is_mine(mark)]
         self.held = {mark.path: mark.held_reason for mark in mine if mark.held_reason}
         found = {mark.path: mark.folder for mark in mine}
-        self.board = machine.with_marks(self.board, found, latest(undo, self._is_here), latest(redo, self._is_here))
-        self.board = replace(self.board, blocked=MappingProxyType(blocked))
+        self.board = replace(
+            self.board,
+            marks=MappingProxyType(found),
+            undo=latest(undo, self._is_here),
+            redo=latest(redo, self._is_here),
+            blocked=MappingProxyType(blocked),
+        )
         self._seen_version = version  # only now: rows that cannot be read are told of at every key
         self.lay_out()
 

@@ -70,12 +70,8 @@ def approved_line(group: Group, choice: Choice, proposal: Proposal, timestamp: s
     if blind:
         return line("approved", name)
     crop = choice.overlay and proposal.crop is not None
-    return line("approved", name, crop or _by_hand(proposal), crop)
-
-
-def _by_hand(proposal: Proposal) -> bool:
-    """A crop is said to be needed, and no box is proposed: the crop desk's."""
-    return proposal.needs_crop is True and proposal.crop is None
+    by_hand = proposal.needs_crop is True and proposal.crop is None  # needed, and no box is proposed: the crop desk's
+    return line("approved", name, crop or by_hand, crop)
 
 
 def group_view(

@@ -153,7 +153,7 @@ class ReviewSession(ProjectSession):
         return "; ".join(filter(None, ("recommendations were made anew", machine.open_before(self.state))))
 
     def view(self) -> DeckView:
-        """What the deck draws now, beside the state."""
+        """What the deck draws now, in addition to the state."""
         state = self.state
         return DeckView(
             header=view.header(state, pace_of(state, self._saved), self._beyond, self._made),

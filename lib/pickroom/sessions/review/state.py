@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Literal
 
 from pickroom.core.quantities import plural
-from pickroom.core.records import Action, Choice, Group, Origin, Recommendation, Step
+from pickroom.core.records import Action, Choice, Group, Origin, Recommendation, ReviewStep
 from pickroom.sessions.bindings import REVIEW
 from pickroom.sessions.keys import KeyTable, normalise
 
@@ -69,8 +69,8 @@ class ReviewState:
     help: bool = False
     summary: bool = False
     confirmed: bool = False
-    undo: tuple[Step, ...] = ()
-    redo: tuple[Step, ...] = ()
+    undo: tuple[ReviewStep, ...] = ()
+    redo: tuple[ReviewStep, ...] = ()
     message: str = ""
 
     @property
@@ -161,7 +161,7 @@ def _choose(state: ReviewState, card: Card, key: str, name: str, index: int | No
 
 
 def _record(state: ReviewState, card: Card, key: str, after: Choice, position: int) -> ReviewState:
-    step = Step(normalise(key), card.group_id, state.cards[position].group_id, state.choice(card), after)
+    step = ReviewStep(normalise(key), card.group_id, state.cards[position].group_id, state.choice(card), after)
     changed = state if after == step.before else with_choice(state, card.group_id, after)
     zoom = state.zoom and position == state.position
     return replace(changed, position=position, undo=(*state.undo, step), redo=(), zoom=zoom, help=False)
@@ -217,7 +217,7 @@ def _replay(state: ReviewState, way: Literal["undo", "redo"], keys: KeyTable) ->
     return replace(state, undo=(*state.undo, step), redo=steps[:-1])
 
 
-def _said(step: Step, keys: KeyTable) -> str:
+def _said(step: ReviewStep, keys: KeyTable) -> str:
     """What a step did, in a word: its command, and the number of the image; the key where that was rebound since."""
     command = keys.commands.get(step.key)
     if command is None:

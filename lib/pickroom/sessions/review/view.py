@@ -61,7 +61,7 @@ class Pace:
 
 @dataclass(frozen=True, slots=True)
 class DeckView:
-    """What the deck draws, beside the state of the session.
+    """What the deck draws, in addition to the state of the session.
 
     Attributes:
         progress: share of the batch that is decided, in [0, 1].

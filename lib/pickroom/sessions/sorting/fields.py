@@ -111,7 +111,7 @@ def choices(written: Mapping[str, Mapping[str, str]]) -> dict[str, list[tuple[st
 def group_by(
     written: Mapping[str, Mapping[str, str]], field: str, known: Iterable[str]
 ) -> tuple[list[GroupRow], list[str]]:
-    """(one row a value, the paths without that field): what sorting by a field would do.
+    """(one row per value, the paths without that field): what sorting by a field would do.
 
     Args:
         known: folders there are; a value that is one of them but for case goes there.

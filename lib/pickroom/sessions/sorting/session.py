@@ -38,8 +38,7 @@ class SortSession(BoardSession):
         folders: the folders to sort, relative to the project's root; None sorts the results.
 
     Raises:
-        ProjectError, StoreError: the project cannot be opened.
-        UsageError: there is no such folder, or its images belong to another tool.
+        UsageError: there is no such folder, or its images belong to another tool; else as `BoardSession`.
     """
 
     kind = SORT
@@ -67,7 +66,7 @@ class SortSession(BoardSession):
         return max(inside, key=len)
 
     def folder_of(self, name: str, path: str) -> str:
-        """Where an image goes when it is sent to a character: beside the other results of its kind."""
+        """Where an image goes when it is sent to a character: next to the other results of its kind."""
         return join(self.base_of(path), name)
 
     def add_name(self, text: str) -> str:
@@ -78,12 +77,15 @@ class SortSession(BoardSession):
         """
         away = text.strip().startswith("-")
         typed = folder_name(text.strip().removeprefix("-"))
-        while True:
-            self.refresh()
+
+        def attempt() -> bool:
             names, told = self._with_name(same(typed, self.names), away)
-            if names == self.names or self._set_names(names):
-                self.board = replace(self.board, message=told)
-                return told
+            kept = names == self.names or self._set_names(names)
+            self.board = replace(self.board, message=told) if kept else self.board
+            return kept
+
+        self.until_saved(attempt)
+        return self.board.message
 
     def _with_name(self, name: str, away: bool) -> tuple[list[str], str]:
         """(the folders with a new one, or without an unused one; one line about it)."""
