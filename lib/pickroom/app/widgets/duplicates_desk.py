@@ -72,12 +72,12 @@ class DuplicatesDesk(StageDesk):
     def _differences(self, pair: DuplicatePair) -> Differences:
         token = _token_of(pair)
         if token not in self._compared:
-            self._compared[token] = self._compare(pair)
+            self._compared[token] = self._look_at(pair)
             for old in list(self._compared)[:-20]:
                 del self._compared[old]
         return self._compared[token]
 
-    def _compare(self, pair: DuplicatePair) -> Differences:
+    def _look_at(self, pair: DuplicatePair) -> Differences:
         pictures = []
         for copy in (pair.a, pair.b):
             project = self.session.project_of(copy)
