@@ -22,7 +22,6 @@ from pickroom.analysis.reports.pictures import Pictures
 from pickroom.core.naming import is_file_name
 from pickroom.core.records import CropBox
 from pickroom.exports import choices
-from pickroom.exports.datasets import export_imagefolder
 from pickroom.files import cropping
 from pickroom.indexing import projects
 from pickroom.integrity import inspect
@@ -30,6 +29,7 @@ from pickroom.learn.reading import read_examples
 from pickroom.sessions.crop.session import CropSession
 from pickroom.store.workspace import Project, Workspace
 from support.analysing import write_vectors
+from support.exporting import export_imagefolder
 from support.reviewing import FINALISE, in_child, review, rows
 
 # what another program may take for an address, a command, a formula, or cut off

@@ -7,9 +7,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pickroom.cli.console import Home, Json, ProjectName, app, printable, progress_bar, project_of, say, show
-from pickroom.cli.unsound import fail_if, name_unsound
-from pickroom.core.errors import ConflictError
+from pickroom.cli.console import (
+    Home,
+    Json,
+    ProjectName,
+    app,
+    fail_if,
+    listing_items,
+    progress_bar,
+    project_of,
+    say,
+    show,
+)
+from pickroom.cli.unsound import name_unsound
 from pickroom.store.workspace import Project, Workspace
 
 if TYPE_CHECKING:
@@ -73,9 +83,8 @@ def check(
     if finishing.errors and not found.errors:
         names = ", ".join(f"{finding.check} ({finding.count})" for finding in finishing.errors)
         lines.append(f"  before it can be finished: {names}")
-    show(values, json_output, printable([*lines, f"  the whole report: {path}"]))
-    if not ok:
-        raise typer.Exit(1)
+    show(values, json_output, [*lines, f"  the whole report: {path}"])
+    fail_if(not ok)
 
 
 def _repair_crops(project: Project) -> list[str]:
@@ -104,13 +113,10 @@ def report(project: ProjectName, home: Home = None) -> None:
     from pickroom.analysis.reports import render
 
     opened = project_of(home, project)
-    try:
+    with listing_items(prefix=""):
         pages = render.run(opened)
-    except ConflictError as error:
-        _list_items(error)
-        raise
     unsound = name_unsound(opened)
-    show({}, False, "\n".join(str(page) for page in pages))
+    show({}, False, [str(page) for page in pages])
     fail_if(unsound)
 
 
@@ -127,21 +133,11 @@ def finish(
     opened = project_of(home, project)
     if not execute:
         plan = finishing.plan(opened, originals=originals)
-        hint = "" if plan.blockers else f"\nNothing has been done. Do it: pickroom finish {opened.id} --execute"
-        show({}, False, printable(plan.lines) + hint)
+        hint = [] if plan.blockers else [f"Nothing has been done. Do it: pickroom finish {opened.id} --execute"]
+        show({}, False, [*plan.lines, *hint])
         fail_if(name_unsound(opened) + len(plan.blockers))
         return
-    bar, progress = progress_bar("Packing pictures")
-    try:
-        with bar:
-            done = finishing.execute(opened, progress, originals=originals)
-    except ConflictError as error:
-        _list_items(error)
-        raise
-    show({}, False, "\n".join(done.lines))
+    with listing_items(prefix=""), progress_bar("Packing pictures") as progress:
+        done = finishing.execute(opened, progress, originals=originals)
+    show({}, False, done.lines)
     fail_if(name_unsound(opened))
-
-
-def _list_items(error: ConflictError) -> None:
-    for item in error.items:
-        say(printable([item]))

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from pickroom.cli.console import Home, ProjectName, app, project_of, read_text, say, show
+from pickroom.cli.console import Home, ProjectName, app, fail_if, project_of, read_text, say, show
 from pickroom.core.errors import UsageError
 from pickroom.core.naming import folder_of
 from pickroom.core.records import CropBox
@@ -54,8 +54,7 @@ def crop(
     number = f"Batch {result.batch}: " if result.batch else ""
     stuck = f", {len(result.stuck)} unfinished: run `pickroom recover {project}`" if result.stuck else ""
     show({}, False, f"{number}{len(result.done)} done, {len(result.refused)} refused{stuck}")
-    if result.refused or result.stuck:
-        raise typer.Exit(1)
+    fail_if(result.refused or result.stuck)
 
 
 def read_boxes(text: str) -> list[tuple[str, CropBox | None]]:

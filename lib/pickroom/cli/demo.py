@@ -29,8 +29,7 @@ def demo(
     from pickroom.demo.project import start_demo
 
     workspace = Workspace.find(folder or home)
-    bar, progress = progress_bar("Making images")
-    with bar:
+    with progress_bar("Making images") as progress:
         config = DemoConfig(groups=groups, seed=seed, long_side=long_side)
         made, report = start_demo(workspace, config, model_like=model_like, decided=decided, progress=progress)
     where = "" if folder is None else f" --home {workspace.root}"

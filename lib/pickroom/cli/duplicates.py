@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pickroom.cli.console import Home, Json, app, printable, progress_bar, say, show
+from pickroom.cli.console import Home, Json, app, fail_if, progress_bar, say, show, some
 from pickroom.core.errors import UsageError
 from pickroom.core.quantities import plural
 from pickroom.store.workspace import Workspace
@@ -55,8 +55,7 @@ def duplicates(
             raise UsageError("--stage takes one project", doing="setting duplicates aside", hint=hint)
         _stage(chosen[0], thresholds, near, execute, json_output)
         return
-    bar, progress = progress_bar("Hashing")
-    with bar:
+    with progress_bar("Hashing") as progress:
         gathered = gather(chosen, progress)
     found = find(gathered.copies, thresholds)
     for note in gathered.notes:
@@ -67,9 +66,7 @@ def duplicates(
     pairs = plural(exact, "exact pair"), plural(len(found.pairs) - exact, "near pair")
     lines = [f"{plural(count, 'image')}: {', '.join(pairs)}"]
     kept = _kept(chosen)
-    lines += [_words(pair, several, kept) for pair in found.pairs[:_SHOWN]]
-    if len(found.pairs) > _SHOWN:
-        lines.append(f"and {len(found.pairs) - _SHOWN:,} more; --json lists them all")
+    lines += some([_words(pair, several, kept) for pair in found.pairs], _SHOWN)
     if found.dropped:
         lines.append(f"{found.dropped:,} less alike near pairs were left out: raise --cosine, lower --bits")
     if gathered.left_out:
@@ -80,15 +77,14 @@ def duplicates(
         "dropped": found.dropped,
         "left_out": [{"project": p, "path": path, "reason": reason} for p, path, reason in gathered.left_out],
     }
-    show(values, json_output, printable(lines))
+    show(values, json_output, lines)
 
 
 def _stage(project: Project, thresholds: Thresholds, near: bool, execute: bool, json_output: bool) -> None:
     """Say what would be set aside, what was marked at the desk among it; and do it if asked."""
     from pickroom.sessions.duplicates.session import DuplicatesSession
 
-    bar, progress = progress_bar("Hashing")
-    with bar:
+    with progress_bar("Hashing") as progress:
         session = DuplicatesSession(project, thresholds=thresholds, progress=progress)
     try:
         suggested, held = session.stage_suggested(near=near)
@@ -105,10 +101,8 @@ def _stage(project: Project, thresholds: Thresholds, near: bool, execute: bool, 
         keeps = session.kept_for(going)
     finally:
         session.close()
-    lines = [f"  {path} → delete_staging/ (stays: {keeps.get(path, 'see the desk')})" for path in going[:_SHOWN]]
-    if len(going) > _SHOWN:
-        lines.append(f"  and {len(going) - _SHOWN:,} more; --json lists them all")
-    lines += [f"  {path} stays: {reason}" for path, reason in list(held.items())[:_SHOWN]]
+    moved = [f"  {path} → delete_staging/ (stays: {keeps.get(path, 'see the desk')})" for path in going]
+    lines = some(moved, _SHOWN) + some([f"  {path} stays: {reason}" for path, reason in held.items()], _SHOWN)
     done = f"Batch {batch}: {len(going)} set aside" if batch else f"{len(going)} would be set aside"
     lines.append(f"{done}, {len(held)} held back")
     if going and not execute:
@@ -118,9 +112,8 @@ def _stage(project: Project, thresholds: Thresholds, near: bool, execute: bool, 
         "held": [{"path": path, "reason": reason} for path, reason in held.items()],
         "batch": batch,
     }
-    show(values, json_output, printable(lines))
-    if execute and held:
-        raise typer.Exit(1)
+    show(values, json_output, lines)
+    fail_if(execute and held)
 
 
 def _name(copy: Copy, several: bool) -> str:

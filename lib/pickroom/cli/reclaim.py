@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from pickroom.cli.console import Home, Json, app, printable, progress_bar, say, show
+from pickroom.cli.console import Home, Json, app, progress_bar, say, show
 from pickroom.core.errors import UsageError
 from pickroom.store.workspace import Workspace
 
@@ -33,8 +33,8 @@ def reclaim(
     if execute and not planned.items:
         let_go(planned, workspace)  # nothing goes, but what a kill left half recorded is settled
     if not execute or not planned.items:
-        hint = "\nNothing has been done. Into the trash with it: add --execute" if planned.items else ""
-        show({**planned.to_dict(), "reclaimed_bytes": 0}, json_output, printable(planned.lines) + hint)
+        hint = ["Nothing has been done. Move it into the trash: add --execute"] if planned.items else []
+        show({**planned.to_dict(), "reclaimed_bytes": 0}, json_output, [*planned.lines, *hint])
         return
     if hard:
         for line in planned.lines:
@@ -42,9 +42,8 @@ def reclaim(
         typed = typer.prompt(f"{len(planned.items)} items will be gone for good. Type {_WORD!r} to go on", err=True)
         if typed != _WORD:
             raise UsageError("that was not the word", doing="reclaiming disk space", hint="nothing was deleted")
-    bar, progress = progress_bar("Reclaiming")
-    with bar:
+    with progress_bar("Reclaiming") as progress:
         gone = let_go(planned, workspace, hard=hard, progress=progress)
     where = "Deleted" if hard else "Moved into the trash, whose room comes back when it is emptied"
     words = [*planned.lines, f"{where}: {len(planned.items)} items, {format_bytes(gone)}"]
-    show({**planned.to_dict(), "reclaimed_bytes": gone}, json_output, printable(words))
+    show({**planned.to_dict(), "reclaimed_bytes": gone}, json_output, words)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from pickroom.cli.console import Home, ProjectName, app, printable, project_of, read_text, say, show
-from pickroom.core.errors import ConflictError, UsageError
+from pickroom.cli.console import Home, ProjectName, app, fail_if, listing_items, project_of, read_text, say, show
+from pickroom.core.errors import UsageError
 from pickroom.core.quantities import plural
 
 if TYPE_CHECKING:
@@ -55,8 +56,7 @@ def review(
         show({}, False, shown.header + hint)
     finally:
         session.close()
-    if undone:
-        raise typer.Exit(1)
+    fail_if(undone)
 
 
 @app.command()
@@ -88,11 +88,8 @@ def recover(
     if execute:
         hint = f"leave it out, or: pickroom recover {project} --unexplained --execute"
         raise UsageError("--execute belongs to --unexplained and --give-up", doing="recovering", hint=hint)
-    connection = connect(opened.database)
-    try:
+    with closing(connect(opened.database)) as connection:
         outcome = undo.recover(opened, connection)
-    finally:
-        connection.close()
     interrupted.complete_logs(opened)
     finished = plural(len(outcome.done), "unit")
     _report(outcome, f"Recovered {opened.id}: {finished} finished, {len(outcome.failed)} put back")
@@ -100,8 +97,6 @@ def recover(
 
 def _return(opened: Project, execute: bool) -> None:
     """Return the images that nothing explains, or show where they would go."""
-    from contextlib import closing
-
     from pickroom.files import returning
     from pickroom.files.journal import Outcome
     from pickroom.store.connect import connect
@@ -122,7 +117,7 @@ def _return(opened: Project, execute: bool) -> None:
         say(f"Take it back: pickroom undo {opened.id} --batch {batch}")
     if execute and any(one.held for one in returns):
         outcome.stuck |= {one.path: one.held for one in returns if one.held}
-    _report(outcome, printable(lines))
+    _report(outcome, lines)
 
 
 @app.command("undo")
@@ -137,17 +132,10 @@ def undo_command(
     from pickroom.store.connect import connect
 
     opened = project_of(home, project)
-    connection = connect(opened.database)
-    try:
+    with listing_items(), closing(connect(opened.database)) as connection:
         kinds = {op.unit: op.kind for op in operations.of_batch(connection, batch) if op.undoes is None}
         groups = len(decisions.batch_group_ids(connection, batch))
         outcome = undo.undo_batch(opened, connection, batch)
-    except ConflictError as error:
-        for item in error.items:
-            say(f"  {item}")
-        raise
-    finally:
-        connection.close()
     _report(outcome, f"Batch {batch} of {opened.id} {_taken_back(opened.id, outcome, kinds, groups)}")
 
 
@@ -186,14 +174,12 @@ def _close(opened: Project, execute: bool) -> None:
     lines = [f"{len(missing)} of {opened.id} {words}"]
     if missing and not execute:
         lines.append("Nothing has been done. Bring their disk or folder back if you can; else do it: add --execute")
-    show({}, False, "\n".join(lines))
-    if outcome.stuck:
-        raise typer.Exit(1)
+    show({}, False, lines)
+    fail_if(outcome.stuck)
 
 
-def _report(outcome: Outcome, text: str) -> None:
+def _report(outcome: Outcome, text: str | Sequence[str]) -> None:
     for unit, reason in {**outcome.failed, **outcome.stuck}.items():
         say(f"{unit}: {reason}")
     show({}, False, text)
-    if outcome.failed or outcome.stuck:
-        raise typer.Exit(1)
+    fail_if(outcome.failed or outcome.stuck)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pickroom.cli.console import Home, Json, ProjectName, app, printable, project_of, read_text, say, show
+from pickroom.cli.console import Home, Json, ProjectName, app, fail_if, project_of, read_text, say, show, some
 from pickroom.core.errors import UsageError
 from pickroom.core.naming import split
 
@@ -139,10 +139,8 @@ def _finish(
         result = session.apply()
         batch, held = result.batch, {**held, **result.held, **result.stuck}
         going = [p for p in going if p.mark.path not in held]
-    for path, reason in list(held.items())[:_SHOWN]:
-        say(f"{path}: {reason}")
-    if len(held) > _SHOWN:
-        say(f"and {len(held) - _SHOWN} more held back; --json lists them all")
+    for line in some([f"{path}: {reason}" for path, reason in held.items()], _SHOWN):
+        say(line.strip())
     head = session.header()
     done = f"Batch {batch}: {len(going)} moved" if batch else f"{len(going)} would move" if placements else "no mark"
     lines = [head, *words, *_routes(going), f"{done}, {len(held)} held back"]
@@ -154,9 +152,8 @@ def _finish(
         "held": [_split(path, reason) for path, reason in held.items()],
         "batch": batch,
     }
-    show(values, as_json, printable(lines))
-    if execute and held:
-        raise typer.Exit(1)
+    show(values, as_json, lines)
+    fail_if(execute and held)
 
 
 def _routes(placements: Sequence[Placement]) -> list[str]:

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import typer
-
-from pickroom.cli.console import printable, say
+from pickroom.cli.console import say
 from pickroom.core.quantities import plural
 from pickroom.store.workspace import Project
 
@@ -24,15 +22,9 @@ def name_unsound(project: Project, databases: Sequence[Path] | None = None) -> i
 
     lines = [line for path in databases or [project.database] for line in unsound_rows(path).lines]
     for line in lines[:_SHOWN]:
-        say(printable([f"left out, {line}"]))
+        say(f"left out, {line}")
     if lines:
         more = f", {len(lines) - _SHOWN} of them not listed here" if len(lines) > _SHOWN else ""
         rows = plural(len(lines), "unsound row")
         say(f"{project.id}: {rows} left out{more} (see: pickroom check {project.id})")
     return len(lines)
-
-
-def fail_if(unsound: int) -> None:
-    """End with exit code 1 where rows were left out: the work is done, and not of everything."""
-    if unsound:
-        raise typer.Exit(1)

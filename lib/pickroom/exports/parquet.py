@@ -20,8 +20,10 @@ from pickroom.analysis.connection import Analysis, connect
 from pickroom.analysis.engine import identifier, quoted
 from pickroom.core.errors import ConflictError, FileOperationError, StoreError
 from pickroom.core.naming import filename_of
+from pickroom.exports.folder import check_outside
+from pickroom.exports.formats import Exported, ExportRequest
 from pickroom.storage.leftovers import Folder
-from pickroom.store import written_files
+from pickroom.store import legacy, written_files
 from pickroom.store.workspace import Workspace
 
 TABLES = ("decisions", "crops", "images")
@@ -31,21 +33,38 @@ STATE_FILE = "_pickroom_export.json"  # names that begin with _ are no data to a
 
 
 @dataclass(frozen=True, slots=True)
-class Exported:
+class WrittenPartitions:
     """What a run did: project id -> table -> rows, for those written; and the ids of those that had not changed."""
 
     written: dict[str, dict[str, int]]
     unchanged: tuple[str, ...]
 
 
-def export(workspace: Workspace, folder: Path, project_ids: Sequence[str] = ()) -> Exported:
+def export(request: ExportRequest) -> Exported:
+    """Write everything, imported history too; raises as `write_partitions` and `check_outside` do."""
+    check_outside(request.target, request.projects)
+    done = write_partitions(request.workspace, request.target, request.named)
+    lines = [
+        f"{project_id}: " + ", ".join(f"{count} {table}" for table, count in rows.items())
+        for project_id, rows in done.written.items()
+    ]
+    if done.unchanged:
+        lines.append(f"unchanged: {', '.join(done.unchanged)}")
+    return Exported(
+        {"folder": str(request.target), "written": done.written, "unchanged": list(done.unchanged)},
+        lines,
+        databases={project: legacy.databases(request.workspace, project.id) for project in request.projects},
+    )
+
+
+def write_partitions(workspace: Workspace, folder: Path, project_ids: Sequence[str] = ()) -> WrittenPartitions:
     """Write the partitions of some projects, or of all.
 
     Raises:
         ProjectError: there is no project of that name.
         StoreError: a project's database cannot be read; the others are written first.
         FileOperationError: the folder cannot be written to.
-        ConflictError: a file is in the way that no run wrote, or that was changed since; nothing is written_files.
+        ConflictError: a file is in the way that no run wrote, or that was changed since; nothing is written.
     """
     for project_id in project_ids:
         workspace.project(project_id)
@@ -72,7 +91,7 @@ def export(workspace: Workspace, folder: Path, project_ids: Sequence[str] = ()) 
         left_out = [p for p in analysis.problems if p.left_out and (not project_ids or p.project_id in project_ids)]
     if left_out:
         raise StoreError(left_out[0].line, doing="exporting", subject=folder, hint="the other projects are written")
-    return Exported(made, tuple(unchanged))
+    return WrittenPartitions(made, tuple(unchanged))
 
 
 def _paths(folder: Path, project_id: str) -> dict[str, Path]:

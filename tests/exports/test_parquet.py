@@ -12,8 +12,8 @@ import pyarrow.parquet
 import pytest
 
 from conftest import read_tree, write_series
-from pickroom.analysis.export import STATE_FILE, TABLES, export
 from pickroom.core.errors import ConflictError, FileOperationError, ProjectError, StoreError
+from pickroom.exports.parquet import STATE_FILE, TABLES, write_partitions
 from pickroom.indexing import projects
 from pickroom.store.workspace import Project, Workspace
 from support.analysing import change, write_vectors
@@ -37,7 +37,7 @@ def two(reviewed: Project, workspace: Workspace, tmp_path: Path) -> tuple[Projec
 
 def test_partitions_are_read_by_any_engine(two: tuple[Project, Project], workspace: Workspace, tmp_path: Path) -> None:
     folder = tmp_path / "out"
-    done = export(workspace, folder)
+    done = write_partitions(workspace, folder)
     assert done.written == {
         "0042": {"decisions": 1, "crops": 0, "images": 2},
         "p": {"decisions": 5, "crops": 1, "images": 16},
@@ -59,11 +59,11 @@ def test_only_what_has_changed_is_written_again(
     two: tuple[Project, Project], workspace: Workspace, tmp_path: Path
 ) -> None:
     folder = tmp_path / "out"
-    export(workspace, folder)
-    assert export(workspace, folder).unchanged == ("0042", "p")
+    write_partitions(workspace, folder)
+    assert write_partitions(workspace, folder).unchanged == ("0042", "p")
     before = read_tree(folder)
     change(two[1], "UPDATE ai_decisions SET user_action = 'reject'")
-    assert set(export(workspace, folder).written) == {"0042"}
+    assert set(write_partitions(workspace, folder).written) == {"0042"}
     after = read_tree(folder)
     assert [name for name in before if before[name] != after[name]] == [
         STATE_FILE,
@@ -71,25 +71,25 @@ def test_only_what_has_changed_is_written_again(
     ]
     (image, *_) = rows(two[1], "SELECT filename, sha256 FROM images")
     write_vectors(two[1], "small", [(image["filename"], image["sha256"], [1.0, 1.0, 1.0])], 3)
-    assert set(export(workspace, folder).written) == {"0042"}
+    assert set(write_partitions(workspace, folder).written) == {"0042"}
     (folder / "crops" / "project_id=p" / "data.parquet").unlink()
-    assert set(export(workspace, folder, ["p"]).written) == {"p"}
+    assert set(write_partitions(workspace, folder, ["p"]).written) == {"p"}
     (folder / STATE_FILE).write_text("nonsense")
-    assert set(export(workspace, folder).written) == {"0042", "p"}
+    assert set(write_partitions(workspace, folder).written) == {"0042", "p"}
 
 
 def test_what_cannot_be_exported_is_one_clear_line(
     two: tuple[Project, Project], workspace: Workspace, tmp_path: Path
 ) -> None:
     with pytest.raises(ProjectError, match="there is no project 'nope'"):
-        export(workspace, tmp_path / "out", ["p", "nope"])
+        write_partitions(workspace, tmp_path / "out", ["p", "nope"])
     assert not (tmp_path / "out").exists()
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(FileOperationError, match="while exporting"):
-        export(workspace, tmp_path / "file")
+        write_partitions(workspace, tmp_path / "file")
     two[1].database.write_bytes(b"nonsense")
     with pytest.raises(StoreError, match=r"0042: left out: file is not a database.*the other projects are written"):
-        export(workspace, tmp_path / "out")
+        write_partitions(workspace, tmp_path / "out")
     assert (tmp_path / "out" / "decisions" / "project_id=p" / "data.parquet").is_file()
 
 
@@ -100,25 +100,25 @@ def test_files_of_the_user_are_never_replaced(
     theirs.parent.mkdir(parents=True)
     theirs.write_text("mine")
     with pytest.raises(ConflictError, match="1 files there were not made by an export"):
-        export(workspace, tmp_path / "new")
+        write_partitions(workspace, tmp_path / "new")
     assert read_tree(tmp_path / "new") == {"crops/project_id=p/data.parquet": hashlib.sha256(b"mine").hexdigest()}
     folder = tmp_path / "out"
-    export(workspace, folder)
+    write_partitions(workspace, folder)
     (folder / "crops" / "project_id=p" / "data.parquet").write_text("mine")
     change(two[0], "UPDATE ai_decisions SET user_action = 'reject'")
     before = read_tree(folder)
     with pytest.raises(ConflictError, match="changed since"):
-        export(workspace, folder)
+        write_partitions(workspace, folder)
     assert read_tree(folder) == before
 
 
 def test_a_folder_of_an_older_export_is_replaced(
     two: tuple[Project, Project], workspace: Workspace, tmp_path: Path
 ) -> None:
-    export(workspace, tmp_path)
+    write_partitions(workspace, tmp_path)
     (tmp_path / STATE_FILE).write_text('{"p": "0123456789abcdef"}')
     (tmp_path / "crops" / "project_id=p" / "data.parquet").write_text("of version 0.1")
-    assert set(export(workspace, tmp_path, ["p"]).written) == {"p"}
+    assert set(write_partitions(workspace, tmp_path, ["p"]).written) == {"p"}
 
 
 def test_a_closed_folder_is_one_clear_line(two: tuple[Project, Project], workspace: Workspace, tmp_path: Path) -> None:
@@ -128,14 +128,14 @@ def test_a_closed_folder_is_one_clear_line(two: tuple[Project, Project], workspa
     def attempt() -> str:
         obey_permissions()
         with pytest.raises(FileOperationError) as refused:
-            export(workspace, folder)
+            write_partitions(workspace, folder)
         return refused.value.line
 
     assert in_child(attempt).startswith("Permission denied while exporting")
 
 
 def test_the_documented_examples_run(two: tuple[Project, Project], workspace: Workspace, tmp_path: Path) -> None:
-    export(workspace, tmp_path / "out")
+    write_partitions(workspace, tmp_path / "out")
     blocks = re.findall(r"```sql\n(.*?)```", DOCUMENT.read_text(encoding="utf-8"), flags=re.DOTALL)
     examples = [block for block in blocks if "read_parquet" in block]
     assert len(examples) >= 2
