@@ -18,12 +18,15 @@ from pickroom.cli.console import (
     project_of,
     say,
     show,
+    table,
 )
 from pickroom.cli.unsound import name_unsound
 from pickroom.store.workspace import Project, Workspace
 
 if TYPE_CHECKING:
     from pickroom.files.waiting import Fault
+
+_SHOWN = 200  # rows of an answer in words
 
 
 @app.command()
@@ -38,7 +41,13 @@ def sql(
     result = safe_sql.run(Workspace.find(home), query)
     for problem in result.problems:
         say(f"pickroom: {problem.line}")
-    show(result.to_dict(), json_output, safe_sql.as_text(result))
+    if result.columns == ("explain_key", "explain_value"):  # a plan, as DuckDB draws it
+        lines = [line.rstrip() for row in result.rows for line in str(row[1]).splitlines()]
+    else:
+        lines = table(result.columns, result.rows[:_SHOWN])
+    if len(result.rows) > _SHOWN:
+        lines.append(f"... and {len(result.rows) - _SHOWN} rows more (--json has them all)")
+    show(result.to_dict(), json_output, lines)
     fail_if(sum(problem.unsound + problem.left_out for problem in result.problems))
 
 

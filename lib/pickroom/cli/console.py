@@ -140,6 +140,24 @@ def some(lines: Sequence[str], most: int, more: str = "more; --json lists them a
     return [*lines[:most], *([f"  and {len(lines) - most:,} {more}"] if len(lines) > most else [])]
 
 
+def table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> list[str]:
+    """Rows as lines in columns: numbers to the right, a missing value as a blank."""
+    cells = [[_cell(value) for value in row] for row in rows]
+    lines = []
+    widths = [max(map(len, column)) for column in zip(columns, *cells, strict=True)]
+    right = [bool(rows) and all(isinstance(row[n], int | float | None) for row in rows) for n in range(len(columns))]
+    for line in (columns, ["-" * width for width in widths], *cells):
+        words = [f"{word:{'>' if r else '<'}{width}}" for word, width, r in zip(line, widths, right, strict=True)]
+        lines.append("  ".join(words).rstrip())
+    return lines
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.6g}" if abs(value) < 1e6 else f"{value:.1f}"
+    return "" if value is None else printable([value if isinstance(value, str) else json.dumps(value)])
+
+
 def fail_if(failed: object) -> None:
     """End with exit code 1 where something could not be done: the rest is done (FORMATS.md, Exit codes)."""
     if failed:
