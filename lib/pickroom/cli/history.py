@@ -1,4 +1,4 @@
-"""Commands over the past: import-csv, history, anomalies."""
+"""Commands over the past: import-csv, import-folders, anomalies."""
 
 from __future__ import annotations
 
@@ -82,8 +82,8 @@ def _show_end(values: dict[str, Any], execute: bool, json_output: bool) -> None:
     show(values, json_output, text)
 
 
-@app.command()
-def history(
+@app.command("import-folders")
+def import_folders(
     original: Annotated[Path, typer.Argument(help="The images there were: a folder or a zip.")],
     final: Annotated[Path, typer.Argument(help="The images that were kept: a folder or a zip.")],
     project: Annotated[str, typer.Option("--project", metavar="P", help="Whose images these are.")],

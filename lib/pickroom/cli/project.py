@@ -67,7 +67,9 @@ def groups(
         float | None, typer.Option(help="Minutes from one stage to the next, at most: 5. By similarity: no limit.")
     ] = None,
     cosine: Annotated[float | None, typer.Option(help="By similarity: least cosine of two images' vectors.")] = None,
-    bits: Annotated[int | None, typer.Option(help="By similarity: most bits of 64 in which copies differ.")] = None,
+    hash_distance: Annotated[
+        int | None, typer.Option("--hash-distance", metavar="BITS", help="By similarity: most bits of 64 that differ.")
+    ] = None,
     tune: Annotated[bool, typer.Option("--tune", help="By similarity: as your own decisions suggest.")] = False,
     home: Home = None,
     json_output: Json = False,
@@ -80,7 +82,7 @@ def groups(
 
     if by not in ("stage", "similarity"):
         raise UsageError(f"groups cannot be made by {by!r}", doing="grouping", hint="use --by stage or similarity")
-    if by == "stage" and (tune or cosine is not None or bits is not None):
+    if by == "stage" and (tune or cosine is not None or hash_distance is not None):
         raise UsageError("this is for groups by similarity", doing="grouping", hint="add --by similarity")
     if gap is not None and not 0 < gap <= _LONGEST_GAP:
         raise UsageError(f"a gap of {gap:g} minutes groups nothing well", doing="grouping", hint="use --gap 5")
@@ -90,7 +92,7 @@ def groups(
         report = projects.rescan(
             opened,
             gap=limit or DEFAULT_GAP,
-            by=Similarity(cosine, bits, limit, tune) if by == "similarity" else None,
+            by=Similarity(cosine, hash_distance, limit, tune) if by == "similarity" else None,
             progress=progress,
         )
     lines = scan_lines(report)

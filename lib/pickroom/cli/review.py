@@ -24,7 +24,7 @@ def review(
     project: ProjectName,
     keys: Annotated[Path | None, typer.Option(help="A file of keys, one a line; - reads stdin.")] = None,
     blind: Annotated[bool, typer.Option(help="Hide each recommendation until you have chosen.")] = False,
-    unaided: Annotated[bool, typer.Option(help="No recommendation at all, shown or recorded.")] = False,
+    no_ai: Annotated[bool, typer.Option("--no-ai", help="No recommendation at all, shown or recorded.")] = False,
     order: Annotated[
         Literal["folder", "worth"], typer.Option(help="worth: what a look most likely corrects first.")
     ] = "folder",
@@ -35,12 +35,12 @@ def review(
     from pickroom.sessions.review.manual import ManualSession
     from pickroom.sessions.review.session import ReviewSession
 
-    if unaided and (blind or order != "folder"):
-        what = "--unaided has no recommendation to hide or to order by"
+    if no_ai and (blind or order != "folder"):
+        what = "--no-ai has no recommendation to hide or to order by"
         raise UsageError(what, doing="opening a review", hint="leave --blind and --order out")
     pressed = read_keys(read_text(keys, "reading keys")) if keys else []
     opened = project_of(home, project)
-    session = ManualSession(opened) if unaided else ReviewSession(opened, blind=blind, order=order)
+    session = ManualSession(opened) if no_ai else ReviewSession(opened, blind=blind, order=order)
     undone = False
     try:
         for key in pressed:

@@ -159,7 +159,7 @@ def test_what_the_system_refuses_is_recorded_and_the_rest_stays(
     planned = plan(project.workspace)
     before = read_tree(project.root)
     (tmp_path / "share").write_text("no folder: there is no place for a trash")
-    with pytest.raises(FileOperationError, match="--hard deletes for good"):
+    with pytest.raises(FileOperationError, match="--permanent deletes for good"):
         execute(planned, project.workspace)
     assert read_tree(project.root) == before
     assert [row["state"] for row in ledger.rows(project.workspace)] == ["planned", "failed"]
@@ -171,7 +171,7 @@ def test_a_name_too_long_for_the_trash_keeps_no_other(project: Project) -> None:
     longer = first.path.with_name("n" * 251 + ".png")  # the trash adds .trashinfo
     first.path.rename(longer)
     planned = replace(planned, items=(replace(first, path=longer), *others))
-    with pytest.raises(FileOperationError, match=r"File name too long.*--hard"):
+    with pytest.raises(FileOperationError, match=r"File name too long.*--permanent"):
         execute(planned, project.workspace)
     assert longer.exists() and not any(item.path.exists() for item in others)
     assert execute(replace(planned, items=planned.items[:1]), project.workspace, hard=True) == first.size
@@ -233,11 +233,11 @@ def test_the_command_asks_for_a_word_before_it_deletes(
     assert run("reclaim", "--home", home) == 0
     assert "Nothing has been done" in capsys.readouterr().out
     before = read_tree(project.root)
-    assert run("reclaim", "--hard", "--home", home) == 2
-    assert run("reclaim", "--execute", "--hard", "--home", home, typed="yes\n") == 2
+    assert run("reclaim", "--permanent", "--home", home) == 2
+    assert run("reclaim", "--execute", "--permanent", "--home", home, typed="yes\n") == 2
     assert "nothing was deleted" in capsys.readouterr().err
     assert read_tree(project.root) == before
-    assert run("reclaim", "demo", "--execute", "--hard", "--json", "--home", home, typed="delete\n") == 0
+    assert run("reclaim", "demo", "--execute", "--permanent", "--json", "--home", home, typed="delete\n") == 0
     told = json.loads(capsys.readouterr().out)
     assert told["reclaimed_bytes"] == told["bytes"] > 0
     assert names(project.root, "delete_staging") == set()

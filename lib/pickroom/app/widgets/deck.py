@@ -159,7 +159,7 @@ def open_deck(
     return _opened(project_id, home, lambda p: ReviewSession(p, batch_size=batch_size, blind=blind, order=order))
 
 
-def open_unaided_deck(
+def open_manual_deck(
     project_id: str, home: Path | str | None = None, batch_size: int = BATCH_SIZE
 ) -> ipywidgets.Widget:
     """The same deck without any recommendation; see `open_deck`."""

@@ -78,7 +78,7 @@ def _let_go(item: Item, hard: bool) -> None:
         else:
             item.path.unlink()
     except OSError as error:
-        hint = "what was not reached is whole; where the trash does not take it: --hard deletes for good"
+        hint = "what was not reached is whole; where the trash does not take it: --permanent deletes for good"
         raise FileOperationError(error.strerror or str(error), doing, [item.path], hint) from error
 
 
