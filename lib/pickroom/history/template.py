@@ -30,7 +30,7 @@ _FLAT = 1.0  # 8-bit units, standard deviation below which a picture has nothing
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class CropLocation:
     """What the search found.
 
     Attributes:
@@ -55,7 +55,7 @@ class _Candidate:
     difference: float
 
 
-def find_crop(original: np.ndarray, crop: np.ndarray) -> Place:
+def find_crop(original: np.ndarray, crop: np.ndarray) -> CropLocation:
     """Find a crop in its original, both at the size they were saved in.
 
     Args:
@@ -69,7 +69,7 @@ def find_crop(original: np.ndarray, crop: np.ndarray) -> Place:
     if height > original.shape[0] or width > original.shape[1]:
         raise ValueError(f"a crop of {width} x {height} is larger than its original")
     if crop.std() < _FLAT:
-        return Place(None, None, None, None, "the picture is too even to be found in its original")
+        return CropLocation(None, None, None, None, "the picture is too even to be found in its original")
     levels = _pyramid(original.astype(np.float32), crop.astype(np.float32))
     found: list[_Candidate] = []
     for x, y in _coarse(*levels[-1]):
@@ -89,7 +89,7 @@ def find_crop(original: np.ndarray, crop: np.ndarray) -> Place:
     elif closest <= best.difference * _ALIKE_RATIO + _ALIKE_UNITS:
         reason = "ambiguous: it fits as well in another place"
     pixels = None if reason else (best.x, best.y, best.x + width, best.y + height)
-    return Place(pixels, best.score, best.difference, runner_up.score if runner_up else None, reason)
+    return CropLocation(pixels, best.score, best.difference, runner_up.score if runner_up else None, reason)
 
 
 def _pyramid(original: np.ndarray, crop: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
