@@ -93,7 +93,7 @@ class Report:
             "kept_whole": "kept whole",
             "rejected": "rejected",
         }
-        rows = [
+        rows: list[Sequence[Cell]] = [
             (words, *_numbers("shares", shares[0], (name, "count"), (f"{name}_share", "share")))
             for name, words in kinds.items()
         ]
