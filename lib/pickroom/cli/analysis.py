@@ -14,13 +14,13 @@ from pickroom.cli.console import (
     app,
     fail_if,
     listing_items,
+    name_unsound,
     progress_bar,
     project_of,
     say,
     show,
     table,
 )
-from pickroom.cli.unsound import name_unsound
 from pickroom.store.workspace import Project, Workspace
 
 if TYPE_CHECKING:

@@ -22,6 +22,7 @@ from pickroom.cli.hints import with_home
 from pickroom.cli.page import Page, next_step
 from pickroom.core import quiet
 from pickroom.core.errors import ConflictError, PickroomError, UsageError
+from pickroom.core.quantities import plural
 from pickroom.storage import leftovers
 from pickroom.store import copies
 from pickroom.store.workspace import Project, Workspace
@@ -35,6 +36,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+_UNSOUND_SHOWN = 5  # rows that are named; `check` shows more
 _INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 messages = Console(stderr=True, highlight=False, soft_wrap=True)
 
@@ -162,6 +164,24 @@ def fail_if(failed: object) -> None:
     """End with exit code 1 where something could not be done: the rest is done (FORMATS.md, Exit codes)."""
     if failed:
         raise typer.Exit(1)
+
+
+def name_unsound(project: Project, databases: Sequence[Path] | None = None) -> int:
+    """Name the rows that are left out of what a command does with a project; how many there are.
+
+    Args:
+        databases: those that the command reads; None is the project's own.
+    """
+    from pickroom.integrity import unsound_rows
+
+    lines = [line for path in databases or [project.database] for line in unsound_rows(path).lines]
+    for line in lines[:_UNSOUND_SHOWN]:
+        say(f"left out, {line}")
+    if lines:
+        more = f", {len(lines) - _UNSOUND_SHOWN} of them not listed here" if len(lines) > _UNSOUND_SHOWN else ""
+        rows = plural(len(lines), "unsound row")
+        say(f"{project.id}: {rows} left out{more} (see: pickroom check {project.id})")
+    return len(lines)
 
 
 @contextmanager

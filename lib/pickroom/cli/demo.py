@@ -1,4 +1,4 @@
-"""Commands that open the door: demo, lab."""
+"""Commands that open something to work in: demo, lab, app."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from pickroom.cli.console import Home, app, progress_bar, show
+from pickroom.core.errors import ProjectError
 from pickroom.core.quantities import plural
 from pickroom.store.workspace import Workspace
 
@@ -48,3 +49,22 @@ def lab(
     from pickroom.app import lab as jupyter
 
     jupyter.run(Workspace.find(home), port=port, browser=browser)
+
+
+@app.command(name="app")
+def picking_app(
+    project: Annotated[str, typer.Argument(metavar="[PROJECT]", help="Open this one; else choose on the page.")] = "",
+    home: Home = None,
+    port: Annotated[int, typer.Option(help="Where to listen; the next free one if it is taken.")] = 8866,
+    browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open a browser window.")] = True,
+) -> None:
+    """Pick and crop in the browser without a notebook: on this machine only, behind a token."""
+    try:
+        from pickroom.app.server import app_server
+    except ImportError as error:
+        if error.name is None or error.name.partition(".")[0] != "voila":
+            raise
+        raise ProjectError(
+            "Voila is not installed", doing="serving the picking app", hint="run: make env, or: pip install voila"
+        ) from None
+    app_server.run(Workspace.find(home), project, port=port, browser=browser)

@@ -8,8 +8,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from pickroom.cli.console import Home, Json, app, fail_if, progress_bar, say, show, some
-from pickroom.cli.unsound import name_unsound
+from pickroom.cli.console import Home, Json, app, fail_if, name_unsound, progress_bar, say, show, some
 from pickroom.core.errors import UsageError
 from pickroom.exports.formats import FORMATS, ExportFormat, ExportRequest
 from pickroom.store.workspace import Workspace

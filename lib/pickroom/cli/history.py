@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pickroom.cli.console import Home, Json, app, fail_if, printable, progress_bar, say, show
+from pickroom.cli.console import Home, Json, app, fail_if, name_unsound, printable, progress_bar, say, show
 from pickroom.core.errors import UsageError
 from pickroom.store.workspace import Workspace
 
@@ -111,7 +111,6 @@ def anomalies(
     json_output: Json = False,
 ) -> None:
     """Count by project where a lower stage was chosen; --execute writes the cases to data/training/."""
-    from pickroom.cli.unsound import name_unsound
     from pickroom.history import anomalies as looking
     from pickroom.store import legacy
 

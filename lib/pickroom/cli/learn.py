@@ -16,13 +16,13 @@ from pickroom.cli.console import (
     fail_if,
     listing_items,
     messages,
+    name_unsound,
     printable,
     progress_bar,
     project_of,
     say,
     show,
 )
-from pickroom.cli.unsound import name_unsound
 from pickroom.core.errors import UsageError
 from pickroom.store.workspace import Workspace
 
