@@ -103,7 +103,8 @@ def _pyramid(original: np.ndarray, crop: np.ndarray) -> list[tuple[np.ndarray, n
 def _halved(image: np.ndarray) -> np.ndarray:
     """Means of 2 x 2 pixels; an odd last row or column is left out."""
     height, width = image.shape[0] // 2 * 2, image.shape[1] // 2 * 2
-    return image[:height, :width].reshape(height // 2, 2, width // 2, 2).mean(axis=(1, 3))
+    halved: np.ndarray = image[:height, :width].reshape(height // 2, 2, width // 2, 2).mean(axis=(1, 3))
+    return halved
 
 
 def _coarse(original: np.ndarray, crop: np.ndarray) -> Iterator[tuple[int, int]]:
