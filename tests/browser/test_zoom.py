@@ -24,7 +24,7 @@ ZOOMED = """([cells, at, pointer]) => {
 def page(chromium: Browser) -> Iterator[Page]:
     context = chromium.new_context(device_scale_factor=2)
     page = context.new_page()
-    page.add_script_tag(path=Path(widgets.__file__).parent / "zoom.js")
+    page.add_script_tag(path=Path(widgets.__file__).parents[1] / "js" / "zoom.js")
     yield page
     context.close()
 

@@ -34,7 +34,7 @@ from pickroom.core.errors import PickroomError
 
 PictureKind = Literal["preview", "original"]
 
-HERE = Path(__file__).parent
+APP = Path(__file__).parents[1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,8 +180,8 @@ class Listener(Protocol):
 
 
 def read_parts(*names: str) -> str:
-    """Files of this folder as one text: a widget's script, or its style sheet, is made of parts."""
-    return "\n".join((HERE / name).read_text(encoding="utf-8") for name in names)
+    """Files of app/js or app/css as one text: a widget's script, or its style sheet, is made of parts."""
+    return "\n".join((APP / Path(name).suffix[1:] / name).read_text(encoding="utf-8") for name in names)
 
 
 class Stage(anywidget.AnyWidget):
