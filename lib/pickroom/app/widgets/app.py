@@ -63,8 +63,8 @@ class Place:
 class Links(anywidget.AnyWidget):
     """HTML whose `<button data-go="QUERY">` lead to other places of the app; `query` is what the address bar shows."""
 
-    _esm = read_parts("app.js")
-    _css = read_parts("app.css")
+    _esm = read_parts("links.js")
+    _css = read_parts("links.css")
     html = traitlets.Unicode().tag(sync=True)
     query = traitlets.Unicode().tag(sync=True)
 

@@ -1,6 +1,6 @@
 """The photo layer: an anywidget that owns the focus, the keys, the pointer and the prefetched pictures.
 
-It does only what ipycanvas cannot. The browser side (pictures.js, stage.js) swaps to the next or previous frame
+It does only what ipycanvas cannot. The browser side (app/js/image_view.js) swaps to the next or previous frame
 by itself, from pictures it asked for ahead of time; whatever the kernel says afterwards wins. The kernel side
 keeps no list of what a browser holds: a page asks for the pictures it lacks, so a reload, a second window and a
 view that comes back all work the same way.
@@ -200,10 +200,10 @@ class Stage(anywidget.AnyWidget):
     """
 
     _esm = read_parts(
-        *("keys.js", "viewport.js", "surface.js"),
-        *("pictures.js", "zoom.js", "paint.js", "drag_outline.js", "stage.js"),
+        *("keys.js", "viewport.js", "view.js"),
+        *("picture_cache.js", "zoom.js", "painter.js", "drag_outline.js", "image_view.js"),
     )
-    _css = read_parts("stage.css", "tools.css")
+    _css = read_parts("desk.css", "tools.css")
     key_names = traitlets.List(traitlets.Unicode()).tag(sync=True)
     repeating = traitlets.List(traitlets.Unicode()).tag(sync=True)
     pointer = traitlets.Enum(["keys", "drag"], default_value="keys").tag(sync=True)
