@@ -1,18 +1,20 @@
 // The outline of the box that is being dragged, drawn at once: it follows the pointer while the kernel's drawing of the
-// same box is on its way. Only an outline: the kernel's box is the one that counts. The rules are those of
-// sessions/crop/editing.py without its whole pixels; lengths are CSS pixels of the layout.
+// same box is on its way. The kernel's box is the one that counts. The rules are those of sessions/crop/editing.py
+// without its whole pixels; lengths are CSS pixels of the layout.
 
-class DragOutline {
+import { element } from "./element.js";
+
+export class DragOutline {
   constructor(parent) {
-    this.el = Object.assign(document.createElement("div"), { className: "pickroom-rubber", hidden: true });
+    this.el = element("div", "pickroom-drag-outline", { hidden: true });
     this.drag = null;
     parent.append(this.el);
   }
 
-  /** What the kernel says of each frame: the drag that is under way, or null. */
+  /** What the kernel says with each frame: the drag that is under way, or null. */
   follow({ drag, width, height }) {
     this.drag = drag;
-    this.room = [width, height];
+    this.layout = [width, height];
     if (!drag) this.el.hidden = true;
   }
 
@@ -21,21 +23,17 @@ class DragOutline {
     const box = this.drag && dragged(this.drag, x, y);
     this.el.hidden = !box;
     if (!box) return;
-    const [left, top, wide, tall] = box;
-    const [width, height] = this.room;
-    const percent = (part, whole) => `${(100 * part) / whole}%`;
-    Object.assign(this.el.style, {
-      left: percent(left, width),
-      top: percent(top, height),
-      width: percent(wide, width),
-      height: percent(tall, height),
-    });
+    const percent = box.map((length, i) => `${(100 * length) / this.layout[i % 2]}%`);
+    ["left", "top", "width", "height"].forEach((name, i) => (this.el.style[name] = percent[i]));
     this.el.dataset.box = box.join(" ");
   }
 }
 
-/** The box (x, y, width, height) of a drag whose pointer is at a place; null while it is too small to be meant. */
-function dragged({ mode, start, box, bounds, ratio, at, least }, x, y) {
+/**
+ * The box (x, y, width, height) of a drag whose pointer is at a place; null while it is too small to be meant.
+ * @param drag `DragShape` of stage.py
+ */
+export function dragged({ mode, start, box, bounds, ratio, at, least }, x, y) {
   const [bx, by, bw, bh] = box;
   const [ix, iy, iw, ih] = bounds;
   const [dx, dy] = [x - start[0], y - start[1]];
@@ -43,20 +41,23 @@ function dragged({ mode, start, box, bounds, ratio, at, least }, x, y) {
   if (mode === "draw") {
     const anchor = [clamp(start[0], ix, ix + iw), clamp(start[1], iy, iy + ih)];
     const way = [x >= anchor[0] ? 1 : -1, y >= anchor[1] ? 1 : -1];
-    return span(anchor, [Math.abs(x - anchor[0]), Math.abs(y - anchor[1])], way, bounds, ratio, least);
+    return fromCorner(anchor, [Math.abs(x - anchor[0]), Math.abs(y - anchor[1])], way, bounds, ratio, least);
   }
   // a handle: what lies opposite stays, and a handle pulled over to the other side stops there
   const way = [2 * at[0] - 1, 2 * at[1] - 1];
   const anchor = [bx + (1 - at[0]) * bw, by + (1 - at[1]) * bh];
-  const wide = Math.max(0, way[0] * (bx + at[0] * bw + dx - anchor[0]));
-  const tall = Math.max(0, way[1] * (by + at[1] * bh + dy - anchor[1]));
-  if (way[0] && way[1]) return span(anchor, [wide, tall], way, bounds, ratio, least);
-  return way[0] ? edge(box, anchor, wide, way[0], 0, bounds, ratio) : edge(box, anchor, tall, way[1], 1, bounds, ratio);
+  const sides = [
+    Math.max(0, way[0] * (bx + at[0] * bw + dx - anchor[0])),
+    Math.max(0, way[1] * (by + at[1] * bh + dy - anchor[1])),
+  ];
+  if (way[0] && way[1]) return fromCorner(anchor, sides, way, bounds, ratio, least);
+  const axis = way[0] ? 0 : 1;
+  return fromEdge(box, anchor, sides[axis], way[axis], axis, bounds, ratio);
 }
 
 /** From a corner that stays, toward a way (1 or -1 for x and y), inside the bounds and in shape. */
-function span(anchor, sides, way, bounds, ratio, least) {
-  const room = [0, 1].map((i) => (way[i] > 0 ? bounds[i] + bounds[i + 2] - anchor[i] : anchor[i] - bounds[i]));
+function fromCorner(anchor, sides, way, bounds, ratio, least) {
+  const room = [0, 1].map((i) => roomToward(anchor, way[i], i, bounds));
   let [wide, tall] = sides.map((side, i) => Math.min(side, room[i]));
   if (ratio) {
     wide = Math.min(Math.max(sides[0], sides[1] * ratio), room[0], room[1] * ratio);
@@ -67,12 +68,12 @@ function span(anchor, sides, way, bounds, ratio, least) {
 }
 
 /** An edge pulled to a distance from the opposite one; in shape, the other axis (1 - i) grows about its middle. */
-function edge(box, anchor, side, way, i, bounds, ratio) {
+function fromEdge(box, anchor, side, way, i, bounds, ratio) {
   const j = 1 - i;
   const shape = ratio && (i === 0 ? ratio : 1 / ratio); // this axis over the other
-  let along = Math.min(side, way > 0 ? bounds[i] + bounds[i + 2] - anchor[i] : anchor[i] - bounds[i]);
+  let along = Math.min(side, roomToward(anchor, way, i, bounds));
   let across = shape ? along / shape : box[j + 2];
-  const room = 2 * Math.min(anchor[j] - bounds[j], bounds[j] + bounds[j + 2] - anchor[j]);
+  const room = 2 * Math.min(roomToward(anchor, -1, j, bounds), roomToward(anchor, 1, j, bounds));
   if (shape && across > room) [along, across] = [room * shape, room];
   const result = [];
   result[i] = way > 0 ? anchor[i] : anchor[i] - along;
@@ -80,6 +81,11 @@ function edge(box, anchor, side, way, i, bounds, ratio) {
   result[i + 2] = along;
   result[j + 2] = across;
   return result;
+}
+
+/** How far the bounds reach from a point, toward a way on one axis. */
+function roomToward(point, way, axis, bounds) {
+  return way > 0 ? bounds[axis] + bounds[axis + 2] - point[axis] : point[axis] - bounds[axis];
 }
 
 function clamp(value, low, high) {

@@ -1,25 +1,24 @@
 // One image large over the grid, with what is said about it; a click closes it.
 
-class Large {
-  /** @param close (event) => void: a click on it */
-  constructor(view, close) {
-    this.el = Object.assign(document.createElement("div"), { className: "pickroom-grid-large", hidden: true });
-    this.picture = document.createElement("img");
-    this.caption = document.createElement("div");
-    this.el.append(this.picture, this.caption);
-    view.on(this.el, "pointerdown", close);
+import { element } from "./element.js";
+
+export class LargeImage {
+  constructor() {
+    this.picture = element("img", "");
+    this.caption = element("div", "");
+    this.el = element("div", "pickroom-grid-large", { hidden: true }, this.picture, this.caption);
   }
 
   /** Show an image by its number, with its mark; null shows none. */
-  show(number, thumbs, mark) {
+  show(number, thumbnails, mark) {
     this.el.hidden = number === null;
     if (number === null) return;
-    const url = thumbs.url("large", number) ?? thumbs.url("thumb", number);
+    const url = thumbnails.url("large", number) ?? thumbnails.url("thumb", number);
     if (url && this.picture.src !== url) this.picture.src = url;
     this.picture.hidden = !url;
-    const text = thumbs.texts.get(number);
-    const told = thumbs.reasons.get(number) ?? [text?.title || text?.label, text?.words].filter(Boolean).join("  ·  ");
-    this.caption.textContent = mark ? `${told}  ·  ${mark.text}` : told;
+    const text = thumbnails.texts.get(number);
+    const words = thumbnails.reasons.get(number) ?? [text?.title || text?.label, text?.words].filter(Boolean).join("  ·  ");
+    this.caption.textContent = mark ? `${words}  ·  ${mark.text}` : words;
     this.el.dataset.mark = mark?.kind ?? "";
   }
 }

@@ -1,17 +1,17 @@
-// The pointer over the grid: a click on a thumbnail or a header, or a rubber band around several; it scrolls at an edge.
-// What is caught is worked out, not measured, and marked at once; the kernel's answer is the one that counts.
+// The pointer over the grid: a click on a thumbnail or a header, or a band around several, which scrolls at an edge.
+// What the band touches is calculated and shown at once; the kernel's answer is the one that counts.
+
+import { element } from "./element.js";
+import { range } from "./grid_geometry.js";
 
 const SLOP = 5; // CSS pixels a pointer may move and still click
-const EDGE = 36; // this near to an edge, a rubber band scrolls
+const EDGE = 36; // this near to an edge, a band scrolls
 
-class Band {
-  /**
-   * @param view the GridView: its `el`, `space`, `geometry`
-   * @param press (key) => void: what the click or the band stands for
-   */
-  constructor(view, press) {
-    Object.assign(this, { view, press, drag: null });
-    this.el = Object.assign(document.createElement("div"), { className: "pickroom-grid-band", hidden: true });
+export class SelectionBand {
+  /** @param view the GridView: its `el`, `space`, `geometry`; `press(key)` takes what a click or a band stands for */
+  constructor(view) {
+    Object.assign(this, { view, drag: null });
+    this.el = element("div", "pickroom-grid-band", { hidden: true });
     view.space.append(this.el);
     view.on(view.el, "pointerdown", (event) => this.down(event));
     view.on(view.el, "pointermove", (event) => this.move(event));
@@ -19,12 +19,12 @@ class Band {
     view.on(view.el, "pointercancel", (event) => this.up(event));
   }
 
-  /** Whether the band being drawn is around a place. */
+  /** Whether the band being drawn touches a place. */
   holds(place) {
     return this.drag?.caught?.has(place) ?? false;
   }
 
-  /** CSS pixels from the top left of the board, however far it is scrolled. */
+  /** CSS pixels from the top left of the grid's content, however far it is scrolled. */
   point(event) {
     const rect = this.view.space.getBoundingClientRect();
     return [event.clientX - rect.left, event.clientY - rect.top];
@@ -38,9 +38,9 @@ class Band {
       this.view.comeIntoView();
       return;
     }
-    const cell = event.target.closest(".pickroom-cell");
-    const header = event.target.closest(".pickroom-grid-header");
-    this.drag = { from: this.point(event), place: cell?.dataset.place, section: header?.dataset.section, event };
+    const place = event.target.closest(".pickroom-cell")?.dataset.place;
+    const section = event.target.closest(".pickroom-grid-header")?.dataset.section;
+    this.drag = { from: this.point(event), place, section, event };
     el.setPointerCapture(event.pointerId);
   }
 
@@ -58,10 +58,10 @@ class Band {
   stretch() {
     const { drag } = this;
     const to = this.point(drag.event);
-    const [left, top] = [0, 1].map((i) => Math.min(drag.from[i], to[i]));
-    const [right, bottom] = [0, 1].map((i) => Math.max(drag.from[i], to[i]));
+    const [left, top] = to.map((at, i) => Math.min(drag.from[i], at));
+    const [right, bottom] = to.map((at, i) => Math.max(drag.from[i], at));
     drag.runs = this.view.geometry.touched([left, top, right, bottom]);
-    drag.caught = new Set(drag.runs.flatMap(([first, last]) => span(first, last - first + 1)));
+    drag.caught = new Set(drag.runs.flatMap(([first, last]) => range(first, last - first + 1)));
     const style = { left: `${left}px`, top: `${top}px`, width: `${right - left}px`, height: `${bottom - top}px` };
     Object.assign(this.el.style, style);
     this.el.hidden = false;
@@ -75,7 +75,7 @@ class Band {
       if (!this.drag?.moved) return;
       const { top, bottom } = this.view.el.getBoundingClientRect();
       const y = this.drag.event.clientY;
-      const by = y < top + EDGE ? y - top - EDGE : y > bottom - EDGE ? y - bottom + EDGE : 0;
+      const by = Math.min(0, y - top - EDGE) || Math.max(0, y - bottom + EDGE);
       if (!by) return;
       this.view.el.scrollTop += by / 2;
       this.stretch();
@@ -88,17 +88,18 @@ class Band {
     const { drag } = this;
     this.drag = null;
     this.el.hidden = true;
-    if (!drag) return;
-    const add = event.ctrlKey || event.metaKey;
-    const how = event.shiftKey ? "+shift" : add ? "+ctrl" : "";
-    if (drag.moved) this.press(`band${how}:${(drag.runs ?? []).map((run) => run.join("-")).join(",")}`);
-    else if (event.type !== "pointerup") return;
-    else if (drag.place !== undefined) this.press(`click${how}:${drag.place}`);
-    else if (drag.section !== undefined) this.press(`section${how}:${drag.section}`);
-    else if (!how) this.press("band:"); // a click beside everything selects nothing
+    if (drag && (drag.moved || event.type === "pointerup")) {
+      const key = keyOf(drag, event);
+      if (key) this.view.press(key);
+    }
   }
 }
 
-function span(first, count) {
-  return Array.from({ length: Math.max(0, count) }, (_, i) => first + i);
+/** What a click or a band stands for, as FORMATS.md spells it; null for a click that changes nothing. */
+export function keyOf({ moved, runs = [], place, section }, { shiftKey, ctrlKey, metaKey }) {
+  const how = shiftKey ? "+shift" : ctrlKey || metaKey ? "+ctrl" : "";
+  if (moved) return `band${how}:${runs.map((run) => run.join("-")).join(",")}`;
+  if (place !== undefined) return `click${how}:${place}`;
+  if (section !== undefined) return `section${how}:${section}`;
+  return how ? null : "band:"; // a click on nothing selects nothing
 }

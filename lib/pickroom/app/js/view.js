@@ -1,26 +1,23 @@
-// What a stage and a grid have in common: the keyboard, the viewport, the desk they stand in, the kernel's answers.
+// What the image view and the grid have in common: the keyboard, the viewport, the desk around them, the kernel's
+// answers.
 
-const AGAIN = document.body.dataset.voila ? "reload this page" : "run the cells again"; // the app has no cells
-const NOTES = {
-  "": "",
-  silent: `Still waiting for the kernel. If it was restarted, ${AGAIN}: nothing saved is lost.`,
-  gone: `The kernel was restarted: ${AGAIN}. Nothing saved is lost; this key was not recorded.`,
-};
+import { element } from "./element.js";
+import { KeyQueue, spell } from "./keys.js";
+
 const MEASURE_MS = 80; // that a window or a desk must keep its size before it is measured again
 const TYPING = "input, select, textarea";
-const WHOLE_SCREEN = "Shift+Space"; // the one key that is the page's own: no kernel knows of screens
+const FULL_SCREEN = "Shift+Space"; // the only key that the page handles itself: the kernel does not know the screen
 
-/** One view. A kind of it sets `el`, which takes the keys, and says what `press(key)` and `viewportChanged(came)` do. */
-class Surface {
+/** One view. A subclass sets `el`, which takes the keys, and has `press(key)` and `viewportChanged(appeared)`. */
+export class View {
   constructor(model) {
     this.model = model;
     this.id = crypto.randomUUID();
     this.stop = new AbortController();
-    this.viewport = null; // as `viewportOf` says, null until it was shown once
+    this.viewport = null; // see `viewportOf`; null until it was shown once
     this.used = false; // a key or a pointer went down here since it was made, and since the window was last in front
-    this.note = Object.assign(document.createElement("div"), { className: "pickroom-note" });
-    this.note.setAttribute("role", "status");
-    this.keys = new KeyQueue((message) => this.send(message), (what) => (this.note.textContent = NOTES[what]));
+    this.note = element("div", "pickroom-note", { role: "status" });
+    this.keys = new KeyQueue((message) => this.send(message), (what) => this.say(what));
   }
 
   /** Call a method on an event, until the view closes. */
@@ -36,7 +33,7 @@ class Surface {
     this.on(window, "blur", () => (this.used = false));
     this.on(document, "visibilitychange", () => (this.used = false));
     this.on(window, "resize", this.measureSoon);
-    // ResizeObserver also tells when the notebook detaches the output (size 0) and puts it back
+    // ResizeObserver also tells when the notebook detaches the output (size 0) and attaches it again
     this.sizes = new ResizeObserver(() => this.measureSoon());
     this.sizes.observe(this.el);
     this.theme = new MutationObserver(() => this.measureSoon());
@@ -56,6 +53,21 @@ class Surface {
     this.model.send({ view: this.id, ...message });
   }
 
+  /** A message of the kernel to this view, or to every view. */
+  receive(content) {
+    if (content.type === "resend") this.keys.sendAgain(content.number);
+  }
+
+  /** Tell the user how the kernel answers: `silent`, `gone`, or "" for as it should. */
+  say(what) {
+    const again = document.body.dataset.voila ? "reload this page" : "run the cells again"; // the app has no cells
+    if (what === "silent") {
+      this.note.textContent = `Still waiting for the kernel. If it was restarted, ${again}: nothing saved is lost.`;
+    } else if (what === "gone") {
+      this.note.textContent = `The kernel was restarted: ${again}. Nothing saved is lost; this key was not recorded.`;
+    } else this.note.textContent = "";
+  }
+
   // --- viewport -------------------------------------------------------------------------------------------------
 
   measureSoon() {
@@ -69,12 +81,12 @@ class Surface {
       this.away = true;
       return;
     }
-    const came = !this.viewport || this.away;
-    if (!came && JSON.stringify(viewport) === JSON.stringify(this.viewport)) return;
+    const appeared = !this.viewport || this.away;
+    if (!appeared && JSON.stringify(viewport) === JSON.stringify(this.viewport)) return;
     this.away = false;
     this.viewport = viewport;
     this.attach();
-    this.viewportChanged(came);
+    this.viewportChanged(appeared);
   }
 
   /** After every attach: the desk's buttons press keys, and more words in the desk leave less room. */
@@ -100,13 +112,13 @@ class Surface {
       event.stopPropagation();
       this.take();
     });
-    // the field has taken what was typed by the time its Enter comes up again: the next keys are for the pictures
+    // when Enter comes up, the field has taken what was typed: the next keys are for the images
     this.on(desk, "keyup", (event) => {
       if (event.key === "Enter" && !event.isComposing && event.target.closest("input")) this.take();
     });
   }
 
-  // --- focus and keys ---------------------------------------------------------------------------------------
+  // --- focus and keys -------------------------------------------------------------------------------------------
 
   focus() {
     this.el.focus({ preventScroll: true });
@@ -119,9 +131,10 @@ class Surface {
   }
 
   /**
-   * Take the keyboard for a pointer that goes down here; whether the user had it here already, in a window that was in
-   * front. If not, the pointer did no more than bring it: nobody picks an image by the click that the desk asks for. A
-   * desk that took the keyboard itself as it appeared counts as not used: the user may not have seen that it did.
+   * Take the keyboard for a pointer that goes down here.
+   * @return whether the user had it here already, in a window that was in front. If not, the pointer only brings it:
+   *     the click that the desk asks for must not pick an image. A desk that took the keyboard itself as it appeared
+   *     counts as not used, since the user may not have seen that it did.
    */
   claim() {
     const here = this.used && document.activeElement === this.el && document.hasFocus();
@@ -129,7 +142,7 @@ class Surface {
     return here;
   }
 
-  /** Take the keyboard when the desk appears and nobody is typing; and be seen: a key must not decide out of sight. */
+  /** Take the keyboard when the desk appears and nobody is typing, and scroll it into view: no key decides unseen. */
   greet() {
     const active = document.activeElement;
     const typing = active?.closest(`${TYPING}, [contenteditable='true'], .jp-Dialog`);
@@ -138,7 +151,7 @@ class Surface {
     this.comeIntoView();
   }
 
-  /** The whole desk, words included, while the keys are here; nothing moves when it is in view already. */
+  /** Show the whole desk, words included, while the keys are here; nothing moves when it is in view already. */
   comeIntoView() {
     if (document.activeElement === this.el) this.layers().scrollIntoView({ block: "nearest" });
   }
@@ -147,7 +160,7 @@ class Surface {
     return this.el.closest(".pickroom-desk") ?? this.el;
   }
 
-  /** The notebook's shortcuts are kept away, but for those with Ctrl or Cmd: saving works from here too. */
+  /** Keep the notebook's shortcuts away, except those with Ctrl or Cmd: saving works from here, too. */
   shieldKeys(event) {
     if (event?.ctrlKey || event?.metaKey) delete this.el.dataset.lmSuppressShortcuts;
     else this.el.dataset.lmSuppressShortcuts = "true";
@@ -158,9 +171,9 @@ class Surface {
     this.send({ type: "focus", on });
   }
 
-  /** The desk on the whole screen, and back; the window's own resize measures it anew. */
-  fillScreen() {
-    // what lies around the desk, not itself: stretched, it would not show how much its words take
+  /** Show the desk on the whole screen, or leave it; the window's resize has it measured. */
+  toggleFullScreen() {
+    // what lies around the desk, not the desk: stretched, it would not show how much room its words take
     if (document.fullscreenElement) document.exitFullscreen();
     else this.desk?.parentElement.requestFullscreen?.().then(() => this.focus());
   }
@@ -169,45 +182,67 @@ class Surface {
     this.used = true;
     this.shieldKeys(event); // Ctrl goes down before the key it belongs to
     const key = spell(event);
-    if (key === WHOLE_SCREEN) {
-      event.preventDefault();
-      event.stopPropagation();
-      if (!event.repeat) this.fillScreen();
-    }
-    if (!key || !this.model.get("key_names").includes(key)) return;
+    const own = key === FULL_SCREEN;
+    if (!own && (!key || !this.model.get("key_names").includes(key))) return;
     event.preventDefault();
     event.stopPropagation();
+    if (own && !event.repeat) this.toggleFullScreen();
     // a key held down counts only where that is meant, and then no faster than it is answered
-    if (!event.repeat || (this.model.get("repeating").includes(key) && !this.keys.length)) this.press(key);
+    const again = this.model.get("repeating").includes(key) && !this.keys.length;
+    if (!own && (!event.repeat || again)) this.press(key);
   }
 }
 
+/** The output's width, and what the window leaves of its height next to the desk's words; null while not shown. */
+function viewportOf(el) {
+  if (!el.isConnected || el.clientWidth === 0) return null;
+  const box = el.closest(".pickroom-layers") ?? el;
+  const desk = el.closest(".pickroom-desk") ?? box;
+  const rest = desk.offsetHeight - box.offsetHeight;
+  return {
+    width: Math.floor(box.clientWidth),
+    height: Math.max(240, Math.floor(scroller(el).clientHeight - rest - 24)),
+    dpr: window.devicePixelRatio || 1,
+    dark: document.body.dataset.jpThemeLight === "false",
+  };
+}
+
+/** The element that scrolls the notebook, the app's page or the whole screen: its height is what is seen at a time. */
+function scroller(el) {
+  for (let node = el.parentElement; node; node = node.parentElement) {
+    if (node.classList.contains("pickroom-app-room") || node === document.fullscreenElement) return node;
+    const scrolls = ["auto", "scroll"].includes(getComputedStyle(node).overflowY);
+    if (scrolls && node.clientHeight > 200 && !node.closest(".jp-OutputArea")) return node;
+  }
+  return document.documentElement;
+}
+
 /**
- * The module of a widget: its views on this page, which share what the page holds of pictures.
- * @param View (model, el, store) a Surface
- * @param open (model, views) => the store
- * @param receive (content, buffers, views, store) => void: a message of the kernel that is not for the keys
+ * A widget: its views on this page, and the cache of images that they share.
+ * @param ViewClass (model, el, cache) a View
+ * @param CacheClass (send, changed) with `receive(content, buffers)`; calls `changed(name)` for each image that arrived
  */
-function moduleOf(View, open, receive) {
-  return () => {
-    const views = new Set();
-    let store;
-    return {
-      initialize({ model }) {
-        store = open(model, views);
-        model.on("msg:custom", (content, buffers) => {
-          if (content.type !== "resend") receive(content, buffers, views, store);
-          else views.forEach((view) => view.id === content.view && view.keys.sendAgain(content.number));
-        });
-      },
-      render({ model, el }) {
-        const view = new View(model, el, store);
-        views.add(view);
-        return () => {
-          views.delete(view);
-          view.close();
-        };
-      },
-    };
+export function widgetOf(ViewClass, CacheClass) {
+  const page = crypto.randomUUID(); // the kernel's name for this page
+  const views = new Set();
+  let cache;
+  return {
+    initialize({ model }) {
+      const changed = (name) => views.forEach((view) => view.cacheChanged(name));
+      cache = new CacheClass((message) => model.send({ page, ...message }), changed);
+      model.on("msg:custom", (content, buffers) => {
+        if (content.page === page) cache.receive(content, buffers);
+        if (content.page) return;
+        for (const view of views) if (!content.view || content.view === view.id) view.receive(content);
+      });
+    },
+    render({ model, el }) {
+      const view = new ViewClass(model, el, cache);
+      views.add(view);
+      return () => {
+        views.delete(view);
+        view.close();
+      };
+    },
   };
 }

@@ -1,7 +1,7 @@
 // Zoom to 100 %: every image of the frame at the same place of its picture and at the same size on screen, so that they
-// can be compared. The one with the most pixels has one of them on one device pixel; smaller ones are enlarged to it.
+// can be compared. The image with the most pixels has one of them on each device pixel; smaller ones are enlarged.
 
-class Zoom {
+export class Zoom {
   constructor() {
     this.on = false;
     this.times = 1; // how much larger than fitted
@@ -20,7 +20,7 @@ class Zoom {
     return [cell.box[2] * this.times, cell.box[3] * this.times];
   }
 
-  /** Of an image pixel's side, in percent of a device pixel's: 100, or more for an image that was enlarged. */
+  /** The side of an image pixel, in percent of a device pixel's: 100, or more for an image that was enlarged. */
   percent(cell) {
     return Math.round((100 * this.size(cell)[1] * (window.devicePixelRatio || 1)) / cell.size[1]);
   }
@@ -51,16 +51,12 @@ class Zoom {
     this.y = inside(this.y, cell.window[3] / height);
   }
 
-  /** Where the whole image lies now (x, y, width, height); what sticks out of its window is not seen. */
+  /** Where the whole image lies now (x, y, width, height); only what lies in its window is seen. */
   box(cell) {
     const [wx, wy, ww, wh] = cell.window;
     const [width, height] = this.size(cell);
-    return [
-      wx + ww / 2 - inside(this.x, ww / width) * width,
-      wy + wh / 2 - inside(this.y, wh / height) * height,
-      width,
-      height,
-    ];
+    const left = wx + ww / 2 - inside(this.x, ww / width) * width;
+    return [left, wy + wh / 2 - inside(this.y, wh / height) * height, width, height];
   }
 }
 

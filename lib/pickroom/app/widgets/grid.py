@@ -27,8 +27,9 @@ from typing import Any, Literal, Protocol
 import anywidget
 import traitlets
 
+from pickroom.app.javascript import style_sheet, widget_module
 from pickroom.app.widgets.key_queue import KeyQueue
-from pickroom.app.widgets.stage import KeyPress, read_parts
+from pickroom.app.widgets.stage import KeyPress
 from pickroom.core.errors import PickroomError
 
 MarkKind = Literal["keep", "reject"]
@@ -112,11 +113,8 @@ class Grid(anywidget.AnyWidget):
         repeating: keys that count again while they are held down.
     """
 
-    _esm = read_parts(
-        *("keys.js", "viewport.js", "view.js"),
-        *("thumbnail_cache.js", "grid_geometry.js", "thumbnail.js", "selection_band.js", "large_image.js", "grid.js"),
-    )
-    _css = read_parts("desk.css", "tools.css", "grid.css")
+    _esm = widget_module("grid.js")
+    _css = style_sheet("desk.css", "tools.css", "grid.css")
     key_names = traitlets.List(traitlets.Unicode()).tag(sync=True)
     repeating = traitlets.List(traitlets.Unicode()).tag(sync=True)
 

@@ -22,19 +22,17 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import anywidget
 import traitlets
 
+from pickroom.app.javascript import style_sheet, widget_module
 from pickroom.app.widgets.key_queue import KeyQueue
 from pickroom.app.widgets.layout import Rect
 from pickroom.core.errors import PickroomError
 
 PictureKind = Literal["preview", "original"]
-
-APP = Path(__file__).parents[1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,11 +177,6 @@ class Listener(Protocol):
         """
 
 
-def read_parts(*names: str) -> str:
-    """Files of app/js or app/css as one text: a widget's script, or its style sheet, is made of parts."""
-    return "\n".join((APP / Path(name).suffix[1:] / name).read_text(encoding="utf-8") for name in names)
-
-
 class Stage(anywidget.AnyWidget):
     """The widget; `show` sends a scene, and everything that happens goes to the listener.
 
@@ -199,11 +192,8 @@ class Stage(anywidget.AnyWidget):
     no keyboard has. `cursor` is the CSS cursor over the stage.
     """
 
-    _esm = read_parts(
-        *("keys.js", "viewport.js", "view.js"),
-        *("picture_cache.js", "zoom.js", "painter.js", "drag_outline.js", "image_view.js"),
-    )
-    _css = read_parts("desk.css", "tools.css")
+    _esm = widget_module("image_view.js")
+    _css = style_sheet("desk.css", "tools.css")
     key_names = traitlets.List(traitlets.Unicode()).tag(sync=True)
     repeating = traitlets.List(traitlets.Unicode()).tag(sync=True)
     pointer = traitlets.Enum(["keys", "drag"], default_value="keys").tag(sync=True)
