@@ -1,0 +1,78 @@
+import assert from "node:assert/strict";
+import { afterEach, beforeEach, describe, mock, test } from "node:test";
+
+import { PictureCache } from "../../lib/pickroom/app/js/picture_cache.js";
+
+const ANSWER_MS = 10000;
+
+describe("picture cache", () => {
+  let cache, sent, changed;
+  const receive = (name) => cache.receive({ name, kind: "preview", mime: "image/jpeg" }, [new Uint8Array(1)]);
+  const names = () => sent.splice(0).map((message) => message.names);
+
+  beforeEach(() => {
+    mock.timers.enable();
+    [sent, changed] = [[], []];
+    cache = new PictureCache((message) => sent.push(message), (name) => changed.push(name));
+  });
+  afterEach(() => mock.timers.reset());
+
+  test("asks once for what is on screen", () => {
+    cache.need(["a", "b"]);
+    cache.need(["a", "b", "c"]);
+    assert.deepEqual(sent, [
+      { type: "want", kind: "preview", names: ["a", "b"] },
+      { type: "want", kind: "preview", names: ["c"] },
+    ]);
+    receive("a");
+    cache.need(["a"]);
+    assert.deepEqual([sent.length, changed], [2, ["a"]]);
+  });
+
+  test("asks for two pictures ahead of time", () => {
+    cache.prefetch(["a", "b", "c", "a"]);
+    cache.prefetch(["a", "b", "c"]);
+    assert.deepEqual(names(), [["a", "b"]]);
+    receive("b");
+    cache.prefetch(["a", "b", "c"]);
+    assert.deepEqual(names(), [["c"]]);
+  });
+
+  test("asks three times for a picture that does not come", () => {
+    cache.need(["a"]);
+    mock.timers.tick(ANSWER_MS);
+    mock.timers.tick(2 * ANSWER_MS);
+    assert.deepEqual(names(), [["a"], ["a"], ["a"]]);
+    mock.timers.tick(100 * ANSWER_MS);
+    assert.deepEqual(names(), []);
+  });
+
+  test("asks again when needed for a picture that was not near any more", () => {
+    cache.need(["a"]);
+    cache.receive({ name: "a", kind: "preview", mime: null }, []);
+    assert.deepEqual(changed, []);
+    cache.need(["a"]);
+    assert.deepEqual(names(), [["a"], ["a"]]);
+  });
+
+  test("keeps the reason of a picture that cannot be shown", () => {
+    cache.need(["a"]);
+    cache.receive({ name: "a", kind: "preview", reason: "truncated file" }, []);
+    cache.need(["a"]);
+    assert.deepEqual([cache.reasons.get("a"), names(), changed], ["truncated file", [["a"]], ["a"]]);
+  });
+
+  test("without an original, zoom goes on with the preview", () => {
+    cache.need(["a"], "original");
+    assert.ok(cache.sharpening("a"));
+    cache.receive({ name: "a", kind: "original", reason: "out of reach" }, []);
+    cache.need(["a"], "original");
+    assert.deepEqual([cache.sharpening("a"), cache.reasons.size, sent.length], [false, 0, 1]);
+  });
+
+  test("forgets the previews received longest ago", () => {
+    const many = Array.from({ length: 61 }, (_, i) => `picture ${i}`);
+    many.forEach(receive);
+    assert.deepEqual([cache.blobs.size, cache.lacks(many[0], "preview"), cache.lacks(many[1], "preview")], [60, true, false]);
+  });
+});
