@@ -34,58 +34,32 @@ export class DragOutline {
  * @param drag `DragShape` of stage.py
  */
 export function dragged({ mode, start, box, bounds, ratio, at, least }, x, y) {
-  const [bx, by, bw, bh] = box;
-  const [ix, iy, iw, ih] = bounds;
-  const [dx, dy] = [x - start[0], y - start[1]];
-  if (mode === "move") return [clamp(bx + dx, ix, ix + iw - bw), clamp(by + dy, iy, iy + ih - bh), bw, bh];
-  if (mode === "draw") {
-    const anchor = [clamp(start[0], ix, ix + iw), clamp(start[1], iy, iy + ih)];
-    const way = [x >= anchor[0] ? 1 : -1, y >= anchor[1] ? 1 : -1];
-    return fromCorner(anchor, [Math.abs(x - anchor[0]), Math.abs(y - anchor[1])], way, bounds, ratio, least);
+  const axes = [0, 1];
+  const pointer = [x, y];
+  const ends = axes.map((i) => bounds[i] + bounds[i + 2]);
+  if (mode === "move") {
+    const corner = axes.map((i) => clamp(box[i] + pointer[i] - start[i], bounds[i], ends[i] - box[i + 2]));
+    return [...corner, ...box.slice(2)];
   }
-  // a handle: what lies opposite stays, and a handle pulled over to the other side stops there
-  const way = [2 * at[0] - 1, 2 * at[1] - 1];
-  const anchor = [bx + (1 - at[0]) * bw, by + (1 - at[1]) * bh];
-  const sides = [
-    Math.max(0, way[0] * (bx + at[0] * bw + dx - anchor[0])),
-    Math.max(0, way[1] * (by + at[1] * bh + dy - anchor[1])),
-  ];
-  if (way[0] && way[1]) return fromCorner(anchor, sides, way, bounds, ratio, least);
-  const axis = way[0] ? 0 : 1;
-  return fromEdge(box, anchor, sides[axis], way[axis], axis, bounds, ratio);
-}
-
-/** From a corner that stays, toward a way (1 or -1 for x and y), inside the bounds and in shape. */
-function fromCorner(anchor, sides, way, bounds, ratio, least) {
-  const room = [0, 1].map((i) => roomToward(anchor, way[i], i, bounds));
-  let [wide, tall] = sides.map((side, i) => Math.min(side, room[i]));
+  // drawn: from the start; a handle: from what lies opposite, an edge's other axis growing about its middle (way 0)
+  const drawn = mode === "draw";
+  const anchor = axes.map((i) => (drawn ? clamp(start[i], bounds[i], ends[i]) : box[i] + (1 - at[i]) * box[i + 2]));
+  const way = axes.map((i) => (drawn ? (pointer[i] >= anchor[i] ? 1 : -1) : 2 * at[i] - 1));
+  const end = axes.map((i) => (drawn ? pointer[i] : box[i] + at[i] * box[i + 2] + pointer[i] - start[i]));
+  // a handle pulled over to the other side stops there
+  const sides = axes.map((i) => Math.max(0, way[i] * (end[i] - anchor[i])));
+  const room = axes.map((i) => {
+    const [before, after] = [anchor[i] - bounds[i], ends[i] - anchor[i]];
+    if (way[i] === 0) return 2 * Math.min(before, after);
+    return way[i] > 0 ? after : before;
+  });
+  let size = axes.map((i) => (way[i] ? Math.min(sides[i], room[i]) : box[i + 2]));
   if (ratio) {
-    wide = Math.min(Math.max(sides[0], sides[1] * ratio), room[0], room[1] * ratio);
-    tall = wide / ratio;
+    const wide = Math.min(Math.max(sides[0], sides[1] * ratio), room[0], room[1] * ratio);
+    size = [wide, wide / ratio];
   }
-  if (Math.min(wide, tall) < least) return null;
-  return [way[0] > 0 ? anchor[0] : anchor[0] - wide, way[1] > 0 ? anchor[1] : anchor[1] - tall, wide, tall];
-}
-
-/** An edge pulled to a distance from the opposite one; in shape, the other axis (1 - i) grows about its middle. */
-function fromEdge(box, anchor, side, way, i, bounds, ratio) {
-  const j = 1 - i;
-  const shape = ratio && (i === 0 ? ratio : 1 / ratio); // this axis over the other
-  let along = Math.min(side, roomToward(anchor, way, i, bounds));
-  let across = shape ? along / shape : box[j + 2];
-  const room = 2 * Math.min(roomToward(anchor, -1, j, bounds), roomToward(anchor, 1, j, bounds));
-  if (shape && across > room) [along, across] = [room * shape, room];
-  const result = [];
-  result[i] = way > 0 ? anchor[i] : anchor[i] - along;
-  result[j] = shape ? anchor[j] - across / 2 : box[j];
-  result[i + 2] = along;
-  result[j + 2] = across;
-  return result;
-}
-
-/** How far the bounds reach from a point, toward a way on one axis. */
-function roomToward(point, way, axis, bounds) {
-  return way > 0 ? bounds[axis] + bounds[axis + 2] - point[axis] : point[axis] - bounds[axis];
+  if (way[0] && way[1] && Math.min(...size) < least) return null;
+  return [...axes.map((i) => anchor[i] - (size[i] * (1 - way[i])) / 2), ...size];
 }
 
 function clamp(value, low, high) {

@@ -24,7 +24,8 @@ class GridView extends View {
     this.spare = [];
     this.last = 0; // scrollTop of the last drawing: tells which way it goes
     this.space = element("div", "pickroom-grid-space");
-    this.el = element("div", "pickroom-grid", { tabIndex: 0, role: "application", ariaLabel: "thumbnails" }, this.space);
+    const role = { role: "application", ariaLabel: "thumbnails" };
+    this.el = element("div", "pickroom-grid", { tabIndex: 0, ...role }, this.space);
     this.band = new SelectionBand(this);
     this.large = new LargeImage();
     this.box = element("div", "pickroom-gridbox", {}, this.el, this.large.el, this.note);
@@ -48,9 +49,8 @@ class GridView extends View {
     cancelAnimationFrame(this.drawing);
   }
 
-  press(key) {
-    this.comeIntoView();
-    this.keys.push(key, this.scene?.token ?? "");
+  get token() {
+    return this.scene?.token ?? "";
   }
 
   receive(content) {
@@ -111,8 +111,7 @@ class GridView extends View {
     this.draw();
     if (scene.asking) this.desk?.querySelector(".pickroom-ask input")?.focus();
     else if (before?.asking) this.focus();
-    if (!this.greeted && this.viewport) requestAnimationFrame(() => this.greet()); // its words have their height by then
-    this.greeted ||= Boolean(this.viewport);
+    this.greetOnce();
     const { token, cursor, number } = scene;
     requestAnimationFrame(() => Object.assign(this.el.dataset, { answered, token, cursor, number }));
   }

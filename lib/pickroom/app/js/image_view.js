@@ -85,24 +85,24 @@ class ImageView extends View {
 
   // --- keys -----------------------------------------------------------------------------------------------------
 
+  /** Names what is on screen. */
+  get token() {
+    return this.shown?.token ?? "";
+  }
+
   press(key) {
-    this.comeIntoView();
-    this.keys.push(key, this.shown?.token ?? "");
+    super.press(key);
     this.guess(key);
   }
 
   /** Swap at once to where the key leads, when that is known and the frame is here. */
   guess(key) {
-    const { destinations, steps, count, ahead } = this.scene ?? {};
     const alone = this.keys.length === 1; // no other key waits for its answer
     if (!this.scene || (!alone && !this.guessing)) return;
-    let target = this.position;
+    const { destinations, steps, count, ahead } = this.scene;
+    let target;
     if (alone && key in destinations) target = destinations[key];
     else if (key in steps) target = Math.max(0, Math.min(count - 1, this.position + steps[key]));
-    else {
-      this.guessing = false;
-      return;
-    }
     if (target === this.position) return;
     const frame = ahead.find(([position]) => position === target)?.[1];
     this.guessing = frame !== undefined;
@@ -117,8 +117,7 @@ class ImageView extends View {
     this.outline.follow(scene);
     if (this.drag?.moved && this.pointer) this.outline.move(this.pointer);
     this.keys.taken(scene.applied[this.id] ?? 0);
-    if (!this.greeted) requestAnimationFrame(() => this.greet());
-    this.greeted = true;
+    this.greetOnce();
     if (this.keys.length && this.guessing) return; // the page is further on; the answer to its key will come
     this.guessing = this.keys.length === 0;
     this.zoomTo(scene);
@@ -263,8 +262,7 @@ class ImageView extends View {
   forward(phase, event, drag = this.drag) {
     if (this.model.get("pointer") !== "drag") return;
     const number = (drag ? drag.cell : this.cellAt(this.pointer))?.number ?? null;
-    const seen = this.shown?.token ?? "";
-    this.send({ type: "pointer", phase, ...this.pointer, number, shift: event.shiftKey, seen });
+    this.send({ type: "pointer", phase, ...this.pointer, number, shift: event.shiftKey, seen: this.token });
   }
 }
 

@@ -17,8 +17,9 @@ export class LargeImage {
     if (url && this.picture.src !== url) this.picture.src = url;
     this.picture.hidden = !url;
     const text = thumbnails.texts.get(number);
-    const words = thumbnails.reasons.get(number) ?? [text?.title || text?.label, text?.words].filter(Boolean).join("  ·  ");
-    this.caption.textContent = mark ? `${words}  ·  ${mark.text}` : words;
+    const words = [text?.title || text?.label, text?.words];
+    const reason = thumbnails.reasons.get(number);
+    this.caption.textContent = [...(reason ? [reason] : words), mark?.text].filter(Boolean).join("  ·  ");
     this.el.dataset.mark = mark?.kind ?? "";
   }
 }

@@ -32,7 +32,8 @@ export class SelectionBand {
 
   down(event) {
     const { el } = this.view;
-    if (event.button !== 0 || event.clientX > el.getBoundingClientRect().left + el.clientWidth) return; // the scroll bar
+    const onScrollBar = event.clientX > el.getBoundingClientRect().left + el.clientWidth;
+    if (event.button !== 0 || onScrollBar) return;
     event.preventDefault();
     if (!this.view.claim()) {
       this.view.comeIntoView();

@@ -20,7 +20,8 @@ export class Thumbnail {
     const where = `${x} ${y} ${width} ${height}`;
     if (where === this.where) return;
     this.where = where;
-    Object.assign(this.el.style, { transform: `translate(${x}px, ${y}px)`, width: `${width}px`, height: `${height}px` });
+    const transform = `translate(${x}px, ${y}px)`;
+    Object.assign(this.el.style, { transform, width: `${width}px`, height: `${height}px` });
     this.img.style.height = `${height - LINE - 8}px`;
   }
 

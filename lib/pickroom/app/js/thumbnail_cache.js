@@ -39,17 +39,17 @@ export class ThumbnailCache {
       this.asked.delete(key);
       this.chunks = 0;
     }
-    const missing = (kind, from) => from.filter((n) => this.lacks(kind, n) && !this.asked.has(`${kind} ${n}`));
-    const old = numbers.filter((n) => this.texts.get(n)?.version !== version);
-    const texts = old.filter((n) => !this.asked.has(`text${version} ${n}`));
-    const thumbs = this.chunks < CHUNKS_AT_ONCE ? missing("thumb", numbers).slice(0, CHUNK) : [];
-    const whole = missing("large", large);
-    if (!texts.length && !thumbs.length && !whole.length) return;
-    for (const n of texts) this.asked.set(`text${version} ${n}`, now);
-    for (const n of thumbs) this.asked.set(`thumb ${n}`, now);
-    for (const n of whole) this.asked.set(`large ${n}`, now);
+    const fresh = (kind, missing, most = missing.length) => {
+      const chosen = missing.filter((n) => !this.asked.has(`${kind} ${n}`)).slice(0, most);
+      for (const n of chosen) this.asked.set(`${kind} ${n}`, now);
+      return chosen;
+    };
+    const texts = fresh(`text${version}`, numbers.filter((n) => this.texts.get(n)?.version !== version));
+    const room = this.chunks < CHUNKS_AT_ONCE ? CHUNK : 0;
+    const thumbs = fresh("thumb", numbers.filter((n) => this.lacks("thumb", n)), room);
+    const whole = fresh("large", large.filter((n) => this.lacks("large", n)));
     if (thumbs.length) this.chunks += 1;
-    this.send({ type: "want", texts, thumbs, large: whole, version });
+    if (texts.length + thumbs.length + whole.length) this.send({ type: "want", texts, thumbs, large: whole, version });
   }
 
   lacks(kind, number) {

@@ -8,13 +8,13 @@ const MEASURE_MS = 80; // that a window or a desk must keep its size before it i
 const TYPING = "input, select, textarea";
 const FULL_SCREEN = "Shift+Space"; // the only key that the page handles itself: the kernel does not know the screen
 
-/** One view. A subclass sets `el`, which takes the keys, and has `press(key)` and `viewportChanged(appeared)`. */
+/** One view. A subclass sets `el`, which takes the keys, and `token`, and has `viewportChanged(appeared)`. */
 export class View {
   constructor(model) {
     this.model = model;
     this.id = crypto.randomUUID();
     this.stop = new AbortController();
-    this.viewport = null; // see `viewportOf`; null until it was shown once
+    this.viewport = null; // see `viewportOf`
     this.used = false; // a key or a pointer went down here since it was made, and since the window was last in front
     this.note = element("div", "pickroom-note", { role: "status" });
     this.keys = new KeyQueue((message) => this.send(message), (what) => this.say(what));
@@ -76,17 +76,11 @@ export class View {
   }
 
   measure() {
-    const viewport = viewportOf(this.el);
-    if (!viewport) {
-      this.away = true;
-      return;
-    }
-    const appeared = !this.viewport || this.away;
-    if (!appeared && JSON.stringify(viewport) === JSON.stringify(this.viewport)) return;
-    this.away = false;
-    this.viewport = viewport;
+    const before = this.viewport;
+    this.viewport = viewportOf(this.el);
+    if (!this.viewport || JSON.stringify(this.viewport) === JSON.stringify(before)) return;
     this.attach();
-    this.viewportChanged(appeared);
+    this.viewportChanged(!before);
   }
 
   /** After every attach: the desk's buttons press keys, and more words in the desk leave less room. */
@@ -142,7 +136,12 @@ export class View {
     return here;
   }
 
-  /** Take the keyboard when the desk appears and nobody is typing, and scroll it into view: no key decides unseen. */
+  /** When the desk appears, its words laid out: take the keyboard unless the user types, and scroll into view. */
+  greetOnce() {
+    if (!this.greeted && this.viewport) requestAnimationFrame(() => this.greet());
+    this.greeted ||= Boolean(this.viewport);
+  }
+
   greet() {
     const active = document.activeElement;
     const typing = active?.closest(`${TYPING}, [contenteditable='true'], .jp-Dialog`);
@@ -176,6 +175,12 @@ export class View {
     // what lies around the desk, not the desk: stretched, it would not show how much room its words take
     if (document.fullscreenElement) document.exitFullscreen();
     else this.desk?.parentElement.requestFullscreen?.().then(() => this.focus());
+  }
+
+  /** Send a key to the kernel; no key decides out of sight. */
+  press(key) {
+    this.comeIntoView();
+    this.keys.push(key, this.token);
   }
 
   onKeyDown(event) {

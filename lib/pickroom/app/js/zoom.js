@@ -1,12 +1,13 @@
 // Zoom to 100 %: every image of the frame at the same place of its picture and at the same size on screen, so that they
 // can be compared. The image with the most pixels has one of them on each device pixel; smaller ones are enlarged.
 
+const AXES = [0, 1];
+
 export class Zoom {
   constructor() {
     this.on = false;
     this.times = 1; // how much larger than fitted
-    this.x = 0.5; // the place in the middle of every window, as fractions of the image
-    this.y = 0.5;
+    this.middle = [0.5, 0.5]; // the place in the middle of every window, as fractions of the image
   }
 
   /** Zoom into these images; fitted they are all of one height. */
@@ -25,42 +26,35 @@ export class Zoom {
     return Math.round((100 * this.size(cell)[1] * (window.devicePixelRatio || 1)) / cell.size[1]);
   }
 
-  /** Begin with the place under the pointer staying under it; without a pointer, in the middle. */
+  /** Begin with the place under the pointer staying under it; without an image, in the middle. */
   start(cell, pointer) {
-    Object.assign(this, { on: true, x: 0.5, y: 0.5 });
+    Object.assign(this, { on: true, middle: [0.5, 0.5] });
     if (!cell) return;
-    const [bx, by, bw, bh] = cell.box;
-    const [wx, wy, ww, wh] = cell.window;
-    const [width, height] = this.size(cell);
-    this.x = (pointer.x - bx) / bw - (pointer.x - wx - ww / 2) / width;
-    this.y = (pointer.y - by) / bh - (pointer.y - wy - wh / 2) / height;
-    this.keepInside(cell);
+    const { box, window: shown } = cell;
+    const size = this.size(cell);
+    const at = [pointer.x, pointer.y];
+    const under = AXES.map((i) => (at[i] - box[i]) / box[i + 2]);
+    this.middle = this.inside(cell, AXES.map((i) => under[i] - (at[i] - shown[i] - shown[i + 2] / 2) / size[i]));
   }
 
   /** Drag by CSS pixels: every image moves by the same part of itself. */
-  pan(cell, dx, dy) {
-    const [width, height] = this.size(cell);
-    this.x -= dx / width;
-    this.y -= dy / height;
-    this.keepInside(cell);
+  pan(cell, ...by) {
+    const size = this.size(cell);
+    this.middle = this.inside(cell, AXES.map((i) => this.middle[i] - by[i] / size[i]));
   }
 
-  keepInside(cell) {
-    const [width, height] = this.size(cell);
-    this.x = inside(this.x, cell.window[2] / width);
-    this.y = inside(this.y, cell.window[3] / height);
+  /** A middle that leaves no empty edge in the window of an image. */
+  inside(cell, middle) {
+    return this.size(cell).map((length, i) => {
+      const half = cell.window[i + 2] / length / 2; // of the part of the image that its window shows
+      return half >= 0.5 ? 0.5 : Math.min(1 - half, Math.max(half, middle[i]));
+    });
   }
 
   /** Where the whole image lies now (x, y, width, height); only what lies in its window is seen. */
   box(cell) {
-    const [wx, wy, ww, wh] = cell.window;
-    const [width, height] = this.size(cell);
-    const left = wx + ww / 2 - inside(this.x, ww / width) * width;
-    return [left, wy + wh / 2 - inside(this.y, wh / height) * height, width, height];
+    const [size, middle] = [this.size(cell), this.inside(cell, this.middle)];
+    const corner = AXES.map((i) => cell.window[i] + cell.window[i + 2] / 2 - middle[i] * size[i]);
+    return [...corner, ...size];
   }
-}
-
-/** A middle that leaves no empty edge: `share` is the part of the image that its window shows. */
-function inside(middle, share) {
-  return share >= 1 ? 0.5 : Math.min(1 - share / 2, Math.max(share / 2, middle));
 }

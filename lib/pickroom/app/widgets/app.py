@@ -64,7 +64,7 @@ class Links(anywidget.AnyWidget):
     """HTML whose `<button data-go="QUERY">` lead to other places of the app; `query` is what the address bar shows."""
 
     _esm = widget_module("links.js")
-    _css = style_sheet("links.css")
+    _css = style_sheet("theme.css", "links.css")
     html = traitlets.Unicode().tag(sync=True)
     query = traitlets.Unicode().tag(sync=True)
 

@@ -114,7 +114,7 @@ class Grid(anywidget.AnyWidget):
     """
 
     _esm = widget_module("grid.js")
-    _css = style_sheet("desk.css", "tools.css", "grid.css")
+    _css = style_sheet("theme.css", "desk.css", "grid.css")
     key_names = traitlets.List(traitlets.Unicode()).tag(sync=True)
     repeating = traitlets.List(traitlets.Unicode()).tag(sync=True)
 

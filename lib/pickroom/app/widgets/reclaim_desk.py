@@ -40,7 +40,7 @@ class ReclaimDesk(ipywidgets.VBox):
         self.hard = _button("Delete for good", "danger", self._press_hard)
         self.word.observe(lambda change: self._draw(), "value")
         self.line = ipywidgets.HTML()
-        style = ipywidgets.HTML(f"<style>{style_sheet('reclaim.css')}</style>")
+        style = ipywidgets.HTML(f"<style>{style_sheet('theme.css', 'reclaim.css')}</style>")
         apart = ipywidgets.Box(layout=ipywidgets.Layout(width="40px"))
         row = ipywidgets.HBox([self.trash, self.back, self.again, apart, self.word, self.hard])
         super().__init__([style, self.sizes, row, self.line])

@@ -193,7 +193,7 @@ class Stage(anywidget.AnyWidget):
     """
 
     _esm = widget_module("image_view.js")
-    _css = style_sheet("desk.css", "tools.css")
+    _css = style_sheet("theme.css", "desk.css")
     key_names = traitlets.List(traitlets.Unicode()).tag(sync=True)
     repeating = traitlets.List(traitlets.Unicode()).tag(sync=True)
     pointer = traitlets.Enum(["keys", "drag"], default_value="keys").tag(sync=True)
