@@ -72,9 +72,9 @@ class CropPage(DeskPage):
         self.page.wait_for_function("!document.querySelector('.pickroom-drag-outline').hidden")
         self.page.mouse.up()
         self.wait_for_frame(settled + 2)  # pressing the pointer has its answer too
-        rubber = self.page.locator(".pickroom-drag-outline")
-        assert rubber.is_hidden()
-        x, y, wide, tall = map(float, (rubber.get_attribute("data-box") or "").split())
+        drawn = self.page.locator(".pickroom-drag-outline")
+        assert drawn.is_hidden()
+        x, y, wide, tall = map(float, (drawn.get_attribute("data-box") or "").split())
         placement = self.slot(number)[0].placement
         outline = (*placement.to_image(x, y), *placement.to_image(x + wide, y + tall))
         sides = self.sizes[number - 1] * 2

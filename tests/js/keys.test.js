@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
-import { beforeEach, afterEach, describe, mock, test } from "node:test";
+import { beforeEach, afterEach, describe, test } from "node:test";
 
+import { Clock } from "./clock.js";
 import { KeyQueue, REPEAT_MS, SILENT_MS, spell } from "../../lib/pickroom/app/js/keys.js";
 
 describe("spelling of keys", () => {
@@ -32,17 +33,17 @@ describe("spelling of keys", () => {
 });
 
 describe("key queue", () => {
-  let sent, said, queue;
+  let clock, sent, said, queue;
   const numbers = () => sent.splice(0).map((message) => message.number);
 
   beforeEach(() => {
-    mock.timers.enable();
+    clock = new Clock();
     [sent, said] = [[], []];
     queue = new KeyQueue((message) => sent.push(message), (what) => said.push(what));
   });
   afterEach(() => {
     queue.close();
-    mock.timers.reset();
+    clock.restore();
   });
 
   test("keys are numbered from 1 and name the oldest that waits", () => {
@@ -85,27 +86,27 @@ describe("key queue", () => {
     queue.push("a", "");
     queue.push("b", "");
     numbers();
-    mock.timers.tick(REPEAT_MS - 1);
+    clock.tick(REPEAT_MS - 1);
     assert.deepEqual(numbers(), []);
-    mock.timers.tick(1);
+    clock.tick(1);
     assert.deepEqual(numbers(), [1, 2]);
-    mock.timers.tick(2 * REPEAT_MS - 1);
+    clock.tick(2 * REPEAT_MS - 1);
     assert.deepEqual(numbers(), []);
-    mock.timers.tick(1);
+    clock.tick(1);
     assert.deepEqual(numbers(), [1, 2]);
-    mock.timers.tick(4 * REPEAT_MS);
+    clock.tick(4 * REPEAT_MS);
     assert.deepEqual(numbers(), [1, 2]);
   });
 
   test("the user is told once that no answer comes, and when it came", () => {
     queue.push("a", "");
-    mock.timers.tick(SILENT_MS - 1);
+    clock.tick(SILENT_MS - 1);
     assert.deepEqual(said, []);
-    mock.timers.tick(1 + SILENT_MS);
+    clock.tick(1 + SILENT_MS);
     assert.deepEqual(said, ["silent"]);
     queue.taken(1);
     assert.deepEqual(said, ["silent", ""]);
-    mock.timers.tick(10 * SILENT_MS);
+    clock.tick(10 * SILENT_MS);
     assert.deepEqual(said, ["silent", ""]);
     assert.deepEqual(numbers().filter((number) => number > 1), []);
   });
@@ -113,12 +114,12 @@ describe("key queue", () => {
   test("the wait for the next key begins with the answer to the last", () => {
     queue.push("a", "");
     queue.push("b", "");
-    mock.timers.tick(REPEAT_MS - 1);
+    clock.tick(REPEAT_MS - 1);
     queue.taken(1);
     numbers();
-    mock.timers.tick(REPEAT_MS - 1);
+    clock.tick(REPEAT_MS - 1);
     assert.deepEqual(numbers(), []);
-    mock.timers.tick(1);
+    clock.tick(1);
     assert.deepEqual(numbers(), [2]);
   });
 
@@ -135,7 +136,7 @@ describe("key queue", () => {
     queue.push("a", "");
     numbers();
     queue.close();
-    mock.timers.tick(10 * SILENT_MS);
+    clock.tick(10 * SILENT_MS);
     assert.deepEqual([numbers(), said], [[], []]);
   });
 });

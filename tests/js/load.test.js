@@ -9,8 +9,11 @@ test("modules are linked, each with a scope of its own", async () => {
   const sources = {
     "one.js": "const own = 1;\nexport const one = () => own;",
     "two.js": 'import { one } from "./one.js";\n\nconst own = 20;\nexport const two = () => own + one();',
-    "widget.js":
-      'import { one } from "./one.js";\nimport {\n  two,\n} from "./two.js";\n\nexport default [one(), two(), typeof own];',
+    "widget.js": [
+      'import { one } from "./one.js";',
+      'import {\n  two,\n} from "./two.js";',
+      "export default [one(), two(), typeof own];",
+    ].join("\n"),
   };
   assert.deepEqual(await load(sources, dataAddress), [1, 21, "undefined"]);
 });

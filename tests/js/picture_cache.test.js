@@ -1,21 +1,22 @@
 import assert from "node:assert/strict";
-import { afterEach, beforeEach, describe, mock, test } from "node:test";
+import { afterEach, beforeEach, describe, test } from "node:test";
 
+import { Clock } from "./clock.js";
 import { PictureCache } from "../../lib/pickroom/app/js/picture_cache.js";
 
 const ANSWER_MS = 10000;
 
 describe("picture cache", () => {
-  let cache, sent, changed;
+  let clock, cache, sent, changed;
   const receive = (name) => cache.receive({ name, kind: "preview", mime: "image/jpeg" }, [new Uint8Array(1)]);
   const names = () => sent.splice(0).map((message) => message.names);
 
   beforeEach(() => {
-    mock.timers.enable();
+    clock = new Clock();
     [sent, changed] = [[], []];
     cache = new PictureCache((message) => sent.push(message), (name) => changed.push(name));
   });
-  afterEach(() => mock.timers.reset());
+  afterEach(() => clock.restore());
 
   test("asks once for what is on screen", () => {
     cache.need(["a", "b"]);
@@ -40,10 +41,10 @@ describe("picture cache", () => {
 
   test("asks three times for a picture that does not come", () => {
     cache.need(["a"]);
-    mock.timers.tick(ANSWER_MS);
-    mock.timers.tick(2 * ANSWER_MS);
+    clock.tick(ANSWER_MS);
+    clock.tick(2 * ANSWER_MS);
     assert.deepEqual(names(), [["a"], ["a"], ["a"]]);
-    mock.timers.tick(100 * ANSWER_MS);
+    clock.tick(100 * ANSWER_MS);
     assert.deepEqual(names(), []);
   });
 
