@@ -22,7 +22,7 @@ help:
 	@echo 'make test            every test (PYTEST_ARGS="-k name" for some)'
 	@echo 'make soak            1,000 kills in the midst of moving files, and what they cost (SOAK_KILLS=100 for fewer)'
 	@echo 'make fuzz            hostile input, some ninety thousand cases (FUZZ=1 for one round, FUZZ_SEED=n for others)'
-	@echo 'make lint            ruff, mypy, and notebooks without outputs'
+	@echo 'make lint            ruff, mypy, oxlint for the JavaScript, and notebooks without outputs'
 	@echo 'make bench           every benchmark (BENCH_ARGS=--quick for a short run)'
 	@echo 'make lock            resolve requirements.lock again (LOCK_ARGS=--upgrade for newer versions)'
 	@echo 'make clean           remove build output and caches; leaves .venv, data/ and reports/'
@@ -111,6 +111,7 @@ lint: $(READY)
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
+	$(VENV)/bin/oxlint --deny-warnings lib/pickroom/app/js tests/js
 	@find notebooks -name .ipynb_checkpoints -prune -o -name '*.ipynb' -print | sort | { \
 	  dirty=; \
 	  while read -r notebook; do \

@@ -1,11 +1,16 @@
-// Where everything lies on the board, in CSS pixels from its top: headers, rows and cells, worked out and never
-// measured, so that ten thousand images cost no more than ten.
+// Where everything lies in the grid, in CSS pixels from its top: headers, rows and cells. It is calculated, never
+// measured, so that ten thousand images cost no more than ten. A place counts images through all sections, from 0.
 
-const HEADER = 34; // of a section
-const LINE = 22; // of words under a thumbnail
+export const HEADER = 34; // of a section
+export const LINE = 22; // of words under a thumbnail
 const AFTER = 14; // under a section
 
-class Geometry {
+/** The integers from the first, so many of them. */
+export function range(first, count) {
+  return Array.from({ length: Math.max(0, count) }, (_, i) => first + i);
+}
+
+export class GridGeometry {
   /** @param counts images of each section; cell: the least width of one */
   constructor(counts, width, cell) {
     this.columns = Math.max(1, Math.floor(width / cell));
@@ -24,7 +29,7 @@ class Geometry {
     this.count = first;
   }
 
-  /** Indexes [from, to) of the sections that a span of pixels meets. */
+  /** Indexes [from, to) of the sections that a range of pixels meets. */
   met(top, bottom) {
     const from = this.sections.findIndex((one) => one.top + one.height > top);
     if (from < 0) return [0, 0];
@@ -33,7 +38,7 @@ class Geometry {
     return [from, to];
   }
 
-  /** Places [from, to) of one section whose rows a span of pixels meets. */
+  /** Places [from, to) of one section whose rows a range of pixels meets. */
   places({ top, first, count, rows }, from, to) {
     const row = (y) => Math.max(0, Math.min(rows, y));
     const start = row(Math.floor((from - top - HEADER) / this.height));
@@ -41,8 +46,18 @@ class Geometry {
     return [first + Math.min(count, start * this.columns), first + Math.min(count, end * this.columns)];
   }
 
-  sectionOf(place) {
-    return this.sections.find((one) => place >= one.first && place < one.first + one.count);
+  /** Every place whose row a range of pixels meets. */
+  placesBetween(top, bottom) {
+    return this.sections.slice(...this.met(top, bottom)).flatMap((section) => {
+      const [first, end] = this.places(section, top, bottom);
+      return range(first, end - first);
+    });
+  }
+
+  /** The first place whose row ends below a height, undefined when there is none. */
+  placeBelow(top) {
+    const section = this.sections.find((one) => one.count && one.top + one.height - AFTER > top);
+    return section && this.places(section, top, top)[0];
   }
 
   /** (x, y) of a cell inside its section. */
@@ -51,13 +66,18 @@ class Geometry {
     return [(at % this.columns) * this.width, HEADER + Math.floor(at / this.columns) * this.height];
   }
 
+  /** The top of a cell, undefined for a place that no section has. */
+  topOf(place) {
+    const section = this.sections.find((one) => place >= one.first && place < one.first + one.count);
+    return section && section.top + this.inside(section, place)[1];
+  }
+
   /** Runs [first, last] of the places that a rectangle (left, top, right, bottom) touches. */
   touched([left, top, right, bottom]) {
     const from = Math.max(0, Math.floor(left / this.width));
     const to = Math.min(this.columns - 1, Math.floor(right / this.width));
     const runs = [];
-    const [begin, end] = this.met(top, bottom);
-    for (const section of this.sections.slice(begin, end)) {
+    for (const section of this.sections.slice(...this.met(top, bottom))) {
       const [first, last] = this.places(section, top, bottom);
       for (let row = first; row < last; row += this.columns) {
         const run = [row + from, Math.min(row + to, section.first + section.count - 1)];

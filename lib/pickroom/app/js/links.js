@@ -16,13 +16,9 @@ export default {
       button.blur(); // the keys are for the desk that comes
       model.send({ go: button.dataset.go });
     });
-    model.on("change:html", show);
+    model.on("change:html", show); // anywidget takes both off when the view closes
     model.on("change:query", follow);
     show();
     follow();
-    return () => {
-      model.off("change:html", show);
-      model.off("change:query", follow);
-    };
   },
 };

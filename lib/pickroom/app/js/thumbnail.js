@@ -1,41 +1,41 @@
 // One thumbnail: made once, used again for whichever image scrolls into its place.
 
-class Cell {
+import { element } from "./element.js";
+import { LINE } from "./grid_geometry.js";
+
+export class Thumbnail {
   constructor() {
-    const make = (tag, name) => Object.assign(document.createElement(tag), { className: `pickroom-cell-${name}` });
-    this.el = Object.assign(document.createElement("div"), { className: "pickroom-cell" });
-    this.img = Object.assign(make("img", "image"), { alt: "", decoding: "async", draggable: false });
-    this.reason = make("div", "reason");
-    this.badge = make("div", "mark");
-    this.label = make("span", "label");
-    this.words = make("span", "words");
-    const line = make("div", "line");
-    line.append(this.label, this.words);
-    this.el.append(this.img, this.reason, this.badge, line);
+    this.img = element("img", "pickroom-cell-image", { alt: "", decoding: "async", draggable: false });
+    this.reason = element("div", "pickroom-cell-reason");
+    this.badge = element("div", "pickroom-cell-mark");
+    this.label = element("span", "pickroom-cell-label");
+    this.words = element("span", "pickroom-cell-words");
+    const line = element("div", "pickroom-cell-line", {}, this.label, this.words);
+    this.el = element("div", "pickroom-cell", {}, this.img, this.reason, this.badge, line);
   }
 
-  /** Put it somewhere; only what changed is written: layout is what scrolling pays for. */
+  /** Put it somewhere; only what changed is written, since layout is what makes scrolling slow. */
   put(place, [x, y], { width, height }) {
     this.place = place;
     const where = `${x} ${y} ${width} ${height}`;
     if (where === this.where) return;
     this.where = where;
-    Object.assign(this.el.style, { transform: `translate(${x}px, ${y}px)`, width: `${width}px`, height: `${height}px` });
+    const transform = `translate(${x}px, ${y}px)`;
+    Object.assign(this.el.style, { transform, width: `${width}px`, height: `${height}px` });
     this.img.style.height = `${height - LINE - 8}px`;
-    this.el.dataset.place = place;
   }
 
-  fill(number, thumbs, { mark, selected, active }) {
+  fill(number, thumbnails, { mark, selected, active }) {
     this.el.dataset.place = this.place;
-    const url = thumbs.url("thumb", number);
+    const url = thumbnails.url("thumb", number);
     if (url !== this.url) {
       this.url = url;
       if (url) this.img.src = url;
       else this.img.removeAttribute("src");
     }
-    const reason = url ? "" : (thumbs.reasons.get(number) ?? "");
+    const reason = url ? "" : (thumbnails.reasons.get(number) ?? "");
     if (reason !== this.reason.textContent) this.reason.textContent = reason;
-    const text = thumbs.texts.get(number) ?? { label: "", words: "", title: "", warn: false };
+    const text = thumbnails.texts.get(number) ?? { label: "", words: "", title: "", warn: false };
     if (text !== this.text) {
       this.text = text;
       this.label.textContent = text.label;

@@ -1,11 +1,18 @@
-// The stage: the photo layer, its pointer, and where its keys lead. stage.py says which messages it exchanges with the
-// kernel. It holds pictures and the keys that are not answered yet, nothing else: what the kernel says wins.
+// The image view: the pictures of a frame, the pointer over them, and where keys lead. stage.py says which messages it
+// exchanges with the kernel. It holds only pictures and keys that are not answered yet: what the kernel says wins.
+
+import { DragOutline } from "./drag_outline.js";
+import { element } from "./element.js";
+import { Painter } from "./painter.js";
+import { PictureCache } from "./picture_cache.js";
+import { View, widgetOf } from "./view.js";
+import { Zoom } from "./zoom.js";
 
 const CLICK_SLOP = 4; // CSS pixels a pointer may move and still click
 const MOVES_AHEAD = 3; // pointer moves sent before the first of them is answered
 const MOVE_MS = 1000; // answers that got lost hold the next move up no longer than this
 
-class StageView extends Surface {
+class ImageView extends View {
   constructor(model, el, pictures) {
     super(model);
     this.pictures = pictures;
@@ -13,24 +20,19 @@ class StageView extends Surface {
     this.scene = null; // the kernel's last answer
     this.shown = null; // {token, cells} on screen
     this.position = 0;
-    this.predicted = false; // what is on screen is ours, the kernel has not drawn it yet
-    this.guessing = true; // every key that waits leads where we think
+    this.predicted = false; // the page swapped to what is on screen; the kernel has not drawn it yet
+    this.guessing = true; // for every key that waits, the page knows where it leads
     this.pointer = null;
     this.drag = null;
     this.moved = null; // the last pointer event that was not sent yet
     this.unanswered = 0; // pointer moves sent
     this.hadFocus = false;
-    this.build(el);
-    this.listen();
-  }
-
-  build(el) {
-    this.el = Object.assign(document.createElement("div"), { className: "pickroom-stage", tabIndex: 0 });
-    this.el.setAttribute("role", "application");
-    this.painter = new Painter(this.el, this.pictures, this.zoom);
-    this.rubber = new DragOutline(this.el);
+    this.el = element("div", "pickroom-image-view", { tabIndex: 0, role: "application" });
+    this.painter = new Painter(this.el, pictures, this.zoom);
+    this.outline = new DragOutline(this.el);
     this.el.append(this.note);
     el.append(this.el);
+    this.listen();
   }
 
   listen() {
@@ -40,24 +42,29 @@ class StageView extends Surface {
     this.on(this.el, "pointerup", this.onPointerUp);
     this.on(this.el, "pointercancel", this.onPointerUp);
     this.on(this.el, "pointerleave", () => (this.pointer = null));
-    this.showCursor = () => (this.el.style.cursor = this.model.get("cursor"));
-    this.model.on("change:cursor", this.showCursor);
-    this.showCursor();
+    const showCursor = () => (this.el.style.cursor = this.model.get("cursor"));
+    this.model.on("change:cursor", showCursor); // anywidget takes it off when the view closes
+    showCursor();
   }
 
   close() {
     super.close();
     clearTimeout(this.moving);
-    this.model.off("change:cursor", this.showCursor);
+  }
+
+  receive(content) {
+    super.receive(content);
+    if (content.type === "frame") this.onFrame(content);
+    else if (content.type === "moved") this.onMoved();
   }
 
   // --- viewport and focus ---------------------------------------------------------------------------------------
 
-  viewportChanged(came) {
-    this.send({ type: came ? "hello" : "size", ...this.viewport });
+  viewportChanged(appeared) {
+    this.send({ type: appeared ? "hello" : "size", ...this.viewport });
   }
 
-  /** After every attach: the overlay must not take the keys, and the focus comes back if it was ours. */
+  /** After every attach: the overlay must not take the keys, and the focus is taken back if it was here. */
   attach() {
     super.attach();
     const box = this.el.closest(".pickroom-layers");
@@ -66,7 +73,7 @@ class StageView extends Surface {
   }
 
   onFocus(on) {
-    // taken away by a detach, it is taken back on return; given away by the person, it is not
+    // focus lost by a detach is taken back on return; focus that the user moved elsewhere is not
     if (on || this.el.isConnected) this.hadFocus = on;
     super.onFocus(on);
   }
@@ -76,44 +83,42 @@ class StageView extends Surface {
     if (this.hadFocus && free) this.focus();
   }
 
-  // --- keys -------------------------------------------------------------------------------------------------
+  // --- keys -----------------------------------------------------------------------------------------------------
+
+  /** Names what is on screen. */
+  get token() {
+    return this.shown?.token ?? "";
+  }
 
   press(key) {
-    this.comeIntoView();
-    this.keys.push(key, this.shown?.token ?? "");
+    super.press(key);
     this.guess(key);
   }
 
   /** Swap at once to where the key leads, when that is known and the frame is here. */
   guess(key) {
-    const { destinations, steps, count, ahead } = this.scene ?? {};
     const alone = this.keys.length === 1; // no other key waits for its answer
     if (!this.scene || (!alone && !this.guessing)) return;
-    let target = this.position;
+    const { destinations, steps, count, ahead } = this.scene;
+    let target;
     if (alone && key in destinations) target = destinations[key];
     else if (key in steps) target = Math.max(0, Math.min(count - 1, this.position + steps[key]));
-    else {
-      this.guessing = false;
-      return;
-    }
     if (target === this.position) return;
     const frame = ahead.find(([position]) => position === target)?.[1];
     this.guessing = frame !== undefined;
     if (frame) this.put(frame, target, true);
   }
 
-  // --- what the kernel says ---------------------------------------------------------------------------------
+  // --- what the kernel says -------------------------------------------------------------------------------------
 
   onFrame(scene) {
     const grown = scene.height !== this.scene?.height;
     this.scene = scene;
-    this.rubber.follow(scene);
-    if (this.drag?.moved && this.pointer) this.rubber.move(this.pointer);
-    const applied = scene.applied[this.id] ?? 0;
-    this.keys.taken(applied);
-    if (!this.greeted) requestAnimationFrame(() => this.greet());
-    this.greeted = true;
-    if (this.keys.length && this.guessing) return; // ours is further on; the answer to its key will come
+    this.outline.follow(scene);
+    if (this.drag?.moved && this.pointer) this.outline.move(this.pointer);
+    this.keys.taken(scene.applied[this.id] ?? 0);
+    this.greetOnce();
+    if (this.keys.length && this.guessing) return; // the page is further on; the answer to its key will come
     this.guessing = this.keys.length === 0;
     this.zoomTo(scene);
     this.put(scene.frame, scene.position, false, grown);
@@ -158,13 +163,14 @@ class StageView extends Surface {
   /** Ask for the neighbours' pictures in the idle moment after a frame, never before an answer that is due. */
   prefetchSoon() {
     const idle = window.requestIdleCallback ?? ((work) => setTimeout(work, 30));
-    idle(() => {
+    const prefetch = () => {
       if (this.keys.length || !this.scene) return;
       const cells = this.scene.ahead.flatMap(([, frame]) => frame.cells);
       this.pictures.prefetch(cells.map((cell) => cell.name));
       this.pictures.keepBitmaps(new Set([...cells, ...this.shown.cells].map((cell) => cell.name)));
       for (const cell of cells) this.painter.fitted(cell); // decode ahead, so that a swap only draws
-    }, { timeout: 300 });
+    };
+    idle(prefetch, { timeout: 300 });
   }
 
   paint() {
@@ -175,12 +181,12 @@ class StageView extends Surface {
     Object.assign(this.el.dataset, { token, drawn, images: cells.length });
   }
 
-  onPicture(name) {
+  cacheChanged(name) {
     if (this.shown?.cells.some((cell) => cell.name === name)) this.paint();
     this.prefetchSoon();
   }
 
-  // --- pointer ----------------------------------------------------------------------------------------------
+  // --- pointer --------------------------------------------------------------------------------------------------
 
   /** Layout coordinates: a view narrower than the layout shows it scaled down. */
   point(event) {
@@ -219,7 +225,7 @@ class StageView extends Surface {
         this.zoom.pan(drag.cell, this.pointer.x - drag.last.x, this.pointer.y - drag.last.y);
         this.paint();
       }
-      if (drag.moved) this.rubber.move(this.pointer);
+      if (drag.moved) this.outline.move(this.pointer);
       drag.last = this.pointer;
     }
     this.moved = event;
@@ -255,22 +261,9 @@ class StageView extends Surface {
 
   forward(phase, event, drag = this.drag) {
     if (this.model.get("pointer") !== "drag") return;
-    const cell = drag ? drag.cell : this.cellAt(this.pointer);
-    const seen = this.shown?.token ?? "";
-    const number = cell?.number ?? null;
-    this.send({ type: "pointer", phase, ...this.pointer, number, shift: event.shiftKey, seen });
+    const number = (drag ? drag.cell : this.cellAt(this.pointer))?.number ?? null;
+    this.send({ type: "pointer", phase, ...this.pointer, number, shift: event.shiftKey, seen: this.token });
   }
 }
 
-export default moduleOf(
-  StageView,
-  (model, views) => {
-    const changed = (name) => views.forEach((view) => view.onPicture(name));
-    return new Pictures(crypto.randomUUID(), (message) => model.send(message), changed);
-  },
-  (content, buffers, views, pictures) => {
-    if (content.type === "frame") views.forEach((view) => view.onFrame(content));
-    else if (content.type === "picture" && content.page === pictures.page) pictures.receive(content, buffers);
-    else if (content.type === "moved") views.forEach((view) => view.id === content.view && view.onMoved());
-  },
-);
+export default widgetOf(ImageView, PictureCache);

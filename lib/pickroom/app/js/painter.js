@@ -1,9 +1,11 @@
-// The photo layer: what is on the stage, from the pictures that are here, in CSS pixels of the kernel's layout.
+// Paints the pictures of a frame that are here, in CSS pixels of the kernel's layout.
 
-class Painter {
+import { element } from "./element.js";
+
+export class Painter {
   constructor(el, pictures, zoom) {
     Object.assign(this, { el, pictures, zoom });
-    this.canvas = Object.assign(document.createElement("canvas"), { width: 1, height: 0 });
+    this.canvas = element("canvas", "", { width: 1, height: 0 });
     this.ctx = this.canvas.getContext("2d");
     el.append(this.canvas);
   }
@@ -19,7 +21,7 @@ class Painter {
     return cells.filter((cell) => (this.zoom.on ? this.paintWhole(cell) : this.paintFit(cell))).length;
   }
 
-  /** The picture at the device pixels it takes on the stage, undefined while it is not ready. */
+  /** The picture at the device pixels it takes on the canvas, undefined while it is not ready. */
   fitted(cell) {
     const dpr = window.devicePixelRatio || 1;
     const size = [cell.box[2], cell.box[3]].map((length) => Math.max(1, Math.round(length * dpr)));
@@ -62,8 +64,8 @@ class Painter {
   tag([x, y, w, h], text) {
     this.ctx.font = "12px system-ui, sans-serif";
     this.ctx.textAlign = "right";
-    this.ctx.fillStyle = "rgba(0, 0, 0, 0.6)";
     const wide = this.ctx.measureText(text).width + 16;
+    this.ctx.fillStyle = "rgba(0, 0, 0, 0.6)";
     this.ctx.fillRect(x + w - wide - 6, y + h - 26, wide, 20);
     this.ctx.fillStyle = "white";
     this.ctx.fillText(text, x + w - 14, y + h - 12);

@@ -1,12 +1,12 @@
-// Keys as the kernel wants them: spelled like in FORMATS.md, numbered, and sent until they are taken.
+// Keys: spelled as in FORMATS.md, numbered, and sent until the kernel has taken them.
 
 const NAMED = ["Enter", "Escape", "Tab", "Home", "End", "ArrowUp", "ArrowDown", "ArrowLeft", "ArrowRight"];
 const AS_TYPED = "?[]"; // Shift only makes these characters
-const REPEAT_MS = 2000; // a key not answered by then is sent again, each time after twice as long
-const SILENT_MS = 4000; // and then the person is told
+export const REPEAT_MS = 2000; // a key without an answer is sent again after this, then each time after twice as long
+export const SILENT_MS = 4000; // after this the user is told
 
-/** A keyboard event as FORMATS.md spells it: letters by what they type, digits by where they are. */
-function spell(event) {
+/** A keyboard event as FORMATS.md spells it: letters by what they type, digits by where they are; null for no key. */
+export function spell(event) {
   if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return null;
   if (AS_TYPED.includes(event.key)) return event.key;
   const digit = /^Digit(\d)$/.exec(event.code) ?? (/^\d$/.test(event.key) && /^Numpad(\d)$/.exec(event.code));
@@ -19,10 +19,10 @@ function spell(event) {
 }
 
 /** The keys of one view that wait for their answer; the kernel takes each number once, and in order. */
-class KeyQueue {
+export class KeyQueue {
   /**
-   * @param send (message) => void: to the kernel; throws when the one that made this widget is gone
-   * @param say ("silent" | "gone" | "") => void: to the person
+   * @param send (message) => void: to the kernel; throws when the kernel that made this widget is gone
+   * @param say ("silent" | "gone" | "") => void: to the user
    */
   constructor(send, say) {
     Object.assign(this, { send, say });

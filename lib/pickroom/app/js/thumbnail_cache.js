@@ -1,20 +1,19 @@
-// The thumbnails one page holds of one grid, shared by its views: Blob URLs by number, least recently used first out,
-// and the words under them. Asked of the kernel a few at a time, those on screen first: a jump far down waits for no
-// more than the chunks that are on their way. Nothing here is a truth: a page that lost it all asks again.
+// The thumbnails of a grid: Blob URLs by number, least recently used first out, and the words under them. The page asks
+// the kernel for a few at a time, those on screen first, so that a jump far down waits only for the chunks that are on
+// their way. A page that lost them asks again.
 
-const THUMBS_KEPT = 2000; // about 25 MB of 256-px JPEGs
-const LARGE_KEPT = 12;
+const KEPT = { thumb: 2000, large: 12 }; // 2000 are about 25 MB of 256-px JPEGs
 const CHUNK = 12; // thumbnails in one message
 const CHUNKS_AT_ONCE = 2;
-const ASK_AGAIN_MS = 10000;
+export const ASK_AGAIN_MS = 10000;
 
-class Thumbs {
+export class ThumbnailCache {
   /**
    * @param send (message) => void: to the kernel
    * @param changed () => void: something arrived
    */
-  constructor(page, send, changed) {
-    Object.assign(this, { page, send, changed });
+  constructor(send, changed) {
+    Object.assign(this, { send, changed });
     this.urls = { thumb: new Map(), large: new Map() }; // number -> Blob URL
     this.reasons = new Map(); // number -> why it cannot be shown
     this.texts = new Map(); // number -> {version, label, words, title, warn}
@@ -40,21 +39,27 @@ class Thumbs {
       this.asked.delete(key);
       this.chunks = 0;
     }
-    const fresh = (kind) => (n) => !this.asked.has(`${kind} ${n}`);
-    const texts = numbers.filter((n) => this.texts.get(n)?.version !== version).filter(fresh(`text${version}`));
+    const fresh = (kind, missing, most = missing.length) => {
+      const chosen = missing.filter((n) => !this.asked.has(`${kind} ${n}`)).slice(0, most);
+      for (const n of chosen) this.asked.set(`${kind} ${n}`, now);
+      return chosen;
+    };
+    const texts = fresh(`text${version}`, numbers.filter((n) => this.texts.get(n)?.version !== version));
     const room = this.chunks < CHUNKS_AT_ONCE ? CHUNK : 0;
-    const thumbs = room ? numbers.filter((n) => this.lacks("thumb", n)).filter(fresh("thumb")).slice(0, room) : [];
-    const whole = large.filter((n) => this.lacks("large", n)).filter(fresh("large"));
-    if (!texts.length && !thumbs.length && !whole.length) return;
-    for (const n of texts) this.asked.set(`text${version} ${n}`, now);
-    for (const n of thumbs) this.asked.set(`thumb ${n}`, now);
-    for (const n of whole) this.asked.set(`large ${n}`, now);
+    const thumbs = fresh("thumb", numbers.filter((n) => this.lacks("thumb", n)), room);
+    const whole = fresh("large", large.filter((n) => this.lacks("large", n)));
     if (thumbs.length) this.chunks += 1;
-    this.send({ type: "want", page: this.page, texts, thumbs, large: whole, version });
+    if (texts.length + thumbs.length + whole.length) this.send({ type: "want", texts, thumbs, large: whole, version });
   }
 
   lacks(kind, number) {
     return !this.urls[kind].has(number) && !this.reasons.has(number);
+  }
+
+  receive(content, buffers) {
+    if (content.type === "texts") this.receiveTexts(content);
+    else this.receivePictures(content, buffers);
+    this.changed();
   }
 
   receiveTexts({ version, rows }) {
@@ -62,7 +67,6 @@ class Thumbs {
       this.asked.delete(`text${version} ${number}`);
       this.texts.set(number, { version, label, words, title, warn });
     }
-    this.changed();
   }
 
   receivePictures({ kind, rows }, buffers) {
@@ -73,12 +77,10 @@ class Thumbs {
       if (reason !== null) this.reasons.set(number, reason);
       else kept.set(number, URL.createObjectURL(new Blob([buffers[next++]], { type: "image/jpeg" })));
     }
-    const most = kind === "thumb" ? THUMBS_KEPT : LARGE_KEPT;
-    for (const [number, url] of [...kept].slice(0, Math.max(0, kept.size - most))) {
+    for (const [number, url] of [...kept].slice(0, Math.max(0, kept.size - KEPT[kind]))) {
       kept.delete(number);
       URL.revokeObjectURL(url);
     }
     if (kind === "thumb") this.chunks = Math.max(0, this.chunks - 1);
-    this.changed();
   }
 }

@@ -1,38 +1,35 @@
-// The pictures one page holds of one widget, shared by its views: encoded bytes by name (a sha256), asked of the
-// kernel when they are missing, and ready-to-draw bitmaps of the frames that are near. Nothing here is a truth:
-// a page that lost it all asks again.
+// The pictures of an image view: encoded bytes by name (a sha256), which the page asks the kernel for when they are
+// missing, and bitmaps of the frames that are near, ready to draw. A page that lost them asks again.
 
-const KEPT = 60; // encoded previews kept, least recently used first out (about 12 MB of 1024-px JPEGs)
+const KEPT = 60; // encoded previews, least recently used first out (about 12 MB of 1024-px JPEGs)
 const AHEAD_AT_ONCE = 2; // pictures asked for ahead of time; a key pressed meanwhile waits for these two at most
 const ANSWER_MS = 10000; // a picture not sent after this is asked for again
 const TRIES = 3;
 
-class Pictures {
+export class PictureCache {
   /**
    * @param send (message) => void: to the kernel
    * @param changed (name) => void: a picture arrived, became ready to draw, or was refused
    */
-  constructor(page, send, changed) {
-    Object.assign(this, { page, send, changed });
+  constructor(send, changed) {
+    Object.assign(this, { send, changed });
     this.blobs = new Map(); // name -> Blob
     this.reasons = new Map(); // name -> why it cannot be shown
     this.fitted = new Map(); // "name@WxH" -> ImageBitmap, or the promise of one
     this.whole = new Map(); // "kind:name" -> ImageBitmap, or the promise of one (zoom)
-    this.asked = new Map(); // "kind:name" -> {timer, tries, ahead}
+    this.asked = new Map(); // "kind:name" -> {timer, ahead}
   }
 
   /** Ask for these now, all at once: they are on screen. */
   need(names, kind = "preview") {
-    const missing = names.filter((name) => this.lacks(name, kind));
-    if (missing.length) this.ask(missing, kind, false);
+    this.ask(names.filter((name) => this.lacks(name, kind)), kind, false);
   }
 
   /** Ask for the first few of these that are missing; call again whenever the page is idle. */
   prefetch(names) {
     const running = [...this.asked.values()].filter((one) => one.ahead).length;
     const missing = [...new Set(names)].filter((name) => this.lacks(name, "preview"));
-    const now = missing.slice(0, Math.max(0, AHEAD_AT_ONCE - running));
-    if (now.length) this.ask(now, "preview", true);
+    this.ask(missing.slice(0, Math.max(0, AHEAD_AT_ONCE - running)), "preview", true);
   }
 
   lacks(name, kind) {
@@ -41,6 +38,7 @@ class Pictures {
   }
 
   ask(names, kind, ahead, tries = 1) {
+    if (!names.length) return;
     for (const name of names) {
       const timer = setTimeout(() => {
         this.asked.delete(`${kind}:${name}`);
@@ -48,24 +46,23 @@ class Pictures {
       }, ANSWER_MS * tries);
       this.asked.set(`${kind}:${name}`, { timer, ahead });
     }
-    this.send({ type: "want", page: this.page, kind, names });
+    this.send({ type: "want", kind, names });
   }
 
+  /** One picture as the kernel sent it, or the reason why it cannot be shown. */
   receive({ name, kind, mime, reason }, buffers) {
     const key = `${kind}:${name}`;
     clearTimeout(this.asked.get(key)?.timer);
     this.asked.delete(key);
     if (reason === undefined && !mime) return; // asked for a frame that has gone by
-    if (reason !== undefined) {
-      if (kind === "preview") this.reasons.set(name, reason);
+    const blob = mime && new Blob([buffers[0]], { type: mime });
+    if (kind === "original") {
+      if (blob) this.decode(this.whole, key, blob, {}, name);
       else this.whole.set(key, null); // zoom goes on with the preview
-    } else {
-      const blob = new Blob([buffers[0]], { type: mime });
-      if (kind === "preview") {
-        this.blobs.set(name, blob);
-        for (const old of [...this.blobs.keys()].slice(0, Math.max(0, this.blobs.size - KEPT))) this.blobs.delete(old);
-      } else this.decode(this.whole, key, blob, {}, name);
-    }
+    } else if (blob) {
+      this.blobs.set(name, blob);
+      for (const old of [...this.blobs.keys()].slice(0, Math.max(0, this.blobs.size - KEPT))) this.blobs.delete(old);
+    } else this.reasons.set(name, reason);
     this.changed(name);
   }
 
@@ -76,10 +73,8 @@ class Pictures {
     if (blob) {
       this.blobs.delete(name);
       this.blobs.set(name, blob); // most recently used
-      if (!this.fitted.has(key)) {
-        const options = { resizeWidth: width, resizeHeight: height, resizeQuality: "high" };
-        this.decode(this.fitted, key, blob, options, name);
-      }
+      const options = { resizeWidth: width, resizeHeight: height, resizeQuality: "high" };
+      if (!this.fitted.has(key)) this.decode(this.fitted, key, blob, options, name);
     }
     return ready(this.fitted.get(key));
   }
@@ -96,8 +91,8 @@ class Pictures {
 
   /** Whether the original is still on its way. */
   sharpening(name) {
-    const held = this.whole.get(`original:${name}`);
-    return this.asked.has(`original:${name}`) || held instanceof Promise;
+    const key = `original:${name}`;
+    return this.asked.has(key) || this.whole.get(key) instanceof Promise;
   }
 
   decode(store, key, blob, options, name) {
@@ -125,7 +120,7 @@ class Pictures {
     }
   }
 
-  /** Free what zooming decoded: up to 80 MB an image. */
+  /** Free what zooming decoded: up to 80 MB per image. */
   dropWhole() {
     for (const held of this.whole.values()) ready(held)?.close();
     this.whole.clear();
