@@ -1,7 +1,6 @@
-"""A project copied into its sandbox: every image and companion verified by its hash, the database by SQLite's backup.
+"""Copy a project into its sandbox: images and companions verified by hash, the database by SQLite's backup.
 
-What makes the copy one is its manifest, written last: an interrupted copying is simply done again, and takes over what
-is there already.
+The manifest is written last: a copy without one was interrupted, is made again, and keeps what is there already.
 """
 
 from __future__ import annotations

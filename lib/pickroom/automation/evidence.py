@@ -1,7 +1,6 @@
-"""What the guarantee stands on, read from a project's database: blind decisions, and the drawn groups looked at.
+"""What the guarantee rests on, read from a project's database: blind decisions, and the audit sample.
 
-Only decisions made under the versions in use count: they were made after those versions were trained, so none of them
-is in their training set; `trained_on` guards what metadata knows besides.
+Only decisions made under the versions in use count: they were made after those versions were trained.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ def versions_in_use(recommendations: Iterable[Recommendation]) -> dict[str, str]
 def blind_decisions(
     connection: sqlite3.Connection, versions: Versions, trained_on: frozenset[str] = frozenset()
 ) -> list[BlindDecision]:
-    """The person's blind decisions on recommendations of these versions, oldest first, but those whose crop waits.
+    """The user's blind decisions on recommendations of these versions, oldest first, without those whose crop waits.
 
     Args:
         trained_on: group ids in a training set of these versions; they are left out.
@@ -38,39 +37,32 @@ def blind_decisions(
     query = (resources.files("pickroom.automation") / "blind.sql").read_text(encoding="utf-8")
     found = []
     for row in connection.execute(query):
-        shown = _shown(row)
+        shown = wrap_row_errors("decision_context")(Recommendation.from_json)(row["shown"])
         overridden = _overridden(row, shown)
         if overridden is not None and shown.versions == dict(versions) and row["group_id"] not in trained_on:
             found.append(BlindDecision(approval_confidence(shown), overridden, _anomaly(row)))
     return found
 
 
-@wrap_row_errors("decision_context")
-def _shown(row: sqlite3.Row) -> Recommendation:
-    return Recommendation.from_json(row["shown"])
-
-
 def audit_samples(connection: sqlite3.Connection, versions: Versions) -> list[bool]:
-    """Whether the person decided otherwise, for each drawn group looked at under these versions, oldest first.
+    """Whether the user decided otherwise, for each drawn group looked at under these versions, oldest first.
 
     No crop is drawn in the automation's review: whether one is needed counts, its box does not.
     """
-    looks = automation_review.blind_looks(connection)
     return [
         overrides(saved.choice, saved.shown) is True
-        for _, saved in looks
+        for _, saved in automation_review.blind_looks(connection)
         if saved.choice is not None and saved.shown is not None and saved.shown.versions == dict(versions)
     ]
 
 
 def overrides(choice: Choice, shown: Recommendation, box_matches: bool | None = None) -> bool | None:
-    """Whether a choice made blind is another than what would have been done unseen; None where it is not known yet.
+    """Whether a blind choice differs from what would have been done unseen; None where it is not known yet.
 
-    What is done unseen is the pick, and the crop where one is said to be needed: so a crop refused, a crop asked for
-    where none would have been made, and a crop drawn otherwise are overrides too.
+    A crop refused, a crop asked for where none would have been made, and another box are overrides too.
 
     Args:
-        box_matches: the crop that the person drew matches the one proposed (FORMATS.md, `crop_match`); None: not drawn.
+        box_matches: the crop that the user drew matches the one proposed (FORMATS.md, `crop_match`); None: not drawn.
     """
     if choice.action not in ("approve", "crop") or choice.index != shown.selected_index:
         return True
@@ -97,4 +89,4 @@ def _anomaly(row: sqlite3.Row) -> bool | None:
     stages = [stage for name in names if (stage := stage_of(name)) is not None]
     if len(stages) < len(names):
         return None
-    return stages[row["user_selected_index"]] < max(stages)
+    return bool(stages[row["user_selected_index"]] < max(stages))

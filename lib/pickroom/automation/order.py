@@ -1,8 +1,7 @@
-"""The order of review: the groups most worth a look first, and always some that nobody would have thought of. Pure.
+"""The order of review: the groups most likely to be overridden first. Pure.
 
-What a look is worth is the chance that it corrects the pick: 1 - confidence. Of ten groups seven come by that, two are
-conflicts between stage and defect (a pick below the highest stage, or an anomaly flag), where models err while they are
-sure of themselves (LESSONS.md, Picking), and one is drawn at random, so that what the model is wrongly sure of is met.
+Of ten groups seven come by 1 - confidence, two are conflicts between stage and defect (a pick below the highest stage,
+or an anomaly flag), where models err with high confidence (LESSONS.md, Picking), and one is drawn at random.
 """
 
 from __future__ import annotations
@@ -35,9 +34,8 @@ def next_groups(
 ) -> list[str]:
     """The ids of the next `count` groups to review.
 
-    A group that the person has worked on stays among them whatever a model says meanwhile. Skipped groups come behind
-    all others. Decisions made blind are what a guarantee stands on, so they come at random, not by worth. While no
-    recommendation has a confidence, there is nothing to go by but the folder.
+    A group with a choice stays among them whatever a model says meanwhile. Skipped groups come after all others. Blind
+    decisions calibrate the guarantee, so they come at random. Without any confidence the order is that of the folder.
 
     Args:
         waiting: in folder order. touched: ids with a choice. seed: any text that stays the same for a project.
@@ -65,10 +63,7 @@ def next_groups(
 
 
 def by_worth(waiting: Sequence[Waiting], seed: str = "") -> list[str]:
-    """All ids in the order of PATTERN; a way that has run out leaves its turns to worth.
-
-    Groups whose confidence is unknown come last, in folder order, but for those drawn or in conflict before.
-    """
+    """All ids in the order of PATTERN; a way that has run out leaves its turns to worth. Unknown confidence is last."""
     known = [group for group in waiting if group.confidence is not None]
     ranked = sorted(known, key=_certainty) + [group for group in waiting if group.confidence is None]
     ways: dict[_Way, Iterator[Waiting]] = {
@@ -87,11 +82,7 @@ def by_worth(waiting: Sequence[Waiting], seed: str = "") -> list[str]:
 
 
 def shuffled(ids: Sequence[str], those: Collection[str], seed: str = "") -> list[str]:
-    """The ids in their order, but `those` among them at random in the places that they have together.
-
-    The watch for drift (`automation.drift`) bears looking at any time, but not an order that brings the least sure of
-    the drawn groups first.
-    """
+    """The ids in their order, but `those` among them in random order in their places: `drift.watch` needs that."""
     mixed = iter(sorted((one for one in ids if one in those), key=lambda one: sampling_key(one, seed)))
     return [next(mixed) if one in those else one for one in ids]
 

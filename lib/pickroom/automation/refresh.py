@@ -1,6 +1,6 @@
-"""What the models say today, before anything is decided by it; and which groups they learned from.
+"""Fresh recommendations before a generate, and the groups that the models learned from.
 
-Everything of the models is imported late: most of the automation's commands need none of it.
+The models are imported late, since most of the automation's commands need none.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def recommend_first(project: Project, progress: Callable[[int, int], None] | Non
 def trained_on(workspace: Workspace, versions: Mapping[str, str]) -> frozenset[str]:
     """The ids of the groups in the training set of these versions' ranker; empty for one that was not trained here.
 
-    The promise rests on the pick's confidence, so it is the ranker's set that no calibration may touch.
+    The guarantee rests on the pick's confidence, so the ranker's set may not calibrate it.
 
     Raises:
         StoreError: the version is there and its frozen training set is not, or was changed; or its metadata is damaged.
