@@ -7,7 +7,8 @@ import json
 import pytest
 
 from pickroom.core.errors import ConflictError, UsageError
-from pickroom.demo import DemoConfig, past
+from pickroom.demo import past
+from pickroom.demo.config import DemoConfig
 from pickroom.demo.project import start_demo
 from pickroom.demo.truth import read_truth
 from pickroom.store.workspace import Workspace

@@ -18,17 +18,13 @@ Patch = np.ndarray  # (h, w, 3) float32 in 0..255
 Painter = Callable[[Patch, np.random.Generator], Patch]
 
 _RADIUS = (0.085, 0.145)  # of the short side: a hand, a face, a wheel
-# Mean change over the region, 8-bit units, below which the eye passes over it: smearing an even sky is no
-# defect that anyone could find, and the truth would be unfair.
+# Mean change over the region, 8-bit units; below it nobody would find the defect (a smeared even sky).
 _VISIBLE = 14.0
 _TRIES = 14
 
 
 def add_defect(picture: np.ndarray, kind: str, subject: CropBox, rng: np.random.Generator) -> None:
-    """Paint one defect of a kind (config.DEFECT_KINDS) near the subject, where it can be seen.
-
-    It tries places until the change is visible, and takes the most visible of them when none is enough.
-    """
+    """Paint one defect of a kind (config.DEFECT_KINDS) near the subject, where it is visible, or most visible."""
     best: tuple[float, tuple[slice, slice], np.ndarray] | None = None
     for _ in range(_TRIES):
         region = _region(picture.shape[:2], kind, subject, rng)

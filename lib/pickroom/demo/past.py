@@ -1,8 +1,9 @@
-"""A past for the demo: its hidden reviewer has decided the first groups, with everyone's own keys and crops."""
+"""A demo with decisions: its hidden reviewer has decided the first groups, with the review's keys and crops."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import closing
 
 import numpy as np
 
@@ -17,17 +18,14 @@ from pickroom.store.connect import connect
 from pickroom.store.workspace import Project
 
 BATCH = 50  # groups to a finalise
-_FINALISE = ("Shift+Enter", "Shift+Enter")
 _SECONDS = (1.0, 0.5)  # mean and spread of the logarithm of the seconds a look takes: about 3, a few of them 8
-_PAST = 0x9A57  # a stream of its own: a demo with a past has the pictures of one without
+_PAST = 0x9A57  # a stream of its own: a demo with decisions has the pictures of one without
 
 Progress = Callable[[int, int], None]  # groups decided, of all that are to be
 
 
 def decide(project: Project, truths: Sequence[Truth], count: int, seed: int, progress: Progress | None = None) -> None:
     """Decide the first `count` groups of the queue as the hidden reviewer would, blind, and make the crops.
-
-    Blind, because the reviewer looks at nothing but the pictures: so the decisions may be measured by.
 
     Raises:
         ConflictError: a batch was held back, a crop not made, or a group not there or not known to the reviewer; what
@@ -37,37 +35,33 @@ def decide(project: Project, truths: Sequence[Truth], count: int, seed: int, pro
     pace = _Pace(stream(seed, _PAST))
     done = 0
     while done < count:
-        session = ReviewSession(project, batch_size=min(BATCH, count - done), blind=True, clock=pace)
-        try:
+        with closing(ReviewSession(project, batch_size=min(BATCH, count - done), blind=True, clock=pace)) as session:
             groups = list(session.groups)
-            _require_done(project, bool(groups), f"group {done + 1}")
+            _require(bool(groups), project, f"group {done + 1} was not made whole")
             orders = []
             for group in groups:
                 pace.look()
                 known = by_names.get(frozenset(group.filenames))
-                if known is None:
-                    raise ConflictError(
-                        f"the hidden reviewer knows nothing of group {group.group_id}",
-                        doing="giving the demo a past",
-                        subject=project.root,
-                        hint="make the demo anew in an empty folder",
-                    )
+                _require(known is not None, project, f"the hidden reviewer knows nothing of group {group.group_id}")
+                assert known is not None
                 session.press(_key(group, known))
                 if known.box is not None:
                     orders.append(Order("crop", known.images[known.pick], known.box))
-            for key in _FINALISE:
+            for key in ("Shift+Enter", "Shift+Enter"):
                 session.press(key)
-            _require_done(project, session.last_result is not None and not session.last_result.held, "a batch")
-        finally:
-            session.close()
-        _crop(project, orders)
+            finalised = session.last_result is not None and not session.last_result.held
+            _require(finalised, project, "a batch was not made whole")
+        if orders:
+            with closing(connect(project.database)) as connection:
+                made = cropping.submit(project, connection, orders)
+            _require(len(made.done) == len(orders), project, "a crop was not made whole")
         done += len(groups)
         if progress is not None:
             progress(done, count)
 
 
 class _Pace:
-    """A clock that goes on by the time that a person would have looked at a group."""
+    """A clock that goes on by the time that a user would have looked at a group."""
 
     def __init__(self, random: np.random.Generator) -> None:
         self._random, self._now = random, 0.0
@@ -86,20 +80,7 @@ def _key(group: Group, known: Truth) -> str:
     return ("1234" if known.action == "approve" else "qwer")[index]
 
 
-def _crop(project: Project, orders: Sequence[Order]) -> None:
-    connection = connect(project.database)
-    try:
-        made = cropping.submit(project, connection, orders) if orders else None
-    finally:
-        connection.close()
-    _require_done(project, made is None or len(made.done) == len(orders), "a crop")
-
-
-def _require_done(project: Project, done: bool, what: str) -> None:
-    if not done:
-        raise ConflictError(
-            f"{what} was not made whole",
-            doing="giving the demo a past",
-            subject=project.root,
-            hint="see what waits: pickroom status demo",
-        )
+def _require(holds: bool, project: Project, what: str) -> None:
+    if not holds:
+        hint = "see what waits: pickroom status demo; or make the demo again in an empty folder"
+        raise ConflictError(what, doing="deciding groups of the demo", subject=project.root, hint=hint)

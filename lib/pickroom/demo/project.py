@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from datetime import UTC, datetime
 
 from pickroom.core.errors import UsageError
@@ -48,13 +49,9 @@ def start_demo(
         workspace, PROJECT_ID, workspace.root / "demo_images", title="Demo", progress=progress, at=SCANNED_AT
     )
     if model_like:
-        connection = connect(project.database)
-        try:
-            with transaction(connection):
-                made = groups.every(connection, project.id)
-                recommendations.upsert(connection, simulated_recommendations(made, truth, config.seed))
-        finally:
-            connection.close()
+        with closing(connect(project.database)) as connection, transaction(connection):
+            made = groups.every(connection, project.id)
+            recommendations.upsert(connection, simulated_recommendations(made, truth, config.seed))
     if decided:
         decide(project, truth, decided, config.seed, progress)
     return project, report

@@ -1,8 +1,7 @@
-"""From a plan to pixels: one picture, carried through its stages.
+"""Render a plan: one picture is painted once and carried through its stages.
 
-A picture is painted once, at the size of its last stages. A local edit (stage 1.5) and defects are painted
-into it when their stage comes and stay, so that later stages inherit them, as they do in real series. What a
-stage looks like (soft, sharp, enhanced) is made from the picture on the way out.
+A local edit (stage 1.5) and defects are painted into it at their stage, so that later stages inherit them. What a stage
+looks like (soft, sharp, enhanced) is made from the picture on the way out.
 """
 
 from __future__ import annotations
