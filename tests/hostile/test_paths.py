@@ -4,7 +4,7 @@ field                                       where it is checked
 ------------------------------------------  -----------------------------------------------------------------
 project id (arguments, notebooks, rows)     naming.is_project_id, by Workspace.project and given_project
 manifest: root, encoder                     Manifest.from_json: an absolute path; an encoder's id
-decisions: directory, images, chosen        AutomationDecision itself, then its mismatch
+decisions: directory, images, chosen        AutomationDecision itself, then require_matching
 approvals: final_choice                     ApprovedDecision itself, then the group's own names
 journal: source, destination                moves.execute, by naming.stays_inside
 groups, images, marks: directory, folder    what they plan is journalled: moves.execute

@@ -34,13 +34,12 @@ _DOING = "reading decisions"
 
 @dataclass(frozen=True, slots=True)
 class AutomationDecision:
-    """One line of automation_decisions.jsonl: what is proposed for one undecided group.
+    """One line of automation_decisions.jsonl: what is proposed for one undecided group. None: not known.
 
     Attributes:
         directory: POSIX path relative to the project's root, "" for the root itself.
-        images: file names in stage order, no paths.
-        chosen: the name of the pick, None without one; `confidence` in [0, 1], None when not known.
-        needs_crop: None when nothing is known of a crop; `crop` is the box proposed for the pick.
+        images: file names in stage order. chosen: the name of the pick.
+        crop: the box proposed for the pick.
         models: model name -> version, as in `Recommendation.versions`.
         line: its number in the file, from 1; 0 for one that was not read from a file.
     """
@@ -119,18 +118,6 @@ class AutomationDecision:
             anomaly_flags=self.anomaly_flags,
             versions=dict(self.models),
         )
-
-    def mismatch(self, group: Group | None, project_id: str) -> str | None:
-        """Why this line does not speak of a group of this project, None when it does."""
-        if self.project_id != project_id:
-            return f"it names project {self.project_id!r}"
-        if group is None:
-            return f"it names an unknown group: {self.group_id!r}"
-        if set(self.images) != set(group.filenames):
-            return f"its images are not those of group {self.group_id}"
-        if self.directory != group.directory:
-            return f"its directory {self.directory!r} is not that of group {self.group_id}"
-        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,10 +252,16 @@ def require_matching(
     path: Path, decisions: Iterable[AutomationDecision], groups: Mapping[str, Group], project_id: str
 ) -> None:
     """Raise UsageError for the first line of the file at `path` that fits no group of this project."""
-    for decision in decisions:
-        reason = decision.mismatch(groups.get(decision.group_id), project_id)
-        if reason is not None:
-            refuse_line(path, decision.line, reason)
+    for one in decisions:
+        group = groups.get(one.group_id)
+        if one.project_id != project_id:
+            refuse_line(path, one.line, f"it names project {one.project_id!r}")
+        if group is None:
+            refuse_line(path, one.line, f"it names an unknown group: {one.group_id!r}")
+        if set(one.images) != set(group.filenames):
+            refuse_line(path, one.line, f"its images are not those of group {one.group_id}")
+        if one.directory != group.directory:
+            refuse_line(path, one.line, f"its directory {one.directory!r} is not that of group {one.group_id}")
 
 
 def refuse_line(path: Path, line: int, reason: str) -> NoReturn:

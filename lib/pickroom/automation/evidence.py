@@ -6,18 +6,22 @@ Only decisions made under the versions in use count: they were made after those 
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from importlib import resources
 
 from pickroom.automation.guarantee import BlindDecision, approval_confidence
+from pickroom.core.errors import StoreError
 from pickroom.core.naming import stage_of
 from pickroom.core.records import Choice, Recommendation
 from pickroom.store import automation_review
 from pickroom.store.row_errors import wrap_row_errors
+from pickroom.store.workspace import Workspace
 
 Versions = Mapping[str, str]
+_VERSION = re.compile(r"v(\d+)")  # as recommendations name one (checkpoints.Checkpoint.label)
 
 
 def versions_in_use(recommendations: Iterable[Recommendation]) -> dict[str, str]:
@@ -42,6 +46,32 @@ def blind_decisions(
         if overridden is not None and shown.versions == dict(versions) and row["group_id"] not in trained_on:
             found.append(BlindDecision(approval_confidence(shown), overridden, _anomaly(row)))
     return found
+
+
+def trained_on(workspace: Workspace, versions: Versions) -> frozenset[str]:
+    """The ids of the groups in the training set of these versions' ranker; empty for one that was not trained here.
+
+    The guarantee rests on the pick's confidence, so the ranker's set may not calibrate it.
+
+    Raises:
+        StoreError: the version is there and its frozen training set is not, or was changed; or its metadata is damaged.
+    """
+    match = _VERSION.fullmatch(versions.get("ranker", ""))
+    if match is None:
+        return frozenset()
+    from pickroom.learn import checkpoints, training_sets
+    from pickroom.learn.examples import Pick
+
+    try:
+        metadata = checkpoints.read_metadata(workspace, "ranker", int(match[1]))
+        set_hash = str(metadata["data"]["hash"])
+    except FileNotFoundError:
+        return frozenset()
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        what, doing = f"its metadata cannot be read ({error})", "asking what the ranker was trained on"
+        raise StoreError(what, doing=doing, subject=match[0], hint="train again: pickroom train ranker") from None
+    frozen = training_sets.load(workspace, "ranker", set_hash)
+    return frozenset(example.candidates.group_id for example in frozen.examples if isinstance(example, Pick))
 
 
 def audit_samples(connection: sqlite3.Connection, versions: Versions) -> list[bool]:

@@ -1,16 +1,16 @@
 """Generate: what is proposed for every undecided group, written to automation_decisions.jsonl. No image is touched.
 
-Recommendations are read from the database, as `pickroom recommend` stored them; no model runs here.
+`generate` reads recommendations from the database; `recommend_first` runs the models, which are imported late.
 """
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
 
-from pickroom.automation import evidence, interrupted, refresh
+from pickroom.automation import evidence, interrupted
 from pickroom.automation.decisions_file import (
     Approval,
     ApprovedDecision,
@@ -19,8 +19,8 @@ from pickroom.automation.decisions_file import (
     read_decisions,
     write_lines,
 )
-from pickroom.automation.drift import Drift, watch
-from pickroom.automation.guarantee import RISK_TARGET, Guarantee, RiskTarget, calibrate
+from pickroom.automation.drift import watch
+from pickroom.automation.guarantee import RISK_TARGET, RiskTarget, calibrate
 from pickroom.automation.sandbox import AutomationTarget
 from pickroom.core.errors import FileOperationError, UsageError
 from pickroom.core.records import Choice, Group, Recommendation
@@ -38,17 +38,13 @@ class Generated:
     Attributes:
         proposals: one for each waiting group, in the queue's order.
         looked: how many of those approved unseen are drawn for the audit.
-        kept: how many stayed as they were, since the user has decided on them already.
         notes: what else the user should know.
     """
 
     target: AutomationTarget
     proposals: tuple[AutomationDecision, ...]
     approval: Approval
-    guarantee: Guarantee
-    drift: Drift
     looked: int
-    kept: int
     notes: tuple[str, ...]
 
     @property
@@ -88,13 +84,13 @@ def _generate(target: AutomationTarget, risk: RiskTarget, trained_on: frozenset[
         made, chosen = recommendations.of_groups(connection, ids), automation_review.load(connection, ids)
         versions = evidence.versions_in_use(made.values())
         drift = watch(evidence.audit_samples(connection, versions), risk)
-    learned_from = refresh.trained_on(target.origin.workspace, versions) | trained_on
+    learned_from = evidence.trained_on(target.origin.workspace, versions) | trained_on
     with open_read_only(target.origin.database) as connection:
         guarantee = calibrate(evidence.blind_decisions(connection, versions, learned_from), risk)
     explanation = (*guarantee.explanation, *([drift.explanation] if drift.looked else []))
     threshold = guarantee.threshold if drift.on else None
     approval = Approval(threshold, versions, seed_of(target.project), explanation, risk, utc_now())
-    proposals, kept = [], 0
+    proposals = []
     for group in waiting:
         old, choice, line = before.get(group.group_id), chosen.get(group.group_id), approved.get(group.group_id)
         said = choice is not None and choice.choice not in (None, Choice())
@@ -102,12 +98,11 @@ def _generate(target: AutomationTarget, risk: RiskTarget, trained_on: frozenset[
             # what the user has decided on stays as it was; only the approval is judged anew
             approves = old.auto_approve and approval.approves(old.recommendation(old.images))
             proposals.append(replace(old, auto_approve=approves))
-            kept += 1
         else:
             proposals.append(propose(group, made.get(group.group_id), approval))
     _write(target, proposals, approval, approved)
     looked = sum(p.auto_approve and approval.drawn(p.group_id) for p in proposals)
-    return Generated(target, tuple(proposals), approval, guarantee, drift, looked, kept, tuple(notes))
+    return Generated(target, tuple(proposals), approval, looked, tuple(notes))
 
 
 def propose(group: Group, made: Recommendation | None, approval: Approval) -> AutomationDecision:
@@ -140,6 +135,24 @@ _CROP_REASONS = {
     (True, True): "a crop is needed",
     (True, False): "a crop is needed, and no box is proposed",
 }
+
+
+def recommend_first(project: Project, progress: Callable[[int, int], None] | None = None) -> tuple[str, ...]:
+    """Store the current models' recommendations, as `pickroom recommend` does; returns notes on unusable models.
+
+    Without a model that recommends, what is stored stays: the baseline, or the demo's simulation.
+
+    Raises:
+        StoreError: the database cannot be read or written.
+    """
+    from pickroom.learn import models
+
+    ranker = models.load(project, "ranker")
+    if ranker.model is None:
+        return (f"the ranker recommends nothing: {ranker.reason}",) if ranker.damaged else ()
+    from pickroom.learn.recommending import recommend
+
+    return recommend(project, progress).faults
 
 
 def seed_of(project: Project) -> str:

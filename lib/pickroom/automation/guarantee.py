@@ -167,7 +167,7 @@ def calibrate(blind: Sequence[BlindDecision], risk: RiskTarget = RISK_TARGET) ->
 
     def at_or_above(which: np.ndarray) -> np.ndarray:
         ordered = np.sort(confidence[which])
-        return len(ordered) - np.searchsorted(ordered, CANDIDATES, side="left")
+        return np.asarray(len(ordered) - np.searchsorted(ordered, CANDIDATES, side="left"))
 
     approved, bad, wrongly = map(at_or_above, (known, overridden, overridden & anomaly))
     anomalies = int(anomaly.sum())

@@ -7,7 +7,7 @@ or an anomaly flag), where models err with high confidence (LESSONS.md, Picking)
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from itertools import cycle
+from itertools import cycle, islice
 from typing import Literal, get_args
 
 from pickroom.core.errors import UsageError
@@ -64,20 +64,16 @@ def next_groups(
 
 def by_worth(waiting: Sequence[Waiting], seed: str = "") -> list[str]:
     """All ids in the order of PATTERN; a way that has run out leaves its turns to worth. Unknown confidence is last."""
-    known = [group for group in waiting if group.confidence is not None]
-    ranked = sorted(known, key=_certainty) + [group for group in waiting if group.confidence is None]
+    ranked = sorted(waiting, key=_certainty)
     ways: dict[_Way, Iterator[Waiting]] = {
         "worth": iter(ranked),
         "conflict": iter([group for group in ranked if group.conflict]),
         "random": iter(_at_random(waiting, seed)),
     }
     taken: dict[str, None] = {}
-    turns = cycle(PATTERN)
-    while len(taken) < len(waiting):
-        way = next(turns)
-        found = _next(ways[way], taken) or _next(ways["worth"], taken)
-        assert found is not None  # worth knows every group
-        taken[found.group_id] = None
+    for way in islice(cycle(PATTERN), len(waiting)):  # worth knows every group, so that each turn finds one
+        left = (group for one in (ways[way], ways["worth"]) for group in one if group.group_id not in taken)
+        taken[next(left).group_id] = None
     return list(taken)
 
 
@@ -87,13 +83,10 @@ def shuffled(ids: Sequence[str], those: Collection[str], seed: str = "") -> list
     return [next(mixed) if one in those else one for one in ids]
 
 
-def _next(groups: Iterator[Waiting], taken: dict[str, None]) -> Waiting | None:
-    return next((group for group in groups if group.group_id not in taken), None)
-
-
 def _certainty(group: Waiting) -> tuple[float, float]:
-    """Least sure of the pick first; among equals least sure of the crop."""
-    assert group.confidence is not None
+    """Least sure of the pick first; among equals least sure of the crop. Unknown picks come last, in their order."""
+    if group.confidence is None:
+        return 2.0, 0.0
     return group.confidence, 1.0 if group.crop_confidence is None else group.crop_confidence
 
 

@@ -41,8 +41,8 @@ def generate(
 
     from pickroom.automation import sandbox as places
     from pickroom.automation.generate import generate as write_decisions
+    from pickroom.automation.generate import recommend_first
     from pickroom.automation.guarantee import RISK_TARGET
-    from pickroom.automation.refresh import recommend_first
 
     opened = project_of(home, project)
     bar, progress = progress_bar("Reading groups")

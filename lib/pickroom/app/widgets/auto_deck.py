@@ -18,10 +18,9 @@ from pickroom.app.widgets.stage import KeyPress
 from pickroom.automation import apply as executor
 from pickroom.automation import interrupted
 from pickroom.automation import sandbox as places
-from pickroom.automation.generate import generate
+from pickroom.automation.generate import generate, recommend_first
 from pickroom.automation.guarantee import RISK_TARGET, RiskTarget
 from pickroom.automation.metrics import metrics_of
-from pickroom.automation.refresh import recommend_first
 from pickroom.automation.sandbox import AutomationTarget
 from pickroom.core.errors import ConflictError, PickroomError, UsageError
 from pickroom.core.quantities import plural
