@@ -42,7 +42,10 @@ def blind_decisions(
     found = []
     for row in connection.execute(query):
         shown = wrap_row_errors("decision_context")(Recommendation.from_json)(row["shown"])
-        overridden = _overridden(row, shown)
+        action = row["outcome"] if row["user_action"] is None else row["user_action"]
+        # a box that the machine applied, or the default box, does not show what the user would have drawn
+        matches = bool(row["crop_match"]) if row["crop_match"] is not None and row["own_box"] else None
+        overridden = overrides(Choice(action, row["user_selected_index"]), shown, matches)
         if overridden is not None and shown.versions == dict(versions) and row["group_id"] not in trained_on:
             found.append(BlindDecision(approval_confidence(shown), overridden, _anomaly(row)))
     return found
@@ -102,13 +105,6 @@ def overrides(choice: Choice, shown: Recommendation, box_matches: bool | None = 
     if needed and shown.crop is not None:  # without a box it would have gone to the crop desk, as it did
         return None if box_matches is None else not box_matches
     return False
-
-
-def _overridden(row: sqlite3.Row, shown: Recommendation) -> bool | None:
-    action = row["outcome"] if row["user_action"] is None else row["user_action"]
-    # a box that the machine applied, or the default box, does not show what the user would have drawn
-    drawn = row["crop_match"] is not None and row["own_box"]
-    return overrides(Choice(action, row["user_selected_index"]), shown, bool(row["crop_match"]) if drawn else None)
 
 
 def _anomaly(row: sqlite3.Row) -> bool | None:

@@ -204,7 +204,7 @@ def _write(
     try:
         if not target.is_copy:  # a copy's folder is never made anew here: it would hold no copy
             target.folder.mkdir(parents=True, exist_ok=True)
-        # at no moment may the old approval stand beside new decisions
+        # the old approval is removed first: it must never cover new decisions
         target.guarantee.unlink(missing_ok=True)
         write_lines(target.decisions, proposals)
         atomic.write_text(target.guarantee, approval.to_json())

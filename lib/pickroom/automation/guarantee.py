@@ -63,11 +63,11 @@ RISK_TARGET = RiskTarget()  # 5 %, 10 %, 95 % each
 
 @dataclass(frozen=True, slots=True)
 class BlindDecision:
-    """One blind decision of the person, set against what would have been approved.
+    """One blind decision of the user, compared with what would have been approved.
 
     Attributes:
         confidence: as `approval_confidence` gives it, in [0, 1]; None: never approved unseen, whatever the threshold.
-        overridden: the person decided otherwise.
+        overridden: the user decided otherwise.
         anomaly: a lower stage chosen though a higher one was there; None when a stage is unknown.
     """
 
@@ -115,12 +115,12 @@ class Guarantee:
 
 
 def approval_confidence(recommendation: Recommendation) -> float | None:
-    """The number that is calibrated and that decides, from one place for both; None: the person always looks.
+    """The confidence that is calibrated and compared with the threshold; None: the user always looks.
 
-    A group is always looked at without a pick or a confidence, with an anomaly flag, or when no model spoke.
+    None without a pick or a confidence, with an anomaly flag, or without a model.
     """
-    spoke = recommendation.source != "baseline" and recommendation.selected_index is not None
-    return recommendation.confidence if spoke and not recommendation.anomaly_flags else None
+    known = recommendation.source != "baseline" and recommendation.selected_index is not None
+    return recommendation.confidence if known and not recommendation.anomaly_flags else None
 
 
 def upper_bound(bad: float | np.ndarray, of: float | np.ndarray, confidence: float) -> np.ndarray:

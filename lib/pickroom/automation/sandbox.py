@@ -62,12 +62,9 @@ class AutomationTarget:
         return self.project.workspace != self.origin.workspace
 
     def require_inside(self, ops: Iterable[FileOp]) -> None:
-        """Refuse a plan that would reach out of the project's folder: through `..`, a link, or an absolute path.
+        """Raise UsageError for the first path that leads out of the project's folder: by `..`, a link, or absolute.
 
-        In production a folder may be a link to another disk, as in a review by hand; `..` may not.
-
-        Raises:
-            UsageError: one path does; it is named.
+        In production a folder may be a link to another disk, as in a review by hand.
         """
         root = self.project.root.resolve()
         folders: dict[str, bool] = {}

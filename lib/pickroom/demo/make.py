@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -41,31 +40,38 @@ def make_images(home: Path, config: DemoConfig, progress: Progress | None = None
             base photograph is not installed.
         FileOperationError: the disk is full, or closed to writing.
     """
+    try:
+        return _make(home, config, progress)
+    except OSError as error:
+        what, hint = error.strerror or str(error), "free some space, or give another DIR"
+        raise FileOperationError(what, "making the demo", [home / IMAGES_FOLDER], hint) from error
+
+
+def _make(home: Path, config: DemoConfig, progress: Progress | None) -> list[Truth]:
     images, truth_file = home / IMAGES_FOLDER, home / TRUTH_FILE
     truth = lines_of(plan_group(config, index).truth for index in range(config.groups))
-    with _disk_errors(images):
-        empty = images.is_dir() and not images.is_symlink() and not any(images.iterdir())
-        if os.path.lexists(images) and not empty:
-            raise _taken(images)
-        # a run that was cut off leaves a truth file of the same content
-        if os.path.lexists(truth_file) and (not truth_file.is_file() or truth_file.read_bytes() != truth.encode()):
-            raise _taken(truth_file, "a file of this name is there already")
-        for photograph in PHOTOGRAPHS:  # before anything is written, and once rather than in every thread
-            load(photograph)
-        home.mkdir(parents=True, exist_ok=True)
-        with leftovers.Folder(f".{IMAGES_FOLDER}.", home) as building:
-            truths = _make_groups(building / IMAGES_FOLDER, config, progress)
-            # the truth first: a run cut off between the two can simply be made again
-            atomic.write_text(truth_file, truth)
-            try:
-                if images.is_dir():
-                    images.rmdir()  # fails unless it is still empty
-                atomic.publish(building / IMAGES_FOLDER, images)
-            except OSError as error:
-                if os.path.lexists(images):
-                    raise _taken(images) from error
-                raise
-            atomic.sync_folders([home])
+    empty = images.is_dir() and not images.is_symlink() and not any(images.iterdir())
+    if os.path.lexists(images) and not empty:
+        raise _taken(images)
+    # a run that was cut off leaves a truth file of the same content
+    if os.path.lexists(truth_file) and (not truth_file.is_file() or truth_file.read_bytes() != truth.encode()):
+        raise _taken(truth_file, "a file of this name is there already")
+    for photograph in PHOTOGRAPHS:  # before anything is written, and once rather than in every thread
+        load(photograph)
+    home.mkdir(parents=True, exist_ok=True)
+    with leftovers.Folder(f".{IMAGES_FOLDER}.", home) as building:
+        truths = _make_groups(building / IMAGES_FOLDER, config, progress)
+        # the truth first: a run cut off between the two can simply be made again
+        atomic.write_text(truth_file, truth)
+        try:
+            if images.is_dir():
+                images.rmdir()  # fails unless it is still empty
+            atomic.publish(building / IMAGES_FOLDER, images)
+        except OSError as error:
+            if os.path.lexists(images):
+                raise _taken(images) from error
+            raise
+        atomic.sync_folders([home])
     return truths
 
 
@@ -105,13 +111,3 @@ def _make_group(folder: Path, config: DemoConfig, index: int) -> Truth:
 def _taken(path: Path, what: str = "the demo's image folder is there already") -> UsageError:
     hint = f"give another DIR, or move {path.name} away"
     return UsageError(what, doing="making the demo", subject=path, hint=hint)
-
-
-@contextmanager
-def _disk_errors(images: Path) -> Iterator[None]:
-    """Turn what the disk refuses into one clear line."""
-    try:
-        yield
-    except OSError as error:
-        hint = "free some space, or give another DIR"
-        raise FileOperationError(error.strerror or str(error), "making the demo", [images], hint) from error

@@ -47,7 +47,7 @@ _SNAP_TO_TOP = 0.17  # a box that would start above this starts at 0; set so tha
 
 @dataclass(frozen=True, slots=True)
 class GroupPlan:
-    """Everything that decides one group's files.
+    """What decides one group's files.
 
     Attributes:
         window: (left, top, right, bottom), fractions of the photograph: what the picture shows.

@@ -1,13 +1,12 @@
 """JSON text and files as typed records: dataclasses, msgspec structs, or plain types.
 
-Strict: a whole number is no text, true is no number, no object has a key twice, no number is NaN or infinite. Fields
-that a record does not have are ignored, since a later version may write them.
+Strict: a number is no text, true is no number, no object has a key twice, NaN is no number. Fields that a record does
+not have are ignored, since a later version may write them.
 """
 
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -32,7 +31,7 @@ def from_json(kind: type[T], text: str | bytes) -> T:
         ValueError: it is no JSON, a field is missing or of another type, or the record refuses its value; one line.
     """
     try:
-        values = json.loads(text, object_pairs_hook=_object, parse_constant=_no_number, parse_float=_number)
+        values = json.loads(text, object_pairs_hook=_object, parse_constant=_no_number)
     except json.JSONDecodeError as error:
         raise ValueError(f"it is no JSON ({error.msg})") from None
     except RecursionError:
@@ -96,10 +95,3 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _no_number(text: str) -> NoReturn:
     raise ValueError(f"{text} is no number")
-
-
-def _number(text: str) -> float:
-    value = float(text)
-    if not math.isfinite(value):
-        raise ValueError(f"{text[:20]} is too large a number")
-    return value
