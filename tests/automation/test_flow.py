@@ -11,10 +11,10 @@ import pytest
 
 from conftest import read_tree
 from pickroom.automation import apply, sandbox
-from pickroom.automation.decisions_file import read_approved, read_proposals
+from pickroom.automation.decisions_file import read_approved, read_decisions
 from pickroom.automation.generate import generate
 from pickroom.automation.planning import line_of
-from pickroom.automation.sandbox import Place
+from pickroom.automation.sandbox import AutomationTarget
 from pickroom.demo.config import DemoConfig
 from pickroom.demo.project import start_demo
 from pickroom.demo.truth import Truth, read_truth
@@ -26,9 +26,9 @@ from support.automating import cover, images_tree
 from support.reviewing import rows
 
 
-def keys_of(place: Place, truths: list[Truth], session: AutoSession) -> Iterator[str]:
+def keys_of(place: AutomationTarget, truths: list[Truth], session: AutoSession) -> Iterator[str]:
     """What the hidden reviewer presses, group by group."""
-    proposals = read_proposals(place.decisions)
+    proposals = read_decisions(place.decisions)
     by_names = {frozenset(truth.images): truth for truth in truths}
     for card, group in zip(session.state.cards, session.groups, strict=True):
         truth, proposal = by_names[frozenset(group.filenames)], proposals[card.group_id]

@@ -14,8 +14,11 @@ from conftest import read_tree
 from demo.conftest import SMALL, Demo
 from pickroom.core.errors import FileOperationError, UsageError
 from pickroom.core.naming import companions_by_stem, is_image_name, parse_name, stem_of
-from pickroom.demo import DemoConfig, make, make_images, read_truth
+from pickroom.demo import make
+from pickroom.demo.config import DemoConfig
+from pickroom.demo.make import make_images
 from pickroom.demo.photographs import PHOTOGRAPHS, find
+from pickroom.demo.truth import read_truth
 from pickroom.indexing import projects
 from pickroom.store.workspace import Workspace
 
@@ -162,7 +165,7 @@ def test_the_photographs_come_from_installed_packages() -> None:
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"groups": 0}, {"seed": -1}, {"long_side": 8}, {"crop_rate": 1.5}, {"defect_kinds": ("moth",)}, {"png_level": 10}],
+    [{"groups": 0}, {"seed": -1}, {"long_side": 8}, {"crop_rate": 1.5}, {"defect_kinds": ("moth",)}],
 )
 def test_settings_out_of_range_are_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(UsageError, match=next(iter(wrong))):

@@ -12,7 +12,7 @@ import pytest
 
 from pickroom.automation import apply, sandbox
 from pickroom.automation.generate import generate
-from pickroom.automation.sandbox import Place
+from pickroom.automation.sandbox import AutomationTarget
 from pickroom.cli.doctor import workspaces
 from pickroom.core.errors import ProjectError, StoreError
 from pickroom.files import journal_locations, waiting
@@ -26,7 +26,7 @@ from support.reviewing import FINALISE, review, rows
 Make = Callable[..., Project]
 
 
-def interrupted(place: Place) -> None:
+def interrupted(place: AutomationTarget) -> None:
     """As a kill before the last commit leaves a copy: files moved, steps not known to be taken."""
     apply.apply(place)
     with closing(connect(place.project.database)) as connection:
@@ -43,7 +43,7 @@ def run_recover(project: Project):
 
 
 @pytest.fixture
-def elsewhere(make_project: Make, tmp_path: Path) -> Place:
+def elsewhere(make_project: Make, tmp_path: Path) -> AutomationTarget:
     """A copy in a sandbox of its own, an apply in it interrupted."""
     project = make_project([(1, 2)] * 2)
     place = sandbox.prepare(project, tmp_path / "big disk" / "sand")
@@ -56,7 +56,7 @@ def elsewhere(make_project: Make, tmp_path: Path) -> Place:
     return place
 
 
-def test_a_sandbox_elsewhere_is_seen_and_recovered(elsewhere: Place) -> None:
+def test_a_sandbox_elsewhere_is_seen_and_recovered(elsewhere: AutomationTarget) -> None:
     project = elsewhere.origin
     assert [copy.root for copy in journal_locations.copies(project)] == [elsewhere.folder]
     found = projects.status(project)
@@ -68,12 +68,12 @@ def test_a_sandbox_elsewhere_is_seen_and_recovered(elsewhere: Place) -> None:
     assert projects.status(project)["unfinished"] == []
 
 
-def test_finalise_of_the_project_finishes_its_copy(elsewhere: Place) -> None:
+def test_finalise_of_the_project_finishes_its_copy(elsewhere: AutomationTarget) -> None:
     review(elsewhere.origin, "x", *FINALISE)
     assert planned(elsewhere.project) == 0
 
 
-def test_a_sandbox_of_an_earlier_version_is_listed_when_named(elsewhere: Place) -> None:
+def test_a_sandbox_of_an_earlier_version_is_listed_when_named(elsewhere: AutomationTarget) -> None:
     project = elsewhere.origin
     (project.workspace.sandbox / "p.sandboxes.json").unlink()
     assert list(journal_locations.copies(project)) == []
@@ -91,19 +91,19 @@ def test_a_sandbox_in_the_workspace_moves_with_it(make_project: Make, tmp_path: 
     assert [copy.root for copy in journal_locations.copies(moved)] == [tmp_path / "moved" / "trial" / "p"]
 
 
-def test_a_copy_that_was_removed_is_no_journal(elsewhere: Place) -> None:
+def test_a_copy_that_was_removed_is_no_journal(elsewhere: AutomationTarget) -> None:
     shutil.rmtree(elsewhere.folder)
     assert list(journal_locations.every(elsewhere.origin)) == [elsewhere.origin]
     assert projects.status(elsewhere.origin)["unfinished"] == []
 
 
-def test_a_copy_behind_a_link_is_left_alone(elsewhere: Place, tmp_path: Path) -> None:
+def test_a_copy_behind_a_link_is_left_alone(elsewhere: AutomationTarget, tmp_path: Path) -> None:
     elsewhere.folder.rename(tmp_path / "there")
     elsewhere.folder.symlink_to(tmp_path / "there")
     assert list(journal_locations.copies(elsewhere.origin)) == []
 
 
-def test_a_damaged_copy_is_reported_and_stops_no_finalise(elsewhere: Place) -> None:
+def test_a_damaged_copy_is_reported_and_stops_no_finalise(elsewhere: AutomationTarget) -> None:
     elsewhere.project.database.write_bytes(b"nonsense" * 1000)
     (found,) = projects.status(elsewhere.origin)["unfinished"]
     assert "cannot be read" in found["problem"] and found["root"] == str(elsewhere.folder)
@@ -123,7 +123,7 @@ def test_a_damaged_list_of_sandboxes_is_reported(make_project: Make) -> None:
 
 
 @pytest.mark.parametrize("text", [None, "", "no database"])
-def test_copy_whose_database_is_lost_is_reported(elsewhere: Place, text: str | None) -> None:
+def test_copy_whose_database_is_lost_is_reported(elsewhere: AutomationTarget, text: str | None) -> None:
     project, database = elsewhere.origin, elsewhere.project.database
     for path in database.parent.glob("p.db*"):
         path.unlink()
@@ -138,7 +138,7 @@ def test_copy_whose_database_is_lost_is_reported(elsewhere: Place, text: str | N
         pass
 
 
-def test_repair_finishes_the_journal_of_a_copy(elsewhere: Place) -> None:
+def test_repair_finishes_the_journal_of_a_copy(elsewhere: AutomationTarget) -> None:
     project = elsewhere.origin
     with closing(connect(project.database)) as connection:
         waiting.repair(project, connection)

@@ -18,7 +18,7 @@ import torch
 
 from hostile.guard import attempt, survive
 from hostile.mutations import changed, damaged, json_bytes, line_mix, value
-from pickroom.automation import refresh
+from pickroom.automation import evidence
 from pickroom.core.errors import PickroomError, StoreError
 from pickroom.core.records import CropBox
 from pickroom.features.candidates import Candidates
@@ -81,7 +81,7 @@ def test_a_frozen_set_is_read_as_it_was_frozen_or_refused(workspace: Workspace, 
             assert [type(example) for example in one.examples] == [type(sound.examples[0])] * len(one.examples)
         if kind == "ranker":  # what the promise of the automation asks of it
             _say_it_was_trained_on(rng, workspace, digest)
-            attempt(refresh.trained_on, workspace, {"ranker": "v1"})
+            attempt(evidence.trained_on, workspace, {"ranker": "v1"})
         return outcome
 
     assert manifest.is_file()
@@ -206,5 +206,5 @@ def test_what_is_said_of_a_model_asks_for_no_other_file(workspace: Workspace, tm
     workspace.models.mkdir(parents=True)
     version = checkpoints.save(workspace, "ranker", {"model": {}}, metadata)
     with pytest.raises(StoreError) as refused:
-        refresh.trained_on(workspace, {"ranker": f"v{version}"})
+        evidence.trained_on(workspace, {"ranker": f"v{version}"})
     assert "\n" not in refused.value.line

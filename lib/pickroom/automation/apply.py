@@ -16,8 +16,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pickroom.automation import interrupted, planning
-from pickroom.automation.planning import Item, Plan
-from pickroom.automation.sandbox import Place
+from pickroom.automation.planning import ApplyPlan as Plan
+from pickroom.automation.planning import PlannedGroup as Item
+from pickroom.automation.sandbox import AutomationTarget as Place
 from pickroom.core.errors import ConflictError, FileOperationError, ImageError, StoreError, UsageError
 from pickroom.core.naming import CROPPED
 from pickroom.core.quantities import plural

@@ -28,10 +28,11 @@ class CropBox:
         ValueError: a coordinate is not finite, lies outside [0, 1], or the box is empty or reversed.
     """
 
-    x1: float
-    y1: float
-    x2: float
-    y2: float
+    # a whole number stays one: a frozen training set is written again as it was read
+    x1: int | float
+    y1: int | float
+    x2: int | float
+    y2: int | float
 
     def __post_init__(self) -> None:
         values = (self.x1, self.y1, self.x2, self.y2)

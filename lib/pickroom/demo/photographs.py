@@ -1,8 +1,4 @@
-"""The photographs that installed packages ship inside their wheels: found on disk, never downloaded.
-
-Left out on purpose: what is no everyday photograph (histology, the retina, textures, charts), and everything
-that scikit-image would fetch from the network on first use.
-"""
+"""The photographs that installed packages ship inside their wheels: found on disk, never downloaded."""
 
 from __future__ import annotations
 
@@ -19,6 +15,7 @@ from pickroom.core.records import CropBox
 PORTRAIT, SQUARE, LANDSCAPE = (3, 4), (1, 1), (4, 3)
 TALL, WIDE = (2, 3), (3, 2)
 Aspect = tuple[int, int]
+_DOING, _HINT = "loading the demo's base photographs", "install the versions that requirements.lock names"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,141 +47,110 @@ class Photograph:
         return Path(self.path).stem
 
 
-_SKIMAGE, _SKLEARN, _MATPLOTLIB = "skimage", "sklearn", "matplotlib"
+def _boxes(*corners: tuple[float, float, float, float]) -> tuple[CropBox, ...]:
+    return tuple(CropBox(*one) for one in corners)
+
+
+_FACE = (PORTRAIT, PORTRAIT, TALL, SQUARE)
 
 PHOTOGRAPHS = (
     Photograph(
-        _SKIMAGE,
+        "skimage",
         "data/astronaut.png",
         (512, 512),
         "portraits",
-        (
-            CropBox(0.22, 0.02, 0.72, 0.6),
-            CropBox(0.3, 0.03, 0.62, 0.4),
-            CropBox(0.1, 0.02, 0.95, 0.98),
-        ),
+        _boxes((0.22, 0.02, 0.72, 0.6), (0.3, 0.03, 0.62, 0.4), (0.1, 0.02, 0.95, 0.98)),
         12,
-        (PORTRAIT, PORTRAIT, TALL, SQUARE),
+        _FACE,
         "portrait of a smiling astronaut in a pressure suit, flag and model shuttle behind",
     ),
     Photograph(
-        _MATPLOTLIB,
+        "matplotlib",
         "mpl-data/sample_data/grace_hopper.jpg",
         (512, 600),
         "portraits",
-        (
-            CropBox(0.28, 0.02, 0.75, 0.62),
-            CropBox(0.08, 0.03, 0.92, 0.95),
-        ),
+        _boxes((0.28, 0.02, 0.75, 0.62), (0.08, 0.03, 0.92, 0.95)),
         12,
-        (PORTRAIT, PORTRAIT, TALL, SQUARE),
+        _FACE,
         "official portrait of a navy officer with glasses and cap, plain backdrop",
     ),
     Photograph(
-        _SKIMAGE,
+        "skimage",
         "data/chelsea.png",
         (451, 300),
         "portraits",
-        (
-            CropBox(0.2, 0.1, 0.85, 0.98),
-            CropBox(0.24, 0.12, 0.6, 0.62),
-        ),
+        _boxes((0.2, 0.1, 0.85, 0.98), (0.24, 0.12, 0.6, 0.62)),
         20,
         (LANDSCAPE, SQUARE, WIDE),
         "close-up of a tabby cat with large eyes, shallow depth of field",
     ),
     Photograph(
-        _SKIMAGE,
+        "skimage",
         "data/camera.png",
         (512, 512),
         "portraits",
-        (
-            CropBox(0.15, 0.1, 0.7, 0.6),
-            CropBox(0.3, 0.12, 0.68, 0.45),
-            CropBox(0.05, 0.1, 0.75, 0.98),
-        ),
+        _boxes((0.15, 0.1, 0.7, 0.6), (0.3, 0.12, 0.68, 0.45), (0.05, 0.1, 0.75, 0.98)),
         0,
         (PORTRAIT, SQUARE, LANDSCAPE),
         "photographer in a dark coat behind a tripod, open lawn, towers far away",
     ),
     Photograph(
-        _SKLEARN,
+        "sklearn",
         "datasets/images/china.jpg",
         (640, 427),
         "places",
-        (
-            CropBox(0.13, 0.06, 0.55, 0.9),
-            CropBox(0.2, 0.05, 0.52, 0.5),
-        ),
+        _boxes((0.13, 0.06, 0.55, 0.9), (0.2, 0.05, 0.52, 0.5)),
         25,
         (LANDSCAPE, WIDE, PORTRAIT, SQUARE),
         "ornate pagoda above a misty lake, green trees, hazy afternoon",
     ),
     Photograph(
-        _SKIMAGE,
+        "skimage",
         "data/rocket.jpg",
         (640, 427),
         "places",
-        (
-            CropBox(0.38, 0.25, 0.62, 1.0),
-            CropBox(0.25, 0.6, 0.75, 1.0),
-        ),
+        _boxes((0.38, 0.25, 0.62, 1.0), (0.25, 0.6, 0.75, 1.0)),
         30,
         (LANDSCAPE, PORTRAIT, SQUARE, TALL),
         "white rocket on its launch pad at dusk, floodlights, lattice towers",
     ),
     Photograph(
-        _SKIMAGE,
+        "skimage",
         "data/hubble_deep_field.jpg",
         (1000, 872),
         "places",
-        (
-            CropBox(0.55, 0.4, 0.9, 0.8),
-            CropBox(0.08, 0.05, 0.45, 0.45),
-            CropBox(0.5, 0.05, 0.95, 0.45),
-            CropBox(0.1, 0.5, 0.5, 0.95),
-        ),
+        _boxes((0.55, 0.4, 0.9, 0.8), (0.08, 0.05, 0.45, 0.45), (0.5, 0.05, 0.95, 0.45), (0.1, 0.5, 0.5, 0.95)),
         180,
         (SQUARE, LANDSCAPE, PORTRAIT),
         "deep field of distant galaxies, black sky, tiny coloured spirals",
         hides=("smear", "ringing"),
     ),
     Photograph(
-        _SKIMAGE,
+        "skimage",
         "data/coffee.png",
         (600, 400),
         "things",
-        (
-            CropBox(0.2, 0.04, 0.76, 0.96),
-            CropBox(0.3, 0.05, 0.66, 0.6),
-        ),
+        _boxes((0.2, 0.04, 0.76, 0.96), (0.3, 0.05, 0.66, 0.6)),
         30,
         (LANDSCAPE, SQUARE, WIDE),
         "espresso in a glazed cup on a wooden table, spoon on the saucer",
     ),
     Photograph(
-        _SKLEARN,
+        "sklearn",
         "datasets/images/flower.jpg",
         (640, 427),
         "things",
-        (
-            CropBox(0.3, 0.2, 0.69, 0.86),
-            CropBox(0.36, 0.28, 0.64, 0.72),
-        ),
+        _boxes((0.3, 0.2, 0.69, 0.86), (0.36, 0.28, 0.64, 0.72)),
         180,
         (SQUARE, LANDSCAPE, PORTRAIT, WIDE),
         "dahlia in full bloom, dark leaves behind, soft light",
     ),
     Photograph(
-        _SKIMAGE,
+        "skimage",
         "data/motorcycle_left.png",
         (741, 500),
         "things",
-        (
-            CropBox(0.14, 0.12, 0.94, 0.95),
-            CropBox(0.38, 0.25, 0.78, 0.8),
-            CropBox(0.58, 0.2, 0.95, 0.95),
-        ),
+        _boxes((0.14, 0.12, 0.94, 0.95), (0.38, 0.25, 0.78, 0.8), (0.58, 0.2, 0.95, 0.95)),
         180,
         (LANDSCAPE, WIDE, WIDE),
         "motorcycle in a cluttered garage, shelves and a bench behind",
@@ -193,21 +159,14 @@ PHOTOGRAPHS = (
 
 
 def find(photograph: Photograph) -> Path:
-    """Where the photograph lies on this machine, without importing its package.
-
-    Raises:
-        UsageError: the package, or the photograph inside it, is not installed.
-    """
+    """The photograph's path, without importing its package; raises UsageError where it is not installed."""
     spec = importlib.util.find_spec(photograph.package)
     for folder in (spec.submodule_search_locations or ()) if spec else ():
         path = Path(folder) / photograph.path
         if path.is_file():
             return path
-    raise UsageError(
-        f"the photograph {photograph.path} of package {photograph.package} is not installed",
-        doing="looking for the demo's base photographs",
-        hint="install the versions that requirements.lock names",
-    )
+    what = f"the photograph {photograph.path} of package {photograph.package} is not installed"
+    raise UsageError(what, doing=_DOING, hint=_HINT)
 
 
 @functools.cache
@@ -216,10 +175,6 @@ def load(photograph: Photograph) -> Pillow.Image:
     path = find(photograph)
     with Pillow.open(path) as image:
         if image.size != photograph.size:
-            raise UsageError(
-                f"the photograph's size is {image.size}, not {photograph.size}",
-                doing="loading a base photograph of the demo",
-                subject=path,
-                hint="install the versions that requirements.lock names",
-            )
+            what = f"the photograph's size is {image.size}, not {photograph.size}"
+            raise UsageError(what, doing=_DOING, subject=path, hint=_HINT)
         return image.convert("RGB")

@@ -13,12 +13,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from pickroom.core.errors import FileOperationError, ProjectError
-from pickroom.storage import atomic
+from pickroom.storage import atomic, json_records
 from pickroom.storage.locking import exclusive
 from pickroom.store.manifest import INNER
 from pickroom.store.workspace import Project, Workspace
 
-_MOST_BYTES = 1 << 20
 _PATIENCE_S = 10.0
 
 
@@ -55,22 +54,16 @@ def remembered(project: Project) -> tuple[Path, ...]:
     Raises:
         ProjectError: the list is damaged.
     """
-    path = _list_of(project)
-    try:
-        found = json.loads(atomic.read_small(path, _MOST_BYTES))
-        if not isinstance(found, list) or not all(isinstance(name, str) and name for name in found):
-            raise ValueError("it holds no list of paths")
-        root = project.workspace.root.resolve()
-        return tuple(root / name for name in found)
-    except FileNotFoundError:
-        return ()
-    except (OSError, ValueError, RecursionError) as error:
-        raise ProjectError(
-            f"the list of sandboxes cannot be read ({error})",
-            doing=f"looking for the copies of {project.id}",
-            subject=path,
-            hint=f"remove it, then name each sandbox once: pickroom auto review {project.id} --sandbox FOLDER",
-        ) from None
+    found = json_records.read(
+        list[json_records.NonEmpty],
+        _list_of(project),
+        what="the list of sandboxes cannot be read",
+        doing=f"looking for the copies of {project.id}",
+        hint=f"remove it, then name each sandbox once: pickroom auto review {project.id} --sandbox FOLDER",
+        error=ProjectError,
+    )
+    root = project.workspace.root.resolve()
+    return tuple(root / name for name in found or ())
 
 
 def remember(project: Project, base: Path) -> None:

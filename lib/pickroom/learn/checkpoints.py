@@ -14,12 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from pickroom.core.errors import ConflictError, StoreError
-from pickroom.storage import atomic
+from pickroom.storage import atomic, json_records
 from pickroom.store.workspace import Workspace, utc_now
 
 _WEIGHTS = re.compile(r"(?P<name>[a-z_]+)_v(?P<version>\d+)\.pt")
-_MOST_BYTES = 1 << 16  # of the file that names the current version: it holds a line
 _TRAIN_AGAIN = "train again: pickroom train"
 
 
@@ -56,6 +57,10 @@ class Checkpoint:
             raise _mismatch(self, "the features are made otherwise than when it was trained")
         if encoder is not None and trained.get("encoder") != encoder:
             raise _mismatch(self, f"it was trained on vectors of {trained.get('encoder')}, not of {encoder}")
+
+
+class _Current(msgspec.Struct):
+    version: int
 
 
 def versions(workspace: Workspace, name: str) -> list[int]:
@@ -117,10 +122,7 @@ def load(workspace: Workspace, name: str, version: int) -> Checkpoint:
 
 def read_metadata(workspace: Workspace, name: str, version: int) -> dict[str, Any]:
     """What a version's JSON file holds; raises OSError or ValueError."""
-    values = json.loads(_metadata_path(workspace, name, version).read_text(encoding="utf-8"))
-    if not isinstance(values, dict):
-        raise ValueError("its metadata is no JSON object")
-    return values
+    return json_records.from_json(dict[str, Any], _metadata_path(workspace, name, version).read_bytes())
 
 
 def current(workspace: Workspace, name: str) -> int | None:
@@ -129,18 +131,12 @@ def current(workspace: Workspace, name: str) -> int | None:
     Raises:
         StoreError: the file that says so is damaged, or names a version that is gone.
     """
-    path = _current_path(workspace, name)
-    try:
-        version = json.loads(atomic.read_small(path, _MOST_BYTES))["version"]
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        hint = "delete it: the next training decides anew"
-        raise StoreError(f"it cannot be read ({error})", doing="looking for a model", subject=path, hint=hint) from None
-    if type(version) is not int or version not in versions(workspace, name):
-        what = f"version {version} of {name} is named as current, and is not there"
-        raise StoreError(what, doing="looking for a model", subject=path, hint="restore its files, or delete this one")
-    return version
+    path, doing = _current_path(workspace, name), "looking for a model"
+    found = json_records.read(_Current, path, doing=doing, hint="delete it: the next training decides anew")
+    if found is not None and found.version not in versions(workspace, name):
+        what = f"version {found.version} of {name} is named as current, and is not there"
+        raise StoreError(what, doing=doing, subject=path, hint="restore its files, or delete this one")
+    return None if found is None else found.version
 
 
 def load_current(workspace: Workspace, name: str) -> Checkpoint | None:

@@ -10,19 +10,17 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from pickroom.core.errors import PickroomError
 from pickroom.learn.examples import Step
-from pickroom.storage import atomic
-from pickroom.storage.json_records import from_json
+from pickroom.storage import atomic, json_records
 from pickroom.storage.locking import exclusive, is_held
 from pickroom.store.workspace import Workspace, utc_now
 
 State = Literal["running", "done", "stopped", "failed"]
-_MOST_BYTES = 1 << 20  # of the file: it holds a page
 _EVERY_S = 0.3  # between two writes of the file
 _LOOK_S = 0.2  # between two looks at it
 
@@ -63,15 +61,6 @@ class Status:
         parts += [f"loss {self.loss:.4f}"] if self.loss is not None else []
         parts += [f"held out {self.held_out:.3f}"] if self.held_out is not None else []
         return ", ".join([*parts, f"{self.seconds:.0f} s"])
-
-    @classmethod
-    def from_json(cls, text: str) -> Status:
-        """Raises ValueError or RecursionError on anything that is no status."""
-        values: Any = json.loads(text)
-        if not isinstance(values, dict):
-            raise ValueError("it is no training's progress")
-        known = {field.name for field in fields(cls)}
-        return from_json(cls, {name: value for name, value in values.items() if name in known})
 
 
 class ProgressReporter:
@@ -158,18 +147,10 @@ def read_status(workspace: Workspace, name: str) -> Status | None:
     Raises:
         PickroomError: the file is damaged.
     """
-    path = status_path(workspace, name)
     # looked at first: a training that ends in between has then said its last word
-    alive = is_running(workspace, name)
-    try:
-        status = Status.from_json(atomic.read_small(path, _MOST_BYTES).decode())
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, RecursionError) as error:
-        raise PickroomError(
-            f"it cannot be read ({error})", doing="following a training", subject=path, hint="delete it"
-        ) from None
-    if status.state == "running" and not alive:
+    alive, path = is_running(workspace, name), status_path(workspace, name)
+    status = json_records.read(Status, path, doing="following a training", hint="delete it", error=PickroomError)
+    if status is not None and status.state == "running" and not alive:
         gone = "its process is gone; train again: it goes on where it was"
         return replace(status, state="failed", message=status.message or gone)
     return status

@@ -14,18 +14,20 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Annotated, Any, BinaryIO
+
+import msgspec
 
 from pickroom.core.errors import FileOperationError, StoreError, UsageError
 from pickroom.maintenance.backup.contents import belongs, is_database, turn
 from pickroom.storage import atomic
+from pickroom.storage.json_records import from_json
 from pickroom.store import snapshot
 
 FORMAT = 1
 LISTING = "backup.json"
 NOTHING_WRITTEN = "nothing was written; take another backup"
 _CHUNK = 1 << 20
-_NO_SIZE = 1 << 62  # bytes: beyond any disk
 _LONGEST_LISTING = 64 << 20  # bytes: more than half a million files
 _DOING = "reading a backup"
 
@@ -37,7 +39,7 @@ class Listed:
     """One file of a backup as its list has it: path relative to the workspace, size in bytes, hex SHA-256."""
 
     name: str
-    size: int
+    size: Annotated[int, msgspec.Meta(ge=0, lt=1 << 62)]  # a larger one is beyond any disk
     sha256: str
 
 
@@ -56,6 +58,16 @@ class Listing:
     def to_json(self) -> str:
         values = {"format": FORMAT, "made_at": self.made_at, "pickroom": self.version}
         return json.dumps({**values, "files": [asdict(one) for one in self.files]}, indent=1) + "\n"
+
+
+class _Version(msgspec.Struct):
+    format: int = 0
+    made_at: Any = ""
+    pickroom: Any = ""
+
+
+class _Files(msgspec.Struct):
+    files: tuple[Listed, ...]
 
 
 class _Damaged(Exception):
@@ -121,41 +133,24 @@ def _listing(file: Path, archive: zipfile.ZipFile) -> Listing:
         raise UsageError(what, doing=_DOING, subject=file, hint="a backup is made by: pickroom backup FILE")
     if any(i.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) or i.flag_bits & 1 for i in held):
         raise _Damaged("a file in it is packed in another way than Pickroom packs")
-    values = _values(archive, found[0])
-    if isinstance(values.get("format"), int) and values["format"] > FORMAT:
-        what = f"the backup has format {values['format']}, this program knows up to {FORMAT}"
-        raise StoreError(what, doing=_DOING, subject=file, hint="update pickroom")
-    files = tuple(_listed(one) for one in values.get("files") or ())
-    names = [one.name for one in files]
-    if values.get("format") != FORMAT or not files:
-        raise _Damaged(f"its {LISTING} lists no files")
-    if sorted([*names, LISTING]) != sorted(info.filename for info in held) or len(set(names)) < len(names):
-        raise _Damaged("it holds other files than it lists")
-    made_at, version = (str(values.get(key, "")) for key in ("made_at", "pickroom"))
-    return Listing(made_at, version, in_order(files))
-
-
-def _values(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> dict[str, Any]:
-    with archive.open(info) as source:
+    with archive.open(found[0]) as source:
         text = source.read(_LONGEST_LISTING + 1)
     if len(text) > _LONGEST_LISTING:
         raise _Damaged(f"its {LISTING} is endless")
-    try:
-        values = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise _Damaged(f"its {LISTING} cannot be read: {error}") from None
-    if not isinstance(values, dict) or not isinstance(values.get("files"), list):
+    version = from_json(_Version, text)
+    if version.format > FORMAT:
+        what = f"the backup has format {version.format}, this program knows up to {FORMAT}"
+        raise StoreError(what, doing=_DOING, subject=file, hint="update pickroom")
+    files = from_json(_Files, text).files
+    names = [one.name for one in files]
+    if version.format != FORMAT or not files:
         raise _Damaged(f"its {LISTING} lists no files")
-    return values
-
-
-def _listed(values: object) -> Listed:
-    match values:
-        case {"name": str(name), "size": int(size), "sha256": str(sha256)} if 0 <= size < _NO_SIZE:
-            if not belongs(name):
-                raise _Damaged(f"{name!r} has no place in a backup")
-            return Listed(name, size, sha256)
-    raise _Damaged("a line of its list is no good")
+    if sorted([*names, LISTING]) != sorted(info.filename for info in held) or len(set(names)) < len(names):
+        raise _Damaged("it holds other files than it lists")
+    misplaced = next((name for name in names if not belongs(name)), None)
+    if misplaced is not None:
+        raise _Damaged(f"{misplaced!r} has no place in a backup")
+    return Listing(str(version.made_at), str(version.pickroom), in_order(files))
 
 
 def _write(archive: zipfile.ZipFile, one: Listed, target: Path) -> None:
