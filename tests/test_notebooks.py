@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import papermill
 import pytest
 
 from pickroom.demo.config import DemoConfig
@@ -32,6 +31,8 @@ def test_the_notebooks_are_found() -> None:
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_notebook_runs_headless(path: Path, demo: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import papermill
+
     monkeypatch.setenv("PICKROOM_HOME", str(demo.workspace.root))  # also for notebooks that leave `home` to be found
     declared = papermill.inspect_notebook(path)
     given = {"project": demo.id, "home": str(demo.workspace.root)}
