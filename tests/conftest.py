@@ -29,6 +29,9 @@ if threading.current_thread() is threading.main_thread() and signal.getsignal(si
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Files with the slowest tests first: one of them begun last would leave the other processes without work."""
+    for item in items:
+        if item.get_closest_marker("ci"):
+            item.add_marker(pytest.mark.slow)
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     browser = {item.path for item in items if "browser" in item.path.parts}
     items.sort(key=lambda item: 0 if item.path in slow else 1 if item.path in browser else 2)
