@@ -11,6 +11,7 @@ from pickroom.demo.project import start_demo
 from pickroom.store.workspace import Project, Workspace
 from support.reviewing import FINALISE, review
 
+pytestmark = pytest.mark.slow
 FOLDER = Path(__file__).resolve().parents[1] / "notebooks"
 NOTEBOOKS = [path for path in sorted(FOLDER.rglob("*.ipynb")) if ".ipynb_checkpoints" not in path.parts]
 KEYS = "a 1 q x a".split()  # noqa: SIM905 (as a file of keys has them)

@@ -29,6 +29,7 @@ from pickroom.store.workspace import Project
 from support.learning import decide, make_learned
 from support.reviewing import copy_of, rows
 
+pytestmark = pytest.mark.slow
 HALF = SplitConfig(held_out=0.5)  # of 20 crops enough are held out to be compared
 
 

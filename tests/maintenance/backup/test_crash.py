@@ -17,6 +17,8 @@ from pickroom.store.workspace import Workspace
 from support.backing_up import used_project
 from support.reviewing import exit_code_of, in_child
 
+pytestmark = pytest.mark.slow
+
 
 def small_home(folder: Path, project_id: str) -> Path:
     """A manifest, a database and a model: every kind of file once, since each costs many steps."""

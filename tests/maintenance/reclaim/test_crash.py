@@ -23,6 +23,8 @@ from support.analysing import write_vectors
 from support.reclaiming import finished_project, out_of_the_trash
 from support.reviewing import copy_of, exit_code_of, in_child, rows
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Project:
