@@ -12,14 +12,15 @@ HEADLESS_HOME := build/demo-headless
 PYTHONS := $(or $(PYTHON),python3.13 python3.12 python3.11 python3.14 python3)
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo lab app test soak fuzz lint bench lock clean FORCE
+.PHONY: help env demo lab app test test-ci soak fuzz lint bench lock clean FORCE
 
 help:
 	@echo 'make env             set up .venv from requirements.lock'
 	@echo 'make demo            a demo project, open in JupyterLab (HEADLESS=1: review it from a key file, print the result)'
 	@echo 'make lab             JupyterLab on this checkout'
 	@echo 'make app             the review and the crop desk alone, without notebooks (APP_ARGS="PROJECT --port N")'
-	@echo 'make test            every test (PYTEST_ARGS="-k name" for some)'
+	@echo 'make test            the tests but for those of test-ci (PYTEST_ARGS="-k name" for some)'
+	@echo 'make test-ci         the slow ones: walks in a browser, the README in a clean clone, Ray, the wheel'
 	@echo 'make soak            1,000 kills in the midst of moving files, and what they cost (SOAK_KILLS=100 for fewer)'
 	@echo 'make fuzz            hostile input, some ninety thousand cases (FUZZ=1 for one round, FUZZ_SEED=n for others)'
 	@echo 'make lint            ruff, mypy, oxlint for the JavaScript, and notebooks without outputs'
@@ -61,7 +62,7 @@ $(READY): requirements.lock pyproject.toml
 	$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@# pip leaves bytecode out where PYTHONDONTWRITEBYTECODE is set: every process would then compile PyTorch again
-	@$(PY) -m compileall -q -j 0 $(VENV)/lib >/dev/null 2>&1 || true
+	@PYTHONDONTWRITEBYTECODE= $(PY) -m compileall -q -j 0 $(VENV)/lib lib >/dev/null 2>&1 || true
 	@printf '%s\n' "$(CURDIR)" > $(READY)
 
 ifeq ($(HEADLESS),1)
@@ -88,11 +89,17 @@ app: $(READY)
 	$(PICKROOM) app $(APP_ARGS)
 
 # One process a core and one more, since tests wait for browsers and kernels; at most four. Each file's tests run in one
-# of them, in the order of tests/conftest.py. PYTEST_JOBS=0 runs all in one.
+# of them, in the order of tests/conftest.py. PYTEST_JOBS=0 runs all in one. Bytecode is kept: hundreds of processes are
+# started, and each would compile what it imports.
 PYTEST_JOBS := $(shell expr `getconf _NPROCESSORS_ONLN` + 1)
+PYTEST := PYTHONDONTWRITEBYTECODE= $(PY) -m pytest -n $(PYTEST_JOBS) --maxprocesses 4 --dist loadfile \
+  --no-loadscope-reorder
 
 test: $(READY)
-	$(PY) -m pytest -n $(PYTEST_JOBS) --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
+	$(PYTEST) -m 'not ci' $(PYTEST_ARGS)
+
+test-ci: $(READY)
+	$(PYTEST) -m ci $(PYTEST_ARGS)
 
 # Processes killed until 1,000 kills have landed in the midst of a batch; SOAK_ARGS="--seed N" repeats a run.
 SOAK_KILLS := 1000

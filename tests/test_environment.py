@@ -186,6 +186,7 @@ def test_sqlite_extension_loads_without_network(tmp_path: Path) -> None:
             analysis.execute("DELETE FROM project.ai_decisions")
 
 
+@pytest.mark.ci
 def test_wheel_carries_what_is_not_python(tmp_path: Path) -> None:
     # Migrations, queries and widget scripts are read at run time; an editable install hides a missing one.
     # Built from a copy, because setuptools leaves its build folder beside pyproject.toml.

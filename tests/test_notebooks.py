@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import papermill
 import pytest
 
 from pickroom.demo.config import DemoConfig
@@ -12,6 +11,7 @@ from pickroom.demo.project import start_demo
 from pickroom.store.workspace import Project, Workspace
 from support.reviewing import FINALISE, review
 
+pytestmark = pytest.mark.slow
 FOLDER = Path(__file__).resolve().parents[1] / "notebooks"
 NOTEBOOKS = [path for path in sorted(FOLDER.rglob("*.ipynb")) if ".ipynb_checkpoints" not in path.parts]
 KEYS = "a 1 q x a".split()  # noqa: SIM905 (as a file of keys has them)
@@ -32,6 +32,8 @@ def test_the_notebooks_are_found() -> None:
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_notebook_runs_headless(path: Path, demo: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import papermill
+
     monkeypatch.setenv("PICKROOM_HOME", str(demo.workspace.root))  # also for notebooks that leave `home` to be found
     declared = papermill.inspect_notebook(path)
     given = {"project": demo.id, "home": str(demo.workspace.root)}

@@ -45,7 +45,7 @@ def keys_of(place: AutomationTarget, truths: list[Truth], session: AutoSession) 
 
 
 @pytest.mark.parametrize(
-    "groups", [30, pytest.param(1000, marks=[pytest.mark.slow, pytest.mark.timeout(1200)])], ids=["30", "1000"]
+    "groups", [30, pytest.param(250, marks=[pytest.mark.ci, pytest.mark.timeout(1200)])], ids=["30", "250"]
 )
 def test_a_run_over_the_demo_leaves_every_file_as_it_was(tmp_path: Path, groups: int) -> None:
     project, _ = start_demo(Workspace(tmp_path), DemoConfig(groups=groups, seed=5, long_side=96), model_like=True)

@@ -22,7 +22,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import nbformat
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from pickroom.app.lab import SERVER_OPTIONS
@@ -98,6 +97,8 @@ class Lab:
         Args:
             tail: so many tall cells are added at its end.
         """
+        import nbformat  # takes a second, which every process that collects the tests would wait for
+
         notebook = nbformat.read(NOTEBOOKS / name, as_version=4)
         cell = next(c for c in notebook.cells if "parameters" in c.metadata.get("tags", ()))
         cell.source = "\n".join(f"{key} = {value!r}" for key, value in parameters.items())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import secrets
@@ -25,7 +26,7 @@ from pickroom.demo.project import start_demo
 from pickroom.store.workspace import Workspace
 from support.reviewing import decisions, places, queue
 
-pytest.importorskip("voila")
+pytestmark = pytest.mark.skipif(importlib.util.find_spec("voila") is None, reason="voila is not installed")
 
 
 @contextmanager

@@ -41,7 +41,7 @@ def learned(learned_once: Project, tmp_path: Path) -> Project:
     return copy_of(learned_once, tmp_path)
 
 
-@pytest.mark.slow
+@pytest.mark.ci
 def test_watch_trains_in_another_process_and_the_result_recommends(learned: Project) -> None:
     code, out, err = run(learned, "train", "ranker", "p", "--watch")
     assert code == 0, err
@@ -54,7 +54,7 @@ def test_watch_trains_in_another_process_and_the_result_recommends(learned: Proj
     assert (code, len(values["sample"]), Path(values["log"]).name) == (0, 3, "phase2_testing.jsonl"), err
 
 
-@pytest.mark.slow
+@pytest.mark.ci
 def test_a_training_is_watched_and_stopped_from_outside_and_goes_on(learned: Project) -> None:
     workspace = learned.workspace
     training = start(learned, "train", "ranker", "p")

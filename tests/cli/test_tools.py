@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ import pytest
 from conftest import read_tree
 from pickroom.store.workspace import Project
 from support.boards import selected, with_results
+from support.commands import run_command
 from support.reviewing import rows
 
 
@@ -26,8 +26,7 @@ def project(tmp_path: Path) -> Project:
 
 
 def pickroom(project: Project, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "pickroom.cli", *arguments, "--home", str(project.workspace.root)]
-    return subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=120)
+    return run_command(*arguments, "--home", str(project.workspace.root), stdin=stdin)
 
 
 def answer(ran: subprocess.CompletedProcess[str]) -> dict[str, Any]:

@@ -89,7 +89,7 @@ def killed_at(victim: str, folder: Path) -> type[Source]:
 CONFIG = EmbedConfig(EncoderConfig("bundled"), batch=2, workers=1, regions=None)
 
 
-@pytest.mark.slow
+@pytest.mark.ci
 def test_equal_stores_though_a_worker_of_a_running_cluster_was_killed(
     photo_project: MakeProject, tmp_path: Path, cluster: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -119,7 +119,7 @@ def test_equal_stores_though_a_worker_of_a_running_cluster_was_killed(
     assert_equal_stores(project, other.project(project.id))
 
 
-@pytest.mark.slow
+@pytest.mark.ci
 def test_ray_started_here_finds_the_regions_of_what_the_local_engine_embedded(
     photo_project: MakeProject, tmp_path: Path
 ) -> None:

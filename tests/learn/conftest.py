@@ -6,11 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from pickroom.features.sources import Sources
 from pickroom.learn import checkpoints
 from pickroom.learn.crops.cropper import CropperConfig
 from pickroom.learn.crops.model import CropTask
 from pickroom.learn.picks.model import PickTask
 from pickroom.learn.picks.ranker import RankerConfig
+from pickroom.learn.reading import read_examples
 from pickroom.learn.training import train
 from pickroom.store.workspace import Project
 from support.learning import make_learned
@@ -20,7 +22,10 @@ from support.reviewing import copy_of
 @pytest.fixture(scope="session")
 def learned_once(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """Project `p`: 60 groups of three decided, 4 undecided; a third of the highest stages carry a defect."""
-    return make_learned(tmp_path_factory.mktemp("learned"), "p", 64, 60)
+    project = make_learned(tmp_path_factory.mktemp("learned"), "p", 64, 60)
+    # every copy has the comparisons of its groups, which take longer than a fit of a second
+    PickTask().features(read_examples(project, "picks").picks, Sources([project]))
+    return project
 
 
 @pytest.fixture

@@ -16,6 +16,8 @@ from support.analysing import change
 from support.learning import has_defect
 from support.reviewing import FINALISE, decisions, queue, review, rows
 
+pytestmark = pytest.mark.slow
+
 
 def stored(project: Project) -> list[dict]:
     """The recommendations of the groups that wait, in the order of the queue."""

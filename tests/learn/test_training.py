@@ -20,6 +20,8 @@ from pickroom.learn.training import TrainConfig, TrainingStopped, train
 from pickroom.store.workspace import Project
 from support.learning import SPEC, make_learned
 
+pytestmark = pytest.mark.slow
+
 
 def test_a_ranker_that_sees_defects_is_saved_and_recommends(learned: Project, quick: PickTask) -> None:
     workspace = learned.workspace

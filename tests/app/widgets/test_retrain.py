@@ -6,6 +6,8 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from conftest import write_image
 from pickroom.app.widgets.deck import Deck
 from pickroom.app.widgets.retrain import Retrain
@@ -24,6 +26,7 @@ from pickroom.store.workspace import Project, Workspace
 from support.learning import make_learned
 from support.reviewing import FINALISE, PATIENCE_S
 
+pytestmark = pytest.mark.slow
 Make = Callable[..., Project]
 
 

@@ -8,7 +8,6 @@ import shutil
 import signal
 import sqlite3
 import subprocess
-import sys
 from contextlib import closing
 from datetime import UTC, datetime
 from multiprocessing.connection import Connection
@@ -25,6 +24,7 @@ from pickroom.sessions.review.session import ReviewSession
 from pickroom.store.connect import connect
 from pickroom.store.workspace import Project, Workspace
 from support.backing_up import kept, used_project
+from support.commands import run_command
 from support.reviewing import (
     FINALISE,
     child,
@@ -285,8 +285,7 @@ def test_keys_that_only_the_log_holds_are_set_aside_with_it(project: Project, sa
 
 
 def pickroom(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "pickroom.cli", *arguments, "--home", str(home)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120)
+    return run_command(*arguments, "--home", str(home))
 
 
 def test_commands_move_a_workspace_to_another_machine(project: Project, tmp_path: Path) -> None:

@@ -13,15 +13,17 @@ from pathlib import Path
 import pytest
 
 from conftest import read_tree
-from faults.test_crash import Steps
 from maintenance.reclaim.conftest import use_trash
 from pickroom.maintenance.reclaim import ledger
 from pickroom.maintenance.reclaim.delete import execute
 from pickroom.maintenance.reclaim.planning import plan
 from pickroom.store.workspace import Project, Workspace
 from support.analysing import write_vectors
+from support.crashing import Steps
 from support.reclaiming import finished_project, out_of_the_trash
 from support.reviewing import copy_of, exit_code_of, in_child, rows
+
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
