@@ -1,4 +1,4 @@
-"""The demo: stage series made from photographs that installed packages ship, and a hidden reviewer's choices."""
+"""The demo: stage series made from the photographs of `photos/`, and a hidden reviewer's choices."""
 
 from pickroom.demo.config import DEFECT_KINDS, DemoConfig
 from pickroom.demo.make import IMAGES_FOLDER, TRUTH_FILE, make_images

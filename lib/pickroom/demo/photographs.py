@@ -1,19 +1,13 @@
-"""The photographs that installed packages ship inside their wheels: found on disk, never downloaded.
-
-Left out on purpose: what is no everyday photograph (histology, the retina, textures, charts), and everything
-that scikit-image would fetch from the network on first use.
-"""
+"""The photographs that the demo is made of: ten files of `photos/`, whose README names their makers and licences."""
 
 from __future__ import annotations
 
 import functools
-import importlib.util
 from dataclasses import dataclass
 from pathlib import Path
 
 from PIL import Image as Pillow
 
-from pickroom.core.errors import UsageError
 from pickroom.core.records import CropBox
 
 PORTRAIT, SQUARE, LANDSCAPE = (3, 4), (1, 1), (4, 3)
@@ -26,7 +20,7 @@ class Photograph:
     """One base photograph.
 
     Attributes:
-        size: (width, height) in pixels of the file, so that planning needs no file; `load` checks it.
+        size: (width, height) in pixels of the file, so that planning needs no file; a test holds it against the file.
         folder: the demo's sub-folder its groups go to.
         subjects: where the eye may go, as fractions of the photograph (set by hand); a group takes one.
         hue: degrees its colours may turn either way and still look right: little for skin, any way for paint.
@@ -35,8 +29,7 @@ class Photograph:
         hides: kinds of defects that nobody could find in it.
     """
 
-    package: str
-    path: str
+    file: str
     size: tuple[int, int]
     folder: str
     subjects: tuple[CropBox, ...]
@@ -47,15 +40,14 @@ class Photograph:
 
     @property
     def name(self) -> str:
-        return Path(self.path).stem
+        return Path(self.file).stem
 
 
-_SKIMAGE, _SKLEARN, _MATPLOTLIB = "skimage", "sklearn", "matplotlib"
+_FOLDER = Path(__file__).parent / "photos"
 
 PHOTOGRAPHS = (
     Photograph(
-        _SKIMAGE,
-        "data/astronaut.png",
+        "astronaut.png",
         (512, 512),
         "portraits",
         (
@@ -68,8 +60,7 @@ PHOTOGRAPHS = (
         "portrait of a smiling astronaut in a pressure suit, flag and model shuttle behind",
     ),
     Photograph(
-        _MATPLOTLIB,
-        "mpl-data/sample_data/grace_hopper.jpg",
+        "grace_hopper.jpg",
         (512, 600),
         "portraits",
         (
@@ -81,8 +72,7 @@ PHOTOGRAPHS = (
         "official portrait of a navy officer with glasses and cap, plain backdrop",
     ),
     Photograph(
-        _SKIMAGE,
-        "data/chelsea.png",
+        "chelsea.png",
         (451, 300),
         "portraits",
         (
@@ -94,8 +84,7 @@ PHOTOGRAPHS = (
         "close-up of a tabby cat with large eyes, shallow depth of field",
     ),
     Photograph(
-        _SKIMAGE,
-        "data/camera.png",
+        "camera.png",
         (512, 512),
         "portraits",
         (
@@ -108,8 +97,7 @@ PHOTOGRAPHS = (
         "photographer in a dark coat behind a tripod, open lawn, towers far away",
     ),
     Photograph(
-        _SKLEARN,
-        "datasets/images/china.jpg",
+        "china.jpg",
         (640, 427),
         "places",
         (
@@ -121,8 +109,7 @@ PHOTOGRAPHS = (
         "ornate pagoda above a misty lake, green trees, hazy afternoon",
     ),
     Photograph(
-        _SKIMAGE,
-        "data/rocket.jpg",
+        "rocket.jpg",
         (640, 427),
         "places",
         (
@@ -134,8 +121,7 @@ PHOTOGRAPHS = (
         "white rocket on its launch pad at dusk, floodlights, lattice towers",
     ),
     Photograph(
-        _SKIMAGE,
-        "data/hubble_deep_field.jpg",
+        "hubble_deep_field.jpg",
         (1000, 872),
         "places",
         (
@@ -150,8 +136,7 @@ PHOTOGRAPHS = (
         hides=("smear", "ringing"),
     ),
     Photograph(
-        _SKIMAGE,
-        "data/coffee.png",
+        "coffee.png",
         (600, 400),
         "things",
         (
@@ -163,8 +148,7 @@ PHOTOGRAPHS = (
         "espresso in a glazed cup on a wooden table, spoon on the saucer",
     ),
     Photograph(
-        _SKLEARN,
-        "datasets/images/flower.jpg",
+        "flower.jpg",
         (640, 427),
         "things",
         (
@@ -176,8 +160,7 @@ PHOTOGRAPHS = (
         "dahlia in full bloom, dark leaves behind, soft light",
     ),
     Photograph(
-        _SKIMAGE,
-        "data/motorcycle_left.png",
+        "motorcycle_left.png",
         (741, 500),
         "things",
         (
@@ -192,34 +175,8 @@ PHOTOGRAPHS = (
 )
 
 
-def find(photograph: Photograph) -> Path:
-    """Where the photograph lies on this machine, without importing its package.
-
-    Raises:
-        UsageError: the package, or the photograph inside it, is not installed.
-    """
-    spec = importlib.util.find_spec(photograph.package)
-    for folder in (spec.submodule_search_locations or ()) if spec else ():
-        path = Path(folder) / photograph.path
-        if path.is_file():
-            return path
-    raise UsageError(
-        f"the photograph {photograph.path} of package {photograph.package} is not installed",
-        doing="looking for the demo's base photographs",
-        hint="install the versions that requirements.lock names",
-    )
-
-
 @functools.cache
 def load(photograph: Photograph) -> Pillow.Image:
     """The photograph as RGB, kept in memory (all ten are 10 MB); never to be changed in place."""
-    path = find(photograph)
-    with Pillow.open(path) as image:
-        if image.size != photograph.size:
-            raise UsageError(
-                f"the photograph's size is {image.size}, not {photograph.size}",
-                doing="loading a base photograph of the demo",
-                subject=path,
-                hint="install the versions that requirements.lock names",
-            )
+    with Pillow.open(_FOLDER / photograph.file) as image:
         return image.convert("RGB")
