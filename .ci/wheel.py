@@ -98,7 +98,7 @@ def install(wheel: Path, env: Path, *, lowest: bool) -> Path:
     """The installed program `pickroom`, in an environment that holds nothing else."""
     run([*UV, "venv", "--quiet", "--python", sys.executable, env])
     python = env / "bin" / "python"
-    resolution = ["--resolution", "lowest-direct"] if lowest else []
+    resolution = ["--resolution", "lowest-direct", "-r", ROOT / "pyproject.toml"] if lowest else []
     run([*UV, "pip", "install", "--quiet", "--python", python, *resolution, wheel])
     size = sum(path.lstat().st_size for path in env.rglob("*") if path.is_file() and not path.is_symlink()) / 1e6
     print(f"the base takes {size:.0f} MB installed, of {MOST_MB} MB at most")
