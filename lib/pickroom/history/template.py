@@ -129,8 +129,8 @@ def _correlation(original: np.ndarray, crop: np.ndarray) -> np.ndarray:
     spread = squares - total**2 / crop.size
     product = fftconvolve(original, centred[::-1, ::-1], "valid")
     norm = np.sqrt(np.maximum(spread, 0) * np.vdot(centred, centred))
-    scores = np.divide(product, norm, out=np.zeros_like(product), where=spread > _EVEN * crop.size)
-    return np.clip(scores, -1, 1)
+    scores: np.ndarray = np.divide(product, norm, out=np.zeros_like(product), where=spread > _EVEN * crop.size)
+    return scores.clip(-1, 1)
 
 
 def _follow(levels: list[tuple[np.ndarray, np.ndarray]], x: int, y: int) -> _Candidate:
