@@ -11,6 +11,9 @@ HEADLESS_HOME := build/demo-headless
 # Every pinned package has a wheel for 3.11 to 3.14; `make PYTHON=/path/to/python` overrides the search.
 PYTHONS := $(or $(PYTHON),python3.13 python3.12 python3.11 python3.14 python3)
 
+# Makes the checkout the workspace of every command below it, unless $PICKROOM_HOME names another.
+WORKSPACE := data/projects
+
 .DEFAULT_GOAL := help
 .PHONY: help env demo lab app test test-ci soak fuzz lint bench lock clean FORCE
 
@@ -28,7 +31,10 @@ help:
 	@echo 'make lock            resolve requirements.lock again (LOCK_ARGS=--upgrade for newer versions)'
 	@echo 'make clean           remove build output and caches; leaves .venv, data/ and reports/'
 
-env: $(READY)
+env: $(READY) | $(WORKSPACE)
+
+$(WORKSPACE):
+	mkdir -p $@
 
 # The stamp is written last and holds the folder it was made in. Without it, or when the checkout was moved or its
 # Python is gone, the environment is half made and is made again from nothing; an older stamp only needs an update.
@@ -70,22 +76,22 @@ demo: $(READY)
 	rm -rf $(HEADLESS_HOME)
 	mkdir -p build
 	$(PICKROOM) demo $(HEADLESS_HOME) --groups 60 --seed 1 --model-like
-	$(PICKROOM) review demo --home $(HEADLESS_HOME) --keys notebooks/demo.keys
+	$(PICKROOM) review demo --home $(HEADLESS_HOME) --keys tests/fixtures/demo.keys
 	@echo 'Files a folder, after the review:'
 	@find $(HEADLESS_HOME)/demo_images -type d | sort | while read -r folder; do \
 	  printf '%6d  %s\n' `find "$$folder" -maxdepth 1 -type f | wc -l` "$$folder"; \
 	done
 	$(PICKROOM) status demo --home $(HEADLESS_HOME)
 else
-demo: $(READY)
+demo: $(READY) | $(WORKSPACE)
 	@test -f "$${PICKROOM_HOME:-.}/data/projects/demo.json" || $(PICKROOM) demo
 	$(PICKROOM) lab
 endif
 
-lab: $(READY)
+lab: $(READY) | $(WORKSPACE)
 	$(PICKROOM) lab
 
-app: $(READY)
+app: $(READY) | $(WORKSPACE)
 	$(PICKROOM) app $(APP_ARGS)
 
 # One process a core and one more, since tests wait for browsers and kernels; at most four. Each file's tests run in one
@@ -119,7 +125,7 @@ lint: $(READY)
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
 	$(VENV)/bin/oxlint --deny-warnings lib/pickroom/app/js tests/js
-	@find notebooks -name .ipynb_checkpoints -prune -o -name '*.ipynb' -print | sort | { \
+	@find lib/pickroom/notebooks -name .ipynb_checkpoints -prune -o -name '*.ipynb' -print | sort | { \
 	  dirty=; \
 	  while read -r notebook; do \
 	    $(PY) -m nbstripout --keep-id --verify "$$notebook" || dirty=yes; \

@@ -1,4 +1,4 @@
-"""Every notebook of the repository runs headless, by papermill, on a small demo project: none is skipped."""
+"""Every notebook of the package runs headless, by papermill, on a small demo project: none is skipped."""
 
 from __future__ import annotations
 
@@ -8,12 +8,11 @@ import pytest
 
 from pickroom.demo.config import DemoConfig
 from pickroom.demo.project import start_demo
-from pickroom.store.workspace import Project, Workspace
+from pickroom.store.workspace import Project, Workspace, package_notebooks
 from support.reviewing import FINALISE, review
 
 pytestmark = pytest.mark.slow
-FOLDER = Path(__file__).resolve().parents[1] / "notebooks"
-NOTEBOOKS = [path for path in sorted(FOLDER.rglob("*.ipynb")) if ".ipynb_checkpoints" not in path.parts]
+NOTEBOOKS = [*package_notebooks(), *package_notebooks("reports")]
 KEYS = "a 1 q x a".split()  # noqa: SIM905 (as a file of keys has them)
 
 

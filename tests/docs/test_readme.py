@@ -83,6 +83,7 @@ class Clone:
         script.write_text(f"#!{made / 'bin' / 'python'}\nfrom pickroom.cli import main\n\nmain()\n")
         script.chmod(0o755)
         (made / ".ready").write_text(f"{self.root}\n")
+        (self.root / "data" / "projects").mkdir()  # as `make env` does
 
     def run(self, line: str, keys: str = "") -> subprocess.CompletedProcess[str]:
         """One line in a shell, as typed."""

@@ -7,7 +7,6 @@ from typing import Annotated
 import typer
 
 from pickroom.cli.console import Home, app
-from pickroom.core.errors import ProjectError
 from pickroom.store.workspace import Workspace
 
 
@@ -19,12 +18,6 @@ def picking_app(
     browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open a browser window.")] = True,
 ) -> None:
     """Pick and crop in the browser without a notebook: on this machine only, behind a token."""
-    try:
-        from pickroom.app.server import app_server
-    except ImportError as error:
-        if error.name is None or error.name.partition(".")[0] != "voila":
-            raise
-        raise ProjectError(
-            "Voila is not installed", doing="serving the picking app", hint="run: make env, or: pip install voila"
-        ) from None
+    from pickroom.app.server import app_server
+
     app_server.run(Workspace.find(home), project, port=port, browser=browser)

@@ -1,21 +1,18 @@
-"""The photographs that installed packages ship inside their wheels: found on disk, never downloaded."""
+"""The photographs that the demo is made of: ten files of `photos/`, whose README names their makers and licences."""
 
 from __future__ import annotations
 
 import functools
-import importlib.util
 from dataclasses import dataclass
 from pathlib import Path
 
 from PIL import Image as Pillow
 
-from pickroom.core.errors import UsageError
 from pickroom.core.records import CropBox
 
 PORTRAIT, SQUARE, LANDSCAPE = (3, 4), (1, 1), (4, 3)
 TALL, WIDE = (2, 3), (3, 2)
 Aspect = tuple[int, int]
-_DOING, _HINT = "loading the demo's base photographs", "install the versions that requirements.lock names"
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +20,7 @@ class Photograph:
     """One base photograph.
 
     Attributes:
-        size: (width, height) in pixels of the file, so that planning needs no file; `load` checks it.
+        size: (width, height) in pixels of the file, so that planning needs no file; a test holds it against the file.
         folder: the demo's sub-folder its groups go to.
         subjects: where the eye may go, as fractions of the photograph (set by hand); a group takes one.
         hue: degrees its colours may turn either way and still look right: little for skin, any way for paint.
@@ -32,8 +29,7 @@ class Photograph:
         hides: kinds of defects that nobody could find in it.
     """
 
-    package: str
-    path: str
+    file: str
     size: tuple[int, int]
     folder: str
     subjects: tuple[CropBox, ...]
@@ -44,7 +40,10 @@ class Photograph:
 
     @property
     def name(self) -> str:
-        return Path(self.path).stem
+        return Path(self.file).stem
+
+
+_FOLDER = Path(__file__).parent / "photos"
 
 
 def _boxes(*corners: tuple[float, float, float, float]) -> tuple[CropBox, ...]:
@@ -55,8 +54,7 @@ _FACE = (PORTRAIT, PORTRAIT, TALL, SQUARE)
 
 PHOTOGRAPHS = (
     Photograph(
-        "skimage",
-        "data/astronaut.png",
+        "astronaut.png",
         (512, 512),
         "portraits",
         _boxes((0.22, 0.02, 0.72, 0.6), (0.3, 0.03, 0.62, 0.4), (0.1, 0.02, 0.95, 0.98)),
@@ -65,8 +63,7 @@ PHOTOGRAPHS = (
         "portrait of a smiling astronaut in a pressure suit, flag and model shuttle behind",
     ),
     Photograph(
-        "matplotlib",
-        "mpl-data/sample_data/grace_hopper.jpg",
+        "grace_hopper.jpg",
         (512, 600),
         "portraits",
         _boxes((0.28, 0.02, 0.75, 0.62), (0.08, 0.03, 0.92, 0.95)),
@@ -75,8 +72,7 @@ PHOTOGRAPHS = (
         "official portrait of a navy officer with glasses and cap, plain backdrop",
     ),
     Photograph(
-        "skimage",
-        "data/chelsea.png",
+        "chelsea.png",
         (451, 300),
         "portraits",
         _boxes((0.2, 0.1, 0.85, 0.98), (0.24, 0.12, 0.6, 0.62)),
@@ -85,8 +81,7 @@ PHOTOGRAPHS = (
         "close-up of a tabby cat with large eyes, shallow depth of field",
     ),
     Photograph(
-        "skimage",
-        "data/camera.png",
+        "camera.png",
         (512, 512),
         "portraits",
         _boxes((0.15, 0.1, 0.7, 0.6), (0.3, 0.12, 0.68, 0.45), (0.05, 0.1, 0.75, 0.98)),
@@ -95,8 +90,7 @@ PHOTOGRAPHS = (
         "photographer in a dark coat behind a tripod, open lawn, towers far away",
     ),
     Photograph(
-        "sklearn",
-        "datasets/images/china.jpg",
+        "china.jpg",
         (640, 427),
         "places",
         _boxes((0.13, 0.06, 0.55, 0.9), (0.2, 0.05, 0.52, 0.5)),
@@ -105,8 +99,7 @@ PHOTOGRAPHS = (
         "ornate pagoda above a misty lake, green trees, hazy afternoon",
     ),
     Photograph(
-        "skimage",
-        "data/rocket.jpg",
+        "rocket.jpg",
         (640, 427),
         "places",
         _boxes((0.38, 0.25, 0.62, 1.0), (0.25, 0.6, 0.75, 1.0)),
@@ -115,8 +108,7 @@ PHOTOGRAPHS = (
         "white rocket on its launch pad at dusk, floodlights, lattice towers",
     ),
     Photograph(
-        "skimage",
-        "data/hubble_deep_field.jpg",
+        "hubble_deep_field.jpg",
         (1000, 872),
         "places",
         _boxes((0.55, 0.4, 0.9, 0.8), (0.08, 0.05, 0.45, 0.45), (0.5, 0.05, 0.95, 0.45), (0.1, 0.5, 0.5, 0.95)),
@@ -126,8 +118,7 @@ PHOTOGRAPHS = (
         hides=("smear", "ringing"),
     ),
     Photograph(
-        "skimage",
-        "data/coffee.png",
+        "coffee.png",
         (600, 400),
         "things",
         _boxes((0.2, 0.04, 0.76, 0.96), (0.3, 0.05, 0.66, 0.6)),
@@ -136,8 +127,7 @@ PHOTOGRAPHS = (
         "espresso in a glazed cup on a wooden table, spoon on the saucer",
     ),
     Photograph(
-        "sklearn",
-        "datasets/images/flower.jpg",
+        "flower.jpg",
         (640, 427),
         "things",
         _boxes((0.3, 0.2, 0.69, 0.86), (0.36, 0.28, 0.64, 0.72)),
@@ -146,8 +136,7 @@ PHOTOGRAPHS = (
         "dahlia in full bloom, dark leaves behind, soft light",
     ),
     Photograph(
-        "skimage",
-        "data/motorcycle_left.png",
+        "motorcycle_left.png",
         (741, 500),
         "things",
         _boxes((0.14, 0.12, 0.94, 0.95), (0.38, 0.25, 0.78, 0.8), (0.58, 0.2, 0.95, 0.95)),
@@ -158,23 +147,8 @@ PHOTOGRAPHS = (
 )
 
 
-def find(photograph: Photograph) -> Path:
-    """The photograph's path, without importing its package; raises UsageError where it is not installed."""
-    spec = importlib.util.find_spec(photograph.package)
-    for folder in (spec.submodule_search_locations or ()) if spec else ():
-        path = Path(folder) / photograph.path
-        if path.is_file():
-            return path
-    what = f"the photograph {photograph.path} of package {photograph.package} is not installed"
-    raise UsageError(what, doing=_DOING, hint=_HINT)
-
-
 @functools.cache
 def load(photograph: Photograph) -> Pillow.Image:
     """The photograph as RGB, kept in memory (all ten are 10 MB); never to be changed in place."""
-    path = find(photograph)
-    with Pillow.open(path) as image:
-        if image.size != photograph.size:
-            what = f"the photograph's size is {image.size}, not {photograph.size}"
-            raise UsageError(what, doing=_DOING, subject=path, hint=_HINT)
+    with Pillow.open(_FOLDER / photograph.file) as image:
         return image.convert("RGB")

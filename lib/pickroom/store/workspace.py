@@ -13,12 +13,15 @@ from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from platformdirs import user_data_path
+
 from pickroom.core.errors import ProjectError
 from pickroom.core.naming import is_project_id
 from pickroom.storage import atomic
 from pickroom.storage.locking import exclusive
 from pickroom.store.manifest import DECISIONS, Manifest, NewerManifestError
 
+_MANIFESTS = Path("data", "projects")  # what makes a folder a workspace
 _MOST_BYTES = 1 << 20  # of a manifest: it holds a page
 _PATIENCE_S = 10.0  # a manifest is written in milliseconds, on a slow disk in a second
 
@@ -93,27 +96,30 @@ class Project:
 
 @dataclass(frozen=True, slots=True)
 class Workspace:
-    """The folder that holds `data/`, `sandbox/`, `reports/` and `archives/` (FORMATS.md, Folders)."""
+    """The folder that holds `data/`, `notebooks/`, `sandbox/`, `reports/` and `archives/` (FORMATS.md, Folders)."""
 
     root: Path
 
     @classmethod
     def find(cls, home: Path | str | None = None) -> Workspace:
-        """`home` if given, else $PICKROOM_HOME, else the nearest parent holding `data/`, else the checkout."""
+        """`home` if given, else $PICKROOM_HOME, else the nearest parent with `data/projects/`, else the user's data."""
         chosen = home or os.environ.get("PICKROOM_HOME")
         if chosen:
             return cls(Path(chosen).expanduser().resolve())
         here = Path.cwd()
         for folder in (here, *here.parents):
-            if (folder / "data").is_dir():
+            if (folder / _MANIFESTS).is_dir():
                 return cls(folder)
-        checkout = Path(__file__).resolve().parents[3]
-        return cls(checkout if (checkout / "pyproject.toml").is_file() else here)
+        return cls(user_data_path("pickroom"))
 
     @property
     def own_folders(self) -> frozenset[Path]:
         """The folders that are no sources of images, even where the images lie beside them."""
         return frozenset((self.root / "data", self.sandbox, self.reports, self.archives))
+
+    @property
+    def notebooks(self) -> Path:
+        return self.root / "notebooks"
 
     @property
     def sandbox(self) -> Path:
@@ -129,7 +135,7 @@ class Workspace:
 
     @property
     def manifests(self) -> Path:
-        return self.root / "data" / "projects"
+        return self.root / _MANIFESTS
 
     @property
     def decisions(self) -> Path:
@@ -234,6 +240,11 @@ class Workspace:
         except FileExistsError:
             raise already_started(project) from None
         atomic.sync_folders([self.manifests])
+
+
+def package_notebooks(kind: str = "") -> list[Path]:
+    """The notebooks that this version comes with; kind "reports": those of reports. Nothing writes there."""
+    return sorted((Path(__file__).parents[1] / "notebooks" / kind).glob("[!.]*.ipynb"))
 
 
 def bad_project_id(project_id: str) -> ProjectError:
