@@ -18,18 +18,20 @@ from pathlib import Path
 from pickroom.automation import interrupted, planning
 from pickroom.automation.planning import Item, Plan
 from pickroom.automation.sandbox import Place
-from pickroom.core.errors import ConflictError, FileOperationError, ImageError, StoreError, UsageError
+from pickroom.core.errors import ConflictError, FileOperationError, ImageError, UsageError
 from pickroom.core.naming import CROPPED
 from pickroom.core.quantities import plural
-from pickroom.core.records import BoxSource
-from pickroom.files import cropping, journal, undo
+from pickroom.core.records import BoxSource, InputKind
+from pickroom.files import cropping, undo
+from pickroom.files.batch import run_batch
+from pickroom.files.finalise import record_decision
 from pickroom.files.folder import ImageFolder
-from pickroom.files.handlers import AUTOMATION, LEDGERS
+from pickroom.files.handlers import AUTOMATION
 from pickroom.files.lock import moving_files
 from pickroom.store import crops, decisions, operations
-from pickroom.store.connect import connect, transaction
+from pickroom.store.connect import connect
 from pickroom.store.crops import Crop
-from pickroom.store.workspace import utc_now
+from pickroom.store.workspace import Project, utc_now
 
 _DOING = "applying the automation's decisions"
 
@@ -74,33 +76,27 @@ def apply(place: Place, shown: Plan | None = None) -> Applied:
         UsageError, ConflictError: as `planning.plan`; nothing was touched.
         FileOperationError, ImageError: a crop could not be made; nothing was moved.
         ConflictError: a file could not be moved; everything was put back.
-        LockedError: another process is moving this project's files.
-        StoreError: the database refused: before the commit, then nothing of the plan was moved, or after it, then the
-            decisions stand and the next `apply`, or `pickroom recover`, goes on; the hint says which. Or a planned step
-            is of a kind that this program does not know.
+        LockedError, StoreError: as `run_batch`; the next `apply` goes on, too.
     """
     project = place.project
     project.require_root()
-    hint = "no file was moved"
-    with closing(connect(project.database)) as connection, moving_files(project, _DOING) as folder:
-        try:
-            interrupted.finish(place, connection, folder)
-            plan = planning.plan(place, connection, utc_now())
-            if shown is not None and (plan.batch, plan.ops) != (shown.batch, shown.ops):
-                look = "nothing was touched; look at the new plan, then apply again"
-                raise ConflictError("something changed since the plan was shown", doing=_DOING, hint=look)
-            if not plan.items:
-                return Applied(plan)
-            plan = _render(place, folder, plan)
-            folder.require(plan.ops)
-            _commit(connection, plan)
-            hint = "the decisions stand, some files may have moved; put that right, then apply again: it goes on"
-            outcome = journal.run_planned(folder, connection, LEDGERS)
-        except sqlite3.Error as error:
-            raise StoreError(str(error), doing=_DOING, subject=project.database, hint=hint) from error
-        finally:
-            if operations.count_planned(connection) == 0:
-                journal.sweep(project.root)
+
+    def finish(_: Project, connection: sqlite3.Connection, folder: ImageFolder) -> None:
+        interrupted.finish(place, connection, folder)
+
+    with (
+        closing(connect(project.database)) as connection,
+        run_batch(project, connection, _DOING, finish=finish, sweep=True) as batch,
+    ):
+        plan = planning.plan(place, connection, utc_now())
+        if shown is not None and (plan.batch, plan.ops) != (shown.batch, shown.ops):
+            look = "nothing was touched; look at the new plan, then apply again"
+            raise ConflictError("something changed since the plan was shown", doing=_DOING, hint=look)
+        if not plan.items:
+            return Applied(plan)
+        plan = _render(place, batch.folder, plan)
+        batch.commit(plan.ops, lambda: _write(connection, plan))
+        outcome = batch.run()
         unit = planning.unit_of(plan.batch)
         if unit in outcome.failed:
             # the line of the step that failed, which names its paths
@@ -174,28 +170,16 @@ def _with_hash(item: Item, sha256: str | None) -> Item:
     return item if sha256 is None else replace(item, ops=(replace(item.ops[0], sha256=sha256), *item.ops[1:]))
 
 
-def _commit(connection: sqlite3.Connection, plan: Plan) -> None:
+def _write(connection: sqlite3.Connection, plan: Plan) -> None:
     now = utc_now()
-    with transaction(connection):
-        for item in plan.items:
-            group_id = item.group.group_id
-            if item.row is not None:
-                decisions.insert(connection, item.row)
-            context = decisions.Context(
-                group_id=group_id,
-                batch=plan.batch,
-                input="auto" if item.by == "auto" else "automation_review",
-                outcome=item.route.outcome,
-                decided_at=now,
-                source=item.shown.source if item.shown else None,
-                versions=item.shown.versions if item.shown else {},
-                milliseconds=item.milliseconds,
-            )
-            decisions.insert_context(connection, context)
-            operations.plan(connection, item.ops)
-            if item.box is not None and item.route.picked is not None:
-                source: BoxSource = "drawn" if item.own_box else "ai_all"
-                name = item.group.images[item.route.picked].filename
-                crop = Crop(plan.batch, name, group_id, item.box, source, item.ops[0].sha256, now)
-                crops.insert(connection, crop)
-                decisions.set_crop(connection, group_id, item.box, now, crop.input)
+    for item in plan.items:
+        group_id = item.group.group_id
+        planned = (group_id, item.route, item.row, item.ops)
+        by: InputKind = "auto" if item.by == "auto" else "automation_review"
+        record_decision(connection, *planned, item.saved, item.shown, by, plan.batch, now)
+        if item.box is not None and item.route.picked is not None:
+            source: BoxSource = "drawn" if item.own_box else "ai_all"
+            name = item.group.images[item.route.picked].filename
+            crop = Crop(plan.batch, name, group_id, item.box, source, item.ops[0].sha256, now)
+            crops.insert(connection, crop)
+            decisions.set_crop(connection, group_id, crop)

@@ -9,7 +9,7 @@ from pickroom.automation.decisions_file import Approved, read_approved, read_pro
 from pickroom.automation.sandbox import Place
 from pickroom.core.errors import ConflictError, PickroomError
 from pickroom.core.records import Decision
-from pickroom.files import journal_locations, recovery
+from pickroom.files import recovery
 from pickroom.files.folder import ImageFolder
 from pickroom.files.handlers import AUTOMATION
 from pickroom.files.lock import moving_files, project_lock
@@ -58,7 +58,7 @@ def complete_logs(project: Project) -> None:
     A copy that is at work, or cannot be read, is passed over: its next command completes the log.
     """
     with suppress(PickroomError):  # the list of sandboxes
-        for copy in journal_locations.copies(project):
+        for copy in recovery.copies(project):
             doing = "completing the log"
             with suppress(PickroomError), closing(connect(copy.database)) as connection, project_lock(copy, doing):
                 complete_log(Place(copy, project, copy.root), connection)

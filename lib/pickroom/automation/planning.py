@@ -47,7 +47,7 @@ class Item:
         shown: what was proposed, None when the person has overridden a group without a proposal.
         row: its decision, None for a group that is kept whole.
         box: the crop rendered at apply, None without one; `own_box`: the person's own, not the one proposed.
-        milliseconds: spent on it in the review, None when nobody looked.
+        saved: what the review saved of it, None when nobody looked.
     """
 
     group: Group
@@ -58,7 +58,7 @@ class Item:
     ops: tuple[FileOp, ...]
     box: CropBox | None = None
     own_box: bool = False
-    milliseconds: int | None = None
+    saved: SavedChoice | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,8 +267,7 @@ def _item(
         ops = [FileOp(batch, AUTOMATION, "", "move", partial, join(CROPPED, name), sha256=""), *ops]
     ops = [replace(op, kind=AUTOMATION, unit=unit_of(batch)) for op in ops]
     row = routing.decision(group, choice, shown, now, crop_seen=crop_seen)
-    spent = saved.milliseconds if saved is not None else None
-    return Item(group, line.by, shown, way, row, tuple(ops), line.crop, own_box, spent)
+    return Item(group, line.by, shown, way, row, tuple(ops), line.crop, own_box, saved)
 
 
 def unit_of(batch: int) -> str:

@@ -17,7 +17,7 @@ from pickroom.automation.decisions_file import APPROVED, DECISIONS
 from pickroom.core.errors import ProjectError, UsageError
 from pickroom.core.naming import filename_of, folder_of
 from pickroom.core.records import FileOp
-from pickroom.files import journal_locations
+from pickroom.files import recovery
 from pickroom.store.connect import require_database
 from pickroom.store.manifest import INNER
 from pickroom.store.workspace import Project
@@ -110,7 +110,7 @@ def locate(project: Project, sandbox: Path | None = None, *, production: bool = 
         raise ProjectError(
             "there is no copy of the project", doing="opening the sandbox", subject=place.folder, hint=hint
         )
-    journal_locations.remember(project, place.folder.parent)
+    recovery.remember(project, place.folder.parent)
     # wherever the sandbox was moved with its workspace: the copy's root is this folder, whatever its manifest says
     copy = place.project.workspace.project(project.id)
     require_database(copy.database, "opening the sandbox")
@@ -158,7 +158,7 @@ def _planned(project: Project, sandbox: Path | None, production: bool) -> Place:
             subject=base,
             hint="give a folder of its own",
         )
-    return Place(journal_locations.copy_in(project, base), project, folder)
+    return Place(recovery.copy_in(project, base), project, folder)
 
 
 def outside(path: Path, what: str = "this leads out of the sandbox") -> UsageError:

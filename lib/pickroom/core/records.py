@@ -254,3 +254,8 @@ class FileOp:
     id: int | None = None
     state: OpState = "planned"
     error: str | None = None
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """Source and destination, as far as the step has them."""
+        return tuple(path for path in (self.source, self.destination) if path is not None)

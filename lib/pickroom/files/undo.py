@@ -1,4 +1,4 @@
-"""Go back over the journal: take a batch back, whichever room made it, or finish what a crash interrupted."""
+"""Undo a batch, whichever command made it, or finish what a crash interrupted."""
 
 from __future__ import annotations
 
@@ -8,18 +8,16 @@ from dataclasses import replace
 from pathlib import Path
 
 from pickroom.core.errors import ConflictError, LockedError, UsageError
-from pickroom.core.naming import filename_of, folder_of, is_image_name, join, marked_name, split
+from pickroom.core.naming import STAGING, filename_of, folder_of, is_image_name, join, marked_name, split
 from pickroom.core.records import FileOp
-from pickroom.files import journal, moves
-from pickroom.files.handlers import LEDGERS
+from pickroom.files import moves
+from pickroom.files.batch import run_batch
 from pickroom.files.journal import Outcome
 from pickroom.files.lock import moving_files
 from pickroom.files.preflight import DiskSnapshot
 from pickroom.files.recovery import finish_interrupted, unfinished
-from pickroom.files.routing import STAGING
 from pickroom.storage import atomic
 from pickroom.store import decisions, operations
-from pickroom.store.connect import transaction
 from pickroom.store.workspace import Project
 
 
@@ -63,12 +61,9 @@ def undo_batch(project: Project, connection: sqlite3.Connection, batch: int) -> 
     Raises:
         UsageError: there is no such batch, or it was undone before.
         ConflictError: a crop of the batch was made, or a file was changed or stands in the way; nothing is moved.
-        LockedError: another process is moving this project's files.
-        ProjectError: the image folder is not there.
-        StoreError: the database refused, or a step is of a kind that this program does not know.
+        LockedError, ProjectError, StoreError: as `run_batch`.
     """
-    with moving_files(project, f"undoing batch {batch}") as folder:
-        finish_interrupted(project, connection, folder)
+    with run_batch(project, connection, f"undoing batch {batch}") as undoing:
         done = _steps_to_undo(connection, project, batch)
         cropped = decisions.cropped_since(connection, batch)
         if cropped:
@@ -88,12 +83,10 @@ def undo_batch(project: Project, connection: sqlite3.Connection, batch: int) -> 
                 items=problems,
                 hint="nothing was moved; put the files right, then undo again",
             )
-        folder.require(plan)
-        with transaction(connection):
-            operations.plan(connection, plan)
+        undoing.plan(plan)
         if project.manifest.status == "finished":
             project.with_manifest(status="active")
-        return journal.run_planned(folder, connection, LEDGERS)
+        return undoing.run()
 
 
 def _steps_to_undo(connection: sqlite3.Connection, project: Project, batch: int) -> list[FileOp]:
@@ -142,7 +135,7 @@ def _steps_back(disk: DiskSnapshot, op: FileOp, ours: Collection[str | None]) ->
     step = replace(step, sha256=atomic.sha256_of(path))
     if step.sha256 != op.sha256 and is_image_name(path.name):
         raise _InTheWay(f"{op.destination} has been changed since")
-    if op.source.endswith(moves.PARTIAL_SUFFIX):
+    if op.source.endswith(atomic.PARTIAL_SUFFIX):
         return [replace(step, destination=_shelf(disk, op))]
     return [*_new_companions(disk, op, ours), step]
 

@@ -26,12 +26,10 @@ from pickroom.core.naming import (
     sidecar_name,
 )
 from pickroom.core.records import Decision, FileOp
-from pickroom.files import journal, sidecars
+from pickroom.files import sidecars
+from pickroom.files.batch import Batch, run_batch
 from pickroom.files.cropping import WAITING_FOLDERS
-from pickroom.files.folder import ImageFolder
-from pickroom.files.handlers import CROP, DROP, LEDGERS, SIDECAR
-from pickroom.files.lock import moving_files
-from pickroom.files.recovery import finish_interrupted
+from pickroom.files.handlers import CROP, DROP, SIDECAR
 from pickroom.files.routing import sidecar_text
 from pickroom.files.sidecars import Sidecar, SidecarError
 from pickroom.storage import atomic
@@ -90,8 +88,8 @@ def rebuild_sidecars(project: Project, connection: sqlite3.Connection) -> str:
     if not any(fault.known for fault in _sidecars(project, connection)):
         return ""
     try:
-        with moving_files(project, "writing sidecars") as folder:
-            done = _rebuild(project, connection, folder)
+        with run_batch(project, connection, "writing sidecars") as batch:
+            done = _rebuild(project, connection, batch)
     except LockedError as error:
         return error.line
     count = f"{len(done)} sidecar{'s' * (len(done) != 1)}"
@@ -105,13 +103,10 @@ def repair(project: Project, connection: sqlite3.Connection) -> list[str]:
         What was done, a line each.
 
     Raises:
-        LockedError: another process is moving this project's files.
-        ProjectError: the image folder is not there.
-        StoreError: the database refused.
+        LockedError, ProjectError, StoreError: as `run_batch`.
     """
-    with moving_files(project, "repairing waiting crops") as folder:
-        finish_interrupted(project, connection, folder)
-        rebuilt = _rebuild(project, connection, folder)
+    with run_batch(project, connection, "repairing waiting crops") as batch:
+        rebuilt = _rebuild(project, connection, batch)
         done = [f"{fault.line}; it was written again from the database" for fault in rebuilt]
         for fault in _rows(project, connection):
             if fault.repairable and fault.decision is not None:
@@ -156,7 +151,7 @@ def _sidecars(project: Project, connection: sqlite3.Connection) -> Iterator[Faul
                 yield Fault(path, what)
 
 
-def _rebuild(project: Project, connection: sqlite3.Connection, folder: ImageFolder) -> list[Fault]:
+def _rebuild(project: Project, connection: sqlite3.Connection, batch: Batch) -> list[Fault]:
     """Plan and take the steps, under the project's lock; returns what is done. An old sidecar is set aside.
 
     The old one goes in a batch of its own, before the new one is planned: steps that share a path could not be taken
@@ -165,16 +160,14 @@ def _rebuild(project: Project, connection: sqlite3.Connection, folder: ImageFold
     faults = {fault.path: fault for fault in _sidecars(project, connection) if fault.known is not None}
     done: list[str] = []
     for steps in (_set_aside, _write):
-        batch, ops = operations.next_batch(connection), list[FileOp]()
+        batch, ops = Batch(connection, batch.folder), list[FileOp]()
         for fault in faults.values():
             try:
-                ops += steps(project, fault, batch)
+                ops += steps(project, fault, batch.number)
             except OSError:  # a folder of that name, or a file that nobody may read: the next look names it
                 continue
-        folder.require(ops)
-        with transaction(connection):
-            operations.plan(connection, ops)
-        done = journal.run_planned(folder, connection, LEDGERS).done
+        batch.plan(ops)
+        done = batch.run().done
     return [faults[path] for path in done if path in faults]
 
 
@@ -260,5 +253,5 @@ def _close(connection: sqlite3.Connection, fault: Fault, decision: Decision) -> 
     for crop in fault.made:
         crops.set_group(connection, crop, decision.group_id)
     latest = fault.made[-1]
-    decisions.set_crop(connection, decision.group_id, latest.box, latest.made_at, latest.input)
+    decisions.set_crop(connection, decision.group_id, latest)
     return f"{fault.path}: group {decision.group_id} got the crop that was made in batch {latest.batch}"

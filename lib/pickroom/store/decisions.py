@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from pickroom.core.geometry import corners_match
 from pickroom.core.records import CropBox, Decision, InputKind, Source
+from pickroom.store.crops import Crop
 from pickroom.store.row_errors import wrap_row_errors
 
 # the picked image's name; NULL where an unsound row names none, which must not end a query over all rows
@@ -87,24 +88,21 @@ def delete(connection: sqlite3.Connection, group_ids: Iterable[str]) -> None:
     connection.executemany("DELETE FROM decision_context WHERE group_id = ?", ids)
 
 
-def set_crop(
-    connection: sqlite3.Connection, group_id: str, box: CropBox | None, made_at: str | None, input: str | None
-) -> None:
-    """Write the final crop of a decision, or take it back with None; `crop_match` follows from the row.
+def set_crop(connection: sqlite3.Connection, group_id: str, crop: Crop | None) -> None:
+    """Write the final crop of a decision, or remove it with None; `crop_match` follows from the row.
 
     `crop_match` (FORMATS.md): every corner within 0.05 of the AI's box, whichever image that was proposed for.
     """
     row = get(connection, group_id)
     if row is None:
         return
-    match = None
-    if box is not None and row.ai_crop_coords is not None:
-        match = corners_match(row.ai_crop_coords, box)
+    box, made_at, made_by = (crop.box.to_json(), crop.made_at, crop.input) if crop else (None, None, None)
+    match = corners_match(row.ai_crop_coords, crop.box) if crop and row.ai_crop_coords else None
     connection.execute(
         "UPDATE ai_decisions SET final_crop_coords = ?, crop_timestamp = ?, crop_match = ? WHERE group_id = ?",
-        (box.to_json() if box else None, made_at, match, group_id),
+        (box, made_at, match, group_id),
     )
-    connection.execute("UPDATE decision_context SET crop_input = ? WHERE group_id = ?", (input, group_id))
+    connection.execute("UPDATE decision_context SET crop_input = ? WHERE group_id = ?", (made_by, group_id))
 
 
 def compare_boxes(connection: sqlite3.Connection) -> None:
