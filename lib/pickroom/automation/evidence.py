@@ -16,7 +16,7 @@ from pickroom.automation.guarantee import BlindDecision, approval_confidence
 from pickroom.core.naming import stage_of
 from pickroom.core.records import Choice, Recommendation
 from pickroom.store import automation_review
-from pickroom.store.row_errors import wrap_row_errors
+from pickroom.store.rows import wrap_row_errors
 
 Versions = Mapping[str, str]
 

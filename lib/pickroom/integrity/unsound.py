@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pickroom.integrity.checks import FAULTS, Fault
 from pickroom.store.connect import open_read_only, transaction
-from pickroom.store.row_errors import read_any_text
+from pickroom.store.rows import read_any_text
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 
 from pickroom.core.records import Choice, InputKind, Origin, Recommendation, Step
-from pickroom.store.row_errors import wrap_row_errors
+from pickroom.store.rows import wrap_row_errors
 from pickroom.store.workspace import utc_now
 
 MAX_DWELL_S = 120.0  # as long without a key is a pause: how long the user looked before it is not known

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from pickroom.core.naming import join, split
-from pickroom.store.row_errors import wrap_row_errors
+from pickroom.store.rows import column, wrap_row_errors
 from pickroom.store.workspace import utc_now
 
 BoardKind = Literal["sort", "browse", "duplicates"]
@@ -149,7 +149,7 @@ def clear_log(connection: sqlite3.Connection, room: BoardKind) -> None:
 
 def folders(connection: sqlite3.Connection) -> list[str]:
     """The names of the sorter's folders, in the order of their keys."""
-    return [row["name"] for row in connection.execute("SELECT name FROM sort_folders ORDER BY place")]
+    return column(connection, "SELECT name FROM sort_folders ORDER BY place")
 
 
 def set_folders(connection: sqlite3.Connection, names: Sequence[str]) -> None:
