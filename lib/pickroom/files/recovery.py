@@ -78,18 +78,14 @@ def finish_interrupted(
     """
     outcome = _run(folder, connection, sweep)
     for one in _of_copies(project):
-        if not (one.count or one.problem or sweep):
-            continue
-        try:
-            if one.problem:
-                outcome.stuck[str(one.project.root)] = one.problem
-                continue
-            with closing(connect(one.project.database)) as own, moving_files(one.project, "recovering") as its:
-                ran = _run(its, own, sweep)
-        except PickroomError as error:
-            outcome.stuck[str(one.project.root)] = error.line
-        else:
-            outcome.add(ran)
+        if one.problem:
+            outcome.stuck[str(one.project.root)] = one.problem
+        elif one.count or sweep:
+            try:
+                with closing(connect(one.project.database)) as own, moving_files(one.project, "recovering") as its:
+                    outcome.add(_run(its, own, sweep))
+            except PickroomError as error:
+                outcome.stuck[str(one.project.root)] = error.line
     return outcome
 
 
@@ -209,7 +205,7 @@ def remember(project: Project, base: Path) -> None:
             found = dict.fromkeys((*remembered(project), base))
             atomic.write_text(path, json.dumps([_written(project, known) for known in found], indent=1) + "\n")
     except OSError as error:
-        raise FileOperationError(error.strerror or str(error), doing, [path]) from error
+        raise FileOperationError.of(error, doing, path) from error
 
 
 def _written(project: Project, base: Path) -> str:

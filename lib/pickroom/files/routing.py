@@ -80,12 +80,7 @@ def words(route: Route | None) -> str:
 
 
 def decision(
-    group: Group,
-    choice: Choice,
-    recommendation: Recommendation | None,
-    timestamp: str,
-    *,
-    crop_seen: bool = True,
+    group: Group, choice: Choice, recommendation: Recommendation | None, timestamp: str, *, crop_seen: bool = True
 ) -> Decision | None:
     """The row a choice becomes; None for a kept or undecided group, which has none. `crop_seen` as in `route`."""
     way = route(choice, len(group.images), recommendation, crop_seen=crop_seen)

@@ -1,7 +1,6 @@
 """Repair what belongs to a waiting crop: a sidecar that was lost, and a decision whose image was cropped without one.
 
-The database knows both: a sidecar is written again from the row of its group, and a crop, or a drop, that the journal
-holds for the picked image closes that row.
+A sidecar is written again from its group's row; a crop, or a drop, that the journal holds completes the row.
 """
 
 from __future__ import annotations
@@ -19,11 +18,10 @@ from pickroom.core.naming import (
     CROPPED,
     OWNED_FOLDERS,
     STAGING,
-    filename_of,
-    folder_of,
     is_image_name,
     join,
     sidecar_name,
+    split,
 )
 from pickroom.core.records import Decision, FileOp
 from pickroom.files import sidecars
@@ -47,7 +45,8 @@ class Fault:
         path: of the image, relative to the root; its name alone where it is in neither waiting folder.
         what: what is wrong with it.
         next: what the user must do where `repair` cannot.
-        known: what its sidecar should say; made: the crops that close its row; dropped: it was sent to delete_staging.
+        known: what its sidecar should say.
+        made: the crops that complete its decision; dropped: it was sent to delete_staging.
     """
 
     path: str
@@ -184,7 +183,7 @@ def _write(project: Project, fault: Fault, batch: int) -> list[FileOp]:
     own = _sidecar_of(fault)
     if fault.known is None or (project.root / own).exists():
         return []
-    decision, name = fault.known.decision, filename_of(fault.path)
+    decision, name = fault.known.decision, split(fault.path)[1]
     route = "manual" if decision.user_action == "crop" else "suggestion"
     text = sidecar_text(decision.group_id, decision.project_id, name, route, decision.own_box)
     digest = hashlib.sha256(text.encode()).hexdigest()
@@ -192,7 +191,8 @@ def _write(project: Project, fault: Fault, batch: int) -> list[FileOp]:
 
 
 def _sidecar_of(fault: Fault) -> str:
-    return join(folder_of(fault.path), sidecar_name(filename_of(fault.path)))
+    directory, name = split(fault.path)
+    return join(directory, sidecar_name(name))
 
 
 def _rows(project: Project, connection: sqlite3.Connection) -> Iterator[Fault]:

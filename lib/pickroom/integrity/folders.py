@@ -71,8 +71,8 @@ def _images_in_owned_folders(root: Path, extensions: frozenset[str]) -> Iterator
                     elif entry.is_dir(follow_symlinks=False):
                         folders.append(f"{folder}/{name}")
         except OSError as error:
-            what, hint = error.strerror or str(error), "check the folder's permissions"
-            raise FileOperationError(what, "looking where images lie", [root / folder], hint) from error
+            hint = "check the folder's permissions"
+            raise FileOperationError.of(error, "looking where images lie", root / folder, hint) from error
 
 
 def _named(project: Project, connection: sqlite3.Connection) -> set[str]:

@@ -10,7 +10,7 @@ from dataclasses import fields
 from datetime import datetime
 from itertools import chain
 from types import NoneType
-from typing import Any, ParamSpec, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, ParamSpec, TypeVar, cast, get_args, get_origin, get_type_hints
 
 from pickroom.core.errors import StoreError
 from pickroom.core.records import CropBox
@@ -53,7 +53,7 @@ def record_of(kind: type[Record], row: sqlite3.Row, **named: str) -> Record:
     Args:
         named: field -> its column, where the two have other names.
     """
-    return kind(*[convert(row[named.get(name, name)]) for name, convert in _converters(kind)])
+    return kind(*[convert(row[named.get(name, name)]) for name, convert in _converters(cast("Hashable", kind))])
 
 
 @functools.cache
