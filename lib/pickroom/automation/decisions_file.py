@@ -15,7 +15,7 @@ from typing import Literal, NoReturn, TypeVar
 
 from pickroom.automation import fields
 from pickroom.core.errors import FileOperationError, UsageError
-from pickroom.core.records import MAX_GROUP, MIN_GROUP, CropBox, Group, Recommendation, Source
+from pickroom.core.records import MAX_GROUP, MIN_GROUP, CropBox, Group, Recommendation, RecommendationSource
 from pickroom.groups import baseline
 from pickroom.storage import atomic
 
@@ -236,7 +236,7 @@ def write_lines(path: Path, lines: Iterable[Proposal | Approved]) -> None:
         raise FileOperationError(error.strerror or str(error), "writing a file of decisions", [path], hint) from error
 
 
-def source_of(models: Mapping[str, str]) -> Source:
+def source_of(models: Mapping[str, str]) -> RecommendationSource:
     """Whether a model, the baseline or the demo's simulation made a recommendation, by its versions."""
     if dict(models) == baseline.VERSIONS or not models:
         return "baseline"

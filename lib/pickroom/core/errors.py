@@ -6,6 +6,7 @@ and may show a traceback.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
@@ -60,7 +61,7 @@ class NoDatabaseError(StoreError):
 
 
 class ImageError(PickroomError):
-    """One image cannot be read; `reason` is the short text listed beside its name.
+    """One image cannot be read; `reason` is the short text listed next to its name.
 
     Attributes:
         reason: e.g. "zero bytes", "truncated", "mislabelled: .png holds JPEG".
@@ -91,7 +92,7 @@ class FileOperationError(PickroomError):
     @classmethod
     def of(cls, error: OSError, doing: str, path: Path, hint: str = "") -> Self:
         """What the system refused; `path` is named where the error names none."""
-        return cls(error.strerror or str(error), doing, [Path(error.filename or path)], hint)
+        return cls(error.strerror or str(error), doing, [Path(os.fsdecode(error.filename or path))], hint)
 
 
 class LockedError(PickroomError):

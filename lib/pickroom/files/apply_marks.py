@@ -22,7 +22,7 @@ from pickroom.store.marks import BoardKind, Mark
 from pickroom.store.workspace import Project
 
 IN_A_GROUP = "it waits in a group for its review"
-# folders whose images wait for something else, and what is said of them
+# folders whose images wait for something else, and the reason that is shown
 _TAKEN = {
     CROP: "it waits for its crop: the crop desk has it",
     CROP_AUTO: "it waits for its crop: the crop desk has it",
@@ -62,7 +62,7 @@ class PlaceResult:
 
     @property
     def line(self) -> str:
-        """One line for the person."""
+        """One line for the user."""
         parts = [", ".join(f"{count} → {folder}/" for folder, count in sorted(self.counts.items())) or "no image"]
         if self.held:
             path, reason = next(iter(self.held.items()))

@@ -1,6 +1,6 @@
 """The crop desk's commit: the crop written, the original kept, the row completed, all in the journal's way.
 
-A crop is rendered beside its destination first, under a name that nothing looks at. Then one transaction writes the
+A crop is rendered next to its destination first, under a name that nothing looks at. Then one transaction writes the
 coordinates and plans the steps: the crop appears, the original goes to crop_originals/ with its companions, the
 sidecar goes. A crash before the transaction leaves a partial file to sweep; after it, recovery goes forward.
 """
@@ -202,7 +202,7 @@ def _steps(
 
 
 def partial_path(batch: int, name: str) -> str:
-    """Where the crop of an image is rendered before it is journalled: beside its destination, unseen."""
+    """Where the crop of an image is rendered before it is journalled: next to its destination, unseen."""
     digest = hashlib.sha256(name.encode()).hexdigest()[:16]  # the name itself may be as long as names can be
     return join(CROPPED, f".{batch}-{digest}{PARTIAL_SUFFIX}")
 
@@ -215,7 +215,7 @@ def render_to(root: Path, source: Path, box: CropBox, partial: str) -> str:
 
 
 def _render(project: Project, jobs: Sequence[_Job], result: CropResult) -> list[_Job]:
-    """Write each crop beside its destination; jobs whose image will not be cropped are refused after all."""
+    """Write each crop next to its destination; jobs whose image will not be cropped are refused after all."""
 
     def render(job: _Job) -> _Job:
         if job.order.box is None:
@@ -227,7 +227,7 @@ def _render(project: Project, jobs: Sequence[_Job], result: CropResult) -> list[
         return replace(job, ops=(ready, *job.ops[1:]))
 
     rendered = []
-    with ThreadPoolExecutor() as pool:  # Pillow lets go of the interpreter while it encodes
+    with ThreadPoolExecutor() as pool:  # Pillow releases the interpreter while it encodes
         for job, future in [(job, pool.submit(render, job)) for job in jobs]:
             try:
                 rendered.append(future.result())

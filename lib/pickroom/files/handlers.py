@@ -23,7 +23,7 @@ class OperationHandler:
     """What else changes, in the transaction that marks a unit's steps.
 
     Attributes:
-        taken_back: what is said of one unit that was undone, and of several; for the automation, of its groups.
+        taken_back: the words for one unit that was undone, and of several; for the automation, of its groups.
         undone: called with the unit's first step when its steps were undone, or failed and were rolled back.
         hold: called after `undone` when they failed, with the reason.
     """

@@ -40,7 +40,7 @@ def execute(root: Path, op: FileOp, *, verify: bool = False) -> None:
     doing = {"move": "moving a file", "write": "writing a sidecar", "remove": "removing a sidecar"}[op.op]
     try:
         if not _is_inside(op):
-            # the journal is a table in a file that others may have written: no step may lead out of the project's folder
+            # others may have written to the journal: no step may lead out of the project's folder
             raise _Refused("its path leads out of the project's folder")
         if op.op == "move":
             _publish_partial(root, op, verify=verify)

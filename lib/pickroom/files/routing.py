@@ -25,7 +25,7 @@ class Route:
     Attributes:
         picked: 0-based index of the picked image, None for a rejected or kept group.
         folders: destination folder of each image, in the group's order.
-        sidecar: the `ai_route` of the sidecar written beside the picked image, None for no sidecar.
+        sidecar: the `ai_route` of the sidecar written next to the picked image, None for no sidecar.
         crop_accepted: FORMATS.md's `ai_crop_accepted`.
     """
 

@@ -1,4 +1,4 @@
-"""Rows that no program of Pickroom writes: which they are, by table, so that whoever reads one leaves them out."""
+"""Find malformed rows, by table, so that every reader leaves them out."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from pickroom.core.geometry import corners_match
-from pickroom.core.records import CropBox, Decision, InputKind, Source
+from pickroom.core.records import CropBox, Decision, InputKind, RecommendationSource
 from pickroom.store import rows
 from pickroom.store.crops import Crop
 
@@ -29,7 +29,7 @@ class Context:
     input: InputKind
     outcome: str
     decided_at: str
-    source: Source | None = None
+    source: RecommendationSource | None = None
     versions: dict[str, str] = field(default_factory=dict)
     milliseconds: int | None = None
 

@@ -88,7 +88,7 @@ def next_waiting(
     """Those of `waiting` from which the next `count` groups of any order come, in folder order; found by index.
 
     Of the groups skipped least often: the first `count` by worth, of those in conflict, and of those drawn at random;
-    and whatever the person has touched. `automation.order.next_groups` makes the same of them as of all.
+    and whatever the user has touched. `automation.order.next_groups` makes the same of them as of all.
 
     Args:
         few: where no more than this wait, near a project's end, the indexes lead past decided groups for the most

@@ -78,6 +78,6 @@ def shares_memory(folder: Path) -> bool:
         ):
             mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
             connection.execute("CREATE TABLE tried (a)")
-            return mode == "wal"
+            return str(mode) == "wal"
     except (OSError, sqlite3.OperationalError):
         return False

@@ -88,7 +88,7 @@ def _delete(item: ReclaimItem, hard: bool) -> None:
             item.path.unlink()
     except OSError as error:
         hint = "what was not reached is whole; where the trash does not take it: --hard deletes for good"
-        raise FileOperationError.of(error, doing, item.path, hint) from error
+        raise FileOperationError(error.strerror or str(error), doing, [item.path], hint) from error
 
 
 def _sync(item: ReclaimItem) -> FileOperationError | None:
