@@ -1,8 +1,7 @@
-"""The crop desk's commit: the crop written, the original kept, the row completed, all in the journal's way.
+"""Crop waiting images: render, commit the boxes with the file plan, move the originals to crop_originals/.
 
-A crop is rendered next to its destination first, under a name that nothing looks at. Then one transaction writes the
-coordinates and plans the steps: the crop appears, the original goes to crop_originals/ with its companions, the
-sidecar goes. A crash before the transaction leaves a partial file to sweep; after it, recovery goes forward.
+A crop is rendered next to its destination first, under a hidden name. A crash before the commit leaves a partial file
+to sweep; after it, recovery goes forward.
 """
 
 from __future__ import annotations
@@ -147,7 +146,7 @@ def _prepare(
 
 
 def _check(project: Project, connection: sqlite3.Connection, disk: DiskSnapshot, order: Order, batch: int) -> _Job:
-    """Hold one order against disk and database; raises when anything is not as it should be."""
+    """Compare one order with disk and database; raises when anything is not as it should be."""
     source = project.path(order.directory, order.filename)
     plain = order.directory in WAITING_FOLDERS and Path(order.filename).name == order.filename
     if not plain or not is_image_name(order.filename) or source.is_symlink() or not source.is_file():

@@ -22,7 +22,7 @@ def prefix_duplicates(
 ) -> tuple[tuple[tuple[str, str], ...], tuple[str, ...]]:
     """Put its folder's name in front of every image, in a sub-folder, whose name another folder has too.
 
-    `b/x.png` next to `a/x.png` become `b/b_x.png` and `a/a_x.png`, companions with them. Names that would grow
+    `b/x.png` and `a/x.png` become `b/b_x.png` and `a/a_x.png`, companions with them. Names that would grow
     too long or are taken, and files that cannot be read, stay as they are; the scan lists them.
 
     Args:

@@ -142,8 +142,11 @@ def _begins_wal(connection: Opened, path: Path, make: bool) -> bool:
 
 
 def _leave_wal(path: Path) -> None:
+    """Bring in a database's log, and give it a rollback journal; nobody else may have it open."""
     with closing(_opened(path, str(path))) as connection:
-        wal.leave(connection)
+        # in exclusive mode SQLite needs no shared memory (https://sqlite.org/wal.html#noshm)
+        connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+        connection.execute("PRAGMA journal_mode = DELETE")
 
 
 def _read_only(path: Path, *, patient: bool = True) -> sqlite3.Connection:

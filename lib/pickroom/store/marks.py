@@ -1,4 +1,4 @@
-"""Tables `image_marks`, `mark_log`, `sort_folders`: marks that sorter, folder viewer and duplicates will apply, saved at once."""
+"""Tables `image_marks`, `mark_log`, `sort_folders`: marks of sorter, folder viewer and duplicates, saved at once."""
 
 from __future__ import annotations
 
