@@ -84,14 +84,15 @@ def run_batch(
     batch = None
     with moving_files(project, doing) as folder:
         try:
-            finish(project, connection, folder)
-            batch = Batch(connection, folder)
-            yield batch
+            try:
+                finish(project, connection, folder)
+                batch = Batch(connection, folder)
+                yield batch
+            finally:
+                if sweep and operations.count_planned(connection) == 0:
+                    journal.sweep(project.root)
         except sqlite3.Error as error:
             hint = "no file was moved"
             if batch is not None and batch.committed:
                 hint = f"what was decided stands, some files may have moved: pickroom recover {project.id} goes on"
             raise StoreError(str(error), doing=doing, subject=project.database, hint=hint) from error
-        finally:
-            if sweep and operations.count_planned(connection) == 0:
-                journal.sweep(project.root)

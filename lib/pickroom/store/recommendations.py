@@ -133,7 +133,8 @@ def _read_waiting(connection: sqlite3.Connection, which: str, *values: object) -
 
 @wrap_row_errors("recommendations")
 def _from_row(row: sqlite3.Row) -> Recommendation:
-    found = record_of(Recommendation, row, crop="crop_coords")
-    if not all(isinstance(text, str) for text in (*found.reasons, *found.anomaly_flags)):
-        raise ValueError("its reasons are no texts")
-    return found
+    for text in (row["reasons"], row["anomaly_flags"]):
+        values = json.loads(text)
+        if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
+            raise ValueError(f"{text[:40]!r} is no list of texts")
+    return record_of(Recommendation, row, crop="crop_coords")

@@ -67,7 +67,7 @@ def _converter(hint: Any) -> Callable[[Any], Any]:
         (hint,) = given
     kind = get_origin(hint) or hint
     if kind is tuple:
-        return _texts
+        return lambda text: tuple(json.loads(text))
     of: dict[Any, Callable[[Any], Any]] = {
         CropBox: CropBox.from_json,
         bool: lambda value: None if value is None else bool(value),
@@ -75,13 +75,6 @@ def _converter(hint: Any) -> Callable[[Any], Any]:
         datetime: lambda value: datetime.fromisoformat(value) if value else None,
     }
     return of.get(kind, lambda value: value)
-
-
-def _texts(text: str) -> tuple[Any, ...]:
-    values = json.loads(text)
-    if not isinstance(values, list):
-        raise ValueError(f"{text[:40]!r} is no list")
-    return tuple(values)
 
 
 def row_of(record: Any) -> dict[str, Any]:
