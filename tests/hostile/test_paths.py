@@ -38,8 +38,7 @@ from pickroom.core.errors import PickroomError, ProjectError, StoreError, UsageE
 from pickroom.core.naming import is_project_id, stays_inside
 from pickroom.core.records import CropBox, FileOp
 from pickroom.files import cropping, journal, moves
-from pickroom.files.handlers import LEDGERS
-from pickroom.files.lock import project_lock
+from pickroom.files.lock import moving_files
 from pickroom.history.logged_paths import split_path
 from pickroom.history.sources import open_source
 from pickroom.learn import checkpoints
@@ -133,8 +132,8 @@ def test_a_journal_written_by_an_enemy_moves_nothing_out_or_in(
                 back = FileOp(number + 1, "rename", f"v{number}", "move", "../outside/secret.png", "s.png", "0" * 64)
                 text = FileOp(number + 1, "rename", f"w{number}", "write", None, way, "0" * 64, "text")
                 operations.plan(connection, [step, back, text])
-        with project_lock(project, "recovering"):
-            outcome = journal.run_planned(project.root, connection, LEDGERS, verify=True)
+        with moving_files(project, "recovering") as folder:
+            outcome = journal.run_planned(folder, connection, verify=True)
         assert len(outcome.failed) == 6 and not outcome.stuck and not outcome.done
         assert all("leads out" in reason for reason in outcome.failed.values())
         assert operations.count_planned(connection) == 0
@@ -151,8 +150,9 @@ def test_a_step_of_an_unknown_kind_stops_everything_before_it_begins(make_projec
         with transaction(connection):
             operations.plan(connection, [FileOp(1, "rename", "u", "move", name, "x.png", before[name])])
             operations.plan(connection, [FileOp(1, "mining", "v", "move", "x.png", "y.png", before[name])])
-        with project_lock(project, "recovering"), pytest.raises(StoreError, match="unknown kind, 'mining'"):
-            journal.run_planned(project.root, connection, LEDGERS)
+        unknown = pytest.raises(StoreError, match="unknown kind, 'mining'")
+        with moving_files(project, "recovering") as folder, unknown:
+            journal.run_planned(folder, connection)
     assert read_tree(project.root) == before
 
 

@@ -32,7 +32,7 @@ from pickroom.history import vectors
 from pickroom.history.importing import read_logs
 from pickroom.images import metadata
 from pickroom.indexing import projects
-from pickroom.maintenance.reclaim import ledger
+from pickroom.maintenance.reclaim import delete
 from pickroom.maintenance.token_budget import TokenLedger
 from pickroom.sessions.duplicates import fingerprints
 from pickroom.store.connect import connect
@@ -127,10 +127,10 @@ READERS = {
         {"timestamp": "2025-09-10T00:00:00Z", "what": "caption", "tokens": 12},
         lambda workspace, path: TokenLedger(workspace).spent(),
     ),
-    "reclaim-ledger": Reader(
+    "reclaim-log": Reader(
         "data/ai_data/logs/reclaimed.jsonl",
         {"project_id": "p", "path": "a.png", "kind": "original", "state": "planned"},
-        lambda workspace, path: [ledger.unsettled(workspace, name) for name in ("p", "q")],
+        lambda workspace, path: [delete._unsettled(workspace, name) for name in ("p", "q")],
     ),
     "demo-truth": Reader("demo_truth.jsonl", TRUTH, lambda workspace, path: truth.read_truth(path)),
     "boxes": Reader(

@@ -19,7 +19,7 @@ from pickroom.automation.drift import drawn
 from pickroom.automation.guarantee import RISK_TARGET, RiskTarget, approval_confidence
 from pickroom.core.errors import FileOperationError, UsageError
 from pickroom.core.naming import is_file_name, is_text, stays_inside
-from pickroom.core.records import MAX_GROUP, MIN_GROUP, CropBox, Group, Recommendation, Source
+from pickroom.core.records import MAX_GROUP, MIN_GROUP, CropBox, Group, Recommendation, RecommendationSource
 from pickroom.groups import baseline
 from pickroom.storage import atomic, json_records
 from pickroom.storage.json_records import NonEmpty, Probability
@@ -241,7 +241,7 @@ def write_lines(path: Path, lines: Iterable[AutomationDecision | ApprovedDecisio
         raise FileOperationError(error.strerror or str(error), "writing a file of decisions", [path], hint) from error
 
 
-def source_of(models: Mapping[str, str]) -> Source:
+def source_of(models: Mapping[str, str]) -> RecommendationSource:
     """Whether a model, the baseline or the demo's simulation made a recommendation, by its versions."""
     if dict(models) == baseline.VERSIONS or not models:
         return "baseline"

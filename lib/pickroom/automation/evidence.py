@@ -17,7 +17,7 @@ from pickroom.core.errors import StoreError
 from pickroom.core.naming import stage_of
 from pickroom.core.records import Choice, Recommendation
 from pickroom.store import automation_review
-from pickroom.store.row_errors import wrap_row_errors
+from pickroom.store.rows import wrap_row_errors
 from pickroom.store.workspace import Workspace
 
 Versions = Mapping[str, str]

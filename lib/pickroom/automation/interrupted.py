@@ -9,7 +9,7 @@ from pickroom.automation.decisions_file import ApprovedDecision, read_approved, 
 from pickroom.automation.sandbox import AutomationTarget
 from pickroom.core.errors import ConflictError, PickroomError
 from pickroom.core.records import Decision
-from pickroom.files import journal_locations, recovery
+from pickroom.files import recovery
 from pickroom.files.folder import ImageFolder
 from pickroom.files.handlers import AUTOMATION
 from pickroom.files.lock import moving_files, project_lock
@@ -57,7 +57,7 @@ def complete_logs(project: Project) -> None:
     A copy that is in use, or cannot be read, is skipped: its next command completes the log.
     """
     with suppress(PickroomError):  # the list of sandboxes
-        for copy in journal_locations.copies(project):
+        for copy in recovery.copies(project):
             doing = "completing the log"
             with suppress(PickroomError), closing(connect(copy.database)) as connection, project_lock(copy, doing):
                 complete_log(AutomationTarget(copy, project, copy.root), connection)

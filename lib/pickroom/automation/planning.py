@@ -49,7 +49,7 @@ class PlannedGroup:
         shown: what was proposed, None when the user has overridden a group without a proposal.
         row: its decision, None for a group that is kept whole.
         box: the crop rendered at apply, None without one; `own_box`: the user's own, not the one proposed.
-        milliseconds: spent on it in the review, None when nobody looked.
+        saved: what the review saved of it, None when nobody looked.
     """
 
     group: Group
@@ -60,7 +60,7 @@ class PlannedGroup:
     ops: tuple[FileOp, ...]
     box: CropBox | None = None
     own_box: bool = False
-    milliseconds: int | None = None
+    saved: SavedChoice | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,8 +263,7 @@ def _planned(
         except ImageError as error:
             raise _Refused(f"{cropped.filename}: {error.reason}") from None
     row = routing.decision(group, choice, shown, now, crop_seen=crop_seen)
-    spent = saved.milliseconds if saved is not None else None
-    return PlannedGroup(group, line.by, shown, way, row, tuple(ops), line.crop, own_box, spent)
+    return PlannedGroup(group, line.by, shown, way, row, tuple(ops), line.crop, own_box, saved)
 
 
 def _require(problem: str | None) -> None:

@@ -16,7 +16,7 @@ from pickroom.automation.decisions_file import APPROVED, DECISIONS
 from pickroom.core.errors import ProjectError, UsageError
 from pickroom.core.naming import filename_of, folder_of
 from pickroom.core.records import FileOp
-from pickroom.files import journal_locations
+from pickroom.files import recovery
 from pickroom.store.connect import require_database
 from pickroom.store.manifest import INNER
 from pickroom.store.workspace import Project
@@ -105,7 +105,7 @@ def locate(project: Project, sandbox: Path | None = None, *, production: bool = 
     if not target.project.manifest_file.is_file():
         what, hint = "there is no copy of the project", f"make it: pickroom auto generate {project.id}"
         raise ProjectError(what, doing=_DOING, subject=target.folder, hint=hint)
-    journal_locations.remember(project, target.folder.parent)
+    recovery.remember(project, target.folder.parent)
     # wherever the sandbox was moved with its workspace: the copy's root is this folder, whatever its manifest says
     copy = target.project.workspace.project(project.id)
     require_database(copy.database, _DOING)
@@ -143,7 +143,7 @@ def _planned(project: Project, sandbox: Path | None, production: bool) -> Automa
     own = project.workspace.own_folders
     if base.is_relative_to(root.resolve()) and not any(base.is_relative_to(path.resolve()) for path in own):
         raise _no_sandbox("a sandbox cannot lie among the project's own images", base)
-    return AutomationTarget(journal_locations.copy_in(project, base), project, folder)
+    return AutomationTarget(recovery.copy_in(project, base), project, folder)
 
 
 def _no_sandbox(what: str, folder: Path) -> UsageError:

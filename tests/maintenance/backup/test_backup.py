@@ -71,7 +71,7 @@ def test_restored_into_an_empty_place_the_review_goes_on(project: Project, saved
     before, files = snapshot(project), kept(project.workspace.root)
     shutil.rmtree(project.workspace.root)
     done = restoring.restore(project.workspace, saved)
-    assert done.aside is None and done.plan.projects == (restoring.Returned("p", str(project.root)),)
+    assert done.aside is None and done.projects == (restoring.Returned("p", str(project.root)),)
     assert kept(project.workspace.root) == files
     again = project.workspace.project("p")
     assert snapshot(again) == before
@@ -231,7 +231,7 @@ def test_replacing_sets_aside_whole_and_never_deletes(project: Project, saved: P
     planned = restoring.plan(project.workspace, saved)
     assert read_tree(project.workspace.root) == before
     done = restoring.restore(project.workspace, saved, replace=True)
-    assert done.plan.in_the_way == planned.in_the_way and done.aside is not None
+    assert done.in_the_way == planned.in_the_way and done.aside is not None
     assert project.workspace.project_ids() == ["p"]
     assert len(decisions(project)) < decided
     found = set(read_tree(project.workspace.root).values())
@@ -257,7 +257,7 @@ def test_log_of_another_database_is_never_read_into_a_restored_one(project: Proj
     with pytest.raises(ConflictError):
         restoring.restore(project.workspace, saved)
     done = restoring.restore(project.workspace, saved, replace=True)
-    assert done.plan.in_the_way == ("data/training/ai_training_decisions/p.db-wal",)
+    assert done.in_the_way == ("data/training/ai_training_decisions/p.db-wal",)
     assert len(decisions(project)) == 2
 
 
@@ -274,7 +274,7 @@ def test_keys_that_only_the_log_holds_are_set_aside_with_it(project: Project, sa
     assert project.database.read_bytes() == before
     done = restoring.restore(project.workspace, saved, replace=True)
     assert rows(project, "SELECT * FROM review_state") == queued
-    assert done.aside is not None and {"p.db", "p.db-wal"} <= {Path(name).name for name in done.plan.in_the_way}
+    assert done.aside is not None and {"p.db", "p.db-wal"} <= {Path(name).name for name in done.in_the_way}
     aside = Workspace(done.aside)
     aside.manifests.mkdir(parents=True, exist_ok=True)
     shutil.copy(project.manifest_file, aside.manifests)

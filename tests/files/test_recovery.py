@@ -15,7 +15,7 @@ from pickroom.automation.generate import generate
 from pickroom.automation.sandbox import AutomationTarget
 from pickroom.cli.doctor import workspaces
 from pickroom.core.errors import ProjectError, StoreError
-from pickroom.files import journal_locations, waiting
+from pickroom.files import recovery, waiting
 from pickroom.files.undo import recover
 from pickroom.indexing import projects
 from pickroom.store.connect import connect
@@ -58,7 +58,7 @@ def elsewhere(make_project: Make, tmp_path: Path) -> AutomationTarget:
 
 def test_a_sandbox_elsewhere_is_seen_and_recovered(elsewhere: AutomationTarget) -> None:
     project = elsewhere.origin
-    assert [copy.root for copy in journal_locations.copies(project)] == [elsewhere.folder]
+    assert [copy.root for copy in recovery.copies(project)] == [elsewhere.folder]
     found = projects.status(project)
     assert found["planned_operations"] == planned(elsewhere.project) > 0
     assert [one["root"] for one in found["unfinished"]] == [str(elsewhere.folder)]
@@ -76,9 +76,9 @@ def test_finalise_of_the_project_finishes_its_copy(elsewhere: AutomationTarget) 
 def test_a_sandbox_of_an_earlier_version_is_listed_when_named(elsewhere: AutomationTarget) -> None:
     project = elsewhere.origin
     (project.workspace.sandbox / "p.sandboxes.json").unlink()
-    assert list(journal_locations.copies(project)) == []
+    assert list(recovery.copies(project)) == []
     sandbox.locate(project, elsewhere.folder.parent)
-    assert [copy.root for copy in journal_locations.copies(project)] == [elsewhere.folder]
+    assert [copy.root for copy in recovery.copies(project)] == [elsewhere.folder]
 
 
 def test_a_sandbox_in_the_workspace_moves_with_it(make_project: Make, tmp_path: Path) -> None:
@@ -88,19 +88,19 @@ def test_a_sandbox_in_the_workspace_moves_with_it(make_project: Make, tmp_path: 
     assert listed == ["trial"]
     project.workspace.root.rename(tmp_path / "moved")
     moved = Workspace(tmp_path / "moved").project("p")
-    assert [copy.root for copy in journal_locations.copies(moved)] == [tmp_path / "moved" / "trial" / "p"]
+    assert [copy.root for copy in recovery.copies(moved)] == [tmp_path / "moved" / "trial" / "p"]
 
 
 def test_a_copy_that_was_removed_is_no_journal(elsewhere: AutomationTarget) -> None:
     shutil.rmtree(elsewhere.folder)
-    assert list(journal_locations.every(elsewhere.origin)) == [elsewhere.origin]
+    assert list(recovery.copies(elsewhere.origin)) == []
     assert projects.status(elsewhere.origin)["unfinished"] == []
 
 
 def test_a_copy_behind_a_link_is_left_alone(elsewhere: AutomationTarget, tmp_path: Path) -> None:
     elsewhere.folder.rename(tmp_path / "there")
     elsewhere.folder.symlink_to(tmp_path / "there")
-    assert list(journal_locations.copies(elsewhere.origin)) == []
+    assert list(recovery.copies(elsewhere.origin)) == []
 
 
 def test_a_damaged_copy_is_reported_and_stops_no_finalise(elsewhere: AutomationTarget) -> None:
@@ -116,7 +116,7 @@ def test_a_damaged_list_of_sandboxes_is_reported(make_project: Make) -> None:
     project.workspace.sandbox.mkdir()
     (project.workspace.sandbox / "p.sandboxes.json").write_text("{")
     with pytest.raises(ProjectError, match="the list of sandboxes cannot be read"):
-        journal_locations.remembered(project)
+        recovery.remembered(project)
     (found,) = projects.status(project)["unfinished"]
     assert "list of sandboxes" in found["problem"]
     assert review(project, "1", *FINALISE).last_result.counts == {"approve": 1}
