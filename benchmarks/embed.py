@@ -33,7 +33,7 @@ from pickroom.features.processed_log import Line, ProcessedLog
 from pickroom.features.reading import Item, Source
 from pickroom.features.rows import VectorRow
 from pickroom.features.store import VectorStore
-from pickroom.features.vectors import read_vectors
+from pickroom.features.vectors import cosines, read_vectors
 from pickroom.indexing import local
 from pickroom.indexing.engines import EmbedConfig, in_batches
 from pickroom.storage import atomic
@@ -174,7 +174,7 @@ def main() -> None:
             limit = min(limit, setting.limit())
         vectors = read_vectors(store)
         places = [vectors.place(item.filename, item.content_hash) for item in setting.items[:plain_count]]
-        cosine = float(devices.cosines(vectors.matrix[places], plain_vectors).min())
+        cosine = float(cosines(vectors.matrix[places], plain_vectors).min())
         vector_count = VECTORS // 4 if quick else VECTORS
         load_ours, load_plain = loading(folder, vector_count, turns)
     finally:

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import imagehash
 import numpy as np
+from pickroom.learn.crops.cropper import FULL_FRAME, CropperConfig, is_crop
 from PIL import ImageOps
 
 from _taste.build import ENCODER
@@ -29,7 +30,6 @@ from pickroom.indexing import projects
 from pickroom.indexing.engines import EmbedConfig
 from pickroom.indexing.pipeline import embed
 from pickroom.learn import metrics
-from pickroom.learn.crops.cropper import FULL_FRAME, CropperConfig, is_crop
 from pickroom.learn.crops.features import CropFeatures, Frame, crop_features
 from pickroom.learn.crops.fitting import fit_cropper
 from pickroom.storage import atomic

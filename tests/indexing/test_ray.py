@@ -15,10 +15,9 @@ import pytest
 from pickroom.core.errors import UsageError
 from pickroom.features import bundled
 from pickroom.features.choice import EncoderConfig
-from pickroom.features.device import cosines
 from pickroom.features.reading import Item, Picture, Source
 from pickroom.features.regions import RegionConfig
-from pickroom.features.vectors import load_regions, load_vectors, open_store
+from pickroom.features.vectors import cosines, load_regions, load_vectors, open_store
 from pickroom.indexing import projects, ray_engine
 from pickroom.indexing.engines import EmbedConfig
 from pickroom.indexing.pipeline import embed

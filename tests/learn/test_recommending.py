@@ -110,7 +110,7 @@ def test_features_that_do_not_match_are_a_fault_and_the_baseline(trained: Projec
 
 
 def test_a_damaged_model_says_so_and_the_baseline_steps_in(trained: Project) -> None:
-    (trained.workspace.models / "ranker_v1.pt").write_bytes(b"nonsense")
+    (trained.workspace.models / "ranker_v1.npz").write_bytes(b"nonsense")
     report = recommend(trained)
     assert report.by_model == 0 and "ranker: it cannot be read" in report.faults[0]
 

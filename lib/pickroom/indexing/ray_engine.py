@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from pickroom.core.errors import PickroomError, UsageError
+from pickroom.core.extras import require_extra
 from pickroom.features.choice import Chosen
 from pickroom.features.device import device_words, pick_device, usable_cores
 from pickroom.features.encoder import EncoderSpec, Tower
@@ -133,7 +134,8 @@ def started(chosen: Chosen, source: Source, config: EmbedConfig) -> Iterator[Ray
     """Join the cluster at `config.address`, or start Ray on this machine; a Ray started here ends with the work.
 
     Raises:
-        UsageError: Ray is not installed, no cluster answers, or a worker cannot do its work.
+        MissingExtraError: Ray is not installed.
+        UsageError: no cluster answers, or a worker cannot do its work.
     """
     ray = _import()
     ours = not ray.is_initialized()
@@ -163,16 +165,7 @@ def _import() -> Any:
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # stderr is the progress bar's; Ray keeps its own log
     os.environ.setdefault("RAY_raylet_start_wait_time_s", str(_PATIENCE_S))
     os.environ.setdefault("RAY_agent_register_timeout_ms", str(_PATIENCE_S * 1000))
-    try:
-        import ray
-        import ray.data
-    except ImportError as error:
-        raise UsageError(
-            f"Ray is not installed ({error})",
-            doing=_DOING,
-            hint="install it: pip install 'pickroom[ray]'; or use --engine local",
-        ) from error
-    return ray
+    return require_extra("ray", _DOING, instead="use --engine local")
 
 
 def _start(ray: Any, address: str | None) -> None:

@@ -8,12 +8,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pickroom.features import device as devices
 from pickroom.features.encoder import Encoder
 from pickroom.features.reading import Item, Source
 from pickroom.features.rows import VectorRow
 from pickroom.features.store import VectorStore
-from pickroom.features.vectors import Vectors, read_vectors
+from pickroom.features.vectors import Vectors, cosines, read_vectors
 from pickroom.indexing.plan import Plan
 from pickroom.indexing.work import embed_images
 from pickroom.storage import atomic
@@ -119,7 +118,7 @@ def _again(vectors: Vectors, item: Item, row: VectorRow | None, source: Source) 
         return "the file moved, or cannot be opened", None
     if row.vector is None:
         return f"it has a vector, but cannot be embedded now: {row.error}", None
-    cosine = float(devices.cosines(vectors.matrix[place : place + 1], row.vector[None])[0])
+    cosine = float(cosines(vectors.matrix[place : place + 1], row.vector[None])[0])
     if cosine < LEAST_COSINE:
         return f"its vector cannot be made again: cosine {cosine:.4f}", cosine
     return "", cosine

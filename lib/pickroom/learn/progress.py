@@ -21,6 +21,13 @@ from pickroom.storage.json_records import from_json
 from pickroom.storage.locking import exclusive, is_held
 from pickroom.store.workspace import Workspace, utc_now
 
+
+class TrainingStopped(PickroomError):
+    """Somebody asked a training to stop; it is saved, and the same command goes on with it."""
+
+    exit_code = 1
+
+
 State = Literal["running", "done", "stopped", "failed"]
 _MOST_BYTES = 1 << 20  # of the file: it holds a page
 _EVERY_S = 0.3  # between two writes of the file
@@ -117,6 +124,18 @@ class ProgressReporter:
         self.status = replace(self.status, state=state, message=message)
         self._tell(now=True)
         self._stop.unlink(missing_ok=True)
+
+    @contextmanager
+    def ending(self) -> Iterator[None]:
+        """Tell how the block ended where it raises."""
+        try:
+            yield
+        except PickroomError as error:
+            self.end("stopped" if isinstance(error, TrainingStopped) else "failed", error.line)
+            raise
+        except BaseException as error:
+            self.end("failed", f"{type(error).__name__}: {error}")
+            raise
 
     def ask_to_stop(self, *_: object) -> None:
         """Stop at the end of the epoch; takes what a signal handler is given."""

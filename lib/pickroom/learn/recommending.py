@@ -14,7 +14,6 @@ from typing import Any
 from pickroom.core.errors import StoreError
 from pickroom.core.quantities import plural
 from pickroom.core.records import CropBox, Group, Recommendation
-from pickroom.features import threads
 from pickroom.features.candidates import Candidates
 from pickroom.features.pick_features import pick_features
 from pickroom.features.sources import Sources
@@ -89,8 +88,7 @@ def recommend(project: Project, progress: Progress | None = None) -> Report:
     with open_read_only(project.database) as connection:
         waiting = groups.queue(connection, project.id, sound=True)
     loaded = {kind: models.load(project, kind) for kind in ("ranker", "crop_proposer")}
-    with threads.limit_torch_threads(len(waiting)):
-        made = recommendations_for(project, waiting, loaded["ranker"], loaded["crop_proposer"], progress)
+    made = recommendations_for(project, waiting, loaded["ranker"], loaded["crop_proposer"], progress)
     with closing(connect(project.database)) as connection, transaction(connection):
         still = groups.waiting_among(connection, made)  # somebody may have decided, or regrouped, meanwhile
         before, order = recommendations.of_groups(connection, still), recommendations.waiting(connection)

@@ -20,10 +20,10 @@ from pickroom.features.sources import Sources
 from pickroom.images import thumbnails
 from pickroom.learn import describing
 from pickroom.learn.evaluation import Evaluation, evaluate
+from pickroom.learn.models import default_task
 from pickroom.learn.progress import Status
 from pickroom.learn.recommending import recommend
 from pickroom.learn.splits import SplitConfig
-from pickroom.learn.tasks import recipe_of
 from pickroom.learn.training import TrainConfig, Trained, train
 from pickroom.learn.training_sets import KINDS
 from pickroom.store.workspace import Workspace
@@ -60,12 +60,12 @@ class TrainingPage:
         """Train both models; each recommends from then on only if it beats the current one and its baselines."""
         parts = []
         for kind in KINDS:
-            recipe: Any = recipe_of(kind)
+            task: Any = default_task(kind)
             if kind == "ranker" and anomaly_weights:
-                recipe = replace(recipe, anomaly_weights=tuple(anomaly_weights))
+                task = replace(task, anomaly_weights=tuple(anomaly_weights))
             config = TrainConfig(SplitConfig(holdout=holdout))
             try:
-                self.trained[kind] = train(self.workspace, kind, self.project_ids, config, recipe, self._tell)
+                self.trained[kind] = train(self.workspace, kind, self.project_ids, config, task, self._tell)
                 parts.append(_paragraph(self.trained[kind].lines))
             except PickroomError as error:
                 parts.append(deck_html.notice(error.line))

@@ -66,11 +66,11 @@ class PickModel:
         spread = np.where(known, self.ranker.spread(features).astype(np.float64), np.nan)
         return Picked(index, self.calibration(best, lower), probabilities, lower, spread)
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> dict[str, np.ndarray]:
         return self.ranker.state()
 
     def describe(self) -> dict[str, Any]:
-        """What `rebuild` needs beside the tensors, as JSON."""
+        """What `rebuild` needs besides the arrays, as JSON."""
         return {"model": self.ranker.describe(), "calibration": self.calibration.to_dict()}
 
 
@@ -117,16 +117,15 @@ class PickTask:
         features: PickFeatures,
         setting: float,
         progress: Progress,
-        resume: Mapping[str, Any] | None,
+        resume: Mapping[str, np.ndarray] | None,
         device: str,
     ) -> PickModel:
-        """Train on these rows; raises KeyboardInterrupt when the hook does."""
+        """Train on these rows, in seconds: there is nothing to resume, and only the CPU."""
         chosen = np.array([example.chosen for example in examples], dtype=np.int64)
         weights = pick_weights(examples, setting)
-        ranker = fit_ranker(features, chosen, weights, self.config, progress, resume=resume, device=device)
-        return PickModel(ranker)
+        return PickModel(fit_ranker(features, chosen, weights, self.config, progress))
 
-    def rebuild(self, state: Mapping[str, Any], description: Mapping[str, Any]) -> PickModel:
+    def rebuild(self, state: Mapping[str, np.ndarray], description: Mapping[str, Any]) -> PickModel:
         """A model of its state and description; raises StoreError when this program cannot use it."""
         ranker = Ranker.from_state(state, description.get("model", {}))
         return PickModel(ranker, Calibration(**description.get("calibration", {})))

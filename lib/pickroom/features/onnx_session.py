@@ -1,0 +1,21 @@
+"""ONNX graphs in ONNX Runtime, on the CPU."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+
+def open_session(graph: bytes, threads: int = 1) -> Any:
+    """An `onnxruntime.InferenceSession` of a serialised graph; it may be called from several threads.
+
+    Args:
+        threads: that one call computes with.
+    """
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # newer versions than the pinned one send usage data
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 3  # errors only
+    return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
