@@ -19,7 +19,7 @@ from pickroom.features.pick_features import pick_features
 from pickroom.features.sources import Sources
 from pickroom.groups import baseline
 from pickroom.learn import models, reasons
-from pickroom.learn.crops.features import Frame, crop_features
+from pickroom.learn.crops.features import UncroppedImage, crop_features
 from pickroom.learn.models import Loaded
 from pickroom.learn.picks.model import PickTask
 from pickroom.store import groups, recommendations, review_state
@@ -171,7 +171,7 @@ def _with_crops(
         index = made[group.group_id].selected_index
         image = group.images[index or 0]
         size = (image.width, image.height)
-        frames.append(Frame(group.project_id, image.filename, image.sha256, *size, image.stage))
+        frames.append(UncroppedImage(group.project_id, image.filename, image.sha256, *size, image.stage))
     features = crop_features(frames, sources)
     boxed = cropper.model.box(features)
     found = dict(made)

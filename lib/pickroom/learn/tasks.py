@@ -13,22 +13,6 @@ from pickroom.learn.examples import Progress
 from pickroom.learn.training_sets import Kind
 
 
-class Features(Protocol):
-    """Features of N rows, as both feature modules make them."""
-
-    missing: dict[int, str]
-
-    def take(self, rows: Any) -> Any: ...
-
-
-class Model(Protocol):
-    """A fitted, calibrated model."""
-
-    def state(self) -> dict[str, np.ndarray]: ...
-
-    def describe(self) -> dict[str, Any]: ...
-
-
 @dataclass(frozen=True, slots=True)
 class Evidence:
     """What a model says of N rows that it was not fitted on, compared with the person's own choice.

@@ -14,7 +14,7 @@ from pickroom.core.errors import ProjectError
 from pickroom.features.encoder import EncoderSpec, Preprocessing
 from pickroom.features.sources import Sources
 from pickroom.features.vectors import load_vectors
-from pickroom.learn.crops.features import CropFeatureConfig, Frame, covered, crop_features, shape_values
+from pickroom.learn.crops.features import CropFeatureConfig, UncroppedImage, covered, crop_features, shape_values
 from pickroom.store.workspace import Project
 
 SIDES = st.integers(1, 10_000)
@@ -40,7 +40,7 @@ def test_imported_vectors_have_no_preprocessing_and_cover_the_whole() -> None:
 
 
 def test_an_unknown_stage_is_not_stage_nought() -> None:
-    frame = Frame("p", "a.jpg", None, 2048, 1024, None)
+    frame = UncroppedImage("p", "a.jpg", None, 2048, 1024, None)
     assert shape_values(frame).tolist() == pytest.approx([math.log(2), 0, 0, 0])
     assert shape_values(replace(frame, stage=1.5)).tolist() == pytest.approx([math.log(2), 0, 1, 0.5])
     assert np.abs(shape_values(replace(frame, width=90_000, height=1))).max() <= 4
@@ -54,7 +54,8 @@ def test_features_are_the_stored_vectors_and_say_what_is_missing(learned_once: P
     known = load_vectors(learned_once, patches=True)
     assert known.patches is not None
     frames = [
-        Frame("p", str(known.filenames[place]), str(known.content_hashes[place]), 640, 480, 2.0) for place in (5, 0, 3)
+        UncroppedImage("p", str(known.filenames[place]), str(known.content_hashes[place]), 640, 480, 2.0)
+        for place in (5, 0, 3)
     ]
     changed = replace(frames[0], sha256="0" * 64)  # the same name, other content
     frames = [frames[0], changed, *frames[1:], replace(frames[0], filename="nowhere.jpg")]
@@ -76,6 +77,6 @@ def test_features_are_the_stored_vectors_and_say_what_is_missing(learned_once: P
 
 def test_a_project_that_was_not_opened_is_refused_and_no_images_have_no_features(learned_once: Project) -> None:
     with pytest.raises(ProjectError):
-        crop_features([Frame("other", "a.jpg", None, 10, 10, None)], Sources([learned_once]))
+        crop_features([UncroppedImage("other", "a.jpg", None, 10, 10, None)], Sources([learned_once]))
     nothing = crop_features([], Sources([learned_once]))
     assert len(nothing) == 0 and nothing.encoder is None

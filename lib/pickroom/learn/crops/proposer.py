@@ -65,6 +65,7 @@ class CropProposer:
     def __init__(self, graph: bytes, sizes: Mapping[str, list[int]], description: Mapping[str, Any]) -> None:
         self._graph, self._description, self.sizes = graph, dict(description), dict(sizes)
         self._session = open_session(graph)
+        self._inputs = [given.name for given in self._session.get_inputs()]  # the exporter drops what has no effect
 
     @property
     def keep_aspect(self) -> bool:
@@ -91,8 +92,7 @@ class CropProposer:
         for start in range(0, len(rows), _CHUNK):
             here = rows[start : start + _CHUNK]
             some = features.take(here)
-            given = {"vector": some.vector, "shape": some.shape, "cover": some.cover}
-            given |= {} if some.grid is None else {"grid": some.grid}
+            given = {name: getattr(some, name) for name in self._inputs}
             for whole, part in zip(found, self._session.run(None, given), strict=True):
                 whole[here] = part
         return found[0], found[1], found[2]
