@@ -23,7 +23,7 @@ from PIL import ImageOps
 from _taste.build import ENCODER
 from pickroom.core.records import CropBox
 from pickroom.demo.photographs import PHOTOGRAPHS, load
-from pickroom.features.sources import Sources
+from pickroom.features.sources import FeatureSources
 from pickroom.images.decode import read_rgb
 from pickroom.indexing import projects
 from pickroom.indexing.engines import EmbedConfig
@@ -192,7 +192,7 @@ def embedded(photos: Sequence[Path], folder: Path) -> CropFeatures:
     if "crops" not in workspace.project_ids():
         projects.start(workspace, "crops", images)
     embed(workspace.project("crops"), EmbedConfig(encoder=ENCODER, regions=None))
-    sources = Sources([workspace.project("crops")])
+    sources = FeatureSources([workspace.project("crops")])
     known = sources.vectors("crops")
     hashes = dict(zip(known.filenames, known.content_hashes, strict=True))
     sizes = {name: read_rgb(images / name).size for name in names}

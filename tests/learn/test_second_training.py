@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from pickroom.features.sources import Sources
+from pickroom.features.sources import FeatureSources
 from pickroom.files.undo import undo_batch
 from pickroom.learn import checkpoints, splits, training_sets
 from pickroom.learn.crops.model import CropTask
@@ -139,7 +139,7 @@ def test_a_second_training_compares_the_same_rows(trained: Project, kind: Kind, 
     made = again(trained, kind, SITUATIONS[name])
     workspace, task = trained.workspace, TASKS[kind]
     frozen = training_sets.load(workspace, kind, made.metadata["data"]["hash"])
-    features = task.features(frozen.examples, Sources(workspace.project(one) for one in frozen.projects))
+    features = task.features(frozen.examples, FeatureSources(workspace.project(one) for one in frozen.projects))
     first = checkpoints.load(workspace, kind, 1)
     held_out = splits.split(frozen.examples, SITUATIONS[name].split).rows(splits.HELD_OUT)
     held = [frozen.examples[row] for row in held_out]

@@ -19,10 +19,10 @@ from pickroom.core.extras import require_extra
 from pickroom.features.choice import Chosen
 from pickroom.features.device import device_words, pick_device, usable_cores
 from pickroom.features.encoder import EncoderSpec, Tower
-from pickroom.features.reading import Item, Source
+from pickroom.features.reading import EmbedItem, ImageSource
 from pickroom.features.regions import RegionConfig
 from pickroom.indexing.engines import EmbedConfig, PublishImages, PublishRegions, batch_size
-from pickroom.indexing.work import GroupItem, embed_groups, embed_images
+from pickroom.indexing.work import EmbedGroup, embed_groups, embed_images
 
 _DOING = "embedding through Ray"
 _STORE_BYTES = 512 << 20  # of a Ray started here: the weights once, and a few batches
@@ -36,7 +36,7 @@ _ROWS, _NO_FOLDER = "rows", "no folder"
 class RayWorker:
     """What runs in a process of Ray's: one encoder, kept from batch to batch. Rows travel pickled."""
 
-    def __init__(self, tower: Any, spec: EncoderSpec, source: Source, regions: RegionConfig | None) -> None:
+    def __init__(self, tower: Any, spec: EncoderSpec, source: ImageSource, regions: RegionConfig | None) -> None:
         own = _fetched(tower)
         self._encoder = own.encoder(spec, pick_device(own.devices()))
         self._source, self._regions = source, regions
@@ -69,7 +69,7 @@ def _fetched(tower: Any) -> Tower:
 class RayEngine:
     """Ray Data's workers (see `Engine`). Make it with `started`."""
 
-    def __init__(self, ray: Any, chosen: Chosen, source: Source, config: EmbedConfig) -> None:
+    def __init__(self, ray: Any, chosen: Chosen, source: ImageSource, config: EmbedConfig) -> None:
         resources = ray.cluster_resources()
         self._gpus = int(resources.get("GPU", 0))
         cores = int(resources.get("CPU", 1))
@@ -83,11 +83,11 @@ class RayEngine:
         if not config.address:
             self.device += f" ({device_words('cpu')})" if not self._gpus else ""
 
-    def images(self, batches: Sequence[Sequence[Item]], publish: PublishImages) -> None:
+    def images(self, batches: Sequence[Sequence[EmbedItem]], publish: PublishImages) -> None:
         """See `Engine`."""
         self._map(batches, None, publish)
 
-    def groups(self, batches: Sequence[Sequence[GroupItem]], config: RegionConfig, publish: PublishRegions) -> None:
+    def groups(self, batches: Sequence[Sequence[EmbedGroup]], config: RegionConfig, publish: PublishRegions) -> None:
         """See `Engine`."""
         self._map(batches, config, publish)
 
@@ -130,7 +130,7 @@ class RayEngine:
 
 
 @contextmanager
-def started(chosen: Chosen, source: Source, config: EmbedConfig) -> Iterator[RayEngine]:
+def started(chosen: Chosen, source: ImageSource, config: EmbedConfig) -> Iterator[RayEngine]:
     """Join the cluster at `config.address`, or start Ray on this machine; a Ray started here ends with the work.
 
     Raises:

@@ -15,7 +15,7 @@ import numpy as np
 
 from pickroom.core.errors import ConflictError, PickroomError, StoreError, UsageError
 from pickroom.core.extras import MissingExtraError
-from pickroom.features.sources import Sources
+from pickroom.features.sources import FeatureSources
 from pickroom.learn import checkpoints, metrics, splits, training_sets
 from pickroom.learn.examples import CropExample, Pick
 from pickroom.learn.models import default_task, model_of
@@ -138,7 +138,7 @@ def _evaluate_kind(
     workspace: Workspace, made: TrainingSet, numbers: Sequence[int], progress: Progress | None
 ) -> tuple[list[VersionScore], _Current]:
     kind, task = made.kind, default_task(made.kind)
-    sources = Sources(workspace.project(project_id) for project_id in made.projects)
+    sources = FeatureSources(workspace.project(project_id) for project_id in made.projects)
     everything = list(made.examples)
     features = task.features(everything, sources, progress) if everything else None
     kept = [row for row in range(len(everything)) if features is not None and row not in features.missing]

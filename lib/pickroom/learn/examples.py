@@ -75,7 +75,7 @@ class CropExample:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class TrainingStep:
     """One epoch of a fit, given to its `progress` hook when the epoch is done.
 
     What the hook raises stops the fit. `snapshot()` (where the fit can be resumed) returns arrays of what is finished;
@@ -96,4 +96,4 @@ class Step:
     snapshot: Callable[[], dict[str, np.ndarray]] | None = None
 
 
-Progress = Callable[[Step], None]
+Progress = Callable[[TrainingStep], None]

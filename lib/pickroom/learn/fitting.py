@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from pickroom.learn import resume_state, splits
-from pickroom.learn.examples import Step
+from pickroom.learn.examples import TrainingStep
 from pickroom.learn.progress import ProgressReporter, TrainingStopped
 from pickroom.learn.splits import CALIBRATE, HELD_OUT, TRAIN, Split
 from pickroom.learn.tasks import Evidence, TrainingTask
@@ -69,7 +69,7 @@ def fit(
         reporter.phase(job.words)
         saver = resume_state.ResumeWriter(workspace, task.name, key, done.finished)
 
-        def progress(step: Step, saver: resume_state.ResumeWriter = saver) -> None:
+        def progress(step: TrainingStep, saver: resume_state.ResumeWriter = saver) -> None:
             reporter.step(step)
             stopping = reporter.stopping  # asked once: what stops it must have been saved
             saver.step(step, now=stopping)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pickroom.core.errors import PickroomError
-from pickroom.learn.examples import Step
+from pickroom.learn.examples import TrainingStep
 from pickroom.storage import atomic
 from pickroom.storage.json_records import from_json
 from pickroom.storage.locking import exclusive, is_held
@@ -106,7 +106,7 @@ class ProgressReporter:
         self.status = replace(self.status, done=done, of=of)
         self._tell()
 
-    def step(self, step: Step) -> None:
+    def step(self, step: TrainingStep) -> None:
         """An epoch is done."""
         self.status = replace(
             self.status, done=step.epoch, of=step.epochs, loss=float(step.loss), held_out=step.held_out

@@ -16,7 +16,7 @@ from pickroom.core.quantities import plural
 from pickroom.core.records import CropBox, Group, Recommendation
 from pickroom.features.candidates import Candidates
 from pickroom.features.pick_features import pick_features
-from pickroom.features.sources import Sources
+from pickroom.features.sources import FeatureSources
 from pickroom.groups import baseline
 from pickroom.learn import models, reasons
 from pickroom.learn.crops.features import UncroppedImage, crop_features
@@ -30,7 +30,7 @@ Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class RecommendReport:
     """What was stored.
 
     Attributes:
@@ -75,7 +75,7 @@ class Report:
         return "\n".join(lines)
 
 
-def recommend(project: Project, progress: Progress | None = None) -> Report:
+def recommend(project: Project, progress: Progress | None = None) -> RecommendReport:
     """Store a recommendation for every undecided group, in place of an earlier one; damaged ones are left out.
 
     Args:
@@ -98,7 +98,7 @@ def recommend(project: Project, progress: Progress | None = None) -> Report:
     kept = [made[group_id] for group_id in made if group_id in still]
     modelled = [one for one in kept if one.source == "model"]
     without = Counter(_why(one) for one in kept if one.source == "baseline")
-    return Report(
+    return RecommendReport(
         project.id,
         len(kept),
         len(modelled),
@@ -123,7 +123,7 @@ def recommendations_for(
         why = f"a baseline: {ranker.reason}"
         return {group.group_id: baseline.recommend(group, why) for group in waiting}
     items = [candidates_of(group) for group in waiting]
-    sources = Sources([project])
+    sources = FeatureSources([project])
     try:
         features = pick_features(items, sources, PickTask().features_config, progress)
     except StoreError as error:
@@ -160,7 +160,7 @@ def candidates_of(group: Group) -> Candidates:
 
 
 def _with_crops(
-    made: Mapping[str, Recommendation], waiting: Sequence[Group], sources: Sources, cropper: Loaded
+    made: Mapping[str, Recommendation], waiting: Sequence[Group], sources: FeatureSources, cropper: Loaded
 ) -> dict[str, Recommendation]:
     """The same picks, each with its image's crop where the crop proposer says something."""
     if cropper.model is None:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from pickroom.learn.checkpoints import packed, unpacked
-from pickroom.learn.examples import Step
+from pickroom.learn.examples import TrainingStep
 from pickroom.storage import atomic
 from pickroom.store.workspace import Workspace
 
@@ -40,7 +40,7 @@ class ResumeWriter:
         self._path, self._key, self._finished = _path(workspace, name), key, list(finished)
         self._saved = time.monotonic()
 
-    def step(self, step: Step, *, now: bool = False) -> None:
+    def step(self, step: TrainingStep, *, now: bool = False) -> None:
         """Save what a fit has finished, at once or if the last save was some time ago."""
         if not (now or time.monotonic() - self._saved >= _EVERY_S):
             return

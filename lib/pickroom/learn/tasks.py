@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from pickroom.features.sources import Sources
+from pickroom.features.sources import FeatureSources
 from pickroom.learn.examples import Progress
 from pickroom.learn.training_sets import Kind
 
@@ -79,7 +79,7 @@ class TrainingTask(Protocol):
     def to_dict(self) -> dict[str, Any]: ...
 
     def features(
-        self, examples: Sequence[Any], sources: Sources, progress: Callable[[int, int], None] | None = None
+        self, examples: Sequence[Any], sources: FeatureSources, progress: Callable[[int, int], None] | None = None
     ) -> Any: ...
 
     def fit(

@@ -14,7 +14,7 @@ import numpy as np
 from pickroom.core.errors import ConflictError, StoreError, UsageError
 from pickroom.core.extras import MissingExtraError, require_extra
 from pickroom.features import device as devices
-from pickroom.features.sources import Sources
+from pickroom.features.sources import FeatureSources
 from pickroom.learn import checkpoints, describing, fitting, progress, splits, training_sets
 from pickroom.learn.models import default_task, model_of
 from pickroom.learn.progress import ProgressReporter, Status
@@ -199,7 +199,7 @@ def _features(
         raise _too_little(frozen, f"none of the decisions is an example for the {frozen.kind}")
     split = splits.split(examples, config.split)
     _require_enough(frozen, task, split, Counter())  # told before the pictures are read, which takes long
-    sources = Sources(workspace.project(project_id) for project_id in frozen.projects)
+    sources = FeatureSources(workspace.project(project_id) for project_id in frozen.projects)
     features = task.features(examples, sources, reporter.count)
     missing = Counter(_kind_of(reason) for reason in features.missing.values())
     kept = np.array([row for row in range(len(examples)) if row not in features.missing], dtype=np.int64)

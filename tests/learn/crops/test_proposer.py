@@ -15,7 +15,7 @@ from pickroom.learn.crops.baselines import best_constant
 from pickroom.learn.crops.fitting import fit_crops
 from pickroom.learn.crops.model import CropModel
 from pickroom.learn.crops.proposer import CropConfig, CropProposer, is_crop, keeps_aspect
-from pickroom.learn.examples import Step
+from pickroom.learn.examples import TrainingStep
 from pickroom.learn.metrics import ious
 
 CONFIG = CropConfig(members=2, hidden=16, components=4, steps=120, least_epochs=1)
@@ -70,7 +70,7 @@ def test_a_stopped_fit_goes_on_to_the_same_end() -> None:
     for stop in (1, 5, 7):  # within a member, at another's first epochs
         kept: list[dict[str, Any]] = []
 
-        def stopping(step: Step, stop: int = stop, kept: list[dict[str, Any]] = kept) -> None:
+        def stopping(step: TrainingStep, stop: int = stop, kept: list[dict[str, Any]] = kept) -> None:
             if step.epoch == stop and step.snapshot is not None:
                 kept.append(step.snapshot())
                 raise InterruptedError
@@ -84,7 +84,7 @@ def test_a_stopped_fit_goes_on_to_the_same_end() -> None:
 
 def test_progress_counts_the_epochs_of_all_members() -> None:
     features, boxes = spotted(64)
-    steps: list[Step] = []
+    steps: list[TrainingStep] = []
     fit_crops(features, boxes, replace(CONFIG, steps=6), steps.append)
     assert [step.epoch for step in steps] == list(range(1, len(steps) + 1)) == list(range(1, steps[0].epochs + 1))
     assert all(np.isfinite(step.loss) for step in steps)

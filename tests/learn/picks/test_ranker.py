@@ -14,7 +14,7 @@ from pickroom.core.errors import StoreError, UsageError
 from pickroom.features.candidates import Candidates
 from pickroom.features.consistency import NAMES
 from pickroom.features.pick_features import STAGE_NAMES, PickFeatures, stage_values
-from pickroom.learn.examples import Pick, Step
+from pickroom.learn.examples import Pick, TrainingStep
 from pickroom.learn.picks.ranker import Ranker, RankerConfig, fit_ranker, pick_weights
 
 QUICK = RankerConfig(members=2, components=4, hidden=64)
@@ -101,9 +101,9 @@ def vars_of(config: RankerConfig) -> dict:
 
 def test_what_the_hook_raises_stops_the_fit(trained: tuple) -> None:
     _, features, chosen = trained
-    steps: list[Step] = []
+    steps: list[TrainingStep] = []
 
-    def stop(step: Step) -> None:
+    def stop(step: TrainingStep) -> None:
         steps.append(step)
         if step.epoch == 3:
             raise InterruptedError

@@ -16,7 +16,7 @@ import numpy as np
 
 from pickroom.core.errors import UsageError
 from pickroom.features.encoder import EncoderSpec
-from pickroom.features.sources import Sources
+from pickroom.features.sources import FeatureSources
 from pickroom.learn.examples import CropExample
 
 _VERSION = 1  # of the features; another one makes every checkpoint of the older one useless
@@ -113,7 +113,9 @@ class CropFeatures:
         )
 
 
-def crop_features(items: Sequence[CropItem], sources: Sources, config: CropFeatureConfig | None = None) -> CropFeatures:
+def crop_features(
+    items: Sequence[CropItem], sources: FeatureSources, config: CropFeatureConfig | None = None
+) -> CropFeatures:
     """The features of some images, cropped before or not; no file is opened but those of the vectors.
 
     Raises:

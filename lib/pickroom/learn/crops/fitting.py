@@ -25,7 +25,7 @@ from pickroom.learn.crops.features import SHAPE_NAMES, CropFeatures
 from pickroom.learn.crops.inputs import BESIDE, FeatureTensors, Scales, fit_scales, make_inputs, mirror_inputs
 from pickroom.learn.crops.network import CropNetwork, NetworkInputs, box_loss, mirror_boxes, to_boxes
 from pickroom.learn.crops.proposer import FULL_FRAME, CropConfig, CropProposer, is_crop, keeps_aspect
-from pickroom.learn.examples import Progress, Step
+from pickroom.learn.examples import Progress, TrainingStep
 
 _OUTPUTS = ("boxes", "needed", "sure")
 _ERROR = 0.025  # typical error of an edge that all members agree on; calibration corrects what it gets wrong
@@ -48,7 +48,7 @@ def fit_crops(
     Args:
         boxes: (N, 4) float32, the person's crops as fractions; NaN rows: approved as it is, no crop needed.
         progress: called after each epoch; what it raises stops the training and comes out of this call.
-        resume: a `Step.snapshot()` of the same features and configuration: training goes on after the members in it.
+        resume: a `TrainingStep.snapshot()` of the same features and configuration: the members in it are kept.
 
     Raises:
         UsageError: no image has both features and a crop.
@@ -233,7 +233,9 @@ def _fit_member(
             at = member * clock.epochs + epoch + 1
             seconds = time.monotonic() - clock.started
             clock.progress(
-                Step(at, config.members * clock.epochs, total / clock.rows, None, seconds, lambda: _weights(done))
+                TrainingStep(
+                    at, config.members * clock.epochs, total / clock.rows, None, seconds, lambda: _weights(done)
+                )
             )
     if not both_kinds:  # nobody showed when to leave an image as it is
         with torch.no_grad():

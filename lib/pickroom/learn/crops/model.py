@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from pickroom.core.extras import require_extra
-from pickroom.features.sources import Sources
+from pickroom.features.sources import FeatureSources
 from pickroom.learn import metrics
 from pickroom.learn.calibration import Calibration, fit_calibration
 from pickroom.learn.crops import baselines
@@ -94,7 +94,10 @@ class CropTask:
         return self.config.seed
 
     def features(
-        self, examples: Sequence[CropExample], sources: Sources, progress: Callable[[int, int], None] | None = None
+        self,
+        examples: Sequence[CropExample],
+        sources: FeatureSources,
+        progress: Callable[[int, int], None] | None = None,
     ) -> CropFeatures:
         return crop_features(examples, sources, self.features_config)
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from pickroom.features.candidates import Candidates
 from pickroom.features.pick_features import PickFeatureConfig, PickFeatures, pick_features
-from pickroom.features.sources import Sources
+from pickroom.features.sources import FeatureSources
 from pickroom.learn import metrics
 from pickroom.learn.calibration import Calibration, fit_calibration
 from pickroom.learn.examples import Pick, Progress
@@ -26,7 +26,7 @@ NAME: Kind = "ranker"
 
 
 @dataclass(frozen=True, slots=True)
-class Picked:
+class PickPrediction:
     """What a ranker says of N groups; rows without features have index -1 and NaN.
 
     Attributes:
@@ -51,7 +51,7 @@ class PickModel:
     ranker: Ranker
     calibration: Calibration = field(default_factory=Calibration)
 
-    def pick(self, items: Sequence[Candidates], features: PickFeatures) -> Picked:
+    def pick(self, items: Sequence[Candidates], features: PickFeatures) -> PickPrediction:
         """Pick from each group; `items` are those the features were made of.
 
         How often a project's highest stages are passed over is read off all its groups that are asked about.
@@ -64,7 +64,7 @@ class PickModel:
         lower = np.array([_is_lower(item, i) for item, i in zip(items, index.tolist(), strict=True)], dtype=bool)
         best = np.where(known, np.nan_to_num(probabilities, nan=0.0).max(axis=1), np.nan)
         spread = np.where(known, self.ranker.spread(features).astype(np.float64), np.nan)
-        return Picked(index, self.calibration(best, lower), probabilities, lower, spread)
+        return PickPrediction(index, self.calibration(best, lower), probabilities, lower, spread)
 
     def state(self) -> dict[str, np.ndarray]:
         return self.ranker.state()
@@ -107,7 +107,7 @@ class PickTask:
         return self.config.seed
 
     def features(
-        self, examples: Sequence[Pick], sources: Sources, progress: Callable[[int, int], None] | None = None
+        self, examples: Sequence[Pick], sources: FeatureSources, progress: Callable[[int, int], None] | None = None
     ) -> PickFeatures:
         return pick_features([e.candidates for e in examples], sources, self.features_config, progress)
 

@@ -22,7 +22,7 @@ from scipy.special import erf, softmax
 
 from pickroom.core.errors import StoreError, UsageError
 from pickroom.features.pick_features import PickFeatures
-from pickroom.learn.examples import Pick, Progress, Step
+from pickroom.learn.examples import Pick, Progress, TrainingStep
 
 _VERSIONS = (1, 2)  # version 1 trained the hidden layers of its two last terms, and still loads
 TERMS = ("stage", "consistency", "embeddings")
@@ -223,7 +223,7 @@ def fit_ranker(
         nonlocal count
         count += 1
         if progress:
-            progress(Step(count, config.steps, losses[0] / len(rows), None, time.monotonic() - started))
+            progress(TrainingStep(count, config.steps, losses[0] / len(rows), None, time.monotonic() - started))
 
     options = {"maxiter": config.steps, "ftol": 1e-7}
     nothing = np.zeros(config.members * len(ridge))
