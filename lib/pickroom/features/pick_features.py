@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 
 import numpy as np
 
@@ -77,16 +77,8 @@ class PickFeatures:
         """Some rows, in the order given."""
         places = np.asarray(rows, dtype=np.int64)
         missing = {new: self.missing[old] for new, old in enumerate(places.tolist()) if old in self.missing}
-        return PickFeatures(
-            self.values[places],
-            self.stage[places],
-            self.mask[places],
-            missing,
-            self.blocks,
-            self.peaks[places],
-            self.encoder,
-            self.config_hash,
-        )
+        parts = {name: getattr(self, name)[places] for name in ("values", "stage", "mask", "peaks")}
+        return replace(self, missing=missing, **parts)
 
 
 def pick_features(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -115,20 +115,10 @@ class VectorStore:
         grid = (self.spec.patch_rows, self.spec.patch_cols, self.spec.patch_dim)
         made = []
         for values in table.to_pylist():
-            vector, patches = values["vector"], values["patches"]
-            made.append(
-                VectorRow(
-                    filename=values["filename"],
-                    content_hash=values["content_hash"],
-                    width=values["width"],
-                    height=values["height"],
-                    file_size=values["file_size"],
-                    mtime_ns=values["mtime_ns"],
-                    vector=None if vector is None else np.asarray(vector, dtype=np.float32),
-                    patches=None if patches is None else np.asarray(patches, dtype=np.float32).reshape(grid),
-                    error=values["error"],
-                )
-            )
+            for name, shape in (("vector", -1), ("patches", grid)):
+                if values[name] is not None:
+                    values[name] = np.asarray(values[name], dtype=np.float32).reshape(shape)
+            made.append(VectorRow(**{field.name: values[field.name] for field in fields(VectorRow)}))
         return made
 
     def compact(self, stale: Callable[[Key], bool] = lambda key: False) -> None:

@@ -47,16 +47,16 @@ class RayWorker:
 
     def _embedded(self, row: dict[str, Any]) -> dict[str, Any]:
         batch: list[Any] = pickle.loads(row["batch"])
-        told = {"number": row["number"], "host": socket.gethostname()}
+        answer = {"number": row["number"], "host": socket.gethostname()}
         if not self._source.root.is_dir():
-            return {**told, "kind": _NO_FOLDER, "count": 0, "rows": b""}
+            return {**answer, "kind": _NO_FOLDER, "count": 0, "rows": b""}
         if self._regions is None:
             rows: list[Any] = embed_images(self._encoder, self._source, batch)
             count = len(batch)
         else:
             rows = embed_groups(self._encoder, self._source, batch, self._regions)
             count = sum(len(group.members) for group in batch)
-        return {**told, "kind": _ROWS, "count": count, "rows": pickle.dumps(rows)}
+        return {**answer, "kind": _ROWS, "count": count, "rows": pickle.dumps(rows)}
 
 
 def _fetched(tower: Any) -> Tower:

@@ -135,17 +135,8 @@ def _row(
     patches: np.ndarray | None,
     error: str | None,
 ) -> VectorRow:
-    return VectorRow(
-        filename=item.filename,
-        content_hash=item.content_hash,
-        width=picture.width if picture else item.width,
-        height=picture.height if picture else item.height,
-        file_size=item.file_size,
-        mtime_ns=item.mtime_ns,
-        vector=vector,
-        patches=patches,
-        error=error,
-    )
+    size = (picture.width, picture.height) if picture else (item.width, item.height)
+    return VectorRow(item.filename, item.content_hash, *size, item.file_size, item.mtime_ns, vector, patches, error)
 
 
 def _region_row(
@@ -157,15 +148,6 @@ def _region_row(
     vector: np.ndarray | None,
     error: str | None,
 ) -> RegionRow:
-    return RegionRow(
-        group_id=group.group_id,
-        filename=item.filename,
-        members_hash=group.members_hash,
-        settings=settings,
-        content_hash=item.content_hash,
-        region=rank,
-        box=region.box if region else None,
-        difference=region.difference if region else None,
-        vector=vector,
-        error=error,
-    )
+    where = (region.box, region.difference) if region else (None, None)
+    whose = (group.group_id, item.filename, group.members_hash, settings, item.content_hash)
+    return RegionRow(*whose, rank, *where, vector, error)

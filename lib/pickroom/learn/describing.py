@@ -44,7 +44,7 @@ def lines_of(task: TrainingTask, version: int, metadata: Mapping[str, Any]) -> l
     need = verdict.get("crop_or_none")
     if need is not None and not need["counts"]:
         lines.append(
-            f"it has no word on whether a crop is needed: right in {need['new']:.0%}, "
+            f"it does not predict whether a crop is needed: right in {need['new']:.0%}, "
             f"the same answer for all in {need['majority']:.0%}; its boxes are judged by themselves"
         )
     return [*lines, f"{state}: {verdict['reason']}"]

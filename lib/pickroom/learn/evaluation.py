@@ -184,8 +184,7 @@ def _score(
     baselines = task.baselines(*learned, some, here).scored if learnable else {}
     rolling: tuple[float, ...] = ()
     if task.name == "ranker":
-        order = np.argsort([example.decided_at for example in some], kind="stable")
-        rolling = tuple(metrics.rolling(evidence.figures[order]).tolist())
+        rolling = tuple(metrics.rolling_in_time(some, evidence.figures))
     scored = task.score(used.model, some, here)
     return VersionScore(
         task.name, number, current, project_id, len(rows), seen, evidence.figure, scored, baselines, rolling

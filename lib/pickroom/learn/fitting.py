@@ -67,12 +67,12 @@ def fit(
     done = resume_state.read(workspace, task.name, key)
     for job in jobs[len(done.finished) :]:
         reporter.phase(job.words)
-        saver = resume_state.ResumeWriter(workspace, task.name, key, done.finished)
+        writer = resume_state.ResumeWriter(workspace, task.name, key, done.finished)
 
-        def progress(step: TrainingStep, saver: resume_state.ResumeWriter = saver) -> None:
+        def progress(step: TrainingStep, writer: resume_state.ResumeWriter = writer) -> None:
             reporter.step(step)
             stopping = reporter.stopping  # asked once: what stops it must have been saved
-            saver.step(step, now=stopping)
+            writer.step(step, now=stopping)
             if stopping:
                 hint = "the same command goes on where it was"
                 raise TrainingStopped("stopped, and saved", doing=f"training the {task.name}", hint=hint)

@@ -147,6 +147,13 @@ def log_losses(picks: Sequence[Pick], probabilities: np.ndarray) -> np.ndarray:
     return result
 
 
+def rolling_in_time(picks: Sequence[Pick], right: np.ndarray) -> list[float]:
+    """`rolling` of decisions in the order in which they were made."""
+    order = np.argsort([pick.decided_at for pick in picks], kind="stable")
+    found: list[float] = rolling(right[order]).tolist()
+    return found
+
+
 def rolling(right: np.ndarray, window: int = WINDOW) -> np.ndarray:
     """(N,) float64: the share right among the last `window` decisions up to each, fewer at the beginning."""
     total = np.concatenate([[0.0], np.cumsum(right)])

@@ -120,7 +120,7 @@ class ProgressReporter:
         self._tell()
 
     def end(self, state: State, message: str) -> None:
-        """The last word."""
+        """Write how it ended."""
         self.status = replace(self.status, state=state, message=message)
         self._tell(now=True)
         self._stop.unlink(missing_ok=True)
@@ -172,13 +172,13 @@ def is_running(workspace: Workspace, name: str) -> bool:
 def read_status(workspace: Workspace, name: str) -> Status | None:
     """How far the last training of this model is, or how it ended; None when there was none.
 
-    A training whose process is gone without a last word counts as failed.
+    A training whose process is gone without having written how it ended counts as failed.
 
     Raises:
         PickroomError: the file is damaged.
     """
     path = status_path(workspace, name)
-    # looked at first: a training that ends in between has then said its last word
+    # looked at first: a training that ends in between has then written how it ended
     alive = is_running(workspace, name)
     try:
         status = Status.from_json(atomic.read_small(path, _MOST_BYTES).decode())
@@ -197,7 +197,7 @@ def read_status(workspace: Workspace, name: str) -> Status | None:
 def follow(
     workspace: Workspace, name: str, show: Callable[[Status], None], waiting: Callable[[], bool] | None = None
 ) -> Status | None:
-    """Show a training that runs in another process until it ends; returns its last word, None without any.
+    """Show a training that runs in another process until it ends; returns its last status, None without any.
 
     Args:
         waiting: whether a training that has been started is still to come.

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from pickroom.core.errors import StoreError
@@ -52,16 +52,7 @@ class RecommendReport:
     faults: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
-        return {
-            "project_id": self.project_id,
-            "groups": self.groups,
-            "by_model": self.by_model,
-            "crops": self.crops,
-            "flagged": self.flagged,
-            "baselines": self.baselines,
-            "versions": self.versions,
-            "faults": list(self.faults),
-        }
+        return {name: value for name, value in asdict(self).items() if name != "changed"}
 
     @property
     def words(self) -> str:
@@ -115,7 +106,7 @@ def recommendations_for(
     project: Project,
     waiting: Sequence[Group],
     ranker: Loaded,
-    cropper: Loaded,
+    crops: Loaded,
     progress: Progress | None = None,
 ) -> dict[str, Recommendation]:
     """Group id -> what the models say of it, or the baseline with the reason; nothing is stored."""
@@ -145,7 +136,7 @@ def recommendations_for(
             anomaly_flags=reasons.flags(group, index, explanation),
             versions={"ranker": str(ranker.version)},
         )
-    return _with_crops(made, waiting, sources, cropper)
+    return _with_crops(made, waiting, sources, crops)
 
 
 def candidates_of(group: Group) -> Candidates:
@@ -160,10 +151,10 @@ def candidates_of(group: Group) -> Candidates:
 
 
 def _with_crops(
-    made: Mapping[str, Recommendation], waiting: Sequence[Group], sources: FeatureSources, cropper: Loaded
+    made: Mapping[str, Recommendation], waiting: Sequence[Group], sources: FeatureSources, crops: Loaded
 ) -> dict[str, Recommendation]:
     """The same picks, each with its image's crop where the crop proposer says something."""
-    if cropper.model is None:
+    if crops.model is None:
         return dict(made)
     picked = [group for group in waiting if made[group.group_id].source == "model"]
     frames = []
@@ -173,21 +164,21 @@ def _with_crops(
         size = (image.width, image.height)
         frames.append(UncroppedImage(group.project_id, image.filename, image.sha256, *size, image.stage))
     features = crop_features(frames, sources)
-    boxed = cropper.model.box(features)
+    boxed = crops.model.box(features)
     found = dict(made)
     for row, group in enumerate(picked):
         one = found[group.group_id]
         if row in features.missing:
-            found[group.group_id] = replace(one, reasons=(*one.reasons, f"no word on a crop: {features.missing[row]}"))
+            found[group.group_id] = replace(one, reasons=(*one.reasons, f"no crop suggested: {features.missing[row]}"))
             continue
-        needed = float(boxed.needed[row]) >= 0.5 if cropper.model.gate_enabled else None
+        needed = float(boxed.needed[row]) >= 0.5 if crops.model.gate_enabled else None
         sure = float(1 - boxed.needed[row] if needed is False else boxed.confidence[row])
         found[group.group_id] = replace(
             one,
             crop=CropBox.of([float(edge) for edge in boxed.boxes[row]]) if needed is not False else None,
             crop_needed=needed,
             crop_confidence=round(sure, 4),
-            versions={**one.versions, "crop_proposer": str(cropper.version)},
+            versions={**one.versions, "crop_proposer": str(crops.version)},
         )
     return found
 

@@ -105,7 +105,7 @@ def train(
     if holdout and wanted == [holdout]:
         raise UsageError("nothing is left to train on", doing="training", hint="name a project besides --holdout")
     for project_id in wanted:
-        workspace.project(project_id)  # an unknown name is told before anything begins
+        workspace.project(project_id)  # an unknown name is an error before anything begins
     with progress.training_lock(workspace, kind):
         reporter = ProgressReporter(workspace, kind, wanted, show)
         if recorder:
@@ -198,7 +198,7 @@ def _features(
     if not examples:
         raise _too_little(frozen, f"none of the decisions is an example for the {frozen.kind}")
     split = splits.split(examples, config.split)
-    _require_enough(frozen, task, split, Counter())  # told before the pictures are read, which takes long
+    _require_enough(frozen, task, split, Counter())  # before the images are read, which takes long
     sources = FeatureSources(workspace.project(project_id) for project_id in frozen.projects)
     features = task.features(examples, sources, reporter.count)
     missing = Counter(_kind_of(reason) for reason in features.missing.values())

@@ -10,7 +10,7 @@ import hashlib
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 
@@ -101,16 +101,9 @@ class CropFeatures:
     def take(self, rows: Sequence[int] | np.ndarray) -> CropFeatures:
         """Some rows, in the order given."""
         places = np.asarray(rows, dtype=np.int64)
-        return CropFeatures(
-            self.grid[places] if self.grid is not None else None,
-            self.vector[places],
-            self.shape[places],
-            self.cover[places],
-            self.mask[places],
-            {new: self.missing[old] for new, old in enumerate(places.tolist()) if old in self.missing},
-            self.encoder,
-            self.config_hash,
-        )
+        missing = {new: self.missing[old] for new, old in enumerate(places.tolist()) if old in self.missing}
+        parts = {name: getattr(self, name)[places] for name in ("vector", "shape", "cover", "mask")}
+        return replace(self, grid=None if self.grid is None else self.grid[places], missing=missing, **parts)
 
 
 def crop_features(

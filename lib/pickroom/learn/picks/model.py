@@ -163,7 +163,7 @@ class PickTask:
             "log_loss": float(losses.mean()) if len(losses) else None,
             "calibration_error": metrics.calibration_error(picked.confidence, right),
             "calibration": metrics.calibration_rows(picked.confidence, right),
-            "rolling_100": _tail(metrics.rolling(_in_time(examples, right))),
+            "rolling_100": metrics.rolling_in_time(examples, right)[-1] if len(right) else None,
         }
 
     def plain(self, scored: Mapping[str, Any], baselines: Mapping[str, Mapping[str, Any]]) -> str:
@@ -184,14 +184,6 @@ class PickTask:
 
 def _rate_words(rate: Mapping[str, Any]) -> str:
     return metrics.Rate(rate["right"], rate["of"]).words
-
-
-def _tail(values: np.ndarray) -> float | None:
-    return float(values[-1]) if len(values) else None
-
-
-def _in_time(examples: Sequence[Pick], right: np.ndarray) -> np.ndarray:
-    return right[np.argsort([example.decided_at for example in examples], kind="stable")]
 
 
 def _is_lower(item: Candidates, index: int) -> bool:
