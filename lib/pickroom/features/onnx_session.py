@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 
@@ -12,9 +11,9 @@ def open_session(graph: bytes, threads: int = 1) -> Any:
     Args:
         threads: that one call computes with.
     """
-    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # newer versions than the pinned one send usage data
     import onnxruntime
 
+    onnxruntime.disable_telemetry_events()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 3  # errors only

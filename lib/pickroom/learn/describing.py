@@ -8,7 +8,7 @@ from typing import Any
 
 from pickroom.learn.evaluation import Evaluation
 from pickroom.learn.metrics import WINDOW
-from pickroom.learn.models import default_task
+from pickroom.learn.models import DEFAULT_TASKS
 from pickroom.learn.tasks import TrainingTask
 
 
@@ -58,7 +58,7 @@ def evaluation_lines(found: Evaluation) -> list[str]:
         if not one.metrics:
             lines.append(f"{head}: {one.note}")
             continue
-        task = default_task(one.kind)
+        task = DEFAULT_TASKS[one.kind]
         left_out = f", {one.seen} it was fitted on left out" if one.seen else ""
         lines.append(f"{head}, {one.rows} {task.unit}{left_out}: {task.words(one.metrics)}")
         lines += [f"  {name}: {task.words(scored)}" for name, scored in one.baselines.items()]

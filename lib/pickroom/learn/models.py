@@ -16,9 +16,12 @@ from pickroom.learn.training_sets import Kind, require_kind
 from pickroom.store.workspace import Project
 
 
+DEFAULT_TASKS: dict[Kind, TrainingTask] = {"ranker": PickTask(), "crop_proposer": CropTask()}
+
+
 def default_task(kind: str) -> TrainingTask:
     """How a model of this kind is made by default; raises UsageError when there is no such kind."""
-    return PickTask() if require_kind(kind) == "ranker" else CropTask()
+    return DEFAULT_TASKS[require_kind(kind)]
 
 
 def model_of(checkpoint: Checkpoint) -> Any:

@@ -35,7 +35,7 @@ class NetworkInputs(NamedTuple):
 
     def each(self, change: Callable[[Tensor], Tensor]) -> NetworkInputs:
         """The same with a change made to each tensor."""
-        return NetworkInputs(*(None if part is None else change(part) for part in self))  # type: ignore[arg-type]
+        return NetworkInputs(*(None if part is None else change(part) for part in self))  # type: ignore[arg-type]  # only the grid may be None
 
 
 class CropNetwork(nn.Module):
