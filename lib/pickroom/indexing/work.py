@@ -148,6 +148,6 @@ def _region_row(
     vector: np.ndarray | None,
     error: str | None,
 ) -> RegionRow:
-    where = (region.box, region.difference) if region else (None, None)
+    box, difference = (region.box, region.difference) if region else (None, None)
     whose = (group.group_id, item.filename, group.members_hash, settings, item.content_hash)
-    return RegionRow(*whose, rank, *where, vector, error)
+    return RegionRow(*whose, rank, box, difference, vector, error)

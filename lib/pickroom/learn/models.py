@@ -15,7 +15,6 @@ from pickroom.learn.tasks import TrainingTask
 from pickroom.learn.training_sets import Kind, require_kind
 from pickroom.store.workspace import Project
 
-
 DEFAULT_TASKS: dict[Kind, TrainingTask] = {"ranker": PickTask(), "crop_proposer": CropTask()}
 
 

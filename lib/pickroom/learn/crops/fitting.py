@@ -88,8 +88,8 @@ def from_tensors(state: Mapping[str, np.ndarray], config: CropConfig, descriptio
     for member, network in enumerate(networks):
         network.load_state_dict(_under(f"member{member}.", state))
     grid = np.zeros((2, *sizes["grid"]), dtype=np.float16) if sizes["grid"] else None
-    parts = (np.zeros((2, width), dtype=np.float32) for width in (*sizes["vector"], len(SHAPE_NAMES), 2))
-    example = CropFeatures(grid, *parts, np.ones(2, dtype=bool), {}, None, "")
+    vector, shape, cover = (np.zeros((2, n), dtype=np.float32) for n in (*sizes["vector"], len(SHAPE_NAMES), 2))
+    example = CropFeatures(grid, vector, shape, cover, np.ones(2, dtype=bool), {}, None, "")
     keep = bool(description["keep_aspect"])
     graph = exported(_Ensemble(networks, scales, config.neighbours, keep), example)
     return CropProposer.from_graph(graph, dict(description["config"]), sizes, keep)
@@ -139,7 +139,7 @@ def exported(ensemble: torch.nn.Module, features: CropFeatures) -> bytes:
         torch.onnx.export(
             ensemble.eval(),
             tuple(given)[: len(names)],
-            buffer,
+            buffer,  # type: ignore[arg-type]  # without dynamo it takes a buffer, which the stubs do not say
             dynamo=False,
             opset_version=17,
             input_names=names,

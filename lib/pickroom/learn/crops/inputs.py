@@ -33,7 +33,8 @@ class FeatureTensors(NamedTuple):
     @classmethod
     def of(cls, features: CropFeatures) -> FeatureTensors:
         grid = None if features.grid is None else torch.from_numpy(features.grid)
-        return cls(*(torch.from_numpy(part) for part in (features.vector, features.shape, features.cover)), grid)
+        vector, shape, cover = (torch.from_numpy(part) for part in (features.vector, features.shape, features.cover))
+        return cls(vector, shape, cover, grid)
 
 
 class Scales(NamedTuple):

@@ -168,7 +168,7 @@ class Ranker:
     def _chances(self, features: PickFeatures) -> np.ndarray:
         """(members, N, 4) float64."""
         total = self._terms(features).sum(axis=0, dtype=np.float64)
-        there = features.mask.any(axis=1)[:, None]
+        there = features.mask.any(axis=1, keepdims=True)
         chances: np.ndarray = softmax(np.where(features.mask | ~there, total, -np.inf), axis=-1)
         return np.where(there, chances, 0.0)
 
@@ -202,7 +202,7 @@ def fit_ranker(
     random = np.random.RandomState(config.seed)  # whose stream NumPy has frozen (NEP 19)
     state = _scales(some, config, random)
     lower = some.stage[np.arange(len(rows)), chosen, 0] == 0
-    state["prior"] = np.float32((weights * lower).sum() / weights.sum())
+    state["prior"] = np.asarray((weights * lower).sum() / weights.sum(), dtype=np.float32)
     # each member weighs the groups by its own draws
     drawn = weights * random.exponential(size=(config.members, len(rows)))
     drawn /= drawn.mean(axis=1, keepdims=True)
