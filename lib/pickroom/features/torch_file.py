@@ -68,7 +68,7 @@ def read_tensors(file: BinaryIO) -> Any:
         file.seek(0)
         return read(file)
     except _DAMAGED as error:
-        raise ValueError(f"it is not a plain PyTorch file ({error})") from error
+        raise ValueError(f"it is not a plain PyTorch checkpoint ({error})") from error
 
 
 def read_state_dict(path: Path) -> dict[str, np.ndarray]:
