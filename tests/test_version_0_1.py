@@ -13,7 +13,7 @@ import pytest
 
 from pickroom import cli
 from pickroom.features import bundled, vectors
-from pickroom.features.device import cosines
+from pickroom.features.vectors import cosines
 from pickroom.images.decode import read_rgb
 from pickroom.learn import checkpoints
 from pickroom.store.workspace import Workspace

@@ -22,7 +22,7 @@ from pickroom.core.errors import UsageError
 from pickroom.core.records import Image
 from pickroom.features.choice import bind_spec
 from pickroom.features.encoder import EncoderSpec
-from pickroom.features.processed_log import Line, ProcessedLog
+from pickroom.features.processed_log import ProcessedLine, ProcessedLog
 from pickroom.features.rows import VectorRow
 from pickroom.features.store import VectorStore, save_spec
 from pickroom.history.logged_paths import ProjectNames, split_path
@@ -219,8 +219,8 @@ def _row(filename: str, vector: np.ndarray, image: Image | None) -> VectorRow:
     )
 
 
-def _line(project_id: str, row: VectorRow) -> Line:
-    return Line(
+def _line(project_id: str, row: VectorRow) -> ProcessedLine:
+    return ProcessedLine(
         project_id, SPEC.encoder_id, row.filename, row.content_hash, row.file_size, row.mtime_ns, "imported", None
     )
 

@@ -15,10 +15,17 @@ from pathlib import Path
 from typing import Literal
 
 from pickroom.core.errors import PickroomError
-from pickroom.learn.examples import Step
+from pickroom.learn.examples import TrainingStep
 from pickroom.storage import atomic, json_records
 from pickroom.storage.locking import exclusive, is_held
 from pickroom.store.workspace import Workspace, utc_now
+
+
+class TrainingStopped(PickroomError):
+    """Somebody asked a training to stop; it is saved, and the same command goes on with it."""
+
+    exit_code = 1
+
 
 State = Literal["running", "done", "stopped", "failed"]
 _EVERY_S = 0.3  # between two writes of the file
@@ -88,7 +95,7 @@ class ProgressReporter:
         self.status = replace(self.status, done=done, of=of)
         self._tell()
 
-    def step(self, step: Step) -> None:
+    def step(self, step: TrainingStep) -> None:
         """An epoch is done."""
         self.status = replace(
             self.status, done=step.epoch, of=step.epochs, loss=float(step.loss), held_out=step.held_out
@@ -102,10 +109,22 @@ class ProgressReporter:
         self._tell()
 
     def end(self, state: State, message: str) -> None:
-        """The last word."""
+        """Write how it ended."""
         self.status = replace(self.status, state=state, message=message)
         self._tell(now=True)
         self._stop.unlink(missing_ok=True)
+
+    @contextmanager
+    def ending(self) -> Iterator[None]:
+        """Tell how the block ended where it raises."""
+        try:
+            yield
+        except PickroomError as error:
+            self.end("stopped" if isinstance(error, TrainingStopped) else "failed", error.line)
+            raise
+        except BaseException as error:
+            self.end("failed", f"{type(error).__name__}: {error}")
+            raise
 
     def ask_to_stop(self, *_: object) -> None:
         """Stop at the end of the epoch; takes what a signal handler is given."""
@@ -142,7 +161,7 @@ def is_running(workspace: Workspace, name: str) -> bool:
 def read_status(workspace: Workspace, name: str) -> Status | None:
     """How far the last training of this model is, or how it ended; None when there was none.
 
-    A training whose process is gone without a last word counts as failed.
+    A training whose process is gone without having written how it ended counts as failed.
 
     Raises:
         PickroomError: the file is damaged.
@@ -159,7 +178,7 @@ def read_status(workspace: Workspace, name: str) -> Status | None:
 def follow(
     workspace: Workspace, name: str, show: Callable[[Status], None], waiting: Callable[[], bool] | None = None
 ) -> Status | None:
-    """Show a training that runs in another process until it ends; returns its last word, None without any.
+    """Show a training that runs in another process until it ends; returns its last status, None without any.
 
     Args:
         waiting: whether a training that has been started is still to come.

@@ -35,6 +35,14 @@ _MOST_BYTES = 1 << 24  # of a manifest: it holds some lines a project
 _HASH_DIGITS = 16  # of the file's name; the manifest has all of them
 
 
+def require_kind(kind: str) -> Kind:
+    """The kind of that name; raises UsageError when there is none."""
+    for known in KINDS:
+        if kind == known:
+            return known
+    raise UsageError(f"{kind!r} is no model", doing="training", hint=f"use one of {', '.join(KINDS)}")
+
+
 @dataclass(frozen=True, slots=True)
 class TrainingSet:
     """The examples of one kind that some projects gave at one moment.

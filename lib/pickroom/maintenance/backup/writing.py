@@ -19,7 +19,7 @@ from pickroom.storage import atomic, leftovers, zips
 from pickroom.store import snapshot
 from pickroom.store.workspace import Workspace, utc_now
 
-_PACKED_ALREADY = (".pt", ".backup")  # weights are zips; databases of an earlier schema are seldom looked at
+_PACKED_ALREADY = (".npz", ".pt", ".backup")  # weights are zips; databases of an earlier schema are seldom looked at
 _LEVEL = 1  # of deflate: a database comes down to a fifth, at several times the speed of the usual level
 
 
