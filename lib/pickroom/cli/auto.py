@@ -23,7 +23,7 @@ from pickroom.core.errors import UsageError
 from pickroom.core.quantities import plural
 
 if TYPE_CHECKING:
-    from pickroom.automation.sandbox import Place
+    from pickroom.automation.sandbox import AutomationTarget
 
 auto = typer.Typer(
     help="Decide, review and apply by recommendation, on a copy of the project under sandbox/.", no_args_is_help=True
@@ -52,8 +52,8 @@ def generate(
 
     from pickroom.automation import sandbox as places
     from pickroom.automation.generate import generate as write_decisions
+    from pickroom.automation.generate import recommend_first
     from pickroom.automation.guarantee import RISK_TARGET
-    from pickroom.automation.refresh import recommend_first
 
     opened = project_of(home, project)
     with progress_bar("Reading groups") as progress:
@@ -69,7 +69,7 @@ def generate(
     lines = [
         f"{plural(len(made.proposals), 'group')} in {place.decisions}",
         f"{made.approved} approved unseen, {waiting} for you ({made.looked} of them drawn at random, blind)",
-        *made.approval.words,
+        *made.approval.explanation,
         f"Look at them: notebooks/50_automate.ipynb, or pickroom auto review {project}",
     ]
     show({}, False, lines)
@@ -118,7 +118,7 @@ def apply(
     from pickroom.automation import interrupted
 
     place = _place(home, project, sandbox, production)
-    note = interrupted.finish_first(place) if execute else interrupted.waiting_words(place)
+    note = interrupted.finish_first(place) if execute else interrupted.unfinished_note(place)
     if note:
         say(f"pickroom: {note}")
     with listing_items(skip=1):
@@ -156,13 +156,13 @@ def undo(
     show({}, False, f"Batch {batch} of {project} is undone: {plural(count, 'group')} wait{'s' * (count == 1)} again")
 
 
-def _place(home: Path | None, project: str, sandbox: Path | None, production: bool) -> Place:
+def _place(home: Path | None, project: str, sandbox: Path | None, production: bool) -> AutomationTarget:
     from pickroom.automation import sandbox as places
 
     return places.locate(project_of(home, project), sandbox, production=production)
 
 
-def _confirm(place: Place, question: str, yes: bool) -> None:
+def _confirm(place: AutomationTarget, question: str, yes: bool) -> None:
     """Ask; outside the sandbox the project's name must be typed, whatever --yes says."""
     if place.confirm:
         typed = typer.prompt(f"This moves the project's own files in {place.project.root}. Its name", err=True)

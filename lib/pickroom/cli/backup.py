@@ -13,7 +13,7 @@ from pickroom.core.quantities import format_bytes
 from pickroom.store.workspace import Workspace
 
 if TYPE_CHECKING:
-    from pickroom.maintenance.backup.restoring import Plan
+    from pickroom.maintenance.backup.restoring import RestorePlan
     from pickroom.store.copies import Copy
 
 _SHOWN = 20
@@ -148,27 +148,26 @@ def _restore_file(workspace: Workspace, file: Path, replace: bool, execute: bool
 
     with progress_bar("Restoring") as progress:
         if replace and not execute:
-            found, aside, done = restoring.plan(workspace, file, progress), None, False
+            found, done = restoring.plan(workspace, file, progress), False
         else:
             with listing_items("  in the way: "):
-                restored = restoring.restore(workspace, file, replace=replace, progress=progress)
-            found, aside, done = restored.plan, restored.aside, True
+                found, done = restoring.restore(workspace, file, replace=replace, progress=progress), True
     values = {
         "made_at": found.listing.made_at,
         "projects": [{"project_id": p.project_id, "root": p.root, "root_exists": p.has_images} for p in found.projects],
         "files": len(found.listing.files),
         "restored": len(found.coming) if done else 0,
         "in_the_way": list(found.in_the_way),
-        "aside": str(aside) if aside else None,
+        "aside": str(found.aside) if found.aside else None,
         "done": done,
     }
     words = _words(found, done)
-    words += [f"What was here lies in {aside}: remove it when you are sure"] if aside else []
+    words += [f"What was here lies in {found.aside}: remove it when you are sure"] if found.aside else []
     words += [] if done else ["Nothing has been done. Do it: add --execute"]
     show(values, json_output, words)
 
 
-def _words(found: Plan, done: bool) -> list[str]:
+def _words(found: RestorePlan, done: bool) -> list[str]:
     files, size = len(found.listing.files), format_bytes(found.listing.size)
     lines = [f"Backup of {found.listing.made_at}: {files} files, {size}, every one as it was saved"]
     verb = "restored" if done else "to restore"

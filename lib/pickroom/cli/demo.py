@@ -7,8 +7,7 @@ from typing import Annotated
 
 import typer
 
-from pickroom.cli.console import Home, app, progress_bar, show
-from pickroom.core.errors import ProjectError
+from pickroom.cli.console import Home, app, progress_bar, say, show
 from pickroom.core.quantities import plural
 from pickroom.store.workspace import Workspace
 
@@ -45,10 +44,17 @@ def lab(
     port: Annotated[int, typer.Option(help="Where to listen; the next free one if it is taken.")] = 8888,
     browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open a browser window.")] = True,
 ) -> None:
-    """Open JupyterLab on the notebooks: on this machine only, behind a token."""
+    """Open JupyterLab on your copies of the notebooks: on this machine only, behind a token."""
     from pickroom.app import lab as jupyter
 
-    jupyter.run(Workspace.find(home), port=port, browser=browser)
+    workspace = Workspace.find(home)
+    outdated = jupyter.copy_notebooks(workspace)
+    if outdated:
+        say(
+            f"You changed {', '.join(outdated)} in {workspace.notebooks}, and this version of Pickroom has newer ones. "
+            "Yours stay as they are. To get the newer ones, rename yours and start the lab again."
+        )
+    jupyter.run(workspace, port=port, browser=browser)
 
 
 @app.command(name="app")
@@ -59,12 +65,6 @@ def picking_app(
     browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open a browser window.")] = True,
 ) -> None:
     """Pick and crop in the browser without a notebook: on this machine only, behind a token."""
-    try:
-        from pickroom.app.server import app_server
-    except ImportError as error:
-        if error.name is None or error.name.partition(".")[0] != "voila":
-            raise
-        raise ProjectError(
-            "Voila is not installed", doing="serving the picking app", hint="run: make env, or: pip install voila"
-        ) from None
+    from pickroom.app.server import app_server
+
     app_server.run(Workspace.find(home), project, port=port, browser=browser)

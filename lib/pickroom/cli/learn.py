@@ -55,15 +55,15 @@ def train(
     """Train a model on decisions; it recommends only if it beats the current one and the baselines."""
     from pickroom.learn import progress
     from pickroom.learn.splits import SplitConfig
-    from pickroom.learn.tasks import require_kind
     from pickroom.learn.training import TrainConfig, train
+    from pickroom.learn.training_sets import require_kind
 
     workspace, kind = Workspace.find(home), require_kind(model)
     if stop:
         asked = progress.request_stop(workspace, kind)
         show({}, False, f"{kind}: {'asked to stop at the end of its epoch' if asked else 'none is being trained'}")
         return
-    recipe = _recipe(kind, anomaly_weight, seed)
+    task = _task(kind, anomaly_weight, seed)
     if watch:
         options = ["--seed", str(seed), "--device", device, *(["--holdout", holdout] if holdout else [])]
         for weight in anomaly_weight or ():
@@ -75,7 +75,7 @@ def train(
     config = TrainConfig(SplitConfig(holdout=holdout), device)
     shown = _Shown()
     with listing_items(prefix=""), shown:
-        made = train(workspace, kind, projects, config, recipe, shown, _stops_by_signal)
+        made = train(workspace, kind, projects, config, task, shown, _stops_by_signal)
     unsound = _unsound(workspace, [*projects, *([holdout] if holdout else [])])
     show({}, False, [*made.lines, f"report: {made.report}"])
     fail_if(unsound)
@@ -135,18 +135,18 @@ def _unsound(workspace: Workspace, project_ids: list[str]) -> int:
     return sum(name_unsound(project, legacy.databases(workspace, project.id)) for project in opened)
 
 
-def _recipe(kind: Kind, anomaly_weights: list[float] | None, seed: int) -> Any:
+def _task(kind: Kind, anomaly_weights: list[float] | None, seed: int) -> Any:
     from dataclasses import replace
 
-    from pickroom.learn.tasks import recipe_of
+    from pickroom.learn.models import default_task
 
-    recipe: Any = recipe_of(kind)
+    task: Any = default_task(kind)
     if anomaly_weights:
         if kind != "ranker" or min(anomaly_weights) < 1:
             hint = "it is a number of 1 or more, for the ranker"
             raise UsageError(f"--anomaly-weight {anomaly_weights[0]:g} cannot be used", doing="training", hint=hint)
-        recipe = replace(recipe, anomaly_weights=tuple(dict.fromkeys(anomaly_weights)))
-    return replace(recipe, config=replace(recipe.config, seed=seed))
+        task = replace(task, anomaly_weights=tuple(dict.fromkeys(anomaly_weights)))
+    return replace(task, config=replace(task.config, seed=seed))
 
 
 def _watch(workspace: Workspace, kind: Kind, projects: list[str], options: list[str]) -> None:

@@ -145,7 +145,7 @@ def _taken_back(project_id: str, outcome: Outcome, kinds: Mapping[str, str], gro
     Args:
         kinds: unit -> whose steps they are; groups: how many the batch had decided.
     """
-    from pickroom.files.handlers import AUTOMATION, TAKEN_BACK
+    from pickroom.files.handlers import AUTOMATION, HANDLERS
 
     counts = Counter(kinds[unit] for unit in set(outcome.done) if unit in kinds)
     if AUTOMATION in counts:
@@ -154,7 +154,8 @@ def _taken_back(project_id: str, outcome: Outcome, kinds: Mapping[str, str], gro
     if outcome.stuck:
         parts.append(f"{len(outcome.stuck)} unfinished: run `pickroom recover {project_id}`")
     how = "is undone" if not parts else "is undone in part" if counts else "is not undone"
-    parts += [f"{counts[kind]} {words[counts[kind] != 1]}" for kind, words in TAKEN_BACK.items() if kind in counts]
+    of_kind = [(counts[kind], handler.taken_back) for kind, handler in HANDLERS.items() if kind in counts]
+    parts += [f"{count} {words[count != 1]}" for count, words in of_kind]
     return f"{how}: {'; '.join(parts)}"
 
 

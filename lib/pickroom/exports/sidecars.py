@@ -15,8 +15,11 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
+
+import msgspec
 
 from pickroom.core.errors import FileOperationError, ImageError, UsageError
 from pickroom.core.naming import filename_of, join, split, stays_inside, stem_of
@@ -29,6 +32,7 @@ from pickroom.files.preflight import require_images
 from pickroom.images import decode
 from pickroom.integrity import unsound_rows
 from pickroom.storage import atomic
+from pickroom.storage.json_records import from_json, parse_lines
 from pickroom.store.connect import open_read_only
 from pickroom.store.workspace import Project
 
@@ -243,16 +247,16 @@ def undo(project: Project) -> Undone:
 def _take_back(project: Project, folder: ImageFolder, record: Path, held: dict[str, str]) -> int:
     """Take one write back as far as that can be; how many sidecars, and into `held` why others stay."""
     entries = _entries(record)
-    where = _where(project, [entry["path"] for entry in entries])
+    where = _where(project, [entry.path for entry in entries])
     staying = []
     for entry in entries:
         reason = _restore(folder.root, entry, where)
         if reason is not None:
-            held[entry["path"]] = reason
+            held[entry.path] = reason
             staying.append(entry)
     folder.require()  # else a sidecar that is out of reach would count as one that nobody wrote
     if staying:
-        atomic.write_text(record, "".join(json.dumps(entry) + "\n" for entry in staying))
+        atomic.write_text(record, "".join(json.dumps(msgspec.structs.asdict(entry)) + "\n" for entry in staying))
     else:
         record.rename(record.with_name(record.name + _UNDONE))
     return len(entries) - len(staying)
@@ -302,26 +306,28 @@ def standing(project: Project) -> list[Path]:
     return sorted((path for path in records if pattern.fullmatch(path.name)), reverse=True)
 
 
-def _entries(record: Path) -> list[Mapping[str, Any]]:
+class _Entry(msgspec.Struct):
+    """A line of the record."""
+
+    path: str
+    before: str | None
+    after_sha256: str
+
+    def __post_init__(self) -> None:
+        (self.before or "").encode()
+        if not stays_inside(self.path) or not self.path.endswith(".xmp"):
+            raise ValueError(f"it names {self.path!r}")
+
+
+def _entries(record: Path) -> list[_Entry]:
     try:
         with atomic.open_plain(record) as file:
-            return [_entry(json.loads(line)) for line in file]
-    except (OSError, ValueError, RecursionError) as error:
+            return [entry for _, entry in parse_lines(partial(from_json, _Entry), file.read().decode())]
+    except (OSError, ValueError) as error:
         hint = "no sidecar was touched; restore it from a backup, or delete it"
         raise UsageError(
             f"the record cannot be read ({error})", doing="undoing sidecars", subject=record, hint=hint
         ) from None
-
-
-def _entry(values: object) -> Mapping[str, Any]:
-    """A line of the record; raises ValueError for one that names something else than a sidecar of the project."""
-    match values:
-        case {"path": str(path), "before": str() | None as before, "after_sha256": str(after_sha256)}:
-            (before or "").encode()
-            if stays_inside(path) and path.endswith(".xmp"):
-                return {"path": path, "before": before, "after_sha256": after_sha256}
-            raise ValueError(f"it names {path!r}")
-    raise ValueError("a line is damaged")
 
 
 def _where(project: Project, paths: Sequence[str]) -> dict[str, list[Path]]:
@@ -336,13 +342,13 @@ def _where(project: Project, paths: Sequence[str]) -> dict[str, list[Path]]:
     return found
 
 
-def _restore(root: Path, entry: Mapping[str, Any], where: Mapping[str, Sequence[Path]]) -> str | None:
+def _restore(root: Path, entry: _Entry, where: Mapping[str, Sequence[Path]]) -> str | None:
     """Put one sidecar back; why not, where it is no longer what was written."""
-    places = [root / entry["path"], *where.get(filename_of(entry["path"]), ())]
+    places = [root / entry.path, *where.get(filename_of(entry.path), ())]
     there = [path for path in places if os.path.isfile(path)]  # a name may be too long to be asked about
-    before = None if entry["before"] is None else entry["before"].encode()
+    before = None if entry.before is None else entry.before.encode()
     try:
-        ours = next((path for path in there if atomic.sha256_of(path) == entry["after_sha256"]), None)
+        ours = next((path for path in there if atomic.sha256_of(path) == entry.after_sha256), None)
         if ours is None:
             # a crash came before this one was written, or someone has put it back already
             if (not there and before is None) or any(path.read_bytes() == before for path in there):

@@ -23,7 +23,7 @@ from pickroom.core.errors import UsageError
 from pickroom.core.records import Image
 from pickroom.features.choice import bind_spec
 from pickroom.features.encoder import EncoderSpec
-from pickroom.features.processed_log import Line, ProcessedLog
+from pickroom.features.processed_log import ProcessedLine, ProcessedLog
 from pickroom.features.rows import VectorRow
 from pickroom.features.store import VectorStore, save_spec
 from pickroom.history.logged_paths import ProjectNames, split_path
@@ -109,7 +109,9 @@ def import_cache(project: Project, cache: Path) -> CacheReport:
             save_spec(project.workspace, SPEC, {"source": "a legacy cache"})
             store.append(rows)
             log.append(
-                Line(project.id, SPEC.encoder_id, r.filename, r.content_hash, r.file_size, r.mtime_ns, "imported", None)
+                ProcessedLine(
+                    project.id, SPEC.encoder_id, r.filename, r.content_hash, r.file_size, r.mtime_ns, "imported", None
+                )
                 for r in rows
             )
         store.compact()

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 
 from pickroom.core.records import Choice, InputKind, Origin, Recommendation, Step
-from pickroom.store.row_errors import wrap_row_errors
+from pickroom.store.rows import wrap_row_errors
 from pickroom.store.workspace import utc_now
 
 MAX_DWELL_S = 120.0  # as long without a key is a pause: how long the user looked before it is not known
@@ -29,7 +29,7 @@ def looks_s(milliseconds: Iterable[float]) -> list[float]:
 class SavedChoice:
     """What is stored of one undecided group.
 
-    In the tables a group that was only looked at has `overlay` NULL, beside an `action` that may not be NULL and says
+    In the tables a group that was only looked at has `overlay` NULL, next to an `action` that may not be NULL and says
     'undecided'. A choice that was cleared has 'undecided' too, and its overlay's switch as 0 or 1.
 
     Attributes:
@@ -37,7 +37,7 @@ class SavedChoice:
         shown: the recommendation as it stood when the choice was made, None without one.
         input: where the choice was made: "review" or "automation_review"; "blind" in either of them where the
             recommendation was hidden.
-        milliseconds: time spent on the group so far, pauses left out (LONGEST_LOOK_S).
+        milliseconds: time spent on the group so far, pauses left out (MAX_DWELL_S).
         held_reason: why the last finalise had to leave it, None when it was not held back.
     """
 

@@ -1,4 +1,4 @@
-"""Tables `image_marks`, `mark_log`, `sort_folders`: what the rooms of thumbnails are about to do, saved at once."""
+"""Tables `image_marks`, `mark_log`, `sort_folders`: marks of sorter, folder viewer and duplicates, saved at once."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from pickroom.core.naming import join, split
-from pickroom.store.row_errors import wrap_row_errors
+from pickroom.store.rows import column, wrap_row_errors
 from pickroom.store.workspace import utc_now
 
 BoardKind = Literal["sort", "browse", "duplicates"]
@@ -45,17 +45,17 @@ class LoggedMarks:
     changes: Changes
 
 
-def waiting(connection: sqlite3.Connection, room: BoardKind) -> list[Mark]:
+def waiting(connection: sqlite3.Connection, board: BoardKind) -> list[Mark]:
     """The marks that no apply has taken yet, by folder and name."""
     rows = connection.execute(
         """SELECT directory, filename, folder, file_size, mtime_ns, held_reason FROM image_marks
         WHERE room = ? AND batch IS NULL ORDER BY directory, filename""",
-        (room,),
+        (board,),
     )
     return [Mark(**dict(row)) for row in rows]
 
 
-def save(connection: sqlite3.Connection, room: BoardKind, marks: Iterable[Mark]) -> None:
+def save(connection: sqlite3.Connection, board: BoardKind, marks: Iterable[Mark]) -> None:
     """Set marks, in place of those that the same images have; why an image was held back is forgotten."""
     now = utc_now()
     connection.executemany(
@@ -64,73 +64,73 @@ def save(connection: sqlite3.Connection, room: BoardKind, marks: Iterable[Mark])
         ON CONFLICT (room, directory, filename) DO UPDATE SET folder = excluded.folder, batch = NULL,
             file_size = excluded.file_size, mtime_ns = excluded.mtime_ns, held_reason = NULL,
             updated_at = excluded.updated_at""",
-        [(room, m.directory, m.filename, m.folder, m.file_size, m.mtime_ns, now) for m in marks],
+        [(board, m.directory, m.filename, m.folder, m.file_size, m.mtime_ns, now) for m in marks],
     )
 
 
-def clear(connection: sqlite3.Connection, room: BoardKind, paths: Iterable[str]) -> None:
+def clear(connection: sqlite3.Connection, board: BoardKind, paths: Iterable[str]) -> None:
     """Take waiting marks away."""
     connection.executemany(
         "DELETE FROM image_marks WHERE room = ? AND directory = ? AND filename = ? AND batch IS NULL",
-        [(room, *split(path)) for path in paths],
+        [(board, *split(path)) for path in paths],
     )
 
 
-def take(connection: sqlite3.Connection, room: BoardKind, path: str, batch: int) -> None:
+def take(connection: sqlite3.Connection, board: BoardKind, path: str, batch: int) -> None:
     """A batch is carrying this mark out."""
     connection.execute(
         """UPDATE image_marks SET batch = ?, held_reason = NULL
         WHERE room = ? AND directory = ? AND filename = ? AND batch IS NULL""",
-        (batch, room, *split(path)),
+        (batch, board, *split(path)),
     )
 
 
-def give_back(connection: sqlite3.Connection, room: BoardKind, path: str, batch: int) -> None:
+def give_back(connection: sqlite3.Connection, board: BoardKind, path: str, batch: int) -> None:
     """The batch was undone, or failed here: the mark waits again, unless the image was marked anew meanwhile."""
     connection.execute(
         "UPDATE image_marks SET batch = NULL WHERE room = ? AND directory = ? AND filename = ? AND batch = ?",
-        (room, *split(path), batch),
+        (board, *split(path), batch),
     )
 
 
-def hold(connection: sqlite3.Connection, room: BoardKind, path: str, reason: str) -> None:
+def hold(connection: sqlite3.Connection, board: BoardKind, path: str, reason: str) -> None:
     """Say why an image stays where it is; its mark waits on."""
     connection.execute(
         """UPDATE image_marks SET held_reason = ?
         WHERE room = ? AND directory = ? AND filename = ? AND batch IS NULL""",
-        (reason, room, *split(path)),
+        (reason, board, *split(path)),
     )
 
 
-def log(connection: sqlite3.Connection, room: BoardKind, step: LoggedMarks) -> None:
+def log(connection: sqlite3.Connection, board: BoardKind, step: LoggedMarks) -> None:
     """Append a key to the undo log; what could be redone is over."""
-    connection.execute("DELETE FROM mark_log WHERE room = ? AND undone = 1", (room,))
+    connection.execute("DELETE FROM mark_log WHERE room = ? AND undone = 1", (board,))
     connection.execute(
-        "INSERT INTO mark_log (room, key, changes) VALUES (?, ?, ?)", (room, step.key, json.dumps(step.changes))
+        "INSERT INTO mark_log (room, key, changes) VALUES (?, ?, ?)", (board, step.key, json.dumps(step.changes))
     )
 
 
-def mark_undone(connection: sqlite3.Connection, room: BoardKind) -> None:
+def mark_undone(connection: sqlite3.Connection, board: BoardKind) -> None:
     """The latest key that stands is undone."""
     connection.execute(
         "UPDATE mark_log SET undone = 1 WHERE seq = (SELECT max(seq) FROM mark_log WHERE room = ? AND undone = 0)",
-        (room,),
+        (board,),
     )
 
 
-def mark_redone(connection: sqlite3.Connection, room: BoardKind) -> None:
+def mark_redone(connection: sqlite3.Connection, board: BoardKind) -> None:
     """The earliest undone key stands again."""
     connection.execute(
         "UPDATE mark_log SET undone = 0 WHERE seq = (SELECT min(seq) FROM mark_log WHERE room = ? AND undone = 1)",
-        (room,),
+        (board,),
     )
 
 
-def steps(connection: sqlite3.Connection, room: BoardKind) -> tuple[list[LoggedMarks], list[LoggedMarks]]:
+def steps(connection: sqlite3.Connection, board: BoardKind) -> tuple[list[LoggedMarks], list[LoggedMarks]]:
     """(undo, redo), each with the step to take next last."""
     undo: list[LoggedMarks] = []
     redo: list[LoggedMarks] = []
-    for row in connection.execute("SELECT key, changes, undone FROM mark_log WHERE room = ? ORDER BY seq", (room,)):
+    for row in connection.execute("SELECT key, changes, undone FROM mark_log WHERE room = ? ORDER BY seq", (board,)):
         step = _logged(row)
         (redo if row["undone"] else undo).append(step)
     return undo, redo[::-1]
@@ -142,14 +142,14 @@ def _logged(row: sqlite3.Row) -> LoggedMarks:
     return LoggedMarks(row["key"], tuple(changes))
 
 
-def clear_log(connection: sqlite3.Connection, room: BoardKind) -> None:
+def clear_log(connection: sqlite3.Connection, board: BoardKind) -> None:
     """An applied batch is undone as a batch, no longer key by key."""
-    connection.execute("DELETE FROM mark_log WHERE room = ?", (room,))
+    connection.execute("DELETE FROM mark_log WHERE room = ?", (board,))
 
 
 def folders(connection: sqlite3.Connection) -> list[str]:
     """The names of the sorter's folders, in the order of their keys."""
-    return [row["name"] for row in connection.execute("SELECT name FROM sort_folders ORDER BY place")]
+    return column(connection, "SELECT name FROM sort_folders ORDER BY place")
 
 
 def set_folders(connection: sqlite3.Connection, names: Sequence[str]) -> None:

@@ -18,7 +18,7 @@ from pickroom import cli
 from pickroom.analysis.reports import finish, render
 from pickroom.core.errors import FileOperationError, LockedError, StoreError
 from pickroom.files.lock import project_lock
-from pickroom.maintenance.reclaim import ledger
+from pickroom.maintenance.reclaim import delete
 from pickroom.maintenance.reclaim.delete import execute
 from pickroom.maintenance.reclaim.planning import ReclaimPlan, plan
 from pickroom.storage import atomic
@@ -63,7 +63,7 @@ def test_into_the_trash_from_where_it_can_come_back(project: Project, tmp_path: 
     assert read_tree(project.root) == kept
     trashed = {path.name for path in (tmp_path / "share" / "Trash" / "files").iterdir()}
     assert trashed == {item.path.name for item in planned.items}
-    noted = list(ledger.rows(project.workspace))
+    noted = list(delete.logged(project.workspace))
     assert [row["state"] for row in noted] == ["planned", "done"] * len(planned.items)
     assert {row["path"] for row in noted} == set(before) - set(kept) and {row["how"] for row in noted} == {"trash"}
     assert plan(project.workspace).items == ()
@@ -139,14 +139,14 @@ def test_a_proof_that_changes_after_the_look_keeps_everything(project: Project) 
         execute(planned, project.workspace)
     assert "nothing has gone; look again" in refused.value.line
     assert read_tree(project.root) == before
-    assert not ledger.path_of(project.workspace).exists()
+    assert not delete.log_path(project.workspace).exists()
     assert execute(plan(project.workspace), project.workspace, hard=True) == planned.size
 
 
 def test_what_cannot_be_recorded_does_not_go(project: Project) -> None:
     planned = plan(project.workspace)
     before = read_tree(project.root)
-    ledger.path_of(project.workspace).mkdir(parents=True)
+    delete.log_path(project.workspace).mkdir(parents=True)
     with pytest.raises(StoreError) as refused:
         execute(planned, project.workspace, hard=True)
     assert "\n" not in refused.value.line and "reclaimed.jsonl" in refused.value.line
@@ -162,7 +162,7 @@ def test_what_the_system_refuses_is_recorded_and_the_rest_stays(
     with pytest.raises(FileOperationError, match="--permanent deletes for good"):
         execute(planned, project.workspace)
     assert read_tree(project.root) == before
-    assert [row["state"] for row in ledger.rows(project.workspace)] == ["planned", "failed"]
+    assert [row["state"] for row in delete.logged(project.workspace)] == ["planned", "failed"]
 
 
 def test_a_name_too_long_for_the_trash_keeps_no_other(project: Project) -> None:
@@ -193,7 +193,7 @@ def test_what_went_is_recorded_as_gone_though_its_folder_cannot_be_synced(
     with pytest.raises(FileOperationError, match="the item is gone"):
         execute(planned, project.workspace, hard=True)
     assert not planned.items[0].path.exists() and planned.items[1].path.exists()
-    assert [(row["state"], row.get("reason")) for row in ledger.rows(project.workspace)] == [
+    assert [(row["state"], row.get("reason")) for row in delete.logged(project.workspace)] == [
         ("planned", None),
         ("done", os.strerror(errno.EIO)),
     ]

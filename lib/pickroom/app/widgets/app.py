@@ -15,12 +15,12 @@ import anywidget
 import ipywidgets
 import traitlets
 
+from pickroom.app.javascript import style_sheet, widget_module
 from pickroom.app.widgets import deck_html, home_html
 from pickroom.app.widgets.crop_desk import open_crop_desk
 from pickroom.app.widgets.deck import open_deck
 from pickroom.app.widgets.desk import Desk
 from pickroom.app.widgets.home_html import DESKS, Tab
-from pickroom.app.widgets.stage import read_parts
 from pickroom.core.errors import PickroomError
 from pickroom.store.workspace import Workspace
 
@@ -63,8 +63,8 @@ class Place:
 class Links(anywidget.AnyWidget):
     """HTML whose `<button data-go="QUERY">` lead to other places of the app; `query` is what the address bar shows."""
 
-    _esm = read_parts("app.js")
-    _css = read_parts("app.css")
+    _esm = widget_module("links.js")
+    _css = style_sheet("theme.css", "links.css")
     html = traitlets.Unicode().tag(sync=True)
     query = traitlets.Unicode().tag(sync=True)
 

@@ -18,11 +18,10 @@ from pickroom.app.widgets.stage import KeyPress
 from pickroom.automation import apply as executor
 from pickroom.automation import interrupted
 from pickroom.automation import sandbox as places
-from pickroom.automation.generate import generate
+from pickroom.automation.generate import generate, recommend_first
 from pickroom.automation.guarantee import RISK_TARGET, RiskTarget
 from pickroom.automation.metrics import metrics_of
-from pickroom.automation.refresh import recommend_first
-from pickroom.automation.sandbox import Place
+from pickroom.automation.sandbox import AutomationTarget
 from pickroom.core.errors import ConflictError, PickroomError, UsageError
 from pickroom.core.quantities import plural
 from pickroom.sessions.review.auto_session import AutoSession
@@ -96,7 +95,10 @@ def show_generate(
         f" ({made.looked} of them drawn at random, blind)"
     )
     return _page(
-        [f"<b>{escape(head)}</b>", *map(escape, (*made.approval.words, *notes, *made.notes, str(made.place.decisions)))]
+        [
+            f"<b>{escape(head)}</b>",
+            *map(escape, (*made.approval.explanation, *notes, *made.notes, str(made.target.decisions))),
+        ]
     )
 
 
@@ -111,7 +113,7 @@ def show_apply(
             raise UsageError(
                 "these are the project's own files", doing="applying", subject=place.project.root, hint=hint
             )
-        note = interrupted.finish_first(place) if execute else interrupted.waiting_words(place)
+        note = interrupted.finish_first(place) if execute else interrupted.unfinished_note(place)
         plan = executor.dry_run(place)
         done = executor.apply(place, plan).line if execute and plan.items else ""
     except ConflictError as error:
@@ -138,7 +140,7 @@ def show_metrics(project_id: str, home: Path | str | None = None, sandbox: Path 
     return _page([], f"<pre style='{_WIDE}'>{escape(chr(10).join(lines))}</pre>")
 
 
-def _locate(project_id: str, home: Path | str | None, sandbox: Path | str | None) -> Place:
+def _locate(project_id: str, home: Path | str | None, sandbox: Path | str | None) -> AutomationTarget:
     return places.locate(Workspace.find(home).project(project_id), _path(sandbox))
 
 
