@@ -11,23 +11,30 @@ HEADLESS_HOME := build/demo-headless
 # Every pinned package has a wheel for 3.11 to 3.14; `make PYTHON=/path/to/python` overrides the search.
 PYTHONS := $(or $(PYTHON),python3.13 python3.12 python3.11 python3.14 python3)
 
+# Makes the checkout the workspace of every command below it, unless $PICKROOM_HOME names another.
+WORKSPACE := data/projects
+
 .DEFAULT_GOAL := help
-.PHONY: help env demo lab app test soak fuzz lint bench lock clean FORCE
+.PHONY: help env demo lab app test test-ci soak fuzz lint bench lock clean FORCE
 
 help:
 	@echo 'make env             set up .venv from requirements.lock'
 	@echo 'make demo            a demo project, open in JupyterLab (HEADLESS=1: review it from a key file, print the result)'
 	@echo 'make lab             JupyterLab on this checkout'
 	@echo 'make app             the review and the crop desk alone, without notebooks (APP_ARGS="PROJECT --port N")'
-	@echo 'make test            every test (PYTEST_ARGS="-k name" for some)'
+	@echo 'make test            the tests but for those of test-ci (PYTEST_ARGS="-k name" for some)'
+	@echo 'make test-ci         the slow ones: walks in a browser, the README in a clean clone, Ray, the wheel'
 	@echo 'make soak            1,000 kills in the midst of moving files, and what they cost (SOAK_KILLS=100 for fewer)'
 	@echo 'make fuzz            hostile input, some ninety thousand cases (FUZZ=1 for one round, FUZZ_SEED=n for others)'
-	@echo 'make lint            ruff, mypy, and notebooks without outputs'
+	@echo 'make lint            ruff, mypy, oxlint for the JavaScript, and notebooks without outputs'
 	@echo 'make bench           every benchmark (BENCH_ARGS=--quick for a short run)'
 	@echo 'make lock            resolve requirements.lock again (LOCK_ARGS=--upgrade for newer versions)'
 	@echo 'make clean           remove build output and caches; leaves .venv, data/ and reports/'
 
-env: $(READY)
+env: $(READY) | $(WORKSPACE)
+
+$(WORKSPACE):
+	mkdir -p $@
 
 # The stamp is written last and holds the folder it was made in. Without it, or when the checkout was moved or its
 # Python is gone, the environment is half made and is made again from nothing; an older stamp only needs an update.
@@ -61,7 +68,7 @@ $(READY): requirements.lock pyproject.toml
 	$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@# pip leaves bytecode out where PYTHONDONTWRITEBYTECODE is set: every process would then compile PyTorch again
-	@$(PY) -m compileall -q -j 0 $(VENV)/lib >/dev/null 2>&1 || true
+	@PYTHONDONTWRITEBYTECODE= $(PY) -m compileall -q -j 0 $(VENV)/lib lib >/dev/null 2>&1 || true
 	@printf '%s\n' "$(CURDIR)" > $(READY)
 
 ifeq ($(HEADLESS),1)
@@ -69,30 +76,36 @@ demo: $(READY)
 	rm -rf $(HEADLESS_HOME)
 	mkdir -p build
 	$(PICKROOM) demo $(HEADLESS_HOME) --groups 60 --seed 1 --model-like
-	$(PICKROOM) review demo --home $(HEADLESS_HOME) --keys notebooks/demo.keys
+	$(PICKROOM) review demo --home $(HEADLESS_HOME) --keys tests/fixtures/demo.keys
 	@echo 'Files a folder, after the review:'
 	@find $(HEADLESS_HOME)/demo_images -type d | sort | while read -r folder; do \
 	  printf '%6d  %s\n' `find "$$folder" -maxdepth 1 -type f | wc -l` "$$folder"; \
 	done
 	$(PICKROOM) status demo --home $(HEADLESS_HOME)
 else
-demo: $(READY)
+demo: $(READY) | $(WORKSPACE)
 	@test -f "$${PICKROOM_HOME:-.}/data/projects/demo.json" || $(PICKROOM) demo
 	$(PICKROOM) lab
 endif
 
-lab: $(READY)
+lab: $(READY) | $(WORKSPACE)
 	$(PICKROOM) lab
 
-app: $(READY)
+app: $(READY) | $(WORKSPACE)
 	$(PICKROOM) app $(APP_ARGS)
 
 # One process a core and one more, since tests wait for browsers and kernels; at most four. Each file's tests run in one
-# of them, in the order of tests/conftest.py. PYTEST_JOBS=0 runs all in one.
+# of them, in the order of tests/conftest.py. PYTEST_JOBS=0 runs all in one. Bytecode is kept: hundreds of processes are
+# started, and each would compile what it imports.
 PYTEST_JOBS := $(shell expr `getconf _NPROCESSORS_ONLN` + 1)
+PYTEST := PYTHONDONTWRITEBYTECODE= $(PY) -m pytest -n $(PYTEST_JOBS) --maxprocesses 4 --dist loadfile \
+  --no-loadscope-reorder
 
 test: $(READY)
-	$(PY) -m pytest -n $(PYTEST_JOBS) --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
+	$(PYTEST) -m 'not ci' $(PYTEST_ARGS)
+
+test-ci: $(READY)
+	$(PYTEST) -m ci $(PYTEST_ARGS)
 
 # Processes killed until 1,000 kills have landed in the midst of a batch; SOAK_ARGS="--seed N" repeats a run.
 SOAK_KILLS := 1000
@@ -111,7 +124,8 @@ lint: $(READY)
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
-	@find notebooks -name .ipynb_checkpoints -prune -o -name '*.ipynb' -print | sort | { \
+	$(VENV)/bin/oxlint --deny-warnings lib/pickroom/app/js tests/js
+	@find lib/pickroom/notebooks -name .ipynb_checkpoints -prune -o -name '*.ipynb' -print | sort | { \
 	  dirty=; \
 	  while read -r notebook; do \
 	    $(PY) -m nbstripout --keep-id --verify "$$notebook" || dirty=yes; \

@@ -29,11 +29,11 @@ from pickroom.features import device as devices
 from pickroom.features import openclip
 from pickroom.features.choice import Chosen
 from pickroom.features.encoder import EncoderSpec, Pixels
-from pickroom.features.processed_log import Line, ProcessedLog
-from pickroom.features.reading import Item, Source
+from pickroom.features.processed_log import ProcessedLine, ProcessedLog
+from pickroom.features.reading import EmbedItem, ImageSource
 from pickroom.features.rows import VectorRow
 from pickroom.features.store import VectorStore
-from pickroom.features.vectors import read_vectors
+from pickroom.features.vectors import cosines, read_vectors
 from pickroom.indexing import local
 from pickroom.indexing.engines import EmbedConfig, in_batches
 from pickroom.storage import atomic
@@ -60,11 +60,11 @@ def write_images(folder: Path, count: int) -> list[Path]:
     return paths
 
 
-def items_of(paths: Sequence[Path]) -> list[Item]:
+def items_of(paths: Sequence[Path]) -> list[EmbedItem]:
     found = []
     for path in paths:
         info = path.stat()
-        found.append(Item("", path.name, atomic.sha256_of(path), info.st_size, info.st_mtime_ns))
+        found.append(EmbedItem("", path.name, atomic.sha256_of(path), info.st_size, info.st_mtime_ns))
     return found
 
 
@@ -80,7 +80,7 @@ class Setting:
         self.model, _, self.transform = open_clip.create_model_and_transforms("ViT-B-32")
         self.model.eval()
         tower = openclip.adapt(self.model, self.transform, "ViT-B-32", "seeded random weights")
-        source = Source(folder / "images", None)
+        source = ImageSource(folder / "images", None)
         self.pixels: list[Pixels] = [
             tower.prepare(source.read(item, tower.preprocessing.least_side).rgb) for item in self.items
         ]
@@ -104,7 +104,7 @@ class Setting:
 
         def publish(count: int, rows: list[VectorRow]) -> None:
             store.append(rows)
-            log.append(Line("p", "e", row.filename, row.content_hash, 0, 0, "embedded") for row in rows)
+            log.append(ProcessedLine("p", "e", row.filename, row.content_hash, 0, 0, "embedded") for row in rows)
 
         started = time.perf_counter()
         self.engine.images(in_batches(self.items, self.engine.batch, self.engine.workers), publish)
@@ -174,7 +174,7 @@ def main() -> None:
             limit = min(limit, setting.limit())
         vectors = read_vectors(store)
         places = [vectors.place(item.filename, item.content_hash) for item in setting.items[:plain_count]]
-        cosine = float(devices.cosines(vectors.matrix[places], plain_vectors).min())
+        cosine = float(cosines(vectors.matrix[places], plain_vectors).min())
         vector_count = VECTORS // 4 if quick else VECTORS
         load_ours, load_plain = loading(folder, vector_count, turns)
     finally:

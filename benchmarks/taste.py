@@ -32,7 +32,7 @@ from _taste.evaluate import ask, only, paired_gain, score
 from pickroom.core.errors import UsageError
 from pickroom.core.records import CropBox
 from pickroom.features.pick_features import PickFeatureConfig, PickFeatures, pick_features
-from pickroom.features.sources import Sources
+from pickroom.features.sources import FeatureSources
 from pickroom.learn.metrics import PickScore, chance_right, highest_stage_right, score_picks
 from pickroom.learn.picks.ranker import RankerConfig
 from pickroom.store.workspace import Workspace
@@ -155,7 +155,7 @@ def run(given: argparse.Namespace, bases: list, home: Path) -> tuple[dict[str, f
     opened, simulated = build(Workspace(home / "home"), plans, home / "images", given.seed, say)
     config = RankerConfig(members=2, steps=60) if given.quick else RankerConfig()
     items = [pick.candidates for pick in simulated.picks]
-    features = pick_features(items, Sources(opened), PickFeatureConfig(), told_now_and_then("groups compared"))
+    features = pick_features(items, FeatureSources(opened), PickFeatureConfig(), told_now_and_then("groups compared"))
     every, plain = np.arange(len(features)), np.flatnonzero(~simulated.edited)
     without, _ = report("without clean edits: top-1 (95 %)", simulated, features, plain, config)
     found, picked = report("with clean edits: top-1 (95 %)", simulated, features, every, config)

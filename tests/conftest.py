@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, settings
 from PIL import Image as PillowImage
 
 from pickroom.indexing import projects
@@ -29,10 +30,17 @@ if threading.current_thread() is threading.main_thread() and signal.getsignal(si
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Files with the slowest tests first: one of them begun last would leave the other processes without work."""
+    for item in items:
+        if item.get_closest_marker("ci"):
+            item.add_marker(pytest.mark.slow)
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     browser = {item.path for item in items if "browser" in item.path.parts}
     items.sort(key=lambda item: 0 if item.path in slow else 1 if item.path in browser else 2)
 
+
+# seconds say nothing of an example on a machine that is busy with other work
+settings.register_profile("pickroom", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("pickroom")
 
 # thousands of small files: kept in memory where that can be, since a disk makes each of them wait
 _MEMORY, _ROOM = Path("/dev/shm"), 4 << 30  # bytes

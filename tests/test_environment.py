@@ -84,6 +84,21 @@ def test_direct_dependency_is_pinned_within_its_range(requirement: Requirement) 
     assert outside == [], f"{requirement}: locked at {outside}: run `make lock`"
 
 
+def imported_modules(*folders: str) -> dict[str, Path]:
+    """The top-level modules that Python files of some folders import, without Python's own, each with a file."""
+    found: dict[str, Path] = {}
+    for path in (path for folder in folders for path in sorted((ROOT / folder).rglob("*.py"))):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+                names = [node.module]
+            else:
+                continue
+            found |= {name.partition(".")[0]: path.relative_to(ROOT) for name in names}
+    return {name: path for name, path in found.items() if name not in sys.stdlib_module_names}
+
+
 def test_every_import_is_a_direct_dependency() -> None:
     # What comes along with another package today may stop coming with its next version.
     providers = importlib.metadata.packages_distributions()
@@ -92,19 +107,29 @@ def test_every_import_is_a_direct_dependency() -> None:
         "pickroom",
         *(path.stem for folder in ("tests", "benchmarks") for path in (ROOT / folder).rglob("*")),
     }
-    undeclared = set()
-    for path in (path for folder in ("lib", "tests", "benchmarks") for path in (ROOT / folder).rglob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Import):
-                modules = {alias.name.split(".")[0] for alias in node.names}
-            elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
-                modules = {node.module.split(".")[0]}
-            else:
-                continue
-            for module in modules - own - sys.stdlib_module_names:
-                if not direct & {canonicalize_name(name) for name in providers.get(module, [])}:
-                    undeclared.add(f"{path.relative_to(ROOT)}: {module}")
+    undeclared = {
+        f"{path}: {module}"
+        for module, path in imported_modules("lib", "tests", "benchmarks").items()
+        if module not in own and not direct & {canonicalize_name(name) for name in providers.get(module, [])}
+    }
     assert undeclared == set(), "name their packages in pyproject.toml, then `make lock`"
+
+
+# packages of the base that no module imports by name -> who needs them
+NOT_IMPORTED = {
+    "duckdb-extension-sqlite": "analysis/engine.py finds its file",
+    "ipykernel": "notebooks and reports run in it",
+    "jupyterlab": "`pickroom lab` starts it",
+}
+
+
+def test_base_has_no_unused_package_and_no_pytorch() -> None:
+    providers = importlib.metadata.packages_distributions()
+    used = {canonicalize_name(name) for module in imported_modules("lib") for name in providers.get(module, [])}
+    base = {canonicalize_name(Requirement(text).name) for text in PROJECT["dependencies"]}
+    assert base - used == set(NOT_IMPORTED)
+    extras = {canonicalize_name(Requirement(text).name) for text in PROJECT["optional-dependencies"]["learn"]}
+    assert used - base - {"pickroom"} == {*extras, "ray"}
 
 
 def test_this_environment_is_the_locked_one() -> None:
@@ -186,6 +211,7 @@ def test_sqlite_extension_loads_without_network(tmp_path: Path) -> None:
             analysis.execute("DELETE FROM project.ai_decisions")
 
 
+@pytest.mark.ci
 def test_wheel_carries_what_is_not_python(tmp_path: Path) -> None:
     # Migrations, queries and widget scripts are read at run time; an editable install hides a missing one.
     # Built from a copy, because setuptools leaves its build folder beside pyproject.toml.

@@ -1,19 +1,18 @@
-"""Every notebook of the repository runs headless, by papermill, on a small demo project: none is skipped."""
+"""Every notebook of the package runs headless, by papermill, on a small demo project: none is skipped."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-import papermill
 import pytest
 
 from pickroom.demo.config import DemoConfig
 from pickroom.demo.project import start_demo
-from pickroom.store.workspace import Project, Workspace
+from pickroom.store.workspace import Project, Workspace, package_notebooks
 from support.reviewing import FINALISE, review
 
-FOLDER = Path(__file__).resolve().parents[1] / "notebooks"
-NOTEBOOKS = [path for path in sorted(FOLDER.rglob("*.ipynb")) if ".ipynb_checkpoints" not in path.parts]
+pytestmark = pytest.mark.slow
+NOTEBOOKS = [*package_notebooks(), *package_notebooks("reports")]
 KEYS = "a 1 q x a".split()  # noqa: SIM905 (as a file of keys has them)
 
 
@@ -32,6 +31,8 @@ def test_the_notebooks_are_found() -> None:
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_notebook_runs_headless(path: Path, demo: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import papermill
+
     monkeypatch.setenv("PICKROOM_HOME", str(demo.workspace.root))  # also for notebooks that leave `home` to be found
     declared = papermill.inspect_notebook(path)
     given = {"project": demo.id, "home": str(demo.workspace.root)}

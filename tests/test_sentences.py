@@ -288,9 +288,9 @@ def test_header_leaves_out_baselines_and_pauses(make_project: Make) -> None:
 
 
 def test_the_automation_says_nothing_of_no_decisions() -> None:
-    nothing = calibrate([]).words
+    nothing = calibrate([]).explanation
     assert "nothing was decided blind yet" in nothing[1] and "none was met yet" in nothing[2]
-    baselines = calibrate([BlindDecision(None, False, False)] * 80).words
+    baselines = calibrate([BlindDecision(None, False, False)] * 80).explanation
     assert baselines[0].endswith("had a model's confidence without a warning")
     assert not any("of the 0" in line or "0 of 0" in line for line in (*nothing, *baselines))
 

@@ -23,15 +23,15 @@ from PIL import ImageOps
 from _taste.build import ENCODER
 from pickroom.core.records import CropBox
 from pickroom.demo.photographs import PHOTOGRAPHS, load
-from pickroom.features.sources import Sources
+from pickroom.features.sources import FeatureSources
 from pickroom.images.decode import read_rgb
 from pickroom.indexing import projects
 from pickroom.indexing.engines import EmbedConfig
 from pickroom.indexing.pipeline import embed
 from pickroom.learn import metrics
-from pickroom.learn.crops.cropper import FULL_FRAME, CropperConfig, is_crop
-from pickroom.learn.crops.features import CropFeatures, Frame, crop_features
-from pickroom.learn.crops.fitting import fit_cropper
+from pickroom.learn.crops.features import CropFeatures, UncroppedImage, crop_features
+from pickroom.learn.crops.fitting import fit_crops
+from pickroom.learn.crops.proposer import FULL_FRAME, CropConfig, is_crop
 from pickroom.storage import atomic
 from pickroom.store.workspace import Workspace
 
@@ -49,7 +49,7 @@ class Outcome:
     """What was proposed for N images by models that saw neither them nor another take of the same photograph.
 
     Attributes:
-        boxes, needed: of the proposer, see `Cropper.predict`.
+        boxes, needed: of the proposer, see `CropProposer.predict`.
         baselines: name -> (N, 4) boxes.
     """
 
@@ -165,13 +165,13 @@ def cross_validate(
         folder: see `embedded`.
     """
     features = embedded(photos, folder)
-    config = CropperConfig(members=1, steps=120) if quick else CropperConfig()
+    config = CropConfig(members=1, steps=120) if quick else CropConfig()
     found, needed = np.full((len(photos), 4), np.nan, np.float32), np.full(len(photos), np.nan, np.float32)
     baselines: dict[str, np.ndarray] = {}
     for number in range(FOLDS):
         train, test = np.flatnonzero(fold != number), np.flatnonzero(fold == number)
-        cropper = fit_cropper(features.take(train), boxes[train], config)
-        found[test], needed[test], _ = cropper.predict(features.take(test))
+        proposer = fit_crops(features.take(train), boxes[train], config)
+        found[test], needed[test], _ = proposer.predict(features.take(test))
         # the baselines learn from photographs as they are, like those they are asked about: the stronger for it
         drawn = train[is_crop(boxes[train]) & plain[train]]
         own = baselines.every(features.take(drawn), boxes[drawn], features.take(test))
@@ -192,11 +192,11 @@ def embedded(photos: Sequence[Path], folder: Path) -> CropFeatures:
     if "crops" not in workspace.project_ids():
         projects.start(workspace, "crops", images)
     embed(workspace.project("crops"), EmbedConfig(encoder=ENCODER, regions=None))
-    sources = Sources([workspace.project("crops")])
+    sources = FeatureSources([workspace.project("crops")])
     known = sources.vectors("crops")
     hashes = dict(zip(known.filenames, known.content_hashes, strict=True))
     sizes = {name: read_rgb(images / name).size for name in names}
-    frames = [Frame("crops", name, hashes.get(name), *sizes[name], stage=None) for name in names]
+    frames = [UncroppedImage("crops", name, hashes.get(name), *sizes[name], stage=None) for name in names]
     features = crop_features(frames, sources)
     if features.missing:
         raise RuntimeError(f"photographs without features: {features.missing}")

@@ -16,7 +16,6 @@ from datetime import UTC, datetime
 from html.parser import HTMLParser
 from pathlib import Path
 
-import nbformat
 import pytest
 
 from conftest import read_tree
@@ -181,6 +180,8 @@ def test_what_is_shown_is_the_exact_value_in_words(finished: finish.Finished) ->
 
 
 def test_the_page_needs_nothing_else(finished: finish.Finished) -> None:
+    import nbformat
+
     (path,) = finished.pages
     page, source = read_page(path), path.read_text(encoding="utf-8")
     assert path == finished.project.workspace.root / "reports" / "demo" / "report.html"
@@ -246,6 +247,8 @@ def test_a_crop_that_was_taken_back_is_known_to_the_program(ready: Project, tmp_
 def test_a_failing_cell_is_shown_and_the_project_is_not_finished(
     ready: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    import nbformat
+
     project = copy_of(ready, tmp_path)
     source = nbformat.v4.new_notebook(
         cells=[nbformat.v4.new_code_cell(t) for t in ("one = 1", "two = one / 0\nthree = 3")]
@@ -253,7 +256,7 @@ def test_a_failing_cell_is_shown_and_the_project_is_not_finished(
     source.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
     template = tmp_path / "failing.ipynb"
     nbformat.write(source, template)
-    monkeypatch.setattr(render, "templates", lambda: [template])
+    monkeypatch.setattr(render, "templates", lambda workspace: [template])
     before = project.manifest_file.read_bytes()
     monkeypatch.setattr(sys, "argv", ["pickroom", "finish", "demo", "--execute", "--home", str(tmp_path)])
     with pytest.raises(SystemExit) as ended:
@@ -270,11 +273,13 @@ def test_a_failing_cell_is_shown_and_the_project_is_not_finished(
 def test_a_report_that_the_user_changed_is_kept(
     make_project: Callable[..., Project], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    import nbformat
+
     project = make_project([(1, 2)])
     source = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("print(1)")])
     source.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
     nbformat.write(source, tmp_path / "small.ipynb")
-    monkeypatch.setattr(render, "templates", lambda: [tmp_path / "small.ipynb"])
+    monkeypatch.setattr(render, "templates", lambda workspace: [tmp_path / "small.ipynb"])
     folder = render.report_folder(project)
     folder.mkdir(parents=True)
     (folder / "small.html").write_text("mine")
@@ -503,3 +508,12 @@ def test_nothing_is_finished_while_files_move(ready: Project) -> None:
         return refused.value.line
 
     assert "is at work on project demo while finishing" in in_child(hold_and_finish)
+
+
+def test_the_user_may_add_and_replace_report_notebooks(workspace: Workspace) -> None:
+    (packaged,) = render.templates(workspace)
+    own = workspace.notebooks / "reports"
+    own.mkdir(parents=True)
+    for name in ("another.ipynb", packaged.name, ".hidden.ipynb"):
+        (own / name).write_text("{}")
+    assert render.templates(workspace) == [own / "another.ipynb", own / packaged.name]

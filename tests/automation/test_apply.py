@@ -20,7 +20,7 @@ from pickroom.automation import apply, sandbox
 from pickroom.automation.decisions_file import read_approved, write_lines
 from pickroom.automation.generate import generate
 from pickroom.automation.planning import line_of
-from pickroom.automation.sandbox import Place
+from pickroom.automation.sandbox import AutomationTarget
 from pickroom.core.errors import ConflictError, FileOperationError, ImageError, PickroomError, StoreError, UsageError
 from pickroom.core.records import CropBox, FileOp
 from pickroom.files import cropping
@@ -50,12 +50,12 @@ STAGING, SELECTED, ORIGINALS, BY_HAND = "delete_staging", "selected", "crop_orig
 
 
 @pytest.fixture
-def place(make_project: Make) -> Place:
+def place(make_project: Make) -> AutomationTarget:
     """Six groups in a copy: the last image is proposed, with a crop for every second one."""
     return proposed(make_project([(1, 2), (1, 1.5, 2), (1, 2), (1, 2), (1, 2), (1, 2)], folder="anna"))
 
 
-def state_of(place: Place) -> dict[str, Any]:
+def state_of(place: AutomationTarget) -> dict[str, Any]:
     """Everything an apply may change, but for times."""
     return {
         "tree": images_tree(place.project.root),
@@ -66,7 +66,7 @@ def state_of(place: Place) -> dict[str, Any]:
     }
 
 
-def test_every_verdict_leads_where_it_says(place: Place) -> None:
+def test_every_verdict_leads_where_it_says(place: AutomationTarget) -> None:
     one, two, three, four, five, six = groups_of(place)
     review(place, "a", "a", "1", "Shift+1", "k", "r", "Shift+Enter", "Shift+Enter")
     before = images_tree(place.folder)
@@ -103,7 +103,7 @@ def test_every_verdict_leads_where_it_says(place: Place) -> None:
     assert [g.group_id for g in queue(place.project)] == [six.group_id]
 
 
-def test_the_dry_run_is_the_journal_line_for_line_and_changes_nothing(place: Place) -> None:
+def test_the_dry_run_is_the_journal_line_for_line_and_changes_nothing(place: AutomationTarget) -> None:
     approve_all(place)
     before = read_tree(place.folder)
     plan = apply.dry_run(place)
@@ -117,7 +117,7 @@ def test_the_dry_run_is_the_journal_line_for_line_and_changes_nothing(place: Pla
     assert {op.state for op in steps} == {"done"}
 
 
-def test_undo_puts_everything_back(place: Place) -> None:
+def test_undo_puts_everything_back(place: AutomationTarget) -> None:
     approve_all(place)
     before = state_of(place)
     applied = apply.apply(place).plan.batch
@@ -134,7 +134,7 @@ def test_undo_puts_everything_back(place: Place) -> None:
     assert len(again.plan.items) == 6
 
 
-def test_undo_is_refused_when_a_crop_was_made_since(place: Place) -> None:
+def test_undo_is_refused_when_a_crop_was_made_since(place: AutomationTarget) -> None:
     review(place, "Shift+1", "Shift+Enter", "Shift+Enter")
     apply.apply(place)
     name = groups_of(place)[0].filenames[0]
@@ -147,7 +147,7 @@ def test_undo_is_refused_when_a_crop_was_made_since(place: Place) -> None:
     assert apply.undo_last(place) == (1, 1)
 
 
-def test_undo_is_refused_when_a_file_was_changed(place: Place) -> None:
+def test_undo_is_refused_when_a_file_was_changed(place: AutomationTarget) -> None:
     approve_all(place)
     apply.apply(place)
     (place.folder / "selected" / groups_of(place)[0].filenames[1]).write_bytes(b"painted over")
@@ -157,7 +157,7 @@ def test_undo_is_refused_when_a_file_was_changed(place: Place) -> None:
     assert images_tree(place.folder) == before
 
 
-def test_a_crop_of_ones_own_counts_as_drawn_by_the_person(place: Place) -> None:
+def test_a_crop_of_ones_own_counts_as_drawn_by_the_person(place: AutomationTarget) -> None:
     group = groups_of(place)[0]
     own = person(group.group_id, "overridden", group.filenames[0], needs_crop=True, crop=DRAWN)
     write_lines(place.approved, [own])
@@ -175,7 +175,7 @@ def test_a_crop_of_ones_own_counts_as_drawn_by_the_person(place: Place) -> None:
 # ------------------------------------------------------------------------------------------------ approved unseen
 
 
-def test_what_is_covered_is_applied_unseen_and_marked_so(place: Place) -> None:
+def test_what_is_covered_is_applied_unseen_and_marked_so(place: AutomationTarget) -> None:
     cover(place, 0.8, drawn=False)
     review(place, "1", "Shift+Enter", "Shift+Enter", only="unseen")
     done = apply.apply(place)
@@ -205,7 +205,7 @@ def test_groups_drawn_for_a_look_wait_for_it(make_project: Make) -> None:
     assert {row["input"] for row in rows(place.project, "SELECT input FROM decision_context")} == {"automation_review"}
 
 
-def test_a_choice_not_yet_written_is_not_passed_over_by_the_machine(place: Place) -> None:
+def test_a_choice_not_yet_written_is_not_passed_over_by_the_machine(place: AutomationTarget) -> None:
     cover(place, 0.8, drawn=False)
     review(place, "1", only="unseen")
     plan = apply.dry_run(place)
@@ -213,7 +213,7 @@ def test_a_choice_not_yet_written_is_not_passed_over_by_the_machine(place: Place
     assert plan.left == {"chosen in the review, not written yet (Shift+Enter)": 1}
 
 
-def test_auto_approve_written_by_hand_is_refused(place: Place) -> None:
+def test_auto_approve_written_by_hand_is_refused(place: AutomationTarget) -> None:
     change_line(place.decisions, 2, lambda values: values.update(auto_approve=True))
     for prepare in (lambda: None, place.guarantee.unlink):
         prepare()
@@ -221,7 +221,7 @@ def test_auto_approve_written_by_hand_is_refused(place: Place) -> None:
             apply.dry_run(place)
 
 
-def test_the_machines_word_in_the_persons_file_is_held_against_the_decisions(place: Place) -> None:
+def test_the_machines_word_in_the_persons_file_is_held_against_the_decisions(place: AutomationTarget) -> None:
     proposal = proposals_of(place)[0]
     write_lines(place.approved, [person(proposal.group_id, "approved", proposal.chosen, by="auto")])
     with pytest.raises(UsageError, match="not to be approved unseen"):
@@ -236,9 +236,13 @@ def swap(values: dict[str, Any]) -> None:
 
 
 TAMPERED: dict[str, tuple[str, Callable[[dict[str, Any]], Any], str]] = {
-    "no JSON object": ("decisions", lambda values: ["x"], "line 1: it is no JSON object"),
+    "no JSON object": ("decisions", lambda values: ["x"], "line 1: Expected 'object', got 'array'"),
     "an image of another name": ("decisions", swap, "its images are not those of group"),
-    "a path in a name": ("decisions", lambda v: v.update(images=["../../a.png", "b.png"]), "is no file name"),
+    "a path in a name": (
+        "decisions",
+        lambda v: v.update(images=["../../a.png", "b.png"]),
+        "is no list of 2 to 4 file names: ['../../a.png'",
+    ),
     "a folder outside": ("decisions", lambda v: v.update(directory="../../images/anna"), "leads out of the project"),
     "another folder": ("decisions", lambda v: v.update(directory="bert"), "its directory 'bert' is not that of"),
     "another project": ("decisions", lambda v: v.update(project_id="q"), "it names project 'q'"),
@@ -260,7 +264,7 @@ TAMPERED: dict[str, tuple[str, Callable[[dict[str, Any]], Any], str]] = {
 
 @pytest.mark.parametrize(("file", "change", "words"), TAMPERED.values(), ids=TAMPERED)
 def test_a_tampered_line_is_one_clear_line_and_nothing_is_touched(
-    place: Place, file: str, change: Callable[[dict[str, Any]], Any], words: str
+    place: AutomationTarget, file: str, change: Callable[[dict[str, Any]], Any], words: str
 ) -> None:
     approve_all(place)
     path = place.decisions if file == "decisions" else place.approved
@@ -275,7 +279,7 @@ def test_a_tampered_line_is_one_clear_line_and_nothing_is_touched(
 
 
 @pytest.mark.parametrize("name", ["decisions", "approved"])
-def test_a_group_id_that_stands_twice_is_one_clear_line(place: Place, name: str) -> None:
+def test_a_group_id_that_stands_twice_is_one_clear_line(place: AutomationTarget, name: str) -> None:
     approve_all(place)
     path: Path = getattr(place, name)
     path.write_text(path.read_text() + path.read_text().splitlines()[2] + "\n")
@@ -303,7 +307,7 @@ def link(path: Path) -> None:
     [(vanish, "has vanished since the scan"), (alter, "has changed since the scan"), (link, "this is a link")],
 )
 def test_an_image_that_is_not_what_it_was_stops_everything(
-    place: Place, change: Callable[[Path], None], words: str
+    place: AutomationTarget, change: Callable[[Path], None], words: str
 ) -> None:
     approve_all(place)
     change(place.folder / "anna" / groups_of(place)[3].filenames[0])
@@ -315,7 +319,7 @@ def test_an_image_that_is_not_what_it_was_stops_everything(
     assert state_of(place) == before
 
 
-def test_every_problem_is_listed(place: Place) -> None:
+def test_every_problem_is_listed(place: AutomationTarget) -> None:
     approve_all(place)
     for group in groups_of(place)[:2]:
         (place.folder / "anna" / group.filenames[0]).unlink()
@@ -326,7 +330,7 @@ def test_every_problem_is_listed(place: Place) -> None:
     assert len(refused.value.items) == 3 and "exists already" in refused.value.items[2]
 
 
-def test_a_folder_that_leads_out_of_the_sandbox_is_refused(place: Place, tmp_path: Path) -> None:
+def test_a_folder_that_leads_out_of_the_sandbox_is_refused(place: AutomationTarget, tmp_path: Path) -> None:
     approve_all(place)
     outside = tmp_path / "outside"
     outside.mkdir()
@@ -337,7 +341,7 @@ def test_a_folder_that_leads_out_of_the_sandbox_is_refused(place: Place, tmp_pat
     assert list(outside.iterdir()) == [] and state_of(place) == before
 
 
-def test_a_plan_that_is_no_longer_the_one_shown_is_not_carried_out(place: Place) -> None:
+def test_a_plan_that_is_no_longer_the_one_shown_is_not_carried_out(place: AutomationTarget) -> None:
     approve_all(place)
     plan = apply.dry_run(place)
     review(place, "Home", "1", "Shift+Enter", "Shift+Enter")
@@ -347,7 +351,7 @@ def test_a_plan_that_is_no_longer_the_one_shown_is_not_carried_out(place: Place)
     assert state_of(place) == before
 
 
-def test_what_was_applied_before_is_history(place: Place) -> None:
+def test_what_was_applied_before_is_history(place: AutomationTarget) -> None:
     review(place, "a", "a", "Shift+Enter", "Shift+Enter")
     apply.apply(place)
     generate(place)
@@ -357,7 +361,7 @@ def test_what_was_applied_before_is_history(place: Place) -> None:
     assert apply.apply(place).plan.batch == 2
 
 
-def test_nothing_to_do_does_nothing(place: Place) -> None:
+def test_nothing_to_do_does_nothing(place: AutomationTarget) -> None:
     before = state_of(place)
     done = apply.apply(place)
     assert done.plan.items == () and done.plan.left == {"not reviewed yet": 6}
@@ -368,7 +372,7 @@ def test_nothing_to_do_does_nothing(place: Place) -> None:
 
 
 def test_a_database_that_fails_after_the_commit_is_not_said_to_have_moved_nothing(
-    place: Place, monkeypatch: pytest.MonkeyPatch
+    place: AutomationTarget, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     approve_all(place)
 
@@ -385,7 +389,7 @@ def test_a_database_that_fails_after_the_commit_is_not_said_to_have_moved_nothin
     assert {row["state"] for row in rows(place.project, "SELECT state FROM file_operations")} == {"done"}
 
 
-def test_an_error_on_the_way_puts_everything_back(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_on_the_way_puts_everything_back(place: AutomationTarget, monkeypatch: pytest.MonkeyPatch) -> None:
     approve_all(place)
     before = state_of(place)
     moved = []
@@ -408,11 +412,11 @@ def test_an_error_on_the_way_puts_everything_back(place: Place, monkeypatch: pyt
     assert len(apply.apply(place).plan.items) == 6
 
 
-def test_a_closed_folder_puts_everything_back(place: Place) -> None:
+def test_a_closed_folder_puts_everything_back(place: AutomationTarget) -> None:
     approve_all(place)
     before = state_of(place)
 
-    def try_it(place: Place) -> str:
+    def try_it(place: AutomationTarget) -> str:
         (place.folder / "selected").mkdir()
         (place.folder / "selected").chmod(0o555)
         obey_permissions()
@@ -444,7 +448,7 @@ def test_a_full_disk_while_rendering_leaves_nothing_behind(make_project: Make, t
         assert apply.undo_last(place)[1] == 4
 
 
-def crops_everywhere(project: Project, place: Place) -> Place:
+def crops_everywhere(project: Project, place: AutomationTarget) -> AutomationTarget:
     from support.reviewing import recommend
 
     for group in queue(project):
@@ -454,7 +458,9 @@ def crops_everywhere(project: Project, place: Place) -> Place:
     return place
 
 
-def test_an_image_that_cannot_be_cropped_stops_everything(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_image_that_cannot_be_cropped_stops_everything(
+    place: AutomationTarget, monkeypatch: pytest.MonkeyPatch
+) -> None:
     approve_all(place)
     before = state_of(place)
 

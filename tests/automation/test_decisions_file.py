@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from conftest import write_image
 from pickroom.automation.decisions_file import (
-    Approved,
-    Proposal,
+    ApprovedDecision,
+    AutomationDecision,
     read_approved,
-    read_proposals,
+    read_decisions,
     source_of,
     write_lines,
 )
@@ -32,10 +32,10 @@ BOXES = st.none() | st.just(CropBox(0.1, 0, 0.9, 1))
 
 
 @st.composite
-def proposals(draw: st.DrawFn) -> Proposal:
+def proposals(draw: st.DrawFn) -> AutomationDecision:
     names = tuple(draw(st.lists(NAMES, min_size=2, max_size=4, unique=True)))
     chosen = draw(st.none() | st.sampled_from(names))
-    return Proposal(
+    return AutomationDecision(
         group_id=draw(NAMES),
         project_id="p",
         directory=draw(st.sampled_from(("", "anna", "anna/märz 2025"))),
@@ -54,18 +54,18 @@ def proposals(draw: st.DrawFn) -> Proposal:
 
 
 @given(proposals())
-def test_a_proposal_is_read_as_it_was_written(proposal: Proposal) -> None:
-    assert Proposal.from_json(proposal.to_json()) == proposal
+def test_a_proposal_is_read_as_it_was_written(proposal: AutomationDecision) -> None:
+    assert AutomationDecision.from_json(proposal.to_json()) == proposal
 
 
 @given(st.sampled_from(("approved", "overridden")), NAMES, BOXES)
 def test_an_approved_line_is_read_as_it_was_written(action: str, choice: str, box: CropBox | None) -> None:
     line = person("g", action, choice, needs_crop=box is not None, crop=box)
-    assert Approved.from_json(line.to_json()) == line
+    assert ApprovedDecision.from_json(line.to_json()) == line
 
 
 def test_a_line_has_the_fields_that_others_rely_on() -> None:
-    proposal = Proposal(
+    proposal = AutomationDecision(
         "g", "p", "anna", ("a.png", "b.png"), "b.png", 0.9, crop=CropBox(0, 0, 0.5, 0.5), needs_crop=True
     )
     values = json.loads(proposal.to_json())
@@ -87,25 +87,27 @@ def test_a_line_has_the_fields_that_others_rely_on() -> None:
 
 
 def test_names_decide_whatever_the_index_says() -> None:
-    values = json.loads(Proposal("g", "p", "", ("a.png", "b.png"), "b.png").to_json())
+    values = json.loads(AutomationDecision("g", "p", "", ("a.png", "b.png"), "b.png").to_json())
     values["step1_selection"]["index"] = 0
-    assert Proposal.from_json(json.dumps(values)).recommendation(("b.png", "a.png")).selected_index == 0
+    assert AutomationDecision.from_json(json.dumps(values)).recommendation(("b.png", "a.png")).selected_index == 0
 
 
-GOOD = Proposal("g", "p", "anna", ("a.png", "b.png"), "b.png", 0.9)
+GOOD = AutomationDecision("g", "p", "anna", ("a.png", "b.png"), "b.png", 0.9)
 DAMAGE: dict[str, dict[str, Any]] = {
     "chosen 'c.png' is none of the group's images": {"step1_selection": {"chosen": "c.png", "anomaly_flags": []}},
-    "step1_selection is missing": {"step1_selection": None},
-    "images is no list of 2 to 4 names": {"images": ["a.png"]},
-    "'../a.png' is no file name": {"images": ["../a.png", "b.png"]},
+    "Expected 'object', got 'null'": {"step1_selection": None},
+    "images is no list of 2 to 4 file names: ['a.png']": {"images": ["a.png"]},
+    "2 to 4 file names: ['../a.png'": {"images": ["../a.png", "b.png"]},
     "images holds a name twice": {"images": ["b.png", "b.png"]},
     "leads out of the project's folder": {"directory": "anna/../../elsewhere"},
     "directory '/etc' leads out": {"directory": "/etc"},
-    "group_id is missing": {"group_id": ""},
-    "auto_approve is neither true nor false": {"auto_approve": "true"},
-    "the pick's confidence is 1.5": {"step1_selection": {"chosen": "b.png", "confidence": 1.5, "anomaly_flags": []}},
+    "in field 'group_id'": {"group_id": ""},
+    "Expected 'bool', got 'str' in field 'auto_approve'": {"auto_approve": "true"},
+    "Expected 'float' <= 1.0 in field 'confidence'": {
+        "step1_selection": {"chosen": "b.png", "confidence": 1.5, "anomaly_flags": []}
+    },
     "must satisfy 0 <= x1": {"step2_crop": {"crop_coords": [0.5, 0, 0.2, 1]}},
-    "models is no object of texts": {"models": {"ranker": 3}},
+    "in field 'models[...]'": {"models": {"ranker": 3}},
 }
 
 
@@ -116,7 +118,7 @@ def test_a_damaged_line_is_refused_in_one_line_that_says_where(tmp_path: Path, w
         GOOD.to_json() + "\n" + json.dumps({**json.loads(GOOD.to_json()), "group_id": "h", **change}) + "\n"
     )
     with pytest.raises(UsageError) as refused:
-        read_proposals(path)
+        read_decisions(path)
     assert words in refused.value.line and "line 2" in refused.value.line and str(path) in refused.value.line
 
 
@@ -124,12 +126,12 @@ def test_a_damaged_line_is_refused_in_one_line_that_says_where(tmp_path: Path, w
     ("text", "words"),
     [
         ("{", "it is no JSON"),
-        ("[]", "it is no JSON object"),
+        ("[]", "Expected 'object', got 'array'"),
         ("[" * 5000, ""),
-        (GOOD.to_json().replace('"p"', '"p", "project_id": "q"'), "a field stands twice"),
+        (GOOD.to_json().replace('"p"', '"p", "project_id": "q"'), "an object has a key twice"),
         (GOOD.to_json().replace("0.9", "NaN"), "NaN is no number"),
-        (GOOD.to_json().replace("0.9", "1e999"), "not from 0 to 1"),
-        (GOOD.to_json().replace("0.9", "9" * 400), "not from 0 to 1"),
+        (GOOD.to_json().replace("0.9", "1e999"), "Expected 'float' <= 1.0 in field 'confidence'"),
+        (GOOD.to_json().replace("0.9", "9" * 400), "out of range"),
     ],
     ids=["cut off", "a list", "nested without end", "a field twice", "NaN", "infinite", "a huge number"],
 )
@@ -137,7 +139,7 @@ def test_what_is_no_json_object_is_refused(tmp_path: Path, text: str, words: str
     path = tmp_path / "automation_decisions.jsonl"
     path.write_text(text + "\n")
     with pytest.raises(UsageError, match="line 1") as refused:
-        read_proposals(path)
+        read_decisions(path)
     assert words in refused.value.line
 
 
@@ -151,14 +153,14 @@ def test_a_group_that_stands_twice_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"action": "perhaps"}, "none of approved, rejected, overridden"),
-        ({"by": "somebody"}, "neither person nor auto"),
+        ({"action": "perhaps"}, "Invalid enum value 'perhaps' in field 'action'"),
+        ({"by": "somebody"}, "Invalid enum value 'somebody' in field 'by'"),
         ({"final_choice": None}, "approved without a final_choice"),
         ({"final_choice": "../a.png"}, "is no file name"),
         ({"crop_coords": [0, 0, 1, 1]}, "although needs_crop is not true"),
         ({"action": "rejected", "needs_crop": True}, "without an image that was picked"),
-        ({"timestamp": "yesterday"}, "is no ISO 8601 time"),
-        ({"needs_crop": 1}, "neither true nor false"),
+        ({"timestamp": "yesterday"}, "Invalid isoformat string: 'yesterday'"),
+        ({"needs_crop": 1}, "Expected 'bool', got 'int' in field 'needs_crop'"),
     ],
 )
 def test_an_approved_line_that_contradicts_itself_is_refused(tmp_path: Path, change: dict, words: str) -> None:
@@ -172,10 +174,10 @@ def test_an_approved_line_that_contradicts_itself_is_refused(tmp_path: Path, cha
 def test_files_that_are_none(tmp_path: Path) -> None:
     assert read_approved(tmp_path / "approved_decisions.jsonl") == {}
     with pytest.raises(UsageError, match="there is no such file"):
-        read_proposals(tmp_path / "automation_decisions.jsonl")
+        read_decisions(tmp_path / "automation_decisions.jsonl")
     picture = write_image(tmp_path / "picture.png")
     with pytest.raises(UsageError, match="cannot be read"):
-        read_proposals(picture)
+        read_decisions(picture)
     link = tmp_path / "link.jsonl"
     link.symlink_to(picture)
     with pytest.raises(UsageError, match="no plain file"):
@@ -185,7 +187,7 @@ def test_files_that_are_none(tmp_path: Path) -> None:
 def test_an_empty_line_and_a_mark_at_the_start_are_passed_over(tmp_path: Path) -> None:
     path = tmp_path / "approved_decisions.jsonl"
     path.write_text("\ufeff" + person("g", "rejected").to_json() + "\r\n\n")
-    assert read_approved(path) == {"g": Approved("g", "rejected", None, False, None, "person", NOW)}
+    assert read_approved(path) == {"g": ApprovedDecision("g", "rejected", None, False, None, "person", NOW)}
 
 
 def test_who_made_a_recommendation_is_known_by_its_versions() -> None:

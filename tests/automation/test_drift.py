@@ -37,7 +37,7 @@ def test_nothing_looked_at_switches_nothing_off() -> None:
 def test_many_overrides_switch_off_and_say_so() -> None:
     found = watch([False, True] * 10)
     assert not found.on
-    assert found.words.startswith("switched off: 10 of 20") and "5 % promised" in found.words
+    assert found.explanation.startswith("switched off: 10 of 20") and "limit of 5 %" in found.explanation
 
 
 def test_overrides_within_the_promise_switch_nothing_off() -> None:

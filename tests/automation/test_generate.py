@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import replace
 
 import pytest
 
 from conftest import read_tree
 from pickroom.automation import evidence, generate, sandbox
-from pickroom.automation.decisions_file import read_approved, read_proposals, write_lines
-from pickroom.automation.generate import Approval, read_approval
+from pickroom.automation.decisions_file import Approval, read_approval, read_approved, read_decisions, write_lines
 from pickroom.automation.guarantee import BlindDecision, RiskTarget
 from pickroom.core.errors import LockedError, StoreError, UsageError
 from pickroom.core.records import BoxSource, Choice, CropBox, Recommendation
@@ -52,7 +50,7 @@ def test_every_undecided_group_gets_its_line(make_project: Make) -> None:
     )
     assert (three.chosen, three.confidence, three.reason) == (None, None, "no recommendation yet")
     assert not any(p.auto_approve for p in made.proposals)
-    assert list(read_proposals(made.place.decisions).values()) == list(made.proposals)
+    assert list(read_decisions(made.target.decisions).values()) == list(made.proposals)
     assert read_tree(project.root) == before
 
 
@@ -80,7 +78,6 @@ def test_what_the_person_has_spoken_of_stays_as_it_was(make_project: Make) -> No
     for group in queue(project):
         recommend(project, group, 0, versions={"ranker": "v2"})
     made = generate.generate(place)
-    assert made.kept == 2
     assert [p.models["ranker"] for p in made.proposals] == ["v1", "v2", "v1"]
     assert [made.proposals[0], made.proposals[2]] == [before[0], before[2]]
 
@@ -89,7 +86,7 @@ def test_damaged_decisions_are_mended_and_a_damaged_word_of_the_person_is_not_lo
     place = proposed(make_project([(1, 2)] * 2))
     change_line(place.decisions, 0, lambda values: values.update(images=["x"]))
     assert "the decisions were damaged and are written anew" in generate.generate(place).notes[0]
-    assert len(read_proposals(place.decisions)) == 2
+    assert len(read_decisions(place.decisions)) == 2
     place.approved.write_text("{")
     before = place.decisions.read_bytes()
     with pytest.raises(UsageError, match="line 1"):
@@ -149,8 +146,8 @@ def test_enough_blind_decisions_approve_what_is_sure_and_no_other(make_project: 
     assert [p.auto_approve for p in generate.generate(place).proposals] == [False] * 4  # the second promise needs more
     made = generate.generate(place, first_alone)
     assert [p.auto_approve for p in made.proposals] == [True, False, False, False]
-    assert made.approval.promise == first_alone
-    stored = read_approval(place)
+    assert made.approval.risk == first_alone
+    stored = read_approval(place.guarantee)
     assert stored == made.approval and stored.approves(made.proposals[0].recommendation(sure.filenames))
     # decisions that trained these versions are none to calibrate them on
     trained_on = frozenset(f"blind{number:04}" for number in range(200))
@@ -237,7 +234,7 @@ def test_drawn_groups_that_are_overridden_switch_approval_off(make_project: Make
             automation_review.save_choice(connection, group.group_id, SavedChoice(Choice("approve", 0), shown, "blind"))
     made = generate.generate(place, RiskTarget(anomaly=None))
     assert made.approval.threshold is None and made.approved == 0
-    assert "switched off: 10 of 10 groups drawn at random" in made.approval.words[-1]
+    assert "switched off: 10 of 10 groups drawn at random" in made.approval.explanation[-1]
 
 
 def test_a_damaged_guarantee_is_refused(make_project: Make) -> None:
@@ -246,9 +243,9 @@ def test_a_damaged_guarantee_is_refused(make_project: Make) -> None:
     for text in ("{", "[]", good.replace("null", "7", 1), good.replace('"seed"', '"feed"')):
         place.guarantee.write_text(text)
         with pytest.raises(UsageError, match="what may be approved unseen"):
-            read_approval(place)
+            read_approval(place.guarantee)
     place.guarantee.unlink()
-    assert read_approval(place) is None
+    assert read_approval(place.guarantee) is None
 
 
 def test_the_same_groups_are_drawn_in_the_copy_and_at_every_run(make_project: Make) -> None:
@@ -258,7 +255,7 @@ def test_the_same_groups_are_drawn_in_the_copy_and_at_every_run(make_project: Ma
     approval = Approval(0.5, {}, generate.seed_of(project), ())
     drawn = [approval.drawn(f"group{n}") for n in range(3000)]
     assert 0.02 < sum(drawn) / len(drawn) < 0.04
-    assert drawn == [replace(approval, threshold=0.9).drawn(f"group{n}") for n in range(3000)]
+    assert drawn == [Approval(0.9, {}, approval.seed, ()).drawn(f"group{n}") for n in range(3000)]
 
 
 def test_what_was_applied_is_proposed_no_more(make_project: Make) -> None:

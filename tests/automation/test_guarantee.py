@@ -62,7 +62,7 @@ def test_no_decision_approves_nothing_and_says_how_many_it_takes() -> None:
     found = calibrate([])
     assert (found.threshold, found.overrides_ok, found.anomalies_ok, found.n) == (None, False, False, 0)
     assert 1150 <= found.needed <= 1250  # issue 6: about 1,200 at 2.4 %
-    assert "nothing is approved unseen" in found.words[0] and f"{found.needed:,}" in found.words[0]
+    assert "nothing is approved unseen" in found.explanation[0] and f"{found.needed:,}" in found.explanation[0]
 
 
 @pytest.mark.parametrize(("count", "approves"), [(58, False), (59, True)])
@@ -71,7 +71,7 @@ def test_first_promise_alone_needs_59_clean_decisions(count: int, approves: bool
     assert found.overrides_ok is approves
     assert found.approves(0.99) is approves
     assert found.needed == (0 if approves else 1)
-    assert "switched off" in found.words[2]
+    assert "switched off" in found.explanation[2]
 
 
 @pytest.mark.parametrize(("anomalies", "approves"), [(28, False), (29, True)])
@@ -80,7 +80,7 @@ def test_second_promise_needs_29_clean_anomalies(anomalies: int, approves: bool)
     assert (found.overrides_ok, found.anomalies_ok) == (True, approves)
     assert (found.threshold is not None) is approves
     assert found.first_alone is not None
-    assert ("can be switched on without" in " ".join(found.words)) is not approves
+    assert ("can be switched on without" in " ".join(found.explanation)) is not approves
 
 
 def test_decisions_missing_for_the_second_promise_follow_the_anomalies_met_so_far() -> None:
@@ -111,7 +111,7 @@ def test_first_threshold_that_fails_ends_the_sequence() -> None:
 def test_surest_recommendations_overridden_too_often_are_not_mended_by_more_decisions() -> None:
     found = calibrate(blind(400, overridden=60), FIRST)
     assert (found.threshold, found.needed) == (None, None)
-    assert "more decisions alone do not help" in found.words[0]
+    assert "more decisions alone do not help" in found.explanation[0]
 
 
 def test_promise_that_more_decisions_can_show_says_how_many() -> None:
@@ -146,7 +146,7 @@ def test_confidence_outside_its_range_is_refused(confidence: float) -> None:
     "values", [{"override": 0.0}, {"anomaly": 1.0}, {"confidence": 1.5}, {"start": -0.1}, {"override": float("nan")}]
 )
 def test_promise_out_of_range_is_refused(values: dict[str, float]) -> None:
-    with pytest.raises(ValueError, match="promise"):
+    with pytest.raises(ValueError, match="risk target"):
         RiskTarget(**values)
 
 
@@ -163,22 +163,22 @@ decisions_lists = st.lists(
 
 @settings(max_examples=60, deadline=None)
 @given(decisions_lists, st.sampled_from([FIRST, RiskTarget(), RiskTarget(override=0.15, anomaly=0.3, confidence=0.8)]))
-def test_what_is_approved_keeps_every_promise_on_the_decisions_themselves(made: list, promise: RiskTarget) -> None:
-    found = calibrate(made, promise)
-    assert found == calibrate(made[::-1], promise)
-    assert all(word.isprintable() and word for word in found.words)
+def test_what_is_approved_keeps_every_promise_on_the_decisions_themselves(made: list, risk: RiskTarget) -> None:
+    found = calibrate(made, risk)
+    assert found == calibrate(made[::-1], risk)
+    assert all(word.isprintable() and word for word in found.explanation)
     if found.threshold is None:
         assert found.needed != 0
         return
     assert found.threshold in CANDIDATES
     approved = [b for b in made if found.approves(b.confidence)]
     anomalies = [b for b in made if b.anomaly]
-    assert len(approved) == found.approved >= least_number(promise.override, promise.confidence)
+    assert len(approved) == found.approved >= least_number(risk.override, risk.confidence)
     bad = sum(b.overridden for b in approved)
-    assert binom.cdf(bad, len(approved), promise.override) <= 1 - promise.confidence + 1e-9
-    if promise.anomaly is not None:
+    assert binom.cdf(bad, len(approved), risk.override) <= 1 - risk.confidence + 1e-9
+    if risk.anomaly is not None:
         wrongly = sum(b.overridden for b in anomalies if found.approves(b.confidence))
-        assert binom.cdf(wrongly, len(anomalies), promise.anomaly) <= 1 - promise.confidence + 1e-9
+        assert binom.cdf(wrongly, len(anomalies), risk.anomaly) <= 1 - risk.confidence + 1e-9
 
 
 def test_risk_at_the_promise_is_approved_in_one_draw_of_twenty_at_the_most() -> None:

@@ -7,15 +7,15 @@ from collections.abc import Callable
 import pytest
 
 from pickroom.automation import apply, interrupted, sandbox
-from pickroom.automation.decisions_file import Approved, read_approved, write_lines
+from pickroom.automation.decisions_file import ApprovedDecision, read_approved, write_lines
 from pickroom.automation.generate import generate
-from pickroom.automation.sandbox import Place
+from pickroom.automation.sandbox import AutomationTarget
 from pickroom.store.workspace import Project
 from support.automating import cover, groups_of, person, proposed, review
 
 
 @pytest.fixture
-def killed(make_project: Callable[..., Project]) -> tuple[Place, dict[str, Approved]]:
+def killed(make_project: Callable[..., Project]) -> tuple[AutomationTarget, dict[str, ApprovedDecision]]:
     """An apply killed after its last step, before approved_decisions.jsonl was written; what it would have held."""
     place = proposed(make_project([(1, 2)] * 4))
     cover(place, 0.8, drawn=False)
@@ -28,7 +28,7 @@ def killed(make_project: Callable[..., Project]) -> tuple[Place, dict[str, Appro
     return place, whole
 
 
-COMMANDS: dict[str, Callable[[Place], object]] = {
+COMMANDS: dict[str, Callable[[AutomationTarget], object]] = {
     "recover": lambda place: interrupted.complete_logs(place.origin),
     "apply": apply.apply,
     "apply from the command line": interrupted.finish_first,
@@ -37,19 +37,23 @@ COMMANDS: dict[str, Callable[[Place], object]] = {
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_the_log_is_completed_by_the_next_command(killed: tuple[Place, dict[str, Approved]], command: str) -> None:
+def test_the_log_is_completed_by_the_next_command(
+    killed: tuple[AutomationTarget, dict[str, ApprovedDecision]], command: str
+) -> None:
     place, whole = killed
     COMMANDS[command](place)
     assert read_approved(place.approved) == whole
 
 
-def test_generate_completes_the_log_before_its_decisions_go(killed: tuple[Place, dict[str, Approved]]) -> None:
+def test_generate_completes_the_log_before_its_decisions_go(
+    killed: tuple[AutomationTarget, dict[str, ApprovedDecision]],
+) -> None:
     place, whole = killed
     generate(place)
     assert read_approved(place.approved) == whole
 
 
-def test_a_log_that_is_whole_is_not_written_again(killed: tuple[Place, dict[str, Approved]]) -> None:
+def test_a_log_that_is_whole_is_not_written_again(killed: tuple[AutomationTarget, dict[str, ApprovedDecision]]) -> None:
     place, whole = killed
     apply.apply(place)
     before = place.approved.stat()
@@ -57,7 +61,7 @@ def test_a_log_that_is_whole_is_not_written_again(killed: tuple[Place, dict[str,
     assert place.approved.stat().st_ino == before.st_ino and read_approved(place.approved) == whole
 
 
-def test_a_line_by_the_user_is_never_replaced(killed: tuple[Place, dict[str, Approved]]) -> None:
+def test_a_line_by_the_user_is_never_replaced(killed: tuple[AutomationTarget, dict[str, ApprovedDecision]]) -> None:
     place, _ = killed
     unseen = groups_of(place)[1]
     said = person(unseen.group_id, "rejected")
@@ -66,7 +70,9 @@ def test_a_line_by_the_user_is_never_replaced(killed: tuple[Place, dict[str, App
     assert read_approved(place.approved)[unseen.group_id] == said
 
 
-def test_another_copy_completes_no_log_of_this_one(killed: tuple[Place, dict[str, Approved]]) -> None:
+def test_another_copy_completes_no_log_of_this_one(
+    killed: tuple[AutomationTarget, dict[str, ApprovedDecision]],
+) -> None:
     place, _ = killed
     place.decisions.write_text("")
     interrupted.complete_logs(place.origin)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pickroom.automation.decisions_file import Approved, read_approved, write_lines
+from pickroom.automation.decisions_file import ApprovedDecision, read_approved, write_lines
 from pickroom.automation.metrics import Counts, Outcome, measure, metrics_of
 from pickroom.store.connect import connect
 from pickroom.store.workspace import Project
@@ -145,7 +145,7 @@ def test_lines_of_the_machine_count_as_unseen(make_project: Make) -> None:
     project = make_project([(1, 2)] * 2)
     place = proposed(project)
     group = queue(project)[0]
-    by_machine = Approved(
+    by_machine = ApprovedDecision(
         group.group_id, "approved", group.filenames[1], False, None, "auto", "2026-01-02T03:04:05.000000Z"
     )
     write_lines(place.approved, [by_machine])

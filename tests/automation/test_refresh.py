@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from pickroom.automation.refresh import recommend_first, trained_on
+from pickroom.automation.evidence import trained_on
+from pickroom.automation.generate import recommend_first
 from pickroom.core.errors import StoreError
 from pickroom.features.candidates import Candidates
 from pickroom.learn import checkpoints, training_sets

@@ -1,5 +1,6 @@
 """Fixtures that drive a real JupyterLab in a real Chromium; every test of this folder is marked `browser`.
 
+Those of `QUICK` are in `make test`, one for each kind of view; the others are marked `ci`.
 Without a Chromium they skip, saying so; with PICKROOM_REQUIRE_BROWSER=1 they fail instead.
 """
 
@@ -16,6 +17,12 @@ from playwright.sync_api import Browser
 from browser.lab import Lab, NotebookPage, find_chromium, open_browser, start_lab
 
 WINDOW = {"width": 1280, "height": 800}
+QUICK = {
+    "test_picks_without_a_recommendation",
+    "test_the_desk_fits_the_window_and_its_buttons_do_what_keys_do",
+    "test_only_what_is_seen_is_in_the_page_and_headers_stay_on_top",
+}
+WITHOUT_LAB = {"test_report.py", "test_zoom.py"}  # a Chromium is all that they start
 PATIENCE_MS = 20_000  # how long one condition is waited for: this machine may be busy with other work
 
 
@@ -23,6 +30,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.browser)
+            if item.name not in QUICK and item.path.name not in WITHOUT_LAB:
+                item.add_marker(pytest.mark.ci)
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ from pickroom.app.widgets.layout import arrange
 
 # every key was answered, the answer is painted, and every image of the frame is there
 SETTLED = """answered => {
-  const stage = document.querySelector(".pickroom-stage")?.dataset;
+  const stage = document.querySelector(".pickroom-image-view")?.dataset;
   return stage?.settled && +stage.answered >= answered && stage.drawn === stage.images;
 }"""
 
@@ -26,7 +26,7 @@ class DeskPage(BoardPage):
 
     image_size: tuple[int, int]
 
-    surface = ".pickroom-stage"
+    surface = ".pickroom-image-view"
     settled = SETTLED
 
     @property

@@ -22,12 +22,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import nbformat
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from pickroom.app.lab import SERVER_OPTIONS
+from pickroom.store.workspace import package_notebooks
 
-NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 START_S = 180.0  # seconds a JupyterLab may take to answer, on a machine that is busy with other work
 # found to be needed in containers; none of them changes what a page does
 CHROMIUM_ARGS = (
@@ -98,7 +97,9 @@ class Lab:
         Args:
             tail: so many tall cells are added at its end.
         """
-        notebook = nbformat.read(NOTEBOOKS / name, as_version=4)
+        import nbformat  # takes a second, which every process that collects the tests would wait for
+
+        notebook = nbformat.read(next(path for path in package_notebooks() if path.name == name), as_version=4)
         cell = next(c for c in notebook.cells if "parameters" in c.metadata.get("tags", ()))
         cell.source = "\n".join(f"{key} = {value!r}" for key, value in parameters.items())
         notebook.cells += [nbformat.v4.new_markdown_cell("tall\n\n" * 20) for _ in range(tail)]

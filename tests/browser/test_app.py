@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import secrets
@@ -25,7 +26,7 @@ from pickroom.demo.project import start_demo
 from pickroom.store.workspace import Workspace
 from support.reviewing import decisions, places, queue
 
-pytest.importorskip("voila")
+pytestmark = pytest.mark.skipif(importlib.util.find_spec("voila") is None, reason="voila is not installed")
 
 
 @contextmanager
@@ -79,8 +80,8 @@ def test_pick_with_keys_and_finalise_without_a_notebook(tmp_path: Path, chromium
         card.get_by_role("button", name="Review").click()
         page.wait_for_function(SETTLED, arg=0)
         assert token not in page.url and urlsplit(page.url).query == "project=demo&desk=review"
-        assert page.evaluate("document.activeElement.className") == "pickroom-stage"  # no click is needed
-        shown = page.evaluate("document.querySelector('.pickroom-stage').dataset.token")
+        assert page.evaluate("document.activeElement.className") == "pickroom-image-view"  # no click is needed
+        shown = page.evaluate("document.querySelector('.pickroom-image-view').dataset.token")
         order = sorted(first, key=lambda group: group.group_id != shown)
         for answered, key in enumerate(("1", "x", "q"), start=1):
             page.keyboard.press(key)

@@ -69,12 +69,12 @@ class CropPage(DeskPage):
         self.page.mouse.move(*self.on_page(number, start))
         self.page.mouse.down()
         self.page.mouse.move(*self.on_page(number, end), steps=5)
-        self.page.wait_for_function("!document.querySelector('.pickroom-rubber').hidden")
+        self.page.wait_for_function("!document.querySelector('.pickroom-drag-outline').hidden")
         self.page.mouse.up()
         self.wait_for_frame(settled + 2)  # pressing the pointer has its answer too
-        rubber = self.page.locator(".pickroom-rubber")
-        assert rubber.is_hidden()
-        x, y, wide, tall = map(float, (rubber.get_attribute("data-box") or "").split())
+        drawn = self.page.locator(".pickroom-drag-outline")
+        assert drawn.is_hidden()
+        x, y, wide, tall = map(float, (drawn.get_attribute("data-box") or "").split())
         placement = self.slot(number)[0].placement
         outline = (*placement.to_image(x, y), *placement.to_image(x + wide, y + tall))
         sides = self.sizes[number - 1] * 2
@@ -84,7 +84,7 @@ class CropPage(DeskPage):
     def wait_for_frame(self, number: int) -> None:
         """Until the kernel's so many-th frame is painted."""
         self.page.wait_for_function(
-            "number => +document.querySelector('.pickroom-stage').dataset.settled >= number", arg=number
+            "number => +document.querySelector('.pickroom-image-view').dataset.settled >= number", arg=number
         )
 
     def wait_for_box(self, number: int, pixels: tuple[int, int, int, int]) -> None:
@@ -281,7 +281,7 @@ def test_the_desk_fits_the_window_and_its_buttons_do_what_keys_do(reviewed: Proj
 
     page = desk.page
     page.mouse.move(*desk.on_page(1, corner(editing.constant(desk.sizes[0]), "sw")))
-    page.wait_for_function("document.querySelector('.pickroom-stage').style.cursor === 'nesw-resize'")
+    page.wait_for_function("document.querySelector('.pickroom-image-view').style.cursor === 'nesw-resize'")
 
     desk.click("Apply all AI crops (1)")
     assert "Crop 1 image of crop_auto/ as the AI proposed" in desk.text("panel")

@@ -158,7 +158,7 @@ def test_touch_brings_the_keys_too(open_review: DeskPage, project: Project) -> N
         x, y = deck.image_point(1)
         touch.send("Input.dispatchTouchEvent", {"type": "touchStart", "touchPoints": [{"x": x, "y": y}]})
         touch.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
-        deck.page.wait_for_function("document.activeElement.className.includes('pickroom-stage')")
+        deck.page.wait_for_function("document.activeElement.className.includes('pickroom-image-view')")
 
     only_brings_the_keys(deck, tap)
     assert not choices(project)

@@ -10,7 +10,7 @@ from browser.conftest import OpenNotebook
 from browser.lab import Lab
 from conftest import read_tree
 from pickroom.core.quantities import format_bytes
-from pickroom.maintenance.reclaim import ledger
+from pickroom.maintenance.reclaim import delete
 from pickroom.maintenance.reclaim.planning import plan
 from pickroom.store.workspace import Project, Workspace
 from support.reclaiming import finished_project, out_of_the_trash
@@ -51,7 +51,7 @@ def test_sizes_first_then_the_trash_and_back_then_for_good_after_a_word(
     page.locator("h3", has_text="Nothing can come back").wait_for()
     assert read_tree(project.root) == kept
     assert sorted(read_tree(share / "Trash" / "files").values()) == sorted(i.sha256 or "" for i in planned.items)
-    noted = {row["path"]: (row["state"], row["how"]) for row in ledger.rows(project.workspace)}
+    noted = {row["path"]: (row["state"], row["how"]) for row in delete.logged(project.workspace)}
     assert noted == dict.fromkeys(set(before) - set(kept), ("done", "trash"))
 
     out_of_the_trash(share)
@@ -65,5 +65,5 @@ def test_sizes_first_then_the_trash_and_back_then_for_good_after_a_word(
     for_good.click()
     page.locator(".message", has_text=f"Deleted for good: {len(planned.items)} items").wait_for()
     assert read_tree(project.root) == kept and rows(project, JOURNAL) == journal
-    assert [row["how"] for row in ledger.rows(project.workspace)].count("deleted") == 2 * len(planned.items)
+    assert [row["how"] for row in delete.logged(project.workspace)].count("deleted") == 2 * len(planned.items)
     assert list((share / "Trash" / "files").iterdir()) == []

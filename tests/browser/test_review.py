@@ -189,17 +189,17 @@ def test_the_views_open_over_a_deck_that_fits_the_window(make_deck_project: Call
     settled = int(deck.data()["settled"])
     deck.page.evaluate("window.jupyterapp.commands.execute('apputils:change-theme', {theme: 'JupyterLab Dark'})")
     deck.page.wait_for_function(
-        "n => +document.querySelector('.pickroom-stage').dataset.settled > n", arg=settled
+        "n => +document.querySelector('.pickroom-image-view').dataset.settled > n", arg=settled
     )  # drawn again in the other theme's colours
 
 
 def test_the_desk_fills_the_screen_and_keys_go_on(make_deck_project: Callable, open_deck: OpenDeck):
     deck = open_deck(make_deck_project([(1, 1.5, 2), (1, 2)]))
-    wide = "n => document.querySelector('.pickroom-stage').clientWidth {} n"
+    wide = "n => document.querySelector('.pickroom-image-view').clientWidth {} n"
     before = deck.stage.evaluate("stage => stage.clientWidth")
     deck.page.keyboard.press("Shift+Space")
     deck.page.wait_for_function(wide.format(">"), arg=before + 200)
-    assert deck.page.evaluate("document.fullscreenElement.contains(document.querySelector('.pickroom-stage'))")
+    assert deck.page.evaluate("document.fullscreenElement.contains(document.querySelector('.pickroom-image-view'))")
     deck.press("2")
     assert deck.text("header").startswith("Group 2 of 2"), "the keys are where the pictures are"
     stage, words = deck.stage.bounding_box(), deck.page.locator(".pickroom-words").bounding_box()
@@ -272,13 +272,13 @@ def test_a_second_window_follows(make_deck_project: Callable, open_deck: OpenDec
     other.find()
     deck.page.bring_to_front()
     deck.press("1")
-    other.page.wait_for_function("document.querySelector('.pickroom-stage').dataset.position === '1'")
+    other.page.wait_for_function("document.querySelector('.pickroom-image-view').dataset.position === '1'")
     other.page.bring_to_front()
     other.stage.focus()
     other.press("x")
     other.page.close()
     deck.page.bring_to_front()
-    deck.page.wait_for_function("document.querySelector('.pickroom-stage').dataset.position === '2'")
+    deck.page.wait_for_function("document.querySelector('.pickroom-image-view').dataset.position === '2'")
 
 
 def test_a_deck_that_was_scrolled_out_of_the_page_comes_back(

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page
 
-from pickroom.app import widgets
+from pickroom import app
 from pickroom.app.widgets.layout import arrange
 
 ZOOMED = """([cells, at, pointer]) => {
@@ -24,7 +24,9 @@ ZOOMED = """([cells, at, pointer]) => {
 def page(chromium: Browser) -> Iterator[Page]:
     context = chromium.new_context(device_scale_factor=2)
     page = context.new_page()
-    page.add_script_tag(path=Path(widgets.__file__).parent / "zoom.js")
+    source = (Path(app.__file__).parent / "js" / "zoom.js").read_text()
+    page.add_script_tag(content=f"{source}\nwindow.Zoom = Zoom;", type="module")
+    page.wait_for_function("'Zoom' in window")
     yield page
     context.close()
 

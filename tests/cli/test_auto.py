@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 from collections.abc import Callable
 
 import pytest
@@ -12,6 +11,7 @@ from conftest import read_tree
 from pickroom.automation import sandbox
 from pickroom.store.workspace import Project
 from support.automating import BOX, change_line, images_tree
+from support.commands import run_command
 from support.reviewing import queue, recommend, rows
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -28,8 +28,7 @@ def project(make_project: Callable[..., Project]) -> Project:
 @pytest.fixture
 def auto(project: Project) -> Run:
     def run(*arguments: str, text: str = "") -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "pickroom.cli", "auto", *arguments, "--home", str(project.workspace.root)]
-        return subprocess.run(command, input=text, capture_output=True, text=True, timeout=120)
+        return run_command("auto", *arguments, "--home", str(project.workspace.root), stdin=text)
 
     return run
 

@@ -24,7 +24,6 @@ from pickroom import __version__, cli
 from pickroom.core.errors import FileOperationError
 from pickroom.core.records import FileOp
 from pickroom.files import moves
-from pickroom.files.handlers import LEDGERS, TAKEN_BACK
 from pickroom.files.lock import project_lock
 from pickroom.store import connect as store
 from pickroom.store.connect import connect, transaction
@@ -265,7 +264,6 @@ def test_batch_is_undone_and_everything_is_back(pickroom: Callable[..., Ran], pr
 
 
 def test_undo_says_what_kind_of_thing_is_back(pickroom: Callable[..., Ran], project: Project) -> None:
-    assert set(TAKEN_BACK) == set(LEDGERS)
     pickroom("review", "p", "--keys", "-", stdin="q\nq\n1\n" + FINALISE)
     cropped, dropped = sorted(path.name for path in (project.root / "crop").glob("*.png"))
     orders = [{"filename": cropped, "box": [0, 0, 0.5, 1]}, {"filename": dropped, "action": "delete"}]

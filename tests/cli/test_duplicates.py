@@ -43,12 +43,12 @@ def test_two_projects_are_reported_together(project: Project, tmp_path: Path) ->
 
 def test_set_aside_first_dry_then_done_then_undone(project: Project) -> None:
     before = read_tree(project.root)
-    dry = answer(pickroom(project, "duplicates", "p", "--stage", "--json"))
+    dry = answer(pickroom(project, "duplicates", "p", "--move", "--json"))
     assert dry["planned"] == [{"path": "two/oak.png", "to": "delete_staging", "kept": "one/tree.png"}]
     assert read_tree(project.root) == before and rows(project, "SELECT * FROM image_marks") == []
-    both = answer(pickroom(project, "duplicates", "p", "--stage", "--near", "--json"))
+    both = answer(pickroom(project, "duplicates", "p", "--move", "--near", "--json"))
     assert {one["path"] for one in both["planned"]} == {"two/oak.png", "two/sea_small.jpg"}
-    done = answer(pickroom(project, "duplicates", "p", "--stage", "--execute", "--json"))
+    done = answer(pickroom(project, "duplicates", "p", "--move", "--execute", "--json"))
     assert done == {**dry, "batch": 1}
     moved = {f"delete_staging/{name}": before[f"two/{name}"] for name in ("oak.png", "oak.caption")}
     left = {path: content for path, content in before.items() if path not in ("two/oak.png", "two/oak.caption")}
@@ -61,7 +61,7 @@ def test_what_cannot_go_is_held_back_with_exit_code_1(project: Project) -> None:
     shutil.copyfile(project.root / "one" / "alone.png", project.root / "two" / "lonely.png")
     (project.root / "delete_staging").mkdir()
     (project.root / "delete_staging" / "oak.png").write_text("in the way")
-    ran = pickroom(project, "duplicates", "p", "--stage", "--execute", "--json")
+    ran = pickroom(project, "duplicates", "p", "--move", "--execute", "--json")
     assert ran.returncode == 1
     found = json.loads(ran.stdout)
     assert [one["path"] for one in found["planned"]] == ["two/lonely.png"]
@@ -74,10 +74,10 @@ def test_what_cannot_go_is_held_back_with_exit_code_1(project: Project) -> None:
     [
         (("nowhere",), "there is no project 'nowhere'"),
         (("p", "p"), "a project is named twice"),
-        (("p", "--bits", "65"), "two hashes differ in 0-64 bits, not 65"),
+        (("p", "--hash-distance", "65"), "two hashes differ in 0-64 bits, not 65"),
         (("p", "--cosine", "2"), "a cosine lies in [-1, 1], not 2.0"),
         (("p", "--execute"), "do nothing by themselves"),
-        (("p", "q", "--stage"), "takes one project"),
+        (("p", "q", "--move"), "takes one project"),
     ],
 )
 def test_wrong_use_is_one_line(project: Project, tmp_path: Path, arguments: tuple[str, ...], said: str) -> None:

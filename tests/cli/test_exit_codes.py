@@ -85,9 +85,9 @@ def test_history_of_which_nothing_is_usable_ends_with_one(
     write_series(tmp_path / "before", [(1, 2)])
     (picked,) = list((tmp_path / "before").glob("*stage2*.png"))
     write_image(tmp_path / "after" / "unrelated.png", seed=99)
-    assert pickroom("history", tmp_path / "before", tmp_path / "after", "--project", "p").code == 1
+    assert pickroom("import-folders", tmp_path / "before", tmp_path / "after", "--project", "p").code == 1
     shutil.copy(picked, tmp_path / "after")
-    assert pickroom("history", tmp_path / "before", tmp_path / "after", "--project", "p").code == 0
+    assert pickroom("import-folders", tmp_path / "before", tmp_path / "after", "--project", "p").code == 0
 
 
 def test_sql_that_leaves_a_project_out_answers_and_ends_with_one(

@@ -41,7 +41,7 @@ def learned(learned_once: Project, tmp_path: Path) -> Project:
     return copy_of(learned_once, tmp_path)
 
 
-@pytest.mark.slow
+@pytest.mark.ci
 def test_watch_trains_in_another_process_and_the_result_recommends(learned: Project) -> None:
     code, out, err = run(learned, "train", "ranker", "p", "--watch")
     assert code == 0, err
@@ -54,20 +54,24 @@ def test_watch_trains_in_another_process_and_the_result_recommends(learned: Proj
     assert (code, len(values["sample"]), Path(values["log"]).name) == (0, 3, "phase2_testing.jsonl"), err
 
 
-@pytest.mark.slow
+@pytest.mark.ci
 def test_a_training_is_watched_and_stopped_from_outside_and_goes_on(learned: Project) -> None:
     workspace = learned.workspace
-    training = start(learned, "train", "ranker", "p")
+    training = start(learned, "train", "crop_proposer", "p")
     try:
         until = time.monotonic() + _PATIENCE
         while True:
-            status = progress.read_status(workspace, "ranker") if progress.is_running(workspace, "ranker") else None
+            status = (
+                progress.read_status(workspace, "crop_proposer")
+                if progress.is_running(workspace, "crop_proposer")
+                else None
+            )
             if status is not None and status.phase == "training" and status.done > 0:
                 break
             assert time.monotonic() < until and training.poll() is None, "it never began"
             time.sleep(0.05)
-        assert run(learned, "train", "ranker", "p")[0] == 1, "one at a time"
-        watcher = start(learned, "train", "ranker", "--watch")
+        assert run(learned, "train", "crop_proposer", "p")[0] == 1, "one at a time"
+        watcher = start(learned, "train", "crop_proposer", "--watch")
         training.send_signal(signal.SIGINT)
         _, err = training.communicate(timeout=_PATIENCE)
         assert training.returncode == 1 and "stopped, and saved" in err
@@ -75,10 +79,10 @@ def test_a_training_is_watched_and_stopped_from_outside_and_goes_on(learned: Pro
         assert watcher.returncode != 0 and seen
     finally:
         training.kill()
-    assert checkpoints.versions(workspace, "ranker") == []
-    assert (workspace.models / "ranker_resume.pt").is_file()
-    code, out, err = run(learned, "train", "ranker", "p")
-    assert code == 0 and out.startswith("ranker v1: right in "), err
+    assert checkpoints.versions(workspace, "crop_proposer") == []
+    assert (workspace.models / "crop_proposer_resume.npz").is_file()
+    code, out, err = run(learned, "train", "crop_proposer", "p")
+    assert code == 0 and out.startswith("crop_proposer v1: its box fits "), err
 
 
 def test_what_cannot_be_is_one_clear_line(

@@ -46,7 +46,7 @@ COMMANDS = (
     "groups p --by similarity",
     "embed p --encoder bundled",
     "review p",
-    "review p --unaided",
+    "review p --no-ai",
     "crop p",
     "crop p --apply-ai",
     "recover p",
@@ -54,7 +54,7 @@ COMMANDS = (
     "sort p",
     "browse p",
     "duplicates p",
-    "duplicates p --stage",
+    "duplicates p --move",
     "check p",
     "recommend p",
     "anomalies p",
@@ -65,7 +65,7 @@ COMMANDS = (
     "export p --parquet {tmp}/parquet",
     "export p --xmp",
     "import-csv {tmp}/log.csv --project p",
-    "history {tmp}/before {tmp}/after --project p",
+    "import-folders {tmp}/before {tmp}/after --project p",
     "relocate p {tmp}/moved",
 )
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ import pytest
 from conftest import read_tree
 from pickroom.store.workspace import Project
 from support.boards import selected, with_results
+from support.commands import run_command
 from support.reviewing import rows
 
 
@@ -26,8 +26,7 @@ def project(tmp_path: Path) -> Project:
 
 
 def pickroom(project: Project, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "pickroom.cli", *arguments, "--home", str(project.workspace.root)]
-    return subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=120)
+    return run_command(*arguments, "--home", str(project.workspace.root), stdin=stdin)
 
 
 def answer(ran: subprocess.CompletedProcess[str]) -> dict[str, Any]:
@@ -95,11 +94,11 @@ def test_in_words_nothing_is_done_and_the_next_step_is_said(project: Project) ->
         (("sort", "p", "--folder", "crop"), "", "not to be sorted"),
         (("sort", "p", "--assign", "-"), '{"filename": "none.png", "folder": "a"}', "there is no image 'none.png'"),
         (("sort", "p", "--assign", "-"), '{"filename": "IMAGE", "folder": "../a"}', "naming a folder"),
-        (("sort", "p", "--assign", "-"), '{"filename": "IMAGE", "folder": 3}', "line 1 is no good"),
+        (("sort", "p", "--assign", "-"), '{"filename": "IMAGE", "folder": 3}', "line 1: "),
         (("sort", "p", "--assign", "nowhere.jsonl"), "", "cannot read the file"),
-        (("browse", "p", "--marks", "-"), "nonsense", "line 1 is no good"),
-        (("browse", "p", "--marks", "-"), "[]", "it names no filename"),
-        (("browse", "p", "--marks", "-"), '\n{"filename": "IMAGE", "mark": "burn"}', "line 2 is no good"),
+        (("browse", "p", "--marks", "-"), "nonsense", "line 1: "),
+        (("browse", "p", "--marks", "-"), "[]", "line 1: Expected 'object', got 'array'"),
+        (("browse", "p", "--marks", "-"), '\n{"filename": "IMAGE", "mark": "burn"}', "line 2: "),
         (("browse", "p", "--marks", "-"), '{"filename": "IMAGE", "mark": "crop"}\n' * 2, "is named twice"),
         (("browse", "p", "--folder", "nowhere"), "", "there is no such folder"),
         (("browse", "q"), "", "there is no project 'q'"),

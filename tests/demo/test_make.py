@@ -14,8 +14,11 @@ from conftest import read_tree
 from demo.conftest import SMALL, Demo
 from pickroom.core.errors import FileOperationError, UsageError
 from pickroom.core.naming import companions_by_stem, is_image_name, parse_name, stem_of
-from pickroom.demo import DemoConfig, make, make_images, read_truth
-from pickroom.demo.photographs import PHOTOGRAPHS, find
+from pickroom.demo import make
+from pickroom.demo.config import DemoConfig
+from pickroom.demo.make import make_images
+from pickroom.demo.photographs import PHOTOGRAPHS, Photograph, load
+from pickroom.demo.truth import read_truth
 from pickroom.indexing import projects
 from pickroom.store.workspace import Workspace
 
@@ -151,18 +154,14 @@ def test_a_full_disk_is_one_clear_line(tmp_path: Path, monkeypatch: pytest.Monke
     assert not list(tmp_path.iterdir())
 
 
-def test_the_photographs_come_from_installed_packages() -> None:
-    assert all(find(photograph).is_file() for photograph in PHOTOGRAPHS)
-    missing = replace(PHOTOGRAPHS[0], path="data/no_such.png")
-    with pytest.raises(UsageError, match=r"no_such\.png"):
-        find(missing)
-    with pytest.raises(UsageError, match="no_such_package"):
-        find(replace(PHOTOGRAPHS[0], package="no_such_package"))
+@pytest.mark.parametrize("photograph", PHOTOGRAPHS, ids=lambda photograph: photograph.name)
+def test_a_photograph_has_the_size_that_is_planned_with(photograph: Photograph) -> None:
+    assert load(photograph).size == photograph.size
 
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"groups": 0}, {"seed": -1}, {"long_side": 8}, {"crop_rate": 1.5}, {"defect_kinds": ("moth",)}, {"png_level": 10}],
+    [{"groups": 0}, {"seed": -1}, {"long_side": 8}, {"crop_rate": 1.5}, {"defect_kinds": ("moth",)}],
 )
 def test_settings_out_of_range_are_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(UsageError, match=next(iter(wrong))):

@@ -7,8 +7,8 @@ import json
 import pytest
 
 from pickroom.core.errors import ConflictError, UsageError
-from pickroom.demo import DemoConfig, past
-from pickroom.demo.project import start_demo
+from pickroom.demo.config import DemoConfig
+from pickroom.demo.project import decide, start_demo
 from pickroom.demo.truth import read_truth
 from pickroom.store.workspace import Workspace
 from support.reviewing import queue, rows
@@ -46,7 +46,7 @@ def test_a_group_that_the_reviewer_does_not_know_is_one_line(workspace: Workspac
     truths = read_truth(workspace.root / "demo_truth.jsonl")
     first = frozenset(queue(project)[0].filenames)
     with pytest.raises(ConflictError, match="the hidden reviewer knows nothing of group") as refused:
-        past.decide(project, [truth for truth in truths if frozenset(truth.images) != first], 3, CONFIG.seed)
+        decide(project, [truth for truth in truths if frozenset(truth.images) != first], 3, CONFIG.seed)
     assert "\n" not in refused.value.line
     assert rows(project, DECIDED) == []
 

@@ -10,8 +10,10 @@ import pytest
 from pickroom.core.geometry import iou
 from pickroom.core.naming import group_id, parse_name
 from pickroom.core.records import Group, Image, Recommendation
-from pickroom.demo import DemoConfig, Truth, simulated_recommendations
+from pickroom.demo.config import DemoConfig
 from pickroom.demo.plan import plan_group
+from pickroom.demo.simulate import simulated_recommendations
+from pickroom.demo.truth import Truth
 
 TRUTHS = [plan_group(DemoConfig(groups=400), index).truth for index in range(400)]
 

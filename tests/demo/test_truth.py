@@ -9,7 +9,7 @@ import pytest
 
 from demo.conftest import Demo
 from pickroom.core.errors import ProjectError
-from pickroom.demo import Truth, read_truth
+from pickroom.demo.truth import Truth, read_truth
 
 
 def test_the_file_holds_one_object_a_group(demo: Demo) -> None:
@@ -45,7 +45,7 @@ def test_it_reads_back_as_it_was(demo: Demo) -> None:
 def test_a_damaged_line_is_named(tmp_path: Path, line: str) -> None:
     path = tmp_path / "demo_truth.jsonl"
     path.write_text(Truth(("a", "b"), 1, "approve").to_json() + "\n\n" + line + "\n")
-    with pytest.raises(ProjectError, match="line 3 is damaged"):
+    with pytest.raises(ProjectError, match="line 3: "):
         read_truth(path)
 
 

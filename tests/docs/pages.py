@@ -65,7 +65,8 @@ def pages() -> tuple[Page, ...]:
     """Every page of the checkout, by name."""
     found = [path for path in ROOT.rglob("*.md") if _ours(path)] + [ROOT / f"{name}/README.md" for name in _ELSEWHERE]
     made = [Page(_name(path), path.read_text(encoding="utf-8")) for path in sorted(set(found)) if path.is_file()]
-    return (*made, *(Page(_name(path), _markdown_of(path)) for path in sorted(ROOT.glob("notebooks/**/*.ipynb"))))
+    notebooks = sorted(ROOT.glob("lib/pickroom/notebooks/**/*.ipynb"))
+    return (*made, *(Page(_name(path), _markdown_of(path)) for path in notebooks))
 
 
 def page(name: str) -> Page:

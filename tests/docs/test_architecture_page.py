@@ -1,4 +1,4 @@
-"""docs/architecture.md is as the code is: its map is drawn from the imports and the SQL, its references exist.
+"""docs/architecture.md matches the code: its diagram is drawn from the imports, its references exist.
 
 PICKROOM_WRITE_DOCS=1 writes the map instead of comparing it.
 """
@@ -46,17 +46,6 @@ def drawing() -> str:
     return "```mermaid\n" + "\n".join(lines) + "\n```\n"
 
 
-def listing() -> str:
-    """Every package with its modules and the tables it writes, lowest first."""
-    lines = ["| package | its modules | imports |", "| --- | --- | --- |"]
-    graph = imports()
-    for package in code.PACKAGES:
-        own = [code.shown(path) for path in code.MODULES if code.part_of(path) == package]
-        names = [name.removeprefix(f"{package}/").removesuffix(".py") for name in own if "__" not in name]
-        lines.append(f"| `{package}/` | {', '.join(names)} | {', '.join(sorted(graph[package]))} |")
-    return "\n".join(lines) + "\n"
-
-
 def owners() -> str:
     """Every table with the one module of the store that writes it."""
     found, writers = defaultdict(list), code.writers()
@@ -70,7 +59,7 @@ def owners() -> str:
 def test_map_of_the_code_is_true() -> None:
     path = ROOT / PAGE
     text = path.read_text(encoding="utf-8")
-    true = f"\n{drawing()}\n{listing()}\n{owners()}\n"
+    true = f"\n{drawing()}\n{owners()}\n"
     if os.environ.get("PICKROOM_WRITE_DOCS") == "1":
         path.write_text(_MAP.sub(lambda _: true, text), encoding="utf-8")
         return

@@ -29,7 +29,13 @@ def broken(page: Page) -> list[str]:
 
 def test_the_pages_are_found() -> None:
     names = {page.name for page in pages()}
-    assert {"README.md", "CONTRIBUTING.md", "docs/LOG.md", "docs/architecture.md", "notebooks/20_review.ipynb"} <= names
+    assert {
+        "README.md",
+        "CONTRIBUTING.md",
+        "docs/LOG.md",
+        "docs/architecture.md",
+        "lib/pickroom/notebooks/20_review.ipynb",
+    } <= names
     assert sum(len(page.links) for page in pages()) > 30
 
 

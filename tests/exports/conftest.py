@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from pickroom.indexing import projects
 from pickroom.sessions.crop.session import CropSession
 from pickroom.store.connect import connect
 from pickroom.store.workspace import Project, Workspace
+from support.analysing import SERIES, decide
 from support.reviewing import FINALISE, copy_of, review
 
 BOX = CropBox(0.125, 0.25, 0.75, 0.875)
@@ -48,3 +50,10 @@ def _made_once(tmp_path_factory: pytest.TempPathFactory) -> Project:
 def judged(_made_once: Project, tmp_path: Path) -> Project:
     """Groups in order: 1 picked of 2, 1 picked of 3 and cropped, rejected, kept, decided by the machine, undecided."""
     return copy_of(_made_once, tmp_path / "project")
+
+
+@pytest.fixture
+def reviewed(make_project: Callable[..., Project]) -> Project:
+    project = make_project(SERIES)
+    decide(project)
+    return project

@@ -21,9 +21,9 @@ from exports.conftest import BOX
 from pickroom.core.errors import ConflictError, FileOperationError, UsageError
 from pickroom.core.geometry import to_pixels
 from pickroom.exports import choices, folder
-from pickroom.exports.datasets import export_coco, export_imagefolder, export_pairs
 from pickroom.exports.folder import STATE_FILE
 from pickroom.store.workspace import Project
+from support.exporting import export_coco, export_imagefolder, export_pairs
 from support.reviewing import exit_code_of, in_child, obey_permissions
 
 # https://huggingface.co/datasets/yuvalkirstain/pickapic_v1, dataset_info, without the index that pandas left there
@@ -40,7 +40,12 @@ def listed(folder: Path) -> set[str]:
 
 def test_coco_as_its_readers_index_it(judged: Project, tmp_path: Path) -> None:
     done = export_coco([judged], tmp_path / "out")
-    assert (done.counts, dict(done.left_out)) == ({"images": 2, "annotations": 1}, {choices.BY_MACHINE: 1})
+    assert done.values == {
+        "folder": str(tmp_path / "out"),
+        "images": 2,
+        "annotations": 1,
+        "left_out": {choices.BY_MACHINE: 1},
+    }
     document = json.loads((tmp_path / "out" / "annotations.json").read_text())
     assert set(document) == {"info", "licenses", "images", "annotations", "categories"}
     images = {image["id"]: image for image in document["images"]}
@@ -71,7 +76,7 @@ def test_coco_ids_stay_whatever_else_is_exported(judged: Project, tmp_path: Path
 @pytest.mark.parametrize("kind", ["jsonl", "csv", "parquet"])
 def test_imagefolder_has_one_line_a_picture_and_one_picture_a_line(judged: Project, tmp_path: Path, kind: Any) -> None:
     out = tmp_path / "out"
-    export_imagefolder([judged], out, kind=kind)
+    export_imagefolder([judged], out, metadata=kind)
     path = out / f"metadata.{kind}"
     if kind == "jsonl":
         rows = pyarrow.json.read_json(path).to_pylist()  # as `datasets` reads it: one schema for all lines
@@ -92,7 +97,7 @@ def test_caption_that_a_spreadsheet_would_calculate_is_text_in_a_table_and_itsel
 ) -> None:
     for path in judged.root.rglob("*.caption"):
         path.write_text("=HYPERLINK(1)")
-    export_imagefolder([judged], tmp_path / "a", kind="csv")
+    export_imagefolder([judged], tmp_path / "a", metadata="csv")
     export_imagefolder([judged], tmp_path / "b")
     with (tmp_path / "a" / "metadata.csv").open(newline="") as file:
         assert {row["text"] for row in csv.DictReader(file)} == {" =HYPERLINK(1)"}
@@ -101,7 +106,7 @@ def test_caption_that_a_spreadsheet_would_calculate_is_text_in_a_table_and_itsel
 
 def test_pairs_as_pick_a_pic_has_them(judged: Project, tmp_path: Path) -> None:
     done = export_pairs([judged], tmp_path, embed=True)
-    assert done.counts == {"images": 5, "pairs": 3}
+    assert (done.values["images"], done.values["pairs"]) == (5, 3)
     rows = pyarrow.parquet.read_table(tmp_path / "pickapic.parquet").to_pylist()
     assert tuple(rows[0]) == PICKAPIC
     for row in rows:
@@ -174,7 +179,7 @@ def test_second_export_removes_what_is_no_longer_there_and_nothing_of_others(jud
     (tmp_path / "out" / "notes.txt").write_text("mine")
     gone = choices.read(judged).images[0]
     (judged.root / gone.path).unlink()
-    export_imagefolder([judged], tmp_path / "out", kind="csv")
+    export_imagefolder([judged], tmp_path / "out", metadata="csv")
     rows = list(csv.DictReader((tmp_path / "out" / "metadata.csv").open(newline="")))
     assert {row["file_name"] for row in rows} == listed(tmp_path / "out")
     assert not (tmp_path / "out" / "metadata.jsonl").exists()
@@ -236,7 +241,7 @@ def test_files_that_were_changed_since_are_kept(judged: Project, tmp_path: Path,
 def test_an_outdated_file_that_was_changed_is_not_removed(judged: Project, tmp_path: Path) -> None:
     export_imagefolder([judged], tmp_path)
     (tmp_path / "metadata.jsonl").write_text("mine")
-    export_imagefolder([judged], tmp_path, kind="csv")
+    export_imagefolder([judged], tmp_path, metadata="csv")
     assert (tmp_path / "metadata.jsonl").read_text() == "mine"
     assert "metadata.jsonl" not in json.loads((tmp_path / STATE_FILE).read_text())["files"]
 
@@ -261,4 +266,4 @@ def test_full_or_closed_disk_is_one_line_and_running_again_completes_it(judged: 
     (out / "images").mkdir(parents=True, mode=0o500)
     assert in_child(attempt).endswith("(make room, or give another DIR, and run it again)")
     (out / "images").chmod(0o700)
-    assert export_coco([judged], out).counts["images"] == 2
+    assert export_coco([judged], out).values["images"] == 2

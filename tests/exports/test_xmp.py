@@ -14,7 +14,7 @@ from PIL import ImageOps
 from pickroom.core.records import CropBox
 from pickroom.exports import xmp
 
-WANTED = {**xmp.rating(5, "Green"), **xmp.crop(CropBox(0.1, 0.2, 0.7, 0.9), xmp.Frame(600, 800))}
+WANTED = {**xmp.rating(5, "Green"), **xmp.crop(CropBox(0.1, 0.2, 0.7, 0.9), xmp.StoredFrame(600, 800))}
 DC = "http://purl.org/dc/elements/1.1/"
 # as Lightroom writes it: elements and attributes, several descriptions, a saved snapshot with crops of its own
 LIGHTROOM = f"""<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
@@ -133,7 +133,7 @@ def test_crop_is_in_the_frame_of_the_stored_picture(orientation: int) -> None:
     stored.getexif()[0x0112] = orientation
     upright = ImageOps.exif_transpose(stored)
     box = CropBox(0.1, 0.2, 0.6, 0.9)
-    found = {name: value for (_, name), value in xmp.crop(box, xmp.Frame(*upright.size, orientation)).items()}
+    found = {name: value for (_, name), value in xmp.crop(box, xmp.StoredFrame(*upright.size, orientation)).items()}
     assert (found["ImageWidth"], found["ImageLength"], found["Orientation"]) == ("60", "40", str(orientation))
     edges = [float(found[f"Crop{edge}"]) for edge in ("Left", "Top", "Right", "Bottom")]
     part = stored.crop([round(e * s) for e, s in zip(edges, (60, 40, 60, 40), strict=True)])

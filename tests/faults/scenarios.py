@@ -276,7 +276,7 @@ _ALL = (
     ),
     Scenario("sort", ("sort", "p", "--assign", FOLDERS, "--execute"), _to_sort, ("sort", "p")),
     Scenario("browse", ("browse", "p", "--marks", FOLDERS, "--execute"), _to_browse, ("browse", "p")),
-    Scenario("duplicates", ("duplicates", "p", "--stage", "--execute"), _to_set_aside, ("duplicates", "p", "--stage")),
+    Scenario("duplicates", ("duplicates", "p", "--move", "--execute"), _to_set_aside, ("duplicates", "p", "--move")),
     Scenario("undo review", ("undo", "p", "--batch", "1"), _after("review")),
     Scenario("back crop", (CROP_DESK, "p", "b"), _after("crop"), ("crop", "p")),
     Scenario("sidecars", (CROP_DESK, "p", "?"), _to_rebuild),

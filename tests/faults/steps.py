@@ -31,11 +31,7 @@ HEAD = struct.Struct("qq")  # of the page shared with who started the process: h
 
 # the function at work -> what the step belongs to; the innermost one counts. moves.execute is named by its own step
 _AT_WORK = {
-    ("pickroom.files.finalise", "_commit"): "plan",
-    ("pickroom.files.cropping", "_commit"): "plan",
-    ("pickroom.files.apply_marks", "_commit"): "plan",
-    ("pickroom.automation.apply", "_commit"): "plan",
-    ("pickroom.files.undo", "undo_batch"): "plan",
+    ("pickroom.files.batch", "commit"): "plan",
     ("pickroom.store.operations", "planned"): "planned",
     ("pickroom.files.moves", "rollback"): "put back",
     ("pickroom.files.folder", "make"): "folder made",

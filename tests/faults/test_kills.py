@@ -22,6 +22,7 @@ from faults.scenarios import FINISH, REPLACE, SCENARIOS, Stage, Way, stage, temp
 from faults.soak import table
 from support.reviewing import another_disk
 
+pytestmark = pytest.mark.slow
 SEED = 20250803
 # every command, and the ways that differ most; `make soak` has all
 WAYS = ("review, by links", "crop, by links", "review, put back", "review, other disk", "undo review, other disk")

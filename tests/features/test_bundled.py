@@ -15,9 +15,9 @@ from efficientnet_lite_pytorch import EfficientNet
 
 from pickroom.core.errors import UsageError
 from pickroom.features import bundled
-from pickroom.features.device import cosines
 from pickroom.features.encoder import projection
 from pickroom.features.torch_file import read_state_dict
+from pickroom.features.vectors import cosines
 from support.encoding import photograph
 
 WEIGHTS = Path(EfficientnetLite0ModelFile.get_model_file_path())

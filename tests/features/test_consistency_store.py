@@ -13,8 +13,8 @@ from conftest import SCANNED_AT
 from pickroom.features import consistency_store
 from pickroom.features.candidates import Candidates
 from pickroom.features.consistency import NAMES, ConsistencyConfig
-from pickroom.features.consistency_store import DIFFERENT_SHAPES, Found, consistency_of
-from pickroom.features.sources import Sources
+from pickroom.features.consistency_store import DIFFERENT_SHAPES, FoundConsistency, consistency_of
+from pickroom.features.sources import FeatureSources
 from pickroom.indexing import projects
 from pickroom.learn.recommending import candidates_of
 from pickroom.store.workspace import Project, Workspace
@@ -31,10 +31,12 @@ def project(tmp_path: Path) -> Project:
     return projects.start(Workspace(tmp_path / "home"), "p", tmp_path / "images", at=SCANNED_AT)[0]
 
 
-def asked(project: Project, items: list[Candidates], config: ConsistencyConfig = CONFIG) -> tuple[Found, int]:
+def asked(
+    project: Project, items: list[Candidates], config: ConsistencyConfig = CONFIG
+) -> tuple[FoundConsistency, int]:
     """What is found, and how many groups had to be read for it."""
     read: list[int] = []
-    found = consistency_of(items, Sources([project]), config, lambda done, total: read.append(done))
+    found = consistency_of(items, FeatureSources([project]), config, lambda done, total: read.append(done))
     assert read == list(range(1, len(read) + 1))
     return found, len(read)
 

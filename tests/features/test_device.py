@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from pickroom.core.errors import UsageError
-from pickroom.features.device import DEVICES, cosines, pick_device, present
+from pickroom.features.device import DEVICES, pick_device, present
+from pickroom.features.vectors import cosines
 
 
 @pytest.mark.parametrize(

@@ -7,17 +7,14 @@ from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
-import open_clip
 import pytest
 import torch
-from open_clip.model import CLIP
-from open_clip.transform import PreprocessCfg, image_transform_v2, merge_preprocess_dict
 from PIL import Image as PillowImage
 
 from pickroom.features import openclip
-from pickroom.features.device import cosines
 from pickroom.features.encoder import EncoderSpec, Preprocessing, projection
 from pickroom.features.torch_encoder import TorchTower
+from pickroom.features.vectors import cosines
 from support.encoding import photograph
 
 PICTURES = [photograph(number, (200, 150) if number % 2 else (150, 220)) for number in range(5)]
@@ -29,6 +26,8 @@ def tower(checkpoint: Path) -> TorchTower:
 
 
 def test_openclip_gives_the_raw_vectors_of_open_clip_itself(tower: TorchTower, checkpoint: Path) -> None:
+    import open_clip
+
     model, _, transform = open_clip.create_model_and_transforms(f"local-dir:{checkpoint}")
     model.eval()
     with torch.inference_mode():
@@ -41,6 +40,10 @@ def test_openclip_gives_the_raw_vectors_of_open_clip_itself(tower: TorchTower, c
 
 
 def test_the_default_model_gives_512_floats_and_a_grid_of_7_by_7() -> None:
+    import open_clip
+    from open_clip.model import CLIP
+    from open_clip.transform import PreprocessCfg, image_transform_v2, merge_preprocess_dict
+
     architecture, _, _ = openclip.DEFAULT_MODEL.partition("/")
     config = open_clip.get_model_config(architecture)
     config["text_cfg"] = {"context_length": 8, "vocab_size": 64, "width": 32, "heads": 2, "layers": 1}  # not used
@@ -60,6 +63,8 @@ def test_the_default_model_gives_512_floats_and_a_grid_of_7_by_7() -> None:
 
 
 def test_patches_are_the_grid_of_the_same_pass_reduced_by_the_projection(tower: TorchTower, checkpoint: Path) -> None:
+    import open_clip
+
     spec = tower.spec()
     assert (spec.patch_rows, spec.patch_cols, spec.patch_dim) == (4, 4, 64)
     encoder = tower.encoder(spec, "cpu")

@@ -15,7 +15,7 @@ from pickroom.core.errors import ProjectError, StoreError, UsageError
 from pickroom.features.candidates import Candidates
 from pickroom.features.consistency import NAMES
 from pickroom.features.pick_features import PickFeatureConfig, pick_features, relative, stage_values
-from pickroom.features.sources import Sources
+from pickroom.features.sources import FeatureSources
 from pickroom.indexing import projects
 from pickroom.learn.recommending import candidates_of
 from pickroom.store.workspace import Project, Workspace
@@ -63,7 +63,7 @@ def test_relative_values_say_nothing_of_the_whole(count: int, seed: int) -> None
 
 def test_every_block_is_filled_for_those_who_are_there(project: Project, items: list[Candidates]) -> None:
     pair = replace(items[0], filenames=items[0].filenames[1:], hashes=items[0].hashes[1:], stages=items[0].stages[1:])
-    features = pick_features([*items, pair], Sources([project]), CONFIG)
+    features = pick_features([*items, pair], FeatureSources([project]), CONFIG)
     assert list(features.blocks) == ["consistency", "global", "region0", "region1", "patch"]
     assert features.blocks["consistency"] == (0, len(NAMES))
     assert features.values.shape == (4, 4, features.blocks["patch"][1]) and np.isfinite(features.values).all()
@@ -82,14 +82,14 @@ def test_every_block_is_filled_for_those_who_are_there(project: Project, items: 
 
 def test_without_embeddings_there_is_consistency_alone(project: Project, items: list[Candidates]) -> None:
     config = PickFeatureConfig(embeddings=False)
-    features = pick_features(items, Sources([project]), config)
+    features = pick_features(items, FeatureSources([project]), config)
     assert features.blocks == {"consistency": (0, len(NAMES))} and features.encoder is None
     assert features.config_hash == config.hash != CONFIG.hash
 
 
 def test_a_group_without_a_vector_has_a_reason_and_no_features(project: Project, items: list[Candidates]) -> None:
     other = replace(items[1], hashes=(items[1].hashes[0], None, "0" * 64))
-    features = pick_features([items[0], other], Sources([project]), CONFIG)
+    features = pick_features([items[0], other], FeatureSources([project]), CONFIG)
     assert list(features.missing) == [1] and items[1].filenames[2] in features.missing[1]
     assert features.mask.any(axis=1).tolist() == [True, False]
     assert features.take([1]).missing == {0: features.missing[1]}
@@ -97,11 +97,11 @@ def test_a_group_without_a_vector_has_a_reason_and_no_features(project: Project,
 
 def test_what_cannot_be_is_said(project: Project, items: list[Candidates], tmp_path: Path) -> None:
     with pytest.raises(ProjectError, match="was not opened"):
-        pick_features([replace(items[0], project_id="q")], Sources([project]), CONFIG)
+        pick_features([replace(items[0], project_id="q")], FeatureSources([project]), CONFIG)
     write_groups(tmp_path / "images", 1, seed=5)
     bare = projects.start(Workspace(tmp_path / "home"), "bare", tmp_path / "images", at=SCANNED_AT)[0]
     with pytest.raises(StoreError, match="no vectors"):
-        pick_features([candidates_of(group) for group in queue(bare)], Sources([bare]), CONFIG)
+        pick_features([candidates_of(group) for group in queue(bare)], FeatureSources([bare]), CONFIG)
 
 
 def test_projects_of_different_encoders_do_not_mix(project: Project, items: list[Candidates], tmp_path: Path) -> None:
@@ -110,4 +110,4 @@ def test_projects_of_different_encoders_do_not_mix(project: Project, items: list
     other = embed_colours(other, replace(SPEC, model="others"))
     both = [*items, *(candidates_of(group) for group in queue(other))]
     with pytest.raises(UsageError, match="different encoders"):
-        pick_features(both, Sources([project, other]), CONFIG)
+        pick_features(both, FeatureSources([project, other]), CONFIG)

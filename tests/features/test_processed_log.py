@@ -6,11 +6,11 @@ import json
 import threading
 from pathlib import Path
 
-from pickroom.features.processed_log import Line, ProcessedLog
+from pickroom.features.processed_log import ProcessedLine, ProcessedLog
 
 
-def line(name: str, project: str = "p") -> Line:
-    return Line(project, "e", name, "h", 1, 2, "embedded")
+def line(name: str, project: str = "p") -> ProcessedLine:
+    return ProcessedLine(project, "e", name, "h", 1, 2, "embedded")
 
 
 def test_lines_are_read_back_by_project(tmp_path: Path) -> None:

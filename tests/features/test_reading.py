@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image as PillowImage
 
-from pickroom.features.reading import Item, Source
+from pickroom.features.reading import EmbedItem, ImageSource
 from pickroom.images import thumbnails
 from pickroom.storage import atomic
 from support.encoding import photograph
@@ -16,9 +16,9 @@ from support.encoding import photograph
 SIZE = (1600, 2000)
 
 
-def item_of(path: Path, size: tuple[int, int] | tuple[None, None] = (None, None)) -> Item:
+def item_of(path: Path, size: tuple[int, int] | tuple[None, None] = (None, None)) -> EmbedItem:
     info = path.stat()
-    return Item("", path.name, atomic.sha256_of(path), info.st_size, info.st_mtime_ns, *size)
+    return EmbedItem("", path.name, atomic.sha256_of(path), info.st_size, info.st_mtime_ns, *size)
 
 
 @pytest.mark.parametrize(("least", "expected"), [(128, (200, 250)), (448, (800, 1000)), (900, SIZE), (5000, SIZE)])
@@ -26,9 +26,9 @@ def test_a_jpeg_is_decoded_at_the_smallest_scale_that_is_large_enough(
     tmp_path: Path, least: int, expected: tuple[int, int]
 ) -> None:
     photograph(0, SIZE).save(tmp_path / "a.jpg", quality=95)
-    picture = Source(tmp_path, None).read(item_of(tmp_path / "a.jpg"), least)
+    picture = ImageSource(tmp_path, None).read(item_of(tmp_path / "a.jpg"), least)
     assert picture.rgb.size == expected and (picture.width, picture.height) == SIZE
-    whole = Source(tmp_path, None).read_whole(item_of(tmp_path / "a.jpg"))
+    whole = ImageSource(tmp_path, None).read_whole(item_of(tmp_path / "a.jpg"))
     assert whole.size == SIZE
     small = [np.asarray(image.resize((40, 50), PillowImage.Resampling.BOX)) for image in (picture.rgb, whole)]
     assert np.abs(small[0].astype(int) - small[1].astype(int)).mean() < 2  # the same picture
@@ -39,7 +39,7 @@ def test_an_image_comes_upright_with_its_upright_size(tmp_path: Path) -> None:
     exif = PillowImage.Exif()
     exif[0x0112] = 6  # the camera was turned: rotate by 90 degrees to look at it
     upright.rotate(90, expand=True).save(tmp_path / "a.jpg", quality=98, exif=exif)
-    picture = Source(tmp_path, None).read(item_of(tmp_path / "a.jpg"), 1000)
+    picture = ImageSource(tmp_path, None).read(item_of(tmp_path / "a.jpg"), 1000)
     assert picture.rgb.size == (picture.width, picture.height) == (300, 400)
     assert np.abs(np.asarray(picture.rgb).astype(int) - np.asarray(upright)).mean() < 3
 
@@ -50,7 +50,7 @@ def test_a_preview_stands_in_only_where_it_is_large_enough_and_whole(tmp_path: P
     item, previews = item_of(path, SIZE), tmp_path / "previews"
     preview = thumbnails.thumbnail_path(previews, item.content_hash or "")
     preview.parent.mkdir(parents=True)
-    source = Source(tmp_path, previews)
+    source = ImageSource(tmp_path, previews)
 
     def brightness(least: int) -> int:
         picture = source.read(item, least)

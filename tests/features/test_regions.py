@@ -14,7 +14,6 @@ from PIL import ImageFilter
 from skimage.metrics import structural_similarity
 
 from conftest import stage_name
-from pickroom.features.device import cosines
 from pickroom.features.regions import (
     RegionConfig,
     block_difference,
@@ -23,7 +22,7 @@ from pickroom.features.regions import (
     find_regions,
     members_hash,
 )
-from pickroom.features.vectors import load_regions, open_store
+from pickroom.features.vectors import cosines, load_regions, open_store
 from pickroom.indexing import projects
 from pickroom.indexing.engines import EmbedConfig
 from pickroom.indexing.pipeline import embed

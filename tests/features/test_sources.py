@@ -8,7 +8,7 @@ import pytest
 
 from conftest import SCANNED_AT
 from pickroom.core.errors import ProjectError
-from pickroom.features.sources import Sources
+from pickroom.features.sources import FeatureSources
 from pickroom.indexing import projects
 from pickroom.store.workspace import Project, Workspace
 from support.learning import embed_colours, write_groups
@@ -26,11 +26,11 @@ def three(tmp_path_factory: pytest.TempPathFactory) -> list[Project]:
 
 def test_a_project_that_was_not_opened_is_named(three: list[Project]) -> None:
     with pytest.raises(ProjectError, match="'r' was not opened for this work \\(opened: p, q\\)"):
-        Sources(three[:2]).vectors("r")
+        FeatureSources(three[:2]).vectors("r")
 
 
 def test_vectors_are_loaded_once_and_those_not_used_lately_are_let_go(three: list[Project]) -> None:
-    sources = Sources(three)
+    sources = FeatureSources(three)
     first = sources.vectors("p")
     assert sources.vectors("p") is first and first.patches is None
     with_patches = sources.vectors("p", patches=True)
@@ -48,7 +48,7 @@ def test_vectors_are_loaded_once_and_those_not_used_lately_are_let_go(three: lis
 
 
 def test_a_file_is_found_where_it_lies_now(three: list[Project]) -> None:
-    sources, project = Sources(three), three[0]
+    sources, project = FeatureSources(three), three[0]
     path = next(path for path in Path(project.root).iterdir() if path.suffix == ".png")
     assert sources.path("p", path.name) == path
     assert sources.path("p", "nothing.png") is None

@@ -13,6 +13,7 @@ from conftest import read_tree
 from pickroom.core.records import FileOp
 from pickroom.files import journal
 from pickroom.files.folder import ImageFolder
+from pickroom.files.handlers import OperationHandler
 from pickroom.storage.atomic import PARTIAL_SUFFIX
 from pickroom.store import operations
 from pickroom.store.connect import connect, create, transaction
@@ -21,17 +22,25 @@ from support.reviewing import in_child, obey_permissions, without_renames
 SIDECAR = '{"needs_crop": true}'
 
 
-class Noting:
-    """A ledger that writes down what it is told, in the transaction it is told it in."""
-
-    def failed(self, connection: sqlite3.Connection, step: FileOp, reason: str) -> None:
-        connection.execute("INSERT INTO told VALUES (?, ?)", (f"{step.unit} failed", reason))
-
-    def undone(self, connection: sqlite3.Connection, step: FileOp) -> None:
-        connection.execute("INSERT INTO told VALUES (?, ?)", (f"{step.unit} undone", ""))
+def note_undone(connection: sqlite3.Connection, step: FileOp) -> None:
+    connection.execute("INSERT INTO told VALUES (?, ?)", (f"{step.unit} undone", ""))
 
 
-LEDGERS = {"test": Noting()}
+def note_failed(connection: sqlite3.Connection, step: FileOp, reason: str) -> None:
+    values = (f"{step.unit} failed", reason, f"{step.unit} undone")  # it is always called after `note_undone`
+    connection.execute("UPDATE told SET what = ?, reason = ? WHERE what = ?", values)
+
+
+@pytest.fixture(autouse=True)
+def handler(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A handler of steps of kind `test`, which writes down what it is told in the transaction it is told it in."""
+    noting = OperationHandler(("", ""), note_undone, note_failed)
+    monkeypatch.setattr(journal, "HANDLERS", {"test": noting})
+
+
+def run_planned(root: Path, connection: sqlite3.Connection, **options: bool) -> journal.Outcome:
+    with ImageFolder(root, "p") as folder:
+        return journal.run_planned(folder, connection, **options)
 
 
 @pytest.fixture
@@ -91,18 +100,18 @@ def told(connection: sqlite3.Connection) -> list[str]:
 def test_planned_steps_are_taken_and_marked_done(root: Path, connection: sqlite3.Connection) -> None:
     lay(root, a="a", b="b")
     plan(connection, move("one", "a"), write("one", "a.decision"), move("two", "b"))
-    outcome = journal.run_planned(root, connection, LEDGERS)
+    outcome = run_planned(root, connection)
     assert (outcome.done, outcome.failed, outcome.stuck) == (["one", "two"], {}, {})
     assert tree(root) == {"selected/a": "a", "crop/a.decision": SIDECAR, "selected/b": "b"}
     assert states(connection) == ["done"] * 3
-    assert journal.run_planned(root, connection, LEDGERS) == journal.Outcome()
+    assert run_planned(root, connection) == journal.Outcome()
 
 
 def test_many_more_units_than_one_transaction_takes_are_all_done(root: Path, connection: sqlite3.Connection) -> None:
     names = [f"n{place}" for place in range(60)]
     lay(root, **{name: name for name in names})
     plan(connection, *(move(f"unit {name}", name) for name in names))
-    assert len(journal.run_planned(root, connection, LEDGERS).done) == 60
+    assert len(run_planned(root, connection).done) == 60
     assert set(tree(root)) == {f"selected/{name}" for name in names}
 
 
@@ -120,7 +129,7 @@ def test_a_unit_that_fails_is_put_back_whole_and_the_others_go_on(
         write("broken", "a.decision"),
         move("after", "e"),
     )
-    outcome = journal.run_planned(root, connection, LEDGERS)
+    outcome = run_planned(root, connection)
     missing = "abc"[place]
     reason = f"the file has vanished while moving a file: {root}/{missing} -> {root}/selected/{missing}"
     assert (outcome.done, outcome.failed) == (["before", "after"], {"broken": reason})
@@ -131,27 +140,28 @@ def test_a_unit_that_fails_is_put_back_whole_and_the_others_go_on(
     assert [row["error"] for row in errors] == [reason]
 
 
-def test_the_ledger_is_told_in_the_transaction_that_marks_the_steps(root: Path, connection: sqlite3.Connection) -> None:
-    class Failing(Noting):
-        def failed(self, connection: sqlite3.Connection, step: FileOp, reason: str) -> None:
-            super().failed(connection, step, reason)
-            raise ZeroDivisionError
+def test_the_handler_runs_in_the_transaction_that_marks_steps(
+    root: Path, connection: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(connection: sqlite3.Connection, step: FileOp, reason: str) -> None:
+        raise ZeroDivisionError
 
+    monkeypatch.setattr(journal, "HANDLERS", {"test": OperationHandler(("", ""), note_undone, fail)})
     plan(connection, move("broken", "a"))
     with pytest.raises(ZeroDivisionError):
-        journal.run_planned(root, connection, {"test": Failing()})
+        run_planned(root, connection)
     assert (states(connection), told(connection)) == (["planned"], [])
 
 
-def test_a_step_that_takes_another_back_marks_both_and_tells_the_ledger_once(
+def test_a_step_that_takes_another_back_marks_both_and_calls_the_handler_once(
     root: Path, connection: sqlite3.Connection
 ) -> None:
     lay(root, a="a", b="b")
     plan(connection, move("one", "a"), move("one", "b"))
-    journal.run_planned(root, connection, LEDGERS)
+    run_planned(root, connection)
     done = operations.of_batch(connection, 1)
     plan(connection, *(journal.moves.inverse(op) for op in reversed(done)))
-    assert journal.run_planned(root, connection, LEDGERS).done == ["one"]
+    assert run_planned(root, connection).done == ["one"]
     assert tree(root) == {"a": "a", "b": "b"}
     assert states(connection) == ["undone", "undone", "done", "done"]
     assert told(connection) == ["one undone"]
@@ -160,12 +170,12 @@ def test_a_step_that_takes_another_back_marks_both_and_tells_the_ledger_once(
 def test_an_undo_that_fails_leaves_what_it_would_have_undone(root: Path, connection: sqlite3.Connection) -> None:
     lay(root, a="a", b="b")
     plan(connection, move("one", "a"), move("one", "b"))
-    journal.run_planned(root, connection, LEDGERS)
+    run_planned(root, connection)
     lay(root, a="something else came")
     before = tree(root)
     done = operations.of_batch(connection, 1)
     plan(connection, *(journal.moves.inverse(op) for op in reversed(done)))
-    assert set(journal.run_planned(root, connection, LEDGERS).failed) == {"one"}
+    assert set(run_planned(root, connection).failed) == {"one"}
     assert tree(root) == before
     assert states(connection) == ["done", "done", "failed", "failed"]
     assert told(connection) == []  # the decision stands, its files are where they were
@@ -192,7 +202,7 @@ def test_recovery_goes_forward_from_wherever_the_crash_came(
         **{f"crop/.a.decision.x1{PARTIAL_SUFFIX}": "{", f"selected/.x{PARTIAL_SUFFIX}": "", f".x{PARTIAL_SUFFIX}": ""},
     )
     plan(connection, move("one", "a"), move("one", "b"), write("one", "a.decision"))
-    outcome = journal.run_planned(root, connection, LEDGERS, verify=True)
+    outcome = run_planned(root, connection, verify=True)
     assert outcome.done == ["one"]
     assert tree(root) == {"selected/a": "a", "selected/b": "b", "crop/a.decision": SIDECAR}
 
@@ -203,7 +213,7 @@ def test_recovery_puts_a_unit_back_when_a_file_of_it_has_changed_meanwhile(
 ) -> None:
     lay(root, **there, c="edited")
     plan(connection, move("one", "a"), move("one", "b"), write("one", "a.decision"), move("one", "c"))
-    outcome = journal.run_planned(root, connection, LEDGERS, verify=True)
+    outcome = run_planned(root, connection, verify=True)
     assert "the file has changed since it was decided on" in outcome.failed["one"]
     assert tree(root) == {"a": "a", "b": "b", "c": "edited"}
 
@@ -212,12 +222,12 @@ def test_a_file_laid_in_place_of_one_already_copied_is_never_lost(root: Path, co
     # a crash came between the copy and the removal of its source; then the person edited the source
     lay(root, a="edited", selected__a="a")
     plan(connection, move("one", "a"))
-    outcome = journal.run_planned(root, connection, LEDGERS, verify=True)
+    outcome = run_planned(root, connection, verify=True)
     assert tree(root) == {"a": "edited", "selected/a": "a"}
     assert "another file has taken its place" in outcome.stuck["one"]
     assert states(connection) == ["planned"]
     (root / "a").unlink()  # what the line tells the person to look at
-    assert journal.run_planned(root, connection, LEDGERS, verify=True).done == ["one"]
+    assert run_planned(root, connection, verify=True).done == ["one"]
     assert tree(root) == {"selected/a": "a"}
 
 
@@ -235,7 +245,7 @@ def test_what_cannot_be_put_back_stays_planned_with_both_reasons(root: Path, con
         opened = connect(root.parent / "p.db")
         (root / "x" / "a").rename(root / "selected" / "a")  # as a crash may have left it
         (root / "x").chmod(0o500)
-        outcome = journal.run_planned(root, opened, LEDGERS, verify=True)
+        outcome = run_planned(root, opened, verify=True)
         opened.close()
         return outcome.done, outcome.stuck
 
@@ -246,7 +256,7 @@ def test_what_cannot_be_put_back_stays_planned_with_both_reasons(root: Path, con
     assert states(connection) == ["planned", "planned", "done"]
     # once the folder can be written again, the next run finishes putting it back
     (root / "x").chmod(0o700)
-    assert set(journal.run_planned(root, connection, LEDGERS, verify=True).failed) == {"one"}
+    assert set(run_planned(root, connection, verify=True).failed) == {"one"}
     assert tree(root) == {"x/a": "a", "x/b": "b", "selected/b": "something else", "selected/c": "c"}
 
 
@@ -258,21 +268,21 @@ def test_moves_that_cannot_be_made_durable_stay_planned(root: Path, connection: 
         obey_permissions()
         (root / "x").chmod(0o300)  # names may be moved out of it, but it cannot be opened
         opened = connect(root.parent / "p.db")
-        outcome = journal.run_planned(root, opened, LEDGERS)
+        outcome = run_planned(root, opened)
         opened.close()
         return outcome.stuck
 
     assert in_child(run) == {"one": f"Permission denied while making moves durable: {root}/x"}
     assert states(connection) == ["planned"]
     (root / "x").chmod(0o700)
-    assert journal.run_planned(root, connection, LEDGERS, verify=True).done == ["one"]
+    assert run_planned(root, connection, verify=True).done == ["one"]
 
 
 def test_a_sidecar_edited_before_its_removal_is_left_alone(root: Path, connection: sqlite3.Connection) -> None:
     # an undo was planned, a crash came, and the person wrote something into the sidecar
     lay(root, **{"crop/a.decision": "edited", "b": "b"})
     plan(connection, move("one", "b"), remove("one", "a.decision"))
-    outcome = journal.run_planned(root, connection, LEDGERS, verify=True)
+    outcome = run_planned(root, connection, verify=True)
     assert "changed by hand" in outcome.failed["one"]
     assert tree(root) == {"crop/a.decision": "edited", "b": "b"}
 
@@ -284,7 +294,7 @@ def test_sweeping_leaves_partial_files_that_a_planned_step_still_needs(
     lay(root, **{partial: "a crop", "a": "edited", "selected/a": "a"})
     crop = FileOp(1, "test", "one", "move", partial, "selected/b", hashlib.sha256(b"a crop").hexdigest())
     plan(connection, move("one", "a"), crop)
-    assert set(journal.run_planned(root, connection, LEDGERS, verify=True).stuck) == {"one"}
+    assert set(run_planned(root, connection, verify=True).stuck) == {"one"}
     assert tree(root)[partial] == "a crop"
 
 
@@ -299,7 +309,7 @@ def test_a_partial_file_that_is_the_only_copy_is_published(
     lay(root, **{f"{folder}/.x{PARTIAL_SUFFIX}": "a", f"{folder}/.y{PARTIAL_SUFFIX}": "half", "anna/b": "b"})
     ops = [move("one", "a"), move("one", "b")]
     plan(connection, *(FileOp(1, "test", "one", "move", f"anna/{op.source}", op.destination, op.sha256) for op in ops))
-    assert journal.run_planned(root, connection, LEDGERS, verify=True).done == ["one"]
+    assert run_planned(root, connection, verify=True).done == ["one"]
     assert tree(root) == {"selected/a": "a", "selected/b": "b"}
 
 
@@ -310,7 +320,7 @@ def test_a_unit_put_back_publishes_what_only_a_partial_holds(
     lay(root, **{f"{folder}/.x{PARTIAL_SUFFIX}": "a", "anna/b": "edited"})
     ops = [move("one", "b"), move("one", "a")]
     plan(connection, *(FileOp(1, "test", "one", "move", f"anna/{op.source}", op.destination, op.sha256) for op in ops))
-    assert set(journal.run_planned(root, connection, LEDGERS, verify=True).failed) == {"one"}
+    assert set(run_planned(root, connection, verify=True).failed) == {"one"}
     assert tree(root) == {"anna/a": "a", "anna/b": "edited"}
 
 
@@ -323,7 +333,7 @@ def test_a_torn_file_costs_no_whole_copy_of_it(
     lay(root, **{f"{folder}/.x{PARTIAL_SUFFIX}": "a", torn: "torn", "anna/b": "edited", "selected/c": "c"})
     ops = [move("one", name) for name in ("ab" if first == "a" else "ba")]
     plan(connection, *(FileOp(1, "test", "one", "move", f"anna/{op.source}", op.destination, op.sha256) for op in ops))
-    outcome = journal.run_planned(root, connection, LEDGERS, verify=True)
+    outcome = run_planned(root, connection, verify=True)
     whole = {"selected/a", "anna/a"} - {torn}
     assert tree(root).items() >= {whole.pop(): "a", torn: "torn", "anna/b": "edited"}.items()
     assert set(outcome.failed if torn == "selected/a" else outcome.stuck) == {"one"}
@@ -333,11 +343,11 @@ def test_no_partial_goes_while_a_step_is_still_to_be_taken(root: Path, connectio
     partials = {f"selected/.x{PARTIAL_SUFFIX}": "half", f".y{PARTIAL_SUFFIX}": "a"}
     lay(root, a="edited", selected__a="a", b="b", **partials)
     plan(connection, move("stuck", "a"), move("fine", "b"))
-    outcome = journal.run_planned(root, connection, LEDGERS, verify=True)
+    outcome = run_planned(root, connection, verify=True)
     assert (outcome.done, set(outcome.stuck)) == (["fine"], {"stuck"})
     assert set(partials) <= set(tree(root))
     (root / "a").unlink()
-    assert journal.run_planned(root, connection, LEDGERS, verify=True).done == ["stuck"]
+    assert run_planned(root, connection, verify=True).done == ["stuck"]
     assert tree(root) == {"selected/a": "a", "selected/b": "b"}
 
 
@@ -348,7 +358,7 @@ def test_partials_are_there_until_the_last_step_is_settled(root: Path, connectio
     seen: list[bool] = []
     connection.set_trace_callback(lambda sql: seen.append(partial.exists()) if sql == "COMMIT" else None)
     plan(connection, move("one", "a"), move("two", "b"))
-    journal.run_planned(root, connection, LEDGERS, verify=True)
+    run_planned(root, connection, verify=True)
     assert set(seen) == {True} and not partial.exists()
 
 
@@ -362,7 +372,7 @@ def test_recovery_takes_a_claim_of_its_own_for_nothing(
     without_renames(monkeypatch)
     lay(root, a="a", **{claimed: "", f"selected/.x{PARTIAL_SUFFIX}": "a"})
     plan(connection, move("one", "a"), write("one", "a.decision"))
-    assert journal.run_planned(root, connection, LEDGERS, verify=True).done == ["one"]
+    assert run_planned(root, connection, verify=True).done == ["one"]
     assert tree(root) == {"selected/a": "a", "crop/a.decision": SIDECAR}
 
 
@@ -373,7 +383,7 @@ def test_a_unit_put_back_leaves_no_claim_behind(
     without_renames(monkeypatch)
     lay(root, a="a", b="edited", **{claimed: ""})
     plan(connection, move("one", "a"), move("one", "b"), write("one", "a.decision"))
-    assert set(journal.run_planned(root, connection, LEDGERS, verify=True).failed) == {"one"}
+    assert set(run_planned(root, connection, verify=True).failed) == {"one"}
     assert tree(root) == {"a": "a", "b": "edited"}
 
 
@@ -383,7 +393,7 @@ def test_a_putting_back_that_was_killed_over_its_claims_goes_on(
     without_renames(monkeypatch)
     lay(root, a="", selected__a="a", b="edited", **{"crop/c.decision": ""})
     plan(connection, move("one", "a"), remove("one", "c.decision"), move("one", "b"))
-    assert set(journal.run_planned(root, connection, LEDGERS, verify=True).failed) == {"one"}
+    assert set(run_planned(root, connection, verify=True).failed) == {"one"}
     assert tree(root) == {"a": "a", "b": "edited", "crop/c.decision": SIDECAR}
 
 
@@ -393,14 +403,14 @@ def test_a_source_that_was_emptied_is_no_claim(
     without_renames(monkeypatch)
     lay(root, a="")
     plan(connection, move("one", "a"))
-    assert "has changed" in journal.run_planned(root, connection, LEDGERS, verify=True).failed["one"]
+    assert "has changed" in run_planned(root, connection, verify=True).failed["one"]
     assert tree(root) == {"a": ""}
 
 
 def test_an_empty_file_on_another_disk_is_no_claim(root: Path, connection: sqlite3.Connection) -> None:
     lay(root, a="a", selected__a="")
     plan(connection, move("one", "a"))
-    assert "the destination exists" in journal.run_planned(root, connection, LEDGERS, verify=True).failed["one"]
+    assert "the destination exists" in run_planned(root, connection, verify=True).failed["one"]
     assert tree(root) == {"a": "a", "selected/a": ""}
 
 
@@ -411,7 +421,7 @@ def test_an_empty_file_that_was_moved_is_no_claim(
     nothing = hashlib.sha256(b"").hexdigest()
     lay(root, selected__a="")  # moved, then killed
     plan(connection, FileOp(1, "test", "one", "move", "a", "selected/a", nothing))
-    assert journal.run_planned(root, connection, LEDGERS, verify=True).done == ["one"]
+    assert run_planned(root, connection, verify=True).done == ["one"]
     assert tree(root) == {"selected/a": ""}
 
 
@@ -432,20 +442,20 @@ def test_a_file_in_neither_place_stays_planned_after_a_crash(root: Path, connect
     (root / "selected").mkdir()
     (root / "selected" / "x").write_text("x")
     plan(connection, move("one", "a"), move("one", "b"), move("two", "c"))
-    outcome = journal.run_planned(ImageFolder(root, "p"), connection, LEDGERS, verify=True)
+    outcome = run_planned(root, connection, verify=True)
     assert outcome.done == ["two"] and outcome.failed == {}
     assert "the file is in neither place" in outcome.stuck["one"]
     assert "gone for good: pickroom recover p --give-up" in outcome.stuck["one"]
     assert tree(root) == {"b": "b", "selected/c": "c", "selected/x": "x"}  # nothing of the unit is touched
     assert states(connection) == ["planned", "planned", "done"]
     lay(root, selected__a="a")  # the disk is back
-    assert journal.run_planned(root, connection, LEDGERS, verify=True).done == ["one"]
+    assert run_planned(root, connection, verify=True).done == ["one"]
 
 
 def test_a_file_that_certainly_was_never_moved_has_vanished(root: Path, connection: sqlite3.Connection) -> None:
     lay(root, a="a")  # steps are taken in order: the first was not, nor was the second
     plan(connection, move("one", "a"), move("one", "b"))
-    outcome = journal.run_planned(root, connection, LEDGERS, verify=True)
+    outcome = run_planned(root, connection, verify=True)
     assert "the file has vanished" in outcome.failed["one"] and outcome.stuck == {}
     assert told(connection) == ["one failed"] and tree(root) == {"a": "a"}
 
@@ -460,30 +470,30 @@ def test_with_the_image_folder_away_every_step_stays_planned(
         root.rename(root.parent / "away")
         if hollow:
             root.mkdir()
-        outcome = journal.run_planned(folder, connection, LEDGERS)
+        outcome = journal.run_planned(folder, connection)
         assert (set(outcome.stuck), outcome.failed, outcome.done) == ({"one", "two"}, {}, [])
         assert states(connection) == ["planned"] * 3
         assert list(root.iterdir()) == [] if hollow else not root.exists()
     if hollow:  # a later run does not know the folder that was
-        assert set(journal.run_planned(root, connection, LEDGERS, verify=True).stuck) == {"one", "two"}
+        assert set(run_planned(root, connection, verify=True).stuck) == {"one", "two"}
         assert list(root.iterdir()) == []
         root.rmdir()
     (root.parent / "away").rename(root)
-    assert journal.run_planned(root, connection, LEDGERS, verify=True).done == ["one", "two"]
+    assert run_planned(root, connection, verify=True).done == ["one", "two"]
     assert told(connection) == []
 
 
 def test_emptied_folder_takes_nothing_in_after_a_crash(root: Path, connection: sqlite3.Connection) -> None:
     lay(root, a="a", b="b", c="c")
     plan(connection, move("one", "a"))
-    journal.run_planned(root, connection, LEDGERS)
+    run_planned(root, connection)
     plan(connection, move("two", "b"), FileOp(2, "test", "three", "move", "c", "crop/c", move("", "c").sha256))
     (root / "selected").rename(root.parent / "away")
     (root / "selected").mkdir()  # a mount point whose disk is away
-    outcome = journal.run_planned(root, connection, LEDGERS, verify=True)
+    outcome = run_planned(root, connection, verify=True)
     assert set(outcome.stuck) == {"two"} and outcome.done == ["three"]
     assert list((root / "selected").iterdir()) == []
-    trusted = journal.run_planned(root, connection, LEDGERS, verify=True, trusting=True)
+    trusted = run_planned(root, connection, verify=True, trusting=True)
     assert trusted.done == ["two"]
 
 
@@ -491,11 +501,11 @@ def test_closing_a_lost_unit_puts_back_what_is_there(root: Path, connection: sql
     lay(root, selected__b="b", c="c")
     plan(connection, move("one", "a"), move("one", "b"), move("two", "c"))
     with ImageFolder(root) as folder:
-        assert set(journal.run_planned(folder, connection, LEDGERS, verify=True).stuck) == {"one"}
-        missing, outcome = journal.close_lost(folder, connection, LEDGERS, execute=False)
+        assert set(journal.run_planned(folder, connection, verify=True).stuck) == {"one"}
+        missing, outcome = journal.close_lost(folder, connection, execute=False)
         assert missing == {"one": ["a"]} and outcome == journal.Outcome()
         assert states(connection) == ["planned", "planned", "done"]
-        missing, outcome = journal.close_lost(folder, connection, LEDGERS, execute=True)
+        missing, outcome = journal.close_lost(folder, connection, execute=True)
     assert missing == {"one": ["a"]} and outcome.failed == {"one": "given up: a is nowhere"}
     assert tree(root) == {"b": "b", "selected/c": "c"}
     assert states(connection) == ["failed", "failed", "done"] and told(connection) == ["one failed"]
@@ -508,7 +518,7 @@ def test_a_crop_whose_original_is_gone_is_kept(root: Path, connection: sqlite3.C
     made = FileOp(1, "test", "one", "move", partial, "crop_cropped/a.png", digest)
     plan(connection, made, FileOp(1, "test", "one", "move", "crop/a.png", "crop_originals/a.png", "aa"))
     with ImageFolder(root) as folder:
-        journal.run_planned(folder, connection, LEDGERS, verify=True, trusting=True)
-        journal.close_lost(folder, connection, LEDGERS, execute=True)
+        journal.run_planned(folder, connection, verify=True, trusting=True)
+        journal.close_lost(folder, connection, execute=True)
     assert tree(root) == {"crop_cropped/a.png": "a crop"}
     assert states(connection) == ["failed", "failed"]

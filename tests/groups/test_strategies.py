@@ -245,9 +245,9 @@ def test_command_groups_by_similarity(run: Callable, workspace: Workspace, image
     [
         (("--by", "colour"), "use --by stage or similarity"),
         (("--tune",), "add --by similarity"),
-        (("--bits", "3"), "add --by similarity"),
+        (("--hash-distance", "3"), "add --by similarity"),
         (("--by", "similarity", "--cosine", "1.5"), "a cosine lies in"),
-        (("--by", "similarity", "--bits", "-1"), "0-64 bits"),
+        (("--by", "similarity", "--hash-distance", "-1"), "0-64 bits"),
         (("--by", "similarity", "--gap", "0"), "groups nothing well"),
         (("--by", "similarity"), "pickroom embed p"),
     ],

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pickroom.core.errors import ProjectError, StoreError, UsageError
+from pickroom.core.errors import ProjectError, StoreError
 from pickroom.history import anomalies
 from pickroom.history.anomalies import Pick, compare
 from pickroom.store.connect import connect
@@ -58,7 +58,7 @@ def test_what_is_written_can_be_read_and_brings_nothing_new(workspace: Workspace
     summary, cases = anomalies.find(workspace)
     cases_file, summary_file = anomalies.write(workspace, summary, cases)
     assert cases_file == workspace.root / "data" / "training" / "pickroom_anomaly_cases.csv"
-    assert anomalies.read_cases(cases_file) == cases
+    assert len(cases_file.read_text().splitlines()) == 1 + len(cases)
     stored = json.loads(summary_file.read_text())
     assert stored.pop("generated_at").endswith("Z")
     assert stored == summary.to_dict()
@@ -77,22 +77,6 @@ def test_files_of_the_user_are_kept(workspace: Workspace) -> None:
     for _ in range(2):
         assert [path.name for path in anomalies.write(workspace, *found)] == names
     assert {(folder / name).read_text() for name in theirs} == {"mine"}
-
-
-def test_the_earlier_system_s_cases_can_be_read() -> None:
-    cases = anomalies.read_cases(SAMPLES / "anomaly_cases.csv")
-    assert len(cases) == 15
-    assert (cases[5].chosen_stage, cases[5].max_rejected_stage, len(cases[5].pick.others)) == (1.0, 3.0, 2)
-    assert all(compare(case.pick) == (case.chosen_stage, case.max_rejected_stage) for case in cases)
-
-
-def test_a_damaged_case_is_named(tmp_path: Path) -> None:
-    path = tmp_path / "cases.csv"
-    path.write_text((SAMPLES / "anomaly_cases.csv").read_text().replace("['PROJECT_ROOT", "[PROJECT_ROOT", 1))
-    with pytest.raises(UsageError, match=r"case 1 is damaged .*cases\.csv"):
-        anomalies.read_cases(path)
-    with pytest.raises(UsageError, match="cannot read the file"):
-        anomalies.read_cases(tmp_path / "missing.csv")
 
 
 def test_a_folder_that_refuses_is_named(workspace: Workspace) -> None:

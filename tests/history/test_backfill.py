@@ -15,7 +15,7 @@ from pickroom.core.errors import ProjectError
 from pickroom.files import sidecars
 from pickroom.files.sidecars import SidecarError
 from pickroom.history import anomalies, backfill
-from pickroom.history.coverage import meet
+from pickroom.history.coverage import check_coverage
 from pickroom.store import copies
 from pickroom.store.connect import connect, open_read_only
 from pickroom.store.workspace import Project, Workspace
@@ -136,7 +136,7 @@ def test_an_old_database_is_migrated_after_a_copy_and_its_rows_are_kept(old: Cal
     # rows damaged long ago stop nothing else
     summary, cases = anomalies.find(project.workspace)
     assert (summary.projects["p"].decisions, cases) == (1, [])
-    assert meet(project.workspace, "p").names == 4
+    assert check_coverage(project.workspace, "p").names == 4
 
 
 @pytest.mark.parametrize(

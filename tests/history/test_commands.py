@@ -85,8 +85,8 @@ def test_the_report_is_on_screen_before_the_first_byte_is_written(workspace: Wor
         (("import-csv", "missing.csv"), 2, "cannot read the file"),
         (("import-csv", __file__), 2, "no known header"),
         (("import-csv", SAMPLES / "anomaly_cases.csv", "--project", "a/b"), 2, "is no name"),
-        (("history", "a", "b"), 2, "Missing option"),
-        (("history", "missing", "gone", "--project", "p"), 2, "no such folder"),
+        (("import-folders", "a", "b"), 2, "Missing option"),
+        (("import-folders", "missing", "gone", "--project", "p"), 2, "no such folder"),
         (("anomalies", "nope"), 2, "there is no project"),
     ],
 )
@@ -102,7 +102,7 @@ def test_history_and_anomalies(pickroom: Run, workspace: Workspace, tmp_path: Pa
     (tmp_path / "final").mkdir()
     shutil.copy2(tmp_path / "raw" / names[0], tmp_path / "final" / names[0])
     before = read_tree(tmp_path)
-    arguments = ("history", tmp_path / "raw", tmp_path / "final", "--project", "anna")
+    arguments = ("import-folders", tmp_path / "raw", tmp_path / "final", "--project", "anna")
     code, out, _ = pickroom(*arguments)
     assert (code, read_tree(tmp_path)) == (0, before)
     assert "1 row = 1 imported + 0 skipped" in out
@@ -192,7 +192,7 @@ def test_dry_runs_of_the_notebook_write_nothing(
     before = read_tree(workspace.root)
     steps.import_logs(workspace, [SAMPLES / "anomaly_cases.csv"], None, False)
     steps.fill_in_accepted_crops(workspace, "p", False)
-    steps.show_meeting(workspace, "p")
+    steps.show_coverage(workspace, "p")
     steps.find_anomalies(workspace, False)
     assert read_tree(workspace.root) == before
     assert capsys.readouterr().out.count("Nothing was written: set execute = True") == 3
@@ -210,7 +210,7 @@ def test_steps_of_the_notebook(
     make_project([(1, 2)])
     steps.compare_folders(workspace, tmp_path / "images", tmp_path / "images", "p", False)
     steps.fill_in_accepted_crops(workspace, "p", True)
-    steps.show_meeting(workspace, "mojo2")
+    steps.show_coverage(workspace, "mojo2")
     figure = steps.find_anomalies(workspace, execute=True)
     assert figure is not None
     said = capsys.readouterr().out

@@ -12,7 +12,7 @@ import pytest
 from conftest import write_image
 from pickroom.core.errors import StoreError
 from pickroom.history import coverage
-from pickroom.history.coverage import meet
+from pickroom.history.coverage import check_coverage
 from pickroom.store.connect import open_read_only
 from pickroom.store.workspace import Project, Workspace
 
@@ -48,10 +48,10 @@ def test_what_meets_and_what_does_not(make_project: Callable[..., Project], tmp_
     ]
     write_vectors(workspace, "mojo1", vectors)
     pq.write_table(pa.table({"group_id": ["g"]}), workspace.embeddings / "encoder" / "mojo1" / "regions-1.parquet")
-    found = meet(workspace, "mojo1")
+    found = check_coverage(workspace, "mojo1")
     print("\n".join(found.lines()))
     assert (found.names, found.with_file, found.with_vector) == (8, 6, 2)
-    assert dict(found.unmet) == {
+    assert dict(found.missing) == {
         coverage.NO_VECTOR: 4,
         coverage.NO_FILE: 2,
         coverage.TWICE: 1,
@@ -60,17 +60,16 @@ def test_what_meets_and_what_does_not(make_project: Callable[..., Project], tmp_
         coverage.ORPHAN: 1,
     }
     assert found.examples[coverage.NO_FILE] == ["'gone.png'", "'never.png'"]
-    assert found.to_dict()["unmet"] == dict(found.unmet.most_common())
 
 
 def test_a_project_that_is_only_imported(workspace: Workspace) -> None:
     run_import(workspace, SAMPLES / "selection_only_log.csv")
-    found = meet(workspace, "mojo1")
+    found = check_coverage(workspace, "mojo1")
     assert (found.names, found.with_file) == (46, 0)
-    assert dict(found.unmet) == {coverage.NO_VECTOR: 46, coverage.NO_FOLDER: 1}
+    assert dict(found.missing) == {coverage.NO_VECTOR: 46, coverage.NO_FOLDER: 1}
 
 
 def test_a_damaged_vector_file_is_named(workspace: Workspace) -> None:
     write_vectors(workspace, "p", [("a.png", "x", None)]).write_bytes(b"no parquet")
     with pytest.raises(StoreError, match=r"part\.parquet"):
-        meet(workspace, "p")
+        check_coverage(workspace, "p")

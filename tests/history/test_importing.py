@@ -14,7 +14,8 @@ from pickroom.core.errors import ConflictError, LockedError, ProjectError, Store
 from pickroom.files.lock import project_lock
 from pickroom.history import skip_reasons
 from pickroom.history.importing import read_logs
-from pickroom.history.staging import EXAMPLES, Staging
+from pickroom.history.report import EXAMPLES
+from pickroom.history.staging import Staging
 from pickroom.indexing import projects
 from pickroom.storage import atomic
 from pickroom.store import legacy

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from pickroom.core.errors import UsageError
 from pickroom.history import skip_reasons, tables
-from pickroom.history.tables import Table, read_header, split_all
+from pickroom.history.tables import Table, read_header
 
 HEADER = "a,b,c"
 
@@ -27,16 +27,13 @@ def write(path: Path, data: str | bytes) -> Path:
     return path
 
 
-def read(table: Table) -> tuple[list[tuple[int, list[str] | None]], list[tuple[int, str]]]:
+def read(table: Table) -> tuple[list[tuple[int, list[str]]], list[tuple[int, str]]]:
     """((line, fields) of every record, (line, reason) of every line that is none)."""
-    records, broken = [], []
-    for batch in table.batches():
-        records += list(zip(batch.lines, split_all(batch.texts, table.delimiter), strict=True))
-        broken += [(b.line, b.reason) for b in batch.broken]
-    return records, broken
+    found = list(table.records())
+    return [(r.line, r.fields) for r in found if not r.problem], [(r.line, r.problem) for r in found if r.problem]
 
 
-def read_text(tmp_path: Path, data: str | bytes) -> tuple[list[tuple[int, list[str] | None]], list[tuple[int, str]]]:
+def read_text(tmp_path: Path, data: str | bytes) -> tuple[list[tuple[int, list[str]]], list[tuple[int, str]]]:
     return read(read_header(write(tmp_path / "log.csv", data), known))
 
 
@@ -98,7 +95,6 @@ def test_odd_bytes_cost_their_own_line(tmp_path: Path) -> None:
 
 
 def test_an_endless_line_costs_itself_and_no_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tables, "_CHUNK", 1000)
     monkeypatch.setattr(tables, "_LONGEST", 800)
     long = "x" * 50_000
     records, broken = read_text(tmp_path, f"a,b,c\n1,2,3\n{long}\n4,5,6\n7,{'y' * 900},9\n8,8,8\n")
@@ -131,12 +127,11 @@ CELLS = st.text(st.characters(codec="utf-8", exclude_characters="\r\0"), max_siz
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(st.lists(CELLS, min_size=3, max_size=3).filter(any), max_size=30), st.integers(20, 90))
-def test_what_csv_writes_comes_back_across_any_chunk(rows: list[list[str]], chunk: int) -> None:
+@given(st.lists(st.lists(CELLS, min_size=3, max_size=3).filter(any), max_size=30))
+def test_what_csv_writes_comes_back(rows: list[list[str]]) -> None:
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows([["a", "b", "c"], *rows])
-    with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory() as folder:
-        patch.setattr(tables, "_CHUNK", 40 * chunk)
+    with tempfile.TemporaryDirectory() as folder:
         records, broken = read_text(Path(folder), text.getvalue())
     assert broken == []
     assert [fields for _, fields in records] == rows

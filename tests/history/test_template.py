@@ -11,8 +11,9 @@ from PIL import Image as PillowImage
 from PIL import ImageFilter
 
 from pickroom.core.geometry import to_pixels
-from pickroom.demo import IMAGES_FOLDER, DemoConfig, make_images
-from pickroom.history.comparing import match_files
+from pickroom.demo.config import DemoConfig
+from pickroom.demo.make import IMAGES_FOLDER, make_images
+from pickroom.history.pairing import match_files
 from pickroom.history.template import MIN_SCORE, TOLERANCE, find_crop
 
 DEMO = DemoConfig(groups=40, seed=11, long_side=256, crop_rate=1.0, reject_rate=0.0, full_frame_rate=0.0)

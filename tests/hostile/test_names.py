@@ -18,11 +18,10 @@ from conftest import SCANNED_AT, stage_name, write_image, write_series
 from hostile.test_databases import run
 from hostile.test_folders import PREFIXES
 from pickroom.analysis.connection import connect as connect_analysis
-from pickroom.analysis.reports.pictures import Pictures
+from pickroom.analysis.reports.pictures import ProjectPreviews
 from pickroom.core.naming import is_file_name
 from pickroom.core.records import CropBox
 from pickroom.exports import choices
-from pickroom.exports.datasets import export_imagefolder
 from pickroom.files import cropping
 from pickroom.indexing import projects
 from pickroom.integrity import inspect
@@ -30,6 +29,7 @@ from pickroom.learn.reading import read_examples
 from pickroom.sessions.crop.session import CropSession
 from pickroom.store.workspace import Project, Workspace
 from support.analysing import write_vectors
+from support.exporting import export_imagefolder
 from support.reviewing import FINALISE, in_child, review, rows
 
 # what another program may take for an address, a command, a formula, or cut off
@@ -120,7 +120,7 @@ def test_odd_names_reach_every_reader_and_export(
     with connect_analysis(decided.workspace) as analysis:
         seen = analysis.execute("SELECT unnest(images) FROM decisions").fetchall()
         assert {name for (name,) in seen} == names
-        pictures = Pictures(decided, analysis)
+        pictures = ProjectPreviews(decided, analysis)
         assert all(pictures.preview(name) is not None for name in names)
 
 

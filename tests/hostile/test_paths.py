@@ -4,8 +4,8 @@ field                                       where it is checked
 ------------------------------------------  -----------------------------------------------------------------
 project id (arguments, notebooks, rows)     naming.is_project_id, by Workspace.project and given_project
 manifest: root, encoder                     Manifest.from_json: an absolute path; an encoder's id
-decisions: directory, images, chosen        automation.fields.directory and plain_name, then Proposal.mismatch
-approvals: final_choice                     automation.fields.plain_name, then the group's own names
+decisions: directory, images, chosen        AutomationDecision itself, then require_matching
+approvals: final_choice                     ApprovedDecision itself, then the group's own names
 journal: source, destination                moves.execute, by naming.stays_inside
 groups, images, marks: directory, folder    what they plan is journalled: moves.execute
 sidecar: filename                           sidecars.read: the image's own name, or it is not obeyed
@@ -33,13 +33,12 @@ import pytest
 from conftest import read_tree, write_image
 from hostile.guard import attempt
 from pickroom.analysis.reports import archive
-from pickroom.automation import fields
+from pickroom.automation.decisions_file import ApprovedDecision, AutomationDecision
 from pickroom.core.errors import PickroomError, ProjectError, StoreError, UsageError
 from pickroom.core.naming import is_project_id, stays_inside
 from pickroom.core.records import CropBox, FileOp
 from pickroom.files import cropping, journal, moves
-from pickroom.files.handlers import LEDGERS
-from pickroom.files.lock import project_lock
+from pickroom.files.lock import moving_files
 from pickroom.history.logged_paths import split_path
 from pickroom.history.sources import open_source
 from pickroom.learn import checkpoints
@@ -81,13 +80,16 @@ def test_a_way_out_is_no_name_no_folder_and_no_project(workspace: Workspace, way
     with pytest.raises(ProjectError):
         workspace.project(way)
     if "\\" in way:  # a name like any other, where "\\" parts no folders
-        assert fields.plain_name(way) == fields.directory(way) == way and "/" not in way
+        assert AutomationDecision("g", "p", way, (way, "b.png")).directory == way and "/" not in way
+        assert ApprovedDecision("g", "overridden", way, False, None, "person", "2026-01-02").final_choice == way
     else:
+        with pytest.raises(ValueError, match="file names"):
+            AutomationDecision("g", "p", "", (way, "b.png"))
         with pytest.raises(ValueError, match="no file name"):
-            fields.plain_name(way)
+            ApprovedDecision("g", "overridden", way, False, None, "person", "2026-01-02")
         if way:  # the root itself
             with pytest.raises(ValueError, match="leads out"):
-                fields.directory(way)
+                AutomationDecision("g", "p", way, ("a.png", "b.png"))
     _, name = split_path(way)
     assert "/" not in name and name not in (".", "..")
     with pytest.raises(UsageError):
@@ -130,8 +132,8 @@ def test_a_journal_written_by_an_enemy_moves_nothing_out_or_in(
                 back = FileOp(number + 1, "rename", f"v{number}", "move", "../outside/secret.png", "s.png", "0" * 64)
                 text = FileOp(number + 1, "rename", f"w{number}", "write", None, way, "0" * 64, "text")
                 operations.plan(connection, [step, back, text])
-        with project_lock(project, "recovering"):
-            outcome = journal.run_planned(project.root, connection, LEDGERS, verify=True)
+        with moving_files(project, "recovering") as folder:
+            outcome = journal.run_planned(folder, connection, verify=True)
         assert len(outcome.failed) == 6 and not outcome.stuck and not outcome.done
         assert all("leads out" in reason for reason in outcome.failed.values())
         assert operations.count_planned(connection) == 0
@@ -148,8 +150,9 @@ def test_a_step_of_an_unknown_kind_stops_everything_before_it_begins(make_projec
         with transaction(connection):
             operations.plan(connection, [FileOp(1, "rename", "u", "move", name, "x.png", before[name])])
             operations.plan(connection, [FileOp(1, "mining", "v", "move", "x.png", "y.png", before[name])])
-        with project_lock(project, "recovering"), pytest.raises(StoreError, match="unknown kind, 'mining'"):
-            journal.run_planned(project.root, connection, LEDGERS)
+        unknown = pytest.raises(StoreError, match="unknown kind, 'mining'")
+        with moving_files(project, "recovering") as folder, unknown:
+            journal.run_planned(folder, connection)
     assert read_tree(project.root) == before
 
 

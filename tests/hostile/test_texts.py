@@ -18,7 +18,7 @@ from conftest import FIXTURES, read_tree, write_image
 from hostile.guard import attempt, survive
 from hostile.mutations import TEXTS, damaged, deep, json_bytes, line_mix
 from pickroom.automation import planning
-from pickroom.automation.sandbox import Place
+from pickroom.automation.sandbox import AutomationTarget
 from pickroom.cli.crop import read_boxes
 from pickroom.cli.tools import read_marks
 from pickroom.core.errors import PickroomError, UsageError
@@ -32,7 +32,7 @@ from pickroom.history import vectors
 from pickroom.history.importing import read_logs
 from pickroom.images import metadata
 from pickroom.indexing import projects
-from pickroom.maintenance.reclaim import ledger
+from pickroom.maintenance.reclaim import delete
 from pickroom.maintenance.token_budget import TokenLedger
 from pickroom.sessions.duplicates import gathering
 from pickroom.store.connect import connect
@@ -127,10 +127,10 @@ READERS = {
         {"timestamp": "2025-09-10T00:00:00Z", "what": "caption", "tokens": 12},
         lambda workspace, path: TokenLedger(workspace).spent(),
     ),
-    "reclaim-ledger": Reader(
+    "reclaim-log": Reader(
         "data/ai_data/logs/reclaimed.jsonl",
         {"project_id": "p", "path": "a.png", "kind": "original", "state": "planned"},
-        lambda workspace, path: [ledger.unsettled(workspace, name) for name in ("p", "q")],
+        lambda workspace, path: [delete._unsettled(workspace, name) for name in ("p", "q")],
     ),
     "demo-truth": Reader("demo_truth.jsonl", TRUTH, lambda workspace, path: truth.read_truth(path)),
     "boxes": Reader(
@@ -188,7 +188,10 @@ def test_a_legacy_cache_of_vectors_reads_nothing_outside_its_folder(
         data = rng.choice((damaged(rng, whole), deep(rng), b"PK\x03\x04" + rng.randbytes(40), _npy_of(rng)))
         (folder / "own.npy").write_bytes(data)
         text = json_bytes(rng, sound).decode(errors="replace") if rng.random() < 0.5 else json.dumps(sound)
-        found = vectors._read(text, folder, "p", vectors.ProjectNames({"p": ()}))
+        try:
+            found: tuple[str, Any] | str = vectors._read(text, folder, "p", vectors.ProjectNames({"p": ()}), {})
+        except vectors._Skipped as skipped:
+            found = str(skipped)
         return "refused" if isinstance(found, str) else "taken"
 
     survive("texts/legacy-cache", CASES, case)
@@ -207,13 +210,15 @@ def _npy_of(rng: random.Random) -> bytes:
 
 
 @pytest.fixture
-def place(make_project: Callable[..., Project]) -> Place:
+def place(make_project: Callable[..., Project]) -> AutomationTarget:
     place = proposed(make_project([(1, 2), (1, 1.5, 2), (1, 2)]))
     approve_all(place)
     return place
 
 
-def test_hostile_decisions_and_approvals_are_obeyed_whole_or_not_at_all(place: Place, tmp_path: Path) -> None:
+def test_hostile_decisions_and_approvals_are_obeyed_whole_or_not_at_all(
+    place: AutomationTarget, tmp_path: Path
+) -> None:
     files = {path: path.read_bytes() for path in (place.decisions, place.approved, place.guarantee)}
     before = read_tree(place.project.root)
     names = {path.name for path in (*files,)}

@@ -25,6 +25,7 @@ from pickroom.indexing.pipeline import embed
 from pickroom.storage import atomic
 from pickroom.store.workspace import Project
 
+pytestmark = pytest.mark.slow
 MakeProject = Callable[..., Project]
 MakeConfig = Callable[..., EmbedConfig]
 BATCH = 2

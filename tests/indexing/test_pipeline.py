@@ -19,10 +19,9 @@ from PIL import Image as PillowImage
 
 from pickroom.core.errors import ConflictError, LockedError, ProjectError, StoreError, UsageError
 from pickroom.features.choice import EncoderConfig, bind_spec
-from pickroom.features.device import cosines
 from pickroom.features.regions import RegionConfig
 from pickroom.features.store import save_spec
-from pickroom.features.vectors import load_regions, load_vectors, open_store
+from pickroom.features.vectors import cosines, load_regions, load_vectors, open_store
 from pickroom.indexing import projects, work
 from pickroom.indexing.engines import EmbedConfig
 from pickroom.indexing.pipeline import embed

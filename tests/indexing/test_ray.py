@@ -15,10 +15,9 @@ import pytest
 from pickroom.core.errors import UsageError
 from pickroom.features import bundled
 from pickroom.features.choice import EncoderConfig
-from pickroom.features.device import cosines
-from pickroom.features.reading import Item, Picture, Source
+from pickroom.features.reading import DecodedImage, EmbedItem, ImageSource
 from pickroom.features.regions import RegionConfig
-from pickroom.features.vectors import load_regions, load_vectors, open_store
+from pickroom.features.vectors import cosines, load_regions, load_vectors, open_store
 from pickroom.indexing import projects, ray_engine
 from pickroom.indexing.engines import EmbedConfig
 from pickroom.indexing.pipeline import embed
@@ -65,23 +64,23 @@ def test_a_start_that_takes_too_long_is_tried_again_and_never_a_traceback() -> N
     assert "\n" not in caught.value.line and "--engine local" in caught.value.line
 
 
-def killed_at(victim: str, folder: Path) -> type[Source]:
-    """A `Source` whose process is killed when it reads the victim for the first time; `folder/reads` lists who read.
+def killed_at(victim: str, folder: Path) -> type[ImageSource]:
+    """An `ImageSource` whose process is killed when it first reads the victim; `folder/reads` lists who read.
 
     A class of this function's own, so that it travels to Ray's workers by value: they do not see the tests.
     """
     here, first, reads = os.getpid(), folder / "first", folder / "reads"
 
-    class Dying(Source):
+    class Dying(ImageSource):
         __slots__ = ()
 
-        def read(self, item: Item, least_side: int) -> Picture:
+        def read(self, item: EmbedItem, least_side: int) -> DecodedImage:
             with reads.open("a") as file:
                 file.write(f"{os.getpid()} {item.filename}\n")
             if item.filename == victim and os.getpid() != here and not first.exists():
                 first.touch()
                 os.kill(os.getpid(), signal.SIGKILL)
-            return Source.read(self, item, least_side)
+            return ImageSource.read(self, item, least_side)
 
     return Dying
 
@@ -89,7 +88,7 @@ def killed_at(victim: str, folder: Path) -> type[Source]:
 CONFIG = EmbedConfig(EncoderConfig("bundled"), batch=2, workers=1, regions=None)
 
 
-@pytest.mark.slow
+@pytest.mark.ci
 def test_equal_stores_though_a_worker_of_a_running_cluster_was_killed(
     photo_project: MakeProject, tmp_path: Path, cluster: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -119,7 +118,7 @@ def test_equal_stores_though_a_worker_of_a_running_cluster_was_killed(
     assert_equal_stores(project, other.project(project.id))
 
 
-@pytest.mark.slow
+@pytest.mark.ci
 def test_ray_started_here_finds_the_regions_of_what_the_local_engine_embedded(
     photo_project: MakeProject, tmp_path: Path
 ) -> None:
@@ -177,7 +176,7 @@ def test_a_worker_does_what_the_local_engine_does(
     project = photo_project(2)
     tower = bundled.load()
     monkeypatch.setattr(ray_engine, "_fetched", lambda tower: tower)
-    source = Source(project.root, None)
+    source = ImageSource(project.root, None)
     with open_read_only(project.database) as connection:
         made, scanned = groups.every(connection, "p"), images.readable(connection)
     plan = make_plan(project, {}, scanned, {})
@@ -194,7 +193,7 @@ def test_a_worker_does_what_the_local_engine_does(
                 other, vector=None, **NO_PATCHES[regions is None]
             )
             assert cosines(row.vector[None], other.vector[None])[0] > 0.9999
-    worker = RayWorker(tower, tower.spec(), Source(tmp_path / "gone", None), None)
+    worker = RayWorker(tower, tower.spec(), ImageSource(tmp_path / "gone", None), None)
     gone = worker({"number": 0, "batch": pickle.dumps(plan.todo)})
     assert gone["kind"] == "no folder" and gone["count"] == 0
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from pickroom.features import openclip
-from pickroom.features.reading import Source
+from pickroom.features.reading import ImageSource
 from pickroom.features.regions import RegionConfig
 from pickroom.features.rows import VectorRow
 from pickroom.features.store import VectorStore
@@ -86,7 +86,7 @@ def test_images_without_a_row_are_counted(photo_project: MakeProject, config: Ma
     store.append([*rows[1:], rows[3]])
     plan = make_plan(project, store.known(), [], {})
     tower = openclip.load(checkpoint=made.encoder.checkpoint)
-    found = verify(store, plan, tower.encoder(store.spec, "cpu"), Source(project.root, None))
+    found = verify(store, plan, tower.encoder(store.spec, "cpu"), ImageSource(project.root, None))
     assert (found.images, found.vectors) == (4, 3) and len(found.problems) == 2
     assert found.problems[0] == f"1 images have no row, the first is {rows[0].filename}"
     assert "1 rows are doubled" in found.problems[1]

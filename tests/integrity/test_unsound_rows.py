@@ -15,13 +15,14 @@ from pickroom import cli
 from pickroom.analysis.connection import connect as connect_analysis
 from pickroom.analysis.reports import finish
 from pickroom.core.errors import ConflictError
-from pickroom.exports import choices, datasets, sidecars
+from pickroom.exports import choices, sidecars
 from pickroom.indexing import projects
 from pickroom.integrity.checks import FAULTS
 from pickroom.learn.reading import read_examples
 from pickroom.learn.recommending import recommend
 from pickroom.store.workspace import Project
 from support.analysing import SERIES, change, decide, write_vectors
+from support.exporting import export_coco
 from support.reviewing import decisions, rows
 
 ROW = "UPDATE ai_decisions SET {} WHERE group_id = :one"
@@ -108,7 +109,7 @@ def test_unsound_decision_is_left_out_of_every_reader(project: Project, one: str
     status = projects.status(project)
     assert status["unsound_rows"] == 1 and len(status["incomplete_crops"]) == 1
     assert recommend(project).groups == 1
-    datasets.export_coco([project], tmp_path / "coco")
+    export_coco([project], tmp_path / "coco")
     assert not [item.held for item in sidecars.plan(found) if item.held]
     with connect_analysis(project.workspace) as analysis:
         seen = analysis.execute("SELECT group_id FROM decisions").fetchall()

@@ -6,11 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from pickroom.features.sources import FeatureSources
 from pickroom.learn import checkpoints
-from pickroom.learn.crops.cropper import CropperConfig
 from pickroom.learn.crops.model import CropTask
+from pickroom.learn.crops.proposer import CropConfig
 from pickroom.learn.picks.model import PickTask
 from pickroom.learn.picks.ranker import RankerConfig
+from pickroom.learn.reading import read_examples
 from pickroom.learn.training import train
 from pickroom.store.workspace import Project
 from support.learning import make_learned
@@ -20,7 +22,10 @@ from support.reviewing import copy_of
 @pytest.fixture(scope="session")
 def learned_once(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """Project `p`: 60 groups of three decided, 4 undecided; a third of the highest stages carry a defect."""
-    return make_learned(tmp_path_factory.mktemp("learned"), "p", 64, 60)
+    project = make_learned(tmp_path_factory.mktemp("learned"), "p", 64, 60)
+    # every copy has the comparisons of its groups, which take longer than a fit of a second
+    PickTask().features(read_examples(project, "picks").picks, FeatureSources([project]))
+    return project
 
 
 @pytest.fixture
@@ -32,22 +37,22 @@ def learned(learned_once: Project, tmp_path: Path) -> Project:
 @pytest.fixture
 def quick() -> PickTask:
     """A ranker that is fitted in a second or two."""
-    return PickTask(config=RankerConfig(members=2, steps=60, hidden=8, components=4))
+    return PickTask(config=RankerConfig(members=2, hidden=64, components=4))
 
 
 @pytest.fixture
-def quick_boxer() -> CropTask:
-    return CropTask(config=CropperConfig(members=1, steps=30, hidden=8))
+def quick_crops() -> CropTask:
+    return CropTask(config=CropConfig(members=1, steps=30, hidden=8))
 
 
 @pytest.fixture(scope="session")
 def trained_once(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """Project `p`: 60 groups decided, 8 undecided; ranker v1 has earned its place, the crop proposer is given it."""
     project = make_learned(tmp_path_factory.mktemp("trained"), "p", 68, 60)
-    ranker = PickTask(config=RankerConfig(members=2, steps=60, hidden=8, components=4))
-    assert train(project.workspace, "ranker", ["p"], recipe=ranker).promoted
-    boxer = CropTask(config=CropperConfig(members=1, steps=30, hidden=8))
-    train(project.workspace, "crop_proposer", ["p"], recipe=boxer)
+    ranker = PickTask(config=RankerConfig(members=2, hidden=64, components=4))
+    assert train(project.workspace, "ranker", ["p"], task=ranker).promoted
+    crop_model = CropTask(config=CropConfig(members=1, steps=30, hidden=8))
+    train(project.workspace, "crop_proposer", ["p"], task=crop_model)
     checkpoints.make_current(project.workspace, "crop_proposer", 1, "for a test")
     return project
 

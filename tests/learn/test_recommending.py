@@ -16,6 +16,8 @@ from support.analysing import change
 from support.learning import has_defect
 from support.reviewing import FINALISE, decisions, queue, review, rows
 
+pytestmark = pytest.mark.slow
+
 
 def stored(project: Project) -> list[dict]:
     """The recommendations of the groups that wait, in the order of the queue."""
@@ -110,7 +112,7 @@ def test_features_that_do_not_match_are_a_fault_and_the_baseline(trained: Projec
 
 
 def test_a_damaged_model_says_so_and_the_baseline_steps_in(trained: Project) -> None:
-    (trained.workspace.models / "ranker_v1.pt").write_bytes(b"nonsense")
+    (trained.workspace.models / "ranker_v1.npz").write_bytes(b"nonsense")
     report = recommend(trained)
     assert report.by_model == 0 and "ranker: it cannot be read" in report.faults[0]
 
@@ -153,17 +155,17 @@ def test_decided_groups_keep_what_was_recommended(trained: Project) -> None:
 
 def test_evaluate_holds_every_version_against_what_it_has_not_seen(trained: Project) -> None:
     found = evaluate(trained.workspace, ["p"], sample=5, seed=1)
-    ranker, cropper = found.versions
+    ranker, crops = found.versions
     assert (ranker.kind, ranker.current, ranker.rows + ranker.seen) == ("ranker", True, 60)
     assert ranker.metrics["overall"]["of"] == ranker.rows == len(ranker.rolling)
-    assert cropper.rows > 0 and "mean_iou" in cropper.metrics
+    assert crops.rows > 0 and "mean_iou" in crops.metrics
     assert ranker.figure is not None and ranker.figure > ranker.baselines["highest stage"]["overall"]["value"]
     assert len(found.sample) == 5
     logged = [json.loads(line) for line in found.log.read_text().splitlines()]  # type: ignore[union-attr]
     assert logged == list(found.sample)
     again = evaluate(trained.workspace, ["p"], sample=5, seed=1)
     assert [entry["group_id"] for entry in again.sample] == [entry["group_id"] for entry in found.sample]
-    seen = checkpoints.load(trained.workspace, "ranker", 1).state["seen"]
+    seen = checkpoints.load(trained.workspace, "ranker", 1).seen
     assert len(seen) > 0
     for entry in found.sample:
         assert entry["selection_match"] == (entry["ai_selected_index"] == entry["user_selected_index"])

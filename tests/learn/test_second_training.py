@@ -8,19 +8,19 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 import pytest
 
-from pickroom.features.sources import Sources
+from pickroom.features.sources import FeatureSources
 from pickroom.files.undo import undo_batch
 from pickroom.learn import checkpoints, splits, training_sets
-from pickroom.learn.crops.cropper import CropperConfig
 from pickroom.learn.crops.model import CropTask
+from pickroom.learn.crops.proposer import CropConfig
+from pickroom.learn.models import model_of
 from pickroom.learn.picks.model import PickTask
 from pickroom.learn.picks.ranker import RankerConfig
 from pickroom.learn.promotion import LEAST_ROWS
 from pickroom.learn.splits import SplitConfig
-from pickroom.learn.tasks import Baselines, model_of
+from pickroom.learn.tasks import Baselines
 from pickroom.learn.training import TrainConfig, Trained, train
 from pickroom.learn.training_sets import KINDS, Kind
 from pickroom.store.connect import connect
@@ -28,6 +28,7 @@ from pickroom.store.workspace import Project
 from support.learning import decide, make_learned
 from support.reviewing import copy_of, rows
 
+pytestmark = pytest.mark.slow
 HALF = SplitConfig(held_out=0.5)  # of 20 crops enough are held out to be compared
 
 
@@ -39,9 +40,9 @@ class AgainstFullFrame(CropTask):
         return Baselines({"full_frame": found.judged["full_frame"]}, found.scored)
 
 
-RECIPES: dict[Kind, Any] = {
-    "ranker": PickTask(config=RankerConfig(members=2, steps=60, hidden=8, components=4)),
-    "crop_proposer": AgainstFullFrame(config=CropperConfig(members=1, steps=30, hidden=8)),
+TASKS: dict[Kind, Any] = {
+    "ranker": PickTask(config=RankerConfig(members=2, hidden=64, components=4)),
+    "crop_proposer": AgainstFullFrame(config=CropConfig(members=1, steps=30, hidden=8)),
 }
 
 
@@ -118,7 +119,7 @@ def trained_once(learned_once: Project, tmp_path_factory: pytest.TempPathFactory
     project = copy_of(learned_once, tmp_path_factory.mktemp("trained"))
     decide(project, range(60, 62), crop=False)
     for kind in KINDS:
-        train(project.workspace, kind, ["p"], TrainConfig(HALF), RECIPES[kind])
+        train(project.workspace, kind, ["p"], TrainConfig(HALF), TASKS[kind])
         checkpoints.make_current(project.workspace, kind, 1, "a test")
     return project
 
@@ -130,31 +131,31 @@ def trained(trained_once: Project, tmp_path: Path) -> Project:
 
 def again(project: Project, kind: Kind, situation: Situation) -> Trained:
     situation.change(project)
-    return train(project.workspace, kind, situation.projects, TrainConfig(situation.split), RECIPES[kind])
+    return train(project.workspace, kind, situation.projects, TrainConfig(situation.split), TASKS[kind])
 
 
 @pytest.mark.parametrize("name", SITUATIONS)
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_second_training_compares_the_same_rows(trained: Project, kind: Kind, name: str) -> None:
     made = again(trained, kind, SITUATIONS[name])
-    workspace, recipe = trained.workspace, RECIPES[kind]
+    workspace, task = trained.workspace, TASKS[kind]
     frozen = training_sets.load(workspace, kind, made.metadata["data"]["hash"])
-    features = recipe.features(frozen.examples, Sources(workspace.project(one) for one in frozen.projects))
+    features = task.features(frozen.examples, FeatureSources(workspace.project(one) for one in frozen.projects))
     first = checkpoints.load(workspace, kind, 1)
     held_out = splits.split(frozen.examples, SITUATIONS[name].split).rows(splits.HELD_OUT)
     held = [frozen.examples[row] for row in held_out]
-    judged = recipe.judged(held)
-    unseen = ~splits.seen([held[row] for row in judged], np.asarray(first.state["seen"]))
+    judged = task.judged(held)
+    unseen = ~splits.seen([held[row] for row in judged], first.seen)
     verdict, previous = made.metadata["verdict"], made.metadata["previous"]
     assert verdict["rows"] == len(judged) and previous["version"] == 1
-    assert previous["rows"] == (~splits.seen(held, np.asarray(first.state["seen"]))).sum()
+    assert previous["rows"] == (~splits.seen(held, first.seen)).sum()
     assert verdict["current"] is made.promoted is (checkpoints.current(workspace, kind) == made.version)
     assert made.lines[-1].startswith("it recommends from now on" if made.promoted else "kept, and not used")
     if "previous" in verdict:
         assert verdict["previous"]["rows"] == unseen.sum()
         if unseen.sum() >= LEAST_ROWS:
             both = features.take(held_out[judged])
-            its = recipe.evidence(model_of(first), [held[row] for row in judged], both).figures[unseen]
+            its = task.evidence(model_of(first), [held[row] for row in judged], both).figures[unseen]
             assert verdict["previous"]["previous"] == pytest.approx(its.mean())
     else:
         assert not made.promoted and ("baseline" in verdict["reason"] or len(judged) < LEAST_ROWS)

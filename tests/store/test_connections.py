@@ -13,7 +13,7 @@ import pytest
 
 from pickroom.core.errors import LockedError, StoreError
 from pickroom.store.connect import connect, create, data_version, open_read_only, transaction
-from pickroom.store.exclusive_access import alone
+from pickroom.store.connections import exclusive_access
 from support.reviewing import child, hear, in_child, is_locked
 
 
@@ -96,11 +96,11 @@ def test_what_another_process_has_open_is_not_ours_alone_until_it_closes(databas
     with child(open_it, database, how) as pipe:
         hear(pipe)
         told = "another process has this database open while moving"
-        with pytest.raises(LockedError, match=told), alone(database, "moving"):
+        with pytest.raises(LockedError, match=told), exclusive_access(database, "moving"):
             raise AssertionError("nobody gets this far")
         pipe.send("close")
         hear(pipe)
-        with alone(database, "moving"):
+        with exclusive_access(database, "moving"):
             assert in_child(is_locked, database), "whoever comes now waits"
     assert not in_child(is_locked, database)
 
@@ -109,7 +109,10 @@ def test_what_this_process_has_open_is_not_moved_either_and_its_locks_stay(
     database: Path, connection: sqlite3.Connection
 ) -> None:
     with transaction(connection):
-        with pytest.raises(LockedError, match="this process has this database open"), alone(database, "moving"):
+        with (
+            pytest.raises(LockedError, match="this process has this database open"),
+            exclusive_access(database, "moving"),
+        ):
             raise AssertionError("nobody gets this far")
         assert in_child(is_locked, database)
 
@@ -117,6 +120,6 @@ def test_what_this_process_has_open_is_not_moved_either_and_its_locks_stay(
 def test_a_damaged_database_and_none_at_all_are_nobodys(tmp_path: Path) -> None:
     (tmp_path / "p.db").write_bytes(os.urandom(100))
     for path in (tmp_path / "p.db", tmp_path / "none.db", tmp_path):
-        with alone(path, "moving"):
+        with exclusive_access(path, "moving"):
             pass
     assert not (tmp_path / "none.db").exists()

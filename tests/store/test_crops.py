@@ -117,7 +117,7 @@ def test_only_the_users_boxes_count_as_accuracy(tmp_path: Path, source: str, acc
     with closing(connect(tmp_path / "old.db")) as connection:
         made = Crop(2, "1b.png", "g1", AI, source, "x", NOW)  # type: ignore[arg-type]
         crops.insert(connection, made)
-        decisions.set_crop(connection, "g1", AI, NOW, made.input)
+        decisions.set_crop(connection, "g1", made)
         assert decisions.performance(connection)["crop_accuracy"] == accuracy
         assert crops.latest(connection, "g1") == made
 

@@ -14,9 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pickroom.core.errors import StoreError
-from pickroom.core.records import CropBox, Decision, Group
+from pickroom.core.records import BoxSource, CropBox, Decision, Group
 from pickroom.store import decisions
 from pickroom.store.connect import create
+from pickroom.store.crops import Crop
 from pickroom.store.decisions import Context
 
 NOW = "2025-08-03T06:54:06.000000Z"
@@ -54,6 +55,10 @@ UNKNOWN = replace(
     selection_match=None,
     crop_match=None,
 )
+
+
+def crop_of(box: CropBox, source: BoxSource = "drawn") -> Crop:
+    return Crop(9, "a.png", None, box, source, "x", NOW)
 
 
 def decided(connection: sqlite3.Connection, group: Group, *, context: dict[str, Any] | None = None, **row: Any) -> None:
@@ -212,7 +217,7 @@ def test_crop_match_compares_the_two_boxes(
 ) -> None:
     (group,) = make_groups(1)
     decided(connection, group, user_action="crop", ai_selected_index=ai_index, ai_crop_coords=ai_box)
-    decisions.set_crop(connection, group.group_id, CropBox.of(final), NOW, "desk")
+    decisions.set_crop(connection, group.group_id, crop_of(CropBox.of(final)))
     row = decisions.get(connection, group.group_id)
     assert row is not None
     assert (row.final_crop_coords, row.crop_timestamp, row.crop_match) == (CropBox.of(final), NOW, match)
@@ -224,8 +229,8 @@ def test_crop_taken_back_leaves_no_trace(
     (group,) = make_groups(1)
     decided(connection, group, user_action="crop", ai_selected_index=0, ai_crop_coords=BOX)
     before = decisions.get(connection, group.group_id)
-    decisions.set_crop(connection, group.group_id, BOX, NOW, "desk")
-    decisions.set_crop(connection, group.group_id, None, None, None)
+    decisions.set_crop(connection, group.group_id, crop_of(BOX))
+    decisions.set_crop(connection, group.group_id, None)
     assert decisions.get(connection, group.group_id) == before
 
 
@@ -236,8 +241,8 @@ def test_crops_made_or_dropped_since_are_known(
     for group in (cropped, dropped, waiting):
         decided(connection, group, user_action="crop", context={"batch": 3})
     decided(connection, other, user_action="crop", context={"batch": 4})
-    decisions.set_crop(connection, cropped.group_id, BOX, NOW, "desk")
-    decisions.set_crop(connection, other.group_id, BOX, NOW, "desk")
+    decisions.set_crop(connection, cropped.group_id, crop_of(BOX))
+    decisions.set_crop(connection, other.group_id, crop_of(BOX))
     decisions.set_dropped(connection, dropped.group_id, NOW)
     assert sorted(decisions.cropped_since(connection, 3)) == [cropped.group_id, dropped.group_id]
 
@@ -288,8 +293,8 @@ def test_crops_that_the_machine_applied_never_count_as_its_accuracy(
     drawn, applied = make_groups(2)
     for group in (drawn, applied):
         decided(connection, group, ai_selected_index=0, ai_crop_coords=BOX, ai_crop_accepted=True, selection_match=True)
-    decisions.set_crop(connection, drawn.group_id, CropBox(0.3, 0.0, 0.7, 0.6), NOW, "desk")
-    decisions.set_crop(connection, applied.group_id, BOX, NOW, "apply_ai")
+    decisions.set_crop(connection, drawn.group_id, crop_of(CropBox(0.3, 0.0, 0.7, 0.6)))
+    decisions.set_crop(connection, applied.group_id, crop_of(BOX, "ai_all"))
     found = decisions.performance(connection)
     assert (found["correct_crops"], found["crop_accuracy"]) == (0, 0.0)
     assert (found["total_decisions"], found["correct_selections"]) == (2, 2)

@@ -18,7 +18,7 @@ from pickroom.maintenance.backup import restoring, writing
 from pickroom.sessions.review.session import ReviewSession
 from pickroom.store import snapshot
 from pickroom.store.connect import connect, create, open_read_only, schema_of, transaction
-from pickroom.store.exclusive_access import alone
+from pickroom.store.connections import exclusive_access
 from pickroom.store.wal import shares_memory
 from pickroom.store.workspace import Project, Workspace
 from support.boards import with_results
@@ -128,11 +128,15 @@ def test_nobody_moves_away_a_database_that_is_open(tmp_path: Path, without_memor
     without_memory(tmp_path / "p.db")
     with child(hold_open, tmp_path / "p.db") as pipe:
         hear(pipe)
-        with pytest.raises(LockedError, match="another process"), alone(tmp_path / "p.db", "testing"):
+        with pytest.raises(LockedError, match="another process"), exclusive_access(tmp_path / "p.db", "testing"):
             pass
-    with alone(tmp_path / "p.db", "testing"):
+    with exclusive_access(tmp_path / "p.db", "testing"):
         pass
-    with pytest.raises(LockedError), closing(connect(tmp_path / "p.db")), alone(tmp_path / "p.db", "testing"):
+    with (
+        pytest.raises(LockedError),
+        closing(connect(tmp_path / "p.db")),
+        exclusive_access(tmp_path / "p.db", "testing"),
+    ):
         pass
 
 

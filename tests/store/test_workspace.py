@@ -9,13 +9,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from platformdirs import user_data_path
 
 from conftest import read_tree
 from pickroom.core.errors import ProjectError
 from pickroom.store.manifest import Manifest
 from pickroom.store.workspace import Project, Workspace, utc_now
 
-CHECKOUT = Path(__file__).resolve().parents[2]
 MANIFEST_FIELDS = [
     "schema_version",
     "project_id",
@@ -46,24 +46,36 @@ def test_home_given_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_environment_comes_before_the_folders_around(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "data").mkdir()
+    (tmp_path / "data/projects").mkdir(parents=True)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PICKROOM_HOME", str(tmp_path / "named"))
     assert Workspace.find().root == tmp_path / "named"
 
 
-def test_nearest_parent_holding_data_comes_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for folder in ("data", "inner/data", "inner/deep/er"):
+def test_nearest_parent_with_projects_comes_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for folder in ("data/projects", "inner/data/projects", "inner/deep/er"):
         (tmp_path / folder).mkdir(parents=True)
     monkeypatch.delenv("PICKROOM_HOME", raising=False)
     monkeypatch.chdir(tmp_path / "inner/deep/er")
     assert Workspace.find().root == tmp_path / "inner"
 
 
-def test_checkout_comes_last(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_parent_with_data_alone_is_no_workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for folder in ("data/projects", "inner/data"):
+        (tmp_path / folder).mkdir(parents=True)
     monkeypatch.delenv("PICKROOM_HOME", raising=False)
+    monkeypatch.chdir(tmp_path / "inner/data")
+    assert Workspace.find().root == tmp_path
+
+
+def test_user_data_folder_comes_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PICKROOM_HOME", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "share"))
     monkeypatch.chdir("/")
-    assert Workspace.find().root == CHECKOUT
+    assert Workspace.find().root == user_data_path("pickroom")
+    assert Workspace.find().root.is_relative_to(tmp_path)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_home_may_be_relative_or_start_with_a_tilde(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -89,6 +101,7 @@ def test_finding_a_workspace_makes_nothing(tmp_path: Path) -> None:
         ("models", "data/ai_data/models"),
         ("logs", "data/ai_data/logs"),
         ("summaries", "data/daily_summaries"),
+        ("notebooks", "notebooks"),
         ("sandbox", "sandbox"),
         ("reports", "reports"),
         ("archives", "archives"),
@@ -146,13 +159,13 @@ def test_manifest_with_only_what_is_needed_is_read(workspace: Workspace) -> None
     [
         ("", "damaged"),
         ("{", "damaged"),
-        ("[1]", "no JSON object"),
+        ("[1]", "Expected 'object'"),
         ("{}", "'project_id'"),
         ('{"project_id": "p"}', "'root'"),
         ('{"project_id": "p", "root": ""}', "'root'"),
         ('{"project_id": "p", "root": 5}', "'root'"),
         ('{"project_id": "p", "root": "/i", "aliases": "mojo"}', "'aliases'"),
-        ('{"project_id": "p", "root": "/i", "allowed_extensions": [1]}', "'allowed_extensions'"),
+        ('{"project_id": "p", "root": "/i", "allowed_extensions": [1]}', "'allowed_extensions[0]'"),
         ('{"project_id": "p", "root": "/i", "status": "lost"}', "'lost'"),
         ('{"project_id": "q", "root": "/i"}', "names project 'q'"),
         (b"\xff\xfe", "damaged"),

@@ -11,9 +11,16 @@ from typing import Any
 
 from conftest import read_tree
 from pickroom.automation import sandbox
-from pickroom.automation.decisions_file import Approved, Proposal, read_proposals, write_lines
-from pickroom.automation.generate import Approval, generate, read_approval
-from pickroom.automation.sandbox import Place
+from pickroom.automation.decisions_file import (
+    Approval,
+    ApprovedDecision,
+    AutomationDecision,
+    read_approval,
+    read_decisions,
+    write_lines,
+)
+from pickroom.automation.generate import generate
+from pickroom.automation.sandbox import AutomationTarget
 from pickroom.core.records import Group
 from pickroom.sessions.review.auto_session import AutoSession
 from pickroom.store import groups
@@ -26,7 +33,7 @@ WRITE = ("Shift+Enter", "Shift+Enter")
 NOW = "2026-01-02T03:04:05.000000Z"
 
 
-def proposed(project: Project, **fields: Any) -> Place:
+def proposed(project: Project, **fields: Any) -> AutomationTarget:
     """A copy with decisions: every group's last image recommended, with a crop for every second group."""
     for place, group in enumerate(queue(project)):
         crop = BOX if place % 2 else None
@@ -36,7 +43,7 @@ def proposed(project: Project, **fields: Any) -> Place:
     return place
 
 
-def review(place: Place, *keys: str, only: str | None = None, **options: Any) -> AutoSession:
+def review(place: AutomationTarget, *keys: str, only: str | None = None, **options: Any) -> AutoSession:
     """Press keys in a session of its own, in one filter; returned closed, its last state still there to read."""
     session = AutoSession(place, **{"order": "folder", **options})
     try:
@@ -49,20 +56,20 @@ def review(place: Place, *keys: str, only: str | None = None, **options: Any) ->
     return session
 
 
-def approve_all(place: Place) -> None:
+def approve_all(place: AutomationTarget) -> None:
     """The person approves everything that waits, as proposed."""
-    review(place, *["a"] * len(read_proposals(place.decisions)), *WRITE)
+    review(place, *["a"] * len(read_decisions(place.decisions)), *WRITE)
 
 
-def cover(place: Place, threshold: float, *, drawn: bool | None = None) -> Approval:
+def cover(place: AutomationTarget, threshold: float, *, drawn: bool | None = None) -> Approval:
     """As if enough blind decisions had set this threshold: the files as a generate would have written them.
 
     Args:
         drawn: True to draw every group for a look, False to draw none, None for the true draw.
     """
-    proposals = read_proposals(place.decisions)
+    proposals = read_decisions(place.decisions)
     versions = next(iter(proposals.values())).models
-    seed = read_approval(place).seed  # type: ignore[union-attr]
+    seed = read_approval(place.guarantee).seed  # type: ignore[union-attr]
     ids = list(proposals)
     if drawn is not None:
         made = (Approval(threshold, versions, f"{n}", ("for a test",)) for n in range(100_000))
@@ -77,13 +84,13 @@ def cover(place: Place, threshold: float, *, drawn: bool | None = None) -> Appro
     return approval
 
 
-def person(group_id: str, action: str, choice: str | None = None, **fields: Any) -> Approved:
+def person(group_id: str, action: str, choice: str | None = None, **fields: Any) -> ApprovedDecision:
     """A line by the person."""
     values = {"needs_crop": False, "crop": None, "by": "person", "timestamp": NOW, **fields}
-    return Approved(group_id, action, choice, **values)  # type: ignore[arg-type]
+    return ApprovedDecision(group_id, action, choice, **values)  # type: ignore[arg-type]
 
 
-def groups_of(place: Place) -> list[Group]:
+def groups_of(place: AutomationTarget) -> list[Group]:
     """Every group of the place's project, decided or not, in queue order."""
     with closing(connect(place.project.database)) as connection:
         return groups.every(connection, place.project.id)
@@ -107,5 +114,5 @@ def change_line(path: Path, number: int, change: Callable[[dict[str, Any]], Any]
     path.write_text("\n".join(lines) + "\n")
 
 
-def proposals_of(place: Place) -> Sequence[Proposal]:
-    return list(read_proposals(place.decisions).values())
+def proposals_of(place: AutomationTarget) -> Sequence[AutomationDecision]:
+    return list(read_decisions(place.decisions).values())

@@ -54,7 +54,7 @@ class Problem:
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class ProjectDatabases:
     """The databases of one project: its own, and what was imported beside it; None where there is none."""
 
     project_id: str
@@ -88,7 +88,7 @@ def _stat(path: Path) -> list[tuple[int, int]]:
     return parts
 
 
-def sources(workspace: Workspace) -> list[Source]:
+def sources(workspace: Workspace) -> list[ProjectDatabases]:
     """Every project that has a manifest or imports, by id."""
     started = set(workspace.project_ids())
     imported = {path.stem.removesuffix("_legacy") for path in workspace.decisions.glob("*_legacy.db")}
@@ -96,7 +96,7 @@ def sources(workspace: Workspace) -> list[Source]:
     for project_id in sorted(started | imported):
         own = workspace.decisions / f"{project_id}.db" if project_id in started else None
         legacy = workspace.decisions / f"{project_id}_legacy.db" if project_id in imported else None
-        found.append(Source(project_id, own, legacy))
+        found.append(ProjectDatabases(project_id, own, legacy))
     return found
 
 
@@ -150,7 +150,7 @@ class Cache:
         folders: dict[str, Path] = {}
         problems: list[Problem] = []
         try:
-            for source in (Source(_EMPTY, None, None), *sources(workspace)):
+            for source in (ProjectDatabases(_EMPTY, None, None), *sources(workspace)):
                 try:
                     folder = self._copy(source)
                 except StoreError as error:
@@ -164,7 +164,7 @@ class Cache:
         self._sweep(folders)
         return Copies(folders, tuple(problems))
 
-    def _copy(self, source: Source) -> Path:
+    def _copy(self, source: ProjectDatabases) -> Path:
         stamp = source.stamp()
         when, refusal = self._refused.get((source.project_id, stamp), (0.0, None))
         if refusal is not None and time.monotonic() - when < _PATIENCE_S:
@@ -175,7 +175,7 @@ class Cache:
             self._refused[source.project_id, stamp] = time.monotonic(), error
             raise
 
-    def _copied(self, source: Source, stamp: str) -> Path:
+    def _copied(self, source: ProjectDatabases, stamp: str) -> Path:
         for attempt in range(_TRIES):
             target = self.folder / source.project_id / f"{_recipe()}-{stamp}"
             if (target / _NOTES).is_file():
@@ -188,13 +188,13 @@ class Cache:
             stamp = after
         return target
 
-    def _extract(self, source: Source, target: Path, *, attach: bool) -> None:
+    def _extract(self, source: ProjectDatabases, target: Path, *, attach: bool) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         with Folder(".building-", target.parent) as folder:
             self._fill(source, folder / target.name, attach=attach)
             _publish(folder / target.name, target)
 
-    def _fill(self, source: Source, building: Path, *, attach: bool) -> None:
+    def _fill(self, source: ProjectDatabases, building: Path, *, attach: bool) -> None:
         building.mkdir()
         try:
             engine = self._open()

@@ -68,6 +68,7 @@ def _models(folder: Path) -> tuple[tuple[dict[str, Any], ...], list[Problem]]:
         except (OSError, ValueError, RecursionError) as error:
             problems.append(Problem(model, f"its metadata cannot be read ({error}): {path}", left_out=True))
             continue
-        row = {"model": model, "name": name, "version": int(version), "has_weights": (folder / f"{model}.pt").is_file()}
+        weights = any((folder / f"{model}{suffix}").is_file() for suffix in (".npz", ".pt"))
+        row = {"model": model, "name": name, "version": int(version), "has_weights": weights}
         rows.append({**row, "metadata": json.dumps(metadata)})
     return tuple(sorted(rows, key=lambda row: (row["name"], row["version"]))), problems

@@ -20,7 +20,7 @@ def list_files(engine: duckdb.DuckDBPyConnection, workspace: Workspace, project_
     """
     import pyarrow
 
-    columns: dict[str, list] = {"project_id": [], "directory": [], "filename": [], "is_image": []}
+    columns: dict[str, list[str | bool]] = {"project_id": [], "directory": [], "filename": [], "is_image": []}
     listed = []
     for own_id in [project_id] if project_id else workspace.project_ids():
         try:

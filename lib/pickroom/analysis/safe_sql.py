@@ -1,4 +1,4 @@
-"""`pickroom sql`: a person's statement on the views of every project, run where it can only read."""
+"""`pickroom sql`: a statement on the views of every project, run in a process that can only read (`sealed`)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from pickroom.store.workspace import Workspace
 LONGEST_S = 300  # seconds a statement may take
 MOST_ROWS = 1_000_000  # that it may give
 _MEMORY = "2GB"
-_SHOWN = 200  # rows of a table in plain text
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +43,11 @@ def run(workspace: Workspace, text: str, *, longest_s: float = LONGEST_S) -> Res
 
     Raises:
         UsageError: the text is anything else, is not valid SQL, or takes too long, too much memory, or too many rows.
+        StoreError: the process died.
     """
     with connect(workspace) as analysis:
         request = {"statement": text, "memory": _MEMORY, "most_rows": MOST_ROWS}
         request["catalogue"] = analysis.catalogue.to_json()
-        problems = analysis.problems
         try:
             done = subprocess.run(
                 [sys.executable, "-m", "pickroom.analysis.sealed"],
@@ -60,7 +59,7 @@ def run(workspace: Workspace, text: str, *, longest_s: float = LONGEST_S) -> Res
         except subprocess.TimeoutExpired:
             what = f"it was not done after {longest_s:g} seconds"
             raise UsageError(what, doing="running a query", hint="ask for less at a time") from None
-    return _result(done, problems)
+        return _result(done, analysis.problems)
 
 
 def _result(done: subprocess.CompletedProcess[str], problems: tuple[Problem, ...]) -> Result:
@@ -72,42 +71,8 @@ def _result(done: subprocess.CompletedProcess[str], problems: tuple[Problem, ...
             what, doing, hint = values["refused"]
             raise UsageError(what, doing=doing, hint=hint)
         columns = tuple(values.get("columns", columns))
-        rows += (tuple(row) for row in values.get("rows", ()))
+        rows += map(tuple, values.get("rows", ()))
         if "end" in values:
             return Result(columns, tuple(rows), problems)
     last = (done.stderr.strip().splitlines() or [f"it ended with code {done.returncode}"])[-1]
     raise StoreError(f"the query's process died ({last})", doing="running a query", hint="ask for less at a time")
-
-
-def as_text(result: Result) -> str:
-    """The rows as a table in plain text; a plan as DuckDB draws it."""
-    if result.columns == ("explain_key", "explain_value"):
-        return "\n".join(str(row[1]).rstrip() for row in result.rows)
-    shown = [[_word(value) for value in row] for row in result.rows[:_SHOWN]]
-    widths = [max([len(name), *(len(row[place]) for row in shown)]) for place, name in enumerate(result.columns)]
-    numeric = [
-        all(isinstance(row[place], int | float | None) for row in result.rows[:_SHOWN]) and bool(shown)
-        for place in range(len(result.columns))
-    ]
-    lines = [_line(list(result.columns), widths, numeric), "  ".join("-" * width for width in widths)]
-    lines += [_line(row, widths, numeric) for row in shown]
-    if len(result.rows) > len(shown):
-        lines.append(f"... and {len(result.rows) - len(shown)} rows more (--json has them all)")
-    return "\n".join(lines)
-
-
-def _line(words: list[str], widths: list[int], numeric: list[bool]) -> str:
-    cells = (
-        word.rjust(width) if right else word.ljust(width)
-        for word, width, right in zip(words, widths, numeric, strict=True)
-    )
-    return "  ".join(cells).rstrip()
-
-
-def _word(value: Any) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, float):
-        return f"{value:.6g}" if abs(value) < 1e6 else f"{value:.1f}"
-    text = value if isinstance(value, str) else json.dumps(value)
-    return text if text.isprintable() else text.encode("unicode_escape").decode()

@@ -10,6 +10,7 @@ import contextlib
 import sqlite3
 from collections.abc import Container, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pyarrow
@@ -228,7 +229,7 @@ def _keep(engine: duckdb.DuckDBPyConnection, name: str, unsound: Mapping[str, Ma
 
 def _chunks(
     connection: sqlite3.Connection, table: str, columns: Sequence[str], without: Container[int]
-) -> Iterator[dict[str, tuple]]:
+) -> Iterator[dict[str, tuple[Any, ...]]]:
     """Columns of some rows at a time; of the rows that are not in `without`, by rowid, which not every table has."""
     number = "rowid" if table in FAULTS else "NULL"
     cursor = connection.execute(f"SELECT {', '.join([number, *map(_name, columns)])} FROM {table}")
@@ -237,7 +238,7 @@ def _chunks(
             yield dict(zip(columns, zip(*kept, strict=True), strict=True))
 
 
-def _array(values: tuple, kind: str, strange: dict[str, int], name: str) -> pyarrow.Array:
+def _array(values: tuple[Any, ...], kind: str, strange: dict[str, int], name: str) -> pyarrow.Array:
     """A column of one type; values of another one become NULL and are counted."""
     try:
         return pyarrow.array(values, _ARROW[kind])

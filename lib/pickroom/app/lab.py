@@ -1,14 +1,15 @@
-"""JupyterLab on the notebooks, for this machine only: loopback, with a token."""
+"""JupyterLab on the user's copies of the notebooks, for this machine only: loopback, with a token."""
 
 from __future__ import annotations
 
+import hashlib
 import os
 import sys
 from pathlib import Path
 from typing import NoReturn
 
-from pickroom.core.errors import ProjectError
-from pickroom.store.workspace import Workspace
+from pickroom.store import written_files
+from pickroom.store.workspace import Workspace, package_notebooks
 
 REVIEW_NOTEBOOK = "20_review.ipynb"
 # what makes a server Pickroom's, whoever starts it; an option given here holds against the user's own Jupyter files
@@ -30,21 +31,24 @@ SERVER_OPTIONS = (
 )
 
 
-def notebooks_folder() -> Path:
-    """The notebooks of the checkout that this package lies in.
+def copy_notebooks(workspace: Workspace) -> list[str]:
+    """Copy the package's notebooks to the workspace's folder, where they belong to the user.
 
-    Raises:
-        ProjectError: the package was installed without its checkout.
+    A missing one is made. One that the user has not changed since becomes the present version.
+
+    Returns:
+        the names of those that the user changed and of which this package has another version than they began with.
     """
-    folder = Path(__file__).resolve().parents[3] / "notebooks"
-    if not folder.is_dir():
-        raise ProjectError(
-            "the notebooks are not here",
-            doing="opening JupyterLab",
-            subject=folder,
-            hint="work in a checkout, installed with `make env`",
-        )
-    return folder
+    outdated = []
+    for source in package_notebooks():
+        target, text = workspace.notebooks / source.name, source.read_text(encoding="utf-8")
+        if target.is_file() and target.read_bytes() == text.encode():
+            continue
+        if written_files.may_replace(workspace, target):
+            written_files.write_text(workspace, target, text)
+        elif not written_files.is_known(workspace, hashlib.sha256(text.encode()).hexdigest()):
+            outdated.append(source.name)
+    return outdated
 
 
 def command(folder: Path, *, port: int, browser: bool) -> list[str]:
@@ -70,7 +74,7 @@ def command(folder: Path, *, port: int, browser: bool) -> list[str]:
 
 
 def run(workspace: Workspace, *, port: int = 8888, browser: bool = True) -> NoReturn:
-    """Become JupyterLab, so that whoever stops this process stops it; kernels find the workspace."""
+    """Become JupyterLab on the workspace's notebooks, so that whoever stops this process stops it."""
     # its labconfig/ switches off the question whether to fetch news, which would lie over the deck at every start
     config = [str(Path(__file__).parent / "server"), os.environ.get("JUPYTER_CONFIG_PATH", "")]
     environment = {
@@ -78,5 +82,5 @@ def run(workspace: Workspace, *, port: int = 8888, browser: bool = True) -> NoRe
         "PICKROOM_HOME": str(workspace.root),
         "JUPYTER_CONFIG_PATH": os.pathsep.join(path for path in config if path),
     }
-    arguments = command(notebooks_folder(), port=port, browser=browser)
+    arguments = command(workspace.notebooks, port=port, browser=browser)
     os.execve(arguments[0], arguments, environment)

@@ -16,20 +16,22 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pickroom.automation import interrupted, planning
-from pickroom.automation.planning import Item, Plan
-from pickroom.automation.sandbox import Place
-from pickroom.core.errors import ConflictError, FileOperationError, ImageError, StoreError, UsageError
+from pickroom.automation.planning import ApplyPlan, PlannedGroup
+from pickroom.automation.sandbox import AutomationTarget
+from pickroom.core.errors import ConflictError, FileOperationError, ImageError, UsageError
 from pickroom.core.naming import CROPPED
 from pickroom.core.quantities import plural
-from pickroom.core.records import BoxSource
-from pickroom.files import cropping, journal, undo
+from pickroom.core.records import BoxSource, InputKind
+from pickroom.files import cropping, undo
+from pickroom.files.batch import run_batch
+from pickroom.files.finalise import record_decision
 from pickroom.files.folder import ImageFolder
-from pickroom.files.handlers import AUTOMATION, LEDGERS
+from pickroom.files.handlers import AUTOMATION
 from pickroom.files.lock import moving_files
 from pickroom.store import crops, decisions, operations
-from pickroom.store.connect import connect, transaction
+from pickroom.store.connect import connect
 from pickroom.store.crops import Crop
-from pickroom.store.workspace import utc_now
+from pickroom.store.workspace import Project, utc_now
 
 _DOING = "applying the automation's decisions"
 
@@ -44,7 +46,7 @@ class Applied:
         note: what went wrong after everything was done, "" when nothing did.
     """
 
-    plan: Plan
+    plan: ApplyPlan
     stuck: str = ""
     note: str = ""
 
@@ -58,13 +60,13 @@ class Applied:
         )
 
 
-def dry_run(place: Place) -> Plan:
+def dry_run(target: AutomationTarget) -> ApplyPlan:
     """What `apply` would do now; changes nothing. Raises as `planning.plan`."""
-    with closing(connect(place.project.database)) as connection:
-        return planning.plan(place, connection)
+    with closing(connect(target.project.database)) as connection:
+        return planning.plan(target, connection)
 
 
-def apply(place: Place, shown: Plan | None = None) -> Applied:
+def apply(target: AutomationTarget, shown: ApplyPlan | None = None) -> Applied:
     """Carry out what was approved.
 
     Args:
@@ -74,77 +76,71 @@ def apply(place: Place, shown: Plan | None = None) -> Applied:
         UsageError, ConflictError: as `planning.plan`; nothing was touched.
         FileOperationError, ImageError: a crop could not be made; nothing was moved.
         ConflictError: a file could not be moved; everything was put back.
-        LockedError: another process is moving this project's files.
-        StoreError: the database refused: before the commit, then nothing of the plan was moved, or after it, then the
-            decisions stand and the next `apply`, or `pickroom recover`, goes on; the hint says which. Or a planned step
-            is of a kind that this program does not know.
+        LockedError, StoreError: as `run_batch`; the next `apply` goes on, too.
     """
-    project = place.project
+    project = target.project
     project.require_root()
-    hint = "no file was moved"
-    with closing(connect(project.database)) as connection, moving_files(project, _DOING) as folder:
-        try:
-            interrupted.finish(place, connection, folder)
-            plan = planning.plan(place, connection, utc_now())
-            if shown is not None and (plan.batch, plan.ops) != (shown.batch, shown.ops):
-                look = "nothing was touched; look at the new plan, then apply again"
-                raise ConflictError("something changed since the plan was shown", doing=_DOING, hint=look)
-            if not plan.items:
-                return Applied(plan)
-            plan = _render(place, folder, plan)
-            folder.require(plan.ops)
-            _commit(connection, plan)
-            hint = "the decisions stand, some files may have moved; put that right, then apply again: it goes on"
-            outcome = journal.run_planned(folder, connection, LEDGERS)
-        except sqlite3.Error as error:
-            raise StoreError(str(error), doing=_DOING, subject=project.database, hint=hint) from error
-        finally:
-            if operations.count_planned(connection) == 0:
-                journal.sweep(project.root)
+
+    def finish(_: Project, connection: sqlite3.Connection, folder: ImageFolder) -> None:
+        interrupted.finish(target, connection, folder)
+
+    with (
+        closing(connect(project.database)) as connection,
+        run_batch(project, connection, _DOING, finish=finish, sweep=True) as batch,
+    ):
+        plan = planning.plan(target, connection, utc_now())
+        if shown is not None and (plan.batch, plan.ops) != (shown.batch, shown.ops):
+            look = "nothing was touched; look at the new plan, then apply again"
+            raise ConflictError("something changed since the plan was shown", doing=_DOING, hint=look)
+        if not plan.items:
+            return Applied(plan)
+        plan = _render(target, batch.folder, plan)
+        batch.commit(plan.ops, lambda: _write(connection, plan))
+        outcome = batch.run()
         unit = planning.unit_of(plan.batch)
         if unit in outcome.failed:
             # the line of the step that failed, which names its paths
             raise ConflictError(outcome.failed[unit], hint="everything was put back")
-        note = interrupted.complete_log(place, connection)  # under the lock: a review may be writing that file
+        note = interrupted.complete_log(target, connection)  # under the lock: a review may be writing that file
     return Applied(plan, outcome.stuck.get(unit, ""), note)
 
 
-def undo_last(place: Place) -> tuple[int, int]:
+def undo_last(target: AutomationTarget) -> tuple[int, int]:
     """Put the latest apply that stands back; returns (its batch, how many groups wait again).
 
     Raises:
         UsageError: none stands.
         ConflictError: a file has changed since, or a crop was made of one; nothing was moved.
     """
-    with closing(connect(place.project.database)) as connection:
+    with closing(connect(target.project.database)) as connection:
         # an undo that was interrupted is the one that is asked for again: no other batch is taken back with it
         begun = interrupted.undone_by(connection)
         waiting = [] if begun is None else decisions.batch_group_ids(connection, begun)
-        with moving_files(place.project, "recovering") as folder:
-            interrupted.finish(place, connection, folder)
+        with moving_files(target.project, "recovering") as folder:
+            interrupted.finish(target, connection, folder)
         if begun is not None and not decisions.batch_group_ids(connection, begun):
             return begun, len(waiting)
         batch = operations.latest_batch(connection, (AUTOMATION,))
         if batch is None:
             what = "no apply of the automation stands"
-            raise UsageError(what, doing="undoing", subject=place.project.root, hint="there is nothing to put back")
-        place.require_inside(op for op in operations.of_batch(connection, batch) if op.undoes is None)
+            raise UsageError(what, doing="undoing", subject=target.project.root, hint="there is nothing to put back")
+        target.require_inside(op for op in operations.of_batch(connection, batch) if op.undoes is None)
         count = len(decisions.batch_group_ids(connection, batch))
-        outcome = undo.undo_batch(place.project, connection, batch)
+        outcome = undo.undo_batch(target.project, connection, batch)
     for reason in (*outcome.failed.values(), *outcome.stuck.values()):
         raise ConflictError(reason, hint="put that right, then undo again")
     return batch, count
 
 
-def _render(place: Place, folder: ImageFolder, plan: Plan) -> Plan:
-    """Every crop beside its place, its hash in the plan; on any failure none is left and nothing was done."""
-    root, wanted = place.project.root, [item for item in plan.items if item.box is not None]
+def _render(target: AutomationTarget, folder: ImageFolder, plan: ApplyPlan) -> ApplyPlan:
+    """Every crop beside its target, its hash in the plan; on any failure none is left and nothing was done."""
+    root, wanted = target.project.root, [item for item in plan.items if item.box is not None]
     if not wanted:
         return plan
     try:
         folder.make(CROPPED)
         with ThreadPoolExecutor(os.cpu_count() or 2) as pool:  # Pillow lets go of the interpreter while it encodes
-            rendering = {item.group.group_id: pool.submit(_render_one, place, item) for item in wanted}
+            rendering = {item.group.group_id: pool.submit(_render_one, target, item) for item in wanted}
             try:
                 hashes = {group_id: future.result() for group_id, future in rendering.items()}
             except BaseException:
@@ -161,41 +157,29 @@ def _render(place: Place, folder: ImageFolder, plan: Plan) -> Plan:
     return replace(plan, items=tuple(items))
 
 
-def _render_one(place: Place, item: Item) -> str:
+def _render_one(target: AutomationTarget, item: PlannedGroup) -> str:
     assert item.box is not None and item.route.picked is not None
     image, partial = item.group.images[item.route.picked], item.ops[0].source
     assert partial is not None
     return cropping.render_to(
-        place.project.root, place.project.path(image.directory, image.filename), item.box, partial
+        target.project.root, target.project.path(image.directory, image.filename), item.box, partial
     )
 
 
-def _with_hash(item: Item, sha256: str | None) -> Item:
+def _with_hash(item: PlannedGroup, sha256: str | None) -> PlannedGroup:
     return item if sha256 is None else replace(item, ops=(replace(item.ops[0], sha256=sha256), *item.ops[1:]))
 
 
-def _commit(connection: sqlite3.Connection, plan: Plan) -> None:
+def _write(connection: sqlite3.Connection, plan: ApplyPlan) -> None:
     now = utc_now()
-    with transaction(connection):
-        for item in plan.items:
-            group_id = item.group.group_id
-            if item.row is not None:
-                decisions.insert(connection, item.row)
-            context = decisions.Context(
-                group_id=group_id,
-                batch=plan.batch,
-                input="auto" if item.by == "auto" else "automation_review",
-                outcome=item.route.outcome,
-                decided_at=now,
-                source=item.shown.source if item.shown else None,
-                versions=item.shown.versions if item.shown else {},
-                milliseconds=item.milliseconds,
-            )
-            decisions.insert_context(connection, context)
-            operations.plan(connection, item.ops)
-            if item.box is not None and item.route.picked is not None:
-                source: BoxSource = "drawn" if item.own_box else "ai_all"
-                name = item.group.images[item.route.picked].filename
-                crop = Crop(plan.batch, name, group_id, item.box, source, item.ops[0].sha256, now)
-                crops.insert(connection, crop)
-                decisions.set_crop(connection, group_id, item.box, now, crop.input)
+    for item in plan.items:
+        group_id = item.group.group_id
+        planned = (group_id, item.route, item.row, item.ops)
+        by: InputKind = "auto" if item.by == "auto" else "automation_review"
+        record_decision(connection, *planned, item.saved, item.shown, by, plan.batch, now)
+        if item.box is not None and item.route.picked is not None:
+            source: BoxSource = "drawn" if item.own_box else "ai_all"
+            name = item.group.images[item.route.picked].filename
+            crop = Crop(plan.batch, name, group_id, item.box, source, item.ops[0].sha256, now)
+            crops.insert(connection, crop)
+            decisions.set_crop(connection, group_id, crop)

@@ -1,7 +1,6 @@
-"""A project copied into its sandbox: every image and companion verified by its hash, the database by SQLite's backup.
+"""Copy a project into its sandbox: images and companions verified by hash, the database by SQLite's backup.
 
-What makes the copy one is its manifest, written last: an interrupted copying is simply done again, and takes over what
-is there already.
+The manifest is written last: a copy without one was interrupted, is made again, and keeps what is there already.
 """
 
 from __future__ import annotations
@@ -80,15 +79,11 @@ def files_of(project: Project, avoid: Path) -> Iterator[str]:
     for top in tops:
         for here, folders, names in os.walk(top):
             folders[:] = [f for f in folders if not f.startswith(".") and Path(here, f).resolve() not in skipped]
-            plain = [name for name in names if not name.startswith(".") and _is_plain(Path(here, name))]
+            plain = [n for n in names if not n.startswith(".") and stat.S_ISREG(Path(here, n).lstat().st_mode)]
             companions = companions_by_stem(plain)
             wanted = {name for name in plain if is_image_name(name)}.union(*companions.values())
             relative = Path(here).relative_to(root).as_posix()
             yield from (name if relative == "." else f"{relative}/{name}" for name in wanted)
-
-
-def _is_plain(path: Path) -> bool:
-    return stat.S_ISREG(path.lstat().st_mode)
 
 
 def _require_room(root: Path, folder: Path, paths: list[str]) -> None:
@@ -122,8 +117,7 @@ def _copy_all(root: Path, folder: Path, paths: list[str], progress: Progress | N
 def copy_file(source: Path, destination: Path) -> str:
     """Copy one file with its times, verified by reading the copy again; returns its sha256.
 
-    A destination that is there with the same content is taken over, any other is replaced: only a copy calls this, and
-    only on what an interrupted copying has left.
+    A destination with the same content stays, any other is replaced: only an interrupted copying has left one.
 
     Raises:
         FileOperationError: the copy differs from what was read.

@@ -1,55 +1,60 @@
-"""The automation's two files of JSON lines (FORMATS.md, Automation files): what is proposed, and what was approved.
+"""The automation's files (FORMATS.md, Automation files): what is proposed, what was approved, and what may go unseen.
 
-Names, never indexes, decide. A line that is damaged, or that contradicts itself, makes the whole file unusable: these
-files lie where anybody can write to them, and half a file obeyed is worse than one line of refusal.
+No other module reads or writes them. Names, never indexes, decide. Anybody can write to these files, so a line that is
+damaged or contradicts itself makes the whole file unusable.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Literal, NoReturn, TypeVar
+from typing import Any, Literal, NoReturn, TypeVar
 
-from pickroom.automation import fields
+import msgspec
+
+from pickroom.automation.drift import drawn
+from pickroom.automation.guarantee import RISK_TARGET, RiskTarget, approval_confidence
 from pickroom.core.errors import FileOperationError, UsageError
-from pickroom.core.records import MAX_GROUP, MIN_GROUP, CropBox, Group, Recommendation, Source
+from pickroom.core.naming import is_file_name, is_text, stays_inside
+from pickroom.core.records import MAX_GROUP, MIN_GROUP, CropBox, Group, Recommendation, RecommendationSource
 from pickroom.groups import baseline
-from pickroom.storage import atomic
+from pickroom.storage import atomic, json_records
+from pickroom.storage.json_records import NonEmpty, Probability
 
 DECISIONS, APPROVED = "automation_decisions.jsonl", "approved_decisions.jsonl"
 SIMULATED = "simulated"  # what stands for every version of a recommendation made by `demo --model-like`
 
 Verdict = Literal["approved", "rejected", "overridden"]
 By = Literal["person", "auto"]
+_DOING = "reading decisions"
 
 
 @dataclass(frozen=True, slots=True)
-class Proposal:
-    """One line of automation_decisions.jsonl: what is proposed for one undecided group.
+class AutomationDecision:
+    """One line of automation_decisions.jsonl: what is proposed for one undecided group. None: not known.
 
     Attributes:
         directory: POSIX path relative to the project's root, "" for the root itself.
-        images: file names in stage order, no paths.
-        chosen: the name of the pick, None without one; `confidence` in [0, 1], None when not known.
-        needs_crop: None when nothing is known of a crop; `crop` is the box proposed for the pick.
+        images: file names in stage order. chosen: the name of the pick.
+        crop: the box proposed for the pick.
         models: model name -> version, as in `Recommendation.versions`.
         line: its number in the file, from 1; 0 for one that was not read from a file.
     """
 
-    group_id: str
-    project_id: str
+    group_id: NonEmpty
+    project_id: NonEmpty
     directory: str
     images: tuple[str, ...]
     chosen: str | None = None
-    confidence: float | None = None
+    confidence: Probability | None = None
     reason: str = ""
     anomaly_flags: tuple[str, ...] = ()
     needs_crop: bool | None = None
     crop: CropBox | None = None
-    crop_confidence: float | None = None
+    crop_confidence: Probability | None = None
     crop_reason: str = ""
     auto_approve: bool = False
     models: Mapping[str, str] = field(default_factory=dict)
@@ -59,61 +64,41 @@ class Proposal:
         index = None if self.chosen is None else self.images.index(self.chosen)
         first = {"chosen": self.chosen, "index": index, "confidence": self.confidence}
         second = {"needs_crop": self.needs_crop, "crop_coords": self.crop.to_list() if self.crop else None}
-        values = {
-            "group_id": self.group_id,
-            "project_id": self.project_id,
-            "directory": self.directory,
-            "images": list(self.images),
-            "step1_selection": {**first, "reason": self.reason, "anomaly_flags": list(self.anomaly_flags)},
+        values = {name: getattr(self, name) for name in ("group_id", "project_id", "directory", "images")} | {
+            "step1_selection": {**first, "reason": self.reason, "anomaly_flags": self.anomaly_flags},
             "step2_crop": {**second, "confidence": self.crop_confidence, "reason": self.crop_reason},
             "auto_approve": self.auto_approve,
             "models": dict(self.models),
         }
         return json.dumps(values, ensure_ascii=False)
 
-    @classmethod
-    def from_json(cls, text: str, line: int = 0) -> Proposal:
-        """Read one line; raises ValueError saying what is wrong with it."""
-        values = fields.json_object(text)
-        images = values.get("images")
-        if not isinstance(images, list) or not MIN_GROUP <= len(images) <= MAX_GROUP:
-            raise ValueError(f"images is no list of {MIN_GROUP} to {MAX_GROUP} names")
-        names = tuple(fields.plain_name(name) for name in images)
-        if len(set(names)) < len(names):
+    def __post_init__(self) -> None:
+        if not MIN_GROUP <= len(self.images) <= MAX_GROUP or not all(map(is_file_name, self.images)):
+            raise ValueError(f"images is no list of {MIN_GROUP} to {MAX_GROUP} file names: {list(self.images)!r}")
+        if len(set(self.images)) < len(self.images):
             raise ValueError("images holds a name twice")
-        pick, crop = fields.part(values, "step1_selection"), fields.part(values, "step2_crop")
-        chosen = pick.get("chosen")
-        if chosen is not None and chosen not in names:
-            raise ValueError(f"chosen {chosen!r} is none of the group's images")
-        box = fields.box(crop.get("crop_coords"))
-        if box is not None and chosen is None:
-            raise ValueError("a crop without an image that was chosen")
-        models = values.get("models")
-        if not isinstance(models, dict) or not all(isinstance(version, str) for version in models.values()):
-            raise ValueError("models is no object of texts")
-        approve = fields.flag(values.get("auto_approve"), "auto_approve")
-        if approve and chosen is None:
-            raise ValueError("auto_approve without an image that was chosen")
-        flags = pick.get("anomaly_flags")
-        if not isinstance(flags, list) or not all(isinstance(flag, str) for flag in flags):
-            raise ValueError("anomaly_flags is no list of texts")
-        return cls(
-            group_id=fields.text_of(values, "group_id"),
-            project_id=fields.text_of(values, "project_id"),
-            directory=fields.directory(values.get("directory")),
-            images=names,
-            chosen=chosen,
-            confidence=fields.share(pick.get("confidence"), "the pick's confidence"),
-            reason=fields.words(pick.get("reason")),
-            anomaly_flags=tuple(flags),
-            needs_crop=None if crop.get("needs_crop") is None else fields.flag(crop["needs_crop"], "needs_crop"),
-            crop=box,
-            crop_confidence=fields.share(crop.get("confidence"), "the crop's confidence"),
-            crop_reason=fields.words(crop.get("reason")),
-            auto_approve=approve,
-            models=models,
-            line=line,
+        if self.directory and not (is_text(self.directory) and stays_inside(self.directory)):
+            raise ValueError(f"directory {self.directory!r} leads out of the project's folder")
+        if self.chosen is not None and self.chosen not in self.images:
+            raise ValueError(f"chosen {self.chosen!r} is none of the group's images")
+        if self.chosen is None and (self.crop is not None or self.auto_approve):
+            raise ValueError("crop_coords or auto_approve without an image that was chosen")
+
+    @classmethod
+    def from_json(cls, text: str) -> AutomationDecision:
+        """Read one line; raises ValueError saying what is wrong with it."""
+        values = json_records.from_json(dict[str, Any], text)
+        pick, crop = (
+            json_records.from_values(dict[str, Any], values.get(name)) for name in ("step1_selection", "step2_crop")
         )
+        flat = {name: pick.get(name) for name in ("chosen", "confidence", "anomaly_flags")} | {
+            "reason": pick.get("reason") or "",
+            "needs_crop": crop.get("needs_crop"),
+            "crop": _box(crop.get("crop_coords")),
+            "crop_confidence": crop.get("confidence"),
+            "crop_reason": crop.get("reason") or "",
+        }
+        return json_records.from_values(cls, {"auto_approve": None, "models": None, **values, **flat})
 
     def recommendation(self, filenames: Sequence[str]) -> Recommendation:
         """What is proposed, as the deck shows it and the database records it.
@@ -134,21 +119,9 @@ class Proposal:
             versions=dict(self.models),
         )
 
-    def mismatch(self, group: Group | None, project_id: str) -> str | None:
-        """Why this line does not speak of a group of this project, None when it does."""
-        if self.project_id != project_id:
-            return f"it names project {self.project_id!r}"
-        if group is None:
-            return f"it names an unknown group: {self.group_id!r}"
-        if set(self.images) != set(group.filenames):
-            return f"its images are not those of group {self.group_id}"
-        if self.directory != group.directory:
-            return f"its directory {self.directory!r} is not that of group {self.group_id}"
-        return None
-
 
 @dataclass(frozen=True, slots=True)
-class Approved:
+class ApprovedDecision:
     """One line of approved_decisions.jsonl: what was said of one proposal.
 
     Attributes:
@@ -158,7 +131,7 @@ class Approved:
         needs_crop: with `crop` the crop is rendered at apply, without it the image goes to the crop desk.
     """
 
-    group_id: str
+    group_id: NonEmpty
     action: Verdict
     final_choice: str | None
     needs_crop: bool
@@ -168,66 +141,98 @@ class Approved:
     line: int = field(default=0, compare=False)
 
     def to_json(self) -> str:
-        values = {
-            "group_id": self.group_id,
-            "action": self.action,
-            "final_choice": self.final_choice,
-            "needs_crop": self.needs_crop,
-            "crop_coords": self.crop.to_list() if self.crop else None,
-            "by": self.by,
-            "timestamp": self.timestamp,
-        }
-        return json.dumps(values, ensure_ascii=False)
+        values = {name: getattr(self, name) for name in ("group_id", "action", "final_choice", "needs_crop")}
+        values["crop_coords"] = self.crop.to_list() if self.crop else None
+        return json.dumps({**values, "by": self.by, "timestamp": self.timestamp}, ensure_ascii=False)
+
+    def __post_init__(self) -> None:
+        if self.final_choice is not None and not is_file_name(self.final_choice):
+            raise ValueError(f"final_choice {self.final_choice!r} is no file name")
+        if self.action == "approved" and self.final_choice is None:
+            raise ValueError("approved without a final_choice")
+        if self.crop is not None and not self.needs_crop:
+            raise ValueError("crop_coords although needs_crop is not true")
+        if self.needs_crop and (self.final_choice is None or self.action == "rejected"):
+            raise ValueError("needs_crop without an image that was picked")
+        datetime.fromisoformat(self.timestamp)
 
     @classmethod
-    def from_json(cls, text: str, line: int = 0) -> Approved:
+    def from_json(cls, text: str) -> ApprovedDecision:
         """Read one line; raises ValueError saying what is wrong with it."""
-        values = fields.json_object(text)
-        action, by = values.get("action"), values.get("by")
-        if action not in ("approved", "rejected", "overridden"):
-            raise ValueError(f"action {action!r} is none of approved, rejected, overridden")
-        if by not in ("person", "auto"):
-            raise ValueError(f"by {by!r} is neither person nor auto")
-        choice = values.get("final_choice")
-        if choice is not None:
-            fields.plain_name(choice)
-        if action == "approved" and choice is None:
-            raise ValueError("approved without a final_choice")
-        needs_crop = values.get("needs_crop")
-        needed = False if needs_crop is None else fields.flag(needs_crop, "needs_crop")
-        box = fields.box(values.get("crop_coords"))
-        if box is not None and not needed:
-            raise ValueError("crop_coords although needs_crop is not true")
-        if needed and (choice is None or action == "rejected"):
-            raise ValueError("needs_crop without an image that was picked")
-        timestamp = fields.text_of(values, "timestamp")
-        try:
-            datetime.fromisoformat(timestamp)
-        except ValueError:
-            raise ValueError(f"timestamp {timestamp!r} is no ISO 8601 time") from None
-        return cls(fields.text_of(values, "group_id"), action, choice, needed, box, by, timestamp, line)
+        values = json_records.from_json(dict[str, Any], text)
+        needed, box = values.pop("needs_crop", None), _box(values.pop("crop_coords", None))
+        optional = {"final_choice": None, "needs_crop": False if needed is None else needed, "crop": box}
+        return json_records.from_values(cls, optional | values)
 
 
-Line = TypeVar("Line", Proposal, Approved)
+class Approval(msgspec.Struct, frozen=True, rename={"explanation": "words", "risk": "promise"}):
+    """What may be approved unseen, as automation_guarantee.json keeps it next to the decisions.
+
+    Attributes:
+        threshold: the least confidence that is approved; None: nothing is.
+        versions: of the models that this was calibrated for; no other recommendation is approved unseen.
+        seed: what the audit sample is drawn by.
+        explanation: why, a line each.
+    """
+
+    threshold: json_records.Probability | None
+    versions: dict[str, str]
+    seed: str
+    explanation: tuple[str, ...]
+    risk: RiskTarget = RISK_TARGET
+    made_at: str = ""
+
+    def approves(self, recommendation: Recommendation) -> bool:
+        """Whether this recommendation may be carried out unseen, unless its group is drawn for the audit."""
+        confidence = approval_confidence(recommendation)
+        if self.threshold is None or confidence is None or recommendation.versions != self.versions:
+            return False
+        return confidence >= self.threshold
+
+    def drawn(self, group_id: str) -> bool:
+        """Whether an approved group is still shown to the user, blind."""
+        return drawn(group_id, self.seed)
+
+    def to_json(self) -> str:
+        return json.dumps(msgspec.to_builtins(self), indent=1, ensure_ascii=False) + "\n"
 
 
-def read_proposals(path: Path) -> dict[str, Proposal]:
-    """Group id -> its line, in the file's order.
+def _box(values: object) -> CropBox | None:
+    return None if values is None else CropBox.of(values)
+
+
+Line = TypeVar("Line", AutomationDecision, ApprovedDecision)
+
+
+def read_decisions(path: Path) -> dict[str, AutomationDecision]:
+    """Group id -> its line of automation_decisions.jsonl, in the file's order.
 
     Raises:
-        UsageError: the file is missing or cannot be read, a line is damaged, or two lines speak of one group.
+        UsageError: the file is missing or cannot be read, a line is damaged, or two lines name one group.
     """
-    return _read(path, Proposal.from_json, hint="write it anew: pickroom auto generate PROJECT")
+    return _read(path, AutomationDecision.from_json, hint=_write_anew(path))
 
 
-def read_approved(path: Path) -> dict[str, Approved]:
-    """Group id -> its line, in the file's order; empty when there is no such file yet. Raises as `read_proposals`."""
+def read_approved(path: Path) -> dict[str, ApprovedDecision]:
+    """Group id -> its line of approved_decisions.jsonl; none when there is no such file. Raises as `read_decisions`."""
     if not path.exists() and not path.is_symlink():
         return {}
-    return _read(path, Approved.from_json, hint="mend or remove that line: nothing was done")
+    return _read(path, ApprovedDecision.from_json, hint="mend or remove that line: nothing was done")
 
 
-def write_lines(path: Path, lines: Iterable[Proposal | Approved]) -> None:
+def read_approval(path: Path) -> Approval | None:
+    """What may be approved unseen by the last generate; None: nothing. Raises UsageError where it is damaged."""
+    return json_records.read(
+        Approval,
+        path,
+        what="the file cannot be read",
+        doing="reading what may be approved unseen",
+        hint=_write_anew(path),
+        error=UsageError,
+    )
+
+
+def write_lines(path: Path, lines: Iterable[AutomationDecision | ApprovedDecision]) -> None:
     """Replace the file by these lines, whole or not at all; raises FileOperationError when the disk refuses."""
     try:
         atomic.write_text(path, "".join(line.to_json() + "\n" for line in lines))
@@ -236,38 +241,51 @@ def write_lines(path: Path, lines: Iterable[Proposal | Approved]) -> None:
         raise FileOperationError(error.strerror or str(error), "writing a file of decisions", [path], hint) from error
 
 
-def source_of(models: Mapping[str, str]) -> Source:
+def source_of(models: Mapping[str, str]) -> RecommendationSource:
     """Whether a model, the baseline or the demo's simulation made a recommendation, by its versions."""
     if dict(models) == baseline.VERSIONS or not models:
         return "baseline"
     return "simulated" if SIMULATED in models.values() else "model"
 
 
-def refuse_line(path: Path, line: int, reason: str, hint: str = "nothing was done; mend the file") -> NoReturn:
-    """Say in one line what is wrong with a line of a file."""
-    raise UsageError(f"line {line}: {reason}", doing="reading decisions", subject=path, hint=hint)
+def require_matching(
+    path: Path, decisions: Iterable[AutomationDecision], groups: Mapping[str, Group], project_id: str
+) -> None:
+    """Raise UsageError for the first line of the file at `path` that fits no group of this project."""
+    for one in decisions:
+        group = groups.get(one.group_id)
+        if one.project_id != project_id:
+            refuse_line(path, one.line, f"it names project {one.project_id!r}")
+        if group is None:
+            refuse_line(path, one.line, f"it names an unknown group: {one.group_id!r}")
+        if set(one.images) != set(group.filenames):
+            refuse_line(path, one.line, f"its images are not those of group {one.group_id}")
+        if one.directory != group.directory:
+            refuse_line(path, one.line, f"its directory {one.directory!r} is not that of group {one.group_id}")
 
 
-def _read(path: Path, parse: Callable[[str, int], Line], hint: str) -> dict[str, Line]:
-    doing = "reading decisions"
-    try:
-        if path.is_symlink() or not path.is_file():
-            what = "this is no plain file" if path.exists() or path.is_symlink() else "there is no such file"
-            raise UsageError(what, doing=doing, subject=path, hint=hint)
-        text = path.read_bytes().decode()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"the file cannot be read ({error})", doing=doing, subject=path, hint=hint) from None
+def refuse_line(path: Path, line: int, reason: str) -> NoReturn:
+    """Raise the UsageError of one line of a file."""
+    raise UsageError(f"line {line}: {reason}", doing=_DOING, subject=path, hint="nothing was done; mend the file")
+
+
+def _write_anew(path: Path) -> str:
+    return f"write it anew: pickroom auto generate {path.parent.name}"  # the folder is the project's
+
+
+def _read(path: Path, parse: Callable[[str], Line], hint: str) -> dict[str, Line]:
+    if path.is_symlink() or not path.is_file():
+        what = "this is no plain file" if path.exists() or path.is_symlink() else "there is no such file"
+        raise UsageError(what, doing=_DOING, subject=path, hint=hint)
     found: dict[str, Line] = {}
-    # JSON's own line ends only: a name may hold any other separator
-    for number, line in enumerate(text.removeprefix("\ufeff").split("\n"), start=1):
-        if not line.strip():
-            continue
-        try:
-            read = parse(line, number)
-        except (ValueError, RecursionError) as error:
-            refuse_line(path, number, str(error), hint)
-        if read.group_id in found:
-            earlier = found[read.group_id].line
-            refuse_line(path, number, f"group {read.group_id} stands in line {earlier} already", hint)
-        found[read.group_id] = read
+    try:
+        for number, line in json_records.parse_lines(parse, path.read_bytes().decode()):
+            if line.group_id in found:
+                earlier = found[line.group_id].line
+                raise ValueError(f"line {number}: group {line.group_id} stands in line {earlier} already")
+            found[line.group_id] = replace(line, line=number)
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"the file cannot be read ({error})", doing=_DOING, subject=path, hint=hint) from None
+    except ValueError as error:
+        raise UsageError(str(error), doing=_DOING, subject=path, hint=hint) from None
     return found

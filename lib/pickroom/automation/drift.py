@@ -1,10 +1,10 @@
-"""The random 3 % of approved groups that a person still decides, blind; and when what they find ends it all. Pure.
+"""The audit: of the approved groups 3 %, drawn at random, are decided blind; too many overrides end approval. Pure.
 
-A promise kept on yesterday's groups may break on tomorrow's: new subjects, a new image generator. The groups drawn
-are decided without sight of the recommendation, and counted one by one. A bet against "at most 5 % are overridden" is
-kept on them: its wealth, which cannot grow on average while the promise holds, passes 20 with a chance of at most 5 %
-however often one looks (Ville, 1939; Waudby-Smith and Ramdas: "Estimating means of bounded random variables by
-betting", 2024). So nothing is lost by looking after every decision, and once it has passed, it stays so.
+The guarantee may fail on new groups: other subjects, another image generator. The overrides of the drawn groups are
+counted one by one. A bet against "at most 5 % are overridden" is kept on them: its wealth, which cannot grow on
+average while that is true, passes 20 with a chance of at most 5 % however often it is looked at (Ville, 1939;
+Waudby-Smith and Ramdas: "Estimating means of bounded random variables by betting", 2024). So it can be looked at after
+every decision, and once it has passed, it stays so.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from scipy.special import betainc, betaln
 
 from pickroom.automation.guarantee import RISK_TARGET, RiskTarget, percent
 
-SHARE = 0.03  # of the groups approved unseen; issue 6
-_WORST = 0.5  # the bet is spread evenly over override rates from the promise up to this one
+SHARE = 0.03  # of the groups approved unseen
+_WORST = 0.5  # the bet is spread evenly over override rates from the limit up to this one
 
 
 def drawn(group_id: str, seed: str, share: float = SHARE) -> bool:
-    """Whether an approved group still goes to the person: the same answer at every run, at random over groups.
+    """Whether an approved group is in the audit sample: the same answer at every run, at random over groups.
 
     Args:
-        seed: any text that stays the same for a project, so that a second run draws no second sample.
+        seed: any text that stays the same for a project, so that a second run draws the same sample.
         share: of all groups, in [0, 1].
     """
     digest = hashlib.sha256(f"{seed}\n{group_id}".encode()).digest()
@@ -35,50 +35,48 @@ def drawn(group_id: str, seed: str, share: float = SHARE) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Drift:
-    """What the drawn groups say of the promise.
+    """What the drawn groups say of the guarantee.
 
     Attributes:
         on: groups may still be approved unseen.
         looked, overridden: drawn groups decided so far, and how many of them otherwise than recommended.
         evidence: the most that the bet was ever worth, >= 1; at 1 / (1 - confidence) it is over.
-        words: one line for the person.
+        explanation: one line for the user.
     """
 
     on: bool
     looked: int
     overridden: int
     evidence: float
-    words: str
+    explanation: str
 
 
-def watch(overridden: Sequence[bool], promise: RiskTarget = RISK_TARGET) -> Drift:
+def watch(overridden: Sequence[bool], risk: RiskTarget = RISK_TARGET) -> Drift:
     """Judge the drawn groups decided so far under the versions in use.
 
     Args:
-        overridden: whether the person decided otherwise, one by one in the order decided; that order may not
-            go by how sure the model was (`automation.order.shuffled`).
+        overridden: whether the user decided otherwise, in the order decided; that order may not depend on how sure the
+            model was (`automation.order.shuffled`).
     """
-    limit = 1 / (1 - promise.confidence)
-    worth = wealth(np.asarray(overridden, bool), promise.override)
-    evidence = float(worth.max(initial=1.0))
-    looked, bad = len(overridden), int(np.sum(overridden))
+    evidence = float(wealth(np.asarray(overridden, bool), risk.override).max(initial=1.0))
+    looked, bad, limit = len(overridden), int(np.sum(overridden)), percent(risk.override)
     counted = f"{bad} of {looked} groups drawn at random from the approved ones were overridden"
     if not looked:
         counted = "no group drawn at random from the approved ones has been looked at yet"
-    if evidence >= limit:
-        text = f"switched off: {counted}, beyond the {percent(promise.override)} promised; decide more groups blind"
-        return Drift(False, looked, bad, evidence, text + ", or train on what has changed")
-    return Drift(True, looked, bad, evidence, f"{counted}; {percent(promise.override)} is promised")
+    if evidence < 1 / (1 - risk.confidence):
+        return Drift(True, looked, bad, evidence, f"{counted}; the limit is {limit}")
+    advice = "decide more groups blind, or train on what has changed"
+    return Drift(False, looked, bad, evidence, f"switched off: {counted}, above the limit of {limit}; {advice}")
 
 
-def wealth(overridden: np.ndarray, promised: float) -> np.ndarray:
-    """The worth of a bet of 1 against "the rate is at most `promised`", after each decision.
+def wealth(overridden: np.ndarray, limit: float) -> np.ndarray:
+    """The worth of a bet of 1 against "the rate is at most `limit`", after each decision.
 
-    The likelihood of what was seen, averaged over rates between `promised` and one half, by its likelihood at
-    `promised`: an e-process, since under any smaller rate the ratio shrinks further.
+    The likelihood of what was seen, averaged over rates between `limit` and one half, by its likelihood at `limit`: an
+    e-process, since under any smaller rate the ratio shrinks further.
 
     Args:
-        overridden: (N,) bool. promised: in (0, 0.5).
+        overridden: (N,) bool. limit: in (0, 0.5).
 
     Returns:
         (N,) float, >= 0.
@@ -86,6 +84,6 @@ def wealth(overridden: np.ndarray, promised: float) -> np.ndarray:
     n = np.arange(1, len(overridden) + 1)
     bad = np.cumsum(overridden)
     a, b = bad + 1.0, n - bad + 1.0
-    between = np.maximum(betainc(a, b, _WORST) - betainc(a, b, promised), 1e-300)
-    log_average = betaln(a, b) + np.log(between) - np.log(_WORST - promised)
-    return np.exp(log_average - bad * np.log(promised) - (n - bad) * np.log1p(-promised))
+    between = np.maximum(betainc(a, b, _WORST) - betainc(a, b, limit), 1e-300)
+    log_average = betaln(a, b) + np.log(between) - np.log(_WORST - limit)
+    return np.asarray(np.exp(log_average - bad * np.log(limit) - (n - bad) * np.log1p(-limit)))

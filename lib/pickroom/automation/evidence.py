@@ -1,24 +1,27 @@
-"""What the guarantee stands on, read from a project's database: blind decisions, and the drawn groups looked at.
+"""What the guarantee rests on, read from a project's database: blind decisions, and the audit sample.
 
-Only decisions made under the versions in use count: they were made after those versions were trained, so none of them
-is in their training set; `trained_on` guards what metadata knows besides.
+Only decisions made under the versions in use count: they were made after those versions were trained.
 """
 
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from importlib import resources
 
 from pickroom.automation.guarantee import BlindDecision, approval_confidence
+from pickroom.core.errors import StoreError
 from pickroom.core.naming import stage_of
 from pickroom.core.records import Choice, Recommendation
 from pickroom.store import automation_review
-from pickroom.store.row_errors import wrap_row_errors
+from pickroom.store.rows import wrap_row_errors
+from pickroom.store.workspace import Workspace
 
 Versions = Mapping[str, str]
+_VERSION = re.compile(r"v(\d+)")  # as recommendations name one (checkpoints.Checkpoint.label)
 
 
 def versions_in_use(recommendations: Iterable[Recommendation]) -> dict[str, str]:
@@ -30,7 +33,7 @@ def versions_in_use(recommendations: Iterable[Recommendation]) -> dict[str, str]
 def blind_decisions(
     connection: sqlite3.Connection, versions: Versions, trained_on: frozenset[str] = frozenset()
 ) -> list[BlindDecision]:
-    """The person's blind decisions on recommendations of these versions, oldest first, but those whose crop waits.
+    """The user's blind decisions on recommendations of these versions, oldest first, without those whose crop waits.
 
     Args:
         trained_on: group ids in a training set of these versions; they are left out.
@@ -38,39 +41,61 @@ def blind_decisions(
     query = (resources.files("pickroom.automation") / "blind.sql").read_text(encoding="utf-8")
     found = []
     for row in connection.execute(query):
-        shown = _shown(row)
-        overridden = _overridden(row, shown)
+        shown = wrap_row_errors("decision_context")(Recommendation.from_json)(row["shown"])
+        action = row["outcome"] if row["user_action"] is None else row["user_action"]
+        # a box that the machine applied, or the default box, does not show what the user would have drawn
+        matches = bool(row["crop_match"]) if row["crop_match"] is not None and row["own_box"] else None
+        overridden = overrides(Choice(action, row["user_selected_index"]), shown, matches)
         if overridden is not None and shown.versions == dict(versions) and row["group_id"] not in trained_on:
             found.append(BlindDecision(approval_confidence(shown), overridden, _anomaly(row)))
     return found
 
 
-@wrap_row_errors("decision_context")
-def _shown(row: sqlite3.Row) -> Recommendation:
-    return Recommendation.from_json(row["shown"])
+def trained_on(workspace: Workspace, versions: Versions) -> frozenset[str]:
+    """The ids of the groups in the training set of these versions' ranker; empty for one that was not trained here.
+
+    The guarantee rests on the pick's confidence, so the ranker's set may not calibrate it.
+
+    Raises:
+        StoreError: the version is there and its frozen training set is not, or was changed; or its metadata is damaged.
+    """
+    match = _VERSION.fullmatch(versions.get("ranker", ""))
+    if match is None:
+        return frozenset()
+    from pickroom.learn import checkpoints, training_sets
+    from pickroom.learn.examples import Pick
+
+    try:
+        metadata = checkpoints.read_metadata(workspace, "ranker", int(match[1]))
+        set_hash = str(metadata["data"]["hash"])
+    except FileNotFoundError:
+        return frozenset()
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        what, doing = f"its metadata cannot be read ({error})", "asking what the ranker was trained on"
+        raise StoreError(what, doing=doing, subject=match[0], hint="train again: pickroom train ranker") from None
+    frozen = training_sets.load(workspace, "ranker", set_hash)
+    return frozenset(example.candidates.group_id for example in frozen.examples if isinstance(example, Pick))
 
 
 def audit_samples(connection: sqlite3.Connection, versions: Versions) -> list[bool]:
-    """Whether the person decided otherwise, for each drawn group looked at under these versions, oldest first.
+    """Whether the user decided otherwise, for each drawn group looked at under these versions, oldest first.
 
     No crop is drawn in the automation's review: whether one is needed counts, its box does not.
     """
-    looks = automation_review.blind_looks(connection)
     return [
         overrides(saved.choice, saved.shown) is True
-        for _, saved in looks
+        for _, saved in automation_review.blind_looks(connection)
         if saved.choice is not None and saved.shown is not None and saved.shown.versions == dict(versions)
     ]
 
 
 def overrides(choice: Choice, shown: Recommendation, box_matches: bool | None = None) -> bool | None:
-    """Whether a choice made blind is another than what would have been done unseen; None where it is not known yet.
+    """Whether a blind choice differs from what would have been done unseen; None where it is not known yet.
 
-    What is done unseen is the pick, and the crop where one is said to be needed: so a crop refused, a crop asked for
-    where none would have been made, and a crop drawn otherwise are overrides too.
+    A crop refused, a crop asked for where none would have been made, and another box are overrides too.
 
     Args:
-        box_matches: the crop that the person drew matches the one proposed (FORMATS.md, `crop_match`); None: not drawn.
+        box_matches: the crop that the user drew matches the one proposed (FORMATS.md, `crop_match`); None: not drawn.
     """
     if choice.action not in ("approve", "crop") or choice.index != shown.selected_index:
         return True
@@ -82,13 +107,6 @@ def overrides(choice: Choice, shown: Recommendation, box_matches: bool | None = 
     return False
 
 
-def _overridden(row: sqlite3.Row, shown: Recommendation) -> bool | None:
-    action = row["outcome"] if row["user_action"] is None else row["user_action"]
-    # a box that the machine applied, or the default box, does not show what the user would have drawn
-    drawn = row["crop_match"] is not None and row["own_box"]
-    return overrides(Choice(action, row["user_selected_index"]), shown, bool(row["crop_match"]) if drawn else None)
-
-
 def _anomaly(row: sqlite3.Row) -> bool | None:
     """A lower stage chosen though a higher one was there; None where a stage is unknown or nothing was picked."""
     if row["user_action"] not in ("approve", "crop"):
@@ -97,4 +115,4 @@ def _anomaly(row: sqlite3.Row) -> bool | None:
     stages = [stage for name in names if (stage := stage_of(name)) is not None]
     if len(stages) < len(names):
         return None
-    return stages[row["user_selected_index"]] < max(stages)
+    return bool(stages[row["user_selected_index"]] < max(stages))

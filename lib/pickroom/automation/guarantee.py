@@ -1,18 +1,18 @@
-"""Risk control: from which confidence on a group may be approved unseen, so that two promises hold. Pure.
+"""Risk control: from which confidence on a group may be approved unseen, so that two limits hold. Pure.
 
 Learn then test (Angelopoulos, Bates, Candès, Jordan, Lei: "Learn then Test: Calibrating Predictive Algorithms to
-Achieve Risk Control", 2021): each candidate threshold is a hypothesis "the risk from here on breaks the promise",
+Achieve Risk Control", 2021): each candidate threshold is a hypothesis "the risk from here on exceeds its limit",
 rejected when the exact upper bound on that risk (Clopper and Pearson, 1934) keeps it. Thresholds are tried from the
 highest down, and the first that cannot be rejected ends it (fixed-sequence testing), so that no confidence is lost
 to having tried many. The candidates are fixed beforehand, never taken from the data.
 
-The promises hold for groups like those decided blind. So these must be a random sample of the groups to come, decided
-without sight of the recommendation, and none of them may have trained the models calibrated.
+The limits hold for groups like those decided blind: these must be a random sample of the groups to come, and none of
+them may have trained the models calibrated.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -25,17 +25,18 @@ from pickroom.core.records import Recommendation
 CANDIDATES = np.round(expit(np.linspace(8.5, 0.0, 171)), 6)
 # LESSONS.md, Picking: 24 of 1,000 groups; only to say how many decisions are needed before any anomaly was met
 ANOMALY_RATE = 0.024
+_SWITCHED_OFF: tuple[str, int | None] = "anomalies approved wrongly: no limit (switched off)", 0
 _MOST_DECISIONS = 10**6  # beyond this, more decisions are no answer
 
 
 @dataclass(frozen=True, slots=True)
 class RiskTarget:
-    """What is promised of the groups approved unseen.
+    """The limits guaranteed for the groups approved unseen.
 
     Attributes:
         override: at most this share of them would have been overridden, in (0, 1).
-        anomaly: at most this share of all true anomalies is approved wrongly, in (0, 1); None: not promised.
-        confidence: of each promise, in (0, 1); both together then hold with at least 2 * confidence - 1.
+        anomaly: at most this share of all true anomalies is approved wrongly, in (0, 1); None: no such limit.
+        confidence: of each limit, in (0, 1); both together then hold with at least 2 * confidence - 1.
         start: the first threshold tried lies where at least this share of the blind decisions would be approved, in
             [0, 1]: with too few of them one bad decision among the surest ends the sequence at once.
 
@@ -52,21 +53,21 @@ class RiskTarget:
         for name in ("override", "anomaly", "confidence"):
             value = getattr(self, name)
             if value is not None and not 0 < value < 1:
-                raise ValueError(f"promise: {name} {value!r} does not lie between 0 and 1")
+                raise ValueError(f"risk target: {name} {value!r} does not lie between 0 and 1")
         if not 0 <= self.start <= 1:
-            raise ValueError(f"promise: start {self.start!r} does not lie in [0, 1]")
+            raise ValueError(f"risk target: start {self.start!r} does not lie in [0, 1]")
 
 
-RISK_TARGET = RiskTarget()  # issue 6: 5 %, 10 %, 95 % each
+RISK_TARGET = RiskTarget()  # 5 %, 10 %, 95 % each
 
 
 @dataclass(frozen=True, slots=True)
 class BlindDecision:
-    """One blind decision of the person, set against what would have been approved.
+    """One blind decision of the user, compared with what would have been approved.
 
     Attributes:
         confidence: as `approval_confidence` gives it, in [0, 1]; None: never approved unseen, whatever the threshold.
-        overridden: the person decided otherwise.
+        overridden: the user decided otherwise.
         anomaly: a lower stage chosen though a higher one was there; None when a stage is unknown.
     """
 
@@ -77,20 +78,18 @@ class BlindDecision:
 
 @dataclass(frozen=True, slots=True)
 class Guarantee:
-    """What may be approved unseen, and what was counted to say so.
+    """What may be approved unseen, and the counts it rests on.
 
     Attributes:
         threshold: approve from this confidence on; None: nothing is approved unseen.
-        overrides_ok, anomalies_ok: each promise by itself can be kept at some threshold (the second is False when
-            it is switched off).
-        n: blind decisions; approved, overridden: of these, how many at or above the threshold, and how many of them
-            the person overrode; anomalies, approved_wrongly: true anomalies, and how many of them were approved
-            wrongly. Counted at the threshold, or where nothing is approved at the first threshold tried.
-        override_bound, anomaly_bound: upper confidence bounds on the two risks there; None without any to count.
+        overrides_ok, anomalies_ok: each limit by itself can be kept at some threshold (False when it is switched off).
+        n: blind decisions; approved: of these, how many at or above the threshold; overridden: how many of those the
+            user overrode; anomalies, approved_wrongly: true anomalies, and how many of them were approved wrongly.
+            Counted at the threshold; where nothing is approved, at the first threshold tried.
         needed: at least so many more blind decisions, if they go on as before; 0 with a threshold; None when more
             decisions alone do not help.
-        first_alone: the threshold that the first promise would have without the second; None if it has none either.
-        words: all this for the person, a line each.
+        first_alone: the threshold for overrides alone, without the limit on anomalies; None if there is none either.
+        explanation: all this for the user, a line each.
     """
 
     threshold: float | None
@@ -101,11 +100,9 @@ class Guarantee:
     overridden: int
     anomalies: int
     approved_wrongly: int
-    override_bound: float | None
-    anomaly_bound: float | None
     needed: int | None
     first_alone: float | None
-    words: tuple[str, ...]
+    explanation: tuple[str, ...]
 
     @property
     def coverage(self) -> float:
@@ -118,12 +115,12 @@ class Guarantee:
 
 
 def approval_confidence(recommendation: Recommendation) -> float | None:
-    """The number that is calibrated and that decides, from one place for both; None: the person always looks.
+    """The confidence that is calibrated and compared with the threshold; None: the user always looks.
 
-    A group is always looked at without a pick or a confidence, with an anomaly flag, or when no model spoke.
+    None without a pick or a confidence, with an anomaly flag, or without a model.
     """
-    spoke = recommendation.source != "baseline" and recommendation.selected_index is not None
-    return recommendation.confidence if spoke and not recommendation.anomaly_flags else None
+    known = recommendation.source != "baseline" and recommendation.selected_index is not None
+    return recommendation.confidence if known and not recommendation.anomaly_flags else None
 
 
 def upper_bound(bad: float | np.ndarray, of: float | np.ndarray, confidence: float) -> np.ndarray:
@@ -144,57 +141,23 @@ def least_number(limit: float, confidence: float, bad: int = 0) -> int:
     low, high = bad, bad + 1
     while upper_bound(bad, high, confidence) > limit:
         low, high = high, high * 2
+    return _bisect(low, high, lambda count: bool(upper_bound(bad, count, confidence) <= limit))
+
+
+def _bisect(low: int, high: int, enough: Callable[[int], bool]) -> int:
+    """The least number above `low` that is enough, as `high` is."""
     while high - low > 1:
         middle = (low + high) // 2
-        low, high = (middle, high) if upper_bound(bad, middle, confidence) > limit else (low, middle)
+        low, high = (low, middle) if enough(middle) else (middle, high)
     return high
 
 
-def calibrate(blind: Sequence[BlindDecision], promise: RiskTarget = RISK_TARGET) -> Guarantee:
-    """The lowest threshold at which the promises hold, and why not a lower one, or none.
+def calibrate(blind: Sequence[BlindDecision], risk: RiskTarget = RISK_TARGET) -> Guarantee:
+    """The lowest threshold at which the limits hold, and why not a lower one, or none.
 
     Raises:
         ValueError: a confidence outside [0, 1].
     """
-    counts = _count(blind, promise)
-    level = promise.confidence
-    override_bounds = upper_bound(counts.overridden, counts.approved, level)
-    anomaly_bounds = upper_bound(counts.wrongly, counts.anomalies, level)
-    keeps_first = override_bounds <= promise.override
-    keeps_second = anomaly_bounds <= promise.anomaly if promise.anomaly is not None else np.ones_like(keeps_first)
-    alone = _last_kept(keeps_first, counts.start)
-    last = _last_kept(keeps_first & keeps_second, counts.start)
-    at = counts.start if last is None else last
-    found = Guarantee(
-        threshold=None if last is None else float(CANDIDATES[last]),
-        overrides_ok=alone is not None,
-        anomalies_ok=promise.anomaly is not None and _last_kept(keeps_second, counts.start) is not None,
-        n=len(blind),
-        approved=int(counts.approved[at]),
-        overridden=int(counts.overridden[at]),
-        anomalies=counts.anomalies,
-        approved_wrongly=int(counts.wrongly[at]),
-        override_bound=float(override_bounds[at]) if counts.approved[at] else None,
-        anomaly_bound=float(anomaly_bounds[at]) if counts.anomalies else None,
-        needed=0,
-        first_alone=None if alone is None else float(CANDIDATES[alone]),
-        words=(),
-    )
-    return _worded(found, promise)
-
-
-@dataclass(frozen=True, slots=True)
-class _Counts:
-    """Blind decisions counted at or above each candidate, highest first; `start`: where the sequence begins."""
-
-    approved: np.ndarray
-    overridden: np.ndarray
-    wrongly: np.ndarray
-    anomalies: int
-    start: int
-
-
-def _count(blind: Sequence[BlindDecision], promise: RiskTarget) -> _Counts:
     confidence = np.array([-1.0 if b.confidence is None else b.confidence for b in blind])
     known = np.array([b.confidence is not None for b in blind], bool)
     if not ((confidence[known] >= 0) & (confidence[known] <= 1)).all():
@@ -204,83 +167,95 @@ def _count(blind: Sequence[BlindDecision], promise: RiskTarget) -> _Counts:
 
     def at_or_above(which: np.ndarray) -> np.ndarray:
         ordered = np.sort(confidence[which])
-        return len(ordered) - np.searchsorted(ordered, CANDIDATES, side="left")
+        return np.asarray(len(ordered) - np.searchsorted(ordered, CANDIDATES, side="left"))
 
-    approved = at_or_above(known)
-    # chosen by the confidences alone, never by how the decisions came out: else the bounds would not hold
-    least = max(promise.start * len(blind), least_number(promise.override, promise.confidence))
-    enough = np.flatnonzero(approved >= least)
-    return _Counts(
-        approved=approved,
-        overridden=at_or_above(overridden),
-        wrongly=at_or_above(overridden & anomaly),
-        anomalies=int(anomaly.sum()),
-        start=int(enough[0]) if len(enough) else len(CANDIDATES) - 1,
+    approved, bad, wrongly = map(at_or_above, (known, overridden, overridden & anomaly))
+    anomalies = int(anomaly.sum())
+    # the start is chosen by the confidences alone, never by how the decisions came out: else the bounds would not hold
+    least = max(risk.start * len(blind), least_number(risk.override, risk.confidence))
+    start = int(next(iter(np.flatnonzero(approved >= least)), len(CANDIDATES) - 1))
+    keeps_first = upper_bound(bad, approved, risk.confidence) <= risk.override
+    keeps_second = np.ones_like(keeps_first)
+    if risk.anomaly is not None:
+        keeps_second = upper_bound(wrongly, anomalies, risk.confidence) <= risk.anomaly
+    alone, last = _last_kept(keeps_first, start), _last_kept(keeps_first & keeps_second, start)
+    at = start if last is None else last
+    found = Guarantee(
+        threshold=None if last is None else float(CANDIDATES[last]),
+        overrides_ok=alone is not None,
+        anomalies_ok=risk.anomaly is not None and _last_kept(keeps_second, start) is not None,
+        n=len(blind),
+        approved=int(approved[at]),
+        overridden=int(bad[at]),
+        anomalies=anomalies,
+        approved_wrongly=int(wrongly[at]),
+        needed=0,
+        first_alone=None if alone is None else float(CANDIDATES[alone]),
+        explanation=(),
     )
+    return _explained(found, risk)
 
 
 def _last_kept(keeps: np.ndarray, start: int) -> int | None:
-    """The last place of the run of kept promises that begins at `start`; None when there is no run."""
-    broken = np.flatnonzero(~keeps[start:].astype(bool))
+    """The last place of the run of kept limits that begins at `start`; None when there is no run."""
+    broken = np.flatnonzero(~keeps[start:])
     end = start + int(broken[0]) if len(broken) else len(keeps)
     return end - 1 if end > start else None
 
 
-# ------------------------------------------------------------------------------------------------ words
-
-
-def _worded(found: Guarantee, promise: RiskTarget) -> Guarantee:
-    """The same guarantee with its words, and with how many more decisions it takes."""
-    first, more_first = _first_words(found, promise)
-    second, more_second = _second_words(found, promise)
+def _explained(found: Guarantee, risk: RiskTarget) -> Guarantee:
+    """The same guarantee with its explanation, and with how many more decisions it takes."""
+    level = percent(risk.confidence)
+    none = "none of those decided blind counts" if found.n else "nothing was decided blind yet"
+    first, more_first = _explain(
+        f"at most {percent(risk.override)} of them overridden, with {level} confidence",
+        f"{found.overridden} of {found.approved:,} were" if found.approved else none,
+        None if found.overrides_ok else (found.overridden, found.approved, found.n, risk.override, 1.0),
+        risk,
+    )
+    second, more_second = _SWITCHED_OFF
+    if risk.anomaly is not None:
+        wrongly = (found.approved_wrongly, found.anomalies, found.n, risk.anomaly, ANOMALY_RATE)
+        second, more_second = _explain(
+            f"at most {percent(risk.anomaly)} of anomalies approved wrongly, with {level} confidence",
+            f"{wrongly[0]} of {found.anomalies:,} were" if found.anomalies else "none was met yet",
+            None if found.anomalies_ok else wrongly,
+            risk,
+        )
     if found.threshold is not None:
         share = percent(round(found.coverage, 3))
         head = f"approved unseen from confidence {found.threshold:.3f} on: {share} of {found.n:,} blind decisions"
-        return replace(found, words=(head, first, second))
+        return replace(found, explanation=(head, first, second))
     needed = None if more_first is None or more_second is None else max(more_first, more_second)
     if found.n and not found.approved:
-        head = "nothing is approved unseen: no group that you decided blind had a model's confidence without a warning"
+        why = "no group that you decided blind had a model's confidence without a warning"
     elif needed is None:
-        head = "nothing is approved unseen: more decisions alone do not help, the models are not good enough yet"
+        why = "more decisions alone do not help, the models are not good enough yet"
     else:
-        head = f"nothing is approved unseen: about {needed:,} more blind decisions are needed"
-    words = [head, first, second]
+        why = f"about {needed:,} more blind decisions are needed"
+    lines = [f"nothing is approved unseen: {why}", first, second]
     if found.first_alone is not None:
-        words.append(
-            f"the first promise alone would hold from confidence {found.first_alone:.3f} on: "
-            "it can be switched on without the second"
+        lines.append(
+            f"the limit on overrides alone would hold from confidence {found.first_alone:.3f} on: "
+            "it can be switched on without the limit on anomalies"
         )
-    return replace(found, needed=needed, words=tuple(words))
+    return replace(found, needed=needed, explanation=tuple(lines))
 
 
-def _first_words(found: Guarantee, promise: RiskTarget) -> tuple[str, int | None]:
-    """What is known of overrides, and how many more blind decisions that takes."""
-    text = f"at most {percent(promise.override)} of them overridden, with {percent(promise.confidence)} confidence"
-    if found.overrides_ok:
-        return f"{text}: holds ({found.overridden} of {found.approved:,} were)", 0
-    more = _more(found.overridden, found.approved, found.n, promise.override, promise.confidence, 1.0)
-    none = "none of those decided blind counts" if found.n else "nothing was decided blind yet"
-    counted = f"{found.overridden} of the {found.approved:,} surest were" if found.approved else none
-    return _not_shown(text, counted, more), more
+def _explain(
+    limit: str, counted: str, not_shown: tuple[int, int, int, float, float] | None, risk: RiskTarget
+) -> tuple[str, int | None]:
+    """A limit in words, and how many more blind decisions it takes.
 
-
-def _second_words(found: Guarantee, promise: RiskTarget) -> tuple[str, int | None]:
-    """What is known of anomalies, and how many more blind decisions that takes."""
-    if promise.anomaly is None:
-        return "anomalies approved wrongly: nothing is promised (switched off)", 0
-    share, level = percent(promise.anomaly), percent(promise.confidence)
-    text = f"at most {share} of anomalies approved wrongly, with {level} confidence"
-    counted = f"{found.approved_wrongly} of {found.anomalies:,} were" if found.anomalies else "none was met yet"
-    if found.anomalies_ok:
-        return f"{text}: holds ({counted})", 0
-    more = _more(found.approved_wrongly, found.anomalies, found.n, promise.anomaly, promise.confidence, ANOMALY_RATE)
-    return _not_shown(text, counted, more), more
-
-
-def _not_shown(text: str, counted: str, more: int | None) -> str:
+    Args:
+        not_shown: what `_more` takes; None where the limit holds.
+    """
+    if not_shown is None:
+        return f"{limit}: holds ({counted})", 0
+    more = _more(*not_shown, risk.confidence)
     if more is None:
-        return f"{text}: does not hold ({counted})"
-    return f"{text}: not shown yet ({counted}; about {more:,} more blind decisions)"
+        return f"{limit}: does not hold ({counted})", None
+    return f"{limit}: not shown yet ({counted}; about {more:,} more blind decisions)", more
 
 
 def percent(share: float) -> str:
@@ -288,24 +263,23 @@ def percent(share: float) -> str:
     return f"{100 * share:g} %"
 
 
-def _more(bad: int, of: int, n: int, limit: float, confidence: float, rate: float) -> int | None:
+def _more(bad: int, of: int, n: int, limit: float, rate: float, confidence: float) -> int | None:
     """How many more decisions it takes if they go on as before; None when that would never do.
 
     Args:
         bad, of: counted among `n` decisions so far. rate: the expected of / n before any was counted.
     """
-    share = of / n if of else rate
+
+    def enough(count: int) -> bool:
+        return bool(upper_bound(bad / of * count, count, confidence) <= limit)
+
     if bad == 0:
         counted = least_number(limit, confidence)
     else:
         high = of
-        while upper_bound(bad / of * high, high, confidence) > limit:
+        while not enough(high):
             high *= 2
             if high > _MOST_DECISIONS:
                 return None
-        low = high // 2
-        while high - low > 1:
-            middle = (low + high) // 2
-            low, high = (middle, high) if upper_bound(bad / of * middle, middle, confidence) > limit else (low, middle)
-        counted = high
-    return max(0, int(np.ceil((counted - of) / share)))
+        counted = _bisect(high // 2, high, enough)
+    return max(0, int(np.ceil((counted - of) / (of / n if of else rate))))

@@ -1,32 +1,28 @@
-"""What the automation is worth so far: approvals, overrides, crops accepted, time saved; by confidence, and the gates.
+"""Metrics of the automation: approvals, overrides, crops accepted, time saved; by confidence, with the goals.
 
-Rates are over what a person looked at. What was approved unseen counts in the time saved alone: the machine's own
+Rates are over what a user looked at. What was approved unseen counts in the time saved alone: the machine's own
 decisions are never its accuracy (DESIGN.md, invariant 11).
 """
 
 from __future__ import annotations
 
-import sqlite3
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from statistics import median
-from typing import Literal
 
-from pickroom.automation.decisions_file import Approved, read_approved, read_proposals
-from pickroom.automation.sandbox import Place
+from pickroom.automation.decisions_file import ApprovedDecision, Verdict, read_approved, read_decisions
+from pickroom.automation.sandbox import AutomationTarget
 from pickroom.core.quantities import plural
 from pickroom.core.records import Recommendation
 from pickroom.store import automation_review, decisions
 from pickroom.store.choices import SavedChoice, looks_s
 from pickroom.store.connect import connect, open_read_only
 
-GATES = (0.60, 0.80, 0.90)  # of the plan: share approved by the person
-MOST_OVERRIDES, LEAST_TIME_SAVED = 0.05, 0.50  # of the plan as well
+GATES = (0.60, 0.80, 0.90)  # goals: share approved by the user
+MOST_OVERRIDES, LEAST_TIME_SAVED = 0.05, 0.50
 _BANDS = 10  # a tenth of confidence wide, as in the analysis
-
-Action = Literal["approved", "rejected", "overridden"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +33,10 @@ class Outcome:
         confidence: of the pick, in [0, 1]; None when not known.
         by_person: False: carried out unseen.
         crop_accepted: the crop shown was taken as it was; None: none was shown, or the pick was another.
-        seconds: that the person looked at it; None when not known.
+        seconds: that the user looked at it; None when not known.
     """
 
-    action: Action
+    action: Verdict
     confidence: float | None
     by_person: bool = True
     crop_accepted: bool | None = None
@@ -49,11 +45,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Outcomes counted. Rates are None where there is nothing to divide by.
-
-    Attributes:
-        unseen: carried out without a look. crops, crops_accepted: crops shown, and taken as they were.
-    """
+    """Outcomes counted; rates are None where there is nothing to divide by. `unseen`: carried out without a look."""
 
     approved: int
     overridden: int
@@ -67,18 +59,11 @@ class Counts:
         seen = [outcome for outcome in outcomes if outcome.by_person]
         actions = Counter(outcome.action for outcome in seen)
         crops = [outcome.crop_accepted for outcome in seen if outcome.crop_accepted is not None]
-        return cls(
-            actions["approved"],
-            actions["overridden"],
-            actions["rejected"],
-            len(outcomes) - len(seen),
-            len(crops),
-            sum(crops),
-        )
+        by_action = (actions["approved"], actions["overridden"], actions["rejected"])
+        return cls(*by_action, len(outcomes) - len(seen), len(crops), sum(crops))
 
     @property
     def reviewed(self) -> int:
-        """Proposals that a person looked at."""
         return self.approved + self.overridden + self.rejected
 
     @property
@@ -101,9 +86,9 @@ class Metrics:
     Attributes:
         bands: (low, high) of confidence -> counts, rising; those without an outcome are left out, and (None, None)
             holds what had no confidence.
-        own_seconds: median look of the person's own review without automation; None before the first.
+        own_seconds: median look of the user's own review without automation; None before the first.
         spent_seconds: looks at proposals altogether, pauses left out; timed: those looked at whose time is known.
-        gates: what was planned, whether it is reached; None: not measured yet.
+        gates: goal -> whether it is reached; None: not measured yet.
     """
 
     total: Counts
@@ -115,12 +100,12 @@ class Metrics:
 
     @property
     def time_saved(self) -> float | None:
-        """Share of the time that these groups would have taken at the person's own pace; negative: it took longer."""
+        """Share of the time that these groups would have taken at the user's own pace; negative: it took longer."""
         groups = self.timed + self.total.unseen
         return 1 - self.spent_seconds / (self.own_seconds * groups) if self.own_seconds and groups else None
 
     def lines(self) -> tuple[str, ...]:
-        """The report for the person."""
+        """The report for the user."""
         found = [
             f"{plural(self.total.reviewed, 'proposal')} looked at, {self.total.unseen} carried out unseen",
             f"  {'confidence':<14}{'looked at':>10}{'approved':>10}{'overridden':>12}{'crops taken':>13}{'unseen':>8}",
@@ -140,26 +125,26 @@ class Metrics:
                 f"time saved: {_percent(self.time_saved)} against your own {self.own_seconds:.1f} s a group "
                 f"({self.spent_seconds / 60:.1f} min spent)"
             )
-        words = {True: "passed", False: "not passed", None: "not measured yet"}
+        states = {True: "passed", False: "not passed", None: "not measured yet"}
         found.append("goals before it is trusted with more, of the proposals that were looked at:")
-        return (*found, *(f"  {gate}: {words[passed]}" for gate, passed in self.gates.items()))
+        return (*found, *(f"  {gate}: {states[passed]}" for gate, passed in self.gates.items()))
 
 
 def measure(outcomes: Sequence[Outcome], own_seconds: float | None) -> Metrics:
     """Count outcomes, altogether and by tenths of confidence.
 
     Args:
-        own_seconds: that the person takes for a group without automation, > 0; None when not known.
+        own_seconds: that the user takes for a group without automation, > 0; None when not known.
     """
     by_band: dict[int, list[Outcome]] = {}
     for outcome in outcomes:
         # 1.0 belongs to the last band, and what has no confidence comes last
         tenth = _BANDS if outcome.confidence is None else min(int(outcome.confidence * _BANDS + 1e-9), _BANDS - 1)
         by_band.setdefault(tenth, []).append(outcome)
-    bands: dict[tuple[float, float] | tuple[None, None], Counts] = {}
-    for tenth, own in sorted(by_band.items()):
-        edges = (None, None) if tenth == _BANDS else (tenth / _BANDS, (tenth + 1) / _BANDS)
-        bands[edges] = Counts.of(own)
+    bands: dict[tuple[float, float] | tuple[None, None], Counts] = {
+        (None, None) if tenth == _BANDS else (tenth / _BANDS, (tenth + 1) / _BANDS): Counts.of(own)
+        for tenth, own in sorted(by_band.items())
+    }
     total = Counts.of(outcomes)
     looks = looks_s(1000 * outcome.seconds for outcome in outcomes if outcome.seconds is not None)
     gates = {f"{gate:.0%} approved": _reached(total.approval_rate, gate) for gate in GATES}
@@ -170,15 +155,15 @@ def measure(outcomes: Sequence[Outcome], own_seconds: float | None) -> Metrics:
     return found
 
 
-def metrics_of(place: Place) -> Metrics:
+def metrics_of(target: AutomationTarget) -> Metrics:
     """The metrics of one project's automation so far, from its files and databases.
 
     Raises:
         UsageError: a line of the files is damaged. StoreError: a database cannot be read.
     """
-    lines = read_approved(place.approved)
-    proposals = read_proposals(place.decisions) if place.decisions.exists() else {}
-    with closing(connect(place.project.database)) as connection:
+    lines = read_approved(target.approved)
+    proposals = read_decisions(target.decisions) if target.decisions.exists() else {}
+    with closing(connect(target.project.database)) as connection:
         looked = automation_review.load(connection, lines)
     outcomes = []
     for group_id, line in lines.items():
@@ -187,17 +172,12 @@ def metrics_of(place: Place) -> Metrics:
         if shown is None and proposal is not None:
             shown = proposal.recommendation(proposal.images)
         outcomes.append(_outcome(line, saved, shown))
-    with open_read_only(place.origin.database) as connection:
-        return measure(outcomes, own_pace(connection))
+    with open_read_only(target.origin.database) as connection:
+        looks = looks_s(decisions.looks(connection))
+    return measure(outcomes, median(looks) if looks else None)
 
 
-def own_pace(connection: sqlite3.Connection) -> float | None:
-    """Median seconds that the person looked at a group of their own review; None without any."""
-    looks = looks_s(decisions.looks(connection))
-    return median(looks) if looks else None
-
-
-def _outcome(line: Approved, saved: SavedChoice | None, shown: Recommendation | None) -> Outcome:
+def _outcome(line: ApprovedDecision, saved: SavedChoice | None, shown: Recommendation | None) -> Outcome:
     by_person = line.by == "person"
     crop_seen = by_person and saved is not None and saved.input != "blind" and line.action == "approved"
     accepted = None

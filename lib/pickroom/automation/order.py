@@ -1,14 +1,13 @@
-"""The order of review: the groups most worth a look first, and always some that nobody would have thought of. Pure.
+"""The order of review: the groups most likely to be overridden first. Pure.
 
-What a look is worth is the chance that it corrects the pick: 1 - confidence. Of ten groups seven come by that, two are
-conflicts between stage and defect (a pick below the highest stage, or an anomaly flag), where models err while they are
-sure of themselves (LESSONS.md, Picking), and one is drawn at random, so that what the model is wrongly sure of is met.
+Of ten groups seven come by 1 - confidence, two are conflicts between stage and defect (a pick below the highest stage,
+or an anomaly flag), where models err with high confidence (LESSONS.md, Picking), and one is drawn at random.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from itertools import cycle
+from itertools import cycle, islice
 from typing import Literal, get_args
 
 from pickroom.core.errors import UsageError
@@ -35,9 +34,8 @@ def next_groups(
 ) -> list[str]:
     """The ids of the next `count` groups to review.
 
-    A group that the person has worked on stays among them whatever a model says meanwhile. Skipped groups come behind
-    all others. Decisions made blind are what a guarantee stands on, so they come at random, not by worth. While no
-    recommendation has a confidence, there is nothing to go by but the folder.
+    A group with a choice stays among them whatever a model says meanwhile. Skipped groups come after all others. Blind
+    decisions calibrate the guarantee, so they come at random. Without any confidence the order is that of the folder.
 
     Args:
         waiting: in folder order. touched: ids with a choice. seed: any text that stays the same for a project.
@@ -65,44 +63,30 @@ def next_groups(
 
 
 def by_worth(waiting: Sequence[Waiting], seed: str = "") -> list[str]:
-    """All ids in the order of PATTERN; a way that has run out leaves its turns to worth.
-
-    Groups whose confidence is unknown come last, in folder order, but for those drawn or in conflict before.
-    """
-    known = [group for group in waiting if group.confidence is not None]
-    ranked = sorted(known, key=_certainty) + [group for group in waiting if group.confidence is None]
+    """All ids in the order of PATTERN; a way that has run out leaves its turns to worth. Unknown confidence is last."""
+    ranked = sorted(waiting, key=_certainty)
     ways: dict[_Way, Iterator[Waiting]] = {
         "worth": iter(ranked),
         "conflict": iter([group for group in ranked if group.conflict]),
         "random": iter(_at_random(waiting, seed)),
     }
     taken: dict[str, None] = {}
-    turns = cycle(PATTERN)
-    while len(taken) < len(waiting):
-        way = next(turns)
-        found = _next(ways[way], taken) or _next(ways["worth"], taken)
-        assert found is not None  # worth knows every group
-        taken[found.group_id] = None
+    for way in islice(cycle(PATTERN), len(waiting)):  # worth knows every group, so that each turn finds one
+        left = (group for one in (ways[way], ways["worth"]) for group in one if group.group_id not in taken)
+        taken[next(left).group_id] = None
     return list(taken)
 
 
 def shuffled(ids: Sequence[str], those: Collection[str], seed: str = "") -> list[str]:
-    """The ids in their order, but `those` among them at random in the places that they have together.
-
-    The watch for drift (`automation.drift`) bears looking at any time, but not an order that brings the least sure of
-    the drawn groups first.
-    """
+    """The ids in their order, but `those` among them in random order in their places: `drift.watch` needs that."""
     mixed = iter(sorted((one for one in ids if one in those), key=lambda one: sampling_key(one, seed)))
     return [next(mixed) if one in those else one for one in ids]
 
 
-def _next(groups: Iterator[Waiting], taken: dict[str, None]) -> Waiting | None:
-    return next((group for group in groups if group.group_id not in taken), None)
-
-
 def _certainty(group: Waiting) -> tuple[float, float]:
-    """Least sure of the pick first; among equals least sure of the crop."""
-    assert group.confidence is not None
+    """Least sure of the pick first; among equals least sure of the crop. Unknown picks come last, in their order."""
+    if group.confidence is None:
+        return 2.0, 0.0
     return group.confidence, 1.0 if group.crop_confidence is None else group.crop_confidence
 
 

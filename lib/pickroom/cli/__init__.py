@@ -15,7 +15,6 @@ from pickroom.cli import (  # noqa: F401 (importing them declares their commands
     exports,
     history,
     learn,
-    picking,
     project,
     reclaim,
     review,

@@ -7,13 +7,26 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pickroom.cli.console import Home, Json, ProjectName, app, printable, progress_bar, project_of, say, show
-from pickroom.cli.unsound import fail_if, name_unsound
-from pickroom.core.errors import ConflictError
+from pickroom.cli.console import (
+    Home,
+    Json,
+    ProjectName,
+    app,
+    fail_if,
+    listing_items,
+    name_unsound,
+    progress_bar,
+    project_of,
+    say,
+    show,
+    table,
+)
 from pickroom.store.workspace import Project, Workspace
 
 if TYPE_CHECKING:
     from pickroom.files.waiting import Fault
+
+_SHOWN = 200  # rows of an answer in words
 
 
 @app.command()
@@ -28,7 +41,13 @@ def sql(
     result = safe_sql.run(Workspace.find(home), query)
     for problem in result.problems:
         say(f"pickroom: {problem.line}")
-    show(result.to_dict(), json_output, safe_sql.as_text(result))
+    if result.columns == ("explain_key", "explain_value"):  # a plan, as DuckDB draws it
+        lines = [line.rstrip() for row in result.rows for line in str(row[1]).splitlines()]
+    else:
+        lines = table(result.columns, result.rows[:_SHOWN])
+    if len(result.rows) > _SHOWN:
+        lines.append(f"... and {len(result.rows) - _SHOWN} rows more (--json has them all)")
+    show(result.to_dict(), json_output, lines)
     fail_if(sum(problem.unsound + problem.left_out for problem in result.problems))
 
 
@@ -73,9 +92,8 @@ def check(
     if finishing.errors and not found.errors:
         names = ", ".join(f"{finding.check} ({finding.count})" for finding in finishing.errors)
         lines.append(f"  before it can be finished: {names}")
-    show(values, json_output, printable([*lines, f"  the whole report: {path}"]))
-    if not ok:
-        raise typer.Exit(1)
+    show(values, json_output, [*lines, f"  the whole report: {path}"])
+    fail_if(not ok)
 
 
 def _repair_crops(project: Project) -> list[str]:
@@ -104,13 +122,10 @@ def report(project: ProjectName, home: Home = None) -> None:
     from pickroom.analysis.reports import render
 
     opened = project_of(home, project)
-    try:
+    with listing_items(prefix=""):
         pages = render.run(opened)
-    except ConflictError as error:
-        _list_items(error)
-        raise
     unsound = name_unsound(opened)
-    show({}, False, "\n".join(str(page) for page in pages))
+    show({}, False, [str(page) for page in pages])
     fail_if(unsound)
 
 
@@ -127,21 +142,11 @@ def finish(
     opened = project_of(home, project)
     if not execute:
         plan = finishing.plan(opened, originals=originals)
-        hint = "" if plan.blockers else f"\nNothing has been done. Do it: pickroom finish {opened.id} --execute"
-        show({}, False, printable(plan.lines) + hint)
+        hint = [] if plan.blockers else [f"Nothing has been done. Do it: pickroom finish {opened.id} --execute"]
+        show({}, False, [*plan.lines, *hint])
         fail_if(name_unsound(opened) + len(plan.blockers))
         return
-    bar, progress = progress_bar("Packing pictures")
-    try:
-        with bar:
-            done = finishing.execute(opened, progress, originals=originals)
-    except ConflictError as error:
-        _list_items(error)
-        raise
-    show({}, False, "\n".join(done.lines))
+    with listing_items(prefix=""), progress_bar("Packing pictures") as progress:
+        done = finishing.execute(opened, progress, originals=originals)
+    show({}, False, done.lines)
     fail_if(name_unsound(opened))
-
-
-def _list_items(error: ConflictError) -> None:
-    for item in error.items:
-        say(printable([item]))

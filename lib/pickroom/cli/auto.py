@@ -7,12 +7,23 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from pickroom.cli.console import Home, ProjectName, app, printable, progress_bar, project_of, read_text, say, show
-from pickroom.core.errors import ConflictError, UsageError
+from pickroom.cli.console import (
+    Home,
+    ProjectName,
+    app,
+    fail_if,
+    listing_items,
+    progress_bar,
+    project_of,
+    read_text,
+    say,
+    show,
+)
+from pickroom.core.errors import UsageError
 from pickroom.core.quantities import plural
 
 if TYPE_CHECKING:
-    from pickroom.automation.sandbox import Place
+    from pickroom.automation.sandbox import AutomationTarget
 
 auto = typer.Typer(
     help="Decide, review and apply by recommendation, on a copy of the project under sandbox/.", no_args_is_help=True
@@ -41,15 +52,13 @@ def generate(
 
     from pickroom.automation import sandbox as places
     from pickroom.automation.generate import generate as write_decisions
+    from pickroom.automation.generate import recommend_first
     from pickroom.automation.guarantee import RISK_TARGET
-    from pickroom.automation.refresh import recommend_first
 
     opened = project_of(home, project)
-    bar, progress = progress_bar("Reading groups")
-    with bar:
+    with progress_bar("Reading groups") as progress:
         notes = recommend_first(opened, progress)
-    bar, progress = progress_bar("Copying to the sandbox")
-    with bar:
+    with progress_bar("Copying to the sandbox") as progress:
         place = places.prepare(opened, sandbox, production=production, progress=progress)
     made = write_decisions(place, replace(RISK_TARGET, anomaly=None) if overrides_only else RISK_TARGET)
     if not place.is_copy:
@@ -60,10 +69,10 @@ def generate(
     lines = [
         f"{plural(len(made.proposals), 'group')} in {place.decisions}",
         f"{made.approved} approved unseen, {waiting} for you ({made.looked} of them drawn at random, blind)",
-        *made.approval.words,
+        *made.approval.explanation,
         f"Look at them: notebooks/50_automate.ipynb, or pickroom auto review {project}",
     ]
-    show({}, False, printable(lines))
+    show({}, False, lines)
 
 
 @auto.command()
@@ -90,7 +99,7 @@ def review(
             session.press(key)
         written = [session.last_written.line] if session.last_written is not None else []
         hint = [] if keys else ["Review them in the browser: pickroom lab, then notebooks/50_automate.ipynb"]
-        show({}, False, printable([session.view().header, *written, *hint]))
+        show({}, False, [session.view().header, *written, *hint])
     finally:
         session.close()
 
@@ -109,12 +118,12 @@ def apply(
     from pickroom.automation import interrupted
 
     place = _place(home, project, sandbox, production)
-    note = interrupted.finish_first(place) if execute else interrupted.waiting_words(place)
+    note = interrupted.finish_first(place) if execute else interrupted.unfinished_note(place)
     if note:
         say(f"pickroom: {note}")
-    try:
+    with listing_items(skip=1):
         plan = executor.dry_run(place)
-        show({}, False, printable([*plan.lines(), *plan.summary()]))
+        show({}, False, [*plan.lines(), *plan.summary()])
         if not execute:
             say("Nothing was moved: this is what --execute would do")
             return
@@ -122,13 +131,8 @@ def apply(
             return
         _confirm(place, f"Take these {len(plan.ops)} steps in {place.project.root}?", yes)
         applied = executor.apply(place, plan)
-    except ConflictError as error:
-        for item in error.items[1:]:
-            say(f"  {item}")
-        raise
     say(applied.line)
-    if applied.stuck:
-        raise typer.Exit(1)
+    fail_if(applied.stuck)
     say(f"Put it back: pickroom auto undo {project}" + (" --production" if production else ""))
 
 
@@ -147,22 +151,18 @@ def undo(
     place = _place(home, project, sandbox, production)
     if place.confirm:
         _confirm(place, "", yes)
-    try:
+    with listing_items(skip=1):
         batch, count = executor.undo_last(place)
-    except ConflictError as error:
-        for item in error.items[1:]:
-            say(f"  {item}")
-        raise
     show({}, False, f"Batch {batch} of {project} is undone: {plural(count, 'group')} wait{'s' * (count == 1)} again")
 
 
-def _place(home: Path | None, project: str, sandbox: Path | None, production: bool) -> Place:
+def _place(home: Path | None, project: str, sandbox: Path | None, production: bool) -> AutomationTarget:
     from pickroom.automation import sandbox as places
 
     return places.locate(project_of(home, project), sandbox, production=production)
 
 
-def _confirm(place: Place, question: str, yes: bool) -> None:
+def _confirm(place: AutomationTarget, question: str, yes: bool) -> None:
     """Ask; outside the sandbox the project's name must be typed, whatever --yes says."""
     if place.confirm:
         typed = typer.prompt(f"This moves the project's own files in {place.project.root}. Its name", err=True)

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pickroom.cli.console import Home, Json, app, printable, progress_bar, say, show
-from pickroom.core.errors import ConflictError, UsageError
+from pickroom.cli.console import Home, Json, app, fail_if, listing_items, progress_bar, say, show, some
+from pickroom.core.errors import UsageError
 from pickroom.core.quantities import format_bytes
 from pickroom.store.workspace import Workspace
 
 if TYPE_CHECKING:
-    from pickroom.maintenance.backup.restoring import Plan
+    from pickroom.maintenance.backup.restoring import RestorePlan
     from pickroom.store.copies import Copy
 
 _SHOWN = 20
@@ -28,8 +28,7 @@ def backup_command(
     """Save decisions, manifests, models and logs of every project in one verified file; never images."""
     from pickroom.maintenance.backup import writing
 
-    bar, progress = progress_bar("Backing up")
-    with bar:
+    with progress_bar("Backing up") as progress:
         made = writing.write(Workspace.find(home), file, progress)
     files = made.listing.files
     lines = [f"{len(files)} files, {format_bytes(made.listing.size)}, saved and read back: {made.file}"]
@@ -44,9 +43,8 @@ def backup_command(
         "left_out": [{"name": one.name, "reason": one.reason} for one in made.left_out],
         "damaged": made.damaged,
     }
-    show(values, json_output, printable(lines))
-    if made.damaged:
-        raise typer.Exit(1)
+    show(values, json_output, lines)
+    fail_if(made.damaged)
 
 
 @app.command("restore")
@@ -98,7 +96,7 @@ def _list_copies(workspace: Workspace, project_id: str, as_json: bool) -> None:
     lines += [f"  {_copy_words(copy)}" for copy in found]
     lines += [f"Restore one: pickroom restore --project {project_id} --copy NAME"] if found else []
     values = {"project_id": project_id, "copies": [_copy_values(copy) for copy in found]}
-    show(values, as_json, printable(lines))
+    show(values, as_json, lines)
 
 
 def _copy_words(copy: Copy) -> str:
@@ -142,47 +140,40 @@ def _restore_copy(workspace: Workspace, project_id: str, name: str, execute: boo
         "aside": str(aside) if aside else None,
         "done": execute,
     }
-    show(values, as_json, printable(lines))
+    show(values, as_json, lines)
 
 
 def _restore_file(workspace: Workspace, file: Path, replace: bool, execute: bool, json_output: bool) -> None:
     from pickroom.maintenance.backup import restoring
 
-    bar, progress = progress_bar("Restoring")
-    with bar:
+    with progress_bar("Restoring") as progress:
         if replace and not execute:
-            found, aside, done = restoring.plan(workspace, file, progress), None, False
+            found, done = restoring.plan(workspace, file, progress), False
         else:
-            try:
-                restored = restoring.restore(workspace, file, replace=replace, progress=progress)
-            except ConflictError as error:
-                for item in error.items:
-                    say(f"  in the way: {item}")
-                raise
-            found, aside, done = restored.plan, restored.aside, True
+            with listing_items("  in the way: "):
+                found, done = restoring.restore(workspace, file, replace=replace, progress=progress), True
     values = {
         "made_at": found.listing.made_at,
         "projects": [{"project_id": p.project_id, "root": p.root, "root_exists": p.has_images} for p in found.projects],
         "files": len(found.listing.files),
         "restored": len(found.coming) if done else 0,
         "in_the_way": list(found.in_the_way),
-        "aside": str(aside) if aside else None,
+        "aside": str(found.aside) if found.aside else None,
         "done": done,
     }
     words = _words(found, done)
-    words += [f"What was here lies in {aside}: remove it when you are sure"] if aside else []
+    words += [f"What was here lies in {found.aside}: remove it when you are sure"] if found.aside else []
     words += [] if done else ["Nothing has been done. Do it: add --execute"]
-    show(values, json_output, printable(words))
+    show(values, json_output, words)
 
 
-def _words(found: Plan, done: bool) -> list[str]:
+def _words(found: RestorePlan, done: bool) -> list[str]:
     files, size = len(found.listing.files), format_bytes(found.listing.size)
     lines = [f"Backup of {found.listing.made_at}: {files} files, {size}, every one as it was saved"]
     verb = "restored" if done else "to restore"
     lines.append(f"  {len(found.coming)} {verb}, {files - len(found.coming)} are here already")
     moved = found.in_the_way
-    lines += [f"  {'set aside' if done else 'would be set aside'}: {name}" for name in moved[:_SHOWN]]
-    lines += [f"  ... and {len(moved) - _SHOWN} more (--json)"] if len(moved) > _SHOWN else []
+    lines += some([f"  {'set aside' if done else 'would be set aside'}: {name}" for name in moved], _SHOWN)
     for project in found.projects:
         lines.append(
             f"  project {project.project_id}: images in {project.root or 'a folder its manifest does not say'}"

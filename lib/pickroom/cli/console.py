@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 import sqlite3
 import sys
+import traceback
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache
 from pathlib import Path
@@ -18,7 +21,8 @@ from pickroom import __version__
 from pickroom.cli.hints import with_home
 from pickroom.cli.page import Page, next_step
 from pickroom.core import quiet
-from pickroom.core.errors import PickroomError, UsageError
+from pickroom.core.errors import ConflictError, PickroomError, UsageError
+from pickroom.core.quantities import plural
 from pickroom.storage import leftovers
 from pickroom.store import copies
 from pickroom.store.workspace import Project, Workspace
@@ -32,6 +36,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+_UNSOUND_SHOWN = 5  # rows that are named; `check` shows more
 _INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 messages = Console(stderr=True, highlight=False, soft_wrap=True)
 
@@ -88,9 +93,13 @@ def _run() -> None:
         say("pickroom: stopped")
         sys.exit(1)
     except OSError as error:
+        if _while_importing(error):  # a broken package, not a disk: the traceback says which
+            raise
         say(f"pickroom: {error.strerror or error} (while using {error.filename or 'a file'})")
         sys.exit(1)
     except sqlite3.Error as error:
+        if isinstance(error, sqlite3.ProgrammingError):
+            raise
         # where a module knows the file it says so itself; a page that is damaged deep inside comes up anywhere
         say(f"pickroom: a database cannot be read or written: {error} (look at it: pickroom doctor)")
         sys.exit(1)
@@ -108,16 +117,86 @@ def _run() -> None:
         sys.exit(2)
 
 
+def _while_importing(error: BaseException) -> bool:
+    return any(frame.f_code.co_name == "<module>" for frame, _ in traceback.walk_tb(error.__traceback__))
+
+
 def say(text: str) -> None:
-    """One line for the person, on stderr; a file name with control characters in it cannot break out of it."""
+    """Print one line on stderr; a file name with control characters in it cannot break out of it."""
     messages.print(_reachable(printable([text])), markup=False)
 
 
-def show(values: dict[str, Any], as_json: bool, text: str) -> None:
-    """A result on stdout: as one JSON object, or in words."""
-    # line by line: a title or a folder's name may hold what moves a terminal's cursor
-    words = json.dumps(values, ensure_ascii=True) if as_json else _reachable(printable(text.split("\n")))
+def show(values: dict[str, Any], as_json: bool, text: str | Sequence[str]) -> None:
+    """Print a result on stdout: as one JSON object, or in words.
+
+    Args:
+        text: what is printed without `as_json`; as lines, where one may hold a name with a line end in it.
+    """
+    lines = text.split("\n") if isinstance(text, str) else text
+    words = json.dumps(values, ensure_ascii=True) if as_json else _reachable(printable(lines))
     sys.stdout.write(words + "\n")
+
+
+def some(lines: Sequence[str], most: int, more: str = "more; --json lists them all") -> list[str]:
+    """The first lines of a list, and how many others there are."""
+    return [*lines[:most], *([f"  and {len(lines) - most:,} {more}"] if len(lines) > most else [])]
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> list[str]:
+    """Rows as lines in columns: numbers to the right, a missing value as a blank."""
+    cells = [[_cell(value) for value in row] for row in rows]
+    lines = []
+    widths = [max(map(len, column)) for column in zip(columns, *cells, strict=True)]
+    right = [bool(rows) and all(isinstance(row[n], int | float | None) for row in rows) for n in range(len(columns))]
+    for line in (columns, ["-" * width for width in widths], *cells):
+        words = [f"{word:{'>' if r else '<'}{width}}" for word, width, r in zip(line, widths, right, strict=True)]
+        lines.append("  ".join(words).rstrip())
+    return lines
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.6g}" if abs(value) < 1e6 else f"{value:.1f}"
+    return "" if value is None else printable([value if isinstance(value, str) else json.dumps(value)])
+
+
+def fail_if(failed: object) -> None:
+    """End with exit code 1 where something could not be done: the rest is done (FORMATS.md, Exit codes)."""
+    if failed:
+        raise typer.Exit(1)
+
+
+def name_unsound(project: Project, databases: Sequence[Path] | None = None) -> int:
+    """Name the rows that are left out of what a command does with a project; how many there are.
+
+    Args:
+        databases: those that the command reads; None is the project's own.
+    """
+    from pickroom.integrity import unsound_rows
+
+    lines = [line for path in databases or [project.database] for line in unsound_rows(path).lines]
+    for line in lines[:_UNSOUND_SHOWN]:
+        say(f"left out, {line}")
+    if lines:
+        more = f", {len(lines) - _UNSOUND_SHOWN} of them not listed here" if len(lines) > _UNSOUND_SHOWN else ""
+        rows = plural(len(lines), "unsound row")
+        say(f"{project.id}: {rows} left out{more} (see: pickroom check {project.id})")
+    return len(lines)
+
+
+@contextmanager
+def listing_items(prefix: str = "  ", skip: int = 0) -> Iterator[None]:
+    """Name what stands in the way, a line each, before a ConflictError's own line.
+
+    Args:
+        skip: items at the start that its own line names already.
+    """
+    try:
+        yield
+    except ConflictError as error:
+        for item in error.items[skip:]:
+            say(f"{prefix}{item}")
+        raise
 
 
 def _reachable(text: str) -> str:
@@ -139,13 +218,14 @@ def commands_with_home() -> tuple[str, ...]:
     return tuple(found)
 
 
-def progress_bar(doing: str) -> tuple[Progress, Any]:
-    """A bar on stderr and the function that moves it: (done, of) -> None."""
+@contextmanager
+def progress_bar(doing: str) -> Iterator[Callable[[int, int | None], None]]:
+    """A bar on stderr; what it gives moves it: (done, of) -> None."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     # where nobody watches, a bar would only leave empty lines
-    bar = Progress(*columns, console=messages, transient=True, disable=not messages.is_terminal)
-    task = bar.add_task(doing, total=None)
-    return bar, lambda done, of: bar.update(task, completed=done, total=of)
+    with Progress(*columns, console=messages, transient=True, disable=not messages.is_terminal) as bar:
+        task = bar.add_task(doing, total=None)
+        yield lambda done, of: bar.update(task, completed=done, total=of)
 
 
 def project_of(home: Path | None, project_id: str) -> Project:
@@ -161,7 +241,7 @@ def version(value: bool) -> None:
 @app.callback()
 def options(
     show_version: Annotated[
-        bool, typer.Option("--version", callback=version, is_eager=True, help="Say which.")
+        bool, typer.Option("--version", callback=version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:
     pass
@@ -175,6 +255,6 @@ def read_text(path: Path, doing: str) -> str:
         raise UsageError(f"cannot read the file ({error})", doing=doing, subject=path) from None
 
 
-def printable(lines: list[str]) -> str:
+def printable(lines: Iterable[str]) -> str:
     """Lines as one text; a file name with control characters in it cannot break out of its line."""
     return "\n".join(line if line.isprintable() else line.encode("unicode_escape").decode() for line in lines)

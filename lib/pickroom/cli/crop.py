@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
+import msgspec
 import typer
 
-from pickroom.cli.console import Home, ProjectName, app, project_of, read_text, say, show
+from pickroom.cli.console import Home, ProjectName, app, fail_if, project_of, read_text, say, show
 from pickroom.core.errors import UsageError
 from pickroom.core.naming import folder_of
 from pickroom.core.records import CropBox
+from pickroom.storage.json_records import from_json, parse_lines
 
 
 @app.command()
@@ -54,24 +55,16 @@ def crop(
     number = f"Batch {result.batch}: " if result.batch else ""
     stuck = f", {len(result.stuck)} unfinished: run `pickroom recover {project}`" if result.stuck else ""
     show({}, False, f"{number}{len(result.done)} done, {len(result.refused)} refused{stuck}")
-    if result.refused or result.stuck:
-        raise typer.Exit(1)
+    fail_if(result.refused or result.stuck)
 
 
 def read_boxes(text: str) -> list[tuple[str, CropBox | None]]:
     """(file name, box or None for delete) of each line; raises UsageError naming the first line that is no good."""
-    wanted: list[tuple[str, CropBox | None]] = []
-    for number, line in enumerate(text.splitlines(), start=1):
-        if not line.strip():
-            continue
-        try:
-            wanted.append(_read_order(json.loads(line)))
-        except (ValueError, TypeError, KeyError, RecursionError) as error:
-            raise UsageError(
-                f"line {number} is no order ({error})",
-                doing="reading boxes",
-                hint='nothing was cropped; write {"filename": "a.png", "box": [x1, y1, x2, y2]}',
-            ) from None
+    try:
+        wanted = [order for _, order in parse_lines(_read_order, text)]
+    except ValueError as error:
+        hint = 'nothing was cropped; write {"filename": "a.png", "box": [x1, y1, x2, y2]}'
+        raise UsageError(str(error), doing="reading boxes", hint=hint) from None
     names = [name for name, _ in wanted]
     twice = next((name for name in names if names.count(name) > 1), None) if len(set(names)) < len(names) else None
     if twice is not None:
@@ -79,11 +72,14 @@ def read_boxes(text: str) -> list[tuple[str, CropBox | None]]:
     return wanted
 
 
-def _read_order(values: object) -> tuple[str, CropBox | None]:
-    if not isinstance(values, dict) or not isinstance(values.get("filename"), str):
-        raise ValueError("it names no filename")
-    if values.get("action") == "delete" and "box" not in values:
-        return values["filename"], None
-    if "box" not in values or values.get("action", "crop") != "crop":
-        raise ValueError('it has neither a "box" nor "action": "delete"')
-    return values["filename"], CropBox.of(values["box"])
+class _Order(msgspec.Struct):
+    filename: str
+    action: Literal["crop", "delete"] = "crop"
+    box: Any = msgspec.UNSET
+
+
+def _read_order(line: str) -> tuple[str, CropBox | None]:
+    order = from_json(_Order, line)
+    if (order.box is msgspec.UNSET) != (order.action == "delete"):
+        raise ValueError('it needs either a "box" or "action": "delete"')
+    return order.filename, None if order.action == "delete" else CropBox.of(order.box)

@@ -1,4 +1,4 @@
-"""Commands that open the door: demo, lab."""
+"""Commands that open something to work in: demo, lab, app."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from pickroom.cli.console import Home, app, progress_bar, show
+from pickroom.cli.console import Home, app, progress_bar, say, show
 from pickroom.core.quantities import plural
 from pickroom.store.workspace import Workspace
 
@@ -29,8 +29,7 @@ def demo(
     from pickroom.demo.project import start_demo
 
     workspace = Workspace.find(folder or home)
-    bar, progress = progress_bar("Making images")
-    with bar:
+    with progress_bar("Making images") as progress:
         config = DemoConfig(groups=groups, seed=seed, long_side=long_side)
         made, report = start_demo(workspace, config, model_like=model_like, decided=decided, progress=progress)
     where = "" if folder is None else f" --home {workspace.root}"
@@ -45,7 +44,27 @@ def lab(
     port: Annotated[int, typer.Option(help="Where to listen; the next free one if it is taken.")] = 8888,
     browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open a browser window.")] = True,
 ) -> None:
-    """Open JupyterLab on the notebooks: on this machine only, behind a token."""
+    """Open JupyterLab on your copies of the notebooks: on this machine only, behind a token."""
     from pickroom.app import lab as jupyter
 
-    jupyter.run(Workspace.find(home), port=port, browser=browser)
+    workspace = Workspace.find(home)
+    outdated = jupyter.copy_notebooks(workspace)
+    if outdated:
+        say(
+            f"You changed {', '.join(outdated)} in {workspace.notebooks}, and this version of Pickroom has newer ones. "
+            "Yours stay as they are. To get the newer ones, rename yours and start the lab again."
+        )
+    jupyter.run(workspace, port=port, browser=browser)
+
+
+@app.command(name="app")
+def picking_app(
+    project: Annotated[str, typer.Argument(metavar="[PROJECT]", help="Open this one; else choose on the page.")] = "",
+    home: Home = None,
+    port: Annotated[int, typer.Option(help="Where to listen; the next free one if it is taken.")] = 8866,
+    browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open a browser window.")] = True,
+) -> None:
+    """Pick and crop in the browser without a notebook: on this machine only, behind a token."""
+    from pickroom.app.server import app_server
+
+    app_server.run(Workspace.find(home), project, port=port, browser=browser)

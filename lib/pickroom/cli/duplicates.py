@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pickroom.cli.console import Home, Json, app, printable, progress_bar, say, show
+from pickroom.cli.console import Home, Json, app, fail_if, progress_bar, say, show, some
 from pickroom.core.errors import UsageError
 from pickroom.core.quantities import plural
 from pickroom.store.workspace import Workspace
@@ -25,15 +25,18 @@ _SHOWN = 40  # pairs listed in words; --json lists them all
 def duplicates(
     projects: Annotated[list[str] | None, typer.Argument(metavar="[PROJECT]...", help="Else every project.")] = None,
     cosine: Annotated[float | None, typer.Option(help="Near from this cosine of the vectors on.")] = None,
-    bits: Annotated[int | None, typer.Option(help="Near within so many bits of the 64 of the hashes.")] = None,
+    hash_distance: Annotated[
+        int | None,
+        typer.Option("--hash-distance", metavar="BITS", help="Near within so many of the hashes' 64 bits."),
+    ] = None,
     within_groups: Annotated[
         bool, typer.Option("--within-groups", help="Near pairs inside one group too: these are meant to be alike.")
     ] = False,
-    stage: Annotated[
-        bool, typer.Option("--stage", help="Set the exact copies of one project aside: a dry run first.")
+    move: Annotated[
+        bool, typer.Option("--move", help="Set the exact copies of one project aside: a dry run first.")
     ] = False,
-    near: Annotated[bool, typer.Option("--near", help="With --stage: near duplicates too, without a look.")] = False,
-    execute: Annotated[bool, typer.Option("--execute", help="With --stage: move the files.")] = False,
+    near: Annotated[bool, typer.Option("--near", help="With --move: near duplicates too, without a look.")] = False,
+    execute: Annotated[bool, typer.Option("--execute", help="With --move: move the files.")] = False,
     home: Home = None,
     json_output: Json = False,
 ) -> None:
@@ -41,23 +44,22 @@ def duplicates(
     from pickroom.sessions.duplicates.finding import Thresholds, find
     from pickroom.sessions.duplicates.gathering import gather, projects_of
 
-    if (near or execute) and not stage:
+    if (near or execute) and not move:
         raise UsageError(
-            "--near and --execute do nothing by themselves", doing="looking for duplicates", hint="--stage"
+            "--near and --execute do nothing by themselves", doing="looking for duplicates", hint="add --move"
         )
     try:
-        thresholds = Thresholds.given(cosine, bits, within_groups)
+        thresholds = Thresholds.given(cosine, hash_distance, within_groups)
     except ValueError as error:
         raise UsageError(str(error), doing="looking for duplicates") from None
     chosen = projects_of(Workspace.find(home), projects or [])
-    if stage:
+    if move:
         if len(chosen) != 1:
             hint = "across projects duplicates are only reported"
-            raise UsageError("--stage takes one project", doing="setting duplicates aside", hint=hint)
-        _stage(chosen[0], thresholds, near, execute, json_output)
+            raise UsageError("--move takes one project", doing="setting duplicates aside", hint=hint)
+        _move(chosen[0], thresholds, near, execute, json_output)
         return
-    bar, progress = progress_bar("Hashing")
-    with bar:
+    with progress_bar("Hashing") as progress:
         gathered = gather(chosen, progress)
     found = find(gathered.copies, thresholds)
     for note in gathered.notes:
@@ -68,11 +70,9 @@ def duplicates(
     pairs = plural(exact, "exact pair"), plural(len(found.pairs) - exact, "near pair")
     lines = [f"{plural(count, 'image')}: {', '.join(pairs)}"]
     kept = _kept(chosen)
-    lines += [_words(pair, several, kept) for pair in found.pairs[:_SHOWN]]
-    if len(found.pairs) > _SHOWN:
-        lines.append(f"and {len(found.pairs) - _SHOWN:,} more; --json lists them all")
+    lines += some([_words(pair, several, kept) for pair in found.pairs], _SHOWN)
     if found.dropped:
-        lines.append(f"{found.dropped:,} less alike near pairs were left out: raise --cosine, lower --bits")
+        lines.append(f"{found.dropped:,} less alike near pairs were left out: raise --cosine, lower --hash-distance")
     if gathered.left_out:
         lines.append(f"{len(gathered.left_out):,} images not compared, the first: {' '.join(gathered.left_out[0])}")
     values = {
@@ -81,15 +81,14 @@ def duplicates(
         "dropped": found.dropped,
         "left_out": [{"project": p, "path": path, "reason": reason} for p, path, reason in gathered.left_out],
     }
-    show(values, json_output, printable(lines))
+    show(values, json_output, lines)
 
 
-def _stage(project: Project, thresholds: Thresholds, near: bool, execute: bool, json_output: bool) -> None:
+def _move(project: Project, thresholds: Thresholds, near: bool, execute: bool, json_output: bool) -> None:
     """Say what would be set aside, what was marked at the desk among it; and do it if asked."""
     from pickroom.sessions.duplicates.session import DuplicatesSession
 
-    bar, progress = progress_bar("Hashing")
-    with bar:
+    with progress_bar("Hashing") as progress:
         session = DuplicatesSession(project, thresholds=thresholds, progress=progress)
     try:
         suggested, held = session.stage_suggested(near=near)
@@ -106,10 +105,8 @@ def _stage(project: Project, thresholds: Thresholds, near: bool, execute: bool, 
         keeps = session.kept_for(going)
     finally:
         session.close()
-    lines = [f"  {path} → delete_staging/ (stays: {keeps.get(path, 'see the desk')})" for path in going[:_SHOWN]]
-    if len(going) > _SHOWN:
-        lines.append(f"  and {len(going) - _SHOWN:,} more; --json lists them all")
-    lines += [f"  {path} stays: {reason}" for path, reason in list(held.items())[:_SHOWN]]
+    moved = [f"  {path} → delete_staging/ (stays: {keeps.get(path, 'see the desk')})" for path in going]
+    lines = some(moved, _SHOWN) + some([f"  {path} stays: {reason}" for path, reason in held.items()], _SHOWN)
     done = f"Batch {batch}: {len(going)} set aside" if batch else f"{len(going)} would be set aside"
     lines.append(f"{done}, {len(held)} held back")
     if going and not execute:
@@ -119,9 +116,8 @@ def _stage(project: Project, thresholds: Thresholds, near: bool, execute: bool, 
         "held": [{"path": path, "reason": reason} for path, reason in held.items()],
         "batch": batch,
     }
-    show(values, json_output, printable(lines))
-    if execute and held:
-        raise typer.Exit(1)
+    show(values, json_output, lines)
+    fail_if(execute and held)
 
 
 def _name(copy: Copy, several: bool) -> str:

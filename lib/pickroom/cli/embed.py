@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from pickroom.cli.console import Home, Json, ProjectName, app, printable, project_of, say, show
+from pickroom.cli.console import Home, Json, ProjectName, app, fail_if, project_of, say, show
 from pickroom.core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -62,9 +62,8 @@ def embed(
     problems = report.verification.problems if report.verification else ()
     show(report.to_dict(), json_output, report.words())
     for problem in problems:
-        say(f"pickroom: {printable([problem])}")
-    if problems or report.errors or report.waiting:
-        raise typer.Exit(1)
+        say(f"pickroom: {problem}")
+    fail_if(problems or report.errors or report.waiting)
 
 
 def _import(project: Project, cache: Path, as_json: bool) -> None:
@@ -76,6 +75,5 @@ def _import(project: Project, cache: Path, as_json: bool) -> None:
     lines.append(f"  {report.matched} of the imported ones are of images that the last scan knows")
     if report.bound:
         lines.append(f"  project {project.id} now uses these vectors; new images need embed --change-encoder")
-    show(report.to_dict(), as_json, printable(lines))
-    if report.lines and not report.imported:
-        raise typer.Exit(1)
+    show(report.to_dict(), as_json, lines)
+    fail_if(report.lines and not report.imported)

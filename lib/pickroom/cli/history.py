@@ -1,4 +1,4 @@
-"""Commands over the past: import-csv, history, anomalies."""
+"""Commands over the past: import-csv, import-folders, anomalies."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pickroom.cli.console import Home, Json, app, printable, progress_bar, say, show
+from pickroom.cli.console import Home, Json, app, fail_if, name_unsound, printable, progress_bar, say, show
 from pickroom.core.errors import UsageError
 from pickroom.store.workspace import Workspace
 
@@ -39,8 +39,7 @@ def import_csv(
     """Import old CSV logs of picks and crops into a new database next to each project's own."""
     from pickroom.history.importing import read_logs
 
-    bar, progress = progress_bar("Reading rows")
-    with bar:
+    with progress_bar("Reading rows") as progress:
         found = read_logs(
             Workspace.find(home), files, project, progress, by_folder=by_folder, folders=_folders_of(mapped or ())
         )
@@ -66,17 +65,15 @@ def _folders_of(mapped: Sequence[str]) -> dict[str, str]:
 
 def _show_report(lines: list[str], execute: bool, json_output: bool) -> None:
     """What was found, before anything is written: on stdout, or on stderr where stdout is kept for JSON."""
-    text = printable(lines)
     if json_output:
-        say(text)
+        say(printable(lines))
     else:
-        show({}, False, text)
+        show({}, False, lines)
 
 
 def _end(report: ImportReport) -> None:
     """Skipped rows with their reasons are a result; a file of which nothing could be used is none."""
-    if any(file.is_useless for file in report.files):
-        raise typer.Exit(1)
+    fail_if(any(file.is_useless for file in report.files))
 
 
 def _show_end(values: dict[str, Any], execute: bool, json_output: bool) -> None:
@@ -85,8 +82,8 @@ def _show_end(values: dict[str, Any], execute: bool, json_output: bool) -> None:
     show(values, json_output, text)
 
 
-@app.command()
-def history(
+@app.command("import-folders")
+def import_folders(
     original: Annotated[Path, typer.Argument(help="The images there were: a folder or a zip.")],
     final: Annotated[Path, typer.Argument(help="The images that were kept: a folder or a zip.")],
     project: Annotated[str, typer.Option("--project", metavar="P", help="Whose images these are.")],
@@ -97,8 +94,7 @@ def history(
     """Read picks and crops off two folders: what there was, and what was kept of it."""
     from pickroom.history.extraction import read_pair
 
-    bar, progress = progress_bar("Comparing images")
-    with bar:
+    with progress_bar("Comparing images") as progress:
         found = read_pair(Workspace.find(home), original, final, project, progress)
     with found:
         _show_report(found.lines(), execute, json_output)
@@ -115,7 +111,6 @@ def anomalies(
     json_output: Json = False,
 ) -> None:
     """Count by project where a lower stage was chosen; --execute writes the cases to data/training/."""
-    from pickroom.cli.unsound import fail_if, name_unsound
     from pickroom.history import anomalies as looking
     from pickroom.store import legacy
 
@@ -127,5 +122,5 @@ def anomalies(
     lines = summary.lines() or ["No project yet: pickroom start NAME --images FOLDER"]
     lines += [f"Written: {path}" for path in written] or [_DRY]
     found = {**summary.to_dict(), "written": [str(path) for path in written], "unsound_rows": unsound}
-    show(found, json_output, printable(lines))
+    show(found, json_output, lines)
     fail_if(unsound)

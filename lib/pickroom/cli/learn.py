@@ -8,9 +8,22 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pickroom.cli.console import Home, Json, ProjectName, app, printable, progress_bar, project_of, say, show
-from pickroom.cli.unsound import fail_if, name_unsound
-from pickroom.core.errors import ConflictError, UsageError
+from pickroom.cli.console import (
+    Home,
+    Json,
+    ProjectName,
+    app,
+    fail_if,
+    listing_items,
+    messages,
+    name_unsound,
+    printable,
+    progress_bar,
+    project_of,
+    say,
+    show,
+)
+from pickroom.core.errors import UsageError
 from pickroom.store.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -42,15 +55,15 @@ def train(
     """Train a model on decisions; it recommends only if it beats the current one and the baselines."""
     from pickroom.learn import progress
     from pickroom.learn.splits import SplitConfig
-    from pickroom.learn.tasks import require_kind
     from pickroom.learn.training import TrainConfig, train
+    from pickroom.learn.training_sets import require_kind
 
     workspace, kind = Workspace.find(home), require_kind(model)
     if stop:
         asked = progress.request_stop(workspace, kind)
         show({}, False, f"{kind}: {'asked to stop at the end of its epoch' if asked else 'none is being trained'}")
         return
-    recipe = _recipe(kind, anomaly_weight, seed)
+    task = _task(kind, anomaly_weight, seed)
     if watch:
         options = ["--seed", str(seed), "--device", device, *(["--holdout", holdout] if holdout else [])]
         for weight in anomaly_weight or ():
@@ -61,15 +74,10 @@ def train(
         raise UsageError("no project is named", doing=f"training the {kind}", hint=f"pickroom train {kind} PROJECT...")
     config = TrainConfig(SplitConfig(holdout=holdout), device)
     shown = _Shown()
-    try:
-        with shown:
-            made = train(workspace, kind, projects, config, recipe, shown, _stops_by_signal)
-    except ConflictError as error:
-        for item in error.items:
-            say(printable([item]))
-        raise
+    with listing_items(prefix=""), shown:
+        made = train(workspace, kind, projects, config, task, shown, _stops_by_signal)
     unsound = _unsound(workspace, [*projects, *([holdout] if holdout else [])])
-    show({}, False, printable([*made.lines, f"report: {made.report}"]))
+    show({}, False, [*made.lines, f"report: {made.report}"])
     fail_if(unsound)
 
 
@@ -87,12 +95,11 @@ def evaluate(
     from pickroom.learn import describing
     from pickroom.learn.evaluation import evaluate
 
-    bar, progress = progress_bar("Reading groups")
-    with bar:
+    with progress_bar("Reading groups") as progress:
         found = evaluate(workspace := Workspace.find(home), projects, sample, seed, progress)
     unsound = _unsound(workspace, projects)
     values = found.to_dict() | {"unsound_rows": unsound}
-    show(values, json_output, printable(describing.evaluation_lines(found)))
+    show(values, json_output, describing.evaluation_lines(found))
     fail_if(unsound + sum(bool(score.damaged) for score in found.versions))
 
 
@@ -102,13 +109,12 @@ def recommend(project: ProjectName, home: Home = None, json_output: Json = False
     from pickroom.learn.recommending import recommend
 
     opened = project_of(home, project)
-    bar, progress = progress_bar("Reading groups")
-    with bar:
+    with progress_bar("Reading groups") as progress:
         report = recommend(opened, progress)
     for fault in report.faults:
         say(f"pickroom: {fault}")
     unsound = name_unsound(opened)
-    show(report.to_dict() | {"unsound_rows": unsound}, json_output, printable(report.words.splitlines()))
+    show(report.to_dict() | {"unsound_rows": unsound}, json_output, report.words.splitlines())
     fail_if(unsound + len(report.faults))
 
 
@@ -119,28 +125,28 @@ def retrain(project: ProjectName, home: Home = None) -> None:
 
     with _Shown() as shown:
         lines = retrain(Workspace.find(home), project, shown)
-    show({}, False, printable(list(lines)))
+    show({}, False, list(lines))
 
 
 def _unsound(workspace: Workspace, project_ids: list[str]) -> int:
-    from pickroom.learn.reading import databases
+    from pickroom.store import legacy
 
     opened = [workspace.project(project_id) for project_id in dict.fromkeys(project_ids)]
-    return sum(name_unsound(project, databases(project)) for project in opened)
+    return sum(name_unsound(project, legacy.databases(workspace, project.id)) for project in opened)
 
 
-def _recipe(kind: Kind, anomaly_weights: list[float] | None, seed: int) -> Any:
+def _task(kind: Kind, anomaly_weights: list[float] | None, seed: int) -> Any:
     from dataclasses import replace
 
-    from pickroom.learn.tasks import recipe_of
+    from pickroom.learn.models import default_task
 
-    recipe: Any = recipe_of(kind)
+    task: Any = default_task(kind)
     if anomaly_weights:
         if kind != "ranker" or min(anomaly_weights) < 1:
             hint = "it is a number of 1 or more, for the ranker"
             raise UsageError(f"--anomaly-weight {anomaly_weights[0]:g} cannot be used", doing="training", hint=hint)
-        recipe = replace(recipe, anomaly_weights=tuple(dict.fromkeys(anomaly_weights)))
-    return replace(recipe, config=replace(recipe.config, seed=seed))
+        task = replace(task, anomaly_weights=tuple(dict.fromkeys(anomaly_weights)))
+    return replace(task, config=replace(task.config, seed=seed))
 
 
 def _watch(workspace: Workspace, kind: Kind, projects: list[str], options: list[str]) -> None:
@@ -167,7 +173,7 @@ def _watch(workspace: Workspace, kind: Kind, projects: list[str], options: list[
         raise typer.Exit(started.process.returncode if started.process.returncode > 0 else 1)
     if last is None or last.state != "done":
         raise typer.Exit(1)
-    show({}, False, printable(last.message.splitlines()))
+    show({}, False, last.message.splitlines())
 
 
 def _stops_by_signal(told: ProgressReporter) -> None:
@@ -181,8 +187,6 @@ class _Shown:
     """Progress on stderr: one line that is rewritten in a terminal, else a line a phase and ten of the training."""
 
     def __init__(self) -> None:
-        from pickroom.cli.console import messages
-
         self._console = messages
         self._status = self._console.status("") if self._console.is_terminal else None
         self._said, self._phase = 0, ""

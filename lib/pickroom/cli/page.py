@@ -7,7 +7,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import typer
 from typer.core import TyperGroup
+
+from pickroom.cli.renamed import with_new_names
 
 # title -> (command, its line, an example)
 SECTIONS: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
@@ -48,7 +51,11 @@ SECTIONS: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
             ("recommend", "what the deck shows: by the models, else the baseline", "recommend holiday"),
             ("evaluate", "how each version does on what it was not trained on", "evaluate holiday"),
             ("import-csv", "import old logs of picks and crops as training data", "import-csv old.csv --by-folder"),
-            ("history", "read picks and crops off two folders", "history before/ after/ --project holiday"),
+            (
+                "import-folders",
+                "read picks and crops off two folders",
+                "import-folders before/ after/ --project holiday",
+            ),
             ("anomalies", "count where a lower stage was chosen over a higher one", "anomalies holiday"),
             ("check", "are the decisions fit to train on, and to finish", "check holiday"),
         ),
@@ -115,6 +122,13 @@ class Page(TyperGroup):
                 inner.epilog = inner.epilog or example_line(full)
                 inner.short_help = GROUPED[full][0] if full in GROUPED else inner.short_help
         return command
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Click's lookup of the command, by a name of version 0.1 too."""
+        arguments, notices = with_new_names(args)
+        for notice in notices if "--json" not in arguments else ():
+            typer.echo(f"pickroom: {notice}", err=True)
+        return super().resolve_command(ctx, arguments)
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """Click's list of commands, in sections and with lines of their own."""

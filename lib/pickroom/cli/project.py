@@ -8,12 +8,13 @@ from typing import Annotated, Any
 
 import typer
 
-from pickroom.cli.console import Home, Json, ProjectName, app, printable, progress_bar, project_of, say, show
+from pickroom.cli.console import Home, Json, ProjectName, app, fail_if, progress_bar, project_of, say, show, some
 from pickroom.core.errors import PickroomError, UsageError
 from pickroom.core.quantities import percent, plural
 from pickroom.store.workspace import Workspace
 
 _LONGEST_GAP = 365 * 24 * 60  # minutes
+_SHOWN = 20  # images that are listed by name
 
 
 @app.command()
@@ -29,35 +30,31 @@ def start(
     from pickroom.indexing import projects
     from pickroom.indexing.regrouping import similarity_hint
 
-    bar, progress = progress_bar("Reading images")
-    with bar:
+    with progress_bar("Reading images") as progress:
         made, report = projects.start(
             Workspace.find(home), project, images, title=title, rename_duplicates=rename_duplicates, progress=progress
         )
-    text = f"Project {made.id}: {scan_words(report)}\n"
+    first, *lines = scan_lines(report)
     if report.groups:
-        text += "Review it: pickroom lab, then notebooks/20_review.ipynb"
+        lines.append("Review it: pickroom lab, then notebooks/20_review.ipynb")
     else:
-        text += f"Nothing could be grouped by the stages in the names: {similarity_hint(made.id)}"
-    show({"project_id": made.id, **report.to_dict()}, json_output, text)
-    if rename_duplicates and any(u.reason.startswith("duplicate name") for u in report.ungrouped):
-        raise typer.Exit(1)
+        lines.append(f"Nothing could be grouped by the stages in the names: {similarity_hint(made.id)}")
+    show({"project_id": made.id, **report.to_dict()}, json_output, [f"Project {made.id}: {first}", *lines])
+    fail_if(rename_duplicates and any(u.reason.startswith("duplicate name") for u in report.ungrouped))
 
 
-def scan_words(report: Any) -> str:
+def scan_lines(report: Any) -> list[str]:
     """What a scan found, in words; the reasons of what was left out, each with its count."""
     grouped = report.images - len(report.ungrouped)
     made = plural(len(report.groups), "group")
     lines = [f"{plural(report.images, 'image')} = {grouped} in {made} + {len(report.ungrouped)} ungrouped"]
     lines += [f"  renamed {old} -> {new}" for old, new in report.renamed]
-    shown = [f"  {u.directory or '.'}/{u.filename}: {u.reason}" for u in report.ungrouped[:20]]
-    if len(report.ungrouped) > len(shown):
-        shown.append(f"  ... and {len(report.ungrouped) - len(shown)} more (pickroom groups PROJECT --json)")
-    lines += shown
-    lines += [f"  missing since the last scan: {path}" for path in report.missing[:20]]
+    ungrouped = [f"  {u.directory or '.'}/{u.filename}: {u.reason}" for u in report.ungrouped]
+    lines += some(ungrouped, _SHOWN)
+    lines += [f"  missing since the last scan: {path}" for path in report.missing[:_SHOWN]]
     lines += [f"  {note}" for note in report.notes]
-    lines += [f"  stays in its group: {u.directory or '.'}/{u.filename}: {u.reason}" for u in report.doubtful[:20]]
-    return printable(lines)
+    lines += [f"  stays in its group: {u.directory or '.'}/{u.filename}: {u.reason}" for u in report.doubtful[:_SHOWN]]
+    return lines
 
 
 @app.command()
@@ -70,7 +67,9 @@ def groups(
         float | None, typer.Option(help="Minutes from one stage to the next, at most: 5. By similarity: no limit.")
     ] = None,
     cosine: Annotated[float | None, typer.Option(help="By similarity: least cosine of two images' vectors.")] = None,
-    bits: Annotated[int | None, typer.Option(help="By similarity: most bits of 64 in which copies differ.")] = None,
+    hash_distance: Annotated[
+        int | None, typer.Option("--hash-distance", metavar="BITS", help="By similarity: most bits of 64 that differ.")
+    ] = None,
     tune: Annotated[bool, typer.Option("--tune", help="By similarity: as your own decisions suggest.")] = False,
     home: Home = None,
     json_output: Json = False,
@@ -83,24 +82,23 @@ def groups(
 
     if by not in ("stage", "similarity"):
         raise UsageError(f"groups cannot be made by {by!r}", doing="grouping", hint="use --by stage or similarity")
-    if by == "stage" and (tune or cosine is not None or bits is not None):
+    if by == "stage" and (tune or cosine is not None or hash_distance is not None):
         raise UsageError("this is for groups by similarity", doing="grouping", hint="add --by similarity")
     if gap is not None and not 0 < gap <= _LONGEST_GAP:
         raise UsageError(f"a gap of {gap:g} minutes groups nothing well", doing="grouping", hint="use --gap 5")
     limit = None if gap is None else timedelta(minutes=gap)
-    bar, progress = progress_bar("Reading images")
     opened = project_of(home, project)
-    with bar:
+    with progress_bar("Reading images") as progress:
         report = projects.rescan(
             opened,
             gap=limit or DEFAULT_GAP,
-            by=Similarity(cosine, bits, limit, tune) if by == "similarity" else None,
+            by=Similarity(cosine, hash_distance, limit, tune) if by == "similarity" else None,
             progress=progress,
         )
-    text = scan_words(report)
+    lines = scan_lines(report)
     if by == "stage" and report.ungrouped and not projects.status(opened, files=False)["groups"]:
-        text += f"\nNothing could be grouped by the stages in the names: {similarity_hint(project)}"
-    show(report.to_dict(), json_output, text)
+        lines.append(f"Nothing could be grouped by the stages in the names: {similarity_hint(project)}")
+    show(report.to_dict(), json_output, lines)
 
 
 @app.command()
@@ -127,8 +125,7 @@ def status(
             found.append({"project_id": project_id, "error": error.line})
     text = "\n".join(status_words(entry) for entry in found) or "No project yet: pickroom start NAME --images FOLDER"
     show(found[0] if project else {"projects": found}, json_output, text)
-    if any(entry.get("unexplained") or entry.get("misplaced") or "error" in entry for entry in found):
-        raise typer.Exit(1)
+    fail_if(any(entry.get("unexplained") or entry.get("misplaced") or "error" in entry for entry in found))
 
 
 def status_words(entry: dict[str, Any]) -> str:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from pickroom.cli.console import Home, ProjectName, app, printable, project_of, read_text, say, show
-from pickroom.core.errors import ConflictError, UsageError
+from pickroom.cli.console import Home, ProjectName, app, fail_if, listing_items, project_of, read_text, say, show
+from pickroom.core.errors import UsageError
 from pickroom.core.quantities import plural
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ def review(
     project: ProjectName,
     keys: Annotated[Path | None, typer.Option(help="A file of keys, one a line; - reads stdin.")] = None,
     blind: Annotated[bool, typer.Option(help="Hide each recommendation until you have chosen.")] = False,
-    unaided: Annotated[bool, typer.Option(help="No recommendation at all, shown or recorded.")] = False,
+    no_ai: Annotated[bool, typer.Option("--no-ai", help="No recommendation at all, shown or recorded.")] = False,
     order: Annotated[
         Literal["folder", "worth"], typer.Option(help="worth: what a look most likely corrects first.")
     ] = "folder",
@@ -33,12 +34,12 @@ def review(
     from pickroom.sessions.keys import read_keys
     from pickroom.sessions.review.session import ManualSession, ReviewSession
 
-    if unaided and (blind or order != "folder"):
-        what = "--unaided has no recommendation to hide or to order by"
+    if no_ai and (blind or order != "folder"):
+        what = "--no-ai has no recommendation to hide or to order by"
         raise UsageError(what, doing="opening a review", hint="leave --blind and --order out")
     pressed = read_keys(read_text(keys, "reading keys")) if keys else []
     opened = project_of(home, project)
-    session = ManualSession(opened) if unaided else ReviewSession(opened, blind=blind, order=order)
+    session = ManualSession(opened) if no_ai else ReviewSession(opened, blind=blind, order=order)
     undone = False
     try:
         for key in pressed:
@@ -54,8 +55,7 @@ def review(
         show({}, False, shown.header + hint)
     finally:
         session.close()
-    if undone:
-        raise typer.Exit(1)
+    fail_if(undone)
 
 
 @app.command()
@@ -87,11 +87,8 @@ def recover(
     if execute:
         hint = f"leave it out, or: pickroom recover {project} --unexplained --execute"
         raise UsageError("--execute belongs to --unexplained and --give-up", doing="recovering", hint=hint)
-    connection = connect(opened.database)
-    try:
+    with closing(connect(opened.database)) as connection:
         outcome = undo.recover(opened, connection)
-    finally:
-        connection.close()
     interrupted.complete_logs(opened)
     finished = plural(len(outcome.done), "unit")
     _report(outcome, f"Recovered {opened.id}: {finished} finished, {len(outcome.failed)} put back")
@@ -99,8 +96,6 @@ def recover(
 
 def _return(opened: Project, execute: bool) -> None:
     """Return the images that nothing explains, or show where they would go."""
-    from contextlib import closing
-
     from pickroom.files import returning
     from pickroom.files.journal import Outcome
     from pickroom.store.connect import connect
@@ -121,7 +116,7 @@ def _return(opened: Project, execute: bool) -> None:
         say(f"Take it back: pickroom undo {opened.id} --batch {batch}")
     if execute and any(one.held for one in returns):
         outcome.stuck |= {one.path: one.held for one in returns if one.held}
-    _report(outcome, printable(lines))
+    _report(outcome, lines)
 
 
 @app.command("undo")
@@ -136,17 +131,10 @@ def undo_command(
     from pickroom.store.connect import connect
 
     opened = project_of(home, project)
-    connection = connect(opened.database)
-    try:
+    with listing_items(), closing(connect(opened.database)) as connection:
         kinds = {op.unit: op.kind for op in operations.of_batch(connection, batch) if op.undoes is None}
         groups = len(decisions.batch_group_ids(connection, batch))
         outcome = undo.undo_batch(opened, connection, batch)
-    except ConflictError as error:
-        for item in error.items:
-            say(f"  {item}")
-        raise
-    finally:
-        connection.close()
     _report(outcome, f"Batch {batch} of {opened.id} {_taken_back(opened.id, outcome, kinds, groups)}")
 
 
@@ -156,7 +144,7 @@ def _taken_back(project_id: str, outcome: Outcome, kinds: Mapping[str, str], gro
     Args:
         kinds: unit -> whose steps they are; groups: how many the batch had decided.
     """
-    from pickroom.files.handlers import AUTOMATION, TAKEN_BACK
+    from pickroom.files.handlers import AUTOMATION, HANDLERS
 
     counts = Counter(kinds[unit] for unit in set(outcome.done) if unit in kinds)
     if AUTOMATION in counts:
@@ -165,7 +153,8 @@ def _taken_back(project_id: str, outcome: Outcome, kinds: Mapping[str, str], gro
     if outcome.stuck:
         parts.append(f"{len(outcome.stuck)} unfinished: run `pickroom recover {project_id}`")
     how = "is undone" if not parts else "is undone in part" if counts else "is not undone"
-    parts += [f"{counts[kind]} {words[counts[kind] != 1]}" for kind, words in TAKEN_BACK.items() if kind in counts]
+    of_kind = [(counts[kind], handler.taken_back) for kind, handler in HANDLERS.items() if kind in counts]
+    parts += [f"{count} {words[count != 1]}" for count, words in of_kind]
     return f"{how}: {'; '.join(parts)}"
 
 
@@ -185,14 +174,12 @@ def _close(opened: Project, execute: bool) -> None:
     lines = [f"{len(missing)} of {opened.id} {words}"]
     if missing and not execute:
         lines.append("Nothing has been done. Bring their disk or folder back if you can; else do it: add --execute")
-    show({}, False, "\n".join(lines))
-    if outcome.stuck:
-        raise typer.Exit(1)
+    show({}, False, lines)
+    fail_if(outcome.stuck)
 
 
-def _report(outcome: Outcome, text: str) -> None:
+def _report(outcome: Outcome, text: str | Sequence[str]) -> None:
     for unit, reason in {**outcome.failed, **outcome.stuck}.items():
         say(f"{unit}: {reason}")
     show({}, False, text)
-    if outcome.failed or outcome.stuck:
-        raise typer.Exit(1)
+    fail_if(outcome.failed or outcome.stuck)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+import msgspec
 import typer
 
-from pickroom.cli.console import Home, Json, ProjectName, app, printable, project_of, read_text, say, show
+from pickroom.cli.console import Home, Json, ProjectName, app, fail_if, project_of, read_text, say, show, some
 from pickroom.core.errors import UsageError
 from pickroom.core.naming import split
+from pickroom.storage.json_records import from_json, parse_lines
 
 if TYPE_CHECKING:
     from pickroom.files.apply_marks import Placement
@@ -91,22 +92,17 @@ def read_marks(text: str, field: str, folder_of: Callable[[str], str] = str) -> 
     Raises:
         UsageError: a line is no good; the message gives its number.
     """
-    found = []
-    for number, line in enumerate(text.splitlines(), start=1):
-        if not line.strip():
-            continue
-        try:
-            values = json.loads(line)
-            if not isinstance(values, dict) or not isinstance(values.get("filename"), str):
-                raise ValueError("it names no filename")
-            directory = values.get("directory")
-            if not isinstance(values.get(field), str) or not isinstance(directory, str | None):
-                raise ValueError(f'its "{field}" or "directory" is no text')
-            found.append((values["filename"], directory, folder_of(values[field])))
-        except (ValueError, RecursionError) as error:
-            hint = f'nothing was moved; write {{"filename": "a.png", "{field}": "..."}}'
-            raise UsageError(f"line {number} is no good ({error})", doing="reading marks", hint=hint) from None
-    return found
+    kind = msgspec.defstruct("Mark", [("filename", str), (field, str), ("directory", str | None, None)])
+
+    def read(line: str) -> tuple[str, str | None, str]:
+        mark: Any = from_json(kind, line)
+        return mark.filename, mark.directory, folder_of(getattr(mark, field))
+
+    try:
+        return [mark for _, mark in parse_lines(read, text)]
+    except ValueError as error:
+        hint = f'nothing was moved; write {{"filename": "a.png", "{field}": "..."}}'
+        raise UsageError(str(error), doing="reading marks", hint=hint) from None
 
 
 def _paths(session: BoardSession, lines: Sequence[tuple[str, str | None, str]]) -> dict[str, str]:
@@ -139,10 +135,8 @@ def _finish(
         result = session.apply()
         batch, held = result.batch, {**held, **result.held, **result.stuck}
         going = [p for p in going if p.mark.path not in held]
-    for path, reason in list(held.items())[:_SHOWN]:
-        say(f"{path}: {reason}")
-    if len(held) > _SHOWN:
-        say(f"and {len(held) - _SHOWN} more held back; --json lists them all")
+    for line in some([f"{path}: {reason}" for path, reason in held.items()], _SHOWN):
+        say(line.strip())
     head = session.header()
     done = f"Batch {batch}: {len(going)} moved" if batch else f"{len(going)} would move" if placements else "no mark"
     lines = [head, *words, *_routes(going), f"{done}, {len(held)} held back"]
@@ -154,9 +148,8 @@ def _finish(
         "held": [_split(path, reason) for path, reason in held.items()],
         "batch": batch,
     }
-    show(values, as_json, printable(lines))
-    if execute and held:
-        raise typer.Exit(1)
+    show(values, as_json, lines)
+    fail_if(execute and held)
 
 
 def _routes(placements: Sequence[Placement]) -> list[str]:

@@ -1,13 +1,15 @@
-"""The few errors Pickroom raises on purpose, each carrying its fields and speaking one clear line.
+"""The errors that Pickroom raises on purpose, each with its fields and one line for the user.
 
-Every line says what went wrong, doing what, to which path or name, and what to do next. Anything that is not
-one of these is a defect and may show a traceback.
+The line says what went wrong, doing what, to which path or name, and what to do next. Any other exception is a defect
+and may show a traceback.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Self
 
 
 class PickroomError(Exception):
@@ -17,7 +19,7 @@ class PickroomError(Exception):
         what: what went wrong, in a few words.
         doing: what Pickroom was doing (a gerund phrase), or "".
         subject: the path or name it was done to, or None.
-        hint: what the person can do next, or "".
+        hint: what the user can do next, or "".
         exit_code: the command line's exit status (FORMATS.md, Exit codes).
     """
 
@@ -29,7 +31,7 @@ class PickroomError(Exception):
 
     @property
     def line(self) -> str:
-        """The one line shown to the person; control characters are escaped so that it stays one line."""
+        """The one line shown to the user; control characters are escaped so that it stays one line."""
         text = self.what
         if self.doing:
             text += f" while {self.doing}"
@@ -59,7 +61,7 @@ class NoDatabaseError(StoreError):
 
 
 class ImageError(PickroomError):
-    """One image cannot be read; `reason` is the short text listed beside its name.
+    """One image cannot be read; `reason` is the short text listed next to its name.
 
     Attributes:
         reason: e.g. "zero bytes", "truncated", "mislabelled: .png holds JPEG".
@@ -86,6 +88,11 @@ class FileOperationError(PickroomError):
     def __init__(self, what: str, doing: str, paths: Sequence[Path], hint: str = "") -> None:
         self.paths = tuple(paths)
         super().__init__(what, doing=doing, subject=" -> ".join(str(p) for p in paths), hint=hint)
+
+    @classmethod
+    def of(cls, error: OSError, doing: str, path: Path, hint: str = "") -> Self:
+        """What the system refused; `path` is named where the error names none."""
+        return cls(error.strerror or str(error), doing, [Path(os.fsdecode(error.filename or path))], hint)
 
 
 class LockedError(PickroomError):

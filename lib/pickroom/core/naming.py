@@ -6,6 +6,7 @@ import hashlib
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -42,13 +43,10 @@ def parse_name(filename: str) -> ParsedName:
     ParsedName(taken_at=None, stage=None)
     """
     match = _STAGED.fullmatch(stem_of(filename))
-    if match is None:
-        return ParsedName(None, None)
-    try:
-        taken_at = datetime.strptime(match["stamp"], "%Y%m%d_%H%M%S")
-    except ValueError:  # eight digits that are no date: the name is welcome, its time unknown
-        taken_at = None
-    return ParsedName(taken_at, float(match["stage"]) if match["stage"] else None)
+    taken_at = None
+    with suppress(ValueError):  # eight digits that are no date
+        taken_at = datetime.strptime(match["stamp"], "%Y%m%d_%H%M%S") if match else None
+    return ParsedName(taken_at, stage_of(filename))
 
 
 def stage_of(filename: str) -> float | None:
@@ -159,7 +157,7 @@ def filename_of(path: str) -> str:
 
 
 def sidecar_name(filename: str) -> str:
-    """The name of the sidecar that waits beside an image: `<stem>.decision`."""
+    """The name of the sidecar that waits next to an image: `<stem>.decision`."""
     return f"{stem_of(filename)}.decision"
 
 

@@ -13,7 +13,7 @@ MIN_GROUP = 2
 
 UserAction = Literal["approve", "crop", "reject"]
 Action = Literal["undecided", "approve", "crop", "reject", "keep", "skip"]
-Source = Literal["baseline", "model", "simulated"]
+RecommendationSource = Literal["baseline", "model", "simulated"]
 BoxSource = Literal["drawn", "ai", "ai_all", "default"]  # FORMATS.md, Crops
 InputKind = Literal["review", "blind", "automation_review", "auto", "import", "history"]
 OpKind = Literal["move", "write", "remove"]
@@ -28,10 +28,11 @@ class CropBox:
         ValueError: a coordinate is not finite, lies outside [0, 1], or the box is empty or reversed.
     """
 
-    x1: float
-    y1: float
-    x2: float
-    y2: float
+    # a whole number stays one: a frozen training set is written again as it was read
+    x1: int | float
+    y1: int | float
+    x2: int | float
+    y2: int | float
 
     def __post_init__(self) -> None:
         values = (self.x1, self.y1, self.x2, self.y2)
@@ -122,12 +123,12 @@ class Recommendation:
         crop: the box proposed for that image; only from a model or a simulation (never a baseline).
         crop_needed: True shows the overlay at once, False means "no crop needed", None unknown.
         confidence, crop_confidence: calibrated probabilities in [0, 1], None when not known.
-        reasons, anomaly_flags: words for the person.
+        reasons, anomaly_flags: words for the user.
         versions: model name -> version, e.g. {"ranker": "v3"}.
     """
 
     group_id: str
-    source: Source
+    source: RecommendationSource
     selected_index: int | None
     crop: CropBox | None = None
     crop_needed: bool | None = None
@@ -149,7 +150,7 @@ class Recommendation:
 
     @property
     def offered_crop(self) -> CropBox | None:
-        """The crop the person is asked about: none when the model says that no crop is needed."""
+        """The crop the user is asked about: none when the model says that no crop is needed."""
         return None if self.crop_needed is False else self.crop
 
     @property
@@ -161,7 +162,7 @@ class Recommendation:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What the person chose for one group so far; `overlay` is the crop overlay's switch (key C)."""
+    """What the user chose for one group so far; `overlay` is the crop overlay's switch (key C)."""
 
     action: Action = "undecided"
     index: int | None = None
@@ -254,3 +255,8 @@ class FileOp:
     id: int | None = None
     state: OpState = "planned"
     error: str | None = None
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """RecommendationSource and destination, as far as the step has them."""
+        return tuple(path for path in (self.source, self.destination) if path is not None)

@@ -18,17 +18,13 @@ Patch = np.ndarray  # (h, w, 3) float32 in 0..255
 Painter = Callable[[Patch, np.random.Generator], Patch]
 
 _RADIUS = (0.085, 0.145)  # of the short side: a hand, a face, a wheel
-# Mean change over the region, 8-bit units, below which the eye passes over it: smearing an even sky is no
-# defect that anyone could find, and the truth would be unfair.
+# Mean change over the region, 8-bit units; below it nobody would find the defect (a smeared even sky).
 _VISIBLE = 14.0
 _TRIES = 14
 
 
 def add_defect(picture: np.ndarray, kind: str, subject: CropBox, rng: np.random.Generator) -> None:
-    """Paint one defect of a kind (config.DEFECT_KINDS) near the subject, where it can be seen.
-
-    It tries places until the change is visible, and takes the most visible of them when none is enough.
-    """
+    """Paint one defect of a kind (config.DEFECT_KINDS) near the subject, where it is visible, or most visible."""
     best: tuple[float, tuple[slice, slice], np.ndarray] | None = None
     for _ in range(_TRIES):
         region = _region(picture.shape[:2], kind, subject, rng)
@@ -75,14 +71,15 @@ def _smear(patch: Patch, rng: np.random.Generator) -> Patch:
     """Dragged along one direction, as by a wet thumb."""
     axis = int(rng.integers(2))
     dragged = ndimage.gaussian_filter1d(patch, sigma=patch.shape[axis] * 0.2, axis=axis, mode="nearest")
-    return ndimage.gaussian_filter1d(dragged, sigma=patch.shape[1 - axis] * 0.015, axis=1 - axis, mode="nearest")
+    across = patch.shape[1 - axis] * 0.015
+    return np.asarray(ndimage.gaussian_filter1d(dragged, sigma=across, axis=1 - axis, mode="nearest"))
 
 
 def _duplicate(patch: Patch, rng: np.random.Generator) -> Patch:
     """The region's own content a second time, out of place."""
     down, across = rng.uniform(0.25, 0.45, size=2) * rng.choice((-1, 1), size=2)
     shift = (int(down * patch.shape[0]), int(across * patch.shape[1]), 0)
-    return ndimage.shift(patch, shift, order=0, mode="mirror")
+    return np.asarray(ndimage.shift(patch, shift, order=0, mode="mirror"))
 
 
 def _ringing(patch: Patch, rng: np.random.Generator) -> Patch:
@@ -90,7 +87,8 @@ def _ringing(patch: Patch, rng: np.random.Generator) -> Patch:
     sigma = max(1.2, patch.shape[0] * rng.uniform(0.018, 0.028))
     fine = patch - ndimage.gaussian_filter(patch, (sigma, sigma, 0), mode="nearest")
     coarse = patch - ndimage.gaussian_filter(patch, (3 * sigma, 3 * sigma, 0), mode="nearest")
-    return patch + 3.5 * fine - 1.2 * ndimage.gaussian_filter(coarse, (sigma, sigma, 0), mode="nearest") + coarse
+    smooth = ndimage.gaussian_filter(coarse, (sigma, sigma, 0), mode="nearest")
+    return np.asarray(patch + 3.5 * fine - 1.2 * smooth + coarse)
 
 
 def _blown_out(patch: Patch, rng: np.random.Generator) -> Patch:
@@ -101,7 +99,7 @@ def _wrong_colour(patch: Patch, rng: np.random.Generator) -> Patch:
     """Red, green and blue change places, and a cast so that it also shows on grey."""
     cast = np.array(((35, -20, 30), (-25, 30, 20), (-25, 0, 45))[rng.integers(3)], dtype=np.float32)
     swapped = np.roll(patch, int(rng.integers(1, 3)), axis=2)
-    return patch + (swapped - patch) * rng.uniform(0.5, 0.8) + cast
+    return np.asarray(patch + (swapped - patch) * rng.uniform(0.5, 0.8) + cast)
 
 
 def _swirl(patch: Patch, rng: np.random.Generator) -> Patch:

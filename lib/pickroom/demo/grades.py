@@ -1,8 +1,4 @@
-"""Colour grades: what makes sixty pictures of ten photographs look like sixty pictures.
-
-A grade is three 256-entry curves and a saturation: cheap, and the same to the last bit on every machine.
-Before it, the hues of some photographs are turned.
-"""
+"""Colour grades: with them sixty pictures of ten photographs look like sixty pictures."""
 
 from __future__ import annotations
 
@@ -18,16 +14,16 @@ _NONE = (0, 0, 0)
 
 @dataclass(frozen=True, slots=True)
 class Grade:
-    """One look.
+    """Three curves of 256 entries and a saturation: the same to the last bit on every machine.
 
     Attributes:
-        words: how a prompt would ask for it.
+        prompt: how a prompt would ask for it.
         shadows, highlights: added to red, green, blue at black and at white, fading in between, 8-bit units.
         gamma: below 1 brightens the middle. contrast: 1 leaves it. saturation: 1 leaves it, 0 is grey.
         fade: how far black is lifted, 8-bit units.
     """
 
-    words: str
+    prompt: str
     shadows: Tint = _NONE
     highlights: Tint = _NONE
     gamma: float = 1.0

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
 from pickroom.core.errors import FileOperationError, UsageError
 from pickroom.core.naming import stem_of
-from pickroom.demo.companions import jpeg_exif, png_text, settings_of
+from pickroom.demo.companions import companions_of
 from pickroom.demo.config import DemoConfig
 from pickroom.demo.photographs import PHOTOGRAPHS, load
 from pickroom.demo.plan import plan_group
@@ -41,18 +40,38 @@ def make_images(home: Path, config: DemoConfig, progress: Progress | None = None
             base photograph is not installed.
         FileOperationError: the disk is full, or closed to writing.
     """
-    images = home / IMAGES_FOLDER
-    _require_free(images)
-    _require_same(home / TRUTH_FILE, lines_of(plan_group(config, index).truth for index in range(config.groups)))
+    try:
+        return _make(home, config, progress)
+    except OSError as error:
+        what, hint = error.strerror or str(error), "free some space, or give another DIR"
+        raise FileOperationError(what, "making the demo", [home / IMAGES_FOLDER], hint) from error
+
+
+def _make(home: Path, config: DemoConfig, progress: Progress | None) -> list[Truth]:
+    images, truth_file = home / IMAGES_FOLDER, home / TRUTH_FILE
+    truth = lines_of(plan_group(config, index).truth for index in range(config.groups))
+    empty = images.is_dir() and not images.is_symlink() and not any(images.iterdir())
+    if os.path.lexists(images) and not empty:
+        raise _taken(images)
+    # a run that was cut off leaves a truth file of the same content
+    if os.path.lexists(truth_file) and (not truth_file.is_file() or truth_file.read_bytes() != truth.encode()):
+        raise _taken(truth_file, "a file of this name is there already")
     for photograph in PHOTOGRAPHS:  # before anything is written, and once rather than in every thread
         load(photograph)
-    with _speaking_of(images):
-        home.mkdir(parents=True, exist_ok=True)
-        with leftovers.Folder(f".{IMAGES_FOLDER}.", home) as building:
-            truths = _make_groups(building / IMAGES_FOLDER, config, progress)
-            # the truth first: a run cut off between the two can simply be made again
-            atomic.write_text(home / TRUTH_FILE, lines_of(truths))
-            _publish(building / IMAGES_FOLDER, images)
+    home.mkdir(parents=True, exist_ok=True)
+    with leftovers.Folder(f".{IMAGES_FOLDER}.", home) as building:
+        truths = _make_groups(building / IMAGES_FOLDER, config, progress)
+        # the truth first: a run cut off between the two can simply be made again
+        atomic.write_text(truth_file, truth)
+        try:
+            if images.is_dir():
+                images.rmdir()  # fails unless it is still empty
+            atomic.publish(building / IMAGES_FOLDER, images)
+        except OSError as error:
+            if os.path.lexists(images):
+                raise _taken(images) from error
+            raise
+        atomic.sync_folders([home])
     return truths
 
 
@@ -74,67 +93,21 @@ def _make_groups(folder: Path, config: DemoConfig, progress: Progress | None) ->
 
 def _make_group(folder: Path, config: DemoConfig, index: int) -> Truth:
     plan = plan_group(config, index)
-    settings = settings_of(plan, config)
+    companions = companions_of(plan, config)
     names = dict(zip(plan.stages, plan.truth.images, strict=True))
     for stage, image in render_stages(plan, config):
-        path = folder / plan.photograph.folder / names[stage]
-        parameters = settings[stage].parameters()
+        path, texts = folder / plan.photograph.folder / names[stage], companions[stage]
         if plan.jpeg:
-            image.save(path, "JPEG", quality=config.jpeg_quality, exif=jpeg_exif(parameters))
+            image.save(path, "JPEG", quality=92, exif=texts.exif())
         else:
-            image.save(path, "PNG", compress_level=config.png_level, pnginfo=png_text(parameters))
+            image.save(path, "PNG", compress_level=2, pnginfo=texts.png_info())  # a higher level is much slower
         stem = stem_of(path.name)
-        path.with_name(f"{stem}.yaml").write_text(settings[stage].to_yaml(), encoding="utf-8", newline="\n")
+        path.with_name(f"{stem}.yaml").write_text(texts.yaml, encoding="utf-8", newline="\n")
         if plan.captions:
-            path.with_name(f"{stem}.caption").write_text(settings[stage].caption(), encoding="utf-8", newline="\n")
+            path.with_name(f"{stem}.caption").write_text(texts.caption, encoding="utf-8", newline="\n")
     return plan.truth
 
 
-def _require_free(images: Path) -> None:
-    with _speaking_of(images):
-        empty = images.is_dir() and not images.is_symlink() and not any(images.iterdir())
-        if os.path.lexists(images) and not empty:
-            raise _taken(images)
-
-
-def _require_same(truth: Path, text: str) -> None:
-    """Refuse a truth file of other content: only the one of a run that was cut off may be there."""
-    if os.path.lexists(truth) and (not truth.is_file() or truth.read_bytes() != text.encode()):
-        raise UsageError(
-            "a file of this name is there already",
-            doing="making the demo",
-            subject=truth,
-            hint="give another DIR, or move that file away",
-        )
-
-
-def _publish(built: Path, images: Path) -> None:
-    try:
-        if images.is_dir():
-            images.rmdir()  # fails unless it is still empty
-        atomic.publish(built, images)
-    except OSError as error:
-        if os.path.lexists(images):
-            raise _taken(images) from error
-        raise
-    atomic.sync_folders([images.parent])
-
-
-def _taken(images: Path) -> UsageError:
-    return UsageError(
-        "the demo's image folder is there already",
-        doing="making the demo",
-        subject=images,
-        hint="give another DIR, or move that folder away",
-    )
-
-
-@contextmanager
-def _speaking_of(images: Path) -> Iterator[None]:
-    """Turn what the disk refuses into one clear line."""
-    try:
-        yield
-    except OSError as error:
-        what = error.strerror or str(error)
-        hint = "free some space, or give another DIR"
-        raise FileOperationError(what, "making the demo", [images], hint) from error
+def _taken(path: Path, what: str = "the demo's image folder is there already") -> UsageError:
+    hint = f"give another DIR, or move {path.name} away"
+    return UsageError(what, doing="making the demo", subject=path, hint=hint)

@@ -1,19 +1,13 @@
-"""The photographs that installed packages ship inside their wheels: found on disk, never downloaded.
-
-Left out on purpose: what is no everyday photograph (histology, the retina, textures, charts), and everything
-that scikit-image would fetch from the network on first use.
-"""
+"""The photographs that the demo is made of: ten files of `photos/`, whose README names their makers and licences."""
 
 from __future__ import annotations
 
 import functools
-import importlib.util
 from dataclasses import dataclass
 from pathlib import Path
 
 from PIL import Image as Pillow
 
-from pickroom.core.errors import UsageError
 from pickroom.core.records import CropBox
 
 PORTRAIT, SQUARE, LANDSCAPE = (3, 4), (1, 1), (4, 3)
@@ -26,7 +20,7 @@ class Photograph:
     """One base photograph.
 
     Attributes:
-        size: (width, height) in pixels of the file, so that planning needs no file; `load` checks it.
+        size: (width, height) in pixels of the file, so that planning needs no file; a test holds it against the file.
         folder: the demo's sub-folder its groups go to.
         subjects: where the eye may go, as fractions of the photograph (set by hand); a group takes one.
         hue: degrees its colours may turn either way and still look right: little for skin, any way for paint.
@@ -35,8 +29,7 @@ class Photograph:
         hides: kinds of defects that nobody could find in it.
     """
 
-    package: str
-    path: str
+    file: str
     size: tuple[int, int]
     folder: str
     subjects: tuple[CropBox, ...]
@@ -47,144 +40,106 @@ class Photograph:
 
     @property
     def name(self) -> str:
-        return Path(self.path).stem
+        return Path(self.file).stem
 
 
-_SKIMAGE, _SKLEARN, _MATPLOTLIB = "skimage", "sklearn", "matplotlib"
+_FOLDER = Path(__file__).parent / "photos"
+
+
+def _boxes(*corners: tuple[float, float, float, float]) -> tuple[CropBox, ...]:
+    return tuple(CropBox(*one) for one in corners)
+
+
+_FACE = (PORTRAIT, PORTRAIT, TALL, SQUARE)
 
 PHOTOGRAPHS = (
     Photograph(
-        _SKIMAGE,
-        "data/astronaut.png",
+        "astronaut.png",
         (512, 512),
         "portraits",
-        (
-            CropBox(0.22, 0.02, 0.72, 0.6),
-            CropBox(0.3, 0.03, 0.62, 0.4),
-            CropBox(0.1, 0.02, 0.95, 0.98),
-        ),
+        _boxes((0.22, 0.02, 0.72, 0.6), (0.3, 0.03, 0.62, 0.4), (0.1, 0.02, 0.95, 0.98)),
         12,
-        (PORTRAIT, PORTRAIT, TALL, SQUARE),
+        _FACE,
         "portrait of a smiling astronaut in a pressure suit, flag and model shuttle behind",
     ),
     Photograph(
-        _MATPLOTLIB,
-        "mpl-data/sample_data/grace_hopper.jpg",
+        "grace_hopper.jpg",
         (512, 600),
         "portraits",
-        (
-            CropBox(0.28, 0.02, 0.75, 0.62),
-            CropBox(0.08, 0.03, 0.92, 0.95),
-        ),
+        _boxes((0.28, 0.02, 0.75, 0.62), (0.08, 0.03, 0.92, 0.95)),
         12,
-        (PORTRAIT, PORTRAIT, TALL, SQUARE),
+        _FACE,
         "official portrait of a navy officer with glasses and cap, plain backdrop",
     ),
     Photograph(
-        _SKIMAGE,
-        "data/chelsea.png",
+        "chelsea.png",
         (451, 300),
         "portraits",
-        (
-            CropBox(0.2, 0.1, 0.85, 0.98),
-            CropBox(0.24, 0.12, 0.6, 0.62),
-        ),
+        _boxes((0.2, 0.1, 0.85, 0.98), (0.24, 0.12, 0.6, 0.62)),
         20,
         (LANDSCAPE, SQUARE, WIDE),
         "close-up of a tabby cat with large eyes, shallow depth of field",
     ),
     Photograph(
-        _SKIMAGE,
-        "data/camera.png",
+        "camera.png",
         (512, 512),
         "portraits",
-        (
-            CropBox(0.15, 0.1, 0.7, 0.6),
-            CropBox(0.3, 0.12, 0.68, 0.45),
-            CropBox(0.05, 0.1, 0.75, 0.98),
-        ),
+        _boxes((0.15, 0.1, 0.7, 0.6), (0.3, 0.12, 0.68, 0.45), (0.05, 0.1, 0.75, 0.98)),
         0,
         (PORTRAIT, SQUARE, LANDSCAPE),
         "photographer in a dark coat behind a tripod, open lawn, towers far away",
     ),
     Photograph(
-        _SKLEARN,
-        "datasets/images/china.jpg",
+        "china.jpg",
         (640, 427),
         "places",
-        (
-            CropBox(0.13, 0.06, 0.55, 0.9),
-            CropBox(0.2, 0.05, 0.52, 0.5),
-        ),
+        _boxes((0.13, 0.06, 0.55, 0.9), (0.2, 0.05, 0.52, 0.5)),
         25,
         (LANDSCAPE, WIDE, PORTRAIT, SQUARE),
         "ornate pagoda above a misty lake, green trees, hazy afternoon",
     ),
     Photograph(
-        _SKIMAGE,
-        "data/rocket.jpg",
+        "rocket.jpg",
         (640, 427),
         "places",
-        (
-            CropBox(0.38, 0.25, 0.62, 1.0),
-            CropBox(0.25, 0.6, 0.75, 1.0),
-        ),
+        _boxes((0.38, 0.25, 0.62, 1.0), (0.25, 0.6, 0.75, 1.0)),
         30,
         (LANDSCAPE, PORTRAIT, SQUARE, TALL),
         "white rocket on its launch pad at dusk, floodlights, lattice towers",
     ),
     Photograph(
-        _SKIMAGE,
-        "data/hubble_deep_field.jpg",
+        "hubble_deep_field.jpg",
         (1000, 872),
         "places",
-        (
-            CropBox(0.55, 0.4, 0.9, 0.8),
-            CropBox(0.08, 0.05, 0.45, 0.45),
-            CropBox(0.5, 0.05, 0.95, 0.45),
-            CropBox(0.1, 0.5, 0.5, 0.95),
-        ),
+        _boxes((0.55, 0.4, 0.9, 0.8), (0.08, 0.05, 0.45, 0.45), (0.5, 0.05, 0.95, 0.45), (0.1, 0.5, 0.5, 0.95)),
         180,
         (SQUARE, LANDSCAPE, PORTRAIT),
         "deep field of distant galaxies, black sky, tiny coloured spirals",
         hides=("smear", "ringing"),
     ),
     Photograph(
-        _SKIMAGE,
-        "data/coffee.png",
+        "coffee.png",
         (600, 400),
         "things",
-        (
-            CropBox(0.2, 0.04, 0.76, 0.96),
-            CropBox(0.3, 0.05, 0.66, 0.6),
-        ),
+        _boxes((0.2, 0.04, 0.76, 0.96), (0.3, 0.05, 0.66, 0.6)),
         30,
         (LANDSCAPE, SQUARE, WIDE),
         "espresso in a glazed cup on a wooden table, spoon on the saucer",
     ),
     Photograph(
-        _SKLEARN,
-        "datasets/images/flower.jpg",
+        "flower.jpg",
         (640, 427),
         "things",
-        (
-            CropBox(0.3, 0.2, 0.69, 0.86),
-            CropBox(0.36, 0.28, 0.64, 0.72),
-        ),
+        _boxes((0.3, 0.2, 0.69, 0.86), (0.36, 0.28, 0.64, 0.72)),
         180,
         (SQUARE, LANDSCAPE, PORTRAIT, WIDE),
         "dahlia in full bloom, dark leaves behind, soft light",
     ),
     Photograph(
-        _SKIMAGE,
-        "data/motorcycle_left.png",
+        "motorcycle_left.png",
         (741, 500),
         "things",
-        (
-            CropBox(0.14, 0.12, 0.94, 0.95),
-            CropBox(0.38, 0.25, 0.78, 0.8),
-            CropBox(0.58, 0.2, 0.95, 0.95),
-        ),
+        _boxes((0.14, 0.12, 0.94, 0.95), (0.38, 0.25, 0.78, 0.8), (0.58, 0.2, 0.95, 0.95)),
         180,
         (LANDSCAPE, WIDE, WIDE),
         "motorcycle in a cluttered garage, shelves and a bench behind",
@@ -192,34 +147,8 @@ PHOTOGRAPHS = (
 )
 
 
-def find(photograph: Photograph) -> Path:
-    """Where the photograph lies on this machine, without importing its package.
-
-    Raises:
-        UsageError: the package, or the photograph inside it, is not installed.
-    """
-    spec = importlib.util.find_spec(photograph.package)
-    for folder in (spec.submodule_search_locations or ()) if spec else ():
-        path = Path(folder) / photograph.path
-        if path.is_file():
-            return path
-    raise UsageError(
-        f"the photograph {photograph.path} of package {photograph.package} is not installed",
-        doing="looking for the demo's base photographs",
-        hint="install the versions that requirements.lock names",
-    )
-
-
 @functools.cache
 def load(photograph: Photograph) -> Pillow.Image:
     """The photograph as RGB, kept in memory (all ten are 10 MB); never to be changed in place."""
-    path = find(photograph)
-    with Pillow.open(path) as image:
-        if image.size != photograph.size:
-            raise UsageError(
-                f"the photograph's size is {image.size}, not {photograph.size}",
-                doing="loading a base photograph of the demo",
-                subject=path,
-                hint="install the versions that requirements.lock names",
-            )
+    with Pillow.open(_FOLDER / photograph.file) as image:
         return image.convert("RGB")

@@ -1,4 +1,4 @@
-"""What each group of the demo will be, and what the hidden reviewer says of it: decided before any pixel. Pure."""
+"""The plan of each group of the demo, with the hidden reviewer's choice, made before any pixel. Pure."""
 
 from __future__ import annotations
 
@@ -17,19 +17,18 @@ from pickroom.demo.truth import Truth
 # The keys of this module's random streams: (seed, index, key); rendering has its own (stages.py).
 _PLAN, _REVIEWER, _ORDER, _SHARE, _LOOK = 1, 2, 3, 4, 5
 _REJECT_DEFECTS = 3  # defects in every image of a group that is rejected
+_JPEG_RATE, _CAPTION_RATE = 0.5, 0.3  # shares of groups that are JPEG, not PNG, and that have captions
 _RUN = 20  # groups over which the rates hold, so that a small demo has its rejects and defects too
 
-# Series and how often each occurs: mostly [1, 1.5, 2], as in the real names; the others so that 2 and 4
-# images a group can be tried as well.
+# Series and how often each occurs: mostly [1, 1.5, 2], as in real names; the others give groups of 2 and 4.
 SERIES = ((1, 1.5, 2), (1, 1.5, 2, 3), (1, 2, 3), (1, 2), (1, 1.5))
 _SERIES_WEIGHTS = (0.4, 0.25, 0.17, 0.12, 0.06)
 WORDS = {1: "generated", 1.5: "face_swapped", 2: "upscaled", 3: "enhanced"}
 UPSCALED = (2, 3)  # the stages at 5/4 of the first stages' size
 _UPSCALE = 5 / 4
 
-# Seconds from one stage to the next, and their spread (LESSONS.md: 30, 140, 150 on real data; 1 -> 2 is the
-# sum of two). The longest group spans 368 s, and the shortest way to the next group's start is 420 s, so
-# groups neither join nor interleave; each gap stays far below the 5 minutes that would split one.
+# Seconds from one stage to the next, and their spread (LESSONS.md: 30, 140, 150 on real data; 1 -> 2 is the sum of
+# two). A group spans at most 368 s and the next begins after 420 s, so that groups neither join nor interleave.
 _GAPS = {(1, 1.5): (30, 8), (1.5, 2): (140, 20), (2, 3): (150, 20), (1, 2): (170, 20)}
 _FIRST = datetime(2025, 8, 3, 6, 54, 6)
 _EVERY, _EVERY_SPREAD = 480, 60  # seconds between the first stages of two groups
@@ -48,7 +47,7 @@ _SNAP_TO_TOP = 0.17  # a box that would start above this starts at 0; set so tha
 
 @dataclass(frozen=True, slots=True)
 class GroupPlan:
-    """Everything that decides one group's files.
+    """What decides one group's files.
 
     Attributes:
         window: (left, top, right, bottom), fractions of the photograph: what the picture shows.
@@ -90,7 +89,7 @@ def plan_group(config: DemoConfig, index: int) -> GroupPlan:
     first_size = _size(aspect, config.long_side)
     flip, grade = bool(rng.random() < 0.5), _grade(config.seed, index, photograph)
     hue = float(rng.uniform(-photograph.hue, photograph.hue))
-    jpeg, captions = bool(rng.random() < config.jpeg_rate), bool(rng.random() < config.caption_rate)
+    jpeg, captions = bool(rng.random() < _JPEG_RATE), bool(rng.random() < _CAPTION_RATE)
     extension = "jpg" if jpeg else "png"
     names = tuple(f"{stamp}_stage{s:g}_{WORDS[s]}.{extension}" for stamp, s in _stamps(index, stages, rng))
 
@@ -111,21 +110,8 @@ def plan_group(config: DemoConfig, index: int) -> GroupPlan:
         defects = {stages[onset]: kinds[:1]} if finds_defect else {}
         pick = onset - 1 if finds_defect else len(stages) - 1
         truth = Truth(names, pick, "crop", box) if crops else Truth(names, pick, "approve")
-    return GroupPlan(
-        index=index,
-        photograph=photograph,
-        window=window,
-        flip=flip,
-        hue=hue,
-        grade=grade,
-        first_size=first_size,
-        stages=stages,
-        jpeg=jpeg,
-        captions=captions,
-        subject=subject,
-        defects=defects,
-        truth=truth,
-    )
+    appearance = (photograph, window, flip, hue, grade)
+    return GroupPlan(index, *appearance, first_size, stages, jpeg, captions, subject, defects, truth)
 
 
 def _photograph(seed: int, index: int) -> Photograph:
@@ -168,8 +154,7 @@ def _frame(
 ) -> tuple[CropBox, tuple[float, float, float, float]]:
     """The subject as fractions of the picture, and the window of the photograph (in fractions of it).
 
-    Tight: close around the subject. Loose: nearly everything, the subject off the centre, so that a crop is
-    worth drawing and can be learned from what is seen.
+    Tight: close around the subject. Loose: nearly everything, the subject off the centre, so that a crop makes sense.
     """
     source_width, source_height = photograph.size
     aspect = size[0] / size[1]

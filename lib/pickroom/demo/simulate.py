@@ -1,7 +1,4 @@
-"""Recommendations as a trained model might give them, made from the ground truth and labelled as simulated.
-
-They exist so that every route can be tried before anything was trained; no score is ever counted on them.
-"""
+"""Recommendations as a trained model might give them, made from the ground truth and labelled as simulated."""
 
 from __future__ import annotations
 
@@ -16,7 +13,6 @@ from pickroom.demo.plan import square_box
 from pickroom.demo.truth import Truth
 
 VERSIONS = {"ranker": "simulated", "crop_proposer": "simulated"}
-_LABEL = "simulated for the demo"
 
 _RIGHT_PICK = 0.9  # share of groups whose pick is the reviewer's
 _FINDS_CROP = 0.88  # share of the reviewer's crops that are proposed
@@ -51,9 +47,16 @@ def _recommend(group: Group, truth: Truth, seed: int) -> Recommendation:
     else:
         # the mistake that models make: the last stage, in spite of its defect; else one stage too low
         chosen, certainty = (last if best != last else last - 1), _WRONG
-    flags = _flags(group, truth, best, right, rng)
+    alarm = bool(rng.random() < _FALSE_ALARM)
+    flags: tuple[str, ...] = (f"{_name(group.images[-1])} may have a defect",) if alarm else ()
+    if truth.action == "reject":
+        flags = ("every image may have a defect",)
+    elif best < last and right:
+        flags = (f"{_name(group.images[best + 1])} may have a defect",)
     confidence = round(float(rng.beta(*certainty)), 3)
     needed, box, crop_confidence, crop_reason = _crop(truth, rng)
+    sound = "sharpest image, nothing wrong seen"
+    reason = sound if chosen == last else f"{_name(group.images[chosen + 1])} looks damaged"
     return Recommendation(
         group_id=group.group_id,
         source="simulated",
@@ -62,25 +65,10 @@ def _recommend(group: Group, truth: Truth, seed: int) -> Recommendation:
         crop_needed=needed,
         confidence=confidence,
         crop_confidence=crop_confidence,
-        reasons=(_LABEL, _reason(group, chosen), crop_reason),
+        reasons=("simulated for the demo", reason, crop_reason),
         anomaly_flags=flags,
         versions=dict(VERSIONS),
     )
-
-
-def _reason(group: Group, chosen: int) -> str:
-    if chosen == len(group.images) - 1:
-        return "sharpest image, nothing wrong seen"
-    return f"{_name(group.images[chosen + 1])} looks damaged"
-
-
-def _flags(group: Group, truth: Truth, best: int, right: bool, rng: np.random.Generator) -> tuple[str, ...]:
-    alarm = bool(rng.random() < _FALSE_ALARM)
-    if truth.action == "reject":
-        return ("every image may have a defect",)
-    if best < len(group.images) - 1 and right:
-        return (f"{_name(group.images[best + 1])} may have a defect",)
-    return (f"{_name(group.images[-1])} may have a defect",) if alarm else ()
 
 
 def _name(image: Image) -> str:

@@ -1,8 +1,7 @@
-"""From a plan to pixels: one picture, carried through its stages.
+"""Render a plan: one picture is painted once and carried through its stages.
 
-A picture is painted once, at the size of its last stages. A local edit (stage 1.5) and defects are painted
-into it when their stage comes and stay, so that later stages inherit them, as they do in real series. What a
-stage looks like (soft, sharp, enhanced) is made from the picture on the way out.
+A local edit (stage 1.5) and defects are painted into it at their stage, so that later stages inherit them. What a stage
+looks like (soft, sharp, enhanced) is made from the picture on the way out.
 """
 
 from __future__ import annotations
@@ -53,17 +52,26 @@ def _paint(plan: GroupPlan, rng: np.random.Generator) -> np.ndarray:
         image = image.filter(ImageFilter.UnsharpMask(radius=0.7 * enlarged, percent=80, threshold=1))
     pixels = np.asarray(plan.grade.apply(turn_hue(image, plan.hue)), dtype=np.float32)
     grain = rng.standard_normal(pixels.shape[:2], dtype=np.float32)[..., None] * _GRAIN
-    return np.rint(np.clip(pixels * _light(plan.size, rng) + grain, 0, 255)).astype(np.uint8)
+    return _bytes(pixels * _light(plan.size, rng) + grain)
+
+
+def _bytes(pixels: np.ndarray) -> np.ndarray:
+    return np.asarray(np.rint(np.clip(pixels, 0, 255)).astype(np.uint8))
 
 
 def _light(size: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
     """A soft pool of light somewhere in the upper half, (height, width, 1) float32 around 1."""
     x, y = rng.uniform(0.1, 0.9), rng.uniform(0.0, 0.6)
     reach, strength = rng.uniform(0.5, 0.9), rng.uniform(0.08, 0.3)
-    down = (np.linspace(0, 1, size[1], dtype=np.float32)[:, None] - y) / reach
-    across = (np.linspace(0, 1, size[0], dtype=np.float32)[None, :] - x) / reach
-    pool = np.exp(-(down**2 + across**2))
-    return (1 + strength * (pool - 0.6))[..., None].astype(np.float32)
+    pool = np.exp(-_squared_distance(size, x, y, reach))
+    return np.asarray((1 + strength * (pool - 0.6))[..., None].astype(np.float32))
+
+
+def _squared_distance(size: tuple[int, int], x: float, y: float, unit: float) -> np.ndarray:
+    """(height, width) float32: from the point (x, y), in `unit`s; all as fractions of the picture."""
+    down = (np.linspace(0, 1, size[1], dtype=np.float32)[:, None] - y) / unit
+    across = (np.linspace(0, 1, size[0], dtype=np.float32)[None, :] - x) / unit
+    return np.asarray(down**2 + across**2)
 
 
 def _edit(picture: np.ndarray, plan: GroupPlan, rng: np.random.Generator) -> None:
@@ -73,9 +81,7 @@ def _edit(picture: np.ndarray, plan: GroupPlan, rng: np.random.Generator) -> Non
     x = (subject.x1 + subject.x2) / 2
     y = subject.y1 + (subject.y2 - subject.y1) * 0.4
     radius = max(0.12, 0.42 * min(subject.x2 - subject.x1, subject.y2 - subject.y1))
-    down = (np.linspace(0, 1, height, dtype=np.float32)[:, None] - y) / radius
-    across = (np.linspace(0, 1, width, dtype=np.float32)[None, :] - x) / radius
-    mask = np.clip(1.6 * (1 - np.sqrt(down**2 + across**2)), 0, 1)
+    mask = np.clip(1.6 * (1 - np.sqrt(_squared_distance((width, height), x, y, radius))), 0, 1)
     mask = (mask * mask * (3 - 2 * mask))[..., None]  # smooth at both ends: no seam
 
     zoom = rng.uniform(1.03, 1.08)  # about (x, y), so that features move a little and nothing tears
@@ -86,7 +92,7 @@ def _edit(picture: np.ndarray, plan: GroupPlan, rng: np.random.Generator) -> Non
     warmth = rng.uniform(-0.07, 0.07) if plan.grade.saturation > 0.2 and plan.photograph.hue else 0.0
     gains = np.array((1 + warmth, 1, 1 - warmth), dtype=np.float32) * rng.uniform(1.02, 1.07)
     changed = np.asarray(zoomed, dtype=np.float32) * gains.astype(np.float32)
-    picture[:] = np.rint(np.clip(picture + (changed - picture) * mask, 0, 255)).astype(np.uint8)
+    picture[:] = _bytes(picture + (changed - picture) * mask)
 
 
 def _develop(picture: np.ndarray, plan: GroupPlan, stage: float, rng: np.random.Generator) -> Pillow.Image:
@@ -98,7 +104,7 @@ def _develop(picture: np.ndarray, plan: GroupPlan, stage: float, rng: np.random.
         image = image.resize(plan.size_of(stage), Pillow.Resampling.BICUBIC, reducing_gap=None)
         soft = np.asarray(image.filter(ImageFilter.GaussianBlur(blur * scale)), dtype=np.float32)
         speckle = rng.standard_normal(soft.shape, dtype=np.float32) * noise
-        return Pillow.fromarray(np.rint(np.clip(soft + speckle, 0, 255)).astype(np.uint8))
+        return Pillow.fromarray(_bytes(soft + speckle))
     image = image.filter(ImageFilter.UnsharpMask(radius=1.6 * scale, percent=70, threshold=2))
     if stage == 3:
         # the wide mask is what photographers call clarity: local contrast without new edges

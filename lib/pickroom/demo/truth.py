@@ -1,4 +1,4 @@
-"""What the hidden reviewer chose: one record a group, and the file `demo_truth.jsonl` that holds them."""
+"""What the hidden reviewer chose: one record for each group, and the file `demo_truth.jsonl` that holds them."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any, Self
 
 from pickroom.core.errors import ProjectError
 from pickroom.core.records import MAX_GROUP, MIN_GROUP, CropBox, UserAction
+from pickroom.storage.json_records import from_json, from_values, parse_lines
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +29,8 @@ class Truth:
     box: CropBox | None = None
 
     def __post_init__(self) -> None:
-        if not MIN_GROUP <= len(self.images) <= MAX_GROUP or not all(isinstance(n, str) for n in self.images):
-            raise ValueError(f"a group is {MIN_GROUP}-{MAX_GROUP} file names, not {self.images!r}")
-        if isinstance(self.pick, bool) or not isinstance(self.pick, int) or not 0 <= self.pick < len(self.images):
-            raise ValueError(f"pick {self.pick!r} is no index into {len(self.images)} images")
-        if self.action not in ("approve", "crop", "reject"):
-            raise ValueError(f"action {self.action!r} is none of approve, crop, reject")
+        if not MIN_GROUP <= len(self.images) <= MAX_GROUP or not 0 <= self.pick < len(self.images):
+            raise ValueError(f"pick {self.pick} is no index into {MIN_GROUP}-{MAX_GROUP} images: {self.images!r}")
         if (self.box is None) == (self.action == "crop"):
             raise ValueError(f"action {self.action!r} with box {self.box!r}: a box belongs to a crop, and only to it")
 
@@ -45,16 +42,9 @@ class Truth:
     @classmethod
     def from_json(cls, line: str) -> Self:
         """Read one line; raises ValueError saying what is wrong with it."""
-        values: Any = json.loads(line)
-        if not isinstance(values, dict) or not isinstance(values.get("images"), list):
-            raise ValueError("it is no object with a list of images")
+        values = from_json(dict[str, Any], line)
         box = values.get("box")
-        if box is not None and not isinstance(box, list):
-            raise ValueError(f"box {box!r} is neither null nor four numbers")
-        boxed = None if box is None else CropBox.of(box)
-        pick: Any = values.get("pick")  # whatever the line holds: the class itself looks at both
-        action: Any = values.get("action")
-        return cls(tuple(values["images"]), pick, action, boxed)
+        return from_values(cls, {**values, "box": None if box is None else CropBox.of(box)})
 
 
 def lines_of(truths: Iterable[Truth]) -> str:
@@ -63,25 +53,9 @@ def lines_of(truths: Iterable[Truth]) -> str:
 
 
 def read_truth(path: Path) -> list[Truth]:
-    """The hidden reviewer's choices in group order; blank lines are skipped.
-
-    Raises:
-        ProjectError: the file is missing, unreadable or damaged; the line says where.
-    """
-    doing = "reading the demo's ground truth"
+    """The hidden reviewer's choices in group order. Raises ProjectError: the file is missing, unreadable or damaged."""
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        hint = "make a demo: pickroom demo"
-        raise ProjectError(f"the file cannot be read ({error})", doing=doing, subject=path, hint=hint) from None
-    truths = []
-    for number, line in enumerate(text.split("\n"), start=1):
-        if not line.strip():
-            continue
-        try:
-            truths.append(Truth.from_json(line))
-        except (ValueError, RecursionError) as error:
-            what = f"line {number} is damaged ({error})"
-            hint = "make the demo again in an empty folder"
-            raise ProjectError(what, doing=doing, subject=path, hint=hint) from None
-    return truths
+        return [truth for _, truth in parse_lines(Truth.from_json, path.read_text(encoding="utf-8"))]
+    except (OSError, ValueError) as error:
+        what, hint = f"the file cannot be read ({error})", "make the demo in an empty folder: pickroom demo DIR"
+        raise ProjectError(what, doing="reading the demo's ground truth", subject=path, hint=hint) from None

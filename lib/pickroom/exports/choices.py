@@ -23,7 +23,7 @@ from pickroom.integrity import inspect
 from pickroom.storage import atomic
 from pickroom.store import crops, groups, images, operations
 from pickroom.store.connect import open_read_only, transaction
-from pickroom.store.row_errors import read_any_text
+from pickroom.store.rows import read_any_text
 from pickroom.store.workspace import Project
 
 Verdict = Literal["picked", "passed over", "rejected", "kept"]

@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from pickroom import __version__
 from pickroom.core.geometry import to_pixels
 from pickroom.exports.choices import Choices, Judged
+from pickroom.exports.datasets import Dataset, write_json
 from pickroom.exports.folder import picture_name
+from pickroom.exports.formats import Exported, ExportRequest
 
 ANNOTATIONS = "annotations.json"
 CATEGORY = {"id": 1, "name": "crop", "supercategory": "pickroom"}
@@ -27,6 +30,16 @@ def stable_id(*names: str) -> int:
     At most 48 bits: of a million images two agree with a probability of 0.2 %.
     """
     return int(hashlib.sha256("\0".join(names).encode()).hexdigest()[:_ID_DIGITS], 16) or 1
+
+
+def export(request: ExportRequest) -> Exported:
+    """Write `DIR/annotations.json` and `DIR/images/`; raises as `Dataset.read` and `folder.publish` do."""
+    dataset = Dataset.read(request)
+    made = document(dataset.found)
+    picked = [judged for judged in dataset.images if judged.verdict == "picked"]
+    counts = {name: len(made[name]) for name in ("images", "annotations")}
+    documents = {ANNOTATIONS: partial(write_json, values=made)}
+    return dataset.publish("COCO", dataset.files(picked), documents, counts)
 
 
 def document(found: Sequence[Choices]) -> dict[str, Any]:

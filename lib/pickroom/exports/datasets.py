@@ -1,126 +1,97 @@
-"""One export each: choices of some projects into one folder, as COCO, imagefolder or preference pairs."""
+"""What exports of pictures share: the choices of some projects, their files, their captions, and the result."""
 
 from __future__ import annotations
 
+import json
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import partial
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from pickroom.core.naming import companions_by_stem, stem_of
-from pickroom.exports import choices, coco, imagefolder, pairs
+from pickroom.exports import choices
 from pickroom.exports.choices import Choices, Judged
-from pickroom.exports.folder import Progress, check_outside, picture_name, publish
+from pickroom.exports.folder import Writer, check_outside, picture_name, publish
+from pickroom.exports.formats import Exported, ExportRequest
 from pickroom.images import metadata
-from pickroom.store.workspace import Project
 
-PICKAPIC, HPDV2 = "pickapic", "hpdv2"
 # companions and PNG text that hold what the picture was asked to be; the first that is there counts
 _CAPTIONS = ("caption", "txt", "prompt")
 
 
-@dataclass(slots=True)
-class Exported:
-    """What an export wrote: `counts` of what, `left_out`, reason -> how many, `lost`, images not found, by name."""
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """The choices to export into one folder."""
 
-    folder: Path
-    counts: dict[str, int]
-    left_out: Counter[str] = field(default_factory=Counter)
-    lost: tuple[str, ...] = ()
+    request: ExportRequest
+    found: Sequence[Choices]
 
-    def to_dict(self) -> dict[str, Any]:
-        return {"folder": str(self.folder), **self.counts, "left_out": dict(self.left_out)}
+    @classmethod
+    def read(cls, request: ExportRequest) -> Self:
+        """Read the choices; raises as `check_outside` and `choices.read` do."""
+        check_outside(request.target, request.projects)
+        return cls(request, [choices.read(project) for project in request.projects])
 
+    @property
+    def images(self) -> list[Judged]:
+        return [judged for chosen in self.found for judged in chosen.images]
 
-def export_coco(
-    projects: Sequence[Project], folder: Path, *, copy: bool = False, progress: Progress | None = None
-) -> Exported:
-    """`DIR/annotations.json` and `DIR/images/`; raises as `choices.read` and `folder.publish` do."""
-    found = _read(projects, folder)
-    made = coco.document(found)
-    picked = [judged for judged in _images(found) if judged.verdict == "picked"]
-    documents = {coco.ANNOTATIONS: partial(pairs.write_json, values=made)}
-    publish(folder, "COCO", _files(found, picked), documents, copy=copy, progress=progress)
-    return _done(folder, found, {"images": len(made["images"]), "annotations": len(made["annotations"])})
+    def files(self, wanted: Sequence[Judged]) -> dict[str, Path]:
+        """Name in the folder -> the image file."""
+        roots = {chosen.project.id: chosen.project.root for chosen in self.found}
+        return {picture_name(judged): roots[judged.project_id] / judged.path for judged in wanted}
 
+    def publish(
+        self, kind: str, files: Mapping[str, Path], documents: Mapping[str, Writer], counts: Mapping[str, int]
+    ) -> Exported:
+        """Fill the folder; raises as `folder.publish` does.
 
-def export_imagefolder(
-    projects: Sequence[Project],
-    folder: Path,
-    *,
-    kind: imagefolder.MetadataKind = "jsonl",
-    copy: bool = False,
-    progress: Progress | None = None,
-) -> Exported:
-    """`DIR/metadata.<kind>` and `DIR/images/`; raises as `choices.read` and `folder.publish` do."""
-    found = _read(projects, folder)
-    files = _files(found, _images(found))
-    made = imagefolder.rows(found, _captions(files))
-    documents = {f"metadata.{kind}": partial(imagefolder.write, made=made, kind=kind)}
-    publish(folder, "imagefolder", files, documents, copy=copy, progress=progress)
-    return _done(folder, found, {"images": len(made), "picked": sum(row["picked"] for row in made)})
-
-
-def export_pairs(
-    projects: Sequence[Project],
-    folder: Path,
-    *,
-    copy: bool = False,
-    embed: bool = False,
-    progress: Progress | None = None,
-) -> Exported:
-    """`DIR/pickapic.*`, `DIR/hpdv2.*` and `DIR/images/`; raises as `choices.read` and `folder.publish` do.
-
-    Args:
-        embed: put the pictures' bytes into the columns jpg_0 and jpg_1 of the Parquet file.
-    """
-    found = _read(projects, folder)
-    compared = [j for c in found for g in c.groups if g.picked for j in g.images if j.verdict != "kept"]
-    files = _files(found, compared)
-    made = pairs.pairs(found, _captions(files))
-    preferences = [pairs.hpdv2_row(pair) for pair in made]
-    documents = {
-        f"{PICKAPIC}.parquet": partial(pairs.write_pickapic, made=made, files=files if embed else None),
-        f"{PICKAPIC}.jsonl": partial(pairs.write_jsonl, rows=[pairs.pickapic_row(pair) for pair in made]),
-        f"{HPDV2}.parquet": partial(pairs.write_hpdv2, rows=preferences),
-        f"{HPDV2}.jsonl": partial(pairs.write_jsonl, rows=preferences),
-        f"{HPDV2}.json": partial(pairs.write_json, values=preferences),
-    }
-    publish(folder, "pairs", files, documents, copy=copy, progress=progress)
-    return _done(folder, found, {"images": len(files), "pairs": len(made)})
+        Args:
+            counts: what is in it -> how many.
+        """
+        folder = self.request.target
+        with self.request.progress("Placing pictures") as progress:
+            publish(folder, kind, files, documents, copy=self.request.options["copy"], progress=progress)
+        left_out: Counter[str] = sum((chosen.left_out for chosen in self.found), Counter())
+        lost = [name for chosen in self.found for name in chosen.lost]
+        words = ", ".join(f"{count} {what}" for what, count in counts.items())
+        return Exported(
+            {"folder": str(folder), **counts, "left_out": dict(left_out)},
+            [f"{words} in {folder}", *(f"  left out: {count} {reason}" for reason, count in left_out.items())],
+            lost=lost,
+            held=len(lost),
+            databases={project: [project.database] for project in self.request.projects},
+        )
 
 
-def _read(projects: Sequence[Project], folder: Path) -> list[Choices]:
-    check_outside(folder, projects)
-    return [choices.read(project) for project in projects]
-
-
-def _images(found: Sequence[Choices]) -> list[Judged]:
-    return [judged for chosen in found for judged in chosen.images]
-
-
-def _files(found: Sequence[Choices], wanted: Sequence[Judged]) -> dict[str, Path]:
-    """Name in the folder -> the image file."""
-    roots = {chosen.project.id: chosen.project.root for chosen in found}
-    return {picture_name(judged): roots[judged.project_id] / judged.path for judged in wanted}
-
-
-def _captions(files: Mapping[str, Path]) -> dict[str, str | None]:
+def captions(files: Mapping[str, Path]) -> dict[str, str | None]:
+    """Name in the folder -> the picture's caption."""
     found: dict[str, str | None] = {}
-    beside: dict[Path, Mapping[str, tuple[str, ...]]] = {}
+    companions: dict[Path, Mapping[str, tuple[str, ...]]] = {}
     for name, path in files.items():
-        if path.parent not in beside:
-            beside[path.parent] = companions_by_stem(os.listdir(path.parent))
-        written = metadata.read(path, beside[path.parent].get(stem_of(path.name), ()))
+        if path.parent not in companions:
+            companions[path.parent] = companions_by_stem(os.listdir(path.parent))
+        written = metadata.read(path, companions[path.parent].get(stem_of(path.name), ()))
         found[name] = next((written[key] for key in _CAPTIONS if written.get(key)), None)
     return found
 
 
-def _done(folder: Path, found: Sequence[Choices], counts: dict[str, int]) -> Exported:
-    left_out: Counter[str] = Counter()
-    for chosen in found:
-        left_out.update(chosen.left_out)
-    return Exported(folder, counts, left_out, tuple(name for chosen in found for name in chosen.lost))
+def write_json(path: Path, values: object) -> None:
+    """Write one JSON document."""
+    path.write_text(json.dumps(values) + "\n", encoding="utf-8")
+
+
+def write_jsonl(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write one JSON object per line."""
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+
+
+def write_parquet(path: Path, rows: Sequence[Mapping[str, Any]], columns: Mapping[str, Any]) -> None:
+    """Write rows as Parquet. `columns`: name -> pyarrow type, which holds also where a whole column is NULL."""
+    import pyarrow
+    import pyarrow.parquet
+
+    schema = pyarrow.schema(list(columns.items()))
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist([dict(row) for row in rows], schema), path)

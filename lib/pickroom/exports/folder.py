@@ -17,6 +17,7 @@ from pathlib import Path, PurePosixPath
 from pickroom.core.errors import ConflictError, FileOperationError, UsageError
 from pickroom.core.naming import stays_inside
 from pickroom.exports.choices import Judged
+from pickroom.exports.formats import Progress
 from pickroom.storage import atomic, leftovers
 from pickroom.store.workspace import Project
 
@@ -25,7 +26,6 @@ PICTURES = "images"
 _LINK, _SHA256 = "link", "sha256:"
 _MOST_BYTES = 256 << 20  # of the list of files: more than a million
 
-Progress = Callable[[int, int], None]
 Writer = Callable[[Path], object]  # writes a document to the path it is given
 
 

@@ -8,17 +8,31 @@ has a line. Load it with `load_dataset("imagefolder", data_dir=DIR)`. Every line
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from pickroom.core.errors import UsageError
+from pickroom.core.spreadsheets import is_formula
 from pickroom.exports.choices import Choices
-from pickroom.exports.folder import picture_name
+from pickroom.exports.datasets import Dataset, captions, write_jsonl, write_parquet
+from pickroom.exports.folder import Writer, picture_name
+from pickroom.exports.formats import Exported, ExportRequest
 
-MetadataKind = Literal["jsonl", "csv", "parquet"]
-KINDS: tuple[MetadataKind, ...] = ("jsonl", "csv", "parquet")
+
+def export(request: ExportRequest) -> Exported:
+    """Write `DIR/metadata.<kind>` and `DIR/images/`; raises as `Dataset.read` and `folder.publish` do."""
+    dataset = Dataset.read(request)
+    files = dataset.files(dataset.images)
+    made = rows(dataset.found, captions(files))
+    writers: dict[str, Writer] = {
+        "jsonl": partial(write_jsonl, rows=made),
+        "csv": partial(_write_csv, made=made),
+        "parquet": lambda path: write_parquet(path, made, _columns()),
+    }
+    kind = request.options["metadata"]
+    counts = {"images": len(made), "picked": sum(row["picked"] for row in made)}
+    return dataset.publish("imagefolder", files, {f"metadata.{kind}": writers[kind]}, counts)
 
 
 def rows(found: Sequence[Choices], captions: Mapping[str, str | None]) -> list[dict[str, Any]]:
@@ -54,43 +68,26 @@ def rows(found: Sequence[Choices], captions: Mapping[str, str | None]) -> list[d
     return made
 
 
-def write(path: Path, made: Sequence[Mapping[str, Any]], kind: MetadataKind) -> None:
-    """Write the metadata file; raises UsageError for an unknown kind, OSError as the disk does."""
-    if kind == "jsonl":
-        path.write_text("".join(json.dumps(row) + "\n" for row in made), encoding="utf-8")
-    elif kind == "csv":
-        with path.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.DictWriter(file, list(made[0]) if made else ["file_name"])
-            writer.writeheader()
-            writer.writerows({**row, "text": _no_formula(row["text"])} for row in made)
-    elif kind == "parquet":
-        import pyarrow
-        import pyarrow.parquet
-
-        pyarrow.parquet.write_table(pyarrow.Table.from_pylist([dict(row) for row in made], _schema()), path)
-    else:
-        raise UsageError(f"{kind!r} is no kind of metadata", doing="exporting", hint=f"use one of {', '.join(KINDS)}")
+def _write_csv(path: Path, made: Sequence[Mapping[str, Any]]) -> None:
+    """Write CSV in which no caption is a formula (docs/decisions/115): a space in front means nothing in it."""
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, list(made[0]) if made else ["file_name"])
+        writer.writeheader()
+        for row in made:
+            text = row["text"]
+            writer.writerow({**row, "text": f" {text}" if text and is_formula(text) else text})
 
 
-def _no_formula(text: str | None) -> str | None:
-    """A caption as a cell that no spreadsheet calculates (docs/decisions/115): a space in front means nothing in it."""
-    return f" {text}" if text and text[0] in "=+-@\t\r\n" else text
-
-
-def _schema() -> Any:
-    """Types that hold also where a whole column is NULL."""
+def _columns() -> dict[str, Any]:
     import pyarrow
 
-    texts = {name: pyarrow.string() for name in ("file_name", "text", "verdict", "project_id", "group_id")}
-    numbers = {name: pyarrow.float64() for name in ("crop_x1", "crop_y1", "crop_x2", "crop_y2")}
-    order = {
-        **{name: texts[name] for name in ("file_name", "text", "verdict")},
+    text, number, whole = pyarrow.string(), pyarrow.float64(), pyarrow.int64()
+    return {
+        **dict.fromkeys(("file_name", "text", "verdict"), text),
         "picked": pyarrow.bool_(),
-        **{name: texts[name] for name in ("project_id", "group_id")},
-        "stage": pyarrow.float64(),
-        "width": pyarrow.int64(),
-        "height": pyarrow.int64(),
-        **numbers,
-        "decided_at": pyarrow.string(),
+        **dict.fromkeys(("project_id", "group_id"), text),
+        "stage": number,
+        **dict.fromkeys(("width", "height"), whole),
+        **dict.fromkeys(("crop_x1", "crop_y1", "crop_x2", "crop_y2"), number),
+        "decided_at": text,
     }
-    return pyarrow.schema(list(order.items()))

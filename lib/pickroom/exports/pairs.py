@@ -13,25 +13,28 @@ them, so that the place says nothing. Groups rejected or kept whole prefer nothi
 from __future__ import annotations
 
 import io
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from pickroom.exports.choices import Choices, Judged
 from pickroom.exports.coco import stable_id
-from pickroom.exports.folder import picture_name
+from pickroom.exports.datasets import Dataset, captions, write_json, write_jsonl, write_parquet
+from pickroom.exports.folder import Writer, picture_name
+from pickroom.exports.formats import Exported, ExportRequest
 from pickroom.images import decode
 
+PICKAPIC, HPDV2 = "pickapic", "hpdv2"
 PERSON = 0  # user_id: a workspace is one person's
 _JPEG_QUALITY = 95  # of the bytes in jpg_0 and jpg_1, as published sets of photographs have it
 _ROWS_A_PART = 64  # of Parquet, where bytes are in it: bounds memory
 
 
 @dataclass(frozen=True, slots=True)
-class Pair:
+class PreferencePair:
     """A pick and one image passed over, in the group's order; `caption` is NULL unless both have the same one."""
 
     first: Judged
@@ -46,7 +49,27 @@ class Pair:
         return 0 if self.first.verdict == "picked" else 1
 
 
-def pairs(found: Sequence[Choices], captions: Mapping[str, str | None]) -> list[Pair]:
+def export(request: ExportRequest) -> Exported:
+    """Write `DIR/pickapic.*`, `DIR/hpdv2.*` and `DIR/images/`; raises as `Dataset.read` and `folder.publish` do.
+
+    Its option "embed" puts the pictures' bytes into the columns jpg_0 and jpg_1 of the Parquet file.
+    """
+    dataset = Dataset.read(request)
+    groups = [group for choices in dataset.found for group in choices.groups if group.picked]
+    files = dataset.files([judged for group in groups for judged in group.images if judged.verdict != "kept"])
+    made = pairs(dataset.found, captions(files))
+    preferences = [hpdv2_row(pair) for pair in made]
+    documents: dict[str, Writer] = {
+        f"{PICKAPIC}.parquet": partial(write_pickapic, made=made, files=files if request.options["embed"] else None),
+        f"{PICKAPIC}.jsonl": partial(write_jsonl, rows=[pickapic_row(pair) for pair in made]),
+        f"{HPDV2}.parquet": lambda path: write_parquet(path, preferences, _hpdv2_columns()),
+        f"{HPDV2}.jsonl": partial(write_jsonl, rows=preferences),
+        f"{HPDV2}.json": partial(write_json, values=preferences),
+    }
+    return dataset.publish("pairs", files, documents, {"images": len(files), "pairs": len(made)})
+
+
+def pairs(found: Sequence[Choices], captions: Mapping[str, str | None]) -> list[PreferencePair]:
     """Every pair, in the order of the decisions. `captions`: name in the folder -> caption."""
     made = []
     for group in (group for choices in found for group in choices.groups):
@@ -57,11 +80,11 @@ def pairs(found: Sequence[Choices], captions: Mapping[str, str | None]) -> list[
             first, second = sorted((pick, other), key=group.images.index)
             texts = {captions.get(picture_name(first)), captions.get(picture_name(second))}
             caption = texts.pop() if len(texts) == 1 else None
-            made.append(Pair(first, second, caption, group.decided_at, len(others)))
+            made.append(PreferencePair(first, second, caption, group.decided_at, len(others)))
     return made
 
 
-def pickapic_row(pair: Pair) -> dict[str, Any]:
+def pickapic_row(pair: PreferencePair) -> dict[str, Any]:
     """One row in Pick-a-Pic's columns, in their order, without the pictures' bytes."""
     first, second = (picture_name(judged) for judged in (pair.first, pair.second))
     labels = (1.0, 0.0) if pair.label == 0 else (0.0, 1.0)
@@ -87,24 +110,14 @@ def pickapic_row(pair: Pair) -> dict[str, Any]:
     }
 
 
-def hpdv2_row(pair: Pair) -> dict[str, Any]:
+def hpdv2_row(pair: PreferencePair) -> dict[str, Any]:
     """One row as HPD v2's train split has it."""
     paths = [picture_name(pair.first), picture_name(pair.second)]
     preference = [1, 0] if pair.label == 0 else [0, 1]
     return {"human_preference": preference, "prompt": pair.caption, "image_path": paths, "file_path": paths}
 
 
-def write_jsonl(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """One JSON object a line."""
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-
-
-def write_json(path: Path, values: object) -> None:
-    """One JSON document."""
-    path.write_text(json.dumps(values) + "\n", encoding="utf-8")
-
-
-def write_pickapic(path: Path, made: Sequence[Pair], files: Mapping[str, Path] | None) -> None:
+def write_pickapic(path: Path, made: Sequence[PreferencePair], files: Mapping[str, Path] | None) -> None:
     """Pick-a-Pic's Parquet.
 
     Args:
@@ -117,13 +130,10 @@ def write_pickapic(path: Path, made: Sequence[Pair], files: Mapping[str, Path] |
     import pyarrow
     import pyarrow.parquet
 
-    kinds = {str: pyarrow.string(), bool: pyarrow.bool_(), float: pyarrow.float64(), int: pyarrow.int64()}
-    types: dict[str, Any] = {name: kinds[kind] for name, kind in _PICKAPIC.items() if kind is not bytes}
-    types |= {"created_at": pyarrow.timestamp("us", "UTC"), "jpg_0": pyarrow.binary(), "jpg_1": pyarrow.binary()}
-    schema = pyarrow.schema([(name, types[name]) for name in _PICKAPIC])
+    schema = pyarrow.schema(list(_pickapic_columns().items()))
     with pyarrow.parquet.ParquetWriter(path, schema) as writer:
-        for part in _parts(made):
-            rows = [pickapic_row(pair) for pair in part]
+        for start in range(0, len(made), _ROWS_A_PART):
+            rows = [pickapic_row(pair) for pair in made[start : start + _ROWS_A_PART]]
             for row in rows:
                 row["created_at"] = _time(row["created_at"])
                 if files is not None:
@@ -131,45 +141,34 @@ def write_pickapic(path: Path, made: Sequence[Pair], files: Mapping[str, Path] |
             writer.write_table(pyarrow.Table.from_pylist(rows, schema))
 
 
-def write_hpdv2(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """HPD v2's train rows as Parquet."""
+def _pickapic_columns() -> dict[str, Any]:
     import pyarrow
-    import pyarrow.parquet
 
-    texts, numbers = pyarrow.list_(pyarrow.string()), pyarrow.list_(pyarrow.int64())
-    columns = [("human_preference", numbers), ("prompt", pyarrow.string()), ("image_path", texts), ("file_path", texts)]
-    pyarrow.parquet.write_table(pyarrow.Table.from_pylist([dict(row) for row in rows], pyarrow.schema(columns)), path)
+    text, flag, number, whole = pyarrow.string(), pyarrow.bool_(), pyarrow.float64(), pyarrow.int64()
+    return {
+        "are_different": flag,
+        **dict.fromkeys(("best_image_uid", "caption"), text),
+        "created_at": pyarrow.timestamp("us", "UTC"),
+        "has_label": flag,
+        **dict.fromkeys(("image_0_uid", "image_0_url", "image_1_uid", "image_1_url"), text),
+        **dict.fromkeys(("jpg_0", "jpg_1"), pyarrow.binary()),
+        **dict.fromkeys(("label_0", "label_1"), number),
+        **dict.fromkeys(("model_0", "model_1"), text),
+        **dict.fromkeys(("ranking_id", "user_id", "num_example_per_prompt"), whole),
+    }
 
 
-_PICKAPIC: dict[str, type] = {
-    "are_different": bool,
-    "best_image_uid": str,
-    "caption": str,
-    "created_at": str,
-    "has_label": bool,
-    "image_0_uid": str,
-    "image_0_url": str,
-    "image_1_uid": str,
-    "image_1_url": str,
-    "jpg_0": bytes,
-    "jpg_1": bytes,
-    "label_0": float,
-    "label_1": float,
-    "model_0": str,
-    "model_1": str,
-    "ranking_id": int,
-    "user_id": int,
-    "num_example_per_prompt": int,
-}
+def _hpdv2_columns() -> dict[str, Any]:
+    import pyarrow
+
+    texts = pyarrow.list_(pyarrow.string())
+    numbers = pyarrow.list_(pyarrow.int64())
+    return {"human_preference": numbers, "prompt": pyarrow.string(), "image_path": texts, "file_path": texts}
 
 
 def _stage(judged: Judged) -> str | None:
     """What made an image, as far as its name says: its stage stands where Pick-a-Pic names a model."""
     return None if judged.image.stage is None else f"stage{judged.image.stage:g}"
-
-
-def _parts(made: Sequence[Pair]) -> Iterator[Sequence[Pair]]:
-    return (made[start : start + _ROWS_A_PART] for start in range(0, len(made), _ROWS_A_PART))
 
 
 def _time(text: str) -> datetime | None:

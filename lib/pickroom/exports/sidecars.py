@@ -15,19 +15,24 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
+
+import msgspec
 
 from pickroom.core.errors import FileOperationError, ImageError, UsageError
 from pickroom.core.naming import filename_of, join, split, stays_inside, stem_of
 from pickroom.exports import choices, xmp
 from pickroom.exports.choices import Choices, Judged, Verdict
-from pickroom.exports.folder import Progress
+from pickroom.exports.formats import Exported, ExportRequest, Progress
 from pickroom.files.folder import ImageFolder
 from pickroom.files.lock import moving_files
 from pickroom.files.preflight import require_images
 from pickroom.images import decode
+from pickroom.integrity import unsound_rows
 from pickroom.storage import atomic
+from pickroom.storage.json_records import from_json, parse_lines
 from pickroom.store.connect import open_read_only
 from pickroom.store.workspace import Project
 
@@ -40,6 +45,7 @@ RATINGS: Mapping[Verdict, tuple[int, str | None]] = {
     "passed over": (1, None),
     "rejected": (-1, "Red"),
 }
+_SHOWN = 20  # sidecars of a project that are listed by name
 _UNDONE = ".undone"
 _LARGEST = 16 << 20  # bytes of a sidecar that is merged into; Camera Raw's with masks have a few
 
@@ -76,6 +82,77 @@ class Undone:
     held: dict[str, str]
 
 
+def export(request: ExportRequest) -> Exported:
+    """Plan sidecars for every project; with the option "execute" write them, with "undo" take the last write back.
+
+    Raises:
+        UsageError: both options are given. And as `write` and `undo` do.
+    """
+    executing, undoing = request.options["execute"], request.options["undo"]
+    if executing and undoing:
+        raise UsageError("--execute and --undo exclude each other", doing="exporting", hint="give one of them")
+    done = Exported({"projects": {}, "executed": executing or undoing}, [])
+    if undoing:
+        # of several projects, those that have something to undo
+        opened = [project for project in request.projects if standing(project)] or request.projects[:1]
+        for project in request.projects if len(request.projects) == 1 else opened:
+            undone = undo(project)
+            done.values["projects"][project.id] = {"restored": undone.restored, "held": undone.held}
+            done.lines.append(f"{project.id}: {undone.restored} sidecars as they were, {len(undone.held)} held back")
+            done.lines += [f"  {path}: {reason}" for path, reason in list(undone.held.items())[:_SHOWN]]
+            done.held += len(undone.held)
+        return done
+    naming, held, lost, going = request.options["naming"], 0, list[str](), 0
+    for project in request.projects:
+        if executing:
+            with request.progress(f"Writing sidecars of {project.id}") as progress:
+                planned, found, record = write(project, naming, progress)
+        else:
+            found, record = choices.read(project), None
+            planned = plan(found, naming)
+        counts = _counts(planned)
+        done.values["projects"][project.id] = {
+            **counts,
+            "left_out": dict(found.left_out),
+            "record": str(record) if record else None,
+            "unsound_rows": unsound_rows(project.database).count,
+        }
+        done.lines += _in_words(project, counts, "written" if executing else "would be written")
+        done.lines += [f"  left out: {count} {reason}" for reason, count in found.left_out.items()]
+        held += len(counts["held"])
+        lost += found.lost
+        going += counts["new"] + counts["merged"]
+    if going and not executing:
+        done.lines.append("Nothing has been done. Do it: add --execute")
+    done.lost, done.databases = lost, {project: [project.database] for project in request.projects}
+    done.held = held + len(lost) if executing else 0
+    return done
+
+
+def _counts(planned: Sequence[Sidecar]) -> dict[str, Any]:
+    going = [item for item in planned if item.held is None]
+    return {
+        "new": sum(item.before is None for item in going),
+        "merged": sum(item.before is not None and not item.there for item in going),
+        "already": sum(item.there for item in going),
+        "replaced": {item.path: list(item.changes) for item in going if item.changes},
+        "held": {item.path: item.held for item in planned if item.held is not None},
+    }
+
+
+def _in_words(project: Project, counts: Mapping[str, Any], done: str) -> list[str]:
+    lines = [
+        f"{project.id}: {counts['new']} sidecars {done}, {counts['merged']} merged into, "
+        f"{counts['already']} say it already, {len(counts['held'])} held back"
+    ]
+    for word, listed in (("replaces", counts["replaced"]), ("held back", counts["held"])):
+        for path, what in list(listed.items())[:_SHOWN]:
+            lines.append(f"  {word}: {path}: {what if isinstance(what, str) else ', '.join(what)}")
+        if len(listed) > _SHOWN:
+            lines.append(f"  and {len(listed) - _SHOWN} more; --json lists them all")
+    return lines
+
+
 def plan(found: Choices, naming: Naming = "stem") -> list[Sidecar]:
     """What writing sidecars for these choices would do. Changes nothing; the dry run and the real one look by this.
 
@@ -90,7 +167,8 @@ def plan(found: Choices, naming: Naming = "stem") -> list[Sidecar]:
         # the box belongs to the picture that it was drawn on: beside the finished crop it would cut twice
         try:
             cut, other = (
-                xmp.crop(box, _frame(root, judged)) if box is not None else {} for box in (judged.box, judged.other_box)
+                xmp.crop(box, _stored_frame(root, judged)) if box is not None else {}
+                for box in (judged.box, judged.other_box)
             )
         except ImageError as error:
             planned.append(Sidecar(judged.path, judged.image.filename, held=error.reason))
@@ -169,16 +247,16 @@ def undo(project: Project) -> Undone:
 def _take_back(project: Project, folder: ImageFolder, record: Path, held: dict[str, str]) -> int:
     """Take one write back as far as that can be; how many sidecars, and into `held` why others stay."""
     entries = _entries(record)
-    where = _where(project, [entry["path"] for entry in entries])
+    where = _where(project, [entry.path for entry in entries])
     staying = []
     for entry in entries:
         reason = _restore(folder.root, entry, where)
         if reason is not None:
-            held[entry["path"]] = reason
+            held[entry.path] = reason
             staying.append(entry)
     folder.require()  # else a sidecar that is out of reach would count as one that nobody wrote
     if staying:
-        atomic.write_text(record, "".join(json.dumps(entry) + "\n" for entry in staying))
+        atomic.write_text(record, "".join(json.dumps(msgspec.structs.asdict(entry)) + "\n" for entry in staying))
     else:
         record.rename(record.with_name(record.name + _UNDONE))
     return len(entries) - len(staying)
@@ -208,11 +286,11 @@ def _sidecar(
     return Sidecar(shown, filename, packet.decode() if packet is not None else None, merged.decode(), changes)
 
 
-def _frame(root: Path, judged: Judged) -> xmp.Frame:
+def _stored_frame(root: Path, judged: Judged) -> xmp.StoredFrame:
     with decode.open_image(root / judged.path) as image:
         orientation = decode.orientation(image)
         width, height = decode.upright_size(image)
-    return xmp.Frame(width, height, orientation if 1 <= orientation <= 8 else 1)
+    return xmp.StoredFrame(width, height, orientation if 1 <= orientation <= 8 else 1)
 
 
 def _line(item: Sidecar) -> str:
@@ -228,26 +306,28 @@ def standing(project: Project) -> list[Path]:
     return sorted((path for path in records if pattern.fullmatch(path.name)), reverse=True)
 
 
-def _entries(record: Path) -> list[Mapping[str, Any]]:
+class _Entry(msgspec.Struct):
+    """A line of the record."""
+
+    path: str
+    before: str | None
+    after_sha256: str
+
+    def __post_init__(self) -> None:
+        (self.before or "").encode()
+        if not stays_inside(self.path) or not self.path.endswith(".xmp"):
+            raise ValueError(f"it names {self.path!r}")
+
+
+def _entries(record: Path) -> list[_Entry]:
     try:
         with atomic.open_plain(record) as file:
-            return [_entry(json.loads(line)) for line in file]
-    except (OSError, ValueError, RecursionError) as error:
+            return [entry for _, entry in parse_lines(partial(from_json, _Entry), file.read().decode())]
+    except (OSError, ValueError) as error:
         hint = "no sidecar was touched; restore it from a backup, or delete it"
         raise UsageError(
             f"the record cannot be read ({error})", doing="undoing sidecars", subject=record, hint=hint
         ) from None
-
-
-def _entry(values: object) -> Mapping[str, Any]:
-    """A line of the record; raises ValueError for one that names something else than a sidecar of the project."""
-    match values:
-        case {"path": str(path), "before": str() | None as before, "after_sha256": str(after_sha256)}:
-            (before or "").encode()
-            if stays_inside(path) and path.endswith(".xmp"):
-                return {"path": path, "before": before, "after_sha256": after_sha256}
-            raise ValueError(f"it names {path!r}")
-    raise ValueError("a line is damaged")
 
 
 def _where(project: Project, paths: Sequence[str]) -> dict[str, list[Path]]:
@@ -262,13 +342,13 @@ def _where(project: Project, paths: Sequence[str]) -> dict[str, list[Path]]:
     return found
 
 
-def _restore(root: Path, entry: Mapping[str, Any], where: Mapping[str, Sequence[Path]]) -> str | None:
+def _restore(root: Path, entry: _Entry, where: Mapping[str, Sequence[Path]]) -> str | None:
     """Put one sidecar back; why not, where it is no longer what was written."""
-    places = [root / entry["path"], *where.get(filename_of(entry["path"]), ())]
+    places = [root / entry.path, *where.get(filename_of(entry.path), ())]
     there = [path for path in places if os.path.isfile(path)]  # a name may be too long to be asked about
-    before = None if entry["before"] is None else entry["before"].encode()
+    before = None if entry.before is None else entry.before.encode()
     try:
-        ours = next((path for path in there if atomic.sha256_of(path) == entry["after_sha256"]), None)
+        ours = next((path for path in there if atomic.sha256_of(path) == entry.after_sha256), None)
         if ours is None:
             # a crash came before this one was written, or someone has put it back already
             if (not there and before is None) or any(path.read_bytes() == before for path in there):

@@ -45,7 +45,7 @@ class PacketError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Frame:
+class StoredFrame:
     """What a crop's numbers refer to: the upright size in pixels, and the file's EXIF orientation (1..8)."""
 
     width: int
@@ -59,7 +59,7 @@ def rating(stars: int, label: str | None) -> dict[tuple[str, str], str]:
     return found | {(XMP, "Label"): label} if label is not None else found
 
 
-def crop(box: CropBox, frame: Frame) -> dict[tuple[str, str], str]:
+def crop(box: CropBox, frame: StoredFrame) -> dict[tuple[str, str], str]:
     """The crs:Crop* properties of a box, and the tiff ones that say which frame it is in.
 
     Args:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ from pickroom.features.encoder import (
     projection_words,
     weights_hash,
 )
+from pickroom.features.onnx_session import open_session
 from pickroom.features.torch_file import read_state_dict
 
 SIZE = 288  # pixels a side: 32 x 9, a 9x9 map
@@ -81,14 +81,8 @@ class OnnxEncoder:
     """An ONNX graph in ONNX Runtime, on the CPU (see `Encoder`)."""
 
     def __init__(self, tower: OnnxTower, spec: EncoderSpec) -> None:
-        os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # newer versions than the pinned one send usage data
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = max(1, usable_cores() // _WORKERS)
-        options.log_severity_level = 3  # errors only
         self.spec, self.prepare = spec, tower.prepare
-        self._session = onnxruntime.InferenceSession(tower.graph, options, providers=["CPUExecutionProvider"])
+        self._session = open_session(tower.graph, max(1, usable_cores() // _WORKERS))
 
     def encode(self, pixels: Sequence[Pixels]) -> Features:
         """See `Encoder`."""

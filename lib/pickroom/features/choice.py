@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pickroom.core.errors import ConflictError, UsageError
+from pickroom.core.extras import require_extra
 from pickroom.features import device as devices
 from pickroom.features.encoder import FLOAT32, Encoder, EncoderSpec, Tower
 from pickroom.features.store import read_spec, save_spec
@@ -103,13 +104,19 @@ def bound_spec(project: Project) -> EncoderSpec | None:
 
 
 def load_tower(kind: str, config: EncoderConfig) -> Tower:
-    """The network of an encoder, float32 on the CPU; raises UsageError when its weights are out of reach."""
+    """The network of an encoder, float32 on the CPU.
+
+    Raises:
+        UsageError: its weights are out of reach.
+        MissingExtraError: it needs PyTorch, which is not installed.
+    """
     if kind == "bundled":
         if config.model or config.checkpoint:
             raise UsageError("the bundled encoder takes no model and no checkpoint", doing="choosing an encoder")
         from pickroom.features import bundled
 
         return bundled.load()
+    require_extra("learn", "loading OpenCLIP", instead="use --encoder bundled")
     from pickroom.features import openclip
 
     return openclip.load(config.model or openclip.DEFAULT_MODEL, config.checkpoint)

@@ -16,7 +16,8 @@ _LIGHT = 13  # blocks: what changes over more than this is light
 def halved(images: np.ndarray) -> np.ndarray:
     height, width = (length // 2 * 2 for length in images.shape[2:])
     cut = images[:, :, :height, :width]
-    return (cut[:, :, ::2, ::2] + cut[:, :, 1::2, ::2] + cut[:, :, ::2, 1::2] + cut[:, :, 1::2, 1::2]) / 4
+    result: np.ndarray = (cut[:, :, ::2, ::2] + cut[:, :, 1::2, ::2] + cut[:, :, ::2, 1::2] + cut[:, :, 1::2, 1::2]) / 4
+    return result
 
 
 def in_blocks(images: np.ndarray, block: int) -> np.ndarray:
@@ -92,7 +93,8 @@ def flow_measures(flows: np.ndarray, block: int, rows: int, cols: int) -> np.nda
 
 def distances(maps: np.ndarray, unit: float) -> np.ndarray:
     """Euclidean distance over channels between each two members' (channels, rows, cols), in units."""
-    return np.sqrt(np.square((maps[:, None] - maps[None]) / unit).sum(axis=2))
+    result: np.ndarray = np.sqrt(np.square((maps[:, None] - maps[None]) / unit).sum(axis=2))
+    return result
 
 
 def without_grade(means: np.ndarray) -> np.ndarray:
@@ -121,7 +123,8 @@ def local_tones(means: np.ndarray) -> np.ndarray:
     """Block means without what a grade, a cast or another light does to the whole, or to a large part of it."""
     tones = without_grade(means)
     tones = tones - (np.median(tones, axis=0) if len(tones) > 2 else tones.mean(axis=0))
-    return tones - ndimage.uniform_filter(tones, (0, 0, _LIGHT, _LIGHT), mode="nearest")
+    result: np.ndarray = tones - ndimage.uniform_filter(tones, (0, 0, _LIGHT, _LIGHT), mode="nearest")
+    return result
 
 
 def detail_energy(luma: np.ndarray, block: int, rows: int, cols: int) -> np.ndarray:
@@ -140,7 +143,8 @@ def detail_energy(luma: np.ndarray, block: int, rows: int, cols: int) -> np.ndar
 def without_usual(details: np.ndarray) -> np.ndarray:
     """Detail relative to what is usual of a member: a stage sharpened as a whole has none left."""
     middle = details.mean(axis=0)
-    return details - np.median(details - middle, axis=(2, 3), keepdims=True)
+    result: np.ndarray = details - np.median(details - middle, axis=(2, 3), keepdims=True)
+    return result
 
 
 def departures(pairs: np.ndarray) -> np.ndarray:
@@ -183,4 +187,5 @@ def spread_out(maps: np.ndarray, rows: int, cols: int) -> np.ndarray:
 
 
 def smoothed(maps: np.ndarray) -> np.ndarray:
-    return ndimage.uniform_filter(maps, (0, 3, 3), mode="nearest")
+    result: np.ndarray = ndimage.uniform_filter(maps, (0, 3, 3), mode="nearest")
+    return result

@@ -22,7 +22,7 @@ from pickroom.features.consistency import NAMES, Consistency, ConsistencyConfig,
 from pickroom.features.device import usable_cores
 from pickroom.features.parts import Parts, rows_of
 from pickroom.features.regions import members_hash
-from pickroom.features.sources import Sources
+from pickroom.features.sources import FeatureSources
 from pickroom.images import decode
 from pickroom.storage import atomic
 from pickroom.store.workspace import Workspace
@@ -35,7 +35,7 @@ DIFFERENT_SHAPES = "the group's images differ in shape"
 
 
 @dataclass(slots=True)
-class Found:
+class FoundConsistency:
     """What is known of some groups.
 
     Attributes:
@@ -61,8 +61,8 @@ def members_key(item: Candidates) -> str | None:
 
 
 def consistency_of(
-    items: Sequence[Candidates], sources: Sources, config: ConsistencyConfig, progress: Progress | None = None
-) -> Found:
+    items: Sequence[Candidates], sources: FeatureSources, config: ConsistencyConfig, progress: Progress | None = None
+) -> FoundConsistency:
     """The comparison of each group: from the cache, else made now from the files and kept.
 
     A group is compared only if its files are those that its hashes name; what cannot be read or found just now is
@@ -76,7 +76,7 @@ def consistency_of(
         ProjectError: a project's image folder is not there and something has to be read.
         OSError: the disk is full; what was published before is kept.
     """
-    found = Found()
+    found = FoundConsistency()
     by_project: dict[str, list[int]] = {}
     for row, item in enumerate(items):
         by_project.setdefault(item.project_id, []).append(row)
@@ -133,7 +133,7 @@ class _Cache:
         keys = zip(table["members_hash"].to_pylist(), table["filename"].to_pylist(), strict=True)
         self.rows = {key: row for row, key in enumerate(keys)}
 
-    def give(self, row: int, item: Candidates, found: Found) -> bool:
+    def give(self, row: int, item: Candidates, found: FoundConsistency) -> bool:
         """Whether the group is known; what is known goes to `found`."""
         key = members_key(item)
         if key is None:
@@ -150,7 +150,9 @@ class _Cache:
             found.consistency[row] = Consistency(self.columns["values"][places], maps, self.columns["peak"][places])
         return True
 
-    def keep(self, items: Sequence[Candidates], made: Sequence[tuple[int, Consistency | str]], found: Found) -> None:
+    def keep(
+        self, items: Sequence[Candidates], made: Sequence[tuple[int, Consistency | str]], found: FoundConsistency
+    ) -> None:
         """Publish what was made as one part, and give it."""
         columns: dict[str, list] = {name: [] for name in self.parts.schema.names}
         for row, result in made:
@@ -179,7 +181,7 @@ def _floats(length: int) -> pa.DataType:
 
 
 def _in_parallel(
-    items: Sequence[Candidates], sources: Sources, config: ConsistencyConfig
+    items: Sequence[Candidates], sources: FeatureSources, config: ConsistencyConfig
 ) -> Iterator[Consistency | str]:
     # threads: Pillow, NumPy's loops and SciPy's filters let go of the interpreter while they work
     for item in items[:1]:
@@ -188,7 +190,7 @@ def _in_parallel(
         yield from pool.map(lambda item: compare_files(item, sources, config), items)
 
 
-def compare_files(item: Candidates, sources: Sources, config: ConsistencyConfig) -> Consistency | str:
+def compare_files(item: Candidates, sources: FeatureSources, config: ConsistencyConfig) -> Consistency | str:
     """Read a group's files and compare them, or why they cannot be."""
     paths = []
     for name, digest in zip(item.filenames, item.hashes, strict=True):

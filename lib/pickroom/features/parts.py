@@ -71,7 +71,8 @@ class Parts:
     def count(self, path: Path) -> int:
         """Rows of one part."""
         with self._explained(path):
-            return pq.read_metadata(path).num_rows
+            count: int = pq.read_metadata(path).num_rows
+            return count
 
     def read(self, path: Path, columns: Sequence[str] | None = None, *, thorough: bool = False) -> pa.Table:
         """One part's columns.

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from pickroom.core.records import MAX_GROUP
 from pickroom.features.candidates import Candidates
 from pickroom.features.consistency import NAMES, Consistency, ConsistencyConfig
 from pickroom.features.consistency_store import consistency_of, members_key
-from pickroom.features.sources import Sources
+from pickroom.features.sources import FeatureSources
 from pickroom.features.vectors import Vectors
 
 _VERSION = 1  # of the features; another one makes every checkpoint of the older one useless
@@ -77,20 +77,12 @@ class PickFeatures:
         """Some rows, in the order given."""
         places = np.asarray(rows, dtype=np.int64)
         missing = {new: self.missing[old] for new, old in enumerate(places.tolist()) if old in self.missing}
-        return PickFeatures(
-            self.values[places],
-            self.stage[places],
-            self.mask[places],
-            missing,
-            self.blocks,
-            self.peaks[places],
-            self.encoder,
-            self.config_hash,
-        )
+        parts = {name: getattr(self, name)[places] for name in ("values", "stage", "mask", "peaks")}
+        return replace(self, missing=missing, **parts)
 
 
 def pick_features(
-    items: Sequence[Candidates], sources: Sources, config: PickFeatureConfig, progress: Progress | None = None
+    items: Sequence[Candidates], sources: FeatureSources, config: PickFeatureConfig, progress: Progress | None = None
 ) -> PickFeatures:
     """The features of some groups, decided or not.
 
@@ -135,7 +127,7 @@ def pick_features(
 
 
 def _layout(
-    projects: Sequence[str] | dict[str, list[int]], sources: Sources, config: PickFeatureConfig
+    projects: Sequence[str] | dict[str, list[int]], sources: FeatureSources, config: PickFeatureConfig
 ) -> tuple[str | None, dict[str, tuple[int, int]]]:
     sizes = {"consistency": len(NAMES)}
     encoder = None
@@ -165,7 +157,7 @@ def _fill(
     row: int,
     item: Candidates,
     consistency: Consistency,
-    sources: Sources,
+    sources: FeatureSources,
     config: PickFeatureConfig,
 ) -> str:
     """Write one group's features; the reason when it has none."""
@@ -219,7 +211,7 @@ def _unit(vectors: np.ndarray) -> np.ndarray:
     return np.divide(vectors, norms, out=np.zeros_like(vectors), where=norms > 0)
 
 
-def _regions(item: Candidates, sources: Sources) -> dict[str, np.ndarray]:
+def _regions(item: Candidates, sources: FeatureSources) -> dict[str, np.ndarray]:
     regions, places = sources.regions(item.project_id)
     key = members_key(item)
     found = {}

@@ -18,7 +18,7 @@ Outcome = Literal["embedded", "recognised", "error", "imported"]
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class ProcessedLine:
     """One image done: by which encoder, and how it ended."""
 
     project_id: str
@@ -37,16 +37,16 @@ class ProcessedLog:
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def append(self, lines: Iterable[Line]) -> None:
+    def append(self, lines: Iterable[ProcessedLine]) -> None:
         """Write lines in one go."""
         append_log.append(self.path, ({**asdict(line), "timestamp": utc_now()} for line in lines))
 
-    def read(self, project_id: str) -> Iterator[Line]:
+    def read(self, project_id: str) -> Iterator[ProcessedLine]:
         """The lines of one project, oldest first; lines that are torn or foreign are passed over."""
         for values in append_log.read(self.path, holding=project_id):
             values.pop("timestamp", None)
             try:
-                line = Line(**values)
+                line = ProcessedLine(**values)
                 hash(line)  # a list where a text should be would come up later
             except TypeError:
                 continue

@@ -14,7 +14,7 @@ from pickroom.images import decode, thumbnails
 
 
 @dataclass(frozen=True, slots=True)
-class Item:
+class EmbedItem:
     """One image file to embed, as it was when the work was planned.
 
     Attributes:
@@ -33,7 +33,7 @@ class Item:
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
+class DecodedImage:
     """An image as an encoder wants it, and the (width, height) in pixels of the file it stands for."""
 
     rgb: PillowImage.Image
@@ -42,7 +42,7 @@ class Picture:
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class ImageSource:
     """Where a project's images, and their previews, lie; small enough to be sent to another machine.
 
     Attributes:
@@ -52,10 +52,10 @@ class Source:
     root: Path
     previews: Path | None
 
-    def path(self, item: Item) -> Path:
+    def path(self, item: EmbedItem) -> Path:
         return self.root / item.directory / item.filename
 
-    def unchanged(self, item: Item) -> bool:
+    def unchanged(self, item: EmbedItem) -> bool:
         """Whether the file is still where and what it was when the work was planned."""
         try:
             info = os.stat(self.path(item), follow_symlinks=False)
@@ -63,7 +63,7 @@ class Source:
             return False
         return (info.st_size, info.st_mtime_ns) == (item.file_size, item.mtime_ns)
 
-    def read(self, item: Item, least_side: int) -> Picture:
+    def read(self, item: EmbedItem, least_side: int) -> DecodedImage:
         """The image with a short side of at least `least_side` pixels, where its file has so many.
 
         A preview that is large enough is taken; it shows that the whole file could be decoded, by its hash. Else
@@ -74,23 +74,23 @@ class Source:
         """
         preview = self._preview(item, least_side)
         if preview is not None and item.width and item.height:
-            return Picture(preview, item.width, item.height)
+            return DecodedImage(preview, item.width, item.height)
         path = self.path(item)
         with decode.open_image(path) as image:
             width, height = decode.upright_size(image)
             profile = image.info.get("icc_profile")
             image.draft("RGB", (least_side, least_side))
             rgb = decode.load_rgb(image, path)
-        return Picture(thumbnails.to_srgb(rgb, profile), width, height)
+        return DecodedImage(thumbnails.to_srgb(rgb, profile), width, height)
 
-    def read_whole(self, item: Item) -> PillowImage.Image:
+    def read_whole(self, item: EmbedItem) -> PillowImage.Image:
         """Every pixel of an image, upright and in sRGB; raises ImageError."""
         path = self.path(item)
         with decode.open_image(path) as image:
             profile = image.info.get("icc_profile")
             return thumbnails.to_srgb(decode.load_rgb(image, path), profile)
 
-    def _preview(self, item: Item, least_side: int) -> PillowImage.Image | None:
+    def _preview(self, item: EmbedItem, least_side: int) -> PillowImage.Image | None:
         small_jpeg = max(item.width or 0, item.height or 0) <= thumbnails.LONG_SIDE and _is_jpeg(item.filename)
         if self.previews is None or small_jpeg:  # such a file decodes as fast as its preview, and is the real thing
             return None

@@ -10,10 +10,13 @@ Source of the method: Lucas and Kanade (1981), from coarse to fine (Bouguet 2001
 
 from __future__ import annotations
 
+from functools import cache
+from typing import Any
+
 import numpy as np
-import torch
 from scipy import ndimage
-from torch.nn import functional
+
+from pickroom.features.onnx_session import open_session
 
 _HALF = 2  # times: all is measured at half the size, and lengths below are in its pixels
 _WIDE = 12  # what changes over more is light, and left out
@@ -88,9 +91,9 @@ def moved(picture: np.ndarray, flow: np.ndarray) -> np.ndarray:
     height, width = picture.shape[1:]
     y, x = np.mgrid[0:height, 0:width].astype(np.float32)
     places = np.stack([(x + flow[0]) * (2 / (width - 1)) - 1, (y + flow[1]) * (2 / (height - 1)) - 1], axis=-1)
-    source = torch.from_numpy(np.ascontiguousarray(picture))[None]
-    grid = torch.from_numpy(places.astype(np.float32))[None]
-    return functional.grid_sample(source, grid, "bicubic", padding_mode="border", align_corners=True)[0].numpy()
+    given = {"picture": np.ascontiguousarray(picture)[None], "places": places.astype(np.float32)[None]}
+    found: np.ndarray = _sampler().run(None, given)[0][0]
+    return found
 
 
 def enlarged(flow: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
@@ -98,8 +101,30 @@ def enlarged(flow: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     height, width = flow.shape[1:]
     if (height, width) == tuple(shape):
         return flow
-    wide = functional.interpolate(torch.from_numpy(flow)[None], size=tuple(shape), mode="bilinear", align_corners=False)
-    return wide[0].numpy() * np.array([shape[1] / width, shape[0] / height], dtype=np.float32)[:, None, None]
+    for axis, (old, new) in enumerate(((height, shape[0]), (width, shape[1])), start=1):
+        # linear between the middles of the old cells, as PyTorch's `interpolate` without aligned corners
+        places = np.clip((np.arange(new, dtype=np.float32) + 0.5) * (old / new) - 0.5, 0, old - 1)
+        before = places.astype(np.int64)
+        share = (places - before).astype(np.float32).reshape((-1, 1) if axis == 1 else (1, -1))
+        near, far = flow.take(before, axis), flow.take(np.minimum(before + 1, old - 1), axis)
+        flow = near + share * (far - near)
+    return flow * np.array([shape[1] / width, shape[0] / height], dtype=np.float32)[:, None, None]
+
+
+@cache
+def _sampler() -> Any:
+    """Bicubic interpolation (Keys 1981, a = -0.75) of a picture at places from -1 to 1, as PyTorch's `grid_sample`.
+
+    SciPy's cubic splines give other values, with which models trained before could not be used.
+    """
+    from onnx import TensorProto, helper
+
+    names = ("picture", "places", "moved")
+    given, places, moved = (helper.make_tensor_value_info(name, TensorProto.FLOAT, [None] * 4) for name in names)
+    node = helper.make_node("GridSample", names[:2], names[2:], mode="bicubic", padding_mode="border", align_corners=1)
+    graph = helper.make_graph([node], "moved", [given, places], [moved])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 16)], ir_version=8)
+    return open_session(model.SerializeToString())
 
 
 def _improved(

@@ -17,7 +17,7 @@ _KEPT = 2  # projects whose floats stay in memory: 80,000 images with patches ar
 RegionKey = tuple[str, str, int]  # (members hash, file name, rank)
 
 
-class Sources:
+class FeatureSources:
     """Vectors, regions and file places of several projects; those not used lately are let go.
 
     Features ask project by project, so that what is let go is seldom read again.

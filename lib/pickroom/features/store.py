@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ import pyarrow as pa
 from pickroom.core.errors import StoreError
 from pickroom.features.encoder import EncoderSpec
 from pickroom.features.parts import REGIONS, VECTORS, Parts
-from pickroom.features.reading import Item
+from pickroom.features.reading import EmbedItem
 from pickroom.features.rows import RegionRow, VectorRow, region_schema, region_table, vector_schema, vector_table
 from pickroom.storage import atomic
 from pickroom.storage.locking import exclusive
@@ -31,7 +31,7 @@ Key = tuple[str, str | None]  # (filename, content hash): an image's identity; n
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class KnownRow:
     """What the store says of one image, without its floats."""
 
     file_size: int | None
@@ -65,11 +65,11 @@ class VectorStore:
         found = self.vectors.set_damaged_aside(_VECTOR_KEY, thorough=thorough)
         return found + self.regions.set_damaged_aside(_REGION_KEY, thorough=thorough)
 
-    def known(self) -> dict[Key, Known]:
+    def known(self) -> dict[Key, KnownRow]:
         """Every image that has a row."""
         table = self.vectors.table(("filename", "content_hash", "file_size", "mtime_ns", "error"))
         columns = [column.to_pylist() for column in table.columns]
-        return {(name, digest): Known(*rest) for name, digest, *rest in zip(*columns, strict=True)}
+        return {(name, digest): KnownRow(*rest) for name, digest, *rest in zip(*columns, strict=True)}
 
     def known_regions(self) -> set[tuple[str, str, str]]:
         """(group_id, members_hash, settings) of every group whose regions are done."""
@@ -90,7 +90,7 @@ class VectorStore:
         if self.regions.published >= MANY_PARTS:
             self.compact_regions()
 
-    def copy_rows(self, wanted: Mapping[str, Sequence[Item]]) -> list[VectorRow]:
+    def copy_rows(self, wanted: Mapping[str, Sequence[EmbedItem]]) -> list[VectorRow]:
         """The rows of known contents, for other files that hold them; a content without a row is left out.
 
         Args:
@@ -115,20 +115,10 @@ class VectorStore:
         grid = (self.spec.patch_rows, self.spec.patch_cols, self.spec.patch_dim)
         made = []
         for values in table.to_pylist():
-            vector, patches = values["vector"], values["patches"]
-            made.append(
-                VectorRow(
-                    filename=values["filename"],
-                    content_hash=values["content_hash"],
-                    width=values["width"],
-                    height=values["height"],
-                    file_size=values["file_size"],
-                    mtime_ns=values["mtime_ns"],
-                    vector=None if vector is None else np.asarray(vector, dtype=np.float32),
-                    patches=None if patches is None else np.asarray(patches, dtype=np.float32).reshape(grid),
-                    error=values["error"],
-                )
-            )
+            for name, shape in (("vector", -1), ("patches", grid)):
+                if values[name] is not None:
+                    values[name] = np.asarray(values[name], dtype=np.float32).reshape(shape)
+            made.append(VectorRow(**{field.name: values[field.name] for field in fields(VectorRow)}))
         return made
 
     def compact(self, stale: Callable[[Key], bool] = lambda key: False) -> None:

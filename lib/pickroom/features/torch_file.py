@@ -1,21 +1,35 @@
-"""Read the tensors of a checkpoint in PyTorch's first file format, without PyTorch.
+"""Read the tensors of a PyTorch file, without PyTorch and without running code of the file's choice.
 
-Format (torch/serialization.py, `_legacy_save`): pickles of a magic number, the protocol, the writing system and the
-object, a pickle of the storages' keys, then each storage as an int64 count and raw little-endian values. Only the
-names that a plain state dict needs are resolved, so that no code of the file's choice can run.
+Formats (torch/serialization.py): `_legacy_save` writes pickles of a magic number, the protocol, the writing system and
+the object, a pickle of the storages' keys, then each storage as an int64 count and raw little-endian values; `_save`
+writes a zip of `data.pkl` and one file per storage, `data/<key>`. Only names that plain tensors need are resolved.
 """
 
 from __future__ import annotations
 
+import io
 import pickle
+import zipfile
 from collections import OrderedDict
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
 _MAGIC, _PROTOCOL = 0x1950A86A20F9469CFC6C, 1001
 _TYPES = {"FloatStorage": "<f4", "LongStorage": "<i8"}
+_DAMAGED = (
+    pickle.UnpicklingError,
+    zipfile.BadZipFile,
+    EOFError,
+    AttributeError,
+    IndexError,
+    KeyError,
+    NotImplementedError,  # a zip's compression that Python does not have
+    RecursionError,
+    TypeError,
+    ValueError,
+)
 
 
 class _Tensor(NamedTuple):
@@ -27,7 +41,7 @@ class _Tensor(NamedTuple):
     strides: tuple[int, ...]
 
 
-class _StateDictUnpickler(pickle.Unpickler):
+class _TensorUnpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) == ("collections", "OrderedDict"):
             return OrderedDict
@@ -42,30 +56,69 @@ class _StateDictUnpickler(pickle.Unpickler):
         return key, kind
 
 
-def read_state_dict(path: Path) -> dict[str, np.ndarray]:
-    """Name -> values (float32 or int64, in C order) of a state dict.
+def read_tensors(file: BinaryIO) -> Any:
+    """The object of a PyTorch file, its tensors as arrays (float32 or int64, in C order).
 
     Raises:
         OSError: the file cannot be read.
-        ValueError: it is cut short, or holds anything but a plain state dict.
+        ValueError: it is cut short, or holds anything but containers, numbers, texts and plain tensors.
     """
+    try:
+        read = _read_zip if file.read(4) == b"PK\x03\x04" else _read_legacy
+        file.seek(0)
+        return read(file)
+    except _DAMAGED as error:
+        raise ValueError(f"it is not a plain PyTorch checkpoint ({error})") from error
+
+
+def read_state_dict(path: Path) -> dict[str, np.ndarray]:
+    """Name -> values of a state dict; raises OSError and ValueError as `read_tensors` does."""
     with path.open("rb") as file:
-        try:
-            magic, protocol, _, tensors, keys = (_StateDictUnpickler(file).load() for _ in range(5))
-            if (magic, protocol) != (_MAGIC, _PROTOCOL):
-                raise ValueError("its first bytes are not those of the format")
-            types = dict(tensor.storage for tensor in tensors.values())
-            storages = {}
-            for key in keys:
-                count = int.from_bytes(file.read(8), "little")
-                dtype = np.dtype(types[key])
-                storages[key] = np.frombuffer(file.read(count * dtype.itemsize), dtype, count)
-            return {name: _values(tensor, storages[tensor.storage[0]]) for name, tensor in tensors.items()}
-        except (pickle.UnpicklingError, EOFError, AttributeError, KeyError, TypeError, ValueError) as error:
-            raise ValueError(f"it is not a plain PyTorch checkpoint ({error})") from error
+        values = read_tensors(file)
+    if not isinstance(values, dict) or not all(isinstance(value, np.ndarray) for value in values.values()):
+        raise ValueError("it holds more than a state dict")
+    return values
 
 
-def _values(tensor: _Tensor, storage: np.ndarray) -> np.ndarray:
+def _read_legacy(file: BinaryIO) -> Any:
+    magic, protocol, _, found, keys = (_TensorUnpickler(file).load() for _ in range(5))
+    if (magic, protocol) != (_MAGIC, _PROTOCOL):
+        raise ValueError("its first bytes are not those of the format")
+    types = dict(tensor.storage for tensor in _tensors(found))
+    storages = {}
+    for key in keys:
+        count, dtype = int.from_bytes(file.read(8), "little"), np.dtype(types[key])
+        storages[key] = np.frombuffer(file.read(count * dtype.itemsize), dtype, count)
+    return _filled(found, storages)
+
+
+def _read_zip(file: BinaryIO) -> Any:
+    with zipfile.ZipFile(file) as archive:
+        (listed,) = (name for name in archive.namelist() if name.endswith("/data.pkl"))
+        found = _TensorUnpickler(io.BytesIO(archive.read(listed))).load()
+        types = dict(tensor.storage for tensor in _tensors(found))
+        folder = listed.removesuffix(".pkl")
+        return _filled(found, {key: np.frombuffer(archive.read(f"{folder}/{key}"), t) for key, t in types.items()})
+
+
+def _tensors(values: Any) -> list[_Tensor]:
+    """Every tensor in nested containers."""
+    if isinstance(values, _Tensor):
+        return [values]
+    inside = values.values() if isinstance(values, dict) else values if isinstance(values, list | tuple) else ()
+    return [tensor for value in inside for tensor in _tensors(value)]
+
+
+def _filled(values: Any, storages: dict[str, np.ndarray]) -> Any:
+    """The same containers, each tensor as an array."""
+    if isinstance(values, _Tensor):
+        return _array(values, storages[values.storage[0]])
+    if isinstance(values, dict):
+        return {key: _filled(value, storages) for key, value in values.items()}
+    return [_filled(value, storages) for value in values] if isinstance(values, list | tuple) else values
+
+
+def _array(tensor: _Tensor, storage: np.ndarray) -> np.ndarray:
     last = tensor.offset + sum((side - 1) * step for side, step in zip(tensor.shape, tensor.strides, strict=True))
     if min(tensor.offset, *tensor.shape, *tensor.strides, 0) < 0 or (0 not in tensor.shape and last >= len(storage)):
         raise ValueError("a tensor lies outside its storage")

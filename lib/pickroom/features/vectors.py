@@ -138,6 +138,13 @@ def read_regions(store: VectorStore) -> Regions:
     )
 
 
+def cosines(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Cosine of each row of (N, D) `a` to the same row of `b`, (N,) float64; 0 where either is zero."""
+    a, b = a.astype(np.float64), b.astype(np.float64)
+    norms = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
+    return np.divide((a * b).sum(axis=1), norms, out=np.zeros(len(a)), where=norms > 0)
+
+
 def _latest(
     groups: list[str], filenames: list[str], members: list[str], settings: list[str], ranks: list[int]
 ) -> np.ndarray:

@@ -12,22 +12,17 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 
-from pickroom.core.errors import StoreError
 from pickroom.core.naming import CROP, CROP_AUTO, CROP_ORIGINALS, STAGING, is_image_name, join, stem_of
 from pickroom.core.records import FileOp
-from pickroom.files import journal
-from pickroom.files.handlers import LEDGERS
-from pickroom.files.lock import moving_files
+from pickroom.files.batch import run_batch
 from pickroom.files.preflight import DiskSnapshot
-from pickroom.files.recovery import finish_interrupted
 from pickroom.storage import atomic
 from pickroom.store import groups, images, marks, operations
-from pickroom.store.connect import transaction
 from pickroom.store.marks import BoardKind, Mark
 from pickroom.store.workspace import Project
 
 IN_A_GROUP = "it waits in a group for its review"
-# folders whose images another room has in its hands, and what is said of them
+# folders whose images wait for something else, and the reason that is shown
 _TAKEN = {
     CROP: "it waits for its crop: the crop desk has it",
     CROP_AUTO: "it waits for its crop: the crop desk has it",
@@ -67,7 +62,7 @@ class PlaceResult:
 
     @property
     def line(self) -> str:
-        """One line for the person."""
+        """One line for the user."""
         parts = [", ".join(f"{count} → {folder}/" for folder, count in sorted(self.counts.items())) or "no image"]
         if self.held:
             path, reason = next(iter(self.held.items()))
@@ -92,12 +87,12 @@ def known_hashes(connection: sqlite3.Connection) -> dict[Stat, str]:
 
 
 def plan(
-    project: Project, connection: sqlite3.Connection, room: BoardKind, wanted: Sequence[Mark], batch: int
+    project: Project, connection: sqlite3.Connection, board: BoardKind, wanted: Sequence[Mark], batch: int
 ) -> list[Placement]:
     """What applying these marks would do. Changes nothing; a dry run and the real one both look by this.
 
     Args:
-        room: the kind of the journal's steps.
+        board: the kind of the journal's steps.
         batch: the number to plan for.
     """
     disk = DiskSnapshot(project.root)
@@ -112,7 +107,7 @@ def plan(
                 if mark.directory not in stems:
                     names = disk.names(mark.directory)
                     stems[mark.directory] = Counter(stem_of(name) for name in names if is_image_name(name))
-                held, ops = _steps(project, disk, stems, known, mark, room, batch)
+                held, ops = _steps(project, disk, stems, known, mark, board, batch)
             except OSError as error:
                 held = f"{error.filename} cannot be read: {error.strerror}"
         placements.append(Placement(mark, held=held) if held is not None else Placement(mark, ops))
@@ -120,7 +115,7 @@ def plan(
 
 
 def _steps(
-    project: Project, disk: DiskSnapshot, stems: Stems, known: dict[Stat, str], mark: Mark, room: BoardKind, batch: int
+    project: Project, disk: DiskSnapshot, stems: Stems, known: dict[Stat, str], mark: Mark, board: BoardKind, batch: int
 ) -> tuple[str | None, tuple[FileOp, ...]]:
     path = project.path(mark.directory, mark.filename)
     if path.is_symlink() or not path.is_file():
@@ -133,7 +128,7 @@ def _steps(
     sha256 = known.get((mark.filename, info.st_size, info.st_mtime_ns)) or atomic.sha256_of(path)
     files = [(mark.filename, sha256), *disk.companions_of(mark.directory, mark.filename)]
     ops = tuple(
-        FileOp(batch, room, mark.path, "move", join(mark.directory, name), join(mark.folder, name), content)
+        FileOp(batch, board, mark.path, "move", join(mark.directory, name), join(mark.folder, name), content)
         for name, content in files
     )
     return disk.reserve(ops), ops
@@ -146,52 +141,41 @@ def _is_same_time(now: int, then: int) -> bool:
     return now == then or (rounded and abs(now - then) <= 2_000_000_000)
 
 
-def place(project: Project, connection: sqlite3.Connection, room: BoardKind, paths: Collection[str]) -> PlaceResult:
+def place(project: Project, connection: sqlite3.Connection, board: BoardKind, paths: Collection[str]) -> PlaceResult:
     """Apply the marks of these images as one batch; marks are read from the store.
 
     Raises:
-        LockedError: another window or process is moving this project's files.
-        ProjectError, FileOperationError: the image folder is not there, or went away before the commit.
-        StoreError: the database refused, or a planned step is of a kind that this program does not know. Before
-            the commit: none of these images has moved. After it: the batch stands, and `pickroom recover` goes on.
+        LockedError, ProjectError, FileOperationError, StoreError: as `run_batch`.
     """
-    with moving_files(project, "moving marked images") as folder:
-        finish_interrupted(project, connection, folder)
-        try:
-            batch = operations.next_batch(connection)
-            wanted = [mark for mark in marks.waiting(connection, room) if mark.path in paths]
-            placements = plan(project, connection, room, wanted, batch)
-            folder.require(op for item in placements for op in item.ops)
-            placements = _commit(connection, room, placements, batch)
-        except sqlite3.Error as error:
-            raise StoreError(
-                str(error), doing="committing a batch", subject=project.database, hint="no file was moved"
-            ) from error
-        outcome = journal.run_planned(folder, connection, LEDGERS)
+    with run_batch(project, connection, "moving marked images") as batch:
+        wanted = [mark for mark in marks.waiting(connection, board) if mark.path in paths]
+        planned = plan(project, connection, board, wanted, batch.number)
+        ops = [op for item in planned for op in item.ops]
+        placements = batch.commit(ops, lambda: _write(connection, board, planned, batch.number))
+        outcome = batch.run()
     done = set(outcome.done)
     counts = Counter(p.mark.folder for p in placements if p.held is None and p.mark.path in done)
     held = {p.mark.path: p.held for p in placements if p.held is not None} | outcome.failed
     going = any(p.held is None for p in placements)
-    return PlaceResult(batch if going else None, dict(counts), held, outcome.stuck, project.id)
+    return PlaceResult(batch.number if going else None, dict(counts), held, outcome.stuck, project.id)
 
 
-def _commit(
-    connection: sqlite3.Connection, room: BoardKind, placements: Sequence[Placement], batch: int
+def _write(
+    connection: sqlite3.Connection, board: BoardKind, placements: Sequence[Placement], batch: int
 ) -> list[Placement]:
-    """Write the plan in one transaction; returns it as it went in."""
-    with transaction(connection):
-        stored = {mark.path: mark for mark in marks.waiting(connection, room)}
-        settled = []
-        for item in placements:
-            now = stored.get(item.mark.path)
-            if item.held is None and (now is None or replace(now, held_reason=item.mark.held_reason) != item.mark):
-                item = Placement(item.mark, held="another window marked it anew while this was being applied")
-            settled.append(item)
-            if item.held is not None:
-                marks.hold(connection, room, item.mark.path, item.held)
-            else:
-                operations.plan(connection, item.ops)
-                marks.take(connection, room, item.mark.path, batch)
-        if any(item.held is None for item in settled):
-            marks.log_of(room).clear(connection)
+    """Write marks and steps; returns the plan as it went in."""
+    stored = {mark.path: mark for mark in marks.waiting(connection, board)}
+    settled = []
+    for item in placements:
+        now = stored.get(item.mark.path)
+        if item.held is None and (now is None or replace(now, held_reason=item.mark.held_reason) != item.mark):
+            item = Placement(item.mark, held="another window marked it anew while this was being applied")
+        settled.append(item)
+        if item.held is not None:
+            marks.hold(connection, board, item.mark.path, item.held)
+        else:
+            operations.plan(connection, item.ops)
+            marks.take(connection, board, item.mark.path, batch)
+    if any(item.held is None for item in settled):
+        marks.log_of(board).clear(connection)
     return settled

@@ -1,8 +1,7 @@
-"""The crop desk's commit: the crop written, the original kept, the row completed, all in the journal's way.
+"""Crop waiting images: render, commit the boxes with the file plan, move the originals to crop_originals/.
 
-A crop is rendered beside its destination first, under a name that nothing looks at. Then one transaction writes the
-coordinates and plans the steps: the crop appears, the original goes to crop_originals/ with its companions, the
-sidecar goes. A crash before the transaction leaves a partial file to sweep; after it, recovery goes forward.
+A crop is rendered next to its destination first, under a hidden name. A crash before the commit leaves a partial file
+to sweep; after it, recovery goes forward.
 """
 
 from __future__ import annotations
@@ -15,22 +14,19 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pickroom.core import naming
-from pickroom.core.errors import FileOperationError, ImageError, StoreError
+from pickroom.core.errors import FileOperationError, ImageError
 from pickroom.core.geometry import compose
 from pickroom.core.naming import CROP_AUTO, CROP_ORIGINALS, CROPPED, STAGING, is_image_name, join, sidecar_name
 from pickroom.core.records import BoxSource, CropBox, FileOp
-from pickroom.files import journal, sidecars
-from pickroom.files.folder import ImageFolder
-from pickroom.files.handlers import CROP, DROP, LEDGERS
-from pickroom.files.lock import moving_files
-from pickroom.files.moves import PARTIAL_SUFFIX
+from pickroom.files import sidecars
+from pickroom.files.batch import Batch, run_batch
+from pickroom.files.handlers import CROP, DROP
 from pickroom.files.preflight import DiskSnapshot
-from pickroom.files.recovery import finish_interrupted
 from pickroom.images import crops as rendering
 from pickroom.images import decode
 from pickroom.storage import atomic
+from pickroom.storage.atomic import PARTIAL_SUFFIX
 from pickroom.store import crops, decisions, operations
-from pickroom.store.connect import transaction
 from pickroom.store.crops import Crop
 from pickroom.store.workspace import Project, utc_now
 
@@ -92,53 +88,36 @@ def submit(project: Project, connection: sqlite3.Connection, orders: Sequence[Or
     """Crop or drop waiting images. What is refused stays as it was, with its reason; the rest goes on.
 
     Raises:
-        LockedError: another process is moving this project's files.
-        ProjectError: the image folder is not there.
-        StoreError: the database refused; images not yet committed have not moved.
+        LockedError, ProjectError, StoreError: as `run_batch`; images not yet committed have not moved.
     """
     result = CropResult()
-    with moving_files(project, "cropping") as folder:
-        try:
+    with run_batch(project, connection, "cropping", sweep=True) as batch:
+        disk = DiskSnapshot(project.root)
+        for start in range(0, len(orders), _CHUNK):
+            jobs = _prepare(project, connection, disk, orders[start : start + _CHUNK], batch.number, result)
             try:
-                batch = _submit(project, folder, connection, orders, result)
-            finally:
-                if operations.count_planned(connection) == 0:
-                    journal.sweep(project.root)
-        except sqlite3.Error as error:
-            raise StoreError(str(error), doing="committing crops", subject=project.database) from error
-    result.batch = batch if result.done or result.stuck else None
+                _submit(project, connection, batch, jobs, result)
+            except (FileOperationError, OSError) as error:  # the chunks before this one are done
+                reason = error.line if isinstance(error, FileOperationError) else error.strerror or str(error)
+                result.refused |= {order.filename: reason for order in orders[start:]}
+                break
+        result.batch = batch.number if result.done or result.stuck else None
     return result
 
 
 def _submit(
-    project: Project,
-    folder: ImageFolder,
-    connection: sqlite3.Connection,
-    orders: Sequence[Order],
-    result: CropResult,
-) -> int:
-    """Carry the orders out chunk by chunk, adding to `result`; returns their batch's number."""
-    finish_interrupted(project, connection, folder)
-    batch = operations.next_batch(connection)
-    disk = DiskSnapshot(project.root)
-    for start in range(0, len(orders), _CHUNK):
-        jobs = _prepare(project, connection, disk, orders[start : start + _CHUNK], batch, result)
-        try:
-            folder.require()
-            if any(job.order.box is not None for job in jobs):
-                folder.make(CROPPED)
-            jobs = _render(project, jobs, result)
-            folder.require(op for job in jobs for op in job.ops)
-        except (FileOperationError, OSError) as error:  # the chunks before this one are done
-            reason = error.line if isinstance(error, FileOperationError) else error.strerror or str(error)
-            result.refused |= {order.filename: reason for order in orders[start:]}
-            break
-        _commit(connection, jobs, batch)
-        ran = journal.run_planned(folder, connection, LEDGERS)
-        result.done += ran.done
-        result.refused |= ran.failed
-        result.stuck = ran.stuck  # each run tries every planned step again
-    return batch
+    project: Project, connection: sqlite3.Connection, batch: Batch, jobs: Sequence[_Job], result: CropResult
+) -> None:
+    """Render, commit and run one chunk of jobs, adding to `result`."""
+    batch.folder.require()
+    if any(job.order.box is not None for job in jobs):
+        batch.folder.make(CROPPED)
+    jobs = _render(project, jobs, result)
+    batch.commit([op for job in jobs for op in job.ops], lambda: _write(connection, jobs, batch.number))
+    ran = batch.run()
+    result.done += ran.done
+    result.refused |= ran.failed
+    result.stuck = ran.stuck  # each run tries every planned step again
 
 
 def _prepare(
@@ -167,7 +146,7 @@ def _prepare(
 
 
 def _check(project: Project, connection: sqlite3.Connection, disk: DiskSnapshot, order: Order, batch: int) -> _Job:
-    """Hold one order against disk and database; raises when anything is not as it should be."""
+    """Compare one order with disk and database; raises when anything is not as it should be."""
     source = project.path(order.directory, order.filename)
     plain = order.directory in WAITING_FOLDERS and Path(order.filename).name == order.filename
     if not plain or not is_image_name(order.filename) or source.is_symlink() or not source.is_file():
@@ -222,7 +201,7 @@ def _steps(
 
 
 def partial_path(batch: int, name: str) -> str:
-    """Where the crop of an image is rendered before it is journalled: beside its destination, unseen."""
+    """Where the crop of an image is rendered before it is journalled: next to its destination, unseen."""
     digest = hashlib.sha256(name.encode()).hexdigest()[:16]  # the name itself may be as long as names can be
     return join(CROPPED, f".{batch}-{digest}{PARTIAL_SUFFIX}")
 
@@ -235,7 +214,7 @@ def render_to(root: Path, source: Path, box: CropBox, partial: str) -> str:
 
 
 def _render(project: Project, jobs: Sequence[_Job], result: CropResult) -> list[_Job]:
-    """Write each crop beside its destination; jobs whose image will not be cropped are refused after all."""
+    """Write each crop next to its destination; jobs whose image will not be cropped are refused after all."""
 
     def render(job: _Job) -> _Job:
         if job.order.box is None:
@@ -247,7 +226,7 @@ def _render(project: Project, jobs: Sequence[_Job], result: CropResult) -> list[
         return replace(job, ops=(ready, *job.ops[1:]))
 
     rendered = []
-    with ThreadPoolExecutor() as pool:  # Pillow lets go of the interpreter while it encodes
+    with ThreadPoolExecutor() as pool:  # Pillow releases the interpreter while it encodes
         for job, future in [(job, pool.submit(render, job)) for job in jobs]:
             try:
                 rendered.append(future.result())
@@ -258,16 +237,15 @@ def _render(project: Project, jobs: Sequence[_Job], result: CropResult) -> list[
     return rendered
 
 
-def _commit(connection: sqlite3.Connection, jobs: Sequence[_Job], batch: int) -> None:
+def _write(connection: sqlite3.Connection, jobs: Sequence[_Job], batch: int) -> None:
     now = utc_now()
-    with transaction(connection):
-        for job in jobs:
-            operations.plan(connection, job.ops)
-            name, group_id = job.order.filename, job.group_id
-            if job.box is not None:
-                crop = Crop(batch, name, group_id, job.box, job.order.box_source, job.ops[0].sha256, now)
-                crops.insert(connection, crop)
-                if group_id is not None:
-                    decisions.set_crop(connection, group_id, job.box, now, crop.input)
-            elif group_id is not None:
-                decisions.set_dropped(connection, group_id, now)
+    for job in jobs:
+        operations.plan(connection, job.ops)
+        name, group_id = job.order.filename, job.group_id
+        if job.box is not None:
+            crop = Crop(batch, name, group_id, job.box, job.order.box_source, job.ops[0].sha256, now)
+            crops.insert(connection, crop)
+            if group_id is not None:
+                decisions.set_crop(connection, group_id, crop)
+        elif group_id is not None:
+            decisions.set_dropped(connection, group_id, now)

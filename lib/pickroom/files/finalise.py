@@ -7,19 +7,15 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from pickroom.core.errors import StoreError
-from pickroom.core.records import Decision, FileOp, Group
-from pickroom.files import journal, routing
-from pickroom.files.handlers import LEDGERS
-from pickroom.files.lock import moving_files
+from pickroom.core.records import Decision, FileOp, Group, InputKind, Recommendation
+from pickroom.files import routing
+from pickroom.files.batch import run_batch
 from pickroom.files.preflight import DiskSnapshot
-from pickroom.files.recovery import finish_interrupted
 from pickroom.store import decisions, groups, operations, review_state
 from pickroom.store.choices import SavedChoice
-from pickroom.store.connect import transaction
 from pickroom.store.workspace import Project, utc_now
 
-# outcome -> the deck's word for it
+# outcome -> how the deck shows it
 _DONE = {"approve": "picked", "crop": "to crop", "keep": "kept whole", "reject": "rejected"}
 
 
@@ -47,7 +43,7 @@ class FinaliseResult:
 
     @property
     def line(self) -> str:
-        """One line for the person: what was done, how it is undone, what comes next."""
+        """One line for the user: what was done, how it is undone, what comes next."""
         said = [f"{self.counts[outcome]} {words}" for outcome, words in _DONE.items() if outcome in self.counts]
         parts = [", ".join(said) or "no group"]
         if self.skipped:
@@ -81,29 +77,21 @@ def finalise(project: Project, connection: sqlite3.Connection, group_ids: Sequen
     """Finalise those of the groups that are decided; the others stay. Choices are read from the store.
 
     Raises:
-        LockedError: another window or process is moving this project's files.
-        ProjectError, FileOperationError: the image folder is not there, or went away before the commit.
-        StoreError: the database refused, or a planned step is of a kind that this program does not know. Before
-            the commit: none of their files has moved. After it: the decisions stand, and `pickroom recover` goes on.
+        LockedError, ProjectError, FileOperationError, StoreError: as `run_batch`.
     """
-    with moving_files(project, "finalising") as folder:
-        finish_interrupted(project, connection, folder)
-        try:
-            batch = operations.next_batch(connection)
-            now = utc_now()
-            plans, deferred = plan(project, connection, group_ids, batch, now)
-            folder.require(op for item in plans for op in item.ops)
-            plans, skipped = _commit(connection, plans, deferred, batch, now)
-        except sqlite3.Error as error:
-            raise StoreError(
-                str(error), doing="committing a finalise", subject=project.database, hint="no file was moved"
-            ) from error
-        outcome = journal.run_planned(folder, connection, LEDGERS)
+    with run_batch(project, connection, "finalising") as batch:
+        now = utc_now()
+        plans, deferred = plan(project, connection, group_ids, batch.number, now)
+        plans, skipped = batch.commit(
+            [op for item in plans for op in item.ops],
+            lambda: _write(connection, plans, deferred, batch.number, now),
+        )
+        outcome = batch.run()
     going, done = [p for p in plans if p.held is None], set(outcome.done)
     counts: Counter[str] = Counter(p.route.outcome for p in going if p.group.group_id in done)
     held = {p.group.group_id: p.held for p in plans if p.held is not None} | outcome.failed
     to_crop = sum(bool(p.route.sidecar) for p in going if p.group.group_id in done)
-    number = batch if going else None
+    number = batch.number if going else None
     return FinaliseResult(number, dict(counts), held, outcome.stuck, skipped, to_crop, project.id)
 
 
@@ -147,41 +135,62 @@ def _plan_group(disk: DiskSnapshot, item: GroupPlan, batch: int) -> GroupPlan:
     return replace(item, held=held) if held is not None else replace(item, ops=ops)
 
 
-def _commit(
+def _write(
     connection: sqlite3.Connection, plans: Sequence[GroupPlan], deferred: Sequence[str], batch: int, now: str
 ) -> tuple[list[GroupPlan], int]:
-    """Write rows and plans in one transaction; returns the plans as they went in, and how many groups were skipped."""
-    with transaction(connection):
-        stored = review_state.load(connection, [*(p.group.group_id for p in plans), *deferred])
-        plans = [_unless_changed(item, stored[item.group.group_id]) for item in plans]
-        deferred = [g for g in deferred if (choice := stored[g].choice) is not None and choice.action == "skip"]
-        for item in plans:
-            if item.held is not None:
-                review_state.hold(connection, item.group.group_id, item.held)
-                continue
-            if item.row is not None:
-                decisions.insert(connection, item.row)
-            shown = item.saved.shown
-            context = decisions.Context(
-                group_id=item.group.group_id,
-                batch=batch,
-                input=item.saved.input,
-                outcome=item.route.outcome,
-                decided_at=now,
-                source=shown.source if shown else None,
-                versions=shown.versions if shown else {},
-                milliseconds=item.saved.milliseconds,
-            )
-            decisions.insert_context(connection, context)
-            operations.plan(connection, item.ops)
-            review_state.release(connection, item.group.group_id)
-        groups.defer(connection, deferred)
-        for group_id in deferred:
-            review_state.clear_skip(connection, group_id)
-        if any(item.held is None for item in plans):
-            review_state.clear_log(connection)
-        review_state.forget_cursor(connection)  # what waits next may lie before where this batch ended
+    """Write rows and steps; returns the plans as they went in, and how many groups were skipped."""
+    stored = review_state.load(connection, [*(p.group.group_id for p in plans), *deferred])
+    plans = [_unless_changed(item, stored[item.group.group_id]) for item in plans]
+    deferred = [g for g in deferred if (choice := stored[g].choice) is not None and choice.action == "skip"]
+    for item in plans:
+        if item.held is not None:
+            review_state.hold(connection, item.group.group_id, item.held)
+            continue
+        planned, saved = (item.group.group_id, item.route, item.row, item.ops), item.saved
+        record_decision(connection, *planned, saved, saved.shown, saved.input, batch, now)
+        review_state.release(connection, item.group.group_id)
+    groups.defer(connection, deferred)
+    for group_id in deferred:
+        review_state.clear_skip(connection, group_id)
+    if any(item.held is None for item in plans):
+        review_state.clear_log(connection)
+    review_state.forget_cursor(connection)  # what waits next may lie before where this batch ended
     return plans, len(deferred)
+
+
+def record_decision(
+    connection: sqlite3.Connection,
+    group_id: str,
+    route: routing.Route,
+    row: Decision | None,
+    ops: Sequence[FileOp],
+    saved: SavedChoice | None,
+    shown: Recommendation | None,
+    input: InputKind,
+    batch: int,
+    now: str,
+) -> None:
+    """Write one decision, how it came about, and its steps, within the caller's transaction.
+
+    Args:
+        row: None for a group that is kept whole.
+        saved: what the review saved of the group; None where nobody looked at it.
+        shown, input: the recommendation that was decided on, and by whom.
+    """
+    if row is not None:
+        decisions.insert(connection, row)
+    context = decisions.Context(
+        group_id=group_id,
+        batch=batch,
+        input=input,
+        outcome=route.outcome,
+        decided_at=now,
+        source=shown.source if shown else None,
+        versions=shown.versions if shown else {},
+        milliseconds=saved.milliseconds if saved else None,
+    )
+    decisions.insert_context(connection, context)
+    operations.plan(connection, ops)
 
 
 def _unless_changed(item: GroupPlan, stored: SavedChoice) -> GroupPlan:

@@ -1,12 +1,12 @@
-"""Who answers for which kind of journalled step. A new kind of file plan adds its ledger here."""
+"""Handlers for each kind of journal operation: what else changes when its steps fail or are undone."""
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 from pickroom.core.records import FileOp
-from pickroom.files.journal import OperationHandler
 from pickroom.files.routing import REVIEW
 from pickroom.store import crops, decisions, marks, review_state
 from pickroom.store.marks import BoardKind
@@ -18,107 +18,68 @@ BROWSE: BoardKind = "browse"
 DUPLICATES: BoardKind = "duplicates"
 
 
-class ReviewLedger:
-    """A finalised group (the unit is its id): its decision exists as long as its files lie where it says."""
+@dataclass(frozen=True, slots=True)
+class OperationHandler:
+    """What else changes, in the transaction that marks a unit's steps.
 
-    def failed(self, connection: sqlite3.Connection, step: FileOp, reason: str) -> None:
-        decisions.delete(connection, [step.unit])
-        review_state.hold(connection, step.unit, reason)
+    Attributes:
+        taken_back: the words for one unit that was undone, and of several; for the automation, of its groups.
+        undone: called with the unit's first step when its steps were undone, or failed and were rolled back.
+        hold: called after `undone` when they failed, with the reason.
+    """
 
-    def undone(self, connection: sqlite3.Connection, step: FileOp) -> None:
-        decisions.delete(connection, [step.unit])
-
-
-class FilesAlone:
-    """No row changes: a file renamed or returned, which the next scan reads; a sidecar that was lost."""
-
-    def failed(self, connection: sqlite3.Connection, step: FileOp, reason: str) -> None:
-        pass
-
-    def undone(self, connection: sqlite3.Connection, step: FileOp) -> None:
-        pass
+    taken_back: tuple[str, str]
+    undone: Callable[[sqlite3.Connection, FileOp], None] = lambda connection, step: None
+    hold: Callable[[sqlite3.Connection, FileOp, str], None] = lambda connection, step, reason: None
 
 
-class CropLedger:
-    """A crop made (the unit is its file name): taken back, the crop before it counts again, or none."""
-
-    def failed(self, connection: sqlite3.Connection, step: FileOp, reason: str) -> None:
-        self.undone(connection, step)
-
-    def undone(self, connection: sqlite3.Connection, step: FileOp) -> None:
-        gone = crops.delete(connection, step.batch, step.unit)
-        if gone is None or gone.group_id is None:
-            return
-        before = crops.latest(connection, gone.group_id)
-        if before is None:
-            decisions.set_crop(connection, gone.group_id, None, None, None)
-        else:
-            decisions.set_crop(connection, gone.group_id, before.box, before.made_at, before.input)
+def _delete_decision(connection: sqlite3.Connection, step: FileOp) -> None:
+    """The unit is the id of a finalised group: its decision exists as long as its files lie where it says."""
+    decisions.delete(connection, [step.unit])
 
 
-class DropLedger:
-    """A picked image sent to delete_staging at the crop desk (the unit is its file name)."""
-
-    def failed(self, connection: sqlite3.Connection, step: FileOp, reason: str) -> None:
-        self.undone(connection, step)
-
-    def undone(self, connection: sqlite3.Connection, step: FileOp) -> None:
-        group_id = decisions.group_of_pick(connection, step.unit)
-        if group_id is not None:
-            decisions.set_dropped(connection, group_id, None)
+def _hold_group(connection: sqlite3.Connection, step: FileOp, reason: str) -> None:
+    review_state.hold(connection, step.unit, reason)
 
 
-class AutomationLedger:
-    """A whole apply of the automation (one unit a batch): any step that fails takes every decision of it back."""
-
-    def failed(self, connection: sqlite3.Connection, step: FileOp, reason: str) -> None:
-        self.undone(connection, step)
-
-    def undone(self, connection: sqlite3.Connection, step: FileOp) -> None:
-        for crop in crops.of_batch(connection, step.batch):
-            crops.delete(connection, crop.batch, crop.filename)
-        decisions.delete(connection, decisions.batch_group_ids(connection, step.batch))
+def _delete_crop(connection: sqlite3.Connection, step: FileOp) -> None:
+    """The unit is the file name of a crop: the crop before it counts again, or none."""
+    gone = crops.delete(connection, step.batch, step.unit)
+    if gone is not None and gone.group_id is not None:
+        decisions.set_crop(connection, gone.group_id, crops.latest(connection, gone.group_id))
 
 
-class MarkLedger:
-    """An image sent to its folder by a mark (the unit is the path it had): taken back, the mark waits again."""
+def _clear_dropped(connection: sqlite3.Connection, step: FileOp) -> None:
+    """The unit is the file name of a picked image that the crop desk sent to delete_staging."""
+    group_id = decisions.group_of_pick(connection, step.unit)
+    if group_id is not None:
+        decisions.set_dropped(connection, group_id, None)
 
-    def __init__(self, room: BoardKind) -> None:
-        self.room = room
 
-    def failed(self, connection: sqlite3.Connection, step: FileOp, reason: str) -> None:
-        self.undone(connection, step)
-        marks.hold(connection, self.room, step.unit, reason)
+def _delete_automation_batch(connection: sqlite3.Connection, step: FileOp) -> None:
+    """A whole apply of the automation is one unit: any step that fails takes every decision of it back."""
+    for crop in crops.of_batch(connection, step.batch):
+        crops.delete(connection, crop.batch, crop.filename)
+    decisions.delete(connection, decisions.batch_group_ids(connection, step.batch))
 
-    def undone(self, connection: sqlite3.Connection, step: FileOp) -> None:
-        marks.give_back(connection, self.room, step.unit, step.batch)
+
+def _of_marks(board: BoardKind) -> OperationHandler:
+    """The unit is the path that a marked image had: its mark waits again."""
+    return OperationHandler(
+        ("image is back, and its mark waits again", "images are back, and their marks wait again"),
+        lambda connection, step: marks.give_back(connection, board, step.unit, step.batch),
+        lambda connection, step, reason: marks.hold(connection, board, step.unit, reason),
+    )
 
 
 _GROUPS = ("group waits again", "groups wait again")
-_MARKED = ("image is back, and its mark waits again", "images are back, and their marks wait again")
-# what is said of one unit that was taken back, and of several; of the automation's, of its groups
-TAKEN_BACK: Mapping[str, tuple[str, str]] = {
-    REVIEW: _GROUPS,
-    RENAME: ("image has its old name again", "images have their old names again"),
-    SIDECAR: ("sidecar is taken back", "sidecars are taken back"),
-    RETURN: ("image is where nothing explained it", "images are where nothing explained them"),
-    CROP: ("crop is taken back", "crops are taken back"),
-    DROP: ("image waits for its crop again", "images wait for their crops again"),
-    AUTOMATION: _GROUPS,
-    SORT: _MARKED,
-    BROWSE: _MARKED,
-    DUPLICATES: _MARKED,
-}
-
-LEDGERS: Mapping[str, OperationHandler] = {
-    REVIEW: ReviewLedger(),
-    RENAME: FilesAlone(),
-    RETURN: FilesAlone(),
-    SIDECAR: FilesAlone(),
-    CROP: CropLedger(),
-    DROP: DropLedger(),
-    AUTOMATION: AutomationLedger(),
-    SORT: MarkLedger(SORT),
-    BROWSE: MarkLedger(BROWSE),
-    DUPLICATES: MarkLedger(DUPLICATES),
+HANDLERS: Mapping[str, OperationHandler] = {
+    REVIEW: OperationHandler(_GROUPS, _delete_decision, _hold_group),
+    RENAME: OperationHandler(("image has its old name again", "images have their old names again")),
+    SIDECAR: OperationHandler(("sidecar is taken back", "sidecars are taken back")),
+    RETURN: OperationHandler(("image is where nothing explained it", "images are where nothing explained them")),
+    CROP: OperationHandler(("crop is taken back", "crops are taken back"), _delete_crop),
+    DROP: OperationHandler(("image waits for its crop again", "images wait for their crops again"), _clear_dropped),
+    AUTOMATION: OperationHandler(_GROUPS, _delete_automation_batch),
+    **{board: _of_marks(board) for board in (SORT, BROWSE, DUPLICATES)},
 }

@@ -1,7 +1,7 @@
 """Run what the journal has planned: forward, unit by unit, each unit wholly or not at all.
 
 Every caller holds the project's lock. What else must change with a unit's files (a decision taken back, a reason
-noted) is the business of the part that planned it: its `OperationHandler`.
+noted) is in `handlers`.
 """
 
 from __future__ import annotations
@@ -9,17 +9,17 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path, PurePosixPath
-from typing import Protocol
 
 from pickroom.core.errors import FileOperationError, StoreError
 from pickroom.core.naming import OWNED_FOLDERS, filename_of, folder_of, stays_inside
 from pickroom.core.records import FileOp
 from pickroom.files import moves
 from pickroom.files.folder import ImageFolder
+from pickroom.files.handlers import HANDLERS
 from pickroom.storage import atomic
 from pickroom.store import copies, operations
 from pickroom.store.connect import transaction
@@ -30,32 +30,28 @@ from pickroom.store.connections import require_in_place
 _CHUNK = 25
 
 
-class OperationHandler(Protocol):
-    """What else changes, in the transaction that marks a unit's steps."""
-
-    def failed(self, connection: sqlite3.Connection, step: FileOp, reason: str) -> None:
-        """The steps of this step's unit were put back: nothing of it has happened."""
-
-    def undone(self, connection: sqlite3.Connection, step: FileOp) -> None:
-        """The steps of this step's unit have been taken back later."""
-
-
 @dataclass(slots=True)
 class Outcome:
     """What a run did.
 
     Attributes:
         done: units whose every step is taken.
-        failed: unit -> reason, for those put back.
-        stuck: unit -> reason, for those that could be neither finished nor put back: they stay planned.
+        failed: unit -> reason, for those rolled back.
+        stuck: unit -> reason, for those that could be neither finished nor rolled back: they stay planned.
     """
 
     done: list[str] = field(default_factory=list)
     failed: dict[str, str] = field(default_factory=dict)
     stuck: dict[str, str] = field(default_factory=dict)
 
+    def add(self, other: Outcome) -> None:
+        """Add what another run did."""
+        self.done += other.done
+        self.failed |= other.failed
+        self.stuck |= other.stuck
+
     def troubles(self, project_id: str) -> list[str]:
-        """What the person must know of units that are not done, the first of each kind with its reason."""
+        """What the user must know of units that are not done, the first of each kind with its reason."""
         ways = ((self.failed, "put back"), (self.stuck, f"unfinished: run `pickroom recover {project_id}`"))
         return [
             f"{len(units)} {words} (the first: {unit}: {reason})"
@@ -65,63 +61,53 @@ class Outcome:
 
 
 def run_planned(
-    root: Path | ImageFolder,
-    connection: sqlite3.Connection,
-    handlers: Mapping[str, OperationHandler],
-    *,
-    verify: bool = False,
-    trusting: bool = False,
+    folder: ImageFolder, connection: sqlite3.Connection, *, verify: bool = False, trusting: bool = False
 ) -> Outcome:
     """Take every planned step. Expected failures end up in the Outcome, never in an exception.
 
     Args:
-        root: the image folder as it was when the plan was checked; its path, where nobody has held it open.
+        folder: the image folder as it was when the plan was checked.
         verify: what is planned was planned by an earlier run, which may have taken some of it.
         trusting: use a folder that is empty, though that run moved files there: the user has said that no disk is away.
 
     Raises:
-        FileOperationError: the image folder is not there.
-        StoreError: a step is of a kind that nobody here answers for, or the journal is that of a database that is no
-            longer the project's; none is taken.
+        StoreError: a step is of an unknown kind, or the journal is that of a database that is no longer the project's;
+            none is taken.
     """
-    if isinstance(root, Path):
-        with ImageFolder(root) as folder:
-            return run_planned(folder, connection, handlers, verify=verify, trusting=trusting)
     require_in_place(connection, "moving files")
-    folder, root = root, root.root
     outcome, planned = Outcome(), operations.planned(connection)
-    strange = next((op for op in planned if op.kind not in handlers), None)
+    strange = next((op for op in planned if op.kind not in HANDLERS), None)
     if strange is not None:
         what = f"step {strange.id} of the journal is of an unknown kind, {strange.kind!r}"
-        raise StoreError(what, doing="moving files", subject=root, hint="update pickroom; nothing was moved")
+        raise StoreError(what, doing="moving files", subject=folder.root, hint="update pickroom; nothing was moved")
     units = _units(planned)
     if verify and planned:
         folder.earlier |= {op.id for op in planned}
         for op in planned:
-            moves.drop_claims(root, op)
+            moves.drop_claims(folder.root, op)
         for emptied in () if trusting else _emptied(folder, connection, units):
             folder.distrust(emptied)
-    for chunk in _chunks(units):
+    for start in range(0, len(units), _CHUNK):
         done: list[FileOp] = []
-        for ops in chunk:
+        for ops in units[start : start + _CHUNK]:
             problem = _take_unit(folder, ops, verify)
             if problem is None:
                 done += ops
             else:
-                _give_up(folder, connection, handlers, ops, problem.line, outcome)
-        _settle(folder, connection, handlers, done, outcome)
+                _give_up(folder, connection, ops, problem.line, outcome)
+        _settle(folder, connection, done, outcome)
     if outcome.done:
         copies.ask(connection)
     if verify and not outcome.stuck:  # a step that stays planned may need its partial file
-        for place in _folders(root, planned):
+        for place in _folders(folder.root, planned):
             moves.sweep_partials(place)
     return outcome
 
 
 def close_lost(
-    folder: ImageFolder, connection: sqlite3.Connection, handlers: Mapping[str, OperationHandler], *, execute: bool
+    folder: ImageFolder, connection: sqlite3.Connection, *, execute: bool
 ) -> tuple[dict[str, list[str]], Outcome]:
-    """Close the units of which a file is in neither of its places: the files that are there are put back.
+    """Close the units of which a file is in neither of its places: the files that are there are rolled back.
 
     Args:
         execute: False changes nothing.
@@ -136,26 +122,8 @@ def close_lost(
             missing[ops[0].unit] = [op.source for op in lost if op.source is not None]
             if execute:
                 reason = f"given up: {', '.join(missing[ops[0].unit])} is nowhere"
-                _give_up(folder, connection, handlers, ops, reason, outcome, closing=True)
+                _give_up(folder, connection, ops, reason, outcome, closing=True)
     return missing, outcome
-
-
-def _emptied(folder: ImageFolder, connection: sqlite3.Connection, units: Sequence[Sequence[FileOp]]) -> set[str]:
-    """Pickroom's folders that hold nothing, though files were moved there and not on: their disk may be away.
-
-    Whoever empties such a folder by hand, or lets `reclaim` do it, hears of it only where a batch is interrupted before
-    its first file has come there.
-    """
-    moved = set[str]()
-    for op in operations.standing_moves(connection):
-        moved.discard(op.source or "")
-        moved |= {op.destination} if op.destination is not None else set()
-    moved -= {op.source for ops in units for op in ops if op.source is not None}  # it may have gone on
-    for ops in units:
-        lost = [op for op in moves.lost(folder.root, ops) if not _never_came_to(folder.root, op, ops)]
-        moved |= {path for op in lost for path in (op.source, op.destination) if path is not None}
-    folders = {folder_of(path) for path in moved if stays_inside(path)}
-    return {name for name in folders if name in OWNED_FOLDERS and not moves.holds_anything(folder.root / name)}
 
 
 def sweep(root: Path, folders: Iterable[str] = OWNED_FOLDERS) -> None:
@@ -165,8 +133,22 @@ def sweep(root: Path, folders: Iterable[str] = OWNED_FOLDERS) -> None:
             moves.sweep_partials(root / name)
 
 
-def _chunks(units: Sequence[list[FileOp]]) -> Iterator[Sequence[list[FileOp]]]:
-    return (units[start : start + _CHUNK] for start in range(0, len(units), _CHUNK))
+def _emptied(folder: ImageFolder, connection: sqlite3.Connection, units: Sequence[Sequence[FileOp]]) -> set[str]:
+    """Pickroom's folders that hold nothing, though files were moved there and not on: their disk may be away.
+
+    After such a folder was emptied by hand, or by `reclaim`, this matters only where a batch is interrupted before its
+    first file has come there.
+    """
+    moved = set[str]()
+    for op in operations.standing_moves(connection):
+        moved.discard(op.source or "")
+        moved |= {op.destination} if op.destination is not None else set()
+    moved -= {op.source for ops in units for op in ops if op.source is not None}  # it may have gone on
+    for ops in units:
+        lost = [op for op in moves.lost(folder.root, ops) if not _never_came_to(folder.root, op, ops)]
+        moved |= {path for op in lost for path in op.paths}
+    folders = {folder_of(path) for path in moved if stays_inside(path)}
+    return {name for name in folders if name in OWNED_FOLDERS and not moves.holds_anything(folder.root / name)}
 
 
 def _units(planned: Sequence[FileOp]) -> list[list[FileOp]]:
@@ -175,8 +157,8 @@ def _units(planned: Sequence[FileOp]) -> list[list[FileOp]]:
 
 def _take_unit(folder: ImageFolder, ops: Sequence[FileOp], verify: bool) -> FileOperationError | None:
     try:
-        for op in _vanished(folder, ops):  # nothing is moved that would have to be put back
-            raise FileOperationError(moves.VANISHED, "moving a file", _paths(folder, op))
+        for op in _vanished(folder, ops):  # nothing is moved that would have to be rolled back
+            raise FileOperationError(moves.VANISHED, "moving a file", [folder.root / path for path in op.paths])
         for op in ops:
             folder.require([op])
             if op.destination is not None and stays_inside(op.destination) and moves.is_pending(folder.root, op):
@@ -201,7 +183,8 @@ def _vanished(folder: ImageFolder, ops: Sequence[FileOp]) -> list[FileOp]:
     lost = moves.lost(folder.root, ops)
     for op in lost:
         if folder.may_have_moved(op) and not _never_came_to(folder.root, op, ops):
-            raise FileOperationError(moves.IN_NEITHER_PLACE, "moving a file", _paths(folder, op), folder.way_out)
+            paths = [folder.root / path for path in op.paths]
+            raise FileOperationError(moves.IN_NEITHER_PLACE, "moving a file", paths, folder.way_out)
         folder.earlier.discard(op.id)
     return lost
 
@@ -209,54 +192,42 @@ def _vanished(folder: ImageFolder, ops: Sequence[FileOp]) -> list[FileOp]:
 def _never_came_to(root: Path, op: FileOp, ops: Sequence[FileOp]) -> bool:
     """Whether a step before this one, from the same folder, was not taken either.
 
-    Steps are taken in order and put back last first, and a file in that folder shows that it is not out of reach.
+    Steps are taken in order and rolled back last first, and a file in that folder shows that it is not out of reach.
     """
     home = folder_of(op.source or "")
     before = [one for one in ops[: ops.index(op)] if one.source is not None and folder_of(one.source) == home]
     return any(moves.is_untaken(root, one) for one in before)
 
 
-def _paths(folder: ImageFolder, op: FileOp) -> list[Path]:
-    return [folder.root / path for path in (op.source, op.destination) if path is not None]
-
-
-def _settle(
-    folder: ImageFolder,
-    connection: sqlite3.Connection,
-    handlers: Mapping[str, OperationHandler],
-    done: Sequence[FileOp],
-    outcome: Outcome,
-) -> None:
-    if not done:
-        return
-    problem = _sync(folder, done)
+def _settle(folder: ImageFolder, connection: sqlite3.Connection, done: Sequence[FileOp], outcome: Outcome) -> None:
+    """Mark steps that were taken as done, once they are durable."""
+    problem = _sync(folder, done) if done else None
     if problem is not None:
         outcome.stuck |= {op.unit: problem.line for op in done}
-        return
-    with transaction(connection):
-        operations.mark_done(connection, done)
-        for step in {(op.batch, op.unit): op for op in done}.values():  # one step a unit
-            if step.undoes is not None:
-                handlers[step.kind].undone(connection, step)
-            outcome.done.append(step.unit)
+    elif done:
+        with transaction(connection):
+            operations.mark_done(connection, done)
+            for step in {(op.batch, op.unit): op for op in done}.values():  # one step per unit
+                if step.undoes is not None:
+                    HANDLERS[step.kind].undone(connection, step)
+                outcome.done.append(step.unit)
 
 
 def _give_up(
     folder: ImageFolder,
     connection: sqlite3.Connection,
-    handlers: Mapping[str, OperationHandler],
     ops: Sequence[FileOp],
     reason: str,
     outcome: Outcome,
     *,
     closing: bool = False,
 ) -> None:
-    """Put a unit back and close it; leave it planned where that cannot be done for certain.
+    """Roll a unit back and close it; leave it planned where that cannot be done for certain.
 
     Args:
         closing: the user has said that files which are in neither place are gone.
     """
-    unit = ops[0].unit
+    first = ops[0]
     try:
         gone = moves.lost(folder.root, ops) if closing else _vanished(folder, ops)
         for op in reversed(ops):
@@ -265,18 +236,19 @@ def _give_up(
                 moves.rollback(folder.root, op, vanished=not folder.may_have_moved(op))
     except FileOperationError as error:
         same = error.line == reason
-        outcome.stuck[unit] = reason if same else f"{reason}; and it could not be put back: {error.line}"
+        outcome.stuck[first.unit] = reason if same else f"{reason}; and it could not be put back: {error.line}"
         return
     unsafe = _sync(folder, ops)
     if unsafe is not None:
-        outcome.stuck[unit] = f"{reason}; and then: {unsafe.line}"
+        outcome.stuck[first.unit] = f"{reason}; and then: {unsafe.line}"
         return
     with transaction(connection):
         operations.mark_failed(connection, ops, reason)
         # a failed undo changes nothing: the decision stands, its files where they were
-        if ops[0].undoes is None:
-            handlers[ops[0].kind].failed(connection, ops[0], reason)
-    outcome.failed[unit] = reason
+        if first.undoes is None:
+            HANDLERS[first.kind].undone(connection, first)
+            HANDLERS[first.kind].hold(connection, first, reason)
+    outcome.failed[first.unit] = reason
 
 
 def _is_crop_of(op: FileOp, gone: Sequence[FileOp]) -> bool:
@@ -301,5 +273,5 @@ def _sync(folder: ImageFolder, ops: Sequence[FileOp]) -> FileOperationError | No
 
 def _folders(root: Path, ops: Sequence[FileOp]) -> set[Path]:
     """The folders that steps change, and those above them: one may be new."""
-    paths = {path for op in ops for path in (op.source, op.destination) if path is not None}
-    return {root / above for path in paths if stays_inside(path) for above in PurePosixPath(path).parents} | {root}
+    paths = {path for op in ops for path in op.paths if stays_inside(path)}
+    return {root / above for path in paths for above in PurePosixPath(path).parents} | {root}

@@ -12,9 +12,9 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from pickroom.core.errors import FileOperationError
 from pickroom.core.naming import folder_of, stays_inside
@@ -36,24 +36,25 @@ def execute(root: Path, op: FileOp, *, verify: bool = False) -> None:
     Raises:
         FileOperationError: something is in the way, has vanished or has changed, or the system refused.
     """
-    source = root / op.source if op.source is not None else None
-    destination = root / op.destination if op.destination is not None else None
-    paths = [path for path in (source, destination) if path is not None]
+    paths = [root / path for path in op.paths]
     doing = {"move": "moving a file", "write": "writing a sidecar", "remove": "removing a sidecar"}[op.op]
     try:
-        _require_inside(op)
+        if not _is_inside(op):
+            # others may have written to the journal: no step may lead out of the project's folder
+            raise _Refused("its path leads out of the project's folder")
         if op.op == "move":
             _publish_partial(root, op, verify=verify)
-        if op.destination is not None and (source is None or lies_at(source)):
+        if op.destination is not None and (op.source is None or lies_at(root / op.source)):
             make_folder(root, folder_of(op.destination))
         if op.op == "move":
             _move(root, op, verify)
         elif op.op == "write":
-            assert destination is not None and op.content is not None
-            _write(destination, op.content)
-        else:
-            assert source is not None
-            _remove(source, op.sha256)
+            assert op.content is not None
+            _write(paths[0], op.content)
+        elif os.path.lexists(paths[0]):
+            if atomic.sha256_of(paths[0]) != op.sha256:
+                raise _Refused("the sidecar has been changed by hand")
+            paths[0].unlink()
     except _Refused as refused:
         raise FileOperationError(str(refused), doing, paths) from None
     except OSError as error:
@@ -129,11 +130,16 @@ def is_untaken(root: Path, op: FileOp) -> bool:
     return op.op == "move" and _is_inside(op) and _where(root, op) == (True, False)
 
 
+def _ends(root: Path, op: FileOp) -> tuple[Path, Path]:
+    assert op.source is not None and op.destination is not None
+    return root / op.source, root / op.destination
+
+
 def _where(root: Path, op: FileOp) -> tuple[bool, bool]:
     """Whether there is a file at the source, and at the destination, of a move."""
-    assert op.source is not None and op.destination is not None
+    source, destination = _ends(root, op)
     try:
-        return lies_at(root / op.source), lies_at(root / op.destination)
+        return lies_at(source), lies_at(destination)
     except OSError as error:
         raise FileOperationError(error.strerror or str(error), "looking for files", [root]) from error
 
@@ -148,7 +154,7 @@ def rollback(root: Path, op: FileOp, *, vanished: bool = False) -> None:
     Raises:
         FileOperationError: it cannot be taken back without losing something, or the system refused.
     """
-    paths = [root / path for path in (op.destination, op.source) if path is not None]
+    paths = [root / path for path in reversed(op.paths)]
     try:
         if not _is_inside(op):
             return  # `execute` has never taken such a step
@@ -157,7 +163,7 @@ def rollback(root: Path, op: FileOp, *, vanished: bool = False) -> None:
         if _stands_as_before(root, op, vanished):
             return
         if op.op == "move" and lies_at(paths[1]):
-            _let_go(root, inverse(op))  # a link or a verified copy was made, and its source would not go
+            _remove_source(root, inverse(op))  # a link or a verified copy was made, and its source would not go
             return
     except _Refused as refused:
         raise FileOperationError(str(refused), "putting a file back", paths) from None
@@ -176,8 +182,7 @@ def _stands_as_before(root: Path, op: FileOp, vanished: bool) -> bool:
     if op.op == "write":
         assert op.content is not None
         return not _is_file(destination) or destination.read_bytes() != op.content.encode()
-    assert op.source is not None
-    source = root / op.source
+    source = _ends(root, op)[0]
     _publish_partial(root, op, verify=not vanished)
     still_there = lies_at(source)
     if not _is_file(destination) or ((still_there or vanished) and atomic.sha256_of(destination) != op.sha256):
@@ -190,7 +195,7 @@ def _stands_as_before(root: Path, op: FileOp, vanished: bool) -> bool:
 def sweep_partials(folder: Path) -> None:
     """Remove what an interrupted copy or write left behind. Needs the project's lock, and no step that is planned: one
     of these files may be the only copy of what such a step moves."""
-    for leftover in _partials(folder):
+    for leftover in folder.glob(f".*{PARTIAL_SUFFIX}"):
         with contextlib.suppress(OSError):  # it does no harm: the next sweep tries again
             leftover.unlink()
 
@@ -208,27 +213,16 @@ def drop_claims(root: Path, op: FileOp) -> None:
             atomic.drop_claim(root / (op.source or ""))
 
 
-def _partials(folder: Path) -> Iterator[Path]:
-    return folder.glob(f".*{PARTIAL_SUFFIX}")
-
-
 class _Refused(Exception):
     """Taking the step would lose or replace something."""
 
 
 def _is_inside(op: FileOp) -> bool:
-    return all(stays_inside(path) for path in (op.source, op.destination) if path is not None)
-
-
-def _require_inside(op: FileOp) -> None:
-    # the journal is a table in a file that others may have written: no step may lead out of the project's folder
-    if not _is_inside(op):
-        raise _Refused("its path leads out of the project's folder")
+    return all(map(stays_inside, op.paths))
 
 
 def _move(root: Path, op: FileOp, verify: bool) -> None:
-    assert op.source is not None and op.destination is not None
-    source, destination, sha256 = root / op.source, root / op.destination, op.sha256
+    (source, destination), sha256 = _ends(root, op), op.sha256
     if os.path.lexists(destination):
         if not os.path.lexists(source):
             if atomic.sha256_of(destination) != sha256:
@@ -238,7 +232,7 @@ def _move(root: Path, op: FileOp, verify: bool) -> None:
             raise _Refused("the destination exists")
         if atomic.sha256_of(source) != sha256:
             raise _Refused("the destination exists, and the source has changed")
-        _let_go(root, op)  # a link or a verified copy was made, then the crash came
+        _remove_source(root, op)  # a link or a verified copy was made, then the crash came
         return
     if not os.path.lexists(source):
         raise _Refused(VANISHED)
@@ -252,7 +246,7 @@ def _move(root: Path, op: FileOp, verify: bool) -> None:
         if error.errno != errno.EXDEV:
             raise
         _copy_across(source, destination, sha256)
-        _let_go(root, op)
+        _remove_source(root, op)
 
 
 def _copy_across(source: Path, destination: Path, sha256: str) -> None:
@@ -284,12 +278,12 @@ def _copied(source: Path, folder: Path) -> Path:
     return copy
 
 
-def _let_go(root: Path, op: FileOp) -> None:
+def _remove_source(root: Path, op: FileOp) -> None:
     """Remove the source of a move whose destination is whole, once no power cut can take the destination."""
-    assert op.source is not None and op.destination is not None
+    source, destination = _ends(root, op)
     # with the folders that were made on the way: the name of each is kept in the one above it
-    atomic.sync_folders(root / above for above in PurePosixPath(op.destination).parents)
-    (root / op.source).unlink()
+    atomic.sync_folders(above for above in destination.parents if above == root or root in above.parents)
+    source.unlink()
 
 
 def _publish_partial(root: Path, op: FileOp, *, verify: bool) -> None:
@@ -300,23 +294,22 @@ def _publish_partial(root: Path, op: FileOp, *, verify: bool) -> None:
     Args:
         verify: a file in one of the places may be torn, or another: then the copy gets the other place.
     """
-    assert op.source is not None and op.destination is not None
-    there = _where(root, op)
+    there, ends = _where(root, op), _ends(root, op)
     if all(there) or (any(there) and not verify):
         return
-    held, free = (op.source, op.destination) if there[0] else (op.destination, op.source)
-    if any(there) and _is_file(root / held) and atomic.sha256_of(root / held) == op.sha256:
+    held, free = ends if there[0] else ends[::-1]
+    if any(there) and _is_file(held) and atomic.sha256_of(held) == op.sha256:
         return
     left = _copy_left(root, op)
     if left is not None:
         partial, place = left
-        atomic.publish(partial, root / free if any(there) else place)
+        atomic.publish(partial, free if any(there) else place)
 
 
 def _copy_left(root: Path, op: FileOp) -> tuple[Path, Path] | None:
     """The copy of a move's file under a temporary name, and the place that it was made for."""
-    for place in (root / path for path in (op.destination, op.source) if path is not None):
-        for partial in _partials(place.parent):
+    for place in (root / path for path in reversed(op.paths)):
+        for partial in place.parent.glob(f".*{PARTIAL_SUFFIX}"):
             if partial.is_file() and atomic.sha256_of(partial) == op.sha256:
                 return partial, place
     return None
@@ -328,16 +321,11 @@ def _is_one_file(root: Path, op: FileOp) -> bool:
 
     Inodes do not tell: hard links share one, and a FUSE disk gives each spelling its own.
     """
-    assert op.source is not None and op.destination is not None
-    source, destination = root / op.source, root / op.destination
+    source, destination = _ends(root, op)
     if source.name == destination.name and source.parent.samefile(destination.parent):
         return True
-    return not all(_is_spelled_so(root, path) for path in (op.source, op.destination))
-
-
-def _is_spelled_so(root: Path, path: str) -> bool:
-    parts = PurePosixPath(path).parts
-    return all(name in os.listdir(root.joinpath(*parts[:depth])) for depth, name in enumerate(parts))
+    below = [path for end in (source, destination) for path in (end, *end.parents) if root in path.parents]
+    return any(path.name not in os.listdir(path.parent) for path in below)
 
 
 def _write(destination: Path, content: str) -> None:
@@ -348,23 +336,8 @@ def _write(destination: Path, content: str) -> None:
         raise _Refused("another file of this name exists")
 
 
-def _remove(source: Path, sha256: str) -> None:
-    if not os.path.lexists(source):
-        return
-    if atomic.sha256_of(source) != sha256:
-        raise _Refused("the sidecar has been changed by hand")
-    source.unlink()
-
-
 def _hint(error: OSError) -> str:
-    hints = {
-        errno.ENOSPC: "make room on the disk, then try again",
-        errno.EDQUOT: "make room on the disk, then try again",
-        errno.EACCES: "check the folder's permissions",
-        errno.EPERM: _NOT_HERE,
-        errno.ENOTSUP: _NOT_HERE,
-        errno.EOPNOTSUPP: _NOT_HERE,
-        errno.ENOSYS: _NOT_HERE,
-        errno.EROFS: "the disk is mounted read-only",
-    }
+    hints = {errno.EACCES: "check the folder's permissions", errno.EROFS: "the disk is mounted read-only"}
+    hints |= dict.fromkeys((errno.ENOSPC, errno.EDQUOT), "make room on the disk, then try again")
+    hints |= dict.fromkeys((errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS), _NOT_HERE)
     return hints.get(error.errno or 0, "")

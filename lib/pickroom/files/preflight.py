@@ -46,8 +46,8 @@ class DiskSnapshot:
         self._files: dict[str, frozenset[str]] = {}
         self._companions: dict[str, Mapping[str, tuple[str, ...]]] = {}
         self._limits: dict[str, tuple[int, int]] = {}
-        self._promised: set[str] = set()
-        self._promised_stems: dict[str, set[str]] = defaultdict(set)
+        self._reserved: set[str] = set()
+        self._stems: dict[str, set[str]] = defaultdict(set)  # of images that are there, or will be
 
     def names(self, directory: str) -> frozenset[str]:
         """Every name in a folder given relative to the root; empty when there is no such folder.
@@ -66,11 +66,7 @@ class DiskSnapshot:
         return self._names[directory]
 
     def companions(self, group: Group) -> dict[str, list[tuple[str, str]]]:
-        """Image stem -> (companion's name, sha256 now) for the group's images.
-
-        Raises:
-            OSError: a companion cannot be read.
-        """
+        """Image stem -> (companion's name, sha256 now) for the group's images; raises as `companions_of`."""
         return {stem_of(name): self.companions_of(group.directory, name) for name in group.filenames}
 
     def companions_of(self, directory: str, filename: str) -> list[tuple[str, str]]:
@@ -121,16 +117,20 @@ class DiskSnapshot:
                 there = name in self.names(directory) or os.path.lexists(self.root / destination)
             except OSError as error:
                 return f"{directory or '.'}/ cannot be listed: {error.strerror}"
-            if there or destination in self._promised or destination in here:
+            if there or destination in self._reserved or destination in here:
                 return f"{destination} exists already"
             here.add(destination)
-            if is_image_name(name) and self._stem_taken(directory, name):
-                return f"another image with the stem {stem_of(name)} is in {directory}/ already"
-        for destination in wanted:
-            directory, name = split(destination)
-            self._promised.add(destination)
             if is_image_name(name):
-                self._promised_stems[directory].add(stem_of(name))
+                # two images of one stem in a folder would share companions (FORMATS.md: ambiguous stem)
+                stems = self._stems[directory]
+                if not stems:
+                    stems.update(stem_of(other) for other in self.names(directory) if is_image_name(other))
+                if stem_of(name) in stems:
+                    return f"another image with the stem {stem_of(name)} is in {directory}/ already"
+        self._reserved |= here
+        for directory, name in map(split, wanted):
+            if is_image_name(name):
+                self._stems[directory].add(stem_of(name))
         return None
 
     def name_limit(self, directory: str) -> int:
@@ -176,13 +176,6 @@ class DiskSnapshot:
         while not os.path.isdir(folder) and folder != self.root:
             folder = folder.parent
         return folder
-
-    def _stem_taken(self, directory: str, name: str) -> bool:
-        """Two images of one stem in a folder would share companions (FORMATS.md: ambiguous stem)."""
-        stems = self._promised_stems[directory]
-        if not stems:
-            stems.update(stem_of(other) for other in self.names(directory) if is_image_name(other))
-        return stem_of(name) in stems
 
 
 def _sha256_of_file(path: Path) -> str:

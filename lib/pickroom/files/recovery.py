@@ -1,25 +1,35 @@
-"""Finish what a crash interrupted, in every journal of a project: its own, and those of its copies in sandboxes."""
+"""Finish what a crash interrupted, in every journal of a project: its own, and those of its copies in sandboxes.
+
+A copy lies in `<sandbox>/<project>/`: images under the same relative paths, and in `.pickroom/`, which no scan enters,
+a workspace with manifest and database. Sandboxes elsewhere (`auto --sandbox DIR`) are listed in
+`sandbox/<project>.sandboxes.json`, so that what a crash left in them is found without naming them again.
+"""
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
-from pickroom.core.errors import PickroomError, ProjectError
+from pickroom.core.errors import FileOperationError, PickroomError, ProjectError
 from pickroom.core.naming import OWNED_FOLDERS
-from pickroom.files import journal, journal_locations
+from pickroom.files import journal
 from pickroom.files.folder import ImageFolder
-from pickroom.files.handlers import LEDGERS
 from pickroom.files.journal import Outcome
 from pickroom.files.lock import moving_files
 from pickroom.files.preflight import require_images
+from pickroom.storage import atomic, json_records
+from pickroom.storage.locking import exclusive
 from pickroom.store import operations
 from pickroom.store.connect import connect, open_read_only, open_unchecked
-from pickroom.store.workspace import Project
+from pickroom.store.manifest import INNER
+from pickroom.store.workspace import Project, Workspace
 
 _CLOSING = "closing units whose files are gone"
+_PATIENCE_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,18 +77,14 @@ def finish_interrupted(
     """
     outcome = _run(folder, connection, sweep)
     for one in _of_copies(project):
-        if not (one.count or one.problem or sweep):
-            continue
-        try:
-            if one.problem:
-                outcome.stuck[str(one.project.root)] = one.problem
-                continue
-            with closing(connect(one.project.database)) as own, moving_files(one.project, "recovering") as its:
-                ran = _run(its, own, sweep)
-        except PickroomError as error:
-            outcome.stuck[str(one.project.root)] = error.line
-        else:
-            _add(outcome, ran)
+        if one.problem:
+            outcome.stuck[str(one.project.root)] = one.problem
+        elif one.count or sweep:
+            try:
+                with closing(connect(one.project.database)) as own, moving_files(one.project, "recovering") as its:
+                    outcome.add(_run(its, own, sweep))
+            except PickroomError as error:
+                outcome.stuck[str(one.project.root)] = error.line
     return outcome
 
 
@@ -98,29 +104,23 @@ def close_lost(project: Project, *, execute: bool) -> tuple[dict[str, list[str]]
     """
     found: dict[str, list[str]] = {}
     result = Outcome()
-    for one in (project, *journal_locations.copies(project)):
+    for one in (project, *copies(project)):
         one.require_root()
         with closing(connect(one.database)) as connection, moving_files(one, _CLOSING) as folder:
             hint = f"plug its disk in, or: pickroom relocate {project.id} NEW_FOLDER"
             require_images(one, connection, _CLOSING, hint)
             if execute:
-                _add(result, journal.run_planned(folder, connection, LEDGERS, verify=True, trusting=True))
-            missing, closed = journal.close_lost(folder, connection, LEDGERS, execute=execute)
+                result.add(journal.run_planned(folder, connection, verify=True, trusting=True))
+            missing, closed = journal.close_lost(folder, connection, execute=execute)
             found |= missing
             for unit in closed.failed:
                 result.stuck.pop(unit, None)
-            _add(result, closed)
+            result.add(closed)
     return found, result
 
 
-def _add(outcome: Outcome, ran: Outcome) -> None:
-    outcome.done += ran.done
-    outcome.failed |= ran.failed
-    outcome.stuck |= ran.stuck
-
-
 def _run(folder: ImageFolder, connection: sqlite3.Connection, sweep: bool) -> Outcome:
-    outcome = journal.run_planned(folder, connection, LEDGERS, verify=True)
+    outcome = journal.run_planned(folder, connection, verify=True)
     if sweep and operations.count_planned(connection) == 0:
         # an undo copies back among the images: a kill after its last commit leaves a partial file there
         journal.sweep(folder.root, {*OWNED_FOLDERS, *operations.folders(connection)})
@@ -129,7 +129,7 @@ def _run(folder: ImageFolder, connection: sqlite3.Connection, sweep: bool) -> Ou
 
 def _of_copies(project: Project) -> Iterator[Unfinished]:
     try:
-        for copy in journal_locations.copies(project):
+        for copy in copies(project):
             try:
                 with open_unchecked(copy.database) as connection:
                     count, problem = operations.count_planned(connection), ""
@@ -138,3 +138,74 @@ def _of_copies(project: Project) -> Iterator[Unfinished]:
             yield Unfinished(copy, count, problem)
     except ProjectError as error:  # the list of sandboxes
         yield Unfinished(project, 0, error.line)
+
+
+def copy_in(project: Project, base: Path) -> Project:
+    """A project's copy in a folder of sandboxes, whether it has been made or not."""
+    folder = base / project.id
+    return Project(Workspace(folder / INNER), replace(project.manifest, root=str(folder)))
+
+
+def copies(project: Project) -> Iterator[Project]:
+    """The copies that are there, the one in the workspace's own sandbox first; one may have lost its database.
+
+    Raises:
+        ProjectError: the list of other sandboxes is damaged.
+    """
+    own = project.workspace.sandbox.resolve()
+    for base in dict.fromkeys((own, *remembered(project))):
+        copy = copy_in(project, base)
+        # a link leads out of the sandbox: the automation refuses it, and nothing is moved through it
+        linked = copy.root.is_symlink() or copy.workspace.root.is_symlink()
+        if not linked and copy.manifest_file.is_file():
+            yield copy
+
+
+def remembered(project: Project) -> tuple[Path, ...]:
+    """The folders of sandboxes, other than the workspace's own, in which the project was copied.
+
+    Raises:
+        ProjectError: the list is damaged.
+    """
+    found = json_records.read(
+        list[json_records.NonEmpty],
+        _list_of(project),
+        what="the list of sandboxes cannot be read",
+        doing=f"looking for the copies of {project.id}",
+        hint=f"remove it, then name each sandbox once: pickroom auto review {project.id} --sandbox FOLDER",
+        error=ProjectError,
+    )
+    root = project.workspace.root.resolve()
+    return tuple(root / name for name in found or ())
+
+
+def remember(project: Project, base: Path) -> None:
+    """Add a folder of sandboxes to the list, so that its journal is found from now on.
+
+    Args:
+        base: absolute; the workspace's own sandbox needs no entry.
+
+    Raises:
+        FileOperationError: the list cannot be written. ProjectError: it is damaged.
+        LockedError: another process has been writing it for seconds.
+    """
+    if base == project.workspace.sandbox.resolve() or base in remembered(project):
+        return
+    path, doing = _list_of(project), f"adding a sandbox of {project.id} to the list"
+    try:
+        with exclusive(path.with_suffix(".lock"), f"the list of {project.id}'s sandboxes", doing, patience=_PATIENCE_S):
+            # read again: another process may have added one meanwhile
+            found = dict.fromkeys((*remembered(project), base))
+            atomic.write_text(path, json.dumps([_written(project, known) for known in found], indent=1) + "\n")
+    except OSError as error:
+        raise FileOperationError.of(error, doing, path) from error
+
+
+def _written(project: Project, base: Path) -> str:
+    """As the list has it: relative to the workspace where it lies in there, so that both can be moved together."""
+    root = project.workspace.root.resolve()
+    return (base.relative_to(root) if base.is_relative_to(root) else base).as_posix()
+
+
+def _list_of(project: Project) -> Path:
+    return project.workspace.sandbox / f"{project.id}.sandboxes.json"

@@ -8,14 +8,12 @@ from pathlib import Path
 
 from pickroom.core.naming import join
 from pickroom.core.records import FileOp
-from pickroom.files import journal
+from pickroom.files.batch import Batch
 from pickroom.files.folder import ImageFolder
-from pickroom.files.handlers import LEDGERS, RENAME
+from pickroom.files.handlers import RENAME
 from pickroom.files.preflight import DiskSnapshot
 from pickroom.images.scan import walk
 from pickroom.storage import atomic
-from pickroom.store import operations
-from pickroom.store.connect import transaction
 from pickroom.store.workspace import Project
 
 
@@ -24,7 +22,7 @@ def prefix_duplicates(
 ) -> tuple[tuple[tuple[str, str], ...], tuple[str, ...]]:
     """Put its folder's name in front of every image, in a sub-folder, whose name another folder has too.
 
-    `b/x.png` beside `a/x.png` become `b/b_x.png` and `a/a_x.png`, companions with them. Names that would grow
+    `b/x.png` and `a/x.png` become `b/b_x.png` and `a/a_x.png`, companions with them. Names that would grow
     too long or are taken, and files that cannot be read, stay as they are; the scan lists them.
 
     Args:
@@ -38,31 +36,29 @@ def prefix_duplicates(
     by_name = defaultdict(list)
     for entry in entries:
         by_name[entry.filename].append(entry)
-    disk, batch = DiskSnapshot(project.root), operations.next_batch(connection)
+    disk, batch = DiskSnapshot(project.root), Batch(connection, folder)
     ops: list[FileOp] = []
     held: list[str] = []
     for entry in (e for same in by_name.values() if len(same) > 1 for e in same if e.directory):
-        prefix = entry.directory.replace("/", "_") + "_"
+        here, unit = entry.directory, join(entry.directory, entry.filename)
+        prefix = here.replace("/", "_") + "_"
         try:
-            files = [(entry.filename, atomic.sha256_of(project.root / entry.directory / entry.filename))]
-            files += disk.companions_of(entry.directory, entry.filename)
+            files = [(entry.filename, atomic.sha256_of(project.root / unit))]
+            files += disk.companions_of(here, entry.filename)
         except OSError as error:
             held.append(f"{error.filename} cannot be read: {error.strerror}")
             continue
-        unit = join(entry.directory, entry.filename)
         steps = [
-            FileOp(batch, RENAME, unit, "move", join(entry.directory, n), join(entry.directory, prefix + n), sha256)
-            for n, sha256 in files
+            FileOp(batch.number, RENAME, unit, "move", join(here, name), join(here, prefix + name), sha256)
+            for name, sha256 in files
         ]
         reason = disk.reserve(steps)
         if reason is None:
             ops += steps
         else:
             held.append(f"{unit}: {reason}")
-    folder.require(ops)
-    with transaction(connection):
-        operations.plan(connection, ops)
-    outcome = journal.run_planned(folder, connection, LEDGERS)
+    batch.plan(ops)
+    outcome = batch.run()
     done = set(outcome.done)
     held += [f"{unit}: {reason}" for unit, reason in (outcome.failed | outcome.stuck).items()]
     count = "1 image was" if len(held) == 1 else f"{len(held)} images were"

@@ -16,7 +16,6 @@ from dataclasses import dataclass, replace
 from itertools import count, islice
 
 from pickroom import integrity
-from pickroom.core.errors import StoreError
 from pickroom.core.naming import (
     CROP,
     CROP_AUTO,
@@ -30,16 +29,12 @@ from pickroom.core.naming import (
     stem_of,
 )
 from pickroom.core.records import FileOp
-from pickroom.files import journal
-from pickroom.files.handlers import LEDGERS
+from pickroom.files.batch import run_batch
 from pickroom.files.journal import Outcome
-from pickroom.files.lock import moving_files
 from pickroom.files.preflight import DiskSnapshot
-from pickroom.files.recovery import finish_interrupted
 from pickroom.integrity.whereabouts import Whereabouts
 from pickroom.storage import atomic
 from pickroom.store import images, operations
-from pickroom.store.connect import transaction
 from pickroom.store.operations import RETURN
 from pickroom.store.workspace import Project
 
@@ -100,23 +95,13 @@ def execute(project: Project, connection: sqlite3.Connection) -> tuple[int, list
     """Return every image that nothing explains; (the batch's number, what was planned, what came of it).
 
     Raises:
-        LockedError: another process is moving this project's files.
-        ProjectError: the image folder is not there.
-        StoreError: the database refused. Before the commit nothing has moved, after it `pickroom recover` goes on.
+        LockedError, ProjectError, StoreError: as `run_batch`.
         FileOperationError: a folder cannot be listed.
     """
-    with moving_files(project, "returning images") as folder:
-        finish_interrupted(project, connection, folder)
-        try:
-            returns, batch = plan(project, connection), operations.next_batch(connection)
-            folder.require(op for one in returns for op in one.ops)
-            with transaction(connection):
-                for one in returns:
-                    operations.plan(connection, one.ops)
-        except sqlite3.Error as error:
-            hint = "no file was moved"
-            raise StoreError(str(error), doing="returning images", subject=project.database, hint=hint) from error
-        return batch, returns, journal.run_planned(folder, connection, LEDGERS)
+    with run_batch(project, connection, "returning images") as batch:
+        returns = plan(project, connection)
+        batch.plan(op for one in returns for op in one.ops)
+        return batch.number, returns, batch.run()
 
 
 class _Planner:

@@ -25,7 +25,7 @@ class Route:
     Attributes:
         picked: 0-based index of the picked image, None for a rejected or kept group.
         folders: destination folder of each image, in the group's order.
-        sidecar: the `ai_route` of the sidecar written beside the picked image, None for no sidecar.
+        sidecar: the `ai_route` of the sidecar written next to the picked image, None for no sidecar.
         crop_accepted: FORMATS.md's `ai_crop_accepted`.
     """
 
@@ -80,12 +80,7 @@ def words(route: Route | None) -> str:
 
 
 def decision(
-    group: Group,
-    choice: Choice,
-    recommendation: Recommendation | None,
-    timestamp: str,
-    *,
-    crop_seen: bool = True,
+    group: Group, choice: Choice, recommendation: Recommendation | None, timestamp: str, *, crop_seen: bool = True
 ) -> Decision | None:
     """The row a choice becomes; None for a kept or undecided group, which has none. `crop_seen` as in `route`."""
     way = route(choice, len(group.images), recommendation, crop_seen=crop_seen)

@@ -1,25 +1,22 @@
-"""Go back over the journal: take a batch back, whichever room made it, or finish what a crash interrupted."""
+"""Undo a batch, whichever command made it, or finish what a crash interrupted."""
 
 from __future__ import annotations
 
 import sqlite3
 from collections.abc import Collection, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 from pickroom.core.errors import ConflictError, LockedError, UsageError
-from pickroom.core.naming import filename_of, folder_of, is_image_name, join, marked_name, split
+from pickroom.core.naming import STAGING, folder_of, is_image_name, join, marked_name, split
 from pickroom.core.records import FileOp
-from pickroom.files import journal, moves
-from pickroom.files.handlers import LEDGERS
+from pickroom.files import moves
+from pickroom.files.batch import run_batch
 from pickroom.files.journal import Outcome
 from pickroom.files.lock import moving_files
 from pickroom.files.preflight import DiskSnapshot
 from pickroom.files.recovery import finish_interrupted, unfinished
-from pickroom.files.routing import STAGING
 from pickroom.storage import atomic
 from pickroom.store import decisions, operations
-from pickroom.store.connect import transaction
 from pickroom.store.workspace import Project
 
 
@@ -37,13 +34,10 @@ def recover(project: Project, connection: sqlite3.Connection) -> Outcome:
 
 
 def recover_if_planned(project: Project, connection: sqlite3.Connection) -> str:
-    """Finish what a crash interrupted, as a room opens, unless the process that planned it is still at it.
+    """Finish what a crash interrupted as a tool opens, unless the process that planned it is still at it.
 
     Returns:
-        One line for the person, "" when nothing was planned.
-
-    Raises:
-        ProjectError, StoreError: as `recover`.
+        One line for the user, "" when nothing was planned. Raises ProjectError and StoreError as `recover`.
     """
     if not unfinished(project):
         return ""
@@ -56,19 +50,16 @@ def recover_if_planned(project: Project, connection: sqlite3.Connection) -> str:
 
 
 def undo_batch(project: Project, connection: sqlite3.Connection, batch: int) -> Outcome:
-    """Put a batch back, a finalise, crops, moves of marked images or renames: files under the names and in the folders
-    they came from, what was written with them gone again, choices and marks as they were. A crop goes to
-    delete_staging. A finished project becomes active: its report and archive are of what is undone.
+    """Undo a batch: files go back to their names and folders, what was written with them goes, choices return.
+
+    A crop goes to delete_staging. A finished project becomes active: its report and archive are of what is undone.
 
     Raises:
         UsageError: there is no such batch, or it was undone before.
         ConflictError: a crop of the batch was made, or a file was changed or stands in the way; nothing is moved.
-        LockedError: another process is moving this project's files.
-        ProjectError: the image folder is not there.
-        StoreError: the database refused, or a step is of a kind that this program does not know.
+        LockedError, ProjectError, StoreError: as `run_batch`.
     """
-    with moving_files(project, f"undoing batch {batch}") as folder:
-        finish_interrupted(project, connection, folder)
+    with run_batch(project, connection, f"undoing batch {batch}") as undoing:
         done = _steps_to_undo(connection, project, batch)
         cropped = decisions.cropped_since(connection, batch)
         if cropped:
@@ -88,12 +79,10 @@ def undo_batch(project: Project, connection: sqlite3.Connection, batch: int) -> 
                 items=problems,
                 hint="nothing was moved; put the files right, then undo again",
             )
-        folder.require(plan)
-        with transaction(connection):
-            operations.plan(connection, plan)
+        undoing.plan(plan)
         if project.manifest.status == "finished":
             project.with_manifest(status="active")
-        return journal.run_planned(folder, connection, LEDGERS)
+        return undoing.run()
 
 
 def _steps_to_undo(connection: sqlite3.Connection, project: Project, batch: int) -> list[FileOp]:
@@ -125,49 +114,30 @@ def _plan(project: Project, done: Sequence[FileOp]) -> tuple[list[FileOp], list[
 
 
 class _InTheWay(Exception):
-    """Why a step cannot be taken back."""
+    """Why a step cannot be undone."""
 
 
 def _steps_back(disk: DiskSnapshot, op: FileOp, ours: Collection[str | None]) -> list[FileOp]:
-    step = moves.inverse(op)
-    if op.op == "write" and _changed(disk.root, op):
+    step, path = moves.inverse(op), disk.root / (op.destination or "")
+    if op.op == "write" and path.is_file() and atomic.sha256_of(path) != op.sha256:
         raise _InTheWay(f"{op.destination} has been changed by hand")
     if op.op != "move":
         return [step]
     assert op.destination is not None and op.source is not None
-    path = disk.root / op.destination
     if not path.is_file():
         raise _InTheWay(f"{op.destination} is no longer there")
     # a caption edited meanwhile, or a sidecar of another program that came later, goes back too
     step = replace(step, sha256=atomic.sha256_of(path))
     if step.sha256 != op.sha256 and is_image_name(path.name):
         raise _InTheWay(f"{op.destination} has been changed since")
-    if op.source.endswith(moves.PARTIAL_SUFFIX):
-        return [replace(step, destination=_shelf(disk, op))]
-    return [*_new_companions(disk, op, ours), step]
-
-
-def _shelf(disk: DiskSnapshot, op: FileOp) -> str:
-    """Where a crop goes that is taken back: it was made, not moved here, and nothing is deleted outright."""
-    assert op.destination is not None
-    return join(STAGING, marked_name(filename_of(op.destination), f"undone-{op.batch}", disk.name_limit(STAGING)))
-
-
-def _changed(root: Path, op: FileOp) -> bool:
-    path = root / (op.destination or "")
-    return path.is_file() and atomic.sha256_of(path) != op.sha256
-
-
-def _new_companions(disk: DiskSnapshot, op: FileOp, ours: Collection[str | None]) -> list[FileOp]:
-    assert op.destination is not None and op.source is not None
     directory, name = split(op.destination)
-    if not is_image_name(name):
-        return []
-    home = folder_of(op.source)
-    beside = disk.companions_of(directory, name)
-    back = replace(moves.inverse(op), op="move")
-    return [
-        replace(back, source=join(directory, extra), destination=join(home, extra), sha256=sha256)
-        for extra, sha256 in beside
+    if op.source.endswith(atomic.PARTIAL_SUFFIX):  # a crop was made, not moved here, and nothing is deleted outright
+        away = join(STAGING, marked_name(name, f"undone-{op.batch}", disk.name_limit(STAGING)))
+        return [replace(step, destination=away)]
+    companions = disk.companions_of(directory, name) if is_image_name(name) else []
+    new = [
+        replace(step, source=join(directory, extra), destination=join(folder_of(op.source), extra), sha256=sha256)
+        for extra, sha256 in companions
         if join(directory, extra) not in ours
     ]
+    return [*new, step]

@@ -1,7 +1,6 @@
 """Repair what belongs to a waiting crop: a sidecar that was lost, and a decision whose image was cropped without one.
 
-The database knows both: a sidecar is written again from the row of its group, and a crop, or a drop, that the journal
-holds for the picked image closes that row.
+A sidecar is written again from its group's row; a crop, or a drop, that the journal holds completes the row.
 """
 
 from __future__ import annotations
@@ -19,19 +18,16 @@ from pickroom.core.naming import (
     CROPPED,
     OWNED_FOLDERS,
     STAGING,
-    filename_of,
-    folder_of,
     is_image_name,
     join,
     sidecar_name,
+    split,
 )
 from pickroom.core.records import Decision, FileOp
-from pickroom.files import journal, sidecars
+from pickroom.files import sidecars
+from pickroom.files.batch import Batch, run_batch
 from pickroom.files.cropping import WAITING_FOLDERS
-from pickroom.files.folder import ImageFolder
-from pickroom.files.handlers import CROP, DROP, LEDGERS, SIDECAR
-from pickroom.files.lock import moving_files
-from pickroom.files.recovery import finish_interrupted
+from pickroom.files.handlers import CROP, DROP, SIDECAR
 from pickroom.files.routing import sidecar_text
 from pickroom.files.sidecars import Sidecar, SidecarError
 from pickroom.storage import atomic
@@ -49,7 +45,8 @@ class Fault:
         path: of the image, relative to the root; its name alone where it is in neither waiting folder.
         what: what is wrong with it.
         next: what the user must do where `repair` cannot.
-        known: what its sidecar should say; made: the crops that close its row; dropped: it was sent to delete_staging.
+        known: what its sidecar should say.
+        made: the crops that complete its decision; dropped: it was sent to delete_staging.
     """
 
     path: str
@@ -90,8 +87,8 @@ def rebuild_sidecars(project: Project, connection: sqlite3.Connection) -> str:
     if not any(fault.known for fault in _sidecars(project, connection)):
         return ""
     try:
-        with moving_files(project, "writing sidecars") as folder:
-            done = _rebuild(project, connection, folder)
+        with run_batch(project, connection, "writing sidecars") as batch:
+            done = _rebuild(project, connection, batch)
     except LockedError as error:
         return error.line
     count = f"{len(done)} sidecar{'s' * (len(done) != 1)}"
@@ -105,13 +102,10 @@ def repair(project: Project, connection: sqlite3.Connection) -> list[str]:
         What was done, a line each.
 
     Raises:
-        LockedError: another process is moving this project's files.
-        ProjectError: the image folder is not there.
-        StoreError: the database refused.
+        LockedError, ProjectError, StoreError: as `run_batch`.
     """
-    with moving_files(project, "repairing waiting crops") as folder:
-        finish_interrupted(project, connection, folder)
-        rebuilt = _rebuild(project, connection, folder)
+    with run_batch(project, connection, "repairing waiting crops") as batch:
+        rebuilt = _rebuild(project, connection, batch)
         done = [f"{fault.line}; it was written again from the database" for fault in rebuilt]
         for fault in _rows(project, connection):
             if fault.repairable and fault.decision is not None:
@@ -156,7 +150,7 @@ def _sidecars(project: Project, connection: sqlite3.Connection) -> Iterator[Faul
                 yield Fault(path, what)
 
 
-def _rebuild(project: Project, connection: sqlite3.Connection, folder: ImageFolder) -> list[Fault]:
+def _rebuild(project: Project, connection: sqlite3.Connection, batch: Batch) -> list[Fault]:
     """Plan and take the steps, under the project's lock; returns what is done. An old sidecar is set aside.
 
     The old one goes in a batch of its own, before the new one is planned: steps that share a path could not be taken
@@ -165,16 +159,14 @@ def _rebuild(project: Project, connection: sqlite3.Connection, folder: ImageFold
     faults = {fault.path: fault for fault in _sidecars(project, connection) if fault.known is not None}
     done: list[str] = []
     for steps in (_set_aside, _write):
-        batch, ops = operations.next_batch(connection), list[FileOp]()
+        batch, ops = Batch(connection, batch.folder), list[FileOp]()
         for fault in faults.values():
             try:
-                ops += steps(project, fault, batch)
+                ops += steps(project, fault, batch.number)
             except OSError:  # a folder of that name, or a file that nobody may read: the next look names it
                 continue
-        folder.require(ops)
-        with transaction(connection):
-            operations.plan(connection, ops)
-        done = journal.run_planned(folder, connection, LEDGERS).done
+        batch.plan(ops)
+        done = batch.run().done
     return [faults[path] for path in done if path in faults]
 
 
@@ -191,7 +183,7 @@ def _write(project: Project, fault: Fault, batch: int) -> list[FileOp]:
     own = _sidecar_of(fault)
     if fault.known is None or (project.root / own).exists():
         return []
-    decision, name = fault.known.decision, filename_of(fault.path)
+    decision, name = fault.known.decision, split(fault.path)[1]
     route = "manual" if decision.user_action == "crop" else "suggestion"
     text = sidecar_text(decision.group_id, decision.project_id, name, route, decision.own_box)
     digest = hashlib.sha256(text.encode()).hexdigest()
@@ -199,7 +191,8 @@ def _write(project: Project, fault: Fault, batch: int) -> list[FileOp]:
 
 
 def _sidecar_of(fault: Fault) -> str:
-    return join(folder_of(fault.path), sidecar_name(filename_of(fault.path)))
+    directory, name = split(fault.path)
+    return join(directory, sidecar_name(name))
 
 
 def _rows(project: Project, connection: sqlite3.Connection) -> Iterator[Fault]:
@@ -260,5 +253,5 @@ def _close(connection: sqlite3.Connection, fault: Fault, decision: Decision) -> 
     for crop in fault.made:
         crops.set_group(connection, crop, decision.group_id)
     latest = fault.made[-1]
-    decisions.set_crop(connection, decision.group_id, latest.box, latest.made_at, latest.input)
+    decisions.set_crop(connection, decision.group_id, latest)
     return f"{fault.path}: group {decision.group_id} got the crop that was made in batch {latest.batch}"

@@ -209,7 +209,8 @@ def _unit_vectors(looks: Sequence[ImageFeatures]) -> np.ndarray:
         if look.vector is not None:
             unit[row] = look.vector
     norms = np.linalg.norm(unit, axis=1, keepdims=True)
-    return np.divide(unit, norms, out=unit, where=norms > 0)
+    result: np.ndarray = np.divide(unit, norms, out=unit, where=norms > 0)
+    return result
 
 
 def _seconds(image: Image) -> float:

@@ -12,14 +12,13 @@ import json
 import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pickroom.core.errors import ProjectError, StoreError, UsageError
+from pickroom.core.errors import ProjectError, StoreError
 from pickroom.core.naming import stage_of
-from pickroom.history import logged_paths, values
-from pickroom.history.skip_reasons import Skip
+from pickroom.core.spreadsheets import is_formula
 from pickroom.integrity.unsound import find_unsound
 from pickroom.store import legacy, written_files
 from pickroom.store.connect import open_read_only
@@ -36,8 +35,6 @@ COLUMNS = (
     "timestamp",
 )
 _LEGEND = "(1<2: stage 1 was picked although stage 2 was in the group)"
-# how a cell begins that spreadsheets calculate (OWASP, CSV Injection), and the sign that keeps them from it
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "'")
 _KEEP = "#0072b2"  # the blue of Okabe and Ito's palette, which colour-blind people tell from its other colours
 
 
@@ -88,13 +85,7 @@ class Rates:
         return self.anomalies / self.with_stages if self.with_stages else None
 
     def to_dict(self) -> dict[str, Any]:
-        return {
-            "decisions": self.decisions,
-            "with_stages": self.with_stages,
-            "anomalies": self.anomalies,
-            "rate": self.rate,
-            "pairs": dict(sorted(self.pairs.items())),
-        }
+        return asdict(self) | {"rate": self.rate, "pairs": dict(sorted(self.pairs.items()))}
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,7 +201,7 @@ def write(workspace: Workspace, summary: Summary, cases: Iterable[Case]) -> list
         stages = f"{case.chosen_stage:g}", f"{case.max_rejected_stage:g}"
         rejected = json.dumps(pick.others, ensure_ascii=False)
         # a name may begin as a formula does: as a path it reads the same here, and is plain text to a spreadsheet
-        chosen = f"./{pick.chosen}" if pick.chosen.startswith(_FORMULA) else pick.chosen
+        chosen = pick.chosen if _plain(pick.chosen) == pick.chosen else f"./{pick.chosen}"
         said = (_plain(pick.source), _plain(pick.set_id), _plain(pick.project_id))
         writer.writerow((*said, *stages, chosen, rejected, pick.timestamp and _plain(pick.timestamp)))
     described = json.dumps({"generated_at": utc_now(), **summary.to_dict()}, indent=2) + "\n"
@@ -228,35 +219,7 @@ def write(workspace: Workspace, summary: Summary, cases: Iterable[Case]) -> list
 
 def _plain(text: str) -> str:
     """A cell that no spreadsheet takes for a formula (docs/decisions/115)."""
-    return f"'{text}" if text.startswith(_FORMULA) else text
-
-
-def read_cases(path: Path) -> list[Case]:
-    """The cases of a file that `write`, or the earlier system, left.
-
-    Raises:
-        UsageError: the file cannot be read, or a case in it is damaged.
-    """
-    doing = "reading anomaly cases"
-    cases = []
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            for number, row in enumerate(csv.DictReader(file), start=1):
-                try:
-                    cases.append(_case_of(row))
-                except (Skip, KeyError, TypeError, ValueError) as error:
-                    raise UsageError(f"case {number} is damaged ({error})", doing=doing, subject=path) from None
-    except (OSError, UnicodeError, csv.Error) as error:
-        raise UsageError(f"cannot read the file ({error})", doing=doing, subject=path) from None
-    return cases
-
-
-def _case_of(row: dict[str, str]) -> Case:
-    others = tuple(logged_paths.split_path(name)[1] for name in values.path_list(row["rejected_paths"]))
-    chosen, moment = logged_paths.split_path(row["chosen_path"])[1], values.timestamp(row["timestamp"])
-    project, set_id, session_id = (row[name].removeprefix("'") for name in ("project", "set_id", "session_id"))
-    pick = Pick(project, set_id, chosen, others, moment, session_id)
-    return Case(pick, float(row["chosen_stage"]), float(row["max_rejected_stage"]))
+    return f"'{text}" if is_formula(text) or text.startswith("'") else text
 
 
 def figure(summary: Summary) -> Figure:

@@ -1,4 +1,4 @@
-"""Do rows, files and vectors of a project meet? By (project, file name), checked by hash where there is one.
+"""Which images of a project have a row, a file and a vector: by file name, checked by hash where there is one.
 
 An earlier system lost weeks to this: absolute, relative and prefixed paths for one image, "No training data loaded".
 """
@@ -10,8 +10,6 @@ import sqlite3
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
 
 from pickroom.core.errors import StoreError
 from pickroom.history.sources import FolderSource
@@ -34,30 +32,20 @@ DAMAGED = "a row whose names cannot be read"
 
 @dataclass(slots=True)
 class CoverageReport:
-    """What meets and what does not.
+    """How many images in rows have a file and a vector, and what is missing.
 
     Attributes:
         names: distinct file names in the project's rows, imported ones too.
         with_file, with_vector: how many of these have one.
-        unmet: reason -> how many; `examples`: reason -> the first of them.
+        missing: reason -> how many; `examples`: reason -> the first of them.
     """
 
     project_id: str
     names: int = 0
     with_file: int = 0
     with_vector: int = 0
-    unmet: Counter[str] = field(default_factory=Counter)
+    missing: Counter[str] = field(default_factory=Counter)
     examples: dict[str, list[str]] = field(default_factory=dict)
-
-    def to_dict(self) -> dict[str, Any]:
-        return {
-            "project_id": self.project_id,
-            "names": self.names,
-            "with_file": self.with_file,
-            "with_vector": self.with_vector,
-            "unmet": dict(self.unmet.most_common()),
-            "examples": self.examples,
-        }
 
     def lines(self) -> list[str]:
         """The report in words."""
@@ -65,20 +53,20 @@ class CoverageReport:
             f"{self.project_id}: {self.names:,} images in rows, {self.with_file:,} with a file, "
             f"{self.with_vector:,} with a vector"
         ]
-        for reason, count in self.unmet.most_common():
+        for reason, count in self.missing.most_common():
             lines.append(f"  {count:,}: {reason}")
             lines += [f"    {example}" for example in self.examples[reason]]
         return lines
 
     def _note(self, reason: str, what: str) -> None:
-        self.unmet[reason] += 1
+        self.missing[reason] += 1
         shown = self.examples.setdefault(reason, [])
         if len(shown) < EXAMPLES:
             shown.append(repr(what))
 
 
-def meet(workspace: Workspace, project_id: str) -> CoverageReport:
-    """Hold a project's rows, files and vectors against each other; reads only.
+def check_coverage(workspace: Workspace, project_id: str) -> CoverageReport:
+    """Compare a project's rows, files and vectors; reads only.
 
     Raises:
         ProjectError: the project's manifest is damaged.
@@ -166,24 +154,19 @@ def _files(workspace: Workspace, project_id: str, found: CoverageReport) -> dict
 
 def _vectors(workspace: Workspace, project_id: str) -> dict[str, list[tuple[str | None, str | None]]]:
     """File name -> (content hash, error) of each of its vectors, of every encoder (FORMATS.md, Vectors)."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
+    import pyarrow
+    import pyarrow.parquet
 
     found: dict[str, list[tuple[str | None, str | None]]] = defaultdict(list)
     for path in sorted(workspace.embeddings.glob(f"*/{project_id}/*.parquet")):
         if path.name.startswith("regions-"):
             continue
-        for name, content, error in _vector_rows(path, pq, pa):
-            found[name].append((content, error))
+        try:
+            table = pyarrow.parquet.read_table(path, columns=["filename", "content_hash", "error"])
+            columns = [table.column(name).to_pylist() for name in table.column_names]
+        except (pyarrow.ArrowException, OSError, UnicodeError) as error:
+            what, hint = str(error).splitlines()[0], "embed the project again"
+            raise StoreError(what, doing="reading vectors", subject=path, hint=hint) from None
+        for name, content, error_text in zip(*columns, strict=True):
+            found[name].append((content, error_text))
     return found
-
-
-def _vector_rows(path: Path, pq: Any, pa: Any) -> Iterator[tuple[str, str | None, str | None]]:
-    try:
-        table = pq.read_table(path, columns=["filename", "content_hash", "error"])
-        columns = [table.column(name).to_pylist() for name in ("filename", "content_hash", "error")]
-    except (pa.ArrowException, OSError, UnicodeError) as error:
-        raise StoreError(
-            str(error).splitlines()[0], doing="reading vectors", subject=path, hint="embed the project again"
-        ) from None
-    return zip(*columns, strict=True)

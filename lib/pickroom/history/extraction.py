@@ -6,8 +6,12 @@ a crop that is not found in its original's pixels is a crop without coordinates.
 
 from __future__ import annotations
 
+import json
+import sqlite3
 from collections import Counter
+from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
@@ -15,16 +19,16 @@ from pickroom.core.errors import UsageError
 from pickroom.core.records import UserAction
 from pickroom.history import skip_reasons
 from pickroom.history.assignment import Assignment, key_of
-from pickroom.history.comparing import Compared, Progress, compare_all
-from pickroom.history.known import Known, known_of
 from pickroom.history.logged_paths import ProjectNames, given_project
-from pickroom.history.pairing import Pairing, pair
-from pickroom.history.parsed_rows import ParsedRows
+from pickroom.history.pairing import ComparedPair, Pairing, Progress, compare_all, pair
+from pickroom.history.parsed_rows import LoggedCrop, LoggedPick, ParsedRows
 from pickroom.history.publishing import publish
 from pickroom.history.report import FileReport, ImportReport
 from pickroom.history.skip_reasons import Skip
-from pickroom.history.sources import Source, open_source
-from pickroom.history.staging import EXAMPLES, Staging
+from pickroom.history.sources import ImageSource, open_source
+from pickroom.history.staging import Staging
+from pickroom.store import legacy
+from pickroom.store.connect import open_read_only
 from pickroom.store.legacy import Match
 from pickroom.store.workspace import Workspace
 
@@ -106,13 +110,11 @@ def read_pair(
         with closing(originals), closing(finals):
             pairing = pair(originals, finals)
             assignment = _assignment(names, pairing, given)
-            facts = ParsedRows(assignment, staging.add_file(finals.name, numbered=False), notes=report.notes)
-            matches = _read(workspace, (originals, finals), pairing, given, facts, report, progress)
-        staging.store(*facts.drain())
-        staging.resolve(workspace, facts.projects)
-        counts, examples = staging.left_out(facts.file)
-        report.skipped.update(counts)
-        report.examples |= {reason: [what for _, what in shown] for reason, shown in examples.items()}
+            parsed = ParsedRows(assignment, staging.add_file(finals.name, numbered=False), notes=report.notes)
+            matches = _read(workspace, (originals, finals), pairing, given, parsed, report, progress)
+        staging.store(parsed.drain())
+        staging.resolve(workspace, parsed.projects)
+        staging.add_left_out(parsed.file, report, numbered=False)
         return Extraction(workspace, staging, ImportReport((report,), staging.kept(), assignment.described()), matches)
     except BaseException:
         staging.close()
@@ -121,7 +123,7 @@ def read_pair(
 
 def _open_both(
     workspace: Workspace, original: Path, final: Path, given: str, names: ProjectNames
-) -> tuple[Source, Source]:
+) -> tuple[ImageSource, ImageSource]:
     folders = original.expanduser().resolve(), final.expanduser().resolve()
     doing = "comparing original and final images"
     if folders[0] == folders[1]:
@@ -150,57 +152,56 @@ def _assignment(names: ProjectNames, pairing: Pairing, given: str) -> Assignment
 
 def _read(
     workspace: Workspace,
-    sources: tuple[Source, Source],
+    sources: tuple[ImageSource, ImageSource],
     pairing: Pairing,
     given: str,
-    facts: ParsedRows,
+    parsed: ParsedRows,
     report: FileReport,
     progress: Progress | None,
 ) -> list[Match]:
-    """Add the facts of every pair; count every final image that is none."""
+    """Add what every pair says; count every final image that says nothing."""
     originals, finals = sources
     report.rows = len(finals.items) + len(finals.left_out)
     for left in finals.left_out:
-        _skip(report, UNREADABLE, f"{left.directory}/{left.filename}: {left.reason}")
+        report.skip(UNREADABLE, repr(f"{left.directory}/{left.filename}: {left.reason}"))
     for item, reason in pairing.unpaired:
-        _skip(report, reason, item.path)
+        report.skip(reason, repr(item.path))
     if pairing.undecided:
-        facts.notes[UNDECIDED] = pairing.undecided
-    known = known_of(workspace, given)
+        parsed.notes[UNDECIDED] = pairing.undecided
+    known = _known_of(workspace, given)
     matches = []
     compared = compare_all(originals, finals, pairing.pairs, given, frozenset(known.boxed), progress)
     for line, found in enumerate(compared, start=1):
         if found.match is not None:
             matches.append(found.match)
         try:
-            _add(found, facts, known, line)
+            _add(found, parsed, known, line)
         except Skip as skip:
-            _skip(report, skip.reason, found.pair.final.path + (f": {found.problem}" if found.problem else ""))
+            what = found.pair.final.path + (f": {found.problem}" if found.problem else "")
+            report.skip(skip.reason, repr(what))
     return matches
 
 
-def _add(found: Compared, facts: ParsedRows, known: Known, line: int) -> None:
-    """The facts of one pair; raises Skip when it says nothing, or nothing new."""
+def _add(found: ComparedPair, parsed: ParsedRows, known: _Known, line: int) -> None:
+    """Add what one pair says; raises Skip when it says nothing, or nothing new."""
     original, final = found.pair.original, found.pair.final
-    project = facts.project([original.directory, final.directory])
+    project = parsed.project([original.directory, final.directory])
     if found.size is None:
         raise Skip(UNREADABLE)
     cropped, name, moment = found.change == "smaller", original.filename, final.modified
     box = found.match.box if found.match else None
     if found.pair.group:
         images, index = [item.filename for item in found.pair.group], found.pair.index
-        reason = known.reason(images, index)
+        reason = known.picks.get((name, frozenset(images) - {name}))
         if reason is None:
             action = _ACTIONS[found.change]
             if action is None:
-                facts.notes[LARGER] += 1
+                parsed.notes[LARGER] += 1
             elif cropped and box is None:
-                facts.notes[NO_BOX] += 1
-            facts.pick(
-                *(project, images, index, action, found.size, moment, line),
-                box=box,
-                crop_timestamp=moment if cropped else None,
-            )
+                parsed.notes[NO_BOX] += 1
+            crop_time = moment if cropped else None
+            pick = LoggedPick(project, images, index, action, found.size, moment, line, box, crop_time)
+            parsed.add_pick(pick)
             return
         if box is None:
             raise Skip(reason)
@@ -208,11 +209,48 @@ def _add(found: Compared, facts: ParsedRows, known: Known, line: int) -> None:
         raise Skip(NOTHING_TO_LEARN)
     elif name in known.boxed:
         raise Skip(skip_reasons.IMPORTED)
-    facts.crop(project, name, box, found.size, moment, line)
+    parsed.add_crop(LoggedCrop(project, name, box, found.size, moment, line))
 
 
-def _skip(report: FileReport, reason: str, what: str) -> None:
-    report.skipped[reason] += 1
-    shown = report.examples.setdefault(reason, [])
-    if len(shown) < EXAMPLES:
-        shown.append(repr(what))
+@dataclass(slots=True)
+class _Known:
+    """A project's picks and crops, from imports and from Pickroom itself, by content.
+
+    Attributes:
+        picks: (chosen, the others) -> where it is known from, as a reason to skip it.
+        boxed: names of files whose crop has coordinates.
+    """
+
+    picks: dict[tuple[str, frozenset[str]], str] = field(default_factory=dict)
+    boxed: set[str] = field(default_factory=set)
+
+
+def _known_of(workspace: Workspace, project_id: str) -> _Known:
+    """Everything known of a project, whenever it was decided; a rejected group is no pick."""
+    known = _Known()
+    for database in reversed(legacy.databases(workspace, project_id)):
+        imported = database == legacy.legacy_path(workspace, project_id)
+        with open_read_only(database) as connection:
+            for names, index, cropped in _decisions(connection):
+                others = frozenset(names) - {names[index]}
+                known.picks[names[index], others] = skip_reasons.IMPORTED if imported else skip_reasons.DECIDED
+                known.boxed |= {names[index]} if cropped else set()
+            if imported:
+                for selection in legacy.selections(connection):
+                    known.picks[selection.chosen, frozenset(selection.others)] = skip_reasons.IMPORTED
+                known.boxed |= {crop.filename for crop in legacy.crops(connection) if crop.box is not None}
+            else:
+                known.boxed |= {row[0] for row in connection.execute("SELECT filename FROM crops")}
+    return known
+
+
+def _decisions(connection: sqlite3.Connection) -> Iterator[tuple[list[str], int, bool]]:
+    """(names, index of the pick, whether its crop has coordinates) of every pick."""
+    rows = connection.execute(
+        """SELECT images, user_selected_index, final_crop_coords IS NOT NULL FROM ai_decisions
+        WHERE user_action <> 'reject' AND json_valid(images)"""
+    )
+    for images, index, cropped in rows:
+        names = json.loads(images)
+        if isinstance(names, list) and isinstance(index, int) and 0 <= index < len(names):  # else damaged long ago
+            yield names, index, cropped

@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-import gc
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
 from pickroom.history import skip_reasons
 from pickroom.history.assignment import Assignment, Key, Survey, Surveyed
-from pickroom.history.formats import CROP_TRAINING, format_of
-from pickroom.history.formats.crop_training import LAYOUT, looks_like
-from pickroom.history.formats.protocol import Convert
+from pickroom.history.formats import CROP_TRAINING, TRAINING_COLUMNS, format_of, is_training_row
 from pickroom.history.logged_paths import ProjectNames, given_project
 from pickroom.history.parsed_rows import TRAINING_ROW, ParsedRows
 from pickroom.history.publishing import publish
 from pickroom.history.report import FileReport, ImportReport
 from pickroom.history.skip_reasons import Skip
-from pickroom.history.staging import EXAMPLES, Staging
-from pickroom.history.tables import Batch, Table, read_header, split_all
+from pickroom.history.staging import Staging
+from pickroom.history.tables import Record, Table, read_header
 from pickroom.store.workspace import Workspace
 
 _SHOWN = 300  # characters of a row in the report
+_BATCH = 20_000  # rows held in memory
 
 Progress = Callable[[int, None], None]  # rows read so far; how many there will be is not known
 
@@ -95,15 +91,10 @@ def read_logs(
     tables = [read_header(path, lambda header: format_of(header) is not None) for path in files]
     staging = Staging()
     try:
-        with _collector_paused():
-            assignment = Assignment(
-                *(names, _survey(tables)),
-                given=given,
-                by_folder=by_folder,
-                mapped=ProjectNames(mapped, ids=False),
-            )
-            assignment.require_used(folders or {})
-            report = _read(workspace, staging, tables, assignment, progress)
+        mapping = ProjectNames(mapped, ids=False)
+        assignment = Assignment(names, _survey(tables), given=given, by_folder=by_folder, mapped=mapping)
+        assignment.require_used(folders or {})
+        report = _read(workspace, staging, tables, assignment, progress)
     except BaseException:
         staging.close()
         raise
@@ -115,8 +106,8 @@ def _survey(tables: Sequence[Table]) -> Counter[Key]:
     survey = Survey()
     for table in tables:
         reader = _Reader(table, ParsedRows(survey, 0))
-        for batch in table.batches():
-            reader.take(batch)
+        for record in table.records():
+            reader.take(record)
     return survey.rows
 
 
@@ -127,106 +118,72 @@ def _read(
     assignment: Assignment,
     progress: Progress | None,
 ) -> ImportReport:
-    reports, projects, rows = [], set(), 0
-    # SQLite lets go of the interpreter while it inserts: meanwhile the next rows are read
-    with ThreadPoolExecutor(1) as inserting:
-        stored: Future[None] | None = None
-        for table in tables:
-            facts = ParsedRows(assignment, staging.add_file(table.path.name))
-            reader = _Reader(table, facts)
-            for batch in table.batches():
-                reader.take(batch)
-                if stored is not None:
-                    stored.result()
-                stored = inserting.submit(staging.store, *facts.drain())
-                rows += len(batch.texts)
+    readers, rows = [], 0
+    for table in tables:
+        parsed = ParsedRows(assignment, staging.add_file(table.path.name))
+        reader = _Reader(table, parsed)
+        for record in table.records():
+            reader.take(record)
+            rows += 1
+            if rows % _BATCH == 0:
+                staging.store(parsed.drain())
                 if progress:
                     progress(rows, None)
-            if stored is not None:
-                stored.result()
-            reports.append((facts.file, reader.report))
-            projects |= facts.projects
-    staging.resolve(workspace, projects)
-    for file, report in reports:
-        counts, examples = staging.left_out(file)
-        report.skipped.update(counts)
-        report.examples |= {
-            reason: [f"line {line}: {what}" for line, what in shown] for reason, shown in examples.items()
-        }
-    return ImportReport(tuple(report for _, report in reports), staging.kept(), assignment.described())
-
-
-@contextmanager
-def _collector_paused() -> Iterator[None]:
-    """Millions of small tuples, none of them in a cycle: walking them over and over takes 5 % of an import."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
+        staging.store(parsed.drain())
+        readers.append(reader)
+    staging.resolve(workspace, {project for reader in readers for project in reader.parsed.projects})
+    for reader in readers:
+        staging.add_left_out(reader.parsed.file, reader.report)
+    return ImportReport(tuple(reader.report for reader in readers), staging.kept(), assignment.described())
 
 
 class _Reader:
-    """Turns the records of one file into facts, and counts those that are none."""
+    """Adds the records of one file to its parsed rows, and counts those that say nothing."""
 
-    def __init__(self, table: Table, facts: ParsedRows) -> None:
+    def __init__(self, table: Table, parsed: ParsedRows) -> None:
         known = format_of(table.header)
         assert known is not None  # read_header asked
-        self.report = FileReport(table.path.name, known.name, notes=facts.notes)
-        self._table = table
-        self._header = list(table.header)
-        self._convert: Convert = known.converter(table.header, facts)
-        self._convert_training = CROP_TRAINING.converter(LAYOUT, facts)
-        self._training = known is not CROP_TRAINING
-        self._facts = facts
+        self.report = FileReport(table.path.name, known.name, notes=parsed.notes)
+        self.parsed = parsed
+        self._header, self._format = list(table.header), known
 
-    def take(self, batch: Batch) -> None:
-        """Convert one batch; every record is counted, whatever is in it."""
-        self.report.rows += len(batch.texts) + len(batch.broken)
-        texts, lines = batch.texts, batch.lines
-        width, convert = len(self._header), self._convert
-        for fields, line, text in zip(split_all(texts, self._table.delimiter), lines, texts, strict=True):
-            if fields is None:
-                self._skip(skip_reasons.UNBALANCED, line, text)
-                continue
+    def take(self, record: Record) -> None:
+        """Read one record; every one is counted, whatever is in it."""
+        self.report.rows += 1
+        try:
+            if record.problem:
+                raise Skip(record.problem)
             try:
-                if len(fields) != width:
-                    raise Skip(skip_reasons.SHIFTED)
-                convert(fields, line)
-            except Surveyed:
-                continue
+                self._add(record.fields, record.line)
             except Skip as skip:
-                self._second_look(fields, line, skip.reason)
-        for broken in batch.broken:
-            self._skip(broken.reason, broken.line, broken.text)
+                if isinstance(skip, Surveyed):
+                    raise
+                self._look_again(record, skip)
+        except Surveyed:
+            pass
+        except Skip as skip:
+            what = record.text if record.problem else record.fields
+            self.report.skip(skip.reason, f"line {record.line}: {what!r}"[:_SHOWN])
 
-    def _second_look(self, fields: list[str], line: int, reason: str) -> None:
-        """A row that did not convert: is it empty, too long by empty cells, or of another tool's layout?"""
-        filled = list(fields)
+    def _add(self, fields: list[str], line: int) -> None:
+        if len(fields) != len(self._header):
+            raise Skip(skip_reasons.SHIFTED)
+        self._format.read(dict(zip(self._header, fields, strict=True)), line, self.parsed)
+
+    def _look_again(self, record: Record, skip: Skip) -> None:
+        """Read a row that is too long by empty cells, or of another tool's layout; raises Skip for any other."""
+        filled = list(record.fields)
         while filled and not filled[-1].strip():
             filled.pop()
         if not any(field.strip() for field in filled):
-            reason = skip_reasons.EMPTY
-        elif [field.strip().lower() for field in filled] == self._header:
-            reason = skip_reasons.HEADER_AGAIN
+            raise Skip(skip_reasons.EMPTY)
+        if [field.strip().lower() for field in filled] == self._header:
+            raise Skip(skip_reasons.HEADER_AGAIN)
+        if self._format is not CROP_TRAINING and is_training_row(filled):
+            # another tool appended its 9 columns under this header (LESSONS.md: 5,431 rows)
+            CROP_TRAINING.read(dict(zip(TRAINING_COLUMNS, filled, strict=True)), record.line, self.parsed)
+            self.parsed.notes[TRAINING_ROW] += 1
+        elif len(filled) <= len(self._header) < len(record.fields):
+            self._add(record.fields[: len(self._header)], record.line)
         else:
-            try:
-                if self._training and looks_like(filled):
-                    # another tool appended its 9 columns under this header (LESSONS.md: 5,431 rows)
-                    self._convert_training(filled, line)
-                    self._facts.notes[TRAINING_ROW] += 1
-                    return
-                if len(filled) <= len(self._header) < len(fields):
-                    self._convert(fields[: len(self._header)], line)
-                    return
-            except Skip as skip:
-                reason = skip.reason
-        self._skip(reason, line, fields)
-
-    def _skip(self, reason: str, line: int, row: list[str] | str) -> None:
-        self.report.skipped[reason] += 1
-        shown = self.report.examples.setdefault(reason, [])
-        if len(shown) < EXAMPLES:
-            shown.append(f"line {line}: {row!r}"[:_SHOWN])
+            raise skip

@@ -1,7 +1,7 @@
-"""What the rows of one file say, as the tuples that staging stores: picks, picks with all a decision needs, crops.
+"""What the rows of one file say, as the tuples that staging stores: decisions, selections, crops.
 
 A row that knows 2-4 names, an index, true sizes and a time is a decision; one that knows less is a selection, a
-crop, or both (FORMATS.md, `<project>_legacy.db`). Every tuple carries the 64-bit keys by which repeats are found.
+crop, or both (FORMATS.md, `<project>_legacy.db`).
 """
 
 from __future__ import annotations
@@ -11,12 +11,15 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from pickroom.core import naming
 from pickroom.core.geometry import corners_match
 from pickroom.core.records import MAX_GROUP, MIN_GROUP, CropBox, UserAction
 from pickroom.history import skip_reasons, values
 from pickroom.history.skip_reasons import Skip
+
+Size = tuple[int | None, int | None]  # (width, height) in pixels
 
 # how strongly a row speaks of one file's crop; of equals the first row counts (see resolve.sql)
 BOXED, FULL_FRAME, NO_COORDINATES = 0, 1, 2
@@ -46,9 +49,54 @@ class Advice:
     crop_match: bool | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class LoggedPick:
+    """What the person did with a group.
+
+    Attributes:
+        action: None when the log does not say whether the pick was approved or cropped.
+        size: of the image at `index`.
+        line: in the file, or the row's number where it has no lines.
+    """
+
+    project: str
+    images: Sequence[str]
+    index: int
+    action: UserAction | None
+    size: Size
+    timestamp: str | None
+    line: int
+    box: CropBox | None = None
+    crop_timestamp: str | None = None
+    group_id: str | None = None
+    directory: str | None = None
+    batch_number: int | None = None
+    advice: Advice = Advice()
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedCrop:
+    """One file that was cropped.
+
+    Attributes:
+        box: None where only the fact is known.
+        stage: text of a column, for a file whose name says no stage.
+        main: False when the row also has a pick.
+    """
+
+    project: str
+    filename: str
+    box: CropBox | None
+    size: Size
+    timestamp: str | None
+    line: int
+    stage: str = ""
+    main: bool = True
+
+
 @dataclass(slots=True)
 class ParsedRows:
-    """The facts of one file, gathered until a batch is stored.
+    """The rows of one file, gathered until a batch is stored: each tuple is a row of the staging table of its name.
 
     Attributes:
         assign: the project of a row by the folders of its paths, its project column and its directory column; raises
@@ -60,15 +108,15 @@ class ParsedRows:
 
     assign: Callable[[Iterable[str], str, str], str]
     file: int
-    decisions: list[tuple] = field(default_factory=list)
-    selections: list[tuple] = field(default_factory=list)
-    crops: list[tuple] = field(default_factory=list)
+    decisions: list[tuple[Any, ...]] = field(default_factory=list)
+    selections: list[tuple[Any, ...]] = field(default_factory=list)
+    crops: list[tuple[Any, ...]] = field(default_factory=list)
     notes: Counter[str] = field(default_factory=Counter)
     projects: set[str] = field(default_factory=set)
 
-    def drain(self) -> tuple[list[tuple], list[tuple], list[tuple]]:
-        """The decisions, selections and crops gathered so far, which are then forgotten here."""
-        gathered = self.decisions, self.selections, self.crops
+    def drain(self) -> dict[str, list[tuple[Any, ...]]]:
+        """Staging table -> the rows gathered so far, which are then forgotten here."""
+        gathered = {"decisions": self.decisions, "selections": self.selections, "crops": self.crops}
         self.decisions, self.selections, self.crops = [], [], []
         return gathered
 
@@ -114,117 +162,80 @@ class ParsedRows:
             self.notes[UNSIZED_BOX] += 1
         return box
 
-    def selection(
-        self, project: str, chosen: str, others: Sequence[str], timestamp: str | None, line: int | None
-    ) -> None:
-        """A pick of which no more is known than what was chosen over what.
+    def add_selection(self, project: str, chosen: str, others: Sequence[str], timestamp: str | None, line: int) -> None:
+        """Add a pick of which no more is known than what was chosen over what.
 
         Raises:
             Skip: there was nothing to choose from, or the chosen image is also a rejected one.
         """
+        others = list(dict.fromkeys(others))
         if not others:
             raise Skip(skip_reasons.NO_OTHERS)
-        if len(others) > 1:
-            others = list(dict.fromkeys(others))
         if chosen in others:
             raise Skip(skip_reasons.CHOSEN_REJECTED)
-        key = pick_key(project, chosen, others, timestamp)
-        self.selections.append((key, project, chosen, values.names_json(others), timestamp, self.file, line))
+        row = (pick_key(others), project, chosen, values.names_json(others), timestamp, self.file, line)
+        self.selections.append(row)
 
-    def crop(
-        self,
-        project: str,
-        filename: str,
-        box: CropBox | None,
-        size: tuple[int | None, int | None],
-        timestamp: str | None,
-        line: int | None,
-        *,
-        stage: str = "",
-        main: bool = True,
-    ) -> None:
-        """A crop; `main` is False when the row's pick is another fact."""
-        key, text = crop_key(project, filename), box.to_json() if box else None
-        found = values.stage(filename, stage)
-        rank = crop_rank(box)
-        self.crops.append((key, rank, main, project, filename, text, *size, found, timestamp, self.file, line))
+    def add_crop(self, crop: LoggedCrop) -> None:
+        """Add a crop."""
+        box = crop.box.to_json() if crop.box else None
+        stage = values.stage(crop.filename, crop.stage)
+        what = (crop_rank(crop.box), crop.main, crop.project, crop.filename, box, *crop.size, stage)
+        self.crops.append((*what, crop.timestamp, self.file, crop.line))
 
-    def pick(
-        self,
-        project: str,
-        images: Sequence[str],
-        index: int,
-        action: UserAction | None,
-        size: tuple[int | None, int | None],
-        timestamp: str | None,
-        line: int | None,
-        *,
-        box: CropBox | None = None,
-        crop_timestamp: str | None = None,
-        group_id: str | None = None,
-        directory: str | None = None,
-        batch_number: int | None = None,
-        advice: Advice | None = None,
-    ) -> None:
-        """What the person did with a group: a decision if enough is known, else a selection and its crop.
-
-        Args:
-            action: None when the log does not say whether the pick was approved or cropped.
-            size: pixels of the image at `index`.
+    def add_pick(self, pick: LoggedPick) -> None:
+        """Add what the person did with a group: a decision if enough is known, else a selection and its crop.
 
         Raises:
             Skip: a name comes twice, or what is known is no pick.
         """
+        images, index, box, advice, rejected = pick.images, pick.index, pick.box, pick.advice, pick.action == "reject"
         if len(set(images)) < len(images):
             raise Skip(skip_reasons.NAME_TWICE)
         chosen, others = images[index], [name for place, name in enumerate(images) if place != index]
-        known = action is not None and timestamp is not None and None not in size
-        if not known or not MIN_GROUP <= len(images) <= MAX_GROUP:
-            if action == "reject":
+        timestamp, known = pick.timestamp, pick.action is not None and None not in pick.size
+        if timestamp is None or not known or not MIN_GROUP <= len(images) <= MAX_GROUP:
+            if rejected:
                 raise Skip(skip_reasons.REJECT_UNKNOWN)
-            self.selection(project, chosen, others, timestamp, line)
+            self.add_selection(pick.project, chosen, others, timestamp, pick.line)
             if box is not None:
-                self.crop(project, chosen, box, size, crop_timestamp or timestamp, line, main=False)
+                time = pick.crop_timestamp or timestamp
+                self.add_crop(LoggedCrop(pick.project, chosen, box, pick.size, time, pick.line, main=False))
             return
-        assert timestamp is not None
-        advice = advice or Advice()
-        pick = None if action == "reject" else chosen
-        key = pick_key(project, pick, others if pick else images, timestamp)
-        matched = None if advice.index is None or action == "reject" else advice.index == index
-        crop_matched = None if action == "reject" else advice.crop_match
+        crop_match = None if rejected else advice.crop_match
         if box is not None and advice.box is not None:
-            crop_matched = corners_match(advice.box, box)
-        row = (
-            group_id or new_group_id(project, images, index, timestamp),
-            timestamp,
-            project,
-            directory,
-            batch_number,
-            values.names_json(images),
-            advice.index,
-            advice.box.to_json() if advice.box else None,
-            advice.confidence,
-            index,
-            action,
-            None,  # ai_crop_accepted: no old log says it
-            box.to_json() if box else None,
-            crop_timestamp,
-            *size,
-            matched,
-            crop_matched,
+            crop_match = corners_match(advice.box, box)
+        self.decisions.append(
+            (
+                pick_key(images if rejected else others),
+                crop_rank(box),
+                None if rejected else chosen,
+                pick.group_id or new_group_id(pick.project, images, index, timestamp),
+                timestamp,
+                pick.project,
+                pick.directory,
+                pick.batch_number,
+                values.names_json(images),
+                advice.index,
+                advice.box.to_json() if advice.box else None,
+                advice.confidence,
+                index,
+                pick.action,
+                None,  # ai_crop_accepted: no old log says it
+                box.to_json() if box else None,
+                pick.crop_timestamp,
+                *pick.size,
+                None if advice.index is None or rejected else advice.index == index,
+                crop_match,
+                self.file,
+                pick.line,
+            )
         )
-        cropped = crop_key(project, chosen) if box is not None else None
-        self.decisions.append((key, cropped, crop_rank(box), pick, *row, self.file, line))
 
 
-def pick_key(project: str, chosen: str | None, others: Sequence[str], timestamp: str | None) -> int:
-    """64 bits that are the same for the same pick, in whatever order the others were listed; None is a reject."""
-    return hash((project, chosen, timestamp, values.names_json(sorted(others))))
-
-
-def crop_key(project: str, filename: str) -> int:
-    """64 bits that are the same for crops of the same file."""
-    return hash((project, filename))
+def pick_key(others: Iterable[str]) -> str:
+    """The same text for the same images, in whatever order they were listed."""
+    return values.names_json(sorted(others))
 
 
 def crop_rank(box: CropBox | None) -> int:

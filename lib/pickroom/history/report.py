@@ -9,6 +9,9 @@ from typing import Any
 from pickroom.history import skip_reasons
 from pickroom.history.assignment import AssignmentReport
 
+EXAMPLES = 3  # rows shown for each reason
+_SHOWN = 320  # characters of each
+
 
 @dataclass(slots=True)
 class FileReport:
@@ -30,6 +33,13 @@ class FileReport:
     @property
     def imported(self) -> int:
         return self.rows - self.skipped.total()
+
+    def skip(self, reason: str, what: str, count: int = 1) -> None:
+        """Count rows that are left out, and show the first few."""
+        self.skipped[reason] += count
+        shown = self.examples.setdefault(reason, [])
+        if len(shown) < EXAMPLES:
+            shown.append(what[:_SHOWN])
 
     @property
     def is_useless(self) -> bool:

@@ -2,24 +2,24 @@
 
 CREATE INDEX decisions_by_id ON decisions (group_id);
 
--- One row is one pick that was read more than once, or is known already: the first is kept, a known one before it,
+-- One row is one pick that was read before, or is known already: the first is kept, a known one before it,
 -- and a decision before a selection, since it knows more.
 CREATE TABLE pick_ranks AS
 WITH picks AS (
     SELECT 0 AS kind, rowid AS id, existing, key, project_id, chosen, timestamp, file, line FROM decisions
-    WHERE key IN (SELECT key FROM suspects)
     UNION ALL
     SELECT 1, rowid, existing, key, project_id, chosen, timestamp, file, line FROM selections
-    WHERE key IN (SELECT key FROM suspects)
+), ranked AS (
+    SELECT kind, id, existing, row_number() OVER known AS place, first_value(existing) OVER known AS kept_existing
+    FROM picks
+    WINDOW known AS (PARTITION BY key, project_id, chosen, timestamp ORDER BY existing DESC, kind, file, line)
 )
-SELECT kind, id, existing, row_number() OVER known AS place, first_value(existing) OVER known AS kept_existing
-FROM picks
-WINDOW known AS (PARTITION BY key, project_id, chosen, timestamp ORDER BY existing DESC, kind, file, line);
+SELECT kind, id, kept_existing FROM ranked WHERE place > 1 AND existing = 0;
 
 UPDATE decisions SET verdict = CASE kept_existing WHEN 2 THEN 'decided' WHEN 1 THEN 'imported' ELSE 'repeated' END
-FROM pick_ranks WHERE kind = 0 AND id = decisions.rowid AND place > 1 AND pick_ranks.existing = 0;
+FROM pick_ranks WHERE kind = 0 AND id = decisions.rowid;
 UPDATE selections SET verdict = CASE kept_existing WHEN 2 THEN 'decided' WHEN 1 THEN 'imported' ELSE 'repeated' END
-FROM pick_ranks WHERE kind = 1 AND id = selections.rowid AND place > 1 AND pick_ranks.existing = 0;
+FROM pick_ranks WHERE kind = 1 AND id = selections.rowid;
 
 -- A group's id stands for one decision.
 UPDATE decisions SET verdict = 'same id'
@@ -34,12 +34,11 @@ WHERE verdict IS NULL AND existing = 0 AND EXISTS (
 CREATE TABLE crop_ranks AS
 WITH boxes AS (
     -- a decision that is stored already is left as it is
-    SELECT 0 AS kind, rowid AS id, iif(existing > 0, 2, 0) AS existing, crop_key AS key, rank, project_id,
+    SELECT 0 AS kind, rowid AS id, iif(existing > 0, 2, 0) AS existing, rank, project_id,
         chosen AS filename, final_crop_coords AS box, timestamp, file, line
-    FROM decisions WHERE verdict IS NULL AND crop_key IN (SELECT key FROM suspects)
+    FROM decisions WHERE verdict IS NULL AND chosen IS NOT NULL AND final_crop_coords IS NOT NULL
     UNION ALL
-    SELECT 1, rowid, existing, key, rank, project_id, filename, box, timestamp, file, line
-    FROM crops WHERE key IN (SELECT key FROM suspects)
+    SELECT 1, rowid, existing, rank, project_id, filename, box, timestamp, file, line FROM crops
 )
 SELECT kind, id, existing, rank, box, timestamp, file, line,
     row_number() OVER best AS place,
@@ -51,7 +50,7 @@ SELECT kind, id, existing, rank, box, timestamp, file, line,
     first_value(box) OVER best AS kept_box,
     first_value(timestamp) OVER best AS kept_timestamp
 FROM boxes
-WINDOW best AS (PARTITION BY key, project_id, filename ORDER BY existing = 2 DESC, rank, existing DESC, file, line);
+WINDOW best AS (PARTITION BY project_id, filename ORDER BY existing = 2 DESC, rank, existing DESC, file, line);
 
 -- Why each of the others is left out. An imported row that a better one replaces is 'replaced'.
 CREATE TABLE crop_verdicts AS

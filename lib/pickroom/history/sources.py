@@ -24,7 +24,7 @@ _UNIX_TIME = 0x5455  # APPNOTE, extra field "UT": seconds since the epoch, unlik
 
 
 @dataclass(frozen=True, slots=True)
-class Item:
+class SourceImage:
     """One image file of a source.
 
     Attributes:
@@ -46,7 +46,7 @@ class Item:
         return join(self.directory, self.filename)
 
 
-class Source(Protocol):
+class ImageSource(Protocol):
     """Where images lie.
 
     Attributes:
@@ -55,17 +55,17 @@ class Source(Protocol):
     """
 
     name: str
-    items: list[Item]
+    items: list[SourceImage]
     left_out: list[Ungrouped]
 
-    def as_file(self, item: Item) -> AbstractContextManager[Path]:
+    def as_file(self, item: SourceImage) -> AbstractContextManager[Path]:
         """The item as a file, for as long as the context lasts; raises ImageError when it cannot be had."""
 
     def close(self) -> None:
         """Nothing more is read."""
 
 
-def open_source(path: Path, avoid: frozenset[Path] = frozenset()) -> Source:
+def open_source(path: Path, avoid: frozenset[Path] = frozenset()) -> ImageSource:
     """A folder or a zip as a source of images.
 
     Args:
@@ -75,18 +75,13 @@ def open_source(path: Path, avoid: frozenset[Path] = frozenset()) -> Source:
         UsageError: it is missing, neither of the two, or holds no image.
     """
     doing = "reading images"
-    source: Source
-    if path.is_dir():
-        source = FolderSource(path.resolve(), avoid)
-    elif path.is_file():
-        try:
-            source = ZipSource(path)
-        except (zipfile.BadZipFile, OSError, ValueError) as error:
-            raise UsageError(
-                f"neither a folder nor a zip that can be read ({error})", doing=doing, subject=path
-            ) from None
-    else:
+    if not path.exists():
         raise UsageError("there is no such folder or zip", doing=doing, subject=path, hint="check its spelling")
+    try:
+        source: ImageSource = FolderSource(path.resolve(), avoid) if path.is_dir() else ZipSource(path)
+    except (zipfile.BadZipFile, OSError, ValueError) as error:
+        what = f"neither a folder nor a zip that can be read ({error})"
+        raise UsageError(what, doing=doing, subject=path) from None
     if not source.items and not source.left_out:
         raise UsageError("it holds no images", doing=doing, subject=path)
     return source
@@ -109,7 +104,7 @@ class FolderSource:
                 self.items.append(_item(entry.directory, entry.filename, entry.file_size, modified))
 
     @contextmanager
-    def as_file(self, item: Item) -> Iterator[Path]:
+    def as_file(self, item: SourceImage) -> Iterator[Path]:
         yield self._root / item.directory / item.filename
 
     def close(self) -> None:
@@ -139,7 +134,7 @@ class ZipSource:
             self.items.append(_item(directory, filename, info.file_size, _modified(info)))
 
     @contextmanager
-    def as_file(self, item: Item) -> Iterator[Path]:
+    def as_file(self, item: SourceImage) -> Iterator[Path]:
         with leftovers.Folder("pickroom-zip-") as folder:
             target = folder / f"image{PurePosixPath(item.filename).suffix}"
             try:
@@ -167,7 +162,7 @@ def _modified(info: zipfile.ZipInfo) -> datetime:
         return datetime(1980, 1, 1, tzinfo=UTC)  # what zip writes where it knows no date
 
 
-def _item(directory: str, filename: str, size: int, modified: datetime) -> Item:
+def _item(directory: str, filename: str, size: int, modified: datetime) -> SourceImage:
     said = parse_name(filename)
     moment = modified.replace(tzinfo=None).isoformat() + "Z"
-    return Item(directory, filename, size, moment, said.stage, said.taken_at)
+    return SourceImage(directory, filename, size, moment, said.stage, said.taken_at)

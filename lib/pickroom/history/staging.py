@@ -9,25 +9,23 @@ import json
 import os
 import sqlite3
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib import resources
-from itertools import chain
 from pathlib import Path
-
-import numpy as np
+from typing import Any
 
 from pickroom.core.errors import ConflictError, StoreError, UsageError
 from pickroom.core.records import CropBox
 from pickroom.history import skip_reasons
-from pickroom.history.parsed_rows import crop_key, crop_rank, pick_key
+from pickroom.history.parsed_rows import crop_rank, pick_key
+from pickroom.history.report import EXAMPLES, FileReport
 from pickroom.storage import leftovers
 from pickroom.store.connect import open_read_only
 from pickroom.store.legacy import databases, legacy_path
 from pickroom.store.workspace import Workspace
 
 MAX_PROJECTS = 1000  # in one import: a column with more names than that is no project column
-EXAMPLES = 3  # rows shown for each reason
 
 # resolve.sql's verdicts, in the words of a report
 VERDICTS = {
@@ -40,19 +38,6 @@ VERDICTS = {
     "no coordinates": skip_reasons.NO_COORDINATES,
 }
 _IMPORTED, _DECIDED = 1, 2
-
-_ROWS_AT_ONCE = 500  # in one INSERT: SQLite takes up to 32,766 values
-# One byte for the keys that share its place, so that memory does not grow with the rows. Three keys in a hundred of a
-# million share one by chance, and are looked at for nothing.
-_SLOTS = 1 << 25
-
-# what is stored already may be met by what was read
-_SUSPECT_STORED = """
-INSERT OR IGNORE INTO suspects SELECT key FROM selections WHERE existing > 0;
-INSERT OR IGNORE INTO suspects SELECT key FROM crops WHERE existing > 0;
-INSERT OR IGNORE INTO suspects SELECT key FROM decisions WHERE existing > 0;
-INSERT OR IGNORE INTO suspects SELECT crop_key FROM decisions WHERE existing > 0 AND crop_key IS NOT NULL;
-"""
 
 # the rows of one file that were staged and left out, decisions whose pick lives on apart
 _LEFT_OUT = """
@@ -70,18 +55,17 @@ _PICKS_ONLY = "SELECT project_id, count(*) FROM decisions WHERE verdict = 'pick 
 
 
 class Staging:
-    """A temporary database of facts; `close` removes it."""
+    """A temporary database of parsed rows; `close` removes it."""
 
     def __init__(self) -> None:
         self._folder = leftovers.Folder("pickroom-import-")
         self.path = self._folder.path / "staging.db"
-        self.connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False)
+        self.connection = sqlite3.connect(self.path, isolation_level=None)
         # a lost temporary file is simply read again, so nothing is spent on keeping it safe
         self.connection.executescript(
             "PRAGMA page_size = 65536; PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;" + _sql("staging.sql")
         )
         self._staged: dict[str, Counter[str]] = {"decisions": Counter(), "selections": Counter(), "crops": Counter()}
-        self._met = np.zeros(_SLOTS, dtype=bool)
         self._compared: dict[Path, tuple[int, ...] | None] = {}
 
     def close(self) -> None:
@@ -96,62 +80,39 @@ class Staging:
             numbered: its rows have lines; else their numbers only tell them apart.
         """
         insert = "INSERT INTO files (name, numbered) VALUES (?, ?) RETURNING file"
-        return self.connection.execute(insert, (name, numbered)).fetchone()[0]
+        (number,) = self.connection.execute(insert, (name, numbered)).fetchone()
+        return int(number)
 
-    def store(self, decisions: Sequence[tuple], selections: Sequence[tuple], crops: Sequence[tuple]) -> None:
-        """Take in rows as `ParsedRows.drain` gives them; from any thread, but one at a time.
+    def store(self, rows: Mapping[str, Sequence[tuple[Any, ...]]]) -> None:
+        """Take in rows as `ParsedRows.drain` gives them: table -> values of its first columns.
 
         Raises:
             StoreError: the temporary folder is full.
         """
-        with self._speaking("gathering rows"):
+        with self._naming_the_folder("gathering rows"):
             self.connection.execute("BEGIN")
-            self._insert("decisions", 24, 6, decisions)
-            self._insert("selections", 7, 1, selections)
-            self._insert("crops", 12, 3, crops)
+            for table, found in rows.items():
+                if found:
+                    names = [row[1] for row in self.connection.execute(f"PRAGMA table_info({table})")][: len(found[0])]
+                    self._insert(table, names, found)
+                    project_at = names.index("project_id")
+                    self._staged[table].update(row[project_at] for row in found)
             self.connection.execute("COMMIT")
 
     @contextmanager
-    def _speaking(self, doing: str) -> Iterator[None]:
-        """Turn what the temporary folder refuses into one clear line."""
+    def _naming_the_folder(self, doing: str) -> Iterator[None]:
         try:
             yield
         except sqlite3.OperationalError as error:
             hint = "make room there, or set TMPDIR to a larger folder"
             raise StoreError(str(error), doing=doing, subject=self.path, hint=hint) from error
 
-    def _insert(self, table: str, columns: int, project_at: int, rows: Sequence[tuple]) -> None:
-        """Store rows, in the order of the table's first columns, and count them by project."""
-        if not rows:
-            return
-        self._staged[table].update(row[project_at] for row in rows)
-        self._suspect(row[0] for row in rows)
-        if table == "decisions":
-            self._suspect(row[1] for row in rows if row[1] is not None)
-        names = [row[1] for row in self.connection.execute(f"PRAGMA table_info({table})")][:columns]
-        marks = f"({', '.join('?' * columns)})"
-        insert = f"INSERT INTO {table} ({', '.join(names)}) VALUES "
-        # many rows in one statement: a third less time than one by one
-        many = insert + ", ".join([marks] * _ROWS_AT_ONCE)
-        whole = len(rows) - len(rows) % _ROWS_AT_ONCE
-        for start in range(0, whole, _ROWS_AT_ONCE):
-            self.connection.execute(many, list(chain.from_iterable(rows[start : start + _ROWS_AT_ONCE])))
-        self.connection.executemany(insert + marks, rows[whole:])
-
-    def _suspect(self, keys: Iterable[int]) -> None:
-        """Note the keys that may have come before: resolve.sql only looks at rows that have one of them."""
-        values = np.fromiter(keys, dtype=np.int64)
-        slots = values & (_SLOTS - 1)
-        met = self._met[slots]
-        self._met[slots] = True
-        _, first = np.unique(slots, return_index=True)
-        met |= ~np.isin(np.arange(len(slots)), first)  # more than once in this batch
-        self.connection.executemany(
-            "INSERT OR IGNORE INTO suspects VALUES (?)", ((key,) for key in values[met].tolist())
-        )
+    def _insert(self, table: str, columns: Sequence[str], rows: Iterable[tuple[Any, ...]]) -> None:
+        marks = ", ".join("?" * len(columns))
+        self.connection.executemany(f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({marks})", rows)
 
     def resolve(self, workspace: Workspace, projects: Iterable[str]) -> None:
-        """Find out which rows are new, beside each other and beside what the projects have already.
+        """Find out which rows are new, compared with each other and with what the projects have already.
 
         Raises:
             StoreError: a project's database cannot be read.
@@ -164,10 +125,9 @@ class Staging:
                 doing="importing",
                 hint="is that column the project's? import such files one by one",
             )
-        with self._speaking("comparing rows"):
+        with self._naming_the_folder("comparing rows"):
             for project_id in projects:
                 self._seed_project(workspace, project_id)
-            self.connection.executescript(_SUSPECT_STORED)
             self.connection.executescript(_sql("resolve.sql"))
 
     def _seed_project(self, workspace: Workspace, project_id: str) -> None:
@@ -183,31 +143,17 @@ class Staging:
                 """SELECT group_id, timestamp, project_id, images, user_selected_index, user_action, final_crop_coords
                 FROM ai_decisions"""
             )
-            self.connection.executemany(
-                """INSERT INTO decisions (key, crop_key, rank, chosen, group_id, timestamp, project_id,
-                final_crop_coords, existing) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)""",
-                _known_decisions(picks, existing),
-            )
+            columns = ("key", "rank", "chosen", "group_id", "timestamp", "project_id", "final_crop_coords", "existing")
+            self._insert("decisions", columns, _known_decisions(picks, existing))
             if existing == _DECIDED:
                 boxes = source.execute("SELECT ?, filename, box, made_at FROM crops", (database.stem,))
             else:
-                chosen = source.execute("SELECT project_id, chosen, others, timestamp FROM legacy_selections")
-                picked = ((pick_key(p, c, json.loads(o), t), p, c, t, existing) for p, c, o, t in chosen)
-                self.connection.executemany(
-                    "INSERT INTO selections (key, project_id, chosen, timestamp, existing) VALUES (?, ?, ?, ?, ?)",
-                    (row for row in picked if self._may_match(row)),
-                )
+                chosen = source.execute("SELECT others, project_id, chosen, timestamp FROM legacy_selections")
+                found = ((pick_key(json.loads(others)), *rest, existing) for others, *rest in chosen)
+                self._insert("selections", ("key", "project_id", "chosen", "timestamp", "existing"), found)
                 boxes = source.execute("SELECT project_id, filename, box, timestamp FROM legacy_crops")
-            rows = ((crop_key(p, f), crop_rank(CropBox.from_json(b)), p, f, b, t, existing) for p, f, b, t in boxes)
-            self.connection.executemany(
-                """INSERT INTO crops (key, rank, main, project_id, filename, box, timestamp, existing)
-                VALUES (?, ?, 1, ?, ?, ?, ?, ?)""",
-                (row for row in rows if self._may_match(row)),
-            )
-
-    def _may_match(self, row: tuple) -> bool:
-        """Whether a stored row's key (its first value) may be one of those just read."""
-        return bool(self._met[row[0] & (_SLOTS - 1)])
+            rows = ((crop_rank(CropBox.from_json(row[2])), 1, *row, existing) for row in boxes)
+            self._insert("crops", ("rank", "main", "project_id", "filename", "box", "timestamp", "existing"), rows)
 
     def require_unchanged(self) -> None:
         """Raises ConflictError when another import has written since `resolve` compared."""
@@ -217,19 +163,18 @@ class Staging:
                     "another import has written here meanwhile", doing="importing", subject=path, hint="import again"
                 )
 
-    def left_out(self, file: int) -> tuple[Counter[str], dict[str, list[tuple[int, str]]]]:
-        """Staged rows of a file that are not imported: reason -> how many, reason -> the first (line, what)."""
-        counts: Counter[str] = Counter()
-        examples: dict[str, list[tuple[int, str]]] = {}
+    def add_left_out(self, file: int, report: FileReport, *, numbered: bool = True) -> None:
+        """Add the staged rows of a file that are not imported to its report. `numbered` as in `add_file`."""
         query = f"SELECT verdict, count(*) FROM ({_LEFT_OUT}) GROUP BY verdict ORDER BY 2 DESC, 1"
         for verdict, count in self.connection.execute(query, {"file": file}).fetchall():
             rows = self.connection.execute(
                 f"SELECT line, name, timestamp FROM ({_LEFT_OUT}) WHERE verdict = :verdict ORDER BY line LIMIT :some",
                 {"file": file, "verdict": verdict, "some": EXAMPLES},
             )
-            counts[VERDICTS[verdict]] = count
-            examples[VERDICTS[verdict]] = [(line, repr((name, moment))) for line, name, moment in rows]
-        return counts, examples
+            report.skipped[VERDICTS[verdict]] += count
+            report.examples[VERDICTS[verdict]] = [
+                f"line {line}: {(name, time)!r}" if numbered else repr((name, time)) for line, name, time in rows
+            ]
 
     def kept(self) -> dict[str, dict[str, int]]:
         """Project -> table -> rows that are new."""
@@ -249,22 +194,17 @@ class Staging:
         return dict(sorted(found.items()))
 
 
-def _known_decisions(rows: Iterable[sqlite3.Row], existing: int) -> Iterator[tuple]:
+def _known_decisions(rows: Iterable[sqlite3.Row], existing: int) -> Iterator[tuple[Any, ...]]:
     """Stored decisions as far as they tell a repeat; a row damaged long ago tells nothing and is passed over."""
     for row in rows:
         try:
             names, index = json.loads(row["images"]), row["user_selected_index"]
             chosen = names.pop(index) if row["user_action"] != "reject" else None
-            box = CropBox.from_json(row["final_crop_coords"])
-            project, timestamp = row["project_id"], row["timestamp"]
-            key = pick_key(project, chosen, names, timestamp)
+            rank, key = crop_rank(CropBox.from_json(row["final_crop_coords"])), pick_key(names)
         except (ValueError, TypeError, IndexError, AttributeError):
             continue
-        cropped = crop_key(project, chosen) if box is not None and chosen is not None else None
-        yield (
-            *(key, cropped, crop_rank(box), chosen, row["group_id"], timestamp, project),
-            *(row["final_crop_coords"], existing),
-        )
+        own = (row["group_id"], row["timestamp"], row["project_id"], row["final_crop_coords"])
+        yield (key, rank, chosen, *own, existing)
 
 
 def _watermark(database: Path) -> tuple[int, ...] | None:

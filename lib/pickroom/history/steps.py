@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pickroom.core.errors import PickroomError
 from pickroom.history import anomalies, backfill
-from pickroom.history.coverage import meet
+from pickroom.history.coverage import check_coverage
 from pickroom.history.extraction import read_pair
 from pickroom.history.importing import read_logs
 from pickroom.store.workspace import Workspace
@@ -82,9 +82,9 @@ def fill_in_accepted_crops(workspace: Workspace, project: str, execute: bool) ->
 
 
 @_in_one_line
-def show_meeting(workspace: Workspace, project: str) -> None:
-    """Whether rows, files and vectors meet."""
-    _print(meet(workspace, project).lines())
+def show_coverage(workspace: Workspace, project: str) -> None:
+    """Which images in rows have a file and a vector."""
+    _print(check_coverage(workspace, project).lines())
 
 
 @_in_one_line

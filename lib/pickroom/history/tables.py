@@ -1,14 +1,15 @@
 """Read any old CSV as records with their line numbers, whatever its encoding, line ends, delimiter and quoting.
 
-Memory stays bounded: four megabytes of text at a time, and an overlong line is left out with its reason. A quote
-that never closes costs its own line, not the rest of the file.
+Memory stays bounded: an overlong line is left out with its reason. A quote that never closes costs its own line, not
+the rest of the file.
 """
 
 from __future__ import annotations
 
 import codecs
 import csv
-from collections.abc import Callable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
@@ -18,10 +19,8 @@ from pickroom.core.naming import is_text
 from pickroom.history import skip_reasons
 
 DELIMITERS = (",", ";", "\t", "|")
-_CHUNK = 4 << 20  # characters read at a time
 _LONGEST = 131_072  # characters of a record; csv's own limit for a field
 _RECORD_LINES = 50  # lines that one record may span: quoted fields hold paths and lists, not books
-_SHOWN = 300  # characters of a damaged line kept for the report
 _BOMS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
     (codecs.BOM_UTF16_LE, "utf-16"),
@@ -30,26 +29,13 @@ _BOMS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Broken:
-    """A line that is no record."""
+class Record:
+    """A record that begins in `line` (1-based); `problem` says why a line is none, and then it has no fields."""
 
     line: int
     text: str
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """Some records in order, not yet split into fields: `texts[i]` begins in line `lines[i]` (1-based).
-
-    Attributes:
-        plain: every record is one line (none has a line end inside a quoted field).
-    """
-
-    texts: list[str]
-    lines: Sequence[int]
-    broken: list[Broken]
-    plain: bool
+    fields: list[str]
+    problem: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,15 +53,17 @@ class Table:
     header: tuple[str, ...]
     header_line: int
 
-    def batches(self) -> Iterator[Batch]:
-        """The records after the header, some megabytes at a time. Empty lines are no records.
+    def records(self) -> Iterator[Record]:
+        """The records after the header, and the lines that are none. Empty lines are left out.
 
         Raises:
             UsageError: the file cannot be read.
         """
         try:
             with _open(self.path, self.encoding) as file:
-                yield from _batches(file, self.delimiter, self.header_line)
+                for _ in range(self.header_line):
+                    _read_line(file)
+                yield from _records(file, self.delimiter, self.header_line + 1)
         except (OSError, UnicodeError) as error:
             raise _unreadable(self.path, error) from None
 
@@ -93,8 +81,8 @@ def read_header(path: Path, is_known: Callable[[tuple[str, ...]], bool]) -> Tabl
         with path.open("rb") as file:
             start = file.read(4)
         encoding = next((name for mark, name in _BOMS if start.startswith(mark)), "utf-8")
-        with _open(path, encoding) as file:
-            head = file.read(_LONGEST)
+        with _open(path, encoding) as text:
+            head = text.read(_LONGEST)
     except (OSError, UnicodeError) as error:
         raise _unreadable(path, error) from None
     for number, line in enumerate(head.split("\n"), start=1):
@@ -114,7 +102,7 @@ def read_header(path: Path, is_known: Callable[[tuple[str, ...]], bool]) -> Tabl
 
 
 def _open(path: Path, encoding: str) -> TextIO:
-    # any line end becomes \n; odd bytes become lone surrogates, which _batches finds line by line
+    # any line end becomes \n; bytes that are not UTF-8 become lone surrogates, which _records finds line by line
     errors = "strict" if encoding == "utf-16" else "surrogateescape"
     return path.open(encoding=encoding, errors=errors, newline=None)
 
@@ -124,103 +112,54 @@ def _unreadable(path: Path, error: Exception) -> UsageError:
     return UsageError(f"cannot read the file ({reason})", doing="reading a CSV", subject=path)
 
 
-def _batches(file: TextIO, delimiter: str, header_line: int) -> Iterator[Batch]:
-    line_number = 1  # of the first line not yet given out
-    rest = ""
-    at_end = False
-    while not at_end:
-        text = file.read(_CHUNK)
-        at_end = not text
-        lines = (rest + text).split("\n")
-        rest = "" if at_end else lines.pop()
-        if at_end and lines[-1] == "":
-            lines.pop()
-        broken: list[Broken] = []
-        if len(rest) > _CHUNK:
-            broken.append(Broken(line_number + len(lines), rest[:_SHOWN], skip_reasons.TOO_LONG))
-            rest = _skip_line(file)
-            lines.append("")  # stands for the line that was left out
-        if line_number <= header_line:
-            drop = min(header_line + 1 - line_number, len(lines))
-            line_number, lines = line_number + drop, lines[drop:]
-        batch, unfinished = _records(lines, line_number, delimiter, final=at_end)
-        line_number += len(lines) - unfinished
-        if unfinished:
-            rest = "\n".join([*lines[len(lines) - unfinished :], rest])
-        batch.broken.extend(broken)
-        yield batch
+def _read_line(file: TextIO) -> str | None:
+    """The next line without its end; of an overlong one the start, one character too long. None at the end."""
+    text = rest = file.readline(_LONGEST + 1)
+    while rest and not rest.endswith("\n"):
+        rest = file.readline(_LONGEST)
+    return text.removesuffix("\n") if text else None
 
 
-def _skip_line(file: TextIO) -> str:
-    """Read on to the end of an overlong line; what was read of the next one."""
-    while text := file.read(_CHUNK):
-        _, newline, following = text.partition("\n")
-        if newline:
-            return following
-    return ""
-
-
-def _records(lines: list[str], first: int, delimiter: str, *, final: bool) -> tuple[Batch, int]:
-    """Records of some lines, and how many lines at the end belong to a record that goes on.
+def _records(file: TextIO, delimiter: str, number: int) -> Iterator[Record]:
+    """Records from line `number` on.
 
     A line with an even number of quotes is a record. One with an odd number goes on in the next lines, until the
     number is even, unless it can be read by itself (a lone quote as a sign for inches).
-
-    Args:
-        first: the number of the first line.
-        final: nothing follows these lines.
     """
-    together = "\n".join(lines)
-    if (
-        not _has_odd(together)
-        and max(map(len, lines), default=0) <= _LONGEST
-        and ('"' not in together or all(line.count('"') % 2 == 0 for line in lines))
-    ):
-        if "" not in lines:
-            return Batch(lines, range(first, first + len(lines)), [], True), 0
-        full = [(line, number) for number, line in enumerate(lines, start=first) if line]
-        return Batch([line for line, _ in full], [number for _, number in full], [], True), 0
-
-    texts: list[str] = []
-    numbers: list[int] = []
-    broken: list[Broken] = []
-    place = 0
-    while place < len(lines):
-        text, span, reason = lines[place], 1, ""
+    ahead: deque[str] = deque()  # lines that were read to find the end of a record
+    while (text := ahead.popleft() if ahead else _read_line(file)) is not None:
+        line, span = number, 1
+        fields = split_fields(text, delimiter) if len(text) <= _LONGEST else None
+        if fields is None and text.count('"') % 2 and len(text) <= _LONGEST:
+            span, joined = _join(text, ahead, file)
+            fields = split_fields(joined, delimiter) if joined.count('"') % 2 == 0 else None
+            if fields is None:  # only the first line is lost: the next may be whole
+                span = 1
+            else:
+                text = joined
+                for _ in range(span - 1):
+                    ahead.popleft()
+        number += span
         if len(text) > _LONGEST:
-            reason = skip_reasons.TOO_LONG
-        elif text.count('"') % 2 and split_fields(text, delimiter) is None:
-            while text.count('"') % 2 and span < _RECORD_LINES and len(text) <= _LONGEST:
-                if place + span == len(lines):
-                    if not final:
-                        return Batch(texts, numbers, broken, False), span
-                    break
-                text = f"{text}\n{lines[place + span]}"
-                span += 1
-            if (
-                text.count('"') % 2 or split_fields(text, delimiter) is None
-            ):  # only the first line is lost: the next may be whole
-                text, span, reason = lines[place], 1, skip_reasons.UNBALANCED
-        if not reason and _has_odd(text):
-            reason = skip_reasons.NOT_TEXT
-        if reason:
-            broken.append(Broken(first + place, text[:_SHOWN], reason))
+            yield Record(line, text, [], skip_reasons.TOO_LONG)
+        elif "\0" in text or not (text.isascii() or is_text(text)):
+            yield Record(line, text, [], skip_reasons.NOT_TEXT if fields is not None else skip_reasons.UNBALANCED)
         elif text:
-            texts.append(text)
-            numbers.append(first + place)
-        place += span
-    return Batch(texts, numbers, broken, False), 0
+            yield Record(line, text, fields or [], "" if fields is not None else skip_reasons.UNBALANCED)
 
 
-def split_all(texts: Sequence[str], delimiter: str) -> Iterator[list[str] | None]:
-    """The fields of many records, in order; see `split_fields`."""
-    try:
-        rows = list(csv.reader(texts, delimiter=delimiter))
-    except csv.Error:
-        rows = []
-    if len(rows) == len(texts):  # several times faster, and the same unless a record was left open
-        return iter(rows)
-    return (split_fields(text, delimiter) for text in texts)
+def _join(text: str, ahead: deque[str], file: TextIO) -> tuple[int, str]:
+    """(lines, text) of a record that goes on until its quotes are even; the lines stay in `ahead`."""
+    for span in range(1, _RECORD_LINES):
+        if len(ahead) < span:
+            following = _read_line(file)
+            if following is None:
+                return span, text
+            ahead.append(following)
+        text = f"{text}\n{ahead[span - 1]}"
+        if text.count('"') % 2 == 0 or len(text) > _LONGEST:
+            return span + 1, text
+    return _RECORD_LINES, text
 
 
 def split_fields(text: str, delimiter: str) -> list[str] | None:
@@ -236,8 +175,3 @@ def split_fields(text: str, delimiter: str) -> list[str] | None:
     except csv.Error:
         return None
     return records[0] if len(records) == 1 else None
-
-
-def _has_odd(text: str) -> bool:
-    """Whether a text holds bytes that were not UTF-8, or a NUL."""
-    return "\0" in text or not (text.isascii() or is_text(text))

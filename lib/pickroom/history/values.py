@@ -21,8 +21,6 @@ MAX_SIDE = 1_000_000  # pixels: a larger size is a damaged number, and would not
 EDGE_TOLERANCE = 0.5  # pixels by which a rounded edge may lie outside its image; it is then the image's edge
 FULL_FRAME_TOLERANCE = 0.001  # fraction of the image by which each edge of a full frame may be off
 
-_EXACT_DIGITS = 16  # fewer digits are the same whole number by way of a float
-
 _UTC = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z", re.ASCII)
 _STAMP = re.compile(r"\d{8}_\d{6}", re.ASCII)
 _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
@@ -41,24 +39,16 @@ def is_known(text: str) -> bool:
 
 def number(text: str) -> float | None:
     """A finite number, None where the cell says nothing; Skip for any other text."""
-    if not text:
+    if is_missing(text):
         return None
-    if not _NUMBER.fullmatch(text):  # float() would also take 1_000, infinity and other scripts' digits
-        text = text.strip()
-        if text.lower() in MISSING:
-            return None
-        if not _NUMBER.fullmatch(text):
-            raise Skip(skip_reasons.NOT_A_NUMBER)
-    value = float(text)
-    if not math.isfinite(value):
+    # float() would also take 1_000, infinity and other scripts' digits
+    if not _NUMBER.fullmatch(text.strip()) or not math.isfinite(float(text)):
         raise Skip(skip_reasons.NOT_A_NUMBER)
-    return value
+    return float(text)
 
 
 def whole(text: str) -> int | None:
     """A whole number (also written `2.0`), None where the cell says nothing; Skip for anything else."""
-    if len(text) < _EXACT_DIGITS and text.isascii() and text.isdigit():
-        return int(text)  # what most cells are
     value = number(text)
     if value is None:
         return None
@@ -83,13 +73,7 @@ def timestamp(text: str) -> str | None:
     Takes ISO 8601 in any form and `YYYYMMDD_HHMMSS`. A time without a zone is UTC: the earlier system's own logs
     write the same stamps with +00:00 in anomaly_cases.csv and historical_crop_log.csv.
     """
-    if _UTC.fullmatch(text):
-        try:
-            datetime.fromisoformat(text)
-        except ValueError:  # the 31st of February
-            return None
-        return text
-    text = text.strip()
+    given, text = text, text.strip()
     try:
         # fromisoformat reads 20250101T000000 too, many times faster than strptime
         moment = datetime.fromisoformat(text.replace("_", "T") if _STAMP.fullmatch(text) else text)
@@ -98,16 +82,12 @@ def timestamp(text: str) -> str | None:
         moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
     except (ValueError, OverflowError):
         return None
-    return moment.replace(tzinfo=None).isoformat() + "Z"
+    # one in that form already keeps its digits of seconds
+    return given if _UTC.fullmatch(given) else moment.replace(tzinfo=None).isoformat() + "Z"
 
 
 def path_list(text: str) -> list[str]:
     """The paths of a JSON list or of a Python list's repr; Skip for anything else."""
-    # most lists are plain JSON of plain names, and splitting is several times faster than parsing them
-    if text.startswith('["') and text.endswith('"]') and text.isprintable() and "\\" not in text:
-        items = text[2:-2].split('", "')
-        if text.count('"') == 2 * len(items):
-            return items
     try:
         values = json.loads(text)
     except (ValueError, RecursionError):
@@ -134,9 +114,6 @@ def image_name(filename: str) -> str:
 
 def names_json(names: Sequence[str]) -> str:
     """File names as the JSON array the tables hold."""
-    together = "".join(names)
-    if names and together.isprintable() and '"' not in together and "\\" not in together:
-        return '["' + '", "'.join(names) + '"]'  # what json.dumps writes, several times faster
     return json.dumps(list(names), ensure_ascii=False)
 
 

@@ -13,6 +13,7 @@ import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -22,7 +23,7 @@ from pickroom.core.errors import UsageError
 from pickroom.core.records import Image
 from pickroom.features.choice import bind_spec
 from pickroom.features.encoder import EncoderSpec
-from pickroom.features.processed_log import Line, ProcessedLog
+from pickroom.features.processed_log import ProcessedLine, ProcessedLog
 from pickroom.features.rows import VectorRow
 from pickroom.features.store import VectorStore, save_spec
 from pickroom.history.logged_paths import ProjectNames, split_path
@@ -54,7 +55,7 @@ SPEC = EncoderSpec(
 
 
 @dataclass(slots=True)
-class ImportReport:
+class CacheReport:
     """`lines == imported + sum(skipped)`.
 
     Attributes:
@@ -78,7 +79,7 @@ class ImportReport:
         }
 
 
-def import_cache(project: Project, cache: Path) -> ImportReport:
+def import_cache(project: Project, cache: Path) -> CacheReport:
     """Bring the vectors of one project in from a legacy cache. Run again, it imports nothing twice.
 
     Args:
@@ -93,20 +94,26 @@ def import_cache(project: Project, cache: Path) -> ImportReport:
         lines = cache.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError as error:
         raise UsageError(f"cannot read the cache ({error.strerror})", doing=_DOING, subject=cache) from error
+    lines = [line for line in lines if line.strip()]
     store = VectorStore(project.workspace, SPEC, project.id)
     names = ProjectNames.of(project.workspace)
     others = _others(lines, project.id, names)
     with open_read_only(project.database) as connection:
         scanned = {image.filename: image for image in images.readable(connection)}
-    report = ImportReport()
+    report = CacheReport(lines=len(lines))
     log = ProcessedLog(project.workspace.processed_log)
     with store.writing(_DOING):
         done = {filename for filename, _ in store.known()}
         found = _rows(lines, cache.parent, project.id, (names, others), scanned, done, report)
-        for rows in _in_parts(found):
+        while rows := list(islice(found, _ROWS_A_PART)):
             save_spec(project.workspace, SPEC, {"source": "a legacy cache"})
             store.append(rows)
-            log.append(_line(project.id, row) for row in rows)
+            log.append(
+                ProcessedLine(
+                    project.id, SPEC.encoder_id, r.filename, r.content_hash, r.file_size, r.mtime_ns, "imported", None
+                )
+                for r in rows
+            )
         store.compact()
     if report.imported and project.manifest.encoder is None:
         bind_spec(project, SPEC)
@@ -121,28 +128,32 @@ def _rows(
     told: tuple[ProjectNames, Mapping[str, str]],
     scanned: Mapping[str, Image],
     done: set[str],
-    report: ImportReport,
+    report: CacheReport,
 ) -> Iterator[VectorRow]:
     met: set[str] = set()
     for text in lines:
-        if not text.strip():
+        try:
+            filename, vector = _read(text, folder, project_id, *told)
+            if filename in done:
+                raise _Skipped("imported before")
+            if filename in met:
+                raise _Skipped("repeats an earlier line of the same image")
+        except _Skipped as skipped:
+            report.skipped[str(skipped)] += 1
             continue
-        report.lines += 1
-        found = _read(text, folder, project_id, *told)
-        if isinstance(found, str):
-            report.skipped[found] += 1
-            continue
-        filename, vector = found
-        if filename in done:
-            report.skipped["imported before"] += 1
-        elif filename in met:
-            report.skipped["repeats an earlier line of the same image"] += 1
+        met.add(filename)
+        report.imported += 1
+        image = scanned.get(filename)
+        report.matched += image is not None
+        if image is None:
+            yield VectorRow(filename, None, None, None, None, None, vector, None, None)
         else:
-            met.add(filename)
-            report.imported += 1
-            image = scanned.get(filename)
-            report.matched += image is not None
-            yield _row(filename, vector, image)
+            size = (image.width, image.height, image.file_size, image.mtime_ns)
+            yield VectorRow(filename, image.sha256, *size, vector, None, None)
+
+
+class _Skipped(Exception):
+    """A line that is not imported; its text is the reason."""
 
 
 def _others(lines: Sequence[str], project_id: str, names: ProjectNames) -> dict[str, str]:
@@ -171,31 +182,31 @@ def _paths(text: str) -> tuple[str, str, str]:
 
 
 def _read(
-    text: str, folder: Path, project_id: str, names: ProjectNames, others: Mapping[str, str] | None = None
-) -> tuple[str, np.ndarray] | str:
-    """(file name, vector) of a line, or why it is skipped."""
+    text: str, folder: Path, project_id: str, names: ProjectNames, others: Mapping[str, str]
+) -> tuple[str, np.ndarray]:
+    """(file name, vector) of a line; raises _Skipped when it has none of this project."""
     image_folder, filename, vector_path = _paths(text)
     if not filename:
-        return "the line is damaged"
+        raise _Skipped("the line is damaged")
     named = names.in_folder(image_folder)
     if len(named) > 1:
-        return f"its path names several projects: {', '.join(sorted(named))}"
+        raise _Skipped(f"its path names several projects: {', '.join(sorted(named))}")
     if named - {project_id}:
-        return f"belongs to project {', '.join(named)}"
-    if others and image_folder in others:
-        return f"lies in the folder of another project: {others[image_folder]}"
+        raise _Skipped(f"belongs to project {', '.join(named)}")
+    if image_folder in others:
+        raise _Skipped(f"lies in the folder of another project: {others[image_folder]}")
     # os.path's, since a name may be too long to be asked about
     path = next((p for p in _places(folder, vector_path) if os.path.isfile(p)), None)
     if path is None:
-        return "the vector's file is missing"
+        raise _Skipped("the vector's file is missing")
     try:
         vector = np.load(io.BytesIO(atomic.read_small(path, _MOST_BYTES)), allow_pickle=False)
     except Exception:  # noqa: BLE001 (its parser raises almost anything on hostile headers; the line is skipped and counted)
-        return "the vector's file is damaged"
+        raise _Skipped("the vector's file is damaged") from None
     if not isinstance(vector, np.ndarray) or vector.shape != (_DIM,) or vector.dtype.kind != "f":
-        return f"the vector is not of {_DIM} floats"
+        raise _Skipped(f"the vector is not of {_DIM} floats")
     if not np.isfinite(vector).all():
-        return "the vector is not finite"
+        raise _Skipped("the vector is not finite")
     return filename, vector.astype(np.float32)
 
 
@@ -209,28 +220,3 @@ def _places(folder: Path, vector_path: str) -> Iterator[Path]:
     yield folder / parts[-1]
     for start in range(1, len(parts) - 1):
         yield folder.joinpath(*parts[start:])
-
-
-def _row(filename: str, vector: np.ndarray, image: Image | None) -> VectorRow:
-    if image is None:
-        return VectorRow(filename, None, None, None, None, None, vector, None, None)
-    return VectorRow(
-        filename, image.sha256, image.width, image.height, image.file_size, image.mtime_ns, vector, None, None
-    )
-
-
-def _line(project_id: str, row: VectorRow) -> Line:
-    return Line(
-        project_id, SPEC.encoder_id, row.filename, row.content_hash, row.file_size, row.mtime_ns, "imported", None
-    )
-
-
-def _in_parts(rows: Iterator[VectorRow]) -> Iterator[list[VectorRow]]:
-    part: list[VectorRow] = []
-    for row in rows:
-        part.append(row)
-        if len(part) == _ROWS_A_PART:
-            yield part
-            part = []
-    if part:
-        yield part

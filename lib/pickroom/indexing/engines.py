@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol, TypeVar
 
 from pickroom.features.choice import EncoderConfig
-from pickroom.features.reading import Item
+from pickroom.features.reading import EmbedItem
 from pickroom.features.regions import RegionConfig
 from pickroom.features.rows import RegionRow, VectorRow
-from pickroom.indexing.work import GroupItem
+from pickroom.indexing.work import EmbedGroup
 
 T = TypeVar("T")
 GROUPS_A_BATCH = 4  # some eight to sixteen images, each read twice
@@ -51,11 +51,11 @@ class Engine(Protocol):
     batch: int  # images a worker takes at a time
     workers: int
 
-    def images(self, batches: Sequence[Sequence[Item]], publish: PublishImages) -> None:
+    def images(self, batches: Sequence[Sequence[EmbedItem]], publish: PublishImages) -> None:
         """Embed images; raises the first error of any worker."""
         ...
 
-    def groups(self, batches: Sequence[Sequence[GroupItem]], config: RegionConfig, publish: PublishRegions) -> None:
+    def groups(self, batches: Sequence[Sequence[EmbedGroup]], config: RegionConfig, publish: PublishRegions) -> None:
         """Find and embed the regions of groups; raises the first error of any worker."""
         ...
 

@@ -17,10 +17,10 @@ from typing import TypeVar
 
 from pickroom.features.choice import Chosen
 from pickroom.features.device import device_words, usable_cores
-from pickroom.features.reading import Item, Source
+from pickroom.features.reading import EmbedItem, ImageSource
 from pickroom.features.regions import RegionConfig
 from pickroom.indexing.engines import EmbedConfig, PublishImages, PublishRegions, batch_size
-from pickroom.indexing.work import GroupItem, embed_groups, embed_images
+from pickroom.indexing.work import EmbedGroup, embed_groups, embed_images
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -30,7 +30,7 @@ _MOST_WORKERS = 8  # more would wait for the disk, or for the GPU
 class LocalEngine:
     """Threads of this process (see `Engine`)."""
 
-    def __init__(self, chosen: Chosen, source: Source, config: EmbedConfig) -> None:
+    def __init__(self, chosen: Chosen, source: ImageSource, config: EmbedConfig) -> None:
         self._encoder, self._source = chosen.encoder(), source
         self.device = device_words(chosen.device)
         self.batch = batch_size(config, chosen.device)
@@ -38,7 +38,7 @@ class LocalEngine:
         each = max(1, usable_cores() // self.workers)  # decoding and computing share the processor's cores
         self._sharing = partial(self._encoder.threads, each) if chosen.device == "cpu" else nullcontext
 
-    def images(self, batches: Sequence[Sequence[Item]], publish: PublishImages) -> None:
+    def images(self, batches: Sequence[Sequence[EmbedItem]], publish: PublishImages) -> None:
         """See `Engine`."""
         run(
             batches,
@@ -48,7 +48,7 @@ class LocalEngine:
             self._sharing,
         )
 
-    def groups(self, batches: Sequence[Sequence[GroupItem]], config: RegionConfig, publish: PublishRegions) -> None:
+    def groups(self, batches: Sequence[Sequence[EmbedGroup]], config: RegionConfig, publish: PublishRegions) -> None:
         """See `Engine`."""
         run(
             batches,

@@ -13,8 +13,8 @@ from contextlib import contextmanager
 from pickroom.core.errors import UsageError
 from pickroom.core.records import Group, Image, Ungrouped
 from pickroom.features.choice import Chosen, bind, choose
-from pickroom.features.processed_log import Line, Outcome, ProcessedLog
-from pickroom.features.reading import Item, Source
+from pickroom.features.processed_log import Outcome, ProcessedLine, ProcessedLog
+from pickroom.features.reading import EmbedItem, ImageSource
 from pickroom.features.regions import RegionConfig, members_hash
 from pickroom.features.rows import RegionRow, VectorRow
 from pickroom.features.store import VectorStore
@@ -22,7 +22,7 @@ from pickroom.indexing import plan
 from pickroom.indexing import verify as check
 from pickroom.indexing.engines import GROUPS_A_BATCH, EmbedConfig, Engine, in_batches
 from pickroom.indexing.local import LocalEngine
-from pickroom.indexing.plan import Plan
+from pickroom.indexing.plan import EmbedPlan
 from pickroom.indexing.progress import Bar, Bars, silent
 from pickroom.indexing.report import EmbedReport
 from pickroom.store import groups, images
@@ -54,7 +54,7 @@ def embed(
         raise UsageError(f"{config.engine!r} is no engine", doing="embedding", hint="use local or ray")
     project.require_root()
     scanned, made, decided = _of_the_database(project)
-    source = Source(project.root, project.workspace.thumbnails if config.previews else None)
+    source = ImageSource(project.root, project.workspace.thumbnails if config.previews else None)
     chosen = choose(project, config.encoder)
     store = VectorStore(project.workspace, chosen.spec, project.id)
     with store.writing("embedding"), _engine(chosen, source, config) as engine:
@@ -84,7 +84,7 @@ class _Run:
         self.project, self.store, self.engine, self.bars, self.report = project, store, engine, bars, report
         self.log = ProcessedLog(project.workspace.processed_log)
 
-    def images(self, scanned: Iterable[Image]) -> Plan:
+    def images(self, scanned: Iterable[Image]) -> EmbedPlan:
         """Plan, and embed what has no vector; what was published is in the store, whatever happens next."""
         report, known = self.report, self.store.known()
         remembered, logged = self.remembered()
@@ -111,7 +111,7 @@ class _Run:
         self._sum_up(state)
         return state
 
-    def regions(self, made: Sequence[Group], state: Plan, config: RegionConfig) -> None:
+    def regions(self, made: Sequence[Group], state: EmbedPlan, config: RegionConfig) -> None:
         """Find and embed the regions of every group that has none."""
         assert self.store.spec.preprocessing is not None
         side = min(self.store.spec.preprocessing.height, self.store.spec.preprocessing.width)
@@ -133,11 +133,11 @@ class _Run:
         self.store.append(rows)
         self.log.append(self._line(row, "error" if row.error else outcome, row.error) for row in rows)
 
-    def _copy(self, renamed: Sequence[Item]) -> int:
+    def _copy(self, renamed: Sequence[EmbedItem]) -> int:
         """Give files of known content its row; how many."""
         copied = 0
         for start in range(0, len(renamed), _COPIES):
-            wanted: dict[str, list[Item]] = defaultdict(list)
+            wanted: dict[str, list[EmbedItem]] = defaultdict(list)
             for item in renamed[start : start + _COPIES]:
                 wanted[item.content_hash].append(item)
             rows = self.store.copy_rows(wanted)
@@ -155,20 +155,20 @@ class _Run:
                 logged.add((line.filename, line.content_hash))
         return remembered, logged
 
-    def _complete_log(self, state: Plan, logged: set[tuple[str, str | None]]) -> None:
+    def _complete_log(self, state: EmbedPlan, logged: set[tuple[str, str | None]]) -> None:
         """Lines for what a killed run published but did not log, and for files that were read and found known."""
         read = set(state.learned)
-        ended: tuple[tuple[list[Item], Outcome], ...] = ((state.unchanged, "embedded"), (state.failed, "error"))
+        ended: tuple[tuple[list[EmbedItem], Outcome], ...] = ((state.unchanged, "embedded"), (state.failed, "error"))
         for items, outcome in ended:
             unlogged = [item for item in items if (item.filename, item.content_hash) not in logged]
             self.log.append(self._line(item, outcome) for item in unlogged)
             self.log.append(self._line(item, "recognised") for item in items if item in read and item not in unlogged)
 
-    def _line(self, of: VectorRow | Item, outcome: Outcome, error: str | None = None) -> Line:
+    def _line(self, of: VectorRow | EmbedItem, outcome: Outcome, error: str | None = None) -> ProcessedLine:
         who = (self.project.id, self.store.spec.encoder_id)
-        return Line(*who, of.filename, of.content_hash, of.file_size, of.mtime_ns, outcome, error)
+        return ProcessedLine(*who, of.filename, of.content_hash, of.file_size, of.mtime_ns, outcome, error)
 
-    def _sum_up(self, state: Plan) -> None:
+    def _sum_up(self, state: EmbedPlan) -> None:
         report, rows = self.report, self.store.known()
         errors = []
         for item in state.places.values():
@@ -182,7 +182,7 @@ class _Run:
 
 
 @contextmanager
-def _engine(chosen: Chosen, source: Source, config: EmbedConfig) -> Iterator[Engine]:
+def _engine(chosen: Chosen, source: ImageSource, config: EmbedConfig) -> Iterator[Engine]:
     if config.engine == "local":
         yield LocalEngine(chosen, source, config)
         return

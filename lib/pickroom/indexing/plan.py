@@ -11,13 +11,13 @@ from pathlib import Path
 
 from pickroom.core.errors import ImageError
 from pickroom.core.records import Group, Image, Ungrouped
-from pickroom.features.reading import Item
+from pickroom.features.reading import EmbedItem
 from pickroom.features.regions import RegionConfig, members_hash
 from pickroom.features.rows import VectorRow
-from pickroom.features.store import Key, Known
+from pickroom.features.store import Key, KnownRow
 from pickroom.images import decode
 from pickroom.images.scan import Entry, list_images
-from pickroom.indexing.work import GroupItem
+from pickroom.indexing.work import EmbedGroup
 from pickroom.store.workspace import Project
 
 Progress = Callable[[int, int], None]  # (done, of)
@@ -26,7 +26,7 @@ _Stat = tuple[str, int, int]  # (filename, file size, mtime in ns): an unmoved o
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class EmbedPlan:
     """The work, and what needs none. Each image on disk is in exactly one of the five lists.
 
     Attributes:
@@ -40,23 +40,23 @@ class Plan:
         places: identity -> where the image lies now.
     """
 
-    todo: list[Item] = field(default_factory=list)
-    renamed: list[Item] = field(default_factory=list)
-    unchanged: list[Item] = field(default_factory=list)
-    failed: list[Item] = field(default_factory=list)
+    todo: list[EmbedItem] = field(default_factory=list)
+    renamed: list[EmbedItem] = field(default_factory=list)
+    unchanged: list[EmbedItem] = field(default_factory=list)
+    failed: list[EmbedItem] = field(default_factory=list)
     unreadable: list[VectorRow] = field(default_factory=list)
     left_out: list[Ungrouped] = field(default_factory=list)
-    learned: list[Item] = field(default_factory=list)
-    places: dict[Key, Item] = field(default_factory=dict)
+    learned: list[EmbedItem] = field(default_factory=list)
+    places: dict[Key, EmbedItem] = field(default_factory=dict)
 
 
 def make_plan(
     project: Project,
-    known: Mapping[Key, Known],
+    known: Mapping[Key, KnownRow],
     scanned: Iterable[Image],
     remembered: Mapping[_Stat, str],
     progress: Progress | None = None,
-) -> Plan:
+) -> EmbedPlan:
     """Sort every image of a project by what it needs.
 
     A file keeps its content as long as its size and time stay, wherever it lies; any other file is read and hashed.
@@ -71,7 +71,7 @@ def make_plan(
         ProjectError: the image folder is not there.
     """
     entries, left_out = list_images(project)
-    plan = Plan(left_out=left_out)
+    plan = EmbedPlan(left_out=left_out)
     pixels: dict[str, tuple[int | None, int | None]] = {i.sha256: (i.width, i.height) for i in scanned}
     hashes: dict[_Stat, str] = dict(remembered)
     hashes |= {(i.filename, i.file_size, i.mtime_ns): i.sha256 for i in scanned}
@@ -91,7 +91,7 @@ def make_plan(
             row = VectorRow(entry.filename, None, None, None, entry.file_size, entry.mtime_ns, None, None, why)
             plan.unreadable.append(row)
             continue
-        item = Item(
+        item = EmbedItem(
             entry.directory, entry.filename, digest, entry.file_size, entry.mtime_ns, *pixels.get(digest, (None, None))
         )
         key = (item.filename, digest)
@@ -111,7 +111,9 @@ def make_plan(
     return plan
 
 
-def stale_rows(plan: Plan, known: Mapping[Key, Known], decided: Mapping[str, set[str]]) -> Callable[[Key], bool]:
+def stale_rows(
+    plan: EmbedPlan, known: Mapping[Key, KnownRow], decided: Mapping[str, set[str]]
+) -> Callable[[Key], bool]:
     """Whether a row's image is no more: its name holds other content now, or it can be read again.
 
     A row stays when no file of its name is left (a reclaimed image was still decided on), and when it is of the
@@ -140,8 +142,8 @@ def stale_rows(plan: Plan, known: Mapping[Key, Known], decided: Mapping[str, set
 
 
 def plan_groups(
-    groups: Iterable[Group], plan: Plan, done: set[tuple[str, str, str]], config: RegionConfig, side: int
-) -> tuple[list[GroupItem], int]:
+    groups: Iterable[Group], plan: EmbedPlan, done: set[tuple[str, str, str]], config: RegionConfig, side: int
+) -> tuple[list[EmbedGroup], int]:
     """The groups whose regions are to be found, and how many cannot be: a member is not on disk any more."""
     settings = config.settings(side)
     wanted, gone = [], 0
@@ -151,7 +153,7 @@ def plan_groups(
             continue
         members = [plan.places.get((image.filename, image.sha256)) for image in group.images]
         if all(members):
-            wanted.append(GroupItem(group.group_id, digest, tuple(m for m in members if m)))
+            wanted.append(EmbedGroup(group.group_id, digest, tuple(m for m in members if m)))
         else:
             gone += 1
     return wanted, gone

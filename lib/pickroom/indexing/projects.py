@@ -25,7 +25,7 @@ from pickroom.integrity.whereabouts import Whereabouts, in_words
 from pickroom.storage import atomic
 from pickroom.store import decisions, groups, images, operations, review_state
 from pickroom.store.connect import connect, create, open_read_only, transaction
-from pickroom.store.exclusive_access import alone
+from pickroom.store.connections import exclusive_access
 from pickroom.store.workspace import Project, Workspace, already_started, bad_project_id
 
 
@@ -188,7 +188,7 @@ def relocate(workspace: Workspace, project_id: str, folder: Path) -> Project:
     moved = replace(project, manifest=replace(project.manifest, root=str(root)))
     with open_read_only(project.database) as connection:
         require_images(moved, connection, f"relocating {project_id}", f"choose the folder that was {project.root}")
-    with project_lock(moved, "relocating"), alone(project.database, "relocating"):
+    with project_lock(moved, "relocating"), exclusive_access(project.database, "relocating"):
         return project.with_manifest(root=str(root))
 
 

@@ -15,13 +15,14 @@ from contextlib import contextmanager
 from typing import Any
 
 from pickroom.core.errors import PickroomError, UsageError
+from pickroom.core.extras import require_extra
 from pickroom.features.choice import Chosen
 from pickroom.features.device import device_words, pick_device, usable_cores
 from pickroom.features.encoder import EncoderSpec, Tower
-from pickroom.features.reading import Item, Source
+from pickroom.features.reading import EmbedItem, ImageSource
 from pickroom.features.regions import RegionConfig
 from pickroom.indexing.engines import EmbedConfig, PublishImages, PublishRegions, batch_size
-from pickroom.indexing.work import GroupItem, embed_groups, embed_images
+from pickroom.indexing.work import EmbedGroup, embed_groups, embed_images
 
 _DOING = "embedding through Ray"
 _STORE_BYTES = 512 << 20  # of a Ray started here: the weights once, and a few batches
@@ -35,7 +36,7 @@ _ROWS, _NO_FOLDER = "rows", "no folder"
 class RayWorker:
     """What runs in a process of Ray's: one encoder, kept from batch to batch. Rows travel pickled."""
 
-    def __init__(self, tower: Any, spec: EncoderSpec, source: Source, regions: RegionConfig | None) -> None:
+    def __init__(self, tower: Any, spec: EncoderSpec, source: ImageSource, regions: RegionConfig | None) -> None:
         own = _fetched(tower)
         self._encoder = own.encoder(spec, pick_device(own.devices()))
         self._source, self._regions = source, regions
@@ -46,16 +47,16 @@ class RayWorker:
 
     def _embedded(self, row: dict[str, Any]) -> dict[str, Any]:
         batch: list[Any] = pickle.loads(row["batch"])
-        told = {"number": row["number"], "host": socket.gethostname()}
+        answer = {"number": row["number"], "host": socket.gethostname()}
         if not self._source.root.is_dir():
-            return {**told, "kind": _NO_FOLDER, "count": 0, "rows": b""}
+            return {**answer, "kind": _NO_FOLDER, "count": 0, "rows": b""}
         if self._regions is None:
             rows: list[Any] = embed_images(self._encoder, self._source, batch)
             count = len(batch)
         else:
             rows = embed_groups(self._encoder, self._source, batch, self._regions)
             count = sum(len(group.members) for group in batch)
-        return {**told, "kind": _ROWS, "count": count, "rows": pickle.dumps(rows)}
+        return {**answer, "kind": _ROWS, "count": count, "rows": pickle.dumps(rows)}
 
 
 def _fetched(tower: Any) -> Tower:
@@ -68,7 +69,7 @@ def _fetched(tower: Any) -> Tower:
 class RayEngine:
     """Ray Data's workers (see `Engine`). Make it with `started`."""
 
-    def __init__(self, ray: Any, chosen: Chosen, source: Source, config: EmbedConfig) -> None:
+    def __init__(self, ray: Any, chosen: Chosen, source: ImageSource, config: EmbedConfig) -> None:
         resources = ray.cluster_resources()
         self._gpus = int(resources.get("GPU", 0))
         cores = int(resources.get("CPU", 1))
@@ -82,11 +83,11 @@ class RayEngine:
         if not config.address:
             self.device += f" ({device_words('cpu')})" if not self._gpus else ""
 
-    def images(self, batches: Sequence[Sequence[Item]], publish: PublishImages) -> None:
+    def images(self, batches: Sequence[Sequence[EmbedItem]], publish: PublishImages) -> None:
         """See `Engine`."""
         self._map(batches, None, publish)
 
-    def groups(self, batches: Sequence[Sequence[GroupItem]], config: RegionConfig, publish: PublishRegions) -> None:
+    def groups(self, batches: Sequence[Sequence[EmbedGroup]], config: RegionConfig, publish: PublishRegions) -> None:
         """See `Engine`."""
         self._map(batches, config, publish)
 
@@ -129,11 +130,12 @@ class RayEngine:
 
 
 @contextmanager
-def started(chosen: Chosen, source: Source, config: EmbedConfig) -> Iterator[RayEngine]:
+def started(chosen: Chosen, source: ImageSource, config: EmbedConfig) -> Iterator[RayEngine]:
     """Join the cluster at `config.address`, or start Ray on this machine; a Ray started here ends with the work.
 
     Raises:
-        UsageError: Ray is not installed, no cluster answers, or a worker cannot do its work.
+        MissingExtraError: Ray is not installed.
+        UsageError: no cluster answers, or a worker cannot do its work.
     """
     ray = _import()
     ours = not ray.is_initialized()
@@ -163,16 +165,7 @@ def _import() -> Any:
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # stderr is the progress bar's; Ray keeps its own log
     os.environ.setdefault("RAY_raylet_start_wait_time_s", str(_PATIENCE_S))
     os.environ.setdefault("RAY_agent_register_timeout_ms", str(_PATIENCE_S * 1000))
-    try:
-        import ray
-        import ray.data
-    except ImportError as error:
-        raise UsageError(
-            f"Ray is not installed ({error})",
-            doing=_DOING,
-            hint="install it: pip install 'pickroom[ray]'; or use --engine local",
-        ) from error
-    return ray
+    return require_extra("ray", _DOING, instead="use --engine local")
 
 
 def _start(ray: Any, address: str | None) -> None:

@@ -8,13 +8,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pickroom.features import device as devices
 from pickroom.features.encoder import Encoder
-from pickroom.features.reading import Item, Source
+from pickroom.features.reading import EmbedItem, ImageSource
 from pickroom.features.rows import VectorRow
 from pickroom.features.store import VectorStore
-from pickroom.features.vectors import Vectors, read_vectors
-from pickroom.indexing.plan import Plan
+from pickroom.features.vectors import Vectors, cosines, read_vectors
+from pickroom.indexing.plan import EmbedPlan
 from pickroom.indexing.work import embed_images
 from pickroom.storage import atomic
 
@@ -45,7 +44,7 @@ class Verification:
 
 
 def verify(
-    store: VectorStore, plan: Plan, encoder: Encoder, source: Source, *, sample: int = SAMPLE, seed: int = 0
+    store: VectorStore, plan: EmbedPlan, encoder: Encoder, source: ImageSource, *, sample: int = SAMPLE, seed: int = 0
 ) -> Verification:
     """Check counts, shapes and finiteness of all vectors, and embed a sample of the images again.
 
@@ -77,7 +76,7 @@ def verify(
     )
 
 
-def _counts(store: VectorStore, plan: Plan) -> list[str]:
+def _counts(store: VectorStore, plan: EmbedPlan) -> list[str]:
     problems = []
     missing = [*plan.todo, *plan.renamed]
     if missing:
@@ -106,7 +105,7 @@ def _numbers(vectors: Vectors) -> list[str]:
     return problems
 
 
-def _again(vectors: Vectors, item: Item, row: VectorRow | None, source: Source) -> tuple[str, float | None]:
+def _again(vectors: Vectors, item: EmbedItem, row: VectorRow | None, source: ImageSource) -> tuple[str, float | None]:
     """What is wrong with one image's vector, and its cosine to the one made now (`row`)."""
     place = vectors.place(item.filename, item.content_hash)
     assert place is not None
@@ -119,7 +118,7 @@ def _again(vectors: Vectors, item: Item, row: VectorRow | None, source: Source) 
         return "the file moved, or cannot be opened", None
     if row.vector is None:
         return f"it has a vector, but cannot be embedded now: {row.error}", None
-    cosine = float(devices.cosines(vectors.matrix[place : place + 1], row.vector[None])[0])
+    cosine = float(cosines(vectors.matrix[place : place + 1], row.vector[None])[0])
     if cosine < LEAST_COSINE:
         return f"its vector cannot be made again: cosine {cosine:.4f}", cosine
     return "", cosine

@@ -9,7 +9,7 @@ import numpy as np
 
 from pickroom.core.errors import ImageError
 from pickroom.features.encoder import Encoder, Features, Pixels
-from pickroom.features.reading import Item, Picture, Source
+from pickroom.features.reading import DecodedImage, EmbedItem, ImageSource
 from pickroom.features.regions import Region, RegionConfig, comparable, crop_box, find_regions
 from pickroom.features.rows import RegionRow, VectorRow
 
@@ -18,21 +18,21 @@ NOT_FINITE = "the vector is not finite"
 
 
 @dataclass(frozen=True, slots=True)
-class GroupItem:
+class EmbedGroup:
     """One group whose regions are wanted; its members in the group's order."""
 
     group_id: str
     members_hash: str
-    members: tuple[Item, ...]
+    members: tuple[EmbedItem, ...]
 
 
-def embed_images(encoder: Encoder, source: Source, items: Sequence[Item]) -> list[VectorRow]:
+def embed_images(encoder: Encoder, source: ImageSource, items: Sequence[EmbedItem]) -> list[VectorRow]:
     """A row for each image, with its vector or the reason why it has none.
 
     An image that was moved or changed since the work was planned has no row: the next plan finds it anew.
     """
-    rows: dict[Item, VectorRow] = {}
-    ready: list[tuple[Item, Picture, Pixels]] = []
+    rows: dict[EmbedItem, VectorRow] = {}
+    ready: list[tuple[EmbedItem, DecodedImage, Pixels]] = []
     for item in items:
         try:
             if not source.unchanged(item):
@@ -55,7 +55,7 @@ def embed_images(encoder: Encoder, source: Source, items: Sequence[Item]) -> lis
 
 
 def embed_groups(
-    encoder: Encoder, source: Source, groups: Sequence[GroupItem], config: RegionConfig
+    encoder: Encoder, source: ImageSource, groups: Sequence[EmbedGroup], config: RegionConfig
 ) -> list[RegionRow]:
     """Rows for the regions of each group; a group that has none gets one row a member that says why.
 
@@ -87,7 +87,9 @@ def embed_groups(
     return rows
 
 
-def _find(encoder: Encoder, source: Source, group: GroupItem, side: int, config: RegionConfig) -> list[Region] | str:
+def _find(
+    encoder: Encoder, source: ImageSource, group: EmbedGroup, side: int, config: RegionConfig
+) -> list[Region] | str:
     pictures = [source.read(item, config.compare_side // 2) for item in group.members]
     sizes = [(picture.width, picture.height) for picture in pictures]
     if not comparable(sizes, config.aspect_tolerance):
@@ -96,7 +98,9 @@ def _find(encoder: Encoder, source: Source, group: GroupItem, side: int, config:
     return found or NO_DIFFERENCE
 
 
-def _cut(encoder: Encoder, source: Source, group: GroupItem, found: Sequence[Region]) -> dict[tuple[Item, int], Pixels]:
+def _cut(
+    encoder: Encoder, source: ImageSource, group: EmbedGroup, found: Sequence[Region]
+) -> dict[tuple[EmbedItem, int], Pixels]:
     """Each region of each member at native resolution, prepared; one whole image in memory at a time."""
     cuts = {}
     for item in group.members:
@@ -125,39 +129,25 @@ def _of(features: Features, place: int) -> tuple[np.ndarray | None, np.ndarray |
 
 
 def _row(
-    item: Item, picture: Picture | None, vector: np.ndarray | None, patches: np.ndarray | None, error: str | None
+    item: EmbedItem,
+    picture: DecodedImage | None,
+    vector: np.ndarray | None,
+    patches: np.ndarray | None,
+    error: str | None,
 ) -> VectorRow:
-    return VectorRow(
-        filename=item.filename,
-        content_hash=item.content_hash,
-        width=picture.width if picture else item.width,
-        height=picture.height if picture else item.height,
-        file_size=item.file_size,
-        mtime_ns=item.mtime_ns,
-        vector=vector,
-        patches=patches,
-        error=error,
-    )
+    size = (picture.width, picture.height) if picture else (item.width, item.height)
+    return VectorRow(item.filename, item.content_hash, *size, item.file_size, item.mtime_ns, vector, patches, error)
 
 
 def _region_row(
-    group: GroupItem,
-    item: Item,
+    group: EmbedGroup,
+    item: EmbedItem,
     settings: str,
     rank: int,
     region: Region | None,
     vector: np.ndarray | None,
     error: str | None,
 ) -> RegionRow:
-    return RegionRow(
-        group_id=group.group_id,
-        filename=item.filename,
-        members_hash=group.members_hash,
-        settings=settings,
-        content_hash=item.content_hash,
-        region=rank,
-        box=region.box if region else None,
-        difference=region.difference if region else None,
-        vector=vector,
-        error=error,
-    )
+    box, difference = (region.box, region.difference) if region else (None, None)
+    whose = (group.group_id, item.filename, group.members_hash, settings, item.content_hash)
+    return RegionRow(*whose, rank, box, difference, vector, error)

@@ -1,14 +1,14 @@
-"""Integrity first: what must hold of a project's decisions before anything is trained on them, or finished.
+"""Checks of a project's decisions before anything is trained on them, or finished. Read-only: rows are never mended.
 
 A check that fails is an `error` or `excluded` (a sound row is left out of the training set, and counted). A damaged
 file and rows of another project refuse everything. Any other error makes its row unsound: that row alone is left out of
-all that reads decisions, named and counted. Read-only: rows are reported, never mended.
+all that reads decisions, named and counted.
 """
 
 from pickroom.integrity.checks import CHECKS, Level, Purpose
-from pickroom.integrity.folders import whereabouts
 from pickroom.integrity.inspection import Finding, Inspection, inspect, save_report, vectors_on_disk
 from pickroom.integrity.unsound import Unsound, find_unsound, unsound_rows
+from pickroom.integrity.whereabouts import whereabouts
 
 __all__ = [
     "CHECKS",

@@ -7,7 +7,7 @@ placeholders.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
@@ -37,13 +37,12 @@ class ParsedRows:
     hits: dict[str, list[tuple[str, str]]] = field(default_factory=dict)  # check -> (group_id, what is wrong)
 
 
-def _names(row: Row) -> list[Any]:
-    """The group's file names, as far as they can be read."""
-    return _listed(row["images"])
+Check = Callable[[Row, ParsedRows], str | None]
 
 
 @lru_cache(maxsize=1)  # several checks of one row ask for them
-def _listed(text: object) -> list[Any]:
+def _names(text: object) -> list[Any]:
+    """The group's file names, as far as they can be read."""
     try:
         names = json.loads(text) if isinstance(text, str) else None
     except (ValueError, RecursionError):
@@ -106,7 +105,7 @@ def _coordinates(row: Row, _: ParsedRows) -> str | None:
 
 
 def _file_names(row: Row, _: ParsedRows) -> str | None:
-    names = _names(row)
+    names = _names(row["images"])
     if not MIN_GROUP <= len(names) <= MAX_GROUP:
         return f"images {row['images']!r} is no list of {MIN_GROUP} to {MAX_GROUP} names"
     for name in names:
@@ -116,7 +115,7 @@ def _file_names(row: Row, _: ParsedRows) -> str | None:
 
 
 def _indexes(row: Row, _: ParsedRows) -> str | None:
-    count = len(_names(row))
+    count = len(_names(row["images"]))
     for name in ("user_selected_index", "ai_selected_index"):
         index = row[name]
         unknown = index is None and name == "ai_selected_index"
@@ -125,33 +124,22 @@ def _indexes(row: Row, _: ParsedRows) -> str | None:
     return None
 
 
-def _waiting_crop(row: Row, facts: ParsedRows) -> str | None:
-    return "its crop waits to be made" if row["group_id"] in facts.waiting else None
-
-
 def _vectors(row: Row, facts: ParsedRows) -> str | None:
     def missing(name: object) -> bool:
         has = facts.vectors.get(name, set()) if isinstance(name, str) else set()
         known = facts.sha256.get(name) if isinstance(name, str) else None
         return not has or (known is not None and known not in has)
 
-    without = [str(name) for name in _names(row) if missing(name)]
+    without = [str(name) for name in _names(row["images"]) if missing(name)]
     return f"no vector of {', '.join(without)}" if without else None
 
 
-def _machine(row: Row, facts: ParsedRows) -> str | None:
-    return "decided without a person" if row["group_id"] in facts.by_machine else None
+def _listed(group_ids: Callable[[ParsedRows], Set[str]], what: str) -> Check:
+    """A check of the rows of listed groups."""
+    return lambda row, facts: what if row["group_id"] in group_ids(facts) else None
 
 
-def _machine_crop(row: Row, facts: ParsedRows) -> str | None:
-    return "cropped without a person" if row["group_id"] in facts.cropped_by_machine else None
-
-
-def _default_crop(row: Row, facts: ParsedRows) -> str | None:
-    return "cropped to the default box, which nobody drew" if row["group_id"] in facts.default_crops else None
-
-
-CHECKS: tuple[tuple[str, Callable[[Row, ParsedRows], str | None] | None], ...] = (
+CHECKS: tuple[tuple[str, Check | None], ...] = (
     ("database", None),  # filled from SQLite's own check, before the rows
     ("project", _project),
     ("ids", _ids),
@@ -163,11 +151,11 @@ CHECKS: tuple[tuple[str, Callable[[Row, ParsedRows], str | None] | None], ...] =
     ("indexes", _indexes),
     ("images", None),  # rows of the other tables of `FAULTS`
     ("crops", None),
-    ("waiting crops", _waiting_crop),
+    ("waiting crops", _listed(lambda facts: facts.waiting, "its crop waits to be made")),
     ("vectors", _vectors),
-    ("machine decisions", _machine),
-    ("machine crops", _machine_crop),
-    ("default crops", _default_crop),
+    ("machine decisions", _listed(lambda facts: facts.by_machine, "decided without a person")),
+    ("machine crops", _listed(lambda facts: facts.cropped_by_machine, "cropped without a person")),
+    ("default crops", _listed(lambda facts: facts.default_crops, "cropped to the default box, which nobody drew")),
 )
 # the pick of such a row is a person's all the same
 CROPS_ONLY = frozenset(("machine crops", "default crops"))
@@ -176,12 +164,10 @@ REFUSING = frozenset(("database", "project"))
 # a decision that fails one of these is unsound by itself, to every purpose
 UNSOUND = ("ids", "actions", "values", "sizes", "coordinates", "file names", "indexes")
 # every other check is an error to both
+_TRAINING_ONLY: Mapping[Purpose, Level | None] = {"training": "excluded", "finishing": None}
 LEVELS: Mapping[str, Mapping[Purpose, Level | None]] = {
     "waiting crops": {"training": "excluded", "finishing": "error"},
-    "vectors": {"training": "excluded", "finishing": None},
-    "machine decisions": {"training": "excluded", "finishing": None},
-    "machine crops": {"training": "excluded", "finishing": None},
-    "default crops": {"training": "excluded", "finishing": None},
+    **dict.fromkeys(("vectors", "machine decisions", "machine crops", "default crops"), _TRAINING_ONLY),
 }
 _OF_ONE_ROW = tuple((name, check) for name, check in CHECKS if name in UNSOUND and check is not None)
 _NO_FACTS = ParsedRows(frozenset(), {}, {}, frozenset(), frozenset(), frozenset(), frozenset())

@@ -1,4 +1,4 @@
-"""Rows that no program of Pickroom writes: which they are, by table, so that whoever reads one leaves them out."""
+"""Find malformed rows, by table, so that every reader leaves them out."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pickroom.integrity.checks import FAULTS, Fault
 from pickroom.store.connect import open_read_only, transaction
-from pickroom.store.row_errors import read_any_text
+from pickroom.store.rows import read_any_text
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ _WORDS_KEPT = 2000  # characters of what it said last
 
 @dataclass(frozen=True, slots=True)
 class Background:
-    """A command that runs, and tells of itself under `name` (see `watching`)."""
+    """A command that runs, and writes its status under `name` (see `progress`)."""
 
     workspace: Workspace
     name: str
@@ -30,7 +30,7 @@ class Background:
 
     @property
     def starting(self) -> bool:
-        """It runs, and has told nothing yet."""
+        """It runs, and has written no status yet."""
         if self.process.poll() is not None:
             return False
         status = progress.read_status(self.workspace, self.name)

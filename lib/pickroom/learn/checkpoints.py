@@ -1,6 +1,7 @@
-"""Model versions on disk: `<name>_v<N>.pt` with its `<name>_v<N>_metadata.json`, and which version is current.
+"""Model versions on disk: `<name>_v<N>.npz` with its `<name>_v<N>_metadata.json`, and which version is current.
 
-This module alone writes there. The weights are published first, the metadata last: a version is there when both are,
+A version is arrays and JSON, no code. Version 0.1 wrote PyTorch files, `<name>_v<N>.pt`, which are still read. This
+module alone writes there. The weights are published first, the metadata last: a version is there when both are,
 and then it never changes. `<name>_current.json` names the version that recommends.
 """
 
@@ -9,17 +10,21 @@ from __future__ import annotations
 import io
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
+
+import msgspec
+import numpy as np
 
 from pickroom.core.errors import ConflictError, StoreError
-from pickroom.storage import atomic
+from pickroom.features.torch_file import read_tensors
+from pickroom.storage import atomic, json_records
 from pickroom.store.workspace import Workspace, utc_now
 
-_WEIGHTS = re.compile(r"(?P<name>[a-z_]+)_v(?P<version>\d+)\.pt")
-_MOST_BYTES = 1 << 16  # of the file that names the current version: it holds a line
+_FILE = re.compile(r"(?P<name>[a-z_]+)_v(?P<version>\d+)(\.npz|\.pt|_metadata\.json)")
+_MODEL, _SEEN = "model.", "seen"  # names of arrays in the file: of the model's own, each with its name, and the prints
 _TRAIN_AGAIN = "train again: pickroom train"
 
 
@@ -28,13 +33,15 @@ class Checkpoint:
     """One version, read back.
 
     Attributes:
-        state: {"model": tensors, "seen": (n,) int64 prints of the files it was fitted on, ...}.
+        model: arrays by name, see `TrainingTask.rebuild`.
+        seen: (n,) int64: prints of the files it was fitted on, see `splits.prints`.
         metadata: what its JSON file holds.
     """
 
     name: str
     version: int
-    state: dict[str, Any]
+    model: dict[str, np.ndarray]
+    seen: np.ndarray
     metadata: dict[str, Any]
 
     @property
@@ -58,32 +65,37 @@ class Checkpoint:
             raise _mismatch(self, f"it was trained on vectors of {trained.get('encoder')}, not of {encoder}")
 
 
+class _Current(msgspec.Struct):
+    version: int
+
+
 def versions(workspace: Workspace, name: str) -> list[int]:
     """The versions that are there, weights and metadata both, oldest first."""
-    found = []
-    for path in workspace.models.glob(f"{name}_v*.pt"):
-        match = _WEIGHTS.fullmatch(path.name)
-        if match and match["name"] == name and _metadata_path(workspace, name, int(match["version"])).is_file():
-            found.append(int(match["version"]))
-    return sorted(found)
+    files = list(_files(workspace, name))
+    described = {version for version, suffix in files if suffix == "_metadata.json"}
+    return sorted({version for version, suffix in files if suffix != "_metadata.json"} & described)
 
 
-def save(workspace: Workspace, name: str, state: Mapping[str, Any], metadata: Mapping[str, Any]) -> int:
+def save(
+    workspace: Workspace,
+    name: str,
+    model: Mapping[str, np.ndarray],
+    metadata: Mapping[str, Any],
+    seen: np.ndarray | None = None,
+) -> int:
     """Publish a new version; returns its number. Nothing that was there is ever replaced.
 
     Args:
-        state: tensors, and lists, dicts, numbers and texts of them: what `torch.load(weights_only=True)` reads.
+        model, seen: see `Checkpoint`.
     """
-    import torch
-
     workspace.models.mkdir(parents=True, exist_ok=True)
-    buffer = io.BytesIO()
-    torch.save(dict(state), buffer)
-    data = buffer.getvalue()
+    prints = np.zeros(0, dtype=np.int64) if seen is None else seen
+    data = packed({_SEEN: prints, **{f"{_MODEL}{part}": values for part, values in model.items()}})
     while True:
-        version = max([0, *_numbers(workspace, name)]) + 1
+        # a number that only metadata has is taken too: by a crash between the two files, or by another program
+        version = max((taken for taken, _ in _files(workspace, name)), default=0) + 1
         try:
-            atomic.create_bytes(_weights_path(workspace, name, version), data)
+            atomic.create_bytes(workspace.models / f"{name}_v{version}.npz", data)
             break
         except FileExistsError:  # another training has just published that number
             continue
@@ -92,35 +104,46 @@ def save(workspace: Workspace, name: str, state: Mapping[str, Any], metadata: Ma
     return version
 
 
+def packed(arrays: Mapping[str, np.ndarray]) -> bytes:
+    """Arrays as an .npz file, to be read by `unpacked`."""
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)  # type: ignore[arg-type]  # an array's name is never that of an option
+    return buffer.getvalue()
+
+
+def unpacked(file: BinaryIO) -> dict[str, np.ndarray]:
+    """The arrays of an .npz file; objects in it, which could hold code, are refused. Raises almost anything."""
+    with np.load(file, allow_pickle=False) as arrays:
+        return dict(arrays)
+
+
 def load(workspace: Workspace, name: str, version: int) -> Checkpoint:
-    """Read a version, onto the CPU, by `weights_only=True`: a file that holds code is refused, not run.
+    """Read a version; no code in it is run.
 
     Raises:
         StoreError: it is missing, or damaged.
     """
-    import torch
-
-    path = _weights_path(workspace, name, version)
+    path = workspace.models / f"{name}_v{version}.npz"
+    if not path.exists() and path.with_suffix(".pt").exists():
+        path = path.with_suffix(".pt")
     try:
         metadata = read_metadata(workspace, name, version)
         with atomic.open_plain(path) as file:
-            state = torch.load(file, map_location="cpu", weights_only=True)
-    except Exception as error:  # noqa: BLE001 (unpickling raises almost anything on damaged bytes)
+            arrays = unpacked(file) if path.suffix == ".npz" else _flat(read_tensors(file))
+    except Exception as error:  # noqa: BLE001 (readers raise almost anything on damaged bytes)
         what = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise StoreError(
             f"it cannot be read ({what})", doing="loading a model", subject=path, hint=_TRAIN_AGAIN
         ) from None
-    if not isinstance(state, dict) or "model" not in state:
+    model = {part.removeprefix(_MODEL): values for part, values in arrays.items() if part.startswith(_MODEL)}
+    if not model:
         raise StoreError("it holds no model", doing="loading a model", subject=path, hint=_TRAIN_AGAIN)
-    return Checkpoint(name, version, state, metadata)
+    return Checkpoint(name, version, model, arrays.get(_SEEN, np.zeros(0, dtype=np.int64)), metadata)
 
 
 def read_metadata(workspace: Workspace, name: str, version: int) -> dict[str, Any]:
     """What a version's JSON file holds; raises OSError or ValueError."""
-    values = json.loads(_metadata_path(workspace, name, version).read_text(encoding="utf-8"))
-    if not isinstance(values, dict):
-        raise ValueError("its metadata is no JSON object")
-    return values
+    return json_records.from_json(dict[str, Any], _metadata_path(workspace, name, version).read_bytes())
 
 
 def current(workspace: Workspace, name: str) -> int | None:
@@ -129,18 +152,12 @@ def current(workspace: Workspace, name: str) -> int | None:
     Raises:
         StoreError: the file that says so is damaged, or names a version that is gone.
     """
-    path = _current_path(workspace, name)
-    try:
-        version = json.loads(atomic.read_small(path, _MOST_BYTES))["version"]
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        hint = "delete it: the next training decides anew"
-        raise StoreError(f"it cannot be read ({error})", doing="looking for a model", subject=path, hint=hint) from None
-    if type(version) is not int or version not in versions(workspace, name):
-        what = f"version {version} of {name} is named as current, and is not there"
-        raise StoreError(what, doing="looking for a model", subject=path, hint="restore its files, or delete this one")
-    return version
+    path, doing = _current_path(workspace, name), "looking for a model"
+    found = json_records.read(_Current, path, doing=doing, hint="delete it: the next training decides anew")
+    if found is not None and found.version not in versions(workspace, name):
+        what = f"version {found.version} of {name} is named as current, and is not there"
+        raise StoreError(what, doing=doing, subject=path, hint="restore its files, or delete this one")
+    return None if found is None else found.version
 
 
 def load_current(workspace: Workspace, name: str) -> Checkpoint | None:
@@ -157,16 +174,21 @@ def make_current(workspace: Workspace, name: str, version: int, reason: str) -> 
     atomic.write_text(_current_path(workspace, name), json.dumps(values) + "\n")
 
 
-def _numbers(workspace: Workspace, name: str) -> list[int]:
-    """Every number taken, also by weights whose metadata a crash never wrote."""
-    # a number that only metadata has is taken too: the file may be another program's
-    names = (path.name.replace("_metadata.json", ".pt") for path in workspace.models.glob(f"{name}_v*"))
-    matches = (_WEIGHTS.fullmatch(found) for found in names)
-    return [int(match["version"]) for match in matches if match and match["name"] == name]
+def _files(workspace: Workspace, name: str) -> Iterator[tuple[int, str]]:
+    """(version, end of its name) of every file of a model."""
+    for path in workspace.models.glob(f"{name}_v*"):
+        match = _FILE.fullmatch(path.name)
+        if match and match["name"] == name:
+            yield int(match["version"]), match[3]
 
 
-def _weights_path(workspace: Workspace, name: str, version: int) -> Path:
-    return workspace.models / f"{name}_v{version}.pt"
+def _flat(values: Any) -> dict[str, np.ndarray]:
+    """The arrays of a PyTorch file of version 0.1, named as in an .npz file."""
+    match values:
+        case {"model": dict(model), **rest}:
+            arrays = {f"{_MODEL}{part}": np.asarray(tensor) for part, tensor in model.items()}
+            return arrays | {_SEEN: np.asarray(rest.get("seen", []), dtype=np.int64)}
+    return {}
 
 
 def _metadata_path(workspace: Workspace, name: str, version: int) -> Path:

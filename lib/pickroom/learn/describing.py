@@ -8,17 +8,18 @@ from typing import Any
 
 from pickroom.learn.evaluation import Evaluation
 from pickroom.learn.metrics import WINDOW
-from pickroom.learn.tasks import TrainingTask, recipe_of
+from pickroom.learn.models import DEFAULT_TASKS
+from pickroom.learn.tasks import TrainingTask
 
 
-def lines_of(recipe: TrainingTask, version: int, metadata: Mapping[str, Any]) -> list[str]:
+def lines_of(task: TrainingTask, version: int, metadata: Mapping[str, Any]) -> list[str]:
     """The short report of a version, from its metadata."""
     data, counts = metadata["data"], metadata["data"]["used"]
     how = "the whole project held out" if metadata["split"]["by"] == "project" else "split by group"
     lines = [
-        f"{recipe.name} v{version}: {recipe.plain(metadata['metrics'], metadata['baselines'])}",
-        f"{recipe.name} v{version} of {', '.join(metadata['projects'])}: {counts['train'] + counts['calibrate']} "
-        f"{recipe.unit} learned from, {metadata['fitted']}, {counts['held_out']} held out ({how}), "
+        f"{task.name} v{version}: {task.plain(metadata['metrics'], metadata['baselines'])}",
+        f"{task.name} v{version} of {', '.join(metadata['projects'])}: {counts['train'] + counts['calibrate']} "
+        f"{task.unit} learned from, {metadata['fitted']}, {counts['held_out']} held out ({how}), "
         f"{metadata['seconds']:.0f} s",
     ]
     left_out = Counter[str]()
@@ -27,23 +28,23 @@ def lines_of(recipe: TrainingTask, version: int, metadata: Mapping[str, Any]) ->
     left_out.update(data["without_features"])
     if left_out:
         lines.append("left out: " + ", ".join(f"{count} {reason}" for reason, count in left_out.most_common()))
-    lines.append(f"held out: {recipe.words(metadata['metrics'])}")
-    lines += [f"  {name}: {recipe.words(scored)}" for name, scored in metadata["baselines"].items()]
+    lines.append(f"held out: {task.words(metadata['metrics'])}")
+    lines += [f"  {name}: {task.words(scored)}" for name, scored in metadata["baselines"].items()]
     previous = metadata["previous"]
     if previous and previous["metrics"]:
         lines.append(
             f"  v{previous['version']} on the {previous['rows']} of them it was not trained on: "
-            f"{recipe.words(previous['metrics'])}; v{version} there: {recipe.words(previous['new'])}"
+            f"{task.words(previous['metrics'])}; v{version} there: {task.words(previous['new'])}"
         )
     for one in metadata["tried"]:
         kept = " (kept)" if one["chosen"] else ""
-        lines.append(f"  anomaly weight {one['setting']:g}{kept}: {recipe.words(one['held_out'])}")
+        lines.append(f"  anomaly weight {one['setting']:g}{kept}: {task.words(one['held_out'])}")
     verdict = metadata["verdict"]
     state = "it recommends from now on" if verdict["current"] else "kept, and not used"
     need = verdict.get("crop_or_none")
     if need is not None and not need["counts"]:
         lines.append(
-            f"it has no word on whether a crop is needed: right in {need['new']:.0%}, "
+            f"it does not predict whether a crop is needed: right in {need['new']:.0%}, "
             f"the same answer for all in {need['majority']:.0%}; its boxes are judged by themselves"
         )
     return [*lines, f"{state}: {verdict['reason']}"]
@@ -57,10 +58,10 @@ def evaluation_lines(found: Evaluation) -> list[str]:
         if not one.metrics:
             lines.append(f"{head}: {one.note}")
             continue
-        recipe = recipe_of(one.kind)
+        task = DEFAULT_TASKS[one.kind]
         left_out = f", {one.seen} it was fitted on left out" if one.seen else ""
-        lines.append(f"{head}, {one.rows} {recipe.unit}{left_out}: {recipe.words(one.metrics)}")
-        lines += [f"  {name}: {recipe.words(scored)}" for name, scored in one.baselines.items()]
+        lines.append(f"{head}, {one.rows} {task.unit}{left_out}: {task.words(one.metrics)}")
+        lines += [f"  {name}: {task.words(scored)}" for name, scored in one.baselines.items()]
         if one.rolling:
             lines.append(f"  over the last {min(len(one.rolling), WINDOW)}: {one.rolling[-1]:.3f}")
     for entry in found.sample:

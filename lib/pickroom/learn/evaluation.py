@@ -14,11 +14,12 @@ from typing import Any
 import numpy as np
 
 from pickroom.core.errors import ConflictError, PickroomError, StoreError, UsageError
-from pickroom.features import threads
-from pickroom.features.sources import Sources
+from pickroom.core.extras import MissingExtraError
+from pickroom.features.sources import FeatureSources
 from pickroom.learn import checkpoints, metrics, splits, training_sets
 from pickroom.learn.examples import CropExample, Pick
-from pickroom.learn.tasks import TrainingTask, model_of, recipe_of
+from pickroom.learn.models import default_task, model_of
+from pickroom.learn.tasks import TrainingTask
 from pickroom.learn.training_sets import KINDS, Kind, TrainingSet
 from pickroom.storage import append_log
 from pickroom.store.workspace import Workspace, utc_now
@@ -122,8 +123,7 @@ def evaluate(
         if not numbers:
             continue
         made = training_sets.collect(workspace, kind, project_ids)
-        with threads.limit_torch_threads(len(made.examples)):
-            found, current[kind] = _evaluate_kind(workspace, made, numbers, progress)
+        found, current[kind] = _evaluate_kind(workspace, made, numbers, progress)
         scores += found
     if not current:
         names = " ".join(project_ids)
@@ -137,10 +137,10 @@ def evaluate(
 def _evaluate_kind(
     workspace: Workspace, made: TrainingSet, numbers: Sequence[int], progress: Progress | None
 ) -> tuple[list[VersionScore], _Current]:
-    kind, recipe = made.kind, recipe_of(made.kind)
-    sources = Sources(workspace.project(project_id) for project_id in made.projects)
+    kind, task = made.kind, default_task(made.kind)
+    sources = FeatureSources(workspace.project(project_id) for project_id in made.projects)
     everything = list(made.examples)
-    features = recipe.features(everything, sources, progress) if everything else None
+    features = task.features(everything, sources, progress) if everything else None
     kept = [row for row in range(len(everything)) if features is not None and row not in features.missing]
     examples = [everything[row] for row in kept]
     features = features.take(kept) if features is not None else None
@@ -150,22 +150,22 @@ def _evaluate_kind(
     for number in numbers:
         try:
             checkpoint = checkpoints.load(workspace, kind, number)
-            checkpoint.require_features(recipe.feature_hash, made.encoder)
-            unseen = ~splits.seen(examples, np.asarray(checkpoint.state.get("seen", [])))
+            checkpoint.require_features(task.feature_hash, made.encoder)
+            unseen = ~splits.seen(examples, checkpoint.seen)
             one = _Used(checkpoint, model_of(checkpoint), unseen)
-        except (ConflictError, StoreError) as error:
+        except (ConflictError, MissingExtraError, StoreError) as error:
             unread = VersionScore(
-                kind, number, number == chosen, "", 0, 0, note=error.what, damaged=isinstance(error, StoreError)
+                kind, number, number == chosen, "", 0, 0, note=error.what, damaged=not isinstance(error, ConflictError)
             )
             scores += [replace(unread, project_id=project_id) for project_id in made.projects]
             continue
-        scores += [_score(recipe, one, examples, features, p, number == chosen) for p in made.projects]
+        scores += [_score(task, one, examples, features, p, number == chosen) for p in made.projects]
         used = one if number == chosen else used
     return scores, (examples, features, used)
 
 
 def _score(
-    recipe: TrainingTask, used: _Used, examples: Sequence[Any], features: Any, project_id: str, current: bool
+    task: TrainingTask, used: _Used, examples: Sequence[Any], features: Any, project_id: str, current: bool
 ) -> VersionScore:
     own = np.array([splits.project_of(example) == project_id for example in examples], dtype=bool)
     rows = np.flatnonzero(own & used.unseen)
@@ -174,28 +174,27 @@ def _score(
     number = used.checkpoint.version
     if not some:
         why = "it was fitted on all of them" if seen else "nothing of this kind was decided"
-        return VersionScore(recipe.name, number, current, project_id, 0, seen, note=why)
+        return VersionScore(task.name, number, current, project_id, 0, seen, note=why)
     here = features.take(rows)
-    evidence = recipe.evidence(used.model, some, here)
+    evidence = task.evidence(used.model, some, here)
     # what a baseline learns, it learns from the rows of other sides
     others = np.flatnonzero(~used.unseen)
     learned = ([examples[row] for row in others.tolist()], features.take(others))
-    learnable = recipe.name == "ranker" or len(others)
-    baselines = recipe.baselines(*learned, some, here).scored if learnable else {}
+    learnable = task.name == "ranker" or len(others)
+    baselines = task.baselines(*learned, some, here).scored if learnable else {}
     rolling: tuple[float, ...] = ()
-    if recipe.name == "ranker":
-        order = np.argsort([example.decided_at for example in some], kind="stable")
-        rolling = tuple(metrics.rolling(evidence.figures[order]).tolist())
-    scored = recipe.score(used.model, some, here)
+    if task.name == "ranker":
+        rolling = tuple(metrics.rolling_in_time(some, evidence.figures))
+    scored = task.score(used.model, some, here)
     return VersionScore(
-        recipe.name, number, current, project_id, len(rows), seen, evidence.figure, scored, baselines, rolling
+        task.name, number, current, project_id, len(rows), seen, evidence.figure, scored, baselines, rolling
     )
 
 
 def _sample(current: Mapping[str, _Current], count: int, seed: int | None) -> list[dict[str, Any]]:
     """Groups at random that neither current model was fitted on, each as it would have been recommended."""
-    images, image_features, boxer = current.get("crop_proposer", _UNTRAINED)
-    crops = {(image.project_id, image.filename): row for row, image in enumerate(images)} if boxer else {}
+    images, image_features, crop_model = current.get("crop_proposer", _UNTRAINED)
+    crops = {(image.project_id, image.filename): row for row, image in enumerate(images)} if crop_model else {}
     picks, features, ranker = current.get("ranker", _UNTRAINED)
     if ranker is None:
         hint = "see why: pickroom evaluate PROJECT"
@@ -203,7 +202,7 @@ def _sample(current: Mapping[str, _Current], count: int, seed: int | None) -> li
     rows = []
     for row in np.flatnonzero(ranker.unseen).tolist():
         place = crops.get(_chosen_key(picks[row]))
-        if place is None or boxer is None or boxer.unseen[place]:
+        if place is None or crop_model is None or crop_model.unseen[place]:
             rows.append(row)
     if not rows:
         hint = "decide more groups, then evaluate again"
@@ -217,10 +216,10 @@ def _sample(current: Mapping[str, _Current], count: int, seed: int | None) -> li
     ]
     for pick, entry in zip(some, entries, strict=True):
         place = crops.get(_chosen_key(pick))
-        if place is not None and boxer is not None:
-            boxed = boxer.model.box(image_features.take([place]))
-            _add_crop(entry, images[place], boxed, gate_enabled=boxer.model.gate_enabled)
-            entry["versions"]["crop_proposer"] = boxer.checkpoint.label
+        if place is not None and crop_model is not None:
+            boxed = crop_model.model.box(image_features.take([place]))
+            _add_crop(entry, images[place], boxed, gate_enabled=crop_model.model.gate_enabled)
+            entry["versions"]["crop_proposer"] = crop_model.checkpoint.label
     return entries
 
 

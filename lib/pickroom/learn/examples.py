@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+
+import numpy as np
 
 from pickroom.core.records import CropBox
 from pickroom.features.candidates import Candidates
@@ -74,13 +75,11 @@ class CropExample:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class TrainingStep:
     """One epoch of a fit, given to its `progress` hook when the epoch is done.
 
-    The hook may raise KeyboardInterrupt: the fit stops cleanly there. `snapshot()` (when the fit can be resumed)
-    returns the whole state at this epoch's end - weights, optimiser, generator, epoch - as tensors, numbers, strings,
-    lists and dicts only, so that a file of it loads with `weights_only=True`; the same dict given to the fit as
-    `resume`, with the same data and configuration, goes on as if it had never stopped.
+    What the hook raises stops the fit. `snapshot()` (where the fit can be resumed) returns arrays of what is finished;
+    given to the fit as `resume`, with the same data and configuration, they make it end as if it had never stopped.
 
     Attributes:
         epoch: 1-based, `epochs` the last one (an ensemble counts all its members' epochs as one run).
@@ -94,7 +93,7 @@ class Step:
     loss: float
     held_out: float | None
     seconds: float
-    snapshot: Callable[[], dict[str, Any]] | None = None
+    snapshot: Callable[[], dict[str, np.ndarray]] | None = None
 
 
-Progress = Callable[[Step], None]
+Progress = Callable[[TrainingStep], None]

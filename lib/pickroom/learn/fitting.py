@@ -15,22 +15,15 @@ from typing import Any
 
 import numpy as np
 
-from pickroom.core.errors import PickroomError
 from pickroom.learn import resume_state, splits
-from pickroom.learn.examples import Step
-from pickroom.learn.progress import ProgressReporter
+from pickroom.learn.examples import TrainingStep
+from pickroom.learn.progress import ProgressReporter, TrainingStopped
 from pickroom.learn.splits import CALIBRATE, HELD_OUT, TRAIN, Split
 from pickroom.learn.tasks import Evidence, TrainingTask
 from pickroom.store.workspace import Workspace
 
 FOLDS = 3
 CROSS_FIT_BELOW = 2000  # rows that are not held out
-
-
-class TrainingStopped(PickroomError):
-    """Somebody asked a training to stop; it is saved, and the same command goes on with it."""
-
-    exit_code = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,49 +54,46 @@ class _Job:
 
 def fit(
     workspace: Workspace,
-    recipe: TrainingTask,
+    task: TrainingTask,
     examples: Sequence[Any],
     features: Any,
     split: Split,
     device: str,
-    told: ProgressReporter,
+    reporter: ProgressReporter,
 ) -> Fitted:
     """Fit every setting on the rows that are not held out; raises TrainingStopped when somebody wants that."""
-    jobs = _jobs(recipe, examples, split)
-    key = _key(recipe, examples, split, device)
-    done = resume_state.read(workspace, recipe.name, key)
+    jobs = _jobs(task, examples, split)
+    key = _key(task, examples, split, device)
+    done = resume_state.read(workspace, task.name, key)
     for job in jobs[len(done.finished) :]:
-        told.phase(job.words)
-        saver = resume_state.ResumeWriter(workspace, recipe.name, key, done.finished)
+        reporter.phase(job.words)
+        writer = resume_state.ResumeWriter(workspace, task.name, key, done.finished)
 
-        def progress(step: Step, saver: resume_state.ResumeWriter = saver) -> None:
-            told.step(step)
-            stopping = told.stopping  # asked once: what stops it must have been saved
-            saver.step(step, now=stopping)
+        def progress(step: TrainingStep, writer: resume_state.ResumeWriter = writer) -> None:
+            reporter.step(step)
+            stopping = reporter.stopping  # asked once: what stops it must have been saved
+            writer.step(step, now=stopping)
             if stopping:
-                raise KeyboardInterrupt
+                hint = "the same command goes on where it was"
+                raise TrainingStopped("stopped, and saved", doing=f"training the {task.name}", hint=hint)
 
         own = [examples[row] for row in job.rows]
-        try:
-            model = recipe.fit(own, features.take(job.rows), job.setting, progress, done.snapshot, device)
-        except KeyboardInterrupt:
-            hint = "the same command goes on where it was"
-            raise TrainingStopped("stopped, and saved", doing=f"training the {recipe.name}", hint=hint) from None
+        model = task.fit(own, features.take(job.rows), job.setting, progress, done.snapshot, device)
         done = resume_state.ResumeState([*done.finished, {"state": model.state(), "description": model.describe()}])
-    made = [recipe.rebuild(one["state"], one["description"]) for one in done.finished]
-    found = _chosen(recipe, examples, features, jobs, made)
-    resume_state.forget(workspace, recipe.name)
+    made = [task.rebuild(one["state"], one["description"]) for one in done.finished]
+    found = _chosen(task, examples, features, jobs, made)
+    resume_state.forget(workspace, task.name)
     return found
 
 
-def _jobs(recipe: TrainingTask, examples: Sequence[Any], split: Split) -> list[_Job]:
+def _jobs(task: TrainingTask, examples: Sequence[Any], split: Split) -> list[_Job]:
     """Setting by setting: first the fit that is kept, then those that only tell how good it is."""
     train, calibrate = split.rows(TRAIN), split.rows(CALIBRATE)
     both = np.sort(np.concatenate([train, calibrate]))
     nothing = np.zeros(0, dtype=np.int64)
     jobs = []
-    for setting in recipe.settings:
-        name = f" ({setting:g})" if len(recipe.settings) > 1 else ""
+    for setting in task.settings:
+        name = f" ({setting:g})" if len(task.settings) > 1 else ""
         if len(both) >= CROSS_FIT_BELOW:
             jobs.append(_Job(setting, train, calibrate, f"training{name}"))
             continue
@@ -118,19 +108,19 @@ def _jobs(recipe: TrainingTask, examples: Sequence[Any], split: Split) -> list[_
 
 
 def _chosen(
-    recipe: TrainingTask, examples: Sequence[Any], features: Any, jobs: Sequence[_Job], made: Sequence[Any]
+    task: TrainingTask, examples: Sequence[Any], features: Any, jobs: Sequence[_Job], made: Sequence[Any]
 ) -> Fitted:
     models, tried, ranks = [], [], []
     crossed = any(not len(job.asked) for job in jobs)
-    for setting in recipe.settings:
+    for setting in task.settings:
         own = [(job, model) for job, model in zip(jobs, made, strict=True) if job.setting == setting]
         pieces = [
-            recipe.evidence(model, [examples[row] for row in job.asked], features.take(job.asked))
+            task.evidence(model, [examples[row] for row in job.asked], features.take(job.asked))
             for job, model in own
             if len(job.asked)
         ]
         evidence = Evidence.joined(pieces)
-        models.append(recipe.calibrated(own[0][1], evidence))
+        models.append(task.calibrated(own[0][1], evidence))
         ranks.append((evidence.figure, evidence.tie_break))
         tried.append({"setting": setting, "figure": evidence.figure, "rows": len(evidence.raw)})
     best = max(range(len(models)), key=lambda number: ranks[number])
@@ -141,11 +131,11 @@ def _chosen(
     return Fitted(models[best], tuple(models), tuple(tried), how)
 
 
-def _key(recipe: TrainingTask, examples: Sequence[Any], split: Split, device: str) -> str:
+def _key(task: TrainingTask, examples: Sequence[Any], split: Split, device: str) -> str:
     """What a stopped training must have in common with the one that goes on with it."""
     kept = split.sides != HELD_OUT
     rows = [
         [side, repr(example)] for side, example, used in zip(split.sides.tolist(), examples, kept, strict=True) if used
     ]
-    values = [rows, split.config.seed, recipe.to_dict(), recipe.feature_hash, device]
+    values = [rows, split.config.seed, task.to_dict(), task.feature_hash, device]
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()

@@ -116,7 +116,8 @@ def score_picks(picks: Sequence[Pick], right: np.ndarray) -> PickScore:
 def chosen_right(picks: Sequence[Pick], probabilities: np.ndarray) -> np.ndarray:
     """(N,) float64: 1 where the likeliest of (N, 4) probabilities is the person's pick; NaN rows are wrong."""
     best = np.nan_to_num(probabilities, nan=-1.0).argmax(axis=1)
-    return (best == np.array([pick.chosen for pick in picks], dtype=np.int64)).astype(np.float64)
+    result: np.ndarray = (best == np.array([pick.chosen for pick in picks], dtype=np.int64)).astype(np.float64)
+    return result
 
 
 def highest_stage_right(picks: Sequence[Pick]) -> np.ndarray:
@@ -142,7 +143,15 @@ def chance_right(picks: Sequence[Pick]) -> np.ndarray:
 def log_losses(picks: Sequence[Pick], probabilities: np.ndarray) -> np.ndarray:
     """(N,) float64: -ln of the chance given to the person's pick, in nats."""
     chosen = np.array([pick.chosen for pick in picks], dtype=np.int64)
-    return -np.log(np.clip(probabilities[np.arange(len(chosen)), chosen], 1e-9, 1.0))
+    result: np.ndarray = -np.log(np.clip(probabilities[np.arange(len(chosen)), chosen], 1e-9, 1.0))
+    return result
+
+
+def rolling_in_time(picks: Sequence[Pick], right: np.ndarray) -> list[float]:
+    """`rolling` of decisions in the order in which they were made."""
+    order = np.argsort([pick.decided_at for pick in picks], kind="stable")
+    found: list[float] = rolling(right[order]).tolist()
+    return found
 
 
 def rolling(right: np.ndarray, window: int = WINDOW) -> np.ndarray:
@@ -150,7 +159,8 @@ def rolling(right: np.ndarray, window: int = WINDOW) -> np.ndarray:
     total = np.concatenate([[0.0], np.cumsum(right)])
     ends = np.arange(1, len(right) + 1)
     starts = np.maximum(0, ends - window)
-    return (total[ends] - total[starts]) / (ends - starts)
+    result: np.ndarray = (total[ends] - total[starts]) / (ends - starts)
+    return result
 
 
 # ---------------------------------------------------------------------------------------------------------- calibration
@@ -242,13 +252,15 @@ def ious(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     tall = np.clip(np.minimum(a[:, 3], b[:, 3]) - np.maximum(a[:, 1], b[:, 1]), 0, None)
     overlap = wide * tall
     area = (a[:, 2:] - a[:, :2]).prod(axis=1) + (b[:, 2:] - b[:, :2]).prod(axis=1) - overlap
-    return np.divide(overlap, area, out=np.zeros_like(overlap), where=area > 0)
+    result: np.ndarray = np.divide(overlap, area, out=np.zeros_like(overlap), where=area > 0)
+    return result
 
 
 def within_corners(a: np.ndarray, b: np.ndarray, tolerance: float = CORNER_TOLERANCE) -> np.ndarray:
     """(N,) bool: every corner within the tolerance (FORMATS.md, crop_match)."""
     apart = np.abs(np.asarray(a, np.float64) - np.asarray(b, np.float64))
-    return np.all(apart <= tolerance + 1e-6, axis=1)
+    result: np.ndarray = np.all(apart <= tolerance + 1e-6, axis=1)
+    return result
 
 
 def score_crops(predicted: np.ndarray, meant: np.ndarray) -> CropScore:

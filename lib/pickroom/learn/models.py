@@ -1,4 +1,4 @@
-"""The models that may recommend for a project now, or why there are none."""
+"""How each kind of model is made by default, and the models that may recommend for a project now."""
 
 from __future__ import annotations
 
@@ -6,10 +6,38 @@ from dataclasses import dataclass
 from typing import Any
 
 from pickroom.core.errors import ConflictError, StoreError
+from pickroom.core.extras import MissingExtraError
 from pickroom.learn import checkpoints
-from pickroom.learn.tasks import model_of, recipe_of
-from pickroom.learn.training_sets import Kind
+from pickroom.learn.checkpoints import Checkpoint
+from pickroom.learn.crops.model import CropTask
+from pickroom.learn.picks.model import PickTask
+from pickroom.learn.tasks import TrainingTask
+from pickroom.learn.training_sets import Kind, require_kind
 from pickroom.store.workspace import Project
+
+DEFAULT_TASKS: dict[Kind, TrainingTask] = {"ranker": PickTask(), "crop_proposer": CropTask()}
+
+
+def default_task(kind: str) -> TrainingTask:
+    """How a model of this kind is made by default; raises UsageError when there is no such kind."""
+    return DEFAULT_TASKS[require_kind(kind)]
+
+
+def model_of(checkpoint: Checkpoint) -> Any:
+    """A version's model.
+
+    Raises:
+        StoreError: this program cannot use it.
+        MissingExtraError: it was made by an earlier version, and reading it needs PyTorch.
+    """
+    try:
+        return default_task(checkpoint.name).rebuild(checkpoint.model, checkpoint.metadata)
+    except (AttributeError, TypeError) as error:  # its metadata holds other settings than this program writes
+        raise StoreError(
+            f"{checkpoint.name} {checkpoint.label} does not fit this version ({error})",
+            doing="loading a model",
+            hint=f"train again: pickroom train {checkpoint.name} PROJECT",
+        ) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +45,7 @@ class Loaded:
     """One model, or why it says nothing.
 
     Attributes:
-        model: a picking.Picker or a boxing.Boxer; None with a reason.
+        model: a `PickModel` or a `CropModel`; None with a reason.
         version: as recommendations name it, "v3"; None without a model.
         damaged: the reason is a fault, not that no version has earned it yet.
     """
@@ -37,7 +65,7 @@ def load(project: Project, kind: Kind) -> Loaded:
             return Loaded(kind, reason=f"no {kind} has been trained that beats its baselines")
         if project.manifest.encoder is None:
             return Loaded(kind, reason=f"there are no vectors yet: pickroom embed {project.id}")
-        checkpoint.require_features(recipe_of(kind).feature_hash, project.manifest.encoder)
+        checkpoint.require_features(default_task(kind).feature_hash, project.manifest.encoder)
         return Loaded(kind, model_of(checkpoint), checkpoint.label)
-    except (ConflictError, StoreError) as error:
+    except (ConflictError, MissingExtraError, StoreError) as error:
         return Loaded(kind, reason=error.what, damaged=True)

@@ -10,19 +10,24 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from pickroom.core.errors import PickroomError
-from pickroom.learn.examples import Step
-from pickroom.storage import atomic
-from pickroom.storage.json_records import from_json
+from pickroom.learn.examples import TrainingStep
+from pickroom.storage import atomic, json_records
 from pickroom.storage.locking import exclusive, is_held
 from pickroom.store.workspace import Workspace, utc_now
 
+
+class TrainingStopped(PickroomError):
+    """Somebody asked a training to stop; it is saved, and the same command goes on with it."""
+
+    exit_code = 1
+
+
 State = Literal["running", "done", "stopped", "failed"]
-_MOST_BYTES = 1 << 20  # of the file: it holds a page
 _EVERY_S = 0.3  # between two writes of the file
 _LOOK_S = 0.2  # between two looks at it
 
@@ -64,15 +69,6 @@ class Status:
         parts += [f"held out {self.held_out:.3f}"] if self.held_out is not None else []
         return ", ".join([*parts, f"{self.seconds:.0f} s"])
 
-    @classmethod
-    def from_json(cls, text: str) -> Status:
-        """Raises ValueError or RecursionError on anything that is no status."""
-        values: Any = json.loads(text)
-        if not isinstance(values, dict):
-            raise ValueError("it is no training's progress")
-        known = {field.name for field in fields(cls)}
-        return from_json(cls, {name: value for name, value in values.items() if name in known})
-
 
 class ProgressReporter:
     """What a running training tells: its file is rewritten, and whoever asked is called."""
@@ -99,7 +95,7 @@ class ProgressReporter:
         self.status = replace(self.status, done=done, of=of)
         self._tell()
 
-    def step(self, step: Step) -> None:
+    def step(self, step: TrainingStep) -> None:
         """An epoch is done."""
         self.status = replace(
             self.status, done=step.epoch, of=step.epochs, loss=float(step.loss), held_out=step.held_out
@@ -113,10 +109,22 @@ class ProgressReporter:
         self._tell()
 
     def end(self, state: State, message: str) -> None:
-        """The last word."""
+        """Write how it ended."""
         self.status = replace(self.status, state=state, message=message)
         self._tell(now=True)
         self._stop.unlink(missing_ok=True)
+
+    @contextmanager
+    def ending(self) -> Iterator[None]:
+        """Tell how the block ended where it raises."""
+        try:
+            yield
+        except PickroomError as error:
+            self.end("stopped" if isinstance(error, TrainingStopped) else "failed", error.line)
+            raise
+        except BaseException as error:
+            self.end("failed", f"{type(error).__name__}: {error}")
+            raise
 
     def ask_to_stop(self, *_: object) -> None:
         """Stop at the end of the epoch; takes what a signal handler is given."""
@@ -153,23 +161,15 @@ def is_running(workspace: Workspace, name: str) -> bool:
 def read_status(workspace: Workspace, name: str) -> Status | None:
     """How far the last training of this model is, or how it ended; None when there was none.
 
-    A training whose process is gone without a last word counts as failed.
+    A training whose process is gone without having written how it ended counts as failed.
 
     Raises:
         PickroomError: the file is damaged.
     """
-    path = status_path(workspace, name)
     # looked at first: a training that ends in between has then said its last word
-    alive = is_running(workspace, name)
-    try:
-        status = Status.from_json(atomic.read_small(path, _MOST_BYTES).decode())
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, RecursionError) as error:
-        raise PickroomError(
-            f"it cannot be read ({error})", doing="following a training", subject=path, hint="delete it"
-        ) from None
-    if status.state == "running" and not alive:
+    alive, path = is_running(workspace, name), status_path(workspace, name)
+    status = json_records.read(Status, path, doing="following a training", hint="delete it", error=PickroomError)
+    if status is not None and status.state == "running" and not alive:
         gone = "its process is gone; train again: it goes on where it was"
         return replace(status, state="failed", message=status.message or gone)
     return status
@@ -178,7 +178,7 @@ def read_status(workspace: Workspace, name: str) -> Status | None:
 def follow(
     workspace: Workspace, name: str, show: Callable[[Status], None], waiting: Callable[[], bool] | None = None
 ) -> Status | None:
-    """Show a training that runs in another process until it ends; returns its last word, None without any.
+    """Show a training that runs in another process until it ends; returns its last status, None without any.
 
     Args:
         waiting: whether a training that has been started is still to come.

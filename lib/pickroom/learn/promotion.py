@@ -38,7 +38,7 @@ class Verdict:
 
 
 def evaluate_crop_gate(scored: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Whether a crop proposer's word on "a crop or none" counts: only if the same answer for all is no better.
+    """Whether what a crop proposer predicts of "a crop or none" counts: only if the same answer for all is no better.
 
     Never wrong counts too, where every held-out image was cropped, or none.
 

@@ -24,7 +24,7 @@ from pickroom.integrity import Inspection, inspect
 from pickroom.learn.examples import CropExample, Pick
 from pickroom.store import legacy
 from pickroom.store.connect import open_read_only, transaction
-from pickroom.store.row_errors import read_any_text
+from pickroom.store.rows import read_any_text
 from pickroom.store.workspace import Project
 
 What = Literal["picks", "crops"]

@@ -12,7 +12,7 @@ from pickroom.learn.picks.ranker import TERMS, Explanation
 # a candidate is flagged that is this many times likelier to be passed over, for what was seen in it, than by chance
 _FLAG_LIFT = 1.6
 _DISAGREE = 0.15  # spread of the ensemble's probability above which it is said
-_CLEAR = 0.25  # a term this much larger, in the ranker's score, is worth a word
+_CLEAR = 0.25  # a term this much larger, in the ranker's score, is given as a reason
 _SAYS = {
     "consistency": "it agrees best with its siblings",
     "embeddings": "it looks like what you pick",

@@ -8,19 +8,18 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from pickroom.core.errors import StoreError
 from pickroom.core.quantities import plural
 from pickroom.core.records import CropBox, Group, Recommendation
-from pickroom.features import threads
 from pickroom.features.candidates import Candidates
 from pickroom.features.pick_features import pick_features
-from pickroom.features.sources import Sources
+from pickroom.features.sources import FeatureSources
 from pickroom.groups import baseline
 from pickroom.learn import models, reasons
-from pickroom.learn.crops.features import Frame, crop_features
+from pickroom.learn.crops.features import UncroppedImage, crop_features
 from pickroom.learn.models import Loaded
 from pickroom.learn.picks.model import PickTask
 from pickroom.store import groups, recommendations, review_state
@@ -31,7 +30,7 @@ Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class RecommendReport:
     """What was stored.
 
     Attributes:
@@ -53,16 +52,7 @@ class Report:
     faults: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
-        return {
-            "project_id": self.project_id,
-            "groups": self.groups,
-            "by_model": self.by_model,
-            "crops": self.crops,
-            "flagged": self.flagged,
-            "baselines": self.baselines,
-            "versions": self.versions,
-            "faults": list(self.faults),
-        }
+        return {name: value for name, value in asdict(self).items() if name != "changed"}
 
     @property
     def words(self) -> str:
@@ -76,7 +66,7 @@ class Report:
         return "\n".join(lines)
 
 
-def recommend(project: Project, progress: Progress | None = None) -> Report:
+def recommend(project: Project, progress: Progress | None = None) -> RecommendReport:
     """Store a recommendation for every undecided group, in place of an earlier one; damaged ones are left out.
 
     Args:
@@ -89,8 +79,7 @@ def recommend(project: Project, progress: Progress | None = None) -> Report:
     with open_read_only(project.database) as connection:
         waiting = groups.queue(connection, project.id, sound=True)
     loaded = {kind: models.load(project, kind) for kind in ("ranker", "crop_proposer")}
-    with threads.limit_torch_threads(len(waiting)):
-        made = recommendations_for(project, waiting, loaded["ranker"], loaded["crop_proposer"], progress)
+    made = recommendations_for(project, waiting, loaded["ranker"], loaded["crop_proposer"], progress)
     with closing(connect(project.database)) as connection, transaction(connection):
         still = groups.waiting_among(connection, made)  # somebody may have decided, or regrouped, meanwhile
         before, order = recommendations.of_groups(connection, still), recommendations.waiting(connection)
@@ -100,7 +89,7 @@ def recommend(project: Project, progress: Progress | None = None) -> Report:
     kept = [made[group_id] for group_id in made if group_id in still]
     modelled = [one for one in kept if one.source == "model"]
     without = Counter(_why(one) for one in kept if one.source == "baseline")
-    return Report(
+    return RecommendReport(
         project.id,
         len(kept),
         len(modelled),
@@ -117,7 +106,7 @@ def recommendations_for(
     project: Project,
     waiting: Sequence[Group],
     ranker: Loaded,
-    cropper: Loaded,
+    crops: Loaded,
     progress: Progress | None = None,
 ) -> dict[str, Recommendation]:
     """Group id -> what the models say of it, or the baseline with the reason; nothing is stored."""
@@ -125,7 +114,7 @@ def recommendations_for(
         why = f"a baseline: {ranker.reason}"
         return {group.group_id: baseline.recommend(group, why) for group in waiting}
     items = [candidates_of(group) for group in waiting]
-    sources = Sources([project])
+    sources = FeatureSources([project])
     try:
         features = pick_features(items, sources, PickTask().features_config, progress)
     except StoreError as error:
@@ -147,7 +136,7 @@ def recommendations_for(
             anomaly_flags=reasons.flags(group, index, explanation),
             versions={"ranker": str(ranker.version)},
         )
-    return _with_crops(made, waiting, sources, cropper)
+    return _with_crops(made, waiting, sources, crops)
 
 
 def candidates_of(group: Group) -> Candidates:
@@ -162,10 +151,10 @@ def candidates_of(group: Group) -> Candidates:
 
 
 def _with_crops(
-    made: Mapping[str, Recommendation], waiting: Sequence[Group], sources: Sources, cropper: Loaded
+    made: Mapping[str, Recommendation], waiting: Sequence[Group], sources: FeatureSources, crops: Loaded
 ) -> dict[str, Recommendation]:
     """The same picks, each with its image's crop where the crop proposer says something."""
-    if cropper.model is None:
+    if crops.model is None:
         return dict(made)
     picked = [group for group in waiting if made[group.group_id].source == "model"]
     frames = []
@@ -173,23 +162,23 @@ def _with_crops(
         index = made[group.group_id].selected_index
         image = group.images[index or 0]
         size = (image.width, image.height)
-        frames.append(Frame(group.project_id, image.filename, image.sha256, *size, image.stage))
+        frames.append(UncroppedImage(group.project_id, image.filename, image.sha256, *size, image.stage))
     features = crop_features(frames, sources)
-    boxed = cropper.model.box(features)
+    boxed = crops.model.box(features)
     found = dict(made)
     for row, group in enumerate(picked):
         one = found[group.group_id]
         if row in features.missing:
-            found[group.group_id] = replace(one, reasons=(*one.reasons, f"no word on a crop: {features.missing[row]}"))
+            found[group.group_id] = replace(one, reasons=(*one.reasons, f"no crop suggested: {features.missing[row]}"))
             continue
-        needed = float(boxed.needed[row]) >= 0.5 if cropper.model.gate_enabled else None
+        needed = float(boxed.needed[row]) >= 0.5 if crops.model.gate_enabled else None
         sure = float(1 - boxed.needed[row] if needed is False else boxed.confidence[row])
         found[group.group_id] = replace(
             one,
             crop=CropBox.of([float(edge) for edge in boxed.boxes[row]]) if needed is not False else None,
             crop_needed=needed,
             crop_confidence=round(sure, 4),
-            versions={**one.versions, "crop_proposer": str(cropper.version)},
+            versions={**one.versions, "crop_proposer": str(crops.version)},
         )
     return found
 

@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping
 from pickroom.core.errors import PickroomError
 from pickroom.learn import progress
 from pickroom.learn.background import Background, start
-from pickroom.learn.progress import ProgressReporter, Status
+from pickroom.learn.progress import ProgressReporter, Status, TrainingStopped
 from pickroom.learn.reading import inspect_all
 from pickroom.learn.recommending import recommend
 from pickroom.learn.tasks import TrainingTask
-from pickroom.learn.training import TrainingStopped, train
+from pickroom.learn.training import train
 from pickroom.learn.training_sets import KINDS, Kind
 from pickroom.store.workspace import Project, Workspace
 
@@ -23,14 +23,14 @@ def retrain(
     workspace: Workspace,
     project_id: str,
     show: Callable[[Status], None] | None = None,
-    recipes: Mapping[Kind, TrainingTask] | None = None,
+    tasks: Mapping[Kind, TrainingTask] | None = None,
 ) -> tuple[str, ...]:
     """Train both models on every project that goes together with this one, then renew its recommendations.
 
-    A model that cannot be trained, for want of crops for example, stays as it is, and the reason is told.
+    A model that cannot be trained, for want of crops for example, stays as it is, and the reason is reporter.
 
     Args:
-        recipes: how each kind is made, where not by default.
+        tasks: how each kind is made, where not by default.
 
     Returns:
         the result in words, a line each.
@@ -41,13 +41,10 @@ def retrain(
     """
     project = workspace.project(project_id)
     with progress.training_lock(workspace, NAME):
-        told = ProgressReporter(workspace, NAME, [project_id], show)
-        try:
-            lines = _retrain(workspace, project, told, recipes or {})
-        except BaseException as error:
-            told.end("failed", error.line if isinstance(error, PickroomError) else f"{type(error).__name__}: {error}")
-            raise
-        told.end("done", "\n".join(lines))
+        reporter = ProgressReporter(workspace, NAME, [project_id], show)
+        with reporter.ending():
+            lines = _retrain(workspace, project, reporter, tasks or {})
+        reporter.end("done", "\n".join(lines))
         return lines
 
 
@@ -75,22 +72,22 @@ def together(workspace: Workspace, project: Project) -> tuple[list[str], list[st
 
 
 def _retrain(
-    workspace: Workspace, project: Project, told: ProgressReporter, recipes: Mapping[Kind, TrainingTask]
+    workspace: Workspace, project: Project, reporter: ProgressReporter, tasks: Mapping[Kind, TrainingTask]
 ) -> tuple[str, ...]:
     project_ids, lines = together(workspace, project)
 
     def mirror(status: Status) -> None:
-        told.mirror(f"{status.name}: {status.phase}", status)
+        reporter.mirror(f"{status.name}: {status.phase}", status)
 
     for kind in KINDS:
         try:
-            made = train(workspace, kind, project_ids, recipe=recipes.get(kind), show=mirror)
+            made = train(workspace, kind, project_ids, task=tasks.get(kind), show=mirror)
             lines.append(f"{kind} v{made.version}: {made.lines[-1]}")
         except TrainingStopped:
             raise
         except PickroomError as error:
             lines.append(f"{kind}: {error.what}" + (f" ({error.hint})" if error.hint else ""))
-    told.phase("recommending")
-    report = recommend(project, told.count)
+    reporter.phase("recommending")
+    report = recommend(project, reporter.count)
     news = "New recommendations show with the deck's next key." if report.changed else "No recommendation has changed."
     return (*lines, *report.words.splitlines(), news)

@@ -1,4 +1,4 @@
-"""What the two models have in common: how one is made, judged, saved and found again."""
+"""What the two models have in common: how one is made and judged."""
 
 from __future__ import annotations
 
@@ -8,27 +8,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from pickroom.core.errors import StoreError, UsageError
-from pickroom.features.sources import Sources
-from pickroom.learn.checkpoints import Checkpoint
+from pickroom.features.sources import FeatureSources
 from pickroom.learn.examples import Progress
-from pickroom.learn.training_sets import KINDS, Kind
-
-
-class Features(Protocol):
-    """Features of N rows, as both feature modules make them."""
-
-    missing: dict[int, str]
-
-    def take(self, rows: Any) -> Any: ...
-
-
-class Model(Protocol):
-    """A fitted, calibrated model."""
-
-    def state(self) -> dict[str, Any]: ...
-
-    def describe(self) -> dict[str, Any]: ...
+from pickroom.learn.training_sets import Kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +59,7 @@ class Baselines:
 
 
 class TrainingTask(Protocol):
-    """How a model of one kind is made of examples, and held against its baselines; `picking.PickTask` says more."""
+    """How a model of one kind is made of examples, and held against its baselines; `PickTask` says more."""
 
     @property
     def name(self) -> Kind: ...
@@ -97,7 +79,7 @@ class TrainingTask(Protocol):
     def to_dict(self) -> dict[str, Any]: ...
 
     def features(
-        self, examples: Sequence[Any], sources: Sources, progress: Callable[[int, int], None] | None = None
+        self, examples: Sequence[Any], sources: FeatureSources, progress: Callable[[int, int], None] | None = None
     ) -> Any: ...
 
     def fit(
@@ -106,11 +88,11 @@ class TrainingTask(Protocol):
         features: Any,
         setting: float,
         progress: Progress,
-        resume: Mapping[str, Any] | None,
+        resume: Mapping[str, np.ndarray] | None,
         device: str,
     ) -> Any: ...
 
-    def rebuild(self, state: Mapping[str, Any], description: Mapping[str, Any]) -> Any: ...
+    def rebuild(self, state: Mapping[str, np.ndarray], description: Mapping[str, Any]) -> Any: ...
 
     def judged(self, examples: Sequence[Any]) -> np.ndarray:
         """(n,) int64: the examples that `evidence` and `baselines` have figures of, in their order."""
@@ -129,35 +111,3 @@ class TrainingTask(Protocol):
     def plain(self, scored: Mapping[str, Any], baselines: Mapping[str, Mapping[str, Any]]) -> str: ...
 
     def words(self, scored: Mapping[str, Any]) -> str: ...
-
-
-def recipe_of(kind: str) -> TrainingTask:
-    """How a model of this kind is made by default; raises UsageError when there is no such kind."""
-    require_kind(kind)
-    if kind == "ranker":
-        from pickroom.learn.picks.model import PickTask
-
-        return PickTask()
-    from pickroom.learn.crops.model import CropTask
-
-    return CropTask()
-
-
-def model_of(checkpoint: Checkpoint) -> Any:
-    """A version's model; raises StoreError when this program cannot use it."""
-    try:
-        return recipe_of(checkpoint.name).rebuild(checkpoint.state["model"], checkpoint.metadata)
-    except (AttributeError, TypeError) as error:  # its metadata holds other settings than this program writes
-        raise StoreError(
-            f"{checkpoint.name} {checkpoint.label} does not fit this version ({error})",
-            doing="loading a model",
-            hint=f"train again: pickroom train {checkpoint.name} PROJECT",
-        ) from error
-
-
-def require_kind(kind: str) -> Kind:
-    """The kind of that name; raises UsageError when there is none."""
-    for known in KINDS:
-        if kind == known:
-            return known
-    raise UsageError(f"{kind!r} is no model", doing="training", hint=f"use one of {', '.join(KINDS)}")

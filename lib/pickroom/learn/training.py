@@ -11,16 +11,16 @@ from typing import Any
 
 import numpy as np
 
-from pickroom.core.errors import ConflictError, PickroomError, StoreError, UsageError
+from pickroom.core.errors import ConflictError, StoreError, UsageError
+from pickroom.core.extras import MissingExtraError, require_extra
 from pickroom.features import device as devices
-from pickroom.features import threads
-from pickroom.features.sources import Sources
+from pickroom.features.sources import FeatureSources
 from pickroom.learn import checkpoints, describing, fitting, progress, splits, training_sets
-from pickroom.learn.fitting import TrainingStopped
+from pickroom.learn.models import default_task, model_of
 from pickroom.learn.progress import ProgressReporter, Status
 from pickroom.learn.promotion import LEAST_ROWS, Rival, Verdict, evaluate_crop_gate, judge
 from pickroom.learn.splits import CALIBRATE, HELD_OUT, TRAIN, Split, SplitConfig
-from pickroom.learn.tasks import TrainingTask, model_of, recipe_of
+from pickroom.learn.tasks import TrainingTask
 from pickroom.learn.training_sets import Kind, TrainingSet
 from pickroom.store import written_files
 from pickroom.store.workspace import Workspace, utc_now
@@ -63,7 +63,7 @@ class Trained:
 class _Rows:
     """Rows of a set that have features, side by side with them."""
 
-    recipe: TrainingTask
+    task: TrainingTask
     examples: list[Any]
     features: Any
     split: Split
@@ -78,7 +78,7 @@ def train(
     kind: Kind,
     project_ids: Sequence[str],
     config: TrainConfig | None = None,
-    recipe: TrainingTask | None = None,
+    task: TrainingTask | None = None,
     show: Callable[[Status], None] | None = None,
     recorder: Callable[[ProgressReporter], None] | None = None,
 ) -> Trained:
@@ -92,30 +92,27 @@ def train(
         ProjectError: a project cannot be opened.
         ConflictError: a check of integrity failed, or the projects do not go together.
         StoreError: vectors or decisions are missing or cannot be read.
+        MissingExtraError: the crop model is to be trained, and PyTorch is not installed.
         UsageError: there is too little to learn from, or a name is unknown.
         LockedError: another process trains this model.
         TrainingStopped: somebody asked it to stop.
     """
-    config, recipe = config or TrainConfig(), recipe or recipe_of(kind)
+    config, task = config or TrainConfig(), task or default_task(kind)
     holdout = config.split.holdout
+    if kind == "crop_proposer":
+        require_extra("learn", "training the crop model")
     wanted = sorted({*project_ids, *([holdout] if holdout else [])})
     if holdout and wanted == [holdout]:
         raise UsageError("nothing is left to train on", doing="training", hint="name a project besides --holdout")
     for project_id in wanted:
-        workspace.project(project_id)  # an unknown name is told before anything begins
+        workspace.project(project_id)  # an unknown name is an error before anything begins
     with progress.training_lock(workspace, kind):
-        told = ProgressReporter(workspace, kind, wanted, show)
+        reporter = ProgressReporter(workspace, kind, wanted, show)
         if recorder:
-            recorder(told)
-        try:
-            made = _train(workspace, kind, wanted, config, recipe, told)
-        except TrainingStopped as error:
-            told.end("stopped", error.line)
-            raise
-        except BaseException as error:
-            told.end("failed", error.line if isinstance(error, PickroomError) else f"{type(error).__name__}: {error}")
-            raise
-        told.end("done", "\n".join(made.lines))
+            recorder(reporter)
+        with reporter.ending():
+            made = _train(workspace, kind, wanted, config, task, reporter)
+        reporter.end("done", "\n".join(made.lines))
         return made
 
 
@@ -124,16 +121,15 @@ def _train(
     kind: Kind,
     project_ids: Sequence[str],
     config: TrainConfig,
-    recipe: TrainingTask,
-    told: ProgressReporter,
+    task: TrainingTask,
+    reporter: ProgressReporter,
 ) -> Trained:
     started = time.monotonic()
-    device = devices.pick_device(devices.present(), config.device)
-    told.phase("checking the decisions")
+    device = "cpu" if kind == "ranker" else devices.pick_device(devices.present(), config.device)
+    reporter.phase("checking the decisions")
     frozen = training_sets.collect(workspace, kind, project_ids)
     path = training_sets.freeze(workspace, frozen)
-    with threads.limit_torch_threads(len(frozen.examples)):
-        return _train_on(workspace, frozen, path, config, recipe, device, told, started)
+    return _train_on(workspace, frozen, path, config, task, device, reporter, started)
 
 
 def _train_on(
@@ -141,21 +137,21 @@ def _train_on(
     frozen: TrainingSet,
     path: Path,
     config: TrainConfig,
-    recipe: TrainingTask,
+    task: TrainingTask,
     device: str,
-    told: ProgressReporter,
+    reporter: ProgressReporter,
     started: float,
 ) -> Trained:
-    told.phase("making features")
-    rows, missing = _features(workspace, frozen, recipe, config, told)
-    fitted = fitting.fit(workspace, recipe, rows.examples, rows.features, rows.split, device, told)
+    reporter.phase("making features")
+    rows, missing = _features(workspace, frozen, task, config, reporter)
+    fitted = fitting.fit(workspace, task, rows.examples, rows.features, rows.split, device, reporter)
     model = fitted.model
-    told.phase("evaluating")
+    reporter.phase("evaluating")
     held_out, features = rows.of(HELD_OUT)
     learned = rows.of(TRAIN, CALIBRATE)
-    baselines = recipe.baselines(*learned, held_out, features)
-    verdict, previous = _verdict(workspace, recipe, frozen, model, held_out, features, baselines.judged)
-    metrics = recipe.score(model, held_out, features)
+    baselines = task.baselines(*learned, held_out, features)
+    verdict, previous = _verdict(workspace, task, frozen, model, held_out, features, baselines.judged)
+    metrics = task.score(model, held_out, features)
     need = evaluate_crop_gate(metrics)
     metadata = {
         "made_at": utc_now(),
@@ -168,17 +164,17 @@ def _train_on(
             "without_features": dict(missing),
             "projects": frozen.manifest()["projects"],
         },
-        "features": {"hash": recipe.feature_hash, "encoder": frozen.encoder},
+        "features": {"hash": task.feature_hash, "encoder": frozen.encoder},
         **model.describe(),
-        "settings": recipe.to_dict(),
+        "settings": task.to_dict(),
         "tried": [
-            {**one, "held_out": recipe.score(other, held_out, features)}
+            {**one, "held_out": task.score(other, held_out, features)}
             for one, other in zip(fitted.tried, fitted.models, strict=True)
             if len(fitted.models) > 1
         ],
         "fitted": fitted.how,
         "split": rows.split.to_dict(),
-        "seeds": {"split": config.split.seed, "model": recipe.seed},
+        "seeds": {"split": config.split.seed, "model": task.seed},
         "device": {"name": device, "words": devices.device_words(device)},
         "seconds": round(time.monotonic() - started, 1),
         "metrics": metrics,
@@ -191,35 +187,35 @@ def _train_on(
             **({} if need is None else {"crop_or_none": need}),
         },
     }
-    return _publish(workspace, recipe, frozen, rows, model, metadata, verdict)
+    return _publish(workspace, task, frozen, rows, model, metadata, verdict)
 
 
 def _features(
-    workspace: Workspace, frozen: TrainingSet, recipe: TrainingTask, config: TrainConfig, told: ProgressReporter
+    workspace: Workspace, frozen: TrainingSet, task: TrainingTask, config: TrainConfig, reporter: ProgressReporter
 ) -> tuple[_Rows, Counter[str]]:
     """The rows that have features, and why the others have none."""
     examples = list(frozen.examples)
     if not examples:
         raise _too_little(frozen, f"none of the decisions is an example for the {frozen.kind}")
     split = splits.split(examples, config.split)
-    _require_enough(frozen, recipe, split, Counter())  # told before the pictures are read, which takes long
-    sources = Sources(workspace.project(project_id) for project_id in frozen.projects)
-    features = recipe.features(examples, sources, told.count)
+    _require_enough(frozen, task, split, Counter())  # before the images are read, which takes long
+    sources = FeatureSources(workspace.project(project_id) for project_id in frozen.projects)
+    features = task.features(examples, sources, reporter.count)
     missing = Counter(_kind_of(reason) for reason in features.missing.values())
     kept = np.array([row for row in range(len(examples)) if row not in features.missing], dtype=np.int64)
-    rows = _Rows(recipe, [examples[row] for row in kept], features.take(kept), Split(split.sides[kept], split.config))
+    rows = _Rows(task, [examples[row] for row in kept], features.take(kept), Split(split.sides[kept], split.config))
     splits.require_apart(rows.examples, rows.split.sides)
-    _require_enough(frozen, recipe, rows.split, missing)
+    _require_enough(frozen, task, rows.split, missing)
     return rows, missing
 
 
-def _require_enough(frozen: TrainingSet, recipe: TrainingTask, split: Split, missing: Counter[str]) -> None:
+def _require_enough(frozen: TrainingSet, task: TrainingTask, split: Split, missing: Counter[str]) -> None:
     """Raise UsageError where a version could not be learned, or not be judged."""
     counts = split.counts
     learned = counts["train"] + counts["calibrate"]
     if learned >= LEAST_TRAIN and counts["held_out"] >= LEAST_ROWS:
         return
-    what = f"{learned} {recipe.unit} to train on and {counts['held_out']} held out"
+    what = f"{learned} {task.unit} to train on and {counts['held_out']} held out"
     if missing:
         what += f"; {missing.total()} have no features, most often: {missing.most_common(1)[0][0]}"
     raise _too_little(frozen, what)
@@ -227,7 +223,7 @@ def _require_enough(frozen: TrainingSet, recipe: TrainingTask, split: Split, mis
 
 def _verdict(
     workspace: Workspace,
-    recipe: TrainingTask,
+    task: TrainingTask,
     frozen: TrainingSet,
     model: Any,
     held_out: list[Any],
@@ -235,53 +231,50 @@ def _verdict(
     baselines: dict[str, np.ndarray],
 ) -> tuple[Verdict, dict[str, Any] | None]:
     """Whether the new version may recommend, and how the current one does on the same rows."""
-    figures = recipe.evidence(model, held_out, features).figures
+    figures = task.evidence(model, held_out, features).figures
     rival, previous, note, tie = None, None, "", 0.0
     try:
-        checkpoint = checkpoints.load_current(workspace, recipe.name)
+        checkpoint = checkpoints.load_current(workspace, task.name)
         if checkpoint is not None:
-            checkpoint.require_features(recipe.feature_hash, frozen.encoder)
+            checkpoint.require_features(task.feature_hash, frozen.encoder)
             old = model_of(checkpoint)
-            unseen = ~splits.seen(held_out, np.asarray(checkpoint.state.get("seen", [])))
+            unseen = ~splits.seen(held_out, checkpoint.seen)
             rows = np.flatnonzero(unseen)
             both, both_features = [held_out[row] for row in rows], features.take(rows)
-            tie = recipe.evidence(model, both, both_features).tie_break
-            old_tie = recipe.evidence(old, both, both_features).tie_break
-            its = recipe.evidence(old, held_out, features).figures
-            rival = Rival(checkpoint.label, its, old_tie, unseen[recipe.judged(held_out)])
+            tie = task.evidence(model, both, both_features).tie_break
+            old_tie = task.evidence(old, both, both_features).tie_break
+            its = task.evidence(old, held_out, features).figures
+            rival = Rival(checkpoint.label, its, old_tie, unseen[task.judged(held_out)])
             previous = {
                 "version": checkpoint.version,
                 "rows": len(both),
-                "metrics": recipe.score(old, both, both_features) if both else None,
-                "new": recipe.score(model, both, both_features) if both else None,
+                "metrics": task.score(old, both, both_features) if both else None,
+                "new": task.score(model, both, both_features) if both else None,
             }
-    except (ConflictError, StoreError) as error:
+    except (ConflictError, MissingExtraError, StoreError) as error:
         note = f"the current version can recommend no longer ({error.what})"
     return judge(figures, tie, baselines, rival, note), previous
 
 
 def _publish(
     workspace: Workspace,
-    recipe: TrainingTask,
+    task: TrainingTask,
     frozen: TrainingSet,
     rows: _Rows,
     model: Any,
     metadata: dict[str, Any],
     verdict: Verdict,
 ) -> Trained:
-    import torch
-
     keys = frozenset().union(*(splits.file_keys(example) for example in rows.of(TRAIN, CALIBRATE)[0]))
-    state = {"model": model.state(), "seen": torch.from_numpy(splits.prints(keys).copy())}
-    version = checkpoints.save(workspace, recipe.name, state, metadata)
+    version = checkpoints.save(workspace, task.name, model.state(), metadata, splits.prints(keys))
     if verdict.promoted:
-        checkpoints.make_current(workspace, recipe.name, version, verdict.reason)
-    lines = describing.lines_of(recipe, version, metadata)
-    name = f"training_{recipe.name}_v{version}_{metadata['made_at'][:10]}.md"
+        checkpoints.make_current(workspace, task.name, version, verdict.reason)
+    lines = describing.lines_of(task, version, metadata)
+    name = f"training_{task.name}_v{version}_{metadata['made_at'][:10]}.md"
     report = written_files.free_path(workspace, workspace.summaries / name)
-    text = [f"# {recipe.name} v{version}", "", *(f"- {line}" for line in lines), ""]
+    text = [f"# {task.name} v{version}", "", *(f"- {line}" for line in lines), ""]
     written_files.write_text(workspace, report, "\n".join(text))
-    return Trained(recipe.name, version, verdict.promoted, metadata, report, tuple(lines))
+    return Trained(task.name, version, verdict.promoted, metadata, report, tuple(lines))
 
 
 def _kind_of(reason: str) -> str:

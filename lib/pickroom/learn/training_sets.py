@@ -11,8 +11,11 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
+
+import msgspec
 
 from pickroom import integrity
 from pickroom.core.errors import ConflictError, StoreError, UsageError
@@ -20,7 +23,7 @@ from pickroom.learn.examples import CropExample, Pick
 from pickroom.learn.reading import Examples, What, inspect_all, read_examples
 from pickroom.learn.splits import Example, project_of, require_one_project
 from pickroom.storage import atomic
-from pickroom.storage.json_records import from_json
+from pickroom.storage.json_records import from_json, parse_lines
 from pickroom.store.workspace import Project, Workspace, utc_now
 
 Kind = Literal["ranker", "crop_proposer"]
@@ -30,6 +33,14 @@ _EXAMPLES: dict[Kind, type[Example]] = {"ranker": Pick, "crop_proposer": CropExa
 _HASH = re.compile(r"[0-9a-f]{64}")
 _MOST_BYTES = 1 << 24  # of a manifest: it holds some lines a project
 _HASH_DIGITS = 16  # of the file's name; the manifest has all of them
+
+
+def require_kind(kind: str) -> Kind:
+    """The kind of that name; raises UsageError when there is none."""
+    for known in KINDS:
+        if kind == known:
+            return known
+    raise UsageError(f"{kind!r} is no model", doing="training", hint=f"use one of {', '.join(KINDS)}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +92,17 @@ class TrainingSet:
             },
             "made_at": self.made_at,
         }
+
+
+class _ProjectRows(msgspec.Struct):
+    rows_read: int
+    left_out: dict[str, int]
+
+
+class _Manifest(msgspec.Struct):
+    projects: dict[str, _ProjectRows]
+    encoder: str
+    made_at: str
 
 
 def collect(workspace: Workspace, kind: Kind, project_ids: Sequence[str]) -> TrainingSet:
@@ -140,12 +162,17 @@ def load(workspace: Workspace, kind: Kind, set_hash: str) -> TrainingSet:
             data = file.read()
         if hashlib.sha256(data).hexdigest() != set_hash:
             raise ValueError("it was changed after it was frozen")
-        examples = tuple(from_json(_EXAMPLES[kind], json.loads(line)) for line in data.decode().splitlines())
-        made = _described(kind, examples, json.loads(atomic.read_small(_manifest_path(path), _MOST_BYTES)))
+        examples = tuple(example for _, example in parse_lines(partial(from_json, _EXAMPLES[kind]), data.decode()))
+        manifest = from_json(_Manifest, atomic.read_small(_manifest_path(path), _MOST_BYTES))
+        if not set(manifest.projects) >= {project_of(example) for example in examples}:
+            raise ValueError("its manifest lacks a project")
+        rows = {project_id: one.rows_read for project_id, one in manifest.projects.items()}
+        left_out = {project_id: one.left_out for project_id, one in manifest.projects.items()}
+        made = TrainingSet(kind, tuple(manifest.projects), manifest.encoder, examples, rows, left_out, manifest.made_at)
         if made.lines.encode() != data:
             raise ValueError("its lines are not as they are frozen")
         return made
-    except (OSError, ValueError, RecursionError) as error:
+    except (OSError, ValueError) as error:
         raise StoreError(f"it cannot be read ({error})", doing=doing, subject=path, hint="train again") from None
 
 
@@ -158,20 +185,6 @@ def set_path(workspace: Workspace, kind: Kind, set_hash: str) -> Path:
 
 def _manifest_path(path: Path) -> Path:
     return path.with_name(f"{path.stem}_manifest.json")
-
-
-def _described(kind: Kind, examples: tuple[Example, ...], manifest: object) -> TrainingSet:
-    """Examples with what their manifest says of them; raises ValueError where it says something else."""
-    match manifest:
-        case {"projects": dict(projects), "encoder": str(encoder), "made_at": str(made_at)}:
-            rows, left_out = {}, {}
-            for project_id, values in projects.items():
-                match values:
-                    case {"rows_read": int(read), "left_out": dict(reasons)}:
-                        rows[project_id], left_out[project_id] = read, reasons
-            if set(rows) == set(projects) >= {project_of(example) for example in examples}:
-                return TrainingSet(kind, tuple(projects), encoder, examples, rows, left_out, made_at)
-    raise ValueError("its manifest is damaged")
 
 
 def _encoder(projects: Sequence[Project]) -> str:

@@ -1,7 +1,7 @@
-"""Files that appear whole or not at all: write beside, fsync, then publish without ever replacing by surprise.
+"""Atomic writes: write a temporary file, fsync it, then publish it without replacing another file by surprise.
 
-Source of the method: a rename is atomic within one file system, a file's bytes are safe after its fsync, a
-new name is safe after its folder's fsync (POSIX; LWN 457667).
+A rename is atomic within one file system, a file's bytes are safe after its fsync, a new name is safe after its
+folder's fsync (POSIX; LWN 457667).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import os
 import shutil
 import stat
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import cache
 from pathlib import Path
 from typing import BinaryIO
@@ -41,14 +41,7 @@ _NO_SUCH_NAME = (errno.EINVAL, errno.ENOENT, errno.EILSEQ)
 
 def write_bytes(path: Path, data: bytes) -> None:
     """Replace `path` by `data` atomically and durably; the old content survives any failure."""
-    temporary, held = _write_beside(path, data)
-    try:
-        replace(temporary, path)
-    except OSError:
-        temporary.unlink(missing_ok=True)
-        raise
-    finally:
-        os.close(held)
+    _write_and(replace, path, data)
     sync_folders([path.parent])
 
 
@@ -64,29 +57,32 @@ def create_bytes(path: Path, data: bytes, *, durable: bool = True) -> None:
         durable: False for what can be made again, and whose reader tells a file that a power cut has torn: waiting
             for the disk is most of the time that a small file takes.
     """
-    temporary, held = _write_beside(path, data, durable=durable)
+    _write_and(publish, path, data, durable=durable)
+
+
+def _write_and(name: Callable[[Path, Path], None], path: Path, data: bytes, *, durable: bool = True) -> None:
+    temporary, file = _write_beside(path, data, durable)
     try:
-        publish(temporary, path)
+        with file:  # while it is open, no other process takes it for a leftover
+            name(temporary, path)
     except OSError:
         temporary.unlink(missing_ok=True)
         raise
-    finally:
-        os.close(held)
 
 
-def _write_beside(path: Path, data: bytes, *, durable: bool = True) -> tuple[Path, int]:
-    """The file, and a descriptor: until it is closed, no other process takes the file for a leftover."""
+def _write_beside(path: Path, data: bytes, durable: bool) -> tuple[Path, BinaryIO]:
     temporary, file = leftovers.open_partial(path.parent)
     try:
-        with file:
-            file.write(data)
-            file.flush()
-            if durable:
-                sync(file.fileno())
-            return temporary, os.dup(file.fileno())
+        file.write(data)
+        file.flush()
+        if durable:
+            sync(file.fileno())
     except BaseException:
+        with contextlib.suppress(OSError):  # it tries to write again
+            file.close()
         temporary.unlink(missing_ok=True)
         raise
+    return temporary, file
 
 
 def rename_noreplace(source: Path, destination: Path) -> None:

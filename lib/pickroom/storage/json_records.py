@@ -1,50 +1,97 @@
-"""JSON values as the records that they were written from: every field as its annotation says, or ValueError. Pure."""
+"""JSON text and files as typed records: dataclasses, msgspec structs, or plain types.
+
+Strict: a number is no text, true is no number, no object has a key twice, NaN is no number. Fields that a record does
+not have are ignored, since a later version may write them.
+"""
 
 from __future__ import annotations
 
-from dataclasses import is_dataclass
-from functools import cache
-from types import UnionType
-from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
+import json
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Annotated, Any, NoReturn, TypeVar
+
+import msgspec
+
+from pickroom.core.errors import PickroomError, StoreError
+from pickroom.storage import atomic
 
 T = TypeVar("T")
+NonEmpty = Annotated[str, msgspec.Meta(min_length=1, pattern=r"\S")]
+Probability = Annotated[float, msgspec.Meta(ge=0, le=1)]
+_PLACE = re.compile(r" - at `\$\.?(.+)`$")  # as msgspec ends a message
+_MOST_BYTES = 1 << 20  # of a file that holds one small record
 
 
-def from_json(kind: type[T], values: object) -> T:
-    """A dataclass of texts, numbers, None, tuples and dataclasses, from what `json.loads(json.dumps(asdict(...)))` is.
+def from_json(kind: type[T], text: str | bytes) -> T:
+    """The record that JSON text holds.
 
     Raises:
-        ValueError: a field is missing, unknown, or of another type; or the dataclass refuses its value.
+        ValueError: it is no JSON, a field is missing or of another type, or the record refuses its value; one line.
     """
-    hints = _hints(cast("type", kind))
-    if not isinstance(values, dict) or not set(values) <= set(hints):
-        raise ValueError(f"it is no {kind.__name__}")
     try:
-        return kind(**{name: _as(hints[name], value, name) for name, value in values.items()})
-    except TypeError:
-        raise ValueError(f"a field of {kind.__name__} is missing") from None
+        values = json.loads(text, object_pairs_hook=_object, parse_constant=_no_number)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"it is no JSON ({error.msg})") from None
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    return from_values(kind, values)
 
 
-@cache
-def _hints(kind: Any) -> dict[str, Any]:
-    return get_type_hints(kind)
+def from_values(kind: type[T], values: object) -> T:
+    """The record that lists, dicts, texts and numbers make up; raises ValueError, as `from_json`."""
+    try:
+        return msgspec.convert(values, kind)
+    except msgspec.ValidationError as error:
+        # "Expected `str`, got `int` - at `$.root`" -> "Expected 'str', got 'int' in field 'root'"
+        raise ValueError(_PLACE.sub(r" in field `\1`", str(error)).replace("`", "'")) from None
 
 
-def _as(hint: Any, value: object, name: str) -> Any:
-    if is_dataclass(hint):
-        return from_json(cast("type", hint), value)
-    origin, arguments = get_origin(hint), get_args(hint)
-    if origin in (Union, UnionType):
-        if value is None and type(None) in arguments:
-            return None
-        (hint,) = (argument for argument in arguments if argument is not type(None))
-        return _as(hint, value, name)
-    if origin is tuple and isinstance(value, list):
-        return tuple(_as(arguments[0], one, name) for one in value)
-    if origin is Literal and any(value is one or (isinstance(value, str) and value == one) for one in arguments):
-        return value
-    if hint is float and type(value) is int and abs(value) < 1 << 53:
-        return value  # a whole number in JSON
-    if type(value) is hint:
-        return value
-    raise ValueError(f"its field {name} has a value of another kind")
+def parse_lines(parse: Callable[[str], T], text: str) -> Iterator[tuple[int, T]]:
+    """(line number from 1, record) of each line that is not blank. Raises ValueError naming the line."""
+    # JSON's own line ends only: a text may hold any other separator
+    for number, line in enumerate(text.removeprefix("\ufeff").split("\n"), start=1):
+        if line.strip():
+            try:
+                yield number, parse(line)
+            except ValueError as error:
+                raise ValueError(f"line {number}: {error}") from None
+
+
+def read(
+    kind: type[T],
+    path: Path,
+    *,
+    doing: str,
+    hint: str,
+    what: str = "it cannot be read",
+    error: type[PickroomError] = StoreError,
+    most: int = _MOST_BYTES,
+) -> T | None:
+    """The record that a small file holds; None where there is no file.
+
+    Args:
+        what, doing, hint: of the error; the reason is added to `what`.
+        most: bytes that the file may have.
+
+    Raises:
+        PickroomError: an `error`: the file is no plain file, cannot be read, or holds something else.
+    """
+    try:
+        return from_json(kind, atomic.read_small(path, most))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as failure:
+        raise error(f"{what} ({failure})", doing=doing, subject=path, hint=hint) from None
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        raise ValueError("an object has a key twice")
+    return values
+
+
+def _no_number(text: str) -> NoReturn:
+    raise ValueError(f"{text} is no number")

@@ -83,7 +83,7 @@ class Folder:
     """A folder of mode 0700 that is removed when it is closed; as a context manager it gives its path.
 
     Args:
-        prefix: what its name begins with; folders of that name that killed processes left beside it are removed.
+        prefix: what its name begins with; folders of that name that killed processes left next to it are removed.
         parent: where it is made; None for the system's temporary folder.
 
     Raises:

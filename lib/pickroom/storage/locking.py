@@ -36,12 +36,8 @@ def exclusive(path: Path, at_work_on: str, doing: str, *, patience: float = 0.0)
             raise StoreError(what, doing=doing, subject=path, hint=hint) from error
         if not taken:
             holder = os.pread(descriptor, 200, 0).decode(errors="replace").strip() or "another process"
-            raise LockedError(
-                f"{holder} is at work on {at_work_on}",
-                doing=doing,
-                subject=path,
-                hint="wait until it has finished, then try again",
-            )
+            hint = "wait until it has finished, then try again"
+            raise LockedError(f"{holder} is at work on {at_work_on}", doing=doing, subject=path, hint=hint)
         with contextlib.suppress(OSError):  # only a note for others: a full disk must not keep anybody from undoing
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, f"process {os.getpid()} ({doing})\n".encode(), 0)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import sqlite3
 
 from pickroom.store.choices import ReviewTables, SavedChoice
+from pickroom.store.rows import column
 
 _TABLES = ReviewTables(choices="automation_review", log="automation_log", place="automation_cursor")
 load, save_choice = _TABLES.load, _TABLES.save_choice
@@ -19,10 +20,6 @@ cursor, set_cursor = _TABLES.cursor, _TABLES.set_cursor
 
 def blind_looks(connection: sqlite3.Connection) -> list[tuple[str, SavedChoice]]:
     """(group id, what was chosen) of every group decided here without sight of the recommendation, oldest first."""
-    rows = connection.execute(
-        """SELECT group_id FROM automation_review
+    query = """SELECT group_id FROM automation_review
         WHERE input = 'blind' AND action IN ('approve', 'crop', 'reject', 'keep') ORDER BY updated_at, group_id"""
-    )
-    ids = [row["group_id"] for row in rows]
-    found = load(connection, ids)
-    return [(group_id, found[group_id]) for group_id in ids]
+    return list(load(connection, column(connection, query)).items())

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from typing import TypeVar
 
 from pickroom.core.records import Choice, InputKind, Origin, Recommendation, ReviewStep
-from pickroom.store.row_errors import wrap_row_errors
+from pickroom.store.rows import wrap_row_errors
 from pickroom.store.workspace import utc_now
 
 Logged = TypeVar("Logged")  # a step as an undo log holds it
@@ -31,7 +31,7 @@ def looks_s(milliseconds: Iterable[float]) -> list[float]:
 class SavedChoice:
     """What is stored of one undecided group.
 
-    In the tables a group that was only looked at has `overlay` NULL, beside an `action` that may not be NULL and says
+    In the tables a group that was only looked at has `overlay` NULL, next to an `action` that may not be NULL and says
     'undecided'. A choice that was cleared has 'undecided' too, and its overlay's switch as 0 or 1.
 
     Attributes:

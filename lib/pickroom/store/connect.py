@@ -1,4 +1,4 @@
-"""Open a project's database: pragmas, migrations, transactions. Nobody else calls `sqlite3.connect` on it."""
+"""Open a project's database: pragmas, migrations, transactions. No other module calls `sqlite3.connect` on it."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from pathlib import Path
 
 from pickroom.core.errors import NoDatabaseError, StoreError
 from pickroom.store import copies, crops, decisions, wal
-from pickroom.store.connections import Opened, registering, require_in_place
-from pickroom.store.exclusive_access import say_open
+from pickroom.store.connections import Opened, registering, require_in_place, say_open
 from pickroom.store.manifest import INNER
+from pickroom.store.rows import number
 from pickroom.store.schema import find_foreign_object, has_tables, migrations
 
 BUSY_TIMEOUT_S = 10.0
@@ -33,11 +33,7 @@ def connect(path: Path) -> sqlite3.Connection:
 
 
 def create(path: Path) -> sqlite3.Connection:
-    """`connect` for who makes a database: where none lies there, or an empty one, it is made, with its folder.
-
-    Raises:
-        StoreError: as `connect`, except for a missing or empty file.
-    """
+    """As `connect`, but makes a missing or empty database, with its folder."""
     return _connect(path, make=True)
 
 
@@ -97,7 +93,7 @@ def open_read_only(path: Path) -> Iterator[sqlite3.Connection]:
     try:
         connection = _read_only(path)
         try:
-            if _version(connection) != len(migrations()):
+            if number(connection, "PRAGMA user_version") != len(migrations()):
                 connection.close()
                 connect(path).close()  # migrates an older schema, refuses a newer one
                 connection = _read_only(path)
@@ -123,9 +119,7 @@ def _journalled(path: Path, *, make: bool) -> sqlite3.Connection:
             return connection
         connection.close()
         _leave_wal(path)
-        connection = _opened(
-            path, address, uri=True, check_same_thread=False
-        )  # also of what is attached to it read-only
+        connection = _opened(path, address, uri=True, check_same_thread=False)
         if not make:
             _require_tables(connection, path)
         connection.held = say_open(connection.file)
@@ -148,15 +142,18 @@ def _begins_wal(connection: Opened, path: Path, make: bool) -> bool:
 
 
 def _leave_wal(path: Path) -> None:
+    """Bring in a database's log, and give it a rollback journal; nobody else may have it open."""
     with closing(_opened(path, str(path))) as connection:
-        wal.leave(connection)
+        # in exclusive mode SQLite needs no shared memory (https://sqlite.org/wal.html#noshm)
+        connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+        connection.execute("PRAGMA journal_mode = DELETE")
 
 
 def _read_only(path: Path, *, patient: bool = True) -> sqlite3.Connection:
     address = f"{path.absolute().as_uri()}?mode=ro"
     connection = _opened(path, address, patient=patient, uri=True)
     try:
-        _version(connection)  # the first read opens the log
+        number(connection, "PRAGMA user_version")  # the first read opens the log
     except sqlite3.Error as error:
         connection.close()
         if not wal.lacks_memory(error):
@@ -185,7 +182,7 @@ def transaction(connection: sqlite3.Connection, *, writing: bool = True) -> Iter
 
     Raises:
         StoreError: another program keeps the database locked, its disk is full, or fails; nothing is changed. Or the
-            file is no longer the database at its path: what was written is nobody's.
+            file is no longer the database at its path: what was written is lost.
     """
     doing = "writing to the database" if writing else "reading the database"
     try:
@@ -211,7 +208,7 @@ def data_version(connection: sqlite3.Connection) -> int:
         StoreError: the file is no longer the database at its path: nothing that happens there is seen here.
     """
     require_in_place(connection, "looking for changes")
-    return connection.execute("PRAGMA data_version").fetchone()[0]
+    return number(connection, "PRAGMA data_version")
 
 
 @contextmanager
@@ -230,7 +227,7 @@ def open_unchecked(path: Path, *, patient: bool = True) -> Iterator[sqlite3.Conn
     try:
         if not has_tables(connection, named="ai_decisions"):
             connection.close()
-            connect(path).close()  # says so, and removes what SQLite laid beside the file to read it
+            connect(path).close()  # says so, and removes what SQLite made next to the file to read it
         yield connection
     finally:
         connection.close()
@@ -244,7 +241,7 @@ def schema_of(path: Path) -> tuple[int, int]:
         sqlite3.Error: SQLite cannot open it.
     """
     with open_unchecked(path) as connection:
-        return _version(connection), len(migrations())
+        return number(connection, "PRAGMA user_version"), len(migrations())
 
 
 def backup(connection: sqlite3.Connection, destination: Path) -> None:
@@ -253,7 +250,7 @@ def backup(connection: sqlite3.Connection, destination: Path) -> None:
         raise StoreError("the backup file exists already", doing="backing up", subject=destination)
     copy = sqlite3.connect(destination)
     try:
-        # a copy is nobody's until it is whole: a journal of its own would only be another file that a kill leaves
+        # an unfinished copy is not used: a journal of its own would only be another file that a kill leaves
         copy.execute("PRAGMA journal_mode = OFF")
         connection.backup(copy)
     finally:
@@ -262,11 +259,10 @@ def backup(connection: sqlite3.Connection, destination: Path) -> None:
 
 def _require_tables(connection: sqlite3.Connection, path: Path) -> None:
     """Refuse what is no project's database yet: no tables at all, or those of another program."""
-    if has_tables(connection, named="ai_decisions"):
-        return
-    others = "it has no ai_decisions, which every database of Pickroom's has"
-    what = others if has_tables(connection) else "the database has no tables"
-    raise NoDatabaseError(what, doing="opening the database", subject=path, hint=restore_hint(path))
+    if not has_tables(connection, named="ai_decisions"):
+        others = "it has no ai_decisions, which every database of Pickroom's has"
+        what = others if has_tables(connection) else "the database has no tables"
+        raise NoDatabaseError(what, doing="opening the database", subject=path, hint=restore_hint(path))
 
 
 def _require_own(connection: sqlite3.Connection, path: Path, version: int | None = None) -> None:
@@ -275,22 +271,14 @@ def _require_own(connection: sqlite3.Connection, path: Path, version: int | None
         raise StoreError(foreign, doing="opening the database", subject=path, hint=restore_hint(path))
 
 
-def _version(connection: sqlite3.Connection) -> int:
-    return connection.execute("PRAGMA user_version").fetchone()[0]
-
-
 def _migrate(connection: sqlite3.Connection, path: Path) -> None:
     scripts = migrations()
-    version = _version(connection)
+    version = number(connection, "PRAGMA user_version")
     if version == len(scripts):
         return
     if version > len(scripts):
-        raise StoreError(
-            f"the database has schema {version}, this program knows up to {len(scripts)}",
-            doing="opening the database",
-            subject=path,
-            hint="update pickroom",
-        )
+        what = f"the database has schema {version}, this program knows up to {len(scripts)}"
+        raise StoreError(what, doing="opening the database", subject=path, hint="update pickroom")
     if version > 0:
         _require_own(connection, path, version)  # before any trigger of the file's could run
     if has_tables(connection):
@@ -301,14 +289,14 @@ def _migrate(connection: sqlite3.Connection, path: Path) -> None:
     try:
         with transaction(connection):
             # read again under the write lock: another process may have migrated while this one waited
-            version = _version(connection)
+            version = number(connection, "PRAGMA user_version")
             earlier = version == 0 and _set_earlier_schema_aside(connection)
-            for number, script in enumerate(scripts[version:], start=version + 1):
+            for made, script in enumerate(scripts[version:], start=version + 1):
                 for statement in _statements(script):
                     connection.execute(statement)
-                if number in _WITH:
-                    _WITH[number](connection)
-                connection.execute(f"PRAGMA user_version = {number}")
+                if made in _WITH:
+                    _WITH[made](connection)
+                connection.execute(f"PRAGMA user_version = {made}")
             if earlier:
                 _bring_rows_over(connection)
     finally:

@@ -1,4 +1,4 @@
-"""Which database files this process has open, and whether each is still the one at its path.
+"""Which database files this process has open, whether each is still the one at its path, and exclusive access.
 
 A file can be moved away under an open connection, which then goes on writing to it: what is saved so is lost to whoever
 opens the path (docs/decisions/120).
@@ -6,19 +6,23 @@ opens the path (docs/decisions/120).
 
 from __future__ import annotations
 
+import fcntl
 import os
 import sqlite3
 import threading
 import weakref
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from pickroom.core.errors import StoreError
+from pickroom.core.errors import LockedError, StoreError
 
 Identity = tuple[int, int]  # (device, inode)
+# the bytes that SQLite's own locks are taken on: whoever has read a database in WAL mode holds some of them until it is
+# closed (https://sqlite.org/fileformat2.html#the_lock_byte_page)
+_LOCK_BYTE, _LOCK_BYTES = 0x40000000, 512
 
 
 class Opened(sqlite3.Connection):
@@ -69,12 +73,8 @@ def registering(path: Path) -> Iterator[list[Opened]]:
     file, made = path.resolve(), list[Opened]()
     with _register:
         if _lent[file]:
-            raise StoreError(
-                "an analysis in this process is reading the database itself",
-                doing="opening the database",
-                subject=path,
-                hint="let its query end first",
-            )
+            what, hint = "an analysis in this process is reading the database itself", "let its query end first"
+            raise StoreError(what, doing="opening the database", subject=path, hint=hint)
         before = _identity_of(path)
         yield made
         for connection in made:
@@ -122,12 +122,9 @@ def require_in_place(connection: sqlite3.Connection, doing: str) -> None:
         connection.identity = now
     if connection.identity in (None, now):
         return
-    raise StoreError(
-        "this database was replaced after it was opened here" if now else "this database is no longer there",
-        doing=doing,
-        subject=connection.path,
-        hint="what is shown here may not be in it, and nothing more is saved: close this, and open the project again",
-    )
+    what = "this database was replaced after it was opened here" if now else "this database is no longer there"
+    hint = "what is shown here may not be in it, and nothing more is saved: close this, and open the project again"
+    raise StoreError(what, doing=doing, subject=connection.path, hint=hint)
 
 
 def _identity_of(path: Path) -> Identity | None:
@@ -137,3 +134,58 @@ def _identity_of(path: Path) -> Identity | None:
     except OSError:
         return None
     return (found.st_dev, found.st_ino) if found.st_size else None
+
+
+@contextmanager
+def exclusive_access(path: Path, doing: str) -> Iterator[None]:
+    """Hold a database file that nobody has open, so that nobody can read or write it until the end of the block.
+
+    Nothing of it is read, so that it may be damaged; a missing file counts as unused. Within the block this process
+    may rename it, and may not open it: closing it would free the lock.
+
+    Raises:
+        LockedError: another process has it open, or this one.
+        OSError: it may not be opened.
+    """
+    with release_file(path) as free:
+        if not free:
+            raise _open_in("this process", doing, path)
+        if not path.is_file():
+            yield
+            return
+        with ExitStack() as held:
+            descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+            held.callback(os.close, descriptor)
+            try:
+                if _lock_of(path).exists():
+                    fcntl.flock(held.enter_context(_lock_of(path).open("ab")), fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB, _LOCK_BYTES, _LOCK_BYTE)
+            except (BlockingIOError, PermissionError):  # which of the two, POSIX leaves open
+                raise _open_in("another process", doing, path) from None
+            yield
+
+
+def say_open(file: Path) -> BinaryIO | None:
+    """Hold a lock that `exclusive_access` sees until the result is closed, for an open database not in WAL mode.
+
+    SQLite's own locks do not show it between two transactions. None where the disk has no locks.
+    """
+    with suppress(OSError):
+        held = _lock_of(file).open("ab")
+        try:
+            fcntl.flock(held, fcntl.LOCK_SH)  # `exclusive_access` lasts a moment
+            return held
+        except OSError:
+            held.close()
+    return None
+
+
+def _lock_of(path: Path) -> Path:
+    file = path.resolve()
+    return file.with_name(f"{file.name}.lock")
+
+
+def _open_in(where: str, doing: str, path: Path) -> LockedError:
+    close = "close the windows and commands that use the project, notebooks with their kernels"
+    hint = f"{close}, then try again; nothing was changed"
+    return LockedError(f"{where} has this database open", doing=doing, subject=path, hint=hint)

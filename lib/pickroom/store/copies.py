@@ -20,6 +20,7 @@ from pickroom.core.errors import StoreError
 from pickroom.storage import atomic, leftovers
 from pickroom.store.connections import Opened
 from pickroom.store.manifest import DECISIONS
+from pickroom.store.rows import number
 from pickroom.store.schema import find_foreign_object, has_tables, migrations
 
 KEPT = 3
@@ -147,8 +148,8 @@ def look_at(copy: Path) -> Copy:
     match = _NAME.fullmatch(copy.name)
     problem, groups, decisions = problem_with(copy), None, None
     with contextlib.suppress(sqlite3.Error), closing(_as_it_is(copy)) as connection:
-        decisions = connection.execute("SELECT count(*) FROM ai_decisions").fetchone()[0]
-        groups = connection.execute("SELECT count(*) FROM groups").fetchone()[0]
+        decisions = number(connection, "SELECT count(*) FROM ai_decisions")
+        groups = number(connection, "SELECT count(*) FROM groups")
     return Copy(copy, match["stem"] if match else "", made_at(copy), groups, decisions, copy.stat().st_size, problem)
 
 
@@ -157,7 +158,7 @@ def problem_with(path: Path) -> str | None:
     try:
         with closing(_as_it_is(path)) as connection:
             found = connection.execute("PRAGMA integrity_check(1)").fetchone()[0]
-            version = connection.execute("PRAGMA user_version").fetchone()[0]
+            version = number(connection, "PRAGMA user_version")
             known = len(migrations())
             foreign = find_foreign_object(connection, migrations()[:version]) if 0 < version <= known else None
             if not has_tables(connection, named="ai_decisions"):
@@ -166,7 +167,7 @@ def problem_with(path: Path) -> str | None:
         return str(error)
     # rows that an earlier schema allowed are history: `pickroom check` reports them
     if found != "ok" and not found.startswith("CHECK constraint failed"):
-        return found
+        return str(found)
     return f"it has schema {version}, this program knows up to {known}" if version > known else foreign
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from dataclasses import dataclass
 from typing import Literal
 
 from pickroom.core.geometry import compose, default_box, to_pixels
 from pickroom.core.records import BoxSource, CropBox
-from pickroom.store.row_errors import wrap_row_errors
+from pickroom.store import rows
 
 CropInput = Literal["desk", "apply_ai"]
 
@@ -38,20 +37,7 @@ class Crop:
 
 
 def insert(connection: sqlite3.Connection, crop: Crop) -> None:
-    connection.execute(
-        """INSERT INTO crops (batch, filename, group_id, box, input, sha256, made_at, box_source)
-        VALUES (?, ?, ?, ?, ?, ?, ?, ?)""",
-        (
-            crop.batch,
-            crop.filename,
-            crop.group_id,
-            crop.box.to_json(),
-            crop.input,
-            crop.sha256,
-            crop.made_at,
-            crop.box_source,
-        ),
-    )
+    rows.insert(connection, "INSERT INTO crops", [{**rows.row_of(crop), "input": crop.input}])
 
 
 def set_group(connection: sqlite3.Connection, crop: Crop, group_id: str) -> None:
@@ -63,10 +49,8 @@ def set_group(connection: sqlite3.Connection, crop: Crop, group_id: str) -> None
 
 def delete(connection: sqlite3.Connection, batch: int, filename: str) -> Crop | None:
     """Forget a crop that was taken back; returns what it was."""
-    row = connection.execute(
-        "DELETE FROM crops WHERE batch = ? AND filename = ? RETURNING *", (batch, filename)
-    ).fetchone()
-    return None if row is None else _from_row(row)
+    query = "DELETE FROM crops WHERE batch = ? AND filename = ? RETURNING *"
+    return next((_from_row(row) for row in connection.execute(query, (batch, filename)).fetchall()), None)
 
 
 def by_content(connection: sqlite3.Connection, filename: str, sha256: str) -> Crop | None:
@@ -81,8 +65,8 @@ def without_group(connection: sqlite3.Connection, filename: str) -> list[Crop]:
 
 
 def of_batch(connection: sqlite3.Connection, batch: int) -> list[Crop]:
-    rows = connection.execute("SELECT * FROM crops WHERE batch = ? ORDER BY filename", (batch,))
-    return [_from_row(row) for row in rows]
+    found = connection.execute("SELECT * FROM crops WHERE batch = ? ORDER BY filename", (batch,))
+    return [_from_row(row) for row in found]
 
 
 def latest(connection: sqlite3.Connection, group_id: str) -> Crop | None:
@@ -91,14 +75,15 @@ def latest(connection: sqlite3.Connection, group_id: str) -> Crop | None:
 
 
 def _one(connection: sqlite3.Connection, where: str, *values: str) -> Crop | None:
-    row = connection.execute(f"SELECT * FROM crops WHERE {where} ORDER BY batch DESC LIMIT 1", values).fetchone()
-    return None if row is None else _from_row(row)
+    found = connection.execute(f"SELECT * FROM crops WHERE {where} ORDER BY batch DESC LIMIT 1", values)
+    return next(map(_from_row, found), None)
 
 
-@wrap_row_errors("crops")
+@rows.wrap_row_errors("crops")
 def _from_row(row: sqlite3.Row) -> Crop:
-    values = {name: row[name] for name in row.keys() if name != "input"}  # noqa: SIM118 (a Row yields its values)
-    return Crop(**{**values, "box": CropBox.of(json.loads(row["box"]))})
+    if row["box"] is None:  # the table's own checks can be switched off
+        raise ValueError("it has no box")
+    return rows.record_of(Crop, row)
 
 
 # of an image without a decision the size is the scan's; of a name met twice, that of the image in a group

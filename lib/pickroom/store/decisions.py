@@ -11,8 +11,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from pickroom.core.geometry import corners_match
-from pickroom.core.records import CropBox, Decision, InputKind, Source
-from pickroom.store.row_errors import wrap_row_errors
+from pickroom.core.records import CropBox, Decision, InputKind, RecommendationSource
+from pickroom.store import rows
+from pickroom.store.crops import Crop
 
 # the picked image's name; NULL where an unsound row names none, which must not end a query over all rows
 _PICK = """CASE WHEN json_valid(images) AND typeof(user_selected_index) = 'integer' AND user_selected_index >= 0
@@ -28,56 +29,19 @@ class Context:
     input: InputKind
     outcome: str
     decided_at: str
-    source: Source | None = None
+    source: RecommendationSource | None = None
     versions: dict[str, str] = field(default_factory=dict)
     milliseconds: int | None = None
 
 
 def insert(connection: sqlite3.Connection, decision: Decision) -> None:
     """Add one decision; raises sqlite3.IntegrityError when a check of the table refuses it."""
-    connection.execute(
-        """INSERT INTO ai_decisions (group_id, timestamp, project_id, directory, batch_number, images,
-        ai_selected_index, ai_crop_coords, ai_confidence, user_selected_index, user_action, ai_crop_accepted,
-        final_crop_coords, crop_timestamp, image_width, image_height, selection_match, crop_match)
-        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
-        (
-            decision.group_id,
-            decision.timestamp,
-            decision.project_id,
-            decision.directory,
-            decision.batch_number,
-            json.dumps(decision.images, ensure_ascii=False),
-            decision.ai_selected_index,
-            decision.ai_crop_coords.to_json() if decision.ai_crop_coords else None,
-            decision.ai_confidence,
-            decision.user_selected_index,
-            decision.user_action,
-            decision.ai_crop_accepted,
-            decision.final_crop_coords.to_json() if decision.final_crop_coords else None,
-            decision.crop_timestamp,
-            decision.image_width,
-            decision.image_height,
-            decision.selection_match,
-            decision.crop_match,
-        ),
-    )
+    rows.insert(connection, "INSERT INTO ai_decisions", [rows.row_of(decision)])
 
 
 def insert_context(connection: sqlite3.Connection, context: Context) -> None:
-    connection.execute(
-        """INSERT INTO decision_context (group_id, batch, input, outcome, source, versions, milliseconds, decided_at)
-        VALUES (?, ?, ?, ?, ?, ?, ?, ?)""",
-        (
-            context.group_id,
-            context.batch,
-            context.input,
-            context.outcome,
-            context.source,
-            json.dumps(context.versions, sort_keys=True),
-            context.milliseconds,
-            context.decided_at,
-        ),
-    )
+    """Add how a decision came about; raises as `insert`."""
+    rows.insert(connection, "INSERT INTO decision_context", [rows.row_of(context)])
 
 
 def delete(connection: sqlite3.Connection, group_ids: Iterable[str]) -> None:
@@ -87,24 +51,21 @@ def delete(connection: sqlite3.Connection, group_ids: Iterable[str]) -> None:
     connection.executemany("DELETE FROM decision_context WHERE group_id = ?", ids)
 
 
-def set_crop(
-    connection: sqlite3.Connection, group_id: str, box: CropBox | None, made_at: str | None, input: str | None
-) -> None:
-    """Write the final crop of a decision, or take it back with None; `crop_match` follows from the row.
+def set_crop(connection: sqlite3.Connection, group_id: str, crop: Crop | None) -> None:
+    """Write the final crop of a decision, or remove it with None; `crop_match` follows from the row.
 
     `crop_match` (FORMATS.md): every corner within 0.05 of the AI's box, whichever image that was proposed for.
     """
     row = get(connection, group_id)
     if row is None:
         return
-    match = None
-    if box is not None and row.ai_crop_coords is not None:
-        match = corners_match(row.ai_crop_coords, box)
+    box, made_at, made_by = (crop.box.to_json(), crop.made_at, crop.input) if crop else (None, None, None)
+    match = corners_match(row.ai_crop_coords, crop.box) if crop and row.ai_crop_coords else None
     connection.execute(
         "UPDATE ai_decisions SET final_crop_coords = ?, crop_timestamp = ?, crop_match = ? WHERE group_id = ?",
-        (box.to_json() if box else None, made_at, match, group_id),
+        (box, made_at, match, group_id),
     )
-    connection.execute("UPDATE decision_context SET crop_input = ? WHERE group_id = ?", (input, group_id))
+    connection.execute("UPDATE decision_context SET crop_input = ? WHERE group_id = ?", (made_by, group_id))
 
 
 def compare_boxes(connection: sqlite3.Connection) -> None:
@@ -142,115 +103,78 @@ def get(connection: sqlite3.Connection, group_id: str) -> Decision | None:
 
 
 def unseen(connection: sqlite3.Connection) -> list[Decision]:
-    """The decisions that the automation made without a look, in the order they were made."""
+    """The decisions that the automation made unseen, in the order they were made."""
     query = "SELECT d.* FROM ai_decisions AS d JOIN decision_context AS c USING (group_id) WHERE c.input = 'auto'"
     return [_from_row(row) for row in connection.execute(f"{query} ORDER BY c.rowid")]
 
 
 def group_of_pick(connection: sqlite3.Connection, filename: str) -> str | None:
     """The group whose picked image has this name."""
-    row = connection.execute(
-        f"SELECT group_id FROM ai_decisions WHERE {_PICK} = ?",
-        (filename,),
-    ).fetchone()
-    return None if row is None else row["group_id"]
+    return next(iter(rows.column(connection, f"SELECT group_id FROM ai_decisions WHERE {_PICK} = ?", filename)), None)
 
 
 def batch_group_ids(connection: sqlite3.Connection, batch: int) -> list[str]:
     """The groups that one finalise decided."""
-    rows = connection.execute("SELECT group_id FROM decision_context WHERE batch = ? ORDER BY rowid", (batch,))
-    return [row["group_id"] for row in rows]
+    return rows.column(connection, "SELECT group_id FROM decision_context WHERE batch = ? ORDER BY rowid", batch)
 
 
 def cropped_since(connection: sqlite3.Connection, batch: int) -> list[str]:
     """The groups of a batch whose crop has been made since, or dropped at the crop desk.
 
-    A crop that the batch itself made (the automation's) is taken back with it, unless it was cropped again.
+    A crop that the batch itself made (the automation's) is undone with it, unless it was cropped again.
     """
-    rows = connection.execute(
-        """SELECT c.group_id FROM decision_context AS c LEFT JOIN ai_decisions AS d USING (group_id)
+    query = """SELECT c.group_id FROM decision_context AS c LEFT JOIN ai_decisions AS d USING (group_id)
         WHERE c.batch = ? AND (c.dropped_at IS NOT NULL
             OR EXISTS (SELECT 1 FROM crops AS k WHERE k.group_id = c.group_id AND k.batch > c.batch)
             OR ((d.final_crop_coords IS NOT NULL OR d.crop_timestamp IS NOT NULL)
-                AND NOT EXISTS (SELECT 1 FROM crops AS k WHERE k.group_id = c.group_id AND k.batch = c.batch)))""",
-        (batch,),
-    )
-    return [row["group_id"] for row in rows]
+                AND NOT EXISTS (SELECT 1 FROM crops AS k WHERE k.group_id = c.group_id AND k.batch = c.batch)))"""
+    return rows.column(connection, query, batch)
 
 
 def outcome_counts(connection: sqlite3.Connection) -> dict[str, int]:
     """Outcome -> number of groups, kept ones included."""
-    rows = connection.execute("SELECT outcome, count(*) FROM decision_context GROUP BY outcome ORDER BY outcome")
-    return dict(tuple(row) for row in rows)
+    found = connection.execute("SELECT outcome, count(*) FROM decision_context GROUP BY outcome ORDER BY outcome")
+    return dict(tuple(row) for row in found)
 
 
 def outcomes_by_person(connection: sqlite3.Connection) -> dict[str, str]:
     """Group id -> outcome of every group that a person decided, kept ones included; never what the machine did."""
-    rows = connection.execute("SELECT group_id, outcome FROM decision_context WHERE input <> 'auto'")
-    return dict(tuple(row) for row in rows)
+    found = connection.execute("SELECT group_id, outcome FROM decision_context WHERE input <> 'auto'")
+    return dict(tuple(row) for row in found)
 
 
 def looks(connection: sqlite3.Connection) -> list[int]:
-    """Milliseconds that a person looked at each group of their own review, automation apart; unknown ones left out."""
-    rows = connection.execute(
-        "SELECT milliseconds FROM decision_context WHERE input IN ('review', 'blind') AND milliseconds > 0"
-    )
-    return [row["milliseconds"] for row in rows]
+    """Milliseconds spent on each group of the user's own review, automation apart; unknown ones left out."""
+    query = "SELECT milliseconds FROM decision_context WHERE input IN ('review', 'blind') AND milliseconds > 0"
+    return rows.column(connection, query)
 
 
 def incomplete_crops(connection: sqlite3.Connection) -> list[str]:
-    """The picked images that wait for their crop, by file name."""
-    # a row that names no image cannot be cropped: it is unsound, and waits for nothing
-    rows = connection.execute(
-        f"SELECT name FROM (SELECT {_PICK} AS name FROM incomplete_crops) WHERE typeof(name) = 'text' ORDER BY 1"
-    )
-    return [row["name"] for row in rows]
+    """The picked images that wait for their crop, by file name; an unsound row names none."""
+    named = f"SELECT {_PICK} AS name FROM incomplete_crops"
+    return rows.column(connection, f"SELECT name FROM ({named}) WHERE typeof(name) = 'text' ORDER BY 1")
 
 
 def waiting_crops(connection: sqlite3.Connection, filename: str | None = None) -> list[Decision]:
     """The decisions whose crop is asked for and not made, in the order they were taken; of one picked image, or all."""
     # a row that names no image is unsound, and waits for nothing
-    rows = connection.execute(
+    found = connection.execute(
         f"SELECT * FROM incomplete_crops WHERE typeof({_PICK}) = 'text' AND coalesce({_PICK} = ?1, ?1 IS NULL)"
         " ORDER BY timestamp, group_id",
         (filename,),
     )
-    return [_from_row(row) for row in rows]
+    return [_from_row(row) for row in found]
 
 
 def performance(connection: sqlite3.Connection) -> dict[str, float | int | None]:
     """The project's row of view `ai_performance`, without its id; empty before the first decision."""
     row = connection.execute("SELECT * FROM ai_performance").fetchone()
-    if row is None:
-        return {}
-    return {key: row[key] for key in row.keys() if key != "project_id"}  # noqa: SIM118 (a Row yields its values)
+    return {} if row is None else {key: value for key, value in dict(row).items() if key != "project_id"}
 
 
-@wrap_row_errors("ai_decisions")
+@rows.wrap_row_errors("ai_decisions")
 def _from_row(row: sqlite3.Row) -> Decision:
-    def flag(name: str) -> bool | None:
-        return None if row[name] is None else bool(row[name])
-
     picked = row["user_selected_index"]
     if type(picked) is not int or picked < 0:  # the table's own checks can be switched off
         raise ValueError(f"its pick is {picked!r}")
-    return Decision(
-        group_id=row["group_id"],
-        timestamp=row["timestamp"],
-        project_id=row["project_id"],
-        directory=row["directory"],
-        batch_number=row["batch_number"],
-        images=tuple(json.loads(row["images"])),
-        ai_selected_index=row["ai_selected_index"],
-        ai_crop_coords=CropBox.from_json(row["ai_crop_coords"]),
-        ai_confidence=row["ai_confidence"],
-        user_selected_index=picked,
-        user_action=row["user_action"],
-        ai_crop_accepted=flag("ai_crop_accepted"),
-        final_crop_coords=CropBox.from_json(row["final_crop_coords"]),
-        crop_timestamp=row["crop_timestamp"],
-        image_width=row["image_width"],
-        image_height=row["image_height"],
-        selection_match=flag("selection_match"),
-        crop_match=flag("crop_match"),
-    )
+    return rows.record_of(Decision, row)

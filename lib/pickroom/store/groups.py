@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pickroom.core.naming import sampling_key
 from pickroom.core.records import Group, Image
 from pickroom.store import images
+from pickroom.store.rows import column, number
 
 Known = Mapping[tuple[str, str], Image]  # (directory, filename) -> the image as the table has it
 
@@ -17,18 +18,12 @@ WAITING = "NOT EXISTS (SELECT 1 FROM decision_context AS c WHERE c.group_id = g.
 
 def insert(connection: sqlite3.Connection, groups: Iterable[Group], method: str) -> None:
     """Append new groups to the queue, in the order given."""
-    last = connection.execute("SELECT coalesce(max(sequence), 0) FROM groups").fetchone()[0]
+    last = number(connection, "SELECT coalesce(max(sequence), 0) FROM groups")
     for sequence, group in enumerate(groups, start=last + 1):
+        lot = sampling_key(group.group_id, group.project_id)
         connection.execute(
             "INSERT INTO groups (group_id, sequence, directory, batch_number, method, lot) VALUES (?, ?, ?, ?, ?, ?)",
-            (
-                group.group_id,
-                sequence,
-                group.directory,
-                group.batch_number,
-                method,
-                sampling_key(group.group_id, group.project_id),
-            ),
+            (group.group_id, sequence, group.directory, group.batch_number, method, lot),
         )
         connection.executemany(
             "INSERT INTO group_members (group_id, position, directory, filename) VALUES (?, ?, ?, ?)",
@@ -38,7 +33,7 @@ def insert(connection: sqlite3.Connection, groups: Iterable[Group], method: str)
 
 def assign_sampling_keys(connection: sqlite3.Connection, project_id: str) -> None:
     """Fill in the sampling key (`lot`) of groups that an earlier schema wrote without one."""
-    ids = [row["group_id"] for row in connection.execute("SELECT group_id FROM groups WHERE lot IS NULL")]
+    ids = column(connection, "SELECT group_id FROM groups WHERE lot IS NULL")
     connection.executemany(
         "UPDATE groups SET lot = ? WHERE group_id = ?", [(sampling_key(g, project_id), g) for g in ids]
     )
@@ -70,22 +65,18 @@ def queue(
 
 def queue_ids(connection: sqlite3.Connection, limit: int | None = None) -> list[str]:
     """The ids of `queue`."""
-    rows = connection.execute(
-        f"SELECT group_id FROM groups AS g WHERE {WAITING} ORDER BY deferrals, sequence LIMIT ?",
-        (-1 if limit is None else limit,),
-    )
-    return [row["group_id"] for row in rows]
+    query = f"SELECT group_id FROM groups AS g WHERE {WAITING} ORDER BY deferrals, sequence LIMIT ?"
+    return column(connection, query, -1 if limit is None else limit)
 
 
 def count_waiting(connection: sqlite3.Connection) -> int:
     """How many groups wait; each decision has its group in the table, so that counting both tells at once."""
-    return connection.execute(
-        "SELECT (SELECT count(*) FROM groups) - (SELECT count(*) FROM decision_context)"
-    ).fetchone()[0]
+    return number(connection, "SELECT (SELECT count(*) FROM groups) - (SELECT count(*) FROM decision_context)")
 
 
 def count(connection: sqlite3.Connection) -> int:
-    return connection.execute("SELECT count(*) FROM groups").fetchone()[0]
+    """How many groups were ever made."""
+    return number(connection, "SELECT count(*) FROM groups")
 
 
 def load(
@@ -121,38 +112,33 @@ def load(
 
 def not_made_by(connection: sqlite3.Connection, method: str) -> set[str]:
     """The ids of all groups that were made by another method than this one (`stage` or `similarity`)."""
-    return {row["group_id"] for row in connection.execute("SELECT group_id FROM groups WHERE method <> ?", (method,))}
+    return set(column(connection, "SELECT group_id FROM groups WHERE method <> ?", method))
 
 
 def every(connection: sqlite3.Connection, project_id: str, *, sound: bool = False) -> list[Group]:
     """Every group ever made, decided ones too, in queue order; `sound` as in `load`."""
-    ids = [row["group_id"] for row in connection.execute("SELECT group_id FROM groups ORDER BY sequence")]
+    ids = column(connection, "SELECT group_id FROM groups ORDER BY sequence")
     return load(connection, project_id, ids, sound=sound)
 
 
 def content_of(connection: sqlite3.Connection, group_id: str, filename: str) -> str | None:
     """The sha256 of a group's image as the last scan met it; None where that is not known."""
-    row = connection.execute(
-        """SELECT i.sha256 FROM group_members AS m JOIN images AS i USING (directory, filename)
-        WHERE m.group_id = ? AND m.filename = ?""",
-        (group_id, filename),
-    ).fetchone()
-    return None if row is None else row["sha256"]
+    query = """SELECT i.sha256 FROM group_members AS m JOIN images AS i USING (directory, filename)
+        WHERE m.group_id = ? AND m.filename = ?"""
+    return next(iter(column(connection, query, group_id, filename)), None)
 
 
 def decided_names(connection: sqlite3.Connection) -> set[str]:
     """File names of every image in a decided group."""
-    rows = connection.execute("SELECT filename FROM group_members JOIN decision_context USING (group_id)")
-    return {row["filename"] for row in rows}
+    return set(column(connection, "SELECT filename FROM group_members JOIN decision_context USING (group_id)"))
 
 
 def last_second(connection: sqlite3.Connection, project_id: str) -> str | None:
     """The second in the latest id of the project, as ids write it (`20250803T065406Z`)."""
     head = f"{project_id}_group_"
-    return connection.execute(
-        "SELECT max(substr(group_id, ?, 16)) FROM groups WHERE substr(group_id, 1, ?) = ?",
-        (len(head) + 1, len(head), head),
-    ).fetchone()[0]
+    query = "SELECT max(substr(group_id, ?, 16)) FROM groups WHERE substr(group_id, 1, ?) = ?"
+    (latest,) = column(connection, query, len(head) + 1, len(head), head)
+    return None if latest is None else str(latest)
 
 
 def waiting_among(connection: sqlite3.Connection, group_ids: Iterable[str]) -> set[str]:

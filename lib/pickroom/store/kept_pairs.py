@@ -1,4 +1,4 @@
-"""Table `kept_pairs`: duplicates of which a person said that both stay."""
+"""Table `kept_pairs`: duplicates of which the user said that both stay."""
 
 from __future__ import annotations
 

@@ -1,11 +1,10 @@
-"""`<project>_legacy.db`: what imports wrote, beside the project's own database and never mixed with it.
+"""`<project>_legacy.db`: what imports wrote, next to the project's own database and never mixed with it.
 
 Its tables `ai_decisions`, `legacy_selections` and `legacy_crops` are all read for training.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator
@@ -13,13 +12,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
+from typing import TypeVar
 
 from pickroom.core.records import CropBox
+from pickroom.store import rows
 from pickroom.store.connect import connect, create, transaction
-from pickroom.store.row_errors import wrap_row_errors
 from pickroom.store.workspace import Workspace
 
 SUFFIX = "_legacy"
+Record = TypeVar("Record")
 
 _DECISION_COLUMNS = """group_id, timestamp, project_id, directory, batch_number, images, ai_selected_index,
     ai_crop_coords, ai_confidence, user_selected_index, user_action, ai_crop_accepted, final_crop_coords,
@@ -71,7 +72,7 @@ class LegacyCrop:
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """One row of `legacy_matches`: a final image held against its original.
+    """One row of `legacy_matches`: a final image compared with its original.
 
     Attributes:
         score: normalised correlation in [-1, 1] at the best place, None when nothing could be compared.
@@ -120,33 +121,22 @@ def connect_legacy(path: Path) -> sqlite3.Connection:
 
 def selections(connection: sqlite3.Connection) -> Iterator[Selection]:
     """Every imported pick that is no full decision, in the order of import."""
-    rows = connection.execute(
-        "SELECT project_id, chosen, others, timestamp, source_file, source_line FROM legacy_selections ORDER BY rowid"
-    )
-    read = wrap_row_errors("legacy_selections")(
-        lambda row: Selection(row[0], row[1], tuple(json.loads(row[2])), *row[3:])
-    )
-    return map(read, rows)
+    return _read(connection, Selection, "legacy_selections", "rowid")
 
 
 def crops(connection: sqlite3.Connection) -> Iterator[LegacyCrop]:
     """Every imported crop, in the order of import."""
-    rows = connection.execute(
-        """SELECT project_id, filename, box, width, height, stage, timestamp, source_file, source_line
-        FROM legacy_crops ORDER BY rowid"""
-    )
-    read = wrap_row_errors("legacy_crops")(lambda row: LegacyCrop(row[0], row[1], CropBox.from_json(row[2]), *row[3:]))
-    return map(read, rows)
+    return _read(connection, LegacyCrop, "legacy_crops", "rowid")
 
 
 def matches(connection: sqlite3.Connection) -> Iterator[Match]:
-    """Every final image that was held against its original, by name."""
-    rows = connection.execute(
-        """SELECT project_id, filename, box, score, runner_up, difference, reason, matched_at
-        FROM legacy_matches ORDER BY filename"""
-    )
-    read = wrap_row_errors("legacy_matches")(lambda row: Match(row[0], row[1], CropBox.from_json(row[2]), *row[3:]))
-    return map(read, rows)
+    """Every final image that was compared with its original, by name."""
+    return _read(connection, Match, "legacy_matches", "filename")
+
+
+def _read(connection: sqlite3.Connection, kind: type[Record], table: str, order: str) -> Iterator[Record]:
+    read = rows.wrap_row_errors(table)(rows.record_of)
+    return (read(kind, row) for row in connection.execute(f"SELECT * FROM {table} ORDER BY {order}"))
 
 
 @contextmanager
@@ -169,28 +159,9 @@ def take_staged(
         with transaction(connection):
             for statement in _TAKE:
                 connection.execute(statement, (project_id,))
-            for match in matches:
-                _upsert_match(connection, match)
+            unlike = "WHERE (box, score, reason) IS NOT (excluded.box, excluded.score, excluded.reason)"
+            then = f"ON CONFLICT (project_id, filename) DO UPDATE SET {{updates}} {unlike}"
+            rows.insert(connection, "INSERT INTO legacy_matches", map(rows.row_of, matches), then)
             yield
     finally:
         connection.execute("DETACH staged")
-
-
-def _upsert_match(connection: sqlite3.Connection, match: Match) -> None:
-    connection.execute(
-        """INSERT INTO legacy_matches VALUES (?, ?, ?, ?, ?, ?, ?, ?)
-        ON CONFLICT (project_id, filename) DO UPDATE SET box = excluded.box, score = excluded.score,
-        runner_up = excluded.runner_up, difference = excluded.difference, reason = excluded.reason,
-        matched_at = excluded.matched_at
-        WHERE (box, score, reason) IS NOT (excluded.box, excluded.score, excluded.reason)""",
-        (
-            match.project_id,
-            match.filename,
-            match.box.to_json() if match.box else None,
-            match.score,
-            match.runner_up,
-            match.difference,
-            match.reason,
-            match.matched_at,
-        ),
-    )

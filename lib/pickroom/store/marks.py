@@ -1,4 +1,4 @@
-"""Tables `image_marks`, `mark_log`, `sort_folders`: what the rooms of thumbnails are about to do, saved at once."""
+"""Tables `image_marks`, `mark_log`, `sort_folders`: marks of sorter, folder viewer and duplicates, saved at once."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Literal
 
 from pickroom.core.naming import join, split
 from pickroom.store.choices import UndoLog
-from pickroom.store.row_errors import wrap_row_errors
+from pickroom.store.rows import column, wrap_row_errors
 from pickroom.store.workspace import utc_now
 
 BoardKind = Literal["sort", "browse", "duplicates"]
@@ -46,17 +46,17 @@ class MarkStep:
     changes: Changes
 
 
-def waiting(connection: sqlite3.Connection, room: BoardKind) -> list[Mark]:
+def waiting(connection: sqlite3.Connection, board: BoardKind) -> list[Mark]:
     """The marks that no apply has taken yet, by folder and name."""
     rows = connection.execute(
         """SELECT directory, filename, folder, file_size, mtime_ns, held_reason FROM image_marks
         WHERE room = ? AND batch IS NULL ORDER BY directory, filename""",
-        (room,),
+        (board,),
     )
     return [Mark(**dict(row)) for row in rows]
 
 
-def save(connection: sqlite3.Connection, room: BoardKind, marks: Iterable[Mark]) -> None:
+def save(connection: sqlite3.Connection, board: BoardKind, marks: Iterable[Mark]) -> None:
     """Set marks, in place of those that the same images have; why an image was held back is forgotten."""
     now = utc_now()
     connection.executemany(
@@ -65,57 +65,57 @@ def save(connection: sqlite3.Connection, room: BoardKind, marks: Iterable[Mark])
         ON CONFLICT (room, directory, filename) DO UPDATE SET folder = excluded.folder, batch = NULL,
             file_size = excluded.file_size, mtime_ns = excluded.mtime_ns, held_reason = NULL,
             updated_at = excluded.updated_at""",
-        [(room, m.directory, m.filename, m.folder, m.file_size, m.mtime_ns, now) for m in marks],
+        [(board, m.directory, m.filename, m.folder, m.file_size, m.mtime_ns, now) for m in marks],
     )
 
 
-def clear(connection: sqlite3.Connection, room: BoardKind, paths: Iterable[str]) -> None:
+def clear(connection: sqlite3.Connection, board: BoardKind, paths: Iterable[str]) -> None:
     """Take waiting marks away."""
     connection.executemany(
         "DELETE FROM image_marks WHERE room = ? AND directory = ? AND filename = ? AND batch IS NULL",
-        [(room, *split(path)) for path in paths],
+        [(board, *split(path)) for path in paths],
     )
 
 
-def take(connection: sqlite3.Connection, room: BoardKind, path: str, batch: int) -> None:
+def take(connection: sqlite3.Connection, board: BoardKind, path: str, batch: int) -> None:
     """A batch is carrying this mark out."""
     connection.execute(
         """UPDATE image_marks SET batch = ?, held_reason = NULL
         WHERE room = ? AND directory = ? AND filename = ? AND batch IS NULL""",
-        (batch, room, *split(path)),
+        (batch, board, *split(path)),
     )
 
 
-def give_back(connection: sqlite3.Connection, room: BoardKind, path: str, batch: int) -> None:
+def give_back(connection: sqlite3.Connection, board: BoardKind, path: str, batch: int) -> None:
     """The batch was undone, or failed here: the mark waits again, unless the image was marked anew meanwhile."""
     connection.execute(
         "UPDATE image_marks SET batch = NULL WHERE room = ? AND directory = ? AND filename = ? AND batch = ?",
-        (room, *split(path), batch),
+        (board, *split(path), batch),
     )
 
 
-def hold(connection: sqlite3.Connection, room: BoardKind, path: str, reason: str) -> None:
+def hold(connection: sqlite3.Connection, board: BoardKind, path: str, reason: str) -> None:
     """Say why an image stays where it is; its mark waits on."""
     connection.execute(
         """UPDATE image_marks SET held_reason = ?
         WHERE room = ? AND directory = ? AND filename = ? AND batch IS NULL""",
-        (reason, room, *split(path)),
+        (reason, board, *split(path)),
     )
 
 
-def log_of(room: BoardKind) -> UndoLog:
+def log_of(board: BoardKind) -> UndoLog:
     """The undo log of a board; an applied batch is undone as a batch, no longer key by key."""
-    return UndoLog("mark_log", room)
+    return UndoLog("mark_log", board)
 
 
-def log(connection: sqlite3.Connection, room: BoardKind, step: MarkStep) -> None:
+def log(connection: sqlite3.Connection, board: BoardKind, step: MarkStep) -> None:
     """Append a key to the undo log; what could be redone is over."""
-    log_of(room).append(connection, key=step.key, changes=json.dumps(step.changes))
+    log_of(board).append(connection, key=step.key, changes=json.dumps(step.changes))
 
 
-def steps(connection: sqlite3.Connection, room: BoardKind) -> tuple[list[MarkStep], list[MarkStep]]:
+def steps(connection: sqlite3.Connection, board: BoardKind) -> tuple[list[MarkStep], list[MarkStep]]:
     """(undo, redo), each with the step to take next last."""
-    return log_of(room).steps(connection, _logged)
+    return log_of(board).steps(connection, _logged)
 
 
 @wrap_row_errors("mark_log")
@@ -126,7 +126,7 @@ def _logged(row: sqlite3.Row) -> MarkStep:
 
 def folders(connection: sqlite3.Connection) -> list[str]:
     """The names of the sorter's folders, in the order of their keys."""
-    return [row["name"] for row in connection.execute("SELECT name FROM sort_folders ORDER BY place")]
+    return column(connection, "SELECT name FROM sort_folders ORDER BY place")
 
 
 def set_folders(connection: sqlite3.Connection, names: Sequence[str]) -> None:

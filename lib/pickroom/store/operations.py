@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 
 from pickroom.core.records import FileOp
-from pickroom.store.row_errors import wrap_row_errors
+from pickroom.store import rows
 from pickroom.store.workspace import utc_now
 
 RETURN = "return"  # the kind of steps that take files nothing explains back to where they belong
@@ -16,23 +16,17 @@ _LACKS = {"move": (False, False, True), "write": (True, False, False), "remove":
 
 def next_batch(connection: sqlite3.Connection) -> int:
     """The number of the next batch, whatever its kind: one more than any yet, undone ones included."""
-    return connection.execute(
+    return rows.number(
+        connection,
         """SELECT 1 + max((SELECT coalesce(max(batch), 0) FROM file_operations),
-            (SELECT coalesce(max(batch), 0) FROM decision_context))"""
-    ).fetchone()[0]
+            (SELECT coalesce(max(batch), 0) FROM decision_context))""",
+    )
 
 
 def plan(connection: sqlite3.Connection, ops: Iterable[FileOp]) -> None:
     """Journal steps before any of them is taken."""
-    now = utc_now()
-    connection.executemany(
-        """INSERT INTO file_operations (batch, kind, unit, op, source, destination, sha256, content, undoes, planned_at)
-        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
-        [
-            (op.batch, op.kind, op.unit, op.op, op.source, op.destination, op.sha256, op.content, op.undoes, now)
-            for op in ops
-        ],
-    )
+    new = {"id": None, "state": "planned", "error": None, "planned_at": utc_now()}
+    rows.insert(connection, "INSERT INTO file_operations", ({**rows.row_of(op), **new} for op in ops))
 
 
 def planned(connection: sqlite3.Connection) -> list[FileOp]:
@@ -52,16 +46,15 @@ def of_unit(connection: sqlite3.Connection, kinds: Sequence[str], unit: str) -> 
 
 
 def count_planned(connection: sqlite3.Connection) -> int:
-    return connection.execute("SELECT count(*) FROM file_operations WHERE state = 'planned'").fetchone()[0]
+    """How many steps are planned and not taken."""
+    return rows.number(connection, "SELECT count(*) FROM file_operations WHERE state = 'planned'")
 
 
 def latest_batch(connection: sqlite3.Connection, kinds: Sequence[str]) -> int | None:
     """The latest batch of these kinds that still stands, None when there is none."""
-    return connection.execute(
-        f"""SELECT max(batch) FROM file_operations
-        WHERE undoes IS NULL AND state = 'done' AND kind IN ({", ".join("?" * len(kinds))})""",
-        tuple(kinds),
-    ).fetchone()[0]
+    standing = f"undoes IS NULL AND state = 'done' AND kind IN ({', '.join('?' * len(kinds))})"
+    (latest,) = rows.column(connection, f"SELECT max(batch) FROM file_operations WHERE {standing}", *kinds)
+    return None if latest is None else int(latest)
 
 
 def moves_taken(connection: sqlite3.Connection, extensions: Sequence[str]) -> list[tuple[int, str, str]]:
@@ -84,8 +77,8 @@ def moves_taken(connection: sqlite3.Connection, extensions: Sequence[str]) -> li
 
 def planned_paths(connection: sqlite3.Connection) -> set[str]:
     """Both ends of every step that is planned."""
-    rows = connection.execute("SELECT source, destination FROM file_operations WHERE state = 'planned'")
-    return {path for row in rows for path in row if path is not None}
+    found = connection.execute("SELECT source, destination FROM file_operations WHERE state = 'planned'")
+    return {path for row in found for path in row if path is not None}
 
 
 def of_id(connection: sqlite3.Connection, step: int) -> FileOp:
@@ -112,11 +105,9 @@ def recent_moves(connection: sqlite3.Connection, limit: int) -> list[FileOp]:
 
 def folders(connection: sqlite3.Connection) -> set[str]:
     """Every folder that a step has led from or to, relative to the root, which is ""."""
-    rows = connection.execute(
-        """SELECT DISTINCT rtrim(path, replace(path, '/', '')) FROM (SELECT source AS path FROM file_operations
-            UNION ALL SELECT destination FROM file_operations) WHERE path IS NOT NULL"""
-    )
-    return {row[0].removesuffix("/") for row in rows}
+    paths = "SELECT source AS path FROM file_operations UNION ALL SELECT destination FROM file_operations"
+    query = f"SELECT DISTINCT rtrim(path, replace(path, '/', '')) FROM ({paths}) WHERE path IS NOT NULL"
+    return {folder.removesuffix("/") for folder in rows.column(connection, query)}
 
 
 def mark_done(connection: sqlite3.Connection, ops: Iterable[FileOp]) -> None:
@@ -142,37 +133,23 @@ def mark_failed(connection: sqlite3.Connection, ops: Iterable[FileOp], error: st
 
 
 def batches(connection: sqlite3.Connection) -> list[dict[str, int | str]]:
-    """One entry a batch: its number, its steps, how many of them are done, planned, undone and failed."""
-    rows = connection.execute(
+    """One entry per batch: its number, its steps, how many of them are done, planned, undone and failed."""
+    found = connection.execute(
         """SELECT batch, count(*) AS operations, sum(state = 'done') AS done, sum(state = 'planned') AS planned,
             sum(state = 'undone') AS undone, sum(state = 'failed') AS failed, min(planned_at) AS planned_at
         FROM file_operations WHERE undoes IS NULL GROUP BY batch ORDER BY batch"""
     )
-    return [dict(row) for row in rows]
+    return [dict(row) for row in found]
 
 
 def _read(connection: sqlite3.Connection, where: str, *values: object) -> list[FileOp]:
-    rows = connection.execute(f"SELECT * FROM file_operations WHERE {where} ORDER BY id", values)
-    return [_from_row(row) for row in rows]
+    found = connection.execute(f"SELECT * FROM file_operations WHERE {where} ORDER BY id", values)
+    return [_from_row(row) for row in found]
 
 
-@wrap_row_errors("file_operations")
+@rows.wrap_row_errors("file_operations")
 def _from_row(row: sqlite3.Row) -> FileOp:
-    op, source, destination, content = row["op"], row["source"], row["destination"], row["content"]
     # as the table's checks have it
-    if (source is None, destination is None, content is None) != _LACKS[op]:
-        raise ValueError(f"step {row['id']} is no whole {op}")
-    return FileOp(
-        batch=row["batch"],
-        kind=row["kind"],
-        unit=row["unit"],
-        op=op,
-        source=source,
-        destination=destination,
-        sha256=row["sha256"],
-        content=content,
-        undoes=row["undoes"],
-        id=row["id"],
-        state=row["state"],
-        error=row["error"],
-    )
+    if (row["source"] is None, row["destination"] is None, row["content"] is None) != _LACKS[row["op"]]:
+        raise ValueError(f"step {row['id']} is no whole {row['op']}")
+    return rows.record_of(FileOp, row)

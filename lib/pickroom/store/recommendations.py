@@ -9,9 +9,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from pickroom.core.naming import sampling_key
-from pickroom.core.records import CropBox, Recommendation
+from pickroom.core.records import Recommendation
 from pickroom.store import groups
-from pickroom.store.row_errors import wrap_row_errors
+from pickroom.store.rows import column, record_of, row_of, wrap_row_errors
 from pickroom.store.workspace import utc_now
 
 # each of these walks an index and ends with the last group that is wanted: (deferrals, how many) -> ids
@@ -57,42 +57,24 @@ def upsert(connection: sqlite3.Connection, recommendations: Iterable[Recommendat
     connection.executemany(
         """INSERT INTO recommendations (group_id, source, selected_index, crop_coords, crop_needed, confidence,
             crop_confidence, reasons, anomaly_flags, versions, made_at, conflict)
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?9 <> '[]' OR coalesce((
-            SELECT max(i.stage) > max(CASE WHEN m.position = ?3 THEN i.stage END)
+        VALUES (:group_id, :source, :selected_index, :crop, :crop_needed, :confidence,
+            :crop_confidence, :reasons, :anomaly_flags, :versions, :made_at, :anomaly_flags <> '[]' OR coalesce((
+            SELECT max(i.stage) > max(CASE WHEN m.position = :selected_index THEN i.stage END)
             FROM group_members AS m JOIN images AS i ON i.directory = m.directory AND i.filename = m.filename
-            WHERE m.group_id = ?1), 0))
+            WHERE m.group_id = :group_id), 0))
         ON CONFLICT (group_id) DO UPDATE SET source = excluded.source, selected_index = excluded.selected_index,
             crop_coords = excluded.crop_coords, crop_needed = excluded.crop_needed,
             confidence = excluded.confidence, crop_confidence = excluded.crop_confidence,
             reasons = excluded.reasons, anomaly_flags = excluded.anomaly_flags, versions = excluded.versions,
             made_at = excluded.made_at, conflict = excluded.conflict""",
-        (
-            (
-                r.group_id,
-                r.source,
-                r.selected_index,
-                r.crop.to_json() if r.crop else None,
-                r.crop_needed,
-                r.confidence,
-                r.crop_confidence,
-                json.dumps(r.reasons),
-                json.dumps(r.anomaly_flags),
-                json.dumps(r.versions, sort_keys=True),
-                now,
-            )
-            for r in recommendations
-        ),
+        ({**row_of(recommendation), "made_at": now} for recommendation in recommendations),
     )
 
 
 def of_groups(connection: sqlite3.Connection, group_ids: Iterable[str]) -> dict[str, Recommendation]:
     """Group id -> its recommendation, for those that have one."""
-    found = {}
-    for group_id in group_ids:
-        row = connection.execute("SELECT * FROM recommendations WHERE group_id = ?", (group_id,)).fetchone()
-        if row is not None:
-            found[group_id] = _from_row(row)
-    return found
+    query = "SELECT * FROM recommendations WHERE group_id = ?"
+    return {i: _from_row(row) for i in group_ids for row in connection.execute(query, (i,))}
 
 
 def waiting(connection: sqlite3.Connection) -> list[Waiting]:
@@ -106,7 +88,7 @@ def next_waiting(
     """Those of `waiting` from which the next `count` groups of any order come, in folder order; found by index.
 
     Of the groups skipped least often: the first `count` by worth, of those in conflict, and of those drawn at random;
-    and whatever the person has touched. `automation.order.next_groups` makes the same of them as of all.
+    and whatever the user has touched. `automation.order.next_groups` makes the same of them as of all.
 
     Args:
         few: where no more than this wait, near a project's end, the indexes lead past decided groups for the most
@@ -120,58 +102,39 @@ def next_waiting(
         (tier,) = connection.execute("SELECT min(deferrals) FROM groups WHERE deferrals > ?", (tier,)).fetchone()
         if tier is None:
             break
-        sure = _ids(connection, _BY_WORTH, tier, count)
-        unsure = _ids(connection, _UNKNOWN, tier, count - len(sure)) if len(sure) < count else []
-        at_odds = _ids(connection, _IN_CONFLICT, tier, count)
+        sure = column(connection, _BY_WORTH, tier, count)
+        unsure = column(connection, _UNKNOWN, tier, count - len(sure)) if len(sure) < count else []
+        at_odds = column(connection, _IN_CONFLICT, tier, count)
         if len(at_odds) < count:
-            at_odds += _ids(connection, _UNKNOWN_IN_CONFLICT, tier, count - len(at_odds))
+            at_odds += column(connection, _UNKNOWN_IN_CONFLICT, tier, count - len(at_odds))
         ids |= dict.fromkeys((*sure, *unsure, *at_odds, *_drawn(connection, project_id, tier, count)))
         found, ranked = found + len(sure) + len(unsure), ranked or bool(sure)
     if not ranked:  # whether any confidence is known, also of a group skipped more often, decides on the order
-        ids |= dict.fromkeys(row[0] for row in connection.execute(_ANY_SURE))
+        ids |= dict.fromkeys(column(connection, _ANY_SURE))
     ids |= dict.fromkeys(touched)
     return _read_waiting(connection, "AND g.group_id IN (SELECT value FROM json_each(?))", json.dumps(list(ids)))
 
 
-def _ids(connection: sqlite3.Connection, query: str, tier: int, count: int) -> list[str]:
-    return [row[0] for row in connection.execute(query, (tier, count))]
-
-
 def _drawn(connection: sqlite3.Connection, project_id: str, tier: int, count: int) -> list[str]:
     """The first groups of those drawn at random; rows of an earlier schema have no lot yet."""
-    unmarked = [(sampling_key(group_id, project_id), group_id) for group_id in _ids(connection, _WITHOUT_LOT, tier, -1)]
+    unmarked = [
+        (sampling_key(group_id, project_id), group_id) for group_id in column(connection, _WITHOUT_LOT, tier, -1)
+    ]
     marked = [(row[0], row[1]) for row in connection.execute(_BY_LOT, (tier, count))]
     return [group_id for _, group_id in heapq.nsmallest(count, [*marked, *unmarked])]
 
 
 def _read_waiting(connection: sqlite3.Connection, which: str, *values: object) -> list[Waiting]:
-    rows = connection.execute(
-        f"""SELECT g.group_id, g.deferrals, r.confidence, r.crop_confidence, coalesce(r.conflict, 0)
+    query = f"""SELECT g.group_id, g.deferrals, r.confidence, r.crop_confidence, coalesce(r.conflict, 0) AS conflict
         FROM groups AS g LEFT JOIN recommendations AS r USING (group_id)
-        WHERE {groups.WAITING} {which} ORDER BY g.sequence""",
-        values,
-    )
-    return [Waiting(row[0], row[1], row[2], row[3], bool(row[4])) for row in rows]
+        WHERE {groups.WAITING} {which} ORDER BY g.sequence"""
+    return [record_of(Waiting, row) for row in connection.execute(query, values)]
 
 
 @wrap_row_errors("recommendations")
 def _from_row(row: sqlite3.Row) -> Recommendation:
-    return Recommendation(
-        group_id=row["group_id"],
-        source=row["source"],
-        selected_index=row["selected_index"],
-        crop=CropBox.from_json(row["crop_coords"]),
-        crop_needed=None if row["crop_needed"] is None else bool(row["crop_needed"]),
-        confidence=row["confidence"],
-        crop_confidence=row["crop_confidence"],
-        reasons=_texts(row["reasons"]),
-        anomaly_flags=_texts(row["anomaly_flags"]),
-        versions=dict(json.loads(row["versions"])),
-    )
-
-
-def _texts(text: str) -> tuple[str, ...]:
-    values = json.loads(text)
-    if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
-        raise ValueError(f"{text[:40]!r} is no list of texts")
-    return tuple(values)
+    for text in (row["reasons"], row["anomaly_flags"]):
+        values = json.loads(text)
+        if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
+            raise ValueError(f"{text[:40]!r} is no list of texts")
+    return record_of(Recommendation, row, crop="crop_coords")

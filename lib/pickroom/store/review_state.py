@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 
 from pickroom.store.choices import ReviewTables
+from pickroom.store.rows import column
 
 _TABLES = ReviewTables(choices="review_state", log="review_log", place="review_cursor")
 load, save_choice = _TABLES.load, _TABLES.save_choice
@@ -43,9 +44,7 @@ def clear_skip(connection: sqlite3.Connection, group_id: str) -> None:
 
 
 def touched_ids(connection: sqlite3.Connection) -> set[str]:
-    """Groups that wait for a decision, and for which the person has chosen anything."""
-    rows = connection.execute(
-        """SELECT group_id FROM review_state AS s WHERE action <> 'undecided'
-        AND NOT EXISTS (SELECT 1 FROM decision_context AS c WHERE c.group_id = s.group_id)"""
-    )
-    return {row["group_id"] for row in rows}
+    """Groups that wait for a decision, and for which the user has chosen anything."""
+    undecided = "NOT EXISTS (SELECT 1 FROM decision_context AS c WHERE c.group_id = s.group_id)"
+    query = f"SELECT group_id FROM review_state AS s WHERE action <> 'undecided' AND {undecided}"
+    return set(column(connection, query))

@@ -14,6 +14,7 @@ from functools import cache
 from importlib import resources
 
 from pickroom.core.errors import StoreError
+from pickroom.store.rows import number
 
 _NUMBERED = re.compile(r"(\d{3})-[\w-]+\.sql")
 
@@ -36,13 +37,13 @@ def migrations() -> list[str]:
 def has_tables(connection: sqlite3.Connection, named: str | None = None) -> bool:
     """Whether a database holds any table, or the one of this name."""
     sql = "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = coalesce(?, name)"
-    return connection.execute(sql, (named,)).fetchone()[0] > 0
+    return number(connection, sql, named) > 0
 
 
 def find_foreign_object(connection: sqlite3.Connection, scripts: Sequence[str]) -> str | None:
     """What in an open database of the present schema is not Pickroom's and would run, in words; None when all is well.
 
-    Tables and views of other names are the person's own: nothing here reads them.
+    Tables and views of other names are the user's own: nothing here reads them.
 
     Args:
         scripts: the migrations' SQL texts in order.

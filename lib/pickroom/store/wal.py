@@ -25,7 +25,7 @@ _NO_MEMORY = (
 
 
 def begin(connection: sqlite3.Connection, file: Path) -> bool:
-    """Put a database that was just opened into WAL mode; False where that cannot be used: then `leave` it.
+    """Put a database that was just opened into WAL mode; False where that cannot be used.
 
     Args:
         file: the database, no link to it.
@@ -51,18 +51,6 @@ def begin(connection: sqlite3.Connection, file: Path) -> bool:
     return os.path.isfile(memory)
 
 
-def leave(connection: sqlite3.Connection) -> None:
-    """Bring in the log of a database that was just opened, and give it a rollback journal; then close the connection.
-
-    Nobody else may have it open; in exclusive mode SQLite needs no shared memory (https://sqlite.org/wal.html#noshm).
-
-    Raises:
-        sqlite3.Error: it is locked, or cannot be written.
-    """
-    connection.execute("PRAGMA locking_mode = EXCLUSIVE")
-    connection.execute("PRAGMA journal_mode = DELETE")
-
-
 def lacks_memory(error: sqlite3.Error) -> bool:
     """Whether an error may come from a disk that does not let processes share memory."""
     code = getattr(error, "sqlite_errorcode", 0)
@@ -78,6 +66,6 @@ def shares_memory(folder: Path) -> bool:
         ):
             mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
             connection.execute("CREATE TABLE tried (a)")
-            return mode == "wal"
+            return str(mode) == "wal"
     except (OSError, sqlite3.OperationalError):
         return False

@@ -13,12 +13,15 @@ from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from platformdirs import user_data_path
+
 from pickroom.core.errors import ProjectError
 from pickroom.core.naming import is_project_id
 from pickroom.storage import atomic
 from pickroom.storage.locking import exclusive
 from pickroom.store.manifest import DECISIONS, Manifest, NewerManifestError
 
+_MANIFESTS = Path("data", "projects")  # what makes a folder a workspace
 _MOST_BYTES = 1 << 20  # of a manifest: it holds a page
 _PATIENCE_S = 10.0  # a manifest is written in milliseconds, on a slow disk in a second
 
@@ -64,12 +67,8 @@ class Project:
     def require_root(self) -> Path:
         """The image folder, or ProjectError when it is not there (an unplugged disk, a moved folder)."""
         if not self.root.is_dir():
-            raise ProjectError(
-                "the image folder is not there",
-                doing=f"opening project {self.id}",
-                subject=self.root,
-                hint=f"plug its disk in, or: pickroom relocate {self.id} NEW_FOLDER",
-            )
+            hint = f"plug its disk in, or: pickroom relocate {self.id} NEW_FOLDER"
+            raise _unusable(self.id, "the image folder is not there", self.root, hint)
         return self.root
 
     def with_manifest(self, **changes: Any) -> Project:
@@ -93,27 +92,30 @@ class Project:
 
 @dataclass(frozen=True, slots=True)
 class Workspace:
-    """The folder that holds `data/`, `sandbox/`, `reports/` and `archives/` (FORMATS.md, Folders)."""
+    """The folder that holds `data/`, `notebooks/`, `sandbox/`, `reports/` and `archives/` (FORMATS.md, Folders)."""
 
     root: Path
 
     @classmethod
     def find(cls, home: Path | str | None = None) -> Workspace:
-        """`home` if given, else $PICKROOM_HOME, else the nearest parent holding `data/`, else the checkout."""
+        """`home` if given, else $PICKROOM_HOME, else the nearest parent with `data/projects/`, else the user's data."""
         chosen = home or os.environ.get("PICKROOM_HOME")
         if chosen:
             return cls(Path(chosen).expanduser().resolve())
         here = Path.cwd()
         for folder in (here, *here.parents):
-            if (folder / "data").is_dir():
+            if (folder / _MANIFESTS).is_dir():
                 return cls(folder)
-        checkout = Path(__file__).resolve().parents[3]
-        return cls(checkout if (checkout / "pyproject.toml").is_file() else here)
+        return cls(user_data_path("pickroom"))
 
     @property
     def own_folders(self) -> frozenset[Path]:
-        """The folders that are no sources of images, even where the images lie beside them."""
+        """The folders that are no sources of images, even where the images lie next to them."""
         return frozenset((self.root / "data", self.sandbox, self.reports, self.archives))
+
+    @property
+    def notebooks(self) -> Path:
+        return self.root / "notebooks"
 
     @property
     def sandbox(self) -> Path:
@@ -129,7 +131,7 @@ class Workspace:
 
     @property
     def manifests(self) -> Path:
-        return self.root / "data" / "projects"
+        return self.root / _MANIFESTS
 
     @property
     def decisions(self) -> Path:
@@ -173,39 +175,25 @@ class Workspace:
             here = f"{meant}projects here: {', '.join(known) or 'none yet'}"
             if len(known) == 1:
                 here += f', in a notebook project = "{known[0]}"'
-            raise ProjectError(
-                f"there is no project {project_id!r}, as seen",
-                doing="looking for its manifest",
-                subject=path,
-                hint=f"{here}; make one: pickroom start {project_id} --images FOLDER",
-            ) from None
+            what, doing = f"there is no project {project_id!r}, as seen", "looking for its manifest"
+            hint = f"{here}; make one: pickroom start {project_id} --images FOLDER"
+            raise ProjectError(what, doing=doing, subject=path, hint=hint) from None
         except NewerManifestError as error:
-            raise ProjectError(
-                str(error), doing=f"opening project {project_id}", subject=path, hint="update pickroom"
-            ) from None
+            raise _unusable(project_id, str(error), path, "update pickroom") from None
         except (OSError, ValueError, RecursionError) as error:
-            raise ProjectError(
-                f"the manifest is damaged ({error})",
-                doing=f"opening project {project_id}",
-                subject=path,
-                hint="restore it from a backup, or mend it by hand",
-            ) from None
+            hint = "restore it from a backup, or mend it by hand"
+            raise _unusable(project_id, f"the manifest is damaged ({error})", path, hint) from None
         if manifest.project_id != project_id:
-            raise ProjectError(
+            what, hint = (
                 f"the manifest names project {manifest.project_id!r}",
-                doing=f"opening project {project_id}",
-                subject=path,
-                hint="its file name and its project_id must agree",
+                "its file name and its project_id must agree",
             )
-        project = Project(self, manifest)
+            raise _unusable(project_id, what, path, hint)
         if PurePosixPath(manifest.decisions_db) != PurePosixPath(DECISIONS, f"{project_id}.db"):  # FORMATS.md, Folders
-            raise ProjectError(
-                f"the manifest names another database, {manifest.decisions_db!r}",
-                doing=f"opening project {project_id}",
-                subject=path,
-                hint=f"its decisions_db is {DECISIONS}/{project_id}.db: move the database there, and say so",
-            )
-        return project
+            what = f"the manifest names another database, {manifest.decisions_db!r}"
+            hint = f"its decisions_db is {DECISIONS}/{project_id}.db: move the database there, and say so"
+            raise _unusable(project_id, what, path, hint)
+        return Project(self, manifest)
 
     def project_ids(self) -> list[str]:
         """The ids of every project that has a manifest, sorted."""
@@ -216,7 +204,7 @@ class Workspace:
         return (self.project(project_id) for project_id in self.project_ids())
 
     def planned(self, project_id: str, root: Path, title: str | None = None) -> Project:
-        """A project that is only thought of: its paths and a manifest that is nowhere yet; `save_new` publishes it."""
+        """A project that has not been saved; `save_new` publishes its manifest."""
         manifest = Manifest(
             project_id=project_id,
             title=title or project_id,
@@ -236,18 +224,22 @@ class Workspace:
         atomic.sync_folders([self.manifests])
 
 
+def package_notebooks(kind: str = "") -> list[Path]:
+    """The notebooks that this version comes with; kind "reports": those of reports. Nothing writes there."""
+    return sorted((Path(__file__).parents[1] / "notebooks" / kind).glob("[!.]*.ipynb"))
+
+
+def _unusable(project_id: str, what: str, path: Path, hint: str) -> ProjectError:
+    return ProjectError(what, doing=f"opening project {project_id}", subject=path, hint=hint)
+
+
 def bad_project_id(project_id: str) -> ProjectError:
-    return ProjectError(
-        f"{project_id!r} cannot be a project's name",
-        doing="reading a project name",
-        hint="up to 64 letters, digits, _ and -, a letter or digit first, not ending in _legacy",
-    )
+    what, hint = f"{project_id!r} cannot be a project's name", "up to 64 letters, digits, _ and -"
+    hint += ", a letter or digit first, not ending in _legacy"
+    return ProjectError(what, doing="reading a project name", hint=hint)
 
 
 def already_started(project: Project) -> ProjectError:
-    return ProjectError(
-        f"project {project.id!r} is there already",
-        doing="starting a project",
-        subject=project.manifest_file,
-        hint=f"see: pickroom status {project.id}; rescan it: pickroom groups {project.id}",
-    )
+    what, path = f"project {project.id!r} is there already", project.manifest_file
+    hint = f"see: pickroom status {project.id}; rescan it: pickroom groups {project.id}"
+    return ProjectError(what, doing="starting a project", subject=path, hint=hint)

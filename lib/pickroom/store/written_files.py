@@ -19,6 +19,11 @@ def log_path(workspace: Workspace) -> Path:
     return workspace.logs / "written.jsonl"
 
 
+def is_known(workspace: Workspace, sha256: str) -> bool:
+    """Whether Pickroom once wrote a file of this hex SHA-256 in this workspace."""
+    return any(line.get("sha256") == sha256 for line in append_log.read(log_path(workspace), holding=sha256))
+
+
 def may_replace(workspace: Workspace, path: Path) -> bool:
     """Whether `path` is free, or holds what Pickroom wrote: then writing there loses nothing of the user.
 
@@ -27,7 +32,7 @@ def may_replace(workspace: Workspace, path: Path) -> bool:
     """
     if not os.path.lexists(path):
         return True
-    return not path.is_symlink() and path.is_file() and _is_known(workspace, atomic.sha256_of(path))
+    return not path.is_symlink() and path.is_file() and is_known(workspace, atomic.sha256_of(path))
 
 
 def free_path(workspace: Workspace, path: Path) -> Path:
@@ -41,7 +46,7 @@ def free_path(workspace: Workspace, path: Path) -> Path:
 
 def record(workspace: Workspace, path: Path, sha256: str) -> None:
     """Note that Pickroom is about to give `path` a content of this hex SHA-256."""
-    if not _is_known(workspace, sha256):
+    if not is_known(workspace, sha256):
         line = {"name": path.name, "sha256": sha256, "written_at": utc_now()}
         append_log.append(log_path(workspace), [line], durable=True)
 
@@ -61,7 +66,3 @@ def write_text(workspace: Workspace, path: Path, text: str) -> None:
     record(workspace, path, hashlib.sha256(data).hexdigest())
     path.parent.mkdir(parents=True, exist_ok=True)
     atomic.write_bytes(path, data)
-
-
-def _is_known(workspace: Workspace, sha256: str) -> bool:
-    return any(line.get("sha256") == sha256 for line in append_log.read(log_path(workspace), holding=sha256))

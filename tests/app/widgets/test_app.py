@@ -13,7 +13,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import pickroom
-from pickroom.app.server.jupyter import OwnToken
 from pickroom.app.widgets import app as picking
 from pickroom.app.widgets.app import App, AppPlace, open_app
 from pickroom.app.widgets.crop_desk import CropDesk
@@ -128,6 +127,8 @@ def test_the_server_is_refused_without_a_project_of_that_name(
 def test_a_token_that_was_left_empty_is_a_random_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str
 ) -> None:
+    from pickroom.app.server.jupyter import OwnToken
+
     (tmp_path / "token").write_text(content)
     monkeypatch.delenv("JUPYTER_TOKEN", raising=False)
     monkeypatch.setenv("JUPYTER_TOKEN_FILE", str(tmp_path / "token"))

@@ -8,10 +8,10 @@ import pytest
 
 from app.widgets.conftest import Page, Sent
 from conftest import read_tree
-from files.test_journal_locations import interrupted
+from files.test_recovery import interrupted
 from pickroom.app.widgets.auto_deck import AutoDeck, open_auto_deck, show_apply, show_generate
 from pickroom.automation.decisions_file import read_approved
-from pickroom.automation.sandbox import Place
+from pickroom.automation.sandbox import AutomationTarget
 from pickroom.sessions.review.auto_session import AutoSession
 from pickroom.store.workspace import Project
 from support.automating import approve_all, groups_of, images_tree, proposed
@@ -20,18 +20,18 @@ Make = Callable[..., Project]
 
 
 @pytest.fixture
-def place(make_project: Make) -> Place:
+def place(make_project: Make) -> AutomationTarget:
     return proposed(make_project([(1, 2)] * 4))
 
 
 @pytest.fixture
-def page(place: Place, sent: Sent) -> Iterator[Page]:
+def page(place: AutomationTarget, sent: Sent) -> Iterator[Page]:
     deck = AutoDeck(AutoSession(place, order="folder"))
     yield Page(deck, sent)
     deck.close()
 
 
-def test_keys_and_the_two_presses_that_write(page: Page, place: Place) -> None:
+def test_keys_and_the_two_presses_that_write(page: Page, place: AutomationTarget) -> None:
     before = images_tree(place.folder)
     page.press("a", "r", "Shift+1")
     assert "reviewed 3 (75 %)" in page.deck.header.value
@@ -50,7 +50,7 @@ def test_the_legend_is_that_of_the_automation(page: Page) -> None:
     assert "crop desk" not in page.deck.panel.value
 
 
-def test_buttons_filter_and_are_no_decision(page: Page, place: Place) -> None:
+def test_buttons_filter_and_are_no_decision(page: Page, place: AutomationTarget) -> None:
     assert "Needs you 4" in page.deck.tools.value and "Crops 2" in page.deck.tools.value
     page.press("only crops")
     assert page.frame["count"] == 2 and page.shown == groups_of(place)[1].group_id
@@ -63,14 +63,14 @@ def test_buttons_filter_and_are_no_decision(page: Page, place: Place) -> None:
     assert page.deck.session.state.decided == 0
 
 
-def test_a_decision_is_refused_for_a_group_that_was_not_on_screen(page: Page, place: Place) -> None:
+def test_a_decision_is_refused_for_a_group_that_was_not_on_screen(page: Page, place: AutomationTarget) -> None:
     first, second, *_ = groups_of(place)
     page.send_key(1, "a", first.group_id)
     page.send_key(2, "a", first.group_id)
     assert page.shown == second.group_id and "a was too early" in page.deck.words.value
 
 
-def test_the_previews_come_from_the_project_itself(page: Page, place: Place) -> None:
+def test_the_previews_come_from_the_project_itself(page: Page, place: AutomationTarget) -> None:
     name = page.frame["frame"]["cells"][0]["name"]
     message, buffers = page.want(name)
     assert message["mime"] == "image/jpeg" and buffers[0][:2] == b"\xff\xd8"
@@ -103,7 +103,7 @@ def test_a_deck_opened_again_closes_the_one_before(make_project: Make) -> None:
     second.close()
 
 
-def test_apply_says_what_was_interrupted_and_finishes_it(place: Place) -> None:
+def test_apply_says_what_was_interrupted_and_finishes_it(place: AutomationTarget) -> None:
     approve_all(place)
     interrupted(place)
     home = place.origin.workspace.root

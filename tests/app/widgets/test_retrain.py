@@ -6,6 +6,8 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from conftest import write_image
 from pickroom.app.widgets.deck import Deck
 from pickroom.app.widgets.retrain import Retrain
@@ -13,8 +15,8 @@ from pickroom.app.widgets.surface import KeyPress
 from pickroom.indexing.projects import start
 from pickroom.learn import progress, retraining
 from pickroom.learn.background import Background
-from pickroom.learn.crops.cropper import CropperConfig
 from pickroom.learn.crops.model import CropTask
+from pickroom.learn.crops.proposer import CropConfig
 from pickroom.learn.picks.model import PickTask
 from pickroom.learn.picks.ranker import RankerConfig
 from pickroom.learn.tasks import TrainingTask
@@ -24,6 +26,7 @@ from pickroom.store.workspace import Project, Workspace
 from support.learning import make_learned
 from support.reviewing import FINALISE, PATIENCE_S
 
+pytestmark = pytest.mark.slow
 Make = Callable[..., Project]
 
 
@@ -66,10 +69,10 @@ def test_it_learns_and_recommends_anew(tmp_path: Path) -> None:
     project = make_learned(tmp_path, "p", 62, 60)
     # small models: what a default one learns is for the tests of learning
     small: dict[Kind, TrainingTask] = {
-        "ranker": PickTask(config=RankerConfig(members=2, steps=60, hidden=8, components=4)),
-        "crop_proposer": CropTask(config=CropperConfig(members=1, steps=30, hidden=8)),
+        "ranker": PickTask(config=RankerConfig(members=2, hidden=64, components=4)),
+        "crop_proposer": CropTask(config=CropConfig(members=1, steps=30, hidden=8)),
     }
-    lines = retraining.retrain(project.workspace, "p", recipes=small)
+    lines = retraining.retrain(project.workspace, "p", tasks=small)
     assert lines[0].startswith("ranker v1: it recommends from now on")
     assert any("2 by ranker v1" in line for line in lines)
     assert lines[-1] == "New recommendations show with the deck's next key."

@@ -5,12 +5,11 @@ from __future__ import annotations
 import ast
 import json
 from collections.abc import Callable
-from pathlib import Path
 
 from pickroom.app.widgets.training import training_page
-from pickroom.store.workspace import Project
+from pickroom.store.workspace import Project, package_notebooks
 
-NOTEBOOK = Path(__file__).resolve().parents[3] / "notebooks" / "40_train.ipynb"
+(NOTEBOOK,) = [path for path in package_notebooks() if path.stem == "40_train"]
 
 
 def test_whichever_cell_runs_first_shows_something(make_project: Callable[..., Project]) -> None:

@@ -44,12 +44,20 @@ def test_packages_missing_or_of_another_version(tmp_path: Path) -> None:
     assert found.found.startswith("1 are not the pinned version: numpy ")
     lock.write_text(f"no-such-package==1.0{hashes}")
     assert machine.packages(lock).line == "fail  packages: 1 are missing: no-such-package (run: make env)"
-    lock.unlink()
-    assert machine.packages(lock).state == "warn"
 
 
 def test_this_environment_is_as_the_lock_pins_it() -> None:
-    assert machine.packages(machine.CHECKOUT / "requirements.lock").state == "ok"
+    assert machine.packages(machine.LOCK).state == "ok"
+
+
+def test_without_a_lock_the_requirements_are_looked_for(tmp_path: Path) -> None:
+    assert machine.required_packages().state == "ok"
+    (tmp_path / "pickroom-9.dist-info").mkdir()
+    metadata = "Metadata-Version: 2.4\nName: pickroom\nVersion: 9\nRequires-Dist: numpy>=2\n"
+    metadata += "Requires-Dist: no-such-package<3,>=2\nRequires-Dist: torch; extra == 'learn'\n"
+    (tmp_path / "pickroom-9.dist-info" / "METADATA").write_text(metadata)
+    (line,) = broken(tmp_path, "required_packages")
+    assert line == "fail  packages: 1 are missing: no-such-package (run: make env)"
 
 
 def test_widgets_without_their_half_in_the_browser(tmp_path: Path) -> None:

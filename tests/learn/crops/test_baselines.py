@@ -1,4 +1,4 @@
-"""The baselines of crops: each does what its name says, and the historic network learns."""
+"""The baselines of crops: each does what its name says."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from learn.crops.crop_rows import spotted
 from pickroom.core.geometry import CONSTANT_CROP
-from pickroom.learn.crops.baselines import best_constant, every, historic_network, nearest_past
+from pickroom.learn.crops.baselines import best_constant, every, nearest_past
 from pickroom.learn.metrics import ious
 
 
@@ -38,24 +38,11 @@ def test_the_nearest_past_crop_is_that_of_the_most_similar_image() -> None:
     np.testing.assert_array_equal(nearest_past(train, boxes, again), boxes)
 
 
-def test_the_historic_network_learns_what_the_vector_tells_and_repeats_itself() -> None:
-    features, boxes = spotted(200)
-    vector = features.vector.copy()
-    vector[:, :2] = (boxes[:, :2] - boxes[:, :2].mean(axis=0)) * 20
-    features = replace(features, vector=vector)
-    train, test = features.take(range(150)), features.take(range(150, 200))
-    found = historic_network(train, boxes[:150], test)
-    constant = np.repeat(best_constant(boxes[:150])[None], 50, axis=0)
-    assert ious(found, boxes[150:]).mean() > ious(constant, boxes[150:]).mean()
-    np.testing.assert_array_equal(found, historic_network(train, boxes[:150], test))
-    assert (found[:, :2] <= found[:, 2:]).all() and found.min() >= 0 and found.max() <= 1
-
-
 @pytest.mark.parametrize("rows", [0, 1])
 def test_every_baseline_answers_even_with_next_to_nothing_to_go_by(rows: int) -> None:
     train, boxes = spotted(5)
     asked, _ = spotted(7, seed=1)
     found = every(train.take(range(rows)), boxes[:rows], asked)
-    assert set(found) == {"constant", "full_frame", "nearest", "historic"}
+    assert set(found) == {"constant", "full_frame", "nearest"}
     for name, some in found.items():
         assert some.shape == (7, 4) and np.isfinite(some).all(), name

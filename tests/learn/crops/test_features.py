@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from pickroom.core.errors import ProjectError
 from pickroom.features.encoder import EncoderSpec, Preprocessing
-from pickroom.features.sources import Sources
+from pickroom.features.sources import FeatureSources
 from pickroom.features.vectors import load_vectors
-from pickroom.learn.crops.features import CropFeatureConfig, Frame, covered, crop_features, shape_values
+from pickroom.learn.crops.features import CropFeatureConfig, UncroppedImage, covered, crop_features, shape_values
 from pickroom.store.workspace import Project
 
 SIDES = st.integers(1, 10_000)
@@ -40,7 +40,7 @@ def test_imported_vectors_have_no_preprocessing_and_cover_the_whole() -> None:
 
 
 def test_an_unknown_stage_is_not_stage_nought() -> None:
-    frame = Frame("p", "a.jpg", None, 2048, 1024, None)
+    frame = UncroppedImage("p", "a.jpg", None, 2048, 1024, None)
     assert shape_values(frame).tolist() == pytest.approx([math.log(2), 0, 0, 0])
     assert shape_values(replace(frame, stage=1.5)).tolist() == pytest.approx([math.log(2), 0, 1, 0.5])
     assert np.abs(shape_values(replace(frame, width=90_000, height=1))).max() <= 4
@@ -54,11 +54,12 @@ def test_features_are_the_stored_vectors_and_say_what_is_missing(learned_once: P
     known = load_vectors(learned_once, patches=True)
     assert known.patches is not None
     frames = [
-        Frame("p", str(known.filenames[place]), str(known.content_hashes[place]), 640, 480, 2.0) for place in (5, 0, 3)
+        UncroppedImage("p", str(known.filenames[place]), str(known.content_hashes[place]), 640, 480, 2.0)
+        for place in (5, 0, 3)
     ]
     changed = replace(frames[0], sha256="0" * 64)  # the same name, other content
     frames = [frames[0], changed, *frames[1:], replace(frames[0], filename="nowhere.jpg")]
-    found = crop_features(frames, Sources([learned_once]))
+    found = crop_features(frames, FeatureSources([learned_once]))
     assert found.mask.tolist() == [True, False, True, True, False]
     assert set(found.missing) == {1, 4} and "has no vector" in found.missing[4]
     np.testing.assert_array_equal(found.vector[[0, 2, 3]], known.matrix[[5, 0, 3]])
@@ -69,13 +70,13 @@ def test_features_are_the_stored_vectors_and_say_what_is_missing(learned_once: P
     taken = found.take([4, 2])
     assert taken.missing == {0: found.missing[4]} and taken.mask.tolist() == [False, True]
     np.testing.assert_array_equal(taken.vector[1], known.matrix[0])
-    without = crop_features(frames, Sources([learned_once]), CropFeatureConfig(patches=False))
+    without = crop_features(frames, FeatureSources([learned_once]), CropFeatureConfig(patches=False))
     assert without.grid is None and without.sizes["grid"] == []
     np.testing.assert_array_equal(without.vector, found.vector)
 
 
 def test_a_project_that_was_not_opened_is_refused_and_no_images_have_no_features(learned_once: Project) -> None:
     with pytest.raises(ProjectError):
-        crop_features([Frame("other", "a.jpg", None, 10, 10, None)], Sources([learned_once]))
-    nothing = crop_features([], Sources([learned_once]))
+        crop_features([UncroppedImage("other", "a.jpg", None, 10, 10, None)], FeatureSources([learned_once]))
+    nothing = crop_features([], FeatureSources([learned_once]))
     assert len(nothing) == 0 and nothing.encoder is None

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pickroom.learn.crops.network import CropNetwork, Inputs, box_loss, mirror_boxes, to_boxes
+from pickroom.learn.crops.network import CropNetwork, NetworkInputs, box_loss, mirror_boxes, to_boxes
 from pickroom.learn.metrics import ious
 
 EDGE = st.floats(-2, 3, width=32)
@@ -80,6 +80,6 @@ def test_an_untrained_network_says_about_the_mean_box_with_and_without_a_grid(ch
     network = CropNetwork(channels, 3, 8, 1, mean).eval()
     grid = torch.zeros(2, channels, 4, 7) if channels else None
     with torch.no_grad():
-        edges, need = network(Inputs(grid, torch.ones(2, 2), torch.randn(2, 3), torch.ones(2)))
+        edges, need = network(NetworkInputs(grid, torch.ones(2, 2), torch.randn(2, 3), torch.ones(2)))
     np.testing.assert_allclose(edges.numpy(), mean.expand(2, 4).numpy(), atol=0.3)
     assert need.shape == (2,)

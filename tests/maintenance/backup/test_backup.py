@@ -8,7 +8,6 @@ import shutil
 import signal
 import sqlite3
 import subprocess
-import sys
 from contextlib import closing
 from datetime import UTC, datetime
 from multiprocessing.connection import Connection
@@ -25,6 +24,7 @@ from pickroom.sessions.review.session import ReviewSession
 from pickroom.store.connect import connect
 from pickroom.store.workspace import Project, Workspace
 from support.backing_up import kept, used_project
+from support.commands import run_command
 from support.reviewing import (
     FINALISE,
     child,
@@ -71,7 +71,7 @@ def test_restored_into_an_empty_place_the_review_goes_on(project: Project, saved
     before, files = snapshot(project), kept(project.workspace.root)
     shutil.rmtree(project.workspace.root)
     done = restoring.restore(project.workspace, saved)
-    assert done.aside is None and done.plan.projects == (restoring.Returned("p", str(project.root)),)
+    assert done.aside is None and done.projects == (restoring.Returned("p", str(project.root)),)
     assert kept(project.workspace.root) == files
     again = project.workspace.project("p")
     assert snapshot(again) == before
@@ -231,7 +231,7 @@ def test_replacing_sets_aside_whole_and_never_deletes(project: Project, saved: P
     planned = restoring.plan(project.workspace, saved)
     assert read_tree(project.workspace.root) == before
     done = restoring.restore(project.workspace, saved, replace=True)
-    assert done.plan.in_the_way == planned.in_the_way and done.aside is not None
+    assert done.in_the_way == planned.in_the_way and done.aside is not None
     assert project.workspace.project_ids() == ["p"]
     assert len(decisions(project)) < decided
     found = set(read_tree(project.workspace.root).values())
@@ -257,7 +257,7 @@ def test_log_of_another_database_is_never_read_into_a_restored_one(project: Proj
     with pytest.raises(ConflictError):
         restoring.restore(project.workspace, saved)
     done = restoring.restore(project.workspace, saved, replace=True)
-    assert done.plan.in_the_way == ("data/training/ai_training_decisions/p.db-wal",)
+    assert done.in_the_way == ("data/training/ai_training_decisions/p.db-wal",)
     assert len(decisions(project)) == 2
 
 
@@ -274,7 +274,7 @@ def test_keys_that_only_the_log_holds_are_set_aside_with_it(project: Project, sa
     assert project.database.read_bytes() == before
     done = restoring.restore(project.workspace, saved, replace=True)
     assert rows(project, "SELECT * FROM review_state") == queued
-    assert done.aside is not None and {"p.db", "p.db-wal"} <= {Path(name).name for name in done.plan.in_the_way}
+    assert done.aside is not None and {"p.db", "p.db-wal"} <= {Path(name).name for name in done.in_the_way}
     aside = Workspace(done.aside)
     aside.manifests.mkdir(parents=True, exist_ok=True)
     shutil.copy(project.manifest_file, aside.manifests)
@@ -285,8 +285,7 @@ def test_keys_that_only_the_log_holds_are_set_aside_with_it(project: Project, sa
 
 
 def pickroom(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "pickroom.cli", *arguments, "--home", str(home)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120)
+    return run_command(*arguments, "--home", str(home))
 
 
 def test_commands_move_a_workspace_to_another_machine(project: Project, tmp_path: Path) -> None:

@@ -10,12 +10,14 @@ from pathlib import Path
 import pytest
 
 from conftest import read_tree
-from faults.test_crash import Way, run
 from pickroom.maintenance.backup import reading, restoring, writing
 from pickroom.store.snapshot import problem_with
 from pickroom.store.workspace import Workspace
 from support.backing_up import used_project
+from support.crashing import Way, run
 from support.reviewing import exit_code_of, in_child
+
+pytestmark = pytest.mark.slow
 
 
 def small_home(folder: Path, project_id: str) -> Path:

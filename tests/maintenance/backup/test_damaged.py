@@ -104,15 +104,15 @@ CHANGES: dict[str, tuple[Callable[[dict[str, bytes]], None], str]] = {
     "no list": (lambda members: members.pop(LISTING) and None, "this is no backup"),
     "a list that is no JSON": (lambda members: members.update({LISTING: b"{"}), "cannot be read"),
     "a list without end": (lambda members: members.update({LISTING: b"[" * 100_000}), "cannot be read"),
-    "a list of something else": (lambda members: members.update({LISTING: b"[]"}), "lists no files"),
+    "a list of something else": (lambda members: members.update({LISTING: b"[]"}), "Expected 'object'"),
     "an empty list": (listing_changed(lambda v: v["files"].clear()), "lists no files"),
-    "a line that says nothing": (listing_changed(lambda v: v["files"].append({"name": 3})), "a line of its list"),
-    "a size below nothing": (listing_changed(lambda v: v["files"][0].update(size=-1)), "a line of its list"),
+    "a line that says nothing": (listing_changed(lambda v: v["files"].append({"name": 3})), "].name"),
+    "a size below nothing": (listing_changed(lambda v: v["files"][0].update(size=-1)), "files[0].size"),
     "a size beyond any disk": (listing_changed(lambda v: v["files"][0].update(size=10**18)), "are free"),
     "a size that lies": (listing_changed(lambda v: v["files"][0].update(size=5)), "is not what it was"),
     "a file listed twice": (listing_changed(lambda v: v["files"].append(v["files"][0])), "holds other files"),
     "a newer format": (listing_changed(lambda v: v.update(format=2)), "update pickroom"),
-    "a format that is none": (listing_changed(lambda v: v.update(format="one")), "lists no files"),
+    "a format that is none": (listing_changed(lambda v: v.update(format="one")), "in field 'format'"),
 }
 
 

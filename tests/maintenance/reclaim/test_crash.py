@@ -13,15 +13,17 @@ from pathlib import Path
 import pytest
 
 from conftest import read_tree
-from faults.test_crash import Steps
 from maintenance.reclaim.conftest import use_trash
-from pickroom.maintenance.reclaim import ledger
+from pickroom.maintenance.reclaim import delete
 from pickroom.maintenance.reclaim.delete import execute
 from pickroom.maintenance.reclaim.planning import plan
 from pickroom.store.workspace import Project, Workspace
 from support.analysing import write_vectors
+from support.crashing import Steps
 from support.reclaiming import finished_project, out_of_the_trash
 from support.reviewing import copy_of, exit_code_of, in_child, rows
+
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
@@ -80,14 +82,14 @@ def test_a_kill_at_any_moment_leaves_nothing_gone_and_unrecorded(
         assert exit_code_of(reclaim, project, hard, kill_at) == -signal.SIGKILL
         left = everything(project)
         assert set(after) <= set(left), f"what was not proved went at step {kill_at} of {count}"
-        recorded = {row["path"] for row in ledger.rows(project.workspace)}
+        recorded = {row["path"] for row in delete.logged(project.workspace)}
         gone = {path for path in needless if not path.exists()}
         roots = (project.root, project.workspace.root)
         places = {p.relative_to(next(r for r in roots if p.is_relative_to(r))).as_posix() for p in gone}
         assert places <= recorded, f"gone and not recorded at step {kill_at} of {count}"
         in_child(reclaim, project, hard)
         assert everything(project) == after
-        latest = {row["path"]: row["state"] for row in ledger.rows(project.workspace)}
+        latest = {row["path"]: row["state"] for row in delete.logged(project.workspace)}
         assert set(latest.values()) == {"done"} and len(latest) == len(needless)
         if not hard:
             out_of_the_trash(share)

@@ -18,7 +18,7 @@ from pickroom import cli
 from pickroom.analysis.reports import finish, render
 from pickroom.core.errors import FileOperationError, LockedError, StoreError
 from pickroom.files.lock import project_lock
-from pickroom.maintenance.reclaim import ledger
+from pickroom.maintenance.reclaim import delete
 from pickroom.maintenance.reclaim.delete import execute
 from pickroom.maintenance.reclaim.planning import ReclaimPlan, plan
 from pickroom.storage import atomic
@@ -63,7 +63,7 @@ def test_into_the_trash_from_where_it_can_come_back(project: Project, tmp_path: 
     assert read_tree(project.root) == kept
     trashed = {path.name for path in (tmp_path / "share" / "Trash" / "files").iterdir()}
     assert trashed == {item.path.name for item in planned.items}
-    noted = list(ledger.rows(project.workspace))
+    noted = list(delete.logged(project.workspace))
     assert [row["state"] for row in noted] == ["planned", "done"] * len(planned.items)
     assert {row["path"] for row in noted} == set(before) - set(kept) and {row["how"] for row in noted} == {"trash"}
     assert plan(project.workspace).items == ()
@@ -139,14 +139,14 @@ def test_a_proof_that_changes_after_the_look_keeps_everything(project: Project) 
         execute(planned, project.workspace)
     assert "nothing has gone; look again" in refused.value.line
     assert read_tree(project.root) == before
-    assert not ledger.path_of(project.workspace).exists()
+    assert not delete.log_path(project.workspace).exists()
     assert execute(plan(project.workspace), project.workspace, hard=True) == planned.size
 
 
 def test_what_cannot_be_recorded_does_not_go(project: Project) -> None:
     planned = plan(project.workspace)
     before = read_tree(project.root)
-    ledger.path_of(project.workspace).mkdir(parents=True)
+    delete.log_path(project.workspace).mkdir(parents=True)
     with pytest.raises(StoreError) as refused:
         execute(planned, project.workspace, hard=True)
     assert "\n" not in refused.value.line and "reclaimed.jsonl" in refused.value.line
@@ -159,10 +159,10 @@ def test_what_the_system_refuses_is_recorded_and_the_rest_stays(
     planned = plan(project.workspace)
     before = read_tree(project.root)
     (tmp_path / "share").write_text("no folder: there is no place for a trash")
-    with pytest.raises(FileOperationError, match="--hard deletes for good"):
+    with pytest.raises(FileOperationError, match="--permanent deletes for good"):
         execute(planned, project.workspace)
     assert read_tree(project.root) == before
-    assert [row["state"] for row in ledger.rows(project.workspace)] == ["planned", "failed"]
+    assert [row["state"] for row in delete.logged(project.workspace)] == ["planned", "failed"]
 
 
 def test_a_name_too_long_for_the_trash_keeps_no_other(project: Project) -> None:
@@ -171,7 +171,7 @@ def test_a_name_too_long_for_the_trash_keeps_no_other(project: Project) -> None:
     longer = first.path.with_name("n" * 251 + ".png")  # the trash adds .trashinfo
     first.path.rename(longer)
     planned = replace(planned, items=(replace(first, path=longer), *others))
-    with pytest.raises(FileOperationError, match=r"File name too long.*--hard"):
+    with pytest.raises(FileOperationError, match=r"File name too long.*--permanent"):
         execute(planned, project.workspace)
     assert longer.exists() and not any(item.path.exists() for item in others)
     assert execute(replace(planned, items=planned.items[:1]), project.workspace, hard=True) == first.size
@@ -193,7 +193,7 @@ def test_what_went_is_recorded_as_gone_though_its_folder_cannot_be_synced(
     with pytest.raises(FileOperationError, match="the item is gone"):
         execute(planned, project.workspace, hard=True)
     assert not planned.items[0].path.exists() and planned.items[1].path.exists()
-    assert [(row["state"], row.get("reason")) for row in ledger.rows(project.workspace)] == [
+    assert [(row["state"], row.get("reason")) for row in delete.logged(project.workspace)] == [
         ("planned", None),
         ("done", os.strerror(errno.EIO)),
     ]
@@ -233,11 +233,11 @@ def test_the_command_asks_for_a_word_before_it_deletes(
     assert run("reclaim", "--home", home) == 0
     assert "Nothing has been done" in capsys.readouterr().out
     before = read_tree(project.root)
-    assert run("reclaim", "--hard", "--home", home) == 2
-    assert run("reclaim", "--execute", "--hard", "--home", home, typed="yes\n") == 2
+    assert run("reclaim", "--permanent", "--home", home) == 2
+    assert run("reclaim", "--execute", "--permanent", "--home", home, typed="yes\n") == 2
     assert "nothing was deleted" in capsys.readouterr().err
     assert read_tree(project.root) == before
-    assert run("reclaim", "demo", "--execute", "--hard", "--json", "--home", home, typed="delete\n") == 0
+    assert run("reclaim", "demo", "--execute", "--permanent", "--json", "--home", home, typed="delete\n") == 0
     told = json.loads(capsys.readouterr().out)
     assert told["reclaimed_bytes"] == told["bytes"] > 0
     assert names(project.root, "delete_staging") == set()

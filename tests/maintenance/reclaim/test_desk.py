@@ -7,7 +7,7 @@ from pathlib import Path
 from conftest import read_tree
 from pickroom.app.widgets import reclaim_desk
 from pickroom.app.widgets.reclaim_desk import ReclaimDesk, open_reclaim
-from pickroom.maintenance.reclaim.planning import Kept, ReclaimPlan, plan
+from pickroom.maintenance.reclaim.planning import ReclaimItem, ReclaimPlan, plan
 from pickroom.store.workspace import Project
 
 WAIT_S = 30
@@ -65,7 +65,7 @@ def test_wrong_input_is_one_line(project: Project) -> None:
 
 
 def test_other_peoples_text_is_escaped() -> None:
-    kept = Kept("staged", "p", Path("a.png"), 10, "Bad CRC-32 for file '<b>bold</b>'")
+    kept = ReclaimItem("staged", "p", Path("a.png"), 10, None, "Bad CRC-32 for file '<b>bold</b>'")
     shown = reclaim_desk.sizes(ReclaimPlan((), (kept,)))
     assert "&lt;b&gt;bold" in shown and "<b>" not in shown
     assert "No project has anything" in reclaim_desk.sizes(ReclaimPlan((), ()))

@@ -362,7 +362,7 @@ def test_a_database_that_fails_is_one_clear_line(waiting):
     before = read_tree(project.root)
     with closing(connect(project.database)) as connection:
         connection.execute("DROP TABLE file_operations")
-        with pytest.raises(StoreError, match="no such table: file_operations while committing crops"):
+        with pytest.raises(StoreError, match="no such table: file_operations while cropping"):
             submit(project, connection, [Order("crop", name, BOX)])
     assert read_tree(project.root) == before
 

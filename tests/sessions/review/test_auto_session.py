@@ -8,9 +8,9 @@ from contextlib import closing
 import pytest
 
 from pickroom.automation import apply, sandbox
-from pickroom.automation.decisions_file import Approved, read_approved, write_lines
+from pickroom.automation.decisions_file import ApprovedDecision, read_approved, write_lines
 from pickroom.automation.generate import generate
-from pickroom.automation.sandbox import Place
+from pickroom.automation.sandbox import AutomationTarget
 from pickroom.core.errors import ProjectError, UsageError
 from pickroom.core.records import CropBox
 from pickroom.sessions.review.auto_session import AutoSession
@@ -36,12 +36,12 @@ CROP = CropBox(*BOX)
 
 
 @pytest.fixture
-def place(make_project: Make) -> Place:
+def place(make_project: Make) -> AutomationTarget:
     """Four groups; the last image is proposed, with a crop for the second and the fourth."""
     return proposed(make_project([(1, 2), (1, 1.5, 2), (1, 2), (1, 2)]))
 
 
-def written(place: Place, *keys: str, **options: object) -> list[Approved]:
+def written(place: AutomationTarget, *keys: str, **options: object) -> list[ApprovedDecision]:
     review(place, *keys, *WRITE, **options)
     return list(read_approved(place.approved).values())
 
@@ -67,7 +67,7 @@ KEYS = {
 
 
 @pytest.mark.parametrize("keys", KEYS, ids=" ".join)
-def test_every_key_becomes_the_line_that_it_says(place: Place, keys: tuple[str, ...]) -> None:
+def test_every_key_becomes_the_line_that_it_says(place: AutomationTarget, keys: tuple[str, ...]) -> None:
     before = images_tree(place.folder)
     lines = written(place, "a", *keys, "End", "r")
     group, expected = groups_of(place)[1], KEYS[keys]
@@ -98,7 +98,7 @@ def test_a_crop_that_is_needed_without_a_box_goes_to_the_desk(make_project: Make
     assert (place.folder / "crop" / groups_of(place)[0].filenames[1]).is_file()
 
 
-def test_the_words_say_what_an_apply_will_do(place: Place) -> None:
+def test_the_words_say_what_an_apply_will_do(place: AutomationTarget) -> None:
     for keys, words in (
         ((), "Undecided: nothing is written"),
         (("r", "ArrowUp"), "Rejected: every image stays where it is, nothing is done"),
@@ -111,7 +111,7 @@ def test_the_words_say_what_an_apply_will_do(place: Place) -> None:
         assert words in session.view().group.route  # type: ignore[union-attr]
 
 
-def test_it_goes_on_where_it_was_left(place: Place) -> None:
+def test_it_goes_on_where_it_was_left(place: AutomationTarget) -> None:
     review(place, "a", "r")
     session = review(place)
     assert session.state.position == 2 and session.state.decided == 2
@@ -122,7 +122,7 @@ def test_it_goes_on_where_it_was_left(place: Place) -> None:
     assert rows(place.project, "SELECT * FROM review_state") == []
 
 
-def test_two_windows_lose_no_key(place: Place) -> None:
+def test_two_windows_lose_no_key(place: AutomationTarget) -> None:
     one, other = AutoSession(place, order="folder"), AutoSession(place, order="folder")
     one.press("a")
     other.press("ArrowDown")
@@ -133,7 +133,7 @@ def test_two_windows_lose_no_key(place: Place) -> None:
     other.close()
 
 
-def test_writing_again_keeps_what_stands_and_takes_back_what_was_cleared(place: Place) -> None:
+def test_writing_again_keeps_what_stands_and_takes_back_what_was_cleared(place: AutomationTarget) -> None:
     foreign = groups_of(place)[3]
     write_lines(place.approved, [person(foreign.group_id, "approved", foreign.filenames[1])])
     first = written(place, "a", "r")
@@ -142,7 +142,7 @@ def test_writing_again_keeps_what_stands_and_takes_back_what_was_cleared(place: 
     assert again == [line for line in first if line.group_id != groups_of(place)[0].group_id]
 
 
-def test_a_word_written_is_not_lost_by_looking_at_the_group(place: Place) -> None:
+def test_a_word_written_is_not_lost_by_looking_at_the_group(place: AutomationTarget) -> None:
     written(place, "a")
     other = groups_of(place)[1]
     write_lines(place.approved, [person(other.group_id, "rejected")])
@@ -150,7 +150,7 @@ def test_a_word_written_is_not_lost_by_looking_at_the_group(place: Place) -> Non
     assert other.group_id in read_approved(place.approved)
 
 
-def test_the_summary_counts_what_will_be_written(place: Place) -> None:
+def test_the_summary_counts_what_will_be_written(place: AutomationTarget) -> None:
     review(place, "a", "a", "r")
     session = AutoSession(place, order="folder")
     session.press("Shift+Enter")
@@ -249,7 +249,7 @@ def test_without_decisions_or_with_damaged_ones_it_says_so(make_project: Make) -
         AutoSession(place)
 
 
-def test_decisions_generated_meanwhile_are_shown(place: Place) -> None:
+def test_decisions_generated_meanwhile_are_shown(place: AutomationTarget) -> None:
     session = AutoSession(place, order="folder")
     for group in queue(place.origin):
         recommend(place.origin, group, 0, versions={"ranker": "v2"})
@@ -261,7 +261,7 @@ def test_decisions_generated_meanwhile_are_shown(place: Place) -> None:
     assert written(place)[0].final_choice == proposals_of(place)[0].images[0]
 
 
-def test_what_was_applied_is_shown_no_more(place: Place) -> None:
+def test_what_was_applied_is_shown_no_more(place: AutomationTarget) -> None:
     approve_all(place)
     apply.apply(place)
     assert review(place).view().header == "No group is undecided: nothing to look at"
@@ -269,7 +269,7 @@ def test_what_was_applied_is_shown_no_more(place: Place) -> None:
     assert review(place).state.decided == 4
 
 
-def test_undo_is_no_key_of_the_summary(place: Place) -> None:
+def test_undo_is_no_key_of_the_summary(place: AutomationTarget) -> None:
     with closing(AutoSession(place, order="folder")) as session:
         for key in ("ArrowDown", "a", "Home", "a"):  # the second, with a crop, and last the first, without
             session.press(key)
@@ -281,7 +281,7 @@ def test_undo_is_no_key_of_the_summary(place: Place) -> None:
         assert sorted(review_of(place).values()).count("approve") == 2
 
 
-def test_damaged_decisions_are_told_of_at_every_key(place: Place) -> None:
+def test_damaged_decisions_are_told_of_at_every_key(place: AutomationTarget) -> None:
     with closing(AutoSession(place)) as session:
         sound = place.decisions.read_bytes()
         place.decisions.write_bytes(b"[" + sound)
@@ -294,6 +294,6 @@ def test_damaged_decisions_are_told_of_at_every_key(place: Place) -> None:
         assert "line 1" not in session.state.message
 
 
-def review_of(place: Place) -> dict[str, str]:
+def review_of(place: AutomationTarget) -> dict[str, str]:
     """Group id -> what is stored as chosen."""
     return {row["group_id"]: row["action"] for row in rows(place.project, "SELECT * FROM automation_review")}

@@ -159,7 +159,7 @@ def plan(project: Project, *, originals: bool = False) -> FinishPlan:
     free = shutil.disk_usage(_existing(archive.archive_folder(project))).free
     if size + project.database.stat().st_size > free:
         blockers.append(f"the archive needs {format_bytes(size)}, the disk has {format_bytes(free)}")
-    reports = tuple(path.stem for path in render.templates())
+    reports = tuple(path.stem for path in render.templates(project.workspace))
     return FinishPlan(
         project,
         blockers=tuple(blockers),

@@ -15,7 +15,7 @@ from pickroom.images import thumbnails
 from pickroom.store.workspace import Project
 
 
-class Pictures:
+class ProjectPreviews:
     """Previews by file name; of an image that was cropped, its original's."""
 
     def __init__(self, project: Project, analysis: Analysis) -> None:
@@ -37,7 +37,7 @@ class Pictures:
         return PillowImage.open(io.BytesIO(data))
 
 
-def mistakes(pictures: Pictures, rows: list[dict[str, Any]], most: int) -> list[Mistake]:
+def mistakes(pictures: ProjectPreviews, rows: list[dict[str, Any]], most: int) -> list[Mistake]:
     """The first `most` rows of the query `mistakes`, with their pictures."""
     return [
         Mistake(
@@ -48,7 +48,7 @@ def mistakes(pictures: Pictures, rows: list[dict[str, Any]], most: int) -> list[
     ]
 
 
-def crops(pictures: Pictures, rows: list[dict[str, Any]], most: int) -> list[CropPicture]:
+def crops(pictures: ProjectPreviews, rows: list[dict[str, Any]], most: int) -> list[CropPicture]:
     """The crops of most and least overlap, half of each; rows of the view `crops`."""
     ordered = sorted(rows, key=lambda row: (row["iou"] is None, row["iou"], row["filename"]))
     chosen = ordered if len(ordered) <= most else [*ordered[: most // 2], *ordered[-(most - most // 2) :]]
@@ -75,7 +75,7 @@ def heading(source: str, confidence: float | None) -> str:
     return "not said how sure" if confidence is None else f"{confidence:.0%} sure".replace("%", " %")
 
 
-def _candidate(pictures: Pictures, row: dict[str, Any], place: int) -> Candidate:
+def _candidate(pictures: ProjectPreviews, row: dict[str, Any], place: int) -> Candidate:
     stage = row["stages"][place] if row["stages"] else None
     return Candidate(
         pictures.preview(row["images"][place]),

@@ -13,23 +13,23 @@ from typing import Any
 
 from pickroom.analysis.reports.html import STYLE
 from pickroom.core import quiet
-from pickroom.core.errors import ConflictError, ProjectError
+from pickroom.core.errors import ConflictError
 from pickroom.storage import atomic, leftovers
 from pickroom.store import written_files
-from pickroom.store.workspace import Project
+from pickroom.store.workspace import Project, Workspace, package_notebooks
 
 _KERNEL = "python3"
 _SHOWN_LINES = 12  # of a failing cell
 
 
-def templates() -> list[Path]:
-    """The report notebooks, sorted; raises ProjectError where there are none."""
-    folder = Path(__file__).resolve().parents[4] / "notebooks" / "reports"
-    found = sorted(path for path in folder.glob("*.ipynb") if not path.name.startswith("."))
-    if not found:
-        hint = "work in a checkout, installed with `make env`"
-        raise ProjectError("there is no report notebook", doing="reporting", subject=folder, hint=hint)
-    return found
+def templates(workspace: Workspace) -> list[Path]:
+    """The report notebooks, sorted by name: this version's, and the user's in the workspace's `notebooks/reports/`.
+
+    Of two with one name the user's is taken.
+    """
+    own = (workspace.notebooks / "reports").glob("[!.]*.ipynb")
+    found = {path.name: path for path in (*package_notebooks("reports"), *own)}
+    return [found[name] for name in sorted(found)]
 
 
 def report_folder(project: Project) -> Path:
@@ -51,13 +51,12 @@ def run(project: Project) -> list[Path]:
 
     Raises:
         ConflictError: a cell failed; `items` are its lines. Earlier pages stay as they were.
-        ProjectError: the notebooks are not here.
     """
     folder = report_folder(project)
     folder.mkdir(parents=True, exist_ok=True)
     made: list[Path] = []
     with leftovers.Folder(".running-", folder) as running:
-        for template in templates():
+        for template in templates(project.workspace):
             executed = running / template.name
             notebook = _execute(project, template, executed)
             executed.with_suffix(".html").write_text(to_html(notebook, project.manifest.title), encoding="utf-8")
@@ -85,7 +84,7 @@ def _execute(project: Project, template: Path, executed: Path) -> Any:
                 log_output=False,
                 store_widget_state=False,
                 extra_arguments=["--log-level=40"],  # errors only: what a kernel thinks of its sockets is no message
-                cwd=str(template.parent),
+                cwd=str(executed.parent),
             )
     except PapermillExecutionError as error:
         failed = report_path(project, f"{template.stem}.failed.ipynb")

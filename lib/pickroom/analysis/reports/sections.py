@@ -5,8 +5,9 @@ Every number comes from a named query of `pickroom.analysis`; its name in the pa
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Self
 
 from pickroom.analysis import figures, sheets
@@ -29,7 +30,7 @@ class Report:
 
     def __init__(self, project: Project, analysis: Analysis) -> None:
         self.project, self.analysis = project, analysis
-        self._pictures: pictures.Pictures | None = None
+        self._pictures: pictures.ProjectPreviews | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -73,33 +74,34 @@ class Report:
         """Images in, images out, and what became of the groups."""
         (flow,) = self._rows("input_output") or [{}]
         shares = self._rows("shares")
-        tiles = html.tiles(
-            [
-                ("images in", _number("input_output", flow, "images")),
-                ("groups of candidates", _number("input_output", flow, "groups")),
-                ("groups decided", _number("input_output", flow, "decided")),
-                ("groups undecided", _number("input_output", flow, "undecided")),
-                ("images picked", _number("input_output", flow, "picked")),
-                ("images set aside", _number("input_output", flow, "set_aside")),
-                ("crops made", _number("input_output", flow, "crops_made")),
-                ("images in no group", _number("input_output", flow, "ungrouped")),
-            ]
-        )
+        labels = {
+            "images": "images in",
+            "groups": "groups of candidates",
+            "decided": "groups decided",
+            "undecided": "groups undecided",
+            "picked": "images picked",
+            "set_aside": "images set aside",
+            "crops_made": "crops made",
+            "ungrouped": "images in no group",
+        }
+        tiles = _tiles("input_output", flow, labels)
         if not shares:
             return tiles
-        kinds = (("kept as picked", "kept"), ("to be cropped", "cropped"), ("kept whole", "kept_whole"))
-        rows = [
-            (words, _number("shares", shares[0], name), _number("shares", shares[0], f"{name}_share", "share"))
-            for words, name in (*kinds, ("rejected", "rejected"))
+        kinds = {
+            "kept": "kept as picked",
+            "cropped": "to be cropped",
+            "kept_whole": "kept whole",
+            "rejected": "rejected",
+        }
+        rows: list[Sequence[Cell]] = [
+            (words, *_numbers("shares", shares[0], (name, "count"), (f"{name}_share", "share")))
+            for name, words in kinds.items()
         ]
         drawn = html.picture(figures.shares(shares), "Shares of groups kept, cropped, kept whole and rejected")
         page = tiles + html.table(("groups", "number", "share"), rows) + drawn
         if shares[0]["by_machine"]:
-            page += html.paragraph(
-                "Decided without a person, and in no accuracy: ",
-                _number("shares", shares[0], "by_machine"),
-                " of these groups.",
-            )
+            machine = _number("shares", shares[0], "by_machine")
+            page += html.paragraph("Decided without a person, and in no accuracy: ", machine, " of these groups.")
         return page
 
     def work(self) -> Piece:
@@ -110,20 +112,15 @@ class Report:
         if pace["groups_per_hour"] is None:
             why = "a script, a demo and an import take none, and pauses are left out."
             return html.paragraph(f"No time was spent that could be measured: {why}")
-        tiles = html.tiles(
-            [
-                ("time at work", _number("pace", pace, "worked_s", "seconds")),
-                ("sessions", _number("pace", pace, "sessions")),
-                ("groups an hour", _number("pace", pace, "groups_per_hour", "rate")),
-                ("images an hour", _number("pace", pace, "images_per_hour", "rate")),
-            ]
-        )
+        labels = {"sessions": "sessions", "groups_per_hour": "groups an hour", "images_per_hour": "images an hour"}
+        units: dict[str, Unit] = {"worked_s": "seconds", "groups_per_hour": "rate", "images_per_hour": "rate"}
+        tiles = _tiles("pace", pace, {"worked_s": "time at work", **labels}, units)
         sessions = self._rows("sessions")
         shown = sessions[-SESSIONS_SHOWN:]
-        units: tuple[tuple[str, Unit], ...] = (("started_at", "moment"), ("worked_s", "seconds"), ("groups", "count"))
-        units += (("images", "count"), ("groups_per_hour", "rate"), ("images_per_hour", "rate"))
-        rows = [[_number(f"sessions.{row['session']}", row, name, unit) for name, unit in units] for row in shown]
         names = ("session began (UTC)", "at work", "groups", "images", "groups/h", "images/h")
+        columns: tuple[tuple[str, Unit], ...] = (("started_at", "moment"), ("worked_s", "seconds"), ("groups", "count"))
+        columns += (("images", "count"), ("groups_per_hour", "rate"), ("images_per_hour", "rate"))
+        rows = [_numbers(f"sessions.{row['session']}", row, *columns) for row in shown]
         page = tiles + html.table(names, rows)
         if len(sessions) > len(shown):
             page += html.paragraph("The latest sessions only.")
@@ -136,20 +133,13 @@ class Report:
         versions = self._rows("performance_by_model")
         recommended = [row for row in versions if row["selections"]]
         who = _who(recommended)
+        units: tuple[tuple[str, Unit], ...] = (("decisions", "count"), ("correct_selections", "count"))
+        units += (("selections", "count"), ("selection_accuracy", "share"))
+        units += (("selection_low", "share"), ("selection_high", "share"))
         rows: list[Sequence[Cell]] = []
         for place, row in enumerate(versions):
-            name = f"performance_by_model.{place}"
-            rows.append(
-                (
-                    html.label(f"{row['source']}: {row['ranker']}" if row["recommended"] else "no recommendation"),
-                    _number(name, row, "decisions"),
-                    _number(name, row, "correct_selections"),
-                    _number(name, row, "selections"),
-                    _number(name, row, "selection_accuracy", "share"),
-                    _number(name, row, "selection_low", "share"),
-                    _number(name, row, "selection_high", "share"),
-                )
-            )
+            name = html.label(f"{row['source']}: {row['ranker']}" if row["recommended"] else "no recommendation")
+            rows.append((name, *_numbers(f"performance_by_model.{place}", row, *units)))
         names = ("recommended by", "decisions", "pick taken", "of picks", "share", "from", "to")
         if not recommended:
             return html.paragraph("(no image picked where one was recommended)") + self._normal_and_anomaly(who)
@@ -169,16 +159,10 @@ class Report:
         units: tuple[tuple[str, Unit], ...] = (("crops", "count"), ("proposed", "count"), ("mean_iou", "score"))
         units += (("iou_85", "share"), ("within_5", "share"), ("mean_corner_error", "score"))
         for place, row in enumerate(errors):
-            numbers = [_number(f"crop_error.{place}", row, name, unit) for name, unit in units]
-            rows.append((html.label(figures.crop_label(row)), *numbers))
+            rows.append((html.label(figures.crop_label(row)), *_numbers(f"crop_error.{place}", row, *units)))
         names = (
-            "crops by hand",
-            "made",
-            "AI had proposed",
-            "mean overlap",
-            "overlap ≥\u00a0.85",
-            "corners within 5\u00a0%",
-            "corner off by",
+            *("crops by hand", "made", "AI had proposed", "mean overlap"),
+            *("overlap ≥\u00a0.85", "corners within 5\u00a0%", "corner off by"),
         )
         page = html.table(names, rows, empty="no crop by hand yet")
         made = self.analysis.execute(
@@ -215,8 +199,8 @@ class Report:
         (flow,) = self._rows("input_output") or [{}]
         page = Piece("")
         if flow.get("undecided"):
-            counts = [_number("input_output", flow, name) for name in ("undecided", "groups")]
-            page += html.paragraph(counts[0], " of ", counts[1], " groups are undecided.")
+            undecided, groups = _numbers("input_output", flow, ("undecided", "count"), ("groups", "count"))
+            page += html.paragraph(undecided, " of ", groups, " groups are undecided.")
         page += html.paragraph("Crops that wait to be made: ", Number("unfinished_crops.total", len(waiting)), ".")
         if waiting:
             names = ", ".join(row["picked"] for row in waiting[:_EXAMPLES_SHOWN])
@@ -233,9 +217,9 @@ class Report:
         return page + html.table(("what", "times", "for example"), rows, empty=empty)
 
     @property
-    def pictures(self) -> pictures.Pictures:
+    def pictures(self) -> pictures.ProjectPreviews:
         if self._pictures is None:
-            self._pictures = pictures.Pictures(self.project, self.analysis)
+            self._pictures = pictures.ProjectPreviews(self.project, self.analysis)
         return self._pictures
 
     def _rows(self, query: str) -> list[Row]:
@@ -246,28 +230,21 @@ class Report:
         (saved,) = self._rows("time_saved") or [{}]
         if not saved or saved["picks_saved_s"] is None:
             return html.paragraph("There is not enough yet to estimate the time saved.")
+        taken_s, own_s, picks_saved_s, crop_s, crops_saved_s = _numbers(
+            "time_saved",
+            saved,
+            *((f"{name}_s", "seconds") for name in ("taken", "own", "picks_saved", "crop", "crops_saved")),
+        )
+        taken, own, crops_taken = (_number("time_saved", saved, name) for name in ("taken", "own", "crops_taken"))
+        end = "." if saved["picks_saved_s"] > 0 else ": by this estimate they saved none."
         page = html.paragraph(
-            "An estimate of the time saved: a group taken as recommended took ",
-            _number("time_saved", saved, "taken_s", "seconds"),
-            " (median of ",
-            _number("time_saved", saved, "taken"),
-            "), one decided otherwise ",
-            _number("time_saved", saved, "own_s", "seconds"),
-            " (of ",
-            _number("time_saved", saved, "own"),
-            "); in all ",
-            _number("time_saved", saved, "picks_saved_s", "seconds"),
-            "." if saved["picks_saved_s"] > 0 else ": by this estimate they saved none.",
+            *("An estimate of the time saved: a group taken as recommended took ", taken_s, " (median of ", taken),
+            *("), one decided otherwise ", own_s, " (of ", own, "); in all ", picks_saved_s, end),
         )
         if saved["crops_saved_s"] is not None:
             page += html.paragraph(
-                "A crop by hand took ",
-                _number("time_saved", saved, "crop_s", "seconds"),
-                "; crops taken as proposed: ",
-                _number("time_saved", saved, "crops_taken"),
-                ", which saved ",
-                _number("time_saved", saved, "crops_saved_s", "seconds"),
-                ".",
+                *("A crop by hand took ", crop_s, "; crops taken as proposed: ", crops_taken),
+                *(", which saved ", crops_saved_s, "."),
             )
         return page
 
@@ -275,23 +252,15 @@ class Report:
         (rates,) = self._rows("anomaly_rates") or [{}]
         if not rates:
             return Piece("")
-        rows = [
-            (
-                "highest stage is best (normal)",
-                _number("anomaly_rates", rates, "normal_groups"),
-                _number("anomaly_rates", rates, "normal_accuracy", "share"),
-            ),
-            (
-                "a lower stage is best (anomaly)",
-                _number("anomaly_rates", rates, "anomaly_groups"),
-                _number("anomaly_rates", rates, "anomaly_accuracy", "share"),
-            ),
+        kinds = {"normal": "highest stage is best (normal)", "anomaly": "a lower stage is best (anomaly)"}
+        rows: list[Sequence[Cell]] = [
+            (words, *_numbers("anomaly_rates", rates, (f"{kind}_groups", "count"), (f"{kind}_accuracy", "share")))
+            for kind, words in kinds.items()
         ]
+        highest, groups = _numbers("anomaly_rates", rates, ("highest_stage_accuracy", "share"), ("groups", "count"))
         baseline = html.paragraph(
-            "Always picking the highest stage would have been right in ",
-            _number("anomaly_rates", rates, "highest_stage_accuracy", "share"),
-            " of the groups with known stages (",
-            _number("anomaly_rates", rates, "groups"),
+            *("Always picking the highest stage would have been right in ", highest),
+            *(" of the groups with known stages (", groups),
             "), and in no anomaly." if rates["anomaly_groups"] else ").",
         )
         names = ("groups with known stages", "number", f"pick of {who} taken")
@@ -305,14 +274,9 @@ class Report:
         rows: list[Sequence[Cell]] = []
         for band in bands:
             name = f"performance_by_confidence.{round(band['band_from'] * 10)}"
-            rows.append(
-                (
-                    html.label(f"{band['band_from']:.0%} to {band['band_to']:.0%}".replace("%", " %")),
-                    _number(name, band, "selections"),
-                    _number(name, band, "mean_confidence", "share"),
-                    _number(name, band, "selection_accuracy", "share"),
-                )
-            )
+            label = html.label(f"{band['band_from']:.0%} to {band['band_to']:.0%}".replace("%", " %"))
+            shares: tuple[tuple[str, Unit], ...] = (("mean_confidence", "share"), ("selection_accuracy", "share"))
+            rows.append((label, *_numbers(name, band, ("selections", "count"), *shares)))
         table = html.table(("the AI said it was sure", "picks", "on average", "pick taken"), rows)
         rates = self._rows("anomaly_rates")
         drawn = [html.picture(figures.calibration(bands), "How often the AI was right, by how sure it was")]
@@ -331,3 +295,12 @@ def _who(rows: Sequence[Row]) -> str:
 
 def _number(query: str, row: Row, column: str, unit: Unit = "count") -> Number:
     return Number(f"{query}.{column}", row.get(column), unit)
+
+
+def _numbers(query: str, row: Row, *columns: tuple[str, Unit]) -> list[Number]:
+    return [_number(query, row, column, unit) for column, unit in columns]
+
+
+def _tiles(query: str, row: Row, labels: Mapping[str, str], units: Mapping[str, Unit] = MappingProxyType({})) -> Piece:
+    """`labels`: column -> its words."""
+    return html.tiles([(words, _number(query, row, name, units.get(name, "count"))) for name, words in labels.items()])

@@ -17,11 +17,11 @@ import anywidget
 import ipywidgets
 import traitlets
 
+from pickroom.app.javascript import style_sheet, widget_module
 from pickroom.app.widgets import desk_html
 from pickroom.app.widgets.crop_desk import open_crop_desk
 from pickroom.app.widgets.deck import open_deck
 from pickroom.app.widgets.desk import Desk
-from pickroom.app.widgets.stage import read_parts
 from pickroom.core.errors import PickroomError
 from pickroom.core.naming import is_image_name
 from pickroom.core.quantities import plural
@@ -174,8 +174,8 @@ class AppPlace:
 class Links(anywidget.AnyWidget):
     """HTML whose `<button data-go="QUERY">` lead to other places of the app; `query` is what the address bar shows."""
 
-    _esm = read_parts("app.js")
-    _css = read_parts("app.css")
+    _esm = widget_module("links.js")
+    _css = style_sheet("theme.css", "links.css")
     html = traitlets.Unicode().tag(sync=True)
     query = traitlets.Unicode().tag(sync=True)
 

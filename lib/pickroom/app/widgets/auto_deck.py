@@ -17,11 +17,10 @@ from pickroom.app.widgets.desk import Home, reopen, shown
 from pickroom.automation import apply as executor
 from pickroom.automation import interrupted
 from pickroom.automation import sandbox as places
-from pickroom.automation.generate import generate
+from pickroom.automation.generate import generate, recommend_first
 from pickroom.automation.guarantee import RISK_TARGET, RiskTarget
 from pickroom.automation.metrics import metrics_of
-from pickroom.automation.refresh import recommend_first
-from pickroom.automation.sandbox import Place
+from pickroom.automation.sandbox import AutomationTarget
 from pickroom.core.errors import ConflictError, UsageError
 from pickroom.core.quantities import plural
 from pickroom.sessions.review.auto_session import AutoSession
@@ -78,7 +77,7 @@ def show_generate(project_id: str, home: Home = None, sandbox: Home = None, prom
         f"{plural(len(made.proposals), 'group')}: {made.approved} approved unseen, {waiting} for you"
         f" ({made.looked} of them drawn at random, blind)"
     )
-    return _lines(head, *made.approval.words, *notes, *made.notes, str(made.place.decisions))
+    return _lines(head, *made.approval.explanation, *notes, *made.notes, str(made.target.decisions))
 
 
 @shown
@@ -89,7 +88,7 @@ def show_apply(project_id: str, home: Home = None, sandbox: Home = None, *, exec
         hint = f"use: pickroom auto apply {project_id} --execute"
         raise UsageError("these are the project's own files", doing="applying", subject=place.project.root, hint=hint)
     try:
-        note = interrupted.finish_first(place) if execute else interrupted.waiting_words(place)
+        note = interrupted.finish_first(place) if execute else interrupted.unfinished_note(place)
         plan = executor.dry_run(place)
         done = executor.apply(place, plan).line if execute and plan.items else ""
     except ConflictError as error:
@@ -108,7 +107,7 @@ def show_metrics(project_id: str, home: Home = None, sandbox: Home = None) -> st
     return _block(metrics_of(_locate(project_id, home, sandbox)).lines())
 
 
-def _locate(project_id: str, home: Home, sandbox: Home) -> Place:
+def _locate(project_id: str, home: Home, sandbox: Home) -> AutomationTarget:
     return places.locate(Workspace.find(home).project(project_id), _path(sandbox))
 
 

@@ -107,6 +107,6 @@ def open_deck(
     )
 
 
-def open_unaided_deck(project_id: str, home: Home = None, batch_size: int = BATCH_SIZE) -> ipywidgets.Widget:
+def open_manual_deck(project_id: str, home: Home = None, batch_size: int = BATCH_SIZE) -> ipywidgets.Widget:
     """The same deck without any recommendation; see `open_deck`."""
     return reopen("deck", project_id, home, lambda p: Deck(ManualSession(p, batch_size=batch_size)))

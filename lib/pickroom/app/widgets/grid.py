@@ -1,9 +1,9 @@
 """The grid: an anywidget that draws ten thousand thumbnails by drawing only those that are seen.
 
-It works like the stage (stage.py): the browser side (grid*.js) keeps the focus, the keys, the pointer, and the pictures
-that are near; a page asks for what it lacks, so a reload and a second window work the same way. Clicks, rubber bands
-and clicks on headers come as keys too (`click:12`, `click+shift:12`, `band:3-5,9-11`, `section:0`), numbered among the
-others, so that a mark never meets another selection than the one that was on screen.
+It works like the image view (stage.py): the browser side (app/js/grid.js) keeps the focus, the keys, the pointer and
+the pictures that are near. A page asks for what it lacks, so a reload and a second window work the same way. Clicks,
+selection bands and clicks on headers are sent as keys, too (`click:12`, `click+shift:12`, `band:3-5,9-11`,
+`section:0`), numbered with the others, so that a mark is only applied to the selection that was on screen.
 
 A page's messages and the kernel's (custom messages of the widget, one JSON object each):
 
@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, Literal, Protocol
 
-from pickroom.app.widgets.stage import read_parts
+from pickroom.app.javascript import style_sheet, widget_module
 from pickroom.app.widgets.surface import KeyListener, Surface
 from pickroom.core.errors import PickroomError
 
@@ -96,11 +96,8 @@ class GridListener(KeyListener, Protocol):
 class Grid(Surface[GridListener]):
     """The widget; `show` sends a scene, and everything that happens goes to the listener. Args: see `Surface`."""
 
-    _esm = read_parts(
-        *("keys.js", "viewport.js", "surface.js"),
-        *("grid_thumbs.js", "grid_geometry.js", "grid_cell.js", "grid_band.js", "grid_large.js", "grid.js"),
-    )
-    _css = read_parts("stage.css", "tools.css", "grid.css")
+    _esm = widget_module("grid.js")
+    _css = style_sheet("theme.css", "desk.css", "grid.css")
 
     def __init__(self, listener: GridListener, keys: Sequence[str], repeating: Sequence[str] = ()) -> None:
         # first: close() must find it, even when the rest fails

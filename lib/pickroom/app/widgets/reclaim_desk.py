@@ -10,8 +10,8 @@ from typing import Any
 
 import ipywidgets
 
+from pickroom.app.javascript import style_sheet
 from pickroom.app.widgets import desk_html
-from pickroom.app.widgets.stage import read_parts
 from pickroom.core.errors import PickroomError
 from pickroom.core.quantities import format_bytes, plural
 from pickroom.maintenance.reclaim.delete import execute
@@ -76,7 +76,7 @@ class ReclaimDesk(ipywidgets.VBox):
         self.hard = _button("Delete for good", "danger", self._press_hard)
         self.word.observe(lambda change: self._draw(), "value")
         self.line = ipywidgets.HTML()
-        style = ipywidgets.HTML(f"<style>{read_parts('reclaim.css')}</style>")
+        style = ipywidgets.HTML(f"<style>{style_sheet('theme.css', 'reclaim.css')}</style>")
         apart = ipywidgets.Box(layout=ipywidgets.Layout(width="40px"))
         row = ipywidgets.HBox([self.trash, self.back, self.again, apart, self.word, self.hard])
         super().__init__([style, self.sizes, row, self.line])

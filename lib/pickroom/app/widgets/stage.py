@@ -1,6 +1,6 @@
 """The photo layer: an anywidget that owns the focus, the keys, the pointer and the prefetched pictures.
 
-It does only what ipycanvas cannot. The browser side (pictures.js, stage.js) swaps to the next or previous frame
+It does only what ipycanvas cannot. The browser side (app/js/image_view.js) swaps to the next or previous frame
 by itself, from pictures it asked for ahead of time; whatever the kernel says afterwards wins. The kernel side
 keeps no list of what a browser holds: a page asks for the pictures it lacks, so a reload, a second window and a
 view that comes back all work the same way.
@@ -21,17 +21,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import traitlets
 
+from pickroom.app.javascript import style_sheet, widget_module
 from pickroom.app.widgets.layout import Rect
 from pickroom.app.widgets.surface import KeyListener, Surface
 from pickroom.core.errors import PickroomError
 from pickroom.sessions.shown import PictureKind
-
-HERE = Path(__file__).parent
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,11 +160,6 @@ class StageListener(KeyListener, Protocol):
         """
 
 
-def read_parts(*names: str) -> str:
-    """Files of this folder as one text: a widget's script, or its style sheet, is made of parts."""
-    return "\n".join((HERE / name).read_text(encoding="utf-8") for name in names)
-
-
 class Stage(Surface[StageListener]):
     """The widget; `show` sends a scene, and everything that happens goes to the listener.
 
@@ -177,11 +170,8 @@ class Stage(Surface[StageListener]):
     `cursor` is the CSS cursor over the stage.
     """
 
-    _esm = read_parts(
-        *("keys.js", "viewport.js", "surface.js"),
-        *("pictures.js", "zoom.js", "paint.js", "drag_outline.js", "stage.js"),
-    )
-    _css = read_parts("stage.css", "tools.css")
+    _esm = widget_module("image_view.js")
+    _css = style_sheet("theme.css", "desk.css")
     pointer = traitlets.Enum(["keys", "drag"], default_value="keys").tag(sync=True)
     cursor = traitlets.Unicode().tag(sync=True)
 

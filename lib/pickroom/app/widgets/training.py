@@ -17,14 +17,14 @@ from pickroom.analysis.reports.html import picture
 from pickroom.app.widgets import desk_html
 from pickroom.app.widgets.desk import Home, joined, shown
 from pickroom.core.errors import PickroomError
-from pickroom.features.sources import Sources
+from pickroom.features.sources import FeatureSources
 from pickroom.images import thumbnails
 from pickroom.learn import describing
 from pickroom.learn.evaluation import Evaluation, evaluate
+from pickroom.learn.models import default_task
 from pickroom.learn.progress import Status
 from pickroom.learn.recommending import recommend
 from pickroom.learn.splits import SplitConfig
-from pickroom.learn.tasks import recipe_of
 from pickroom.learn.training import TrainConfig, Trained, train
 from pickroom.learn.training_sets import KINDS, Kind
 from pickroom.store.workspace import Workspace
@@ -58,11 +58,11 @@ class TrainingPage:
         return joined(partial(self._train, kind, holdout, anomaly_weights) for kind in KINDS)
 
     def _train(self, kind: Kind, holdout: str | None, anomaly_weights: Sequence[float]) -> str:
-        recipe: Any = recipe_of(kind)
+        task: Any = default_task(kind)
         if kind == "ranker" and anomaly_weights:
-            recipe = replace(recipe, anomaly_weights=tuple(anomaly_weights))
+            task = replace(task, anomaly_weights=tuple(anomaly_weights))
         config = TrainConfig(SplitConfig(holdout=holdout))
-        self.trained[kind] = train(self.workspace, kind, self.project_ids, config, recipe, self._tell)
+        self.trained[kind] = train(self.workspace, kind, self.project_ids, config, task, self._tell)
         return _paragraph(self.trained[kind].lines)
 
     @shown
@@ -108,14 +108,14 @@ class TrainingPage:
             self._show(status.line)
 
     def _sheet(self, sample: Sequence[dict[str, Any]]) -> str:
-        sources = Sources(self.workspace.project(project_id) for project_id in self.project_ids)
+        sources = FeatureSources(self.workspace.project(project_id) for project_id in self.project_ids)
         rows = []
         for entry in sample:
             cells = "".join(self._cell(entry, place, sources) for place in range(len(entry["images"])))
             rows.append(f'<p style="margin: 12px 0 4px">{escape(describing.sample_line(entry))}</p><div>{cells}</div>')
         return "".join(rows)
 
-    def _cell(self, entry: dict[str, Any], place: int, sources: Sources) -> str:
+    def _cell(self, entry: dict[str, Any], place: int, sources: FeatureSources) -> str:
         """One image: blue below it what the user picked, a solid frame what the AI did; boxes drawn to scale."""
         person, ai = place == entry["user_selected_index"], place == entry["ai_selected_index"]
         frame = "outline: 3px solid #222; outline-offset: -3px;" if ai else ""
@@ -131,7 +131,7 @@ class TrainingPage:
             f'<div style="color: {colour}">{escape(said)}&nbsp;</div></div>'
         )
 
-    def _picture(self, project_id: str, filename: str, sources: Sources) -> str:
+    def _picture(self, project_id: str, filename: str, sources: FeatureSources) -> str:
         """A preview by its content; a word where the file is nowhere to be found."""
         try:
             path = sources.path(project_id, filename)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import typer
-
-from pickroom.cli.console import Home, Json, app, printable, show
+from pickroom.cli.console import Home, Json, app, fail_if, show
 from pickroom.store.workspace import Workspace
 
 
@@ -20,6 +18,5 @@ def doctor(home: Home = None, json_output: Json = False) -> None:
 
     findings = [*machine.look(), *workspaces.look(Workspace.find(home))]
     values = to_dict(findings)
-    show(values, json_output, printable([finding.line for finding in findings]))
-    if not values["ok"]:
-        raise typer.Exit(1)
+    show(values, json_output, [finding.line for finding in findings])
+    fail_if(not values["ok"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import importlib.util
 import json
 import os
 import platform
@@ -18,15 +19,17 @@ from pickroom.app import lab
 from pickroom.cli.doctor.findings import Finding
 from pickroom.core.errors import PickroomError
 from pickroom.storage import leftovers
+from pickroom.store.workspace import package_notebooks
 
-CHECKOUT = Path(__file__).resolve().parents[4]
+LOCK = Path(__file__).parents[4] / "requirements.lock"  # only an editable install of a checkout has it there
 LOWEST, HIGHEST = (3, 11), (3, 14)  # pyproject.toml, requires-python; the Makefile, PYTHONS
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")  # as the tests look for one
-REMAKE = "run: make env"
+REMAKE = "run: make env" if LOCK.is_file() else f"run: {sys.executable} -m pip install --upgrade pickroom"
 # what draws in the browser: without its part for JupyterLab a widget is an empty line
 LAB_EXTENSIONS = ("@jupyter-widgets/jupyterlab-manager", "anywidget", "ipycanvas")
 # where OpenCLIP's registry has the default model; its files begin so
 _OPENCLIP_REPOSITORY = "models--laion--CLIP-ViT-B-32-laion2B-s34B-b79K"
+_NAME = re.compile(r"[A-Za-z0-9._-]+")
 _PIN = re.compile(r"^(?P<name>[A-Za-z0-9._-]+)(?:\[[^]]*\])?==(?P<version>[^\s;\\]+)(?P<marker>\s*;)?")
 _NAMED = 5  # packages named in a line
 
@@ -34,7 +37,7 @@ _NAMED = 5  # packages named in a line
 def look() -> Iterator[Finding]:
     """Every check of the machine, quick ones first."""
     yield python(sys.version_info[:2])
-    yield packages(CHECKOUT / "requirements.lock")
+    yield packages(LOCK) if LOCK.is_file() else required_packages()
     yield jupyter(Path(sys.prefix) / "share" / "jupyter" / "labextensions")
     yield browser()
     yield duckdb_sqlite()
@@ -59,10 +62,7 @@ def packages(lock: Path) -> Finding:
 
     An entry with a marker may be for another platform: it is held against the lock only where it is installed.
     """
-    try:
-        text = lock.read_text(encoding="utf-8")
-    except OSError:
-        return Finding("packages", "warn", "there is no requirements.lock to compare with", "work in a checkout")
+    text = lock.read_text(encoding="utf-8")
     pinned: dict[str, set[str]] = defaultdict(set)
     needed = set()
     for match in filter(None, map(_PIN.match, text.splitlines())):
@@ -79,23 +79,30 @@ def packages(lock: Path) -> Finding:
     return Finding("packages", "ok", f"{sum(v is not None for v in installed.values())} as requirements.lock pins them")
 
 
+def required_packages() -> Finding:
+    """Whether every package that the installed wheel requires, without its extras, is installed."""
+    names = [_NAME.match(text) for text in importlib.metadata.requires("pickroom") or () if "extra ==" not in text]
+    installed = {match[0]: _version(match[0]) for match in names if match}
+    missing = sorted(name for name, version in installed.items() if version is None)
+    if missing:
+        return Finding("packages", "fail", f"{len(missing)} are missing: {_some(missing)}", REMAKE)
+    return Finding("packages", "ok", f"{len(installed)} that pickroom requires")
+
+
 def jupyter(extensions: Path) -> Finding:
-    """Whether JupyterLab is here with the notebooks, its settings, and the browser's half of every widget."""
+    """Whether JupyterLab is here with its settings, and the browser's half of every widget."""
     try:
         version = importlib.metadata.version("jupyterlab")
-        notebooks = lab.notebooks_folder()
         settings = Path(lab.__file__).parent / "server" / "labconfig" / "page_config.json"
         json.loads(settings.read_text(encoding="utf-8"))
     except importlib.metadata.PackageNotFoundError:
         return Finding("jupyterlab", "fail", "it is not installed", REMAKE)
-    except PickroomError as error:
-        return Finding("jupyterlab", "fail", error.what, error.hint)
     except (OSError, ValueError) as error:
-        return Finding("jupyterlab", "fail", f"its settings cannot be read: {error}", "restore lib/ from git")
+        return Finding("jupyterlab", "fail", f"its settings cannot be read: {error}", REMAKE)
     missing = [name for name in LAB_EXTENSIONS if not (extensions / name / "package.json").is_file()]
     if missing:
         return Finding("jupyterlab", "fail", f"the desks would stay empty without {', '.join(missing)}", REMAKE)
-    count = len(list(notebooks.glob("*.ipynb")))
+    count = len(package_notebooks())
     return Finding("jupyterlab", "ok", f"{version}, {count} notebooks, and what the desks draw with")
 
 
@@ -133,6 +140,9 @@ def duckdb_sqlite() -> Finding:
 
 def accelerator() -> Finding:
     """Which device embeds and trains."""
+    if importlib.util.find_spec("torch") is None:
+        what = "PyTorch is not installed: only training and the OpenCLIP encoder need it"
+        return Finding("accelerator", "ok", f"{what} (pip install 'pickroom[learn]')")
     try:
         from pickroom.features import device
 

@@ -1,19 +1,13 @@
-"""What a crop proposer is held against: one box for all, the full frame, the nearest past crop, the earlier network.
+"""What a crop proposer is compared with: one box for all, the full frame, the nearest past crop.
 
 Each learns from the same rows as the proposer and is asked about the same others.
 """
 
 from __future__ import annotations
 
-import itertools
-
 import numpy as np
-import torch
-from torch import nn
-from torch.nn import functional
 
 from pickroom.core.geometry import CONSTANT_CROP
-from pickroom.features import threads
 from pickroom.learn.crops.features import CropFeatures
 from pickroom.learn.metrics import ious
 
@@ -21,12 +15,8 @@ _FIRST_STEP, _LAST_STEP = 0.08, 0.0005  # fractions of the image, of the search 
 _SAMPLE = 2000  # crops it is searched on: the mean of more moves it by less than the last step
 _CHUNK = 1024  # rows of the similarity matrix at a time
 
-# The earlier system's network and training (LESSONS.md: 514 inputs were 512 floats and 2 sizes): layers, Adam's rate
-_HIDDEN = (512, 256, 128)
-_RATE, _STEPS, _BATCH, _DROPOUT = 1e-3, 400, 64, 0.2
 
-
-def every(train: CropFeatures, boxes: np.ndarray, features: CropFeatures, seed: int = 1) -> dict[str, np.ndarray]:
+def every(train: CropFeatures, boxes: np.ndarray, features: CropFeatures) -> dict[str, np.ndarray]:
     """Name -> (N, 4) float32 boxes of each baseline for N images.
 
     Args:
@@ -36,7 +26,6 @@ def every(train: CropFeatures, boxes: np.ndarray, features: CropFeatures, seed: 
         "constant": np.repeat(best_constant(boxes)[None], len(features), axis=0),
         "full_frame": np.tile(np.array([0, 0, 1, 1], dtype=np.float32), (len(features), 1)),
         "nearest": nearest_past(train, boxes, features),
-        "historic": historic_network(train, boxes, features, seed),
     }
 
 
@@ -67,47 +56,17 @@ def best_constant(boxes: np.ndarray) -> np.ndarray:
 
 def nearest_past(train: CropFeatures, boxes: np.ndarray, features: CropFeatures) -> np.ndarray:
     """(N, 4) float32: the crop of the image whose vector is most similar (cosine, the mean vector taken out)."""
-    mean = torch.from_numpy(train.vector).mean(dim=0) if len(train) else 0
-    past = functional.normalize(torch.from_numpy(train.vector) - mean, dim=1)
-    found = np.tile(best_constant(boxes), (len(features), 1))
-    for start in range(0, len(features) if len(train) else 0, _CHUNK):
-        here = functional.normalize(torch.from_numpy(features.vector[start : start + _CHUNK]) - mean, dim=1)
-        found[start : start + _CHUNK] = np.asarray(boxes, np.float32)[(here @ past.T).argmax(dim=1).numpy()]
-    return found
-
-
-def historic_network(train: CropFeatures, boxes: np.ndarray, features: CropFeatures, seed: int = 1) -> np.ndarray:
-    """(N, 4) float32: the earlier system's network on the vector and the size, 514-512-256-128-4 for 512 floats.
-
-    Trained as it was meant to be (LESSONS.md: it was trained on other features than it was served): vectors of unit
-    length and sizes over 2048 on both sides, mean squared error of the edges, the edges through a sigmoid.
-    """
     if not len(train):
         return np.tile(best_constant(boxes), (len(features), 1))
-    with torch.random.fork_rng(devices=[]), threads.limit_torch_threads(len(train)):
-        torch.manual_seed(seed)
-        sizes = (train.vector.shape[1] + 2, *_HIDDEN)
-        layers: list[nn.Module] = []
-        for inside, outside in itertools.pairwise(sizes):
-            layers += [nn.Linear(inside, outside), nn.ReLU(), nn.Dropout(_DROPOUT)]
-        network = nn.Sequential(*layers, nn.Linear(_HIDDEN[-1], 4), nn.Sigmoid())
-        optimiser = torch.optim.Adam(network.parameters(), lr=_RATE)
-        inputs, meant = _historic_inputs(train), torch.from_numpy(np.asarray(boxes, dtype=np.float32))
-        for _ in range(_STEPS):
-            rows = torch.randint(len(inputs), (_BATCH,))
-            loss = functional.mse_loss(network(inputs[rows]), meant[rows])
-            optimiser.zero_grad()
-            loss.backward()
-            optimiser.step()
-    with torch.inference_mode():
-        found = network.eval()(_historic_inputs(features)).numpy()
-    first, second = found[:, :2], found[:, 2:]
-    return np.concatenate([np.minimum(first, second), np.maximum(first, second)], axis=1)
+    mean = train.vector.mean(axis=0)
+    past, here = (_unit(vectors - mean) for vectors in (train.vector, features.vector))
+    starts = range(0, len(here), _CHUNK)
+    nearest = [(here[start : start + _CHUNK] @ past.T).argmax(axis=1) for start in starts]
+    return np.asarray(boxes, np.float32)[np.concatenate([np.zeros(0, dtype=np.int64), *nearest])]
 
 
-def _historic_inputs(features: CropFeatures) -> torch.Tensor:
-    vectors = functional.normalize(torch.from_numpy(features.vector), dim=1) * features.vector.shape[1] ** 0.5
-    return torch.cat([vectors, torch.from_numpy(features.shape[:, :2])], dim=1)
+def _unit(vectors: np.ndarray) -> np.ndarray:
+    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
 
 
 def _mean_iou(box: np.ndarray, boxes: np.ndarray) -> float:

@@ -10,14 +10,14 @@ import hashlib
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Protocol
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 
 from pickroom.core.errors import UsageError
 from pickroom.features.encoder import EncoderSpec
-from pickroom.features.sources import Sources
+from pickroom.features.sources import FeatureSources
+from pickroom.learn.examples import CropExample
 
 _VERSION = 1  # of the features; another one makes every checkpoint of the older one useless
 SHAPE_NAMES = ("log_aspect", "log_size", "stage_known", "stage")
@@ -26,25 +26,8 @@ _HIGHEST_STAGE = 3.0  # FORMATS.md, File names; only a scale
 _MOST_LOG = 2.0  # of either logarithm: beyond 7:1 nothing was ever seen to learn from
 
 
-class CropItem(Protocol):
-    """An image as crop features see it; a `CropExample` is one, a `Frame` as well."""
-
-    @property
-    def project_id(self) -> str: ...
-    @property
-    def filename(self) -> str: ...
-    @property
-    def sha256(self) -> str | None: ...
-    @property
-    def width(self) -> int: ...
-    @property
-    def height(self) -> int: ...
-    @property
-    def stage(self) -> float | None: ...
-
-
 @dataclass(frozen=True, slots=True)
-class Frame:
+class UncroppedImage:
     """An image to propose a crop for.
 
     Attributes:
@@ -59,6 +42,9 @@ class Frame:
     width: int
     height: int
     stage: float | None
+
+
+CropItem = UncroppedImage | CropExample
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,19 +101,14 @@ class CropFeatures:
     def take(self, rows: Sequence[int] | np.ndarray) -> CropFeatures:
         """Some rows, in the order given."""
         places = np.asarray(rows, dtype=np.int64)
-        return CropFeatures(
-            self.grid[places] if self.grid is not None else None,
-            self.vector[places],
-            self.shape[places],
-            self.cover[places],
-            self.mask[places],
-            {new: self.missing[old] for new, old in enumerate(places.tolist()) if old in self.missing},
-            self.encoder,
-            self.config_hash,
-        )
+        missing = {new: self.missing[old] for new, old in enumerate(places.tolist()) if old in self.missing}
+        parts = {name: getattr(self, name)[places] for name in ("vector", "shape", "cover", "mask")}
+        return replace(self, grid=None if self.grid is None else self.grid[places], missing=missing, **parts)
 
 
-def crop_features(items: Sequence[CropItem], sources: Sources, config: CropFeatureConfig | None = None) -> CropFeatures:
+def crop_features(
+    items: Sequence[CropItem], sources: FeatureSources, config: CropFeatureConfig | None = None
+) -> CropFeatures:
     """The features of some images, cropped before or not; no file is opened but those of the vectors.
 
     Raises:

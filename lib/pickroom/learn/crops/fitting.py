@@ -1,11 +1,16 @@
-"""How a crop proposer is trained: member by member, in steps of small batches; it can be stopped and resumed."""
+"""Train a crop proposer with PyTorch: member by member, in small batches. A stopped one goes on with its next member.
+
+Members differ by their weights at the start and by the order of the rows; their disagreement tells how sure a box is.
+"""
 
 from __future__ import annotations
 
+import io
 import math
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -14,38 +19,41 @@ from torch import Tensor
 from torch.nn import functional
 
 from pickroom.core.errors import UsageError
-from pickroom.features import threads
-from pickroom.learn.crops.cropper import FULL_FRAME, Cropper, CropperConfig, is_crop, keeps_aspect, new_network, under
-from pickroom.learn.crops.features import CropFeatures
-from pickroom.learn.crops.inputs import fit_scales, make_inputs, mirror_inputs
-from pickroom.learn.crops.network import CropNetwork, Inputs, box_loss, mirror_boxes, to_boxes
-from pickroom.learn.examples import Progress, Step
+from pickroom.core.geometry import CORNER_TOLERANCE
+from pickroom.features.device import limit_torch_threads
+from pickroom.learn.crops.features import SHAPE_NAMES, CropFeatures
+from pickroom.learn.crops.inputs import BESIDE, FeatureTensors, Scales, fit_scales, make_inputs, mirror_inputs
+from pickroom.learn.crops.network import CropNetwork, NetworkInputs, box_loss, mirror_boxes, to_boxes
+from pickroom.learn.crops.proposer import FULL_FRAME, CropConfig, CropProposer, is_crop, keeps_aspect
+from pickroom.learn.examples import Progress, TrainingStep
 
+_OUTPUTS = ("boxes", "needed", "sure")
+_ERROR = 0.025  # typical error of an edge that all members agree on; calibration corrects what it gets wrong
 _NEED_WEIGHT = 0.3  # of the cross-entropy of need beside the box loss
 _WARM_UP = 0.1  # share of the steps in which the learning rate rises
 _ALWAYS = 4.0  # a logit: a chance of .98
 
 
-def fit_cropper(
+def fit_crops(
     features: CropFeatures,
     boxes: np.ndarray,
-    config: CropperConfig | None = None,
+    config: CropConfig | None = None,
     progress: Progress | None = None,
     *,
-    resume: Mapping[str, Any] | None = None,
+    resume: Mapping[str, np.ndarray] | None = None,
     device: str = "cpu",
-) -> Cropper:
+) -> CropProposer:
     """Train a proposer. The same features, configuration and device give the same proposer.
 
     Args:
         boxes: (N, 4) float32, the person's crops as fractions; NaN rows: approved as it is, no crop needed.
-        progress: called after each epoch; KeyboardInterrupt from it stops there and comes out of this call.
-        resume: a `Step.snapshot()` of the same features and configuration: training goes on after it.
+        progress: called after each epoch; what it raises stops the training and comes out of this call.
+        resume: a `TrainingStep.snapshot()` of the same features and configuration: the members in it are kept.
 
     Raises:
         UsageError: no image has both features and a crop.
     """
-    config = config or CropperConfig()
+    config = config or CropConfig()
     boxes = np.asarray(boxes, dtype=np.float32)
     rows = np.flatnonzero(features.mask)
     cropped = is_crop(boxes[rows])
@@ -55,31 +63,104 @@ def fit_cropper(
     some, boxes = features.take(rows), boxes[rows]
     keep = keeps_aspect(boxes) if config.keep_aspect is None else config.keep_aspect
     scales = fit_scales(some, np.where(cropped[:, None], boxes, np.nan), config.components)
-    inputs = _to(make_inputs(some, scales, config.neighbours, cropped), device)
-    data = _Data(inputs, *_targets(boxes, cropped, device), keep)
-    done = [] if resume is None else [under(f"member{n}.", resume["weights"]) for n in range(resume["member"])]
+    inputs = make_inputs(FeatureTensors.of(some), scales, config.neighbours, cropped)
+    data = _TrainingRows(inputs.each(lambda part: part.to(device)), *_targets(boxes, cropped, device), keep)
     clock = _Clock(config, len(rows), time.monotonic(), progress)
+    done: list[CropNetwork] = []
     # a step is of one small batch, however many rows there are: 7,000 took 61 s on one thread, over 400 s on two in use
-    with threads.limit_torch_threads(config.batch):
-        for member in range(len(done), config.members):
-            start = resume if resume is not None and resume["member"] == member else None
+    with limit_torch_threads(config.batch):
+        for member in range(config.members):
             network = new_network(config, some.sizes, scales, member)
-            done.append(_fit_member(data, network, member, clock, done, start, device))
-    return Cropper(done, scales, config, some.sizes, keep)
+            weights = _under(f"member{member}.", resume or {})
+            if weights:
+                network.load_state_dict(weights)
+            else:
+                _fit_member(data, network, member, clock, done, device)
+            done.append(network.cpu())
+        graph = exported(_Ensemble(done, scales, config.neighbours, keep), some)
+    return CropProposer.from_graph(graph, asdict(config), some.sizes, keep)
+
+
+def from_tensors(state: Mapping[str, np.ndarray], config: CropConfig, description: Mapping[str, Any]) -> CropProposer:
+    """A proposer that version 0.1 kept as tensors; raises what PyTorch does where they do not fit."""
+    scales, sizes = Scales(**_under("scales.", state)), description["sizes"]
+    networks = [new_network(config, sizes, scales, member) for member in range(config.members)]
+    for member, network in enumerate(networks):
+        network.load_state_dict(_under(f"member{member}.", state))
+    grid = np.zeros((2, *sizes["grid"]), dtype=np.float16) if sizes["grid"] else None
+    vector, shape, cover = (np.zeros((2, n), dtype=np.float32) for n in (*sizes["vector"], len(SHAPE_NAMES), 2))
+    example = CropFeatures(grid, vector, shape, cover, np.ones(2, dtype=bool), {}, None, "")
+    keep = bool(description["keep_aspect"])
+    graph = exported(_Ensemble(networks, scales, config.neighbours, keep), example)
+    return CropProposer.from_graph(graph, dict(description["config"]), sizes, keep)
+
+
+def new_network(config: CropConfig, sizes: Mapping[str, list[int]], scales: Scales, member: int) -> CropNetwork:
+    """A network with the random weights of one member, which the seed decides."""
+    channels = sizes["grid"][2] if sizes["grid"] else 0
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed * 1_000 + member)
+        beside = BESIDE + scales.directions.shape[1]
+        return CropNetwork(channels, beside, config.hidden, config.layers, scales.mean_box)
+
+
+class _Ensemble(torch.nn.Module):
+    """Features of N images, none missing -> what `CropProposer.predict` returns."""
+
+    def __init__(self, networks: Sequence[CropNetwork], scales: Scales, neighbours: int, keep_aspect: bool) -> None:
+        super().__init__()
+        self.networks = torch.nn.ModuleList(networks)
+        self.scales, self.neighbours, self.keep_aspect = scales, neighbours, keep_aspect
+
+    def forward(
+        self, vector: Tensor, shape: Tensor, cover: Tensor, grid: Tensor | None = None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        inputs = make_inputs(FeatureTensors(vector, shape, cover, grid), self.scales, self.neighbours)
+        turned = mirror_inputs(inputs)
+        edges, needs = [], []
+        for network in self.networks:  # each image is seen as it is and in a mirror
+            plain, mirrored = network(inputs), network(turned)
+            edges += [plain[0], mirror_boxes(mirrored[0])]
+            needs += [torch.sigmoid(plain[1]), torch.sigmoid(mirrored[1])]
+        every = torch.stack([to_boxes(one, self.keep_aspect) for one in edges])
+        deviation = (every.std(dim=0).square() + _ERROR**2).sqrt()
+        # corners err together, so the widest edge decides rather than the product of all
+        sure = torch.erf(CORNER_TOLERANCE / (deviation.amax(dim=1) * math.sqrt(2)))
+        return to_boxes(torch.stack(edges).mean(dim=0), self.keep_aspect), torch.stack(needs).mean(dim=0), sure
+
+
+def exported(ensemble: torch.nn.Module, features: CropFeatures) -> bytes:
+    """The ensemble as an ONNX graph of any number of images; `features` are an example of its inputs."""
+    given = FeatureTensors.of(features.take([0, 0]))
+    names = list(FeatureTensors._fields[: 3 if given.grid is None else 4])
+    buffer = io.BytesIO()
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the newer exporter, which it recommends, needs one more package
+        torch.onnx.export(
+            ensemble.eval(),
+            tuple(given)[: len(names)],
+            buffer,  # type: ignore[arg-type]  # without dynamo it takes a buffer, which the stubs do not say
+            dynamo=False,
+            opset_version=17,
+            input_names=names,
+            output_names=list(_OUTPUTS),
+            dynamic_axes={name: {0: "images"} for name in (*names, *_OUTPUTS)},
+        )
+    return buffer.getvalue()
 
 
 @dataclass(frozen=True, slots=True)
-class _Data:
+class _TrainingRows:
     """Rows to train on: (N, 4) boxes, (N,) 1.0 where a crop was drawn; the boxes of others mean nothing."""
 
-    inputs: Inputs
+    inputs: NetworkInputs
     boxes: Tensor
     cropped: Tensor
     keep_aspect: bool
 
-    def batch(self, rows: Tensor, mirrored: Tensor) -> tuple[Inputs, Tensor, Tensor]:
+    def batch(self, rows: Tensor, mirrored: Tensor) -> tuple[NetworkInputs, Tensor, Tensor]:
         """Some rows, those of the (n,) bool `mirrored` in a mirror."""
-        plain, boxes = self.inputs.take(rows), self.boxes[rows]
+        plain, boxes = self.inputs.each(lambda part: part[rows]), self.boxes[rows]
         turned = mirror_inputs(plain)
         grid = plain.grid
         if grid is not None and turned.grid is not None:
@@ -87,14 +168,14 @@ class _Data:
         beside = torch.where(mirrored[:, None], turned.beside, plain.beside)
         boxes = torch.where(mirrored[:, None], mirror_boxes(boxes), boxes)
         side = torch.where(mirrored, turned.side, plain.side)
-        return Inputs(grid, plain.cover, beside, side), boxes, self.cropped[rows]
+        return NetworkInputs(grid, plain.cover, beside, side), boxes, self.cropped[rows]
 
 
 @dataclass(frozen=True, slots=True)
 class _Clock:
     """Epochs of the whole ensemble, and whom to tell."""
 
-    config: CropperConfig
+    config: CropConfig
     rows: int
     started: float
     progress: Progress | None
@@ -118,26 +199,18 @@ class _Clock:
 
 
 def _fit_member(
-    data: _Data,
+    data: _TrainingRows,
     network: CropNetwork,
     member: int,
     clock: _Clock,
-    done: list[dict[str, Tensor]],
-    resume: Mapping[str, Any] | None,
+    done: Sequence[CropNetwork],
     device: str,
-) -> dict[str, Tensor]:
-    config, first = clock.config, 0
-    generator = torch.Generator()
-    if resume is not None:
-        network.load_state_dict(under(f"member{member}.", resume["weights"]))
-    network = network.to(device).train()
+) -> None:
+    config, generator = clock.config, torch.Generator()
+    network.to(device).train()
     optimiser = torch.optim.AdamW(network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
-    if resume is not None:
-        optimiser.load_state_dict(resume["optimiser"])
-        first = resume["epoch"]
     both_kinds = bool(data.cropped.any()) and not bool(data.cropped.all())
-    for epoch in range(first, clock.epochs):
-        # a stream of its own for each epoch: a resumed fit draws the same
+    for epoch in range(clock.epochs):
         generator.manual_seed((config.seed * 1_000 + member) * 100_000 + epoch)
         order = torch.randperm(clock.rows, generator=generator)
         mirrored = torch.rand(clock.rows, generator=generator) < 0.5
@@ -157,31 +230,37 @@ def _fit_member(
             optimiser.step()
             total += float(loss.detach()) * len(batch)
         if clock.progress:
-
-            def snapshot(at: int = epoch + 1) -> dict[str, Any]:
-                weights = [*done, {name: t.detach().cpu().clone() for name, t in network.state_dict().items()}]
-                flat = {f"member{n}.{name}": t for n, one in enumerate(weights) for name, t in one.items()}
-                return {"weights": flat, "optimiser": optimiser.state_dict(), "member": member, "epoch": at}
-
             at = member * clock.epochs + epoch + 1
             seconds = time.monotonic() - clock.started
-            clock.progress(Step(at, config.members * clock.epochs, total / clock.rows, None, seconds, snapshot))
+            clock.progress(
+                TrainingStep(
+                    at, config.members * clock.epochs, total / clock.rows, None, seconds, lambda: _weights(done)
+                )
+            )
     if not both_kinds:  # nobody showed when to leave an image as it is
         with torch.no_grad():
             network.need.bias.fill_(_ALWAYS)
-    return {name: tensor.detach().cpu() for name, tensor in network.state_dict().items()}
+
+
+def _weights(networks: Sequence[CropNetwork]) -> dict[str, np.ndarray]:
+    """The weights of finished members, each name with its member's before it."""
+    return {
+        f"member{number}.{name}": tensor.detach().cpu().numpy()
+        for number, network in enumerate(networks)
+        for name, tensor in network.state_dict().items()
+    }
+
+
+def _under(prefix: str, state: Mapping[str, np.ndarray]) -> dict[str, Tensor]:
+    """The tensors whose names begin so, by the rest of their names."""
+    return {
+        name.removeprefix(prefix): torch.from_numpy(np.array(values))
+        for name, values in state.items()
+        if name.startswith(prefix)
+    }
 
 
 def _targets(boxes: np.ndarray, cropped: np.ndarray, device: str) -> tuple[Tensor, Tensor]:
     """(N, 4) boxes and (N,) 1.0 where a crop was drawn; elsewhere the full frame, which weighs nothing."""
     meant = np.where(cropped[:, None], boxes, np.asarray(FULL_FRAME, np.float32)).astype(np.float32)
     return torch.from_numpy(meant).to(device), torch.from_numpy(cropped).float().to(device)
-
-
-def _to(inputs: Inputs, device: str) -> Inputs:
-    return Inputs(
-        inputs.grid.to(device) if inputs.grid is not None else None,
-        inputs.cover.to(device),
-        inputs.beside.to(device),
-        inputs.side.to(device),
-    )

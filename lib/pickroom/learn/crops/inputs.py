@@ -1,8 +1,11 @@
-"""From crop features to what the crop network sees: scaled as the rows it is trained on, past crops at hand."""
+"""From crop features to what the crop network sees: scaled as the rows it is trained on, past crops at hand.
+
+Needs PyTorch; all of it but `fit_scales` is traced into the ONNX graph that proposes crops.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -10,17 +13,31 @@ from torch import Tensor
 from torch.nn import functional
 
 from pickroom.learn.crops.features import SHAPE_NAMES, CropFeatures
-from pickroom.learn.crops.network import MIRRORED, Inputs
+from pickroom.learn.crops.network import MIRRORED, NetworkInputs
 
-BESIDE = len(SHAPE_NAMES) + 4  # values beside the grid besides the vector's directions: the shape, a past box
+BESIDE = len(SHAPE_NAMES) + 4  # values next to the grid besides the vector's directions: the shape, a past box
 _LEAST_SCALE = 1e-3  # a value that hardly varied among the rows trained on must not blow up later
 _CLIP = 6.0  # standard deviations
 _SHARPNESS = 20.0  # of the weights of past crops: a cosine 0.05 lower weighs e times less
 _CHUNK = 1024  # rows of the similarity matrix at a time
 
 
-@dataclass(frozen=True, slots=True)
-class Scales:
+class FeatureTensors(NamedTuple):
+    """The arrays of `CropFeatures` as tensors: (N, D), (N, S), (N, 2), and (N, rows, cols, C) or None."""
+
+    vector: Tensor
+    shape: Tensor
+    cover: Tensor
+    grid: Tensor | None = None
+
+    @classmethod
+    def of(cls, features: CropFeatures) -> FeatureTensors:
+        grid = None if features.grid is None else torch.from_numpy(features.grid)
+        vector, shape, cover = (torch.from_numpy(part) for part in (features.vector, features.shape, features.cover))
+        return cls(vector, shape, cover, grid)
+
+
+class Scales(NamedTuple):
     """What was learned of the features before the network was, and the person's past crops.
 
     Attributes:
@@ -43,19 +60,14 @@ class Scales:
     past: Tensor
     past_boxes: Tensor
 
-    @property
-    def kept(self) -> int:
-        """K, the vector's directions that are kept."""
-        return self.directions.shape[1]
-
 
 def fit_scales(features: CropFeatures, boxes: np.ndarray, components: int) -> Scales:
     """Scales of rows that all have features; crops (N, 4) float32 as fractions, NaN where none was drawn."""
     if features.grid is not None:
         flat = features.grid.reshape(-1, features.grid.shape[-1])
         grid_mean = flat.mean(axis=0, dtype=np.float64)
-        grid_scale = np.sqrt(np.maximum(np.square(flat, dtype=np.float32).mean(axis=0, dtype=np.float64), 0))
-        grid_scale = np.sqrt(np.maximum(grid_scale**2 - grid_mean**2, 0))
+        squares = np.square(flat, dtype=np.float32).mean(axis=0, dtype=np.float64)
+        grid_scale = np.sqrt(np.maximum(squares - grid_mean**2, 0))
     else:
         grid_mean = grid_scale = np.zeros(0)
     unit = functional.normalize(torch.from_numpy(features.vector), dim=1)
@@ -79,7 +91,9 @@ def fit_scales(features: CropFeatures, boxes: np.ndarray, components: int) -> Sc
     )
 
 
-def make_inputs(features: CropFeatures, scales: Scales, neighbours: int, drawn: np.ndarray | None = None) -> Inputs:
+def make_inputs(
+    features: FeatureTensors, scales: Scales, neighbours: int, drawn: np.ndarray | None = None
+) -> NetworkInputs:
     """What the network sees of rows that have features.
 
     Args:
@@ -87,44 +101,47 @@ def make_inputs(features: CropFeatures, scales: Scales, neighbours: int, drawn: 
         drawn: (N,) bool where these rows are those that `scales` were fitted on: which of them have a crop. Each
             then sees the crops of the others only: its own would give the answer away.
     """
-    grid = None
-    if features.grid is not None:
-        grid = torch.from_numpy(features.grid).float()
-        grid = ((grid - scales.grid_mean) / scales.grid_scale).clamp(-_CLIP, _CLIP)
+    grid = features.grid
+    if grid is not None:
+        grid = ((grid.float() - scales.grid_mean) / scales.grid_scale).clamp(-_CLIP, _CLIP)
         # channels stay last in memory, the faster way through convolutions on a CPU
         grid = grid.permute(0, 3, 1, 2)
-    unit = functional.normalize(torch.from_numpy(features.vector), dim=1)
-    seen = (unit - scales.vector_mean) @ scales.directions
-    shape = (torch.from_numpy(features.shape) - scales.shape_mean) / scales.shape_scale
-    past = _past_boxes(functional.normalize(seen, dim=1), scales, neighbours, drawn) - 0.5
-    beside = torch.cat([seen.clamp(-_CLIP, _CLIP), shape.clamp(-_CLIP, _CLIP), past], dim=1)
-    return Inputs(grid, torch.from_numpy(features.cover), beside, torch.ones(len(features)))
+    seen = (functional.normalize(features.vector, dim=1) - scales.vector_mean) @ scales.directions
+    shape = (features.shape - scales.shape_mean) / scales.shape_scale
+    unit = functional.normalize(seen, dim=1)
+    if drawn is None:
+        past = _past_boxes(unit, scales, min(neighbours, len(scales.past)), None)
+    else:
+        own = torch.from_numpy(np.where(drawn, np.cumsum(drawn) - 1, -1))
+        count = min(neighbours, len(scales.past) - 1)
+        parts = zip(unit.split(_CHUNK), own.split(_CHUNK), strict=True)
+        past = torch.cat([_past_boxes(some, scales, count, theirs) for some, theirs in parts])
+    beside = torch.cat([seen.clamp(-_CLIP, _CLIP), shape.clamp(-_CLIP, _CLIP), past - 0.5], dim=1)
+    return NetworkInputs(grid, features.cover, beside, torch.ones_like(features.cover[:, 0]))
 
 
-def mirror_inputs(inputs: Inputs) -> Inputs:
+def mirror_inputs(inputs: NetworkInputs) -> NetworkInputs:
     """What the network sees of the same images in a mirror, as far as the stored features tell."""
-    past = inputs.beside[:, -4:][:, MIRRORED] * torch.tensor([-1.0, 1.0, -1.0, 1.0], device=inputs.beside.device)
+    past = inputs.beside[:, -4:][:, MIRRORED] * inputs.beside.new_tensor([-1.0, 1.0, -1.0, 1.0])
     grid = inputs.grid.flip(3) if inputs.grid is not None else None
-    return Inputs(grid, inputs.cover, torch.cat([inputs.beside[:, :-4], past], dim=1), -inputs.side)
+    return NetworkInputs(grid, inputs.cover, torch.cat([inputs.beside[:, :-4], past], dim=1), -inputs.side)
 
 
-def _past_boxes(seen: Tensor, scales: Scales, neighbours: int, drawn: np.ndarray | None) -> Tensor:
-    """(N, 4): the mean box of the nearest past crops, the nearer ones weighing more; the mean of all where none is."""
-    found = scales.mean_box.expand(len(seen), 4).clone()
-    count = min(neighbours, len(scales.past) - (drawn is not None))
+def _past_boxes(seen: Tensor, scales: Scales, count: int, own: Tensor | None) -> Tensor:
+    """(N, 4): the mean box of the nearest past crops, the nearer ones weighing more; the mean of all where none is.
+
+    Args:
+        own: (N,) int64: the past crop that is a row's own, and is left out; -1 for none.
+    """
     if count < 1:
-        return found
-    own = None if drawn is None else torch.from_numpy(np.where(drawn, np.cumsum(drawn) - 1, -1))
-    for start in range(0, len(seen), _CHUNK):
-        similar = seen[start : start + _CHUNK] @ scales.past.T
-        if own is not None:
-            here = own[start : start + _CHUNK]
-            rows = torch.nonzero(here >= 0)[:, 0]
-            similar[rows, here[rows]] = -float("inf")
-        nearest = similar.topk(count, dim=1)
-        weights = (nearest.values * _SHARPNESS).softmax(dim=1)
-        found[start : start + _CHUNK] = (scales.past_boxes[nearest.indices] * weights[..., None]).sum(dim=1)
-    return found
+        return scales.mean_box + torch.zeros_like(seen[:, :1])
+    similar = seen @ scales.past.T
+    if own is not None:
+        rows = torch.nonzero(own >= 0)[:, 0]
+        similar[rows, own[rows]] = -float("inf")
+    nearest = similar.topk(count, dim=1)
+    weights = (nearest.values * _SHARPNESS).softmax(dim=1)
+    return (scales.past_boxes[nearest.indices] * weights[..., None]).sum(dim=1)
 
 
 def _tensor(values: np.ndarray) -> Tensor:

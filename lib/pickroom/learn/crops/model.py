@@ -11,13 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from pickroom.features.sources import Sources
+from pickroom.core.extras import require_extra
+from pickroom.features.sources import FeatureSources
 from pickroom.learn import metrics
 from pickroom.learn.calibration import Calibration, fit_calibration
 from pickroom.learn.crops import baselines
-from pickroom.learn.crops.cropper import FULL_FRAME, Cropper, CropperConfig, is_crop
 from pickroom.learn.crops.features import CropFeatureConfig, CropFeatures, crop_features
-from pickroom.learn.crops.fitting import fit_cropper
+from pickroom.learn.crops.proposer import FULL_FRAME, CropConfig, CropProposer, is_crop
 from pickroom.learn.examples import CropExample, Progress
 from pickroom.learn.metrics import Rate
 from pickroom.learn.tasks import Baselines, Evidence
@@ -51,24 +51,24 @@ class CropModel:
     """A trained crop proposer with its calibration.
 
     Attributes:
-        says_need: whether its word on "a crop or none" counts (`promotion.evaluate_crop_gate`); else only its boxes do.
+        gate_enabled: whether its "a crop or none" counts (`promotion.evaluate_crop_gate`); else only its boxes do.
     """
 
-    cropper: Cropper
+    proposer: CropProposer
     calibration: Calibration = field(default_factory=Calibration)
     gate_enabled: bool = True
 
     def box(self, features: CropFeatures) -> CropPrediction:
         """A box for each image."""
-        boxes, needed, raw = self.cropper.predict(features)
+        boxes, needed, raw = self.proposer.predict(features)
         return CropPrediction(boxes, needed, self.calibration(raw))
 
-    def state(self) -> dict[str, Any]:
-        return self.cropper.state()
+    def state(self) -> dict[str, np.ndarray]:
+        return self.proposer.state()
 
     def describe(self) -> dict[str, Any]:
-        """What `rebuild` needs beside the tensors, as JSON."""
-        return {"model": self.cropper.describe(), "calibration": self.calibration.to_dict()}
+        """What `rebuild` needs besides the arrays, as JSON."""
+        return {"model": self.proposer.describe(), "calibration": self.calibration.to_dict()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ class CropTask:
     """How a crop proposer is made of a person's crops, and held against its baselines."""
 
     features_config: CropFeatureConfig = field(default_factory=CropFeatureConfig)
-    config: CropperConfig = field(default_factory=CropperConfig)
+    config: CropConfig = field(default_factory=CropConfig)
 
     name = NAME
     unit = "images"
@@ -94,7 +94,10 @@ class CropTask:
         return self.config.seed
 
     def features(
-        self, examples: Sequence[CropExample], sources: Sources, progress: Callable[[int, int], None] | None = None
+        self,
+        examples: Sequence[CropExample],
+        sources: FeatureSources,
+        progress: Callable[[int, int], None] | None = None,
     ) -> CropFeatures:
         return crop_features(examples, sources, self.features_config)
 
@@ -104,19 +107,21 @@ class CropTask:
         features: CropFeatures,
         setting: float,
         progress: Progress,
-        resume: Mapping[str, Any] | None,
+        resume: Mapping[str, np.ndarray] | None,
         device: str,
     ) -> CropModel:
-        """Train on these rows; raises KeyboardInterrupt when the hook does."""
-        return CropModel(
-            fit_cropper(features, drawn_boxes(examples), self.config, progress, resume=resume, device=device)
-        )
+        """Train on these rows; raises MissingExtraError where PyTorch is not installed."""
+        require_extra("learn", "training the crop model")
+        from pickroom.learn.crops.fitting import fit_crops
 
-    def rebuild(self, state: Mapping[str, Any], description: Mapping[str, Any]) -> CropModel:
+        boxes = drawn_boxes(examples)
+        return CropModel(fit_crops(features, boxes, self.config, progress, resume=resume, device=device))
+
+    def rebuild(self, state: Mapping[str, np.ndarray], description: Mapping[str, Any]) -> CropModel:
         """A model of its state and description; raises StoreError when this program cannot use it."""
-        cropper = Cropper.from_state(state, description.get("model", {}))
+        proposer = CropProposer.from_state(state, description.get("model", {}))
         judged = description.get("verdict", {}).get("crop_or_none", {})  # absent in versions made before it was judged
-        return CropModel(cropper, Calibration(**description.get("calibration", {})), judged.get("counts", True))
+        return CropModel(proposer, Calibration(**description.get("calibration", {})), judged.get("counts", True))
 
     def judged(self, examples: Sequence[CropExample]) -> np.ndarray:
         """Images that the person cropped: of others there is no box to compare with."""
@@ -125,7 +130,7 @@ class CropTask:
     def evidence(self, model: CropModel, examples: Sequence[CropExample], features: CropFeatures) -> Evidence:
         """How the raw boxes do on images that the person cropped; judged by IoU, then by the corners' distance."""
         rows = self.judged(examples)
-        boxed = CropModel(model.cropper).box(features.take(rows))
+        boxed = CropModel(model.proposer).box(features.take(rows))
         meant = metrics.boxes_of([examples[row] for row in rows.tolist()])
         right = metrics.within_corners(boxed.boxes, meant).astype(np.float64)
         distance = np.abs(boxed.boxes - meant).max(axis=1) if len(rows) else np.zeros(0)
@@ -133,7 +138,7 @@ class CropTask:
 
     def calibrated(self, model: CropModel, evidence: Evidence) -> CropModel:
         """The same boxes, with confidences fitted on evidence."""
-        return CropModel(model.cropper, fit_calibration(evidence.raw, evidence.right))
+        return CropModel(model.proposer, fit_calibration(evidence.raw, evidence.right))
 
     def baselines(
         self,

@@ -6,7 +6,8 @@ coordinates, Luvizon et al. 2019), so that an edge may lie between cells and the
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -17,8 +18,7 @@ _ACROSS = (1.0, 0.0, 1.0, 0.0)  # the edges that a mirror moves
 MIRRORED = (2, 1, 0, 3)  # the edge that each becomes in a mirror
 
 
-@dataclass(frozen=True, slots=True)
-class Inputs:
+class NetworkInputs(NamedTuple):
     """What the network sees of N images.
 
     Attributes:
@@ -33,10 +33,9 @@ class Inputs:
     beside: Tensor
     side: Tensor
 
-    def take(self, rows: Tensor) -> Inputs:
-        return Inputs(
-            self.grid[rows] if self.grid is not None else None, self.cover[rows], self.beside[rows], self.side[rows]
-        )
+    def each(self, change: Callable[[Tensor], Tensor]) -> NetworkInputs:
+        """The same with a change made to each tensor."""
+        return NetworkInputs(*(None if part is None else change(part) for part in self))  # type: ignore[arg-type]  # only the grid may be None
 
 
 class CropNetwork(nn.Module):
@@ -65,7 +64,7 @@ class CropNetwork(nn.Module):
             nn.init.zeros_(layer.weight)
             nn.init.zeros_(layer.bias)
 
-    def forward(self, inputs: Inputs, kept: list[Tensor] | None = None) -> tuple[Tensor, Tensor]:
+    def forward(self, inputs: NetworkInputs, kept: list[Tensor] | None = None) -> tuple[Tensor, Tensor]:
         """Args: kept: dropout masks of `dropout_masks`, None for none."""
         aside = functional.gelu(self.aside(inputs.beside))
         aside = aside * kept[0][..., 0, 0] if kept else aside

@@ -13,7 +13,7 @@ import numpy as np
 
 from pickroom.features.candidates import Candidates
 from pickroom.features.pick_features import PickFeatureConfig, PickFeatures, pick_features
-from pickroom.features.sources import Sources
+from pickroom.features.sources import FeatureSources
 from pickroom.learn import metrics
 from pickroom.learn.calibration import Calibration, fit_calibration
 from pickroom.learn.examples import Pick, Progress
@@ -26,7 +26,7 @@ NAME: Kind = "ranker"
 
 
 @dataclass(frozen=True, slots=True)
-class Picked:
+class PickPrediction:
     """What a ranker says of N groups; rows without features have index -1 and NaN.
 
     Attributes:
@@ -51,7 +51,7 @@ class PickModel:
     ranker: Ranker
     calibration: Calibration = field(default_factory=Calibration)
 
-    def pick(self, items: Sequence[Candidates], features: PickFeatures) -> Picked:
+    def pick(self, items: Sequence[Candidates], features: PickFeatures) -> PickPrediction:
         """Pick from each group; `items` are those the features were made of.
 
         How often a project's highest stages are passed over is read off all its groups that are asked about.
@@ -64,13 +64,13 @@ class PickModel:
         lower = np.array([_is_lower(item, i) for item, i in zip(items, index.tolist(), strict=True)], dtype=bool)
         best = np.where(known, np.nan_to_num(probabilities, nan=0.0).max(axis=1), np.nan)
         spread = np.where(known, self.ranker.spread(features).astype(np.float64), np.nan)
-        return Picked(index, self.calibration(best, lower), probabilities, lower, spread)
+        return PickPrediction(index, self.calibration(best, lower), probabilities, lower, spread)
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> dict[str, np.ndarray]:
         return self.ranker.state()
 
     def describe(self) -> dict[str, Any]:
-        """What `rebuild` needs beside the tensors, as JSON."""
+        """What `rebuild` needs besides the arrays, as JSON."""
         return {"model": self.ranker.describe(), "calibration": self.calibration.to_dict()}
 
 
@@ -107,7 +107,7 @@ class PickTask:
         return self.config.seed
 
     def features(
-        self, examples: Sequence[Pick], sources: Sources, progress: Callable[[int, int], None] | None = None
+        self, examples: Sequence[Pick], sources: FeatureSources, progress: Callable[[int, int], None] | None = None
     ) -> PickFeatures:
         return pick_features([e.candidates for e in examples], sources, self.features_config, progress)
 
@@ -117,16 +117,15 @@ class PickTask:
         features: PickFeatures,
         setting: float,
         progress: Progress,
-        resume: Mapping[str, Any] | None,
+        resume: Mapping[str, np.ndarray] | None,
         device: str,
     ) -> PickModel:
-        """Train on these rows; raises KeyboardInterrupt when the hook does."""
+        """Train on these rows, in seconds: there is nothing to resume, and only the CPU."""
         chosen = np.array([example.chosen for example in examples], dtype=np.int64)
         weights = pick_weights(examples, setting)
-        ranker = fit_ranker(features, chosen, weights, self.config, progress, resume=resume, device=device)
-        return PickModel(ranker)
+        return PickModel(fit_ranker(features, chosen, weights, self.config, progress))
 
-    def rebuild(self, state: Mapping[str, Any], description: Mapping[str, Any]) -> PickModel:
+    def rebuild(self, state: Mapping[str, np.ndarray], description: Mapping[str, Any]) -> PickModel:
         """A model of its state and description; raises StoreError when this program cannot use it."""
         ranker = Ranker.from_state(state, description.get("model", {}))
         return PickModel(ranker, Calibration(**description.get("calibration", {})))
@@ -164,7 +163,7 @@ class PickTask:
             "log_loss": float(losses.mean()) if len(losses) else None,
             "calibration_error": metrics.calibration_error(picked.confidence, right),
             "calibration": metrics.calibration_rows(picked.confidence, right),
-            "rolling_100": _tail(metrics.rolling(_in_time(examples, right))),
+            "rolling_100": metrics.rolling_in_time(examples, right)[-1] if len(right) else None,
         }
 
     def plain(self, scored: Mapping[str, Any], baselines: Mapping[str, Mapping[str, Any]]) -> str:
@@ -185,14 +184,6 @@ class PickTask:
 
 def _rate_words(rate: Mapping[str, Any]) -> str:
     return metrics.Rate(rate["right"], rate["of"]).words
-
-
-def _tail(values: np.ndarray) -> float | None:
-    return float(values[-1]) if len(values) else None
-
-
-def _in_time(examples: Sequence[Pick], right: np.ndarray) -> np.ndarray:
-    return right[np.argsort([example.decided_at for example in examples], kind="stable")]
 
 
 def _is_lower(item: Candidates, index: int) -> bool:

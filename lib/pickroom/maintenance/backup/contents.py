@@ -11,7 +11,7 @@ from pickroom.core.naming import is_text
 from pickroom.storage.atomic import PARTIAL_SUFFIX
 from pickroom.store.workspace import Workspace
 
-# where what was in the way of a restore lies, until the person removes it
+# where what was in the way of a restore lies, until the user removes it
 SET_ASIDE = "before-restore-"
 DATABASES = "data/training/ai_training_decisions/"
 MANIFESTS = "data/projects/"
@@ -20,7 +20,7 @@ _MADE_AGAIN = ("data/ai_data/cache/", "data/ai_data/embeddings/")
 _COPIES = "data/backups/"  # of the databases that a backup holds already
 _APART = (*_MADE_AGAIN, _COPIES)
 _NOT_OURS = ("data/README.md",)  # the checkout's
-# SQLite's own files beside a database: the copy of a database holds what is in them
+# SQLite's own files next to a database: the copy of a database holds what is in them
 SIDE_FILES = ("-wal", "-shm", "-journal")
 _PASSING = (*SIDE_FILES, ".lock", PARTIAL_SUFFIX)
 
@@ -80,8 +80,8 @@ def turn(name: str) -> int:
 
 
 def left_out(workspace: Workspace) -> list[LeftOut]:
-    """What a person may look for in a backup and not find."""
-    # folders beside data/ that a person may take for part of it
+    """What a user may look for in a backup and not find."""
+    # folders next to data/ that a user may take for part of it
     beside = [folder.name for folder in (workspace.sandbox, workspace.archives, workspace.reports)]
     found = [LeftOut(name.rstrip("/"), "can be made again") for name in _MADE_AGAIN]
     found += [LeftOut(_COPIES.rstrip("/"), "copies of the databases")]

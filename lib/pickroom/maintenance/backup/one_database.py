@@ -1,4 +1,4 @@
-"""Put one of the copies that are kept of a database (`store/copies.py`) in the place of the project's own."""
+"""Restore one of the copies that are kept of a project's database (`store/copies.py`)."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from pickroom.core.errors import FileOperationError, ProjectError, StoreError, U
 from pickroom.core.naming import is_project_id
 from pickroom.files.lock import project_lock
 from pickroom.maintenance.backup.contents import SET_ASIDE, SIDE_FILES
-from pickroom.maintenance.backup.restoring import BUILDING, LOCK, move
+from pickroom.maintenance.backup.restoring import BUILDING, GOES_ON, LOCK, move
 from pickroom.storage import atomic, leftovers
 from pickroom.storage.locking import exclusive
 from pickroom.store import copies
+from pickroom.store.connections import exclusive_access
 from pickroom.store.copies import Copy
-from pickroom.store.exclusive_access import alone
 from pickroom.store.workspace import Project, Workspace, bad_project_id
 
 _DOING = "restoring a copy of a database"
@@ -84,8 +84,7 @@ def restore(workspace: Workspace, project_id: str, name: str) -> tuple[CopyPlan,
         with exclusive(data / LOCK, "restoring here", _DOING), leftovers.Folder(BUILDING, data) as building:
             return _restore(workspace, plan(workspace, project_id, name), building)
     except OSError as error:
-        what, hint = error.strerror or str(error), "what is there stays; then restore again, and it goes on"
-        raise FileOperationError(what, _DOING, [Path(error.filename or data)], hint) from error
+        raise FileOperationError.of(error, _DOING, data, GOES_ON) from error
 
 
 def _restore(workspace: Workspace, found: CopyPlan, building: Path) -> tuple[CopyPlan, Path | None]:
@@ -98,7 +97,7 @@ def _restore(workspace: Workspace, found: CopyPlan, building: Path) -> tuple[Cop
     aside = workspace.root / "data" / f"{SET_ASIDE}{datetime.now(UTC):%Y%m%dT%H%M%S%fZ}"
     project = _project(workspace, found.project_id)
     # an open window would go on saving keys in the file that is set aside
-    with project_lock(project, _DOING), alone(found.database, _DOING):
+    with project_lock(project, _DOING), exclusive_access(found.database, _DOING):
         in_the_way = _in_the_way(found.database)
         # the database before its log: a log that is left alone is not read, since there is nothing to read it into
         for path in in_the_way:

@@ -1,6 +1,6 @@
-"""Prove a backup: its list is read, every file in it held against its hash, every database against SQLite's own check.
+"""Verify a backup: read its list, compare every file with its hash, and run SQLite's check on every database.
 
-Nothing in the file is believed: names, sizes and compression are checked before a byte of it is written anywhere.
+The file is not trusted: names, sizes and compression are checked before a byte of it is written anywhere.
 """
 
 from __future__ import annotations
@@ -14,18 +14,22 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Annotated, Any, BinaryIO, TypeVar
+
+import msgspec
 
 from pickroom.core.errors import FileOperationError, StoreError, UsageError
 from pickroom.maintenance.backup.contents import belongs, is_database, turn
 from pickroom.storage import atomic
-from pickroom.store import snapshot
+from pickroom.storage.json_records import from_json
+from pickroom.store import copies
 
+T = TypeVar("T")
 FORMAT = 1
 LISTING = "backup.json"
 NOTHING_WRITTEN = "nothing was written; take another backup"
+_NO_ROOM = "nothing was restored; make room, then try again"
 _CHUNK = 1 << 20
-_NO_SIZE = 1 << 62  # bytes: beyond any disk
 _LONGEST_LISTING = 64 << 20  # bytes: more than half a million files
 _DOING = "reading a backup"
 
@@ -37,7 +41,7 @@ class Listed:
     """One file of a backup as its list has it: path relative to the workspace, size in bytes, hex SHA-256."""
 
     name: str
-    size: int
+    size: Annotated[int, msgspec.Meta(ge=0, lt=1 << 62)]  # a larger one is beyond any disk
     sha256: str
 
 
@@ -58,6 +62,16 @@ class Listing:
         return json.dumps({**values, "files": [asdict(one) for one in self.files]}, indent=1) + "\n"
 
 
+class _Version(msgspec.Struct):
+    format: int = 0
+    made_at: Any = ""
+    pickroom: Any = ""
+
+
+class _Files(msgspec.Struct):
+    files: tuple[Listed, ...]
+
+
 class _Damaged(Exception):
     """The backup is not what it says; the message says why."""
 
@@ -68,7 +82,7 @@ def in_order(files: Iterable[Listed]) -> tuple[Listed, ...]:
 
 
 def check(file: Path, into: Path | None = None, progress: Progress | None = None) -> Listing:
-    """Read a whole backup, and prove it; with `into`, an empty folder, also write its files there.
+    """Read and verify a whole backup; with `into`, an empty folder, also write its files there.
 
     Raises:
         UsageError: there is no such file, or it is no backup.
@@ -77,8 +91,10 @@ def check(file: Path, into: Path | None = None, progress: Progress | None = None
     """
     with _opened(file) as archive:
         listing = _listing(file, archive)
-        if into is not None:
-            _require_room(into, listing)
+        free = shutil.disk_usage(into).free if into is not None else listing.size
+        if into is not None and listing.size > free:
+            what = f"it needs {listing.size / 1e6:,.0f} MB, and {free / 1e6:,.0f} MB are free"
+            raise FileOperationError(what, "restoring a backup", [into], _NO_ROOM)
         for number, one in enumerate(listing.files, start=1):
             if into is None:
                 _copy(archive, one, None)
@@ -86,8 +102,10 @@ def check(file: Path, into: Path | None = None, progress: Progress | None = None
                 _write(archive, one, into / one.name)
             if progress is not None:
                 progress(number, len(listing.files))
-    if into is not None:
-        _check_databases(file, into, listing)
+    for one in listing.files if into is not None else ():
+        wrong = copies.problem_with(into / one.name) if into is not None and is_database(one.name) else None
+        if wrong is not None:
+            raise _damaged(file, f"{one.name}: {wrong}")
     return listing
 
 
@@ -106,10 +124,14 @@ def _opened(file: Path) -> Iterator[zipfile.ZipFile]:
             yield archive
     # what zipfile and zlib raise on bytes that anybody may have changed
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, ValueError, _Damaged) as error:
-        raise StoreError(f"the backup is damaged ({error})", doing=_DOING, subject=file, hint=NOTHING_WRITTEN) from None
+        raise _damaged(file, str(error)) from None
     except OSError as error:  # a bad disk; or a place before the file's beginning, where the zip says that a file lies
         what = f"the backup cannot be read ({error.strerror or error})"
         raise StoreError(what, doing=_DOING, subject=file, hint=NOTHING_WRITTEN) from None
+
+
+def _damaged(file: Path, why: str) -> StoreError:
+    return StoreError(f"the backup is damaged ({why})", doing=_DOING, subject=file, hint=NOTHING_WRITTEN)
 
 
 def _listing(file: Path, archive: zipfile.ZipFile) -> Listing:
@@ -121,41 +143,31 @@ def _listing(file: Path, archive: zipfile.ZipFile) -> Listing:
         raise UsageError(what, doing=_DOING, subject=file, hint="a backup is made by: pickroom backup FILE")
     if any(i.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) or i.flag_bits & 1 for i in held):
         raise _Damaged("a file in it is packed in another way than Pickroom packs")
-    values = _values(archive, found[0])
-    if isinstance(values.get("format"), int) and values["format"] > FORMAT:
-        what = f"the backup has format {values['format']}, this program knows up to {FORMAT}"
-        raise StoreError(what, doing=_DOING, subject=file, hint="update pickroom")
-    files = tuple(_listed(one) for one in values.get("files") or ())
-    names = [one.name for one in files]
-    if values.get("format") != FORMAT or not files:
-        raise _Damaged(f"its {LISTING} lists no files")
-    if sorted([*names, LISTING]) != sorted(info.filename for info in held) or len(set(names)) < len(names):
-        raise _Damaged("it holds other files than it lists")
-    made_at, version = (str(values.get(key, "")) for key in ("made_at", "pickroom"))
-    return Listing(made_at, version, in_order(files))
-
-
-def _values(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> dict[str, Any]:
-    with archive.open(info) as source:
+    with archive.open(found[0]) as source:
         text = source.read(_LONGEST_LISTING + 1)
     if len(text) > _LONGEST_LISTING:
         raise _Damaged(f"its {LISTING} is endless")
-    try:
-        values = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise _Damaged(f"its {LISTING} cannot be read: {error}") from None
-    if not isinstance(values, dict) or not isinstance(values.get("files"), list):
+    version = _read_listing(_Version, text)
+    if version.format > FORMAT:
+        what = f"the backup has format {version.format}, this program knows up to {FORMAT}"
+        raise StoreError(what, doing=_DOING, subject=file, hint="update pickroom")
+    files = _read_listing(_Files, text).files
+    names = [one.name for one in files]
+    if version.format != FORMAT or not files:
         raise _Damaged(f"its {LISTING} lists no files")
-    return values
+    if sorted([*names, LISTING]) != sorted(info.filename for info in held) or len(set(names)) < len(names):
+        raise _Damaged("it holds other files than it lists")
+    misplaced = next((name for name in names if not belongs(name)), None)
+    if misplaced is not None:
+        raise _Damaged(f"{misplaced!r} has no place in a backup")
+    return Listing(str(version.made_at), str(version.pickroom), in_order(files))
 
 
-def _listed(values: object) -> Listed:
-    match values:
-        case {"name": str(name), "size": int(size), "sha256": str(sha256)} if 0 <= size < _NO_SIZE:
-            if not belongs(name):
-                raise _Damaged(f"{name!r} has no place in a backup")
-            return Listed(name, size, sha256)
-    raise _Damaged("a line of its list is no good")
+def _read_listing(record: type[T], text: bytes) -> T:
+    try:
+        return from_json(record, text)
+    except ValueError as error:
+        raise _Damaged(f"its {LISTING} cannot be read: {error}") from None
 
 
 def _write(archive: zipfile.ZipFile, one: Listed, target: Path) -> None:
@@ -166,8 +178,7 @@ def _write(archive: zipfile.ZipFile, one: Listed, target: Path) -> None:
             file.flush()
             atomic.sync(file.fileno())
     except OSError as error:
-        what, hint = error.strerror or str(error), "nothing was restored; make room, then try again"
-        raise FileOperationError(what, "restoring a backup", [target], hint) from error
+        raise FileOperationError.of(error, "restoring a backup", target, _NO_ROOM) from error
 
 
 def _copy(archive: zipfile.ZipFile, one: Listed, target: BinaryIO | None) -> None:
@@ -183,19 +194,3 @@ def _copy(archive: zipfile.ZipFile, one: Listed, target: BinaryIO | None) -> Non
                 target.write(block)
     if (size, digest.hexdigest()) != (one.size, one.sha256):
         raise _Damaged(f"{one.name} is not what it was when it was saved")
-
-
-def _require_room(into: Path, listing: Listing) -> None:
-    free = shutil.disk_usage(into).free
-    if listing.size > free:
-        what = f"it needs {listing.size / 1e6:,.0f} MB, and {free / 1e6:,.0f} MB are free"
-        raise FileOperationError(what, "restoring a backup", [into], "nothing was restored; make room, then try again")
-
-
-def _check_databases(file: Path, into: Path, listing: Listing) -> None:
-    for one in listing.files:
-        if is_database(one.name):
-            wrong = snapshot.problem_with(into / one.name)
-            if wrong is not None:
-                what = f"the backup is damaged ({one.name}: {wrong})"
-                raise StoreError(what, doing=_DOING, subject=file, hint=NOTHING_WRITTEN)

@@ -1,7 +1,7 @@
-"""Bring a backup back: extracted and proved under a hidden name first, then published, manifests last.
+"""Restore a backup: extract and verify it under a hidden name, then publish its files, manifests last.
 
-Nothing is replaced: what is in the way refuses it, or is set aside where the person asks for that. A restore that was
-killed is finished by the same command, since what is there already as the backup has it is left alone.
+Nothing is replaced: files in the way refuse the restore, or are set aside where the user asks for that. The same
+command completes a restore that was killed, since files that are there already stay.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from pickroom.maintenance.backup.contents import SET_ASIDE, SIDE_FILES, is_datab
 from pickroom.maintenance.backup.reading import Listed, Listing, Progress, check, read_member
 from pickroom.storage import atomic, leftovers
 from pickroom.storage.locking import exclusive
-from pickroom.store.connections import release_file
-from pickroom.store.exclusive_access import alone
+from pickroom.store.connections import exclusive_access, release_file
 from pickroom.store.manifest import Manifest
 from pickroom.store.workspace import Workspace
 
 BUILDING, LOCK = ".restoring-", ".restore.lock"
+GOES_ON = "what is there stays; then restore again, and it goes on"
 _EXAMPLES = 20
 
 
@@ -43,12 +43,13 @@ class Returned:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class RestorePlan:
     """What a restore would do, of a backup that was read whole and is sound.
 
     Attributes:
         coming: files that are not there yet as the backup has them.
         in_the_way: files that are there and are not the backup's: paths relative to the workspace.
+        aside: after a restore, the folder where those lie now; None when there were none.
     """
 
     file: Path
@@ -56,23 +57,18 @@ class Plan:
     projects: tuple[Returned, ...]
     coming: tuple[Listed, ...]
     in_the_way: tuple[str, ...]
+    aside: Path | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Restored:
-    """What a restore did. `aside` is the folder where what was in the way lies now, None when nothing was."""
-
-    plan: Plan
-    aside: Path | None
-
-
-def plan(workspace: Workspace, file: Path, progress: Progress | None = None) -> Plan:
-    """Prove a backup and look what is in its way. Changes nothing; raises as `reading.check` does."""
+def plan(workspace: Workspace, file: Path, progress: Progress | None = None) -> RestorePlan:
+    """Verify a backup and find what is in its way. Changes nothing; raises as `reading.check` does."""
     return _plan(workspace, file, check(file, progress=progress))
 
 
-def restore(workspace: Workspace, file: Path, *, replace: bool = False, progress: Progress | None = None) -> Restored:
-    """Put everything that a backup holds in its place; nothing that is there is changed, or it is set aside whole.
+def restore(
+    workspace: Workspace, file: Path, *, replace: bool = False, progress: Progress | None = None
+) -> RestorePlan:
+    """Restore every file of a backup; returns what was done. What is there stays as it is, or is set aside whole.
 
     Args:
         replace: set aside, into `data/before-restore-<time>/`, whatever a backup would hold and this one holds
@@ -91,11 +87,10 @@ def restore(workspace: Workspace, file: Path, *, replace: bool = False, progress
         with lock, leftovers.Folder(BUILDING, data) as building:
             return _restore(workspace, file, building, replace, progress)
     except OSError as error:
-        what, hint = error.strerror or str(error), "what is there stays; then restore again, and it goes on"
-        raise FileOperationError(what, "restoring a backup", [Path(error.filename or data)], hint) from error
+        raise FileOperationError.of(error, "restoring a backup", data, GOES_ON) from error
 
 
-def _restore(workspace: Workspace, file: Path, building: Path, replace: bool, progress: Progress | None) -> Restored:
+def _restore(workspace: Workspace, file: Path, building: Path, replace: bool, progress: Progress | None) -> RestorePlan:
     listing = check(file, building, progress)
     for one in listing.files:
         atomic.drop_claim(workspace.root / one.name)  # of a restore that was killed
@@ -116,7 +111,7 @@ def _restore(workspace: Workspace, file: Path, building: Path, replace: bool, pr
                 held = workspace.planned(project_id, workspace.root)  # its manifest may be damaged
                 locks.enter_context(project_lock(held, "restoring a backup"))
                 # an open window would go on saving keys in the file that is set aside
-                locks.enter_context(alone(held.database, "restoring a backup"))
+                locks.enter_context(exclusive_access(held.database, "restoring a backup"))
             # somebody may have come and gone since the look; now nobody can any more
             late = _side_files(workspace, {one.name for one in found.coming} | set(found.in_the_way))
             found = replaced(found, in_the_way=tuple(sorted({*found.in_the_way, *late})))
@@ -127,10 +122,10 @@ def _restore(workspace: Workspace, file: Path, building: Path, replace: bool, pr
                     move(workspace.root / name, aside / name)
     for one in found.coming:
         move(building / one.name, workspace.root / one.name)
-    return Restored(found, aside)
+    return replaced(found, aside=aside)
 
 
-def _plan(workspace: Workspace, file: Path, listing: Listing) -> Plan:
+def _plan(workspace: Workspace, file: Path, listing: Listing) -> RestorePlan:
     wanted = {one.name: one for one in listing.files}
     here = {member.name for member in members(workspace)}
     same = {name for name in here & set(wanted) if _is(workspace.root / name, wanted[name])}
@@ -140,7 +135,7 @@ def _plan(workspace: Workspace, file: Path, listing: Listing) -> Plan:
     odd = {one.name for one in coming if os.path.lexists(workspace.root / one.name)}
     in_the_way = tuple(sorted((here - same) | side | odd))
     projects = tuple(_returned(file, name) for name in wanted if is_manifest(name))
-    return Plan(file, listing, projects, coming, in_the_way)
+    return RestorePlan(file, listing, projects, coming, in_the_way)
 
 
 def _is(path: Path, one: Listed) -> bool:
@@ -156,7 +151,7 @@ def _is(path: Path, one: Listed) -> bool:
 
 
 def _side_files(workspace: Workspace, names: Set[str]) -> set[str]:
-    """What SQLite keeps beside these databases; a log of another one beside a restored one would be read into it."""
+    """What SQLite keeps next to these databases; a log of another one next to a restored one would be read into it."""
     side = {f"{name}{end}" for name in names if is_database(name) for end in SIDE_FILES}
     return {name for name in side if os.path.lexists(workspace.root / name)}
 

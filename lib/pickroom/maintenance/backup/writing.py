@@ -6,7 +6,6 @@ import contextlib
 import os
 import time
 import zipfile
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,14 +14,12 @@ from pickroom import __version__
 from pickroom.core.errors import FileOperationError, ProjectError, StoreError, UsageError
 from pickroom.core.naming import is_project_id
 from pickroom.maintenance.backup.contents import DATABASES, MANIFESTS, LeftOut, Member, is_manifest, left_out, members
-from pickroom.maintenance.backup.reading import LISTING, Listed, Listing, check, in_order
+from pickroom.maintenance.backup.reading import LISTING, Listed, Listing, Progress, check, in_order
 from pickroom.storage import atomic, leftovers, zips
 from pickroom.store import snapshot
 from pickroom.store.workspace import Workspace, utc_now
 
-Progress = Callable[[int, int], None]  # (files, of)
-
-_PACKED_ALREADY = (".pt", ".backup")  # weights are zips; databases of an earlier schema are seldom looked at
+_PACKED_ALREADY = (".npz", ".pt", ".backup")  # weights are zips; databases of an earlier schema are seldom looked at
 _LEVEL = 1  # of deflate: a database comes down to a fifth, at several times the speed of the usual level
 
 
@@ -77,8 +74,8 @@ def write(workspace: Workspace, file: Path, progress: Progress | None = None) ->
     except FileExistsError:
         raise _taken(target) from None
     except OSError as error:
-        what, hint = error.strerror or str(error), "no backup was made; make room, or give another folder"
-        raise FileOperationError(what, "backing up", [Path(error.filename or target)], hint) from error
+        hint = "no backup was made; make room, or give another folder"
+        raise FileOperationError.of(error, "backing up", target, hint) from error
     return Backup(target, listing, tuple(left_out(workspace)), damaged)
 
 
@@ -97,12 +94,8 @@ def _target(workspace: Workspace, file: Path) -> Path:
 
 
 def _taken(file: Path) -> UsageError:
-    return UsageError(
-        "this file is there already",
-        doing="backing up",
-        subject=file,
-        hint="a backup replaces nothing: give another name, or a folder",
-    )
+    hint = "a backup replaces nothing: give another name, or a folder"
+    return UsageError("this file is there already", doing="backing up", subject=file, hint=hint)
 
 
 def _pack(
@@ -118,8 +111,11 @@ def _pack(
         while waiting := [member for member in members(workspace) if member.name not in seen]:
             for member in waiting:
                 seen.add(member.name)
-                _note_missing(member.name, listed, damaged)
-                if not _of_damaged(member.name, damaged):
+                database = f"{DATABASES}{Path(member.name).stem}.db"
+                if is_manifest(member.name) and is_project_id(Path(member.name).stem) and database not in listed:
+                    damaged.setdefault(database, "it is missing")  # databases are saved before manifests
+                # no project without its decisions
+                if not (member.name.startswith(MANIFESTS) and database in damaged):
                     found = _add(packed, member, building, damaged)
                     if found is not None:
                         listed[member.name] = found
@@ -154,16 +150,3 @@ def _put(packed: zipfile.ZipFile, name: str, path: Path) -> Listed:
 
 def _compression(name: str) -> int:
     return zipfile.ZIP_STORED if name.endswith(_PACKED_ALREADY) else zipfile.ZIP_DEFLATED
-
-
-def _note_missing(name: str, listed: Mapping[str, Listed], damaged: dict[str, str]) -> None:
-    """Note the database of a project's manifest that is nowhere: databases are saved before manifests."""
-    project_id = Path(name).stem
-    database = f"{DATABASES}{project_id}.db"
-    if is_manifest(name) and is_project_id(project_id) and database not in listed:
-        damaged.setdefault(database, "it is missing")
-
-
-def _of_damaged(name: str, damaged: dict[str, str]) -> bool:
-    """Whether it is the manifest of a project whose database is left out: no project without its decisions."""
-    return name.startswith(MANIFESTS) and f"{DATABASES}{Path(name).stem}.db" in damaged

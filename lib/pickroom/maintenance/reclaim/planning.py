@@ -1,4 +1,4 @@
-"""What can go, and what stays with its reason: reads every archive and every candidate whole, and changes nothing."""
+"""What can be deleted, and what stays with its reason: reads every archive and candidate whole, and changes nothing."""
 
 from __future__ import annotations
 
@@ -10,18 +10,17 @@ from typing import Literal
 
 from pickroom import integrity
 from pickroom.analysis.reports import archive
-from pickroom.core.errors import PickroomError
+from pickroom.core.errors import FileOperationError, PickroomError
 from pickroom.core.naming import CROP_ORIGINALS, STAGING, is_image_name
 from pickroom.core.quantities import format_bytes
 from pickroom.core.records import FileOp
-from pickroom.maintenance.reclaim import proofs
-from pickroom.maintenance.reclaim.proofs import Stamps
 from pickroom.storage import atomic
 from pickroom.store import images, operations
 from pickroom.store.connect import open_read_only
 from pickroom.store.workspace import Project, Workspace
 
 Kind = Literal["staged", "originals", "vectors"]
+Stamps = frozenset[tuple[str, int, int, int]]  # path, bytes, ns since the epoch, inode
 _WORDS = {
     "staged": "staged images of a finished project",
     "originals": "originals of crops",
@@ -31,30 +30,30 @@ _FOLDERS: dict[Kind, str] = {"staged": STAGING, "originals": CROP_ORIGINALS}
 
 
 @dataclass(frozen=True, slots=True)
-class Item:
-    """One file, or one folder of vectors, that can go; size in bytes. `sha256` is None for a folder."""
+class ReclaimItem:
+    """One file, or one folder of vectors.
+
+    Attributes:
+        size: in bytes; sha256: None for a folder.
+        reason: why it stays, "" when it can be deleted.
+    """
 
     kind: Kind
     project_id: str
     path: Path
     size: int
     sha256: str | None = None
+    reason: str = ""
 
-
-@dataclass(frozen=True, slots=True)
-class Kept:
-    """What stays although it was asked about, and why; size in bytes."""
-
-    kind: Kind
-    project_id: str
-    path: Path
-    size: int
-    reason: str
+    def to_dict(self) -> dict[str, object]:
+        """As `pickroom reclaim --json` prints it."""
+        values = {"kind": self.kind, "project_id": self.project_id, "path": str(self.path), "bytes": self.size}
+        return {**values, "reason": self.reason} if self.reason else values
 
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """What a project has of one kind: what goes, or what stays for one reason ("" when it goes); size in bytes."""
+    """What a project has of one kind: what can be deleted, or what stays for one reason; size in bytes."""
 
     project_id: str
     kind: Kind
@@ -71,14 +70,14 @@ class Share:
 
 @dataclass(frozen=True, slots=True)
 class ReclaimPlan:
-    """What can go, and what stays with its reason.
+    """What can be deleted, and what stays with its reason.
 
     Attributes:
         stood_on: project id -> the files that proved it, as they were before they were read.
     """
 
-    items: tuple[Item, ...]
-    kept: tuple[Kept, ...]
+    items: tuple[ReclaimItem, ...]
+    kept: tuple[ReclaimItem, ...]
     stood_on: Mapping[str, Stamps] = field(default_factory=dict)
 
     @property
@@ -88,11 +87,10 @@ class ReclaimPlan:
 
     @property
     def shares(self) -> list[Share]:
-        """By project, kind and reason; what goes first, in either part the largest first."""
+        """By project, kind and reason; what can be deleted first, in either part the largest first."""
         sums: dict[tuple[str, Kind, str], list[int]] = defaultdict(list)
-        every: tuple[Item | Kept, ...] = (*self.items, *self.kept)
-        for one in every:
-            sums[one.project_id, one.kind, one.reason if isinstance(one, Kept) else ""].append(one.size)
+        for one in (*self.items, *self.kept):
+            sums[one.project_id, one.kind, one.reason].append(one.size)
         found = [Share(owner, kind, len(sizes), sum(sizes), why) for (owner, kind, why), sizes in sums.items()]
         return sorted(found, key=lambda share: (bool(share.reason), -share.size, share.project_id, share.kind))
 
@@ -108,20 +106,12 @@ class ReclaimPlan:
 
     def to_dict(self) -> dict[str, object]:
         """What `pickroom reclaim --json` prints."""
-        return {
-            "bytes": self.size,
-            "items": [
-                {"kind": i.kind, "project_id": i.project_id, "path": str(i.path), "bytes": i.size} for i in self.items
-            ],
-            "kept": [
-                {"kind": k.kind, "project_id": k.project_id, "path": str(k.path), "bytes": k.size, "reason": k.reason}
-                for k in self.kept
-            ],
-        }
+        items, kept = ([one.to_dict() for one in some] for some in (self.items, self.kept))
+        return {"bytes": self.size, "items": items, "kept": kept}
 
 
 def plan(workspace: Workspace, project_ids: Sequence[str] = ()) -> ReclaimPlan:
-    """Look what can go; reads every archive and every candidate whole. Changes nothing.
+    """Look what can be deleted; reads every archive and every candidate whole. Changes nothing.
 
     Args:
         project_ids: only these; none means every project.
@@ -129,17 +119,45 @@ def plan(workspace: Workspace, project_ids: Sequence[str] = ()) -> ReclaimPlan:
     Raises:
         ProjectError: there is no such project.
     """
-    found: list[Item | Kept] = []
+    found: list[ReclaimItem] = []
     stood_on = {}
     for project in [workspace.project(project_id) for project_id in project_ids or workspace.project_ids()]:
-        stood_on[project.id] = proofs.stamps(project)
+        stood_on[project.id] = _stamps(project)
         found += _files(project)
         found += _vectors(project)
-    items = tuple(one for one in found if isinstance(one, Item))
-    return ReclaimPlan(items, tuple(one for one in found if isinstance(one, Kept)), stood_on)
+    items, kept = (tuple(one for one in found if bool(one.reason) == stays) for stays in (False, True))
+    return ReclaimPlan(items, kept, stood_on)
 
 
-def _files(project: Project) -> Iterator[Item | Kept]:
+def require_unchanged(project: Project, before: Stamps) -> None:
+    """Raise FileOperationError when a file that proved images or vectors needless is no longer as it was.
+
+    Hours may pass between plan and execution in a notebook; reading an archive again would double the wait.
+    """
+    changed = before ^ _stamps(project)
+    if changed:
+        what, paths = "what proved it needless has changed since it was looked at", [Path(min(changed)[0])]
+        raise FileOperationError(what, "reclaiming disk space", paths, "nothing has gone; look again")
+
+
+def _stamps(project: Project) -> Stamps:
+    """The project's manifest, its archive, and the vectors of its own encoder, as they are now."""
+    folders = [archive.archive_folder(project)]
+    if project.manifest.encoder is not None:
+        folders.append(project.workspace.embeddings / project.manifest.encoder / project.id)
+    files = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
+    return frozenset(map(_stamp, (project.manifest_file, *files)))
+
+
+def _stamp(path: Path) -> tuple[str, int, int, int]:
+    try:
+        info = path.stat()
+    except OSError:
+        return str(path), -1, -1, -1
+    return str(path), info.st_size, info.st_mtime_ns, info.st_ino
+
+
+def _files(project: Project) -> Iterator[ReclaimItem]:
     """Staged images and archived originals, with their companions; only files that the journal put there."""
     present: list[tuple[Kind, Path, int]] = [
         (kind, path, path.lstat().st_size)
@@ -150,23 +168,28 @@ def _files(project: Project) -> Iterator[Item | Kept]:
         return
     try:
         bundles = archive.verified(project)
-        placed = _placed(project)
+        with open_read_only(project.database) as connection:
+            placed = {op.destination: op for op in operations.standing_moves(connection)}
     except PickroomError as error:
         at_work = project.manifest.status == "active"
         reason = error.what if at_work else f"its archive proves nothing: {error.what}"
-        yield from (Kept(kind, project.id, path, size, reason) for kind, path, size in present)
+        yield from (ReclaimItem(kind, project.id, path, size, reason=reason) for kind, path, size in present)
         return
     archived = bundles.get(archive.ORIGINALS, frozenset())
     for kind, path, size in present:
-        reason, sha256 = _why_not(kind, path, project, placed, archived)
-        yield Kept(kind, project.id, path, size, reason) if reason else Item(kind, project.id, path, size, sha256)
+        step = placed.get(path.relative_to(project.root).as_posix())
+        reason, sha256 = _why_not(kind, path, project, step, archived)
+        yield ReclaimItem(kind, project.id, path, size, sha256, reason)
 
 
 def _why_not(
-    kind: Kind, path: Path, project: Project, placed: dict[str, FileOp], archived: frozenset[str]
+    kind: Kind, path: Path, project: Project, step: FileOp | None, archived: frozenset[str]
 ) -> tuple[str, str]:
-    """Why a file stays, "" when it can go; and its hash."""
-    step = placed.get(path.relative_to(project.root).as_posix())
+    """Why a file stays, "" when it can be deleted; and its hash.
+
+    Args:
+        step: the journal's last step that led to its place.
+    """
     if step is None or path.is_symlink() or not path.is_file():
         return "Pickroom did not put it there", ""
     sha256 = atomic.sha256_of(path)
@@ -179,21 +202,12 @@ def _why_not(
     return "", sha256
 
 
-def _placed(project: Project) -> dict[str, FileOp]:
-    """Path relative to the root -> the last journalled step that put a file there."""
-    with open_read_only(project.database) as connection:
-        return {op.destination: op for op in operations.standing_moves(connection) if op.destination}
-
-
-def _vectors(project: Project) -> Iterator[Item | Kept]:
+def _vectors(project: Project) -> Iterator[ReclaimItem]:
     """Folders of vectors by encoders that the project no longer uses."""
-    own = project.manifest.encoder
     for folder in sorted(project.workspace.embeddings.glob(f"*/{project.id}")):
-        if folder.parent.name == own:
-            continue
-        size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-        reason = _without_own_vectors(project)
-        yield Kept("vectors", project.id, folder, size, reason) if reason else Item("vectors", project.id, folder, size)
+        if folder.parent.name != project.manifest.encoder:
+            size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+            yield ReclaimItem("vectors", project.id, folder, size, reason=_without_own_vectors(project))
 
 
 def _without_own_vectors(project: Project) -> str:

@@ -14,16 +14,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pickroom.automation.decisions_file import (
-    Approved,
-    Proposal,
+    ApprovedDecision,
+    AutomationDecision,
+    read_approval,
     read_approved,
-    read_proposals,
-    refuse_line,
+    read_decisions,
+    require_matching,
     write_lines,
 )
-from pickroom.automation.generate import read_approval
 from pickroom.automation.order import Order, next_groups, shuffled
-from pickroom.automation.sandbox import Place
+from pickroom.automation.sandbox import AutomationTarget
 from pickroom.core.records import Choice, Group, InputKind, Recommendation
 from pickroom.files.lock import project_lock
 from pickroom.sessions.bindings import AUTOMATION
@@ -68,7 +68,9 @@ class AutoSession(ReviewSession):
     keys = AUTOMATION
     store = automation_review
 
-    def __init__(self, place: Place, *, order: Order = "worth", clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, place: AutomationTarget, *, order: Order = "worth", clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self.place = place
         self.only = "waiting"  # the filter that is on, one of `auto_view.FILTERS`
         self.last_written: Written | None = None
@@ -133,15 +135,15 @@ class AutoSession(ReviewSession):
         return auto_view.summary(lines, len(waiting - written), len(unseen - written))
 
     def is_blind(self, group_id: str) -> bool:
-        """Whether the group was drawn from those approved unseen: the promise is watched on these."""
+        """Whether the group was drawn from those approved unseen: the guarantee is watched on these."""
         proposal = self._proposals.get(group_id)
         drawn = self._approval is not None and self._approval.drawn(group_id)
         return proposal is not None and proposal.auto_approve and drawn
 
     def _read(self) -> None:
         stamp = self._stamp()  # before the files: what is written after this shows at the next key
-        self._proposals: dict[str, Proposal] = read_proposals(self.place.decisions)
-        self._approval = read_approval(self.place)
+        self._proposals: dict[str, AutomationDecision] = read_decisions(self.place.decisions)
+        self._approval = read_approval(self.place.guarantee)
         self._seen_stamp = stamp  # a damaged file is told of at every key, until it can be read
 
     def _stamp(self) -> tuple[int, int]:
@@ -155,10 +157,7 @@ class AutoSession(ReviewSession):
     def _fetch(self) -> None:
         known = groups.load(self._connection, self.project.id, list(self._proposals))
         by_id = {group.group_id: group for group in known}
-        for proposal in self._proposals.values():
-            reason = proposal.mismatch(by_id.get(proposal.group_id), self.project.id)
-            if reason is not None:
-                refuse_line(self.place.decisions, proposal.line, reason)
+        require_matching(self.place.decisions, self._proposals.values(), by_id, self.project.id)
         undecided = groups.waiting_among(self._connection, by_id)
         self._every = {group.group_id: group for group in known if group.group_id in undecided}
         self._filters = {
@@ -177,11 +176,11 @@ class AutoSession(ReviewSession):
     def _drawn(self, group: Group, choice: Choice, recommendation: Recommendation | None, hidden: bool) -> GroupView:
         return auto_view.group_view(group, choice, recommendation, self._line(group, choice), hidden=hidden)
 
-    def _line(self, group: Group, choice: Choice) -> Approved | None:
+    def _line(self, group: Group, choice: Choice) -> ApprovedDecision | None:
         proposal, blind = self._proposals[group.group_id], self.is_blind(group.group_id)
         return auto_view.approved_line(group, choice, proposal, utc_now(), blind=blind)
 
-    def _lines(self) -> list[Approved]:
+    def _lines(self) -> list[ApprovedDecision]:
         """What was chosen for every group that waits, whatever the filter shows."""
         saved = automation_review.load(self._connection, self._every)
         made = (self._line(self._every[group_id], one.choice) for group_id, one in saved.items() if one.choice)
@@ -198,7 +197,7 @@ class AutoSession(ReviewSession):
         self._look.restart()  # the summary was not the next group
         self._load(message=self.last_written.line)
 
-    def _write_chosen(self) -> list[Approved]:
+    def _write_chosen(self) -> list[ApprovedDecision]:
         """Write what was chosen into the file, beside what stands there; returns every line that was chosen here."""
         with transaction(self._connection, writing=False):
             lines, looked_at = self._lines(), automation_review.load(self._connection, self._every)

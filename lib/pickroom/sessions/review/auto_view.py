@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from pickroom.automation.decisions_file import Approved, Proposal, Verdict
+from pickroom.automation.decisions_file import ApprovedDecision, AutomationDecision, Verdict
 from pickroom.core.naming import CROP_ORIGINALS, CROPPED
 from pickroom.core.quantities import plural
 from pickroom.core.records import Choice, Group, Recommendation
@@ -27,7 +27,7 @@ FILTERS: Mapping[str, str] = {
 ELSEWHERE = "no group here: F, or a button above, shows others"
 
 
-def filters_of(proposal: Proposal, *, drawn: bool) -> frozenset[str]:
+def filters_of(proposal: AutomationDecision, *, drawn: bool) -> frozenset[str]:
     """The filters that show a proposal. One drawn for a blind look is in no filter that would tell what is proposed."""
     if proposal.auto_approve:
         return frozenset(("waiting",) if drawn else ("unseen",))
@@ -45,16 +45,18 @@ def _unsure(confidence: float | None) -> bool:
     return confidence is None or confidence < UNCERTAIN
 
 
-def approved_line(group: Group, choice: Choice, proposal: Proposal, timestamp: str, *, blind: bool) -> Approved | None:
+def approved_line(
+    group: Group, choice: Choice, proposal: AutomationDecision, timestamp: str, *, blind: bool
+) -> ApprovedDecision | None:
     """The line that a choice becomes in approved_decisions.jsonl; None for one that is not written.
 
     Args:
         blind: the proposal was hidden: a crop that was not seen is neither accepted nor asked for.
     """
 
-    def line(action: Verdict, name: str | None, needs_crop: bool = False, crop: bool = False) -> Approved:
+    def line(action: Verdict, name: str | None, needs_crop: bool = False, crop: bool = False) -> ApprovedDecision:
         box = proposal.crop if crop else None
-        return Approved(group.group_id, action, name, needs_crop, box, "person", timestamp)
+        return ApprovedDecision(group.group_id, action, name, needs_crop, box, "person", timestamp)
 
     if choice.action == "reject":
         return line("rejected", None)
@@ -75,7 +77,7 @@ def approved_line(group: Group, choice: Choice, proposal: Proposal, timestamp: s
 
 
 def group_view(
-    group: Group, choice: Choice, recommendation: Recommendation | None, line: Approved | None, *, hidden: bool
+    group: Group, choice: Choice, recommendation: Recommendation | None, line: ApprovedDecision | None, *, hidden: bool
 ) -> GroupView:
     """One group as the deck draws it, with the words of what an apply will do."""
     # a rejected group keeps every image: nothing of it is marked as going
@@ -84,7 +86,7 @@ def group_view(
     return replace(shown, route=_route(group, choice, line), decided=choice.decided)
 
 
-def _route(group: Group, choice: Choice, line: Approved | None) -> str:
+def _route(group: Group, choice: Choice, line: ApprovedDecision | None) -> str:
     if choice.action == "reject":
         return "Rejected: every image stays where it is, nothing is done"
     if choice.action == "keep":
@@ -116,7 +118,7 @@ def header(state: ReviewState, pace: Pace, name: str, total: int) -> str:
     )
 
 
-def summary(lines: Sequence[Approved], left: int, unseen: int) -> tuple[str, ...]:
+def summary(lines: Sequence[ApprovedDecision], left: int, unseen: int) -> tuple[str, ...]:
     """What Shift+Enter will write, one line a kind, counts first.
 
     Args:
@@ -141,7 +143,7 @@ _KINDS = {
 }
 
 
-def _kind(line: Approved) -> str:
+def _kind(line: ApprovedDecision) -> str:
     if line.action == "rejected":
         return "rejected"
     if line.final_choice is None:

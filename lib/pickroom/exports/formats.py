@@ -1,0 +1,126 @@
+"""The export formats that there are: one row each, from which `pickroom export` makes its options."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from pkgutil import resolve_name
+from typing import Any
+
+from pickroom.store.workspace import Project, Workspace
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class ExportRequest:
+    """What to export, and where to.
+
+    Attributes:
+        projects: those to export; `named`: the ids that the user gave, none for all.
+        folder: DIR, absolute; None for a format that writes next to the images.
+        options: the format's further options by name, "copy" for `--copy`.
+        progress: opens a bar under a title.
+    """
+
+    workspace: Workspace
+    projects: Sequence[Project]
+    named: Sequence[str]
+    folder: Path | None
+    options: Mapping[str, Any]
+    progress: Callable[[str], AbstractContextManager[Progress]]
+
+    @property
+    def target(self) -> Path:
+        """The folder of a format that has one."""
+        assert self.folder is not None
+        return self.folder
+
+
+@dataclass(slots=True)
+class Exported:
+    """What an export did.
+
+    Attributes:
+        values: the object of `--json`; `lines`: the same in words.
+        lost: names of images that are not there as they were decided on.
+        held: how many things that were asked for could not be done.
+        databases: those that were read, by project; rows that are left out of them are named.
+    """
+
+    values: dict[str, Any]
+    lines: list[str]
+    lost: Sequence[str] = ()
+    held: int = 0
+    databases: Mapping[Project, Sequence[Path]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ExportOption:
+    """A further option; `choices` are the values it takes, none for a switch. The default is the first, or off."""
+
+    name: str
+    help: str
+    choices: tuple[str, ...] = ()
+
+    @property
+    def default(self) -> str | bool:
+        return self.choices[0] if self.choices else False
+
+
+@dataclass(frozen=True, slots=True)
+class ExportFormat:
+    """One format.
+
+    Attributes:
+        name: of its option, "coco" for `--coco DIR`.
+        module: in this package; its `export` takes an `ExportRequest` and returns an `Exported`.
+        has_folder: whether the option takes a DIR; else it is a switch.
+    """
+
+    name: str
+    help: str
+    module: str
+    options: tuple[ExportOption, ...] = ()
+    has_folder: bool = True
+
+    def export(self, request: ExportRequest) -> Exported:
+        """Write it. The module is imported here: a page of help needs none of them."""
+        exported: Exported = resolve_name(f"pickroom.exports.{self.module}:export")(request)
+        return exported
+
+
+_COPY = ExportOption("copy", "Copy the pictures into DIR; else link to them.")
+FORMATS = (
+    ExportFormat("parquet", "Parquet of everything, vectors too; only what has changed.", "parquet"),
+    ExportFormat("coco", "COCO: picks, your crops as boxes.", "coco", (_COPY,)),
+    ExportFormat(
+        "hf",
+        "Hugging Face imagefolder with metadata.",
+        "imagefolder",
+        (ExportOption("metadata", "With --hf.", ("jsonl", "csv", "parquet")), _COPY),
+    ),
+    ExportFormat(
+        "pairs",
+        "Preference pairs as Pick-a-Pic and HPD v2 have them.",
+        "pairs",
+        (_COPY, ExportOption("embed", "With --pairs: the pictures in the Parquet file too.")),
+    ),
+    ExportFormat(
+        "xmp",
+        "Ratings and crops into XMP sidecars; a dry run first.",
+        "sidecars",
+        (
+            ExportOption("execute", "With --xmp: write them; else only say what."),
+            ExportOption("undo", "With --xmp: undo the latest write."),
+            ExportOption(
+                "naming",
+                "Of sidecars. stem: name.xmp (Lightroom, darktable); full: name.ext.xmp (digiKam).",
+                ("stem", "full"),
+            ),
+        ),
+        has_folder=False,
+    ),
+)

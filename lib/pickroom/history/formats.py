@@ -1,0 +1,262 @@
+"""The old CSV formats: the columns that tell each, and how one row is read; docs/legacy-schemas.md describes them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeVar, get_args
+
+from pickroom.core.naming import is_image_name
+from pickroom.core.records import MAX_GROUP, CropBox, UserAction
+from pickroom.history import skip_reasons, values
+from pickroom.history.logged_paths import split_path
+from pickroom.history.parsed_rows import (
+    AI_UNUSABLE,
+    BAD_BATCH,
+    BAD_DIRECTORY,
+    Advice,
+    LoggedCrop,
+    LoggedPick,
+    ParsedRows,
+    Size,
+)
+from pickroom.history.skip_reasons import Skip
+
+Row = Mapping[str, str]  # column -> cell; a column that the file does not have is missing
+
+EDGES = ("x1", "y1", "x2", "y2")
+_BOX = tuple(f"crop_{edge}" for edge in EDGES)
+# crop_training_data.csv as the tool that made it wrote it; it also appended such rows under another file's header
+TRAINING_COLUMNS = ("timestamp", "project_id", "filename", *_BOX, "width", "height")
+_ACTIONS: dict[str, UserAction] = {action: action for action in get_args(UserAction)}
+_FLAGS = {"true": True, "1": True, "false": False, "0": False}
+_LARGEST = 2**31 - 1  # a batch number beyond this is a damaged number
+Number = TypeVar("Number", int, float)
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """One old format.
+
+    Attributes:
+        required: columns without which a file is not of this format.
+        read: adds what a row in that line says; raises Skip when it cannot be used.
+    """
+
+    name: str
+    required: frozenset[str]
+    read: Callable[[Row, int, ParsedRows], None]
+
+
+def format_of(header: Sequence[str]) -> Format | None:
+    """The format that these column names (in lower case, in any order) are of; None for an unknown one."""
+    columns = set(header)
+    return next((known for known in FORMATS if known.required <= columns), None)
+
+
+def is_training_row(fields: Sequence[str]) -> bool:
+    """Whether a row under another header is one of crop_training_data.csv: each field is what that layout says."""
+    if len(fields) != len(TRAINING_COLUMNS):
+        return False
+    row = dict(zip(TRAINING_COLUMNS, fields, strict=True))
+    try:
+        _named_image(row["filename"])
+        _size(row, "width", "height")
+        numbers = [values.number(row[name]) for name in _BOX]
+    except Skip:
+        return False
+    return None not in numbers and values.timestamp(fields[0]) is not None and bool(fields[1].strip())
+
+
+def _read_selection(rejected: str) -> Callable[[Row, int, ParsedRows], None]:
+    """One image chosen over others, with no sizes; `rejected` is the column that lists them."""
+
+    def read(row: Row, line: int, parsed: ParsedRows) -> None:
+        paths = [row["chosen_path"], *values.path_list(row[rejected])]
+        folders, names = zip(*map(_named_image, paths), strict=True)
+        project = parsed.project(folders, row.get("project", ""))
+        parsed.add_selection(project, names[0], names[1:], parsed.time(row.get("timestamp", "")), line)
+
+    return read
+
+
+def _read_historical_crop(row: Row, line: int, parsed: ParsedRows) -> None:
+    """That a file was cropped, but not where: the box is NULL, not a full frame."""
+    folder, filename = _named_image(row["chosen_path"])
+    project = parsed.project([folder], row.get("project", ""), _folder(row.get("directory", "")))
+    time = parsed.time(row.get("timestamp", ""))
+    parsed.add_crop(LoggedCrop(project, filename, None, (None, None), time, line, stage=row["chosen_stage"]))
+
+
+def _read_training_crop(row: Row, line: int, parsed: ParsedRows) -> None:
+    """One crop a row, its image by project and file name."""
+    folder, filename = _named_image(row["filename"])
+    project = parsed.project([folder], row.get("project_id", "") or row.get("project", ""))
+    size = _size(row, "width", "height")
+    box = parsed.box([row[name] for name in _BOX], *size, drawn=False)
+    if box is None:
+        _require_pixels(row)
+    parsed.add_crop(LoggedCrop(project, filename, box, size, parsed.time(row.get("timestamp", "")), line))
+
+
+def _read_select_crop(row: Row, line: int, parsed: ParsedRows) -> None:
+    """An image chosen from 1-4 and cropped, in pixels or in fractions."""
+    places = [place for place in range(len(row)) if row.get(f"image_{place}_path")]
+    named = [_named_image(row[f"image_{place}_path"]) for place in places]
+    sizes = [_size(row, f"width_{place}", f"height_{place}") for place in places]
+    names = [name for _, name in named]
+    stated = values.whole(row.get("image_count", ""))
+    if stated is not None and names and stated != len(names):
+        raise Skip(skip_reasons.SHIFTED)
+    folder, chosen = split_path(row["chosen_path"])
+    index = _chosen_index(names, chosen, values.whole(row.get("chosen_index", "")))
+    folders = [*(folder for folder, _ in named), folder]
+    project = parsed.project(folders, row.get("project", ""), _folder(row.get("directory", "")))
+    filename = values.image_name(chosen) if index is None else names[index]
+    size: Size = (None, None) if index is None else sizes[index]
+    box = parsed.box([row[name] for name in _BOX], *size, drawn=False)
+    time = parsed.time(row.get("timestamp", ""))
+    if index is not None and len(names) > 1:
+        # without a box the log does not say whether the pick was approved as it is
+        action: UserAction | None = None if box is None else "crop"
+        parsed.add_pick(LoggedPick(project, names, index, action, size, time, line, box=box, crop_timestamp=time))
+        return
+    if box is None:
+        _require_pixels(row)
+    stage = "" if index is None else row.get(f"image_{places[index]}_stage", "")
+    parsed.add_crop(LoggedCrop(project, filename, box, size, time, line, stage=stage))
+
+
+def _chosen_index(names: Sequence[str], chosen: str, index: int | None) -> int | None:
+    """The chosen image's place among the names; None when the row names no candidates."""
+    if not names:
+        return None
+    if index is None:
+        if names.count(chosen) != 1:
+            raise Skip(skip_reasons.NO_CHOICE)
+        return names.index(chosen)
+    if not 0 <= index < len(names):
+        raise Skip(skip_reasons.BAD_INDEX)
+    if chosen and names[index] != chosen:
+        raise Skip(skip_reasons.INDEX_PATH)
+    return index
+
+
+def _read_decision(row: Row, line: int, parsed: ParsedRows) -> None:
+    """The earlier system's decision of one group, 26 columns, with what its AI had said."""
+    cells = [row.get(f"image_{place}_filename", "").strip() for place in range(1, MAX_GROUP + 1)]
+    while cells and not cells[-1]:  # a gap before a name would move the indexes
+        cells.pop()
+    named = [_named_image(cell) for cell in cells]
+    if len(named) < 2:
+        raise Skip(skip_reasons.NO_OTHERS)
+    names = [name for _, name in named]
+    project = parsed.project([folder for folder, _ in named], row.get("project_id", ""))
+    action = _ACTIONS.get(row["user_action"].strip().lower())
+    if action is None:
+        raise Skip(skip_reasons.BAD_ACTION)
+    ai_index = _within(values.whole, row.get("ai_selected_index", ""), 0, len(names) - 1, AI_UNUSABLE, parsed)
+    index = values.whole(row["user_selected_index"])
+    if index is None:
+        if action != "reject":
+            raise Skip(skip_reasons.NO_CHOICE)
+        index = ai_index or 0  # the placeholder of a reject (FORMATS.md, selection_match)
+    if not 0 <= index < len(names):
+        raise Skip(skip_reasons.BAD_INDEX)
+    size = _size(row, "image_width", "image_height")
+    crop_time = parsed.time(row.get("crop_timestamp", ""))
+    edges = [row.get(f"final_crop_{edge}", "") for edge in EDGES]
+    box = parsed.box(edges, *size, drawn=crop_time is not None and action == "crop")
+    confidence = _within(values.number, row.get("ai_confidence", ""), 0, 1, AI_UNUSABLE, parsed)
+    advice = Advice(confidence=confidence)
+    ai_box = _advice_box(row, size if ai_index == index else (None, None), parsed)
+    if ai_index is not None:
+        advice = Advice(ai_index, ai_box, confidence, _FLAGS.get(row.get("crop_match", "").strip().lower()))
+    parsed.add_pick(
+        LoggedPick(
+            *(project, names, index, action, size, parsed.time(row.get("timestamp", "")), line),
+            box=None if action == "reject" else box,
+            crop_timestamp=crop_time if box is not None else None,
+            group_id=row.get("group_id", "").strip() or None,
+            directory=_directory(row.get("directory", ""), parsed),
+            batch_number=_within(values.whole, row.get("batch_number", ""), 0, _LARGEST, BAD_BATCH, parsed),
+            advice=advice,
+        )
+    )
+
+
+def _within(
+    read: Callable[[str], Number | None], text: str, least: int, most: int, note: str, parsed: ParsedRows
+) -> Number | None:
+    """A number that is not the person's decision: noted and unknown where it is none, which does not cost the row."""
+    try:
+        value = read(text)
+    except Skip:
+        parsed.notes[note] += 1
+        return None
+    if value is not None and not least <= value <= most:
+        parsed.notes[note] += 1
+        return None
+    return value
+
+
+def _advice_box(row: Row, size: Size, parsed: ParsedRows) -> CropBox | None:
+    """The AI's box; a full frame means "no crop needed", which is NULL. A damaged one does not cost the row."""
+    try:
+        box = parsed.box([row.get(f"ai_crop_{edge}", "") for edge in EDGES], *size, drawn=False)
+    except Skip:
+        parsed.notes[AI_UNUSABLE] += 1
+        return None
+    return None if box is None or values.is_full_frame(box) else box
+
+
+def _directory(text: str, parsed: ParsedRows) -> str | None:
+    """The folder as FORMATS.md has it, relative to the project's root; no absolute path is stored."""
+    folder = text.strip().replace("\\", "/").rstrip("/")
+    if values.is_missing(text):
+        return None
+    if folder.startswith(("/", "~")) or folder[1:2] == ":" or ".." in folder.split("/"):
+        parsed.notes[BAD_DIRECTORY] += 1
+        return None
+    return "" if folder == "." else folder
+
+
+def _named_image(path: str) -> tuple[str, str]:
+    """(folder, file name) of a logged path; Skip when it names no image."""
+    folder, name = split_path(path)
+    return folder, values.image_name(name)
+
+
+def _size(row: Row, width: str, height: str) -> Size:
+    return values.side(row.get(width, "")), values.side(row.get(height, ""))
+
+
+def _folder(text: str) -> str:
+    """A cell that holds a folder, with `/` between its parts; "" where it says none, or names an image instead."""
+    return "" if values.is_missing(text) or is_image_name(text) else split_path(f"{text}/")[0]
+
+
+def _require_pixels(row: Row) -> None:
+    """Skip a row without a box, unless its cells hold one in pixels: then only the size to scale it is lost."""
+    edges = [values.number(row[name]) for name in _BOX]
+    known = [edge for edge in edges if edge is not None]
+    if len(known) < len(edges):
+        raise Skip(skip_reasons.NO_BOX)
+    if max(known) <= 1:
+        raise Skip(skip_reasons.PLACEHOLDER)
+
+
+CROP_TRAINING = Format("crop_training_data", frozenset(("filename", *_BOX)), _read_training_crop)
+# of those whose columns a file has, the first counts
+FORMATS = (
+    Format("select_crop_log", frozenset(("chosen_path", "image_0_path", *_BOX)), _read_select_crop),
+    Format(
+        "decisions",
+        frozenset(("image_1_filename", "image_2_filename", "user_selected_index", "user_action")),
+        _read_decision,
+    ),
+    CROP_TRAINING,
+    Format("anomaly_cases", frozenset(("chosen_path", "rejected_paths")), _read_selection("rejected_paths")),
+    Format("selection_only_log", frozenset(("chosen_path", "neg_paths")), _read_selection("neg_paths")),
+    Format("historical_crop_log", frozenset(("chosen_path", "chosen_stage", "final_mtime")), _read_historical_crop),
+)

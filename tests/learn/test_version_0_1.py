@@ -1,0 +1,58 @@
+"""Models that version 0.1 trained say the same as then; without PyTorch the crop model says what is missing."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from learn.crops.crop_rows import spotted
+from learn.picks.test_ranker import made
+from pickroom.core.extras import MissingExtraError
+from pickroom.learn import checkpoints
+from pickroom.learn.models import model_of
+from pickroom.store.workspace import Workspace
+
+MODELS = Path(__file__).parent / "version-0.1"  # written by version 0.1, with what its models said of some features
+
+
+@pytest.fixture
+def old(workspace: Workspace) -> Workspace:
+    workspace.models.mkdir(parents=True)
+    for path in MODELS.glob("*_v1*"):
+        shutil.copy(path, workspace.models)
+    return workspace
+
+
+def test_an_old_ranker_gives_the_same_chances(old: Workspace) -> None:
+    checkpoint = checkpoints.load(old, "ranker", 1)
+    assert checkpoint.seen.tolist() == [1, 2, 3]
+    ranker, (features, _) = model_of(checkpoint).ranker, made(12, 2, sizes=(2, 3, 4))
+    with np.load(MODELS / "expected.npz") as expected:
+        np.testing.assert_allclose(ranker.probabilities(features), expected["probabilities"], atol=1e-6)
+        np.testing.assert_allclose(ranker.spread(features), expected["spread"], atol=1e-6)
+        np.testing.assert_allclose(ranker.explain(features, 0).terms, expected["terms"], atol=1e-6)
+
+
+def test_an_old_crop_model_gives_the_same_boxes(old: Workspace) -> None:
+    proposer = model_of(checkpoints.load(old, "crop_proposer", 1)).proposer
+    with np.load(MODELS / "expected.npz") as expected:
+        found = zip(proposer.predict(spotted(12, seed=2)[0]), ("boxes", "needed", "confidence"), strict=True)
+        for values, name in found:
+            np.testing.assert_allclose(values, expected[name], atol=1e-5)
+
+
+def test_an_old_crop_model_without_pytorch_says_how(old: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "torch", None)  # as an environment without it: importing it fails
+    with pytest.raises(MissingExtraError, match=r"pip install 'pickroom\[learn\]'; or train it again"):
+        model_of(checkpoints.load(old, "crop_proposer", 1))
+
+
+def test_new_versions_are_numbered_after_old_ones(old: Workspace) -> None:
+    model = checkpoints.load(old, "ranker", 1).model
+    assert checkpoints.save(old, "ranker", model, {}) == 2
+    assert checkpoints.versions(old, "ranker") == [1, 2]
+    assert (old.models / "ranker_v2.npz").is_file()
