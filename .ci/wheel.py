@@ -26,7 +26,7 @@ UV = [sys.executable, "-m", "uv", "--no-config"]
 MOST_MB = 900  # of the installed base, in megabytes of 10^6 bytes
 PYTHONS = ("3.12", "3.13", "3.14")
 PLATFORMS = ("x86_64-manylinux_2_28", "aarch64-apple-darwin")
-KEYS = "1\n2\na\nx\nq\nShift+Enter\nShift+Enter\n"
+KEYS = "1\n2\na\nx\nq\n" + "a\n" * 50 + "Shift+Enter\nShift+Enter\n"
 NO_NETWORK = re.compile(r"dns error|client error \(Connect\)|network (is )?unreachable|timed out", re.IGNORECASE)
 
 
@@ -110,14 +110,14 @@ def install(wheel: Path, env: Path, *, lowest: bool) -> Path:
 
 
 def use(program: Path, folder: Path) -> None:
-    """From the demo to a finalised batch, vectors and a report, with no checkout and no workspace around."""
+    """From the demo to a finalised batch, vectors, a ranker and a report, with no checkout and no workspace around."""
     (home := folder / "home").mkdir()
     environment = {"PATH": os.environ["PATH"], "HOME": str(home), "LANG": "C.UTF-8"}
 
     def pickroom(*arguments: str, keys: str = "") -> str:
         return run([program, *arguments], cwd=home, env=environment, stdin=keys)
 
-    print(pickroom("demo", "--groups", "8", "--long-side", "96"), end="")
+    print(pickroom("demo", "--groups", "60", "--long-side", "96"), end="")
     print(pickroom("review", "demo", "--keys", "-", keys=KEYS), end="")
     pickroom("embed", "demo", "--encoder", "bundled")
     status = json.loads(pickroom("status", "demo", "--json"))
@@ -126,7 +126,11 @@ def use(program: Path, folder: Path) -> None:
     selected = list(workspace.glob("demo_images/**/selected/*.*"))
     if not vectors or not selected or any(batch["done"] != batch["operations"] for batch in status["batches"]):
         sys.exit(f"{len(vectors)} files of vectors, {len(selected)} of selected images, batches: {status['batches']}")
-    print(pickroom("report", "demo"), pickroom("doctor"), sep="", end="")
+    trained = pickroom("train", "ranker", "demo")
+    if not list(workspace.glob("data/ai_data/models/ranker_v1.npz")):
+        sys.exit(f"there is no ranker: {trained}")
+    print(trained.splitlines()[0])
+    print(pickroom("recommend", "demo"), pickroom("report", "demo"), pickroom("doctor"), sep="", end="")
 
 
 def uvx(wheel: Path, folder: Path) -> None:

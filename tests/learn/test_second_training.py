@@ -108,7 +108,7 @@ SITUATIONS = {
 UNUSABLE = {
     "files deleted": Situation(delete_files),
     "older features": Situation(edited("features", "hash", value="older")),
-    "older settings": Situation(edited("model", "config", "gone", value=1)),
+    "another version of the model": Situation(edited("model", "version", value=99)),
     "other calibration": Situation(edited("calibration", "gone", value=1)),
 }
 

@@ -110,7 +110,7 @@ def load() -> OnnxTower:
         raise UsageError(
             f"the bundled encoder's packages cannot be used ({error})",
             doing="loading the encoder",
-            hint="install what requirements.lock names: make env",
+            hint="install Pickroom again: pip install --upgrade pickroom, or make env",
         ) from error
     # the names under which version 0.1 hashed them, so that its float32 vectors stay valid: without the classifier
     hashed = {f"network.{name}": values for name, values in weights.items() if not name.startswith("_fc.")}

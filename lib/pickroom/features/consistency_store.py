@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -154,7 +155,7 @@ class _Cache:
         self, items: Sequence[Candidates], made: Sequence[tuple[int, Consistency | str]], found: FoundConsistency
     ) -> None:
         """Publish what was made as one part, and give it."""
-        columns: dict[str, list] = {name: [] for name in self.parts.schema.names}
+        columns: dict[str, list[Any]] = {name: [] for name in self.parts.schema.names}
         for row, result in made:
             if isinstance(result, Consistency):
                 found.consistency[row] = result

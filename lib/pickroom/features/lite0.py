@@ -111,4 +111,4 @@ def build(weights: Mapping[str, np.ndarray], projection: np.ndarray, mean: float
         ir_version=_IR,
     )
     onnx.checker.check_model(model)
-    return model.SerializeToString()
+    return bytes(model.SerializeToString())

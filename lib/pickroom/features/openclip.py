@@ -160,7 +160,7 @@ def _architecture(folder: Path) -> str:
     for name in open_clip.list_models():
         known = open_clip.get_model_config(name)
         if known and all(known.get(key) == config.get(key) for key in _ARCHITECTURE_KEYS):
-            return name
+            return str(name)
     text = json.dumps([config.get(key) for key in _ARCHITECTURE_KEYS], sort_keys=True)
     return f"unnamed-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 

@@ -95,4 +95,5 @@ class FeatureSources:
                 del self._loaded[same[0]]
             self._loaded[key] = load()
         self._loaded.move_to_end(key)
-        return self._loaded[key]
+        loaded: T = self._loaded[key]
+        return loaded

@@ -109,7 +109,7 @@ def upright_size(image: PillowImage.Image) -> tuple[int, int]:
 def orientation(image: PillowImage.Image) -> int:
     """The EXIF orientation, 1 (upright) where there is none or it is damaged: the pixels are still good."""
     try:
-        return exif_of(image).get(_ORIENTATION, 1)
+        return int(exif_of(image).get(_ORIENTATION, 1))
     except Exception:  # noqa: BLE001 (Pillow's parser raises almost anything; damaged EXIF says nothing)
         return 1
 

@@ -63,7 +63,8 @@ def _fetched(tower: Any) -> Tower:
     """The tower, out of Ray's object store."""
     import ray
 
-    return ray.get(tower)
+    loaded: Tower = ray.get(tower)
+    return loaded
 
 
 class RayEngine:

@@ -73,7 +73,7 @@ def render(source: Path, box: CropBox) -> bytes:
                 return source.read_bytes()
             if image.format not in _TURNED_BY_DECODER:
                 pixels = to_stored(pixels, image.size, orientation)
-            data = _FORMATS[image.format or ""].encode(image, pixels, orientation, source)
+            data: bytes = _FORMATS[image.format or ""].encode(image, pixels, orientation, source)
             _verify(data, image, (pixels[2] - pixels[0], pixels[3] - pixels[1]), source)
         except ImageError:
             raise

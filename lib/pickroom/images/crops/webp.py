@@ -43,6 +43,6 @@ def _is_lossless(data: bytes) -> bool:
     while at + 8 <= len(data):
         kind, size = struct.unpack_from("<4sI", data, at)
         if kind in (b"VP8L", b"VP8 "):
-            return kind == b"VP8L"
+            return bool(kind == b"VP8L")
         at += 8 + size + (size & 1)
     return False
