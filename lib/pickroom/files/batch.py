@@ -94,5 +94,5 @@ def run_batch(
         except sqlite3.Error as error:
             hint = "no file was moved"
             if batch is not None and batch.committed:
-                hint = f"what was decided stands, some files may have moved: pickroom recover {project.id} goes on"
+                hint = f"what was decided stands, some files may have moved; finish it: pickroom recover {project.id}"
             raise StoreError(str(error), doing=doing, subject=project.database, hint=hint) from error
