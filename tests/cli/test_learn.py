@@ -13,7 +13,7 @@ import pytest
 
 from pickroom import cli
 from pickroom.learn import checkpoints, progress
-from pickroom.store.workspace import Project
+from pickroom.store.workspace import Project, Workspace
 from support.learning import make_learned
 from support.reviewing import PATIENCE_S, copy_of
 
@@ -55,21 +55,11 @@ def test_watch_trains_in_another_process_and_the_result_recommends(learned: Proj
 
 
 @pytest.mark.ci
-def test_a_training_is_watched_and_stopped_from_outside_and_goes_on(learned: Project) -> None:
+def test_a_training_is_watched_and_stopped_from_outside_twice(learned: Project) -> None:
     workspace = learned.workspace
     training = start(learned, "train", "crop_proposer", "p")
     try:
-        until = time.monotonic() + _PATIENCE
-        while True:
-            status = (
-                progress.read_status(workspace, "crop_proposer")
-                if progress.is_running(workspace, "crop_proposer")
-                else None
-            )
-            if status is not None and status.phase == "training" and status.done > 0:
-                break
-            assert time.monotonic() < until and training.poll() is None, "it never began"
-            time.sleep(0.05)
+        wait_until_it_fits(training, workspace)
         assert run(learned, "train", "crop_proposer", "p")[0] == 1, "one at a time"
         watcher = start(learned, "train", "crop_proposer", "--watch")
         training.send_signal(signal.SIGINT)
@@ -81,8 +71,28 @@ def test_a_training_is_watched_and_stopped_from_outside_and_goes_on(learned: Pro
         training.kill()
     assert checkpoints.versions(workspace, "crop_proposer") == []
     assert (workspace.models / "crop_proposer_resume.npz").is_file()
-    code, out, err = run(learned, "train", "crop_proposer", "p")
-    assert code == 0 and out.startswith("crop_proposer v1: its box fits "), err
+    again = start(
+        learned, "train", "crop_proposer", "p"
+    )  # whether it ends as if never stopped, learn/test_training says
+    try:
+        wait_until_it_fits(again, workspace)
+        again.send_signal(signal.SIGINT)
+        _, err = again.communicate(timeout=_PATIENCE)
+        assert again.returncode == 1 and "stopped, and saved" in err
+    finally:
+        again.kill()
+
+
+def wait_until_it_fits(training: subprocess.Popen[str], workspace: Workspace) -> None:
+    """Until the status file says that the first epoch is done."""
+    until = time.monotonic() + _PATIENCE
+    while True:
+        running = progress.is_running(workspace, "crop_proposer")
+        status = progress.read_status(workspace, "crop_proposer") if running else None
+        if status is not None and status.phase == "training" and status.done > 0:
+            return
+        assert time.monotonic() < until and training.poll() is None, "it never began"
+        time.sleep(0.05)
 
 
 def test_what_cannot_be_is_one_clear_line(
