@@ -103,7 +103,7 @@ def test_equal_stores_though_a_worker_of_a_running_cluster_was_killed(
 
     local = embed(project, CONFIG)
     victim = names[4]
-    monkeypatch.setattr("pickroom.indexing.pipeline.Source", killed_at(victim, tmp_path))
+    monkeypatch.setattr("pickroom.indexing.pipeline.ImageSource", killed_at(victim, tmp_path))
     through_ray = embed(other.project(project.id), replace(CONFIG, engine="ray", address=cluster))
     assert "Ray: 1 workers, 1 cores, 1 machine" in through_ray.device
 
