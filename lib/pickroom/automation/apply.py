@@ -133,7 +133,7 @@ def undo_last(target: AutomationTarget) -> tuple[int, int]:
 
 
 def _render(target: AutomationTarget, folder: ImageFolder, plan: ApplyPlan) -> ApplyPlan:
-    """Every crop beside its target, its hash in the plan; on any failure none is left and nothing was done."""
+    """Render every crop next to its target and put its hash in the plan. After a failure `run_batch` sweeps them."""
     root, wanted = target.project.root, [item for item in plan.items if item.box is not None]
     if not wanted:
         return plan

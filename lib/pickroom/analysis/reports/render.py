@@ -83,7 +83,7 @@ def _execute(project: Project, template: Path, executed: Path) -> Any:
                 progress_bar=False,
                 log_output=False,
                 store_widget_state=False,
-                extra_arguments=["--log-level=40"],  # errors only: what a kernel thinks of its sockets is no message
+                extra_arguments=["--log-level=40"],  # errors only: warnings about sockets do not concern the user
                 cwd=str(executed.parent),
             )
     except PapermillExecutionError as error:

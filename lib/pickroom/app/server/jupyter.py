@@ -32,7 +32,7 @@ class OwnToken(PasswordIdentityProvider):
 
 
 class QuietKernelManager(ServerKernelManager):
-    """Jupyter's own, whose Python kernels print errors only: what they think of their sockets is no message."""
+    """Start Python kernels that print errors only; their warnings about sockets do not concern the user."""
 
     def format_kernel_cmd(self, extra_arguments: list[str] | None = None) -> list[str]:
         """See the base class."""

@@ -141,7 +141,7 @@ class AppPlace:
 
     @classmethod
     def of(cls, query: str) -> AppPlace:
-        """The place that a page's query names; what is no place is left out."""
+        """Return the place that a page's query names. An unknown desk or theme counts as the default."""
         given = dict(parse_qsl(query))
         desk, theme = given.get("desk", ""), "dark" if given.get("theme") == "dark" else "light"
         return cls(given.get("project", ""), desk if desk in DESKS else "review", theme)

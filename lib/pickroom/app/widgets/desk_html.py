@@ -28,7 +28,7 @@ def header(text: str, progress: float | None = None) -> str:
 
 
 def line(text: str, kind: str = "message") -> str:
-    """One line, cut off where there is no more room: the title has all of it. It keeps its place when it is empty."""
+    """A single line of fixed height. Text that does not fit is cut off; the title attribute has all of it."""
     return _line(kind, escape(text), text)
 
 
