@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import secrets
@@ -15,7 +14,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import pytest
 from playwright.sync_api import Browser
 
 from browser.conftest import PATIENCE_MS, WINDOW
@@ -25,8 +23,6 @@ from pickroom.demo.config import DemoConfig
 from pickroom.demo.project import start_demo
 from pickroom.store.workspace import Workspace
 from support.reviewing import decisions, places, queue
-
-pytestmark = pytest.mark.skipif(importlib.util.find_spec("voila") is None, reason="voila is not installed")
 
 
 @contextmanager
