@@ -65,7 +65,12 @@ $(READY): requirements.lock pyproject.toml
 	    echo "make: $$python has no working venv module (on Debian: apt-get install python3-venv)." >&2; exit 1; }; \
 	fi
 	@echo 'Installing the pinned packages: the first time several GB and some minutes'
-	$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@# uv installs them in a sixth of pip's time; pip does where uv cannot reach what pip's own settings name
+	@sed -n '/^uv==/,/# via/p' requirements.lock > $(VENV)/uv.lock
+	$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r $(VENV)/uv.lock
+	@$(PY) -m uv pip install --quiet --python $(PY) --require-hashes -r requirements.lock || { \
+	  echo 'make: installing with pip instead' >&2; \
+	  $(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock; }
 	$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@# pip leaves bytecode out where PYTHONDONTWRITEBYTECODE is set: every process would then compile PyTorch again
 	@PYTHONDONTWRITEBYTECODE= $(PY) -m compileall -q -j 0 $(VENV)/lib lib >/dev/null 2>&1 || true
