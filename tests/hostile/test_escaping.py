@@ -23,7 +23,7 @@ from pickroom.history import anomalies
 from pickroom.history.importing import read_logs
 from pickroom.images import metadata
 from pickroom.images.metadata import InfoRow
-from pickroom.sessions.sorting.fields import GroupRow
+from pickroom.sessions.sorting.suggest import GroupRow
 from pickroom.store.workspace import Project, Workspace
 
 JAVASCRIPT = Path(desk_html.__file__).parents[1] / "js"

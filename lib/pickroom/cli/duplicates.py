@@ -13,8 +13,7 @@ from pickroom.core.quantities import plural
 from pickroom.store.workspace import Workspace
 
 if TYPE_CHECKING:
-    from pickroom.sessions.duplicates.finding import Thresholds
-    from pickroom.sessions.duplicates.pairs import Copy, DuplicatePair
+    from pickroom.sessions.duplicates.finding import Copy, DuplicatePair, Thresholds
     from pickroom.store.kept_pairs import KeptPair
     from pickroom.store.workspace import Project
 
@@ -143,7 +142,7 @@ def _is_kept(pair: DuplicatePair, kept: Mapping[str, frozenset[KeptPair]]) -> bo
 
 
 def _words(pair: DuplicatePair, several: bool, kept: Mapping[str, frozenset[KeptPair]]) -> str:
-    from pickroom.sessions.duplicates.pairs import why
+    from pickroom.sessions.duplicates.finding import why
 
     kind = "exact     " if pair.kind == "exact" else f"near {pair.score:.3f}"
     said = "of two projects: reported only" if pair.across else f"keep the first: {why(pair.a, pair.b)}"
@@ -153,7 +152,7 @@ def _words(pair: DuplicatePair, several: bool, kept: Mapping[str, frozenset[Kept
 
 def _values(pair: DuplicatePair, kept: Mapping[str, frozenset[KeptPair]]) -> dict[str, Any]:
     """FORMATS.md's four fields, `a` being the one to keep; then what they rest on."""
-    from pickroom.sessions.duplicates.pairs import why
+    from pickroom.sessions.duplicates.finding import why
 
     return {
         "a": pair.a.path,

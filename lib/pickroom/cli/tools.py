@@ -72,7 +72,7 @@ def browse(
     json_output: Json = False,
 ) -> None:
     """Mark images for the crop desk or to be set aside: a dry run first; the viewer is notebooks/71_browse.ipynb."""
-    from pickroom.sessions.browse.session import BrowseSession, mark_named
+    from pickroom.sessions.marking.session import BrowseSession, mark_named
 
     lines = read_marks(read_text(marks, "reading a file of marks"), "mark", mark_named) if marks is not None else None
     session = BrowseSession(project_of(home, project), folder)

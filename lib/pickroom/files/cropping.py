@@ -47,37 +47,24 @@ class Order:
 
 @dataclass(slots=True)
 class CropResult:
-    """What a submit did.
+    """What a submit did."""
 
-    Attributes:
-        batch: its number, for `undo --batch`; None when nothing was done.
-        done: file names cropped or dropped.
-        refused: file name -> reason; those images wait as before.
-        stuck: file name -> reason, for images half moved, their rows written: `pickroom recover` must finish them.
-        warnings: file name -> what to know.
-    """
-
-    batch: int | None = None
-    done: list[str] = field(default_factory=list)
-    refused: dict[str, str] = field(default_factory=dict)
+    batch: int | None = None  # its number, for `undo --batch`; None when nothing was done
+    done: list[str] = field(default_factory=list)  # file names cropped or dropped
+    refused: dict[str, str] = field(default_factory=dict)  # file name -> reason; those images wait as before
+    # file name -> reason, for images half moved, their rows written: `pickroom recover` must finish them
     stuck: dict[str, str] = field(default_factory=dict)
-    warnings: dict[str, str] = field(default_factory=dict)
+    warnings: dict[str, str] = field(default_factory=dict)  # file name -> what to know
 
 
 @dataclass(frozen=True, slots=True)
 class _Job:
-    """One order that disk and database agree with.
-
-    Attributes:
-        group_id: whose row it completes, None when nothing says.
-        box: the crop in the original's frame, None for a drop.
-        ops: the steps; the first of a crop lacks its hash until it is rendered.
-    """
+    """One order that disk and database agree with."""
 
     order: Order
-    group_id: str | None
-    box: CropBox | None
-    ops: tuple[FileOp, ...]
+    group_id: str | None  # whose row it completes, None when nothing says
+    box: CropBox | None  # the crop in the original's frame, None for a drop
+    ops: tuple[FileOp, ...]  # the steps; the first of a crop lacks its hash until it is rendered
 
 
 class _Refused(Exception):

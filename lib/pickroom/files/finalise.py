@@ -21,25 +21,16 @@ _DONE = {"approve": "picked", "crop": "to crop", "keep": "kept whole", "reject":
 
 @dataclass(frozen=True, slots=True)
 class FinaliseResult:
-    """What a finalise did.
+    """What a finalise did."""
 
-    Attributes:
-        batch: its number, for `undo --batch`; None when there was nothing to do.
-        counts: outcome (approve, crop, reject, keep) -> groups.
-        held: group id -> reason, for groups left in the queue.
-        stuck: group id -> reason, for groups that `pickroom recover` must finish.
-        skipped: how many groups now wait behind all others.
-        to_crop: how many of its images wait on the crop desk, the AI's crops among them.
-        project_id: whose batch it is.
-    """
-
-    batch: int | None
-    counts: dict[str, int] = field(default_factory=dict)
-    held: dict[str, str] = field(default_factory=dict)
+    batch: int | None  # its number, for `undo --batch`; None when there was nothing to do
+    counts: dict[str, int] = field(default_factory=dict)  # outcome (approve, crop, reject, keep) -> groups
+    held: dict[str, str] = field(default_factory=dict)  # group id -> reason, for groups left in the queue
+    # group id -> reason, for groups that `pickroom recover` must finish
     stuck: dict[str, str] = field(default_factory=dict)
-    skipped: int = 0
-    to_crop: int = 0
-    project_id: str = ""
+    skipped: int = 0  # how many groups now wait behind all others
+    to_crop: int = 0  # how many of its images wait on the crop desk, the AI's crops among them
+    project_id: str = ""  # whose batch it is
 
     @property
     def line(self) -> str:

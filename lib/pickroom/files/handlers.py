@@ -20,16 +20,13 @@ DUPLICATES: BoardKind = "duplicates"
 
 @dataclass(frozen=True, slots=True)
 class OperationHandler:
-    """What else changes, in the transaction that marks a unit's steps.
+    """What else changes, in the transaction that marks a unit's steps."""
 
-    Attributes:
-        taken_back: the words for one unit that was undone, and of several; for the automation, of its groups.
-        undone: called with the unit's first step when its steps were undone, or failed and were rolled back.
-        hold: called after `undone` when they failed, with the reason.
-    """
-
+    # the words for one unit that was undone, and of several; for the automation, of its groups
     taken_back: tuple[str, str]
+    # called with the unit's first step when its steps were undone, or failed and were rolled back
     undone: Callable[[sqlite3.Connection, FileOp], None] = lambda connection, step: None
+    # called after `undone` when they failed, with the reason
     hold: Callable[[sqlite3.Connection, FileOp, str], None] = lambda connection, step, reason: None
 
 

@@ -32,16 +32,11 @@ _CHUNK = 25
 
 @dataclass(slots=True)
 class Outcome:
-    """What a run did.
+    """What a run did."""
 
-    Attributes:
-        done: units whose every step is taken.
-        failed: unit -> reason, for those rolled back.
-        stuck: unit -> reason, for those that could be neither finished nor rolled back: they stay planned.
-    """
-
-    done: list[str] = field(default_factory=list)
-    failed: dict[str, str] = field(default_factory=dict)
+    done: list[str] = field(default_factory=list)  # units whose every step is taken
+    failed: dict[str, str] = field(default_factory=dict)  # unit -> reason, for those rolled back
+    # unit -> reason, for those that could be neither finished nor rolled back: they stay planned
     stuck: dict[str, str] = field(default_factory=dict)
 
     def add(self, other: Outcome) -> None:

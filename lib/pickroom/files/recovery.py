@@ -34,15 +34,10 @@ _PATIENCE_S = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Unfinished:
-    """A journal with steps that are planned and not known to be taken.
+    """A journal with steps that are planned and not known to be taken."""
 
-    Attributes:
-        project: whose journal it is: the project itself, or a copy of it.
-        count: how many steps; problem: why they cannot be counted, "" when they can.
-    """
-
-    project: Project
-    count: int
+    project: Project  # whose journal it is: the project itself, or a copy of it
+    count: int  # how many steps; problem: why they cannot be counted, "" when they can
     problem: str = ""
 
     def to_dict(self) -> dict[str, str | int]:

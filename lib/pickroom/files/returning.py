@@ -53,17 +53,12 @@ _WORDS = {
 
 @dataclass(frozen=True, slots=True)
 class Return:
-    """One image that nothing explains: the steps that take it back, or why it stays.
-
-    Attributes:
-        why: a key of `_WORDS`; "" when it stays.
-        held: why it stays.
-    """
+    """One image that nothing explains: the steps that take it back, or why it stays."""
 
     path: str
     ops: tuple[FileOp, ...] = ()
-    why: str = ""
-    held: str = ""
+    why: str = ""  # a key of `_WORDS`; "" when it stays
+    held: str = ""  # why it stays
 
     @property
     def line(self) -> str:

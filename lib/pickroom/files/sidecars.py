@@ -27,19 +27,12 @@ class SidecarError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Sidecar:
-    """Whose crop an image waits for: what its sidecar says, which agrees with the database, or the database itself.
+    """Whose crop an image waits for: what its sidecar says, which agrees with the database, or the database itself."""
 
-    Attributes:
-        text: the file's bytes as text, so that undo can write it again exactly; None where the image has none.
-        decision: the row of its group.
-        box: the AI's proposal for this image, None without one (also in the minimal old form).
-        minimal: it lacks keys that the file has today (FORMATS.md, the minimal old form).
-    """
-
-    text: str | None
-    decision: Decision
-    box: CropBox | None
-    minimal: bool = False
+    text: str | None  # the file's bytes as text, so that undo can write it again exactly; None where the image has none
+    decision: Decision  # the row of its group
+    box: CropBox | None  # the AI's proposal for this image, None without one (also in the minimal old form)
+    minimal: bool = False  # it lacks keys that the file has today (FORMATS.md, the minimal old form)
 
 
 def read(project: Project, connection: sqlite3.Connection, directory: str, filename: str) -> Sidecar | None:

@@ -39,22 +39,14 @@ from pickroom.store.workspace import Project, utc_now
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One thing about a waiting crop that is not as it should be.
+    """One thing about a waiting crop that is not as it should be."""
 
-    Attributes:
-        path: of the image, relative to the root; its name alone where it is in neither waiting folder.
-        what: what is wrong with it.
-        next: what the user must do where `repair` cannot.
-        known: what its sidecar should say.
-        made: the crops that complete its decision; dropped: it was sent to delete_staging.
-    """
-
-    path: str
-    what: str
-    next: str = ""
-    known: Sidecar | None = None
+    path: str  # of the image, relative to the root; its name alone where it is in neither waiting folder
+    what: str  # what is wrong with it
+    next: str = ""  # what the user must do where `repair` cannot
+    known: Sidecar | None = None  # what its sidecar should say
     decision: Decision | None = None
-    made: tuple[Crop, ...] = ()
+    made: tuple[Crop, ...] = ()  # the crops that complete its decision; dropped: it was sent to delete_staging
     dropped: bool = False
 
     @property

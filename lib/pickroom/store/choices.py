@@ -33,21 +33,15 @@ class SavedChoice:
 
     In the tables a group that was only looked at has `overlay` NULL, next to an `action` that may not be NULL and says
     'undecided'. A choice that was cleared has 'undecided' too, and its overlay's switch as 0 or 1.
-
-    Attributes:
-        choice: None while the group was only looked at.
-        shown: the recommendation as it stood when the choice was made, None without one.
-        input: where the choice was made: "review" or "automation_review"; "blind" in either of them where the
-            recommendation was hidden.
-        milliseconds: time spent on the group so far, pauses left out (MAX_DWELL_S).
-        held_reason: why the last finalise had to leave it, None when it was not held back.
     """
 
-    choice: Choice | None
-    shown: Recommendation | None = None
+    choice: Choice | None  # None while the group was only looked at
+    shown: Recommendation | None = None  # the recommendation as it stood when the choice was made, None without one
+    # where the choice was made: "review" or "automation_review"; "blind" in either of them where the recommendation was
+    # hidden
     input: InputKind = "review"
-    milliseconds: int = 0
-    held_reason: str | None = None
+    milliseconds: int = 0  # time spent on the group so far, pauses left out (MAX_DWELL_S)
+    held_reason: str | None = None  # why the last finalise had to leave it, None when it was not held back
 
     @property
     def crop_seen(self) -> bool:
@@ -57,14 +51,10 @@ class SavedChoice:
 
 @dataclass(frozen=True, slots=True)
 class UndoLog:
-    """One row for each key; undone ones stay until the next key. Only the table's owner makes one of these.
-
-    Attributes:
-        room: of the rows, where one table holds the logs of several tools.
-    """
+    """One row for each key; undone ones stay until the next key. Only the table's owner makes one of these."""
 
     table: str
-    room: str | None = None
+    room: str | None = None  # of the rows, where one table holds the logs of several tools
 
     def append(self, connection: sqlite3.Connection, **values: object) -> None:
         """Append a key; what could be redone is over."""

@@ -35,23 +35,16 @@ os.register_at_fork(after_in_child=_asked.clear)
 
 @dataclass(frozen=True, slots=True)
 class Copy:
-    """One copy, as its file is now.
-
-    Attributes:
-        stem: of the database it was made of: `p`, or `p_legacy`.
-        made_at: in UTC.
-        groups, decisions: rows; None where they cannot be counted, as in schemas without groups.
-        size: in bytes.
-        problem: why it is not sound, None when it is.
-    """
+    """One copy, as its file is now."""
 
     path: Path
-    stem: str
-    made_at: datetime
+    stem: str  # of the database it was made of: `p`, or `p_legacy`
+    made_at: datetime  # in UTC
+    # groups, decisions: rows; None where they cannot be counted, as in schemas without groups
     groups: int | None
     decisions: int | None
-    size: int
-    problem: str | None
+    size: int  # in bytes
+    problem: str | None  # why it is not sound, None when it is
 
 
 def ask(connection: sqlite3.Connection) -> None:

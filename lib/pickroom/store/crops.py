@@ -15,18 +15,13 @@ CropInput = Literal["desk", "apply_ai"]
 
 @dataclass(frozen=True, slots=True)
 class Crop:
-    """One crop made: `box` is in the frame of the uncropped original, `sha256` is the crop file's.
-
-    Attributes:
-        group_id: None for an image that no decision waits for.
-        box_source: where the box comes from (FORMATS.md, Crops): only `drawn` and `ai` are the user's.
-    """
+    """One crop made: `box` is in the frame of the uncropped original, `sha256` is the crop file's."""
 
     batch: int
     filename: str
-    group_id: str | None
+    group_id: str | None  # None for an image that no decision waits for
     box: CropBox
-    box_source: BoxSource
+    box_source: BoxSource  # where the box comes from (FORMATS.md, Crops): only `drawn` and `ai` are the user's
     sha256: str
     made_at: str
 

@@ -19,19 +19,15 @@ Changes = tuple[tuple[str, str | None, str | None], ...]  # (path, folder before
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """One image that is to go to `folder`; both folders relative to the root.
-
-    Attributes:
-        file_size, mtime_ns: bytes, and nanoseconds since the epoch, of the file that was on screen.
-        held_reason: why the last apply left it, None when it was not held back.
-    """
+    """One image that is to go to `folder`; both folders relative to the root."""
 
     directory: str
     filename: str
     folder: str
+    # file_size, mtime_ns: bytes, and nanoseconds since the epoch, of the file that was on screen
     file_size: int
     mtime_ns: int
-    held_reason: str | None = None
+    held_reason: str | None = None  # why the last apply left it, None when it was not held back
 
     @property
     def path(self) -> str:

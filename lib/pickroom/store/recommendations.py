@@ -36,19 +36,14 @@ _ANY_SURE = f"""SELECT g.group_id FROM recommendations AS r CROSS JOIN groups AS
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """What the order of review goes by, of one group that waits for a decision.
-
-    Attributes:
-        deferrals: how often a batch ended with it skipped.
-        confidence, crop_confidence: of the recommendation, in [0, 1]; None when not known.
-        conflict: stage and defect disagree: a pick below the highest stage, or an anomaly flag.
-    """
+    """What the order of review goes by, of one group that waits for a decision."""
 
     group_id: str
-    deferrals: int
+    deferrals: int  # how often a batch ended with it skipped
+    # confidence, crop_confidence: of the recommendation, in [0, 1]; None when not known
     confidence: float | None
     crop_confidence: float | None
-    conflict: bool
+    conflict: bool  # stage and defect disagree: a pick below the highest stage, or an anomaly flag
 
 
 def upsert(connection: sqlite3.Connection, recommendations: Iterable[Recommendation]) -> None:

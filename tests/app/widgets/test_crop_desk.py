@@ -18,9 +18,9 @@ from pickroom.core.errors import LockedError
 from pickroom.core.geometry import to_pixels
 from pickroom.core.records import CropBox
 from pickroom.indexing import projects
-from pickroom.sessions.bindings import CROP
 from pickroom.sessions.crop import editing
 from pickroom.sessions.crop.session import CropSession
+from pickroom.sessions.keys import CROP
 from pickroom.store.workspace import Project, Workspace
 from support.reviewing import FINALISE, decisions, queue, recommend, review, rows
 

@@ -6,7 +6,7 @@ import pytest
 
 from pickroom.app.widgets import desk_html
 from pickroom.images.metadata import InfoRow
-from pickroom.sessions.bindings import REVIEW
+from pickroom.sessions.keys import REVIEW
 from pickroom.sessions.review.view import GroupView, ImageView
 
 HOSTILE = "<img src=x onerror=alert(1)>\"'&<script>"

@@ -16,7 +16,7 @@ from pickroom.app.widgets.browse_desk import BrowseDesk, open_browse
 from pickroom.app.widgets.grid import Grid, runs, sequences
 from pickroom.app.widgets.grid_desk import GridDesk
 from pickroom.app.widgets.sort_desk import SortDesk, open_sort
-from pickroom.sessions.browse.session import BrowseSession
+from pickroom.sessions.marking.session import BrowseSession
 from pickroom.sessions.sorting.session import SortSession
 from pickroom.store.workspace import Project
 from support.boards import selected, with_results

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from pickroom.core.errors import UsageError
 from pickroom.core.geometry import from_pixels, to_pixels
 from pickroom.core.records import CropBox
-from pickroom.sessions.bindings import CROP
 from pickroom.sessions.crop import state as machine
 from pickroom.sessions.crop.editing import FULL
 from pickroom.sessions.crop.state import FREE, OWN, CropCard, CropState, press
+from pickroom.sessions.keys import CROP
 
 SIZE = (1000, 800)
 START = from_pixels((200, 160, 600, 480), *SIZE)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from pickroom.core.errors import UsageError
 from pickroom.core.records import Choice
-from pickroom.sessions.bindings import AUTOMATION, REVIEW
+from pickroom.sessions.keys import AUTOMATION, REVIEW
 from pickroom.sessions.review.state import Card, ReviewState, destinations, first_choice, press
 
 UNDECIDED = Choice()

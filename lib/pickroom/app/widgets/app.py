@@ -37,21 +37,16 @@ DESKS = {"review": "Review", "crop": "Crop"}
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """A project at a glance.
-
-    Attributes:
-        waiting, groups: groups that wait, of all; crops: images that wait for their crop.
-        pictures: JPEGs of the first group that waits.
-        problem: why it cannot be opened, "" when it can.
-    """
+    """A project at a glance."""
 
     project_id: str
     title: str = ""
+    # waiting, groups: groups that wait, of all; crops: images that wait for their crop
     waiting: int = 0
     groups: int = 0
     crops: int = 0
-    pictures: tuple[bytes, ...] = ()
-    problem: str = ""
+    pictures: tuple[bytes, ...] = ()  # JPEGs of the first group that waits
+    problem: str = ""  # why it cannot be opened, "" when it can
 
 
 def look_at(workspace: Workspace, project_id: str) -> Card:
@@ -127,17 +122,11 @@ _OPEN: dict[str, Callable[..., ipywidgets.Widget]] = {"review": open_deck, "crop
 
 @dataclass(frozen=True, slots=True)
 class AppPlace:
-    """Where the user is.
+    """Where the user is."""
 
-    Attributes:
-        project: its id, "" on the page of all projects.
-        desk: "review" or "crop"; only with a project.
-        theme: "light" or "dark".
-    """
-
-    project: str = ""
-    desk: str = "review"
-    theme: str = "light"
+    project: str = ""  # its id, "" on the page of all projects
+    desk: str = "review"  # "review" or "crop"; only with a project
+    theme: str = "light"  # "light" or "dark"
 
     @classmethod
     def of(cls, query: str) -> AppPlace:

@@ -10,7 +10,7 @@ from pickroom.app.widgets.desk import Home, reopen
 from pickroom.app.widgets.grid import MarkLabel
 from pickroom.app.widgets.grid_desk import GridDesk
 from pickroom.core.naming import STAGING
-from pickroom.sessions.browse.session import BrowseSession
+from pickroom.sessions.marking.session import BrowseSession
 
 
 class BrowseDesk(GridDesk):

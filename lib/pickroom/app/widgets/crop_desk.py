@@ -17,7 +17,7 @@ from pickroom.app.widgets.stage import PointerEvent, Scene, StageFrame
 from pickroom.sessions.crop import state as machine
 from pickroom.sessions.crop.editing import Handle, Point
 from pickroom.sessions.crop.session import CropSession
-from pickroom.sessions.crop.view import CropDeskView
+from pickroom.sessions.crop.state import CropDeskView
 
 SLOP = 3.0  # CSS pixels the pointer moves before a press becomes a drag: a click changes no box
 NOTHING = (

@@ -19,8 +19,8 @@ from pickroom.app.widgets.overlay import Overlay
 from pickroom.app.widgets.stage import Cell, PointerEvent, Stage, Viewport
 from pickroom.app.widgets.surface import KeyPress, Surface
 from pickroom.core.errors import PickroomError
-from pickroom.sessions.duplicates.pairs import Copy
-from pickroom.sessions.shown import PictureKind, ShownImage
+from pickroom.sessions.duplicates.finding import Copy
+from pickroom.sessions.session import PictureKind, ShownImage
 from pickroom.store import copies, snapshot
 from pickroom.store.workspace import Project, Workspace
 
@@ -80,7 +80,7 @@ class Desk(ipywidgets.VBox):
 
     def only_looks(self, key: str) -> bool:
         """Whether a key, or a button that no key stands for, counts whatever was on screen when it was pressed."""
-        return bool(self.session.keys.effect(key) == "looks")
+        return bool(self.session.keys.effects.get(key) == "looks")
 
     def apply(self, key: str) -> None:
         """Give a key to the session."""

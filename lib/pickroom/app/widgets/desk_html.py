@@ -9,10 +9,9 @@ from collections.abc import Callable, Mapping, Sequence
 from html import escape
 
 from pickroom.images.metadata import InfoRow
-from pickroom.sessions.crop.state import FREE, OWN, RATIOS
-from pickroom.sessions.crop.view import CropDeskView, CropImageView
+from pickroom.sessions.crop.state import FREE, OWN, RATIOS, CropDeskView, CropImageView
 from pickroom.sessions.review.view import GroupView, ImageView
-from pickroom.sessions.sorting.fields import GroupRow
+from pickroom.sessions.sorting.suggest import GroupRow
 
 SPACE = '<span class="space"></span>'
 _ROWS = 14  # values of a field shown in the table of a dry run

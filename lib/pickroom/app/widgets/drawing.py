@@ -17,9 +17,8 @@ from pickroom.app.widgets.stage import DragShape, Viewport
 from pickroom.core.records import CropBox
 from pickroom.features.regions import block_difference, comparable
 from pickroom.sessions.crop.editing import HANDLES, MIN_SIDE, Point
-from pickroom.sessions.crop.state import CropState
-from pickroom.sessions.crop.view import CropImageView
-from pickroom.sessions.duplicates.pairs import Copy, DuplicatePair
+from pickroom.sessions.crop.state import CropImageView, CropState
+from pickroom.sessions.duplicates.finding import Copy, DuplicatePair
 from pickroom.sessions.review.view import GroupView, Mark
 
 AI_LINE = 3.0  # CSS pixels
@@ -61,15 +60,10 @@ _PAIR_SIGNS = {"keep": "✓ stays · ", "reject": "✕ set aside · ", "none": "
 
 @dataclass(frozen=True, slots=True)
 class Differences:
-    """Where two pictures of one shape differ.
+    """Where two pictures of one shape differ."""
 
-    Attributes:
-        heat: (rows, cols) float32 in [0, 1]; None where their shapes differ, or nearly everything does.
-        share: of the blocks, that differ at all; None where their shapes differ.
-    """
-
-    heat: np.ndarray | None
-    share: float | None
+    heat: np.ndarray | None  # (rows, cols) float32 in [0, 1]; None where their shapes differ, or nearly everything does
+    share: float | None  # of the blocks, that differ at all; None where their shapes differ
 
     @property
     def words(self) -> str:

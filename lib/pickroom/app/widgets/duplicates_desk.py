@@ -12,13 +12,11 @@ from pickroom.app.widgets.drawing import Differences, differences, draw_pair, me
 from pickroom.app.widgets.stage import Cell, Scene, StageFrame
 from pickroom.core.errors import ImageError
 from pickroom.images import decode, thumbnails
-from pickroom.sessions.duplicates.finding import Thresholds
+from pickroom.sessions.duplicates.finding import Copy, DuplicatePair, Thresholds, why
 from pickroom.sessions.duplicates.gathering import projects_of
-from pickroom.sessions.duplicates.pairs import Copy, DuplicatePair, why
 from pickroom.sessions.duplicates.session import DuplicatesSession
 from pickroom.sessions.review.view import Mark
-from pickroom.sessions.session import read_picture
-from pickroom.sessions.shown import PictureKind
+from pickroom.sessions.session import PictureKind, read_picture
 from pickroom.store.workspace import Project
 
 AHEAD = (1, -1, 2)  # the neighbours whose pictures the browser keeps ready

@@ -51,29 +51,19 @@ class MarkLabel:
 
 @dataclass(frozen=True, slots=True)
 class GridScene:
-    """Everything that is on the grid but pictures and words. Places count through all sections, from 0.
+    """Everything that is on the grid but pictures and words. Places count through all sections, from 0."""
 
-    Attributes:
-        token: names what is on screen; it comes back with every key.
-        layout: rises with every change of `sections`, which only then are sent again.
-        marks: place -> index into `labels`; -1 for none.
-        notes: rises whenever the words under thumbnails may have changed.
-        cell: least width of a thumbnail in CSS pixels.
-        large: the number of the image shown large, None for none.
-        asking: the keyboard belongs to the desk's text field now.
-    """
-
-    token: str
-    layout: int
+    token: str  # names what is on screen; it comes back with every key
+    layout: int  # rises with every change of `sections`, which only then are sent again
     sections: Sequence[GridSection]
     cursor: int
     selected: Sequence[int]
-    marks: Sequence[int]
+    marks: Sequence[int]  # place -> index into `labels`; -1 for none
     labels: Sequence[MarkLabel]
-    notes: int
-    cell: int
-    large: int | None = None
-    asking: bool = False
+    notes: int  # rises whenever the words under thumbnails may have changed
+    cell: int  # least width of a thumbnail in CSS pixels
+    large: int | None = None  # the number of the image shown large, None for none
+    asking: bool = False  # the keyboard belongs to the desk's text field now
 
 
 class GridListener(KeyListener, Protocol):

@@ -23,15 +23,10 @@ Rect = tuple[float, float, float, float]  # x, y, width, height
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """The place of one image.
+    """The place of one image."""
 
-    Attributes:
-        placement: where the whole image lies (fit, letterbox).
-        window: (x, y, width, height) that the image may fill when it is zoomed.
-    """
-
-    placement: Placement
-    window: Rect
+    placement: Placement  # where the whole image lies (fit, letterbox)
+    window: Rect  # (x, y, width, height) that the image may fill when it is zoomed
 
     @property
     def box(self) -> Rect:

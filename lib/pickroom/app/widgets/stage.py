@@ -29,88 +29,61 @@ from pickroom.app.javascript import style_sheet, widget_module
 from pickroom.app.widgets.layout import Rect
 from pickroom.app.widgets.surface import KeyListener, Surface
 from pickroom.core.errors import PickroomError
-from pickroom.sessions.shown import PictureKind
+from pickroom.sessions.session import PictureKind
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One image on the stage, in CSS pixels of the layout.
+    """One image on the stage, in CSS pixels of the layout."""
 
-    Attributes:
-        name: the picture's name, its sha256: what the browser asks for and keeps it by.
-        number: 1-based; a click on the image stands for this number's key.
-        box: (x, y, width, height) of the whole image.
-        window: (x, y, width, height) that it may fill when zoomed.
-        size: (width, height) in pixels of the EXIF-upright image.
-        label: its spoken description.
-    """
-
-    name: str
-    number: int
-    box: Rect
-    window: Rect
-    size: tuple[int, int]
-    label: str
+    name: str  # the picture's name, its sha256: what the browser asks for and keeps it by
+    number: int  # 1-based; a click on the image stands for this number's key
+    box: Rect  # (x, y, width, height) of the whole image
+    window: Rect  # (x, y, width, height) that it may fill when zoomed
+    size: tuple[int, int]  # (width, height) in pixels of the EXIF-upright image
+    label: str  # its spoken description
 
 
 @dataclass(frozen=True, slots=True)
 class StageFrame:
-    """What is on the stage at one time.
+    """What is on the stage at one time."""
 
-    Attributes:
-        token: names what the user sees; it comes back with every key, so that a decision is never applied to
-            something that was not on screen when the key was pressed.
-    """
-
+    # names what the user sees; it comes back with every key, so that a decision is never applied to something that was
+    # not on screen when the key was pressed
     token: str
     cells: tuple[Cell, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class DragShape:
-    """A drag under way: enough for the browser to draw the box's outline at once; CSS pixels of the layout.
-
-    Attributes:
-        start: where the pointer went down.
-        box: as it was then; bounds: the image, which the box stays in.
-        ratio: width / height that the box keeps, None when it is free.
-        at: where the handle lies, in fractions of the box; only for a handle.
-        least: the shortest side of a box that is meant.
-    """
+    """A drag under way: enough for the browser to draw the box's outline at once; CSS pixels of the layout."""
 
     mode: Literal["draw", "move", "handle"]
-    start: tuple[float, float]
-    box: Rect
+    start: tuple[float, float]  # where the pointer went down
+    box: Rect  # as it was then; bounds: the image, which the box stays in
     bounds: Rect
-    ratio: float | None
-    at: tuple[float, float] | None
-    least: float
+    ratio: float | None  # width / height that the box keeps, None when it is free
+    at: tuple[float, float] | None  # where the handle lies, in fractions of the box; only for a handle
+    least: float  # the shortest side of a box that is meant
 
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """One answer of the kernel: the frame to show and what the browser needs to go on by itself.
+    """One answer of the kernel: the frame to show and what the browser needs to go on by itself."""
 
-    Attributes:
-        width, height: CSS pixels of the layout that the cells are given in.
-        position: of the frame among `count` frames.
-        ahead: position -> frame, for the neighbours: swapped to at once, and prefetched in this order.
-        destinations: key -> position it leads to from here.
-        steps: key -> relative step, for keys that always mean next or previous; empty while they do not.
-        zoom: show the image with the most pixels at 100 %, the others as large.
-        drag: only while one is under way.
-    """
-
+    # width, height: CSS pixels of the layout that the cells are given in
     width: int
     height: int
     frame: StageFrame
-    position: int = 0
+    position: int = 0  # of the frame among `count` frames
     count: int = 1
+    # position -> frame, for the neighbours: swapped to at once, and prefetched in this order
     ahead: Mapping[int, StageFrame] = field(default_factory=dict)
-    destinations: Mapping[str, int] = field(default_factory=dict)
+    destinations: Mapping[str, int] = field(default_factory=dict)  # key -> position it leads to from here
+    # key -> relative step, for keys that always mean next or previous; empty while they do not
     steps: Mapping[str, int] = field(default_factory=dict)
-    zoom: bool = False
-    drag: DragShape | None = None
+    zoom: bool = False  # show the image with the most pixels at 100 %, the others as large
+    drag: DragShape | None = None  # only while one is under way
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,22 +98,16 @@ class Viewport:
 
 @dataclass(frozen=True, slots=True)
 class PointerEvent:
-    """One pointer event of a stage made with `pointer="drag"`.
+    """One pointer event of a stage made with `pointer="drag"`."""
 
-    Attributes:
-        phase: moves and hovers leave out what came while the one before was not answered; an up leaves out none.
-        x, y: CSS pixels of the layout.
-        number: the cell under the pointer (while dragging: where the drag began), None outside every image.
-        shift: whether Shift was held.
-        seen: the token of the frame on screen.
-    """
-
+    # moves and hovers leave out what came while the one before was not answered; an up leaves out none
     phase: Literal["down", "move", "up", "hover"]
+    # x, y: CSS pixels of the layout
     x: float
     y: float
-    number: int | None
-    shift: bool
-    seen: str = ""
+    number: int | None  # the cell under the pointer (while dragging: where the drag began), None outside every image
+    shift: bool  # whether Shift was held
+    seen: str = ""  # the token of the frame on screen
 
 
 class StageListener(KeyListener, Protocol):

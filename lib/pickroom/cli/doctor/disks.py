@@ -27,21 +27,14 @@ _LACKED = (errno.EINVAL, errno.EPERM, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTS
 
 @dataclass(frozen=True, slots=True)
 class _Ability:
-    """One thing a disk may be able to do.
+    """One thing a disk may be able to do."""
 
-    Attributes:
-        name: what it lacks, in plain words.
-        try_it: raises OSError with an errno of `_LACKED`, or returns False, where it cannot; given an empty folder.
-        follows: what follows for the user; "" where nothing does.
-        state: of the finding.
-        workspace_only: the images need it not.
-    """
-
-    name: str
+    name: str  # what it lacks, in plain words
+    # raises OSError with an errno of `_LACKED`, or returns False, where it cannot; given an empty folder
     try_it: Callable[[Path], bool | None]
-    follows: str = ""
-    state: State = "warn"
-    workspace_only: bool = False
+    follows: str = ""  # what follows for the user; "" where nothing does
+    state: State = "warn"  # of the finding
+    workspace_only: bool = False  # the images need it not
 
 
 def look(check: str, folder: Path, *, workspace: bool = False) -> Finding:

@@ -11,21 +11,13 @@ State = Literal["ok", "warn", "fail"]
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One line of the report.
+    """One line of the report."""
 
-    Attributes:
-        check: what was looked at, in a word or two; a project by "project NAME".
-        state: "warn" where something will not work as well as it could, "fail" where something will not work.
-        found: what it means, in one sentence.
-        todo: what to do next; "" where nothing needs doing.
-        items: every file that the finding is about, where it is about files.
-    """
-
-    check: str
-    state: State
-    found: str
-    todo: str = ""
-    items: tuple[str, ...] = ()
+    check: str  # what was looked at, in a word or two; a project by "project NAME"
+    state: State  # "warn" where something will not work as well as it could, "fail" where something will not work
+    found: str  # what it means, in one sentence
+    todo: str = ""  # what to do next; "" where nothing needs doing
+    items: tuple[str, ...] = ()  # every file that the finding is about, where it is about files
 
     @property
     def line(self) -> str:

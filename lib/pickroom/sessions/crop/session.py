@@ -16,11 +16,10 @@ from pickroom.files.cropping import CropResult, Order
 from pickroom.files.handlers import CROP, DROP
 from pickroom.files.undo import undo_batch
 from pickroom.images import decode
-from pickroom.sessions.bindings import CROP as KEYS
-from pickroom.sessions.crop import editing, view
+from pickroom.sessions.crop import editing
 from pickroom.sessions.crop import state as machine
-from pickroom.sessions.crop.state import CropCard, CropState
-from pickroom.sessions.crop.view import CropDeskView, CropImageView
+from pickroom.sessions.crop.state import CropCard, CropDeskView, CropImageView, CropState
+from pickroom.sessions.keys import CROP as KEYS
 from pickroom.sessions.session import ProjectSession
 from pickroom.storage import atomic
 from pickroom.store import crops, operations
@@ -143,7 +142,7 @@ class CropSession(ProjectSession):
         ai_crops = len(self._ai_crops())
         made = [order.box_source for _, orders in self._made.values() for order in orders]
         return CropDeskView(
-            header=view.header(len(self.waiting), len(made), len(self.problems), made.count("default")),
+            header=machine.header(len(self.waiting), len(made), len(self.problems), made.count("default")),
             images=self._images(self.state),
             message=self.state.message,
             asked=self.state.asked,
@@ -164,7 +163,7 @@ class CropSession(ProjectSession):
         warnings = {_path(w.card): w.warning for w in self.waiting}
         warnings |= dict.fromkeys(self._refused, "not cropped")
         return tuple(
-            view.image_view(card, state, number, self._sha256(card), warnings.get(_path(card), ""))
+            machine.image_view(card, state, number, self._sha256(card), warnings.get(_path(card), ""))
             for number, card in enumerate(state.cards, start=1)
         )
 

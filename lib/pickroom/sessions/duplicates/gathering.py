@@ -20,9 +20,8 @@ from pickroom.features.vectors import load_vectors
 from pickroom.files import apply_marks
 from pickroom.groups.image_features import fingerprint
 from pickroom.images import decode, thumbnails
-from pickroom.sessions.duplicates.pairs import Copy
-from pickroom.sessions.marking import listing
-from pickroom.sessions.marking.listing import ListedImage
+from pickroom.sessions.duplicates.finding import Copy
+from pickroom.sessions.marking.images import ListedImage, look
 from pickroom.storage import append_log
 from pickroom.store import groups, images
 from pickroom.store.connect import open_read_only
@@ -37,15 +36,10 @@ _TILES = 4  # a side: colours of so many squares tell two pictures of one shape 
 
 @dataclass(frozen=True, slots=True)
 class Fingerprint:
-    """What a preview is compared by.
+    """What a preview is compared by."""
 
-    Attributes:
-        phash: 64 bits of the brightness alone.
-        colours: 32 signed bytes, Cb and Cr of 4x4 squares, row by row.
-    """
-
-    phash: int
-    colours: bytes
+    phash: int  # 64 bits of the brightness alone
+    colours: bytes  # 32 signed bytes, Cb and Cr of 4x4 squares, row by row
 
 
 def colours_of(rgb: PillowImage.Image) -> bytes:
@@ -114,16 +108,11 @@ FOLDERS = (SELECTED, CROPPED, CROP, CROP_AUTO, "")
 
 @dataclass(frozen=True, slots=True)
 class Gathered:
-    """The images of some projects.
-
-    Attributes:
-        left_out: (project id, path, reason) of images that are not compared.
-        notes: lines for the user: what could not be compared, and why.
-    """
+    """The images of some projects."""
 
     copies: tuple[Copy, ...]
-    left_out: tuple[tuple[str, str, str], ...] = ()
-    notes: tuple[str, ...] = ()
+    left_out: tuple[tuple[str, str, str], ...] = ()  # (project id, path, reason) of images that are not compared
+    notes: tuple[str, ...] = ()  # lines for the user: what could not be compared, and why
 
 
 def projects_of(workspace: Workspace, names: Sequence[str]) -> list[Project]:
@@ -162,7 +151,7 @@ def gather(projects: Sequence[Project], progress: Progress | None = None) -> Gat
 
 def _of_project(project: Project, progress: Progress | None) -> Gathered:
     project.require_root()
-    listed = listing.look(project, FOLDERS)
+    listed = look(project, FOLDERS)
     with open_read_only(project.database) as connection:
         known = apply_marks.known_hashes(connection)
         sizes = {image.sha256: (image.width, image.height) for image in images.readable(connection)}

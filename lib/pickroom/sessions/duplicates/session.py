@@ -14,14 +14,12 @@ from pickroom.core.naming import STAGING
 from pickroom.core.quantities import plural
 from pickroom.files import apply_marks
 from pickroom.files.handlers import DUPLICATES
-from pickroom.sessions import bindings
-from pickroom.sessions.duplicates.finding import Thresholds, find
+from pickroom.sessions.duplicates.finding import Copy, DuplicatePair, Thresholds, find, to_stage
 from pickroom.sessions.duplicates.gathering import FOLDERS, Gathered, Progress, gather
-from pickroom.sessions.duplicates.pairs import Copy, DuplicatePair, to_stage
+from pickroom.sessions.keys import DUPLICATES as KEYS
 from pickroom.sessions.keys import Command
 from pickroom.sessions.marking import board as machine
-from pickroom.sessions.marking.board import Board
-from pickroom.sessions.marking.layout import Section
+from pickroom.sessions.marking.board import Board, Section
 from pickroom.sessions.marking.session import BoardSession
 from pickroom.store import kept_pairs
 from pickroom.store.kept_pairs import KeptPair, Side
@@ -48,7 +46,7 @@ class DuplicatesSession(BoardSession):
     """
 
     kind = DUPLICATES
-    keys = bindings.DUPLICATES
+    keys = KEYS
 
     def __init__(
         self,

@@ -5,7 +5,7 @@ An image is named by its path relative to the project's root; a mark is the fold
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Literal
@@ -13,46 +13,77 @@ from typing import Literal
 from pickroom.core.naming import folder_of
 from pickroom.core.quantities import plural
 from pickroom.sessions.keys import Command
-from pickroom.sessions.marking.layout import Layout
 from pickroom.store.marks import Changes, MarkStep
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """Images under one header; `folder` relative to the root, `note` a few words for the header."""
+
+    title: str
+    folder: str
+    paths: tuple[str, ...]
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Sections one under the other, and every image's place in them, counted through from 0."""
+
+    sections: tuple[Section, ...] = ()
+    order: tuple[str, ...] = ()
+    starts: tuple[int, ...] = ()
+    places: Mapping[str, int] = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def of(cls, sections: Iterable[Section]) -> Layout:
+        sections = tuple(sections)
+        order = tuple(path for section in sections for path in section.paths)
+        starts, total = [], 0
+        for section in sections:
+            starts.append(total)
+            total += len(section.paths)
+        return cls(sections, order, tuple(starts), MappingProxyType({path: i for i, path in enumerate(order)}))
+
+    def section_at(self, place: int) -> int:
+        """The index of the section that a place lies in; empty sections hold none."""
+        return max(i for i, start in enumerate(self.starts) if start <= place and self.sections[i].paths)
+
+    def rows(self, columns: int) -> list[range]:
+        """The rows of places on screen, `columns` wide at the most."""
+        found = []
+        for start, section in zip(self.starts, self.sections, strict=True):
+            end = start + len(section.paths)
+            found += [range(first, min(first + columns, end)) for first in range(start, end, columns)]
+        return found
+
 
 SIZES = (108, 152, 240)  # CSS pixels of a thumbnail's cell
 
 
 @dataclass(frozen=True, slots=True)
 class Board:
-    """Everything that is on the board.
-
-    Attributes:
-        marks: path -> folder it is to go to.
-        blocked: path -> why it cannot be marked.
-        columns: images side by side, as the browser says.
-        cursor: the active image's place; 0 on an empty board. anchor: where a Shift-click's range begins.
-        size: index into SIZES.
-        large, info, help, summary: which views are open.
-        confirmed: Shift+Enter was pressed on the summary: apply now.
-        pending_action: a command that only the tool's session can do, for it to do now; None else.
-        undo, redo: steps, the latest last.
-        message: one line about the last key, "" when there is nothing to say.
-    """
+    """Everything that is on the board."""
 
     layout: Layout = field(default_factory=Layout)
-    marks: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
-    blocked: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
-    columns: int = 1
-    cursor: int = 0
+    marks: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))  # path -> folder it is to go to
+    blocked: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))  # path -> why it cannot be marked
+    columns: int = 1  # images side by side, as the browser says
+    cursor: int = 0  # the active image's place; 0 on an empty board. anchor: where a Shift-click's range begins
     anchor: int = 0
     selected: frozenset[str] = frozenset()
-    size: int = 1
+    size: int = 1  # index into SIZES
+    # large, info, help, summary: which views are open
     large: bool = False
     info: bool = False
     help: bool = False
     summary: bool = False
-    confirmed: bool = False
-    pending_action: str | None = None
+    confirmed: bool = False  # Shift+Enter was pressed on the summary: apply now
+    pending_action: str | None = None  # a command that only the tool's session can do, for it to do now; None else
+    # undo, redo: steps, the latest last
     undo: tuple[MarkStep, ...] = ()
     redo: tuple[MarkStep, ...] = ()
-    message: str = ""
+    message: str = ""  # one line about the last key, "" when there is nothing to say
 
     @property
     def active(self) -> str | None:

@@ -26,8 +26,7 @@ from pickroom.automation.order import Order, next_groups, shuffled
 from pickroom.automation.sandbox import AutomationTarget
 from pickroom.core.records import Choice, Group, InputKind, Recommendation
 from pickroom.files.lock import project_lock
-from pickroom.sessions.bindings import AUTOMATION
-from pickroom.sessions.keys import normalise
+from pickroom.sessions.keys import AUTOMATION, normalise
 from pickroom.sessions.review import auto_view
 from pickroom.sessions.review.auto_view import FILTERS
 from pickroom.sessions.review.pace import pace_of

@@ -17,8 +17,7 @@ from pickroom.files.finalise import FinaliseResult, finalise
 from pickroom.images import metadata
 from pickroom.images.metadata import InfoRow
 from pickroom.indexing.regrouping import similarity_hint
-from pickroom.sessions.bindings import REVIEW
-from pickroom.sessions.keys import normalise
+from pickroom.sessions.keys import REVIEW, normalise
 from pickroom.sessions.review import state as machine
 from pickroom.sessions.review import view
 from pickroom.sessions.review.pace import LookClock, pace_of
@@ -85,7 +84,7 @@ class ReviewSession(ProjectSession):
             LockedError, StoreError: saving or finalising was refused; the state is as it was.
         """
         pressed = normalise(key)
-        decides, seen = self.keys.effect(pressed) == "decides", self.group_at(self.state.position)
+        decides, seen = self.keys.effects.get(pressed) == "decides", self.group_at(self.state.position)
 
         def attempt() -> bool:
             if decides and self.group_at(self.state.position) != seen:

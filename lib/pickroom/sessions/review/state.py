@@ -9,27 +9,19 @@ from typing import Literal
 
 from pickroom.core.quantities import plural
 from pickroom.core.records import Action, Choice, Group, Origin, Recommendation, ReviewStep
-from pickroom.sessions.bindings import REVIEW
-from pickroom.sessions.keys import KeyTable, normalise
+from pickroom.sessions.keys import REVIEW, KeyTable, normalise
 
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """What the machine must know of one group.
-
-    Attributes:
-        count: number of images, 2-4.
-        ai_index: the recommended image (0-based), None without one.
-        has_crop: whether a crop was proposed for it; without one the overlay cannot be switched on.
-        overlay_first: whether the overlay starts on (the model says a crop is needed).
-        by_model: recommended by a model, or a simulation of one; a baseline is no AI that could be agreed with.
-    """
+    """What the machine must know of one group."""
 
     group_id: str
-    count: int
-    ai_index: int | None = None
-    has_crop: bool = False
-    overlay_first: bool = False
+    count: int  # number of images, 2-4
+    ai_index: int | None = None  # the recommended image (0-based), None without one
+    has_crop: bool = False  # whether a crop was proposed for it; without one the overlay cannot be switched on
+    overlay_first: bool = False  # whether the overlay starts on (the model says a crop is needed)
+    # recommended by a model, or a simulation of one; a baseline is no AI that could be agreed with
     by_model: bool = True
 
     @classmethod
@@ -49,29 +41,22 @@ class Card:
 
 @dataclass(frozen=True, slots=True)
 class ReviewState:
-    """Everything the deck shows.
+    """Everything the deck shows."""
 
-    Attributes:
-        cards: the groups of this batch, in queue order.
-        choices: group id -> what is chosen; a group not in it has `first_choice`.
-        position: index of the group shown; 0 when there is none.
-        zoom, info, help, summary: which views are open.
-        confirmed: Shift+Enter was pressed on the summary: finalise now.
-        undo, redo: steps, the latest last.
-        message: one line about the last key, "" when there is nothing to say.
-    """
-
-    cards: tuple[Card, ...]
+    cards: tuple[Card, ...]  # the groups of this batch, in queue order
+    # group id -> what is chosen; a group not in it has `first_choice`
     choices: Mapping[str, Choice] = field(default_factory=lambda: MappingProxyType({}))
-    position: int = 0
+    position: int = 0  # index of the group shown; 0 when there is none
+    # zoom, info, help, summary: which views are open
     zoom: bool = False
     info: bool = False
     help: bool = False
     summary: bool = False
-    confirmed: bool = False
+    confirmed: bool = False  # Shift+Enter was pressed on the summary: finalise now
+    # undo, redo: steps, the latest last
     undo: tuple[ReviewStep, ...] = ()
     redo: tuple[ReviewStep, ...] = ()
-    message: str = ""
+    message: str = ""  # one line about the last key, "" when there is nothing to say
 
     @property
     def card(self) -> Card | None:

@@ -9,17 +9,15 @@ from dataclasses import replace
 from pickroom.core.errors import UsageError
 from pickroom.core.naming import OWNED_FOLDERS, filename_of, folder_of, join, split
 from pickroom.files.handlers import SORT
-from pickroom.sessions import bindings
-from pickroom.sessions.bindings import FOLDER_KEYS
-from pickroom.sessions.keys import Command
+from pickroom.sessions.keys import FOLDER_KEYS, Command
+from pickroom.sessions.keys import SORT as KEYS
 from pickroom.sessions.marking import board as machine
-from pickroom.sessions.marking import listing
-from pickroom.sessions.marking.layout import Section
-from pickroom.sessions.marking.listing import RESULTS, ListedImage
+from pickroom.sessions.marking import images
+from pickroom.sessions.marking.board import Section
+from pickroom.sessions.marking.images import RESULTS, ListedImage
 from pickroom.sessions.marking.session import BoardSession, Note
-from pickroom.sessions.sorting import fields as writing
-from pickroom.sessions.sorting.fields import Fields, GroupRow, folder_name, same
-from pickroom.sessions.sorting.suggest import Similarity, Suggestion
+from pickroom.sessions.sorting import suggest as writing
+from pickroom.sessions.sorting.suggest import Fields, GroupRow, Similarity, Suggestion, folder_name, same
 from pickroom.store import marks
 from pickroom.store.connect import transaction
 from pickroom.store.workspace import Project
@@ -42,11 +40,11 @@ class SortSession(BoardSession):
     """
 
     kind = SORT
-    keys = bindings.SORT
+    keys = KEYS
 
     def __init__(self, project: Project, folders: Sequence[str] | None = None) -> None:
         for folder in folders or ():
-            top = listing.checked(project, folder).partition("/")[0]
+            top = images.checked(project, folder).partition("/")[0]
             if top in OWNED_FOLDERS and top not in RESULTS:
                 hint = "sort selected, crop_cropped, or a folder of sources"
                 raise UsageError("images there are not to be sorted", doing="sorting", subject=folder, hint=hint)

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from conftest import write_image
-from pickroom.sessions.browse.session import BrowseSession, mark_named
 from pickroom.sessions.crop.session import CropSession
+from pickroom.sessions.marking.session import BrowseSession, mark_named
 from pickroom.store.workspace import Project
 from support.boards import with_results
 
