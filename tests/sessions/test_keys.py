@@ -30,7 +30,7 @@ from pickroom.sessions.keys import (
 from pickroom.sessions.marking.session import BrowseSession
 from pickroom.sessions.review.state import Card, ReviewState, press
 from pickroom.sessions.sorting.session import SortSession
-from pickroom.store.choices import SavedChoice
+from pickroom.store.review_state import SavedChoice
 from sessions.duplicates.test_session import with_duplicates
 from support.boards import drive, with_results
 

@@ -45,7 +45,7 @@ def crop(
             result = session.apply_ai()
         else:
             # a line names a file, not its folder: it lies in one of the two that wait
-            folders = {w.card.filename: w.card.directory for w in session.waiting}
+            folders = {card.filename: card.directory for card in session.waiting}
             folders |= {Path(path).name: folder_of(path) for path in session.problems}
             result = session.submit([Order(folders.get(name, "crop"), name, box) for name, box in wanted])
     finally:

@@ -12,7 +12,7 @@ from pickroom.files import routing
 from pickroom.files.batch import run_batch
 from pickroom.files.preflight import DiskSnapshot
 from pickroom.store import decisions, groups, operations, review_state
-from pickroom.store.choices import SavedChoice
+from pickroom.store.review_state import SavedChoice
 from pickroom.store.workspace import Project, utc_now
 
 # outcome -> how the deck shows it
@@ -95,7 +95,7 @@ def plan(
         batch: the finalise number to plan for; now: the time its rows will carry.
     """
     waiting = groups.waiting_among(connection, group_ids)
-    stored = review_state.load(connection, group_ids)
+    stored = review_state.REVIEW.load(connection, group_ids)
     disk = DiskSnapshot(project.root)
     plans, deferred = [], []
     # groups that another window has finalised meanwhile are not waiting any more
@@ -130,7 +130,7 @@ def _write(
     connection: sqlite3.Connection, plans: Sequence[GroupPlan], deferred: Sequence[str], batch: int, now: str
 ) -> tuple[list[GroupPlan], int]:
     """Write rows and steps; returns the plans as they went in, and how many groups were skipped."""
-    stored = review_state.load(connection, [*(p.group.group_id for p in plans), *deferred])
+    stored = review_state.REVIEW.load(connection, [*(p.group.group_id for p in plans), *deferred])
     plans = [_unless_changed(item, stored[item.group.group_id]) for item in plans]
     deferred = [g for g in deferred if (choice := stored[g].choice) is not None and choice.action == "skip"]
     for item in plans:
@@ -144,8 +144,8 @@ def _write(
     for group_id in deferred:
         review_state.clear_skip(connection, group_id)
     if any(item.held is None for item in plans):
-        review_state.clear_log(connection)
-    review_state.forget_cursor(connection)  # what waits next may lie before where this batch ended
+        review_state.REVIEW.log.clear(connection)
+    review_state.REVIEW.forget_cursor(connection)  # what waits next may lie before where this batch ended
     return plans, len(deferred)
 
 

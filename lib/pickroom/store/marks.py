@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from pickroom.core.naming import join, split
-from pickroom.store.choices import UndoLog
+from pickroom.store.review_state import UndoLog
 from pickroom.store.rows import column, wrap_row_errors
 from pickroom.store.workspace import utc_now
 

@@ -7,7 +7,7 @@ from inspect import isfunction
 import ipywidgets
 import pytest
 
-from pickroom.app.widgets import app, auto_deck, browse_desk, crop_desk, deck, duplicates_desk, grid, sort_desk, stage
+from pickroom.app.widgets import app, auto_deck, crop_desk, deck, duplicates_desk, grid, grid_desk, stage
 
 OURS = {"__init__", "close"}  # these call what they hide
 
@@ -15,7 +15,7 @@ OURS = {"__init__", "close"}  # these call what they hide
 @pytest.mark.parametrize(
     "kind",
     [
-        *(deck.Deck, auto_deck.AutoDeck, crop_desk.CropDesk, browse_desk.BrowseDesk, sort_desk.SortDesk),
+        *(deck.Deck, auto_deck.AutoDeck, crop_desk.CropDesk, grid_desk.BrowseDesk, grid_desk.SortDesk),
         *(duplicates_desk.DuplicatesDesk, stage.Stage, grid.Grid, app.App, app.Links),
     ],
 )

@@ -8,8 +8,7 @@ import pytest
 from ipycanvas.canvas import _CANVAS_MANAGER, COMMANDS
 
 from pickroom.app.widgets.drawing import draw_group, draw_page
-from pickroom.app.widgets.layout import arrange
-from pickroom.app.widgets.overlay import DARK, LIGHT, Overlay
+from pickroom.app.widgets.overlay import DARK, LIGHT, Overlay, arrange
 from pickroom.app.widgets.stage import Viewport
 from pickroom.core.records import CropBox
 from pickroom.sessions.crop.state import CropCard, CropState, image_view

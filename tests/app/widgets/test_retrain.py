@@ -9,9 +9,7 @@ from pathlib import Path
 import pytest
 
 from conftest import write_image
-from pickroom.app.widgets.deck import Deck
-from pickroom.app.widgets.retrain import Retrain
-from pickroom.app.widgets.surface import KeyPress
+from pickroom.app.widgets.deck import Deck, Retrain
 from pickroom.indexing.projects import start
 from pickroom.learn import progress, retraining
 from pickroom.learn.background import Background
@@ -32,7 +30,7 @@ Make = Callable[..., Project]
 
 def press(deck: Deck, *keys: str) -> None:
     for key in keys:
-        deck.key_pressed(KeyPress(key, deck.token()))
+        deck.key_pressed(key, deck.token())
 
 
 def test_it_is_offered_after_a_finalise_and_not_before(make_project: Make) -> None:

@@ -17,11 +17,11 @@ import anywidget
 import ipywidgets
 import traitlets
 
-from pickroom.app.javascript import style_sheet, widget_module
 from pickroom.app.widgets import desk_html
 from pickroom.app.widgets.crop_desk import open_crop_desk
 from pickroom.app.widgets.deck import open_deck
 from pickroom.app.widgets.desk import Desk
+from pickroom.app.widgets.stage import style_sheet, widget_module
 from pickroom.core.errors import PickroomError
 from pickroom.core.naming import is_image_name
 from pickroom.core.quantities import plural

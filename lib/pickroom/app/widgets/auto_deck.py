@@ -23,8 +23,7 @@ from pickroom.automation.metrics import metrics_of
 from pickroom.automation.sandbox import AutomationTarget
 from pickroom.core.errors import ConflictError, UsageError
 from pickroom.core.quantities import plural
-from pickroom.sessions.review.auto_session import AutoSession
-from pickroom.sessions.review.auto_view import FILTERS
+from pickroom.sessions.review.auto_session import FILTERS, AutoSession
 from pickroom.store.workspace import Workspace
 
 ONLY = "only "  # before the name of a filter: what its button presses, since no keyboard has such a key

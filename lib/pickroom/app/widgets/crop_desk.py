@@ -12,8 +12,8 @@ import ipywidgets
 from pickroom.app.widgets import desk_html
 from pickroom.app.widgets.desk import ASKED, Home, StageDesk, reopen
 from pickroom.app.widgets.drawing import REACH, drag_shape, draw_empty, draw_page, reach
-from pickroom.app.widgets.layout import Slot
-from pickroom.app.widgets.stage import PointerEvent, Scene, StageFrame
+from pickroom.app.widgets.overlay import Slot
+from pickroom.app.widgets.stage import PointerEvent
 from pickroom.sessions.crop import state as machine
 from pickroom.sessions.crop.editing import Handle, Point
 from pickroom.sessions.crop.session import CropSession
@@ -52,7 +52,14 @@ class CropDesk(StageDesk):
         help = desk_html.legend(self.session.keys.legend) if self.session.state.help else ""
         self.panel.value = desk_html.crop_question(view.confirm) if view.confirm else help
         self._draw_boxes(view)
-        self.stage.show(self._scene(view))
+        following, state = self.session.next_page(), self.session.state
+        self.announce({image.sha256: image for image in (*view.images, *following)})
+        self.stage.show(
+            self.viewport,
+            self.frame_of(self.token(), view.images),
+            ahead={1: self.frame_of("", following)},  # only prefetched: no key leads there at once
+            drag=drag_shape(state, self._slots[state.active]) if state.drag else None,
+        )
 
     def catch_up(self) -> None:
         """Nothing: a page stays as it is while boxes are drawn on it; a submit looks at the files itself."""
@@ -60,7 +67,7 @@ class CropDesk(StageDesk):
     def apply(self, key: str) -> None:
         shape = key.removeprefix(desk_html.SHAPE)
         if shape != key and shape in desk_html.SHAPES:
-            self.session.set_shape(shape)
+            self.session.edit(lambda state: machine.set_shape(state, shape))
             return
         command = self.session.keys.commands.get(key)
         if command is not None and command.name in _BUSY:
@@ -92,7 +99,7 @@ class CropDesk(StageDesk):
             start = self._pressed
             self._dragging |= math.hypot(event.x - start.x, event.y - start.y) > SLOP
             if self._dragging:
-                self.session.drag_to(self._fractions(event))
+                self.session.edit(lambda state: machine.drag_to(state, self._fractions(event)))
             if event.phase == "move" and self._dragging:
                 self._draw_boxes(self.session.view())
             elif event.phase == "up":
@@ -104,13 +111,13 @@ class CropDesk(StageDesk):
             return
         self.error = ""
         self._pressed, self._dragging = event, False
-        self.session.drag_start(index, *self._aim(event, index))
+        self.session.edit(lambda state: machine.drag_start(state, index, *self._aim(event, index)))
         self.redraw()
 
     def _release(self) -> None:
         if self._pressed is not None:
             self._pressed = None
-            self.session.drag_end()
+            self.session.edit(machine.drag_end)
             self.redraw()
 
     def _image_at(self, event: PointerEvent) -> int | None:
@@ -146,17 +153,6 @@ class CropDesk(StageDesk):
                 draw_page(pen, view.images, self._slots)
             else:
                 draw_empty(pen, self.viewport, ONLY_PROBLEMS if view.problems else NOTHING)
-
-    def _scene(self, view: CropDeskView) -> Scene:
-        following, state = self.session.next_page(), self.session.state
-        self.announce({image.sha256: image for image in (*view.images, *following)})
-        return Scene(
-            self.viewport.width,
-            self.viewport.height,
-            StageFrame(self.token(), self.cells(view.images)),
-            ahead={1: StageFrame("", self.cells(following))},  # only prefetched: no key leads there at once
-            drag=drag_shape(state, self._slots[state.active]) if state.drag else None,
-        )
 
 
 def open_crop_desk(project_id: str, home: Home = None, per_page: int = 3) -> ipywidgets.Widget:

@@ -5,16 +5,21 @@ What the user sees and presses is REVIEW.md's, The review deck.
 
 from __future__ import annotations
 
+import threading
+from html import escape
+
 import ipywidgets
 
 from pickroom.app.widgets import desk_html
 from pickroom.app.widgets.desk import ASKED, Home, StageDesk, reopen
 from pickroom.app.widgets.drawing import draw_group
-from pickroom.app.widgets.retrain import Retrain
-from pickroom.app.widgets.stage import Cell, Scene, StageFrame
 from pickroom.automation.order import Order
+from pickroom.core.errors import PickroomError
+from pickroom.learn import progress
+from pickroom.learn.background import Background
 from pickroom.sessions.review.session import BATCH_SIZE, ManualSession, ReviewSession
 from pickroom.sessions.review.view import DeckView, GroupView
+from pickroom.store.workspace import Project
 
 # the neighbours whose pictures the browser keeps ready, the likeliest next one first
 AHEAD = (1, -1, 2, 3, -2)
@@ -46,7 +51,7 @@ class Deck(StageDesk):
         with self.overlay.drawing(self.viewport) as pen:
             if view.group is not None:
                 draw_group(pen, view.group, self.slots(view.group.images), zoom=zoom)
-        self.stage.show(self._scene(view.group, zoom))
+        self._show(view.group, zoom)
 
     def close(self) -> None:
         super().close()
@@ -64,26 +69,22 @@ class Deck(StageDesk):
         state = self.session.state
         return ASKED if state.summary else state.card.group_id if state.card else ""
 
-    def _scene(self, shown: GroupView | None, zoom: bool) -> Scene:
+    def _show(self, shown: GroupView | None, zoom: bool) -> None:
         session = self.session
-        position, count = session.state.position, len(session.state.cards)
+        position = session.state.position
         near = {position + step: session.group_at(position + step) for step in AHEAD}
         ahead = {place: group for place, group in near.items() if group is not None}
         self.announce({image.sha256: image for group in (shown, *ahead.values()) if group for image in group.images})
-        return Scene(
-            self.viewport.width,
-            self.viewport.height,
-            StageFrame(self.token(), self._cells(shown)),
+        self.stage.show(
+            self.viewport,
+            self.frame_of(self.token(), shown.images if shown else ()),
             position=position,
-            count=count,
-            ahead={place: StageFrame(group.group_id, self._cells(group)) for place, group in ahead.items()},
+            count=len(session.state.cards),
+            ahead={place: self.frame_of(group.group_id, group.images) for place, group in ahead.items()},
             destinations=session.destinations(),
             steps={} if session.asks else self._steps,
             zoom=zoom,
         )
-
-    def _cells(self, group: GroupView | None) -> tuple[Cell, ...]:
-        return () if group is None else self.cells(group.images)
 
     def _panel(self, view: DeckView) -> str:
         state = self.session.state
@@ -110,3 +111,84 @@ def open_deck(
 def open_manual_deck(project_id: str, home: Home = None, batch_size: int = BATCH_SIZE) -> ipywidgets.Widget:
     """The same deck without any recommendation; see `open_deck`."""
     return reopen("deck", project_id, home, lambda p: Deck(ManualSession(p, batch_size=batch_size)))
+
+
+_LOOK_S = 0.5  # between two looks at the progress
+_OFFER = "Learn from these decisions, and recommend anew; the deck stays free meanwhile."
+
+
+class Retrain(ipywidgets.HBox):
+    """Hidden until there is something to offer."""
+
+    def __init__(self, project: Project) -> None:
+        self.project = project
+        self.background: Background | None = None
+        self._following: threading.Thread | None = None
+        self._closed = threading.Event()
+        self.button = ipywidgets.Button(description="Retrain", tooltip=_OFFER)
+        self.button.on_click(lambda _: self.start())
+        self.line = ipywidgets.HTML()
+        super().__init__([self.button, self.line])
+        self.layout.display = "none"
+
+    def offer(self) -> None:
+        """A batch has just been finalised."""
+        if self.background is not None and self.background.running:
+            return  # it says how far it is; what was just decided is for the next one
+        self.button.disabled = False
+        self._say(_OFFER)
+        self.layout.display = None
+
+    def start(self) -> None:
+        """Start the process, and follow it without waiting."""
+        from pickroom.learn import retraining  # brings PyTorch, seconds of it: a deck opens without
+
+        self.button.disabled = True
+        try:
+            self.background = retraining.start_retraining(self.project)
+        except PickroomError as error:
+            self._ended(error.line)
+            return
+        self._say("Starting…")
+        self._following = threading.Thread(target=self._follow, args=(self.background,), daemon=True)
+        self._following.start()
+
+    def wait(self, seconds: float) -> bool:
+        """Wait until the process has ended and its result is shown; False when that takes longer."""
+        if self._following is None:
+            return True
+        self._following.join(seconds)
+        return not self._following.is_alive()
+
+    def close(self) -> None:
+        """Stop following; the process goes on, and its recommendations are stored."""
+        self._closed.set()
+        super().close()
+
+    def _follow(self, background: Background) -> None:
+        try:
+            while background.running and not self._closed.is_set():
+                if status := self._status(background):
+                    self._say(status.line)
+                self._closed.wait(_LOOK_S)
+            if self._closed.is_set():
+                return
+            status = self._status(background)
+        except PickroomError as error:
+            self._ended(error.line)
+            return
+        done = status is not None and status.state == "done"
+        self._ended(status.message if status and done else background.words or "It ended without a word.")
+
+    @staticmethod
+    def _status(background: Background) -> progress.Status | None:
+        """What this retraining says of itself; None while the file is an earlier one's."""
+        status = progress.read_status(background.workspace, background.name)
+        return status if status is not None and status.pid == background.process.pid else None
+
+    def _ended(self, text: str) -> None:
+        self._say(text)
+        self.button.disabled = False
+
+    def _say(self, text: str) -> None:
+        self.line.value = "<br>".join(escape(line.strip()) for line in text.splitlines())

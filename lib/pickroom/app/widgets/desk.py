@@ -14,10 +14,8 @@ from typing import Any, ParamSpec
 import ipywidgets
 
 from pickroom.app.widgets import desk_html
-from pickroom.app.widgets.layout import Slot, arrange
-from pickroom.app.widgets.overlay import Overlay
-from pickroom.app.widgets.stage import Cell, PointerEvent, Stage, Viewport
-from pickroom.app.widgets.surface import KeyPress, Surface
+from pickroom.app.widgets.overlay import Overlay, Slot, arrange
+from pickroom.app.widgets.stage import PointerEvent, Stage, Surface, Viewport
 from pickroom.core.errors import PickroomError
 from pickroom.sessions.duplicates.finding import Copy
 from pickroom.sessions.session import PictureKind, ShownImage
@@ -48,7 +46,7 @@ class Desk(ipywidgets.VBox):
     def __init__(
         self,
         session: Any,
-        surface: Surface[Any],
+        surface: Surface,
         *,
         layers: Sequence[ipywidgets.Widget] = (),
         below: Sequence[ipywidgets.Widget] = (),
@@ -89,19 +87,20 @@ class Desk(ipywidgets.VBox):
         self.session.press(key)
 
     def focus_changed(self, on: bool) -> None:
+        """The surface got or lost the keyboard."""
         # the user comes back, perhaps from another window on the same project
         if on and self.attempt(self.session.refresh):
             self.redraw()
 
-    def key_pressed(self, press: KeyPress) -> None:
+    def key_pressed(self, key: str, seen: str) -> None:
+        """A key that was not applied before; `seen` is the token of what was on screen when it was pressed."""
         self.error = ""
         self.catch_up()
-        if press.seen != self.token() and not self.only_looks(press.key):
+        if seen != self.token() and not self.only_looks(key):
             # what it would decide was not on screen when it was pressed: a slow kernel, a double press
-            key = press.key.partition(":")[0]
-            self.error = f"{key} was too early: the desk was still changing. Look, and do it again"
+            self.error = f"{key.partition(':')[0]} was too early: the desk was still changing. Look, and do it again"
         else:
-            self.attempt(lambda: self.apply(press.key))
+            self.attempt(lambda: self.apply(key))
         self.redraw()
         keep_copies(self.words)
 
@@ -152,6 +151,7 @@ class StageDesk(Desk):
         super().__init__(session, self.stage, layers=[self.overlay.canvas], below=below)
 
     def viewport_changed(self, viewport: Viewport) -> None:
+        """A view appeared, came back or changed its size or theme: lay out again and show everything."""
         self.viewport = viewport
         self.attempt(self.session.refresh)
         self.redraw()
@@ -160,6 +160,11 @@ class StageDesk(Desk):
         """Clicks come as keys, where a tool does not say otherwise."""
 
     def picture(self, name: str, kind: PictureKind) -> tuple[str, bytes] | None:
+        """(mime, encoded bytes) of a picture by its name, None when nothing near shows it any more.
+
+        Raises:
+            PickroomError: it cannot be read; its `what` is written in its place.
+        """
         image = self._pictures.get(name)
         found: tuple[str, bytes] | None = None if image is None else self.session.picture(image, kind)
         return found
@@ -176,19 +181,30 @@ class StageDesk(Desk):
         """Where images go in the room there is."""
         return arrange([(image.width, image.height) for image in images], self.viewport.width, self.viewport.height)
 
-    def cells(self, images: Sequence[ShownImage]) -> tuple[Cell, ...]:
-        """Images on the stage, each known by its content."""
-        return tuple(
-            Cell(
-                name=image.sha256,
-                number=image.number,
-                box=slot.box,
-                window=slot.window,
-                size=(image.width, image.height),
-                label=f"{image.number}: {image.filename}, {image.label}",
-            )
-            for image, slot in zip(images, self.slots(images), strict=True)
+    def frame(self, token: str, images: Sequence[tuple[str, tuple[int, int], str]]) -> dict[str, Any]:
+        """What is on the stage at one time, for `Stage.show`; the images are numbered from 1, as their keys are.
+
+        Args:
+            images: (name, which the browser asks for and keeps the picture by; (width, height) in upright pixels; what
+                is said of it aloud) of each.
+        """
+        slots = arrange([size for _, size, _ in images], self.viewport.width, self.viewport.height)
+        cells = tuple(
+            {
+                "name": name,
+                "number": number,
+                "box": slot.box,  # (x, y, width, height) of the whole image, in CSS pixels of the layout
+                "window": slot.window,  # that it may fill when zoomed
+                "size": size,
+                "label": f"{number}: {label}",
+            }
+            for number, ((name, size, label), slot) in enumerate(zip(images, slots, strict=True), start=1)
         )
+        return {"token": token, "cells": cells}
+
+    def frame_of(self, token: str, images: Sequence[ShownImage]) -> dict[str, Any]:
+        """`frame` of images that are known by their content."""
+        return self.frame(token, [(i.sha256, (i.width, i.height), f"{i.filename}, {i.label}") for i in images])
 
 
 def keep_copies(words: ipywidgets.HTML) -> None:

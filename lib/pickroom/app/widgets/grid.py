@@ -19,150 +19,86 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from itertools import groupby
-from typing import Any, Literal, Protocol
+from typing import Any
 
-from pickroom.app.javascript import style_sheet, widget_module
-from pickroom.app.widgets.surface import KeyListener, Surface
+from pickroom.app.widgets.stage import Surface, style_sheet, widget_module
 from pickroom.core.errors import PickroomError
 
-MarkKind = Literal["keep", "reject"]
-Text = tuple[int, str, str, str, bool]  # number, label, words on its right, title, whether the words warn
 _THREADS = 4  # Pillow and hashlib let go of the interpreter
 
 
-@dataclass(frozen=True, slots=True)
-class GridSection:
-    """Images under one header, by their numbers."""
-
-    title: str
-    note: str
-    numbers: Sequence[int]
-
-
-@dataclass(frozen=True, slots=True)
-class MarkLabel:
-    """What stands on a marked thumbnail; blue means keep, red reject."""
-
-    text: str
-    kind: MarkKind
-
-
-@dataclass(frozen=True, slots=True)
-class GridScene:
-    """Everything that is on the grid but pictures and words. Places count through all sections, from 0."""
-
-    token: str  # names what is on screen; it comes back with every key
-    layout: int  # rises with every change of `sections`, which only then are sent again
-    sections: Sequence[GridSection]
-    cursor: int
-    selected: Sequence[int]
-    marks: Sequence[int]  # place -> index into `labels`; -1 for none
-    labels: Sequence[MarkLabel]
-    notes: int  # rises whenever the words under thumbnails may have changed
-    cell: int  # least width of a thumbnail in CSS pixels
-    large: int | None = None  # the number of the image shown large, None for none
-    asking: bool = False  # the keyboard belongs to the desk's text field now
-
-
-class GridListener(KeyListener, Protocol):
-    """Who the grid tells; clicks and bands come as keys."""
-
-    def columns_changed(self, columns: int) -> None:
-        """A view appeared or holds another number of images side by side: show everything."""
-
-    def texts(self, numbers: Sequence[int]) -> list[Text]:
-        """The words under images; unknown numbers are left out."""
-
-    def picture(self, number: int, kind: Literal["thumb", "large"]) -> bytes:
-        """A JPEG; called from several threads.
-
-        Raises:
-            PickroomError: it cannot be read; its `what` is written in its place.
-        """
-
-
-class Grid(Surface[GridListener]):
-    """The widget; `show` sends a scene, and everything that happens goes to the listener. Args: see `Surface`."""
+class Grid(Surface):
+    """The widget; `show` sends a scene, and everything that happens goes to a `GridDesk`. Args: see `Surface`."""
 
     _esm = widget_module("grid.js")
     _css = style_sheet("theme.css", "desk.css", "grid.css")
 
-    def __init__(self, listener: GridListener, keys: Sequence[str], repeating: Sequence[str] = ()) -> None:
+    def __init__(self, desk: Any, keys: Sequence[str], repeating: Sequence[str] = ()) -> None:
         # first: close() must find it, even when the rest fails
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="thumbnails")
-        super().__init__(listener, keys, repeating)
-        self._layout: dict[str, Any] = {}
-        self._marks: dict[str, Any] = {}
-        self._sent = -1  # the layout that every view has
+        super().__init__(desk, keys, repeating)
+        self._layout: Mapping[str, Any] = {}
+        self._marks: Mapping[str, Any] = {}
 
     def close(self) -> None:
         self._pool.shutdown(wait=False, cancel_futures=True)
         super().close()
 
-    def show(self, scene: GridScene, *, whole: bool = False) -> None:
-        """Send a scene to every view.
+    def show(
+        self, scene: Mapping[str, Any], layout: Mapping[str, Any], marks: Mapping[str, Any], *, whole: bool = False
+    ) -> None:
+        """Send a scene to every view. Places count through all sections, from 0.
 
         Args:
+            scene: `token`, which names what is on screen and comes back with every key; the place of the `cursor`; runs
+                of `selected` places; `notes`, which rises whenever the words under thumbnails may have changed; `cell`,
+                the least width of a thumbnail in CSS pixels; `large`, the number of the image shown large; `asking`,
+                whether the keyboard belongs to the desk's text field now.
+            layout: `sections`, each with title, note, count, and runs of the numbers of its images; sent only with
+                another `token`.
+            marks: `names` of marks, each with text and kind, and `runs` of the places that have one; sent only where they
+                changed.
             whole: with everything in it, for a view that has just come.
         """
-        if scene.layout != self._sent:
-            sections = [
-                {"title": one.title, "note": one.note, "count": len(one.numbers), "ids": sequences(one.numbers)}
-                for one in scene.sections
-            ]
-            self._layout = {"layout": {"token": scene.layout, "sections": sections}}
-        labels = [{"text": label.text, "kind": label.kind} for label in scene.labels]
-        marks = {"marks": {"names": labels, "runs": runs(scene.marks)}}
         self._number += 1
-        parts = {name: getattr(scene, name) for name in ("token", "cursor", "notes", "cell", "large", "asking")}
-        self._scene = {
-            "type": "scene",
-            "number": self._number,
-            **parts,
-            "selected": [[first, last] for first, last, _ in spans(sorted(scene.selected))],
-        }
-        changed = {} if scene.layout == self._sent else self._layout
-        if marks != self._marks or changed:
-            self._marks = marks
-            changed = {**changed, **marks}
-        self._sent = scene.layout
+        self._scene = {"type": "scene", "number": self._number, **scene}
+        changed: dict[str, Any] = {"marks": marks} if marks != self._marks else {}
+        if layout.get("token") != self._layout.get("token"):
+            changed = {"layout": layout, "marks": marks}
+        self._layout, self._marks = layout, marks
         self.send_scene(self.whole_scene() if whole else {**self._scene, **changed})
 
     def whole_scene(self) -> dict[str, Any]:
-        return {**self._scene, **self._layout, **self._marks}
+        return {**self._scene, "layout": self._layout, "marks": self._marks}
 
     def take(self, content: Mapping[str, Any]) -> None:
         match content:
             case {"type": "hello" | "size", "columns": int(columns)}:
-                self._listener.columns_changed(columns)
+                self._desk.columns_changed(columns)
             case {"type": "want", "page": str(page), "version": int(version)}:
                 self._answer(page, version, content)
 
     def _answer(self, page: str, version: int, content: Mapping[str, Any]) -> None:
         texts = _numbers(content.get("texts"))
         if texts:
-            self.send({"type": "texts", "page": page, "version": version, "rows": self._listener.texts(texts)})
-        asked: dict[Literal["thumb", "large"], list[int]] = {
-            "thumb": _numbers(content.get("thumbs")),
-            "large": _numbers(content.get("large")),
-        }
-        for kind, numbers in asked.items():
-            if numbers:
-                self._send_pictures(page, kind, numbers)
+            self.send({"type": "texts", "page": page, "version": version, "rows": self._desk.texts(texts)})
+        for kind, name in (("thumb", "thumbs"), ("large", "large")):
+            numbers = _numbers(content.get(name))
+            if not numbers:
+                continue
 
-    def _send_pictures(self, page: str, kind: Literal["thumb", "large"], numbers: Sequence[int]) -> None:
-        def make(number: int) -> bytes | str:
-            try:
-                return self._listener.picture(number, kind)
-            except PickroomError as error:
-                return error.what
+            def make(number: int, kind: str = kind) -> bytes | str:
+                try:
+                    found: bytes = self._desk.picture(number, kind)
+                    return found
+                except PickroomError as error:
+                    return error.what
 
-        made = list(self._pool.map(make, numbers))
-        rows = [[n, one if isinstance(one, str) else None] for n, one in zip(numbers, made, strict=True)]
-        buffers = [one for one in made if isinstance(one, bytes)]
-        self.send({"type": "pictures", "page": page, "kind": kind, "rows": rows}, buffers=buffers)
+            made = list(self._pool.map(make, numbers))
+            rows = [[n, one if isinstance(one, str) else None] for n, one in zip(numbers, made, strict=True)]
+            buffers = [one for one in made if isinstance(one, bytes)]
+            self.send({"type": "pictures", "page": page, "kind": kind, "rows": rows}, buffers=buffers)
 
 
 def _numbers(values: Any) -> list[int]:

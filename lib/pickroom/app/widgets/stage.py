@@ -10,7 +10,7 @@ A page's messages and the kernel's (custom messages of the widget, one JSON obje
 - `hello`, `size` {view, width, height, dpr, dark}: a view appeared, or its viewport changed
 - `key` {view, number, oldest, key, seen}: numbered per view from 1; `seen` is the token of what was on screen
 - `want` {page, kind, names}: pictures that the page lacks; `focus` {view, on}
-- `pointer` {view, phase, x, y, number, shift, seen}; each move and hover is answered by `moved` {view}, and the page
+- `pointer` {view, phase, x, y, seen}; each move and hover is answered by `moved` {view}, and the page
   sends none before that
 - `frame`: what to show now, the neighbours, the keys' destinations, and the number of the last key applied
 - `picture` {page, kind, name, mime | reason} + bytes; mime null: not near any more, ask again when it is
@@ -19,71 +19,120 @@ A page's messages and the kernel's (custom messages of the widget, one JSON obje
 
 from __future__ import annotations
 
+import json
+import re
+import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from typing import Any, Literal, Protocol
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
 
+import anywidget
 import traitlets
 
-from pickroom.app.javascript import style_sheet, widget_module
-from pickroom.app.widgets.layout import Rect
-from pickroom.app.widgets.surface import KeyListener, Surface
 from pickroom.core.errors import PickroomError
 from pickroom.sessions.session import PictureKind
 
-
-@dataclass(frozen=True, slots=True)
-class Cell:
-    """One image on the stage, in CSS pixels of the layout."""
-
-    name: str  # the picture's name, its sha256: what the browser asks for and keeps it by
-    number: int  # 1-based; a click on the image stands for this number's key
-    box: Rect  # (x, y, width, height) of the whole image
-    window: Rect  # (x, y, width, height) that it may fill when zoomed
-    size: tuple[int, int]  # (width, height) in pixels of the EXIF-upright image
-    label: str  # its spoken description
+VIEWS_KEPT = 32  # views whose key numbers are remembered; each reload of the page makes a new one
+_APP = Path(__file__).parents[1]
+_IMPORT = re.compile(r'from "\./(.+)";$', re.MULTILINE)
 
 
-@dataclass(frozen=True, slots=True)
-class StageFrame:
-    """What is on the stage at one time."""
+def widget_module(name: str) -> str:
+    """A widget's ES module, with the modules of app/js that it imports as texts; app/js/load.js links them.
 
-    # names what the user sees; it comes back with every key, so that a decision is never applied to something that was
-    # not on screen when the key was pressed
-    token: str
-    cells: tuple[Cell, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class DragShape:
-    """A drag under way: enough for the browser to draw the box's outline at once; CSS pixels of the layout."""
-
-    mode: Literal["draw", "move", "handle"]
-    start: tuple[float, float]  # where the pointer went down
-    box: Rect  # as it was then; bounds: the image, which the box stays in
-    bounds: Rect
-    ratio: float | None  # width / height that the box keeps, None when it is free
-    at: tuple[float, float] | None  # where the handle lies, in fractions of the box; only for a handle
-    least: float  # the shortest side of a box that is meant
+    Args:
+        name: of the file whose default export is the widget.
+    """
+    loader = (_APP / "js" / "load.js").read_text(encoding="utf-8")
+    return f"{loader}\nexport default () => load({json.dumps(_with_imports(name))});\n"
 
 
-@dataclass(frozen=True, slots=True)
-class Scene:
-    """One answer of the kernel: the frame to show and what the browser needs to go on by itself."""
+def _with_imports(name: str) -> dict[str, str]:
+    """Module name -> text of a module and everything it imports, imported modules first."""
+    source = (_APP / "js" / name).read_text(encoding="utf-8")
+    found: dict[str, str] = {}
+    for imported in _IMPORT.findall(source):
+        found |= _with_imports(imported)
+    return found | {name: source}
 
-    # width, height: CSS pixels of the layout that the cells are given in
-    width: int
-    height: int
-    frame: StageFrame
-    position: int = 0  # of the frame among `count` frames
-    count: int = 1
-    # position -> frame, for the neighbours: swapped to at once, and prefetched in this order
-    ahead: Mapping[int, StageFrame] = field(default_factory=dict)
-    destinations: Mapping[str, int] = field(default_factory=dict)  # key -> position it leads to from here
-    # key -> relative step, for keys that always mean next or previous; empty while they do not
-    steps: Mapping[str, int] = field(default_factory=dict)
-    zoom: bool = False  # show the image with the most pixels at 100 %, the others as large
-    drag: DragShape | None = None  # only while one is under way
+
+def style_sheet(*names: str) -> str:
+    """Files of app/css as one style sheet."""
+    return "\n".join((_APP / "css" / name).read_text(encoding="utf-8") for name in names)
+
+
+class Surface(anywidget.AnyWidget):
+    """A widget that takes the keys of several views, each key once and in order; go-back-N (keys.js repeats).
+
+    A kind of it adds `show`, and says what a scene is and what else pages send. The desk is told with `lock` held; it
+    takes the same lock for whatever it does of its own accord.
+
+    Args:
+        desk: who is told: a `Desk`, or what has its `key_pressed(key, seen)` and `focus_changed(on)`.
+        keys: the keys it takes, spelled as FORMATS.md says; every other key is left to the notebook.
+        repeating: keys that count again while they are held down.
+
+    A `<button data-press="KEY">` anywhere on the desk presses that key when it is clicked; the name may be one that
+    no keyboard has.
+    """
+
+    key_names = traitlets.List(traitlets.Unicode()).tag(sync=True)
+    repeating = traitlets.List(traitlets.Unicode()).tag(sync=True)
+
+    def __init__(self, desk: Any, keys: Sequence[str], repeating: Sequence[str] = (), **traits: str) -> None:
+        super().__init__(key_names=list(keys), repeating=list(repeating), **traits)
+        # JupyterLab hands messages to another thread than the one that runs the cells (comms over subshells)
+        self.lock = threading.RLock()
+        self._desk = desk
+        self._applied: dict[str, int] = {}  # view -> the number of its last key taken
+        self._number = 0
+        self._scene: dict[str, Any] = {}  # the last one, for a page that missed it
+        self.on_msg(lambda _, content, buffers: self.on_message(content))
+
+    def on_message(self, content: Mapping[str, Any]) -> None:
+        """One message of a page; a form that is not ours (a page of another version) is passed over."""
+        with self.lock:
+            match content:
+                case {"type": "key", "view": str(view), "number": int(number), "key": str(key), "seen": str(seen)}:
+                    if self._is_next(view, number, content.get("oldest")):
+                        self._desk.key_pressed(key, seen)
+                case {"type": "focus", "on": bool(on)}:
+                    self._desk.focus_changed(on)
+                case _:
+                    self.take(content)
+
+    def take(self, content: Mapping[str, Any]) -> None:
+        """A message of a page that is about neither keys nor focus."""
+        raise NotImplementedError
+
+    def whole_scene(self) -> dict[str, Any]:
+        """The last scene with everything in it."""
+        return self._scene
+
+    def send_scene(self, scene: Mapping[str, Any]) -> None:
+        """Send a scene to every view; it says which of that view's keys it already contains."""
+        if self._scene:
+            self.send({**scene, "applied": dict(self._applied)})
+
+    def _is_next(self, view: str, number: int, oldest: object) -> bool:
+        """Whether a key is to be applied now; else answer that it was before, or that one before it did not arrive.
+
+        Args:
+            number: of the key, from 1 in each view; oldest: the first that the page still has to hear of.
+        """
+        expected = self._applied.get(view, 0) + 1
+        if number < expected:  # repeated by a page that has not heard our answer yet
+            self.send_scene(self.whole_scene())
+            return False
+        if number > expected and number != oldest:
+            self.send({"type": "resend", "view": view, "number": expected})
+            return False
+        self._applied.pop(view, None)
+        self._applied[view] = number
+        while len(self._applied) > VIEWS_KEPT:
+            del self._applied[next(iter(self._applied))]
+        return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,36 +151,16 @@ class PointerEvent:
 
     # moves and hovers leave out what came while the one before was not answered; an up leaves out none
     phase: Literal["down", "move", "up", "hover"]
-    # x, y: CSS pixels of the layout
-    x: float
+    x: float  # CSS pixels of the layout, as y
     y: float
-    number: int | None  # the cell under the pointer (while dragging: where the drag began), None outside every image
-    shift: bool  # whether Shift was held
     seen: str = ""  # the token of the frame on screen
 
 
-class StageListener(KeyListener, Protocol):
-    """Who the stage tells; the deck and the crop desk are two of them."""
-
-    def viewport_changed(self, viewport: Viewport) -> None:
-        """A view appeared, came back or changed its size or theme: lay out again and show everything."""
-
-    def pointer_moved(self, event: PointerEvent) -> None:
-        """Only with `pointer="drag"`."""
-
-    def picture(self, name: str, kind: PictureKind) -> tuple[str, bytes] | None:
-        """(mime, encoded bytes) of a picture by its name, None when nothing near shows it any more.
-
-        Raises:
-            PickroomError: it cannot be read; its `what` is written in its place.
-        """
-
-
-class Stage(Surface[StageListener]):
-    """The widget; `show` sends a scene, and everything that happens goes to the listener.
+class Stage(Surface):
+    """The widget; `show` sends a scene, and everything that happens goes to the desk (see `StageDesk`).
 
     Args:
-        listener, keys, repeating: see `Surface`.
+        desk, keys, repeating: see `Surface`.
         pointer: "keys" turns a click on an image into its number's key; "drag" forwards the pointer.
 
     `cursor` is the CSS cursor over the stage.
@@ -142,38 +171,62 @@ class Stage(Surface[StageListener]):
     pointer = traitlets.Enum(["keys", "drag"], default_value="keys").tag(sync=True)
     cursor = traitlets.Unicode().tag(sync=True)
 
-    def __init__(
-        self, listener: StageListener, keys: Sequence[str], pointer: str = "keys", repeating: Sequence[str] = ()
-    ) -> None:
-        super().__init__(listener, keys, repeating, pointer=pointer)
+    def __init__(self, desk: Any, keys: Sequence[str], pointer: str = "keys", repeating: Sequence[str] = ()) -> None:
+        super().__init__(desk, keys, repeating, pointer=pointer)
 
-    def show(self, scene: Scene) -> None:
-        """Send a scene to every view."""
+    def show(
+        self,
+        viewport: Viewport,
+        frame: Mapping[str, Any],
+        *,
+        position: int = 0,
+        count: int = 1,
+        ahead: Mapping[int, Mapping[str, Any]] | None = None,
+        destinations: Mapping[str, int] | None = None,
+        steps: Mapping[str, int] | None = None,
+        zoom: bool = False,
+        drag: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Send a scene to every view: the frame to show, and what the browser needs to go on by itself.
+
+        Args:
+            viewport: what the cells were laid out for.
+            frame: `token`, which names what the user sees and comes back with every key, so that a decision is never
+                applied to something that was not on screen; and `cells`, one for each image (see `StageDesk.cell`).
+            position: of the frame among `count` frames.
+            ahead: position -> frame, for the neighbours: swapped to at once, and prefetched in this order.
+            destinations: key -> position it leads to from here.
+            steps: key -> relative step, for keys that always mean next or previous; empty while they do not.
+            zoom: show the image with the most pixels at 100 %, the others as large.
+            drag: only while one is under way: see `drawing.drag_shape`.
+        """
         self._number += 1
         self._scene = {
             "type": "frame",
             "number": self._number,
-            **{name: getattr(scene, name) for name in ("width", "height", "position", "count", "zoom")},
-            "frame": asdict(scene.frame),
-            # JSON has only text keys; the order is the order of prefetching
-            "ahead": [[position, asdict(frame)] for position, frame in scene.ahead.items()],
-            "destinations": dict(scene.destinations),
-            "steps": dict(scene.steps),
-            "drag": asdict(scene.drag) if scene.drag else None,
+            "width": viewport.width,
+            "height": viewport.height,
+            "frame": frame,
+            "position": position,
+            "count": count,
+            "ahead": list((ahead or {}).items()),  # JSON has only text keys; the order is the order of prefetching
+            "destinations": destinations or {},
+            "steps": steps or {},
+            "zoom": zoom,
+            "drag": drag,
         }
         self.send_scene(self._scene)
 
     def take(self, content: Mapping[str, Any]) -> None:
         match content:
             case {"type": "hello" | "size", "width": width, "height": height, "dpr": dpr, "dark": dark}:
-                self._listener.viewport_changed(Viewport(int(width), int(height), float(dpr), bool(dark)))
+                self._desk.viewport_changed(Viewport(int(width), int(height), float(dpr), bool(dark)))
             case {"type": "want", "page": str(page), "kind": "preview" | "original" as kind, "names": names}:
                 for name in names:
                     self._send_picture(page, kind, str(name))
             case {"type": "pointer", "phase": "down" | "move" | "up" | "hover" as phase, "x": x, "y": y}:
-                cell, shift, seen = content.get("number"), bool(content.get("shift")), str(content.get("seen", ""))
                 try:
-                    self._listener.pointer_moved(PointerEvent(phase, float(x), float(y), cell, shift, seen))
+                    self._desk.pointer_moved(PointerEvent(phase, float(x), float(y), str(content.get("seen", ""))))
                 finally:
                     if phase in ("move", "hover"):
                         self.send({"type": "moved", "view": content.get("view")})
@@ -181,7 +234,7 @@ class Stage(Surface[StageListener]):
     def _send_picture(self, page: str, kind: PictureKind, name: str) -> None:
         message = {"type": "picture", "page": page, "kind": kind, "name": name}
         try:
-            found = self._listener.picture(name, kind)
+            found = self._desk.picture(name, kind)
         except PickroomError as error:
             self.send({**message, "reason": error.what})
         else:

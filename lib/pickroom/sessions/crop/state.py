@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, replace
-from types import MappingProxyType
-from typing import Any, Literal
+from dataclasses import dataclass, field, replace
+from typing import Literal
 
 from pickroom.core.geometry import to_pixels, with_ratio
 from pickroom.core.quantities import plural
@@ -32,6 +31,7 @@ class CropCard:
     size: Size  # (width, height) in pixels, EXIF-upright
     start: CropBox  # the box to begin with: the AI's proposal, or the constant
     proposed: bool = False  # whether `start` is the AI's
+    warning: str = ""  # what to know before cropping it, e.g. that no decision will be changed
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +59,8 @@ class CropState:
 
     cards: tuple[CropCard, ...]  # the page's images
     # boxes, shapes: file name -> box and shape (OWN, FREE, or a key of RATIOS) where the user changed them
-    boxes: Mapping[str, CropBox] = field(default_factory=lambda: MappingProxyType({}))
-    shapes: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    boxes: Mapping[str, CropBox] = field(default_factory=dict)
+    shapes: Mapping[str, str] = field(default_factory=dict)
     active: int = 0  # index of the active image
     drag: Drag | None = None
     undo: tuple[Edit, ...] = ()
@@ -93,10 +93,6 @@ class CropState:
         """The ratio the box keeps (width / height in pixels), None when it is free."""
         shape = self.shape(card)
         return None if shape == FREE else RATIOS.get(shape, card.size[0] / card.size[1])
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain JSON types only, for printing."""
-        return asdict(replace(self, boxes=dict(self.boxes), shapes=dict(self.shapes)))
 
 
 def press(state: CropState, key: str) -> CropState:
@@ -204,7 +200,7 @@ def set_shape(state: CropState, shape: str) -> CropState:
     card, state = state.card, replace(state, asked=False)
     if card is None:
         return state
-    changed = replace(state, shapes=MappingProxyType({**state.shapes, card.filename: shape}))
+    changed = replace(state, shapes={**state.shapes, card.filename: shape})
     return _record(state, card, with_ratio(state.box(card), changed.ratio(card), card.size), shape)
 
 
@@ -237,8 +233,8 @@ def _record(state: CropState, card: CropCard, box: CropBox, shape: str) -> CropS
 
 
 def _with(state: CropState, card: CropCard, box: CropBox, shape: str) -> CropState:
-    boxes = MappingProxyType({**state.boxes, card.filename: box})
-    return replace(state, boxes=boxes, shapes=MappingProxyType({**state.shapes, card.filename: shape}))
+    boxes = {**state.boxes, card.filename: box}
+    return replace(state, boxes=boxes, shapes={**state.shapes, card.filename: shape})
 
 
 def _step(state: CropState, way: Literal["undo", "redo"]) -> CropState:

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from types import MappingProxyType
+from itertools import accumulate
 from typing import Literal
 
 from pickroom.core.naming import folder_of
 from pickroom.core.quantities import plural
 from pickroom.sessions.keys import Command
-from pickroom.store.marks import Changes, MarkStep
+from pickroom.store.marks import MarkStep
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +39,8 @@ class Layout:
     def of(cls, sections: Iterable[Section]) -> Layout:
         sections = tuple(sections)
         order = tuple(path for section in sections for path in section.paths)
-        starts, total = [], 0
-        for section in sections:
-            starts.append(total)
-            total += len(section.paths)
-        return cls(sections, order, tuple(starts), MappingProxyType({path: i for i, path in enumerate(order)}))
+        starts = tuple(accumulate((len(section.paths) for section in sections[:-1]), initial=0))[: len(sections)]
+        return cls(sections, order, starts, {path: i for i, path in enumerate(order)})
 
     def section_at(self, place: int) -> int:
         """The index of the section that a place lies in; empty sections hold none."""
@@ -66,8 +63,8 @@ class Board:
     """Everything that is on the board."""
 
     layout: Layout = field(default_factory=Layout)
-    marks: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))  # path -> folder it is to go to
-    blocked: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))  # path -> why it cannot be marked
+    marks: Mapping[str, str] = field(default_factory=dict)  # path -> folder it is to go to
+    blocked: Mapping[str, str] = field(default_factory=dict)  # path -> why it cannot be marked
     columns: int = 1  # images side by side, as the browser says
     cursor: int = 0  # the active image's place; 0 on an empty board. anchor: where a Shift-click's range begins
     anchor: int = 0
@@ -157,7 +154,7 @@ def unmark(board: Board, key: str, paths: Sequence[str]) -> Board:
 
 def record(board: Board, step: MarkStep) -> Board:
     """Take a step: its marks are set, and what could be redone is over."""
-    return _with_marks(replace(board, undo=(*board.undo, step), redo=()), step.changes)
+    return _with_marks(replace(board, undo=(*board.undo, step), redo=()), {p: after for p, _, after in step.changes})
 
 
 def click(board: Board, place: int, *, extend: bool = False, toggle: bool = False) -> Board:
@@ -168,12 +165,10 @@ def click(board: Board, place: int, *, extend: bool = False, toggle: bool = Fals
     if not 0 <= place < len(board.layout.order) or board.summary:
         return board
     board = replace(board, message="")
-    path = board.layout.order[place]
     if extend:
         return _go(board, place, extend=True)
-    if toggle:
-        return replace(board, cursor=place, anchor=place, selected=board.selected ^ {path})
-    return replace(board, cursor=place, anchor=place, selected=frozenset())
+    selected = board.selected ^ {board.layout.order[place]} if toggle else frozenset()
+    return replace(board, cursor=place, anchor=place, selected=selected)
 
 
 def band(board: Board, ranges: Sequence[tuple[int, int]], *, add: bool = False) -> Board:
@@ -209,14 +204,9 @@ def with_layout(board: Board, layout: Layout) -> Board:
     return replace(board, layout=layout, cursor=cursor, anchor=cursor, selected=kept)
 
 
-def _with_marks(board: Board, changes: Changes) -> Board:
-    marks = dict(board.marks)
-    for path, _, folder in changes:
-        if folder is None:
-            marks.pop(path, None)
-        else:
-            marks[path] = folder
-    return replace(board, marks=MappingProxyType(marks))
+def _with_marks(board: Board, changed: Mapping[str, str | None]) -> Board:
+    marks = {**board.marks, **changed}
+    return replace(board, marks={path: folder for path, folder in marks.items() if folder is not None})
 
 
 def _replay(board: Board, way: Literal["undo", "redo"]) -> Board:
@@ -228,11 +218,10 @@ def _replay(board: Board, way: Literal["undo", "redo"]) -> Board:
     place = board.layout.places.get(step.changes[0][0], board.cursor)
     board = replace(board, cursor=place, anchor=place)
     if way == "undo":
-        back = tuple((path, after, before) for path, before, after in step.changes)
         board = replace(board, undo=steps[:-1], redo=(*board.redo, step), message=f"undone: {said}")
-        return _with_marks(board, back)
+        return _with_marks(board, {path: before for path, before, _ in step.changes})
     board = replace(board, undo=(*board.undo, step), redo=steps[:-1], message=f"redone: {said}")
-    return _with_marks(board, step.changes)
+    return _with_marks(board, {path: after for path, _, after in step.changes})
 
 
 def _go(board: Board, place: int, *, extend: bool) -> Board:
@@ -255,12 +244,6 @@ def _vertical(board: Board, rows: int) -> int:
     if not 0 <= there < len(every):
         return board.cursor
     return min(every[there][0] + (board.cursor - every[here][0]), every[there][-1])
-
-
-def _toggle(board: Board) -> Board:
-    if board.active is None:
-        return replace(board, message="there is no image here")
-    return replace(board, selected=board.selected ^ {board.active}, anchor=board.cursor)
 
 
 def _in_summary(board: Board, name: str) -> Board:
@@ -292,7 +275,7 @@ _VIEWS: dict[str, Callable[[Board], Board]] = {
     "back": _back,
     "undo": lambda board: _replay(board, "undo"),
     "redo": lambda board: _replay(board, "redo"),
-    "toggle": _toggle,
+    "toggle": lambda board: click(board, board.cursor, toggle=True) if board.active else _go(board, 0, extend=False),
     "smaller": lambda board: replace(board, size=max(board.size - 1, 0)),
     "larger": lambda board: replace(board, size=min(board.size + 1, len(SIZES) - 1)),
     "finalise": _open_summary,

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from types import MappingProxyType
-from typing import ClassVar
+from dataclasses import replace
+from typing import ClassVar, NamedTuple
 
 from pickroom.core.errors import ConflictError
 from pickroom.core.naming import CROP, STAGING
@@ -31,8 +30,7 @@ from pickroom.store.marks import BoardKind, Mark, MarkStep
 from pickroom.store.workspace import Project
 
 
-@dataclass(frozen=True, slots=True)
-class Note:
+class Note(NamedTuple):
     """What is said under one thumbnail: its name, a few words on the right of it, all of it when the pointer rests."""
 
     label: str
@@ -121,12 +119,8 @@ class BoardSession(ProjectSession):
         return self.change(apply)
 
     def point(self, select: Callable[[Board], Board]) -> None:
-        """Change what is active and selected, which is not stored: see `board.click`, `band`, `select_section`."""
+        """Change what is active or selected, or the columns, which is not stored: see `board.click`, `band`."""
         self.board = select(self.board)
-
-    def set_columns(self, columns: int) -> None:
-        """How many images are side by side."""
-        self.board = replace(self.board, columns=max(1, columns))
 
     def change(self, act: Callable[[Board], Board]) -> Board:
         """Change the board by a function of it, and save the marks that it changed, or apply what it confirmed."""
@@ -239,13 +233,12 @@ class BoardSession(ProjectSession):
         self.images.learn(self.listing.items, known)
         mine = [mark for mark in waiting if self._is_mine(mark)]
         self.held = {mark.path: mark.held_reason for mark in mine if mark.held_reason}
-        found = {mark.path: mark.folder for mark in mine}
         self.board = replace(
             self.board,
-            marks=MappingProxyType(found),
+            marks={mark.path: mark.folder for mark in mine},
             undo=latest(undo, self._is_here),
             redo=latest(redo, self._is_here),
-            blocked=MappingProxyType(blocked),
+            blocked=blocked,
         )
         self._seen_version = version  # only now: rows that cannot be read are told of at every key
         self.lay_out()
@@ -307,20 +300,17 @@ class BrowseSession(BoardSession):
         found: dict[str, list[str]] = {}
         for item in self.listing.items:
             found.setdefault(item.directory, []).append(item.path)
-        for folder in self._in_order(found):
+        bases = self.listing.bases
+
+        def rank(folder: str) -> tuple[int, str]:
+            inside = (i for i, base in enumerate(bases) if base and f"{folder}/".startswith(f"{base}/"))
+            return next(inside, len(bases)), folder
+
+        for folder in sorted(found, key=rank):
             paths = found[folder]
             blocked = [self.board.blocked[path] for path in paths if path in self.board.blocked]
             note = f"{len(blocked)} not to be marked: {blocked[0]}" if blocked else ""
             yield Section(folder or "(the project's folder)", folder, tuple(paths), note)
-
-    def _in_order(self, folders: Iterable[str]) -> list[str]:
-        bases = self.listing.bases
-
-        def rank(folder: str) -> tuple[int, str]:
-            inside = [i for i, base in enumerate(bases) if base and (folder == base or folder.startswith(f"{base}/"))]
-            return (inside[0] if inside else len(bases), folder)
-
-        return sorted(folders, key=rank)
 
     def act(self, key: str, what: Command) -> None:
         """Mark the targets, or the row; clear; go to the next marked image."""

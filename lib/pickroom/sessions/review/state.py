@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from types import MappingProxyType
 from typing import Literal
 
 from pickroom.core.quantities import plural
@@ -45,7 +44,7 @@ class ReviewState:
 
     cards: tuple[Card, ...]  # the groups of this batch, in queue order
     # group id -> what is chosen; a group not in it has `first_choice`
-    choices: Mapping[str, Choice] = field(default_factory=lambda: MappingProxyType({}))
+    choices: Mapping[str, Choice] = field(default_factory=dict)
     position: int = 0  # index of the group shown; 0 when there is none
     # zoom, info, help, summary: which views are open
     zoom: bool = False
@@ -88,7 +87,7 @@ def first_choice(card: Card) -> Choice:
 
 
 def with_choice(state: ReviewState, group_id: str, choice: Choice) -> ReviewState:
-    return replace(state, choices=MappingProxyType({**state.choices, group_id: choice}))
+    return replace(state, choices={**state.choices, group_id: choice})
 
 
 def press(state: ReviewState, key: str, keys: KeyTable = REVIEW) -> ReviewState:
