@@ -54,7 +54,7 @@ ANALYSIS_MAY |= {
 }
 # databases that are no project's: the temporary facts of an import, the <project>_legacy.db it publishes, and one that
 # is made to try whether WAL works
-OWN_DATABASES = ("history/", "store/wal.py")
+OWN_DATABASES = ("history/", "store/connections.py")
 WRITE = re.compile(r"\b(?:INSERT\s+(?:OR\s+\w+\s+)?INTO|REPLACE\s+INTO|UPDATE|DELETE\s+FROM)\s+(\w+)")
 
 

@@ -19,7 +19,7 @@ from conftest import read_tree, write_image
 from pickroom.core.errors import ConflictError
 from pickroom.core.naming import OWNED_FOLDERS, companions_by_stem, stem_of
 from pickroom.core.records import Group
-from pickroom.files.undo import recover, undo_batch
+from pickroom.files.batch import recover, undo_batch
 from pickroom.indexing import projects
 from pickroom.sessions.keys import REVIEW
 from pickroom.sessions.review.session import ReviewSession

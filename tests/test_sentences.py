@@ -17,7 +17,7 @@ from pickroom.automation.guarantee import BlindDecision, calibrate
 from pickroom.automation.metrics import Outcome, measure
 from pickroom.cli.doctor import workspaces
 from pickroom.cli.project import status_words
-from pickroom.files.undo import undo_batch
+from pickroom.files.batch import undo_batch
 from pickroom.indexing import projects
 from pickroom.learn.recommending import recommend as recommend_all
 from pickroom.sessions.review.session import ManualSession, ReviewSession

@@ -18,8 +18,7 @@ import pytest
 
 from pickroom import app
 from pickroom.app.widgets import stage
-from pickroom.app.widgets.grid import Grid
-from pickroom.app.widgets.stage import Stage
+from pickroom.app.widgets.stage import Grid, Stage
 from pickroom.core.geometry import from_pixels, to_pixels
 from pickroom.core.records import CropBox
 from pickroom.sessions.crop import editing

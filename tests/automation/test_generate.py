@@ -14,7 +14,7 @@ from pickroom.automation.guarantee import BlindDecision, RiskTarget
 from pickroom.core.errors import LockedError, StoreError, UsageError
 from pickroom.core.records import BoxSource, Choice, CropBox, Recommendation
 from pickroom.files.cropping import Order, submit
-from pickroom.files.lock import project_lock
+from pickroom.files.preflight import project_lock
 from pickroom.store import recommendations, review_state
 from pickroom.store.connect import connect
 from pickroom.store.review_state import SavedChoice

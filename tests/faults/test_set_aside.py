@@ -15,7 +15,7 @@ import pytest
 
 from faults.test_two_windows import Open, Window, _serve
 from pickroom.core.errors import LockedError
-from pickroom.files.undo import undo_batch
+from pickroom.files.batch import undo_batch
 from pickroom.indexing import projects
 from pickroom.maintenance.backup import restoring, writing
 from pickroom.sessions.crop.session import CropSession

@@ -38,7 +38,7 @@ from pickroom.core.errors import PickroomError, ProjectError, StoreError, UsageE
 from pickroom.core.naming import is_project_id, stays_inside
 from pickroom.core.records import CropBox, FileOp
 from pickroom.files import cropping, journal, moves
-from pickroom.files.lock import moving_files
+from pickroom.files.preflight import moving_files
 from pickroom.history.logged_paths import split_path
 from pickroom.history.sources import open_source
 from pickroom.learn import checkpoints

@@ -24,7 +24,7 @@ from pickroom.automation.guarantee import RISK_TARGET, RiskTarget, calibrate
 from pickroom.automation.sandbox import AutomationTarget
 from pickroom.core.errors import FileOperationError, UsageError
 from pickroom.core.records import Choice, Group, Recommendation
-from pickroom.files.lock import moving_files
+from pickroom.files.preflight import moving_files
 from pickroom.storage import atomic
 from pickroom.store import groups, recommendations, review_state
 from pickroom.store.connect import connect, open_read_only, transaction

@@ -29,7 +29,7 @@ from pickroom.core.naming import CROP_ORIGINALS, CROPPED, join
 from pickroom.core.quantities import plural
 from pickroom.core.records import Choice, CropBox, Decision, FileOp, Group, Recommendation
 from pickroom.files import cropping, routing
-from pickroom.files.handlers import AUTOMATION
+from pickroom.files.journal import AUTOMATION
 from pickroom.files.preflight import DiskSnapshot
 from pickroom.files.routing import Route
 from pickroom.images import crops as rendering

@@ -5,8 +5,6 @@ The marks are read from the store, never from a screen. An image that cannot go 
 companions; the others go on.
 """
 
-from __future__ import annotations
-
 import sqlite3
 from collections import Counter
 from collections.abc import Collection, Sequence

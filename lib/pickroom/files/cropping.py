@@ -4,8 +4,6 @@ A crop is rendered next to its destination first, under a hidden name. A crash b
 to sweep; after it, recovery goes forward.
 """
 
-from __future__ import annotations
-
 import hashlib
 import sqlite3
 from collections.abc import Sequence
@@ -13,14 +11,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from pickroom.core import naming
 from pickroom.core.errors import FileOperationError, ImageError
 from pickroom.core.geometry import compose
-from pickroom.core.naming import CROP_AUTO, CROP_ORIGINALS, CROPPED, STAGING, is_image_name, join, sidecar_name
+from pickroom.core.naming import CROP_ORIGINALS, CROPPED, STAGING, WAITING_FOLDERS, is_image_name, join, sidecar_name
 from pickroom.core.records import BoxSource, CropBox, FileOp
 from pickroom.files import sidecars
 from pickroom.files.batch import Batch, run_batch
-from pickroom.files.handlers import CROP, DROP
+from pickroom.files.journal import CROP, DROP
 from pickroom.files.preflight import DiskSnapshot
 from pickroom.images import crops as rendering
 from pickroom.images import decode
@@ -30,7 +27,6 @@ from pickroom.store import crops, decisions, operations
 from pickroom.store.crops import Crop
 from pickroom.store.workspace import Project, utc_now
 
-WAITING_FOLDERS = (naming.CROP, CROP_AUTO)  # CROP here is a kind of journal steps
 NO_SIDECAR = "no sidecar: the file is cropped, no decision is changed"
 _CHUNK = 20  # images rendered, then committed together: bounds memory, and what one crash leaves to sweep
 

@@ -1,7 +1,5 @@
 """Finalise: stored choices become decisions and a file plan in one transaction; then the files move."""
 
-from __future__ import annotations
-
 import sqlite3
 from collections import Counter
 from collections.abc import Sequence
@@ -170,16 +168,9 @@ def record_decision(
     """
     if row is not None:
         decisions.insert(connection, row)
-    context = decisions.Context(
-        group_id=group_id,
-        batch=batch,
-        input=input,
-        outcome=route.outcome,
-        decided_at=now,
-        source=shown.source if shown else None,
-        versions=shown.versions if shown else {},
-        milliseconds=saved.milliseconds if saved else None,
-    )
+    source, versions = (shown.source, shown.versions) if shown else (None, {})
+    spent = saved.milliseconds if saved else None
+    context = decisions.Context(group_id, batch, input, route.outcome, now, source, versions, spent)
     decisions.insert_context(connection, context)
     operations.plan(connection, ops)
 

@@ -5,8 +5,6 @@ a workspace with manifest and database. Sandboxes elsewhere (`auto --sandbox DIR
 `sandbox/<project>.sandboxes.json`, so that what a crash left in them is found without naming them again.
 """
 
-from __future__ import annotations
-
 import json
 import sqlite3
 from collections.abc import Iterator
@@ -17,16 +15,13 @@ from pathlib import Path
 from pickroom.core.errors import FileOperationError, PickroomError, ProjectError
 from pickroom.core.naming import OWNED_FOLDERS
 from pickroom.files import journal
-from pickroom.files.folder import ImageFolder
 from pickroom.files.journal import Outcome
-from pickroom.files.lock import moving_files
-from pickroom.files.preflight import require_images
+from pickroom.files.preflight import ImageFolder, moving_files, require_images
 from pickroom.storage import atomic, json_records
 from pickroom.storage.locking import exclusive
 from pickroom.store import operations
 from pickroom.store.connect import connect, open_read_only, open_unchecked
-from pickroom.store.manifest import INNER
-from pickroom.store.workspace import Project, Workspace
+from pickroom.store.workspace import INNER, Project, Workspace
 
 _CLOSING = "closing units whose files are gone"
 _PATIENCE_S = 10.0

@@ -3,8 +3,6 @@
 The table is REVIEW.md's, Routes. The dry run, the summary on the deck and the real run all come from here.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Mapping, Sequence

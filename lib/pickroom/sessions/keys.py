@@ -4,13 +4,12 @@ Keys are spelled as FORMATS.md says: letters in lower case, digits, named keys, 
 buttons, the desks' checks and docs/REVIEW.md all follow these tables.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain, groupby
-from typing import Literal
+from typing import Literal, get_args
 
 from pickroom.core.errors import UsageError
 
@@ -144,21 +143,22 @@ def read_keys(text: str) -> list[str]:
     return keys
 
 
+_decides, _acts, _repeats, _looks = (partial(bind, effect=effect) for effect in get_args(Effect))
 _FIRST_CLICK = "the first click only gives the desk the keys"
 # the browser's own key: no session hears of it
 _WHOLE_SCREEN = mouse("Shift+Space", "the desk on the whole screen, and back")
-_LAST_LINES = (_WHOLE_SCREEN, bind("?", "help", "this legend", "looks"))
+_LAST_LINES = (_WHOLE_SCREEN, _looks("?", "help", "this legend"))
 
 # --- the review deck, and the automation's review on the same deck ------------------------------------------------
 
 _GOING_ROUND = (
-    bind("Enter ArrowDown ArrowRight", "next", "next", "looks"),
-    bind("ArrowUp ArrowLeft", "previous", "previous", "looks"),
-    bind("Home End", "first, last", "first, last", "looks"),
-    bind("g", "next undecided", "next undecided", "looks"),
-    bind("z Escape", "zoom, back", "zoom to 100 % at the pointer; drag pans; Z or Esc back", "looks", shown="Z"),
-    bind("i", "info", "prompt and settings of the candidates, differences marked", "looks"),
-    bind("u Shift+u", "undo, redo", "undo the last key, redo", "looks"),
+    _looks("Enter ArrowDown ArrowRight", "next", "next"),
+    _looks("ArrowUp ArrowLeft", "previous", "previous"),
+    _looks("Home End", "first, last", "first, last"),
+    _looks("g", "next undecided", "next undecided"),
+    _looks("z Escape", "zoom, back", "zoom to 100 % at the pointer; drag pans; Z or Esc back", shown="Z"),
+    _looks("i", "info", "prompt and settings of the candidates, differences marked"),
+    _looks("u Shift+u", "undo, redo", "undo the last key, redo"),
 )
 _IMAGES = (
     mouse("click", f"an image: the same as its number; {_FIRST_CLICK}"),
@@ -166,43 +166,34 @@ _IMAGES = (
 )
 
 REVIEW = KeyTable(
-    bind(
-        "1 2 3 4",
-        "pick #",
-        "pick that image; on the AI's pick with its crop shown, accept the crop too; again: clear",
-        "decides",
+    _decides(
+        "1 2 3 4", "pick #", "pick that image; on the AI's pick with its crop shown, accept the crop too; again: clear"
     ),
-    bind("q w e r", "crop #", "pick that image and send it to the crop desk; again: clear", "decides"),
-    bind("a", "accept", "accept the recommendation as shown", "decides"),
-    bind("c", "overlay", "crop overlay on / off: what you see is what will be recorded", "decides"),
-    bind("x", "reject", "reject the whole group", "decides"),
-    bind("k", "keep", "keep all: not really a group; never used for training", "decides"),
-    bind("s", "skip", "skip: leave undecided", "decides"),
+    _decides("q w e r", "crop #", "pick that image and send it to the crop desk; again: clear"),
+    _decides("a", "accept", "accept the recommendation as shown"),
+    _decides("c", "overlay", "crop overlay on / off: what you see is what will be recorded"),
+    _decides("x", "reject", "reject the whole group"),
+    _decides("k", "keep", "keep all: not really a group; never used for training"),
+    _decides("s", "skip", "skip: leave undecided"),
     *_GOING_ROUND,
-    bind("Shift+Enter", "finalise", "finalise: a summary first, again does it, Esc returns", "acts"),
+    _acts("Shift+Enter", "finalise", "finalise: a summary first, again does it, Esc returns"),
     *_IMAGES,
     *_LAST_LINES,
 )
 
 AUTOMATION = KeyTable(
-    bind("a", "accept", "approve what is proposed, as shown", "decides"),
-    bind("r", "reject", "reject: keep every image where it is, do nothing", "decides"),
-    bind("1 2 3 4", "pick #", "override: that image instead; again: clear", "decides"),
-    bind(
-        "Shift+1 Shift+2 Shift+3 Shift+4",
-        "crop #",
-        "override, and that image needs a crop by hand",
-        "decides",
-        shown="Shift+1-4",
+    _decides("a", "accept", "approve what is proposed, as shown"),
+    _decides("r", "reject", "reject: keep every image where it is, do nothing"),
+    _decides("1 2 3 4", "pick #", "override: that image instead; again: clear"),
+    _decides(
+        "Shift+1 Shift+2 Shift+3 Shift+4", "crop #", "override, and that image needs a crop by hand", shown="Shift+1-4"
     ),
-    bind("c", "overlay", "crop overlay on / off: what you see is what will be done", "decides"),
-    bind("k", "keep", "keep all: not really a group; every image to selected/", "decides"),
-    bind("s", "skip", "skip: nothing is written", "decides"),
-    bind("f", "filter", "which groups: all that wait for you, uncertain, crops, flagged, approved unseen", "looks"),
+    _decides("c", "overlay", "crop overlay on / off: what you see is what will be done"),
+    _decides("k", "keep", "keep all: not really a group; every image to selected/"),
+    _decides("s", "skip", "skip: nothing is written"),
+    _looks("f", "filter", "which groups: all that wait for you, uncertain, crops, flagged, approved unseen"),
     *_GOING_ROUND,
-    bind(
-        "Shift+Enter", "finalise", "write approved_decisions.jsonl: a summary first, again does it, Esc returns", "acts"
-    ),
+    _acts("Shift+Enter", "finalise", "write approved_decisions.jsonl: a summary first, again does it, Esc returns"),
     *_IMAGES,
     *_LAST_LINES,
 )
@@ -215,38 +206,32 @@ _SHIFT_ARROWS = "Shift+ArrowLeft Shift+ArrowUp Shift+ArrowRight Shift+ArrowDown"
 CROP = KeyTable(
     mouse("click", f"an image: make it the active one; {_FIRST_CLICK}"),
     mouse("drag", "outside the box: draw a new one; inside: move it; by an edge or handle: resize it"),
-    bind("1 2 3", "activate #", "choose the active image", "acts"),
-    bind("Tab Shift+Tab", "next image, previous image", "the next image, the previous one", "acts"),
-    bind(
+    _acts("1 2 3", "activate #", "choose the active image"),
+    _acts("Tab Shift+Tab", "next image, previous image", "the next image, the previous one"),
+    _repeats(
         f"{_ARROWS} {_SHIFT_ARROWS}",
         "left, up, right, down, far left, far up, far right, far down",
         "nudge by one pixel; with Shift by ten",
-        "repeats",
         shown="← ↑ → ↓",
     ),
-    bind("[ ]", "smaller, larger", "smaller, larger about the centre", "repeats"),
-    bind("n", "full", "full frame", "acts"),
-    bind("f", "free", "free the aspect ratio / keep the image's own again", "acts"),
-    bind("p", "next ratio", "next preset ratio: 1:1, 4:5, 3:2, 16:9, the image's own", "acts"),
-    bind(
-        "Enter",
-        "submit",
-        "submit the active image: its crop is written, the original kept in crop_originals/",
-        "decides",
-    ),
-    bind("d", "delete", "send the image to delete_staging/; its pick stays a valid selection", "decides"),
-    bind("s", "skip", "skip the page: its images go on waiting", "decides"),
-    bind("b", "back", "back: bring the image submitted last back, with its box", "decides"),
-    bind("u Shift+u", "undo, redo", "undo the last edit of a box, redo", "acts"),
-    bind("Shift+a", "apply ai", "apply all AI crops of crop_auto/; Enter confirms, Esc returns", "decides"),
-    bind("Escape", "close", "close; during a drag: take it back", "looks"),
+    _repeats("[ ]", "smaller, larger", "smaller, larger about the centre"),
+    _acts("n", "full", "full frame"),
+    _acts("f", "free", "free the aspect ratio / keep the image's own again"),
+    _acts("p", "next ratio", "next preset ratio: 1:1, 4:5, 3:2, 16:9, the image's own"),
+    _decides("Enter", "submit", "submit the active image: its crop is written, the original kept in crop_originals/"),
+    _decides("d", "delete", "send the image to delete_staging/; its pick stays a valid selection"),
+    _decides("s", "skip", "skip the page: its images go on waiting"),
+    _decides("b", "back", "back: bring the image submitted last back, with its box"),
+    _acts("u Shift+u", "undo, redo", "undo the last edit of a box, redo"),
+    _decides("Shift+a", "apply ai", "apply all AI crops of crop_auto/; Enter confirms, Esc returns"),
+    _looks("Escape", "close", "close; during a drag: take it back"),
     *_LAST_LINES,
 )
 
 # --- boards of thumbnails: the folder viewer and the sorter -------------------------------------------------------
 
-_APPLY = bind("Shift+Enter", "finalise", "apply: a summary first, again moves the files, Esc returns", "acts")
-_UNDO_MARKS = bind("u Shift+u", "undo, redo", "undo the last key that marked, redo", "looks")
+_APPLY = _acts("Shift+Enter", "finalise", "apply: a summary first, again moves the files, Esc returns")
+_UNDO_MARKS = _looks("u Shift+u", "undo, redo", "undo the last key that marked, redo")
 
 _BOARD = (
     mouse("click", f"an image: make it active; a header: select all of it; {_FIRST_CLICK}"),
@@ -254,41 +239,34 @@ _BOARD = (
     mouse("drag", "select the images around which it goes; with Shift, Ctrl or ⌘: these too"),
     mouse("double-click", "the image large; a click closes it"),
     mouse("wheel", "scroll"),
-    bind(
+    _repeats(
         f"{_ARROWS} {_SHIFT_ARROWS}",
         "left, up, right, down, extend left, extend up, extend right, extend down",
         "go; with Shift: select on the way",
-        "repeats",
         shown="← ↑ → ↓",
     ),
-    bind(
+    _acts(
         "Home End Shift+Home Shift+End",
         "first, last, extend first, extend last",
         "first, last; with Shift: select on the way",
-        "acts",
         shown="Home End",
     ),
-    bind("Space", "toggle", "select the active image too, or no longer", "acts"),
-    bind("Enter z", "large", "the active image large; arrows go on from there", "acts"),
-    bind("i", "info", "what is written about it: YAML, caption, PNG text", "looks"),
-    bind("[ ]", "smaller, larger", "smaller, larger thumbnails", "looks"),
+    _acts("Space", "toggle", "select the active image too, or no longer"),
+    _acts("Enter z", "large", "the active image large; arrows go on from there"),
+    _looks("i", "info", "what is written about it: YAML, caption, PNG text"),
+    _looks("[ ]", "smaller, larger", "smaller, larger thumbnails"),
     _UNDO_MARKS,
     _APPLY,
-    bind("Escape", "back", "close; else select nothing", "looks"),
+    _looks("Escape", "back", "close; else select nothing"),
     *_LAST_LINES,
 )
 
 BROWSE = KeyTable(
-    bind(
-        "c",
-        "mark crop",
-        "crop: the selection, else the active image, to crop/ for the crop desk; again: clear",
-        "decides",
-    ),
-    bind("x", "mark staging", "set aside: to delete_staging/; again: clear", "decides"),
-    bind("Shift+c Shift+x", "mark row crop, mark row staging", "the whole row", "decides"),
-    bind("k", "clear", "keep as it is: clear the mark", "decides"),
-    bind("m", "next marked", "next marked image", "acts"),
+    _decides("c", "mark crop", "crop: the selection, else the active image, to crop/ for the crop desk; again: clear"),
+    _decides("x", "mark staging", "set aside: to delete_staging/; again: clear"),
+    _decides("Shift+c Shift+x", "mark row crop, mark row staging", "the whole row"),
+    _decides("k", "clear", "keep as it is: clear the mark"),
+    _acts("m", "next marked", "next marked image"),
     *_BOARD,
 )
 
@@ -296,46 +274,38 @@ BROWSE = KeyTable(
 FOLDER_KEYS = "1234567890qwertyfghjk"
 
 SORT = KeyTable(
-    bind(
+    _decides(
         " ".join(FOLDER_KEYS),
         "mark #",
         "send the selection, else the active image, to that folder; again: clear",
-        "decides",
         shown="1 … 0  Q …",
     ),
-    bind(
-        " ".join(f"Shift+{key}" for key in FOLDER_KEYS),
-        "mark row #",
-        "send the whole row",
-        "decides",
-        shown="Shift+1 …",
-    ),
-    bind("a Shift+a", "accept, accept row", "do as suggested: the selection or the active image; the row", "decides"),
-    bind("x", "clear", "clear the mark", "decides"),
-    bind("n", "name", "name a new folder; -NAME takes an unused one away", "looks"),
-    bind("o", "order", "the most similar to the active image first; again: by name", "looks"),
-    bind("v", "hide", "hide what is marked; show it again", "looks"),
+    _decides(" ".join(f"Shift+{key}" for key in FOLDER_KEYS), "mark row #", "send the whole row", shown="Shift+1 …"),
+    _decides("a Shift+a", "accept, accept row", "do as suggested: the selection or the active image; the row"),
+    _decides("x", "clear", "clear the mark"),
+    _looks("n", "name", "name a new folder; -NAME takes an unused one away"),
+    _looks("o", "order", "the most similar to the active image first; again: by name"),
+    _looks("v", "hide", "hide what is marked; show it again"),
     *_BOARD,
 )
 
 # --- the duplicates desk ------------------------------------------------------------------------------------------
 
 DUPLICATES = KeyTable(
-    bind("1 2", "keep #", "keep that one: the other goes to delete_staging/; again: clear", "decides"),
-    bind("a", "suggested", "keep the one that is suggested", "decides"),
+    _decides("1 2", "keep #", "keep that one: the other goes to delete_staging/; again: clear"),
+    _decides("a", "suggested", "keep the one that is suggested"),
     # it names the pairs that it decides, and says how many: it need not have been pressed on any of them
-    bind("Shift+a", "suggested for exact", "the same for every exact pair that is still open", "looks"),
-    bind("b", "both", "keep both", "decides"),
-    bind(
+    _looks("Shift+a", "suggested for exact", "the same for every exact pair that is still open"),
+    _decides("b", "both", "keep both"),
+    _looks(
         f"{_ARROWS} Enter",
         "previous pair, previous pair, next pair, next pair, next pair",
         "the pair before, the next pair",
-        "looks",
     ),
-    bind("Home End g", "first pair, last pair, next open", "first, last, next open pair", "looks"),
-    bind("d", "differences", "differences on or off", "looks"),
-    bind("z Escape", "large, back", "100 %; Z or Esc back", "looks", shown="Z"),
-    bind("u Shift+u", "undo, redo", "undo the last key that decided, redo", "looks"),
+    _looks("Home End g", "first pair, last pair, next open", "first, last, next open pair"),
+    _looks("d", "differences", "differences on or off"),
+    _looks("z Escape", "large, back", "100 %; Z or Esc back", shown="Z"),
+    _looks("u Shift+u", "undo, redo", "undo the last key that decided, redo"),
     _APPLY,
     mouse("click", f"an image: keep it, the same as its number; {_FIRST_CLICK}"),
     mouse("drag", "at 100 %: move both images in step"),

@@ -1,7 +1,5 @@
 """What every tool's session shares: its project's open database, and the loop that saves what a key changed."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
@@ -10,7 +8,7 @@ from typing import Literal, TypeVar
 
 from pickroom.core.errors import ImageError
 from pickroom.core.naming import extension_of, filename_of, join
-from pickroom.files.undo import recover_if_planned
+from pickroom.files.batch import recover_if_planned
 from pickroom.images import decode, thumbnails
 from pickroom.sessions.keys import KeyTable
 from pickroom.store.connect import connect

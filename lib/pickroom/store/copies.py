@@ -4,8 +4,6 @@ One is kept before every migration, and after a batch that moved files when the 
 one may be due, `snapshot.keep` makes it once the result of the batch is on screen.
 """
 
-from __future__ import annotations
-
 import contextlib
 import os
 import re
@@ -19,9 +17,8 @@ from pathlib import Path
 from pickroom.core.errors import StoreError
 from pickroom.storage import atomic, leftovers
 from pickroom.store.connections import Opened
-from pickroom.store.manifest import DECISIONS
-from pickroom.store.rows import number
-from pickroom.store.schema import find_foreign_object, has_tables, migrations
+from pickroom.store.rows import find_foreign_object, has_tables, migrations, number
+from pickroom.store.workspace import DECISIONS
 
 KEPT = 3
 EVERY = timedelta(hours=1)

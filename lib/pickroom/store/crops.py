@@ -1,7 +1,5 @@
 """Table `crops`: every crop file written, its box in the original's frame, and its hash."""
 
-from __future__ import annotations
-
 import sqlite3
 from dataclasses import dataclass
 from typing import Literal

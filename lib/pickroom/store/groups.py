@@ -1,7 +1,5 @@
 """Tables `groups` and `group_members`: which images are picked from together, and the queue they wait in."""
 
-from __future__ import annotations
-
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 

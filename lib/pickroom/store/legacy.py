@@ -3,8 +3,6 @@
 Its tables `ai_decisions`, `legacy_selections` and `legacy_crops` are all read for training.
 """
 
-from __future__ import annotations
-
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator

@@ -1,6 +1,4 @@
-"""Tables `image_marks`, `mark_log`, `sort_folders`: marks of sorter, folder viewer and duplicates, saved at once."""
-
-from __future__ import annotations
+"""Tables `image_marks`, `mark_log`, `sort_folders`, `kept_pairs`: what sorter, folder viewer and duplicates keep."""
 
 import json
 import sqlite3
@@ -14,6 +12,8 @@ from pickroom.store.rows import column, wrap_row_errors
 from pickroom.store.workspace import utc_now
 
 BoardKind = Literal["sort", "browse", "duplicates"]
+Side = tuple[str, str]  # an image: its file name and the SHA-256 of its content
+KeptPair = tuple[Side, Side]  # in either order; `kept_pairs` gives the smaller side first
 Changes = tuple[tuple[str, str | None, str | None], ...]  # (path, folder before, folder after); None is no mark
 
 
@@ -130,4 +130,28 @@ def set_folders(connection: sqlite3.Connection, names: Sequence[str]) -> None:
     connection.execute("DELETE FROM sort_folders")
     connection.executemany(
         "INSERT INTO sort_folders (name, place) VALUES (?, ?)", [(n, i) for i, n in enumerate(names)]
+    )
+
+
+def kept_pairs(connection: sqlite3.Connection) -> frozenset[KeptPair]:
+    """The duplicates of which the user said that both stay."""
+    rows = connection.execute("SELECT name_a, sha256_a, name_b, sha256_b FROM kept_pairs")
+    return frozenset(((row["name_a"], row["sha256_a"]), (row["name_b"], row["sha256_b"])) for row in rows)
+
+
+def keep_pair(connection: sqlite3.Connection, pair: KeptPair) -> None:
+    """Both stay, from now on; the time of the first such word counts."""
+    first, second = sorted(pair)
+    connection.execute(
+        """INSERT INTO kept_pairs (name_a, sha256_a, name_b, sha256_b, kept_at) VALUES (?, ?, ?, ?, ?)
+        ON CONFLICT (name_a, sha256_a, name_b, sha256_b) DO NOTHING""",
+        (*first, *second, utc_now()),
+    )
+
+
+def forget_pair(connection: sqlite3.Connection, pair: KeptPair) -> None:
+    """The pair is open again."""
+    first, second = sorted(pair)
+    connection.execute(
+        "DELETE FROM kept_pairs WHERE name_a = ? AND sha256_a = ? AND name_b = ? AND sha256_b = ?", (*first, *second)
     )

@@ -1,7 +1,5 @@
 """Table `file_operations`: the journal of every move and of every small file written or removed."""
 
-from __future__ import annotations
-
 import sqlite3
 from collections.abc import Iterable, Sequence
 

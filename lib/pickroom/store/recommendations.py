@@ -1,7 +1,5 @@
 """Table `recommendations`: what a model, a baseline or a simulation says of each group now."""
 
-from __future__ import annotations
-
 import heapq
 import json
 import sqlite3

@@ -4,8 +4,6 @@ Both have the same three tables, so that one session can speak to either; they a
 automation is never finalised by the ordinary deck.
 """
 
-from __future__ import annotations
-
 import json
 import sqlite3
 from collections.abc import Callable, Iterable

@@ -4,8 +4,6 @@ DuckDB may never attach the file that this process's own store has open: it carr
 invariant 10, says what two of them on one file do to each other's locks.
 """
 
-from __future__ import annotations
-
 import shutil
 import sqlite3
 from collections.abc import Iterable, Iterator

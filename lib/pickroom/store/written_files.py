@@ -4,8 +4,6 @@
 time. No folder is stored, so that a moved workspace stays what it was.
 """
 
-from __future__ import annotations
-
 import hashlib
 import os
 from pathlib import Path

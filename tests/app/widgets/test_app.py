@@ -15,8 +15,7 @@ from hypothesis import strategies as st
 import pickroom
 from pickroom.app.widgets import app as picking
 from pickroom.app.widgets.app import App, AppPlace, open_app
-from pickroom.app.widgets.crop_desk import CropDesk
-from pickroom.app.widgets.deck import Deck
+from pickroom.app.widgets.deck import CropDesk, Deck
 from pickroom.core.errors import ProjectError
 from pickroom.core.records import Choice
 from pickroom.store import review_state

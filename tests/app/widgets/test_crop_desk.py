@@ -12,7 +12,7 @@ import pytest
 from app.widgets.conftest import Page, Sent
 from conftest import read_tree, stage_name, write_image
 from pickroom.app.widgets import desk_html
-from pickroom.app.widgets.crop_desk import CropDesk, open_crop_desk
+from pickroom.app.widgets.deck import CropDesk, open_crop_desk
 from pickroom.app.widgets.overlay import arrange
 from pickroom.core.errors import LockedError
 from pickroom.core.geometry import to_pixels

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from conftest import write_image
 from pickroom.app.widgets import desk_html
-from pickroom.app.widgets.grid import Grid, runs, sequences
 from pickroom.app.widgets.grid_desk import BrowseDesk, GridDesk, SortDesk, open_browse, open_sort
+from pickroom.app.widgets.stage import Grid, runs, sequences
 from pickroom.sessions.marking.session import BrowseSession
 from pickroom.sessions.sorting.session import SortSession
 from pickroom.store.workspace import Project

@@ -16,8 +16,8 @@ from pickroom.cli import app
 from pickroom.core.errors import StoreError, UsageError
 from pickroom.core.geometry import compose, default_box, to_pixels
 from pickroom.core.records import CropBox
+from pickroom.files.batch import recover
 from pickroom.files.cropping import NO_SIDECAR, Order, submit
-from pickroom.files.undo import recover
 from pickroom.sessions.crop.session import CropSession
 from pickroom.store.connect import connect
 from pickroom.store.workspace import Project

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image as PillowImage
 
 from conftest import read_tree, write_image
-from pickroom.files.undo import undo_batch
+from pickroom.files.batch import undo_batch
 from pickroom.indexing import projects
 from pickroom.sessions.duplicates.finding import why
 from pickroom.sessions.duplicates.gathering import gather, log_path

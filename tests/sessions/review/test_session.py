@@ -17,8 +17,8 @@ from conftest import read_tree, write_image, write_series
 from pickroom.core.errors import ProjectError, UsageError
 from pickroom.core.records import Choice
 from pickroom.files import finalise as finalise_module
-from pickroom.files.lock import project_lock
-from pickroom.files.undo import undo_batch
+from pickroom.files.batch import undo_batch
+from pickroom.files.preflight import project_lock
 from pickroom.indexing import projects
 from pickroom.sessions.review.session import ManualSession, ReviewSession
 from pickroom.sessions.review.state import ReviewState

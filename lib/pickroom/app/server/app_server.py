@@ -4,8 +4,6 @@ Voila runs the page's one cell and shows what comes of it. The browser may talk 
 else: it cannot run code, and no file is served but those that Voila and the widgets consist of.
 """
 
-from __future__ import annotations
-
 import logging
 import os
 import re

@@ -18,14 +18,12 @@ import ipywidgets
 import traitlets
 
 from pickroom.app.widgets import desk_html
-from pickroom.app.widgets.crop_desk import open_crop_desk
-from pickroom.app.widgets.deck import open_deck
+from pickroom.app.widgets.deck import open_crop_desk, open_deck
 from pickroom.app.widgets.desk import Desk
 from pickroom.app.widgets.stage import style_sheet, widget_module
 from pickroom.core.errors import PickroomError
-from pickroom.core.naming import is_image_name
+from pickroom.core.naming import WAITING_FOLDERS, is_image_name
 from pickroom.core.quantities import plural
-from pickroom.files.cropping import WAITING_FOLDERS
 from pickroom.images import thumbnails
 from pickroom.indexing import projects
 from pickroom.store import groups

@@ -3,8 +3,6 @@
 A desk draws a session and forwards the user's keys to it; it holds no data.
 """
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import wraps

@@ -3,8 +3,6 @@
 File names, prompts and settings are other people's text: everything passes through `html.escape`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from html import escape
 

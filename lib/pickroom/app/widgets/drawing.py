@@ -3,8 +3,6 @@
 Lengths are CSS pixels of the stage.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any

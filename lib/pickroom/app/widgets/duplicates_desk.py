@@ -1,7 +1,5 @@
 """The duplicates desk: draws a session's pair side by side and forwards keys to it; it holds no data."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

@@ -1,6 +1,4 @@
-"""What sorter and folder viewer share on screen: a grid, a header, tools, a panel and a line; it holds no data."""
-
-from __future__ import annotations
+"""The sorter and the folder viewer: a grid with a header, tools, a panel and a line; they hold no data."""
 
 import re
 import threading
@@ -13,7 +11,7 @@ import ipywidgets
 
 from pickroom.app.widgets import desk_html
 from pickroom.app.widgets.desk import ASKED, Desk, Home, html, reopen
-from pickroom.app.widgets.grid import Grid, runs, sequences, spans
+from pickroom.app.widgets.stage import Grid, runs, sequences, spans
 from pickroom.core.errors import UsageError
 from pickroom.core.naming import STAGING, filename_of
 from pickroom.sessions.marking import board as machine

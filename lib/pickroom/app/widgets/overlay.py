@@ -3,8 +3,6 @@
 Every length is CSS pixels of the stage's layout; the canvas holds device pixels, so that lines stay sharp.
 """
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager

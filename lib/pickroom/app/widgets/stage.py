@@ -1,9 +1,9 @@
-"""The photo layer: an anywidget that owns the focus, the keys, the pointer and the prefetched pictures.
+"""Stage and grid: anywidgets that own the focus, the keys, the pointer and the pictures.
 
-It does only what ipycanvas cannot. The browser side (app/js/image_view.js) swaps to the next or previous frame
-by itself, from pictures it asked for ahead of time; whatever the kernel says afterwards wins. The kernel side
-keeps no list of what a browser holds: a page asks for the pictures it lacks, so a reload, a second window and a
-view that comes back all work the same way.
+The stage shows photographs, and does only what ipycanvas cannot. Its browser side (app/js/image_view.js) swaps to
+the next or previous frame by itself, from pictures it asked for ahead of time; what the kernel says afterwards wins.
+The kernel side keeps no list of what a browser holds: a page asks for the pictures it lacks, so a reload, a second
+window and a view that comes back all work the same way.
 
 A page's messages and the kernel's (custom messages of the widget, one JSON object each):
 
@@ -15,15 +15,24 @@ A page's messages and the kernel's (custom messages of the widget, one JSON obje
 - `frame`: what to show now, the neighbours, the keys' destinations, and the number of the last key applied
 - `picture` {page, kind, name, mime | reason} + bytes; mime null: not near any more, ask again when it is
 - `resend` {view, number}: the keys from there on did not arrive
-"""
 
-from __future__ import annotations
+The grid draws ten thousand thumbnails by drawing only those that are seen (app/js/grid.js). Clicks, selection bands and
+clicks on headers are sent as keys, too (`click:12`, `click+shift:12`, `band:3-5,9-11`, `section:0`), numbered with the
+others, so that a mark is only applied to the selection that was on screen. Its messages, where they differ:
+
+- `hello`, `size` {view, columns, dark}: a view appeared, or holds another number of images side by side
+- `want` {page, texts, thumbs, large, version}: numbers of images whose words and pictures the page lacks
+- `scene`: sections (only when they changed), marks (likewise), selection, cursor, the number of the last key applied
+- `texts` {page, version, rows}; `pictures` {page, kind, rows} + bytes, for every row without a reason
+"""
 
 import json
 import re
 import threading
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Any, Literal
 
@@ -240,3 +249,108 @@ class Stage(Surface):
         else:
             mime, buffers = (found[0], [found[1]]) if found else (None, [])
             self.send({**message, "mime": mime}, buffers=buffers)
+
+
+_THREADS = 4  # Pillow and hashlib let go of the interpreter
+
+
+class Grid(Surface):
+    """The widget; `show` sends a scene, and everything that happens goes to a `GridDesk`. Args: see `Surface`."""
+
+    _esm = widget_module("grid.js")
+    _css = style_sheet("theme.css", "desk.css", "grid.css")
+
+    def __init__(self, desk: Any, keys: Sequence[str], repeating: Sequence[str] = ()) -> None:
+        # first: close() must find it, even when the rest fails
+        self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="thumbnails")
+        super().__init__(desk, keys, repeating)
+        self._layout: Mapping[str, Any] = {}
+        self._marks: Mapping[str, Any] = {}
+
+    def close(self) -> None:
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        super().close()
+
+    def show(
+        self, scene: Mapping[str, Any], layout: Mapping[str, Any], marks: Mapping[str, Any], *, whole: bool = False
+    ) -> None:
+        """Send a scene to every view. Places count through all sections, from 0.
+
+        Args:
+            scene: `token`, which names what is on screen and comes back with every key; the place of the `cursor`; runs
+                of `selected` places; `notes`, which rises whenever the words under thumbnails may have changed; `cell`,
+                the least width of a thumbnail in CSS pixels; `large`, the number of the image shown large; `asking`,
+                whether the keyboard belongs to the desk's text field now.
+            layout: `sections`, each with title, note, count, and runs of the numbers of its images; sent only with
+                another `token`.
+            marks: `names` of marks, each with text and kind, and `runs` of the places that have one; sent only when
+                they changed.
+            whole: with everything in it, for a view that has just come.
+        """
+        self._number += 1
+        self._scene = {"type": "scene", "number": self._number, **scene}
+        changed: dict[str, Any] = {"marks": marks} if marks != self._marks else {}
+        if layout.get("token") != self._layout.get("token"):
+            changed = {"layout": layout, "marks": marks}
+        self._layout, self._marks = layout, marks
+        self.send_scene(self.whole_scene() if whole else {**self._scene, **changed})
+
+    def whole_scene(self) -> dict[str, Any]:
+        return {**self._scene, "layout": self._layout, "marks": self._marks}
+
+    def take(self, content: Mapping[str, Any]) -> None:
+        match content:
+            case {"type": "hello" | "size", "columns": int(columns)}:
+                self._desk.columns_changed(columns)
+            case {"type": "want", "page": str(page), "version": int(version)}:
+                self._answer(page, version, content)
+
+    def _answer(self, page: str, version: int, content: Mapping[str, Any]) -> None:
+        texts = _numbers(content.get("texts"))
+        if texts:
+            self.send({"type": "texts", "page": page, "version": version, "rows": self._desk.texts(texts)})
+        for kind, name in (("thumb", "thumbs"), ("large", "large")):
+            numbers = _numbers(content.get(name))
+            if not numbers:
+                continue
+
+            def make(number: int, kind: str = kind) -> bytes | str:
+                try:
+                    found: bytes = self._desk.picture(number, kind)
+                    return found
+                except PickroomError as error:
+                    return error.what
+
+            made = list(self._pool.map(make, numbers))
+            rows = [[n, one if isinstance(one, str) else None] for n, one in zip(numbers, made, strict=True)]
+            buffers = [one for one in made if isinstance(one, bytes)]
+            self.send({"type": "pictures", "page": page, "kind": kind, "rows": rows}, buffers=buffers)
+
+
+def _numbers(values: Any) -> list[int]:
+    return [value for value in values if type(value) is int] if isinstance(values, list) else []
+
+
+def sequences(numbers: Sequence[int]) -> list[list[int]]:
+    """Numbers in their order as [first, count] of each run that rises by one: folders are mostly such runs."""
+    return [[first, last - first + 1] for first, last, _ in spans(numbers)]
+
+
+def spans(numbers: Sequence[int]) -> list[tuple[int, int, int]]:
+    """(first, last, place of the first) of each run that rises by one."""
+    found = []
+    for _, run in groupby(enumerate(numbers), key=lambda pair: pair[1] - pair[0]):
+        part = list(run)
+        found.append((part[0][1], part[-1][1], part[0][0]))
+    return found
+
+
+def runs(values: Sequence[int]) -> list[list[int]]:
+    """[first place, last place, value] of each run of one value that is not -1."""
+    found, place = [], 0
+    for value, run in groupby(values):
+        count = sum(1 for _ in run)
+        if value >= 0:
+            found.append([place, place + count - 1, value])
+        place += count
+    return found

@@ -1,19 +1,17 @@
 """The crop desk on one project: the pure state machine over what waits on disk, and the submits it asks for."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from pickroom.core.errors import ImageError, UsageError
-from pickroom.core.naming import CROP_AUTO, is_image_name
+from pickroom.core.naming import CROP_AUTO, WAITING_FOLDERS, is_image_name
 from pickroom.core.quantities import plural
 from pickroom.core.records import CropBox
-from pickroom.files import cropping, sidecars, waiting
+from pickroom.files import cropping, sidecars
+from pickroom.files.batch import undo_batch
 from pickroom.files.cropping import CropResult, Order
-from pickroom.files.handlers import CROP, DROP
-from pickroom.files.undo import undo_batch
+from pickroom.files.journal import CROP, DROP
 from pickroom.images import decode
 from pickroom.sessions.crop import editing
 from pickroom.sessions.crop import state as machine
@@ -60,7 +58,7 @@ class CropSession(ProjectSession):
         super().__init__(project)
 
     def open(self, recovered: str) -> None:
-        rebuilt = waiting.rebuild_sidecars(self.project, self._connection)
+        rebuilt = sidecars.rebuild_sidecars(self.project, self._connection)
         self._load("; ".join(filter(None, (recovered, rebuilt))))
 
     def press(self, key: str) -> CropState:
@@ -222,7 +220,7 @@ class CropSession(ProjectSession):
 
     def _listing(self) -> dict[str, list[str]]:
         """Every file of the waiting folders, sidecars too."""
-        folders = {name: self.project.root / name for name in cropping.WAITING_FOLDERS}
+        folders = {name: self.project.root / name for name in WAITING_FOLDERS}
         return {name: sorted(os.listdir(folder)) if folder.is_dir() else [] for name, folder in folders.items()}
 
     def _look(self) -> Iterable[CropCard]:

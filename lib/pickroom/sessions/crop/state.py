@@ -1,7 +1,5 @@
 """The crop desk as a pure state machine: a page of 1-3 images, each with its box. No files, no SQL, no clock."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal

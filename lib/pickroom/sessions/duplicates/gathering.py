@@ -3,8 +3,6 @@
 Perceptual hashes and colours of previews are kept by content: made once, and read back the next time.
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor

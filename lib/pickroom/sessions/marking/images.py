@@ -1,10 +1,8 @@
-"""The images of a board: a number for each, its thumbnail, and what is written about it.
+"""The images of a board: which lie in which folders, a number and a thumbnail of each, and what is written about it.
 
 A finished crop keeps the text inside its file, but its YAML and caption go to `crop_originals/` with the image that it
 was cut from (files/cropping.py), under the same name. Where the original was reclaimed, the crop's own text is left.
 """
-
-from __future__ import annotations
 
 import contextlib
 import os
@@ -13,24 +11,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from pickroom.core import naming
 from pickroom.core.errors import ImageError, UsageError
-from pickroom.core.naming import (
-    CROP_ORIGINALS,
-    CROPPED,
-    OWNED_FOLDERS,
-    SELECTED,
-    companions_by_stem,
-    filename_of,
-    folder_of,
-    join,
-    split,
-    stem_of,
-)
+from pickroom.core.naming import companions_by_stem, filename_of, folder_of, join, split, stem_of
 from pickroom.files.apply_marks import Stat
 from pickroom.images import decode, metadata, scan, thumbnails
 from pickroom.store.workspace import Project
 
-RESULTS = (SELECTED, CROPPED)
+RESULTS = (naming.SELECTED, naming.CROPPED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +111,7 @@ def checked(project: Project, folder: str) -> str:
     if plain.is_absolute() or ".." in plain.parts:
         what = "a folder is named relative to the project's"
         raise UsageError(what, doing=doing, subject=folder, hint=f"it is {project.root}")
-    if text not in OWNED_FOLDERS and not (project.root / text).is_dir():
+    if text not in naming.OWNED_FOLDERS and not (project.root / text).is_dir():
         known = ", ".join(sorted(p.name for p in project.root.iterdir() if p.is_dir() and not p.name.startswith(".")))
         hint = f"folders there: {known or 'none'}"
         raise UsageError("there is no such folder", doing=doing, subject=folder, hint=hint)
@@ -213,4 +201,4 @@ class ImageTexts:
 def original_of(path: str) -> str | None:
     """Where the original of a finished crop lies, also of one that was sorted since; None for what is no crop."""
     top, _, rest = path.partition("/")
-    return join(CROP_ORIGINALS, filename_of(rest)) if top == CROPPED and rest else None
+    return join(naming.CROP_ORIGINALS, filename_of(rest)) if top == naming.CROPPED and rest else None

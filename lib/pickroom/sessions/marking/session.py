@@ -4,8 +4,6 @@ The store is the truth: every key is a transaction of its own, and `refresh` bri
 which files came or went.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -16,7 +14,7 @@ from pickroom.core.naming import CROP, STAGING
 from pickroom.core.quantities import plural
 from pickroom.files import apply_marks
 from pickroom.files.apply_marks import Placement, PlaceResult
-from pickroom.files.handlers import BROWSE
+from pickroom.files.journal import BROWSE
 from pickroom.sessions.keys import BROWSE as KEYS
 from pickroom.sessions.keys import Command, normalise
 from pickroom.sessions.marking import board as machine

@@ -4,8 +4,6 @@ Every key is saved in the database of the project's copy; `Shift+Enter` writes w
 approved_decisions.jsonl. Groups drawn at random from those approved unseen are shown blind among the others.
 """
 
-from __future__ import annotations
-
 import os
 import time
 from collections import Counter
@@ -28,7 +26,7 @@ from pickroom.automation.sandbox import AutomationTarget
 from pickroom.core.naming import CROP_ORIGINALS, CROPPED
 from pickroom.core.quantities import plural
 from pickroom.core.records import Choice, Group, InputKind, Recommendation
-from pickroom.files.lock import project_lock
+from pickroom.files.preflight import project_lock
 from pickroom.sessions.keys import AUTOMATION, normalise
 from pickroom.sessions.review import view
 from pickroom.sessions.review.session import ReviewSession, pace_of

@@ -4,8 +4,6 @@ One session shows one batch of the queue. Several windows may hold sessions on o
 group by group, each key is a transaction of its own, and `refresh` brings in what others did.
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace

@@ -173,11 +173,6 @@ def open_before(state: ReviewState) -> str:
     return f"{plural(count, 'group')} before this {'are' if count > 1 else 'is'} open: G goes to the next"
 
 
-def _next_undecided(state: ReviewState) -> int | None:
-    count = len(state.cards)
-    return _first_undecided(state, [(state.position + step) % count for step in range(1, count + 1)])
-
-
 def _first_undecided(state: ReviewState, places: Sequence[int]) -> int | None:
     for wanted in ("undecided", "skip"):  # the skipped ones once nothing else is left
         for position in places:
@@ -245,5 +240,7 @@ _MOVES: dict[str, Callable[[ReviewState], int | None]] = {
     "previous": lambda state: state.position - 1,
     "first": lambda state: 0,
     "last": lambda state: len(state.cards) - 1,
-    "next undecided": _next_undecided,
+    "next undecided": lambda state: _first_undecided(
+        state, [(state.position + step) % len(state.cards) for step in range(1, len(state.cards) + 1)]
+    ),
 }

@@ -1,7 +1,5 @@
 """What the deck shows, as plain records built from the session's state. Pure: the widgets only draw this."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
@@ -150,7 +148,7 @@ def summary(
     for card, group in zip(state.cards, groups, strict=True):
         seen = group.group_id not in unseen
         way = routing.route(state.choice(card), card.count, recommendations.get(group.group_id), crop_seen=seen)
-        counts[_kind(way)] += 1
+        counts["stay" if way is None else way.sidecar or way.outcome] += 1
         for folder in way.folders if way else ():
             images[folder] += 1
     lines = [f"{plural(counts[kind], 'group')}: {text}" for kind, text in _KINDS.items() if counts[kind]]
@@ -166,10 +164,6 @@ _KINDS = {
     "keep": "every image → selected/",
     "stay": "undecided or skipped: stay where they are",
 }
-
-
-def _kind(way: routing.Route | None) -> str:
-    return "stay" if way is None else way.sidecar or way.outcome
 
 
 def _badge(shown: Recommendation) -> str:

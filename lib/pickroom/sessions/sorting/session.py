@@ -1,23 +1,23 @@
 """The sorter on one project: images to character folders, which are sub-folders of the folder that is sorted."""
 
-from __future__ import annotations
-
+import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 from pickroom.core.errors import UsageError
 from pickroom.core.naming import OWNED_FOLDERS, filename_of, folder_of, join, split
-from pickroom.files.handlers import SORT
+from pickroom.files.journal import SORT
 from pickroom.sessions.keys import FOLDER_KEYS, Command
 from pickroom.sessions.keys import SORT as KEYS
 from pickroom.sessions.marking import board as machine
 from pickroom.sessions.marking import images
 from pickroom.sessions.marking.board import Section
-from pickroom.sessions.marking.images import RESULTS, ListedImage
+from pickroom.sessions.marking.images import RESULTS, ImageTexts, ListedImage
 from pickroom.sessions.marking.session import BoardSession, Note
 from pickroom.sessions.sorting import suggest as writing
-from pickroom.sessions.sorting.suggest import Fields, GroupRow, Similarity, Suggestion, folder_name, same
+from pickroom.sessions.sorting.suggest import GroupRow, Similarity, Suggestion, folder_name, same
 from pickroom.store import marks
 from pickroom.store.connect import transaction
 from pickroom.store.workspace import Project
@@ -54,7 +54,7 @@ class SortSession(BoardSession):
         self.only: tuple[str, str] | None = None
         self._stored: list[str] = []  # the names as the database has them
         self._similar_to: str | None = None
-        self.fields = Fields(project.root)
+        self._texts: dict[ListedImage, dict[str, str]] = {}  # kept as long as file, size and time stay
         self.similarity = Similarity(project)
         super().__init__(project, RESULTS if folders is None else folders)
 
@@ -143,7 +143,7 @@ class SortSession(BoardSession):
         if self.only is None:
             return {item.path for item in items}
         field, text = self.only
-        written = self.fields.of(items)
+        written = self._written(items)
         return {path for path, found in written.items() if found.get(field) == text}
 
     def act(self, key: str, what: Command) -> None:
@@ -212,6 +212,16 @@ class SortSession(BoardSession):
         self.only = None if field is None else (field, text)
         self.lay_out()
 
+    def _written(self, items: Sequence[ListedImage]) -> dict[str, dict[str, str]]:
+        """Path -> field -> text of what is written about these images; each is read once."""
+        missing = [item for item in items if item not in self._texts]
+        texts = ImageTexts(self.project.root)
+        texts.list_folders([item.path for item in missing])
+        with ThreadPoolExecutor(os.cpu_count() or 2) as pool:
+            found = pool.map(texts.read, (item.path for item in missing))
+            self._texts |= dict(zip(missing, found, strict=True))
+        return {item.path: self._texts[item] for item in items}
+
     def suggestions(self, paths: Iterable[str]) -> dict[str, Suggestion]:
         """Path -> what its nearest sorted neighbours suggest; only of images that lie in no character's folder."""
         marks = self.board.marks
@@ -238,11 +248,11 @@ class SortSession(BoardSession):
 
     def choices(self) -> dict[str, list[tuple[str, int]]]:
         """Field -> its values and how often each, of the images to sort: for the filter and for sorting by a field."""
-        return writing.choices(self.fields.of(self.listing.items))
+        return writing.choices(self._written(self.listing.items))
 
     def group_by(self, field: str) -> tuple[list[GroupRow], list[str]]:
         """What sorting the unsorted images by a field would do: a dry run. See `fields.group_by`."""
-        return writing.group_by(self.fields.of(self.unsorted()), field, self.names)
+        return writing.group_by(self._written(self.unsorted()), field, self.names)
 
     def routes_by(self, field: str) -> dict[str, str]:
         """Path -> folder of every unsorted image that has the field."""

@@ -1,28 +1,22 @@
-"""Suggestions by nearest neighbours: what lies nearest among the images already sorted, and how far to trust it.
+"""Character folders: their names, what is written about images, and suggestions by nearest neighbours.
 
-A confidence is a product of three: the share of the nearest neighbours' votes; how often the same vote was right on the
-images that the user has sorted so far, each left out in its turn (few sorted images cannot give a high one, since it
-begins at one half); and how near the image lies to the folder, from 0 where any two images are that near by chance to 1
-where the folder's own are: what resembles nothing that was sorted belongs to a folder that has no name yet.
+A suggestion's confidence is a product of three: the share of the nearest neighbours' votes; how often the same vote was
+right on the images that the user has sorted so far, each left out in turn (few sorted images cannot give a high one,
+since it begins at one half); and how near the image lies to the folder, from 0 where any two images are that near by
+chance to 1 where the folder's own are: what resembles nothing that was sorted belongs to a folder that has no name yet.
 """
 
-from __future__ import annotations
-
-import os
 import re
 import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 
 from pickroom.core.errors import StoreError, UsageError
 from pickroom.core.naming import OWNED_FOLDERS, filename_of
 from pickroom.features.vectors import Vectors, load_vectors
-from pickroom.sessions.marking.images import ImageTexts, ListedImage
 from pickroom.store.workspace import Project
 
 LONGEST = 64  # characters
@@ -82,24 +76,6 @@ class GroupRow:
     value: str
     folder: str | None
     paths: tuple[str, ...]
-
-
-class Fields:
-    """Field -> text of each image, read once and kept as long as file, size and time stay."""
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
-        self._read: dict[ListedImage, dict[str, str]] = {}
-
-    def of(self, items: Sequence[ListedImage]) -> dict[str, dict[str, str]]:
-        """Path -> field -> text."""
-        missing = [item for item in items if item not in self._read]
-        texts = ImageTexts(self.root)
-        texts.list_folders([item.path for item in missing])
-        with ThreadPoolExecutor(os.cpu_count() or 2) as pool:
-            found = pool.map(texts.read, (item.path for item in missing))
-            self._read |= dict(zip(missing, found, strict=True))
-        return {item.path: self._read[item] for item in items}
 
 
 def choices(written: Mapping[str, Mapping[str, str]]) -> dict[str, list[tuple[str, int]]]:
