@@ -19,10 +19,9 @@ class PickroomError(Exception):
         doing: what Pickroom was doing (a gerund phrase), or "".
         subject: the path or name it was done to, or None.
         hint: what the user can do next, or "".
-        exit_code: the command line's exit status (FORMATS.md, Exit codes).
     """
 
-    exit_code = 2
+    exit_code = 2  # the command line's exit status (FORMATS.md, Exit codes)
 
     def __init__(self, what: str, *, doing: str = "", subject: object = None, hint: str = "") -> None:
         self.what, self.doing, self.subject, self.hint = what, doing, subject, hint
@@ -76,16 +75,12 @@ class ImageError(PickroomError):
 
 
 class FileOperationError(PickroomError):
-    """A file could not be moved, written, copied, packed or removed: by a desk, a backup, an export, `reclaim`.
-
-    Attributes:
-        paths: every path involved, source first.
-    """
+    """A file could not be moved, written, copied, packed or removed: by a desk, a backup, an export, `reclaim`."""
 
     exit_code = 1
 
     def __init__(self, what: str, doing: str, paths: Sequence[Path], hint: str = "") -> None:
-        self.paths = tuple(paths)
+        self.paths = tuple(paths)  # every path involved, source first
         super().__init__(what, doing=doing, subject=" -> ".join(str(p) for p in paths), hint=hint)
 
     @classmethod

@@ -109,9 +109,7 @@ class DiskSnapshot:
         ops = tuple(ops)
         wanted = [op.destination for op in ops if op.destination is not None]
         here: set[str] = set()  # a leftover sidecar would go where the new one is to be written
-        wide = {
-            self._device_of(split(op.source)[0]) for op in ops if op.source is not None and self._is_wide(op.source)
-        }
+        wide = {self._device_of(split(op.source)[0]) for op in ops if op.source and self._is_wide(op.source)}
         for destination in wanted:
             directory, name = split(destination)
             too_long = self._too_long(directory, name, wide)
@@ -204,8 +202,6 @@ class ImageFolder:
 
     Attributes:
         root: its path.
-        earlier: ids of steps that an earlier run planned, and may have taken.
-        taken: ids of the steps that this run has taken.
 
     Raises:
         FileOperationError: there is no such folder, or it cannot be opened.
@@ -213,8 +209,8 @@ class ImageFolder:
 
     def __init__(self, root: Path, project_id: str = "") -> None:
         self.root, self._project_id = root, project_id
-        self.earlier: set[int | None] = set()
-        self.taken: set[int | None] = set()
+        self.earlier: set[int | None] = set()  # ids of steps that an earlier run planned, and may have taken
+        self.taken: set[int | None] = set()  # ids of the steps that this run has taken
         try:
             # held open, since the number of a folder that is removed can be given to another
             self._descriptor = os.open(root, _LOOKING | os.O_DIRECTORY | os.O_CLOEXEC)

@@ -42,14 +42,13 @@ class ProjectSession:
     windows wrote and says whether there was anything; and `open(recovered)`, which reads everything at the start.
 
     Attributes:
-        keys: the tool's bindings.
         previews: the folder of previews of its images.
 
     Raises:
         ProjectError, StoreError: the project cannot be opened.
     """
 
-    keys: KeyTable
+    keys: KeyTable  # the tool's bindings
 
     def __init__(self, project: Project) -> None:
         project.require_root()

@@ -29,18 +29,12 @@ _LOCK_BYTE, _LOCK_BYTES = 0x40000000, 512
 
 
 class Opened(sqlite3.Connection):
-    """A connection that is known for as long as it is open (see `release_file`).
+    """A connection that is known for as long as it is open (see `release_file`)."""
 
-    Attributes:
-        path: by which it was opened; file: what that led to.
-        identity: of the file that is open; None in memory, and as long as the file is empty.
-        held: what is closed with it, None without.
-    """
-
-    path: Path
+    path: Path  # by which it was opened; file: what that led to
     file: Path
-    identity: Identity | None = None
-    held: BinaryIO | None = None
+    identity: Identity | None = None  # of the file that is open; None in memory, and as long as the file is empty
+    held: BinaryIO | None = None  # what is closed with it, None without
 
     def close(self) -> None:
         super().close()

@@ -128,9 +128,7 @@ def folders(connection: sqlite3.Connection) -> list[str]:
 def set_folders(connection: sqlite3.Connection, names: Sequence[str]) -> None:
     """Make these the sorter's folders, in this order."""
     connection.execute("DELETE FROM sort_folders")
-    connection.executemany(
-        "INSERT INTO sort_folders (name, place) VALUES (?, ?)", [(n, i) for i, n in enumerate(names)]
-    )
+    connection.executemany("INSERT INTO sort_folders (place, name) VALUES (?, ?)", enumerate(names))
 
 
 def kept_pairs(connection: sqlite3.Connection) -> frozenset[KeptPair]:

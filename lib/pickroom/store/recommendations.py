@@ -24,9 +24,7 @@ _UNKNOWN_IN_CONFLICT = f"""SELECT g.group_id FROM recommendations AS r CROSS JOI
     ORDER BY g.sequence LIMIT ?"""
 _BY_LOT = f"""SELECT g.lot, g.group_id FROM groups AS g
     WHERE g.deferrals = ? AND g.lot IS NOT NULL AND {groups.WAITING} ORDER BY g.lot LIMIT ?"""
-_WITHOUT_LOT = (
-    f"SELECT g.group_id FROM groups AS g WHERE g.deferrals = ? AND g.lot IS NULL AND {groups.WAITING} LIMIT ?"
-)
+_NO_LOT = f"SELECT g.group_id FROM groups AS g WHERE g.deferrals = ? AND g.lot IS NULL AND {groups.WAITING} LIMIT ?"
 _FEW = 2_000
 _ANY_SURE = f"""SELECT g.group_id FROM recommendations AS r CROSS JOIN groups AS g USING (group_id)
     WHERE r.confidence IS NOT NULL AND {groups.WAITING} LIMIT 1"""
@@ -110,9 +108,7 @@ def next_waiting(
 
 def _drawn(connection: sqlite3.Connection, project_id: str, tier: int, count: int) -> list[str]:
     """The first groups of those drawn at random; rows of an earlier schema have no lot yet."""
-    unmarked = [
-        (sampling_key(group_id, project_id), group_id) for group_id in column(connection, _WITHOUT_LOT, tier, -1)
-    ]
+    unmarked = [(sampling_key(group_id, project_id), group_id) for group_id in column(connection, _NO_LOT, tier, -1)]
     marked = [(row[0], row[1]) for row in connection.execute(_BY_LOT, (tier, count))]
     return [group_id for _, group_id in heapq.nsmallest(count, [*marked, *unmarked])]
 

@@ -71,15 +71,10 @@ _HANDLERS = {TornadoVoilaHandler: Page, LogoutHandler: Leave, TemplateStaticFile
 
 
 class PickingServer(Voila):
-    """Voila with one page, a token that cannot be left out, and none of the user's own Voila settings.
+    """Voila with one page, a token that cannot be left out, and none of the user's own Voila settings."""
 
-    Attributes:
-        project: the project that the page opens with, "" for the choice of all.
-        window: whether to open a browser.
-    """
-
-    project = ""
-    window = True
+    project = ""  # the project that the page opens with, "" for the choice of all
+    window = True  # whether to open a browser
 
     def load_config_file(self, *args: Any, **kwargs: Any) -> None:
         """None: Voila would run a voila.py of the folder it is started in, and settings could serve more files."""

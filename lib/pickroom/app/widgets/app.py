@@ -175,13 +175,12 @@ class App(ipywidgets.VBox):
     """The page.
 
     Attributes:
-        bar: the way from place to place.
         here: the deck, the crop desk, the projects, or the one line that says why there is nothing.
     """
 
     def __init__(self, workspace: Workspace, place: AppPlace) -> None:
         self.workspace = workspace
-        self.bar = Links(self.go)
+        self.bar = Links(self.go)  # the way from place to place
         self.content = ipywidgets.Box()
         self.content.add_class("pickroom-app-room")
         super().__init__([self.bar, self.content])

@@ -133,13 +133,9 @@ class Desk(ipywidgets.VBox):
 
 
 class StageDesk(Desk):
-    """A desk whose surface is a stage of photographs, with drawings over them.
+    """A desk whose surface is a stage of photographs, with drawings over them."""
 
-    Attributes:
-        pictures_kept: pictures that the browser may still ask for.
-    """
-
-    pictures_kept = 200
+    pictures_kept = 200  # pictures that the browser may still ask for
 
     def __init__(self, session: Any, *, pointer: str = "keys", below: Sequence[ipywidgets.Widget] = ()) -> None:
         self.viewport = FIRST_VIEWPORT

@@ -72,15 +72,11 @@ def _row(share: Share, most: int) -> str:
 
 
 class ReclaimDesk(ipywidgets.VBox):
-    """The widget of the notebook's second cell. Running the cell only looks; a button is what lets anything go.
-
-    Attributes:
-        planned: the last look, None while it is being taken.
-    """
+    """The widget of the notebook's second cell. Running the cell only looks; a button is what lets anything go."""
 
     def __init__(self, workspace: Workspace, project_ids: Sequence[str] = ()) -> None:
         self.workspace, self.project_ids = workspace, tuple(project_ids)
-        self.planned: ReclaimPlan | None = None
+        self.planned: ReclaimPlan | None = None  # the last look, None while it is being taken
         self._lock = threading.RLock()  # JupyterLab hands messages to several threads
         self._asked = False
         self._said, self._failed = "", False

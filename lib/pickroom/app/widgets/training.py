@@ -38,18 +38,13 @@ def training_page(project_ids: Sequence[str], home: Home = None) -> TrainingPage
 
 
 class TrainingPage:
-    """Several projects learned from together; every failure that is expected becomes a line.
-
-    Attributes:
-        trained: kind -> what its last training here made.
-        evaluation: of `look`, None before.
-    """
+    """Several projects learned from together; every failure that is expected becomes a line."""
 
     def __init__(self, project_ids: Sequence[str], home: Home = None, show: Callable[[str], None] = print) -> None:
         self.project_ids = list(project_ids)
         self.workspace = Workspace.find(home)
-        self.trained: dict[str, Trained] = {}
-        self.evaluation: Evaluation | None = None
+        self.trained: dict[str, Trained] = {}  # kind -> what its last training here made
+        self.evaluation: Evaluation | None = None  # of `look`, None before
         self._show, self._phase = show, ""
 
     @shown

@@ -29,9 +29,6 @@ _APPLY_AI = "Crop {} of crop_auto/ as the AI proposed, unseen?"
 class CropSession(ProjectSession):
     """A user at the crop desk: keys and drags edit boxes, Enter submits the active image.
 
-    Attributes:
-        state: everything on screen.
-
     Args:
         per_page: images shown at a time, 1 to 3.
 
@@ -41,7 +38,7 @@ class CropSession(ProjectSession):
     """
 
     keys = KEYS
-    state: CropState
+    state: CropState  # everything on screen
 
     def __init__(self, project: Project, *, per_page: int = 3) -> None:
         if per_page not in machine.PAGE_SIZES:

@@ -30,9 +30,6 @@ class DuplicatesSession(BoardSession):
     Attributes:
         pairs: as found when it was opened, without those of which an image has gone since; last those of which one
             waits for its review.
-        position: of the pair that is shown, in `pairs`.
-        differences: whether they are drawn.
-        gathered: what was compared, with what could not be.
         dropped: near pairs that were too many to keep.
 
     Args:
@@ -52,13 +49,13 @@ class DuplicatesSession(BoardSession):
         thresholds: Thresholds | None = None,
         progress: Progress | None = None,
     ) -> None:
-        self.gathered: Gathered = gather([project, *others], progress)
+        self.gathered: Gathered = gather([project, *others], progress)  # what was compared, with what could not be
         found = find(self.gathered.copies, thresholds)
         own = [pair for pair in found.pairs if project.id in (pair.a.project_id, pair.b.project_id)]
         self._found, self.dropped = tuple(own), found.dropped
         self.pairs: tuple[DuplicatePair, ...] = self._found
-        self.position = 0
-        self.differences = True
+        self.position = 0  # of the pair that is shown, in `pairs`
+        self.differences = True  # whether they are drawn
         self._both: frozenset[KeptPair] = frozenset()  # as stored
         own_copies = (copy for copy in self.gathered.copies if copy.project_id == project.id)
         self._sides = {copy.path: _side(copy) for copy in own_copies}

@@ -40,12 +40,6 @@ class Note(NamedTuple):
 class BoardSession(ProjectSession):
     """A user at a board; keys and clicks are all they do. A tool says which keys, folders and words there are.
 
-    Attributes:
-        kind: of its marks and of its batches.
-        board: everything on screen.
-        images: thumbnails, and what is written about images.
-        last_result: what the last apply did, None before.
-
     Args:
         folders: relative to the project's root.
 
@@ -54,14 +48,14 @@ class BoardSession(ProjectSession):
         UsageError: there is no such folder.
     """
 
-    kind: ClassVar[BoardKind]
+    kind: ClassVar[BoardKind]  # of its marks and of its batches
 
     def __init__(self, project: Project, folders: Sequence[str]) -> None:
         self.folders = tuple(folders)
-        self.last_result: PlaceResult | None = None
-        self.board = Board()
+        self.last_result: PlaceResult | None = None  # what the last apply did, None before
+        self.board = Board()  # everything on screen
         self.notes_version = 0  # rises whenever what is said under thumbnails may have changed
-        self.images = BoardImages(project)
+        self.images = BoardImages(project)  # thumbnails, and what is written about images
         super().__init__(project)
 
     def open(self, recovered: str) -> None:

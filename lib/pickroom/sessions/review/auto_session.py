@@ -138,15 +138,13 @@ class AutoSession(ReviewSession):
 
     def view(self) -> DeckView:
         """Everything the deck draws now."""
-        shown = super().view()
+        shown, only = super().view(), FILTERS[self.only]
         if self.state.cards:
             text = view.header(self.state, pace_of(self.state, self._saved), 0)
-            return replace(
-                shown, header=text if self.only == "waiting" else f"Only {FILTERS[self.only].lower()} - {text}"
-            )
+            return replace(shown, header=text if self.only == "waiting" else f"Only {only.lower()} - {text}")
         if not self._filters:
             return replace(shown, header="No group is undecided: nothing to look at")
-        text = f"{FILTERS[self.only]}: none of {plural(len(self._filters), 'group')}"
+        text = f"{only}: none of {plural(len(self._filters), 'group')}"
         return replace(shown, header=text, progress=0.0, message=shown.message or _ELSEWHERE)
 
     def summary(self) -> tuple[str, ...]:

@@ -33,11 +33,6 @@ class ReviewSession(ProjectSession):
 
     The automation's review is this one with other keys and tables.
 
-    Attributes:
-        store: the tables that keep choices, undo log and cursor.
-        state: everything on screen.
-        last_result: what the last finalise did, None before.
-
     Args:
         batch_size: groups in a batch.
         blind: hide each recommendation until the user has chosen.
@@ -50,8 +45,8 @@ class ReviewSession(ProjectSession):
     """
 
     keys = REVIEW
-    store: ReviewTables = review_state.REVIEW
-    state: ReviewState
+    store: ReviewTables = review_state.REVIEW  # the tables that keep choices, undo log and cursor
+    state: ReviewState  # everything on screen
 
     def __init__(
         self,
@@ -63,7 +58,7 @@ class ReviewSession(ProjectSession):
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.batch_size, self.blind, self.order = batch_size, blind, order
-        self.last_result: FinaliseResult | None = None
+        self.last_result: FinaliseResult | None = None  # what the last finalise did, None before
         self._clock, self._since = clock, clock()  # since the last key that was saved
         super().__init__(project)
 

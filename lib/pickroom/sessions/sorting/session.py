@@ -16,7 +16,7 @@ from pickroom.sessions.marking import images
 from pickroom.sessions.marking.board import Section
 from pickroom.sessions.marking.images import RESULTS, ImageTexts, ListedImage
 from pickroom.sessions.marking.session import BoardSession, Note
-from pickroom.sessions.sorting import suggest as writing
+from pickroom.sessions.sorting import suggest
 from pickroom.sessions.sorting.suggest import GroupRow, Similarity, Suggestion, folder_name, same
 from pickroom.store import marks
 from pickroom.store.connect import transaction
@@ -25,12 +25,6 @@ from pickroom.store.workspace import Project
 
 class SortSession(BoardSession):
     """A user at the sorter: a key sends images to the folder of that key, Shift+Enter moves them.
-
-    Attributes:
-        names: the character folders, in the order of their keys.
-        similarity: the vectors, or why there are none.
-        hidden: whether marked images are left out of the board.
-        only: (field, text) that an image must have to be shown, None for all.
 
     Args:
         folders: the folders to sort, relative to the project's root; None sorts the results.
@@ -48,14 +42,14 @@ class SortSession(BoardSession):
             if top in OWNED_FOLDERS and top not in RESULTS:
                 hint = "sort selected, crop_cropped, or a folder of sources"
                 raise UsageError("images there are not to be sorted", doing="sorting", subject=folder, hint=hint)
-        self.names: list[str] = []
+        self.names: list[str] = []  # the character folders, in the order of their keys
         self._on_screen: tuple[str, ...] = ()  # the folders as they were when a key was pressed
-        self.hidden = False
-        self.only: tuple[str, str] | None = None
+        self.hidden = False  # whether marked images are left out of the board
+        self.only: tuple[str, str] | None = None  # (field, text) that an image must have to be shown, None for all
         self._stored: list[str] = []  # the names as the database has them
         self._similar_to: str | None = None
         self._texts: dict[ListedImage, dict[str, str]] = {}  # kept as long as file, size and time stay
-        self.similarity = Similarity(project)
+        self.similarity = Similarity(project)  # the vectors, or why there are none
         super().__init__(project, RESULTS if folders is None else folders)
 
     def base_of(self, path: str) -> str:
@@ -248,11 +242,11 @@ class SortSession(BoardSession):
 
     def choices(self) -> dict[str, list[tuple[str, int]]]:
         """Field -> its values and how often each, of the images to sort: for the filter and for sorting by a field."""
-        return writing.choices(self._written(self.listing.items))
+        return suggest.choices(self._written(self.listing.items))
 
     def group_by(self, field: str) -> tuple[list[GroupRow], list[str]]:
         """What sorting the unsorted images by a field would do: a dry run. See `fields.group_by`."""
-        return writing.group_by(self._written(self.unsorted()), field, self.names)
+        return suggest.group_by(self._written(self.unsorted()), field, self.names)
 
     def routes_by(self, field: str) -> dict[str, str]:
         """Path -> folder of every unsorted image that has the field."""

@@ -78,12 +78,11 @@ class GroupRow:
     paths: tuple[str, ...]
 
 
-def choices(written: Mapping[str, Mapping[str, str]]) -> dict[str, list[tuple[str, int]]]:
-    """Field -> its values with how many images have each, the most frequent first; fields that tell images apart only.
+Texts = Mapping[str, Mapping[str, str]]  # path -> field -> text of what is written about an image
 
-    Args:
-        written: path -> field -> text.
-    """
+
+def choices(written: Texts) -> dict[str, list[tuple[str, int]]]:
+    """Field -> its values and how many images have each, most frequent first; only fields that tell images apart."""
     counts: dict[str, Counter[str]] = defaultdict(Counter)
     for fields in written.values():
         for name, text in fields.items():
@@ -93,9 +92,7 @@ def choices(written: Mapping[str, Mapping[str, str]]) -> dict[str, list[tuple[st
     return {name: values.most_common() for name, values in sorted(useful.items())}
 
 
-def group_by(
-    written: Mapping[str, Mapping[str, str]], field: str, known: Iterable[str]
-) -> tuple[list[GroupRow], list[str]]:
+def group_by(written: Texts, field: str, known: Iterable[str]) -> tuple[list[GroupRow], list[str]]:
     """(one row per value, the paths without that field): what sorting by a field would do.
 
     Args:
@@ -237,18 +234,14 @@ class Similarity:
     """The vectors of a project's images, by their paths.
 
     A finished crop has no vector of its own: that of the image it was cut from, which has the same name, serves.
-
-    Attributes:
-        missing: why there are no vectors, "" when there are.
-        taught: what the caller calls the state that was taught last, None before.
     """
 
     def __init__(self, project: Project) -> None:
-        self.missing = ""
+        self.missing = ""  # why there are no vectors, "" when there are
         self._vectors: Vectors | None = None
         self._rows: dict[str, int] = {}
         self._chance: float | None = None
-        self.taught: object = None
+        self.taught: object = None  # what the caller calls the state that was taught last, None before
         self._neighbours: Neighbours | None = None
         try:
             self._vectors = load_vectors(project)
