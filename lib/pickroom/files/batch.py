@@ -141,40 +141,28 @@ def undo_batch(project: Project, connection: sqlite3.Connection, batch: int) -> 
         LockedError, ProjectError, StoreError: as `run_batch`.
     """
     with run_batch(project, connection, f"undoing batch {batch}") as undoing:
-        done = _steps_to_undo(connection, project, batch)
+        steps = [op for op in operations.of_batch(connection, batch) if op.undoes is None]
+        if not steps:
+            known = ", ".join(str(b["batch"]) for b in operations.batches(connection)) or "none yet"
+            raise UsageError(f"there is no batch {batch}", doing=f"undoing in {project.id}", hint=f"batches: {known}")
+        done = [op for op in steps if op.state == "done"]
+        if not done:
+            raise UsageError(f"batch {batch} is undone already", doing=f"undoing in {project.id}")
         cropped = decisions.cropped_since(connection, batch)
         if cropped:
-            raise ConflictError(
-                f"batch {batch} has {len(cropped)} crop{'s' * (len(cropped) != 1)} made or dropped since",
-                doing="undoing a batch",
-                subject=", ".join(cropped[:3]) + (", ..." if len(cropped) > 3 else ""),
-                items=cropped,
-                hint=f"undo those crops first, a later batch; their numbers: pickroom status {project.id}",
-            )
+            what = f"batch {batch} has {len(cropped)} crop{'s' * (len(cropped) != 1)} made or dropped since"
+            first = ", ".join(cropped[:3]) + (", ..." if len(cropped) > 3 else "")
+            hint = f"undo those crops first, a later batch; their numbers: pickroom status {project.id}"
+            raise ConflictError(what, doing="undoing a batch", subject=first, items=cropped, hint=hint)
         plan, problems = _plan(project, done)
         if problems:
-            raise ConflictError(
-                problems[0] + (f", and {len(problems) - 1} more" if len(problems) > 1 else ""),
-                doing=f"undoing batch {batch}",
-                subject=project.root,
-                items=problems,
-                hint="nothing was moved; put the files right, then undo again",
-            )
+            what = problems[0] + (f", and {len(problems) - 1} more" if len(problems) > 1 else "")
+            doing, hint = f"undoing batch {batch}", "nothing was moved; put the files right, then undo again"
+            raise ConflictError(what, doing=doing, subject=project.root, items=problems, hint=hint)
         undoing.plan(plan)
         if project.manifest.status == "finished":
             project.with_manifest(status="active")
         return undoing.run()
-
-
-def _steps_to_undo(connection: sqlite3.Connection, project: Project, batch: int) -> list[FileOp]:
-    steps = [op for op in operations.of_batch(connection, batch) if op.undoes is None]
-    if not steps:
-        known = ", ".join(str(b["batch"]) for b in operations.batches(connection)) or "none yet"
-        raise UsageError(f"there is no batch {batch}", doing=f"undoing in {project.id}", hint=f"batches: {known}")
-    done = [op for op in steps if op.state == "done"]
-    if not done:
-        raise UsageError(f"batch {batch} is undone already", doing=f"undoing in {project.id}")
-    return done
 
 
 def _plan(project: Project, done: Sequence[FileOp]) -> tuple[list[FileOp], list[str]]:

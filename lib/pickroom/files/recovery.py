@@ -182,19 +182,16 @@ def remember(project: Project, base: Path) -> None:
     if base == project.workspace.sandbox.resolve() or base in remembered(project):
         return
     path, doing = _list_of(project), f"adding a sandbox of {project.id} to the list"
+    root = project.workspace.root.resolve()
     try:
         with exclusive(path.with_suffix(".lock"), f"the list of {project.id}'s sandboxes", doing, patience=_PATIENCE_S):
             # read again: another process may have added one meanwhile
             found = dict.fromkeys((*remembered(project), base))
-            atomic.write_text(path, json.dumps([_written(project, known) for known in found], indent=1) + "\n")
+            # relative to the workspace where it lies in there, so that both can be moved together
+            names = [(one.relative_to(root) if one.is_relative_to(root) else one).as_posix() for one in found]
+            atomic.write_text(path, json.dumps(names, indent=1) + "\n")
     except OSError as error:
         raise FileOperationError.of(error, doing, path) from error
-
-
-def _written(project: Project, base: Path) -> str:
-    """As the list has it: relative to the workspace where it lies in there, so that both can be moved together."""
-    root = project.workspace.root.resolve()
-    return (base.relative_to(root) if base.is_relative_to(root) else base).as_posix()
 
 
 def _list_of(project: Project) -> Path:

@@ -58,9 +58,8 @@ def write_text(workspace: Workspace, path: Path, text: str) -> None:
     """
     data = text.encode()
     if not may_replace(workspace, path):
-        raise ConflictError(
-            "a file is there that Pickroom did not write", doing="writing a file", subject=path, hint="move it away"
-        )
+        what = "a file is there that Pickroom did not write"
+        raise ConflictError(what, doing="writing a file", subject=path, hint="move it away")
     record(workspace, path, hashlib.sha256(data).hexdigest())
     path.parent.mkdir(parents=True, exist_ok=True)
     atomic.write_bytes(path, data)

@@ -182,23 +182,12 @@ def _of_project(project: Project, progress: Progress | None) -> Gathered:
     places = {found[0]: project.root / item.path for item, found in read}
     hashes = fingerprints(project.workspace, places, progress)
     vectors, encoder, notes = _vectors(project, read)
-    copies = [
-        Copy(
-            project.id,
-            item.path,
-            sha256,
-            width,
-            height,
-            item.file_size,
-            item.mtime_ns,
-            seen.phash if (seen := hashes.get(sha256)) else None,
-            vectors.get(item),
-            encoder,
-            group_of.get(item.filename),
-            seen.colours if seen else None,
-        )
-        for item, (sha256, width, height) in read
-    ]
+    copies = []
+    for item, (sha256, width, height) in read:
+        seen, group = hashes.get(sha256), group_of.get(item.filename)
+        phash, colours = (seen.phash, seen.colours) if seen else (None, None)
+        file = (project.id, item.path, sha256, width, height, item.file_size, item.mtime_ns)
+        copies.append(Copy(*file, phash, vectors.get(item), encoder, group, colours))
     return Gathered(tuple(copies), tuple(left_out), tuple(notes))
 
 
