@@ -8,8 +8,7 @@ import os
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 
 from pickroom.automation.decisions_file import (
     ApprovedDecision,
@@ -57,20 +56,6 @@ _KINDS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Written:
-    """What Shift+Enter wrote to approved_decisions.jsonl: action -> lines by the user about groups that wait."""
-
-    counts: dict[str, int]
-    path: Path
-
-    @property
-    def line(self) -> str:
-        """One line for the user."""
-        said = ", ".join(f"{count} {action}" for action, count in sorted(self.counts.items())) or "nothing"
-        return f"Written to {self.path.name}: {said}; now apply: the next cell, or pickroom auto apply"
-
-
 class AutoSession(ReviewSession):
     """A user who looks at what the automation proposes; `press` is all they do.
 
@@ -91,7 +76,7 @@ class AutoSession(ReviewSession):
     ) -> None:
         self.place = place
         self.only = "waiting"  # the filter that is on, one of FILTERS
-        self.last_written: Written | None = None
+        self.last_written = ""  # what Shift+Enter wrote, in one line; "" before
         self._read()
         super().__init__(place.project, order=order, clock=clock)
         self.previews = place.origin.workspace.thumbnails
@@ -243,9 +228,12 @@ class AutoSession(ReviewSession):
         # another window that writes the file now, or an apply, would write back what it read before this
         with project_lock(self.project, "writing what was chosen"):
             lines = self._write_chosen()
-        self.last_written = Written(dict(Counter(line.action for line in lines)), self.place.approved)
+        counts = sorted(Counter(line.action for line in lines).items())
+        said = ", ".join(f"{count} {action}" for action, count in counts) or "nothing"
+        name = self.place.approved.name
+        self.last_written = f"Written to {name}: {said}; now apply: the next cell, or pickroom auto apply"
         self._since = self._clock()  # the summary was not the next group
-        self._load(message=self.last_written.line)
+        self._load(message=self.last_written)
 
     def _write_chosen(self) -> list[ApprovedDecision]:
         """Write what was chosen into the file, beside what stands there; returns every line that was chosen here."""
