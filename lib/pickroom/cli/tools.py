@@ -172,8 +172,7 @@ def _said(field: str, row: dict[str, Any]) -> str:
 
 
 if TYPE_CHECKING:
-    from pickroom.sessions.duplicates.finding import Copy, DuplicatePair, Thresholds
-    from pickroom.store.marks import KeptPair
+    from pickroom.sessions.duplicates.finding import DuplicatePair, Thresholds
     from pickroom.store.workspace import Project
 
 _PAIRS_SHOWN = 40  # pairs listed in words; --json lists them all
@@ -201,6 +200,9 @@ def duplicates(
     """Find images that are there twice, in any folder of any project; the desk is notebooks/72_duplicates.ipynb."""
     from pickroom.sessions.duplicates.finding import Thresholds, find
     from pickroom.sessions.duplicates.gathering import gather, projects_of
+    from pickroom.sessions.duplicates.session import kept_key
+    from pickroom.store import marks
+    from pickroom.store.connect import open_read_only
 
     if (near or execute) and not move:
         raise UsageError(
@@ -222,19 +224,23 @@ def duplicates(
     found = find(gathered.copies, thresholds)
     for note in gathered.notes:
         say(note)
+    kept = set()  # (project, pair of which a person said that both stay)
+    for project in chosen:
+        with open_read_only(project.database) as connection:
+            kept |= {(project.id, pair) for pair in marks.kept_pairs(connection)}
+    pairs = [_values(p, not p.across and (p.a.project_id, kept_key(p)) in kept) for p in found.pairs]
     several = len(chosen) > 1
     count = len(gathered.copies)
     exact = sum(pair.kind == "exact" for pair in found.pairs)
-    pairs = plural(exact, "exact pair"), plural(len(found.pairs) - exact, "near pair")
-    lines = [f"{plural(count, 'image')}: {', '.join(pairs)}"]
-    kept = _kept(chosen)
-    lines += some([_words(pair, several, kept) for pair in found.pairs], _PAIRS_SHOWN)
+    kinds = plural(exact, "exact pair"), plural(len(pairs) - exact, "near pair")
+    lines = [f"{plural(count, 'image')}: {', '.join(kinds)}"]
+    lines += some([_words(pair, several) for pair in pairs], _PAIRS_SHOWN)
     if found.dropped:
         lines.append(f"{found.dropped:,} less alike near pairs were left out: raise --cosine, lower --hash-distance")
     if gathered.left_out:
         lines.append(f"{len(gathered.left_out):,} images not compared, the first: {' '.join(gathered.left_out[0])}")
     values = {
-        "pairs": [_values(pair, kept) for pair in found.pairs],
+        "pairs": pairs,
         "images": count,
         "dropped": found.dropped,
         "left_out": [{"project": p, "path": path, "reason": reason} for p, path, reason in gathered.left_out],
@@ -278,38 +284,14 @@ def _move(project: Project, thresholds: Thresholds, near: bool, execute: bool, j
     fail_if(execute and held)
 
 
-def _name(copy: Copy, several: bool) -> str:
-    return f"{copy.project_id}:{copy.path}" if several else copy.path
+def _words(pair: dict[str, Any], several: bool) -> str:
+    a, b = (f"{pair[f'{side}_project']}:{pair[side]}" if several else pair[side] for side in "ab")
+    kind = "exact     " if pair["kind"] == "exact" else f"near {pair['score']:.3f}"
+    said = "of two projects: reported only" if pair["why_a"] is None else f"keep the first: {pair['why_a']}"
+    return f"  {kind}  {a}  =  {b}  ({'you kept both' if pair['kept_both'] else said})"
 
 
-def _kept(projects: Sequence[Project]) -> dict[str, frozenset[KeptPair]]:
-    """Project -> its pairs of which a person said that both stay."""
-    from pickroom.store import marks
-    from pickroom.store.connect import open_read_only
-
-    found = {}
-    for project in projects:
-        with open_read_only(project.database) as connection:
-            found[project.id] = marks.kept_pairs(connection)
-    return found
-
-
-def _is_kept(pair: DuplicatePair, kept: Mapping[str, frozenset[KeptPair]]) -> bool:
-    from pickroom.sessions.duplicates.session import kept_key
-
-    return not pair.across and kept_key(pair) in kept[pair.a.project_id]
-
-
-def _words(pair: DuplicatePair, several: bool, kept: Mapping[str, frozenset[KeptPair]]) -> str:
-    from pickroom.sessions.duplicates.finding import why
-
-    kind = "exact     " if pair.kind == "exact" else f"near {pair.score:.3f}"
-    said = "of two projects: reported only" if pair.across else f"keep the first: {why(pair.a, pair.b)}"
-    said = "you kept both" if _is_kept(pair, kept) else said
-    return f"  {kind}  {_name(pair.a, several)}  =  {_name(pair.b, several)}  ({said})"
-
-
-def _values(pair: DuplicatePair, kept: Mapping[str, frozenset[KeptPair]]) -> dict[str, Any]:
+def _values(pair: DuplicatePair, kept_both: bool) -> dict[str, Any]:
     """FORMATS.md's four fields, `a` being the one to keep; then what they rest on."""
     from pickroom.sessions.duplicates.finding import why
 
@@ -323,5 +305,5 @@ def _values(pair: DuplicatePair, kept: Mapping[str, frozenset[KeptPair]]) -> dic
         "bits": pair.bits,
         "cosine": None if pair.cosine is None else round(pair.cosine, 4),
         "why_a": None if pair.across else why(pair.a, pair.b),
-        "kept_both": _is_kept(pair, kept),
+        "kept_both": kept_both,
     }

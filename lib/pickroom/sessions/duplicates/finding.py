@@ -38,7 +38,7 @@ class Copy:
     vector: np.ndarray | None = field(default=None, compare=False, repr=False)
     encoder: str = ""
     group: str | None = None  # the group it is, or was, a member of; None for none
-    colours: bytes | None = None  # `gathering.Fingerprint.colours`, None when they could not be read
+    colours: bytes | None = None  # `gathering.colours_of` its preview, None when they could not be read
 
     @property
     def key(self) -> tuple[str, str]:

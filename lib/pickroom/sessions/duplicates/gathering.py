@@ -32,12 +32,8 @@ _DRAFT = 128  # pixels: four times what the hash is computed on, and a JPEG deco
 _TILES = 4  # a side: colours of so many squares tell two pictures of one shape apart, and survive a trim
 
 
-@dataclass(frozen=True, slots=True)
-class Fingerprint:
-    """What a preview is compared by."""
-
-    phash: int  # 64 bits of the brightness alone
-    colours: bytes  # 32 signed bytes, Cb and Cr of 4x4 squares, row by row
+# what a preview is compared by: 64 bits of the brightness alone; 32 signed bytes, Cb and Cr of 4x4 squares, row by row
+Fingerprint = tuple[int, bytes]
 
 
 def colours_of(rgb: PillowImage.Image) -> bytes:
@@ -68,7 +64,7 @@ def fingerprints(
         try:
             thumbnails.read(workspace.thumbnails, sha256, places[sha256])
             rgb = decode.read_rgb(thumbnails.thumbnail_path(workspace.thumbnails, sha256), draft=_DRAFT)
-            return Fingerprint(fingerprint(rgb), colours_of(rgb))
+            return fingerprint(rgb), colours_of(rgb)
         except (ImageError, OSError):
             return None  # judged by its vector alone, or by its content alone
 
@@ -79,7 +75,7 @@ def fingerprints(
             if progress:
                 progress(done, len(missing))
     made = (
-        {"sha256": sha256, "phash": f"{found[sha256].phash:016x}", "colours": found[sha256].colours.hex()}
+        {"sha256": sha256, "phash": f"{found[sha256][0]:016x}", "colours": found[sha256][1].hex()}
         for sha256 in missing
         if sha256 in found
     )
@@ -92,12 +88,12 @@ def _read_log(path: Path) -> dict[str, Fingerprint]:
     found = {}
     for values in append_log.read(path):
         try:
-            seen = Fingerprint(int(values["phash"], 16), bytes.fromhex(values["colours"]))
+            seen = int(values["phash"], 16), bytes.fromhex(values["colours"])
             found[str(values["sha256"])] = seen
         except (ValueError, TypeError, KeyError):
             continue
     size = 2 * _TILES * _TILES
-    return {sha256: seen for sha256, seen in found.items() if 0 <= seen.phash < 1 << 64 and len(seen.colours) == size}
+    return {sha256: seen for sha256, seen in found.items() if 0 <= seen[0] < 1 << 64 and len(seen[1]) == size}
 
 
 # what was set aside is no duplicate any more, and the original of a crop is kept on purpose
@@ -184,10 +180,9 @@ def _of_project(project: Project, progress: Progress | None) -> Gathered:
     vectors, encoder, notes = _vectors(project, read)
     copies = []
     for item, (sha256, width, height) in read:
-        seen, group = hashes.get(sha256), group_of.get(item.filename)
-        phash, colours = (seen.phash, seen.colours) if seen else (None, None)
+        phash, colours = hashes.get(sha256, (None, None))
         file = (project.id, item.path, sha256, width, height, item.file_size, item.mtime_ns)
-        copies.append(Copy(*file, phash, vectors.get(item), encoder, group, colours))
+        copies.append(Copy(*file, phash, vectors.get(item), encoder, group_of.get(item.filename), colours))
     return Gathered(tuple(copies), tuple(left_out), tuple(notes))
 
 
