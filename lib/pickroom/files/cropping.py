@@ -143,24 +143,18 @@ def _check(project: Project, connection: sqlite3.Connection, disk: DiskSnapshot,
         if earlier is not None:
             box = compose(earlier.box, box)
         elif sidecar is not None:
-            _check_size(source, sidecar)
+            with decode.open_image(source) as image:
+                wide, tall = decode.upright_size(image)
+            picked = (sidecar.decision.image_width, sidecar.decision.image_height)
+            if (wide, tall) != picked:
+                measures = f"it measures {wide} x {tall}, but the image picked measured {picked[0]} x {picked[1]}"
+                raise _Refused(f"{measures}: a box drawn here would be logged in another frame")
     group_id = sidecar.decision.group_id if sidecar else earlier.group_id if earlier else None
     ops = _steps(disk, order, batch, sha256, sidecar, again=earlier is not None)
     in_the_way = disk.reserve(ops)
     if in_the_way is not None:
         raise _Refused(in_the_way)
     return _Job(order, group_id, box, tuple(ops))
-
-
-def _check_size(source: Path, sidecar: sidecars.Sidecar) -> None:
-    with decode.open_image(source) as image:
-        size = decode.upright_size(image)
-    picked = (sidecar.decision.image_width, sidecar.decision.image_height)
-    if size != picked:
-        raise _Refused(
-            f"it measures {size[0]} x {size[1]}, but the image picked measured {picked[0]} x {picked[1]}: "
-            "a box drawn here would be logged in another frame"
-        )
 
 
 def _steps(

@@ -6,8 +6,8 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from pickroom.core.errors import NoDatabaseError, StoreError
-from pickroom.store import connections, copies, crops, decisions
-from pickroom.store.connections import Opened, registering, require_in_place, say_open
+from pickroom.store import copies, crops, decisions
+from pickroom.store.connections import Opened, begin_wal, lacks_memory, registering, require_in_place, say_open
 from pickroom.store.rows import find_foreign_object, has_tables, migrations, number
 from pickroom.store.workspace import INNER
 
@@ -132,10 +132,10 @@ def _begins_wal(connection: Opened, path: Path, make: bool) -> bool:
         if not make:
             _require_tables(connection, path)
     except sqlite3.OperationalError as error:  # the first read opens the log
-        if not connections.lacks_memory(error):
+        if not lacks_memory(error):
             raise
         return False
-    return connections.begin(connection, connection.file)
+    return begin_wal(connection, connection.file)
 
 
 def _leave_wal(path: Path) -> None:
@@ -153,7 +153,7 @@ def _read_only(path: Path, *, patient: bool = True) -> sqlite3.Connection:
         number(connection, "PRAGMA user_version")  # the first read opens the log
     except sqlite3.Error as error:
         connection.close()
-        if not connections.lacks_memory(error):
+        if not lacks_memory(error):
             raise
         _leave_wal(path)  # it comes from a disk where WAL works
         connection = _opened(path, address, uri=True)

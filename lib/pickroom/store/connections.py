@@ -199,7 +199,7 @@ _NO_MEMORY = (
 )
 
 
-def begin(connection: sqlite3.Connection, file: Path) -> bool:
+def begin_wal(connection: sqlite3.Connection, file: Path) -> bool:
     """Put a database that was just opened into WAL mode; False where that cannot be used.
 
     Args:

@@ -110,11 +110,7 @@ class PickingServer(Voila):
 
 
 def run(workspace: Workspace, project: str = "", *, port: int = 8866, browser: bool = True) -> None:
-    """Serve the app until it is interrupted; kernels find the workspace.
-
-    Raises:
-        ProjectError: there is no such project.
-    """
+    """Serve the app until it is interrupted; kernels find the workspace. Raises ProjectError for an unknown project."""
     if project:
         workspace.project(project)
     os.environ["PICKROOM_HOME"] = str(workspace.root)

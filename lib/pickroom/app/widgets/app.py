@@ -82,11 +82,7 @@ def _pictures(project: Project) -> list[bytes]:
 
 
 def cards(shown: Sequence[Card], query: Callable[[str, str], str]) -> str:
-    """The page of all projects.
-
-    Args:
-        query: (project's id, desk) -> the place's query.
-    """
+    """The page of all projects; `query` makes the place's query of (project's id, desk)."""
     if not shown:
         return desk_html.notice(
             "No project yet. Make one in a terminal: pickroom start NAME --images FOLDER, or try: pickroom demo"

@@ -23,7 +23,7 @@ from pickroom.sessions.crop.editing import Handle, Point
 from pickroom.sessions.crop.session import CropSession
 from pickroom.sessions.crop.state import CropDeskView
 from pickroom.sessions.review.session import BATCH_SIZE, ManualSession, ReviewSession
-from pickroom.sessions.review.view import DeckView, GroupView
+from pickroom.sessions.review.view import DeckView
 from pickroom.store.workspace import Project
 
 # the neighbours whose pictures the browser keeps ready, the likeliest next one first
@@ -56,7 +56,21 @@ class Deck(StageDesk):
         with self.overlay.drawing(self.viewport) as pen:
             if view.group is not None:
                 draw_group(pen, view.group, self.slots(view.group.images), zoom=zoom)
-        self._show(view.group, zoom)
+        session, shown = self.session, view.group
+        position = session.state.position
+        near = {position + step: session.group_at(position + step) for step in AHEAD}
+        ahead = {place: group for place, group in near.items() if group is not None}
+        self.announce({image.sha256: image for group in (shown, *ahead.values()) if group for image in group.images})
+        self.stage.show(
+            self.viewport,
+            self.frame_of(self.token(), shown.images if shown else ()),
+            position=position,
+            count=len(session.state.cards),
+            ahead={place: self.frame_of(group.group_id, group.images) for place, group in ahead.items()},
+            destinations=session.destinations(),
+            steps={} if session.asks else self._steps,
+            zoom=zoom,
+        )
 
     def close(self) -> None:
         super().close()
@@ -73,23 +87,6 @@ class Deck(StageDesk):
     def token(self) -> str:
         state = self.session.state
         return ASKED if state.summary else state.card.group_id if state.card else ""
-
-    def _show(self, shown: GroupView | None, zoom: bool) -> None:
-        session = self.session
-        position = session.state.position
-        near = {position + step: session.group_at(position + step) for step in AHEAD}
-        ahead = {place: group for place, group in near.items() if group is not None}
-        self.announce({image.sha256: image for group in (shown, *ahead.values()) if group for image in group.images})
-        self.stage.show(
-            self.viewport,
-            self.frame_of(self.token(), shown.images if shown else ()),
-            position=position,
-            count=len(session.state.cards),
-            ahead={place: self.frame_of(group.group_id, group.images) for place, group in ahead.items()},
-            destinations=session.destinations(),
-            steps={} if session.asks else self._steps,
-            zoom=zoom,
-        )
 
     def _panel(self, view: DeckView) -> str:
         state = self.session.state
@@ -336,9 +333,5 @@ class CropDesk(StageDesk):
 
 
 def open_crop_desk(project_id: str, home: Home = None, per_page: int = 3) -> ipywidgets.Widget:
-    """The crop desk of a project for a notebook's cell; see `reopen`.
-
-    Args:
-        per_page: images side by side, 1 to 3.
-    """
+    """The crop desk of a project for a notebook's cell, with 1 to 3 images side by side; see `reopen`."""
     return reopen("crop", project_id, home, lambda project: CropDesk(CropSession(project, per_page=per_page)))

@@ -1,6 +1,7 @@
 """The duplicates desk: draws a session's pair side by side and forwards keys to it; it holds no data."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import ipywidgets
@@ -53,40 +54,6 @@ class DuplicatesDesk(StageDesk):
                 suggested = None if pair.across or session.review_first(pair) else 0
                 marks = _MARKS[session.outcome(pair)]
                 draw_pair(pen, self.slots(both), captions, marks, suggested, heat, zoom=board.large)
-        self._show(pair)
-
-    def token(self) -> str:
-        return ASKED if self.session.asks else _token_of(self.session.pair)
-
-    def picture(self, name: str, kind: PictureKind) -> tuple[str, bytes] | None:
-        copy: Copy | None = self._pictures.get(name)
-        if copy is None:
-            return None
-        project = self.session.project_of(copy)
-        return read_picture(project, copy.path, copy.sha256, kind, project.workspace.thumbnails)
-
-    def _differences(self, pair: DuplicatePair) -> Differences:
-        token = _token_of(pair)
-        if token not in self._compared:
-            self._compared[token] = self._look_at(pair)
-            for old in list(self._compared)[:-20]:
-                del self._compared[old]
-        return self._compared[token]
-
-    def _look_at(self, pair: DuplicatePair) -> Differences:
-        pictures = []
-        for copy in (pair.a, pair.b):
-            project = self.session.project_of(copy)
-            folder = project.workspace.thumbnails
-            try:
-                thumbnails.read(folder, copy.sha256, project.root / copy.path)
-                pictures.append(decode.read_rgb(thumbnails.thumbnail_path(folder, copy.sha256)))
-            except (ImageError, OSError):
-                return Differences(None, None)  # the stage says on the picture why it cannot be shown
-        return differences(*pictures)
-
-    def _show(self, pair: DuplicatePair | None) -> None:
-        session = self.session
         places = [session.position + step for step in AHEAD]
         ahead = {place: session.pairs[place] for place in places if 0 <= place < len(session.pairs)}
         near = [*([pair] if pair else []), *ahead.values()]
@@ -102,6 +69,31 @@ class DuplicatesDesk(StageDesk):
             steps={} if session.asks else steps,
             zoom=session.board.large,
         )
+
+    def token(self) -> str:
+        return ASKED if self.session.asks else _token_of(self.session.pair)
+
+    def picture(self, name: str, kind: PictureKind) -> tuple[str, bytes] | None:
+        copy: Copy | None = self._pictures.get(name)
+        if copy is None:
+            return None
+        project = self.session.project_of(copy)
+        return read_picture(project, copy.path, copy.sha256, kind, project.workspace.thumbnails)
+
+    def _differences(self, pair: DuplicatePair) -> Differences:
+        token = _token_of(pair)
+        if token not in self._compared:
+            pictures = []
+            for copy in (pair.a, pair.b):
+                project = self.session.project_of(copy)
+                folder = project.workspace.thumbnails
+                with suppress(ImageError, OSError):  # the stage says on the picture why it cannot be shown
+                    thumbnails.read(folder, copy.sha256, project.root / copy.path)
+                    pictures.append(decode.read_rgb(thumbnails.thumbnail_path(folder, copy.sha256)))
+            self._compared[token] = differences(*pictures) if len(pictures) == 2 else Differences(None, None)
+            for old in list(self._compared)[:-20]:
+                del self._compared[old]
+        return self._compared[token]
 
     def _frame(self, token: str, pair: DuplicatePair | None) -> dict[str, Any]:
         both = (pair.a, pair.b) if pair else ()

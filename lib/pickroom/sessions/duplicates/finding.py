@@ -130,11 +130,7 @@ MOST_PAIRS = 200_000  # near pairs kept, the most alike: a folder of blank pages
 
 @dataclass(frozen=True, slots=True)
 class Thresholds:
-    """From when on two images are near duplicates.
-
-    Raises:
-        ValueError: a number out of its range.
-    """
+    """From when on two images are near duplicates; raises ValueError for a number out of its range."""
 
     cosine: float = 0.97  # of their vectors, at least, in [-1, 1]: alike whatever the hashes say
     bits: int = 10  # of 64 by which their perceptual hashes may differ, at most

@@ -109,7 +109,9 @@ def command(board: Board, what: Command) -> Board:
     """The board after a command that every board has; one that it does not know becomes `pending_action`."""
     board = replace(board, message="", confirmed=False, pending_action=None)
     if board.summary:
-        return _in_summary(board, what.name)
+        told = "nothing was moved" if what.name == "back" else "Shift+Enter again moves the files, Esc returns"
+        told, confirmed = ("", True) if what.name == "finalise" else (told, False)
+        return replace(board, summary=what.name not in ("finalise", "back"), confirmed=confirmed, message=told)
     if what.name in _VIEWS:
         return _VIEWS[what.name](board)
     step = what.name.removeprefix("extend ")
@@ -244,14 +246,6 @@ def _vertical(board: Board, rows: int) -> int:
     if not 0 <= there < len(every):
         return board.cursor
     return min(every[there][0] + (board.cursor - every[here][0]), every[there][-1])
-
-
-def _in_summary(board: Board, name: str) -> Board:
-    if name == "finalise":
-        return replace(board, summary=False, confirmed=True)
-    if name == "back":
-        return replace(board, summary=False, message="nothing was moved")
-    return replace(board, message="Shift+Enter again moves the files, Esc returns")
 
 
 def _open_summary(board: Board) -> Board:

@@ -102,7 +102,9 @@ def press(state: ReviewState, key: str, keys: KeyTable = REVIEW) -> ReviewState:
     if command is None:
         return replace(state, message=f"{key} does nothing here; ? shows the keys")
     if state.summary:
-        return _in_summary(state, command.name)
+        told = "not finalised" if command.name == "back" else "Shift+Enter again finalises, Esc returns"
+        told, confirmed = ("", True) if command.name == "finalise" else (told, False)
+        return replace(state, summary=command.name not in ("finalise", "back"), confirmed=confirmed, message=told)
     if command.name in ("undo", "redo"):
         return _replay(state, "undo" if command.name == "undo" else "redo", keys)
     if command.name in _VIEWS:
@@ -202,14 +204,6 @@ def _said(step: ReviewStep, keys: KeyTable) -> str:
     if command is None:
         return step.key
     return command.name if command.index is None else f"{command.name} {command.index + 1}"
-
-
-def _in_summary(state: ReviewState, name: str) -> ReviewState:
-    if name == "finalise":
-        return replace(state, summary=False, confirmed=True)
-    if name == "back":
-        return replace(state, summary=False, message="not finalised")
-    return replace(state, message="Shift+Enter again finalises, Esc returns")
 
 
 def _open_summary(state: ReviewState) -> ReviewState:

@@ -147,7 +147,11 @@ class SortSession(BoardSession):
             paths = board.row if what.name == "mark row" else board.targets
             self.board = self._send(key, what.index or 0, paths)
         elif what.name in ("accept", "accept row"):
-            self.board = self._accept(key, board.row if what.name == "accept row" else board.targets)
+            paths = board.row if what.name == "accept row" else board.targets
+            suggested = self.suggestions([path for path in paths if path not in board.marks])
+            wanted = {path: self.folder_of(found.name, path) for path, found in suggested.items()}
+            told = self.similarity.missing or "nothing is suggested there yet: sort some more of each of two characters"
+            self.board = machine.mark(board, key, wanted) if wanted else replace(board, message=told)
         elif what.name == "clear":
             self.board = machine.unmark(board, key, board.targets)
         elif what.name == "hide":
@@ -156,7 +160,14 @@ class SortSession(BoardSession):
             told = "marked images are hidden; V shows them" if self.hidden else "every image is shown"
             self.board = replace(self.board, message=told)
         elif what.name == "order":
-            self._reorder(board)
+            if self._similar_to is not None:
+                self._similar_to, told = None, "by name"
+            elif board.active is not None and self.similarity.has(board.active):
+                self._similar_to, told = board.active, f"the most similar to {filename_of(board.active)} first"
+            else:
+                told = self.similarity.missing or "this image has no vector: pickroom embed"
+            self.lay_out()
+            self.board = replace(self.board, message=told)
         elif what.name == "name":
             self.board = replace(board, message="type a name, Enter adds it")
         else:
@@ -182,24 +193,6 @@ class SortSession(BoardSession):
             told = "the folders have just changed, in another window or on disk: look, and press again"
             return replace(self.board, message=told)
         return machine.mark(self.board, key, {path: self.folder_of(self.names[index], path) for path in paths})
-
-    def _accept(self, key: str, paths: Sequence[str]) -> machine.Board:
-        suggested = self.suggestions([path for path in paths if path not in self.board.marks])
-        wanted = {path: self.folder_of(found.name, path) for path, found in suggested.items()}
-        if wanted:
-            return machine.mark(self.board, key, wanted)
-        why = self.similarity.missing or "nothing is suggested there yet: sort some more of each of two characters"
-        return replace(self.board, message=why)
-
-    def _reorder(self, board: machine.Board) -> None:
-        if self._similar_to is not None:
-            self._similar_to, told = None, "by name"
-        elif board.active is not None and self.similarity.has(board.active):
-            self._similar_to, told = board.active, f"the most similar to {filename_of(board.active)} first"
-        else:
-            told = self.similarity.missing or "this image has no vector: pickroom embed"
-        self.lay_out()
-        self.board = replace(self.board, message=told)
 
     def show_only(self, field: str | None, text: str = "") -> None:
         """Filter the board by what is written about images; None shows all."""
