@@ -77,7 +77,18 @@ def submit(project: Project, connection: sqlite3.Connection, orders: Sequence[Or
     with run_batch(project, connection, "cropping", sweep=True) as batch:
         disk = DiskSnapshot(project.root)
         for start in range(0, len(orders), _CHUNK):
-            jobs = _prepare(project, connection, disk, orders[start : start + _CHUNK], batch.number, result)
+            jobs = []
+            for order in orders[start : start + _CHUNK]:
+                try:
+                    jobs.append(_check(project, connection, disk, order, batch.number))
+                    if jobs[-1].group_id is None:
+                        result.warnings[order.filename] = NO_SIDECAR
+                except (_Refused, sidecars.SidecarError) as error:
+                    result.refused[order.filename] = str(error)
+                except ImageError as error:
+                    result.refused[order.filename] = error.reason
+                except OSError as error:
+                    result.refused[order.filename] = error.strerror or str(error)
             try:
                 _submit(project, connection, batch, jobs, result)
             except (FileOperationError, OSError) as error:  # the chunks before this one are done
@@ -101,31 +112,6 @@ def _submit(
     result.done += ran.done
     result.refused |= ran.failed
     result.stuck = ran.stuck  # each run tries every planned step again
-
-
-def _prepare(
-    project: Project,
-    connection: sqlite3.Connection,
-    disk: DiskSnapshot,
-    orders: Sequence[Order],
-    batch: int,
-    result: CropResult,
-) -> list[_Job]:
-    jobs = []
-    for order in orders:
-        try:
-            job = _check(project, connection, disk, order, batch)
-        except (_Refused, sidecars.SidecarError) as error:
-            result.refused[order.filename] = str(error)
-        except ImageError as error:
-            result.refused[order.filename] = error.reason
-        except OSError as error:
-            result.refused[order.filename] = error.strerror or str(error)
-        else:
-            jobs.append(job)
-            if job.group_id is None:
-                result.warnings[order.filename] = NO_SIDECAR
-    return jobs
 
 
 def _check(project: Project, connection: sqlite3.Connection, disk: DiskSnapshot, order: Order, batch: int) -> _Job:

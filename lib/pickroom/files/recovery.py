@@ -90,7 +90,7 @@ def close_lost(project: Project, *, execute: bool) -> tuple[dict[str, list[str]]
         Unit -> the paths that its missing files had; and what was done.
 
     Raises:
-        ConflictError: none of the project's images are in the image folder; otherwise as `undo.recover`.
+        ConflictError: none of the project's images are in the image folder; otherwise as `batch.recover`.
     """
     found: dict[str, list[str]] = {}
     result = Outcome()

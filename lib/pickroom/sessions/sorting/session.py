@@ -238,7 +238,7 @@ class SortSession(BoardSession):
         return suggest.choices(self._written(self.listing.items))
 
     def group_by(self, field: str) -> tuple[list[GroupRow], list[str]]:
-        """What sorting the unsorted images by a field would do: a dry run. See `fields.group_by`."""
+        """What sorting the unsorted images by a field would do: a dry run. See `suggest.group_by`."""
         return suggest.group_by(self._written(self.unsorted()), field, self.names)
 
     def routes_by(self, field: str) -> dict[str, str]:
