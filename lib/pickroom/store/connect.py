@@ -19,8 +19,8 @@ _WITH: Mapping[int, Callable[[sqlite3.Connection], None]] = {15: crops.name_sour
 def connect(path: Path) -> sqlite3.Connection:
     """Open a database that is there for writing, brought up to date first; never makes one.
 
-    WAL with `synchronous=FULL`, or what `store.connections` has for disks without shared memory: a committed decision survives
-    a power cut. The connection is in autocommit mode; use `transaction`.
+    WAL with `synchronous=FULL`, or what `store.connections` has for disks without shared memory: a committed decision
+    survives a power cut. The connection is in autocommit mode; use `transaction`.
 
     Raises:
         StoreError: the file is missing, empty, no database or newer than this program, or cannot be opened or migrated.
