@@ -11,6 +11,7 @@ from pickroom.store.review_state import UndoLog
 from pickroom.store.rows import column, wrap_row_errors
 from pickroom.store.workspace import utc_now
 
+_THIS = "room = ? AND directory = ? AND filename = ?"  # the mark of one image on one board
 BoardKind = Literal["sort", "browse", "duplicates"]
 Side = tuple[str, str]  # an image: its file name and the SHA-256 of its content
 KeptPair = tuple[Side, Side]  # in either order; `kept_pairs` gives the smaller side first
@@ -67,36 +68,26 @@ def save(connection: sqlite3.Connection, board: BoardKind, marks: Iterable[Mark]
 
 def clear(connection: sqlite3.Connection, board: BoardKind, paths: Iterable[str]) -> None:
     """Take waiting marks away."""
-    connection.executemany(
-        "DELETE FROM image_marks WHERE room = ? AND directory = ? AND filename = ? AND batch IS NULL",
-        [(board, *split(path)) for path in paths],
-    )
+    sql = f"DELETE FROM image_marks WHERE {_THIS} AND batch IS NULL"
+    connection.executemany(sql, [(board, *split(path)) for path in paths])
 
 
 def take(connection: sqlite3.Connection, board: BoardKind, path: str, batch: int) -> None:
     """A batch is carrying this mark out."""
-    connection.execute(
-        """UPDATE image_marks SET batch = ?, held_reason = NULL
-        WHERE room = ? AND directory = ? AND filename = ? AND batch IS NULL""",
-        (batch, board, *split(path)),
-    )
+    sql = f"UPDATE image_marks SET batch = ?, held_reason = NULL WHERE {_THIS} AND batch IS NULL"
+    connection.execute(sql, (batch, board, *split(path)))
 
 
 def give_back(connection: sqlite3.Connection, board: BoardKind, path: str, batch: int) -> None:
     """The batch was undone, or failed here: the mark waits again, unless the image was marked anew meanwhile."""
-    connection.execute(
-        "UPDATE image_marks SET batch = NULL WHERE room = ? AND directory = ? AND filename = ? AND batch = ?",
-        (board, *split(path), batch),
-    )
+    sql = f"UPDATE image_marks SET batch = NULL WHERE {_THIS} AND batch = ?"
+    connection.execute(sql, (board, *split(path), batch))
 
 
 def hold(connection: sqlite3.Connection, board: BoardKind, path: str, reason: str) -> None:
     """Say why an image stays where it is; its mark waits on."""
-    connection.execute(
-        """UPDATE image_marks SET held_reason = ?
-        WHERE room = ? AND directory = ? AND filename = ? AND batch IS NULL""",
-        (reason, board, *split(path)),
-    )
+    sql = f"UPDATE image_marks SET held_reason = ? WHERE {_THIS} AND batch IS NULL"
+    connection.execute(sql, (reason, board, *split(path)))
 
 
 def log_of(board: BoardKind) -> UndoLog:
