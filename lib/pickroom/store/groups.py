@@ -50,15 +50,10 @@ def defer(connection: sqlite3.Connection, group_ids: Iterable[str]) -> None:
 
 
 def queue(
-    connection: sqlite3.Connection,
-    project_id: str,
-    limit: int | None = None,
-    known: Known | None = None,
-    *,
-    sound: bool = False,
+    connection: sqlite3.Connection, project_id: str, limit: int | None = None, *, sound: bool = False
 ) -> list[Group]:
-    """The groups that wait for a decision, next first; `limit` at the most. `known` and `sound` as in `load`."""
-    return load(connection, project_id, queue_ids(connection, limit), known, sound=sound)
+    """The groups that wait for a decision, next first; `limit` at the most. `sound` as in `load`."""
+    return load(connection, project_id, queue_ids(connection, limit), sound=sound)
 
 
 def queue_ids(connection: sqlite3.Connection, limit: int | None = None) -> list[str]:
