@@ -77,7 +77,7 @@ PAGES: dict[str, Callable[[str], str]] = {
         text, [GroupRow(text, text, ("a",)), GroupRow(text, None, ())], 1
     ),
     "notice": desk_html.notice,
-    "busy": desk_html.busy,
+    "panel": desk_html.panel,
     "question": lambda text: desk_html.summary(text, [(text, text)], desk_html.again(text)),
     "crop question": desk_html.crop_question,
     "report": lambda text: render.page(

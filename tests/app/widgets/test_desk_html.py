@@ -29,7 +29,7 @@ def group(**fields) -> GroupView:
         desk_html.lines(None, HOSTILE, error=True),
         desk_html.info([InfoRow(HOSTILE, (HOSTILE, "b")), InfoRow("same", (HOSTILE, HOSTILE))], [image(HOSTILE)] * 2),
         desk_html.summary(HOSTILE, [(HOSTILE, ""), ("2 groups", HOSTILE)], desk_html.again(HOSTILE)),
-        desk_html.busy(HOSTILE),
+        desk_html.panel(HOSTILE),
         desk_html.notice(HOSTILE),
     ],
 )

@@ -15,7 +15,9 @@ WAIT_S = 30
 
 def opened(project: Project, *project_ids: str) -> ReclaimDesk:
     desk = open_reclaim(project_ids, project.workspace.root)
-    assert isinstance(desk, ReclaimDesk) and desk.wait(WAIT_S)
+    assert isinstance(desk, ReclaimDesk)
+    desk.looking.join(WAIT_S)
+    assert not desk.looking.is_alive()
     return desk
 
 

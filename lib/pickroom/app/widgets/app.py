@@ -203,7 +203,7 @@ class App(ipywidgets.VBox):
     def _show(self) -> None:
         self.bar.html, self.bar.query = self.place.bar(), self.place.query()
         opening = f"Opening {self.place.project}…" if self.place.project else "Looking at the projects…"
-        self.content.children = [ipywidgets.HTML(desk_html.busy(opening))]
+        self.content.children = [ipywidgets.HTML(desk_html.panel(opening))]
         try:
             self.here = self._made()
         except PickroomError as error:

@@ -128,7 +128,7 @@ class Retrain(ipywidgets.HBox):
     def __init__(self, project: Project) -> None:
         self.project = project
         self.background: Background | None = None
-        self._following: threading.Thread | None = None
+        self.following: threading.Thread | None = None
         self._closed = threading.Event()
         self.button = ipywidgets.Button(description="Retrain", tooltip=_OFFER)
         self.button.on_click(lambda _: self.start())
@@ -155,15 +155,8 @@ class Retrain(ipywidgets.HBox):
             self._ended(error.line)
             return
         self._say("Starting…")
-        self._following = threading.Thread(target=self._follow, args=(self.background,), daemon=True)
-        self._following.start()
-
-    def wait(self, seconds: float) -> bool:
-        """Wait until the process has ended and its result is shown; False when that takes longer."""
-        if self._following is None:
-            return True
-        self._following.join(seconds)
-        return not self._following.is_alive()
+        self.following = threading.Thread(target=self._follow, args=(self.background,), daemon=True)
+        self.following.start()
 
     def close(self) -> None:
         """Stop following; the process goes on, and its recommendations are stored."""
@@ -253,7 +246,7 @@ class CropDesk(StageDesk):
         if command is not None and command.name in _BUSY:
             view, busy = self.session.view(), _BUSY[command.name]
             if view.confirm:
-                self.panel.value = desk_html.busy(busy)
+                self.panel.value = desk_html.panel(busy)
             else:
                 self.words.value = desk_html.crop_lines(view, busy)
         super().apply(key)

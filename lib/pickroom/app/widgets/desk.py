@@ -81,7 +81,7 @@ class Desk(ipywidgets.VBox):
     def apply(self, key: str) -> None:
         """Give a key to the session."""
         if self.session.asks and self.session.keys.is_command(key, "finalise"):
-            self.panel.value = desk_html.busy(self.busy)
+            self.panel.value = desk_html.panel(self.busy)
         self.session.press(key)
 
     def focus_changed(self, on: bool) -> None:

@@ -82,9 +82,6 @@ def panel(head: str, text: str = "") -> str:
     return f"<h3>{escape(head)}</h3>" + (f"<p>{escape(text)}</p>" if text else "")
 
 
-busy = panel
-
-
 def notice(text: str) -> str:
     """One line in place of a desk that cannot be opened."""
     style = "color: var(--jp-error-color1, #c4232f); font-weight: 600; line-height: 1.5"

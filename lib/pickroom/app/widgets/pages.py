@@ -92,14 +92,9 @@ class ReclaimDesk(ipywidgets.VBox):
         apart = ipywidgets.Box(layout=ipywidgets.Layout(width="40px"))
         row = ipywidgets.HBox([self.trash, self.back, self.again, apart, self.word, self.hard])
         super().__init__([style, self.sizes, row, self.line])
-        self._looking = threading.Thread(target=self.look, name="reading archives", daemon=True)
+        self.looking = threading.Thread(target=self.look, name="reading archives", daemon=True)
         self._draw()
-        self._looking.start()  # an archive is read back whole, which may take minutes: the page is there meanwhile
-
-    def wait(self, seconds: float) -> bool:
-        """Wait for the first look; False when it takes longer."""
-        self._looking.join(seconds)
-        return not self._looking.is_alive()
+        self.looking.start()  # an archive is read back whole, which may take minutes: the page is there meanwhile
 
     def look(self) -> None:
         """Read everything that proves anything, and show what can go."""
