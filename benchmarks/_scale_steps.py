@@ -123,7 +123,7 @@ def finalise(home: Path) -> Took:
 
 def undo(home: Path) -> Took:
     """The last batch taken back."""
-    from pickroom.files.undo import undo_batch
+    from pickroom.files.batch import undo_batch
     from pickroom.store import operations
     from pickroom.store.connect import connect
 

@@ -32,9 +32,8 @@ from _photographs import photographs
 from pickroom.features import bundled
 from pickroom.groups.image_features import fingerprint
 from pickroom.images import thumbnails
-from pickroom.sessions.duplicates.finding import Thresholds, find
+from pickroom.sessions.duplicates.finding import Copy, Thresholds, find
 from pickroom.sessions.duplicates.gathering import colours_of, fingerprints, log_path
-from pickroom.sessions.duplicates.pairs import Copy
 from pickroom.storage import atomic
 from pickroom.store.workspace import Workspace
 

@@ -54,7 +54,7 @@ ANALYSIS_MAY |= {
 }
 # databases that are no project's: the temporary facts of an import, the <project>_legacy.db it publishes, and one that
 # is made to try whether WAL works
-OWN_DATABASES = ("history/", "store/wal.py")
+OWN_DATABASES = ("history/", "store/connections.py")
 WRITE = re.compile(r"\b(?:INSERT\s+(?:OR\s+\w+\s+)?INTO|REPLACE\s+INTO|UPDATE|DELETE\s+FROM)\s+(\w+)")
 
 
@@ -102,7 +102,7 @@ def texts_in(path: Path) -> list[str]:
 
 
 def named_tables(path: Path) -> set[str]:
-    """The tables that a module hands to store/choices.py, whose SQL has a place for their names: they are its own."""
+    """The tables that a module hands to store/review_state.py, whose SQL has a place for their names."""
     calls = (n for n in ast.walk(tree_of(path)) if isinstance(n, ast.Call))
     made = [call for call in calls if ast.unparse(call.func) in ("ReviewTables", "UndoLog")]
     given = [value for call in made for value in (*call.args, *(k.value for k in call.keywords))]
@@ -287,7 +287,7 @@ def test_only_one_module_leaves_open_which_table_it_writes_to() -> None:
     open_ended = re.compile(r"\b(?:INSERT\s+(?:OR\s+\w+\s+)?INTO|UPDATE|DELETE\s+FROM)\s+$")
     found = {shown(p) for p in MODULES for text in texts_in(p) if open_ended.search(text)}
     # analysis fills tables of its own DuckDB, and opens projects for reading only
-    assert {name for name in found if not name.startswith((*OWN_DATABASES, "analysis/"))} == {"store/choices.py"}
+    assert {name for name in found if not name.startswith((*OWN_DATABASES, "analysis/"))} == {"store/review_state.py"}
 
 
 def test_no_row_is_replaced_unseen() -> None:

@@ -19,9 +19,9 @@ from conftest import read_tree, write_image
 from pickroom.core.errors import ConflictError
 from pickroom.core.naming import OWNED_FOLDERS, companions_by_stem, stem_of
 from pickroom.core.records import Group
-from pickroom.files.undo import recover, undo_batch
+from pickroom.files.batch import recover, undo_batch
 from pickroom.indexing import projects
-from pickroom.sessions.bindings import REVIEW
+from pickroom.sessions.keys import REVIEW
 from pickroom.sessions.review.session import ReviewSession
 from pickroom.store import groups as groups_table
 from pickroom.store.connect import connect

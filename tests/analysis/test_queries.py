@@ -11,10 +11,10 @@ import pytest
 from pickroom.analysis import queries
 from pickroom.analysis.connection import Analysis, connect
 from pickroom.core.errors import UsageError
-from pickroom.store.choices import MAX_DWELL_S
 from pickroom.store.connect import connect as open_store
 from pickroom.store.connect import open_read_only
 from pickroom.store.decisions import incomplete_crops, performance
+from pickroom.store.review_state import MAX_DWELL_S
 from pickroom.store.workspace import Project, Workspace
 from support.analysing import MEANT, crop, fill
 from support.recounting import numbers, same

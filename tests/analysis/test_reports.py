@@ -27,8 +27,8 @@ from pickroom.analysis.reports.sections import Report
 from pickroom.core.errors import FileOperationError, LockedError, StoreError
 from pickroom.demo.config import DemoConfig
 from pickroom.demo.project import start_demo
-from pickroom.files.lock import project_lock
-from pickroom.files.undo import undo_batch
+from pickroom.files.batch import undo_batch
+from pickroom.files.preflight import project_lock
 from pickroom.storage.atomic import sha256_of
 from pickroom.store import connect as store
 from pickroom.store.workspace import Project, Workspace

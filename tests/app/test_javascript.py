@@ -17,9 +17,8 @@ from typing import Any
 import pytest
 
 from pickroom import app
-from pickroom.app import javascript
-from pickroom.app.widgets.grid import Grid
-from pickroom.app.widgets.stage import Stage
+from pickroom.app.widgets import stage
+from pickroom.app.widgets.stage import Grid, Stage
 from pickroom.core.geometry import from_pixels, to_pixels
 from pickroom.core.records import CropBox
 from pickroom.sessions.crop import editing
@@ -62,7 +61,7 @@ def test_a_widget_has_the_modules_it_imports_and_no_others() -> None:
         for place, source in enumerate(sources.values()):
             imported = re.findall(r'from "\./(.+)";$', source, re.MULTILINE)
             assert set(imported) <= set(list(sources)[:place])  # in the order in which they can be linked
-    assert javascript.widget_module("links.js").count("export default") == 2  # the text's own, and the module's in it
+    assert stage.widget_module("links.js").count("export default") == 2  # the text's own, and the module's in it
 
 
 def random_box(rng: random.Random, width: int, height: int) -> CropBox:

@@ -24,7 +24,7 @@ from pickroom.automation.sandbox import AutomationTarget
 from pickroom.core.errors import ConflictError, FileOperationError, ImageError, PickroomError, StoreError, UsageError
 from pickroom.core.records import CropBox, FileOp
 from pickroom.files import cropping
-from pickroom.files.undo import undo_batch
+from pickroom.files.batch import undo_batch
 from pickroom.storage import atomic
 from pickroom.store import operations
 from pickroom.store.connect import connect

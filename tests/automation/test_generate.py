@@ -14,10 +14,10 @@ from pickroom.automation.guarantee import BlindDecision, RiskTarget
 from pickroom.core.errors import LockedError, StoreError, UsageError
 from pickroom.core.records import BoxSource, Choice, CropBox, Recommendation
 from pickroom.files.cropping import Order, submit
-from pickroom.files.lock import project_lock
-from pickroom.store import automation_review, recommendations
-from pickroom.store.choices import SavedChoice
+from pickroom.files.preflight import project_lock
+from pickroom.store import recommendations, review_state
 from pickroom.store.connect import connect
+from pickroom.store.review_state import SavedChoice
 from pickroom.store.workspace import Project
 from support.automating import BOX, WRITE, approve_all, change_line, groups_of, person, proposals_of, proposed, review
 from support.reviewing import FINALISE, queue, recommend, rows
@@ -231,7 +231,9 @@ def test_drawn_groups_that_are_overridden_switch_approval_off(make_project: Make
     shown = Recommendation("g", "model", 1, confidence=0.99, versions={"ranker": "v1"})
     with closing(connect(place.project.database)) as connection:
         for group in groups_of(place)[:10]:
-            automation_review.save_choice(connection, group.group_id, SavedChoice(Choice("approve", 0), shown, "blind"))
+            review_state.AUTOMATION.save_choice(
+                connection, group.group_id, SavedChoice(Choice("approve", 0), shown, "blind")
+            )
     made = generate.generate(place, RiskTarget(anomaly=None))
     assert made.approval.threshold is None and made.approved == 0
     assert "switched off: 10 of 10 groups drawn at random" in made.approval.explanation[-1]

@@ -17,7 +17,7 @@ from pickroom.automation import copying, sandbox
 from pickroom.automation.decisions_file import write_lines
 from pickroom.core.errors import ConflictError, FileOperationError, LockedError, PickroomError, ProjectError, UsageError
 from pickroom.core.records import FileOp
-from pickroom.files.lock import project_lock
+from pickroom.files.preflight import project_lock
 from pickroom.indexing import projects
 from pickroom.sessions.review.auto_session import AutoSession
 from pickroom.store import operations

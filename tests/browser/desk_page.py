@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from playwright.sync_api import Locator
 
 from browser.board_page import BoardPage
-from pickroom.app.widgets.layout import arrange
+from pickroom.app.widgets.overlay import arrange
 
 # every key was answered, the answer is painted, and every image of the frame is there
 SETTLED = """answered => {

@@ -13,7 +13,7 @@ from browser.grid_page import GridPage
 from conftest import read_tree
 from pickroom.demo.config import DemoConfig
 from pickroom.demo.project import start_demo
-from pickroom.files.undo import undo_batch
+from pickroom.files.batch import undo_batch
 from pickroom.store.connect import connect
 from pickroom.store.workspace import Project, Workspace
 from support.boards import browse

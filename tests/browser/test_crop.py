@@ -17,7 +17,7 @@ from PIL import Image as PillowImage
 from browser.conftest import OpenNotebook
 from browser.desk_page import DeskPage
 from conftest import read_tree
-from pickroom.app.widgets.layout import Slot, arrange
+from pickroom.app.widgets.overlay import Slot, arrange
 from pickroom.core.geometry import from_pixels, to_pixels
 from pickroom.core.naming import sidecar_name
 from pickroom.core.records import CropBox

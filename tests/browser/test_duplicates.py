@@ -16,7 +16,7 @@ from browser.conftest import OpenNotebook
 from browser.desk_page import DeskPage
 from conftest import read_tree
 from pickroom.demo.photographs import PHOTOGRAPHS, load
-from pickroom.files.undo import undo_batch
+from pickroom.files.batch import undo_batch
 from pickroom.indexing import projects
 from pickroom.store.connect import connect
 from pickroom.store.workspace import Project, Workspace

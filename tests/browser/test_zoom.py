@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from pickroom import app
-from pickroom.app.widgets.layout import arrange
+from pickroom.app.widgets.overlay import arrange
 
 ZOOMED = """([cells, at, pointer]) => {
   const zoom = new Zoom();

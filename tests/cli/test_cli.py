@@ -24,7 +24,7 @@ from pickroom import __version__, cli
 from pickroom.core.errors import FileOperationError
 from pickroom.core.records import FileOp
 from pickroom.files import moves
-from pickroom.files.lock import project_lock
+from pickroom.files.preflight import project_lock
 from pickroom.store import connect as store
 from pickroom.store.connect import connect, transaction
 from pickroom.store.workspace import Project, Workspace

@@ -41,7 +41,7 @@ def test_page_fits_a_terminal_and_names_each_command_once(
     lines = out.splitlines()
     assert [line for line in lines if len(line) > 79] == []
     listed = [line.split()[0] for line in lines if line.startswith("  ") and line.split()[0] in EXAMPLES]
-    assert listed == [name for _, section in SECTIONS for name, _, _ in section]
+    assert listed == [name for section in SECTIONS.values() for name, _, _ in section]
     assert [line for line in lines if line.startswith("Others")] == []
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from pickroom import cli
 from pickroom.cli.console import commands_with_home
-from pickroom.cli.hints import ENDS, with_home
+from pickroom.cli.page import ENDS, with_home
 
 PACKAGE = Path(cli.__file__).parents[1]
 HOME = "a b/past"

@@ -10,7 +10,7 @@ import typer
 
 from cli.test_cli import Ran, pickroom, project  # noqa: F401 (fixtures)
 from pickroom import cli
-from pickroom.cli.renamed import COMMANDS, OPTIONS, with_new_names
+from pickroom.cli.page import COMMANDS, OPTIONS, with_new_names
 from pickroom.store.workspace import Project
 
 Run = Callable[..., Ran]

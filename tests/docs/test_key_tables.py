@@ -10,8 +10,7 @@ import os
 import pytest
 
 from docs.pages import ROOT
-from pickroom.sessions.bindings import TOOLS
-from pickroom.sessions.keys import KeyTable
+from pickroom.sessions.keys import TOOLS, KeyTable
 
 PAGE = ROOT / "docs" / "REVIEW.md"
 HOW = 'PICKROOM_WRITE_DOCS=1 make test PYTEST_ARGS="-k key_table" PYTEST_JOBS=0'

@@ -11,8 +11,8 @@ from conftest import read_tree
 from exports.conftest import crop_waiting
 from pickroom.core.errors import ConflictError, FileOperationError, LockedError, UsageError
 from pickroom.exports import choices, sidecars, xmp
-from pickroom.files import undo as batches
-from pickroom.files.lock import project_lock
+from pickroom.files import batch as batches
+from pickroom.files.preflight import project_lock
 from pickroom.store.connect import connect
 from pickroom.store.workspace import Project
 from support.reviewing import in_child, obey_permissions

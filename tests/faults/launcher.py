@@ -24,8 +24,8 @@ from typing import Annotated
 import typer
 
 import pickroom.automation.apply
-import pickroom.sessions.browse.session
 import pickroom.sessions.duplicates.session
+import pickroom.sessions.marking.session
 import pickroom.sessions.review.session
 import pickroom.sessions.sorting.session  # noqa: F401 (what commands import is imported once, before they are forked)
 from faults.steps import HEAD, Plan, Steps

@@ -34,7 +34,7 @@ _AT_WORK = {
     ("pickroom.files.batch", "commit"): "plan",
     ("pickroom.store.operations", "planned"): "planned",
     ("pickroom.files.moves", "rollback"): "put back",
-    ("pickroom.files.folder", "make"): "folder made",
+    ("pickroom.files.preflight", "make"): "folder made",
     ("pickroom.files.journal", "_sync"): "folders synced",
     ("pickroom.files.journal", "_settle"): "done",
     ("pickroom.files.journal", "_give_up"): "given up",

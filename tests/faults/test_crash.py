@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from conftest import write_series
-from pickroom.files.undo import recover, undo_batch
+from pickroom.files.batch import recover, undo_batch
 from pickroom.indexing import projects
 from pickroom.sessions.review.session import ReviewSession
 from pickroom.store.connect import connect

@@ -15,11 +15,11 @@ import pytest
 
 from faults.test_two_windows import Open, Window, _serve
 from pickroom.core.errors import LockedError
-from pickroom.files.undo import undo_batch
+from pickroom.files.batch import undo_batch
 from pickroom.indexing import projects
 from pickroom.maintenance.backup import restoring, writing
-from pickroom.sessions.browse.session import BrowseSession
 from pickroom.sessions.crop.session import CropSession
+from pickroom.sessions.marking.session import BrowseSession
 from pickroom.sessions.review.session import ReviewSession
 from pickroom.store.connect import connect
 from pickroom.store.workspace import Project

@@ -14,9 +14,8 @@ import pytest
 from faults.launcher import Plan, end_all, start
 from pickroom.automation.decisions_file import read_approved
 from pickroom.core.errors import ConflictError, PickroomError
-from pickroom.sessions.browse.session import BrowseSession
 from pickroom.sessions.crop.session import CropSession
-from pickroom.sessions.marking.session import BoardSession
+from pickroom.sessions.marking.session import BoardSession, BrowseSession
 from pickroom.sessions.review.session import ReviewSession
 from pickroom.sessions.sorting.session import SortSession
 from pickroom.store.workspace import Project

@@ -9,7 +9,7 @@ import pytest
 from conftest import read_tree
 from pickroom.core.errors import FileOperationError
 from pickroom.core.records import FileOp
-from pickroom.files.folder import ImageFolder
+from pickroom.files.preflight import ImageFolder
 
 MOVE = FileOp(1, "review", "g", "move", "anna/a.png", "crop/a.png", "aa", id=1)
 

@@ -12,8 +12,8 @@ import pytest
 from conftest import read_tree
 from pickroom.core.records import FileOp
 from pickroom.files import journal
-from pickroom.files.folder import ImageFolder
-from pickroom.files.handlers import OperationHandler
+from pickroom.files.journal import OperationHandler
+from pickroom.files.preflight import ImageFolder
 from pickroom.storage.atomic import PARTIAL_SUFFIX
 from pickroom.store import operations
 from pickroom.store.connect import connect, create, transaction

@@ -13,8 +13,8 @@ from multiprocessing.connection import Connection
 import pytest
 
 from pickroom.core.errors import LockedError, StoreError
-from pickroom.files.lock import project_lock
-from pickroom.files.undo import recover, undo_batch
+from pickroom.files.batch import recover, undo_batch
+from pickroom.files.preflight import project_lock
 from pickroom.indexing import projects
 from pickroom.sessions.review.session import ReviewSession
 from pickroom.storage import locking

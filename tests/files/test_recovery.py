@@ -15,8 +15,8 @@ from pickroom.automation.generate import generate
 from pickroom.automation.sandbox import AutomationTarget
 from pickroom.cli.doctor import workspaces
 from pickroom.core.errors import ProjectError, StoreError
-from pickroom.files import recovery, waiting
-from pickroom.files.undo import recover
+from pickroom.files import recovery, sidecars
+from pickroom.files.batch import recover
 from pickroom.indexing import projects
 from pickroom.store.connect import connect
 from pickroom.store.workspace import Project, Workspace
@@ -141,5 +141,5 @@ def test_copy_whose_database_is_lost_is_reported(elsewhere: AutomationTarget, te
 def test_repair_finishes_the_journal_of_a_copy(elsewhere: AutomationTarget) -> None:
     project = elsewhere.origin
     with closing(connect(project.database)) as connection:
-        waiting.repair(project, connection)
+        sidecars.repair(project, connection)
     assert planned(elsewhere.project) == 0

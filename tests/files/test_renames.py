@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from conftest import read_tree, write_image
-from pickroom.files.undo import undo_batch
+from pickroom.files.batch import undo_batch
 from pickroom.indexing import projects
 from pickroom.store.connect import connect
 from pickroom.store.workspace import Project, Workspace

@@ -17,8 +17,8 @@ from faults.launcher import Plan, run
 from integrity.test_whereabouts import crop_all, in_folders, losing_the_log
 from pickroom import cli, integrity
 from pickroom.files import returning
+from pickroom.files.batch import recover, undo_batch
 from pickroom.files.returning import Return
-from pickroom.files.undo import recover, undo_batch
 from pickroom.indexing import projects
 from pickroom.store.connect import connect
 from pickroom.store.workspace import Project

@@ -12,9 +12,9 @@ import pytest
 from conftest import read_tree, write_image
 from pickroom.core.errors import ConflictError, PickroomError, UsageError
 from pickroom.core.records import CropBox, FileOp
+from pickroom.files.batch import recover, undo_batch
 from pickroom.files.cropping import Order, submit
 from pickroom.files.journal import Outcome
-from pickroom.files.undo import recover, undo_batch
 from pickroom.indexing import projects
 from pickroom.sessions.review.session import ReviewSession
 from pickroom.store import decisions as decisions_table

@@ -14,9 +14,9 @@ from conftest import read_tree, write_image
 from pickroom.cli import app
 from pickroom.core.geometry import default_box
 from pickroom.core.records import CropBox
-from pickroom.files import waiting
+from pickroom.files import sidecars
+from pickroom.files.batch import undo_batch
 from pickroom.files.cropping import Order
-from pickroom.files.undo import undo_batch
 from pickroom.sessions.crop.session import CropSession
 from pickroom.store.connect import connect
 from pickroom.store.workspace import Project
@@ -123,7 +123,7 @@ def test_a_row_without_a_pick_holds_up_no_other(sent: Sent, index: object, kept:
         connection.execute(unsound, (index, name))
     with closing(CropSession(project)) as session:
         assert list(session.problems) == ([f"crop/{name}"] if kept else [])
-        assert second in [waits.card.filename for waits in session.waiting]
+        assert second in [waits.filename for waits in session.waiting]
     assert sidecar(project, second).exists()
 
 
@@ -177,7 +177,7 @@ def test_two_images_of_one_stem_each_close_their_own_row(make_project: Make, ima
     ran = check(project)
     assert ran.exit_code == 0, ran.stdout
     with closing(CropSession(project)) as session:
-        names = [w.card.filename for w in session.waiting if w.card.filename.startswith(stem)]
+        names = [w.filename for w in session.waiting if w.filename.startswith(stem)]
         assert sorted(names) == [f"{stem}.jpg", f"{stem}.png"] and session.problems == {}
         for name in names:
             assert session.submit([Order("crop", name, BOX)]).warnings == {}
@@ -317,13 +317,13 @@ def test_a_crop_of_another_image_closes_no_row(sent: Sent) -> None:
     as_version_01(project, name)
     with closing(connect(project.database)) as connection:
         connection.execute("UPDATE images SET sha256 = 'another' WHERE filename = ?", (name,))
-        assert [fault.repairable for fault in waiting.look(project, connection)] == [False]
-        assert waiting.repair(project, connection) == []
+        assert [fault.repairable for fault in sidecars.look(project, connection)] == [False]
+        assert sidecars.repair(project, connection) == []
     assert final_of(project, name) is None
 
 
 def test_the_desk_opens_while_another_process_moves_files(sent: Sent) -> None:
-    from pickroom.files.lock import project_lock
+    from pickroom.files.preflight import project_lock
 
     project, (name, *_) = sent
     sidecar(project, name).unlink()

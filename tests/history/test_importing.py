@@ -11,7 +11,7 @@ import pytest
 
 from conftest import read_tree
 from pickroom.core.errors import ConflictError, LockedError, ProjectError, StoreError, UsageError
-from pickroom.files.lock import project_lock
+from pickroom.files.preflight import project_lock
 from pickroom.history import skip_reasons
 from pickroom.history.importing import read_logs
 from pickroom.history.report import EXAMPLES

@@ -23,7 +23,7 @@ from pickroom.history import anomalies
 from pickroom.history.importing import read_logs
 from pickroom.images import metadata
 from pickroom.images.metadata import InfoRow
-from pickroom.sessions.sorting.fields import GroupRow
+from pickroom.sessions.sorting.suggest import GroupRow
 from pickroom.store.workspace import Project, Workspace
 
 JAVASCRIPT = Path(desk_html.__file__).parents[1] / "js"
@@ -77,7 +77,7 @@ PAGES: dict[str, Callable[[str], str]] = {
         text, [GroupRow(text, text, ("a",)), GroupRow(text, None, ())], 1
     ),
     "notice": desk_html.notice,
-    "busy": desk_html.busy,
+    "panel": desk_html.panel,
     "question": lambda text: desk_html.summary(text, [(text, text)], desk_html.again(text)),
     "crop question": desk_html.crop_question,
     "report": lambda text: render.page(

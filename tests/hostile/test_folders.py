@@ -22,7 +22,7 @@ from pickroom.core.naming import stem_of
 from pickroom.core.records import CropBox
 from pickroom.features import reading
 from pickroom.files import cropping
-from pickroom.files.undo import undo_batch
+from pickroom.files.batch import undo_batch
 from pickroom.images import decode, metadata, thumbnails
 from pickroom.indexing import projects
 from pickroom.sessions.crop.session import CropSession
@@ -87,7 +87,7 @@ def test_hostile_names_go_all_the_way_and_back(workspace: Workspace, images_fold
     assert done.last_result is not None and not done.last_result.held and not done.last_result.stuck
     assert contents(images_folder) == sorted(before.values())
     session = CropSession(project)
-    waiting = [w.card for w in session.waiting]
+    waiting = list(session.waiting)
     try:
         result = session.submit([cropping.Order("crop", c.filename, CropBox(0.1, 0.1, 0.9, 0.9)) for c in waiting])
     finally:

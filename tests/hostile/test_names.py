@@ -78,7 +78,7 @@ def decided(workspace: Workspace, images_folder: Path) -> Project:
     done = review(project, *["1", "q"] * (len(names) // 4 + 1), *FINALISE)
     assert done.last_result is not None and not done.last_result.held and not done.last_result.stuck
     with closing(CropSession(project)) as session:
-        orders = [cropping.Order("crop", w.card.filename, BOX) for w in session.waiting]
+        orders = [cropping.Order("crop", card.filename, BOX) for card in session.waiting]
         assert len(session.submit(orders).done) == len(orders)
     known = rows(project, "SELECT filename, sha256 FROM images")
     write_vectors(project, "small", [(image["filename"], image["sha256"], [1.0]) for image in known], 1)

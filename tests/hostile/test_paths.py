@@ -38,13 +38,13 @@ from pickroom.core.errors import PickroomError, ProjectError, StoreError, UsageE
 from pickroom.core.naming import is_project_id, stays_inside
 from pickroom.core.records import CropBox, FileOp
 from pickroom.files import cropping, journal, moves
-from pickroom.files.lock import moving_files
+from pickroom.files.preflight import moving_files
 from pickroom.history.logged_paths import split_path
 from pickroom.history.sources import open_source
 from pickroom.learn import checkpoints
 from pickroom.sessions.crop.session import CropSession
-from pickroom.sessions.marking.listing import checked
-from pickroom.sessions.sorting.fields import folder_for, folder_name
+from pickroom.sessions.marking.images import checked
+from pickroom.sessions.sorting.suggest import folder_for, folder_name
 from pickroom.store import operations
 from pickroom.store.connect import connect, transaction
 from pickroom.store.workspace import Project, Workspace

@@ -19,7 +19,7 @@ from hostile.guard import attempt, survive
 from hostile.mutations import TEXTS, damaged, deep, json_bytes, line_mix
 from pickroom.automation import planning
 from pickroom.automation.sandbox import AutomationTarget
-from pickroom.cli.crop import read_boxes
+from pickroom.cli.review import read_boxes
 from pickroom.cli.tools import read_marks
 from pickroom.core.errors import PickroomError, UsageError
 from pickroom.core.naming import sidecar_name

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from conftest import read_tree, write_image, write_series
 from pickroom.core.errors import ConflictError, LockedError, PickroomError, ProjectError, StoreError, UsageError
 from pickroom.core.naming import OWNED_FOLDERS
-from pickroom.files.lock import project_lock
+from pickroom.files.preflight import project_lock
 from pickroom.images import decode
 from pickroom.indexing import projects
 from pickroom.indexing.regrouping import ScanReport

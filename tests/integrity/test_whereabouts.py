@@ -18,7 +18,7 @@ from pickroom.automation import apply, sandbox
 from pickroom.automation.generate import generate
 from pickroom.cli.doctor import workspaces
 from pickroom.core.naming import OWNED_FOLDERS
-from pickroom.files.undo import recover, undo_batch
+from pickroom.files.batch import recover, undo_batch
 from pickroom.indexing import projects
 from pickroom.integrity.whereabouts import Whereabouts, compare, origins, replay
 from pickroom.maintenance.backup import restoring, writing

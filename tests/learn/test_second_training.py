@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from pickroom.features.sources import FeatureSources
-from pickroom.files.undo import undo_batch
+from pickroom.files.batch import undo_batch
 from pickroom.learn import checkpoints, splits, training_sets
 from pickroom.learn.crops.model import CropTask
 from pickroom.learn.crops.proposer import CropConfig

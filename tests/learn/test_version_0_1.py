@@ -11,7 +11,7 @@ import pytest
 
 from learn.crops.crop_rows import spotted
 from learn.picks.test_ranker import made
-from pickroom.core.extras import MissingExtraError
+from pickroom.core.errors import MissingExtraError
 from pickroom.learn import checkpoints
 from pickroom.learn.models import model_of
 from pickroom.store.workspace import Workspace

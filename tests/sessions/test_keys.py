@@ -11,15 +11,26 @@ import pytest
 from pickroom import app
 from pickroom.core.errors import UsageError
 from pickroom.core.records import Origin
-from pickroom.sessions.bindings import AUTOMATION, CROP, REVIEW, TOOLS
-from pickroom.sessions.browse.session import BrowseSession
 from pickroom.sessions.crop import state as crop
 from pickroom.sessions.crop.editing import FULL
 from pickroom.sessions.duplicates.session import DuplicatesSession
-from pickroom.sessions.keys import Binding, Command, KeyTable, bind, normalise, read_keys, show_key
+from pickroom.sessions.keys import (
+    AUTOMATION,
+    CROP,
+    REVIEW,
+    TOOLS,
+    Binding,
+    Command,
+    KeyTable,
+    bind,
+    normalise,
+    read_keys,
+    show_key,
+)
+from pickroom.sessions.marking.session import BrowseSession
 from pickroom.sessions.review.state import Card, ReviewState, press
 from pickroom.sessions.sorting.session import SortSession
-from pickroom.store.choices import SavedChoice
+from pickroom.store.review_state import SavedChoice
 from sessions.duplicates.test_session import with_duplicates
 from support.boards import drive, with_results
 

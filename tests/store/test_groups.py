@@ -9,8 +9,8 @@ import pytest
 
 from pickroom.core.records import Choice, Group, Recommendation
 from pickroom.store import decisions, groups, images, recommendations, review_state
-from pickroom.store.choices import SavedChoice
 from pickroom.store.decisions import Context
+from pickroom.store.review_state import SavedChoice
 
 Make = Callable[..., list[Group]]
 
@@ -83,11 +83,11 @@ def test_dissolved_group_takes_its_choice_and_recommendation_along(
 ) -> None:
     a, b = make_groups(2)
     for group in (a, b):
-        review_state.save_choice(connection, group.group_id, SavedChoice(Choice("approve", 0)))
+        review_state.REVIEW.save_choice(connection, group.group_id, SavedChoice(Choice("approve", 0)))
         recommendations.upsert(connection, [Recommendation(group.group_id, "model", 0)])
     groups.remove(connection, [a.group_id])
     ids = [a.group_id, b.group_id]
-    assert set(review_state.load(connection, ids)) == {b.group_id}
+    assert set(review_state.REVIEW.load(connection, ids)) == {b.group_id}
     assert set(recommendations.of_groups(connection, ids)) == {b.group_id}
     assert groups.every(connection, "p") == [b]
     assert len(images.readable(connection)) == 4

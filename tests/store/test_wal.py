@@ -18,8 +18,7 @@ from pickroom.maintenance.backup import restoring, writing
 from pickroom.sessions.review.session import ReviewSession
 from pickroom.store import snapshot
 from pickroom.store.connect import connect, create, open_read_only, schema_of, transaction
-from pickroom.store.connections import exclusive_access
-from pickroom.store.wal import shares_memory
+from pickroom.store.connections import exclusive_access, shares_memory
 from pickroom.store.workspace import Project, Workspace
 from support.boards import with_results
 from support.reviewing import FINALISE, child, decisions, hear, review

@@ -13,8 +13,7 @@ from platformdirs import user_data_path
 
 from conftest import read_tree
 from pickroom.core.errors import ProjectError
-from pickroom.store.manifest import Manifest
-from pickroom.store.workspace import Project, Workspace, utc_now
+from pickroom.store.workspace import Manifest, Project, Workspace, utc_now
 
 MANIFEST_FIELDS = [
     "schema_version",

@@ -7,8 +7,7 @@ from typing import Any
 
 from conftest import write_series
 from pickroom.indexing import projects
-from pickroom.sessions.browse.session import BrowseSession
-from pickroom.sessions.marking.session import BoardSession
+from pickroom.sessions.marking.session import BoardSession, BrowseSession
 from pickroom.sessions.sorting.session import SortSession
 from pickroom.store.workspace import Project, Workspace
 from support.reviewing import FINALISE, review, rows, snapshot

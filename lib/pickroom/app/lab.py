@@ -1,7 +1,5 @@
 """JupyterLab on the user's copies of the notebooks, for this machine only: loopback, with a token."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 import sys

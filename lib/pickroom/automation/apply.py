@@ -22,12 +22,11 @@ from pickroom.core.errors import ConflictError, FileOperationError, ImageError, 
 from pickroom.core.naming import CROPPED
 from pickroom.core.quantities import plural
 from pickroom.core.records import BoxSource, InputKind
-from pickroom.files import cropping, undo
-from pickroom.files.batch import run_batch
+from pickroom.files import cropping
+from pickroom.files.batch import run_batch, undo_batch
 from pickroom.files.finalise import record_decision
-from pickroom.files.folder import ImageFolder
-from pickroom.files.handlers import AUTOMATION
-from pickroom.files.lock import moving_files
+from pickroom.files.journal import AUTOMATION
+from pickroom.files.preflight import ImageFolder, moving_files
 from pickroom.store import crops, decisions, operations
 from pickroom.store.connect import connect
 from pickroom.store.crops import Crop
@@ -126,7 +125,7 @@ def undo_last(target: AutomationTarget) -> tuple[int, int]:
             raise UsageError(what, doing="undoing", subject=target.project.root, hint="there is nothing to put back")
         target.require_inside(op for op in operations.of_batch(connection, batch) if op.undoes is None)
         count = len(decisions.batch_group_ids(connection, batch))
-        outcome = undo.undo_batch(target.project, connection, batch)
+        outcome = undo_batch(target.project, connection, batch)
     for reason in (*outcome.failed.values(), *outcome.stuck.values()):
         raise ConflictError(reason, hint="put that right, then undo again")
     return batch, count

@@ -17,8 +17,8 @@ from pathlib import Path
 from pickroom.core.errors import ConflictError, FileOperationError
 from pickroom.core.naming import OWNED_FOLDERS, companions_by_stem, is_image_name
 from pickroom.core.quantities import format_bytes
-from pickroom.files.lock import project_lock
 from pickroom.files.moves import sweep_partials
+from pickroom.files.preflight import project_lock
 from pickroom.storage import atomic, leftovers
 from pickroom.store import operations
 from pickroom.store.connect import backup, open_read_only

@@ -16,7 +16,7 @@ from pickroom.automation.guarantee import BlindDecision, approval_confidence
 from pickroom.core.errors import StoreError
 from pickroom.core.naming import stage_of
 from pickroom.core.records import Choice, Recommendation
-from pickroom.store import automation_review
+from pickroom.store import review_state
 from pickroom.store.rows import wrap_row_errors
 from pickroom.store.workspace import Workspace
 
@@ -84,7 +84,7 @@ def audit_samples(connection: sqlite3.Connection, versions: Versions) -> list[bo
     """
     return [
         overrides(saved.choice, saved.shown) is True
-        for _, saved in automation_review.blind_looks(connection)
+        for _, saved in review_state.blind_looks(connection)
         if saved.choice is not None and saved.shown is not None and saved.shown.versions == dict(versions)
     ]
 

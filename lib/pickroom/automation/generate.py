@@ -24,9 +24,9 @@ from pickroom.automation.guarantee import RISK_TARGET, RiskTarget, calibrate
 from pickroom.automation.sandbox import AutomationTarget
 from pickroom.core.errors import FileOperationError, UsageError
 from pickroom.core.records import Choice, Group, Recommendation
-from pickroom.files.lock import moving_files
+from pickroom.files.preflight import moving_files
 from pickroom.storage import atomic
-from pickroom.store import automation_review, groups, recommendations
+from pickroom.store import groups, recommendations, review_state
 from pickroom.store.connect import connect, open_read_only, transaction
 from pickroom.store.workspace import Project, utc_now
 
@@ -81,7 +81,7 @@ def _generate(target: AutomationTarget, risk: RiskTarget, trained_on: frozenset[
             notes += _refresh(target, connection)
         waiting = groups.queue(connection, target.project.id)
         ids = [group.group_id for group in waiting]
-        made, chosen = recommendations.of_groups(connection, ids), automation_review.load(connection, ids)
+        made, chosen = recommendations.of_groups(connection, ids), review_state.AUTOMATION.load(connection, ids)
         versions = evidence.versions_in_use(made.values())
         drift = watch(evidence.audit_samples(connection, versions), risk)
     learned_from = evidence.trained_on(target.origin.workspace, versions) | trained_on

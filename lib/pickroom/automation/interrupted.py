@@ -10,9 +10,8 @@ from pickroom.automation.sandbox import AutomationTarget
 from pickroom.core.errors import ConflictError, PickroomError
 from pickroom.core.records import Decision
 from pickroom.files import recovery
-from pickroom.files.folder import ImageFolder
-from pickroom.files.handlers import AUTOMATION
-from pickroom.files.lock import moving_files, project_lock
+from pickroom.files.journal import AUTOMATION
+from pickroom.files.preflight import ImageFolder, moving_files, project_lock
 from pickroom.store import decisions, operations
 from pickroom.store.connect import connect
 from pickroom.store.workspace import Project

@@ -16,9 +16,9 @@ from pickroom.automation.decisions_file import ApprovedDecision, Verdict, read_a
 from pickroom.automation.sandbox import AutomationTarget
 from pickroom.core.quantities import plural
 from pickroom.core.records import Recommendation
-from pickroom.store import automation_review, decisions
-from pickroom.store.choices import SavedChoice, looks_s
+from pickroom.store import decisions, review_state
 from pickroom.store.connect import connect, open_read_only
+from pickroom.store.review_state import SavedChoice, looks_s
 
 GATES = (0.60, 0.80, 0.90)  # goals: share approved by the user
 MOST_OVERRIDES, LEAST_TIME_SAVED = 0.05, 0.50
@@ -164,7 +164,7 @@ def metrics_of(target: AutomationTarget) -> Metrics:
     lines = read_approved(target.approved)
     proposals = read_decisions(target.decisions) if target.decisions.exists() else {}
     with closing(connect(target.project.database)) as connection:
-        looked = automation_review.load(connection, lines)
+        looked = review_state.AUTOMATION.load(connection, lines)
     outcomes = []
     for group_id, line in lines.items():
         saved, proposal = looked.get(group_id), proposals.get(group_id)

@@ -29,12 +29,12 @@ from pickroom.core.naming import CROP_ORIGINALS, CROPPED, join
 from pickroom.core.quantities import plural
 from pickroom.core.records import Choice, CropBox, Decision, FileOp, Group, Recommendation
 from pickroom.files import cropping, routing
-from pickroom.files.handlers import AUTOMATION
+from pickroom.files.journal import AUTOMATION
 from pickroom.files.preflight import DiskSnapshot
 from pickroom.files.routing import Route
 from pickroom.images import crops as rendering
-from pickroom.store import automation_review, groups, operations
-from pickroom.store.choices import SavedChoice
+from pickroom.store import groups, operations, review_state
+from pickroom.store.review_state import SavedChoice
 from pickroom.store.workspace import utc_now
 
 _DOING = "planning what the automation does"
@@ -125,7 +125,7 @@ def plan(target: AutomationTarget, connection: sqlite3.Connection, now: str | No
         reason = _contradiction(line, known.get(line.group_id), proposals.get(line.group_id))
         if reason is not None:
             refuse_line(target.approved, line.line, reason)
-    saved = automation_review.load(connection, waiting)
+    saved = review_state.AUTOMATION.load(connection, waiting)
     lines, left, notes = _wanted(target, connection, proposals, approved, waiting, saved)
     batch, disk = operations.next_batch(connection), DiskSnapshot(target.project.root)
     items, problems = [], []

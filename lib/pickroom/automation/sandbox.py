@@ -18,8 +18,7 @@ from pickroom.core.naming import filename_of, folder_of
 from pickroom.core.records import FileOp
 from pickroom.files import recovery
 from pickroom.store.connect import require_database
-from pickroom.store.manifest import INNER
-from pickroom.store.workspace import Project
+from pickroom.store.workspace import INNER, Project
 
 GUARANTEE = "automation_guarantee.json"
 _DOING = "opening the sandbox"

@@ -24,7 +24,7 @@ from pickroom.cli.console import (
 from pickroom.store.workspace import Project, Workspace
 
 if TYPE_CHECKING:
-    from pickroom.files.waiting import Fault
+    from pickroom.files.sidecars import Fault
 
 _SHOWN = 200  # rows of an answer in words
 
@@ -97,23 +97,23 @@ def check(
 
 
 def _repair_crops(project: Project) -> list[str]:
-    from pickroom.files import waiting
+    from pickroom.files import sidecars
     from pickroom.store.connect import connect
 
     with closing(connect(project.database)) as connection:
-        return waiting.repair(project, connection)
+        return sidecars.repair(project, connection)
 
 
 def _crop_faults(project: Project) -> list[Fault]:
     """What is wrong with crops that wait; nothing is said while files are on their way, or the folder is not there."""
-    from pickroom.files import waiting
+    from pickroom.files import sidecars
     from pickroom.store import operations
     from pickroom.store.connect import open_read_only
 
     if not project.root.is_dir():
         return []
     with open_read_only(project.database) as connection:
-        return [] if operations.count_planned(connection) else waiting.look(project, connection)
+        return [] if operations.count_planned(connection) else sidecars.look(project, connection)
 
 
 @app.command()

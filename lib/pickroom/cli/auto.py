@@ -97,9 +97,8 @@ def review(
     try:
         for key in pressed:
             session.press(key)
-        written = [session.last_written.line] if session.last_written is not None else []
         hint = [] if keys else ["Review them in the browser: pickroom lab, then notebooks/50_automate.ipynb"]
-        show({}, False, [session.view().header, *written, *hint])
+        show({}, False, [session.view().header, *filter(None, [session.last_written]), *hint])
     finally:
         session.close()
 

@@ -1,7 +1,5 @@
 """What every command shares: the app, its options, how results and messages are shown, how failures end."""
 
-from __future__ import annotations
-
 import json
 import sqlite3
 import sys
@@ -18,8 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from pickroom import __version__
-from pickroom.cli.hints import with_home
-from pickroom.cli.page import Page, next_step
+from pickroom.cli.page import Page, next_step, with_home
 from pickroom.core import quiet
 from pickroom.core.errors import ConflictError, PickroomError, UsageError
 from pickroom.core.quantities import plural
@@ -66,17 +63,11 @@ def main() -> None:
     try:
         _run()
     finally:
-        _keep_copies()
+        if databases := copies.asked():  # of what was moved, once its result is on screen; a failure fails nothing
+            from pickroom.store import snapshot
 
-
-def _keep_copies() -> None:
-    """Copy the databases of what was moved, once its result is on screen; a failure is a line, and fails nothing."""
-    databases = copies.asked()
-    if databases:
-        from pickroom.store import snapshot
-
-        for line in snapshot.keep(databases):
-            say(f"pickroom: {line}")
+            for line in snapshot.keep(databases):
+                say(f"pickroom: {line}")
 
 
 def _run() -> None:

@@ -1,13 +1,11 @@
-"""Commands that open something to work in: demo, lab, app."""
-
-from __future__ import annotations
+"""Commands that open something to work in, and the one that looks whether it can: demo, lab, app, doctor."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from pickroom.cli.console import Home, app, progress_bar, say, show
+from pickroom.cli.console import Home, Json, app, fail_if, progress_bar, say, show
 from pickroom.core.quantities import plural
 from pickroom.store.workspace import Workspace
 
@@ -68,3 +66,18 @@ def picking_app(
     from pickroom.app.server import app_server
 
     app_server.run(Workspace.find(home), project, port=port, browser=browser)
+
+
+@app.command()
+def doctor(home: Home = None, json_output: Json = False) -> None:
+    """Check this machine and the workspace: each line ok, warn or fail, what it means, and what to do.
+
+    Changes nothing, fetches nothing; what a disk can do is tried in a hidden folder, which is removed.
+    Exits 1 if anything failed.
+    """
+    from pickroom.cli.doctor import machine, workspaces
+
+    findings = [*machine.look(), *workspaces.look(Workspace.find(home))]
+    values = workspaces.to_dict(findings)
+    show(values, json_output, [finding.line for finding in findings])
+    fail_if(not values["ok"])

@@ -1,7 +1,5 @@
 """The command that hands a person's choices to other programs; its options come from `exports/formats.py`."""
 
-from __future__ import annotations
-
 import inspect
 from pathlib import Path
 from typing import Annotated, Any, Literal

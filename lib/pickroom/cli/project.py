@@ -1,7 +1,5 @@
 """Commands of a project's life: start, groups, status, relocate."""
 
-from __future__ import annotations
-
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any

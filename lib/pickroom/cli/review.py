@@ -1,4 +1,4 @@
-"""Commands of the review: by keys, recover, undo."""
+"""Commands of the review and the crop desk without a browser; recover, undo."""
 
 from __future__ import annotations
 
@@ -6,13 +6,17 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
+import msgspec
 import typer
 
 from pickroom.cli.console import Home, ProjectName, app, fail_if, listing_items, project_of, read_text, say, show
 from pickroom.core.errors import UsageError
+from pickroom.core.naming import folder_of
 from pickroom.core.quantities import plural
+from pickroom.core.records import CropBox
+from pickroom.storage.json_records import from_json, parse_lines
 
 if TYPE_CHECKING:
     from pickroom.files.journal import Outcome
@@ -39,9 +43,8 @@ def review(
         raise UsageError(what, doing="opening a review", hint="leave --blind and --order out")
     pressed = read_keys(read_text(keys, "reading keys")) if keys else []
     opened = project_of(home, project)
-    session = ManualSession(opened) if no_ai else ReviewSession(opened, blind=blind, order=order)
     undone = False
-    try:
+    with closing(ManualSession(opened) if no_ai else ReviewSession(opened, blind=blind, order=order)) as session:
         for key in pressed:
             session.press(key)
             if session.last_result is not None and session.state.message == session.last_result.line:
@@ -53,8 +56,6 @@ def review(
         shown = session.view()
         hint = "" if keys else "\nReview it in the browser: pickroom lab, then notebooks/20_review.ipynb"
         show({}, False, shown.header + hint)
-    finally:
-        session.close()
     fail_if(undone)
 
 
@@ -74,7 +75,7 @@ def recover(
 ) -> None:
     """Finish, forward, what a crash interrupted."""
     from pickroom.automation import interrupted
-    from pickroom.files import undo
+    from pickroom.files.batch import recover as finish
     from pickroom.store.connect import connect
 
     opened = project_of(home, project)
@@ -88,7 +89,7 @@ def recover(
         hint = f"leave it out, or: pickroom recover {project} --unexplained --execute"
         raise UsageError("--execute belongs to --unexplained and --give-up", doing="recovering", hint=hint)
     with closing(connect(opened.database)) as connection:
-        outcome = undo.recover(opened, connection)
+        outcome = finish(opened, connection)
     interrupted.complete_logs(opened)
     finished = plural(len(outcome.done), "unit")
     _report(outcome, f"Recovered {opened.id}: {finished} finished, {len(outcome.failed)} put back")
@@ -126,7 +127,7 @@ def undo_command(
     home: Home = None,
 ) -> None:
     """Put a finalised batch back: files, choices, rows."""
-    from pickroom.files import undo
+    from pickroom.files.batch import undo_batch
     from pickroom.store import decisions, operations
     from pickroom.store.connect import connect
 
@@ -134,7 +135,7 @@ def undo_command(
     with listing_items(), closing(connect(opened.database)) as connection:
         kinds = {op.unit: op.kind for op in operations.of_batch(connection, batch) if op.undoes is None}
         groups = len(decisions.batch_group_ids(connection, batch))
-        outcome = undo.undo_batch(opened, connection, batch)
+        outcome = undo_batch(opened, connection, batch)
     _report(outcome, f"Batch {batch} of {opened.id} {_taken_back(opened.id, outcome, kinds, groups)}")
 
 
@@ -144,7 +145,7 @@ def _taken_back(project_id: str, outcome: Outcome, kinds: Mapping[str, str], gro
     Args:
         kinds: unit -> whose steps they are; groups: how many the batch had decided.
     """
-    from pickroom.files.handlers import AUTOMATION, HANDLERS
+    from pickroom.files.journal import AUTOMATION, HANDLERS
 
     counts = Counter(kinds[unit] for unit in set(outcome.done) if unit in kinds)
     if AUTOMATION in counts:
@@ -183,3 +184,70 @@ def _report(outcome: Outcome, text: str | Sequence[str]) -> None:
         say(f"{unit}: {reason}")
     show({}, False, text)
     fail_if(outcome.failed or outcome.stuck)
+
+
+@app.command()
+def crop(
+    project: ProjectName,
+    boxes: Annotated[
+        Path | None,
+        typer.Option(help='JSON lines {"filename", "box"} or {"filename", "action": "delete"}; - is stdin.'),
+    ] = None,
+    apply_ai: Annotated[bool, typer.Option("--apply-ai", help="Crop all of crop_auto/ as the AI proposed.")] = False,
+    home: Home = None,
+) -> None:
+    """Make the crops that wait; the desk itself is notebooks/30_crop.ipynb."""
+    from pickroom.files.cropping import Order
+    from pickroom.sessions.crop.session import CropSession
+
+    if boxes is not None and apply_ai:
+        raise UsageError("--boxes and --apply-ai exclude each other", doing="cropping", hint="give one of them")
+    wanted = read_boxes(read_text(boxes, "reading boxes")) if boxes is not None else []
+    with closing(CropSession(project_of(home, project))) as session:
+        if session.state.message:  # what was recovered or rebuilt as it opened
+            say(session.state.message)
+        if not apply_ai and boxes is None:
+            shown = session.view()
+            problems = "".join(f"\n  {line}" for line in shown.problems)
+            show({}, False, f"{shown.header}{problems}\nDraw them in the browser: pickroom lab, then 30_crop.ipynb")
+            return
+        if apply_ai:
+            result = session.apply_ai()
+        else:
+            # a line names a file, not its folder: it lies in one of the two that wait
+            folders = {card.filename: card.directory for card in session.waiting}
+            folders |= {Path(path).name: folder_of(path) for path in session.problems}
+            result = session.submit([Order(folders.get(name, "crop"), name, box) for name, box in wanted])
+    for name, reason in {**result.warnings, **result.refused, **result.stuck}.items():
+        say(f"{name}: {reason}")
+    number = f"Batch {result.batch}: " if result.batch else ""
+    stuck = f", {len(result.stuck)} unfinished: run `pickroom recover {project}`" if result.stuck else ""
+    show({}, False, f"{number}{len(result.done)} done, {len(result.refused)} refused{stuck}")
+    fail_if(result.refused or result.stuck)
+
+
+def read_boxes(text: str) -> list[tuple[str, CropBox | None]]:
+    """(file name, box or None for delete) of each line; raises UsageError naming the first line that is no good."""
+    try:
+        wanted = [order for _, order in parse_lines(_read_order, text)]
+    except ValueError as error:
+        hint = 'nothing was cropped; write {"filename": "a.png", "box": [x1, y1, x2, y2]}'
+        raise UsageError(str(error), doing="reading boxes", hint=hint) from None
+    names = [name for name, _ in wanted]
+    twice = next((name for name in names if names.count(name) > 1), None) if len(set(names)) < len(names) else None
+    if twice is not None:
+        raise UsageError(f"{twice!r} is named twice", doing="reading boxes", hint="nothing was cropped")
+    return wanted
+
+
+class _Order(msgspec.Struct):
+    filename: str
+    action: Literal["crop", "delete"] = "crop"
+    box: Any = msgspec.UNSET
+
+
+def _read_order(line: str) -> tuple[str, CropBox | None]:
+    order = from_json(_Order, line)
+    if (order.box is msgspec.UNSET) != (order.action == "delete"):
+        raise ValueError('it needs either a "box" or "action": "delete"')
+    return order.filename, None if order.action == "delete" else CropBox.of(order.box)

@@ -1,21 +1,36 @@
-"""The tools around the loop, without a browser: the sorter and the folder viewer."""
+"""The tools around the loop, without a browser: the sorter, the folder viewer, and duplicates."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 import typer
 
-from pickroom.cli.console import Home, Json, ProjectName, app, fail_if, project_of, read_text, say, show, some
+from pickroom.cli.console import (
+    Home,
+    Json,
+    ProjectName,
+    app,
+    fail_if,
+    progress_bar,
+    project_of,
+    read_text,
+    say,
+    show,
+    some,
+)
 from pickroom.core.errors import UsageError
 from pickroom.core.naming import split
+from pickroom.core.quantities import plural
 from pickroom.storage.json_records import from_json, parse_lines
+from pickroom.store.workspace import Workspace
 
 if TYPE_CHECKING:
-    from pickroom.files.apply_marks import Placement
     from pickroom.sessions.marking.session import BoardSession
 
 Execute = Annotated[bool, typer.Option("--execute", help="Move the files; else only say what would be done.")]
@@ -42,8 +57,7 @@ def sort(
     if by is not None and assign is not None:
         raise UsageError("--by and --assign exclude each other", doing="sorting", hint="give one of them")
     lines = read_marks(read_text(assign, "reading a file of folders"), "folder") if assign is not None else None
-    session = SortSession(project_of(home, project), folder)
-    try:
+    with closing(SortSession(project_of(home, project), folder)) as session:
         table: list[dict[str, Any]] = []
         routes: dict[str, str] | None = None
         if by is not None:
@@ -56,8 +70,6 @@ def sort(
         extra = {"folders": list(session.listing.bases), "by": by, "table": table, "unsorted": len(session.unsorted())}
         words = [f"  {row['images']:>6}  {_said(by or '', row)}" for row in table]
         _finish(session, routes, execute, json_output, extra, words, session.mark_all)
-    finally:
-        session.close()
 
 
 @app.command()
@@ -72,18 +84,15 @@ def browse(
     json_output: Json = False,
 ) -> None:
     """Mark images for the crop desk or to be set aside: a dry run first; the viewer is notebooks/71_browse.ipynb."""
-    from pickroom.sessions.browse.session import BrowseSession, mark_named
+    from pickroom.sessions.marking.session import BrowseSession, mark_named
 
     lines = read_marks(read_text(marks, "reading a file of marks"), "mark", mark_named) if marks is not None else None
-    session = BrowseSession(project_of(home, project), folder)
-    try:
+    with closing(BrowseSession(project_of(home, project), folder)) as session:
         counts = session.listing.counts
         routes = None if lines is None else _paths(session, lines)
         extra = {"folders": {name or ".": count for name, count in counts.items() if count}}
         words = [f"  {count:>6}  {name}/" for name, count in extra["folders"].items()]
         _finish(session, routes, execute, json_output, extra, words, session.set_marks)
-    finally:
-        session.close()
 
 
 def read_marks(text: str, field: str, folder_of: Callable[[str], str] = str) -> list[tuple[str, str | None, str]]:
@@ -139,24 +148,21 @@ def _finish(
         say(line.strip())
     head = session.header()
     done = f"Batch {batch}: {len(going)} moved" if batch else f"{len(going)} would move" if placements else "no mark"
-    lines = [head, *words, *_routes(going), f"{done}, {len(held)} held back"]
+    counts = sorted(Counter(p.mark.folder for p in going).items())
+    ways = [f"  {count:>6}  → {folder}/" for folder, count in counts]
+    lines = [head, *words, *ways, f"{done}, {len(held)} held back"]
     if going and not execute:
         lines.append("Nothing has been done. Do it: add --execute")
     values = {
         **extra,
         "planned": [{"filename": p.mark.filename, "directory": p.mark.directory, "to": p.mark.folder} for p in going],
-        "held": [_split(path, reason) for path, reason in held.items()],
+        "held": [
+            dict(zip(("directory", "filename"), split(p), strict=True)) | {"reason": why} for p, why in held.items()
+        ],
         "batch": batch,
     }
     show(values, as_json, lines)
     fail_if(execute and held)
-
-
-def _routes(placements: Sequence[Placement]) -> list[str]:
-    counts: dict[str, int] = {}
-    for placement in placements:
-        counts[placement.mark.folder] = counts.get(placement.mark.folder, 0) + 1
-    return [f"  {count:>6}  → {folder}/" for folder, count in sorted(counts.items())]
 
 
 def _said(field: str, row: dict[str, Any]) -> str:
@@ -165,6 +171,139 @@ def _said(field: str, row: dict[str, Any]) -> str:
     return f"{row['value'][:60]!r} → {row['folder'] or 'no name can be made of it: they stay'}"
 
 
-def _split(path: str, reason: str | None) -> dict[str, str | None]:
-    directory, filename = split(path)
-    return {"filename": filename, "directory": directory, "reason": reason}
+if TYPE_CHECKING:
+    from pickroom.sessions.duplicates.finding import DuplicatePair, Thresholds
+    from pickroom.store.workspace import Project
+
+_PAIRS_SHOWN = 40  # pairs listed in words; --json lists them all
+
+
+@app.command()
+def duplicates(
+    projects: Annotated[list[str] | None, typer.Argument(metavar="[PROJECT]...", help="Else every project.")] = None,
+    cosine: Annotated[float | None, typer.Option(help="Near from this cosine of the vectors on.")] = None,
+    hash_distance: Annotated[
+        int | None,
+        typer.Option("--hash-distance", metavar="BITS", help="Near within so many of the hashes' 64 bits."),
+    ] = None,
+    within_groups: Annotated[
+        bool, typer.Option("--within-groups", help="Near pairs inside one group too: these are meant to be alike.")
+    ] = False,
+    move: Annotated[
+        bool, typer.Option("--move", help="Set the exact copies of one project aside: a dry run first.")
+    ] = False,
+    near: Annotated[bool, typer.Option("--near", help="With --move: near duplicates too, without a look.")] = False,
+    execute: Annotated[bool, typer.Option("--execute", help="With --move: move the files.")] = False,
+    home: Home = None,
+    json_output: Json = False,
+) -> None:
+    """Find images that are there twice, in any folder of any project; the desk is notebooks/72_duplicates.ipynb."""
+    from pickroom.sessions.duplicates.finding import Thresholds, find
+    from pickroom.sessions.duplicates.gathering import gather, projects_of
+    from pickroom.sessions.duplicates.session import kept_key
+    from pickroom.store import marks
+    from pickroom.store.connect import open_read_only
+
+    if (near or execute) and not move:
+        raise UsageError(
+            "--near and --execute do nothing by themselves", doing="looking for duplicates", hint="add --move"
+        )
+    try:
+        thresholds = Thresholds.given(cosine, hash_distance, within_groups)
+    except ValueError as error:
+        raise UsageError(str(error), doing="looking for duplicates") from None
+    chosen = projects_of(Workspace.find(home), projects or [])
+    if move:
+        if len(chosen) != 1:
+            hint = "across projects duplicates are only reported"
+            raise UsageError("--move takes one project", doing="setting duplicates aside", hint=hint)
+        _move(chosen[0], thresholds, near, execute, json_output)
+        return
+    with progress_bar("Hashing") as progress:
+        gathered = gather(chosen, progress)
+    found = find(gathered.copies, thresholds)
+    for note in gathered.notes:
+        say(note)
+    kept = set()  # (project, pair of which a person said that both stay)
+    for project in chosen:
+        with open_read_only(project.database) as connection:
+            kept |= {(project.id, pair) for pair in marks.kept_pairs(connection)}
+    pairs = [_values(p, not p.across and (p.a.project_id, kept_key(p)) in kept) for p in found.pairs]
+    several = len(chosen) > 1
+    count = len(gathered.copies)
+    exact = sum(pair.kind == "exact" for pair in found.pairs)
+    kinds = plural(exact, "exact pair"), plural(len(pairs) - exact, "near pair")
+    lines = [f"{plural(count, 'image')}: {', '.join(kinds)}"]
+    lines += some([_words(pair, several) for pair in pairs], _PAIRS_SHOWN)
+    if found.dropped:
+        lines.append(f"{found.dropped:,} less alike near pairs were left out: raise --cosine, lower --hash-distance")
+    if gathered.left_out:
+        lines.append(f"{len(gathered.left_out):,} images not compared, the first: {' '.join(gathered.left_out[0])}")
+    values = {
+        "pairs": pairs,
+        "images": count,
+        "dropped": found.dropped,
+        "left_out": [{"project": p, "path": path, "reason": reason} for p, path, reason in gathered.left_out],
+    }
+    show(values, json_output, lines)
+
+
+def _move(project: Project, thresholds: Thresholds, near: bool, execute: bool, json_output: bool) -> None:
+    """Say what would be set aside, what was marked at the desk among it; and do it if asked."""
+    from pickroom.sessions.duplicates.session import DuplicatesSession
+
+    with progress_bar("Hashing") as progress:
+        opened = DuplicatesSession(project, thresholds=thresholds, progress=progress)
+    with closing(opened) as session:
+        suggested, held = session.stage_suggested(near=near)
+        wanted = {**session.board.marks, **suggested}
+        placements = session.plan({path: to for path, to in wanted.items() if path in session.board.layout.places})
+        going = [p.mark.path for p in placements if p.held is None]
+        held |= {p.mark.path: p.held for p in placements if p.held is not None}
+        batch = None
+        if execute and going:
+            session.set_marks({path: suggested[path] for path in going if path in suggested})
+            result = session.apply()
+            batch, held = result.batch, {**held, **result.held, **result.stuck}
+            going = [path for path in going if path not in held]
+        keeps = session.kept_for(going)
+    moved = [f"  {path} → delete_staging/ (stays: {keeps.get(path, 'see the desk')})" for path in going]
+    lines = some(moved, _PAIRS_SHOWN) + some(
+        [f"  {path} stays: {reason}" for path, reason in held.items()], _PAIRS_SHOWN
+    )
+    done = f"Batch {batch}: {len(going)} set aside" if batch else f"{len(going)} would be set aside"
+    lines.append(f"{done}, {len(held)} held back")
+    if going and not execute:
+        lines.append("Nothing has been done. Do it: add --execute")
+    values = {
+        "planned": [{"path": path, "to": "delete_staging", "kept": keeps.get(path)} for path in going],
+        "held": [{"path": path, "reason": reason} for path, reason in held.items()],
+        "batch": batch,
+    }
+    show(values, json_output, lines)
+    fail_if(execute and held)
+
+
+def _words(pair: dict[str, Any], several: bool) -> str:
+    a, b = (f"{pair[f'{side}_project']}:{pair[side]}" if several else pair[side] for side in "ab")
+    kind = "exact     " if pair["kind"] == "exact" else f"near {pair['score']:.3f}"
+    said = "of two projects: reported only" if pair["why_a"] is None else f"keep the first: {pair['why_a']}"
+    return f"  {kind}  {a}  =  {b}  ({'you kept both' if pair['kept_both'] else said})"
+
+
+def _values(pair: DuplicatePair, kept_both: bool) -> dict[str, Any]:
+    """FORMATS.md's four fields, `a` being the one to keep; then what they rest on."""
+    from pickroom.sessions.duplicates.finding import why
+
+    return {
+        "a": pair.a.path,
+        "b": pair.b.path,
+        "kind": pair.kind,
+        "score": pair.score,
+        "a_project": pair.a.project_id,
+        "b_project": pair.b.project_id,
+        "bits": pair.bits,
+        "cosine": None if pair.cosine is None else round(pair.cosine, 4),
+        "why_a": None if pair.across else why(pair.a, pair.b),
+        "kept_both": kept_both,
+    }

@@ -1,15 +1,14 @@
 """The errors that Pickroom raises on purpose, each with its fields and one line for the user.
 
 The line says what went wrong, doing what, to which path or name, and what to do next. Any other exception is a defect
-and may show a traceback.
+and may show a traceback. One of them is that the packages of an extra are missing, which some commands need.
 """
 
-from __future__ import annotations
-
+import importlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 
 class PickroomError(Exception):
@@ -20,10 +19,9 @@ class PickroomError(Exception):
         doing: what Pickroom was doing (a gerund phrase), or "".
         subject: the path or name it was done to, or None.
         hint: what the user can do next, or "".
-        exit_code: the command line's exit status (FORMATS.md, Exit codes).
     """
 
-    exit_code = 2
+    exit_code = 2  # the command line's exit status (FORMATS.md, Exit codes)
 
     def __init__(self, what: str, *, doing: str = "", subject: object = None, hint: str = "") -> None:
         self.what, self.doing, self.subject, self.hint = what, doing, subject, hint
@@ -77,16 +75,12 @@ class ImageError(PickroomError):
 
 
 class FileOperationError(PickroomError):
-    """A file could not be moved, written, copied, packed or removed: by a desk, a backup, an export, `reclaim`.
-
-    Attributes:
-        paths: every path involved, source first.
-    """
+    """A file could not be moved, written, copied, packed or removed: by a desk, a backup, an export, `reclaim`."""
 
     exit_code = 1
 
     def __init__(self, what: str, doing: str, paths: Sequence[Path], hint: str = "") -> None:
-        self.paths = tuple(paths)
+        self.paths = tuple(paths)  # every path involved, source first
         super().__init__(what, doing=doing, subject=" -> ".join(str(p) for p in paths), hint=hint)
 
     @classmethod
@@ -111,3 +105,31 @@ class ConflictError(PickroomError):
     ) -> None:
         self.items = tuple(items)
         super().__init__(what, doing=doing, subject=subject, hint=hint)
+
+
+# extra (pyproject.toml, optional-dependencies) -> what it is called on screen, and the modules that must import
+EXTRAS = {"learn": ("PyTorch and OpenCLIP", ("torch", "open_clip")), "ray": ("Ray", ("ray", "ray.data"))}
+
+
+class MissingExtraError(PickroomError):
+    """A command needs packages of an extra that is not installed."""
+
+
+def require_extra(extra: str, doing: str, *, instead: str = "") -> Any:
+    """The first module of an extra, imported.
+
+    Args:
+        extra: a key of `EXTRAS`.
+        doing: what needs it (a gerund phrase).
+        instead: what works without it, where anything does.
+
+    Raises:
+        MissingExtraError: it is not installed; the hint is the command that installs it.
+    """
+    name, modules = EXTRAS[extra]
+    try:
+        first, *_ = [importlib.import_module(module) for module in modules]
+        return first
+    except ImportError as error:
+        hint = f"pip install 'pickroom[{extra}]'" + (f"; or {instead}" if instead else "")
+        raise MissingExtraError(f"this needs {name}, which cannot be imported", doing=doing, hint=hint) from error

@@ -4,8 +4,6 @@ Boxes are `CropBox` fractions of the EXIF-upright image; sizes are (width, heigh
 coordinates are CSS pixels from the canvas' top left corner.
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 from typing import TypeVar

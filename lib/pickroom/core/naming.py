@@ -1,7 +1,5 @@
 """The one file-name grammar: timestamp, stage, images, companions of a stem, project ids. Pure."""
 
-from __future__ import annotations
-
 import hashlib
 import re
 from collections import defaultdict
@@ -20,6 +18,7 @@ CROPPED = "crop_cropped"
 CROP_ORIGINALS = "crop_originals"
 STAGING = "delete_staging"
 OWNED_FOLDERS = (SELECTED, CROP, CROP_AUTO, CROPPED, CROP_ORIGINALS, STAGING)
+WAITING_FOLDERS = (CROP, CROP_AUTO)  # for a crop
 
 PROJECT_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 # a prefix is allowed, since `start --rename-duplicates` puts the folder's name in front

@@ -1,6 +1,4 @@
-"""Amounts as text for the user. Pure."""
-
-from __future__ import annotations
+"""Amounts as text for the user, and texts that a spreadsheet would calculate (docs/decisions/115). Pure."""
 
 
 def plural(count: int, noun: str) -> str:
@@ -35,3 +33,11 @@ def format_bytes(size: int) -> str:
         if size >= unit:
             return f"{size / unit:,.1f} {name}"
     return f"{size / 1e3:,.0f} kB"
+
+
+_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")  # OWASP, CSV Injection
+
+
+def is_formula(text: str) -> bool:
+    """Whether a spreadsheet may take a cell of this text for a formula."""
+    return text.startswith(_STARTS)

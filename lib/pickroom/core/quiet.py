@@ -5,8 +5,6 @@ and name no image: whatever concerns the user is raised as an error or listed wi
 back with `PICKROOM_WARNINGS=1`, `python -W` or `PYTHONWARNINGS`.
 """
 
-from __future__ import annotations
-
 import ctypes
 import logging
 import os

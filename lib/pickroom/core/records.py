@@ -68,25 +68,17 @@ class CropBox:
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """One image file as the last scan met it. Identity is (project, filename), checked by `sha256`.
-
-    Attributes:
-        directory: POSIX path relative to the project's root, "" for the root itself.
-        width, height: pixels of the EXIF-upright image.
-        stage: the number in its name, None when the name has none.
-        taken_at: the timestamp in its name (naive), None when the name has none.
-        sha256: hex digest of the file's bytes.
-        file_size: bytes; mtime_ns: nanoseconds since the epoch. Together they tell an unchanged file.
-    """
+    """One image file as the last scan met it. Identity is (project, filename), checked by `sha256`."""
 
     filename: str
-    directory: str
+    directory: str  # POSIX path relative to the project's root, "" for the root itself
+    # width, height: pixels of the EXIF-upright image
     width: int
     height: int
-    stage: float | None
-    taken_at: datetime | None
-    sha256: str
-    file_size: int
+    stage: float | None  # the number in its name, None when the name has none
+    taken_at: datetime | None  # the timestamp in its name (naive), None when the name has none
+    sha256: str  # hex digest of the file's bytes
+    file_size: int  # bytes; mtime_ns: nanoseconds since the epoch. Together they tell an unchanged file
     mtime_ns: int
 
 
@@ -116,27 +108,20 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Recommendation:
-    """What a model, a baseline or a simulation says of one group; unknown parts are None.
-
-    Attributes:
-        selected_index: 0-based, None when there is no pick to offer.
-        crop: the box proposed for that image; only from a model or a simulation (never a baseline).
-        crop_needed: True shows the overlay at once, False means "no crop needed", None unknown.
-        confidence, crop_confidence: calibrated probabilities in [0, 1], None when not known.
-        reasons, anomaly_flags: words for the user.
-        versions: model name -> version, e.g. {"ranker": "v3"}.
-    """
+    """What a model, a baseline or a simulation says of one group; unknown parts are None."""
 
     group_id: str
     source: RecommendationSource
-    selected_index: int | None
-    crop: CropBox | None = None
-    crop_needed: bool | None = None
+    selected_index: int | None  # 0-based, None when there is no pick to offer
+    crop: CropBox | None = None  # the box proposed for that image; only from a model or a simulation (never a baseline)
+    crop_needed: bool | None = None  # True shows the overlay at once, False means "no crop needed", None unknown
+    # confidence, crop_confidence: calibrated probabilities in [0, 1], None when not known
     confidence: float | None = None
     crop_confidence: float | None = None
+    # reasons, anomaly_flags: words for the user
     reasons: tuple[str, ...] = ()
     anomaly_flags: tuple[str, ...] = ()
-    versions: dict[str, str] = field(default_factory=dict)
+    versions: dict[str, str] = field(default_factory=dict)  # model name -> version, e.g. {"ranker": "v3"}
 
     def to_json(self) -> str:
         return json.dumps({**asdict(self), "crop": self.crop.to_list() if self.crop else None}, sort_keys=True)
@@ -184,18 +169,15 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class ReviewStep:
-    """One key of a review that changed something: where it led, and the choice of the group it was pressed on.
-
-    Attributes:
-        before_origin, after_origin: of these choices, so that undo and redo bring them back as they were made, also in
-            another kind of review; None where the choice stayed, or where the log is too old to know.
-    """
+    """One key of a review that changed something: where it led, and the choice of the group it was pressed on."""
 
     key: str
     from_group: str
     to_group: str
     before: Choice
     after: Choice
+    # before_origin, after_origin: of these choices, so that undo and redo bring them back as they were made, also in
+    # another kind of review; None where the choice stayed, or where the log is too old to know
     before_origin: Origin | None = None
     after_origin: Origin | None = None
 

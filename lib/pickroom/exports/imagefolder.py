@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from pickroom.core.spreadsheets import is_formula
+from pickroom.core.quantities import is_formula
 from pickroom.exports.choices import Choices
 from pickroom.exports.datasets import Dataset, captions, write_jsonl, write_parquet
 from pickroom.exports.folder import Writer, picture_name

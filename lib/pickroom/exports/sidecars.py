@@ -26,9 +26,7 @@ from pickroom.core.naming import filename_of, join, split, stays_inside, stem_of
 from pickroom.exports import choices, xmp
 from pickroom.exports.choices import Choices, Judged, Verdict
 from pickroom.exports.formats import Exported, ExportRequest, Progress
-from pickroom.files.folder import ImageFolder
-from pickroom.files.lock import moving_files
-from pickroom.files.preflight import require_images
+from pickroom.files.preflight import ImageFolder, moving_files, require_images
 from pickroom.images import decode
 from pickroom.integrity import unsound_rows
 from pickroom.storage import atomic

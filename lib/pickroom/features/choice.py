@@ -10,8 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from pickroom.core.errors import ConflictError, UsageError
-from pickroom.core.extras import require_extra
+from pickroom.core.errors import ConflictError, UsageError, require_extra
 from pickroom.features import device as devices
 from pickroom.features.encoder import FLOAT32, Encoder, EncoderSpec, Tower
 from pickroom.features.store import read_spec, save_spec

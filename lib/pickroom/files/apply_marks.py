@@ -5,8 +5,6 @@ The marks are read from the store, never from a screen. An image that cannot go 
 companions; the others go on.
 """
 
-from __future__ import annotations
-
 import sqlite3
 from collections import Counter
 from collections.abc import Collection, Sequence
@@ -45,20 +43,14 @@ class Placement:
 
 @dataclass(frozen=True, slots=True)
 class PlaceResult:
-    """What an apply did.
+    """What an apply did."""
 
-    Attributes:
-        batch: its number, for `undo --batch`; None when nothing was moved.
-        counts: destination folder -> images that went there.
-        held: path -> reason, for images that stay where they are; stuck: those that `pickroom recover` must finish.
-        project_id: whose batch it is.
-    """
-
-    batch: int | None
-    counts: dict[str, int] = field(default_factory=dict)
+    batch: int | None  # its number, for `undo --batch`; None when nothing was moved
+    counts: dict[str, int] = field(default_factory=dict)  # destination folder -> images that went there
+    # path -> reason, for images that stay where they are; stuck: those that `pickroom recover` must finish
     held: dict[str, str] = field(default_factory=dict)
     stuck: dict[str, str] = field(default_factory=dict)
-    project_id: str = ""
+    project_id: str = ""  # whose batch it is
 
     @property
     def line(self) -> str:

@@ -1,20 +1,23 @@
-"""One batch of file operations: lock the project, finish what was interrupted, plan, commit, move the files."""
+"""One batch of file operations: lock the project, finish what was interrupted, plan, commit, move the files.
 
-from __future__ import annotations
+Undo of a batch, whichever command made it, and recovery after a crash are here, too.
+"""
 
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TypeVar
 
-from pickroom.core.errors import StoreError
+from pickroom.core.errors import ConflictError, LockedError, StoreError, UsageError
+from pickroom.core.naming import STAGING, folder_of, is_image_name, join, marked_name, split
 from pickroom.core.records import FileOp
-from pickroom.files import journal
-from pickroom.files.folder import ImageFolder
+from pickroom.files import journal, moves
 from pickroom.files.journal import Outcome
-from pickroom.files.lock import moving_files
-from pickroom.files.recovery import finish_interrupted
-from pickroom.store import operations
+from pickroom.files.preflight import DiskSnapshot, ImageFolder, moving_files
+from pickroom.files.recovery import finish_interrupted, unfinished
+from pickroom.storage import atomic
+from pickroom.store import decisions, operations
 from pickroom.store.connect import transaction
 from pickroom.store.workspace import Project
 
@@ -96,3 +99,114 @@ def run_batch(
             if batch is not None and batch.committed:
                 hint = f"what was decided stands, some files may have moved; finish it: pickroom recover {project.id}"
             raise StoreError(str(error), doing=doing, subject=project.database, hint=hint) from error
+
+
+def recover(project: Project, connection: sqlite3.Connection) -> Outcome:
+    """Finish every planned step, forward, also of the project's copies in sandboxes; what cannot be finished is put
+    back with its reason.
+
+    Raises:
+        LockedError: the process that planned them is still at it.
+        ProjectError: the image folder is not there.
+        StoreError: the database refused, or a step is of a kind that this program does not know.
+    """
+    with moving_files(project, "recovering") as folder:
+        return finish_interrupted(project, connection, folder, sweep=True)
+
+
+def recover_if_planned(project: Project, connection: sqlite3.Connection) -> str:
+    """Finish what a crash interrupted as a tool opens, unless the process that planned it is still at it.
+
+    Returns:
+        One line for the user, "" when nothing was planned. Raises ProjectError and StoreError as `recover`.
+    """
+    if not unfinished(project):
+        return ""
+    try:
+        outcome = recover(project, connection)
+    except LockedError as error:
+        return error.line
+    parts = [f"{len(outcome.done)} done", *outcome.troubles(project.id)]
+    return f"interrupted work {'is unfinished' if outcome.stuck else 'was completed'}: {'; '.join(parts)}"
+
+
+def undo_batch(project: Project, connection: sqlite3.Connection, batch: int) -> Outcome:
+    """Undo a batch: files go back to their names and folders, what was written with them goes, choices return.
+
+    A crop goes to delete_staging. A finished project becomes active: its report and archive are of what is undone.
+
+    Raises:
+        UsageError: there is no such batch, or it was undone before.
+        ConflictError: a crop of the batch was made, or a file was changed or stands in the way; nothing is moved.
+        LockedError, ProjectError, StoreError: as `run_batch`.
+    """
+    with run_batch(project, connection, f"undoing batch {batch}") as undoing:
+        steps = [op for op in operations.of_batch(connection, batch) if op.undoes is None]
+        if not steps:
+            known = ", ".join(str(b["batch"]) for b in operations.batches(connection)) or "none yet"
+            raise UsageError(f"there is no batch {batch}", doing=f"undoing in {project.id}", hint=f"batches: {known}")
+        done = [op for op in steps if op.state == "done"]
+        if not done:
+            raise UsageError(f"batch {batch} is undone already", doing=f"undoing in {project.id}")
+        cropped = decisions.cropped_since(connection, batch)
+        if cropped:
+            what = f"batch {batch} has {len(cropped)} crop{'s' * (len(cropped) != 1)} made or dropped since"
+            first = ", ".join(cropped[:3]) + (", ..." if len(cropped) > 3 else "")
+            hint = f"undo those crops first, a later batch; their numbers: pickroom status {project.id}"
+            raise ConflictError(what, doing="undoing a batch", subject=first, items=cropped, hint=hint)
+        plan, problems = _plan(project, done)
+        if problems:
+            what = problems[0] + (f", and {len(problems) - 1} more" if len(problems) > 1 else "")
+            doing, hint = f"undoing batch {batch}", "nothing was moved; put the files right, then undo again"
+            raise ConflictError(what, doing=doing, subject=project.root, items=problems, hint=hint)
+        undoing.plan(plan)
+        if project.manifest.status == "finished":
+            project.with_manifest(status="active")
+        return undoing.run()
+
+
+def _plan(project: Project, done: Sequence[FileOp]) -> tuple[list[FileOp], list[str]]:
+    """The inverse steps, unit by unit and last first; and what stands in their way."""
+    disk = DiskSnapshot(project.root)
+    ours = {op.destination for op in done}
+    back: list[FileOp] = []
+    problems = []
+    for op in reversed(done):
+        try:
+            back += _steps_back(disk, op, ours)
+        except _InTheWay as problem:
+            problems.append(str(problem))
+        except OSError as error:
+            problems.append(f"{error.filename} cannot be read: {error.strerror}")
+    in_the_way = disk.reserve(back)
+    return back, problems + ([in_the_way] if in_the_way else [])
+
+
+class _InTheWay(Exception):
+    """Why a step cannot be undone."""
+
+
+def _steps_back(disk: DiskSnapshot, op: FileOp, ours: Collection[str | None]) -> list[FileOp]:
+    step, path = moves.inverse(op), disk.root / (op.destination or "")
+    if op.op == "write" and path.is_file() and atomic.sha256_of(path) != op.sha256:
+        raise _InTheWay(f"{op.destination} has been changed by hand")
+    if op.op != "move":
+        return [step]
+    assert op.destination is not None and op.source is not None
+    if not path.is_file():
+        raise _InTheWay(f"{op.destination} is no longer there")
+    # a caption edited meanwhile, or a sidecar of another program that came later, goes back too
+    step = replace(step, sha256=atomic.sha256_of(path))
+    if step.sha256 != op.sha256 and is_image_name(path.name):
+        raise _InTheWay(f"{op.destination} has been changed since")
+    directory, name = split(op.destination)
+    if op.source.endswith(atomic.PARTIAL_SUFFIX):  # a crop was made, not moved here, and nothing is deleted outright
+        away = join(STAGING, marked_name(name, f"undone-{op.batch}", disk.name_limit(STAGING)))
+        return [replace(step, destination=away)]
+    companions = disk.companions_of(directory, name) if is_image_name(name) else []
+    new = [
+        replace(step, source=join(directory, extra), destination=join(folder_of(op.source), extra), sha256=sha256)
+        for extra, sha256 in companions
+        if join(directory, extra) not in ours
+    ]
+    return [*new, step]

@@ -4,8 +4,6 @@ A crop is rendered next to its destination first, under a hidden name. A crash b
 to sweep; after it, recovery goes forward.
 """
 
-from __future__ import annotations
-
 import hashlib
 import sqlite3
 from collections.abc import Sequence
@@ -13,14 +11,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from pickroom.core import naming
 from pickroom.core.errors import FileOperationError, ImageError
 from pickroom.core.geometry import compose
-from pickroom.core.naming import CROP_AUTO, CROP_ORIGINALS, CROPPED, STAGING, is_image_name, join, sidecar_name
+from pickroom.core.naming import CROP_ORIGINALS, CROPPED, STAGING, WAITING_FOLDERS, is_image_name, join, sidecar_name
 from pickroom.core.records import BoxSource, CropBox, FileOp
 from pickroom.files import sidecars
 from pickroom.files.batch import Batch, run_batch
-from pickroom.files.handlers import CROP, DROP
+from pickroom.files.journal import CROP, DROP
 from pickroom.files.preflight import DiskSnapshot
 from pickroom.images import crops as rendering
 from pickroom.images import decode
@@ -30,7 +27,6 @@ from pickroom.store import crops, decisions, operations
 from pickroom.store.crops import Crop
 from pickroom.store.workspace import Project, utc_now
 
-WAITING_FOLDERS = (naming.CROP, CROP_AUTO)  # CROP here is a kind of journal steps
 NO_SIDECAR = "no sidecar: the file is cropped, no decision is changed"
 _CHUNK = 20  # images rendered, then committed together: bounds memory, and what one crash leaves to sweep
 
@@ -47,37 +43,24 @@ class Order:
 
 @dataclass(slots=True)
 class CropResult:
-    """What a submit did.
+    """What a submit did."""
 
-    Attributes:
-        batch: its number, for `undo --batch`; None when nothing was done.
-        done: file names cropped or dropped.
-        refused: file name -> reason; those images wait as before.
-        stuck: file name -> reason, for images half moved, their rows written: `pickroom recover` must finish them.
-        warnings: file name -> what to know.
-    """
-
-    batch: int | None = None
-    done: list[str] = field(default_factory=list)
-    refused: dict[str, str] = field(default_factory=dict)
+    batch: int | None = None  # its number, for `undo --batch`; None when nothing was done
+    done: list[str] = field(default_factory=list)  # file names cropped or dropped
+    refused: dict[str, str] = field(default_factory=dict)  # file name -> reason; those images wait as before
+    # file name -> reason, for images half moved, their rows written: `pickroom recover` must finish them
     stuck: dict[str, str] = field(default_factory=dict)
-    warnings: dict[str, str] = field(default_factory=dict)
+    warnings: dict[str, str] = field(default_factory=dict)  # file name -> what to know
 
 
 @dataclass(frozen=True, slots=True)
 class _Job:
-    """One order that disk and database agree with.
-
-    Attributes:
-        group_id: whose row it completes, None when nothing says.
-        box: the crop in the original's frame, None for a drop.
-        ops: the steps; the first of a crop lacks its hash until it is rendered.
-    """
+    """One order that disk and database agree with."""
 
     order: Order
-    group_id: str | None
-    box: CropBox | None
-    ops: tuple[FileOp, ...]
+    group_id: str | None  # whose row it completes, None when nothing says
+    box: CropBox | None  # the crop in the original's frame, None for a drop
+    ops: tuple[FileOp, ...]  # the steps; the first of a crop lacks its hash until it is rendered
 
 
 class _Refused(Exception):
@@ -94,7 +77,18 @@ def submit(project: Project, connection: sqlite3.Connection, orders: Sequence[Or
     with run_batch(project, connection, "cropping", sweep=True) as batch:
         disk = DiskSnapshot(project.root)
         for start in range(0, len(orders), _CHUNK):
-            jobs = _prepare(project, connection, disk, orders[start : start + _CHUNK], batch.number, result)
+            jobs = []
+            for order in orders[start : start + _CHUNK]:
+                try:
+                    jobs.append(_check(project, connection, disk, order, batch.number))
+                    if jobs[-1].group_id is None:
+                        result.warnings[order.filename] = NO_SIDECAR
+                except (_Refused, sidecars.SidecarError) as error:
+                    result.refused[order.filename] = str(error)
+                except ImageError as error:
+                    result.refused[order.filename] = error.reason
+                except OSError as error:
+                    result.refused[order.filename] = error.strerror or str(error)
             try:
                 _submit(project, connection, batch, jobs, result)
             except (FileOperationError, OSError) as error:  # the chunks before this one are done
@@ -120,31 +114,6 @@ def _submit(
     result.stuck = ran.stuck  # each run tries every planned step again
 
 
-def _prepare(
-    project: Project,
-    connection: sqlite3.Connection,
-    disk: DiskSnapshot,
-    orders: Sequence[Order],
-    batch: int,
-    result: CropResult,
-) -> list[_Job]:
-    jobs = []
-    for order in orders:
-        try:
-            job = _check(project, connection, disk, order, batch)
-        except (_Refused, sidecars.SidecarError) as error:
-            result.refused[order.filename] = str(error)
-        except ImageError as error:
-            result.refused[order.filename] = error.reason
-        except OSError as error:
-            result.refused[order.filename] = error.strerror or str(error)
-        else:
-            jobs.append(job)
-            if job.group_id is None:
-                result.warnings[order.filename] = NO_SIDECAR
-    return jobs
-
-
 def _check(project: Project, connection: sqlite3.Connection, disk: DiskSnapshot, order: Order, batch: int) -> _Job:
     """Compare one order with disk and database; raises when anything is not as it should be."""
     source = project.path(order.directory, order.filename)
@@ -160,24 +129,18 @@ def _check(project: Project, connection: sqlite3.Connection, disk: DiskSnapshot,
         if earlier is not None:
             box = compose(earlier.box, box)
         elif sidecar is not None:
-            _check_size(source, sidecar)
+            with decode.open_image(source) as image:
+                wide, tall = decode.upright_size(image)
+            picked = (sidecar.decision.image_width, sidecar.decision.image_height)
+            if (wide, tall) != picked:
+                measures = f"it measures {wide} x {tall}, but the image picked measured {picked[0]} x {picked[1]}"
+                raise _Refused(f"{measures}: a box drawn here would be logged in another frame")
     group_id = sidecar.decision.group_id if sidecar else earlier.group_id if earlier else None
     ops = _steps(disk, order, batch, sha256, sidecar, again=earlier is not None)
     in_the_way = disk.reserve(ops)
     if in_the_way is not None:
         raise _Refused(in_the_way)
     return _Job(order, group_id, box, tuple(ops))
-
-
-def _check_size(source: Path, sidecar: sidecars.Sidecar) -> None:
-    with decode.open_image(source) as image:
-        size = decode.upright_size(image)
-    picked = (sidecar.decision.image_width, sidecar.decision.image_height)
-    if size != picked:
-        raise _Refused(
-            f"it measures {size[0]} x {size[1]}, but the image picked measured {picked[0]} x {picked[1]}: "
-            "a box drawn here would be logged in another frame"
-        )
 
 
 def _steps(

@@ -1,7 +1,5 @@
 """Finalise: stored choices become decisions and a file plan in one transaction; then the files move."""
 
-from __future__ import annotations
-
 import sqlite3
 from collections import Counter
 from collections.abc import Sequence
@@ -12,7 +10,7 @@ from pickroom.files import routing
 from pickroom.files.batch import run_batch
 from pickroom.files.preflight import DiskSnapshot
 from pickroom.store import decisions, groups, operations, review_state
-from pickroom.store.choices import SavedChoice
+from pickroom.store.review_state import SavedChoice
 from pickroom.store.workspace import Project, utc_now
 
 # outcome -> how the deck shows it
@@ -21,25 +19,16 @@ _DONE = {"approve": "picked", "crop": "to crop", "keep": "kept whole", "reject":
 
 @dataclass(frozen=True, slots=True)
 class FinaliseResult:
-    """What a finalise did.
+    """What a finalise did."""
 
-    Attributes:
-        batch: its number, for `undo --batch`; None when there was nothing to do.
-        counts: outcome (approve, crop, reject, keep) -> groups.
-        held: group id -> reason, for groups left in the queue.
-        stuck: group id -> reason, for groups that `pickroom recover` must finish.
-        skipped: how many groups now wait behind all others.
-        to_crop: how many of its images wait on the crop desk, the AI's crops among them.
-        project_id: whose batch it is.
-    """
-
-    batch: int | None
-    counts: dict[str, int] = field(default_factory=dict)
-    held: dict[str, str] = field(default_factory=dict)
+    batch: int | None  # its number, for `undo --batch`; None when there was nothing to do
+    counts: dict[str, int] = field(default_factory=dict)  # outcome (approve, crop, reject, keep) -> groups
+    held: dict[str, str] = field(default_factory=dict)  # group id -> reason, for groups left in the queue
+    # group id -> reason, for groups that `pickroom recover` must finish
     stuck: dict[str, str] = field(default_factory=dict)
-    skipped: int = 0
-    to_crop: int = 0
-    project_id: str = ""
+    skipped: int = 0  # how many groups now wait behind all others
+    to_crop: int = 0  # how many of its images wait on the crop desk, the AI's crops among them
+    project_id: str = ""  # whose batch it is
 
     @property
     def line(self) -> str:
@@ -104,7 +93,7 @@ def plan(
         batch: the finalise number to plan for; now: the time its rows will carry.
     """
     waiting = groups.waiting_among(connection, group_ids)
-    stored = review_state.load(connection, group_ids)
+    stored = review_state.REVIEW.load(connection, group_ids)
     disk = DiskSnapshot(project.root)
     plans, deferred = [], []
     # groups that another window has finalised meanwhile are not waiting any more
@@ -139,7 +128,7 @@ def _write(
     connection: sqlite3.Connection, plans: Sequence[GroupPlan], deferred: Sequence[str], batch: int, now: str
 ) -> tuple[list[GroupPlan], int]:
     """Write rows and steps; returns the plans as they went in, and how many groups were skipped."""
-    stored = review_state.load(connection, [*(p.group.group_id for p in plans), *deferred])
+    stored = review_state.REVIEW.load(connection, [*(p.group.group_id for p in plans), *deferred])
     plans = [_unless_changed(item, stored[item.group.group_id]) for item in plans]
     deferred = [g for g in deferred if (choice := stored[g].choice) is not None and choice.action == "skip"]
     for item in plans:
@@ -153,8 +142,8 @@ def _write(
     for group_id in deferred:
         review_state.clear_skip(connection, group_id)
     if any(item.held is None for item in plans):
-        review_state.clear_log(connection)
-    review_state.forget_cursor(connection)  # what waits next may lie before where this batch ended
+        review_state.REVIEW.log.clear(connection)
+    review_state.REVIEW.forget_cursor(connection)  # what waits next may lie before where this batch ended
     return plans, len(deferred)
 
 
@@ -179,16 +168,9 @@ def record_decision(
     """
     if row is not None:
         decisions.insert(connection, row)
-    context = decisions.Context(
-        group_id=group_id,
-        batch=batch,
-        input=input,
-        outcome=route.outcome,
-        decided_at=now,
-        source=shown.source if shown else None,
-        versions=shown.versions if shown else {},
-        milliseconds=saved.milliseconds if saved else None,
-    )
+    source, versions = (shown.source, shown.versions) if shown else (None, {})
+    spent = saved.milliseconds if saved else None
+    context = decisions.Context(group_id, batch, input, route.outcome, now, source, versions, spent)
     decisions.insert_context(connection, context)
     operations.plan(connection, ops)
 

@@ -1,7 +1,7 @@
 """Run what the journal has planned: forward, unit by unit, each unit wholly or not at all.
 
 Every caller holds the project's lock. What else must change with a unit's files (a decision taken back, a reason
-noted) is in `handlers`.
+noted) is in `HANDLERS`.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path, PurePosixPath
@@ -18,12 +18,79 @@ from pickroom.core.errors import FileOperationError, StoreError
 from pickroom.core.naming import OWNED_FOLDERS, filename_of, folder_of, stays_inside
 from pickroom.core.records import FileOp
 from pickroom.files import moves
-from pickroom.files.folder import ImageFolder
-from pickroom.files.handlers import HANDLERS
+from pickroom.files.preflight import ImageFolder
+from pickroom.files.routing import REVIEW
 from pickroom.storage import atomic
-from pickroom.store import copies, operations
+from pickroom.store import copies, crops, decisions, marks, operations, review_state
 from pickroom.store.connect import transaction
 from pickroom.store.connections import require_in_place
+from pickroom.store.marks import BoardKind
+from pickroom.store.operations import RETURN
+
+RENAME, CROP, DROP, AUTOMATION, SIDECAR = "rename", "crop", "drop", "automation", "sidecar"
+SORT: BoardKind = "sort"
+BROWSE: BoardKind = "browse"
+DUPLICATES: BoardKind = "duplicates"
+
+
+@dataclass(frozen=True, slots=True)
+class OperationHandler:
+    """What else changes, in the transaction that marks a unit's steps."""
+
+    # the words for one unit that was undone, and of several; for the automation, of its groups
+    taken_back: tuple[str, str]
+    # called with the unit's first step when its steps were undone, or failed and were rolled back
+    undone: Callable[[sqlite3.Connection, FileOp], None] = lambda connection, step: None
+    # called after `undone` when they failed, with the reason
+    hold: Callable[[sqlite3.Connection, FileOp, str], None] = lambda connection, step, reason: None
+
+
+def _delete_crop(connection: sqlite3.Connection, step: FileOp) -> None:
+    """The unit is the file name of a crop: the crop before it counts again, or none."""
+    gone = crops.delete(connection, step.batch, step.unit)
+    if gone is not None and gone.group_id is not None:
+        decisions.set_crop(connection, gone.group_id, crops.latest(connection, gone.group_id))
+
+
+def _clear_dropped(connection: sqlite3.Connection, step: FileOp) -> None:
+    """The unit is the file name of a picked image that the crop desk sent to delete_staging."""
+    group_id = decisions.group_of_pick(connection, step.unit)
+    if group_id is not None:
+        decisions.set_dropped(connection, group_id, None)
+
+
+def _delete_automation_batch(connection: sqlite3.Connection, step: FileOp) -> None:
+    """A whole apply of the automation is one unit: any step that fails takes every decision of it back."""
+    for crop in crops.of_batch(connection, step.batch):
+        crops.delete(connection, crop.batch, crop.filename)
+    decisions.delete(connection, decisions.batch_group_ids(connection, step.batch))
+
+
+def _of_marks(board: BoardKind) -> OperationHandler:
+    """The unit is the path that a marked image had: its mark waits again."""
+    return OperationHandler(
+        ("image is back, and its mark waits again", "images are back, and their marks wait again"),
+        lambda connection, step: marks.give_back(connection, board, step.unit, step.batch),
+        lambda connection, step, reason: marks.hold(connection, board, step.unit, reason),
+    )
+
+
+_GROUPS = ("group waits again", "groups wait again")
+HANDLERS: Mapping[str, OperationHandler] = {
+    REVIEW: OperationHandler(  # the decision of a finalised group exists as long as its files lie where it says
+        _GROUPS,
+        lambda connection, step: decisions.delete(connection, [step.unit]),
+        lambda connection, step, reason: review_state.hold(connection, step.unit, reason),
+    ),
+    RENAME: OperationHandler(("image has its old name again", "images have their old names again")),
+    SIDECAR: OperationHandler(("sidecar is taken back", "sidecars are taken back")),
+    RETURN: OperationHandler(("image is where nothing explained it", "images are where nothing explained them")),
+    CROP: OperationHandler(("crop is taken back", "crops are taken back"), _delete_crop),
+    DROP: OperationHandler(("image waits for its crop again", "images wait for their crops again"), _clear_dropped),
+    AUTOMATION: OperationHandler(_GROUPS, _delete_automation_batch),
+    **{board: _of_marks(board) for board in (SORT, BROWSE, DUPLICATES)},
+}
+
 
 # units whose steps are marked done in one transaction, after one sync of their folders: a crash in between costs
 # nothing, since every step can be taken twice
@@ -32,16 +99,11 @@ _CHUNK = 25
 
 @dataclass(slots=True)
 class Outcome:
-    """What a run did.
+    """What a run did."""
 
-    Attributes:
-        done: units whose every step is taken.
-        failed: unit -> reason, for those rolled back.
-        stuck: unit -> reason, for those that could be neither finished nor rolled back: they stay planned.
-    """
-
-    done: list[str] = field(default_factory=list)
-    failed: dict[str, str] = field(default_factory=dict)
+    done: list[str] = field(default_factory=list)  # units whose every step is taken
+    failed: dict[str, str] = field(default_factory=dict)  # unit -> reason, for those rolled back
+    # unit -> reason, for those that could be neither finished nor rolled back: they stay planned
     stuck: dict[str, str] = field(default_factory=dict)
 
     def add(self, other: Outcome) -> None:

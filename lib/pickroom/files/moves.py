@@ -4,8 +4,6 @@ Nothing is ever replaced: a destination that holds something else is an error. W
 disk or on one that cannot rename (docs/decisions/123), the copy is verified and on the disk before the source goes.
 """
 
-from __future__ import annotations
-
 import contextlib
 import errno
 import hashlib

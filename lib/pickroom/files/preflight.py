@@ -1,19 +1,22 @@
-"""What the disk says before anything is planned: is each file still the one scanned, is each place free."""
-
-from __future__ import annotations
+"""What the disk says before anything is planned, and the image folder, held open while its files are moved."""
 
 import errno
 import os
 import sqlite3
 import stat
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Self
 
-from pickroom.core.errors import ConflictError
-from pickroom.core.naming import companions_by_stem, is_image_name, join, split, stem_of
+from pickroom.core import naming
+from pickroom.core.errors import ConflictError, FileOperationError
+from pickroom.core.naming import companions_by_stem, folder_of, is_image_name, join, split, stays_inside, stem_of
 from pickroom.core.records import FileOp, Group, Image
+from pickroom.files.moves import holds_anything, make_folder
 from pickroom.storage import atomic
+from pickroom.storage.locking import exclusive
 from pickroom.store import groups, operations
 from pickroom.store.workspace import Project
 
@@ -106,7 +109,7 @@ class DiskSnapshot:
         ops = tuple(ops)
         wanted = [op.destination for op in ops if op.destination is not None]
         here: set[str] = set()  # a leftover sidecar would go where the new one is to be written
-        wide = {self._device_of(op.source) for op in ops if op.source is not None and self._is_wide(op.source)}
+        wide = {self._device_of(split(op.source)[0]) for op in ops if op.source and self._is_wide(op.source)}
         for destination in wanted:
             directory, name = split(destination)
             too_long = self._too_long(directory, name, wide)
@@ -143,13 +146,13 @@ class DiskSnapshot:
         directory, name = split(path)
         return len(os.fsencode(name)) > self._limits_of(directory)[0]
 
-    def _device_of(self, path: str) -> int:
-        return os.stat(self._nearest(split(path)[0])).st_dev
+    def _device_of(self, directory: str) -> int:
+        return os.stat(self._nearest(directory)).st_dev
 
     def _too_long(self, directory: str, name: str, wide: Set[int]) -> str | None:
         names, paths = self._limits_of(directory)
         size = units = len(os.fsencode(name))
-        if size > names and os.stat(self._nearest(directory)).st_dev in wide:  # exFAT, NTFS
+        if size > names and self._device_of(directory) in wide:  # exFAT, NTFS
             units = len(name.encode("utf-16-le", "surrogatepass")) // 2
         if units > names:
             unit = "bytes" if units == size else "letters"
@@ -183,3 +186,129 @@ def _sha256_of_file(path: Path) -> str:
     if not stat.S_ISREG(path.lstat().st_mode):
         raise OSError(errno.EINVAL, "not a plain file", str(path))
     return atomic.sha256_of(path)
+
+
+Identity = tuple[int, int]  # (device, inode)
+_NONE: Identity = (-1, -1)
+# Linux opens a folder that may not be read, too (O_PATH)
+_LOOKING: int = getattr(os, "O_PATH", os.O_RDONLY)
+
+
+class ImageFolder:
+    """The image folder as it was when a command began, and which steps of its journal may have been taken.
+
+    A disk can be unplugged and a folder renamed in the middle of a batch. Then there is nothing at the path, an empty
+    mount point or another folder: files that are missing there are not lost, and nothing may be created there.
+
+    Attributes:
+        root: its path.
+
+    Raises:
+        FileOperationError: there is no such folder, or it cannot be opened.
+    """
+
+    def __init__(self, root: Path, project_id: str = "") -> None:
+        self.root, self._project_id = root, project_id
+        self.earlier: set[int | None] = set()  # ids of steps that an earlier run planned, and may have taken
+        self.taken: set[int | None] = set()  # ids of the steps that this run has taken
+        try:
+            # held open, since the number of a folder that is removed can be given to another
+            self._descriptor = os.open(root, _LOOKING | os.O_DIRECTORY | os.O_CLOEXEC)
+        except OSError as error:
+            raise FileOperationError(error.strerror or str(error), "opening the image folder", [root]) from error
+        found = os.fstat(self._descriptor)
+        self._known: dict[str, Identity] = {"": (found.st_dev, found.st_ino)}
+        self._look_at(naming.OWNED_FOLDERS)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._descriptor)
+
+    @property
+    def way_out(self) -> str:
+        """What to do about files that are in neither of their places, "" where no project is named."""
+        if not self._project_id:
+            return ""
+        recover = f"pickroom recover {self._project_id}"
+        return f"bring its disk or folder back, then: {recover}; if it is gone for good: {recover} --give-up"
+
+    def may_have_moved(self, op: FileOp) -> bool:
+        """False where it is certain that a step was never taken: this run planned it, and did not come to it."""
+        return op.id in self.earlier or op.id in self.taken
+
+    def require(self, ops: Iterable[FileOp] = (), folders: Iterable[str] = ()) -> None:
+        """Refuse to go on where the image folder, or a folder of these steps, is not the one that it was before.
+
+        Args:
+            folders: others, relative to the root.
+
+        Raises:
+            FileOperationError: it has gone, or another folder is in its place.
+        """
+        paths = [path for op in ops for path in (op.source, op.destination) if path is not None and stays_inside(path)]
+        changed = self._look_at({"", *folders, *map(folder_of, paths)})
+        if changed is None:
+            return
+        path = self.root / changed
+        if not os.path.isdir(path):
+            what = "the folder is no longer there"
+        else:
+            what = f"{'another' if holds_anything(path) else 'an empty'} folder is in its place now"
+        raise FileOperationError(what, "moving files", [path], self.way_out)
+
+    def make(self, folder: str) -> None:
+        """Make a folder given relative to the root, in the folder that is held open, wherever that is now; OSError."""
+        make_folder(self.root, folder, self._descriptor)
+        self._look_at([folder])
+
+    def distrust(self, folder: str) -> None:
+        """Let `require` refuse a folder given relative to the root: its disk seems to be away."""
+        self._known[folder] = _NONE
+
+    def _look_at(self, folders: Iterable[str]) -> str | None:
+        """Remember folders that are seen for the first time; the first that is not as remembered, None without one."""
+        for folder in folders:
+            try:
+                found = os.stat(self.root / folder)
+                now: Identity | None = (found.st_dev, found.st_ino)
+            except OSError:
+                now = None
+            if folder not in self._known:
+                if now is not None:
+                    self._known[folder] = now
+            elif now != self._known[folder]:
+                return folder
+        return None
+
+
+_PATIENCE = 0.2  # seconds: a doctor that looks whether somebody is at work takes the lock for a moment
+
+
+@contextmanager
+def project_lock(project: Project, doing: str) -> Iterator[None]:
+    """Hold the project's lock, or raise LockedError when another process, or window, holds it and goes on to.
+
+    Args:
+        doing: what for, in a gerund phrase; the other process is told.
+
+    Raises:
+        ProjectError: the project is a copy in a sandbox, which is not there.
+    """
+    if project.root in project.workspace.root.parents:
+        project.require_root()  # the lock lies in the copy, and nothing may be made where one was
+    with exclusive(project.lock_file, f"project {project.id}", doing, patience=_PATIENCE):
+        yield
+
+
+@contextmanager
+def moving_files(project: Project, doing: str) -> Iterator[ImageFolder]:
+    """Hold the project's lock and its image folder.
+
+    Raises:
+        LockedError: as `project_lock`. ProjectError: the image folder is not there.
+    """
+    project.require_root()
+    with project_lock(project, doing), ImageFolder(project.root, project.id) as folder:
+        yield folder

@@ -5,8 +5,6 @@ a workspace with manifest and database. Sandboxes elsewhere (`auto --sandbox DIR
 `sandbox/<project>.sandboxes.json`, so that what a crash left in them is found without naming them again.
 """
 
-from __future__ import annotations
-
 import json
 import sqlite3
 from collections.abc import Iterator
@@ -17,16 +15,13 @@ from pathlib import Path
 from pickroom.core.errors import FileOperationError, PickroomError, ProjectError
 from pickroom.core.naming import OWNED_FOLDERS
 from pickroom.files import journal
-from pickroom.files.folder import ImageFolder
 from pickroom.files.journal import Outcome
-from pickroom.files.lock import moving_files
-from pickroom.files.preflight import require_images
+from pickroom.files.preflight import ImageFolder, moving_files, require_images
 from pickroom.storage import atomic, json_records
 from pickroom.storage.locking import exclusive
 from pickroom.store import operations
 from pickroom.store.connect import connect, open_read_only, open_unchecked
-from pickroom.store.manifest import INNER
-from pickroom.store.workspace import Project, Workspace
+from pickroom.store.workspace import INNER, Project, Workspace
 
 _CLOSING = "closing units whose files are gone"
 _PATIENCE_S = 10.0
@@ -34,15 +29,10 @@ _PATIENCE_S = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Unfinished:
-    """A journal with steps that are planned and not known to be taken.
+    """A journal with steps that are planned and not known to be taken."""
 
-    Attributes:
-        project: whose journal it is: the project itself, or a copy of it.
-        count: how many steps; problem: why they cannot be counted, "" when they can.
-    """
-
-    project: Project
-    count: int
+    project: Project  # whose journal it is: the project itself, or a copy of it
+    count: int  # how many steps; problem: why they cannot be counted, "" when they can
     problem: str = ""
 
     def to_dict(self) -> dict[str, str | int]:
@@ -100,7 +90,7 @@ def close_lost(project: Project, *, execute: bool) -> tuple[dict[str, list[str]]
         Unit -> the paths that its missing files had; and what was done.
 
     Raises:
-        ConflictError: none of the project's images are in the image folder; otherwise as `undo.recover`.
+        ConflictError: none of the project's images are in the image folder; otherwise as `batch.recover`.
     """
     found: dict[str, list[str]] = {}
     result = Outcome()
@@ -192,19 +182,16 @@ def remember(project: Project, base: Path) -> None:
     if base == project.workspace.sandbox.resolve() or base in remembered(project):
         return
     path, doing = _list_of(project), f"adding a sandbox of {project.id} to the list"
+    root = project.workspace.root.resolve()
     try:
         with exclusive(path.with_suffix(".lock"), f"the list of {project.id}'s sandboxes", doing, patience=_PATIENCE_S):
             # read again: another process may have added one meanwhile
             found = dict.fromkeys((*remembered(project), base))
-            atomic.write_text(path, json.dumps([_written(project, known) for known in found], indent=1) + "\n")
+            # relative to the workspace where it lies in there, so that both can be moved together
+            names = [(one.relative_to(root) if one.is_relative_to(root) else one).as_posix() for one in found]
+            atomic.write_text(path, json.dumps(names, indent=1) + "\n")
     except OSError as error:
         raise FileOperationError.of(error, doing, path) from error
-
-
-def _written(project: Project, base: Path) -> str:
-    """As the list has it: relative to the workspace where it lies in there, so that both can be moved together."""
-    root = project.workspace.root.resolve()
-    return (base.relative_to(root) if base.is_relative_to(root) else base).as_posix()
 
 
 def _list_of(project: Project) -> Path:

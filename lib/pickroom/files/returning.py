@@ -1,10 +1,8 @@
-"""Return images that nothing explains: to where the journal has them, or the scan met them, or else aside.
+"""Images that go where they belong: those that nothing explains, and names that two folders share, made unique.
 
 Nothing is deleted and nothing overwritten; the moves are one batch of the journal, so that `undo --batch` takes them
 back.
 """
-
-from __future__ import annotations
 
 import contextlib
 import json
@@ -14,24 +12,16 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import count, islice
+from pathlib import Path
 
 from pickroom import integrity
-from pickroom.core.naming import (
-    CROP,
-    CROP_AUTO,
-    CROPPED,
-    STAGING,
-    filename_of,
-    join,
-    marked_name,
-    sidecar_name,
-    split,
-    stem_of,
-)
+from pickroom.core import naming
+from pickroom.core.naming import filename_of, join, marked_name, sidecar_name, split, stem_of
 from pickroom.core.records import FileOp
-from pickroom.files.batch import run_batch
-from pickroom.files.journal import Outcome
-from pickroom.files.preflight import DiskSnapshot
+from pickroom.files.batch import Batch, run_batch
+from pickroom.files.journal import RENAME, Outcome
+from pickroom.files.preflight import DiskSnapshot, ImageFolder
+from pickroom.images.scan import walk
 from pickroom.integrity.whereabouts import Whereabouts
 from pickroom.storage import atomic
 from pickroom.store import images, operations
@@ -46,24 +36,19 @@ RECOVERED = "recovered"  # a folder of sources, for images of which nothing says
 _WORDS = {
     "journal": "to where the journal has them",
     "scan": "to the folder they were scanned in",
-    "copy": f"set aside in {STAGING}/: crops whose original goes back, and second copies",
+    "copy": f"set aside in {naming.STAGING}/: crops whose original goes back, and second copies",
     "unknown": f"to {RECOVERED}/: no table knows where they came from",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Return:
-    """One image that nothing explains: the steps that take it back, or why it stays.
-
-    Attributes:
-        why: a key of `_WORDS`; "" when it stays.
-        held: why it stays.
-    """
+    """One image that nothing explains: the steps that take it back, or why it stays."""
 
     path: str
     ops: tuple[FileOp, ...] = ()
-    why: str = ""
-    held: str = ""
+    why: str = ""  # a key of `_WORDS`; "" when it stays
+    held: str = ""  # why it stays
 
     @property
     def line(self) -> str:
@@ -169,9 +154,9 @@ class _Planner:
         other = bool(standing or at_source) or self._strange[name] > 1
         known = self._known(name)
         # a crop, or one that was cropped again: the image that it was made from is there, and is another
-        made = sha256 not in known and (top == CROPPED or (top == STAGING and bool(known)))
+        made = sha256 not in known and (top == naming.CROPPED or (top == naming.STAGING and bool(known)))
         if second or (other and made) or _SET_ASIDE.search(stem_of(name)):
-            yield from ((there, "copy") for there in self._numbered(STAGING, path))
+            yield from ((there, "copy") for there in self._numbered(naming.STAGING, path))
         if not other:  # it has changed since it was scanned
             yield from ((there, "scan") for there, _ in scanned)
         yield join(RECOVERED, name), "unknown"
@@ -190,7 +175,7 @@ class _Planner:
     def _steps(self, path: str, sha256: str, destination: str) -> tuple[FileOp, ...]:
         """The image, then its companions; a sidecar that waits for a crop goes where no crop is waited for any more."""
         (here, name), (folder, new_name) = split(path), split(destination)
-        waits = folder in (CROP, CROP_AUTO)
+        waits = folder in (naming.CROP, naming.CROP_AUTO)
         first = FileOp(self._batch, RETURN, path, "move", path, destination, sha256)
         ops = [first]
         for file, content in self._disk.companions_of(here, name):
@@ -217,3 +202,53 @@ class _Planner:
             values = json.loads(text)
             return text if isinstance(values, dict) and "group_id" in values else None
         return None
+
+
+def prefix_duplicates(
+    project: Project, folder: ImageFolder, connection: sqlite3.Connection, avoid: frozenset[Path] = frozenset()
+) -> tuple[tuple[tuple[str, str], ...], tuple[str, ...]]:
+    """Put its folder's name in front of every image, in a sub-folder, whose name another folder has too.
+
+    `b/x.png` and `a/x.png` become `b/b_x.png` and `a/a_x.png`, companions with them. Names that would grow
+    too long or are taken, and files that cannot be read, stay as they are; the scan lists them.
+
+    Args:
+        folder: the project's, held open.
+        avoid: absolute paths of folders that hold no sources.
+
+    Returns:
+        (old path, new path) of each image renamed, relative to the root; and a line on those that were not, if any.
+    """
+    entries, _ = walk(project.root, project.manifest.allowed_extensions, avoid)
+    by_name = defaultdict(list)
+    for entry in entries:
+        by_name[entry.filename].append(entry)
+    disk, batch = DiskSnapshot(project.root), Batch(connection, folder)
+    ops: list[FileOp] = []
+    held: list[str] = []
+    for entry in (e for same in by_name.values() if len(same) > 1 for e in same if e.directory):
+        here, unit = entry.directory, join(entry.directory, entry.filename)
+        prefix = here.replace("/", "_") + "_"
+        try:
+            files = [(entry.filename, atomic.sha256_of(project.root / unit))]
+            files += disk.companions_of(here, entry.filename)
+        except OSError as error:
+            held.append(f"{error.filename} cannot be read: {error.strerror}")
+            continue
+        steps = [
+            FileOp(batch.number, RENAME, unit, "move", join(here, name), join(here, prefix + name), sha256)
+            for name, sha256 in files
+        ]
+        reason = disk.reserve(steps)
+        if reason is None:
+            ops += steps
+        else:
+            held.append(f"{unit}: {reason}")
+    batch.plan(ops)
+    outcome = batch.run()
+    done = set(outcome.done)
+    held += [f"{unit}: {reason}" for unit, reason in (outcome.failed | outcome.stuck).items()]
+    count = "1 image was" if len(held) == 1 else f"{len(held)} images were"
+    words = (f"{count} not renamed (the first: {min(held)})",) if held else ()
+    images = [op for op in ops if op.unit == op.source and op.unit in done]
+    return tuple((op.source, op.destination) for op in images if op.source and op.destination), words

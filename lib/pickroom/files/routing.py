@@ -3,8 +3,6 @@
 The table is REVIEW.md's, Routes. The dry run, the summary on the deck and the real run all come from here.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
@@ -20,20 +18,14 @@ Outcome = Literal["approve", "crop", "reject", "keep"]
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """Where a decided group's images go.
-
-    Attributes:
-        picked: 0-based index of the picked image, None for a rejected or kept group.
-        folders: destination folder of each image, in the group's order.
-        sidecar: the `ai_route` of the sidecar written next to the picked image, None for no sidecar.
-        crop_accepted: FORMATS.md's `ai_crop_accepted`.
-    """
+    """Where a decided group's images go."""
 
     outcome: Outcome
-    picked: int | None
-    folders: tuple[str, ...]
+    picked: int | None  # 0-based index of the picked image, None for a rejected or kept group
+    folders: tuple[str, ...]  # destination folder of each image, in the group's order
+    # the `ai_route` of the sidecar written next to the picked image, None for no sidecar
     sidecar: Literal["manual", "suggestion"] | None = None
-    crop_accepted: bool | None = None
+    crop_accepted: bool | None = None  # FORMATS.md's `ai_crop_accepted`
 
 
 def route(choice: Choice, count: int, recommendation: Recommendation | None, *, crop_seen: bool = True) -> Route | None:

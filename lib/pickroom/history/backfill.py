@@ -16,7 +16,7 @@ from pathlib import Path
 from pickroom.core.naming import CROP_AUTO, SELECTED, sidecar_name
 from pickroom.core.records import Decision
 from pickroom.files import sidecars
-from pickroom.files.lock import project_lock
+from pickroom.files.preflight import project_lock
 from pickroom.store import copies, decisions
 from pickroom.store.connect import backup, connect, open_read_only, transaction
 from pickroom.store.workspace import Project

@@ -13,7 +13,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from pickroom.core.errors import ConflictError, StoreError
-from pickroom.files.lock import project_lock
+from pickroom.files.preflight import project_lock
 from pickroom.history.staging import Staging
 from pickroom.storage import atomic
 from pickroom.store import legacy

@@ -11,9 +11,8 @@ from typing import Any, TypedDict
 from pickroom import integrity
 from pickroom.core import naming
 from pickroom.core.errors import ProjectError, UsageError
-from pickroom.files import renames
-from pickroom.files.lock import moving_files, project_lock
-from pickroom.files.preflight import require_images
+from pickroom.files import returning
+from pickroom.files.preflight import moving_files, project_lock, require_images
 from pickroom.files.recovery import finish_interrupted, unfinished
 from pickroom.groups.stages import DEFAULT_GAP
 from pickroom.groups.strategies import Similarity, by_similarity, by_stage
@@ -128,7 +127,7 @@ def rescan(
         with moving_files(project, "scanning") as folder:
             finish_interrupted(project, connection, folder)
             renamed, held = (
-                renames.prefix_duplicates(project, folder, connection, own) if rename_duplicates else ((), ())
+                returning.prefix_duplicates(project, folder, connection, own) if rename_duplicates else ((), ())
             )
             lies = whereabouts(project)  # the tables must not forget where an image came from that is to go back
             astray = {naming.filename_of(path) for path in lies.unexplained}

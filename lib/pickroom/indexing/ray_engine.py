@@ -14,8 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from pickroom.core.errors import PickroomError, UsageError
-from pickroom.core.extras import require_extra
+from pickroom.core.errors import PickroomError, UsageError, require_extra
 from pickroom.features.choice import Chosen
 from pickroom.features.device import device_words, pick_device, usable_cores
 from pickroom.features.encoder import EncoderSpec, Tower

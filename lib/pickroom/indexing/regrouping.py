@@ -80,7 +80,7 @@ def store(
         made_at: see `second_of_scan`; read before, since the groups that go leave no trace of theirs.
         astray: file names of images that lie where nothing explains them: their groups stay until they are back.
     """
-    waiting = groups.queue(connection, project.id, known=known)
+    waiting = groups.load(connection, project.id, groups.queue_ids(connection), known)
     touched = review_state.touched_ids(connection)
     otherwise = groups.not_made_by(connection, grouping.method)
     here = {(i.directory, i.filename) for i in found.images} if otherwise else set()

@@ -13,8 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from pickroom.core.errors import ConflictError, PickroomError, StoreError, UsageError
-from pickroom.core.extras import MissingExtraError
+from pickroom.core.errors import ConflictError, MissingExtraError, PickroomError, StoreError, UsageError
 from pickroom.features.sources import FeatureSources
 from pickroom.learn import checkpoints, metrics, splits, training_sets
 from pickroom.learn.examples import CropExample, Pick

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from pickroom.core.errors import ConflictError, StoreError
-from pickroom.core.extras import MissingExtraError
+from pickroom.core.errors import ConflictError, MissingExtraError, StoreError
 from pickroom.learn import checkpoints
 from pickroom.learn.checkpoints import Checkpoint
 from pickroom.learn.crops.model import CropTask

@@ -11,8 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from pickroom.core.errors import ConflictError, StoreError, UsageError
-from pickroom.core.extras import MissingExtraError, require_extra
+from pickroom.core.errors import ConflictError, MissingExtraError, StoreError, UsageError, require_extra
 from pickroom.features import device as devices
 from pickroom.features.sources import FeatureSources
 from pickroom.learn import checkpoints, describing, fitting, progress, splits, training_sets

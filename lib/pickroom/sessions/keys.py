@@ -1,15 +1,15 @@
-"""Keys: their spelling, and the table of bindings that every tool has (bindings.py holds the tables). Pure.
+"""Keys: their spelling, and the table of bindings that every tool has: rebind here. Pure.
 
-Keys are spelled as FORMATS.md says: letters in lower case, digits, named keys, `Shift+` before them.
+Keys are spelled as FORMATS.md says: letters in lower case, digits, named keys, `Shift+` before them. The help, the
+buttons, the desks' checks and docs/REVIEW.md all follow these tables.
 """
-
-from __future__ import annotations
 
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain, groupby
-from typing import Literal
+from typing import Literal, get_args
 
 from pickroom.core.errors import UsageError
 
@@ -31,20 +31,15 @@ class Command:
 
 @dataclass(frozen=True, slots=True)
 class Binding:
-    """One key of a tool; `key` is "" for a line of the help about the mouse.
-
-    Attributes:
-        help: what it does, in words; neighbours with the same words share one line of the help.
-        effect: "decides" is about what is on screen, and refused where that has just changed; so is "acts", which the
-            desk alone checks; "repeats" acts, and counts again while the key is held down; "looks" always counts.
-        shown: how the help spells the keys of this line; "" spells them all.
-    """
+    """One key of a tool; `key` is "" for a line of the help about the mouse."""
 
     key: str
     command: Command
-    help: str
+    help: str  # what it does, in words; neighbours with the same words share one line of the help
+    # "decides" is about what is on screen, and refused where that has just changed; so is "acts", which the desk alone
+    # checks; "repeats" acts, and counts again while the key is held down; "looks" always counts
     effect: Effect
-    shown: str = ""
+    shown: str = ""  # how the help spells the keys of this line; "" spells them all
 
 
 def bind(keys: str, commands: str, help: str, effect: Effect, *, shown: str = "") -> tuple[Binding, ...]:
@@ -72,8 +67,9 @@ class KeyTable:
     """The bindings of one tool, in the order of its help.
 
     Attributes:
-        commands: key -> command.
+        commands, effects: key -> command, key -> effect.
         legend: (keys, what they do) of each line of the help.
+        repeating: the keys that count again while they are held down.
 
     Raises:
         ValueError: a key is bound twice, is not spelled as keys are, or has no help.
@@ -82,8 +78,9 @@ class KeyTable:
     def __init__(self, *lines: Iterable[Binding]) -> None:
         self.bindings = tuple(chain(*lines))
         bound = [one for one in self.bindings if one.key]
-        self._by_key = {one.key: one for one in bound}
         self.commands = {one.key: one.command for one in bound}
+        self.effects = {one.key: one.effect for one in bound}
+        self.repeating = tuple(key for key, effect in self.effects.items() if effect == "repeats")
         wrong = [one.key for one in bound if not _KEY.fullmatch(one.key) or not one.help]
         if wrong or len(self.commands) < len(bound):
             raise ValueError(f"keys bound twice, misspelled or without help: {wrong or sorted(o.key for o in bound)}")
@@ -93,27 +90,12 @@ class KeyTable:
             for one in (list(group),)
         )
 
-    @property
-    def repeating(self) -> tuple[str, ...]:
-        """The keys that count again while they are held down."""
-        return tuple(key for key, one in self._by_key.items() if one.effect == "repeats")
-
-    def effect(self, key: str) -> Effect | None:
-        """The effect of a key, None for one that is not bound."""
-        found = self._by_key.get(key)
-        return found.effect if found else None
-
     def is_command(self, key: str, name: str) -> bool:
         """Whether a key stands for a command."""
-        found = self.commands.get(key)
-        return found is not None and found.name == name
+        return key in self.commands and self.commands[key].name == name
 
     def key_of(self, name: str, index: int | None = None) -> str:
-        """The first key of a command.
-
-        Raises:
-            KeyError: no key has it.
-        """
+        """The first key of a command. Raises KeyError where no key has it."""
         for key, command in self.commands.items():
             if command == Command(name, index):
                 return key
@@ -159,3 +141,183 @@ def read_keys(text: str) -> list[str]:
             except UsageError as error:
                 raise UsageError(f"line {number}: {error.what}", doing=error.doing, hint=error.hint) from None
     return keys
+
+
+_decides, _acts, _repeats, _looks = (partial(bind, effect=effect) for effect in get_args(Effect))
+_FIRST_CLICK = "the first click only gives the desk the keys"
+# the browser's own key: no session hears of it
+_WHOLE_SCREEN = mouse("Shift+Space", "the desk on the whole screen, and back")
+_LAST_LINES = (_WHOLE_SCREEN, _looks("?", "help", "this legend"))
+
+# --- the review deck, and the automation's review on the same deck ------------------------------------------------
+
+_GOING_ROUND = (
+    _looks("Enter ArrowDown ArrowRight", "next", "next"),
+    _looks("ArrowUp ArrowLeft", "previous", "previous"),
+    _looks("Home End", "first, last", "first, last"),
+    _looks("g", "next undecided", "next undecided"),
+    _looks("z Escape", "zoom, back", "zoom to 100 % at the pointer; drag pans; Z or Esc back", shown="Z"),
+    _looks("i", "info", "prompt and settings of the candidates, differences marked"),
+    _looks("u Shift+u", "undo, redo", "undo the last key, redo"),
+)
+_IMAGES = (
+    mouse("click", f"an image: the same as its number; {_FIRST_CLICK}"),
+    mouse("drag", "at 100 %: move all images of the group in step"),
+)
+
+REVIEW = KeyTable(
+    _decides(
+        "1 2 3 4", "pick #", "pick that image; on the AI's pick with its crop shown, accept the crop too; again: clear"
+    ),
+    _decides("q w e r", "crop #", "pick that image and send it to the crop desk; again: clear"),
+    _decides("a", "accept", "accept the recommendation as shown"),
+    _decides("c", "overlay", "crop overlay on / off: what you see is what will be recorded"),
+    _decides("x", "reject", "reject the whole group"),
+    _decides("k", "keep", "keep all: not really a group; never used for training"),
+    _decides("s", "skip", "skip: leave undecided"),
+    *_GOING_ROUND,
+    _acts("Shift+Enter", "finalise", "finalise: a summary first, again does it, Esc returns"),
+    *_IMAGES,
+    *_LAST_LINES,
+)
+
+AUTOMATION = KeyTable(
+    _decides("a", "accept", "approve what is proposed, as shown"),
+    _decides("r", "reject", "reject: keep every image where it is, do nothing"),
+    _decides("1 2 3 4", "pick #", "override: that image instead; again: clear"),
+    _decides(
+        "Shift+1 Shift+2 Shift+3 Shift+4", "crop #", "override, and that image needs a crop by hand", shown="Shift+1-4"
+    ),
+    _decides("c", "overlay", "crop overlay on / off: what you see is what will be done"),
+    _decides("k", "keep", "keep all: not really a group; every image to selected/"),
+    _decides("s", "skip", "skip: nothing is written"),
+    _looks("f", "filter", "which groups: all that wait for you, uncertain, crops, flagged, approved unseen"),
+    *_GOING_ROUND,
+    _acts("Shift+Enter", "finalise", "write approved_decisions.jsonl: a summary first, again does it, Esc returns"),
+    *_IMAGES,
+    *_LAST_LINES,
+)
+
+# --- the crop desk ------------------------------------------------------------------------------------------------
+
+_ARROWS = "ArrowLeft ArrowUp ArrowRight ArrowDown"
+_SHIFT_ARROWS = "Shift+ArrowLeft Shift+ArrowUp Shift+ArrowRight Shift+ArrowDown"
+
+CROP = KeyTable(
+    mouse("click", f"an image: make it the active one; {_FIRST_CLICK}"),
+    mouse("drag", "outside the box: draw a new one; inside: move it; by an edge or handle: resize it"),
+    _acts("1 2 3", "activate #", "choose the active image"),
+    _acts("Tab Shift+Tab", "next image, previous image", "the next image, the previous one"),
+    _repeats(
+        f"{_ARROWS} {_SHIFT_ARROWS}",
+        "left, up, right, down, far left, far up, far right, far down",
+        "nudge by one pixel; with Shift by ten",
+        shown="← ↑ → ↓",
+    ),
+    _repeats("[ ]", "smaller, larger", "smaller, larger about the centre"),
+    _acts("n", "full", "full frame"),
+    _acts("f", "free", "free the aspect ratio / keep the image's own again"),
+    _acts("p", "next ratio", "next preset ratio: 1:1, 4:5, 3:2, 16:9, the image's own"),
+    _decides("Enter", "submit", "submit the active image: its crop is written, the original kept in crop_originals/"),
+    _decides("d", "delete", "send the image to delete_staging/; its pick stays a valid selection"),
+    _decides("s", "skip", "skip the page: its images go on waiting"),
+    _decides("b", "back", "back: bring the image submitted last back, with its box"),
+    _acts("u Shift+u", "undo, redo", "undo the last edit of a box, redo"),
+    _decides("Shift+a", "apply ai", "apply all AI crops of crop_auto/; Enter confirms, Esc returns"),
+    _looks("Escape", "close", "close; during a drag: take it back"),
+    *_LAST_LINES,
+)
+
+# --- boards of thumbnails: the folder viewer and the sorter -------------------------------------------------------
+
+_APPLY = _acts("Shift+Enter", "finalise", "apply: a summary first, again moves the files, Esc returns")
+_UNDO_MARKS = _looks("u Shift+u", "undo, redo", "undo the last key that marked, redo")
+
+_BOARD = (
+    mouse("click", f"an image: make it active; a header: select all of it; {_FIRST_CLICK}"),
+    mouse("Shift+click", "select the range from the active image; with Ctrl or ⌘: one more or less"),
+    mouse("drag", "select the images around which it goes; with Shift, Ctrl or ⌘: these too"),
+    mouse("double-click", "the image large; a click closes it"),
+    mouse("wheel", "scroll"),
+    _repeats(
+        f"{_ARROWS} {_SHIFT_ARROWS}",
+        "left, up, right, down, extend left, extend up, extend right, extend down",
+        "go; with Shift: select on the way",
+        shown="← ↑ → ↓",
+    ),
+    _acts(
+        "Home End Shift+Home Shift+End",
+        "first, last, extend first, extend last",
+        "first, last; with Shift: select on the way",
+        shown="Home End",
+    ),
+    _acts("Space", "toggle", "select the active image too, or no longer"),
+    _acts("Enter z", "large", "the active image large; arrows go on from there"),
+    _looks("i", "info", "what is written about it: YAML, caption, PNG text"),
+    _looks("[ ]", "smaller, larger", "smaller, larger thumbnails"),
+    _UNDO_MARKS,
+    _APPLY,
+    _looks("Escape", "back", "close; else select nothing"),
+    *_LAST_LINES,
+)
+
+BROWSE = KeyTable(
+    _decides("c", "mark crop", "crop: the selection, else the active image, to crop/ for the crop desk; again: clear"),
+    _decides("x", "mark staging", "set aside: to delete_staging/; again: clear"),
+    _decides("Shift+c Shift+x", "mark row crop, mark row staging", "the whole row"),
+    _decides("k", "clear", "keep as it is: clear the mark"),
+    _acts("m", "next marked", "next marked image"),
+    *_BOARD,
+)
+
+# the keys of the sorter's folders, in their order; further folders take a click on their button
+FOLDER_KEYS = "1234567890qwertyfghjk"
+
+SORT = KeyTable(
+    _decides(
+        " ".join(FOLDER_KEYS),
+        "mark #",
+        "send the selection, else the active image, to that folder; again: clear",
+        shown="1 … 0  Q …",
+    ),
+    _decides(" ".join(f"Shift+{key}" for key in FOLDER_KEYS), "mark row #", "send the whole row", shown="Shift+1 …"),
+    _decides("a Shift+a", "accept, accept row", "do as suggested: the selection or the active image; the row"),
+    _decides("x", "clear", "clear the mark"),
+    _looks("n", "name", "name a new folder; -NAME takes an unused one away"),
+    _looks("o", "order", "the most similar to the active image first; again: by name"),
+    _looks("v", "hide", "hide what is marked; show it again"),
+    *_BOARD,
+)
+
+# --- the duplicates desk ------------------------------------------------------------------------------------------
+
+DUPLICATES = KeyTable(
+    _decides("1 2", "keep #", "keep that one: the other goes to delete_staging/; again: clear"),
+    _decides("a", "suggested", "keep the one that is suggested"),
+    # it names the pairs that it decides, and says how many: it need not have been pressed on any of them
+    _looks("Shift+a", "suggested for exact", "the same for every exact pair that is still open"),
+    _decides("b", "both", "keep both"),
+    _looks(
+        f"{_ARROWS} Enter",
+        "previous pair, previous pair, next pair, next pair, next pair",
+        "the pair before, the next pair",
+    ),
+    _looks("Home End g", "first pair, last pair, next open", "first, last, next open pair"),
+    _looks("d", "differences", "differences on or off"),
+    _looks("z Escape", "large, back", "100 %; Z or Esc back", shown="Z"),
+    _looks("u Shift+u", "undo, redo", "undo the last key that decided, redo"),
+    _APPLY,
+    mouse("click", f"an image: keep it, the same as its number; {_FIRST_CLICK}"),
+    mouse("drag", "at 100 %: move both images in step"),
+    *_LAST_LINES,
+)
+
+# heading of docs/REVIEW.md -> table
+TOOLS = {
+    "The review deck": REVIEW,
+    "Automation review": AUTOMATION,
+    "The crop desk": CROP,
+    "The sorter": SORT,
+    "The folder viewer": BROWSE,
+    "The duplicates desk": DUPLICATES,
+}

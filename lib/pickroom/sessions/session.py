@@ -1,20 +1,35 @@
 """What every tool's session shares: its project's open database, and the loop that saves what a key changed."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from pickroom.core.errors import ImageError
 from pickroom.core.naming import extension_of, filename_of, join
-from pickroom.files.undo import recover_if_planned
+from pickroom.files.batch import recover_if_planned
 from pickroom.images import decode, thumbnails
 from pickroom.sessions.keys import KeyTable
-from pickroom.sessions.shown import PictureKind, ShownImage
 from pickroom.store.connect import connect
 from pickroom.store.workspace import Project
+
+PictureKind = Literal["preview", "original"]
+
+
+@dataclass(frozen=True, slots=True)
+class ShownImage:
+    """One image on a stage."""
+
+    filename: str
+    directory: str  # its folder, relative to the project's root
+    number: int  # 1-based, the key that stands for it
+    label: str  # words for it, e.g. "stage 1.5 · 768 × 1024"
+    sha256: str  # names its preview and tells whether the browser has it already; "" for a file that has gone
+    # width, height: pixels of the EXIF-upright image; boxes and the letterbox are computed from these
+    width: int
+    height: int
+
 
 Step = TypeVar("Step")
 _SHOWN_BY_BROWSERS = {"png": "image/png", "jpg": "image/jpeg", "jpeg": "image/jpeg", "webp": "image/webp"}
@@ -27,14 +42,13 @@ class ProjectSession:
     windows wrote and says whether there was anything; and `open(recovered)`, which reads everything at the start.
 
     Attributes:
-        keys: the tool's bindings.
         previews: the folder of previews of its images.
 
     Raises:
         ProjectError, StoreError: the project cannot be opened.
     """
 
-    keys: KeyTable
+    keys: KeyTable  # the tool's bindings
 
     def __init__(self, project: Project) -> None:
         project.require_root()

@@ -1,7 +1,5 @@
 """Logs of JSON lines that only grow: whole lines in one write, and a line that a crash has torn costs only itself."""
 
-from __future__ import annotations
-
 import io
 import json
 import os

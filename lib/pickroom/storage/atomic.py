@@ -4,8 +4,6 @@ A rename is atomic within one file system, a file's bytes are safe after its fsy
 folder's fsync (POSIX; LWN 457667).
 """
 
-from __future__ import annotations
-
 import contextlib
 import ctypes
 import errno

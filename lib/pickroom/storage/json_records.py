@@ -4,8 +4,6 @@ Strict: a number is no text, true is no number, no object has a key twice, NaN i
 not have are ignored, since a later version may write them.
 """
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Callable, Iterator

@@ -5,8 +5,6 @@ kernel frees it when the process is gone, in whatever way and on whatever machin
 disk without locks nothing is removed.
 """
 
-from __future__ import annotations
-
 import contextlib
 import fcntl
 import os

@@ -1,7 +1,5 @@
 """One process at a time: an exclusive `flock`, freed by the kernel when its holder dies."""
 
-from __future__ import annotations
-
 import contextlib
 import fcntl
 import os

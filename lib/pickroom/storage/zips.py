@@ -1,7 +1,5 @@
 """Files into a zip, and back to what they were: block by block, hashed on the way, so that memory stays bounded."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 import zipfile

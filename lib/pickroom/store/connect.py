@@ -1,18 +1,15 @@
 """Open a project's database: pragmas, migrations, transactions. No other module calls `sqlite3.connect` on it."""
 
-from __future__ import annotations
-
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
 
 from pickroom.core.errors import NoDatabaseError, StoreError
-from pickroom.store import copies, crops, decisions, wal
-from pickroom.store.connections import Opened, registering, require_in_place, say_open
-from pickroom.store.manifest import INNER
-from pickroom.store.rows import number
-from pickroom.store.schema import find_foreign_object, has_tables, migrations
+from pickroom.store import copies, crops, decisions
+from pickroom.store.connections import Opened, begin_wal, lacks_memory, registering, require_in_place, say_open
+from pickroom.store.rows import find_foreign_object, has_tables, migrations, number
+from pickroom.store.workspace import INNER
 
 BUSY_TIMEOUT_S = 10.0
 # migration -> what it does to rows that SQL alone cannot, with its statements
@@ -22,8 +19,8 @@ _WITH: Mapping[int, Callable[[sqlite3.Connection], None]] = {15: crops.name_sour
 def connect(path: Path) -> sqlite3.Connection:
     """Open a database that is there for writing, brought up to date first; never makes one.
 
-    WAL with `synchronous=FULL`, or what `store.wal` has for disks without shared memory: a committed decision survives
-    a power cut. The connection is in autocommit mode; use `transaction`.
+    WAL with `synchronous=FULL`, or what `store.connections` has for disks without shared memory: a committed decision
+    survives a power cut. The connection is in autocommit mode; use `transaction`.
 
     Raises:
         StoreError: the file is missing, empty, no database or newer than this program, or cannot be opened or migrated.
@@ -135,10 +132,10 @@ def _begins_wal(connection: Opened, path: Path, make: bool) -> bool:
         if not make:
             _require_tables(connection, path)
     except sqlite3.OperationalError as error:  # the first read opens the log
-        if not wal.lacks_memory(error):
+        if not lacks_memory(error):
             raise
         return False
-    return wal.begin(connection, connection.file)
+    return begin_wal(connection, connection.file)
 
 
 def _leave_wal(path: Path) -> None:
@@ -156,7 +153,7 @@ def _read_only(path: Path, *, patient: bool = True) -> sqlite3.Connection:
         number(connection, "PRAGMA user_version")  # the first read opens the log
     except sqlite3.Error as error:
         connection.close()
-        if not wal.lacks_memory(error):
+        if not lacks_memory(error):
             raise
         _leave_wal(path)  # it comes from a disk where WAL works
         connection = _opened(path, address, uri=True)

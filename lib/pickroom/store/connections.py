@@ -2,9 +2,11 @@
 
 A file can be moved away under an open connection, which then goes on writing to it: what is saved so is lost to whoever
 opens the path (docs/decisions/120).
-"""
 
-from __future__ import annotations
+SQLite's write-ahead log cannot be used on disks that do not let processes share memory (SMB, some FUSE disks). There a
+database has a rollback journal instead, and `synchronous=EXTRA`, which makes the journal's removal durable as well: a
+committed decision survives a power cut either way (https://sqlite.org/pragma.html#pragma_synchronous).
+"""
 
 import fcntl
 import os
@@ -13,11 +15,12 @@ import threading
 import weakref
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
 from pickroom.core.errors import LockedError, StoreError
+from pickroom.storage import leftovers
 
 Identity = tuple[int, int]  # (device, inode)
 # the bytes that SQLite's own locks are taken on: whoever has read a database in WAL mode holds some of them until it is
@@ -26,18 +29,12 @@ _LOCK_BYTE, _LOCK_BYTES = 0x40000000, 512
 
 
 class Opened(sqlite3.Connection):
-    """A connection that is known for as long as it is open (see `release_file`).
+    """A connection that is known for as long as it is open (see `release_file`)."""
 
-    Attributes:
-        path: by which it was opened; file: what that led to.
-        identity: of the file that is open; None in memory, and as long as the file is empty.
-        held: what is closed with it, None without.
-    """
-
-    path: Path
+    path: Path  # by which it was opened; file: what that led to
     file: Path
-    identity: Identity | None = None
-    held: BinaryIO | None = None
+    identity: Identity | None = None  # of the file that is open; None in memory, and as long as the file is empty
+    held: BinaryIO | None = None  # what is closed with it, None without
 
     def close(self) -> None:
         super().close()
@@ -189,3 +186,61 @@ def _open_in(where: str, doing: str, path: Path) -> LockedError:
     close = "close the windows and commands that use the project, notebooks with their kernels"
     hint = f"{close}, then try again; nothing was changed"
     return LockedError(f"{where} has this database open", doing=doing, subject=path, hint=hint)
+
+
+# what SQLite says where the file of shared memory cannot be made, mapped or locked (https://sqlite.org/rescode.html)
+_NO_MEMORY = (
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_PROTOCOL,
+    sqlite3.SQLITE_IOERR_SHMOPEN,
+    sqlite3.SQLITE_IOERR_SHMSIZE,
+    sqlite3.SQLITE_IOERR_SHMMAP,
+    sqlite3.SQLITE_IOERR_SHMLOCK,
+)
+
+
+def begin_wal(connection: sqlite3.Connection, file: Path) -> bool:
+    """Put a database that was just opened into WAL mode; False where that cannot be used.
+
+    Args:
+        file: the database, no link to it.
+
+    Raises:
+        sqlite3.Error: it cannot be read.
+    """
+    memory = f"{file}-shm"
+    try:
+        mode = connection.execute("PRAGMA journal_mode").fetchone()[0]
+        if mode == "memory":
+            return True  # there is no file
+        version = connection.execute("PRAGMA user_version").fetchone()[0]
+        if mode != "wal" and version and (os.path.lexists(memory) or not shares_memory(file.parent)):
+            return False  # it left WAL on this disk before: trying it on the file itself would disturb others
+        if connection.execute("PRAGMA journal_mode = WAL").fetchone()[0] != "wal":
+            return False
+        connection.execute("PRAGMA user_version")  # the first read opens the log
+    except sqlite3.OperationalError as error:
+        if not lacks_memory(error):
+            raise
+        return False
+    return os.path.isfile(memory)
+
+
+def lacks_memory(error: sqlite3.Error) -> bool:
+    """Whether an error may come from a disk that does not let processes share memory."""
+    code = getattr(error, "sqlite_errorcode", 0)
+    return code in _NO_MEMORY or code & 0xFF == sqlite3.SQLITE_CANTOPEN  # extended codes carry more above
+
+
+def shares_memory(folder: Path) -> bool:
+    """Whether WAL works in a folder; tries it with a database of its own. False also where that may not be made."""
+    try:
+        with (
+            leftovers.Folder(".pickroom-wal-", folder) as place,
+            closing(sqlite3.connect(place / "tried.db")) as connection,
+        ):
+            mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
+            connection.execute("CREATE TABLE tried (a)")
+            return str(mode) == "wal"
+    except (OSError, sqlite3.OperationalError):
+        return False

@@ -4,8 +4,6 @@ One is kept before every migration, and after a batch that moved files when the 
 one may be due, `snapshot.keep` makes it once the result of the batch is on screen.
 """
 
-from __future__ import annotations
-
 import contextlib
 import os
 import re
@@ -19,9 +17,8 @@ from pathlib import Path
 from pickroom.core.errors import StoreError
 from pickroom.storage import atomic, leftovers
 from pickroom.store.connections import Opened
-from pickroom.store.manifest import DECISIONS
-from pickroom.store.rows import number
-from pickroom.store.schema import find_foreign_object, has_tables, migrations
+from pickroom.store.rows import find_foreign_object, has_tables, migrations, number
+from pickroom.store.workspace import DECISIONS
 
 KEPT = 3
 EVERY = timedelta(hours=1)
@@ -35,23 +32,16 @@ os.register_at_fork(after_in_child=_asked.clear)
 
 @dataclass(frozen=True, slots=True)
 class Copy:
-    """One copy, as its file is now.
-
-    Attributes:
-        stem: of the database it was made of: `p`, or `p_legacy`.
-        made_at: in UTC.
-        groups, decisions: rows; None where they cannot be counted, as in schemas without groups.
-        size: in bytes.
-        problem: why it is not sound, None when it is.
-    """
+    """One copy, as its file is now."""
 
     path: Path
-    stem: str
-    made_at: datetime
+    stem: str  # of the database it was made of: `p`, or `p_legacy`
+    made_at: datetime  # in UTC
+    # groups, decisions: rows; None where they cannot be counted, as in schemas without groups
     groups: int | None
     decisions: int | None
-    size: int
-    problem: str | None
+    size: int  # in bytes
+    problem: str | None  # why it is not sound, None when it is
 
 
 def ask(connection: sqlite3.Connection) -> None:

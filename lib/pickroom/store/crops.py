@@ -1,7 +1,5 @@
 """Table `crops`: every crop file written, its box in the original's frame, and its hash."""
 
-from __future__ import annotations
-
 import sqlite3
 from dataclasses import dataclass
 from typing import Literal
@@ -15,18 +13,13 @@ CropInput = Literal["desk", "apply_ai"]
 
 @dataclass(frozen=True, slots=True)
 class Crop:
-    """One crop made: `box` is in the frame of the uncropped original, `sha256` is the crop file's.
-
-    Attributes:
-        group_id: None for an image that no decision waits for.
-        box_source: where the box comes from (FORMATS.md, Crops): only `drawn` and `ai` are the user's.
-    """
+    """One crop made: `box` is in the frame of the uncropped original, `sha256` is the crop file's."""
 
     batch: int
     filename: str
-    group_id: str | None
+    group_id: str | None  # None for an image that no decision waits for
     box: CropBox
-    box_source: BoxSource
+    box_source: BoxSource  # where the box comes from (FORMATS.md, Crops): only `drawn` and `ai` are the user's
     sha256: str
     made_at: str
 

@@ -3,8 +3,6 @@
 They are written together, in the transaction that also plans the file operations.
 """
 
-from __future__ import annotations
-
 import json
 import sqlite3
 from collections.abc import Iterable

@@ -1,7 +1,5 @@
 """Tables `groups` and `group_members`: which images are picked from together, and the queue they wait in."""
 
-from __future__ import annotations
-
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -52,15 +50,10 @@ def defer(connection: sqlite3.Connection, group_ids: Iterable[str]) -> None:
 
 
 def queue(
-    connection: sqlite3.Connection,
-    project_id: str,
-    limit: int | None = None,
-    known: Known | None = None,
-    *,
-    sound: bool = False,
+    connection: sqlite3.Connection, project_id: str, limit: int | None = None, *, sound: bool = False
 ) -> list[Group]:
-    """The groups that wait for a decision, next first; `limit` at the most. `known` and `sound` as in `load`."""
-    return load(connection, project_id, queue_ids(connection, limit), known, sound=sound)
+    """The groups that wait for a decision, next first; `limit` at the most. `sound` as in `load`."""
+    return load(connection, project_id, queue_ids(connection, limit), sound=sound)
 
 
 def queue_ids(connection: sqlite3.Connection, limit: int | None = None) -> list[str]:
@@ -93,7 +86,7 @@ def load(
         sound: leave out the groups of which an image's row is damaged; else that is an error.
         known: images in memory already, taken instead of read again: of a million images a second copy is half a GB.
     """
-    found: dict[str, Group] = {}
+    found, known = dict[str, Group](), known or {}
     for start in range(0, len(group_ids), 500):  # SQLite's default limit is 999 parameters on old builds
         some = group_ids[start : start + 500]
         rows = connection.execute(
@@ -106,7 +99,12 @@ def load(
         if sound:
             damaged = {row["group_id"] for row in rows if images.sound(row) is None}
             rows = [row for row in rows if row["group_id"] not in damaged]
-        found |= _assemble(rows, project_id, known or {})
+        members: dict[str, list[sqlite3.Row]] = {}
+        for row in rows:
+            members.setdefault(row["group_id"], []).append(row)
+        for group_id, own in members.items():
+            read = tuple(known.get((row["directory"], row["filename"])) or images.from_row(row) for row in own)
+            found[group_id] = Group(group_id, project_id, own[0]["directory"], own[0]["batch_number"], read)
     return [found[group_id] for group_id in group_ids if group_id in found]
 
 
@@ -145,19 +143,3 @@ def waiting_among(connection: sqlite3.Connection, group_ids: Iterable[str]) -> s
     """Those of these groups that wait for a decision."""
     query = f"SELECT 1 FROM groups AS g WHERE g.group_id = ? AND {WAITING}"
     return {group_id for group_id in group_ids if connection.execute(query, (group_id,)).fetchone()}
-
-
-def _assemble(rows: Iterable[sqlite3.Row], project_id: str, known: Known) -> dict[str, Group]:
-    members: dict[str, list[sqlite3.Row]] = {}
-    for row in rows:
-        members.setdefault(row["group_id"], []).append(row)
-    return {
-        group_id: Group(
-            group_id,
-            project_id,
-            own[0]["directory"],
-            own[0]["batch_number"],
-            tuple(known.get((row["directory"], row["filename"])) or images.from_row(row) for row in own),
-        )
-        for group_id, own in members.items()
-    }

@@ -1,7 +1,5 @@
 """Tables `images`, what the last scan met, and `unreadable_files`, what it could not read."""
 
-from __future__ import annotations
-
 import sqlite3
 from collections.abc import Iterable, Mapping
 

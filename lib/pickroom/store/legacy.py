@@ -3,8 +3,6 @@
 Its tables `ai_decisions`, `legacy_selections` and `legacy_crops` are all read for training.
 """
 
-from __future__ import annotations
-
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator
@@ -72,22 +70,16 @@ class LegacyCrop:
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """One row of `legacy_matches`: a final image compared with its original.
-
-    Attributes:
-        score: normalised correlation in [-1, 1] at the best place, None when nothing could be compared.
-        runner_up: the score of the best place elsewhere.
-        difference: mean absolute difference in 8-bit units between the final image and the original cropped anew.
-        reason: why there is no box, None when there is one.
-    """
+    """One row of `legacy_matches`: a final image compared with its original."""
 
     project_id: str
     filename: str
     box: CropBox | None
-    score: float | None
-    runner_up: float | None
+    score: float | None  # normalised correlation in [-1, 1] at the best place, None when nothing could be compared
+    runner_up: float | None  # the score of the best place elsewhere
+    # mean absolute difference in 8-bit units between the final image and the original cropped anew
     difference: float | None
-    reason: str | None
+    reason: str | None  # why there is no box, None when there is one
     matched_at: str
 
 

@@ -1,6 +1,4 @@
-"""Tables `image_marks`, `mark_log`, `sort_folders`: marks of sorter, folder viewer and duplicates, saved at once."""
-
-from __future__ import annotations
+"""Tables `image_marks`, `mark_log`, `sort_folders`, `kept_pairs`: what sorter, folder viewer and duplicates keep."""
 
 import json
 import sqlite3
@@ -9,29 +7,28 @@ from dataclasses import dataclass
 from typing import Literal
 
 from pickroom.core.naming import join, split
-from pickroom.store.choices import UndoLog
+from pickroom.store.review_state import UndoLog
 from pickroom.store.rows import column, wrap_row_errors
 from pickroom.store.workspace import utc_now
 
+_THIS = "room = ? AND directory = ? AND filename = ?"  # the mark of one image on one board
 BoardKind = Literal["sort", "browse", "duplicates"]
+Side = tuple[str, str]  # an image: its file name and the SHA-256 of its content
+KeptPair = tuple[Side, Side]  # in either order; `kept_pairs` gives the smaller side first
 Changes = tuple[tuple[str, str | None, str | None], ...]  # (path, folder before, folder after); None is no mark
 
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """One image that is to go to `folder`; both folders relative to the root.
-
-    Attributes:
-        file_size, mtime_ns: bytes, and nanoseconds since the epoch, of the file that was on screen.
-        held_reason: why the last apply left it, None when it was not held back.
-    """
+    """One image that is to go to `folder`; both folders relative to the root."""
 
     directory: str
     filename: str
     folder: str
+    # file_size, mtime_ns: bytes, and nanoseconds since the epoch, of the file that was on screen
     file_size: int
     mtime_ns: int
-    held_reason: str | None = None
+    held_reason: str | None = None  # why the last apply left it, None when it was not held back
 
     @property
     def path(self) -> str:
@@ -71,36 +68,26 @@ def save(connection: sqlite3.Connection, board: BoardKind, marks: Iterable[Mark]
 
 def clear(connection: sqlite3.Connection, board: BoardKind, paths: Iterable[str]) -> None:
     """Take waiting marks away."""
-    connection.executemany(
-        "DELETE FROM image_marks WHERE room = ? AND directory = ? AND filename = ? AND batch IS NULL",
-        [(board, *split(path)) for path in paths],
-    )
+    sql = f"DELETE FROM image_marks WHERE {_THIS} AND batch IS NULL"
+    connection.executemany(sql, [(board, *split(path)) for path in paths])
 
 
 def take(connection: sqlite3.Connection, board: BoardKind, path: str, batch: int) -> None:
     """A batch is carrying this mark out."""
-    connection.execute(
-        """UPDATE image_marks SET batch = ?, held_reason = NULL
-        WHERE room = ? AND directory = ? AND filename = ? AND batch IS NULL""",
-        (batch, board, *split(path)),
-    )
+    sql = f"UPDATE image_marks SET batch = ?, held_reason = NULL WHERE {_THIS} AND batch IS NULL"
+    connection.execute(sql, (batch, board, *split(path)))
 
 
 def give_back(connection: sqlite3.Connection, board: BoardKind, path: str, batch: int) -> None:
     """The batch was undone, or failed here: the mark waits again, unless the image was marked anew meanwhile."""
-    connection.execute(
-        "UPDATE image_marks SET batch = NULL WHERE room = ? AND directory = ? AND filename = ? AND batch = ?",
-        (board, *split(path), batch),
-    )
+    sql = f"UPDATE image_marks SET batch = NULL WHERE {_THIS} AND batch = ?"
+    connection.execute(sql, (board, *split(path), batch))
 
 
 def hold(connection: sqlite3.Connection, board: BoardKind, path: str, reason: str) -> None:
     """Say why an image stays where it is; its mark waits on."""
-    connection.execute(
-        """UPDATE image_marks SET held_reason = ?
-        WHERE room = ? AND directory = ? AND filename = ? AND batch IS NULL""",
-        (reason, board, *split(path)),
-    )
+    sql = f"UPDATE image_marks SET held_reason = ? WHERE {_THIS} AND batch IS NULL"
+    connection.execute(sql, (reason, board, *split(path)))
 
 
 def log_of(board: BoardKind) -> UndoLog:
@@ -132,6 +119,28 @@ def folders(connection: sqlite3.Connection) -> list[str]:
 def set_folders(connection: sqlite3.Connection, names: Sequence[str]) -> None:
     """Make these the sorter's folders, in this order."""
     connection.execute("DELETE FROM sort_folders")
-    connection.executemany(
-        "INSERT INTO sort_folders (name, place) VALUES (?, ?)", [(n, i) for i, n in enumerate(names)]
+    connection.executemany("INSERT INTO sort_folders (place, name) VALUES (?, ?)", enumerate(names))
+
+
+def kept_pairs(connection: sqlite3.Connection) -> frozenset[KeptPair]:
+    """The duplicates of which the user said that both stay."""
+    rows = connection.execute("SELECT name_a, sha256_a, name_b, sha256_b FROM kept_pairs")
+    return frozenset(((row["name_a"], row["sha256_a"]), (row["name_b"], row["sha256_b"])) for row in rows)
+
+
+def keep_pair(connection: sqlite3.Connection, pair: KeptPair) -> None:
+    """Both stay, from now on; the time of the first such word counts."""
+    first, second = sorted(pair)
+    connection.execute(
+        """INSERT INTO kept_pairs (name_a, sha256_a, name_b, sha256_b, kept_at) VALUES (?, ?, ?, ?, ?)
+        ON CONFLICT (name_a, sha256_a, name_b, sha256_b) DO NOTHING""",
+        (*first, *second, utc_now()),
+    )
+
+
+def forget_pair(connection: sqlite3.Connection, pair: KeptPair) -> None:
+    """The pair is open again."""
+    first, second = sorted(pair)
+    connection.execute(
+        "DELETE FROM kept_pairs WHERE name_a = ? AND sha256_a = ? AND name_b = ? AND sha256_b = ?", (*first, *second)
     )

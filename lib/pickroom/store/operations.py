@@ -1,7 +1,5 @@
 """Table `file_operations`: the journal of every move and of every small file written or removed."""
 
-from __future__ import annotations
-
 import sqlite3
 from collections.abc import Iterable, Sequence
 
@@ -112,15 +110,11 @@ def folders(connection: sqlite3.Connection) -> set[str]:
 
 def mark_done(connection: sqlite3.Connection, ops: Iterable[FileOp]) -> None:
     """These steps are taken; the steps that they take back are thereby undone."""
-    now = utc_now()
+    now, sql = utc_now(), "UPDATE file_operations SET state = ?, error = NULL, finished_at = ? WHERE id = ?"
     for op in ops:
-        connection.execute(
-            "UPDATE file_operations SET state = 'done', error = NULL, finished_at = ? WHERE id = ?", (now, op.id)
-        )
+        connection.execute(sql, ("done", now, op.id))
         if op.undoes is not None:
-            connection.execute(
-                "UPDATE file_operations SET state = 'undone', finished_at = ? WHERE id = ?", (now, op.undoes)
-            )
+            connection.execute(sql, ("undone", now, op.undoes))
 
 
 def mark_failed(connection: sqlite3.Connection, ops: Iterable[FileOp], error: str) -> None:

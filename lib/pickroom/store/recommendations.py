@@ -1,7 +1,5 @@
 """Table `recommendations`: what a model, a baseline or a simulation says of each group now."""
 
-from __future__ import annotations
-
 import heapq
 import json
 import sqlite3
@@ -26,9 +24,7 @@ _UNKNOWN_IN_CONFLICT = f"""SELECT g.group_id FROM recommendations AS r CROSS JOI
     ORDER BY g.sequence LIMIT ?"""
 _BY_LOT = f"""SELECT g.lot, g.group_id FROM groups AS g
     WHERE g.deferrals = ? AND g.lot IS NOT NULL AND {groups.WAITING} ORDER BY g.lot LIMIT ?"""
-_WITHOUT_LOT = (
-    f"SELECT g.group_id FROM groups AS g WHERE g.deferrals = ? AND g.lot IS NULL AND {groups.WAITING} LIMIT ?"
-)
+_NO_LOT = f"SELECT g.group_id FROM groups AS g WHERE g.deferrals = ? AND g.lot IS NULL AND {groups.WAITING} LIMIT ?"
 _FEW = 2_000
 _ANY_SURE = f"""SELECT g.group_id FROM recommendations AS r CROSS JOIN groups AS g USING (group_id)
     WHERE r.confidence IS NOT NULL AND {groups.WAITING} LIMIT 1"""
@@ -36,19 +32,14 @@ _ANY_SURE = f"""SELECT g.group_id FROM recommendations AS r CROSS JOIN groups AS
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """What the order of review goes by, of one group that waits for a decision.
-
-    Attributes:
-        deferrals: how often a batch ended with it skipped.
-        confidence, crop_confidence: of the recommendation, in [0, 1]; None when not known.
-        conflict: stage and defect disagree: a pick below the highest stage, or an anomaly flag.
-    """
+    """What the order of review goes by, of one group that waits for a decision."""
 
     group_id: str
-    deferrals: int
+    deferrals: int  # how often a batch ended with it skipped
+    # confidence, crop_confidence: of the recommendation, in [0, 1]; None when not known
     confidence: float | None
     crop_confidence: float | None
-    conflict: bool
+    conflict: bool  # stage and defect disagree: a pick below the highest stage, or an anomaly flag
 
 
 def upsert(connection: sqlite3.Connection, recommendations: Iterable[Recommendation]) -> None:
@@ -117,9 +108,7 @@ def next_waiting(
 
 def _drawn(connection: sqlite3.Connection, project_id: str, tier: int, count: int) -> list[str]:
     """The first groups of those drawn at random; rows of an earlier schema have no lot yet."""
-    unmarked = [
-        (sampling_key(group_id, project_id), group_id) for group_id in column(connection, _WITHOUT_LOT, tier, -1)
-    ]
+    unmarked = [(sampling_key(group_id, project_id), group_id) for group_id in column(connection, _NO_LOT, tier, -1)]
     marked = [(row[0], row[1]) for row in connection.execute(_BY_LOT, (tier, count))]
     return [group_id for _, group_id in heapq.nsmallest(count, [*marked, *unmarked])]
 

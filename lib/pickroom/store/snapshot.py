@@ -4,8 +4,6 @@ DuckDB may never attach the file that this process's own store has open: it carr
 invariant 10, says what two of them on one file do to each other's locks.
 """
 
-from __future__ import annotations
-
 import shutil
 import sqlite3
 from collections.abc import Iterable, Iterator
@@ -59,7 +57,8 @@ def copy(path: Path, destination: Path) -> str | None:
     except NoDatabaseError as error:
         return error.what
     except sqlite3.Error as error:
-        if _is_damage(error):
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # extended codes carry more above (sqlite.org/rescode.html)
+        if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
             return str(error)
         hint = "make room, or try again when no other program writes to it"
         raise StoreError(str(error), doing="copying a database", subject=path, hint=hint) from error
@@ -97,8 +96,3 @@ def _is_due(path: Path) -> bool:
         what = f"a copy needs {format_bytes(needed)}, and {format_bytes(free)} are free"
         raise StoreError(what, doing="keeping a copy of the database", subject=path, hint="make room: pickroom reclaim")
     return True
-
-
-def _is_damage(error: sqlite3.Error) -> bool:
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # extended codes carry more above (sqlite.org/rescode.html)
-    return code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)

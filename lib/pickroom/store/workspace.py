@@ -6,22 +6,77 @@ This module owns the manifest file (FORMATS.md, Manifest); nobody else reads or 
 from __future__ import annotations
 
 import difflib
+import json
 import os
+import re
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, Literal, Self
 
 from platformdirs import user_data_path
 
 from pickroom.core.errors import ProjectError
-from pickroom.core.naming import is_project_id
+from pickroom.core.naming import IMAGE_EXTENSIONS, is_project_id
 from pickroom.storage import atomic
+from pickroom.storage.json_records import NonEmpty, from_json, from_values
 from pickroom.storage.locking import exclusive
-from pickroom.store.manifest import DECISIONS, Manifest, NewerManifestError
 
-_MANIFESTS = Path("data", "projects")  # what makes a folder a workspace
+SCHEMA_VERSION = 1
+DECISIONS = "data/training/ai_training_decisions"  # the folder of databases, relative to the workspace
+INNER = ".pickroom"  # the workspace of a copy in a sandbox, in the copy's folder
+_ENCODER_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
+
+
+class NewerManifestError(ValueError):
+    """A manifest is of a schema that this program does not know."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest:
+    """What `data/projects/<project>.json` holds, in its order. `root` is the only absolute path stored anywhere."""
+
+    schema_version: int = SCHEMA_VERSION
+    project_id: NonEmpty
+    aliases: tuple[str, ...] = ()
+    title: str
+    status: Literal["active", "finished", "archived"] = "active"
+    root: NonEmpty
+    decisions_db: str
+    created_at: str
+    finished_at: str | None = None
+    image_count: int = 0
+    group_count: int = 0
+    allowed_extensions: tuple[str, ...] = IMAGE_EXTENSIONS
+    encoder: str | None = None
+    notes: str = ""
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self), indent=2) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Read a manifest.
+
+        Raises:
+            ValueError: a field is missing or of the wrong type; the message names it.
+            NewerManifestError: a newer Pickroom wrote it, so that its fields may mean something else.
+        """
+        values = from_json(dict[str, Any], text)
+        version = values.get("schema_version")
+        if isinstance(version, int) and version > SCHEMA_VERSION:
+            raise NewerManifestError(f"the manifest has schema {version}, this program knows up to {SCHEMA_VERSION}")
+        project_id = str(values.get("project_id", ""))
+        defaults = {"title": project_id, "decisions_db": f"{DECISIONS}/{project_id}.db", "created_at": ""}
+        manifest = from_values(cls, {**defaults, **values})
+        if not Path(manifest.root).is_absolute() or "\0" in manifest.root:
+            raise ValueError(f"its root {manifest.root!r} is no absolute path")
+        if manifest.encoder is not None and not _ENCODER_ID.fullmatch(manifest.encoder):  # it names a folder
+            raise ValueError(f"its encoder {manifest.encoder!r} is no encoder's id")
+        return manifest
+
+
 _MOST_BYTES = 1 << 20  # of a manifest: it holds a page
 _PATIENCE_S = 10.0  # a manifest is written in milliseconds, on a slow disk in a second
 
@@ -90,6 +145,16 @@ class Project:
         return replace(project, manifest=manifest)
 
 
+class _Folder:
+    """A path below the workspace's root."""
+
+    def __init__(self, *parts: str) -> None:
+        self._parts = parts
+
+    def __get__(self, workspace: Workspace, owner: object) -> Path:
+        return workspace.root.joinpath(*self._parts)
+
+
 @dataclass(frozen=True, slots=True)
 class Workspace:
     """The folder that holds `data/`, `notebooks/`, `sandbox/`, `reports/` and `archives/` (FORMATS.md, Folders)."""
@@ -104,7 +169,7 @@ class Workspace:
             return cls(Path(chosen).expanduser().resolve())
         here = Path.cwd()
         for folder in (here, *here.parents):
-            if (folder / _MANIFESTS).is_dir():
+            if cls(folder).manifests.is_dir():
                 return cls(folder)
         return cls(user_data_path("pickroom"))
 
@@ -113,53 +178,18 @@ class Workspace:
         """The folders that are no sources of images, even where the images lie next to them."""
         return frozenset((self.root / "data", self.sandbox, self.reports, self.archives))
 
-    @property
-    def notebooks(self) -> Path:
-        return self.root / "notebooks"
-
-    @property
-    def sandbox(self) -> Path:
-        return self.root / "sandbox"
-
-    @property
-    def reports(self) -> Path:
-        return self.root / "reports"
-
-    @property
-    def archives(self) -> Path:
-        return self.root / "archives"
-
-    @property
-    def manifests(self) -> Path:
-        return self.root / _MANIFESTS
-
-    @property
-    def decisions(self) -> Path:
-        return self.root / DECISIONS
-
-    @property
-    def embeddings(self) -> Path:
-        return self.root / "data" / "ai_data" / "embeddings"
-
-    @property
-    def thumbnails(self) -> Path:
-        return self.root / "data" / "ai_data" / "cache" / "thumbnails"
-
-    @property
-    def processed_log(self) -> Path:
-        return self.root / "data" / "ai_data" / "cache" / "processed_images.jsonl"
-
-    @property
-    def models(self) -> Path:
-        return self.root / "data" / "ai_data" / "models"
-
-    @property
-    def logs(self) -> Path:
-        return self.root / "data" / "ai_data" / "logs"
-
-    @property
-    def summaries(self) -> Path:
-        return self.root / "data" / "daily_summaries"
+    notebooks = _Folder("notebooks")
+    sandbox = _Folder("sandbox")
+    reports = _Folder("reports")
+    archives = _Folder("archives")
+    manifests = _Folder("data", "projects")
+    decisions = _Folder(DECISIONS)
+    embeddings = _Folder("data", "ai_data", "embeddings")
+    thumbnails = _Folder("data", "ai_data", "cache", "thumbnails")
+    processed_log = _Folder("data", "ai_data", "cache", "processed_images.jsonl")
+    models = _Folder("data", "ai_data", "models")
+    logs = _Folder("data", "ai_data", "logs")
+    summaries = _Folder("data", "daily_summaries")
 
     def project(self, project_id: str) -> Project:
         """Open a project by id; raises ProjectError when the id, the manifest or its content is no good."""

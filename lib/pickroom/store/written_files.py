@@ -4,8 +4,6 @@
 time. No folder is stored, so that a moved workspace stays what it was.
 """
 
-from __future__ import annotations
-
 import hashlib
 import os
 from pathlib import Path
@@ -60,9 +58,8 @@ def write_text(workspace: Workspace, path: Path, text: str) -> None:
     """
     data = text.encode()
     if not may_replace(workspace, path):
-        raise ConflictError(
-            "a file is there that Pickroom did not write", doing="writing a file", subject=path, hint="move it away"
-        )
+        what = "a file is there that Pickroom did not write"
+        raise ConflictError(what, doing="writing a file", subject=path, hint="move it away")
     record(workspace, path, hashlib.sha256(data).hexdigest())
     path.parent.mkdir(parents=True, exist_ok=True)
     atomic.write_bytes(path, data)

@@ -15,13 +15,12 @@ from hypothesis import strategies as st
 import pickroom
 from pickroom.app.widgets import app as picking
 from pickroom.app.widgets.app import App, AppPlace, open_app
-from pickroom.app.widgets.crop_desk import CropDesk
-from pickroom.app.widgets.deck import Deck
+from pickroom.app.widgets.deck import CropDesk, Deck
 from pickroom.core.errors import ProjectError
 from pickroom.core.records import Choice
 from pickroom.store import review_state
-from pickroom.store.choices import SavedChoice
 from pickroom.store.connect import connect
+from pickroom.store.review_state import SavedChoice
 from pickroom.store.workspace import Project, Workspace
 from support.reviewing import FINALISE, in_child, obey_permissions, queue, review
 
@@ -91,7 +90,7 @@ def test_the_desks_follow_one_another_and_the_one_before_is_closed(project: Proj
 
 def test_the_page_opens_where_its_address_says(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     connection = connect(project.database)
-    review_state.save_choice(connection, queue(project)[0].group_id, SavedChoice(Choice("approve", 0)))
+    review_state.REVIEW.save_choice(connection, queue(project)[0].group_id, SavedChoice(Choice("approve", 0)))
     connection.close()
     monkeypatch.setenv("QUERY_STRING", f"project={project.id}&token=secret")
     app = open_app(project.workspace.root)

@@ -9,7 +9,7 @@ import pytest
 from app.widgets.conftest import Page, Sent
 from conftest import read_tree
 from files.test_recovery import interrupted
-from pickroom.app.widgets.auto_deck import AutoDeck, open_auto_deck, show_apply, show_generate
+from pickroom.app.widgets.pages import AutoDeck, open_auto_deck, show_apply, show_generate
 from pickroom.automation.decisions_file import read_approved
 from pickroom.automation.sandbox import AutomationTarget
 from pickroom.sessions.review.auto_session import AutoSession

@@ -7,7 +7,7 @@ from inspect import isfunction
 import ipywidgets
 import pytest
 
-from pickroom.app.widgets import app, auto_deck, browse_desk, crop_desk, deck, duplicates_desk, grid, sort_desk, stage
+from pickroom.app.widgets import app, deck, duplicates_desk, grid_desk, pages, stage
 
 OURS = {"__init__", "close"}  # these call what they hide
 
@@ -15,8 +15,8 @@ OURS = {"__init__", "close"}  # these call what they hide
 @pytest.mark.parametrize(
     "kind",
     [
-        *(deck.Deck, auto_deck.AutoDeck, crop_desk.CropDesk, browse_desk.BrowseDesk, sort_desk.SortDesk),
-        *(duplicates_desk.DuplicatesDesk, stage.Stage, grid.Grid, app.App, app.Links),
+        *(deck.Deck, pages.AutoDeck, deck.CropDesk, grid_desk.BrowseDesk, grid_desk.SortDesk),
+        *(duplicates_desk.DuplicatesDesk, stage.Stage, stage.Grid, app.App, app.Links),
     ],
 )
 def test_no_method_of_the_widget_library_is_hidden(kind: type) -> None:

@@ -12,15 +12,15 @@ import pytest
 from app.widgets.conftest import Page, Sent
 from conftest import read_tree, stage_name, write_image
 from pickroom.app.widgets import desk_html
-from pickroom.app.widgets.crop_desk import CropDesk, open_crop_desk
-from pickroom.app.widgets.layout import arrange
+from pickroom.app.widgets.deck import CropDesk, open_crop_desk
+from pickroom.app.widgets.overlay import arrange
 from pickroom.core.errors import LockedError
 from pickroom.core.geometry import to_pixels
 from pickroom.core.records import CropBox
 from pickroom.indexing import projects
-from pickroom.sessions.bindings import CROP
 from pickroom.sessions.crop import editing
 from pickroom.sessions.crop.session import CropSession
+from pickroom.sessions.keys import CROP
 from pickroom.store.workspace import Project, Workspace
 from support.reviewing import FINALISE, decisions, queue, recommend, review, rows
 
@@ -184,7 +184,7 @@ def test_the_browser_is_told_of_a_drag_so_that_it_can_draw_the_outline_at_once(p
 
 def test_a_move_is_answered_also_when_it_failed(page: CropPage, sent: Sent, monkeypatch: pytest.MonkeyPatch):
     page.point("down", 1, 0.4, 0.4)
-    monkeypatch.setattr(page.deck.session, "drag_to", lambda point: 1 / 0)
+    monkeypatch.setattr(page.deck.session, "edit", lambda change: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         page.point("move", 1, 0.6, 0.6)
     assert sent[-1][0] == {"type": "moved", "view": "v1"}
@@ -312,7 +312,7 @@ def test_an_expected_failure_is_one_line_and_the_next_key_clears_it(page: CropPa
     assert "wait for it" not in page.words and '<div class="line error"' not in page.words
 
 
-@pytest.mark.parametrize("name", ["press", "drag_start"])
+@pytest.mark.parametrize("name", ["press", "edit"])
 def test_a_defect_is_seen_and_raised(page: CropPage, monkeypatch: pytest.MonkeyPatch, name: str):
     monkeypatch.setattr(page.deck.session, name, lambda *arguments: 1 / 0)
     with pytest.raises(ZeroDivisionError):

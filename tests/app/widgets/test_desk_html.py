@@ -6,7 +6,7 @@ import pytest
 
 from pickroom.app.widgets import desk_html
 from pickroom.images.metadata import InfoRow
-from pickroom.sessions.bindings import REVIEW
+from pickroom.sessions.keys import REVIEW
 from pickroom.sessions.review.view import GroupView, ImageView
 
 HOSTILE = "<img src=x onerror=alert(1)>\"'&<script>"
@@ -29,7 +29,7 @@ def group(**fields) -> GroupView:
         desk_html.lines(None, HOSTILE, error=True),
         desk_html.info([InfoRow(HOSTILE, (HOSTILE, "b")), InfoRow("same", (HOSTILE, HOSTILE))], [image(HOSTILE)] * 2),
         desk_html.summary(HOSTILE, [(HOSTILE, ""), ("2 groups", HOSTILE)], desk_html.again(HOSTILE)),
-        desk_html.busy(HOSTILE),
+        desk_html.panel(HOSTILE),
         desk_html.notice(HOSTILE),
     ],
 )

@@ -12,11 +12,9 @@ from hypothesis import strategies as st
 
 from conftest import write_image
 from pickroom.app.widgets import desk_html
-from pickroom.app.widgets.browse_desk import BrowseDesk, open_browse
-from pickroom.app.widgets.grid import Grid, runs, sequences
-from pickroom.app.widgets.grid_desk import GridDesk
-from pickroom.app.widgets.sort_desk import SortDesk, open_sort
-from pickroom.sessions.browse.session import BrowseSession
+from pickroom.app.widgets.grid_desk import BrowseDesk, GridDesk, SortDesk, open_browse, open_sort
+from pickroom.app.widgets.stage import Grid, runs, sequences
+from pickroom.sessions.marking.session import BrowseSession
 from pickroom.sessions.sorting.session import SortSession
 from pickroom.store.workspace import Project
 from support.boards import selected, with_results

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pickroom.app.widgets.layout import CAPTION, MARGIN, ROWS_GAIN, arrange, common_height, rows_of
+from pickroom.app.widgets.overlay import CAPTION, MARGIN, ROWS_GAIN, arrange, common_height, rows_of
 
 SIZES = st.lists(st.tuples(st.integers(60, 6000), st.integers(60, 6000)), min_size=1, max_size=4)
 

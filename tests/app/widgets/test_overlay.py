@@ -8,12 +8,10 @@ import pytest
 from ipycanvas.canvas import _CANVAS_MANAGER, COMMANDS
 
 from pickroom.app.widgets.drawing import draw_group, draw_page
-from pickroom.app.widgets.layout import arrange
-from pickroom.app.widgets.overlay import DARK, LIGHT, Overlay
+from pickroom.app.widgets.overlay import DARK, LIGHT, Overlay, arrange
 from pickroom.app.widgets.stage import Viewport
 from pickroom.core.records import CropBox
-from pickroom.sessions.crop.state import CropCard, CropState
-from pickroom.sessions.crop.view import image_view
+from pickroom.sessions.crop.state import CropCard, CropState, image_view
 from pickroom.sessions.review.view import GroupView, ImageView
 
 NAMES = {number: name for name, number in COMMANDS.items()}

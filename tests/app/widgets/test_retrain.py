@@ -9,9 +9,7 @@ from pathlib import Path
 import pytest
 
 from conftest import write_image
-from pickroom.app.widgets.deck import Deck
-from pickroom.app.widgets.retrain import Retrain
-from pickroom.app.widgets.surface import KeyPress
+from pickroom.app.widgets.deck import Deck, Retrain
 from pickroom.indexing.projects import start
 from pickroom.learn import progress, retraining
 from pickroom.learn.background import Background
@@ -32,7 +30,7 @@ Make = Callable[..., Project]
 
 def press(deck: Deck, *keys: str) -> None:
     for key in keys:
-        deck.key_pressed(KeyPress(key, deck.token()))
+        deck.key_pressed(key, deck.token())
 
 
 def test_it_is_offered_after_a_finalise_and_not_before(make_project: Make) -> None:
@@ -55,7 +53,9 @@ def test_a_process_that_cannot_learn_says_why_and_frees_the_button(make_project:
         deck.retrain.button.click()
         assert deck.retrain.button.disabled
         press(deck, "2")  # the deck takes keys meanwhile
-        assert deck.retrain.wait(4 * PATIENCE_S)
+        if deck.retrain.following is not None:
+            deck.retrain.following.join(4 * PATIENCE_S)
+            assert not deck.retrain.following.is_alive()
         said = deck.retrain.line.value
         assert "ranker: project p has no vectors (make them: pickroom embed p" in said
         assert "1 by the baseline" in said

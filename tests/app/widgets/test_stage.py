@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 
-from pickroom.app.widgets.stage import Cell, PointerEvent, Scene, Stage, StageFrame, Viewport
-from pickroom.app.widgets.surface import KeyPress
+from pickroom.app.widgets.stage import PointerEvent, Stage, Viewport
 from pickroom.core.errors import PickroomError
 
 
@@ -22,9 +21,9 @@ class ProgressReporter:
     def viewport_changed(self, viewport: Viewport) -> None:
         self.heard.append(viewport)
 
-    def key_pressed(self, press: KeyPress) -> None:
-        self.keys.append(press.key)
-        self.stage.show(Scene(100, 100, StageFrame("t", ())))
+    def key_pressed(self, key: str, seen: str) -> None:
+        self.keys.append(key)
+        self.stage.show(Viewport(100, 100), {"token": "t", "cells": ()})
 
     def pointer_moved(self, event: PointerEvent) -> None:
         self.heard.append(event)
@@ -79,7 +78,7 @@ def test_a_view_that_the_kernel_never_heard_of_begins_at_its_oldest_key(listener
 def test_views_of_old_pages_are_forgotten(listener: ProgressReporter):
     for number in range(100):
         listener.key(1, "a", view=f"view{number}")
-    assert len(listener.stage._queue.applied) <= 32 and listener.stage._queue.applied["view99"] == 1
+    assert len(listener.stage._applied) <= 32 and listener.stage._applied["view99"] == 1
 
 
 def test_pictures_come_as_bytes_refusals_with_a_reason_without_a_path(listener: ProgressReporter, sent: list):
@@ -96,9 +95,9 @@ def test_room_focus_and_pointer_are_passed_on(listener: ProgressReporter):
     stage = listener.stage
     stage.on_message({"type": "size", "view": "v", "width": 900.4, "height": 500, "dpr": 2, "dark": True})
     stage.on_message({"type": "focus", "view": "v", "on": True})
-    pointer = {"type": "pointer", "phase": "move", "x": 3, "y": 4.5, "number": 2, "shift": True}
+    pointer = {"type": "pointer", "phase": "move", "x": 3, "y": 4.5, "seen": "t"}
     stage.on_message(pointer)
-    assert listener.heard == [Viewport(900, 500, 2.0, True), True, PointerEvent("move", 3.0, 4.5, 2, True)]
+    assert listener.heard == [Viewport(900, 500, 2.0, True), True, PointerEvent("move", 3.0, 4.5, "t")]
 
 
 @pytest.mark.parametrize(
@@ -117,9 +116,10 @@ def test_messages_of_another_form_are_passed_over(listener: ProgressReporter, se
 
 
 def test_a_scene_carries_what_the_browser_needs_to_go_on_alone(listener: ProgressReporter, sent: list):
-    cell = Cell("sha", 1, (1.0, 2.0, 3.0, 4.0), (0.0, 0.0, 9.0, 9.0), (30, 40), "1: a.png")
-    ahead = {3: StageFrame("g3", (cell,)), 1: StageFrame("g1", ())}
-    listener.stage.show(Scene(10, 20, StageFrame("g2", (cell,)), 2, 9, ahead, {"Enter": 3}, {"Enter": 1}))
+    ahead = {3: {"token": "g3", "cells": ()}, 1: {"token": "g1", "cells": ()}}
+    frame = {"token": "g2", "cells": ({"name": "sha", "box": (1.0, 2.0, 3.0, 4.0)},)}
+    moves = {"destinations": {"Enter": 3}, "steps": {"Enter": 1}}
+    listener.stage.show(Viewport(10, 20), frame, position=2, count=9, ahead=ahead, **moves)
     message = sent[-1][0]
     assert message["frame"]["cells"][0]["box"] == (1.0, 2.0, 3.0, 4.0)
     assert [position for position, _ in message["ahead"]] == [3, 1]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from conftest import write_image, write_series
-from pickroom.app.widgets.start import open_start
+from pickroom.app.widgets.pages import open_start
 from pickroom.indexing.steps import embed_project
 from pickroom.store.workspace import Workspace
 

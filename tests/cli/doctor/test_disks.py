@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pickroom.cli.doctor import disks
+from pickroom.cli.doctor import workspaces
 from support.reviewing import exfat_disk, in_child, obey_permissions, small_disk, without_renames
 
 COPIED = "files are copied, verified and then removed where they would be moved, which is slower; nothing else to do"
@@ -38,7 +38,7 @@ MOUNT = """/dev/disk3s1s1 on / (apfs, sealed, local, read-only, journaled)
     ],
 )
 def test_linux_names_the_file_system_of_a_folder(folder: str, kind: str) -> None:
-    assert disks.kind_in(MOUNTINFO, disks.LINUX, Path(folder)) == kind
+    assert workspaces.kind_in(MOUNTINFO, workspaces.LINUX, Path(folder)) == kind
 
 
 @pytest.mark.parametrize(
@@ -46,24 +46,24 @@ def test_linux_names_the_file_system_of_a_folder(folder: str, kind: str) -> None
     [("/Users", "apfs"), ("/Volumes/My Card (old)/a", "exfat"), ("/Volumes/pictures", "smbfs")],
 )
 def test_macos_names_the_file_system_of_a_folder(folder: str, kind: str) -> None:
-    assert disks.kind_in(MOUNT, disks.MACOS, Path(folder)) == kind
+    assert workspaces.kind_in(MOUNT, workspaces.MACOS, Path(folder)) == kind
 
 
 def test_a_list_of_mounts_that_says_nothing_is_no_error() -> None:
-    assert disks.kind_in("", disks.LINUX, Path("/")) == "unknown file system"
+    assert workspaces.kind_in("", workspaces.LINUX, Path("/")) == "unknown file system"
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="tmpfs is Linux's")
 def test_a_disk_that_lacks_nothing_is_only_named(tmp_path: Path) -> None:
     with small_disk(tmp_path, "1m") as disk:
-        assert disks.look("file system", disk, workspace=True).line == "ok    file system: tmpfs"
+        assert workspaces.look_at_disk("file system", disk, workspace=True).line == "ok    file system: tmpfs"
         assert os.listdir(disk) == []
-        assert disks.look("file system", disk / "not" / "there").line == "ok    file system: tmpfs"
+        assert workspaces.look_at_disk("file system", disk / "not" / "there").line == "ok    file system: tmpfs"
 
 
 def test_what_exfat_lacks_is_named_with_what_follows(tmp_path: Path) -> None:
     with exfat_disk(tmp_path) as disk:
-        found = disks.look("images of p", disk)
+        found = workspaces.look_at_disk("images of p", disk)
         assert os.listdir(disk) == []
     assert found.line == (
         "warn  images of p: exfat has no renaming without replacing, no hard links, no symbolic links, "
@@ -77,20 +77,20 @@ def test_calls_that_are_refused_are_what_a_disk_lacks(tmp_path: Path, monkeypatc
 
     without_renames(monkeypatch)
     monkeypatch.setattr(os, "symlink", refused)
-    found = disks.look("images of p", tmp_path)
+    found = workspaces.look_at_disk("images of p", tmp_path)
     assert found.state == "warn" and found.found.endswith(
         f"has no renaming without replacing, no hard links, no symbolic links: {COPIED}"
     )
     monkeypatch.undo()
     monkeypatch.setattr(os, "symlink", refused)
-    found = disks.look("images of p", tmp_path)
+    found = workspaces.look_at_disk("images of p", tmp_path)
     assert found.state == "ok" and found.found.endswith("has no symbolic links")
     monkeypatch.setattr(os, "fsync", refused)
-    found = disks.look("images of p", tmp_path)
+    found = workspaces.look_at_disk("images of p", tmp_path)
     assert found.state == "warn" and "no syncing of folders" in found.found
     monkeypatch.setattr(fcntl, "flock", refused)
-    assert "file locks" not in disks.look("images of p", tmp_path).found
-    found = disks.look("file system", tmp_path, workspace=True)
+    assert "file locks" not in workspaces.look_at_disk("images of p", tmp_path).found
+    found = workspaces.look_at_disk("file system", tmp_path, workspace=True)
     assert found.state == "fail" and "file locks" in found.found and "--home" in found.todo
     assert os.listdir(tmp_path) == []
 
@@ -98,7 +98,7 @@ def test_calls_that_are_refused_are_what_a_disk_lacks(tmp_path: Path, monkeypatc
 def test_a_folder_closed_to_writing_is_named_and_not_tried(tmp_path: Path) -> None:
     def line() -> str:
         obey_permissions()
-        return disks.look("images of p", tmp_path).line
+        return workspaces.look_at_disk("images of p", tmp_path).line
 
     tmp_path.chmod(0o555)
     told = in_child(line)

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from pickroom.cli.doctor import workspaces
-from pickroom.cli.doctor.findings import Finding
-from pickroom.files.lock import project_lock
+from pickroom.cli.doctor.workspaces import Finding
+from pickroom.files.preflight import project_lock
 from pickroom.store import copies, snapshot
 from pickroom.store.connect import connect, create, migrations
 from pickroom.store.workspace import Project, Workspace
@@ -129,11 +129,11 @@ def test_workspace_missing_or_closed(project: Project, tmp_path: Path) -> None:
 
 
 def test_disk_that_is_nearly_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert workspaces.disk(tmp_path / "not" / "yet" / "there").state == "ok"
+    assert workspaces.room(tmp_path / "not" / "yet" / "there").state == "ok"
     monkeypatch.setattr(workspaces, "TIGHT", 1 << 60)
-    assert workspaces.disk(tmp_path).state == "warn"
+    assert workspaces.room(tmp_path).state == "warn"
     monkeypatch.setattr(workspaces, "FULL", 1 << 60)
-    assert "pickroom reclaim" in workspaces.disk(tmp_path).todo
+    assert "pickroom reclaim" in workspaces.room(tmp_path).todo
 
 
 def test_every_project_gets_a_line_past_a_damaged_one(project: Project, workspace: Workspace) -> None:

@@ -17,7 +17,7 @@ import pytest
 
 from conftest import read_tree
 from pickroom.core.errors import ConflictError, FileOperationError, LockedError, PickroomError, ProjectError, UsageError
-from pickroom.files.lock import project_lock
+from pickroom.files.preflight import project_lock
 from pickroom.indexing import projects
 from pickroom.maintenance.backup import reading, restoring, writing
 from pickroom.sessions.review.session import ReviewSession

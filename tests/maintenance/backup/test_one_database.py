@@ -12,7 +12,7 @@ import pytest
 from cli.test_cli import Ran, pickroom  # noqa: F401 (a fixture)
 from conftest import read_tree
 from pickroom.core.errors import LockedError, ProjectError, StoreError, UsageError
-from pickroom.files.lock import project_lock
+from pickroom.files.preflight import project_lock
 from pickroom.maintenance.backup import one_database
 from pickroom.sessions.review.session import ReviewSession
 from pickroom.store import copies, snapshot

@@ -17,7 +17,7 @@ from conftest import read_tree
 from pickroom import cli
 from pickroom.analysis.reports import finish, render
 from pickroom.core.errors import FileOperationError, LockedError, StoreError
-from pickroom.files.lock import project_lock
+from pickroom.files.preflight import project_lock
 from pickroom.maintenance.reclaim import delete
 from pickroom.maintenance.reclaim.delete import execute
 from pickroom.maintenance.reclaim.planning import ReclaimPlan, plan

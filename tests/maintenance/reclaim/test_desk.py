@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from conftest import read_tree
-from pickroom.app.widgets import reclaim_desk
-from pickroom.app.widgets.reclaim_desk import ReclaimDesk, open_reclaim
+from pickroom.app.widgets import pages
+from pickroom.app.widgets.pages import ReclaimDesk, open_reclaim
 from pickroom.maintenance.reclaim.planning import ReclaimItem, ReclaimPlan, plan
 from pickroom.store.workspace import Project
 
@@ -15,7 +15,9 @@ WAIT_S = 30
 
 def opened(project: Project, *project_ids: str) -> ReclaimDesk:
     desk = open_reclaim(project_ids, project.workspace.root)
-    assert isinstance(desk, ReclaimDesk) and desk.wait(WAIT_S)
+    assert isinstance(desk, ReclaimDesk)
+    desk.looking.join(WAIT_S)
+    assert not desk.looking.is_alive()
     return desk
 
 
@@ -66,9 +68,9 @@ def test_wrong_input_is_one_line(project: Project) -> None:
 
 def test_other_peoples_text_is_escaped() -> None:
     kept = ReclaimItem("staged", "p", Path("a.png"), 10, None, "Bad CRC-32 for file '<b>bold</b>'")
-    shown = reclaim_desk.sizes(ReclaimPlan((), (kept,)))
+    shown = pages.sizes(ReclaimPlan((), (kept,)))
     assert "&lt;b&gt;bold" in shown and "<b>" not in shown
-    assert "No project has anything" in reclaim_desk.sizes(ReclaimPlan((), ()))
+    assert "No project has anything" in pages.sizes(ReclaimPlan((), ()))
 
 
 def test_another_look_asks_again(project: Project) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from conftest import read_tree
-from pickroom.cli.crop import read_boxes
+from pickroom.cli.review import read_boxes
 from pickroom.core.errors import UsageError
 from pickroom.core.geometry import corners_match
 from pickroom.core.records import CropBox

@@ -16,8 +16,8 @@ from pickroom.cli import app
 from pickroom.core.errors import StoreError, UsageError
 from pickroom.core.geometry import compose, default_box, to_pixels
 from pickroom.core.records import CropBox
+from pickroom.files.batch import recover
 from pickroom.files.cropping import NO_SIDECAR, Order, submit
-from pickroom.files.undo import recover
 from pickroom.sessions.crop.session import CropSession
 from pickroom.store.connect import connect
 from pickroom.store.workspace import Project
@@ -424,7 +424,7 @@ def test_enter_submits_the_active_image_alone(make_project: Make):
     project = make_project([(1, 2)] * 5)
     review(project, *"qqqqq", *FINALISE)
     with closing(CropSession(project)) as session:
-        one, two, three, four, five = (w.card.filename for w in session.waiting)
+        one, two, three, four, five = (card.filename for card in session.waiting)
         for key in ("2", "ArrowDown", "Enter"):
             session.press(key)
         assert sources(project) == {two: "drawn"}
@@ -476,7 +476,7 @@ def test_the_ais_box_accepted_by_itself_is_told_from_one_of_all(make_project: Ma
         recommend(project, group, 1, (0.2, 0, 0.8, 0.6), crop_needed=True)
     review(project, "a", "a", "a", *FINALISE)
     with closing(CropSession(project)) as session:
-        one, two, three = (w.card.filename for w in session.waiting)
+        one, two, three = (card.filename for card in session.waiting)
         for key in ("Enter", "ArrowDown", "Enter", "Shift+a", "Enter"):
             session.press(key)
         assert sources(project) == {one: "ai", two: "drawn", three: "ai_all"}
@@ -513,7 +513,7 @@ def test_skipping_a_page_of_skipped_images_turns_the_page(make_project: Make):
     project = make_project([(1, 2)] * 4)
     review(project, *"qqqq", *FINALISE)
     with closing(CropSession(project)) as session:
-        one, two, three, four = (w.card.filename for w in session.waiting)
+        one, two, three, four = (card.filename for card in session.waiting)
         session.press("s")
         assert shown(session) == [four, one, two]
         session.press("s")

@@ -8,11 +8,9 @@ from hypothesis import strategies as st
 
 from pickroom.core.errors import UsageError
 from pickroom.core.geometry import from_pixels, to_pixels
-from pickroom.core.records import CropBox
-from pickroom.sessions.bindings import CROP
 from pickroom.sessions.crop import state as machine
-from pickroom.sessions.crop.editing import FULL
 from pickroom.sessions.crop.state import FREE, OWN, CropCard, CropState, press
+from pickroom.sessions.keys import CROP
 
 SIZE = (1000, 800)
 START = from_pixels((200, 160, 600, 480), *SIZE)
@@ -159,15 +157,6 @@ def test_undoing_everything_gives_the_first_boxes_back(keys):
     for _ in range(steps):
         state = press(state, "Shift+u")
     assert {n: b for n, b in state.boxes.items() if b != START} == {n: b for n, b in edited.items() if b != START}
-
-
-def test_the_state_prints_as_plain_json():
-    import json
-
-    assert json.loads(json.dumps(press(desk(), "n").to_dict()))["boxes"] == {
-        "0.png": {"x1": 0, "y1": 0, "x2": 1, "y2": 1}
-    }
-    assert CropBox(0, 0, 1, 1) == FULL
 
 
 def test_a_handle_keeps_its_distance_from_the_pointer():

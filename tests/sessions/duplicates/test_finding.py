@@ -12,9 +12,8 @@ from PIL import Image as PillowImage
 from PIL import ImageEnhance
 
 from pickroom.sessions.duplicates import finding
-from pickroom.sessions.duplicates.finding import Thresholds, find
+from pickroom.sessions.duplicates.finding import Copy, DuplicatePair, Thresholds, find, order, to_stage, why
 from pickroom.sessions.duplicates.gathering import colours_of
-from pickroom.sessions.duplicates.pairs import Copy, DuplicatePair, order, to_stage, why
 
 HUES = ("orange", "blue")
 

@@ -11,10 +11,10 @@ import pytest
 from PIL import Image as PillowImage
 
 from conftest import read_tree, write_image
-from pickroom.files.undo import undo_batch
+from pickroom.files.batch import undo_batch
 from pickroom.indexing import projects
+from pickroom.sessions.duplicates.finding import why
 from pickroom.sessions.duplicates.gathering import gather, log_path
-from pickroom.sessions.duplicates.pairs import why
 from pickroom.sessions.duplicates.session import DuplicatesSession
 from pickroom.store.connect import connect
 from pickroom.store.workspace import Project, Workspace

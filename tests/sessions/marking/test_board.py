@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 
 from pickroom.sessions.keys import Command
 from pickroom.sessions.marking import board as machine
-from pickroom.sessions.marking.board import Board
-from pickroom.sessions.marking.layout import Layout, Section
+from pickroom.sessions.marking.board import Board, Layout, Section
 
 # two folders of 7 and 3 images with an empty one between them; four columns: rows of 4, 3 and 3
 A = tuple(f"a/{i}.png" for i in range(7))

@@ -11,9 +11,9 @@ import pytest
 
 from conftest import read_tree, write_image
 from pickroom.core.errors import ConflictError, ImageError, LockedError, UsageError
-from pickroom.files.lock import project_lock
-from pickroom.files.undo import undo_batch
-from pickroom.sessions.browse.session import BrowseSession
+from pickroom.files.batch import undo_batch
+from pickroom.files.preflight import project_lock
+from pickroom.sessions.marking.session import BrowseSession
 from pickroom.store.connect import connect
 from pickroom.store.workspace import Project
 from support.boards import APPLY, browse, everything, selected, with_results

@@ -13,8 +13,7 @@ from pickroom.automation.generate import generate
 from pickroom.automation.sandbox import AutomationTarget
 from pickroom.core.errors import ProjectError, UsageError
 from pickroom.core.records import CropBox
-from pickroom.sessions.review.auto_session import AutoSession
-from pickroom.sessions.review.auto_view import FILTERS
+from pickroom.sessions.review.auto_session import FILTERS, AutoSession
 from pickroom.store.workspace import Project
 from support.automating import (
     BOX,

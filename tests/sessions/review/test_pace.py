@@ -9,26 +9,16 @@ import pytest
 
 import pickroom
 from pickroom.core.records import Choice
-from pickroom.sessions.review.pace import LookClock, pace_of
+from pickroom.sessions.review.session import pace_of
 from pickroom.sessions.review.state import Card, ReviewState
-from pickroom.store.choices import MAX_DWELL_S, SavedChoice
+from pickroom.store.review_state import MAX_DWELL_S, SavedChoice, look_ms
 
 SQL = Path(pickroom.__file__).parent / "analysis" / "sql"
 
 
 @pytest.mark.parametrize(("seconds", "counted"), [(0, 0), (1.5, 1500), (119, 119_000), (120, 0), (4000, 0), (-1, 0)])
 def test_a_look_lasts_until_the_key_and_a_pause_is_no_work(seconds: float, counted: int) -> None:
-    times = iter([10.0, 10.0 + seconds, 10.0 + seconds + 2])
-    clock = LookClock(lambda: next(times))
-    assert clock.take() == counted
-    assert clock.take() == 2000
-
-
-def test_what_is_no_look_is_left_out() -> None:
-    times = iter([0.0, 60.0, 61.0])
-    clock = LookClock(lambda: next(times))
-    clock.restart()
-    assert clock.take() == 1000
+    assert look_ms(seconds) == counted
 
 
 def test_only_decided_groups_count_and_agreement_only_where_an_image_was_picked() -> None:

@@ -17,16 +17,16 @@ from conftest import read_tree, write_image, write_series
 from pickroom.core.errors import ProjectError, UsageError
 from pickroom.core.records import Choice
 from pickroom.files import finalise as finalise_module
-from pickroom.files.lock import project_lock
-from pickroom.files.undo import undo_batch
+from pickroom.files.batch import undo_batch
+from pickroom.files.preflight import project_lock
 from pickroom.indexing import projects
 from pickroom.sessions.review.session import ManualSession, ReviewSession
 from pickroom.sessions.review.state import ReviewState
 from pickroom.sessions.review.view import NO_GROUP
 from pickroom.store import groups as groups_table
 from pickroom.store import review_state
-from pickroom.store.choices import SavedChoice
 from pickroom.store.connect import connect, transaction
+from pickroom.store.review_state import SavedChoice
 from pickroom.store.workspace import Project, Workspace
 from support.reviewing import FINALISE, child, decisions, hear, in_child, places, queue, recommend, review, rows
 
@@ -398,7 +398,7 @@ def test_blind_the_summary_says_where_a_pick_goes_whose_overlay_was_left_on(
     if stored:
         with closing(connect(project.database)) as connection:
             made = SavedChoice(Choice("approve", 1, overlay=True), shown, "blind")
-            review_state.save_choice(connection, group.group_id, made)
+            review_state.REVIEW.save_choice(connection, group.group_id, made)
         session = open_session(project, blind=True)
     else:
         session = open_session(project, blind=True)

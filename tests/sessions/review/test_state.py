@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from types import MappingProxyType
 
 import pytest
 from hypothesis import given, settings
@@ -11,7 +10,7 @@ from hypothesis import strategies as st
 
 from pickroom.core.errors import UsageError
 from pickroom.core.records import Choice
-from pickroom.sessions.bindings import AUTOMATION, REVIEW
+from pickroom.sessions.keys import AUTOMATION, REVIEW
 from pickroom.sessions.review.state import Card, ReviewState, destinations, first_choice, press
 
 UNDECIDED = Choice()
@@ -119,7 +118,7 @@ def test_pick_records_the_overlay_as_it_is_seen(keys: tuple[str, ...], overlay: 
 
 def test_a_pick_takes_no_overlay_along_that_is_not_on_the_screen() -> None:
     blind = Card("a", 3)
-    left_on = ReviewState(cards=(blind,), choices=MappingProxyType({"a": Choice(overlay=True)}))
+    left_on = ReviewState(cards=(blind,), choices={"a": Choice(overlay=True)})
     assert choices(after(left_on, "2"))[0] == Choice("approve", 1)
     assert choices(after(left_on, "2", "u"))[0] == Choice(overlay=True)
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from pickroom.core.errors import UsageError
 from pickroom.core.naming import OWNED_FOLDERS
-from pickroom.sessions.sorting.fields import LONGEST, folder_for, folder_name, same
+from pickroom.sessions.sorting.suggest import LONGEST, folder_for, folder_name, same
 
 
 @pytest.mark.parametrize("text", ["anna", " Anna B. 2 ", "Ёлка", "a" * LONGEST, "Anna & Bo (2)", "o'neil", "v1.5"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ import pytest
 from conftest import read_tree, write_image
 from pickroom.core.errors import UsageError
 from pickroom.features.vectors import Vectors
-from pickroom.files.undo import undo_batch
+from pickroom.files.batch import undo_batch
 from pickroom.indexing import projects
 from pickroom.sessions.sorting import suggest
 from pickroom.sessions.sorting.session import SortSession
@@ -84,7 +85,7 @@ def test_a_name_again_is_the_same_folder_and_an_unused_one_goes(session: SortSes
 
 def test_a_row_a_filter_and_hiding(project: Project, session: SortSession) -> None:
     session.add_name("anna")
-    session.set_columns(3)
+    session.point(lambda board: replace(board, columns=3))
     session.press("Shift+1")
     assert len(session.board.marks) == 3
     session.press("v")
@@ -151,7 +152,7 @@ def test_nothing_is_suggested_before_a_few_are_sorted_and_nothing_moves_unasked(
     assert dict(suggesting.board.marks) == marks
     suggesting.press("a")
     assert list(suggesting.board.marks.values()).count("selected/anna") == 3
-    suggesting.set_columns(20)
+    suggesting.point(lambda board: replace(board, columns=20))
     suggesting.press("Shift+a")
     counted = list(suggesting.board.marks.values())
     assert (counted.count("selected/anna"), counted.count("selected/bo")) == (6, 6)

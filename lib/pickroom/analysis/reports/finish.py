@@ -16,7 +16,7 @@ from pickroom.analysis.values import plain
 from pickroom.core.errors import ConflictError
 from pickroom.core.naming import OWNED_FOLDERS, companions_by_stem
 from pickroom.core.quantities import format_bytes, plural
-from pickroom.files.lock import moving_files
+from pickroom.files.preflight import moving_files
 from pickroom.store import decisions, groups, operations
 from pickroom.store.connect import open_read_only, transaction
 from pickroom.store.workspace import Project, utc_now

@@ -13,7 +13,7 @@ CREATE OR REPLACE MACRO text_map(json_text) AS TRY_CAST(TRY_CAST(json_text AS JS
 CREATE OR REPLACE MACRO box_of(json_text) AS TRY_CAST(TRY_CAST(json_text AS JSON) AS DOUBLE[4])::DOUBLE[];
 
 -- Seconds that a group was looked at; NULL where that is not known, or so long that it holds a pause (two minutes or more;
--- earlier versions wrote 300 s for each): `looks_s` in store/choices.py is the same rule.
+-- earlier versions wrote 300 s for each): `looks_s` in store/review_state.py is the same rule.
 CREATE OR REPLACE MACRO look_s(milliseconds) AS CASE WHEN milliseconds BETWEEN 1 AND 119999 THEN milliseconds / 1000 END;
 
 CREATE OR REPLACE MACRO box_area(b) AS (b[3] - b[1]) * (b[4] - b[2]);

@@ -261,8 +261,7 @@ class ImageView extends View {
 
   forward(phase, event, drag = this.drag) {
     if (this.model.get("pointer") !== "drag") return;
-    const number = (drag ? drag.cell : this.cellAt(this.pointer))?.number ?? null;
-    this.send({ type: "pointer", phase, ...this.pointer, number, shift: event.shiftKey, seen: this.token });
+    this.send({ type: "pointer", phase, ...this.pointer, seen: this.token });
   }
 }
 

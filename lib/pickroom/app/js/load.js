@@ -1,7 +1,7 @@
-// A widget of anywidget is one text. `app/javascript.py` sends the widget's modules as texts and this function with
+// A widget of anywidget is one text. `app/widgets/stage.py` sends the widget's modules as texts and this function with
 // them: each becomes a module with a scope of its own, from a blob: address, which is how anywidget loads a widget.
 
-const IMPORT = /from "\.\/(.+)";$/gm; // app/javascript.py looks for the same
+const IMPORT = /from "\.\/(.+)";$/gm; // app/widgets/stage.py looks for the same
 
 /**
  * Import the last of some modules.

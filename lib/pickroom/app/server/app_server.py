@@ -4,8 +4,6 @@ Voila runs the page's one cell and shows what comes of it. The browser may talk 
 else: it cannot run code, and no file is served but those that Voila and the widgets consist of.
 """
 
-from __future__ import annotations
-
 import logging
 import os
 import re
@@ -73,15 +71,10 @@ _HANDLERS = {TornadoVoilaHandler: Page, LogoutHandler: Leave, TemplateStaticFile
 
 
 class PickingServer(Voila):
-    """Voila with one page, a token that cannot be left out, and none of the user's own Voila settings.
+    """Voila with one page, a token that cannot be left out, and none of the user's own Voila settings."""
 
-    Attributes:
-        project: the project that the page opens with, "" for the choice of all.
-        window: whether to open a browser.
-    """
-
-    project = ""
-    window = True
+    project = ""  # the project that the page opens with, "" for the choice of all
+    window = True  # whether to open a browser
 
     def load_config_file(self, *args: Any, **kwargs: Any) -> None:
         """None: Voila would run a voila.py of the folder it is started in, and settings could serve more files."""
@@ -117,11 +110,7 @@ class PickingServer(Voila):
 
 
 def run(workspace: Workspace, project: str = "", *, port: int = 8866, browser: bool = True) -> None:
-    """Serve the app until it is interrupted; kernels find the workspace.
-
-    Raises:
-        ProjectError: there is no such project.
-    """
+    """Serve the app until it is interrupted; kernels find the workspace. Raises ProjectError for an unknown project."""
     if project:
         workspace.project(project)
     os.environ["PICKROOM_HOME"] = str(workspace.root)

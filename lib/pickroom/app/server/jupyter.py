@@ -1,7 +1,5 @@
 """The parts of Jupyter's server that Pickroom replaces: token, kernels, websocket. Only a server imports it."""
 
-from __future__ import annotations
-
 import asyncio
 import secrets
 from typing import Any

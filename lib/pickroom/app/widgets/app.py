@@ -17,15 +17,13 @@ import anywidget
 import ipywidgets
 import traitlets
 
-from pickroom.app.javascript import style_sheet, widget_module
 from pickroom.app.widgets import desk_html
-from pickroom.app.widgets.crop_desk import open_crop_desk
-from pickroom.app.widgets.deck import open_deck
+from pickroom.app.widgets.deck import open_crop_desk, open_deck
 from pickroom.app.widgets.desk import Desk
+from pickroom.app.widgets.stage import style_sheet, widget_module
 from pickroom.core.errors import PickroomError
-from pickroom.core.naming import is_image_name
+from pickroom.core.naming import WAITING_FOLDERS, is_image_name
 from pickroom.core.quantities import plural
-from pickroom.files.cropping import WAITING_FOLDERS
 from pickroom.images import thumbnails
 from pickroom.indexing import projects
 from pickroom.store import groups
@@ -37,21 +35,16 @@ DESKS = {"review": "Review", "crop": "Crop"}
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """A project at a glance.
-
-    Attributes:
-        waiting, groups: groups that wait, of all; crops: images that wait for their crop.
-        pictures: JPEGs of the first group that waits.
-        problem: why it cannot be opened, "" when it can.
-    """
+    """A project at a glance."""
 
     project_id: str
     title: str = ""
+    # waiting, groups: groups that wait, of all; crops: images that wait for their crop
     waiting: int = 0
     groups: int = 0
     crops: int = 0
-    pictures: tuple[bytes, ...] = ()
-    problem: str = ""
+    pictures: tuple[bytes, ...] = ()  # JPEGs of the first group that waits
+    problem: str = ""  # why it cannot be opened, "" when it can
 
 
 def look_at(workspace: Workspace, project_id: str) -> Card:
@@ -89,11 +82,7 @@ def _pictures(project: Project) -> list[bytes]:
 
 
 def cards(shown: Sequence[Card], query: Callable[[str, str], str]) -> str:
-    """The page of all projects.
-
-    Args:
-        query: (project's id, desk) -> the place's query.
-    """
+    """The page of all projects; `query` makes the place's query of (project's id, desk)."""
     if not shown:
         return desk_html.notice(
             "No project yet. Make one in a terminal: pickroom start NAME --images FOLDER, or try: pickroom demo"
@@ -127,17 +116,11 @@ _OPEN: dict[str, Callable[..., ipywidgets.Widget]] = {"review": open_deck, "crop
 
 @dataclass(frozen=True, slots=True)
 class AppPlace:
-    """Where the user is.
+    """Where the user is."""
 
-    Attributes:
-        project: its id, "" on the page of all projects.
-        desk: "review" or "crop"; only with a project.
-        theme: "light" or "dark".
-    """
-
-    project: str = ""
-    desk: str = "review"
-    theme: str = "light"
+    project: str = ""  # its id, "" on the page of all projects
+    desk: str = "review"  # "review" or "crop"; only with a project
+    theme: str = "light"  # "light" or "dark"
 
     @classmethod
     def of(cls, query: str) -> AppPlace:
@@ -188,13 +171,12 @@ class App(ipywidgets.VBox):
     """The page.
 
     Attributes:
-        bar: the way from place to place.
         here: the deck, the crop desk, the projects, or the one line that says why there is nothing.
     """
 
     def __init__(self, workspace: Workspace, place: AppPlace) -> None:
         self.workspace = workspace
-        self.bar = Links(self.go)
+        self.bar = Links(self.go)  # the way from place to place
         self.content = ipywidgets.Box()
         self.content.add_class("pickroom-app-room")
         super().__init__([self.bar, self.content])
@@ -221,7 +203,7 @@ class App(ipywidgets.VBox):
     def _show(self) -> None:
         self.bar.html, self.bar.query = self.place.bar(), self.place.query()
         opening = f"Opening {self.place.project}…" if self.place.project else "Looking at the projects…"
-        self.content.children = [ipywidgets.HTML(desk_html.busy(opening))]
+        self.content.children = [ipywidgets.HTML(desk_html.panel(opening))]
         try:
             self.here = self._made()
         except PickroomError as error:

@@ -1,20 +1,30 @@
-"""The review deck: draws a review session and forwards the user's keys to it; it holds no data.
+"""The review deck and the crop desk: draw a session and forward the user's keys and drags to it; they hold no data.
 
-What the user sees and presses is REVIEW.md's, The review deck.
+What the user sees and presses is REVIEW.md's, The review deck, and The crop desk.
 """
 
-from __future__ import annotations
+import math
+import threading
+from html import escape
 
 import ipywidgets
 
 from pickroom.app.widgets import desk_html
 from pickroom.app.widgets.desk import ASKED, Home, StageDesk, reopen
-from pickroom.app.widgets.drawing import draw_group
-from pickroom.app.widgets.retrain import Retrain
-from pickroom.app.widgets.stage import Cell, Scene, StageFrame
+from pickroom.app.widgets.drawing import REACH, drag_shape, draw_empty, draw_group, draw_page, reach
+from pickroom.app.widgets.overlay import Slot
+from pickroom.app.widgets.stage import PointerEvent
 from pickroom.automation.order import Order
+from pickroom.core.errors import PickroomError
+from pickroom.learn import progress
+from pickroom.learn.background import Background
+from pickroom.sessions.crop import state as machine
+from pickroom.sessions.crop.editing import Handle, Point
+from pickroom.sessions.crop.session import CropSession
+from pickroom.sessions.crop.state import CropDeskView
 from pickroom.sessions.review.session import BATCH_SIZE, ManualSession, ReviewSession
-from pickroom.sessions.review.view import DeckView, GroupView
+from pickroom.sessions.review.view import DeckView
+from pickroom.store.workspace import Project
 
 # the neighbours whose pictures the browser keeps ready, the likeliest next one first
 AHEAD = (1, -1, 2, 3, -2)
@@ -46,7 +56,21 @@ class Deck(StageDesk):
         with self.overlay.drawing(self.viewport) as pen:
             if view.group is not None:
                 draw_group(pen, view.group, self.slots(view.group.images), zoom=zoom)
-        self.stage.show(self._scene(view.group, zoom))
+        session, shown = self.session, view.group
+        position = session.state.position
+        near = {position + step: session.group_at(position + step) for step in AHEAD}
+        ahead = {place: group for place, group in near.items() if group is not None}
+        self.announce({image.sha256: image for group in (shown, *ahead.values()) if group for image in group.images})
+        self.stage.show(
+            self.viewport,
+            self.frame_of(self.token(), shown.images if shown else ()),
+            position=position,
+            count=len(session.state.cards),
+            ahead={place: self.frame_of(group.group_id, group.images) for place, group in ahead.items()},
+            destinations=session.destinations(),
+            steps={} if session.asks else self._steps,
+            zoom=zoom,
+        )
 
     def close(self) -> None:
         super().close()
@@ -63,27 +87,6 @@ class Deck(StageDesk):
     def token(self) -> str:
         state = self.session.state
         return ASKED if state.summary else state.card.group_id if state.card else ""
-
-    def _scene(self, shown: GroupView | None, zoom: bool) -> Scene:
-        session = self.session
-        position, count = session.state.position, len(session.state.cards)
-        near = {position + step: session.group_at(position + step) for step in AHEAD}
-        ahead = {place: group for place, group in near.items() if group is not None}
-        self.announce({image.sha256: image for group in (shown, *ahead.values()) if group for image in group.images})
-        return Scene(
-            self.viewport.width,
-            self.viewport.height,
-            StageFrame(self.token(), self._cells(shown)),
-            position=position,
-            count=count,
-            ahead={place: StageFrame(group.group_id, self._cells(group)) for place, group in ahead.items()},
-            destinations=session.destinations(),
-            steps={} if session.asks else self._steps,
-            zoom=zoom,
-        )
-
-    def _cells(self, group: GroupView | None) -> tuple[Cell, ...]:
-        return () if group is None else self.cells(group.images)
 
     def _panel(self, view: DeckView) -> str:
         state = self.session.state
@@ -110,3 +113,218 @@ def open_deck(
 def open_manual_deck(project_id: str, home: Home = None, batch_size: int = BATCH_SIZE) -> ipywidgets.Widget:
     """The same deck without any recommendation; see `open_deck`."""
     return reopen("deck", project_id, home, lambda p: Deck(ManualSession(p, batch_size=batch_size)))
+
+
+_LOOK_S = 0.5  # between two looks at the progress
+_OFFER = "Learn from these decisions, and recommend anew; the deck stays free meanwhile."
+
+
+class Retrain(ipywidgets.HBox):
+    """After a finalise, the offer to learn from it: a button that starts a process of its own, and a line about it.
+
+    The deck never waits for it: a thread looks at the process's small progress file, and only changes this line.
+    """
+
+    def __init__(self, project: Project) -> None:
+        self.project = project
+        self.background: Background | None = None
+        self.following: threading.Thread | None = None
+        self._closed = threading.Event()
+        self.button = ipywidgets.Button(description="Retrain", tooltip=_OFFER)
+        self.button.on_click(lambda _: self.start())
+        self.line = ipywidgets.HTML()
+        super().__init__([self.button, self.line])
+        self.layout.display = "none"
+
+    def offer(self) -> None:
+        """A batch has just been finalised."""
+        if self.background is not None and self.background.running:
+            return  # it says how far it is; what was just decided is for the next one
+        self.button.disabled = False
+        self._say(_OFFER)
+        self.layout.display = None
+
+    def start(self) -> None:
+        """Start the process, and follow it without waiting."""
+        from pickroom.learn import retraining  # brings PyTorch, seconds of it: a deck opens without
+
+        self.button.disabled = True
+        try:
+            self.background = retraining.start_retraining(self.project)
+        except PickroomError as error:
+            self._ended(error.line)
+            return
+        self._say("Starting…")
+        self.following = threading.Thread(target=self._follow, args=(self.background,), daemon=True)
+        self.following.start()
+
+    def close(self) -> None:
+        """Stop following; the process goes on, and its recommendations are stored."""
+        self._closed.set()
+        super().close()
+
+    def _follow(self, background: Background) -> None:
+        try:
+            while background.running and not self._closed.is_set():
+                if status := self._status(background):
+                    self._say(status.line)
+                self._closed.wait(_LOOK_S)
+            if self._closed.is_set():
+                return
+            status = self._status(background)
+        except PickroomError as error:
+            self._ended(error.line)
+            return
+        done = status is not None and status.state == "done"
+        self._ended(status.message if status and done else background.words or "It ended without a word.")
+
+    @staticmethod
+    def _status(background: Background) -> progress.Status | None:
+        """What this retraining says of itself; None while the file is an earlier one's."""
+        status = progress.read_status(background.workspace, background.name)
+        return status if status is not None and status.pid == background.process.pid else None
+
+    def _ended(self, text: str) -> None:
+        self._say(text)
+        self.button.disabled = False
+
+    def _say(self, text: str) -> None:
+        self.line.value = "<br>".join(escape(line.strip()) for line in text.splitlines())
+
+
+SLOP = 3.0  # CSS pixels the pointer moves before a press becomes a drag: a click changes no box
+NOTHING = (
+    "No image waits for its crop.",
+    "Images come here from the review: Q W E R, or A while the AI's crop is shown.  B brings the last one back.",
+)
+ONLY_PROBLEMS = ("No image can be cropped yet.", "The reasons are below.")
+_BUSY = {"submit": "Cropping…", "delete": "Moving…", "back": "Bringing the last image back…"}
+_CURSORS: dict[Handle, str] = {
+    **{"nw": "nwse-resize", "se": "nwse-resize", "ne": "nesw-resize", "sw": "nesw-resize"},
+    **{"n": "ns-resize", "s": "ns-resize", "w": "ew-resize", "e": "ew-resize"},
+}
+
+
+class CropDesk(StageDesk):
+    """The widget of the notebook's second cell."""
+
+    pictures_kept = 60
+    session: CropSession
+
+    def __init__(self, session: CropSession) -> None:
+        self._slots: tuple[Slot, ...] = ()
+        self._pressed: PointerEvent | None = None  # where the pointer went down on an image
+        self._dragging = False
+        super().__init__(session, pointer="drag")
+
+    def draw(self) -> None:
+        view = self.session.view()
+        self._slots = self.slots(view.images)
+        self.header.value = desk_html.header(view.header)
+        self.tools.value = desk_html.crop_tools(view, self.button)
+        help = desk_html.legend(self.session.keys.legend) if self.session.state.help else ""
+        self.panel.value = desk_html.crop_question(view.confirm) if view.confirm else help
+        self._draw_boxes(view)
+        following, state = self.session.next_page(), self.session.state
+        self.announce({image.sha256: image for image in (*view.images, *following)})
+        self.stage.show(
+            self.viewport,
+            self.frame_of(self.token(), view.images),
+            ahead={1: self.frame_of("", following)},  # only prefetched: no key leads there at once
+            drag=drag_shape(state, self._slots[state.active]) if state.drag else None,
+        )
+
+    def catch_up(self) -> None:
+        """Nothing: a page stays as it is while boxes are drawn on it; a submit looks at the files itself."""
+
+    def apply(self, key: str) -> None:
+        shape = key.removeprefix(desk_html.SHAPE)
+        if shape != key and shape in desk_html.SHAPES:
+            self.session.edit(lambda state: machine.set_shape(state, shape))
+            return
+        command = self.session.keys.commands.get(key)
+        if command is not None and command.name in _BUSY:
+            view, busy = self.session.view(), _BUSY[command.name]
+            if view.confirm:
+                self.panel.value = desk_html.panel(busy)
+            else:
+                self.words.value = desk_html.crop_lines(view, busy)
+        super().apply(key)
+
+    def pointer_moved(self, event: PointerEvent) -> None:
+        self.attempt(lambda: self._point(event))
+
+    def token(self) -> str:
+        state = self.session.state
+        if state.confirming:
+            return ASKED
+        page = " ".join(f"{card.directory}/{card.filename}" for card in state.cards)
+        # the Enter that a slow server made two must not answer the question that the first one asked
+        return f"{page} asked {state.active}" if state.asked else page
+
+    def _point(self, event: PointerEvent) -> None:
+        if event.phase == "hover":
+            self._release()  # the pointer is up: the message that said so may have been lost
+            self.stage.cursor = self._cursor(event)
+        elif event.phase == "down":
+            self._press(event)
+        elif self._pressed is not None:
+            start = self._pressed
+            self._dragging |= math.hypot(event.x - start.x, event.y - start.y) > SLOP
+            if self._dragging:
+                place = self._slots[self.session.state.active].placement  # beyond [0, 1] outside the image
+                self.session.edit(lambda state: machine.drag_to(state, place.to_image(event.x, event.y)))
+            if event.phase == "move" and self._dragging:
+                self._draw_boxes(self.session.view())
+            elif event.phase == "up":
+                self._release()
+
+    def _press(self, event: PointerEvent) -> None:
+        index = self._image_at(event)
+        if index is None or event.seen != self.token() or self.session.state.confirming:
+            return
+        self.error = ""
+        self._pressed, self._dragging = event, False
+        self.session.edit(lambda state: machine.drag_start(state, index, *self._aim(event, index)))
+        self.redraw()
+
+    def _release(self) -> None:
+        if self._pressed is not None:
+            self._pressed = None
+            self.session.edit(machine.drag_end)
+            self.redraw()
+
+    def _image_at(self, event: PointerEvent) -> int | None:
+        """The image under the pointer, or so near that a handle on its edge can be taken."""
+        for index, slot in enumerate(self._slots):
+            x, y, w, h = slot.box
+            if -REACH / 2 <= event.x - x <= w + REACH / 2 and -REACH / 2 <= event.y - y <= h + REACH / 2:
+                return index
+        return None
+
+    def _aim(self, event: PointerEvent, index: int) -> tuple[Point, Point]:
+        """The pointer's place on an image, and how near a handle counts there; both in fractions of it."""
+        slot, state = self._slots[index], self.session.state
+        return slot.placement.to_image(event.x, event.y), reach(state.box(state.cards[index]), slot)
+
+    def _cursor(self, event: PointerEvent) -> str:
+        index = self._image_at(event)
+        if index is None:
+            return ""
+        state = self.session.state
+        drag = machine.aim(state.box(state.cards[index]), *self._aim(event, index))
+        return _CURSORS[drag.handle] if drag.handle else "move" if drag.mode == "move" else "crosshair"
+
+    def _draw_boxes(self, view: CropDeskView) -> None:
+        """Words and boxes: all that changes while a box is dragged."""
+        self.words.value = desk_html.crop_lines(view, self.error or view.message, error=bool(self.error))
+        with self.overlay.drawing(self.viewport) as pen:
+            if view.images:
+                draw_page(pen, view.images, self._slots)
+            else:
+                draw_empty(pen, self.viewport, ONLY_PROBLEMS if view.problems else NOTHING)
+
+
+def open_crop_desk(project_id: str, home: Home = None, per_page: int = 3) -> ipywidgets.Widget:
+    """The crop desk of a project for a notebook's cell, with 1 to 3 images side by side; see `reopen`."""
+    return reopen("crop", project_id, home, lambda project: CropDesk(CropSession(project, per_page=per_page)))

@@ -3,8 +3,6 @@
 A desk draws a session and forwards the user's keys to it; it holds no data.
 """
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import wraps
@@ -14,13 +12,11 @@ from typing import Any, ParamSpec
 import ipywidgets
 
 from pickroom.app.widgets import desk_html
-from pickroom.app.widgets.layout import Slot, arrange
-from pickroom.app.widgets.overlay import Overlay
-from pickroom.app.widgets.stage import Cell, PointerEvent, Stage, Viewport
-from pickroom.app.widgets.surface import KeyPress, Surface
+from pickroom.app.widgets.overlay import Overlay, Slot, arrange
+from pickroom.app.widgets.stage import PointerEvent, Stage, Surface, Viewport
 from pickroom.core.errors import PickroomError
-from pickroom.sessions.duplicates.pairs import Copy
-from pickroom.sessions.shown import PictureKind, ShownImage
+from pickroom.sessions.duplicates.finding import Copy
+from pickroom.sessions.session import PictureKind, ShownImage
 from pickroom.store import copies, snapshot
 from pickroom.store.workspace import Project, Workspace
 
@@ -48,7 +44,7 @@ class Desk(ipywidgets.VBox):
     def __init__(
         self,
         session: Any,
-        surface: Surface[Any],
+        surface: Surface,
         *,
         layers: Sequence[ipywidgets.Widget] = (),
         below: Sequence[ipywidgets.Widget] = (),
@@ -80,28 +76,29 @@ class Desk(ipywidgets.VBox):
 
     def only_looks(self, key: str) -> bool:
         """Whether a key, or a button that no key stands for, counts whatever was on screen when it was pressed."""
-        return bool(self.session.keys.effect(key) == "looks")
+        return bool(self.session.keys.effects.get(key) == "looks")
 
     def apply(self, key: str) -> None:
         """Give a key to the session."""
         if self.session.asks and self.session.keys.is_command(key, "finalise"):
-            self.panel.value = desk_html.busy(self.busy)
+            self.panel.value = desk_html.panel(self.busy)
         self.session.press(key)
 
     def focus_changed(self, on: bool) -> None:
+        """The surface got or lost the keyboard."""
         # the user comes back, perhaps from another window on the same project
         if on and self.attempt(self.session.refresh):
             self.redraw()
 
-    def key_pressed(self, press: KeyPress) -> None:
+    def key_pressed(self, key: str, seen: str) -> None:
+        """A key that was not applied before; `seen` is the token of what was on screen when it was pressed."""
         self.error = ""
         self.catch_up()
-        if press.seen != self.token() and not self.only_looks(press.key):
+        if seen != self.token() and not self.only_looks(key):
             # what it would decide was not on screen when it was pressed: a slow kernel, a double press
-            key = press.key.partition(":")[0]
-            self.error = f"{key} was too early: the desk was still changing. Look, and do it again"
+            self.error = f"{key.partition(':')[0]} was too early: the desk was still changing. Look, and do it again"
         else:
-            self.attempt(lambda: self.apply(press.key))
+            self.attempt(lambda: self.apply(key))
         self.redraw()
         keep_copies(self.words)
 
@@ -136,13 +133,9 @@ class Desk(ipywidgets.VBox):
 
 
 class StageDesk(Desk):
-    """A desk whose surface is a stage of photographs, with drawings over them.
+    """A desk whose surface is a stage of photographs, with drawings over them."""
 
-    Attributes:
-        pictures_kept: pictures that the browser may still ask for.
-    """
-
-    pictures_kept = 200
+    pictures_kept = 200  # pictures that the browser may still ask for
 
     def __init__(self, session: Any, *, pointer: str = "keys", below: Sequence[ipywidgets.Widget] = ()) -> None:
         self.viewport = FIRST_VIEWPORT
@@ -152,6 +145,7 @@ class StageDesk(Desk):
         super().__init__(session, self.stage, layers=[self.overlay.canvas], below=below)
 
     def viewport_changed(self, viewport: Viewport) -> None:
+        """A view appeared, came back or changed its size or theme: lay out again and show everything."""
         self.viewport = viewport
         self.attempt(self.session.refresh)
         self.redraw()
@@ -160,6 +154,11 @@ class StageDesk(Desk):
         """Clicks come as keys, where a tool does not say otherwise."""
 
     def picture(self, name: str, kind: PictureKind) -> tuple[str, bytes] | None:
+        """(mime, encoded bytes) of a picture by its name, None when nothing near shows it any more.
+
+        Raises:
+            PickroomError: it cannot be read; its `what` is written in its place.
+        """
         image = self._pictures.get(name)
         found: tuple[str, bytes] | None = None if image is None else self.session.picture(image, kind)
         return found
@@ -176,19 +175,30 @@ class StageDesk(Desk):
         """Where images go in the room there is."""
         return arrange([(image.width, image.height) for image in images], self.viewport.width, self.viewport.height)
 
-    def cells(self, images: Sequence[ShownImage]) -> tuple[Cell, ...]:
-        """Images on the stage, each known by its content."""
-        return tuple(
-            Cell(
-                name=image.sha256,
-                number=image.number,
-                box=slot.box,
-                window=slot.window,
-                size=(image.width, image.height),
-                label=f"{image.number}: {image.filename}, {image.label}",
-            )
-            for image, slot in zip(images, self.slots(images), strict=True)
+    def frame(self, token: str, images: Sequence[tuple[str, tuple[int, int], str]]) -> dict[str, Any]:
+        """What is on the stage at one time, for `Stage.show`; the images are numbered from 1, as their keys are.
+
+        Args:
+            images: (name, which the browser asks for and keeps the picture by; (width, height) in upright pixels; what
+                is said of it aloud) of each.
+        """
+        slots = arrange([size for _, size, _ in images], self.viewport.width, self.viewport.height)
+        cells = tuple(
+            {
+                "name": name,
+                "number": number,
+                "box": slot.box,  # (x, y, width, height) of the whole image, in CSS pixels of the layout
+                "window": slot.window,  # that it may fill when zoomed
+                "size": size,
+                "label": f"{number}: {label}",
+            }
+            for number, ((name, size, label), slot) in enumerate(zip(images, slots, strict=True), start=1)
         )
+        return {"token": token, "cells": cells}
+
+    def frame_of(self, token: str, images: Sequence[ShownImage]) -> dict[str, Any]:
+        """`frame` of images that are known by their content."""
+        return self.frame(token, [(i.sha256, (i.width, i.height), f"{i.filename}, {i.label}") for i in images])
 
 
 def keep_copies(words: ipywidgets.HTML) -> None:

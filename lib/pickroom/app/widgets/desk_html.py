@@ -3,16 +3,13 @@
 File names, prompts and settings are other people's text: everything passes through `html.escape`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from html import escape
 
 from pickroom.images.metadata import InfoRow
-from pickroom.sessions.crop.state import FREE, OWN, RATIOS
-from pickroom.sessions.crop.view import CropDeskView, CropImageView
+from pickroom.sessions.crop.state import FREE, OWN, RATIOS, CropDeskView, CropImageView
 from pickroom.sessions.review.view import GroupView, ImageView
-from pickroom.sessions.sorting.fields import GroupRow
+from pickroom.sessions.sorting.suggest import GroupRow
 
 SPACE = '<span class="space"></span>'
 _ROWS = 14  # values of a field shown in the table of a dry run
@@ -83,9 +80,6 @@ def answers(press: str, text: str) -> str:
 def panel(head: str, text: str = "") -> str:
     """A panel with a heading and a sentence: while the kernel is at work, or where there is nothing to do."""
     return f"<h3>{escape(head)}</h3>" + (f"<p>{escape(text)}</p>" if text else "")
-
-
-busy = panel
 
 
 def notice(text: str) -> str:

@@ -3,23 +3,20 @@
 Lengths are CSS pixels of the stage.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from PIL import Image as PillowImage
 
-from pickroom.app.widgets.layout import CAPTION, Rect, Slot
-from pickroom.app.widgets.overlay import BADGE, CHIP, FONT, Pen, shortened
-from pickroom.app.widgets.stage import DragShape, Viewport
+from pickroom.app.widgets.overlay import BADGE, CAPTION, CHIP, FONT, Pen, Rect, Slot, shortened
+from pickroom.app.widgets.stage import Viewport
 from pickroom.core.records import CropBox
 from pickroom.features.regions import block_difference, comparable
 from pickroom.sessions.crop.editing import HANDLES, MIN_SIDE, Point
-from pickroom.sessions.crop.state import CropState
-from pickroom.sessions.crop.view import CropImageView
-from pickroom.sessions.duplicates.pairs import Copy, DuplicatePair
+from pickroom.sessions.crop.state import CropImageView, CropState
+from pickroom.sessions.duplicates.finding import Copy, DuplicatePair
 from pickroom.sessions.review.view import GroupView, Mark
 
 AI_LINE = 3.0  # CSS pixels
@@ -61,15 +58,10 @@ _PAIR_SIGNS = {"keep": "✓ stays · ", "reject": "✕ set aside · ", "none": "
 
 @dataclass(frozen=True, slots=True)
 class Differences:
-    """Where two pictures of one shape differ.
+    """Where two pictures of one shape differ."""
 
-    Attributes:
-        heat: (rows, cols) float32 in [0, 1]; None where their shapes differ, or nearly everything does.
-        share: of the blocks, that differ at all; None where their shapes differ.
-    """
-
-    heat: np.ndarray | None
-    share: float | None
+    heat: np.ndarray | None  # (rows, cols) float32 in [0, 1]; None where their shapes differ, or nearly everything does
+    share: float | None  # of the blocks, that differ at all; None where their shapes differ
 
     @property
     def words(self) -> str:
@@ -193,19 +185,19 @@ def reach(box: CropBox, slot: Slot) -> Point:
     return x / slot.box[2], y / slot.box[3]
 
 
-def drag_shape(state: CropState, slot: Slot) -> DragShape:
-    """What the browser must know to draw the outline of the drag that is under way on the active image."""
+def drag_shape(state: CropState, slot: Slot) -> dict[str, Any]:
+    """What the browser must know to draw the outline of the drag that is under way, in CSS pixels."""
     drag, card = state.drag, state.card
     assert drag is not None and card is not None
-    return DragShape(
-        mode=drag.mode,
-        start=slot.placement.to_canvas(*drag.start),
-        box=slot.placement.rectangle(drag.box),
-        bounds=slot.box,
-        ratio=state.ratio(card),
-        at=HANDLES[drag.handle] if drag.handle else None,
-        least=min(MIN_SIDE, *card.size) * slot.placement.scale,
-    )
+    return {
+        "mode": drag.mode,
+        "start": slot.placement.to_canvas(*drag.start),  # where the pointer went down
+        "box": slot.placement.rectangle(drag.box),  # as it was then
+        "bounds": slot.box,  # the image, which the box stays in
+        "ratio": state.ratio(card),  # width / height that the box keeps, None when it is free
+        "at": HANDLES[drag.handle] if drag.handle else None,  # where the handle lies, in fractions of the box
+        "least": min(MIN_SIDE, *card.size) * slot.placement.scale,  # the shortest side of a box that is meant
+    }
 
 
 def _active_box(pen: Pen, box: Rect, whole: Rect, *, default: bool) -> None:

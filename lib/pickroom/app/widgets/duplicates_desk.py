@@ -1,24 +1,21 @@
 """The duplicates desk: draws a session's pair side by side and forwards keys to it; it holds no data."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any
 
 import ipywidgets
 
 from pickroom.app.widgets import desk_html
 from pickroom.app.widgets.desk import ASKED, Home, StageDesk, reopen
 from pickroom.app.widgets.drawing import Differences, differences, draw_pair, measured, pair_caption
-from pickroom.app.widgets.stage import Cell, Scene, StageFrame
 from pickroom.core.errors import ImageError
 from pickroom.images import decode, thumbnails
-from pickroom.sessions.duplicates.finding import Thresholds
+from pickroom.sessions.duplicates.finding import Copy, DuplicatePair, Thresholds, why
 from pickroom.sessions.duplicates.gathering import projects_of
-from pickroom.sessions.duplicates.pairs import Copy, DuplicatePair, why
 from pickroom.sessions.duplicates.session import DuplicatesSession
 from pickroom.sessions.review.view import Mark
-from pickroom.sessions.session import read_picture
-from pickroom.sessions.shown import PictureKind
+from pickroom.sessions.session import PictureKind, read_picture
 from pickroom.store.workspace import Project
 
 AHEAD = (1, -1, 2)  # the neighbours whose pictures the browser keeps ready
@@ -57,7 +54,21 @@ class DuplicatesDesk(StageDesk):
                 suggested = None if pair.across or session.review_first(pair) else 0
                 marks = _MARKS[session.outcome(pair)]
                 draw_pair(pen, self.slots(both), captions, marks, suggested, heat, zoom=board.large)
-        self.stage.show(self._scene(pair))
+        places = [session.position + step for step in AHEAD]
+        ahead = {place: session.pairs[place] for place in places if 0 <= place < len(session.pairs)}
+        near = [*([pair] if pair else []), *ahead.values()]
+        self.announce({_name(copy, n): copy for one in near for n, copy in enumerate((one.a, one.b), 1)})
+        commands = session.keys.commands
+        steps = {key: _STEPS[command.name] for key, command in commands.items() if command.name in _STEPS}
+        self.stage.show(
+            self.viewport,
+            self._frame(self.token(), pair),
+            position=session.position,
+            count=max(len(session.pairs), 1),
+            ahead={place: self._frame(_token_of(other), other) for place, other in ahead.items()},
+            steps={} if session.asks else steps,
+            zoom=session.board.large,
+        )
 
     def token(self) -> str:
         return ASKED if self.session.asks else _token_of(self.session.pair)
@@ -72,50 +83,21 @@ class DuplicatesDesk(StageDesk):
     def _differences(self, pair: DuplicatePair) -> Differences:
         token = _token_of(pair)
         if token not in self._compared:
-            self._compared[token] = self._look_at(pair)
+            pictures = []
+            for copy in (pair.a, pair.b):
+                project = self.session.project_of(copy)
+                folder = project.workspace.thumbnails
+                with suppress(ImageError, OSError):  # the stage says on the picture why it cannot be shown
+                    thumbnails.read(folder, copy.sha256, project.root / copy.path)
+                    pictures.append(decode.read_rgb(thumbnails.thumbnail_path(folder, copy.sha256)))
+            self._compared[token] = differences(*pictures) if len(pictures) == 2 else Differences(None, None)
             for old in list(self._compared)[:-20]:
                 del self._compared[old]
         return self._compared[token]
 
-    def _look_at(self, pair: DuplicatePair) -> Differences:
-        pictures = []
-        for copy in (pair.a, pair.b):
-            project = self.session.project_of(copy)
-            folder = project.workspace.thumbnails
-            try:
-                thumbnails.read(folder, copy.sha256, project.root / copy.path)
-                pictures.append(decode.read_rgb(thumbnails.thumbnail_path(folder, copy.sha256)))
-            except (ImageError, OSError):
-                return Differences(None, None)  # the stage says on the picture why it cannot be shown
-        return differences(*pictures)
-
-    def _scene(self, pair: DuplicatePair | None) -> Scene:
-        session = self.session
-        places = [session.position + step for step in AHEAD]
-        ahead = {place: session.pairs[place] for place in places if 0 <= place < len(session.pairs)}
-        near = [*([pair] if pair else []), *ahead.values()]
-        self.announce({_name(copy, n): copy for one in near for n, copy in enumerate((one.a, one.b), 1)})
-        commands = session.keys.commands
-        steps = {key: _STEPS[command.name] for key, command in commands.items() if command.name in _STEPS}
-        return Scene(
-            self.viewport.width,
-            self.viewport.height,
-            StageFrame(self.token(), self._cells(pair)),
-            position=session.position,
-            count=max(len(session.pairs), 1),
-            ahead={place: StageFrame(_token_of(other), self._cells(other)) for place, other in ahead.items()},
-            steps={} if session.asks else steps,
-            zoom=session.board.large,
-        )
-
-    def _cells(self, pair: DuplicatePair | None) -> tuple[Cell, ...]:
-        if pair is None:
-            return ()
-        both = (pair.a, pair.b)
-        return tuple(
-            Cell(_name(copy, n), n, slot.box, slot.window, (copy.width, copy.height), f"{n}: {copy.path}")
-            for n, (copy, slot) in enumerate(zip(both, self.slots(both), strict=True), start=1)
-        )
+    def _frame(self, token: str, pair: DuplicatePair | None) -> dict[str, Any]:
+        both = (pair.a, pair.b) if pair else ()
+        return self.frame(token, [(_name(c, n), (c.width, c.height), c.path) for n, c in enumerate(both, start=1)])
 
     def _tool_row(self, pair: DuplicatePair | None) -> str:
         session = self.session

@@ -1,21 +1,23 @@
-"""What sorter and folder viewer share on screen: a grid, a header, tools, a panel and a line; it holds no data."""
-
-from __future__ import annotations
+"""The sorter and the folder viewer: a grid with a header, tools, a panel and a line; they hold no data."""
 
 import re
+import threading
+from collections import Counter
 from collections.abc import Sequence
-from typing import Literal
+from dataclasses import replace
+from typing import Any
 
 import ipywidgets
 
 from pickroom.app.widgets import desk_html
-from pickroom.app.widgets.desk import ASKED, Desk
-from pickroom.app.widgets.grid import Grid, GridScene, GridSection, MarkLabel, Text
-from pickroom.app.widgets.surface import KeyPress
+from pickroom.app.widgets.desk import ASKED, Desk, Home, html, reopen
+from pickroom.app.widgets.stage import Grid, runs, sequences, spans
 from pickroom.core.errors import UsageError
+from pickroom.core.naming import STAGING, filename_of
 from pickroom.sessions.marking import board as machine
 from pickroom.sessions.marking.board import SIZES
-from pickroom.sessions.marking.session import BoardSession
+from pickroom.sessions.marking.session import BoardSession, BrowseSession
+from pickroom.sessions.sorting.session import SortSession, key_of
 
 _CLICK = re.compile(r"(click|section)(\+shift|\+ctrl)?:(\d+)")
 _BAND = re.compile(r"band(\+shift|\+ctrl)?:((?:\d+-\d+(?:,|$))*)")
@@ -30,7 +32,7 @@ class GridDesk(Desk):
         self.asking = False  # the keyboard belongs to the desk's text field
         self._whole = False  # the next scene is for a view that has just come
         self._drawn: object = None  # the sections that the grid was last given
-        self._layout = 0
+        self._layout: dict[str, Any] = {"token": 0}
         self._order: tuple[str, ...] | None = None
         self._seen = 0  # counts the orders of images that were on screen
         self.grid = Grid(self, tuple(session.keys.commands), session.keys.repeating)
@@ -40,8 +42,8 @@ class GridDesk(Desk):
         """The tool's own buttons over the board, as HTML."""
         raise NotImplementedError
 
-    def label(self, folder: str) -> MarkLabel:
-        """What stands on a thumbnail that is marked for a folder."""
+    def label(self, folder: str) -> tuple[str, str]:
+        """What stands on a thumbnail that is marked for a folder: text, and kind; keep is blue, reject is red."""
         raise NotImplementedError
 
     def tool_panel(self) -> str:
@@ -63,7 +65,8 @@ class GridDesk(Desk):
         return boxes
 
     def columns_changed(self, columns: int) -> None:
-        self.session.set_columns(columns)
+        """A view appeared or holds another number of images side by side: show everything."""
+        self.session.point(lambda board: replace(board, columns=max(1, columns)))
         self.attempt(self.session.refresh)
         self._whole = True
         self.redraw()
@@ -74,9 +77,9 @@ class GridDesk(Desk):
         if was_asking and on:
             self.redraw()
 
-    def key_pressed(self, press: KeyPress) -> None:
+    def key_pressed(self, key: str, seen: str) -> None:
         self.asking = False
-        super().key_pressed(press)
+        super().key_pressed(key, seen)
 
     def apply(self, key: str) -> None:
         if clicked := _CLICK.fullmatch(key):
@@ -96,16 +99,21 @@ class GridDesk(Desk):
         elif not self.button_pressed(key):
             self.error = f"{key} does nothing here; ? shows the keys"
 
-    def texts(self, numbers: Sequence[int]) -> list[Text]:
-        found = []
+    def texts(self, numbers: Sequence[int]) -> list[tuple[object, ...]]:
+        """(number, label, words on its right, title, whether the words warn); unknown numbers are left out."""
+        found: list[tuple[object, ...]] = []
         for number in numbers:
             item = self.session.images.numbered(number)
             if item is not None:
-                note = self.session.note(item)
-                found.append((number, note.label, note.words, note.title, note.warn))
+                found.append((number, *self.session.note(item)))
         return found
 
-    def picture(self, number: int, kind: Literal["thumb", "large"]) -> bytes:
+    def picture(self, number: int, kind: str) -> bytes:
+        """A JPEG, "thumb" or "large"; called from several threads.
+
+        Raises:
+            PickroomError: it cannot be read; its `what` is written in its place.
+        """
         item = self.session.images.numbered(number)
         if item is None:
             raise UsageError("not an image of this board")
@@ -126,7 +134,7 @@ class GridDesk(Desk):
         self.panel.value = self._panel()
         said = self.error or board.message or self._active()
         self.words.value = desk_html.line(said, "error" if self.error else "message")
-        self.grid.show(self._scene(), whole=self._whole)
+        self._show()
         self._whole = False
 
     def token(self) -> str:
@@ -155,28 +163,176 @@ class GridDesk(Desk):
             return desk_html.texts(board.active, self.session.images.texts(board.active))
         return self.tool_panel()
 
-    def _scene(self) -> GridScene:
+    def _show(self) -> None:
         board, session = self.session.board, self.session
         layout = board.layout
         if layout.sections != self._drawn:
             self._drawn = layout.sections
-            self._layout += 1
-            self._sections = [
-                GridSection(section.title, section.note, [session.number_of(path) for path in section.paths])
+            sections = [
+                {
+                    "title": section.title,
+                    "note": section.note,
+                    "count": len(section.paths),
+                    "ids": sequences([session.number_of(path) for path in section.paths]),
+                }
                 for section in layout.sections
             ]
+            self._layout = {"token": self._layout["token"] + 1, "sections": sections}
         folders = list(dict.fromkeys(board.marks.values()))
         index = {folder: i for i, folder in enumerate(folders)}
-        return GridScene(
-            token=self.token(),
-            layout=self._layout,
-            sections=self._sections,
-            cursor=board.cursor,
-            selected=[layout.places[path] for path in board.selected],
-            marks=[index[board.marks[path]] if path in board.marks else -1 for path in layout.order],
-            labels=[self.label(folder) for folder in folders],
-            notes=session.notes_version,
-            cell=SIZES[board.size],
-            large=session.number_of(board.active) if board.large and board.active is not None else None,
-            asking=self.asking,
-        )
+        names = [dict(zip(("text", "kind"), self.label(folder), strict=True)) for folder in folders]
+        marked = runs([index[board.marks[path]] if path in board.marks else -1 for path in layout.order])
+        scene = {
+            "token": self.token(),
+            "cursor": board.cursor,
+            "selected": [[first, last] for first, last, _ in spans(sorted(layout.places[p] for p in board.selected))],
+            "notes": session.notes_version,
+            "cell": SIZES[board.size],
+            "large": session.number_of(board.active) if board.large and board.active is not None else None,
+            "asking": self.asking,
+        }
+        self.grid.show(scene, self._layout, {"names": names, "runs": marked}, whole=self._whole)
+
+
+class BrowseDesk(GridDesk):
+    """The widget of the notebook's second cell."""
+
+    def buttons(self) -> list[str]:
+        board = self.session.board
+        some = bool(board.targets)
+        what = f"{len(board.selected):,} selected" if board.selected else "the active image"
+        return [
+            self.button("mark crop", "To the crop desk", enabled=some, title=f"{what} to crop/"),
+            self.button("mark staging", "Set aside", enabled=some, title=f"{what} to delete_staging/"),
+            self.button("clear", "Keep", enabled=some, title="Clear the mark"),
+            self.button("next marked", "Next marked", enabled=bool(board.marks)),
+        ]
+
+    def label(self, folder: str) -> tuple[str, str]:
+        return ("set aside", "reject") if folder == STAGING else ("crop", "keep")
+
+
+def open_browse(project_id: str, home: Home = None, folders: Sequence[str] | None = None) -> ipywidgets.Widget:
+    """The folder viewer of a project for a notebook's cell, with the marks that were made before; see `reopen`.
+
+    Args:
+        folders: relative to the project's root, with their sub-folders; None shows the results, then every source.
+    """
+    return reopen("browse", project_id, home, lambda project: BrowseDesk(BrowseSession(project, folders)))
+
+
+FOLDER = "folder "  # before the number of a folder: what its button presses, since not each has a key
+ALL = ("", "")  # no field: every image; None would mean to a list that nothing is chosen
+BY, ONLY = "Sort by field…", "Show only…"
+_VALUE = 40  # characters of a value in a list
+_NO_FOLDER = '<span class="label">Name a folder first (N): then its key sends images there →</span>'
+
+
+class SortDesk(GridDesk):
+    """The widget of the notebook's second cell."""
+
+    session: SortSession
+
+    def __init__(self, session: SortSession) -> None:
+        self._by = ""  # the field whose dry run is shown
+        self.name = ipywidgets.Text(placeholder="new folder, Enter", continuous_update=False)
+        self.name.add_class("pickroom-ask")
+        self.by = ipywidgets.Dropdown(options=[BY])
+        self.only = ipywidgets.Dropdown(options=[(ONLY, ALL)])
+        self.folders = html("pickroom-tools")
+        super().__init__(session)
+        # ten thousand companions take seconds to read: the board is there meanwhile
+        self._reading = threading.Thread(target=self._offer, name="reading companions", daemon=True)
+        self._reading.start()
+        # the text is taken when Enter is pressed or the field is left
+        for field, act in ((self.name, self._name), (self.by, self._choose), (self.only, self._filter)):
+            field.observe(lambda change, act=act: self._taken(act, change["new"]), "value")
+
+    def rows(self) -> list[list[ipywidgets.Widget]]:
+        return [[self.folders, self.name, self.only, self.by], *super().rows()]
+
+    def draw(self) -> None:
+        targets = len(self.session.board.targets)
+        counts = Counter(map(filename_of, self.session.board.marks.values()))
+        folders = [
+            desk_html.button(
+                f"{FOLDER}{i}",
+                f"{name} +{counts[name]}" if name in counts else name,
+                key_of(i),
+                enabled=bool(targets),
+                title=f"Send {targets} there",
+            )
+            for i, name in enumerate(self.session.names)
+        ]
+        self.folders.value = desk_html.row(*(folders or [_NO_FOLDER]))
+        super().draw()
+
+    def buttons(self) -> list[str]:
+        some, missing = bool(self.session.board.targets), self.session.similarity.missing
+        return [
+            self.button("accept", "As suggested", enabled=some, title=missing),
+            self.button("order", "Similar first", enabled=some, title=missing),
+            self.button("hide", "Show marked" if self.session.hidden else "Hide marked"),
+        ]
+
+    def label(self, folder: str) -> tuple[str, str]:
+        return f"→ {filename_of(folder)}", "keep"
+
+    def tool_panel(self) -> str:
+        if not self._by:
+            return ""
+        rows, without = self.session.group_by(self._by)
+        return desk_html.dry_run(self._by, rows, len(without))
+
+    def button_pressed(self, name: str) -> bool:
+        if name.startswith(FOLDER):
+            self.session.send(int(name.removeprefix(FOLDER)), name)
+        elif name in ("by field", "no field"):
+            field, self._by = self._by, ""
+            self.by.value = BY
+            if name == "by field" and field:
+                self.session.mark_by(field)
+        else:
+            return False
+        return True
+
+    def _taken(self, act: Any, value: Any) -> None:
+        with self.grid.lock:
+            self.error = ""
+            self.attempt(lambda: act(value))
+            self.redraw()
+
+    def _name(self, text: str) -> None:
+        self.asking = False
+        if text.strip():
+            self.name.value = ""
+            self.session.add_name(text)
+
+    def _choose(self, field: str) -> None:
+        self._by = "" if field == BY else field
+
+    def _filter(self, chosen: tuple[str, str]) -> None:
+        field, text = chosen
+        self.session.show_only(field or None, text)
+
+    def _offer(self) -> None:
+        """What can be chosen, read from the images' companions; runs in a thread of its own."""
+        found = self.attempt(self.session.choices) or {}
+        values = [
+            (f"{field}: {text[:_VALUE]} ({count})", (field, text))
+            for field, values in found.items()
+            for text, count in values
+        ]
+        with self.grid.lock:
+            self.by.options = [BY, *found]
+            self.only.options = [(ONLY, ALL), *values]
+            self.redraw()  # also where it could not be read: then with the reason
+
+
+def open_sort(project_id: str, home: Home = None, folders: Sequence[str] | None = None) -> ipywidgets.Widget:
+    """The sorter of a project for a notebook's cell, with the marks that were made before; see `reopen`.
+
+    Args:
+        folders: the folders to sort, relative to the project's root; None sorts the results.
+    """
+    return reopen("sort", project_id, home, lambda project: SortDesk(SortSession(project, folders)))

@@ -38,18 +38,13 @@ def training_page(project_ids: Sequence[str], home: Home = None) -> TrainingPage
 
 
 class TrainingPage:
-    """Several projects learned from together; every failure that is expected becomes a line.
-
-    Attributes:
-        trained: kind -> what its last training here made.
-        evaluation: of `look`, None before.
-    """
+    """Several projects learned from together; every failure that is expected becomes a line."""
 
     def __init__(self, project_ids: Sequence[str], home: Home = None, show: Callable[[str], None] = print) -> None:
         self.project_ids = list(project_ids)
         self.workspace = Workspace.find(home)
-        self.trained: dict[str, Trained] = {}
-        self.evaluation: Evaluation | None = None
+        self.trained: dict[str, Trained] = {}  # kind -> what its last training here made
+        self.evaluation: Evaluation | None = None  # of `look`, None before
         self._show, self._phase = show, ""
 
     @shown
@@ -80,7 +75,14 @@ class TrainingPage:
 
         def sheet() -> str:
             drawn = evaluate(self.workspace, self.project_ids, sample, seed) if sample else found
-            return self._sheet(drawn.sample)
+            sources = FeatureSources(self.workspace.project(project_id) for project_id in self.project_ids)
+            rows = []
+            for one in drawn.sample:
+                cells = "".join(self._cell(one, place, sources) for place in range(len(one["images"])))
+                rows.append(
+                    f'<p style="margin: 12px 0 4px">{escape(describing.sample_line(one))}</p><div>{cells}</div>'
+                )
+            return "".join(rows)
 
         return joined([lambda: _paragraph(describing.evaluation_lines(found)), sheet])
 
@@ -106,14 +108,6 @@ class TrainingPage:
         if status.phase != self._phase:
             self._phase = status.phase
             self._show(status.line)
-
-    def _sheet(self, sample: Sequence[dict[str, Any]]) -> str:
-        sources = FeatureSources(self.workspace.project(project_id) for project_id in self.project_ids)
-        rows = []
-        for entry in sample:
-            cells = "".join(self._cell(entry, place, sources) for place in range(len(entry["images"])))
-            rows.append(f'<p style="margin: 12px 0 4px">{escape(describing.sample_line(entry))}</p><div>{cells}</div>')
-        return "".join(rows)
 
     def _cell(self, entry: dict[str, Any], place: int, sources: FeatureSources) -> str:
         """One image: blue below it what the user picked, a solid frame what the AI did; boxes drawn to scale."""

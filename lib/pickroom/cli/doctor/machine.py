@@ -1,7 +1,5 @@
 """What Pickroom needs of the machine: Python, packages, an accelerator, weights, DuckDB, a browser, JupyterLab."""
 
-from __future__ import annotations
-
 import importlib.metadata
 import importlib.util
 import json
@@ -16,7 +14,7 @@ from contextlib import closing
 from pathlib import Path
 
 from pickroom.app import lab
-from pickroom.cli.doctor.findings import Finding
+from pickroom.cli.doctor.workspaces import Finding
 from pickroom.core.errors import PickroomError
 from pickroom.storage import leftovers
 from pickroom.store.workspace import package_notebooks

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from pickroom.core.extras import require_extra
+from pickroom.core.errors import require_extra
 from pickroom.features.sources import FeatureSources
 from pickroom.learn import metrics
 from pickroom.learn.calibration import Calibration, fit_calibration

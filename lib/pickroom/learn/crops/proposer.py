@@ -12,8 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from pickroom.core.errors import PickroomError, StoreError, UsageError
-from pickroom.core.extras import require_extra
+from pickroom.core.errors import PickroomError, StoreError, UsageError, require_extra
 from pickroom.features.onnx_session import open_session
 from pickroom.learn.crops.features import CropFeatures
 from pickroom.learn.examples import NO_CROP_AREA

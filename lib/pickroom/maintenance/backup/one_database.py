@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pickroom.core.errors import FileOperationError, ProjectError, StoreError, UsageError
 from pickroom.core.naming import is_project_id
-from pickroom.files.lock import project_lock
+from pickroom.files.preflight import project_lock
 from pickroom.maintenance.backup.contents import SET_ASIDE, SIDE_FILES
 from pickroom.maintenance.backup.restoring import BUILDING, GOES_ON, LOCK, move
 from pickroom.storage import atomic, leftovers

@@ -16,14 +16,13 @@ from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 
 from pickroom.core.errors import ConflictError, FileOperationError
-from pickroom.files.lock import project_lock
+from pickroom.files.preflight import project_lock
 from pickroom.maintenance.backup.contents import SET_ASIDE, SIDE_FILES, is_database, is_manifest, members
 from pickroom.maintenance.backup.reading import Listed, Listing, Progress, check, read_member
 from pickroom.storage import atomic, leftovers
 from pickroom.storage.locking import exclusive
 from pickroom.store.connections import exclusive_access, release_file
-from pickroom.store.manifest import Manifest
-from pickroom.store.workspace import Workspace
+from pickroom.store.workspace import Manifest, Workspace
 
 BUILDING, LOCK = ".restoring-", ".restore.lock"
 GOES_ON = "what is there stays; then restore again, and it goes on"

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from pickroom.core.errors import FileOperationError, StoreError
-from pickroom.files.lock import project_lock
+from pickroom.files.preflight import project_lock
 from pickroom.maintenance.reclaim.planning import ReclaimItem, ReclaimPlan, require_unchanged
 from pickroom.storage import append_log, atomic
 from pickroom.store.workspace import Project, Workspace, utc_now

@@ -5,8 +5,6 @@ Points are fractions of the EXIF-upright image and may lie outside [0, 1] (a poi
 so that what is drawn is what is written.
 """
 
-from __future__ import annotations
-
 from typing import Literal
 
 from pickroom.core.geometry import centred, default_box, from_pixels, to_pixels, whole_pixels

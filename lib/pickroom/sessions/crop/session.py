@@ -1,26 +1,22 @@
 """The crop desk on one project: the pure state machine over what waits on disk, and the submits it asks for."""
 
-from __future__ import annotations
-
 import os
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
-from types import MappingProxyType
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 
 from pickroom.core.errors import ImageError, UsageError
-from pickroom.core.naming import CROP_AUTO, is_image_name
+from pickroom.core.naming import CROP_AUTO, WAITING_FOLDERS, is_image_name
 from pickroom.core.quantities import plural
 from pickroom.core.records import CropBox
-from pickroom.files import cropping, sidecars, waiting
+from pickroom.files import cropping, sidecars
+from pickroom.files.batch import undo_batch
 from pickroom.files.cropping import CropResult, Order
-from pickroom.files.handlers import CROP, DROP
-from pickroom.files.undo import undo_batch
+from pickroom.files.journal import CROP, DROP
 from pickroom.images import decode
-from pickroom.sessions.bindings import CROP as KEYS
-from pickroom.sessions.crop import editing, view
+from pickroom.sessions.crop import editing
 from pickroom.sessions.crop import state as machine
-from pickroom.sessions.crop.state import CropCard, CropState
-from pickroom.sessions.crop.view import CropDeskView, CropImageView
+from pickroom.sessions.crop.state import CropCard, CropDeskView, CropImageView, CropState
+from pickroom.sessions.keys import CROP as KEYS
 from pickroom.sessions.session import ProjectSession
 from pickroom.storage import atomic
 from pickroom.store import crops, operations
@@ -30,19 +26,8 @@ from pickroom.store.workspace import Project
 _APPLY_AI = "Crop {} of crop_auto/ as the AI proposed, unseen?"
 
 
-@dataclass(frozen=True, slots=True)
-class Waiting:
-    """One image that waits: its card, and what the user should know before cropping it."""
-
-    card: CropCard
-    warning: str = ""
-
-
 class CropSession(ProjectSession):
     """A user at the crop desk: keys and drags edit boxes, Enter submits the active image.
-
-    Attributes:
-        state: everything on screen.
 
     Args:
         per_page: images shown at a time, 1 to 3.
@@ -53,7 +38,7 @@ class CropSession(ProjectSession):
     """
 
     keys = KEYS
-    state: CropState
+    state: CropState  # everything on screen
 
     def __init__(self, project: Project, *, per_page: int = 3) -> None:
         if per_page not in machine.PAGE_SIZES:
@@ -70,7 +55,7 @@ class CropSession(ProjectSession):
         super().__init__(project)
 
     def open(self, recovered: str) -> None:
-        rebuilt = waiting.rebuild_sidecars(self.project, self._connection)
+        rebuilt = sidecars.rebuild_sidecars(self.project, self._connection)
         self._load("; ".join(filter(None, (recovered, rebuilt))))
 
     def press(self, key: str) -> CropState:
@@ -100,23 +85,9 @@ class CropSession(ProjectSession):
             self._back()
         return self.state
 
-    def drag_start(self, index: int, point: editing.Point, reach: editing.Point) -> CropState:
-        """See `state.drag_start`."""
-        self.state = machine.drag_start(self.state, index, point, reach)
-        return self.state
-
-    def drag_to(self, point: editing.Point) -> CropState:
-        self.state = machine.drag_to(self.state, point)
-        return self.state
-
-    def drag_end(self) -> CropState:
-        self.state = machine.drag_end(self.state)
-        return self.state
-
-    def set_shape(self, shape: str) -> CropState:
-        """Give the active box a shape: "own", "free", "1:1", "4:5", "3:2" or "16:9"."""
-        self.state = machine.set_shape(self.state, shape)
-        return self.state
+    def edit(self, change: Callable[[CropState], CropState]) -> None:
+        """Change boxes: see `drag_start`, `drag_to`, `drag_end` and `set_shape` of the state."""
+        self.state = change(self.state)
 
     @property
     def asks(self) -> bool:
@@ -143,7 +114,7 @@ class CropSession(ProjectSession):
         ai_crops = len(self._ai_crops())
         made = [order.box_source for _, orders in self._made.values() for order in orders]
         return CropDeskView(
-            header=view.header(len(self.waiting), len(made), len(self.problems), made.count("default")),
+            header=machine.header(len(self.waiting), len(made), len(self.problems), made.count("default")),
             images=self._images(self.state),
             message=self.state.message,
             asked=self.state.asked,
@@ -154,17 +125,17 @@ class CropSession(ProjectSession):
 
     def next_page(self) -> tuple[CropImageView, ...]:
         """The page after this one as it would be shown, for getting its previews ready."""
-        later = [w.card for w in self._ordered() if w.card not in self.state.cards]
+        later = [card for card in self._ordered() if card not in self.state.cards]
         return self._images(CropState(tuple(later[: self.per_page])))
 
     def _ai_crops(self) -> list[CropCard]:
-        return [w.card for w in self.waiting if w.card.directory == CROP_AUTO and w.card.proposed]
+        return [card for card in self.waiting if card.directory == CROP_AUTO and card.proposed]
 
     def _images(self, state: CropState) -> tuple[CropImageView, ...]:
-        warnings = {_path(w.card): w.warning for w in self.waiting}
-        warnings |= dict.fromkeys(self._refused, "not cropped")
         return tuple(
-            view.image_view(card, state, number, self._sha256(card), warnings.get(_path(card), ""))
+            machine.image_view(
+                card, state, number, self._sha256(card), "not cropped" if _path(card) in self._refused else card.warning
+            )
             for number, card in enumerate(state.cards, start=1)
         )
 
@@ -177,7 +148,7 @@ class CropSession(ProjectSession):
             self._made[result.batch] = (self.state.active, done)
         self._load("")
         refused = {_path(order): result.refused[order.filename] for order in orders if order.filename in result.refused}
-        waiting = {_path(w.card) for w in self.waiting} | set(self.problems)
+        waiting = set(map(_path, self.waiting)) | set(self.problems)
         self._refused = {path: reason for path, reason in refused.items() if path in waiting}
         parts = [f"{len(result.done)} done in batch {result.batch}, B takes it back"] if result.done else []
         parts += [f"{len(result.warnings)} without a sidecar: no decision changed"] if result.warnings else []
@@ -209,7 +180,7 @@ class CropSession(ProjectSession):
             if card.filename in boxes:
                 outer, box = self._is_crop(card), boxes[card.filename]
                 back[card.filename] = editing.inside(outer.box, box, card.size) if outer else box
-        self.state = replace(self.state, boxes=MappingProxyType({**self.state.boxes, **back}))
+        self.state = replace(self.state, boxes={**self.state.boxes, **back})
 
     def _load(self, message: str, back: Sequence[str] = ()) -> None:
         """Look at the folders again and fill the page up; its images keep their order, and what was drawn on them.
@@ -220,10 +191,10 @@ class CropSession(ProjectSession):
         self._listed = self._listing()  # before the look: what comes meanwhile is seen by the next refresh
         self.problems = {}
         self.waiting = list(self._look())
-        if not any(w.card.filename not in self._skipped for w in self.waiting):
+        if all(card.filename in self._skipped for card in self.waiting):
             self._skipped = set()
         old = getattr(self, "state", CropState(()))
-        cards = {_path(w.card): w.card for w in self._ordered()}
+        cards = {_path(card): card for card in self._ordered()}
         again = [card for card in cards.values() if card.filename in back][: self.per_page]
         kept = [cards[_path(c)] for c in old.cards if _path(c) in cards and c.filename not in (*self._skipped, *back)]
         active = len(kept[: min(old.active, self.per_page - len(again))]) if again else old.active
@@ -234,22 +205,22 @@ class CropSession(ProjectSession):
             active = names.index(old.card.filename)
         self.state = CropState(
             page,
-            boxes=MappingProxyType({n: b for n, b in old.boxes.items() if n in names}),
-            shapes=MappingProxyType({n: s for n, s in old.shapes.items() if n in names}),
+            boxes={n: b for n, b in old.boxes.items() if n in names},
+            shapes={n: s for n, s in old.shapes.items() if n in names},
             active=max(min(active, len(page) - 1), 0),
             undo=tuple(edit for edit in old.undo if edit.filename in names),
             message=message,
         )
 
-    def _ordered(self) -> list[Waiting]:
-        return sorted(self.waiting, key=lambda w: w.card.filename in self._skipped)
+    def _ordered(self) -> list[CropCard]:
+        return sorted(self.waiting, key=lambda card: card.filename in self._skipped)
 
     def _listing(self) -> dict[str, list[str]]:
         """Every file of the waiting folders, sidecars too."""
-        folders = {name: self.project.root / name for name in cropping.WAITING_FOLDERS}
+        folders = {name: self.project.root / name for name in WAITING_FOLDERS}
         return {name: sorted(os.listdir(folder)) if folder.is_dir() else [] for name, folder in folders.items()}
 
-    def _look(self) -> Iterable[Waiting]:
+    def _look(self) -> Iterable[CropCard]:
         for directory, names in self._listed.items():
             for name in names:
                 if is_image_name(name) and not name.startswith("."):
@@ -260,12 +231,12 @@ class CropSession(ProjectSession):
                     except sidecars.SidecarError as error:
                         self.problems[f"{directory}/{name}"] = str(error)
 
-    def _examine(self, directory: str, name: str) -> Waiting:
+    def _examine(self, directory: str, name: str) -> CropCard:
         sidecar = sidecars.read(self.project, self._connection, directory, name)
         size = self._size(directory, name, sidecar)
         proposal: CropBox | None = sidecar.box if sidecar else None
         card = CropCard(name, directory, size, proposal or editing.constant(size), proposed=proposal is not None)
-        return Waiting(card, "" if sidecar or self._is_crop(card) else cropping.NO_SIDECAR)
+        return card if sidecar or self._is_crop(card) else replace(card, warning=cropping.NO_SIDECAR)
 
     def _size(self, directory: str, name: str, sidecar: sidecars.Sidecar | None) -> editing.Size:
         """(width, height) upright; from the header alone for an image that is still what the scan measured."""

@@ -1,18 +1,16 @@
 """The crop desk as a pure state machine: a page of 1-3 images, each with its box. No files, no SQL, no clock."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, replace
-from types import MappingProxyType
-from typing import Any, Literal
+from dataclasses import dataclass, field, replace
+from typing import Literal
 
 from pickroom.core.geometry import to_pixels, with_ratio
+from pickroom.core.quantities import plural
 from pickroom.core.records import BoxSource, CropBox
-from pickroom.sessions.bindings import CROP
 from pickroom.sessions.crop import editing
 from pickroom.sessions.crop.editing import Handle, Point, Size
-from pickroom.sessions.keys import normalise
+from pickroom.sessions.keys import CROP, normalise
+from pickroom.sessions.session import ShownImage
 
 RATIOS: dict[str, float] = {"1:1": 1.0, "4:5": 4 / 5, "3:2": 3 / 2, "16:9": 16 / 9}
 OWN, FREE = "own", "free"
@@ -24,19 +22,14 @@ PendingAction = Literal["submit", "skip", "back", "delete", "apply ai"]
 
 @dataclass(frozen=True, slots=True)
 class CropCard:
-    """What the machine must know of one waiting image.
-
-    Attributes:
-        size: (width, height) in pixels, EXIF-upright.
-        start: the box to begin with: the AI's proposal, or the constant.
-        proposed: whether `start` is the AI's.
-    """
+    """What the machine must know of one waiting image."""
 
     filename: str
     directory: str
-    size: Size
-    start: CropBox
-    proposed: bool = False
+    size: Size  # (width, height) in pixels, EXIF-upright
+    start: CropBox  # the box to begin with: the AI's proposal, or the constant
+    proposed: bool = False  # whether `start` is the AI's
+    warning: str = ""  # what to know before cropping it, e.g. that no decision will be changed
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,28 +53,21 @@ class Drag:
 
 @dataclass(frozen=True, slots=True)
 class CropState:
-    """Everything the desk shows.
+    """Everything the desk shows."""
 
-    Attributes:
-        cards: the page's images.
-        boxes, shapes: file name -> box and shape (OWN, FREE, or a key of RATIOS) where the user changed them.
-        active: index of the active image.
-        pending_action: what the session is to do now; the machine itself touches no file.
-        asked: Enter was pressed on the active image's default box, which nobody has drawn; a second Enter submits it.
-        confirming: "apply all AI crops" was asked for and waits for Enter.
-    """
-
-    cards: tuple[CropCard, ...]
-    boxes: Mapping[str, CropBox] = field(default_factory=lambda: MappingProxyType({}))
-    shapes: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
-    active: int = 0
+    cards: tuple[CropCard, ...]  # the page's images
+    # boxes, shapes: file name -> box and shape (OWN, FREE, or a key of RATIOS) where the user changed them
+    boxes: Mapping[str, CropBox] = field(default_factory=dict)
+    shapes: Mapping[str, str] = field(default_factory=dict)
+    active: int = 0  # index of the active image
     drag: Drag | None = None
     undo: tuple[Edit, ...] = ()
     redo: tuple[Edit, ...] = ()
     help: bool = False
+    # Enter was pressed on the active image's default box, which nobody has drawn; a second Enter submits it
     asked: bool = False
-    confirming: bool = False
-    pending_action: PendingAction | None = None
+    confirming: bool = False  # "apply all AI crops" was asked for and waits for Enter
+    pending_action: PendingAction | None = None  # what the session is to do now; the machine itself touches no file
     message: str = ""
 
     @property
@@ -106,17 +92,9 @@ class CropState:
         shape = self.shape(card)
         return None if shape == FREE else RATIOS.get(shape, card.size[0] / card.size[1])
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain JSON types only, for printing."""
-        return asdict(replace(self, boxes=dict(self.boxes), shapes=dict(self.shapes)))
-
 
 def press(state: CropState, key: str) -> CropState:
-    """The state after a key (REVIEW.md, The crop desk).
-
-    Raises:
-        UsageError: the text is no key.
-    """
+    """The state after a key (REVIEW.md, The crop desk); raises UsageError where the text is no key."""
     command = CROP.commands.get(normalise(key))
     asked, state = state.asked, replace(state, message="", pending_action=None, asked=False)
     if state.drag is not None and command is not None:
@@ -216,7 +194,7 @@ def set_shape(state: CropState, shape: str) -> CropState:
     card, state = state.card, replace(state, asked=False)
     if card is None:
         return state
-    changed = replace(state, shapes=MappingProxyType({**state.shapes, card.filename: shape}))
+    changed = replace(state, shapes={**state.shapes, card.filename: shape})
     return _record(state, card, with_ratio(state.box(card), changed.ratio(card), card.size), shape)
 
 
@@ -249,8 +227,8 @@ def _record(state: CropState, card: CropCard, box: CropBox, shape: str) -> CropS
 
 
 def _with(state: CropState, card: CropCard, box: CropBox, shape: str) -> CropState:
-    boxes = MappingProxyType({**state.boxes, card.filename: box})
-    return replace(state, boxes=boxes, shapes=MappingProxyType({**state.shapes, card.filename: shape}))
+    boxes = {**state.boxes, card.filename: box}
+    return replace(state, boxes=boxes, shapes={**state.shapes, card.filename: shape})
 
 
 def _step(state: CropState, way: Literal["undo", "redo"]) -> CropState:
@@ -277,3 +255,66 @@ _VIEWS: dict[str, Callable[[CropState], CropState]] = {
     "apply ai": lambda state: replace(state, confirming=True, help=False),
 }
 _ARROWS = {"left": (-1, 0), "right": (1, 0), "up": (0, -1), "down": (0, 1)}
+
+
+_NOTES: Mapping[BoxSource, str] = {"drawn": "your box", "ai": "the AI's box", "default": "the default box"}
+
+
+@dataclass(frozen=True, slots=True)
+class CropImageView(ShownImage):
+    """One image of the page."""
+
+    box: CropBox  # draw it with handles (when active), thirds lines, and everything outside dimmed
+    shape: str  # "own", "free", "1:1", and so on
+    active: bool
+    coordinates: str  # the box in pixels and its share of the image, for the active image's line
+    note: str  # where the box comes from
+    default: bool  # it is the default box, where no AI proposed one and nobody has drawn one yet
+    warning: str  # what to know before cropping it, e.g. that no decision will be changed; "" for nothing
+
+
+@dataclass(frozen=True, slots=True)
+class CropDeskView:
+    """What the desk draws, in addition to the state of the session."""
+
+    header: str
+    images: tuple[CropImageView, ...]
+    message: str
+    asked: bool  # `message` asks whether the active image's default box is meant
+    confirm: str  # what Enter would do now, where that was asked for; else ""
+    problems: tuple[str, ...]  # images left waiting, each with its reason
+    ai_crops: int  # images that "apply all AI crops" would crop
+
+
+def image_view(card: CropCard, state: CropState, number: int, sha256: str, warning: str) -> CropImageView:
+    """One image of the page as drawn; `number` is its 1-based place."""
+    box, (width, height) = state.box(card), card.size
+    x1, y1, x2, y2 = to_pixels(box, width, height)
+    source = state.source(card)
+    return CropImageView(
+        filename=card.filename,
+        directory=card.directory,
+        number=number,
+        label=f"{width} × {height}",
+        sha256=sha256,
+        width=width,
+        height=height,
+        box=box,
+        shape=state.shape(card),
+        active=number - 1 == state.active,
+        coordinates=f"{x2 - x1} × {y2 - y1} px at {x1}, {y1} ({box.area:.0%} of the image)".replace("%", " %"),
+        note=_NOTES[source],
+        default=source == "default",
+        warning=warning,
+    )
+
+
+def header(waiting: int, made: int, problems: int, defaults: int = 0) -> str:
+    """E.g. `23 images wait for a crop - 4 made here, 1 to its default box - 1 cannot be cropped yet`."""
+    text = f"{plural(waiting, 'image')} wait{'s' if waiting == 1 else ''} for a crop"
+    parts = [text if waiting + problems else "No image waits for its crop"]
+    if made:
+        parts.append(f"{made} made here" + (f", {defaults} to the default box" if defaults else ""))
+    if problems:
+        parts.append(f"{problems} cannot be cropped yet")
+    return " - ".join(parts)

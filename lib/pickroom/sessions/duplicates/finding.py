@@ -8,13 +8,118 @@ nothing is missed for being in another folder; what is kept in memory is one blo
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Self
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Literal, Self
 
 import numpy as np
 
-from pickroom.sessions.duplicates.pairs import Copy, DuplicatePair, order
+from pickroom.core.naming import CROP, CROP_AUTO, CROPPED, SELECTED, filename_of
+
+PICKED = (SELECTED, CROPPED, CROP, CROP_AUTO)  # where a user's picks lie
+Kind = Literal["exact", "near"]
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """One image file of a project, as it lies on disk."""
+
+    project_id: str
+    path: str  # relative to the project's root
+    sha256: str
+    # width, height: pixels of the upright image; file_size in bytes; mtime_ns since the epoch
+    width: int
+    height: int
+    file_size: int
+    mtime_ns: int
+    fingerprint: int | None = None  # its 64-bit perceptual hash, None when it could not be made
+    # (D,) float32, raw; None without one. encoder: whose vector it is; others are not comparable
+    vector: np.ndarray | None = field(default=None, compare=False, repr=False)
+    encoder: str = ""
+    group: str | None = None  # the group it is, or was, a member of; None for none
+    colours: bytes | None = None  # `gathering.colours_of` its preview, None when they could not be read
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """What names it over all projects."""
+        return self.project_id, self.path
+
+    @property
+    def filename(self) -> str:
+        return filename_of(self.path)
+
+
+@dataclass(frozen=True, slots=True)
+class DuplicatePair:
+    """Two images; `a` is the one to keep by `order`."""
+
+    a: Copy
+    b: Copy
+    kind: Kind
+    score: float  # 1 for exact; else the cosine, or the share of equal bits of the hashes where that is more
+    # of the hashes that differ, None where one has no hash. cosine: None where the vectors do not compare
+    bits: int | None = None
+    cosine: float | None = None
+
+    @property
+    def across(self) -> bool:
+        """Of two projects: only ever reported."""
+        return self.a.project_id != self.b.project_id
+
+
+def is_picked(copy: Copy) -> bool:
+    """Whether it lies in one of its project's folders of picks."""
+    return "/" in copy.path and copy.path.partition("/")[0] in PICKED
+
+
+def order(copy: Copy) -> tuple[bool, int, int, int, str, str]:
+    """Sorts the one to keep first: a pick, then more pixels, a larger file, an older date; then by name."""
+    return (not is_picked(copy), -copy.width * copy.height, -copy.file_size, copy.mtime_ns, *copy.key)
+
+
+def why(keep: Copy, rest: Copy) -> str:
+    """Why `keep` is the one to keep of the two: the first thing that tells them apart in its favour."""
+    if is_picked(keep) and not is_picked(rest):
+        return f"it is a pick, in {keep.path.partition('/')[0]}/"
+    if (pixels := keep.width * keep.height) != (other := rest.width * rest.height):
+        word = "more" if pixels > other else "fewer"
+        return f"{word} pixels: {keep.width}×{keep.height} against {rest.width}×{rest.height}"
+    if keep.file_size != rest.file_size:
+        word = "larger" if keep.file_size > rest.file_size else "smaller"
+        return f"a {word} file: {_kilobytes(keep.file_size)} against {_kilobytes(rest.file_size)}"
+    if keep.mtime_ns != rest.mtime_ns:
+        word = "older" if keep.mtime_ns < rest.mtime_ns else "newer"
+        return f"{word}: {_day(keep.mtime_ns)} against {_day(rest.mtime_ns)}"
+    return "nothing tells them apart: the first by name"
+
+
+def to_stage(pairs: Iterable[DuplicatePair], project_id: str) -> dict[str, str]:
+    """Path to set aside -> path of the image that is kept in its place, of one project; pairs across are passed over.
+
+    The best image is kept, everything paired with it goes, and so on down: whatever goes is itself a pair with one that
+    stays. So a chain of small changes never loses its far end for its near one.
+    """
+    near: dict[Copy, list[str]] = defaultdict(list)
+    for pair in pairs:
+        if pair.a.project_id == pair.b.project_id == project_id:
+            near[pair.a].append(pair.b.path)
+            near[pair.b].append(pair.a.path)
+    going: dict[str, str] = {}
+    for copy in sorted(near, key=order):
+        if copy.path not in going:
+            for path in near[copy]:
+                going.setdefault(path, copy.path)
+    return going
+
+
+def _kilobytes(size: int) -> str:
+    return f"{size / 1e6:,.1f} MB" if size >= 1e6 else f"{size / 1e3:,.0f} kB" if size >= 1e4 else f"{size:,} B"
+
+
+def _day(mtime_ns: int) -> str:
+    return f"{datetime.fromtimestamp(mtime_ns / 1e9, UTC):%Y-%m-%d %H:%M:%S}"
+
 
 _ROWS = 256  # images compared with all later ones at a time: bounds memory, changes no result
 _COLOURS_AT_ONCE = 1 << 16  # pairs: some 30 MB
@@ -25,26 +130,17 @@ MOST_PAIRS = 200_000  # near pairs kept, the most alike: a folder of blank pages
 
 @dataclass(frozen=True, slots=True)
 class Thresholds:
-    """From when on two images are near duplicates.
+    """From when on two images are near duplicates; raises ValueError for a number out of its range."""
 
-    Attributes:
-        cosine: of their vectors, at least, in [-1, 1]: alike whatever the hashes say.
-        bits: of 64 by which their perceptual hashes may differ, at most.
-        confirm: the least cosine of a pair linked by its hashes, where both have vectors: blank or blurred pictures
-            share hashes and nothing else. Measured by benchmarks/duplicates.py.
-        colours: how far those of a pair linked by its hashes may lie apart (`colour_gap`), where both are known: a hash
-            sees brightness alone, and a blue motorcycle has that of an orange one.
-        within_groups: report near pairs inside one group too.
-
-    Raises:
-        ValueError: a number out of its range.
-    """
-
-    cosine: float = 0.97
-    bits: int = 10
+    cosine: float = 0.97  # of their vectors, at least, in [-1, 1]: alike whatever the hashes say
+    bits: int = 10  # of 64 by which their perceptual hashes may differ, at most
+    # the least cosine of a pair linked by its hashes, where both have vectors: blank or blurred pictures share hashes
+    # and nothing else. Measured by benchmarks/duplicates.py
     confirm: float = 0.80
+    # how far those of a pair linked by its hashes may lie apart (`colour_gap`), where both are known: a hash sees
+    # brightness alone, and a blue motorcycle has that of an orange one
     colours: float = 4.0
-    within_groups: bool = False
+    within_groups: bool = False  # report near pairs inside one group too
 
     @classmethod
     def given(cls, cosine: float | None, bits: int | None, within_groups: bool) -> Self:
@@ -63,14 +159,10 @@ class Thresholds:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Every pair, exact ones first, then the most alike.
-
-    Attributes:
-        dropped: near pairs beyond MOST_PAIRS, the least alike.
-    """
+    """Every pair, exact ones first, then the most alike."""
 
     pairs: tuple[DuplicatePair, ...]
-    dropped: int = 0
+    dropped: int = 0  # near pairs beyond MOST_PAIRS, the least alike
 
 
 def find(copies: Sequence[Copy], thresholds: Thresholds | None = None, most: int = MOST_PAIRS) -> Found:
@@ -110,22 +202,16 @@ def _exact(ranked: Sequence[Copy]) -> tuple[list[DuplicatePair], list[Copy]]:
 
 @dataclass(frozen=True, slots=True)
 class _Arrays:
-    """What is compared, as arrays over N images.
+    """What is compared, as arrays over N images."""
 
-    Attributes:
-        hashes: (N,) uint64; hashed: (N,) bool, which of them are known.
-        unit: (N, D) float32, unit norm; images of two encoders have a cosine of 0.
-        colours: (N, 32) float32, NaN where unknown.
-        encoder: (N,) int, -1 without a vector. group, content: (N,) int, equal for one group (-1: none) and content.
-    """
-
-    hashes: np.ndarray
+    hashes: np.ndarray  # (N,) uint64; hashed: (N,) bool, which of them are known
     hashed: np.ndarray
-    unit: np.ndarray
+    unit: np.ndarray  # (N, D) float32, unit norm; images of two encoders have a cosine of 0
+    # (N,) int, -1 without a vector. group, content: (N,) int, equal for one group (-1: none) and content
     encoder: np.ndarray
     group: np.ndarray
     content: np.ndarray
-    colours: np.ndarray
+    colours: np.ndarray  # (N, 32) float32, NaN where unknown
 
     @classmethod
     def of(cls, copies: Sequence[Copy]) -> _Arrays:

@@ -3,8 +3,6 @@
 Perceptual hashes and colours of previews are kept by content: made once, and read back the next time.
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -20,9 +18,8 @@ from pickroom.features.vectors import load_vectors
 from pickroom.files import apply_marks
 from pickroom.groups.image_features import fingerprint
 from pickroom.images import decode, thumbnails
-from pickroom.sessions.duplicates.pairs import Copy
-from pickroom.sessions.marking import listing
-from pickroom.sessions.marking.listing import ListedImage
+from pickroom.sessions.duplicates.finding import Copy
+from pickroom.sessions.marking.images import ListedImage, look
 from pickroom.storage import append_log
 from pickroom.store import groups, images
 from pickroom.store.connect import open_read_only
@@ -35,17 +32,8 @@ _DRAFT = 128  # pixels: four times what the hash is computed on, and a JPEG deco
 _TILES = 4  # a side: colours of so many squares tell two pictures of one shape apart, and survive a trim
 
 
-@dataclass(frozen=True, slots=True)
-class Fingerprint:
-    """What a preview is compared by.
-
-    Attributes:
-        phash: 64 bits of the brightness alone.
-        colours: 32 signed bytes, Cb and Cr of 4x4 squares, row by row.
-    """
-
-    phash: int
-    colours: bytes
+# what a preview is compared by: 64 bits of the brightness alone; 32 signed bytes, Cb and Cr of 4x4 squares, row by row
+Fingerprint = tuple[int, bytes]
 
 
 def colours_of(rgb: PillowImage.Image) -> bytes:
@@ -76,7 +64,7 @@ def fingerprints(
         try:
             thumbnails.read(workspace.thumbnails, sha256, places[sha256])
             rgb = decode.read_rgb(thumbnails.thumbnail_path(workspace.thumbnails, sha256), draft=_DRAFT)
-            return Fingerprint(fingerprint(rgb), colours_of(rgb))
+            return fingerprint(rgb), colours_of(rgb)
         except (ImageError, OSError):
             return None  # judged by its vector alone, or by its content alone
 
@@ -87,7 +75,7 @@ def fingerprints(
             if progress:
                 progress(done, len(missing))
     made = (
-        {"sha256": sha256, "phash": f"{found[sha256].phash:016x}", "colours": found[sha256].colours.hex()}
+        {"sha256": sha256, "phash": f"{found[sha256][0]:016x}", "colours": found[sha256][1].hex()}
         for sha256 in missing
         if sha256 in found
     )
@@ -100,12 +88,12 @@ def _read_log(path: Path) -> dict[str, Fingerprint]:
     found = {}
     for values in append_log.read(path):
         try:
-            seen = Fingerprint(int(values["phash"], 16), bytes.fromhex(values["colours"]))
+            seen = int(values["phash"], 16), bytes.fromhex(values["colours"])
             found[str(values["sha256"])] = seen
         except (ValueError, TypeError, KeyError):
             continue
     size = 2 * _TILES * _TILES
-    return {sha256: seen for sha256, seen in found.items() if 0 <= seen.phash < 1 << 64 and len(seen.colours) == size}
+    return {sha256: seen for sha256, seen in found.items() if 0 <= seen[0] < 1 << 64 and len(seen[1]) == size}
 
 
 # what was set aside is no duplicate any more, and the original of a crop is kept on purpose
@@ -114,16 +102,11 @@ FOLDERS = (SELECTED, CROPPED, CROP, CROP_AUTO, "")
 
 @dataclass(frozen=True, slots=True)
 class Gathered:
-    """The images of some projects.
-
-    Attributes:
-        left_out: (project id, path, reason) of images that are not compared.
-        notes: lines for the user: what could not be compared, and why.
-    """
+    """The images of some projects."""
 
     copies: tuple[Copy, ...]
-    left_out: tuple[tuple[str, str, str], ...] = ()
-    notes: tuple[str, ...] = ()
+    left_out: tuple[tuple[str, str, str], ...] = ()  # (project id, path, reason) of images that are not compared
+    notes: tuple[str, ...] = ()  # lines for the user: what could not be compared, and why
 
 
 def projects_of(workspace: Workspace, names: Sequence[str]) -> list[Project]:
@@ -162,7 +145,7 @@ def gather(projects: Sequence[Project], progress: Progress | None = None) -> Gat
 
 def _of_project(project: Project, progress: Progress | None) -> Gathered:
     project.require_root()
-    listed = listing.look(project, FOLDERS)
+    listed = look(project, FOLDERS)
     with open_read_only(project.database) as connection:
         known = apply_marks.known_hashes(connection)
         sizes = {image.sha256: (image.width, image.height) for image in images.readable(connection)}
@@ -195,23 +178,11 @@ def _of_project(project: Project, progress: Progress | None) -> Gathered:
     places = {found[0]: project.root / item.path for item, found in read}
     hashes = fingerprints(project.workspace, places, progress)
     vectors, encoder, notes = _vectors(project, read)
-    copies = [
-        Copy(
-            project.id,
-            item.path,
-            sha256,
-            width,
-            height,
-            item.file_size,
-            item.mtime_ns,
-            seen.phash if (seen := hashes.get(sha256)) else None,
-            vectors.get(item),
-            encoder,
-            group_of.get(item.filename),
-            seen.colours if seen else None,
-        )
-        for item, (sha256, width, height) in read
-    ]
+    copies = []
+    for item, (sha256, width, height) in read:
+        phash, colours = hashes.get(sha256, (None, None))
+        file = (project.id, item.path, sha256, width, height, item.file_size, item.mtime_ns)
+        copies.append(Copy(*file, phash, vectors.get(item), encoder, group_of.get(item.filename), colours))
     return Gathered(tuple(copies), tuple(left_out), tuple(notes))
 
 

@@ -5,27 +5,22 @@ is a step of that log which marks nothing, so that it is undone like any other; 
 outlives the log, and is not asked about again (docs/decisions/094).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from pickroom.core.naming import STAGING
 from pickroom.core.quantities import plural
 from pickroom.files import apply_marks
-from pickroom.files.handlers import DUPLICATES
-from pickroom.sessions import bindings
-from pickroom.sessions.duplicates.finding import Thresholds, find
+from pickroom.files.journal import DUPLICATES
+from pickroom.sessions.duplicates.finding import Copy, DuplicatePair, Thresholds, find, to_stage
 from pickroom.sessions.duplicates.gathering import FOLDERS, Gathered, Progress, gather
-from pickroom.sessions.duplicates.pairs import Copy, DuplicatePair, to_stage
+from pickroom.sessions.keys import DUPLICATES as KEYS
 from pickroom.sessions.keys import Command
 from pickroom.sessions.marking import board as machine
-from pickroom.sessions.marking.board import Board
-from pickroom.sessions.marking.layout import Section
+from pickroom.sessions.marking.board import Board, Section
 from pickroom.sessions.marking.session import BoardSession
-from pickroom.store import kept_pairs
-from pickroom.store.kept_pairs import KeptPair, Side
-from pickroom.store.marks import MarkStep
+from pickroom.store import marks
+from pickroom.store.marks import KeptPair, MarkStep, Side
 from pickroom.store.workspace import Project
 
 
@@ -35,9 +30,6 @@ class DuplicatesSession(BoardSession):
     Attributes:
         pairs: as found when it was opened, without those of which an image has gone since; last those of which one
             waits for its review.
-        position: of the pair that is shown, in `pairs`.
-        differences: whether they are drawn.
-        gathered: what was compared, with what could not be.
         dropped: near pairs that were too many to keep.
 
     Args:
@@ -48,7 +40,7 @@ class DuplicatesSession(BoardSession):
     """
 
     kind = DUPLICATES
-    keys = bindings.DUPLICATES
+    keys = KEYS
 
     def __init__(
         self,
@@ -57,13 +49,13 @@ class DuplicatesSession(BoardSession):
         thresholds: Thresholds | None = None,
         progress: Progress | None = None,
     ) -> None:
-        self.gathered: Gathered = gather([project, *others], progress)
+        self.gathered: Gathered = gather([project, *others], progress)  # what was compared, with what could not be
         found = find(self.gathered.copies, thresholds)
         own = [pair for pair in found.pairs if project.id in (pair.a.project_id, pair.b.project_id)]
         self._found, self.dropped = tuple(own), found.dropped
         self.pairs: tuple[DuplicatePair, ...] = self._found
-        self.position = 0
-        self.differences = True
+        self.position = 0  # of the pair that is shown, in `pairs`
+        self.differences = True  # whether they are drawn
         self._both: frozenset[KeptPair] = frozenset()  # as stored
         own_copies = (copy for copy in self.gathered.copies if copy.project_id == project.id)
         self._sides = {copy.path: _side(copy) for copy in own_copies}
@@ -139,15 +131,25 @@ class DuplicatesSession(BoardSession):
         elif what.name in places:
             self.position = places[what.name]
         elif what.name == "next open":
-            self._next_open()
+            later = [*range(self.position + 1, len(self.pairs)), *range(self.position + 1)]
+            place = next((i for i in later if not self.pairs[i].across and not self.outcome(self.pairs[i])), None)
+            self.position = self.position if place is None else place
+            self.board = self.board if place is not None else replace(self.board, message="every pair is decided")
         elif what.name == "differences":
             self.differences = not self.differences
         elif what.name == "suggested for exact":
-            self._take_exact(key)
+            going = self._suggested(near=False)
+            free = {path: STAGING for path in going if path not in self.board.blocked}
+            self._step(key, free)
+            held = f", {len(going) - len(free)} held back" if len(free) < len(going) else ""
+            self.board = replace(self.board, message=f"{len(free)} exact copies are to be set aside{held}")
         elif pair.across:
             self.board = replace(self.board, message="of two projects: only reported, nothing moves")
         elif what.name == "both":
-            self._keep_both(key, pair)
+            if self.outcome(pair) != "both":  # one step even where it clears nothing: so U takes it back
+                changes = tuple((path, self.board.marks.get(path), None) for path in sorted((pair.a.path, pair.b.path)))
+                self.board = machine.record(self.board, MarkStep(key, changes))
+            self._advance()
         else:
             self._keep(key, pair, {"keep": what.index or 0, "suggested": 0}[what.name])
 
@@ -192,7 +194,7 @@ class DuplicatesSession(BoardSession):
         return copy.project_id == self.project.id and copy.path in self.board.marks
 
     def _load(self) -> None:
-        self._both = kept_pairs.every(self._connection)
+        self._both = marks.kept_pairs(self._connection)
         super()._load()
 
     def save_more(self, before: Board) -> None:
@@ -200,13 +202,14 @@ class DuplicatesSession(BoardSession):
         undone = len(self.board.undo) < len(before.undo)
         step = before.undo[-1] if undone else self.board.undo[-1]
         sides = [self._sides[path] for path, _, _ in step.changes if path in self._sides]
-        if _is_both(step) and len(sides) == 2:
-            (kept_pairs.forget if undone else kept_pairs.keep)(self._connection, (sides[0], sides[1]))
+        says_both = len(step.changes) == len(sides) == 2 and all(after is None for _, _, after in step.changes)
+        if says_both:
+            (marks.forget_pair if undone else marks.keep_pair)(self._connection, (sides[0], sides[1]))
 
     def _save(self, before: Board) -> bool:
         saved = super()._save(before)
         if saved and self.board.undo != before.undo:
-            self._both = kept_pairs.every(self._connection)
+            self._both = marks.kept_pairs(self._connection)
         return saved
 
     def _suggested(self, near: bool) -> dict[str, str]:
@@ -230,19 +233,6 @@ class DuplicatesSession(BoardSession):
         if not again:
             self._advance()
 
-    def _keep_both(self, key: str, pair: DuplicatePair) -> None:
-        if self.outcome(pair) != "both":  # one step even where it clears nothing: so U takes it back
-            changes = tuple((path, self.board.marks.get(path), None) for path in sorted((pair.a.path, pair.b.path)))
-            self.board = machine.record(self.board, MarkStep(key, changes))
-        self._advance()
-
-    def _take_exact(self, key: str) -> None:
-        going = self._suggested(near=False)
-        free = {path: STAGING for path in going if path not in self.board.blocked}
-        self._step(key, free)
-        held = f", {len(going) - len(free)} held back" if len(free) < len(going) else ""
-        self.board = replace(self.board, message=f"{len(free)} exact copies are to be set aside{held}")
-
     def _step(self, key: str, wanted: Mapping[str, str | None]) -> None:
         marks = self.board.marks
         changes = tuple((path, marks.get(path), to) for path, to in wanted.items() if marks.get(path) != to)
@@ -252,18 +242,10 @@ class DuplicatesSession(BoardSession):
     def _advance(self) -> None:
         self.position = min(self.position + 1, len(self.pairs) - 1)
 
-    def _next_open(self) -> None:
-        later = [*range(self.position + 1, len(self.pairs)), *range(self.position + 1)]
-        place = next((i for i in later if not self.pairs[i].across and not self.outcome(self.pairs[i])), None)
-        if place is None:
-            self.board = replace(self.board, message="every pair is decided")
-        else:
-            self.position = place
-
     def _show(self, step: MarkStep) -> None:
         paths = {path for path, _, _ in step.changes}
         for place, pair in enumerate(self.pairs):
-            if paths & {pair.a.path, pair.b.path} and paths <= {pair.a.path, pair.b.path}:
+            if paths and paths <= {pair.a.path, pair.b.path}:
                 self.position = place
                 return
 
@@ -276,7 +258,3 @@ def kept_key(pair: DuplicatePair) -> KeptPair:
 
 def _side(copy: Copy) -> Side:
     return copy.filename, copy.sha256
-
-
-def _is_both(step: MarkStep) -> bool:
-    return len(step.changes) == 2 and all(after is None for _, _, after in step.changes)

@@ -5,54 +5,82 @@ An image is named by its path relative to the project's root; a mark is the fold
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from types import MappingProxyType
+from itertools import accumulate
 from typing import Literal
 
 from pickroom.core.naming import folder_of
 from pickroom.core.quantities import plural
 from pickroom.sessions.keys import Command
-from pickroom.sessions.marking.layout import Layout
-from pickroom.store.marks import Changes, MarkStep
+from pickroom.store.marks import MarkStep
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """Images under one header; `folder` relative to the root, `note` a few words for the header."""
+
+    title: str
+    folder: str
+    paths: tuple[str, ...]
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Sections one under the other, and every image's place in them, counted through from 0."""
+
+    sections: tuple[Section, ...] = ()
+    order: tuple[str, ...] = ()
+    starts: tuple[int, ...] = ()
+    places: Mapping[str, int] = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def of(cls, sections: Iterable[Section]) -> Layout:
+        sections = tuple(sections)
+        order = tuple(path for section in sections for path in section.paths)
+        starts = tuple(accumulate((len(section.paths) for section in sections[:-1]), initial=0))[: len(sections)]
+        return cls(sections, order, starts, {path: i for i, path in enumerate(order)})
+
+    def section_at(self, place: int) -> int:
+        """The index of the section that a place lies in; empty sections hold none."""
+        return max(i for i, start in enumerate(self.starts) if start <= place and self.sections[i].paths)
+
+    def rows(self, columns: int) -> list[range]:
+        """The rows of places on screen, `columns` wide at the most."""
+        found = []
+        for start, section in zip(self.starts, self.sections, strict=True):
+            end = start + len(section.paths)
+            found += [range(first, min(first + columns, end)) for first in range(start, end, columns)]
+        return found
+
 
 SIZES = (108, 152, 240)  # CSS pixels of a thumbnail's cell
 
 
 @dataclass(frozen=True, slots=True)
 class Board:
-    """Everything that is on the board.
-
-    Attributes:
-        marks: path -> folder it is to go to.
-        blocked: path -> why it cannot be marked.
-        columns: images side by side, as the browser says.
-        cursor: the active image's place; 0 on an empty board. anchor: where a Shift-click's range begins.
-        size: index into SIZES.
-        large, info, help, summary: which views are open.
-        confirmed: Shift+Enter was pressed on the summary: apply now.
-        pending_action: a command that only the tool's session can do, for it to do now; None else.
-        undo, redo: steps, the latest last.
-        message: one line about the last key, "" when there is nothing to say.
-    """
+    """Everything that is on the board."""
 
     layout: Layout = field(default_factory=Layout)
-    marks: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
-    blocked: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
-    columns: int = 1
-    cursor: int = 0
+    marks: Mapping[str, str] = field(default_factory=dict)  # path -> folder it is to go to
+    blocked: Mapping[str, str] = field(default_factory=dict)  # path -> why it cannot be marked
+    columns: int = 1  # images side by side, as the browser says
+    cursor: int = 0  # the active image's place; 0 on an empty board. anchor: where a Shift-click's range begins
     anchor: int = 0
     selected: frozenset[str] = frozenset()
-    size: int = 1
+    size: int = 1  # index into SIZES
+    # large, info, help, summary: which views are open
     large: bool = False
     info: bool = False
     help: bool = False
     summary: bool = False
-    confirmed: bool = False
-    pending_action: str | None = None
+    confirmed: bool = False  # Shift+Enter was pressed on the summary: apply now
+    pending_action: str | None = None  # a command that only the tool's session can do, for it to do now; None else
+    # undo, redo: steps, the latest last
     undo: tuple[MarkStep, ...] = ()
     redo: tuple[MarkStep, ...] = ()
-    message: str = ""
+    message: str = ""  # one line about the last key, "" when there is nothing to say
 
     @property
     def active(self) -> str | None:
@@ -81,7 +109,9 @@ def command(board: Board, what: Command) -> Board:
     """The board after a command that every board has; one that it does not know becomes `pending_action`."""
     board = replace(board, message="", confirmed=False, pending_action=None)
     if board.summary:
-        return _in_summary(board, what.name)
+        told = "nothing was moved" if what.name == "back" else "Shift+Enter again moves the files, Esc returns"
+        told, confirmed = ("", True) if what.name == "finalise" else (told, False)
+        return replace(board, summary=what.name not in ("finalise", "back"), confirmed=confirmed, message=told)
     if what.name in _VIEWS:
         return _VIEWS[what.name](board)
     step = what.name.removeprefix("extend ")
@@ -126,7 +156,7 @@ def unmark(board: Board, key: str, paths: Sequence[str]) -> Board:
 
 def record(board: Board, step: MarkStep) -> Board:
     """Take a step: its marks are set, and what could be redone is over."""
-    return _with_marks(replace(board, undo=(*board.undo, step), redo=()), step.changes)
+    return _with_marks(replace(board, undo=(*board.undo, step), redo=()), {p: after for p, _, after in step.changes})
 
 
 def click(board: Board, place: int, *, extend: bool = False, toggle: bool = False) -> Board:
@@ -137,12 +167,10 @@ def click(board: Board, place: int, *, extend: bool = False, toggle: bool = Fals
     if not 0 <= place < len(board.layout.order) or board.summary:
         return board
     board = replace(board, message="")
-    path = board.layout.order[place]
     if extend:
         return _go(board, place, extend=True)
-    if toggle:
-        return replace(board, cursor=place, anchor=place, selected=board.selected ^ {path})
-    return replace(board, cursor=place, anchor=place, selected=frozenset())
+    selected = board.selected ^ {board.layout.order[place]} if toggle else frozenset()
+    return replace(board, cursor=place, anchor=place, selected=selected)
 
 
 def band(board: Board, ranges: Sequence[tuple[int, int]], *, add: bool = False) -> Board:
@@ -178,14 +206,9 @@ def with_layout(board: Board, layout: Layout) -> Board:
     return replace(board, layout=layout, cursor=cursor, anchor=cursor, selected=kept)
 
 
-def _with_marks(board: Board, changes: Changes) -> Board:
-    marks = dict(board.marks)
-    for path, _, folder in changes:
-        if folder is None:
-            marks.pop(path, None)
-        else:
-            marks[path] = folder
-    return replace(board, marks=MappingProxyType(marks))
+def _with_marks(board: Board, changed: Mapping[str, str | None]) -> Board:
+    marks = {**board.marks, **changed}
+    return replace(board, marks={path: folder for path, folder in marks.items() if folder is not None})
 
 
 def _replay(board: Board, way: Literal["undo", "redo"]) -> Board:
@@ -197,11 +220,10 @@ def _replay(board: Board, way: Literal["undo", "redo"]) -> Board:
     place = board.layout.places.get(step.changes[0][0], board.cursor)
     board = replace(board, cursor=place, anchor=place)
     if way == "undo":
-        back = tuple((path, after, before) for path, before, after in step.changes)
         board = replace(board, undo=steps[:-1], redo=(*board.redo, step), message=f"undone: {said}")
-        return _with_marks(board, back)
+        return _with_marks(board, {path: before for path, before, _ in step.changes})
     board = replace(board, undo=(*board.undo, step), redo=steps[:-1], message=f"redone: {said}")
-    return _with_marks(board, step.changes)
+    return _with_marks(board, {path: after for path, _, after in step.changes})
 
 
 def _go(board: Board, place: int, *, extend: bool) -> Board:
@@ -226,20 +248,6 @@ def _vertical(board: Board, rows: int) -> int:
     return min(every[there][0] + (board.cursor - every[here][0]), every[there][-1])
 
 
-def _toggle(board: Board) -> Board:
-    if board.active is None:
-        return replace(board, message="there is no image here")
-    return replace(board, selected=board.selected ^ {board.active}, anchor=board.cursor)
-
-
-def _in_summary(board: Board, name: str) -> Board:
-    if name == "finalise":
-        return replace(board, summary=False, confirmed=True)
-    if name == "back":
-        return replace(board, summary=False, message="nothing was moved")
-    return replace(board, message="Shift+Enter again moves the files, Esc returns")
-
-
 def _open_summary(board: Board) -> Board:
     if not board.marks:
         return replace(board, message="nothing is marked yet")
@@ -261,7 +269,7 @@ _VIEWS: dict[str, Callable[[Board], Board]] = {
     "back": _back,
     "undo": lambda board: _replay(board, "undo"),
     "redo": lambda board: _replay(board, "redo"),
-    "toggle": _toggle,
+    "toggle": lambda board: click(board, board.cursor, toggle=True) if board.active else _go(board, 0, extend=False),
     "smaller": lambda board: replace(board, size=max(board.size - 1, 0)),
     "larger": lambda board: replace(board, size=min(board.size + 1, len(SIZES) - 1)),
     "finalise": _open_summary,

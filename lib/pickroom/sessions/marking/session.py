@@ -4,25 +4,23 @@ The store is the truth: every key is a transaction of its own, and `refresh` bri
 which files came or went.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from types import MappingProxyType
-from typing import ClassVar
+from dataclasses import replace
+from typing import ClassVar, NamedTuple
 
 from pickroom.core.errors import ConflictError
+from pickroom.core.naming import CROP, STAGING
 from pickroom.core.quantities import plural
 from pickroom.files import apply_marks
 from pickroom.files.apply_marks import Placement, PlaceResult
+from pickroom.files.journal import BROWSE
+from pickroom.sessions.keys import BROWSE as KEYS
 from pickroom.sessions.keys import Command, normalise
 from pickroom.sessions.marking import board as machine
-from pickroom.sessions.marking import listing
-from pickroom.sessions.marking.board import Board
-from pickroom.sessions.marking.images import BoardImages
-from pickroom.sessions.marking.layout import Layout, Section
-from pickroom.sessions.marking.listing import ListedImage, Listing
+from pickroom.sessions.marking import images
+from pickroom.sessions.marking.board import Board, Layout, Section
+from pickroom.sessions.marking.images import RESULTS, BoardImages, ListedImage, Listing
 from pickroom.sessions.session import ProjectSession, latest
 from pickroom.store import marks, operations
 from pickroom.store.connect import data_version, transaction
@@ -30,28 +28,17 @@ from pickroom.store.marks import BoardKind, Mark, MarkStep
 from pickroom.store.workspace import Project
 
 
-@dataclass(frozen=True, slots=True)
-class Note:
-    """What is said under one thumbnail: its name, a few words on the right of it, all of it when the pointer rests.
-
-    Attributes:
-        warn: the words are a reason why it was held back.
-    """
+class Note(NamedTuple):
+    """What is said under one thumbnail: its name, a few words on the right of it, all of it when the pointer rests."""
 
     label: str
     words: str = ""
     title: str = ""
-    warn: bool = False
+    warn: bool = False  # the words are a reason why it was held back
 
 
 class BoardSession(ProjectSession):
     """A user at a board; keys and clicks are all they do. A tool says which keys, folders and words there are.
-
-    Attributes:
-        kind: of its marks and of its batches.
-        board: everything on screen.
-        images: thumbnails, and what is written about images.
-        last_result: what the last apply did, None before.
 
     Args:
         folders: relative to the project's root.
@@ -61,18 +48,18 @@ class BoardSession(ProjectSession):
         UsageError: there is no such folder.
     """
 
-    kind: ClassVar[BoardKind]
+    kind: ClassVar[BoardKind]  # of its marks and of its batches
 
     def __init__(self, project: Project, folders: Sequence[str]) -> None:
         self.folders = tuple(folders)
-        self.last_result: PlaceResult | None = None
-        self.board = Board()
+        self.last_result: PlaceResult | None = None  # what the last apply did, None before
+        self.board = Board()  # everything on screen
         self.notes_version = 0  # rises whenever what is said under thumbnails may have changed
-        self.images = BoardImages(project)
+        self.images = BoardImages(project)  # thumbnails, and what is written about images
         super().__init__(project)
 
     def open(self, recovered: str) -> None:
-        self.listing: Listing = listing.look(self.project, self.folders)
+        self.listing: Listing = images.look(self.project, self.folders)
         self._load()
         self.board = replace(self.board, message=recovered)
 
@@ -124,12 +111,8 @@ class BoardSession(ProjectSession):
         return self.change(apply)
 
     def point(self, select: Callable[[Board], Board]) -> None:
-        """Change what is active and selected, which is not stored: see `board.click`, `band`, `select_section`."""
+        """Change what is active or selected, or the columns, which is not stored: see `board.click`, `band`."""
         self.board = select(self.board)
-
-    def set_columns(self, columns: int) -> None:
-        """How many images are side by side."""
-        self.board = replace(self.board, columns=max(1, columns))
 
     def change(self, act: Callable[[Board], Board]) -> Board:
         """Change the board by a function of it, and save the marks that it changed, or apply what it confirmed."""
@@ -175,12 +158,12 @@ class BoardSession(ProjectSession):
 
     def refresh(self) -> bool:
         """Bring in what other windows marked and which files came or went; whether there was anything."""
-        stale = listing.stamps(self.project, self.listing.bases, self.listing.items) != self.listing.stamps
+        stale = images.stamps(self.project, self.listing.bases, self.listing.items) != self.listing.stamps
         if not stale and data_version(self._connection) == self._seen_version:
             return False
         before = self.board
         if stale:
-            self.listing = listing.look(self.project, self.folders)
+            self.listing = images.look(self.project, self.folders)
         self._load()
         changed = (before.marks, before.layout.order) != (self.board.marks, self.board.layout.order)
         if changed:
@@ -214,7 +197,7 @@ class BoardSession(ProjectSession):
         """Move what is marked on this board, as one batch."""
         result = apply_marks.place(self.project, self._connection, self.kind, {mark.path for mark in self.waiting()})
         self.last_result = result
-        self.listing = listing.look(self.project, self.folders)
+        self.listing = images.look(self.project, self.folders)
         self._load()
         self.board = replace(self.board, message=result.line, confirmed=False)
         return result
@@ -242,13 +225,12 @@ class BoardSession(ProjectSession):
         self.images.learn(self.listing.items, known)
         mine = [mark for mark in waiting if self._is_mine(mark)]
         self.held = {mark.path: mark.held_reason for mark in mine if mark.held_reason}
-        found = {mark.path: mark.folder for mark in mine}
         self.board = replace(
             self.board,
-            marks=MappingProxyType(found),
+            marks={mark.path: mark.folder for mark in mine},
             undo=latest(undo, self._is_here),
             redo=latest(redo, self._is_here),
-            blocked=MappingProxyType(blocked),
+            blocked=blocked,
         )
         self._seen_version = version  # only now: rows that cannot be read are told of at every key
         self.lay_out()
@@ -285,3 +267,62 @@ class BoardSession(ProjectSession):
         self.held = {path: why for path, why in self.held.items() if after.marks.get(path) == before.marks.get(path)}
         self.lay_out()
         return True
+
+
+FOLDERS = {"crop": CROP, "staging": STAGING}  # as mark commands, and files of marks, name them
+
+
+class BrowseSession(BoardSession):
+    """A user looking over folders; C and X mark, Shift+Enter moves.
+
+    Args:
+        folders: relative to the project's root, with their sub-folders; None shows the results, then every source.
+
+    Raises: as `BoardSession`.
+    """
+
+    kind = BROWSE
+    keys = KEYS
+
+    def __init__(self, project: Project, folders: Sequence[str] | None = None) -> None:
+        super().__init__(project, (*RESULTS, "") if folders is None else folders)
+
+    def sections(self) -> Iterable[Section]:
+        """One section a folder: those asked for first, each with its sub-folders after it."""
+        found: dict[str, list[str]] = {}
+        for item in self.listing.items:
+            found.setdefault(item.directory, []).append(item.path)
+        bases = self.listing.bases
+
+        def rank(folder: str) -> tuple[int, str]:
+            inside = (i for i, base in enumerate(bases) if base and f"{folder}/".startswith(f"{base}/"))
+            return next(inside, len(bases)), folder
+
+        for folder in sorted(found, key=rank):
+            paths = found[folder]
+            blocked = [self.board.blocked[path] for path in paths if path in self.board.blocked]
+            note = f"{len(blocked)} not to be marked: {blocked[0]}" if blocked else ""
+            yield Section(folder or "(the project's folder)", folder, tuple(paths), note)
+
+    def act(self, key: str, what: Command) -> None:
+        """Mark the targets, or the row; clear; go to the next marked image."""
+        board = self.board
+        if what.name == "clear":
+            self.board = machine.unmark(board, key, board.targets)
+        elif what.name == "next marked":
+            order = board.layout.order
+            later = [*range(board.cursor + 1, len(order)), *range(board.cursor + 1)] if order else []
+            place = next((i for i in later if order[i] in board.marks), None)
+            found = replace(board, message="nothing is marked here")
+            self.board = found if place is None else replace(board, cursor=place, anchor=place)
+        else:
+            how, _, word = what.name.rpartition(" ")
+            paths = {"mark": board.targets, "mark row": board.row}[how]
+            self.board = machine.mark(board, key, dict.fromkeys(paths, FOLDERS[word]))
+
+
+def mark_named(word: str) -> str:
+    """The folder of a mark as files of marks write it ("crop" or "staging"); raises ValueError for another word."""
+    if word not in FOLDERS:
+        raise ValueError(f'"mark" is {word!r}, neither "crop" nor "staging"')
+    return FOLDERS[word]

@@ -4,18 +4,16 @@ Every key is saved in the database of the project's copy; `Shift+Enter` writes w
 approved_decisions.jsonl. Groups drawn at random from those approved unseen are shown blind among the others.
 """
 
-from __future__ import annotations
-
 import os
 import time
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from pathlib import Path
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from pickroom.automation.decisions_file import (
     ApprovedDecision,
     AutomationDecision,
+    Verdict,
     read_approval,
     read_approved,
     read_decisions,
@@ -24,33 +22,38 @@ from pickroom.automation.decisions_file import (
 )
 from pickroom.automation.order import Order, next_groups, shuffled
 from pickroom.automation.sandbox import AutomationTarget
+from pickroom.core.naming import CROP_ORIGINALS, CROPPED
+from pickroom.core.quantities import plural
 from pickroom.core.records import Choice, Group, InputKind, Recommendation
-from pickroom.files.lock import project_lock
-from pickroom.sessions.bindings import AUTOMATION
-from pickroom.sessions.keys import normalise
-from pickroom.sessions.review import auto_view
-from pickroom.sessions.review.auto_view import FILTERS
-from pickroom.sessions.review.pace import pace_of
-from pickroom.sessions.review.session import ReviewSession
+from pickroom.files.preflight import project_lock
+from pickroom.sessions.keys import AUTOMATION, normalise
+from pickroom.sessions.review import view
+from pickroom.sessions.review.session import ReviewSession, pace_of
 from pickroom.sessions.review.state import ReviewState
 from pickroom.sessions.review.view import DeckView, GroupView
-from pickroom.store import automation_review, groups, recommendations
+from pickroom.store import groups, recommendations, review_state
 from pickroom.store.connect import transaction
 from pickroom.store.workspace import utc_now
 
-
-@dataclass(frozen=True, slots=True)
-class Written:
-    """What Shift+Enter wrote to approved_decisions.jsonl: action -> lines by the user about groups that wait."""
-
-    counts: dict[str, int]
-    path: Path
-
-    @property
-    def line(self) -> str:
-        """One line for the user."""
-        said = ", ".join(f"{count} {action}" for action, count in sorted(self.counts.items())) or "nothing"
-        return f"Written to {self.path.name}: {said}; now apply: the next cell, or pickroom auto apply"
+UNCERTAIN = 0.8  # a pick, or a crop that is proposed, of less confidence than this, or of none, is uncertain
+# name -> what its button says; REVIEW.md, Automation review: only uncertain, only crops, only flagged. One choice of
+# the user's counts whichever of them shows the group.
+FILTERS: Mapping[str, str] = {
+    "waiting": "Needs you",
+    "uncertain": "Uncertain",
+    "crops": "Crops",
+    "flagged": "Flagged",
+    "unseen": "Approved unseen",
+}
+_ELSEWHERE = "no group here: F, or a button above, shows others"
+_KINDS = {
+    "approved": "approved as proposed",
+    "cropped": "approved with the crop, rendered at apply",
+    "by hand": "to crop/ for the crop desk",
+    "overridden": "overridden: another image",
+    "kept": "overridden: not a group, every image kept",
+    "rejected": "rejected: nothing is done",
+}
 
 
 class AutoSession(ReviewSession):
@@ -66,14 +69,14 @@ class AutoSession(ReviewSession):
     """
 
     keys = AUTOMATION
-    store = automation_review
+    store = review_state.AUTOMATION
 
     def __init__(
         self, place: AutomationTarget, *, order: Order = "worth", clock: Callable[[], float] = time.monotonic
     ) -> None:
         self.place = place
-        self.only = "waiting"  # the filter that is on, one of `auto_view.FILTERS`
-        self.last_written: Written | None = None
+        self.only = "waiting"  # the filter that is on, one of FILTERS
+        self.last_written = ""  # what Shift+Enter wrote, in one line; "" before
         self._read()
         super().__init__(place.project, order=order, clock=clock)
         self.previews = place.origin.workspace.thumbnails
@@ -120,19 +123,28 @@ class AutoSession(ReviewSession):
 
     def view(self) -> DeckView:
         """Everything the deck draws now."""
-        pace = pace_of(self.state, self._saved)
-        shown = replace(super().view(), header=auto_view.header(self.state, pace, self.only, len(self._filters)))
-        if self.state.cards or not self._filters:
-            return shown
-        return replace(shown, progress=0.0, message=shown.message or auto_view.ELSEWHERE)
+        shown, only = super().view(), FILTERS[self.only]
+        if self.state.cards:
+            text = view.header(self.state, pace_of(self.state, self._saved), 0)
+            return replace(shown, header=text if self.only == "waiting" else f"Only {only.lower()} - {text}")
+        if not self._filters:
+            return replace(shown, header="No group is undecided: nothing to look at")
+        text = f"{only}: none of {plural(len(self._filters), 'group')}"
+        return replace(shown, header=text, progress=0.0, message=shown.message or _ELSEWHERE)
 
     def summary(self) -> tuple[str, ...]:
-        """What Shift+Enter would write, in words, whatever the filter shows."""
+        """What Shift+Enter would write, one line a kind, counts first, whatever the filter shows."""
         lines = self._lines()
         waiting = {g for g, names in self._filters.items() if "waiting" in names}
         unseen = {g for g, names in self._filters.items() if "unseen" in names}
         written = {line.group_id for line in lines}
-        return auto_view.summary(lines, len(waiting - written), len(unseen - written))
+        kinds = Counter(map(_kind, lines))
+        found = [f"{plural(kinds[kind], 'group')}: {text}" for kind, text in _KINDS.items() if kinds[kind]]
+        if left := len(waiting - written):
+            found.append(f"{plural(left, 'group')}: skipped or not decided, not written")
+        if others := len(unseen - written):
+            found.append(f"{plural(others, 'group')}: approved unseen, carried out by the same apply")
+        return tuple(found)
 
     def is_blind(self, group_id: str) -> bool:
         """Whether the group was drawn from those approved unseen: the guarantee is watched on these."""
@@ -161,8 +173,7 @@ class AutoSession(ReviewSession):
         undecided = groups.waiting_among(self._connection, by_id)
         self._every = {group.group_id: group for group in known if group.group_id in undecided}
         self._filters = {
-            group_id: auto_view.filters_of(self._proposals[group_id], drawn=self.is_blind(group_id))
-            for group_id in self._every
+            group_id: filters_of(self._proposals[group_id], drawn=self.is_blind(group_id)) for group_id in self._every
         }
         waiting = [one for one in recommendations.waiting(self._connection) if one.group_id in self._every]
         ids = next_groups(waiting, (), len(waiting), order=self.order, seed=self.project.id)
@@ -174,15 +185,39 @@ class AutoSession(ReviewSession):
         self._beyond = 0
 
     def _drawn(self, group: Group, choice: Choice, recommendation: Recommendation | None, hidden: bool) -> GroupView:
-        return auto_view.group_view(group, choice, recommendation, self._line(group, choice), hidden=hidden)
+        # a rejected group keeps every image: nothing of it is marked as going
+        drawn = Choice("undecided", None, choice.overlay) if choice.action == "reject" else choice
+        shown = view.group_view(group, drawn, recommendation, hidden=hidden)
+        return replace(shown, route=_route(group, choice, self._line(group, choice)), decided=choice.decided)
 
     def _line(self, group: Group, choice: Choice) -> ApprovedDecision | None:
-        proposal, blind = self._proposals[group.group_id], self.is_blind(group.group_id)
-        return auto_view.approved_line(group, choice, proposal, utc_now(), blind=blind)
+        """The line that a choice becomes in approved_decisions.jsonl; None for one that is not written."""
+        proposal = self._proposals[group.group_id]
+
+        def line(action: Verdict, name: str | None, needs_crop: bool = False, crop: bool = False) -> ApprovedDecision:
+            box = proposal.crop if crop else None
+            return ApprovedDecision(group.group_id, action, name, needs_crop, box, "person", utc_now())
+
+        if choice.action == "reject":
+            return line("rejected", None)
+        if choice.action == "keep":
+            return line("overridden", None)
+        if choice.action not in ("approve", "crop") or choice.index is None:
+            return None
+        name = group.filenames[choice.index]
+        if choice.action == "crop" or name != proposal.chosen:
+            return line("overridden", name, needs_crop=choice.action == "crop")
+        if self.is_blind(group.group_id):  # a crop that was not seen is neither accepted nor asked for
+            return line("approved", name)
+        crop = choice.overlay and proposal.crop is not None
+        by_hand = (
+            proposal.needs_crop is True and proposal.crop is None
+        )  # needed, and no box is proposed: the crop desk's
+        return line("approved", name, crop or by_hand, crop)
 
     def _lines(self) -> list[ApprovedDecision]:
         """What was chosen for every group that waits, whatever the filter shows."""
-        saved = automation_review.load(self._connection, self._every)
+        saved = self.store.load(self._connection, self._every)
         made = (self._line(self._every[group_id], one.choice) for group_id, one in saved.items() if one.choice)
         return [line for line in made if line is not None]
 
@@ -193,14 +228,17 @@ class AutoSession(ReviewSession):
         # another window that writes the file now, or an apply, would write back what it read before this
         with project_lock(self.project, "writing what was chosen"):
             lines = self._write_chosen()
-        self.last_written = Written(dict(Counter(line.action for line in lines)), self.place.approved)
-        self._look.restart()  # the summary was not the next group
-        self._load(message=self.last_written.line)
+        counts = sorted(Counter(line.action for line in lines).items())
+        said = ", ".join(f"{count} {action}" for action, count in counts) or "nothing"
+        name = self.place.approved.name
+        self.last_written = f"Written to {name}: {said}; now apply: the next cell, or pickroom auto apply"
+        self._since = self._clock()  # the summary was not the next group
+        self._load(message=self.last_written)
 
     def _write_chosen(self) -> list[ApprovedDecision]:
         """Write what was chosen into the file, beside what stands there; returns every line that was chosen here."""
         with transaction(self._connection, writing=False):
-            lines, looked_at = self._lines(), automation_review.load(self._connection, self._every)
+            lines, looked_at = self._lines(), self.store.load(self._connection, self._every)
         before = read_approved(self.place.approved)
         # a choice taken back takes its line back; lines about groups that nothing was chosen for here stay
         chosen = {group_id for group_id, one in looked_at.items() if one.choice is not None}
@@ -214,7 +252,7 @@ class AutoSession(ReviewSession):
 
     def _show_step(self, name: str) -> None:
         """Undo and redo act on the group of the step, also where the filter leaves it out."""
-        undo, redo = automation_review.steps(self._connection)
+        undo, redo = self.store.steps(self._connection)
         steps = undo if name == "undo" else redo
         if not steps:
             return
@@ -224,3 +262,49 @@ class AutoSession(ReviewSession):
         for wider in ("waiting", "unseen"):
             if wider in self._filters.get(step.from_group, ()) and wider in self._filters.get(step.to_group, ()):
                 self.show_only(wider)
+
+
+def filters_of(proposal: AutomationDecision, *, drawn: bool) -> frozenset[str]:
+    """The filters that show a proposal. One drawn for a blind look is in no filter that would tell what is proposed."""
+    if proposal.auto_approve:
+        return frozenset(("waiting",) if drawn else ("unseen",))
+    found = {"waiting"}
+    if _unsure(proposal.confidence) or (proposal.needs_crop is not False and _unsure(proposal.crop_confidence)):
+        found.add("uncertain")
+    if proposal.needs_crop or proposal.crop is not None:
+        found.add("crops")
+    if proposal.anomaly_flags:
+        found.add("flagged")
+    return frozenset(found)
+
+
+def _unsure(confidence: float | None) -> bool:
+    return confidence is None or confidence < UNCERTAIN
+
+
+def _route(group: Group, choice: Choice, line: ApprovedDecision | None) -> str:
+    if choice.action == "reject":
+        return "Rejected: every image stays where it is, nothing is done"
+    if choice.action == "keep":
+        return "Overridden, not a group: every image → selected/"
+    if line is None:
+        return "Skipped: nothing is written" if choice.action == "skip" else "Undecided: nothing is written"
+    assert line.final_choice is not None
+    picked = group.filenames.index(line.final_choice)
+    others = ", ".join(str(i + 1) for i in range(len(group.images)) if i != picked)
+    how = f"{picked + 1} → selected/"
+    if line.crop is not None:
+        how = f"{picked + 1} → cropped into {CROPPED}/, the original → {CROP_ORIGINALS}/"
+    elif line.needs_crop:
+        how = f"{picked + 1} → crop/ to be cropped by hand"
+    return f"{line.action.capitalize()}: {how}   ·   {others} → delete_staging/"
+
+
+def _kind(line: ApprovedDecision) -> str:
+    if line.action == "rejected":
+        return "rejected"
+    if line.final_choice is None:
+        return "kept"
+    if line.crop is not None:
+        return "cropped"
+    return "by hand" if line.needs_crop else line.action

@@ -4,12 +4,9 @@ One session shows one batch of the queue. Several windows may hold sessions on o
 group by group, each key is a transaction of its own, and `refresh` brings in what others did.
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from types import MappingProxyType, ModuleType
 
 from pickroom.automation.order import Order, next_groups
 from pickroom.core.records import Choice, Group, InputKind, Origin, Recommendation
@@ -17,17 +14,15 @@ from pickroom.files.finalise import FinaliseResult, finalise
 from pickroom.images import metadata
 from pickroom.images.metadata import InfoRow
 from pickroom.indexing.regrouping import similarity_hint
-from pickroom.sessions.bindings import REVIEW
-from pickroom.sessions.keys import normalise
+from pickroom.sessions.keys import REVIEW, normalise
 from pickroom.sessions.review import state as machine
 from pickroom.sessions.review import view
-from pickroom.sessions.review.pace import LookClock, pace_of
 from pickroom.sessions.review.state import Card, ReviewState
-from pickroom.sessions.review.view import DeckView, GroupView
+from pickroom.sessions.review.view import DeckView, GroupView, Pace
 from pickroom.sessions.session import ProjectSession, latest
 from pickroom.store import groups, recommendations, review_state
-from pickroom.store.choices import SavedChoice
 from pickroom.store.connect import data_version, transaction
+from pickroom.store.review_state import ReviewTables, SavedChoice, look_ms, looks_s
 from pickroom.store.workspace import Project
 
 BATCH_SIZE = 100  # groups; REVIEW.md
@@ -37,11 +32,6 @@ class ReviewSession(ProjectSession):
     """A user at the deck, where the last session left off; `press` is all they do.
 
     The automation's review is this one with other keys and tables.
-
-    Attributes:
-        store: the module that keeps choices, undo log and cursor.
-        state: everything on screen.
-        last_result: what the last finalise did, None before.
 
     Args:
         batch_size: groups in a batch.
@@ -55,8 +45,8 @@ class ReviewSession(ProjectSession):
     """
 
     keys = REVIEW
-    store: ModuleType = review_state
-    state: ReviewState
+    store: ReviewTables = review_state.REVIEW  # the tables that keep choices, undo log and cursor
+    state: ReviewState  # everything on screen
 
     def __init__(
         self,
@@ -68,8 +58,8 @@ class ReviewSession(ProjectSession):
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.batch_size, self.blind, self.order = batch_size, blind, order
-        self.last_result: FinaliseResult | None = None
-        self._look = LookClock(clock)
+        self.last_result: FinaliseResult | None = None  # what the last finalise did, None before
+        self._clock, self._since = clock, clock()  # since the last key that was saved
         super().__init__(project)
 
     def open(self, recovered: str) -> None:
@@ -85,7 +75,7 @@ class ReviewSession(ProjectSession):
             LockedError, StoreError: saving or finalising was refused; the state is as it was.
         """
         pressed = normalise(key)
-        decides, seen = self.keys.effect(pressed) == "decides", self.group_at(self.state.position)
+        decides, seen = self.keys.effects.get(pressed) == "decides", self.group_at(self.state.position)
 
         def attempt() -> bool:
             if decides and self.group_at(self.state.position) != seen:
@@ -213,7 +203,7 @@ class ReviewSession(ProjectSession):
             self._show(group_id, saved)
         self.state = ReviewState(
             cards=tuple(map(self._card, self.groups)),
-            choices=MappingProxyType({g: saved.choice for g, saved in self._saved.items() if saved.choice}),
+            choices={g: saved.choice for g, saved in self._saved.items() if saved.choice},
             undo=latest(undo, lambda step: {step.from_group, step.to_group} <= known),
             redo=latest(redo, lambda step: {step.from_group, step.to_group} <= known),
             message=message,
@@ -257,7 +247,8 @@ class ReviewSession(ProjectSession):
             # nobody else writes from here on: choices and undo log are still what this key was pressed on, or not
             if data_version(self._connection) != self._seen_version:
                 return False
-            spent = self._look.take()
+            before_s, self._since = self._since, self._clock()
+            spent = look_ms(self._since - before_s)
             for group_id in changed | {card.group_id}:
                 was = self._saved.get(group_id, SavedChoice(None, input=self._input(group_id)))
                 saved = replace(was, milliseconds=spent if group_id == card.group_id else 0)
@@ -273,8 +264,10 @@ class ReviewSession(ProjectSession):
                     saved = replace(saved, choice=choice, shown=made.shown, input=made.input)
                 self.store.save_choice(self._connection, group_id, saved)
                 totals[group_id] = replace(saved, milliseconds=was.milliseconds + saved.milliseconds)
-            if after.undo != before.undo:
-                self._log(after, name)
+            if name in ("undo", "redo") and after.undo != before.undo:
+                self.store.log.mark(self._connection, undone=name == "undo")
+            elif after.undo != before.undo:
+                self.store.log_step(self._connection, after.undo[-1])
             if after.card is not None:
                 self.store.set_cursor(self._connection, after.card.group_id)
         self._saved |= totals
@@ -287,18 +280,10 @@ class ReviewSession(ProjectSession):
         self.state = after
         return True
 
-    def _log(self, after: ReviewState, command: str) -> None:
-        if command == "undo":
-            self.store.mark_undone(self._connection)
-        elif command == "redo":
-            self.store.mark_redone(self._connection)
-        else:
-            self.store.log_step(self._connection, after.undo[-1])
-
     def _finalise(self) -> None:
         result = finalise(self.project, self._connection, [group.group_id for group in self.groups])
         self.last_result = result
-        self._look.restart()  # the summary was not the next group
+        self._since = self._clock()  # the summary was not the next group
         self._load(message=result.line)
 
 
@@ -312,3 +297,16 @@ class ManualSession(ReviewSession):
     def _fetch(self) -> None:
         super()._fetch()
         self.recommendations = {}
+
+
+def pace_of(state: ReviewState, saved: Mapping[str, SavedChoice]) -> Pace:
+    """The figures over the groups of this batch that are decided; `saved` is group id -> what is saved of it."""
+    choices = state.choices
+    decided = [card for card in state.cards if card.group_id in choices and choices[card.group_id].decided]
+    times = looks_s(saved[card.group_id].milliseconds for card in decided if card.group_id in saved)
+    agreed = [
+        state.choice(card).index == card.ai_index
+        for card in decided
+        if card.by_model and card.ai_index is not None and state.choice(card).index is not None
+    ]
+    return Pace(sum(times) / len(times) if times else None, sum(agreed) / len(agreed) if agreed else None)

@@ -4,32 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from types import MappingProxyType
 from typing import Literal
 
 from pickroom.core.quantities import plural
 from pickroom.core.records import Action, Choice, Group, Origin, Recommendation, ReviewStep
-from pickroom.sessions.bindings import REVIEW
-from pickroom.sessions.keys import KeyTable, normalise
+from pickroom.sessions.keys import REVIEW, KeyTable, normalise
 
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """What the machine must know of one group.
-
-    Attributes:
-        count: number of images, 2-4.
-        ai_index: the recommended image (0-based), None without one.
-        has_crop: whether a crop was proposed for it; without one the overlay cannot be switched on.
-        overlay_first: whether the overlay starts on (the model says a crop is needed).
-        by_model: recommended by a model, or a simulation of one; a baseline is no AI that could be agreed with.
-    """
+    """What the machine must know of one group."""
 
     group_id: str
-    count: int
-    ai_index: int | None = None
-    has_crop: bool = False
-    overlay_first: bool = False
+    count: int  # number of images, 2-4
+    ai_index: int | None = None  # the recommended image (0-based), None without one
+    has_crop: bool = False  # whether a crop was proposed for it; without one the overlay cannot be switched on
+    overlay_first: bool = False  # whether the overlay starts on (the model says a crop is needed)
+    # recommended by a model, or a simulation of one; a baseline is no AI that could be agreed with
     by_model: bool = True
 
     @classmethod
@@ -49,29 +40,22 @@ class Card:
 
 @dataclass(frozen=True, slots=True)
 class ReviewState:
-    """Everything the deck shows.
+    """Everything the deck shows."""
 
-    Attributes:
-        cards: the groups of this batch, in queue order.
-        choices: group id -> what is chosen; a group not in it has `first_choice`.
-        position: index of the group shown; 0 when there is none.
-        zoom, info, help, summary: which views are open.
-        confirmed: Shift+Enter was pressed on the summary: finalise now.
-        undo, redo: steps, the latest last.
-        message: one line about the last key, "" when there is nothing to say.
-    """
-
-    cards: tuple[Card, ...]
-    choices: Mapping[str, Choice] = field(default_factory=lambda: MappingProxyType({}))
-    position: int = 0
+    cards: tuple[Card, ...]  # the groups of this batch, in queue order
+    # group id -> what is chosen; a group not in it has `first_choice`
+    choices: Mapping[str, Choice] = field(default_factory=dict)
+    position: int = 0  # index of the group shown; 0 when there is none
+    # zoom, info, help, summary: which views are open
     zoom: bool = False
     info: bool = False
     help: bool = False
     summary: bool = False
-    confirmed: bool = False
+    confirmed: bool = False  # Shift+Enter was pressed on the summary: finalise now
+    # undo, redo: steps, the latest last
     undo: tuple[ReviewStep, ...] = ()
     redo: tuple[ReviewStep, ...] = ()
-    message: str = ""
+    message: str = ""  # one line about the last key, "" when there is nothing to say
 
     @property
     def card(self) -> Card | None:
@@ -103,7 +87,7 @@ def first_choice(card: Card) -> Choice:
 
 
 def with_choice(state: ReviewState, group_id: str, choice: Choice) -> ReviewState:
-    return replace(state, choices=MappingProxyType({**state.choices, group_id: choice}))
+    return replace(state, choices={**state.choices, group_id: choice})
 
 
 def press(state: ReviewState, key: str, keys: KeyTable = REVIEW) -> ReviewState:
@@ -118,7 +102,9 @@ def press(state: ReviewState, key: str, keys: KeyTable = REVIEW) -> ReviewState:
     if command is None:
         return replace(state, message=f"{key} does nothing here; ? shows the keys")
     if state.summary:
-        return _in_summary(state, command.name)
+        told = "not finalised" if command.name == "back" else "Shift+Enter again finalises, Esc returns"
+        told, confirmed = ("", True) if command.name == "finalise" else (told, False)
+        return replace(state, summary=command.name not in ("finalise", "back"), confirmed=confirmed, message=told)
     if command.name in ("undo", "redo"):
         return _replay(state, "undo" if command.name == "undo" else "redo", keys)
     if command.name in _VIEWS:
@@ -189,11 +175,6 @@ def open_before(state: ReviewState) -> str:
     return f"{plural(count, 'group')} before this {'are' if count > 1 else 'is'} open: G goes to the next"
 
 
-def _next_undecided(state: ReviewState) -> int | None:
-    count = len(state.cards)
-    return _first_undecided(state, [(state.position + step) % count for step in range(1, count + 1)])
-
-
 def _first_undecided(state: ReviewState, places: Sequence[int]) -> int | None:
     for wanted in ("undecided", "skip"):  # the skipped ones once nothing else is left
         for position in places:
@@ -225,14 +206,6 @@ def _said(step: ReviewStep, keys: KeyTable) -> str:
     return command.name if command.index is None else f"{command.name} {command.index + 1}"
 
 
-def _in_summary(state: ReviewState, name: str) -> ReviewState:
-    if name == "finalise":
-        return replace(state, summary=False, confirmed=True)
-    if name == "back":
-        return replace(state, summary=False, message="not finalised")
-    return replace(state, message="Shift+Enter again finalises, Esc returns")
-
-
 def _open_summary(state: ReviewState) -> ReviewState:
     # skips count: a batch that is skipped from end to end is finalised too, and makes room for the next
     if all(state.choice(card).action == "undecided" for card in state.cards):
@@ -261,5 +234,7 @@ _MOVES: dict[str, Callable[[ReviewState], int | None]] = {
     "previous": lambda state: state.position - 1,
     "first": lambda state: 0,
     "last": lambda state: len(state.cards) - 1,
-    "next undecided": _next_undecided,
+    "next undecided": lambda state: _first_undecided(
+        state, [(state.position + step) % len(state.cards) for step in range(1, len(state.cards) + 1)]
+    ),
 }

@@ -1,7 +1,5 @@
 """What the deck shows, as plain records built from the session's state. Pure: the widgets only draw this."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,25 +10,19 @@ from pickroom.core.quantities import percent, plural
 from pickroom.core.records import Choice, CropBox, Group, Recommendation
 from pickroom.files import routing
 from pickroom.sessions.review.state import ReviewState
-from pickroom.sessions.shown import ShownImage
+from pickroom.sessions.session import ShownImage
 
 Mark = Literal["keep", "reject", "none"]
 
 
 @dataclass(frozen=True, slots=True)
 class ImageView(ShownImage):
-    """One image of the group shown.
+    """One image of the group shown."""
 
-    Attributes:
-        mark: keep (blue) or reject (red) as chosen so far, none while undecided.
-        ai_pick: draw the solid frame; badge: e.g. "AI pick 87 %", "highest stage", "" when not the AI's.
-        crop: the box to draw dashed with everything outside dimmed, None when the overlay is off.
-    """
-
-    mark: Mark
-    ai_pick: bool
+    mark: Mark  # keep (blue) or reject (red) as chosen so far, none while undecided
+    ai_pick: bool  # draw the solid frame; badge: e.g. "AI pick 87 %", "highest stage", "" when not the AI's
     badge: str
-    crop: CropBox | None
+    crop: CropBox | None  # the box to draw dashed with everything outside dimmed, None when the overlay is off
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,33 +40,22 @@ class GroupView:
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """Figures of the header; None where there is nothing to measure yet.
+    """Figures of the header; None where there is nothing to measure yet."""
 
-    Attributes:
-        seconds_per_group: mean over the groups decided here.
-        agreement: share of decided groups in which the user picked the AI's image, in [0, 1].
-    """
-
-    seconds_per_group: float | None
-    agreement: float | None
+    seconds_per_group: float | None  # mean over the groups decided here
+    agreement: float | None  # share of decided groups in which the user picked the AI's image, in [0, 1]
 
 
 @dataclass(frozen=True, slots=True)
 class DeckView:
-    """What the deck draws, in addition to the state of the session.
-
-    Attributes:
-        progress: share of the batch that is decided, in [0, 1].
-        summary: what finalise would do, while it asks; else empty.
-        next_step: what to do where no group was ever made, "" where any was.
-    """
+    """What the deck draws, in addition to the state of the session."""
 
     header: str
-    progress: float
+    progress: float  # share of the batch that is decided, in [0, 1]
     group: GroupView | None
     message: str
-    summary: tuple[str, ...]
-    next_step: str = ""
+    summary: tuple[str, ...]  # what finalise would do, while it asks; else empty
+    next_step: str = ""  # what to do where no group was ever made, "" where any was
 
 
 def group_view(
@@ -167,7 +148,7 @@ def summary(
     for card, group in zip(state.cards, groups, strict=True):
         seen = group.group_id not in unseen
         way = routing.route(state.choice(card), card.count, recommendations.get(group.group_id), crop_seen=seen)
-        counts[_kind(way)] += 1
+        counts["stay" if way is None else way.sidecar or way.outcome] += 1
         for folder in way.folders if way else ():
             images[folder] += 1
     lines = [f"{plural(counts[kind], 'group')}: {text}" for kind, text in _KINDS.items() if counts[kind]]
@@ -183,10 +164,6 @@ _KINDS = {
     "keep": "every image → selected/",
     "stay": "undecided or skipped: stay where they are",
 }
-
-
-def _kind(way: routing.Route | None) -> str:
-    return "stay" if way is None else way.sidecar or way.outcome
 
 
 def _badge(shown: Recommendation) -> str:

@@ -1,25 +1,23 @@
 """The sorter on one project: images to character folders, which are sub-folders of the folder that is sorted."""
 
-from __future__ import annotations
-
+import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 from pickroom.core.errors import UsageError
 from pickroom.core.naming import OWNED_FOLDERS, filename_of, folder_of, join, split
-from pickroom.files.handlers import SORT
-from pickroom.sessions import bindings
-from pickroom.sessions.bindings import FOLDER_KEYS
-from pickroom.sessions.keys import Command
+from pickroom.files.journal import SORT
+from pickroom.sessions.keys import FOLDER_KEYS, Command
+from pickroom.sessions.keys import SORT as KEYS
 from pickroom.sessions.marking import board as machine
-from pickroom.sessions.marking import listing
-from pickroom.sessions.marking.layout import Section
-from pickroom.sessions.marking.listing import RESULTS, ListedImage
+from pickroom.sessions.marking import images
+from pickroom.sessions.marking.board import Section
+from pickroom.sessions.marking.images import RESULTS, ImageTexts, ListedImage
 from pickroom.sessions.marking.session import BoardSession, Note
-from pickroom.sessions.sorting import fields as writing
-from pickroom.sessions.sorting.fields import Fields, GroupRow, folder_name, same
-from pickroom.sessions.sorting.suggest import Similarity, Suggestion
+from pickroom.sessions.sorting import suggest
+from pickroom.sessions.sorting.suggest import GroupRow, Similarity, Suggestion, folder_name, same
 from pickroom.store import marks
 from pickroom.store.connect import transaction
 from pickroom.store.workspace import Project
@@ -27,12 +25,6 @@ from pickroom.store.workspace import Project
 
 class SortSession(BoardSession):
     """A user at the sorter: a key sends images to the folder of that key, Shift+Enter moves them.
-
-    Attributes:
-        names: the character folders, in the order of their keys.
-        similarity: the vectors, or why there are none.
-        hidden: whether marked images are left out of the board.
-        only: (field, text) that an image must have to be shown, None for all.
 
     Args:
         folders: the folders to sort, relative to the project's root; None sorts the results.
@@ -42,22 +34,22 @@ class SortSession(BoardSession):
     """
 
     kind = SORT
-    keys = bindings.SORT
+    keys = KEYS
 
     def __init__(self, project: Project, folders: Sequence[str] | None = None) -> None:
         for folder in folders or ():
-            top = listing.checked(project, folder).partition("/")[0]
+            top = images.checked(project, folder).partition("/")[0]
             if top in OWNED_FOLDERS and top not in RESULTS:
                 hint = "sort selected, crop_cropped, or a folder of sources"
                 raise UsageError("images there are not to be sorted", doing="sorting", subject=folder, hint=hint)
-        self.names: list[str] = []
+        self.names: list[str] = []  # the character folders, in the order of their keys
         self._on_screen: tuple[str, ...] = ()  # the folders as they were when a key was pressed
-        self.hidden = False
-        self.only: tuple[str, str] | None = None
+        self.hidden = False  # whether marked images are left out of the board
+        self.only: tuple[str, str] | None = None  # (field, text) that an image must have to be shown, None for all
         self._stored: list[str] = []  # the names as the database has them
         self._similar_to: str | None = None
-        self.fields = Fields(project.root)
-        self.similarity = Similarity(project)
+        self._texts: dict[ListedImage, dict[str, str]] = {}  # kept as long as file, size and time stay
+        self.similarity = Similarity(project)  # the vectors, or why there are none
         super().__init__(project, RESULTS if folders is None else folders)
 
     def base_of(self, path: str) -> str:
@@ -145,7 +137,7 @@ class SortSession(BoardSession):
         if self.only is None:
             return {item.path for item in items}
         field, text = self.only
-        written = self.fields.of(items)
+        written = self._written(items)
         return {path for path, found in written.items() if found.get(field) == text}
 
     def act(self, key: str, what: Command) -> None:
@@ -155,7 +147,11 @@ class SortSession(BoardSession):
             paths = board.row if what.name == "mark row" else board.targets
             self.board = self._send(key, what.index or 0, paths)
         elif what.name in ("accept", "accept row"):
-            self.board = self._accept(key, board.row if what.name == "accept row" else board.targets)
+            paths = board.row if what.name == "accept row" else board.targets
+            suggested = self.suggestions([path for path in paths if path not in board.marks])
+            wanted = {path: self.folder_of(found.name, path) for path, found in suggested.items()}
+            told = self.similarity.missing or "nothing is suggested there yet: sort some more of each of two characters"
+            self.board = machine.mark(board, key, wanted) if wanted else replace(board, message=told)
         elif what.name == "clear":
             self.board = machine.unmark(board, key, board.targets)
         elif what.name == "hide":
@@ -164,7 +160,14 @@ class SortSession(BoardSession):
             told = "marked images are hidden; V shows them" if self.hidden else "every image is shown"
             self.board = replace(self.board, message=told)
         elif what.name == "order":
-            self._reorder(board)
+            if self._similar_to is not None:
+                self._similar_to, told = None, "by name"
+            elif board.active is not None and self.similarity.has(board.active):
+                self._similar_to, told = board.active, f"the most similar to {filename_of(board.active)} first"
+            else:
+                told = self.similarity.missing or "this image has no vector: pickroom embed"
+            self.lay_out()
+            self.board = replace(self.board, message=told)
         elif what.name == "name":
             self.board = replace(board, message="type a name, Enter adds it")
         else:
@@ -191,28 +194,20 @@ class SortSession(BoardSession):
             return replace(self.board, message=told)
         return machine.mark(self.board, key, {path: self.folder_of(self.names[index], path) for path in paths})
 
-    def _accept(self, key: str, paths: Sequence[str]) -> machine.Board:
-        suggested = self.suggestions([path for path in paths if path not in self.board.marks])
-        wanted = {path: self.folder_of(found.name, path) for path, found in suggested.items()}
-        if wanted:
-            return machine.mark(self.board, key, wanted)
-        why = self.similarity.missing or "nothing is suggested there yet: sort some more of each of two characters"
-        return replace(self.board, message=why)
-
-    def _reorder(self, board: machine.Board) -> None:
-        if self._similar_to is not None:
-            self._similar_to, told = None, "by name"
-        elif board.active is not None and self.similarity.has(board.active):
-            self._similar_to, told = board.active, f"the most similar to {filename_of(board.active)} first"
-        else:
-            told = self.similarity.missing or "this image has no vector: pickroom embed"
-        self.lay_out()
-        self.board = replace(self.board, message=told)
-
     def show_only(self, field: str | None, text: str = "") -> None:
         """Filter the board by what is written about images; None shows all."""
         self.only = None if field is None else (field, text)
         self.lay_out()
+
+    def _written(self, items: Sequence[ListedImage]) -> dict[str, dict[str, str]]:
+        """Path -> field -> text of what is written about these images; each is read once."""
+        missing = [item for item in items if item not in self._texts]
+        texts = ImageTexts(self.project.root)
+        texts.list_folders([item.path for item in missing])
+        with ThreadPoolExecutor(os.cpu_count() or 2) as pool:
+            found = pool.map(texts.read, (item.path for item in missing))
+            self._texts |= dict(zip(missing, found, strict=True))
+        return {item.path: self._texts[item] for item in items}
 
     def suggestions(self, paths: Iterable[str]) -> dict[str, Suggestion]:
         """Path -> what its nearest sorted neighbours suggest; only of images that lie in no character's folder."""
@@ -240,11 +235,11 @@ class SortSession(BoardSession):
 
     def choices(self) -> dict[str, list[tuple[str, int]]]:
         """Field -> its values and how often each, of the images to sort: for the filter and for sorting by a field."""
-        return writing.choices(self.fields.of(self.listing.items))
+        return suggest.choices(self._written(self.listing.items))
 
     def group_by(self, field: str) -> tuple[list[GroupRow], list[str]]:
-        """What sorting the unsorted images by a field would do: a dry run. See `fields.group_by`."""
-        return writing.group_by(self.fields.of(self.unsorted()), field, self.names)
+        """What sorting the unsorted images by a field would do: a dry run. See `suggest.group_by`."""
+        return suggest.group_by(self._written(self.unsorted()), field, self.names)
 
     def routes_by(self, field: str) -> dict[str, str]:
         """Path -> folder of every unsorted image that has the field."""

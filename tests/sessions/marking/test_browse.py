@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from conftest import write_image
-from pickroom.sessions.browse.session import BrowseSession, mark_named
 from pickroom.sessions.crop.session import CropSession
+from pickroom.sessions.marking.session import BrowseSession, mark_named
 from pickroom.store.workspace import Project
 from support.boards import with_results
 
@@ -48,7 +49,7 @@ def test_a_folder_of_sources_is_shown_with_all_that_is_in_it(project: Project) -
 
 
 def test_the_row_and_the_next_marked_image(session: BrowseSession) -> None:
-    session.set_columns(3)
+    session.point(lambda board: replace(board, columns=3))
     session.press("Shift+x")
     assert len(session.board.marks) == 3 and session.board.cursor == 3
     assert session.press("m").cursor == 0
