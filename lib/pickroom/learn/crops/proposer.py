@@ -50,7 +50,7 @@ class CropConfig:
     members: int = 2
     hidden: int = 32
     components: int = 16
-    steps: int = 500
+    steps: int = 400
     least_epochs: int = 4
     batch: int = 32
     learning_rate: float = 8e-3
