@@ -24,8 +24,7 @@ BOX = CropBox(0.125, 0.25, 0.75, 0.875)
 def crop_waiting(project: Project, box: CropBox = BOX) -> str:
     """Crop the one image that waits at the crop desk; its name."""
     with closing(CropSession(project)) as session:
-        (waiting,) = session.waiting
-        card = waiting.card
+        (card,) = session.waiting
         result = session.submit([Order(card.directory, card.filename, box)])
         assert result.done == [card.filename]
     return card.filename
