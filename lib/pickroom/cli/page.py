@@ -76,6 +76,7 @@ SECTIONS: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
         "Keep house",
         (
             ("finish", "report on a project, archive it, mark it as finished", "finish holiday"),
+            ("alias", "names that old logs have for a project", "alias holiday 'old/holiday_final'"),
             ("relocate", "tell a project that its folder of images has moved", "relocate holiday /mnt/holiday"),
             ("reclaim", "free the disk of what is proved to be needless", "reclaim"),
             ("backup", "decisions, models and logs in one file; never images", "backup ~/pickroom-backup.zip"),

@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, Self
 
+import msgspec
+
 from pickroom.core.naming import IMAGE_EXTENSIONS
 from pickroom.storage.json_records import NonEmpty, from_json, from_values
 
@@ -23,14 +25,17 @@ class NewerManifestError(ValueError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
-    """What `data/projects/<project>.json` holds, in its order. `root` is the only absolute path stored anywhere."""
+    """What `data/projects/<project>.json` holds, in its order. `root` is the only absolute path stored anywhere.
+
+    A finished project that was registered without images has the root "".
+    """
 
     schema_version: int = SCHEMA_VERSION
     project_id: NonEmpty
     aliases: tuple[str, ...] = ()
     title: str
     status: Literal["active", "finished", "archived"] = "active"
-    root: NonEmpty
+    root: str
     decisions_db: str
     created_at: str
     finished_at: str | None = None
@@ -58,8 +63,33 @@ class Manifest:
         project_id = str(values.get("project_id", ""))
         defaults = {"title": project_id, "decisions_db": f"{DECISIONS}/{project_id}.db", "created_at": ""}
         manifest = from_values(cls, {**defaults, **values})
-        if not Path(manifest.root).is_absolute() or "\0" in manifest.root:
+        without_images = not manifest.root and manifest.status != "active"
+        if not without_images and (not Path(manifest.root).is_absolute() or "\0" in manifest.root):
             raise ValueError(f"its root {manifest.root!r} is no absolute path")
         if manifest.encoder is not None and not _ENCODER_ID.fullmatch(manifest.encoder):  # it names a folder
             raise ValueError(f"its encoder {manifest.encoder!r} is no encoder's id")
         return manifest
+
+
+class _EarlierPaths(msgspec.Struct):
+    root: str = ""
+
+
+class EarlierProject(msgspec.Struct, rename="camel"):
+    """A `<project>.project.json` of the earlier system, as far as Pickroom uses it; `paths.root` is relative to it."""
+
+    project_id: NonEmpty
+    title: str | None = None
+    created_at: str | None = None
+    started_at: str | None = None
+    finished_at: str | None = None
+    paths: _EarlierPaths = msgspec.field(default_factory=_EarlierPaths)
+
+
+def is_manifest(text: bytes) -> bool:
+    """Whether a JSON file is a manifest, or may be a damaged one; False for what is surely another program's."""
+    try:
+        values = from_json(object, text)
+    except ValueError:
+        return True
+    return isinstance(values, dict) and not {"project_id", "schema_version", "decisions_db"}.isdisjoint(values)

@@ -5,6 +5,7 @@ This module owns the manifest file (FORMATS.md, Manifest); nobody else reads or 
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import os
 from collections.abc import Iterator
@@ -17,11 +18,12 @@ from platformdirs import user_data_path
 
 from pickroom.core.errors import ProjectError
 from pickroom.core.naming import is_project_id
-from pickroom.storage import atomic
+from pickroom.storage import atomic, json_records
 from pickroom.storage.locking import exclusive
-from pickroom.store.manifest import DECISIONS, Manifest, NewerManifestError
+from pickroom.store.manifest import DECISIONS, EarlierProject, Manifest, NewerManifestError, is_manifest
 
 _MANIFESTS = Path("data", "projects")  # what makes a folder a workspace
+_EARLIER = ".project.json"  # the end of the name of the earlier system's manifests
 _MOST_BYTES = 1 << 20  # of a manifest: it holds a page
 _PATIENCE_S = 10.0  # a manifest is written in milliseconds, on a slow disk in a second
 
@@ -44,8 +46,11 @@ class Project:
 
     @property
     def root(self) -> Path:
-        """The folder of its images; raises nothing when it has gone (see `require_root`)."""
-        return Path(self.manifest.root)
+        """The folder of its images; raises nothing when it has gone (see `require_root`).
+
+        Of a project registered without images it is a path in the workspace where nothing lies.
+        """
+        return Path(self.manifest.root or self.manifest_file.with_suffix(".no-images"))
 
     @property
     def database(self) -> Path:
@@ -66,6 +71,9 @@ class Project:
 
     def require_root(self) -> Path:
         """The image folder, or ProjectError when it is not there (an unplugged disk, a moved folder)."""
+        if not self.manifest.root:
+            hint = f"give it a folder: pickroom start {self.id} --images FOLDER"
+            raise _unusable(self.id, "it was registered without images", self.manifest_file, hint)
         if not self.root.is_dir():
             hint = f"plug its disk in, or: pickroom relocate {self.id} NEW_FOLDER"
             raise _unusable(self.id, "the image folder is not there", self.root, hint)
@@ -167,6 +175,8 @@ class Workspace:
             raise bad_project_id(project_id)
         path = self.manifests / f"{project_id}.json"
         try:
+            if not self._is_project(path):
+                raise FileNotFoundError
             manifest = Manifest.from_json(atomic.read_small(path, _MOST_BYTES).decode())
         except FileNotFoundError:
             known = self.project_ids()
@@ -197,18 +207,45 @@ class Workspace:
 
     def project_ids(self) -> list[str]:
         """The ids of every project that has a manifest, sorted."""
-        return sorted(p.stem for p in self.manifests.glob("*.json") if is_project_id(p.stem))
+        return sorted(p.stem for p in self.manifests.glob("*.json") if is_project_id(p.stem) and self._is_project(p))
+
+    def other_files(self) -> list[str]:
+        """The names of JSON files among the manifests that are other programs', sorted."""
+        earlier = {f"{name}{_EARLIER}" for name in self.earlier_projects()}
+        own = {f"{project_id}.json" for project_id in self.project_ids()}
+        return sorted({path.name for path in self.manifests.glob("[!.]*.json")} - own - earlier)
+
+    def earlier_projects(self) -> dict[str, EarlierProject]:
+        """Project id -> what its `<project>.project.json` of the earlier system says, where that can be read."""
+        found = {}
+        for path in sorted(self.manifests.glob(f"*{_EARLIER}")):
+            with contextlib.suppress(OSError, ValueError):
+                earlier = json_records.from_json(EarlierProject, atomic.read_small(path, _MOST_BYTES))
+                if is_project_id(earlier.project_id) and path.name == f"{earlier.project_id}{_EARLIER}":
+                    found[earlier.project_id] = earlier
+        return found
+
+    def _is_project(self, path: Path) -> bool:
+        """Whether a JSON file is a project's manifest, maybe a damaged one, and not another program's."""
+        if (self.decisions / f"{path.stem}.db").exists():
+            return True
+        try:
+            return is_manifest(atomic.read_small(path, _MOST_BYTES))
+        except FileNotFoundError:
+            return False
+        except (OSError, ValueError):
+            return True
 
     def projects(self) -> Iterator[Project]:
         """Every project; raises ProjectError at the first damaged manifest."""
         return (self.project(project_id) for project_id in self.project_ids())
 
-    def planned(self, project_id: str, root: Path, title: str | None = None) -> Project:
-        """A project that has not been saved; `save_new` publishes its manifest."""
+    def planned(self, project_id: str, root: Path | None, title: str | None = None) -> Project:
+        """A project that has not been saved; `save_new` publishes its manifest. `root` None: one without images."""
         manifest = Manifest(
             project_id=project_id,
             title=title or project_id,
-            root=str(root),
+            root="" if root is None else str(root),
             decisions_db=f"{DECISIONS}/{project_id}.db",
             created_at=utc_now(),
         )
@@ -242,4 +279,6 @@ def bad_project_id(project_id: str) -> ProjectError:
 def already_started(project: Project) -> ProjectError:
     what, path = f"project {project.id!r} is there already", project.manifest_file
     hint = f"see: pickroom status {project.id}; rescan it: pickroom groups {project.id}"
+    if project.id not in project.workspace.project_ids():
+        what, hint = "a file of another program has this project's name", "choose another name, or move the file"
     return ProjectError(what, doing="starting a project", subject=path, hint=hint)
