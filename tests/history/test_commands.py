@@ -49,7 +49,7 @@ def test_import_csv_says_first_and_writes_when_told(pickroom: Run, workspace: Wo
     assert out.endswith("Nothing was written: add --execute\n")
     assert not workspace.root.exists()
     code, out, _ = pickroom("import-csv", log, "--project", "mojo1", "--execute")
-    assert out.endswith("Written: mojo1_legacy.db\n")
+    assert out.endswith("Written: mojo1_legacy.db; registered: mojo1\n")
     assert len(rows_of(workspace, "legacy_crops")) == 34
     assert pickroom("import-csv", log, "--project", "mojo1", "--execute")[1].endswith("Nothing new to write\n")
 

@@ -32,6 +32,13 @@ def import_csv(
         list[str] | None,
         typer.Option("--map", metavar="FOLDER=PROJECT", help="Whose rows these are; may be given several times."),
     ] = None,
+    by_name: Annotated[
+        bool, typer.Option("--by-name", help="Take the projects that know the file names of the rows.")
+    ] = False,
+    dates: Annotated[
+        list[str] | None,
+        typer.Option(metavar="P=FIRST..LAST", help="Whose rows without a project are of these days; may be repeated."),
+    ] = None,
     execute: Execute = False,
     home: Home = None,
     json_output: Json = False,
@@ -41,7 +48,11 @@ def import_csv(
 
     with progress_bar("Reading rows") as progress:
         found = read_logs(
-            Workspace.find(home), files, project, progress, by_folder=by_folder, folders=_folders_of(mapped or ())
+            *(Workspace.find(home), files, project, progress),
+            by_folder=by_folder,
+            by_name=by_name,
+            folders=_folders_of(mapped or ()),
+            dates=dates or (),
         )
     with found:
         _show_report(found.report.lines(), execute, json_output)
@@ -78,6 +89,8 @@ def _end(report: ImportReport) -> None:
 
 def _show_end(values: dict[str, Any], execute: bool, json_output: bool) -> None:
     written = ", ".join(values["written"])
+    if execute and values["unregistered"]:
+        written += f"; registered: {', '.join(values['unregistered'])}"
     text = f"Written: {written}" if written else "Nothing new to write" if execute else _DRY
     show(values, json_output, text)
 

@@ -13,20 +13,19 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 from pickroom.core.errors import UsageError
 from pickroom.core.records import UserAction
 from pickroom.history import skip_reasons
-from pickroom.history.assignment import Assignment, key_of
+from pickroom.history.assignment import Assignment, Clues
 from pickroom.history.logged_paths import ProjectNames, given_project
 from pickroom.history.pairing import ComparedPair, Pairing, Progress, compare_all, pair
 from pickroom.history.parsed_rows import LoggedCrop, LoggedPick, ParsedRows
-from pickroom.history.publishing import publish
 from pickroom.history.report import FileReport, ImportReport
 from pickroom.history.skip_reasons import Skip
 from pickroom.history.sources import ImageSource, open_source
-from pickroom.history.staging import Staging
+from pickroom.history.staging import StagedImport, Staging
 from pickroom.store import legacy
 from pickroom.store.connect import open_read_only
 from pickroom.store.legacy import Match
@@ -40,31 +39,12 @@ _ACTIONS: dict[str, UserAction | None] = {"same": "approve", "smaller": "crop", 
 UNDECIDED = "a group of ORIGINAL has no final image: it stays undecided"
 
 
-class Extraction:
-    """Two folders that were compared; nothing is written before `write`. A context manager.
+class Extraction(StagedImport):
+    """Two folders that were compared.
 
     Attributes:
         report: rows are the final images; `matches`: every one that was looked for in its original's pixels.
     """
-
-    def __init__(self, workspace: Workspace, staging: Staging, report: ImportReport, matches: list[Match]) -> None:
-        self._workspace, self._staging = workspace, staging
-        self.report, self.matches = report, matches
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Forget what was read; the temporary files go."""
-        self._staging.close()
-
-    def write(self) -> list[Path]:
-        """Add the new rows to `<project>_legacy.db`; returns the databases written. Raises as `publish` does."""
-        projects = {*self.report.projects, *(match.project_id for match in self.matches)}
-        return publish(self._workspace, self._staging, projects, self.matches)
 
     def to_dict(self) -> dict[str, Any]:
         """The report, and every crop whose place is not known."""
@@ -115,7 +95,9 @@ def read_pair(
         staging.store(parsed.drain())
         staging.resolve(workspace, parsed.projects)
         staging.add_left_out(parsed.file, report, numbered=False)
-        return Extraction(workspace, staging, ImportReport((report,), staging.kept(), assignment.described()), matches)
+        unregistered = staging.unregistered(workspace, parsed.projects)
+        found = ImportReport((report,), staging.kept(), assignment.described(), unregistered)
+        return Extraction(workspace, staging, found, matches=matches)
     except BaseException:
         staging.close()
         raise
@@ -133,7 +115,7 @@ def _open_both(
         if named and given not in named:
             raise UsageError(f"this is named like project {min(named)}, not {given}", doing=doing, subject=folder)
         for other in workspace.projects():
-            if other.id != given and (folder == other.root or other.root in folder.parents):
+            if other.id != given and other.manifest.root and (folder == other.root or other.root in folder.parents):
                 raise UsageError(
                     f"this is in the folder of project {other.id}", doing=doing, subject=folder, hint="one project only"
                 )
@@ -144,7 +126,7 @@ def _open_both(
 
 def _assignment(names: ProjectNames, pairing: Pairing, given: str) -> Assignment:
     """Whose images the pairs are; raises UsageError when some lie in folders of other projects."""
-    rows = Counter(key_of((pair.original.directory, pair.final.directory)) for pair in pairing.pairs)
+    rows = Counter(Clues().key((pair.original.directory, pair.final.directory)) for pair in pairing.pairs)
     assignment = Assignment(names, rows, given=given, only_siblings=True)
     assignment.described().require_agreement(given, "compare the folders of one project at a time")
     return assignment

@@ -16,7 +16,7 @@ from typing import TypeVar
 
 from pickroom.core.records import CropBox
 from pickroom.store import rows
-from pickroom.store.connect import connect, create, transaction
+from pickroom.store.connect import connect, create, open_read_only, transaction
 from pickroom.store.workspace import Workspace
 
 SUFFIX = "_legacy"
@@ -41,6 +41,12 @@ _TAKE = (
     FROM staged.crops JOIN staged.files USING (file)
     WHERE project_id = ? AND existing = 0 AND verdict IS NULL ORDER BY crops.rowid""",
 )
+
+
+# file names in rows, also of rows that hold no JSON
+_DECIDED = "SELECT value FROM ai_decisions, json_each(CASE WHEN json_valid(images) THEN images ELSE '[]' END)"
+_IMPORTED = """SELECT chosen FROM legacy_selections UNION SELECT value FROM legacy_selections, json_each(others)
+    UNION SELECT filename FROM legacy_crops"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +107,18 @@ def databases(workspace: Workspace, project_id: str) -> list[Path]:
     own, imported = workspace.decisions / f"{project_id}.db", legacy_path(workspace, project_id)
     started = (workspace.manifests / f"{project_id}.json").exists() or os.path.lexists(own)
     return [*([own] if started else []), *([imported] if os.path.lexists(imported) else [])]
+
+
+def file_names(database: Path, *, scanned: bool = True) -> set[str]:
+    """The file names in the rows of a project's database, or of its imports.
+
+    Args:
+        scanned: those too that the last scan met.
+    """
+    queries = [_DECIDED, *(["SELECT filename FROM images"] if scanned else [])]
+    queries += [_IMPORTED] if database.stem.endswith(SUFFIX) else []
+    with open_read_only(database) as connection:
+        return {name for (name,) in connection.execute(" UNION ".join(queries)) if isinstance(name, str)}
 
 
 def legacy_project_ids(workspace: Workspace) -> list[str]:
