@@ -1,4 +1,4 @@
-"""Commands over the past: import-csv, import-folders, anomalies."""
+"""Commands over the past: import-csv, import-folders, backfill, anomalies."""
 
 from __future__ import annotations
 
@@ -8,7 +8,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pickroom.cli.console import Home, Json, app, fail_if, name_unsound, printable, progress_bar, say, show
+from pickroom.cli.console import (
+    Home,
+    Json,
+    ProjectName,
+    app,
+    fail_if,
+    name_unsound,
+    printable,
+    progress_bar,
+    project_of,
+    say,
+    show,
+)
 from pickroom.core.errors import UsageError
 from pickroom.store.workspace import Workspace
 
@@ -114,6 +126,19 @@ def import_folders(
         written = [path.name for path in found.write()] if execute else []
         _show_end({**found.to_dict(), "written": written}, execute, json_output)
         _end(found.report)
+
+
+@app.command()
+def backfill(project: ProjectName, execute: Execute = False, home: Home = None, json_output: Json = False) -> None:
+    """Say of older rows whether the AI's crop was accepted, by where their images lie; a dry run first."""
+    from pickroom.history import backfill as filling
+
+    opened = project_of(home, project)
+    planned = filling.plan(opened)
+    copy = filling.apply(opened, planned) if execute else None
+    end = f"Written, after a copy of the database: {copy.name}" if copy else "Nothing to write" if execute else _DRY
+    values = {"accepted": planned.accepted, "left": dict(planned.left), "copy": copy and copy.name}
+    show(values, json_output, [*planned.lines(), end])
 
 
 @app.command()

@@ -56,6 +56,7 @@ SECTIONS: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
                 "read picks and crops off two folders",
                 "import-folders before/ after/ --project holiday",
             ),
+            ("backfill", "older rows: was the AI's crop accepted? a dry run first", "backfill holiday --execute"),
             ("anomalies", "count where a lower stage was chosen over a higher one", "anomalies holiday"),
             ("check", "are the decisions fit to train on, and to finish", "check holiday"),
         ),

@@ -104,7 +104,7 @@ def read_examples(
                 known = {row[0]: _Known(*tuple(row)[1:]) for row in connection.execute(_IMAGES)}
             _read_decisions(found, connection, project, what, inspection, known, others)
             if path != project.database:
-                _read_imports(found, connection, path, what, known)
+                _read_imports(found, connection, path, what, known, inspection)
     _once_each(found)
     return found
 
@@ -171,10 +171,19 @@ def _take_crop(found: Examples, row: sqlite3.Row, name: str, known: dict[str, _K
 
 
 def _read_imports(
-    found: Examples, connection: sqlite3.Connection, path: Path, what: What, known: dict[str, _Known]
+    found: Examples,
+    connection: sqlite3.Connection,
+    path: Path,
+    what: What,
+    known: dict[str, _Known],
+    inspection: Inspection,
 ) -> None:
+    unsound = inspection.unsound.rows[f"legacy_{'selections' if what == 'picks' else 'crops'}"]
+    for fault in unsound.values():
+        found.rows += 1
+        found.left_out[fault.reason] += 1
     if what == "picks":
-        for selection in legacy.selections(connection):
+        for selection in legacy.selections(connection, unsound):
             found.rows += 1
             _own(found, selection.project_id, path)
             names = {selection.chosen, *selection.others}
@@ -188,7 +197,7 @@ def _read_imports(
             at = selection.timestamp or ""
             found.picks.append(Pick(candidates, ordered.index(selection.chosen), None, False, at))
         return
-    for crop in legacy.crops(connection):
+    for crop in legacy.crops(connection, unsound):
         found.rows += 1
         _own(found, crop.project_id, path)
         if crop.box is None or crop.width is None or crop.height is None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import resources
@@ -137,14 +137,14 @@ def connect_legacy(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def selections(connection: sqlite3.Connection) -> Iterator[Selection]:
-    """Every imported pick that is no full decision, in the order of import."""
-    return _read(connection, Selection, "legacy_selections", "rowid")
+def selections(connection: sqlite3.Connection, without: Container[int] = ()) -> Iterator[Selection]:
+    """Every imported pick that is no full decision, in the order of import, but for the rowids of `without`."""
+    return _read(connection, Selection, "legacy_selections", "rowid", without)
 
 
-def crops(connection: sqlite3.Connection) -> Iterator[LegacyCrop]:
-    """Every imported crop, in the order of import."""
-    return _read(connection, LegacyCrop, "legacy_crops", "rowid")
+def crops(connection: sqlite3.Connection, without: Container[int] = ()) -> Iterator[LegacyCrop]:
+    """Every imported crop, in the order of import, but for the rowids of `without`."""
+    return _read(connection, LegacyCrop, "legacy_crops", "rowid", without)
 
 
 def matches(connection: sqlite3.Connection) -> Iterator[Match]:
@@ -152,9 +152,12 @@ def matches(connection: sqlite3.Connection) -> Iterator[Match]:
     return _read(connection, Match, "legacy_matches", "filename")
 
 
-def _read(connection: sqlite3.Connection, kind: type[Record], table: str, order: str) -> Iterator[Record]:
+def _read(
+    connection: sqlite3.Connection, kind: type[Record], table: str, order: str, without: Container[int] = ()
+) -> Iterator[Record]:
     read = rows.wrap_row_errors(table)(rows.record_of)
-    return (read(kind, row) for row in connection.execute(f"SELECT * FROM {table} ORDER BY {order}"))
+    found = connection.execute(f"SELECT rowid AS row_number, * FROM {table} ORDER BY {order}")
+    return (read(kind, row) for row in found if row["row_number"] not in without)
 
 
 @contextmanager
