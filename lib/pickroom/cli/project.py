@@ -165,6 +165,8 @@ def status_words(entry: dict[str, Any]) -> str:
         f"{name} ({entry['status']}): {waiting}; decided: {decided}",
         f"  {there if entry['root'] else 'registered without images'}",
     ]
+    if entry["imported"]:
+        lines.append(f"  not asked again: {plural(entry['imported'], 'group')} of which the pick was imported")
     if entry["chosen"]:
         lines.append(f"  chosen, and not finalised: {plural(entry['chosen'], 'group')} (Shift+Enter in the deck)")
     if entry["ungrouped"]:

@@ -91,13 +91,14 @@ def read_pair(
             pairing = pair(originals, finals)
             assignment = _assignment(names, pairing, given)
             parsed = ParsedRows(assignment, staging.add_file(finals.name, numbered=False), notes=report.notes)
-            matches = _read(workspace, (originals, finals), pairing, given, parsed, report, progress)
+            contents: dict[str, str] = {}
+            matches = _read(workspace, (originals, finals), pairing, given, parsed, report, contents, progress)
         staging.store(parsed.drain())
         staging.resolve(workspace, parsed.projects)
         staging.add_left_out(parsed.file, report, numbered=False)
         unregistered = staging.unregistered(workspace, parsed.projects)
         found = ImportReport((report,), staging.kept(), assignment.described(), unregistered)
-        return Extraction(workspace, staging, found, matches=matches)
+        return Extraction(workspace, staging, found, matches=matches, contents=contents)
     except BaseException:
         staging.close()
         raise
@@ -139,6 +140,7 @@ def _read(
     given: str,
     parsed: ParsedRows,
     report: FileReport,
+    contents: dict[str, str],
     progress: Progress | None,
 ) -> list[Match]:
     """Add what every pair says; count every final image that says nothing."""
@@ -154,6 +156,7 @@ def _read(
     matches = []
     compared = compare_all(originals, finals, pairing.pairs, given, frozenset(known.boxed), progress)
     for line, found in enumerate(compared, start=1):
+        contents |= found.contents
         if found.match is not None:
             matches.append(found.match)
         try:

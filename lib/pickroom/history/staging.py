@@ -23,6 +23,7 @@ from pickroom.files.lock import project_lock
 from pickroom.history import skip_reasons
 from pickroom.history.parsed_rows import crop_rank, pick_key
 from pickroom.history.report import EXAMPLES, FileReport, ImportReport
+from pickroom.indexing import past_picks
 from pickroom.indexing.projects import register
 from pickroom.storage import atomic, leftovers
 from pickroom.store import legacy
@@ -219,9 +220,10 @@ class StagedImport:
         report: ImportReport,
         given: str | None = None,
         matches: Sequence[Match] = (),
+        contents: Mapping[str, str] | None = None,
     ) -> None:
         self._workspace, self._staging, self.report, self._given = workspace, staging, report, given
-        self.matches = list(matches)
+        self.matches, self._contents = list(matches), contents
 
     def __enter__(self) -> Self:
         return self
@@ -248,15 +250,21 @@ class StagedImport:
         """
         self.require_agreement()
         projects = {*self.report.projects, *(match.project_id for match in self.matches)}
-        written = publish(self._workspace, self._staging, projects, self.matches)
+        written = publish(self._workspace, self._staging, projects, self.matches, self._contents)
         for project_id in self.report.unregistered:
             with suppress(ProjectError):  # registered meanwhile
                 register(self._workspace, project_id)
+        for project_id in projects & set(self._workspace.project_ids()):
+            past_picks.refresh(self._workspace.project(project_id))
         return written
 
 
 def publish(
-    workspace: Workspace, staging: Staging, projects: Iterable[str], matches: Iterable[Match] = ()
+    workspace: Workspace,
+    staging: Staging,
+    projects: Iterable[str],
+    matches: Iterable[Match] = (),
+    contents: Mapping[str, str] | None = None,
 ) -> list[Path]:
     """Write each project's new rows, or none if one of the databases refuses; returns the databases written.
 
@@ -283,12 +291,12 @@ def publish(
                 for project_id, path in paths.items():
                     own = [match for match in matches if match.project_id == project_id]
                     if path.exists():
-                        waiting.enter_context(_rows(staging, project_id, path, own))
+                        waiting.enter_context(_rows(staging, project_id, path, own, contents))
                         continue
                     partial = path.with_name(f".{path.name}.partial")
                     partial.unlink(missing_ok=True)  # what a killed import left: only the lock's holder gets here
                     waiting.callback(partial.unlink, missing_ok=True)
-                    with _rows(staging, project_id, partial, own, fresh=True):
+                    with _rows(staging, project_id, partial, own, contents, fresh=True):
                         pass
                     finished.append((partial, path))
                 for partial, path in finished:
@@ -312,7 +320,13 @@ def publish(
 
 @contextmanager
 def _rows(
-    staging: Staging, project_id: str, path: Path, matches: list[Match], *, fresh: bool = False
+    staging: Staging,
+    project_id: str,
+    path: Path,
+    matches: list[Match],
+    contents: Mapping[str, str] | None,
+    *,
+    fresh: bool = False,
 ) -> Iterator[None]:
     """A project's new rows in a transaction that is committed at the end of the context."""
     connection = connect_legacy(path)
@@ -320,7 +334,7 @@ def _rows(
         if fresh:  # nobody sees this file before it is whole and synced
             connection.execute("PRAGMA journal_mode = MEMORY")
             connection.execute("PRAGMA synchronous = OFF")
-        with legacy.take_staged(connection, staging.path, project_id, matches):
+        with legacy.take_staged(connection, staging.path, project_id, matches, contents):
             yield
     finally:
         connection.close()

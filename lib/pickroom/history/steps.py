@@ -68,7 +68,7 @@ def compare_folders(
 
 @_in_one_line
 def fill_in_accepted_crops(workspace: Workspace, project: str | None, execute: bool) -> None:
-    """`ai_crop_accepted` of older rows, from where their files lie; of every project with images where none is named."""
+    """`ai_crop_accepted` of older rows, from where their files lie; of every project with images if none is named."""
     for project_id in [project] if project else workspace.project_ids():
         opened = workspace.project(project_id)
         if not project and not opened.root.is_dir():

@@ -259,6 +259,7 @@ def status(project: Project, *, files: bool = True) -> dict[str, Any]:
             "root_exists": project.root.is_dir(),
             "groups": groups.count(connection),
             "waiting": groups.count_waiting(connection),
+            "imported": groups.count_imported(connection),
             "chosen": len(review_state.touched_ids(connection)),  # of those that wait: saved, and not finalised
             "decided": decisions.outcome_counts(connection),
             "ungrouped": len(left_out),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import resources
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from pickroom.core.records import CropBox
-from pickroom.store import rows
+from pickroom.store import rows, schema
 from pickroom.store.connect import connect, create, open_read_only, transaction
 from pickroom.store.workspace import Workspace
 
@@ -152,6 +152,13 @@ def matches(connection: sqlite3.Connection) -> Iterator[Match]:
     return _read(connection, Match, "legacy_matches", "filename")
 
 
+def contents(connection: sqlite3.Connection) -> list[tuple[str, str]]:
+    """(file name, SHA-256) of every original of a compared pair of folders that was in a group."""
+    if not schema.has_tables(connection, "legacy_images"):  # written by version 0.1
+        return []
+    return [tuple(row) for row in connection.execute("SELECT filename, sha256 FROM legacy_images")]
+
+
 def _read(
     connection: sqlite3.Connection, kind: type[Record], table: str, order: str, without: Container[int] = ()
 ) -> Iterator[Record]:
@@ -162,7 +169,11 @@ def _read(
 
 @contextmanager
 def take_staged(
-    connection: sqlite3.Connection, staged: Path, project_id: str, matches: Iterable[Match] = ()
+    connection: sqlite3.Connection,
+    staged: Path,
+    project_id: str,
+    matches: Iterable[Match] = (),
+    images: Mapping[str, str] | None = None,
 ) -> Iterator[None]:
     """Add one project's new rows from an import's staging database, in the order they were read.
 
@@ -170,6 +181,7 @@ def take_staged(
 
     Args:
         staged: the database of `history/staging.sql`.
+        images: file name -> SHA-256, for `contents`.
 
     Raises:
         StoreError: another program keeps the database locked, or its disk is full; nothing is changed.
@@ -183,6 +195,10 @@ def take_staged(
             unlike = "WHERE (box, score, reason) IS NOT (excluded.box, excluded.score, excluded.reason)"
             then = f"ON CONFLICT (project_id, filename) DO UPDATE SET {{updates}} {unlike}"
             rows.insert(connection, "INSERT INTO legacy_matches", map(rows.row_of, matches), then)
+            connection.executemany(
+                "INSERT INTO legacy_images VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET sha256 = excluded.sha256",
+                [(project_id, filename, sha256) for filename, sha256 in (images or {}).items()],
+            )
             yield
     finally:
         connection.execute("DETACH staged")
