@@ -315,6 +315,8 @@ def test_file_names_of_known_projects_divide_rows(workspace: Workspace, tmp_path
     assert dict(report.skipped) == {skip_reasons.CONFLICT: 1, skip_reasons.NO_PROJECT: 1}
     assert [row["filename"] for row in rows_of(workspace, "legacy_crops", "mojo2")] == ["b2.png", "a2.png"]
     assert FILE_NAMES in {row.evidence for row in report.assignment.folders}
+    dated = run_import(workspace, log, project=None, by_name=True, dates=["mojo2=2025-10-05..2025-10-05"])
+    assert dated.projects == {"mojo2": {"crops": 2}}  # both.png, and the one that nobody knows
 
 
 def test_file_names_against_dates_are_a_conflict(workspace: Workspace, tmp_path: Path) -> None:

@@ -96,10 +96,12 @@ class Clues:
         """The key of a row; `names` are those of its images, `time` is as `values.timestamp` gives it."""
         # a directory may be relative to anything: what it says counts where it names a known project, or stands alone
         found = tuple(dict.fromkeys(filter(None, folders))) or ((directory,) if directory else ())
-        known = [owners for name in names if (owners := self.owners.get(name))]
-        named = frozenset.intersection(*known) or frozenset.union(*known) if known else frozenset()
         day = time[:10] if time else ""
         dated = next((d.project for d in self.dates if d.first.isoformat() <= day <= d.last.isoformat()), None)
+        known = [owners for name in names if (owners := self.owners.get(name))]
+        named = frozenset.intersection(*known) or frozenset.union(*known) if known else frozenset()
+        if dated is not None and all(dated in owners for owners in known) and known:
+            named = frozenset((dated,))  # of several that know these names
         return Key(found, column.strip(), "" if directory in found else directory, named, dated, day)
 
 

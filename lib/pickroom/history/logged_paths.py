@@ -92,10 +92,6 @@ class ProjectNames:
         """Every project that has a name here."""
         return frozenset().union(*self._owners.values())
 
-    def table(self) -> list[tuple[str, str]]:
-        """(name or alias, project id), sorted: what `in_folder` looks for."""
-        return sorted((name, owner) for name, owners in self._owners.items() for owner in owners)
-
     def known(self, text: str) -> frozenset[str]:
         """The projects that have this name."""
         return frozenset(self._owners.get(text) or self._folded.get(folded(text)) or ())

@@ -12,7 +12,7 @@ import os
 import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from importlib import resources
 from pathlib import Path
 from typing import Any, Self
@@ -290,13 +290,15 @@ def publish(
                 finished: list[tuple[Path, Path]] = []
                 for project_id, path in paths.items():
                     own = [match for match in matches if match.project_id == project_id]
+                    taken = (staging.path, project_id, own, contents)
                     if path.exists():
-                        waiting.enter_context(_rows(staging, project_id, path, own, contents))
+                        connection = waiting.enter_context(closing(connect_legacy(path)))
+                        waiting.enter_context(legacy.take_staged(connection, *taken))
                         continue
                     partial = path.with_name(f".{path.name}.partial")
                     partial.unlink(missing_ok=True)  # what a killed import left: only the lock's holder gets here
                     waiting.callback(partial.unlink, missing_ok=True)
-                    with _rows(staging, project_id, partial, own, contents, fresh=True):
+                    with closing(connect_legacy(partial)) as connection, legacy.take_staged(connection, *taken):
                         pass
                     finished.append((partial, path))
                 for partial, path in finished:
@@ -316,34 +318,6 @@ def publish(
                 ) from error
             raise
     return list(paths.values())
-
-
-@contextmanager
-def _rows(
-    staging: Staging,
-    project_id: str,
-    path: Path,
-    matches: list[Match],
-    contents: Mapping[str, str] | None,
-    *,
-    fresh: bool = False,
-) -> Iterator[None]:
-    """A project's new rows in a transaction that is committed at the end of the context."""
-    connection = connect_legacy(path)
-    try:
-        if fresh:  # nobody sees this file before it is whole and synced
-            connection.execute("PRAGMA journal_mode = MEMORY")
-            connection.execute("PRAGMA synchronous = OFF")
-        with legacy.take_staged(connection, staging.path, project_id, matches, contents):
-            yield
-    finally:
-        connection.close()
-    if fresh:
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            atomic.sync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 def _known_decisions(rows: Iterable[sqlite3.Row], existing: int) -> Iterator[tuple[Any, ...]]:
