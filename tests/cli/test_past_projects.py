@@ -81,3 +81,25 @@ def test_files_of_other_programs_are_named_and_stop_nothing(
         [["crop_proposer_v2", 2, True], ["ranker_v3_w10", None, True], ["x", None, True]],
     )
     assert json.loads(pickroom("status", "--json").stdout)["projects"][0]["project_id"] == "p"
+
+
+def test_commands_over_all_projects_pass_over_those_without_images(
+    pickroom: Run, workspace: Workspace, images_folder: Path, tmp_path: Path
+) -> None:
+    for name in ("anna", "bella"):
+        pickroom("start", name, "--finished")
+    write_series(images_folder, [(1, 2)])
+    pickroom("start", "p", "--images", images_folder)
+    for words in (
+        *(("duplicates",), ("status",), ("reclaim",), ("anomalies",), ("backup", tmp_path / "b.zip")),
+        *(("sql", "SELECT project_id FROM projects"), ("export", "--coco", tmp_path / "coco"), ("export", "--xmp")),
+        ("export", "--parquet", tmp_path / "parquet"),
+    ):
+        done = pickroom(*words)
+        assert (done.returncode, "without images" in done.stderr) == (0, False), (words, done.stderr)
+    for words in (("groups", "anna"), ("embed", "anna"), ("relocate", "anna", tmp_path), ("duplicates", "anna")):
+        done = pickroom(*words)
+        assert (done.returncode, done.stderr.count("\n")) == (2, 1), (words, done.stderr)
+        assert "pickroom start anna --images FOLDER" in done.stderr
+    assert run_command("restore", str(tmp_path / "b.zip"), "--home", str(tmp_path / "again")).returncode == 0
+    assert "anna (finished)" in run_command("status", "--home", str(tmp_path / "again")).stdout

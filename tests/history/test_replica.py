@@ -144,6 +144,13 @@ def test_move_from_the_earlier_system(tmp_path: Path) -> None:
     keys.write_text("3\ne\n2\n3\nShift+Enter\nShift+Enter\n")
     move("review", NEW, "--keys", keys)
     status = move.json("status", NEW)
+    (waits,) = status["incomplete_crops"]
+    boxes = move.replica.home / "boxes.jsonl"
+    boxes.write_text(json.dumps({"filename": waits, "box": [0.1, 0.0, 0.9, 0.8]}) + "\n")
+    move("crop", NEW, "--boxes", boxes)
+    move("finish", NEW)
+    move("finish", NEW, "--execute")
+    assert move.workspace.project(NEW).manifest.status == "finished"
     move("backfill", NEW)
     move("backfill", NEW, "--execute")
     assert status["waiting"] == 0 and sum(status["decided"].values()) == GROUPS - 2

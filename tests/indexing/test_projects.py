@@ -508,6 +508,7 @@ def test_status_of_a_new_project(make_project: MakeProject) -> None:
         "root_exists": True,
         "groups": 2,
         "waiting": 2,
+        "imported": 0,
         "chosen": 0,
         "decided": {},
         "ungrouped": 1,

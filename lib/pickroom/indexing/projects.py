@@ -224,12 +224,14 @@ def relocate(workspace: Workspace, project_id: str, folder: Path) -> Project:
     """Point a project at the folder its images were moved to.
 
     Raises:
-        ProjectError: there is no such folder, or it is another project's.
+        ProjectError: there is no such folder, it is another project's, or the project was registered without images.
         UsageError: `folder` is not a folder.
         ConflictError: none of the project's files are in it; nothing is changed.
         LockedError: files are being moved, or a window has the project open: it would go on in the old folder.
     """
     project = workspace.project(project_id)
+    if not project.manifest.root:
+        project.require_root()
     root = folder.expanduser().resolve()
     others = (other for other in workspace.projects() if other.id != project_id)
     _require_own_folder(others, root, f"relocating {project_id}")
