@@ -38,7 +38,7 @@ def start(
     from pickroom.indexing.regrouping import similarity_hint
 
     if (images is None) is not finished or (finished and rename_duplicates):
-        hint = f"pickroom start {project} --images FOLDER, or without images: pickroom start {project} --finished"
+        hint = f"pickroom start {project} --images FOLDER; see: pickroom start --help"
         raise UsageError("give either --images or --finished", doing="starting a project", hint=hint)
     workspace = Workspace.find(home)
     names = new_aliases(workspace, project, aliases or ())

@@ -7,9 +7,7 @@ a crop that is not found in its original's pixels is a crop without coordinates.
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections import Counter
-from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -36,6 +34,12 @@ NOTHING_TO_LEARN = "in no group, and not cropped: nothing to learn"
 LARGER = "larger than its original: what was done to it is not known"
 NO_BOX = "an image was cropped, but where is not known: its coordinates are NULL"
 _ACTIONS: dict[str, UserAction | None] = {"same": "approve", "smaller": "crop", "larger": None}
+# the picked image of every decision; a row damaged long ago has none, and a rejected group either
+_PICKED = """SELECT images,
+    CASE WHEN json_valid(images) AND typeof(user_selected_index) = 'integer' AND user_selected_index >= 0
+        THEN json_extract(images, '$[' || user_selected_index || ']') END AS chosen,
+    final_crop_coords IS NOT NULL
+FROM ai_decisions WHERE user_action <> 'reject' AND chosen IS NOT NULL"""
 UNDECIDED = "a group of ORIGINAL has no final image: it stays undecided"
 
 
@@ -199,7 +203,7 @@ def _add(found: ComparedPair, parsed: ParsedRows, known: _Known, line: int) -> N
 
 @dataclass(slots=True)
 class _Known:
-    """A project's picks and crops, from imports and from Pickroom itself, by content.
+    """A project's picks and crops, from imports and from Pickroom itself, by content, whenever they were decided.
 
     Attributes:
         picks: (chosen, the others) -> where it is known from, as a reason to skip it.
@@ -211,31 +215,18 @@ class _Known:
 
 
 def _known_of(workspace: Workspace, project_id: str) -> _Known:
-    """Everything known of a project, whenever it was decided; a rejected group is no pick."""
     known = _Known()
     for database in reversed(legacy.databases(workspace, project_id)):
         imported = database == legacy.legacy_path(workspace, project_id)
+        reason = skip_reasons.IMPORTED if imported else skip_reasons.DECIDED
         with open_read_only(database) as connection:
-            for names, index, cropped in _decisions(connection):
-                others = frozenset(names) - {names[index]}
-                known.picks[names[index], others] = skip_reasons.IMPORTED if imported else skip_reasons.DECIDED
-                known.boxed |= {names[index]} if cropped else set()
+            for images, chosen, cropped in connection.execute(_PICKED):
+                known.picks[chosen, frozenset(json.loads(images)) - {chosen}] = reason
+                known.boxed |= {chosen} if cropped else set()
             if imported:
                 for selection in legacy.selections(connection):
-                    known.picks[selection.chosen, frozenset(selection.others)] = skip_reasons.IMPORTED
+                    known.picks[selection.chosen, frozenset(selection.others)] = reason
                 known.boxed |= {crop.filename for crop in legacy.crops(connection) if crop.box is not None}
             else:
                 known.boxed |= {row[0] for row in connection.execute("SELECT filename FROM crops")}
     return known
-
-
-def _decisions(connection: sqlite3.Connection) -> Iterator[tuple[list[str], int, bool]]:
-    """(names, index of the pick, whether its crop has coordinates) of every pick."""
-    rows = connection.execute(
-        """SELECT images, user_selected_index, final_crop_coords IS NOT NULL FROM ai_decisions
-        WHERE user_action <> 'reject' AND json_valid(images)"""
-    )
-    for images, index, cropped in rows:
-        names = json.loads(images)
-        if isinstance(names, list) and isinstance(index, int) and 0 <= index < len(names):  # else damaged long ago
-            yield names, index, cropped
