@@ -34,6 +34,7 @@ DECISIONS = (
 CROP_TRAINING = (
     *("timestamp", "project_id", "filename", "crop_x1", "crop_y1", "crop_x2", "crop_y2", "width", "height"),
 )
+CROP_LOG = ("session_id", "set_id", "directory", "chosen_path", "chosen_stage", "timestamp", "note", "mtime")
 TIME = "2025-10-05T01:24:18.152546Z"
 
 
@@ -60,6 +61,11 @@ def single_crop(
 ) -> tuple:
     path = f"crop/{name}"
     return ("s", "g", "crop", 1, 0, path, *box, time, path, "stage2_x", *size, "", "", "", "")
+
+
+def crop_log(name: str, mtime: str = "2025-10-05T18:24:00+00:00", folder: str = "PROJECT_ROOT/mojo1") -> tuple:
+    note = "Crop coordinates not available (image already cropped)"
+    return ("s", "g", "mojo1", f"{folder}/{name}", "1.5", "20250728_040606", note, mtime)
 
 
 def pair_crop(
@@ -115,9 +121,10 @@ def run_import(
     by_folder: bool = False,
     folders: dict[str, str] | None = None,
     write: bool = True,
+    **options: Any,
 ) -> ImportReport:
     """Import, check that the report adds up, and return it."""
-    with read_logs(workspace, files, project, by_folder=by_folder, folders=folders) as found:
+    with read_logs(workspace, files, project, by_folder=by_folder, folders=folders, **options) as found:
         report = found.report
         if write:
             found.write()

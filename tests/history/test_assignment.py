@@ -13,7 +13,18 @@ from hypothesis import strategies as st
 
 from pickroom.core.errors import ProjectError, UsageError
 from pickroom.history import skip_reasons
-from pickroom.history.assignment import COLUMN, FOLDER, GIVEN, KNOWN, MAPPED, NOTHING, Assignment, key_of
+from pickroom.history.assignment import (
+    COLUMN,
+    DATES,
+    FILE_NAMES,
+    FOLDER,
+    GIVEN,
+    KNOWN,
+    MAPPED,
+    NOTHING,
+    Assignment,
+    Clues,
+)
 from pickroom.history.importing import read_logs
 from pickroom.history.logged_paths import ProjectNames, split_path
 from pickroom.history.skip_reasons import Skip
@@ -21,7 +32,7 @@ from pickroom.store import legacy
 from pickroom.store.connect import create
 from pickroom.store.workspace import Workspace
 
-from .logs import SAMPLES, SELECTION, rows_of, run_import, selection, write_log
+from .logs import SAMPLES, SELECT_CROP, SELECTION, pair_crop, rows_of, run_import, selection, single_crop, write_log
 
 THIRTEEN = [f"set_{n}" for n in range(12)] + ["mojo1"]
 PLACES = ("", "/faces", "/hands", "/crop", "/selected/character_a")
@@ -171,11 +182,11 @@ def test_each_single_project_sample_takes_its_project(workspace: Workspace) -> N
 
 def test_folders_of_other_projects_are_not_compared() -> None:
     names = ProjectNames({"mojo1": ()})
-    rows = Counter([key_of(("mojo1/faces",)), key_of(("mojo2/faces",)), key_of(("mojo2/hands",))])
+    rows = Counter([Clues().key(("mojo1/faces",)), Clues().key(("mojo2/faces",)), Clues().key(("mojo2/hands",))])
     told = Assignment(names, rows, given="mojo1", only_siblings=True).described()
     with pytest.raises(UsageError, match=r"2 rows name other projects .*: mojo2 .*one at a time"):
         told.require_agreement("mojo1", "one at a time")
-    apart = Counter([key_of(("faces",)), key_of(("hands",))])
+    apart = Counter([Clues().key(("faces",)), Clues().key(("hands",))])
     Assignment(names, apart, given="mojo1", only_siblings=True).described().require_agreement("mojo1")
 
 
@@ -187,7 +198,7 @@ PATHS = st.builds(
     st.sampled_from(["a.png", "b.png"]),
 )
 KEYS = st.builds(
-    lambda paths, column: key_of([split_path(path)[0] for path in paths], column),
+    lambda paths, column: Clues().key([split_path(path)[0] for path in paths], column),
     st.lists(PATHS, min_size=1, max_size=3),
     st.sampled_from(["", "", "", "mojo1", "None", "a/b"]),
 )
@@ -206,11 +217,11 @@ def test_every_row_has_one_project_or_one_reason(
 
     def decide(counted: dict) -> dict:
         assignment = Assignment(names, Counter(counted), given=given_project, by_folder=by_folder)
-        assert sum(row.rows for row in assignment.table()) == sum(counted.values())
+        assert sum(row.rows for row in assignment.described().folders) == sum(counted.values())
         found = {}
         for key in counted:
             try:
-                found[key] = assignment(*key)
+                found[key] = assignment(key)
             except Skip as skip:
                 found[key] = f"skipped: {skip.reason}"
         return found
@@ -222,3 +233,121 @@ def test_every_row_has_one_project_or_one_reason(
     if given_project and not by_folder:  # nothing of another project comes in
         assert {text for text in decided.values() if not text.startswith("skipped")} <= {given_project}
     assert json.dumps(list(decided.values()))
+
+
+# --- rows that name no project ---------------------------------------------------------------------------------------
+
+DAYS = ("2025-10-01", "2025-10-11", "2025-10-12", "2025-10-20", "2025-11-03")
+
+
+@pytest.fixture
+def unnamed(tmp_path: Path) -> Path:
+    """Two crops a day on five days, in folders of tools, and one in the folder of a project that is not registered."""
+    rows = []
+    for number, day in enumerate(DAYS):
+        rows += [single_crop(f"a{number}{place}.png", time=f"{day}T23:59:59.5Z") for place in "xy"]
+    there = ["crop/character_a/a.png" if cell == "crop/a0y.png" else cell for cell in rows[1]]
+    other = ["mojo9/b.png" if str(cell).endswith("/a1x.png") else cell for cell in rows[2]]
+    return write_log(tmp_path / "crops.csv", SELECT_CROP, [rows[0], there, other, *rows[3:]])
+
+
+def test_dates_divide_rows_that_name_no_project(workspace: Workspace, unnamed: Path) -> None:
+    report = run_import(
+        workspace, unnamed, project=None, dates=["mojo1=..2025-10-11", "mojo2=2025-10-12..2025-10-20"], write=False
+    )
+    assert report.projects == {"mojo1": {"crops": 3}, "mojo2": {"crops": 4}}
+    assert dict(report.skipped) == {skip_reasons.FOLDER_ONLY: 1, skip_reasons.NO_PROJECT: 2}  # mojo9 is no mojo1
+    assert report.assignment.days == (("2025-11-03", "2025-11-03", 2),)
+    assert {row.evidence for row in report.assignment.folders if row.project in ("mojo1", "mojo2")} == {DATES}
+    assert not workspace.root.exists()
+    rest = run_import(workspace, unnamed, project="mojo3", dates=["mojo1=..2025-10-11"], folders={"mojo9": "mojo9"})
+    assert rest.projects == {"mojo1": {"crops": 3}, "mojo3": {"crops": 6}, "mojo9": {"crops": 1}}
+    assert workspace.project_ids() == ["mojo1", "mojo3", "mojo9"]
+
+
+def test_days_of_the_rows_are_shown_to_be_divided(workspace: Workspace, unnamed: Path) -> None:
+    report = run_import(workspace, unnamed, project=None, write=False)
+    assert report.assignment.days == (
+        ("2025-10-01", "2025-10-01", 2),
+        ("2025-10-11", "2025-10-12", 3),  # mojo9's row is not among them
+        ("2025-10-20", "2025-10-20", 2),
+        ("2025-11-03", "2025-11-03", 2),
+    )
+    assert "  2025-10-11..2025-10-12  3 rows" in report.lines()
+
+
+def test_dates_of_a_project_come_from_its_file(workspace: Workspace, unnamed: Path) -> None:
+    workspace.manifests.mkdir(parents=True)
+    dates = {"projectId": "mojo1", "startedAt": "2025-10-01T08:00:00Z", "finishedAt": "2025-10-11T17:29:49Z"}
+    (workspace.manifests / "mojo1.project.json").write_text(json.dumps(dates))
+    assert run_import(workspace, unnamed, project=None, dates=["mojo1"]).projects == {"mojo1": {"crops": 3}}
+    assert workspace.project("mojo1").manifest.finished_at == "2025-10-11T17:29:49Z"
+    assert run_import(workspace, unnamed, project=None, dates=["mojo1"]).imported == 0
+
+
+@pytest.mark.parametrize(
+    "dates",
+    [
+        ["mojo1=2025-10-01..2025-10-11", "mojo2=2025-10-11..2025-10-20"],
+        ["mojo1=..", "mojo2=2025-10-11.."],
+        ["mojo1=2025-10-11..2025-10-01"],
+        ["mojo1=yesterday..2025-10-01"],
+        ["mojo1=2025-10-01"],
+        ["mojo1"],
+        ["a/b=2025-10-01..2025-10-02"],
+    ],
+)
+def test_dates_that_cannot_be_used_are_refused(workspace: Workspace, unnamed: Path, dates: list[str]) -> None:
+    with pytest.raises((UsageError, ProjectError)):
+        read_logs(workspace, [unnamed], dates=dates)
+    assert not workspace.root.exists()
+
+
+def test_file_names_of_known_projects_divide_rows(workspace: Workspace, tmp_path: Path) -> None:
+    picks = [selection(f"mojo{n}/a{n}.png", [f"mojo{n}/b{n}.png", f"mojo{n}/both.png"]) for n in (1, 2)]
+    run_import(workspace, write_log(tmp_path / "picks.csv", SELECTION, picks), project=None, by_folder=True)
+    names = ["a1.png", "b2.png", "both.png", "unknown.png", "faces/a2.png"]
+    rows = [[str(cell).replace(f"crop/{name}", name) for cell in single_crop(name)] for name in names]
+    log = write_log(tmp_path / "crops.csv", SELECT_CROP, [*rows, pair_crop(names=("a1.png", "b2.png"))])
+    report = run_import(workspace, log, project=None, by_name=True, folders={"mojo1": "mojo1"})
+    # the last row is mojo1's by its path
+    assert report.projects == {"mojo1": {"decisions": 1, "crops": 1}, "mojo2": {"crops": 2}}
+    assert dict(report.skipped) == {skip_reasons.CONFLICT: 1, skip_reasons.NO_PROJECT: 1}
+    assert [row["filename"] for row in rows_of(workspace, "legacy_crops", "mojo2")] == ["b2.png", "a2.png"]
+    assert FILE_NAMES in {row.evidence for row in report.assignment.folders}
+    dated = run_import(workspace, log, project=None, by_name=True, dates=["mojo2=2025-10-05..2025-10-05"])
+    assert dated.projects == {"mojo2": {"crops": 2}}  # both.png, and the one that nobody knows
+
+
+def test_file_names_against_dates_are_a_conflict(workspace: Workspace, tmp_path: Path) -> None:
+    run_import(workspace, write_log(tmp_path / "picks.csv", SELECTION, [selection()]), project=None, by_folder=True)
+    log = write_log(tmp_path / "crops.csv", SELECT_CROP, [single_crop("a.png"), single_crop("c.png")])
+    report = run_import(workspace, log, project=None, by_name=True, dates=["mojo2=2025-10-05..2025-10-05"])
+    assert (report.projects, dict(report.skipped)) == ({"mojo2": {"crops": 1}}, {skip_reasons.CONFLICT: 1})
+
+
+def test_projects_of_a_log_are_registered_with_its_rows(workspace: Workspace, log: Path) -> None:
+    report = run_import(workspace, log, project=None, by_folder=True)
+    assert report.unregistered == tuple(sorted(THIRTEEN))
+    assert workspace.project_ids() == sorted(THIRTEEN)
+    assert {project.manifest.status for project in workspace.projects()} == {"finished"}
+    (workspace.manifests / "mojo1.json").unlink()  # as if killed before
+    assert run_import(workspace, log, project=None, by_folder=True).unregistered == ("mojo1",)
+    assert workspace.project("mojo1").manifest.root == ""
+
+
+def test_file_of_the_earlier_system_makes_its_project_known(workspace: Workspace, tmp_path: Path) -> None:
+    workspace.manifests.mkdir(parents=True)
+    (workspace.manifests / "mojo1.project.json").write_text('{"projectId": "mojo1"}')
+    report = run_import(workspace, small_log(tmp_path, "old/mojo1/a.png", "old/x/b.png"), project=None)
+    assert (report.projects, dict(report.skipped)) == ({"mojo1": {"selections": 1}}, {skip_reasons.FOLDER_ONLY: 1})
+
+
+@pytest.mark.parametrize("folder", ["__crop", "character_group_1", "__character_group_2"])
+def test_working_folders_of_the_earlier_system_name_no_project(
+    workspace: Workspace, tmp_path: Path, folder: str
+) -> None:
+    assert proposed(workspace, small_log(tmp_path, f"{folder}/a.png", "x/b.png")) == {
+        (folder, 1, None, NOTHING),
+        ("x", 1, "x", FOLDER),
+    }

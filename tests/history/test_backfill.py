@@ -15,10 +15,11 @@ from pickroom.core.errors import ProjectError
 from pickroom.files import sidecars
 from pickroom.files.sidecars import SidecarError
 from pickroom.history import anomalies, backfill
-from pickroom.history.coverage import check_coverage
+from pickroom.integrity import inspect
 from pickroom.store import copies
 from pickroom.store.connect import connect, open_read_only
 from pickroom.store.workspace import Project, Workspace
+from support.commands import run_command
 
 # the earlier system's table: user_version 0, no ai_crop_accepted
 EARLIER = """CREATE TABLE ai_decisions (group_id TEXT PRIMARY KEY, timestamp TEXT NOT NULL, project_id TEXT NOT NULL,
@@ -136,7 +137,7 @@ def test_an_old_database_is_migrated_after_a_copy_and_its_rows_are_kept(old: Cal
     # rows damaged long ago stop nothing else
     summary, cases = anomalies.find(project.workspace)
     assert (summary.projects["p"].decisions, cases) == (1, [])
-    assert check_coverage(project.workspace, "p").names == 4
+    assert inspect(project).rows == 3
 
 
 @pytest.mark.parametrize(
@@ -189,3 +190,20 @@ def test_without_the_image_folder_nothing_is_said(old: Callable[..., Project]) -
     project.root.rename(project.root.with_name("elsewhere"))
     with pytest.raises(ProjectError, match="not there"):
         backfill.plan(project)
+
+
+def test_backfill_command_is_a_dry_run_first(old: Callable[..., Project]) -> None:
+    project = old({"yes": {}, "no": {}})
+    lay(project, "crop_auto", names("yes")[1], minimal("yes"))
+    lay(project, "selected", names("no")[1])
+
+    def command(*options: str) -> dict[str, object]:
+        done = run_command("backfill", "p", *options, "--json", "--home", str(project.workspace.root))
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    assert command() == {"accepted": {"no": False, "yes": True}, "left": {}, "copy": None}
+    assert accepted(project) == {"yes": None, "no": None}
+    assert (project.workspace.root / "data" / "backups" / "p" / str(command("--execute")["copy"])).is_file()
+    assert accepted(project) == {"yes": 1, "no": 0}
+    assert command("--execute")["left"] == {backfill.KNOWN: 2}

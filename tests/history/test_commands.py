@@ -49,7 +49,7 @@ def test_import_csv_says_first_and_writes_when_told(pickroom: Run, workspace: Wo
     assert out.endswith("Nothing was written: add --execute\n")
     assert not workspace.root.exists()
     code, out, _ = pickroom("import-csv", log, "--project", "mojo1", "--execute")
-    assert out.endswith("Written: mojo1_legacy.db\n")
+    assert out.endswith("Written: mojo1_legacy.db; registered: mojo1\n")
     assert len(rows_of(workspace, "legacy_crops")) == 34
     assert pickroom("import-csv", log, "--project", "mojo1", "--execute")[1].endswith("Nothing new to write\n")
 
@@ -192,7 +192,7 @@ def test_dry_runs_of_the_notebook_write_nothing(
     before = read_tree(workspace.root)
     steps.import_logs(workspace, [SAMPLES / "anomaly_cases.csv"], None, False)
     steps.fill_in_accepted_crops(workspace, "p", False)
-    steps.show_coverage(workspace, "p")
+    steps.check_rows(workspace, "p")
     steps.find_anomalies(workspace, False)
     assert read_tree(workspace.root) == before
     assert capsys.readouterr().out.count("Nothing was written: set execute = True") == 3
@@ -210,7 +210,7 @@ def test_steps_of_the_notebook(
     make_project([(1, 2)])
     steps.compare_folders(workspace, tmp_path / "images", tmp_path / "images", "p", False)
     steps.fill_in_accepted_crops(workspace, "p", True)
-    steps.show_coverage(workspace, "mojo2")
+    steps.check_rows(workspace, "mojo2")
     figure = steps.find_anomalies(workspace, execute=True)
     assert figure is not None
     said = capsys.readouterr().out
@@ -223,7 +223,7 @@ def test_steps_of_the_notebook(
         "there is no project 'p'",
         "the same",
         "Nothing to write",
-        "mojo2: 18 images in rows",
+        "6 rows, 6 of them left out of training",
         "Written: pickroom_anomaly_cases.csv",
     ):
         assert words in said

@@ -48,7 +48,11 @@ def test_nothing_is_written_before_it_is_asked_for(workspace: Workspace, log: Pa
         assert (found.report.rows, found.report.imported) == (6, 5)
         assert not workspace.root.exists()
         found.write()
-    assert [path.name for path in workspace.decisions.iterdir() if path.suffix == ".db"] == ["mojo1_legacy.db"]
+    assert [path.name for path in workspace.decisions.iterdir() if path.suffix == ".db"] == [
+        "mojo1.db",
+        "mojo1_legacy.db",
+    ]
+    assert workspace.project("mojo1").manifest.status == "finished"
 
 
 def test_importing_twice_adds_nothing(workspace: Workspace, log: Path, tmp_path: Path) -> None:

@@ -65,11 +65,6 @@ def test_a_project_column_may_hold_an_alias_or_an_unknown_project() -> None:
     assert NAMES.named("../../etc") == NAMES.named("mojo1_legacy") == frozenset()
 
 
-def test_the_alias_table_can_be_looked_at() -> None:
-    assert ("training data/mojo1_final", "mojo1") in NAMES.table()
-    assert [owner for name, owner in NAMES.table() if name == "shared"] == ["mojo2", "mojo3"]
-
-
 def test_the_given_project_may_be_an_alias_and_need_not_be_started(workspace: Workspace) -> None:
     started = workspace.planned("mojo1", workspace.root)
     workspace.save_new(started)

@@ -12,11 +12,13 @@ from pickroom.store.connect import create
 from pickroom.store.workspace import Workspace
 
 from .logs import (
+    CROP_LOG,
     CROP_TRAINING,
     DECISIONS,
     SELECT_CROP,
     SELECTION,
     TIME,
+    crop_log,
     decision,
     pair_crop,
     rows_of,
@@ -108,8 +110,56 @@ def test_columns_of_another_tool_under_this_header(workspace: Workspace, tmp_pat
 def test_cells_behind_the_last_column_are_dropped_only_when_empty(workspace: Workspace, tmp_path: Path) -> None:
     rows = [(*selection(), "", ""), (*selection("mojo1/c.png"), "x"), selection("mojo1/d.png")[:4]]
     report = run_import(workspace, write_log(tmp_path / "log.csv", SELECTION, rows))
-    assert report.imported == 1
-    assert dict(report.skipped) == {skip_reasons.SHIFTED: 2}
+    assert report.imported == 2
+    assert dict(report.skipped) == {skip_reasons.SHIFTED: 1}
+    assert [row["timestamp"] for row in rows_of(workspace, "legacy_selections")] == [TIME, None]
+
+
+@pytest.mark.parametrize(
+    ("header", "row", "cells"),
+    [
+        (SELECT_CROP, single_crop(), 15),
+        (SELECTION, selection(time=""), 4),
+        (DECISIONS, decision(selection_match="", crop_match=""), 24),
+        (CROP_TRAINING, (TIME, "mojo1", "a.png", 0.1, 0.1, 0.9, 0.9, "", ""), 7),
+        (CROP_LOG, (*crop_log("a.png")[:6], "", ""), 6),
+    ],
+)
+def test_rows_without_their_empty_last_cells_are_read(
+    workspace: Workspace, tmp_path: Path, header: tuple, row: tuple, cells: int
+) -> None:
+    report = run_import(workspace, write_log(tmp_path / "short.csv", header, [row[:cells]]))
+    assert (report.rows, report.imported) == (1, 1), report.lines()
+    whole = run_import(Workspace(tmp_path / "other"), write_log(tmp_path / "whole.csv", header, [row]))
+    assert whole.projects == report.projects
+
+
+@pytest.mark.parametrize(
+    ("header", "row"),
+    [
+        (SELECT_CROP, pair_crop()[:15]),  # two images, of which one is missing
+        (SELECT_CROP, (TIME, "mojo1", "a.png", 0, 66, 1787)),
+        (SELECTION, selection()[1:]),
+        (DECISIONS, decision()[1:]),
+        (DECISIONS, decision()[:6]),
+        (CROP_TRAINING, (TIME, "mojo1", "a.png", 1, 2)),
+        (CROP_LOG, crop_log("a.png")[2:]),
+    ],
+)
+def test_rows_that_lack_more_than_empty_cells_are_left_out(
+    workspace: Workspace, tmp_path: Path, header: tuple, row: tuple
+) -> None:
+    assert skipped(workspace, tmp_path, header, row) == skip_reasons.SHIFTED
+
+
+def test_crop_log_of_eight_columns(workspace: Workspace, tmp_path: Path) -> None:
+    rows = [crop_log("a_stage2_x.png"), crop_log("b.png"), crop_log("a_stage2_x.png"), crop_log("c.txt")]
+    report = run_import(workspace, write_log(tmp_path / "log.csv", CROP_LOG, rows))
+    assert (report.imported, report.projects) == (2, {"mojo1": {"crops": 2}})
+    assert dict(report.skipped) == {skip_reasons.REPEATED: 1, skip_reasons.NOT_AN_IMAGE: 1}
+    first, second = rows_of(workspace, "legacy_crops")
+    assert (first["filename"], first["box"], first["stage"]) == ("a_stage2_x.png", None, 1.5)
+    assert (second["stage"], second["timestamp"]) == (1.5, "2025-07-28T04:06:06Z")
 
 
 def test_the_header_again_and_rows_of_nothing(workspace: Workspace, tmp_path: Path) -> None:

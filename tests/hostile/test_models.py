@@ -25,7 +25,6 @@ from pickroom.features import vectors
 from pickroom.features.encoder import EncoderSpec
 from pickroom.features.rows import VectorRow
 from pickroom.features.store import VectorStore
-from pickroom.history import coverage
 from pickroom.history.vectors import SPEC
 from pickroom.integrity import inspection
 from pickroom.learn import checkpoints
@@ -130,7 +129,6 @@ def test_damaged_vectors_are_one_line_or_set_aside(workspace: Workspace) -> None
 
         outcome = attempt(use)
         attempt(catalogue.collect, workspace, Copies({}, ()))
-        attempt(coverage._vectors, workspace, "p")
         attempt(inspection.vectors_on_disk, workspace.planned("p", workspace.root))
         attempt(store.set_damaged_aside, thorough=True)
         return outcome
@@ -145,12 +143,8 @@ def test_names_of_vectors_that_are_no_text_are_one_line(workspace: Workspace) ->
     names = pa.Array.from_buffers(pa.string(), 1, [None, ends, pa.py_buffer(b"\xff\x80")])
     nothing = pa.array([None], pa.string())
     pq.write_table(pa.table([names, nothing, nothing], ["filename", "content_hash", "error"]), folder / "part.parquet")
-    for read in (
-        lambda: coverage._vectors(workspace, "p"),
-        lambda: inspection.vectors_on_disk(workspace.planned("p", workspace.root)),
-    ):
-        with pytest.raises(StoreError, match="reading vectors"):
-            read()
+    with pytest.raises(StoreError, match="reading vectors"):
+        inspection.vectors_on_disk(workspace.planned("p", workspace.root))
 
 
 def test_a_column_whose_name_is_no_text_is_one_line(workspace: Workspace) -> None:

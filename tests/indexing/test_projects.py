@@ -508,6 +508,7 @@ def test_status_of_a_new_project(make_project: MakeProject) -> None:
         "root_exists": True,
         "groups": 2,
         "waiting": 2,
+        "imported": 0,
         "chosen": 0,
         "decided": {},
         "ungrouped": 1,
@@ -665,3 +666,83 @@ def test_every_project_of_a_workspace_keeps_to_its_own_database(workspace: Works
     assert [projects.status(project)["waiting"] for project in workspace.projects()] == [0, 1]
     with closing(os.scandir(workspace.decisions)) as found:
         assert {entry.name for entry in found} >= {"a.db", "b.db"}
+
+
+# ------------------------------------------------------------------------------------------------ projects of the past
+
+EARLIER = {
+    "schemaVersion": 1,
+    "projectId": "mojo1",
+    "title": "Mojo 1",
+    "status": "active",
+    "startedAt": "2025-10-01T00:00:00Z",
+    "finishedAt": "2025-10-11T17:29:49Z",
+    "paths": {"root": "../../mojo1"},
+    "counts": {"initialImages": 19183, "finalImages": 6453},
+}
+
+
+def test_registered_project_is_finished_and_has_no_images(workspace: Workspace, images_folder: Path) -> None:
+    made = projects.register(workspace, "mojo1", aliases=["training data/mojo1_final"])
+    assert (made.manifest.status, made.manifest.root, made.manifest.finished_at) == ("finished", "", None)
+    found = projects.status(workspace.project("mojo1"))
+    assert (found["root"], found["root_exists"], found["groups"]) == ("", False, 0)
+    with pytest.raises(ProjectError, match="there already"):
+        projects.register(workspace, "mojo1")
+    with pytest.raises(ProjectError, match=r"registered without images .* pickroom start mojo1 --images"):
+        projects.rescan(made)
+    write_series(workspace.root, [(1, 2)])  # a folder above its manifest is another project's to take
+    projects.start(workspace, "other", workspace.root)
+
+
+def test_registered_project_gets_images_later(workspace: Workspace, images_folder: Path) -> None:
+    projects.register(workspace, "p", title="P", aliases=["old/p"])
+    write_series(images_folder, [(1, 2)])
+    made, report = projects.start(workspace, "p", images_folder, aliases=["q"])
+    assert (made.manifest.status, made.manifest.title, made.manifest.aliases) == ("active", "P", ("old/p", "q"))
+    assert (made.root, made.manifest.group_count, len(report.groups)) == (images_folder, 1, 1)
+    with pytest.raises(ProjectError, match="there already"):
+        projects.start(workspace, "p", images_folder)
+
+
+def test_file_of_the_earlier_system_gives_title_and_dates(workspace: Workspace) -> None:
+    workspace.manifests.mkdir(parents=True)
+    (workspace.manifests / "mojo1.project.json").write_text(json.dumps(EARLIER))
+    (workspace.manifests / "mojo2.project.json").write_text(json.dumps(EARLIER))  # the name of another
+    assert list(workspace.earlier_projects()) == ["mojo1"]
+    assert workspace.project_ids() == []
+    made = projects.register(workspace, "mojo1").manifest
+    assert (made.title, made.status, made.root) == ("Mojo 1", "finished", "")
+    assert (made.created_at, made.finished_at) == (EARLIER["startedAt"], EARLIER["finishedAt"])
+
+
+@pytest.mark.parametrize("text", ["{}", "[]", '{"projectId": "mojo1", "allowedExtensions": ["png"]}', "3", "null"])
+def test_files_of_other_programs_are_no_projects(workspace: Workspace, images_folder: Path, text: str) -> None:
+    workspace.manifests.mkdir(parents=True)
+    other = workspace.manifests / "mojo1_allowed_ext.json"
+    other.write_text(text)
+    assert (workspace.project_ids(), list(workspace.projects())) == ([], [])
+    assert workspace.other_files() == ["mojo1_allowed_ext.json"]
+    write_series(images_folder, [(1, 2)])
+    with pytest.raises(ProjectError, match="no project"):
+        workspace.project("mojo1_allowed_ext")
+    with pytest.raises(ProjectError, match="a file of another program has this project's name"):
+        projects.start(workspace, "mojo1_allowed_ext", images_folder)
+    assert other.read_text() == text
+
+
+@pytest.mark.parametrize("text", ["{", '{"project_id": "p"}', '{"schema_version": 1}', ""])
+def test_damaged_manifest_is_never_ignored(workspace: Workspace, text: str) -> None:
+    workspace.manifests.mkdir(parents=True)
+    (workspace.manifests / "p.json").write_text(text)
+    assert workspace.project_ids() == ["p"]
+    with pytest.raises(ProjectError, match="damaged"):
+        workspace.project("p")
+
+
+def test_manifest_of_a_project_with_a_database_is_its_own(make_project: MakeProject) -> None:
+    project = make_project([(1, 2)])
+    project.manifest_file.write_text("{}")
+    assert project.workspace.project_ids() == ["p"]
+    with pytest.raises(ProjectError, match="damaged"):
+        project.workspace.project("p")

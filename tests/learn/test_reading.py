@@ -102,7 +102,7 @@ def test_imports_are_read_from_all_three_tables(learned: Project) -> None:
         connection.executemany("INSERT INTO legacy_crops VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", crops)
     picks, cropped = read_examples(learned, "picks"), read_examples(learned, "crops")
     assert picks.left_out["excluded: vectors"] == 1, "names that no vector is known of"
-    assert picks.left_out["imported: not 2-4 different images"] == 1
+    assert picks.left_out["unsound row: imported picks"] == 1
     assert {frozenset(p.candidates.filenames) for p in picks.picks[60:]} == {
         frozenset(["a_stage1.png", "b_stage2.png"]),
         frozenset(names),
@@ -130,7 +130,7 @@ def test_a_row_of_another_project_is_refused(learned: Project) -> None:
         values = ("q", "b.png", '["a.png"]', None, "log.csv", 2)
         connection.execute("INSERT INTO legacy_selections VALUES (?, ?, ?, ?, ?, ?)", values)
     change(learned, f"UPDATE ai_decisions SET project_id = 'p' WHERE group_id = '{one}'")
-    with pytest.raises(ConflictError, match="a row of project 'q' among those of p"):
+    with pytest.raises(ConflictError, match="not sound: project"):
         read_examples(learned, "picks")
 
 

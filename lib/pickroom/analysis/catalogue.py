@@ -54,21 +54,27 @@ def _encoders(workspace: Workspace) -> tuple[tuple[Encoder, ...], list[Problem]]
 
 
 def _models(folder: Path) -> tuple[tuple[dict[str, Any], ...], list[Problem]]:
-    """One row a model version: `<name>_v<N>_metadata.json`, whatever it holds, and whether its weights are there."""
+    """One row a model version: `<name>_v<N>_metadata.json`, whatever it holds, and whether its weights are there.
+
+    Files of other names are other programs' models: their version is NULL, and they need not be readable.
+    """
     rows, problems = [], []
     for path in sorted(folder.glob(f"*{_MODEL_SUFFIX}")):
         model = path.name.removesuffix(_MODEL_SUFFIX)
         name, _, version = model.rpartition("_v")
+        known = bool(name) and version.isdecimal()
+        metadata: Any = None
         try:
             if not path.is_file():  # a pipe of that name would never end
                 raise ValueError("it is no plain file")
             metadata = json.loads(path.read_text(encoding="utf-8"))
-            if not isinstance(metadata, Mapping) or not name or not version.isdigit():
+            if not isinstance(metadata, Mapping):
                 raise ValueError("it is no model's metadata")
         except (OSError, ValueError, RecursionError) as error:
-            problems.append(Problem(model, f"its metadata cannot be read ({error}): {path}", left_out=True))
-            continue
+            if known:
+                problems.append(Problem(model, f"its metadata cannot be read ({error}): {path}", left_out=True))
+                continue
         weights = any((folder / f"{model}{suffix}").is_file() for suffix in (".npz", ".pt"))
-        row = {"model": model, "name": name, "version": int(version), "has_weights": weights}
-        rows.append({**row, "metadata": json.dumps(metadata)})
-    return tuple(sorted(rows, key=lambda row: (row["name"], row["version"]))), problems
+        row = {"model": model, "name": name if known else model, "version": int(version) if known else None}
+        rows.append({**row, "has_weights": weights, "metadata": json.dumps(metadata)})
+    return tuple(sorted(rows, key=lambda row: (row["name"], row["version"] or 0))), problems

@@ -63,31 +63,35 @@ def check(
     """Whether decisions are fit to train on and to finish, and images where they say; writes the inspection report."""
     from pickroom import integrity
     from pickroom.integrity.whereabouts import in_words
+    from pickroom.learn.reading import inspect_all
 
     opened = project_of(home, project)
     repaired = _repair_crops(opened) if repair else []
-    found = integrity.inspect(opened)
+    found, *imports = inspect_all(opened)
     faults = [] if found.errors else _crop_faults(opened)  # rows that are not sound cannot be held against files
     finishing = integrity.inspect(opened, purpose="finishing")
     lies = integrity.whereabouts(opened)
-    path = integrity.save_report(opened.workspace, [found])
-    ok = not found.errors and not faults and lies.is_sound
+    path = integrity.save_report(opened.workspace, [found, *imports])
+    ok = not any(one.errors for one in (found, *imports)) and not faults and lies.is_sound
     values = {**found.to_dict(), **lies.to_dict(), "ok": ok, "finishing_ok": not finishing.errors}
     values |= {
+        "imported": imports[0].to_dict() if imports else None,
         "repaired": repaired,
         "crops": [fault.to_dict() for fault in faults],
         "report": str(path),
     }
     lines = [f"{opened.id}: {found.rows} decisions, {len(found.excluded_ids)} of them left out of training"]
-    for finding in found.findings:
-        lines.append(f"  {finding.level}: {finding.check} ({finding.count})")
-        lines += [f"    {example}" for example in finding.examples[:5]]
+    lines += found.lines
+    for one in imports:
+        left_out = len(one.excluded_ids | one.error_ids)
+        lines.append(f"  imported: {one.rows} rows, {left_out} of them left out of training")
+        lines += one.lines
     lines += [f"  repaired: {line}" for line in repaired]
     lines += [f"  waiting crop: {fault.line}" for fault in faults]
     if any(fault.repairable for fault in faults):
         lines.append(f"  put right what the database knows: pickroom check {opened.id} --repair")
     lines += [f"  {line}" for line in in_words(lies.to_dict(), opened.id)]
-    if not found.findings and not faults and lies.is_sound:
+    if not any(one.findings for one in (found, *imports)) and not faults and lies.is_sound:
         lines.append("  every check passes")
     if finishing.errors and not found.errors:
         names = ", ".join(f"{finding.check} ({finding.count})" for finding in finishing.errors)

@@ -32,6 +32,8 @@ def export(
     _require_served(chosen, given)
     workspace = Workspace.find(home)
     opened = [workspace.project(name) for name in projects or workspace.project_ids()]
+    if not projects and chosen.name != "parquet":  # which has rows only
+        opened = [project for project in opened if project.manifest.root]
     folder = given[chosen.name].expanduser().resolve() if chosen.has_folder else None
     options = {option.name: given[option.name] for option in chosen.options}
     done = chosen.export(ExportRequest(workspace, opened, projects or [], folder, options, progress_bar))

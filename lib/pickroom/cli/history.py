@@ -1,4 +1,4 @@
-"""Commands over the past: import-csv, import-folders, anomalies."""
+"""Commands over the past: import-csv, import-folders, backfill, anomalies."""
 
 from __future__ import annotations
 
@@ -8,7 +8,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pickroom.cli.console import Home, Json, app, fail_if, name_unsound, printable, progress_bar, say, show
+from pickroom.cli.console import (
+    Home,
+    Json,
+    ProjectName,
+    app,
+    fail_if,
+    name_unsound,
+    printable,
+    progress_bar,
+    project_of,
+    say,
+    show,
+)
 from pickroom.core.errors import UsageError
 from pickroom.store.workspace import Workspace
 
@@ -32,6 +44,13 @@ def import_csv(
         list[str] | None,
         typer.Option("--map", metavar="FOLDER=PROJECT", help="Whose rows these are; may be given several times."),
     ] = None,
+    by_name: Annotated[
+        bool, typer.Option("--by-name", help="Take the projects that know the file names of the rows.")
+    ] = False,
+    dates: Annotated[
+        list[str] | None,
+        typer.Option(metavar="P=FIRST..LAST", help="Whose rows without a project are of these days; may be repeated."),
+    ] = None,
     execute: Execute = False,
     home: Home = None,
     json_output: Json = False,
@@ -41,7 +60,11 @@ def import_csv(
 
     with progress_bar("Reading rows") as progress:
         found = read_logs(
-            Workspace.find(home), files, project, progress, by_folder=by_folder, folders=_folders_of(mapped or ())
+            *(Workspace.find(home), files, project, progress),
+            by_folder=by_folder,
+            by_name=by_name,
+            folders=_folders_of(mapped or ()),
+            dates=dates or (),
         )
     with found:
         _show_report(found.report.lines(), execute, json_output)
@@ -78,6 +101,8 @@ def _end(report: ImportReport) -> None:
 
 def _show_end(values: dict[str, Any], execute: bool, json_output: bool) -> None:
     written = ", ".join(values["written"])
+    if execute and values["unregistered"]:
+        written += f"; registered: {', '.join(values['unregistered'])}"
     text = f"Written: {written}" if written else "Nothing new to write" if execute else _DRY
     show(values, json_output, text)
 
@@ -101,6 +126,19 @@ def import_folders(
         written = [path.name for path in found.write()] if execute else []
         _show_end({**found.to_dict(), "written": written}, execute, json_output)
         _end(found.report)
+
+
+@app.command()
+def backfill(project: ProjectName, execute: Execute = False, home: Home = None, json_output: Json = False) -> None:
+    """Say of older rows whether the AI's crop was accepted, by where their images lie; a dry run first."""
+    from pickroom.history import backfill as filling
+
+    opened = project_of(home, project)
+    planned = filling.plan(opened)
+    copy = filling.apply(opened, planned) if execute else None
+    end = f"Written, after a copy of the database: {copy.name}" if copy else "Nothing to write" if execute else _DRY
+    values = {"accepted": planned.accepted, "left": dict(planned.left), "copy": copy and copy.name}
+    show(values, json_output, [*planned.lines(), end])
 
 
 @app.command()

@@ -40,6 +40,7 @@ SECTIONS: dict[str, tuple[tuple[str, str, str], ...]] = {
         ("evaluate", "how each version does on what it was not trained on", "evaluate holiday"),
         ("import-csv", "import old logs of picks and crops as training data", "import-csv old.csv --by-folder"),
         ("import-folders", "read picks and crops off two folders", "import-folders before/ after/ --project holiday"),
+        ("backfill", "older rows: was the AI's crop accepted? a dry run first", "backfill holiday --execute"),
         ("anomalies", "count where a lower stage was chosen over a higher one", "anomalies holiday"),
         ("check", "are the decisions fit to train on, and to finish", "check holiday"),
     ),
@@ -53,6 +54,7 @@ SECTIONS: dict[str, tuple[tuple[str, str, str], ...]] = {
     ),
     "Keep house": (
         ("finish", "report on a project, archive it, mark it as finished", "finish holiday"),
+        ("alias", "names that old logs have for a project", "alias holiday 'old/holiday_final'"),
         ("relocate", "tell a project that its folder of images has moved", "relocate holiday /mnt/holiday"),
         ("reclaim", "free the disk of what is proved to be needless", "reclaim"),
         ("backup", "decisions, models and logs in one file; never images", "backup ~/pickroom-backup.zip"),

@@ -18,19 +18,40 @@ _SHOWN = 20  # images that are listed by name
 @app.command()
 def start(
     project: ProjectName,
-    images: Annotated[Path, typer.Option("--images", help="The folder of images.")],
+    images: Annotated[Path | None, typer.Option("--images", help="The folder of images.")] = None,
+    finished: Annotated[
+        bool, typer.Option("--finished", help="A project of the past, without images: for imported decisions.")
+    ] = False,
+    aliases: Annotated[
+        list[str] | None, typer.Option("--alias", metavar="NAME", help="Another name for it in old logs.")
+    ] = None,
     title: Annotated[str | None, typer.Option(help="A name to show.")] = None,
     rename_duplicates: Annotated[bool, typer.Option(help="Put the folder's name in front of names met twice.")] = False,
     home: Home = None,
     json_output: Json = False,
 ) -> None:
     """Make a project of a folder of images: scan, group, recommend the baseline."""
+    from pickroom.history.logged_paths import new_aliases
     from pickroom.indexing import projects
     from pickroom.indexing.regrouping import similarity_hint
 
+    if (images is None) is not finished or (finished and rename_duplicates):
+        hint = f"pickroom start {project} --images FOLDER; see: pickroom start --help"
+        raise UsageError("give either --images or --finished", doing="starting a project", hint=hint)
+    workspace = Workspace.find(home)
+    names = new_aliases(workspace, project, aliases or ())
+    if images is None:
+        registered = projects.register(workspace, project, title=title, aliases=names)
+        next_line = f"Import its decisions: pickroom import-csv FILE --project {registered.id}"
+        show({"project_id": registered.id}, json_output, [f"Project {registered.id}: finished, no images", next_line])
+        return
     with progress_bar("Reading images") as progress:
         made, report = projects.start(
-            Workspace.find(home), project, images, title=title, rename_duplicates=rename_duplicates, progress=progress
+            *(workspace, project, images),
+            title=title,
+            aliases=names,
+            rename_duplicates=rename_duplicates,
+            progress=progress,
         )
     first, *lines = scan_lines(report)
     if report.groups:
@@ -137,10 +158,13 @@ def status_words(entry: dict[str, Any]) -> str:
     waiting = f"{entry['waiting']} of {entry['groups']} groups wait" if entry["groups"] else "no group yet"
     if entry["status"] == "finished" and entry["groups"]:
         waiting = f"{entry['waiting']} of {entry['groups']} groups were left undecided"
+    there = f"images in {entry['root']}" + ("" if entry["root_exists"] else "  (NOT THERE: pickroom relocate)")
     lines = [
         f"{name} ({entry['status']}): {waiting}; decided: {decided}",
-        f"  images in {entry['root']}" + ("" if entry["root_exists"] else "  (NOT THERE: pickroom relocate)"),
+        f"  {there if entry['root'] else 'registered without images'}",
     ]
+    if entry["imported"]:
+        lines.append(f"  not asked again: {plural(entry['imported'], 'group')} of which the pick was imported")
     if entry["chosen"]:
         lines.append(f"  chosen, and not finalised: {plural(entry['chosen'], 'group')} (Shift+Enter in the deck)")
     if entry["ungrouped"]:
@@ -166,6 +190,32 @@ def status_words(entry: dict[str, Any]) -> str:
     if accuracy is not None:
         lines.append(f"  recommended images that were picked, where any was: {percent(accuracy)}")
     return "\n".join(lines)
+
+
+@app.command()
+def alias(
+    project: ProjectName,
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[NAME]...", help="Further names; none lists them.")
+    ] = None,
+    remove: Annotated[bool, typer.Option("--remove", help="Take these names away.")] = False,
+    home: Home = None,
+    json_output: Json = False,
+) -> None:
+    """List, add or remove the names that old logs and caches have for a project, such as "training data/anna_final"."""
+    from pickroom.history.logged_paths import new_aliases
+
+    workspace = Workspace.find(home)
+    opened = workspace.project(project)
+    if names:
+        given = names if remove else new_aliases(workspace, project, names)
+        kept = [name for name in opened.manifest.aliases if name not in given]
+        if remove and len(kept) + len(set(given)) != len(opened.manifest.aliases):
+            what = f"not all of these are aliases of {opened.id}"
+            raise UsageError(what, doing="removing aliases", hint=f"list them: pickroom alias {opened.id}")
+        opened = opened.with_manifest(aliases=tuple(kept if remove else (*kept, *given)))
+    found = list(opened.manifest.aliases)
+    show({"project_id": opened.id, "aliases": found}, json_output, [f"{opened.id}: {', '.join(found) or 'no aliases'}"])
 
 
 @app.command()

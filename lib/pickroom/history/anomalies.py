@@ -165,7 +165,7 @@ def picks(workspace: Workspace, project_id: str) -> Iterator[Pick]:
             yield from _decided(connection, database.name)
             if database != legacy.legacy_path(workspace, project_id):
                 continue
-            for row in legacy.selections(connection):
+            for row in legacy.selections(connection, find_unsound(connection).rows["legacy_selections"]):
                 place = row.source_file if row.source_line is None else f"{row.source_file}:{row.source_line}"
                 yield Pick(row.project_id, place, row.chosen, row.others, row.timestamp, database.name)
 

@@ -1,33 +1,51 @@
 """Which project each row of an import belongs to, by which evidence; decided when the folders of all rows are known.
 
-In this order: `--map`, the `project` column and known ids and aliases in the row's paths, the folder that names a
-project (`project_folders`), `--project`. A row gets one project or a reason to be skipped, whatever the rows' order.
+In this order: `--map`, the `project` column and known ids and aliases in the row's paths, an accepted folder that names
+a project (`project_folders`), the project that knows the row's file names, `--dates`, `--project`. A row gets one
+project or a reason to be skipped, whatever the rows' order.
 """
 
 from __future__ import annotations
 
 import shlex
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, NoReturn
+from datetime import date, timedelta
+from typing import Any, NamedTuple, NoReturn
 
 from pickroom.core.errors import UsageError
 from pickroom.core.naming import is_project_id
 from pickroom.history import skip_reasons, values
 from pickroom.history.logged_paths import ProjectNames, parts_of
-from pickroom.history.project_folders import project_folders
+from pickroom.history.project_folders import is_tool_folder, project_folders
 from pickroom.history.skip_reasons import Skip
 
 # the evidence for the project of a row
-COLUMN, MAPPED, KNOWN, FOLDER, GIVEN, NOTHING = (
-    *("project column", "--map", "known project", "folder", "--project", "nothing"),
+COLUMN, MAPPED, KNOWN, FOLDER, FILE_NAMES, DATES, GIVEN, NOTHING = (
+    *("project column", "--map", "known project", "folder", "file names", "--dates", "--project", "nothing"),
 )
 _NO_FOLDER = "(no folder)"
 _SHOWN, _NAMED = 40, 3  # folders in a report of words, and in a message
 
-# the folders of a row's paths as logged, each once; its project column; its directory column where that says more
-Key = tuple[tuple[str, ...], str, str]
+
+class Key(NamedTuple):
+    """What of a row decides on its project.
+
+    Attributes:
+        folders: of its paths as logged, each once.
+        directory: its directory column, where that says more.
+        named: the projects that know its file names, each all of those that any project knows.
+        dated: the project whose dates hold its time.
+        day: of its time, for the report.
+    """
+
+    folders: tuple[str, ...]
+    column: str = ""
+    directory: str = ""
+    named: frozenset[str] = frozenset()
+    dated: str | None = None
+    day: str = ""
 
 
 class Surveyed(Skip):
@@ -36,14 +54,55 @@ class Surveyed(Skip):
 
 @dataclass(slots=True)
 class Survey:
-    """The first reading: how many rows have which folders and project column."""
+    """The first reading: how many rows have which key."""
 
     rows: Counter[Key] = field(default_factory=Counter)
 
-    def __call__(self, folders: Iterable[str], column: str, directory: str) -> NoReturn:
+    def __call__(self, key: Key) -> NoReturn:
         """Count a row; always raises Surveyed."""
-        self.rows[key_of(folders, column, directory)] += 1
+        self.rows[key] += 1
         raise Surveyed(skip_reasons.EMPTY)
+
+
+@dataclass(frozen=True, slots=True)
+class Dates:
+    """Days of UTC, both included, whose rows without a project belong to this one."""
+
+    project: str
+    first: date
+    last: date
+
+
+@dataclass(frozen=True, slots=True)
+class Clues:
+    """What tells the project of rows that name none.
+
+    Attributes:
+        owners: file name -> the projects that know it.
+        dates: ranges that do not overlap.
+    """
+
+    owners: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    dates: Sequence[Dates] = ()
+
+    def key(
+        self,
+        folders: Iterable[str],
+        column: str = "",
+        directory: str = "",
+        names: Iterable[str] = (),
+        time: str | None = None,
+    ) -> Key:
+        """The key of a row; `names` are those of its images, `time` is as `values.timestamp` gives it."""
+        # a directory may be relative to anything: what it says counts where it names a known project, or stands alone
+        found = tuple(dict.fromkeys(filter(None, folders))) or ((directory,) if directory else ())
+        day = time[:10] if time else ""
+        dated = next((d.project for d in self.dates if d.first.isoformat() <= day <= d.last.isoformat()), None)
+        known = [owners for name in names if (owners := self.owners.get(name))]
+        named = frozenset.intersection(*known) or frozenset.union(*known) if known else frozenset()
+        if dated is not None and all(dated in owners for owners in known) and known:
+            named = frozenset((dated,))  # of several that know these names
+        return Key(found, column.strip(), "" if directory in found else directory, named, dated, day)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,14 +116,6 @@ class FolderRow:
 
     folder: str
     rows: int
-    project: str | None
-    evidence: str
-    reason: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class _Verdict:
-    folder: str
     project: str | None
     evidence: str
     reason: str | None = None
@@ -95,22 +146,21 @@ class Assignment:
         self._names, self._given, self._by_folder = names, given, by_folder
         self._mapped = mapped or ProjectNames({})
         counts: Counter[str] = Counter()
-        for (folders, _, _), count in rows.items():
-            counts.update(dict.fromkeys(folders, count))
+        for key, count in rows.items():
+            counts.update(dict.fromkeys(key.folders, count))
         known = {
             folder: found[0].folder
             for folder in counts
             if (found := self._mapped.found_in(folder) or names.found_in(folder))
         }
-        mentioned = {part for _, _, directory in rows for part in parts_of(directory)}
+        mentioned = {part for key in rows for part in parts_of(key.directory)}
         self._folders = project_folders(counts, known, names.ids() | mentioned, only_siblings=only_siblings)
-        self._verdicts = {key: self._decide(*key) for key in rows}
+        self._verdicts = {key: self._decide(key) for key in rows}
         self._rows = rows
 
-    def __call__(self, folders: Iterable[str], column: str, directory: str) -> str:
+    def __call__(self, key: Key) -> str:
         """The project of a row; raises Skip when it has none."""
-        key = key_of(folders, column, directory)
-        verdict = self._verdicts.get(key) or self._decide(*key)
+        verdict = self._verdicts.get(key) or self._decide(key)
         if verdict.reason is not None:
             raise Skip(verdict.reason)
         assert verdict.project is not None
@@ -118,7 +168,7 @@ class Assignment:
 
     def require_used(self, folders: Iterable[str]) -> None:
         """Raises UsageError when `--map` names a folder that no row has."""
-        met = {text for paths, *columns in self._rows for text in (*paths, *columns)}
+        met = {text for key in self._rows for text in (*key.folders, key.column, key.directory)}
         for folder in folders:
             alone = ProjectNames({folder: (folder,)}, ids=False)
             if not any(alone.found_in(one) for one in met):
@@ -129,74 +179,77 @@ class Assignment:
                     hint="the report of a run without --map lists the folders",
                 )
 
-    def table(self) -> list[FolderRow]:
-        """Every folder with its rows and its project, those with most rows first."""
-        counts: Counter[_Verdict] = Counter()
+    def described(self) -> AssignmentReport:
+        """What a report says of it: every folder with its rows and its project, those with most rows first."""
+        counts: Counter[FolderRow] = Counter()
+        days: Counter[date] = Counter()
         for key, verdict in self._verdicts.items():
             counts[verdict] += self._rows[key]
-        table = [FolderRow(v.folder, count, v.project, v.evidence, v.reason) for v, count in counts.items()]
-        return sorted(table, key=lambda row: (-row.rows, row.folder, row.project or "", row.evidence))
-
-    def described(self) -> AssignmentReport:
-        """What a report says of it."""
+            if verdict.reason == skip_reasons.NO_PROJECT and key.day:
+                days[date.fromisoformat(key.day)] += self._rows[key]
+        table = [replace(verdict, rows=count) for verdict, count in counts.items()]
+        table.sort(key=lambda row: (-row.rows, row.folder, row.project or "", row.evidence))
         found = self._folders
-        return AssignmentReport(tuple(self.table()), tuple(found.common), tuple(found.outside), tuple(found.doubtful))
+        told = (tuple(found.common), tuple(found.outside), tuple(found.doubtful))
+        return AssignmentReport(tuple(table), *told, days=tuple(_runs(days)))
 
-    def _decide(self, folders: Sequence[str], column: str, directory: str) -> _Verdict:
+    def _decide(self, key: Key) -> FolderRow:
         projects: set[str] = set()
-        place, evidence, mapped = folders[0] if folders else "", KNOWN, False
-        for folder in (*folders, directory):
+        place, evidence, mapped = key.folders[0] if key.folders else "", KNOWN, False
+        for folder in (*key.folders, key.directory):
             owners = self._mapped.found_in(folder)[:1]
             found = owners or self._names.found_in(folder)
             if found and not projects:
                 place = found[0].folder
             mapped = mapped or bool(owners)
             projects |= {owner for one in found for owner in one.projects}
-        if not values.is_missing(column):
-            meant = self._mapped.found_in(column)[:1]
-            named = meant[0].projects if meant else self._names.named(column)
+        if not values.is_missing(key.column):
+            meant = self._mapped.found_in(key.column)[:1]
+            named = meant[0].projects if meant else self._names.named(key.column)
             mapped = mapped or bool(meant)
-            place, evidence = column, COLUMN
+            place, evidence = key.column, COLUMN
             if not named:
-                return _Verdict(place, None, evidence, skip_reasons.BAD_PROJECT)
+                return FolderRow(place, 0, None, evidence, skip_reasons.BAD_PROJECT)
             projects |= named
-        if mapped:
-            evidence = MAPPED
         if not projects:
-            return self._of_folders(folders, place)
-        if len(projects) > 1:
-            return _Verdict(place, None, evidence, skip_reasons.CONFLICT)
-        (project,) = projects
-        return self._checked(_Verdict(place, project, evidence))
+            return self._without_name(key, place)
+        return self._one_of(projects, place, MAPPED if mapped else evidence)
 
-    def _of_folders(self, folders: Sequence[str], place: str) -> _Verdict:
+    def _one_of(self, projects: Iterable[str], place: str, evidence: str) -> FolderRow:
+        """The verdict for the one project that is named, unless it is another than `--project`."""
+        project, *others = projects
+        if others:
+            return FolderRow(place, 0, None, evidence, skip_reasons.CONFLICT)
+        # what the user accepted by an option of its own needs no agreement
+        agreed = self._given in (None, project) or self._by_folder or evidence in (MAPPED, FILE_NAMES, DATES)
+        return FolderRow(place, 0, project, evidence, None if agreed else skip_reasons.NOT_GIVEN)
+
+    def _without_name(self, key: Key, place: str) -> FolderRow:
         """The verdict where nothing names a known project."""
-        named = self._folders.named
-        found = {named[folder] for folder in folders if folder in named}
-        if not found:
-            return (
-                _Verdict(place, self._given, GIVEN)
-                if self._given
-                else _Verdict(place, None, NOTHING, skip_reasons.NO_PROJECT)
-            )
-        folder, name = min((one.folder, one.name) for one in found)
-        bad = (
-            skip_reasons.CONFLICT
-            if len({one.name for one in found}) > 1
-            else None
-            if is_project_id(name)
-            else skip_reasons.BAD_FOLDER
-        )
-        verdict = self._checked(_Verdict(folder, None if bad else name, FOLDER))
+        proposed = {self._folders.named[folder] for folder in key.folders if folder in self._folders.named}
+        if proposed and self._by_folder:
+            return self._of_folders(proposed, key)
+        if key.named:
+            return self._one_of(key.named | ({key.dated} if key.dated else set()), place, FILE_NAMES)
+        # a folder that tools work in holds images of any project, and so may the folders in it
+        if key.dated and all(is_tool_folder((parts_of(one.folder) or [""])[0]) for one in proposed):
+            return self._one_of([key.dated], place, DATES)
+        if proposed:
+            return self._of_folders(proposed, key)
+        if self._given:
+            return FolderRow(place, 0, self._given, GIVEN)
+        return FolderRow(place, 0, None, NOTHING, skip_reasons.NO_PROJECT)
+
+    def _of_folders(self, proposed: Iterable[Any], key: Key) -> FolderRow:
+        folder, name = min((one.folder, one.name) for one in proposed)
+        if len({one.name for one in proposed}) > 1 or not key.named <= {name}:
+            return FolderRow(folder, 0, None, FOLDER, skip_reasons.CONFLICT)
+        bad = None if is_project_id(name) else skip_reasons.BAD_FOLDER
+        verdict = self._one_of([name], folder, FOLDER)
+        verdict = replace(verdict, project=None if bad else name)
         if verdict.reason is None and (bad or (not self._by_folder and self._given is None)):
             return replace(verdict, reason=bad or skip_reasons.FOLDER_ONLY)
         return verdict
-
-    def _checked(self, verdict: _Verdict) -> _Verdict:
-        """The verdict, unless it is another project's than `--project`, and nothing more was said."""
-        if self._given in (None, verdict.project) or self._by_folder or verdict.evidence == MAPPED:
-            return verdict
-        return replace(verdict, reason=skip_reasons.NOT_GIVEN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,12 +258,14 @@ class AssignmentReport:
 
     Attributes:
         common, outside, doubtful: see `ProjectFolders`.
+        days: (first day, last day, rows) of the rows that no evidence gives a project, a few days' pause between.
     """
 
     folders: tuple[FolderRow, ...] = ()
     common: tuple[str, ...] = ()
     outside: tuple[str, ...] = ()
     doubtful: tuple[str, ...] = ()
+    days: tuple[tuple[str, str, int], ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -218,6 +273,7 @@ class AssignmentReport:
             "common": list(self.common),
             "outside": list(self.outside),
             "doubtful": list(self.doubtful),
+            "days": [{"first": first, "last": last, "rows": rows} for first, last, rows in self.days],
         }
 
     def lines(self) -> list[str]:
@@ -237,6 +293,9 @@ class AssignmentReport:
             f"  {folder} counts as one project; if the folders in it are projects, name each with --map"
             for folder in self.doubtful
         ]
+        if self.days:
+            lines.append("The days of the rows without a project (divide them with --dates PROJECT=FIRST..LAST):")
+            lines += [f"  {first}..{last}  {rows:,} rows" for first, last, rows in self.days[:_SHOWN]]
         return lines
 
     def require_agreement(self, given: str | None, hint: str = "") -> None:
@@ -256,8 +315,14 @@ class AssignmentReport:
         )
 
 
-def key_of(folders: Iterable[str], column: str = "", directory: str = "") -> Key:
-    """What of a row decides on its project."""
-    # a directory may be relative to anything: what it says counts where it names a known project, or stands alone
-    found = tuple(dict.fromkeys(filter(None, folders))) or ((directory,) if directory else ())
-    return found, column.strip(), "" if directory in found else directory
+def _runs(days: Mapping[date, int]) -> Iterable[tuple[str, str, int]]:
+    """Days in a row as one; a pause of two days or less does not end it."""
+    first = last = None
+    rows = 0
+    for day in sorted(days):
+        if last is not None and first is not None and day - last > timedelta(days=3):
+            yield first.isoformat(), last.isoformat(), rows
+            first, rows = None, 0
+        first, last, rows = first or day, day, rows + days[day]
+    if first is not None and last is not None:
+        yield first.isoformat(), last.isoformat(), rows

@@ -7,26 +7,23 @@ a crop that is not found in its original's pixels is a crop without coordinates.
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections import Counter
-from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 from pickroom.core.errors import UsageError
 from pickroom.core.records import UserAction
 from pickroom.history import skip_reasons
-from pickroom.history.assignment import Assignment, key_of
+from pickroom.history.assignment import Assignment, Clues
 from pickroom.history.logged_paths import ProjectNames, given_project
 from pickroom.history.pairing import ComparedPair, Pairing, Progress, compare_all, pair
 from pickroom.history.parsed_rows import LoggedCrop, LoggedPick, ParsedRows
-from pickroom.history.publishing import publish
 from pickroom.history.report import FileReport, ImportReport
 from pickroom.history.skip_reasons import Skip
 from pickroom.history.sources import ImageSource, open_source
-from pickroom.history.staging import Staging
+from pickroom.history.staging import StagedImport, Staging
 from pickroom.store import legacy
 from pickroom.store.connect import open_read_only
 from pickroom.store.legacy import Match
@@ -37,34 +34,21 @@ NOTHING_TO_LEARN = "in no group, and not cropped: nothing to learn"
 LARGER = "larger than its original: what was done to it is not known"
 NO_BOX = "an image was cropped, but where is not known: its coordinates are NULL"
 _ACTIONS: dict[str, UserAction | None] = {"same": "approve", "smaller": "crop", "larger": None}
+# the picked image of every decision; a row damaged long ago has none, and a rejected group either
+_PICKED = """SELECT images,
+    CASE WHEN json_valid(images) AND typeof(user_selected_index) = 'integer' AND user_selected_index >= 0
+        THEN json_extract(images, '$[' || user_selected_index || ']') END AS chosen,
+    final_crop_coords IS NOT NULL
+FROM ai_decisions WHERE user_action <> 'reject' AND chosen IS NOT NULL"""
 UNDECIDED = "a group of ORIGINAL has no final image: it stays undecided"
 
 
-class Extraction:
-    """Two folders that were compared; nothing is written before `write`. A context manager.
+class Extraction(StagedImport):
+    """Two folders that were compared.
 
     Attributes:
         report: rows are the final images; `matches`: every one that was looked for in its original's pixels.
     """
-
-    def __init__(self, workspace: Workspace, staging: Staging, report: ImportReport, matches: list[Match]) -> None:
-        self._workspace, self._staging = workspace, staging
-        self.report, self.matches = report, matches
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Forget what was read; the temporary files go."""
-        self._staging.close()
-
-    def write(self) -> list[Path]:
-        """Add the new rows to `<project>_legacy.db`; returns the databases written. Raises as `publish` does."""
-        projects = {*self.report.projects, *(match.project_id for match in self.matches)}
-        return publish(self._workspace, self._staging, projects, self.matches)
 
     def to_dict(self) -> dict[str, Any]:
         """The report, and every crop whose place is not known."""
@@ -111,11 +95,14 @@ def read_pair(
             pairing = pair(originals, finals)
             assignment = _assignment(names, pairing, given)
             parsed = ParsedRows(assignment, staging.add_file(finals.name, numbered=False), notes=report.notes)
-            matches = _read(workspace, (originals, finals), pairing, given, parsed, report, progress)
+            contents: dict[str, str] = {}
+            matches = _read(workspace, (originals, finals), pairing, given, parsed, report, contents, progress)
         staging.store(parsed.drain())
         staging.resolve(workspace, parsed.projects)
         staging.add_left_out(parsed.file, report, numbered=False)
-        return Extraction(workspace, staging, ImportReport((report,), staging.kept(), assignment.described()), matches)
+        unregistered = staging.unregistered(workspace, parsed.projects)
+        found = ImportReport((report,), staging.kept(), assignment.described(), unregistered)
+        return Extraction(workspace, staging, found, matches=matches, contents=contents)
     except BaseException:
         staging.close()
         raise
@@ -133,7 +120,7 @@ def _open_both(
         if named and given not in named:
             raise UsageError(f"this is named like project {min(named)}, not {given}", doing=doing, subject=folder)
         for other in workspace.projects():
-            if other.id != given and (folder == other.root or other.root in folder.parents):
+            if other.id != given and other.manifest.root and (folder == other.root or other.root in folder.parents):
                 raise UsageError(
                     f"this is in the folder of project {other.id}", doing=doing, subject=folder, hint="one project only"
                 )
@@ -144,7 +131,7 @@ def _open_both(
 
 def _assignment(names: ProjectNames, pairing: Pairing, given: str) -> Assignment:
     """Whose images the pairs are; raises UsageError when some lie in folders of other projects."""
-    rows = Counter(key_of((pair.original.directory, pair.final.directory)) for pair in pairing.pairs)
+    rows = Counter(Clues().key((pair.original.directory, pair.final.directory)) for pair in pairing.pairs)
     assignment = Assignment(names, rows, given=given, only_siblings=True)
     assignment.described().require_agreement(given, "compare the folders of one project at a time")
     return assignment
@@ -157,6 +144,7 @@ def _read(
     given: str,
     parsed: ParsedRows,
     report: FileReport,
+    contents: dict[str, str],
     progress: Progress | None,
 ) -> list[Match]:
     """Add what every pair says; count every final image that says nothing."""
@@ -172,6 +160,7 @@ def _read(
     matches = []
     compared = compare_all(originals, finals, pairing.pairs, given, frozenset(known.boxed), progress)
     for line, found in enumerate(compared, start=1):
+        contents |= found.contents
         if found.match is not None:
             matches.append(found.match)
         try:
@@ -214,7 +203,7 @@ def _add(found: ComparedPair, parsed: ParsedRows, known: _Known, line: int) -> N
 
 @dataclass(slots=True)
 class _Known:
-    """A project's picks and crops, from imports and from Pickroom itself, by content.
+    """A project's picks and crops, from imports and from Pickroom itself, by content, whenever they were decided.
 
     Attributes:
         picks: (chosen, the others) -> where it is known from, as a reason to skip it.
@@ -226,31 +215,18 @@ class _Known:
 
 
 def _known_of(workspace: Workspace, project_id: str) -> _Known:
-    """Everything known of a project, whenever it was decided; a rejected group is no pick."""
     known = _Known()
     for database in reversed(legacy.databases(workspace, project_id)):
         imported = database == legacy.legacy_path(workspace, project_id)
+        reason = skip_reasons.IMPORTED if imported else skip_reasons.DECIDED
         with open_read_only(database) as connection:
-            for names, index, cropped in _decisions(connection):
-                others = frozenset(names) - {names[index]}
-                known.picks[names[index], others] = skip_reasons.IMPORTED if imported else skip_reasons.DECIDED
-                known.boxed |= {names[index]} if cropped else set()
+            for images, chosen, cropped in connection.execute(_PICKED):
+                known.picks[chosen, frozenset(json.loads(images)) - {chosen}] = reason
+                known.boxed |= {chosen} if cropped else set()
             if imported:
                 for selection in legacy.selections(connection):
-                    known.picks[selection.chosen, frozenset(selection.others)] = skip_reasons.IMPORTED
+                    known.picks[selection.chosen, frozenset(selection.others)] = reason
                 known.boxed |= {crop.filename for crop in legacy.crops(connection) if crop.box is not None}
             else:
                 known.boxed |= {row[0] for row in connection.execute("SELECT filename FROM crops")}
     return known
-
-
-def _decisions(connection: sqlite3.Connection) -> Iterator[tuple[list[str], int, bool]]:
-    """(names, index of the pick, whether its crop has coordinates) of every pick."""
-    rows = connection.execute(
-        """SELECT images, user_selected_index, final_crop_coords IS NOT NULL FROM ai_decisions
-        WHERE user_action <> 'reject' AND json_valid(images)"""
-    )
-    for images, index, cropped in rows:
-        names = json.loads(images)
-        if isinstance(names, list) and isinstance(index, int) and 0 <= index < len(names):  # else damaged long ago
-            yield names, index, cropped

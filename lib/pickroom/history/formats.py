@@ -74,29 +74,36 @@ def _read_selection(rejected: str) -> Callable[[Row, int, ParsedRows], None]:
     def read(row: Row, line: int, parsed: ParsedRows) -> None:
         paths = [row["chosen_path"], *values.path_list(row[rejected])]
         folders, names = zip(*map(_named_image, paths), strict=True)
-        project = parsed.project(folders, row.get("project", ""))
-        parsed.add_selection(project, names[0], names[1:], parsed.time(row.get("timestamp", "")), line)
+        time = parsed.time(row.get("timestamp", ""))
+        project = parsed.project(folders, row.get("project", ""), names=names, time=time)
+        parsed.add_selection(project, names[0], names[1:], time, line)
 
     return read
 
 
 def _read_historical_crop(row: Row, line: int, parsed: ParsedRows) -> None:
-    """That a file was cropped, but not where: the box is NULL, not a full frame."""
+    """That a file was cropped, but not where: the box is NULL, not a full frame.
+
+    `timestamp` is the moment in its name; the file's own time is when it was cropped.
+    """
     folder, filename = _named_image(row["chosen_path"])
-    project = parsed.project([folder], row.get("project", ""), _folder(row.get("directory", "")))
     time = parsed.time(row.get("timestamp", ""))
+    cropped = values.timestamp(row.get("final_mtime") or row.get("mtime", "")) or time
+    column, directory = row.get("project", ""), _folder(row.get("directory", ""))
+    project = parsed.project([folder], column, directory, [filename], cropped)
     parsed.add_crop(LoggedCrop(project, filename, None, (None, None), time, line, stage=row["chosen_stage"]))
 
 
 def _read_training_crop(row: Row, line: int, parsed: ParsedRows) -> None:
     """One crop a row, its image by project and file name."""
     folder, filename = _named_image(row["filename"])
-    project = parsed.project([folder], row.get("project_id", "") or row.get("project", ""))
+    time = parsed.time(row.get("timestamp", "") or row.get("mtime", ""))
+    project = parsed.project([folder], row.get("project_id", "") or row.get("project", ""), "", [filename], time)
     size = _size(row, "width", "height")
     box = parsed.box([row[name] for name in _BOX], *size, drawn=False)
     if box is None:
         _require_pixels(row)
-    parsed.add_crop(LoggedCrop(project, filename, box, size, parsed.time(row.get("timestamp", "")), line))
+    parsed.add_crop(LoggedCrop(project, filename, box, size, time, line))
 
 
 def _read_select_crop(row: Row, line: int, parsed: ParsedRows) -> None:
@@ -111,11 +118,12 @@ def _read_select_crop(row: Row, line: int, parsed: ParsedRows) -> None:
     folder, chosen = split_path(row["chosen_path"])
     index = _chosen_index(names, chosen, values.whole(row.get("chosen_index", "")))
     folders = [*(folder for folder, _ in named), folder]
-    project = parsed.project(folders, row.get("project", ""), _folder(row.get("directory", "")))
     filename = values.image_name(chosen) if index is None else names[index]
+    time = parsed.time(row.get("timestamp", ""))
+    directory = _folder(row.get("directory", ""))
+    project = parsed.project(folders, row.get("project", ""), directory, [*names, filename], time)
     size: Size = (None, None) if index is None else sizes[index]
     box = parsed.box([row[name] for name in _BOX], *size, drawn=False)
-    time = parsed.time(row.get("timestamp", ""))
     if index is not None and len(names) > 1:
         # without a box the log does not say whether the pick was approved as it is
         action: UserAction | None = None if box is None else "crop"
@@ -151,7 +159,8 @@ def _read_decision(row: Row, line: int, parsed: ParsedRows) -> None:
     if len(named) < 2:
         raise Skip(skip_reasons.NO_OTHERS)
     names = [name for _, name in named]
-    project = parsed.project([folder for folder, _ in named], row.get("project_id", ""))
+    time = parsed.time(row.get("timestamp", ""))
+    project = parsed.project([folder for folder, _ in named], row.get("project_id", ""), "", names, time)
     action = _ACTIONS.get(row["user_action"].strip().lower())
     if action is None:
         raise Skip(skip_reasons.BAD_ACTION)
@@ -174,7 +183,7 @@ def _read_decision(row: Row, line: int, parsed: ParsedRows) -> None:
         advice = Advice(ai_index, ai_box, confidence, _FLAGS.get(row.get("crop_match", "").strip().lower()))
     parsed.add_pick(
         LoggedPick(
-            *(project, names, index, action, size, parsed.time(row.get("timestamp", "")), line),
+            *(project, names, index, action, size, time, line),
             box=None if action == "reject" else box,
             crop_timestamp=crop_time if box is not None else None,
             group_id=row.get("group_id", "").strip() or None,
@@ -259,4 +268,5 @@ FORMATS = (
     Format("anomaly_cases", frozenset(("chosen_path", "rejected_paths")), _read_selection("rejected_paths")),
     Format("selection_only_log", frozenset(("chosen_path", "neg_paths")), _read_selection("neg_paths")),
     Format("historical_crop_log", frozenset(("chosen_path", "chosen_stage", "final_mtime")), _read_historical_crop),
+    Format("crop_log", frozenset(("chosen_path", "chosen_stage", "mtime")), _read_historical_crop),
 )

@@ -2,62 +2,30 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from datetime import date
+from itertools import pairwise
 from pathlib import Path
-from typing import Self
 
+from pickroom.core.errors import UsageError
 from pickroom.history import skip_reasons
-from pickroom.history.assignment import Assignment, Key, Survey, Surveyed
+from pickroom.history.assignment import Assignment, Clues, Dates, Survey, Surveyed
 from pickroom.history.formats import CROP_TRAINING, TRAINING_COLUMNS, format_of, is_training_row
 from pickroom.history.logged_paths import ProjectNames, given_project
 from pickroom.history.parsed_rows import TRAINING_ROW, ParsedRows
-from pickroom.history.publishing import publish
 from pickroom.history.report import FileReport, ImportReport
 from pickroom.history.skip_reasons import Skip
-from pickroom.history.staging import Staging
+from pickroom.history.staging import StagedImport, Staging
 from pickroom.history.tables import Record, Table, read_header
+from pickroom.integrity import vectors_on_disk
+from pickroom.store import legacy
 from pickroom.store.workspace import Workspace
 
 _SHOWN = 300  # characters of a row in the report
 _BATCH = 20_000  # rows held in memory
 
 Progress = Callable[[int, None], None]  # rows read so far; how many there will be is not known
-
-
-class CsvImport:
-    """Logs that were read and compared with what there is; nothing is written before `write`. A context manager.
-
-    Attributes:
-        report: what would be, or was, imported, and why the rest is not.
-    """
-
-    def __init__(self, workspace: Workspace, staging: Staging, report: ImportReport, given: str | None) -> None:
-        self._workspace, self._staging, self.report, self._given = workspace, staging, report, given
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Forget what was read; the temporary files go."""
-        self._staging.close()
-
-    def write(self) -> list[Path]:
-        """Add the new rows to each project's `<project>_legacy.db`; returns the databases written.
-
-        Raises:
-            UsageError: see `require_agreement`.
-            LockedError, ConflictError, StoreError: see `publishing.publish`.
-        """
-        self.require_agreement()
-        return publish(self._workspace, self._staging, self.report.projects)
-
-    def require_agreement(self) -> None:
-        """Raises UsageError when a project was given and rows lie in folders of others."""
-        self.report.assignment.require_agreement(self._given)
 
 
 def read_logs(
@@ -67,48 +35,107 @@ def read_logs(
     progress: Progress | None = None,
     *,
     by_folder: bool = False,
+    by_name: bool = False,
     folders: Mapping[str, str] | None = None,
-) -> CsvImport:
+    dates: Sequence[str] = (),
+) -> StagedImport:
     """Read old logs of any known format, and find out what an import would do. Close what comes back.
 
     Args:
-        project: serves rows that name no project; it need not be started. Rows that name another one are skipped,
+        project: serves rows that name no project; it need not be registered. Rows that name another one are skipped,
             and `write` then refuses, unless `by_folder` or `folders` says that these are meant.
         by_folder: whether a row without a known project belongs to the one that its folder names.
+        by_name: whether such a row belongs to the one project that knows its file names.
         folders: folder, or text of the project column -> the project that it means.
+        dates: "PROJECT=FIRST..LAST", days of UTC, both included, either of them may be missing; "PROJECT" alone takes
+            the days on which the project was begun and finished.
 
     Raises:
         UsageError: a file cannot be read or has no known header, which is checked for all files before the first
-            row; or no row lies in one of `folders`.
-        ProjectError: `project` can name none, or a manifest is damaged.
+            row; no row lies in one of `folders`; or two ranges of dates overlap.
+        ProjectError: a project's name can be none, or a manifest is damaged.
         StoreError: a database of one of the projects, or the temporary folder, cannot be used.
     """
     given = None if project is None else given_project(workspace, project)
-    mapped: dict[str, list[str]] = {}
+    mapped: dict[str, list[str]] = defaultdict(list)
     for folder, meant in (folders or {}).items():
-        mapped.setdefault(given_project(workspace, meant), []).append(folder)
+        mapped[given_project(workspace, meant)].append(folder)
     names = ProjectNames.of(workspace, [*mapped, *([given] if given else [])])
+    clues = Clues(_owners(workspace) if by_name else {}, _dates(workspace, dates))
     tables = [read_header(path, lambda header: format_of(header) is not None) for path in files]
+    survey = Survey()
+    for table in tables:  # a project is told by its place among the folders of all rows
+        reader = _Reader(table, ParsedRows(survey, 0, clues))
+        for record in table.records():
+            reader.take(record)
+    mapping = ProjectNames(mapped, ids=False)
+    assignment = Assignment(names, survey.rows, given=given, by_folder=by_folder, mapped=mapping)
+    assignment.require_used(folders or {})
     staging = Staging()
     try:
-        mapping = ProjectNames(mapped, ids=False)
-        assignment = Assignment(names, _survey(tables), given=given, by_folder=by_folder, mapped=mapping)
-        assignment.require_used(folders or {})
-        report = _read(workspace, staging, tables, assignment, progress)
+        report = _read(workspace, staging, tables, assignment, clues, progress)
     except BaseException:
         staging.close()
         raise
-    return CsvImport(workspace, staging, report, given)
+    return StagedImport(workspace, staging, report, given)
 
 
-def _survey(tables: Sequence[Table]) -> Counter[Key]:
-    """The folders and project columns of all rows, counted: a project is told by its place among all of them."""
-    survey = Survey()
-    for table in tables:
-        reader = _Reader(table, ParsedRows(survey, 0))
-        for record in table.records():
-            reader.take(record)
-    return survey.rows
+def _owners(workspace: Workspace) -> dict[str, frozenset[str]]:
+    """File name -> the projects that know it: from a scan, from rows, imported ones too, or from a vector."""
+    owners: dict[str, frozenset[str]] = {}
+    for project in workspace.projects():
+        only = frozenset((project.id,))
+        databases = legacy.databases(workspace, project.id)
+        for name in set(vectors_on_disk(project)).union(*map(legacy.file_names, databases)):
+            owners[name] = owners[name] | only if name in owners else only
+    return owners
+
+
+def _dates(workspace: Workspace, texts: Sequence[str]) -> list[Dates]:
+    found = []
+    for text in texts:
+        name, _, days = text.partition("=")
+        project = given_project(workspace, name)
+        first, range_sign, last = days.partition("..")
+        try:
+            if days and not range_sign:
+                raise ValueError("this is no range of days")
+            if not days:
+                first, last = _own_days(workspace, project)
+            found.append(
+                Dates(
+                    project,
+                    date.fromisoformat(first) if first.strip() else date.min,
+                    date.fromisoformat(last) if last.strip() else date.max,
+                )
+            )
+        except ValueError as error:
+            hint = "as in: --dates mojo1=2025-10-01..2025-10-11"
+            raise UsageError(str(error), doing="reading --dates", subject=text, hint=hint) from None
+    found.sort(key=lambda dates: dates.first)
+    for one, other in pairwise(found):
+        if one.last >= other.first:
+            what = f"the days of {one.project} and {other.project} overlap on {other.first}"
+            raise UsageError(what, doing="reading --dates", hint="a day belongs to one project")
+    for dates in found:
+        if dates.first > dates.last:
+            raise UsageError("the range ends before it begins", doing="reading --dates", subject=dates.project)
+    return found
+
+
+def _own_days(workspace: Workspace, project_id: str) -> tuple[str, str]:
+    """The days on which a project was begun and finished; raises ValueError where they are not known."""
+    earlier = workspace.earlier_projects().get(project_id)
+    if earlier is not None:
+        first, last = earlier.started_at or earlier.created_at, earlier.finished_at
+    elif project_id in workspace.project_ids():
+        manifest = workspace.project(project_id).manifest
+        first, last = manifest.created_at, manifest.finished_at
+    else:
+        first = last = None
+    if not first or not last:
+        raise ValueError(f"the first and last day of {project_id} are not known")
+    return first[:10], last[:10]
 
 
 def _read(
@@ -116,11 +143,12 @@ def _read(
     staging: Staging,
     tables: Sequence[Table],
     assignment: Assignment,
+    clues: Clues,
     progress: Progress | None,
 ) -> ImportReport:
     readers, rows = [], 0
     for table in tables:
-        parsed = ParsedRows(assignment, staging.add_file(table.path.name))
+        parsed = ParsedRows(assignment, staging.add_file(table.path.name), clues)
         reader = _Reader(table, parsed)
         for record in table.records():
             reader.take(record)
@@ -131,10 +159,12 @@ def _read(
                     progress(rows, None)
         staging.store(parsed.drain())
         readers.append(reader)
-    staging.resolve(workspace, {project for reader in readers for project in reader.parsed.projects})
+    met = {project for reader in readers for project in reader.parsed.projects}
+    staging.resolve(workspace, met)
     for reader in readers:
         staging.add_left_out(reader.parsed.file, reader.report)
-    return ImportReport(tuple(reader.report for reader in readers), staging.kept(), assignment.described())
+    files = tuple(reader.report for reader in readers)
+    return ImportReport(files, staging.kept(), assignment.described(), staging.unregistered(workspace, met))
 
 
 class _Reader:
@@ -153,12 +183,7 @@ class _Reader:
         try:
             if record.problem:
                 raise Skip(record.problem)
-            try:
-                self._add(record.fields, record.line)
-            except Skip as skip:
-                if isinstance(skip, Surveyed):
-                    raise
-                self._look_again(record, skip)
+            self._read(record)
         except Surveyed:
             pass
         except Skip as skip:
@@ -166,13 +191,22 @@ class _Reader:
             self.report.skip(skip.reason, f"line {record.line}: {what!r}"[:_SHOWN])
 
     def _add(self, fields: list[str], line: int) -> None:
-        if len(fields) != len(self._header):
-            raise Skip(skip_reasons.SHIFTED)
         self._format.read(dict(zip(self._header, fields, strict=True)), line, self.parsed)
 
-    def _look_again(self, record: Record, skip: Skip) -> None:
-        """Read a row that is too long by empty cells, or of another tool's layout; raises Skip for any other."""
-        filled = list(record.fields)
+    def _read(self, record: Record) -> None:
+        """Read a row of this layout, with more or fewer empty cells at its end, or of another tool's layout."""
+        fields, missing = record.fields, len(self._header) - len(record.fields)
+        if missing == 0:
+            try:
+                self._add(fields, record.line)
+                return
+            except Surveyed:
+                raise
+            except Skip as skip:
+                reason = skip.reason
+        else:
+            reason = skip_reasons.SHIFTED
+        filled = list(fields)
         while filled and not filled[-1].strip():
             filled.pop()
         if not any(field.strip() for field in filled):
@@ -183,7 +217,19 @@ class _Reader:
             # another tool appended its 9 columns under this header (LESSONS.md: 5,431 rows)
             CROP_TRAINING.read(dict(zip(TRAINING_COLUMNS, filled, strict=True)), record.line, self.parsed)
             self.parsed.notes[TRAINING_ROW] += 1
-        elif len(filled) <= len(self._header) < len(record.fields):
-            self._add(record.fields[: len(self._header)], record.line)
+        elif missing > 0:
+            self._add_short(fields + [""] * missing, record.line)
+        elif missing < 0 and len(filled) <= len(self._header):
+            self._add(fields[:missing], record.line)
         else:
-            raise skip
+            raise Skip(reason)
+
+    def _add_short(self, fields: list[str], line: int) -> None:
+        """Read a row whose empty cells at the end were never written; one that then says nothing is a shifted one."""
+        try:
+            self._add(fields, line)
+        except Surveyed:
+            raise
+        except Skip as skip:
+            own = skip.reason in (*skip_reasons.OF_THE_PROJECT, skip_reasons.PLACEHOLDER)
+            raise skip if own else Skip(skip_reasons.SHIFTED) from None

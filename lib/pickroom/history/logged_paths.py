@@ -78,29 +78,27 @@ class ProjectNames:
 
     @classmethod
     def of(cls, workspace: Workspace, given: Iterable[str] = ()) -> ProjectNames:
-        """The names of every started project, and of those that are given but may not be started.
+        """The names of every project: registered ones, those of the earlier system's files, and those that are given.
 
         Raises:
             ProjectError: a manifest is damaged, so that its aliases are unknown.
         """
         started = {project.id: project.manifest for project in workspace.projects()}
-        aliases = {**dict.fromkeys(given, ()), **{name: manifest.aliases for name, manifest in started.items()}}
-        return cls(aliases, {name: manifest.root for name, manifest in started.items()})
+        aliases: dict[str, Iterable[str]] = dict.fromkeys((*workspace.earlier_projects(), *given), ())
+        aliases |= {name: manifest.aliases for name, manifest in started.items()}
+        return cls(aliases, {name: manifest.root for name, manifest in started.items() if manifest.root})
 
     def ids(self) -> frozenset[str]:
         """Every project that has a name here."""
         return frozenset().union(*self._owners.values())
 
-    def table(self) -> list[tuple[str, str]]:
-        """(name or alias, project id), sorted: what `in_folder` looks for."""
-        return sorted((name, owner) for name, owners in self._owners.items() for owner in owners)
+    def known(self, text: str) -> frozenset[str]:
+        """The projects that have this name."""
+        return frozenset(self._owners.get(text) or self._folded.get(folded(text)) or ())
 
     def named(self, text: str) -> frozenset[str]:
         """The projects that a `project` column means; empty when the text cannot name one."""
-        owners = self._owners.get(text) or self._folded.get(folded(text))
-        if owners is None:
-            return frozenset((text,)) if is_project_id(text) else frozenset()
-        return frozenset(owners)
+        return self.known(text) or (frozenset((text,)) if is_project_id(text) else frozenset())
 
     def in_folder(self, folder: str) -> frozenset[str]:
         """The projects whose id or alias is one part, or a run of parts, of a folder's path; else whose images it is
@@ -142,6 +140,23 @@ def given_project(workspace: Workspace, project_id: str) -> str:
         doing="reading a project name",
         hint="up to 64 letters, digits, _ and -, a letter or digit first, not ending in _legacy",
     )
+
+
+def new_aliases(workspace: Workspace, project_id: str, names: Iterable[str]) -> tuple[str, ...]:
+    """Names as they are to be stored as a project's aliases, each once.
+
+    Raises:
+        ProjectError: a name is empty, or is a name of another project: its rows would be in two projects.
+    """
+    others = ProjectNames.of(workspace)
+    found = dict.fromkeys("/".join(parts_of(name)) for name in names)
+    for name in found:
+        owners = others.known(name) - {project_id}
+        if owners or not name or not name.isprintable():
+            what = f"{name!r} is a name of project {min(owners)}" if owners else f"{name!r} is no name"
+            hint = f"see: pickroom alias {min(owners)}" if owners else "give a folder's name, or a run of folders"
+            raise ProjectError(what, doing=f"naming project {project_id}", hint=hint)
+    return tuple(name for name in found if name != project_id)
 
 
 def parts_of(folder: str) -> list[str]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -142,12 +142,17 @@ class _Finder:
     def _hash(self, source: ImageSource, item: SourceImage) -> str | None:
         """The content's SHA-256; None for a file that cannot be read, which is the same as no other."""
         if id(item) not in self._hashes:
-            try:
-                with source.as_file(item) as path:
-                    self._hashes[id(item)] = atomic.sha256_of(path)
-            except (OSError, ImageError):
-                self._hashes[id(item)] = None
+            self._hashes[id(item)] = content_of(source, item)
         return self._hashes[id(item)]
+
+
+def content_of(source: ImageSource, item: SourceImage) -> str | None:
+    """The SHA-256 of an image's bytes; None where they cannot be read."""
+    try:
+        with source.as_file(item) as path:
+            return atomic.sha256_of(path)
+    except (OSError, ImageError):
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +163,7 @@ class ComparedPair:
         change: "same" size, "smaller" (cropped), "larger" in a side, or "unreadable" for the reason `problem`.
         size: (width, height) in pixels of the upright original, None when it cannot be read.
         match: what template matching found, for a smaller one that was looked for.
+        contents: name -> SHA-256 of every image of the original's group, as far as they can be read.
     """
 
     pair: ImagePair
@@ -165,6 +171,7 @@ class ComparedPair:
     size: tuple[int, int] | None = None
     match: Match | None = None
     problem: str = ""
+    contents: Mapping[str, str] = field(default_factory=dict)
 
 
 def compare_all(
@@ -182,7 +189,9 @@ def compare_all(
     """
 
     def compare(pair: ImagePair) -> ComparedPair:
-        return _compare(originals, finals, pair, project_id, search=pair.original.filename not in boxed)
+        found = _compare(originals, finals, pair, project_id, search=pair.original.filename not in boxed)
+        known = {item.filename: sha256 for item in pair.group if (sha256 := content_of(originals, item)) is not None}
+        return replace(found, contents=known)
 
     # NumPy and Pillow let go of the interpreter; each pair at work holds some 150 MB at 3,000 x 3,000 pixels
     with ThreadPoolExecutor(min(os.cpu_count() or 2, 8)) as pool:

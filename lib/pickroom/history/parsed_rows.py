@@ -17,6 +17,7 @@ from pickroom.core import naming
 from pickroom.core.geometry import corners_match
 from pickroom.core.records import MAX_GROUP, MIN_GROUP, CropBox, UserAction
 from pickroom.history import skip_reasons, values
+from pickroom.history.assignment import Clues, Key
 from pickroom.history.skip_reasons import Skip
 
 Size = tuple[int | None, int | None]  # (width, height) in pixels
@@ -99,15 +100,16 @@ class ParsedRows:
     """The rows of one file, gathered until a batch is stored: each tuple is a row of the staging table of its name.
 
     Attributes:
-        assign: the project of a row by the folders of its paths, its project column and its directory column; raises
-            Skip without one.
+        assign: the project of a row by its key; raises Skip without one.
         file: the file's number in this import.
+        clues: what makes the key of a row.
         notes: what was filled in and is unknown all the same, counted.
         projects: every project met.
     """
 
-    assign: Callable[[Iterable[str], str, str], str]
+    assign: Callable[[Key], str]
     file: int
+    clues: Clues = field(default_factory=Clues)
     decisions: list[tuple[Any, ...]] = field(default_factory=list)
     selections: list[tuple[Any, ...]] = field(default_factory=list)
     crops: list[tuple[Any, ...]] = field(default_factory=list)
@@ -120,13 +122,13 @@ class ParsedRows:
         self.decisions, self.selections, self.crops = [], [], []
         return gathered
 
-    def project(self, folders: Iterable[str], column: str = "", directory: str = "") -> str:
-        """The row's project, by the folders of its paths and its columns for the project and the directory.
+    def project(self, folders: Iterable[str], *clues: Any, **more: Any) -> str:
+        """The row's project, by what `Clues.key` takes.
 
         Raises:
             Skip: the row has none. While the rows are only counted: always.
         """
-        project = self.assign(folders, column, directory)
+        project = self.assign(self.clues.key(folders, *clues, **more))
         self.projects.add(project)
         return project
 

@@ -27,6 +27,7 @@ TOOL_FOLDERS = _INSIDE | frozenset(
 _DISKS = frozenset(("volumes", "mnt", "media", "net", "private", "tmp", "var", "srv", "opt"))
 _PEOPLE = frozenset(("users", "home"))
 _DRIVE = re.compile(r"[A-Za-z]:")
+_WORKING = re.compile(r"__.*|_*character_group_?\w*")  # folders that the earlier system's tools worked in
 _FINAL = "_final"  # the earlier system kept the final images of `mojo1` in `mojo1_final`
 _FEW = 20  # one row in so many may lie apart from the others without changing what these have in common
 
@@ -85,15 +86,6 @@ class _Path:
         return self.parts[self.places[depth - 1]]
 
 
-@dataclass(slots=True)
-class _Node:
-    """A folder with the rows directly in it, and with all rows below it."""
-
-    direct: int = 0
-    total: int = 0
-    children: dict[str, _Node] = field(default_factory=dict)
-
-
 def project_folders(
     rows: Mapping[str, int], known: Mapping[str, str], projects: Iterable[str] = (), *, only_siblings: bool = False
 ) -> ProjectFolders:
@@ -107,15 +99,14 @@ def project_folders(
         only_siblings: whether no other folders count, since what lies in the common folder may be one project's.
     """
     found = ProjectFolders()
-    paths = [_path(folder, rows[folder]) for folder in sorted(rows)]
-    places = [_path(place, 0) for place in sorted(set(known.values()))]
-    parents = {(place.start, place.keys[:-1]) for place in places}
+    paths = {folder: _path(folder, rows[folder]) for folder in sorted(rows)}
+    parents = {(place.start, place.keys[:-1]) for place in (_path(place, 0) for place in set(known.values()))}
     above = {(start, keys[:n]) for start, keys in parents for n in range(len(keys) + 1)}
-    inside = _inside_a_project(paths)
+    skipped = known.keys() | _inside_a_project(paths.values())
     depths: dict[str, int] = {}
     rest: dict[tuple[str, ...], list[_Path]] = defaultdict(list)
-    for path in paths:
-        if path.folder in known or path.folder in inside or (path.start, path.keys) in above:
+    for path in paths.values():
+        if path.folder in skipped or (path.start, path.keys) in above:
             continue
         lengths = range(len(path.keys) - 1, -1, -1)
         length = next((n for n in lengths if (path.start, path.keys[:n]) in parents), None)
@@ -123,11 +114,10 @@ def project_folders(
             depths[path.folder] = length + 1
         elif path.keys and not only_siblings:
             rest[path.start].append(path)
-    by_folder = {path.folder: path for path in paths}
-    names = {by_folder[folder].keys[depth - 1] for folder, depth in depths.items()}
+    names = {paths[folder].keys[depth - 1] for folder, depth in depths.items()}
     for start in sorted(rest, key=lambda start: (-sum(path.rows for path in rest[start]), start)):
         _judge(rest[start], names, depths, found)
-    _spell([(by_folder[folder], depth) for folder, depth in depths.items()], {folded(p) for p in projects}, found)
+    _spell([(paths[folder], depth) for folder, depth in depths.items()], {folded(p) for p in projects}, found)
     return found
 
 
@@ -139,19 +129,25 @@ def _path(folder: str, rows: int) -> _Path:
     if absolute and keys[length : length + 1]:
         length += 1 if keys[length] in _DISKS else 2 if keys[length] in _PEOPLE else 0
     start = ("/", *keys[:length]) if absolute else ()
-    places = [place for place, key in enumerate(keys) if place >= length and key not in TOOL_FOLDERS]
+    places = [place for place, key in enumerate(keys) if place >= length and not is_tool_folder(key)]
     return _Path(folder, rows, start, parts, places, tuple(keys[place] for place in places))
 
 
-def _inside_a_project(paths: list[_Path]) -> set[str]:
+def is_tool_folder(name: str) -> bool:
+    """Whether a folder of this name holds images of any project."""
+    return (key := folded(name)) in TOOL_FOLDERS or _WORKING.fullmatch(key) is not None
+
+
+def _inside_a_project(paths: Iterable[_Path]) -> set[str]:
     """Folders below a tool's folder that has images of its own, such as `crop/faces` next to `crop/a.png`.
 
     The tool's folder then lies in one project, and so does a folder in it. Several folders in it may be projects.
     """
-    holds_images = {tuple(path.parts) for path in paths if not path.start and path.parts and not path.keys}
+    relative = [path for path in paths if not path.start and path.parts]
+    holds_images = {tuple(path.parts) for path in relative if not path.keys}
     below: dict[tuple[str, ...], list[_Path]] = defaultdict(list)
-    for path in paths:
-        tool = tuple(path.parts[: path.places[0]]) if path.keys and not path.start else ()
+    for path in relative:
+        tool = tuple(path.parts[: path.places[0]]) if path.keys else ()
         if tool in holds_images and folded(tool[-1]) in _INSIDE:
             below[tool].append(path)
     one = (found for found in below.values() if len({path.keys[0] for path in found}) == 1)
@@ -169,69 +165,58 @@ def _judge(paths: list[_Path], names: set[str], depths: dict[str, int], found: P
             depths[path.folder] = place
     if not left:
         return
-    root = _tree(left)
-    common, stray, doubtful = _common(root, bool(paths[0].start))
-    outside = []
+    common, doubtful = _common(left, bool(paths[0].start))
     for path in left:
-        if any(path.keys[: len(start)] == start for start in stray):
-            outside.append(path)
+        if path.keys[: len(common)] != common:
+            if path.keys != common[: len(path.keys)]:
+                found.outside.append(path.folder)
+                depths[path.folder] = len(path.keys)
         elif len(path.keys) > len(common):
             depths[path.folder] = len(common) + 1
             names.add(path.keys[len(common)])
     for keys, places in ((common, found.common), (doubtful, found.doubtful)):
         if keys:
             places.append(next(path for path in left if path.keys[: len(keys)] == keys).upto(len(keys)))
-    if outside:
-        found.outside += [path.folder for path in outside]
-        _judge(outside, names, depths, ProjectFolders())
 
 
-def _tree(paths: list[_Path]) -> _Node:
-    root = _Node()
-    for path in paths:
-        node = root
-        node.total += path.rows
-        for key in path.keys:
-            node = node.children.setdefault(key, _Node())
-            node.total += path.rows
-        node.direct += path.rows
-    return root
+def _common(paths: list[_Path], absolute: bool) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The parts of the folder that holds the projects, and those of a project that may be such a folder itself.
 
-
-def _common(root: _Node, absolute: bool) -> tuple[tuple[str, ...], list[tuple[str, ...]], tuple[str, ...]]:
-    """The parts of the common folder, those of the few folders outside of it, and those of a doubtful project.
-
-    At least one folder stays behind it: where all images lie in one folder, an absolute path names the project by that
-    folder, and a relative one by its first.
+    Its projects are what it holds: several folders, or one. Where the paths never part, an absolute path names the
+    project by its last folder, and a relative one by its first. A few paths may lie elsewhere.
     """
-    node, keys, stray, doubtful = root, list[str](), list[tuple[str, ...]](), tuple[str, ...]()
-    while node.children:
-        heavy = max(sorted(node.children), key=lambda key: node.children[key].total)
-        others = [(*keys, key) for key in sorted(node.children) if key != heavy]
-        end, links = node.children[heavy], [heavy]
-        # a folder that holds one folder is a step on the way
-        while len(end.children) == 1 and end.direct <= end.total // _FEW:
-            ((key, end),) = end.children.items()
-            links.append(key)
-        splits = len(end.children) > 1 and end.direct <= _few(end)
-        apart = node.total - node.children[heavy].total
-        few = apart <= _few(node)
-        # a folder of projects is told from a project by the steps to it, or by its place at the start of a path
-        steps = len(links) > 1 or (absolute and not keys and apart <= node.total // _FEW)
-        if others and not (splits and few and steps):
-            doubtful = (*keys, heavy) if splits and few else ()
-            break
-        stray += others
+    keys: tuple[str, ...] = ()
+    while True:
+        children, direct = _below(paths, keys)
+        heavy = max(sorted(children), key=lambda key: children[key])
+        end = (*keys, heavy)
+        inner, images = _below(paths, end)
+        while len(inner) == 1 and images <= (inner.total() + images) // _FEW:  # a step on the way
+            end = (*end, *inner)
+            inner, images = _below(paths, end)
+        splits = len(inner) > 1 and images <= max(1, (inner.total() + images) // _FEW)
+        total = children.total() + direct
+        apart = total - children[heavy]
+        if len(children) > 1:
+            few = splits and apart <= max(1, total // _FEW)
+            # a folder of projects is told from a project by the steps to it, or by its place at the start of a path
+            if not (few and absolute and (len(end) > len(keys) + 1 or (not keys and apart <= total // _FEW))):
+                return keys, (*keys, heavy) if few else ()
         if not splits:
-            keys += links[:-1] if absolute else []
-            break
-        keys += links
-        node = end
-    return tuple(keys), stray, doubtful
+            return (end[:-1] if absolute else keys), ()
+        keys = end
 
 
-def _few(node: _Node) -> int:
-    return max(1, node.total // _FEW)
+def _below(paths: list[_Path], keys: tuple[str, ...]) -> tuple[Counter[str], int]:
+    """(each folder in this one -> rows in it, rows of images that lie directly in this one)."""
+    children: Counter[str] = Counter()
+    direct = 0
+    for path in paths:
+        if path.keys == keys:
+            direct += path.rows
+        elif path.keys[: len(keys)] == keys:
+            children[path.keys[len(keys)]] += path.rows
+    return children, direct
 
 
 def _spell(told: list[tuple[_Path, int]], projects: set[str], found: ProjectFolders) -> None:

@@ -65,11 +65,13 @@ class ImportReport:
     Attributes:
         projects: project -> table (decisions, selections, crops) -> new rows. A row may be a pick and a crop.
         assignment: the folders of the rows with the project of each.
+        unregistered: the projects without a manifest that rows were read for: writing registers them.
     """
 
     files: tuple[FileReport, ...]
     projects: dict[str, dict[str, int]]
     assignment: AssignmentReport = field(default_factory=AssignmentReport)
+    unregistered: tuple[str, ...] = ()
 
     @property
     def rows(self) -> int:
@@ -90,6 +92,7 @@ class ImportReport:
             "imported": self.imported,
             "skipped": dict(self.skipped.most_common()),
             "projects": self.projects,
+            "unregistered": list(self.unregistered),
             **self.assignment.to_dict(),
             "files": [file.to_dict() for file in self.files],
         }
@@ -109,6 +112,9 @@ class ImportReport:
         for project, tables in self.projects.items():
             what = ", ".join(f"{n:,} {table[:-1] if n == 1 else table}" for table, n in tables.items())
             lines.append(f"New for {project}_legacy.db: {what}")
+        if self.unregistered:
+            named = ", ".join(self.unregistered)
+            lines.append(f"Not registered yet; writing makes them finished projects without images: {named}")
         return lines + self.assignment.lines()
 
 

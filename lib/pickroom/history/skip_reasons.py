@@ -11,7 +11,7 @@ HEADER_AGAIN = "the header once more"
 EMPTY = "empty row"
 
 # about the project
-NO_PROJECT = "no project named: give --project"
+NO_PROJECT = "no project named: give --project, --dates or --by-name"
 FOLDER_ONLY = "only its folder names a project: accept it with --by-folder or --map"
 BAD_FOLDER = "its folder cannot be a project id: give --map FOLDER=PROJECT"
 NOT_GIVEN = "names another project than --project"
@@ -19,6 +19,7 @@ CONFLICT = "names several projects"
 BAD_PROJECT = "its project column can name no project"
 # the table of folders shows these rows better than an example does
 IN_TABLE = frozenset((NO_PROJECT, FOLDER_ONLY, BAD_FOLDER, NOT_GIVEN))
+OF_THE_PROJECT = frozenset((*IN_TABLE, CONFLICT, BAD_PROJECT))
 
 # about the images
 NO_FILE_NAME = "no file name"

@@ -6,11 +6,10 @@ import shutil
 import zipfile
 import zlib
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
-from typing import Protocol
 
 from pickroom.core.errors import ImageError, UsageError
 from pickroom.core.naming import IMAGE_EXTENSIONS, OWNED_FOLDERS, is_image_name, join, parse_name
@@ -46,25 +45,6 @@ class SourceImage:
         return join(self.directory, self.filename)
 
 
-class ImageSource(Protocol):
-    """Where images lie.
-
-    Attributes:
-        name: of the folder or the zip, without its path.
-        items: every image that can be opened; left_out: every other one, with its reason.
-    """
-
-    name: str
-    items: list[SourceImage]
-    left_out: list[Ungrouped]
-
-    def as_file(self, item: SourceImage) -> AbstractContextManager[Path]:
-        """The item as a file, for as long as the context lasts; raises ImageError when it cannot be had."""
-
-    def close(self) -> None:
-        """Nothing more is read."""
-
-
 def open_source(path: Path, avoid: frozenset[Path] = frozenset()) -> ImageSource:
     """A folder or a zip as a source of images.
 
@@ -78,7 +58,7 @@ def open_source(path: Path, avoid: frozenset[Path] = frozenset()) -> ImageSource
     if not path.exists():
         raise UsageError("there is no such folder or zip", doing=doing, subject=path, hint="check its spelling")
     try:
-        source: ImageSource = FolderSource(path.resolve(), avoid) if path.is_dir() else ZipSource(path)
+        source = FolderSource(path.resolve(), avoid) if path.is_dir() else ZipSource(path)
     except (zipfile.BadZipFile, OSError, ValueError) as error:
         what = f"neither a folder nor a zip that can be read ({error})"
         raise UsageError(what, doing=doing, subject=path) from None
@@ -87,12 +67,33 @@ def open_source(path: Path, avoid: frozenset[Path] = frozenset()) -> ImageSource
     return source
 
 
-class FolderSource:
+class ImageSource:
+    """Where images lie.
+
+    Attributes:
+        name: of the folder or the zip, without its path.
+        items: every image that can be opened; left_out: every other one, with its reason.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.name, self._root = path.name, path
+        self.items: list[SourceImage] = []
+        self.left_out: list[Ungrouped] = []
+
+    @contextmanager
+    def as_file(self, item: SourceImage) -> Iterator[Path]:
+        """The item as a file, for as long as the context lasts; raises ImageError when it cannot be had."""
+        yield self._root / item.directory / item.filename
+
+    def close(self) -> None:
+        """Nothing more is read."""
+
+
+class FolderSource(ImageSource):
     """The images under a folder, at any depth."""
 
     def __init__(self, root: Path, avoid: frozenset[Path]) -> None:
-        self.name, self._root = root.name, root
-        self.items, self.left_out = [], []
+        super().__init__(root)
         # scan.walk passes over the folders that Pickroom owns; here they are as good as any other
         for top in ("", *(name for name in OWNED_FOLDERS if (root / name).is_dir())):
             if root / top in avoid:
@@ -103,20 +104,13 @@ class FolderSource:
                 modified = datetime.fromtimestamp(entry.mtime_ns / 1e9, UTC)
                 self.items.append(_item(entry.directory, entry.filename, entry.file_size, modified))
 
-    @contextmanager
-    def as_file(self, item: SourceImage) -> Iterator[Path]:
-        yield self._root / item.directory / item.filename
 
-    def close(self) -> None:
-        pass
-
-
-class ZipSource:
+class ZipSource(ImageSource):
     """The images in a zip; each is unpacked by itself into a temporary file while it is read."""
 
     def __init__(self, path: Path) -> None:
-        self.name, self._zip = path.name, zipfile.ZipFile(path)
-        self.items, self.left_out = [], []
+        super().__init__(path)
+        self._zip = zipfile.ZipFile(path)
         self._members: dict[tuple[str, str], zipfile.ZipInfo] = {}
         for info in self._zip.infolist():
             directory, filename = split_path(info.filename)

@@ -1,6 +1,8 @@
 """Everything an import read, in a temporary database, until it is known what is new: memory stays bounded.
 
-Nothing here touches the workspace but to read what is imported or decided already.
+What staging kept then becomes rows of each project's `<project>_legacy.db`: for all projects, or for none. New files
+are built next to their place, and rows for older files wait in open transactions. Only when all of them are ready do
+the files get their names and are the transactions committed.
 """
 
 from __future__ import annotations
@@ -10,19 +12,23 @@ import os
 import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
-from pickroom.core.errors import ConflictError, StoreError, UsageError
+from pickroom.core.errors import ConflictError, ProjectError, StoreError, UsageError
 from pickroom.core.records import CropBox
+from pickroom.files.preflight import project_lock
 from pickroom.history import skip_reasons
 from pickroom.history.parsed_rows import crop_rank, pick_key
-from pickroom.history.report import EXAMPLES, FileReport
-from pickroom.storage import leftovers
+from pickroom.history.report import EXAMPLES, FileReport, ImportReport
+from pickroom.indexing import past_picks
+from pickroom.indexing.projects import register
+from pickroom.storage import atomic, leftovers
+from pickroom.store import legacy
 from pickroom.store.connect import open_read_only
-from pickroom.store.legacy import databases, legacy_path
+from pickroom.store.legacy import Match, connect_legacy, databases, legacy_path
 from pickroom.store.workspace import Workspace
 
 MAX_PROJECTS = 1000  # in one import: a column with more names than that is no project column
@@ -176,6 +182,12 @@ class Staging:
                 f"line {line}: {(name, time)!r}" if numbered else repr((name, time)) for line, name, time in rows
             ]
 
+    def unregistered(self, workspace: Workspace, projects: Iterable[str]) -> tuple[str, ...]:
+        """Those of these projects that have imported rows, or will have, and no manifest."""
+        kept = self.kept()
+        missing = sorted(set(projects) - set(workspace.project_ids()))
+        return tuple(one for one in missing if one in kept or legacy_path(workspace, one).exists())
+
     def kept(self) -> dict[str, dict[str, int]]:
         """Project -> table -> rows that are new."""
         found: dict[str, dict[str, int]] = {}
@@ -192,6 +204,120 @@ class Staging:
                 if count:
                     found.setdefault(project_id, {})[table] = count
         return dict(sorted(found.items()))
+
+
+class StagedImport:
+    """What was read and compared with what there is; nothing is written before `write`. A context manager.
+
+    Attributes:
+        report: what would be, or was, imported, and why the rest is not.
+    """
+
+    def __init__(
+        self,
+        workspace: Workspace,
+        staging: Staging,
+        report: ImportReport,
+        given: str | None = None,
+        matches: Sequence[Match] = (),
+        contents: Mapping[str, str] | None = None,
+    ) -> None:
+        self._workspace, self._staging, self.report, self._given = workspace, staging, report, given
+        self.matches, self._contents = list(matches), contents
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Forget what was read; the temporary files go."""
+        self._staging.close()
+
+    def require_agreement(self) -> None:
+        """Raises UsageError when a project was given and rows lie in folders of others."""
+        self.report.assignment.require_agreement(self._given)
+
+    def write(self) -> list[Path]:
+        """Add the new rows to each project's `<project>_legacy.db`; returns the databases written.
+
+        Projects that are not registered are registered first, as finished and without images.
+
+        Raises:
+            UsageError: see `require_agreement`.
+            LockedError, ConflictError, StoreError: see `publish`.
+        """
+        self.require_agreement()
+        projects = {*self.report.projects, *(match.project_id for match in self.matches)}
+        written = publish(self._workspace, self._staging, projects, self.matches, self._contents)
+        for project_id in self.report.unregistered:
+            with suppress(ProjectError):  # registered meanwhile
+                register(self._workspace, project_id)
+        for project_id in projects & set(self._workspace.project_ids()):
+            past_picks.refresh(self._workspace.project(project_id))
+        return written
+
+
+def publish(
+    workspace: Workspace,
+    staging: Staging,
+    projects: Iterable[str],
+    matches: Iterable[Match] = (),
+    contents: Mapping[str, str] | None = None,
+) -> list[Path]:
+    """Write each project's new rows, or none if one of the databases refuses; returns the databases written.
+
+    Killed while the last step takes place, some projects have all their rows and the others none; importing again
+    adds the rest.
+
+    Raises:
+        LockedError: another process is at work on one of the projects.
+        ConflictError: another import wrote since these rows were compared with what there is.
+        StoreError: a database, or its disk, refuses.
+    """
+    projects, matches = sorted(projects), list(matches)
+    paths = {project_id: legacy_path(workspace, project_id) for project_id in projects}
+    named: list[Path] = []
+    path = workspace.decisions
+    workspace.decisions.mkdir(parents=True, exist_ok=True)  # a project need not be started, nor the workspace be there
+    with ExitStack() as locks:
+        for project_id in projects:
+            locks.enter_context(project_lock(workspace.planned(project_id, workspace.root), "importing history"))
+        staging.require_unchanged()
+        try:
+            with ExitStack() as waiting:
+                finished: list[tuple[Path, Path]] = []
+                for project_id, path in paths.items():
+                    own = [match for match in matches if match.project_id == project_id]
+                    taken = (staging.path, project_id, own, contents)
+                    if path.exists():
+                        connection = waiting.enter_context(closing(connect_legacy(path)))
+                        waiting.enter_context(legacy.take_staged(connection, *taken))
+                        continue
+                    partial = path.with_name(f".{path.name}.partial")
+                    partial.unlink(missing_ok=True)  # what a killed import left: only the lock's holder gets here
+                    waiting.callback(partial.unlink, missing_ok=True)
+                    with closing(connect_legacy(partial)) as connection, legacy.take_staged(connection, *taken):
+                        pass
+                    finished.append((partial, path))
+                for partial, path in finished:
+                    atomic.publish(partial, path)
+                    named.append(path)
+                atomic.sync_folders(path.parent for path in named)
+        except BaseException as error:
+            for made in named:
+                made.unlink(missing_ok=True)
+            if isinstance(error, FileExistsError):
+                raise ConflictError(
+                    "another import has just written this file", doing="importing", subject=path, hint="import again"
+                ) from None
+            if isinstance(error, sqlite3.Error | OSError):
+                raise StoreError(
+                    str(error), doing="writing imported rows", subject=path, hint="make room, then import again"
+                ) from error
+            raise
+    return list(paths.values())
 
 
 def _known_decisions(rows: Iterable[sqlite3.Row], existing: int) -> Iterator[tuple[Any, ...]]:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pickroom.core.errors import PickroomError
 from pickroom.history import anomalies, backfill
-from pickroom.history.coverage import check_coverage
 from pickroom.history.extraction import read_pair
 from pickroom.history.importing import read_logs
+from pickroom.learn.reading import inspect_all
 from pickroom.store.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -40,16 +40,14 @@ def import_logs(
     files: Sequence[Path | str],
     project: str | None,
     execute: bool,
-    *,
-    by_folder: bool = False,
-    folders: Mapping[str, str] | None = None,
+    **options: Any,
 ) -> None:
     """Old CSV logs into one `<project>_legacy.db` per project; the options are those of `read_logs`."""
     if not files:
         print('No logs were named: logs = ["select_crop_log.csv"]')
         return
     paths = [Path(file).expanduser() for file in files]
-    with read_logs(workspace, paths, project, by_folder=by_folder, folders=folders) as found:
+    with read_logs(workspace, paths, project, **options) as found:
         _print(found.report.lines())
         found.require_agreement()
         _print_written(found.write() if execute else None)
@@ -57,10 +55,10 @@ def import_logs(
 
 @_in_one_line
 def compare_folders(
-    workspace: Workspace, original: Path | str | None, final: Path | str | None, project: str, execute: bool
+    workspace: Workspace, original: Path | str | None, final: Path | str | None, project: str | None, execute: bool
 ) -> None:
     """Picks and crops read off two folders, or zips."""
-    if original is None or final is None:
+    if original is None or final is None or project is None:
         print('No folders were named: original = "~/raw/anna", final = "~/final/anna"')
         return
     with read_pair(workspace, Path(original), Path(final), project) as found:
@@ -69,22 +67,29 @@ def compare_folders(
 
 
 @_in_one_line
-def fill_in_accepted_crops(workspace: Workspace, project: str, execute: bool) -> None:
-    """`ai_crop_accepted` of older rows, from where their files lie."""
-    opened = workspace.project(project)
-    planned = backfill.plan(opened)
-    _print(planned.lines())
-    if not execute:
-        print(_DRY)
-        return
-    copy = backfill.apply(opened, planned)
-    print(f"Written, after a backup: {copy.name}" if copy else "Nothing to write")
+def fill_in_accepted_crops(workspace: Workspace, project: str | None, execute: bool) -> None:
+    """`ai_crop_accepted` of older rows, from where their files lie; of every project with images if none is named."""
+    for project_id in [project] if project else workspace.project_ids():
+        opened = workspace.project(project_id)
+        if not project and not opened.root.is_dir():
+            continue
+        planned = backfill.plan(opened)
+        _print([f"{project_id}: {line}" for line in planned.lines()])
+        if not execute:
+            print(_DRY)
+            continue
+        copy = backfill.apply(opened, planned)
+        print(f"Written, after a backup: {copy.name}" if copy else "Nothing to write")
 
 
 @_in_one_line
-def show_coverage(workspace: Workspace, project: str) -> None:
-    """Which images in rows have a file and a vector."""
-    _print(check_coverage(workspace, project).lines())
+def check_rows(workspace: Workspace, project: str | None) -> None:
+    """Whether own and imported rows are fit to train on; of every project, where none is named."""
+    for project_id in [project] if project else workspace.project_ids():
+        for found in inspect_all(workspace.project(project_id)):
+            left_out = len(found.excluded_ids | found.error_ids)
+            print(f"{project_id}: {found.rows:,} rows, {left_out:,} of them left out of training")
+            _print(found.lines)
 
 
 @_in_one_line
@@ -97,7 +102,7 @@ def find_anomalies(workspace: Workspace, execute: bool = False) -> Figure | None
 
 
 def _print(lines: Sequence[str]) -> None:
-    print("\n".join(lines))
+    print(*lines, sep="\n", end="\n" * bool(lines))
 
 
 def _print_written(written: Sequence[Path] | None) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import contextlib
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -34,6 +35,7 @@ def start(
     folder: Path,
     *,
     title: str | None = None,
+    aliases: Sequence[str] = (),
     rename_duplicates: bool = False,
     progress: Progress | None = None,
     at: datetime | None = None,
@@ -41,9 +43,10 @@ def start(
     """Make a project of a folder of images: scan it, group it, recommend the baseline. The manifest comes last.
 
     A database that lies at the project's place without a manifest is taken over with all its rows: it is what
-    an interrupted start, or an earlier installation, left.
+    an interrupted start, or an earlier installation, left. A project that was registered without images gets them.
 
     Args:
+        aliases: further names that old logs have for it, checked by `history.logged_paths.new_aliases`.
         at: the UTC second that group ids carry, now by default. Sides of a split and random looks are drawn from
             ids: with a second of its own a simulation is the same every time.
 
@@ -53,19 +56,62 @@ def start(
         LockedError: a database that lies there already belongs to files that are being moved.
         StoreError: that database cannot be used.
     """
-    if not naming.is_project_id(project_id):
-        raise bad_project_id(project_id)
     root = folder.expanduser().resolve()
-    project = workspace.planned(project_id, root, title)
-    atomic.drop_claim(project.manifest_file)  # of a start that was killed
-    if project.manifest_file.exists():
+    project = _new(workspace, project_id, root, title, aliases)
+    registered = False
+    with contextlib.suppress(ProjectError):  # there is none, or a damaged one
+        registered = not workspace.project(project_id).manifest.root
+    if project.manifest_file.exists() and not registered:
         raise already_started(project)
     _check_folder(workspace, root)
     create(project.database).close()
     report = rescan(project, rename_duplicates=rename_duplicates, progress=progress, at=at)
+    if registered:
+        known = workspace.project(project_id).manifest
+        names = tuple(dict.fromkeys((*known.aliases, *aliases)))
+        changes = {"root": str(root), "title": title or known.title, "aliases": names, "status": "active"}
+        return project.with_manifest(**changes, **_counts(project)), report
     project = replace(project, manifest=replace(project.manifest, **_counts(project)))
     workspace.save_new(project)
     return project, report
+
+
+def register(
+    workspace: Workspace, project_id: str, *, title: str | None = None, aliases: Sequence[str] = ()
+) -> Project:
+    """Make a finished project without images: its decisions were imported, or are in a database of an earlier system.
+
+    Title and dates come from the earlier system's `<project>.project.json` where there is one. A database at the
+    project's place is taken over, as by `start`.
+
+    Raises:
+        ProjectError: a bad id, or a project of this name.
+        StoreError: the database that lies there already cannot be used.
+    """
+    project = _new(workspace, project_id, None, title, aliases)
+    if project.manifest_file.exists():
+        raise already_started(project)
+    earlier = workspace.earlier_projects().get(project_id)
+    said: dict[str, Any] = {}
+    if earlier is not None:
+        begun = earlier.started_at or earlier.created_at
+        said = {"title": title or earlier.title, "created_at": begun, "finished_at": earlier.finished_at}
+        said = {name: value for name, value in said.items() if value}
+    create(project.database).close()
+    project = replace(project, manifest=replace(project.manifest, status="finished", **said))
+    project = replace(project, manifest=replace(project.manifest, **_counts(project)))
+    workspace.save_new(project)
+    return project
+
+
+def _new(
+    workspace: Workspace, project_id: str, root: Path | None, title: str | None, aliases: Sequence[str]
+) -> Project:
+    if not naming.is_project_id(project_id):
+        raise bad_project_id(project_id)
+    project = workspace.planned(project_id, root, title)
+    atomic.drop_claim(project.manifest_file)  # of a start that was killed
+    return replace(project, manifest=replace(project.manifest, aliases=tuple(aliases)))
 
 
 def _check_folder(workspace: Workspace, root: Path) -> None:
@@ -87,6 +133,8 @@ def _require_own_folder(others: Iterable[Project], root: Path, doing: str) -> No
     if not root.is_dir():
         raise UsageError("this is a file, not a folder", doing=doing, subject=root)
     for other in others:
+        if not other.manifest.root:
+            continue
         if root == other.root or root in other.root.parents or other.root in root.parents:
             raise ProjectError(
                 f"project {other.id!r} has this folder, or one in it or above it",
@@ -175,12 +223,14 @@ def relocate(workspace: Workspace, project_id: str, folder: Path) -> Project:
     """Point a project at the folder its images were moved to.
 
     Raises:
-        ProjectError: there is no such folder, or it is another project's.
+        ProjectError: there is no such folder, it is another project's, or the project was registered without images.
         UsageError: `folder` is not a folder.
         ConflictError: none of the project's files are in it; nothing is changed.
         LockedError: files are being moved, or a window has the project open: it would go on in the old folder.
     """
     project = workspace.project(project_id)
+    if not project.manifest.root:
+        project.require_root()
     root = folder.expanduser().resolve()
     others = (other for other in workspace.projects() if other.id != project_id)
     _require_own_folder(others, root, f"relocating {project_id}")
@@ -206,10 +256,11 @@ def status(project: Project, *, files: bool = True) -> dict[str, Any]:
             "project_id": project.id,
             "title": project.manifest.title,
             "status": project.manifest.status,
-            "root": str(project.root),
+            "root": project.manifest.root,
             "root_exists": project.root.is_dir(),
             "groups": groups.count(connection),
             "waiting": groups.count_waiting(connection),
+            "imported": groups.count_imported(connection),
             "chosen": len(review_state.touched_ids(connection)),  # of those that wait: saved, and not finalised
             "decided": decisions.outcome_counts(connection),
             "ungrouped": len(left_out),

@@ -9,10 +9,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 from pickroom.core import naming
+from pickroom.core.quantities import plural
 from pickroom.core.records import Group, Image, Ungrouped
 from pickroom.groups import baseline
 from pickroom.groups.strategies import Grouping
 from pickroom.images.scan import ScanResult
+from pickroom.indexing import past_picks
 from pickroom.store import groups, images, recommendations, review_state
 from pickroom.store.workspace import Project
 
@@ -80,6 +82,7 @@ def store(
         made_at: see `second_of_scan`; read before, since the groups that go leave no trace of theirs.
         astray: file names of images that lie where nothing explains them: their groups stay until they are back.
     """
+    groups.replace_imported(connection, {})  # found anew below
     waiting = groups.load(connection, project.id, groups.queue_ids(connection), known)
     touched = review_state.touched_ids(connection)
     otherwise = groups.not_made_by(connection, grouping.method)
@@ -128,8 +131,12 @@ def store(
     gone = kept - {(u.directory, u.filename) for u in left_out}
     gone.difference_update((i.directory, i.filename) for i in found.images)
     missing = sorted(f"{directory or '.'}/{name}" for directory, name in gone)
+    imported = past_picks.mark(project, connection, _queue(connection, waiting, fresh, found, known))
     queue = _queue(connection, waiting, fresh, found, known)
-    return ScanReport(found.count, queue, ungrouped, tuple(missing), doubtful, tuple(renamed), grouping.notes)
+    notes = grouping.notes
+    if imported:
+        notes = (*notes, f"{plural(imported, 'group')} of which the pick was imported: not asked again")
+    return ScanReport(found.count, queue, ungrouped, tuple(missing), doubtful, tuple(renamed), notes)
 
 
 def _queue(

@@ -29,7 +29,7 @@ class ParsedRows:
 
     names: frozenset[str]  # the project's id and its aliases
     sha256: dict[str, str | None]  # file name -> content hash, where the scan knows it
-    vectors: dict[str, set[str]]  # file name -> content hashes it has a vector of
+    vectors: dict[str, set[str | None]]  # file name -> content hashes it has a vector of
     waiting: frozenset[str]  # groups whose crop is asked for and not made
     by_machine: frozenset[str]  # groups decided without a person
     cropped_by_machine: frozenset[str]  # groups picked by a person and cropped without one
@@ -124,13 +124,16 @@ def _indexes(row: Row, _: ParsedRows) -> str | None:
     return None
 
 
-def _vectors(row: Row, facts: ParsedRows) -> str | None:
-    def missing(name: object) -> bool:
-        has = facts.vectors.get(name, set()) if isinstance(name, str) else set()
-        known = facts.sha256.get(name) if isinstance(name, str) else None
-        return not has or (known is not None and known not in has)
+def has_vector(name: object, facts: ParsedRows) -> bool:
+    """Whether an image has a vector: of its content, where the scan knows that."""
+    has = facts.vectors.get(name, set()) if isinstance(name, str) else set()
+    known = facts.sha256.get(name) if isinstance(name, str) else None
+    # a vector of the earlier system's says nothing of the content
+    return bool(has) and (known is None or known in has or None in has)
 
-    without = [str(name) for name in _names(row["images"]) if missing(name)]
+
+def _vectors(row: Row, facts: ParsedRows) -> str | None:
+    without = [str(name) for name in _names(row["images"]) if not has_vector(name, facts)]
     return f"no vector of {', '.join(without)}" if without else None
 
 
@@ -151,6 +154,10 @@ CHECKS: tuple[tuple[str, Check | None], ...] = (
     ("indexes", _indexes),
     ("images", None),  # rows of the other tables of `FAULTS`
     ("crops", None),
+    ("imported picks", None),  # rows of the tables of `IMPORT_FAULTS`
+    ("imported crops", None),
+    ("picks to learn from", None),  # imported rows that are sound, and say too little: filled by `inspection`
+    ("crops to learn from", None),
     ("waiting crops", _listed(lambda facts: facts.waiting, "its crop waits to be made")),
     ("vectors", _vectors),
     ("machine decisions", _listed(lambda facts: facts.by_machine, "decided without a person")),
@@ -167,7 +174,13 @@ UNSOUND = ("ids", "actions", "values", "sizes", "coordinates", "file names", "in
 _TRAINING_ONLY: Mapping[Purpose, Level | None] = {"training": "excluded", "finishing": None}
 LEVELS: Mapping[str, Mapping[Purpose, Level | None]] = {
     "waiting crops": {"training": "excluded", "finishing": "error"},
-    **dict.fromkeys(("vectors", "machine decisions", "machine crops", "default crops"), _TRAINING_ONLY),
+    **dict.fromkeys(
+        (
+            *("vectors", "machine decisions", "machine crops", "default crops"),
+            *("picks to learn from", "crops to learn from"),
+        ),
+        _TRAINING_ONLY,
+    ),
 }
 _OF_ONE_ROW = tuple((name, check) for name, check in CHECKS if name in UNSOUND and check is not None)
 _NO_FACTS = ParsedRows(frozenset(), {}, {}, frozenset(), frozenset(), frozenset(), frozenset())
@@ -220,9 +233,50 @@ def _crop_fault(row: Row) -> Fault | None:
     return None
 
 
+def _imported_pick_fault(row: Row) -> Fault | None:
+    of, names = place_of(row, "chosen"), [row["chosen"], *_names(row["others"])]
+    for name in names:
+        if not is_file_name(name):
+            return Fault("imported picks", of, f"{name!r} is no file name")
+    if len(names) < MIN_GROUP or len(set(names)) < len(names):
+        return Fault("imported picks", of, f"{row['chosen']!r} over {row['others']!r} is no pick")
+    return _import_fault("imported picks", of, row)
+
+
+def _imported_crop_fault(row: Row) -> Fault | None:
+    of = place_of(row, "filename")
+    if not is_file_name(row["filename"]):
+        return Fault("imported crops", of, f"{row['filename']!r} is no file name")
+    try:
+        CropBox.from_json(row["box"])
+    except (ValueError, TypeError, RecursionError) as error:
+        return Fault("imported crops", of, f"box: {error}")
+    if any(side is not None and side <= 0 for side in (row["width"], row["height"])):
+        return Fault("imported crops", of, f"size {row['width']!r} x {row['height']!r}")
+    return _import_fault("imported crops", of, row)
+
+
+def _import_fault(check: str, of: str, row: Row) -> Fault | None:
+    try:
+        datetime.fromisoformat(row["timestamp"] or "2000-01-01")
+    except (ValueError, TypeError):
+        return Fault(check, of, f"timestamp {row['timestamp']!r} is no time")
+    return None if _is_plain_text(row["project_id"]) else Fault(check, of, f"project_id {row['project_id']!r}")
+
+
+def place_of(row: Row, name: str) -> str:
+    """Where an imported row was read: its file and line, else its file and the image in column `name`."""
+    return f"{row['source_file']}:{row['source_line'] or repr(row[name])}"
+
+
 # table -> what is wrong with one row of it, None for a sound one; needs nothing but the row
 FAULTS: Mapping[str, Callable[[Row], Fault | None]] = {
     "ai_decisions": _decision_fault,
     "images": _image_fault,
     "crops": _crop_fault,
+}
+# the same for the tables that only `<project>_legacy.db` has
+IMPORT_FAULTS: Mapping[str, Callable[[Row], Fault | None]] = {
+    "legacy_selections": _imported_pick_fault,
+    "legacy_crops": _imported_crop_fault,
 }

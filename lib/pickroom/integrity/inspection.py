@@ -5,14 +5,26 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
 from pickroom.core.errors import ConflictError, StoreError
-from pickroom.integrity.checks import CHECKS, CROPS_ONLY, LEVELS, REFUSING, Level, ParsedRows, Purpose, Row
+from pickroom.core.records import MAX_GROUP, MIN_GROUP
+from pickroom.integrity.checks import (
+    CHECKS,
+    CROPS_ONLY,
+    LEVELS,
+    REFUSING,
+    Level,
+    ParsedRows,
+    Purpose,
+    Row,
+    has_vector,
+    place_of,
+)
 from pickroom.integrity.unsound import Unsound, find_unsound
 from pickroom.storage import atomic
 from pickroom.store.connect import open_read_only, transaction
@@ -50,7 +62,7 @@ class Inspection:
     """What one look at a project's decisions found.
 
     Attributes:
-        rows: rows of `ai_decisions`.
+        rows: rows of `ai_decisions`, and in a database of imports of picks and crops that say less.
         by_action, by_project: value -> rows, whatever the value.
         findings: the checks that did not pass, in the order of `CHECKS`.
         unsound: the rows that are left out of everything.
@@ -80,6 +92,20 @@ class Inspection:
     def excluded_ids(self) -> frozenset[str]:
         """The groups that a training set, of picks or of crops, leaves out."""
         return frozenset().union(*(finding.group_ids for finding in self.excluded))
+
+    @property
+    def error_ids(self) -> frozenset[str]:
+        """The rows that an error concerns."""
+        return frozenset().union(*(finding.group_ids for finding in self.errors))
+
+    @property
+    def lines(self) -> list[str]:
+        """The findings in words, with a few examples each."""
+        found = []
+        for finding in self.findings:
+            found.append(f"  {finding.level}: {finding.check} ({finding.count})")
+            found += [f"    {example}" for example in finding.examples[:5]]
+        return found
 
     def excluded_by(self, what: Literal["picks", "crops"]) -> dict[str, str]:
         """Group id -> the first check that leaves it out of this kind of training set."""
@@ -140,11 +166,12 @@ def inspect(
         unsound = find_unsound(connection)
         rows: list[Row] = [dict(row) for row in connection.execute("SELECT * FROM ai_decisions ORDER BY rowid")]
         facts = _facts(project, connection, encoder_id or project.manifest.encoder, purpose)
+        imported = _check_imports(connection, unsound, facts)
     if damage or orphans:
         facts.hits["database"] = [("", line) for line in (*damage, *orphans)]
-    for table in ("images", "crops"):
-        hits = [(fault.of, fault.what) for fault in unsound.rows[table].values()]
-        facts.hits |= {table: hits} if hits else {}
+    for table in unsound.rows.keys() - {"ai_decisions"}:
+        for fault in unsound.rows[table].values():
+            facts.hits.setdefault(fault.check, []).append((fault.of, fault.what))
     for row in rows:
         for name, check in CHECKS:
             wrong = check(row, facts) if check is not None else None
@@ -160,7 +187,7 @@ def inspect(
     return Inspection(
         project_id=project.id,
         purpose=purpose,
-        rows=len(rows),
+        rows=len(rows) + imported,
         by_action=dict(Counter(str(row["user_action"]) for row in rows)),
         by_project=dict(Counter(str(row["project_id"]) for row in rows)),
         findings=findings,
@@ -206,7 +233,35 @@ def _facts(project: Project, connection: sqlite3.Connection, encoder_id: str | N
     )
 
 
-def vectors_on_disk(project: Project, encoder_id: str | None = None) -> dict[str, set[str]]:
+def _check_imports(connection: sqlite3.Connection, unsound: Unsound, facts: ParsedRows) -> int:
+    """Hold the imported picks and crops that are no decisions against the checks; how many there are."""
+    count = 0
+    for table, name in (("legacy_selections", "chosen"), ("legacy_crops", "filename")):
+        if table not in unsound.rows:
+            continue
+        for row in connection.execute(f"SELECT rowid AS row_number, * FROM {table} ORDER BY rowid"):
+            count += 1
+            for check, wrong in () if row["row_number"] in unsound.rows[table] else _of_import(row, name, facts):
+                facts.hits.setdefault(check, []).append((place_of(row, name), wrong))
+    return count
+
+
+def _of_import(row: Row, name: str, facts: ParsedRows) -> Iterator[tuple[str, str]]:
+    """(check, what is wrong) of one sound row."""
+    if row["project_id"] not in facts.names:
+        yield "project", f"a row of project {row['project_id']!r}"
+    names = [row[name]]
+    if name == "chosen":
+        names += json.loads(row["others"])
+        if len(names) > MAX_GROUP:
+            yield "picks to learn from", f"{len(names)} images, and a group has {MIN_GROUP} to {MAX_GROUP}"
+    elif row["box"] is None or row["width"] is None or row["height"] is None:
+        yield "crops to learn from", "no box" if row["box"] is None else "no size"
+    if without := [one for one in names if not has_vector(one, facts)]:
+        yield "vectors", f"no vector of {', '.join(without)}"
+
+
+def vectors_on_disk(project: Project, encoder_id: str | None = None) -> dict[str, set[str | None]]:
     """File name -> the content hashes it has a vector of, read from the files themselves (FORMATS.md, Vectors).
 
     A line of a cache log proves nothing: 3,206 crops once had 5 vectors on disk.
@@ -220,7 +275,7 @@ def vectors_on_disk(project: Project, encoder_id: str | None = None) -> dict[str
     import pyarrow
     import pyarrow.parquet
 
-    found: dict[str, set[str]] = {}
+    found: dict[str, set[str | None]] = {}
     for path in sorted(project.workspace.embeddings.glob(f"{encoder_id or '*'}/{project.id}/*.parquet")):
         if path.name.startswith(("regions-", ".")):
             continue

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from pickroom.integrity.checks import FAULTS, Fault
+from pickroom.integrity.checks import FAULTS, IMPORT_FAULTS, Fault
 from pickroom.store.connect import open_read_only, transaction
 from pickroom.store.rows import read_any_text
 
@@ -43,10 +43,11 @@ class Unsound:
 
 
 def find_unsound(connection: sqlite3.Connection) -> Unsound:
-    """Hold every row of every table of `FAULTS` that the database has against its checks."""
+    """Hold every row of every table of `FAULTS` against its checks; of a database of imports, its own tables too."""
     read_any_text(connection)
     found = {}
-    for table, fault_of in FAULTS.items():
+    present = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    for table, fault_of in {**FAULTS, **{t: check for t, check in IMPORT_FAULTS.items() if t in present}}.items():
         rows = connection.execute(f"SELECT rowid AS row_number, * FROM {table}")
         faults = ((row["row_number"], fault_of(row)) for row in rows)
         found[table] = {number: fault for number, fault in faults if fault is not None}

@@ -21,11 +21,6 @@ from pickroom.store import images, legacy, operations
 from pickroom.store.connect import open_read_only, transaction
 from pickroom.store.workspace import Project
 
-# file names in rows; those of an earlier system moved files without a journal. A row may hold what is no JSON
-_DECIDED = "SELECT value FROM ai_decisions, json_each(CASE WHEN json_valid(images) THEN images ELSE '[]' END)"
-_IMPORTED = f"""{_DECIDED} UNION SELECT chosen FROM legacy_selections
-    UNION SELECT value FROM legacy_selections, json_each(others) UNION SELECT filename FROM legacy_crops"""
-
 
 @dataclass(frozen=True, slots=True)
 class Whereabouts:
@@ -189,9 +184,6 @@ def _images_in_owned_folders(root: Path, extensions: frozenset[str]) -> Iterator
 
 def _named(project: Project, connection: sqlite3.Connection) -> set[str]:
     """File names in rows, of images that no scan has met among the sources: an earlier system moved those files."""
-    found = {name for (name,) in connection.execute(_DECIDED)}
-    imports = legacy.legacy_path(project.workspace, project.id)
-    if imports.is_file():
-        with open_read_only(imports) as imported:
-            found |= {name for (name,) in imported.execute(_IMPORTED)}
-    return found - images.names(connection)
+    databases = legacy.databases(project.workspace, project.id)
+    found = (legacy.file_names(database, scanned=False) for database in databases)
+    return set[str]().union(*found) - images.names(connection)

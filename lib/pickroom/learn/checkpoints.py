@@ -70,10 +70,27 @@ class _Current(msgspec.Struct):
 
 
 def versions(workspace: Workspace, name: str) -> list[int]:
-    """The versions that are there, weights and metadata both, oldest first."""
+    """The versions that are there, weights and metadata both, oldest first; models of other programs are left out."""
     files = list(_files(workspace, name))
     described = {version for version, suffix in files if suffix == "_metadata.json"}
-    return sorted({version for version, suffix in files if suffix != "_metadata.json"} & described)
+    found = sorted({version for version, suffix in files if suffix != "_metadata.json"} & described)
+    return [version for version in found if not _is_foreign(_metadata_path(workspace, name, version))]
+
+
+def other_models(workspace: Workspace) -> list[str]:
+    """The models in the folder that no version of Pickroom wrote, such as the earlier system's, by name, sorted."""
+    paths = sorted(workspace.models.glob("[!.]*_metadata.json"))
+    return [path.name.removesuffix("_metadata.json") for path in paths if _is_foreign(path)]
+
+
+def _is_foreign(metadata: Path) -> bool:
+    """Whether metadata is another program's; a damaged file of ours is not."""
+    match = _FILE.fullmatch(metadata.name)
+    try:
+        values = json_records.from_json(dict[str, Any], atomic.read_small(metadata, 1 << 24))
+    except (OSError, ValueError):
+        return match is None
+    return match is None or (values.get("name"), values.get("version")) != (match["name"], int(match["version"]))
 
 
 def save(

@@ -104,7 +104,7 @@ def read_examples(
                 known = {row[0]: _Known(*tuple(row)[1:]) for row in connection.execute(_IMAGES)}
             _read_decisions(found, connection, project, what, inspection, known, others)
             if path != project.database:
-                _read_imports(found, connection, path, what, known)
+                _read_imports(found, connection, what, known, inspection)
     _once_each(found)
     return found
 
@@ -171,12 +171,19 @@ def _take_crop(found: Examples, row: sqlite3.Row, name: str, known: dict[str, _K
 
 
 def _read_imports(
-    found: Examples, connection: sqlite3.Connection, path: Path, what: What, known: dict[str, _Known]
+    found: Examples,
+    connection: sqlite3.Connection,
+    what: What,
+    known: dict[str, _Known],
+    inspection: Inspection,
 ) -> None:
+    unsound = inspection.unsound.rows[f"legacy_{'selections' if what == 'picks' else 'crops'}"]
+    for fault in unsound.values():
+        found.rows += 1
+        found.left_out[fault.reason] += 1
     if what == "picks":
-        for selection in legacy.selections(connection):
+        for selection in legacy.selections(connection, unsound):
             found.rows += 1
-            _own(found, selection.project_id, path)
             names = {selection.chosen, *selection.others}
             if not MIN_GROUP <= len(names) <= MAX_GROUP or len(names) != 1 + len(selection.others):
                 found.left_out[f"imported: not {MIN_GROUP}-{MAX_GROUP} different images"] += 1
@@ -188,9 +195,8 @@ def _read_imports(
             at = selection.timestamp or ""
             found.picks.append(Pick(candidates, ordered.index(selection.chosen), None, False, at))
         return
-    for crop in legacy.crops(connection):
+    for crop in legacy.crops(connection, unsound):
         found.rows += 1
-        _own(found, crop.project_id, path)
         if crop.box is None or crop.width is None or crop.height is None:
             found.left_out["imported: no box, or no size"] += 1
             continue
@@ -244,16 +250,6 @@ def _stage(name: str, known: dict[str, _Known]) -> float | None:
 def _order(name: str) -> float:
     stage = naming.stage_of(name)
     return float("inf") if stage is None else stage
-
-
-def _own(found: Examples, project_id: str, path: Path) -> None:
-    if project_id != found.project_id:
-        raise ConflictError(
-            f"a row of project {project_id!r} among those of {found.project_id}",
-            doing="making a training set",
-            subject=path,
-            hint="import the logs again into a new file",
-        )
 
 
 def _mixed(project: Project, what: str) -> ConflictError:

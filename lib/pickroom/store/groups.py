@@ -1,4 +1,4 @@
-"""Tables `groups` and `group_members`: which images are picked from together, and the queue they wait in."""
+"""Tables `groups`, `group_members` and `imported_groups`: which images are picked from together, and their queue."""
 
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,8 +10,11 @@ from pickroom.store.rows import column, number
 
 Known = Mapping[tuple[str, str], Image]  # (directory, filename) -> the image as the table has it
 
-# a group waits while no finalise has taken it; decided ones stay in the tables for good
-WAITING = "NOT EXISTS (SELECT 1 FROM decision_context AS c WHERE c.group_id = g.group_id)"
+# a group waits while no finalise has taken it, and no import decides it; decided ones stay in the tables for good
+WAITING = """NOT EXISTS (SELECT 1 FROM decision_context AS c WHERE c.group_id = g.group_id)
+    AND NOT EXISTS (SELECT 1 FROM imported_groups AS p WHERE p.group_id = g.group_id)"""
+_IMPORTED = """SELECT count(*) FROM imported_groups AS p
+    WHERE NOT EXISTS (SELECT 1 FROM decision_context AS c WHERE c.group_id = p.group_id)"""
 
 
 def insert(connection: sqlite3.Connection, groups: Iterable[Group], method: str) -> None:
@@ -64,7 +67,19 @@ def queue_ids(connection: sqlite3.Connection, limit: int | None = None) -> list[
 
 def count_waiting(connection: sqlite3.Connection) -> int:
     """How many groups wait; each decision has its group in the table, so that counting both tells at once."""
-    return number(connection, "SELECT (SELECT count(*) FROM groups) - (SELECT count(*) FROM decision_context)")
+    decided = f"(SELECT count(*) FROM decision_context) - ({_IMPORTED})"
+    return number(connection, f"SELECT (SELECT count(*) FROM groups) - {decided}")
+
+
+def count_imported(connection: sqlite3.Connection) -> int:
+    """How many groups nobody is asked about, since their picks were imported."""
+    return number(connection, _IMPORTED)
+
+
+def replace_imported(connection: sqlite3.Connection, chosen: Mapping[str, str | None]) -> None:
+    """Set the groups that imported rows decide: group id -> the picked image, None where all were rejected."""
+    connection.execute("DELETE FROM imported_groups")
+    connection.executemany("INSERT INTO imported_groups (group_id, chosen) VALUES (?, ?)", chosen.items())
 
 
 def count(connection: sqlite3.Connection) -> int:

@@ -5,7 +5,7 @@ Its tables `ai_decisions`, `legacy_selections` and `legacy_crops` are all read f
 
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import resources
@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from pickroom.core.records import CropBox
 from pickroom.store import rows
-from pickroom.store.connect import connect, create, transaction
+from pickroom.store.connect import connect, create, open_read_only, transaction
 from pickroom.store.workspace import Workspace
 
 SUFFIX = "_legacy"
@@ -39,6 +39,12 @@ _TAKE = (
     FROM staged.crops JOIN staged.files USING (file)
     WHERE project_id = ? AND existing = 0 AND verdict IS NULL ORDER BY crops.rowid""",
 )
+
+
+# file names in rows, also of rows that hold no JSON
+_DECIDED = "SELECT value FROM ai_decisions, json_each(CASE WHEN json_valid(images) THEN images ELSE '[]' END)"
+_IMPORTED = """SELECT chosen FROM legacy_selections UNION SELECT value FROM legacy_selections, json_each(others)
+    UNION SELECT filename FROM legacy_crops"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +101,18 @@ def databases(workspace: Workspace, project_id: str) -> list[Path]:
     return [*([own] if started else []), *([imported] if os.path.lexists(imported) else [])]
 
 
+def file_names(database: Path, *, scanned: bool = True) -> set[str]:
+    """The file names in the rows of a project's database, or of its imports.
+
+    Args:
+        scanned: those too that the last scan met.
+    """
+    queries = [_DECIDED, *(["SELECT filename FROM images"] if scanned else [])]
+    queries += [_IMPORTED] if database.stem.endswith(SUFFIX) else []
+    with open_read_only(database) as connection:
+        return {name for (name,) in connection.execute(" UNION ".join(queries)) if isinstance(name, str)}
+
+
 def legacy_project_ids(workspace: Workspace) -> list[str]:
     """The projects that have imports, sorted."""
     return sorted(path.stem.removesuffix(SUFFIX) for path in workspace.decisions.glob(f"*{SUFFIX}.db"))
@@ -111,14 +129,14 @@ def connect_legacy(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def selections(connection: sqlite3.Connection) -> Iterator[Selection]:
-    """Every imported pick that is no full decision, in the order of import."""
-    return _read(connection, Selection, "legacy_selections", "rowid")
+def selections(connection: sqlite3.Connection, without: Container[int] = ()) -> Iterator[Selection]:
+    """Every imported pick that is no full decision, in the order of import, but for the rowids of `without`."""
+    return _read(connection, Selection, "legacy_selections", "rowid", without)
 
 
-def crops(connection: sqlite3.Connection) -> Iterator[LegacyCrop]:
-    """Every imported crop, in the order of import."""
-    return _read(connection, LegacyCrop, "legacy_crops", "rowid")
+def crops(connection: sqlite3.Connection, without: Container[int] = ()) -> Iterator[LegacyCrop]:
+    """Every imported crop, in the order of import, but for the rowids of `without`."""
+    return _read(connection, LegacyCrop, "legacy_crops", "rowid", without)
 
 
 def matches(connection: sqlite3.Connection) -> Iterator[Match]:
@@ -126,14 +144,28 @@ def matches(connection: sqlite3.Connection) -> Iterator[Match]:
     return _read(connection, Match, "legacy_matches", "filename")
 
 
-def _read(connection: sqlite3.Connection, kind: type[Record], table: str, order: str) -> Iterator[Record]:
+def contents(connection: sqlite3.Connection) -> list[tuple[str, str]]:
+    """(file name, SHA-256) of every original of a compared pair of folders that was in a group."""
+    if not rows.has_tables(connection, "legacy_images"):  # written by version 0.1
+        return []
+    return [tuple(row) for row in connection.execute("SELECT filename, sha256 FROM legacy_images")]
+
+
+def _read(
+    connection: sqlite3.Connection, kind: type[Record], table: str, order: str, without: Container[int] = ()
+) -> Iterator[Record]:
     read = rows.wrap_row_errors(table)(rows.record_of)
-    return (read(kind, row) for row in connection.execute(f"SELECT * FROM {table} ORDER BY {order}"))
+    found = connection.execute(f"SELECT rowid AS row_number, * FROM {table} ORDER BY {order}")
+    return (read(kind, row) for row in found if row["row_number"] not in without)
 
 
 @contextmanager
 def take_staged(
-    connection: sqlite3.Connection, staged: Path, project_id: str, matches: Iterable[Match] = ()
+    connection: sqlite3.Connection,
+    staged: Path,
+    project_id: str,
+    matches: Iterable[Match] = (),
+    images: Mapping[str, str] | None = None,
 ) -> Iterator[None]:
     """Add one project's new rows from an import's staging database, in the order they were read.
 
@@ -141,6 +173,7 @@ def take_staged(
 
     Args:
         staged: the database of `history/staging.sql`.
+        images: file name -> SHA-256, for `contents`.
 
     Raises:
         StoreError: another program keeps the database locked, or its disk is full; nothing is changed.
@@ -154,6 +187,10 @@ def take_staged(
             unlike = "WHERE (box, score, reason) IS NOT (excluded.box, excluded.score, excluded.reason)"
             then = f"ON CONFLICT (project_id, filename) DO UPDATE SET {{updates}} {unlike}"
             rows.insert(connection, "INSERT INTO legacy_matches", map(rows.row_of, matches), then)
+            connection.executemany(
+                "INSERT INTO legacy_images VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET sha256 = excluded.sha256",
+                [(project_id, filename, sha256) for filename, sha256 in (images or {}).items()],
+            )
             yield
     finally:
         connection.execute("DETACH staged")

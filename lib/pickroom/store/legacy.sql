@@ -40,3 +40,11 @@ CREATE TABLE IF NOT EXISTS legacy_matches (
     matched_at TEXT NOT NULL,
     PRIMARY KEY (project_id, filename)
 ) STRICT;
+
+-- One row is one image of a group in a compared folder, with the SHA-256 of its bytes: it is known again by any name.
+CREATE TABLE IF NOT EXISTS legacy_images (
+    project_id TEXT NOT NULL,
+    filename TEXT NOT NULL,
+    sha256 TEXT NOT NULL,
+    PRIMARY KEY (project_id, filename)
+) STRICT;

@@ -5,6 +5,7 @@ This module owns the manifest file (FORMATS.md, Manifest); nobody else reads or 
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import json
 import os
@@ -15,11 +16,12 @@ from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal, Self
 
+import msgspec
 from platformdirs import user_data_path
 
 from pickroom.core.errors import ProjectError
 from pickroom.core.naming import IMAGE_EXTENSIONS, is_project_id
-from pickroom.storage import atomic
+from pickroom.storage import atomic, json_records
 from pickroom.storage.json_records import NonEmpty, from_json, from_values
 from pickroom.storage.locking import exclusive
 
@@ -35,14 +37,17 @@ class NewerManifestError(ValueError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
-    """What `data/projects/<project>.json` holds, in its order. `root` is the only absolute path stored anywhere."""
+    """What `data/projects/<project>.json` holds, in its order. `root` is the only absolute path stored anywhere.
+
+    A finished project that was registered without images has the root "".
+    """
 
     schema_version: int = SCHEMA_VERSION
     project_id: NonEmpty
     aliases: tuple[str, ...] = ()
     title: str
     status: Literal["active", "finished", "archived"] = "active"
-    root: NonEmpty
+    root: str
     decisions_db: str
     created_at: str
     finished_at: str | None = None
@@ -70,13 +75,39 @@ class Manifest:
         project_id = str(values.get("project_id", ""))
         defaults = {"title": project_id, "decisions_db": f"{DECISIONS}/{project_id}.db", "created_at": ""}
         manifest = from_values(cls, {**defaults, **values})
-        if not Path(manifest.root).is_absolute() or "\0" in manifest.root:
+        without_images = not manifest.root and manifest.status != "active"
+        if not without_images and (not Path(manifest.root).is_absolute() or "\0" in manifest.root):
             raise ValueError(f"its root {manifest.root!r} is no absolute path")
         if manifest.encoder is not None and not _ENCODER_ID.fullmatch(manifest.encoder):  # it names a folder
             raise ValueError(f"its encoder {manifest.encoder!r} is no encoder's id")
         return manifest
 
 
+class _EarlierPaths(msgspec.Struct):
+    root: str = ""
+
+
+class EarlierProject(msgspec.Struct, rename="camel"):
+    """A `<project>.project.json` of the earlier system, as far as Pickroom uses it; `paths.root` is relative to it."""
+
+    project_id: NonEmpty
+    title: str | None = None
+    created_at: str | None = None
+    started_at: str | None = None
+    finished_at: str | None = None
+    paths: _EarlierPaths = msgspec.field(default_factory=_EarlierPaths)
+
+
+def is_manifest(text: bytes) -> bool:
+    """Whether a JSON file is a manifest, or may be a damaged one; False for what is surely another program's."""
+    try:
+        values = from_json(object, text)
+    except ValueError:
+        return True
+    return isinstance(values, dict) and not {"project_id", "schema_version", "decisions_db"}.isdisjoint(values)
+
+
+_EARLIER = ".project.json"  # the end of the name of the earlier system's manifests
 _MOST_BYTES = 1 << 20  # of a manifest: it holds a page
 _PATIENCE_S = 10.0  # a manifest is written in milliseconds, on a slow disk in a second
 
@@ -99,8 +130,11 @@ class Project:
 
     @property
     def root(self) -> Path:
-        """The folder of its images; raises nothing when it has gone (see `require_root`)."""
-        return Path(self.manifest.root)
+        """The folder of its images; raises nothing when it has gone (see `require_root`).
+
+        Of a project registered without images it is a path in the workspace where nothing lies.
+        """
+        return Path(self.manifest.root or self.manifest_file.with_suffix(".no-images"))
 
     @property
     def database(self) -> Path:
@@ -121,6 +155,9 @@ class Project:
 
     def require_root(self) -> Path:
         """The image folder, or ProjectError when it is not there (an unplugged disk, a moved folder)."""
+        if not self.manifest.root:
+            hint = f"give it a folder: pickroom start {self.id} --images FOLDER"
+            raise _unusable(self.id, "it was registered without images", self.manifest_file, hint)
         if not self.root.is_dir():
             hint = f"plug its disk in, or: pickroom relocate {self.id} NEW_FOLDER"
             raise _unusable(self.id, "the image folder is not there", self.root, hint)
@@ -197,6 +234,8 @@ class Workspace:
             raise bad_project_id(project_id)
         path = self.manifests / f"{project_id}.json"
         try:
+            if not self._is_project(path):
+                raise FileNotFoundError
             manifest = Manifest.from_json(atomic.read_small(path, _MOST_BYTES).decode())
         except FileNotFoundError:
             known = self.project_ids()
@@ -227,18 +266,45 @@ class Workspace:
 
     def project_ids(self) -> list[str]:
         """The ids of every project that has a manifest, sorted."""
-        return sorted(p.stem for p in self.manifests.glob("*.json") if is_project_id(p.stem))
+        return sorted(p.stem for p in self.manifests.glob("*.json") if is_project_id(p.stem) and self._is_project(p))
+
+    def other_files(self) -> list[str]:
+        """The names of JSON files among the manifests that are other programs', sorted."""
+        earlier = {f"{name}{_EARLIER}" for name in self.earlier_projects()}
+        own = {f"{project_id}.json" for project_id in self.project_ids()}
+        return sorted({path.name for path in self.manifests.glob("[!.]*.json")} - own - earlier)
+
+    def earlier_projects(self) -> dict[str, EarlierProject]:
+        """Project id -> what its `<project>.project.json` of the earlier system says, where that can be read."""
+        found = {}
+        for path in sorted(self.manifests.glob(f"*{_EARLIER}")):
+            with contextlib.suppress(OSError, ValueError):
+                earlier = json_records.from_json(EarlierProject, atomic.read_small(path, _MOST_BYTES))
+                if is_project_id(earlier.project_id) and path.name == f"{earlier.project_id}{_EARLIER}":
+                    found[earlier.project_id] = earlier
+        return found
+
+    def _is_project(self, path: Path) -> bool:
+        """Whether a JSON file is a project's manifest, maybe a damaged one, and not another program's."""
+        if (self.decisions / f"{path.stem}.db").exists():
+            return True
+        try:
+            return is_manifest(atomic.read_small(path, _MOST_BYTES))
+        except FileNotFoundError:
+            return False
+        except (OSError, ValueError):
+            return True
 
     def projects(self) -> Iterator[Project]:
         """Every project; raises ProjectError at the first damaged manifest."""
         return (self.project(project_id) for project_id in self.project_ids())
 
-    def planned(self, project_id: str, root: Path, title: str | None = None) -> Project:
-        """A project that has not been saved; `save_new` publishes its manifest."""
+    def planned(self, project_id: str, root: Path | None, title: str | None = None) -> Project:
+        """A project that has not been saved; `save_new` publishes its manifest. `root` None: one without images."""
         manifest = Manifest(
             project_id=project_id,
             title=title or project_id,
-            root=str(root),
+            root="" if root is None else str(root),
             decisions_db=f"{DECISIONS}/{project_id}.db",
             created_at=utc_now(),
         )
@@ -272,4 +338,6 @@ def bad_project_id(project_id: str) -> ProjectError:
 def already_started(project: Project) -> ProjectError:
     what, path = f"project {project.id!r} is there already", project.manifest_file
     hint = f"see: pickroom status {project.id}; rescan it: pickroom groups {project.id}"
+    if project.id not in project.workspace.project_ids():
+        what, hint = "a file of another program has this project's name", "choose another name, or move the file"
     return ProjectError(what, doing="starting a project", subject=path, hint=hint)

@@ -251,7 +251,8 @@ def _projects(workspace: Workspace) -> str:
 
 def _status(entry: dict[str, Any]) -> tuple[str, ...]:
     decided = ", ".join(f"{count} {outcome}" for outcome, count in entry["decided"].items())
-    root = entry["root"] if entry["root_exists"] else f"{entry['root']} (not there: pickroom relocate)"
+    gone = entry["root"] and not entry["root_exists"]
+    root = f"{entry['root']} (not there: pickroom relocate)" if gone else entry["root"] or "registered without images"
     return (
         entry["project_id"],
         entry["status"],

@@ -18,6 +18,7 @@ from pickroom.core.errors import PickroomError
 from pickroom.core.quantities import plural
 from pickroom.files import recovery
 from pickroom.integrity import whereabouts
+from pickroom.learn import checkpoints
 from pickroom.storage import atomic
 from pickroom.storage.locking import is_held
 from pickroom.store import copies, decisions, groups
@@ -187,6 +188,7 @@ def look(workspace: Workspace) -> Iterator[Finding]:
     yield folder(workspace.root)
     yield room(workspace.root)
     yield look_at_disk("file system", workspace.root, workspace=True)
+    yield from other_files(workspace)
     for project_id in workspace.project_ids():
         yield project(workspace, project_id)
         with contextlib.suppress(PickroomError):  # said in the line before
@@ -213,6 +215,24 @@ def room(root: Path) -> Finding:
     if free < TIGHT:
         return Finding("disk", "warn", f"only {words}", "see what can go: pickroom reclaim")
     return Finding("disk", "ok", words)
+
+
+def other_files(workspace: Workspace) -> Iterator[Finding]:
+    """What lies among the manifests, and the models, and is no file of Pickroom's: left as it is."""
+    if others := workspace.other_files():
+        found = f"{plural(len(others), 'JSON file')} of other programs in data/projects/, ignored: {_some(others)}"
+        yield Finding("other files", "ok", found, items=tuple(others))
+    if models := checkpoints.other_models(workspace):
+        found = f"{plural(len(models), 'model')} of other programs, not used: {_some(models)}"
+        yield Finding("other models", "ok", found, items=tuple(models))
+    waiting = sorted(workspace.earlier_projects().keys() - set(workspace.project_ids()))
+    if waiting:
+        found = f"{plural(len(waiting), 'project')} of an earlier system, not registered: {_some(waiting)}"
+        yield Finding("earlier projects", "warn", found, f"pickroom start {waiting[0]} --finished", tuple(waiting))
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
 
 
 def project(workspace: Workspace, project_id: str) -> Finding:
@@ -251,7 +271,7 @@ def _database(opened: Project, name: str) -> Finding:
     if emptied:
         what = f"its database has no groups, and its manifest counts {opened.manifest.group_count}"
         return Finding(name, "fail", what, f"see its copies: pickroom restore --project {opened.id}")
-    if not opened.root.is_dir():
+    if opened.manifest.root and not opened.root.is_dir():
         what = f"its image folder is not there: {opened.root}"
         return Finding(name, "fail", what, f"plug its disk in, or: pickroom relocate {opened.id} NEW_FOLDER")
     if is_held(opened.lock_file):
@@ -268,7 +288,8 @@ def _database(opened: Project, name: str) -> Finding:
         where = "" if one.project is opened else f" in {one.project.root}"
         what = one.problem or f"{plural(one.count, 'file operation')} {'was' if one.count == 1 else 'were'} interrupted"
         return Finding(name, "warn", f"{what}{where}", f"pickroom recover {opened.id}")
-    found = f"{opened.manifest.status}, images in {opened.root}"
+    images = f"images in {opened.root}" if opened.manifest.root else "registered without images"
+    found = f"{opened.manifest.status}, {images}"
     newest = copies.newest(opened.database)[:1]
     if newest:
         return Finding(name, "ok", f"{found}, copy of its database of {copies.made_at(newest[0]):%Y-%m-%d %H:%M}Z")

@@ -110,19 +110,20 @@ class Gathered:
 
 
 def projects_of(workspace: Workspace, names: Sequence[str]) -> list[Project]:
-    """The projects of these ids, every one when none is named.
+    """The projects of these ids; when none is named, every one that has images.
 
     Raises:
         ProjectError: one cannot be opened.
         UsageError: one is named twice, or there is none.
     """
-    chosen = list(names) or list(workspace.project_ids())
-    if len(set(chosen)) < len(chosen):
+    if len(set(names)) < len(names):
         raise UsageError("a project is named twice", doing="looking for duplicates", subject=", ".join(names))
+    chosen = [workspace.project(name) for name in names or workspace.project_ids()]
+    chosen = [project for project in chosen if names or project.manifest.root]
     if not chosen:
         hint = "make one: pickroom start P --images FOLDER"
         raise UsageError("there is no project yet", doing="looking for duplicates", hint=hint)
-    return [workspace.project(name) for name in chosen]
+    return chosen
 
 
 def gather(projects: Sequence[Project], progress: Progress | None = None) -> Gathered:
