@@ -54,6 +54,7 @@ TABLES = {
     "file_operations": _columns(
         "kind unit op source destination sha256 state error planned_at finished_at", whole="id batch undoes"
     ),
+    "sandbox_decisions": _columns("group_id source versions decided_at", whole="batch milliseconds"),
     "crops": _columns("filename group_id box input sha256 made_at box_source", whole="batch"),
     "legacy_selections": _columns("project_id chosen others timestamp source_file", whole="source_line"),
     "legacy_crops": _columns(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from contextlib import closing, suppress
 
+from pickroom.automation import sandbox_decisions
 from pickroom.automation.decisions_file import ApprovedDecision, read_approved, read_decisions, write_lines
 from pickroom.automation.sandbox import AutomationTarget
 from pickroom.core.errors import ConflictError, PickroomError
@@ -29,6 +30,8 @@ def finish(target: AutomationTarget, connection: sqlite3.Connection, folder: Ima
     """
     outcome = recovery.finish_interrupted(target.project, connection, folder, sweep=True)
     note = complete_log(target, connection)
+    if outcome.done or outcome.failed:
+        sandbox_decisions.publish(target, connection)
     if operations.count_planned(connection):
         hint = f"put that right, then: pickroom recover {target.origin.id}"
         raise ConflictError(next(iter(outcome.stuck.values())), doing="finishing what was interrupted", hint=hint)

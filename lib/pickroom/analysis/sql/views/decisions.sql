@@ -33,10 +33,11 @@ typed AS (
         g.selection_match::BOOLEAN AS selection_match,
         g.crop_match::BOOLEAN AS crop_match,
         c.batch AS finalise_batch,
-        c.input,
-        c.source,
-        text_map(c.versions) AS versions,
-        c.milliseconds,
+        -- applied to the copy in the sandbox, while the group itself waits
+        coalesce(c.input, CASE WHEN s.group_id IS NOT NULL THEN 'sandbox' END) AS input,
+        coalesce(c.source, s.source) AS source,
+        text_map(coalesce(c.versions, s.versions)) AS versions,
+        coalesce(c.milliseconds, s.milliseconds) AS milliseconds,
         c.crop_input,
         k.box_source,
         utc(c.dropped_at) AS dropped_at,
@@ -45,6 +46,7 @@ typed AS (
         list_transform(texts(g.images), lambda name: stage_of(name)) AS stages
     FROM source.ai_decisions AS g
     LEFT JOIN source.decision_context AS c USING (owner, origin, group_id)
+    LEFT JOIN source.sandbox_decisions AS s USING (owner, origin, group_id)
     LEFT JOIN looks AS r USING (owner, origin, group_id)
     LEFT JOIN boxes AS k USING (owner, origin, group_id)
 ),

@@ -1,7 +1,9 @@
--- One row is one finalised group, those kept whole (key K) included, which have no row in ai_decisions.
+-- One row is one finalised group, those kept whole (key K) included, which have no row in ai_decisions; not those that
+-- were decided for the copy in the sandbox alone.
 WITH decided AS (
     SELECT d.origin, d.owner, d.project_id, d.group_id, d.user_action AS outcome, d.timestamp, len(texts(d.images)) AS images
     FROM source.ai_decisions AS d
+    ANTI JOIN source.sandbox_decisions AS s USING (owner, origin, group_id)
     UNION ALL
     SELECT c.origin, c.owner, c.owner AS project_id, c.group_id, c.outcome, c.decided_at AS timestamp, m.images
     FROM source.decision_context AS c
