@@ -15,7 +15,7 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pickroom.automation import interrupted, planning, sandbox_decisions
+from pickroom.automation import interrupted, planning
 from pickroom.automation.planning import ApplyPlan, PlannedGroup
 from pickroom.automation.sandbox import AutomationTarget
 from pickroom.core.errors import ConflictError, FileOperationError, ImageError, UsageError
@@ -102,7 +102,7 @@ def apply(target: AutomationTarget, shown: ApplyPlan | None = None) -> Applied:
             # the line of the step that failed, which names its paths
             raise ConflictError(outcome.failed[unit], hint="everything was put back")
         note = interrupted.complete_log(target, connection)  # under the lock: a review may be writing that file
-        sandbox_decisions.publish(target, connection)
+        interrupted.teach(target, connection)
     return Applied(plan, outcome.stuck.get(unit, ""), note)
 
 
@@ -128,7 +128,7 @@ def undo_last(target: AutomationTarget) -> tuple[int, int]:
         target.require_inside(op for op in operations.of_batch(connection, batch) if op.undoes is None)
         count = len(decisions.batch_group_ids(connection, batch))
         outcome = undo.undo_batch(target.project, connection, batch)
-        sandbox_decisions.publish(target, connection)
+        interrupted.teach(target, connection)
     for reason in (*outcome.failed.values(), *outcome.stuck.values()):
         raise ConflictError(reason, hint="put that right, then undo again")
     return batch, count
