@@ -116,7 +116,8 @@ def main() -> None:
     missed = []
     if usual["changed"] > MOST_AFTER_DECISION_S:
         missed.append(f"after one decision {usual['changed']:.2f} s > {MOST_AFTER_DECISION_S} s")
-    if big["changed"] > MOST_TIMES_LOOP * big["loop"]:
+    # of three databases the one that changed is a third of the rows
+    if not quick and big["changed"] > MOST_TIMES_LOOP * big["loop"]:
         missed.append(f"after one change {big['changed']:.2f} s > {MOST_TIMES_LOOP} x {big['loop']:.2f} s of a loop")
     figures = {f"{name}_s": value for name, value in big.items()} | {f"many_{name}_s": v for name, v in many.items()}
     figures |= {f"usual_{name}_s": value for name, value in usual.items()}

@@ -42,6 +42,7 @@ _PATIENCE_S = 5  # before a database that could not be read is tried again, if i
 _TICK_S = 0.05  # file times may stand still this long; a younger change could hide another
 _COARSE_TICK_S = 2.0  # where times are whole seconds: exFAT
 _FEW = 500  # rows
+_sound: dict[Path, str] = {}  # files without an unsound row, as of a stamp: for later connections of this process
 _UNSOUND = ("table_name", "failed_check", "row_of", "what")
 
 
@@ -200,6 +201,7 @@ class Sources:
 
     def _check(self, changed: list[Source]) -> None:
         """Find unsound rows: DuckDB sorts out those that are certainly sound, `integrity.checks` judges the others."""
+        changed = [source for source in changed if _sound.get(source.path) != source.stamp]
         suspects: dict[str, dict[str, list[int]]] = {}
         for table in FAULTS:
             having = [s for s in changed if s.live and table not in s.few and are_checked(s.present, table)]
@@ -225,6 +227,7 @@ class Sources:
                     continue
                 if unsound:
                     self._read(source)
+        _sound.update({source.path: source.stamp for source in changed if source.live})
 
     def _suspects(self, table: str, having: list[Source], found: dict[str, dict[str, list[int]]]) -> None:
         if not having:

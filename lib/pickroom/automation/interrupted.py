@@ -1,4 +1,4 @@
-"""What follows an apply or an undo, also an interrupted one: its steps, the log of approved groups, the project's rows."""
+"""What follows an apply or an undo, also an interrupted one: its steps, the log of approved groups, what it teaches."""
 
 from __future__ import annotations
 
