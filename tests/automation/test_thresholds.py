@@ -73,7 +73,7 @@ def test_counts_add_up_at_every_threshold(decided: Project, monkeypatch: pytest.
     assert (at[0.5], at[0.75], at[0.8], at[0.99]) == ((3, 3, 1), (3, 2, 0), (3, 1, 0), (3, 0, 0))
     assert [row.most_wrong for row in found.past if not row.approved] == [1.0, 1.0]
     assert found.blind == ()
-    assert json.loads(found.to_json())["past"][0]["wrong"] == 1
+    assert found.to_dict()["past"][0]["wrong"] == 1
 
 
 def test_command_prints_and_gives_one_json_object(decided: Project, capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,7 +6,6 @@ recommendation in sight, or without any, and no crop was looked at.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -44,9 +43,6 @@ class ThresholdReport:
     blind: tuple[Row, ...]
     past: tuple[Row, ...]
     notes: tuple[str, ...] = ()
-
-    def to_json(self) -> str:
-        return json.dumps(self.to_dict(), indent=1) + "\n"
 
     def to_dict(self) -> dict[str, Any]:
         """As `pickroom auto thresholds --json` prints it."""
