@@ -12,6 +12,7 @@ from pathlib import Path
 import duckdb
 import pytest
 from duckdb_extensions import import_extension
+from IPython.core.interactiveshell import InteractiveShell
 
 from conftest import read_tree
 from pickroom.core.errors import StoreError
@@ -19,7 +20,7 @@ from pickroom.files import moves
 from pickroom.sessions.review.session import ReviewSession
 from pickroom.store.connect import connect, open_read_only, transaction
 from pickroom.store.snapshot import attachable
-from pickroom.store.workspace import Project
+from pickroom.store.workspace import Project, Workspace
 from support.reviewing import (
     FINALISE,
     child,
@@ -82,6 +83,31 @@ def test_an_analysis_in_the_same_process_does_not_free_the_lock_of_a_write(make_
         connection.execute("COMMIT")
     assert not path.exists()
     assert rows(project, "SELECT DISTINCT deferrals FROM groups") == [{"deferrals": 7}]
+
+
+def test_sql_cells_and_attach_do_not_free_the_lock_of_a_write(make_project: Make, workspace: Workspace) -> None:
+    project = make_project([(1, 2)] * 3)
+    shell = InteractiveShell()
+    shell.run_line_magic("load_ext", "pickroom")
+    shell.run_line_magic("sql_home", str(workspace.root))
+    with closing(connect(project.database)) as connection:
+        begin_deciding(connection)
+        for cell in (
+            "SELECT max(deferrals) AS d FROM groups",
+            f"ATTACH '{project.database}' AS own",
+            "SELECT max(deferrals) AS d FROM own.groups",
+        ):
+            found = shell.run_cell_magic("sql", "answer", cell)
+            assert in_child(is_locked, project.database), cell
+            assert "d" not in found or list(found["d"]) == [0], cell  # what is not committed is not seen
+        connection.execute("COMMIT")
+        assert list(shell.run_cell_magic("sql", "", "SELECT max(deferrals) AS d FROM groups")["d"]) == [7]
+        assert list(shell.user_ns["answer"]["d"]) == [0]
+        # a snapshot is of the moment at which it was attached
+        assert list(shell.run_cell_magic("sql", "", "SELECT max(deferrals) AS d FROM own.groups")["d"]) == [0]
+        begin_deciding(connection)
+        assert in_child(is_locked, project.database)
+        connection.execute("ROLLBACK")
 
 
 def test_attaching_the_file_itself_in_that_state_would_free_it(make_project: Make, tmp_path: Path) -> None:

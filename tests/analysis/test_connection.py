@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
@@ -12,13 +11,13 @@ from datetime import datetime
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-import duckdb
 import pytest
 
 from conftest import FIXTURES, read_tree, write_series
-from pickroom.analysis import cache as copies
 from pickroom.analysis.connection import Analysis, connect
+from pickroom.analysis.server import Session
 from pickroom.core import naming
+from pickroom.core.errors import UsageError
 from pickroom.indexing import projects
 from pickroom.store import legacy
 from pickroom.store.connect import connect as open_store
@@ -136,9 +135,9 @@ def test_vectors_stand_beside_the_images_they_were_made_of(reviewed: Project, an
     assert (kinds["vector_small"], kinds["vector_wide"], kinds["vector"]) == ("FLOAT[3]", "FLOAT[4]", "FLOAT[3]")
     assert count(analysis, "images") == 16
     found = analysis.execute("SELECT filename, encoder_id, vector FROM images WHERE vector IS NOT NULL").fetchall()
-    assert found == [(one, "small", (0.5, 1.0, -2.0)), (four, "small", (0.0, 0.0, 1.0))]
+    assert found == [(one, "small", [0.5, 1.0, -2.0]), (four, "small", [0.0, 0.0, 1.0])]
     wide = analysis.execute("SELECT filename, vector_wide FROM images WHERE vector_wide IS NOT NULL").fetchall()
-    assert wide == [(two, (1.0, 2.0, 3.0, 4.0))]
+    assert wide == [(two, [1.0, 2.0, 3.0, 4.0])]
     assert analysis.execute("SELECT array_cosine_similarity(vector, vector) FROM images WHERE vector IS NOT NULL")
 
 
@@ -207,28 +206,6 @@ def test_projects_of_one_schema_are_not_taken_for_one_another(
         " UNION ALL ".join(by_project.format(name) for name in ("p", "other", "p", "none"))
     ).fetchall() == [(5,), (2,), (5,), (0,)]
     assert analysis.execute("SELECT current_setting('disabled_optimizers')").fetchall() == [("common_subplan",)]
-
-
-def test_a_copy_is_made_once_and_swept_when_it_is_old(
-    reviewed: Project, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def folders() -> list[Path]:
-        return sorted(copies.Cache.of(workspace).folder.glob("p/*"))
-
-    connect(workspace).close()
-    (first,) = folders()
-    made = first.stat().st_mtime_ns
-    connect(workspace).close()
-    assert [folder.stat().st_mtime_ns for folder in folders()] == [made]
-    review(reviewed, "1", *FINALISE)
-    connect(workspace).close()
-    assert len(folders()) == 2  # a query may still be reading the first
-    monkeypatch.setattr(copies, "_KEPT_S", -1)
-    connect(workspace).close()
-    assert len(folders()) == 1 and first not in folders()
-    shutil.rmtree(workspace.manifests)
-    connect(workspace).close()
-    assert folders() == []
 
 
 def test_looking_where_nothing_is_leaves_nothing_there(tmp_path: Path) -> None:
@@ -318,16 +295,19 @@ def left_out(analysis: Analysis) -> str:
 def test_a_locked_database_is_named_until_it_is_free(
     beside: Project, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pickroom.analysis.tables._BUSY_MS", 100)
-    monkeypatch.setattr(copies, "_PATIENCE_S", 0)
+    monkeypatch.setattr("pickroom.analysis.tables.BUSY_MS", 100)
+    monkeypatch.setattr("pickroom.analysis.sources._PATIENCE_S", 0)
+    asked = "SELECT count(*) FROM decisions"
     with child(lock_for_good, beside.database) as pipe:
         hear(pipe)
-        with connect(workspace) as analysis:
-            assert "locked" in left_out(analysis)
+        with closing(Session(workspace)) as session:
+            assert session.run(asked).to_pylist() == [{"count_star()": 5}]
+            (problem,) = session.problems
+            assert (problem.project_id, problem.left_out) == ("spoilt", True) and "locked" in problem.what
             pipe.send("end")
             pipe.poll(10)
-            assert count(analysis) == 7
-            assert analysis.problems == ()
+            assert session.run(asked).to_pylist() == [{"count_star()": 7}]
+            assert session.problems == []
 
 
 @pytest.mark.parametrize(
@@ -403,13 +383,16 @@ def test_without_the_sqlite_extension_everything_is_the_same(
 ) -> None:
     queries = [f"SELECT * EXCLUDE (mtime_ns) FROM {view} ORDER BY ALL" for view in VIEWS if view == "images"]
     queries += [f"SELECT * FROM {view} ORDER BY ALL" for view in (*VIEWS, "outcomes", "sessions") if view != "images"]
-    with connect(workspace) as analysis:
-        attached = [analysis.execute(query).fetchall() for query in queries]
-    shutil.rmtree(workspace.root / "data" / "ai_data" / "cache" / "analysis")
+    with closing(Session(workspace)) as session:
+        assert session.sources.attach
+        attached = [session.run(query) for query in queries]
     monkeypatch.setattr("pickroom.analysis.engine.sqlite_extension", lambda: None)
-    with connect(workspace) as analysis:
-        assert [analysis.execute(query).fetchall() for query in queries] == attached
-        assert analysis.problems == ()
+    with closing(Session(workspace)) as session:
+        assert not session.sources.attach
+        assert [session.run(query) for query in queries] == attached
+        assert session.problems == []
+        review(reviewed, "1", *FINALISE)
+        assert session.run("SELECT count(*) AS n FROM decisions").to_pylist() == [{"n": 6}]
 
 
 def test_the_connection_fetches_nothing_and_leaves_the_home_folder_alone(
@@ -418,6 +401,6 @@ def test_the_connection_fetches_nothing_and_leaves_the_home_folder_alone(
     monkeypatch.setenv("HOME", str(tmp_path / "user"))
     with connect(workspace) as analysis:
         count(analysis)
-        with pytest.raises(duckdb.Error):
+        with pytest.raises(UsageError, match="iceberg"):
             analysis.execute("SELECT * FROM iceberg_scan('x')")
     assert not (tmp_path / "user").exists()

@@ -11,6 +11,7 @@ import pytest
 
 from pickroom.analysis.connection import connect
 from pickroom.analysis.engine import open_engine
+from pickroom.analysis.server import Session
 from pickroom.store.workspace import Workspace
 from support.reviewing import exit_code_of
 
@@ -37,8 +38,8 @@ def test_heavy_query_spills_into_the_workspace_and_no_further(
     with connect(found) as analysis:
         (folder,) = spills(found)
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700
-        analysis.duckdb.execute("SET memory_limit = '32MB'; SET threads = 1")
-        analysis.duckdb.execute(HEAVY.format(2_500_000))
+        analysis.execute("SET memory_limit = '32MB'; SET threads = 1")
+        analysis.execute(HEAVY.format(2_500_000))
         assert [path.name for path in folder.iterdir() if "duckdb_temp" in path.name]
         assert os.listdir(here) == []
     assert spills(found) == []
@@ -46,15 +47,15 @@ def test_heavy_query_spills_into_the_workspace_and_no_further(
 
 def test_spilled_data_takes_half_of_the_free_disk_at_most(found: Workspace) -> None:
     with connect(found) as analysis:
-        limit = analysis.duckdb.execute("SELECT current_setting('max_temp_directory_size')").fetchone()
+        limit = analysis.execute("SELECT current_setting('max_temp_directory_size')").fetchone()
     assert limit is not None and "%" not in limit[0]
 
 
 def test_spilled_data_of_a_killed_process_goes_with_the_next(found: Workspace) -> None:
     def die() -> None:
-        analysis = connect(found)
-        analysis.duckdb.execute("SET memory_limit = '32MB'; SET threads = 1")
-        analysis.duckdb.execute(HEAVY.format(2_500_000))
+        session = Session(found)
+        session.run("SET memory_limit = '32MB'; SET threads = 1")
+        session.run(HEAVY.format(2_500_000))
         os.kill(os.getpid(), signal.SIGKILL)
 
     assert exit_code_of(die) == -signal.SIGKILL

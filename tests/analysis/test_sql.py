@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 import json
 import os
+import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pytest
 
 from conftest import read_tree
-from pickroom.analysis import safe_sql, sealed
-from pickroom.analysis.connection import connect
+from pickroom.analysis import connection, safe_sql, server
+from pickroom.analysis.server import Sealed, limit_process
 from pickroom.core.errors import StoreError, UsageError
 from pickroom.store.workspace import Project, Workspace
+from support.analysing import change
 from support.reviewing import in_child, rows
 
 # {file} is a file that is really there, {folder} a folder that may be written to
@@ -137,8 +140,8 @@ HARMLESS = {
 
 
 @pytest.fixture
-def engine(reviewed: Project, workspace: Workspace) -> Iterator[duckdb.DuckDBPyConnection]:
-    with connect(workspace) as analysis, sealed.open_sealed(analysis.catalogue, "200MB") as opened:
+def sealed(reviewed: Project, workspace: Workspace) -> Iterator[Sealed]:
+    with closing(Sealed(workspace, "200MB")) as opened:
         yield opened
 
 
@@ -150,16 +153,19 @@ def test_statement_that_does_more_than_read_does_nothing(
     secret, folder = tmp_path / "secret.csv", tmp_path / "open"
     secret.write_text("a,b\nhush,1\n")
     folder.mkdir()
-    with connect(workspace) as analysis:
-        catalogue = analysis.catalogue
+    with closing(Sealed(workspace, "200MB")):  # SQLite makes what it needs next to the database
+        pass
     before = read_tree(tmp_path)
     told, let_through = [], set()
     for text in ONE_A_LINE:
-        with sealed.open_sealed(catalogue, "200MB") as engine:
+        # DuckDB's locks do not hold the SQLite extension: the check of the statement does
+        if raw and "sqlite" in text:
+            continue
+        with closing(Sealed(workspace, "200MB")) as sealed:
             for file in (secret, reviewed.database):
                 filled = text.format(file=file, folder=folder)
                 try:
-                    told.append(str((engine.execute(filled) if raw else sealed.execute(engine, filled)).fetchall()))
+                    told.append(str((sealed.engine.execute(filled) if raw else sealed.execute(filled)).fetchall()))
                     let_through.add(text)
                 except (duckdb.Error, UsageError) as error:
                     told.append(str(error))
@@ -169,9 +175,42 @@ def test_statement_that_does_more_than_read_does_nothing(
     assert raw or let_through <= HARMLESS
 
 
+HIDDEN = """
+SELECT * FROM sqlite_scan('{file}', 'ai_decisions')
+SELECT * FROM system.main.SQLITE_SCAN('{file}', 'ai_decisions')
+SELECT * FROM "sqlite_scan"('{file}', 'ai_decisions')
+SELECT * FROM sqlite_attach('{file}')
+SELECT * FROM sqlite_query('file_0', 'SELECT 1')
+SELECT (SELECT count(*) FROM sqlite_scan('{file}', 'ai_decisions'))
+WITH a AS (FROM sqlite_scan('{file}', 'ai_decisions')) SELECT 1 WHERE EXISTS (FROM a)
+SELECT * FROM range(3) AS r(i), LATERAL (FROM sqlite_scan('{file}', 'ai_decisions'))
+SELECT 1 UNION ALL SELECT count(*) FROM sqlite_scan('{file}', 'ai_decisions')
+DESCRIBE SELECT * FROM sqlite_scan('{file}', 'ai_decisions')
+SUMMARIZE FROM sqlite_scan('{file}', 'ai_decisions')
+EXPLAIN ANALYZE SELECT * FROM sqlite_scan('{file}', 'ai_decisions')
+EXPLAIN /* a */ ANALYZE -- b
+ SELECT * FROM sqlite_scan('{file}', 'ai_decisions')
+EXPLAIN (ANALYZE, FORMAT json) SELECT * FROM sqlite_scan('{file}', 'ai_decisions')
+EXPLAIN (FORMAT json) (SELECT * FROM sqlite_scan('{file}', 'ai_decisions'))
+EXPLAIN ANALYZE CREATE TABLE t AS FROM sqlite_scan('{file}', 'ai_decisions')
+EXPLAIN ANALYZE WITH a AS (FROM sqlite_scan('{file}', 'ai_decisions')) INSERT INTO models SELECT 1
+SELECT * FROM query('FROM sqlite_scan(''{file}'', ''ai_decisions'')')
+PIVOT (FROM sqlite_scan('{file}', 'ai_decisions')) ON user_action IN ('crop') USING count(*)
+"""
+
+
+def test_no_way_leads_to_the_functions_of_the_sqlite_extension(
+    sealed: Sealed, reviewed: Project, tmp_path: Path
+) -> None:
+    elsewhere = shutil.copy(reviewed.database, tmp_path / "elsewhere.db")
+    for text in re.split(r"\n(?=\S)", HIDDEN.strip()):
+        with pytest.raises((UsageError, duckdb.ParserException)):
+            sealed.execute(text.format(file=elsewhere))
+
+
 @pytest.mark.parametrize("text", READING)
-def test_statement_that_reads_is_let_through(engine: duckdb.DuckDBPyConnection, text: str) -> None:
-    sealed.execute(engine, text).fetchall()
+def test_statement_that_reads_is_let_through(sealed: Sealed, text: str) -> None:
+    sealed.execute(text).fetchall()
 
 
 @pytest.mark.parametrize(
@@ -185,7 +224,7 @@ def test_what_is_no_statement_is_one_clear_line(workspace: Workspace, inside: No
 
 def test_the_kernel_refuses_the_sealed_process_every_write(tmp_path: Path) -> None:
     def write() -> str:
-        sealed.limit_process()
+        limit_process()
         try:
             (tmp_path / "out").write_text("x")
         except OSError as error:
@@ -200,15 +239,22 @@ def test_the_kernel_refuses_the_sealed_process_every_write(tmp_path: Path) -> No
 def inside(monkeypatch: pytest.MonkeyPatch) -> None:
     """What the sealed process does, done in this one: starting it takes a second or two."""
 
-    def run(command: list[str], *, input: str, **_: object) -> subprocess.CompletedProcess[str]:
-        out = io.StringIO()
-        with monkeypatch.context() as patched, contextlib.redirect_stdout(out):
-            patched.setattr(sys, "stdin", io.StringIO(input))
-            patched.setattr(sealed, "limit_process", lambda: None)  # it would hold for the tests that follow
-            sealed.main()
-        return subprocess.CompletedProcess(command, 0, out.getvalue(), "")
+    class Inside:
+        def ask(self, request: dict[str, Any], *, rows: bool) -> tuple[dict[str, Any], connection.Rows | None]:
+            assert rows
+            with monkeypatch.context() as patched:
+                patched.setattr(server, "limit_process", lambda: None)  # it would hold for the tests that follow
+                answer, table = server.respond(request, {})
+            if "refused" in answer:
+                what, doing, hint = answer["refused"]
+                raise UsageError(what, doing=doing, hint=hint)
+            return json.loads(json.dumps(answer)), None if table is None else connection.Rows(table)
 
-    monkeypatch.setattr(safe_sql.subprocess, "run", run)
+        def end(self) -> None: ...
+
+        stop = end
+
+    monkeypatch.setattr(safe_sql, "Helper", Inside)
 
 
 def test_result_is_what_the_database_holds(reviewed: Project, workspace: Workspace, inside: None) -> None:
@@ -239,15 +285,23 @@ def test_the_statement_runs_in_a_process_of_its_own(
     reviewed: Project, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     started = []
-    real = subprocess.run
 
-    def watched(command: list[str], **options: object) -> object:
-        started.append(command)
-        return real(command, **options)  # type: ignore[call-overload]
+    class Watched(subprocess.Popen):
+        def __init__(self, command: tuple[str, ...], **options: Any) -> None:
+            started.append((self, command))
+            super().__init__(command, **options)
 
-    monkeypatch.setattr(safe_sql.subprocess, "run", watched)
-    assert safe_sql.run(workspace, "SELECT count(*) FROM decisions").rows == ((5,),)
-    assert started == [[sys.executable, "-m", "pickroom.analysis.sealed"]]
+    monkeypatch.setattr(connection.subprocess, "Popen", Watched)
+    for _ in range(2):  # a sealed process serves one statement
+        assert safe_sql.run(workspace, "SELECT count(*) FROM decisions").rows == ((5,),)
+    assert [command for _, command in started] == [(sys.executable, "-m", "pickroom.analysis.server")] * 2
+    assert all(process.returncode is not None for process, _ in started)
+
+
+def test_value_that_duckdb_cannot_read_is_read_another_way(reviewed: Project, workspace: Workspace) -> None:
+    change(reviewed, "UPDATE decision_context SET versions = CAST(X'7bff7d' AS TEXT) WHERE outcome = 'crop'")
+    result = safe_sql.run(workspace, "SELECT count(*), count(versions) FROM decisions")
+    assert result.rows == ((5, 4),)
 
 
 @pytest.mark.parametrize(
@@ -278,9 +332,10 @@ def test_a_statement_without_end_is_stopped(workspace: Workspace) -> None:
 
 
 def test_a_process_that_dies_is_one_clear_line() -> None:
-    killed = subprocess.CompletedProcess([], -9, stdout='{"columns": ["a"]}\n', stderr="")
+    helper = connection.Helper()
+    helper.stop()
     with pytest.raises(StoreError, match="the query's process died"):
-        safe_sql._result(killed, ())
+        helper.ask({"do": "sealed"}, rows=True)
 
 
 @pytest.fixture

@@ -117,6 +117,19 @@ def test_the_dry_run_is_the_journal_line_for_line_and_changes_nothing(place: Aut
     assert {op.state for op in steps} == {"done"}
 
 
+def test_companion_missing_in_the_sandbox_is_noticed(make_project: Make) -> None:
+    project = make_project([(1, 2), (1, 2)], folder="anna")
+    image = queue(project)[0].filenames[0]
+    (project.root / "anna" / f"{image.removesuffix('.png')}.caption").write_text("a cat")
+    place = proposed(project)
+    approve_all(place)
+    (place.folder / "anna" / f"{image.removesuffix('.png')}.caption").unlink()
+    before = images_tree(place.folder)
+    with pytest.raises(ConflictError, match=r"\.caption, a companion of .*, is missing in the sandbox"):
+        apply.apply(place)
+    assert images_tree(place.folder) == before
+
+
 def test_undo_puts_everything_back(place: AutomationTarget) -> None:
     approve_all(place)
     before = state_of(place)

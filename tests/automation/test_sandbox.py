@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from conftest import read_tree
-from pickroom.automation import copying, sandbox
+from pickroom.automation import sandbox
 from pickroom.automation.decisions_file import write_lines
 from pickroom.core.errors import ConflictError, FileOperationError, LockedError, PickroomError, ProjectError, UsageError
 from pickroom.core.records import FileOp
@@ -80,9 +80,9 @@ def test_an_interrupted_copying_is_completed(make_project: Make, monkeypatch: py
         copied.append(destination)
         return copy_file(source, destination)
 
-    copy_file = copying.copy_file
+    copy_file = sandbox.copy_file
     with monkeypatch.context() as patched:
-        patched.setattr(copying, "copy_file", copy_some)
+        patched.setattr(sandbox, "copy_file", copy_some)
         with pytest.raises(KeyboardInterrupt):
             sandbox.prepare(project)
     with pytest.raises(ProjectError, match="there is no copy of the project"):
@@ -133,7 +133,7 @@ def test_a_disk_that_fills_up_meanwhile_leaves_no_copy_but_what_can_go_on(
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(project.root))
 
     with monkeypatch.context() as patched:
-        patched.setattr(copying.shutil, "copystat", full)
+        patched.setattr(sandbox.shutil, "copystat", full)
         with pytest.raises(FileOperationError, match=r"No space left on device.*make room on the disk"):
             sandbox.prepare(project)
     assert sandbox.prepare(project).project.root.is_dir()

@@ -12,7 +12,7 @@ from conftest import write_image
 from faults.census import Tree, tree_of
 from faults.launcher import Plan, run
 from faults.scenarios import Stage
-from pickroom.automation import copying
+from pickroom.automation import sandbox
 from support.reviewing import exfat_disk
 
 SEED = 20250803
@@ -66,7 +66,7 @@ def test_a_workspace_there_is_made_backed_up_and_restored(disk: Path, tmp_path: 
 def test_a_name_that_the_disk_does_not_take_is_said_so(disk: Path, tmp_path: Path) -> None:
     (tmp_path / "a?.png").write_bytes(b"image")
     with pytest.raises(OSError, match="the disk takes no such name"):
-        copying.copy_file(tmp_path / "a?.png", disk / "a?.png")
+        sandbox.copy_file(tmp_path / "a?.png", disk / "a?.png")
     assert not [path for path in disk.iterdir() if path.name.startswith(".")]
 
 

@@ -19,7 +19,6 @@ import torch
 from hostile.guard import attempt, survive
 from hostile.mutations import damaged, json_bytes
 from pickroom.analysis import catalogue
-from pickroom.analysis.cache import Copies
 from pickroom.core.errors import StoreError
 from pickroom.features import vectors
 from pickroom.features.encoder import EncoderSpec
@@ -102,7 +101,7 @@ def test_a_damaged_model_or_what_is_said_of_it_is_one_line(workspace: Workspace)
             if found is not None:
                 found.require_features("0" * 16, "e")
 
-        attempt(catalogue.collect, workspace, Copies({}, ()))
+        attempt(catalogue.collect, workspace)
         return attempt(use)
 
     survive("models/checkpoint", CASES, case)
@@ -128,7 +127,7 @@ def test_damaged_vectors_are_one_line_or_set_aside(workspace: Workspace) -> None
             store.known()
 
         outcome = attempt(use)
-        attempt(catalogue.collect, workspace, Copies({}, ()))
+        attempt(catalogue.collect, workspace)
         attempt(inspection.vectors_on_disk, workspace.planned("p", workspace.root))
         attempt(store.set_damaged_aside, thorough=True)
         return outcome
@@ -153,7 +152,7 @@ def test_a_column_whose_name_is_no_text_is_one_line(workspace: Workspace) -> Non
     (path,) = store.vectors.files()
     path.write_bytes(path.read_bytes().replace(b"mtime_ns", b"mtime\xff\xffs"))
     assert attempt(vectors.read_vectors, VectorStore(workspace, SPEC, "p")) == "refused"
-    _, (problem,) = catalogue.collect(workspace, Copies({}, ()))
+    _, (problem,) = catalogue.collect(workspace)
     assert "its vectors cannot be read" in problem.what
 
 

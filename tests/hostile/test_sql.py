@@ -14,15 +14,17 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from conftest import read_tree
 from hostile.guard import survive
-from pickroom.analysis import safe_sql, sealed
-from pickroom.analysis.connection import connect
-from pickroom.analysis.engine import identifier, open_engine, quoted
+from pickroom.analysis import safe_sql
+from pickroom.analysis.engine import open_engine
+from pickroom.analysis.queries import identifier, quoted
+from pickroom.analysis.server import Sealed
 from pickroom.core.errors import PickroomError
 from pickroom.core.naming import is_project_id
 from pickroom.store.workspace import Project, Workspace
@@ -132,26 +134,27 @@ def ground(make_project: Callable[..., Project], tmp_path: Path) -> dict[str, st
 def test_the_real_process_reads_writes_and_attaches_nothing(
     ground: dict[str, str], workspace: Workspace, tmp_path: Path
 ) -> None:
-    """Without the check of the statement: the lines come to the sealed process as they are."""
-    with connect(workspace) as analysis:
-        catalogue = analysis.catalogue.to_json()
+    """Without the check of the statement, but for the functions of the SQLite extension, which nothing else stops."""
+    safe_sql.run(workspace, "SELECT 1")  # SQLite makes what it needs next to the database
     before = read_tree(tmp_path)
     # one process for them all; a statement that is let through says what it gave
     program = (
         "import json, sys\n"
-        "from pickroom.analysis import sealed\n"
-        "from pickroom.analysis.views import Catalogue\n"
+        "from pathlib import Path\n"
+        "from pickroom.analysis.server import Sealed, limit_process\n"
+        "from pickroom.store.workspace import Workspace\n"
         "request = json.load(sys.stdin)\n"
-        "engine = sealed.open_sealed(Catalogue.from_json(request['catalogue']), '200MB')\n"
-        "sealed.limit_process()\n"
+        "sealed = Sealed(Workspace(Path(request['home'])), '200MB')\n"
+        "limit_process()\n"
         "for text in request['texts']:\n"
-        "    try: print(json.dumps([text, str(engine.execute(text).fetchall())]))\n"
+        "    run = sealed.execute if 'sqlite_' in text else sealed.engine.execute\n"
+        "    try: print(json.dumps([text, str(run(text).fetchall())]))\n"
         "    except Exception as error: print(json.dumps([text, None, str(error)]))\n"
     )
     texts = [text.format(**ground) for text in THROUGH]
     done = subprocess.run(
         [sys.executable, "-c", program],
-        input=json.dumps({"catalogue": catalogue, "texts": texts}),
+        input=json.dumps({"home": str(workspace.root), "texts": texts}),
         capture_output=True,
         text=True,
         timeout=120,
@@ -167,15 +170,14 @@ def test_the_real_process_reads_writes_and_attaches_nothing(
 def test_statements_of_chance_are_refused_or_only_read(
     ground: dict[str, str], workspace: Workspace, tmp_path: Path
 ) -> None:
-    with connect(workspace) as analysis:
-        catalogue = analysis.catalogue
+    safe_sql.run(workspace, "SELECT 1")  # SQLite makes what it needs next to the database
     before = read_tree(tmp_path)
 
     def case(rng: random.Random) -> str:
         words = [rng.choice(WORDS) for _ in range(rng.randint(1, 14))]
         text = " ".join([rng.choice(("SELECT", "WITH a AS (", "FROM", "EXPLAIN", "(")), *words]).format(**ground)
         try:
-            gave = str(sealed.execute(engine, text).fetchmany(100))
+            gave = str(sealed.execute(text).fetchmany(100))
         except PickroomError as error:
             assert "\n" not in error.line and error.line.isprintable()
             return "refused"
@@ -185,8 +187,7 @@ def test_statements_of_chance_are_refused_or_only_read(
         assert "hush" not in gave
         return "read"
 
-    with sealed.open_sealed(catalogue, "200MB") as engine:
-        engine.execute("SELECT 1")
+    with closing(Sealed(workspace, "200MB")) as sealed:
         survive("sql/chance", 300, case)
     assert read_tree(tmp_path) == before
 
@@ -231,7 +232,7 @@ def _child_of(pid: int) -> int:
     listed = Path(f"/proc/{pid}/task/{pid}/children")
     while True:  # the test's own time limit ends this
         for child in listed.read_text().split():
-            if b"pickroom.analysis.sealed" in Path(f"/proc/{child}/cmdline").read_bytes():
+            if b"pickroom.analysis.server" in Path(f"/proc/{child}/cmdline").read_bytes():
                 return int(child)
 
 

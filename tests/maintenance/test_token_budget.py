@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from pickroom import cli
 from pickroom.core.errors import StoreError, UsageError
 from pickroom.maintenance.token_budget import Answer, TokenLedger, audit
 from pickroom.store.workspace import Project, Workspace
@@ -109,3 +111,15 @@ def test_a_cost_is_a_whole_number(project: Project, tokens: object) -> None:
 def test_a_limit_below_zero_is_refused(project: Project) -> None:
     with pytest.raises(UsageError, match="daily limit of -1"):
         ledger_of(project, daily_limit=-1)
+
+
+def test_command_says_what_is_spent_and_left(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
+    TokenLedger(project.workspace).record("p: a.png", 1_500)
+    with pytest.MonkeyPatch.context() as patch:
+        for arguments in (["--json"], ["--limit", "1000"]):
+            patch.setattr("sys.argv", ["pickroom", "tokens", *arguments, "--home", str(project.workspace.root)])
+            with suppress(SystemExit):
+                cli.main()
+    first, second = capsys.readouterr().out.splitlines()
+    assert json.loads(first)["spent"] == 1_500 and json.loads(first)["daily_limit"] == 10_000
+    assert second.startswith("1,500 of 1,000 tokens spent today (UTC), 0 left")

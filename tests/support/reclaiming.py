@@ -14,13 +14,14 @@ from pickroom.demo.config import DemoConfig
 from pickroom.demo.project import start_demo
 from pickroom.sessions.crop.session import CropSession
 from pickroom.store.workspace import Project, Workspace
-from support.reviewing import FINALISE, review
+from support.analysing import write_vectors
+from support.reviewing import FINALISE, review, rows
 
 KEYS = "a 1 2 q a x".split()  # noqa: SIM905 (as a file of keys has them)
 
 
-def finished_project(workspace: Workspace, keys: Sequence[str] = KEYS) -> Project:
-    """A finished project: photographs reviewed, its crops made, originals archived."""
+def finished_project(workspace: Workspace, keys: Sequence[str] = KEYS, encoder: str = "own") -> Project:
+    """A finished project: photographs reviewed, its crops made, originals archived, vectors stored."""
     project, _ = start_demo(workspace, DemoConfig(groups=len(keys), seed=3, long_side=96), model_like=True)
     review(project, *keys, *FINALISE)
     session = CropSession(project)
@@ -29,7 +30,15 @@ def finished_project(workspace: Workspace, keys: Sequence[str] = KEYS) -> Projec
     session.close()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(render, "run", lambda project: [])  # the report has its own tests
-        return finish.execute(project, originals=True).project
+        finished = finish.execute(project, originals=True).project
+    return with_vectors(finished, encoder) if encoder else finished
+
+
+def with_vectors(project: Project, encoder: str) -> Project:
+    """The project with a vector of every image by an encoder, which becomes its own."""
+    known = [(row["filename"], row["sha256"]) for row in rows(project, "SELECT filename, sha256 FROM images")]
+    write_vectors(project, encoder, [(name, sha256, [1.0, 0.0]) for name, sha256 in known], 2)
+    return project.with_manifest(encoder=encoder)
 
 
 def out_of_the_trash(share: Path) -> None:

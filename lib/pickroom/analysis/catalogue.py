@@ -1,37 +1,135 @@
-"""What the views are made of now: the copies, the vectors, the manifests and the models of a workspace."""
+"""The views over `source.*` (`sql/views/*.sql`), and what else they are made of: vectors, manifests and models."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from pickroom.analysis.cache import Copies, Problem
-from pickroom.analysis.views import COPIED, PROJECT_COLUMNS, Catalogue, Encoder
+import duckdb
+
+from pickroom.analysis.queries import VIEWS, Encoder, Problem, identifier, quoted, view_sql
 from pickroom.core.errors import PickroomError
 from pickroom.store.workspace import Workspace
 
-REGIONS = "regions-"  # files of groups' regions, beside the images' vectors (FORMATS.md, Vectors)
+_BOXES = {
+    "decisions": ("ai_crop_coords", "final_crop_coords"),
+    "crops": ("box", "ai_box"),
+    "recommendations": ("crop_coords",),
+}
+# of a project's manifest and of a model: column -> type
+_PROJECT_COLUMNS = {
+    **dict.fromkeys(("project_id", "title", "status", "root", "created_at", "finished_at", "encoder"), "VARCHAR"),
+    "image_count": "BIGINT",
+    "group_count": "BIGINT",
+    "notes": "VARCHAR",
+}
+_MODEL_COLUMNS = {"model": "VARCHAR", "name": "VARCHAR", "version": "BIGINT"}
+_MODEL_COLUMNS |= {"has_weights": "BOOLEAN", "metadata": "JSON"}
+_REGIONS = "regions-"  # files of groups' regions, next to the images' vectors (FORMATS.md, Vectors)
 _MODEL_SUFFIX = "_metadata.json"
 
 
-def collect(workspace: Workspace, copies: Copies) -> tuple[Catalogue, tuple[Problem, ...]]:
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    """What the views read that is in no database.
+
+    Attributes:
+        encoders: those with vectors, the one with most files first.
+        projects: the manifests; models: the model folder's metadata; both as rows.
+    """
+
+    encoders: tuple[Encoder, ...]
+    projects: tuple[dict[str, Any], ...]
+    models: tuple[dict[str, Any], ...]
+
+    @property
+    def paths(self) -> list[str]:
+        """Every file that a query may read."""
+        return [file for encoder in self.encoders for file in encoder.files]
+
+
+def collect(workspace: Workspace) -> tuple[Catalogue, list[Problem]]:
     """The catalogue of a workspace, and what stands in the way of a complete one."""
-    problems = list(copies.problems)
-    projects = []
+    problems, projects = [], []
     for project_id in workspace.project_ids():
         try:
             manifest = asdict(workspace.project(project_id).manifest)
         except PickroomError as error:
             problems.append(Problem(project_id, error.line, left_out=False))
             continue
-        projects.append({name: manifest[name] for name in PROJECT_COLUMNS})
+        projects.append({name: manifest[name] for name in _PROJECT_COLUMNS})
     encoders, damaged = _encoders(workspace)
     models, unreadable = _models(workspace.models)
-    catalogue = Catalogue({view: copies.files(view) for view in COPIED}, encoders, tuple(projects), models)
-    return catalogue, (*problems, *damaged, *unreadable)
+    return Catalogue(encoders, tuple(projects), models), [*problems, *damaged, *unreadable]
+
+
+def define(engine: duckdb.DuckDBPyConnection, view: str, catalogue: Catalogue) -> None:
+    """Make a view over `source.*` and other views, in place of the one that is there."""
+    name = "scanned_images" if view == "images" else view
+    boxes = ", ".join(f"{column}::DOUBLE[4] AS {column}" for column in _BOXES.get(view, ()))
+    columns = f"* REPLACE ({boxes})" if boxes else "*"
+    engine.execute(f"CREATE OR REPLACE VIEW {name} AS SELECT {columns} FROM ({view_sql(view)})")
+    if view == "images":
+        _define_images(engine, catalogue.encoders)
+
+
+def define_tables(engine: duckdb.DuckDBPyConnection, catalogue: Catalogue) -> None:
+    """Make `projects` and `models`, and say which views there are."""
+    fill(engine, "manifests", _PROJECT_COLUMNS, catalogue.projects)
+    times = "utc(created_at) AS created_at, utc(finished_at) AS finished_at"
+    engine.execute(f"CREATE OR REPLACE VIEW projects AS SELECT * REPLACE ({times}) FROM manifests")
+    fill(engine, "models", _MODEL_COLUMNS, catalogue.models)
+    # DuckDB's own would parse the views of the attached databases, which are in SQLite's SQL
+    listed = ", ".join(map(quoted, sorted((*VIEWS, "models", "projects"))))
+    engine.execute(f"CREATE OR REPLACE MACRO duckdb_views() AS TABLE SELECT unnest([{listed}]) AS view_name")
+
+
+def fill(
+    engine: duckdb.DuckDBPyConnection, table: str, types: Mapping[str, str], rows: Sequence[Mapping[str, Any]]
+) -> None:
+    """Make a table of rows anew, through JSON: parameters would import pandas."""
+    structure = ", ".join(f"{identifier(name)} {kind}" for name, kind in types.items())
+    engine.execute(f"CREATE OR REPLACE TABLE {table} ({structure})")
+    if rows:
+        shape = json.dumps([{name: "VARCHAR" if kind == "JSON" else kind for name, kind in types.items()}])
+        read = f"from_json({quoted(json.dumps(rows))}::JSON, {quoted(shape)})"
+        engine.execute(f"INSERT INTO {table} SELECT unnest({read}, max_depth := 2)")
+
+
+def _define_images(engine: duckdb.DuckDBPyConnection, encoders: tuple[Encoder, ...]) -> None:
+    """`images`: the scanned ones with a column of vectors for each encoder, FLOAT[D] and NULL where there is none.
+
+    `vector` and `encoder_id` are those of the encoder that has most files. A vector counts only for the content it
+    was made of.
+    """
+    selected, joins = ["i.*"], []
+    for number, encoder in enumerate(encoders):
+        view, vectors = identifier(f"vectors_{encoder.encoder_id}"), f"e{number}"
+        listed = ", ".join(map(quoted, encoder.files))
+        engine.execute(
+            f"""CREATE OR REPLACE VIEW {view} AS
+            SELECT
+                string_split(from_path, '/')[-2] AS project_id, filename, content_hash,
+                any_value(vector)::FLOAT[{encoder.dimension}] AS vector
+            FROM read_parquet([{listed}], filename = 'from_path', union_by_name = true)
+            WHERE error IS NULL GROUP BY ALL"""
+        )
+        joins.append(
+            f"""LEFT JOIN {view} AS {vectors} ON {vectors}.project_id = i.project_id
+            AND {vectors}.filename = i.filename AND {vectors}.content_hash = i.sha256"""
+        )
+        if number == 0:
+            has = f"CASE WHEN {vectors}.vector IS NOT NULL THEN {quoted(encoder.encoder_id)} END AS encoder_id"
+            selected += [has, f"{vectors}.vector AS vector"]
+        selected.append(f"{vectors}.vector AS {identifier(f'vector_{encoder.encoder_id}')}")
+    if not encoders:
+        selected += ["NULL::VARCHAR AS encoder_id", "NULL::FLOAT[] AS vector"]
+    engine.execute(
+        f"CREATE OR REPLACE VIEW images AS SELECT {', '.join(selected)} FROM scanned_images AS i {' '.join(joins)}"
+    )
 
 
 def _encoders(workspace: Workspace) -> tuple[tuple[Encoder, ...], list[Problem]]:
@@ -41,7 +139,7 @@ def _encoders(workspace: Workspace) -> tuple[tuple[Encoder, ...], list[Problem]]
     found: dict[tuple[str, int], list[str]] = {}
     problems = []
     for path in sorted(workspace.embeddings.glob("*/*/*.parquet")):
-        if path.name.startswith((REGIONS, ".")):
+        if path.name.startswith((_REGIONS, ".")):
             continue
         try:
             kind = pyarrow.parquet.read_schema(path).field("vector").type

@@ -1,41 +1,173 @@
-"""One connection over every project: typed views, refreshed as the databases change, with the exceptions named."""
+"""Ask every project at once, from a notebook, a report or a command: typed views on what the databases hold now.
+
+The queries run in a helper process (`server`), one for all connections of this process: here the store may have the
+same databases open (DESIGN.md, invariant 10).
+"""
 
 from __future__ import annotations
 
+import atexit
+import contextlib
+import itertools
+import json
+import os
+import re
+import subprocess
+import sys
+import threading
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-import duckdb
+import pyarrow
+import pyarrow.ipc
 
-from pickroom.analysis import folders, queries
-from pickroom.analysis.cache import Cache, Problem
-from pickroom.analysis.catalogue import collect
-from pickroom.analysis.engine import open_engine
-from pickroom.analysis.views import Catalogue, define
-from pickroom.core.errors import UsageError
-from pickroom.core.naming import is_project_id
+from pickroom.analysis import queries
+from pickroom.analysis.queries import Encoder, Problem, quoted
+from pickroom.core.errors import StoreError, UsageError
+from pickroom.storage.leftovers import Folder
+from pickroom.store import snapshot
 from pickroom.store.workspace import Workspace
 
 if TYPE_CHECKING:
     import pandas
 
+COMMAND = (sys.executable, "-m", "pickroom.analysis.server")
+_ATTACH = re.compile(
+    r"\s*ATTACH\s+(?:DATABASE\s+)?(?:IF\s+NOT\s+EXISTS\s+)?'(?P<path>(?:[^']|'')+)'(?P<rest>[^;]*);?\s*", re.IGNORECASE
+)
+
+
+class Rows:
+    """What a query gave, as Arrow (`table`)."""
+
+    def __init__(self, table: pyarrow.Table) -> None:
+        self.table = table
+
+    @property
+    def columns(self) -> list[str]:
+        return list(self.table.column_names)
+
+    def fetchall(self) -> list[tuple[Any, ...]]:
+        """The rows as Python's values: NULL is None, a map is a dict."""
+        columns = [_python(column) for column in self.table.columns]
+        return list(zip(*columns, strict=True)) if columns else []
+
+    def fetchone(self) -> tuple[Any, ...] | None:
+        return next(iter(Rows(self.table.slice(0, 1)).fetchall()), None)
+
+    def dicts(self) -> list[dict[str, Any]]:
+        """As `fetchall`, each row by its columns' names."""
+        return [dict(zip(self.columns, row, strict=True)) for row in self.fetchall()]
+
+    def df(self) -> pandas.DataFrame:
+        """The rows as a data frame; times are numpy's, and a column of numbers with NULL is of floats."""
+        table = self.table
+        for place, field in enumerate(table.schema):
+            if pyarrow.types.is_decimal(field.type) and field.type.scale == 0:  # DuckDB's sums of whole numbers
+                table = table.set_column(place, field.name, table.column(place).cast(pyarrow.float64()))
+        return table.to_pandas(date_as_object=False, maps_as_pydicts="strict")
+
+
+def _python(column: pyarrow.ChunkedArray) -> list[Any]:
+    values: list[Any] = column.to_pylist(maps_as_pydicts="strict")
+    if pyarrow.types.is_decimal(column.type) and column.type.scale == 0:
+        return [None if value is None else int(value) for value in values]
+    if pyarrow.types.is_interval(column.type):
+        days = [None if v is None else (30 * v.months + v.days, v.nanoseconds / 1000) for v in values]
+        return [None if v is None else timedelta(days=v[0], microseconds=v[1]) for v in days]
+    return values
+
+
+class Helper:
+    """The helper process, and what is asked of it: one request at a time."""
+
+    def __init__(self) -> None:
+        # a session of its own: an interrupt is for this process, which then ends the helper
+        pipe = subprocess.PIPE
+        self._process = subprocess.Popen(COMMAND, stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=True)
+        self._owner, self._lock = os.getpid(), threading.Lock()
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether it runs, and is this process's own and not that of the one it was forked from."""
+        return self._owner == os.getpid() and self._process.poll() is None
+
+    def stop(self) -> None:
+        """Kill it, from any thread; whoever waits for its answer is told that it died."""
+        self._process.kill()
+
+    def end(self) -> None:
+        if self._owner == os.getpid():
+            self._process.kill()
+            self._process.communicate()
+
+    def ask(self, request: dict[str, Any], *, rows: bool = False) -> tuple[dict[str, Any], Rows | None]:
+        """The answer to a request, with the rows of a query.
+
+        Raises:
+            UsageError: the query cannot be answered. StoreError: the process died.
+        """
+        assert self._process.stdin is not None and self._process.stdout is not None
+        with self._lock:
+            try:
+                self._process.stdin.write(json.dumps(request).encode() + b"\n")
+                self._process.stdin.flush()
+                answer = json.loads(self._process.stdout.readline())
+                found = None
+                if rows and "stamps" in answer:
+                    with pyarrow.ipc.open_stream(self._process.stdout) as stream:
+                        found = Rows(stream.read_all())
+            except (OSError, ValueError, pyarrow.ArrowException):  # it ended in the middle of its answer, or before
+                raise self._died() from None
+            except BaseException:  # an interrupt: what it says from here on answers nothing
+                self.end()
+                raise
+        if "refused" in answer:
+            what, doing, hint = answer["refused"]
+            raise UsageError(what, doing=doing, hint=hint)
+        return answer, found
+
+    def _died(self) -> StoreError:
+        self._process.kill()
+        _, said = self._process.communicate()
+        lines = said.decode(errors="replace").strip().splitlines()
+        last = lines[-1] if lines else f"it ended with code {self._process.returncode}"
+        return StoreError(f"the query's process died ({last})", doing="running a query", hint="ask for less at a time")
+
+
+_shared: Helper | None = None
+_starting = threading.Lock()
+_numbers = itertools.count(1)
+
+
+def _helper() -> Helper:
+    """The helper that all connections of this process share."""
+    global _shared
+    with _starting:
+        if _shared is None or not _shared.is_usable:
+            _shared = Helper()
+            atexit.register(_shared.end)
+        return _shared
+
 
 class Analysis:
-    """DuckDB with views over every project: `decisions crops groups images recommendations operations models`, also
-    `outcomes sessions projects legacy_selections`.
+    """Typed views over every project: `decisions crops groups images recommendations operations models`, also `outcomes
+    sessions projects legacy_selections unsound_rows`, and the databases' own `ai_decisions ai_performance
+    incomplete_crops ai_mistakes`.
 
     Attributes:
         problems: projects that are left out, or had to be read in a special way, each with its reason.
-        duckdb: the connection itself, for whatever is not offered here; its views are as of the last `refresh`.
+        encoders: those with vectors, the one with most files first.
+        stamps: project id -> text that changes with its rows; of the projects that the views hold.
     """
 
     def __init__(self, workspace: Workspace) -> None:
         self.workspace = workspace
         self.problems: tuple[Problem, ...] = ()
-        self._cache = Cache.of(workspace)
-        self._spill = self._cache.spill()
-        self.duckdb: duckdb.DuckDBPyConnection = open_engine(self._spill.path)
-        self._catalogue: Catalogue | None = None
+        self.encoders: tuple[Encoder, ...] = ()
+        self.stamps: dict[str, str] = {}
+        self._number, self._snapshots = next(_numbers), contextlib.ExitStack()
         self.refresh()
 
     def __enter__(self) -> Self:
@@ -45,42 +177,30 @@ class Analysis:
         self.close()
 
     def close(self) -> None:
-        self.duckdb.close()
-        self._spill.close()
-
-    @property
-    def catalogue(self) -> Catalogue:
-        """What the views are made of now."""
-        assert self._catalogue is not None
-        return self._catalogue
+        if _shared is not None and _shared.is_usable:
+            self._ask("close")
+        self._snapshots.close()
 
     @property
     def project_ids(self) -> tuple[str, ...]:
         """The projects that the views hold."""
-        return tuple(project_id for project_id in self._copies.folders if is_project_id(project_id))
-
-    def copied_from(self, project_id: str) -> Path:
-        """The folder of a project's copied views; its name changes when its rows do."""
-        return self._copies.folders[project_id]
+        return tuple(self.stamps)
 
     def vector_files(self, project_id: str) -> list[str]:
         """A project's files of vectors, of every encoder."""
-        return [
-            file for encoder in self.catalogue.encoders for file in encoder.files if file.split("/")[-2] == project_id
-        ]
+        return [file for encoder in self.encoders for file in encoder.files if file.split("/")[-2] == project_id]
 
     def refresh(self) -> None:
-        """Bring in what was decided, added or repaired since; costs next to nothing when nothing changed."""
-        self._copies = self._cache.refresh(self.workspace)
-        found, self.problems = collect(self.workspace, self._copies)
-        if found != self._catalogue:
-            define(self.duckdb, found)
-            self._catalogue = found
+        """Bring in what was decided, added or repaired since; every query does so itself."""
+        self._ask("refresh")
 
-    def execute(self, sql: str, parameters: object = None) -> duckdb.DuckDBPyConnection:
-        """Run SQL on what the databases hold now; the result is fetched as DuckDB's are (`fetchall`, `df`)."""
-        self.refresh()
-        return self.duckdb.execute(sql, parameters)
+    def execute(self, sql: str, parameters: Any = None) -> Rows:
+        """Run SQL on what the databases hold now. `ATTACH` of a project's database opens a snapshot of it.
+
+        Raises:
+            UsageError: the query cannot be answered. StoreError: the helper process died.
+        """
+        return self._execute(self._with_snapshot(sql), parameters)
 
     def query(self, name: str, project_id: str | None = None) -> pandas.DataFrame:
         """The rows of a named query (`queries.names()`), of one project or of all.
@@ -88,23 +208,55 @@ class Analysis:
         Raises:
             UsageError: there is no query of this name.
         """
-        return self.execute(*self._named(name, project_id)).df()
+        return self._named(name, project_id).df()
 
     def rows(self, name: str, project_id: str | None = None) -> list[dict[str, Any]]:
         """As `query`, as plain rows: a missing value is None."""
-        result = self.execute(*self._named(name, project_id))
-        columns = [column[0] for column in result.description]
-        return [dict(zip(columns, row, strict=True)) for row in result.fetchall()]
+        return self._named(name, project_id).dicts()
 
-    def _named(self, name: str, project_id: str | None) -> tuple[str, list[str]]:
+    def _named(self, name: str, project_id: str | None) -> Rows:
         text = queries.text(name)
-        if name == "data_health":
-            folders.list_files(self.duckdb, self.workspace, project_id)
+        listed = {"listed": project_id} if name == "data_health" else {}
         if project_id is None:
-            return text, []
+            return self._execute(text, None, **listed)
         if project_id not in self.workspace.project_ids():
             raise UsageError(f"there is no project {project_id!r}", doing=f"asking {name}")
-        return f"SELECT * FROM ({text}) WHERE project_id = ?", [project_id]
+        return self._execute(f"SELECT * FROM ({text}) WHERE project_id = ?", [project_id], **listed)
+
+    def _execute(self, sql: str, parameters: Any, **more: Any) -> Rows:
+        rows = self._ask("query", sql=sql, parameters=parameters, **more)
+        assert rows is not None
+        return rows
+
+    def _ask(self, do: str, **more: Any) -> Rows | None:
+        request = {"do": do, "session": self._number, "home": str(self.workspace.root.absolute()), **more}
+        answer, rows = _helper().ask(request, rows=do == "query")
+        if "stamps" in answer:
+            self.problems, self.encoders, self.stamps = read_state(answer)
+        return rows
+
+    def _with_snapshot(self, sql: str) -> str:
+        """`ATTACH` of a project's database with the path of a copy, as of one moment, made by SQLite's backup."""
+        match = _ATTACH.fullmatch(sql)
+        if match is None:
+            return sql
+        path = Path(match["path"].replace("''", "'")).expanduser()
+        # of this workspace, another one, or a copy in a sandbox
+        if path.absolute().parent.parts[-3:] != self.workspace.decisions.parts[-3:]:
+            return sql
+        copy = self._snapshots.enter_context(Folder("pickroom-snapshot-")) / path.name
+        problem = snapshot.copy(path, copy)
+        if problem is not None:
+            raise UsageError(problem, doing="attaching a database", subject=path)
+        named = re.match(r"\s+AS\s+(\w+|\"[^\"]+\")", match["rest"], re.IGNORECASE)
+        name = named[1] if named else queries.identifier(path.stem)
+        return f"ATTACH {quoted(copy)} AS {name} (TYPE sqlite, READ_ONLY)"
+
+
+def read_state(answer: dict[str, Any]) -> tuple[tuple[Problem, ...], tuple[Encoder, ...], dict[str, str]]:
+    """What an answer says of the views: problems, encoders, stamps."""
+    encoders = tuple(Encoder(e["encoder_id"], e["dimension"], tuple(e["files"])) for e in answer["encoders"])
+    return tuple(Problem(**problem) for problem in answer["problems"]), encoders, answer["stamps"]
 
 
 def connect(workspace: Workspace) -> Analysis:

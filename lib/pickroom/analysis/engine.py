@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import shutil
 from functools import cache
-from importlib import resources
 from importlib.util import find_spec
 from pathlib import Path
 
 import duckdb
 
+from pickroom.analysis.queries import quoted, read_sql
+from pickroom.core import naming
 from pickroom.storage.leftovers import Folder
-
-SQL = resources.files("pickroom.analysis") / "sql"
 
 # DuckDB 1.5 takes two scans of tables with the same columns for one and gives the first one's rows for both, and
 # projects' tables all have the same columns (https://github.com/duckdb/duckdb/issues/24781, also 25819)
 _UNSOUND = "common_subplan"
+# a text that is no UTF-8 is in the message of the error that it causes, which Python then cannot read
+ERRORS = (duckdb.Error, UnicodeDecodeError)
 
 
 def open_engine(spill: Path | None = None, **settings: str | int) -> duckdb.DuckDBPyConnection:
@@ -37,12 +38,12 @@ def open_engine(spill: Path | None = None, **settings: str | int) -> duckdb.Duck
     connection = duckdb.connect(config={**offline, **settings})
     connection.execute("SET TimeZone = 'UTC'")
     connection.execute(read_sql("macros"))
+    # one grammar of file names for Python and for SQL (LESSONS.md: two parsers gave two answers)
+    staged = naming.STAGED.pattern.replace(r"\d", r"\p{Nd}")
+    stem = r"regexp_replace(filename, '(?s)^(.+)\.[^.]*$', '\1')"
+    found = f"regexp_extract({stem}, {quoted(f'(?s)^(?:{staged})$')}, 2)"
+    connection.execute(f"CREATE MACRO stage_of(filename) AS TRY_CAST({found} AS DOUBLE)")
     return connection
-
-
-def read_sql(name: str) -> str:
-    """The text of `sql/<name>.sql`."""
-    return (SQL / f"{name}.sql").read_text(encoding="utf-8")
 
 
 @cache
@@ -76,13 +77,3 @@ def load_sqlite(connection: duckdb.DuckDBPyConnection) -> bool:
         except duckdb.Error:
             return False
     return True
-
-
-def quoted(value: object) -> str:
-    """A text, or a path, as an SQL literal."""
-    return "'" + str(value).replace("'", "''") + "'"
-
-
-def identifier(name: str) -> str:
-    """A name of a view or column, whatever is in it."""
-    return '"' + name.replace('"', '""') + '"'

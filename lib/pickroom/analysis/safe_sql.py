@@ -1,15 +1,16 @@
-"""`pickroom sql`: a statement on the views of every project, run in a process that can only read (`sealed`)."""
+"""`pickroom sql`: a statement on the views of every project, run in a process that can only read (`server.Sealed`)."""
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
+import math
+import threading
 from dataclasses import dataclass
+from datetime import UTC, date, datetime, time
+from decimal import Decimal
 from typing import Any
 
-from pickroom.analysis.cache import Problem
-from pickroom.analysis.connection import connect
+from pickroom.analysis.connection import Helper, Rows, read_state
+from pickroom.analysis.queries import Problem
 from pickroom.core.errors import StoreError, UsageError
 from pickroom.store.workspace import Workspace
 
@@ -45,34 +46,55 @@ def run(workspace: Workspace, text: str, *, longest_s: float = LONGEST_S) -> Res
         UsageError: the text is anything else, is not valid SQL, or takes too long, too much memory, or too many rows.
         StoreError: the process died.
     """
-    with connect(workspace) as analysis:
-        request = {"statement": text, "memory": _MEMORY, "most_rows": MOST_ROWS}
-        request["catalogue"] = analysis.catalogue.to_json()
-        try:
-            done = subprocess.run(
-                [sys.executable, "-m", "pickroom.analysis.sealed"],
-                input=json.dumps(request),
-                capture_output=True,
-                encoding="utf-8",
-                timeout=longest_s,
-            )
-        except subprocess.TimeoutExpired:
-            what = f"it was not done after {longest_s:g} seconds"
-            raise UsageError(what, doing="running a query", hint="ask for less at a time") from None
-        return _result(done, analysis.problems)
+    request: dict[str, Any] = {"do": "sealed", "home": str(workspace.root.absolute()), "sql": text}
+    request |= {"memory": _MEMORY, "most_rows": MOST_ROWS}
+    for thorough in (False, True):  # again where a database holds what DuckDB cannot read
+        answer, rows = _ask({**request, "thorough": thorough}, longest_s)
+        if rows is not None:
+            break
+    assert rows is not None
+    values = tuple(tuple(plain(value) for value in row) for row in rows.fetchall())
+    return Result(tuple(rows.columns), values, read_state(answer)[0])
 
 
-def _result(done: subprocess.CompletedProcess[str], problems: tuple[Problem, ...]) -> Result:
-    columns: tuple[str, ...] = ()
-    rows: list[tuple[Any, ...]] = []
-    for line in done.stdout.splitlines():
-        values = json.loads(line)
-        if "refused" in values:
-            what, doing, hint = values["refused"]
-            raise UsageError(what, doing=doing, hint=hint)
-        columns = tuple(values.get("columns", columns))
-        rows += map(tuple, values.get("rows", ()))
-        if "end" in values:
-            return Result(columns, tuple(rows), problems)
-    last = (done.stderr.strip().splitlines() or [f"it ended with code {done.returncode}"])[-1]
-    raise StoreError(f"the query's process died ({last})", doing="running a query", hint="ask for less at a time")
+def _ask(request: dict[str, Any], longest_s: float) -> tuple[dict[str, Any], Rows | None]:
+    helper, late = Helper(), threading.Event()
+
+    def stop() -> None:
+        late.set()
+        helper.stop()
+
+    timer = threading.Timer(longest_s, stop)
+    timer.daemon = True
+    try:
+        timer.start()
+        return helper.ask(request, rows=True)
+    except StoreError:
+        if not late.is_set():
+            raise
+        what = f"it was not done after {longest_s:g} seconds"
+        raise UsageError(what, doing="running a query", hint="ask for less at a time") from None
+    finally:
+        timer.cancel()
+        helper.end()
+
+
+def plain(value: Any) -> Any:
+    """A value as JSON has it: times as ISO 8601 UTC, NaN and infinity as null, bytes as hex."""
+    match value:
+        case None | str() | bool() | int():
+            return value
+        case float() | Decimal():
+            return float(value) if math.isfinite(value) else None
+        case datetime():
+            utc = value if value.tzinfo is None else value.astimezone(UTC).replace(tzinfo=None)
+            return utc.isoformat() + "Z"
+        case date() | time():
+            return value.isoformat()
+        case list() | tuple():
+            return [plain(one) for one in value]
+        case dict():
+            return {str(key): plain(one) for key, one in value.items()}
+        case bytes() | bytearray() | memoryview():
+            return bytes(value).hex()
+    return str(value)

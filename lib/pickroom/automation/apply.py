@@ -101,6 +101,7 @@ def apply(target: AutomationTarget, shown: ApplyPlan | None = None) -> Applied:
             # the line of the step that failed, which names its paths
             raise ConflictError(outcome.failed[unit], hint="everything was put back")
         note = interrupted.complete_log(target, connection)  # under the lock: a review may be writing that file
+        interrupted.teach(target, connection)
     return Applied(plan, outcome.stuck.get(unit, ""), note)
 
 
@@ -126,6 +127,7 @@ def undo_last(target: AutomationTarget) -> tuple[int, int]:
         target.require_inside(op for op in operations.of_batch(connection, batch) if op.undoes is None)
         count = len(decisions.batch_group_ids(connection, batch))
         outcome = undo_batch(target.project, connection, batch)
+        interrupted.teach(target, connection)
     for reason in (*outcome.failed.values(), *outcome.stuck.values()):
         raise ConflictError(reason, hint="put that right, then undo again")
     return batch, count

@@ -173,6 +173,8 @@ class Approval(msgspec.Struct, frozen=True, rename={"explanation": "words", "ris
         versions: of the models that this was calibrated for; no other recommendation is approved unseen.
         seed: what the audit sample is drawn by.
         explanation: why, a line each.
+        by_hand: the user set the threshold: nothing is guaranteed.
+        most_cut: the largest share of an image that an unseen crop may cut away, in [0, 1]; None: any.
     """
 
     threshold: json_records.Probability | None
@@ -181,12 +183,17 @@ class Approval(msgspec.Struct, frozen=True, rename={"explanation": "words", "ris
     explanation: tuple[str, ...]
     risk: RiskTarget = RISK_TARGET
     made_at: str = ""
+    by_hand: bool = False
+    most_cut: json_records.Probability | None = None
 
     def approves(self, recommendation: Recommendation) -> bool:
         """Whether this recommendation may be carried out unseen, unless its group is drawn for the audit."""
         confidence = approval_confidence(recommendation)
         if self.threshold is None or confidence is None or recommendation.versions != self.versions:
             return False
+        if self.most_cut is not None and recommendation.crop_needed is True:
+            box = recommendation.crop
+            return confidence >= self.threshold and box is not None and 1 - box.area <= self.most_cut + 1e-9
         return confidence >= self.threshold
 
     def drawn(self, group_id: str) -> bool:

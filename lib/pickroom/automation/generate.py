@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
 
+import msgspec
+
 from pickroom.automation import evidence, interrupted
 from pickroom.automation.decisions_file import (
     Approval,
@@ -53,13 +55,29 @@ class Generated:
         return sum(p.auto_approve for p in self.proposals) - self.looked
 
 
+@dataclass(frozen=True, slots=True)
+class ByHand:
+    """Thresholds that the user sets, with no guarantee: the least confidence, and the most that a crop may cut away.
+
+    Both are shares in [0, 1]; None leaves the confidence to the guarantee, or the crop without a limit.
+    """
+
+    confidence: float | None = None
+    most_cut: float | None = None
+
+
 def generate(
-    target: AutomationTarget, risk: RiskTarget = RISK_TARGET, *, trained_on: frozenset[str] = frozenset()
+    target: AutomationTarget,
+    risk: RiskTarget = RISK_TARGET,
+    *,
+    trained_on: frozenset[str] = frozenset(),
+    by_hand: ByHand | None = None,
 ) -> Generated:
     """Write the decisions of every undecided group, and what the guarantee rests on.
 
     Args:
         trained_on: group ids that calibrate nothing, besides those in the training set of the models in use.
+        by_hand: thresholds in place of the guarantee's.
 
     Raises:
         UsageError: approved_decisions.jsonl is damaged.
@@ -70,10 +88,12 @@ def generate(
     with moving_files(target.project, "generating decisions") as folder:
         with closing(connect(target.project.database)) as connection:
             note = interrupted.finish(target, connection, folder)
-        return _generate(target, risk, trained_on, [note] if note else [])
+        return _generate(target, risk, trained_on, by_hand or ByHand(), [note] if note else [])
 
 
-def _generate(target: AutomationTarget, risk: RiskTarget, trained_on: frozenset[str], notes: list[str]) -> Generated:
+def _generate(
+    target: AutomationTarget, risk: RiskTarget, trained_on: frozenset[str], by_hand: ByHand, notes: list[str]
+) -> Generated:
     approved = read_approved(target.approved)
     before = _before(target, notes)
     with closing(connect(target.project.database)) as connection:
@@ -87,9 +107,17 @@ def _generate(target: AutomationTarget, risk: RiskTarget, trained_on: frozenset[
     learned_from = evidence.trained_on(target.origin.workspace, versions) | trained_on
     with open_read_only(target.origin.database) as connection:
         guarantee = calibrate(evidence.blind_decisions(connection, versions, learned_from), risk)
-    explanation = (*guarantee.explanation, *([drift.explanation] if drift.looked else []))
-    threshold = guarantee.threshold if drift.on else None
-    approval = Approval(threshold, versions, seed_of(target.project), explanation, risk, utc_now())
+    threshold, explanation = guarantee.threshold, guarantee.explanation
+    if by_hand.confidence is not None:
+        set_by_hand = f"approved unseen from confidence {by_hand.confidence:g} on: set by hand, not guaranteed"
+        threshold, explanation = by_hand.confidence, (set_by_hand, *guarantee.explanation)
+    if by_hand.most_cut is not None:
+        explanation = (f"no crop is made unseen that cuts away more than {by_hand.most_cut:.0%}", *explanation)
+    explanation = (*explanation, *([drift.explanation] if drift.looked else []))
+    approval = Approval(
+        threshold if drift.on else None, versions, seed_of(target.project), explanation, risk, utc_now()
+    )
+    approval = msgspec.structs.replace(approval, by_hand=by_hand.confidence is not None, most_cut=by_hand.most_cut)
     proposals = []
     for group in waiting:
         old, choice, line = before.get(group.group_id), chosen.get(group.group_id), approved.get(group.group_id)

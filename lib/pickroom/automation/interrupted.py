@@ -1,9 +1,10 @@
-"""Finish an interrupted apply or undo: take its steps, and complete the log of approved groups."""
+"""What follows an apply or an undo, also an interrupted one: its steps, the log of approved groups, what it teaches."""
 
 from __future__ import annotations
 
 import sqlite3
 from contextlib import closing, suppress
+from dataclasses import replace
 
 from pickroom.automation.decisions_file import ApprovedDecision, read_approved, read_decisions, write_lines
 from pickroom.automation.sandbox import AutomationTarget
@@ -13,7 +14,7 @@ from pickroom.files import recovery
 from pickroom.files.journal import AUTOMATION
 from pickroom.files.preflight import ImageFolder, moving_files, project_lock
 from pickroom.store import decisions, operations
-from pickroom.store.connect import connect
+from pickroom.store.connect import connect, transaction
 from pickroom.store.workspace import Project
 
 
@@ -28,6 +29,8 @@ def finish(target: AutomationTarget, connection: sqlite3.Connection, folder: Ima
     """
     outcome = recovery.finish_interrupted(target.project, connection, folder, sweep=True)
     note = complete_log(target, connection)
+    if outcome.done or outcome.failed:
+        teach(target, connection)
     if operations.count_planned(connection):
         hint = f"put that right, then: pickroom recover {target.origin.id}"
         raise ConflictError(next(iter(outcome.stuck.values())), doing="finishing what was interrupted", hint=hint)
@@ -92,3 +95,28 @@ def _line(row: Decision) -> ApprovedDecision:
     crop = row.final_crop_coords if row.user_action == "approve" else None
     needs_crop = row.user_action == "crop" or crop is not None
     return ApprovedDecision(row.group_id, "approved", name, needs_crop, crop, "auto", row.timestamp)
+
+
+def teach(target: AutomationTarget, copy: sqlite3.Connection) -> None:
+    """Make what the user decided in the copy decisions of the project, after an apply or an undo (docs/decisions/151).
+
+    They train and count, and no file of the project moves for them. Machine decisions stay in the copy (DESIGN.md,
+    invariant 11), and a group whose crop still has to be drawn follows when it is. Does nothing in production.
+
+    Raises:
+        StoreError: the project's database cannot be written; the next command on the copy does it again.
+    """
+    if not target.is_copy:
+        return
+    applied = decisions.applied_by_person(copy, AUTOMATION)
+    taught = [(row, context) for one, context, own_box in applied if (row := _taught(one, own_box)) is not None]
+    with closing(connect(target.origin.database)) as connection, transaction(connection):
+        decisions.replace_sandbox(connection, taught)
+
+
+def _taught(row: Decision, own_box: bool) -> Decision | None:
+    """The decision as the project takes it; None while its crop waits."""
+    if row.final_crop_coords is not None and not own_box:
+        return replace(row, final_crop_coords=None, crop_timestamp=None, crop_match=None, ai_crop_accepted=None)
+    waits = row.final_crop_coords is None and (row.user_action == "crop" or row.ai_crop_accepted)
+    return None if waits else row

@@ -6,20 +6,27 @@ decisions are never its accuracy (DESIGN.md, invariant 11).
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from statistics import median
+from typing import Any
 
 from pickroom.automation.decisions_file import ApprovedDecision, Verdict, read_approved, read_decisions
 from pickroom.automation.sandbox import AutomationTarget
+from pickroom.core.errors import FileOperationError
 from pickroom.core.quantities import plural
 from pickroom.core.records import Recommendation
+from pickroom.storage import atomic
 from pickroom.store import decisions, review_state
 from pickroom.store.connect import connect, open_read_only
 from pickroom.store.review_state import SavedChoice, looks_s
+from pickroom.store.workspace import utc_now
 
+METRICS = "automation_metrics.json"
 GATES = (0.60, 0.80, 0.90)  # goals: share approved by the user
 MOST_OVERRIDES, LEAST_TIME_SAVED = 0.05, 0.50
 _BANDS = 10  # a tenth of confidence wide, as in the analysis
@@ -104,6 +111,14 @@ class Metrics:
         groups = self.timed + self.total.unseen
         return 1 - self.spent_seconds / (self.own_seconds * groups) if self.own_seconds and groups else None
 
+    def to_dict(self) -> dict[str, Any]:
+        """As `pickroom auto metrics --json` prints it, and automation_metrics.json holds it."""
+        bands = [{"confidence": list(band), **asdict(counts)} for band, counts in self.bands.items()]
+        rates = ("reviewed", "approval_rate", "override_rate", "crop_acceptance")
+        total = {**asdict(self.total), **{name: getattr(self.total, name) for name in rates}}
+        seconds = {"own_seconds": self.own_seconds, "spent_seconds": self.spent_seconds, "time_saved": self.time_saved}
+        return {"total": total, "bands": bands, **seconds, "gates": self.gates}
+
     def lines(self) -> tuple[str, ...]:
         """The report for the user."""
         found = [
@@ -153,6 +168,16 @@ def measure(outcomes: Sequence[Outcome], own_seconds: float | None) -> Metrics:
     found = Metrics(total, bands, own_seconds, sum(looks), len(looks), gates)
     gates[f"{LEAST_TIME_SAVED:.0%} of the time saved"] = _reached(found.time_saved, LEAST_TIME_SAVED)
     return found
+
+
+def write(target: AutomationTarget, found: Metrics) -> Path:
+    """Write the metrics next to the decisions, in place of the last; raises FileOperationError if the disk refuses."""
+    path = target.folder / METRICS
+    try:
+        atomic.write_text(path, json.dumps({**found.to_dict(), "made_at": utc_now()}, indent=1) + "\n")
+    except OSError as error:
+        raise FileOperationError.of(error, "writing the metrics", path, "make room on the disk") from error
+    return path
 
 
 def metrics_of(target: AutomationTarget) -> Metrics:

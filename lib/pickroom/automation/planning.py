@@ -128,12 +128,13 @@ def plan(target: AutomationTarget, connection: sqlite3.Connection, now: str | No
     saved = review_state.AUTOMATION.load(connection, waiting)
     lines, left, notes = _wanted(target, connection, proposals, approved, waiting, saved)
     batch, disk = operations.next_batch(connection), DiskSnapshot(target.project.root)
+    origin = DiskSnapshot(target.origin.root) if target.is_copy else None
     items, problems = [], []
     for line in lines:
         group_id = line.group_id
         one, proposal, choice = known[group_id], proposals.get(group_id), saved.get(group_id)
         try:
-            items.append(_planned(target, one, line, proposal, choice, batch, now or utc_now(), disk))
+            items.append(_planned(target, one, line, proposal, choice, batch, now or utc_now(), disk, origin))
         except _Refused as refused:
             problems.append(str(refused))
     if problems:
@@ -233,6 +234,7 @@ def _planned(
     batch: int,
     now: str,
     disk: DiskSnapshot,
+    origin: DiskSnapshot | None,
 ) -> PlannedGroup:
     shown = proposal.recommendation(group.filenames) if proposal is not None else None
     proposed = proposal is not None and (line.final_choice, line.crop) == (proposal.chosen, proposal.crop)
@@ -248,6 +250,7 @@ def _planned(
     _require(disk.problem_with(group.images))
     try:
         companions = disk.companions(group)
+        _require(_missing_companion(group, companions, origin))
     except OSError as error:
         raise _Refused(f"{error.filename} cannot be read: {error.strerror}") from None
     ops = routing.plan(group, way, companions, shown, batch)
@@ -264,6 +267,19 @@ def _planned(
             raise _Refused(f"{cropped.filename}: {error.reason}") from None
     row = routing.decision(group, choice, shown, now, crop_seen=crop_seen)
     return PlannedGroup(group, line.by, shown, way, row, tuple(ops), line.crop, own_box, saved)
+
+
+def _missing_companion(
+    group: Group, companions: Mapping[str, list[tuple[str, str]]], origin: DiskSnapshot | None
+) -> str | None:
+    """A companion that an image has in the project and not in its copy: it would be left behind without a word."""
+    here = {name for found in companions.values() for name, _ in found}
+    if origin is not None:
+        for one in group.images:
+            for name, _ in origin.companions_of(one.directory, one.filename):
+                if name not in here:
+                    return f"{name}, a companion of {one.filename}, is missing in the sandbox"
+    return None
 
 
 def _require(problem: str | None) -> None:

@@ -9,6 +9,7 @@ import typer
 
 from pickroom.cli.console import (
     Home,
+    Json,
     ProjectName,
     app,
     fail_if,
@@ -43,6 +44,12 @@ def generate(
     overrides_only: Annotated[
         bool, typer.Option("--overrides-only", help="Approve unseen on the first promise alone.")
     ] = False,
+    confidence: Annotated[
+        float | None, typer.Option(min=0, max=1, help="Approve unseen from here on; not guaranteed.")
+    ] = None,
+    most_cut: Annotated[
+        float | None, typer.Option(min=0, max=1, help="No unseen crop that cuts away more than this share.")
+    ] = None,
     sandbox: Sandbox = None,
     production: Production = False,
     home: Home = None,
@@ -51,8 +58,8 @@ def generate(
     from dataclasses import replace
 
     from pickroom.automation import sandbox as places
+    from pickroom.automation.generate import ByHand, recommend_first
     from pickroom.automation.generate import generate as write_decisions
-    from pickroom.automation.generate import recommend_first
     from pickroom.automation.guarantee import RISK_TARGET
 
     opened = project_of(home, project)
@@ -60,7 +67,8 @@ def generate(
         notes = recommend_first(opened, progress)
     with progress_bar("Copying to the sandbox") as progress:
         place = places.prepare(opened, sandbox, production=production, progress=progress)
-    made = write_decisions(place, replace(RISK_TARGET, anomaly=None) if overrides_only else RISK_TARGET)
+    risk = replace(RISK_TARGET, anomaly=None) if overrides_only else RISK_TARGET
+    made = write_decisions(place, risk, by_hand=ByHand(confidence, most_cut))
     if not place.is_copy:
         say(f"pickroom: no copy is made: these are the project's own files in {place.project.root}")
     for note in (*notes, *made.notes):
@@ -153,6 +161,40 @@ def undo(
     with listing_items(skip=1):
         batch, count = executor.undo_last(place)
     show({}, False, f"Batch {batch} of {project} is undone: {plural(count, 'group')} wait{'s' * (count == 1)} again")
+
+
+@auto.command()
+def metrics(
+    project: ProjectName,
+    sandbox: Sandbox = None,
+    production: Production = False,
+    home: Home = None,
+    json_output: Json = False,
+) -> None:
+    """Approvals, overrides, crops taken, time saved and goals so far; written to automation_metrics.json."""
+    from pickroom.automation import metrics as measuring
+
+    place = _place(home, project, sandbox, production)
+    found = measuring.metrics_of(place)
+    path = measuring.write(place, found)
+    show({**found.to_dict(), "file": str(path)}, json_output, [*found.lines(), f"Written to {path}"])
+
+
+@auto.command()
+def thresholds(
+    project: ProjectName,
+    confidence: Annotated[
+        list[float] | None, typer.Option(min=0, max=1, help="One more threshold; repeatable.")
+    ] = None,
+    home: Home = None,
+    json_output: Json = False,
+) -> None:
+    """What each threshold would have approved and got wrong, on blind decisions and past picks."""
+    from pickroom.automation import thresholds as counting
+
+    with progress_bar("Reading past picks") as progress:
+        found = counting.report(project_of(home, project), confidence or (), progress)
+    show(found.to_dict(), json_output, found.lines())
 
 
 def _place(home: Path | None, project: str, sandbox: Path | None, production: bool) -> AutomationTarget:

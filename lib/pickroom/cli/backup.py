@@ -22,14 +22,17 @@ _SHOWN = 20
 @app.command("backup")
 def backup_command(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A new file; or a folder: then named by the time.")],
+    no_vectors: Annotated[
+        bool, typer.Option("--no-vectors", help="Leave out vectors and features; says how large they are.")
+    ] = False,
     home: Home = None,
     json_output: Json = False,
 ) -> None:
-    """Save decisions, manifests, models and logs of every project in one verified file; never images."""
+    """Save decisions, models, vectors and logs of every project in one verified file."""
     from pickroom.maintenance.backup import writing
 
     with progress_bar("Backing up") as progress:
-        made = writing.write(Workspace.find(home), file, progress)
+        made = writing.write(Workspace.find(home), file, progress, vectors=not no_vectors)
     files = made.listing.files
     lines = [f"{len(files)} files, {format_bytes(made.listing.size)}, saved and read back: {made.file}"]
     lines += [f"  not in it: {one.name}: {one.reason}" for one in made.left_out]

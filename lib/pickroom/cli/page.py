@@ -57,6 +57,7 @@ SECTIONS: dict[str, tuple[tuple[str, str, str], ...]] = {
         ("alias", "names that old logs have for a project", "alias holiday 'old/holiday_final'"),
         ("relocate", "tell a project that its folder of images has moved", "relocate holiday /mnt/holiday"),
         ("reclaim", "free the disk of what is proved to be needless", "reclaim"),
+        ("tokens", "what a language model of yours has spent today", "tokens"),
         ("backup", "decisions, models and logs in one file; never images", "backup ~/pickroom-backup.zip"),
         ("restore", "and back from it", "restore ~/pickroom-backup.zip"),
     ),
@@ -66,6 +67,8 @@ GROUPED = {
     "auto generate": ("copy the project, propose pick and crop for every group", "auto generate holiday"),
     "auto review": ("look at what needs a look, by keys", "auto review holiday --keys my.keys"),
     "auto apply": ("every step it would take; --execute takes them, all or none", "auto apply holiday --execute"),
+    "auto metrics": ("approvals, overrides, time saved and goals so far", "auto metrics holiday"),
+    "auto thresholds": ("what each threshold would have got wrong", "auto thresholds holiday"),
     "auto undo": ("put the latest apply back", "auto undo holiday"),
 }
 EXAMPLES = {name: example for lines in SECTIONS.values() for name, _, example in lines}

@@ -1,4 +1,4 @@
-"""The command that frees the disk."""
+"""The command that frees the disk, and the one that says what of the token budget is spent."""
 
 from typing import Annotated
 
@@ -47,3 +47,17 @@ def reclaim(
     where = "Deleted" if permanent else "Moved into the trash, whose room comes back when it is emptied"
     words = [*planned.lines, f"{where}: {len(planned.items)} items, {format_bytes(gone)}"]
     show({**planned.to_dict(), "reclaimed_bytes": gone}, json_output, words)
+
+
+@app.command()
+def tokens(
+    limit: Annotated[int | None, typer.Option(min=0, help="The day's limit, where yours is another one.")] = None,
+    home: Home = None,
+    json_output: Json = False,
+) -> None:
+    """Tokens that a language model you plugged in has spent today, and what is left of the limit."""
+    from pickroom.maintenance.token_budget import DAILY_LIMIT, TokenLedger
+
+    ledger = TokenLedger(Workspace.find(home), DAILY_LIMIT if limit is None else limit)
+    values = {"spent": ledger.spent(), "daily_limit": ledger.daily_limit, "file": str(ledger.path)}
+    show(values, json_output, [ledger.line])

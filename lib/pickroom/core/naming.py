@@ -21,8 +21,8 @@ OWNED_FOLDERS = (SELECTED, CROP, CROP_AUTO, CROPPED, CROP_ORIGINALS, STAGING)
 WAITING_FOLDERS = (CROP, CROP_AUTO)  # for a crop
 
 PROJECT_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
-# a prefix is allowed, since `start --rename-duplicates` puts the folder's name in front
-_STAGED = re.compile(r"(?:.*_)?(?P<stamp>\d{8}_\d{6})(?:_stage(?P<stage>1\.5|1|2|3)(?:_.*)?|_.*)?", re.DOTALL)
+# a prefix is allowed, since `start --rename-duplicates` puts the folder's name in front; DuckDB gets the same pattern
+STAGED = re.compile(r"(?:.*_)?(?P<stamp>\d{8}_\d{6})(?:_stage(?P<stage>1\.5|1|2|3)(?:_.*)?|_.*)?", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ def parse_name(filename: str) -> ParsedName:
     >>> parse_name("holiday.jpg")
     ParsedName(taken_at=None, stage=None)
     """
-    match = _STAGED.fullmatch(stem_of(filename))
+    match = STAGED.fullmatch(stem_of(filename))
     taken_at = None
     with suppress(ValueError):  # eight digits that are no date
         taken_at = datetime.strptime(match["stamp"], "%Y%m%d_%H%M%S") if match else None
@@ -50,7 +50,7 @@ def parse_name(filename: str) -> ParsedName:
 
 def stage_of(filename: str) -> float | None:
     """The stage that `parse_name` reads, without the cost of its date: for names by the hundred thousand."""
-    match = _STAGED.fullmatch(stem_of(filename))
+    match = STAGED.fullmatch(stem_of(filename))
     return float(match["stage"]) if match is not None and match["stage"] else None
 
 

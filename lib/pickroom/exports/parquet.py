@@ -14,10 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import duckdb
+import pyarrow.parquet
 
+from pickroom import __version__
 from pickroom.analysis.connection import Analysis, connect
-from pickroom.analysis.engine import identifier, quoted
+from pickroom.analysis.queries import identifier
 from pickroom.core.errors import ConflictError, FileOperationError, StoreError
 from pickroom.core.naming import filename_of
 from pickroom.exports.folder import check_outside
@@ -75,7 +76,7 @@ def write_partitions(workspace: Workspace, folder: Path, project_ids: Sequence[s
         for project_id in project_ids or analysis.project_ids:
             if project_id not in analysis.project_ids:
                 continue
-            stamp = _stamp(analysis.copied_from(project_id), analysis.vector_files(project_id))
+            stamp = _stamp(analysis.stamps[project_id], analysis.vector_files(project_id))
             if state.get(project_id) == stamp and all(path.is_file() for path in _paths(folder, project_id).values()):
                 unchanged.append(project_id)
             else:
@@ -83,7 +84,7 @@ def write_partitions(workspace: Workspace, folder: Path, project_ids: Sequence[s
         _require_ours(workspace, folder, stamps, state)
         for project_id, stamp in stamps.items():
             made[project_id] = {
-                table: _write(workspace, analysis.duckdb, _select(analysis, table, project_id), path)
+                table: _write(workspace, _rows(analysis, table, project_id), path)
                 for table, path in _paths(folder, project_id).items()
             }
             state[project_id] = stamp
@@ -116,40 +117,42 @@ def _require_ours(workspace: Workspace, folder: Path, project_ids: Iterable[str]
         )
 
 
-def _select(analysis: Analysis, table: str, project_id: str) -> str:
+def _rows(analysis: Analysis, table: str, project_id: str) -> pyarrow.Table:
     """A project's rows, without the column that the folder's name holds."""
-    if table != "images":
-        copy = analysis.copied_from(project_id) / f"{table}.parquet"
-        return f"SELECT * EXCLUDE (project_id) FROM read_parquet({quoted(copy)})"
-    # as lists: DuckDB 1.5 writes an array that is NULL as one of nothing, and other readers refuse the file
-    columns = ["vector", *(f"vector_{encoder.encoder_id}" for encoder in analysis.catalogue.encoders)]
-    lists = ", ".join(f"{identifier(name)}::FLOAT[] AS {identifier(name)}" for name in columns)
-    where = f"WHERE project_id = {quoted(project_id)} ORDER BY filename"
-    return f"SELECT * EXCLUDE (project_id) REPLACE ({lists}) FROM images {where}"
+    changes = "EXCLUDE (project_id)"
+    if table == "images":
+        # as lists: an array that is NULL is written as one of nothing, and other readers refuse the file
+        columns = ["vector", *(f"vector_{encoder.encoder_id}" for encoder in analysis.encoders)]
+        changes += f" REPLACE ({', '.join(f'{identifier(n)}::FLOAT[] AS {identifier(n)}' for n in columns)})"
+    else:
+        boxes = {"decisions": ("ai_crop_coords", "final_crop_coords"), "crops": ("box", "ai_box")}[table]
+        changes += f" REPLACE ({', '.join(f'{name}::DOUBLE[] AS {name}' for name in boxes)})"
+    order = "filename" if table == "images" else "ALL"
+    query = f"SELECT * {changes} FROM {table} WHERE project_id = ? ORDER BY {order}"
+    return analysis.execute(query, [project_id]).table
 
 
-def _write(workspace: Workspace, engine: duckdb.DuckDBPyConnection, select: str, path: Path) -> int:
-    """Write a query's rows, all of them or none; how many they were."""
+def _write(workspace: Workspace, rows: pyarrow.Table, path: Path) -> int:
+    """Write rows, all of them or none; how many they were."""
     if path.parent.is_symlink() or path.parent.parent.is_symlink():
         raise FileOperationError("a folder on the way is a link", "exporting", [path], "give an empty DIR")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with Folder(BUILDING, path.parent) as building:
             temporary = building / "rows"  # not *.parquet: who reads the folder meanwhile must not take it for data
-            copied = f"COPY ({select}) TO {quoted(temporary)} (FORMAT parquet, COMPRESSION zstd)"
-            row = engine.execute(copied).fetchone()
+            pyarrow.parquet.write_table(rows, temporary, compression="zstd")
             with temporary.open("rb") as file:
                 written_files.record(workspace, path, hashlib.file_digest(file, "sha256").hexdigest())
             os.replace(temporary, path)
-    except (OSError, duckdb.IOException) as error:
-        what = getattr(error, "strerror", None) or str(error).splitlines()[0]
-        raise FileOperationError(what, "exporting", [path], "make room, or give another DIR") from error
-    return row[0] if row else 0
+    except OSError as error:
+        what, hint = error.strerror or str(error), "make room, or give another DIR"
+        raise FileOperationError(what, "exporting", [path], hint) from error
+    return int(rows.num_rows)
 
 
-def _stamp(copy: Path, vectors: Sequence[str]) -> str:
+def _stamp(rows: str, vectors: Sequence[str]) -> str:
     """Changes with the project's rows and with its vectors."""
-    files: list[Any] = [copy.name]
+    files: list[Any] = [__version__, rows]
     for path in vectors:
         status = Path(path).stat()
         files.append((filename_of(path), status.st_size, status.st_mtime_ns))

@@ -95,6 +95,13 @@ class TokenLedger:
             total += tokens if day == today else 0
         return total
 
+    @property
+    def line(self) -> str:
+        """Today's spending in words; raises as `spent`."""
+        spent = self.spent()
+        left = max(self.daily_limit - spent, 0)
+        return f"{spent:,} of {self.daily_limit:,} tokens spent today (UTC), {left:,} left: {self.path}"
+
     def record(self, what: str, tokens: int) -> None:
         """Add one call's cost, durably; raises UsageError when it is no whole number of at least 0."""
         if type(tokens) is not int or tokens < 0:

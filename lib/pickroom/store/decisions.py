@@ -33,12 +33,14 @@ class Context:
 
 
 def insert(connection: sqlite3.Connection, decision: Decision) -> None:
-    """Add one decision; raises sqlite3.IntegrityError when a check of the table refuses it."""
+    """Add one decision, in place of one from the sandbox; raises sqlite3.IntegrityError when a check refuses it."""
+    _remove_sandbox(connection, decision.group_id)
     rows.insert(connection, "INSERT INTO ai_decisions", [rows.row_of(decision)])
 
 
 def insert_context(connection: sqlite3.Connection, context: Context) -> None:
     """Add how a decision came about; raises as `insert`."""
+    _remove_sandbox(connection, context.group_id)
     rows.insert(connection, "INSERT INTO decision_context", [rows.row_of(context)])
 
 
@@ -47,6 +49,39 @@ def delete(connection: sqlite3.Connection, group_ids: Iterable[str]) -> None:
     ids = [(group_id,) for group_id in group_ids]
     connection.executemany("DELETE FROM ai_decisions WHERE group_id = ?", ids)
     connection.executemany("DELETE FROM decision_context WHERE group_id = ?", ids)
+
+
+def _remove_sandbox(connection: sqlite3.Connection, group_id: str) -> None:
+    listed = "group_id = ? AND group_id IN (SELECT group_id FROM sandbox_decisions)"
+    connection.execute(f"DELETE FROM ai_decisions WHERE {listed}", (group_id,))
+    connection.execute("DELETE FROM sandbox_decisions WHERE group_id = ?", (group_id,))
+
+
+def applied_by_person(connection: sqlite3.Connection, kind: str) -> list[tuple[Decision, Context, bool]]:
+    """The user's decisions that journal steps of a kind carried out: each with its context, and whether its box is
+    the user's own.
+    """
+    query = """SELECT d.*, c.batch, c.input, c.outcome, c.decided_at, c.source, c.versions, c.milliseconds,
+            coalesce(k.box_source, 'drawn') IN ('drawn', 'ai') AS own_box
+        FROM ai_decisions AS d JOIN decision_context AS c USING (group_id) LEFT JOIN final_crops AS k USING (group_id)
+        WHERE c.input IN ('automation_review', 'blind')
+            AND c.batch IN (SELECT batch FROM file_operations WHERE kind = ?)"""
+    found = connection.execute(query, (kind,)).fetchall()
+    return [(_from_row(row), rows.record_of(Context, row), bool(row["own_box"])) for row in found]
+
+
+def replace_sandbox(connection: sqlite3.Connection, applied: Iterable[tuple[Decision, Context]]) -> None:
+    """Make the decisions taken over from the sandbox these; groups that the project decided itself are left out."""
+    own = set(rows.column(connection, "SELECT group_id FROM decision_context"))
+    for group_id in rows.column(connection, "SELECT group_id FROM sandbox_decisions"):
+        _remove_sandbox(connection, group_id)
+    there = own | set(rows.column(connection, "SELECT group_id FROM ai_decisions"))
+    for decision, context in applied:
+        if decision.group_id not in there:
+            insert(connection, decision)
+            names = ("group_id", "batch", "source", "versions", "milliseconds", "decided_at")
+            values = {name: value for name, value in rows.row_of(context).items() if name in names}
+            rows.insert(connection, "INSERT INTO sandbox_decisions", [values])
 
 
 def set_crop(connection: sqlite3.Connection, group_id: str, crop: Crop | None) -> None:

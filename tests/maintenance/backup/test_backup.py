@@ -45,6 +45,9 @@ def project(tmp_path: Path) -> Project:
     return used_project(tmp_path)
 
 
+VECTORS = "data/ai_data/embeddings/encoder/p/part-0.parquet"
+
+
 @pytest.fixture
 def saved(project: Project, tmp_path: Path) -> Path:
     return writing.write(project.workspace, tmp_path / "saved.zip").file
@@ -95,8 +98,27 @@ def test_holds_what_cannot_be_made_again_and_says_what_it_does_not_hold(project:
         "data/ai_data/models/ranker_current.json",
         "data/ai_data/logs/reclaimed.jsonl",
         "data/daily_summaries/training.md",
+        VECTORS,
     }
-    assert {"data/ai_data/cache", "data/ai_data/embeddings", "sandbox"} == {one.name for one in made.left_out}
+    assert {"data/ai_data/cache", "sandbox"} == {one.name for one in made.left_out}
+
+
+def test_vectors_are_left_out_on_request_with_their_size(project: Project, tmp_path: Path) -> None:
+    made = writing.write(project.workspace, tmp_path / "saved.zip", vectors=False)
+    assert VECTORS not in names(made.file)
+    (said,) = [one.reason for one in made.left_out if one.name == "data/ai_data/embeddings"]
+    assert "left out by --no-vectors" in said and said[0].isdigit()
+
+
+def test_vectors_and_features_come_back_from_a_backup(project: Project, tmp_path: Path) -> None:
+    root, features = project.workspace.root, "data/ai_data/cache/consistency/x/p.parquet"
+    (root / features).parent.mkdir(parents=True)
+    (root / features).write_bytes(b"numbers")
+    made = writing.write(project.workspace, tmp_path / "saved.zip")
+    fresh = Workspace(tmp_path / "fresh")
+    restoring.restore(fresh, made.file)
+    for name in (features, VECTORS):
+        assert (fresh.root / name).read_bytes() == (root / name).read_bytes()
 
 
 def raise_all_deferrals(pipe: Connection, project: Project) -> None:
@@ -292,7 +314,7 @@ def test_commands_move_a_workspace_to_another_machine(project: Project, tmp_path
     home, file, new = project.workspace.root, tmp_path / "saved.zip", tmp_path / "new"
     made = pickroom(home, "backup", str(file), "--json")
     assert made.returncode == 0, made.stderr
-    assert json.loads(made.stdout)["files"] == 8 and json.loads(made.stdout)["damaged"] == {}
+    assert json.loads(made.stdout)["files"] == 9 and json.loads(made.stdout)["damaged"] == {}
     project.root.rename(tmp_path / "elsewhere")
     done = pickroom(new, "restore", str(file))
     assert done.returncode == 0, done.stderr

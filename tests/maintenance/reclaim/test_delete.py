@@ -11,6 +11,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
+import pyarrow
+import pyarrow.parquet
 import pytest
 
 from conftest import read_tree
@@ -215,7 +217,9 @@ def test_vectors_of_a_dropped_encoder_go_only_beside_whole_ones(project: Project
     known = [(r["filename"], r["sha256"]) for r in rows(project, "SELECT * FROM images WHERE sha256 IS NOT NULL")]
     write_vectors(project, "old", [(name, sha256, [1.0, 0.0]) for name, sha256 in known], 2)
     dropped = project.workspace.embeddings / "old" / "demo"
-    assert kinds(plan(project.workspace)) == {"staged", "originals"}, "no encoder of its own: nothing is proved"
+    shutil.rmtree(project.workspace.embeddings / "own")
+    unbound = project.with_manifest(encoder=None)
+    assert kinds(plan(unbound.workspace)) == set(), "no encoder of its own: nothing is proved"
     bound = project.with_manifest(encoder="new")
     (kept,) = [kept for kept in plan(bound.workspace).kept if kept.kind == "vectors"]
     assert (kept.path, "images have no vector by its own encoder" in kept.reason) == (dropped, True)
@@ -224,6 +228,36 @@ def test_vectors_of_a_dropped_encoder_go_only_beside_whole_ones(project: Project
     assert [item.path for item in planned.items if item.kind == "vectors"] == [dropped]
     execute(planned, bound.workspace)
     assert not dropped.exists() and (project.workspace.embeddings / "new" / "demo").is_dir()
+
+
+def test_images_stay_until_what_learning_needs_is_stored(project: Project) -> None:
+    names = {item.path.name for item in plan(project.workspace).items}
+    known = [(r["filename"], r["sha256"]) for r in rows(project, "SELECT * FROM images WHERE sha256 IS NOT NULL")]
+    lost = next(name for name, _ in sorted(known) if name in names)
+    (whole,) = (project.workspace.embeddings / "own" / "demo").glob("*.parquet")
+    whole.unlink()
+    write_vectors(project, "own", [(n, s, [1.0, 0.0] if n != lost else None) for n, s in known], 2)
+    kept = {item.path.name: item.reason for item in plan(project.workspace).kept}
+    assert kept[lost] == "learning needs it, its vectors are not stored: pickroom embed demo"
+    stem = lost.rpartition(".")[0]
+    assert names & set(kept) == {name for name in names if name.startswith(f"{stem}.")}, "companions stay with it"
+    (torn,) = (project.workspace.embeddings / "own" / "demo").glob("*.parquet")
+    torn.write_bytes(torn.read_bytes()[:100])
+    assert kinds(plan(project.workspace)) == set()
+    assert any("cannot be verified" in item.reason for item in plan(project.workspace).kept)
+
+
+def test_images_stay_until_every_block_of_features_is_stored(project: Project) -> None:
+    blocks = project.workspace.embeddings.parent / "blocks"
+    known = [row["sha256"] for row in rows(project, "SELECT sha256 FROM images WHERE sha256 IS NOT NULL")]
+    (blocks / "other").mkdir(parents=True)
+    table = pyarrow.table({"content_hash": known, "sharpness": [1.0] * len(known)})
+    pyarrow.parquet.write_table(table, blocks / "other" / "technical-v1-0.parquet")
+    reasons = {item.reason for item in plan(project.workspace).kept}
+    assert kinds(plan(project.workspace)) == set()
+    assert "learning needs it, its features (technical) are not stored: pickroom embed demo" in reasons
+    (blocks / "other").rename(blocks / "demo")
+    assert kinds(plan(project.workspace)) == {"staged", "originals"}
 
 
 def test_the_command_asks_for_a_word_before_it_deletes(

@@ -12,7 +12,7 @@ from typing import Any
 from pickroom import integrity
 from pickroom.analysis.connection import connect
 from pickroom.analysis.reports import archive, render
-from pickroom.analysis.values import plain
+from pickroom.analysis.safe_sql import plain
 from pickroom.core.errors import ConflictError
 from pickroom.core.naming import OWNED_FOLDERS, companions_by_stem
 from pickroom.core.quantities import format_bytes, plural

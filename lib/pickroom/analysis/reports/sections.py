@@ -165,12 +165,8 @@ class Report:
             *("overlap ≥\u00a0.85", "corners within 5\u00a0%", "corner off by"),
         )
         page = html.table(names, rows, empty="no crop by hand yet")
-        made = self.analysis.execute(
-            "SELECT * FROM crops WHERE project_id = ? AND origin = 'project' AND counts AND own_box",
-            [self.project.id],
-        )
-        columns = [column[0] for column in made.description]
-        found = [dict(zip(columns, row, strict=True)) for row in made.fetchall()]
+        asked = "SELECT * FROM crops WHERE project_id = ? AND origin = 'project' AND counts AND own_box"
+        found = self.analysis.execute(asked, [self.project.id]).dicts()
         if found:
             sheet = sheets.crop_sheet(pictures.crops(self.pictures, found, CROPS_SHOWN))
             proposed = any(row["ai_box"] is not None for row in found)

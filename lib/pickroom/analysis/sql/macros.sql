@@ -36,3 +36,12 @@ CREATE OR REPLACE MACRO wilson_low(hits, n) AS CASE WHEN n > 0 THEN greatest(
     (hits / n + 1.959963984540054 ** 2 / 2 / n - wilson_half(hits, n)) / (1 + 1.959963984540054 ** 2 / n), 0) END;
 CREATE OR REPLACE MACRO wilson_high(hits, n) AS CASE WHEN n > 0 THEN least(
     (hits / n + 1.959963984540054 ** 2 / 2 / n + wilson_half(hits, n)) / (1 + 1.959963984540054 ** 2 / n), 1) END;
+
+-- For `sql/suspects`: a file's name; a path below the project's root; a box whose corners are in order and inside.
+CREATE OR REPLACE MACRO is_plain_name(name) AS regexp_full_match(name, '[^/\x00-\x1f]+') AND name NOT IN ('.', '..');
+CREATE OR REPLACE MACRO leads_inside(path) AS path = ''
+    OR (regexp_full_match(path, '[^/\x00-\x1f]+(/[^/\x00-\x1f]+)*') AND NOT regexp_matches(path, '(^|/)\.\.?(/|$)'));
+CREATE OR REPLACE MACRO is_plain_box(box) AS regexp_full_match(box, '\[\d(\.\d+)?(, ?\d(\.\d+)?){3}\]')
+    AND list_extract(TRY_CAST(box AS DOUBLE[]), 1) < list_extract(TRY_CAST(box AS DOUBLE[]), 3)
+    AND list_extract(TRY_CAST(box AS DOUBLE[]), 2) < list_extract(TRY_CAST(box AS DOUBLE[]), 4)
+    AND list_max(TRY_CAST(box AS DOUBLE[])) <= 1;

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pickroom.core.naming import is_text
+from pickroom.core.quantities import format_bytes
 from pickroom.storage.atomic import PARTIAL_SUFFIX
 from pickroom.store.workspace import Workspace
 
@@ -15,10 +16,10 @@ from pickroom.store.workspace import Workspace
 SET_ASIDE = "before-restore-"
 DATABASES = "data/training/ai_training_decisions/"
 MANIFESTS = "data/projects/"
-# made again from the images, by `pickroom embed` or when they are needed
-_MADE_AGAIN = ("data/ai_data/cache/", "data/ai_data/embeddings/")
+# what is computed from the images, and cannot be when they are gone: vectors and numbers
+LEARNT_FROM = ("data/ai_data/embeddings/", "data/ai_data/blocks/", "data/ai_data/cache/consistency/")
+_CACHE = "data/ai_data/cache/"  # of what is made again when it is needed, but for the above
 _COPIES = "data/backups/"  # of the databases that a backup holds already
-_APART = (*_MADE_AGAIN, _COPIES)
 _NOT_OURS = ("data/README.md",)  # the checkout's
 # SQLite's own files next to a database: the copy of a database holds what is in them
 SIDE_FILES = ("-wal", "-shm", "-journal")
@@ -61,15 +62,20 @@ def belongs(name: str) -> bool:
         return False
     # a part with a dot in front is hidden, empty, or leads upwards
     plain = all(part and not part.startswith(".") and "\\" not in part and "\0" not in part for part in parts)
-    return plain and not name.startswith(_APART) and not name.endswith(_PASSING)
+    passing = name.endswith(_PASSING) or name.startswith(_COPIES)
+    return plain and not passing and (not name.startswith(_CACHE) or name.startswith(LEARNT_FROM))
 
 
-def members(workspace: Workspace) -> list[Member]:
+def members(workspace: Workspace, *, vectors: bool = True) -> list[Member]:
     """Every file that belongs to a backup now: databases first, manifests last, each by name.
 
     Of a manifest and its database the manifest is the younger: no project without its decisions.
+
+    Args:
+        vectors: False leaves out what is computed from the images.
     """
-    found = [Member(name, workspace.root / name) for name in _walk(workspace) if belongs(name)]
+    names = [name for name in _walk(workspace) if belongs(name) and (vectors or not name.startswith(LEARNT_FROM))]
+    found = [Member(name, workspace.root / name) for name in names]
     found = [member for member in found if member.path.is_file() and not member.path.is_symlink()]
     return sorted(found, key=lambda m: (turn(m.name), m.name))
 
@@ -79,11 +85,15 @@ def turn(name: str) -> int:
     return 0 if is_database(name) else 2 if is_manifest(name) else 1
 
 
-def left_out(workspace: Workspace) -> list[LeftOut]:
-    """What a user may look for in a backup and not find."""
+def left_out(workspace: Workspace, *, vectors: bool = True) -> list[LeftOut]:
+    """What a user may look for in a backup and not find; `vectors` as in `members`."""
     # folders next to data/ that a user may take for part of it
     beside = [folder.name for folder in (workspace.sandbox, workspace.archives, workspace.reports)]
-    found = [LeftOut(name.rstrip("/"), "can be made again") for name in _MADE_AGAIN]
+    found = [LeftOut(_CACHE.rstrip("/"), "can be made again")]
+    for name in () if vectors else LEARNT_FROM:
+        size = sum(path.stat().st_size for path in (workspace.root / name).rglob("*") if path.is_file())
+        reason = f"{format_bytes(size)}, left out by --no-vectors: cannot be made again without the images"
+        found.append(LeftOut(name.rstrip("/"), reason))
     found += [LeftOut(_COPIES.rstrip("/"), "copies of the databases")]
     found += [LeftOut(name, "no part of data/: copy it yourself if it matters") for name in beside]
     found = [one for one in found if _holds_something(workspace.root / one.name)]
@@ -99,7 +109,9 @@ def _walk(workspace: Workspace) -> Iterator[str]:
     """The path of every file under data/, but in folders that are left out as a whole; hidden ones apart."""
     for folder, inner, files in os.walk(workspace.root / "data"):
         base = Path(folder).relative_to(workspace.root).as_posix()
-        inner[:] = sorted(n for n in inner if not n.startswith(".") and f"{base}/{n}/" not in _APART)
+        inner[:] = sorted(n for n in inner if not n.startswith(".") and f"{base}/{n}/" != _COPIES)
+        if f"{base}/" == _CACHE:  # a million previews
+            inner[:], files = [name for name in inner if f"{base}/{name}/" in LEARNT_FROM], []
         for name in sorted([*files, *(name for name in inner if os.path.islink(os.path.join(folder, name)))]):
             if is_text(name):
                 yield f"{base}/{name}"

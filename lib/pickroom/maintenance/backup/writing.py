@@ -19,7 +19,12 @@ from pickroom.storage import atomic, leftovers, zips
 from pickroom.store import snapshot
 from pickroom.store.workspace import Workspace, utc_now
 
-_PACKED_ALREADY = (".npz", ".pt", ".backup")  # weights are zips; databases of an earlier schema are seldom looked at
+_PACKED_ALREADY = (
+    ".npz",
+    ".pt",
+    ".backup",
+    ".parquet",
+)  # weights are zips; databases of an earlier schema are seldom looked at
 _LEVEL = 1  # of deflate: a database comes down to a fifth, at several times the speed of the usual level
 
 
@@ -38,11 +43,12 @@ class Backup:
     damaged: dict[str, str]
 
 
-def write(workspace: Workspace, file: Path, progress: Progress | None = None) -> Backup:
-    """Save databases, manifests, models and logs while others go on working; each database as of one moment.
+def write(workspace: Workspace, file: Path, progress: Progress | None = None, *, vectors: bool = True) -> Backup:
+    """Save databases, manifests, models, vectors and logs while others go on working; each database as of one moment.
 
     Args:
         file: a name that is free, or a folder: then the file is named by the time.
+        vectors: False leaves out what is computed from the images.
 
     Raises:
         UsageError: `file` exists, or lies in what is backed up.
@@ -58,7 +64,7 @@ def write(workspace: Workspace, file: Path, progress: Progress | None = None) ->
     try:
         with leftovers.Folder(".pickroom-backup-", target.parent) as building:
             archive = building / target.name
-            listing, damaged = _pack(workspace, archive, building, progress)
+            listing, damaged = _pack(workspace, archive, building, progress, vectors)
             if not listing.files:
                 name, wrong = next(iter(damaged.items()))
                 hint = f"restore it from a copy: pickroom restore --project {Path(name).stem}"
@@ -76,7 +82,7 @@ def write(workspace: Workspace, file: Path, progress: Progress | None = None) ->
     except OSError as error:
         hint = "no backup was made; make room, or give another folder"
         raise FileOperationError.of(error, "backing up", target, hint) from error
-    return Backup(target, listing, tuple(left_out(workspace)), damaged)
+    return Backup(target, listing, tuple(left_out(workspace, vectors=vectors)), damaged)
 
 
 def _target(workspace: Workspace, file: Path) -> Path:
@@ -99,7 +105,7 @@ def _taken(file: Path) -> UsageError:
 
 
 def _pack(
-    workspace: Workspace, archive: Path, building: Path, progress: Progress | None
+    workspace: Workspace, archive: Path, building: Path, progress: Progress | None, vectors: bool
 ) -> tuple[Listing, dict[str, str]]:
     """Put every file into the zip, its list last."""
     made_at = utc_now()
@@ -108,7 +114,7 @@ def _pack(
     seen: set[str] = set()
     with zipfile.ZipFile(archive, "x", allowZip64=True, compresslevel=_LEVEL) as packed:
         # a model that was published meanwhile may be named by what was just read: look until nothing is new
-        while waiting := [member for member in members(workspace) if member.name not in seen]:
+        while waiting := [member for member in members(workspace, vectors=vectors) if member.name not in seen]:
             for member in waiting:
                 seen.add(member.name)
                 database = f"{DATABASES}{Path(member.name).stem}.db"

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
 from pickroom import integrity
 from pickroom.analysis.reports import archive
 from pickroom.core.errors import FileOperationError, PickroomError
-from pickroom.core.naming import CROP_ORIGINALS, STAGING, is_image_name
+from pickroom.core.naming import CROP_ORIGINALS, STAGING, is_image_name, stem_of
 from pickroom.core.quantities import format_bytes
 from pickroom.core.records import FileOp
 from pickroom.storage import atomic
@@ -175,11 +175,53 @@ def _files(project: Project) -> Iterator[ReclaimItem]:
         reason = error.what if at_work else f"its archive proves nothing: {error.what}"
         yield from (ReclaimItem(kind, project.id, path, size, reason=reason) for kind, path, size in present)
         return
-    archived = bundles.get(archive.ORIGINALS, frozenset())
+    archived, unlearned = bundles.get(archive.ORIGINALS, frozenset()), _Unlearned(project)
+    items = []
     for kind, path, size in present:
         step = placed.get(path.relative_to(project.root).as_posix())
         reason, sha256 = _why_not(kind, path, project, step, archived)
-        yield ReclaimItem(kind, project.id, path, size, sha256, reason)
+        if not reason and is_image_name(path.name):
+            reason = unlearned.why(sha256)
+        items.append(ReclaimItem(kind, project.id, path, size, sha256, reason))
+    staying = {item.path.parent / stem_of(item.path.name): item.reason for item in items if item.reason}
+    for item in items:
+        image = next((place for place in staying if item.path.name.startswith(f"{place.name}.")), None)
+        goes = not item.reason and not is_image_name(item.path.name)
+        yield replace(item, reason=staying[image]) if goes and image is not None else item
+
+
+class _Unlearned:
+    """Which images learning still needs the files of: those whose vectors or features are not stored."""
+
+    def __init__(self, project: Project) -> None:
+        self._project = project
+        self._stored: dict[str, set[str | None]] = {}  # what -> content hashes
+        self._problem = "" if project.manifest.encoder is not None else "the project has no vectors yet"
+        try:
+            if project.manifest.encoder is not None:
+                held = integrity.vectors_on_disk(project, project.manifest.encoder)
+                self._stored["vectors"] = set[str | None]().union(*held.values())
+            blocks = project.workspace.embeddings.parent / "blocks"
+            for name in sorted({path.name.rpartition("-v")[0] for path in blocks.glob("*/*-v*.parquet")}):
+                self._stored[f"features ({name})"] = _hashes(sorted((blocks / project.id).glob(f"{name}-v*.parquet")))
+        except (PickroomError, OSError, ValueError) as error:
+            self._problem = f"its vectors and features cannot be verified: {str(error).splitlines()[0]}"
+
+    def why(self, sha256: str) -> str:
+        """Why an image of this content stays, "" where all that learning needs of it is stored."""
+        lacking = [what for what, hashes in self._stored.items() if sha256 not in hashes]
+        if not lacking and not self._problem:
+            return ""
+        what = self._problem or f"its {' and '.join(lacking)} are not stored"
+        return f"learning needs it, {what}: pickroom embed {self._project.id}"
+
+
+def _hashes(paths: Sequence[Path]) -> set[str | None]:
+    import pyarrow.parquet
+
+    return {
+        value for path in paths for value in pyarrow.parquet.read_table(path, columns=["content_hash"])[0].to_pylist()
+    }
 
 
 def _why_not(

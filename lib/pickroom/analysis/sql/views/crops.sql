@@ -3,58 +3,44 @@
 -- (FORMATS.md, Crops), NULL where that was never kept; own_box is false for those that are not the user's.
 WITH made AS (
     SELECT
-        'project' AS origin, getvariable('project_id') AS project_id, group_id, filename, box_of(box) AS box, input, batch, sha256,
+        origin, owner, owner AS project_id, group_id, filename, box_of(box) AS box, input, batch, sha256,
         utc(made_at) AS made_at,
         coalesce(box_source, CASE input WHEN 'apply_ai' THEN 'ai_all' END) AS box_source,
-        row_number() OVER (PARTITION BY coalesce(group_id, filename) ORDER BY batch DESC) = 1 AS counts,
+        row_number() OVER (PARTITION BY owner, coalesce(group_id, filename) ORDER BY batch DESC) = 1 AS counts,
         NULL::BIGINT AS width, NULL::BIGINT AS height
-    FROM src_crops
+    FROM source.crops
 ),
 
--- crops of an earlier system: coordinates in the decision, no row of their own
+-- crops of an earlier system, or imported: coordinates in the decision, no row of their own
 older AS (
     SELECT
-        'project' AS origin, d.project_id, d.group_id, texts(d.images)[d.user_selected_index + 1] AS filename,
+        d.origin, d.owner, d.project_id, d.group_id, texts(d.images)[d.user_selected_index + 1] AS filename,
         box_of(d.final_crop_coords) AS box, NULL AS input, NULL::BIGINT AS batch, NULL AS sha256,
         utc(d.crop_timestamp) AS made_at, NULL AS box_source, true AS counts, d.image_width AS width, d.image_height AS height
-    FROM src_ai_decisions AS d
-    WHERE d.final_crop_coords IS NOT NULL AND d.group_id NOT IN (SELECT group_id FROM src_crops WHERE group_id IS NOT NULL)
-),
-
-legacy AS (
-    SELECT
-        'legacy' AS origin, d.project_id, d.group_id, texts(d.images)[d.user_selected_index + 1] AS filename,
-        box_of(d.final_crop_coords) AS box, NULL AS input, NULL::BIGINT AS batch, NULL AS sha256,
-        utc(d.crop_timestamp) AS made_at, NULL AS box_source, true AS counts, d.image_width AS width, d.image_height AS height
-    FROM old_ai_decisions AS d
+    FROM source.ai_decisions AS d
+    ANTI JOIN (SELECT owner, origin, group_id FROM source.crops WHERE group_id IS NOT NULL) AS k USING (owner, origin, group_id)
     WHERE d.final_crop_coords IS NOT NULL
     UNION ALL
     SELECT
-        'legacy' AS origin, project_id, NULL AS group_id, filename, box_of(box) AS box, NULL AS input,
+        origin, owner, project_id, NULL AS group_id, filename, box_of(box) AS box, NULL AS input,
         NULL::BIGINT AS batch, NULL AS sha256, utc(timestamp) AS made_at, NULL AS box_source, true AS counts, width, height
-    FROM old_legacy_crops
+    FROM source.legacy_crops
     WHERE box IS NOT NULL
 ),
 
 proposed AS (
     SELECT
-        'project' AS origin, d.group_id, d.image_width, d.image_height,
-        CASE WHEN d.ai_selected_index = d.user_selected_index THEN box_of(d.ai_crop_coords) END AS ai_box
-    FROM src_ai_decisions AS d
-    UNION ALL
-    SELECT
-        'legacy' AS origin, d.group_id, d.image_width, d.image_height,
-        CASE WHEN d.ai_selected_index = d.user_selected_index THEN box_of(d.ai_crop_coords) END AS ai_box
-    FROM old_ai_decisions AS d
+        owner, origin, group_id, image_width, image_height,
+        CASE WHEN ai_selected_index = user_selected_index THEN box_of(ai_crop_coords) END AS ai_box
+    FROM source.ai_decisions
 ),
 
 sized AS (
     SELECT
-        m.* EXCLUDE (width, height), p.ai_box, s.stage,
+        m.* EXCLUDE (owner, width, height), p.ai_box, stage_of(m.filename) AS stage,
         coalesce(m.width, p.image_width) AS width, coalesce(m.height, p.image_height) AS height
-    FROM (SELECT * FROM made UNION ALL SELECT * FROM older UNION ALL SELECT * FROM legacy) AS m
-    LEFT JOIN proposed AS p USING (origin, group_id)
-    LEFT JOIN src_stages AS s USING (filename)
+    FROM (SELECT * FROM made UNION ALL SELECT * FROM older) AS m
+    LEFT JOIN proposed AS p USING (owner, origin, group_id)
 ),
 
 final AS (

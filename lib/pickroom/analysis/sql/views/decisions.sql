@@ -1,22 +1,14 @@
 -- One row is one decided group: ai_decisions with types, then how it came about, then what follows from the names.
 -- Rows of origin `legacy` are the history imported beside the project.
-WITH gathered AS (
-    SELECT 'project' AS origin, * FROM src_ai_decisions
-    UNION ALL
-    SELECT 'legacy' AS origin, * FROM old_ai_decisions
-),
-
-contexts AS (
-    SELECT 'project' AS origin, c.*, r.updated_at FROM src_decision_context AS c
-    LEFT JOIN src_review_state AS r USING (group_id)
-    UNION ALL
-    SELECT 'legacy' AS origin, *, NULL AS updated_at FROM old_decision_context
+WITH looks AS (
+    -- grouped, so that DuckDB leaves the join out of a query that asks for no time
+    SELECT owner, origin, group_id, any_value(updated_at) AS updated_at FROM source.review_state GROUP BY ALL
 ),
 
 -- of the crop that counts, the latest
 boxes AS (
-    SELECT 'project' AS origin, group_id, arg_max(box_source, batch) AS box_source
-    FROM src_crops WHERE group_id IS NOT NULL GROUP BY group_id
+    SELECT owner, origin, group_id, arg_max(box_source, batch) AS box_source
+    FROM source.crops WHERE group_id IS NOT NULL GROUP BY ALL
 ),
 
 typed AS (
@@ -41,44 +33,35 @@ typed AS (
         g.selection_match::BOOLEAN AS selection_match,
         g.crop_match::BOOLEAN AS crop_match,
         c.batch AS finalise_batch,
-        c.input,
-        c.source,
-        text_map(c.versions) AS versions,
-        c.milliseconds,
+        -- applied to the copy in the sandbox, while the group itself waits
+        coalesce(c.input, CASE WHEN s.group_id IS NOT NULL THEN 'sandbox' END) AS input,
+        coalesce(c.source, s.source) AS source,
+        text_map(coalesce(c.versions, s.versions)) AS versions,
+        coalesce(c.milliseconds, s.milliseconds) AS milliseconds,
         c.crop_input,
         k.box_source,
         utc(c.dropped_at) AS dropped_at,
         -- the last key on the group; without it the moment of the finalise, which a whole batch shares
-        least(coalesce(utc(c.updated_at), utc(g.timestamp)), utc(g.timestamp)) AS decided_at
-    FROM gathered AS g
-    LEFT JOIN contexts AS c USING (origin, group_id)
-    LEFT JOIN boxes AS k USING (origin, group_id)
-),
-
-members AS (
-    SELECT origin, group_id, unnest(images) AS filename, generate_subscripts(images, 1) AS place FROM typed
-),
-
-staged AS (
-    SELECT m.origin, m.group_id, list(s.stage ORDER BY m.place) AS stages
-    FROM members AS m
-    LEFT JOIN src_stages AS s USING (filename)
-    GROUP BY ALL
+        least(coalesce(utc(r.updated_at), utc(g.timestamp)), utc(g.timestamp)) AS decided_at,
+        list_transform(texts(g.images), lambda name: stage_of(name)) AS stages
+    FROM source.ai_decisions AS g
+    LEFT JOIN source.decision_context AS c USING (owner, origin, group_id)
+    LEFT JOIN source.sandbox_decisions AS s USING (owner, origin, group_id)
+    LEFT JOIN looks AS r USING (owner, origin, group_id)
+    LEFT JOIN boxes AS k USING (owner, origin, group_id)
 ),
 
 named AS (
     SELECT
-        t.*,
-        s.stages,
-        CASE WHEN t.user_action <> 'reject' THEN t.images[t.user_selected_index + 1] END AS picked,
-        CASE WHEN t.user_action <> 'reject' THEN s.stages[t.user_selected_index + 1] END AS picked_stage,
-        t.images[t.ai_selected_index + 1] AS ai_picked,
-        s.stages[t.ai_selected_index + 1] AS ai_stage,
+        *,
+        CASE WHEN user_action <> 'reject' THEN images[user_selected_index + 1] END AS picked,
+        CASE WHEN user_action <> 'reject' THEN stages[user_selected_index + 1] END AS picked_stage,
+        images[ai_selected_index + 1] AS ai_picked,
+        stages[ai_selected_index + 1] AS ai_stage,
         -- where one image alone has the highest stage and every stage is known
-        CASE WHEN list_count(s.stages) = len(s.stages) AND list_count(list_filter(s.stages, lambda x: x = list_max(s.stages))) = 1
-            THEN list_position(s.stages, list_max(s.stages)) - 1 END AS highest_stage_index
-    FROM typed AS t
-    LEFT JOIN staged AS s USING (origin, group_id)
+        CASE WHEN list_count(stages) = len(stages) AND list_count(list_filter(stages, lambda x: x = list_max(stages))) = 1
+            THEN list_position(stages, list_max(stages)) - 1 END AS highest_stage_index
+    FROM typed
 ),
 
 final AS (

@@ -2,21 +2,21 @@
 -- be in no group. The view adds its vectors.
 WITH moved AS (
     SELECT
-        regexp_extract(destination, '[^/]*$') AS filename, sha256, arg_max(destination, id) AS path
-    FROM src_file_operations
+        owner, regexp_extract(destination, '[^/]*$') AS filename, sha256, arg_max(destination, id) AS path
+    FROM source.file_operations
     WHERE op = 'move' AND state = 'done'
     GROUP BY ALL
 ),
 
 final AS (
     SELECT
-        getvariable('project_id') AS project_id, i.directory, i.filename, i.width, i.height, i.stage,
+        i.owner AS project_id, i.directory, i.filename, i.width, i.height, i.stage,
         TRY_CAST(i.taken_at AS TIMESTAMP) AS taken_at,
         i.sha256, i.file_size, i.mtime_ns, i.reason, m.group_id, m.position,
         coalesce(o.path, CASE WHEN i.directory = '' THEN i.filename ELSE i.directory || '/' || i.filename END) AS path
-    FROM src_images AS i
-    LEFT JOIN src_group_members AS m ON m.directory = i.directory AND m.filename = i.filename
-    LEFT JOIN moved AS o ON o.filename = i.filename AND o.sha256 = i.sha256
+    FROM source.images AS i
+    LEFT JOIN source.group_members AS m ON m.owner = i.owner AND m.directory = i.directory AND m.filename = i.filename
+    LEFT JOIN moved AS o ON o.owner = i.owner AND o.filename = i.filename AND o.sha256 = i.sha256
 )
 
-SELECT * FROM final ORDER BY directory, filename
+SELECT * FROM final ORDER BY project_id, directory, filename
