@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pickroom.core.errors import StoreError
+from pickroom.features import parts
 from pickroom.features import store as module
 from pickroom.features.encoder import EncoderSpec, Preprocessing
 from pickroom.features.rows import RegionRow, VectorRow
@@ -75,7 +76,7 @@ def test_a_vector_too_large_for_its_storage_becomes_a_reason(store: VectorStore)
 
 
 def test_merging_keeps_every_image_once(store: VectorStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "ROWS_PER_PART", 8)
+    monkeypatch.setattr(parts, "ROWS_PER_PART", 8)
     for start in range(0, 30, 3):
         store.append([row(n, error="bad" if n % 7 == 0 else None) for n in range(start, start + 3)])
     store.append([row(4), row(5)])  # doubled, as a kill in the middle of a merge leaves them
@@ -142,7 +143,7 @@ def test_a_part_of_another_encoder_is_refused(store: VectorStore, workspace: Wor
     store.append([row(1)])
     (path,) = other.vectors.files()
     path.rename(store.folder / "vectors-000009.parquet")
-    with pytest.raises(StoreError, match="columns are not this encoder's"):
+    with pytest.raises(StoreError, match="columns are other ones"):
         read_vectors(store)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from pickroom.features.encoder import EncoderSpec
+from pickroom.features.parts import floats_column, floats_type
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +67,8 @@ def vector_schema(spec: EncoderSpec) -> pa.Schema:
             ("height", pa.int32()),
             ("file_size", pa.int64()),
             ("mtime_ns", pa.int64()),
-            ("vector", _floats(spec.storage, spec.dim)),
-            ("patches", _floats("float16", max(1, spec.patch_size))),
+            ("vector", floats_type(spec.storage, spec.dim)),
+            ("patches", floats_type("float16", max(1, spec.patch_size))),
             ("patch_rows", pa.int16()),
             ("patch_cols", pa.int16()),
             ("patch_dim", pa.int16()),
@@ -84,16 +85,10 @@ def region_schema(spec: EncoderSpec) -> pa.Schema:
             *(pa.field(name, pa.string(), nullable=False) for name in texts),
             ("region", pa.int16()),
             *((name, pa.float32()) for name in ("x1", "y1", "x2", "y2", "difference")),
-            ("vector", _floats(spec.storage, spec.dim)),
+            ("vector", floats_type(spec.storage, spec.dim)),
             ("error", pa.string()),
         ]
     )
-
-
-def _floats(dtype: str, length: int) -> pa.DataType:
-    # the floats of a vector are never null, only the vector as a whole: it reads several times faster so
-    kind = pa.float16() if dtype == "float16" else pa.float32()
-    return pa.list_(pa.field("element", kind, nullable=False), length)  # the name that Parquet gives it
 
 
 def vector_table(spec: EncoderSpec, rows: Sequence[VectorRow]) -> pa.Table:
@@ -105,8 +100,8 @@ def vector_table(spec: EncoderSpec, rows: Sequence[VectorRow]) -> pa.Table:
         name: [getattr(row, name) for row in rows]
         for name in ("filename", "content_hash", "width", "height", "file_size", "mtime_ns", "error")
     }
-    columns["vector"] = _lists([row.vector for row in rows], schema.field("vector").type)
-    columns["patches"] = _lists([row.patches for row in rows], schema.field("patches").type)
+    columns["vector"] = floats_column([row.vector for row in rows], schema.field("vector").type)
+    columns["patches"] = floats_column([row.patches for row in rows], schema.field("patches").type)
     for name in ("patch_rows", "patch_cols", "patch_dim"):
         columns[name] = [getattr(spec, name) if has else None for has in grid]
     return pa.table(columns, schema=schema)
@@ -137,15 +132,5 @@ def region_table(spec: EncoderSpec, rows: Sequence[RegionRow]) -> pa.Table:
     }
     for place, name in enumerate(("x1", "y1", "x2", "y2")):
         columns[name] = [row.box[place] if row.box else None for row in rows]
-    columns["vector"] = _lists([row.vector for row in rows], schema.field("vector").type)
+    columns["vector"] = floats_column([row.vector for row in rows], schema.field("vector").type)
     return pa.table(columns, schema=schema)
-
-
-def _lists(values: Sequence[np.ndarray | None], kind: pa.DataType) -> pa.Array:
-    length, dtype = kind.list_size, kind.value_type.to_pandas_dtype()
-    flat = np.zeros((len(values), length), dtype=dtype)
-    missing = np.array([value is None for value in values], dtype=bool)
-    for place, value in enumerate(values):
-        if value is not None:
-            flat[place] = value.reshape(-1)
-    return pa.FixedSizeListArray.from_arrays(pa.array(flat.reshape(-1)), type=kind, mask=pa.array(missing))

@@ -22,7 +22,6 @@ from pickroom.storage.locking import exclusive
 from pickroom.store.workspace import Workspace
 
 ENCODER_FILE = "encoder.json"
-ROWS_PER_PART = 4096  # of a merged part: some 50 MB with patches
 MANY_PARTS = 256  # after so many new parts small ones are merged, even in the middle of a run
 _VECTOR_KEY = ("filename", "content_hash")
 _REGION_KEY = ("group_id", "filename", "members_hash", "settings", "region")
@@ -123,41 +122,11 @@ class VectorStore:
 
     def compact(self, stale: Callable[[Key], bool] = lambda key: False) -> None:
         """Merge small parts, and drop rows that are doubled or stale: then a row is an image. Safe to kill."""
-        _merge(self.vectors, _VECTOR_KEY, stale)
+        self.vectors.merge(_VECTOR_KEY, stale)
 
     def compact_regions(self, stale: Callable[[tuple[Any, ...]], bool] = lambda key: False) -> None:
         """`compact` for regions; a key is (group_id, filename, members_hash, settings, region)."""
-        _merge(self.regions, _REGION_KEY, stale)
-
-
-def _merge(parts: Parts, key: Sequence[str], stale: Callable[[Any], bool]) -> None:
-    files = parts.files()
-    parts.published = 0
-    seen: set[Any] = set()
-    kept: dict[Path, list[bool]] = {}
-    for path in reversed(files):  # the newest row of a key stays
-        table = parts.read(path, key)
-        keys = list(zip(*(column.to_pylist() for column in table.columns), strict=True))
-        kept[path] = []
-        for k in keys:
-            kept[path].append(k not in seen and not stale(k))
-            seen.add(k)
-    small = [path for path in files if len(kept[path]) < ROWS_PER_PART]
-    dirty = [path for path in files if not all(kept[path])]
-    if len(small) < 2 and not dirty:
-        return
-    rewritten = [path for path in files if path in set(small) | set(dirty)]
-    waiting: list[pa.Table] = []
-    for path in rewritten:
-        waiting.append(parts.read(path).filter(pa.array(kept[path], type=pa.bool_())))
-        while sum(table.num_rows for table in waiting) >= ROWS_PER_PART:
-            merged = pa.concat_tables(waiting)
-            parts.publish(merged.slice(0, ROWS_PER_PART).combine_chunks())
-            waiting = [merged.slice(ROWS_PER_PART)]
-    if sum(table.num_rows for table in waiting):
-        parts.publish(pa.concat_tables(waiting).combine_chunks())
-    parts.remove(rewritten)
-    parts.published = 0  # those it wrote itself do not count
+        self.regions.merge(_REGION_KEY, stale)
 
 
 def save_spec(workspace: Workspace, spec: EncoderSpec, notes: dict[str, Any]) -> None:

@@ -8,15 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 
 from pickroom.core.errors import StoreError
 from pickroom.core.records import Image
 from pickroom.features.encoder import EncoderSpec
-from pickroom.features.parts import Parts, rows_of
 from pickroom.features.store import VectorStore, read_spec
 from pickroom.store.workspace import Project
 
@@ -122,7 +119,7 @@ def load_regions(project: Project) -> Regions:
 def read_regions(store: VectorStore) -> Regions:
     """All regions of one store. Rows doubled or outdated by a kill before a merge are left out."""
     names = ("group_id", "filename", "members_hash", "settings", "region", "x1", "y1", "x2", "y2", "difference")
-    table, (matrix,), present = _gather(store.regions, names, {"vector": np.float32})
+    table, (matrix,), present = store.regions.gather(names, {"vector": np.float32})
     columns = {name: table[name].to_numpy() for name in names}
     kept = present & _latest(*(columns[name].tolist() for name in names[:5]))
     columns = {name: values[kept] for name, values in columns.items()}
@@ -163,7 +160,7 @@ def read_vectors(store: VectorStore, *, patches: bool = False) -> Vectors:
     wanted: dict[str, type] = {"vector": np.float32}
     if patches and spec.patch_size:
         wanted["patches"] = np.float16
-    table, matrices, present = _gather(store.vectors, ("filename", "content_hash", "error"), wanted)
+    table, matrices, present = store.vectors.gather(("filename", "content_hash", "error"), wanted)
     names, hashes = table["filename"].to_numpy(), table["content_hash"].to_numpy()
     texts = table["error"].to_pylist() if not present.all() else []
     errors = {name: text for name, text in zip(names, texts, strict=False) if text}
@@ -176,30 +173,3 @@ def read_vectors(store: VectorStore, *, patches: bool = False) -> Vectors:
         names, hashes, matrices = names[present], hashes[present], [m[present] for m in matrices]
     grid = matrices[1].reshape(-1, spec.patch_rows, spec.patch_cols, spec.patch_dim) if len(matrices) > 1 else None
     return Vectors(spec, names, hashes, matrices[0], grid, errors)
-
-
-def _gather(
-    parts: Parts, columns: Sequence[str], floats: dict[str, type]
-) -> tuple[pa.Table, list[np.ndarray], np.ndarray]:
-    """Columns of all parts, their float columns as matrices, and which rows have the first of these.
-
-    Each part is read straight into its place of the one matrix, several at a time.
-    """
-
-    def read_all(files: list[Path]) -> tuple[pa.Table, list[np.ndarray], np.ndarray]:
-        ends = np.cumsum([0, *(parts.count(path) for path in files)])
-        total = int(ends[-1])
-        matrices = [np.empty((total, parts.schema.field(name).type.list_size), kind) for name, kind in floats.items()]
-        present = np.zeros(total, dtype=bool)
-
-        def read_one(at: int) -> pa.Table:
-            here = slice(ends[at], ends[at + 1])
-            table = parts.read(files[at], (*columns, *floats))
-            masks = [rows_of(table[name], matrix[here]) for name, matrix in zip(floats, matrices, strict=True)]
-            present[here] = masks[0]
-            return table.select(list(columns))
-
-        empty = pa.schema([parts.schema.field(name) for name in columns]).empty_table()
-        return pa.concat_tables([empty, *parts.parallel(read_one, range(len(files)))]), matrices, present
-
-    return parts.stable(read_all)

@@ -142,6 +142,10 @@ class Workspace:
         return self.root / "data" / "ai_data" / "embeddings"
 
     @property
+    def blocks(self) -> Path:
+        return self.root / "data" / "ai_data" / "blocks"
+
+    @property
     def thumbnails(self) -> Path:
         return self.root / "data" / "ai_data" / "cache" / "thumbnails"
 

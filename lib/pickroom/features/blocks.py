@@ -1,0 +1,184 @@
+"""Blocks: named numbers of an image, beside its vector. They do not depend on the encoder, only on the content.
+
+Each block has part files of its own in `data/ai_data/blocks/<project>/` (FORMATS.md, Blocks), one row per content.
+Rows stay when their images are gone, so that a project still trains on its picks.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+
+from pickroom.core.records import Image
+from pickroom.features import faces, technical
+from pickroom.features.parts import Parts, floats_column, floats_type
+from pickroom.storage.locking import exclusive
+from pickroom.store.workspace import Project
+
+_MANY_PARTS = 256  # after so many new parts small ones are merged, even in the middle of a run
+_KEY = ("content_hash",)
+
+
+@dataclass(frozen=True, slots=True)
+class BlockSpec:
+    """A block: a new version for any change of what the numbers mean, since stored ones are then made again."""
+
+    name: str
+    version: int
+    columns: tuple[str, ...]
+
+    @property
+    def hash(self) -> str:
+        """Hex SHA-256 over name, version and columns, for checkpoints."""
+        text = json.dumps([self.name, self.version, self.columns])
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+BLOCKS = (BlockSpec("technical", 1, technical.COLUMNS), BlockSpec("faces", 1, faces.COLUMNS))
+
+
+@dataclass(frozen=True)
+class Block:
+    """The rows of one block of a project; row i belongs to one content.
+
+    Attributes:
+        filenames, content_hashes: (rows,) object arrays of text; a file renamed later keeps its first name here.
+        values: (rows, d) float32. NaN where an image has no such number: the face block has one number, `faces`,
+            for an image without faces.
+        present: (rows,) bool; False for an image that could not be measured (`values` are NaN).
+    """
+
+    spec: BlockSpec
+    filenames: np.ndarray
+    content_hashes: np.ndarray
+    values: np.ndarray
+    present: np.ndarray
+    _by_hash: dict[str, int] = field(default_factory=dict, repr=False)
+    _by_name: dict[str, int | None] = field(default_factory=dict, repr=False)
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The names of the numbers, (d,)."""
+        return self.spec.columns
+
+    def place(self, filename: str, content_hash: str | None) -> int | None:
+        """The row of one image, None when it has none.
+
+        Without a hash (imported decisions) the row of that name is taken, where there is only one.
+        """
+        if content_hash is not None:
+            if not self._by_hash and len(self):
+                self._by_hash.update({digest: row for row, digest in enumerate(self.content_hashes)})
+            return self._by_hash.get(content_hash)
+        if not self._by_name and len(self):
+            for row, name in enumerate(self.filenames):
+                self._by_name[name] = None if name in self._by_name else row
+        return self._by_name.get(filename)
+
+    def places(self, images: Sequence[Image]) -> list[int | None]:
+        """`place` of several images as the scan met them."""
+        return [self.place(image.filename, image.sha256) for image in images]
+
+
+@dataclass(frozen=True, slots=True)
+class BlockRow:
+    """One image's numbers: (d,) float32, None with an `error`."""
+
+    filename: str
+    content_hash: str
+    values: np.ndarray | None
+    error: str | None = None
+
+
+class BlockStore:
+    """The blocks of one project. One process writes; any number read meanwhile."""
+
+    def __init__(self, project: Project) -> None:
+        self.project_id, self.folder = project.id, project.workspace.blocks / project.id
+        self._parts = {spec.name: self._parts_of(spec) for spec in BLOCKS}
+
+    def _parts_of(self, spec: BlockSpec) -> Parts:
+        schema = pa.schema(
+            [
+                pa.field("filename", pa.string(), nullable=False),
+                pa.field("content_hash", pa.string(), nullable=False),
+                ("values", floats_type("float32", len(spec.columns))),
+                ("error", pa.string()),
+            ]
+        )
+        labels = {"project_id": self.project_id, "columns": json.dumps(spec.columns)}
+        return Parts(self.folder, f"{spec.name}-v{spec.version}", schema, labels)
+
+    @contextmanager
+    def writing(self, doing: str) -> Iterator[None]:
+        """Be the one process that writes here; small parts are merged at the end.
+
+        Raises:
+            LockedError: another process makes the blocks of this project.
+        """
+        with exclusive(self.folder / ".lock", f"the blocks of project {self.project_id}", doing):
+            for parts in self._parts.values():
+                parts.sweep()
+            yield
+            for parts in self._parts.values():
+                parts.merge(_KEY)
+
+    def set_damaged_aside(self, *, thorough: bool = False) -> list[str]:
+        """Rename damaged parts, so that their rows are made again; the names they have now."""
+        found = [path for parts in self._parts.values() for path in parts.set_damaged_aside(_KEY, thorough=thorough)]
+        return [path.name for path in found]
+
+    def known(self) -> dict[str, set[str]]:
+        """Block -> the content hashes that have a row, measured or not."""
+        return {name: set(parts.table(_KEY)["content_hash"].to_pylist()) for name, parts in self._parts.items()}
+
+    def append(self, rows: Mapping[str, Sequence[BlockRow]]) -> None:
+        """Publish rows by block: those of one block all, or none."""
+        for name, some in rows.items():
+            parts = self._parts[name]
+            if some:
+                kind = parts.schema.field("values").type
+                columns = {
+                    "filename": [row.filename for row in some],
+                    "content_hash": [row.content_hash for row in some],
+                    "values": floats_column([row.values for row in some], kind),
+                    "error": [row.error for row in some],
+                }
+                parts.publish(pa.table(columns, schema=parts.schema))
+            if parts.published >= _MANY_PARTS:
+                parts.merge(_KEY)
+
+    def read(self, spec: BlockSpec) -> Block:
+        """One block; of a content with two rows (a kill in the middle of a merge) the newest."""
+        columns = ("filename", "content_hash")
+        table, (values,), present = self._parts[spec.name].gather(columns, {"values": np.float32})
+        names, hashes = (table[name].to_numpy() for name in columns)
+        values[~present] = np.nan
+        if len(last := {digest: row for row, digest in enumerate(hashes)}) < len(hashes):
+            rows = list(last.values())
+            names, hashes, values, present = names[rows], hashes[rows], values[rows], present[rows]
+        return Block(spec, names, hashes, values, present)
+
+
+def load_blocks(project: Project) -> dict[str, Block]:
+    """Every block of a project by its name, one without rows where nothing was measured.
+
+    Raises:
+        StoreError: a part file is damaged.
+    """
+    store = BlockStore(project)
+    return {spec.name: store.read(spec) for spec in BLOCKS}
+
+
+def makers() -> dict[str, Callable[..., np.ndarray]]:
+    """Block -> the function that measures it in an upright sRGB image, of those that can be measured here."""
+    return {"technical": technical.measure}
