@@ -62,7 +62,12 @@ def members_key(item: Candidates) -> str | None:
 
 
 def consistency_of(
-    items: Sequence[Candidates], sources: FeatureSources, config: ConsistencyConfig, progress: Progress | None = None
+    items: Sequence[Candidates],
+    sources: FeatureSources,
+    config: ConsistencyConfig,
+    progress: Progress | None = None,
+    *,
+    stored_only: bool = False,
 ) -> FoundConsistency:
     """The comparison of each group: from the cache, else made now from the files and kept.
 
@@ -72,6 +77,7 @@ def consistency_of(
     Args:
         items: groups of one project or several.
         progress: called after each group that had to be read.
+        stored_only: read no files; other groups have no comparison.
 
     Raises:
         ProjectError: a project's image folder is not there and something has to be read.
@@ -85,6 +91,8 @@ def consistency_of(
     for project_id, rows in by_project.items():
         known = _Cache(sources.project(project_id).workspace, project_id, config)
         waiting[project_id] = [row for row in rows if not known.give(row, items[row], found)]
+    if stored_only:
+        return found
     total, done = sum(map(len, waiting.values())), 0
     for project_id, rows in waiting.items():
         cache = _Cache(sources.project(project_id).workspace, project_id, config, read=False)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from pickroom.core.errors import ProjectError
+from pickroom.features.blocks import Block, load_blocks
 from pickroom.features.vectors import Regions, Vectors, load_regions, load_vectors
 from pickroom.images.scan import list_images
 from pickroom.store.workspace import Project
@@ -51,6 +52,11 @@ class FeatureSources:
         if patches or ("patches", project_id) in self._loaded:
             return self._once("patches", project_id, lambda: load_vectors(project, patches=True))
         return self._once("vectors", project_id, lambda: load_vectors(project))
+
+    def blocks(self, project_id: str) -> dict[str, Block]:
+        """All feature blocks of a project by name; raises StoreError when a file of them is damaged."""
+        project = self.project(project_id)
+        return self._once("blocks", project_id, lambda: load_blocks(project))
 
     def regions(self, project_id: str) -> tuple[Regions, dict[RegionKey, int]]:
         """All regions of a project, and the row of each (members hash, file name, rank); raises StoreError."""

@@ -19,7 +19,9 @@ from pickroom.features.sources import FeatureSources
 from pickroom.learn import checkpoints, metrics, splits, training_sets
 from pickroom.learn.examples import CropExample, Pick
 from pickroom.learn.models import default_task, model_of
-from pickroom.learn.tasks import TrainingTask
+from pickroom.learn.picks.model import baseline_scores, right_of, scores
+from pickroom.learn.picks.task import PickTask
+from pickroom.learn.tasks import Task
 from pickroom.learn.training_sets import KINDS, Kind, TrainingSet
 from pickroom.storage import append_log
 from pickroom.store.workspace import Workspace, utc_now
@@ -33,7 +35,8 @@ class VersionScore:
     """One version on one project.
 
     Attributes:
-        rows: decisions it was not fitted on; seen: those it was, left out.
+        rows: decisions it was not fitted on, or of which is known what was said before they were learned; seen: the
+            others, left out.
         figure: mean top-1, or mean IoU; None of nothing.
         metrics, baselines: as in a version's metadata, on the same rows.
         rolling: accuracy over the last 100 decisions, decision by decision; empty for crops.
@@ -165,30 +168,37 @@ def _evaluate_kind(
 
 
 def _score(
-    task: TrainingTask, used: _Used, examples: Sequence[Any], features: Any, project_id: str, current: bool
+    task: Task, used: _Used, examples: Sequence[Any], features: Any, project_id: str, current: bool
 ) -> VersionScore:
     own = np.array([splits.project_of(example) == project_id for example in examples], dtype=bool)
-    rows = np.flatnonzero(own & used.unseen)
+    number, said = used.checkpoint.version, np.zeros((0, 4))
+    usable = used.unseen.copy()
+    if isinstance(task, PickTask):
+        said = task.scored_before(used.checkpoint, examples)
+        usable |= ~np.isnan(said[:, 0])
+    rows = np.flatnonzero(own & usable)
     some = [examples[row] for row in rows.tolist()]
     seen = int(own.sum()) - len(rows)
-    number = used.checkpoint.version
     if not some:
         why = "it was fitted on all of them" if seen else "nothing of this kind was decided"
         return VersionScore(task.name, number, current, project_id, 0, seen, note=why)
     here = features.take(rows)
-    evidence = task.evidence(used.model, some, here)
+    if isinstance(task, PickTask):
+        chances = used.model.chances(here)
+        before = ~used.unseen[rows]
+        chances[before] = said[rows][before]  # what was said of a group before it was learned
+        figures = right_of(some, chances)
+        scored, baselines = scores(some, chances), baseline_scores(some)
+        rolling = tuple(metrics.rolling_in_time(some, figures))
+        return VersionScore(
+            task.name, number, current, project_id, len(rows), seen, float(figures.mean()), scored, baselines, rolling
+        )
     # what a baseline learns, it learns from the rows of other sides
     others = np.flatnonzero(~used.unseen)
     learned = ([examples[row] for row in others.tolist()], features.take(others))
-    learnable = task.name == "ranker" or len(others)
-    baselines = task.baselines(*learned, some, here).scored if learnable else {}
-    rolling: tuple[float, ...] = ()
-    if task.name == "ranker":
-        rolling = tuple(metrics.rolling_in_time(some, evidence.figures))
-    scored = task.score(used.model, some, here)
-    return VersionScore(
-        task.name, number, current, project_id, len(rows), seen, evidence.figure, scored, baselines, rolling
-    )
+    baselines = task.baselines(*learned, some, here).scored if len(others) else {}
+    figure, scored = task.evidence(used.model, some, here).figure, task.score(used.model, some, here)
+    return VersionScore(task.name, number, current, project_id, len(rows), seen, figure, scored, baselines)
 
 
 def _sample(current: Mapping[str, _Current], count: int, seed: int | None) -> list[dict[str, Any]]:
@@ -209,10 +219,10 @@ def _sample(current: Mapping[str, _Current], count: int, seed: int | None) -> li
         raise UsageError("every group was trained on, none is left to sample", doing="evaluating", hint=hint)
     drawn = np.random.default_rng(seed).permutation(rows)[:count].tolist()
     some = [picks[row] for row in drawn]
-    picked = ranker.model.pick([pick.candidates for pick in some], features.take(drawn))
+    chances = ranker.model.chances(features.take(drawn))
     entries = [
-        _entry(pick, int(picked.index[n]), float(picked.confidence[n]), ranker.checkpoint.label)
-        for n, pick in enumerate(some)
+        _entry(pick, int(said.argmax()), float(said.max()), ranker.checkpoint.label)
+        for pick, said in zip(some, chances, strict=True)
     ]
     for pick, entry in zip(some, entries, strict=True):
         place = crops.get(_chosen_key(pick))
