@@ -18,9 +18,8 @@ from typing import TypeVar
 from pickroom.features.choice import Chosen
 from pickroom.features.device import device_words, usable_cores
 from pickroom.features.reading import EmbedItem, ImageSource
-from pickroom.features.regions import RegionConfig
-from pickroom.indexing.engines import EmbedConfig, PublishImages, PublishRegions, batch_size
-from pickroom.indexing.work import EmbedGroup, embed_groups, embed_images
+from pickroom.indexing.engines import EmbedConfig, PublishImages, batch_size
+from pickroom.indexing.work import embed_images
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -44,16 +43,6 @@ class LocalEngine:
             batches,
             lambda batch: embed_images(self._encoder, self._source, batch),
             lambda batch, rows: publish(len(batch), rows),
-            self.workers,
-            self._sharing,
-        )
-
-    def groups(self, batches: Sequence[Sequence[EmbedGroup]], config: RegionConfig, publish: PublishRegions) -> None:
-        """See `Engine`."""
-        run(
-            batches,
-            lambda batch: embed_groups(self._encoder, self._source, batch, config),
-            lambda batch, rows: publish(sum(len(group.members) for group in batch), rows),
             self.workers,
             self._sharing,
         )

@@ -1,4 +1,4 @@
-"""One run of `pickroom embed`: plan, embed what is new, find the regions, tidy up. Kill it anywhere, run it again.
+"""One run of `pickroom embed`: plan, embed what is new, tidy up. Kill it anywhere, run it again.
 
 What was published stays; a batch in flight is done again. The order of writing is: the part file, then the log.
 """
@@ -11,16 +11,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 from pickroom.core.errors import UsageError
-from pickroom.core.records import Group, Image, Ungrouped
+from pickroom.core.records import Image, Ungrouped
 from pickroom.features.choice import Chosen, bind, choose
 from pickroom.features.processed_log import Outcome, ProcessedLine, ProcessedLog
 from pickroom.features.reading import EmbedItem, ImageSource
-from pickroom.features.regions import RegionConfig, members_hash
-from pickroom.features.rows import RegionRow, VectorRow
+from pickroom.features.rows import VectorRow
 from pickroom.features.store import VectorStore
 from pickroom.indexing import plan
 from pickroom.indexing import verify as check
-from pickroom.indexing.engines import GROUPS_A_BATCH, EmbedConfig, Engine, in_batches
+from pickroom.indexing.engines import EmbedConfig, Engine, in_batches
 from pickroom.indexing.local import LocalEngine
 from pickroom.indexing.plan import EmbedPlan
 from pickroom.indexing.progress import Bar, Bars, silent
@@ -36,7 +35,7 @@ _COPIES = 500  # rows of known content copied at a time
 def embed(
     project: Project, config: EmbedConfig | None = None, bars: Bars = silent, *, verify: bool = False
 ) -> EmbedReport:
-    """Give every image of a project its vector, and every group its regions.
+    """Give every image of a project its vector.
 
     Args:
         verify: check the whole store afterwards, and embed a sample again.
@@ -53,7 +52,7 @@ def embed(
     if config.engine not in ("local", "ray"):
         raise UsageError(f"{config.engine!r} is no engine", doing="embedding", hint="use local or ray")
     project.require_root()
-    scanned, made, decided = _of_the_database(project)
+    scanned, decided = _of_the_database(project)
     source = ImageSource(project.root, project.workspace.thumbnails if config.previews else None)
     chosen = choose(project, config.encoder)
     store = VectorStore(project.workspace, chosen.spec, project.id)
@@ -66,11 +65,7 @@ def embed(
             state = run.images(scanned)
             if not report.waiting:
                 break
-        if config.regions is not None:
-            run.regions(made, state, config.regions)
         store.compact(plan.stale_rows(state, store.known(), decided))
-        now = {group.group_id: _members(group) for group in made}
-        store.compact_regions(lambda key: now.get(key[0], key[2]) != key[2])
         if verify:
             again = plan.make_plan(project, store.known(), scanned, run.remembered()[0])
             report.verification = check.verify(store, again, chosen.encoder(), source)
@@ -110,24 +105,6 @@ class _Run:
         report.waiting = len(state.todo) - tried + len(state.renamed) - copied
         self._sum_up(state)
         return state
-
-    def regions(self, made: Sequence[Group], state: EmbedPlan, config: RegionConfig) -> None:
-        """Find and embed the regions of every group that has none."""
-        assert self.store.spec.preprocessing is not None
-        side = min(self.store.spec.preprocessing.height, self.store.spec.preprocessing.width)
-        wanted, self.report.groups_gone = plan.plan_groups(made, state, self.store.known_regions(), config, side)
-        started = time.monotonic()
-        with self.bars("Regions", sum(len(group.members) for group in wanted)) as bar:
-
-            def publish(count: int, rows: list[RegionRow]) -> None:
-                self.store.append_regions(rows)
-                self.report.groups += len({row.group_id for row in rows})
-                self.report.regions += sum(row.vector is not None for row in rows)
-                bar.update(count)
-
-            if wanted:
-                self.engine.groups(in_batches(wanted, GROUPS_A_BATCH, self.engine.workers), config, publish)
-        self.report.region_seconds = time.monotonic() - started
 
     def _publish(self, rows: list[VectorRow], outcome: Outcome = "embedded") -> None:
         self.store.append(rows)
@@ -192,19 +169,15 @@ def _engine(chosen: Chosen, source: ImageSource, config: EmbedConfig) -> Iterato
         yield engine
 
 
-def _of_the_database(project: Project) -> tuple[list[Image], list[Group], dict[str, set[str]]]:
-    """The last scan's images, every group, and the (file name -> content hashes) that decisions were made on."""
+def _of_the_database(project: Project) -> tuple[list[Image], dict[str, set[str]]]:
+    """The last scan's images, and the (file name -> content hashes) that decisions were made on."""
     with open_read_only(project.database) as connection, transaction(connection, writing=False):
         scanned, made = images.readable(connection), groups.every(connection, project.id)
         names = groups.decided_names(connection)
     decided: dict[str, set[str]] = defaultdict(set)
     for image in (image for group in made for image in group.images if image.filename in names):
         decided[image.filename].add(image.sha256)
-    return scanned, made, decided
-
-
-def _members(group: Group) -> str:
-    return members_hash([(image.filename, image.sha256) for image in group.images])
+    return scanned, decided
 
 
 def _follow(bar: Bar) -> plan.Progress:

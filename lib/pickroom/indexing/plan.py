@@ -10,14 +10,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pickroom.core.errors import ImageError
-from pickroom.core.records import Group, Image, Ungrouped
+from pickroom.core.records import Image, Ungrouped
 from pickroom.features.reading import EmbedItem
-from pickroom.features.regions import RegionConfig, members_hash
 from pickroom.features.rows import VectorRow
 from pickroom.features.store import Key, KnownRow
 from pickroom.images import decode
 from pickroom.images.scan import Entry, list_images
-from pickroom.indexing.work import EmbedGroup
 from pickroom.store.workspace import Project
 
 Progress = Callable[[int, int], None]  # (done, of)
@@ -139,24 +137,6 @@ def stale_rows(
         return digest not in decided.get(filename, ())
 
     return stale
-
-
-def plan_groups(
-    groups: Iterable[Group], plan: EmbedPlan, done: set[tuple[str, str, str]], config: RegionConfig, side: int
-) -> tuple[list[EmbedGroup], int]:
-    """The groups whose regions are to be found, and how many cannot be: a member is not on disk any more."""
-    settings = config.settings(side)
-    wanted, gone = [], 0
-    for group in groups:
-        digest = members_hash([(image.filename, image.sha256) for image in group.images])
-        if (group.group_id, digest, settings) in done:
-            continue
-        members = [plan.places.get((image.filename, image.sha256)) for image in group.images]
-        if all(members):
-            wanted.append(EmbedGroup(group.group_id, digest, tuple(m for m in members if m)))
-        else:
-            gone += 1
-    return wanted, gone
 
 
 def _hash_all(root: Path, entries: Sequence[Entry], progress: Progress | None) -> list[str | ImageError]:

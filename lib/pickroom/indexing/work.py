@@ -1,29 +1,18 @@
-"""The work itself, on one batch: read, prepare, one forward pass, rows. Every engine calls these two functions."""
+"""The work itself, on one batch: read, prepare, one forward pass, rows. Every engine calls this function."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
 from pickroom.core.errors import ImageError
 from pickroom.features.encoder import Encoder, Features, Pixels
 from pickroom.features.reading import DecodedImage, EmbedItem, ImageSource
-from pickroom.features.regions import Region, RegionConfig, comparable, crop_box, find_regions
-from pickroom.features.rows import RegionRow, VectorRow
+from pickroom.features.rows import VectorRow
 
-NO_DIFFERENCE = "the group's images do not differ anywhere"
 NOT_FINITE = "the vector is not finite"
-
-
-@dataclass(frozen=True, slots=True)
-class EmbedGroup:
-    """One group whose regions are wanted; its members in the group's order."""
-
-    group_id: str
-    members_hash: str
-    members: tuple[EmbedItem, ...]
 
 
 def embed_images(encoder: Encoder, source: ImageSource, items: Sequence[EmbedItem]) -> list[VectorRow]:
@@ -54,62 +43,6 @@ def embed_images(encoder: Encoder, source: ImageSource, items: Sequence[EmbedIte
     return [rows[item] for item in items if item in rows]
 
 
-def embed_groups(
-    encoder: Encoder, source: ImageSource, groups: Sequence[EmbedGroup], config: RegionConfig
-) -> list[RegionRow]:
-    """Rows for the regions of each group; a group that has none gets one row a member that says why.
-
-    A group one of whose members was moved or changed meanwhile, or cannot be opened just now, has no rows: the
-    next plan finds it anew.
-    """
-    assert encoder.spec.preprocessing is not None
-    side = min(encoder.spec.preprocessing.height, encoder.spec.preprocessing.width)
-    settings = config.settings(side)
-    rows: list[RegionRow] = []
-    for group in groups:
-        try:
-            found = _find(encoder, source, group, side, config)
-            cuts = _cut(encoder, source, group, found) if isinstance(found, list) else {}
-            if not all(source.unchanged(item) for item in group.members):
-                continue
-        except ImageError as error:
-            if _of_the_disk(error) or not all(source.unchanged(item) for item in group.members):
-                continue
-            found, cuts = f"a member cannot be read: {error.reason}", {}
-        if isinstance(found, str):
-            rows += [_region_row(group, item, settings, 0, None, None, found) for item in group.members]
-            continue
-        vectors = encoder.encode(list(cuts.values())).vectors
-        for (item, rank), vector in zip(cuts, vectors, strict=True):
-            fine = bool(np.isfinite(vector).all())
-            error_text = None if fine else NOT_FINITE
-            rows.append(_region_row(group, item, settings, rank, found[rank], vector if fine else None, error_text))
-    return rows
-
-
-def _find(
-    encoder: Encoder, source: ImageSource, group: EmbedGroup, side: int, config: RegionConfig
-) -> list[Region] | str:
-    pictures = [source.read(item, config.compare_side // 2) for item in group.members]
-    sizes = [(picture.width, picture.height) for picture in pictures]
-    if not comparable(sizes, config.aspect_tolerance):
-        return "the group's images differ in shape"
-    found = find_regions([picture.rgb for picture in pictures], sizes, side, config)
-    return found or NO_DIFFERENCE
-
-
-def _cut(
-    encoder: Encoder, source: ImageSource, group: EmbedGroup, found: Sequence[Region]
-) -> dict[tuple[EmbedItem, int], Pixels]:
-    """Each region of each member at native resolution, prepared; one whole image in memory at a time."""
-    cuts = {}
-    for item in group.members:
-        whole = source.read_whole(item)
-        for rank, region in enumerate(found):
-            cuts[item, rank] = encoder.prepare(whole.crop(crop_box(region.box, whole.size)))
-    return cuts
-
-
 def _of_the_disk(error: ImageError) -> str:
     """What the operating system said, "" where the file's content is to blame. Never a path: it is stored."""
     cause = error.__cause__
@@ -137,17 +70,3 @@ def _row(
 ) -> VectorRow:
     size = (picture.width, picture.height) if picture else (item.width, item.height)
     return VectorRow(item.filename, item.content_hash, *size, item.file_size, item.mtime_ns, vector, patches, error)
-
-
-def _region_row(
-    group: EmbedGroup,
-    item: EmbedItem,
-    settings: str,
-    rank: int,
-    region: Region | None,
-    vector: np.ndarray | None,
-    error: str | None,
-) -> RegionRow:
-    box, difference = (region.box, region.difference) if region else (None, None)
-    whose = (group.group_id, item.filename, group.members_hash, settings, item.content_hash)
-    return RegionRow(*whose, rank, box, difference, vector, error)
