@@ -21,6 +21,7 @@ from pickroom.features.vectors import load_vectors, open_store
 from pickroom.indexing import work
 from pickroom.indexing.engines import EmbedConfig
 from pickroom.indexing.pipeline import embed
+from pickroom.indexing.work import IndexTask
 from pickroom.storage import atomic
 from pickroom.store.workspace import Project
 
@@ -42,6 +43,11 @@ def contents(project: Project) -> dict[tuple[str, str], np.ndarray]:
     return dict(zip(kept, vectors.matrix, strict=True))
 
 
+def embedded(tasks: list[IndexTask]) -> list[str]:
+    """File names of the images that a forward pass is wanted for."""
+    return [task.item.filename for task in tasks if task.vector]
+
+
 def same(a: dict[tuple[str, str], np.ndarray], b: dict[tuple[str, str], np.ndarray]) -> bool:
     return a.keys() == b.keys() and all(np.allclose(a[key], b[key], atol=2e-3) for key in a)
 
@@ -57,10 +63,10 @@ def test_dying_at_any_write_leaves_a_whole_store(
     assert len(expected) == 6
 
     done: list[str] = []
-    real_work, real_write, real_unlink = work.embed_images, os.write, Path.unlink
+    real_work, real_write, real_unlink = work.index_images, os.write, Path.unlink
     monkeypatch.setattr(
-        "pickroom.indexing.local.embed_images",
-        lambda encoder, source, items: [done.extend(i.filename for i in items), real_work(encoder, source, items)][1],
+        "pickroom.indexing.local.index_images",
+        lambda encoder, source, tasks: [done.extend(embedded(tasks)), real_work(encoder, source, tasks)][1],
     )
     deaths = half_written = 0
     for after in (False, True):  # the write happened, or it did not
@@ -135,17 +141,17 @@ CHILD = """
     from pickroom.store.workspace import Workspace
 
     home, names = sys.argv[1:]
-    real, batches = work.embed_images, []
+    real, batches = work.index_images, []
 
-    def dying(encoder, source, items):
+    def dying(encoder, source, tasks):
         with open(names, "a") as file:
-            file.writelines(f"{item.filename}\\n" for item in items)
-        batches.append(real(encoder, source, items))
+            file.writelines(f"{task.item.filename}\\n" for task in tasks)
+        batches.append(real(encoder, source, tasks))
         if len(batches) == 4:
             os.kill(os.getpid(), signal.SIGKILL)  # the batch is computed, and not yet published
         return batches[-1]
 
-    local.embed_images = dying
+    local.index_images = dying
     encoder = EncoderConfig("bundled")
     embed(Workspace(Path(home)).project("p"), EmbedConfig(encoder, batch=2, workers=1))
 """
@@ -163,10 +169,10 @@ def test_a_killed_process_is_gone_on_with(
     assert len(before) == 8
 
     done: list[str] = []
-    real = work.embed_images
+    real = work.index_images
     monkeypatch.setattr(
-        "pickroom.indexing.local.embed_images",
-        lambda encoder, source, items: [done.extend(i.filename for i in items), real(encoder, source, items)][1],
+        "pickroom.indexing.local.index_images",
+        lambda encoder, source, tasks: [done.extend(embedded(tasks)), real(encoder, source, tasks)][1],
     )
     encoder = EncoderConfig("bundled")
     report = embed(reopened(project), EmbedConfig(encoder, batch=BATCH, workers=1))

@@ -55,13 +55,13 @@ def counts(report: EmbedReport) -> tuple[int, int, int, int]:
 def embedded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The name of every image that goes through a forward pass."""
     names: list[str] = []
-    real = work.embed_images
+    real = work.index_images
 
-    def watched(encoder: object, source: object, items: list) -> list:
-        names.extend(item.filename for item in items)
-        return real(encoder, source, items)  # type: ignore[arg-type]
+    def watched(encoder: object, source: object, tasks: list) -> work.IndexedRows:
+        names.extend(task.item.filename for task in tasks if task.vector)
+        return real(encoder, source, tasks)  # type: ignore[arg-type]
 
-    monkeypatch.setattr("pickroom.indexing.local.embed_images", watched)
+    monkeypatch.setattr("pickroom.indexing.local.index_images", watched)
     return names
 
 
@@ -354,14 +354,14 @@ def test_images_that_move_while_they_are_embedded_are_found_again(
 ) -> None:
     project = photo_project(2)
     victim = sorted(project.root.iterdir())[-1]
-    real = work.embed_images
+    real = work.index_images
 
-    def moving(encoder: object, source: object, items: list) -> list:
+    def moving(encoder: object, source: object, tasks: list) -> work.IndexedRows:
         if victim.exists():
             (project.root / "selected").mkdir()
             victim.rename(project.root / "selected" / victim.name)
-        return real(encoder, source, items)  # type: ignore[arg-type]
+        return real(encoder, source, tasks)  # type: ignore[arg-type]
 
-    monkeypatch.setattr("pickroom.indexing.local.embed_images", moving)
+    monkeypatch.setattr("pickroom.indexing.local.index_images", moving)
     report = embed(project, config(workers=1))
     assert counts(report) == (4, 0, 0, 0) and report.waiting == 0

@@ -23,7 +23,7 @@ from pickroom.indexing.pipeline import embed
 from pickroom.indexing.plan import make_plan
 from pickroom.indexing.ray_engine import RayWorker
 from pickroom.indexing.report import EmbedReport
-from pickroom.indexing.work import embed_images
+from pickroom.indexing.work import index_images
 from pickroom.store import images
 from pickroom.store.connect import open_read_only
 from pickroom.store.workspace import Project, Workspace
@@ -165,16 +165,19 @@ def test_a_worker_does_what_the_local_engine_does(
     source = ImageSource(project.root, None)
     with open_read_only(project.database) as connection:
         scanned = images.readable(connection)
-    plan = make_plan(project, {}, scanned, {})
-    found = RayWorker(tower, tower.spec(), source)({"number": 7, "batch": pickle.dumps(plan.todo)})
-    expected = embed_images(tower.encoder(tower.spec(), "cpu"), source, plan.todo)
+    tasks = make_plan(project, {}, scanned, {}, {"technical": set()}).tasks
+    found = RayWorker(tower, tower.spec(), source)({"number": 7, "batch": pickle.dumps(tasks)})
+    expected = index_images(tower.encoder(tower.spec(), "cpu"), source, tasks)
     rows = pickle.loads(found["rows"])
-    assert (found["number"], found["count"]) == (7, 4) and len(rows) == len(expected) == 4
-    for row, other in zip(rows, expected, strict=True):
+    assert (found["number"], found["count"]) == (7, 4) and rows.done == expected.done == 4
+    assert len(rows.blocks) == 4
+    for (name, row), (other_name, other) in zip(rows.blocks, expected.blocks, strict=True):
+        assert name == other_name == "technical" and row.values.tolist() == other.values.tolist()
+    for row, other in zip(rows.vectors, expected.vectors, strict=True):
         assert replace(row, vector=None, patches=None) == replace(other, vector=None, patches=None)
         assert cosines(row.vector[None], other.vector[None])[0] > 0.9999
     worker = RayWorker(tower, tower.spec(), ImageSource(tmp_path / "gone", None))
-    gone = worker({"number": 0, "batch": pickle.dumps(plan.todo)})
+    gone = worker({"number": 0, "batch": pickle.dumps(tasks)})
     assert gone["kind"] == "no folder" and gone["count"] == 0
 
 

@@ -7,13 +7,12 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol, TypeVar
 
 from pickroom.features.choice import EncoderConfig
-from pickroom.features.reading import EmbedItem
-from pickroom.features.rows import VectorRow
+from pickroom.indexing.work import IndexedRows, IndexTask
 
 T = TypeVar("T")
 
-# the images a batch began with, and the rows it came to; called by one thread at a time
-PublishImages = Callable[[int, list[VectorRow]], None]
+# the images a batch began with, and what it came to; called by one thread at a time
+Publish = Callable[[int, IndexedRows], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +44,8 @@ class Engine(Protocol):
     batch: int  # images a worker takes at a time
     workers: int
 
-    def images(self, batches: Sequence[Sequence[EmbedItem]], publish: PublishImages) -> None:
-        """Embed images; raises the first error of any worker."""
+    def images(self, batches: Sequence[Sequence[IndexTask]], publish: Publish) -> None:
+        """Do the tasks; raises the first error of any worker."""
         ...
 
 

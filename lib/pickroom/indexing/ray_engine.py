@@ -19,9 +19,9 @@ from pickroom.core.extras import require_extra
 from pickroom.features.choice import Chosen
 from pickroom.features.device import device_words, pick_device, usable_cores
 from pickroom.features.encoder import EncoderSpec, Tower
-from pickroom.features.reading import EmbedItem, ImageSource
-from pickroom.indexing.engines import EmbedConfig, PublishImages, batch_size
-from pickroom.indexing.work import embed_images
+from pickroom.features.reading import ImageSource
+from pickroom.indexing.engines import EmbedConfig, Publish, batch_size
+from pickroom.indexing.work import IndexTask, index_images
 
 _DOING = "embedding through Ray"
 _STORE_BYTES = 512 << 20  # of a Ray started here: the weights once, and a few batches
@@ -49,7 +49,7 @@ class RayWorker:
         answer = {"number": row["number"], "host": socket.gethostname()}
         if not self._source.root.is_dir():
             return {**answer, "kind": _NO_FOLDER, "count": 0, "rows": b""}
-        rows = embed_images(self._encoder, self._source, batch)
+        rows = index_images(self._encoder, self._source, batch)
         return {**answer, "kind": _ROWS, "count": len(batch), "rows": pickle.dumps(rows)}
 
 
@@ -78,7 +78,7 @@ class RayEngine:
         if not config.address:
             self.device += f" ({device_words('cpu')})" if not self._gpus else ""
 
-    def images(self, batches: Sequence[Sequence[EmbedItem]], publish: PublishImages) -> None:
+    def images(self, batches: Sequence[Sequence[IndexTask]], publish: Publish) -> None:
         """See `Engine`."""
         waiting = dict(enumerate(batches))
         for left in reversed(range(_TRIES)):
@@ -93,7 +93,7 @@ class RayEngine:
                 if not left or isinstance(error.__cause__, PickroomError):
                     raise
 
-    def _results(self, batches: Mapping[int, Sequence[EmbedItem]]) -> Iterator[dict[str, Any]]:
+    def _results(self, batches: Mapping[int, Sequence[IndexTask]]) -> Iterator[dict[str, Any]]:
         """What the workers answer, as it comes."""
         # a row of the data set, and a block of its own, is a batch: so it is done, lost and done again as one
         resource = {"num_gpus": 1} if self._gpus else {"num_cpus": 1}
