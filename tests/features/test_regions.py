@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -22,10 +21,7 @@ from pickroom.features.regions import (
     find_regions,
     members_hash,
 )
-from pickroom.features.vectors import cosines, load_regions, open_store
 from pickroom.indexing import projects
-from pickroom.indexing.engines import EmbedConfig
-from pickroom.indexing.pipeline import embed
 from pickroom.store.workspace import Project, Workspace
 from support.encoding import photograph
 
@@ -115,72 +111,3 @@ def test_members_hash_is_of_names_and_contents_in_any_order() -> None:
 def test_shapes_must_agree() -> None:
     assert comparable([(512, 640), (1024, 1280), (1023, 1280)], 0.02)
     assert not comparable([(512, 640), (640, 512)], 0.02)
-
-
-def test_regions_of_a_group_are_stored_and_tell_siblings_apart(
-    workspace: Workspace, images_folder: Path, config: Callable[..., EmbedConfig]
-) -> None:
-    sharp = photograph(0, SIZE)
-    bad = spoiled(sharp, (500, 700, 640, 840))
-    project = start_series(workspace, images_folder, [sharp.resize((450, 600)), sharp, bad])
-    report = embed(project, config(regions=CONFIG))
-    assert (report.groups, report.regions) == (1, 6) and report.region_seconds > 0
-    found = load_regions(workspace.project("p"))
-    assert sorted(found.ranks.tolist()) == [0, 0, 0, 1, 1, 1] and len(set(found.filenames)) == 3
-    first = found.ranks == 0
-    assert (found.boxes[first] == found.boxes[first][0]).all() and (found.differences > 0).all()
-    names = sorted(set(found.filenames))
-    by_name = {name: found.matrix[first & (found.filenames == name)] for name in names}
-    sound, spoilt = cosines(by_name[names[1]], by_name[names[0]])[0], cosines(by_name[names[1]], by_name[names[2]])[0]
-    assert spoilt < sound  # the soft stage looks more alike than the spoiled one
-
-
-def test_regions_follow_their_members(
-    workspace: Workspace, images_folder: Path, config: Callable[..., EmbedConfig]
-) -> None:
-    sharp = photograph(0, (300, 400))
-    project = start_series(workspace, images_folder, [sharp, spoiled(sharp, (10, 10, 90, 90))])
-    embed(project, config(regions=CONFIG))
-    first = open_store(workspace.project("p")).known_regions()
-    names = sorted(path.name for path in images_folder.iterdir())
-    (images_folder / "selected").mkdir()
-    (images_folder / names[0]).rename(images_folder / "selected" / names[0])
-    assert embed(workspace.project("p"), config(regions=CONFIG)).groups == 0  # moved: the same members
-    (images_folder / "selected" / names[0]).rename(images_folder / names[0])
-
-    spoiled(sharp, (200, 200, 290, 290)).save(images_folder / names[0])
-    projects.rescan(workspace.project("p"))
-    assert embed(workspace.project("p"), config(regions=CONFIG)).groups == 1
-    second = open_store(workspace.project("p")).known_regions()
-    assert len(second) == 1 and second != first  # what was of other members is gone
-    # other settings find other regions
-    assert embed(workspace.project("p"), config(regions=replace(CONFIG, count=1))).groups == 1
-
-    (images_folder / names[1]).unlink()
-    (images_folder / names[1]).with_suffix(".txt").write_text("gone")
-    report = embed(workspace.project("p"), config(regions=replace(CONFIG, count=3)))
-    assert (report.groups, report.groups_gone) == (0, 1)
-
-
-def test_a_group_without_regions_says_why_and_is_not_tried_again(
-    workspace: Workspace, images_folder: Path, config: Callable[..., EmbedConfig]
-) -> None:
-    sharp = photograph(0, (300, 400))
-    twin = sharp.copy()
-    twin.putpixel((5, 5), tuple(level ^ 1 for level in sharp.getpixel((5, 5))))  # another file, the same picture
-    project = start_series(workspace, images_folder, [sharp, twin])
-    other = images_folder / "other"
-    other.mkdir()
-    moment = datetime(2025, 8, 4, 6)
-    sharp.save(other / stage_name(moment, 1.0))
-    sharp.rotate(90, expand=True).save(other / stage_name(moment + timedelta(minutes=1), 2.0))
-    projects.rescan(project)
-    report = embed(project, config(regions=CONFIG))
-    assert (report.groups, report.regions) == (2, 0)
-    table = open_store(workspace.project("p")).regions.table(("error",))
-    assert sorted(set(table["error"].to_pylist())) == [
-        "the group's images differ in shape",
-        "the group's images do not differ anywhere",
-    ]
-    assert embed(workspace.project("p"), config(regions=CONFIG)).groups == 0
-    assert len(load_regions(workspace.project("p")).filenames) == 0

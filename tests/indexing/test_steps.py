@@ -29,6 +29,6 @@ def test_a_run_is_interrupted_in_one_line_and_then_goes_on(
         patch.setattr(VectorStore, "append", interrupted)
         assert steps.embed_project(project.id, project.workspace.root, encoder="bundled") is None
     assert capsys.readouterr().out == "Interrupted; what was embedded is kept. Run the cell again, and it goes on.\n"
-    report = steps.embed_project(project.id, project.workspace.root, encoder="bundled", regions=False, verify=True)
+    report = steps.embed_project(project.id, project.workspace.root, encoder="bundled", verify=True)
     assert report is not None and report.embedded == 2
     assert capsys.readouterr().out == report.words() + "\n"

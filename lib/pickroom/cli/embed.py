@@ -29,7 +29,7 @@ def embed(
     dtype: Annotated[str | None, typer.Option(hidden=True)] = None,  # of version 0.1
     engine: Annotated[Literal["local", "ray"], typer.Option(help="ray: on several machines.")] = "local",
     address: Annotated[str | None, typer.Option(help="A running Ray cluster's; else Ray is started here.")] = None,
-    regions: Annotated[bool, typer.Option(help="Also embed the places where the images of a group differ.")] = True,
+    regions: Annotated[bool, typer.Option(hidden=True)] = True,  # of version 0.1
     verify: Annotated[bool, typer.Option("--verify", help="Check the vectors, and make 20 of them again.")] = False,
     import_legacy: Annotated[
         Path | None, typer.Option(help="Only import the vectors of an earlier system.", metavar="JSONL")
@@ -47,14 +47,12 @@ def embed(
         _import(opened, import_legacy, json_output)
         return
     from pickroom.features.choice import EncoderConfig
-    from pickroom.features.regions import RegionConfig
     from pickroom.indexing.engines import EmbedConfig
     from pickroom.indexing.pipeline import embed as run
     from pickroom.indexing.progress import bar
 
     config = EmbedConfig(
         encoder=EncoderConfig(encoder, model, checkpoint, device, change_encoder),
-        regions=RegionConfig() if regions else None,
         engine=engine,
         address=address,
     )

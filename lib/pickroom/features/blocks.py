@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+from PIL import Image as PillowImage
 
 from pickroom.core.records import Image
 from pickroom.features import faces, technical
@@ -21,6 +23,7 @@ from pickroom.features.parts import Parts, floats_column, floats_type
 from pickroom.storage.locking import exclusive
 from pickroom.store.workspace import Project
 
+LEAST_SIDE = 512  # pixels that the short side of a reduced decode, or of a preview, must have
 _MANY_PARTS = 256  # after so many new parts small ones are merged, even in the middle of a run
 _KEY = ("content_hash",)
 
@@ -132,10 +135,9 @@ class BlockStore:
             for parts in self._parts.values():
                 parts.merge(_KEY)
 
-    def set_damaged_aside(self, *, thorough: bool = False) -> list[str]:
-        """Rename damaged parts, so that their rows are made again; the names they have now."""
-        found = [path for parts in self._parts.values() for path in parts.set_damaged_aside(_KEY, thorough=thorough)]
-        return [path.name for path in found]
+    def set_damaged_aside(self, *, thorough: bool = False) -> list[Path]:
+        """Rename damaged parts, so that their rows are made again; their new paths."""
+        return [path for parts in self._parts.values() for path in parts.set_damaged_aside(_KEY, thorough=thorough)]
 
     def known(self) -> dict[str, set[str]]:
         """Block -> the content hashes that have a row, measured or not."""
@@ -179,6 +181,12 @@ def load_blocks(project: Project) -> dict[str, Block]:
     return {spec.name: store.read(spec) for spec in BLOCKS}
 
 
-def makers() -> dict[str, Callable[..., np.ndarray]]:
-    """Block -> the function that measures it in an upright sRGB image, of those that can be measured here."""
-    return {"technical": technical.measure}
+def available() -> tuple[str, ...]:
+    """The blocks that can be measured here."""
+    return ("technical",)
+
+
+def measure(name: str, image: PillowImage.Image) -> np.ndarray:
+    """The numbers of one block, (d,), for an upright sRGB image; its short side has `LEAST_SIDE` pixels or all."""
+    assert name == "technical"
+    return technical.measure(image)

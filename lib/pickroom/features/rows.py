@@ -33,30 +33,6 @@ class VectorRow:
     error: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class RegionRow:
-    """One region of one member of a group.
-
-    Attributes:
-        members_hash: of the group's members; other members, other regions.
-        settings: how regions were found, in short; other settings, other regions.
-        region: 0 for the place where the members differ most, then 1, ...; 0 also for a row with an `error`.
-        box: (x1, y1, x2, y2), fractions of the EXIF-upright image; the same for all members.
-        difference: 1 - structural similarity there, in [0, 2].
-    """
-
-    group_id: str
-    filename: str
-    members_hash: str
-    settings: str
-    content_hash: str
-    region: int
-    box: tuple[float, float, float, float] | None
-    difference: float | None
-    vector: np.ndarray | None
-    error: str | None
-
-
 def vector_schema(spec: EncoderSpec) -> pa.Schema:
     """The columns of FORMATS.md, in its order."""
     return pa.schema(
@@ -112,25 +88,3 @@ def _storable(row: VectorRow, spec: EncoderSpec) -> VectorRow:
         if row.vector is None or np.isfinite(row.vector.astype(spec.storage)).all():
             return row
     return replace(row, vector=None, patches=None, error=f"the vector is not finite in {spec.storage}")
-
-
-def region_table(spec: EncoderSpec, rows: Sequence[RegionRow]) -> pa.Table:
-    """Rows as a table of `region_schema`."""
-    schema = region_schema(spec)
-    columns: dict[str, Any] = {
-        name: [getattr(row, name) for row in rows]
-        for name in (
-            "group_id",
-            "filename",
-            "members_hash",
-            "settings",
-            "content_hash",
-            "region",
-            "difference",
-            "error",
-        )
-    }
-    for place, name in enumerate(("x1", "y1", "x2", "y2")):
-        columns[name] = [row.box[place] if row.box else None for row in rows]
-    columns["vector"] = floats_column([row.vector for row in rows], schema.field("vector").type)
-    return pa.table(columns, schema=schema)

@@ -16,7 +16,7 @@ from pickroom.core.errors import StoreError
 from pickroom.features.encoder import EncoderSpec
 from pickroom.features.parts import REGIONS, VECTORS, Parts
 from pickroom.features.reading import EmbedItem
-from pickroom.features.rows import RegionRow, VectorRow, region_schema, region_table, vector_schema, vector_table
+from pickroom.features.rows import VectorRow, region_schema, vector_schema, vector_table
 from pickroom.storage import atomic
 from pickroom.storage.locking import exclusive
 from pickroom.store.workspace import Workspace
@@ -70,24 +70,12 @@ class VectorStore:
         columns = [column.to_pylist() for column in table.columns]
         return {(name, digest): KnownRow(*rest) for name, digest, *rest in zip(*columns, strict=True)}
 
-    def known_regions(self) -> set[tuple[str, str, str]]:
-        """(group_id, members_hash, settings) of every group whose regions are done."""
-        table = self.regions.table(("group_id", "members_hash", "settings"))
-        return set(zip(*(column.to_pylist() for column in table.columns), strict=True))
-
     def append(self, rows: Sequence[VectorRow]) -> None:
         """Publish rows as a part of their own: all of them, or none."""
         if rows:
             self.vectors.publish(vector_table(self.spec, rows))
         if self.vectors.published >= MANY_PARTS:
             self.compact()
-
-    def append_regions(self, rows: Sequence[RegionRow]) -> None:
-        """Publish the regions of some groups: all of them, or none."""
-        if rows:
-            self.regions.publish(region_table(self.spec, rows))
-        if self.regions.published >= MANY_PARTS:
-            self.compact_regions()
 
     def copy_rows(self, wanted: Mapping[str, Sequence[EmbedItem]]) -> list[VectorRow]:
         """The rows of known contents, for other files that hold them; a content without a row is left out.
@@ -123,10 +111,6 @@ class VectorStore:
     def compact(self, stale: Callable[[Key], bool] = lambda key: False) -> None:
         """Merge small parts, and drop rows that are doubled or stale: then a row is an image. Safe to kill."""
         self.vectors.merge(_VECTOR_KEY, stale)
-
-    def compact_regions(self, stale: Callable[[tuple[Any, ...]], bool] = lambda key: False) -> None:
-        """`compact` for regions; a key is (group_id, filename, members_hash, settings, region)."""
-        self.regions.merge(_REGION_KEY, stale)
 
 
 def save_spec(workspace: Workspace, spec: EncoderSpec, notes: dict[str, Any]) -> None:

@@ -7,17 +7,12 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol, TypeVar
 
 from pickroom.features.choice import EncoderConfig
-from pickroom.features.reading import EmbedItem
-from pickroom.features.regions import RegionConfig
-from pickroom.features.rows import RegionRow, VectorRow
-from pickroom.indexing.work import EmbedGroup
+from pickroom.indexing.work import IndexedRows, IndexTask
 
 T = TypeVar("T")
-GROUPS_A_BATCH = 4  # some eight to sixteen images, each read twice
 
-# the images a batch began with, and the rows it came to; called by one thread at a time
-PublishImages = Callable[[int, list[VectorRow]], None]
-PublishRegions = Callable[[int, list[RegionRow]], None]
+# the images a batch began with, and what it came to; called by one thread at a time
+Publish = Callable[[int, IndexedRows], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +24,6 @@ class EmbedConfig:
         batch: images one worker takes at a time: a kill costs at most one such batch a worker. None is 8 on a
             CPU, where more is not faster, and 32 on a GPU.
         workers: threads (local) or processes (Ray); None is as many as the machine or the cluster bears.
-        regions: how to find the regions of groups; None switches them off.
         previews: whether thumbnails may stand in for images they are large enough for.
         engine: "local", or "ray".
         address: of a running Ray cluster; None starts one on this machine.
@@ -38,7 +32,6 @@ class EmbedConfig:
     encoder: EncoderConfig = field(default_factory=EncoderConfig)
     batch: int | None = None
     workers: int | None = None
-    regions: RegionConfig | None = field(default_factory=RegionConfig)
     previews: bool = True
     engine: Literal["local", "ray"] = "local"
     address: str | None = None
@@ -51,12 +44,8 @@ class Engine(Protocol):
     batch: int  # images a worker takes at a time
     workers: int
 
-    def images(self, batches: Sequence[Sequence[EmbedItem]], publish: PublishImages) -> None:
-        """Embed images; raises the first error of any worker."""
-        ...
-
-    def groups(self, batches: Sequence[Sequence[EmbedGroup]], config: RegionConfig, publish: PublishRegions) -> None:
-        """Find and embed the regions of groups; raises the first error of any worker."""
+    def images(self, batches: Sequence[Sequence[IndexTask]], publish: Publish) -> None:
+        """Do the tasks; raises the first error of any worker."""
         ...
 
 

@@ -17,10 +17,9 @@ from typing import TypeVar
 
 from pickroom.features.choice import Chosen
 from pickroom.features.device import device_words, usable_cores
-from pickroom.features.reading import EmbedItem, ImageSource
-from pickroom.features.regions import RegionConfig
-from pickroom.indexing.engines import EmbedConfig, PublishImages, PublishRegions, batch_size
-from pickroom.indexing.work import EmbedGroup, embed_groups, embed_images
+from pickroom.features.reading import ImageSource
+from pickroom.indexing.engines import EmbedConfig, Publish, batch_size
+from pickroom.indexing.work import IndexTask, index_images
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -38,22 +37,12 @@ class LocalEngine:
         each = max(1, usable_cores() // self.workers)  # decoding and computing share the processor's cores
         self._sharing = partial(self._encoder.threads, each) if chosen.device == "cpu" else nullcontext
 
-    def images(self, batches: Sequence[Sequence[EmbedItem]], publish: PublishImages) -> None:
+    def images(self, batches: Sequence[Sequence[IndexTask]], publish: Publish) -> None:
         """See `Engine`."""
         run(
             batches,
-            lambda batch: embed_images(self._encoder, self._source, batch),
+            lambda batch: index_images(self._encoder, self._source, batch),
             lambda batch, rows: publish(len(batch), rows),
-            self.workers,
-            self._sharing,
-        )
-
-    def groups(self, batches: Sequence[Sequence[EmbedGroup]], config: RegionConfig, publish: PublishRegions) -> None:
-        """See `Engine`."""
-        run(
-            batches,
-            lambda batch: embed_groups(self._encoder, self._source, batch, config),
-            lambda batch, rows: publish(sum(len(group.members) for group in batch), rows),
             self.workers,
             self._sharing,
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from pickroom.core.records import Ungrouped
@@ -23,9 +23,8 @@ class EmbedReport:
         unchanged: images that had their vector. waiting: moved while they were read; the next run takes them.
         errors: images without a vector, with the reason; those of earlier runs too.
         left_out: paths never opened, with the reason.
-        groups, regions: groups whose regions were done now, and how many regions of images were embedded.
-        groups_gone: groups whose regions cannot be found, since members are not on disk any more.
-        seconds, region_seconds: of embedding images, and of the regions beside them.
+        measured: block -> images it was measured in now. blocks: block -> images on disk that have it.
+        seconds: of embedding and measuring images.
         damaged: part files that could not be read and were set aside; what they held was made again.
         verification: what `verify` found, None where it was not asked for.
     """
@@ -42,11 +41,9 @@ class EmbedReport:
     waiting: int = 0
     errors: tuple[Ungrouped, ...] = ()
     left_out: tuple[Ungrouped, ...] = ()
-    groups: int = 0
-    regions: int = 0
-    groups_gone: int = 0
+    measured: dict[str, int] = field(default_factory=dict)
+    blocks: dict[str, int] = field(default_factory=dict)
     seconds: float = 0.0
-    region_seconds: float = 0.0
     damaged: tuple[str, ...] = ()
     verification: Verification | None = None
 
@@ -68,11 +65,8 @@ class EmbedReport:
             lines.append(f"  vectors in {self.dtype} cannot be compared with those of newer projects: {again}")
         if self.embedded and self.seconds > 0:
             lines.append(f"  {self.embedded / self.seconds:.1f} images/s, {self.seconds:.1f} s")
-        if self.groups:
-            cost = f", {self.region_seconds / self.groups:.2f} s a group" if self.region_seconds > 0 else ""
-            lines.append(f"  regions: {self.regions} in {self.groups} groups{cost} (--no-regions leaves them out)")
-        if self.groups_gone:
-            lines.append(f"  {self.groups_gone} groups without regions: images of them are no longer on disk")
+        found = (f"{name} of {count} ({self.measured.get(name, 0)} now)" for name, count in self.blocks.items())
+        lines.append(f"  measured: {', '.join(found)}")
         lines += _listed(self.errors) + _listed(self.left_out)
         lines += [f"  {name}: was damaged; what it held was made again, as far as it could be" for name in self.damaged]
         if self.verification:

@@ -7,7 +7,6 @@ from typing import Literal
 
 from pickroom.core.errors import PickroomError
 from pickroom.features.choice import EncoderConfig
-from pickroom.features.regions import RegionConfig
 from pickroom.indexing.engines import EmbedConfig
 from pickroom.indexing.pipeline import embed
 from pickroom.indexing.progress import bar
@@ -21,7 +20,6 @@ def embed_project(
     *,
     encoder: str | None = None,
     checkpoint: Path | str | None = None,
-    regions: bool = True,
     engine: Literal["local", "ray"] = "local",
     verify: bool = False,
 ) -> EmbedReport | None:
@@ -32,13 +30,11 @@ def embed_project(
         encoder: "openclip" or "bundled"; None is the project's own. A project that already has its vectors keeps the
             encoder they were made by: ask for another one with `pickroom embed --change-encoder`.
         checkpoint: a local OpenCLIP folder.
-        regions: whether the places where the images of a group differ are embedded too.
         engine: "local" or "ray".
         verify: check all vectors, and make 20 of them again; what is wrong is printed.
     """
     config = EmbedConfig(
         encoder=EncoderConfig(encoder, checkpoint=checkpoint),
-        regions=RegionConfig() if regions else None,
         engine=engine,
     )
     try:
