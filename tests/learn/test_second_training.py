@@ -16,8 +16,8 @@ from pickroom.learn import checkpoints, splits, training_sets
 from pickroom.learn.crops.model import CropTask
 from pickroom.learn.crops.proposer import CropConfig
 from pickroom.learn.models import model_of
-from pickroom.learn.picks.model import PickTask
-from pickroom.learn.picks.ranker import RankerConfig
+from pickroom.learn.picks.columns import ColumnsConfig
+from pickroom.learn.picks.task import PickTask
 from pickroom.learn.promotion import LEAST_ROWS
 from pickroom.learn.splits import SplitConfig
 from pickroom.learn.tasks import Baselines
@@ -41,7 +41,7 @@ class AgainstFullFrame(CropTask):
 
 
 TASKS: dict[Kind, Any] = {
-    "ranker": PickTask(config=RankerConfig(members=2, hidden=64, components=4)),
+    "ranker": PickTask(config=ColumnsConfig(directions=8, waves=32)),
     "crop_proposer": AgainstFullFrame(config=CropConfig(members=1, steps=30, hidden=8)),
 }
 

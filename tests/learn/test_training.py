@@ -13,7 +13,7 @@ from pickroom.core.errors import LockedError, StoreError, UsageError
 from pickroom.learn import checkpoints, progress, splits, training_sets
 from pickroom.learn.crops.model import CropTask
 from pickroom.learn.models import model_of
-from pickroom.learn.picks.model import PickTask
+from pickroom.learn.picks.task import PickTask
 from pickroom.learn.progress import ProgressReporter, Status, TrainingStopped
 from pickroom.learn.splits import SplitConfig
 from pickroom.learn.training import TrainConfig, train

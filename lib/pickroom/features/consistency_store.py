@@ -6,6 +6,8 @@ group's members and the file name: other members or other settings, other rows. 
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -22,7 +24,6 @@ from pickroom.features.candidates import Candidates
 from pickroom.features.consistency import NAMES, Consistency, ConsistencyConfig, compare, shape_for
 from pickroom.features.device import usable_cores
 from pickroom.features.parts import Parts, rows_of
-from pickroom.features.regions import members_hash
 from pickroom.features.sources import FeatureSources
 from pickroom.images import decode
 from pickroom.storage import atomic
@@ -58,7 +59,7 @@ def members_key(item: Candidates) -> str | None:
     """The hash of a group's members; None when a content hash is unknown."""
     if None in item.hashes:
         return None
-    return members_hash([(name, digest or "") for name, digest in zip(item.filenames, item.hashes, strict=True)])
+    return hashlib.sha256(json.dumps(sorted(zip(item.filenames, item.hashes, strict=True))).encode()).hexdigest()
 
 
 def consistency_of(

@@ -124,7 +124,8 @@ def pick_features(
     for project_id in specs:  # project by project, so that what sources let go is seldom read again
         rows = np.flatnonzero(projects == project_id).tolist()
         _fill_images(features, rows, items, sources)
-        _fill_comparisons(features, [row for row in rows if row not in features.missing], items, sources, config, progress)
+        rows = [row for row in rows if row not in features.missing]
+        _fill_comparisons(features, rows, items, sources, config, progress)
     return features
 
 
@@ -136,9 +137,10 @@ def _fill_images(
         item, n = items[row], len(items[row].filenames)
         vectors, blocks = sources.vectors(item.project_id), sources.blocks(item.project_id)
         images = list(zip(item.filenames, item.hashes, strict=True))
-        places = [vectors.place(*image) for image in images]
-        if None in places:
-            name = item.filenames[places.index(None)]
+        found_at = [vectors.place(*image) for image in images]
+        places = [place for place in found_at if place is not None]
+        if len(places) < n:
+            name = item.filenames[found_at.index(None)]
             why = f": {vectors.errors[name]}" if name in vectors.errors else ""
             features.missing[row] = f"{name} has no vector{why}"
             continue

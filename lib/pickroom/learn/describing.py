@@ -63,9 +63,9 @@ def marks(scored: Mapping[str, Any]) -> list[str]:
     found = []
     for title, least in (("first version", FIRST_MARKS), ("success", MARKS)):
         parts = [
-            f"{kind} {scored[kind]['value']:.0%} of {share:.0%} ({'' if scored[kind]['value'] >= share else 'not '}reached)"
+            f"{kind} {value:.0%} of {share:.0%} ({'' if value >= share else 'not '}reached)"
             for kind, share in least.items()
-            if scored[kind]["value"] is not None
+            if (value := scored[kind]["value"]) is not None
         ]
         found += [f"mark for {title}: {', '.join(parts)}"] if parts else []
     return found

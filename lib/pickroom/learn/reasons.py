@@ -14,8 +14,7 @@ _FLAG_LIFT = 1.6
 _CLEAR = 0.15  # a block that speaks so much louder for the pick, in utility, is given as a reason
 _MOST = 3  # reasons
 
-# the beginning of a number's name -> words where more of it speaks for the pick, and where less of it does; an empty one
-# is not said. The first that fits is taken.
+# the beginning of a number's name, words where the pick has more of it, and where it has less; the first that fits
 _WORDS = (
     ("eye_", "eyes more open than in {others}", "eyes closed more than in {others}"),
     ("eyes_open", "eyes more open than in {others}", "eyes closed more than in {others}"),
@@ -59,8 +58,8 @@ def reasons(group: Group, picked: int, explanation: Explanation) -> tuple[str, .
     # a lower stage is picked in spite of a higher one: that is what wants a reason
     rival = max(_not_lower(group, picked, others) or others, key=lambda place: float(total[place]))
     ahead: dict[str, float] = {}
-    for name, share in explanation.shares.items():
-        block = name.removeprefix("project ").removesuffix(", curved")
+    for title, share in explanation.shares.items():
+        block = title.removeprefix("project ").removesuffix(", curved")
         ahead[block] = ahead.get(block, 0.0) + float(share[picked] - share[rival])
     found = []
     for block, lead in sorted(ahead.items(), key=lambda one: -one[1]):

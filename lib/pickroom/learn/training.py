@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -17,11 +17,11 @@ from pickroom.features import device as devices
 from pickroom.features.sources import FeatureSources
 from pickroom.learn import checkpoints, describing, fitting, progress, splits, training_sets
 from pickroom.learn.models import default_task, model_of
+from pickroom.learn.picks.task import PickTask
+from pickroom.learn.picks.training import train_picks
 from pickroom.learn.progress import ProgressReporter, Status
 from pickroom.learn.promotion import LEAST_ROWS, Rival, Verdict, evaluate_crop_gate, judge
 from pickroom.learn.splits import CALIBRATE, HELD_OUT, TRAIN, Split, SplitConfig
-from pickroom.learn.picks.task import PickTask
-from pickroom.learn.picks.training import train_picks
 from pickroom.learn.tasks import Task, TrainingTask
 from pickroom.learn.training_sets import Kind, TrainingSet
 from pickroom.store import written_files
@@ -134,7 +134,7 @@ def _train(
         version, promoted, metadata = train_picks(workspace, frozen, task, config.split.holdout, reporter)
         return _report(workspace, task, version, promoted, metadata)
     path = training_sets.freeze(workspace, frozen)
-    return _train_on(workspace, frozen, path, config, task, device, reporter, started)
+    return _train_on(workspace, frozen, path, config, cast(TrainingTask, task), device, reporter, started)
 
 
 def _train_on(

@@ -17,8 +17,8 @@ from pickroom.learn import progress, retraining
 from pickroom.learn.background import Background
 from pickroom.learn.crops.model import CropTask
 from pickroom.learn.crops.proposer import CropConfig
-from pickroom.learn.picks.model import PickTask
-from pickroom.learn.picks.ranker import RankerConfig
+from pickroom.learn.picks.columns import ColumnsConfig
+from pickroom.learn.picks.task import PickTask
 from pickroom.learn.tasks import TrainingTask
 from pickroom.learn.training_sets import Kind
 from pickroom.sessions.review.session import ReviewSession
@@ -69,7 +69,7 @@ def test_it_learns_and_recommends_anew(tmp_path: Path) -> None:
     project = make_learned(tmp_path, "p", 62, 60)
     # small models: what a default one learns is for the tests of learning
     small: dict[Kind, TrainingTask] = {
-        "ranker": PickTask(config=RankerConfig(members=2, hidden=64, components=4)),
+        "ranker": PickTask(config=ColumnsConfig(directions=8, waves=32)),
         "crop_proposer": CropTask(config=CropConfig(members=1, steps=30, hidden=8)),
     }
     lines = retraining.retrain(project.workspace, "p", tasks=small)

@@ -164,12 +164,11 @@ def fit_columns(features: PickFeatures, config: ColumnsConfig) -> Columns:
     images = contents[np.argsort(-times, kind="stable")][: min(config.images, int((times > 1).sum()))].tolist()
     if images:
         blocks[OWN] = (at, at + len(images))
-    return Columns({name: np.asarray(a, dtype=np.float64) for name, a in arrays.items()}, blocks, projects, slots, images)
+    exact = {name: np.asarray(values, dtype=np.float64) for name, values in arrays.items()}
+    return Columns(exact, blocks, projects, slots, images)
 
 
-def _directions(
-    values: np.ndarray, mask: np.ndarray, config: ColumnsConfig, rng: np.random.RandomState
-) -> np.ndarray:
+def _directions(values: np.ndarray, mask: np.ndarray, config: ColumnsConfig, rng: np.random.RandomState) -> np.ndarray:
     """(D, K): the directions in which siblings differ most, each scaled by the fourth root of its variance.
 
     Halfway between raw columns, where a few directions decide, and whitened ones, where noise counts as much.
@@ -209,5 +208,3 @@ def _raw(features: PickFeatures, arrays: Mapping[str, np.ndarray], names: Sequen
                 values = np.cos(values @ arrays[f"{name}/in"] + arrays[f"{name}/turn"])
         found[name] = np.where(here, values, 0).astype(np.float32)
     return found
-
-

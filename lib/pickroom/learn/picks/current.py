@@ -22,12 +22,12 @@ from pickroom.core.quantities import plural
 from pickroom.features.pick_features import PickFeatures
 from pickroom.features.sources import FeatureSources
 from pickroom.learn import checkpoints, progress, splits, training_sets
-from pickroom.learn.checkpoints import packed, unpacked
+from pickroom.learn.checkpoints import Checkpoint, packed, unpacked
 from pickroom.learn.examples import Pick
 from pickroom.learn.metrics import WINDOW, Rate
 from pickroom.learn.picks.betting import ENOUGH, Bet
 from pickroom.learn.picks.learner import CURRENT, Learner, decision_prints, replay
-from pickroom.learn.picks.model import BASELINES, PickModel, baseline_scores, baselines_right, right_of, scores
+from pickroom.learn.picks.model import BASELINES, PickModel, baseline_scores, right_of, scores
 from pickroom.learn.picks.task import SAID, SCORED, PickTask
 from pickroom.learn.training_sets import TrainingSet
 from pickroom.storage import atomic, json_records
@@ -184,7 +184,7 @@ def usable_rows(
     return [picks[row] for row in kept], features.take(kept)
 
 
-def current_model(workspace: Workspace, task: PickTask, encoder: str) -> tuple[checkpoints.Checkpoint, PickModel] | None:
+def current_model(workspace: Workspace, task: PickTask, encoder: str) -> tuple[Checkpoint, PickModel] | None:
     """The version that recommends as it was written; None without one.
 
     Raises:

@@ -49,7 +49,7 @@ class Learner:
     def refit_due(self) -> bool:
         """Whether the next fit needs the features of all groups."""
         count = len(self.learned)
-        return FIRST_FIT <= count and (self.model is None or (count >= _REFIT * self.fitted and count <= REFIT_BELOW))
+        return count >= FIRST_FIT and (self.model is None or (count >= _REFIT * self.fitted and count <= REFIT_BELOW))
 
     def score(self, picks: Sequence[Pick], features: PickFeatures, rivals: Mapping[str, np.ndarray]) -> None:
         """Say which image of each group is picked, and bet on that; nothing is learned of them yet.
@@ -98,10 +98,10 @@ class Learner:
         parts = {name.removeprefix("model."): values for name, values in arrays.items() if name.startswith("model.")}
         model = PickModel.from_state(parts, about["model"]) if about["model"] is not None else None
         bets = {name: Bet(np.asarray(arrays[f"bet.{name}"]), int(groups)) for name, groups in about["bets"].items()}
-        own = [arrays[name] for name in ("learned", "chances", "right")]
-        if len({len(values) for values in own}) > 1 or not set(BASELINES) <= set(bets):
+        learned, chances, right = (arrays[name] for name in ("learned", "chances", "right"))
+        if not len(learned) == len(chances) == len(right) or not set(BASELINES) <= set(bets):
             raise ValueError("its parts do not fit together")
-        return cls(model, *own, bets, int(about["fitted"]))
+        return cls(model, learned, chances, right, bets, int(about["fitted"]))
 
 
 def replay(

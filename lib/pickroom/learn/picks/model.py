@@ -42,7 +42,7 @@ class Explanation:
 
 @dataclass(frozen=True, slots=True)
 class PickModel:
-    """Columns and the posterior over their weights. A model of no picks has no columns: every candidate is as likely."""
+    """Columns and the posterior over their weights."""
 
     columns: Columns
     preference: Preference

@@ -21,8 +21,8 @@ Blocks = Mapping[str, tuple[int, int]]  # name -> (first column, one after the l
 _ROUNDS, _WARM_ROUNDS = 24, 8  # of the evidence, each with one Newton step
 _NEWTON = 12  # steps at most, with the variances fixed
 _EVIDENCE_GROUPS = 1500  # groups that the variances are found from, at most: more hardly change them
-# of a block's variance: a log-normal's median, and its deviation in logs. It keeps a variance in bounds where few groups
-# say little, and where the same images come again and again, so that a pick is known without being understood.
+# of a block's variance: a log-normal's median, and its deviation in logs. It keeps a variance in bounds where few
+# groups say little, and where the same images come again and again: picks are then known without being understood
 _PRIOR_VARIANCE, _PRIOR_SPREAD = 0.3, 1.0
 _LEAST_VARIANCE, _MOST_VARIANCE = 1e-6, 1e3
 _CHUNK = 1024  # groups at a time
@@ -71,9 +71,9 @@ class Preference:
                 covariance += doubt[rows][:, :, None] * np.eye(MAX_GROUP)
             spread = _roots(covariance)
             utilities = (some @ self.mean)[:, None] + np.einsum("nij,sj->nsi", spread, draws)
-            there = here.any(axis=1)
-            utilities = np.where(here[:, None] | ~there[:, None, None], utilities, -np.inf)
-            found[rows] = np.where(there[:, None], softmax(utilities, axis=2).mean(axis=1), 0.0)
+            there = np.asarray(here.any(axis=1, keepdims=True))
+            utilities = np.where((here | ~there)[:, None], utilities, -np.inf)
+            found[rows] = np.where(there, softmax(utilities, axis=2).mean(axis=1), 0.0)
         return found
 
     def learn(self, columns: np.ndarray, mask: np.ndarray, chosen: np.ndarray) -> Preference:
@@ -105,13 +105,13 @@ def fit_preference(
     variances = np.array([(start or {}).get(name, _PRIOR_VARIANCE) for name in blocks])
     places = list(blocks.values())
     widths = np.array([stop - first for first, stop in places])
-    mean = np.zeros(size)
+    mean: np.ndarray = np.zeros(size)
     rows = np.arange(len(chosen))
     some = rows if len(rows) <= _EVIDENCE_GROUPS else rows[np.linspace(0, len(rows) - 1, _EVIDENCE_GROUPS).astype(int)]
     inputs, here, picked = np.asarray(columns[some], np.float64), mask[some], chosen[some]
     weighed = None if weights is None else weights[some]
     for _ in range(_WARM_ROUNDS if warm else _ROUNDS):
-        prior = np.repeat(1 / variances, widths)
+        prior: np.ndarray = np.repeat(1 / variances, widths)
         slope, curvature = _derivatives(inputs, here, picked, mean, weighed)
         curvature[np.diag_indices(size)] += prior
         factor = linalg.cholesky(curvature, lower=True, overwrite_a=True, check_finite=False)
@@ -125,8 +125,8 @@ def fit_preference(
             step = (0.5 * (fitted - determined) - pull) / (0.5 * max(fitted, determined) + 1 / _PRIOR_SPREAD**2)
             variances[number] *= np.exp(np.clip(step, -1.5, 1.5))
         variances = np.clip(variances, _LEAST_VARIANCE, _MOST_VARIANCE)
-    prior = np.diag(np.repeat(1 / variances, widths))
-    mean, precision = _newton(columns, mask, chosen, np.zeros(size), prior, mean, weights)
+    precise = np.diag(np.repeat(1 / variances, widths))
+    mean, precision = _newton(columns, mask, chosen, np.zeros(size), precise, mean, weights)
     named = dict(zip(blocks, variances.tolist(), strict=True))
     return Preference(mean, precision, named, dict(blocks))
 

@@ -20,9 +20,11 @@ from pickroom.learn.picks.model import PickModel, even_chances, fit_model
 from pickroom.learn.tasks import Baselines, Evidence
 from pickroom.learn.training_sets import Kind
 
+NAME: Kind = "ranker"
 FOLDS = 5
-SCORED, SAID = "scored", "said"  # arrays of a version: prints of its decisions, and what was said before they were learned
-# groups of a kind that have to be right: of normal ones, of anomalies, and of a first version
+# arrays of a version: prints of its decisions, and the chances before it learned them
+SCORED, SAID = "scored", "said"
+# shares of groups, by kind, that make a version a success, and a first version good enough
 MARKS = {"normal": 0.90, "anomaly": 0.75}
 FIRST_MARKS = {"normal": 0.85, "anomaly": 0.70}
 
@@ -42,7 +44,7 @@ class PickTask:
     anomaly_weights: tuple[float, ...] = ()
     override_weight: float = 1.0
 
-    name: Kind = "ranker"
+    name = NAME
     unit = "groups"
 
     @property
@@ -85,7 +87,9 @@ class PickTask:
         losses = metrics.log_losses(examples, chances)
         return Evidence(chances.max(axis=1, initial=0), right, np.zeros(len(right)), right, losses)
 
-    def baselines(self, train: Sequence[Pick], train_features: Any, examples: Sequence[Pick], features: Any) -> Baselines:
+    def baselines(
+        self, train: Sequence[Pick], train_features: Any, examples: Sequence[Pick], features: Any
+    ) -> Baselines:
         """Judged by top-1; nothing is learned from `train`."""
         return Baselines(pick_model.baselines_right(examples), pick_model.baseline_scores(examples))
 
@@ -97,7 +101,7 @@ class PickTask:
         """How good it is, in one plain sentence, next to "highest stage"; both as `score` and `baselines` say."""
         own, highest = scored["overall"], baselines["highest stage"]["overall"]
         return (
-            f"right in {own['right']:.0f} of {own['of']} groups it had not learned; "
+            f"right in {own['right']:.0f} of {own['of']} groups it had not seen; "
             f"highest stage: {highest['right']:.3g} of {highest['of']}"
         )
 
