@@ -14,23 +14,23 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import numpy as np
 
 from pickroom.core.errors import ConflictError, StoreError
 from pickroom.core.quantities import plural
 from pickroom.features.pick_features import PickFeatures
 from pickroom.features.sources import FeatureSources
-from pickroom.learn import checkpoints, progress, splits, training_sets
+from pickroom.learn import checkpoints, progress, splits, summary, training_sets
 from pickroom.learn.checkpoints import Checkpoint, packed, unpacked
 from pickroom.learn.examples import Pick
-from pickroom.learn.metrics import WINDOW, Rate
+from pickroom.learn.metrics import WINDOW
 from pickroom.learn.picks.betting import ENOUGH, Bet
 from pickroom.learn.picks.learner import CURRENT, Learner, decision_prints, replay
 from pickroom.learn.picks.model import BASELINES, PickModel, baseline_scores, right_of, scores
 from pickroom.learn.picks.task import SAID, SCORED, PickTask
+from pickroom.learn.summary import Summary
 from pickroom.learn.training_sets import TrainingSet
-from pickroom.storage import atomic, json_records
+from pickroom.storage import atomic
 from pickroom.store.workspace import Workspace, utc_now
 
 NAME = "ranker"
@@ -50,25 +50,6 @@ class State:
     version: int
     features: str
     encoder: str
-
-
-class Summary(msgspec.Struct):
-    """How the state does.
-
-    Attributes:
-        decisions: it has learned.
-        last, right: of the last 100 of them, how many it was right about before it learned them.
-        version: as of `State`.
-    """
-
-    decisions: int
-    last: int
-    right: float
-    version: int
-
-    @property
-    def agreement(self) -> Rate:
-        return Rate(self.right, self.last)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,14 +81,7 @@ def write_state(workspace: Workspace, state: State) -> None:
     workspace.models.mkdir(parents=True, exist_ok=True)
     atomic.write_bytes(_state_path(workspace), packed({**own, **state.learner.arrays()}))
     last = state.learner.right[-WINDOW:]
-    said = Summary(len(state.learner.learned), len(last), float(last.sum()), state.version)
-    atomic.write_text(_summary_path(workspace), json.dumps(msgspec.to_builtins(said)) + "\n")
-
-
-def read_summary(workspace: Workspace) -> Summary | None:
-    """How the state does; None where nothing was learned yet. Raises StoreError where the file is damaged."""
-    path = _summary_path(workspace)
-    return json_records.read(Summary, path, doing="looking for what was learned", hint="delete it")
+    summary.write(workspace, Summary(len(state.learner.learned), len(last), float(last.sum()), state.version))
 
 
 def update(
@@ -318,7 +292,3 @@ def _words(bet: Bet) -> str:
 
 def _state_path(workspace: Workspace) -> Path:
     return workspace.models / f"{NAME}_state.npz"
-
-
-def _summary_path(workspace: Workspace) -> Path:
-    return workspace.models / f"{NAME}_state.json"

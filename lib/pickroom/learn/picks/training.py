@@ -49,7 +49,7 @@ def train_picks(
         if reporter.stopping:
             raise TrainingStopped("stopped", doing="training the ranker", hint="train again: it begins anew")
 
-    reporter.phase("learning one decision after the other")
+    reporter.phase("training")
     rivals = current.rival_of_current(workspace, task, frozen.encoder, learned, inputs)
     learner = replay(learned, inputs, task.config, rivals, count)
     assert learner.model is not None
