@@ -67,6 +67,8 @@ $(READY): requirements.lock pyproject.toml
 	@echo 'Installing the pinned packages: the first time several GB and some minutes'
 	$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@# optional: a platform without them is told so in one line
+	@$(PICKROOM) install faces || true
 	@# pip leaves bytecode out where PYTHONDONTWRITEBYTECODE is set: every process would then compile PyTorch again
 	@PYTHONDONTWRITEBYTECODE= $(PY) -m compileall -q -j 0 $(VENV)/lib lib >/dev/null 2>&1 || true
 	@printf '%s\n' "$(CURDIR)" > $(READY)

@@ -64,6 +64,16 @@ def embed(
     fail_if(problems or report.errors or report.waiting)
 
 
+@app.command()
+def install(what: Annotated[Literal["faces"], typer.Argument(help="faces: eyes, mouth and pose of people.")]) -> None:
+    """Install optional packages that pip takes for needing more than they do."""
+    from pickroom.features import faces
+
+    if not faces.installed():
+        faces.install()
+    say("pickroom: faces can be measured: pickroom embed PROJECT")
+
+
 def _import(project: Project, cache: Path, as_json: bool) -> None:
     from pickroom.history.vectors import import_cache
 

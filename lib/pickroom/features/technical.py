@@ -64,7 +64,7 @@ def measure(image: PillowImage.Image) -> np.ndarray:
     small = scales[1]
     brightness = _cells(small)
     squares = _cells(small**2)
-    dark, median, bright = np.quantile(small, (0.05, 0.5, 0.95))
+    dark, median, bright = np.quantile(small[::2, ::2], (0.05, 0.5, 0.95))
     across, down = (float(np.mean(np.diff(small, axis=axis) ** 2)) for axis in (1, 0))
     edge = np.ones((_CELLS, _CELLS), dtype=bool)
     edge[_CENTRE, _CENTRE] = False
@@ -107,7 +107,7 @@ def _planes(image: PillowImage.Image) -> np.ndarray:
     scale = min(1.0, LONG_SIDE / max(image.size))
     width, height = (max(16 * _CELLS, round(side * scale)) for side in image.size)
     if image.size != (width, height):
-        image = image.resize((width, height), PillowImage.Resampling.BICUBIC)
+        image = image.resize((width, height), PillowImage.Resampling.BILINEAR, reducing_gap=2.0)
     return np.stack([np.asarray(plane) for plane in image.split()])
 
 

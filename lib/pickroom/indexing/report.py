@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from pickroom.core.records import Ungrouped
+from pickroom.features import faces
 from pickroom.features.encoder import FLOAT32
 from pickroom.indexing.verify import Verification
 
@@ -65,8 +66,12 @@ class EmbedReport:
             lines.append(f"  vectors in {self.dtype} cannot be compared with those of newer projects: {again}")
         if self.embedded and self.seconds > 0:
             lines.append(f"  {self.embedded / self.seconds:.1f} images/s, {self.seconds:.1f} s")
-        found = (f"{name} of {count} ({self.measured.get(name, 0)} now)" for name, count in self.blocks.items())
-        lines.append(f"  measured: {', '.join(found)}")
+        blocks = (f"{name} of {count} ({self.measured.get(name, 0)} now)" for name, count in self.blocks.items())
+        lines.append(f"  measured: {', '.join(blocks)}")
+        if self.measured and not faces.installed():
+            lines.append(
+                "  faces are not measured; to measure those of every image: pickroom install faces, then embed again"
+            )
         lines += _listed(self.errors) + _listed(self.left_out)
         lines += [f"  {name}: was damaged; what it held was made again, as far as it could be" for name in self.damaged]
         if self.verification:
