@@ -41,7 +41,7 @@ class AgainstFullFrame(CropTask):
 
 
 TASKS: dict[Kind, Any] = {
-    "ranker": PickTask(config=ColumnsConfig(directions=8, waves=32)),
+    "ranker": PickTask(config=ColumnsConfig(directions=8, curved=(("consistency", 0.5, 32),))),
     "crop_proposer": AgainstFullFrame(config=CropConfig(members=1, steps=30, hidden=8)),
 }
 KIND: Kind = "crop_proposer"  # the ranker's versions are held against each other by bets: test_learner.py

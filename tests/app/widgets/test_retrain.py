@@ -75,7 +75,7 @@ def test_it_learns_and_recommends_anew(tmp_path: Path) -> None:
     project = make_learned(tmp_path, "p", 62, 60)
     # small models: what a default one learns is for the tests of learning
     small: dict[Kind, Task] = {
-        "ranker": PickTask(config=ColumnsConfig(directions=8, waves=32)),
+        "ranker": PickTask(config=ColumnsConfig(directions=8, curved=(("consistency", 0.5, 32),))),
         "crop_proposer": CropTask(config=CropConfig(members=1, steps=30, hidden=8)),
     }
     lines = retraining.retrain(project.workspace, "p", tasks=small)

@@ -30,7 +30,8 @@ class ColumnsConfig:
     Attributes:
         directions: of the vector, those in which siblings differ most; deviating: of these, how many each project has
             weights of its own for.
-        waves: random Fourier features of a curved block; reach: block -> their length scale, in standard deviations.
+        curved: blocks that are curved too, each with the length scale in standard deviations, and how many random
+            Fourier features it has.
         projects: with deviations of their own, at most: those with the most picks.
         images: with a weight of their own, at most, of those met in several groups.
         seed: of the Fourier features and of the sample.
@@ -38,8 +39,11 @@ class ColumnsConfig:
 
     directions: int = 128
     deviating: int = 8
-    waves: int = 128
-    reach: tuple[tuple[str, float], ...] = (("technical", 1.5), ("faces", 1.5), ("consistency", 1.0))
+    curved: tuple[tuple[str, float, int], ...] = (
+        ("technical", 1.5, 128),
+        ("faces", 1.5, 128),
+        ("consistency", 0.5, 256),
+    )
     projects: int = 16
     images: int = 256
     seed: int = 1
@@ -120,7 +124,7 @@ def fit_columns(features: PickFeatures, config: ColumnsConfig) -> Columns:
     """Scales, directions and waves of the blocks that have values in these groups."""
     rng = np.random.RandomState(config.seed)  # whose stream NumPy has frozen (NEP 19)
     arrays: dict[str, np.ndarray] = {}
-    reach = dict(config.reach)
+    curved = {name: (reach, waves) for name, reach, waves in config.curved}
     names: list[str] = []
     for name, values in features.blocks.items():
         there = features.present[name] & features.mask
@@ -138,11 +142,12 @@ def fit_columns(features: PickFeatures, config: ColumnsConfig) -> Columns:
             arrays[f"{name}/mean"] = mean
             spread = np.sqrt((np.where(known, sample - mean, 0) ** 2).sum(axis=0) / count)
             arrays[f"{name}/scale"] = np.maximum(spread, _LEAST_SCALE)
-        if name in reach:
+        if name in curved:
+            reach, waves = curved[name]
             names.append(f"{name}, curved")
             width = values.shape[2]
-            arrays[f"{name}, curved/in"] = rng.standard_normal((width, config.waves)) / (reach[name] * width**0.5)
-            arrays[f"{name}, curved/turn"] = rng.uniform(0, 2 * np.pi, config.waves)
+            arrays[f"{name}, curved/in"] = rng.standard_normal((width, waves)) / (reach * width**0.5)
+            arrays[f"{name}, curved/turn"] = rng.uniform(0, 2 * np.pi, waves)
     blocks, at = {}, 0
     for name, values in _raw(features, arrays, names).items():
         blocks[name] = (at, at + values.shape[2])

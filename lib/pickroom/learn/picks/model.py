@@ -15,6 +15,7 @@ from pickroom.learn import metrics
 from pickroom.learn.examples import Pick
 from pickroom.learn.picks.columns import Columns, ColumnsConfig, fit_columns
 from pickroom.learn.picks.preference import Preference, fit_preference
+from pickroom.learn.picks.prior_shift import adapted, lower_counts
 
 VERSION = 3  # of the model in a file; 1 and 2 were made by earlier versions of Pickroom, and cannot be used
 BASELINES = ("highest stage", "chance")
@@ -42,20 +43,33 @@ class Explanation:
 
 @dataclass(frozen=True, slots=True)
 class PickModel:
-    """Columns and the posterior over their weights."""
+    """Columns and the posterior over their weights.
+
+    Attributes:
+        lower: project -> how often a lower stage was picked in it, and groups; see `prior_shift`.
+    """
 
     columns: Columns
     preference: Preference
+    lower: dict[str, tuple[int, int]]
 
     def chances(self, features: PickFeatures) -> np.ndarray:
-        """(N, 4) float64: the chance of each candidate; rows sum to 1, or are 0 without features."""
+        """(N, 4) float64: the chance of each candidate; rows sum to 1, or are 0 without features.
+
+        How often a project's highest stages are passed over is read off all its groups that are asked about.
+        """
         doubt = self.columns.doubt(features, self.preference.variances)
-        return self.preference.chances(self.columns.of(features), features.mask, doubt)
+        said = self.preference.chances(self.columns.of(features), features.mask, doubt)
+        return adapted(said, features.blocks["stage"], features.projects.tolist(), self.lower)
 
     def learn(self, features: PickFeatures, chosen: np.ndarray) -> PickModel:
         """The model after more picks; scales and directions stay as they are."""
         columns = self.columns.with_projects(features.projects.tolist())
-        return PickModel(columns, self.preference.learn(columns.of(features), features.mask, chosen))
+        lower = dict(self.lower)
+        for name, counts in lower_counts(features.blocks["stage"], chosen, features.projects).items():
+            before = lower.get(name, (0, 0))
+            lower[name] = (before[0] + counts[0], before[1] + counts[1])
+        return PickModel(columns, self.preference.learn(columns.of(features), features.mask, chosen), lower)
 
     def explain(self, features: PickFeatures, row: int, names: Mapping[str, Sequence[str]]) -> Explanation:
         """Why, for one group that has features.
@@ -84,7 +98,8 @@ class PickModel:
 
     def describe(self) -> dict[str, Any]:
         """What `from_state` needs besides the arrays, as JSON."""
-        return {"version": VERSION, **self.columns.describe(), "variances": self.preference.variances}
+        own = {"variances": self.preference.variances, "lower": {name: list(n) for name, n in self.lower.items()}}
+        return {"version": VERSION, **self.columns.describe(), **own}
 
     @classmethod
     def from_state(cls, state: Mapping[str, np.ndarray], description: Mapping[str, Any]) -> PickModel:
@@ -101,6 +116,7 @@ class PickModel:
             blocks = {name: (int(first), int(stop)) for name, (first, stop) in description["columns"].items()}
             variances = {name: float(description["variances"][name]) for name in blocks}
             columns = Columns(arrays, blocks, description["projects"], description["slots"], description["images"])
+            lower = {str(name): (int(few), int(of)) for name, (few, of) in description["lower"].items()}
             if mean.shape != (columns.size,) or precision.shape != (columns.size, columns.size):
                 raise ValueError("its weights are not of its columns")
         except (AttributeError, KeyError, TypeError, ValueError) as error:
@@ -109,7 +125,7 @@ class PickModel:
                 doing="loading a ranker",
                 hint="train again: pickroom train ranker PROJECT",
             ) from error
-        return cls(columns, Preference(mean, precision, variances, blocks))
+        return cls(columns, Preference(mean, precision, variances, blocks), lower)
 
 
 def fit_model(
@@ -129,7 +145,7 @@ def fit_model(
     columns = fit_columns(features, config)
     variances = start.preference.variances if start else None
     found = fit_preference(columns.of(features), features.mask, chosen, columns.blocks, variances, weights)
-    return PickModel(columns, found)
+    return PickModel(columns, found, lower_counts(features.blocks["stage"], chosen, features.projects))
 
 
 def even_chances(mask: np.ndarray) -> np.ndarray:

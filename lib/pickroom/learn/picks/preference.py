@@ -23,7 +23,7 @@ _NEWTON = 12  # steps at most, with the variances fixed
 _EVIDENCE_GROUPS = 1500  # groups that the variances are found from, at most: more hardly change them
 # of a block's variance: a log-normal's median, and its deviation in logs. It keeps a variance in bounds where few
 # groups say little, and where the same images come again and again: picks are then known without being understood
-_PRIOR_VARIANCE, _PRIOR_SPREAD = 0.3, 1.0
+_PRIOR_VARIANCE, _PRIOR_SPREAD = 0.3, 2.0
 _LEAST_VARIANCE, _MOST_VARIANCE = 1e-6, 1e3
 _CHUNK = 1024  # groups at a time
 _DRAWS = 128  # of the quadrature over the posterior
