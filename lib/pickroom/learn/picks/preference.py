@@ -18,7 +18,7 @@ from scipy.special import softmax
 from pickroom.core.records import MAX_GROUP
 
 Blocks = Mapping[str, tuple[int, int]]  # name -> (first column, one after the last)
-_ROUNDS, _WARM_ROUNDS = 24, 8  # of the evidence, each with one Newton step
+_ROUNDS, _WARM_ROUNDS = 18, 8  # of the evidence, each with one Newton step
 _NEWTON = 12  # steps at most, with the variances fixed
 _EVIDENCE_GROUPS = 1500  # groups that the variances are found from, at most: more hardly change them
 # of a block's variance: a log-normal's median, and its deviation in logs. It keeps a variance in bounds where few
