@@ -14,7 +14,7 @@ from pickroom.core.errors import ConflictError, UsageError
 from pickroom.core.extras import require_extra
 from pickroom.features import device as devices
 from pickroom.features.encoder import FLOAT32, Encoder, EncoderSpec, Tower
-from pickroom.features.store import read_spec, save_spec
+from pickroom.features.store import as_stored, read_spec, save_spec
 from pickroom.store.workspace import Project
 
 KINDS = ("openclip", "bundled")
@@ -75,9 +75,9 @@ def choose(project: Project, config: EncoderConfig) -> Chosen:
             hint=f"make them again: pickroom embed {project.id} --encoder bundled --change-encoder",
         )
     spec = tower.spec(bound.dtype if bound else FLOAT32)
-    if bound and spec != bound:
+    if bound and spec.encoder_id != bound.encoder_id:
         raise _other(project, bound, spec.words)
-    return Chosen(tower, spec, device)
+    return Chosen(tower, as_stored(project.workspace, spec, project.id), device)
 
 
 def bind(project: Project, chosen: Chosen) -> Project:
