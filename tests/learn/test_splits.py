@@ -86,7 +86,7 @@ def test_what_was_held_out_stays_so_when_rows_come() -> None:
     few, many = split(rows[:100], SplitConfig()), split(rows, SplitConfig())
     assert few.sides.tolist() == many.sides[:100].tolist()
     counts = many.counts
-    assert 30 <= counts["held_out"] <= 90 and 20 <= counts["calibrate"] <= 75  # of 300: about 60 and 45
+    assert 30 <= counts["held_out"] <= 90  # of 300: about 60
     assert split(rows, SplitConfig(seed=2)).sides.tolist() != many.sides.tolist()
 
 

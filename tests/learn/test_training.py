@@ -91,9 +91,7 @@ def test_a_ranker_stops_when_asked_and_writes_nothing(learned: Project, quick: P
     assert checkpoints.versions(learned.workspace, "ranker") == []
 
 
-def test_crops_stop_when_asked_and_go_on_to_the_same_model(learned: Project, quick_crops: CropTask) -> None:
-    workspace = learned.workspace
-    train(workspace, "crop_proposer", ["p"], task=quick_crops)
+def test_crops_stop_when_asked_and_write_nothing(learned: Project, quick_crops: CropTask) -> None:
     recorders: list[ProgressReporter] = []
 
     def stop_in_the_second_fit(status: Status) -> None:
@@ -101,16 +99,9 @@ def test_crops_stop_when_asked_and_go_on_to_the_same_model(learned: Project, qui
             recorders[0].ask_to_stop()
 
     with pytest.raises(TrainingStopped):
-        train(
-            workspace, "crop_proposer", ["p"], task=quick_crops, show=stop_in_the_second_fit, recorder=recorders.append
-        )
-    assert (workspace.models / "crop_proposer_resume.npz").is_file()
-    phases: set[str] = set()
-    train(workspace, "crop_proposer", ["p"], task=quick_crops, show=lambda s: phases.add(s.phase))
-    assert "training" not in phases, "what was finished is not fitted again"
-    one, two = (checkpoints.load(workspace, "crop_proposer", version) for version in (1, 2))
-    assert all(np.array_equal(one.model[name], two.model[name]) for name in one.model)
-    assert not (workspace.models / "crop_proposer_resume.npz").exists()
+        workspace, recorder = learned.workspace, recorders.append
+        train(workspace, "crop_proposer", ["p"], task=quick_crops, show=stop_in_the_second_fit, recorder=recorder)
+    assert checkpoints.versions(learned.workspace, "crop_proposer") == []
 
 
 def test_several_projects_are_learned_from_and_one_is_held_out_whole(tmp_path: Path, quick: PickTask) -> None:

@@ -43,7 +43,7 @@ def train(
     watch: Annotated[
         bool, typer.Option("--watch", help="Follow it in another process: the one that runs, else one started now.")
     ] = False,
-    stop: Annotated[bool, typer.Option("--stop", help="Ask the one that runs to stop; train again goes on.")] = False,
+    stop: Annotated[bool, typer.Option("--stop", help="Ask the one that runs to stop.")] = False,
     anomaly_weight: Annotated[
         list[float] | None,
         typer.Option(help="Compare with groups of a lower pick weighed so; never used to recommend."),

@@ -20,7 +20,7 @@ def lines_of(task: Task, version: int, metadata: Mapping[str, Any]) -> list[str]
         learned, how = f"{counts['learned']} {task.unit} learned", f"headline: {metadata['headline']}"
     else:
         sides = "the whole project held out" if metadata["split"]["by"] == "project" else "split by group"
-        learned = f"{counts['train'] + counts['calibrate']} {task.unit} learned from, {metadata['fitted']}"
+        learned = f"{counts['train']} {task.unit} learned from, {metadata['fitted']}"
         how = f"{counts['held_out']} held out ({sides})"
     lines = [
         f"{task.name} v{version}: {task.plain(metadata['metrics'], metadata['baselines'])}",

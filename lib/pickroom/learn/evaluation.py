@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -21,7 +21,7 @@ from pickroom.learn.examples import CropExample, Pick
 from pickroom.learn.models import default_task, model_of
 from pickroom.learn.picks.model import baseline_scores, right_of, scores
 from pickroom.learn.picks.task import PickTask
-from pickroom.learn.tasks import Task
+from pickroom.learn.tasks import Task, TrainingTask
 from pickroom.learn.training_sets import KINDS, Kind, TrainingSet
 from pickroom.storage import append_log
 from pickroom.store.workspace import Workspace, utc_now
@@ -196,8 +196,9 @@ def _score(
     # what a baseline learns, it learns from the rows of other sides
     others = np.flatnonzero(~used.unseen)
     learned = ([examples[row] for row in others.tolist()], features.take(others))
-    baselines = task.baselines(*learned, some, here).scored if len(others) else {}
-    figure, scored = task.evidence(used.model, some, here).figure, task.score(used.model, some, here)
+    crops = cast(TrainingTask, task)
+    baselines = crops.baselines(*learned, some, here).scored if len(others) else {}
+    figure, scored = crops.evidence(used.model, some, here).figure, crops.score(used.model, some, here)
     return VersionScore(task.name, number, current, project_id, len(rows), seen, figure, scored, baselines)
 
 

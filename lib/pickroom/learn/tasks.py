@@ -20,13 +20,12 @@ class Evidence:
     The rows are those of `TrainingTask.judged`, in its order: not every row that is asked about can be judged.
 
     Attributes:
-        raw: (N,) confidences before calibration; right: (N,) whether the person agreed; lower: see `calibration`.
+        raw: (N,) confidences before calibration; right: (N,) whether the person agreed.
         figures: (N,) what a version is judged by; losses: (N,) what decides between equals, the lower the better.
     """
 
     raw: np.ndarray
     right: np.ndarray
-    lower: np.ndarray
     figures: np.ndarray
     losses: np.ndarray
 
@@ -81,14 +80,6 @@ class Task(Protocol):
 
     def rebuild(self, state: Mapping[str, np.ndarray], description: Mapping[str, Any]) -> Any: ...
 
-    def evidence(self, model: Any, examples: Sequence[Any], features: Any) -> Evidence: ...
-
-    def baselines(
-        self, train: Sequence[Any], train_features: Any, examples: Sequence[Any], features: Any
-    ) -> Baselines: ...
-
-    def score(self, model: Any, examples: Sequence[Any], features: Any) -> dict[str, Any]: ...
-
     def plain(self, scored: Mapping[str, Any], baselines: Mapping[str, Mapping[str, Any]]) -> str: ...
 
     def words(self, scored: Mapping[str, Any]) -> str: ...
@@ -97,18 +88,15 @@ class Task(Protocol):
 class TrainingTask(Task, Protocol):
     """How a model is fitted on one part of the examples and evaluated on the rest: the crop model."""
 
-    @property
-    def settings(self) -> tuple[float, ...]: ...
+    def fit(self, examples: Sequence[Any], features: Any, progress: Progress) -> Any: ...
 
-    def fit(
-        self,
-        examples: Sequence[Any],
-        features: Any,
-        setting: float,
-        progress: Progress,
-        resume: Mapping[str, np.ndarray] | None,
-        device: str,
-    ) -> Any: ...
+    def evidence(self, model: Any, examples: Sequence[Any], features: Any) -> Evidence: ...
+
+    def baselines(
+        self, train: Sequence[Any], train_features: Any, examples: Sequence[Any], features: Any
+    ) -> Baselines: ...
+
+    def score(self, model: Any, examples: Sequence[Any], features: Any) -> dict[str, Any]: ...
 
     def judged(self, examples: Sequence[Any]) -> np.ndarray:
         """(n,) int64: the examples that `evidence` and `baselines` have figures of, in their order."""

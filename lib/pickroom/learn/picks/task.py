@@ -17,7 +17,6 @@ from pickroom.learn.picks import model as pick_model
 from pickroom.learn.picks.columns import ColumnsConfig
 from pickroom.learn.picks.learner import REFIT_BELOW, chosen_of, decision_prints
 from pickroom.learn.picks.model import PickModel, even_chances, fit_model
-from pickroom.learn.tasks import Baselines, Evidence
 from pickroom.learn.training_sets import Kind
 
 NAME: Kind = "ranker"
@@ -77,25 +76,6 @@ class PickTask:
             if key in known:
                 said[row] = checkpoint.model[SAID][known[key]]
         return said
-
-    def evidence(self, model: PickModel, examples: Sequence[Pick], features: PickFeatures) -> Evidence:
-        return self.evidence_of(model.chances(features), examples)
-
-    def evidence_of(self, chances: np.ndarray, examples: Sequence[Pick]) -> Evidence:
-        """The same of chances that were said before."""
-        right = pick_model.right_of(examples, chances)
-        losses = metrics.log_losses(examples, chances)
-        return Evidence(chances.max(axis=1, initial=0), right, np.zeros(len(right)), right, losses)
-
-    def baselines(
-        self, train: Sequence[Pick], train_features: Any, examples: Sequence[Pick], features: Any
-    ) -> Baselines:
-        """Judged by top-1; nothing is learned from `train`."""
-        return Baselines(pick_model.baselines_right(examples), pick_model.baseline_scores(examples))
-
-    def score(self, model: PickModel, examples: Sequence[Pick], features: PickFeatures) -> dict[str, Any]:
-        """Every metric on these rows, as JSON."""
-        return pick_model.scores(examples, model.chances(features))
 
     def plain(self, scored: Mapping[str, Any], baselines: Mapping[str, Mapping[str, Any]]) -> str:
         """How good it is, in one plain sentence, next to "highest stage"; both as `score` and `baselines` say."""
