@@ -16,7 +16,6 @@ from pickroom.learn.background import Background
 from pickroom.store.workspace import Project
 
 _LOOK_S = 0.5  # between two looks at the progress
-NO_VECTORS = "Nothing is learned from these decisions: the images have no vectors yet (pickroom embed {})"
 
 
 class Retrain(ipywidgets.HTML):
@@ -38,7 +37,8 @@ class Retrain(ipywidgets.HTML):
             return
         try:
             if self.project.workspace.project(self.project.id).manifest.encoder is None:
-                self._say(NO_VECTORS.format(self.project.id))
+                why = f"the images have no vectors yet (pickroom embed {self.project.id})"
+                self._say(f"Nothing is learned from these decisions: {why}")
                 return
             self._begin()
         except PickroomError as error:
