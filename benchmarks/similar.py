@@ -26,9 +26,16 @@ from _measure import finish, seconds
 from _photographs import photographs
 from pickroom.core.records import Image
 from pickroom.features import bundled
-from pickroom.groups.agreement import Agreement, compare, tune
 from pickroom.groups.image_features import fingerprint
-from pickroom.groups.similar import THRESHOLDS, ImageFeatures, Thresholds, group_by_similarity
+from pickroom.groups.similar import (
+    THRESHOLDS,
+    Agreement,
+    ImageFeatures,
+    Thresholds,
+    compare,
+    group_by_similarity,
+    tune,
+)
 
 LEAST_F1 = 0.90
 SIDE = 512  # pixels: what the encoder needs and no more

@@ -60,9 +60,12 @@ def test_a_training_is_watched_and_stopped_from_outside(learned: Project) -> Non
     training = start(learned, "train", "crop_proposer", "p")
     try:
         wait_until_it_fits(training, workspace)
+        training.send_signal(signal.SIGSTOP)  # it would end in a few seconds
         assert run(learned, "train", "crop_proposer", "p")[0] == 1, "one at a time"
         watcher = start(learned, "train", "crop_proposer", "--watch")
+        assert watcher.stderr is not None and watcher.stderr.read(1)
         training.send_signal(signal.SIGINT)
+        training.send_signal(signal.SIGCONT)
         _, err = training.communicate(timeout=_PATIENCE)
         assert training.returncode == 1 and "stopped" in err
         _, seen = watcher.communicate(timeout=_PATIENCE)

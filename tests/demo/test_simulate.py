@@ -12,7 +12,7 @@ from pickroom.core.naming import group_id, parse_name
 from pickroom.core.records import Group, Image, Recommendation
 from pickroom.demo.config import DemoConfig
 from pickroom.demo.plan import plan_group
-from pickroom.demo.simulate import simulated_recommendations
+from pickroom.demo.project import simulated_recommendations
 from pickroom.demo.truth import Truth
 
 TRUTHS = [plan_group(DemoConfig(groups=400), index).truth for index in range(400)]

@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import precision_recall_fscore_support
 
 from pickroom.core.records import Image
-from pickroom.groups.agreement import LEAST_GROUPS, Agreement, agreement, compare, tune
-from pickroom.groups.similar import THRESHOLDS, ImageFeatures
+from pickroom.groups.similar import LEAST_GROUPS, THRESHOLDS, Agreement, ImageFeatures, agreement, compare, tune
 
 
 def test_pairs_are_counted() -> None:

@@ -15,8 +15,7 @@ from typing import Any
 from pickroom import __version__
 from pickroom.core.geometry import to_pixels
 from pickroom.exports.choices import Choices, Judged
-from pickroom.exports.datasets import Dataset, write_json
-from pickroom.exports.folder import picture_name
+from pickroom.exports.folder import Dataset, picture_name, write_json
 from pickroom.exports.formats import Exported, ExportRequest
 
 ANNOTATIONS = "annotations.json"
@@ -33,7 +32,7 @@ def stable_id(*names: str) -> int:
 
 
 def export(request: ExportRequest) -> Exported:
-    """Write `DIR/annotations.json` and `DIR/images/`; raises as `Dataset.read` and `folder.publish` do."""
+    """Write `DIR/annotations.json` and `DIR/images/`; raises as `Dataset.read` and `folder.fill` do."""
     dataset = Dataset.read(request)
     made = document(dataset.found)
     picked = [judged for judged in dataset.images if judged.verdict == "picked"]

@@ -15,13 +15,12 @@ from typing import Any
 
 from pickroom.core.spreadsheets import is_formula
 from pickroom.exports.choices import Choices
-from pickroom.exports.datasets import Dataset, captions, write_jsonl, write_parquet
-from pickroom.exports.folder import Writer, picture_name
+from pickroom.exports.folder import Dataset, Writer, captions, picture_name, write_jsonl, write_parquet
 from pickroom.exports.formats import Exported, ExportRequest
 
 
 def export(request: ExportRequest) -> Exported:
-    """Write `DIR/metadata.<kind>` and `DIR/images/`; raises as `Dataset.read` and `folder.publish` do."""
+    """Write `DIR/metadata.<kind>` and `DIR/images/`; raises as `Dataset.read` and `folder.fill` do."""
     dataset = Dataset.read(request)
     files = dataset.files(dataset.images)
     made = rows(dataset.found, captions(files))

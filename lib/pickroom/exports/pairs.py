@@ -22,8 +22,7 @@ from typing import Any
 
 from pickroom.exports.choices import Choices, Judged
 from pickroom.exports.coco import stable_id
-from pickroom.exports.datasets import Dataset, captions, write_json, write_jsonl, write_parquet
-from pickroom.exports.folder import Writer, picture_name
+from pickroom.exports.folder import Dataset, Writer, captions, picture_name, write_json, write_jsonl, write_parquet
 from pickroom.exports.formats import Exported, ExportRequest
 from pickroom.images import decode
 
@@ -50,7 +49,7 @@ class PreferencePair:
 
 
 def export(request: ExportRequest) -> Exported:
-    """Write `DIR/pickapic.*`, `DIR/hpdv2.*` and `DIR/images/`; raises as `Dataset.read` and `folder.publish` do.
+    """Write `DIR/pickapic.*`, `DIR/hpdv2.*` and `DIR/images/`; raises as `Dataset.read` and `folder.fill` do.
 
     Its option "embed" puts the pictures' bytes into the columns jpg_0 and jpg_1 of the Parquet file.
     """

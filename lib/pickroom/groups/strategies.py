@@ -67,7 +67,7 @@ def by_similarity(
     """
     # numpy, pyarrow and imagehash are no part of a scan by stages
     from pickroom.core.errors import UsageError
-    from pickroom.groups import agreement, image_features
+    from pickroom.groups import image_features, similar
     from pickroom.groups.similar import THRESHOLDS, group_by_similarity
 
     given = {name: getattr(wanted, name) for name in ("cosine", "bits") if getattr(wanted, name) is not None}
@@ -83,13 +83,13 @@ def by_similarity(
     merged = [group.filenames for group in stood]
     notes = []
     if wanted.tune:
-        if len(merged) < agreement.LEAST_GROUPS:
-            notes.append(f"too few decisions to tune by: {len(merged)} of {agreement.LEAST_GROUPS} groups")
-        thresholds = agreement.tune(own, seen, merged, replace(thresholds, gap=None))
+        if len(merged) < similar.LEAST_GROUPS:
+            notes.append(f"too few decisions to tune by: {len(merged)} of {similar.LEAST_GROUPS} groups")
+        thresholds = similar.tune(own, seen, merged, replace(thresholds, gap=None))
         thresholds = replace(thresholds, gap=wanted.gap)
     notes.append(f"linked from cosine {thresholds.cosine:.3f} on, or within {thresholds.bits} bits of 64")
     if merged:
-        found = agreement.agreement(own, seen, merged, replace(thresholds, gap=None))
+        found = similar.agreement(own, seen, merged, replace(thresholds, gap=None))
         notes.append(
             f"on the {len(merged)} groups that you decided and {len(apart)} that you took apart: {found.words}"
         )

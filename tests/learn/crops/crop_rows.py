@@ -22,8 +22,5 @@ def spotted(count: int, seed: int = 0, rows: int = 6, cols: int = 5) -> tuple[Cr
         rng.normal(0, 0.2, (count, len(SHAPE_NAMES))).astype(np.float32),
         np.ones((count, 2), dtype=np.float32),
         np.ones(count, dtype=bool),
-        {},
-        "encoder",
-        "config",
     )
     return features, np.concatenate([start, start + side], axis=1).astype(np.float32)

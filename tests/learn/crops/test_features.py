@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pickroom.core.errors import ProjectError
-from pickroom.features.encoder import EncoderSpec, Preprocessing
+from pickroom.features.encoder import EncoderSpec, Preprocessing, reduce_channels
 from pickroom.features.sources import FeatureSources
-from pickroom.features.vectors import load_vectors
-from pickroom.learn.crops.features import CropFeatureConfig, UncroppedImage, covered, crop_features, shape_values
+from pickroom.features.vectors import Vectors, load_vectors
+from pickroom.learn.crops.features import UncroppedImage, covered, crop_features, shape_values
 from pickroom.store.workspace import Project
 
 SIDES = st.integers(1, 10_000)
@@ -46,10 +46,6 @@ def test_an_unknown_stage_is_not_stage_nought() -> None:
     assert np.abs(shape_values(replace(frame, width=90_000, height=1))).max() <= 4
 
 
-def test_another_configuration_has_another_hash() -> None:
-    assert CropFeatureConfig().hash == CropFeatureConfig().hash != CropFeatureConfig(patches=False).hash
-
-
 def test_features_are_the_stored_vectors_and_say_what_is_missing(learned_once: Project) -> None:
     known = load_vectors(learned_once, patches=True)
     assert known.patches is not None
@@ -66,13 +62,32 @@ def test_features_are_the_stored_vectors_and_say_what_is_missing(learned_once: P
     assert found.grid is not None
     np.testing.assert_array_equal(found.grid[[0, 2, 3]], known.patches[[5, 0, 3]])
     assert not found.vector[1].any() and not found.grid[4].any()
-    assert found.encoder == known.spec.encoder_id and found.config_hash == CropFeatureConfig().hash
+    assert found.encoder == known.spec.encoder_id
     taken = found.take([4, 2])
     assert taken.missing == {0: found.missing[4]} and taken.mask.tolist() == [False, True]
     np.testing.assert_array_equal(taken.vector[1], known.matrix[0])
-    without = crop_features(frames, FeatureSources([learned_once]), CropFeatureConfig(patches=False))
-    assert without.grid is None and without.sizes["grid"] == []
-    np.testing.assert_array_equal(without.vector, found.vector)
+
+
+class WithReduced(FeatureSources):
+    """Project `p` with grids of 90 channels, and `old` with the same, reduced as version 0.1 did."""
+
+    def vectors(self, project_id: str, *, patches: bool = False) -> Vectors:
+        found = super().vectors("p", patches=patches)
+        assert found.patches is not None
+        spec, grids = replace(found.spec, patch_dim=90), np.tile(found.patches, (1, 1, 1, 30))
+        if project_id == "old":
+            spec, grids = spec.reduced, reduce_channels(grids)
+        return replace(found, spec=spec, patches=grids, _places={})
+
+
+@pytest.mark.parametrize("order", [("p", "old"), ("old", "p")])
+def test_whole_and_reduced_grids_are_all_reduced(learned_once: Project, order: tuple[str, str]) -> None:
+    sources = WithReduced([learned_once])
+    known = sources.vectors("old", patches=True)
+    name, digest = str(known.filenames[2]), str(known.content_hashes[2])
+    found = crop_features([UncroppedImage(p, name, digest, 640, 480, 2.0) for p in order], sources)
+    assert found.grid is not None and known.patches is not None and found.mask.all()
+    np.testing.assert_array_equal(found.grid, np.stack([known.patches[2]] * 2))
 
 
 def test_a_project_that_was_not_opened_is_refused_and_no_images_have_no_features(learned_once: Project) -> None:

@@ -10,7 +10,7 @@ import hashlib
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -23,6 +23,8 @@ _VERSION = 2  # of the features; another one makes every checkpoint of the older
 SHAPE_NAMES = ("log_aspect", "log_size", "stage_known", "stage")
 _SIZE = 2048.0  # pixels of the long side at which log_size is 0; only a scale
 _HIGHEST_STAGE = 3.0  # FORMATS.md, File names; only a scale
+# of a checkpoint: what its features are, and their version
+FEATURE_HASH = hashlib.sha256(json.dumps({"shape": SHAPE_NAMES, "version": _VERSION}).encode()).hexdigest()
 _MOST_LOG = 2.0  # of either logarithm: beyond 7:1 nothing was ever seen to learn from
 
 
@@ -48,23 +50,6 @@ CropItem = UncroppedImage | CropExample
 
 
 @dataclass(frozen=True, slots=True)
-class CropFeatureConfig:
-    """Which features there are.
-
-    Attributes:
-        patches: whether the patch grid is used beside the vector, where the encoder has one.
-    """
-
-    patches: bool = True
-
-    @property
-    def hash(self) -> str:
-        """Hex SHA-256 over these settings, the names of the shape's values and their version."""
-        values = {**asdict(self), "version": _VERSION, "shape": SHAPE_NAMES}
-        return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
-
-
-@dataclass(frozen=True, slots=True)
 class CropFeatures:
     """Features of N images.
 
@@ -79,7 +64,6 @@ class CropFeatures:
         mask: (N,) bool: rows with features; all values of the others are 0.
         missing: row -> why it has none.
         encoder: id of the encoder whose vectors these are; None without rows.
-        config_hash: of the configuration that made them.
     """
 
     grid: np.ndarray | None
@@ -89,7 +73,6 @@ class CropFeatures:
     mask: np.ndarray
     missing: dict[int, str] = field(default_factory=dict)
     encoder: str | None = None
-    config_hash: str = ""
 
     def __len__(self) -> int:
         return len(self.mask)
@@ -107,9 +90,7 @@ class CropFeatures:
         return replace(self, grid=None if self.grid is None else self.grid[places], missing=missing, **parts)
 
 
-def crop_features(
-    items: Sequence[CropItem], sources: FeatureSources, config: CropFeatureConfig | None = None
-) -> CropFeatures:
+def crop_features(items: Sequence[CropItem], sources: FeatureSources) -> CropFeatures:
     """The features of some images, cropped before or not; no file is opened but those of the vectors.
 
     Raises:
@@ -117,7 +98,6 @@ def crop_features(
         StoreError: a project has no vectors, or damaged ones.
         ProjectError: a project was not opened.
     """
-    config = config or CropFeatureConfig()
     by_project: dict[str, list[int]] = {}
     for row, item in enumerate(items):
         by_project.setdefault(item.project_id, []).append(row)
@@ -126,11 +106,11 @@ def crop_features(
     shape, cover = np.zeros((len(items), len(SHAPE_NAMES)), np.float32), np.ones((len(items), 2), np.float32)
     mask, missing = np.zeros(len(items), dtype=bool), {}
     for project_id, rows in by_project.items():
-        vectors = sources.vectors(project_id, patches=config.patches)
+        vectors = sources.vectors(project_id, patches=True)
         if spec is None:
             spec = vectors.spec
             vector = np.zeros((len(items), spec.dim), dtype=np.float32)
-            if config.patches and spec.patch_size:
+            if spec.patch_size:
                 grid = np.zeros((len(items), spec.patch_rows, spec.patch_cols, spec.patch_dim), dtype=np.float16)
         elif spec.encoder_id != vectors.spec.encoder_id:
             raise UsageError(
@@ -152,9 +132,8 @@ def crop_features(
                 grid[row] = own if own.shape == grid.shape[1:] else reduce_channels(own)
             shape[row], cover[row] = shape_values(item), covered(spec, item.width, item.height)
             mask[row] = True
-    return CropFeatures(
-        grid, vector, shape, cover, mask, missing, spec.encoder_id if spec is not None else None, config.hash
-    )
+    encoder = spec.encoder_id if spec is not None else None
+    return CropFeatures(grid, vector, shape, cover, mask, missing, encoder)
 
 
 def shape_values(item: CropItem) -> np.ndarray:

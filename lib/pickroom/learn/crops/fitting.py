@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict
 
 import numpy as np
@@ -70,7 +70,7 @@ def fit_crops(
     grids = [None] if whole is None else [whole] if whole is (few := reduce_channels(whole)) else [whole, few]
     seen, mean_box = beside(some, arrays), boxes[cropped].mean(axis=0)
     epochs = max(config.least_epochs, round(config.steps / -(-int(cropped.sum()) // config.batch)))
-    report = _reporter(epochs * config.members * len(grids), progress)
+    started, done = time.monotonic(), 0
     for grid in grids:
         arrays |= fit_grid_scales(grid) if grid is not None else {}
         inputs = Inputs(scaled(grid, arrays), some.cover, seen)
@@ -80,7 +80,10 @@ def fit_crops(
             rng = np.random.default_rng((config.seed, channels, member))
             flat, weights = new_weights(shape, config.hidden, seen.shape[1], mean_box, rng)
             for loss in _epochs(inputs.take(cropped), boxes[cropped], keep, flat, weights, config, epochs, rng):
-                report(loss)
+                done += 1
+                if progress:
+                    of = epochs * config.members * len(grids)
+                    progress(TrainingStep(done, of, loss, None, time.monotonic() - started))
             weights |= _fit_need(need_inputs(inputs, forward(weights, inputs)), cropped)
             arrays |= {f"{channels}.{member}.{name}": values for name, values in weights.items()}
     return CropProposer.of(arrays, asdict(config), some.sizes, keep)
@@ -158,15 +161,3 @@ def _rate(step: int, total: int) -> float:
     """Share of the learning rate at a step from 1 on."""
     warm = max(1, round(_WARM_UP * total))
     return step / warm if step <= warm else 0.5 * (1 + math.cos(math.pi * (step - 1 - warm) / max(1, total - warm)))
-
-
-def _reporter(epochs: int, progress: Progress | None) -> Callable[[float], None]:
-    started, done = time.monotonic(), 0
-
-    def report(loss: float) -> None:
-        nonlocal done
-        done += 1
-        if progress:
-            progress(TrainingStep(done, epochs, loss, None, time.monotonic() - started))
-
-    return report

@@ -15,7 +15,7 @@ from pickroom.features.sources import FeatureSources
 from pickroom.learn import metrics
 from pickroom.learn.calibration import Calibration, fit_calibration
 from pickroom.learn.crops import baselines
-from pickroom.learn.crops.features import CropFeatureConfig, CropFeatures, crop_features
+from pickroom.learn.crops.features import FEATURE_HASH, CropFeatures, crop_features
 from pickroom.learn.crops.fitting import fit_crops
 from pickroom.learn.crops.proposer import FULL_FRAME, CropConfig, CropProposer, is_crop
 from pickroom.learn.examples import CropExample, Progress
@@ -76,15 +76,11 @@ class CropModel:
 class CropTask:
     """How a crop proposer is made of a person's crops, and held against its baselines."""
 
-    features_config: CropFeatureConfig = field(default_factory=CropFeatureConfig)
     config: CropConfig = field(default_factory=CropConfig)
 
     name = NAME
     unit = "images"
-
-    @property
-    def feature_hash(self) -> str:
-        return self.features_config.hash
+    feature_hash = FEATURE_HASH
 
     def to_dict(self) -> dict[str, Any]:
         return {"cropper": asdict(self.config)}
@@ -99,7 +95,7 @@ class CropTask:
         sources: FeatureSources,
         progress: Callable[[int, int], None] | None = None,
     ) -> CropFeatures:
-        return crop_features(examples, sources, self.features_config)
+        return crop_features(examples, sources)
 
     def fit(self, examples: Sequence[CropExample], features: CropFeatures, progress: Progress) -> CropModel:
         """Train on these rows, in seconds, on the CPU."""

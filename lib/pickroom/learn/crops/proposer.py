@@ -50,10 +50,10 @@ class CropConfig:
     members: int = 2
     hidden: int = 32
     components: int = 16
-    steps: int = 500
+    steps: int = 400
     least_epochs: int = 4
     batch: int = 32
-    learning_rate: float = 5e-3
+    learning_rate: float = 8e-3
     weight_decay: float = 0.05
     dropout: float = 0.3
     l1: float = 10.0
@@ -96,10 +96,9 @@ class CropProposer:
             for channels in found._networks:  # whatever is missing or of another size is met here
                 grid = [*found.sizes["grid"][:2], int(channels)]
                 shapes = ((1, *grid), (1, *found.sizes["vector"]), (1, len(SHAPE_NAMES)), (1, 2))
-                zeros = [np.zeros(shape, dtype=np.float32) for shape in shapes]
-                found.predict(
-                    CropFeatures(zeros[0] if found.sizes["grid"] else None, *zeros[1:], mask=np.ones(1, bool))
-                )
+                zeros, vector, shape, cover = (np.zeros(values, dtype=np.float32) for values in shapes)
+                given = zeros if found.sizes["grid"] else None
+                found.predict(CropFeatures(given, vector, shape, cover, np.ones(1, dtype=bool)))
             if not found._networks:
                 raise ValueError("it has no weights")
         except (IndexError, KeyError, TypeError, UsageError, ValueError) as error:
