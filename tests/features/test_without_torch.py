@@ -74,7 +74,7 @@ def test_what_needs_an_extra_names_the_install_command(home: Path) -> None:
     at = ["--home", str(home)]
     found = run(
         ["train", "crop_proposer", "p", *at],
-        ["embed", "p", "--change-encoder", *at],
+        ["embed", "p", "--encoder", "openclip", "--change-encoder", *at],
         ["embed", "p", "--encoder", "bundled", "--change-encoder", "--engine", "ray", *at],
     )
     needs = ("training the crop model", "loading OpenCLIP", "embedding through Ray")

@@ -18,9 +18,12 @@ if TYPE_CHECKING:
 def embed(
     project: ProjectName,
     encoder: Annotated[
-        str | None, typer.Option(help="openclip or bundled; else the project's own, and openclip for a new one.")
+        str | None,
+        typer.Option(help="bundled, or openclip[:MODEL/TAG]; else the project's own, and bundled for a new one."),
     ] = None,
-    model: Annotated[str | None, typer.Option(help="OpenCLIP's architecture and weights.", metavar="MODEL/TAG")] = None,
+    model: Annotated[
+        str | None, typer.Option(help="OpenCLIP's architecture and weights; downloads them.", metavar="MODEL/TAG")
+    ] = None,
     checkpoint: Annotated[
         Path | None, typer.Option(help="A local OpenCLIP folder: open_clip_config.json and weights.", metavar="FOLDER")
     ] = None,

@@ -114,18 +114,29 @@ class VectorStore:
 
 
 def save_spec(workspace: Workspace, spec: EncoderSpec, notes: dict[str, Any]) -> None:
-    """Keep an encoder's specification, which its id only hashes, beside its vectors; the first one stays.
+    """Keep an encoder's specification, which its id only hashes, beside its vectors; the last notes stay.
 
     Args:
-        notes: where it came from and how its precision was chosen; no part of the id.
+        notes: where it came from; no part of the id.
     """
+    found = read_spec(workspace, spec.encoder_id)
+    if found and found[1] == notes:
+        return
     folder = workspace.embeddings / spec.encoder_id
     folder.mkdir(parents=True, exist_ok=True)
     text = json.dumps({"encoder_id": spec.encoder_id, "spec": spec.to_dict(), "notes": notes}, indent=2) + "\n"
     atomic.drop_claim(folder / ENCODER_FILE)
-    with suppress(FileExistsError):
-        atomic.create_bytes(folder / ENCODER_FILE, text.encode())
-        atomic.sync_folders([folder, folder.parent])
+    atomic.write_bytes(folder / ENCODER_FILE, text.encode())
+    atomic.sync_folders([folder, folder.parent])
+
+
+def known_specs(workspace: Workspace) -> list[EncoderSpec]:
+    """The specifications of all encoders that have vectors in a workspace, by id; damaged ones are left out."""
+    found = []
+    for path in sorted(workspace.embeddings.glob(f"*/{ENCODER_FILE}")):
+        with suppress(StoreError):  # who needs that one is told when it is opened
+            found += [spec[0] for spec in [read_spec(workspace, path.parent.name)] if spec]
+    return found
 
 
 def read_spec(workspace: Workspace, encoder_id: str) -> tuple[EncoderSpec, dict[str, Any]] | None:

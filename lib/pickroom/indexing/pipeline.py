@@ -62,7 +62,8 @@ def embed(
     store, measured = VectorStore(project.workspace, chosen.spec, project.id), BlockStore(project)
     with store.writing("embedding"), measured.writing("embedding"), _engine(chosen, source, config) as engine:
         bind(project, chosen)
-        report = EmbedReport(project.id, chosen.spec.encoder_id, chosen.spec.words, engine.device, chosen.spec.dtype)
+        spec = chosen.spec
+        report = EmbedReport(project.id, spec.encoder_id, spec.words, engine.device, spec.dtype, chosen.by_default)
         damaged = (*store.set_damaged_aside(thorough=verify), *measured.set_damaged_aside(thorough=verify))
         report.damaged = tuple(path.name for path in damaged)
         run = _Run(project, store, measured, engine, bars, report)

@@ -19,6 +19,7 @@ class EmbedReport:
 
     Attributes:
         encoder, device: in words. dtype: what the vectors were computed in.
+        by_default: whether the project was bound now, to an encoder that nobody asked for.
         images: files with a name and content of their own (copies of both count once).
         embedded: vectors made now. recognised: rows taken over, the file was renamed.
         unchanged: images that had their vector. waiting: moved while they were read; the next run takes them.
@@ -35,6 +36,7 @@ class EmbedReport:
     encoder: str
     device: str
     dtype: str
+    by_default: bool = False
     images: int = 0
     embedded: int = 0
     recognised: int = 0
@@ -61,6 +63,11 @@ class EmbedReport:
             f"  encoder {self.encoder_id}: {self.encoder}",
             f"  on {self.device}",
         ]
+        if self.by_default:
+            lines.append(
+                f"  this encoder needs no download; for OpenCLIP: pickroom embed {self.project_id} --change-encoder "
+                "--checkpoint FOLDER, or --encoder openclip:MODEL/TAG, which downloads its weights"
+            )
         if self.dtype != FLOAT32:
             again = f"pickroom embed {self.project_id} --change-encoder"
             lines.append(f"  vectors in {self.dtype} cannot be compared with those of newer projects: {again}")

@@ -27,8 +27,8 @@ def embed_project(
 
     Args:
         home: the folder that holds data/; None finds it.
-        encoder: "openclip" or "bundled"; None is the project's own. A project that already has its vectors keeps the
-            encoder they were made by: ask for another one with `pickroom embed --change-encoder`.
+        encoder: "bundled" or "openclip[:MODEL/TAG]"; None is the project's own, and bundled for a new one. A project
+            keeps the encoder its vectors were made by: ask for another one with `pickroom embed --change-encoder`.
         checkpoint: a local OpenCLIP folder.
         engine: "local" or "ray".
         verify: check all vectors, and make 20 of them again; what is wrong is printed.
