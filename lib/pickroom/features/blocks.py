@@ -164,7 +164,6 @@ class BlockStore:
         columns = ("filename", "content_hash")
         table, (values,), present = self._parts[spec.name].gather(columns, {"values": np.float32})
         names, hashes = (table[name].to_numpy() for name in columns)
-        values[~present] = np.nan
         if len(last := {digest: row for row, digest in enumerate(hashes)}) < len(hashes):
             rows = list(last.values())
             names, hashes, values, present = names[rows], hashes[rows], values[rows], present[rows]

@@ -105,7 +105,7 @@ class Parts:
         )
 
     def gather(self, columns: Sequence[str], floats: dict[str, type]) -> tuple[pa.Table, list[np.ndarray], np.ndarray]:
-        """Columns of all parts, their float columns as matrices, and which rows have the first of these.
+        """Columns of all parts, their float columns as matrices (NaN where null), and which rows have the first.
 
         Each part is read straight into its place of the one matrix, several at a time.
         """
@@ -122,6 +122,9 @@ class Parts:
                 table = self.read(files[at], (*columns, *floats))
                 masks = [rows_of(table[name], matrix[here]) for name, matrix in zip(floats, matrices, strict=True)]
                 present[here] = masks[0]
+                for matrix, mask in zip(matrices, masks, strict=True):
+                    if not mask.all():
+                        matrix[here][~mask] = np.nan
                 return table.select(list(columns))
 
             empty = pa.schema([self.schema.field(name) for name in columns]).empty_table()

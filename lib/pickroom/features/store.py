@@ -36,6 +36,7 @@ class KnownRow:
     file_size: int | None
     mtime_ns: int | None
     error: str | None
+    whole: bool = True  # False for an imported vector of an encoder that also makes a patch grid
 
 
 class VectorStore:
@@ -66,9 +67,13 @@ class VectorStore:
 
     def known(self) -> dict[Key, KnownRow]:
         """Every image that has a row."""
-        table = self.vectors.table(("filename", "content_hash", "file_size", "mtime_ns", "error"))
+        table = self.vectors.table(("filename", "content_hash", "file_size", "mtime_ns", "error", "patch_rows"))
         columns = [column.to_pylist() for column in table.columns]
-        return {(name, digest): KnownRow(*rest) for name, digest, *rest in zip(*columns, strict=True)}
+        gridless = not self.spec.patch_size
+        return {
+            (name, digest): KnownRow(size, mtime, error, gridless or bool(error) or rows is not None)
+            for name, digest, size, mtime, error, rows in zip(*columns, strict=True)
+        }
 
     def append(self, rows: Sequence[VectorRow]) -> None:
         """Publish rows as a part of their own: all of them, or none."""

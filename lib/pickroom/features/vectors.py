@@ -25,7 +25,8 @@ class Vectors:
     Attributes:
         filenames, content_hashes: (N,) object arrays of text; a hash is None for an imported vector.
         matrix: (N, dim) float32, raw: not normalised.
-        patches: (N, patch_rows, patch_cols, patch_dim) float16, None when not asked for or without a grid.
+        patches: (N, patch_rows, patch_cols, patch_dim) float16, None when not asked for or without a grid; NaN for an
+            image whose vector was imported: it has no grid.
         errors: file name -> why it has no vector.
     """
 

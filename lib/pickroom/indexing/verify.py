@@ -102,9 +102,13 @@ def _numbers(vectors: Vectors) -> list[str]:
         if values is None:
             continue
         flat = values.reshape(len(values), -1)
-        for name in vectors.filenames[~np.isfinite(flat).all(axis=1)][:5]:
+        names = vectors.filenames
+        if values is not vectors.matrix:
+            with_grid = ~np.isnan(flat).all(axis=1)  # an imported vector has none
+            names, flat = names[with_grid], flat[with_grid]
+        for name in names[~np.isfinite(flat).all(axis=1)][:5]:
             problems.append(f"{name}: the {what} is not finite")
-        for name in vectors.filenames[~flat.any(axis=1)][:5]:
+        for name in names[~flat.any(axis=1)][:5]:
             problems.append(f"{name}: the {what} is all zeros")
     return problems
 

@@ -143,6 +143,9 @@ def crop_features(
             if place is None:
                 missing[row] = _without_vector(item.filename, vectors.errors)
                 continue
+            if vectors.patches is not None and np.isnan(vectors.patches[place]).all():
+                missing[row] = f"the vector of {item.filename} was imported without a patch grid"
+                continue
             vector[row] = vectors.matrix[place]
             if grid is not None and vectors.patches is not None:
                 grid[row] = vectors.patches[place]
