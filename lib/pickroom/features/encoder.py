@@ -6,14 +6,14 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Protocol, Self
 
 import numpy as np
 from PIL import Image as PillowImage
 
 FLOAT32 = "float32"
-PATCH_CHANNELS = 64  # FORMATS.md: patches are reduced to at most this many channels
+PATCH_CHANNELS = 64  # of a reduced patch grid (FORMATS.md, Vectors)
 _PROJECTION_SEED = 20250803
 _ID_DIGITS = 16  # hex digits kept of the SHA-256: 64 bits, no clash among any number of encoders a person has
 
@@ -60,7 +60,8 @@ class EncoderSpec:
         weights: SHA-256 (hex) of the image tower's float32 weights; "" where unknown (legacy).
         dim: floats of a vector.
         patch_rows, patch_cols, patch_dim: the patch grid as stored; all 0 for an encoder without one.
-        projection: how patches were reduced, e.g. "signs seed=1 768->64"; "" for not at all.
+        projection: how patches were reduced, e.g. "signs seed=1 768->64"; "" for not at all. Neither it nor
+            `patch_dim` changes the id of an encoder whose grid can be reduced: the vectors are the same.
         dtype: what the forward pass computes in: float32; version 0.1 also chose "bfloat16" and "float16".
         storage: what vectors are stored in; patches are always float16.
     """
@@ -79,14 +80,26 @@ class EncoderSpec:
 
     @property
     def encoder_id(self) -> str:
-        """The first 16 hex digits of the SHA-256 of the specification's canonical JSON."""
-        text = json.dumps(asdict(self), sort_keys=True, separators=(",", ":"))
+        """The first 16 hex digits of the SHA-256 of the specification's canonical JSON, its patch grid reduced."""
+        text = json.dumps(asdict(self.reduced), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:_ID_DIGITS]
 
     @property
     def patch_size(self) -> int:
         """Floats of one image's flattened patch grid."""
         return self.patch_rows * self.patch_cols * self.patch_dim
+
+    @property
+    def reduced(self) -> Self:
+        """The same encoder with a patch grid of at most `PATCH_CHANNELS` channels."""
+        words = projection_words(self.patch_dim)
+        return replace(self, patch_dim=PATCH_CHANNELS, projection=words) if words else self
+
+    @property
+    def whole(self) -> Self:
+        """The same encoder with all channels of its patch grid."""
+        channels = int(self.projection.split()[-1].split("->")[0]) if self.projection else self.patch_dim
+        return replace(self, patch_dim=channels, projection="")
 
     @property
     def words(self) -> str:
@@ -182,6 +195,15 @@ def projection(channels: int, kept: int, seed: int = _PROJECTION_SEED) -> np.nda
     """
     signs = np.random.RandomState(seed).randint(0, 2, (channels, kept)) * 2 - 1
     return (signs / np.sqrt(kept)).astype(np.float32)
+
+
+def reduce_channels(grid: np.ndarray) -> np.ndarray:
+    """A patch grid (..., C) with at most `PATCH_CHANNELS` channels, as `projection` reduces it; its dtype stays."""
+    channels = grid.shape[-1]
+    if channels <= PATCH_CHANNELS:
+        return grid
+    reduced: np.ndarray = (grid.astype(np.float32) @ projection(channels, PATCH_CHANNELS)).astype(grid.dtype)
+    return reduced
 
 
 def projection_words(channels: int) -> str:

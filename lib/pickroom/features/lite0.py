@@ -63,11 +63,10 @@ class _Graph:
         return self.add("Clip", values, "zero", "six") if active else values
 
 
-def build(weights: Mapping[str, np.ndarray], projection: np.ndarray, mean: float, deviation: float, side: int) -> bytes:
-    """The serialised graph: pixels (N, side, side, 3) uint8 -> vector (N, 1280), patches (N, side/32, side/32, kept).
+def build(weights: Mapping[str, np.ndarray], mean: float, deviation: float, side: int) -> bytes:
+    """The serialised graph: pixels (N, side, side, 3) uint8 -> vector (N, 1280), patches (N, side/32, side/32, 192).
 
     Args:
-        projection: (192, kept) float32, applied to the channels of the map.
         mean, deviation: of the pixels 0..255, the same for each channel.
 
     Raises:
@@ -76,7 +75,6 @@ def build(weights: Mapping[str, np.ndarray], projection: np.ndarray, mean: float
     graph = _Graph(weights)
     for name, value in (("zero", 0.0), ("six", 6.0), ("mean", mean), ("deviation", deviation)):
         graph.constant(name, np.array(value, dtype=np.float32))
-    graph.constant("projection", projection)
     values = graph.add("Transpose", graph.add("Cast", "pixels", to=TensorProto.FLOAT), perm=[0, 3, 1, 2])
     values = graph.add("Div", graph.add("Sub", values, "mean"), "deviation")
     values = graph.convolution(values, "_conv_stem", "_bn0", stride=2)
@@ -94,8 +92,7 @@ def build(weights: Mapping[str, np.ndarray], projection: np.ndarray, mean: float
             place, channels = place + 1, out
     values = graph.convolution(values, "_conv_head", "_bn1")
     vector = graph.add("Flatten", graph.add("GlobalAveragePool", values))
-    patches = graph.add("MatMul", graph.add("Transpose", maps, perm=[0, 2, 3, 1]), "projection")
-    cells, kept = side // REDUCTION, projection.shape[1]
+    patches, cells = graph.add("Transpose", maps, perm=[0, 2, 3, 1]), side // REDUCTION
     model = helper.make_model(
         helper.make_graph(
             graph.nodes,
@@ -103,7 +100,7 @@ def build(weights: Mapping[str, np.ndarray], projection: np.ndarray, mean: float
             [helper.make_tensor_value_info("pixels", TensorProto.UINT8, ["images", side, side, 3])],
             [
                 helper.make_tensor_value_info(vector, TensorProto.FLOAT, ["images", VECTOR]),
-                helper.make_tensor_value_info(patches, TensorProto.FLOAT, ["images", cells, cells, kept]),
+                helper.make_tensor_value_info(patches, TensorProto.FLOAT, ["images", cells, cells, MAP_CHANNELS]),
             ],
             graph.constants,
         ),

@@ -17,6 +17,7 @@ from pickroom.core.records import MAX_GROUP
 from pickroom.features.candidates import Candidates
 from pickroom.features.consistency import NAMES, Consistency, ConsistencyConfig
 from pickroom.features.consistency_store import consistency_of, members_key
+from pickroom.features.encoder import reduce_channels
 from pickroom.features.sources import FeatureSources
 from pickroom.features.vectors import Vectors
 
@@ -144,7 +145,7 @@ def _layout(
         encoder = ids.pop()
         spec = next(iter(specs.values()))
         sizes |= {"global": spec.dim, **{f"region{rank}": spec.dim for rank in range(REGIONS)}}
-        sizes |= {"patch": 2 * spec.patch_dim} if spec.patch_size else {}
+        sizes |= {"patch": 2 * spec.reduced.patch_dim} if spec.patch_size else {}
     blocks, at = {}, 0
     for name, size in sizes.items():
         blocks[name] = (at, at + size)
@@ -225,7 +226,7 @@ def _regions(item: Candidates, sources: FeatureSources) -> dict[str, np.ndarray]
 def _patches(vectors: Vectors, places: Sequence[int], consistency: Consistency) -> np.ndarray:
     """(n, 2 x patch_dim): patch vectors, unit norm, where the candidate departs most, and where any does."""
     assert vectors.patches is not None
-    grids = _unit(vectors.patches[places].astype(np.float32))
+    grids = _unit(reduce_channels(vectors.patches[places].astype(np.float32)))
     strongest = consistency.peaks[int(np.argmax(consistency.maps.max(axis=(1, 2))))]
     at_own = [_patch(grid, box) for grid, box in zip(grids, consistency.peaks, strict=True)]
     others = [np.mean([_patch(g, box) for g in grids], axis=0) for box in consistency.peaks]

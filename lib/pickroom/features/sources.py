@@ -13,7 +13,7 @@ from pickroom.images.scan import list_images
 from pickroom.store.workspace import Project
 
 T = TypeVar("T")
-_KEPT = 2  # projects whose floats stay in memory: 80,000 images with patches are some 1.3 GB
+_KEPT = 2  # projects whose floats stay in memory: 80,000 images with patches are some 2.9 GB
 RegionKey = tuple[str, str, int]  # (members hash, file name, rank)
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from pickroom.core.errors import StoreError
 from pickroom.features.encoder import EncoderSpec
@@ -43,7 +44,8 @@ class VectorStore:
     """One project's folder below one encoder's (FORMATS.md, Folders)."""
 
     def __init__(self, workspace: Workspace, spec: EncoderSpec, project_id: str) -> None:
-        self.spec, self.project_id = spec, project_id
+        self.spec = spec = as_stored(workspace, spec, project_id)
+        self.project_id = project_id
         self.folder = workspace.embeddings / spec.encoder_id / project_id
         labels = {"encoder_id": spec.encoder_id, "project_id": project_id}
         self.vectors = Parts(self.folder, VECTORS, vector_schema(spec), labels)
@@ -116,6 +118,21 @@ class VectorStore:
     def compact(self, stale: Callable[[Key], bool] = lambda key: False) -> None:
         """Merge small parts, and drop rows that are doubled or stale: then a row is an image. Safe to kill."""
         self.vectors.merge(_VECTOR_KEY, stale)
+
+
+def as_stored(workspace: Workspace, spec: EncoderSpec, project_id: str) -> EncoderSpec:
+    """The encoder with the patch grid that a project's rows have; as given where there are none, or damaged ones.
+
+    Version 0.1 reduced the grids of the bundled encoder, and a project that has such rows goes on with them.
+    """
+    folder = workspace.embeddings / spec.encoder_id / project_id
+    for path in Parts(folder, VECTORS, pa.schema([]), {}).files():
+        with suppress(
+            OSError, pa.ArrowException, AttributeError, KeyError, UnicodeDecodeError
+        ):  # reading the rows says what is wrong
+            size = pq.read_schema(path).field("patches").type.list_size
+            return next((form for form in (spec.whole, spec.reduced) if form.patch_size == size), spec)
+    return spec
 
 
 def save_spec(workspace: Workspace, spec: EncoderSpec, notes: dict[str, Any]) -> None:
