@@ -28,7 +28,7 @@ SIDE = 3  # of the patch grid
 SPEC = EncoderSpec("legacy", "colours", "", None, 3 * SIDE * SIDE, SIDE, SIDE, 3, "", "float32")
 STAGES = (1.0, 1.5, 2.0)
 CROPS_EVERY = 3  # groups; the picked image is cropped there
-DEFECT_EVERY = 3
+DEFECT_EVERY = 2
 SIZE = (96, 128)
 
 

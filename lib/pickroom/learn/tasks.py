@@ -58,17 +58,14 @@ class Baselines:
     scored: dict[str, Any]
 
 
-class TrainingTask(Protocol):
-    """How a model of one kind is made of examples, and held against its baselines; `PickTask` says more."""
+class Task(Protocol):
+    """How a model of one kind is held against its baselines and reported; `PickTask` says more."""
 
     @property
     def name(self) -> Kind: ...
 
     @property
     def unit(self) -> str: ...
-
-    @property
-    def settings(self) -> tuple[float, ...]: ...
 
     @property
     def feature_hash(self) -> str: ...
@@ -82,25 +79,9 @@ class TrainingTask(Protocol):
         self, examples: Sequence[Any], sources: FeatureSources, progress: Callable[[int, int], None] | None = None
     ) -> Any: ...
 
-    def fit(
-        self,
-        examples: Sequence[Any],
-        features: Any,
-        setting: float,
-        progress: Progress,
-        resume: Mapping[str, np.ndarray] | None,
-        device: str,
-    ) -> Any: ...
-
     def rebuild(self, state: Mapping[str, np.ndarray], description: Mapping[str, Any]) -> Any: ...
 
-    def judged(self, examples: Sequence[Any]) -> np.ndarray:
-        """(n,) int64: the examples that `evidence` and `baselines` have figures of, in their order."""
-        ...
-
     def evidence(self, model: Any, examples: Sequence[Any], features: Any) -> Evidence: ...
-
-    def calibrated(self, model: Any, evidence: Evidence) -> Any: ...
 
     def baselines(
         self, train: Sequence[Any], train_features: Any, examples: Sequence[Any], features: Any
@@ -111,3 +92,26 @@ class TrainingTask(Protocol):
     def plain(self, scored: Mapping[str, Any], baselines: Mapping[str, Mapping[str, Any]]) -> str: ...
 
     def words(self, scored: Mapping[str, Any]) -> str: ...
+
+
+class TrainingTask(Task, Protocol):
+    """How a model is fitted on one part of the examples and evaluated on the rest: the crop model."""
+
+    @property
+    def settings(self) -> tuple[float, ...]: ...
+
+    def fit(
+        self,
+        examples: Sequence[Any],
+        features: Any,
+        setting: float,
+        progress: Progress,
+        resume: Mapping[str, np.ndarray] | None,
+        device: str,
+    ) -> Any: ...
+
+    def judged(self, examples: Sequence[Any]) -> np.ndarray:
+        """(n,) int64: the examples that `evidence` and `baselines` have figures of, in their order."""
+        ...
+
+    def calibrated(self, model: Any, evidence: Evidence) -> Any: ...

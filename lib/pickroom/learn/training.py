@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -17,10 +17,12 @@ from pickroom.features import device as devices
 from pickroom.features.sources import FeatureSources
 from pickroom.learn import checkpoints, describing, fitting, progress, splits, training_sets
 from pickroom.learn.models import default_task, model_of
+from pickroom.learn.picks.task import PickTask
+from pickroom.learn.picks.training import train_picks
 from pickroom.learn.progress import ProgressReporter, Status
 from pickroom.learn.promotion import LEAST_ROWS, Rival, Verdict, evaluate_crop_gate, judge
 from pickroom.learn.splits import CALIBRATE, HELD_OUT, TRAIN, Split, SplitConfig
-from pickroom.learn.tasks import TrainingTask
+from pickroom.learn.tasks import Task, TrainingTask
 from pickroom.learn.training_sets import Kind, TrainingSet
 from pickroom.store import written_files
 from pickroom.store.workspace import Workspace, utc_now
@@ -78,7 +80,7 @@ def train(
     kind: Kind,
     project_ids: Sequence[str],
     config: TrainConfig | None = None,
-    task: TrainingTask | None = None,
+    task: Task | None = None,
     show: Callable[[Status], None] | None = None,
     recorder: Callable[[ProgressReporter], None] | None = None,
 ) -> Trained:
@@ -121,15 +123,18 @@ def _train(
     kind: Kind,
     project_ids: Sequence[str],
     config: TrainConfig,
-    task: TrainingTask,
+    task: Task,
     reporter: ProgressReporter,
 ) -> Trained:
     started = time.monotonic()
     device = "cpu" if kind == "ranker" else devices.pick_device(devices.present(), config.device)
     reporter.phase("checking the decisions")
     frozen = training_sets.collect(workspace, kind, project_ids)
+    if isinstance(task, PickTask):
+        version, promoted, metadata = train_picks(workspace, frozen, task, config.split.holdout, reporter)
+        return _report(workspace, task, version, promoted, metadata)
     path = training_sets.freeze(workspace, frozen)
-    return _train_on(workspace, frozen, path, config, task, device, reporter, started)
+    return _train_on(workspace, frozen, path, config, cast(TrainingTask, task), device, reporter, started)
 
 
 def _train_on(
@@ -269,12 +274,17 @@ def _publish(
     version = checkpoints.save(workspace, task.name, model.state(), metadata, splits.prints(keys))
     if verdict.promoted:
         checkpoints.make_current(workspace, task.name, version, verdict.reason)
+    return _report(workspace, task, version, verdict.promoted, metadata)
+
+
+def _report(workspace: Workspace, task: Task, version: int, promoted: bool, metadata: dict[str, Any]) -> Trained:
+    """Write the short report of a version."""
     lines = describing.lines_of(task, version, metadata)
     name = f"training_{task.name}_v{version}_{metadata['made_at'][:10]}.md"
     report = written_files.free_path(workspace, workspace.summaries / name)
     text = [f"# {task.name} v{version}", "", *(f"- {line}" for line in lines), ""]
     written_files.write_text(workspace, report, "\n".join(text))
-    return Trained(task.name, version, verdict.promoted, metadata, report, tuple(lines))
+    return Trained(task.name, version, promoted, metadata, report, tuple(lines))
 
 
 def _kind_of(reason: str) -> str:

@@ -34,7 +34,7 @@ class Deck(StageDesk):
         commands = session.keys.commands
         self._steps = {key: STEPS[command.name] for key, command in commands.items() if command.name in STEPS}
         self.retrain = Retrain(session.project)
-        self._offered_for: object = None  # the finalise after which it was last offered
+        self._learned_from: object = None  # the finalise after which that was last begun
         super().__init__(session, below=[self.retrain])
 
     def draw(self) -> None:
@@ -56,9 +56,9 @@ class Deck(StageDesk):
         super().apply(key)
         # once after each finalise that decided something
         result = self.session.last_result
-        if result is not None and result.batch and result is not self._offered_for:
-            self._offered_for = result
-            self.retrain.offer()
+        if result is not None and result.batch and result is not self._learned_from:
+            self._learned_from = result
+            self.retrain.start()
 
     def token(self) -> str:
         state = self.session.state

@@ -1,4 +1,4 @@
-"""After a finalise, the offer to learn from it: a button that starts a process of its own, and a line that follows it.
+"""After a finalise, learning from it in a process of its own, and a line that follows it.
 
 The deck never waits for it: a thread looks at the process's small progress file, and only changes this line.
 """
@@ -16,43 +16,35 @@ from pickroom.learn.background import Background
 from pickroom.store.workspace import Project
 
 _LOOK_S = 0.5  # between two looks at the progress
-_OFFER = "Learn from these decisions, and recommend anew; the deck stays free meanwhile."
+NO_VECTORS = "Nothing is learned from these decisions: the images have no vectors yet (pickroom embed {})"
 
 
-class Retrain(ipywidgets.HBox):
-    """Hidden until there is something to offer."""
+class Retrain(ipywidgets.HTML):
+    """Hidden until something was finalised."""
 
     def __init__(self, project: Project) -> None:
         self.project = project
         self.background: Background | None = None
         self._following: threading.Thread | None = None
-        self._closed = threading.Event()
-        self.button = ipywidgets.Button(description="Retrain", tooltip=_OFFER)
-        self.button.on_click(lambda _: self.start())
-        self.line = ipywidgets.HTML()
-        super().__init__([self.button, self.line])
+        self._closed, self._again = threading.Event(), threading.Event()
+        super().__init__()
         self.layout.display = "none"
 
-    def offer(self) -> None:
-        """A batch has just been finalised."""
-        if self.background is not None and self.background.running:
-            return  # it says how far it is; what was just decided is for the next one
-        self.button.disabled = False
-        self._say(_OFFER)
-        self.layout.display = None
-
     def start(self) -> None:
-        """Start the process, and follow it without waiting."""
-        from pickroom.learn import retraining  # brings PyTorch, seconds of it: a deck opens without
-
-        self.button.disabled = True
-        try:
-            self.background = retraining.start_retraining(self.project)
-        except PickroomError as error:
-            self._ended(error.line)
+        """A batch has just been finalised: learn from it, or after what is being learned now."""
+        self.layout.display = None
+        if self._following is not None and self._following.is_alive():
+            self._again.set()
             return
-        self._say("Starting…")
-        self._following = threading.Thread(target=self._follow, args=(self.background,), daemon=True)
+        try:
+            if self.project.workspace.project(self.project.id).manifest.encoder is None:
+                self._say(NO_VECTORS.format(self.project.id))
+                return
+            self._begin()
+        except PickroomError as error:
+            self._say(error.line)
+            return
+        self._following = threading.Thread(target=self._follow, daemon=True)
         self._following.start()
 
     def wait(self, seconds: float) -> bool:
@@ -67,20 +59,34 @@ class Retrain(ipywidgets.HBox):
         self._closed.set()
         super().close()
 
-    def _follow(self, background: Background) -> None:
+    def _begin(self) -> None:
+        from pickroom.learn import retraining  # brings PyTorch, seconds of it: a deck opens without
+
+        self._again.clear()
+        self.background = retraining.start_retraining(self.project)
+        self._say("Learning from these decisions…")
+
+    def _follow(self) -> None:
         try:
-            while background.running and not self._closed.is_set():
-                if status := self._status(background):
-                    self._say(status.line)
-                self._closed.wait(_LOOK_S)
-            if self._closed.is_set():
-                return
-            status = self._status(background)
+            self._follow_one()
+            while self._again.is_set() and not self._closed.is_set():
+                self._begin()
+                self._follow_one()
         except PickroomError as error:
-            self._ended(error.line)
+            self._say(error.line)
+
+    def _follow_one(self) -> None:
+        background = self.background
+        assert background is not None
+        while background.running and not self._closed.is_set():
+            if status := self._status(background):
+                self._say(status.line)
+            self._closed.wait(_LOOK_S)
+        if self._closed.is_set():
             return
+        status = self._status(background)
         done = status is not None and status.state == "done"
-        self._ended(status.message if status and done else background.words or "It ended without a word.")
+        self._say(status.message if status and done else background.words or "It ended without a word.")
 
     @staticmethod
     def _status(background: Background) -> progress.Status | None:
@@ -88,9 +94,5 @@ class Retrain(ipywidgets.HBox):
         status = progress.read_status(background.workspace, background.name)
         return status if status is not None and status.pid == background.process.pid else None
 
-    def _ended(self, text: str) -> None:
-        self._say(text)
-        self.button.disabled = False
-
     def _say(self, text: str) -> None:
-        self.line.value = "<br>".join(escape(line.strip()) for line in text.splitlines())
+        self.value = "<br>".join(escape(line.strip()) for line in text.splitlines())
