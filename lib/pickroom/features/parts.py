@@ -19,7 +19,6 @@ from pickroom.storage import atomic
 
 SCHEMA_VERSION = "1"
 ROWS_PER_PART = 4096  # of a merged part: some 140 MB with patches
-VECTORS, REGIONS = "vectors", "regions"  # the two kinds of parts; a part's name begins with its kind
 # long pages: a vector column has nothing to skip to, and each page costs the reader a call
 _PAGE_BYTES = 8 << 20
 T = TypeVar("T")

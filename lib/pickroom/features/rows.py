@@ -53,20 +53,6 @@ def vector_schema(spec: EncoderSpec) -> pa.Schema:
     )
 
 
-def region_schema(spec: EncoderSpec) -> pa.Schema:
-    """The columns of `regions-*.parquet`."""
-    texts = ("group_id", "filename", "members_hash", "settings", "content_hash")
-    return pa.schema(
-        [
-            *(pa.field(name, pa.string(), nullable=False) for name in texts),
-            ("region", pa.int16()),
-            *((name, pa.float32()) for name in ("x1", "y1", "x2", "y2", "difference")),
-            ("vector", floats_type(spec.storage, spec.dim)),
-            ("error", pa.string()),
-        ]
-    )
-
-
 def vector_table(spec: EncoderSpec, rows: Sequence[VectorRow]) -> pa.Table:
     """Rows as a table of `vector_schema`; a vector that its storage cannot hold becomes an error."""
     rows = [_storable(row, spec) for row in rows]

@@ -15,9 +15,9 @@ import pyarrow.parquet as pq
 
 from pickroom.core.errors import StoreError
 from pickroom.features.encoder import EncoderSpec
-from pickroom.features.parts import REGIONS, VECTORS, Parts
+from pickroom.features.parts import Parts
 from pickroom.features.reading import EmbedItem
-from pickroom.features.rows import VectorRow, region_schema, vector_schema, vector_table
+from pickroom.features.rows import VectorRow, vector_schema, vector_table
 from pickroom.storage import atomic
 from pickroom.storage.locking import exclusive
 from pickroom.store.workspace import Workspace
@@ -25,7 +25,6 @@ from pickroom.store.workspace import Workspace
 ENCODER_FILE = "encoder.json"
 MANY_PARTS = 256  # after so many new parts small ones are merged, even in the middle of a run
 _VECTOR_KEY = ("filename", "content_hash")
-_REGION_KEY = ("group_id", "filename", "members_hash", "settings", "region")
 
 Key = tuple[str, str | None]  # (filename, content hash): an image's identity; no hash for a file nobody could read
 
@@ -48,8 +47,7 @@ class VectorStore:
         self.project_id = project_id
         self.folder = workspace.embeddings / spec.encoder_id / project_id
         labels = {"encoder_id": spec.encoder_id, "project_id": project_id}
-        self.vectors = Parts(self.folder, VECTORS, vector_schema(spec), labels)
-        self.regions = Parts(self.folder, REGIONS, region_schema(spec), labels)
+        self.vectors = Parts(self.folder, "vectors", vector_schema(spec), labels)
 
     @contextmanager
     def writing(self, doing: str) -> Iterator[None]:
@@ -64,8 +62,7 @@ class VectorStore:
 
     def set_damaged_aside(self, *, thorough: bool = False) -> list[Path]:
         """Rename damaged parts, so that their images are embedded again; `thorough` reads all of every part."""
-        found = self.vectors.set_damaged_aside(_VECTOR_KEY, thorough=thorough)
-        return found + self.regions.set_damaged_aside(_REGION_KEY, thorough=thorough)
+        return self.vectors.set_damaged_aside(_VECTOR_KEY, thorough=thorough)
 
     def known(self) -> dict[Key, KnownRow]:
         """Every image that has a row."""
@@ -126,7 +123,7 @@ def as_stored(workspace: Workspace, spec: EncoderSpec, project_id: str) -> Encod
     Version 0.1 reduced the grids of the bundled encoder, and a project that has such rows goes on with them.
     """
     folder = workspace.embeddings / spec.encoder_id / project_id
-    for path in Parts(folder, VECTORS, pa.schema([]), {}).files():
+    for path in Parts(folder, "vectors", pa.schema([]), {}).files():
         with suppress(
             OSError, pa.ArrowException, AttributeError, KeyError, UnicodeDecodeError
         ):  # reading the rows says what is wrong

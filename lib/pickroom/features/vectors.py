@@ -1,7 +1,6 @@
 """Reading vectors: one project's as one matrix, with the names and hashes its rows belong to.
 
-`load_vectors(project, patches=True)` has the vector and the patch grid of an image at `place(filename, sha256)`;
-`load_regions(project)` has its regions, with their boxes, at `places(group_id, filename)`.
+`load_vectors(project, patches=True)` has the vector and the patch grid of an image at `place(filename, sha256)`.
 """
 
 from __future__ import annotations
@@ -56,39 +55,6 @@ class Vectors:
         return [self.place(image.filename, image.sha256) for image in images]
 
 
-@dataclass(frozen=True)
-class Regions:
-    """Every region embedded: row i of each part belongs to one region of one image of one group.
-
-    Attributes:
-        group_ids, filenames, members_hashes: (N,) object arrays of text.
-        ranks: (N,) int16, 0 where the members differ most.
-        boxes: (N, 4) float32, [x1, y1, x2, y2] as fractions of the EXIF-upright image.
-        differences: (N,) float32, 1 - structural similarity, in [0, 2].
-        matrix: (N, dim) float32, raw.
-    """
-
-    spec: EncoderSpec
-    group_ids: np.ndarray
-    filenames: np.ndarray
-    members_hashes: np.ndarray
-    ranks: np.ndarray
-    boxes: np.ndarray
-    differences: np.ndarray
-    matrix: np.ndarray
-    _places: dict[tuple[str, str], list[int]] = field(default_factory=dict, repr=False)
-
-    def __len__(self) -> int:
-        return len(self.filenames)
-
-    def places(self, group_id: str, filename: str) -> list[int]:
-        """The rows of one image's regions in one group, the most different first; empty where it has none."""
-        if not self._places and len(self):
-            for row in np.argsort(self.ranks, kind="stable").tolist():
-                self._places.setdefault((self.group_ids[row], self.filenames[row]), []).append(row)
-        return list(self._places.get((group_id, filename), ()))
-
-
 def open_store(project: Project) -> VectorStore:
     """The store of the encoder a project is bound to.
 
@@ -112,47 +78,11 @@ def load_vectors(project: Project, *, patches: bool = False) -> Vectors:
     return read_vectors(open_store(project), patches=patches)
 
 
-def load_regions(project: Project) -> Regions:
-    """All regions of a project's groups; raises StoreError as `open_store` does."""
-    return read_regions(open_store(project))
-
-
-def read_regions(store: VectorStore) -> Regions:
-    """All regions of one store. Rows doubled or outdated by a kill before a merge are left out."""
-    names = ("group_id", "filename", "members_hash", "settings", "region", "x1", "y1", "x2", "y2", "difference")
-    table, (matrix,), present = store.regions.gather(names, {"vector": np.float32})
-    columns = {name: table[name].to_numpy() for name in names}
-    kept = present & _latest(*(columns[name].tolist() for name in names[:5]))
-    columns = {name: values[kept] for name, values in columns.items()}
-    return Regions(
-        store.spec,
-        columns["group_id"],
-        columns["filename"],
-        columns["members_hash"],
-        columns["region"].astype(np.int16),
-        np.stack([columns[name] for name in ("x1", "y1", "x2", "y2")], axis=1).astype(np.float32),
-        columns["difference"].astype(np.float32),
-        matrix[kept],
-    )
-
-
 def cosines(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Cosine of each row of (N, D) `a` to the same row of `b`, (N,) float64; 0 where either is zero."""
     a, b = a.astype(np.float64), b.astype(np.float64)
     norms = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
     return np.divide((a * b).sum(axis=1), norms, out=np.zeros(len(a)), where=norms > 0)
-
-
-def _latest(
-    groups: list[str], filenames: list[str], members: list[str], settings: list[str], ranks: list[int]
-) -> np.ndarray:
-    """(N,) bool: whether a row is of the last members and settings its group was done with, and the last such one."""
-    made_of = list(zip(members, settings, strict=True))
-    newest = dict(zip(groups, made_of, strict=True))  # the last row of a group stays
-    last = {key: row for row, key in enumerate(zip(groups, filenames, ranks, strict=True))}
-    kept = np.zeros(len(groups), dtype=bool)
-    kept[list(last.values())] = True
-    return kept & np.array([newest[group] == made for group, made in zip(groups, made_of, strict=True)], dtype=bool)
 
 
 def read_vectors(store: VectorStore, *, patches: bool = False) -> Vectors:
