@@ -12,7 +12,7 @@ from typing import Any, cast
 import numpy as np
 
 from pickroom.core.errors import ConflictError, StoreError, UsageError
-from pickroom.core.extras import MissingExtraError, require_extra
+from pickroom.core.extras import MissingExtraError
 from pickroom.features import device as devices
 from pickroom.features.sources import FeatureSources
 from pickroom.learn import checkpoints, describing, fitting, progress, splits, training_sets
@@ -94,15 +94,12 @@ def train(
         ProjectError: a project cannot be opened.
         ConflictError: a check of integrity failed, or the projects do not go together.
         StoreError: vectors or decisions are missing or cannot be read.
-        MissingExtraError: the crop model is to be trained, and PyTorch is not installed.
         UsageError: there is too little to learn from, or a name is unknown.
         LockedError: another process trains this model.
         TrainingStopped: somebody asked it to stop.
     """
     config, task = config or TrainConfig(), task or default_task(kind)
     holdout = config.split.holdout
-    if kind == "crop_proposer":
-        require_extra("learn", "training the crop model")
     wanted = sorted({*project_ids, *([holdout] if holdout else [])})
     if holdout and wanted == [holdout]:
         raise UsageError("nothing is left to train on", doing="training", hint="name a project besides --holdout")

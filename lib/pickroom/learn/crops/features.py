@@ -10,16 +10,16 @@ import hashlib
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 
 import numpy as np
 
 from pickroom.core.errors import UsageError
-from pickroom.features.encoder import EncoderSpec
+from pickroom.features.encoder import EncoderSpec, reduce_channels
 from pickroom.features.sources import FeatureSources
 from pickroom.learn.examples import CropExample
 
-_VERSION = 1  # of the features; another one makes every checkpoint of the older one useless
+_VERSION = 2  # of the features; another one makes every checkpoint of the older one useless
 SHAPE_NAMES = ("log_aspect", "log_size", "stage_known", "stage")
 _SIZE = 2048.0  # pixels of the long side at which log_size is 0; only a scale
 _HIGHEST_STAGE = 3.0  # FORMATS.md, File names; only a scale
@@ -69,7 +69,8 @@ class CropFeatures:
     """Features of N images.
 
     Attributes:
-        grid: (N, rows, cols, C) float16, the patch grid as it is stored; None for an encoder without one.
+        grid: (N, rows, cols, C) float16, the patch grid as it is stored, or reduced where some project's is; None for
+            an encoder without one.
         vector: (N, D) float32, the global vector, raw.
         shape: (N, len(SHAPE_NAMES)) float32: ln(width / height), ln(long side / 2048), 1 if the stage is known,
             stage / 3 (0 if unknown).
@@ -86,9 +87,9 @@ class CropFeatures:
     shape: np.ndarray
     cover: np.ndarray
     mask: np.ndarray
-    missing: dict[int, str]
-    encoder: str | None
-    config_hash: str
+    missing: dict[int, str] = field(default_factory=dict)
+    encoder: str | None = None
+    config_hash: str = ""
 
     def __len__(self) -> int:
         return len(self.mask)
@@ -137,6 +138,8 @@ def crop_features(
                 doing="making features",
                 hint="embed them by one encoder, or train on those of one encoder only",
             )
+        if grid is not None and vectors.spec.patch_dim < grid.shape[-1]:
+            grid = reduce_channels(grid)
         for row in rows:
             item = items[row]
             place = vectors.place(item.filename, item.sha256)
@@ -148,7 +151,8 @@ def crop_features(
                 continue
             vector[row] = vectors.matrix[place]
             if grid is not None and vectors.patches is not None:
-                grid[row] = vectors.patches[place]
+                own = vectors.patches[place]
+                grid[row] = own if own.shape == grid.shape[1:] else reduce_channels(own)
             shape[row], cover[row] = shape_values(item), covered(spec, item.width, item.height)
             mask[row] = True
     return CropFeatures(

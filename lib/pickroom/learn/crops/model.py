@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from pickroom.core.extras import require_extra
 from pickroom.features.sources import FeatureSources
 from pickroom.learn import metrics
 from pickroom.learn.calibration import Calibration, fit_calibration
 from pickroom.learn.crops import baselines
 from pickroom.learn.crops.features import CropFeatureConfig, CropFeatures, crop_features
+from pickroom.learn.crops.fitting import fit_crops
 from pickroom.learn.crops.proposer import FULL_FRAME, CropConfig, CropProposer, is_crop
 from pickroom.learn.examples import CropExample, Progress
 from pickroom.learn.metrics import Rate
@@ -24,6 +24,7 @@ from pickroom.learn.tasks import Baselines, Evidence
 from pickroom.learn.training_sets import Kind
 
 NAME: Kind = "crop_proposer"
+MARK = 0.7  # the mean IoU that counts as success
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,7 @@ class CropModel:
         return CropPrediction(boxes, needed, self.calibration(raw))
 
     def state(self) -> dict[str, np.ndarray]:
-        return self.proposer.state()
+        return dict(self.proposer.arrays)
 
     def describe(self) -> dict[str, Any]:
         """What `rebuild` needs besides the arrays, as JSON."""
@@ -110,12 +111,8 @@ class CropTask:
         resume: Mapping[str, np.ndarray] | None,
         device: str,
     ) -> CropModel:
-        """Train on these rows; raises MissingExtraError where PyTorch is not installed."""
-        require_extra("learn", "training the crop model")
-        from pickroom.learn.crops.fitting import fit_crops
-
-        boxes = drawn_boxes(examples)
-        return CropModel(fit_crops(features, boxes, self.config, progress, resume=resume, device=device))
+        """Train on these rows, in seconds: there is nothing to resume, and only the CPU."""
+        return CropModel(fit_crops(features, drawn_boxes(examples), self.config, progress))
 
     def rebuild(self, state: Mapping[str, np.ndarray], description: Mapping[str, Any]) -> CropModel:
         """A model of its state and description; raises StoreError when this program cannot use it."""
@@ -164,13 +161,13 @@ class CropTask:
         drawn = drawn_boxes(examples)
         boxed = model.box(features)
         cropped = is_crop(drawn)
-        meant = metrics.boxes_of(examples)
+        boxes, meant = boxed.boxes[cropped], metrics.boxes_of(examples)[cropped]
         agreed = (boxed.needed >= 0.5) == cropped
-        confidence, right = boxed.confidence[cropped], metrics.within_corners(boxed.boxes[cropped], meant[cropped])
+        confidence, right = boxed.confidence[cropped], metrics.within_corners(boxes, meant)
+        scored = self._scored(boxes, meant, [e for e, c in zip(examples, cropped, strict=True) if c])
         return {
-            **self._scored(
-                boxed.boxes[cropped], meant[cropped], [e for e, c in zip(examples, cropped, strict=True) if c]
-            ),
+            **scored,
+            "mark": {"mean_iou": MARK, "reached": scored["mean_iou"] is not None and scored["mean_iou"] >= MARK},
             "need": Rate(float(agreed.sum()), len(agreed)).to_dict(),
             "need_without_asking": Rate(float(max(cropped.sum(), (~cropped).sum())), len(agreed)).to_dict(),
             "no_crop_found": Rate(float((agreed & ~cropped).sum()), int((~cropped).sum())).to_dict(),
@@ -201,6 +198,12 @@ class CropTask:
         if "need" in scored:
             same = scored["need_without_asking"]["value"]
             parts.append(f"crop or none {scored['need']['value']:.3f} (the same answer for all: {same:.3f})")
+        stages = scored.get("by_stage", {})
+        if "need" in scored and len(stages) > 1:
+            parts += [f"stage {name} IoU {one['mean_iou']:.3f} (n {one['count']})" for name, one in stages.items()]
+        if "mark" in scored:
+            reached = "reached" if scored["mark"]["reached"] else "not reached"
+            parts.append(f"the success mark, a mean IoU of {scored['mark']['mean_iou']:g}, is {reached}")
         return ", ".join(parts)
 
     def _scored(self, boxes: np.ndarray, meant: np.ndarray, examples: Sequence[CropExample]) -> dict[str, Any]:

@@ -1,148 +1,194 @@
-"""The network of the crop proposer: where the four edges of a crop lie on the patch grid, and whether one is needed.
+"""The network of the crop proposer and its gradient: where the four edges of a crop lie on the patch grid. Pure.
 
 Each edge is a soft-argmax: a softmax over the cells and the expected place under it (Chapelle & Wu 2010; for
-coordinates, Luvizon et al. 2019), so that an edge may lie between cells and the loss reaches every cell.
+coordinates, Luvizon et al. 2019), so that an edge may lie between cells and the loss reaches every cell. The softmax is
+taken of one hidden layer in each cell and a 3x3 convolution of it. Linear terms of what stands beside the grid are
+added.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from functools import cache
 from typing import NamedTuple
 
-import torch
-from torch import Tensor, nn
-from torch.nn import functional
+import numpy as np
 
-EDGES = 4  # x1, y1, x2, y2
-_ACROSS = (1.0, 0.0, 1.0, 0.0)  # the edges that a mirror moves
-MIRRORED = (2, 1, 0, 3)  # the edge that each becomes in a mirror
+Weights = dict[str, np.ndarray]  # name -> float32 values, see `new_weights`
+_KERNEL = 3  # cells a side
+_FIRST_KERNEL = 0.01  # standard deviation of its first values
+_LEAST = 0.02  # of the image: no person cuts out less
+# edges -> box of the image's own aspect ratio: the middle stays, both sides become their mean
+_SQUARED = np.array([[3, 1, 1, -1], [1, 3, -1, 1], [1, -1, 3, 1], [-1, 1, 1, 3]], dtype=np.float32) / 4
 
 
-class NetworkInputs(NamedTuple):
+class Inputs(NamedTuple):
     """What the network sees of N images.
 
     Attributes:
-        grid: (N, C, rows, cols), scaled; None without one.
+        grid: (N, rows, cols, C) float32, scaled; None without one.
         cover: (N, 2), see `CropFeatures.cover`.
-        beside: (N, B), scaled: the vector's main directions, shape, and the boxes of the nearest past crops.
-        side: (N,) 1 for an image as it is, -1 for one in a mirror.
+        beside: (N, B), scaled: the vector's main directions and the shape.
     """
 
-    grid: Tensor | None
-    cover: Tensor
-    beside: Tensor
-    side: Tensor
+    grid: np.ndarray | None
+    cover: np.ndarray
+    beside: np.ndarray
 
-    def each(self, change: Callable[[Tensor], Tensor]) -> NetworkInputs:
-        """The same with a change made to each tensor."""
-        return NetworkInputs(*(None if part is None else change(part) for part in self))  # type: ignore[arg-type]  # only the grid may be None
+    def take(self, rows: np.ndarray) -> Inputs:
+        """Copies of some rows, by number or mask."""
+        return Inputs(None if self.grid is None else self.grid[rows], self.cover[rows], self.beside[rows])
 
 
-class CropNetwork(nn.Module):
-    """Inputs of N images -> (N, 4) edges as fractions, not yet in order or inside the frame, and (N,) logits of need.
+class Outputs(NamedTuple):
+    """What the network says of N images.
 
-    The edges start at the mean box; without a grid they are moved only by what stands beside.
+    Attributes:
+        edges: (N, 4) as fractions of the image, not yet in order or inside the frame.
+        hidden: (N, rows, cols, H) >= 0; None without a grid, like the rest.
+        chances: (4, N, cells), of each edge to lie in a cell.
+        places: (N, 4), the expected places, from the middle of the grid, as fractions of it.
     """
 
-    def __init__(self, channels: int, beside: int, hidden: int, layers: int, mean_box: Tensor) -> None:
-        super().__init__()
-        self.channels = channels
-        if channels:
-            self.enter = nn.Conv2d(channels, hidden, 1)
-            self.convolutions = nn.ModuleList(nn.Conv2d(hidden, hidden, 3, padding=1) for _ in range(layers))
-            self.norms = nn.ModuleList(nn.GroupNorm(1, hidden) for _ in range(layers + 1))
-            self.leave = nn.Conv2d(hidden, EDGES, 3, padding=1)
-            self.scale = nn.Parameter(torch.ones(EDGES))
-            # strided convolutions pad one side more, so cells lie a little beside their middles: the other way round
-            # in a map that is turned round afterwards
-            self.shift = nn.Parameter(torch.zeros(1))
-        self.base = nn.Parameter(mean_box.clone())
-        self.aside = nn.Linear(beside, hidden)
-        self.move = nn.Linear(hidden, EDGES)
-        self.need = nn.Linear(hidden + (2 * hidden if channels else 0), 1)
-        for layer in (self.move, self.need):  # what stands beside starts without a say
-            nn.init.zeros_(layer.weight)
-            nn.init.zeros_(layer.bias)
-
-    def forward(self, inputs: NetworkInputs, kept: list[Tensor] | None = None) -> tuple[Tensor, Tensor]:
-        """Args: kept: dropout masks of `dropout_masks`, None for none."""
-        aside = functional.gelu(self.aside(inputs.beside))
-        aside = aside * kept[0][..., 0, 0] if kept else aside
-        edges = self.base + self.move(aside)
-        if inputs.grid is None:
-            return edges, self.need(aside)[:, 0]
-        seen = functional.gelu(self.norms[0](self.enter(inputs.grid)))
-        seen = seen * kept[1] if kept else seen
-        for place, convolution in enumerate(self.convolutions):
-            added = functional.gelu(self.norms[place + 1](convolution(seen)))
-            seen = seen + (added * kept[place + 2] if kept else added)
-        edges = edges + self.scale * (self._places(self.leave(seen), inputs.cover) - 0.5)
-        edges = edges + self.shift * inputs.side[:, None] * edges.new_tensor(_ACROSS)
-        pooled = torch.cat([aside, seen.mean(dim=(2, 3)), seen.amax(dim=(2, 3))], dim=1)
-        return edges, self.need(pooled)[:, 0]
-
-    def dropout_masks(self, count: int, share: float, generator: torch.Generator) -> list[Tensor]:
-        """What is kept of the channels of each hidden layer, per image: (count, hidden, 1, 1), drawn on the CPU."""
-        layers = 2 + len(self.convolutions) if self.channels else 1
-        draws = torch.rand(layers, count, self.aside.out_features, 1, 1, generator=generator)
-        return list((draws >= share).float() / (1 - share))
-
-    def _places(self, logits: Tensor, cover: Tensor) -> Tensor:
-        """(N, 4): the expected place of each edge, x edges over the columns and y edges over the rows."""
-        rows, cols = logits.shape[2:]
-        chances = logits.flatten(2).softmax(dim=2).unflatten(2, (rows, cols))
-        x = (chances[:, 0::2].sum(dim=2) * _centres(cols, logits)).sum(dim=2)
-        y = (chances[:, 1::2].sum(dim=3) * _centres(rows, logits)).sum(dim=2)
-        on_grid = torch.stack([x[:, 0], y[:, 0], x[:, 1], y[:, 1]], dim=1)
-        return 0.5 + (on_grid - 0.5) * cover.repeat(1, 2)
+    edges: np.ndarray
+    hidden: np.ndarray | None = None
+    chances: np.ndarray | None = None
+    places: np.ndarray | None = None
 
 
-def to_boxes(edges: Tensor, keep_aspect: bool) -> Tensor:
+def new_weights(
+    grid: tuple[int, int, int] | None, hidden: int, beside: int, mean_box: np.ndarray, rng: np.random.Generator
+) -> tuple[np.ndarray, Weights]:
+    """Weights of a network that says about `mean_box` (4,) of every image; `grid` is (rows, cols, C).
+
+    Returns:
+        All values in one float32 array, and the weights by name: views of it.
+    """
+    drawn: Weights = {"base": mean_box, "move": np.zeros((beside, 4))}
+    if grid is not None:
+        rows, cols, channels = grid
+        drawn["enter"] = rng.normal(0, channels**-0.5, (channels, hidden))
+        drawn["kernel"] = rng.normal(0, _FIRST_KERNEL, (hidden, 4 * _KERNEL**2))
+        drawn |= {"threshold": np.zeros(hidden), "prior": np.zeros((4, 1, rows * cols)), "scale": np.ones(4)}
+    flat = np.concatenate([values.ravel() for values in drawn.values()]).astype(np.float32)
+    ends = np.cumsum([values.size for values in drawn.values()])[:-1]
+    parts = zip(drawn.items(), np.split(flat, ends), strict=True)
+    return flat, {name: part.reshape(values.shape) for (name, values), part in parts}
+
+
+def forward(weights: Weights, inputs: Inputs) -> Outputs:
+    """The edges of N images."""
+    edges = weights["base"] + inputs.beside @ weights["move"]
+    if inputs.grid is None:
+        return Outputs(edges)
+    hidden = inputs.grid @ weights["enter"]
+    hidden += weights["threshold"]
+    np.maximum(hidden, 0, out=hidden)
+    chances = _convolved(hidden, weights["kernel"]) + weights["prior"]
+    chances -= chances.max(axis=2, keepdims=True)
+    np.exp(chances, out=chances)
+    chances /= chances.sum(axis=2, keepdims=True)
+    places = (chances @ _cells(*hidden.shape[1:3])[:, :, None])[:, :, 0].T
+    edges = edges + weights["scale"] * places * np.tile(inputs.cover, 2)
+    return Outputs(edges, hidden, chances, places)
+
+
+def gradient(weights: Weights, inputs: Inputs, found: Outputs, edges: np.ndarray) -> Weights:
+    """The gradient of a loss in every weight, by name in their order, from its gradient in `found.edges` (N, 4)."""
+    slopes = {"base": edges.sum(axis=0), "move": inputs.beside.T @ edges}
+    _, hidden, chances, places = found
+    if inputs.grid is None or hidden is None or chances is None or places is None:
+        return slopes
+    moved = edges * np.tile(inputs.cover, 2)
+    logits = _cells(*hidden.shape[1:3])[:, None] - places.T[:, :, None]
+    logits *= chances
+    logits *= (moved * weights["scale"]).T[:, :, None]
+    flat, windows = hidden.reshape(-1, hidden.shape[3]), _windows(logits.reshape(4, *hidden.shape[:3]))
+    below = windows.T @ weights["kernel"].T
+    below *= flat > 0
+    slopes |= {"enter": inputs.grid.reshape(len(flat), -1).T @ below, "kernel": (windows @ flat).T}
+    slopes |= {"threshold": below.sum(axis=0), "prior": logits.sum(axis=1, keepdims=True)}
+    return slopes | {"scale": (moved * places).sum(axis=0)}
+
+
+def need_inputs(inputs: Inputs, found: Outputs) -> np.ndarray:
+    """(N, B + 2 H): what tells whether a crop is needed: what stands beside, mean and maximum of hidden channels."""
+    if found.hidden is None:
+        return inputs.beside
+    pooled = (found.hidden.mean(axis=(1, 2)), found.hidden.max(axis=(1, 2)))
+    return np.concatenate([inputs.beside, *pooled], axis=1)
+
+
+def to_boxes(edges: np.ndarray, keep_aspect: bool) -> np.ndarray:
     """(N, 4) edges as boxes inside the frame, at least `_LEAST` wide and tall.
 
     With `keep_aspect` a box is as wide as it is tall in fractions of the image, which is the image's own aspect
     ratio: its side is the mean of both, its middle stays, and it is moved, not cut, where it leaves the frame.
     """
+    edges = edges @ _SQUARED if keep_aspect else edges
     first, second = edges[:, :2], edges[:, 2:]
-    nothing, whole = torch.zeros_like(first), torch.ones_like(first)
     if not keep_aspect:
-        first = _within(first, nothing, whole - _LEAST)
-        return torch.cat([first, _within(second, first.detach() + _LEAST, whole)], dim=1)
-    side = (second - first).mean(dim=1, keepdim=True).expand(-1, 2)
-    side = _within(side, nothing + _LEAST, whole)
-    first = _within((first + second - side) / 2, nothing, (whole - side).detach())
-    return torch.cat([first, first + side], dim=1)
+        first = np.clip(first, 0, 1 - _LEAST)
+        return np.concatenate([first, np.clip(second, first + _LEAST, 1)], axis=1)
+    side = np.clip(second - first, _LEAST, 1)
+    first = np.clip((first + second - side) / 2, 0, 1 - side)
+    return np.concatenate([first, first + side], axis=1)
 
 
-def mirror_boxes(boxes: Tensor) -> Tensor:
+def mirror_boxes(boxes: np.ndarray) -> np.ndarray:
     """(N, 4) boxes, or edges, of the same images seen in a mirror."""
-    turned = boxes[:, MIRRORED]
-    return torch.stack([1 - turned[:, 0], turned[:, 1], 1 - turned[:, 2], turned[:, 3]], dim=1)
+    return np.stack([1 - boxes[:, 2], boxes[:, 1], 1 - boxes[:, 0], boxes[:, 3]], axis=1)
 
 
-def box_loss(boxes: Tensor, meant: Tensor, l1: float) -> Tensor:
-    """(N,): 1 - generalised IoU (Rezatofighi et al. 2019), plus `l1` times the mean distance of the edges."""
-    inner = (torch.minimum(boxes[:, 2:], meant[:, 2:]) - torch.maximum(boxes[:, :2], meant[:, :2])).clamp(min=0)
-    outer = torch.maximum(boxes[:, 2:], meant[:, 2:]) - torch.minimum(boxes[:, :2], meant[:, :2])
-    overlap, hull = inner.prod(dim=1), outer.prod(dim=1)
-    union = (boxes[:, 2:] - boxes[:, :2]).prod(dim=1) + (meant[:, 2:] - meant[:, :2]).prod(dim=1) - overlap
-    giou = overlap / union.clamp(min=_TINY) - (hull - union) / hull.clamp(min=_TINY)
-    return 1 - giou + l1 * (boxes - meant).abs().mean(dim=1)
+def box_loss(edges: np.ndarray, meant: np.ndarray, l1: float, keep_aspect: bool) -> tuple[np.ndarray, np.ndarray]:
+    """How far boxes of (N, 4) edges are from those meant: (N,) losses, and their (N, 4) gradients in the edges.
 
-
-_LEAST = 0.02  # of the image: no person cuts out less
-_TINY = 1e-6
-
-
-def _within(values: Tensor, low: Tensor, high: Tensor) -> Tensor:
-    """Values held between two bounds; the loss still reaches what lies outside.
-
-    Source: the straight-through estimator, Bengio et al. (2013).
+    1 - generalised IoU (Rezatofighi et al. 2019), plus `l1` times the mean distance of the edges. Edges outside the
+    frame count as they are.
     """
-    held = torch.minimum(torch.maximum(values, low), high)
-    return values + (held - values).detach()
+    boxes = edges @ _SQUARED if keep_aspect else edges
+    signs = np.array([-1, -1, 1, 1])  # of an edge in the size of its box
+    size, own = (some[:, 2:] - some[:, :2] for some in (boxes, meant))
+    narrow, size = np.tile(size < _LEAST, 2), size.clip(min=_LEAST)
+    inner = np.minimum(boxes[:, 2:], meant[:, 2:]) - np.maximum(boxes[:, :2], meant[:, :2])
+    outer = np.maximum(boxes[:, 2:], meant[:, 2:]) - np.minimum(boxes[:, :2], meant[:, :2])
+    inside = (boxes - meant) * signs < 0  # this edge is the one that bounds the overlap, else the hull
+    overlap = inner.clip(min=0).prod(axis=1)
+    hull, union = outer.prod(axis=1), size.prod(axis=1) + own.prod(axis=1) - overlap
+    overlap_slope = np.tile(inner[:, ::-1], 2) * signs * inside * (inner > 0).all(axis=1, keepdims=True)
+    hull_slope = np.tile(outer[:, ::-1], 2) * signs * ~inside
+    union_slope = np.tile(size[:, ::-1], 2) * signs * ~narrow - overlap_slope
+    losses = 2 - overlap / union - union / hull + l1 * np.abs(boxes - meant).mean(axis=1)
+    overlap, union, hull = overlap[:, None], union[:, None], hull[:, None]
+    slopes = (
+        -overlap_slope / union + overlap * union_slope / union**2 - union_slope / hull + union * hull_slope / hull**2
+    )
+    slopes = slopes + l1 / 4 * np.sign(boxes - meant)
+    slopes = slopes.astype(np.float32)  # so that the whole gradient is computed in it
+    return losses, slopes @ _SQUARED.T if keep_aspect else slopes
 
 
-def _centres(count: int, like: Tensor) -> Tensor:
-    """The middles of `count` cells between 0 and 1."""
-    return (torch.arange(count, device=like.device, dtype=like.dtype) + 0.5) / count
+@cache
+def _cells(rows: int, cols: int) -> np.ndarray:
+    """(4, cells): for each edge the middle of each cell, from the middle of the grid: x, y, x, y."""
+    y, x = ((np.arange(count, dtype=np.float32) + 0.5) / count - 0.5 for count in (rows, cols))
+    return np.tile(np.stack(np.meshgrid(x, y)).reshape(2, -1), (2, 1))
+
+
+def _convolved(hidden: np.ndarray, kernel: np.ndarray) -> np.ndarray:
+    """(4, N, cells): a 3x3 convolution of (N, rows, cols, H), zeros around the grid."""
+    count, rows, cols, channels = hidden.shape
+    each = (kernel.T @ hidden.reshape(-1, channels).T).reshape(_KERNEL, _KERNEL, 4, count, rows, cols)
+    padded = np.zeros((4, count, rows + _KERNEL - 1, cols + _KERNEL - 1), dtype=each.dtype)
+    for down in range(_KERNEL):
+        for across in range(_KERNEL):
+            padded[:, :, down : down + rows, across : across + cols] += each[down, across]
+    return padded[:, :, 1:-1, 1:-1].reshape(4, count, rows * cols)
+
+
+def _windows(slopes: np.ndarray) -> np.ndarray:
+    """(36, N cells): the gradients (4, N, rows, cols) in the results of `_convolved` that each cell has a part in."""
+    rows, cols = slopes.shape[2:]
+    padded = np.pad(slopes, ((0, 0), (0, 0), (1, 1), (1, 1)))
+    places = [(down, across) for down in range(_KERNEL) for across in range(_KERNEL)]
+    parts = [padded[:, :, down : down + rows, across : across + cols] for down, across in places]
+    return np.stack(parts).reshape(4 * _KERNEL**2, -1)
