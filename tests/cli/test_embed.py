@@ -14,8 +14,7 @@ import pytest
 
 from pickroom.cli import main
 from pickroom.features.device import device_words, present
-from pickroom.features.rows import VectorRow
-from pickroom.features.store import VectorStore
+from pickroom.features.store import VectorRow, VectorStore
 from pickroom.features.vectors import open_store
 from pickroom.store.workspace import Project
 

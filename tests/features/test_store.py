@@ -14,8 +14,7 @@ from pickroom.core.errors import StoreError
 from pickroom.features import parts
 from pickroom.features import store as module
 from pickroom.features.encoder import EncoderSpec, Preprocessing
-from pickroom.features.rows import VectorRow
-from pickroom.features.store import VectorStore, read_spec, save_spec
+from pickroom.features.store import VectorRow, VectorStore, read_spec, save_spec
 from pickroom.features.vectors import read_vectors
 from pickroom.store.workspace import Workspace
 

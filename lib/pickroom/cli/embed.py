@@ -58,7 +58,7 @@ def embed(
         return
     from pickroom.indexing.engines import EmbedConfig
     from pickroom.indexing.pipeline import embed as run
-    from pickroom.indexing.progress import bar
+    from pickroom.indexing.report import bar
 
     config = EmbedConfig(
         encoder=asked,

@@ -18,11 +18,49 @@ from pickroom.store.workspace import Project
 
 
 @dataclass(frozen=True)
-class Vectors:
-    """Every image of a project that has a vector; row i of each part belongs to one image.
+class ImageRows:
+    """Rows that belong to images, and how the row of an image is found.
 
     Attributes:
         filenames, content_hashes: (N,) object arrays of text; a hash is None for an imported vector.
+    """
+
+    filenames: np.ndarray
+    content_hashes: np.ndarray
+    _by_content: dict[str, int] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _by_name: dict[str, list[int]] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def __len__(self) -> int:
+        return len(self.filenames)
+
+    def place(self, filename: str, content_hash: str | None) -> int | None:
+        """The row of one image, None when it has none: by its content, whatever its name was.
+
+        A row without a hash (imported from a cache that knew none) serves any image of its name. An image without a
+        hash (of an imported decision) is served by the row of its name, where there is only one.
+        """
+        if not self._by_name and len(self):
+            for row, (name, digest) in enumerate(zip(self.filenames, self.content_hashes, strict=True)):
+                self._by_name.setdefault(name, []).append(row)
+                if digest is not None:
+                    self._by_content[digest] = row
+        if content_hash in self._by_content:
+            return self._by_content[content_hash]
+        rows = self._by_name.get(filename, [])
+        if content_hash is None and len(rows) == 1:
+            return rows[0]
+        return next((row for row in rows if self.content_hashes[row] is None), None)
+
+    def places(self, images: Sequence[Image]) -> list[int | None]:
+        """`place` of several images as the scan met them."""
+        return [self.place(image.filename, image.sha256) for image in images]
+
+
+@dataclass(frozen=True)
+class Vectors(ImageRows):
+    """Every image of a project that has a vector; row i of each part belongs to one image.
+
+    Attributes:
         matrix: (N, dim) float32, raw: not normalised.
         patches: (N, patch_rows, patch_cols, patch_dim) float16, None when not asked for or without a grid; NaN for an
             image whose vector was imported: it has no grid.
@@ -30,29 +68,9 @@ class Vectors:
     """
 
     spec: EncoderSpec
-    filenames: np.ndarray
-    content_hashes: np.ndarray
     matrix: np.ndarray
     patches: np.ndarray | None
     errors: dict[str, str]
-    _places: dict[tuple[str, str | None], int] = field(default_factory=dict, repr=False)
-
-    def __len__(self) -> int:
-        return len(self.filenames)
-
-    def place(self, filename: str, content_hash: str | None) -> int | None:
-        """The row of one image, None when it has none.
-
-        A row without a hash (imported from a cache that knew none) serves any image of its name.
-        """
-        if not self._places and len(self):
-            self._places.update({k: i for i, k in enumerate(zip(self.filenames, self.content_hashes, strict=True))})
-        found = self._places.get((filename, content_hash))
-        return self._places.get((filename, None)) if found is None else found
-
-    def places(self, images: Sequence[Image]) -> list[int | None]:
-        """`place` of several images as the scan met them."""
-        return [self.place(image.filename, image.sha256) for image in images]
 
 
 def open_store(project: Project) -> VectorStore:
@@ -103,4 +121,4 @@ def read_vectors(store: VectorStore, *, patches: bool = False) -> Vectors:
     if not present.all():
         names, hashes, matrices = names[present], hashes[present], [m[present] for m in matrices]
     grid = matrices[1].reshape(-1, spec.patch_rows, spec.patch_cols, spec.patch_dim) if len(matrices) > 1 else None
-    return Vectors(spec, names, hashes, matrices[0], grid, errors)
+    return Vectors(names, hashes, spec, matrices[0], grid, errors)

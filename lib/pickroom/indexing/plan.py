@@ -12,8 +12,7 @@ from pathlib import Path
 from pickroom.core.errors import ImageError
 from pickroom.core.records import Image, Ungrouped
 from pickroom.features.reading import EmbedItem
-from pickroom.features.rows import VectorRow
-from pickroom.features.store import Key, KnownRow
+from pickroom.features.store import Key, KnownRow, VectorRow
 from pickroom.images import decode
 from pickroom.images.scan import Entry, list_images
 from pickroom.indexing.work import IndexTask
