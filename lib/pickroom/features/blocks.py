@@ -18,8 +18,9 @@ import pyarrow as pa
 from PIL import Image as PillowImage
 
 from pickroom.features import faces, technical
+from pickroom.features.choice import bound_spec
 from pickroom.features.parts import Parts, floats_column, floats_type
-from pickroom.features.vectors import ImageRows
+from pickroom.features.vectors import ImageRows, open_store
 from pickroom.storage.locking import exclusive
 from pickroom.store.workspace import Project
 
@@ -152,6 +153,17 @@ def load_blocks(project: Project) -> dict[str, Block]:
     """
     store = BlockStore(project)
     return {spec.name: store.read(spec) for spec in BLOCKS}
+
+
+def counts(project: Project) -> dict[str, int]:
+    """How many images have a vector by the project's encoder, and how many have each block; gone images count.
+
+    Raises:
+        StoreError: a part file is damaged.
+    """
+    has_vectors = bound_spec(project) is not None
+    vectors = sum(row.error is None for row in open_store(project).known().values()) if has_vectors else 0
+    return {"vectors": vectors, **{name: int(block.present.sum()) for name, block in load_blocks(project).items()}}
 
 
 def available() -> tuple[str, ...]:
