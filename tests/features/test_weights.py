@@ -82,7 +82,9 @@ def test_the_folder_may_come_from_the_environment(
 
 
 def test_nothing_is_downloaded_unasked(make_project: Callable[..., Project], monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*_: object, **__: object) -> None:
+    def refuse(*_: object, local_files_only: bool = False, **__: object) -> None:
+        if local_files_only:
+            raise FileNotFoundError
         raise AssertionError("a download was begun")
 
     monkeypatch.setattr("open_clip.pretrained.hf_hub_download", refuse)

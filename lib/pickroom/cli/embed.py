@@ -80,7 +80,7 @@ def install(what: Annotated[Literal["faces"], typer.Argument(help="faces: eyes, 
 
     if not faces.installed():
         faces.install()
-    say("pickroom: faces can be measured: pickroom embed PROJECT")
+    say("pickroom: faces are measured when images are embedded")
 
 
 def _import(project: Project, cache: Path, declared: EncoderConfig | None, as_json: bool) -> None:

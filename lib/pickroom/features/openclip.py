@@ -10,7 +10,7 @@ import socket
 import sys
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -192,7 +192,7 @@ def _earlier_names(config: dict[str, Any], quick: bool) -> frozenset[str]:
 
 def _in_cache(pretrained: dict[str, Any]) -> bool:
     """Whether weights of the registry are on this machine: in Hugging Face's cache, or in OpenCLIP's."""
-    from huggingface_hub import try_to_load_from_cache
+    from open_clip.pretrained import hf_hub_download
 
     if "file" in pretrained:
         return True
@@ -200,7 +200,11 @@ def _in_cache(pretrained: dict[str, Any]) -> bool:
     if repository:
         filename = filename or "open_clip_pytorch_model.bin"
         names = (filename, filename.rpartition(".")[0] + ".safetensors", "open_clip_model.safetensors")
-        return any(isinstance(try_to_load_from_cache(repository, name), str) for name in names)
+        for name in names:
+            with suppress(OSError, ValueError):  # it is not there
+                hf_hub_download(repository, name, local_files_only=True)
+                return True
+        return False
     return (Path("~/.cache/clip").expanduser() / Path(pretrained.get("url", "")).name).is_file()
 
 
