@@ -7,6 +7,7 @@ import pytest
 
 from pickroom.core.errors import StoreError
 from pickroom.features.blocks import BLOCKS, BlockRow, BlockStore, load_blocks
+from pickroom.features.vectors import ImageRows
 from pickroom.store.workspace import Project, Workspace
 
 SPEC = BLOCKS[0]
@@ -70,3 +71,11 @@ def test_the_hash_follows_name_version_and_columns() -> None:
     assert len({spec.hash for spec in BLOCKS}) == len(BLOCKS)
     changed = type(SPEC)(SPEC.name, SPEC.version + 1, SPEC.columns)
     assert changed.hash != SPEC.hash and type(SPEC)(SPEC.name, SPEC.version, SPEC.columns).hash == SPEC.hash
+
+
+def test_vectors_are_found_by_content_then_by_name() -> None:
+    names, hashes = np.array(["a", "b", "b", "c"], object), np.array(["1", "2", "3", None], object)
+    rows = ImageRows(names, hashes)
+    assert [rows.place(*given) for given in (("a", "1"), ("renamed", "2"), ("a", "9"))] == [0, 1, None]
+    assert [rows.place(name, None) for name in ("a", "b", "c", "d")] == [0, None, 3, None]  # b is two images
+    assert rows.place("c", "any") == 3  # imported: its content is unknown

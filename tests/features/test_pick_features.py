@@ -101,7 +101,7 @@ def test_a_group_whose_images_are_gone_has_features(tmp_path: Path) -> None:
 def test_a_group_without_a_vector_has_a_reason_and_no_features(project: Project, items: list[Candidates]) -> None:
     other = replace(items[1], hashes=(items[1].hashes[0], None, "0" * 64))
     features = pick_features([items[0], other], FeatureSources([project]), CONFIG)
-    assert list(features.missing) == [1] and items[1].filenames[1] in features.missing[1]
+    assert list(features.missing) == [1] and items[1].filenames[2] in features.missing[1]
     assert features.mask.any(axis=1).tolist() == [True, False]
     assert features.take([1]).missing == {0: features.missing[1]}
 

@@ -1,9 +1,8 @@
-"""How siblings differ, place by place."""
+"""How much siblings differ, place by place."""
 
 from __future__ import annotations
 
 import numpy as np
-from PIL import Image as PillowImage
 from PIL import ImageFilter
 from skimage.metrics import structural_similarity
 
@@ -11,17 +10,12 @@ from pickroom.features.regions import block_difference, comparable
 from support.encoding import photograph
 
 
-def spoiled(image: PillowImage.Image, box: tuple[int, int, int, int]) -> PillowImage.Image:
-    """The image with one place smeared, as a bad hand is."""
-    copy = image.copy()
-    copy.paste(copy.crop(box).filter(ImageFilter.GaussianBlur(12)).rotate(20), box[:2])
-    return copy
-
-
 def test_block_difference_agrees_with_scikit_image() -> None:
     sharp = photograph(3, (320, 320))
-    pair = [sharp, spoiled(sharp, (100, 60, 240, 200))]
-    a, b = (np.asarray(image.convert("L"), dtype=np.float32) for image in pair)
+    spoiled = sharp.copy()
+    box = (100, 60, 240, 200)
+    spoiled.paste(sharp.crop(box).filter(ImageFilter.GaussianBlur(12)).rotate(20), box[:2])
+    a, b = (np.asarray(image.convert("L"), dtype=np.float32) for image in (sharp, spoiled))
     _, full = structural_similarity(a, b, data_range=255, win_size=15, full=True)
     centres = 1 - full[8::16, 8::16]
     ours = block_difference([a[..., None], b[..., None]])

@@ -14,8 +14,7 @@ from pickroom.core.errors import StoreError
 from pickroom.features import parts
 from pickroom.features import store as module
 from pickroom.features.encoder import EncoderSpec, Preprocessing
-from pickroom.features.rows import VectorRow
-from pickroom.features.store import VectorStore, read_spec, save_spec
+from pickroom.features.store import VectorRow, VectorStore, read_spec, save_spec
 from pickroom.features.vectors import read_vectors
 from pickroom.store.workspace import Workspace
 
@@ -150,7 +149,7 @@ def test_a_part_of_another_encoder_is_refused(store: VectorStore, workspace: Wor
 def test_an_encoders_specification_is_kept_and_checked(workspace: Workspace) -> None:
     save_spec(workspace, SPEC, {"source": "first"})
     save_spec(workspace, SPEC, {"source": "second"})
-    assert read_spec(workspace, SPEC.encoder_id) == (SPEC, {"source": "first"})
+    assert read_spec(workspace, SPEC.encoder_id) == (SPEC, {"source": "second"})
     assert read_spec(workspace, "0" * 16) is None
     path: Path = workspace.embeddings / SPEC.encoder_id / "encoder.json"
     path.write_text(path.read_text().replace('"dim": 5', '"dim": 6'))

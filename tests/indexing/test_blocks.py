@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +13,8 @@ import numpy as np
 import pytest
 from PIL import Image as PillowImage
 
-from pickroom.features.blocks import BlockStore, load_blocks
+from pickroom.cli import main
+from pickroom.features.blocks import BlockStore, available, load_blocks
 from pickroom.features.choice import EncoderConfig
 from pickroom.features.technical import COLUMNS, measure
 from pickroom.features.vectors import load_vectors
@@ -148,3 +151,19 @@ def test_a_damaged_part_is_made_again(photo_project: MakeProject) -> None:
     assert report.damaged == (f"{part.name}.damaged",) and report.measured["technical"] == 2
     assert report.verification is not None and report.verification.problems == ()
     assert load_blocks(project)["technical"].values.shape == (2, len(COLUMNS))
+
+
+def test_check_counts_what_is_stored_also_of_gone_images(
+    photo_project: MakeProject, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = photo_project(2)
+    embed(project, BUNDLED)
+    sorted(project.root.iterdir())[0].unlink()
+    for extra in ([], ["--json"]):
+        monkeypatch.setattr("sys.argv", ["pickroom", "check", "p", "--home", str(project.workspace.root), *extra])
+        with suppress(SystemExit):
+            main()
+    words, found = capsys.readouterr().out.split("{", 1)
+    faces = 4 if "faces" in available() else 0
+    assert f"stored for learning: vectors of 4, technical of 4, faces of {faces} images" in words
+    assert json.loads("{" + found)["stored"] == {"vectors": 4, "technical": 4, "faces": faces}

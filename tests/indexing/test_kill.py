@@ -65,7 +65,7 @@ def test_dying_at_any_write_leaves_a_whole_store(
     done: list[str] = []
     real_work, real_write, real_unlink = work.index_images, os.write, Path.unlink
     monkeypatch.setattr(
-        "pickroom.indexing.local.index_images",
+        "pickroom.indexing.engines.index_images",
         lambda encoder, source, tasks: [done.extend(embedded(tasks)), real_work(encoder, source, tasks)][1],
     )
     deaths = half_written = 0
@@ -134,7 +134,7 @@ def forget(project: Project) -> None:
 CHILD = """
     import os, signal, sys
     from pathlib import Path
-    from pickroom.indexing import local, work
+    from pickroom.indexing import engines, work
     from pickroom.features.choice import EncoderConfig
     from pickroom.indexing.engines import EmbedConfig
     from pickroom.indexing.pipeline import embed
@@ -151,7 +151,7 @@ CHILD = """
             os.kill(os.getpid(), signal.SIGKILL)  # the batch is computed, and not yet published
         return batches[-1]
 
-    local.index_images = dying
+    engines.index_images = dying
     encoder = EncoderConfig("bundled")
     embed(Workspace(Path(home)).project("p"), EmbedConfig(encoder, batch=2, workers=1))
 """
@@ -171,7 +171,7 @@ def test_a_killed_process_is_gone_on_with(
     done: list[str] = []
     real = work.index_images
     monkeypatch.setattr(
-        "pickroom.indexing.local.index_images",
+        "pickroom.indexing.engines.index_images",
         lambda encoder, source, tasks: [done.extend(embedded(tasks)), real(encoder, source, tasks)][1],
     )
     encoder = EncoderConfig("bundled")

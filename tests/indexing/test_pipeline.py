@@ -61,7 +61,7 @@ def embedded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         names.extend(task.item.filename for task in tasks if task.vector)
         return real(encoder, source, tasks)  # type: ignore[arg-type]
 
-    monkeypatch.setattr("pickroom.indexing.local.index_images", watched)
+    monkeypatch.setattr("pickroom.indexing.engines.index_images", watched)
     return names
 
 
@@ -362,6 +362,6 @@ def test_images_that_move_while_they_are_embedded_are_found_again(
             victim.rename(project.root / "selected" / victim.name)
         return real(encoder, source, tasks)  # type: ignore[arg-type]
 
-    monkeypatch.setattr("pickroom.indexing.local.index_images", moving)
+    monkeypatch.setattr("pickroom.indexing.engines.index_images", moving)
     report = embed(project, config(workers=1))
     assert counts(report) == (4, 0, 0, 0) and report.waiting == 0

@@ -11,8 +11,7 @@ import pytest
 
 from pickroom.features import openclip
 from pickroom.features.reading import ImageSource
-from pickroom.features.rows import VectorRow
-from pickroom.features.store import VectorStore
+from pickroom.features.store import VectorRow, VectorStore
 from pickroom.features.vectors import open_store, read_vectors
 from pickroom.indexing.engines import EmbedConfig
 from pickroom.indexing.pipeline import embed
@@ -67,7 +66,7 @@ def test_a_wrong_vector_is_named(
     project = photo_project(3)
     embed(project, config())
     store = open_store(project.workspace.project("p"))
-    monkeypatch.setattr("pickroom.features.rows._storable", lambda row, spec: row)
+    monkeypatch.setattr("pickroom.features.store._storable", lambda row, spec: row)
     name = change(store, lambda row: replace(row, vector=spoil(row.vector)))  # type: ignore[arg-type]
     found = verified(project, config())
     assert any(line.startswith(f"{name}: {problem}") for line in found.problems)

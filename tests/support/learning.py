@@ -15,8 +15,7 @@ from conftest import SCANNED_AT, stage_name
 from pickroom.core.records import CropBox
 from pickroom.features.choice import bind_spec
 from pickroom.features.encoder import EncoderSpec
-from pickroom.features.rows import VectorRow
-from pickroom.features.store import VectorStore, save_spec
+from pickroom.features.store import VectorRow, VectorStore, save_spec
 from pickroom.files.cropping import Order, submit
 from pickroom.indexing import projects
 from pickroom.store.connect import connect

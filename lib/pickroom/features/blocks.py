@@ -10,16 +10,17 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 from PIL import Image as PillowImage
 
-from pickroom.core.records import Image
 from pickroom.features import faces, technical
+from pickroom.features.choice import bound_spec
 from pickroom.features.parts import Parts, floats_column, floats_type
+from pickroom.features.vectors import ImageRows, open_store
 from pickroom.storage.locking import exclusive
 from pickroom.store.workspace import Project
 
@@ -47,49 +48,23 @@ BLOCKS = (BlockSpec("technical", 1, technical.COLUMNS), BlockSpec("faces", 1, fa
 
 
 @dataclass(frozen=True)
-class Block:
+class Block(ImageRows):
     """The rows of one block of a project; row i belongs to one content.
 
     Attributes:
-        filenames, content_hashes: (rows,) object arrays of text; a file renamed later keeps its first name here.
         values: (rows, d) float32. NaN where an image has no such number: the face block has one number, `faces`,
             for an image without faces.
         present: (rows,) bool; False for an image that could not be measured (`values` are NaN).
     """
 
     spec: BlockSpec
-    filenames: np.ndarray
-    content_hashes: np.ndarray
     values: np.ndarray
     present: np.ndarray
-    _by_hash: dict[str, int] = field(default_factory=dict, repr=False)
-    _by_name: dict[str, int | None] = field(default_factory=dict, repr=False)
-
-    def __len__(self) -> int:
-        return len(self.values)
 
     @property
     def columns(self) -> tuple[str, ...]:
         """The names of the numbers, (d,)."""
         return self.spec.columns
-
-    def place(self, filename: str, content_hash: str | None) -> int | None:
-        """The row of one image, None when it has none.
-
-        Without a hash (imported decisions) the row of that name is taken, where there is only one.
-        """
-        if content_hash is not None:
-            if not self._by_hash and len(self):
-                self._by_hash.update({digest: row for row, digest in enumerate(self.content_hashes)})
-            return self._by_hash.get(content_hash)
-        if not self._by_name and len(self):
-            for row, name in enumerate(self.filenames):
-                self._by_name[name] = None if name in self._by_name else row
-        return self._by_name.get(filename)
-
-    def places(self, images: Sequence[Image]) -> list[int | None]:
-        """`place` of several images as the scan met them."""
-        return [self.place(image.filename, image.sha256) for image in images]
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,11 +139,10 @@ class BlockStore:
         columns = ("filename", "content_hash")
         table, (values,), present = self._parts[spec.name].gather(columns, {"values": np.float32})
         names, hashes = (table[name].to_numpy() for name in columns)
-        values[~present] = np.nan
         if len(last := {digest: row for row, digest in enumerate(hashes)}) < len(hashes):
             rows = list(last.values())
             names, hashes, values, present = names[rows], hashes[rows], values[rows], present[rows]
-        return Block(spec, names, hashes, values, present)
+        return Block(names, hashes, spec, values, present)
 
 
 def load_blocks(project: Project) -> dict[str, Block]:
@@ -179,6 +153,17 @@ def load_blocks(project: Project) -> dict[str, Block]:
     """
     store = BlockStore(project)
     return {spec.name: store.read(spec) for spec in BLOCKS}
+
+
+def counts(project: Project) -> dict[str, int]:
+    """How many images have a vector by the project's encoder, and how many have each block; gone images count.
+
+    Raises:
+        StoreError: a part file is damaged.
+    """
+    has_vectors = bound_spec(project) is not None
+    vectors = sum(row.error is None for row in open_store(project).known().values()) if has_vectors else 0
+    return {"vectors": vectors, **{name: int(block.present.sum()) for name, block in load_blocks(project).items()}}
 
 
 def available() -> tuple[str, ...]:

@@ -18,8 +18,7 @@ from pickroom.core.errors import StoreError
 from pickroom.storage import atomic
 
 SCHEMA_VERSION = "1"
-ROWS_PER_PART = 4096  # of a merged part: some 50 MB with patches
-VECTORS, REGIONS = "vectors", "regions"  # the two kinds of parts; a part's name begins with its kind
+ROWS_PER_PART = 4096  # of a merged part: some 140 MB with patches
 # long pages: a vector column has nothing to skip to, and each page costs the reader a call
 _PAGE_BYTES = 8 << 20
 T = TypeVar("T")
@@ -105,7 +104,7 @@ class Parts:
         )
 
     def gather(self, columns: Sequence[str], floats: dict[str, type]) -> tuple[pa.Table, list[np.ndarray], np.ndarray]:
-        """Columns of all parts, their float columns as matrices, and which rows have the first of these.
+        """Columns of all parts, their float columns as matrices (NaN where null), and which rows have the first.
 
         Each part is read straight into its place of the one matrix, several at a time.
         """
@@ -122,6 +121,9 @@ class Parts:
                 table = self.read(files[at], (*columns, *floats))
                 masks = [rows_of(table[name], matrix[here]) for name, matrix in zip(floats, matrices, strict=True)]
                 present[here] = masks[0]
+                for matrix, mask in zip(matrices, masks, strict=True):
+                    if not mask.all():
+                        matrix[here][~mask] = np.nan
                 return table.select(list(columns))
 
             empty = pa.schema([self.schema.field(name) for name in columns]).empty_table()

@@ -15,17 +15,79 @@ import pyarrow.parquet as pq
 
 from pickroom.core.errors import StoreError
 from pickroom.features.encoder import EncoderSpec
-from pickroom.features.parts import REGIONS, VECTORS, Parts
+from pickroom.features.parts import Parts, floats_column, floats_type
 from pickroom.features.reading import EmbedItem
-from pickroom.features.rows import VectorRow, region_schema, vector_schema, vector_table
 from pickroom.storage import atomic
 from pickroom.storage.locking import exclusive
 from pickroom.store.workspace import Workspace
 
+
+@dataclass(frozen=True, slots=True)
+class VectorRow:
+    """One image's row (FORMATS.md, Vectors); what is not known is None.
+
+    Attributes:
+        vector: (dim,) floats, None with an `error`.
+        patches: (patch_rows, patch_cols, patch_dim) floats, None without a grid.
+    """
+
+    filename: str
+    content_hash: str | None
+    width: int | None
+    height: int | None
+    file_size: int | None
+    mtime_ns: int | None
+    vector: np.ndarray | None
+    patches: np.ndarray | None
+    error: str | None
+
+
+def vector_schema(spec: EncoderSpec) -> pa.Schema:
+    """The columns of FORMATS.md, in its order."""
+    return pa.schema(
+        [
+            pa.field("filename", pa.string(), nullable=False),
+            ("content_hash", pa.string()),
+            ("width", pa.int32()),
+            ("height", pa.int32()),
+            ("file_size", pa.int64()),
+            ("mtime_ns", pa.int64()),
+            ("vector", floats_type(spec.storage, spec.dim)),
+            ("patches", floats_type("float16", max(1, spec.patch_size))),
+            ("patch_rows", pa.int16()),
+            ("patch_cols", pa.int16()),
+            ("patch_dim", pa.int16()),
+            ("error", pa.string()),
+        ]
+    )
+
+
+def vector_table(spec: EncoderSpec, rows: Sequence[VectorRow]) -> pa.Table:
+    """Rows as a table of `vector_schema`; a vector that its storage cannot hold becomes an error."""
+    rows = [_storable(row, spec) for row in rows]
+    schema = vector_schema(spec)
+    grid = [row.patches is not None for row in rows]
+    columns: dict[str, Any] = {
+        name: [getattr(row, name) for row in rows]
+        for name in ("filename", "content_hash", "width", "height", "file_size", "mtime_ns", "error")
+    }
+    columns["vector"] = floats_column([row.vector for row in rows], schema.field("vector").type)
+    columns["patches"] = floats_column([row.patches for row in rows], schema.field("patches").type)
+    for name in ("patch_rows", "patch_cols", "patch_dim"):
+        columns[name] = [getattr(spec, name) if has else None for has in grid]
+    return pa.table(columns, schema=schema)
+
+
+def _storable(row: VectorRow, spec: EncoderSpec) -> VectorRow:
+    with np.errstate(over="ignore"):  # an overflow is what is looked for
+        if row.vector is None or np.isfinite(row.vector.astype(spec.storage)).all():
+            return row
+    return replace(row, vector=None, patches=None, error=f"the vector is not finite in {spec.storage}")
+
+
 ENCODER_FILE = "encoder.json"
 MANY_PARTS = 256  # after so many new parts small ones are merged, even in the middle of a run
 _VECTOR_KEY = ("filename", "content_hash")
-_REGION_KEY = ("group_id", "filename", "members_hash", "settings", "region")
 
 Key = tuple[str, str | None]  # (filename, content hash): an image's identity; no hash for a file nobody could read
 
@@ -37,6 +99,7 @@ class KnownRow:
     file_size: int | None
     mtime_ns: int | None
     error: str | None
+    whole: bool = True  # False for an imported vector of an encoder that also makes a patch grid
 
 
 class VectorStore:
@@ -47,8 +110,7 @@ class VectorStore:
         self.project_id = project_id
         self.folder = workspace.embeddings / spec.encoder_id / project_id
         labels = {"encoder_id": spec.encoder_id, "project_id": project_id}
-        self.vectors = Parts(self.folder, VECTORS, vector_schema(spec), labels)
-        self.regions = Parts(self.folder, REGIONS, region_schema(spec), labels)
+        self.vectors = Parts(self.folder, "vectors", vector_schema(spec), labels)
 
     @contextmanager
     def writing(self, doing: str) -> Iterator[None]:
@@ -63,14 +125,17 @@ class VectorStore:
 
     def set_damaged_aside(self, *, thorough: bool = False) -> list[Path]:
         """Rename damaged parts, so that their images are embedded again; `thorough` reads all of every part."""
-        found = self.vectors.set_damaged_aside(_VECTOR_KEY, thorough=thorough)
-        return found + self.regions.set_damaged_aside(_REGION_KEY, thorough=thorough)
+        return self.vectors.set_damaged_aside(_VECTOR_KEY, thorough=thorough)
 
     def known(self) -> dict[Key, KnownRow]:
         """Every image that has a row."""
-        table = self.vectors.table(("filename", "content_hash", "file_size", "mtime_ns", "error"))
+        table = self.vectors.table(("filename", "content_hash", "file_size", "mtime_ns", "error", "patch_rows"))
         columns = [column.to_pylist() for column in table.columns]
-        return {(name, digest): KnownRow(*rest) for name, digest, *rest in zip(*columns, strict=True)}
+        gridless = not self.spec.patch_size
+        return {
+            (name, digest): KnownRow(size, mtime, error, gridless or bool(error) or rows is not None)
+            for name, digest, size, mtime, error, rows in zip(*columns, strict=True)
+        }
 
     def append(self, rows: Sequence[VectorRow]) -> None:
         """Publish rows as a part of their own: all of them, or none."""
@@ -121,7 +186,7 @@ def as_stored(workspace: Workspace, spec: EncoderSpec, project_id: str) -> Encod
     Version 0.1 reduced the grids of the bundled encoder, and a project that has such rows goes on with them.
     """
     folder = workspace.embeddings / spec.encoder_id / project_id
-    for path in Parts(folder, VECTORS, pa.schema([]), {}).files():
+    for path in Parts(folder, "vectors", pa.schema([]), {}).files():
         with suppress(
             OSError, pa.ArrowException, AttributeError, KeyError, UnicodeDecodeError
         ):  # reading the rows says what is wrong
@@ -131,18 +196,29 @@ def as_stored(workspace: Workspace, spec: EncoderSpec, project_id: str) -> Encod
 
 
 def save_spec(workspace: Workspace, spec: EncoderSpec, notes: dict[str, Any]) -> None:
-    """Keep an encoder's specification, which its id only hashes, beside its vectors; the first one stays.
+    """Keep an encoder's specification, which its id only hashes, beside its vectors; the last notes stay.
 
     Args:
-        notes: where it came from and how its precision was chosen; no part of the id.
+        notes: where it came from; no part of the id.
     """
+    found = read_spec(workspace, spec.encoder_id)
+    if found and found[1] == notes:
+        return
     folder = workspace.embeddings / spec.encoder_id
     folder.mkdir(parents=True, exist_ok=True)
     text = json.dumps({"encoder_id": spec.encoder_id, "spec": spec.to_dict(), "notes": notes}, indent=2) + "\n"
     atomic.drop_claim(folder / ENCODER_FILE)
-    with suppress(FileExistsError):
-        atomic.create_bytes(folder / ENCODER_FILE, text.encode())
-        atomic.sync_folders([folder, folder.parent])
+    atomic.write_bytes(folder / ENCODER_FILE, text.encode())
+    atomic.sync_folders([folder, folder.parent])
+
+
+def known_specs(workspace: Workspace) -> list[EncoderSpec]:
+    """The specifications of all encoders that have vectors in a workspace, by id; damaged ones are left out."""
+    found = []
+    for path in sorted(workspace.embeddings.glob(f"*/{ENCODER_FILE}")):
+        with suppress(StoreError):  # who needs that one is told when it is opened
+            found += [spec[0] for spec in [read_spec(workspace, path.parent.name)] if spec]
+    return found
 
 
 def read_spec(workspace: Workspace, encoder_id: str) -> tuple[EncoderSpec, dict[str, Any]] | None:

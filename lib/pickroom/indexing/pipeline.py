@@ -9,27 +9,26 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal
 
-from pickroom.core.errors import UsageError
+from pickroom.core.errors import PickroomError, UsageError
 from pickroom.core.records import Image, Ungrouped
 from pickroom.features import blocks
 from pickroom.features.blocks import BlockRow, BlockStore
-from pickroom.features.choice import Chosen, bind, choose
+from pickroom.features.choice import Chosen, EncoderConfig, bind, choose
 from pickroom.features.processed_log import Outcome, ProcessedLine, ProcessedLog
 from pickroom.features.reading import EmbedItem, ImageSource
-from pickroom.features.rows import VectorRow
-from pickroom.features.store import VectorStore
+from pickroom.features.store import VectorRow, VectorStore
 from pickroom.indexing import plan
 from pickroom.indexing import verify as check
-from pickroom.indexing.engines import EmbedConfig, Engine, in_batches
-from pickroom.indexing.local import LocalEngine
+from pickroom.indexing.engines import EmbedConfig, Engine, LocalEngine, in_batches
 from pickroom.indexing.plan import EmbedPlan
-from pickroom.indexing.progress import Bar, Bars, silent
-from pickroom.indexing.report import EmbedReport
+from pickroom.indexing.report import Bar, Bars, EmbedReport, bar, silent
 from pickroom.indexing.work import IndexedRows
 from pickroom.store import groups, images
 from pickroom.store.connect import open_read_only, transaction
-from pickroom.store.workspace import Project
+from pickroom.store.workspace import Project, Workspace
 
 _ROUNDS = 3  # plans made, where files move while they are embedded
 _COPIES = 500  # rows of known content copied at a time
@@ -62,7 +61,8 @@ def embed(
     store, measured = VectorStore(project.workspace, chosen.spec, project.id), BlockStore(project)
     with store.writing("embedding"), measured.writing("embedding"), _engine(chosen, source, config) as engine:
         bind(project, chosen)
-        report = EmbedReport(project.id, chosen.spec.encoder_id, chosen.spec.words, engine.device, chosen.spec.dtype)
+        spec = chosen.spec
+        report = EmbedReport(project.id, spec.encoder_id, spec.words, engine.device, spec.dtype, chosen.by_default)
         damaged = (*store.set_damaged_aside(thorough=verify), *measured.set_damaged_aside(thorough=verify))
         report.damaged = tuple(path.name for path in damaged)
         run = _Run(project, store, measured, engine, bars, report)
@@ -224,3 +224,40 @@ def _follow(bar: Bar) -> plan.Progress:
         bar.update(1)
 
     return follow
+
+
+def embed_project(
+    project_id: str,
+    home: Path | str | None = None,
+    *,
+    encoder: str | None = None,
+    checkpoint: Path | str | None = None,
+    engine: Literal["local", "ray"] = "local",
+    verify: bool = False,
+) -> EmbedReport | None:
+    """Embed a project and print the report; None, and one printed line, where it cannot be, or was interrupted.
+
+    Args:
+        home: the folder that holds data/; None finds it.
+        encoder: "bundled" or "openclip[:MODEL/TAG]"; None is the project's own, and bundled for a new one. A project
+            keeps the encoder its vectors were made by: ask for another one with `pickroom embed --change-encoder`.
+        checkpoint: a local OpenCLIP folder.
+        engine: "local" or "ray".
+        verify: check all vectors, and make 20 of them again; what is wrong is printed.
+    """
+    config = EmbedConfig(
+        encoder=EncoderConfig(encoder, checkpoint=checkpoint),
+        engine=engine,
+    )
+    try:
+        report = embed(Workspace.find(home).project(project_id), config, bar, verify=verify)
+    except PickroomError as error:
+        print(error.line)
+        return None
+    except KeyboardInterrupt:
+        print("Interrupted; what was embedded is kept. Run the cell again, and it goes on.")
+        return None
+    print(report.words())
+    for problem in report.verification.problems if report.verification else ():
+        print(f"  PROBLEM: {problem}")
+    return report

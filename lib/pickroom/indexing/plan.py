@@ -12,8 +12,7 @@ from pathlib import Path
 from pickroom.core.errors import ImageError
 from pickroom.core.records import Image, Ungrouped
 from pickroom.features.reading import EmbedItem
-from pickroom.features.rows import VectorRow
-from pickroom.features.store import Key, KnownRow
+from pickroom.features.store import Key, KnownRow, VectorRow
 from pickroom.images import decode
 from pickroom.images.scan import Entry, list_images
 from pickroom.indexing.work import IndexTask
@@ -86,7 +85,7 @@ def make_plan(
     met = Counter(_stat(entry) for entry in entries)
     unread = [entry for entry in entries if _stat(entry) not in hashes or met[_stat(entry)] > 1]
     found = dict(zip(unread, _hash_all(project.root, unread, progress), strict=True))
-    vectors = {digest for (_, digest), row in known.items() if digest and row.error is None}
+    vectors = {digest for (_, digest), row in known.items() if digest and row.error is None and row.whole}
     for entry in entries:
         digest = found[entry] if entry in found else hashes[_stat(entry)]
         if isinstance(digest, ImageError):
@@ -104,7 +103,7 @@ def make_plan(
         if entry in found:
             plan.learned.append(item)
         row_known = known.get(key)
-        if row_known is not None:
+        if row_known is not None and row_known.whole:
             (plan.failed if row_known.error else plan.unchanged).append(item)
         elif digest in vectors:
             plan.renamed.append(item)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from pickroom.core.records import Ungrouped
 from pickroom.features import faces
@@ -19,6 +22,7 @@ class EmbedReport:
 
     Attributes:
         encoder, device: in words. dtype: what the vectors were computed in.
+        by_default: whether the project was bound now, to an encoder that nobody asked for.
         images: files with a name and content of their own (copies of both count once).
         embedded: vectors made now. recognised: rows taken over, the file was renamed.
         unchanged: images that had their vector. waiting: moved while they were read; the next run takes them.
@@ -35,6 +39,7 @@ class EmbedReport:
     encoder: str
     device: str
     dtype: str
+    by_default: bool = False
     images: int = 0
     embedded: int = 0
     recognised: int = 0
@@ -61,6 +66,11 @@ class EmbedReport:
             f"  encoder {self.encoder_id}: {self.encoder}",
             f"  on {self.device}",
         ]
+        if self.by_default:
+            lines.append(
+                f"  this encoder needs no download; for OpenCLIP: pickroom embed {self.project_id} --change-encoder "
+                "--checkpoint FOLDER, or --encoder openclip:MODEL/TAG, which downloads its weights"
+            )
         if self.dtype != FLOAT32:
             again = f"pickroom embed {self.project_id} --change-encoder"
             lines.append(f"  vectors in {self.dtype} cannot be compared with those of newer projects: {again}")
@@ -93,3 +103,53 @@ def _listed(left: tuple[Ungrouped, ...]) -> list[str]:
 def _escaped(line: str) -> str:
     # a file name with control characters in it cannot break out of its line
     return line if line.isprintable() else line.encode("unicode_escape").decode()
+
+
+class Bar(Protocol):
+    """A progress bar as tqdm makes one; it counts images."""
+
+    total: Any
+
+    def update(self, n: int) -> Any: ...
+
+
+# tqdm's own, but for the rate: below one image a second it would turn into seconds an image
+_FORMAT = "{l_bar}{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}, {rate_noinv_fmt}]"
+
+Bars = Callable[[str, int | None], AbstractContextManager[Bar]]  # (what is done, of how many images) -> a bar
+
+
+@contextmanager
+def bar(doing: str, total: int | None) -> Iterator[Bar]:
+    """A bar of tqdm's; nothing is shown where there is nothing to do."""
+    from tqdm import tqdm
+
+    # a terminal gets a bar that moves, a log file a line now and then; a notebook keeps every step of it
+    every = 0.2 if sys.stderr.isatty() else 2.0 if "ipykernel" in sys.modules else 10.0
+    with tqdm(
+        total=total,
+        desc=doing,
+        unit=" images",
+        bar_format=_FORMAT,
+        file=sys.stderr,
+        mininterval=every,
+        maxinterval=every,
+        smoothing=0.1,
+        disable=total == 0,
+        leave=bool(total),
+        dynamic_ncols=True,
+    ) as shown:
+        yield shown
+
+
+class _Silent:
+    total: Any = None
+
+    def update(self, n: int) -> None:
+        """Show nothing."""
+
+
+@contextmanager
+def silent(doing: str, total: int | None) -> Iterator[Bar]:
+    """No bar."""
+    yield _Silent()

@@ -10,8 +10,7 @@ import numpy as np
 
 from pickroom.features.encoder import Encoder
 from pickroom.features.reading import EmbedItem, ImageSource
-from pickroom.features.rows import VectorRow
-from pickroom.features.store import VectorStore
+from pickroom.features.store import VectorRow, VectorStore
 from pickroom.features.vectors import Vectors, cosines, read_vectors
 from pickroom.indexing.plan import EmbedPlan
 from pickroom.indexing.work import IndexTask, index_images
@@ -102,9 +101,13 @@ def _numbers(vectors: Vectors) -> list[str]:
         if values is None:
             continue
         flat = values.reshape(len(values), -1)
-        for name in vectors.filenames[~np.isfinite(flat).all(axis=1)][:5]:
+        names = vectors.filenames
+        if values is not vectors.matrix:
+            with_grid = ~np.isnan(flat).all(axis=1)  # an imported vector has none
+            names, flat = names[with_grid], flat[with_grid]
+        for name in names[~np.isfinite(flat).all(axis=1)][:5]:
             problems.append(f"{name}: the {what} is not finite")
-        for name in vectors.filenames[~flat.any(axis=1)][:5]:
+        for name in names[~flat.any(axis=1)][:5]:
             problems.append(f"{name}: the {what} is all zeros")
     return problems
 

@@ -12,7 +12,7 @@ from pickroom.features import blocks
 from pickroom.features.blocks import BlockRow
 from pickroom.features.encoder import Encoder, Pixels
 from pickroom.features.reading import EmbedItem, ImageSource
-from pickroom.features.rows import VectorRow
+from pickroom.features.store import VectorRow
 
 NOT_FINITE = "the vector is not finite"
 
