@@ -47,8 +47,8 @@ def test_it_finds_the_block_that_matters_and_leaves_the_others(fitted: PickModel
     features, chosen = made(500, 2)
     said = fitted.chances(features)
     assert (said.argmax(axis=1) == chosen).mean() > 0.65  # the noise allows about .72
-    shares = fitted.preference.utilities(fitted.columns.of(features))[features.mask]
-    spread = dict(zip(fitted.preference.blocks, shares.std(axis=0), strict=True))
+    columns, weights = fitted.columns.of(features)[features.mask], fitted.preference.mean
+    spread = {name: (columns[:, a:b] @ weights[a:b]).std() for name, (a, b) in fitted.preference.blocks.items()}
     assert spread["technical"] > 3 * max(spread["faces"], spread["consistency"], spread["vector"])
 
 

@@ -54,12 +54,14 @@ class Learner:
     def score(self, picks: Sequence[Pick], features: PickFeatures, rivals: Mapping[str, np.ndarray]) -> None:
         """Say which image of each group is picked, and bet on that; nothing is learned of them yet.
 
+        Without a model nothing is bet, and every candidate is as likely.
+
         Args:
             rivals: name -> (N,) whether it was right, NaN where it cannot be compared.
         """
         said = self.model.chances(features) if self.model else even_chances(features.mask)
         right = right_of(picks, said)
-        for name, theirs in {**baselines_right(picks), **rivals}.items():
+        for name, theirs in {**baselines_right(picks), **rivals}.items() if self.model else ():
             fair = ~np.isnan(theirs)
             self.bets.setdefault(name, Bet()).on(right[fair], theirs[fair])
         self.chances = np.concatenate([self.chances, said.astype(np.float32)])

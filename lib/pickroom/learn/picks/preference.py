@@ -44,11 +44,6 @@ class Preference:
     variances: dict[str, float]
     blocks: dict[str, tuple[int, int]]
 
-    def utilities(self, columns: np.ndarray) -> np.ndarray:
-        """(N, 4, len(blocks)) float64: each block's share of the mean utility of (N, 4, D) columns."""
-        parts = [columns[..., a:b] @ self.mean[a:b] for a, b in self.blocks.values()]
-        return np.stack(parts, axis=-1)
-
     def chances(self, columns: np.ndarray, mask: np.ndarray, doubt: np.ndarray | None = None) -> np.ndarray:
         """The chance that each candidate is picked, averaged over the posterior by a fixed quadrature.
 

@@ -55,13 +55,14 @@ def train_picks(
     assert learner.model is not None
     reporter.phase("evaluating")
     reports = split_scores(learned, inputs, task, learner.model, count)
+    headline = min(reports, key=lambda name: reports[name]["overall"]["value"] or 0)
     reports["in time"] = scores(learned, learner.chances.astype(np.float64))
     if holdout:
         rest = kept[features.projects[kept] == holdout]
         others = [picks[row] for row in rest]
-        reports["project held out"] = scores(others, learner.model.chances(features.take(rest)))
+        headline = "project held out"
+        reports[headline] = scores(others, learner.model.chances(features.take(rest)))
     verdict = current.judge(workspace, learner, task, frozen.encoder)
-    headline = "project held out" if holdout else min(reports, key=lambda name: reports[name]["overall"]["value"] or 0)
     metadata = current.metadata_of(workspace, frozen, path, task, learner, learned, verdict) | {
         "tried": compared_weights(learned, inputs, task, learner.model),
         "metrics": reports[headline],
