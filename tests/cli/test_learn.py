@@ -68,8 +68,8 @@ def test_a_training_is_watched_and_stopped_from_outside(learned: Project) -> Non
         training.send_signal(signal.SIGCONT)
         _, err = training.communicate(timeout=_PATIENCE)
         assert training.returncode == 1 and "stopped" in err
-        _, seen = watcher.communicate(timeout=_PATIENCE)
-        assert watcher.returncode != 0 and seen
+        watcher.communicate(timeout=_PATIENCE)
+        assert watcher.returncode != 0
     finally:
         training.kill()
     assert checkpoints.versions(workspace, "crop_proposer") == []
