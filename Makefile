@@ -72,6 +72,8 @@ $(READY): requirements.lock pyproject.toml
 	  echo 'make: installing with pip instead' >&2; \
 	  $(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock; }
 	$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@# optional: a platform without them is told so in one line
+	@$(PICKROOM) install faces || true
 	@# pip leaves bytecode out where PYTHONDONTWRITEBYTECODE is set: every process would then compile PyTorch again
 	@PYTHONDONTWRITEBYTECODE= $(PY) -m compileall -q -j 0 $(VENV)/lib lib >/dev/null 2>&1 || true
 	@printf '%s\n' "$(CURDIR)" > $(READY)

@@ -31,11 +31,11 @@ from pickroom.features.choice import Chosen
 from pickroom.features.encoder import EncoderSpec, Pixels
 from pickroom.features.processed_log import ProcessedLine, ProcessedLog
 from pickroom.features.reading import EmbedItem, ImageSource
-from pickroom.features.rows import VectorRow
-from pickroom.features.store import VectorStore
+from pickroom.features.store import VectorRow, VectorStore
 from pickroom.features.vectors import cosines, read_vectors
-from pickroom.indexing import local
+from pickroom.indexing import engines
 from pickroom.indexing.engines import EmbedConfig, in_batches
+from pickroom.indexing.work import IndexedRows, IndexTask
 from pickroom.storage import atomic
 from pickroom.store.workspace import Workspace
 
@@ -85,7 +85,7 @@ class Setting:
             tower.prepare(source.read(item, tower.preprocessing.least_side).rgb) for item in self.items
         ]
         self.chosen = Chosen(tower, tower.spec(), "cpu")
-        self.engine = local.LocalEngine(self.chosen, source, EmbedConfig())
+        self.engine = engines.LocalEngine(self.chosen, source, EmbedConfig())
         self.encoder = self.chosen.encoder()
 
     def plain(self) -> tuple[float, np.ndarray]:
@@ -102,12 +102,15 @@ class Setting:
         store = VectorStore(workspace, self.chosen.spec, "p")
         log = ProcessedLog(workspace.processed_log)
 
-        def publish(count: int, rows: list[VectorRow]) -> None:
+        def publish(count: int, made: IndexedRows) -> None:
+            rows = made.vectors
             store.append(rows)
             log.append(ProcessedLine("p", "e", row.filename, row.content_hash, 0, 0, "embedded") for row in rows)
 
         started = time.perf_counter()
-        self.engine.images(in_batches(self.items, self.engine.batch, self.engine.workers), publish)
+        self.engine.images(
+            in_batches([IndexTask(item) for item in self.items], self.engine.batch, self.engine.workers), publish
+        )
         return (time.perf_counter() - started) / len(self.items), store
 
     def limit(self) -> float:
@@ -124,7 +127,7 @@ class Setting:
 
         def in_threads() -> None:
             sharing = partial(self.encoder.threads, 1)
-            local.run(halves, lambda one: _pass(network, one), lambda one, done: None, self.engine.workers, sharing)
+            engines.run(halves, lambda one: _pass(network, one), lambda one, done: None, self.engine.workers, sharing)
 
         first = seconds(alone) / (count // len(ready) * len(ready))
         return min(first, seconds(in_threads) / (len(halves) * self.engine.batch))

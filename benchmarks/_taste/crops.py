@@ -213,7 +213,7 @@ def embedded(photos: Sequence[Path], folder: Path) -> CropFeatures:
     workspace = Workspace(folder / "home")
     if "crops" not in workspace.project_ids():
         projects.start(workspace, "crops", images)
-    embed(workspace.project("crops"), EmbedConfig(encoder=ENCODER, regions=None))
+    embed(workspace.project("crops"), EmbedConfig(encoder=ENCODER))
     sources = FeatureSources([workspace.project("crops")])
     known = sources.vectors("crops")
     hashes = dict(zip(known.filenames, known.content_hashes, strict=True))

@@ -1,17 +1,19 @@
-"""Scoring by whole projects: trained on the others, asked about the ones left out."""
+"""Scoring by whole projects: learned from the others, asked about the ones left out; and paired differences."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
 from pickroom.features.pick_features import PickFeatures
 from pickroom.learn.examples import Pick
 from pickroom.learn.metrics import PickScore, score_picks
-from pickroom.learn.picks.prior_shift import adapted
-from pickroom.learn.picks.ranker import RankerConfig, fit_ranker, pick_weights
+from pickroom.learn.picks.columns import ColumnsConfig
+from pickroom.learn.picks.learner import chosen_of
+from pickroom.learn.picks.model import fit_model
 
 
 def folds(projects: np.ndarray, count: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -22,57 +24,47 @@ def folds(projects: np.ndarray, count: int) -> Iterator[tuple[np.ndarray, np.nda
         yield np.flatnonzero(~asked), np.flatnonzero(asked)
 
 
-def ask(
-    features: PickFeatures,
-    picks: Sequence[Pick],
-    rows: np.ndarray,
-    config: RankerConfig,
-    anomaly_weight: float,
-    fold_count: int = 4,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Every one of some rows asked about by a ranker that saw no group of its project.
-
-    Returns:
-        (N,) index picked, and (N, 4) chances; -1 and 0 outside `rows`.
-    """
-    projects = np.array([pick.candidates.project_id for pick in picks])
-    chosen = np.array([pick.chosen for pick in picks], dtype=np.int64)
-    weights = pick_weights(picks, anomaly_weight)
+def ask(features: PickFeatures, picks: Sequence[Pick], rows: np.ndarray, fold_count: int = 4) -> np.ndarray:
+    """(N, 4) chances of some rows, each by a model that learned no group of its project; 0 outside `rows`."""
     taken = np.zeros(len(picks), dtype=bool)
     taken[rows] = True
-    picked, chances = np.full(len(picks), -1), np.zeros((len(picks), 4), dtype=np.float32)
-    for train, asked in folds(projects, fold_count):
+    chosen, said = chosen_of(picks), np.zeros((len(picks), 4))
+    for train, asked in folds(features.projects, fold_count):
         train, asked = train[taken[train]], asked[taken[asked]]
-        assert not set(projects[train]) & set(projects[asked])
-        ranker = fit_ranker(features.take(train), chosen[train], weights[train], config)
-        some = features.take(asked)
-        chances[asked] = adapted(ranker.probabilities(some), some.stage, projects[asked].tolist(), ranker.prior)
-        picked[asked] = chances[asked].argmax(axis=1)
-    return picked, chances
+        said[asked] = fit_model(features.take(train), chosen[train], ColumnsConfig()).chances(features.take(asked))
+    return said
 
 
-def score(picks: Sequence[Pick], picked: np.ndarray, rows: np.ndarray) -> PickScore:
+def score(picks: Sequence[Pick], said: np.ndarray, rows: np.ndarray) -> PickScore:
     """Top-1 of some rows."""
-    right = np.array([picked[row] == picks[row].chosen for row in rows], dtype=np.float64)
+    right = np.array([said[row].argmax() == picks[row].chosen for row in rows], dtype=np.float64)
     return score_picks([picks[row] for row in rows], right)
 
 
-def only(features: PickFeatures, names: Sequence[str]) -> PickFeatures:
-    """The features with some blocks alone, "consistency" always among them (zeroed when not named)."""
-    parts, blocks, at = [], {}, 0
-    for name, (start, stop) in features.blocks.items():
-        if name == "consistency" or name in names:
-            values = features.values[:, :, start:stop]
-            parts.append(values if name in names else np.zeros_like(values))
-            blocks[name] = (at, at + stop - start)
-            at += stop - start
-    return replace(features, values=np.concatenate(parts, axis=2), blocks=blocks)
+def version_0_1(path: Path, part: str, picks: Sequence[Pick], rows: np.ndarray) -> np.ndarray | None:
+    """(N,) whether version 0.1 was right on each of some rows, as it was recorded; None without a record of them all.
+
+    Args:
+        part: "every", or "without_edits".
+    """
+    if not path.exists():
+        return None
+    lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    known = {
+        (line["project"], *sorted(line["images"])): line["picked"] == line["chosen"]
+        for line in lines
+        if line["kind"] == "pick" and line["groups"] == part
+    }
+    found = [known.get((picks[row].candidates.project_id, *sorted(picks[row].candidates.filenames))) for row in rows]
+    return None if None in found else np.array(found, dtype=np.float64)
 
 
-def paired_gain(ours: np.ndarray, theirs: np.ndarray, seed: int = 0, draws: int = 2000) -> tuple[float, float, float]:
-    """The difference of two means over the same rows, with its 95 % bootstrap interval."""
+def paired_gain(
+    ours: np.ndarray, theirs: np.ndarray, seed: int = 0, draws: int = 2000, level: float = 0.95
+) -> tuple[float, float, float]:
+    """The difference of two means over the same rows, with its bootstrap interval of that level."""
     difference = ours.astype(np.float64) - theirs.astype(np.float64)
     rng = np.random.default_rng(seed)
     means = difference[rng.integers(0, len(difference), size=(draws, len(difference)))].mean(axis=1)
-    low, high = np.quantile(means, (0.025, 0.975))
+    low, high = np.quantile(means, ((1 - level) / 2, (1 + level) / 2))
     return float(difference.mean()), float(low), float(high)

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import replace
-from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -18,9 +16,9 @@ from pickroom.automation.generate import ByHand, generate
 from pickroom.core.records import CropBox, Recommendation
 from pickroom.demo.config import DemoConfig
 from pickroom.demo.project import start_demo
-from pickroom.learn.examples import Pick
-from pickroom.learn.picks.model import PickModel, PickTask
+from pickroom.learn.picks.learner import FIRST_FIT
 from pickroom.learn.reading import read_examples
+from pickroom.store.connect import connect
 from pickroom.store.workspace import Project, Workspace
 from support.reviewing import FINALISE, review
 
@@ -47,27 +45,28 @@ def run(*arguments: str) -> int:
     return 0
 
 
-def test_past_picks_are_predicted_from_earlier_ones_only(decided: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    fitted, real = [], PickTask.fit
-
-    def fit(self: PickTask, examples: Sequence[Pick], *others: Any) -> PickModel:
-        fitted.append(examples)
-        return real(self, examples, *others)
-
-    monkeypatch.setattr(PickTask, "fit", fit)
-    monkeypatch.setattr(past_picks, "LEAST", 6)
-    found = past_picks.cross_fitted(decided)
-    counts = [len(examples) for examples in fitted]
-    assert len(counts) >= 3 and counts == sorted(set(counts))
-    assert len(found) == len(read_examples(decided, "picks").picks) - counts[0]
-    assert all(0 <= one.confidence <= 1 for one in found)
-    moments = [[pick.decided_at for pick in examples] for examples in fitted]
-    assert all(later[: len(earlier)] == earlier for earlier, later in pairwise(moments))
+def test_past_picks_are_predicted_from_earlier_ones_only(decided: Project) -> None:
+    picks = sorted(read_examples(decided, "picks").picks, key=lambda pick: pick.decided_at)
+    found = past_picks.predicted_in_time(decided)
+    assert len(found) == len(picks) - FIRST_FIT > 0
+    assert all(0 < one.confidence <= 1 for one in found)
+    last = picks[-1].candidates.group_id
+    with closing(connect(decided.database)) as connection, connection:
+        chosen = "UPDATE ai_decisions SET user_selected_index = 1 - user_selected_index WHERE group_id = ?"
+        connection.execute(chosen, (last,))
+    try:
+        again = past_picks.predicted_in_time(decided)
+    finally:
+        with closing(connect(decided.database)) as connection, connection:
+            connection.execute(chosen, (last,))
+    # another last pick changes whether that was right, and nothing that was said
+    assert [one.confidence for one in again] == [one.confidence for one in found]
+    assert [one.right for one in again[:-1]] == [one.right for one in found[:-1]]
 
 
 def test_counts_add_up_at_every_threshold(decided: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     past = [past_picks.PastPick(sure, right, None) for sure, right in ((0.55, False), (0.75, True), (0.97, True))]
-    monkeypatch.setattr(past_picks, "cross_fitted", lambda *_: past)
+    monkeypatch.setattr(past_picks, "predicted_in_time", lambda *_: past)
     found = thresholds.report(decided, [0.75])
     at = {row.threshold: (row.of, row.approved, row.wrong) for row in found.past}
     assert (at[0.5], at[0.75], at[0.8], at[0.99]) == ((3, 3, 1), (3, 2, 0), (3, 1, 0), (3, 0, 0))

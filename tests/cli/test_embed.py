@@ -7,16 +7,18 @@ import os
 import re
 import signal
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from pickroom.cli import main
+from pickroom.features import openclip
 from pickroom.features.device import device_words, present
-from pickroom.features.rows import VectorRow
-from pickroom.features.store import VectorStore
+from pickroom.features.store import VectorRow, VectorStore
 from pickroom.features.vectors import open_store
+from pickroom.images.decode import read_rgb
 from pickroom.store.workspace import Project
 
 MakeProject = Callable[..., Project]
@@ -46,7 +48,7 @@ def test_a_run_says_what_it_did(photo_project: MakeProject, checkpoint: Path, ru
     code, out, err = run(project, "--encoder", "openclip", "--checkpoint", checkpoint, "--verify")
     assert code == 1  # one image has no vector
     assert "7 images = 6 embedded + 0 recognised + 0 unchanged + 1 without a vector" in out
-    assert "bad.png: unreadable: not an image" in out and "regions: 12 in 3 groups" in out
+    assert "bad.png: unreadable: not an image" in out
     assert "verified: 7 images = 6 vectors of 48 floats + 1 without; 6 made again" in out and "no problem" in out
     assert f"  on {device_words(present()[0])}\n" in out
     assert re.search(r"Embedding: 100%.*6/6 \[\d\d:\d\d<00:00, +[\d.]+ images/s\]", err)  # and the time left
@@ -54,7 +56,7 @@ def test_a_run_says_what_it_did(photo_project: MakeProject, checkpoint: Path, ru
 
     code, out, err = run(project, "--checkpoint", checkpoint, "--json", "--no-regions")
     found = json.loads(out)
-    assert code == 1 and (found["images"], found["unchanged"], found["groups"]) == (7, 6, 0)
+    assert code == 1 and (found["images"], found["unchanged"]) == (7, 6)
     assert found["errors"] == [{"directory": "", "filename": "bad.png", "reason": "unreadable: not an image"}]
 
 
@@ -130,3 +132,30 @@ def test_a_legacy_cache_is_imported(photo_project: MakeProject, run: Run, tmp_pa
     assert code == 0 and "2 lines = 1 imported + 1 skipped" in out and "1 skipped: the vector's file is missing" in out
     code, _, err = run(project)
     assert code == 1 and "never mixes them" in err
+
+
+def test_a_declared_cache_says_how_it_was_verified(
+    photo_project: MakeProject, checkpoint: Path, run: Run, tmp_path: Path
+) -> None:
+    project = photo_project(1)
+    tower = openclip.load(checkpoint=checkpoint)
+    encoder = tower.encoder(tower.spec(), "cpu")
+    lines = []
+    for number, path in enumerate(sorted(project.root.iterdir())):
+        np.save(tmp_path / f"{number}.npy", encoder.encode([tower.prepare(read_rgb(path))]).vectors[0])
+        lines.append({"image_path": f"/old/p/{path.name}", "embedding_file": f"{number}.npy"})
+    (tmp_path / "cache.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    code, out, _ = run(project, "--import-legacy", tmp_path / "cache.jsonl", "--checkpoint", checkpoint)
+    assert code == 0 and "2 of 2 images embedded again give these vectors (openclip ViT-96x2-16-" in out
+    assert "old and new vectors train together" in out
+    assert run(project, "--import-legacy", tmp_path / "cache.jsonl", "--encoder", "bundled")[0] == 2
+
+
+def test_installing_what_is_installed_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("pickroom.features.faces.installed", lambda: True)
+    monkeypatch.setattr("sys.argv", ["pickroom", "install", "faces"])
+    with suppress(SystemExit):
+        main()
+    assert capfd.readouterr() == ("", "pickroom: faces are measured when images are embedded\n")

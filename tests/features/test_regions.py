@@ -1,93 +1,21 @@
-"""Regions: where siblings differ, at native resolution, and what is said when they do not."""
+"""How much siblings differ, place by place."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
-from datetime import datetime, timedelta
-from pathlib import Path
-
 import numpy as np
-import pytest
-from PIL import Image as PillowImage
 from PIL import ImageFilter
 from skimage.metrics import structural_similarity
 
-from conftest import stage_name
-from pickroom.features.regions import (
-    RegionConfig,
-    block_difference,
-    comparable,
-    crop_box,
-    find_regions,
-    members_hash,
-)
-from pickroom.features.vectors import cosines, load_regions, open_store
-from pickroom.indexing import projects
-from pickroom.indexing.engines import EmbedConfig
-from pickroom.indexing.pipeline import embed
-from pickroom.store.workspace import Project, Workspace
+from pickroom.features.regions import block_difference, comparable
 from support.encoding import photograph
-
-CONFIG = RegionConfig()
-SIZE = (900, 1200)
-
-
-def spoiled(image: PillowImage.Image, box: tuple[int, int, int, int]) -> PillowImage.Image:
-    """The image with one place smeared, as a bad hand is."""
-    copy = image.copy()
-    copy.paste(copy.crop(box).filter(ImageFilter.GaussianBlur(12)).rotate(20), box[:2])
-    return copy
-
-
-def start_series(workspace: Workspace, folder: Path, images: list[PillowImage.Image]) -> Project:
-    start = datetime(2025, 8, 3, 6)
-    for place, image in enumerate(images):
-        image.save(folder / stage_name(start + timedelta(minutes=place), (1.0, 1.5, 2.0, 3.0)[place]))
-    return projects.start(workspace, "p", folder)[0]
-
-
-@pytest.mark.parametrize("corner", [(60, 80), (600, 900), (0, 1060), (760, 0)])
-def test_the_spoiled_place_is_found_in_images_of_other_sizes(corner: tuple[int, int]) -> None:
-    sharp = photograph(0, SIZE)
-    box = (*corner, corner[0] + 140, corner[1] + 140)
-    soft = sharp.resize((450, 600), PillowImage.Resampling.LANCZOS)
-    members = [soft, sharp, spoiled(sharp, box)]
-    found = find_regions(members, [image.size for image in members], 224, CONFIG)
-    x1, y1, x2, y2 = found[0].box
-    assert x1 <= (box[0] + 70) / SIZE[0] <= x2 and y1 <= (box[1] + 70) / SIZE[1] <= y2
-    # native resolution: the region is the encoder's input in pixels of the largest member
-    left, top, right, bottom = crop_box(found[0].box, SIZE)
-    assert (right - left, bottom - top) == (224, 224)
-
-
-def test_regions_do_not_overlap_and_fall_in_difference() -> None:
-    sharp = photograph(1, SIZE)
-    other = spoiled(spoiled(sharp, (100, 100, 260, 260)), (600, 800, 720, 920))
-    found = find_regions([sharp, other], [SIZE, SIZE], 224, replace(CONFIG, count=3))
-    assert [region.difference for region in found] == sorted((r.difference for r in found), reverse=True)
-    assert len(found) >= 2
-    for a in found:
-        assert 0 <= a.box[0] < a.box[2] <= 1 and 0 <= a.box[1] < a.box[3] <= 1 and 0 < a.difference <= 2
-        for b in found:
-            apart_x = a.box[2] <= b.box[0] + 0.05 or b.box[2] <= a.box[0] + 0.05
-            assert a is b or apart_x or a.box[3] <= b.box[1] + 0.05 or b.box[3] <= a.box[1] + 0.05
-
-
-def test_equal_images_have_no_regions_and_small_ones_are_taken_whole() -> None:
-    sharp = photograph(2, SIZE)
-    assert find_regions([sharp, sharp.copy()], [SIZE, SIZE], 224, CONFIG) == []
-    small = photograph(2, (90, 70))
-    (region,) = find_regions([small, spoiled(small, (10, 10, 60, 60))], [(90, 70)] * 2, 224, CONFIG)
-    assert region.box == (0, 0, 1, 1)
-    tiny = PillowImage.new("RGB", (3, 2))
-    assert find_regions([tiny, PillowImage.new("RGB", (3, 2), "white")], [(3, 2)] * 2, 224, CONFIG)
 
 
 def test_block_difference_agrees_with_scikit_image() -> None:
     sharp = photograph(3, (320, 320))
-    pair = [sharp, spoiled(sharp, (100, 60, 240, 200))]
-    a, b = (np.asarray(image.convert("L"), dtype=np.float32) for image in pair)
+    spoiled = sharp.copy()
+    box = (100, 60, 240, 200)
+    spoiled.paste(sharp.crop(box).filter(ImageFilter.GaussianBlur(12)).rotate(20), box[:2])
+    a, b = (np.asarray(image.convert("L"), dtype=np.float32) for image in (sharp, spoiled))
     _, full = structural_similarity(a, b, data_range=255, win_size=15, full=True)
     centres = 1 - full[8::16, 8::16]
     ours = block_difference([a[..., None], b[..., None]])
@@ -95,92 +23,6 @@ def test_block_difference_agrees_with_scikit_image() -> None:
     assert np.allclose(block_difference([a[..., None]] * 2), 0, atol=1e-5)
 
 
-def test_a_wrong_colour_is_found_though_its_grey_is_right() -> None:
-    sharp = photograph(4, SIZE)
-    other = sharp.copy()
-    luma, *chroma = other.crop((500, 200, 700, 400)).convert("YCbCr").split()
-    turned = PillowImage.merge("YCbCr", (luma, *(channel.point(lambda v: 255 - v) for channel in chroma)))
-    other.paste(turned.convert("RGB"), (500, 200))
-    found = find_regions([sharp, other], [SIZE, SIZE], 224, CONFIG)
-    x1, y1, x2, y2 = found[0].box
-    assert x1 <= 600 / SIZE[0] <= x2 and y1 <= 300 / SIZE[1] <= y2
-
-
-def test_members_hash_is_of_names_and_contents_in_any_order() -> None:
-    assert members_hash([("a", "1"), ("b", "2")]) == members_hash([("b", "2"), ("a", "1")])
-    assert len({members_hash([("a", "1"), ("b", other)]) for other in "23"}) == 2
-    assert members_hash([("a", "1b")]) != members_hash([("a1", "b")])
-
-
 def test_shapes_must_agree() -> None:
     assert comparable([(512, 640), (1024, 1280), (1023, 1280)], 0.02)
     assert not comparable([(512, 640), (640, 512)], 0.02)
-
-
-def test_regions_of_a_group_are_stored_and_tell_siblings_apart(
-    workspace: Workspace, images_folder: Path, config: Callable[..., EmbedConfig]
-) -> None:
-    sharp = photograph(0, SIZE)
-    bad = spoiled(sharp, (500, 700, 640, 840))
-    project = start_series(workspace, images_folder, [sharp.resize((450, 600)), sharp, bad])
-    report = embed(project, config(regions=CONFIG))
-    assert (report.groups, report.regions) == (1, 6) and report.region_seconds > 0
-    found = load_regions(workspace.project("p"))
-    assert sorted(found.ranks.tolist()) == [0, 0, 0, 1, 1, 1] and len(set(found.filenames)) == 3
-    first = found.ranks == 0
-    assert (found.boxes[first] == found.boxes[first][0]).all() and (found.differences > 0).all()
-    names = sorted(set(found.filenames))
-    by_name = {name: found.matrix[first & (found.filenames == name)] for name in names}
-    sound, spoilt = cosines(by_name[names[1]], by_name[names[0]])[0], cosines(by_name[names[1]], by_name[names[2]])[0]
-    assert spoilt < sound  # the soft stage looks more alike than the spoiled one
-
-
-def test_regions_follow_their_members(
-    workspace: Workspace, images_folder: Path, config: Callable[..., EmbedConfig]
-) -> None:
-    sharp = photograph(0, (300, 400))
-    project = start_series(workspace, images_folder, [sharp, spoiled(sharp, (10, 10, 90, 90))])
-    embed(project, config(regions=CONFIG))
-    first = open_store(workspace.project("p")).known_regions()
-    names = sorted(path.name for path in images_folder.iterdir())
-    (images_folder / "selected").mkdir()
-    (images_folder / names[0]).rename(images_folder / "selected" / names[0])
-    assert embed(workspace.project("p"), config(regions=CONFIG)).groups == 0  # moved: the same members
-    (images_folder / "selected" / names[0]).rename(images_folder / names[0])
-
-    spoiled(sharp, (200, 200, 290, 290)).save(images_folder / names[0])
-    projects.rescan(workspace.project("p"))
-    assert embed(workspace.project("p"), config(regions=CONFIG)).groups == 1
-    second = open_store(workspace.project("p")).known_regions()
-    assert len(second) == 1 and second != first  # what was of other members is gone
-    # other settings find other regions
-    assert embed(workspace.project("p"), config(regions=replace(CONFIG, count=1))).groups == 1
-
-    (images_folder / names[1]).unlink()
-    (images_folder / names[1]).with_suffix(".txt").write_text("gone")
-    report = embed(workspace.project("p"), config(regions=replace(CONFIG, count=3)))
-    assert (report.groups, report.groups_gone) == (0, 1)
-
-
-def test_a_group_without_regions_says_why_and_is_not_tried_again(
-    workspace: Workspace, images_folder: Path, config: Callable[..., EmbedConfig]
-) -> None:
-    sharp = photograph(0, (300, 400))
-    twin = sharp.copy()
-    twin.putpixel((5, 5), tuple(level ^ 1 for level in sharp.getpixel((5, 5))))  # another file, the same picture
-    project = start_series(workspace, images_folder, [sharp, twin])
-    other = images_folder / "other"
-    other.mkdir()
-    moment = datetime(2025, 8, 4, 6)
-    sharp.save(other / stage_name(moment, 1.0))
-    sharp.rotate(90, expand=True).save(other / stage_name(moment + timedelta(minutes=1), 2.0))
-    projects.rescan(project)
-    report = embed(project, config(regions=CONFIG))
-    assert (report.groups, report.regions) == (2, 0)
-    table = open_store(workspace.project("p")).regions.table(("error",))
-    assert sorted(set(table["error"].to_pylist())) == [
-        "the group's images differ in shape",
-        "the group's images do not differ anywhere",
-    ]
-    assert embed(workspace.project("p"), config(regions=CONFIG)).groups == 0
-    assert len(load_regions(workspace.project("p")).filenames) == 0

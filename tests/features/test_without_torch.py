@@ -74,7 +74,7 @@ def test_base_commands_run_without_torch(home: Path, tmp_path: Path) -> None:
 def test_what_needs_an_extra_names_the_install_command(home: Path) -> None:
     at = ["--home", str(home)]
     found = run(
-        ["embed", "p", "--change-encoder", *at],
+        ["embed", "p", "--encoder", "openclip", "--change-encoder", *at],
         ["embed", "p", "--encoder", "bundled", "--change-encoder", "--engine", "ray", *at],
     )
     needs = ("loading OpenCLIP", "embedding through Ray")

@@ -19,8 +19,7 @@ from pickroom.core.errors import StoreError
 from pickroom.core.records import Recommendation
 from pickroom.demo.photographs import PHOTOGRAPHS, load
 from pickroom.features.encoder import EncoderSpec
-from pickroom.features.rows import VectorRow
-from pickroom.features.store import VectorStore, save_spec
+from pickroom.features.store import VectorRow, VectorStore, save_spec
 from pickroom.groups.image_features import fingerprint
 from pickroom.groups.strategies import Similarity
 from pickroom.images import decode

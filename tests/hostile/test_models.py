@@ -22,8 +22,7 @@ from pickroom.analysis import catalogue
 from pickroom.core.errors import StoreError
 from pickroom.features import vectors
 from pickroom.features.encoder import EncoderSpec
-from pickroom.features.rows import VectorRow
-from pickroom.features.store import VectorStore
+from pickroom.features.store import VectorRow, VectorStore
 from pickroom.history.vectors import SPEC
 from pickroom.integrity import inspection
 from pickroom.learn import checkpoints

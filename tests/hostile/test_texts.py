@@ -189,7 +189,8 @@ def test_a_legacy_cache_of_vectors_reads_nothing_outside_its_folder(
         (folder / "own.npy").write_bytes(data)
         text = json_bytes(rng, sound).decode(errors="replace") if rng.random() < 0.5 else json.dumps(sound)
         try:
-            found: tuple[str, Any] | str = vectors._read(text, folder, "p", vectors.ProjectNames({"p": ()}), {})
+            cache = vectors._Cache(folder / "cache.jsonl", [text], vectors.ProjectNames({"p": ()}))
+            found: tuple[str, Any] | str = cache._vector(text, "p", {}, 512)
         except vectors._Skipped as skipped:
             found = str(skipped)
         return "refused" if isinstance(found, str) else "taken"

@@ -12,7 +12,6 @@ import stat
 from dataclasses import asdict
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from hostile.guard import attempt, survive
@@ -21,8 +20,10 @@ from pickroom.automation import evidence
 from pickroom.core.errors import PickroomError, StoreError
 from pickroom.core.records import CropBox
 from pickroom.features.candidates import Candidates
-from pickroom.learn import checkpoints, progress, resume_state, training_sets
+from pickroom.learn import checkpoints, progress, training_sets
 from pickroom.learn.examples import CropExample, Pick
+from pickroom.learn.picks import current
+from pickroom.learn.picks.learner import Learner
 from pickroom.learn.progress import Status
 from pickroom.learn.training_sets import Kind, TrainingSet
 from pickroom.store.workspace import Workspace
@@ -144,53 +145,36 @@ def test_a_hostile_progress_is_shown_or_refused_and_never_waited_for(workspace: 
     assert tally.outcomes["taken"] and tally.outcomes["refused"]
 
 
-@pytest.mark.parametrize("where", [progress.status_path, resume_state._path])
-def test_a_pipe_for_a_file_of_a_training_is_not_waited_for(workspace: Workspace, where) -> None:  # type: ignore[no-untyped-def]
-    path = where(workspace, "ranker")
+def test_a_pipe_for_a_file_of_a_training_is_not_waited_for(workspace: Workspace) -> None:
+    path = progress.status_path(workspace, "ranker")
     path.parent.mkdir(parents=True)
     os.mkfifo(path)
-    assert in_child(_look, workspace) in (
-        ["refused", "nothing"],  # a pipe that tells how far a training is
-        ["nothing", "nothing"],  # one to go on with
-    )
+    assert in_child(_look, workspace) == "refused"
     assert stat.S_ISFIFO(path.stat().st_mode)
 
 
-def _look(workspace: Workspace) -> list[str]:
-    found = []
+def _look(workspace: Workspace) -> str:
     try:
-        found.append("nothing" if progress.read_status(workspace, "ranker") is None else "something")
+        return "nothing" if progress.read_status(workspace, "ranker") is None else "something"
     except PickroomError:
-        found.append("refused")
-    found.append(
-        "nothing" if resume_state.read(workspace, "ranker", KEY) == resume_state.ResumeState() else "something"
-    )
-    return found
+        return "refused"
 
 
-def test_a_hostile_state_is_gone_on_with_whole_or_passed_over(workspace: Workspace) -> None:
+def test_a_hostile_state_is_read_whole_or_made_again(workspace: Workspace) -> None:
     workspace.models.mkdir(parents=True)
-    sound = {"key": KEY, "descriptions": [{"width": 3}, {"width": 3}], "snapshot": True}
-    path = resume_state._path(workspace, "ranker")
+    sound = current.State(Learner(), 0, "features", "encoder")
+    current.write_state(workspace, sound)
+    path = workspace.models / "ranker_state.npz"
+    whole = path.read_bytes()
 
     def case(rng: random.Random) -> str:
-        intact = rng.random() < 0.3
-        about = json.dumps(sound).encode() if intact else json_bytes(rng, sound)
-        arrays = {name: np.ones(3) for name in ("0/w", "1/w", "snapshot/member0.w", "x")}
-        data = checkpoints.packed({"about": np.frombuffer(about, dtype=np.uint8), **arrays})
-        whole = rng.random() < 0.6
-        path.write_bytes(data if whole else damaged(rng, data))
-        found = resume_state.read(workspace, "ranker", KEY)
-        assert found.snapshot is None or isinstance(found.snapshot, dict)
-        for one in found.finished:
-            assert all(isinstance(one[key], dict) for key in ("state", "description"))
-        if whole and intact:
-            assert len(found.finished) == 2 and found.snapshot is not None
-        resume_state.forget(workspace, "ranker")
-        return "nothing" if found == resume_state.ResumeState() else "gone on"
+        path.write_bytes(whole if rng.random() < 0.3 else damaged(rng, whole))
+        found = current.read_state(workspace)
+        assert found is None or len(found.learner.learned) == len(found.learner.chances)
+        return "nothing" if found is None else "read"
 
     tally = survive("training/state", CASES, case)
-    assert tally.outcomes["nothing"] and tally.outcomes["gone on"]
+    assert tally.outcomes["nothing"] and tally.outcomes["read"]
 
 
 def test_what_is_said_of_a_model_asks_for_no_other_file(workspace: Workspace, tmp_path: Path) -> None:

@@ -19,9 +19,8 @@ from PIL import Image as PillowImage
 
 from pickroom.core.errors import ConflictError, LockedError, ProjectError, StoreError, UsageError
 from pickroom.features.choice import EncoderConfig, bind_spec
-from pickroom.features.regions import RegionConfig
 from pickroom.features.store import save_spec
-from pickroom.features.vectors import cosines, load_regions, load_vectors, open_store
+from pickroom.features.vectors import cosines, load_vectors, open_store
 from pickroom.indexing import projects, work
 from pickroom.indexing.engines import EmbedConfig
 from pickroom.indexing.pipeline import embed
@@ -56,13 +55,13 @@ def counts(report: EmbedReport) -> tuple[int, int, int, int]:
 def embedded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The name of every image that goes through a forward pass."""
     names: list[str] = []
-    real = work.embed_images
+    real = work.index_images
 
-    def watched(encoder: object, source: object, items: list) -> list:
-        names.extend(item.filename for item in items)
-        return real(encoder, source, items)  # type: ignore[arg-type]
+    def watched(encoder: object, source: object, tasks: list) -> work.IndexedRows:
+        names.extend(task.item.filename for task in tasks if task.vector)
+        return real(encoder, source, tasks)  # type: ignore[arg-type]
 
-    monkeypatch.setattr("pickroom.indexing.local.embed_images", watched)
+    monkeypatch.setattr("pickroom.indexing.engines.index_images", watched)
     return names
 
 
@@ -71,7 +70,7 @@ def test_every_image_gets_one_row_of_the_formats_columns(
     kind: str, photo_project: MakeProject, config: MakeConfig, embedded: list[str]
 ) -> None:
     project = photo_project(3)
-    made = config(regions=RegionConfig())
+    made = config()
     if kind == "bundled":
         made = replace(made, encoder=EncoderConfig("bundled"))
     report = embed(project, made)
@@ -109,16 +108,10 @@ def test_every_image_gets_one_row_of_the_formats_columns(
         assert vectors.patches is not None
         np.testing.assert_allclose(patches, vectors.patches[place].reshape(-1))
 
-    regions = load_regions(project)
-    assert report.groups == 3 and report.regions == len(regions.filenames)
-    # two defects in one image of each pair; the larger input covers the whole of so small an image
-    assert report.regions == {"openclip": 12, "bundled": 6}[kind]
-    assert np.isfinite(regions.matrix).all()
-
 
 def test_a_second_run_has_nothing_to_do(photo_project: MakeProject, config: MakeConfig, embedded: list[str]) -> None:
     project = photo_project(2)
-    embed(project, config(regions=RegionConfig()))
+    embed(project, config())
 
     def written() -> dict[Path, int]:  # the lock apart, which says who held it last
         there = open_store(reopened(project)).folder.iterdir()
@@ -126,8 +119,8 @@ def test_a_second_run_has_nothing_to_do(photo_project: MakeProject, config: Make
 
     before = written()
     embedded.clear()
-    report = embed(reopened(project), config(regions=RegionConfig()))
-    assert counts(report) == (0, 0, 4, 0) and embedded == [] and report.groups == 0
+    report = embed(reopened(project), config())
+    assert counts(report) == (0, 0, 4, 0) and embedded == []
     assert before and written() == before
     log = project.workspace.processed_log.read_text().splitlines()
     assert sorted(json.loads(line)["filename"] for line in log) == sorted(p.name for p in project.root.iterdir())
@@ -324,7 +317,7 @@ def test_bfloat16_projects_go_on_and_are_offered_float32(photo_project: MakeProj
 
 def test_bundled_bfloat16_vectors_are_made_again_on_demand(photo_project: MakeProject) -> None:
     project = photo_project(1)
-    bundled = EmbedConfig(EncoderConfig("bundled"), regions=None)
+    bundled = EmbedConfig(EncoderConfig("bundled"))
     embed(project, bundled)
     as_of_version_0_1(project)
     with pytest.raises(ConflictError, match="has vectors in bfloat16") as caught:
@@ -361,14 +354,14 @@ def test_images_that_move_while_they_are_embedded_are_found_again(
 ) -> None:
     project = photo_project(2)
     victim = sorted(project.root.iterdir())[-1]
-    real = work.embed_images
+    real = work.index_images
 
-    def moving(encoder: object, source: object, items: list) -> list:
+    def moving(encoder: object, source: object, tasks: list) -> work.IndexedRows:
         if victim.exists():
             (project.root / "selected").mkdir()
             victim.rename(project.root / "selected" / victim.name)
-        return real(encoder, source, items)  # type: ignore[arg-type]
+        return real(encoder, source, tasks)  # type: ignore[arg-type]
 
-    monkeypatch.setattr("pickroom.indexing.local.embed_images", moving)
+    monkeypatch.setattr("pickroom.indexing.engines.index_images", moving)
     report = embed(project, config(workers=1))
     assert counts(report) == (4, 0, 0, 0) and report.waiting == 0

@@ -16,16 +16,15 @@ from pickroom.core.errors import UsageError
 from pickroom.features import bundled
 from pickroom.features.choice import EncoderConfig
 from pickroom.features.reading import DecodedImage, EmbedItem, ImageSource
-from pickroom.features.regions import RegionConfig
-from pickroom.features.vectors import cosines, load_regions, load_vectors, open_store
+from pickroom.features.vectors import cosines, load_vectors, open_store
 from pickroom.indexing import projects, ray_engine
 from pickroom.indexing.engines import EmbedConfig
 from pickroom.indexing.pipeline import embed
-from pickroom.indexing.plan import make_plan, plan_groups
+from pickroom.indexing.plan import make_plan
 from pickroom.indexing.ray_engine import RayWorker
 from pickroom.indexing.report import EmbedReport
-from pickroom.indexing.work import embed_groups, embed_images
-from pickroom.store import groups, images
+from pickroom.indexing.work import index_images
+from pickroom.store import images
 from pickroom.store.connect import open_read_only
 from pickroom.store.workspace import Project, Workspace
 
@@ -85,7 +84,7 @@ def killed_at(victim: str, folder: Path) -> type[ImageSource]:
     return Dying
 
 
-CONFIG = EmbedConfig(EncoderConfig("bundled"), batch=2, workers=1, regions=None)
+CONFIG = EmbedConfig(EncoderConfig("bundled"), batch=2, workers=1)
 
 
 @pytest.mark.ci
@@ -119,27 +118,16 @@ def test_equal_stores_though_a_worker_of_a_running_cluster_was_killed(
 
 
 @pytest.mark.ci
-def test_ray_started_here_finds_the_regions_of_what_the_local_engine_embedded(
-    photo_project: MakeProject, tmp_path: Path
-) -> None:
+def test_ray_started_here_ends_with_the_work(photo_project: MakeProject, tmp_path: Path) -> None:
     import ray
 
-    project = photo_project(2)
-    embed(project, CONFIG)
+    project = photo_project(1)
     other = Workspace(tmp_path / "other")
     shutil.copytree(project.workspace.root, other.root)
-    config = replace(CONFIG, regions=RegionConfig())
-    local = embed(project.workspace.project("p"), config)
-    through_ray = embed(other.project("p"), replace(config, engine="ray"))
-    assert not ray.is_initialized()  # it ended with the work
-    assert through_ray.device.startswith("Ray: 1 workers") and through_ray.unchanged == 4
-    assert summary(through_ray) == summary(local) and local.groups == 2 and local.regions == 4
-
-    a, b = load_regions(project.workspace.project("p")), load_regions(other.project("p"))
-    for group, name in {*zip(a.group_ids, a.filenames, strict=True), *zip(b.group_ids, b.filenames, strict=True)}:
-        here, there = a.places(group, name), b.places(group, name)
-        assert a.boxes[here].tolist() == b.boxes[there].tolist() != []
-        assert cosines(a.matrix[here], b.matrix[there]).min() >= 0.9999
+    local, through_ray = embed(project, CONFIG), embed(other.project("p"), replace(CONFIG, engine="ray"))
+    assert not ray.is_initialized() and through_ray.device.startswith("Ray: 1 workers")
+    assert summary(through_ray) == summary(local) and local.embedded == 2
+    assert_equal_stores(project, other.project("p"))
 
 
 def assert_equal_stores(project: Project, other: Project) -> None:
@@ -164,8 +152,6 @@ def summary(report: EmbedReport) -> tuple[object, ...]:
         report.recognised,
         report.waiting,
         report.errors,
-        report.groups,
-        report.regions,
     )
 
 
@@ -178,27 +164,21 @@ def test_a_worker_does_what_the_local_engine_does(
     monkeypatch.setattr(ray_engine, "_fetched", lambda tower: tower)
     source = ImageSource(project.root, None)
     with open_read_only(project.database) as connection:
-        made, scanned = groups.every(connection, "p"), images.readable(connection)
-    plan = make_plan(project, {}, scanned, {})
-    config = RegionConfig()
-    wanted, _ = plan_groups(made, plan, set(), config, 288)
-    for regions, batch, count in ((None, plan.todo, 4), (config, wanted, 4)):
-        found = RayWorker(tower, tower.spec(), source, regions)({"number": 7, "batch": pickle.dumps(batch)})
-        encoder = tower.encoder(tower.spec(), "cpu")
-        expected = embed_groups(encoder, source, batch, regions) if regions else embed_images(encoder, source, batch)
-        rows = pickle.loads(found["rows"])
-        assert (found["number"], found["count"]) == (7, count) and len(rows) == len(expected) == 4
-        for row, other in zip(rows, expected, strict=True):
-            assert replace(row, vector=None, **NO_PATCHES[regions is None]) == replace(
-                other, vector=None, **NO_PATCHES[regions is None]
-            )
-            assert cosines(row.vector[None], other.vector[None])[0] > 0.9999
-    worker = RayWorker(tower, tower.spec(), ImageSource(tmp_path / "gone", None), None)
-    gone = worker({"number": 0, "batch": pickle.dumps(plan.todo)})
+        scanned = images.readable(connection)
+    tasks = make_plan(project, {}, scanned, {}, {"technical": set()}).tasks
+    found = RayWorker(tower, tower.spec(), source)({"number": 7, "batch": pickle.dumps(tasks)})
+    expected = index_images(tower.encoder(tower.spec(), "cpu"), source, tasks)
+    rows = pickle.loads(found["rows"])
+    assert (found["number"], found["count"]) == (7, 4) and rows.done == expected.done == 4
+    assert len(rows.blocks) == 4
+    for (name, row), (other_name, other) in zip(rows.blocks, expected.blocks, strict=True):
+        assert name == other_name == "technical" and row.values.tolist() == other.values.tolist()
+    for row, other in zip(rows.vectors, expected.vectors, strict=True):
+        assert replace(row, vector=None, patches=None) == replace(other, vector=None, patches=None)
+        assert cosines(row.vector[None], other.vector[None])[0] > 0.9999
+    worker = RayWorker(tower, tower.spec(), ImageSource(tmp_path / "gone", None))
+    gone = worker({"number": 0, "batch": pickle.dumps(tasks)})
     assert gone["kind"] == "no folder" and gone["count"] == 0
-
-
-NO_PATCHES: dict[bool, dict[str, None]] = {True: {"patches": None}, False: {}}
 
 
 def test_an_address_where_no_cluster_answers_is_one_line(photo_project: MakeProject) -> None:

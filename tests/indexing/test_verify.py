@@ -11,9 +11,7 @@ import pytest
 
 from pickroom.features import openclip
 from pickroom.features.reading import ImageSource
-from pickroom.features.regions import RegionConfig
-from pickroom.features.rows import VectorRow
-from pickroom.features.store import VectorStore
+from pickroom.features.store import VectorRow, VectorStore
 from pickroom.features.vectors import open_store, read_vectors
 from pickroom.indexing.engines import EmbedConfig
 from pickroom.indexing.pipeline import embed
@@ -68,7 +66,7 @@ def test_a_wrong_vector_is_named(
     project = photo_project(3)
     embed(project, config())
     store = open_store(project.workspace.project("p"))
-    monkeypatch.setattr("pickroom.features.rows._storable", lambda row, spec: row)
+    monkeypatch.setattr("pickroom.features.store._storable", lambda row, spec: row)
     name = change(store, lambda row: replace(row, vector=spoil(row.vector)))  # type: ignore[arg-type]
     found = verified(project, config())
     assert any(line.startswith(f"{name}: {problem}") for line in found.problems)
@@ -109,18 +107,17 @@ def test_content_changed_behind_its_size_and_time_is_found(photo_project: MakePr
 
 def test_a_damaged_part_is_set_aside_and_made_again(photo_project: MakeProject, config: MakeConfig) -> None:
     project = photo_project(3)
-    embed(project, config(regions=RegionConfig()))
+    embed(project, config())
     store = open_store(project.workspace.project("p"))
     before = read_vectors(store)
-    for parts, cut in ((store.vectors, -20), (store.regions, 9)):
-        (path,) = parts.files()
-        path.write_bytes(path.read_bytes()[:cut])
-    report = embed(project.workspace.project("p"), config(regions=RegionConfig()))
-    assert [name.partition("-")[0] for name in report.damaged] == ["vectors", "regions"]
-    assert (report.embedded, report.groups) == (6, 3) and "was damaged" in report.words()
+    (path,) = store.vectors.files()
+    path.write_bytes(path.read_bytes()[:-20])
+    report = embed(project.workspace.project("p"), config())
+    assert [name.partition("-")[0] for name in report.damaged] == ["vectors"]
+    assert report.embedded == 6 and "was damaged" in report.words()
     after = read_vectors(store)
     assert np.array_equal(before.matrix[before.filenames.argsort()], after.matrix[after.filenames.argsort()])
-    assert len(list(store.folder.glob("*.damaged"))) == 2  # nothing is deleted
+    assert len(list(store.folder.glob("*.damaged"))) == 1  # nothing is deleted
 
 
 def test_one_flipped_bit_is_found_by_its_checksum(photo_project: MakeProject, config: MakeConfig) -> None:

@@ -10,8 +10,8 @@ from pickroom.features.sources import FeatureSources
 from pickroom.learn import checkpoints
 from pickroom.learn.crops.model import CropTask
 from pickroom.learn.crops.proposer import CropConfig
-from pickroom.learn.picks.model import PickTask
-from pickroom.learn.picks.ranker import RankerConfig
+from pickroom.learn.picks.columns import ColumnsConfig
+from pickroom.learn.picks.task import PickTask
 from pickroom.learn.reading import read_examples
 from pickroom.learn.training import train
 from pickroom.store.workspace import Project
@@ -37,7 +37,7 @@ def learned(learned_once: Project, tmp_path: Path) -> Project:
 @pytest.fixture
 def quick() -> PickTask:
     """A ranker that is fitted in a second or two."""
-    return PickTask(config=RankerConfig(members=2, hidden=64, components=4))
+    return PickTask(config=ColumnsConfig(directions=8, curved=(("consistency", 0.5, 32),)))
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def quick_crops() -> CropTask:
 def trained_once(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """Project `p`: 60 groups decided, 8 undecided; ranker v1 has earned its place, the crop proposer is given it."""
     project = make_learned(tmp_path_factory.mktemp("trained"), "p", 68, 60)
-    ranker = PickTask(config=RankerConfig(members=2, hidden=64, components=4))
+    ranker = PickTask(config=ColumnsConfig(directions=8, curved=(("consistency", 0.5, 32),)))
     assert train(project.workspace, "ranker", ["p"], task=ranker).promoted
     crop_model = CropTask(config=CropConfig(members=1, steps=30, hidden=8))
     train(project.workspace, "crop_proposer", ["p"], task=crop_model)

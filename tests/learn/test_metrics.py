@@ -77,15 +77,6 @@ def test_calibration_learns_that_it_is_too_sure_and_leaves_the_order() -> None:
     assert (np.diff(fitted(np.sort(raw))) >= 0).all()
 
 
-def test_a_lower_stage_is_calibrated_by_itself() -> None:
-    raw = np.full(400, 0.8)
-    lower = np.arange(400) % 2 == 0
-    right = np.where(lower, np.arange(400) % 4 == 0, True)
-    fitted = fit_calibration(raw, right, lower)
-    sure, unsure = fitted(np.array([0.8, 0.8]), np.array([False, True]))
-    assert sure > 0.9 and unsure == pytest.approx(0.5, abs=0.08)
-
-
 def test_few_rows_change_nothing() -> None:
     assert fit_calibration(np.array([0.9] * 9), np.zeros(9)) == Calibration(rows=9)
     assert Calibration()(np.array([0.3, 0.9])) == pytest.approx([0.3, 0.9])

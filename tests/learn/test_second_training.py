@@ -16,8 +16,8 @@ from pickroom.learn import checkpoints, splits, training_sets
 from pickroom.learn.crops.model import CropTask
 from pickroom.learn.crops.proposer import CropConfig
 from pickroom.learn.models import model_of
-from pickroom.learn.picks.model import PickTask
-from pickroom.learn.picks.ranker import RankerConfig
+from pickroom.learn.picks.columns import ColumnsConfig
+from pickroom.learn.picks.task import PickTask
 from pickroom.learn.promotion import LEAST_ROWS
 from pickroom.learn.splits import SplitConfig
 from pickroom.learn.tasks import Baselines
@@ -41,9 +41,10 @@ class AgainstFullFrame(CropTask):
 
 
 TASKS: dict[Kind, Any] = {
-    "ranker": PickTask(config=RankerConfig(members=2, hidden=64, components=4)),
+    "ranker": PickTask(config=ColumnsConfig(directions=8, curved=(("consistency", 0.5, 32),))),
     "crop_proposer": AgainstFullFrame(config=CropConfig(members=1, steps=30, hidden=8)),
 }
+KIND: Kind = "crop_proposer"  # the ranker's versions are held against each other by bets: test_learner.py
 
 
 class Situation(NamedTuple):
@@ -109,7 +110,6 @@ UNUSABLE = {
     "files deleted": Situation(delete_files),
     "older features": Situation(edited("features", "hash", value="older")),
     "another version of the model": Situation(edited("model", "version", value=99)),
-    "other calibration": Situation(edited("calibration", "gone", value=1)),
 }
 
 
@@ -135,8 +135,8 @@ def again(project: Project, kind: Kind, situation: Situation) -> Trained:
 
 
 @pytest.mark.parametrize("name", SITUATIONS)
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_second_training_compares_the_same_rows(trained: Project, kind: Kind, name: str) -> None:
+def test_a_second_training_compares_the_same_rows(trained: Project, name: str) -> None:
+    kind = KIND
     made = again(trained, kind, SITUATIONS[name])
     workspace, task = trained.workspace, TASKS[kind]
     frozen = training_sets.load(workspace, kind, made.metadata["data"]["hash"])

@@ -13,7 +13,7 @@ from pickroom.core.errors import LockedError, StoreError, UsageError
 from pickroom.learn import checkpoints, progress, splits, training_sets
 from pickroom.learn.crops.model import CropTask
 from pickroom.learn.models import model_of
-from pickroom.learn.picks.model import PickTask
+from pickroom.learn.picks.task import PickTask
 from pickroom.learn.progress import ProgressReporter, Status, TrainingStopped
 from pickroom.learn.splits import SplitConfig
 from pickroom.learn.training import TrainConfig, train
@@ -41,7 +41,10 @@ def test_a_ranker_that_sees_defects_is_saved_and_recommends(learned: Project, qu
     assert progress.read_status(workspace, "ranker").state == "done"  # type: ignore[union-attr]
     values = json.loads((workspace.models / "ranker_v1_metadata.json").read_text())
     assert values["features"] == {"hash": quick.feature_hash, "encoder": SPEC.encoder_id}
-    assert values["seeds"] == {"split": 1, "model": 1}
+    assert values["seeds"] == {"model": 1}
+    assert set(values["splits"]) == {"random", "blocks", "in time"}
+    worst = min(values["splits"][name]["overall"]["value"] for name in ("random", "blocks"))
+    assert held_out["value"] == worst, "the headline is the most pessimistic split"
     frozen = training_sets.load(workspace, "ranker", values["data"]["hash"])
     assert len(frozen.examples) == values["data"]["examples"]
 
@@ -59,17 +62,36 @@ def test_a_version_that_is_no_better_is_kept_and_not_used(learned: Project, quic
     first = train(learned.workspace, "ranker", ["p"], task=quick)
     again = train(learned.workspace, "ranker", ["p"], task=quick)
     assert (first.promoted, again.promoted) == (True, False)
-    assert "does not beat v1" in again.metadata["verdict"]["reason"]
+    assert "has not been shown to beat v1 on 0 groups" in again.metadata["verdict"]["reason"]
     assert checkpoints.versions(learned.workspace, "ranker") == [1, 2]
     assert checkpoints.current(learned.workspace, "ranker") == 1
-    assert again.metadata["previous"]["rows"] == again.metadata["data"]["used"]["held_out"]
 
 
-def test_it_stops_when_asked_and_goes_on_to_the_very_same_model(learned: Project, quick: PickTask) -> None:
-    workspace = learned.workspace
-    task = replace(quick, anomaly_weights=(5.0, 10.0))
-    whole = train(workspace, "ranker", ["p"], task=task)
-    assert [one["setting"] for one in whole.metadata["tried"]] == [5.0, 10.0]
+def test_weights_are_compared_and_never_used(learned: Project, quick: PickTask) -> None:
+    plain = train(learned.workspace, "ranker", ["p"], task=quick)
+    made = train(learned.workspace, "ranker", ["p"], task=replace(quick, anomaly_weights=(5.0,), override_weight=2.0))
+    tried = made.metadata["tried"]
+    assert [(one["setting"], one["chosen"]) for one in tried] == [(1.0, True), (5.0, False)]
+    assert tried[0]["held_out"]["log_loss"] != tried[1]["held_out"]["log_loss"]
+    assert sum("anomaly weight" in line for line in made.lines) == 2 and plain.metadata["tried"] == []
+    one, two = (checkpoints.load(learned.workspace, "ranker", version).model for version in (1, 2))
+    assert all(np.array_equal(one[name], two[name]) for name in one)
+
+
+def test_a_ranker_stops_when_asked_and_writes_nothing(learned: Project, quick: PickTask) -> None:
+    recorders: list[ProgressReporter] = []
+
+    def stop(status: Status) -> None:
+        if status.phase == "training":
+            recorders[0].ask_to_stop()
+
+    with pytest.raises(TrainingStopped):
+        train(learned.workspace, "ranker", ["p"], task=quick, show=stop, recorder=recorders.append)
+    assert progress.read_status(learned.workspace, "ranker").state == "stopped"  # type: ignore[union-attr]
+    assert checkpoints.versions(learned.workspace, "ranker") == []
+
+
+def test_crops_stop_when_asked_and_write_nothing(learned: Project, quick_crops: CropTask) -> None:
     recorders: list[ProgressReporter] = []
 
     def stop_in_the_second_fit(status: Status) -> None:
@@ -77,46 +99,27 @@ def test_it_stops_when_asked_and_goes_on_to_the_very_same_model(learned: Project
             recorders[0].ask_to_stop()
 
     with pytest.raises(TrainingStopped):
-        train(workspace, "ranker", ["p"], task=task, show=stop_in_the_second_fit, recorder=recorders.append)
-    assert progress.read_status(workspace, "ranker").state == "stopped"  # type: ignore[union-attr]
-    assert (workspace.models / "ranker_resume.npz").is_file()
-    epochs: list[tuple[str, int]] = []
-    train(workspace, "ranker", ["p"], task=task, show=lambda s: epochs.append((s.phase, s.done)))
-    assert "training (5)" not in {phase for phase, _ in epochs}, "what was finished is not fitted again"
-    one, two = (checkpoints.load(workspace, "ranker", version) for version in (1, 2))
-    assert all(np.array_equal(one.model[name], two.model[name]) for name in one.model)
-    assert one.metadata["calibration"] == two.metadata["calibration"]
-    assert not (workspace.models / "ranker_resume.npz").exists()
-
-
-def test_nothing_learned_from_lies_among_what_is_held_out(learned: Project, quick: PickTask) -> None:
-    made = train(learned.workspace, "ranker", ["p"], task=quick)
-    seen = checkpoints.load(learned.workspace, "ranker", 1).seen
-    examples = training_sets.load(learned.workspace, "ranker", made.metadata["data"]["hash"]).examples
-    sides = splits.split(examples, splits.SplitConfig()).sides
-    assert splits.seen(examples, seen).tolist() == (sides != splits.HELD_OUT).tolist()
+        workspace, recorder = learned.workspace, recorders.append
+        train(workspace, "crop_proposer", ["p"], task=quick_crops, show=stop_in_the_second_fit, recorder=recorder)
+    assert checkpoints.versions(learned.workspace, "crop_proposer") == []
 
 
 def test_several_projects_are_learned_from_and_one_is_held_out_whole(tmp_path: Path, quick: PickTask) -> None:
     workspace = make_learned(tmp_path, "p", 30, 30).workspace
     make_learned(tmp_path, "q", 24, 24, seed=900)
     both = train(workspace, "ranker", ["q", "p"], task=quick)
-    assert both.metadata["projects"] == ["p", "q"] and both.metadata["split"]["by"] == "group"
-    assert sum(both.metadata["data"]["used"].values()) == 54
+    assert both.metadata["projects"] == ["p", "q"] and "projects" in both.metadata["splits"]
+    assert both.metadata["data"]["used"] == {"learned": 54}
     assert set(both.metadata["metrics"]["by_project"]) == {"p", "q"}
 
     held = train(workspace, "ranker", ["p"], TrainConfig(SplitConfig(holdout="q")), quick)
-    assert held.metadata["projects"] == ["p", "q"] and held.metadata["split"]["by"] == "project"
-    used = held.metadata["data"]["used"]
-    assert (used["held_out"], used["train"] + used["calibrate"], used["left_out"]) == (24, 30, 0)
+    assert held.metadata["projects"] == ["p", "q"] and held.metadata["headline"] == "project held out"
+    assert held.metadata["data"]["used"] == {"learned": 30}
     assert set(held.metadata["metrics"]["by_project"]) == {"q"}
-    assert "the whole project held out" in held.lines[1]
+    assert held.metadata["baselines"]["chance"]["overall"]["of"] == 24
     examples = training_sets.load(workspace, "ranker", held.metadata["data"]["hash"]).examples
     seen = splits.seen(examples, checkpoints.load(workspace, "ranker", held.version).seen)
     assert {splits.project_of(example) for example, met in zip(examples, seen, strict=True) if met} == {"p"}
-    # the version before was fitted on most of q: it is held against this one on the rest only
-    previous = held.metadata["previous"]
-    assert previous is None or previous["rows"] < 24
 
 
 def test_crops_are_learned_by_the_same_road(learned: Project, quick_crops: CropTask) -> None:

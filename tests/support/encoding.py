@@ -78,7 +78,7 @@ def config(checkpoint: Path) -> Callable[..., EmbedConfig]:
 
     def make(**changes: object) -> EmbedConfig:
         encoder = EncoderConfig("openclip", checkpoint=checkpoint)
-        return EmbedConfig(**{"encoder": encoder, "batch": 4, "regions": None, **changes})  # type: ignore[arg-type]
+        return EmbedConfig(**{"encoder": encoder, "batch": 4, **changes})  # type: ignore[arg-type]
 
     return make
 

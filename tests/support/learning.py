@@ -15,8 +15,7 @@ from conftest import SCANNED_AT, stage_name
 from pickroom.core.records import CropBox
 from pickroom.features.choice import bind_spec
 from pickroom.features.encoder import EncoderSpec
-from pickroom.features.rows import VectorRow
-from pickroom.features.store import VectorStore, save_spec
+from pickroom.features.store import VectorRow, VectorStore, save_spec
 from pickroom.files.cropping import Order, submit
 from pickroom.indexing import projects
 from pickroom.store.connect import connect
@@ -28,7 +27,7 @@ SIDE = 3  # of the patch grid
 SPEC = EncoderSpec("legacy", "colours", "", None, 3 * SIDE * SIDE, SIDE, SIDE, 3, "", "float32")
 STAGES = (1.0, 1.5, 2.0)
 CROPS_EVERY = 3  # groups; the picked image is cropped there
-DEFECT_EVERY = 3
+DEFECT_EVERY = 2
 SIZE = (96, 128)
 
 

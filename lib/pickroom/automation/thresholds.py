@@ -77,7 +77,7 @@ def report(
         blind = evidence.blind_decisions(connection, versions, evidence.trained_on(project.workspace, versions))
     notes = []
     try:
-        past = past_picks.cross_fitted(project, progress)
+        past = past_picks.predicted_in_time(project, progress)
     except PickroomError as error:
         past = []
         notes.append(f"past picks cannot be predicted: {error.line}")

@@ -62,6 +62,7 @@ def check(
 ) -> None:
     """Whether decisions are fit to train on and to finish, and images where they say; writes the inspection report."""
     from pickroom import integrity
+    from pickroom.features import blocks
     from pickroom.integrity.whereabouts import in_words
     from pickroom.learn.reading import inspect_all
 
@@ -96,6 +97,9 @@ def check(
     if finishing.errors and not found.errors:
         names = ", ".join(f"{finding.check} ({finding.count})" for finding in finishing.errors)
         lines.append(f"  before it can be finished: {names}")
+    stored = blocks.counts(opened)
+    values["stored"] = stored
+    lines.append(f"  stored for learning: {', '.join(f'{name} of {count}' for name, count in stored.items())} images")
     show(values, json_output, [*lines, f"  the whole report: {path}"])
     fail_if(not ok)
 

@@ -43,16 +43,19 @@ def train(
     watch: Annotated[
         bool, typer.Option("--watch", help="Follow it in another process: the one that runs, else one started now.")
     ] = False,
-    stop: Annotated[bool, typer.Option("--stop", help="Ask the one that runs to stop; train again goes on.")] = False,
+    stop: Annotated[bool, typer.Option("--stop", help="Ask the one that runs to stop.")] = False,
     anomaly_weight: Annotated[
         list[float] | None,
-        typer.Option(help="Weight of a group whose lower stage was picked; several are tried in one call."),
+        typer.Option(help="Compare with groups of a lower pick weighed so; never used to recommend."),
     ] = None,
+    override_weight: Annotated[
+        float, typer.Option(help="Compare with groups of an override weighed so; never used to recommend.")
+    ] = 1.0,
     seed: Annotated[int, typer.Option(help="Of the model; the same one gives the same model.")] = 1,
     device: Annotated[str, typer.Option(help="cuda, mps or cpu, which these small networks are fastest on.")] = "cpu",
     home: Home = None,
 ) -> None:
-    """Train a model on decisions; it recommends only if it beats the current one and the baselines."""
+    """Train a model on decisions; it recommends once it has been shown to be better."""
     from pickroom.learn import progress
     from pickroom.learn.splits import SplitConfig
     from pickroom.learn.training import TrainConfig, train
@@ -63,11 +66,12 @@ def train(
         asked = progress.request_stop(workspace, kind)
         show({}, False, f"{kind}: {'asked to stop at the end of its epoch' if asked else 'none is being trained'}")
         return
-    task = _task(kind, anomaly_weight, seed)
+    task = _task(kind, anomaly_weight, override_weight, seed)
     if watch:
         options = ["--seed", str(seed), "--device", device, *(["--holdout", holdout] if holdout else [])]
         for weight in anomaly_weight or ():
             options += ["--anomaly-weight", str(weight)]
+        options += ["--override-weight", str(override_weight)] if override_weight != 1 else []
         _watch(workspace, kind, projects or [], options)
         return
     if not projects:
@@ -120,7 +124,7 @@ def recommend(project: ProjectName, home: Home = None, json_output: Json = False
 
 @app.command(hidden=True)
 def retrain(project: ProjectName, home: Home = None) -> None:
-    """Both models, on all projects that go together with this one, then new recommendations: what the deck starts."""
+    """Learn what was decided in all projects that go together with this one, then recommend: what the deck starts."""
     from pickroom.learn.retraining import retrain
 
     with _Shown() as shown:
@@ -135,17 +139,22 @@ def _unsound(workspace: Workspace, project_ids: list[str]) -> int:
     return sum(name_unsound(project, legacy.databases(workspace, project.id)) for project in opened)
 
 
-def _task(kind: Kind, anomaly_weights: list[float] | None, seed: int) -> Any:
+def _task(kind: Kind, anomaly_weights: list[float] | None, override_weight: float, seed: int) -> Any:
     from dataclasses import replace
 
     from pickroom.learn.models import default_task
 
     task: Any = default_task(kind)
-    if anomaly_weights:
-        if kind != "ranker" or min(anomaly_weights) < 1:
+    weights = tuple(dict.fromkeys(anomaly_weights or ()))
+    if weights or override_weight != 1:
+        if kind != "ranker" or min((override_weight, *weights)) < 1:
+            words = (
+                " ".join(f"--anomaly-weight {weight:g}" for weight in weights)
+                or f"--override-weight {override_weight:g}"
+            )
             hint = "it is a number of 1 or more, for the ranker"
-            raise UsageError(f"--anomaly-weight {anomaly_weights[0]:g} cannot be used", doing="training", hint=hint)
-        task = replace(task, anomaly_weights=tuple(dict.fromkeys(anomaly_weights)))
+            raise UsageError(f"{words} cannot be used", doing="training", hint=hint)
+        task = replace(task, anomaly_weights=weights, override_weight=override_weight)
     return replace(task, config=replace(task.config, seed=seed))
 
 

@@ -34,7 +34,8 @@ SECTIONS: dict[str, tuple[tuple[str, str, str], ...]] = {
         ("duplicates", "images that are there twice (72_duplicates.ipynb)", "duplicates holiday"),
     ),
     "Let it learn": (
-        ("embed", "a vector for every image, once; stop it at any time", "embed holiday --encoder bundled"),
+        ("embed", "a vector for every image, once; stop it at any time", "embed holiday"),
+        ("install", "what measures faces: eyes, mouth, pose", "install faces"),
         ("train", "a model of your picks, or of your crops", "train ranker holiday"),
         ("recommend", "what the deck shows: by the models, else the baseline", "recommend holiday"),
         ("evaluate", "how each version does on what it was not trained on", "evaluate holiday"),

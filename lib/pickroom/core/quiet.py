@@ -10,6 +10,8 @@ import logging
 import os
 import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 _SHOWN = "PICKROOM_WARNINGS"
 # what a process started by Pickroom is given: Ray's workers, trainings, kernels, and their own children
@@ -55,3 +57,20 @@ def codecs() -> None:
         if handler is not None:
             handler.argtypes, handler.restype = [ctypes.c_void_p], ctypes.c_void_p
             handler(None)
+
+
+@contextmanager
+def standard_error() -> Iterator[None]:
+    """Drop what C code writes to the process's standard error within the block; other threads' lines are lost, too."""
+    if wanted():
+        yield
+        return
+    sys.stderr.flush()
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)

@@ -1,1 +1,1 @@
-"""What is computed from pixels for learning: encoders, regions, sibling consistency, and the store of vectors."""
+"""What is computed from pixels for learning: encoders, blocks, sibling consistency, and the store of vectors."""

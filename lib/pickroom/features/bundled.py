@@ -43,6 +43,7 @@ class OnnxTower:
     weights: str
     preprocessing: Preprocessing
     source: str
+    earlier_names: frozenset[str] = frozenset()
 
     def prepare(self, image: PillowImage.Image) -> Pixels:
         """The whole frame as a square: a crop box in fractions of the image then means the same on the map."""

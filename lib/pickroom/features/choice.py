@@ -6,6 +6,7 @@ projects compute in float32, so that one model can learn from all of them; versi
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,20 +14,23 @@ from typing import Any
 from pickroom.core.errors import ConflictError, UsageError, require_extra
 from pickroom.features import device as devices
 from pickroom.features.encoder import FLOAT32, Encoder, EncoderSpec, Tower
-from pickroom.features.store import as_stored, read_spec, save_spec
+from pickroom.features.store import as_stored, known_specs, read_spec, save_spec
 from pickroom.store.workspace import Project
 
 KINDS = ("openclip", "bundled")
-DEFAULT_KIND = "openclip"
+DEFAULT_KIND = "bundled"  # it needs no download
+CHECKPOINT_VARIABLE = "PICKROOM_OPENCLIP"  # a checkpoint folder, where OpenCLIP is asked for and none is named
+_DOING = "choosing an encoder"
 
 
 @dataclass(frozen=True, slots=True)
 class EncoderConfig:
-    """What the person asks of the encoder; None leaves it to the project, then to the machine.
+    """What the user asks of the encoder; None leaves it to the project, then to the machine.
 
     Attributes:
-        kind: "openclip" or "bundled"; None is the project's own, else OpenCLIP.
-        model: OpenCLIP's "architecture/pretrained tag".
+        kind: "openclip", "openclip:MODEL/TAG" or "bundled"; None is the project's own, else OpenCLIP where a model or
+            a checkpoint is named, else the bundled one.
+        model: OpenCLIP's "architecture/pretrained tag". Only weights that are named here are downloaded.
         checkpoint: a local OpenCLIP checkpoint folder, in place of `model`.
         device: "cuda", "mps" or "cpu"; None is the best one here.
         change: whether a project bound to another encoder is bound anew. Its vectors so far stay on disk.
@@ -38,14 +42,35 @@ class EncoderConfig:
     device: str | None = None
     change: bool = False
 
+    def checked(self) -> EncoderConfig:
+        """With the kind and the model apart; raises UsageError for names that are none, or contradict each other."""
+        kind, _, model = (self.kind or "").partition(":")
+        if not kind and (self.model or self.checkpoint):
+            kind = "openclip"
+        if kind and kind not in KINDS:
+            raise UsageError(f"{kind!r} is no encoder", doing=_DOING, hint=f"use one of {', '.join(KINDS)}")
+        if kind == "bundled" and (model or self.model or self.checkpoint):
+            raise UsageError("the bundled encoder takes no model and no checkpoint", doing=_DOING)
+        if model and self.model and model != self.model:
+            raise UsageError(f"{model} and {self.model} are two models", doing=_DOING, hint="name one of them")
+        return replace(self, kind=kind or None, model=model or self.model)
+
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """An encoder ready to run; `spec` is what the project is bound to."""
+    """An encoder ready to run.
+
+    Attributes:
+        spec: what the project is bound to.
+        checkpoint: the folder its weights came from.
+        by_default: whether nobody asked for it.
+    """
 
     tower: Tower
     spec: EncoderSpec
     device: str
+    checkpoint: Path | None = None
+    by_default: bool = False
 
     def encoder(self) -> Encoder:
         return self.tower.encoder(self.spec, self.device)
@@ -58,34 +83,49 @@ def choose(project: Project, config: EncoderConfig) -> Chosen:
         ConflictError: the project is bound to another encoder, and `change` is not set.
         UsageError: unknown names, or no weights within reach.
     """
-    _check(config)
+    config = config.checked()
     bound = None if config.change else bound_spec(project)
     kind = config.kind or (bound.kind if bound else DEFAULT_KIND)
     if bound and (bound.kind != kind or kind not in KINDS):  # imported vectors have an encoder that cannot encode
         raise _other(project, bound, "another encoder" if bound.kind == kind else kind)
-    tower = load_tower(kind, _as_before(project, config) if bound else config)
+    tower, checkpoint = load_tower(kind, config, _notes(project) if bound else {}, project.workspace.root)
     device = devices.pick_device(tower.devices(), config.device)
     if bound and kind == "bundled" and bound.dtype != FLOAT32:
         raise ConflictError(
             f"project {project.id} has vectors in {bound.dtype}, which version 0.1 made, and its encoder now computes "
             "in float32",
-            doing="choosing an encoder",
+            doing=_DOING,
             subject=project.workspace.embeddings / bound.encoder_id,
             hint=f"make them again: pickroom embed {project.id} --encoder bundled --change-encoder",
         )
     spec = tower.spec(bound.dtype if bound else FLOAT32)
-    if bound and spec.encoder_id != bound.encoder_id:
+    if bound and not _same(bound, spec, tower):
         raise _other(project, bound, spec.words)
-    return Chosen(tower, as_stored(project.workspace, spec, project.id), device)
+    # an earlier version's name of the model stays, and with it the id
+    spec = replace(spec, model=(bound or _registered(project, tower, spec)).model)
+    spec = as_stored(project.workspace, spec, project.id)
+    return Chosen(tower, spec, device, checkpoint, by_default=not (bound or config.kind))
+
+
+def _registered(project: Project, tower: Tower, spec: EncoderSpec) -> EncoderSpec:
+    """The specification under which this workspace has vectors of the tower: an earlier version's, else `spec`."""
+    return next((one for one in known_specs(project.workspace) if _same(one, spec, tower)), spec)
+
+
+def _same(one: EncoderSpec, spec: EncoderSpec, tower: Tower) -> bool:
+    """Whether two specifications give the same vectors, though an earlier version named the model otherwise."""
+    renamed = replace(one, model=spec.model) if one.model in tower.earlier_names else one
+    return renamed.encoder_id == spec.encoder_id
 
 
 def bind(project: Project, chosen: Chosen) -> Project:
     """Bind the project to an encoder in its manifest, and keep the encoder's specification beside its vectors."""
-    notes: dict[str, Any] = {
-        "source": chosen.tower.source,
-        "model": chosen.tower.source if chosen.tower.source.startswith(f"{chosen.spec.model}/") else None,
-        "device": devices.device_words(chosen.device),
-    }
+    notes: dict[str, Any] = {"source": chosen.tower.source, "device": devices.device_words(chosen.device)}
+    if chosen.checkpoint:
+        # no absolute path is stored; what the folder holds is compared with the specification when it is loaded
+        notes["checkpoint"] = os.path.relpath(chosen.checkpoint.resolve(), project.workspace.root.resolve())
+    elif chosen.spec.kind == "openclip":
+        notes["model"] = chosen.tower.source
     save_spec(project.workspace, chosen.spec, notes)
     return bind_spec(project, chosen.spec)
 
@@ -102,42 +142,41 @@ def bound_spec(project: Project) -> EncoderSpec | None:
     return found[0] if found else None
 
 
-def load_tower(kind: str, config: EncoderConfig) -> Tower:
-    """The network of an encoder, float32 on the CPU.
+def _notes(project: Project) -> dict[str, Any]:
+    found = read_spec(project.workspace, project.manifest.encoder or "")
+    return found[1] if found else {}
+
+
+def load_tower(kind: str, config: EncoderConfig, notes: dict[str, Any], root: Path) -> tuple[Tower, Path | None]:
+    """The network of an encoder, float32 on the CPU, and the folder its weights came from, if it was one.
+
+    Args:
+        notes: of `bind`, where the project is bound: its checkpoint or model serves where `config` names none.
+        root: of the workspace.
 
     Raises:
         UsageError: its weights are out of reach.
         MissingExtraError: it needs PyTorch, which is not installed.
     """
     if kind == "bundled":
-        if config.model or config.checkpoint:
-            raise UsageError("the bundled encoder takes no model and no checkpoint", doing="choosing an encoder")
         from pickroom.features import bundled
 
-        return bundled.load()
+        return bundled.load(), None
     require_extra("learn", "loading OpenCLIP", instead="use --encoder bundled")
     from pickroom.features import openclip
 
-    return openclip.load(config.model or openclip.DEFAULT_MODEL, config.checkpoint)
-
-
-def _check(config: EncoderConfig) -> None:
-    if config.kind is not None and config.kind not in KINDS:
-        hint = f"use one of {', '.join(KINDS)}"
-        raise UsageError(f"{config.kind!r} is no encoder", doing="choosing an encoder", hint=hint)
-
-
-def _as_before(project: Project, config: EncoderConfig) -> EncoderConfig:
-    """The model a project was bound with, where the person names none; a checkpoint's folder is stored nowhere."""
-    known = read_spec(project.workspace, project.manifest.encoder or "")
-    model = known[1].get("model") if known else None
-    return config if config.model or config.checkpoint or not model else replace(config, model=model)
+    given, remembered = config.checkpoint, notes.get("checkpoint")
+    if given is None and config.model is None:
+        given = root / remembered if remembered else os.environ.get(CHECKPOINT_VARIABLE)
+    folder = Path(given).expanduser() if given else None
+    model = config.model or notes.get("model") or openclip.DEFAULT_MODEL
+    return openclip.load(model, folder, download=config.model is not None), folder
 
 
 def _other(project: Project, bound: EncoderSpec, wanted: str) -> ConflictError:
     return ConflictError(
         f"project {project.id} has its vectors from {bound.words}, and never mixes them with those of {wanted}",
-        doing="choosing an encoder",
+        doing=_DOING,
         subject=project.workspace.embeddings / bound.encoder_id,
         hint="leave the choice out to use the project's own, or add --change-encoder to embed all its images anew",
     )

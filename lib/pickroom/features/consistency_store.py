@@ -6,6 +6,8 @@ group's members and the file name: other members or other settings, other rows. 
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -22,7 +24,6 @@ from pickroom.features.candidates import Candidates
 from pickroom.features.consistency import NAMES, Consistency, ConsistencyConfig, compare, shape_for
 from pickroom.features.device import usable_cores
 from pickroom.features.parts import Parts, rows_of
-from pickroom.features.regions import members_hash
 from pickroom.features.sources import FeatureSources
 from pickroom.images import decode
 from pickroom.storage import atomic
@@ -58,11 +59,16 @@ def members_key(item: Candidates) -> str | None:
     """The hash of a group's members; None when a content hash is unknown."""
     if None in item.hashes:
         return None
-    return members_hash([(name, digest or "") for name, digest in zip(item.filenames, item.hashes, strict=True)])
+    return hashlib.sha256(json.dumps(sorted(zip(item.filenames, item.hashes, strict=True))).encode()).hexdigest()
 
 
 def consistency_of(
-    items: Sequence[Candidates], sources: FeatureSources, config: ConsistencyConfig, progress: Progress | None = None
+    items: Sequence[Candidates],
+    sources: FeatureSources,
+    config: ConsistencyConfig,
+    progress: Progress | None = None,
+    *,
+    stored_only: bool = False,
 ) -> FoundConsistency:
     """The comparison of each group: from the cache, else made now from the files and kept.
 
@@ -72,6 +78,7 @@ def consistency_of(
     Args:
         items: groups of one project or several.
         progress: called after each group that had to be read.
+        stored_only: read no files; other groups have no comparison.
 
     Raises:
         ProjectError: a project's image folder is not there and something has to be read.
@@ -85,6 +92,8 @@ def consistency_of(
     for project_id, rows in by_project.items():
         known = _Cache(sources.project(project_id).workspace, project_id, config)
         waiting[project_id] = [row for row in rows if not known.give(row, items[row], found)]
+    if stored_only:
+        return found
     total, done = sum(map(len, waiting.values())), 0
     for project_id, rows in waiting.items():
         cache = _Cache(sources.project(project_id).workspace, project_id, config, read=False)

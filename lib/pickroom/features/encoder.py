@@ -56,7 +56,7 @@ class EncoderSpec:
 
     Attributes:
         kind: "openclip", "bundled", or "legacy" (imported: it can encode nothing).
-        model: the architecture's name.
+        model: the architecture's name; for OpenCLIP made of its configuration (`openclip.architecture`).
         weights: SHA-256 (hex) of the image tower's float32 weights; "" where unknown (legacy).
         dim: floats of a vector.
         patch_rows, patch_cols, patch_dim: the patch grid as stored; all 0 for an encoder without one.
@@ -163,6 +163,11 @@ class Tower(Protocol):
     @property
     def source(self) -> str:
         """Where the weights came from, in words."""
+        ...
+
+    @property
+    def earlier_names(self) -> frozenset[str]:
+        """What `EncoderSpec.model` was for the same network in earlier versions."""
         ...
 
     def prepare(self, image: PillowImage.Image) -> Pixels:

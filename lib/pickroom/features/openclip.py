@@ -10,7 +10,8 @@ import socket
 import sys
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
@@ -23,9 +24,7 @@ from pickroom.features.encoder import Preprocessing
 from pickroom.features.torch_encoder import TorchTower
 
 DEFAULT_MODEL = "ViT-B-32/laion2b_s34b_b79k"
-CHECKPOINT_VARIABLE = "PICKROOM_OPENCLIP"  # a checkpoint folder, where --checkpoint is not given
 _CONFIG = "open_clip_config.json"
-_ARCHITECTURE_KEYS = ("embed_dim", "vision_cfg", "quick_gelu")  # what decides the image tower
 _HINT = (
     "point to a local checkpoint folder: --checkpoint FOLDER (it holds open_clip_config.json and the weights), "
     "or use --encoder bundled"
@@ -59,55 +58,60 @@ class _InTurn:
         return image
 
 
-def load(model: str = DEFAULT_MODEL, checkpoint: Path | str | None = None) -> TorchTower:
+def load(model: str = DEFAULT_MODEL, checkpoint: Path | None = None, *, download: bool = True) -> TorchTower:
     """An OpenCLIP image tower with its own preprocessing, float32 on the CPU; the text tower is dropped.
 
     Args:
-        model: "architecture/pretrained tag"; downloaded by OpenCLIP unless its cache holds it.
-        checkpoint: a folder with open_clip_config.json and a weight file, in place of `model`; else
-            $PICKROOM_OPENCLIP, where set.
+        model: "architecture/pretrained tag".
+        checkpoint: a folder with open_clip_config.json and a weight file, in place of `model`.
+        download: whether OpenCLIP may fetch weights that its cache does not hold.
 
     Raises:
         UsageError: unknown names, no weights within reach, a folder that is not a checkpoint; the line says how
             to go on.
     """
-    given = checkpoint or os.environ.get(CHECKPOINT_VARIABLE)
-    folder = Path(given).expanduser() if given else None
     name, _, tag = model.partition("/")
-    source = f"checkpoint {folder.name}" if folder else model
-    if folder:
-        _check_folder(folder)
+    if checkpoint:
+        checkpoint = checkpoint.expanduser()
+        _check_folder(checkpoint)
     elif not tag:
         raise UsageError(f"{model!r} names no weights", doing="loading OpenCLIP", hint=f"write {name}/TAG; or {_HINT}")
     else:
         _fail_fast_without_network()
     import open_clip
 
+    pretrained = {} if checkpoint else open_clip.get_pretrained_cfg(name, tag) or {}
+    if pretrained and not download and not _in_cache(pretrained):
+        raise UsageError(
+            f"the weights of {model} are not in OpenCLIP's cache, and are not downloaded unasked (some 600 MB)",
+            doing="loading the encoder",
+            hint=f"ask for them: --encoder openclip:{model}; or {_HINT}",
+        )
     # one model, or tag, of the registry that was trained with QuickGELU gives wrong vectors without it
-    quick = bool(tag) and not folder and bool((open_clip.get_pretrained_cfg(name, tag) or {}).get("quick_gelu"))
+    quick = bool(pretrained.get("quick_gelu"))
     try:
         with _quiet():
             clip, _, transform = open_clip.create_model_and_transforms(
-                f"local-dir:{folder.resolve()}" if folder else name,
-                pretrained=None if folder else tag,
+                f"local-dir:{checkpoint.resolve()}" if checkpoint else name,
+                pretrained=None if checkpoint else tag,
                 force_quick_gelu=quick,
                 require_pretrained=True,  # without it, missing weights would be random ones
             )
+            config = _config_of(checkpoint) if checkpoint else open_clip.get_model_config(name)
+            own, earlier = architecture(config, quick), _earlier_names(config, quick)
     except Exception as error:  # OpenCLIP and its loaders raise almost anything on a foreign file
         raise UsageError(
             f"no usable OpenCLIP weights ({_reason(error)})",
             doing="loading the encoder",
-            subject=folder or model,
+            subject=checkpoint or model,
             hint=_HINT,
         ) from error
-    if folder:
-        name = _architecture(folder)
-    elif quick and "quickgelu" not in name:
-        name = f"{name}-quickgelu"  # as the registry names it: the activation leaves no trace in the weights
-    return adapt(clip, transform, name, source)
+    return adapt(clip, transform, own, f"checkpoint {checkpoint.name}" if checkpoint else model, earlier)
 
 
-def adapt(clip: nn.Module, transform: Any, name: str, source: str) -> TorchTower:
+def adapt(
+    clip: nn.Module, transform: Any, name: str, source: str, earlier_names: frozenset[str] = frozenset()
+) -> TorchTower:
     """A tower from what `open_clip.create_model_and_transforms` returns: the model and its evaluation transform.
 
     The resizing steps are OpenCLIP's own; only the last two, to floats and normalised, are done here by batch.
@@ -127,7 +131,7 @@ def adapt(clip: nn.Module, transform: Any, name: str, source: str) -> TorchTower
         config["fill_color"],
     )
     tower = _ImageTower(visual).eval().requires_grad_(False)
-    return TorchTower("openclip", name, tower, _InTurn(geometry), preprocessing, source)
+    return TorchTower("openclip", name, tower, _InTurn(geometry), preprocessing, source, earlier_names)
 
 
 def _reason(error: Exception) -> str:
@@ -148,21 +152,60 @@ def _check_folder(folder: Path) -> None:
         raise UsageError(what, doing=doing, subject=folder, hint=_HINT)
 
 
-def _architecture(folder: Path) -> str:
-    """The registry's name of a checkpoint's architecture, so that its id does not hang on a folder's name.
+def _config_of(folder: Path) -> dict[str, Any]:
+    """The configuration of a checkpoint folder's model; raises KeyError, ValueError and OSError."""
+    config: dict[str, Any] = json.loads((folder / _CONFIG).read_text(encoding="utf-8"))["model_cfg"]
+    return config
 
-    An architecture that the registry does not have is named by a hash of its configuration: the number of heads,
-    or the activation, leaves no trace in the weights.
+
+def architecture(config: dict[str, Any], quick: bool = False) -> str:
+    """A name of an image tower made of its own configuration: the same from a folder and from the registry.
+
+    It ends in a hash of all that decides the tower, since the number of heads, or the activation, leaves no trace in
+    the weights.
+
+    Args:
+        config: OpenCLIP's, with `embed_dim` and `vision_cfg`.
+        quick: whether QuickGELU is forced, whatever the configuration says.
     """
+    from open_clip import CLIPVisionCfg
+
+    vision = asdict(CLIPVisionCfg(**config["vision_cfg"]))  # what a configuration leaves out has a default
+    text = json.dumps([config["embed_dim"], vision, quick or bool(config.get("quick_gelu"))], sort_keys=True)
+    kind = vision["timm_model_name"] or f"ViT-{vision['width']}x{vision['layers']}-{vision['patch_size']}"
+    return f"{kind}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+
+
+def _earlier_names(config: dict[str, Any], quick: bool) -> frozenset[str]:
+    """What earlier versions called this architecture: a name of the registry, or a hash."""
     import open_clip
 
-    config = json.loads((folder / _CONFIG).read_text(encoding="utf-8"))["model_cfg"]
+    own = architecture(config, quick)
+    text = json.dumps([config.get(key) for key in ("embed_dim", "vision_cfg", "quick_gelu")], sort_keys=True)
+    names = {f"unnamed-{hashlib.sha256(text.encode()).hexdigest()[:8]}"}
     for name in open_clip.list_models():
         known = open_clip.get_model_config(name)
-        if known and all(known.get(key) == config.get(key) for key in _ARCHITECTURE_KEYS):
-            return str(name)
-    text = json.dumps([config.get(key) for key in _ARCHITECTURE_KEYS], sort_keys=True)
-    return f"unnamed-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+        if known and "vision_cfg" in known and architecture(known, "quickgelu" in name) == own:
+            names.add(str(name))
+    return frozenset(names)
+
+
+def _in_cache(pretrained: dict[str, Any]) -> bool:
+    """Whether weights of the registry are on this machine: in Hugging Face's cache, or in OpenCLIP's."""
+    from open_clip.pretrained import hf_hub_download
+
+    if "file" in pretrained:
+        return True
+    repository, _, filename = pretrained.get("hf_hub", "").rpartition("/")
+    if repository:
+        filename = filename or "open_clip_pytorch_model.bin"
+        names = (filename, filename.rpartition(".")[0] + ".safetensors", "open_clip_model.safetensors")
+        for name in names:
+            with suppress(OSError, ValueError):  # it is not there
+                hf_hub_download(repository, name, local_files_only=True)
+                return True
+        return False
+    return (Path("~/.cache/clip").expanduser() / Path(pretrained.get("url", "")).name).is_file()
 
 
 def _fail_fast_without_network() -> None:

@@ -18,7 +18,7 @@ from pickroom.core.errors import StoreError
 from pickroom.storage import atomic
 
 SCHEMA_VERSION = "1"
-VECTORS, REGIONS = "vectors", "regions"  # the two kinds of parts; a part's name begins with its kind
+ROWS_PER_PART = 4096  # of a merged part: some 140 MB with patches
 # long pages: a vector column has nothing to skip to, and each page costs the reader a call
 _PAGE_BYTES = 8 << 20
 T = TypeVar("T")
@@ -89,19 +89,47 @@ class Parts:
         ):
             expected = self.schema.names if columns is None else list(columns)
             missing = [name for name in expected if name not in file.schema_arrow.names]
-            kinds = [n for n in ("vector", "patches") if n in expected and n not in missing]
+            kinds = [n for n in expected if n not in missing and pa.types.is_fixed_size_list(self.schema.field(n).type)]
             if missing or any(file.schema_arrow.field(n).type != self.schema.field(n).type for n in kinds):
-                raise pa.ArrowInvalid("its columns are not this encoder's")
+                raise pa.ArrowInvalid("its columns are other ones")
             table = file.read(columns=expected, use_threads=False)
             table.validate(full=True)  # a name that is no UTF-8 would come up far from here
             return table
 
     def table(self, columns: Sequence[str]) -> pa.Table:
-        """Some columns of every part, one below the other. Not for vectors: see `vectors.gather`."""
+        """Some columns of every part, one below the other. For floats see `gather`."""
         empty = pa.schema([self.schema.field(name) for name in columns]).empty_table()
         return self.stable(
             lambda files: pa.concat_tables([empty, *self.parallel(lambda p: self.read(p, columns), files)])
         )
+
+    def gather(self, columns: Sequence[str], floats: dict[str, type]) -> tuple[pa.Table, list[np.ndarray], np.ndarray]:
+        """Columns of all parts, their float columns as matrices (NaN where null), and which rows have the first.
+
+        Each part is read straight into its place of the one matrix, several at a time.
+        """
+
+        def read_all(files: list[Path]) -> tuple[pa.Table, list[np.ndarray], np.ndarray]:
+            ends = np.cumsum([0, *(self.count(path) for path in files)])
+            total = int(ends[-1])
+            lengths = (self.schema.field(name).type.list_size for name in floats)
+            matrices = [np.empty((total, length), kind) for length, kind in zip(lengths, floats.values(), strict=True)]
+            present = np.zeros(total, dtype=bool)
+
+            def read_one(at: int) -> pa.Table:
+                here = slice(ends[at], ends[at + 1])
+                table = self.read(files[at], (*columns, *floats))
+                masks = [rows_of(table[name], matrix[here]) for name, matrix in zip(floats, matrices, strict=True)]
+                present[here] = masks[0]
+                for matrix, mask in zip(matrices, masks, strict=True):
+                    if not mask.all():
+                        matrix[here][~mask] = np.nan
+                return table.select(list(columns))
+
+            empty = pa.schema([self.schema.field(name) for name in columns]).empty_table()
+            return pa.concat_tables([empty, *self.parallel(read_one, range(len(files)))]), matrices, present
+
+        return self.stable(read_all)
 
     def stable(self, read: Callable[[list[Path]], T]) -> T:
         """`read` of the list of all parts, begun again when one of them is merged away meanwhile."""
@@ -117,6 +145,36 @@ class Parts:
         """`read` of each part, in their order, some at a time: one column is one thread's work to Arrow."""
         with ThreadPoolExecutor(4) as pool:
             return list(pool.map(read, parts))
+
+    def merge(self, key: Sequence[str], stale: Callable[[Any], bool] = lambda key: False) -> None:
+        """Merge small parts, and drop rows that are stale, or doubled by their key: the newest stays. Safe to kill."""
+        files = self.files()
+        self.published = 0
+        seen: set[Any] = set()
+        kept: dict[Path, list[bool]] = {}
+        for path in reversed(files):
+            table = self.read(path, key)
+            keys = list(zip(*(column.to_pylist() for column in table.columns), strict=True))
+            kept[path] = []
+            for k in keys:
+                kept[path].append(k not in seen and not stale(k))
+                seen.add(k)
+        small = [path for path in files if len(kept[path]) < ROWS_PER_PART]
+        dirty = [path for path in files if not all(kept[path])]
+        if len(small) < 2 and not dirty:
+            return
+        rewritten = [path for path in files if path in {*small, *dirty}]
+        waiting: list[pa.Table] = []
+        for path in rewritten:
+            waiting.append(self.read(path).filter(pa.array(kept[path], type=pa.bool_())))
+            while sum(table.num_rows for table in waiting) >= ROWS_PER_PART:
+                merged = pa.concat_tables(waiting)
+                self.publish(merged.slice(0, ROWS_PER_PART).combine_chunks())
+                waiting = [merged.slice(ROWS_PER_PART)]
+        if sum(table.num_rows for table in waiting):
+            self.publish(pa.concat_tables(waiting).combine_chunks())
+        self.remove(rewritten)
+        self.published = 0  # those it wrote itself do not count
 
     def remove(self, paths: Iterable[Path]) -> None:
         """Take parts away whose rows have been published in another one."""
@@ -189,3 +247,21 @@ def rows_of(column: pa.ChunkedArray, out: np.ndarray) -> np.ndarray:
             out[at : at + len(chunk)] = values
         at += len(chunk)
     return present
+
+
+def floats_type(dtype: str, length: int) -> pa.DataType:
+    """The type of a column of so many floats a row; dtype is "float16" or "float32"."""
+    # the floats are never null, only the row as a whole: it reads several times faster so
+    kind = pa.float16() if dtype == "float16" else pa.float32()
+    return pa.list_(pa.field("element", kind, nullable=False), length)  # the name that Parquet gives it
+
+
+def floats_column(values: Sequence[np.ndarray | None], kind: pa.DataType) -> pa.Array:
+    """Arrays, flattened, as a column of `floats_type`; None becomes null."""
+    length, dtype = kind.list_size, kind.value_type.to_pandas_dtype()
+    flat = np.zeros((len(values), length), dtype=dtype)
+    missing = np.array([value is None for value in values], dtype=bool)
+    for place, value in enumerate(values):
+        if value is not None:
+            flat[place] = value.reshape(-1)
+    return pa.FixedSizeListArray.from_arrays(pa.array(flat.reshape(-1)), type=kind, mask=pa.array(missing))

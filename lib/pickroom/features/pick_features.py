@@ -1,7 +1,4 @@
-"""The features a pick is learned from and recommended by: one function for both (DESIGN.md, invariant 5).
-
-Every value is relative to the candidate's own siblings, so that what a project's pictures show cancels out.
-"""
+"""The features a pick is learned from and recommended by: one function for both (DESIGN.md, invariant 5)."""
 
 from __future__ import annotations
 
@@ -12,37 +9,34 @@ from dataclasses import asdict, dataclass, field, replace
 
 import numpy as np
 
-from pickroom.core.errors import UsageError
+from pickroom.core.errors import ProjectError, UsageError
 from pickroom.core.records import MAX_GROUP
+from pickroom.features.blocks import BLOCKS
 from pickroom.features.candidates import Candidates
-from pickroom.features.consistency import NAMES, Consistency, ConsistencyConfig
-from pickroom.features.consistency_store import consistency_of, members_key
-from pickroom.features.encoder import reduce_channels
+from pickroom.features.consistency import NAMES, ConsistencyConfig
+from pickroom.features.consistency_store import consistency_of
 from pickroom.features.sources import FeatureSources
-from pickroom.features.vectors import Vectors
 
-_VERSION = 1  # of the features; another one makes every checkpoint of the older one useless
+_VERSION = 2  # of the features; another one makes every checkpoint of the older one useless
 STAGE_NAMES = ("is_highest", "steps_below", "is_lowest", "unknown")
-REGIONS = 2  # per group, at most: embeddings.regions.RegionConfig.count
 Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
 class PickFeatureConfig:
-    """Which features, and how they are made.
+    """How features are made.
 
     Attributes:
         consistency: how siblings are compared.
-        embeddings: whether vectors, regions and patches are used beside it.
     """
 
     consistency: ConsistencyConfig = field(default_factory=ConsistencyConfig)
-    embeddings: bool = True
 
     @property
     def hash(self) -> str:
-        """Hex SHA-256 over these settings, those of the comparison, and the versions of both."""
-        values = {**asdict(self), "consistency": self.consistency.hash, "version": _VERSION, "stage": STAGE_NAMES}
+        """Hex SHA-256 over these settings, those of the comparison, and the versions of all blocks."""
+        own = {"consistency": self.consistency.hash, "version": _VERSION, "stage": STAGE_NAMES}
+        values = {**asdict(self), **own, "blocks": [spec.hash for spec in BLOCKS]}
         return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 
@@ -51,25 +45,26 @@ class PickFeatures:
     """Features of N groups of up to 4 candidates.
 
     Attributes:
-        values: (N, 4, F) float32: each candidate's minus the mean of its siblings', but for the block
-            "consistency", which is relative to the siblings by itself. 0 where masked.
-        stage: (N, 4, len(STAGE_NAMES)) float32.
+        blocks: name -> (N, 4, d) float32, of each image by itself but for "stage" and "consistency": "stage" (see
+            STAGE_NAMES), "vector" (unit norm), those of `blocks.BLOCKS`, and "consistency" (`consistency.NAMES`). NaN
+            where there is no such number.
+        present: name -> (N, 4) bool: the candidates that have values in a block.
         mask: (N, 4) bool: which candidates there are; a row of `missing` has none.
-        missing: row -> why the group has no features.
-        blocks: name -> (start, stop) of the values; see `pick_features`.
+        missing: row -> why the group has no features: an image without a vector.
+        projects: (N,) object array of ids.
+        images: (N, 4) object array: what names each candidate's content, "" where masked.
         peaks: (N, 4, 4) float32: the box (fractions) where a candidate departs most from its siblings.
-        encoder: id of the encoder whose vectors these are; None without embeddings or without rows.
-        config_hash: of the configuration that made them.
+        encoder: id of the encoder whose vectors these are; None without rows.
     """
 
-    values: np.ndarray
-    stage: np.ndarray
+    blocks: dict[str, np.ndarray]
+    present: dict[str, np.ndarray]
     mask: np.ndarray
     missing: dict[int, str]
-    blocks: dict[str, tuple[int, int]]
+    projects: np.ndarray
+    images: np.ndarray
     peaks: np.ndarray
     encoder: str | None
-    config_hash: str
 
     def __len__(self) -> int:
         return len(self.mask)
@@ -78,8 +73,13 @@ class PickFeatures:
         """Some rows, in the order given."""
         places = np.asarray(rows, dtype=np.int64)
         missing = {new: self.missing[old] for new, old in enumerate(places.tolist()) if old in self.missing}
-        parts = {name: getattr(self, name)[places] for name in ("values", "stage", "mask", "peaks")}
-        return replace(self, missing=missing, **parts)
+        return replace(
+            self,
+            blocks={name: values[places] for name, values in self.blocks.items()},
+            present={name: there[places] for name, there in self.present.items()},
+            missing=missing,
+            **{name: getattr(self, name)[places] for name in ("mask", "projects", "images", "peaks")},
+        )
 
 
 def pick_features(
@@ -87,9 +87,8 @@ def pick_features(
 ) -> PickFeatures:
     """The features of some groups, decided or not.
 
-    Blocks: "consistency" (see consistency.NAMES); then "global" (the vector, unit norm), "region0" and "region1" (the
-    vectors of the two places where members differ most, unit norm; 0 where there is none), "patch" (the patch grid
-    averaged over the candidate's own peak and over the group's), each minus the siblings' mean.
+    A group needs its images' vectors. Whatever else is not there, such as the comparison of images that are gone, is
+    not present in its block.
 
     Args:
         progress: called after each group that had to be read from its files.
@@ -97,92 +96,86 @@ def pick_features(
     Raises:
         UsageError: the groups' projects are embedded by different encoders.
         StoreError: a project has no vectors, or damaged ones.
-        ProjectError: a project was not opened, or its image folder is not there.
+        ProjectError: a project was not opened.
     """
-    found = consistency_of(items, sources, config.consistency, progress)
-    missing = dict(found.reasons)
-    by_project: dict[str, list[int]] = {}
-    for row, item in enumerate(items):
-        if row not in missing:
-            by_project.setdefault(item.project_id, []).append(row)
-    encoder, blocks = _layout(by_project, sources, config)
-    width = max(stop for _, stop in blocks.values())
+    projects = np.array([item.project_id for item in items], dtype=object)
+    specs = {project_id: sources.vectors(project_id).spec for project_id in dict.fromkeys(projects.tolist())}
+    if len({spec.encoder_id for spec in specs.values()}) > 1:
+        words = ", ".join(f"{project_id}: {spec.words}" for project_id, spec in specs.items())
+        raise UsageError(
+            f"the projects were embedded by different encoders ({words})",
+            doing="making features",
+            hint="embed them by one encoder, or train on those of one encoder only",
+        )
+    spec = next(iter(specs.values()), None)
+    sizes = {"stage": len(STAGE_NAMES), "vector": spec.dim if spec else 0, "consistency": len(NAMES)}
+    sizes |= {block.name: len(block.columns) for block in BLOCKS}
+    shape = (len(items), MAX_GROUP)
     features = PickFeatures(
-        np.zeros((len(items), MAX_GROUP, width), dtype=np.float32),
-        np.zeros((len(items), MAX_GROUP, len(STAGE_NAMES)), dtype=np.float32),
-        np.zeros((len(items), MAX_GROUP), dtype=bool),
-        missing,
-        blocks,
-        np.zeros((len(items), MAX_GROUP, 4), dtype=np.float32),
-        encoder,
-        config.hash,
+        {name: np.full((*shape, size), np.nan, dtype=np.float32) for name, size in sizes.items()},
+        {name: np.zeros(shape, dtype=bool) for name in sizes},
+        np.zeros(shape, dtype=bool),
+        {},
+        projects,
+        np.full(shape, "", dtype=object),
+        np.zeros((*shape, 4), dtype=np.float32),
+        spec.encoder_id if spec else None,
     )
-    for project_id, rows in by_project.items():
-        for row in rows:
-            reason = _fill(features, row, items[row], found.consistency[row], sources, config)
-            if reason:
-                missing[row] = reason
-        if config.embeddings:
-            sources.vectors(project_id, patches=True)
+    for project_id in specs:  # project by project, so that what sources let go is seldom read again
+        rows = np.flatnonzero(projects == project_id).tolist()
+        _fill_images(features, rows, items, sources)
+        rows = [row for row in rows if row not in features.missing]
+        _fill_comparisons(features, rows, items, sources, config, progress)
     return features
 
 
-def _layout(
-    projects: Sequence[str] | dict[str, list[int]], sources: FeatureSources, config: PickFeatureConfig
-) -> tuple[str | None, dict[str, tuple[int, int]]]:
-    sizes = {"consistency": len(NAMES)}
-    encoder = None
-    if config.embeddings and projects:
-        specs = {project_id: sources.vectors(project_id, patches=True).spec for project_id in projects}
-        ids = {spec.encoder_id for spec in specs.values()}
-        if len(ids) > 1:
-            words = ", ".join(f"{project_id}: {spec.words}" for project_id, spec in specs.items())
-            raise UsageError(
-                f"the projects were embedded by different encoders ({words})",
-                doing="making features",
-                hint="embed them by one encoder, or train on those of one encoder only",
-            )
-        encoder = ids.pop()
-        spec = next(iter(specs.values()))
-        sizes |= {"global": spec.dim, **{f"region{rank}": spec.dim for rank in range(REGIONS)}}
-        sizes |= {"patch": 2 * spec.reduced.patch_dim} if spec.patch_size else {}
-    blocks, at = {}, 0
-    for name, size in sizes.items():
-        blocks[name] = (at, at + size)
-        at += size
-    return encoder, blocks
+def _fill_images(
+    features: PickFeatures, rows: Sequence[int], items: Sequence[Candidates], sources: FeatureSources
+) -> None:
+    """Write what is known of each image by itself."""
+    for row in rows:
+        item, n = items[row], len(items[row].filenames)
+        vectors, blocks = sources.vectors(item.project_id), sources.blocks(item.project_id)
+        images = list(zip(item.filenames, item.hashes, strict=True))
+        found_at = [vectors.place(*image) for image in images]
+        places = [place for place in found_at if place is not None]
+        if len(places) < n:
+            name = item.filenames[found_at.index(None)]
+            why = f": {vectors.errors[name]}" if name in vectors.errors else ""
+            features.missing[row] = f"{name} has no vector{why}"
+            continue
+        features.mask[row, :n] = True
+        features.images[row, :n] = [digest or f"{item.project_id}/{name}" for name, digest in images]
+        found = {"stage": stage_values(item.stages), "vector": _unit(vectors.matrix[places])}
+        for name, values in found.items():
+            features.blocks[name][row, :n], features.present[name][row, :n] = values, True
+        for name, block in blocks.items():
+            for member, image in enumerate(images):
+                place = block.place(*image)
+                if place is not None and block.present[place]:
+                    features.blocks[name][row, member] = block.values[place]
+                    features.present[name][row, member] = True
 
 
-def _fill(
+def _fill_comparisons(
     features: PickFeatures,
-    row: int,
-    item: Candidates,
-    consistency: Consistency,
+    rows: Sequence[int],
+    items: Sequence[Candidates],
     sources: FeatureSources,
     config: PickFeatureConfig,
-) -> str:
-    """Write one group's features; the reason when it has none."""
-    n = len(item.filenames)
-    parts: dict[str, np.ndarray] = {"consistency": consistency.values}
-    if config.embeddings:
-        vectors = sources.vectors(item.project_id, patches=True)
-        places = []
-        for name, digest in zip(item.filenames, item.hashes, strict=True):
-            place = vectors.place(name, digest)
-            if place is None:
-                return f"{name} has no vector" + (f": {vectors.errors[name]}" if name in vectors.errors else "")
-            places.append(place)
-        parts["global"] = relative(_unit(vectors.matrix[places]))
-        parts |= _regions(item, sources)
-        if "patch" in features.blocks:
-            parts["patch"] = relative(_patches(vectors, places, consistency))
-    for name, values in parts.items():
-        start, stop = features.blocks[name]
-        features.values[row, :n, start:stop] = values
-    features.stage[row, :n] = stage_values(item.stages)
-    features.mask[row, :n] = True
-    features.peaks[row, :n] = consistency.peaks
-    return ""
+    progress: Progress | None,
+) -> None:
+    """Write the comparisons that are stored, or that can be made from the files."""
+    some = [items[row] for row in rows]
+    try:
+        compared = consistency_of(some, sources, config.consistency, progress)
+    except ProjectError:  # the image folder is not there: what was stored is used
+        compared = consistency_of(some, sources, config.consistency, stored_only=True)
+    for place, consistency in compared.consistency.items():
+        row, n = rows[place], len(some[place].filenames)
+        features.blocks["consistency"][row, :n] = consistency.values
+        features.present["consistency"][row, :n] = True
+        features.peaks[row, :n] = consistency.peaks
 
 
 def stage_values(stages: Sequence[float | None]) -> np.ndarray:
@@ -201,41 +194,6 @@ def stage_values(stages: Sequence[float | None]) -> np.ndarray:
     return found
 
 
-def relative(values: np.ndarray) -> np.ndarray:
-    """(n, D): each row minus the mean of the others; n is 2 or more."""
-    n = len(values)
-    return (values - values.mean(axis=0)) * (n / (n - 1))
-
-
 def _unit(vectors: np.ndarray) -> np.ndarray:
     norms = np.linalg.norm(vectors, axis=-1, keepdims=True)
     return np.divide(vectors, norms, out=np.zeros_like(vectors), where=norms > 0)
-
-
-def _regions(item: Candidates, sources: FeatureSources) -> dict[str, np.ndarray]:
-    regions, places = sources.regions(item.project_id)
-    key = members_key(item)
-    found = {}
-    for rank in range(REGIONS):
-        rows = [row for name in item.filenames if (row := places.get((key or "", name, rank))) is not None]
-        if len(rows) == len(item.filenames):
-            found[f"region{rank}"] = relative(_unit(regions.matrix[rows]))
-    return found
-
-
-def _patches(vectors: Vectors, places: Sequence[int], consistency: Consistency) -> np.ndarray:
-    """(n, 2 x patch_dim): patch vectors, unit norm, where the candidate departs most, and where any does."""
-    assert vectors.patches is not None
-    grids = _unit(reduce_channels(vectors.patches[places].astype(np.float32)))
-    strongest = consistency.peaks[int(np.argmax(consistency.maps.max(axis=(1, 2))))]
-    at_own = [_patch(grid, box) for grid, box in zip(grids, consistency.peaks, strict=True)]
-    others = [np.mean([_patch(g, box) for g in grids], axis=0) for box in consistency.peaks]
-    at_group = [_patch(grid, strongest) for grid in grids]
-    return np.concatenate([np.stack(at_own) - np.stack(others), np.stack(at_group)], axis=1)
-
-
-def _patch(grid: np.ndarray, box: np.ndarray) -> np.ndarray:
-    rows, cols = grid.shape[:2]
-    row = min(rows - 1, int((box[1] + box[3]) / 2 * rows))
-    col = min(cols - 1, int((box[0] + box[2]) / 2 * cols))
-    return grid[row, col]

@@ -1,4 +1,4 @@
-"""What features are made from: each project's vectors, regions, and where its files lie now. Loaded when asked for."""
+"""What features are made from: each project's vectors, blocks, and where its files lie now. Loaded when asked for."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from pickroom.core.errors import ProjectError
-from pickroom.features.vectors import Regions, Vectors, load_regions, load_vectors
+from pickroom.features.blocks import Block, load_blocks
+from pickroom.features.vectors import Vectors, load_vectors
 from pickroom.images.scan import list_images
 from pickroom.store.workspace import Project
 
 T = TypeVar("T")
 _KEPT = 2  # projects whose floats stay in memory: 80,000 images with patches are some 2.9 GB
-RegionKey = tuple[str, str, int]  # (members hash, file name, rank)
 
 
 class FeatureSources:
-    """Vectors, regions and file places of several projects; those not used lately are let go.
+    """Vectors, blocks and file places of several projects; those not used lately are let go.
 
     Features ask project by project, so that what is let go is seldom read again.
     """
@@ -52,16 +52,10 @@ class FeatureSources:
             return self._once("patches", project_id, lambda: load_vectors(project, patches=True))
         return self._once("vectors", project_id, lambda: load_vectors(project))
 
-    def regions(self, project_id: str) -> tuple[Regions, dict[RegionKey, int]]:
-        """All regions of a project, and the row of each (members hash, file name, rank); raises StoreError."""
+    def blocks(self, project_id: str) -> dict[str, Block]:
+        """All feature blocks of a project by name; raises StoreError when a file of them is damaged."""
         project = self.project(project_id)
-
-        def load() -> tuple[Regions, dict[RegionKey, int]]:
-            found = load_regions(project)
-            keys = zip(found.members_hashes, found.filenames, found.ranks.tolist(), strict=True)
-            return found, {key: row for row, key in enumerate(keys)}
-
-        return self._once("regions", project_id, load)
+        return self._once("blocks", project_id, lambda: load_blocks(project))
 
     def path(self, project_id: str, filename: str) -> Path | None:
         """Where an image lies now, in the folders a finalise moved files to as well; None when it is nowhere.

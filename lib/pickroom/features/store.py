@@ -15,18 +15,79 @@ import pyarrow.parquet as pq
 
 from pickroom.core.errors import StoreError
 from pickroom.features.encoder import EncoderSpec
-from pickroom.features.parts import REGIONS, VECTORS, Parts
+from pickroom.features.parts import Parts, floats_column, floats_type
 from pickroom.features.reading import EmbedItem
-from pickroom.features.rows import RegionRow, VectorRow, region_schema, region_table, vector_schema, vector_table
 from pickroom.storage import atomic
 from pickroom.storage.locking import exclusive
 from pickroom.store.workspace import Workspace
 
+
+@dataclass(frozen=True, slots=True)
+class VectorRow:
+    """One image's row (FORMATS.md, Vectors); what is not known is None.
+
+    Attributes:
+        vector: (dim,) floats, None with an `error`.
+        patches: (patch_rows, patch_cols, patch_dim) floats, None without a grid.
+    """
+
+    filename: str
+    content_hash: str | None
+    width: int | None
+    height: int | None
+    file_size: int | None
+    mtime_ns: int | None
+    vector: np.ndarray | None
+    patches: np.ndarray | None
+    error: str | None
+
+
+def vector_schema(spec: EncoderSpec) -> pa.Schema:
+    """The columns of FORMATS.md, in its order."""
+    return pa.schema(
+        [
+            pa.field("filename", pa.string(), nullable=False),
+            ("content_hash", pa.string()),
+            ("width", pa.int32()),
+            ("height", pa.int32()),
+            ("file_size", pa.int64()),
+            ("mtime_ns", pa.int64()),
+            ("vector", floats_type(spec.storage, spec.dim)),
+            ("patches", floats_type("float16", max(1, spec.patch_size))),
+            ("patch_rows", pa.int16()),
+            ("patch_cols", pa.int16()),
+            ("patch_dim", pa.int16()),
+            ("error", pa.string()),
+        ]
+    )
+
+
+def vector_table(spec: EncoderSpec, rows: Sequence[VectorRow]) -> pa.Table:
+    """Rows as a table of `vector_schema`; a vector that its storage cannot hold becomes an error."""
+    rows = [_storable(row, spec) for row in rows]
+    schema = vector_schema(spec)
+    grid = [row.patches is not None for row in rows]
+    columns: dict[str, Any] = {
+        name: [getattr(row, name) for row in rows]
+        for name in ("filename", "content_hash", "width", "height", "file_size", "mtime_ns", "error")
+    }
+    columns["vector"] = floats_column([row.vector for row in rows], schema.field("vector").type)
+    columns["patches"] = floats_column([row.patches for row in rows], schema.field("patches").type)
+    for name in ("patch_rows", "patch_cols", "patch_dim"):
+        columns[name] = [getattr(spec, name) if has else None for has in grid]
+    return pa.table(columns, schema=schema)
+
+
+def _storable(row: VectorRow, spec: EncoderSpec) -> VectorRow:
+    with np.errstate(over="ignore"):  # an overflow is what is looked for
+        if row.vector is None or np.isfinite(row.vector.astype(spec.storage)).all():
+            return row
+    return replace(row, vector=None, patches=None, error=f"the vector is not finite in {spec.storage}")
+
+
 ENCODER_FILE = "encoder.json"
-ROWS_PER_PART = 4096  # of a merged part: some 140 MB with patches
 MANY_PARTS = 256  # after so many new parts small ones are merged, even in the middle of a run
 _VECTOR_KEY = ("filename", "content_hash")
-_REGION_KEY = ("group_id", "filename", "members_hash", "settings", "region")
 
 Key = tuple[str, str | None]  # (filename, content hash): an image's identity; no hash for a file nobody could read
 
@@ -38,6 +99,7 @@ class KnownRow:
     file_size: int | None
     mtime_ns: int | None
     error: str | None
+    whole: bool = True  # False for an imported vector of an encoder that also makes a patch grid
 
 
 class VectorStore:
@@ -48,8 +110,7 @@ class VectorStore:
         self.project_id = project_id
         self.folder = workspace.embeddings / spec.encoder_id / project_id
         labels = {"encoder_id": spec.encoder_id, "project_id": project_id}
-        self.vectors = Parts(self.folder, VECTORS, vector_schema(spec), labels)
-        self.regions = Parts(self.folder, REGIONS, region_schema(spec), labels)
+        self.vectors = Parts(self.folder, "vectors", vector_schema(spec), labels)
 
     @contextmanager
     def writing(self, doing: str) -> Iterator[None]:
@@ -64,19 +125,17 @@ class VectorStore:
 
     def set_damaged_aside(self, *, thorough: bool = False) -> list[Path]:
         """Rename damaged parts, so that their images are embedded again; `thorough` reads all of every part."""
-        found = self.vectors.set_damaged_aside(_VECTOR_KEY, thorough=thorough)
-        return found + self.regions.set_damaged_aside(_REGION_KEY, thorough=thorough)
+        return self.vectors.set_damaged_aside(_VECTOR_KEY, thorough=thorough)
 
     def known(self) -> dict[Key, KnownRow]:
         """Every image that has a row."""
-        table = self.vectors.table(("filename", "content_hash", "file_size", "mtime_ns", "error"))
+        table = self.vectors.table(("filename", "content_hash", "file_size", "mtime_ns", "error", "patch_rows"))
         columns = [column.to_pylist() for column in table.columns]
-        return {(name, digest): KnownRow(*rest) for name, digest, *rest in zip(*columns, strict=True)}
-
-    def known_regions(self) -> set[tuple[str, str, str]]:
-        """(group_id, members_hash, settings) of every group whose regions are done."""
-        table = self.regions.table(("group_id", "members_hash", "settings"))
-        return set(zip(*(column.to_pylist() for column in table.columns), strict=True))
+        gridless = not self.spec.patch_size
+        return {
+            (name, digest): KnownRow(size, mtime, error, gridless or bool(error) or rows is not None)
+            for name, digest, size, mtime, error, rows in zip(*columns, strict=True)
+        }
 
     def append(self, rows: Sequence[VectorRow]) -> None:
         """Publish rows as a part of their own: all of them, or none."""
@@ -84,13 +143,6 @@ class VectorStore:
             self.vectors.publish(vector_table(self.spec, rows))
         if self.vectors.published >= MANY_PARTS:
             self.compact()
-
-    def append_regions(self, rows: Sequence[RegionRow]) -> None:
-        """Publish the regions of some groups: all of them, or none."""
-        if rows:
-            self.regions.publish(region_table(self.spec, rows))
-        if self.regions.published >= MANY_PARTS:
-            self.compact_regions()
 
     def copy_rows(self, wanted: Mapping[str, Sequence[EmbedItem]]) -> list[VectorRow]:
         """The rows of known contents, for other files that hold them; a content without a row is left out.
@@ -125,41 +177,7 @@ class VectorStore:
 
     def compact(self, stale: Callable[[Key], bool] = lambda key: False) -> None:
         """Merge small parts, and drop rows that are doubled or stale: then a row is an image. Safe to kill."""
-        _merge(self.vectors, _VECTOR_KEY, stale)
-
-    def compact_regions(self, stale: Callable[[tuple[Any, ...]], bool] = lambda key: False) -> None:
-        """`compact` for regions; a key is (group_id, filename, members_hash, settings, region)."""
-        _merge(self.regions, _REGION_KEY, stale)
-
-
-def _merge(parts: Parts, key: Sequence[str], stale: Callable[[Any], bool]) -> None:
-    files = parts.files()
-    parts.published = 0
-    seen: set[Any] = set()
-    kept: dict[Path, list[bool]] = {}
-    for path in reversed(files):  # the newest row of a key stays
-        table = parts.read(path, key)
-        keys = list(zip(*(column.to_pylist() for column in table.columns), strict=True))
-        kept[path] = []
-        for k in keys:
-            kept[path].append(k not in seen and not stale(k))
-            seen.add(k)
-    small = [path for path in files if len(kept[path]) < ROWS_PER_PART]
-    dirty = [path for path in files if not all(kept[path])]
-    if len(small) < 2 and not dirty:
-        return
-    rewritten = [path for path in files if path in set(small) | set(dirty)]
-    waiting: list[pa.Table] = []
-    for path in rewritten:
-        waiting.append(parts.read(path).filter(pa.array(kept[path], type=pa.bool_())))
-        while sum(table.num_rows for table in waiting) >= ROWS_PER_PART:
-            merged = pa.concat_tables(waiting)
-            parts.publish(merged.slice(0, ROWS_PER_PART).combine_chunks())
-            waiting = [merged.slice(ROWS_PER_PART)]
-    if sum(table.num_rows for table in waiting):
-        parts.publish(pa.concat_tables(waiting).combine_chunks())
-    parts.remove(rewritten)
-    parts.published = 0  # those it wrote itself do not count
+        self.vectors.merge(_VECTOR_KEY, stale)
 
 
 def as_stored(workspace: Workspace, spec: EncoderSpec, project_id: str) -> EncoderSpec:
@@ -168,7 +186,7 @@ def as_stored(workspace: Workspace, spec: EncoderSpec, project_id: str) -> Encod
     Version 0.1 reduced the grids of the bundled encoder, and a project that has such rows goes on with them.
     """
     folder = workspace.embeddings / spec.encoder_id / project_id
-    for path in Parts(folder, VECTORS, pa.schema([]), {}).files():
+    for path in Parts(folder, "vectors", pa.schema([]), {}).files():
         with suppress(
             OSError, pa.ArrowException, AttributeError, KeyError, UnicodeDecodeError
         ):  # reading the rows says what is wrong
@@ -178,18 +196,29 @@ def as_stored(workspace: Workspace, spec: EncoderSpec, project_id: str) -> Encod
 
 
 def save_spec(workspace: Workspace, spec: EncoderSpec, notes: dict[str, Any]) -> None:
-    """Keep an encoder's specification, which its id only hashes, beside its vectors; the first one stays.
+    """Keep an encoder's specification, which its id only hashes, beside its vectors; the last notes stay.
 
     Args:
-        notes: where it came from and how its precision was chosen; no part of the id.
+        notes: where it came from; no part of the id.
     """
+    found = read_spec(workspace, spec.encoder_id)
+    if found and found[1] == notes:
+        return
     folder = workspace.embeddings / spec.encoder_id
     folder.mkdir(parents=True, exist_ok=True)
     text = json.dumps({"encoder_id": spec.encoder_id, "spec": spec.to_dict(), "notes": notes}, indent=2) + "\n"
     atomic.drop_claim(folder / ENCODER_FILE)
-    with suppress(FileExistsError):
-        atomic.create_bytes(folder / ENCODER_FILE, text.encode())
-        atomic.sync_folders([folder, folder.parent])
+    atomic.write_bytes(folder / ENCODER_FILE, text.encode())
+    atomic.sync_folders([folder, folder.parent])
+
+
+def known_specs(workspace: Workspace) -> list[EncoderSpec]:
+    """The specifications of all encoders that have vectors in a workspace, by id; damaged ones are left out."""
+    found = []
+    for path in sorted(workspace.embeddings.glob(f"*/{ENCODER_FILE}")):
+        with suppress(StoreError):  # who needs that one is told when it is opened
+            found += [spec[0] for spec in [read_spec(workspace, path.parent.name)] if spec]
+    return found
 
 
 def read_spec(workspace: Workspace, encoder_id: str) -> tuple[EncoderSpec, dict[str, Any]] | None:

@@ -38,6 +38,7 @@ class TorchTower:
         network: (N, 3, height, width) -> ((N, dim), (N, channels, rows, cols) or None).
         geometry: resizes and crops an RGB image to the input's size.
         source: where the weights came from, in words.
+        earlier_names: what earlier versions called `model`.
     """
 
     kind: str
@@ -46,6 +47,7 @@ class TorchTower:
     geometry: Geometry
     preprocessing: Preprocessing
     source: str
+    earlier_names: frozenset[str] = frozenset()
 
     def prepare(self, image: PillowImage.Image) -> Pixels:
         """An upright sRGB image as (height, width, 3) uint8 pixels of the input's size."""

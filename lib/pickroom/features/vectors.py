@@ -1,57 +1,55 @@
 """Reading vectors: one project's as one matrix, with the names and hashes its rows belong to.
 
-`load_vectors(project, patches=True)` has the vector and the patch grid of an image at `place(filename, sha256)`;
-`load_regions(project)` has its regions, with their boxes, at `places(group_id, filename)`.
+`load_vectors(project, patches=True)` has the vector and the patch grid of an image at `place(filename, sha256)`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 
 from pickroom.core.errors import StoreError
 from pickroom.core.records import Image
 from pickroom.features.encoder import EncoderSpec
-from pickroom.features.parts import Parts, rows_of
 from pickroom.features.store import VectorStore, read_spec
 from pickroom.store.workspace import Project
 
 
 @dataclass(frozen=True)
-class Vectors:
-    """Every image of a project that has a vector; row i of each part belongs to one image.
+class ImageRows:
+    """Rows that belong to images, and how the row of an image is found.
 
     Attributes:
         filenames, content_hashes: (N,) object arrays of text; a hash is None for an imported vector.
-        matrix: (N, dim) float32, raw: not normalised.
-        patches: (N, patch_rows, patch_cols, patch_dim) float16, None when not asked for or without a grid.
-        errors: file name -> why it has no vector.
     """
 
-    spec: EncoderSpec
     filenames: np.ndarray
     content_hashes: np.ndarray
-    matrix: np.ndarray
-    patches: np.ndarray | None
-    errors: dict[str, str]
-    _places: dict[tuple[str, str | None], int] = field(default_factory=dict, repr=False)
+    _by_content: dict[str, int] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _by_name: dict[str, list[int]] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __len__(self) -> int:
         return len(self.filenames)
 
     def place(self, filename: str, content_hash: str | None) -> int | None:
-        """The row of one image, None when it has none.
+        """The row of one image, None when it has none: by its content, whatever its name was.
 
-        A row without a hash (imported from a cache that knew none) serves any image of its name.
+        A row without a hash (imported from a cache that knew none) serves any image of its name. An image without a
+        hash (of an imported decision) is served by the row of its name, where there is only one.
         """
-        if not self._places and len(self):
-            self._places.update({k: i for i, k in enumerate(zip(self.filenames, self.content_hashes, strict=True))})
-        found = self._places.get((filename, content_hash))
-        return self._places.get((filename, None)) if found is None else found
+        if not self._by_name and len(self):
+            for row, (name, digest) in enumerate(zip(self.filenames, self.content_hashes, strict=True)):
+                self._by_name.setdefault(name, []).append(row)
+                if digest is not None:
+                    self._by_content[digest] = row
+        if content_hash in self._by_content:
+            return self._by_content[content_hash]
+        rows = self._by_name.get(filename, [])
+        if content_hash is None and len(rows) == 1:
+            return rows[0]
+        return next((row for row in rows if self.content_hashes[row] is None), None)
 
     def places(self, images: Sequence[Image]) -> list[int | None]:
         """`place` of several images as the scan met them."""
@@ -59,36 +57,20 @@ class Vectors:
 
 
 @dataclass(frozen=True)
-class Regions:
-    """Every region embedded: row i of each part belongs to one region of one image of one group.
+class Vectors(ImageRows):
+    """Every image of a project that has a vector; row i of each part belongs to one image.
 
     Attributes:
-        group_ids, filenames, members_hashes: (N,) object arrays of text.
-        ranks: (N,) int16, 0 where the members differ most.
-        boxes: (N, 4) float32, [x1, y1, x2, y2] as fractions of the EXIF-upright image.
-        differences: (N,) float32, 1 - structural similarity, in [0, 2].
-        matrix: (N, dim) float32, raw.
+        matrix: (N, dim) float32, raw: not normalised.
+        patches: (N, patch_rows, patch_cols, patch_dim) float16, None when not asked for or without a grid; NaN for an
+            image whose vector was imported: it has no grid.
+        errors: file name -> why it has no vector.
     """
 
     spec: EncoderSpec
-    group_ids: np.ndarray
-    filenames: np.ndarray
-    members_hashes: np.ndarray
-    ranks: np.ndarray
-    boxes: np.ndarray
-    differences: np.ndarray
     matrix: np.ndarray
-    _places: dict[tuple[str, str], list[int]] = field(default_factory=dict, repr=False)
-
-    def __len__(self) -> int:
-        return len(self.filenames)
-
-    def places(self, group_id: str, filename: str) -> list[int]:
-        """The rows of one image's regions in one group, the most different first; empty where it has none."""
-        if not self._places and len(self):
-            for row in np.argsort(self.ranks, kind="stable").tolist():
-                self._places.setdefault((self.group_ids[row], self.filenames[row]), []).append(row)
-        return list(self._places.get((group_id, filename), ()))
+    patches: np.ndarray | None
+    errors: dict[str, str]
 
 
 def open_store(project: Project) -> VectorStore:
@@ -114,47 +96,11 @@ def load_vectors(project: Project, *, patches: bool = False) -> Vectors:
     return read_vectors(open_store(project), patches=patches)
 
 
-def load_regions(project: Project) -> Regions:
-    """All regions of a project's groups; raises StoreError as `open_store` does."""
-    return read_regions(open_store(project))
-
-
-def read_regions(store: VectorStore) -> Regions:
-    """All regions of one store. Rows doubled or outdated by a kill before a merge are left out."""
-    names = ("group_id", "filename", "members_hash", "settings", "region", "x1", "y1", "x2", "y2", "difference")
-    table, (matrix,), present = _gather(store.regions, names, {"vector": np.float32})
-    columns = {name: table[name].to_numpy() for name in names}
-    kept = present & _latest(*(columns[name].tolist() for name in names[:5]))
-    columns = {name: values[kept] for name, values in columns.items()}
-    return Regions(
-        store.spec,
-        columns["group_id"],
-        columns["filename"],
-        columns["members_hash"],
-        columns["region"].astype(np.int16),
-        np.stack([columns[name] for name in ("x1", "y1", "x2", "y2")], axis=1).astype(np.float32),
-        columns["difference"].astype(np.float32),
-        matrix[kept],
-    )
-
-
 def cosines(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Cosine of each row of (N, D) `a` to the same row of `b`, (N,) float64; 0 where either is zero."""
     a, b = a.astype(np.float64), b.astype(np.float64)
     norms = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
     return np.divide((a * b).sum(axis=1), norms, out=np.zeros(len(a)), where=norms > 0)
-
-
-def _latest(
-    groups: list[str], filenames: list[str], members: list[str], settings: list[str], ranks: list[int]
-) -> np.ndarray:
-    """(N,) bool: whether a row is of the last members and settings its group was done with, and the last such one."""
-    made_of = list(zip(members, settings, strict=True))
-    newest = dict(zip(groups, made_of, strict=True))  # the last row of a group stays
-    last = {key: row for row, key in enumerate(zip(groups, filenames, ranks, strict=True))}
-    kept = np.zeros(len(groups), dtype=bool)
-    kept[list(last.values())] = True
-    return kept & np.array([newest[group] == made for group, made in zip(groups, made_of, strict=True)], dtype=bool)
 
 
 def read_vectors(store: VectorStore, *, patches: bool = False) -> Vectors:
@@ -163,7 +109,7 @@ def read_vectors(store: VectorStore, *, patches: bool = False) -> Vectors:
     wanted: dict[str, type] = {"vector": np.float32}
     if patches and spec.patch_size:
         wanted["patches"] = np.float16
-    table, matrices, present = _gather(store.vectors, ("filename", "content_hash", "error"), wanted)
+    table, matrices, present = store.vectors.gather(("filename", "content_hash", "error"), wanted)
     names, hashes = table["filename"].to_numpy(), table["content_hash"].to_numpy()
     texts = table["error"].to_pylist() if not present.all() else []
     errors = {name: text for name, text in zip(names, texts, strict=False) if text}
@@ -175,31 +121,4 @@ def read_vectors(store: VectorStore, *, patches: bool = False) -> Vectors:
     if not present.all():
         names, hashes, matrices = names[present], hashes[present], [m[present] for m in matrices]
     grid = matrices[1].reshape(-1, spec.patch_rows, spec.patch_cols, spec.patch_dim) if len(matrices) > 1 else None
-    return Vectors(spec, names, hashes, matrices[0], grid, errors)
-
-
-def _gather(
-    parts: Parts, columns: Sequence[str], floats: dict[str, type]
-) -> tuple[pa.Table, list[np.ndarray], np.ndarray]:
-    """Columns of all parts, their float columns as matrices, and which rows have the first of these.
-
-    Each part is read straight into its place of the one matrix, several at a time.
-    """
-
-    def read_all(files: list[Path]) -> tuple[pa.Table, list[np.ndarray], np.ndarray]:
-        ends = np.cumsum([0, *(parts.count(path) for path in files)])
-        total = int(ends[-1])
-        matrices = [np.empty((total, parts.schema.field(name).type.list_size), kind) for name, kind in floats.items()]
-        present = np.zeros(total, dtype=bool)
-
-        def read_one(at: int) -> pa.Table:
-            here = slice(ends[at], ends[at + 1])
-            table = parts.read(files[at], (*columns, *floats))
-            masks = [rows_of(table[name], matrix[here]) for name, matrix in zip(floats, matrices, strict=True)]
-            present[here] = masks[0]
-            return table.select(list(columns))
-
-        empty = pa.schema([parts.schema.field(name) for name in columns]).empty_table()
-        return pa.concat_tables([empty, *parts.parallel(read_one, range(len(files)))]), matrices, present
-
-    return parts.stable(read_all)
+    return Vectors(names, hashes, spec, matrices[0], grid, errors)

@@ -1,8 +1,8 @@
-"""Import of an earlier system's cache: one `.npy` of (512,) floats an image, and a JSONL that names them.
+"""Import of an earlier system's cache: one `.npy` of floats an image, and a JSONL that names them.
 
-Its weights and preprocessing are not recorded, so its vectors get an encoder of their own that can encode nothing,
-and are never mixed with new ones. Its lines outnumber its files, and its paths are of other machines: a line
-counts only with its file, and is told to a project by its path (`logged_paths`).
+Its lines outnumber its files, and its paths are of other machines: a line counts only with its file, and is told to a
+project by its path (`logged_paths`). What made the vectors is not recorded. Undeclared, they get an encoder of their
+own that can encode nothing, and are never mixed with new ones. Declared, they are compared with vectors made now.
 """
 
 from __future__ import annotations
@@ -10,9 +10,10 @@ from __future__ import annotations
 import io
 import json
 import os
+import random
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -21,22 +22,26 @@ import numpy as np
 
 from pickroom.core.errors import UsageError
 from pickroom.core.records import Image
-from pickroom.features.choice import bind_spec
+from pickroom.features.choice import Chosen, EncoderConfig, bind, bind_spec, bound_spec, choose
 from pickroom.features.encoder import EncoderSpec
-from pickroom.features.processed_log import ProcessedLine, ProcessedLog
-from pickroom.features.rows import VectorRow
-from pickroom.features.store import VectorStore, save_spec
+from pickroom.features.reading import EmbedItem, ImageSource
+from pickroom.features.store import VectorRow, VectorStore, save_spec
+from pickroom.features.vectors import cosines
 from pickroom.history.logged_paths import ProjectNames, split_path
 from pickroom.history.project_folders import project_folders
+from pickroom.indexing.work import IndexTask, index_images
 from pickroom.storage import atomic
 from pickroom.store import images
 from pickroom.store.connect import open_read_only
 from pickroom.store.workspace import Project
 
 LEGACY = "legacy"
-_DIM = 512
 _MOST_BYTES = 1 << 20  # of one vector's file
 _ROWS_A_PART = 4096
+_SAMPLE = 20  # images embedded again to verify a declaration
+LEAST_COSINE = 0.99
+_MOST_OTHERS = 0.1  # of the sample: images that were cropped or changed under their name since
+_CACHE, _ARRAYS = ("data", "ai_data", "cache"), "embeddings"  # folders of the earlier system
 _DOING = "importing a legacy cache"
 
 SPEC = EncoderSpec(
@@ -44,7 +49,7 @@ SPEC = EncoderSpec(
     model="512 floats of an unrecorded encoder",
     weights="",
     preprocessing=None,
-    dim=_DIM,
+    dim=512,
     patch_rows=0,
     patch_cols=0,
     patch_dim=0,
@@ -60,86 +65,143 @@ class CacheReport:
 
     Attributes:
         matched: imported vectors whose image the project's last scan knows: they have its hash and size.
-        bound: whether the project, which had no encoder, is now bound to these vectors.
+        bound: whether the project is now bound to these vectors, and was not before.
+        encoder: what made them, in words; "" where nobody declared it.
+        verified: images that were embedded again, and gave the vector of the cache. sampled: those tried.
     """
 
     lines: int = 0
     imported: int = 0
     matched: int = 0
     bound: bool = False
+    encoder: str = ""
+    verified: int = 0
+    sampled: int = 0
     skipped: Counter[str] = field(default_factory=Counter)
 
     def to_dict(self) -> dict[str, Any]:
+        """The JSON of `pickroom embed --import-legacy --json`."""
         return {
             "rows": self.lines,
             "imported": self.imported,
             "matched": self.matched,
             "bound": self.bound,
+            "encoder": self.encoder,
+            "verified": self.verified,
+            "sampled": self.sampled,
             "skipped": dict(self.skipped),
         }
 
 
-def import_cache(project: Project, cache: Path) -> CacheReport:
+def import_cache(project: Project, cache: Path, declared: EncoderConfig | None = None) -> CacheReport:
     """Bring the vectors of one project in from a legacy cache. Run again, it imports nothing twice.
 
     Args:
-        cache: the JSONL; each line has `image_path` and `embedding_file` (its `hash` is of a path: not used). A
-            vector's file is looked for at its path from the JSONL's folder, then by its name in that folder.
+        cache: the JSONL; each line has `image_path` and `embedding_file` (its `hash` is of a path: not used).
+        declared: the OpenCLIP model, or checkpoint, that made the vectors. Images that are on disk, of this project or
+            else of others in the cache, are embedded again: nine of ten must give the cache's vector (cosine .99).
 
     Raises:
-        UsageError: the cache cannot be read.
+        UsageError: the cache cannot be read, or the declaration is wrong; nothing is imported.
+        ConflictError: the project is bound to another encoder than the declared one.
         LockedError: another process writes this project's vectors.
     """
     try:
         lines = cache.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError as error:
         raise UsageError(f"cannot read the cache ({error.strerror})", doing=_DOING, subject=cache) from error
-    lines = [line for line in lines if line.strip()]
-    store = VectorStore(project.workspace, SPEC, project.id)
-    names = ProjectNames.of(project.workspace)
-    others = _others(lines, project.id, names)
-    with open_read_only(project.database) as connection:
-        scanned = {image.filename: image for image in images.readable(connection)}
-    report = CacheReport(lines=len(lines))
-    log = ProcessedLog(project.workspace.processed_log)
+    found = _Cache(cache, [line for line in lines if line.strip()], ProjectNames.of(project.workspace))
+    report = CacheReport(lines=len(found.lines))
+    chosen = None if declared is None else _declared(project, declared)
+    spec = chosen.spec if chosen else SPEC
+    if chosen:
+        report.encoder = spec.words
+        _verify(project, found, chosen, report)
+    store = VectorStore(project.workspace, spec, project.id)
+    scanned = _scanned(project)
     with store.writing(_DOING):
         done = {filename for filename, _ in store.known()}
-        found = _rows(lines, cache.parent, project.id, (names, others), scanned, done, report)
-        while rows := list(islice(found, _ROWS_A_PART)):
-            save_spec(project.workspace, SPEC, {"source": "a legacy cache"})
-            store.append(rows)
-            log.append(
-                ProcessedLine(
-                    project.id, SPEC.encoder_id, r.filename, r.content_hash, r.file_size, r.mtime_ns, "imported", None
-                )
-                for r in rows
-            )
+        rows = _rows(found.read(project.id, spec.dim, report.skipped), scanned, done, report)
+        while some := list(islice(rows, _ROWS_A_PART)):
+            if not chosen:
+                save_spec(project.workspace, SPEC, {"source": "a legacy cache"})
+            store.append(some)
         store.compact()
-    if report.imported and project.manifest.encoder is None:
-        bind_spec(project, SPEC)
+    if (
+        report.imported
+        and project.manifest.encoder in (None, SPEC.encoder_id)
+        and project.manifest.encoder != spec.encoder_id
+    ):
+        if chosen:
+            bind(project, chosen)
+        else:
+            bind_spec(project, SPEC)
         report.bound = True
     return report
 
 
+def _declared(project: Project, declared: EncoderConfig) -> Chosen:
+    """The encoder declared; vectors that were imported undeclared before do not stand in its way."""
+    if declared.checked().kind != "openclip":
+        hint = "name the model: --encoder openclip:MODEL/TAG, or --checkpoint FOLDER"
+        raise UsageError("only OpenCLIP's vectors can be declared", doing=_DOING, hint=hint)
+    bound = bound_spec(project)
+    return choose(project, replace(declared, change=bound is None or bound.kind == LEGACY))
+
+
+def _verify(project: Project, found: _Cache, chosen: Chosen, report: CacheReport) -> None:
+    """Embed a sample of images again; raises UsageError when the cache has other vectors of them."""
+    others = [other for other in project.workspace.projects() if other.id != project.id]
+    sample: list[tuple[ImageSource, EmbedItem, np.ndarray]] = []
+    for one in (project, *others):
+        sample = _on_disk(one, found, chosen.spec.dim)
+        if sample:
+            break
+    chosen_ones = random.Random(0).sample(sample, min(_SAMPLE, len(sample)))
+    encoder, reached = chosen.encoder(), []
+    for source, item, vector in chosen_ones:
+        for row in index_images(encoder, source, [IndexTask(item)]).vectors:
+            if row.vector is not None:
+                reached.append(float(cosines(row.vector[None], vector[None])[0]))
+    report.sampled, report.verified = len(reached), sum(cosine >= LEAST_COSINE for cosine in reached)
+    if report.sampled - report.verified > _MOST_OTHERS * report.sampled:
+        raise UsageError(
+            f"{report.sampled - report.verified} of {report.sampled} images on disk do not give the cache's vectors "
+            f"(cosine {min(reached):.2f} at the least, not {LEAST_COSINE})",
+            doing=f"verifying that {chosen.spec.words} made them",
+            subject=found.path,
+            hint="declare another model, or leave --encoder out: they are then an encoder of their own",
+        )
+
+
+def _on_disk(project: Project, found: _Cache, dim: int) -> list[tuple[ImageSource, EmbedItem, np.ndarray]]:
+    """Vectors of the cache whose images lie where the last scan met them, unchanged since."""
+    source = ImageSource(project.root, None)
+    scanned = _scanned(project) if project.root.is_dir() else {}
+    sample = []
+    for filename, vector in found.read(project.id, dim, Counter()) if scanned else ():
+        image = scanned.get(filename)
+        if image is not None:
+            item = EmbedItem(image.directory, filename, image.sha256, image.file_size, image.mtime_ns)
+            sample += [(source, item, vector)] if source.unchanged(item) else []
+    return sample
+
+
+def _scanned(project: Project) -> dict[str, Image]:
+    with open_read_only(project.database) as connection:
+        return {image.filename: image for image in images.readable(connection)}
+
+
 def _rows(
-    lines: Sequence[str],
-    folder: Path,
-    project_id: str,
-    told: tuple[ProjectNames, Mapping[str, str]],
-    scanned: Mapping[str, Image],
-    done: set[str],
-    report: CacheReport,
+    vectors: Iterator[tuple[str, np.ndarray]], scanned: Mapping[str, Image], done: set[str], report: CacheReport
 ) -> Iterator[VectorRow]:
     met: set[str] = set()
-    for text in lines:
-        try:
-            filename, vector = _read(text, folder, project_id, *told)
-            if filename in done:
-                raise _Skipped("imported before")
-            if filename in met:
-                raise _Skipped("repeats an earlier line of the same image")
-        except _Skipped as skipped:
-            report.skipped[str(skipped)] += 1
+    for filename, vector in vectors:
+        if filename in done:
+            report.skipped["imported before"] += 1
+            continue
+        if filename in met:
+            report.skipped["repeats an earlier line of the same image"] += 1
             continue
         met.add(filename)
         report.imported += 1
@@ -156,17 +218,97 @@ class _Skipped(Exception):
     """A line that is not imported; its text is the reason."""
 
 
-def _others(lines: Sequence[str], project_id: str, names: ProjectNames) -> dict[str, str]:
-    """Folder -> the other project that it names by its place among all folders of the cache.
+class _Cache:
+    """The lines of a cache, and where the files of its vectors lie.
 
-    A single folder without a known project is the given project's; of several, each may be another project.
+    A vector's file is looked for by its path: from the JSONL's folder, from the current one, and below the folders
+    `embeddings` (next to the JSONL, and next to `data/ai_data/cache/` where it lies in there), with prefixes of other
+    machines taken off; then by its name alone, below those folders. Nothing else is opened.
     """
-    rows = Counter(folder for text in lines if (folder := _paths(text)[0]))
-    known = {folder: found[0].folder for folder in rows if (found := names.found_in(folder))}
-    named = project_folders(rows, known, names.ids()).named
-    if len({one.name for one in named.values()}) == 1:
-        named = project_folders(rows, known, names.ids(), only_siblings=True).named
-    return {folder: one.name for folder, one in named.items() if one.name != project_id}
+
+    def __init__(self, path: Path, lines: Sequence[str], names: ProjectNames) -> None:
+        self.path, self.lines, self._names = path, lines, names
+        folder = path.resolve().parent
+        arrays = [folder / _ARRAYS]
+        if folder.parts[-len(_CACHE) :] == _CACHE:
+            arrays.append(folder.parent / _ARRAYS)
+        self._folders = (folder, Path.cwd())
+        self._by_name: dict[str, list[tuple[tuple[str, ...], Path]]] = {}
+        for base in arrays:
+            for where, _, files in os.walk(base):
+                for name in files:
+                    inside = Path(where, name).relative_to(base).parts
+                    self._by_name.setdefault(name, []).append((inside, Path(where, name)))
+
+    def read(self, project_id: str, dim: int, skipped: Counter[str]) -> Iterator[tuple[str, np.ndarray]]:
+        """(file name, vector (dim,) float32) of each line of a project; the others are counted by their reason."""
+        others = self._others(project_id)
+        for text in self.lines:
+            try:
+                yield self._vector(text, project_id, others, dim)
+            except _Skipped as reason:
+                skipped[str(reason)] += 1
+
+    def _others(self, project_id: str) -> dict[str, str]:
+        """Folder -> the other project that it names by its place among all folders of the cache.
+
+        A single folder without a known project is the given project's; of several, each may be another project.
+        """
+        rows = Counter(folder for text in self.lines if (folder := _paths(text)[0]))
+        known = {folder: found[0].folder for folder in rows if (found := self._names.found_in(folder))}
+        named = project_folders(rows, known, self._names.ids()).named
+        if len({one.name for one in named.values()}) == 1:
+            named = project_folders(rows, known, self._names.ids(), only_siblings=True).named
+        return {folder: one.name for folder, one in named.items() if one.name != project_id}
+
+    def _vector(self, text: str, project_id: str, others: Mapping[str, str], dim: int) -> tuple[str, np.ndarray]:
+        """(file name, vector) of a line; raises _Skipped when it has none of this project."""
+        image_folder, filename, vector_path = _paths(text)
+        if not filename:
+            raise _Skipped("a line of Pickroom's own log" if '"encoder_id"' in text else "the line is damaged")
+        named = self._names.in_folder(image_folder)
+        if len(named) > 1:
+            raise _Skipped(f"its path names several projects: {', '.join(sorted(named))}")
+        if named - {project_id}:
+            raise _Skipped(f"belongs to project {', '.join(named)}")
+        if image_folder in others:
+            raise _Skipped(f"lies in the folder of another project: {others[image_folder]}")
+        path = self._file(vector_path, project_id)
+        if path is None:
+            raise _Skipped("the vector's file is missing")
+        try:
+            vector = np.load(io.BytesIO(atomic.read_small(path, _MOST_BYTES)), allow_pickle=False)
+        except Exception:  # noqa: BLE001 (its parser raises almost anything on hostile headers; the line is skipped and counted)
+            raise _Skipped("the vector's file is damaged") from None
+        if isinstance(vector, np.ndarray) and vector.shape == (1, dim):
+            vector = vector[0]
+        if not isinstance(vector, np.ndarray) or vector.shape != (dim,) or vector.dtype.kind != "f":
+            raise _Skipped(f"the vector is not of {dim} floats")
+        if not np.isfinite(vector).all():
+            raise _Skipped("the vector is not finite")
+        return filename, vector.astype(np.float32)
+
+    def _file(self, vector_path: str, project_id: str) -> Path | None:
+        name = PurePosixPath(vector_path.replace("\\", "/").replace("\0", ""))
+        parts = tuple(part for part in name.parts if part not in ("/", "..", "."))
+        if not parts:
+            return None
+        here = self._by_name.get(parts[-1], [])
+        fitting = [path for inside, path in here if parts[-len(inside) :] == inside]
+        if fitting:
+            return max(fitting, key=lambda path: _shared_end(path.parts, parts))
+        for folder in self._folders:
+            for start in (0, len(parts) - 1, *range(1, len(parts) - 1)) if folder is self._folders[0] else (0,):
+                # os.path's, since a name may be too long to be asked about
+                if os.path.isfile(path := folder.joinpath(*parts[start:])):
+                    return path
+        own = [path for inside, path in here if not self._names.in_folder("/".join(inside[:-1])) - {project_id}]
+        return own[0] if len(own) == 1 else None
+
+
+def _shared_end(a: Sequence[str], b: Sequence[str]) -> int:
+    """How many parts two paths have in common, counted from their ends."""
+    return next((n for n, (x, y) in enumerate(zip(reversed(a), reversed(b), strict=False)) if x != y), len(b))
 
 
 def _paths(text: str) -> tuple[str, str, str]:
@@ -179,44 +321,3 @@ def _paths(text: str) -> tuple[str, str, str]:
     except (ValueError, KeyError, TypeError, RecursionError):
         return "", "", ""
     return *split_path(image_path), vector_path
-
-
-def _read(
-    text: str, folder: Path, project_id: str, names: ProjectNames, others: Mapping[str, str]
-) -> tuple[str, np.ndarray]:
-    """(file name, vector) of a line; raises _Skipped when it has none of this project."""
-    image_folder, filename, vector_path = _paths(text)
-    if not filename:
-        raise _Skipped("the line is damaged")
-    named = names.in_folder(image_folder)
-    if len(named) > 1:
-        raise _Skipped(f"its path names several projects: {', '.join(sorted(named))}")
-    if named - {project_id}:
-        raise _Skipped(f"belongs to project {', '.join(named)}")
-    if image_folder in others:
-        raise _Skipped(f"lies in the folder of another project: {others[image_folder]}")
-    # os.path's, since a name may be too long to be asked about
-    path = next((p for p in _places(folder, vector_path) if os.path.isfile(p)), None)
-    if path is None:
-        raise _Skipped("the vector's file is missing")
-    try:
-        vector = np.load(io.BytesIO(atomic.read_small(path, _MOST_BYTES)), allow_pickle=False)
-    except Exception:  # noqa: BLE001 (its parser raises almost anything on hostile headers; the line is skipped and counted)
-        raise _Skipped("the vector's file is damaged") from None
-    if not isinstance(vector, np.ndarray) or vector.shape != (_DIM,) or vector.dtype.kind != "f":
-        raise _Skipped(f"the vector is not of {_DIM} floats")
-    if not np.isfinite(vector).all():
-        raise _Skipped("the vector is not finite")
-    return filename, vector.astype(np.float32)
-
-
-def _places(folder: Path, vector_path: str) -> Iterator[Path]:
-    """Where a vector's file may lie: below the folder; prefixes of other machines fall away one by one."""
-    name = PurePosixPath(vector_path.replace("\\", "/").replace("\0", ""))
-    parts = [part for part in name.parts if part not in ("/", "..", ".")]
-    if not parts:
-        return
-    yield folder.joinpath(*parts)
-    yield folder / parts[-1]
-    for start in range(1, len(parts) - 1):
-        yield folder.joinpath(*parts[start:])

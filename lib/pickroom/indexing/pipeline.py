@@ -1,4 +1,4 @@
-"""One run of `pickroom embed`: plan, embed what is new, find the regions, tidy up. Kill it anywhere, run it again.
+"""One run of `pickroom embed`: plan, embed what is new, tidy up. Kill it anywhere, run it again.
 
 What was published stays; a batch in flight is done again. The order of writing is: the part file, then the log.
 """
@@ -6,37 +6,39 @@ What was published stays; a batch in flight is done again. The order of writing 
 from __future__ import annotations
 
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal
 
-from pickroom.core.errors import UsageError
-from pickroom.core.records import Group, Image, Ungrouped
-from pickroom.features.choice import Chosen, bind, choose
+from pickroom.core.errors import PickroomError, UsageError
+from pickroom.core.records import Image, Ungrouped
+from pickroom.features import blocks
+from pickroom.features.blocks import BlockRow, BlockStore
+from pickroom.features.choice import Chosen, EncoderConfig, bind, choose
 from pickroom.features.processed_log import Outcome, ProcessedLine, ProcessedLog
 from pickroom.features.reading import EmbedItem, ImageSource
-from pickroom.features.regions import RegionConfig, members_hash
-from pickroom.features.rows import RegionRow, VectorRow
-from pickroom.features.store import VectorStore
+from pickroom.features.store import VectorRow, VectorStore
 from pickroom.indexing import plan
 from pickroom.indexing import verify as check
-from pickroom.indexing.engines import GROUPS_A_BATCH, EmbedConfig, Engine, in_batches
-from pickroom.indexing.local import LocalEngine
+from pickroom.indexing.engines import EmbedConfig, Engine, LocalEngine, in_batches
 from pickroom.indexing.plan import EmbedPlan
-from pickroom.indexing.progress import Bar, Bars, silent
-from pickroom.indexing.report import EmbedReport
+from pickroom.indexing.report import Bar, Bars, EmbedReport, bar, silent
+from pickroom.indexing.work import IndexedRows
 from pickroom.store import groups, images
 from pickroom.store.connect import open_read_only, transaction
-from pickroom.store.workspace import Project
+from pickroom.store.workspace import Project, Workspace
 
 _ROUNDS = 3  # plans made, where files move while they are embedded
 _COPIES = 500  # rows of known content copied at a time
+_MEASURED = 256  # images whose blocks are written at a time: a kill costs at most so many measurements
 
 
 def embed(
     project: Project, config: EmbedConfig | None = None, bars: Bars = silent, *, verify: bool = False
 ) -> EmbedReport:
-    """Give every image of a project its vector, and every group its regions.
+    """Give every image of a project its vector and its blocks.
 
     Args:
         verify: check the whole store afterwards, and embed a sample again.
@@ -53,26 +55,24 @@ def embed(
     if config.engine not in ("local", "ray"):
         raise UsageError(f"{config.engine!r} is no engine", doing="embedding", hint="use local or ray")
     project.require_root()
-    scanned, made, decided = _of_the_database(project)
+    scanned, decided = _of_the_database(project)
     source = ImageSource(project.root, project.workspace.thumbnails if config.previews else None)
     chosen = choose(project, config.encoder)
-    store = VectorStore(project.workspace, chosen.spec, project.id)
-    with store.writing("embedding"), _engine(chosen, source, config) as engine:
+    store, measured = VectorStore(project.workspace, chosen.spec, project.id), BlockStore(project)
+    with store.writing("embedding"), measured.writing("embedding"), _engine(chosen, source, config) as engine:
         bind(project, chosen)
-        report = EmbedReport(project.id, chosen.spec.encoder_id, chosen.spec.words, engine.device, chosen.spec.dtype)
-        report.damaged = tuple(path.name for path in store.set_damaged_aside(thorough=verify))
-        run = _Run(project, store, engine, bars, report)
+        spec = chosen.spec
+        report = EmbedReport(project.id, spec.encoder_id, spec.words, engine.device, spec.dtype, chosen.by_default)
+        damaged = (*store.set_damaged_aside(thorough=verify), *measured.set_damaged_aside(thorough=verify))
+        report.damaged = tuple(path.name for path in damaged)
+        run = _Run(project, store, measured, engine, bars, report)
         for _ in range(_ROUNDS):
             state = run.images(scanned)
             if not report.waiting:
                 break
-        if config.regions is not None:
-            run.regions(made, state, config.regions)
         store.compact(plan.stale_rows(state, store.known(), decided))
-        now = {group.group_id: _members(group) for group in made}
-        store.compact_regions(lambda key: now.get(key[0], key[2]) != key[2])
         if verify:
-            again = plan.make_plan(project, store.known(), scanned, run.remembered()[0])
+            again = plan.make_plan(project, store.known(), scanned, run.remembered()[0], run.known_blocks())
             report.verification = check.verify(store, again, chosen.encoder(), source)
     return report
 
@@ -80,58 +80,71 @@ def embed(
 class _Run:
     """The steps of one run, and what they share."""
 
-    def __init__(self, project: Project, store: VectorStore, engine: Engine, bars: Bars, report: EmbedReport) -> None:
-        self.project, self.store, self.engine, self.bars, self.report = project, store, engine, bars, report
+    def __init__(
+        self,
+        project: Project,
+        store: VectorStore,
+        measured: BlockStore,
+        engine: Engine,
+        bars: Bars,
+        report: EmbedReport,
+    ) -> None:
+        self.project, self.store, self.measured = project, store, measured
+        self.engine, self.bars, self.report = engine, bars, report
+        self.unwritten: list[tuple[str, BlockRow]] = []
         self.log = ProcessedLog(project.workspace.processed_log)
 
     def images(self, scanned: Iterable[Image]) -> EmbedPlan:
-        """Plan, and embed what has no vector; what was published is in the store, whatever happens next."""
+        """Plan, and make what images lack; what was published is in the store, whatever happens next."""
         report, known = self.report, self.store.known()
         remembered, logged = self.remembered()
         with self.bars("Checking files", None) as bar:
-            state = plan.make_plan(self.project, known, scanned, remembered, _follow(bar))
+            state = plan.make_plan(self.project, known, scanned, remembered, self.known_blocks(), _follow(bar))
         self._complete_log(state, logged)
         self._publish([row for row in state.unreadable if (row.filename, None) not in known])
         tried, started = 0, time.monotonic()
-        with self.bars("Embedding", len(state.todo)) as bar:
+        with self.bars("Embedding" if state.todo else "Measuring", len(state.tasks)) as bar:
 
-            def publish(count: int, rows: list[VectorRow]) -> None:
+            def publish(count: int, made: IndexedRows) -> None:
                 nonlocal tried
-                self._publish(rows)
-                tried += len(rows)
-                report.embedded += sum(row.error is None for row in rows)
+                self._publish(made.vectors)
+                self._write_blocks(made.blocks)
+                tried += made.done
+                report.embedded += sum(row.error is None for row in made.vectors)
                 bar.update(count)
 
-            if state.todo:
-                self.engine.images(in_batches(state.todo, self.engine.batch, self.engine.workers), publish)
+            try:
+                if state.tasks:
+                    self.engine.images(in_batches(state.tasks, self.engine.batch, self.engine.workers), publish)
+            finally:
+                self._write_blocks([], at_least=1)
         report.seconds += time.monotonic() - started
         copied = self._copy(state.renamed)
         report.recognised += copied
-        report.waiting = len(state.todo) - tried + len(state.renamed) - copied
+        report.waiting = len(state.tasks) - tried + len(state.renamed) - copied
         self._sum_up(state)
         return state
-
-    def regions(self, made: Sequence[Group], state: EmbedPlan, config: RegionConfig) -> None:
-        """Find and embed the regions of every group that has none."""
-        assert self.store.spec.preprocessing is not None
-        side = min(self.store.spec.preprocessing.height, self.store.spec.preprocessing.width)
-        wanted, self.report.groups_gone = plan.plan_groups(made, state, self.store.known_regions(), config, side)
-        started = time.monotonic()
-        with self.bars("Regions", sum(len(group.members) for group in wanted)) as bar:
-
-            def publish(count: int, rows: list[RegionRow]) -> None:
-                self.store.append_regions(rows)
-                self.report.groups += len({row.group_id for row in rows})
-                self.report.regions += sum(row.vector is not None for row in rows)
-                bar.update(count)
-
-            if wanted:
-                self.engine.groups(in_batches(wanted, GROUPS_A_BATCH, self.engine.workers), config, publish)
-        self.report.region_seconds = time.monotonic() - started
 
     def _publish(self, rows: list[VectorRow], outcome: Outcome = "embedded") -> None:
         self.store.append(rows)
         self.log.append(self._line(row, "error" if row.error else outcome, row.error) for row in rows)
+
+    def known_blocks(self) -> dict[str, set[str]]:
+        """Block -> the contents that have it, of the blocks that can be made here."""
+        known = self.measured.known()
+        return {name: known[name] for name in blocks.available()}
+
+    def _write_blocks(self, rows: list[tuple[str, BlockRow]], at_least: int = _MEASURED) -> None:
+        self.unwritten += rows
+        if len(self.unwritten) < at_least:
+            return
+        by_block: dict[str, list[BlockRow]] = defaultdict(list)
+        for name, row in self.unwritten:
+            by_block[name].append(row)
+        self.measured.append(by_block)
+        self.unwritten.clear()
+        done = Counter(self.report.measured) + Counter({name: len(some) for name, some in by_block.items()})
+        self.report.measured = dict(done)
 
     def _copy(self, renamed: Sequence[EmbedItem]) -> int:
         """Give files of known content its row; how many."""
@@ -178,6 +191,8 @@ class _Run:
         errors += [Ungrouped("", row.filename, row.error or "") for row in state.unreadable]
         report.errors, report.left_out = tuple(errors), tuple(state.left_out)
         report.images = len(state.places) + len(state.unreadable)
+        here = {item.content_hash for item in state.places.values()}
+        report.blocks = {name: len(here & hashes) for name, hashes in self.measured.known().items()}
         report.unchanged = report.images - report.embedded - report.recognised - len(errors) - report.waiting
 
 
@@ -192,19 +207,15 @@ def _engine(chosen: Chosen, source: ImageSource, config: EmbedConfig) -> Iterato
         yield engine
 
 
-def _of_the_database(project: Project) -> tuple[list[Image], list[Group], dict[str, set[str]]]:
-    """The last scan's images, every group, and the (file name -> content hashes) that decisions were made on."""
+def _of_the_database(project: Project) -> tuple[list[Image], dict[str, set[str]]]:
+    """The last scan's images, and the (file name -> content hashes) that decisions were made on."""
     with open_read_only(project.database) as connection, transaction(connection, writing=False):
         scanned, made = images.readable(connection), groups.every(connection, project.id)
         names = groups.decided_names(connection)
     decided: dict[str, set[str]] = defaultdict(set)
     for image in (image for group in made for image in group.images if image.filename in names):
         decided[image.filename].add(image.sha256)
-    return scanned, made, decided
-
-
-def _members(group: Group) -> str:
-    return members_hash([(image.filename, image.sha256) for image in group.images])
+    return scanned, decided
 
 
 def _follow(bar: Bar) -> plan.Progress:
@@ -213,3 +224,40 @@ def _follow(bar: Bar) -> plan.Progress:
         bar.update(1)
 
     return follow
+
+
+def embed_project(
+    project_id: str,
+    home: Path | str | None = None,
+    *,
+    encoder: str | None = None,
+    checkpoint: Path | str | None = None,
+    engine: Literal["local", "ray"] = "local",
+    verify: bool = False,
+) -> EmbedReport | None:
+    """Embed a project and print the report; None, and one printed line, where it cannot be, or was interrupted.
+
+    Args:
+        home: the folder that holds data/; None finds it.
+        encoder: "bundled" or "openclip[:MODEL/TAG]"; None is the project's own, and bundled for a new one. A project
+            keeps the encoder its vectors were made by: ask for another one with `pickroom embed --change-encoder`.
+        checkpoint: a local OpenCLIP folder.
+        engine: "local" or "ray".
+        verify: check all vectors, and make 20 of them again; what is wrong is printed.
+    """
+    config = EmbedConfig(
+        encoder=EncoderConfig(encoder, checkpoint=checkpoint),
+        engine=engine,
+    )
+    try:
+        report = embed(Workspace.find(home).project(project_id), config, bar, verify=verify)
+    except PickroomError as error:
+        print(error.line)
+        return None
+    except KeyboardInterrupt:
+        print("Interrupted; what was embedded is kept. Run the cell again, and it goes on.")
+        return None
+    print(report.words())
+    for problem in report.verification.problems if report.verification else ():
+        print(f"  PROBLEM: {problem}")
+    return report

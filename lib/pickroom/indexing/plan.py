@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import os
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from pickroom.core.errors import ImageError
-from pickroom.core.records import Group, Image, Ungrouped
+from pickroom.core.records import Image, Ungrouped
 from pickroom.features.reading import EmbedItem
-from pickroom.features.regions import RegionConfig, members_hash
-from pickroom.features.rows import VectorRow
-from pickroom.features.store import Key, KnownRow
+from pickroom.features.store import Key, KnownRow, VectorRow
 from pickroom.images import decode
 from pickroom.images.scan import Entry, list_images
-from pickroom.indexing.work import EmbedGroup
+from pickroom.indexing.work import IndexTask
 from pickroom.store.workspace import Project
 
 Progress = Callable[[int, int], None]  # (done, of)
@@ -38,6 +36,7 @@ class EmbedPlan:
         left_out: never opened (links, names that are not UTF-8, closed folders), with the reason.
         learned: what a file's size and time say of its content from now on (it was read to find out).
         places: identity -> where the image lies now.
+        tasks: what images lack, vectors first; the content of several images is read once.
     """
 
     todo: list[EmbedItem] = field(default_factory=list)
@@ -48,6 +47,7 @@ class EmbedPlan:
     left_out: list[Ungrouped] = field(default_factory=list)
     learned: list[EmbedItem] = field(default_factory=list)
     places: dict[Key, EmbedItem] = field(default_factory=dict)
+    tasks: list[IndexTask] = field(default_factory=list)
 
 
 def make_plan(
@@ -55,6 +55,7 @@ def make_plan(
     known: Mapping[Key, KnownRow],
     scanned: Iterable[Image],
     remembered: Mapping[_Stat, str],
+    measured: Mapping[str, Set[str]] | None = None,
     progress: Progress | None = None,
 ) -> EmbedPlan:
     """Sort every image of a project by what it needs.
@@ -65,6 +66,7 @@ def make_plan(
         known: what the store has.
         scanned: the last scan's images: their hashes and sizes in pixels.
         remembered: (filename, size, time) -> content hash, of files that were read before.
+        measured: block -> the content hashes that have it, of each block that can be made here.
         progress: called after each file hashed.
 
     Raises:
@@ -83,7 +85,7 @@ def make_plan(
     met = Counter(_stat(entry) for entry in entries)
     unread = [entry for entry in entries if _stat(entry) not in hashes or met[_stat(entry)] > 1]
     found = dict(zip(unread, _hash_all(project.root, unread, progress), strict=True))
-    vectors = {digest for (_, digest), row in known.items() if digest and row.error is None}
+    vectors = {digest for (_, digest), row in known.items() if digest and row.error is None and row.whole}
     for entry in entries:
         digest = found[entry] if entry in found else hashes[_stat(entry)]
         if isinstance(digest, ImageError):
@@ -101,14 +103,28 @@ def make_plan(
         if entry in found:
             plan.learned.append(item)
         row_known = known.get(key)
-        if row_known is not None:
+        if row_known is not None and row_known.whole:
             (plan.failed if row_known.error else plan.unchanged).append(item)
         elif digest in vectors:
             plan.renamed.append(item)
         else:
             plan.todo.append(item)
             vectors.add(digest)  # the same content under another name is copied, once this one is done
+    plan.tasks.extend(_tasks(plan, measured or {}))
     return plan
+
+
+def _tasks(plan: EmbedPlan, measured: Mapping[str, Set[str]]) -> Iterator[IndexTask]:
+    met: set[str] = set()
+    unembedded = {(item.filename, item.content_hash) for item in plan.todo}
+    others = (item for key, item in plan.places.items() if key not in unembedded)
+    for items, vector in ((plan.todo, True), (others, False)):
+        for item in items:
+            digest = item.content_hash
+            blocks = tuple(name for name, known in measured.items() if digest not in known and digest not in met)
+            met.add(digest)
+            if vector or blocks:
+                yield IndexTask(item, vector, blocks)
 
 
 def stale_rows(
@@ -139,24 +155,6 @@ def stale_rows(
         return digest not in decided.get(filename, ())
 
     return stale
-
-
-def plan_groups(
-    groups: Iterable[Group], plan: EmbedPlan, done: set[tuple[str, str, str]], config: RegionConfig, side: int
-) -> tuple[list[EmbedGroup], int]:
-    """The groups whose regions are to be found, and how many cannot be: a member is not on disk any more."""
-    settings = config.settings(side)
-    wanted, gone = [], 0
-    for group in groups:
-        digest = members_hash([(image.filename, image.sha256) for image in group.images])
-        if (group.group_id, digest, settings) in done:
-            continue
-        members = [plan.places.get((image.filename, image.sha256)) for image in group.images]
-        if all(members):
-            wanted.append(EmbedGroup(group.group_id, digest, tuple(m for m in members if m)))
-        else:
-            gone += 1
-    return wanted, gone
 
 
 def _hash_all(root: Path, entries: Sequence[Entry], progress: Progress | None) -> list[str | ImageError]:

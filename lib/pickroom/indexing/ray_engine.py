@@ -10,7 +10,7 @@ import logging
 import os
 import pickle
 import socket
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -18,10 +18,9 @@ from pickroom.core.errors import PickroomError, UsageError, require_extra
 from pickroom.features.choice import Chosen
 from pickroom.features.device import device_words, pick_device, usable_cores
 from pickroom.features.encoder import EncoderSpec, Tower
-from pickroom.features.reading import EmbedItem, ImageSource
-from pickroom.features.regions import RegionConfig
-from pickroom.indexing.engines import EmbedConfig, PublishImages, PublishRegions, batch_size
-from pickroom.indexing.work import EmbedGroup, embed_groups, embed_images
+from pickroom.features.reading import ImageSource
+from pickroom.indexing.engines import EmbedConfig, Publish, batch_size
+from pickroom.indexing.work import IndexTask, index_images
 
 _DOING = "embedding through Ray"
 _STORE_BYTES = 512 << 20  # of a Ray started here: the weights once, and a few batches
@@ -35,10 +34,10 @@ _ROWS, _NO_FOLDER = "rows", "no folder"
 class RayWorker:
     """What runs in a process of Ray's: one encoder, kept from batch to batch. Rows travel pickled."""
 
-    def __init__(self, tower: Any, spec: EncoderSpec, source: ImageSource, regions: RegionConfig | None) -> None:
+    def __init__(self, tower: Any, spec: EncoderSpec, source: ImageSource) -> None:
         own = _fetched(tower)
         self._encoder = own.encoder(spec, pick_device(own.devices()))
-        self._source, self._regions = source, regions
+        self._source = source
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
         with self._encoder.threads(1):  # Ray gave it one core, unless it has a GPU
@@ -49,13 +48,8 @@ class RayWorker:
         answer = {"number": row["number"], "host": socket.gethostname()}
         if not self._source.root.is_dir():
             return {**answer, "kind": _NO_FOLDER, "count": 0, "rows": b""}
-        if self._regions is None:
-            rows: list[Any] = embed_images(self._encoder, self._source, batch)
-            count = len(batch)
-        else:
-            rows = embed_groups(self._encoder, self._source, batch, self._regions)
-            count = sum(len(group.members) for group in batch)
-        return {**answer, "kind": _ROWS, "count": count, "rows": pickle.dumps(rows)}
+        rows = index_images(self._encoder, self._source, batch)
+        return {**answer, "kind": _ROWS, "count": len(batch), "rows": pickle.dumps(rows)}
 
 
 def _fetched(tower: Any) -> Tower:
@@ -83,21 +77,12 @@ class RayEngine:
         if not config.address:
             self.device += f" ({device_words('cpu')})" if not self._gpus else ""
 
-    def images(self, batches: Sequence[Sequence[EmbedItem]], publish: PublishImages) -> None:
+    def images(self, batches: Sequence[Sequence[IndexTask]], publish: Publish) -> None:
         """See `Engine`."""
-        self._map(batches, None, publish)
-
-    def groups(self, batches: Sequence[Sequence[EmbedGroup]], config: RegionConfig, publish: PublishRegions) -> None:
-        """See `Engine`."""
-        self._map(batches, config, publish)
-
-    def _map(
-        self, batches: Sequence[Sequence[Any]], regions: RegionConfig | None, publish: Callable[[int, list[Any]], None]
-    ) -> None:
         waiting = dict(enumerate(batches))
         for left in reversed(range(_TRIES)):
             try:
-                for result in self._results(waiting, regions):
+                for result in self._results(waiting):
                     publish(int(result["count"]), pickle.loads(result["rows"]))
                     del waiting[int(result["number"])]
                 return
@@ -107,14 +92,14 @@ class RayEngine:
                 if not left or isinstance(error.__cause__, PickroomError):
                     raise
 
-    def _results(self, batches: Mapping[int, Sequence[Any]], regions: RegionConfig | None) -> Iterator[dict[str, Any]]:
+    def _results(self, batches: Mapping[int, Sequence[IndexTask]]) -> Iterator[dict[str, Any]]:
         """What the workers answer, as it comes."""
         # a row of the data set, and a block of its own, is a batch: so it is done, lost and done again as one
         resource = {"num_gpus": 1} if self._gpus else {"num_cpus": 1}
         rows = [{"number": number, "batch": pickle.dumps(list(batch))} for number, batch in batches.items()]
         data = self._ray.data.from_items(rows, override_num_blocks=len(rows)).map(
             RayWorker,
-            fn_constructor_args=(self._tower, self._spec, self._source, regions),
+            fn_constructor_args=(self._tower, self._spec, self._source),
             compute=self._ray.data.ActorPoolStrategy(size=min(self.workers, len(rows))),
             **resource,
         )

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import asdict, dataclass, field
+from typing import Any, Protocol
 
 from pickroom.core.records import Ungrouped
+from pickroom.features import faces
 from pickroom.features.encoder import FLOAT32
 from pickroom.indexing.verify import Verification
 
@@ -18,14 +22,14 @@ class EmbedReport:
 
     Attributes:
         encoder, device: in words. dtype: what the vectors were computed in.
+        by_default: whether the project was bound now, to an encoder that nobody asked for.
         images: files with a name and content of their own (copies of both count once).
         embedded: vectors made now. recognised: rows taken over, the file was renamed.
         unchanged: images that had their vector. waiting: moved while they were read; the next run takes them.
         errors: images without a vector, with the reason; those of earlier runs too.
         left_out: paths never opened, with the reason.
-        groups, regions: groups whose regions were done now, and how many regions of images were embedded.
-        groups_gone: groups whose regions cannot be found, since members are not on disk any more.
-        seconds, region_seconds: of embedding images, and of the regions beside them.
+        measured: block -> images it was measured in now. blocks: block -> images on disk that have it.
+        seconds: of embedding and measuring images.
         damaged: part files that could not be read and were set aside; what they held was made again.
         verification: what `verify` found, None where it was not asked for.
     """
@@ -35,6 +39,7 @@ class EmbedReport:
     encoder: str
     device: str
     dtype: str
+    by_default: bool = False
     images: int = 0
     embedded: int = 0
     recognised: int = 0
@@ -42,11 +47,9 @@ class EmbedReport:
     waiting: int = 0
     errors: tuple[Ungrouped, ...] = ()
     left_out: tuple[Ungrouped, ...] = ()
-    groups: int = 0
-    regions: int = 0
-    groups_gone: int = 0
+    measured: dict[str, int] = field(default_factory=dict)
+    blocks: dict[str, int] = field(default_factory=dict)
     seconds: float = 0.0
-    region_seconds: float = 0.0
     damaged: tuple[str, ...] = ()
     verification: Verification | None = None
 
@@ -63,16 +66,22 @@ class EmbedReport:
             f"  encoder {self.encoder_id}: {self.encoder}",
             f"  on {self.device}",
         ]
+        if self.by_default:
+            lines.append(
+                f"  this encoder needs no download; for OpenCLIP: pickroom embed {self.project_id} --change-encoder "
+                "--checkpoint FOLDER, or --encoder openclip:MODEL/TAG, which downloads its weights"
+            )
         if self.dtype != FLOAT32:
             again = f"pickroom embed {self.project_id} --change-encoder"
             lines.append(f"  vectors in {self.dtype} cannot be compared with those of newer projects: {again}")
         if self.embedded and self.seconds > 0:
             lines.append(f"  {self.embedded / self.seconds:.1f} images/s, {self.seconds:.1f} s")
-        if self.groups:
-            cost = f", {self.region_seconds / self.groups:.2f} s a group" if self.region_seconds > 0 else ""
-            lines.append(f"  regions: {self.regions} in {self.groups} groups{cost} (--no-regions leaves them out)")
-        if self.groups_gone:
-            lines.append(f"  {self.groups_gone} groups without regions: images of them are no longer on disk")
+        blocks = (f"{name} of {count} ({self.measured.get(name, 0)} now)" for name, count in self.blocks.items())
+        lines.append(f"  measured: {', '.join(blocks)}")
+        if self.measured and not faces.installed():
+            lines.append(
+                "  faces are not measured; to measure those of every image: pickroom install faces, then embed again"
+            )
         lines += _listed(self.errors) + _listed(self.left_out)
         lines += [f"  {name}: was damaged; what it held was made again, as far as it could be" for name in self.damaged]
         if self.verification:
@@ -94,3 +103,53 @@ def _listed(left: tuple[Ungrouped, ...]) -> list[str]:
 def _escaped(line: str) -> str:
     # a file name with control characters in it cannot break out of its line
     return line if line.isprintable() else line.encode("unicode_escape").decode()
+
+
+class Bar(Protocol):
+    """A progress bar as tqdm makes one; it counts images."""
+
+    total: Any
+
+    def update(self, n: int) -> Any: ...
+
+
+# tqdm's own, but for the rate: below one image a second it would turn into seconds an image
+_FORMAT = "{l_bar}{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}, {rate_noinv_fmt}]"
+
+Bars = Callable[[str, int | None], AbstractContextManager[Bar]]  # (what is done, of how many images) -> a bar
+
+
+@contextmanager
+def bar(doing: str, total: int | None) -> Iterator[Bar]:
+    """A bar of tqdm's; nothing is shown where there is nothing to do."""
+    from tqdm import tqdm
+
+    # a terminal gets a bar that moves, a log file a line now and then; a notebook keeps every step of it
+    every = 0.2 if sys.stderr.isatty() else 2.0 if "ipykernel" in sys.modules else 10.0
+    with tqdm(
+        total=total,
+        desc=doing,
+        unit=" images",
+        bar_format=_FORMAT,
+        file=sys.stderr,
+        mininterval=every,
+        maxinterval=every,
+        smoothing=0.1,
+        disable=total == 0,
+        leave=bool(total),
+        dynamic_ncols=True,
+    ) as shown:
+        yield shown
+
+
+class _Silent:
+    total: Any = None
+
+    def update(self, n: int) -> None:
+        """Show nothing."""
+
+
+@contextmanager
+def silent(doing: str, total: int | None) -> Iterator[Bar]:
+    """No bar."""
+    yield _Silent()

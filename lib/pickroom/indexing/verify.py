@@ -10,11 +10,10 @@ import numpy as np
 
 from pickroom.features.encoder import Encoder
 from pickroom.features.reading import EmbedItem, ImageSource
-from pickroom.features.rows import VectorRow
-from pickroom.features.store import VectorStore
+from pickroom.features.store import VectorRow, VectorStore
 from pickroom.features.vectors import Vectors, cosines, read_vectors
 from pickroom.indexing.plan import EmbedPlan
-from pickroom.indexing.work import embed_images
+from pickroom.indexing.work import IndexTask, index_images
 from pickroom.storage import atomic
 
 SAMPLE = 20
@@ -59,7 +58,8 @@ def verify(
     problems = _counts(store, plan) + _numbers(vectors)
     items = [item for item in plan.unchanged if vectors.place(item.filename, item.content_hash) is not None]
     chosen = random.Random(seed).sample(items, min(sample, len(items)))
-    made = {(row.filename, row.content_hash): row for row in embed_images(encoder, source, chosen)}
+    again = index_images(encoder, source, [IndexTask(item) for item in chosen]).vectors
+    made = {(row.filename, row.content_hash): row for row in again}
     least: list[float] = []
     for item in chosen:
         problem, cosine = _again(vectors, item, made.get((item.filename, item.content_hash)), source)
@@ -81,6 +81,9 @@ def _counts(store: VectorStore, plan: EmbedPlan) -> list[str]:
     missing = [*plan.todo, *plan.renamed]
     if missing:
         problems.append(f"{len(missing)} images have no row, the first is {missing[0].filename}")
+    for name in sorted({name for task in plan.tasks for name in task.blocks}):
+        lacking = [task.item.filename for task in plan.tasks if name in task.blocks]
+        problems.append(f"{len(lacking)} images lack the block {name}, the first is {lacking[0]}")
     rows = sum(store.vectors.stable(lambda files: [store.vectors.count(path) for path in files]))
     known = len(store.known())
     if rows != known:
@@ -98,9 +101,13 @@ def _numbers(vectors: Vectors) -> list[str]:
         if values is None:
             continue
         flat = values.reshape(len(values), -1)
-        for name in vectors.filenames[~np.isfinite(flat).all(axis=1)][:5]:
+        names = vectors.filenames
+        if values is not vectors.matrix:
+            with_grid = ~np.isnan(flat).all(axis=1)  # an imported vector has none
+            names, flat = names[with_grid], flat[with_grid]
+        for name in names[~np.isfinite(flat).all(axis=1)][:5]:
             problems.append(f"{name}: the {what} is not finite")
-        for name in vectors.filenames[~flat.any(axis=1)][:5]:
+        for name in names[~flat.any(axis=1)][:5]:
             problems.append(f"{name}: the {what} is all zeros")
     return problems
 

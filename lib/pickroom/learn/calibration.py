@@ -1,8 +1,7 @@
-"""Confidence as a probability: how often a pick, or a box, of this confidence is the person's. Pure.
+"""Confidence as a probability: how often a crop box of this confidence is the user's. Pure.
 
 Platt's scaling (Platt 1999) with priors that keep it at "as it is" until there is evidence: a logistic of the raw
-confidence's logit, and of whether a lower stage was picked, since a ranker that weighs anomalies more is too sure of
-just those. It never changes what is picked. Fitted on rows that were not trained on.
+confidence's logit. It never changes the box. Fitted on rows that were not trained on. Confidences of picks need none.
 """
 
 from __future__ import annotations
@@ -13,16 +12,17 @@ from typing import Any
 import numpy as np
 
 _CLIP = 1e-4  # a raw confidence of 0 or 1 has no logit
-_BIAS_SD, _SLOPE_SD, _LOWER_SD = 1.0, 0.5, 1.0  # of the priors, about 0, 1 and 0, in logits
+_BIAS_SD, _SLOPE_SD = 1.0, 0.5  # of the priors, about 0 and 1, in logits
 _LEAST_SLOPE = 0.05  # more confident must never mean less probable
 LEAST_ROWS = 10  # fewer say nothing: the raw confidence stays
 
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """logit(p) = bias + slope x logit(raw) + lower x [a lower stage was picked]; the default changes nothing.
+    """logit(p) = bias + slope x logit(raw); the default changes nothing.
 
     Attributes:
+        lower: 0; other versions of Pickroom added it where a lower stage was picked.
         rows: it was fitted on.
     """
 
@@ -31,33 +31,28 @@ class Calibration:
     lower: float = 0.0
     rows: int = 0
 
-    def __call__(self, raw: np.ndarray, lower: np.ndarray | None = None) -> np.ndarray:
+    def __call__(self, raw: np.ndarray) -> np.ndarray:
         """(N,) calibrated probabilities of (N,) raw confidences in [0, 1]."""
-        logits = self.bias + self.slope * _logit(raw)
-        if lower is not None:
-            logits = logits + self.lower * np.asarray(lower, dtype=np.float64)
-        return 1 / (1 + np.exp(-logits))
+        return 1 / (1 + np.exp(-(self.bias + self.slope * _logit(raw))))
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
 
 
-def fit_calibration(raw: np.ndarray, right: np.ndarray, lower: np.ndarray | None = None) -> Calibration:
+def fit_calibration(raw: np.ndarray, right: np.ndarray) -> Calibration:
     """The most probable scaling given some rows.
 
     Args:
         raw: (N,) confidences in [0, 1].
-        right: (N,) bool: whether the person agreed.
-        lower: (N,) bool: whether a lower stage was picked; None where that has no meaning.
+        right: (N,) bool: whether the user agreed.
     """
     if len(raw) < LEAST_ROWS:
         return Calibration(rows=len(raw))
     from scipy.optimize import minimize
 
-    logits, target = _logit(raw), np.asarray(right, dtype=np.float64)
-    below = np.zeros(len(raw)) if lower is None else np.asarray(lower, dtype=np.float64)
-    inputs = np.stack([np.ones(len(raw)), logits, below], axis=1)
-    centre, scale = np.array([0.0, 1.0, 0.0]), np.array([_BIAS_SD, _SLOPE_SD, _LOWER_SD])
+    target = np.asarray(right, dtype=np.float64)
+    inputs = np.stack([np.ones(len(raw)), _logit(raw)], axis=1)
+    centre, scale = np.array([0.0, 1.0]), np.array([_BIAS_SD, _SLOPE_SD])
 
     def cost(weights: np.ndarray) -> tuple[float, np.ndarray]:
         score = inputs @ weights
@@ -65,10 +60,9 @@ def fit_calibration(raw: np.ndarray, right: np.ndarray, lower: np.ndarray | None
         loss = np.logaddexp(0, score).sum() - (target * score).sum() + 0.5 * (pull**2).sum()
         return float(loss), inputs.T @ (1 / (1 + np.exp(-score)) - target) + pull / scale
 
-    bounds = [(None, None), (_LEAST_SLOPE, None), (None, None) if lower is not None else (0.0, 0.0)]
-    found = minimize(cost, centre, jac=True, method="L-BFGS-B", bounds=bounds)
-    bias, slope, low = (round(float(value), 6) for value in found.x)
-    return Calibration(bias, slope, low, len(raw))
+    found = minimize(cost, centre, jac=True, method="L-BFGS-B", bounds=[(None, None), (_LEAST_SLOPE, None)])
+    bias, slope = (round(float(value), 6) for value in found.x)
+    return Calibration(bias, slope, rows=len(raw))
 
 
 def _logit(values: np.ndarray) -> np.ndarray:

@@ -9,18 +9,22 @@ from typing import Any
 from pickroom.learn.evaluation import Evaluation
 from pickroom.learn.metrics import WINDOW
 from pickroom.learn.models import DEFAULT_TASKS
-from pickroom.learn.tasks import TrainingTask
+from pickroom.learn.picks.task import FIRST_MARKS, MARKS
+from pickroom.learn.tasks import Task
 
 
-def lines_of(task: TrainingTask, version: int, metadata: Mapping[str, Any]) -> list[str]:
+def lines_of(task: Task, version: int, metadata: Mapping[str, Any]) -> list[str]:
     """The short report of a version, from its metadata."""
     data, counts = metadata["data"], metadata["data"]["used"]
-    how = "the whole project held out" if metadata["split"]["by"] == "project" else "split by group"
+    if task.name == "ranker":
+        learned, how = f"{counts['learned']} {task.unit} learned", f"headline: {metadata['headline']}"
+    else:
+        sides = "the whole project held out" if metadata["split"]["by"] == "project" else "split by group"
+        learned = f"{counts['train']} {task.unit} learned from, {metadata['fitted']}"
+        how = f"{counts['held_out']} held out ({sides})"
     lines = [
         f"{task.name} v{version}: {task.plain(metadata['metrics'], metadata['baselines'])}",
-        f"{task.name} v{version} of {', '.join(metadata['projects'])}: {counts['train'] + counts['calibrate']} "
-        f"{task.unit} learned from, {metadata['fitted']}, {counts['held_out']} held out ({how}), "
-        f"{metadata['seconds']:.0f} s",
+        f"{task.name} v{version} of {', '.join(metadata['projects'])}: {learned}, {how}, {metadata['seconds']:.0f} s",
     ]
     left_out = Counter[str]()
     for project in data["projects"].values():
@@ -28,7 +32,11 @@ def lines_of(task: TrainingTask, version: int, metadata: Mapping[str, Any]) -> l
     left_out.update(data["without_features"])
     if left_out:
         lines.append("left out: " + ", ".join(f"{count} {reason}" for reason, count in left_out.most_common()))
-    lines.append(f"held out: {task.words(metadata['metrics'])}")
+    if task.name == "ranker":
+        lines += [f"{name}: {task.words(scored)}" for name, scored in metadata.get("splits", {}).items()]
+        lines += marks(metadata["metrics"])
+    else:
+        lines.append(f"held out: {task.words(metadata['metrics'])}")
     lines += [f"  {name}: {task.words(scored)}" for name, scored in metadata["baselines"].items()]
     previous = metadata["previous"]
     if previous and previous["metrics"]:
@@ -48,6 +56,19 @@ def lines_of(task: TrainingTask, version: int, metadata: Mapping[str, Any]) -> l
             f"the same answer for all in {need['majority']:.0%}; its boxes are judged by themselves"
         )
     return [*lines, f"{state}: {verdict['reason']}"]
+
+
+def marks(scored: Mapping[str, Any]) -> list[str]:
+    """The success marks for picks, each as reached or not (docs/LESSONS.md)."""
+    found = []
+    for title, least in (("first version", FIRST_MARKS), ("success", MARKS)):
+        parts = [
+            f"{kind} {value:.0%} of {share:.0%} ({'' if value >= share else 'not '}reached)"
+            for kind, share in least.items()
+            if (value := scored[kind]["value"]) is not None
+        ]
+        found += [f"mark for {title}: {', '.join(parts)}"] if parts else []
+    return found
 
 
 def evaluation_lines(found: Evaluation) -> list[str]:

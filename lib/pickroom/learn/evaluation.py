@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -18,7 +18,9 @@ from pickroom.features.sources import FeatureSources
 from pickroom.learn import checkpoints, metrics, splits, training_sets
 from pickroom.learn.examples import CropExample, Pick
 from pickroom.learn.models import default_task, model_of
-from pickroom.learn.tasks import TrainingTask
+from pickroom.learn.picks.model import baseline_scores, right_of, scores
+from pickroom.learn.picks.task import PickTask
+from pickroom.learn.tasks import Task, TrainingTask
 from pickroom.learn.training_sets import KINDS, Kind, TrainingSet
 from pickroom.storage import append_log
 from pickroom.store.workspace import Workspace, utc_now
@@ -32,7 +34,8 @@ class VersionScore:
     """One version on one project.
 
     Attributes:
-        rows: decisions it was not fitted on; seen: those it was, left out.
+        rows: decisions it was not fitted on, or of which is known what was said before they were learned; seen: the
+            others, left out.
         figure: mean top-1, or mean IoU; None of nothing.
         metrics, baselines: as in a version's metadata, on the same rows.
         rolling: accuracy over the last 100 decisions, decision by decision; empty for crops.
@@ -163,43 +166,52 @@ def _evaluate_kind(
     return scores, (examples, features, used)
 
 
+def _pick_chances(used: _Used, picks: Sequence[Pick], features: Any) -> np.ndarray:
+    """(N, 4): what a version says of each group, or said before it learned the pick; NaN where neither is known."""
+    said = PickTask().scored_before(used.checkpoint, picks)
+    if used.unseen.any():
+        said[used.unseen] = used.model.chances(features.take(np.flatnonzero(used.unseen)))
+    return said
+
+
 def _score(
-    task: TrainingTask, used: _Used, examples: Sequence[Any], features: Any, project_id: str, current: bool
+    task: Task, used: _Used, examples: Sequence[Any], features: Any, project_id: str, current: bool
 ) -> VersionScore:
     own = np.array([splits.project_of(example) == project_id for example in examples], dtype=bool)
-    rows = np.flatnonzero(own & used.unseen)
+    is_ranker = task.name == "ranker"
+    said = _pick_chances(used, examples, features) if is_ranker else np.zeros((len(examples), 4))
+    rows = np.flatnonzero(own & ~np.isnan(said[:, 0]) & (used.unseen | is_ranker))
     some = [examples[row] for row in rows.tolist()]
-    seen = int(own.sum()) - len(rows)
-    number = used.checkpoint.version
+    seen, number = int(own.sum()) - len(rows), used.checkpoint.version
     if not some:
         why = "it was fitted on all of them" if seen else "nothing of this kind was decided"
         return VersionScore(task.name, number, current, project_id, 0, seen, note=why)
     here = features.take(rows)
-    evidence = task.evidence(used.model, some, here)
+    if is_ranker:
+        figures = right_of(some, said[rows])
+        found = (float(figures.mean()), scores(some, said[rows]), baseline_scores(some))
+        rolling = tuple(metrics.rolling_in_time(some, figures))
+        return VersionScore(task.name, number, current, project_id, len(rows), seen, *found, rolling)
     # what a baseline learns, it learns from the rows of other sides
     others = np.flatnonzero(~used.unseen)
     learned = ([examples[row] for row in others.tolist()], features.take(others))
-    learnable = task.name == "ranker" or len(others)
-    baselines = task.baselines(*learned, some, here).scored if learnable else {}
-    rolling: tuple[float, ...] = ()
-    if task.name == "ranker":
-        rolling = tuple(metrics.rolling_in_time(some, evidence.figures))
-    scored = task.score(used.model, some, here)
-    return VersionScore(
-        task.name, number, current, project_id, len(rows), seen, evidence.figure, scored, baselines, rolling
-    )
+    crops = cast(TrainingTask, task)
+    baselines = crops.baselines(*learned, some, here).scored if len(others) else {}
+    figure, scored = crops.evidence(used.model, some, here).figure, crops.score(used.model, some, here)
+    return VersionScore(task.name, number, current, project_id, len(rows), seen, figure, scored, baselines)
 
 
 def _sample(current: Mapping[str, _Current], count: int, seed: int | None) -> list[dict[str, Any]]:
-    """Groups at random that neither current model was fitted on, each as it would have been recommended."""
+    """Groups at random with what was said of them before either current model learned them."""
     images, image_features, crop_model = current.get("crop_proposer", _UNTRAINED)
     crops = {(image.project_id, image.filename): row for row, image in enumerate(images)} if crop_model else {}
     picks, features, ranker = current.get("ranker", _UNTRAINED)
     if ranker is None:
         hint = "see why: pickroom evaluate PROJECT"
         raise UsageError("no ranker recommends yet, so there is nothing to sample", doing="evaluating", hint=hint)
+    said = _pick_chances(ranker, picks, features)
     rows = []
-    for row in np.flatnonzero(ranker.unseen).tolist():
+    for row in np.flatnonzero(~np.isnan(said[:, 0])).tolist():
         place = crops.get(_chosen_key(picks[row]))
         if place is None or crop_model is None or crop_model.unseen[place]:
             rows.append(row)
@@ -208,10 +220,9 @@ def _sample(current: Mapping[str, _Current], count: int, seed: int | None) -> li
         raise UsageError("every group was trained on, none is left to sample", doing="evaluating", hint=hint)
     drawn = np.random.default_rng(seed).permutation(rows)[:count].tolist()
     some = [picks[row] for row in drawn]
-    picked = ranker.model.pick([pick.candidates for pick in some], features.take(drawn))
+    label = ranker.checkpoint.label
     entries = [
-        _entry(pick, int(picked.index[n]), float(picked.confidence[n]), ranker.checkpoint.label)
-        for n, pick in enumerate(some)
+        _entry(pick, int(own.argmax()), float(own.max()), label) for pick, own in zip(some, said[drawn], strict=True)
     ]
     for pick, entry in zip(some, entries, strict=True):
         place = crops.get(_chosen_key(pick))

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import numpy as np
-
 from pickroom.core.records import CropBox
 from pickroom.features.candidates import Candidates
 
@@ -78,8 +76,7 @@ class CropExample:
 class TrainingStep:
     """One epoch of a fit, given to its `progress` hook when the epoch is done.
 
-    What the hook raises stops the fit. `snapshot()` (where the fit can be resumed) returns arrays of what is finished;
-    given to the fit as `resume`, with the same data and configuration, they make it end as if it had never stopped.
+    What the hook raises stops the fit.
 
     Attributes:
         epoch: 1-based, `epochs` the last one (an ensemble counts all its members' epochs as one run).
@@ -93,7 +90,6 @@ class TrainingStep:
     loss: float
     held_out: float | None
     seconds: float
-    snapshot: Callable[[], dict[str, np.ndarray]] | None = None
 
 
 Progress = Callable[[TrainingStep], None]

@@ -113,13 +113,6 @@ def score_picks(picks: Sequence[Pick], right: np.ndarray) -> PickScore:
     )
 
 
-def chosen_right(picks: Sequence[Pick], probabilities: np.ndarray) -> np.ndarray:
-    """(N,) float64: 1 where the likeliest of (N, 4) probabilities is the person's pick; NaN rows are wrong."""
-    best = np.nan_to_num(probabilities, nan=-1.0).argmax(axis=1)
-    result: np.ndarray = (best == np.array([pick.chosen for pick in picks], dtype=np.int64)).astype(np.float64)
-    return result
-
-
 def highest_stage_right(picks: Sequence[Pick]) -> np.ndarray:
     """(N,): "highest stage" on each group; where stages are unknown or tied it guesses, and counts its chance."""
     found = []

@@ -9,15 +9,16 @@ from pickroom.core.errors import ConflictError, MissingExtraError, StoreError
 from pickroom.learn import checkpoints
 from pickroom.learn.checkpoints import Checkpoint
 from pickroom.learn.crops.model import CropTask
-from pickroom.learn.picks.model import PickTask
-from pickroom.learn.tasks import TrainingTask
+from pickroom.learn.picks import current
+from pickroom.learn.picks.task import PickTask
+from pickroom.learn.tasks import Task
 from pickroom.learn.training_sets import Kind, require_kind
 from pickroom.store.workspace import Project
 
-DEFAULT_TASKS: dict[Kind, TrainingTask] = {"ranker": PickTask(), "crop_proposer": CropTask()}
+DEFAULT_TASKS: dict[Kind, Task] = {"ranker": PickTask(), "crop_proposer": CropTask()}
 
 
-def default_task(kind: str) -> TrainingTask:
+def default_task(kind: str) -> Task:
     """How a model of this kind is made by default; raises UsageError when there is no such kind."""
     return DEFAULT_TASKS[require_kind(kind)]
 
@@ -44,7 +45,7 @@ class Loaded:
     """One model, or why it says nothing.
 
     Attributes:
-        model: a `PickModel` or a `CropModel`; None with a reason.
+        model: a `PickModel`, with what was learned since its version, or a `CropModel`; None with a reason.
         version: as recommendations name it, "v3"; None without a model.
         damaged: the reason is a fault, not that no version has earned it yet.
     """
@@ -64,7 +65,12 @@ def load(project: Project, kind: Kind) -> Loaded:
             return Loaded(kind, reason=f"no {kind} has been trained that beats its baselines")
         if project.manifest.encoder is None:
             return Loaded(kind, reason=f"there are no vectors yet: pickroom embed {project.id}")
+        model = model_of(checkpoint)
         checkpoint.require_features(default_task(kind).feature_hash, project.manifest.encoder)
-        return Loaded(kind, model_of(checkpoint), checkpoint.label)
+        if kind == "ranker" and (state := current.read_state(project.workspace)) is not None:
+            trained = checkpoint.metadata["features"]
+            if (state.version, state.features, state.encoder) == (checkpoint.version, *trained.values()):
+                model = state.learner.model or model  # it has learned on since the version was written
+        return Loaded(kind, model, checkpoint.label)
     except (ConflictError, MissingExtraError, StoreError) as error:
         return Loaded(kind, reason=error.what, damaged=True)

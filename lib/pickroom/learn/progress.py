@@ -170,7 +170,7 @@ def read_status(workspace: Workspace, name: str) -> Status | None:
     alive, path = is_running(workspace, name), status_path(workspace, name)
     status = json_records.read(Status, path, doing="following a training", hint="delete it", error=PickroomError)
     if status is not None and status.state == "running" and not alive:
-        gone = "its process is gone; train again: it goes on where it was"
+        gone = "its process is gone; train again"
         return replace(status, state="failed", message=status.message or gone)
     return status
 

@@ -14,6 +14,7 @@ from typing import Any
 from pickroom.core.errors import StoreError
 from pickroom.core.quantities import plural
 from pickroom.core.records import CropBox, Group, Recommendation
+from pickroom.features.blocks import BLOCKS
 from pickroom.features.candidates import Candidates
 from pickroom.features.pick_features import pick_features
 from pickroom.features.sources import FeatureSources
@@ -21,12 +22,14 @@ from pickroom.groups import baseline
 from pickroom.learn import models, reasons
 from pickroom.learn.crops.features import UncroppedImage, crop_features
 from pickroom.learn.models import Loaded
-from pickroom.learn.picks.model import PickTask
+from pickroom.learn.picks.task import PickTask
 from pickroom.store import groups, recommendations, review_state
 from pickroom.store.connect import connect, open_read_only, transaction
 from pickroom.store.workspace import Project
 
 Progress = Callable[[int, int], None]
+_GROUPS_AT_ONCE = 2000  # whose features are in memory
+_NUMBERS = {spec.name: spec.columns for spec in BLOCKS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,29 +116,31 @@ def recommendations_for(
     if ranker.model is None or not waiting:
         why = f"a baseline: {ranker.reason}"
         return {group.group_id: baseline.recommend(group, why) for group in waiting}
-    items = [candidates_of(group) for group in waiting]
     sources = FeatureSources([project])
-    try:
-        features = pick_features(items, sources, PickTask().features_config, progress)
-    except StoreError as error:
-        return {group.group_id: baseline.recommend(group, f"a baseline: {error.what}") for group in waiting}
-    picked = ranker.model.pick(items, features)
     made: dict[str, Recommendation] = {}
-    for row, group in enumerate(waiting):
-        if row in features.missing:
-            made[group.group_id] = baseline.recommend(group, f"a baseline: {features.missing[row]}")
-            continue
-        index = int(picked.index[row])
-        explanation = ranker.model.ranker.explain(features, row)
-        made[group.group_id] = Recommendation(
-            group_id=group.group_id,
-            source="model",
-            selected_index=index,
-            confidence=round(float(picked.confidence[row]), 4),
-            reasons=reasons.reasons(group, index, explanation, float(picked.spread[row])),
-            anomaly_flags=reasons.flags(group, index, explanation),
-            versions={"ranker": str(ranker.version)},
-        )
+    for start in range(0, len(waiting), _GROUPS_AT_ONCE):
+        some = waiting[start : start + _GROUPS_AT_ONCE]
+        try:
+            items = [candidates_of(group) for group in some]
+            features = pick_features(items, sources, PickTask().features_config, progress)
+        except StoreError as error:
+            return {group.group_id: baseline.recommend(group, f"a baseline: {error.what}") for group in waiting}
+        chances = ranker.model.chances(features)
+        for row, group in enumerate(some):
+            if row in features.missing:
+                made[group.group_id] = baseline.recommend(group, f"a baseline: {features.missing[row]}")
+                continue
+            index = int(chances[row].argmax())
+            explanation = ranker.model.explain(features, row, _NUMBERS)
+            made[group.group_id] = Recommendation(
+                group_id=group.group_id,
+                source="model",
+                selected_index=index,
+                confidence=round(float(chances[row, index]), 4),
+                reasons=reasons.reasons(group, index, explanation),
+                anomaly_flags=reasons.flags(group, index, explanation),
+                versions={"ranker": str(ranker.version)},
+            )
     return _with_crops(made, waiting, sources, crops)
 
 

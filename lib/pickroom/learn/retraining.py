@@ -1,33 +1,38 @@
-"""Learn again from everything that was decided, then recommend anew: what the deck offers after a finalise."""
+"""Learn what was decided, then recommend anew: what follows a finalise, in the background."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from importlib.util import find_spec
+from typing import Any
 
 from pickroom.core.errors import PickroomError
-from pickroom.learn import progress
+from pickroom.learn import checkpoints, progress, training_sets
 from pickroom.learn.background import Background, start
+from pickroom.learn.picks import current
 from pickroom.learn.progress import ProgressReporter, Status, TrainingStopped
 from pickroom.learn.reading import inspect_all
 from pickroom.learn.recommending import recommend
-from pickroom.learn.tasks import TrainingTask
+from pickroom.learn.tasks import Task
 from pickroom.learn.training import train
-from pickroom.learn.training_sets import KINDS, Kind
+from pickroom.learn.training_sets import Kind
 from pickroom.store.workspace import Project, Workspace
 
 NAME = "retraining"
 COMMAND = "retrain"
+_LEAST_CROPS, _MORE_CROPS = 40, 1.25  # crops of a first model, and how many times those of the last one for another
 
 
 def retrain(
     workspace: Workspace,
     project_id: str,
     show: Callable[[Status], None] | None = None,
-    tasks: Mapping[Kind, TrainingTask] | None = None,
+    tasks: Mapping[Kind, Task] | None = None,
 ) -> tuple[str, ...]:
-    """Train both models on every project that goes together with this one, then renew its recommendations.
+    """Learn what was decided in every project that goes together with this one, then renew its recommendations.
 
-    A model that cannot be trained, for want of crops for example, stays as it is, and the reason is reporter.
+    The crop model is trained again when there are many more crops. A model that cannot learn stays as it is, and the
+    reason is reported.
 
     Args:
         tasks: how each kind is made, where not by default.
@@ -72,22 +77,35 @@ def together(workspace: Workspace, project: Project) -> tuple[list[str], list[st
 
 
 def _retrain(
-    workspace: Workspace, project: Project, reporter: ProgressReporter, tasks: Mapping[Kind, TrainingTask]
+    workspace: Workspace, project: Project, reporter: ProgressReporter, tasks: Mapping[Kind, Task]
 ) -> tuple[str, ...]:
     project_ids, lines = together(workspace, project)
 
     def mirror(status: Status) -> None:
         reporter.mirror(f"{status.name}: {status.phase}", status)
 
-    for kind in KINDS:
-        try:
-            made = train(workspace, kind, project_ids, task=tasks.get(kind), show=mirror)
-            lines.append(f"{kind} v{made.version}: {made.lines[-1]}")
-        except TrainingStopped:
-            raise
-        except PickroomError as error:
-            lines.append(f"{kind}: {error.what}" + (f" ({error.hint})" if error.hint else ""))
+    try:
+        ranker: Any = tasks.get("ranker")
+        lines += current.update(workspace, project_ids, ranker, lambda words: reporter.phase(f"ranker: {words}"))[1]
+        if _crops_are_due(workspace, project_ids):
+            made = train(workspace, "crop_proposer", project_ids, task=tasks.get("crop_proposer"), show=mirror)
+            lines.append(f"crop_proposer v{made.version}: {made.lines[-1]}")
+    except TrainingStopped:
+        raise
+    except PickroomError as error:
+        lines.append(error.what + (f" ({error.hint})" if error.hint else ""))
     reporter.phase("recommending")
     report = recommend(project, reporter.count)
     news = "New recommendations show with the deck's next key." if report.changed else "No recommendation has changed."
     return (*lines, *report.words.splitlines(), news)
+
+
+def _crops_are_due(workspace: Workspace, project_ids: Sequence[str]) -> bool:
+    """Whether there are many more crops than the last crop model was made of; training it takes a minute."""
+    known = checkpoints.versions(workspace, "crop_proposer")
+    count = len(training_sets.collect(workspace, "crop_proposer", project_ids).examples)
+    try:
+        before = checkpoints.read_metadata(workspace, "crop_proposer", known[-1])["data"]["examples"] if known else 0
+    except (OSError, ValueError, KeyError, TypeError):
+        before = 0
+    return find_spec("torch") is not None and count >= max(_LEAST_CROPS, _MORE_CROPS * before)

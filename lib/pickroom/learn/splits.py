@@ -1,4 +1,4 @@
-"""Who is trained on, who calibrates, who is held out. Pure.
+"""Who is trained on, who is held out. Pure.
 
 Rows that share a file (its name within a project, or its content anywhere) go to one side together, always. Each row
 has a draw of its own, from a hash of its smallest key and not from the order or number of rows; rows that go together
@@ -21,8 +21,8 @@ import numpy as np
 
 from pickroom.learn.examples import CropExample, Pick
 
-TRAIN, CALIBRATE, HELD_OUT, LEFT_OUT = 0, 1, 2, 3
-SIDES = ("train", "calibrate", "held_out", "left_out")
+TRAIN, HELD_OUT, LEFT_OUT = 0, 1, 2
+SIDES = ("train", "held_out", "left_out")
 Example = Pick | CropExample
 _GROUP = "#group "  # sorts before every other key: a family is called by its group where it has one
 
@@ -37,14 +37,12 @@ class SplitConfig:
             all of that project's instead.
         least: families held out at the fewest, where the draw gave less and that is no more than half of all: of 60
             groups a tenth of all draws would else hold out too few to judge by (8: promotion.LEAST_ROWS).
-        calibrate: share of the groups that only calibrate, in (0, 1).
         seed: another one draws other sides, and makes versions that cannot be compared.
     """
 
     holdout: str | None = None
     held_out: float = 0.2
     least: int = 10
-    calibrate: float = 0.15
     seed: int = 1
 
 
@@ -127,23 +125,16 @@ def families(examples: Sequence[Example]) -> list[str]:
 def split(examples: Sequence[Example], config: SplitConfig) -> Split:
     """Divide rows into sides; raises AssertionError if that ever put one file on two of them."""
     named = families(examples)
-    draws = _lowest_draws(examples, named, config.seed)
     if config.holdout is not None:
         closed = {family for family, e in zip(named, examples, strict=True) if project_of(e) == config.holdout}
         sides = [
-            HELD_OUT
-            if project_of(example) == config.holdout
-            else LEFT_OUT
-            if family in closed
-            else CALIBRATE
-            if draw < config.calibrate
-            else TRAIN
-            for family, example, draw in zip(named, examples, draws, strict=True)
+            HELD_OUT if project_of(example) == config.holdout else LEFT_OUT if family in closed else TRAIN
+            for family, example in zip(named, examples, strict=True)
         ]
     else:
+        draws = _lowest_draws(examples, named, config.seed)
         held_out = _held_out_below(sorted(set(draws)), config)
-        edge = held_out + config.calibrate
-        sides = [HELD_OUT if d < held_out else CALIBRATE if d < edge else TRAIN for d in draws]
+        sides = [HELD_OUT if draw < held_out else TRAIN for draw in draws]
     made = Split(np.array(sides, dtype=np.int8), config)
     require_apart(examples, made.sides)
     return made

@@ -20,13 +20,12 @@ class Evidence:
     The rows are those of `TrainingTask.judged`, in its order: not every row that is asked about can be judged.
 
     Attributes:
-        raw: (N,) confidences before calibration; right: (N,) whether the person agreed; lower: see `calibration`.
+        raw: (N,) confidences before calibration; right: (N,) whether the person agreed.
         figures: (N,) what a version is judged by; losses: (N,) what decides between equals, the lower the better.
     """
 
     raw: np.ndarray
     right: np.ndarray
-    lower: np.ndarray
     figures: np.ndarray
     losses: np.ndarray
 
@@ -58,17 +57,14 @@ class Baselines:
     scored: dict[str, Any]
 
 
-class TrainingTask(Protocol):
-    """How a model of one kind is made of examples, and held against its baselines; `PickTask` says more."""
+class Task(Protocol):
+    """How a model of one kind is held against its baselines and reported; `PickTask` says more."""
 
     @property
     def name(self) -> Kind: ...
 
     @property
     def unit(self) -> str: ...
-
-    @property
-    def settings(self) -> tuple[float, ...]: ...
 
     @property
     def feature_hash(self) -> str: ...
@@ -82,25 +78,19 @@ class TrainingTask(Protocol):
         self, examples: Sequence[Any], sources: FeatureSources, progress: Callable[[int, int], None] | None = None
     ) -> Any: ...
 
-    def fit(
-        self,
-        examples: Sequence[Any],
-        features: Any,
-        setting: float,
-        progress: Progress,
-        resume: Mapping[str, np.ndarray] | None,
-        device: str,
-    ) -> Any: ...
-
     def rebuild(self, state: Mapping[str, np.ndarray], description: Mapping[str, Any]) -> Any: ...
 
-    def judged(self, examples: Sequence[Any]) -> np.ndarray:
-        """(n,) int64: the examples that `evidence` and `baselines` have figures of, in their order."""
-        ...
+    def plain(self, scored: Mapping[str, Any], baselines: Mapping[str, Mapping[str, Any]]) -> str: ...
+
+    def words(self, scored: Mapping[str, Any]) -> str: ...
+
+
+class TrainingTask(Task, Protocol):
+    """How a model is fitted on one part of the examples and evaluated on the rest: the crop model."""
+
+    def fit(self, examples: Sequence[Any], features: Any, progress: Progress) -> Any: ...
 
     def evidence(self, model: Any, examples: Sequence[Any], features: Any) -> Evidence: ...
-
-    def calibrated(self, model: Any, evidence: Evidence) -> Any: ...
 
     def baselines(
         self, train: Sequence[Any], train_features: Any, examples: Sequence[Any], features: Any
@@ -108,6 +98,8 @@ class TrainingTask(Protocol):
 
     def score(self, model: Any, examples: Sequence[Any], features: Any) -> dict[str, Any]: ...
 
-    def plain(self, scored: Mapping[str, Any], baselines: Mapping[str, Mapping[str, Any]]) -> str: ...
+    def judged(self, examples: Sequence[Any]) -> np.ndarray:
+        """(n,) int64: the examples that `evidence` and `baselines` have figures of, in their order."""
+        ...
 
-    def words(self, scored: Mapping[str, Any]) -> str: ...
+    def calibrated(self, model: Any, evidence: Evidence) -> Any: ...

@@ -1,4 +1,4 @@
-"""A training from end to end: check, freeze, features, fit, calibrate, evaluate, save, promote; it can be watched."""
+"""A training from end to end: check, freeze, features, fit, evaluate, save, promote; it can be watched and stopped."""
 
 from __future__ import annotations
 
@@ -7,24 +7,28 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from pickroom.core.errors import ConflictError, MissingExtraError, StoreError, UsageError
 from pickroom.features import device as devices
 from pickroom.features.sources import FeatureSources
-from pickroom.learn import checkpoints, describing, fitting, progress, splits, training_sets
+from pickroom.learn import checkpoints, describing, progress, splits, training_sets
+from pickroom.learn.examples import TrainingStep
 from pickroom.learn.models import default_task, model_of
-from pickroom.learn.progress import ProgressReporter, Status
+from pickroom.learn.picks.task import PickTask
+from pickroom.learn.picks.training import train_picks
+from pickroom.learn.progress import ProgressReporter, Status, TrainingStopped
 from pickroom.learn.promotion import LEAST_ROWS, Rival, Verdict, evaluate_crop_gate, judge
-from pickroom.learn.splits import CALIBRATE, HELD_OUT, TRAIN, Split, SplitConfig
-from pickroom.learn.tasks import TrainingTask
+from pickroom.learn.splits import HELD_OUT, TRAIN, Split, SplitConfig
+from pickroom.learn.tasks import Evidence, Task, TrainingTask
 from pickroom.learn.training_sets import Kind, TrainingSet
 from pickroom.store import written_files
 from pickroom.store.workspace import Workspace, utc_now
 
 LEAST_TRAIN = 20  # rows; fewer would be learned by heart
+_FOLDS = 3  # of the rows that are not held out, to fit confidence on
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +81,7 @@ def train(
     kind: Kind,
     project_ids: Sequence[str],
     config: TrainConfig | None = None,
-    task: TrainingTask | None = None,
+    task: Task | None = None,
     show: Callable[[Status], None] | None = None,
     recorder: Callable[[ProgressReporter], None] | None = None,
 ) -> Trained:
@@ -117,15 +121,18 @@ def _train(
     kind: Kind,
     project_ids: Sequence[str],
     config: TrainConfig,
-    task: TrainingTask,
+    task: Task,
     reporter: ProgressReporter,
 ) -> Trained:
     started = time.monotonic()
     device = "cpu" if kind == "ranker" else devices.pick_device(devices.present(), config.device)
     reporter.phase("checking the decisions")
     frozen = training_sets.collect(workspace, kind, project_ids)
+    if isinstance(task, PickTask):
+        version, promoted, metadata = train_picks(workspace, frozen, task, config.split.holdout, reporter)
+        return _report(workspace, task, version, promoted, metadata)
     path = training_sets.freeze(workspace, frozen)
-    return _train_on(workspace, frozen, path, config, task, device, reporter, started)
+    return _train_on(workspace, frozen, path, config, cast(TrainingTask, task), device, reporter, started)
 
 
 def _train_on(
@@ -140,11 +147,10 @@ def _train_on(
 ) -> Trained:
     reporter.phase("making features")
     rows, missing = _features(workspace, frozen, task, config, reporter)
-    fitted = fitting.fit(workspace, task, rows.examples, rows.features, rows.split, device, reporter)
-    model = fitted.model
+    model, how = _fit(task, rows, reporter)
     reporter.phase("evaluating")
     held_out, features = rows.of(HELD_OUT)
-    learned = rows.of(TRAIN, CALIBRATE)
+    learned = rows.of(TRAIN)
     baselines = task.baselines(*learned, held_out, features)
     verdict, previous = _verdict(workspace, task, frozen, model, held_out, features, baselines.judged)
     metrics = task.score(model, held_out, features)
@@ -163,12 +169,8 @@ def _train_on(
         "features": {"hash": task.feature_hash, "encoder": frozen.encoder},
         **model.describe(),
         "settings": task.to_dict(),
-        "tried": [
-            {**one, "held_out": task.score(other, held_out, features)}
-            for one, other in zip(fitted.tried, fitted.models, strict=True)
-            if len(fitted.models) > 1
-        ],
-        "fitted": fitted.how,
+        "tried": [],
+        "fitted": how,
         "split": rows.split.to_dict(),
         "seeds": {"split": config.split.seed, "model": task.seed},
         "device": {"name": device, "words": devices.device_words(device)},
@@ -184,6 +186,32 @@ def _train_on(
         },
     }
     return _publish(workspace, task, frozen, rows, model, metadata, verdict)
+
+
+def _fit(task: TrainingTask, rows: _Rows, reporter: ProgressReporter) -> tuple[Any, str]:
+    """A model of the rows that are not held out, and how its confidence was fitted, in words.
+
+    Few rows are too dear to be set apart for that: confidence is fitted on what models of the other folds say of each
+    fold (cross-fitting).
+    """
+
+    def progress(step: TrainingStep) -> None:
+        reporter.step(step)
+        if reporter.stopping:
+            raise TrainingStopped("stopped", doing=f"training the {task.name}", hint="train again: it begins anew")
+
+    examples, features = rows.of(TRAIN)
+    reporter.phase("training")
+    model = task.fit(examples, features, progress)
+    folds, pieces = splits.folds(examples, _FOLDS, rows.split.config.seed), []
+    for fold in range(_FOLDS):
+        asked, others = np.flatnonzero(folds == fold), np.flatnonzero(folds != fold)
+        if len(asked) and len(others):
+            reporter.phase(f"measuring its confidence, {fold + 1} of {_FOLDS}")
+            part = task.fit([examples[row] for row in others], features.take(others), progress)
+            pieces.append(task.evidence(part, [examples[row] for row in asked], features.take(asked)))
+    evidence = Evidence.joined(pieces)
+    return task.calibrated(model, evidence), f"confidence cross-fitted on {len(evidence.raw)} rows"
 
 
 def _features(
@@ -208,7 +236,7 @@ def _features(
 def _require_enough(frozen: TrainingSet, task: TrainingTask, split: Split, missing: Counter[str]) -> None:
     """Raise UsageError where a version could not be learned, or not be judged."""
     counts = split.counts
-    learned = counts["train"] + counts["calibrate"]
+    learned = counts["train"]
     if learned >= LEAST_TRAIN and counts["held_out"] >= LEAST_ROWS:
         return
     what = f"{learned} {task.unit} to train on and {counts['held_out']} held out"
@@ -261,16 +289,21 @@ def _publish(
     metadata: dict[str, Any],
     verdict: Verdict,
 ) -> Trained:
-    keys = frozenset().union(*(splits.file_keys(example) for example in rows.of(TRAIN, CALIBRATE)[0]))
+    keys = frozenset().union(*(splits.file_keys(example) for example in rows.of(TRAIN)[0]))
     version = checkpoints.save(workspace, task.name, model.state(), metadata, splits.prints(keys))
     if verdict.promoted:
         checkpoints.make_current(workspace, task.name, version, verdict.reason)
+    return _report(workspace, task, version, verdict.promoted, metadata)
+
+
+def _report(workspace: Workspace, task: Task, version: int, promoted: bool, metadata: dict[str, Any]) -> Trained:
+    """Write the short report of a version."""
     lines = describing.lines_of(task, version, metadata)
     name = f"training_{task.name}_v{version}_{metadata['made_at'][:10]}.md"
     report = written_files.free_path(workspace, workspace.summaries / name)
     text = [f"# {task.name} v{version}", "", *(f"- {line}" for line in lines), ""]
     written_files.write_text(workspace, report, "\n".join(text))
-    return Trained(task.name, version, verdict.promoted, metadata, report, tuple(lines))
+    return Trained(task.name, version, promoted, metadata, report, tuple(lines))
 
 
 def _kind_of(reason: str) -> str:

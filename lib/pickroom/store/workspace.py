@@ -222,6 +222,7 @@ class Workspace:
     manifests = _Folder("data", "projects")
     decisions = _Folder(DECISIONS)
     embeddings = _Folder("data", "ai_data", "embeddings")
+    blocks = _Folder("data", "ai_data", "blocks")
     thumbnails = _Folder("data", "ai_data", "cache", "thumbnails")
     processed_log = _Folder("data", "ai_data", "cache", "processed_images.jsonl")
     models = _Folder("data", "ai_data", "models")

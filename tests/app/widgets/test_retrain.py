@@ -1,4 +1,4 @@
-"""The deck offers to learn after each finalise, in a process of its own, and never waits for it."""
+"""The deck learns after each finalise, in a process of its own, and never waits for it."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from pickroom.learn import progress, retraining
 from pickroom.learn.background import Background
 from pickroom.learn.crops.model import CropTask
 from pickroom.learn.crops.proposer import CropConfig
-from pickroom.learn.picks.model import PickTask
-from pickroom.learn.picks.ranker import RankerConfig
-from pickroom.learn.tasks import TrainingTask
+from pickroom.learn.picks.columns import ColumnsConfig
+from pickroom.learn.picks.task import PickTask
+from pickroom.learn.tasks import Task
 from pickroom.learn.training_sets import Kind
 from pickroom.sessions.review.session import ReviewSession
 from pickroom.store.workspace import Project, Workspace
@@ -33,34 +33,38 @@ def press(deck: Deck, *keys: str) -> None:
         deck.key_pressed(key, deck.token())
 
 
-def test_it_is_offered_after_a_finalise_and_not_before(make_project: Make) -> None:
+def test_without_vectors_a_finalise_says_that_nothing_is_learned(make_project: Make) -> None:
     deck = Deck(ReviewSession(make_project([(1, 2), (1, 2)])))
     try:
         assert deck.retrain.layout.display == "none"
         press(deck, "2", "1", *FINALISE)
-        assert deck.retrain.layout.display is None
-        assert "Learn from these decisions" in deck.retrain.line.value
+        assert deck.retrain.layout.display is None and deck.retrain.background is None
+        assert "the images have no vectors yet (pickroom embed p)" in deck.retrain.value
     finally:
         deck.close()
 
 
-def test_a_process_that_cannot_learn_says_why_and_frees_the_button(make_project: Make, tmp_path: Path) -> None:
-    write_image(tmp_path / "other" / "a.png")
-    start(Workspace(tmp_path / "home"), "another", tmp_path / "other")  # has no vectors either
-    deck = Deck(ReviewSession(make_project([(1, 2), (1, 2)])))
+def test_a_finalise_is_learned_in_the_background(tmp_path: Path) -> None:
+    project = make_learned(tmp_path, "p", 4, 0)
+    deck = Deck(ReviewSession(project))
     try:
         press(deck, "2", *FINALISE)
-        deck.retrain.button.click()
-        assert deck.retrain.button.disabled
         press(deck, "2")  # the deck takes keys meanwhile
-        if deck.retrain.following is not None:
-            deck.retrain.following.join(4 * PATIENCE_S)
-            assert not deck.retrain.following.is_alive()
-        said = deck.retrain.line.value
-        assert "ranker: project p has no vectors (make them: pickroom embed p" in said
-        assert "1 by the baseline" in said
-        assert "No recommendation has changed" in said and "New recommendations" not in said
-        assert not deck.retrain.button.disabled
+        assert deck.retrain.wait(4 * PATIENCE_S)
+        said = deck.retrain.value
+        assert "ranker: 1 new decision learned, 1 in all" in said
+        assert "it has not yet been shown to beat" in said and "3 by the baseline" in said
+    finally:
+        deck.close()
+
+
+def test_a_finalise_meanwhile_is_learned_afterwards(tmp_path: Path) -> None:
+    deck = Deck(ReviewSession(make_learned(tmp_path, "p", 4, 0)))
+    try:
+        press(deck, "2", *FINALISE)
+        press(deck, "2", *FINALISE)
+        assert deck.retrain.wait(6 * PATIENCE_S)
+        assert "2 in all" in deck.retrain.value
     finally:
         deck.close()
 
@@ -68,26 +72,26 @@ def test_a_process_that_cannot_learn_says_why_and_frees_the_button(make_project:
 def test_it_learns_and_recommends_anew(tmp_path: Path) -> None:
     project = make_learned(tmp_path, "p", 62, 60)
     # small models: what a default one learns is for the tests of learning
-    small: dict[Kind, TrainingTask] = {
-        "ranker": PickTask(config=RankerConfig(members=2, hidden=64, components=4)),
+    small: dict[Kind, Task] = {
+        "ranker": PickTask(config=ColumnsConfig(directions=8, curved=(("consistency", 0.5, 32),))),
         "crop_proposer": CropTask(config=CropConfig(members=1, steps=30, hidden=8)),
     }
     lines = retraining.retrain(project.workspace, "p", tasks=small)
-    assert lines[0].startswith("ranker v1: it recommends from now on")
+    assert lines[1].startswith("ranker v1 recommends from now on")
     assert any("2 by ranker v1" in line for line in lines)
     assert lines[-1] == "New recommendations show with the deck's next key."
 
 
-def test_a_damaged_progress_file_ends_in_one_line_and_a_button_that_works(workspace: Workspace, tmp_path: Path) -> None:
+def test_a_damaged_progress_file_ends_in_one_line(workspace: Workspace, tmp_path: Path) -> None:
     folder = tmp_path / "images"
     write_image(folder / "a.png")
-    button = Retrain(start(workspace, "p", folder)[0])
+    line = Retrain(start(workspace, "p", folder)[0])
     path = progress.status_path(workspace, "x")
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("{")
     ended = subprocess.Popen(["true"])
     ended.wait(PATIENCE_S)
-    button.button.disabled = True
-    button._follow(Background(workspace, "x", ended, tmp_path / "log"))
-    assert "it cannot be read" in button.line.value and not button.button.disabled
-    button.close()
+    line.background = Background(workspace, "x", ended, tmp_path / "log")
+    line._follow()
+    assert "it cannot be read" in line.value
+    line.close()

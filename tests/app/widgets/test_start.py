@@ -6,7 +6,7 @@ from pathlib import Path
 
 from conftest import write_image, write_series
 from pickroom.app.widgets.pages import open_start
-from pickroom.indexing.steps import embed_project
+from pickroom.indexing.pipeline import embed_project
 from pickroom.store.workspace import Workspace
 
 
@@ -30,7 +30,7 @@ def test_a_camera_s_folder_is_told_how_it_gets_groups_and_gets_them(workspace: W
     assert "3 images = 0 in 0 groups + 3 ungrouped" in page and "Review them" not in page
     assert "To have groups in p: make vectors (10_embed" in page and "by = &quot;similarity&quot;" in page
     assert "p has no vectors yet: 10_embed.ipynb" in open_start("p", images_folder, workspace.root, "similarity").value
-    embed_project("p", workspace.root, encoder="bundled", regions=False)
+    embed_project("p", workspace.root, encoder="bundled")
     page = open_start("p", images_folder, workspace.root, "similarity").value
     assert "3 images = 3 in 1 group + 0 ungrouped. Review them" in page and "To have groups" not in page
     assert "cannot be made by" in open_start("p", None, workspace.root, "looks").value  # type: ignore[arg-type]

@@ -103,7 +103,8 @@ def test_openclip_weights_are_looked_for_and_never_fetched(tmp_path: Path, monke
     monkeypatch.delenv("PICKROOM_OPENCLIP", raising=False)
     monkeypatch.delenv("HF_HUB_CACHE", raising=False)
     monkeypatch.setenv("HF_HOME", str(tmp_path))
-    assert machine.openclip_weights().state == "warn"
+    line = machine.openclip_weights().line
+    assert line == "ok    openclip weights: not on this machine; only --encoder openclip needs them"
     snapshot = tmp_path / "hub" / "models--laion--CLIP-ViT-B-32-laion2B-s34B-b79K" / "snapshots" / "1"
     snapshot.mkdir(parents=True)
     (snapshot / "open_clip_model.safetensors").write_bytes(b"x")

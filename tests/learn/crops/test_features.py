@@ -54,7 +54,7 @@ def test_features_are_the_stored_vectors_and_say_what_is_missing(learned_once: P
         for place in (5, 0, 3)
     ]
     changed = replace(frames[0], sha256="0" * 64)  # the same name, other content
-    frames = [frames[0], changed, *frames[1:], replace(frames[0], filename="nowhere.jpg")]
+    frames = [frames[0], changed, *frames[1:], replace(changed, filename="nowhere.jpg")]
     found = crop_features(frames, FeatureSources([learned_once]))
     assert found.mask.tolist() == [True, False, True, True, False]
     assert set(found.missing) == {1, 4} and "has no vector" in found.missing[4]
@@ -77,7 +77,7 @@ class WithReduced(FeatureSources):
         spec, grids = replace(found.spec, patch_dim=90), np.tile(found.patches, (1, 1, 1, 30))
         if project_id == "old":
             spec, grids = spec.reduced, reduce_channels(grids)
-        return replace(found, spec=spec, patches=grids, _places={})
+        return replace(found, spec=spec, patches=grids)
 
 
 @pytest.mark.parametrize("order", [("p", "old"), ("old", "p")])

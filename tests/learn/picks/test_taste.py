@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 from pathlib import Path
 from types import ModuleType
 
@@ -114,6 +115,34 @@ def test_a_gain_comes_with_an_interval_that_holds_it(parts: Parts) -> None:
     gain, low, high = parts.evaluate.paired_gain(ours, theirs)
     assert gain == pytest.approx(0.2) and 0.1 < low < gain < high < 0.3
     assert parts.evaluate.paired_gain(ours, ours) == (0, 0, 0)
+
+
+def test_portraits_are_split_as_version_0_1_was_asked(parts: Parts) -> None:
+    record = BENCHMARKS / "version-0.1" / "portraits.jsonl"
+    lines = [json.loads(line) for line in record.read_text().splitlines()]
+    first = next(line for line in lines if line["number"] == 1 and line["split"] == "blocks" and "asked" in line)
+    names = [f"{number:03d}.jpg" for number in range(1, 51)]
+    learned, asked = parts.portraits.split(50, 1, "blocks")
+    assert [[names[place] for place in group] for group in learned] == first["learned_from"]
+    assert [[names[place] for place in group] for group in asked] == first["asked"]
+    assert not set(learned.ravel()) & set(asked.ravel())
+
+
+def test_a_taste_is_found_by_every_way_but_a_guess(parts: Parts) -> None:
+    rng = np.random.default_rng(0)
+    vectors = rng.standard_normal((40, 6)).astype(np.float32)
+    blocks = {"vector": vectors / np.linalg.norm(vectors, axis=1, keepdims=True)}
+    utility = blocks["vector"][:, 0]
+    learned, asked = parts.portraits.split(40, 0, "random")
+    chosen, meant = utility[learned].argmax(axis=1), utility[asked].argmax(axis=1)
+    for way in (parts.portraits.ours, lambda own, *rows: parts.portraits.bradley_terry(own["vector"], *rows)):
+        assert (way(blocks, learned, chosen, asked).argmax(axis=1) == meant).mean() > 0.7
+    near = parts.portraits.nearest(blocks["vector"], learned, chosen, asked)
+    assert (near.argmax(axis=1) == meant).mean() > 0.5
+
+
+def test_a_record_of_other_groups_is_no_comparison(parts: Parts, tmp_path: Path) -> None:
+    assert parts.evaluate.version_0_1(tmp_path / "none.jsonl", "every", [], np.arange(0)) is None
 
 
 def test_a_person_crops_to_the_subject_in_the_images_own_shape(parts: Parts) -> None:

@@ -132,7 +132,7 @@ def suggesting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sort
     names = np.array(selected(project), dtype=object)
     turns = np.eye(8, dtype=np.float32)[np.arange(12) % 2]
     noise = np.random.default_rng(0).normal(0, 0.05, (12, 8)).astype(np.float32)
-    made = Vectors(None, names, np.full(12, None, object), turns + noise, None, {})  # type: ignore[arg-type]
+    made = Vectors(names, np.full(12, None, object), None, turns + noise, None, {})  # type: ignore[arg-type]
     monkeypatch.setattr(suggest, "load_vectors", lambda project: made)
     opened = SortSession(project)
     for name in ("anna", "bo"):

@@ -44,7 +44,7 @@ class Deck(StageDesk):
         commands = session.keys.commands
         self._steps = {key: STEPS[command.name] for key, command in commands.items() if command.name in STEPS}
         self.retrain = Retrain(session.project)
-        self._offered_for: object = None  # the finalise after which it was last offered
+        self._learned_from: object = None  # the finalise after which that was last begun
         super().__init__(session, below=[self.retrain])
 
     def draw(self) -> None:
@@ -80,9 +80,9 @@ class Deck(StageDesk):
         super().apply(key)
         # once after each finalise that decided something
         result = self.session.last_result
-        if result is not None and result.batch and result is not self._offered_for:
-            self._offered_for = result
-            self.retrain.offer()
+        if result is not None and result.batch and result is not self._learned_from:
+            self._learned_from = result
+            self.retrain.start()
 
     def token(self) -> str:
         state = self.session.state
@@ -116,11 +116,10 @@ def open_manual_deck(project_id: str, home: Home = None, batch_size: int = BATCH
 
 
 _LOOK_S = 0.5  # between two looks at the progress
-_OFFER = "Learn from these decisions, and recommend anew; the deck stays free meanwhile."
 
 
-class Retrain(ipywidgets.HBox):
-    """After a finalise, the offer to learn from it: a button that starts a process of its own, and a line about it.
+class Retrain(ipywidgets.HTML):
+    """After a finalise, learning from it in a process of its own, and a line that follows it; hidden until then.
 
     The deck never waits for it: a thread looks at the process's small progress file, and only changes this line.
     """
@@ -128,55 +127,69 @@ class Retrain(ipywidgets.HBox):
     def __init__(self, project: Project) -> None:
         self.project = project
         self.background: Background | None = None
-        self.following: threading.Thread | None = None
-        self._closed = threading.Event()
-        self.button = ipywidgets.Button(description="Retrain", tooltip=_OFFER)
-        self.button.on_click(lambda _: self.start())
-        self.line = ipywidgets.HTML()
-        super().__init__([self.button, self.line])
+        self._following: threading.Thread | None = None
+        self._closed, self._again = threading.Event(), threading.Event()
+        super().__init__()
         self.layout.display = "none"
 
-    def offer(self) -> None:
-        """A batch has just been finalised."""
-        if self.background is not None and self.background.running:
-            return  # it says how far it is; what was just decided is for the next one
-        self.button.disabled = False
-        self._say(_OFFER)
-        self.layout.display = None
-
     def start(self) -> None:
-        """Start the process, and follow it without waiting."""
-        from pickroom.learn import retraining  # brings PyTorch, seconds of it: a deck opens without
-
-        self.button.disabled = True
-        try:
-            self.background = retraining.start_retraining(self.project)
-        except PickroomError as error:
-            self._ended(error.line)
+        """A batch has just been finalised: learn from it, or after what is being learned now."""
+        self.layout.display = None
+        if self._following is not None and self._following.is_alive():
+            self._again.set()
             return
-        self._say("Starting…")
-        self.following = threading.Thread(target=self._follow, args=(self.background,), daemon=True)
-        self.following.start()
+        try:
+            if self.project.workspace.project(self.project.id).manifest.encoder is None:
+                why = f"the images have no vectors yet (pickroom embed {self.project.id})"
+                self._say(f"Nothing is learned from these decisions: {why}")
+                return
+            self._begin()
+        except PickroomError as error:
+            self._say(error.line)
+            return
+        self._following = threading.Thread(target=self._follow, daemon=True)
+        self._following.start()
+
+    def wait(self, seconds: float) -> bool:
+        """Wait until the process has ended and its result is shown; False when that takes longer."""
+        if self._following is None:
+            return True
+        self._following.join(seconds)
+        return not self._following.is_alive()
 
     def close(self) -> None:
         """Stop following; the process goes on, and its recommendations are stored."""
         self._closed.set()
         super().close()
 
-    def _follow(self, background: Background) -> None:
+    def _begin(self) -> None:
+        from pickroom.learn import retraining  # brings SciPy, half a second of it: a deck opens without
+
+        self._again.clear()
+        self.background = retraining.start_retraining(self.project)
+        self._say("Learning from these decisions…")
+
+    def _follow(self) -> None:
         try:
-            while background.running and not self._closed.is_set():
-                if status := self._status(background):
-                    self._say(status.line)
-                self._closed.wait(_LOOK_S)
-            if self._closed.is_set():
-                return
-            status = self._status(background)
+            self._follow_one()
+            while self._again.is_set() and not self._closed.is_set():
+                self._begin()
+                self._follow_one()
         except PickroomError as error:
-            self._ended(error.line)
+            self._say(error.line)
+
+    def _follow_one(self) -> None:
+        background = self.background
+        assert background is not None
+        while background.running and not self._closed.is_set():
+            if status := self._status(background):
+                self._say(status.line)
+            self._closed.wait(_LOOK_S)
+        if self._closed.is_set():
             return
+        status = self._status(background)
         done = status is not None and status.state == "done"
-        self._ended(status.message if status and done else background.words or "It ended without a word.")
+        self._say(status.message if status and done else background.words or "It ended without a word.")
 
     @staticmethod
     def _status(background: Background) -> progress.Status | None:
@@ -184,12 +197,8 @@ class Retrain(ipywidgets.HBox):
         status = progress.read_status(background.workspace, background.name)
         return status if status is not None and status.pid == background.process.pid else None
 
-    def _ended(self, text: str) -> None:
-        self._say(text)
-        self.button.disabled = False
-
     def _say(self, text: str) -> None:
-        self.line.value = "<br>".join(escape(line.strip()) for line in text.splitlines())
+        self.value = "<br>".join(escape(line.strip()) for line in text.splitlines())
 
 
 SLOP = 3.0  # CSS pixels the pointer moves before a press becomes a drag: a click changes no box

@@ -126,6 +126,9 @@ def crop_features(items: Sequence[CropItem], sources: FeatureSources) -> CropFea
             if place is None:
                 missing[row] = _without_vector(item.filename, vectors.errors)
                 continue
+            if vectors.patches is not None and np.isnan(vectors.patches[place]).all():
+                missing[row] = f"the vector of {item.filename} was imported without a patch grid"
+                continue
             vector[row] = vectors.matrix[place]
             if grid is not None and vectors.patches is not None:
                 own = vectors.patches[place]

@@ -80,7 +80,6 @@ class CropTask:
 
     name = NAME
     unit = "images"
-    settings = (1.0,)  # one fit
     feature_hash = FEATURE_HASH
 
     def to_dict(self) -> dict[str, Any]:
@@ -98,16 +97,8 @@ class CropTask:
     ) -> CropFeatures:
         return crop_features(examples, sources)
 
-    def fit(
-        self,
-        examples: Sequence[CropExample],
-        features: CropFeatures,
-        setting: float,
-        progress: Progress,
-        resume: Mapping[str, np.ndarray] | None,
-        device: str,
-    ) -> CropModel:
-        """Train on these rows, in seconds: there is nothing to resume, and only the CPU."""
+    def fit(self, examples: Sequence[CropExample], features: CropFeatures, progress: Progress) -> CropModel:
+        """Train on these rows, in seconds, on the CPU."""
         return CropModel(fit_crops(features, drawn_boxes(examples), self.config, progress))
 
     def rebuild(self, state: Mapping[str, np.ndarray], description: Mapping[str, Any]) -> CropModel:
@@ -127,7 +118,7 @@ class CropTask:
         meant = metrics.boxes_of([examples[row] for row in rows.tolist()])
         right = metrics.within_corners(boxed.boxes, meant).astype(np.float64)
         distance = np.abs(boxed.boxes - meant).max(axis=1) if len(rows) else np.zeros(0)
-        return Evidence(boxed.confidence, right, np.zeros(len(rows)), metrics.ious(boxed.boxes, meant), distance)
+        return Evidence(boxed.confidence, right, metrics.ious(boxed.boxes, meant), distance)
 
     def calibrated(self, model: CropModel, evidence: Evidence) -> CropModel:
         """The same boxes, with confidences fitted on evidence."""

@@ -1,193 +1,193 @@
-"""A ranker in use: features in, picks and calibrated confidences out; and how one is fitted, scored and judged.
-
-Training and recommending meet here (DESIGN.md, invariant 5): both go through `PickTask.features`.
-"""
+"""A preference model in use: features in, chances and reasons out; and how its chances are scored. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from scipy.special import softmax
 
-from pickroom.features.candidates import Candidates
-from pickroom.features.pick_features import PickFeatureConfig, PickFeatures, pick_features
-from pickroom.features.sources import FeatureSources
+from pickroom.core.errors import StoreError
+from pickroom.features.pick_features import PickFeatures
 from pickroom.learn import metrics
-from pickroom.learn.calibration import Calibration, fit_calibration
-from pickroom.learn.examples import Pick, Progress
-from pickroom.learn.picks.prior_shift import adapted
-from pickroom.learn.picks.ranker import Ranker, RankerConfig, fit_ranker, pick_weights
-from pickroom.learn.tasks import Baselines, Evidence
-from pickroom.learn.training_sets import Kind
+from pickroom.learn.examples import Pick
+from pickroom.learn.picks.columns import Columns, ColumnsConfig, fit_columns
+from pickroom.learn.picks.preference import Preference, fit_preference
+from pickroom.learn.picks.prior_shift import adapted, lower_counts
 
-NAME: Kind = "ranker"
+VERSION = 3  # of the model in a file; 1 and 2 were made by earlier versions of Pickroom, and cannot be used
+BASELINES = ("highest stage", "chance")
 
 
 @dataclass(frozen=True, slots=True)
-class PickPrediction:
-    """What a ranker says of N groups; rows without features have index -1 and NaN.
+class Explanation:
+    """What spoke for and against each of a group's n candidates.
 
     Attributes:
-        index: (N,) int64: the likeliest candidate.
-        confidence: (N,) float64 in [0, 1]: the calibrated probability that a person picks it.
-        probabilities: (N, 4) float64: before calibration, NaN where there is no candidate.
-        lower: (N,) bool: a lower stage than the highest was picked.
-        spread: (N,) float64: disagreement of the ensemble.
+        shares: block -> (n,) float64: its share of the utility, minus the mean over the candidates.
+        numbers: column of the blocks asked for -> (n,) its own share, as in `shares`; values: (n,) the number itself;
+            blocks: the block it is of.
+        departure: (n,) in [0, 1]: how probably a candidate would be passed over for how it differs from its siblings.
+        peaks: (n, 4) float32: the box where each differs most, fractions.
     """
 
-    index: np.ndarray
-    confidence: np.ndarray
-    probabilities: np.ndarray
-    lower: np.ndarray
-    spread: np.ndarray
+    shares: dict[str, np.ndarray]
+    numbers: dict[str, np.ndarray]
+    values: dict[str, np.ndarray]
+    blocks: dict[str, str]
+    departure: np.ndarray
+    peaks: np.ndarray
 
 
 @dataclass(frozen=True, slots=True)
 class PickModel:
-    """A trained ranker with its calibration."""
+    """Columns and the posterior over their weights.
 
-    ranker: Ranker
-    calibration: Calibration = field(default_factory=Calibration)
+    Attributes:
+        lower: project -> how often a lower stage was picked in it, and groups; see `prior_shift`.
+    """
 
-    def pick(self, items: Sequence[Candidates], features: PickFeatures) -> PickPrediction:
-        """Pick from each group; `items` are those the features were made of.
+    columns: Columns
+    preference: Preference
+    lower: dict[str, tuple[int, int]]
+
+    def chances(self, features: PickFeatures) -> np.ndarray:
+        """(N, 4) float64: the chance of each candidate; rows sum to 1, or are 0 without features.
 
         How often a project's highest stages are passed over is read off all its groups that are asked about.
         """
-        raw = self.ranker.probabilities(features)
-        probabilities = adapted(raw, features.stage, [item.project_id for item in items], self.ranker.prior)
-        known = features.mask.any(axis=1)
-        probabilities[~features.mask] = np.nan
-        index = np.where(known, np.nan_to_num(probabilities, nan=-1.0).argmax(axis=1), -1)
-        lower = np.array([_is_lower(item, i) for item, i in zip(items, index.tolist(), strict=True)], dtype=bool)
-        best = np.where(known, np.nan_to_num(probabilities, nan=0.0).max(axis=1), np.nan)
-        spread = np.where(known, self.ranker.spread(features).astype(np.float64), np.nan)
-        return PickPrediction(index, self.calibration(best, lower), probabilities, lower, spread)
+        doubt = self.columns.doubt(features, self.preference.variances)
+        said = self.preference.chances(self.columns.of(features), features.mask, doubt)
+        return adapted(said, features.blocks["stage"], features.projects.tolist(), self.lower)
+
+    def learn(self, features: PickFeatures, chosen: np.ndarray) -> PickModel:
+        """The model after more picks; scales and directions stay as they are."""
+        columns = self.columns.with_projects(features.projects.tolist())
+        lower = dict(self.lower)
+        for name, counts in lower_counts(features.blocks["stage"], chosen, features.projects).items():
+            before = lower.get(name, (0, 0))
+            lower[name] = (before[0] + counts[0], before[1] + counts[1])
+        return PickModel(columns, self.preference.learn(columns.of(features), features.mask, chosen), lower)
+
+    def explain(self, features: PickFeatures, row: int, names: Mapping[str, Sequence[str]]) -> Explanation:
+        """Why, for one group that has features.
+
+        Args:
+            names: block -> the names of its columns, of those whose numbers are asked for.
+        """
+        one = features.take([row])
+        here = one.mask[0]
+        columns = self.columns.of(one)[0, here].astype(np.float64)
+        blocks = self.preference.blocks
+        shares = {name: _centred(columns[:, a:b] @ self.preference.mean[a:b]) for name, (a, b) in blocks.items()}
+        numbers, values, block_of = {}, {}, {}
+        for block, titles in names.items():
+            first, stop = blocks.get(block, (0, 0))
+            for place, title in enumerate(titles[: stop - first]):
+                numbers[title] = _centred(columns[:, first + place] * self.preference.mean[first + place])
+                values[title], block_of[title] = one.blocks[block][0, here, place], block
+        differs = sum((shares[name] for name in shares if name.startswith("consistency")), np.zeros(int(here.sum())))
+        return Explanation(shares, numbers, values, block_of, softmax(-differs), one.peaks[0, here])
 
     def state(self) -> dict[str, np.ndarray]:
-        return self.ranker.state()
+        """Arrays by name."""
+        own = {"mean": self.preference.mean, "precision": self.preference.precision}
+        return {**self.columns.arrays, **own}
 
     def describe(self) -> dict[str, Any]:
-        """What `rebuild` needs besides the arrays, as JSON."""
-        return {"model": self.ranker.describe(), "calibration": self.calibration.to_dict()}
+        """What `from_state` needs besides the arrays, as JSON."""
+        own = {"variances": self.preference.variances, "lower": {name: list(n) for name, n in self.lower.items()}}
+        return {"version": VERSION, **self.columns.describe(), **own}
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, np.ndarray], description: Mapping[str, Any]) -> PickModel:
+        """A model as it was saved.
+
+        Raises:
+            StoreError: an older version of Pickroom made it, or a part is missing or has another shape.
+        """
+        try:
+            if description.get("version") != VERSION:
+                raise ValueError(f"made by an older version, model {description.get('version')}, not {VERSION}")
+            arrays = {name: np.asarray(values, dtype=np.float64) for name, values in state.items()}
+            mean, precision = arrays.pop("mean"), arrays.pop("precision")
+            blocks = {name: (int(first), int(stop)) for name, (first, stop) in description["columns"].items()}
+            variances = {name: float(description["variances"][name]) for name in blocks}
+            columns = Columns(arrays, blocks, description["projects"], description["slots"], description["images"])
+            lower = {str(name): (int(few), int(of)) for name, (few, of) in description["lower"].items()}
+            if mean.shape != (columns.size,) or precision.shape != (columns.size, columns.size):
+                raise ValueError("its weights are not of its columns")
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise StoreError(
+                f"the ranker cannot be used ({error})",
+                doing="loading a ranker",
+                hint="train again: pickroom train ranker PROJECT",
+            ) from error
+        return cls(columns, Preference(mean, precision, variances, blocks), lower)
 
 
-@dataclass(frozen=True, slots=True)
-class PickTask:
-    """How a ranker is made of picks, and held against its baselines.
+def fit_model(
+    features: PickFeatures,
+    chosen: np.ndarray,
+    config: ColumnsConfig,
+    start: PickModel | None = None,
+    weights: np.ndarray | None = None,
+) -> PickModel:
+    """The model of N groups that all have features.
 
-    Attributes:
-        anomaly_weights: of a group where a lower stage was picked, >= 1; of several, the best one on the rows that
-            calibrate is kept, and all are reported.
+    Args:
+        chosen: (N,) int64, the index picked.
+        start: an earlier one, whose variances are begun from.
+        weights: see `fit_preference`.
     """
-
-    features_config: PickFeatureConfig = field(default_factory=PickFeatureConfig)
-    config: RankerConfig = field(default_factory=RankerConfig)
-    anomaly_weights: tuple[float, ...] = (1.0,)  # measured: docs/LOG.md, Picks
-
-    name = NAME
-    unit = "groups"
-
-    @property
-    def settings(self) -> tuple[float, ...]:
-        """What is tried, one fit each."""
-        return self.anomaly_weights
-
-    @property
-    def feature_hash(self) -> str:
-        return self.features_config.hash
-
-    def to_dict(self) -> dict[str, Any]:
-        return {"ranker": asdict(self.config), "anomaly_weights": list(self.anomaly_weights)}
-
-    @property
-    def seed(self) -> int:
-        return self.config.seed
-
-    def features(
-        self, examples: Sequence[Pick], sources: FeatureSources, progress: Callable[[int, int], None] | None = None
-    ) -> PickFeatures:
-        return pick_features([e.candidates for e in examples], sources, self.features_config, progress)
-
-    def fit(
-        self,
-        examples: Sequence[Pick],
-        features: PickFeatures,
-        setting: float,
-        progress: Progress,
-        resume: Mapping[str, np.ndarray] | None,
-        device: str,
-    ) -> PickModel:
-        """Train on these rows, in seconds: there is nothing to resume, and only the CPU."""
-        chosen = np.array([example.chosen for example in examples], dtype=np.int64)
-        weights = pick_weights(examples, setting)
-        return PickModel(fit_ranker(features, chosen, weights, self.config, progress))
-
-    def rebuild(self, state: Mapping[str, np.ndarray], description: Mapping[str, Any]) -> PickModel:
-        """A model of its state and description; raises StoreError when this program cannot use it."""
-        ranker = Ranker.from_state(state, description.get("model", {}))
-        return PickModel(ranker, Calibration(**description.get("calibration", {})))
-
-    def judged(self, examples: Sequence[Pick]) -> np.ndarray:
-        """Every group."""
-        return np.arange(len(examples))
-
-    def evidence(self, model: PickModel, examples: Sequence[Pick], features: PickFeatures) -> Evidence:
-        """How the raw picks do; judged by top-1, and between equals by the log loss."""
-        picked = PickModel(model.ranker).pick([e.candidates for e in examples], features)
-        right = metrics.chosen_right(examples, picked.probabilities)
-        losses = metrics.log_losses(examples, picked.probabilities)
-        return Evidence(picked.confidence, right, picked.lower, right, losses)
-
-    def calibrated(self, model: PickModel, evidence: Evidence) -> PickModel:
-        """The same picks, with confidences fitted on evidence."""
-        return PickModel(model.ranker, fit_calibration(evidence.raw, evidence.right, evidence.lower))
-
-    def baselines(
-        self, train: Sequence[Pick], train_features: PickFeatures, examples: Sequence[Pick], features: PickFeatures
-    ) -> Baselines:
-        """Judged by top-1; nothing is learned from `train`."""
-        found = {"highest stage": metrics.highest_stage_right(examples), "chance": metrics.chance_right(examples)}
-        scored = {name: metrics.score_picks(examples, right).to_dict() for name, right in found.items()}
-        return Baselines(found, scored)
-
-    def score(self, model: PickModel, examples: Sequence[Pick], features: PickFeatures) -> dict[str, Any]:
-        """Every metric on these rows, as JSON."""
-        picked = model.pick([e.candidates for e in examples], features)
-        right = metrics.chosen_right(examples, picked.probabilities)
-        losses = metrics.log_losses(examples, picked.probabilities)
-        return {
-            **metrics.score_picks(examples, right).to_dict(),
-            "log_loss": float(losses.mean()) if len(losses) else None,
-            "calibration_error": metrics.calibration_error(picked.confidence, right),
-            "calibration": metrics.calibration_rows(picked.confidence, right),
-            "rolling_100": metrics.rolling_in_time(examples, right)[-1] if len(right) else None,
-        }
-
-    def plain(self, scored: Mapping[str, Any], baselines: Mapping[str, Mapping[str, Any]]) -> str:
-        """How good it is, in one plain sentence, beside "highest stage"; both as `score` and `baselines` say."""
-        own, highest = scored["overall"], baselines["highest stage"]["overall"]
-        return (
-            f"right in {own['right']:.0f} of {own['of']} groups it had not seen; "
-            f"highest stage: {highest['right']:.3g} of {highest['of']}"
-        )
-
-    def words(self, scored: Mapping[str, Any]) -> str:
-        """One line of a score, as `score` or a baseline gives it."""
-        parts = [f"{name} {_rate_words(scored[name])}" for name in ("overall", "normal", "anomaly")]
-        if scored.get("calibration_error") is not None:
-            parts.append(f"calibration error {scored['calibration_error']:.3f}")
-        return "; ".join(parts)
+    columns = fit_columns(features, config)
+    variances = start.preference.variances if start else None
+    found = fit_preference(columns.of(features), features.mask, chosen, columns.blocks, variances, weights)
+    return PickModel(columns, found, lower_counts(features.blocks["stage"], chosen, features.projects))
 
 
-def _rate_words(rate: Mapping[str, Any]) -> str:
-    return metrics.Rate(rate["right"], rate["of"]).words
+def even_chances(mask: np.ndarray) -> np.ndarray:
+    """(N, 4): every candidate as likely, where nothing has been learned yet."""
+    count: np.ndarray = mask.sum(axis=1, keepdims=True)
+    return mask / np.maximum(count, 1)
 
 
-def _is_lower(item: Candidates, index: int) -> bool:
-    known = [stage for stage in item.stages if stage is not None]
-    if index < 0 or len(known) < len(item.stages):
-        return False
-    return known[index] < max(known)
+def right_of(picks: Sequence[Pick], chances: np.ndarray) -> np.ndarray:
+    """(N,) in [0, 1]: whether the likeliest candidate is the user's; of several equal ones, the chance to guess it."""
+    best = chances >= chances.max(axis=1, keepdims=True) - 1e-12
+    chosen = np.array([pick.chosen for pick in picks], dtype=np.int64)
+    found: np.ndarray = best[np.arange(len(chosen)), chosen] / np.maximum(best.sum(axis=1), 1)
+    return found
+
+
+def baselines_right(picks: Sequence[Pick]) -> dict[str, np.ndarray]:
+    """Baseline -> (N,) in [0, 1], as `right_of`; without stages "highest stage" is a guess, too."""
+    return {"highest stage": metrics.highest_stage_right(picks), "chance": metrics.chance_right(picks)}
+
+
+def scores(picks: Sequence[Pick], chances: np.ndarray) -> dict[str, Any]:
+    """Every metric of (N, 4) chances of groups whose picks had not been learned, as JSON."""
+    right, losses = right_of(picks, chances), metrics.log_losses(picks, chances)
+    confidence = chances.max(axis=1) if len(chances) else np.zeros(0)
+    return {
+        **metrics.score_picks(picks, right).to_dict(),
+        "log_loss": float(losses.mean()) if len(losses) else None,
+        "calibration_error": metrics.calibration_error(confidence, right),
+        "calibration": metrics.calibration_rows(confidence, right),
+        "rolling_100": metrics.rolling_in_time(picks, right)[-1] if len(right) else None,
+    }
+
+
+def baseline_scores(picks: Sequence[Pick]) -> dict[str, Any]:
+    """Baseline -> its metrics, as JSON; "chance" has a log loss, too."""
+    found = {name: metrics.score_picks(picks, right).to_dict() for name, right in baselines_right(picks).items()}
+    even = -np.log(metrics.chance_right(picks))
+    found["chance"]["log_loss"] = float(even.mean()) if len(even) else None
+    return found
+
+
+def _centred(values: np.ndarray) -> np.ndarray:
+    found: np.ndarray = values - values.mean()
+    return found

@@ -201,7 +201,7 @@ class _Unlearned:
             if project.manifest.encoder is not None:
                 held = integrity.vectors_on_disk(project, project.manifest.encoder)
                 self._stored["vectors"] = set[str | None]().union(*held.values())
-            blocks = project.workspace.embeddings.parent / "blocks"
+            blocks = project.workspace.blocks
             for name in sorted({path.name.rpartition("-v")[0] for path in blocks.glob("*/*-v*.parquet")}):
                 self._stored[f"features ({name})"] = _hashes(sorted((blocks / project.id).glob(f"{name}-v*.parquet")))
         except (PickroomError, OSError, ValueError) as error:

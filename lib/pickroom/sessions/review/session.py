@@ -9,11 +9,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from pickroom.automation.order import Order, next_groups
+from pickroom.core.errors import StoreError
 from pickroom.core.records import Choice, Group, InputKind, Origin, Recommendation
 from pickroom.files.finalise import FinaliseResult, finalise
 from pickroom.images import metadata
 from pickroom.images.metadata import InfoRow
 from pickroom.indexing.regrouping import similarity_hint
+from pickroom.learn import summary
 from pickroom.sessions.keys import REVIEW, normalise
 from pickroom.sessions.review import state as machine
 from pickroom.sessions.review import view
@@ -146,13 +148,21 @@ class ReviewSession(ProjectSession):
         """What the deck draws now, in addition to the state."""
         state = self.state
         return DeckView(
-            header=view.header(state, pace_of(state, self._saved), self._beyond, self._made),
+            header=view.header(state, pace_of(state, self._saved), self._beyond, self._made, self._learned()),
             progress=state.decided / len(state.cards) if state.cards else float(self._made),
             group=self.group_at(state.position),
             message=state.message,
             summary=self.summary() if state.summary else (),
             next_step="" if self._made else similarity_hint(self.project.id),
         )
+
+    def _learned(self) -> str:
+        """How the model does; "" where nothing was learned, or the file that says so is damaged: see `evaluate`."""
+        try:
+            found = summary.read(self.project.workspace)
+        except StoreError:
+            return ""
+        return found.words if found else ""
 
     def group_at(self, position: int) -> GroupView | None:
         """The group at a place of the batch as it would be drawn, None beyond its ends."""

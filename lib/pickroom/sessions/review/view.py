@@ -107,12 +107,13 @@ def group_view(
 NO_GROUP = "No group yet: the images' names hold no stages to group them by"
 
 
-def header(state: ReviewState, pace: Pace, waiting: int, made: bool = True) -> str:
+def header(state: ReviewState, pace: Pace, waiting: int, made: bool = True, learned: str = "") -> str:
     """`Group 12 of 340 - reviewed 11 (3 %) - 4.1 s/group - about 22 min left - agreement 91 %`.
 
     Args:
         waiting: groups of the project that are undecided and beyond this batch.
         made: whether there is any group, decided ones too.
+        learned: how the model does, in words.
     """
     count = len(state.cards)
     if not made:
@@ -127,6 +128,8 @@ def header(state: ReviewState, pace: Pace, waiting: int, made: bool = True) -> s
             parts.append("under a minute left" if minutes < 1 else f"about {minutes:.0f} min left")
     if pace.agreement is not None:
         parts.append(f"agreement {percent(pace.agreement)}")
+    if learned:
+        parts.append(learned)
     if waiting:
         parts.append(f"{waiting} more after this batch")
     return " - ".join(parts)

@@ -6,13 +6,13 @@ from collections.abc import Callable
 
 import pytest
 
-from pickroom.indexing import steps
+from pickroom.indexing import pipeline
 from pickroom.indexing.pipeline import VectorStore
 from pickroom.store.workspace import Project, Workspace
 
 
 def test_a_project_that_is_not_there_is_one_line(workspace: Workspace, capsys: pytest.CaptureFixture[str]) -> None:
-    assert steps.embed_project("nobody", workspace.root, encoder="bundled") is None
+    assert pipeline.embed_project("nobody", workspace.root, encoder="bundled") is None
     out = capsys.readouterr().out
     assert out.count("\n") == 1 and "nobody" in out and "pickroom start" in out
 
@@ -27,8 +27,8 @@ def test_a_run_is_interrupted_in_one_line_and_then_goes_on(
 
     with monkeypatch.context() as patch:
         patch.setattr(VectorStore, "append", interrupted)
-        assert steps.embed_project(project.id, project.workspace.root, encoder="bundled") is None
+        assert pipeline.embed_project(project.id, project.workspace.root, encoder="bundled") is None
     assert capsys.readouterr().out == "Interrupted; what was embedded is kept. Run the cell again, and it goes on.\n"
-    report = steps.embed_project(project.id, project.workspace.root, encoder="bundled", regions=False, verify=True)
+    report = pipeline.embed_project(project.id, project.workspace.root, encoder="bundled", verify=True)
     assert report is not None and report.embedded == 2
     assert capsys.readouterr().out == report.words() + "\n"

@@ -14,7 +14,7 @@ import torch
 
 from pickroom.features import openclip
 from pickroom.features.torch_encoder import TorchEncoder
-from pickroom.indexing import local, pipeline
+from pickroom.indexing import engines, pipeline
 from pickroom.indexing.engines import EmbedConfig, in_batches
 from pickroom.indexing.pipeline import embed
 from pickroom.store.workspace import Project
@@ -44,7 +44,7 @@ def test_results_are_published_one_at_a_time_before_the_next_batch() -> None:
         events.append(("publish", threading.get_ident()))
         inside.release()
 
-    local.run(list(range(40)), do, publish, 3)
+    engines.run(list(range(40)), do, publish, 3)
     assert sorted(published) == [(n, 2 * n) for n in range(40)]
     for thread in {ident for _, ident in events}:
         assert [what for what, ident in events if ident == thread] == ["do", "publish"] * (
@@ -61,7 +61,7 @@ def test_an_error_stops_all_and_reaches_the_caller() -> None:
         return number
 
     with pytest.raises(OSError, match="No space left"):
-        local.run(list(range(1000)), do, lambda number, result: done.append(number), 2)
+        engines.run(list(range(1000)), do, lambda number, result: done.append(number), 2)
     assert len(done) < 1000
 
 
@@ -70,7 +70,9 @@ def test_workers_share_the_cores_and_give_threads_back(checkpoint: Path) -> None
     encoder, seen = tower.encoder(tower.spec(), "cpu"), []
     before = torch.get_num_threads()
     sharing = partial(encoder.threads, 1)
-    local.run(list(range(6)), lambda _: seen.append(torch.get_num_threads()), lambda _batch, _result: None, 2, sharing)
+    engines.run(
+        list(range(6)), lambda _: seen.append(torch.get_num_threads()), lambda _batch, _result: None, 2, sharing
+    )
     assert set(seen) == {1} and torch.get_num_threads() == before
 
 

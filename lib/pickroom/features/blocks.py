@@ -1,0 +1,176 @@
+"""Blocks: named numbers of an image, beside its vector. They do not depend on the encoder, only on the content.
+
+Each block has part files of its own in `data/ai_data/blocks/<project>/` (FORMATS.md, Blocks), one row per content.
+Rows stay when their images are gone, so that a project still trains on its picks.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+from PIL import Image as PillowImage
+
+from pickroom.features import faces, technical
+from pickroom.features.choice import bound_spec
+from pickroom.features.parts import Parts, floats_column, floats_type
+from pickroom.features.vectors import ImageRows, open_store
+from pickroom.storage.locking import exclusive
+from pickroom.store.workspace import Project
+
+LEAST_SIDE = 512  # pixels that the short side of a reduced decode, or of a preview, must have
+_MANY_PARTS = 256  # after so many new parts small ones are merged, even in the middle of a run
+_KEY = ("content_hash",)
+
+
+@dataclass(frozen=True, slots=True)
+class BlockSpec:
+    """A block: a new version for any change of what the numbers mean, since stored ones are then made again."""
+
+    name: str
+    version: int
+    columns: tuple[str, ...]
+
+    @property
+    def hash(self) -> str:
+        """Hex SHA-256 over name, version and columns, for checkpoints."""
+        text = json.dumps([self.name, self.version, self.columns])
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+BLOCKS = (BlockSpec("technical", 1, technical.COLUMNS), BlockSpec("faces", 1, faces.COLUMNS))
+
+
+@dataclass(frozen=True)
+class Block(ImageRows):
+    """The rows of one block of a project; row i belongs to one content.
+
+    Attributes:
+        values: (rows, d) float32. NaN where an image has no such number: the face block has one number, `faces`,
+            for an image without faces.
+        present: (rows,) bool; False for an image that could not be measured (`values` are NaN).
+    """
+
+    spec: BlockSpec
+    values: np.ndarray
+    present: np.ndarray
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The names of the numbers, (d,)."""
+        return self.spec.columns
+
+
+@dataclass(frozen=True, slots=True)
+class BlockRow:
+    """One image's numbers: (d,) float32, None with an `error`."""
+
+    filename: str
+    content_hash: str
+    values: np.ndarray | None
+    error: str | None = None
+
+
+class BlockStore:
+    """The blocks of one project. One process writes; any number read meanwhile."""
+
+    def __init__(self, project: Project) -> None:
+        self.project_id, self.folder = project.id, project.workspace.blocks / project.id
+        self._parts = {spec.name: self._parts_of(spec) for spec in BLOCKS}
+
+    def _parts_of(self, spec: BlockSpec) -> Parts:
+        schema = pa.schema(
+            [
+                pa.field("filename", pa.string(), nullable=False),
+                pa.field("content_hash", pa.string(), nullable=False),
+                ("values", floats_type("float32", len(spec.columns))),
+                ("error", pa.string()),
+            ]
+        )
+        labels = {"project_id": self.project_id, "columns": json.dumps(spec.columns)}
+        return Parts(self.folder, f"{spec.name}-v{spec.version}", schema, labels)
+
+    @contextmanager
+    def writing(self, doing: str) -> Iterator[None]:
+        """Be the one process that writes here; small parts are merged at the end.
+
+        Raises:
+            LockedError: another process makes the blocks of this project.
+        """
+        with exclusive(self.folder / ".lock", f"the blocks of project {self.project_id}", doing):
+            for parts in self._parts.values():
+                parts.sweep()
+            yield
+            for parts in self._parts.values():
+                parts.merge(_KEY)
+
+    def set_damaged_aside(self, *, thorough: bool = False) -> list[Path]:
+        """Rename damaged parts, so that their rows are made again; their new paths."""
+        return [path for parts in self._parts.values() for path in parts.set_damaged_aside(_KEY, thorough=thorough)]
+
+    def known(self) -> dict[str, set[str]]:
+        """Block -> the content hashes that have a row, measured or not."""
+        return {name: set(parts.table(_KEY)["content_hash"].to_pylist()) for name, parts in self._parts.items()}
+
+    def append(self, rows: Mapping[str, Sequence[BlockRow]]) -> None:
+        """Publish rows by block: those of one block all, or none."""
+        for name, some in rows.items():
+            parts = self._parts[name]
+            if some:
+                kind = parts.schema.field("values").type
+                columns = {
+                    "filename": [row.filename for row in some],
+                    "content_hash": [row.content_hash for row in some],
+                    "values": floats_column([row.values for row in some], kind),
+                    "error": [row.error for row in some],
+                }
+                parts.publish(pa.table(columns, schema=parts.schema))
+            if parts.published >= _MANY_PARTS:
+                parts.merge(_KEY)
+
+    def read(self, spec: BlockSpec) -> Block:
+        """One block; of a content with two rows (a kill in the middle of a merge) the newest."""
+        columns = ("filename", "content_hash")
+        table, (values,), present = self._parts[spec.name].gather(columns, {"values": np.float32})
+        names, hashes = (table[name].to_numpy() for name in columns)
+        if len(last := {digest: row for row, digest in enumerate(hashes)}) < len(hashes):
+            rows = list(last.values())
+            names, hashes, values, present = names[rows], hashes[rows], values[rows], present[rows]
+        return Block(names, hashes, spec, values, present)
+
+
+def load_blocks(project: Project) -> dict[str, Block]:
+    """Every block of a project by its name, one without rows where nothing was measured.
+
+    Raises:
+        StoreError: a part file is damaged.
+    """
+    store = BlockStore(project)
+    return {spec.name: store.read(spec) for spec in BLOCKS}
+
+
+def counts(project: Project) -> dict[str, int]:
+    """How many images have a vector by the project's encoder, and how many have each block; gone images count.
+
+    Raises:
+        StoreError: a part file is damaged.
+    """
+    has_vectors = bound_spec(project) is not None
+    vectors = sum(row.error is None for row in open_store(project).known().values()) if has_vectors else 0
+    return {"vectors": vectors, **{name: int(block.present.sum()) for name, block in load_blocks(project).items()}}
+
+
+def available() -> tuple[str, ...]:
+    """The blocks that can be measured here."""
+    return ("technical", "faces") if faces.installed() else ("technical",)
+
+
+def measure(name: str, image: PillowImage.Image) -> np.ndarray:
+    """The numbers of one block, (d,), for an upright sRGB image; its short side has `LEAST_SIDE` pixels or all."""
+    return {"technical": technical, "faces": faces}[name].measure(image)

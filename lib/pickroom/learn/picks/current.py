@@ -1,0 +1,294 @@
+"""The state that learns on: kept between finalises, and what makes a numbered version of it.
+
+`data/ai_data/models/ranker_state.npz` holds it, `ranker_state.json` says in short how it does. A state belongs to a
+version: to the one that recommends, or to none before the first has earned that. It is made anew from the decisions
+whenever it does not fit them any more (a finalise was undone), or the features are made otherwise.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pickroom.core.errors import ConflictError, StoreError
+from pickroom.core.quantities import plural
+from pickroom.features.pick_features import PickFeatures
+from pickroom.features.sources import FeatureSources
+from pickroom.learn import checkpoints, progress, splits, summary, training_sets
+from pickroom.learn.checkpoints import Checkpoint, packed, unpacked
+from pickroom.learn.examples import Pick
+from pickroom.learn.metrics import WINDOW
+from pickroom.learn.picks.betting import ENOUGH, Bet
+from pickroom.learn.picks.learner import CURRENT, Learner, decision_prints, replay
+from pickroom.learn.picks.model import BASELINES, PickModel, baseline_scores, right_of, scores
+from pickroom.learn.picks.task import SAID, SCORED, PickTask
+from pickroom.learn.summary import Summary
+from pickroom.learn.training_sets import TrainingSet
+from pickroom.storage import atomic
+from pickroom.store.workspace import Workspace, utc_now
+
+NAME = "ranker"
+_ABOUT = "about"  # the name of the JSON object among the arrays, as bytes
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """A learner and what it belongs to.
+
+    Attributes:
+        version: that recommends with it; 0 before any.
+        features, encoder: what its features were made with.
+    """
+
+    learner: Learner
+    version: int
+    features: str
+    encoder: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Attributes: promoted; reason: in words, for the user; compared: the figures it rests on."""
+
+    promoted: bool
+    reason: str
+    compared: dict[str, Any]
+
+
+def read_state(workspace: Workspace) -> State | None:
+    """The state as it was kept; None where there is none, or it cannot be used: it is made again."""
+    try:
+        with atomic.open_plain(_state_path(workspace)) as file:
+            arrays = unpacked(file)
+        about = json.loads(arrays.pop(_ABOUT).tobytes())
+        learner = Learner.from_arrays(arrays, about["learner"])
+        return State(learner, int(about["version"]), str(about["features"]), str(about["encoder"]))
+    except Exception:  # noqa: BLE001 (readers raise almost anything on damaged bytes)
+        return None
+
+
+def write_state(workspace: Workspace, state: State) -> None:
+    """Keep the state, then its summary."""
+    about = {"learner": state.learner.describe(), "version": state.version}
+    text = json.dumps({**about, "features": state.features, "encoder": state.encoder})
+    own = {_ABOUT: np.frombuffer(text.encode(), dtype=np.uint8)}
+    workspace.models.mkdir(parents=True, exist_ok=True)
+    atomic.write_bytes(_state_path(workspace), packed({**own, **state.learner.arrays()}))
+    last = state.learner.right[-WINDOW:]
+    summary.write(workspace, Summary(len(state.learner.learned), len(last), float(last.sum()), state.version))
+
+
+def update(
+    workspace: Workspace,
+    project_ids: Sequence[str],
+    task: PickTask | None = None,
+    tell: Callable[[str], None] | None = None,
+) -> tuple[State, list[str]]:
+    """Score and learn the decisions that are new, and make a version of the state once that has earned it.
+
+    Args:
+        tell: called with what is done now, in words.
+
+    Returns:
+        the state, and what happened in words.
+
+    Raises:
+        LockedError: another process trains the ranker.
+        PickroomError: decisions or vectors cannot be used.
+    """
+    task, say = task or PickTask(), tell or (lambda words: None)
+    with progress.training_lock(workspace, NAME):
+        say("reading the decisions")
+        made = training_sets.collect(workspace, "ranker", project_ids)
+        picks = in_time([example for example in made.examples if isinstance(example, Pick)])
+        sources = FeatureSources(workspace.project(project_id) for project_id in made.projects)
+        state, prints = read_state(workspace), decision_prints(picks)
+        fits = state is not None and (state.features, state.encoder) == (task.feature_hash, made.encoder)
+        if state is None or not fits or not np.isin(state.learner.learned, prints).all():
+            say("learning from all decisions")
+            usable, features = usable_rows(picks, task, sources)
+            rivals = rival_of_current(workspace, task, made.encoder, usable, features)
+            learner = replay(usable, features, task.config, rivals)
+            state = State(learner, 0, task.feature_hash, made.encoder)
+            new = len(usable)
+        else:
+            rows = np.flatnonzero(~np.isin(prints, state.learner.learned))
+            say(f"learning from {plural(len(rows), 'new decision')}")
+            some, features = usable_rows([picks[row] for row in rows], task, sources)
+            new = len(some)
+            if some:
+                rivals = rival_of_current(workspace, task, made.encoder, some, features)
+                state.learner.score(some, features, rivals)
+                state.learner.learn(some, features)
+            if state.learner.refit_due:
+                usable, features = usable_rows(picks, task, sources)
+                state.learner.refit(usable, features, task.config)
+        state = replace(state, version=usable_version(workspace, task, made.encoder))
+        verdict = judge(workspace, state.learner, task, made.encoder)
+        lines = [f"{NAME}: {plural(new, 'new decision')} learned, {len(state.learner.learned)} in all"]
+        if verdict.promoted:
+            state, version = promote(workspace, state, made, picks, task, verdict), checkpoints.current(workspace, NAME)
+            lines.append(f"{NAME} v{version} recommends from now on: {verdict.reason}")
+        elif state.version == 0:
+            lines.append(f"{NAME}: {verdict.reason}")
+        write_state(workspace, state)
+    return state, lines
+
+
+def in_time(picks: Sequence[Pick]) -> list[Pick]:
+    """The picks in the order in which they were made."""
+    return sorted(picks, key=lambda pick: pick.decided_at)
+
+
+def usable_rows(
+    picks: Sequence[Pick],
+    task: PickTask,
+    sources: FeatureSources,
+    tell: Callable[[int, int], None] | None = None,
+) -> tuple[list[Pick], PickFeatures]:
+    """The picks whose groups have features, with them."""
+    features = task.features(picks, sources, tell)
+    kept = [row for row in range(len(picks)) if row not in features.missing]
+    return [picks[row] for row in kept], features.take(kept)
+
+
+def current_model(workspace: Workspace, task: PickTask, encoder: str) -> tuple[Checkpoint, PickModel] | None:
+    """The version that recommends as it was written; None without one.
+
+    Raises:
+        ConflictError, StoreError: it can be used no longer.
+    """
+    checkpoint = checkpoints.load_current(workspace, NAME)
+    if checkpoint is None:
+        return None
+    model = task.rebuild(checkpoint.model, checkpoint.metadata)
+    checkpoint.require_features(task.feature_hash, encoder)
+    return checkpoint, model
+
+
+def usable_version(workspace: Workspace, task: PickTask, encoder: str) -> int:
+    """The version that recommends, 0 where there is none or it can be used no longer."""
+    try:
+        found = current_model(workspace, task, encoder)
+    except (ConflictError, StoreError):
+        return 0
+    return found[0].version if found else 0
+
+
+def rival_of_current(
+    workspace: Workspace, task: PickTask, encoder: str, picks: Sequence[Pick], features: PickFeatures
+) -> dict[str, np.ndarray]:
+    """Whether the current version is right about each group, NaN where it learned from the group's files."""
+    try:
+        found = current_model(workspace, task, encoder)
+    except (ConflictError, StoreError):
+        return {}
+    if found is None or not picks:
+        return {}
+    checkpoint, model = found
+    right = right_of(picks, model.chances(features))
+    return {CURRENT: np.where(splits.seen(picks, checkpoint.seen), np.nan, right)}
+
+
+def judge(workspace: Workspace, learner: Learner, task: PickTask, encoder: str) -> Verdict:
+    """Whether what a learner said earns it a version that recommends."""
+    count = len(learner.right)
+    own = float(learner.right.mean()) if count else 0.0
+    bets = {name: bet for name, bet in learner.bets.items() if name in BASELINES}
+    name, bet = min(bets.items(), key=lambda one: one[1].value)
+    compared: dict[str, Any] = {"rows": count, "new": own, "e_values": {n: bet.value for n, bet in bets.items()}}
+    best = f'the baseline "{name}" on {plural(count, "group")} it had not learned'
+    if learner.model is None or bet.value < ENOUGH:
+        return Verdict(False, f"it has not yet been shown to beat {best} ({_words(bet)})", compared)
+    beats, note = f"it beats {best} ({_words(bet)})", ""
+    try:
+        found = current_model(workspace, task, encoder)
+    except (ConflictError, StoreError) as error:
+        found, note = None, f"; the current version can recommend no longer ({error.what})"
+    if found is None:
+        return Verdict(True, beats + note, compared)
+    label, against = found[0].label, learner.bets.get(CURRENT, Bet())
+    compared["previous"] = {"version": label, "rows": against.groups, "e_value": against.value}
+    on = f"{label} on {plural(against.groups, 'group')} that neither had learned ({_words(against)})"
+    if against.value < ENOUGH:
+        return Verdict(False, f"{beats}, but it has not been shown to beat {on}", compared)
+    return Verdict(True, f"{beats}, and {on}", compared)
+
+
+def promote(
+    workspace: Workspace, state: State, made: TrainingSet, picks: Sequence[Pick], task: PickTask, verdict: Verdict
+) -> State:
+    """Write a version of the state, and let it recommend; returns the state, now the version's."""
+    began = time.monotonic()
+    learner = state.learner
+    known = dict(zip(decision_prints(picks).tolist(), picks, strict=True))
+    learned = [known[key] for key in learner.learned.tolist()]
+    path = training_sets.freeze(workspace, made)
+    metadata = metadata_of(workspace, made, path, task, learner, learned, verdict) | {
+        "metrics": scores(learned, learner.chances.astype(np.float64)),
+        "headline": "in time",
+        "seconds": round(time.monotonic() - began, 1),
+    }
+    version = save_version(workspace, learner, learned, metadata)
+    checkpoints.make_current(workspace, NAME, version, verdict.reason)
+    return adopted(state, version)
+
+
+def adopted(state: State, version: int) -> State:
+    """The state as the one that learns on from a version; bets against the version before it are off."""
+    state.learner.bets[CURRENT] = Bet()
+    return State(state.learner, version, state.features, state.encoder)
+
+
+def save_version(workspace: Workspace, learner: Learner, learned: Sequence[Pick], metadata: dict[str, Any]) -> int:
+    """Write a numbered version; returns its number."""
+    assert learner.model is not None
+    keys = frozenset().union(*(splits.file_keys(pick) for pick in learned))
+    own = {SCORED: learner.learned, SAID: learner.chances}
+    return checkpoints.save(workspace, NAME, {**learner.model.state(), **own}, metadata, splits.prints(keys))
+
+
+def metadata_of(
+    workspace: Workspace,
+    made: TrainingSet,
+    path: Path,
+    task: PickTask,
+    learner: Learner,
+    learned: Sequence[Pick],
+    verdict: Verdict,
+) -> dict[str, Any]:
+    """What every version says of itself."""
+    return {
+        "made_at": utc_now(),
+        "projects": list(made.projects),
+        "data": {
+            "hash": made.hash,
+            "file": path.relative_to(workspace.root).as_posix(),
+            "examples": len(made.examples),
+            "used": {"learned": len(learned)},
+            "without_features": {},
+            "projects": made.manifest()["projects"],
+        },
+        "features": {"hash": task.feature_hash, "encoder": made.encoder},
+        "model": learner.model.describe() if learner.model else None,
+        "settings": task.to_dict(),
+        "tried": [],
+        "seeds": {"model": task.seed},
+        "baselines": baseline_scores(learned),
+        "previous": None,
+        "verdict": {"current": verdict.promoted, "reason": verdict.reason, **verdict.compared},
+    }
+
+
+def _words(bet: Bet) -> str:
+    return f"e-value {bet.value:.3g}, {ENOUGH:g} is enough"
+
+
+def _state_path(workspace: Workspace) -> Path:
+    return workspace.models / f"{NAME}_state.npz"

@@ -1,0 +1,151 @@
+"""Picks learned one after the other: each group is scored by a model that has not learned its pick, then learned.
+
+The scores are what a version is judged by, with bets against its rivals (`betting`). Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from pickroom.core.records import MAX_GROUP
+from pickroom.features.pick_features import PickFeatures
+from pickroom.learn import splits
+from pickroom.learn.examples import Pick
+from pickroom.learn.picks.betting import Bet
+from pickroom.learn.picks.columns import ColumnsConfig
+from pickroom.learn.picks.model import BASELINES, PickModel, baselines_right, even_chances, fit_model, right_of
+
+FIRST_FIT = 10  # groups; before, every candidate is as likely
+_REFIT = 1.25  # scales, directions and variances are found again when so many times the groups have been learned
+REFIT_BELOW = 2000  # groups; with more, they are found again by a training
+_BATCH = 0.1  # of the groups learned: how many are scored at once when decisions are replayed
+CURRENT = "current version"  # the rival besides the baselines
+
+
+@dataclass(slots=True)
+class Learner:
+    """The current state of the model.
+
+    Attributes:
+        model: None until there are FIRST_FIT groups.
+        learned: (n,) int64: a print of each decision learned, in order; see `decision_prints`.
+        chances: (n, 4) float32: what was said of each before it was learned.
+        right: (n,) float32 whether that was right; baseline: (n,) whether the best baseline was.
+        bets: rival -> the bet against it; fitted: groups at the last fit.
+    """
+
+    model: PickModel | None = None
+    learned: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    chances: np.ndarray = field(default_factory=lambda: np.zeros((0, MAX_GROUP), dtype=np.float32))
+    right: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=np.float32))
+    bets: dict[str, Bet] = field(default_factory=lambda: {name: Bet() for name in BASELINES})
+    fitted: int = 0
+
+    @property
+    def refit_due(self) -> bool:
+        """Whether the next fit needs the features of all groups."""
+        count = len(self.learned)
+        return count >= FIRST_FIT and (self.model is None or (count >= _REFIT * self.fitted and count <= REFIT_BELOW))
+
+    def score(self, picks: Sequence[Pick], features: PickFeatures, rivals: Mapping[str, np.ndarray]) -> None:
+        """Say which image of each group is picked, and bet on that; nothing is learned of them yet.
+
+        Without a model nothing is bet, and every candidate is as likely.
+
+        Args:
+            rivals: name -> (N,) whether it was right, NaN where it cannot be compared.
+        """
+        said = self.model.chances(features) if self.model else even_chances(features.mask)
+        right = right_of(picks, said)
+        for name, theirs in {**baselines_right(picks), **rivals}.items() if self.model else ():
+            fair = ~np.isnan(theirs)
+            self.bets.setdefault(name, Bet()).on(right[fair], theirs[fair])
+        self.chances = np.concatenate([self.chances, said.astype(np.float32)])
+        self.right = np.concatenate([self.right, right.astype(np.float32)])
+
+    def learn(self, picks: Sequence[Pick], features: PickFeatures) -> None:
+        """Learn from groups that have been scored."""
+        if self.model is not None:
+            self.model = self.model.learn(features, chosen_of(picks))
+        self.learned = np.concatenate([self.learned, decision_prints(picks)])
+
+    def refit(self, picks: Sequence[Pick], features: PickFeatures, config: ColumnsConfig) -> None:
+        """Find scales, directions and variances again, from all groups learned."""
+        self.model = fit_model(features, chosen_of(picks), config, self.model)
+        self.fitted = len(picks)
+
+    @property
+    def evidence(self) -> float:
+        """The least e-value against the baselines."""
+        return min(self.bets[name].value for name in BASELINES)
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """What `from_arrays` needs, with `describe()`."""
+        own = {"learned": self.learned, "chances": self.chances, "right": self.right}
+        model = {} if self.model is None else {f"model.{n}": values for n, values in self.model.state().items()}
+        return {**own, **model, **{f"bet.{name}": bet.logs for name, bet in self.bets.items()}}
+
+    def describe(self) -> dict[str, Any]:
+        """As JSON."""
+        bets = {name: bet.groups for name, bet in self.bets.items()}
+        return {"fitted": self.fitted, "bets": bets, "model": None if self.model is None else self.model.describe()}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray], about: Mapping[str, Any]) -> Learner:
+        """A learner as it was kept; raises KeyError, TypeError, ValueError or StoreError where it is damaged."""
+        parts = {name.removeprefix("model."): values for name, values in arrays.items() if name.startswith("model.")}
+        model = PickModel.from_state(parts, about["model"]) if about["model"] is not None else None
+        bets = {name: Bet(np.asarray(arrays[f"bet.{name}"]), int(groups)) for name, groups in about["bets"].items()}
+        learned, chances, right = (arrays[name] for name in ("learned", "chances", "right"))
+        if not len(learned) == len(chances) == len(right) or not set(BASELINES) <= set(bets):
+            raise ValueError("its parts do not fit together")
+        return cls(model, learned, chances, right, bets, int(about["fitted"]))
+
+
+def replay(
+    picks: Sequence[Pick],
+    features: PickFeatures,
+    config: ColumnsConfig,
+    rivals: Mapping[str, np.ndarray] | None = None,
+    tell: Callable[[int, int], None] | None = None,
+) -> Learner:
+    """Score and learn decisions in their order, as if each had just been made.
+
+    Args:
+        rivals: as of `Learner.score`, of all picks.
+        tell: called with how many of how many are done.
+    """
+    learner, done = Learner(), 0
+    while done < len(picks):
+        stop = min(len(picks), done + max(FIRST_FIT, int(done * _BATCH)))
+        rows = np.arange(done, stop)
+        some, own = list(picks[done:stop]), features.take(rows)
+        learner.score(some, own, {name: values[rows] for name, values in (rivals or {}).items()})
+        learner.learn(some, own)
+        done = stop
+        if learner.refit_due or done == len(picks) >= FIRST_FIT:
+            learner.refit(picks[:done], features.take(np.arange(done)), config)
+        if tell:
+            tell(done, len(picks))
+    return learner
+
+
+def chosen_of(picks: Sequence[Pick]) -> np.ndarray:
+    """(N,) int64: the index picked of each."""
+    return np.array([pick.chosen for pick in picks], dtype=np.int64)
+
+
+def decision_prints(picks: Sequence[Pick]) -> np.ndarray:
+    """(N,) int64: 8 bytes of a hash of each decision: its group, its images and what was picked."""
+    return np.array([_print(pick) for pick in picks], dtype=np.int64)
+
+
+def _print(pick: Pick) -> int:
+    own = pick.candidates
+    content = [digest or "" for digest in own.hashes]
+    text = "\n".join((own.project_id, own.group_id, *own.filenames, *content, str(pick.chosen)))
+    return int(splits.prints([text])[0])

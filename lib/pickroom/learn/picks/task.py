@@ -1,0 +1,171 @@
+"""How the preference model is made of picks, judged and reported."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+
+from pickroom.features.pick_features import PickFeatureConfig, PickFeatures, pick_features
+from pickroom.features.sources import FeatureSources
+from pickroom.learn import metrics, splits
+from pickroom.learn.checkpoints import Checkpoint
+from pickroom.learn.examples import Pick
+from pickroom.learn.picks import model as pick_model
+from pickroom.learn.picks.columns import ColumnsConfig
+from pickroom.learn.picks.learner import REFIT_BELOW, chosen_of, decision_prints
+from pickroom.learn.picks.model import PickModel, even_chances, fit_model
+from pickroom.learn.training_sets import Kind
+
+NAME: Kind = "ranker"
+FOLDS = 5
+# arrays of a version: prints of its decisions, and the chances before it learned them
+SCORED, SAID = "scored", "said"
+# shares of groups, by kind, that make a version a success, and a first version good enough
+MARKS = {"normal": 0.90, "anomaly": 0.75}
+FIRST_MARKS = {"normal": 0.85, "anomaly": 0.70}
+
+
+@dataclass(frozen=True, slots=True)
+class PickTask:
+    """How the model is made.
+
+    Attributes:
+        anomaly_weights: of a group where a lower stage was picked; override_weight: of one where the AI's pick was
+            overridden. For comparison only, by the log loss on groups not learned: a model has no weights, since with
+            them the evidence means nothing.
+    """
+
+    features_config: PickFeatureConfig = field(default_factory=PickFeatureConfig)
+    config: ColumnsConfig = field(default_factory=ColumnsConfig)
+    anomaly_weights: tuple[float, ...] = ()
+    override_weight: float = 1.0
+
+    name = NAME
+    unit = "groups"
+
+    @property
+    def feature_hash(self) -> str:
+        return self.features_config.hash
+
+    @property
+    def seed(self) -> int:
+        return self.config.seed
+
+    def to_dict(self) -> dict[str, Any]:
+        compared = {"anomaly_weights": list(self.anomaly_weights), "override_weight": self.override_weight}
+        return {"columns": asdict(self.config), **compared}
+
+    def features(
+        self, examples: Sequence[Pick], sources: FeatureSources, progress: Callable[[int, int], None] | None = None
+    ) -> PickFeatures:
+        return pick_features([e.candidates for e in examples], sources, self.features_config, progress)
+
+    def rebuild(self, state: Mapping[str, np.ndarray], description: Mapping[str, Any]) -> PickModel:
+        """A model of its state and description; raises StoreError when this program cannot use it."""
+        arrays = {name: values for name, values in state.items() if name not in (SCORED, SAID)}
+        return PickModel.from_state(arrays, description.get("model", {}))
+
+    def scored_before(self, checkpoint: Checkpoint, examples: Sequence[Pick]) -> np.ndarray:
+        """(N, 4) float64: what was said of each before it was learned, NaN where that is not known."""
+        said = np.full((len(examples), 4), np.nan)
+        known = {int(key): row for row, key in enumerate(checkpoint.model.get(SCORED, ()))}
+        for row, key in enumerate(decision_prints(examples).tolist()):
+            if key in known:
+                said[row] = checkpoint.model[SAID][known[key]]
+        return said
+
+    def plain(self, scored: Mapping[str, Any], baselines: Mapping[str, Mapping[str, Any]]) -> str:
+        """How good it is, in one plain sentence, next to "highest stage"; both as `score` and `baselines` say."""
+        own, highest = scored["overall"], baselines["highest stage"]["overall"]
+        return (
+            f"right in {own['right']:.0f} of {own['of']} groups it had not seen; "
+            f"highest stage: {highest['right']:.3g} of {highest['of']}"
+        )
+
+    def words(self, scored: Mapping[str, Any]) -> str:
+        """One line of a score, as `score` or a baseline gives it."""
+        parts = [f"{name} {_rate_words(scored[name])}" for name in ("overall", "normal", "anomaly")]
+        if scored.get("log_loss") is not None:
+            parts.append(f"log loss {scored['log_loss']:.3f}")
+        if scored.get("calibration_error") is not None:
+            parts.append(f"calibration error {scored['calibration_error']:.3f}")
+        return "; ".join(parts)
+
+
+def split_scores(
+    picks: Sequence[Pick], features: PickFeatures, task: PickTask, start: PickModel, tell: Callable[[int, int], None]
+) -> dict[str, dict[str, Any]]:
+    """Split -> metrics of groups that were not learned: at random, by blocks of consecutive images, by project.
+
+    Args:
+        start: a model of all groups, whose variances each fit begins from.
+    """
+    ways = {"random": splits.folds(picks, FOLDS, task.seed), "blocks": block_folds(picks)}
+    ids = sorted(set(features.projects.tolist()))
+    if len(ids) > 1:
+        ways["projects"] = np.array([ids.index(project_id) % FOLDS for project_id in features.projects])
+    found = {}
+    for number, (name, folds) in enumerate(ways.items()):
+        tell(number, len(ways))
+        found[name] = pick_model.scores(picks, held_out_chances(picks, features, folds, task, start))
+    return found
+
+
+def compared_weights(
+    picks: Sequence[Pick], features: PickFeatures, task: PickTask, start: PickModel
+) -> list[dict[str, Any]]:
+    """Metrics of groups not learned with each of the weights that are to be compared, and without any."""
+    if not task.anomaly_weights and task.override_weight == 1:
+        return []
+    folds, found = splits.folds(picks, FOLDS, task.seed), []
+    overrides = np.array([task.override_weight if pick.corrected else 1.0 for pick in picks])
+    lower = np.array([bool(pick.anomaly) for pick in picks])
+    for setting in dict.fromkeys((1.0, *task.anomaly_weights)):
+        weights = np.where(lower, setting, 1.0) * (overrides if setting != 1 or not task.anomaly_weights else 1.0)
+        said = held_out_chances(picks, features, folds, task, start, weights)
+        found.append({"setting": setting, "chosen": setting == 1, "held_out": pick_model.scores(picks, said)})
+    return found
+
+
+def held_out_chances(
+    picks: Sequence[Pick],
+    features: PickFeatures,
+    folds: np.ndarray,
+    task: PickTask,
+    start: PickModel | None,
+    weights: np.ndarray | None = None,
+) -> np.ndarray:
+    """(N, 4): what a model of the other folds says of each group; groups that share a file are not learned from.
+
+    With very many groups each model learns from REFIT_BELOW of them, evenly spaced.
+    """
+    names = np.array(splits.families(picks), dtype=object)
+    said, chosen = even_chances(features.mask), chosen_of(picks)
+    for fold in np.unique(folds):
+        asked = np.flatnonzero(folds == fold)
+        others = np.flatnonzero((folds != fold) & ~np.isin(names, names[asked]))
+        if len(others) > REFIT_BELOW:
+            others = others[np.linspace(0, len(others) - 1, REFIT_BELOW).astype(int)]
+        if len(others):
+            own = None if weights is None else weights[others]
+            model = fit_model(features.take(others), chosen[others], task.config, start, own)
+            said[asked] = model.chances(features.take(asked))
+    return said
+
+
+def block_folds(picks: Sequence[Pick], count: int = FOLDS) -> np.ndarray:
+    """(N,) int64: each project's groups in the order of their names, cut into blocks of consecutive ones."""
+    found = np.zeros(len(picks), dtype=np.int64)
+    names = [(pick.candidates.project_id, min(pick.candidates.filenames)) for pick in picks]
+    for project_id in {name[0] for name in names}:
+        own = sorted((row for row in range(len(picks)) if names[row][0] == project_id), key=lambda row: names[row])
+        for place, row in enumerate(own):
+            found[row] = place * count // len(own)
+    return found
+
+
+def _rate_words(rate: Mapping[str, Any]) -> str:
+    return metrics.Rate(rate["right"], rate["of"]).words
