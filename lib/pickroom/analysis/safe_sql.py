@@ -21,16 +21,11 @@ _MEMORY = "2GB"
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What a statement gave.
-
-    Attributes:
-        rows: plain values: None, bool, int, float, str, list, dict; times as ISO 8601 UTC.
-        problems: projects that are left out, or had to be read in a special way.
-    """
+    """What a statement gave."""
 
     columns: tuple[str, ...]
-    rows: tuple[tuple[Any, ...], ...]
-    problems: tuple[Problem, ...] = ()
+    rows: tuple[tuple[Any, ...], ...]  # plain values: None, bool, int, float, str, list, dict; times as ISO 8601 UTC
+    problems: tuple[Problem, ...] = ()  # projects that are left out, or had to be read in a special way
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON of `pickroom sql --json` (FORMATS.md)."""

@@ -24,18 +24,12 @@ _ACROSS = 4  # pictures in a row
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """One image of a group.
+    """One image of a group."""
 
-    Attributes:
-        picture: None when the file is not there any more.
-        label: e.g. "stage 1.5".
-        recommended_by: "the AI" or what else recommended it; "" for the others.
-    """
-
-    picture: PillowImage.Image | None
-    label: str
+    picture: PillowImage.Image | None  # None when the file is not there any more
+    label: str  # e.g. "stage 1.5"
     by_person: bool = False
-    recommended_by: str = ""
+    recommended_by: str = ""  # "the AI" or what else recommended it; "" for the others
 
 
 @dataclass(frozen=True, slots=True)

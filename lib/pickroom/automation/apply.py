@@ -37,17 +37,11 @@ _DOING = "applying the automation's decisions"
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """What an apply did.
+    """What an apply did."""
 
-    Attributes:
-        plan: what was carried out, its crops' hashes known now.
-        stuck: why some steps are still planned, "" when all are done: `pickroom recover` goes on.
-        note: what went wrong after everything was done, "" when nothing did.
-    """
-
-    plan: ApplyPlan
-    stuck: str = ""
-    note: str = ""
+    plan: ApplyPlan  # what was carried out, its crops' hashes known now
+    stuck: str = ""  # why some steps are still planned, "" when all are done: `pickroom recover` goes on
+    note: str = ""  # what went wrong after everything was done, "" when nothing did
 
     @property
     def line(self) -> str:

@@ -35,20 +35,14 @@ def drawn(group_id: str, seed: str, share: float = SHARE) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Drift:
-    """What the drawn groups say of the guarantee.
+    """What the drawn groups say of the guarantee."""
 
-    Attributes:
-        on: groups may still be approved unseen.
-        looked, overridden: drawn groups decided so far, and how many of them otherwise than recommended.
-        evidence: the most that the bet was ever worth, >= 1; at 1 / (1 - confidence) it is over.
-        explanation: one line for the user.
-    """
-
-    on: bool
+    on: bool  # groups may still be approved unseen
+    # looked, overridden: drawn groups decided so far, and how many of them otherwise than recommended
     looked: int
     overridden: int
-    evidence: float
-    explanation: str
+    evidence: float  # the most that the bet was ever worth, >= 1; at 1 / (1 - confidence) it is over
+    explanation: str  # one line for the user
 
 
 def watch(overridden: Sequence[bool], risk: RiskTarget = RISK_TARGET) -> Drift:

@@ -35,19 +35,13 @@ from pickroom.store.workspace import Project, utc_now
 
 @dataclass(frozen=True, slots=True)
 class Generated:
-    """What a generate wrote.
-
-    Attributes:
-        proposals: one for each waiting group, in the queue's order.
-        looked: how many of those approved unseen are drawn for the audit.
-        notes: what else the user should know.
-    """
+    """What a generate wrote."""
 
     target: AutomationTarget
-    proposals: tuple[AutomationDecision, ...]
+    proposals: tuple[AutomationDecision, ...]  # one for each waiting group, in the queue's order
     approval: Approval
-    looked: int
-    notes: tuple[str, ...]
+    looked: int  # how many of those approved unseen are drawn for the audit
+    notes: tuple[str, ...]  # what else the user should know
 
     @property
     def approved(self) -> int:

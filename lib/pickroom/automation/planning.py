@@ -42,41 +42,28 @@ _DOING = "planning what the automation does"
 
 @dataclass(frozen=True, slots=True)
 class PlannedGroup:
-    """One group that will be carried out.
-
-    Attributes:
-        by: whether the user or the guarantee approved it.
-        shown: what was proposed, None when the user has overridden a group without a proposal.
-        row: its decision, None for a group that is kept whole.
-        box: the crop rendered at apply, None without one; `own_box`: the user's own, not the one proposed.
-        saved: what the review saved of it, None when nobody looked.
-    """
+    """One group that will be carried out."""
 
     group: Group
-    by: By
-    shown: Recommendation | None
+    by: By  # whether the user or the guarantee approved it
+    shown: Recommendation | None  # what was proposed, None when the user has overridden a group without a proposal
     route: Route
-    row: Decision | None
+    row: Decision | None  # its decision, None for a group that is kept whole
     ops: tuple[FileOp, ...]
+    # the crop rendered at apply, None without one; `own_box`: the user's own, not the one proposed
     box: CropBox | None = None
     own_box: bool = False
-    saved: SavedChoice | None = None
+    saved: SavedChoice | None = None  # what the review saved of it, None when nobody looked
 
 
 @dataclass(frozen=True, slots=True)
 class ApplyPlan:
-    """What an apply does, as data: a dry run prints it, a real run journals it.
+    """What an apply does, as data: a dry run prints it, a real run journals it."""
 
-    Attributes:
-        batch: the number it will carry, for `undo --batch`.
-        left: reason -> how many groups stay as they are for it.
-        notes: what the user should know of the approval of unseen groups.
-    """
-
-    batch: int
+    batch: int  # the number it will carry, for `undo --batch`
     items: tuple[PlannedGroup, ...]
-    left: Mapping[str, int] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()
+    left: Mapping[str, int] = field(default_factory=dict)  # reason -> how many groups stay as they are for it
+    notes: tuple[str, ...] = ()  # what the user should know of the approval of unseen groups
 
     @property
     def ops(self) -> tuple[FileOp, ...]:

@@ -42,21 +42,14 @@ _DOING = "opening the sandbox"
 
 @dataclass(frozen=True, slots=True)
 class AutomationTarget:
-    """The project that automation acts on, and where its files are.
+    """The project that automation acts on, and where its files are."""
 
-    Attributes:
-        project: the copy, or the user's own project where that lies in the sandbox or `production` is set.
-        origin: the user's own project, which has the previews, the vectors and the decisions to calibrate on.
-        folder: `sandbox/<project>/`: the files of decisions.
-        production: the user's own files are moved; asked for explicitly.
-        confirm: the project's name must be typed before files move: in production, and where the user named a folder
-            of their own images as the sandbox.
-    """
-
-    project: Project
-    origin: Project
-    folder: Path
-    production: bool = False
+    project: Project  # the copy, or the user's own project where that lies in the sandbox or `production` is set
+    origin: Project  # the user's own project, which has the previews, the vectors and the decisions to calibrate on
+    folder: Path  # `sandbox/<project>/`: the files of decisions
+    production: bool = False  # the user's own files are moved; asked for explicitly
+    # the project's name must be typed before files move: in production, and where the user named a folder of their own
+    # images as the sandbox
     confirm: bool = False
 
     @property

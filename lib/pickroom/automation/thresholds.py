@@ -22,17 +22,13 @@ THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99)
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One threshold over `of` decisions: how many would have been approved, and how many of these wrongly.
-
-    Attributes:
-        most_wrong: the 95 % upper bound on the share that is wrong, in [0, 1]; 1 where none was approved.
-    """
+    """One threshold over `of` decisions: how many would have been approved, and how many of these wrongly."""
 
     threshold: float
     of: int
     approved: int
     wrong: int
-    most_wrong: float
+    most_wrong: float  # the 95 % upper bound on the share that is wrong, in [0, 1]; 1 where none was approved
 
 
 @dataclass(frozen=True, slots=True)

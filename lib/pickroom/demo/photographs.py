@@ -17,26 +17,18 @@ Aspect = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class Photograph:
-    """One base photograph.
-
-    Attributes:
-        size: (width, height) in pixels of the file, so that planning needs no file; a test holds it against the file.
-        folder: the demo's sub-folder its groups go to.
-        subjects: where the eye may go, as fractions of the photograph (set by hand); a group takes one.
-        hue: degrees its colours may turn either way and still look right: little for skin, any way for paint.
-        aspects: width : height that suit it.
-        prompt: what a person would have asked an image generator for.
-        hides: kinds of defects that nobody could find in it.
-    """
+    """One base photograph."""
 
     file: str
+    # (width, height) in pixels of the file, so that planning needs no file; a test holds it against the file
     size: tuple[int, int]
-    folder: str
+    folder: str  # the demo's sub-folder its groups go to
+    # where the eye may go, as fractions of the photograph (set by hand); a group takes one
     subjects: tuple[CropBox, ...]
-    hue: int
-    aspects: tuple[Aspect, ...]
-    prompt: str
-    hides: tuple[str, ...] = ()
+    hue: int  # degrees its colours may turn either way and still look right: little for skin, any way for paint
+    aspects: tuple[Aspect, ...]  # width : height that suit it
+    prompt: str  # what a person would have asked an image generator for
+    hides: tuple[str, ...] = ()  # kinds of defects that nobody could find in it
 
     @property
     def name(self) -> str:

@@ -47,27 +47,21 @@ _SNAP_TO_TOP = 0.17  # a box that would start above this starts at 0; set so tha
 
 @dataclass(frozen=True, slots=True)
 class GroupPlan:
-    """What decides one group's files.
-
-    Attributes:
-        window: (left, top, right, bottom), fractions of the photograph: what the picture shows.
-        hue: degrees by which the colours turn, before the grade.
-        subject: where the eye goes, as fractions of the finished picture.
-        first_size: (width, height) in pixels of stages 1 and 1.5; `size` of the others.
-        defects: the kinds of the defects that begin at each stage; later stages inherit them.
-    """
+    """What decides one group's files."""
 
     index: int
     photograph: Photograph
+    # (left, top, right, bottom), fractions of the photograph: what the picture shows
     window: tuple[float, float, float, float]
     flip: bool
-    hue: float
+    hue: float  # degrees by which the colours turn, before the grade
     grade: Grade
-    first_size: tuple[int, int]
+    first_size: tuple[int, int]  # (width, height) in pixels of stages 1 and 1.5; `size` of the others
     stages: tuple[float, ...]
     jpeg: bool
     captions: bool
-    subject: CropBox
+    subject: CropBox  # where the eye goes, as fractions of the finished picture
+    # the kinds of the defects that begin at each stage; later stages inherit them
     defects: dict[float, tuple[str, ...]]
     truth: Truth
 

@@ -15,18 +15,12 @@ from pickroom.storage.json_records import from_json, from_values, parse_lines
 
 @dataclass(frozen=True, slots=True)
 class Truth:
-    """The hidden reviewer's choice for one group.
+    """The hidden reviewer's choice for one group."""
 
-    Attributes:
-        images: file names in stage order, no paths.
-        pick: 0-based into `images`; 0, a placeholder, for a reject (as in `ai_decisions`).
-        box: the crop of the picked image; only for the action `crop`.
-    """
-
-    images: tuple[str, ...]
-    pick: int
+    images: tuple[str, ...]  # file names in stage order, no paths
+    pick: int  # 0-based into `images`; 0, a placeholder, for a reject (as in `ai_decisions`)
     action: UserAction
-    box: CropBox | None = None
+    box: CropBox | None = None  # the crop of the picked image; only for the action `crop`
 
     def __post_init__(self) -> None:
         if not MIN_GROUP <= len(self.images) <= MAX_GROUP or not 0 <= self.pick < len(self.images):

@@ -47,23 +47,18 @@ ORDER BY 6, 1"""
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """One image of a decided group.
-
-    Attributes:
-        path: where the file that was decided on lies now, relative to the project's root.
-        box: the person's crop, a fraction of the EXIF-upright image; None where none was drawn or confirmed.
-        other_box: the box of a crop that was made, but is not the person's; None where `box` is, or there is no crop.
-        cropped: where the finished crop lies, relative to the root; None where there is none.
-    """
+    """One image of a decided group."""
 
     project_id: str
     group_id: str
     image: Image
     verdict: Verdict
-    path: str
+    path: str  # where the file that was decided on lies now, relative to the project's root
+    # the person's crop, a fraction of the EXIF-upright image; None where none was drawn or confirmed
     box: CropBox | None = None
+    # the box of a crop that was made, but is not the person's; None where `box` is, or there is no crop
     other_box: CropBox | None = None
-    cropped: str | None = None
+    cropped: str | None = None  # where the finished crop lies, relative to the root; None where there is none
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,17 +77,12 @@ class JudgedGroup:
 
 @dataclass(slots=True)
 class Choices:
-    """A project's groups that a person decided, in the order of the decisions.
-
-    Attributes:
-        left_out: reason -> how many.
-        lost: the images that are `NOT_THERE`, by name.
-    """
+    """A project's groups that a person decided, in the order of the decisions."""
 
     project: Project
     groups: list[JudgedGroup] = field(default_factory=list)
-    left_out: Counter[str] = field(default_factory=Counter)
-    lost: list[str] = field(default_factory=list)
+    left_out: Counter[str] = field(default_factory=Counter)  # reason -> how many
+    lost: list[str] = field(default_factory=list)  # the images that are `NOT_THERE`, by name
 
     @property
     def images(self) -> list[Judged]:

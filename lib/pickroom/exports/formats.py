@@ -16,21 +16,14 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class ExportRequest:
-    """What to export, and where to.
-
-    Attributes:
-        projects: those to export; `named`: the ids that the user gave, none for all.
-        folder: DIR, absolute; None for a format that writes next to the images.
-        options: the format's further options by name, "copy" for `--copy`.
-        progress: opens a bar under a title.
-    """
+    """What to export, and where to."""
 
     workspace: Workspace
-    projects: Sequence[Project]
+    projects: Sequence[Project]  # those to export; `named`: the ids that the user gave, none for all
     named: Sequence[str]
-    folder: Path | None
-    options: Mapping[str, Any]
-    progress: Callable[[str], AbstractContextManager[Progress]]
+    folder: Path | None  # DIR, absolute; None for a format that writes next to the images
+    options: Mapping[str, Any]  # the format's further options by name, "copy" for `--copy`
+    progress: Callable[[str], AbstractContextManager[Progress]]  # opens a bar under a title
 
     @property
     def target(self) -> Path:
@@ -41,19 +34,13 @@ class ExportRequest:
 
 @dataclass(slots=True)
 class Exported:
-    """What an export did.
+    """What an export did."""
 
-    Attributes:
-        values: the object of `--json`; `lines`: the same in words.
-        lost: names of images that are not there as they were decided on.
-        held: how many things that were asked for could not be done.
-        databases: those that were read, by project; rows that are left out of them are named.
-    """
-
-    values: dict[str, Any]
+    values: dict[str, Any]  # the object of `--json`; `lines`: the same in words
     lines: list[str]
-    lost: Sequence[str] = ()
-    held: int = 0
+    lost: Sequence[str] = ()  # names of images that are not there as they were decided on
+    held: int = 0  # how many things that were asked for could not be done
+    # those that were read, by project; rows that are left out of them are named
     databases: Mapping[Project, Sequence[Path]] = field(default_factory=dict)
 
 
@@ -72,19 +59,13 @@ class ExportOption:
 
 @dataclass(frozen=True, slots=True)
 class ExportFormat:
-    """One format.
+    """One format."""
 
-    Attributes:
-        name: of its option, "coco" for `--coco DIR`.
-        module: in this package; its `export` takes an `ExportRequest` and returns an `Exported`.
-        has_folder: whether the option takes a DIR; else it is a switch.
-    """
-
-    name: str
+    name: str  # of its option, "coco" for `--coco DIR`
     help: str
-    module: str
+    module: str  # in this package; its `export` takes an `ExportRequest` and returns an `Exported`
     options: tuple[ExportOption, ...] = ()
-    has_folder: bool = True
+    has_folder: bool = True  # whether the option takes a DIR; else it is a switch
 
     def export(self, request: ExportRequest) -> Exported:
         """Write it. The module is imported here: a page of help needs none of them."""

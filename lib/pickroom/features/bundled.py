@@ -32,15 +32,10 @@ _WORKERS = 8  # threads that call an encoder at once, at most (`local`); with mo
 
 @dataclass(frozen=True, slots=True)
 class OnnxTower:
-    """A network as a serialised ONNX graph (see `Tower`).
+    """A network as a serialised ONNX graph (see `Tower`)."""
 
-    Attributes:
-        graph: pixels -> vector, patches; see `lite0.build`.
-        weights: hex SHA-256 of the network's weights.
-    """
-
-    graph: bytes
-    weights: str
+    graph: bytes  # pixels -> vector, patches; see `lite0.build`
+    weights: str  # hex SHA-256 of the network's weights
     preprocessing: Preprocessing
     source: str
     earlier_names: frozenset[str] = frozenset()

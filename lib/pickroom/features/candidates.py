@@ -11,20 +11,15 @@ from pickroom.core.records import MAX_GROUP, MIN_GROUP
 class Candidates:
     """A group as features see it, decided or not: 2-4 images of one project, in stage order.
 
-    Attributes:
-        filenames: names, never paths; identity of an image is (project_id, filename).
-        hashes: sha256 (hex) of each file; None when unknown (imports).
-        stages: the number in each name; None when unknown, never 0.
-
     Raises:
         ValueError: not 2-4 images, a name twice, or fields of different lengths.
     """
 
     project_id: str
     group_id: str
-    filenames: tuple[str, ...]
-    hashes: tuple[str | None, ...]
-    stages: tuple[float | None, ...]
+    filenames: tuple[str, ...]  # names, never paths; identity of an image is (project_id, filename)
+    hashes: tuple[str | None, ...]  # sha256 (hex) of each file; None when unknown (imports)
+    stages: tuple[float | None, ...]  # the number in each name; None when unknown, never 0
 
     def __post_init__(self) -> None:
         if not MIN_GROUP <= len(self.filenames) <= MAX_GROUP:

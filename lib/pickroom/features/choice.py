@@ -25,22 +25,16 @@ _DOING = "choosing an encoder"
 
 @dataclass(frozen=True, slots=True)
 class EncoderConfig:
-    """What the user asks of the encoder; None leaves it to the project, then to the machine.
+    """What the user asks of the encoder; None leaves it to the project, then to the machine."""
 
-    Attributes:
-        kind: "openclip", "openclip:MODEL/TAG" or "bundled"; None is the project's own, else OpenCLIP where a model or
-            a checkpoint is named, else the bundled one.
-        model: OpenCLIP's "architecture/pretrained tag". Only weights that are named here are downloaded.
-        checkpoint: a local OpenCLIP checkpoint folder, in place of `model`.
-        device: "cuda", "mps" or "cpu"; None is the best one here.
-        change: whether a project bound to another encoder is bound anew. Its vectors so far stay on disk.
-    """
-
+    # "openclip", "openclip:MODEL/TAG" or "bundled"; None is the project's own, else OpenCLIP where a model or a
+    # checkpoint is named, else the bundled one
     kind: str | None = None
+    # OpenCLIP's "architecture/pretrained tag". Only weights that are named here are downloaded
     model: str | None = None
-    checkpoint: Path | str | None = None
-    device: str | None = None
-    change: bool = False
+    checkpoint: Path | str | None = None  # a local OpenCLIP checkpoint folder, in place of `model`
+    device: str | None = None  # "cuda", "mps" or "cpu"; None is the best one here
+    change: bool = False  # whether a project bound to another encoder is bound anew. Its vectors so far stay on disk
 
     def checked(self) -> EncoderConfig:
         """With the kind and the model apart; raises UsageError for names that are none, or contradict each other."""
@@ -58,19 +52,13 @@ class EncoderConfig:
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """An encoder ready to run.
-
-    Attributes:
-        spec: what the project is bound to.
-        checkpoint: the folder its weights came from.
-        by_default: whether nobody asked for it.
-    """
+    """An encoder ready to run."""
 
     tower: Tower
-    spec: EncoderSpec
+    spec: EncoderSpec  # what the project is bound to
     device: str
-    checkpoint: Path | None = None
-    by_default: bool = False
+    checkpoint: Path | None = None  # the folder its weights came from
+    by_default: bool = False  # whether nobody asked for it
 
     def encoder(self) -> Encoder:
         return self.tower.encoder(self.spec, self.device)

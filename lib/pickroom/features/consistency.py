@@ -59,24 +59,16 @@ NAMES = (
 
 @dataclass(frozen=True, slots=True)
 class ConsistencyConfig:
-    """How members are compared.
+    """How members are compared."""
 
-    Attributes:
-        side: pixels of the long side at which they are compared; smaller where the smallest member is smaller.
-        block: pixels a side of a block; the coarse scale has blocks of twice that.
-        blur: standard deviation in pixels of the blur before the fine comparison: resampling and noise differ between
-            stages there.
-        noise: 8-bit units; detail weaker than this is noise, and its form means nothing.
-        map_side: cells a side of the stored map of departures.
-        aspect_tolerance: members whose width / height differ by a larger share are not compared.
-    """
-
-    side: int = 1024
-    block: int = 16
+    side: int = 1024  # pixels of the long side at which they are compared; smaller where the smallest member is smaller
+    block: int = 16  # pixels a side of a block; the coarse scale has blocks of twice that
+    # standard deviation in pixels of the blur before the fine comparison: resampling and noise differ between stages
+    # there
     blur: float = 1.0
-    noise: float = 4.0
-    map_side: int = 12
-    aspect_tolerance: float = 0.02
+    noise: float = 4.0  # 8-bit units; detail weaker than this is noise, and its form means nothing
+    map_side: int = 12  # cells a side of the stored map of departures
+    aspect_tolerance: float = 0.02  # members whose width / height differ by a larger share are not compared
 
     @property
     def hash(self) -> str:
@@ -87,17 +79,12 @@ class ConsistencyConfig:
 
 @dataclass(frozen=True, slots=True)
 class Consistency:
-    """What the comparison of n members found; row i belongs to member i.
+    """What the comparison of n members found; row i belongs to member i."""
 
-    Attributes:
-        values: (n, len(NAMES)) float32, finite.
-        maps: (n, map_side, map_side) float32, >= 0: the largest departure in each cell, in units of what is usual.
-        peaks: (n, 4) float32: the box of the place where a member departs most, as fractions of the image.
-    """
-
-    values: np.ndarray
+    values: np.ndarray  # (n, len(NAMES)) float32, finite
+    # (n, map_side, map_side) float32, >= 0: the largest departure in each cell, in units of what is usual
     maps: np.ndarray
-    peaks: np.ndarray
+    peaks: np.ndarray  # (n, 4) float32: the box of the place where a member departs most, as fractions of the image
 
 
 def shape_for(sizes: Sequence[tuple[int, int]], config: ConsistencyConfig) -> tuple[int, int] | None:

@@ -38,15 +38,11 @@ DIFFERENT_SHAPES = "the group's images differ in shape"
 
 @dataclass(slots=True)
 class FoundConsistency:
-    """What is known of some groups.
+    """What is known of some groups."""
 
-    Attributes:
-        consistency: row of the items asked for -> its comparison, members in the item's order.
-        reasons: row -> why there is none.
-    """
-
+    # row of the items asked for -> its comparison, members in the item's order
     consistency: dict[int, Consistency] = field(default_factory=dict)
-    reasons: dict[int, str] = field(default_factory=dict)
+    reasons: dict[int, str] = field(default_factory=dict)  # row -> why there is none
 
 
 def cache_folder(workspace: Workspace, config: ConsistencyConfig, project_id: str) -> Path:

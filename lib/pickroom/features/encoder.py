@@ -23,25 +23,21 @@ Geometry = Callable[[PillowImage.Image], PillowImage.Image]
 
 @dataclass(frozen=True, slots=True)
 class Preprocessing:
-    """From an upright sRGB image to the network's input.
+    """From an upright sRGB image to the network's input."""
 
-    Attributes:
-        height, width: pixels of the input.
-        resize: "shortest" scales the short side and crops the middle, "longest" pads, "squash" keeps the whole
-            frame and gives up its aspect ratio.
-        mean, std: per channel, of pixels scaled to 0..1.
-        fill: grey level 0..255 of the padding.
-        oversample: an image may be decoded at a reduced scale, or its preview taken, as long as its short side
-            is at least this many times the input's longer side.
-    """
-
+    # height, width: pixels of the input
     height: int
     width: int
+    # "shortest" scales the short side and crops the middle, "longest" pads, "squash" keeps the whole frame and gives up
+    # its aspect ratio
     resize: str
     interpolation: str
+    # mean, std: per channel, of pixels scaled to 0..1
     mean: tuple[float, ...]
     std: tuple[float, ...]
-    fill: int = 0
+    fill: int = 0  # grey level 0..255 of the padding
+    # an image may be decoded at a reduced scale, or its preview taken, as long as its short side is at least this many
+    # times the input's longer side
     oversample: int = 2
 
     @property
@@ -52,31 +48,22 @@ class Preprocessing:
 
 @dataclass(frozen=True, slots=True)
 class EncoderSpec:
-    """Everything that decides a vector's numbers. Two specifications with one id give the same vectors.
+    """Everything that decides a vector's numbers. Two specifications with one id give the same vectors."""
 
-    Attributes:
-        kind: "openclip", "bundled", or "legacy" (imported: it can encode nothing).
-        model: the architecture's name; for OpenCLIP made of its configuration (`openclip.architecture`).
-        weights: SHA-256 (hex) of the image tower's float32 weights; "" where unknown (legacy).
-        dim: floats of a vector.
-        patch_rows, patch_cols, patch_dim: the patch grid as stored; all 0 for an encoder without one.
-        projection: how patches were reduced, e.g. "signs seed=1 768->64"; "" for not at all. Neither it nor
-            `patch_dim` changes the id of an encoder whose grid can be reduced: the vectors are the same.
-        dtype: what the forward pass computes in: float32; version 0.1 also chose "bfloat16" and "float16".
-        storage: what vectors are stored in; patches are always float16.
-    """
-
-    kind: str
-    model: str
-    weights: str
+    kind: str  # "openclip", "bundled", or "legacy" (imported: it can encode nothing)
+    model: str  # the architecture's name; for OpenCLIP made of its configuration (`openclip.architecture`)
+    weights: str  # SHA-256 (hex) of the image tower's float32 weights; "" where unknown (legacy)
     preprocessing: Preprocessing | None
-    dim: int
+    dim: int  # floats of a vector
+    # patch_rows, patch_cols, patch_dim: the patch grid as stored; all 0 for an encoder without one
     patch_rows: int
     patch_cols: int
     patch_dim: int
+    # how patches were reduced, e.g. "signs seed=1 768->64"; "" for not at all. Neither it nor `patch_dim` changes the
+    # id of an encoder whose grid can be reduced: the vectors are the same
     projection: str
-    dtype: str
-    storage: str = "float16"
+    dtype: str  # what the forward pass computes in: float32; version 0.1 also chose "bfloat16" and "float16"
+    storage: str = "float16"  # what vectors are stored in; patches are always float16
 
     @property
     def encoder_id(self) -> str:
@@ -124,15 +111,10 @@ class EncoderSpec:
 
 @dataclass(frozen=True, slots=True)
 class Features:
-    """What one forward pass gives for N images.
+    """What one forward pass gives for N images."""
 
-    Attributes:
-        vectors: (N, dim) float32, raw: not normalised.
-        patches: (N, patch_rows, patch_cols, patch_dim) float32 of the same pass, None without a grid.
-    """
-
-    vectors: np.ndarray
-    patches: np.ndarray | None
+    vectors: np.ndarray  # (N, dim) float32, raw: not normalised
+    patches: np.ndarray | None  # (N, patch_rows, patch_cols, patch_dim) float32 of the same pass, None without a grid
 
 
 class Encoder(Protocol):

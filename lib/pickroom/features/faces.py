@@ -69,15 +69,10 @@ _LIDS = tuple((lower, lower + 8) for lower in range(1, 8))
 
 @dataclass(frozen=True, slots=True)
 class _Face:
-    """One face found; positions are pixels of the image.
+    """One face found; positions are pixels of the image."""
 
-    Attributes:
-        box: x1, y1, x2, y2.
-        eyes: (2, 2) the centres of the eyes, the left one in the image first.
-    """
-
-    box: np.ndarray
-    eyes: np.ndarray
+    box: np.ndarray  # x1, y1, x2, y2
+    eyes: np.ndarray  # (2, 2) the centres of the eyes, the left one in the image first
 
     @property
     def side(self) -> float:

@@ -24,13 +24,9 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class PickFeatureConfig:
-    """How features are made.
+    """How features are made."""
 
-    Attributes:
-        consistency: how siblings are compared.
-    """
-
-    consistency: ConsistencyConfig = field(default_factory=ConsistencyConfig)
+    consistency: ConsistencyConfig = field(default_factory=ConsistencyConfig)  # how siblings are compared
 
     @property
     def hash(self) -> str:
@@ -42,29 +38,19 @@ class PickFeatureConfig:
 
 @dataclass(frozen=True, slots=True)
 class PickFeatures:
-    """Features of N groups of up to 4 candidates.
+    """Features of N groups of up to 4 candidates."""
 
-    Attributes:
-        blocks: name -> (N, 4, d) float32, of each image by itself but for "stage" and "consistency": "stage" (see
-            STAGE_NAMES), "vector" (unit norm), those of `blocks.BLOCKS`, and "consistency" (`consistency.NAMES`). NaN
-            where there is no such number.
-        present: name -> (N, 4) bool: the candidates that have values in a block.
-        mask: (N, 4) bool: which candidates there are; a row of `missing` has none.
-        missing: row -> why the group has no features: an image without a vector.
-        projects: (N,) object array of ids.
-        images: (N, 4) object array: what names each candidate's content, "" where masked.
-        peaks: (N, 4, 4) float32: the box (fractions) where a candidate departs most from its siblings.
-        encoder: id of the encoder whose vectors these are; None without rows.
-    """
-
+    # name -> (N, 4, d) float32, of each image by itself but for "stage" and "consistency": "stage" (see STAGE_NAMES),
+    # "vector" (unit norm), those of `blocks.BLOCKS`, and "consistency" (`consistency.NAMES`). NaN where there is no
+    # such number
     blocks: dict[str, np.ndarray]
-    present: dict[str, np.ndarray]
-    mask: np.ndarray
-    missing: dict[int, str]
-    projects: np.ndarray
-    images: np.ndarray
-    peaks: np.ndarray
-    encoder: str | None
+    present: dict[str, np.ndarray]  # name -> (N, 4) bool: the candidates that have values in a block
+    mask: np.ndarray  # (N, 4) bool: which candidates there are; a row of `missing` has none
+    missing: dict[int, str]  # row -> why the group has no features: an image without a vector
+    projects: np.ndarray  # (N,) object array of ids
+    images: np.ndarray  # (N, 4) object array: what names each candidate's content, "" where masked
+    peaks: np.ndarray  # (N, 4, 4) float32: the box (fractions) where a candidate departs most from its siblings
+    encoder: str | None  # id of the encoder whose vectors these are; None without rows
 
     def __len__(self) -> int:
         return len(self.mask)

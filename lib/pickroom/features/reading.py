@@ -15,19 +15,14 @@ from pickroom.images import decode, thumbnails
 
 @dataclass(frozen=True, slots=True)
 class EmbedItem:
-    """One image file to embed, as it was when the work was planned.
+    """One image file to embed, as it was when the work was planned."""
 
-    Attributes:
-        directory: POSIX path relative to the project's root.
-        content_hash: SHA-256 (hex) of its bytes.
-        width, height: pixels upright, where a scan has read them; else None.
-    """
-
-    directory: str
+    directory: str  # POSIX path relative to the project's root
     filename: str
-    content_hash: str
+    content_hash: str  # SHA-256 (hex) of its bytes
     file_size: int
     mtime_ns: int
+    # width, height: pixels upright, where a scan has read them; else None
     width: int | None = None
     height: int | None = None
 
@@ -43,14 +38,10 @@ class DecodedImage:
 
 @dataclass(frozen=True, slots=True)
 class ImageSource:
-    """Where a project's images, and their previews, lie; small enough to be sent to another machine.
-
-    Attributes:
-        previews: the thumbnail folder; None reads every image from its own file.
-    """
+    """Where a project's images, and their previews, lie; small enough to be sent to another machine."""
 
     root: Path
-    previews: Path | None
+    previews: Path | None  # the thumbnail folder; None reads every image from its own file
 
     def path(self, item: EmbedItem) -> Path:
         return self.root / item.directory / item.filename

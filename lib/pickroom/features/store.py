@@ -24,12 +24,7 @@ from pickroom.store.workspace import Workspace
 
 @dataclass(frozen=True, slots=True)
 class VectorRow:
-    """One image's row (FORMATS.md, Vectors); what is not known is None.
-
-    Attributes:
-        vector: (dim,) floats, None with an `error`.
-        patches: (patch_rows, patch_cols, patch_dim) floats, None without a grid.
-    """
+    """One image's row (FORMATS.md, Vectors); what is not known is None."""
 
     filename: str
     content_hash: str | None
@@ -37,8 +32,8 @@ class VectorRow:
     height: int | None
     file_size: int | None
     mtime_ns: int | None
-    vector: np.ndarray | None
-    patches: np.ndarray | None
+    vector: np.ndarray | None  # (dim,) floats, None with an `error`
+    patches: np.ndarray | None  # (patch_rows, patch_cols, patch_dim) floats, None without a grid
     error: str | None
 
 

@@ -32,22 +32,15 @@ DTYPES = (FLOAT32, "bfloat16", "float16")
 
 @dataclass(frozen=True, slots=True)
 class TorchTower:
-    """A loaded network before a device is chosen (see `Tower`): float32, on the CPU, never changed in place.
-
-    Attributes:
-        network: (N, 3, height, width) -> ((N, dim), (N, channels, rows, cols) or None).
-        geometry: resizes and crops an RGB image to the input's size.
-        source: where the weights came from, in words.
-        earlier_names: what earlier versions called `model`.
-    """
+    """A loaded network before a device is chosen (see `Tower`): float32, on the CPU, never changed in place."""
 
     kind: str
     model: str
-    network: torch.nn.Module
-    geometry: Geometry
+    network: torch.nn.Module  # (N, 3, height, width) -> ((N, dim), (N, channels, rows, cols) or None)
+    geometry: Geometry  # resizes and crops an RGB image to the input's size
     preprocessing: Preprocessing
-    source: str
-    earlier_names: frozenset[str] = frozenset()
+    source: str  # where the weights came from, in words
+    earlier_names: frozenset[str] = frozenset()  # what earlier versions called `model`
 
     def prepare(self, image: PillowImage.Image) -> Pixels:
         """An upright sRGB image as (height, width, 3) uint8 pixels of the input's size."""

@@ -19,12 +19,9 @@ from pickroom.store.workspace import Project
 
 @dataclass(frozen=True)
 class ImageRows:
-    """Rows that belong to images, and how the row of an image is found.
+    """Rows that belong to images, and how the row of an image is found."""
 
-    Attributes:
-        filenames, content_hashes: (N,) object arrays of text; a hash is None for an imported vector.
-    """
-
+    # filenames, content_hashes: (N,) object arrays of text; a hash is None for an imported vector
     filenames: np.ndarray
     content_hashes: np.ndarray
     _by_content: dict[str, int] = field(default_factory=dict, init=False, repr=False, compare=False)

@@ -30,24 +30,21 @@ _ROWS = 256  # images compared with all others at a time: bounds memory, changes
 class Thresholds:
     """From when on two images are linked.
 
-    Attributes:
-        cosine: of their vectors, at least, in [-1, 1]. With the bundled encoder the takes of one photograph have .92
-            at the median and .86 at the lowest, other photographs of the same thing .66 and .97 at the highest, of
-            other things .25. Complete linkage bears a threshold below the best for pairs (benchmarks/similar.py, on
-            30 things photographed four times each).
-        bits: of 64 by which the perceptual hashes of copies may differ, at most; photographs of different things
-            differ in 14 or more.
-        gap: the longest time between two images of a group, None: any. An image without a timestamp is never too far.
-        neighbours: links kept of each image, the nearest: bounds the work where hundreds of images are alike.
-
     Raises:
         ValueError: a number out of its range.
     """
 
+    # of their vectors, at least, in [-1, 1]. With the bundled encoder the takes of one photograph have .92 at the
+    # median and .86 at the lowest, other photographs of the same thing .66 and .97 at the highest, of other things .25.
+    # Complete linkage bears a threshold below the best for pairs (benchmarks/similar.py, on 30 things photographed four
+    # times each)
     cosine: float = 0.85
+    # of 64 by which the perceptual hashes of copies may differ, at most; photographs of different things differ in 14
+    # or more
     bits: int = 8
+    # the longest time between two images of a group, None: any. An image without a timestamp is never too far
     gap: timedelta | None = None
-    neighbours: int = 32
+    neighbours: int = 32  # links kept of each image, the nearest: bounds the work where hundreds of images are alike
 
     def __post_init__(self) -> None:
         if not -1 <= self.cosine <= 1:
@@ -65,17 +62,11 @@ THRESHOLDS = Thresholds()
 
 @dataclass(frozen=True, slots=True)
 class ImageFeatures:
-    """What is known of how an image looks.
+    """What is known of how an image looks."""
 
-    Attributes:
-        fingerprint: its 64-bit perceptual hash; None when it could not be made.
-        vector: (D,) float32, raw; None without one.
-        missing: why there is no vector, "" when there is one.
-    """
-
-    fingerprint: int | None
-    vector: np.ndarray | None
-    missing: str = ""
+    fingerprint: int | None  # its 64-bit perceptual hash; None when it could not be made
+    vector: np.ndarray | None  # (D,) float32, raw; None without one
+    missing: str = ""  # why there is no vector, "" when there is one
 
 
 def group_by_similarity(

@@ -19,16 +19,11 @@ Made = tuple[list[tuple[Image, ...]], list[Ungrouped]]
 
 @dataclass(frozen=True, slots=True)
 class Grouping:
-    """A rule ready to be used.
-
-    Attributes:
-        make: images -> the groups, and every other image with its reason.
-        notes: what the person should know of it.
-    """
+    """A rule ready to be used."""
 
     method: Method
-    make: Callable[[Sequence[Image]], Made]
-    notes: tuple[str, ...] = ()
+    make: Callable[[Sequence[Image]], Made]  # images -> the groups, and every other image with its reason
+    notes: tuple[str, ...] = ()  # what the person should know of it
 
 
 @dataclass(frozen=True, slots=True)

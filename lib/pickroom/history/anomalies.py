@@ -40,19 +40,14 @@ _KEEP = "#0072b2"  # the blue of Okabe and Ito's palette, which colour-blind peo
 
 @dataclass(frozen=True, slots=True)
 class Pick:
-    """One image chosen over others; file names only.
-
-    Attributes:
-        set_id: the group's id, or the log's name and line.
-        source: the database it stands in.
-    """
+    """One image chosen over others; file names only."""
 
     project_id: str
-    set_id: str
+    set_id: str  # the group's id, or the log's name and line
     chosen: str
     others: tuple[str, ...]
     timestamp: str | None
-    source: str
+    source: str  # the database it stands in
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,18 +61,12 @@ class Case:
 
 @dataclass(slots=True)
 class Rates:
-    """Counts of one project.
+    """Counts of one project."""
 
-    Attributes:
-        decisions: picks by the person; rejected groups and automatic decisions are none.
-        with_stages: those whose names say enough to compare stages; the rate is of these.
-        pairs: "1<1.5" (chosen, highest rejected) -> anomalies of that kind.
-    """
-
-    decisions: int = 0
-    with_stages: int = 0
+    decisions: int = 0  # picks by the person; rejected groups and automatic decisions are none
+    with_stages: int = 0  # those whose names say enough to compare stages; the rate is of these
     anomalies: int = 0
-    pairs: Counter[str] = field(default_factory=Counter)
+    pairs: Counter[str] = field(default_factory=Counter)  # "1<1.5" (chosen, highest rejected) -> anomalies of that kind
 
     @property
     def rate(self) -> float | None:

@@ -75,15 +75,10 @@ class Dates:
 
 @dataclass(frozen=True, slots=True)
 class Clues:
-    """What tells the project of rows that name none.
+    """What tells the project of rows that name none."""
 
-    Attributes:
-        owners: file name -> the projects that know it.
-        dates: ranges that do not overlap.
-    """
-
-    owners: Mapping[str, frozenset[str]] = field(default_factory=dict)
-    dates: Sequence[Dates] = ()
+    owners: Mapping[str, frozenset[str]] = field(default_factory=dict)  # file name -> the projects that know it
+    dates: Sequence[Dates] = ()  # ranges that do not overlap
 
     def key(
         self,
@@ -107,15 +102,11 @@ class Clues:
 
 @dataclass(frozen=True, slots=True)
 class FolderRow:
-    """One line of the report: how many rows, the project they would get, and the evidence for it.
+    """One line of the report: how many rows, the project they would get, and the evidence for it."""
 
-    Attributes:
-        folder: as `--map` takes it; the text of the project column where that is the evidence; "" without a folder.
-        project: None where none can be proposed; `reason` says why these rows are skipped, None where they are not.
-    """
-
-    folder: str
+    folder: str  # as `--map` takes it; the text of the project column where that is the evidence; "" without a folder
     rows: int
+    # None where none can be proposed; `reason` says why these rows are skipped, None where they are not
     project: str | None
     evidence: str
     reason: str | None = None
@@ -254,17 +245,14 @@ class Assignment:
 
 @dataclass(frozen=True, slots=True)
 class AssignmentReport:
-    """What an import says of projects before it writes.
-
-    Attributes:
-        common, outside, doubtful: see `ProjectFolders`.
-        days: (first day, last day, rows) of the rows that no evidence gives a project, a few days' pause between.
-    """
+    """What an import says of projects before it writes."""
 
     folders: tuple[FolderRow, ...] = ()
+    # common, outside, doubtful: see `ProjectFolders`
     common: tuple[str, ...] = ()
     outside: tuple[str, ...] = ()
     doubtful: tuple[str, ...] = ()
+    # (first day, last day, rows) of the rows that no evidence gives a project, a few days' pause between
     days: tuple[tuple[str, str, int], ...] = ()
 
     def to_dict(self) -> dict[str, Any]:

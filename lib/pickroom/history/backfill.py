@@ -31,15 +31,10 @@ LEFT_SIDECAR = "in selected/, but with a sidecar"
 
 @dataclass(frozen=True, slots=True)
 class Backfill:
-    """What a backfill would write; every row is in one of the two.
+    """What a backfill would write; every row is in one of the two."""
 
-    Attributes:
-        accepted: group id -> the value for `ai_crop_accepted`.
-        left: reason -> how many rows stay as they are; `examples`: reason -> the first of them.
-    """
-
-    accepted: dict[str, bool]
-    left: Counter[str]
+    accepted: dict[str, bool]  # group id -> the value for `ai_crop_accepted`
+    left: Counter[str]  # reason -> how many rows stay as they are; `examples`: reason -> the first of them
     examples: dict[str, list[str]]
 
     def lines(self) -> list[str]:

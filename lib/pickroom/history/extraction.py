@@ -203,15 +203,11 @@ def _add(found: ComparedPair, parsed: ParsedRows, known: _Known, line: int) -> N
 
 @dataclass(slots=True)
 class _Known:
-    """A project's picks and crops, from imports and from Pickroom itself, by content, whenever they were decided.
+    """A project's picks and crops, from imports and from Pickroom itself, by content, whenever they were decided."""
 
-    Attributes:
-        picks: (chosen, the others) -> where it is known from, as a reason to skip it.
-        boxed: names of files whose crop has coordinates.
-    """
-
+    # (chosen, the others) -> where it is known from, as a reason to skip it
     picks: dict[tuple[str, frozenset[str]], str] = field(default_factory=dict)
-    boxed: set[str] = field(default_factory=set)
+    boxed: set[str] = field(default_factory=set)  # names of files whose crop has coordinates
 
 
 def _known_of(workspace: Workspace, project_id: str) -> _Known:

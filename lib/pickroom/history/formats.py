@@ -36,15 +36,11 @@ Number = TypeVar("Number", int, float)
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """One old format.
-
-    Attributes:
-        required: columns without which a file is not of this format.
-        read: adds what a row in that line says; raises Skip when it cannot be used.
-    """
+    """One old format."""
 
     name: str
-    required: frozenset[str]
+    required: frozenset[str]  # columns without which a file is not of this format
+    # adds what a row in that line says; raises Skip when it cannot be used
     read: Callable[[Row, int, ParsedRows], None]
 
 

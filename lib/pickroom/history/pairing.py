@@ -34,15 +34,11 @@ SEVERAL_FINALS = "several of its group are in FINAL: which was picked is not kno
 
 @dataclass(frozen=True, slots=True)
 class ImagePair:
-    """A final image and its original.
-
-    Attributes:
-        group: the original's group in stage order, empty when it is in none.
-    """
+    """A final image and its original."""
 
     final: SourceImage
     original: SourceImage
-    group: tuple[SourceImage, ...]
+    group: tuple[SourceImage, ...]  # the original's group in stage order, empty when it is in none
 
     @property
     def index(self) -> int:
@@ -52,17 +48,11 @@ class ImagePair:
 
 @dataclass(frozen=True, slots=True)
 class Pairing:
-    """Every final image, paired or not.
+    """Every final image, paired or not."""
 
-    Attributes:
-        pairs: by folder and name of the final image; at most one of each group.
-        unpaired: the others, each with its reason.
-        undecided: how many groups have no final image.
-    """
-
-    pairs: tuple[ImagePair, ...]
-    unpaired: tuple[tuple[SourceImage, str], ...]
-    undecided: int
+    pairs: tuple[ImagePair, ...]  # by folder and name of the final image; at most one of each group
+    unpaired: tuple[tuple[SourceImage, str], ...]  # the others, each with its reason
+    undecided: int  # how many groups have no final image
 
 
 def pair(originals: ImageSource, finals: ImageSource) -> Pairing:
@@ -157,20 +147,16 @@ def content_of(source: ImageSource, item: SourceImage) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class ComparedPair:
-    """What the pixels of one pair say.
-
-    Attributes:
-        change: "same" size, "smaller" (cropped), "larger" in a side, or "unreadable" for the reason `problem`.
-        size: (width, height) in pixels of the upright original, None when it cannot be read.
-        match: what template matching found, for a smaller one that was looked for.
-        contents: name -> SHA-256 of every image of the original's group, as far as they can be read.
-    """
+    """What the pixels of one pair say."""
 
     pair: ImagePair
+    # "same" size, "smaller" (cropped), "larger" in a side, or "unreadable" for the reason `problem`
     change: Literal["same", "smaller", "larger", "unreadable"]
+    # (width, height) in pixels of the upright original, None when it cannot be read
     size: tuple[int, int] | None = None
-    match: Match | None = None
+    match: Match | None = None  # what template matching found, for a smaller one that was looked for
     problem: str = ""
+    # name -> SHA-256 of every image of the original's group, as far as they can be read
     contents: Mapping[str, str] = field(default_factory=dict)
 
 

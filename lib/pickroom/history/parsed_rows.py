@@ -38,35 +38,25 @@ TRAINING_ROW = "row of crop_training_data.csv under this header"
 
 @dataclass(frozen=True, slots=True)
 class Advice:
-    """What the AI had said of a logged group; never taken for the person's choice.
-
-    Attributes:
-        crop_match: as it was logged; it stands where the two boxes are not both known.
-    """
+    """What the AI had said of a logged group; never taken for the person's choice."""
 
     index: int | None = None
     box: CropBox | None = None
     confidence: float | None = None
-    crop_match: bool | None = None
+    crop_match: bool | None = None  # as it was logged; it stands where the two boxes are not both known
 
 
 @dataclass(frozen=True, slots=True)
 class LoggedPick:
-    """What the person did with a group.
-
-    Attributes:
-        action: None when the log does not say whether the pick was approved or cropped.
-        size: of the image at `index`.
-        line: in the file, or the row's number where it has no lines.
-    """
+    """What the person did with a group."""
 
     project: str
     images: Sequence[str]
     index: int
-    action: UserAction | None
-    size: Size
+    action: UserAction | None  # None when the log does not say whether the pick was approved or cropped
+    size: Size  # of the image at `index`
     timestamp: str | None
-    line: int
+    line: int  # in the file, or the row's number where it has no lines
     box: CropBox | None = None
     crop_timestamp: str | None = None
     group_id: str | None = None
@@ -77,44 +67,30 @@ class LoggedPick:
 
 @dataclass(frozen=True, slots=True)
 class LoggedCrop:
-    """One file that was cropped.
-
-    Attributes:
-        box: None where only the fact is known.
-        stage: text of a column, for a file whose name says no stage.
-        main: False when the row also has a pick.
-    """
+    """One file that was cropped."""
 
     project: str
     filename: str
-    box: CropBox | None
+    box: CropBox | None  # None where only the fact is known
     size: Size
     timestamp: str | None
     line: int
-    stage: str = ""
-    main: bool = True
+    stage: str = ""  # text of a column, for a file whose name says no stage
+    main: bool = True  # False when the row also has a pick
 
 
 @dataclass(slots=True)
 class ParsedRows:
-    """The rows of one file, gathered until a batch is stored: each tuple is a row of the staging table of its name.
+    """The rows of one file, gathered until a batch is stored: each tuple is a row of the staging table of its name."""
 
-    Attributes:
-        assign: the project of a row by its key; raises Skip without one.
-        file: the file's number in this import.
-        clues: what makes the key of a row.
-        notes: what was filled in and is unknown all the same, counted.
-        projects: every project met.
-    """
-
-    assign: Callable[[Key], str]
-    file: int
-    clues: Clues = field(default_factory=Clues)
+    assign: Callable[[Key], str]  # the project of a row by its key; raises Skip without one
+    file: int  # the file's number in this import
+    clues: Clues = field(default_factory=Clues)  # what makes the key of a row
     decisions: list[tuple[Any, ...]] = field(default_factory=list)
     selections: list[tuple[Any, ...]] = field(default_factory=list)
     crops: list[tuple[Any, ...]] = field(default_factory=list)
-    notes: Counter[str] = field(default_factory=Counter)
-    projects: set[str] = field(default_factory=set)
+    notes: Counter[str] = field(default_factory=Counter)  # what was filled in and is unknown all the same, counted
+    projects: set[str] = field(default_factory=set)  # every project met
 
     def drain(self) -> dict[str, list[tuple[Any, ...]]]:
         """Staging table -> the rows gathered so far, which are then forgotten here."""

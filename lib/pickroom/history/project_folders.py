@@ -34,44 +34,33 @@ _FEW = 20  # one row in so many may lie apart from the others without changing w
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """The project that a folder names.
+    """The project that a folder names."""
 
-    Attributes:
-        folder: the path as far as the folder that names it.
-        name: that folder's name, in one spelling for the whole log; it may be no valid project id.
-    """
-
-    folder: str
-    name: str
+    folder: str  # the path as far as the folder that names it
+    name: str  # that folder's name, in one spelling for the whole log; it may be no valid project id
 
 
 @dataclass(slots=True)
 class ProjectFolders:
-    """What the folders of a log say.
+    """What the folders of a log say."""
 
-    Attributes:
-        named: folder as logged -> the project that it names; folders that name none are left out.
-        common: the folders that the paths have in common; relative paths, and those of each machine, have their own.
-        outside: folders that lie outside of them, although nearly all others lie inside.
-        doubtful: folders that count as one project only because a few paths lie elsewhere.
-    """
-
+    # folder as logged -> the project that it names; folders that name none are left out
     named: dict[str, Named] = field(default_factory=dict)
+    # the folders that the paths have in common; relative paths, and those of each machine, have their own
     common: list[str] = field(default_factory=list)
+    # folders that lie outside of them, although nearly all others lie inside
     outside: list[str] = field(default_factory=list)
+    # folders that count as one project only because a few paths lie elsewhere
     doubtful: list[str] = field(default_factory=list)
 
 
 @dataclass(slots=True)
 class _Path:
-    """One logged folder: its parts, and the places and folded texts of those that are no tool's.
-
-    Attributes:
-        start: where an absolute path begins: `/`, a drive, a server, a person's folder; empty for a relative one.
-    """
+    """One logged folder: its parts, and the places and folded texts of those that are no tool's."""
 
     folder: str
     rows: int
+    # where an absolute path begins: `/`, a drive, a server, a person's folder; empty for a relative one
     start: tuple[str, ...]
     parts: list[str]
     places: list[int]

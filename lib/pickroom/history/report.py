@@ -15,20 +15,15 @@ _SHOWN = 320  # characters of each
 
 @dataclass(slots=True)
 class FileReport:
-    """One file: `rows == imported + sum(skipped.values())`.
-
-    Attributes:
-        kind: the format it is in, in words.
-        skipped: reason -> rows; `examples`: reason -> the first such rows, each with its line and `repr()`.
-        notes: what was filled in and is unknown all the same -> how often.
-    """
+    """One file: `rows == imported + sum(skipped.values())`."""
 
     name: str
-    kind: str
+    kind: str  # the format it is in, in words
     rows: int = 0
+    # reason -> rows; `examples`: reason -> the first such rows, each with its line and `repr()`
     skipped: Counter[str] = field(default_factory=Counter)
     examples: dict[str, list[str]] = field(default_factory=dict)
-    notes: Counter[str] = field(default_factory=Counter)
+    notes: Counter[str] = field(default_factory=Counter)  # what was filled in and is unknown all the same -> how often
 
     @property
     def imported(self) -> int:
@@ -60,17 +55,14 @@ class FileReport:
 
 @dataclass(frozen=True, slots=True)
 class ImportReport:
-    """All files of one import.
-
-    Attributes:
-        projects: project -> table (decisions, selections, crops) -> new rows. A row may be a pick and a crop.
-        assignment: the folders of the rows with the project of each.
-        unregistered: the projects without a manifest that rows were read for: writing registers them.
-    """
+    """All files of one import."""
 
     files: tuple[FileReport, ...]
+    # project -> table (decisions, selections, crops) -> new rows. A row may be a pick and a crop
     projects: dict[str, dict[str, int]]
+    # the folders of the rows with the project of each
     assignment: AssignmentReport = field(default_factory=AssignmentReport)
+    # the projects without a manifest that rows were read for: writing registers them
     unregistered: tuple[str, ...] = ()
 
     @property

@@ -24,18 +24,13 @@ _UNIX_TIME = 0x5455  # APPNOTE, extra field "UT": seconds since the epoch, unlik
 
 @dataclass(frozen=True, slots=True)
 class SourceImage:
-    """One image file of a source.
+    """One image file of a source."""
 
-    Attributes:
-        directory: POSIX path inside the source, "" for its top.
-        modified: when the file was last written, as ISO 8601 UTC ending in Z.
-        stage, taken_at: what its name says, None where it says nothing.
-    """
-
-    directory: str
+    directory: str  # POSIX path inside the source, "" for its top
     filename: str
     file_size: int
-    modified: str
+    modified: str  # when the file was last written, as ISO 8601 UTC ending in Z
+    # stage, taken_at: what its name says, None where it says nothing
     stage: float | None
     taken_at: datetime | None
 

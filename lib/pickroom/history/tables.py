@@ -40,18 +40,13 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A CSV file whose first line is known.
-
-    Attributes:
-        header: column names in lower case, without blanks around them.
-        header_line: the line that holds them, 1-based.
-    """
+    """A CSV file whose first line is known."""
 
     path: Path
     encoding: str
     delimiter: str
-    header: tuple[str, ...]
-    header_line: int
+    header: tuple[str, ...]  # column names in lower case, without blanks around them
+    header_line: int  # the line that holds them, 1-based
 
     def records(self) -> Iterator[Record]:
         """The records after the header, and the lines that are none. Empty lines are left out.

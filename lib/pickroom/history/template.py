@@ -33,19 +33,12 @@ _FLAT = 1.0  # 8-bit units, standard deviation below which a picture has nothing
 
 @dataclass(frozen=True, slots=True)
 class CropLocation:
-    """What the search found.
+    """What the search found."""
 
-    Attributes:
-        pixels: the crop's edges in the original, None when nothing can be said; `reason` then says why.
-        score: correlation in [-1, 1] at the best place, None for a flat picture.
-        difference: mean absolute difference there, 8-bit units.
-        runner_up: the correlation at the next best place more than TOLERANCE away, None without one.
-    """
-
-    pixels: PixelBox | None
-    score: float | None
-    difference: float | None
-    runner_up: float | None
+    pixels: PixelBox | None  # the crop's edges in the original, None when nothing can be said; `reason` then says why
+    score: float | None  # correlation in [-1, 1] at the best place, None for a flat picture
+    difference: float | None  # mean absolute difference there, 8-bit units
+    runner_up: float | None  # the correlation at the next best place more than TOLERANCE away, None without one
     reason: str | None
 
 

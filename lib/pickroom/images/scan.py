@@ -35,17 +35,12 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class ScanResult:
-    """Every image of the root: `len(images) + len(left_out)` is how many there are.
-
-    Attributes:
-        entries: what the file system said of each file (also of those left out).
-        unreadable: of those left out, the ones that stay unreadable as long as size and mtime stay.
-    """
+    """Every image of the root: `len(images) + len(left_out)` is how many there are."""
 
     images: tuple[Image, ...]
     left_out: tuple[Ungrouped, ...]
-    entries: Sequence[Entry]
-    unreadable: Unreadable
+    entries: Sequence[Entry]  # what the file system said of each file (also of those left out)
+    unreadable: Unreadable  # of those left out, the ones that stay unreadable as long as size and mtime stay
 
     @property
     def count(self) -> int:

@@ -29,24 +29,17 @@ Publish = Callable[[int, IndexedRows], None]
 
 @dataclass(frozen=True, slots=True)
 class EmbedConfig:
-    """How to embed.
+    """How to embed."""
 
-    Attributes:
-        encoder: which one.
-        batch: images one worker takes at a time: a kill costs at most one such batch a worker. None is 8 on a
-            CPU, where more is not faster, and 32 on a GPU.
-        workers: threads (local) or processes (Ray); None is as many as the machine or the cluster bears.
-        previews: whether thumbnails may stand in for images they are large enough for.
-        engine: "local", or "ray".
-        address: of a running Ray cluster; None starts one on this machine.
-    """
-
-    encoder: EncoderConfig = field(default_factory=EncoderConfig)
+    encoder: EncoderConfig = field(default_factory=EncoderConfig)  # which one
+    # images one worker takes at a time: a kill costs at most one such batch a worker. None is 8 on a CPU, where more is
+    # not faster, and 32 on a GPU
     batch: int | None = None
+    # threads (local) or processes (Ray); None is as many as the machine or the cluster bears
     workers: int | None = None
-    previews: bool = True
-    engine: Literal["local", "ray"] = "local"
-    address: str | None = None
+    previews: bool = True  # whether thumbnails may stand in for images they are large enough for
+    engine: Literal["local", "ray"] = "local"  # "local", or "ray"
+    address: str | None = None  # of a running Ray cluster; None starts one on this machine
 
 
 class Engine(Protocol):

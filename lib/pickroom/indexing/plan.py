@@ -25,28 +25,20 @@ _Stat = tuple[str, int, int]  # (filename, file size, mtime in ns): an unmoved o
 
 @dataclass(frozen=True, slots=True)
 class EmbedPlan:
-    """The work, and what needs none. Each image on disk is in exactly one of the five lists.
+    """The work, and what needs none. Each image on disk is in exactly one of the five lists."""
 
-    Attributes:
-        todo: to be embedded, by folder and name.
-        renamed: known content under a new name: its row is copied.
-        unchanged: has a row with a vector.
-        failed: has a row that says why it has no vector, and is still the same file.
-        unreadable: rows for files whose bytes nobody can read.
-        left_out: never opened (links, names that are not UTF-8, closed folders), with the reason.
-        learned: what a file's size and time say of its content from now on (it was read to find out).
-        places: identity -> where the image lies now.
-        tasks: what images lack, vectors first; the content of several images is read once.
-    """
-
-    todo: list[EmbedItem] = field(default_factory=list)
-    renamed: list[EmbedItem] = field(default_factory=list)
-    unchanged: list[EmbedItem] = field(default_factory=list)
+    todo: list[EmbedItem] = field(default_factory=list)  # to be embedded, by folder and name
+    renamed: list[EmbedItem] = field(default_factory=list)  # known content under a new name: its row is copied
+    unchanged: list[EmbedItem] = field(default_factory=list)  # has a row with a vector
+    # has a row that says why it has no vector, and is still the same file
     failed: list[EmbedItem] = field(default_factory=list)
-    unreadable: list[VectorRow] = field(default_factory=list)
+    unreadable: list[VectorRow] = field(default_factory=list)  # rows for files whose bytes nobody can read
+    # never opened (links, names that are not UTF-8, closed folders), with the reason
     left_out: list[Ungrouped] = field(default_factory=list)
+    # what a file's size and time say of its content from now on (it was read to find out)
     learned: list[EmbedItem] = field(default_factory=list)
-    places: dict[Key, EmbedItem] = field(default_factory=dict)
+    places: dict[Key, EmbedItem] = field(default_factory=dict)  # identity -> where the image lies now
+    # what images lack, vectors first; the content of several images is read once
     tasks: list[IndexTask] = field(default_factory=list)
 
 

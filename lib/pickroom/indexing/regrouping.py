@@ -21,24 +21,16 @@ from pickroom.store.workspace import Project
 
 @dataclass(frozen=True, slots=True)
 class ScanReport:
-    """What a scan found: `images == sum of the groups' images + len(ungrouped)`, the missing ones apart.
+    """What a scan found: `images == sum of the groups' images + len(ungrouped)`, the missing ones apart."""
 
-    Attributes:
-        images: image files met under the root.
-        groups: the groups that wait for a decision.
-        missing: members of waiting groups that are no longer on disk, as relative paths.
-        doubtful: members of groups that keep their choice although the image could not be grouped now, and why.
-        renamed: journalled renames of duplicate names, (from, to).
-        notes: what else the person should know of how the groups were made.
-    """
-
-    images: int
-    groups: tuple[Group, ...]
+    images: int  # image files met under the root
+    groups: tuple[Group, ...]  # the groups that wait for a decision
     ungrouped: tuple[Ungrouped, ...]
-    missing: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()  # members of waiting groups that are no longer on disk, as relative paths
+    # members of groups that keep their choice although the image could not be grouped now, and why
     doubtful: tuple[Ungrouped, ...] = ()
-    renamed: tuple[tuple[str, str], ...] = ()
-    notes: tuple[str, ...] = ()
+    renamed: tuple[tuple[str, str], ...] = ()  # journalled renames of duplicate names, (from, to)
+    notes: tuple[str, ...] = ()  # what else the person should know of how the groups were made
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON of `pickroom groups --json` (FORMATS.md)."""

@@ -36,21 +36,14 @@ _EXAMPLES = 20  # of each finding; the count says how many there are
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One check that did not pass.
+    """One check that did not pass."""
 
-    Attributes:
-        check: its name, as in `CHECKS`.
-        level: an error is a fault; excluded leaves sound rows out of training.
-        refuses: nothing may be done with the whole project; the rows of any other error are left out one by one.
-        group_ids: the rows concerned; empty for a finding about the file as a whole.
-        examples: what is wrong, row by row, a few of them.
-    """
-
-    check: str
-    level: Level
+    check: str  # its name, as in `CHECKS`
+    level: Level  # an error is a fault; excluded leaves sound rows out of training
     count: int
-    group_ids: frozenset[str]
-    examples: tuple[str, ...]
+    group_ids: frozenset[str]  # the rows concerned; empty for a finding about the file as a whole
+    examples: tuple[str, ...]  # what is wrong, row by row, a few of them
+    # nothing may be done with the whole project; the rows of any other error are left out one by one
     refuses: bool = False
 
     def to_dict(self) -> dict[str, Any]:
@@ -59,26 +52,18 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
-    """What one look at a project's decisions found.
-
-    Attributes:
-        rows: rows of `ai_decisions`, and in a database of imports of picks and crops that say less.
-        by_action, by_project: value -> rows, whatever the value.
-        findings: the checks that did not pass, in the order of `CHECKS`.
-        unsound: the rows that are left out of everything.
-        first_rows: the first 50 rows, each value as `repr()`.
-        invalid_rows: the rows that an error concerns, as `repr()`, a few of them.
-    """
+    """What one look at a project's decisions found."""
 
     project_id: str
     purpose: Purpose
-    rows: int
+    rows: int  # rows of `ai_decisions`, and in a database of imports of picks and crops that say less
+    # by_action, by_project: value -> rows, whatever the value
     by_action: dict[str, int]
     by_project: dict[str, int]
-    findings: tuple[Finding, ...]
-    unsound: Unsound
-    first_rows: tuple[dict[str, str], ...] = ()
-    invalid_rows: tuple[dict[str, str], ...] = ()
+    findings: tuple[Finding, ...]  # the checks that did not pass, in the order of `CHECKS`
+    unsound: Unsound  # the rows that are left out of everything
+    first_rows: tuple[dict[str, str], ...] = ()  # the first 50 rows, each value as `repr()`
+    invalid_rows: tuple[dict[str, str], ...] = ()  # the rows that an error concerns, as `repr()`, a few of them
 
     @property
     def errors(self) -> tuple[Finding, ...]:

@@ -24,21 +24,16 @@ from pickroom.store.workspace import Project
 
 @dataclass(frozen=True, slots=True)
 class Whereabouts:
-    """What a comparison found; paths relative to the project's root, sorted.
+    """What a comparison found; paths relative to the project's root, sorted."""
 
-    Attributes:
-        unexplained: images that no step of the journal and no row put where they lie.
-        misplaced: (where the journal has an image, where a file of its name lies instead).
-        missing: images that the journal has in a folder, and that are neither there nor found by name. Those in
-            delete_staging/ and crop_originals/ are left out: `reclaim`, or the user, lets them go.
-        here: every image in Pickroom's folders.
-        placed: where the journal has images in these folders, path -> id of the step that leads there.
-    """
-
-    unexplained: tuple[str, ...] = ()
+    unexplained: tuple[str, ...] = ()  # images that no step of the journal and no row put where they lie
+    # (where the journal has an image, where a file of its name lies instead)
     misplaced: tuple[tuple[str, str], ...] = ()
+    # images that the journal has in a folder, and that are neither there nor found by name. Those in delete_staging/
+    # and crop_originals/ are left out: `reclaim`, or the user, lets them go
     missing: tuple[str, ...] = ()
-    here: Set[str] = frozenset()
+    here: Set[str] = frozenset()  # every image in Pickroom's folders
+    # where the journal has images in these folders, path -> id of the step that leads there
     placed: Mapping[str, int] = field(default_factory=dict)
 
     @property

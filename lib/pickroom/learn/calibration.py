@@ -19,17 +19,12 @@ LEAST_ROWS = 10  # fewer say nothing: the raw confidence stays
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """logit(p) = bias + slope x logit(raw); the default changes nothing.
-
-    Attributes:
-        lower: 0; other versions of Pickroom added it where a lower stage was picked.
-        rows: it was fitted on.
-    """
+    """logit(p) = bias + slope x logit(raw); the default changes nothing."""
 
     bias: float = 0.0
     slope: float = 1.0
-    lower: float = 0.0
-    rows: int = 0
+    lower: float = 0.0  # 0; other versions of Pickroom added it where a lower stage was picked
+    rows: int = 0  # it was fitted on
 
     def __call__(self, raw: np.ndarray) -> np.ndarray:
         """(N,) calibrated probabilities of (N,) raw confidences in [0, 1]."""

@@ -30,19 +30,13 @@ _TRAIN_AGAIN = "train again: pickroom train"
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """One version, read back.
-
-    Attributes:
-        model: arrays by name, see `TrainingTask.rebuild`.
-        seen: (n,) int64: prints of the files it was fitted on, see `splits.prints`.
-        metadata: what its JSON file holds.
-    """
+    """One version, read back."""
 
     name: str
     version: int
-    model: dict[str, np.ndarray]
-    seen: np.ndarray
-    metadata: dict[str, Any]
+    model: dict[str, np.ndarray]  # arrays by name, see `TrainingTask.rebuild`
+    seen: np.ndarray  # (n,) int64: prints of the files it was fitted on, see `splits.prints`
+    metadata: dict[str, Any]  # what its JSON file holds
 
     @property
     def label(self) -> str:

@@ -15,21 +15,15 @@ NO_CROP_AREA = 0.98  # LESSONS.md: a box of this share of the image, or more, me
 class Pick:
     """One decision fit for training: a person's, never input `auto`, never a keep, never a reject.
 
-    Attributes:
-        chosen: index into the candidates of the image the person chose.
-        recommended: index of the AI's pick, shown or hidden; None when there was none.
-        blind: the recommendation stayed hidden until the key was pressed.
-        decided_at: ISO 8601 UTC.
-
     Raises:
         ValueError: an index lies outside the group.
     """
 
     candidates: Candidates
-    chosen: int
-    recommended: int | None
-    blind: bool
-    decided_at: str
+    chosen: int  # index into the candidates of the image the person chose
+    recommended: int | None  # index of the AI's pick, shown or hidden; None when there was none
+    blind: bool  # the recommendation stayed hidden until the key was pressed
+    decided_at: str  # ISO 8601 UTC
 
     def __post_init__(self) -> None:
         for index in (self.chosen, self.recommended):
@@ -77,19 +71,14 @@ class TrainingStep:
     """One epoch of a fit, given to its `progress` hook when the epoch is done.
 
     What the hook raises stops the fit.
-
-    Attributes:
-        epoch: 1-based, `epochs` the last one (an ensemble counts all its members' epochs as one run).
-        loss: mean training loss of the epoch.
-        held_out: a score on rows kept aside, in [0, 1], higher is better; None when there is none this epoch.
-        seconds: since the fit began.
     """
 
-    epoch: int
+    epoch: int  # 1-based, `epochs` the last one (an ensemble counts all its members' epochs as one run)
     epochs: int
-    loss: float
+    loss: float  # mean training loss of the epoch
+    # a score on rows kept aside, in [0, 1], higher is better; None when there is none this epoch
     held_out: float | None
-    seconds: float
+    seconds: float  # since the fit began
 
 
 Progress = Callable[[TrainingStep], None]

@@ -42,19 +42,13 @@ def model_of(checkpoint: Checkpoint) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """One model, or why it says nothing.
-
-    Attributes:
-        model: a `PickModel`, with what was learned since its version, or a `CropModel`; None with a reason.
-        version: as recommendations name it, "v3"; None without a model.
-        damaged: the reason is a fault, not that no version has earned it yet.
-    """
+    """One model, or why it says nothing."""
 
     kind: Kind
-    model: Any = None
-    version: str | None = None
+    model: Any = None  # a `PickModel`, with what was learned since its version, or a `CropModel`; None with a reason
+    version: str | None = None  # as recommendations name it, "v3"; None without a model
     reason: str = ""
-    damaged: bool = False
+    damaged: bool = False  # the reason is a fault, not that no version has earned it yet
 
 
 def load(project: Project, kind: Kind) -> Loaded:

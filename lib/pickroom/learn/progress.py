@@ -34,28 +34,20 @@ _LOOK_S = 0.2  # between two looks at it
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """How far a training is.
-
-    Attributes:
-        phase: what it does now, in words.
-        done, of: of the phase's items (groups, epochs); 0 of 0 where they are not counted.
-        loss: mean training loss of the last epoch.
-        held_out: the fit's own score on rows kept aside, None when there is none.
-        seconds: since it began.
-        message: the result, or why it ended; several lines.
-    """
+    """How far a training is."""
 
     name: str
     projects: tuple[str, ...]
     pid: int
     state: State = "running"
-    phase: str = "starting"
+    phase: str = "starting"  # what it does now, in words
+    # done, of: of the phase's items (groups, epochs); 0 of 0 where they are not counted
     done: int = 0
     of: int = 0
-    loss: float | None = None
-    held_out: float | None = None
-    seconds: float = 0.0
-    message: str = ""
+    loss: float | None = None  # mean training loss of the last epoch
+    held_out: float | None = None  # the fit's own score on rows kept aside, None when there is none
+    seconds: float = 0.0  # since it began
+    message: str = ""  # the result, or why it ended; several lines
     updated_at: str = ""
 
     @property

@@ -54,19 +54,15 @@ class _Known:
 
 @dataclass(slots=True)
 class Examples:
-    """What one project gives, and what it does not.
-
-    Attributes:
-        rows: rows read, of every table; each is in `picks` or `crops`, or counted in `left_out`, or is no example of
-            the kind asked for (a pick without a crop, where crops were asked for).
-        left_out: reason -> rows.
-    """
+    """What one project gives, and what it does not."""
 
     project_id: str
+    # rows read, of every table; each is in `picks` or `crops`, or counted in `left_out`, or is no example of the kind
+    # asked for (a pick without a crop, where crops were asked for)
     rows: int = 0
     picks: list[Pick] = field(default_factory=list)
     crops: list[CropExample] = field(default_factory=list)
-    left_out: Counter[str] = field(default_factory=Counter)
+    left_out: Counter[str] = field(default_factory=Counter)  # reason -> rows
 
 
 def databases(project: Project) -> list[Path]:

@@ -29,21 +29,16 @@ _GROUP = "#group "  # sorts before every other key: a family is called by its gr
 
 @dataclass(frozen=True, slots=True)
 class SplitConfig:
-    """How rows are divided.
+    """How rows are divided."""
 
-    Attributes:
-        holdout: a project that is held out whole; None holds out a share of every project's groups.
-        held_out: share of the groups held out, in (0, 1), of those that share files with others more; with `holdout`,
-            all of that project's instead.
-        least: families held out at the fewest, where the draw gave less and that is no more than half of all: of 60
-            groups a tenth of all draws would else hold out too few to judge by (8: promotion.LEAST_ROWS).
-        seed: another one draws other sides, and makes versions that cannot be compared.
-    """
-
-    holdout: str | None = None
+    holdout: str | None = None  # a project that is held out whole; None holds out a share of every project's groups
+    # share of the groups held out, in (0, 1), of those that share files with others more; with `holdout`, all of that
+    # project's instead
     held_out: float = 0.2
+    # families held out at the fewest, where the draw gave less and that is no more than half of all: of 60 groups a
+    # tenth of all draws would else hold out too few to judge by (8: promotion.LEAST_ROWS)
     least: int = 10
-    seed: int = 1
+    seed: int = 1  # another one draws other sides, and makes versions that cannot be compared
 
 
 @dataclass(frozen=True, slots=True)

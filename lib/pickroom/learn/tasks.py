@@ -46,15 +46,10 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Baselines:
-    """What a version has to beat, learned from the same rows as it and asked about the same others.
+    """What a version has to beat, learned from the same rows as it and asked about the same others."""
 
-    Attributes:
-        judged: name -> (N,) figures, row by row as those of `Evidence`.
-        scored: name -> every metric, as JSON.
-    """
-
-    judged: dict[str, np.ndarray]
-    scored: dict[str, Any]
+    judged: dict[str, np.ndarray]  # name -> (N,) figures, row by row as those of `Evidence`
+    scored: dict[str, Any]  # name -> every metric, as JSON
 
 
 class Task(Protocol):

@@ -33,33 +33,24 @@ _FOLDS = 3  # of the rows that are not held out, to fit confidence on
 
 @dataclass(frozen=True, slots=True)
 class TrainConfig:
-    """What the person may choose of a training.
+    """What the person may choose of a training."""
 
-    Attributes:
-        split: which rows are held out; a project of its own with `holdout`.
-        device: "cuda", "mps" or "cpu", which these small networks are fastest on; None is the best there is.
-    """
-
+    # which rows are held out; a project of its own with `holdout`
     split: SplitConfig = field(default_factory=SplitConfig)
+    # "cuda", "mps" or "cpu", which these small networks are fastest on; None is the best there is
     device: str | None = "cpu"
 
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """What a training made.
-
-    Attributes:
-        metadata: what the version's JSON file holds.
-        report: where the short report lies.
-        lines: the same in words.
-    """
+    """What a training made."""
 
     name: str
     version: int
     promoted: bool
-    metadata: dict[str, Any]
-    report: Path
-    lines: tuple[str, ...]
+    metadata: dict[str, Any]  # what the version's JSON file holds
+    report: Path  # where the short report lies
+    lines: tuple[str, ...]  # the same in words
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,22 +45,15 @@ def require_kind(kind: str) -> Kind:
 
 @dataclass(frozen=True, slots=True)
 class TrainingSet:
-    """The examples of one kind that some projects gave at one moment.
-
-    Attributes:
-        projects: their ids, sorted.
-        encoder: id of the encoder that all of them are bound to.
-        examples: of `Pick` for a ranker, of `CropExample` for a crop proposer; project by project, in time order.
-        rows: project -> rows read.
-        left_out: project -> reason -> rows.
-    """
+    """The examples of one kind that some projects gave at one moment."""
 
     kind: Kind
-    projects: tuple[str, ...]
-    encoder: str
+    projects: tuple[str, ...]  # their ids, sorted
+    encoder: str  # id of the encoder that all of them are bound to
+    # of `Pick` for a ranker, of `CropExample` for a crop proposer; project by project, in time order
     examples: tuple[Example, ...]
-    rows: dict[str, int]
-    left_out: dict[str, dict[str, int]]
+    rows: dict[str, int]  # project -> rows read
+    left_out: dict[str, dict[str, int]]  # project -> reason -> rows
     made_at: str
 
     @property

@@ -35,31 +35,21 @@ Auditor = Callable[[Sequence[Path]], Answer]
 
 @dataclass(frozen=True, slots=True)
 class AuditReport:
-    """What an audit did.
+    """What an audit did."""
 
-    Attributes:
-        answers: (the question's images, what was said), in order.
-        waiting: the questions not asked because the day's budget is spent; ask them tomorrow.
-        warnings: each a line for the person.
-    """
-
-    answers: tuple[tuple[tuple[Path, ...], str], ...]
+    answers: tuple[tuple[tuple[Path, ...], str], ...]  # (the question's images, what was said), in order
+    # the questions not asked because the day's budget is spent; ask them tomorrow
     waiting: tuple[tuple[Path, ...], ...] = ()
-    warnings: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()  # each a line for the person
 
 
 @dataclass(slots=True)
 class TokenLedger:
-    """The day's spending, kept on disk.
-
-    Attributes:
-        daily_limit: tokens a UTC day after which nothing more is asked.
-        clock: the time now as FORMATS.md writes it.
-    """
+    """The day's spending, kept on disk."""
 
     workspace: Workspace
-    daily_limit: int = DAILY_LIMIT
-    clock: Callable[[], str] = field(default=utc_now)
+    daily_limit: int = DAILY_LIMIT  # tokens a UTC day after which nothing more is asked
+    clock: Callable[[], str] = field(default=utc_now)  # the time now as FORMATS.md writes it
 
     def __post_init__(self) -> None:
         if self.daily_limit < 0:

@@ -22,16 +22,11 @@ UNKNOWN = "–"
 
 @dataclass(frozen=True, slots=True)
 class Number:
-    """A figure of a report.
+    """A figure of a report."""
 
-    Attributes:
-        name: what it counts, e.g. "shares.kept"; unique in a report.
-        unit: how it is shown; a share is a fraction shown in percent, seconds are shown as a time span.
-    """
-
-    name: str
+    name: str  # what it counts, e.g. "shares.kept"; unique in a report
     value: Value
-    unit: Unit = "count"
+    unit: Unit = "count"  # how it is shown; a share is a fraction shown in percent, seconds are shown as a time span
 
     @property
     def html(self) -> str:

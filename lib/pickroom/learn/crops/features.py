@@ -30,20 +30,15 @@ _MOST_LOG = 2.0  # of either logarithm: beyond 7:1 nothing was ever seen to lear
 
 @dataclass(frozen=True, slots=True)
 class UncroppedImage:
-    """An image to propose a crop for.
-
-    Attributes:
-        sha256: of the file (hex); None when unknown (imports).
-        width, height: pixels of the EXIF-upright image.
-        stage: None when unknown, never 0.
-    """
+    """An image to propose a crop for."""
 
     project_id: str
     filename: str
-    sha256: str | None
+    sha256: str | None  # of the file (hex); None when unknown (imports)
+    # width, height: pixels of the EXIF-upright image
     width: int
     height: int
-    stage: float | None
+    stage: float | None  # None when unknown, never 0
 
 
 CropItem = UncroppedImage | CropExample
@@ -51,28 +46,21 @@ CropItem = UncroppedImage | CropExample
 
 @dataclass(frozen=True, slots=True)
 class CropFeatures:
-    """Features of N images.
+    """Features of N images."""
 
-    Attributes:
-        grid: (N, rows, cols, C) float16, the patch grid as it is stored, or reduced where some project's is; None for
-            an encoder without one.
-        vector: (N, D) float32, the global vector, raw.
-        shape: (N, len(SHAPE_NAMES)) float32: ln(width / height), ln(long side / 2048), 1 if the stage is known,
-            stage / 3 (0 if unknown).
-        cover: (N, 2) float32: what the grid spans of the image's width and height, its middle being the image's; 1
-            is the whole, less where the encoder crops the middle, more where it pads.
-        mask: (N,) bool: rows with features; all values of the others are 0.
-        missing: row -> why it has none.
-        encoder: id of the encoder whose vectors these are; None without rows.
-    """
-
+    # (N, rows, cols, C) float16, the patch grid as it is stored, or reduced where some project's is; None for an
+    # encoder without one
     grid: np.ndarray | None
-    vector: np.ndarray
+    vector: np.ndarray  # (N, D) float32, the global vector, raw
+    # (N, len(SHAPE_NAMES)) float32: ln(width / height), ln(long side / 2048), 1 if the stage is known, stage / 3 (0 if
+    # unknown)
     shape: np.ndarray
+    # (N, 2) float32: what the grid spans of the image's width and height, its middle being the image's; 1 is the whole,
+    # less where the encoder crops the middle, more where it pads
     cover: np.ndarray
-    mask: np.ndarray
-    missing: dict[int, str] = field(default_factory=dict)
-    encoder: str | None = None
+    mask: np.ndarray  # (N,) bool: rows with features; all values of the others are 0
+    missing: dict[int, str] = field(default_factory=dict)  # row -> why it has none
+    encoder: str | None = None  # id of the encoder whose vectors these are; None without rows
 
     def __len__(self) -> int:
         return len(self.mask)

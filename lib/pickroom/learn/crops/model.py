@@ -29,17 +29,11 @@ MARK = 0.7  # the mean IoU that counts as success
 
 @dataclass(frozen=True, slots=True)
 class CropPrediction:
-    """What a crop proposer says of N images; NaN in rows without features.
+    """What a crop proposer says of N images; NaN in rows without features."""
 
-    Attributes:
-        boxes: (N, 4) float32, [x1, y1, x2, y2] as fractions: where the crop lies if one is made.
-        needed: (N,) float32: the chance that the person crops at all.
-        confidence: (N,) float64 in [0, 1]: the calibrated probability that every corner is within 5 %.
-    """
-
-    boxes: np.ndarray
-    needed: np.ndarray
-    confidence: np.ndarray
+    boxes: np.ndarray  # (N, 4) float32, [x1, y1, x2, y2] as fractions: where the crop lies if one is made
+    needed: np.ndarray  # (N,) float32: the chance that the person crops at all
+    confidence: np.ndarray  # (N,) float64 in [0, 1]: the calibrated probability that every corner is within 5 %
 
     @property
     def offered(self) -> np.ndarray:
@@ -49,14 +43,11 @@ class CropPrediction:
 
 @dataclass(frozen=True, slots=True)
 class CropModel:
-    """A trained crop proposer with its calibration.
-
-    Attributes:
-        gate_enabled: whether its "a crop or none" counts (`promotion.evaluate_crop_gate`); else only its boxes do.
-    """
+    """A trained crop proposer with its calibration."""
 
     proposer: CropProposer
     calibration: Calibration = field(default_factory=Calibration)
+    # whether its "a crop or none" counts (`promotion.evaluate_crop_gate`); else only its boxes do
     gate_enabled: bool = True
 
     def box(self, features: CropFeatures) -> CropPrediction:

@@ -32,33 +32,22 @@ FULL_FRAME = (0.0, 0.0, 1.0, 1.0)
 
 @dataclass(frozen=True, slots=True)
 class CropConfig:
-    """How a proposer is trained.
+    """How a proposer is trained."""
 
-    Attributes:
-        members: networks of the ensemble.
-        hidden: channels of the hidden layer.
-        components: main directions of the vector that are seen beside the grid.
-        steps, batch: steps of the optimiser a member, images a step.
-        least_epochs: passes over the images at the least, so that many crops get more steps.
-        learning_rate, weight_decay: of AdamW; the rate rises to this and falls to 0 along a half cosine.
-        dropout: share of the grid's channels left out at random.
-        l1: weight of the edges' distance beside the IoU.
-        keep_aspect: None measures it on the user's crops.
-        seed: of the weights, the order, what is mirrored and left out.
-    """
-
-    members: int = 2
-    hidden: int = 32
-    components: int = 16
+    members: int = 2  # networks of the ensemble
+    hidden: int = 32  # channels of the hidden layer
+    components: int = 16  # main directions of the vector that are seen beside the grid
+    # steps, batch: steps of the optimiser a member, images a step
     steps: int = 400
-    least_epochs: int = 4
+    least_epochs: int = 4  # passes over the images at the least, so that many crops get more steps
     batch: int = 32
+    # learning_rate, weight_decay: of AdamW; the rate rises to this and falls to 0 along a half cosine
     learning_rate: float = 8e-3
     weight_decay: float = 0.05
-    dropout: float = 0.3
-    l1: float = 10.0
-    keep_aspect: bool | None = None
-    seed: int = 1
+    dropout: float = 0.3  # share of the grid's channels left out at random
+    l1: float = 10.0  # weight of the edges' distance beside the IoU
+    keep_aspect: bool | None = None  # None measures it on the user's crops
+    seed: int = 1  # of the weights, the order, what is mirrored and left out
 
 
 class CropProposer:

@@ -39,15 +39,11 @@ _ABOUT = "about"  # the name of the JSON object among the arrays, as bytes
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """A learner and what it belongs to.
-
-    Attributes:
-        version: that recommends with it; 0 before any.
-        features, encoder: what its features were made with.
-    """
+    """A learner and what it belongs to."""
 
     learner: Learner
-    version: int
+    version: int  # that recommends with it; 0 before any
+    # features, encoder: what its features were made with
     features: str
     encoder: str
 

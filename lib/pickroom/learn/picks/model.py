@@ -43,14 +43,11 @@ class Explanation:
 
 @dataclass(frozen=True, slots=True)
 class PickModel:
-    """Columns and the posterior over their weights.
-
-    Attributes:
-        lower: project -> how often a lower stage was picked in it, and groups; see `prior_shift`.
-    """
+    """Columns and the posterior over their weights."""
 
     columns: Columns
     preference: Preference
+    # project -> how often a lower stage was picked in it, and groups; see `prior_shift`
     lower: dict[str, tuple[int, int]]
 
     def chances(self, features: PickFeatures) -> np.ndarray:

@@ -25,17 +25,12 @@ _DOING = "restoring a copy of a database"
 
 @dataclass(frozen=True, slots=True)
 class CopyPlan:
-    """What restoring a copy would do.
-
-    Attributes:
-        database: the file that the copy would become.
-        in_the_way: what lies there now, SQLite's own files with it; it is set aside, never deleted.
-    """
+    """What restoring a copy would do."""
 
     project_id: str
     copy: Copy
-    database: Path
-    in_the_way: tuple[Path, ...]
+    database: Path  # the file that the copy would become
+    in_the_way: tuple[Path, ...]  # what lies there now, SQLite's own files with it; it is set aside, never deleted
 
 
 def listed(workspace: Workspace, project_id: str) -> list[Copy]:

@@ -43,20 +43,14 @@ class Returned:
 
 @dataclass(frozen=True, slots=True)
 class RestorePlan:
-    """What a restore would do, of a backup that was read whole and is sound.
-
-    Attributes:
-        coming: files that are not there yet as the backup has them.
-        in_the_way: files that are there and are not the backup's: paths relative to the workspace.
-        aside: after a restore, the folder where those lie now; None when there were none.
-    """
+    """What a restore would do, of a backup that was read whole and is sound."""
 
     file: Path
     listing: Listing
     projects: tuple[Returned, ...]
-    coming: tuple[Listed, ...]
-    in_the_way: tuple[str, ...]
-    aside: Path | None = None
+    coming: tuple[Listed, ...]  # files that are not there yet as the backup has them
+    in_the_way: tuple[str, ...]  # files that are there and are not the backup's: paths relative to the workspace
+    aside: Path | None = None  # after a restore, the folder where those lie now; None when there were none
 
 
 def plan(workspace: Workspace, file: Path, progress: Progress | None = None) -> RestorePlan:

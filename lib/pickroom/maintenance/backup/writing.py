@@ -30,17 +30,12 @@ _LEVEL = 1  # of deflate: a database comes down to a fifth, at several times the
 
 @dataclass(frozen=True, slots=True)
 class Backup:
-    """What was made.
-
-    Attributes:
-        damaged: what is left out because it is not sound: path relative to the workspace -> why.
-        left_out: what no backup holds.
-    """
+    """What was made."""
 
     file: Path
     listing: Listing
-    left_out: tuple[LeftOut, ...]
-    damaged: dict[str, str]
+    left_out: tuple[LeftOut, ...]  # what no backup holds
+    damaged: dict[str, str]  # what is left out because it is not sound: path relative to the workspace -> why
 
 
 def write(workspace: Workspace, file: Path, progress: Progress | None = None, *, vectors: bool = True) -> Backup:

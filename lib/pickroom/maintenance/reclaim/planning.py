@@ -70,14 +70,11 @@ class Share:
 
 @dataclass(frozen=True, slots=True)
 class ReclaimPlan:
-    """What can be deleted, and what stays with its reason.
-
-    Attributes:
-        stood_on: project id -> the files that proved it, as they were before they were read.
-    """
+    """What can be deleted, and what stays with its reason."""
 
     items: tuple[ReclaimItem, ...]
     kept: tuple[ReclaimItem, ...]
+    # project id -> the files that proved it, as they were before they were read
     stood_on: Mapping[str, Stamps] = field(default_factory=dict)
 
     @property
