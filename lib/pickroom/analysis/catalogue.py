@@ -1,7 +1,5 @@
 """The views over `source.*` (`sql/views/*.sql`), and what else they are made of: vectors, manifests and models."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass

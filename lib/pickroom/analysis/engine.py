@@ -1,7 +1,5 @@
 """A DuckDB that fetches nothing, keeps nothing in the home folder, and can read SQLite where its extension is there."""
 
-from __future__ import annotations
-
 import shutil
 from functools import cache
 from importlib.util import find_spec

@@ -5,8 +5,6 @@ Their ground is transparent, so that they lie on paper and in a dark notebook al
 Every function returns a new matplotlib Figure that belongs to nobody; an empty one says that there is nothing yet.
 """
 
-from __future__ import annotations
-
 import io
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -1,7 +1,5 @@
 """What lies in the projects' image folders now, as a table beside the views: names only, no file is opened."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path

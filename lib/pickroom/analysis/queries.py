@@ -2,8 +2,6 @@
 names and texts are spelled in SQL; and what a connection says of the views.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """`pickroom sql`: a statement on the views of every project, run in a process that can only read (`server.Sealed`)."""
 
-from __future__ import annotations
-
 import math
 import threading
 from dataclasses import dataclass

@@ -5,8 +5,6 @@ result as an Arrow stream. A process that was asked to seal itself runs one stat
 read (docs/decisions/150).
 """
 
-from __future__ import annotations
-
 import contextlib
 import copy
 import json

@@ -3,8 +3,6 @@
 Pure drawing: whoever asks hands in the pictures.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass

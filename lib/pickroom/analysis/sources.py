@@ -4,8 +4,6 @@ A database that holds an unsound row, or a value that DuckDB refuses, is read th
 changed. Only the helper process may do either (DESIGN.md, invariant 10; docs/decisions/150).
 """
 
-from __future__ import annotations
-
 import contextlib
 import hashlib
 import json

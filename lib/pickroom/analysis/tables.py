@@ -4,8 +4,6 @@ FORMATS.md, The project database. A column or table that an older schema lacks i
 `sql/views/*.sql` give them their types.
 """
 
-from __future__ import annotations
-
 import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence

@@ -5,8 +5,6 @@ move. An error puts everything back and takes the rows away; a crash is finished
 next; `undo` puts it back later.
 """
 
-from __future__ import annotations
-
 import errno
 import os
 import sqlite3

@@ -7,8 +7,6 @@ Waudby-Smith and Ramdas: "Estimating means of bounded random variables by bettin
 every decision, and once it has passed, it stays so.
 """
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -3,8 +3,6 @@
 Only decisions made under the versions in use count: they were made after those versions were trained.
 """
 
-from __future__ import annotations
-
 import json
 import re
 import sqlite3

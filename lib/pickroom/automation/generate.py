@@ -3,8 +3,6 @@
 `generate` reads recommendations from the database; `recommend_first` runs the models, which are imported late.
 """
 
-from __future__ import annotations
-
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing

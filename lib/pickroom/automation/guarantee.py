@@ -10,8 +10,6 @@ The limits hold for groups like those decided blind: these must be a random samp
 them may have trained the models calibrated.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 

@@ -1,7 +1,5 @@
 """What follows an apply or an undo, also an interrupted one: its steps, the log of approved groups, what it teaches."""
 
-from __future__ import annotations
-
 import sqlite3
 from contextlib import closing, suppress
 from dataclasses import replace

@@ -4,8 +4,6 @@ Of ten groups seven come by 1 - confidence, two are conflicts between stage and 
 or an anomaly flag), where models err with high confidence (LESSONS.md, Picking), and one is drawn at random.
 """
 
-from __future__ import annotations
-
 from collections.abc import Collection, Iterator, Sequence
 from itertools import cycle, islice
 from typing import Literal, get_args

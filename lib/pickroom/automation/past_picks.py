@@ -1,7 +1,5 @@
 """What the model would have said of past picks, before it learned them: the only place that asks `learn` for it."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 

@@ -3,8 +3,6 @@
 Everything is compared with the disk and the database first; any difference refuses the whole plan.
 """
 
-from __future__ import annotations
-
 import sqlite3
 from collections import Counter
 from collections.abc import Mapping

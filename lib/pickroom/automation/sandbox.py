@@ -7,8 +7,6 @@ Images and companions are copied verified by hash, the database by SQLite's back
 without one was interrupted, is made again, and keeps what is there already.
 """
 
-from __future__ import annotations
-
 import errno
 import hashlib
 import os

@@ -4,8 +4,6 @@ Past picks say something long before enough blind decisions exist, but no guaran
 recommendation in sight, or without any, and no crop was looked at.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any

@@ -1,7 +1,5 @@
 """The settings of the demo, each with its unit, and the random streams that make it deterministic."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass, fields
 

@@ -1,7 +1,5 @@
 """Colour grades: with them sixty pictures of ten photographs look like sixty pictures."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

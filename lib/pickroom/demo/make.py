@@ -4,8 +4,6 @@ What lies next to and inside each image (YAML, caption, and the generation param
 tell of defects: only the truth file does.
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor

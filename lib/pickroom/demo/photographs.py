@@ -1,7 +1,5 @@
 """The photographs that the demo is made of: ten files of `photos/`, whose README names their makers and licences."""
 
-from __future__ import annotations
-
 import functools
 from dataclasses import dataclass
 from pathlib import Path

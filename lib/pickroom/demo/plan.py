@@ -1,7 +1,5 @@
 """The plan of each group of the demo, with the hidden reviewer's choice, made before any pixel. Pure."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise

@@ -1,7 +1,5 @@
 """The demo as a project of the workspace: images, groups, and if wanted recommendations and decisions."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Sequence
 from contextlib import closing

@@ -5,8 +5,6 @@ looks like (soft, sharp, enhanced) is made from the picture on the way out. A de
 picture, seen through a soft mask, and nothing else, as image generators make them.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from functools import partial
 

@@ -1,7 +1,5 @@
 """What the hidden reviewer chose: one record for each group, and the file `demo_truth.jsonl` that holds them."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass

@@ -5,8 +5,6 @@ categories; bbox [x, y, width, height] in pixels from the top left corner). A pi
 the person picked and did not crop.
 """
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Sequence
 from functools import partial

@@ -5,8 +5,6 @@ does not name, or that was changed since, is never replaced. One that a later ru
 was changed. A folder holds one kind of export.
 """
 
-from __future__ import annotations
-
 import errno
 import json
 import os

@@ -1,7 +1,5 @@
 """The export formats that there are: one row each, from which `pickroom export` makes its options."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field

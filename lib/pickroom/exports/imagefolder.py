@@ -5,8 +5,6 @@ Source: https://huggingface.co/docs/datasets/image_dataset, ImageFolder: `metada
 has a line. Load it with `load_dataset("imagefolder", data_dir=DIR)`. Every line has the same keys, unknown is null.
 """
 
-from __future__ import annotations
-
 import csv
 from collections.abc import Mapping, Sequence
 from functools import partial

@@ -10,8 +10,6 @@ A group of n images gives n - 1 pairs: the pick, and each image passed over. Eit
 them, so that the place says nothing. Groups rejected or kept whole prefer nothing.
 """
 
-from __future__ import annotations
-
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -4,8 +4,6 @@
 that have changed since the last one. A file that no run wrote, or that was changed since, is never replaced.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os

@@ -5,8 +5,6 @@ is: what a crash interrupts can be undone, or simply exported again. The journal
 its steps never replace a file, and here a sidecar that is there is replaced by itself with a few properties more.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os

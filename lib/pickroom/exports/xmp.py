@@ -6,8 +6,6 @@ Orientation, are Camera Raw's as darktable reads them (darktable, src/develop/li
 the edges as fractions, and tiff:ImageWidth, ImageLength and Orientation beside them.
 """
 
-from __future__ import annotations
-
 import re
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Mapping

@@ -4,8 +4,6 @@ Each block has part files of its own in `data/ai_data/blocks/<project>/` (FORMAT
 Rows stay when their images are gone, so that a project still trains on its picks.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence

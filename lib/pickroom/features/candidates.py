@@ -1,7 +1,5 @@
 """A group of images as features are computed for it. Pure."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from pickroom.core.records import MAX_GROUP, MIN_GROUP

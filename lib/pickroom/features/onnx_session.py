@@ -1,7 +1,5 @@
 """ONNX graphs in ONNX Runtime, on the CPU."""
 
-from __future__ import annotations
-
 from typing import Any
 
 

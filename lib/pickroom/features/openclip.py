@@ -1,7 +1,5 @@
 """OpenCLIP's image towers: any `model/pretrained` it knows, or a local checkpoint folder in its `local-dir:` form."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import logging

@@ -1,7 +1,5 @@
 """Part files: how one appears whole or not at all, and how all of them are read while some are merged away."""
 
-from __future__ import annotations
-
 import contextlib
 import re
 import threading

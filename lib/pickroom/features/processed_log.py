@@ -4,8 +4,6 @@ A line says which content a file of this name, size and time had, so that a file
 again. It is never taken as a sign that a vector exists (an earlier system's cache lines had no files behind them).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path

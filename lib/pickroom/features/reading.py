@@ -1,7 +1,5 @@
 """Reading one image for an encoder: as little of it as its input needs, always upright and in sRGB."""
 
-from __future__ import annotations
-
 import os
 from dataclasses import dataclass
 from pathlib import Path

@@ -3,8 +3,6 @@
 Source of the comparison: structural similarity, Wang et al. (2004), on blocks that do not overlap.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

@@ -8,8 +8,6 @@ at half the size, in which fractions of a pixel are still to be seen, and noise 
 Source of the method: Lucas and Kanade (1981), from coarse to fine (Bouguet 2001).
 """
 
-from __future__ import annotations
-
 from functools import cache
 from typing import Any
 

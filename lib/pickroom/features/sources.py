@@ -1,7 +1,5 @@
 """What features are made from: each project's vectors, blocks, and where its files lie now. Loaded when asked for."""
 
-from __future__ import annotations
-
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from pathlib import Path

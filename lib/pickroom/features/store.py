@@ -1,7 +1,5 @@
 """The vectors of one project by one encoder: appended batch by batch, merged now and then, read as one matrix."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress

@@ -1,7 +1,5 @@
 """The technical block: what can be measured of one image without knowing what it shows."""
 
-from __future__ import annotations
-
 import numpy as np
 from PIL import Image as PillowImage
 

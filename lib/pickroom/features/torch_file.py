@@ -5,8 +5,6 @@ the object, a pickle of the storages' keys, then each storage as an int64 count 
 writes a zip of `data.pkl` and one file per storage, `data/<key>`. Only names that plain tensors need are resolved.
 """
 
-from __future__ import annotations
-
 import io
 import pickle
 import zipfile

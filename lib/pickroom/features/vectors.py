@@ -3,8 +3,6 @@
 `load_vectors(project, patches=True)` has the vector and the patch grid of an image at `place(filename, sha256)`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 

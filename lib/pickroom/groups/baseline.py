@@ -3,8 +3,6 @@
 LESSONS.md, Picking: "highest stage" alone gets about 96.6 % of groups whose stages parse, and no anomaly at all.
 """
 
-from __future__ import annotations
-
 from pickroom.core.records import Group, Recommendation
 
 VERSIONS = {"ranker": "highest_stage"}

@@ -1,7 +1,5 @@
 """How a project's images look: their perceptual hashes and vectors, and what the person's decisions say of likeness."""
 
-from __future__ import annotations
-
 import sqlite3
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor

@@ -6,8 +6,6 @@ linkage: the two nearest groups are joined while every image of one is linked to
 So a chain of small changes never ties its two ends together. Agreement with a user's own groups is counted in pairs.
 """
 
-from __future__ import annotations
-
 import heapq
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence

@@ -1,7 +1,5 @@
 """Groups by stage names (FORMATS.md, Groups by stage). Pure."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta

@@ -1,7 +1,5 @@
 """The two ways to make groups of images, as a scan uses them: by stage names, or by similarity."""
 
-from __future__ import annotations
-
 import sqlite3
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace

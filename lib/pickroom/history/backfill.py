@@ -5,8 +5,6 @@ without one: not; anything else is not known. They only speak of rows that FORMA
 approved, with a crop proposed.
 """
 
-from __future__ import annotations
-
 import os
 import sqlite3
 from collections import Counter

@@ -1,7 +1,5 @@
 """The old CSV formats: the columns that tell each, and how one row is read; docs/legacy-schemas.md describes them."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar, get_args

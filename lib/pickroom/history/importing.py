@@ -1,7 +1,5 @@
 """Import old CSV logs: read and report first, write only when told to, never touch the source."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date

@@ -1,7 +1,5 @@
 """Which original each final image came from, which group that was in, and what was done to it."""
 
-from __future__ import annotations
-
 import os
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence

@@ -4,8 +4,6 @@ A row that knows 2-4 names, an index, true sizes and a time is a decision; one t
 crop, or both (FORMATS.md, `<project>_legacy.db`).
 """
 
-from __future__ import annotations
-
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence

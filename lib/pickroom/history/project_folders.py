@@ -4,8 +4,6 @@ The rule: leave out the folders of tools (`crop`, `training data`), then the fol
 next folder names the project, so that `mojo1/faces` and `mojo1/hands` are one project.
 """
 
-from __future__ import annotations
-
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping

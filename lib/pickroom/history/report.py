@@ -1,7 +1,5 @@
 """What an import found, shown before anything is written: rows in = imported + skipped, each with its reason."""
 
-from __future__ import annotations
-
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any

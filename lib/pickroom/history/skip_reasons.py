@@ -1,7 +1,5 @@
 """Why a row is left out: a fixed list of reasons, so that a report of a million rows stays short."""
 
-from __future__ import annotations
-
 # about the line
 NOT_TEXT = "not UTF-8 text, or a NUL in it"
 UNBALANCED = "a quote that never closes"

@@ -5,8 +5,6 @@ are built next to their place, and rows for older files wait in open transaction
 the files get their names and are the transactions committed.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import sqlite3

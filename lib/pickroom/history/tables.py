@@ -4,8 +4,6 @@ Memory stays bounded: an overlong line is left out with its reason. A quote that
 the rest of the file.
 """
 
-from __future__ import annotations
-
 import codecs
 import csv
 from collections import deque

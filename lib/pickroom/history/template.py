@@ -5,8 +5,6 @@ both small; then the best places are followed through larger and larger versions
 cut anew from the original there and compared with the file.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass

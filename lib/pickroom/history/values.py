@@ -1,7 +1,5 @@
 """One cell of an old log becomes a value, None where it says nothing, or a Skip. Pure; nothing is guessed."""
 
-from __future__ import annotations
-
 import ast
 import json
 import math

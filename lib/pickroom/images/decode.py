@@ -1,7 +1,5 @@
 """Read one image file, EXIF-upright and as RGB, or say in a few words why it cannot be read."""
 
-from __future__ import annotations
-
 import io
 import struct
 import threading

@@ -1,7 +1,5 @@
 """What is written about an image: PNG text, EXIF comments, YAML and caption companions (key I on the deck)."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Walk a project's root: every image in is either ready to be grouped or listed with its reason."""
 
-from __future__ import annotations
-
 import os
 import stat
 from collections import defaultdict

@@ -1,7 +1,5 @@
 """Previews: made once, kept by content hash, so that moves and renames never make them again."""
 
-from __future__ import annotations
-
 import contextlib
 import io
 from pathlib import Path

@@ -5,8 +5,6 @@ computes with its share of the cores: threads that wait for each other at every 
 takes one of their cores (docs/decisions/041).
 """
 
-from __future__ import annotations
-
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence

@@ -1,7 +1,5 @@
 """Groups whose picks were imported, found by file names and contents, so that nobody is asked about them again."""
 
-from __future__ import annotations
-
 import json
 import sqlite3
 from collections import defaultdict

@@ -3,8 +3,6 @@
 What was published stays; a batch in flight is done again. The order of writing is: the part file, then the log.
 """
 
-from __future__ import annotations
-
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence

@@ -1,7 +1,5 @@
 """What is to be done: every image file of a project against what the store already has. Reads, writes nothing."""
 
-from __future__ import annotations
-
 import os
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set

@@ -1,7 +1,5 @@
 """A project's life around the review: start it, scan it again, look at it, follow its folder when it moves."""
 
-from __future__ import annotations
-
 import contextlib
 from collections.abc import Iterable, Sequence
 from dataclasses import replace

@@ -4,8 +4,6 @@ Ray's workers only read and compute. Rows come back to this process, which alone
 loses nothing: Ray starts another one, which does its batch again.
 """
 
-from __future__ import annotations
-
 import logging
 import os
 import pickle

@@ -1,7 +1,5 @@
 """A scan brought into the tables: which waiting groups stay, which are made anew, and what is left out and why."""
 
-from __future__ import annotations
-
 import sqlite3
 from collections.abc import Sequence, Set
 from dataclasses import dataclass, replace

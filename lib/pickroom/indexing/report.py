@@ -1,7 +1,5 @@
 """What a run of `pickroom embed` did, as data and in words."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager

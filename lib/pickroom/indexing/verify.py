@@ -1,7 +1,5 @@
 """`embed --verify`: what the store holds against what is on disk, and a sample made again from the images."""
 
-from __future__ import annotations
-
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """The work itself, on one batch: read once, measure, one forward pass, rows. Every engine calls `index_images`."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 

@@ -4,8 +4,6 @@ LESSONS.md, Data: 7,189 rows of 0x0 were found three weeks later, 5,431 had thei
 placeholders.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass, field

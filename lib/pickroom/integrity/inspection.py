@@ -1,7 +1,5 @@
 """One look at a project's decisions: every check on every row, and the inspection report. Read-only."""
 
-from __future__ import annotations
-
 import json
 import sqlite3
 from collections import Counter

@@ -1,7 +1,5 @@
 """Find malformed rows, by table, so that every reader leaves them out."""
 
-from __future__ import annotations
-
 import sqlite3
 from collections import Counter
 from collections.abc import Iterator, Mapping

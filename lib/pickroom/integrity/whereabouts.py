@@ -4,8 +4,6 @@ A journal that was lost (SQLite's write-ahead log, after a power cut or a copy w
 that records it; a database restored from another moment than the files leaves rows whose files lie elsewhere.
 """
 
-from __future__ import annotations
-
 import os
 import sqlite3
 from collections import defaultdict

@@ -1,7 +1,5 @@
 """A command in a process of its own, so that nothing a person looks at waits for it."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import subprocess

@@ -4,8 +4,6 @@ Platt's scaling (Platt 1999) with priors that keep it at "as it is" until there 
 confidence's logit. It never changes the box. Fitted on rows that were not trained on. Confidences of picks need none.
 """
 
-from __future__ import annotations
-
 from dataclasses import asdict, dataclass
 from typing import Any
 

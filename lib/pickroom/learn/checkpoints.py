@@ -5,8 +5,6 @@ module alone writes there. The weights are published first, the metadata last: a
 and then it never changes. `<name>_current.json` names the version that recommends.
 """
 
-from __future__ import annotations
-
 import io
 import json
 import re

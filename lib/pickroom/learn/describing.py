@@ -1,7 +1,5 @@
 """A version in words: what it was made from, how it does beside its baselines, whether it recommends. Pure."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any

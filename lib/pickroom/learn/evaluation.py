@@ -4,8 +4,6 @@ Item by item beside the person's choice, the sample is what tells whether both m
 logged, so that later ones can be held against it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path

@@ -1,7 +1,5 @@
 """What training sees: a user's picks and crops. Pure: no files, no SQL."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 

@@ -3,8 +3,6 @@
 Scores are of rows that nothing was fitted on, always beside their baselines (DESIGN.md, invariant 8).
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """How each kind of model is made by default, and the models that may recommend for a project now."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 

@@ -3,8 +3,6 @@
 `data/ai_data/logs/training_<name>.json` is rewritten as the training goes on; one training of a model runs at a time.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import time

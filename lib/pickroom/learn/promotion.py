@@ -1,7 +1,5 @@
 """Whether a new version may recommend: only if it beats the current one and the baselines on the same held-out rows."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any

@@ -5,8 +5,6 @@ comes first: unsound and `excluded` rows are left out. Never read as an example:
 cropped, groups kept whole (key K), and a reject as a pick. Read-only.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import sqlite3

@@ -1,7 +1,5 @@
 """What the preference model saw, in words for the user: why this image, what may be wrong with the others. Pure."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

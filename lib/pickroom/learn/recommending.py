@@ -3,8 +3,6 @@
 Where no model can say anything, of the project or of one group, it is the baseline's, labelled so, with the reason.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing

@@ -1,7 +1,5 @@
 """Learn what was decided, then recommend anew: what follows a finalise, in the background."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from importlib.util import find_spec
 from typing import Any

@@ -9,8 +9,6 @@ or where a row without a group got its content's hash; `seen` then tells, and te
 others held it out.)
 """
 
-from __future__ import annotations
-
 import hashlib
 import math
 from collections.abc import Iterable, Sequence

@@ -1,7 +1,5 @@
 """How the model that learns on does, in short, for the deck's header: `data/ai_data/models/ranker_state.json`."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """A training from end to end: check, freeze, features, fit, evaluate, save, promote; it can be watched and stopped."""
 
-from __future__ import annotations
-
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence

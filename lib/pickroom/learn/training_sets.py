@@ -4,8 +4,6 @@
 The same decisions freeze to the same file.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import re

@@ -4,8 +4,6 @@ The hook is one function, `Auditor`; `docs/audits.md` shows one. What each call 
 `data/ai_data/logs/token_ledger.jsonl`, one line a call, shared by every project and process of the workspace.
 """
 
-from __future__ import annotations
-
 import fcntl
 import json
 import os

@@ -3,8 +3,6 @@
 FORMATS.md, Folders: `archives/<project>/`. It is built under a hidden name and published whole.
 """
 
-from __future__ import annotations
-
 import contextlib
 import json
 import lzma

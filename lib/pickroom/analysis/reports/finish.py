@@ -1,7 +1,5 @@
 """Finish a project: nothing may be left half done; then report, archive, the manifest's last word. Dry run first."""
 
-from __future__ import annotations
-
 import shutil
 from collections import defaultdict
 from collections.abc import Sequence

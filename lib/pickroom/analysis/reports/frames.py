@@ -3,8 +3,6 @@
 For the analysis notebook; whoever wants every column and every digit asks `Analysis.query`.
 """
 
-from __future__ import annotations
-
 import numbers
 from collections.abc import Sequence
 from datetime import datetime

@@ -1,7 +1,5 @@
 """The pictures of the sheets: previews of a project's images, wherever they lie now."""
 
-from __future__ import annotations
-
 import io
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Run the report notebooks for a project, and make of each a page that needs nothing else: no script, no network."""
 
-from __future__ import annotations
-
 import os
 import re
 import shutil

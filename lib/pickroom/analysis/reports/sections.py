@@ -3,8 +3,6 @@
 Every number comes from a named query of `pickroom.analysis`; its name in the page says which.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType

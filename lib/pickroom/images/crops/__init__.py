@@ -11,8 +11,6 @@ keep every pixel as it was. Lossy ones are encoded once more: JPEG with its own 
 what quality they came with, at a fixed high one. A box that is the whole image gives the file's own bytes.
 """
 
-from __future__ import annotations
-
 import io
 from pathlib import Path
 from types import ModuleType

@@ -1,7 +1,5 @@
 """BMP: has no metadata but its resolution."""
 
-from __future__ import annotations
-
 import io
 import struct
 from pathlib import Path

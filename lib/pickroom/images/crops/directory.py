@@ -3,8 +3,6 @@
 Source: TIFF 6.0, section 2; BigTIFF (magic 43, libtiff's design) for what has 8-byte offsets.
 """
 
-from __future__ import annotations
-
 import struct
 from dataclasses import dataclass
 

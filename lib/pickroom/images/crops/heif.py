@@ -1,7 +1,5 @@
 """HEIC: coded again at a fixed high quality, since the file does not say its own."""
 
-from __future__ import annotations
-
 import io
 from pathlib import Path
 

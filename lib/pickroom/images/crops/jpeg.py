@@ -1,7 +1,5 @@
 """JPEG: the source's own segments, quantisation tables and subsampling around newly coded pixels."""
 
-from __future__ import annotations
-
 import io
 import struct
 from pathlib import Path

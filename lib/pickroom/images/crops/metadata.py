@@ -4,8 +4,6 @@ EXIF blocks are changed in place, byte for byte: maker notes hold offsets of the
 would break them.
 """
 
-from __future__ import annotations
-
 import contextlib
 import struct
 

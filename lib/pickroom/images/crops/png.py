@@ -1,7 +1,5 @@
 """PNG: the source's own chunks around newly compressed pixels."""
 
-from __future__ import annotations
-
 import io
 import struct
 import zlib

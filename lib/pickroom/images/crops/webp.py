@@ -1,7 +1,5 @@
 """WebP: lossless stays lossless; lossy is coded again at a fixed high quality, since the file does not say its own."""
 
-from __future__ import annotations
-
 import io
 import struct
 from pathlib import Path

@@ -3,8 +3,6 @@
 Each learns from the same rows as the proposer and is asked about the same others.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from pickroom.core.geometry import CONSTANT_CROP

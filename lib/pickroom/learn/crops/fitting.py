@@ -1,7 +1,5 @@
 """Train a crop proposer: member by member, in small batches, in seconds on the CPU."""
 
-from __future__ import annotations
-
 import math
 import time
 from collections.abc import Iterator

@@ -3,8 +3,6 @@
 Training and recommending meet here (DESIGN.md, invariant 5): both go through `crop_features`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any

@@ -4,8 +4,6 @@ LESSONS.md, Cropping: every real crop kept the image's own aspect ratio, so this
 do not. `fitting` trains it.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass

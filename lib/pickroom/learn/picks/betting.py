@@ -5,8 +5,6 @@ who bets on it is expected not to grow, so it ever reaches 20 with a probability
 often somebody looks. The gambler splits the money between several shares of the wealth to bet each time.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 
 import numpy as np

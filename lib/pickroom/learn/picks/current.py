@@ -5,8 +5,6 @@ version: to the one that recommends, or to none before the first has earned that
 whenever it does not fit them any more (a finalise was undone), or the features are made otherwise.
 """
 
-from __future__ import annotations
-
 import json
 import time
 from collections.abc import Callable, Sequence

@@ -6,8 +6,6 @@ scores of all groups of a project tell it, decided or not (Saerens, Latinne and 
 maximisation over the new share; only the prior odds change, never the order of the evidence).
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 import numpy as np

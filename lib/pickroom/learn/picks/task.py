@@ -1,7 +1,5 @@
 """How the preference model is made of picks, judged and reported."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any

@@ -1,7 +1,5 @@
 """A training of the ranker: all decisions replayed, scored before they are learned, and a version written."""
 
-from __future__ import annotations
-
 import time
 from collections import Counter
 

@@ -1,7 +1,5 @@
 """What belongs to a backup: everything under `data/` but what can be made again. docs/decisions/117."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass

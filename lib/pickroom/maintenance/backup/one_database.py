@@ -1,7 +1,5 @@
 """Restore one of the copies that are kept of a project's database (`store/copies.py`)."""
 
-from __future__ import annotations
-
 import os
 import shutil
 from dataclasses import dataclass

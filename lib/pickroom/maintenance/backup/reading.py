@@ -3,8 +3,6 @@
 The file is not trusted: names, sizes and compression are checked before a byte of it is written anywhere.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import shutil

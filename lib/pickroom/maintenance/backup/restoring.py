@@ -4,8 +4,6 @@ Nothing is replaced: files in the way refuse the restore, or are set aside where
 command completes a restore that was killed, since files that are there already stay.
 """
 
-from __future__ import annotations
-
 import json
 import os
 from collections.abc import Set

@@ -1,7 +1,5 @@
 """Make a backup: built under a hidden name, read back whole, and then published; it never replaces a file."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import time

@@ -4,8 +4,6 @@ The log is `data/ai_data/logs/reclaimed.jsonl`. A line `planned` is on the disk 
 killed in the middle leaves nothing that is gone and unrecorded; the next one completes the log.
 """
 
-from __future__ import annotations
-
 import errno
 import os
 import shutil

@@ -1,7 +1,5 @@
 """What can be deleted, and what stays with its reason: reads every archive and candidate whole, and changes nothing."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
