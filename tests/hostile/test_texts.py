@@ -321,7 +321,7 @@ def test_hostile_companions_are_shown_as_plain_text(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("log", LOGS, ids=lambda path: path.stem)
-def test_hostile_csv_adds_up_and_writes_nothing_but_its_database(log: Path, tmp_path: Path) -> None:
+def test_hostile_csv_adds_up_and_writes_only_its_projects(log: Path, tmp_path: Path) -> None:
     lines = log.read_bytes().splitlines()[:12]
     cells = [text.encode(errors="surrogatepass") for text in TEXTS]
 
@@ -347,7 +347,8 @@ def test_hostile_csv_adds_up_and_writes_nothing_but_its_database(log: Path, tmp_
 
         outcome = attempt(bring_in)
         inside = {way for way in read_tree(home) if way != "log.csv"}
-        assert all(way.startswith("data/training/ai_training_decisions/") for way in inside), inside
+        own = ("data/training/ai_training_decisions/", "data/projects/")  # rows and the projects they name
+        assert all(way.startswith(own) for way in inside), inside
         return outcome
 
     tally = survive(f"texts/csv-{log.stem}", CASES // 3, case)
