@@ -10,6 +10,7 @@ from scipy.optimize import minimize
 from scipy.special import expit
 
 from pickroom.core.errors import UsageError
+from pickroom.features.device import one_blas_thread
 from pickroom.features.encoder import reduce_channels
 from pickroom.learn.crops.features import CropFeatures
 from pickroom.learn.crops.network import (
@@ -41,6 +42,7 @@ _ALWAYS = 4.0  # a logit: a chance of .98
 _MOMENTS = (0.9, 0.999)  # of Adam
 
 
+@one_blas_thread
 def fit_crops(
     features: CropFeatures, boxes: np.ndarray, config: CropConfig | None = None, progress: Progress | None = None
 ) -> CropProposer:

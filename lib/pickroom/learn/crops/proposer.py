@@ -14,6 +14,7 @@ from scipy.special import erf, expit
 
 from pickroom.core.errors import StoreError, UsageError
 from pickroom.core.geometry import CORNER_TOLERANCE
+from pickroom.features.device import one_blas_thread
 from pickroom.features.encoder import reduce_channels
 from pickroom.learn.crops.features import SHAPE_NAMES, CropFeatures
 from pickroom.learn.crops.network import Inputs, Weights, forward, mirror_boxes, need_inputs, to_boxes
@@ -96,6 +97,7 @@ class CropProposer:
         """What `from_state` needs besides the arrays, as JSON."""
         return dict(self._description)
 
+    @one_blas_thread
     def predict(self, features: CropFeatures) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """What it proposes for N images; rows without features get NaN in all three.
 

@@ -10,6 +10,7 @@ import numpy as np
 from scipy.special import softmax
 
 from pickroom.core.errors import StoreError
+from pickroom.features.device import one_blas_thread
 from pickroom.features.pick_features import PickFeatures
 from pickroom.learn import metrics
 from pickroom.learn.examples import Pick
@@ -50,6 +51,7 @@ class PickModel:
     # project -> how often a lower stage was picked in it, and groups; see `prior_shift`
     lower: dict[str, tuple[int, int]]
 
+    @one_blas_thread
     def chances(self, features: PickFeatures) -> np.ndarray:
         """(N, 4) float64: the chance of each candidate; rows sum to 1, or are 0 without features.
 
@@ -59,6 +61,7 @@ class PickModel:
         said = self.preference.chances(self.columns.of(features), features.mask, doubt)
         return adapted(said, features.blocks["stage"], features.projects.tolist(), self.lower)
 
+    @one_blas_thread
     def learn(self, features: PickFeatures, chosen: np.ndarray) -> PickModel:
         """The model after more picks; scales and directions stay as they are."""
         columns = self.columns.with_projects(features.projects.tolist())
@@ -125,6 +128,7 @@ class PickModel:
         return cls(columns, Preference(mean, precision, variances, blocks), lower)
 
 
+@one_blas_thread
 def fit_model(
     features: PickFeatures,
     chosen: np.ndarray,
