@@ -1,18 +1,12 @@
-"""Devices: which one runs a network of PyTorch, how many cores there are, and how many threads a product uses."""
+"""Devices: which one runs a network of PyTorch, and how many cores there are."""
 
-import functools
 import os
 import platform
-from collections.abc import Callable, Sequence
-from typing import ParamSpec, TypeVar
-
-from threadpoolctl import ThreadpoolController
+from collections.abc import Sequence
 
 from pickroom.core.errors import UsageError
 
 DEVICES = ("cpu", "cuda", "mps")
-P = ParamSpec("P")
-T = TypeVar("T")
 
 
 def present() -> tuple[str, ...]:
@@ -56,25 +50,3 @@ def device_words(device: str) -> str:
     if device == "mps":
         return f"GPU of this Mac ({platform.machine()}, MPS)"
     return f"CPU, {usable_cores()} cores ({platform.machine()})"
-
-
-def one_blas_thread(function: Callable[P, T]) -> Callable[P, T]:
-    """The function with one thread for each of its matrix products.
-
-    OpenBLAS's threads wait for each other by spinning: next to another program at work, 200 groups were fitted in 8 s
-    on one thread and in 89 s on two.
-    """
-
-    @functools.wraps(function)
-    def limited(*args: P.args, **kwargs: P.kwargs) -> T:
-        with _controller().limit(limits=1, user_api="blas"):
-            return function(*args, **kwargs)
-
-    return limited
-
-
-@functools.cache
-def _controller() -> ThreadpoolController:
-    import scipy.linalg  # noqa: F401 (brings a library of its own, which must be loaded before it can be limited)
-
-    return ThreadpoolController()

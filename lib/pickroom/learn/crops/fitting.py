@@ -10,8 +10,8 @@ from scipy.optimize import minimize
 from scipy.special import expit
 
 from pickroom.core.errors import UsageError
-from pickroom.features.device import one_blas_thread
 from pickroom.features.encoder import reduce_channels
+from pickroom.learn.blas import one_blas_thread
 from pickroom.learn.crops.features import CropFeatures
 from pickroom.learn.crops.network import (
     Inputs,

@@ -14,8 +14,8 @@ from scipy.special import erf, expit
 
 from pickroom.core.errors import StoreError, UsageError
 from pickroom.core.geometry import CORNER_TOLERANCE
-from pickroom.features.device import one_blas_thread
 from pickroom.features.encoder import reduce_channels
+from pickroom.learn.blas import one_blas_thread
 from pickroom.learn.crops.features import SHAPE_NAMES, CropFeatures
 from pickroom.learn.crops.network import Inputs, Weights, forward, mirror_boxes, need_inputs, to_boxes
 from pickroom.learn.examples import NO_CROP_AREA

@@ -10,9 +10,9 @@ import numpy as np
 from scipy.special import softmax
 
 from pickroom.core.errors import StoreError
-from pickroom.features.device import one_blas_thread
 from pickroom.features.pick_features import PickFeatures
 from pickroom.learn import metrics
+from pickroom.learn.blas import one_blas_thread
 from pickroom.learn.examples import Pick
 from pickroom.learn.picks.columns import Columns, ColumnsConfig, fit_columns
 from pickroom.learn.picks.preference import Preference, fit_preference
