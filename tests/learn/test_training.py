@@ -10,13 +10,17 @@ import numpy as np
 import pytest
 
 from pickroom.core.errors import LockedError, StoreError, UsageError
+from pickroom.features.store import VectorRow, VectorStore
 from pickroom.learn import checkpoints, progress, splits, training_sets
 from pickroom.learn.crops.model import CropTask
+from pickroom.learn.examples import CropExample
 from pickroom.learn.models import model_of
 from pickroom.learn.picks.task import PickTask
 from pickroom.learn.progress import ProgressReporter, Status, TrainingStopped
 from pickroom.learn.splits import SplitConfig
 from pickroom.learn.training import TrainConfig, train
+from pickroom.store import images
+from pickroom.store.connect import open_read_only
 from pickroom.store.workspace import Project
 from support.learning import SPEC, make_learned
 
@@ -140,6 +144,20 @@ def test_crops_are_learned_by_the_same_road(learned: Project, quick_crops: CropT
 
 def checkpoint_says_need(project: Project) -> bool:
     return model_of(checkpoints.load(project.workspace, "crop_proposer", 1)).gate_enabled
+
+
+def test_crops_of_vectors_without_a_grid_are_counted_as_such(learned: Project, quick_crops: CropTask) -> None:
+    crops = training_sets.collect(learned.workspace, "crop_proposer", ["p"]).examples
+    assert isinstance(crops[0], CropExample)
+    store = VectorStore(learned.workspace, SPEC, "p")
+    with open_read_only(learned.database) as connection:
+        image = next(one for one in images.readable(connection) if one.filename == crops[0].filename)
+    size = (image.width, image.height, image.file_size, image.mtime_ns)
+    with store.writing("importing a vector for a test"):
+        vector = np.ones(SPEC.dim, dtype=np.float32)
+        store.append([VectorRow(image.filename, image.sha256, *size, vector, None, None)])
+    made = train(learned.workspace, "crop_proposer", ["p"], task=quick_crops)
+    assert made.metadata["data"]["without_features"] == {"its vector was imported without a patch grid": 1}
 
 
 def test_one_training_of_a_model_at_a_time(learned: Project, quick: PickTask) -> None:

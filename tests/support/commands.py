@@ -16,7 +16,7 @@ from typing import Any
 import typer
 
 from pickroom import cli
-from support.reviewing import exit_code_of
+from support.reviewing import PATIENCE_S, exit_code_of
 
 
 @cache
@@ -26,12 +26,12 @@ def made_once() -> Any:
     return typer.main.get_command(cli.app)
 
 
-def run_command(*arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+def run_command(*arguments: str, stdin: str = "", patience_s: float = PATIENCE_S) -> subprocess.CompletedProcess[str]:
     """`pickroom ARGUMENTS` with this text on its stdin; what it wrote, and its exit code."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "stdin").write_text(stdin)
-        code = exit_code_of(_be_the_command, made_once(), arguments, folder)
+        code = exit_code_of(_be_the_command, made_once(), arguments, folder, patience_s=patience_s)
         out, err = ((folder / stream).read_text() for stream in ("stdout", "stderr"))
     return subprocess.CompletedProcess(arguments, code, out, err)
 

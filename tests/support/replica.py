@@ -28,6 +28,7 @@ NEW = "mojo3"  # the only one that has images
 WITH_FILE = ("agent-1", "agent-2", "agent-3", "mixed-0919", "mojo1", "mojo2", NEW)  # have a <project>.project.json
 PICKS = 4  # groups of each past project that were decided
 STAGES = (1.0, 1.5, 2.0)
+CROPPED = PAST[:6]  # whose picks were all cropped, on one day
 ALIAS = "Agent One raw"  # agent-1's old folder
 EARLIER = """CREATE TABLE ai_decisions (group_id TEXT PRIMARY KEY, timestamp TEXT NOT NULL, project_id TEXT NOT NULL,
 directory TEXT, batch_number INTEGER, images TEXT NOT NULL, ai_selected_index INTEGER, ai_crop_coords TEXT,
@@ -133,7 +134,8 @@ def _write_logs(folder: Path) -> None:
     crops = [_crop(names("mojo1", group)[picked(group)], f"2025-10-0{group + 1}T10:00:00Z") for group in range(PICKS)]
     crops += [_crop(names("mojo1", 20 + n)[2], f"2025-10-11T23:0{n}:00Z") for n in range(3)]  # nobody knows their names
     crops += [_crop(names("mojo2", 20 + n)[2], f"2025-10-12T00:0{n}:00Z", folder="crop/character_a") for n in range(5)]
-    crops += [_crop(names("1100", group)[picked(group)], "2025-11-20T10:00:00Z") for group in range(2)]
+    for project in CROPPED:
+        crops += [_crop(names(project, group)[picked(group)], "2025-11-20T10:00:00Z") for group in range(PICKS)]
     crops += [
         _crop(names("mojo1", 0)[picked(0)], "2025-10-09T10:00:00Z", size=(700, 700)),  # opened again after its crop
         _crop(names("mojo1", 30)[2], "2025-10-02T10:00:00Z", box=(0, 0, 1, 1)),  # a placeholder
@@ -202,15 +204,15 @@ def _write_database(path: Path) -> None:
 
 
 def _write_cache(made: Replica) -> None:
-    """A vector of each image of a past project, in one of two folders; and lines whose file is gone."""
+    """A vector of each image, in one of two folders; and lines whose file is gone."""
     lines = []
-    for number, project in enumerate(PAST):
+    for number, project in enumerate((*PAST, NEW)):
         folder = made.home / "data" / "ai_data" / ("cache/embeddings" if number % 2 else "embeddings")
         folder.mkdir(parents=True, exist_ok=True)
         for group in range(PICKS):
             for place, name in enumerate(names(project, group)):
                 digest = hashlib.md5(name.encode(), usedforsecurity=False).hexdigest()
-                vector = np.random.default_rng(group).standard_normal(512) + (place == picked(group))
+                vector = np.random.default_rng([number, group]).standard_normal(512) + (place == picked(group))
                 np.save(folder / f"{digest}.npy", vector.astype(np.float32))
                 where = f"{ROOT}/{folder.relative_to(made.home).as_posix()}/{digest}.npy"
                 image = f"{ROOT}/training data/{ALIAS if project == 'agent-1' else project}/{name}"

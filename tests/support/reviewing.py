@@ -166,11 +166,11 @@ def _tell(pipe: Connection, function: Callable[..., Any], *arguments: object) ->
         raise
 
 
-def exit_code_of(function: Callable[..., Any], *arguments: object) -> int:
+def exit_code_of(function: Callable[..., Any], *arguments: object, patience_s: float = PATIENCE_S) -> int:
     """How a process of its own that runs a function ends: 0, or minus the number of the signal that killed it."""
     process = _FORK.Process(target=function, args=arguments)
     process.start()
-    process.join(PATIENCE_S)
+    process.join(patience_s)
     assert process.exitcode is not None, "the process did not end"
     return process.exitcode
 

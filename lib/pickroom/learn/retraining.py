@@ -1,7 +1,6 @@
 """Learn what was decided, then recommend anew: what follows a finalise, in the background."""
 
 from collections.abc import Callable, Mapping, Sequence
-from importlib.util import find_spec
 from typing import Any
 
 from pickroom.core.errors import PickroomError
@@ -106,4 +105,4 @@ def _crops_are_due(workspace: Workspace, project_ids: Sequence[str]) -> bool:
         before = checkpoints.read_metadata(workspace, "crop_proposer", known[-1])["data"]["examples"] if known else 0
     except (OSError, ValueError, KeyError, TypeError):
         before = 0
-    return find_spec("torch") is not None and count >= max(_LEAST_CROPS, _MORE_CROPS * before)
+    return count >= max(_LEAST_CROPS, _MORE_CROPS * before)

@@ -297,6 +297,8 @@ def _report(workspace: Workspace, task: Task, version: int, promoted: bool, meta
 
 def _kind_of(reason: str) -> str:
     """A reason without the file it is about, so that many of them can be counted."""
+    if "without a patch grid" in reason:
+        return "its vector was imported without a patch grid"
     return "no vector" if "vector" in reason else reason
 
 

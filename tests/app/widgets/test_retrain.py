@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -69,7 +70,8 @@ def test_a_finalise_meanwhile_is_learned_afterwards(tmp_path: Path) -> None:
         deck.close()
 
 
-def test_it_learns_and_recommends_anew(tmp_path: Path) -> None:
+def test_both_models_are_learned_anew_without_pytorch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "torch", None)  # as if it were not installed
     project = make_learned(tmp_path, "p", 62, 60)
     # small models: what a default one learns is for the tests of learning
     small: dict[Kind, Task] = {
@@ -78,6 +80,7 @@ def test_it_learns_and_recommends_anew(tmp_path: Path) -> None:
     }
     lines = retraining.retrain(project.workspace, "p", tasks=small)
     assert lines[1].startswith("ranker v1 recommends from now on")
+    assert any(line.startswith("crop_proposer v1: ") for line in lines)
     assert any("2 by ranker v1" in line for line in lines)
     assert lines[-1] == "New recommendations show with the deck's next key."
 
