@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
-from pickroom.core.errors import PickroomError, UsageError
+from pickroom.core.errors import UsageError
 from pickroom.core.records import Image, Ungrouped
 from pickroom.features import blocks
 from pickroom.features.blocks import BlockRow, BlockStore
@@ -233,7 +233,7 @@ def embed_project(
     engine: Literal["local", "ray"] = "local",
     verify: bool = False,
 ) -> EmbedReport | None:
-    """Embed a project and print the report; None, and one printed line, where it cannot be, or was interrupted.
+    """Embed a project and print the report; None, and one printed line, where it was interrupted.
 
     Args:
         home: the folder that holds data/; None finds it.
@@ -249,9 +249,6 @@ def embed_project(
     )
     try:
         report = embed(Workspace.find(home).project(project_id), config, bar, verify=verify)
-    except PickroomError as error:
-        print(error.line)
-        return None
     except KeyboardInterrupt:
         print("Interrupted; what was embedded is kept. Run the cell again, and it goes on.")
         return None
