@@ -10,7 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
-from pickroom.core.errors import UsageError
+from pickroom.core.errors import StoreError, UsageError
+from pickroom.core.quantities import plural
 from pickroom.core.records import Image, Ungrouped
 from pickroom.features import blocks
 from pickroom.features.blocks import BlockRow, BlockStore
@@ -235,6 +236,8 @@ def embed_project(
 ) -> EmbedReport | None:
     """Embed a project and print the report; None, and one printed line, where it was interrupted.
 
+    Raises PickroomError where it cannot be done, and StoreError where `verify` found something wrong.
+
     Args:
         home: the folder that holds data/; None finds it.
         encoder: "bundled" or "openclip[:MODEL/TAG]"; None is the project's own, and bundled for a new one. A project
@@ -253,6 +256,9 @@ def embed_project(
         print("Interrupted; what was embedded is kept. Run the cell again, and it goes on.")
         return None
     print(report.words())
-    for problem in report.verification.problems if report.verification else ():
+    problems = report.verification.problems if report.verification else ()
+    for problem in problems:
         print(f"  PROBLEM: {problem}")
+    if problems:
+        raise StoreError(f"{plural(len(problems), 'problem')} of the vectors", doing="verifying", subject=project_id)
     return report
