@@ -8,6 +8,7 @@ import pytest
 
 from pickroom.demo.config import DemoConfig
 from pickroom.demo.project import start_demo
+from pickroom.indexing.pipeline import embed_project
 from pickroom.store.workspace import Project, Workspace, package_notebooks
 from support.reviewing import FINALISE, review
 
@@ -35,6 +36,8 @@ def test_notebook_runs_headless(path: Path, demo: Project, tmp_path: Path, monke
 
     monkeypatch.setenv("PICKROOM_HOME", str(demo.workspace.root))  # also for notebooks that leave `home` to be found
     declared = papermill.inspect_notebook(path)
+    if path.stem == "40_train":  # which has nothing to learn from without vectors
+        embed_project(demo.id, demo.workspace.root)
     given = {"project": demo.id, "home": str(demo.workspace.root)}
     executed = papermill.execute_notebook(
         path,
@@ -50,3 +53,25 @@ def test_notebook_runs_headless(path: Path, demo: Project, tmp_path: Path, monke
     cells = [cell for cell in executed.cells if cell.cell_type == "code"]
     assert all(cell.metadata.papermill.status == "completed" for cell in cells)
     assert any(cell.outputs for cell in cells), "it shows nothing"
+
+
+# those that work on one project that is there; 80_history and 60_analysis need none, and say so
+OF_ONE_PROJECT = [path for path in NOTEBOOKS if path.stem[:2] not in ("00", "60", "73", "80")]
+
+
+@pytest.mark.parametrize("path", OF_ONE_PROJECT, ids=lambda path: path.stem)
+def test_notebook_fails_with_one_line_on_no_project(path: Path, tmp_path: Path) -> None:
+    import papermill
+
+    with pytest.raises(papermill.PapermillExecutionError) as failure:
+        papermill.execute_notebook(
+            path,
+            tmp_path / path.name,
+            parameters={"project": "nowhere", "home": str(tmp_path)},
+            kernel_name="python3",
+            progress_bar=False,
+            cwd=str(path.parent),
+        )
+    *_, last = str(failure.value).strip().splitlines()
+    assert last.startswith("pickroom: there is no project 'nowhere'")
+    assert len(failure.value.traceback) == 1

@@ -14,7 +14,7 @@ import pytest
 
 from pickroom.analysis.engine import ERRORS, load_sqlite, open_engine
 from pickroom.analysis.queries import identifier, read_sql
-from pickroom.analysis.tables import TABLES
+from pickroom.analysis.tables import CHECKS, TABLES
 from pickroom.integrity.checks import FAULTS
 from pickroom.store.workspace import Project
 
@@ -35,6 +35,14 @@ SOUND: dict[str, Row] = {
         **{"filename": "a.png", "group_id": None, "box": "[0.1, 0.2, 0.3, 0.4]", "input": "desk", "sha256": "0" * 64},
         **{"made_at": "2025-08-03T06:00:00Z", "box_source": "drawn", "batch": 1},
     },
+    "legacy_selections": {
+        **{"project_id": "p", "chosen": "a.png", "others": '["b.png", "é.png"]', "timestamp": "2025-08-03T06:00:00Z"},
+        **{"source_file": "log.csv", "source_line": 2},
+    },
+    "legacy_crops": {
+        **{"project_id": "p", "filename": "a.png", "box": "[0.1, 0.2, 0.3, 0.4]", "width": 48, "height": 64},
+        **{"stage": None, "timestamp": None, "source_file": "log.csv", "source_line": 2},
+    },
 }
 TEXTS = [
     *("", " ", "a", "é", ".", "..", "/", "a/b", "../a", "a//b", "/a", "a/.", "a\\b", "a\nb", "a\0b", "[]", "null"),
@@ -46,7 +54,7 @@ TEXTS = [
     *("2025-08-03T06:00:00+02:00", "yesterday", "2025-08-03T06:00:00ZZ"),
 ]
 OTHERS = [None, -1, 0, 1, 2, 3, 4, 2**40, 0.5, 1.5]
-STRICT = ("images", "crops")  # SQLite keeps other types out of them
+STRICT = ("images", "crops", "legacy_selections", "legacy_crops")  # SQLite keeps other types out of them
 
 
 def fill(connection: sqlite3.Connection, table: str, rows: list[Row]) -> None:
@@ -98,9 +106,9 @@ def passed_over(engine: duckdb.DuckDBPyConnection, path: Path, table: str, rows:
         return [row for part in (rows[:half], rows[half:]) if half for row in passed_over(engine, path, table, part)]
 
 
-@pytest.mark.parametrize("table", FAULTS)
+@pytest.mark.parametrize("table", CHECKS)
 def test_plain_rows_are_not_suspect(engine: duckdb.DuckDBPyConnection, tmp_path: Path, table: str) -> None:
-    assert FAULTS[table](SOUND[table]) is None
+    assert CHECKS[table](SOUND[table]) is None
     assert len(passed_over(engine, tmp_path / "rows.db", table, [SOUND[table]] * 3)) == 3
 
 
@@ -109,7 +117,7 @@ def test_rows_of_a_review_are_not_suspect(engine: duckdb.DuckDBPyConnection, rev
     assert suspects_in(engine, reviewed.database, table) == set()
 
 
-@pytest.mark.parametrize("table", FAULTS)
+@pytest.mark.parametrize("table", CHECKS)
 def test_row_that_a_check_fails_is_suspect(engine: duckdb.DuckDBPyConnection, tmp_path: Path, table: str) -> None:
     rng = random.Random(table)
     # a text in a column of numbers makes DuckDB refuse the whole file: one is enough
@@ -123,4 +131,4 @@ def test_row_that_a_check_fails_is_suspect(engine: duckdb.DuckDBPyConnection, tm
         rows = [row for row in rows if all(isinstance(row[name], kind) for name, kind in kinds.items())]
     wrong = passed_over(engine, tmp_path / "rows.db", table, rows)
     assert len(wrong) > 50
-    assert [row for row in wrong if FAULTS[table](stored(table, [row])[0]) is not None] == []
+    assert [row for row in wrong if CHECKS[table](stored(table, [row])[0]) is not None] == []

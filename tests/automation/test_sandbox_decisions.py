@@ -70,6 +70,24 @@ def test_what_the_machine_decided_stays_in_the_copy(applied: tuple[Project, Auto
     assert len(taken(project)) >= 2
 
 
+def test_accepted_ai_crop_trains_with_its_box(tmp_path: Path) -> None:
+    project, _ = start_demo(Workspace(tmp_path), DemoConfig(groups=8, seed=5, long_side=96), model_like=True)
+    place = sandbox.prepare(project)
+    generate(place)
+    session = AutoSession(place, order="folder")
+    for key in [*"aaaaaaaa", "Shift+Enter", "Shift+Enter"]:
+        session.press(key)
+    session.close()
+    apply.apply(place, apply.dry_run(place))
+    accepted = [row for row in rows(place.project, "SELECT * FROM ai_decisions") if row["ai_crop_accepted"]]
+    boxes = {str(row["group_id"]): row["ai_crop_coords"] for row in accepted}
+    assert {row["group_id"]: row["final_crop_coords"] for row in taken(project) if row["final_crop_coords"]} == boxes
+    learnt = read_examples(with_vectors(project, "own"), "crops").crops
+    read = {crop.group_id: crop.box.to_json() for crop in learnt if crop.box is not None}
+    assert (read, len(learnt)) == (boxes, 8)
+    assert 2 <= len(boxes) < 8
+
+
 def test_figures_show_the_input_and_count_no_finalised_group(applied: tuple[Project, AutomationTarget]) -> None:
     project, _ = applied
     with connect_analysis(project.workspace) as analysis:

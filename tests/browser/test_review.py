@@ -79,6 +79,12 @@ def test_every_route_through_a_reload_and_a_restart(make_deck_project: Callable,
     deck = open_deck(project)
     sources = deck.notebook.cells()
     assert "Group 1 of 11" in deck.text("header")
+    words = deck.page.locator(".pickroom-crop-words")
+    deck.page.mouse.move(*deck.image_point(2))  # over the AI's crop
+    words.wait_for(state="visible")
+    assert words.inner_text() == "72, 0 – 576, 672 px · 0.100, 0.000 – 0.800, 0.700"
+    deck.page.mouse.move(*deck.image_point(1))
+    words.wait_for(state="hidden")
     deck.press("2")  # AI's pick, crop on
     deck.press("u")
     assert "undone" in deck.text("words") and deck.data()["position"] == "0"

@@ -9,12 +9,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from pickroom.core.errors import StoreError
 from pickroom.features import openclip
 from pickroom.features.reading import ImageSource
 from pickroom.features.store import VectorRow, VectorStore
 from pickroom.features.vectors import open_store, read_vectors
 from pickroom.indexing.engines import EmbedConfig
-from pickroom.indexing.pipeline import embed
+from pickroom.indexing.pipeline import embed, embed_project
 from pickroom.indexing.plan import make_plan
 from pickroom.indexing.verify import Verification, verify
 from pickroom.store.workspace import Project
@@ -71,6 +72,19 @@ def test_a_wrong_vector_is_named(
     found = verified(project, config())
     assert any(line.startswith(f"{name}: {problem}") for line in found.problems)
     assert {line.partition(":")[0] for line in found.problems} == {name}
+
+
+def test_notebook_s_cell_fails_on_a_wrong_vector(
+    photo_project: MakeProject, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project = photo_project(2)
+    embed_project("p", project.workspace.root, encoder="bundled", verify=True)
+    store = open_store(project.workspace.project("p"))
+    monkeypatch.setattr("pickroom.features.store._storable", lambda row, spec: row)
+    name = change(store, lambda row: replace(row, vector=row.vector * 0))
+    with pytest.raises(StoreError, match="2 problems of the vectors while verifying: p"):
+        embed_project("p", project.workspace.root, verify=True)
+    assert f"PROBLEM: {name}: the vector is all zeros" in capsys.readouterr().out
 
 
 def test_images_without_a_row_are_counted(photo_project: MakeProject, config: MakeConfig) -> None:

@@ -66,6 +66,10 @@ def test_unsound_imported_row_is_an_error_and_left_out(
     found = json.loads(done.stdout)
     assert (done.returncode, found["ok"], found["imported"]["rows"]) == (1, False, 2)
     words_of = run_command("check", "mojo1", "--home", str(workspace.root)).stdout
+    rows = run_command(
+        "sql", "SELECT origin, failed_check, what FROM unsound_rows", "--home", str(workspace.root)
+    ).stdout
+    assert f"imported {kind}" in rows and "legacy" in rows
     assert "every check passes" not in words_of and f"error: imported {kind} (1)" in words_of
     read = read_examples(project, kind)  # type: ignore[arg-type]
     assert (read.rows, read.left_out[f"unsound row: imported {kind}"]) == (2 if kind == "picks" else 1, 1)

@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pickroom.analysis.connection import Analysis, connect
-from pickroom.core.errors import PickroomError
 from pickroom.store.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -30,26 +29,16 @@ class SqlMagics:
         self._analysis = connect(Workspace.find(line.strip() or None))
 
     def sql(self, line: str, cell: str | None = None) -> pandas.DataFrame:
-        """The rows that the cell, or the line, gives; raises SqlError where it cannot be answered."""
-        try:
-            if self._analysis is None:
-                self.home("")
-            assert self._analysis is not None
-            rows = self._analysis.execute(line if cell is None else cell).df()
-        except PickroomError as error:
-            raise SqlError(error.line) from None
+        """The rows that the cell, or the line, gives; raises PickroomError where it cannot be answered."""
+        if self._analysis is None:
+            self.home("")
+        assert self._analysis is not None
+        rows = self._analysis.execute(line if cell is None else cell).df()
         for problem in self._analysis.problems:
             print(f"pickroom: {problem.line}")
         if cell is not None and line.strip():
             self._shell.user_ns[line.strip()] = rows
         return rows
-
-
-class SqlError(Exception):
-    """A query that cannot be answered, shown as one line without a traceback."""
-
-    def _render_traceback_(self) -> list[str]:
-        return [f"pickroom: {self}"]
 
 
 def load(shell: Any) -> None:

@@ -21,6 +21,7 @@ from pickroom.analysis.engine import ERRORS, load_sqlite
 from pickroom.analysis.queries import Problem, identifier, quoted, read_sql
 from pickroom.analysis.tables import (
     BUSY_MS,
+    CHECKS,
     TABLES,
     NoProjectError,
     are_checked,
@@ -32,7 +33,6 @@ from pickroom.analysis.tables import (
     read_table,
 )
 from pickroom.core.errors import PickroomError, StoreError
-from pickroom.integrity.checks import FAULTS
 from pickroom.store.snapshot import attachable
 from pickroom.store.workspace import Workspace
 
@@ -176,7 +176,7 @@ class Sources:
             # released before DuckDB opens the file: no two libraries have it open at once
             with attachable(source.path) as path, contextlib.closing(open_file(path)) as connection:
                 source.present = present_in(connection, source.origin)
-                source.few = {table for table in FAULTS if _is_short(connection, source, table)}
+                source.few = {table for table in CHECKS if _is_short(connection, source, table)}
                 unsound = any(True for table in source.few for _ in faults_in(connection, source.present, table))
             if missing := lacking(source.present, source.origin):
                 source.note(f"an earlier schema, without {', '.join(missing)}: read as it is")
@@ -201,7 +201,7 @@ class Sources:
         """Find unsound rows: DuckDB sorts out those that are certainly sound, `integrity.checks` judges the others."""
         changed = [source for source in changed if _sound.get(source.path) != source.stamp]
         suspects: dict[str, dict[str, list[int]]] = {}
-        for table in FAULTS:
+        for table in CHECKS:
             having = [s for s in changed if s.live and table not in s.few and are_checked(s.present, table)]
             try:
                 self._suspects(table, having, suspects)

@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow
 
 from pickroom.analysis.queries import identifier
-from pickroom.integrity.checks import FAULTS, Fault
+from pickroom.integrity.checks import FAULTS, IMPORT_FAULTS, Fault
 
 _TEXT, _WHOLE, _REAL = "VARCHAR", "BIGINT", "DOUBLE"
 _ARROW = {_TEXT: pyarrow.string(), _WHOLE: pyarrow.int64(), _REAL: pyarrow.float64()}
@@ -59,6 +59,7 @@ TABLES = {
         "project_id filename box timestamp source_file", whole="width height source_line", real="stage"
     ),
 }
+CHECKS = {**FAULTS, **IMPORT_FAULTS}
 _OF_IMPORTS = ("legacy_selections", "legacy_crops")
 TABLES_OF = {
     "project": tuple(table for table in TABLES if table not in _OF_IMPORTS),
@@ -112,7 +113,7 @@ def cells(present: Present, table: str) -> str:
 
 def are_checked(present: Present, table: str) -> bool:
     """Whether the checks of a table's rows fit its schema."""
-    return table in FAULTS and len(present.get(table, ())) >= len(TABLES[table]) - (table in _EVER)
+    return table in CHECKS and len(present.get(table, ())) >= len(TABLES[table]) - (table in _EVER)
 
 
 def faults_in(
@@ -127,7 +128,7 @@ def faults_in(
         where, values = " WHERE rowid IN (SELECT value FROM json_each(?))", [json.dumps(numbers)]
     query = f"SELECT rowid, {', '.join(map(identifier, names))} FROM {table}{where}"
     for number, *row in connection.execute(query, values):
-        fault = FAULTS[table](unknown | dict(zip(names, row, strict=True)))
+        fault = CHECKS[table](unknown | dict(zip(names, row, strict=True)))
         if fault is not None:
             yield number, fault
 

@@ -113,8 +113,11 @@ def teach(target: AutomationTarget, copy: sqlite3.Connection) -> None:
 
 
 def _taught(row: Decision, own_box: bool) -> Decision | None:
-    """The decision as the project takes it; None while its crop waits."""
-    if row.final_crop_coords is not None and not own_box:
+    """The decision as the project takes it; None while its crop waits.
+
+    An apply cuts every AI box at once, but one that the user accepted was accepted by itself, before the apply.
+    """
+    if row.final_crop_coords is not None and not own_box and not row.ai_crop_accepted:
         return replace(row, final_crop_coords=None, crop_timestamp=None, crop_match=None, ai_crop_accepted=None)
     waits = row.final_crop_coords is None and (row.user_action == "crop" or row.ai_crop_accepted)
     return None if waits else row

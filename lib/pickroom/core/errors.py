@@ -39,9 +39,17 @@ class PickroomError(Exception):
             text += f" ({self.hint})"
         return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
+    def _render_traceback_(self) -> list[str]:
+        """What IPython shows in place of a traceback: a cell that fails, and papermill with it, says why in a line."""
+        return [f"pickroom: {self.line}"]
+
 
 class UsageError(PickroomError):
     """A command or call was given something it cannot use."""
+
+
+class NotYetError(UsageError):
+    """There is not enough yet to do it with: too few decisions, no model. Pages say so where the result will be."""
 
 
 class ProjectError(PickroomError):

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import wraps
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pickroom.core.errors import PickroomError
 from pickroom.history import anomalies, backfill
 from pickroom.history.extraction import read_pair
 from pickroom.history.importing import read_logs
@@ -20,21 +18,6 @@ if TYPE_CHECKING:
 _DRY = "Nothing was written: set execute = True"
 
 
-def _in_one_line(step: Callable[..., Any]) -> Callable[..., Any]:
-    """Expected failures print their one line instead of a traceback."""
-
-    @wraps(step)
-    def run(*args: Any, **options: Any) -> Any:
-        try:
-            return step(*args, **options)
-        except PickroomError as error:
-            print(error.line)
-            return None
-
-    return run
-
-
-@_in_one_line
 def import_logs(
     workspace: Workspace,
     files: Sequence[Path | str],
@@ -53,7 +36,6 @@ def import_logs(
         _print_written(found.write() if execute else None)
 
 
-@_in_one_line
 def compare_folders(
     workspace: Workspace, original: Path | str | None, final: Path | str | None, project: str | None, execute: bool
 ) -> None:
@@ -66,10 +48,9 @@ def compare_folders(
         _print_written(found.write() if execute else None)
 
 
-@_in_one_line
 def fill_in_accepted_crops(workspace: Workspace, project: str | None, execute: bool) -> None:
     """`ai_crop_accepted` of older rows, from where their files lie; of every project with images if none is named."""
-    for project_id in [project] if project else workspace.project_ids():
+    for project_id in _registered(workspace, project):
         opened = workspace.project(project_id)
         if not project and not opened.root.is_dir():
             continue
@@ -82,23 +63,29 @@ def fill_in_accepted_crops(workspace: Workspace, project: str | None, execute: b
         print(f"Written, after a backup: {copy.name}" if copy else "Nothing to write")
 
 
-@_in_one_line
 def check_rows(workspace: Workspace, project: str | None) -> None:
     """Whether own and imported rows are fit to train on; of every project, where none is named."""
-    for project_id in [project] if project else workspace.project_ids():
+    for project_id in _registered(workspace, project):
         for found in inspect_all(workspace.project(project_id)):
             left_out = len(found.excluded_ids | found.error_ids)
             print(f"{project_id}: {found.rows:,} rows, {left_out:,} of them left out of training")
             _print(found.lines)
 
 
-@_in_one_line
 def find_anomalies(workspace: Workspace, execute: bool = False) -> Figure | None:
     """A lower stage chosen over a higher one, by project; writes the cases to `data/training/` when told to."""
     summary, cases = anomalies.find(workspace)
     _print(summary.lines())
     _print_written(anomalies.write(workspace, summary, cases) if execute else None)
     return anomalies.figure(summary)
+
+
+def _registered(workspace: Workspace, project: str | None) -> list[str]:
+    """The named project, or every one; a dry run imports for projects that are not there yet."""
+    every = workspace.project_ids()
+    if project and project not in every:
+        print(f"there is no project {project!r} yet")
+    return [name for name in every if name == project or not project]
 
 
 def _print(lines: Sequence[str]) -> None:

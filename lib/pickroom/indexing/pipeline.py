@@ -10,7 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
-from pickroom.core.errors import PickroomError, UsageError
+from pickroom.core.errors import StoreError, UsageError
+from pickroom.core.quantities import plural
 from pickroom.core.records import Image, Ungrouped
 from pickroom.features import blocks
 from pickroom.features.blocks import BlockRow, BlockStore
@@ -233,7 +234,9 @@ def embed_project(
     engine: Literal["local", "ray"] = "local",
     verify: bool = False,
 ) -> EmbedReport | None:
-    """Embed a project and print the report; None, and one printed line, where it cannot be, or was interrupted.
+    """Embed a project and print the report; None, and one printed line, where it was interrupted.
+
+    Raises PickroomError where it cannot be done, and StoreError where `verify` found something wrong.
 
     Args:
         home: the folder that holds data/; None finds it.
@@ -249,13 +252,13 @@ def embed_project(
     )
     try:
         report = embed(Workspace.find(home).project(project_id), config, bar, verify=verify)
-    except PickroomError as error:
-        print(error.line)
-        return None
     except KeyboardInterrupt:
         print("Interrupted; what was embedded is kept. Run the cell again, and it goes on.")
         return None
     print(report.words())
-    for problem in report.verification.problems if report.verification else ():
+    problems = report.verification.problems if report.verification else ()
+    for problem in problems:
         print(f"  PROBLEM: {problem}")
+    if problems:
+        raise StoreError(f"{plural(len(problems), 'problem')} of the vectors", doing="verifying", subject=project_id)
     return report

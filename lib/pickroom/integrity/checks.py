@@ -249,7 +249,7 @@ def _imported_crop_fault(row: Row) -> Fault | None:
         CropBox.from_json(row["box"])
     except (ValueError, TypeError, RecursionError) as error:
         return Fault("imported crops", of, f"box: {error}")
-    if any(side is not None and side <= 0 for side in (row["width"], row["height"])):
+    if not all(side is None or (type(side) is int and side > 0) for side in (row["width"], row["height"])):
         return Fault("imported crops", of, f"size {row['width']!r} x {row['height']!r}")
     return _import_fault("imported crops", of, row)
 

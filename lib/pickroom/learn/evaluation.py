@@ -11,7 +11,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from pickroom.core.errors import ConflictError, MissingExtraError, PickroomError, StoreError, UsageError
+from pickroom.core.errors import ConflictError, MissingExtraError, NotYetError, PickroomError, StoreError
 from pickroom.features.sources import FeatureSources
 from pickroom.learn import checkpoints, metrics, splits, training_sets
 from pickroom.learn.examples import CropExample, Pick
@@ -113,7 +113,7 @@ def evaluate(
         progress: called after each group that had to be read from its files.
 
     Raises:
-        UsageError: no model was trained yet, or no group is left for a sample.
+        NotYetError: no model was trained yet, or no group is left for a sample.
         ConflictError, StoreError: decisions or vectors are not fit to use.
     """
     scores: list[VersionScore] = []
@@ -127,7 +127,7 @@ def evaluate(
         scores += found
     if not current:
         names = " ".join(project_ids)
-        raise UsageError(
+        raise NotYetError(
             "no model was trained yet", doing="evaluating", hint=f"train one: pickroom train ranker {names}"
         )
     drawn = _sample(current, sample, seed) if sample else []
@@ -206,7 +206,7 @@ def _sample(current: Mapping[str, _Current], count: int, seed: int | None) -> li
     picks, features, ranker = current.get("ranker", _UNTRAINED)
     if ranker is None:
         hint = "see why: pickroom evaluate PROJECT"
-        raise UsageError("no ranker recommends yet, so there is nothing to sample", doing="evaluating", hint=hint)
+        raise NotYetError("no ranker recommends yet, so there is nothing to sample", doing="evaluating", hint=hint)
     said = _pick_chances(ranker, picks, features)
     rows = []
     for row in np.flatnonzero(~np.isnan(said[:, 0])).tolist():
@@ -215,7 +215,7 @@ def _sample(current: Mapping[str, _Current], count: int, seed: int | None) -> li
             rows.append(row)
     if not rows:
         hint = "decide more groups, then evaluate again"
-        raise UsageError("every group was trained on, none is left to sample", doing="evaluating", hint=hint)
+        raise NotYetError("every group was trained on, none is left to sample", doing="evaluating", hint=hint)
     drawn = np.random.default_rng(seed).permutation(rows)[:count].tolist()
     some = [picks[row] for row in drawn]
     label = ranker.checkpoint.label

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from pickroom.core.errors import ConflictError, MissingExtraError, StoreError, UsageError
+from pickroom.core.errors import ConflictError, MissingExtraError, NotYetError, StoreError, UsageError
 from pickroom.features import device as devices
 from pickroom.features.sources import FeatureSources
 from pickroom.learn import checkpoints, describing, progress, splits, training_sets
@@ -84,7 +84,7 @@ def train(
         ProjectError: a project cannot be opened.
         ConflictError: a check of integrity failed, or the projects do not go together.
         StoreError: vectors or decisions are missing or cannot be read.
-        UsageError: there is too little to learn from, or a name is unknown.
+        NotYetError: there is too little to learn from. UsageError: a name is unknown.
         LockedError: another process trains this model.
         TrainingStopped: somebody asked it to stop.
     """
@@ -223,7 +223,7 @@ def _features(
 
 
 def _require_enough(frozen: TrainingSet, task: TrainingTask, split: Split, missing: Counter[str]) -> None:
-    """Raise UsageError where a version could not be learned, or not be judged."""
+    """Raise NotYetError where a version could not be learned, or not be judged."""
     counts = split.counts
     learned = counts["train"]
     if learned >= LEAST_TRAIN and counts["held_out"] >= LEAST_ROWS:
@@ -302,9 +302,9 @@ def _kind_of(reason: str) -> str:
     return "no vector" if "vector" in reason else reason
 
 
-def _too_little(frozen: TrainingSet, what: str) -> UsageError:
+def _too_little(frozen: TrainingSet, what: str) -> NotYetError:
     names = " ".join(frozen.projects)
-    return UsageError(
+    return NotYetError(
         f"there is too little to learn from: {what}",
         doing=f"training the {frozen.kind}",
         hint=f"{LEAST_TRAIN} and {LEAST_ROWS} are needed: decide more, embed what is new; see: pickroom check {names}",

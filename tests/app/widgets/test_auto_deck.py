@@ -12,6 +12,7 @@ from files.test_recovery import interrupted
 from pickroom.app.widgets.pages import AutoDeck, open_auto_deck, show_apply, show_generate
 from pickroom.automation.decisions_file import read_approved
 from pickroom.automation.sandbox import AutomationTarget
+from pickroom.core.errors import PickroomError
 from pickroom.sessions.review.auto_session import AutoSession
 from pickroom.store.workspace import Project
 from support.automating import approve_all, groups_of, images_tree, proposed
@@ -80,8 +81,10 @@ def test_the_previews_come_from_the_project_itself(page: Page, place: Automation
 def test_the_cells_say_what_they_did(make_project: Make) -> None:
     project = make_project([(1, 2)] * 2)
     home, own = project.workspace.root, read_tree(project.root)
-    assert "there is no copy of the project" in open_auto_deck("p", home).value
-    assert "there is no project" in show_generate("nobody", home).value
+    with pytest.raises(PickroomError, match="there is no copy of the project"):
+        open_auto_deck("p", home)
+    with pytest.raises(PickroomError, match="there is no project"):
+        show_generate("nobody", home)
     assert "2 groups: 0 approved unseen, 2 for you" in show_generate("p", home).value
     place = proposed(project)
     approve_all(place)

@@ -14,7 +14,7 @@ from conftest import read_tree, stage_name, write_image
 from pickroom.app.widgets import desk_html
 from pickroom.app.widgets.deck import CropDesk, open_crop_desk
 from pickroom.app.widgets.overlay import arrange
-from pickroom.core.errors import LockedError
+from pickroom.core.errors import LockedError, PickroomError
 from pickroom.core.geometry import to_pixels
 from pickroom.core.records import CropBox
 from pickroom.indexing import projects
@@ -384,11 +384,13 @@ def test_every_shape_has_its_button_and_its_words(page: CropPage):
 
 
 def test_a_project_that_cannot_be_opened_is_one_line(workspace: Workspace, sent: Sent):
-    assert "there is no project" in open_crop_desk("nobody", home=workspace.root).value
+    with pytest.raises(PickroomError, match="there is no project"):
+        open_crop_desk("nobody", home=workspace.root)
 
 
 def test_a_page_size_that_cannot_be_is_one_line(project: Project, sent: Sent):
-    assert "9 images a page" in open_crop_desk(project.id, home=project.workspace.root, per_page=9).value
+    with pytest.raises(PickroomError, match="9 images a page"):
+        open_crop_desk(project.id, home=project.workspace.root, per_page=9)
 
 
 def test_running_the_cell_again_closes_the_desk_before(project: Project, sent: Sent):

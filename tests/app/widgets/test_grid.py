@@ -14,6 +14,7 @@ from conftest import write_image
 from pickroom.app.widgets import desk_html
 from pickroom.app.widgets.grid_desk import BrowseDesk, GridDesk, SortDesk, open_browse, open_sort
 from pickroom.app.widgets.stage import Grid, runs, sequences
+from pickroom.core.errors import PickroomError
 from pickroom.sessions.marking.session import BrowseSession
 from pickroom.sessions.sorting.session import SortSession
 from pickroom.store.workspace import Project
@@ -147,7 +148,8 @@ def test_the_sorters_buttons_name_field_and_filter(sorter: Page, project: Projec
 
 def test_a_project_that_is_not_there_is_one_line(tmp_path: Path) -> None:
     for open_it in (open_browse, open_sort):
-        assert "there is no project" in open_it("nowhere", tmp_path).value  # type: ignore[attr-defined]
+        with pytest.raises(PickroomError, match="there is no project"):
+            open_it("nowhere", tmp_path)
 
 
 def test_other_peoples_text_is_escaped() -> None:

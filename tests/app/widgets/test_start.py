@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from conftest import write_image, write_series
 from pickroom.app.widgets.pages import open_start
+from pickroom.core.errors import UsageError
 from pickroom.indexing.pipeline import embed_project
 from pickroom.store.workspace import Workspace
 
@@ -33,7 +36,8 @@ def test_a_camera_s_folder_is_told_how_it_gets_groups_and_gets_them(workspace: W
     embed_project("p", workspace.root, encoder="bundled")
     page = open_start("p", images_folder, workspace.root, "similarity").value
     assert "3 images = 3 in 1 group + 0 ungrouped. Review them" in page and "To have groups" not in page
-    assert "cannot be made by" in open_start("p", None, workspace.root, "looks").value  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="cannot be made by"):
+        open_start("p", None, workspace.root, "looks")  # type: ignore[arg-type]
 
 
 def test_a_project_that_is_there_already_is_left_alone(workspace: Workspace, images_folder: Path):

@@ -37,10 +37,13 @@ CREATE OR REPLACE MACRO wilson_low(hits, n) AS CASE WHEN n > 0 THEN greatest(
 CREATE OR REPLACE MACRO wilson_high(hits, n) AS CASE WHEN n > 0 THEN least(
     (hits / n + 1.959963984540054 ** 2 / 2 / n + wilson_half(hits, n)) / (1 + 1.959963984540054 ** 2 / n), 1) END;
 
--- For `sql/suspects`: a file's name; a path below the project's root; a box whose corners are in order and inside.
+-- For `sql/suspects`: a file's name; a path below the project's root; a time; a box whose corners are in
+-- order and inside.
 CREATE OR REPLACE MACRO is_plain_name(name) AS regexp_full_match(name, '[^/\x00-\x1f]+') AND name NOT IN ('.', '..');
 CREATE OR REPLACE MACRO leads_inside(path) AS path = ''
     OR (regexp_full_match(path, '[^/\x00-\x1f]+(/[^/\x00-\x1f]+)*') AND NOT regexp_matches(path, '(^|/)\.\.?(/|$)'));
+CREATE OR REPLACE MACRO is_plain_time(text) AS regexp_full_match(text, '\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ?')
+    AND text >= '0001' AND TRY_CAST(text AS TIMESTAMP) IS NOT NULL;
 CREATE OR REPLACE MACRO is_plain_box(box) AS regexp_full_match(box, '\[\d(\.\d+)?(, ?\d(\.\d+)?){3}\]')
     AND list_extract(TRY_CAST(box AS DOUBLE[]), 1) < list_extract(TRY_CAST(box AS DOUBLE[]), 3)
     AND list_extract(TRY_CAST(box AS DOUBLE[]), 2) < list_extract(TRY_CAST(box AS DOUBLE[]), 4)

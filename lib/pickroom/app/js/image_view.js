@@ -1,6 +1,7 @@
 // The image view: the pictures of a frame, the pointer over them, and where keys lead. stage.py says which messages it
 // exchanges with the kernel. It holds only pictures and keys that are not answered yet: what the kernel says wins.
 
+import { CropWords } from "./crop_words.js";
 import { DragOutline } from "./drag_outline.js";
 import { element } from "./element.js";
 import { Painter } from "./painter.js";
@@ -30,6 +31,7 @@ class ImageView extends View {
     this.el = element("div", "pickroom-image-view", { tabIndex: 0, role: "application" });
     this.painter = new Painter(this.el, pictures, this.zoom);
     this.outline = new DragOutline(this.el);
+    this.cropWords = new CropWords(this.el);
     this.el.append(this.note);
     el.append(this.el);
     this.listen();
@@ -41,7 +43,10 @@ class ImageView extends View {
     this.on(this.el, "pointermove", this.onPointerMove);
     this.on(this.el, "pointerup", this.onPointerUp);
     this.on(this.el, "pointercancel", this.onPointerUp);
-    this.on(this.el, "pointerleave", () => (this.pointer = null));
+    this.on(this.el, "pointerleave", () => {
+      this.pointer = null;
+      this.showCropWords();
+    });
     const showCursor = () => (this.el.style.cursor = this.model.get("cursor"));
     this.model.on("change:cursor", showCursor); // anywidget takes it off when the view closes
     showCursor();
@@ -179,6 +184,14 @@ class ImageView extends View {
     this.el.classList.toggle("pickroom-zoomed", this.zoom.on);
     this.el.setAttribute("aria-label", cells.map((cell) => cell.label).join("; "));
     Object.assign(this.el.dataset, { token, drawn, images: cells.length });
+    this.showCropWords();
+  }
+
+  /** Of a crop that is drawn: not zoomed, nor while the overlay still shows the frame before. */
+  showCropWords() {
+    if (!this.shown || !this.scene) return;
+    const drawn = this.zoom.on || this.predicted ? [] : this.shown.cells;
+    this.cropWords.show(drawn, this.pointer, this.scene);
   }
 
   cacheChanged(name) {
@@ -228,6 +241,7 @@ class ImageView extends View {
       if (drag.moved) this.outline.move(this.pointer);
       drag.last = this.pointer;
     }
+    this.showCropWords();
     this.moved = event;
     this.sendMove();
   }

@@ -5,13 +5,15 @@ What the user sees and presses is REVIEW.md's, The review deck, and The crop des
 
 import math
 import threading
+from collections.abc import Sequence
 from html import escape
+from typing import Any
 
 import ipywidgets
 
 from pickroom.app.widgets import desk_html
 from pickroom.app.widgets.desk import ASKED, Home, StageDesk, reopen
-from pickroom.app.widgets.drawing import REACH, drag_shape, draw_empty, draw_group, draw_page, reach
+from pickroom.app.widgets.drawing import REACH, crop_words, drag_shape, draw_empty, draw_group, draw_page, reach
 from pickroom.app.widgets.overlay import Slot
 from pickroom.app.widgets.stage import PointerEvent
 from pickroom.automation.order import Order
@@ -23,7 +25,7 @@ from pickroom.sessions.crop.editing import Handle, Point
 from pickroom.sessions.crop.session import CropSession
 from pickroom.sessions.crop.state import CropDeskView
 from pickroom.sessions.review.session import BATCH_SIZE, ManualSession, ReviewSession
-from pickroom.sessions.review.view import DeckView
+from pickroom.sessions.review.view import DeckView, ImageView
 from pickroom.store.workspace import Project
 
 # the neighbours whose pictures the browser keeps ready, the likeliest next one first
@@ -63,14 +65,22 @@ class Deck(StageDesk):
         self.announce({image.sha256: image for group in (shown, *ahead.values()) if group for image in group.images})
         self.stage.show(
             self.viewport,
-            self.frame_of(self.token(), shown.images if shown else ()),
+            self._frame(self.token(), shown.images if shown else ()),
             position=position,
             count=len(session.state.cards),
-            ahead={place: self.frame_of(group.group_id, group.images) for place, group in ahead.items()},
+            ahead={place: self._frame(group.group_id, group.images) for place, group in ahead.items()},
             destinations=session.destinations(),
             steps={} if session.asks else self._steps,
             zoom=zoom,
         )
+
+    def _frame(self, token: str, images: Sequence[ImageView]) -> dict[str, Any]:
+        """`frame_of`, with where each crop lies and what is said of it under the pointer."""
+        frame = self.frame_of(token, images)
+        for cell, image, slot in zip(frame["cells"], images, self.slots(images), strict=True):
+            if image.crop is not None:
+                cell["crop"] = {"box": slot.placement.rectangle(image.crop), "words": crop_words(image)}
+        return frame
 
     def close(self) -> None:
         super().close()

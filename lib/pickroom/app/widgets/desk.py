@@ -4,7 +4,7 @@ A desk draws a session and forwards the user's keys to it; it holds no data.
 """
 
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from pathlib import Path
 from typing import Any, ParamSpec
@@ -225,44 +225,27 @@ def html(name: str) -> ipywidgets.HTML:
 
 
 def shown(make: Callable[P, str]) -> Callable[P, ipywidgets.HTML]:
-    """A function that makes HTML as one that shows it in a notebook's cell; what cannot be done is one line saying why.
+    """A function that makes HTML as one that shows it in a notebook's cell.
 
     JupyterLab's own style stands in for the desks', which comes with a surface.
     """
 
     @wraps(make)
     def show(*args: P.args, **kwargs: P.kwargs) -> ipywidgets.HTML:
-        try:
-            return ipywidgets.HTML(f'<div class="jp-RenderedHTMLCommon">{make(*args, **kwargs)}</div>')
-        except PickroomError as error:
-            return ipywidgets.HTML(desk_html.notice(error.line))
+        return ipywidgets.HTML(f'<div class="jp-RenderedHTMLCommon">{make(*args, **kwargs)}</div>')
 
     return show
 
 
-def joined(parts: Iterable[Callable[[], str]]) -> str:
-    """Parts of a page; in place of one that cannot be made stands the line that says why."""
-    found = []
-    for make in parts:
-        try:
-            found.append(make())
-        except PickroomError as error:
-            found.append(desk_html.notice(error.line))
-    return "".join(found)
-
-
-def reopen(kind: str, project_id: str, home: Home, make: Callable[[Project], Desk]) -> ipywidgets.Widget:
+def reopen(kind: str, project_id: str, home: Home, make: Callable[[Project], Desk]) -> Desk:
     """A desk for a notebook's cell, in place of the one of its kind that this kernel had open on the project.
 
-    What cannot be opened gives one line saying why.
+    Raises PickroomError where it cannot be opened.
     """
     before = _open.pop((kind, project_id), None)
     if before is not None:
         before.close()
-    try:
-        desk = make(Workspace.find(home).project(project_id))
-    except PickroomError as error:
-        return ipywidgets.HTML(desk_html.notice(error.line))
+    desk = make(Workspace.find(home).project(project_id))
     _open[kind, project_id] = desk
     return desk
 

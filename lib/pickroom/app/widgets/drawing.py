@@ -12,12 +12,13 @@ from PIL import Image as PillowImage
 
 from pickroom.app.widgets.overlay import BADGE, CAPTION, CHIP, FONT, Pen, Rect, Slot, shortened
 from pickroom.app.widgets.stage import Viewport
+from pickroom.core.geometry import to_pixels
 from pickroom.core.records import CropBox
 from pickroom.features.regions import block_difference, comparable
 from pickroom.sessions.crop.editing import HANDLES, MIN_SIDE, Point
 from pickroom.sessions.crop.state import CropImageView, CropState
 from pickroom.sessions.duplicates.finding import Copy, DuplicatePair
-from pickroom.sessions.review.view import GroupView, Mark
+from pickroom.sessions.review.view import GroupView, ImageView, Mark
 
 AI_LINE = 3.0  # CSS pixels
 _GROUP_SIGNS = {"keep": "✓ keep · ", "reject": "✕ · ", "none": ""}
@@ -45,6 +46,14 @@ def draw_group(pen: Pen, group: GroupView, slots: Sequence[Slot], *, zoom: bool)
         if image.badge:
             pen.badge(rect[0], rect[1], image.badge, ink.ai, ink.on_ai)
         pen.caption(rect, image.number, image.mark, _GROUP_SIGNS[image.mark] + image.label)
+
+
+def crop_words(image: ImageView) -> str:
+    """Corners (x1, y1 - x2, y2) of an image's crop, in pixels of the upright image and in fractions of it."""
+    assert image.crop is not None
+    x1, y1, x2, y2 = to_pixels(image.crop, image.width, image.height)
+    fractions = [f"{edge:.3f}" for edge in (image.crop.x1, image.crop.y1, image.crop.x2, image.crop.y2)]
+    return f"{x1}, {y1} – {x2}, {y2} px · {fractions[0]}, {fractions[1]} – {fractions[2]}, {fractions[3]}"
 
 
 LINE = 2.0  # CSS pixels, of the outline round what differs

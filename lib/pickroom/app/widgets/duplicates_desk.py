@@ -9,7 +9,7 @@ import ipywidgets
 from pickroom.app.widgets import desk_html
 from pickroom.app.widgets.desk import ASKED, Home, StageDesk, reopen
 from pickroom.app.widgets.drawing import Differences, differences, draw_pair, measured, pair_caption
-from pickroom.core.errors import ImageError
+from pickroom.core.errors import ImageError, UsageError
 from pickroom.images import decode, thumbnails
 from pickroom.sessions.duplicates.finding import Copy, DuplicatePair, Thresholds, why
 from pickroom.sessions.duplicates.gathering import projects_of
@@ -150,7 +150,7 @@ def open_duplicates(
     try:
         thresholds = Thresholds.given(cosine, bits, within_groups)
     except ValueError as error:
-        return ipywidgets.HTML(desk_html.notice(str(error)))
+        raise UsageError(str(error), doing="comparing images", subject=project_id) from None
 
     def make(project: Project) -> DuplicatesDesk:
         _, *rest = projects_of(project.workspace, [project_id, *others])

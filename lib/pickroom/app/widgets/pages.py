@@ -14,7 +14,7 @@ import ipywidgets
 
 from pickroom.app.widgets import desk_html
 from pickroom.app.widgets.deck import Deck
-from pickroom.app.widgets.desk import Home, joined, reopen, shown
+from pickroom.app.widgets.desk import Home, reopen, shown
 from pickroom.app.widgets.stage import style_sheet
 from pickroom.automation import apply as executor
 from pickroom.automation import interrupted
@@ -32,7 +32,7 @@ from pickroom.integrity.whereabouts import in_words
 from pickroom.maintenance.reclaim.delete import execute
 from pickroom.maintenance.reclaim.planning import ReclaimPlan, Share, plan
 from pickroom.sessions.review.auto_session import FILTERS, AutoSession
-from pickroom.store.workspace import Workspace
+from pickroom.store.workspace import Workspace, already_started
 
 WORD = "delete"  # what must be typed before anything is deleted for good
 _STYLED = '<div class="pickroom-reclaim">{}</div>'  # the style comes once, with the page itself
@@ -202,7 +202,7 @@ def open_start(project_id: str, images: Home = None, home: Home = None, by: By =
         by: "similarity" groups, in a project that is there, what its names left out, by how the images look.
     """
     workspace = Workspace.find(home)
-    return joined([lambda: _start(workspace, project_id, images, by), lambda: _projects(workspace)])
+    return _start(workspace, project_id, images, by) + _projects(workspace)
 
 
 def _start(workspace: Workspace, project_id: str, images: Home, by: By) -> str:
@@ -216,6 +216,8 @@ def _start(workspace: Workspace, project_id: str, images: Home, by: By) -> str:
         return _report(project_id, projects.rescan(project, by=Similarity()))
     if images is None:
         return ""
+    if project_id in workspace.project_ids() and (known := workspace.project(project_id)).manifest.root:
+        return desk_html.notice(already_started(known).line)
     started, report = projects.start(workspace, project_id, Path(images))
     return _report(started.id, report)
 
@@ -335,7 +337,8 @@ def show_apply(project_id: str, home: Home = None, sandbox: Home = None, *, exec
         plan = executor.dry_run(place)
         done = executor.apply(place, plan).line if execute and plan.items else ""
     except ConflictError as error:
-        return "<br>".join([desk_html.notice(error.line), *map(escape, error.items[1:_STEPS_SHOWN])])
+        print(*error.items[1:_STEPS_SHOWN], sep="\n")
+        raise
     steps = plan.lines()
     told = steps[:_STEPS_SHOWN]
     if len(steps) > len(told):

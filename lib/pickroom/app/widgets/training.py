@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import cache, partial
 from html import escape
@@ -15,8 +15,8 @@ from matplotlib.figure import Figure
 from pickroom.analysis import figures
 from pickroom.analysis.reports.html import picture
 from pickroom.app.widgets import desk_html
-from pickroom.app.widgets.desk import Home, joined, shown
-from pickroom.core.errors import PickroomError
+from pickroom.app.widgets.desk import Home, shown
+from pickroom.core.errors import NotYetError, PickroomError
 from pickroom.features.sources import FeatureSources
 from pickroom.images import thumbnails
 from pickroom.learn import describing
@@ -38,7 +38,7 @@ def training_page(project_ids: Sequence[str], home: Home = None) -> TrainingPage
 
 
 class TrainingPage:
-    """Several projects learned from together; every failure that is expected becomes a line."""
+    """Several projects learned from together; what there is too little for yet is a line in its place."""
 
     def __init__(self, project_ids: Sequence[str], home: Home = None, show: Callable[[str], None] = print) -> None:
         self.project_ids = list(project_ids)
@@ -50,7 +50,7 @@ class TrainingPage:
     @shown
     def train(self, holdout: str | None = None, anomaly_weights: Sequence[float] = ()) -> str:
         """Train both models; each recommends from then on only if it beats the current one and its baselines."""
-        return joined(partial(self._train, kind, holdout, anomaly_weights) for kind in KINDS)
+        return _joined(partial(self._train, kind, holdout, anomaly_weights) for kind in KINDS)
 
     def _train(self, kind: Kind, holdout: str | None, anomaly_weights: Sequence[float]) -> str:
         task: Any = default_task(kind)
@@ -63,7 +63,7 @@ class TrainingPage:
     @shown
     def recommend(self) -> str:
         """Renew what the deck shows for every undecided group of these projects."""
-        return joined(partial(self._recommend, project_id) for project_id in self.project_ids)
+        return "".join(map(self._recommend, self.project_ids))
 
     def _recommend(self, project_id: str) -> str:
         return _paragraph(recommend(self.workspace.project(project_id)).words.splitlines())
@@ -71,10 +71,16 @@ class TrainingPage:
     @shown
     def look(self, sample: int = 20, seed: int | None = None) -> str:
         """Every version on decisions it was not trained on, then groups side by side: the user's choice, the AI's."""
-        found = self.evaluation = evaluate(self.workspace, self.project_ids, 0)
+        self.evaluation = None
+
+        def numbers() -> str:
+            self.evaluation = evaluate(self.workspace, self.project_ids, 0)
+            return _paragraph(describing.evaluation_lines(self.evaluation))
 
         def sheet() -> str:
-            drawn = evaluate(self.workspace, self.project_ids, sample, seed) if sample else found
+            if not sample:
+                return ""
+            drawn = evaluate(self.workspace, self.project_ids, sample, seed)
             sources = FeatureSources(self.workspace.project(project_id) for project_id in self.project_ids)
             rows = []
             for one in drawn.sample:
@@ -84,7 +90,7 @@ class TrainingPage:
                 )
             return "".join(rows)
 
-        return joined([lambda: _paragraph(describing.evaluation_lines(found)), sheet])
+        return _joined([numbers, sheet])
 
     def calibration(self) -> ipywidgets.HTML:
         """How often the current ranker was right, and how sure it was, on rows it was not trained on: a picture."""
@@ -148,6 +154,18 @@ def _picture(figure: Figure | None, alt: str) -> ipywidgets.HTML:
     if figure is None:
         return ipywidgets.HTML(desk_html.notice("No ranker has been trained on enough decisions to show this yet"))
     return ipywidgets.HTML(picture(figure, alt).html)
+
+
+def _joined(parts: Iterable[Callable[[], str]]) -> str:
+    """Parts of a page; in place of one that there is too little for yet stands the line that says so."""
+    found: list[str] = []
+    for make in parts:
+        try:
+            found.append(make())
+        except NotYetError as error:
+            if (line := desk_html.notice(error.line)) not in found:
+                found.append(line)
+    return "".join(found)
 
 
 def _paragraph(lines: Sequence[str]) -> str:

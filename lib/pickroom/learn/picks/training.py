@@ -5,7 +5,7 @@ from collections import Counter
 
 import numpy as np
 
-from pickroom.core.errors import UsageError
+from pickroom.core.errors import NotYetError
 from pickroom.features.sources import FeatureSources
 from pickroom.learn import checkpoints, training_sets
 from pickroom.learn.examples import Pick
@@ -26,7 +26,7 @@ def train_picks(
     """Learn from every decision of a frozen set but those of a project held out; returns version, promoted, metadata.
 
     Raises:
-        UsageError: there is too little to learn from.
+        NotYetError: there is too little to learn from.
         TrainingStopped: somebody asked it to stop.
     """
     began = time.monotonic()
@@ -89,7 +89,7 @@ def _require(frozen: TrainingSet, count: int, missing: Counter[str]) -> None:
     if missing:
         what += f"; {missing.total()} have no features, most often: {missing.most_common(1)[0][0]}"
     names = " ".join(frozen.projects)
-    raise UsageError(
+    raise NotYetError(
         f"there is too little to learn from: {what}",
         doing="training the ranker",
         hint=f"{LEAST} are needed: decide more, embed what is new; see: pickroom check {names}",
