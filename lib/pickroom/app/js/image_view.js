@@ -226,7 +226,7 @@ class ImageView extends View {
     this.drag = { from, last: this.pointer, cell: this.cellAt(this.pointer), moved: false };
     this.layers().scrollIntoView({ block: "nearest" });
     this.el.setPointerCapture(event.pointerId);
-    this.forward("down", event);
+    this.forward("down");
   }
 
   onPointerMove(event) {
@@ -254,7 +254,7 @@ class ImageView extends View {
     this.unanswered += 1;
     clearTimeout(this.moving);
     this.moving = setTimeout(() => this.onMoved(0), MOVE_MS);
-    this.forward(this.drag ? "move" : "hover", event);
+    this.forward(this.drag ? "move" : "hover");
   }
 
   onMoved(left = Math.max(0, this.unanswered - 1)) {
@@ -268,12 +268,12 @@ class ImageView extends View {
     this.drag = this.moved = null;
     if (!drag) return;
     this.pointer = this.point(event);
-    this.forward("up", event, drag);
+    this.forward("up");
     const clicked = event.type === "pointerup" && !drag.moved && drag.cell;
     if (clicked && this.model.get("pointer") === "keys") this.press(String(drag.cell.number));
   }
 
-  forward(phase, event, drag = this.drag) {
+  forward(phase) {
     if (this.model.get("pointer") !== "drag") return;
     this.send({ type: "pointer", phase, ...this.pointer, seen: this.token });
   }

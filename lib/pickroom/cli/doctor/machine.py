@@ -140,7 +140,7 @@ def duckdb_sqlite() -> Finding:
 def accelerator() -> Finding:
     """Which device embeds and trains."""
     if importlib.util.find_spec("torch") is None:
-        what = "PyTorch is not installed: only training and the OpenCLIP encoder need it"
+        what = "PyTorch is not installed: only the OpenCLIP encoder needs it"
         return Finding("accelerator", "ok", f"{what} (pip install 'pickroom[learn]')")
     try:
         from pickroom.features import device
