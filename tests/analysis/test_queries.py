@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from typing import Any
 
@@ -60,11 +60,16 @@ def test_query_of_nothing_is_empty(name: str, analysis: Analysis) -> None:
     assert analysis.query(name).empty
 
 
+def _rounded(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Rows without the last digits of their means, which depend on the order in which DuckDB's threads add."""
+    return [{n: round(value, 9) if isinstance(value, float) else value for n, value in row.items()} for row in rows]
+
+
 @pytest.mark.parametrize("name", queries.names())
 def test_query_of_one_project_is_its_part_of_the_whole(name: str, filled: tuple[Project, Analysis]) -> None:
     _, analysis = filled
     whole = [row for row in analysis.rows(name) if row["project_id"] == "p"]
-    assert whole == analysis.rows(name, "p") != []
+    assert _rounded(whole) == _rounded(analysis.rows(name, "p")) != []
     assert analysis.rows(name, "q")
 
 

@@ -64,7 +64,7 @@ def test_wrong_use_exits_with_2_and_a_failed_check_with_1(name: str, code: int) 
 
 def test_every_error_is_caught_as_a_pickroom_error() -> None:
     kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, Exception)]
-    assert len(kinds) == 10
+    assert len(kinds) == 11
     assert all(issubclass(kind, PickroomError) for kind in kinds)
 
 

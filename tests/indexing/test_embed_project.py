@@ -6,15 +6,17 @@ from collections.abc import Callable
 
 import pytest
 
+from pickroom.core.errors import ProjectError
 from pickroom.indexing import pipeline
 from pickroom.indexing.pipeline import VectorStore
 from pickroom.store.workspace import Project, Workspace
 
 
-def test_a_project_that_is_not_there_is_one_line(workspace: Workspace, capsys: pytest.CaptureFixture[str]) -> None:
-    assert pipeline.embed_project("nobody", workspace.root, encoder="bundled") is None
-    out = capsys.readouterr().out
-    assert out.count("\n") == 1 and "nobody" in out and "pickroom start" in out
+def test_a_project_that_is_not_there_is_one_line(workspace: Workspace) -> None:
+    with pytest.raises(ProjectError) as raised:
+        pipeline.embed_project("nobody", workspace.root, encoder="bundled")
+    (line,) = raised.value._render_traceback_()
+    assert "nobody" in line and "pickroom start" in line
 
 
 def test_a_run_is_interrupted_in_one_line_and_then_goes_on(
