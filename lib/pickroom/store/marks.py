@@ -2,7 +2,7 @@
 
 import json
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -53,16 +53,24 @@ def waiting(connection: sqlite3.Connection, board: BoardKind) -> list[Mark]:
     return [Mark(**dict(row)) for row in rows]
 
 
-def save(connection: sqlite3.Connection, board: BoardKind, marks: Iterable[Mark]) -> None:
-    """Set marks, in place of those that the same images have; why an image was held back is forgotten."""
+def save(connection: sqlite3.Connection, board: BoardKind, marks: Iterable[Mark], gone: Container[str] = ()) -> None:
+    """Set marks, in place of those that the same images have; why an image was held back is forgotten.
+
+    A mark that another window is carrying out, or has carried out, stays as it is.
+
+    Args:
+        gone: paths of images that are no longer where they were listed.
+    """
     now = utc_now()
     connection.executemany(
         """INSERT INTO image_marks (room, directory, filename, folder, file_size, mtime_ns, updated_at)
         VALUES (?, ?, ?, ?, ?, ?, ?)
         ON CONFLICT (room, directory, filename) DO UPDATE SET folder = excluded.folder, batch = NULL,
             file_size = excluded.file_size, mtime_ns = excluded.mtime_ns, held_reason = NULL,
-            updated_at = excluded.updated_at""",
-        [(board, m.directory, m.filename, m.folder, m.file_size, m.mtime_ns, now) for m in marks],
+            updated_at = excluded.updated_at
+        WHERE batch IS NULL OR (? AND NOT EXISTS (SELECT 1 FROM file_operations AS step
+            WHERE step.batch = image_marks.batch AND step.state = 'planned'))""",
+        [(board, m.directory, m.filename, m.folder, m.file_size, m.mtime_ns, now, m.path not in gone) for m in marks],
     )
 
 

@@ -14,6 +14,7 @@ from pickroom.core.errors import ConflictError, ImageError, LockedError, UsageEr
 from pickroom.files.batch import undo_batch
 from pickroom.files.preflight import project_lock
 from pickroom.sessions.marking.session import BrowseSession
+from pickroom.store import marks
 from pickroom.store.connect import connect
 from pickroom.store.workspace import Project
 from support.boards import APPLY, browse, everything, selected, with_results
@@ -65,6 +66,17 @@ def test_marks_and_their_undo_outlive_the_session(project: Project) -> None:
     assert list(again.board.marks.values()) == ["crop"]
     assert list(browse(project, "Shift+u").board.marks.values()) == ["crop", "delete_staging"]
     assert browse(project, "u", "u", "u").board.message == "nothing to undo"
+
+
+def test_a_mark_that_was_carried_out_is_not_set_back(project: Project) -> None:
+    name = selected(project)[0]
+    browse(project, "c", *APPLY)
+    with closing(connect(project.database)) as connection, connection:
+        late = marks.Mark("selected", name, "crop", 1, 2)
+        marks.save(connection, "browse", [late], {late.path})  # by a window that listed the image before it went
+        assert [mark.path for mark in marks.waiting(connection, "browse")] == []
+        marks.save(connection, "browse", [late])  # another image of that name is there now
+        assert [mark.path for mark in marks.waiting(connection, "browse")] == [late.path]
 
 
 def test_two_windows_lose_no_key(project: Project, session: BrowseSession) -> None:

@@ -4,6 +4,7 @@ The store is the truth: every key is a transaction of its own, and `refresh` bri
 which files came or went.
 """
 
+import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -256,7 +257,8 @@ class BoardSession(ProjectSession):
             if data_version(self._connection) != self._seen_version:
                 return False
             marks.clear(self._connection, self.kind, gone)
-            marks.save(self._connection, self.kind, new)
+            moved = {mark.path for mark in new if not os.path.lexists(self.project.root / mark.path)}
+            marks.save(self._connection, self.kind, new, moved)
             if len(after.undo) < len(before.undo):
                 marks.log_of(self.kind).mark(self._connection, undone=True)
             elif before.redo and after.redo == before.redo[:-1] and after.undo[-1] == before.redo[-1]:
