@@ -21,8 +21,15 @@ from scipy.special import expit
 from scipy.stats import norm
 
 from _measure import finish
-from pickroom.automation.drift import watch
-from pickroom.automation.guarantee import CANDIDATES, RISK_TARGET, BlindDecision, RiskTarget, calibrate, least_number
+from pickroom.automation.guarantee import (
+    CANDIDATES,
+    RISK_TARGET,
+    BlindDecision,
+    RiskTarget,
+    calibrate,
+    least_number,
+    watch,
+)
 
 ACCURACY, AUROC = 0.90, 0.85
 ANOMALIES, WRONG_AT_ANOMALIES = 0.024, 0.5

@@ -8,8 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.integrate import quad
 
-from pickroom.automation.drift import SHARE, drawn, watch, wealth
-from pickroom.automation.guarantee import RiskTarget
+from pickroom.automation.guarantee import SHARE, RiskTarget, drawn, watch, wealth
 
 
 def test_three_in_a_hundred_are_drawn() -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from pickroom.automation import apply, interrupted, sandbox
+from pickroom.automation import apply, sandbox
 from pickroom.automation.decisions_file import ApprovedDecision, read_approved, write_lines
 from pickroom.automation.generate import generate
 from pickroom.automation.sandbox import AutomationTarget
@@ -29,9 +29,9 @@ def killed(make_project: Callable[..., Project]) -> tuple[AutomationTarget, dict
 
 
 COMMANDS: dict[str, Callable[[AutomationTarget], object]] = {
-    "recover": lambda place: interrupted.complete_logs(place.origin),
+    "recover": lambda place: apply.complete_logs(place.origin),
     "apply": apply.apply,
-    "apply from the command line": interrupted.finish_first,
+    "apply from the command line": apply.finish_first,
     "undo": apply.undo_last,
 }
 
@@ -57,7 +57,7 @@ def test_a_log_that_is_whole_is_not_written_again(killed: tuple[AutomationTarget
     place, whole = killed
     apply.apply(place)
     before = place.approved.stat()
-    interrupted.complete_logs(place.origin)
+    apply.complete_logs(place.origin)
     assert place.approved.stat().st_ino == before.st_ino and read_approved(place.approved) == whole
 
 
@@ -75,5 +75,5 @@ def test_another_copy_completes_no_log_of_this_one(
 ) -> None:
     place, _ = killed
     place.decisions.write_text("")
-    interrupted.complete_logs(place.origin)
+    apply.complete_logs(place.origin)
     assert [line.by for line in read_approved(sandbox.locate(place.origin).approved).values()] == ["person"]

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from pickroom import cli
-from pickroom.automation import past_picks, sandbox, thresholds
+from pickroom.automation import evidence, sandbox
 from pickroom.automation.decisions_file import Approval, read_approval
 from pickroom.automation.generate import ByHand, generate
 from pickroom.core.records import CropBox, Recommendation
@@ -47,7 +47,7 @@ def run(*arguments: str) -> int:
 
 def test_past_picks_are_predicted_from_earlier_ones_only(decided: Project) -> None:
     picks = sorted(read_examples(decided, "picks").picks, key=lambda pick: pick.decided_at)
-    found = past_picks.predicted_in_time(decided)
+    found = evidence.predicted_in_time(decided)
     assert len(found) == len(picks) - FIRST_FIT > 0
     assert all(0 < one.confidence <= 1 for one in found)
     last = picks[-1].candidates.group_id
@@ -55,7 +55,7 @@ def test_past_picks_are_predicted_from_earlier_ones_only(decided: Project) -> No
         chosen = "UPDATE ai_decisions SET user_selected_index = 1 - user_selected_index WHERE group_id = ?"
         connection.execute(chosen, (last,))
     try:
-        again = past_picks.predicted_in_time(decided)
+        again = evidence.predicted_in_time(decided)
     finally:
         with closing(connect(decided.database)) as connection, connection:
             connection.execute(chosen, (last,))
@@ -65,9 +65,9 @@ def test_past_picks_are_predicted_from_earlier_ones_only(decided: Project) -> No
 
 
 def test_counts_add_up_at_every_threshold(decided: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    past = [past_picks.PastPick(sure, right, None) for sure, right in ((0.55, False), (0.75, True), (0.97, True))]
-    monkeypatch.setattr(past_picks, "predicted_in_time", lambda *_: past)
-    found = thresholds.report(decided, [0.75])
+    past = [evidence.PastPick(sure, right, None) for sure, right in ((0.55, False), (0.75, True), (0.97, True))]
+    monkeypatch.setattr(evidence, "predicted_in_time", lambda *_: past)
+    found = evidence.report(decided, [0.75])
     at = {row.threshold: (row.of, row.approved, row.wrong) for row in found.past}
     assert (at[0.5], at[0.75], at[0.8], at[0.99]) == ((3, 3, 1), (3, 2, 0), (3, 1, 0), (3, 0, 0))
     assert [row.most_wrong for row in found.past if not row.approved] == [1.0, 1.0]
@@ -87,7 +87,7 @@ def test_command_prints_and_gives_one_json_object(decided: Project, capsys: pyte
 
 def test_project_without_vectors_says_why_it_has_no_past(tmp_path: Path) -> None:
     project, _ = start_demo(Workspace(tmp_path), DemoConfig(groups=2, seed=2, long_side=96))
-    found = thresholds.report(project)
+    found = evidence.report(project)
     assert found.past == () and any("past picks cannot be predicted" in note for note in found.notes)
 
 

@@ -15,8 +15,7 @@ from typing import Any, Literal, NoReturn, TypeVar
 
 import msgspec
 
-from pickroom.automation.drift import drawn
-from pickroom.automation.guarantee import RISK_TARGET, RiskTarget, approval_confidence
+from pickroom.automation.guarantee import RISK_TARGET, RiskTarget, approval_confidence, drawn
 from pickroom.core.errors import FileOperationError, UsageError
 from pickroom.core.naming import is_file_name, is_text, stays_inside
 from pickroom.core.records import MAX_GROUP, MIN_GROUP, CropBox, Group, Recommendation, RecommendationSource

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 import msgspec
 
-from pickroom.automation import evidence, interrupted
+from pickroom.automation import apply, evidence
 from pickroom.automation.decisions_file import (
     Approval,
     ApprovedDecision,
@@ -19,8 +19,7 @@ from pickroom.automation.decisions_file import (
     read_decisions,
     write_lines,
 )
-from pickroom.automation.drift import watch
-from pickroom.automation.guarantee import RISK_TARGET, RiskTarget, calibrate
+from pickroom.automation.guarantee import RISK_TARGET, RiskTarget, calibrate, watch
 from pickroom.automation.sandbox import AutomationTarget
 from pickroom.core.errors import FileOperationError, UsageError
 from pickroom.core.records import Choice, Group, Recommendation
@@ -79,7 +78,7 @@ def generate(
     # a review that writes what was chosen, or an apply, would go on from what stood here before
     with moving_files(target.project, "generating decisions") as folder:
         with closing(connect(target.project.database)) as connection:
-            note = interrupted.finish(target, connection, folder)
+            note = apply.finish(target, connection, folder)
         return _generate(target, risk, trained_on, by_hand or ByHand(), [note] if note else [])
 
 

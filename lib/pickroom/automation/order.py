@@ -76,7 +76,7 @@ def by_worth(waiting: Sequence[Waiting], seed: str = "") -> list[str]:
 
 
 def shuffled(ids: Sequence[str], those: Collection[str], seed: str = "") -> list[str]:
-    """The ids in their order, but `those` among them in random order in their places: `drift.watch` needs that."""
+    """The ids in their order, but `those` among them in random order in their places: `guarantee.watch` needs that."""
     mixed = iter(sorted((one for one in ids if one in those), key=lambda one: sampling_key(one, seed)))
     return [next(mixed) if one in those else one for one in ids]
 

@@ -20,7 +20,7 @@ from pickroom.automation.decisions_file import (
     refuse_line,
     require_matching,
 )
-from pickroom.automation.drift import watch
+from pickroom.automation.guarantee import watch
 from pickroom.automation.sandbox import AutomationTarget
 from pickroom.core.errors import ConflictError, ImageError
 from pickroom.core.naming import CROP_ORIGINALS, CROPPED, join

@@ -122,10 +122,9 @@ def apply(
 ) -> None:
     """Carry out what was approved: shows every step, and with --execute takes them, all or none."""
     from pickroom.automation import apply as executor
-    from pickroom.automation import interrupted
 
     place = _place(home, project, sandbox, production)
-    note = interrupted.finish_first(place) if execute else interrupted.unfinished_note(place)
+    note = executor.finish_first(place) if execute else executor.unfinished_note(place)
     if note:
         say(f"pickroom: {note}")
     with listing_items(skip=1):
@@ -190,10 +189,10 @@ def thresholds(
     json_output: Json = False,
 ) -> None:
     """What each threshold would have approved and got wrong, on blind decisions and past picks."""
-    from pickroom.automation import thresholds as counting
+    from pickroom.automation import evidence
 
     with progress_bar("Reading past picks") as progress:
-        found = counting.report(project_of(home, project), confidence or (), progress)
+        found = evidence.report(project_of(home, project), confidence or (), progress)
     show(found.to_dict(), json_output, found.lines())
 
 

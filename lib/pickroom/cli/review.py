@@ -74,7 +74,7 @@ def recover(
     home: Home = None,
 ) -> None:
     """Finish, forward, what a crash interrupted."""
-    from pickroom.automation import interrupted
+    from pickroom.automation import apply
     from pickroom.files.batch import recover as finish
     from pickroom.store.connect import connect
 
@@ -90,7 +90,7 @@ def recover(
         raise UsageError("--execute belongs to --unexplained and --give-up", doing="recovering", hint=hint)
     with closing(connect(opened.database)) as connection:
         outcome = finish(opened, connection)
-    interrupted.complete_logs(opened)
+    apply.complete_logs(opened)
     finished = plural(len(outcome.done), "unit")
     _report(outcome, f"Recovered {opened.id}: {finished} finished, {len(outcome.failed)} put back")
 
@@ -161,12 +161,12 @@ def _taken_back(project_id: str, outcome: Outcome, kinds: Mapping[str, str], gro
 
 def _close(opened: Project, execute: bool) -> None:
     """Close the units whose files are gone, or show which those are."""
-    from pickroom.automation import interrupted
+    from pickroom.automation import apply
     from pickroom.files import recovery
 
     missing, outcome = recovery.close_lost(opened, execute=execute)
     if execute:
-        interrupted.complete_logs(opened)
+        apply.complete_logs(opened)
     for unit, paths in missing.items():
         say(f"{unit}: {', '.join(paths)} is in neither place")
     for unit, reason in outcome.stuck.items():

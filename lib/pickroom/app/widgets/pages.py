@@ -17,7 +17,6 @@ from pickroom.app.widgets.deck import Deck
 from pickroom.app.widgets.desk import Home, reopen, shown
 from pickroom.app.widgets.stage import style_sheet
 from pickroom.automation import apply as executor
-from pickroom.automation import interrupted
 from pickroom.automation import sandbox as places
 from pickroom.automation.generate import generate, recommend_first
 from pickroom.automation.guarantee import RISK_TARGET, RiskTarget
@@ -333,7 +332,7 @@ def show_apply(project_id: str, home: Home = None, sandbox: Home = None, *, exec
         hint = f"use: pickroom auto apply {project_id} --execute"
         raise UsageError("these are the project's own files", doing="applying", subject=place.project.root, hint=hint)
     try:
-        note = interrupted.finish_first(place) if execute else interrupted.unfinished_note(place)
+        note = executor.finish_first(place) if execute else executor.unfinished_note(place)
         plan = executor.dry_run(place)
         done = executor.apply(place, plan).line if execute and plan.items else ""
     except ConflictError as error:
