@@ -18,7 +18,7 @@ from statistics import quantiles
 import nbformat
 
 from _measure import finish, median, table
-from pickroom.demo.config import DemoConfig
+from pickroom.demo.plan import DemoConfig
 from pickroom.demo.project import start_demo
 from pickroom.store.workspace import Workspace
 

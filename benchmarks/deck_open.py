@@ -18,7 +18,7 @@ from PIL import Image
 
 from _measure import finish, median, seconds, table
 from pickroom.app.widgets.deck import Deck
-from pickroom.demo.config import DemoConfig
+from pickroom.demo.plan import DemoConfig
 from pickroom.demo.project import start_demo
 from pickroom.sessions.review.session import ReviewSession
 from pickroom.store.workspace import Project, Workspace

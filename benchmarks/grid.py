@@ -25,8 +25,8 @@ import nbformat
 from PIL import Image as PillowImage
 
 from _measure import finish, median, table
-from pickroom.demo.config import DemoConfig
-from pickroom.demo.make import make_images
+from pickroom.demo.plan import DemoConfig
+from pickroom.demo.project import make_images
 from pickroom.images import thumbnails
 from pickroom.storage import atomic
 from pickroom.store.connect import create

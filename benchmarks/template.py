@@ -22,8 +22,8 @@ from skimage.feature import match_template
 
 from _measure import finish, median, seconds, table
 from pickroom.core.geometry import PixelBox, to_pixels
-from pickroom.demo.config import DemoConfig
-from pickroom.demo.make import IMAGES_FOLDER, make_images
+from pickroom.demo.plan import DemoConfig
+from pickroom.demo.project import IMAGES_FOLDER, make_images
 from pickroom.history.pairing import match_files
 from pickroom.history.template import MIN_SCORE, TOLERANCE
 

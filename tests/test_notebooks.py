@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pickroom.demo.config import DemoConfig
+from pickroom.demo.plan import DemoConfig
 from pickroom.demo.project import start_demo
 from pickroom.indexing.pipeline import embed_project
 from pickroom.store.workspace import Project, Workspace, package_notebooks

@@ -25,7 +25,7 @@ from pickroom.analysis.reports import archive, finish, pictures, render
 from pickroom.analysis.reports.html import Number, words
 from pickroom.analysis.reports.sections import Report
 from pickroom.core.errors import FileOperationError, LockedError, StoreError
-from pickroom.demo.config import DemoConfig
+from pickroom.demo.plan import DemoConfig
 from pickroom.demo.project import start_demo
 from pickroom.files.batch import undo_batch
 from pickroom.files.preflight import project_lock

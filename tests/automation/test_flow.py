@@ -15,7 +15,7 @@ from pickroom.automation.decisions_file import read_approved, read_decisions
 from pickroom.automation.generate import generate
 from pickroom.automation.planning import line_of
 from pickroom.automation.sandbox import AutomationTarget
-from pickroom.demo.config import DemoConfig
+from pickroom.demo.plan import DemoConfig
 from pickroom.demo.project import start_demo
 from pickroom.demo.truth import Truth, read_truth
 from pickroom.sessions.review.auto_session import AutoSession

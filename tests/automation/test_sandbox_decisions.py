@@ -11,7 +11,7 @@ from pickroom.analysis.connection import connect as connect_analysis
 from pickroom.automation import apply, sandbox
 from pickroom.automation.generate import generate
 from pickroom.automation.sandbox import AutomationTarget
-from pickroom.demo.config import DemoConfig
+from pickroom.demo.plan import DemoConfig
 from pickroom.demo.project import start_demo
 from pickroom.learn.reading import read_examples
 from pickroom.sessions.review.auto_session import AutoSession

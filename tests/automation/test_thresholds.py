@@ -14,7 +14,7 @@ from pickroom.automation import evidence, sandbox
 from pickroom.automation.decisions_file import Approval, read_approval
 from pickroom.automation.generate import ByHand, generate
 from pickroom.core.records import CropBox, Recommendation
-from pickroom.demo.config import DemoConfig
+from pickroom.demo.plan import DemoConfig
 from pickroom.demo.project import start_demo
 from pickroom.learn.picks.learner import FIRST_FIT
 from pickroom.learn.reading import read_examples

@@ -19,7 +19,7 @@ from playwright.sync_api import Browser
 from browser.conftest import PATIENCE_MS, WINDOW
 from browser.desk_page import SETTLED
 from browser.lab import free_port
-from pickroom.demo.config import DemoConfig
+from pickroom.demo.plan import DemoConfig
 from pickroom.demo.project import start_demo
 from pickroom.store.workspace import Workspace
 from support.reviewing import decisions, places, queue

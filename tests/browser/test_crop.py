@@ -21,7 +21,7 @@ from pickroom.app.widgets.overlay import Slot, arrange
 from pickroom.core.geometry import from_pixels, to_pixels
 from pickroom.core.naming import sidecar_name
 from pickroom.core.records import CropBox
-from pickroom.demo.config import DemoConfig
+from pickroom.demo.plan import DemoConfig
 from pickroom.demo.project import start_demo
 from pickroom.sessions.crop import editing
 from pickroom.sessions.crop.editing import Handle, Point

@@ -11,7 +11,7 @@ from browser.board_page import BoardPage
 from browser.conftest import OpenNotebook
 from browser.desk_page import DeskPage
 from browser.grid_page import GridPage
-from pickroom.demo.config import DemoConfig
+from pickroom.demo.plan import DemoConfig
 from pickroom.demo.project import start_demo
 from pickroom.store.workspace import Project, Workspace
 from support.reviewing import FINALISE, review, rows

@@ -5,7 +5,7 @@ from __future__ import annotations
 from browser.conftest import OpenNotebook
 from browser.desk_page import DeskPage
 from conftest import read_tree
-from pickroom.demo.config import DemoConfig
+from pickroom.demo.plan import DemoConfig
 from pickroom.demo.project import start_demo
 from pickroom.files.batch import undo_batch
 from pickroom.store.connect import connect

@@ -14,7 +14,7 @@ import yaml
 from browser.conftest import OpenNotebook
 from browser.grid_page import GridPage
 from conftest import read_tree
-from pickroom.demo.config import DemoConfig
+from pickroom.demo.plan import DemoConfig
 from pickroom.demo.project import start_demo
 from pickroom.files.batch import undo_batch
 from pickroom.store.connect import connect

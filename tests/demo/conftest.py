@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from pickroom.demo.config import DemoConfig
-from pickroom.demo.make import make_images
+from pickroom.demo.plan import DemoConfig
+from pickroom.demo.project import make_images
 from pickroom.demo.truth import Truth
 
 SMALL = DemoConfig(groups=20, seed=7, long_side=128)  # 20: one full run, in which the rates hold exactly

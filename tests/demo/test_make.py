@@ -14,10 +14,10 @@ from conftest import read_tree
 from demo.conftest import SMALL, Demo
 from pickroom.core.errors import FileOperationError, UsageError
 from pickroom.core.naming import companions_by_stem, is_image_name, parse_name, stem_of
-from pickroom.demo import make
-from pickroom.demo.config import DemoConfig
-from pickroom.demo.make import make_images
+from pickroom.demo import project
 from pickroom.demo.photographs import PHOTOGRAPHS, Photograph, load
+from pickroom.demo.plan import DemoConfig
+from pickroom.demo.project import make_images
 from pickroom.demo.truth import read_truth
 from pickroom.indexing import projects
 from pickroom.store.workspace import Workspace
@@ -148,7 +148,7 @@ def test_a_full_disk_is_one_clear_line(tmp_path: Path, monkeypatch: pytest.Monke
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(make, "_make_group", full)
+    monkeypatch.setattr(project, "_make_group", full)
     with pytest.raises(FileOperationError, match="No space left on device while making the demo"):
         make_images(tmp_path, replace(SMALL, groups=2))
     assert not list(tmp_path.iterdir())

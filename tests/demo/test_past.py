@@ -7,7 +7,7 @@ import json
 import pytest
 
 from pickroom.core.errors import ConflictError, UsageError
-from pickroom.demo.config import DemoConfig
+from pickroom.demo.plan import DemoConfig
 from pickroom.demo.project import decide, start_demo
 from pickroom.demo.truth import read_truth
 from pickroom.store.workspace import Workspace

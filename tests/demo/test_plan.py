@@ -14,9 +14,8 @@ import pytest
 from conftest import read_tree
 from demo.conftest import SMALL
 from pickroom.core.naming import parse_name
-from pickroom.demo.config import DEFECT_KINDS, DemoConfig
-from pickroom.demo.make import make_images
-from pickroom.demo.plan import GroupPlan, plan_group
+from pickroom.demo.plan import DEFECT_KINDS, DemoConfig, GroupPlan, plan_group
+from pickroom.demo.project import make_images
 from pickroom.demo.stages import render_stages
 
 MANY = DemoConfig(groups=600, seed=3)

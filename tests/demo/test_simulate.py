@@ -10,8 +10,7 @@ import pytest
 from pickroom.core.geometry import iou
 from pickroom.core.naming import group_id, parse_name
 from pickroom.core.records import Group, Image, Recommendation
-from pickroom.demo.config import DemoConfig
-from pickroom.demo.plan import plan_group
+from pickroom.demo.plan import DemoConfig, plan_group
 from pickroom.demo.project import simulated_recommendations
 from pickroom.demo.truth import Truth
 

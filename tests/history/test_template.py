@@ -11,8 +11,8 @@ from PIL import Image as PillowImage
 from PIL import ImageFilter
 
 from pickroom.core.geometry import to_pixels
-from pickroom.demo.config import DemoConfig
-from pickroom.demo.make import IMAGES_FOLDER, make_images
+from pickroom.demo.plan import DemoConfig
+from pickroom.demo.project import IMAGES_FOLDER, make_images
 from pickroom.history.pairing import match_files
 from pickroom.history.template import MIN_SCORE, TOLERANCE, find_crop
 

@@ -25,8 +25,7 @@ from hostile.guard import attempt, survive
 from hostile.mutations import TEXTS, changed, damaged, deep, json_bytes, value
 from pickroom.core.errors import PickroomError
 from pickroom.maintenance.backup import reading, restoring, writing
-from pickroom.maintenance.backup.contents import belongs
-from pickroom.maintenance.backup.reading import LISTING
+from pickroom.maintenance.backup.reading import LISTING, belongs
 from pickroom.store.connect import connect
 from pickroom.store.workspace import Workspace
 from support.backing_up import used_project

@@ -153,7 +153,7 @@ def test_no_cell_of_an_exported_table_is_a_formula(workspace: Workspace, name: s
 
 def test_a_terminal_is_not_moved_by_a_name(capsys: pytest.CaptureFixture[str]) -> None:
     hostile = "\x1b[2Jred\x1b]0;title\x07\x9b31m\u202ename\rover"
-    console.show({}, False, f"one {hostile}\ntwo")
+    console.show(f"one {hostile}\ntwo")
     console.say(hostile)
     console.say(UsageError(hostile, subject=hostile).line)
     out, err = capsys.readouterr()

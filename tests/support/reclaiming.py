@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from pickroom.analysis.reports import finish, render
-from pickroom.demo.config import DemoConfig
+from pickroom.demo.plan import DemoConfig
 from pickroom.demo.project import start_demo
 from pickroom.sessions.crop.session import CropSession
 from pickroom.store.workspace import Project, Workspace

@@ -1,17 +1,20 @@
-"""Commands that only look, and the last one of a project: sql, check, report, finish."""
+"""Commands that look, and hand on: sql, check, report, export; and the last one of a project, finish.
+
+The options of `export` come from `exports/formats.py`.
+"""
 
 from __future__ import annotations
 
+import inspect
 from contextlib import closing
-from typing import TYPE_CHECKING, Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from pickroom.cli.console import (
-    Home,
-    Json,
     ProjectName,
-    app,
+    command,
     fail_if,
     listing_items,
     name_unsound,
@@ -19,9 +22,13 @@ from pickroom.cli.console import (
     project_of,
     say,
     show,
+    some,
     table,
+    workspace_here,
 )
-from pickroom.store.workspace import Project, Workspace
+from pickroom.core.errors import UsageError
+from pickroom.exports.formats import FORMATS, ExportFormat, ExportRequest
+from pickroom.store.workspace import Project
 
 if TYPE_CHECKING:
     from pickroom.files.sidecars import Fault
@@ -29,16 +36,12 @@ if TYPE_CHECKING:
 _SHOWN = 200  # rows of an answer in words
 
 
-@app.command()
-def sql(
-    query: Annotated[str, typer.Argument(metavar="QUERY", help="One SELECT, or EXPLAIN of one.")],
-    home: Home = None,
-    json_output: Json = False,
-) -> None:
+@command(has_json=True)
+def sql(query: Annotated[str, typer.Argument(metavar="QUERY", help="One SELECT, or EXPLAIN of one.")]) -> None:
     """Ask every project at once in SQL: decisions crops groups images recommendations operations models."""
     from pickroom.analysis import safe_sql
 
-    result = safe_sql.run(Workspace.find(home), query)
+    result = safe_sql.run(workspace_here(), query)
     for problem in result.problems:
         say(f"pickroom: {problem.line}")
     if result.columns == ("explain_key", "explain_value"):  # a plan, as DuckDB draws it
@@ -47,18 +50,16 @@ def sql(
         lines = table(result.columns, result.rows[:_SHOWN])
     if len(result.rows) > _SHOWN:
         lines.append(f"... and {len(result.rows) - _SHOWN} rows more (--json has them all)")
-    show(result.to_dict(), json_output, lines)
+    show(lines, result.to_dict())
     fail_if(sum(problem.unsound + problem.left_out for problem in result.problems))
 
 
-@app.command()
+@command(has_json=True)
 def check(
     project: ProjectName,
     repair: Annotated[
         bool, typer.Option("--repair", help="Write lost sidecars again, and close rows cropped without one.")
     ] = False,
-    home: Home = None,
-    json_output: Json = False,
 ) -> None:
     """Whether decisions are fit to train on and to finish, and images where they say; writes the inspection report."""
     from pickroom import integrity
@@ -66,7 +67,7 @@ def check(
     from pickroom.integrity.whereabouts import in_words
     from pickroom.learn.reading import inspect_all
 
-    opened = project_of(home, project)
+    opened = project_of(project)
     repaired = _repair_crops(opened) if repair else []
     found, *imports = inspect_all(opened)
     faults = [] if found.errors else _crop_faults(opened)  # rows that are not sound cannot be held against files
@@ -100,7 +101,7 @@ def check(
     stored = blocks.counts(opened)
     values["stored"] = stored
     lines.append(f"  stored for learning: {', '.join(f'{name} of {count}' for name, count in stored.items())} images")
-    show(values, json_output, [*lines, f"  the whole report: {path}"])
+    show([*lines, f"  the whole report: {path}"], values)
     fail_if(not ok)
 
 
@@ -124,37 +125,100 @@ def _crop_faults(project: Project) -> list[Fault]:
         return [] if operations.count_planned(connection) else sidecars.look(project, connection)
 
 
-@app.command()
-def report(project: ProjectName, home: Home = None) -> None:
+@command()
+def report(project: ProjectName) -> None:
     """Run the report notebooks for a project; finishing does that too."""
     from pickroom.analysis.reports import render
 
-    opened = project_of(home, project)
+    opened = project_of(project)
     with listing_items(prefix=""):
         pages = render.run(opened)
     unsound = name_unsound(opened)
-    show({}, False, [str(page) for page in pages])
+    show([str(page) for page in pages])
     fail_if(unsound)
 
 
-@app.command()
+@command()
 def finish(
     project: ProjectName,
     execute: Annotated[bool, typer.Option("--execute", help="Do it; else only say what would happen.")] = False,
     originals: Annotated[bool, typer.Option("--originals", help="Also archive what the crops were made from.")] = False,
-    home: Home = None,
 ) -> None:
     """Report on a project, archive it and mark it as finished; refuses while anything is half done."""
     from pickroom.analysis.reports import finish as finishing
 
-    opened = project_of(home, project)
+    opened = project_of(project)
     if not execute:
         plan = finishing.plan(opened, originals=originals)
         hint = [] if plan.blockers else [f"Nothing has been done. Do it: pickroom finish {opened.id} --execute"]
-        show({}, False, [*plan.lines, *hint])
+        show([*plan.lines, *hint])
         fail_if(name_unsound(opened) + len(plan.blockers))
         return
     with listing_items(prefix=""), progress_bar("Packing pictures") as progress:
         done = finishing.execute(opened, progress, originals=originals)
-    show({}, False, done.lines)
+    show(done.lines)
     fail_if(name_unsound(opened))
+
+
+_LOST_SHOWN = 20  # images not found that are listed by name
+_OPTIONS = {option.name: option for known in FORMATS for option in known.options}
+
+
+def export(
+    projects: Annotated[list[str] | None, typer.Argument(metavar="[PROJECT]...", help="Else every project.")] = None,
+    **given: Any,
+) -> None:
+    """Give your picks and crops to other programs: data sets, or ratings beside the images."""
+    wanted = [known for known in FORMATS if given[known.name]]
+    if len(wanted) != 1:
+        names = " and ".join(f"--{known.name}" for known in wanted)
+        *others, last = (f"--{known.name}{' DIR' * known.has_folder}" for known in FORMATS)
+        what = f"{names} exclude each other" if wanted else "say what to export"
+        raise UsageError(what, doing="exporting", hint=f"give one of {', '.join(others)} or {last}")
+    (chosen,) = wanted
+    _require_served(chosen, given)
+    workspace = workspace_here()
+    opened = [workspace.project(name) for name in projects or workspace.project_ids()]
+    if not projects and chosen.name != "parquet":  # which has rows only
+        opened = [project for project in opened if project.manifest.root]
+    folder = given[chosen.name].expanduser().resolve() if chosen.has_folder else None
+    options = {option.name: given[option.name] for option in chosen.options}
+    done = chosen.export(ExportRequest(workspace, opened, projects or [], folder, options, progress_bar))
+    unsound = sum(name_unsound(project, databases) for project, databases in done.databases.items())
+    lost = [f"not exported: {name} is not where it was decided on, or has changed since" for name in done.lost]
+    for line in some(lost, _LOST_SHOWN, "more that were not exported"):
+        say(line.strip())
+    show(done.lines or ["No project yet"], done.values | {"unsound_rows": unsound})
+    fail_if(unsound + done.held)
+
+
+def _require_served(chosen: ExportFormat, given: dict[str, Any]) -> None:
+    """Refuse an option that would do nothing."""
+    for option in _OPTIONS.values():
+        if given[option.name] != option.default and option not in chosen.options:
+            formats = [f"--{known.name}" for known in FORMATS if option in known.options]
+            what = f"--{option.name} does nothing with --{chosen.name}"
+            raise UsageError(what, doing="exporting", hint=f"it belongs to {' or '.join(formats)}")
+
+
+def _parameters() -> list[inspect.Parameter]:
+    """The command's parameters: those of `export`, with an option for each format and each option of one."""
+    made = [inspect.signature(export, eval_str=True).parameters["projects"]]
+    for known in FORMATS:
+        declared = typer.Option(f"--{known.name}", metavar="DIR" if known.has_folder else None, help=known.help)
+        made.append(_option(known.name, Path | None if known.has_folder else bool, declared, None))
+    for option in _OPTIONS.values():
+        kind: Any = Literal[option.choices] if option.choices else bool
+        made.append(_option(option.name, kind, typer.Option(f"--{option.name}", help=option.help), option.default))
+    return made
+
+
+def _option(name: str, kind: Any, declared: Any, default: object) -> inspect.Parameter:
+    default = False if kind is bool else default
+    return inspect.Parameter(
+        name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, declared]
+    )
+
+
+export.__signature__ = inspect.Signature(_parameters())  # type: ignore[attr-defined]  # PEP 362 lets a function have one
+command(has_json=True)(export)

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from pickroom.cli.console import (
-    Home,
-    Json,
     ProjectName,
     app,
+    command,
     fail_if,
     listing_items,
     progress_bar,
@@ -38,7 +37,7 @@ Production = Annotated[
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 
 
-@auto.command()
+@command(of=auto)
 def generate(
     project: ProjectName,
     overrides_only: Annotated[
@@ -52,7 +51,6 @@ def generate(
     ] = None,
     sandbox: Sandbox = None,
     production: Production = False,
-    home: Home = None,
 ) -> None:
     """Propose pick and crop for every undecided group; copies the project to the sandbox first. Moves nothing."""
     from dataclasses import replace
@@ -62,7 +60,7 @@ def generate(
     from pickroom.automation.generate import generate as write_decisions
     from pickroom.automation.guarantee import RISK_TARGET
 
-    opened = project_of(home, project)
+    opened = project_of(project)
     with progress_bar("Reading groups") as progress:
         notes = recommend_first(opened, progress)
     with progress_bar("Copying to the sandbox") as progress:
@@ -80,10 +78,10 @@ def generate(
         *made.approval.explanation,
         f"Look at them: notebooks/50_automate.ipynb, or pickroom auto review {project}",
     ]
-    show({}, False, lines)
+    show(lines)
 
 
-@auto.command()
+@command(of=auto)
 def review(
     project: ProjectName,
     keys: Annotated[Path | None, typer.Option(help="A file of keys, one a line; - reads stdin.")] = None,
@@ -92,7 +90,6 @@ def review(
     ] = "worth",
     sandbox: Sandbox = None,
     production: Production = False,
-    home: Home = None,
 ) -> None:
     """Review what is proposed, by keys; the deck itself is notebooks/50_automate.ipynb. Moves nothing."""
     from pickroom.automation import sandbox as places
@@ -100,36 +97,35 @@ def review(
     from pickroom.sessions.review.auto_session import AutoSession
 
     pressed = read_keys(read_text(keys, "reading keys")) if keys else []
-    place = places.locate(project_of(home, project), sandbox, production=production)
+    place = places.locate(project_of(project), sandbox, production=production)
     session = AutoSession(place, order=order)
     try:
         for key in pressed:
             session.press(key)
         hint = [] if keys else ["Review them in the browser: pickroom lab, then notebooks/50_automate.ipynb"]
-        show({}, False, [session.view().header, *filter(None, [session.last_written]), *hint])
+        show([session.view().header, *filter(None, [session.last_written]), *hint])
     finally:
         session.close()
 
 
-@auto.command()
+@command(of=auto)
 def apply(
     project: ProjectName,
     execute: Annotated[bool, typer.Option("--execute", help="Do it; without this it is only shown.")] = False,
     yes: Yes = False,
     sandbox: Sandbox = None,
     production: Production = False,
-    home: Home = None,
 ) -> None:
     """Carry out what was approved: shows every step, and with --execute takes them, all or none."""
     from pickroom.automation import apply as executor
 
-    place = _place(home, project, sandbox, production)
+    place = _place(project, sandbox, production)
     note = executor.finish_first(place) if execute else executor.unfinished_note(place)
     if note:
         say(f"pickroom: {note}")
     with listing_items(skip=1):
         plan = executor.dry_run(place)
-        show({}, False, [*plan.lines(), *plan.summary()])
+        show([*plan.lines(), *plan.summary()])
         if not execute:
             say("Nothing was moved: this is what --execute would do")
             return
@@ -142,64 +138,55 @@ def apply(
     say(f"Put it back: pickroom auto undo {project}" + (" --production" if production else ""))
 
 
-@auto.command()
+@command(of=auto)
 def undo(
     project: ProjectName,
     execute: Annotated[bool, typer.Option("--execute", help="Of no account: an undo is always done.")] = False,
     yes: Yes = False,
     sandbox: Sandbox = None,
     production: Production = False,
-    home: Home = None,
 ) -> None:
     """Put the latest apply that stands back: files, rows, crops."""
     from pickroom.automation import apply as executor
 
-    place = _place(home, project, sandbox, production)
+    place = _place(project, sandbox, production)
     if place.confirm:
         _confirm(place, "", yes)
     with listing_items(skip=1):
         batch, count = executor.undo_last(place)
-    show({}, False, f"Batch {batch} of {project} is undone: {plural(count, 'group')} wait{'s' * (count == 1)} again")
+    show(f"Batch {batch} of {project} is undone: {plural(count, 'group')} wait{'s' * (count == 1)} again")
 
 
-@auto.command()
-def metrics(
-    project: ProjectName,
-    sandbox: Sandbox = None,
-    production: Production = False,
-    home: Home = None,
-    json_output: Json = False,
-) -> None:
+@command(has_json=True, of=auto)
+def metrics(project: ProjectName, sandbox: Sandbox = None, production: Production = False) -> None:
     """Approvals, overrides, crops taken, time saved and goals so far; written to automation_metrics.json."""
     from pickroom.automation import metrics as measuring
 
-    place = _place(home, project, sandbox, production)
+    place = _place(project, sandbox, production)
     found = measuring.metrics_of(place)
     path = measuring.write(place, found)
-    show({**found.to_dict(), "file": str(path)}, json_output, [*found.lines(), f"Written to {path}"])
+    show([*found.lines(), f"Written to {path}"], {**found.to_dict(), "file": str(path)})
 
 
-@auto.command()
+@command(has_json=True, of=auto)
 def thresholds(
     project: ProjectName,
     confidence: Annotated[
         list[float] | None, typer.Option(min=0, max=1, help="One more threshold; repeatable.")
     ] = None,
-    home: Home = None,
-    json_output: Json = False,
 ) -> None:
     """What each threshold would have approved and got wrong, on blind decisions and past picks."""
     from pickroom.automation import evidence
 
     with progress_bar("Reading past picks") as progress:
-        found = evidence.report(project_of(home, project), confidence or (), progress)
-    show(found.to_dict(), json_output, found.lines())
+        found = evidence.report(project_of(project), confidence or (), progress)
+    show(found.lines(), found.to_dict())
 
 
-def _place(home: Path | None, project: str, sandbox: Path | None, production: bool) -> AutomationTarget:
+def _place(project: str, sandbox: Path | None, production: bool) -> AutomationTarget:
     from pickroom.automation import sandbox as places
 
-    return places.locate(project_of(home, project), sandbox, production=production)
+    return places.locate(project_of(project), sandbox, production=production)
 
 
 def _confirm(place: AutomationTarget, question: str, yes: bool) -> None:

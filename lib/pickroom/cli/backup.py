@@ -1,4 +1,4 @@
-"""The commands that keep what cannot be made again: backup, restore."""
+"""Commands over the disk: backup, restore, reclaim; and what of the token budget is spent."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pickroom.cli.console import Home, Json, app, fail_if, listing_items, progress_bar, say, show, some
+from pickroom.cli.console import command, fail_if, listing_items, progress_bar, say, show, some, workspace_here
 from pickroom.core.errors import UsageError
 from pickroom.core.quantities import format_bytes
 from pickroom.store.workspace import Workspace
@@ -19,20 +19,18 @@ if TYPE_CHECKING:
 _SHOWN = 20
 
 
-@app.command("backup")
+@command("backup", has_json=True)
 def backup_command(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A new file; or a folder: then named by the time.")],
     no_vectors: Annotated[
         bool, typer.Option("--no-vectors", help="Leave out vectors and features; says how large they are.")
     ] = False,
-    home: Home = None,
-    json_output: Json = False,
 ) -> None:
     """Save decisions, models, vectors and logs of every project in one verified file."""
     from pickroom.maintenance.backup import writing
 
     with progress_bar("Backing up") as progress:
-        made = writing.write(Workspace.find(home), file, progress, vectors=not no_vectors)
+        made = writing.write(workspace_here(), file, progress, vectors=not no_vectors)
     files = made.listing.files
     lines = [f"{len(files)} files, {format_bytes(made.listing.size)}, saved and read back: {made.file}"]
     lines += [f"  not in it: {one.name}: {one.reason}" for one in made.left_out]
@@ -46,27 +44,23 @@ def backup_command(
         "left_out": [{"name": one.name, "reason": one.reason} for one in made.left_out],
         "damaged": made.damaged,
     }
-    show(values, json_output, lines)
+    show(lines, values)
     fail_if(made.damaged)
 
 
-@app.command("restore")
+@command("restore", has_json=True)
 def restore_command(
     file: Annotated[Path | None, typer.Argument(metavar="[FILE]", help="A file that `pickroom backup` made.")] = None,
     replace: Annotated[
         bool, typer.Option("--replace", help="Set aside what is here and is not the backup's; first only say what.")
     ] = False,
     project: Annotated[
-        str | None,
-        typer.Option("--project", metavar="P", help="Instead of FILE: list the copies of its database."),
+        str | None, typer.Option("--project", metavar="P", help="Instead of FILE: list the copies of its database.")
     ] = None,
     copy: Annotated[
-        str | None,
-        typer.Option("--copy", metavar="NAME", help="With --project: restore it; first only say what."),
+        str | None, typer.Option("--copy", metavar="NAME", help="With --project: restore it; first only say what.")
     ] = None,
     execute: Annotated[bool, typer.Option("--execute", help="With --replace or --copy: do it.")] = False,
-    home: Home = None,
-    json_output: Json = False,
 ) -> None:
     """Bring back a backup, or one of the copies that are kept of a project's database."""
     if (file is None) == (project is None):
@@ -81,25 +75,25 @@ def restore_command(
         raise UsageError(
             "--execute does nothing by itself", doing="restoring a backup", hint="an empty workspace needs no option"
         )
-    workspace = Workspace.find(home)
+    workspace = workspace_here()
     if project is not None:
         if copy is None:
-            _list_copies(workspace, project, json_output)
+            _list_copies(workspace, project)
         else:
-            _restore_copy(workspace, project, copy, execute, json_output)
+            _restore_copy(workspace, project, copy, execute)
     elif file is not None:
-        _restore_file(workspace, file, replace, execute, json_output)
+        _restore_file(workspace, file, replace, execute)
 
 
-def _list_copies(workspace: Workspace, project_id: str, as_json: bool) -> None:
-    from pickroom.maintenance.backup import one_database
+def _list_copies(workspace: Workspace, project_id: str) -> None:
+    from pickroom.maintenance.backup import restoring
 
-    found = one_database.listed(workspace, project_id)
+    found = restoring.listed(workspace, project_id)
     lines = [f"Copies of the database of {project_id}, the newest first:" if found else f"{project_id} has no copy yet"]
     lines += [f"  {_copy_words(copy)}" for copy in found]
     lines += [f"Restore one: pickroom restore --project {project_id} --copy NAME"] if found else []
     values = {"project_id": project_id, "copies": [_copy_values(copy) for copy in found]}
-    show(values, as_json, lines)
+    show(lines, values)
 
 
 def _copy_words(copy: Copy) -> str:
@@ -121,13 +115,13 @@ def _copy_values(copy: Copy) -> dict[str, Any]:
     }
 
 
-def _restore_copy(workspace: Workspace, project_id: str, name: str, execute: bool, as_json: bool) -> None:
-    from pickroom.maintenance.backup import one_database
+def _restore_copy(workspace: Workspace, project_id: str, name: str, execute: bool) -> None:
+    from pickroom.maintenance.backup import restoring
 
     if execute:
-        found, aside = one_database.restore(workspace, project_id, name)
+        found, aside = restoring.restore_copy(workspace, project_id, name)
     else:
-        found, aside = one_database.plan(workspace, project_id, name), None
+        found, aside = restoring.plan_copy(workspace, project_id, name), None
     lines = [f"{'Restored' if execute else 'To restore'}: {found.database.name} from {_copy_words(found.copy)}"]
     lines += [f"  would be set aside: {path.name}" for path in found.in_the_way if not execute]
     lines += [f"What was here lies in {aside}: remove it when you are sure"] if aside else []
@@ -143,10 +137,10 @@ def _restore_copy(workspace: Workspace, project_id: str, name: str, execute: boo
         "aside": str(aside) if aside else None,
         "done": execute,
     }
-    show(values, as_json, lines)
+    show(lines, values)
 
 
-def _restore_file(workspace: Workspace, file: Path, replace: bool, execute: bool, json_output: bool) -> None:
+def _restore_file(workspace: Workspace, file: Path, replace: bool, execute: bool) -> None:
     from pickroom.maintenance.backup import restoring
 
     with progress_bar("Restoring") as progress:
@@ -167,7 +161,7 @@ def _restore_file(workspace: Workspace, file: Path, replace: bool, execute: bool
     words = _words(found, done)
     words += [f"What was here lies in {found.aside}: remove it when you are sure"] if found.aside else []
     words += [] if done else ["Nothing has been done. Do it: add --execute"]
-    show(values, json_output, words)
+    show(words, values)
 
 
 def _words(found: RestorePlan, done: bool) -> list[str]:
@@ -185,3 +179,54 @@ def _words(found: RestorePlan, done: bool) -> list[str]:
             lines.append(f"    NOT THERE: pickroom relocate {project.project_id} FOLDER")
     lines += ["  vectors are made again by: pickroom embed PROJECT"] if found.projects else []
     return lines
+
+
+_WORD = "delete"
+
+
+@command(has_json=True)
+def reclaim(
+    projects: Annotated[list[str] | None, typer.Argument(metavar="[PROJECT]...", help="Else every project.")] = None,
+    execute: Annotated[bool, typer.Option("--execute", help="Move it into the trash; else only say what.")] = False,
+    permanent: Annotated[
+        bool, typer.Option("--permanent", help="With --execute: delete for good; asks first.")
+    ] = False,
+) -> None:
+    """Free the disk of what is proved to be needless: archived or staged images, vectors of dropped encoders."""
+    from pickroom.core.quantities import format_bytes
+    from pickroom.maintenance.reclaim import delete
+    from pickroom.maintenance.reclaim.planning import plan
+
+    if permanent and not execute:
+        raise UsageError("--permanent does nothing by itself", doing="reclaiming disk space", hint="add --execute")
+    workspace = workspace_here()
+    planned = plan(workspace, projects or [])
+    if execute and not planned.items:
+        delete.execute(planned, workspace)  # nothing is deleted, but what a kill left half recorded is completed
+    if not execute or not planned.items:
+        hint = ["Nothing has been done. Move it into the trash: add --execute"] if planned.items else []
+        show([*planned.lines, *hint], {**planned.to_dict(), "reclaimed_bytes": 0})
+        return
+    if permanent:
+        for line in planned.lines:
+            say(line)
+        typed = typer.prompt(f"{len(planned.items)} items will be gone for good. Type {_WORD!r} to go on", err=True)
+        if typed != _WORD:
+            raise UsageError("that was not the word", doing="reclaiming disk space", hint="nothing was deleted")
+    with progress_bar("Reclaiming") as progress:
+        gone = delete.execute(planned, workspace, hard=permanent, progress=progress)
+    where = "Deleted" if permanent else "Moved into the trash, whose room comes back when it is emptied"
+    words = [*planned.lines, f"{where}: {len(planned.items)} items, {format_bytes(gone)}"]
+    show(words, {**planned.to_dict(), "reclaimed_bytes": gone})
+
+
+@command(has_json=True)
+def tokens(
+    limit: Annotated[int | None, typer.Option(min=0, help="The day's limit, where yours is another one.")] = None,
+) -> None:
+    """Tokens that a language model you plugged in has spent today, and what is left of the limit."""
+    from pickroom.maintenance.token_budget import DAILY_LIMIT, TokenLedger
+
+    ledger = TokenLedger(workspace_here(), DAILY_LIMIT if limit is None else limit)
+    values = {"spent": ledger.spent(), "daily_limit": ledger.daily_limit, "file": str(ledger.path)}
+    show([ledger.line], values)

@@ -1,13 +1,14 @@
 """What every command shares: the app, its options, how results and messages are shown, how failures end."""
 
+import inspect
 import json
 import sqlite3
 import sys
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from functools import cache
+from functools import cache, wraps
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -38,6 +39,7 @@ _INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 messages = Console(stderr=True, highlight=False, soft_wrap=True)
 
 _named_home: ContextVar[Path | None] = ContextVar("_named_home", default=None)
+_as_json: ContextVar[bool] = ContextVar("_as_json", default=False)
 
 
 def _name_home(value: Path | None) -> Path | None:
@@ -46,12 +48,39 @@ def _name_home(value: Path | None) -> Path | None:
     return value
 
 
-Home = Annotated[
-    Path | None,
-    typer.Option("--home", callback=_name_home, help="The workspace; else $PICKROOM_HOME, else found from here."),
-]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout, and nothing else there.")]
+# what `command` adds to the parameters of a command
+_HOME = typer.Option("--home", callback=_name_home, help="The workspace; else $PICKROOM_HOME, else found from here.")
+_JSON = typer.Option("--json", help="Print one JSON object on stdout, and nothing else there.")
 ProjectName = Annotated[str, typer.Argument(metavar="PROJECT", help="The project's id.")]
+
+
+def command(
+    name: str | None = None, *, has_json: bool = False, hidden: bool = False, of: typer.Typer = app
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Declare a command: it takes --home, and --json where it prints a record, which its function need not know.
+
+    Args:
+        of: the group that it belongs to.
+    """
+
+    def added(name: str, kind: Any, default: object) -> inspect.Parameter:
+        return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kind)
+
+    def declare(function: Callable[..., None]) -> Callable[..., None]:
+        @wraps(function)
+        def run(*, home: Path | None, json_output: bool = False, **given: Any) -> None:
+            _as_json.set(json_output)  # the home is known since it was read
+            function(**given)
+
+        more = [added("home", Annotated[Path | None, _HOME], None)]
+        more += [added("json_output", Annotated[bool, _JSON], False)] if has_json else []
+        own = inspect.signature(function, eval_str=True)
+        # PEP 362 lets a function have one
+        run.__signature__ = own.replace(parameters=[*own.parameters.values(), *more])  # type: ignore[attr-defined]
+        of.command(name, hidden=hidden)(run)
+        return function
+
+    return declare
 
 
 def main() -> None:
@@ -117,15 +146,20 @@ def say(text: str) -> None:
     messages.print(_reachable(printable([text])), markup=False)
 
 
-def show(values: dict[str, Any], as_json: bool, text: str | Sequence[str]) -> None:
-    """Print a result on stdout: as one JSON object, or in words.
+def show(text: str | Sequence[str], values: Mapping[str, Any] | None = None) -> None:
+    """Print a result on stdout: in words, or with --json its values as one JSON object.
 
     Args:
-        text: what is printed without `as_json`; as lines, where one may hold a name with a line end in it.
+        text: as lines, where one may hold a name with a line end in it.
     """
     lines = text.split("\n") if isinstance(text, str) else text
-    words = json.dumps(values, ensure_ascii=True) if as_json else _reachable(printable(lines))
+    words = json.dumps(values, ensure_ascii=True) if as_json() else _reachable(printable(lines))
     sys.stdout.write(words + "\n")
+
+
+def as_json() -> bool:
+    """Whether the result is wanted as JSON: then nothing else goes to stdout."""
+    return _as_json.get()
 
 
 def some(lines: Sequence[str], most: int, more: str = "more; --json lists them all") -> list[str]:
@@ -219,8 +253,13 @@ def progress_bar(doing: str) -> Iterator[Callable[[int, int | None], None]]:
         yield lambda done, of: bar.update(task, completed=done, total=of)
 
 
-def project_of(home: Path | None, project_id: str) -> Project:
-    return Workspace.find(home).project(project_id)
+def workspace_here(folder: Path | None = None) -> Workspace:
+    """The workspace of this run: of a folder that a command was given, of --home, else the one found from here."""
+    return Workspace.find(folder or _named_home.get())
+
+
+def project_of(project_id: str) -> Project:
+    return workspace_here().project(project_id)
 
 
 def version(value: bool) -> None:

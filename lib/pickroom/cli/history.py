@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pickroom.cli.console import (
-    Home,
-    Json,
     ProjectName,
-    app,
+    as_json,
+    command,
     fail_if,
     name_unsound,
     printable,
@@ -20,18 +19,18 @@ from pickroom.cli.console import (
     project_of,
     say,
     show,
+    workspace_here,
 )
 from pickroom.core.errors import UsageError
-from pickroom.store.workspace import Workspace
 
 if TYPE_CHECKING:
-    from pickroom.history.report import ImportReport
+    from pickroom.history.staging import StagedImport
 
 Execute = Annotated[bool, typer.Option("--execute", help="Write; without it, only say what would be written.")]
 _DRY = "Nothing was written: add --execute"
 
 
-@app.command("import-csv")
+@command("import-csv", has_json=True)
 def import_csv(
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Old logs, see docs/legacy-schemas.md.")],
     project: Annotated[
@@ -52,26 +51,19 @@ def import_csv(
         typer.Option(metavar="P=FIRST..LAST", help="Whose rows without a project are of these days; may be repeated."),
     ] = None,
     execute: Execute = False,
-    home: Home = None,
-    json_output: Json = False,
 ) -> None:
     """Import old CSV logs of picks and crops into a new database next to each project's own."""
     from pickroom.history.importing import read_logs
 
     with progress_bar("Reading rows") as progress:
         found = read_logs(
-            *(Workspace.find(home), files, project, progress),
+            *(workspace_here(), files, project, progress),
             by_folder=by_folder,
             by_name=by_name,
             folders=_folders_of(mapped or ()),
             dates=dates or (),
         )
-    with found:
-        _show_report(found.report.lines(), execute, json_output)
-        found.require_agreement()
-        written = [path.name for path in found.write()] if execute else []
-        _show_end({**found.report.to_dict(), "written": written}, execute, json_output)
-        _end(found.report)
+    _import(found, execute)
 
 
 def _folders_of(mapped: Sequence[str]) -> dict[str, str]:
@@ -86,73 +78,61 @@ def _folders_of(mapped: Sequence[str]) -> dict[str, str]:
     return folders
 
 
-def _show_report(lines: list[str], execute: bool, json_output: bool) -> None:
-    """What was found, before anything is written: on stdout, or on stderr where stdout is kept for JSON."""
-    if json_output:
-        say(printable(lines))
-    else:
-        show({}, False, lines)
+def _import(found: StagedImport, execute: bool) -> None:
+    """Show what was found before anything is written, on stderr where stdout is kept for JSON; write it if asked."""
+    with found:
+        if as_json():
+            say(printable(found.lines()))
+        else:
+            show(found.lines())
+        found.require_agreement()
+        written = [path.name for path in found.write()] if execute else []
+        names, registered = ", ".join(written), ", ".join(found.report.unregistered)
+        text = f"Written: {names}" + (f"; registered: {registered}" if registered else "")
+        text = (text if written or registered else "Nothing new to write") if execute else _DRY
+        show(text, {**found.to_dict(), "written": written})
+        # skipped rows with their reasons are a result; a file of which nothing could be used is none
+        fail_if(any(file.is_useless for file in found.report.files))
 
 
-def _end(report: ImportReport) -> None:
-    """Skipped rows with their reasons are a result; a file of which nothing could be used is none."""
-    fail_if(any(file.is_useless for file in report.files))
-
-
-def _show_end(values: dict[str, Any], execute: bool, json_output: bool) -> None:
-    written = ", ".join(values["written"])
-    if execute and values["unregistered"]:
-        written += f"; registered: {', '.join(values['unregistered'])}"
-    text = f"Written: {written}" if written else "Nothing new to write" if execute else _DRY
-    show(values, json_output, text)
-
-
-@app.command("import-folders")
+@command("import-folders", has_json=True)
 def import_folders(
     original: Annotated[Path, typer.Argument(help="The images there were: a folder or a zip.")],
     final: Annotated[Path, typer.Argument(help="The images that were kept: a folder or a zip.")],
     project: Annotated[str, typer.Option("--project", metavar="P", help="Whose images these are.")],
     execute: Execute = False,
-    home: Home = None,
-    json_output: Json = False,
 ) -> None:
     """Read picks and crops off two folders: what there was, and what was kept of it."""
     from pickroom.history.extraction import read_pair
 
     with progress_bar("Comparing images") as progress:
-        found = read_pair(Workspace.find(home), original, final, project, progress)
-    with found:
-        _show_report(found.lines(), execute, json_output)
-        written = [path.name for path in found.write()] if execute else []
-        _show_end({**found.to_dict(), "written": written}, execute, json_output)
-        _end(found.report)
+        found = read_pair(workspace_here(), original, final, project, progress)
+    _import(found, execute)
 
 
-@app.command()
-def backfill(project: ProjectName, execute: Execute = False, home: Home = None, json_output: Json = False) -> None:
+@command(has_json=True)
+def backfill(project: ProjectName, execute: Execute = False) -> None:
     """Say of older rows whether the AI's crop was accepted, by where their images lie; a dry run first."""
     from pickroom.history import backfill as filling
 
-    opened = project_of(home, project)
+    opened = project_of(project)
     planned = filling.plan(opened)
     copy = filling.apply(opened, planned) if execute else None
     end = f"Written, after a copy of the database: {copy.name}" if copy else "Nothing to write" if execute else _DRY
     values = {"accepted": planned.accepted, "left": dict(planned.left), "copy": copy and copy.name}
-    show(values, json_output, [*planned.lines(), end])
+    show([*planned.lines(), end], values)
 
 
-@app.command()
+@command(has_json=True)
 def anomalies(
     projects: Annotated[list[str] | None, typer.Argument(metavar="[P]...", help="Else every project.")] = None,
     execute: Execute = False,
-    home: Home = None,
-    json_output: Json = False,
 ) -> None:
     """Count by project where a lower stage was chosen; --execute writes the cases to data/training/."""
     from pickroom.history import anomalies as looking
     from pickroom.store import legacy
 
-    workspace = Workspace.find(home)
+    workspace = workspace_here()
     summary, cases = looking.find(workspace, projects or ())
     started = [one for one in workspace.project_ids() if one in summary.projects]
     unsound = sum(name_unsound(workspace.project(one), legacy.databases(workspace, one)) for one in started)
@@ -160,5 +140,5 @@ def anomalies(
     lines = summary.lines() or ["No project yet: pickroom start NAME --images FOLDER"]
     lines += [f"Written: {path}" for path in written] or [_DRY]
     found = {**summary.to_dict(), "written": [str(path) for path in written], "unsound_rows": unsound}
-    show(found, json_output, lines)
+    show(lines, found)
     fail_if(unsound)

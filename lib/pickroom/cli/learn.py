@@ -1,18 +1,18 @@
-"""Commands of learning: train, evaluate, recommend."""
+"""Commands of learning: embed, train, evaluate, recommend."""
 
 from __future__ import annotations
 
 import signal
 import threading
-from typing import TYPE_CHECKING, Annotated, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from pickroom.cli.console import (
-    Home,
-    Json,
     ProjectName,
     app,
+    command,
     fail_if,
     listing_items,
     messages,
@@ -22,9 +22,98 @@ from pickroom.cli.console import (
     project_of,
     say,
     show,
+    workspace_here,
 )
 from pickroom.core.errors import UsageError
 from pickroom.store.workspace import Workspace
+
+if TYPE_CHECKING:
+    from pickroom.features.choice import EncoderConfig
+    from pickroom.store.workspace import Project
+
+
+@command(has_json=True)
+def embed(
+    project: ProjectName,
+    encoder: Annotated[
+        str | None,
+        typer.Option(help="bundled, or openclip[:MODEL/TAG]; else the project's own, and bundled for a new one."),
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option(help="OpenCLIP's architecture and weights; downloads them.", metavar="MODEL/TAG")
+    ] = None,
+    checkpoint: Annotated[
+        Path | None, typer.Option(help="A local OpenCLIP folder: open_clip_config.json and weights.", metavar="FOLDER")
+    ] = None,
+    change_encoder: Annotated[bool, typer.Option("--change-encoder", help="Embed all images by another one.")] = False,
+    device: Annotated[str | None, typer.Option(help="cuda, mps or cpu; else the best one here.")] = None,
+    dtype: Annotated[str | None, typer.Option(hidden=True)] = None,  # of version 0.1
+    engine: Annotated[Literal["local", "ray"], typer.Option(help="ray: on several machines.")] = "local",
+    address: Annotated[str | None, typer.Option(help="A running Ray cluster's; else Ray is started here.")] = None,
+    regions: Annotated[bool, typer.Option(hidden=True)] = True,  # of version 0.1
+    verify: Annotated[bool, typer.Option("--verify", help="Check the vectors, and make 20 of them again.")] = False,
+    import_legacy: Annotated[
+        Path | None,
+        typer.Option(
+            help="Only import the vectors of an earlier system; --encoder says what made them.", metavar="JSONL"
+        ),
+    ] = None,
+) -> None:
+    """Give every image its vector, once. Stop it at any time: run again, it goes on."""
+    opened = project_of(project)
+    if dtype not in (None, "float32"):
+        raise UsageError(f"vectors are not computed in {dtype} any more", doing="embedding", hint="leave --dtype out")
+    if address and engine != "ray":
+        raise UsageError("--address names a Ray cluster", doing="embedding", hint="add --engine ray")
+    from pickroom.features.choice import EncoderConfig
+
+    asked = EncoderConfig(encoder, model, checkpoint, device, change_encoder)
+    if import_legacy is not None:
+        _import(opened, import_legacy, asked if encoder or model or checkpoint else None)
+        return
+    from pickroom.indexing.engines import EmbedConfig
+    from pickroom.indexing.pipeline import embed as run
+    from pickroom.indexing.report import bar
+
+    config = EmbedConfig(encoder=asked, engine=engine, address=address)
+    report = run(opened, config, bar, verify=verify)
+    problems = report.verification.problems if report.verification else ()
+    show(report.words(), report.to_dict())
+    for problem in problems:
+        say(f"pickroom: {problem}")
+    fail_if(problems or report.errors or report.waiting)
+
+
+@app.command()
+def install(what: Annotated[Literal["faces"], typer.Argument(help="faces: eyes, mouth and pose of people.")]) -> None:
+    """Install optional packages that pip takes for needing more than they do."""
+    from pickroom.features import faces
+
+    if not faces.installed():
+        faces.install()
+    say("pickroom: faces are measured when images are embedded")
+
+
+def _import(project: Project, cache: Path, declared: EncoderConfig | None) -> None:
+    from pickroom.history.vectors import import_cache
+
+    report = import_cache(project, cache, declared)
+    lines = [f"{report.lines} lines = {report.imported} imported + {sum(report.skipped.values())} skipped"]
+    lines += [f"  {count} skipped: {reason}" for reason, count in report.skipped.most_common()]
+    lines.append(f"  {report.matched} of the imported ones are of images that the last scan knows")
+    if report.sampled:
+        lines.append(
+            f"  {report.verified} of {report.sampled} images embedded again give these vectors ({report.encoder})"
+        )
+    elif report.encoder:
+        lines.append(f"  no image of them is on disk: that {report.encoder} made them could not be verified")
+    if report.bound and report.encoder:
+        lines.append(f"  project {project.id} now uses this encoder: old and new vectors train together")
+    elif report.bound:
+        lines.append(f"  project {project.id} now uses these vectors; new images need embed --change-encoder")
+    show(lines, report.to_dict())
+    fail_if(report.lines and not report.imported)
+
 
 if TYPE_CHECKING:
     from pickroom.learn.progress import ProgressReporter, Status
@@ -35,7 +124,7 @@ _LINES = 10  # of progress a training, where a line cannot be rewritten
 Projects = Annotated[list[str] | None, typer.Argument(metavar="PROJECT...", help="Whose decisions to learn from.")]
 
 
-@app.command()
+@command()
 def train(
     model: Annotated[str, typer.Argument(metavar="ranker|crop_proposer", help="Which model.")],
     projects: Projects = None,
@@ -53,7 +142,6 @@ def train(
     ] = 1.0,
     seed: Annotated[int, typer.Option(help="Of the model; the same one gives the same model.")] = 1,
     device: Annotated[str, typer.Option(help="cuda, mps or cpu, which these small networks are fastest on.")] = "cpu",
-    home: Home = None,
 ) -> None:
     """Train a model on decisions; it recommends once it has been shown to be better."""
     from pickroom.learn import progress
@@ -61,10 +149,10 @@ def train(
     from pickroom.learn.training import TrainConfig, train
     from pickroom.learn.training_sets import require_kind
 
-    workspace, kind = Workspace.find(home), require_kind(model)
+    workspace, kind = workspace_here(), require_kind(model)
     if stop:
         asked = progress.request_stop(workspace, kind)
-        show({}, False, f"{kind}: {'asked to stop at the end of its epoch' if asked else 'none is being trained'}")
+        show(f"{kind}: {'asked to stop at the end of its epoch' if asked else 'none is being trained'}")
         return
     task = _task(kind, anomaly_weight, override_weight, seed)
     if watch:
@@ -81,55 +169,53 @@ def train(
     with listing_items(prefix=""), shown:
         made = train(workspace, kind, projects, config, task, shown, _stops_by_signal)
     unsound = _unsound(workspace, [*projects, *([holdout] if holdout else [])])
-    show({}, False, [*made.lines, f"report: {made.report}"])
+    show([*made.lines, f"report: {made.report}"])
     fail_if(unsound)
 
 
-@app.command()
+@command(has_json=True)
 def evaluate(
     projects: Annotated[
         list[str], typer.Argument(metavar="PROJECT...", help="Whose decisions to hold models against.")
     ],
     sample: Annotated[int, typer.Option(min=0, help="Also so many random held-out groups, side by side.")] = 0,
     seed: Annotated[int | None, typer.Option(help="Of the sample; else another one each time.")] = None,
-    home: Home = None,
-    json_output: Json = False,
 ) -> None:
     """How every version of the models does on decisions that it was not trained on."""
     from pickroom.learn import describing
     from pickroom.learn.evaluation import evaluate
 
     with progress_bar("Reading groups") as progress:
-        found = evaluate(workspace := Workspace.find(home), projects, sample, seed, progress)
+        found = evaluate(workspace := workspace_here(), projects, sample, seed, progress)
     unsound = _unsound(workspace, projects)
     values = found.to_dict() | {"unsound_rows": unsound}
-    show(values, json_output, describing.evaluation_lines(found))
+    show(describing.evaluation_lines(found), values)
     fail_if(unsound + sum(bool(score.damaged) for score in found.versions))
 
 
-@app.command()
-def recommend(project: ProjectName, home: Home = None, json_output: Json = False) -> None:
+@command(has_json=True)
+def recommend(project: ProjectName) -> None:
     """Recommend for every undecided group, by the current models, else by the baseline."""
     from pickroom.learn.recommending import recommend
 
-    opened = project_of(home, project)
+    opened = project_of(project)
     with progress_bar("Reading groups") as progress:
         report = recommend(opened, progress)
     for fault in report.faults:
         say(f"pickroom: {fault}")
     unsound = name_unsound(opened)
-    show(report.to_dict() | {"unsound_rows": unsound}, json_output, report.words.splitlines())
+    show(report.words.splitlines(), report.to_dict() | {"unsound_rows": unsound})
     fail_if(unsound + len(report.faults))
 
 
-@app.command(hidden=True)
-def retrain(project: ProjectName, home: Home = None) -> None:
+@command(hidden=True)
+def retrain(project: ProjectName) -> None:
     """Learn what was decided in all projects that go together with this one, then recommend: what the deck starts."""
     from pickroom.learn.retraining import retrain
 
     with _Shown() as shown:
-        lines = retrain(Workspace.find(home), project, shown)
-    show({}, False, list(lines))
+        lines = retrain(workspace_here(), project, shown)
+    show(list(lines))
 
 
 def _unsound(workspace: Workspace, project_ids: list[str]) -> int:
@@ -182,7 +268,7 @@ def _watch(workspace: Workspace, kind: Kind, projects: list[str], options: list[
         raise typer.Exit(started.process.returncode if started.process.returncode > 0 else 1)
     if last is None or last.state != "done":
         raise typer.Exit(1)
-    show({}, False, last.message.splitlines())
+    show(last.message.splitlines())
 
 
 def _stops_by_signal(told: ProgressReporter) -> None:

@@ -1,4 +1,4 @@
-"""Commands of a project's life: start, groups, status, relocate."""
+"""Commands of a project's life: start, groups, status, alias, relocate; the demo; and lab, app, doctor."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -6,16 +6,25 @@ from typing import Annotated, Any
 
 import typer
 
-from pickroom.cli.console import Home, Json, ProjectName, app, fail_if, progress_bar, project_of, say, show, some
+from pickroom.cli.console import (
+    ProjectName,
+    command,
+    fail_if,
+    progress_bar,
+    project_of,
+    say,
+    show,
+    some,
+    workspace_here,
+)
 from pickroom.core.errors import PickroomError, UsageError
 from pickroom.core.quantities import percent, plural
-from pickroom.store.workspace import Workspace
 
 _LONGEST_GAP = 365 * 24 * 60  # minutes
 _SHOWN = 20  # images that are listed by name
 
 
-@app.command()
+@command(has_json=True)
 def start(
     project: ProjectName,
     images: Annotated[Path | None, typer.Option("--images", help="The folder of images.")] = None,
@@ -27,8 +36,6 @@ def start(
     ] = None,
     title: Annotated[str | None, typer.Option(help="A name to show.")] = None,
     rename_duplicates: Annotated[bool, typer.Option(help="Put the folder's name in front of names met twice.")] = False,
-    home: Home = None,
-    json_output: Json = False,
 ) -> None:
     """Make a project of a folder of images: scan, group, recommend the baseline."""
     from pickroom.history.logged_paths import new_aliases
@@ -38,12 +45,12 @@ def start(
     if (images is None) is not finished or (finished and rename_duplicates):
         hint = f"pickroom start {project} --images FOLDER; see: pickroom start --help"
         raise UsageError("give either --images or --finished", doing="starting a project", hint=hint)
-    workspace = Workspace.find(home)
+    workspace = workspace_here()
     names = new_aliases(workspace, project, aliases or ())
     if images is None:
         registered = projects.register(workspace, project, title=title, aliases=names)
         next_line = f"Import its decisions: pickroom import-csv FILE --project {registered.id}"
-        show({"project_id": registered.id}, json_output, [f"Project {registered.id}: finished, no images", next_line])
+        show([f"Project {registered.id}: finished, no images", next_line], {"project_id": registered.id})
         return
     with progress_bar("Reading images") as progress:
         made, report = projects.start(
@@ -58,7 +65,7 @@ def start(
         lines.append("Review it: pickroom lab, then notebooks/20_review.ipynb")
     else:
         lines.append(f"Nothing could be grouped by the stages in the names: {similarity_hint(made.id)}")
-    show({"project_id": made.id, **report.to_dict()}, json_output, [f"Project {made.id}: {first}", *lines])
+    show([f"Project {made.id}: {first}", *lines], {"project_id": made.id, **report.to_dict()})
     fail_if(rename_duplicates and any(u.reason.startswith("duplicate name") for u in report.ungrouped))
 
 
@@ -76,7 +83,7 @@ def scan_lines(report: Any) -> list[str]:
     return lines
 
 
-@app.command()
+@command(has_json=True)
 def groups(
     project: ProjectName,
     by: Annotated[
@@ -90,8 +97,6 @@ def groups(
         int | None, typer.Option("--hash-distance", metavar="BITS", help="By similarity: most bits of 64 that differ.")
     ] = None,
     tune: Annotated[bool, typer.Option("--tune", help="By similarity: as your own decisions suggest.")] = False,
-    home: Home = None,
-    json_output: Json = False,
 ) -> None:
     """Scan the project's folder again and group what is new. By similarity groups what the stages left out."""
     from pickroom.groups.stages import DEFAULT_GAP
@@ -106,7 +111,7 @@ def groups(
     if gap is not None and not 0 < gap <= _LONGEST_GAP:
         raise UsageError(f"a gap of {gap:g} minutes groups nothing well", doing="grouping", hint="use --gap 5")
     limit = None if gap is None else timedelta(minutes=gap)
-    opened = project_of(home, project)
+    opened = project_of(project)
     with progress_bar("Reading images") as progress:
         report = projects.rescan(
             opened,
@@ -117,22 +122,18 @@ def groups(
     lines = scan_lines(report)
     if by == "stage" and report.ungrouped and not projects.status(opened, files=False)["groups"]:
         lines.append(f"Nothing could be grouped by the stages in the names: {similarity_hint(project)}")
-    show(report.to_dict(), json_output, lines)
+    show(lines, report.to_dict())
 
 
-@app.command()
-def status(
-    project: Annotated[str | None, typer.Argument(metavar="[PROJECT]")] = None,
-    home: Home = None,
-    json_output: Json = False,
-) -> None:
+@command(has_json=True)
+def status(project: Annotated[str | None, typer.Argument(metavar="[PROJECT]")] = None) -> None:
     """What is waiting, decided, unfinished: of one project, or of all.
 
     Exits 1 if images lie where neither the journal nor a row says, or a project cannot be read.
     """
     from pickroom.indexing import projects
 
-    workspace = Workspace.find(home)
+    workspace = workspace_here()
     found = []
     for project_id in [project] if project else workspace.project_ids():
         try:
@@ -143,7 +144,7 @@ def status(
             say(f"pickroom: {error.line}")
             found.append({"project_id": project_id, "error": error.line})
     text = "\n".join(status_words(entry) for entry in found) or "No project yet: pickroom start NAME --images FOLDER"
-    show(found[0] if project else {"projects": found}, json_output, text)
+    show(text, found[0] if project else {"projects": found})
     fail_if(any(entry.get("unexplained") or entry.get("misplaced") or "error" in entry for entry in found))
 
 
@@ -192,20 +193,18 @@ def status_words(entry: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-@app.command()
+@command(has_json=True)
 def alias(
     project: ProjectName,
     names: Annotated[
         list[str] | None, typer.Argument(metavar="[NAME]...", help="Further names; none lists them.")
     ] = None,
     remove: Annotated[bool, typer.Option("--remove", help="Take these names away.")] = False,
-    home: Home = None,
-    json_output: Json = False,
 ) -> None:
     """List, add or remove the names that old logs and caches have for a project, such as "training data/anna_final"."""
     from pickroom.history.logged_paths import new_aliases
 
-    workspace = Workspace.find(home)
+    workspace = workspace_here()
     opened = workspace.project(project)
     if names:
         given = names if remove else new_aliases(workspace, project, names)
@@ -215,13 +214,83 @@ def alias(
             raise UsageError(what, doing="removing aliases", hint=f"list them: pickroom alias {opened.id}")
         opened = opened.with_manifest(aliases=tuple(kept if remove else (*kept, *given)))
     found = list(opened.manifest.aliases)
-    show({"project_id": opened.id, "aliases": found}, json_output, [f"{opened.id}: {', '.join(found) or 'no aliases'}"])
+    show([f"{opened.id}: {', '.join(found) or 'no aliases'}"], {"project_id": opened.id, "aliases": found})
 
 
-@app.command()
-def relocate(project: ProjectName, folder: Annotated[Path, typer.Argument()], home: Home = None) -> None:
+@command()
+def relocate(project: ProjectName, folder: Annotated[Path, typer.Argument()]) -> None:
     """Tell a project that its image folder has moved."""
     from pickroom.indexing import projects
 
-    moved = projects.relocate(Workspace.find(home), project, folder)
-    show({}, False, f"Project {moved.id} now has its images in {moved.root}")
+    moved = projects.relocate(workspace_here(), project, folder)
+    show(f"Project {moved.id} now has its images in {moved.root}")
+
+
+@command()
+def demo(
+    folder: Annotated[Path | None, typer.Argument(metavar="[DIR]", help="The demo's home; else the workspace.")] = None,
+    groups: Annotated[int, typer.Option(min=1, help="How many groups to make.")] = 60,
+    long_side: Annotated[int, typer.Option(help="Pixels; smaller for thousands of groups.")] = 1024,
+    seed: Annotated[int, typer.Option(help="The same seed makes the same files.")] = 1,
+    model_like: Annotated[
+        bool, typer.Option("--model-like", help="Simulated recommendations with crops and confidences.")
+    ] = False,
+    decided: Annotated[int, typer.Option(min=0, help="Groups that a simulated person has decided already.")] = 0,
+) -> None:
+    """Make a project `demo` of real photographs, as stage series with defects in some."""
+    from pickroom.demo.plan import DemoConfig
+    from pickroom.demo.project import start_demo
+
+    workspace = workspace_here(folder)
+    with progress_bar("Making images") as progress:
+        config = DemoConfig(groups=groups, seed=seed, long_side=long_side)
+        made, report = start_demo(workspace, config, model_like=model_like, decided=decided, progress=progress)
+    where = "" if folder is None else f" --home {workspace.root}"
+    found = f"{plural(report.images, 'image')} in {plural(len(report.groups), 'group')}"
+    text = f"Project {made.id}: {found} under {made.root}"
+    show(f"{text}\nReview it: pickroom lab{where}")
+
+
+@command()
+def lab(
+    port: Annotated[int, typer.Option(help="Where to listen; the next free one if it is taken.")] = 8888,
+    browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open a browser window.")] = True,
+) -> None:
+    """Open JupyterLab on your copies of the notebooks: on this machine only, behind a token."""
+    from pickroom.app import lab as jupyter
+
+    workspace = workspace_here()
+    outdated = jupyter.copy_notebooks(workspace)
+    if outdated:
+        say(
+            f"You changed {', '.join(outdated)} in {workspace.notebooks}, and this version of Pickroom has newer ones. "
+            "Yours stay as they are. To get the newer ones, rename yours and start the lab again."
+        )
+    jupyter.run(workspace, port=port, browser=browser)
+
+
+@command("app")
+def picking_app(
+    project: Annotated[str, typer.Argument(metavar="[PROJECT]", help="Open this one; else choose on the page.")] = "",
+    port: Annotated[int, typer.Option(help="Where to listen; the next free one if it is taken.")] = 8866,
+    browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open a browser window.")] = True,
+) -> None:
+    """Pick and crop in the browser without a notebook: on this machine only, behind a token."""
+    from pickroom.app.server import app_server
+
+    app_server.run(workspace_here(), project, port=port, browser=browser)
+
+
+@command(has_json=True)
+def doctor() -> None:
+    """Check this machine and the workspace: each line ok, warn or fail, what it means, and what to do.
+
+    Changes nothing, fetches nothing; what a disk can do is tried in a hidden folder, which is removed.
+    Exits 1 if anything failed.
+    """
+    from pickroom.cli.doctor import machine, workspaces
+
+    findings = [*machine.look(), *workspaces.look(workspace_here())]
+    values = workspaces.to_dict(findings)
+    show([finding.line for finding in findings], values)
+    fail_if(not values["ok"])

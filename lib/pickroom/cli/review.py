@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import msgspec
 import typer
 
-from pickroom.cli.console import Home, ProjectName, app, fail_if, listing_items, project_of, read_text, say, show
+from pickroom.cli.console import ProjectName, command, fail_if, listing_items, project_of, read_text, say, show
 from pickroom.core.errors import UsageError
 from pickroom.core.naming import folder_of
 from pickroom.core.quantities import plural
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pickroom.store.workspace import Project
 
 
-@app.command()
+@command()
 def review(
     project: ProjectName,
     keys: Annotated[Path | None, typer.Option(help="A file of keys, one a line; - reads stdin.")] = None,
@@ -32,7 +32,6 @@ def review(
     order: Annotated[
         Literal["folder", "worth"], typer.Option(help="worth: what a look most likely corrects first.")
     ] = "folder",
-    home: Home = None,
 ) -> None:
     """Review by keys without a browser; the deck itself is notebooks/20_review.ipynb."""
     from pickroom.sessions.keys import read_keys
@@ -42,7 +41,7 @@ def review(
         what = "--no-ai has no recommendation to hide or to order by"
         raise UsageError(what, doing="opening a review", hint="leave --blind and --order out")
     pressed = read_keys(read_text(keys, "reading keys")) if keys else []
-    opened = project_of(home, project)
+    opened = project_of(project)
     undone = False
     with closing(ManualSession(opened) if no_ai else ReviewSession(opened, blind=blind, order=order)) as session:
         for key in pressed:
@@ -55,11 +54,11 @@ def review(
                 say(session.last_result.line)
         shown = session.view()
         hint = "" if keys else "\nReview it in the browser: pickroom lab, then notebooks/20_review.ipynb"
-        show({}, False, shown.header + hint)
+        show(shown.header + hint)
     fail_if(undone)
 
 
-@app.command()
+@command()
 def recover(
     project: ProjectName,
     unexplained: Annotated[
@@ -71,14 +70,13 @@ def recover(
     execute: Annotated[
         bool, typer.Option("--execute", help="With --unexplained, --give-up: do it; else only show it.")
     ] = False,
-    home: Home = None,
 ) -> None:
     """Finish, forward, what a crash interrupted."""
     from pickroom.automation import apply
     from pickroom.files.batch import recover as finish
     from pickroom.store.connect import connect
 
-    opened = project_of(home, project)
+    opened = project_of(project)
     if unexplained and give_up:
         raise UsageError("--unexplained and --give-up exclude each other", doing="recovering", hint="give one of them")
     if unexplained:
@@ -120,18 +118,16 @@ def _return(opened: Project, execute: bool) -> None:
     _report(outcome, lines)
 
 
-@app.command("undo")
+@command("undo")
 def undo_command(
-    project: ProjectName,
-    batch: Annotated[int, typer.Option(help="The number that finalise and status print.")],
-    home: Home = None,
+    project: ProjectName, batch: Annotated[int, typer.Option(help="The number that finalise and status print.")]
 ) -> None:
     """Put a finalised batch back: files, choices, rows."""
     from pickroom.files.batch import undo_batch
     from pickroom.store import decisions, operations
     from pickroom.store.connect import connect
 
-    opened = project_of(home, project)
+    opened = project_of(project)
     with listing_items(), closing(connect(opened.database)) as connection:
         kinds = {op.unit: op.kind for op in operations.of_batch(connection, batch) if op.undoes is None}
         groups = len(decisions.batch_group_ids(connection, batch))
@@ -175,18 +171,18 @@ def _close(opened: Project, execute: bool) -> None:
     lines = [f"{len(missing)} of {opened.id} {words}"]
     if missing and not execute:
         lines.append("Nothing has been done. Bring their disk or folder back if you can; else do it: add --execute")
-    show({}, False, lines)
+    show(lines)
     fail_if(outcome.stuck)
 
 
 def _report(outcome: Outcome, text: str | Sequence[str]) -> None:
     for unit, reason in {**outcome.failed, **outcome.stuck}.items():
         say(f"{unit}: {reason}")
-    show({}, False, text)
+    show(text)
     fail_if(outcome.failed or outcome.stuck)
 
 
-@app.command()
+@command()
 def crop(
     project: ProjectName,
     boxes: Annotated[
@@ -194,7 +190,6 @@ def crop(
         typer.Option(help='JSON lines {"filename", "box"} or {"filename", "action": "delete"}; - is stdin.'),
     ] = None,
     apply_ai: Annotated[bool, typer.Option("--apply-ai", help="Crop all of crop_auto/ as the AI proposed.")] = False,
-    home: Home = None,
 ) -> None:
     """Make the crops that wait; the desk itself is notebooks/30_crop.ipynb."""
     from pickroom.files.cropping import Order
@@ -203,13 +198,13 @@ def crop(
     if boxes is not None and apply_ai:
         raise UsageError("--boxes and --apply-ai exclude each other", doing="cropping", hint="give one of them")
     wanted = read_boxes(read_text(boxes, "reading boxes")) if boxes is not None else []
-    with closing(CropSession(project_of(home, project))) as session:
+    with closing(CropSession(project_of(project))) as session:
         if session.state.message:  # what was recovered or rebuilt as it opened
             say(session.state.message)
         if not apply_ai and boxes is None:
             shown = session.view()
             problems = "".join(f"\n  {line}" for line in shown.problems)
-            show({}, False, f"{shown.header}{problems}\nDraw them in the browser: pickroom lab, then 30_crop.ipynb")
+            show(f"{shown.header}{problems}\nDraw them in the browser: pickroom lab, then 30_crop.ipynb")
             return
         if apply_ai:
             result = session.apply_ai()
@@ -222,7 +217,7 @@ def crop(
         say(f"{name}: {reason}")
     number = f"Batch {result.batch}: " if result.batch else ""
     stuck = f", {len(result.stuck)} unfinished: run `pickroom recover {project}`" if result.stuck else ""
-    show({}, False, f"{number}{len(result.done)} done, {len(result.refused)} refused{stuck}")
+    show(f"{number}{len(result.done)} done, {len(result.refused)} refused{stuck}")
     fail_if(result.refused or result.stuck)
 
 

@@ -12,10 +12,8 @@ import msgspec
 import typer
 
 from pickroom.cli.console import (
-    Home,
-    Json,
     ProjectName,
-    app,
+    command,
     fail_if,
     progress_bar,
     project_of,
@@ -23,12 +21,12 @@ from pickroom.cli.console import (
     say,
     show,
     some,
+    workspace_here,
 )
 from pickroom.core.errors import UsageError
 from pickroom.core.naming import split
 from pickroom.core.quantities import plural
 from pickroom.storage.json_records import from_json, parse_lines
-from pickroom.store.workspace import Workspace
 
 if TYPE_CHECKING:
     from pickroom.sessions.marking.session import BoardSession
@@ -37,7 +35,7 @@ Execute = Annotated[bool, typer.Option("--execute", help="Move the files; else o
 _SHOWN = 20  # images held back that are listed by name
 
 
-@app.command()
+@command(has_json=True)
 def sort(
     project: ProjectName,
     folder: Annotated[
@@ -48,8 +46,6 @@ def sort(
         Path | None, typer.Option(help='JSON lines {"filename", "folder"[, "directory"]}; - is stdin.')
     ] = None,
     execute: Execute = False,
-    home: Home = None,
-    json_output: Json = False,
 ) -> None:
     """Sort images into named character folders: a dry run first; the grid itself is notebooks/70_sort.ipynb."""
     from pickroom.sessions.sorting.session import SortSession
@@ -57,7 +53,7 @@ def sort(
     if by is not None and assign is not None:
         raise UsageError("--by and --assign exclude each other", doing="sorting", hint="give one of them")
     lines = read_marks(read_text(assign, "reading a file of folders"), "folder") if assign is not None else None
-    with closing(SortSession(project_of(home, project), folder)) as session:
+    with closing(SortSession(project_of(project), folder)) as session:
         table: list[dict[str, Any]] = []
         routes: dict[str, str] | None = None
         if by is not None:
@@ -69,10 +65,10 @@ def sort(
             routes = session.assign(_paths(session, lines))
         extra = {"folders": list(session.listing.bases), "by": by, "table": table, "unsorted": len(session.unsorted())}
         words = [f"  {row['images']:>6}  {_said(by or '', row)}" for row in table]
-        _finish(session, routes, execute, json_output, extra, words, session.mark_all)
+        _finish(session, routes, execute, extra, words, session.mark_all)
 
 
-@app.command()
+@command(has_json=True)
 def browse(
     project: ProjectName,
     folder: Annotated[list[str] | None, typer.Option(help="Folder of the project; repeatable; else all.")] = None,
@@ -80,19 +76,17 @@ def browse(
         Path | None, typer.Option(help='JSON lines {"filename", "mark": "crop"|"staging"[, "directory"]}; - is stdin.')
     ] = None,
     execute: Execute = False,
-    home: Home = None,
-    json_output: Json = False,
 ) -> None:
     """Mark images for the crop desk or to be set aside: a dry run first; the viewer is notebooks/71_browse.ipynb."""
     from pickroom.sessions.marking.session import BrowseSession, mark_named
 
     lines = read_marks(read_text(marks, "reading a file of marks"), "mark", mark_named) if marks is not None else None
-    with closing(BrowseSession(project_of(home, project), folder)) as session:
+    with closing(BrowseSession(project_of(project), folder)) as session:
         counts = session.listing.counts
         routes = None if lines is None else _paths(session, lines)
         extra = {"folders": {name or ".": count for name, count in counts.items() if count}}
         words = [f"  {count:>6}  {name}/" for name, count in extra["folders"].items()]
-        _finish(session, routes, execute, json_output, extra, words, session.set_marks)
+        _finish(session, routes, execute, extra, words, session.set_marks)
 
 
 def read_marks(text: str, field: str, folder_of: Callable[[str], str] = str) -> list[tuple[str, str | None, str]]:
@@ -129,7 +123,6 @@ def _finish(
     session: BoardSession,
     routes: Mapping[str, str] | None,
     execute: bool,
-    as_json: bool,
     extra: dict[str, Any],
     words: list[str],
     mark: Callable[[Mapping[str, str]], object],
@@ -161,7 +154,7 @@ def _finish(
         ],
         "batch": batch,
     }
-    show(values, as_json, lines)
+    show(lines, values)
     fail_if(execute and held)
 
 
@@ -178,13 +171,12 @@ if TYPE_CHECKING:
 _PAIRS_SHOWN = 40  # pairs listed in words; --json lists them all
 
 
-@app.command()
+@command(has_json=True)
 def duplicates(
     projects: Annotated[list[str] | None, typer.Argument(metavar="[PROJECT]...", help="Else every project.")] = None,
     cosine: Annotated[float | None, typer.Option(help="Near from this cosine of the vectors on.")] = None,
     hash_distance: Annotated[
-        int | None,
-        typer.Option("--hash-distance", metavar="BITS", help="Near within so many of the hashes' 64 bits."),
+        int | None, typer.Option("--hash-distance", metavar="BITS", help="Near within so many of the hashes' 64 bits.")
     ] = None,
     within_groups: Annotated[
         bool, typer.Option("--within-groups", help="Near pairs inside one group too: these are meant to be alike.")
@@ -194,8 +186,6 @@ def duplicates(
     ] = False,
     near: Annotated[bool, typer.Option("--near", help="With --move: near duplicates too, without a look.")] = False,
     execute: Annotated[bool, typer.Option("--execute", help="With --move: move the files.")] = False,
-    home: Home = None,
-    json_output: Json = False,
 ) -> None:
     """Find images that are there twice, in any folder of any project; the desk is notebooks/72_duplicates.ipynb."""
     from pickroom.sessions.duplicates.finding import Thresholds, find
@@ -212,12 +202,12 @@ def duplicates(
         thresholds = Thresholds.given(cosine, hash_distance, within_groups)
     except ValueError as error:
         raise UsageError(str(error), doing="looking for duplicates") from None
-    chosen = projects_of(Workspace.find(home), projects or [])
+    chosen = projects_of(workspace_here(), projects or [])
     if move:
         if len(chosen) != 1:
             hint = "across projects duplicates are only reported"
             raise UsageError("--move takes one project", doing="setting duplicates aside", hint=hint)
-        _move(chosen[0], thresholds, near, execute, json_output)
+        _move(chosen[0], thresholds, near, execute)
         return
     with progress_bar("Hashing") as progress:
         gathered = gather(chosen, progress)
@@ -245,10 +235,10 @@ def duplicates(
         "dropped": found.dropped,
         "left_out": [{"project": p, "path": path, "reason": reason} for p, path, reason in gathered.left_out],
     }
-    show(values, json_output, lines)
+    show(lines, values)
 
 
-def _move(project: Project, thresholds: Thresholds, near: bool, execute: bool, json_output: bool) -> None:
+def _move(project: Project, thresholds: Thresholds, near: bool, execute: bool) -> None:
     """Say what would be set aside, what was marked at the desk among it; and do it if asked."""
     from pickroom.sessions.duplicates.session import DuplicatesSession
 
@@ -280,7 +270,7 @@ def _move(project: Project, thresholds: Thresholds, near: bool, execute: bool, j
         "held": [{"path": path, "reason": reason} for path, reason in held.items()],
         "batch": batch,
     }
-    show(values, json_output, lines)
+    show(lines, values)
     fail_if(execute and held)
 
 

@@ -14,10 +14,8 @@ from PIL import ImageEnhance, ImageFilter
 from scipy import ndimage
 
 from pickroom.core.records import CropBox
-from pickroom.demo.config import DemoConfig, stream
-from pickroom.demo.grades import turn_hue
-from pickroom.demo.photographs import load
-from pickroom.demo.plan import GroupPlan
+from pickroom.demo.photographs import load, turn_hue
+from pickroom.demo.plan import DemoConfig, GroupPlan, stream
 
 # The keys of this module's random streams: (seed, index, key[, stage in tenths]).
 _PICTURE, _EDIT, _DEFECT, _NOISE = 11, 12, 13, 14

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from pickroom.core.errors import ProjectError, StoreError
 from pickroom.core.naming import stage_of
 from pickroom.core.quantities import is_formula
-from pickroom.integrity.unsound import find_unsound
+from pickroom.integrity.inspection import find_unsound
 from pickroom.store import legacy, written_files
 from pickroom.store.connect import open_read_only
 from pickroom.store.workspace import Workspace, utc_now

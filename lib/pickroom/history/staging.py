@@ -233,6 +233,14 @@ class StagedImport:
         """Forget what was read; the temporary files go."""
         self._staging.close()
 
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON of `pickroom import-csv --json` (FORMATS.md), and what there is to know beside it."""
+        return self.report.to_dict()
+
+    def lines(self) -> list[str]:
+        """The report in words, a line each."""
+        return self.report.lines()
+
     def require_agreement(self) -> None:
         """Raises UsageError when a project was given and rows lie in folders of others."""
         self.report.assignment.require_agreement(self._given)

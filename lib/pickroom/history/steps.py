@@ -19,11 +19,7 @@ _DRY = "Nothing was written: set execute = True"
 
 
 def import_logs(
-    workspace: Workspace,
-    files: Sequence[Path | str],
-    project: str | None,
-    execute: bool,
-    **options: Any,
+    workspace: Workspace, files: Sequence[Path | str], project: str | None, execute: bool, **options: Any
 ) -> None:
     """Old CSV logs into one `<project>_legacy.db` per project; the options are those of `read_logs`."""
     if not files:

@@ -19,11 +19,7 @@ from pickroom.history import skip_reasons
 DELIMITERS = (",", ";", "\t", "|")
 _LONGEST = 131_072  # characters of a record; csv's own limit for a field
 _RECORD_LINES = 50  # lines that one record may span: quoted fields hold paths and lists, not books
-_BOMS = (
-    (codecs.BOM_UTF8, "utf-8-sig"),
-    (codecs.BOM_UTF16_LE, "utf-16"),
-    (codecs.BOM_UTF16_BE, "utf-16"),
-)
+_BOMS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
 
 
 @dataclass(frozen=True, slots=True)

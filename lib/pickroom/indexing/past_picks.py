@@ -8,7 +8,7 @@ from contextlib import closing
 
 from pickroom.core.records import Group
 from pickroom.integrity import vectors_on_disk
-from pickroom.integrity.unsound import find_unsound
+from pickroom.integrity.inspection import find_unsound
 from pickroom.store import groups, legacy, review_state
 from pickroom.store.connect import connect, open_read_only, transaction
 from pickroom.store.workspace import Project

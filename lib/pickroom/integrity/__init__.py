@@ -6,8 +6,16 @@ all that reads decisions, named and counted.
 """
 
 from pickroom.integrity.checks import CHECKS, Level, Purpose
-from pickroom.integrity.inspection import Finding, Inspection, inspect, save_report, vectors_on_disk
-from pickroom.integrity.unsound import Unsound, find_unsound, unsound_rows
+from pickroom.integrity.inspection import (
+    Finding,
+    Inspection,
+    Unsound,
+    find_unsound,
+    inspect,
+    save_report,
+    unsound_rows,
+    vectors_on_disk,
+)
 from pickroom.integrity.whereabouts import whereabouts
 
 __all__ = [

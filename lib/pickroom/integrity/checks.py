@@ -94,11 +94,14 @@ def _size(row: Row, _: ParsedRows) -> str | None:
 
 
 def _coordinates(row: Row, _: ParsedRows) -> str | None:
-    for name in ("ai_crop_coords", "final_crop_coords"):
-        try:
-            CropBox.from_json(row[name])
-        except (ValueError, TypeError, RecursionError) as error:
-            return f"{name}: {error}"
+    return _box(row, "ai_crop_coords") or _box(row, "final_crop_coords")
+
+
+def _box(row: Row, name: str) -> str | None:
+    try:
+        CropBox.from_json(row[name])
+    except (ValueError, TypeError, RecursionError) as error:
+        return f"{name}: {error}"
     return None
 
 
@@ -222,10 +225,8 @@ def _image_fault(row: Row) -> Fault | None:
 
 
 def _crop_fault(row: Row) -> Fault | None:
-    try:
-        CropBox.from_json(row["box"])
-    except (ValueError, TypeError, RecursionError) as error:
-        return Fault("crops", str(row["filename"]), f"box: {error}")
+    if wrong := _box(row, "box"):
+        return Fault("crops", str(row["filename"]), wrong)
     if not is_file_name(row["filename"]):
         return Fault("crops", repr(row["filename"]), f"{row['filename']!r} is no file name")
     return None
@@ -245,10 +246,8 @@ def _imported_crop_fault(row: Row) -> Fault | None:
     of = place_of(row, "filename")
     if not is_file_name(row["filename"]):
         return Fault("imported crops", of, f"{row['filename']!r} is no file name")
-    try:
-        CropBox.from_json(row["box"])
-    except (ValueError, TypeError, RecursionError) as error:
-        return Fault("imported crops", of, f"box: {error}")
+    if wrong := _box(row, "box"):
+        return Fault("imported crops", of, wrong)
     if not all(side is None or (type(side) is int and side > 0) for side in (row["width"], row["height"])):
         return Fault("imported crops", of, f"size {row['width']!r} x {row['height']!r}")
     return _import_fault("imported crops", of, row)

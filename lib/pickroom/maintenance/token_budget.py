@@ -7,8 +7,7 @@ The hook is one function, `Auditor`; `docs/audits.md` shows one. What each call 
 import fcntl
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -95,28 +94,17 @@ class TokenLedger:
         if type(tokens) is not int or tokens < 0:
             raise UsageError(f"a cost of {tokens!r} tokens", doing="keeping the token ledger", hint="whole, 0 or more")
         line = json.dumps({"timestamp": self.clock(), "what": what, "tokens": tokens}) + "\n"
-        with self._locked() as descriptor:
-            size = os.fstat(descriptor).st_size
-            if size and os.pread(descriptor, 1, size - 1) != b"\n":  # torn by a crash, and not counted: cut off
-                torn = len(self.path.read_bytes().rpartition(b"\n")[2])
-                os.ftruncate(descriptor, size - torn)
-            os.write(descriptor, line.encode())
-            atomic.sync(descriptor)
-
-    @contextmanager
-    def _locked(self) -> Iterator[int]:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
+            with self.path.open("a+b", buffering=0) as file:
+                fcntl.flock(file, fcntl.LOCK_EX)  # freed when it is closed
+                size = file.seek(0, os.SEEK_END)
+                if size and os.pread(file.fileno(), 1, size - 1) != b"\n":  # torn by a crash, and not counted: cut off
+                    file.truncate(size - len(self.path.read_bytes().rpartition(b"\n")[2]))
+                file.write(line.encode())
+                atomic.sync(file.fileno())
         except OSError as error:
             raise self._damaged(error.strerror or str(error)) from error
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-            yield descriptor
-        except OSError as error:
-            raise self._damaged(error.strerror or str(error)) from error
-        finally:
-            os.close(descriptor)  # frees the lock
 
     def _damaged(self, what: str) -> StoreError:
         hint = "mend the line by hand, or move the file away to begin a new one"

@@ -13,7 +13,7 @@ from cli.test_cli import Ran, pickroom  # noqa: F401 (a fixture)
 from conftest import read_tree
 from pickroom.core.errors import LockedError, ProjectError, StoreError, UsageError
 from pickroom.files.preflight import project_lock
-from pickroom.maintenance.backup import one_database
+from pickroom.maintenance.backup import restoring
 from pickroom.sessions.review.session import ReviewSession
 from pickroom.store import copies, snapshot
 from pickroom.store.connect import connect
@@ -38,7 +38,7 @@ def copy_of(project: Project) -> Path:
 def test_restored_copy_is_what_it_was(project: Project) -> None:
     copy, before = copy_of(project), read_tree(project.root)
     assert len(decisions(project)) == 2
-    found, aside = one_database.restore(project.workspace, "p", copy.name)
+    found, aside = restoring.restore_copy(project.workspace, "p", copy.name)
     assert len(decisions(project)) == 1
     assert aside is not None and found.database == project.database
     set_aside = aside / project.database.relative_to(project.workspace.root)
@@ -57,7 +57,7 @@ def test_copy_takes_the_place_of_a_lost_database(project: Project, lost: str) ->
         project.database.mkdir()
     elif lost == "broken link":
         project.database.symlink_to("elsewhere")
-    _, aside = one_database.restore(project.workspace, "p", copy_of(project).name)
+    _, aside = restoring.restore_copy(project.workspace, "p", copy_of(project).name)
     assert len(decisions(project)) == 1
     assert (aside is None) == (lost == "missing")
 
@@ -70,7 +70,7 @@ def test_log_of_the_replaced_database_is_set_aside(project: Project, tmp_path: P
     for end, content in files.items():  # as a process that was killed leaves them
         project.database.with_name(name + end).write_bytes(content)
     assert len(files["-wal"]) > 0
-    found, aside = one_database.restore(project.workspace, "p", copy_of(project).name)
+    found, aside = restoring.restore_copy(project.workspace, "p", copy_of(project).name)
     assert [path.name for path in found.in_the_way] == ["p.db", "p.db-wal", "p.db-shm"]
     with closing(connect(project.database)) as connection:
         assert connection.execute("SELECT count(*) FROM groups WHERE batch_number = 77").fetchone()[0] == 0
@@ -83,9 +83,9 @@ def test_restore_is_refused_while_the_database_is_in_use(project: Project) -> No
     before = read_tree(project.workspace.root)
     name = copy_of(project).name
     with closing(ReviewSession(project)), pytest.raises(LockedError, match="close the windows"):
-        one_database.restore(project.workspace, "p", name)
+        restoring.restore_copy(project.workspace, "p", name)
     with project_lock(project, "cropping"), pytest.raises(LockedError, match="cropping"):
-        one_database.restore(project.workspace, "p", name)
+        restoring.restore_copy(project.workspace, "p", name)
     assert len(decisions(project)) == 2
     gone = {path for path in before if path not in read_tree(project.workspace.root)}
     assert {path for path in gone if not path.endswith(("-wal", "-shm"))} == set()
@@ -97,11 +97,11 @@ def test_unsound_or_unknown_copy_changes_nothing(project: Project) -> None:
     data[8192:32768] = b"\xff" * (32768 - 8192)
     copy.write_bytes(data)
     with pytest.raises(StoreError, match=r"not sound.*choose another"):
-        one_database.restore(project.workspace, "p", copy.name)
+        restoring.restore_copy(project.workspace, "p", copy.name)
     with pytest.raises(UsageError, match="no copy"):
-        one_database.restore(project.workspace, "p", "../p.db")
+        restoring.restore_copy(project.workspace, "p", "../p.db")
     with pytest.raises(ProjectError, match="no project"):
-        one_database.listed(project.workspace, "q")
+        restoring.listed(project.workspace, "q")
     assert len(decisions(project)) == 2
     assert not list((project.workspace.root / "data").glob("before-restore-*"))
 
@@ -149,6 +149,6 @@ def test_copy_comes_back_though_the_manifest_is_lost(project: Project) -> None:
     manifest = project.manifest_file.read_text()
     project.manifest_file.unlink()
     project.database.unlink()
-    one_database.restore(project.workspace, "p", copy_of(project).name)
+    restoring.restore_copy(project.workspace, "p", copy_of(project).name)
     project.manifest_file.write_text(manifest)
     assert len(decisions(project)) == 1

@@ -12,7 +12,7 @@ from pickroom.cli.review import read_boxes
 from pickroom.core.errors import UsageError
 from pickroom.core.geometry import corners_match
 from pickroom.core.records import CropBox
-from pickroom.demo.config import DemoConfig
+from pickroom.demo.plan import DemoConfig
 from pickroom.demo.project import start_demo
 from pickroom.demo.truth import read_truth
 from pickroom.store import groups, recommendations

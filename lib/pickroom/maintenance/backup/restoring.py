@@ -1,26 +1,41 @@
-"""Restore a backup: extract and verify it under a hidden name, then publish its files, manifests last.
+"""Restore a backup, or one of the copies that are kept of a project's database (`store/copies.py`).
 
-Nothing is replaced: files in the way refuse the restore, or are set aside where the user asks for that. The same
-command completes a restore that was killed, since files that are there already stay.
+A backup is extracted and verified under a hidden name; then its files are published, manifests last. Nothing is
+replaced: files in the way refuse the restore, or are set aside where the user asks for that. The same command completes
+a restore that was killed, since files that are there already stay.
 """
 
 import json
 import os
-from collections.abc import Set
-from contextlib import ExitStack
+import shutil
+from collections.abc import Iterator, Set
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from dataclasses import replace as replaced
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 
-from pickroom.core.errors import ConflictError, FileOperationError
+from pickroom.core.errors import ConflictError, FileOperationError, ProjectError, StoreError, UsageError
+from pickroom.core.naming import is_project_id
 from pickroom.files.preflight import project_lock
-from pickroom.maintenance.backup.contents import SET_ASIDE, SIDE_FILES, is_database, is_manifest, members
-from pickroom.maintenance.backup.reading import Listed, Listing, Progress, check, read_member
+from pickroom.maintenance.backup.reading import (
+    SET_ASIDE,
+    SIDE_FILES,
+    Listed,
+    Listing,
+    Progress,
+    check,
+    is_database,
+    is_manifest,
+    members,
+    read_member,
+)
 from pickroom.storage import atomic, leftovers
 from pickroom.storage.locking import exclusive
+from pickroom.store import copies
 from pickroom.store.connections import exclusive_access, release_file
-from pickroom.store.workspace import Manifest, Workspace
+from pickroom.store.copies import Copy
+from pickroom.store.workspace import Manifest, Project, Workspace, bad_project_id
 
 BUILDING, LOCK = ".restoring-", ".restore.lock"
 GOES_ON = "what is there stays; then restore again, and it goes on"
@@ -71,49 +86,52 @@ def restore(
         LockedError: files of a project that is in the way are being moved, or somebody has its database open.
         FileOperationError: the disk is full or closed to writing.
     """
+    with _building(workspace, "restoring a backup") as building:
+        listing = check(file, building, progress)
+        for one in listing.files:
+            atomic.drop_claim(workspace.root / one.name)  # of a restore that was killed
+        found = _plan(workspace, file, listing)
+        if found.in_the_way and not replace:
+            raise ConflictError(
+                f"{len(found.in_the_way)} files of projects or models are here that are not the backup's",
+                items=found.in_the_way[:_EXAMPLES],
+                doing="restoring a backup",
+                subject=workspace.root,
+                hint="restore into an empty folder with --home, or see what would be set aside: --replace",
+            )
+        aside = None
+        if found.in_the_way:
+            aside = workspace.root / "data" / f"{SET_ASIDE}{datetime.now(UTC):%Y%m%dT%H%M%S%fZ}"
+            with ExitStack() as locks:
+                concerned = [Path(name).name for name in found.in_the_way if is_manifest(name) or is_database(name)]
+                for project_id in sorted({name.split(".")[0] for name in concerned}):
+                    held = workspace.planned(project_id, workspace.root)  # its manifest may be damaged
+                    locks.enter_context(project_lock(held, "restoring a backup"))
+                    # an open window would go on saving keys in the file that is set aside
+                    locks.enter_context(exclusive_access(held.database, "restoring a backup"))
+                # somebody may have come and gone since the look; now nobody can any more
+                late = _side_files(workspace, {one.name for one in found.coming} | set(found.in_the_way))
+                found = replaced(found, in_the_way=tuple(sorted({*found.in_the_way, *late})))
+                # manifests first: a project is gone before its decisions are
+                for name in sorted(found.in_the_way, key=is_manifest, reverse=True):
+                    # where the backup has a file, a folder goes whole, with what lies in it
+                    if not {folder.as_posix() for folder in PurePosixPath(name).parents} & set(found.in_the_way):
+                        move(workspace.root / name, aside / name)
+        for one in found.coming:
+            move(building / one.name, workspace.root / one.name)
+        return replaced(found, aside=aside)
+
+
+@contextmanager
+def _building(workspace: Workspace, doing: str) -> Iterator[Path]:
+    """A hidden folder to build in, while nobody else restores here."""
     data = workspace.root / "data"
     try:
         data.mkdir(parents=True, exist_ok=True)
-        lock = exclusive(data / LOCK, "restoring a backup here", "restoring a backup")
-        with lock, leftovers.Folder(BUILDING, data) as building:
-            return _restore(workspace, file, building, replace, progress)
+        with exclusive(data / LOCK, "restoring a backup here", doing), leftovers.Folder(BUILDING, data) as building:
+            yield building
     except OSError as error:
-        raise FileOperationError.of(error, "restoring a backup", data, GOES_ON) from error
-
-
-def _restore(workspace: Workspace, file: Path, building: Path, replace: bool, progress: Progress | None) -> RestorePlan:
-    listing = check(file, building, progress)
-    for one in listing.files:
-        atomic.drop_claim(workspace.root / one.name)  # of a restore that was killed
-    found = _plan(workspace, file, listing)
-    if found.in_the_way and not replace:
-        raise ConflictError(
-            f"{len(found.in_the_way)} files of projects or models are here that are not the backup's",
-            items=found.in_the_way[:_EXAMPLES],
-            doing="restoring a backup",
-            subject=workspace.root,
-            hint="restore into an empty folder with --home, or see what would be set aside: --replace",
-        )
-    aside = None
-    if found.in_the_way:
-        aside = workspace.root / "data" / f"{SET_ASIDE}{datetime.now(UTC):%Y%m%dT%H%M%S%fZ}"
-        with ExitStack() as locks:
-            for project_id in _projects_of(found.in_the_way):
-                held = workspace.planned(project_id, workspace.root)  # its manifest may be damaged
-                locks.enter_context(project_lock(held, "restoring a backup"))
-                # an open window would go on saving keys in the file that is set aside
-                locks.enter_context(exclusive_access(held.database, "restoring a backup"))
-            # somebody may have come and gone since the look; now nobody can any more
-            late = _side_files(workspace, {one.name for one in found.coming} | set(found.in_the_way))
-            found = replaced(found, in_the_way=tuple(sorted({*found.in_the_way, *late})))
-            # manifests first: a project is gone before its decisions are
-            for name in sorted(found.in_the_way, key=is_manifest, reverse=True):
-                # where the backup has a file, a folder goes whole, with what lies in it
-                if not {folder.as_posix() for folder in PurePosixPath(name).parents} & set(found.in_the_way):
-                    move(workspace.root / name, aside / name)
-    for one in found.coming:
-        move(building / one.name, workspace.root / one.name)
-    return replaced(found, aside=aside)
+        raise FileOperationError.of(error, doing, data, GOES_ON) from error
 
 
 def _plan(workspace: Workspace, file: Path, listing: Listing) -> RestorePlan:
@@ -155,14 +173,100 @@ def _returned(file: Path, name: str) -> Returned:
         return Returned(project_id, None)
 
 
-def _projects_of(names: tuple[str, ...]) -> list[str]:
-    """The projects whose manifest or database is among these files."""
-    return sorted({Path(name).name.split(".")[0] for name in names if is_manifest(name) or is_database(name)})
-
-
 def move(source: Path, target: Path) -> None:
     """Rename, durably, without ever replacing."""
     new = [folder for folder in (target.parent, *target.parents) if not folder.exists()]
     target.parent.mkdir(parents=True, exist_ok=True)
     atomic.publish(source, target)
     atomic.sync_folders([source.parent, target.parent, *(folder.parent for folder in new)])
+
+
+_DOING = "restoring a copy of a database"
+
+
+@dataclass(frozen=True, slots=True)
+class CopyPlan:
+    """What restoring a copy would do."""
+
+    project_id: str
+    copy: Copy
+    database: Path  # the file that the copy would become
+    in_the_way: tuple[Path, ...]  # what lies there now, SQLite's own files with it; it is set aside, never deleted
+
+
+def listed(workspace: Workspace, project_id: str) -> list[Copy]:
+    """The copies of a project's databases, the newest first; each is read whole.
+
+    Raises:
+        ProjectError: there is no such project, and no copy of one.
+    """
+    project = _project(workspace, project_id)
+    return [copies.look_at(path) for path in copies.of_project(project.database)]
+
+
+def plan_copy(workspace: Workspace, project_id: str, name: str) -> CopyPlan:
+    """What restoring the copy of this name would do. Changes nothing.
+
+    Raises:
+        ProjectError: there is no such project.
+        UsageError: it has no copy of this name.
+        StoreError: the copy is not sound.
+    """
+    project = _project(workspace, project_id)
+    path = next((path for path in copies.of_project(project.database) if path.name == name), None)
+    if path is None:
+        hint = f"see their names: pickroom restore --project {project_id}"
+        raise UsageError(f"there is no copy {name!r} of {project_id}", doing=_DOING, hint=hint)
+    copy = copies.look_at(path)
+    if copy.problem is not None:
+        hint = f"nothing was changed; choose another: pickroom restore --project {project_id}"
+        raise StoreError(f"the copy is not sound ({copy.problem})", doing=_DOING, subject=path, hint=hint)
+    database = workspace.decisions / f"{copy.stem}.db"
+    return CopyPlan(project_id, copy, database, _in_the_way(database))
+
+
+def restore_copy(workspace: Workspace, project_id: str, name: str) -> tuple[CopyPlan, Path | None]:
+    """Put a copy in place; the folder in which what was there lies now, None where nothing was.
+
+    The copy itself stays. Killed at any step, the same command goes on: the database is missing at most.
+
+    Raises:
+        ProjectError, UsageError, StoreError: as `plan`; nothing was changed.
+        LockedError: files of the project are being moved, or somebody has its database open.
+        FileOperationError: the disk is full or closed to writing.
+    """
+    with _building(workspace, _DOING) as building:
+        found = plan_copy(workspace, project_id, name)
+        ready = building / found.database.name
+        shutil.copyfile(found.copy.path, ready)
+        with ready.open("rb") as file:
+            atomic.sync(file.fileno())
+        if atomic.sha256_of(ready) != atomic.sha256_of(found.copy.path):
+            raise StoreError("what was copied reads differently", doing=_DOING, subject=found.copy.path)
+        aside = workspace.root / "data" / f"{SET_ASIDE}{datetime.now(UTC):%Y%m%dT%H%M%S%fZ}"
+        project = _project(workspace, project_id)
+        # an open window would go on saving keys in the file that is set aside
+        with project_lock(project, _DOING), exclusive_access(found.database, _DOING):
+            in_the_way = _in_the_way(found.database)
+            # the database before its log: a log that is left alone is not read, since there is nothing to read it into
+            for path in in_the_way:
+                move(path, aside / path.relative_to(workspace.root))
+            move(ready, found.database)
+        return found, aside if in_the_way else None
+
+
+def _in_the_way(database: Path) -> tuple[Path, ...]:
+    names = (database.name, *(f"{database.name}{end}" for end in SIDE_FILES))
+    return tuple(path for path in map(database.with_name, names) if os.path.lexists(path))
+
+
+def _project(workspace: Workspace, project_id: str) -> Project:
+    """A project by its id alone: its manifest may be lost too."""
+    if not is_project_id(project_id):
+        raise bad_project_id(project_id)
+    planned = workspace.planned(project_id, workspace.root)
+    if not planned.manifest_file.exists() and not copies.of_project(planned.database):
+        known = ", ".join(workspace.project_ids()) or "none yet"
+        what, hint = f"there is no project {project_id!r}, and no copy of one", f"projects here: {known}"
+        raise ProjectError(what, doing="looking for copies", subject=planned.manifest_file, hint=hint)
+    return planned

@@ -11,18 +11,27 @@ from pathlib import Path
 from pickroom import __version__
 from pickroom.core.errors import FileOperationError, ProjectError, StoreError, UsageError
 from pickroom.core.naming import is_project_id
-from pickroom.maintenance.backup.contents import DATABASES, MANIFESTS, LeftOut, Member, is_manifest, left_out, members
-from pickroom.maintenance.backup.reading import LISTING, Listed, Listing, Progress, check, in_order
+from pickroom.maintenance.backup.reading import (
+    DATABASES,
+    LISTING,
+    MANIFESTS,
+    LeftOut,
+    Listed,
+    Listing,
+    Member,
+    Progress,
+    check,
+    in_order,
+    is_manifest,
+    left_out,
+    members,
+)
 from pickroom.storage import atomic, leftovers, zips
 from pickroom.store import snapshot
 from pickroom.store.workspace import Workspace, utc_now
 
-_PACKED_ALREADY = (
-    ".npz",
-    ".pt",
-    ".backup",
-    ".parquet",
-)  # weights are zips; databases of an earlier schema are seldom looked at
+# weights are zips; databases of an earlier schema are seldom looked at
+_PACKED_ALREADY = (".npz", ".pt", ".backup", ".parquet")
 _LEVEL = 1  # of deflate: a database comes down to a fifth, at several times the speed of the usual level
 
 
@@ -51,9 +60,8 @@ def write(workspace: Workspace, file: Path, progress: Progress | None = None, *,
     """
     target = _target(workspace, file)
     if not members(workspace):
-        raise ProjectError(
-            "there is nothing to back up", doing="backing up", subject=workspace.root, hint="see: pickroom status"
-        )
+        what, hint = "there is nothing to back up", "see: pickroom status"
+        raise ProjectError(what, doing="backing up", subject=workspace.root, hint=hint)
     try:
         with leftovers.Folder(".pickroom-backup-", target.parent) as building:
             archive = building / target.name
