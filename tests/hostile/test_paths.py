@@ -40,7 +40,7 @@ from pickroom.core.records import CropBox, FileOp
 from pickroom.files import cropping, journal, moves
 from pickroom.files.preflight import moving_files
 from pickroom.history.logged_paths import split_path
-from pickroom.history.sources import open_source
+from pickroom.history.pairing import open_source
 from pickroom.learn import checkpoints
 from pickroom.sessions.crop.session import CropSession
 from pickroom.sessions.marking.images import checked

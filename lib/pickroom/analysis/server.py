@@ -22,7 +22,7 @@ import duckdb
 import pyarrow
 import pyarrow.ipc
 
-from pickroom.analysis import folders, queries
+from pickroom.analysis import catalogue, queries
 from pickroom.analysis.catalogue import Catalogue, collect, define, define_tables
 from pickroom.analysis.engine import ERRORS, open_engine
 from pickroom.analysis.queries import Problem
@@ -308,7 +308,7 @@ def respond(request: dict[str, Any], sessions: dict[int, Session]) -> tuple[dict
             session.refresh()
             return session.state(), None
         if "listed" in request:
-            folders.list_files(session.engine, session.workspace, request["listed"])
+            catalogue.list_files(session.engine, session.workspace, request["listed"])
         table = session.run(request["sql"], request["parameters"])
         return session.state(), table
     except UsageError as error:

@@ -18,11 +18,10 @@ from pickroom.core.records import UserAction
 from pickroom.history import skip_reasons
 from pickroom.history.assignment import Assignment, Clues
 from pickroom.history.logged_paths import ProjectNames, given_project
-from pickroom.history.pairing import ComparedPair, Pairing, Progress, compare_all, pair
+from pickroom.history.pairing import ComparedPair, ImageSource, Pairing, Progress, compare_all, open_source, pair
 from pickroom.history.parsed_rows import LoggedCrop, LoggedPick, ParsedRows
 from pickroom.history.report import FileReport, ImportReport
 from pickroom.history.skip_reasons import Skip
-from pickroom.history.sources import ImageSource, open_source
 from pickroom.history.staging import StagedImport, Staging
 from pickroom.store import legacy
 from pickroom.store.connect import open_read_only

@@ -3,17 +3,94 @@
 Every number comes from a named query of `pickroom.analysis`; its name in the page says which.
 """
 
+import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Self
 
-from pickroom.analysis import figures, sheets
+from PIL import Image as PillowImage
+
+from pickroom.analysis import figures
 from pickroom.analysis.connection import Analysis, connect
-from pickroom.analysis.reports import html, pictures
+from pickroom.analysis.figures import Candidate, CropPicture, Mistake
+from pickroom.analysis.reports import html
 from pickroom.analysis.reports.html import Cell, Number, Piece, Unit
-from pickroom.core.errors import StoreError
+from pickroom.core.errors import ImageError, StoreError
+from pickroom.core.records import CropBox
+from pickroom.images import thumbnails
 from pickroom.store.workspace import Project, Workspace, utc_now
+
+
+class ProjectPreviews:
+    """Previews by file name; of an image that was cropped, its original's."""
+
+    def __init__(self, project: Project, analysis: Analysis) -> None:
+        self.project = project
+        rows = analysis.execute(
+            "SELECT filename, sha256, path FROM images WHERE project_id = ? AND sha256 IS NOT NULL", [project.id]
+        )
+        self._places = {name: (sha256, path) for name, sha256, path in rows.fetchall()}
+
+    def preview(self, filename: str) -> PillowImage.Image | None:
+        """None when the image is not there, or cannot be read, and has no preview yet."""
+        if filename not in self._places:
+            return None
+        sha256, path = self._places[filename]
+        try:
+            data = thumbnails.read(self.project.workspace.thumbnails, sha256, self.project.root / path)
+        except (ImageError, OSError):
+            return None
+        return PillowImage.open(io.BytesIO(data))
+
+
+def mistakes(pictures: ProjectPreviews, rows: list[dict[str, Any]], most: int) -> list[Mistake]:
+    """The first `most` rows of the query `mistakes`, with their pictures."""
+    return [
+        Mistake(
+            heading(row["source"], row["ai_confidence"]),
+            tuple(_candidate(pictures, row, place) for place in range(len(row["images"]))),
+        )
+        for row in rows[:most]
+    ]
+
+
+def crops(pictures: ProjectPreviews, rows: list[dict[str, Any]], most: int) -> list[CropPicture]:
+    """The crops of most and least overlap, half of each; rows of the view `crops`."""
+    ordered = sorted(rows, key=lambda row: (row["iou"] is None, row["iou"], row["filename"]))
+    chosen = ordered if len(ordered) <= most else [*ordered[: most // 2], *ordered[-(most - most // 2) :]]
+    return [
+        CropPicture(
+            pictures.preview(row["filename"]),
+            "" if row["iou"] is None else f"overlap {row['iou']:.2f}",
+            CropBox.of(list(row["box"])),
+            CropBox.of(list(row["ai_box"])) if row["ai_box"] is not None else None,
+        )
+        for row in chosen
+    ]
+
+
+def recommender(source: str) -> str:
+    """What recommended, in words: a baseline is no AI."""
+    return "the baseline" if source == "baseline" else "the AI"
+
+
+def heading(source: str, confidence: float | None) -> str:
+    """What stands over a mistake: how sure what recommended said it was."""
+    if confidence is None and source == "baseline":
+        return ""  # a baseline never says
+    return "not said how sure" if confidence is None else f"{confidence:.0%} sure".replace("%", " %")
+
+
+def _candidate(pictures: ProjectPreviews, row: dict[str, Any], place: int) -> Candidate:
+    stage = row["stages"][place] if row["stages"] else None
+    return Candidate(
+        pictures.preview(row["images"][place]),
+        f"stage {stage:g}" if stage is not None else f"image {place + 1}",
+        by_person=place == row["user_selected_index"],
+        recommended_by=recommender(row["source"]) if place == row["ai_selected_index"] else "",
+    )
+
 
 MISTAKES_SHOWN = 8
 CROPS_SHOWN = 12
@@ -28,7 +105,7 @@ class Report:
 
     def __init__(self, project: Project, analysis: Analysis) -> None:
         self.project, self.analysis = project, analysis
-        self._pictures: pictures.ProjectPreviews | None = None
+        self._pictures: ProjectPreviews | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -166,7 +243,7 @@ class Report:
         asked = "SELECT * FROM crops WHERE project_id = ? AND origin = 'project' AND counts AND own_box"
         found = self.analysis.execute(asked, [self.project.id]).dicts()
         if found:
-            sheet = sheets.crop_sheet(pictures.crops(self.pictures, found, CROPS_SHOWN))
+            sheet = figures.crop_sheet(crops(self.pictures, found, CROPS_SHOWN))
             proposed = any(row["ai_box"] is not None for row in found)
             ai = ", dashed red what the AI had proposed for that image" if proposed else ""
             page += html.picture(sheet, f"Crops by hand over their images: blue is the crop{ai}")
@@ -183,7 +260,7 @@ class Report:
         total, who = Number("mistakes.total", len(rows)), _who(rows)
         sure = any(row["ai_confidence"] is not None for row in rows)
         first = "the surest mistakes are these" if sure else "the latest are these"
-        sheet = sheets.contact_sheet(pictures.mistakes(self.pictures, rows, MISTAKES_SHOWN))
+        sheet = figures.contact_sheet(mistakes(self.pictures, rows, MISTAKES_SHOWN))
         lead = html.paragraph("In ", total, f" of the groups you took another image than {who}; {first}.")
         return lead + html.picture(sheet, f"The pick of {who} in dashed red, the person's in blue")
 
@@ -211,9 +288,9 @@ class Report:
         return page + html.table(("what", "times", "for example"), rows, empty=empty)
 
     @property
-    def pictures(self) -> pictures.ProjectPreviews:
+    def pictures(self) -> ProjectPreviews:
         if self._pictures is None:
-            self._pictures = pictures.ProjectPreviews(self.project, self.analysis)
+            self._pictures = ProjectPreviews(self.project, self.analysis)
         return self._pictures
 
     def _rows(self, query: str) -> list[Row]:
@@ -282,7 +359,7 @@ class Report:
 
 def _who(rows: Sequence[Row]) -> str:
     """What recommended in rows that have a source, in words; both where they are mixed."""
-    machine = sorted({pictures.recommender(row["source"]) for row in rows}) or ["what was recommended"]
+    machine = sorted({recommender(row["source"]) for row in rows}) or ["what was recommended"]
     named = {"the baseline": "the baseline (highest stage)"}
     return " or ".join(named.get(name, name) for name in machine)
 
