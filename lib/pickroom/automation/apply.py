@@ -11,13 +11,12 @@ import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from pickroom.automation import planning
 from pickroom.automation.decisions_file import ApprovedDecision, read_approved, read_decisions, write_lines
 from pickroom.automation.planning import ApplyPlan, PlannedGroup
 from pickroom.automation.sandbox import AutomationTarget
-from pickroom.core.errors import ConflictError, FileOperationError, ImageError, PickroomError, UsageError
+from pickroom.core.errors import ConflictError, FileOperationError, PickroomError, UsageError
 from pickroom.core.naming import CROPPED
 from pickroom.core.quantities import plural
 from pickroom.core.records import BoxSource, Decision, InputKind
@@ -155,9 +154,8 @@ class Applied:
         """One line for the person."""
         if self.stuck:
             return f"Batch {self.plan.batch} is unfinished: {self.stuck}; put that right, then apply again: it goes on"
-        return f"Batch {self.plan.batch}: {plural(len(self.plan.items), 'group')} done" + (
-            f"; {self.note}" if self.note else ""
-        )
+        done = f"Batch {self.plan.batch}: {plural(len(self.plan.items), 'group')} done"
+        return f"{done}; {self.note}" if self.note else done
 
 
 def dry_run(target: AutomationTarget) -> ApplyPlan:
@@ -248,14 +246,14 @@ def _render(target: AutomationTarget, folder: ImageFolder, plan: ApplyPlan) -> A
             except BaseException:
                 pool.shutdown(cancel_futures=True)
                 raise
-    except ImageError:
-        raise
     except OSError as error:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         hint = "make room on the disk, then apply again" if full else "nothing was moved"
-        where = [Path(error.filename)] if error.filename else [root / CROPPED]
-        raise FileOperationError(error.strerror or str(error), "rendering a crop", where, hint) from error
-    items = [_with_hash(item, hashes.get(item.group.group_id)) for item in plan.items]
+        raise FileOperationError.of(error, "rendering a crop", root / CROPPED, hint) from error
+    found = [(item, hashes.get(item.group.group_id)) for item in plan.items]
+    items = [
+        item if h is None else replace(item, ops=(replace(item.ops[0], sha256=h), *item.ops[1:])) for item, h in found
+    ]
     return replace(plan, items=tuple(items))
 
 
@@ -266,10 +264,6 @@ def _render_one(target: AutomationTarget, item: PlannedGroup) -> str:
     return cropping.render_to(
         target.project.root, target.project.path(image.directory, image.filename), item.box, partial
     )
-
-
-def _with_hash(item: PlannedGroup, sha256: str | None) -> PlannedGroup:
-    return item if sha256 is None else replace(item, ops=(replace(item.ops[0], sha256=sha256), *item.ops[1:]))
 
 
 def _write(connection: sqlite3.Connection, plan: ApplyPlan) -> None:

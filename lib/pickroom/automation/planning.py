@@ -191,15 +191,11 @@ def _wanted(
         elif approval is not None and approval.drawn(group_id):
             left["drawn for a blind look"] += 1
         else:
-            lines.append(_approved_unseen(unseen))
+            # nobody looks at it: exactly what is proposed
+            needs_crop = unseen.needs_crop is True
+            said = (unseen.chosen, needs_crop, unseen.crop if needs_crop else None)
+            lines.append(ApprovedDecision(group_id, "approved", *said, "auto", utc_now()))
     return lines, dict(left), notes
-
-
-def _approved_unseen(proposal: AutomationDecision) -> ApprovedDecision:
-    """The line of a group that nobody looks at: exactly what is proposed."""
-    needs_crop = proposal.needs_crop is True
-    crop = proposal.crop if needs_crop else None
-    return ApprovedDecision(proposal.group_id, "approved", proposal.chosen, needs_crop, crop, "auto", utc_now())
 
 
 def _require_covered(target: AutomationTarget, proposal: AutomationDecision, approval: Approval | None) -> None:

@@ -10,7 +10,6 @@ without one was interrupted, is made again, and keeps what is there already.
 import errno
 import hashlib
 import os
-import shutil
 import stat
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -193,8 +192,7 @@ def copy_project(project: Project, copy: Project, folder: Path, progress: Progre
                 errno.ENAMETOOLONG: "use --sandbox FOLDER with a shorter path, on a disk that takes such names",
             }
             hint = hints.get(error.errno or 0, "nothing was changed")
-            paths_ = [Path(error.filename)] if error.filename else [folder]
-            raise FileOperationError(error.strerror or str(error), _COPYING, paths_, hint) from error
+            raise FileOperationError.of(error, _COPYING, folder, hint) from error
 
 
 def files_of(project: Project, avoid: Path) -> Iterator[str]:
@@ -218,8 +216,7 @@ def files_of(project: Project, avoid: Path) -> Iterator[str]:
 
 def _require_room(root: Path, folder: Path, paths: list[str]) -> None:
     needed = sum((root / path).stat().st_size for path in paths if not (folder / path).exists())
-    there = next(parent for parent in (folder, *folder.parents) if parent.exists())
-    free = shutil.disk_usage(there).free
+    free = atomic.free_bytes(folder)
     if needed > free:
         what = f"the copy needs {format_bytes(needed)}, and {format_bytes(free)} are free"
         raise FileOperationError(what, _COPYING, [folder], "make room, or use --sandbox FOLDER on another disk")
@@ -229,9 +226,8 @@ def _copy_all(root: Path, folder: Path, paths: list[str], progress: Progress | N
     parents = {(folder / path).parent for path in paths}
     for parent in parents:
         if not parent.resolve().is_relative_to(folder.resolve()):
-            raise ConflictError(
-                "this leads out of the sandbox", doing=_COPYING, subject=parent, hint="remove that link"
-            )
+            what, hint = "this leads out of the sandbox", "remove that link"
+            raise ConflictError(what, doing=_COPYING, subject=parent, hint=hint)
     for parent in parents:
         parent.mkdir(parents=True, exist_ok=True)
         sweep_partials(parent)

@@ -69,14 +69,17 @@ def command(
     def declare(function: Callable[..., None]) -> Callable[..., None]:
         @wraps(function)
         def run(*, home: Path | None, json_output: bool = False, **given: Any) -> None:
-            _as_json.set(json_output)  # the home is known since it was read
-            function(**given)
+            before = _as_json.set(json_output)  # the home is known since it was read
+            try:
+                function(**given)
+            finally:
+                _as_json.reset(before)
 
         more = [added("home", Annotated[Path | None, _HOME], None)]
         more += [added("json_output", Annotated[bool, _JSON], False)] if has_json else []
         own = inspect.signature(function, eval_str=True)
-        # PEP 362 lets a function have one
-        run.__signature__ = own.replace(parameters=[*own.parameters.values(), *more])  # type: ignore[attr-defined]
+        own = own.replace(parameters=[*own.parameters.values(), *more])
+        run.__signature__ = own  # type: ignore[attr-defined]  # PEP 362 lets a function have one
         of.command(name, hidden=hidden)(run)
         return function
 

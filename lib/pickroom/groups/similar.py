@@ -124,7 +124,8 @@ class _Alike:
         seen = np.array([look.vector is not None for look in self.looks])
         hashes = np.array([look.fingerprint or 0 for look in self.looks], np.uint64)
         hashed = np.array([look.fingerprint is not None for look in self.looks])
-        taken = np.array([_seconds(image) for image in self.images])
+        epoch = datetime(1970, 1, 1)
+        taken = np.array([(i.taken_at - epoch).total_seconds() if i.taken_at else np.nan for i in self.images])
         for first in range(0, count, _ROWS):
             rows = np.arange(first, min(first + _ROWS, count))
             cosine = np.where(seen[rows, None] & seen, unit[rows] @ unit.T, -np.inf)
@@ -207,10 +208,6 @@ def _unit_vectors(looks: Sequence[ImageFeatures]) -> np.ndarray:
     return result
 
 
-def _seconds(image: Image) -> float:
-    return np.nan if image.taken_at is None else (image.taken_at - datetime(1970, 1, 1)).total_seconds()
-
-
 @dataclass(frozen=True, slots=True)
 class Agreement:
     """Pairs of images put together: by both, by the grouping alone, by the person alone.
@@ -240,11 +237,9 @@ class Agreement:
 
     @property
     def words(self) -> str:
-        shown = [f"{name} {'unknown' if value is None else f'{value:.3f}'}" for name, value in self._scores()]
+        scores = {"precision": self.precision, "recall": self.recall, "F1": self.f1}
+        shown = [f"{name} {'unknown' if value is None else f'{value:.3f}'}" for name, value in scores.items()]
         return f"pairs: {', '.join(shown)} ({self.both} of {self.both + self.person_only} found)"
-
-    def _scores(self) -> tuple[tuple[str, float | None], ...]:
-        return ("precision", self.precision), ("recall", self.recall), ("F1", self.f1)
 
 
 def compare(made: Iterable[Iterable[str]], wanted: Iterable[Iterable[str]]) -> Agreement:

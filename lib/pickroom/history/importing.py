@@ -71,7 +71,25 @@ def read_logs(
     assignment.require_used(folders or {})
     staging = Staging()
     try:
-        report = _read(workspace, staging, tables, assignment, clues, progress)
+        readers, rows = [], 0
+        for table in tables:
+            parsed = ParsedRows(assignment, staging.add_file(table.path.name), clues)
+            reader = _Reader(table, parsed)
+            for record in table.records():
+                reader.take(record)
+                rows += 1
+                if rows % _BATCH == 0:
+                    staging.store(parsed.drain())
+                    if progress:
+                        progress(rows, None)
+            staging.store(parsed.drain())
+            readers.append(reader)
+        met = {project for reader in readers for project in reader.parsed.projects}
+        staging.resolve(workspace, met)
+        for reader in readers:
+            staging.add_left_out(reader.parsed.file, reader.report)
+        reports, unregistered = tuple(reader.report for reader in readers), staging.unregistered(workspace, met)
+        report = ImportReport(reports, staging.kept(), assignment.described(), unregistered)
     except BaseException:
         staging.close()
         raise
@@ -134,35 +152,6 @@ def _own_days(workspace: Workspace, project_id: str) -> tuple[str, str]:
     if not first or not last:
         raise ValueError(f"the first and last day of {project_id} are not known")
     return first[:10], last[:10]
-
-
-def _read(
-    workspace: Workspace,
-    staging: Staging,
-    tables: Sequence[Table],
-    assignment: Assignment,
-    clues: Clues,
-    progress: Progress | None,
-) -> ImportReport:
-    readers, rows = [], 0
-    for table in tables:
-        parsed = ParsedRows(assignment, staging.add_file(table.path.name), clues)
-        reader = _Reader(table, parsed)
-        for record in table.records():
-            reader.take(record)
-            rows += 1
-            if rows % _BATCH == 0:
-                staging.store(parsed.drain())
-                if progress:
-                    progress(rows, None)
-        staging.store(parsed.drain())
-        readers.append(reader)
-    met = {project for reader in readers for project in reader.parsed.projects}
-    staging.resolve(workspace, met)
-    for reader in readers:
-        staging.add_left_out(reader.parsed.file, reader.report)
-    files = tuple(reader.report for reader in readers)
-    return ImportReport(files, staging.kept(), assignment.described(), staging.unregistered(workspace, met))
 
 
 class _Reader:

@@ -1,4 +1,4 @@
-"""Images in a folder or a zip, and which original each final image came from, which group that was in, what was done to it.
+"""Images in a folder or a zip; which original each final image came from, which group that was in, and what was done.
 
 A source is read where it lies: listed first, opened one at a time, never changed.
 """

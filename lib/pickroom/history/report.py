@@ -27,9 +27,9 @@ class FileReport:
     def imported(self) -> int:
         return self.rows - self.skipped.total()
 
-    def skip(self, reason: str, what: str, count: int = 1) -> None:
+    def skip(self, reason: str, what: str) -> None:
         """Count rows that are left out, and show the first few."""
-        self.skipped[reason] += count
+        self.skipped[reason] += 1
         shown = self.examples.setdefault(reason, [])
         if len(shown) < EXAMPLES:
             shown.append(what[:_SHOWN])

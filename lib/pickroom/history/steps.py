@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pickroom.history import anomalies, backfill
 from pickroom.history.extraction import read_pair
 from pickroom.history.importing import read_logs
+from pickroom.history.staging import StagedImport
 from pickroom.learn.reading import inspect_all
 from pickroom.store.workspace import Workspace
 
@@ -26,10 +27,7 @@ def import_logs(
         print('No logs were named: logs = ["select_crop_log.csv"]')
         return
     paths = [Path(file).expanduser() for file in files]
-    with read_logs(workspace, paths, project, **options) as found:
-        _print(found.report.lines())
-        found.require_agreement()
-        _print_written(found.write() if execute else None)
+    _import(read_logs(workspace, paths, project, **options), execute)
 
 
 def compare_folders(
@@ -39,8 +37,13 @@ def compare_folders(
     if original is None or final is None or project is None:
         print('No folders were named: original = "~/raw/anna", final = "~/final/anna"')
         return
-    with read_pair(workspace, Path(original), Path(final), project) as found:
+    _import(read_pair(workspace, Path(original), Path(final), project), execute)
+
+
+def _import(read: StagedImport, execute: bool) -> None:
+    with read as found:
         _print(found.lines())
+        found.require_agreement()
         _print_written(found.write() if execute else None)
 
 

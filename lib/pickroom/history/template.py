@@ -63,11 +63,14 @@ def find_crop(original: np.ndarray, crop: np.ndarray) -> CropLocation:
         raise ValueError(f"a crop of {width} x {height} is larger than its original")
     if crop.std() < _FLAT:
         return CropLocation(None, None, None, None, "the picture is too even to be found in its original")
-    levels = _pyramid(original.astype(np.float32), crop.astype(np.float32))
+    # at full size, at half of it, and so on until the crop is small
+    levels = [(original.astype(np.float32), crop.astype(np.float32))]
+    while min(levels[-1][1].shape) >= 2 * _COARSE_SIDE:
+        levels.append((_halved(levels[-1][0]), _halved(levels[-1][1])))
     found: list[_Candidate] = []
     for x, y in _coarse(*levels[-1]):
         candidate = _follow(levels, x, y)
-        if all(_apart(candidate, other) for other in found):
+        if all(max(abs(candidate.x - one.x), abs(candidate.y - one.y)) > TOLERANCE for one in found):
             found.append(candidate)
     found.sort(key=lambda candidate: candidate.score, reverse=True)
     best = found[0]
@@ -83,14 +86,6 @@ def find_crop(original: np.ndarray, crop: np.ndarray) -> CropLocation:
         reason = "ambiguous: it fits as well in another place"
     pixels = None if reason else (best.x, best.y, best.x + width, best.y + height)
     return CropLocation(pixels, best.score, best.difference, runner_up.score if runner_up else None, reason)
-
-
-def _pyramid(original: np.ndarray, crop: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
-    """(original, crop) at full size, at half of it, and so on until the crop is small."""
-    levels = [(original, crop)]
-    while min(levels[-1][1].shape) >= 2 * _COARSE_SIDE:
-        levels.append((_halved(levels[-1][0]), _halved(levels[-1][1])))
-    return levels
 
 
 def _halved(image: np.ndarray) -> np.ndarray:
@@ -172,7 +167,3 @@ def _compare(
         score = float(np.vdot(centred, shifted)) / product if product > 0 else 0.0
         found.append(_Candidate(x, y, score, float(np.abs(cut - wanted).mean())))
     return found
-
-
-def _apart(one: _Candidate, other: _Candidate) -> bool:
-    return max(abs(one.x - other.x), abs(one.y - other.y)) > TOLERANCE

@@ -13,8 +13,8 @@ import os
 import random
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from itertools import islice
+from dataclasses import dataclass, field, fields, replace
+from itertools import islice, takewhile
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -81,16 +81,8 @@ class CacheReport:
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON of `pickroom embed --import-legacy --json`."""
-        return {
-            "rows": self.lines,
-            "imported": self.imported,
-            "matched": self.matched,
-            "bound": self.bound,
-            "encoder": self.encoder,
-            "verified": self.verified,
-            "sampled": self.sampled,
-            "skipped": dict(self.skipped),
-        }
+        values = {one.name: getattr(self, one.name) for one in fields(self)}
+        return {"rows": values.pop("lines"), **values, "skipped": dict(self.skipped)}
 
 
 def import_cache(project: Project, cache: Path, declared: EncoderConfig | None = None) -> CacheReport:
@@ -296,7 +288,13 @@ class _Cache:
         here = self._by_name.get(parts[-1], [])
         fitting = [path for inside, path in here if parts[-len(inside) :] == inside]
         if fitting:
-            return max(fitting, key=lambda path: _shared_end(path.parts, parts))
+
+            def shared(path: Path) -> int:
+                """How many parts it has in common, counted from the end."""
+                both = zip(path.parts[::-1], parts[::-1], strict=False)
+                return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], both))
+
+            return max(fitting, key=shared)
         for folder in self._folders:
             for start in (0, len(parts) - 1, *range(1, len(parts) - 1)) if folder is self._folders[0] else (0,):
                 # os.path's, since a name may be too long to be asked about
@@ -304,11 +302,6 @@ class _Cache:
                     return path
         own = [path for inside, path in here if not self._names.in_folder("/".join(inside[:-1])) - {project_id}]
         return own[0] if len(own) == 1 else None
-
-
-def _shared_end(a: Sequence[str], b: Sequence[str]) -> int:
-    """How many parts two paths have in common, counted from their ends."""
-    return next((n for n, (x, y) in enumerate(zip(reversed(a), reversed(b), strict=False)) if x != y), len(b))
 
 
 def _paths(text: str) -> tuple[str, str, str]:

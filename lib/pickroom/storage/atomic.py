@@ -241,6 +241,11 @@ def sync_folders(folders: Iterable[Path]) -> None:
             os.close(descriptor)
 
 
+def free_bytes(folder: Path) -> int:
+    """Room on the disk that a folder lies on, or will lie on once it is made."""
+    return shutil.disk_usage(next(path for path in (folder, *folder.parents) if path.exists())).free
+
+
 def sha256_of(path: Path) -> str:
     """Hex SHA-256 of a file's bytes, read in blocks so that memory stays bounded; OSError as `open_plain`."""
     digest = hashlib.sha256()

@@ -4,7 +4,6 @@ DuckDB may never attach the file that this process's own store has open: it carr
 invariant 10, says what two of them on one file do to each other's locks.
 """
 
-import shutil
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -14,7 +13,7 @@ from pathlib import Path
 
 from pickroom.core.errors import NoDatabaseError, StoreError
 from pickroom.core.quantities import format_bytes
-from pickroom.storage import leftovers
+from pickroom.storage import atomic, leftovers
 from pickroom.store import copies
 from pickroom.store.connect import backup, open_read_only, open_unchecked, require_database
 from pickroom.store.connections import release_file
@@ -90,8 +89,7 @@ def _is_due(path: Path) -> bool:
     newest = copies.newest(path)[:1]
     if any(abs(datetime.now(UTC) - copies.made_at(copy)) < copies.EVERY for copy in newest):
         return False
-    there = next(folder for folder in copies.folder_of(path).parents if folder.exists())
-    needed, free = path.stat().st_size, shutil.disk_usage(there).free
+    needed, free = path.stat().st_size, atomic.free_bytes(copies.folder_of(path))
     if free < 2 * needed:  # the next decisions need room too
         what = f"a copy needs {format_bytes(needed)}, and {format_bytes(free)} are free"
         raise StoreError(what, doing="keeping a copy of the database", subject=path, hint="make room: pickroom reclaim")

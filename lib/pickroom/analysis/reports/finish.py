@@ -15,6 +15,7 @@ from pickroom.core.errors import ConflictError
 from pickroom.core.naming import OWNED_FOLDERS, companions_by_stem
 from pickroom.core.quantities import format_bytes, plural
 from pickroom.files.preflight import moving_files
+from pickroom.storage import atomic
 from pickroom.store import decisions, groups, operations
 from pickroom.store.connect import open_read_only, transaction
 from pickroom.store.workspace import Project, utc_now
@@ -154,7 +155,7 @@ def plan(project: Project, *, originals: bool = False) -> FinishPlan:
     belonging = _companions([item.name for item in pictures], left)
     others = tuple(name for name in left if name not in belonging)
     size = sum(item.size for item in pictures)
-    free = shutil.disk_usage(_existing(archive.archive_folder(project))).free
+    free = atomic.free_bytes(archive.archive_folder(project))
     if size + project.database.stat().st_size > free:
         blockers.append(f"the archive needs {format_bytes(size)}, the disk has {format_bytes(free)}")
     reports = tuple(path.stem for path in render.templates(project.workspace))
@@ -215,7 +216,3 @@ def summary(project: Project) -> dict[str, Any]:
     with open_read_only(project.database) as connection:
         undecided = groups.count_waiting(connection)
     return {"project_id": project.id, "title": project.manifest.title, "undecided_groups": undecided, **numbers}
-
-
-def _existing(folder: Path) -> Path:
-    return next(path for path in (folder, *folder.parents) if path.exists())

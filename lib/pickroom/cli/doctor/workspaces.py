@@ -5,7 +5,6 @@ import errno
 import fcntl
 import os
 import re
-import shutil
 import sqlite3
 import subprocess
 import tempfile
@@ -207,8 +206,7 @@ def folder(root: Path) -> Finding:
 
 def room(root: Path) -> Finding:
     """Room on the workspace's disk."""
-    there = next(path for path in (root, *root.parents) if path.exists())
-    free = shutil.disk_usage(there).free
+    free = atomic.free_bytes(root)
     words = f"{free / 1e9:.1f} GB free"
     if free < FULL:
         return Finding("disk", "fail", f"only {words}: the next decision may not fit", "make room: pickroom reclaim")
