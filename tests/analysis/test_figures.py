@@ -83,7 +83,7 @@ def test_same_rows_give_the_same_bytes(reviewed: Project, analysis: Analysis) ->
 
 def test_nothing_global_is_touched() -> None:
     script = (
-        "import sys; from pickroom.analysis import figures, sheets; figures.as_png(figures.shares([]));"
+        "import sys; from pickroom.analysis import figures; figures.as_png(figures.shares([]));"
         " sys.exit('matplotlib.pyplot' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", script], timeout=60).returncode == 0

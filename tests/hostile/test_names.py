@@ -13,7 +13,7 @@ from typing import Any
 
 import pyarrow.parquet
 import pytest
-from pickroom.analysis.reports.pictures import ProjectPreviews
+from pickroom.analysis.reports.sections import ProjectPreviews
 
 from conftest import SCANNED_AT, stage_name, write_image, write_series
 from hostile.test_databases import run

@@ -26,7 +26,7 @@ def from_row(row: sqlite3.Row) -> Image:
 
 
 def sound(row: sqlite3.Row) -> Image | None:
-    """As `from_row`, None for a damaged row: for readers that leave it out, and name it (`integrity.unsound`)."""
+    """As `from_row`, None for a damaged row: for readers that leave it out, and name it (`integrity.find_unsound`)."""
     try:
         return from_row(row)
     except StoreError:
