@@ -30,10 +30,9 @@ from PIL import ImageEnhance
 from _measure import finish, median, seconds, table
 from _photographs import photographs
 from pickroom.features import bundled
-from pickroom.groups.image_features import fingerprint
+from pickroom.groups.image_features import colours_of, fingerprint, fingerprints, log_path
 from pickroom.images import thumbnails
 from pickroom.sessions.duplicates.finding import Copy, Thresholds, find
-from pickroom.sessions.duplicates.gathering import colours_of, fingerprints, log_path
 from pickroom.storage import atomic
 from pickroom.store.workspace import Workspace
 

@@ -28,13 +28,13 @@ from pickroom.demo import truth
 from pickroom.features.processed_log import ProcessedLog
 from pickroom.features.store import read_spec
 from pickroom.files import sidecars
+from pickroom.groups import image_features
 from pickroom.history import vectors
 from pickroom.history.importing import read_logs
 from pickroom.images import metadata
 from pickroom.indexing import projects
 from pickroom.maintenance.reclaim import delete
 from pickroom.maintenance.token_budget import TokenLedger
-from pickroom.sessions.duplicates import gathering
 from pickroom.store.connect import connect
 from pickroom.store.workspace import Project, Workspace
 from support.automating import approve_all, proposed
@@ -105,7 +105,7 @@ def _open_project(workspace: Workspace, path: Path) -> None:
 
 
 def _prints(workspace: Workspace, path: Path) -> None:
-    assert all(0 <= bits < 1 << 64 for bits in gathering._read_log(path).values())
+    assert all(0 <= bits < 1 << 64 for bits in image_features._read_log(path).values())
 
 
 READERS = {

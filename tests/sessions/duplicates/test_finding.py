@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from PIL import Image as PillowImage
 from PIL import ImageEnhance
 
+from pickroom.groups.image_features import colours_of
 from pickroom.sessions.duplicates import finding
 from pickroom.sessions.duplicates.finding import Copy, DuplicatePair, Thresholds, find, order, to_stage, why
-from pickroom.sessions.duplicates.gathering import colours_of
 
 HUES = ("orange", "blue")
 

@@ -12,9 +12,10 @@ from PIL import Image as PillowImage
 
 from conftest import read_tree, write_image
 from pickroom.files.batch import undo_batch
+from pickroom.groups.image_features import log_path
 from pickroom.indexing import projects
 from pickroom.sessions.duplicates.finding import why
-from pickroom.sessions.duplicates.gathering import gather, log_path
+from pickroom.sessions.duplicates.gathering import gather
 from pickroom.sessions.duplicates.session import DuplicatesSession
 from pickroom.store.connect import connect
 from pickroom.store.workspace import Project, Workspace
