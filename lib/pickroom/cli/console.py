@@ -110,25 +110,20 @@ def _run() -> None:
             say("pickroom: interrupted; what was saved stays saved (run it again, and it goes on)")
         sys.exit(code)
     except PickroomError as error:
-        say(f"pickroom: {error.line}")
-        sys.exit(error.exit_code)
+        told, code = error.line, error.exit_code
     except typer.Abort:
-        say("pickroom: stopped")
-        sys.exit(1)
+        told, code = "stopped", 1
     except OSError as error:
         if _while_importing(error):  # a broken package, not a disk: the traceback says which
             raise
-        say(f"pickroom: {error.strerror or error} (while using {error.filename or 'a file'})")
-        sys.exit(1)
+        told, code = f"{error.strerror or error} (while using {error.filename or 'a file'})", 1
     except sqlite3.Error as error:
         if isinstance(error, sqlite3.ProgrammingError):
             raise
         # where a module knows the file it says so itself; a page that is damaged deep inside comes up anywhere
-        say(f"pickroom: a database cannot be read or written: {error} (look at it: pickroom doctor)")
-        sys.exit(1)
+        told, code = f"a database cannot be read or written: {error} (look at it: pickroom doctor)", 1
     except MemoryError:
-        say("pickroom: there is not enough memory (close other programs, then run it again, and it goes on)")
-        sys.exit(1)
+        told, code = "there is not enough memory (close other programs, then run it again, and it goes on)", 1
     except Exception as error:
         if not hasattr(error, "format_message"):  # click's usage errors have it; anything else is a defect
             raise
@@ -136,8 +131,9 @@ def _run() -> None:
             sys.stderr.write(error.format_message().rstrip() + "\n")
             sys.exit(2)
         what = " ".join(error.format_message().split())  # click lists choices on lines of their own
-        say(f"pickroom: {what.removesuffix('.')} ({next_step(error)})")
-        sys.exit(2)
+        told, code = f"{what.removesuffix('.')} ({next_step(error)})", 2
+    say(f"pickroom: {told}")
+    sys.exit(code)
 
 
 def _while_importing(error: BaseException) -> bool:

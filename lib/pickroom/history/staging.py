@@ -252,11 +252,13 @@ class StagedImport:
 
         Raises:
             UsageError: see `require_agreement`.
-            LockedError, ConflictError, StoreError: see `publish`.
+            LockedError: another process is at work on one of the projects.
+            ConflictError: another import wrote since these rows were compared with what there is.
+            StoreError: a database, or its disk, refuses.
         """
         self.require_agreement()
         projects = {*self.report.projects, *(match.project_id for match in self.matches)}
-        written = publish(self._workspace, self._staging, projects, self.matches, self._contents)
+        written = self._publish(projects)
         for project_id in self.report.unregistered:
             with suppress(ProjectError):  # registered meanwhile
                 register(self._workspace, project_id)
@@ -264,66 +266,59 @@ class StagedImport:
             past_picks.refresh(self._workspace.project(project_id))
         return written
 
+    def _publish(self, projects: Iterable[str]) -> list[Path]:
+        """Write each project's new rows, or none if one of the databases refuses; returns the databases written.
 
-def publish(
-    workspace: Workspace,
-    staging: Staging,
-    projects: Iterable[str],
-    matches: Iterable[Match] = (),
-    contents: Mapping[str, str] | None = None,
-) -> list[Path]:
-    """Write each project's new rows, or none if one of the databases refuses; returns the databases written.
-
-    Killed while the last step takes place, some projects have all their rows and the others none; importing again
-    adds the rest.
-
-    Raises:
-        LockedError: another process is at work on one of the projects.
-        ConflictError: another import wrote since these rows were compared with what there is.
-        StoreError: a database, or its disk, refuses.
-    """
-    projects, matches = sorted(projects), list(matches)
-    paths = {project_id: legacy_path(workspace, project_id) for project_id in projects}
-    named: list[Path] = []
-    path = workspace.decisions
-    workspace.decisions.mkdir(parents=True, exist_ok=True)  # a project need not be started, nor the workspace be there
-    with ExitStack() as locks:
-        for project_id in projects:
-            locks.enter_context(project_lock(workspace.planned(project_id, workspace.root), "importing history"))
-        staging.require_unchanged()
-        try:
-            with ExitStack() as waiting:
-                finished: list[tuple[Path, Path]] = []
-                for project_id, path in paths.items():
-                    own = [match for match in matches if match.project_id == project_id]
-                    taken = (staging.path, project_id, own, contents)
-                    if path.exists():
-                        connection = waiting.enter_context(closing(connect_legacy(path)))
-                        waiting.enter_context(legacy.take_staged(connection, *taken))
-                        continue
-                    partial = path.with_name(f".{path.name}.partial")
-                    partial.unlink(missing_ok=True)  # what a killed import left: only the lock's holder gets here
-                    waiting.callback(partial.unlink, missing_ok=True)
-                    with closing(connect_legacy(partial)) as connection, legacy.take_staged(connection, *taken):
-                        pass
-                    finished.append((partial, path))
-                for partial, path in finished:
-                    atomic.publish(partial, path)
-                    named.append(path)
-                atomic.sync_folders(path.parent for path in named)
-        except BaseException as error:
-            for made in named:
-                made.unlink(missing_ok=True)
-            if isinstance(error, FileExistsError):
-                raise ConflictError(
-                    "another import has just written this file", doing="importing", subject=path, hint="import again"
-                ) from None
-            if isinstance(error, sqlite3.Error | OSError):
-                raise StoreError(
-                    str(error), doing="writing imported rows", subject=path, hint="make room, then import again"
-                ) from error
-            raise
-    return list(paths.values())
+        Killed while the last step takes place, some projects have all their rows and the others none; importing again
+        adds the rest.
+        """
+        workspace, staging = self._workspace, self._staging
+        paths = {project_id: legacy_path(workspace, project_id) for project_id in sorted(projects)}
+        named: list[Path] = []
+        path = workspace.decisions
+        workspace.decisions.mkdir(
+            parents=True, exist_ok=True
+        )  # a project need not be started, nor the workspace be there
+        with ExitStack() as locks:
+            for project_id in paths:
+                locks.enter_context(project_lock(workspace.planned(project_id, workspace.root), "importing history"))
+            staging.require_unchanged()
+            try:
+                with ExitStack() as waiting:
+                    finished: list[tuple[Path, Path]] = []
+                    for project_id, path in paths.items():
+                        own = [match for match in self.matches if match.project_id == project_id]
+                        taken = (staging.path, project_id, own, self._contents)
+                        if path.exists():
+                            connection = waiting.enter_context(closing(connect_legacy(path)))
+                            waiting.enter_context(legacy.take_staged(connection, *taken))
+                            continue
+                        partial = path.with_name(f".{path.name}.partial")
+                        partial.unlink(missing_ok=True)  # what a killed import left: only the lock's holder gets here
+                        waiting.callback(partial.unlink, missing_ok=True)
+                        with closing(connect_legacy(partial)) as connection, legacy.take_staged(connection, *taken):
+                            pass
+                        finished.append((partial, path))
+                    for partial, path in finished:
+                        atomic.publish(partial, path)
+                        named.append(path)
+                    atomic.sync_folders(path.parent for path in named)
+            except BaseException as error:
+                for made in named:
+                    made.unlink(missing_ok=True)
+                if isinstance(error, FileExistsError):
+                    raise ConflictError(
+                        "another import has just written this file",
+                        doing="importing",
+                        subject=path,
+                        hint="import again",
+                    ) from None
+                if isinstance(error, sqlite3.Error | OSError):
+                    raise StoreError(
+                        str(error), doing="writing imported rows", subject=path, hint="make room, then import again"
+                    ) from error
+                raise
+        return list(paths.values())
 
 
 def _known_decisions(rows: Iterable[sqlite3.Row], existing: int) -> Iterator[tuple[Any, ...]]:

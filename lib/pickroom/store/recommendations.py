@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pickroom.core.naming import sampling_key
 from pickroom.core.records import Recommendation
 from pickroom.store import groups
-from pickroom.store.rows import column, record_of, row_of, wrap_row_errors
+from pickroom.store.rows import column, insert, record_of, row_of, wrap_row_errors
 from pickroom.store.workspace import utc_now
 
 # each of these walks an index and ends with the last group that is wanted: (deferrals, how many) -> ids
@@ -44,21 +44,15 @@ class Waiting:
 
 def upsert(connection: sqlite3.Connection, recommendations: Iterable[Recommendation]) -> None:
     """Store the current recommendation of each group, in place of an earlier one."""
-    now = utc_now()
+    now, values = utc_now(), [row_of(recommendation) for recommendation in recommendations]
+    rows = [{"crop_coords": row.pop("crop"), **row, "made_at": now} for row in values]
+    insert(connection, "INSERT INTO recommendations", rows, "ON CONFLICT (group_id) DO UPDATE SET {updates}")
     connection.executemany(
-        """INSERT INTO recommendations (group_id, source, selected_index, crop_coords, crop_needed, confidence,
-            crop_confidence, reasons, anomaly_flags, versions, made_at, conflict)
-        VALUES (:group_id, :source, :selected_index, :crop, :crop_needed, :confidence,
-            :crop_confidence, :reasons, :anomaly_flags, :versions, :made_at, :anomaly_flags <> '[]' OR coalesce((
-            SELECT max(i.stage) > max(CASE WHEN m.position = :selected_index THEN i.stage END)
+        """UPDATE recommendations SET conflict = anomaly_flags <> '[]' OR coalesce((
+            SELECT max(i.stage) > max(CASE WHEN m.position = selected_index THEN i.stage END)
             FROM group_members AS m JOIN images AS i ON i.directory = m.directory AND i.filename = m.filename
-            WHERE m.group_id = :group_id), 0))
-        ON CONFLICT (group_id) DO UPDATE SET source = excluded.source, selected_index = excluded.selected_index,
-            crop_coords = excluded.crop_coords, crop_needed = excluded.crop_needed,
-            confidence = excluded.confidence, crop_confidence = excluded.crop_confidence,
-            reasons = excluded.reasons, anomaly_flags = excluded.anomaly_flags, versions = excluded.versions,
-            made_at = excluded.made_at, conflict = excluded.conflict""",
-        ({**row_of(recommendation), "made_at": now} for recommendation in recommendations),
+            WHERE m.group_id = recommendations.group_id), 0) WHERE group_id = ?""",
+        [(row["group_id"],) for row in rows],
     )
 
 

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from typing import TypeVar
 
 from pickroom.core.records import Choice, InputKind, Origin, Recommendation, ReviewStep
-from pickroom.store.rows import column, wrap_row_errors
+from pickroom.store.rows import column, insert, wrap_row_errors
 from pickroom.store.workspace import utc_now
 
 Logged = TypeVar("Logged")  # a step as an undo log holds it
@@ -119,23 +119,13 @@ class ReviewTables:
     def save_choice(self, connection: sqlite3.Connection, group_id: str, saved: SavedChoice) -> None:
         """Save one group's choice, adding the time just spent on it (`saved.milliseconds`)."""
         choice = saved.choice or Choice()
-        connection.execute(
-            f"""INSERT INTO {self.choices} (group_id, action, selected_index, overlay, shown, input, milliseconds,
-                updated_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
-            ON CONFLICT (group_id) DO UPDATE SET action = excluded.action, selected_index = excluded.selected_index,
-                overlay = excluded.overlay, shown = excluded.shown, input = excluded.input,
-                milliseconds = milliseconds + excluded.milliseconds, updated_at = excluded.updated_at""",
-            (
-                group_id,
-                choice.action,
-                choice.index,
-                choice.overlay if saved.choice else None,  # NULL: only looked at
-                saved.shown.to_json() if saved.shown else None,
-                saved.input,
-                saved.milliseconds,
-                utc_now(),
-            ),
-        )
+        row = {"group_id": group_id, "action": choice.action, "selected_index": choice.index}
+        row |= {"overlay": choice.overlay if saved.choice else None}  # NULL: only looked at
+        row |= {"shown": saved.shown.to_json() if saved.shown else None, "input": saved.input}
+        row |= {"milliseconds": saved.milliseconds, "updated_at": utc_now()}
+        kept = ", ".join(f"{name} = excluded.{name}" for name in row if name not in ("group_id", "milliseconds"))
+        then = f"ON CONFLICT (group_id) DO UPDATE SET {kept}, milliseconds = milliseconds + excluded.milliseconds"
+        insert(connection, f"INSERT INTO {self.choices}", [row], then)
 
     def log_step(self, connection: sqlite3.Connection, step: ReviewStep) -> None:
         """Append a key to the undo log; what could be redone is over."""
