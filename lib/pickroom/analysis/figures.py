@@ -70,10 +70,8 @@ def rolling(rows: Rows) -> Figure:
     figure, axes = _figure()
     if not rows:
         return _nothing(figure, axes)
-    projects = list(dict.fromkeys(row["project_id"] for row in rows))
-    for number, project_id in enumerate(projects):
-        own = [row for row in rows if row["project_id"] == project_id]
-        shade = KEEP if len(projects) == 1 else _shade(number, len(projects))
+    projects = _by_project(rows)
+    for project_id, (own, shade) in projects.items():
         axes.plot([row["place"] for row in own], [row["selection_accuracy"] for row in own], color=shade, lw=1.6)
         axes.annotate(
             project_id if len(projects) > 1 else "",
@@ -118,10 +116,8 @@ def versions(rows: Rows) -> Figure:
     figure, axes = _figure()
     if not rows:
         return _nothing(figure, axes)
-    projects = list(dict.fromkeys(row["project_id"] for row in rows))
-    for number, project_id in enumerate(projects):
-        own = [row for row in rows if row["project_id"] == project_id]
-        shade = KEEP if len(projects) == 1 else _shade(number, len(projects))
+    projects = _by_project(rows)
+    for number, (project_id, (own, shade)) in enumerate(projects.items()):
         x = [row["version"] + 0.06 * (number - (len(projects) - 1) / 2) for row in own]
         below = [max(row["value"] - row["low"], 0) for row in own]
         above = [max(row["high"] - row["value"], 0) for row in own]
@@ -227,10 +223,13 @@ def _mark_versions(axes: Axes, rows: Rows) -> None:
         before = version
 
 
-def _shade(number: int, count: int) -> tuple[float, float, float]:
-    """Blues from dark to light: lines are told apart by their labels, not by hue."""
-    light = 0.75 * number / max(count - 1, 1)
-    return (0.12 + 0.5 * light, 0.3 + 0.45 * light, 0.55 + 0.3 * light)
+def _by_project(rows: Rows) -> dict[str, tuple[list[Mapping[str, Any]], Any]]:
+    """Project -> its rows and colour: blues from dark to light, told apart by their labels and not by hue."""
+    names = list(dict.fromkeys(row["project_id"] for row in rows))
+    lights = [0.75 * number / max(len(names) - 1, 1) for number in range(len(names))]
+    blues = [(0.12 + 0.5 * light, 0.3 + 0.45 * light, 0.55 + 0.3 * light) for light in lights]
+    own = [[row for row in rows if row["project_id"] == name] for name in names]
+    return dict(zip(names, zip(own, blues if len(names) > 1 else [KEEP], strict=True), strict=True))
 
 
 _CELL = 1.75  # inches, the side of one picture's place

@@ -100,7 +100,9 @@ def write(
     folder = archive_folder(project)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        for leftover in _unfinished(project, folder.parent):
+        # hidden folders of this project that were never published; eight characters follow its id, see tempfile
+        own = re.compile(rf"\.{re.escape(project.id)}-[a-z0-9_]{{8}}")
+        for leftover in [path for path in folder.parent.iterdir() if own.fullmatch(path.name) and path.is_dir()]:
             shutil.rmtree(leftover)
         building = Path(tempfile.mkdtemp(prefix=f".{project.id}-", dir=folder.parent))
         try:
@@ -108,7 +110,9 @@ def write(
             databases = {path.name: atomic.sha256_of(path) for path in sorted(building.glob("*.db"))}
             packed = {bundle: _pack(project, bundle, building, progress) for bundle in bundles}
             _write_json(building / "vectors.json", list(_vectors(project)))
-            _copy_models(project, building)
+            for path in sorted(project.workspace.models.glob("*_metadata.json")):  # weights stay where they are
+                (building / "models").mkdir(exist_ok=True)
+                shutil.copyfile(path, building / "models" / path.name)
             shutil.copyfile(project.manifest_file, building / project.manifest_file.name)
             sizes = {
                 bundle: {"files": len(files), "bytes": sum(f["size"] for f in files), "zip": f"{bundle}.zip"}
@@ -119,16 +123,9 @@ def write(
         finally:
             shutil.rmtree(building, ignore_errors=True)
     except OSError as error:
-        what = error.strerror or str(error)
         hint = "make room, or open the folder to writing; the project is not finished"
-        raise FileOperationError(what, "archiving a project", [Path(error.filename or folder)], hint) from error
+        raise FileOperationError.of(error, "archiving a project", folder, hint) from error
     return folder
-
-
-def _unfinished(project: Project, archives: Path) -> list[Path]:
-    """Hidden folders of this project (eight characters follow its id, see tempfile) that were never published."""
-    own = re.compile(rf"\.{re.escape(project.id)}-[a-z0-9_]{{8}}")
-    return [path for path in archives.iterdir() if own.fullmatch(path.name) and path.is_dir()]
 
 
 def _copy_databases(project: Project, building: Path, folder: Path) -> dict[str, int]:
@@ -223,15 +220,6 @@ def _vectors(project: Project) -> Iterator[dict[str, Any]]:
         if not path.name.startswith("."):
             name = path.relative_to(base).as_posix()
             yield {"name": name, "size": path.stat().st_size, "sha256": atomic.sha256_of(path)}
-
-
-def _copy_models(project: Project, building: Path) -> None:
-    """The metadata of every model there is; weights stay where they are."""
-    found = sorted(project.workspace.models.glob("*_metadata.json"))
-    if found:
-        (building / "models").mkdir()
-    for path in found:
-        shutil.copyfile(path, building / "models" / path.name)
 
 
 def _write_json(path: Path, values: object) -> None:

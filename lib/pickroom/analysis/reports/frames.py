@@ -65,7 +65,7 @@ def frame(rows: pandas.DataFrame, columns: Sequence[str] = (), *, empty: str = "
         return Piece(f"<p>({escape(empty)})</p>")
     head = "".join(f'<th style="{_STYLE}">{escape(_HEADINGS.get(name, name.replace("_", " ")))}</th>' for name in names)
     body = "".join(
-        "<tr>" + "".join(_td(_cell(name, row[name])) for name in names) + "</tr>" for row in rows.to_dict("records")
+        f"<tr>{''.join(_td(_cell(name, row[name])) for name in names)}</tr>" for row in rows.to_dict("records")
     )
     return Piece(f'<table class="dataframe"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>')
 

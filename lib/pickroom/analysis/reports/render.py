@@ -68,6 +68,7 @@ def run(project: Project) -> list[Path]:
 
 
 def _execute(project: Project, template: Path, executed: Path) -> Any:
+    import nbformat
     import papermill
     from papermill.exceptions import PapermillExecutionError
 
@@ -96,7 +97,10 @@ def _execute(project: Project, template: Path, executed: Path) -> Any:
             hint="the project is as it was; open that notebook to see the whole error",
         ) from None
     report_path(project, f"{template.stem}.failed.ipynb").unlink(missing_ok=True)
-    return _without_paths(notebook, executed)
+    for name in ("input_path", "output_path"):
+        notebook.metadata.get("papermill", {}).pop(name, None)
+    nbformat.write(notebook, executed)
+    return notebook
 
 
 @contextmanager
@@ -113,15 +117,6 @@ def _kernels_find(project: Project) -> Iterator[None]:
                 del os.environ[name]
             else:
                 os.environ[name] = value
-
-
-def _without_paths(notebook: Any, path: Path) -> Any:
-    import nbformat
-
-    notebook.metadata.get("papermill", {}).pop("input_path", None)
-    notebook.metadata.get("papermill", {}).pop("output_path", None)
-    nbformat.write(notebook, path)
-    return notebook
 
 
 def to_html(notebook: Any, title: str) -> str:

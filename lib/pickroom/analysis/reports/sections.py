@@ -5,9 +5,9 @@ Every number comes from a named query of `pickroom.analysis`; its name in the pa
 
 import io
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any, Self
+from typing import Any, Self, cast
 
 from PIL import Image as PillowImage
 
@@ -105,7 +105,6 @@ class Report:
 
     def __init__(self, project: Project, analysis: Analysis) -> None:
         self.project, self.analysis = project, analysis
-        self._pictures: ProjectPreviews | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -169,8 +168,7 @@ class Report:
             "rejected": "rejected",
         }
         rows: list[Sequence[Cell]] = [
-            (words, *_numbers("shares", shares[0], (name, "count"), (f"{name}_share", "share")))
-            for name, words in kinds.items()
+            (words, *_numbers("shares", shares[0], name, f"{name}_share share")) for name, words in kinds.items()
         ]
         drawn = html.picture(figures.shares(shares), "Shares of groups kept, cropped, kept whole and rejected")
         page = tiles + html.table(("groups", "number", "share"), rows) + drawn
@@ -187,14 +185,20 @@ class Report:
         if pace["groups_per_hour"] is None:
             why = "a script, a demo and an import take none, and pauses are left out."
             return html.paragraph(f"No time was spent that could be measured: {why}")
-        labels = {"sessions": "sessions", "groups_per_hour": "groups an hour", "images_per_hour": "images an hour"}
-        units: dict[str, Unit] = {"worked_s": "seconds", "groups_per_hour": "rate", "images_per_hour": "rate"}
-        tiles = _tiles("pace", pace, {"worked_s": "time at work", **labels}, units)
+        labels = {"worked_s seconds": "time at work", "sessions": "sessions"}
+        labels |= {"groups_per_hour rate": "groups an hour", "images_per_hour rate": "images an hour"}
+        tiles = _tiles("pace", pace, labels)
         sessions = self._rows("sessions")
         shown = sessions[-SESSIONS_SHOWN:]
         names = ("session began (UTC)", "at work", "groups", "images", "groups/h", "images/h")
-        columns: tuple[tuple[str, Unit], ...] = (("started_at", "moment"), ("worked_s", "seconds"), ("groups", "count"))
-        columns += (("images", "count"), ("groups_per_hour", "rate"), ("images_per_hour", "rate"))
+        columns = (
+            "started_at moment",
+            "worked_s seconds",
+            "groups",
+            "images",
+            "groups_per_hour rate",
+            "images_per_hour rate",
+        )
         rows = [_numbers(f"sessions.{row['session']}", row, *columns) for row in shown]
         page = tiles + html.table(names, rows)
         if len(sessions) > len(shown):
@@ -208,13 +212,12 @@ class Report:
         versions = self._rows("performance_by_model")
         recommended = [row for row in versions if row["selections"]]
         who = _who(recommended)
-        units: tuple[tuple[str, Unit], ...] = (("decisions", "count"), ("correct_selections", "count"))
-        units += (("selections", "count"), ("selection_accuracy", "share"))
-        units += (("selection_low", "share"), ("selection_high", "share"))
+        columns = ["decisions", "correct_selections", "selections"]
+        columns += [f"selection_{name} share" for name in ("accuracy", "low", "high")]
         rows: list[Sequence[Cell]] = []
         for place, row in enumerate(versions):
             name = html.label(f"{row['source']}: {row['ranker']}" if row["recommended"] else "no recommendation")
-            rows.append((name, *_numbers(f"performance_by_model.{place}", row, *units)))
+            rows.append((name, *_numbers(f"performance_by_model.{place}", row, *columns)))
         names = ("recommended by", "decisions", "pick taken", "of picks", "share", "from", "to")
         if not recommended:
             return html.paragraph("(no image picked where one was recommended)") + self._normal_and_anomaly(who)
@@ -231,10 +234,9 @@ class Report:
         """How near the AI's crops came to the person's, and what they look like."""
         errors = self._rows("crop_error")
         rows: list[Sequence[Cell]] = []
-        units: tuple[tuple[str, Unit], ...] = (("crops", "count"), ("proposed", "count"), ("mean_iou", "score"))
-        units += (("iou_85", "share"), ("within_5", "share"), ("mean_corner_error", "score"))
+        columns = ("crops", "proposed", "mean_iou score", "iou_85 share", "within_5 share", "mean_corner_error score")
         for place, row in enumerate(errors):
-            rows.append((html.label(figures.crop_label(row)), *_numbers(f"crop_error.{place}", row, *units)))
+            rows.append((html.label(figures.crop_label(row)), *_numbers(f"crop_error.{place}", row, *columns)))
         names = (
             *("crops by hand", "made", "AI had proposed", "mean overlap"),
             *("overlap ≥\u00a0.85", "corners within 5\u00a0%", "corner off by"),
@@ -270,7 +272,7 @@ class Report:
         (flow,) = self._rows("input_output") or [{}]
         page = Piece("")
         if flow.get("undecided"):
-            undecided, groups = _numbers("input_output", flow, ("undecided", "count"), ("groups", "count"))
+            undecided, groups = _numbers("input_output", flow, "undecided", "groups")
             page += html.paragraph(undecided, " of ", groups, " groups are undecided.")
         page += html.paragraph("Crops that wait to be made: ", Number("unfinished_crops.total", len(waiting)), ".")
         if waiting:
@@ -287,11 +289,9 @@ class Report:
         empty = "every file is where it should be" if there else "nothing else was found"
         return page + html.table(("what", "times", "for example"), rows, empty=empty)
 
-    @property
+    @cached_property
     def pictures(self) -> ProjectPreviews:
-        if self._pictures is None:
-            self._pictures = ProjectPreviews(self.project, self.analysis)
-        return self._pictures
+        return ProjectPreviews(self.project, self.analysis)
 
     def _rows(self, query: str) -> list[Row]:
         rows = self.analysis.rows(query, self.project.id)
@@ -304,7 +304,7 @@ class Report:
         taken_s, own_s, picks_saved_s, crop_s, crops_saved_s = _numbers(
             "time_saved",
             saved,
-            *((f"{name}_s", "seconds") for name in ("taken", "own", "picks_saved", "crop", "crops_saved")),
+            *(f"{name}_s seconds" for name in ("taken", "own", "picks_saved", "crop", "crops_saved")),
         )
         taken, own, crops_taken = (_number("time_saved", saved, name) for name in ("taken", "own", "crops_taken"))
         end = "." if saved["picks_saved_s"] > 0 else ": by this estimate they saved none."
@@ -325,10 +325,10 @@ class Report:
             return Piece("")
         kinds = {"normal": "highest stage is best (normal)", "anomaly": "a lower stage is best (anomaly)"}
         rows: list[Sequence[Cell]] = [
-            (words, *_numbers("anomaly_rates", rates, (f"{kind}_groups", "count"), (f"{kind}_accuracy", "share")))
+            (words, *_numbers("anomaly_rates", rates, f"{kind}_groups", f"{kind}_accuracy share"))
             for kind, words in kinds.items()
         ]
-        highest, groups = _numbers("anomaly_rates", rates, ("highest_stage_accuracy", "share"), ("groups", "count"))
+        highest, groups = _numbers("anomaly_rates", rates, "highest_stage_accuracy share", "groups")
         baseline = html.paragraph(
             *("Always picking the highest stage would have been right in ", highest),
             *(" of the groups with known stages (", groups),
@@ -346,8 +346,8 @@ class Report:
         for band in bands:
             name = f"performance_by_confidence.{round(band['band_from'] * 10)}"
             label = html.label(f"{band['band_from']:.0%} to {band['band_to']:.0%}".replace("%", " %"))
-            shares: tuple[tuple[str, Unit], ...] = (("mean_confidence", "share"), ("selection_accuracy", "share"))
-            rows.append((label, *_numbers(name, band, ("selections", "count"), *shares)))
+            columns = ("selections", "mean_confidence share", "selection_accuracy share")
+            rows.append((label, *_numbers(name, band, *columns)))
         table = html.table(("the AI said it was sure", "picks", "on average", "pick taken"), rows)
         rates = self._rows("anomaly_rates")
         drawn = [html.picture(figures.calibration(bands), "How often the AI was right, by how sure it was")]
@@ -364,14 +364,16 @@ def _who(rows: Sequence[Row]) -> str:
     return " or ".join(named.get(name, name) for name in machine)
 
 
-def _number(query: str, row: Row, column: str, unit: Unit = "count") -> Number:
-    return Number(f"{query}.{column}", row.get(column), unit)
+def _number(query: str, row: Row, column: str) -> Number:
+    """The figure in a column, written with its unit where that is no count: "mean_iou score"."""
+    name, _, unit = column.partition(" ")
+    return Number(f"{query}.{name}", row.get(name), cast("Unit", unit or "count"))
 
 
-def _numbers(query: str, row: Row, *columns: tuple[str, Unit]) -> list[Number]:
-    return [_number(query, row, column, unit) for column, unit in columns]
+def _numbers(query: str, row: Row, *columns: str) -> list[Number]:
+    return [_number(query, row, column) for column in columns]
 
 
-def _tiles(query: str, row: Row, labels: Mapping[str, str], units: Mapping[str, Unit] = MappingProxyType({})) -> Piece:
-    """`labels`: column -> its words."""
-    return html.tiles([(words, _number(query, row, name, units.get(name, "count"))) for name, words in labels.items()])
+def _tiles(query: str, row: Row, labels: Mapping[str, str]) -> Piece:
+    """`labels`: column, as `_number` has it -> its words."""
+    return html.tiles([(words, _number(query, row, column)) for column, words in labels.items()])

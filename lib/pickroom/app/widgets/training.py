@@ -63,10 +63,8 @@ class TrainingPage:
     @shown
     def recommend(self) -> str:
         """Renew what the deck shows for every undecided group of these projects."""
-        return "".join(map(self._recommend, self.project_ids))
-
-    def _recommend(self, project_id: str) -> str:
-        return _paragraph(recommend(self.workspace.project(project_id)).words.splitlines())
+        opened = [self.workspace.project(project_id) for project_id in self.project_ids]
+        return "".join(_paragraph(recommend(project).words.splitlines()) for project in opened)
 
     @shown
     def look(self, sample: int = 20, seed: int | None = None) -> str:

@@ -177,20 +177,16 @@ def openclip_weights() -> Finding:
             return Finding("openclip weights", "ok", f"in {folder}")
         what = f"PICKROOM_OPENCLIP names {folder}, which holds no open_clip_config.json with weights beside it"
         return Finding("openclip weights", "fail", what, f"set it to such a folder, or unset it: {here}")
-    cache = _hub_cache() / _OPENCLIP_REPOSITORY / "snapshots"
-    if any(_weights(folder) for folder in cache.glob("*")):
+    # where Hugging Face keeps what it fetched (huggingface.co/docs/huggingface_hub, environment variables)
+    home = os.environ.get("HF_HOME") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "huggingface"
+    cache = Path(os.environ.get("HF_HUB_CACHE") or Path(home) / "hub").expanduser()
+    if any(_weights(folder) for folder in (cache / _OPENCLIP_REPOSITORY / "snapshots").glob("*")):
         return Finding("openclip weights", "ok", "in the cache of Hugging Face")
     return Finding("openclip weights", "ok", "not on this machine; only --encoder openclip needs them")
 
 
 def _weights(folder: Path) -> bool:
     return any(path.suffix in (".safetensors", ".bin", ".pt") for path in folder.glob("open_clip*"))
-
-
-def _hub_cache() -> Path:
-    """Where Hugging Face keeps what it fetched (huggingface.co/docs/huggingface_hub, environment variables)."""
-    home = os.environ.get("HF_HOME") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "huggingface"
-    return Path(os.environ.get("HF_HUB_CACHE") or Path(home) / "hub").expanduser()
 
 
 def _version(name: str) -> str | None:
