@@ -16,22 +16,10 @@ from typing import Any
 
 import duckdb
 
+from pickroom.analysis import tables
 from pickroom.analysis.catalogue import fill
 from pickroom.analysis.engine import ERRORS, load_sqlite
 from pickroom.analysis.queries import Problem, identifier, quoted, read_sql
-from pickroom.analysis.tables import (
-    BUSY_MS,
-    CHECKS,
-    TABLES,
-    NoProjectError,
-    are_checked,
-    cells,
-    faults_in,
-    lacking,
-    open_file,
-    present_in,
-    read_table,
-)
 from pickroom.core.errors import PickroomError, StoreError
 from pickroom.store.snapshot import attachable
 from pickroom.store.workspace import Workspace
@@ -153,7 +141,7 @@ class Sources:
         found = []
         for source in [source for source in self._files.values() if source.live]:
             for table, columns in source.present.items():
-                whole = ", ".join(f"max({identifier(name)}::{TABLES[table][name]})" for name in columns)
+                whole = ", ".join(f"max({identifier(name)}::{tables.TABLES[table][name]})" for name in columns)
                 try:
                     self.engine.execute(f"SELECT {whole} FROM {source.name}.{table}").fetchall()
                 except ERRORS:
@@ -174,13 +162,13 @@ class Sources:
         source.problems, source.unsound, source.refused = [], [], None
         try:
             # released before DuckDB opens the file: no two libraries have it open at once
-            with attachable(source.path) as path, contextlib.closing(open_file(path)) as connection:
-                source.present = present_in(connection, source.origin)
-                source.few = {table for table in CHECKS if _is_short(connection, source, table)}
-                unsound = any(True for table in source.few for _ in faults_in(connection, source.present, table))
-            if missing := lacking(source.present, source.origin):
+            with attachable(source.path) as path, contextlib.closing(tables.open_file(path)) as connection:
+                source.present = tables.present_in(connection, source.origin)
+                source.few = {table for table in tables.CHECKS if _is_short(connection, source, table)}
+                unsound = any(True for table in source.few for _ in tables.faults_in(connection, source.present, table))
+            if missing := tables.lacking(source.present, source.origin):
                 source.note(f"an earlier schema, without {', '.join(missing)}: read as it is")
-        except (sqlite3.Error, NoProjectError, PickroomError) as error:
+        except (sqlite3.Error, tables.NoProjectError, PickroomError) as error:
             self._refuse(source, error)
             return False
         if not self.attach or unsound:
@@ -189,7 +177,7 @@ class Sources:
         if not source.live:
             self._forget(source)
             try:
-                options = f"TYPE sqlite, READ_ONLY, busy_timeout {BUSY_MS}"
+                options = f"TYPE sqlite, READ_ONLY, busy_timeout {tables.BUSY_MS}"
                 self.engine.execute(f"ATTACH {quoted(source.path)} AS {source.name} ({options})")
             except ERRORS:
                 self._read(source)  # sqlite3 says what is wrong, or copes with it
@@ -201,8 +189,8 @@ class Sources:
         """Find unsound rows: DuckDB sorts out those that are certainly sound, `integrity.checks` judges the others."""
         changed = [source for source in changed if _sound.get(source.path) != source.stamp]
         suspects: dict[str, dict[str, list[int]]] = {}
-        for table in CHECKS:
-            having = [s for s in changed if s.live and table not in s.few and are_checked(s.present, table)]
+        for table in tables.CHECKS:
+            having = [s for s in changed if s.live and table not in s.few and tables.are_checked(s.present, table)]
             try:
                 self._suspects(table, having, suspects)
             except ERRORS:
@@ -214,11 +202,11 @@ class Sources:
         for source in changed:
             if source.live and (numbers := suspects.get(source.name)):
                 try:
-                    with contextlib.closing(open_file(source.path)) as connection:
+                    with contextlib.closing(tables.open_file(source.path)) as connection:
                         unsound = any(
                             True
                             for table in numbers
-                            for _ in faults_in(connection, source.present, table, numbers[table])
+                            for _ in tables.faults_in(connection, source.present, table, numbers[table])
                         )
                 except sqlite3.Error as error:
                     self._refuse(source, error)
@@ -231,7 +219,7 @@ class Sources:
         if not having:
             return
         arms = [
-            f"SELECT '{s.name}' AS file, rowid AS number, {cells(s.present, table)} FROM {s.name}.{table}"
+            f"SELECT '{s.name}' AS file, rowid AS number, {tables.cells(s.present, table)} FROM {s.name}.{table}"
             for s in having
         ]
         text = read_sql(f"suspects/{table}")
@@ -244,15 +232,17 @@ class Sources:
         source.read = True
         self.engine.execute(f"CREATE SCHEMA {source.name}")
         try:
-            with attachable(source.path) as path, contextlib.closing(open_file(path)) as connection:
+            with attachable(source.path) as path, contextlib.closing(tables.open_file(path)) as connection:
                 connection.execute("BEGIN")  # every table as of one moment
                 source.unsound = []
                 for table in source.present:
                     faults = (
-                        dict(faults_in(connection, source.present, table)) if are_checked(source.present, table) else {}
+                        dict(tables.faults_in(connection, source.present, table))
+                        if tables.are_checked(source.present, table)
+                        else {}
                     )
                     source.unsound += [(table, fault.check, fault.of, fault.what) for fault in faults.values()]
-                    rows, notes = read_table(connection, source.present, table, faults)
+                    rows, notes = tables.read_table(connection, source.present, table, faults)
                     self.engine.register("rows_read", rows)
                     self.engine.execute(f"CREATE TABLE {source.name}.{table} AS SELECT * FROM rows_read")
                     self.engine.unregister("rows_read")
@@ -297,10 +287,10 @@ class Sources:
             printable = [{n: v.encode(errors="backslashreplace").decode() for n, v in row.items()} for row in rows]
             fill(self.engine, "source.unsound_rows", dict.fromkeys(names, "VARCHAR"), printable)
             return
-        columns = TABLES[table]
+        columns = tables.TABLES[table]
         # without a cast for each file: parsing them takes longer than reading 500 small ones
         arms = [
-            f"SELECT {quoted(s.owner)}, '{s.origin}', {cells(s.present, table)} FROM {s.name}.{table}"
+            f"SELECT {quoted(s.owner)}, '{s.origin}', {tables.cells(s.present, table)} FROM {s.name}.{table}"
             for s in readable
             if table in s.present
         ]
@@ -314,7 +304,7 @@ class Sources:
 
 def _is_short(connection: sqlite3.Connection, source: Source, table: str) -> bool:
     """Whether Python checks a table's rows sooner than DuckDB could sort them."""
-    if not are_checked(source.present, table):
+    if not tables.are_checked(source.present, table):
         return False
     (count,) = connection.execute(f"SELECT count(*) FROM (SELECT 1 FROM {table} LIMIT {_FEW + 1})").fetchone()
     return bool(count <= _FEW)

@@ -11,14 +11,7 @@ from dataclasses import dataclass, replace
 import msgspec
 
 from pickroom.automation import apply, evidence
-from pickroom.automation.decisions_file import (
-    Approval,
-    ApprovedDecision,
-    AutomationDecision,
-    read_approved,
-    read_decisions,
-    write_lines,
-)
+from pickroom.automation import decisions_file as files
 from pickroom.automation.guarantee import RISK_TARGET, RiskTarget, calibrate, watch
 from pickroom.automation.sandbox import AutomationTarget
 from pickroom.core.errors import FileOperationError, UsageError
@@ -35,8 +28,8 @@ class Generated:
     """What a generate wrote."""
 
     target: AutomationTarget
-    proposals: tuple[AutomationDecision, ...]  # one for each waiting group, in the queue's order
-    approval: Approval
+    proposals: tuple[files.AutomationDecision, ...]  # one for each waiting group, in the queue's order
+    approval: files.Approval
     looked: int  # how many of those approved unseen are drawn for the audit
     notes: tuple[str, ...]  # what else the user should know
 
@@ -85,7 +78,7 @@ def generate(
 def _generate(
     target: AutomationTarget, risk: RiskTarget, trained_on: frozenset[str], by_hand: ByHand, notes: list[str]
 ) -> Generated:
-    approved = read_approved(target.approved)
+    approved = files.read_approved(target.approved)
     before = _before(target, notes)
     with closing(connect(target.project.database)) as connection:
         if target.is_copy:
@@ -105,7 +98,7 @@ def _generate(
     if by_hand.most_cut is not None:
         explanation = (f"no crop is made unseen that cuts away more than {by_hand.most_cut:.0%}", *explanation)
     explanation = (*explanation, *([drift.explanation] if drift.looked else []))
-    approval = Approval(
+    approval = files.Approval(
         threshold if drift.on else None, versions, seed_of(target.project), explanation, risk, utc_now()
     )
     approval = msgspec.structs.replace(approval, by_hand=by_hand.confidence is not None, most_cut=by_hand.most_cut)
@@ -124,9 +117,9 @@ def _generate(
     return Generated(target, tuple(proposals), approval, looked, tuple(notes))
 
 
-def propose(group: Group, made: Recommendation | None, approval: Approval) -> AutomationDecision:
+def propose(group: Group, made: Recommendation | None, approval: files.Approval) -> files.AutomationDecision:
     """The line of one group; without a recommendation it only says that none is known."""
-    line = AutomationDecision(group.group_id, group.project_id, group.directory, group.filenames)
+    line = files.AutomationDecision(group.group_id, group.project_id, group.directory, group.filenames)
     if made is None:
         return replace(line, reason="no recommendation yet", crop_reason="no word on a crop")
     index = made.selected_index
@@ -179,12 +172,12 @@ def seed_of(project: Project) -> str:
     return f"{project.id} {project.manifest.created_at}"
 
 
-def _before(target: AutomationTarget, notes: list[str]) -> dict[str, AutomationDecision]:
+def _before(target: AutomationTarget, notes: list[str]) -> dict[str, files.AutomationDecision]:
     """The lines of the last generate; none, with a note, where the file is damaged."""
     if not target.decisions.exists():
         return {}
     try:
-        return read_decisions(target.decisions)
+        return files.read_decisions(target.decisions)
     except UsageError as error:
         notes.append(f"the decisions were damaged and are written anew: {error.what}")
         return {}
@@ -211,21 +204,21 @@ def _refresh(target: AutomationTarget, connection: sqlite3.Connection) -> list[s
 
 def _write(
     target: AutomationTarget,
-    proposals: Iterable[AutomationDecision],
-    approval: Approval,
-    approved: Mapping[str, ApprovedDecision],
+    proposals: Iterable[files.AutomationDecision],
+    approval: files.Approval,
+    approved: Mapping[str, files.ApprovedDecision],
 ) -> None:
     """Write the files; the machine's own lines about groups that wait are removed, since each apply makes them."""
     waiting = {proposal.group_id for proposal in proposals}
     stand = [line for line in approved.values() if line.by == "person" or line.group_id not in waiting]
     if len(stand) < len(approved):
-        write_lines(target.approved, stand)
+        files.write_lines(target.approved, stand)
     try:
         if not target.is_copy:  # a copy's folder is never made anew here: it would hold no copy
             target.folder.mkdir(parents=True, exist_ok=True)
         # the old approval is removed first: it must never cover new decisions
         target.guarantee.unlink(missing_ok=True)
-        write_lines(target.decisions, proposals)
+        files.write_lines(target.decisions, proposals)
         atomic.write_text(target.guarantee, approval.to_json())
     except OSError as error:
         hint = "make room on the disk, then generate again"

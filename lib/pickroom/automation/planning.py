@@ -8,18 +8,8 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+from pickroom.automation import decisions_file as files
 from pickroom.automation import evidence
-from pickroom.automation.decisions_file import (
-    Approval,
-    ApprovedDecision,
-    AutomationDecision,
-    By,
-    read_approval,
-    read_approved,
-    read_decisions,
-    refuse_line,
-    require_matching,
-)
 from pickroom.automation.guarantee import watch
 from pickroom.automation.sandbox import AutomationTarget
 from pickroom.core.errors import ConflictError, ImageError
@@ -43,7 +33,7 @@ class PlannedGroup:
     """One group that will be carried out."""
 
     group: Group
-    by: By  # whether the user or the guarantee approved it
+    by: files.By  # whether the user or the guarantee approved it
     shown: Recommendation | None  # what was proposed, None when the user has overridden a group without a proposal
     route: Route
     row: Decision | None  # its decision, None for a group that is kept whole
@@ -100,16 +90,16 @@ def plan(target: AutomationTarget, connection: sqlite3.Connection, now: str | No
         UsageError: a line is damaged, contradicts the project, or leads out of the sandbox.
         ConflictError: an image has vanished or changed, or a destination is taken; `items` lists each.
     """
-    proposals, approved = read_decisions(target.decisions), read_approved(target.approved)
+    proposals, approved = files.read_decisions(target.decisions), files.read_approved(target.approved)
     project_id, ids = target.project.id, list({**proposals, **approved})
     known = {group.group_id: group for group in groups.load(connection, project_id, ids)}
     waiting = groups.waiting_among(connection, known)
-    require_matching(target.decisions, proposals.values(), known, project_id)
+    files.require_matching(target.decisions, proposals.values(), known, project_id)
     # lines about groups that have been decided since are not checked
     for line in (line for line in approved.values() if line.group_id in waiting or line.group_id not in known):
         reason = _contradiction(line, known.get(line.group_id), proposals.get(line.group_id))
         if reason is not None:
-            refuse_line(target.approved, line.line, reason)
+            files.refuse_line(target.approved, line.line, reason)
     saved = review_state.AUTOMATION.load(connection, waiting)
     lines, left, notes = _wanted(target, connection, proposals, approved, waiting, saved)
     batch, disk = operations.next_batch(connection), DiskSnapshot(target.project.root)
@@ -133,7 +123,9 @@ class _Refused(Exception):
     """Why one group cannot be carried out."""
 
 
-def _contradiction(line: ApprovedDecision, group: Group | None, proposal: AutomationDecision | None) -> str | None:
+def _contradiction(
+    line: files.ApprovedDecision, group: Group | None, proposal: files.AutomationDecision | None
+) -> str | None:
     """Why a line of approved_decisions.jsonl cannot be believed, None when it can."""
     if group is None:
         return f"it names an unknown group: {line.group_id!r}"
@@ -155,19 +147,19 @@ def _contradiction(line: ApprovedDecision, group: Group | None, proposal: Automa
 def _wanted(
     target: AutomationTarget,
     connection: sqlite3.Connection,
-    proposals: Mapping[str, AutomationDecision],
-    approved: Mapping[str, ApprovedDecision],
+    proposals: Mapping[str, files.AutomationDecision],
+    approved: Mapping[str, files.ApprovedDecision],
     waiting: set[str],
     saved: Mapping[str, SavedChoice],
-) -> tuple[list[ApprovedDecision], dict[str, int], tuple[str, ...]]:
+) -> tuple[list[files.ApprovedDecision], dict[str, int], tuple[str, ...]]:
     """The lines to carry out, why the others are not, and notes on the approval of unseen groups."""
     notes: tuple[str, ...] = ()
-    approval = read_approval(target.guarantee)
+    approval = files.read_approval(target.guarantee)
     on = approval is not None and approval.threshold is not None
     if approval is not None and on:
         drift = watch(evidence.audit_samples(connection, approval.versions), approval.risk)
         on, notes = drift.on, () if drift.on else (f"approval unseen is {drift.explanation}",)
-    lines: list[ApprovedDecision] = []
+    lines: list[files.ApprovedDecision] = []
     left: Counter[str] = Counter()
     # groups that are only in the approved file come last
     for group_id in [*proposals, *(g for g in approved if g not in proposals)]:
@@ -194,23 +186,25 @@ def _wanted(
             # nobody looks at it: exactly what is proposed
             needs_crop = unseen.needs_crop is True
             said = (unseen.chosen, needs_crop, unseen.crop if needs_crop else None)
-            lines.append(ApprovedDecision(group_id, "approved", *said, "auto", utc_now()))
+            lines.append(files.ApprovedDecision(group_id, "approved", *said, "auto", utc_now()))
     return lines, dict(left), notes
 
 
-def _require_covered(target: AutomationTarget, proposal: AutomationDecision, approval: Approval | None) -> None:
+def _require_covered(
+    target: AutomationTarget, proposal: files.AutomationDecision, approval: files.Approval | None
+) -> None:
     """Raise UsageError for an auto_approve that the guarantee does not cover: somebody wrote it by hand."""
     if approval is None or not approval.approves(proposal.recommendation(proposal.images)):
         threshold = "none is set" if approval is None or approval.threshold is None else f"{approval.threshold:.3f}"
         reason = f"auto_approve, but its confidence {proposal.confidence} is not covered by the threshold ({threshold})"
-        refuse_line(target.decisions, proposal.line, reason)
+        files.refuse_line(target.decisions, proposal.line, reason)
 
 
 def _planned(
     target: AutomationTarget,
     group: Group,
-    line: ApprovedDecision,
-    proposal: AutomationDecision | None,
+    line: files.ApprovedDecision,
+    proposal: files.AutomationDecision | None,
     saved: SavedChoice | None,
     batch: int,
     now: str,
@@ -273,7 +267,7 @@ def unit_of(batch: int) -> str:
     return f"automation-{batch}"
 
 
-def _choice(line: ApprovedDecision, group: Group, own_box: bool) -> Choice:
+def _choice(line: files.ApprovedDecision, group: Group, own_box: bool) -> Choice:
     """The line as a choice of the review, so that one routing serves both."""
     if line.final_choice is None:
         return Choice("keep")

@@ -12,20 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from pickroom.cli.console import (
-    ProjectName,
-    command,
-    fail_if,
-    listing_items,
-    name_unsound,
-    progress_bar,
-    project_of,
-    say,
-    show,
-    some,
-    table,
-    workspace_here,
-)
+from pickroom.cli import console
 from pickroom.core.errors import UsageError
 from pickroom.exports.formats import FORMATS, ExportFormat, ExportRequest
 from pickroom.store.workspace import Project
@@ -36,27 +23,27 @@ if TYPE_CHECKING:
 _SHOWN = 200  # rows of an answer in words
 
 
-@command(has_json=True)
+@console.command(has_json=True)
 def sql(query: Annotated[str, typer.Argument(metavar="QUERY", help="One SELECT, or EXPLAIN of one.")]) -> None:
     """Ask every project at once in SQL: decisions crops groups images recommendations operations models."""
     from pickroom.analysis import safe_sql
 
-    result = safe_sql.run(workspace_here(), query)
+    result = safe_sql.run(console.workspace_here(), query)
     for problem in result.problems:
-        say(f"pickroom: {problem.line}")
+        console.say(f"pickroom: {problem.line}")
     if result.columns == ("explain_key", "explain_value"):  # a plan, as DuckDB draws it
         lines = [line.rstrip() for row in result.rows for line in str(row[1]).splitlines()]
     else:
-        lines = table(result.columns, result.rows[:_SHOWN])
+        lines = console.table(result.columns, result.rows[:_SHOWN])
     if len(result.rows) > _SHOWN:
         lines.append(f"... and {len(result.rows) - _SHOWN} rows more (--json has them all)")
-    show(lines, result.to_dict())
-    fail_if(sum(problem.unsound + problem.left_out for problem in result.problems))
+    console.show(lines, result.to_dict())
+    console.fail_if(sum(problem.unsound + problem.left_out for problem in result.problems))
 
 
-@command(has_json=True)
+@console.command(has_json=True)
 def check(
-    project: ProjectName,
+    project: console.ProjectName,
     repair: Annotated[
         bool, typer.Option("--repair", help="Write lost sidecars again, and close rows cropped without one.")
     ] = False,
@@ -67,7 +54,7 @@ def check(
     from pickroom.integrity.whereabouts import in_words
     from pickroom.learn.reading import inspect_all
 
-    opened = project_of(project)
+    opened = console.project_of(project)
     repaired = _repair_crops(opened) if repair else []
     found, *imports = inspect_all(opened)
     faults = [] if found.errors else _crop_faults(opened)  # rows that are not sound cannot be held against files
@@ -101,8 +88,8 @@ def check(
     stored = blocks.counts(opened)
     values["stored"] = stored
     lines.append(f"  stored for learning: {', '.join(f'{name} of {count}' for name, count in stored.items())} images")
-    show([*lines, f"  the whole report: {path}"], values)
-    fail_if(not ok)
+    console.show([*lines, f"  the whole report: {path}"], values)
+    console.fail_if(not ok)
 
 
 def _repair_crops(project: Project) -> list[str]:
@@ -125,39 +112,39 @@ def _crop_faults(project: Project) -> list[Fault]:
         return [] if operations.count_planned(connection) else sidecars.look(project, connection)
 
 
-@command()
-def report(project: ProjectName) -> None:
+@console.command()
+def report(project: console.ProjectName) -> None:
     """Run the report notebooks for a project; finishing does that too."""
     from pickroom.analysis.reports import render
 
-    opened = project_of(project)
-    with listing_items(prefix=""):
+    opened = console.project_of(project)
+    with console.listing_items(prefix=""):
         pages = render.run(opened)
-    unsound = name_unsound(opened)
-    show([str(page) for page in pages])
-    fail_if(unsound)
+    unsound = console.name_unsound(opened)
+    console.show([str(page) for page in pages])
+    console.fail_if(unsound)
 
 
-@command()
+@console.command()
 def finish(
-    project: ProjectName,
+    project: console.ProjectName,
     execute: Annotated[bool, typer.Option("--execute", help="Do it; else only say what would happen.")] = False,
     originals: Annotated[bool, typer.Option("--originals", help="Also archive what the crops were made from.")] = False,
 ) -> None:
     """Report on a project, archive it and mark it as finished; refuses while anything is half done."""
     from pickroom.analysis.reports import finish as finishing
 
-    opened = project_of(project)
+    opened = console.project_of(project)
     if not execute:
         plan = finishing.plan(opened, originals=originals)
         hint = [] if plan.blockers else [f"Nothing has been done. Do it: pickroom finish {opened.id} --execute"]
-        show([*plan.lines, *hint])
-        fail_if(name_unsound(opened) + len(plan.blockers))
+        console.show([*plan.lines, *hint])
+        console.fail_if(console.name_unsound(opened) + len(plan.blockers))
         return
-    with listing_items(prefix=""), progress_bar("Packing pictures") as progress:
+    with console.listing_items(prefix=""), console.progress_bar("Packing pictures") as progress:
         done = finishing.execute(opened, progress, originals=originals)
-    show(done.lines)
-    fail_if(name_unsound(opened))
+    console.show(done.lines)
+    console.fail_if(console.name_unsound(opened))
 
 
 _LOST_SHOWN = 20  # images not found that are listed by name
@@ -177,19 +164,19 @@ def export(
         raise UsageError(what, doing="exporting", hint=f"give one of {', '.join(others)} or {last}")
     (chosen,) = wanted
     _require_served(chosen, given)
-    workspace = workspace_here()
+    workspace = console.workspace_here()
     opened = [workspace.project(name) for name in projects or workspace.project_ids()]
     if not projects and chosen.name != "parquet":  # which has rows only
         opened = [project for project in opened if project.manifest.root]
     folder = given[chosen.name].expanduser().resolve() if chosen.has_folder else None
     options = {option.name: given[option.name] for option in chosen.options}
-    done = chosen.export(ExportRequest(workspace, opened, projects or [], folder, options, progress_bar))
-    unsound = sum(name_unsound(project, databases) for project, databases in done.databases.items())
+    done = chosen.export(ExportRequest(workspace, opened, projects or [], folder, options, console.progress_bar))
+    unsound = sum(console.name_unsound(project, databases) for project, databases in done.databases.items())
     lost = [f"not exported: {name} is not where it was decided on, or has changed since" for name in done.lost]
-    for line in some(lost, _LOST_SHOWN, "more that were not exported"):
-        say(line.strip())
-    show(done.lines or ["No project yet"], done.values | {"unsound_rows": unsound})
-    fail_if(unsound + done.held)
+    for line in console.some(lost, _LOST_SHOWN, "more that were not exported"):
+        console.say(line.strip())
+    console.show(done.lines or ["No project yet"], done.values | {"unsound_rows": unsound})
+    console.fail_if(unsound + done.held)
 
 
 def _require_served(chosen: ExportFormat, given: dict[str, Any]) -> None:
@@ -221,4 +208,4 @@ def _option(name: str, kind: Any, declared: Any, default: object) -> inspect.Par
 
 
 export.__signature__ = inspect.Signature(_parameters())  # type: ignore[attr-defined]  # PEP 362 lets a function have one
-command(has_json=True)(export)
+console.command(has_json=True)(export)

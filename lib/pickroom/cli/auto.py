@@ -7,18 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from pickroom.cli.console import (
-    ProjectName,
-    app,
-    command,
-    fail_if,
-    listing_items,
-    progress_bar,
-    project_of,
-    read_text,
-    say,
-    show,
-)
+from pickroom.cli import console
 from pickroom.core.errors import UsageError
 from pickroom.core.quantities import plural
 
@@ -28,7 +17,7 @@ if TYPE_CHECKING:
 auto = typer.Typer(
     help="Decide, review and apply by recommendation, on a copy of the project under sandbox/.", no_args_is_help=True
 )
-app.add_typer(auto, name="auto")
+console.app.add_typer(auto, name="auto")
 
 Sandbox = Annotated[Path | None, typer.Option("--sandbox", help="The folder of sandboxes; else sandbox/.")]
 Production = Annotated[
@@ -37,9 +26,9 @@ Production = Annotated[
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 
 
-@command(of=auto)
+@console.command(of=auto)
 def generate(
-    project: ProjectName,
+    project: console.ProjectName,
     overrides_only: Annotated[
         bool, typer.Option("--overrides-only", help="Approve unseen on the first promise alone.")
     ] = False,
@@ -60,17 +49,17 @@ def generate(
     from pickroom.automation.generate import generate as write_decisions
     from pickroom.automation.guarantee import RISK_TARGET
 
-    opened = project_of(project)
-    with progress_bar("Reading groups") as progress:
+    opened = console.project_of(project)
+    with console.progress_bar("Reading groups") as progress:
         notes = recommend_first(opened, progress)
-    with progress_bar("Copying to the sandbox") as progress:
+    with console.progress_bar("Copying to the sandbox") as progress:
         place = places.prepare(opened, sandbox, production=production, progress=progress)
     risk = replace(RISK_TARGET, anomaly=None) if overrides_only else RISK_TARGET
     made = write_decisions(place, risk, by_hand=ByHand(confidence, most_cut))
     if not place.is_copy:
-        say(f"pickroom: no copy is made: these are the project's own files in {place.project.root}")
+        console.say(f"pickroom: no copy is made: these are the project's own files in {place.project.root}")
     for note in (*notes, *made.notes):
-        say(f"pickroom: {note}")
+        console.say(f"pickroom: {note}")
     waiting = len(made.proposals) - made.approved
     lines = [
         f"{plural(len(made.proposals), 'group')} in {place.decisions}",
@@ -78,12 +67,12 @@ def generate(
         *made.approval.explanation,
         f"Look at them: notebooks/50_automate.ipynb, or pickroom auto review {project}",
     ]
-    show(lines)
+    console.show(lines)
 
 
-@command(of=auto)
+@console.command(of=auto)
 def review(
-    project: ProjectName,
+    project: console.ProjectName,
     keys: Annotated[Path | None, typer.Option(help="A file of keys, one a line; - reads stdin.")] = None,
     order: Annotated[
         Literal["worth", "folder"], typer.Option(help="worth: what a look most likely corrects first.")
@@ -96,21 +85,21 @@ def review(
     from pickroom.sessions.keys import read_keys
     from pickroom.sessions.review.auto_session import AutoSession
 
-    pressed = read_keys(read_text(keys, "reading keys")) if keys else []
-    place = places.locate(project_of(project), sandbox, production=production)
+    pressed = read_keys(console.read_text(keys, "reading keys")) if keys else []
+    place = places.locate(console.project_of(project), sandbox, production=production)
     session = AutoSession(place, order=order)
     try:
         for key in pressed:
             session.press(key)
         hint = [] if keys else ["Review them in the browser: pickroom lab, then notebooks/50_automate.ipynb"]
-        show([session.view().header, *filter(None, [session.last_written]), *hint])
+        console.show([session.view().header, *filter(None, [session.last_written]), *hint])
     finally:
         session.close()
 
 
-@command(of=auto)
+@console.command(of=auto)
 def apply(
-    project: ProjectName,
+    project: console.ProjectName,
     execute: Annotated[bool, typer.Option("--execute", help="Do it; without this it is only shown.")] = False,
     yes: Yes = False,
     sandbox: Sandbox = None,
@@ -122,25 +111,25 @@ def apply(
     place = _place(project, sandbox, production)
     note = executor.finish_first(place) if execute else executor.unfinished_note(place)
     if note:
-        say(f"pickroom: {note}")
-    with listing_items(skip=1):
+        console.say(f"pickroom: {note}")
+    with console.listing_items(skip=1):
         plan = executor.dry_run(place)
-        show([*plan.lines(), *plan.summary()])
+        console.show([*plan.lines(), *plan.summary()])
         if not execute:
-            say("Nothing was moved: this is what --execute would do")
+            console.say("Nothing was moved: this is what --execute would do")
             return
         if not plan.items:
             return
         _confirm(place, f"Take these {len(plan.ops)} steps in {place.project.root}?", yes)
         applied = executor.apply(place, plan)
-    say(applied.line)
-    fail_if(applied.stuck)
-    say(f"Put it back: pickroom auto undo {project}" + (" --production" if production else ""))
+    console.say(applied.line)
+    console.fail_if(applied.stuck)
+    console.say(f"Put it back: pickroom auto undo {project}" + (" --production" if production else ""))
 
 
-@command(of=auto)
+@console.command(of=auto)
 def undo(
-    project: ProjectName,
+    project: console.ProjectName,
     execute: Annotated[bool, typer.Option("--execute", help="Of no account: an undo is always done.")] = False,
     yes: Yes = False,
     sandbox: Sandbox = None,
@@ -152,25 +141,25 @@ def undo(
     place = _place(project, sandbox, production)
     if place.confirm:
         _confirm(place, "", yes)
-    with listing_items(skip=1):
+    with console.listing_items(skip=1):
         batch, count = executor.undo_last(place)
-    show(f"Batch {batch} of {project} is undone: {plural(count, 'group')} wait{'s' * (count == 1)} again")
+    console.show(f"Batch {batch} of {project} is undone: {plural(count, 'group')} wait{'s' * (count == 1)} again")
 
 
-@command(has_json=True, of=auto)
-def metrics(project: ProjectName, sandbox: Sandbox = None, production: Production = False) -> None:
+@console.command(has_json=True, of=auto)
+def metrics(project: console.ProjectName, sandbox: Sandbox = None, production: Production = False) -> None:
     """Approvals, overrides, crops taken, time saved and goals so far; written to automation_metrics.json."""
     from pickroom.automation import metrics as measuring
 
     place = _place(project, sandbox, production)
     found = measuring.metrics_of(place)
     path = measuring.write(place, found)
-    show([*found.lines(), f"Written to {path}"], {**found.to_dict(), "file": str(path)})
+    console.show([*found.lines(), f"Written to {path}"], {**found.to_dict(), "file": str(path)})
 
 
-@command(has_json=True, of=auto)
+@console.command(has_json=True, of=auto)
 def thresholds(
-    project: ProjectName,
+    project: console.ProjectName,
     confidence: Annotated[
         list[float] | None, typer.Option(min=0, max=1, help="One more threshold; repeatable.")
     ] = None,
@@ -178,15 +167,15 @@ def thresholds(
     """What each threshold would have approved and got wrong, on blind decisions and past picks."""
     from pickroom.automation import evidence
 
-    with progress_bar("Reading past picks") as progress:
-        found = evidence.report(project_of(project), confidence or (), progress)
-    show(found.lines(), found.to_dict())
+    with console.progress_bar("Reading past picks") as progress:
+        found = evidence.report(console.project_of(project), confidence or (), progress)
+    console.show(found.lines(), found.to_dict())
 
 
 def _place(project: str, sandbox: Path | None, production: bool) -> AutomationTarget:
     from pickroom.automation import sandbox as places
 
-    return places.locate(project_of(project), sandbox, production=production)
+    return places.locate(console.project_of(project), sandbox, production=production)
 
 
 def _confirm(place: AutomationTarget, question: str, yes: bool) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pickroom.cli.console import command, fail_if, listing_items, progress_bar, say, show, some, workspace_here
+from pickroom.cli import console
 from pickroom.core.errors import UsageError
 from pickroom.core.quantities import format_bytes
 from pickroom.store.workspace import Workspace
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _SHOWN = 20
 
 
-@command("backup", has_json=True)
+@console.command("backup", has_json=True)
 def backup_command(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A new file; or a folder: then named by the time.")],
     no_vectors: Annotated[
@@ -29,14 +29,14 @@ def backup_command(
     """Save decisions, models, vectors and logs of every project in one verified file."""
     from pickroom.maintenance.backup import writing
 
-    with progress_bar("Backing up") as progress:
-        made = writing.write(workspace_here(), file, progress, vectors=not no_vectors)
+    with console.progress_bar("Backing up") as progress:
+        made = writing.write(console.workspace_here(), file, progress, vectors=not no_vectors)
     files = made.listing.files
     lines = [f"{len(files)} files, {format_bytes(made.listing.size)}, saved and read back: {made.file}"]
     lines += [f"  not in it: {one.name}: {one.reason}" for one in made.left_out]
     lines += ["  not in it: images: they stay where they are"]
     for name, wrong in made.damaged.items():
-        say(f"left out, since it is damaged: {name}: {wrong} (bring it back from an earlier backup)")
+        console.say(f"left out, since it is damaged: {name}: {wrong} (bring it back from an earlier backup)")
     values = {
         "file": str(made.file),
         "files": len(files),
@@ -44,11 +44,11 @@ def backup_command(
         "left_out": [{"name": one.name, "reason": one.reason} for one in made.left_out],
         "damaged": made.damaged,
     }
-    show(lines, values)
-    fail_if(made.damaged)
+    console.show(lines, values)
+    console.fail_if(made.damaged)
 
 
-@command("restore", has_json=True)
+@console.command("restore", has_json=True)
 def restore_command(
     file: Annotated[Path | None, typer.Argument(metavar="[FILE]", help="A file that `pickroom backup` made.")] = None,
     replace: Annotated[
@@ -75,7 +75,7 @@ def restore_command(
         raise UsageError(
             "--execute does nothing by itself", doing="restoring a backup", hint="an empty workspace needs no option"
         )
-    workspace = workspace_here()
+    workspace = console.workspace_here()
     if project is not None:
         if copy is None:
             _list_copies(workspace, project)
@@ -93,7 +93,7 @@ def _list_copies(workspace: Workspace, project_id: str) -> None:
     lines += [f"  {_copy_words(copy)}" for copy in found]
     lines += [f"Restore one: pickroom restore --project {project_id} --copy NAME"] if found else []
     values = {"project_id": project_id, "copies": [_copy_values(copy) for copy in found]}
-    show(lines, values)
+    console.show(lines, values)
 
 
 def _copy_words(copy: Copy) -> str:
@@ -137,17 +137,17 @@ def _restore_copy(workspace: Workspace, project_id: str, name: str, execute: boo
         "aside": str(aside) if aside else None,
         "done": execute,
     }
-    show(lines, values)
+    console.show(lines, values)
 
 
 def _restore_file(workspace: Workspace, file: Path, replace: bool, execute: bool) -> None:
     from pickroom.maintenance.backup import restoring
 
-    with progress_bar("Restoring") as progress:
+    with console.progress_bar("Restoring") as progress:
         if replace and not execute:
             found, done = restoring.plan(workspace, file, progress), False
         else:
-            with listing_items("  in the way: "):
+            with console.listing_items("  in the way: "):
                 found, done = restoring.restore(workspace, file, replace=replace, progress=progress), True
     values = {
         "made_at": found.listing.made_at,
@@ -161,7 +161,7 @@ def _restore_file(workspace: Workspace, file: Path, replace: bool, execute: bool
     words = _words(found, done)
     words += [f"What was here lies in {found.aside}: remove it when you are sure"] if found.aside else []
     words += [] if done else ["Nothing has been done. Do it: add --execute"]
-    show(words, values)
+    console.show(words, values)
 
 
 def _words(found: RestorePlan, done: bool) -> list[str]:
@@ -170,7 +170,7 @@ def _words(found: RestorePlan, done: bool) -> list[str]:
     verb = "restored" if done else "to restore"
     lines.append(f"  {len(found.coming)} {verb}, {files - len(found.coming)} are here already")
     moved = found.in_the_way
-    lines += some([f"  {'set aside' if done else 'would be set aside'}: {name}" for name in moved], _SHOWN)
+    lines += console.some([f"  {'set aside' if done else 'would be set aside'}: {name}" for name in moved], _SHOWN)
     for project in found.projects:
         lines.append(
             f"  project {project.project_id}: images in {project.root or 'a folder its manifest does not say'}"
@@ -184,7 +184,7 @@ def _words(found: RestorePlan, done: bool) -> list[str]:
 _WORD = "delete"
 
 
-@command(has_json=True)
+@console.command(has_json=True)
 def reclaim(
     projects: Annotated[list[str] | None, typer.Argument(metavar="[PROJECT]...", help="Else every project.")] = None,
     execute: Annotated[bool, typer.Option("--execute", help="Move it into the trash; else only say what.")] = False,
@@ -199,34 +199,34 @@ def reclaim(
 
     if permanent and not execute:
         raise UsageError("--permanent does nothing by itself", doing="reclaiming disk space", hint="add --execute")
-    workspace = workspace_here()
+    workspace = console.workspace_here()
     planned = plan(workspace, projects or [])
     if execute and not planned.items:
         delete.execute(planned, workspace)  # nothing is deleted, but what a kill left half recorded is completed
     if not execute or not planned.items:
         hint = ["Nothing has been done. Move it into the trash: add --execute"] if planned.items else []
-        show([*planned.lines, *hint], {**planned.to_dict(), "reclaimed_bytes": 0})
+        console.show([*planned.lines, *hint], {**planned.to_dict(), "reclaimed_bytes": 0})
         return
     if permanent:
         for line in planned.lines:
-            say(line)
+            console.say(line)
         typed = typer.prompt(f"{len(planned.items)} items will be gone for good. Type {_WORD!r} to go on", err=True)
         if typed != _WORD:
             raise UsageError("that was not the word", doing="reclaiming disk space", hint="nothing was deleted")
-    with progress_bar("Reclaiming") as progress:
+    with console.progress_bar("Reclaiming") as progress:
         gone = delete.execute(planned, workspace, hard=permanent, progress=progress)
     where = "Deleted" if permanent else "Moved into the trash, whose room comes back when it is emptied"
     words = [*planned.lines, f"{where}: {len(planned.items)} items, {format_bytes(gone)}"]
-    show(words, {**planned.to_dict(), "reclaimed_bytes": gone})
+    console.show(words, {**planned.to_dict(), "reclaimed_bytes": gone})
 
 
-@command(has_json=True)
+@console.command(has_json=True)
 def tokens(
     limit: Annotated[int | None, typer.Option(min=0, help="The day's limit, where yours is another one.")] = None,
 ) -> None:
     """Tokens that a language model you plugged in has spent today, and what is left of the limit."""
     from pickroom.maintenance.token_budget import DAILY_LIMIT, TokenLedger
 
-    ledger = TokenLedger(workspace_here(), DAILY_LIMIT if limit is None else limit)
+    ledger = TokenLedger(console.workspace_here(), DAILY_LIMIT if limit is None else limit)
     values = {"spent": ledger.spent(), "daily_limit": ledger.daily_limit, "file": str(ledger.path)}
-    show([ledger.line], values)
+    console.show([ledger.line], values)

@@ -8,19 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pickroom.cli.console import (
-    ProjectName,
-    as_json,
-    command,
-    fail_if,
-    name_unsound,
-    printable,
-    progress_bar,
-    project_of,
-    say,
-    show,
-    workspace_here,
-)
+from pickroom.cli import console
 from pickroom.core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -30,7 +18,7 @@ Execute = Annotated[bool, typer.Option("--execute", help="Write; without it, onl
 _DRY = "Nothing was written: add --execute"
 
 
-@command("import-csv", has_json=True)
+@console.command("import-csv", has_json=True)
 def import_csv(
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Old logs, see docs/legacy-schemas.md.")],
     project: Annotated[
@@ -55,9 +43,9 @@ def import_csv(
     """Import old CSV logs of picks and crops into a new database next to each project's own."""
     from pickroom.history.importing import read_logs
 
-    with progress_bar("Reading rows") as progress:
+    with console.progress_bar("Reading rows") as progress:
         found = read_logs(
-            *(workspace_here(), files, project, progress),
+            *(console.workspace_here(), files, project, progress),
             by_folder=by_folder,
             by_name=by_name,
             folders=_folders_of(mapped or ()),
@@ -81,21 +69,21 @@ def _folders_of(mapped: Sequence[str]) -> dict[str, str]:
 def _import(found: StagedImport, execute: bool) -> None:
     """Show what was found before anything is written, on stderr where stdout is kept for JSON; write it if asked."""
     with found:
-        if as_json():
-            say(printable(found.lines()))
+        if console.as_json():
+            console.say(console.printable(found.lines()))
         else:
-            show(found.lines())
+            console.show(found.lines())
         found.require_agreement()
         written = [path.name for path in found.write()] if execute else []
         names, registered = ", ".join(written), ", ".join(found.report.unregistered)
         text = f"Written: {names}" + (f"; registered: {registered}" if registered else "")
         text = (text if written or registered else "Nothing new to write") if execute else _DRY
-        show(text, {**found.to_dict(), "written": written})
+        console.show(text, {**found.to_dict(), "written": written})
         # skipped rows with their reasons are a result; a file of which nothing could be used is none
-        fail_if(any(file.is_useless for file in found.report.files))
+        console.fail_if(any(file.is_useless for file in found.report.files))
 
 
-@command("import-folders", has_json=True)
+@console.command("import-folders", has_json=True)
 def import_folders(
     original: Annotated[Path, typer.Argument(help="The images there were: a folder or a zip.")],
     final: Annotated[Path, typer.Argument(help="The images that were kept: a folder or a zip.")],
@@ -105,25 +93,25 @@ def import_folders(
     """Read picks and crops off two folders: what there was, and what was kept of it."""
     from pickroom.history.extraction import read_pair
 
-    with progress_bar("Comparing images") as progress:
-        found = read_pair(workspace_here(), original, final, project, progress)
+    with console.progress_bar("Comparing images") as progress:
+        found = read_pair(console.workspace_here(), original, final, project, progress)
     _import(found, execute)
 
 
-@command(has_json=True)
-def backfill(project: ProjectName, execute: Execute = False) -> None:
+@console.command(has_json=True)
+def backfill(project: console.ProjectName, execute: Execute = False) -> None:
     """Say of older rows whether the AI's crop was accepted, by where their images lie; a dry run first."""
     from pickroom.history import backfill as filling
 
-    opened = project_of(project)
+    opened = console.project_of(project)
     planned = filling.plan(opened)
     copy = filling.apply(opened, planned) if execute else None
     end = f"Written, after a copy of the database: {copy.name}" if copy else "Nothing to write" if execute else _DRY
     values = {"accepted": planned.accepted, "left": dict(planned.left), "copy": copy and copy.name}
-    show([*planned.lines(), end], values)
+    console.show([*planned.lines(), end], values)
 
 
-@command(has_json=True)
+@console.command(has_json=True)
 def anomalies(
     projects: Annotated[list[str] | None, typer.Argument(metavar="[P]...", help="Else every project.")] = None,
     execute: Execute = False,
@@ -132,13 +120,13 @@ def anomalies(
     from pickroom.history import anomalies as looking
     from pickroom.store import legacy
 
-    workspace = workspace_here()
+    workspace = console.workspace_here()
     summary, cases = looking.find(workspace, projects or ())
     started = [one for one in workspace.project_ids() if one in summary.projects]
-    unsound = sum(name_unsound(workspace.project(one), legacy.databases(workspace, one)) for one in started)
+    unsound = sum(console.name_unsound(workspace.project(one), legacy.databases(workspace, one)) for one in started)
     written = looking.write(workspace, summary, cases) if execute else []
     lines = summary.lines() or ["No project yet: pickroom start NAME --images FOLDER"]
     lines += [f"Written: {path}" for path in written] or [_DRY]
     found = {**summary.to_dict(), "written": [str(path) for path in written], "unsound_rows": unsound}
-    show(lines, found)
-    fail_if(unsound)
+    console.show(lines, found)
+    console.fail_if(unsound)

@@ -9,21 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from pickroom.cli.console import (
-    ProjectName,
-    app,
-    command,
-    fail_if,
-    listing_items,
-    messages,
-    name_unsound,
-    printable,
-    progress_bar,
-    project_of,
-    say,
-    show,
-    workspace_here,
-)
+from pickroom.cli import console
 from pickroom.core.errors import UsageError
 from pickroom.store.workspace import Workspace
 
@@ -32,9 +18,9 @@ if TYPE_CHECKING:
     from pickroom.store.workspace import Project
 
 
-@command(has_json=True)
+@console.command(has_json=True)
 def embed(
-    project: ProjectName,
+    project: console.ProjectName,
     encoder: Annotated[
         str | None,
         typer.Option(help="bundled, or openclip[:MODEL/TAG]; else the project's own, and bundled for a new one."),
@@ -60,7 +46,7 @@ def embed(
     ] = None,
 ) -> None:
     """Give every image its vector, once. Stop it at any time: run again, it goes on."""
-    opened = project_of(project)
+    opened = console.project_of(project)
     if dtype not in (None, "float32"):
         raise UsageError(f"vectors are not computed in {dtype} any more", doing="embedding", hint="leave --dtype out")
     if address and engine != "ray":
@@ -78,20 +64,20 @@ def embed(
     config = EmbedConfig(encoder=asked, engine=engine, address=address)
     report = run(opened, config, bar, verify=verify)
     problems = report.verification.problems if report.verification else ()
-    show(report.words(), report.to_dict())
+    console.show(report.words(), report.to_dict())
     for problem in problems:
-        say(f"pickroom: {problem}")
-    fail_if(problems or report.errors or report.waiting)
+        console.say(f"pickroom: {problem}")
+    console.fail_if(problems or report.errors or report.waiting)
 
 
-@app.command()
+@console.app.command()
 def install(what: Annotated[Literal["faces"], typer.Argument(help="faces: eyes, mouth and pose of people.")]) -> None:
     """Install optional packages that pip takes for needing more than they do."""
     from pickroom.features import faces
 
     if not faces.installed():
         faces.install()
-    say("pickroom: faces are measured when images are embedded")
+    console.say("pickroom: faces are measured when images are embedded")
 
 
 def _import(project: Project, cache: Path, declared: EncoderConfig | None) -> None:
@@ -111,8 +97,8 @@ def _import(project: Project, cache: Path, declared: EncoderConfig | None) -> No
         lines.append(f"  project {project.id} now uses this encoder: old and new vectors train together")
     elif report.bound:
         lines.append(f"  project {project.id} now uses these vectors; new images need embed --change-encoder")
-    show(lines, report.to_dict())
-    fail_if(report.lines and not report.imported)
+    console.show(lines, report.to_dict())
+    console.fail_if(report.lines and not report.imported)
 
 
 if TYPE_CHECKING:
@@ -124,7 +110,7 @@ _LINES = 10  # of progress a training, where a line cannot be rewritten
 Projects = Annotated[list[str] | None, typer.Argument(metavar="PROJECT...", help="Whose decisions to learn from.")]
 
 
-@command()
+@console.command()
 def train(
     model: Annotated[str, typer.Argument(metavar="ranker|crop_proposer", help="Which model.")],
     projects: Projects = None,
@@ -149,10 +135,10 @@ def train(
     from pickroom.learn.training import TrainConfig, train
     from pickroom.learn.training_sets import require_kind
 
-    workspace, kind = workspace_here(), require_kind(model)
+    workspace, kind = console.workspace_here(), require_kind(model)
     if stop:
         asked = progress.request_stop(workspace, kind)
-        show(f"{kind}: {'asked to stop at the end of its epoch' if asked else 'none is being trained'}")
+        console.show(f"{kind}: {'asked to stop at the end of its epoch' if asked else 'none is being trained'}")
         return
     task = _task(kind, anomaly_weight, override_weight, seed)
     if watch:
@@ -166,14 +152,14 @@ def train(
         raise UsageError("no project is named", doing=f"training the {kind}", hint=f"pickroom train {kind} PROJECT...")
     config = TrainConfig(SplitConfig(holdout=holdout), device)
     shown = _Shown()
-    with listing_items(prefix=""), shown:
+    with console.listing_items(prefix=""), shown:
         made = train(workspace, kind, projects, config, task, shown, _stops_by_signal)
     unsound = _unsound(workspace, [*projects, *([holdout] if holdout else [])])
-    show([*made.lines, f"report: {made.report}"])
-    fail_if(unsound)
+    console.show([*made.lines, f"report: {made.report}"])
+    console.fail_if(unsound)
 
 
-@command(has_json=True)
+@console.command(has_json=True)
 def evaluate(
     projects: Annotated[
         list[str], typer.Argument(metavar="PROJECT...", help="Whose decisions to hold models against.")
@@ -185,44 +171,44 @@ def evaluate(
     from pickroom.learn import describing
     from pickroom.learn.evaluation import evaluate
 
-    with progress_bar("Reading groups") as progress:
-        found = evaluate(workspace := workspace_here(), projects, sample, seed, progress)
+    with console.progress_bar("Reading groups") as progress:
+        found = evaluate(workspace := console.workspace_here(), projects, sample, seed, progress)
     unsound = _unsound(workspace, projects)
     values = found.to_dict() | {"unsound_rows": unsound}
-    show(describing.evaluation_lines(found), values)
-    fail_if(unsound + sum(bool(score.damaged) for score in found.versions))
+    console.show(describing.evaluation_lines(found), values)
+    console.fail_if(unsound + sum(bool(score.damaged) for score in found.versions))
 
 
-@command(has_json=True)
-def recommend(project: ProjectName) -> None:
+@console.command(has_json=True)
+def recommend(project: console.ProjectName) -> None:
     """Recommend for every undecided group, by the current models, else by the baseline."""
     from pickroom.learn.recommending import recommend
 
-    opened = project_of(project)
-    with progress_bar("Reading groups") as progress:
+    opened = console.project_of(project)
+    with console.progress_bar("Reading groups") as progress:
         report = recommend(opened, progress)
     for fault in report.faults:
-        say(f"pickroom: {fault}")
-    unsound = name_unsound(opened)
-    show(report.words.splitlines(), report.to_dict() | {"unsound_rows": unsound})
-    fail_if(unsound + len(report.faults))
+        console.say(f"pickroom: {fault}")
+    unsound = console.name_unsound(opened)
+    console.show(report.words.splitlines(), report.to_dict() | {"unsound_rows": unsound})
+    console.fail_if(unsound + len(report.faults))
 
 
-@command(hidden=True)
-def retrain(project: ProjectName) -> None:
+@console.command(hidden=True)
+def retrain(project: console.ProjectName) -> None:
     """Learn what was decided in all projects that go together with this one, then recommend: what the deck starts."""
     from pickroom.learn.retraining import retrain
 
     with _Shown() as shown:
-        lines = retrain(workspace_here(), project, shown)
-    show(list(lines))
+        lines = retrain(console.workspace_here(), project, shown)
+    console.show(list(lines))
 
 
 def _unsound(workspace: Workspace, project_ids: list[str]) -> int:
     from pickroom.store import legacy
 
     opened = [workspace.project(project_id) for project_id in dict.fromkeys(project_ids)]
-    return sum(name_unsound(project, legacy.databases(workspace, project.id)) for project in opened)
+    return sum(console.name_unsound(project, legacy.databases(workspace, project.id)) for project in opened)
 
 
 def _task(kind: Kind, anomaly_weights: list[float] | None, override_weight: float, seed: int) -> Any:
@@ -261,14 +247,14 @@ def _watch(workspace: Workspace, kind: Kind, projects: list[str], options: list[
         with _Shown() as shown:
             last = progress.follow(workspace, kind, shown, (lambda: started.starting) if started else None)
     except KeyboardInterrupt:
-        say(f"pickroom: the training goes on; stop it: pickroom train {kind} --stop")
+        console.say(f"pickroom: the training goes on; stop it: pickroom train {kind} --stop")
         raise
     if started is not None and started.process.wait() != 0:
-        say(printable(started.words.splitlines()[-1:]) or "pickroom: it ended without a word")
+        console.say(console.printable(started.words.splitlines()[-1:]) or "pickroom: it ended without a word")
         raise typer.Exit(started.process.returncode if started.process.returncode > 0 else 1)
     if last is None or last.state != "done":
         raise typer.Exit(1)
-    show(last.message.splitlines())
+    console.show(last.message.splitlines())
 
 
 def _stops_by_signal(told: ProgressReporter) -> None:
@@ -282,7 +268,7 @@ class _Shown:
     """Progress on stderr: one line that is rewritten in a terminal, else a line a phase and ten of the training."""
 
     def __init__(self) -> None:
-        self._console = messages
+        self._console = console.messages
         self._status = self._console.status("") if self._console.is_terminal else None
         self._said, self._phase = 0, ""
 
@@ -297,10 +283,10 @@ class _Shown:
 
     def __call__(self, status: Status) -> None:
         if self._status is not None:
-            self._status.update(printable([status.line]))
+            self._status.update(console.printable([status.line]))
             return
         tenth = status.done * _LINES // status.of if status.of else 0
         # the fits that only measure its confidence are a line each
         if status.phase != self._phase or (tenth > self._said and "measuring" not in status.phase):
             self._said, self._phase = tenth, status.phase
-            say(status.line)
+            console.say(status.line)

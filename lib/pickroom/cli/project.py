@@ -6,17 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from pickroom.cli.console import (
-    ProjectName,
-    command,
-    fail_if,
-    progress_bar,
-    project_of,
-    say,
-    show,
-    some,
-    workspace_here,
-)
+from pickroom.cli import console
 from pickroom.core.errors import PickroomError, UsageError
 from pickroom.core.quantities import percent, plural
 
@@ -24,9 +14,9 @@ _LONGEST_GAP = 365 * 24 * 60  # minutes
 _SHOWN = 20  # images that are listed by name
 
 
-@command(has_json=True)
+@console.command(has_json=True)
 def start(
-    project: ProjectName,
+    project: console.ProjectName,
     images: Annotated[Path | None, typer.Option("--images", help="The folder of images.")] = None,
     finished: Annotated[
         bool, typer.Option("--finished", help="A project of the past, without images: for imported decisions.")
@@ -45,14 +35,14 @@ def start(
     if (images is None) is not finished or (finished and rename_duplicates):
         hint = f"pickroom start {project} --images FOLDER; see: pickroom start --help"
         raise UsageError("give either --images or --finished", doing="starting a project", hint=hint)
-    workspace = workspace_here()
+    workspace = console.workspace_here()
     names = new_aliases(workspace, project, aliases or ())
     if images is None:
         registered = projects.register(workspace, project, title=title, aliases=names)
         next_line = f"Import its decisions: pickroom import-csv FILE --project {registered.id}"
-        show([f"Project {registered.id}: finished, no images", next_line], {"project_id": registered.id})
+        console.show([f"Project {registered.id}: finished, no images", next_line], {"project_id": registered.id})
         return
-    with progress_bar("Reading images") as progress:
+    with console.progress_bar("Reading images") as progress:
         made, report = projects.start(
             *(workspace, project, images),
             title=title,
@@ -65,8 +55,8 @@ def start(
         lines.append("Review it: pickroom lab, then notebooks/20_review.ipynb")
     else:
         lines.append(f"Nothing could be grouped by the stages in the names: {similarity_hint(made.id)}")
-    show([f"Project {made.id}: {first}", *lines], {"project_id": made.id, **report.to_dict()})
-    fail_if(rename_duplicates and any(u.reason.startswith("duplicate name") for u in report.ungrouped))
+    console.show([f"Project {made.id}: {first}", *lines], {"project_id": made.id, **report.to_dict()})
+    console.fail_if(rename_duplicates and any(u.reason.startswith("duplicate name") for u in report.ungrouped))
 
 
 def scan_lines(report: Any) -> list[str]:
@@ -76,16 +66,16 @@ def scan_lines(report: Any) -> list[str]:
     lines = [f"{plural(report.images, 'image')} = {grouped} in {made} + {len(report.ungrouped)} ungrouped"]
     lines += [f"  renamed {old} -> {new}" for old, new in report.renamed]
     ungrouped = [f"  {u.directory or '.'}/{u.filename}: {u.reason}" for u in report.ungrouped]
-    lines += some(ungrouped, _SHOWN)
+    lines += console.some(ungrouped, _SHOWN)
     lines += [f"  missing since the last scan: {path}" for path in report.missing[:_SHOWN]]
     lines += [f"  {note}" for note in report.notes]
     lines += [f"  stays in its group: {u.directory or '.'}/{u.filename}: {u.reason}" for u in report.doubtful[:_SHOWN]]
     return lines
 
 
-@command(has_json=True)
+@console.command(has_json=True)
 def groups(
-    project: ProjectName,
+    project: console.ProjectName,
     by: Annotated[
         str, typer.Option(help="stage: by the stages in the names; similarity: by how images look.")
     ] = "stage",
@@ -111,8 +101,8 @@ def groups(
     if gap is not None and not 0 < gap <= _LONGEST_GAP:
         raise UsageError(f"a gap of {gap:g} minutes groups nothing well", doing="grouping", hint="use --gap 5")
     limit = None if gap is None else timedelta(minutes=gap)
-    opened = project_of(project)
-    with progress_bar("Reading images") as progress:
+    opened = console.project_of(project)
+    with console.progress_bar("Reading images") as progress:
         report = projects.rescan(
             opened,
             gap=limit or DEFAULT_GAP,
@@ -122,10 +112,10 @@ def groups(
     lines = scan_lines(report)
     if by == "stage" and report.ungrouped and not projects.status(opened, files=False)["groups"]:
         lines.append(f"Nothing could be grouped by the stages in the names: {similarity_hint(project)}")
-    show(lines, report.to_dict())
+    console.show(lines, report.to_dict())
 
 
-@command(has_json=True)
+@console.command(has_json=True)
 def status(project: Annotated[str | None, typer.Argument(metavar="[PROJECT]")] = None) -> None:
     """What is waiting, decided, unfinished: of one project, or of all.
 
@@ -133,7 +123,7 @@ def status(project: Annotated[str | None, typer.Argument(metavar="[PROJECT]")] =
     """
     from pickroom.indexing import projects
 
-    workspace = workspace_here()
+    workspace = console.workspace_here()
     found = []
     for project_id in [project] if project else workspace.project_ids():
         try:
@@ -141,11 +131,11 @@ def status(project: Annotated[str | None, typer.Argument(metavar="[PROJECT]")] =
         except PickroomError as error:
             if project:
                 raise
-            say(f"pickroom: {error.line}")
+            console.say(f"pickroom: {error.line}")
             found.append({"project_id": project_id, "error": error.line})
     text = "\n".join(status_words(entry) for entry in found) or "No project yet: pickroom start NAME --images FOLDER"
-    show(text, found[0] if project else {"projects": found})
-    fail_if(any(entry.get("unexplained") or entry.get("misplaced") or "error" in entry for entry in found))
+    console.show(text, found[0] if project else {"projects": found})
+    console.fail_if(any(entry.get("unexplained") or entry.get("misplaced") or "error" in entry for entry in found))
 
 
 def status_words(entry: dict[str, Any]) -> str:
@@ -193,9 +183,9 @@ def status_words(entry: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-@command(has_json=True)
+@console.command(has_json=True)
 def alias(
-    project: ProjectName,
+    project: console.ProjectName,
     names: Annotated[
         list[str] | None, typer.Argument(metavar="[NAME]...", help="Further names; none lists them.")
     ] = None,
@@ -204,7 +194,7 @@ def alias(
     """List, add or remove the names that old logs and caches have for a project, such as "training data/anna_final"."""
     from pickroom.history.logged_paths import new_aliases
 
-    workspace = workspace_here()
+    workspace = console.workspace_here()
     opened = workspace.project(project)
     if names:
         given = names if remove else new_aliases(workspace, project, names)
@@ -214,19 +204,19 @@ def alias(
             raise UsageError(what, doing="removing aliases", hint=f"list them: pickroom alias {opened.id}")
         opened = opened.with_manifest(aliases=tuple(kept if remove else (*kept, *given)))
     found = list(opened.manifest.aliases)
-    show([f"{opened.id}: {', '.join(found) or 'no aliases'}"], {"project_id": opened.id, "aliases": found})
+    console.show([f"{opened.id}: {', '.join(found) or 'no aliases'}"], {"project_id": opened.id, "aliases": found})
 
 
-@command()
-def relocate(project: ProjectName, folder: Annotated[Path, typer.Argument()]) -> None:
+@console.command()
+def relocate(project: console.ProjectName, folder: Annotated[Path, typer.Argument()]) -> None:
     """Tell a project that its image folder has moved."""
     from pickroom.indexing import projects
 
-    moved = projects.relocate(workspace_here(), project, folder)
-    show(f"Project {moved.id} now has its images in {moved.root}")
+    moved = projects.relocate(console.workspace_here(), project, folder)
+    console.show(f"Project {moved.id} now has its images in {moved.root}")
 
 
-@command()
+@console.command()
 def demo(
     folder: Annotated[Path | None, typer.Argument(metavar="[DIR]", help="The demo's home; else the workspace.")] = None,
     groups: Annotated[int, typer.Option(min=1, help="How many groups to make.")] = 60,
@@ -241,17 +231,17 @@ def demo(
     from pickroom.demo.plan import DemoConfig
     from pickroom.demo.project import start_demo
 
-    workspace = workspace_here(folder)
-    with progress_bar("Making images") as progress:
+    workspace = console.workspace_here(folder)
+    with console.progress_bar("Making images") as progress:
         config = DemoConfig(groups=groups, seed=seed, long_side=long_side)
         made, report = start_demo(workspace, config, model_like=model_like, decided=decided, progress=progress)
     where = "" if folder is None else f" --home {workspace.root}"
     found = f"{plural(report.images, 'image')} in {plural(len(report.groups), 'group')}"
     text = f"Project {made.id}: {found} under {made.root}"
-    show(f"{text}\nReview it: pickroom lab{where}")
+    console.show(f"{text}\nReview it: pickroom lab{where}")
 
 
-@command()
+@console.command()
 def lab(
     port: Annotated[int, typer.Option(help="Where to listen; the next free one if it is taken.")] = 8888,
     browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open a browser window.")] = True,
@@ -259,17 +249,17 @@ def lab(
     """Open JupyterLab on your copies of the notebooks: on this machine only, behind a token."""
     from pickroom.app import lab as jupyter
 
-    workspace = workspace_here()
+    workspace = console.workspace_here()
     outdated = jupyter.copy_notebooks(workspace)
     if outdated:
-        say(
+        console.say(
             f"You changed {', '.join(outdated)} in {workspace.notebooks}, and this version of Pickroom has newer ones. "
             "Yours stay as they are. To get the newer ones, rename yours and start the lab again."
         )
     jupyter.run(workspace, port=port, browser=browser)
 
 
-@command("app")
+@console.command("app")
 def picking_app(
     project: Annotated[str, typer.Argument(metavar="[PROJECT]", help="Open this one; else choose on the page.")] = "",
     port: Annotated[int, typer.Option(help="Where to listen; the next free one if it is taken.")] = 8866,
@@ -278,10 +268,10 @@ def picking_app(
     """Pick and crop in the browser without a notebook: on this machine only, behind a token."""
     from pickroom.app.server import app_server
 
-    app_server.run(workspace_here(), project, port=port, browser=browser)
+    app_server.run(console.workspace_here(), project, port=port, browser=browser)
 
 
-@command(has_json=True)
+@console.command(has_json=True)
 def doctor() -> None:
     """Check this machine and the workspace: each line ok, warn or fail, what it means, and what to do.
 
@@ -290,7 +280,7 @@ def doctor() -> None:
     """
     from pickroom.cli.doctor import machine, workspaces
 
-    findings = [*machine.look(), *workspaces.look(workspace_here())]
+    findings = [*machine.look(), *workspaces.look(console.workspace_here())]
     values = workspaces.to_dict(findings)
-    show([finding.line for finding in findings], values)
-    fail_if(not values["ok"])
+    console.show([finding.line for finding in findings], values)
+    console.fail_if(not values["ok"])

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import msgspec
 import typer
 
-from pickroom.cli.console import ProjectName, command, fail_if, listing_items, project_of, read_text, say, show
+from pickroom.cli import console
 from pickroom.core.errors import UsageError
 from pickroom.core.naming import folder_of
 from pickroom.core.quantities import plural
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from pickroom.store.workspace import Project
 
 
-@command()
+@console.command()
 def review(
-    project: ProjectName,
+    project: console.ProjectName,
     keys: Annotated[Path | None, typer.Option(help="A file of keys, one a line; - reads stdin.")] = None,
     blind: Annotated[bool, typer.Option(help="Hide each recommendation until you have chosen.")] = False,
     no_ai: Annotated[bool, typer.Option("--no-ai", help="No recommendation at all, shown or recorded.")] = False,
@@ -40,8 +40,8 @@ def review(
     if no_ai and (blind or order != "folder"):
         what = "--no-ai has no recommendation to hide or to order by"
         raise UsageError(what, doing="opening a review", hint="leave --blind and --order out")
-    pressed = read_keys(read_text(keys, "reading keys")) if keys else []
-    opened = project_of(project)
+    pressed = read_keys(console.read_text(keys, "reading keys")) if keys else []
+    opened = console.project_of(project)
     undone = False
     with closing(ManualSession(opened) if no_ai else ReviewSession(opened, blind=blind, order=order)) as session:
         for key in pressed:
@@ -50,17 +50,17 @@ def review(
                 left = {**session.last_result.held, **session.last_result.stuck}
                 undone |= bool(left)
                 for group_id, reason in left.items():
-                    say(f"{group_id}: {reason}")
-                say(session.last_result.line)
+                    console.say(f"{group_id}: {reason}")
+                console.say(session.last_result.line)
         shown = session.view()
         hint = "" if keys else "\nReview it in the browser: pickroom lab, then notebooks/20_review.ipynb"
-        show(shown.header + hint)
-    fail_if(undone)
+        console.show(shown.header + hint)
+    console.fail_if(undone)
 
 
-@command()
+@console.command()
 def recover(
-    project: ProjectName,
+    project: console.ProjectName,
     unexplained: Annotated[
         bool, typer.Option("--unexplained", help="Return images in Pickroom's folders that nothing explains.")
     ] = False,
@@ -76,7 +76,7 @@ def recover(
     from pickroom.files.batch import recover as finish
     from pickroom.store.connect import connect
 
-    opened = project_of(project)
+    opened = console.project_of(project)
     if unexplained and give_up:
         raise UsageError("--unexplained and --give-up exclude each other", doing="recovering", hint="give one of them")
     if unexplained:
@@ -108,27 +108,29 @@ def _return(opened: Project, execute: bool) -> None:
     if not returns:
         lines = [f"Every image in the folders of {opened.id} is explained by the journal or a row"]
     elif not execute:
-        say("Nothing was moved: this is what --execute would do")
+        console.say("Nothing was moved: this is what --execute would do")
     else:
-        say(f"Batch {batch}: {len(outcome.done)} of {len(returns)} images returned; groups whose images are back wait")
-        say(f"Read the folders again: pickroom groups {opened.id}")
-        say(f"Take it back: pickroom undo {opened.id} --batch {batch}")
+        console.say(
+            f"Batch {batch}: {len(outcome.done)} of {len(returns)} images returned; groups whose images are back wait"
+        )
+        console.say(f"Read the folders again: pickroom groups {opened.id}")
+        console.say(f"Take it back: pickroom undo {opened.id} --batch {batch}")
     if execute and any(one.held for one in returns):
         outcome.stuck |= {one.path: one.held for one in returns if one.held}
     _report(outcome, lines)
 
 
-@command("undo")
+@console.command("undo")
 def undo_command(
-    project: ProjectName, batch: Annotated[int, typer.Option(help="The number that finalise and status print.")]
+    project: console.ProjectName, batch: Annotated[int, typer.Option(help="The number that finalise and status print.")]
 ) -> None:
     """Put a finalised batch back: files, choices, rows."""
     from pickroom.files.batch import undo_batch
     from pickroom.store import decisions, operations
     from pickroom.store.connect import connect
 
-    opened = project_of(project)
-    with listing_items(), closing(connect(opened.database)) as connection:
+    opened = console.project_of(project)
+    with console.listing_items(), closing(connect(opened.database)) as connection:
         kinds = {op.unit: op.kind for op in operations.of_batch(connection, batch) if op.undoes is None}
         groups = len(decisions.batch_group_ids(connection, batch))
         outcome = undo_batch(opened, connection, batch)
@@ -164,27 +166,27 @@ def _close(opened: Project, execute: bool) -> None:
     if execute:
         apply.complete_logs(opened)
     for unit, paths in missing.items():
-        say(f"{unit}: {', '.join(paths)} is in neither place")
+        console.say(f"{unit}: {', '.join(paths)} is in neither place")
     for unit, reason in outcome.stuck.items():
-        say(f"{unit}: {reason}")
+        console.say(f"{unit}: {reason}")
     words = "closed: what was there of them is back in its place" if execute else "would be closed"
     lines = [f"{len(missing)} of {opened.id} {words}"]
     if missing and not execute:
         lines.append("Nothing has been done. Bring their disk or folder back if you can; else do it: add --execute")
-    show(lines)
-    fail_if(outcome.stuck)
+    console.show(lines)
+    console.fail_if(outcome.stuck)
 
 
 def _report(outcome: Outcome, text: str | Sequence[str]) -> None:
     for unit, reason in {**outcome.failed, **outcome.stuck}.items():
-        say(f"{unit}: {reason}")
-    show(text)
-    fail_if(outcome.failed or outcome.stuck)
+        console.say(f"{unit}: {reason}")
+    console.show(text)
+    console.fail_if(outcome.failed or outcome.stuck)
 
 
-@command()
+@console.command()
 def crop(
-    project: ProjectName,
+    project: console.ProjectName,
     boxes: Annotated[
         Path | None,
         typer.Option(help='JSON lines {"filename", "box"} or {"filename", "action": "delete"}; - is stdin.'),
@@ -197,14 +199,14 @@ def crop(
 
     if boxes is not None and apply_ai:
         raise UsageError("--boxes and --apply-ai exclude each other", doing="cropping", hint="give one of them")
-    wanted = read_boxes(read_text(boxes, "reading boxes")) if boxes is not None else []
-    with closing(CropSession(project_of(project))) as session:
+    wanted = read_boxes(console.read_text(boxes, "reading boxes")) if boxes is not None else []
+    with closing(CropSession(console.project_of(project))) as session:
         if session.state.message:  # what was recovered or rebuilt as it opened
-            say(session.state.message)
+            console.say(session.state.message)
         if not apply_ai and boxes is None:
             shown = session.view()
             problems = "".join(f"\n  {line}" for line in shown.problems)
-            show(f"{shown.header}{problems}\nDraw them in the browser: pickroom lab, then 30_crop.ipynb")
+            console.show(f"{shown.header}{problems}\nDraw them in the browser: pickroom lab, then 30_crop.ipynb")
             return
         if apply_ai:
             result = session.apply_ai()
@@ -214,11 +216,11 @@ def crop(
             folders |= {Path(path).name: folder_of(path) for path in session.problems}
             result = session.submit([Order(folders.get(name, "crop"), name, box) for name, box in wanted])
     for name, reason in {**result.warnings, **result.refused, **result.stuck}.items():
-        say(f"{name}: {reason}")
+        console.say(f"{name}: {reason}")
     number = f"Batch {result.batch}: " if result.batch else ""
     stuck = f", {len(result.stuck)} unfinished: run `pickroom recover {project}`" if result.stuck else ""
-    show(f"{number}{len(result.done)} done, {len(result.refused)} refused{stuck}")
-    fail_if(result.refused or result.stuck)
+    console.show(f"{number}{len(result.done)} done, {len(result.refused)} refused{stuck}")
+    console.fail_if(result.refused or result.stuck)
 
 
 def read_boxes(text: str) -> list[tuple[str, CropBox | None]]:

@@ -11,18 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 import typer
 
-from pickroom.cli.console import (
-    ProjectName,
-    command,
-    fail_if,
-    progress_bar,
-    project_of,
-    read_text,
-    say,
-    show,
-    some,
-    workspace_here,
-)
+from pickroom.cli import console
 from pickroom.core.errors import UsageError
 from pickroom.core.naming import split
 from pickroom.core.quantities import plural
@@ -35,9 +24,9 @@ Execute = Annotated[bool, typer.Option("--execute", help="Move the files; else o
 _SHOWN = 20  # images held back that are listed by name
 
 
-@command(has_json=True)
+@console.command(has_json=True)
 def sort(
-    project: ProjectName,
+    project: console.ProjectName,
     folder: Annotated[
         list[str] | None, typer.Option(help="Folder of the project; repeatable; else selected and crop_cropped.")
     ] = None,
@@ -52,8 +41,8 @@ def sort(
 
     if by is not None and assign is not None:
         raise UsageError("--by and --assign exclude each other", doing="sorting", hint="give one of them")
-    lines = read_marks(read_text(assign, "reading a file of folders"), "folder") if assign is not None else None
-    with closing(SortSession(project_of(project), folder)) as session:
+    lines = read_marks(console.read_text(assign, "reading a file of folders"), "folder") if assign is not None else None
+    with closing(SortSession(console.project_of(project), folder)) as session:
         table: list[dict[str, Any]] = []
         routes: dict[str, str] | None = None
         if by is not None:
@@ -68,9 +57,9 @@ def sort(
         _finish(session, routes, execute, extra, words, session.mark_all)
 
 
-@command(has_json=True)
+@console.command(has_json=True)
 def browse(
-    project: ProjectName,
+    project: console.ProjectName,
     folder: Annotated[list[str] | None, typer.Option(help="Folder of the project; repeatable; else all.")] = None,
     marks: Annotated[
         Path | None, typer.Option(help='JSON lines {"filename", "mark": "crop"|"staging"[, "directory"]}; - is stdin.')
@@ -80,8 +69,12 @@ def browse(
     """Mark images for the crop desk or to be set aside: a dry run first; the viewer is notebooks/71_browse.ipynb."""
     from pickroom.sessions.marking.session import BrowseSession, mark_named
 
-    lines = read_marks(read_text(marks, "reading a file of marks"), "mark", mark_named) if marks is not None else None
-    with closing(BrowseSession(project_of(project), folder)) as session:
+    lines = (
+        read_marks(console.read_text(marks, "reading a file of marks"), "mark", mark_named)
+        if marks is not None
+        else None
+    )
+    with closing(BrowseSession(console.project_of(project), folder)) as session:
         counts = session.listing.counts
         routes = None if lines is None else _paths(session, lines)
         extra = {"folders": {name or ".": count for name, count in counts.items() if count}}
@@ -137,8 +130,8 @@ def _finish(
         result = session.apply()
         batch, held = result.batch, {**held, **result.held, **result.stuck}
         going = [p for p in going if p.mark.path not in held]
-    for line in some([f"{path}: {reason}" for path, reason in held.items()], _SHOWN):
-        say(line.strip())
+    for line in console.some([f"{path}: {reason}" for path, reason in held.items()], _SHOWN):
+        console.say(line.strip())
     head = session.header()
     done = f"Batch {batch}: {len(going)} moved" if batch else f"{len(going)} would move" if placements else "no mark"
     counts = sorted(Counter(p.mark.folder for p in going).items())
@@ -154,8 +147,8 @@ def _finish(
         ],
         "batch": batch,
     }
-    show(lines, values)
-    fail_if(execute and held)
+    console.show(lines, values)
+    console.fail_if(execute and held)
 
 
 def _said(field: str, row: dict[str, Any]) -> str:
@@ -171,7 +164,7 @@ if TYPE_CHECKING:
 _PAIRS_SHOWN = 40  # pairs listed in words; --json lists them all
 
 
-@command(has_json=True)
+@console.command(has_json=True)
 def duplicates(
     projects: Annotated[list[str] | None, typer.Argument(metavar="[PROJECT]...", help="Else every project.")] = None,
     cosine: Annotated[float | None, typer.Option(help="Near from this cosine of the vectors on.")] = None,
@@ -202,18 +195,18 @@ def duplicates(
         thresholds = Thresholds.given(cosine, hash_distance, within_groups)
     except ValueError as error:
         raise UsageError(str(error), doing="looking for duplicates") from None
-    chosen = projects_of(workspace_here(), projects or [])
+    chosen = projects_of(console.workspace_here(), projects or [])
     if move:
         if len(chosen) != 1:
             hint = "across projects duplicates are only reported"
             raise UsageError("--move takes one project", doing="setting duplicates aside", hint=hint)
         _move(chosen[0], thresholds, near, execute)
         return
-    with progress_bar("Hashing") as progress:
+    with console.progress_bar("Hashing") as progress:
         gathered = gather(chosen, progress)
     found = find(gathered.copies, thresholds)
     for note in gathered.notes:
-        say(note)
+        console.say(note)
     kept = set()  # (project, pair of which a person said that both stay)
     for project in chosen:
         with open_read_only(project.database) as connection:
@@ -224,7 +217,7 @@ def duplicates(
     exact = sum(pair.kind == "exact" for pair in found.pairs)
     kinds = plural(exact, "exact pair"), plural(len(pairs) - exact, "near pair")
     lines = [f"{plural(count, 'image')}: {', '.join(kinds)}"]
-    lines += some([_words(pair, several) for pair in pairs], _PAIRS_SHOWN)
+    lines += console.some([_words(pair, several) for pair in pairs], _PAIRS_SHOWN)
     if found.dropped:
         lines.append(f"{found.dropped:,} less alike near pairs were left out: raise --cosine, lower --hash-distance")
     if gathered.left_out:
@@ -235,14 +228,14 @@ def duplicates(
         "dropped": found.dropped,
         "left_out": [{"project": p, "path": path, "reason": reason} for p, path, reason in gathered.left_out],
     }
-    show(lines, values)
+    console.show(lines, values)
 
 
 def _move(project: Project, thresholds: Thresholds, near: bool, execute: bool) -> None:
     """Say what would be set aside, what was marked at the desk among it; and do it if asked."""
     from pickroom.sessions.duplicates.session import DuplicatesSession
 
-    with progress_bar("Hashing") as progress:
+    with console.progress_bar("Hashing") as progress:
         opened = DuplicatesSession(project, thresholds=thresholds, progress=progress)
     with closing(opened) as session:
         suggested, held = session.stage_suggested(near=near)
@@ -258,7 +251,7 @@ def _move(project: Project, thresholds: Thresholds, near: bool, execute: bool) -
             going = [path for path in going if path not in held]
         keeps = session.kept_for(going)
     moved = [f"  {path} → delete_staging/ (stays: {keeps.get(path, 'see the desk')})" for path in going]
-    lines = some(moved, _PAIRS_SHOWN) + some(
+    lines = console.some(moved, _PAIRS_SHOWN) + console.some(
         [f"  {path} stays: {reason}" for path, reason in held.items()], _PAIRS_SHOWN
     )
     done = f"Batch {batch}: {len(going)} set aside" if batch else f"{len(going)} would be set aside"
@@ -270,8 +263,8 @@ def _move(project: Project, thresholds: Thresholds, near: bool, execute: bool) -
         "held": [{"path": path, "reason": reason} for path, reason in held.items()],
         "batch": batch,
     }
-    show(lines, values)
-    fail_if(execute and held)
+    console.show(lines, values)
+    console.fail_if(execute and held)
 
 
 def _words(pair: dict[str, Any], several: bool) -> str:

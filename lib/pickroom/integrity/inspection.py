@@ -14,21 +14,7 @@ from typing import Any, Literal
 
 from pickroom.core.errors import ConflictError, StoreError
 from pickroom.core.records import MAX_GROUP, MIN_GROUP
-from pickroom.integrity.checks import (
-    CHECKS,
-    CROPS_ONLY,
-    FAULTS,
-    IMPORT_FAULTS,
-    LEVELS,
-    REFUSING,
-    Fault,
-    Level,
-    ParsedRows,
-    Purpose,
-    Row,
-    has_vector,
-    place_of,
-)
+from pickroom.integrity import checks
 from pickroom.storage import atomic
 from pickroom.store.connect import open_read_only, transaction
 from pickroom.store.rows import read_any_text
@@ -39,10 +25,10 @@ from pickroom.store.workspace import Project, Workspace
 class Unsound:
     """The unsound rows of one database: table -> rowid -> what is wrong with it."""
 
-    rows: Mapping[str, Mapping[int, Fault]]
+    rows: Mapping[str, Mapping[int, checks.Fault]]
 
     @property
-    def decisions(self) -> Mapping[int, Fault]:
+    def decisions(self) -> Mapping[int, checks.Fault]:
         """Those of `ai_decisions`."""
         return self.rows.get("ai_decisions", {})
 
@@ -60,7 +46,7 @@ class Unsound:
         """Every row in words, "sizes: <group>: size 0 x 64"."""
         return [f"{fault.check}: {fault.of}: {fault.what}" for fault in self._faults()]
 
-    def _faults(self) -> Iterator[Fault]:
+    def _faults(self) -> Iterator[checks.Fault]:
         return (fault for found in self.rows.values() for fault in found.values())
 
 
@@ -69,7 +55,10 @@ def find_unsound(connection: sqlite3.Connection) -> Unsound:
     read_any_text(connection)
     found = {}
     present = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-    for table, fault_of in {**FAULTS, **{t: check for t, check in IMPORT_FAULTS.items() if t in present}}.items():
+    for table, fault_of in {
+        **checks.FAULTS,
+        **{t: check for t, check in checks.IMPORT_FAULTS.items() if t in present},
+    }.items():
         rows = connection.execute(f"SELECT rowid AS row_number, * FROM {table}")
         faults = ((row["row_number"], fault_of(row)) for row in rows)
         found[table] = {number: fault for number, fault in faults if fault is not None}
@@ -91,7 +80,7 @@ class Finding:
     """One check that did not pass."""
 
     check: str  # its name, as in `CHECKS`
-    level: Level  # an error is a fault; excluded leaves sound rows out of training
+    level: checks.Level  # an error is a fault; excluded leaves sound rows out of training
     count: int
     group_ids: frozenset[str]  # the rows concerned; empty for a finding about the file as a whole
     examples: tuple[str, ...]  # what is wrong, row by row, a few of them
@@ -107,7 +96,7 @@ class Inspection:
     """What one look at a project's decisions found."""
 
     project_id: str
-    purpose: Purpose
+    purpose: checks.Purpose
     rows: int  # rows of `ai_decisions`, and in a database of imports of picks and crops that say less
     # by_action, by_project: value -> rows, whatever the value
     by_action: dict[str, int]
@@ -148,7 +137,7 @@ class Inspection:
         """Group id -> the first check that leaves it out of this kind of training set."""
         found: dict[str, str] = {}
         for finding in self.excluded:
-            if what == "crops" or finding.check not in CROPS_ONLY:
+            if what == "crops" or finding.check not in checks.CROPS_ONLY:
                 found |= {group_id: finding.check for group_id in finding.group_ids if group_id not in found}
         return found
 
@@ -173,7 +162,7 @@ class Inspection:
             "unsound_rows": self.unsound.count,
             "by_action": self.by_action,
             "by_project": self.by_project,
-            "checks": [name for name, _ in CHECKS],
+            "checks": [name for name, _ in checks.CHECKS],
             "findings": [finding.to_dict() for finding in self.findings],
             "first_rows": list(self.first_rows),
             "invalid_rows": list(self.invalid_rows),
@@ -181,7 +170,11 @@ class Inspection:
 
 
 def inspect(
-    project: Project, *, purpose: Purpose = "training", encoder_id: str | None = None, database: Path | None = None
+    project: Project,
+    *,
+    purpose: checks.Purpose = "training",
+    encoder_id: str | None = None,
+    database: Path | None = None,
 ) -> Inspection:
     """Hold every decision of a project against the checks.
 
@@ -197,7 +190,7 @@ def inspect(
     with open_read_only(database or project.database) as connection, transaction(connection, writing=False):
         damage, orphans = _damage(connection), _orphans(connection)
         unsound = find_unsound(connection)
-        rows: list[Row] = [dict(row) for row in connection.execute("SELECT * FROM ai_decisions ORDER BY rowid")]
+        rows: list[checks.Row] = [dict(row) for row in connection.execute("SELECT * FROM ai_decisions ORDER BY rowid")]
         facts = _facts(project, connection, encoder_id or project.manifest.encoder, purpose)
         imported = _check_imports(connection, unsound, facts)
     if damage or orphans:
@@ -206,14 +199,14 @@ def inspect(
         for fault in unsound.rows[table].values():
             facts.hits.setdefault(fault.check, []).append((fault.of, fault.what))
     for row in rows:
-        for name, check in CHECKS:
+        for name, check in checks.CHECKS:
             wrong = check(row, facts) if check is not None else None
             if wrong is not None:
                 facts.hits.setdefault(name, []).append((str(row["group_id"]), wrong))
-    refusing = REFUSING if damage else REFUSING - {"database"}
+    refusing = checks.REFUSING if damage else checks.REFUSING - {"database"}
     findings = tuple(
         finding
-        for name, _ in CHECKS
+        for name, _ in checks.CHECKS
         if name in facts.hits and (finding := _finding(name, facts.hits[name], purpose, name in refusing))
     )
     bad = frozenset().union(*(f.group_ids for f in findings if f.level == "error"))
@@ -240,19 +233,21 @@ def save_report(workspace: Workspace, inspections: Iterable[Inspection]) -> Path
     return path
 
 
-def _finding(name: str, hits: list[tuple[str, str]], purpose: Purpose, refuses: bool) -> Finding | None:
-    level = LEVELS[name][purpose] if name in LEVELS else "error"
+def _finding(name: str, hits: list[tuple[str, str]], purpose: checks.Purpose, refuses: bool) -> Finding | None:
+    level = checks.LEVELS[name][purpose] if name in checks.LEVELS else "error"
     if level is None:
         return None
     examples = tuple(f"{group_id}: {wrong}" if group_id else wrong for group_id, wrong in hits[:_EXAMPLES])
     return Finding(name, level, len(hits), frozenset(group_id for group_id, _ in hits if group_id), examples, refuses)
 
 
-def _facts(project: Project, connection: sqlite3.Connection, encoder_id: str | None, purpose: Purpose) -> ParsedRows:
+def _facts(
+    project: Project, connection: sqlite3.Connection, encoder_id: str | None, purpose: checks.Purpose
+) -> checks.ParsedRows:
     def ids(query: str) -> frozenset[str]:
         return frozenset(str(row["group_id"]) for row in connection.execute(query))
 
-    return ParsedRows(
+    return checks.ParsedRows(
         names=frozenset((project.id, *project.manifest.aliases)),
         sha256={row["filename"]: row["sha256"] for row in connection.execute("SELECT filename, sha256 FROM images")},
         vectors=vectors_on_disk(project, encoder_id) if purpose == "training" else {},
@@ -266,7 +261,7 @@ def _facts(project: Project, connection: sqlite3.Connection, encoder_id: str | N
     )
 
 
-def _check_imports(connection: sqlite3.Connection, unsound: Unsound, facts: ParsedRows) -> int:
+def _check_imports(connection: sqlite3.Connection, unsound: Unsound, facts: checks.ParsedRows) -> int:
     """Hold the imported picks and crops that are no decisions against the checks; how many there are."""
     count = 0
     for table, name in (("legacy_selections", "chosen"), ("legacy_crops", "filename")):
@@ -275,11 +270,11 @@ def _check_imports(connection: sqlite3.Connection, unsound: Unsound, facts: Pars
         for row in connection.execute(f"SELECT rowid AS row_number, * FROM {table} ORDER BY rowid"):
             count += 1
             for check, wrong in () if row["row_number"] in unsound.rows[table] else _of_import(row, name, facts):
-                facts.hits.setdefault(check, []).append((place_of(row, name), wrong))
+                facts.hits.setdefault(check, []).append((checks.place_of(row, name), wrong))
     return count
 
 
-def _of_import(row: Row, name: str, facts: ParsedRows) -> Iterator[tuple[str, str]]:
+def _of_import(row: checks.Row, name: str, facts: checks.ParsedRows) -> Iterator[tuple[str, str]]:
     """(check, what is wrong) of one sound row."""
     if row["project_id"] not in facts.names:
         yield "project", f"a row of project {row['project_id']!r}"
@@ -290,7 +285,7 @@ def _of_import(row: Row, name: str, facts: ParsedRows) -> Iterator[tuple[str, st
             yield "picks to learn from", f"{len(names)} images, and a group has {MIN_GROUP} to {MAX_GROUP}"
     elif row["box"] is None or row["width"] is None or row["height"] is None:
         yield "crops to learn from", "no box" if row["box"] is None else "no size"
-    if without := [one for one in names if not has_vector(one, facts)]:
+    if without := [one for one in names if not checks.has_vector(one, facts)]:
         yield "vectors", f"no vector of {', '.join(without)}"
 
 
@@ -336,5 +331,5 @@ def _orphans(connection: sqlite3.Connection) -> list[str]:
     return [f"{count} rows of {table} belong to nothing" for table, count in counts.items()]
 
 
-def _shown(row: Row) -> dict[str, str]:
+def _shown(row: checks.Row) -> dict[str, str]:
     return {name: repr(value) for name, value in row.items()}

@@ -18,18 +18,7 @@ from pathlib import Path, PurePosixPath
 from pickroom.core.errors import ConflictError, FileOperationError, ProjectError, StoreError, UsageError
 from pickroom.core.naming import is_project_id
 from pickroom.files.preflight import project_lock
-from pickroom.maintenance.backup.reading import (
-    SET_ASIDE,
-    SIDE_FILES,
-    Listed,
-    Listing,
-    Progress,
-    check,
-    is_database,
-    is_manifest,
-    members,
-    read_member,
-)
+from pickroom.maintenance.backup import reading
 from pickroom.storage import atomic, leftovers
 from pickroom.storage.locking import exclusive
 from pickroom.store import copies
@@ -59,20 +48,20 @@ class RestorePlan:
     """What a restore would do, of a backup that was read whole and is sound."""
 
     file: Path
-    listing: Listing
+    listing: reading.Listing
     projects: tuple[Returned, ...]
-    coming: tuple[Listed, ...]  # files that are not there yet as the backup has them
+    coming: tuple[reading.Listed, ...]  # files that are not there yet as the backup has them
     in_the_way: tuple[str, ...]  # files that are there and are not the backup's: paths relative to the workspace
     aside: Path | None = None  # after a restore, the folder where those lie now; None when there were none
 
 
-def plan(workspace: Workspace, file: Path, progress: Progress | None = None) -> RestorePlan:
+def plan(workspace: Workspace, file: Path, progress: reading.Progress | None = None) -> RestorePlan:
     """Verify a backup and find what is in its way. Changes nothing; raises as `reading.check` does."""
-    return _plan(workspace, file, check(file, progress=progress))
+    return _plan(workspace, file, reading.check(file, progress=progress))
 
 
 def restore(
-    workspace: Workspace, file: Path, *, replace: bool = False, progress: Progress | None = None
+    workspace: Workspace, file: Path, *, replace: bool = False, progress: reading.Progress | None = None
 ) -> RestorePlan:
     """Restore every file of a backup; returns what was done. What is there stays as it is, or is set aside whole.
 
@@ -87,7 +76,7 @@ def restore(
         FileOperationError: the disk is full or closed to writing.
     """
     with _building(workspace, "restoring a backup") as building:
-        listing = check(file, building, progress)
+        listing = reading.check(file, building, progress)
         for one in listing.files:
             atomic.drop_claim(workspace.root / one.name)  # of a restore that was killed
         found = _plan(workspace, file, listing)
@@ -101,9 +90,13 @@ def restore(
             )
         aside = None
         if found.in_the_way:
-            aside = workspace.root / "data" / f"{SET_ASIDE}{datetime.now(UTC):%Y%m%dT%H%M%S%fZ}"
+            aside = workspace.root / "data" / f"{reading.SET_ASIDE}{datetime.now(UTC):%Y%m%dT%H%M%S%fZ}"
             with ExitStack() as locks:
-                concerned = [Path(name).name for name in found.in_the_way if is_manifest(name) or is_database(name)]
+                concerned = [
+                    Path(name).name
+                    for name in found.in_the_way
+                    if reading.is_manifest(name) or reading.is_database(name)
+                ]
                 for project_id in sorted({name.split(".")[0] for name in concerned}):
                     held = workspace.planned(project_id, workspace.root)  # its manifest may be damaged
                     locks.enter_context(project_lock(held, "restoring a backup"))
@@ -113,7 +106,7 @@ def restore(
                 late = _side_files(workspace, {one.name for one in found.coming} | set(found.in_the_way))
                 found = replaced(found, in_the_way=tuple(sorted({*found.in_the_way, *late})))
                 # manifests first: a project is gone before its decisions are
-                for name in sorted(found.in_the_way, key=is_manifest, reverse=True):
+                for name in sorted(found.in_the_way, key=reading.is_manifest, reverse=True):
                     # where the backup has a file, a folder goes whole, with what lies in it
                     if not {folder.as_posix() for folder in PurePosixPath(name).parents} & set(found.in_the_way):
                         move(workspace.root / name, aside / name)
@@ -134,23 +127,23 @@ def _building(workspace: Workspace, doing: str) -> Iterator[Path]:
         raise FileOperationError.of(error, doing, data, GOES_ON) from error
 
 
-def _plan(workspace: Workspace, file: Path, listing: Listing) -> RestorePlan:
+def _plan(workspace: Workspace, file: Path, listing: reading.Listing) -> RestorePlan:
     wanted = {one.name: one for one in listing.files}
-    here = {member.name for member in members(workspace)}
+    here = {member.name for member in reading.members(workspace)}
     same = {name for name in here & set(wanted) if _is(workspace.root / name, wanted[name])}
     coming = tuple(one for one in listing.files if one.name not in same)
     side = _side_files(workspace, {one.name for one in coming} | (here - same))
     # also what cannot be a member: a folder, or a link
     odd = {one.name for one in coming if os.path.lexists(workspace.root / one.name)}
     in_the_way = tuple(sorted((here - same) | side | odd))
-    projects = tuple(_returned(file, name) for name in wanted if is_manifest(name))
+    projects = tuple(_returned(file, name) for name in wanted if reading.is_manifest(name))
     return RestorePlan(file, listing, projects, coming, in_the_way)
 
 
-def _is(path: Path, one: Listed) -> bool:
+def _is(path: Path, one: reading.Listed) -> bool:
     if path.stat().st_size != one.size:
         return False
-    if not is_database(one.name):
+    if not reading.is_database(one.name):
         return atomic.sha256_of(path) == one.sha256
     log = path.with_name(f"{path.name}-wal")
     if log.exists() and log.stat().st_size:
@@ -161,14 +154,14 @@ def _is(path: Path, one: Listed) -> bool:
 
 def _side_files(workspace: Workspace, names: Set[str]) -> set[str]:
     """What SQLite keeps next to these databases; a log of another one next to a restored one would be read into it."""
-    side = {f"{name}{end}" for name in names if is_database(name) for end in SIDE_FILES}
+    side = {f"{name}{end}" for name in names if reading.is_database(name) for end in reading.SIDE_FILES}
     return {name for name in side if os.path.lexists(workspace.root / name)}
 
 
 def _returned(file: Path, name: str) -> Returned:
     project_id = Path(name).stem
     try:
-        return Returned(project_id, Manifest.from_json(read_member(file, name).decode()).root)
+        return Returned(project_id, Manifest.from_json(reading.read_member(file, name).decode()).root)
     except (ValueError, TypeError, RecursionError, json.JSONDecodeError):
         return Returned(project_id, None)
 
@@ -243,7 +236,7 @@ def restore_copy(workspace: Workspace, project_id: str, name: str) -> tuple[Copy
             atomic.sync(file.fileno())
         if atomic.sha256_of(ready) != atomic.sha256_of(found.copy.path):
             raise StoreError("what was copied reads differently", doing=_DOING, subject=found.copy.path)
-        aside = workspace.root / "data" / f"{SET_ASIDE}{datetime.now(UTC):%Y%m%dT%H%M%S%fZ}"
+        aside = workspace.root / "data" / f"{reading.SET_ASIDE}{datetime.now(UTC):%Y%m%dT%H%M%S%fZ}"
         project = _project(workspace, project_id)
         # an open window would go on saving keys in the file that is set aside
         with project_lock(project, _DOING), exclusive_access(found.database, _DOING):
@@ -256,7 +249,7 @@ def restore_copy(workspace: Workspace, project_id: str, name: str) -> tuple[Copy
 
 
 def _in_the_way(database: Path) -> tuple[Path, ...]:
-    names = (database.name, *(f"{database.name}{end}" for end in SIDE_FILES))
+    names = (database.name, *(f"{database.name}{end}" for end in reading.SIDE_FILES))
     return tuple(path for path in map(database.with_name, names) if os.path.lexists(path))
 
 

@@ -11,21 +11,7 @@ from pathlib import Path
 from pickroom import __version__
 from pickroom.core.errors import FileOperationError, ProjectError, StoreError, UsageError
 from pickroom.core.naming import is_project_id
-from pickroom.maintenance.backup.reading import (
-    DATABASES,
-    LISTING,
-    MANIFESTS,
-    LeftOut,
-    Listed,
-    Listing,
-    Member,
-    Progress,
-    check,
-    in_order,
-    is_manifest,
-    left_out,
-    members,
-)
+from pickroom.maintenance.backup import reading
 from pickroom.storage import atomic, leftovers, zips
 from pickroom.store import snapshot
 from pickroom.store.workspace import Workspace, utc_now
@@ -40,12 +26,14 @@ class Backup:
     """What was made."""
 
     file: Path
-    listing: Listing
-    left_out: tuple[LeftOut, ...]  # what no backup holds
+    listing: reading.Listing
+    left_out: tuple[reading.LeftOut, ...]  # what no backup holds
     damaged: dict[str, str]  # what is left out because it is not sound: path relative to the workspace -> why
 
 
-def write(workspace: Workspace, file: Path, progress: Progress | None = None, *, vectors: bool = True) -> Backup:
+def write(
+    workspace: Workspace, file: Path, progress: reading.Progress | None = None, *, vectors: bool = True
+) -> Backup:
     """Save databases, manifests, models, vectors and logs while others go on working; each database as of one moment.
 
     Args:
@@ -59,7 +47,7 @@ def write(workspace: Workspace, file: Path, progress: Progress | None = None, *,
         StoreError: a database is locked, or nothing is here but one that is lost. In each case nothing is left behind.
     """
     target = _target(workspace, file)
-    if not members(workspace):
+    if not reading.members(workspace):
         what, hint = "there is nothing to back up", "see: pickroom status"
         raise ProjectError(what, doing="backing up", subject=workspace.root, hint=hint)
     try:
@@ -72,7 +60,7 @@ def write(workspace: Workspace, file: Path, progress: Progress | None = None, *,
                 raise StoreError(f"nothing else is here than {name}: {wrong}", doing="backing up", hint=hint)
             with archive.open("rb") as packed:
                 atomic.sync(packed.fileno())
-            if check(archive) != listing:
+            if reading.check(archive) != listing:
                 raise StoreError("the backup does not hold what was saved", doing="backing up", subject=target)
             with contextlib.suppress(OSError):  # a disk without permissions
                 archive.chmod(0o644)
@@ -83,7 +71,7 @@ def write(workspace: Workspace, file: Path, progress: Progress | None = None, *,
     except OSError as error:
         hint = "no backup was made; make room, or give another folder"
         raise FileOperationError.of(error, "backing up", target, hint) from error
-    return Backup(target, listing, tuple(left_out(workspace, vectors=vectors)), damaged)
+    return Backup(target, listing, tuple(reading.left_out(workspace, vectors=vectors)), damaged)
 
 
 def _target(workspace: Workspace, file: Path) -> Path:
@@ -106,34 +94,40 @@ def _taken(file: Path) -> UsageError:
 
 
 def _pack(
-    workspace: Workspace, archive: Path, building: Path, progress: Progress | None, vectors: bool
-) -> tuple[Listing, dict[str, str]]:
+    workspace: Workspace, archive: Path, building: Path, progress: reading.Progress | None, vectors: bool
+) -> tuple[reading.Listing, dict[str, str]]:
     """Put every file into the zip, its list last."""
     made_at = utc_now()
-    listed: dict[str, Listed] = {}
+    listed: dict[str, reading.Listed] = {}
     damaged: dict[str, str] = {}
     seen: set[str] = set()
     with zipfile.ZipFile(archive, "x", allowZip64=True, compresslevel=_LEVEL) as packed:
         # a model that was published meanwhile may be named by what was just read: look until nothing is new
-        while waiting := [member for member in members(workspace, vectors=vectors) if member.name not in seen]:
+        while waiting := [member for member in reading.members(workspace, vectors=vectors) if member.name not in seen]:
             for member in waiting:
                 seen.add(member.name)
-                database = f"{DATABASES}{Path(member.name).stem}.db"
-                if is_manifest(member.name) and is_project_id(Path(member.name).stem) and database not in listed:
+                database = f"{reading.DATABASES}{Path(member.name).stem}.db"
+                if (
+                    reading.is_manifest(member.name)
+                    and is_project_id(Path(member.name).stem)
+                    and database not in listed
+                ):
                     damaged.setdefault(database, "it is missing")  # databases are saved before manifests
                 # no project without its decisions
-                if not (member.name.startswith(MANIFESTS) and database in damaged):
+                if not (member.name.startswith(reading.MANIFESTS) and database in damaged):
                     found = _add(packed, member, building, damaged)
                     if found is not None:
                         listed[member.name] = found
                 if progress is not None:
                     progress(len(seen), len(seen) + len(waiting))
-        listing = Listing(made_at, __version__, in_order(listed.values()))
-        packed.writestr(zips.entry(LISTING, time.time(), _compression(LISTING)), listing.to_json())
+        listing = reading.Listing(made_at, __version__, reading.in_order(listed.values()))
+        packed.writestr(zips.entry(reading.LISTING, time.time(), _compression(reading.LISTING)), listing.to_json())
     return listing, damaged
 
 
-def _add(packed: zipfile.ZipFile, member: Member, building: Path, damaged: dict[str, str]) -> Listed | None:
+def _add(
+    packed: zipfile.ZipFile, member: reading.Member, building: Path, damaged: dict[str, str]
+) -> reading.Listed | None:
     """Save one file; None when it is gone meanwhile, or is a database that is not sound."""
     if not member.is_database:
         try:
@@ -151,8 +145,8 @@ def _add(packed: zipfile.ZipFile, member: Member, building: Path, damaged: dict[
         copy.unlink(missing_ok=True)
 
 
-def _put(packed: zipfile.ZipFile, name: str, path: Path) -> Listed:
-    return Listed(name, *zips.put(packed, name, path, _compression(name)))
+def _put(packed: zipfile.ZipFile, name: str, path: Path) -> reading.Listed:
+    return reading.Listed(name, *zips.put(packed, name, path, _compression(name)))
 
 
 def _compression(name: str) -> int:

@@ -10,16 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from pickroom.automation.decisions_file import (
-    ApprovedDecision,
-    AutomationDecision,
-    Verdict,
-    read_approval,
-    read_approved,
-    read_decisions,
-    require_matching,
-    write_lines,
-)
+from pickroom.automation import decisions_file as files
 from pickroom.automation.order import Order, next_groups, shuffled
 from pickroom.automation.sandbox import AutomationTarget
 from pickroom.core.naming import CROP_ORIGINALS, CROPPED
@@ -154,8 +145,8 @@ class AutoSession(ReviewSession):
 
     def _read(self) -> None:
         stamp = self._stamp()  # before the files: what is written after this shows at the next key
-        self._proposals: dict[str, AutomationDecision] = read_decisions(self.place.decisions)
-        self._approval = read_approval(self.place.guarantee)
+        self._proposals: dict[str, files.AutomationDecision] = files.read_decisions(self.place.decisions)
+        self._approval = files.read_approval(self.place.guarantee)
         self._seen_stamp = stamp  # a damaged file is told of at every key, until it can be read
 
     def _stamp(self) -> tuple[int, int]:
@@ -169,7 +160,7 @@ class AutoSession(ReviewSession):
     def _fetch(self) -> None:
         known = groups.load(self._connection, self.project.id, list(self._proposals))
         by_id = {group.group_id: group for group in known}
-        require_matching(self.place.decisions, self._proposals.values(), by_id, self.project.id)
+        files.require_matching(self.place.decisions, self._proposals.values(), by_id, self.project.id)
         undecided = groups.waiting_among(self._connection, by_id)
         self._every = {group.group_id: group for group in known if group.group_id in undecided}
         self._filters = {
@@ -190,13 +181,15 @@ class AutoSession(ReviewSession):
         shown = view.group_view(group, drawn, recommendation, hidden=hidden)
         return replace(shown, route=_route(group, choice, self._line(group, choice)), decided=choice.decided)
 
-    def _line(self, group: Group, choice: Choice) -> ApprovedDecision | None:
+    def _line(self, group: Group, choice: Choice) -> files.ApprovedDecision | None:
         """The line that a choice becomes in approved_decisions.jsonl; None for one that is not written."""
         proposal = self._proposals[group.group_id]
 
-        def line(action: Verdict, name: str | None, needs_crop: bool = False, crop: bool = False) -> ApprovedDecision:
+        def line(
+            action: files.Verdict, name: str | None, needs_crop: bool = False, crop: bool = False
+        ) -> files.ApprovedDecision:
             box = proposal.crop if crop else None
-            return ApprovedDecision(group.group_id, action, name, needs_crop, box, "person", utc_now())
+            return files.ApprovedDecision(group.group_id, action, name, needs_crop, box, "person", utc_now())
 
         if choice.action == "reject":
             return line("rejected", None)
@@ -215,7 +208,7 @@ class AutoSession(ReviewSession):
         )  # needed, and no box is proposed: the crop desk's
         return line("approved", name, crop or by_hand, crop)
 
-    def _lines(self) -> list[ApprovedDecision]:
+    def _lines(self) -> list[files.ApprovedDecision]:
         """What was chosen for every group that waits, whatever the filter shows."""
         saved = self.store.load(self._connection, self._every)
         made = (self._line(self._every[group_id], one.choice) for group_id, one in saved.items() if one.choice)
@@ -235,11 +228,11 @@ class AutoSession(ReviewSession):
         self._since = self._clock()  # the summary was not the next group
         self._load(message=self.last_written)
 
-    def _write_chosen(self) -> list[ApprovedDecision]:
+    def _write_chosen(self) -> list[files.ApprovedDecision]:
         """Write what was chosen into the file, beside what stands there; returns every line that was chosen here."""
         with transaction(self._connection, writing=False):
             lines, looked_at = self._lines(), self.store.load(self._connection, self._every)
-        before = read_approved(self.place.approved)
+        before = files.read_approved(self.place.approved)
         # a choice taken back takes its line back; lines about groups that nothing was chosen for here stay
         chosen = {group_id for group_id, one in looked_at.items() if one.choice is not None}
         stand = {group_id: line for group_id, line in before.items() if group_id not in chosen}
@@ -247,7 +240,7 @@ class AutoSession(ReviewSession):
             old = before.get(line.group_id)
             same = old is not None and replace(old, timestamp=line.timestamp) == line
             stand[line.group_id] = old if same and old is not None else line
-        write_lines(self.place.approved, stand.values())
+        files.write_lines(self.place.approved, stand.values())
         return lines
 
     def _show_step(self, name: str) -> None:
@@ -264,7 +257,7 @@ class AutoSession(ReviewSession):
                 self.show_only(wider)
 
 
-def filters_of(proposal: AutomationDecision, *, drawn: bool) -> frozenset[str]:
+def filters_of(proposal: files.AutomationDecision, *, drawn: bool) -> frozenset[str]:
     """The filters that show a proposal. One drawn for a blind look is in no filter that would tell what is proposed."""
     if proposal.auto_approve:
         return frozenset(("waiting",) if drawn else ("unseen",))
@@ -282,7 +275,7 @@ def _unsure(confidence: float | None) -> bool:
     return confidence is None or confidence < UNCERTAIN
 
 
-def _route(group: Group, choice: Choice, line: ApprovedDecision | None) -> str:
+def _route(group: Group, choice: Choice, line: files.ApprovedDecision | None) -> str:
     if choice.action == "reject":
         return "Rejected: every image stays where it is, nothing is done"
     if choice.action == "keep":
@@ -300,7 +293,7 @@ def _route(group: Group, choice: Choice, line: ApprovedDecision | None) -> str:
     return f"{line.action.capitalize()}: {how}   ·   {others} → delete_staging/"
 
 
-def _kind(line: ApprovedDecision) -> str:
+def _kind(line: files.ApprovedDecision) -> str:
     if line.action == "rejected":
         return "rejected"
     if line.final_choice is None:
