@@ -41,104 +41,56 @@ class Photograph:
 _FOLDER = Path(__file__).parent / "photos"
 
 
-def _boxes(*corners: tuple[float, float, float, float]) -> tuple[CropBox, ...]:
-    return tuple(CropBox(*one) for one in corners)
-
-
 _FACE = (PORTRAIT, PORTRAIT, TALL, SQUARE)
-
-PHOTOGRAPHS = (
-    Photograph(
-        "astronaut.png",
-        (512, 512),
-        "portraits",
-        _boxes((0.22, 0.02, 0.72, 0.6), (0.3, 0.03, 0.62, 0.4), (0.1, 0.02, 0.95, 0.98)),
-        12,
-        _FACE,
-        "portrait of a smiling astronaut in a pressure suit, flag and model shuttle behind",
-    ),
-    Photograph(
-        "grace_hopper.jpg",
-        (512, 600),
-        "portraits",
-        _boxes((0.28, 0.02, 0.75, 0.62), (0.08, 0.03, 0.92, 0.95)),
-        12,
-        _FACE,
-        "official portrait of a navy officer with glasses and cap, plain backdrop",
-    ),
-    Photograph(
-        "chelsea.png",
-        (451, 300),
-        "portraits",
-        _boxes((0.2, 0.1, 0.85, 0.98), (0.24, 0.12, 0.6, 0.62)),
-        20,
-        (LANDSCAPE, SQUARE, WIDE),
-        "close-up of a tabby cat with large eyes, shallow depth of field",
-    ),
-    Photograph(
-        "camera.png",
-        (512, 512),
-        "portraits",
-        _boxes((0.15, 0.1, 0.7, 0.6), (0.3, 0.12, 0.68, 0.45), (0.05, 0.1, 0.75, 0.98)),
-        0,
-        (PORTRAIT, SQUARE, LANDSCAPE),
-        "photographer in a dark coat behind a tripod, open lawn, towers far away",
-    ),
-    Photograph(
-        "china.jpg",
-        (640, 427),
-        "places",
-        _boxes((0.13, 0.06, 0.55, 0.9), (0.2, 0.05, 0.52, 0.5)),
-        25,
-        (LANDSCAPE, WIDE, PORTRAIT, SQUARE),
-        "ornate pagoda above a misty lake, green trees, hazy afternoon",
-    ),
-    Photograph(
-        "rocket.jpg",
-        (640, 427),
-        "places",
-        _boxes((0.38, 0.25, 0.62, 1.0), (0.25, 0.6, 0.75, 1.0)),
-        30,
-        (LANDSCAPE, PORTRAIT, SQUARE, TALL),
-        "white rocket on its launch pad at dusk, floodlights, lattice towers",
-    ),
-    Photograph(
+# the first fields of each, and its subjects in percent: x1 y1 x2 y2
+_ROWS: tuple[tuple[str, tuple[int, int], str, int, tuple[Aspect, ...], str], ...] = (
+    ("astronaut.png", (512, 512), "portraits", 12, _FACE, "22 2 72 60, 30 3 62 40, 10 2 95 98"),
+    ("grace_hopper.jpg", (512, 600), "portraits", 12, _FACE, "28 2 75 62, 8 3 92 95"),
+    ("chelsea.png", (451, 300), "portraits", 20, (LANDSCAPE, SQUARE, WIDE), "20 10 85 98, 24 12 60 62"),
+    ("camera.png", (512, 512), "portraits", 0, (PORTRAIT, SQUARE, LANDSCAPE), "15 10 70 60, 30 12 68 45, 5 10 75 98"),
+    ("china.jpg", (640, 427), "places", 25, (LANDSCAPE, WIDE, PORTRAIT, SQUARE), "13 6 55 90, 20 5 52 50"),
+    ("rocket.jpg", (640, 427), "places", 30, (LANDSCAPE, PORTRAIT, SQUARE, TALL), "38 25 62 100, 25 60 75 100"),
+    (
         "hubble_deep_field.jpg",
         (1000, 872),
         "places",
-        _boxes((0.55, 0.4, 0.9, 0.8), (0.08, 0.05, 0.45, 0.45), (0.5, 0.05, 0.95, 0.45), (0.1, 0.5, 0.5, 0.95)),
         180,
         (SQUARE, LANDSCAPE, PORTRAIT),
-        "deep field of distant galaxies, black sky, tiny coloured spirals",
-        hides=("smear", "ringing"),
+        "55 40 90 80, 8 5 45 45, 50 5 95 45, 10 50 50 95",
     ),
-    Photograph(
-        "coffee.png",
-        (600, 400),
-        "things",
-        _boxes((0.2, 0.04, 0.76, 0.96), (0.3, 0.05, 0.66, 0.6)),
-        30,
-        (LANDSCAPE, SQUARE, WIDE),
-        "espresso in a glazed cup on a wooden table, spoon on the saucer",
-    ),
-    Photograph(
-        "flower.jpg",
-        (640, 427),
-        "things",
-        _boxes((0.3, 0.2, 0.69, 0.86), (0.36, 0.28, 0.64, 0.72)),
-        180,
-        (SQUARE, LANDSCAPE, PORTRAIT, WIDE),
-        "dahlia in full bloom, dark leaves behind, soft light",
-    ),
-    Photograph(
+    ("coffee.png", (600, 400), "things", 30, (LANDSCAPE, SQUARE, WIDE), "20 4 76 96, 30 5 66 60"),
+    ("flower.jpg", (640, 427), "things", 180, (SQUARE, LANDSCAPE, PORTRAIT, WIDE), "30 20 69 86, 36 28 64 72"),
+    (
         "motorcycle_left.png",
         (741, 500),
         "things",
-        _boxes((0.14, 0.12, 0.94, 0.95), (0.38, 0.25, 0.78, 0.8), (0.58, 0.2, 0.95, 0.95)),
         180,
         (LANDSCAPE, WIDE, WIDE),
-        "motorcycle in a cluttered garage, shelves and a bench behind",
+        "14 12 94 95, 38 25 78 80, 58 20 95 95",
     ),
+)
+_PROMPTS = (
+    "portrait of a smiling astronaut in a pressure suit, flag and model shuttle behind",
+    "official portrait of a navy officer with glasses and cap, plain backdrop",
+    "close-up of a tabby cat with large eyes, shallow depth of field",
+    "photographer in a dark coat behind a tripod, open lawn, towers far away",
+    "ornate pagoda above a misty lake, green trees, hazy afternoon",
+    "white rocket on its launch pad at dusk, floodlights, lattice towers",
+    "deep field of distant galaxies, black sky, tiny coloured spirals",
+    "espresso in a glazed cup on a wooden table, spoon on the saucer",
+    "dahlia in full bloom, dark leaves behind, soft light",
+    "motorcycle in a cluttered garage, shelves and a bench behind",
+)
+_HIDES = {"hubble_deep_field.jpg": ("smear", "ringing")}
+
+
+def _boxes(percents: str) -> tuple[CropBox, ...]:
+    return tuple(CropBox(*(int(edge) / 100 for edge in box.split())) for box in percents.split(", "))
+
+
+PHOTOGRAPHS = tuple(
+    Photograph(file, size, folder, _boxes(subjects), hue, aspects, prompt, _HIDES.get(file, ()))
+    for (file, size, folder, hue, aspects, subjects), prompt in zip(_ROWS, _PROMPTS, strict=True)
 )
 
 

@@ -181,30 +181,16 @@ class ParsedRows:
         crop_match = None if rejected else advice.crop_match
         if box is not None and advice.box is not None:
             crop_match = corners_match(advice.box, box)
+        group_id = pick.group_id or new_group_id(pick.project, images, index, timestamp)
         self.decisions.append(
             (
-                pick_key(images if rejected else others),
-                crop_rank(box),
-                None if rejected else chosen,
-                pick.group_id or new_group_id(pick.project, images, index, timestamp),
-                timestamp,
-                pick.project,
-                pick.directory,
-                pick.batch_number,
-                values.names_json(images),
-                advice.index,
-                advice.box.to_json() if advice.box else None,
-                advice.confidence,
-                index,
-                pick.action,
+                *(pick_key(images if rejected else others), crop_rank(box), None if rejected else chosen, group_id),
+                *(timestamp, pick.project, pick.directory, pick.batch_number, values.names_json(images)),
+                *(advice.index, advice.box.to_json() if advice.box else None, advice.confidence, index, pick.action),
                 None,  # ai_crop_accepted: no old log says it
-                box.to_json() if box else None,
-                pick.crop_timestamp,
-                *pick.size,
-                None if advice.index is None or rejected else advice.index == index,
-                crop_match,
-                self.file,
-                pick.line,
+                *(box.to_json() if box else None, pick.crop_timestamp, *pick.size),
+                *(None if advice.index is None or rejected else advice.index == index, crop_match),
+                *(self.file, pick.line),
             )
         )
 

@@ -32,16 +32,8 @@ BUNDLES = {DELIVERABLES: (SELECTED, CROPPED), ORIGINALS: (CROP_ORIGINALS,)}
 _SUMMARY = "summary.json"
 # what JSON that anybody may have changed, and bytes of a zip, raise where they are believed
 _DAMAGE = (
-    OSError,
-    ValueError,
-    KeyError,
-    TypeError,
-    AttributeError,
-    RuntimeError,
-    EOFError,
-    zipfile.BadZipFile,
-    zlib.error,
-    lzma.LZMAError,
+    *(OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, EOFError),
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError),
 )
 
 Progress = Callable[[int, int], None]  # deliverables packed, of all
