@@ -157,7 +157,7 @@ def plan_group(config: DemoConfig, index: int) -> GroupPlan:
 def _photograph(seed: int, index: int) -> Photograph:
     """Each run of ten groups uses every photograph once, in an order of its own."""
     run, place = divmod(index, len(PHOTOGRAPHS))
-    return PHOTOGRAPHS[stream(seed, run, _ORDER).permutation(len(PHOTOGRAPHS))[place]]
+    return PHOTOGRAPHS[int(stream(seed, run, _ORDER).permutation(len(PHOTOGRAPHS))[place])]
 
 
 def _grade(seed: int, index: int, photograph: Photograph) -> Grade:
