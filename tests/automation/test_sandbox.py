@@ -133,7 +133,7 @@ def test_a_disk_that_fills_up_meanwhile_leaves_no_copy_but_what_can_go_on(
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(project.root))
 
     with monkeypatch.context() as patched:
-        patched.setattr(sandbox.shutil, "copystat", full)
+        patched.setattr(shutil, "copystat", full)
         with pytest.raises(FileOperationError, match=r"No space left on device.*make room on the disk"):
             sandbox.prepare(project)
     assert sandbox.prepare(project).project.root.is_dir()
