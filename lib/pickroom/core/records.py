@@ -83,6 +83,31 @@ class Image:
 
 
 @dataclass(frozen=True, slots=True)
+class Capture:
+    """When and with what an image was taken.
+
+    Attributes:
+        captured_at: the camera's clock (naive, to the microsecond); None where nothing says it.
+        captured_by: what says so: "exif", "xmp" or "png"; None without a time.
+        utc_offset: minutes that the clock is ahead of UTC; None where it is not written.
+        camera: maker and model ("Canon EOS R6"), None where neither is written.
+        serial: the body's serial number, as written.
+        exposure: log2(N^2 / t) - log2(ISO / 100), the EV at ISO 100 (ISO 2720), which is what a bracket varies; None
+            where the time is missing. A lens without contacts writes no aperture: it counts as f/1, and a missing ISO
+            as 100.
+        bracketed: the camera says that this is one of an exposure bracket.
+    """
+
+    captured_at: datetime | None = None
+    captured_by: str | None = None
+    utc_offset: int | None = None
+    camera: str | None = None
+    serial: str | None = None
+    exposure: float | None = None
+    bracketed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Ungrouped:
     """An image that is in no group, and why."""
 

@@ -3,6 +3,7 @@
 import sqlite3
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import imagehash
 import numpy as np
@@ -25,6 +26,16 @@ def fingerprint(rgb: PillowImage.Image) -> int:
     return int.from_bytes(np.packbits(imagehash.phash(rgb).hash).tobytes(), "big")
 
 
+def perceptual_hash(project: Project, image: Image) -> int | None:
+    """The fingerprint of an image by its preview; None where it cannot be read: it is judged by what else is known."""
+    folder = project.workspace.thumbnails
+    try:
+        thumbnails.read(folder, image.sha256, project.path(image.directory, image.filename))
+        return fingerprint(decode.read_rgb(thumbnails.thumbnail_path(folder, image.sha256), draft=_DRAFT))
+    except (ImageError, OSError):
+        return None
+
+
 def looks_of(project: Project, images: Sequence[Image], progress: Progress | None = None) -> dict[str, ImageFeatures]:
     """How each image looks, by file name; one that cannot be read still has the vector it has, and the reverse.
 
@@ -34,18 +45,11 @@ def looks_of(project: Project, images: Sequence[Image], progress: Progress | Non
         StoreError: the project has no vectors yet.
     """
     vectors = load_vectors(project)
-
-    def hashed(image: Image) -> int | None:
-        folder = project.workspace.thumbnails
-        try:
-            thumbnails.read(folder, image.sha256, project.path(image.directory, image.filename))
-            return fingerprint(decode.read_rgb(thumbnails.thumbnail_path(folder, image.sha256), draft=_DRAFT))
-        except (ImageError, OSError):
-            return None  # the vector's own error says why, or the image is judged by its vector alone
-
     found: dict[str, ImageFeatures] = {}
     with ThreadPoolExecutor() as pool:
-        for done, (image, bits) in enumerate(zip(images, pool.map(hashed, images), strict=True), start=1):
+        for done, (image, bits) in enumerate(
+            zip(images, pool.map(partial(perceptual_hash, project), images), strict=True), start=1
+        ):
             place = vectors.place(image.filename, image.sha256)
             missing = vectors.errors.get(image.filename, f"not embedded yet: pickroom embed {project.id}")
             found[image.filename] = (

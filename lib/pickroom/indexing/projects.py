@@ -1,7 +1,7 @@
 """A project's life around the review: start it, scan it again, look at it, follow its folder when it moves."""
 
 import contextlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -10,18 +10,19 @@ from typing import Any, TypedDict
 from pickroom import integrity
 from pickroom.core import naming
 from pickroom.core.errors import ProjectError, UsageError
+from pickroom.core.records import Capture, Image
 from pickroom.files import returning
 from pickroom.files.preflight import moving_files, project_lock, require_images
 from pickroom.files.recovery import finish_interrupted, unfinished
 from pickroom.groups.stages import DEFAULT_GAP
-from pickroom.groups.strategies import Similarity, by_similarity, by_stage
-from pickroom.images.scan import Progress, scan, walk
+from pickroom.groups.strategies import Similarity, by_capture, by_similarity, by_stage
+from pickroom.images.scan import Progress, read_captures, scan, walk
 from pickroom.indexing import regrouping
 from pickroom.indexing.regrouping import ScanReport
 from pickroom.integrity import whereabouts
 from pickroom.integrity.whereabouts import Whereabouts, in_words
 from pickroom.storage import atomic
-from pickroom.store import decisions, groups, images, operations, review_state
+from pickroom.store import captures, decisions, groups, images, operations, review_state
 from pickroom.store.connect import connect, create, open_read_only, transaction
 from pickroom.store.connections import exclusive_access
 from pickroom.store.workspace import Project, Workspace, already_started, bad_project_id
@@ -153,6 +154,7 @@ def rescan(
 ) -> ScanReport:
     """Scan the folder again and group what is new; decided groups, and those with a choice, stay as they are.
 
+    By stages first; of what these leave out, photographs that say when they were taken by capture time.
     Other waiting groups are made anew by the same rule: those that come out the same keep their id. Groups made by
     the other rule stay as long as all their images do; so similarity is for what the stages left out.
     The counts in the manifest follow.
@@ -188,16 +190,29 @@ def rescan(
                 unreadable=images.unreadable(connection),
             )
             folder.require()  # else every image would count as missing
+            unread = captures.unknown(connection, (i.sha256 for i in found.images)) - found.captures.keys()
+            earlier = read_captures(project.root, [i for i in found.images if i.sha256 in unread])
             grouping = by_stage(gap) if by is None else by_similarity(project, connection, found.images, by, progress)
             with transaction(connection):
+                captures.add(connection, {**earlier, **found.captures})
                 # before any group goes: no id may come again
                 made_at = regrouping.second_of_scan(project, connection, at)
                 report = regrouping.store(project, connection, found, known, grouping, renamed, made_at, astray)
+                said = captures.every(connection) if by is None and report.ungrouped else {}
+                timed = {image.filename for image in found.images if _says_time(said, image)}
+                if any(one.filename in timed for one in report.ungrouped):
+                    bursts = by_capture(project, said, report.ungrouped)
+                    made_at = regrouping.second_of_scan(project, connection, at)
+                    report = regrouping.store(project, connection, found, known, bursts, renamed, made_at, astray)
             _save_counts(project)
             words = in_words({**lies.to_dict(), "misplaced": [], "missing": []}, project.id)
             return replace(report, notes=(*report.notes, *held, *words))
     finally:
         connection.close()
+
+
+def _says_time(said: Mapping[str, Capture], image: Image) -> bool:
+    return image.sha256 in said and said[image.sha256].captured_at is not None
 
 
 class _Counts(TypedDict):

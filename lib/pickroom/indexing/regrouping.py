@@ -1,8 +1,8 @@
 """A scan brought into the tables: which waiting groups stay, which are made anew, and what is left out and why."""
 
 import sqlite3
-from collections.abc import Sequence, Set
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -28,13 +28,17 @@ class ScanReport:
     # members of groups that keep their choice although the image could not be grouped now, and why
     doubtful: tuple[Ungrouped, ...] = ()
     renamed: tuple[tuple[str, str], ...] = ()  # journalled renames of duplicate names, (from, to)
-    notes: tuple[str, ...] = ()  # what else the person should know of how the groups were made
+    notes: tuple[str, ...] = ()  # what else the user should know of how the groups were made
+    kinds: Mapping[str, str] = field(default_factory=dict)  # group id -> "stage", "burst" or "similar"
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON of `pickroom groups --json` (FORMATS.md)."""
         return {
             "images": self.images,
-            "groups": [{"group_id": g.group_id, "images": list(g.filenames)} for g in self.groups],
+            "groups": [
+                {"group_id": g.group_id, "kind": self.kinds.get(g.group_id), "images": list(g.filenames)}
+                for g in self.groups
+            ],
             "ungrouped": [_listed(item) for item in self.ungrouped],
             "missing": list(self.missing),
             "doubtful": [_listed(item) for item in self.doubtful],
@@ -75,7 +79,8 @@ def store(
     groups.replace_imported(connection, {})  # found anew below
     waiting = groups.load(connection, project.id, groups.queue_ids(connection), known)
     touched = review_state.touched_ids(connection)
-    otherwise = groups.not_made_by(connection, grouping.method)
+    kinds = groups.kinds(connection)
+    otherwise = {group_id for group_id, kind in kinds.items() if kind != grouping.kind}
     here = {(i.directory, i.filename) for i in found.images} if otherwise else set()
     staying = touched | {
         g.group_id
@@ -114,7 +119,7 @@ def store(
     images.replace_unreadable(connection, found.unreadable)
     new = [m for m in proposed if (m[0].directory, tuple(i.filename for i in m)) not in same]
     fresh = _new_groups(project, new, made_at)
-    groups.insert(connection, fresh, grouping.method)
+    groups.insert(connection, fresh, grouping.kind)
     groups.assign_sampling_keys(connection, project.id)
     recommendations.upsert(connection, [baseline.recommend(group) for group in fresh])
 
@@ -126,7 +131,9 @@ def store(
     notes = grouping.notes
     if imported:
         notes = (*notes, f"{plural(imported, 'group')} of which the pick was imported: not asked again")
-    return ScanReport(found.count, queue, ungrouped, tuple(missing), doubtful, tuple(renamed), notes)
+    return ScanReport(
+        found.count, queue, ungrouped, tuple(missing), doubtful, tuple(renamed), notes, groups.kinds(connection)
+    )
 
 
 def _queue(
