@@ -10,6 +10,6 @@ from pickroom.cli.console import app, main
 
 __all__ = ["app", "main"]
 
-_MODULES = "analysis auto backup demo embed exports history learn project reclaim review tools"
+_MODULES = "analysis auto backup demo embed exports history learn opening project reclaim review tools"
 for _name in _MODULES.split():
     import_module(f"pickroom.cli.{_name}")  # importing one declares its commands

@@ -34,17 +34,18 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class ScanResult:
-    """Every image of the root: `len(images) + len(left_out)` is how many there are."""
+    """Every image of the root: `len(images) + len(left_out) + pending` is how many there are."""
 
     images: tuple[Image, ...]
     left_out: tuple[Ungrouped, ...]
     entries: Sequence[Entry]  # what the file system said of each file (also of those left out)
     unreadable: Unreadable  # of those left out, the ones that stay unreadable as long as size and mtime stay
     captures: Mapping[str, Capture]  # by content, of the files that were read
+    pending: int = 0  # images that are new or changed, and were not read because so many were asked for
 
     @property
     def count(self) -> int:
-        return len(self.images) + len(self.left_out)
+        return len(self.images) + len(self.left_out) + self.pending
 
 
 def scan(
@@ -56,6 +57,7 @@ def scan(
     *,
     avoid: frozenset[Path] = frozenset(),
     unreadable: Unreadable | None = None,
+    at_most: int | None = None,
 ) -> ScanResult:
     """Read every image under `root` that is new or changed, and keep its preview.
 
@@ -64,6 +66,7 @@ def scan(
         unreadable: what the last scan could not read, likewise.
         progress: called after each image read, from this thread.
         avoid: absolute paths of folders that hold no sources (the workspace's own).
+        at_most: how many images are read, by folder and name; None is all of them.
 
     Raises:
         OSError: the root itself cannot be listed, or a preview cannot be written (a full disk).
@@ -86,6 +89,9 @@ def scan(
         else:
             unread.append(entry)
 
+    unread.sort(key=lambda entry: (entry.directory, entry.filename))
+    pending = len(unread[at_most:]) if at_most is not None else 0
+    unread = unread[:at_most]
     # threads, not processes: Pillow and hashlib let go of the interpreter while they work
     with ThreadPoolExecutor(os.cpu_count() or 2) as pool:
         done = 0
@@ -105,7 +111,7 @@ def scan(
                     progress(done, len(unread))
     images.sort(key=lambda i: (i.directory, i.filename))
     left_out.sort(key=lambda u: (u.directory, u.filename))
-    return ScanResult(tuple(images), tuple(left_out), entries, now_unreadable, captures)
+    return ScanResult(tuple(images), tuple(left_out), entries, now_unreadable, captures, pending)
 
 
 def walk(

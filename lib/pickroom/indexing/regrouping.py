@@ -19,7 +19,7 @@ from pickroom.store.workspace import Project
 
 @dataclass(frozen=True, slots=True)
 class ScanReport:
-    """What a scan found: `images == sum of the groups' images + len(ungrouped)`, the missing ones apart."""
+    """What a scan found: `images == sum of the groups' images + len(ungrouped) + pending`, the missing ones apart."""
 
     images: int  # image files met under the root
     groups: tuple[Group, ...]  # the groups that wait for a decision
@@ -29,6 +29,7 @@ class ScanReport:
     doubtful: tuple[Ungrouped, ...] = ()
     renamed: tuple[tuple[str, str], ...] = ()  # journalled renames of duplicate names, (from, to)
     notes: tuple[str, ...] = ()  # what else the user should know of how the groups were made
+    pending: int = 0  # images that were not read yet
     kinds: Mapping[str, str] = field(default_factory=dict)  # group id -> "stage", "burst" or "similar"
 
     def to_dict(self) -> dict[str, Any]:
@@ -48,10 +49,7 @@ class ScanReport:
 
 def similarity_hint(project_id: str) -> str:
     """What to do where the names hold no stages, in words: it is the same from a notebook and from a terminal."""
-    return (
-        f"make vectors (10_embed, or pickroom embed {project_id} --encoder bundled), then group by how images look"
-        f' (00_start with by = "similarity", or pickroom groups {project_id} --by similarity)'
-    )
+    return f'group them by how they look: pickroom index {project_id} (10_embed, then 00_start with by = "similarity")'
 
 
 def _listed(item: Ungrouped) -> dict[str, str]:
@@ -132,7 +130,15 @@ def store(
     if imported:
         notes = (*notes, f"{plural(imported, 'group')} of which the pick was imported: not asked again")
     return ScanReport(
-        found.count, queue, ungrouped, tuple(missing), doubtful, tuple(renamed), notes, groups.kinds(connection)
+        found.count,
+        queue,
+        ungrouped,
+        tuple(missing),
+        doubtful,
+        tuple(renamed),
+        notes,
+        found.pending,
+        groups.kinds(connection),
     )
 
 

@@ -13,14 +13,12 @@ from html import escape
 from pathlib import Path
 from urllib.parse import parse_qsl, urlencode
 
-import anywidget
 import ipywidgets
-import traitlets
 
 from pickroom.app.widgets import desk_html
 from pickroom.app.widgets.deck import open_crop_desk, open_deck
 from pickroom.app.widgets.desk import Desk
-from pickroom.app.widgets.stage import style_sheet, widget_module
+from pickroom.app.widgets.links import IndexingLine, Links
 from pickroom.core.errors import PickroomError
 from pickroom.core.naming import WAITING_FOLDERS, is_image_name
 from pickroom.core.quantities import plural
@@ -154,19 +152,6 @@ class AppPlace:
         )
 
 
-class Links(anywidget.AnyWidget):
-    """HTML whose `<button data-go="QUERY">` lead to other places of the app; `query` is what the address bar shows."""
-
-    _esm = widget_module("links.js")
-    _css = style_sheet("theme.css", "links.css")
-    html = traitlets.Unicode().tag(sync=True)
-    query = traitlets.Unicode().tag(sync=True)
-
-    def __init__(self, go: Callable[[str], None]) -> None:
-        super().__init__()
-        self.on_msg(lambda _, content, buffers: go(str(content.get("go", ""))))
-
-
 class App(ipywidgets.VBox):
     """The page.
 
@@ -177,9 +162,10 @@ class App(ipywidgets.VBox):
     def __init__(self, workspace: Workspace, place: AppPlace) -> None:
         self.workspace = workspace
         self.bar = Links(self.go)  # the way from place to place
+        self.job = IndexingLine(workspace, self._new_images)
         self.content = ipywidgets.Box()
         self.content.add_class("pickroom-app-room")
-        super().__init__([self.bar, self.content])
+        super().__init__([self.bar, self.job, self.content])
         self.add_class("pickroom-app")
         self.here: ipywidgets.Widget = ipywidgets.HTML()
         self.place = place
@@ -194,6 +180,7 @@ class App(ipywidgets.VBox):
     def close(self) -> None:
         """End the session of the desk that is open."""
         self._leave()
+        self.job.follow("")
         super().close()
 
     def _leave(self) -> None:
@@ -202,6 +189,7 @@ class App(ipywidgets.VBox):
 
     def _show(self) -> None:
         self.bar.html, self.bar.query = self.place.bar(), self.place.query()
+        self.job.follow(self.place.project)
         opening = f"Opening {self.place.project}…" if self.place.project else "Looking at the projects…"
         self.content.children = [ipywidgets.HTML(desk_html.panel(opening))]
         try:
@@ -213,6 +201,11 @@ class App(ipywidgets.VBox):
             raise
         finally:
             self.content.children = [self.here]
+
+    def _new_images(self) -> None:
+        """The background has brought in new groups: they join the queue of the desk that is open."""
+        if isinstance(self.here, Desk) and self.here.attempt(self.here.session.refresh):
+            self.here.redraw()
 
     def _made(self) -> ipywidgets.Widget:
         place = self.place

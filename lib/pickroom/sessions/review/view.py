@@ -104,7 +104,7 @@ def group_view(
     )
 
 
-NO_GROUP = "No group yet: the images' names hold no stages to group them by"
+NO_GROUP = "No group yet"
 
 
 def header(state: ReviewState, pace: Pace, waiting: int, made: bool = True, learned: str = "") -> str:
