@@ -81,7 +81,7 @@ def test_takes_of_one_photograph_become_groups_and_every_image_is_accounted_for(
     report = projects.rescan(embed(project), by=SIMILAR)
     assert names_of(report) == sorted(takes[:5])
     assert {u.filename: u.reason for u in report.ungrouped} == {
-        takes[5][0]: "alone: no other image with a vector in its folder"
+        takes[5][0]: "no other image with a vector in its folder"
     }
     assert report.images == sum(len(g.images) for g in report.groups) + len(report.ungrouped)
     assert any("cosine 0.900" in note for note in report.notes)

@@ -46,7 +46,10 @@ def test_exif_says_time_camera_and_exposure(tmp_path: Path, suffix: str) -> None
             Base.ExposureMode: 2,
         },
     )
-    assert said == Capture(AT.replace(microsecond=250_000), "exif", -210, "Canon EOS R6", "0042", 9.0, True)
+    assert said == Capture(
+        AT.replace(microsecond=250_000), "exif", -210, "Canon EOS R6", "0042", 1 / 64, 4.0, 200, True
+    )
+    assert said.words == "2024-05-06 07:08:09 · Canon EOS R6 · 1/64 s · f/4 · ISO 200"
 
 
 @pytest.mark.parametrize(

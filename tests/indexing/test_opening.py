@@ -56,7 +56,7 @@ def test_only_the_first_images_are_read_at_once(tmp_path: Path, monkeypatch: pyt
     done = opening.index(project, reporter)
     assert (done.images, done.pending) == (11, 0)
     with open_read_only(project.database) as connection:
-        assert len(captures.every(connection)) == len({path.read_bytes() for path in (tmp_path / "card").iterdir()})
+        assert len(captures.of(connection)) == len({path.read_bytes() for path in (tmp_path / "card").iterdir()})
 
 
 def test_a_pause_keeps_what_was_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,18 +1,20 @@
 """Commands of a project's life: start, groups, status, relocate."""
 
+from collections import defaultdict
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from pickroom.cli.console import Home, Json, ProjectName, app, fail_if, progress_bar, project_of, say, show, some
+from pickroom.cli.console import Home, Json, ProjectName, app, fail_if, progress_bar, project_of, say, show
 from pickroom.core.errors import PickroomError, UsageError
 from pickroom.core.quantities import percent, plural
 from pickroom.store.workspace import Workspace
 
 _LONGEST_GAP = 365 * 24 * 60  # minutes
 _SHOWN = 20  # images that are listed by name
+_NAMED = 3  # images of one reason that are named with it; more are counted, and --json lists them
 
 
 @app.command()
@@ -68,8 +70,13 @@ def scan_lines(report: Any) -> list[str]:
     made = plural(len(report.groups), "group")
     lines = [f"{plural(report.images, 'image')} = {grouped} in {made} + {len(report.ungrouped)} ungrouped"]
     lines += [f"  renamed {old} -> {new}" for old, new in report.renamed]
-    ungrouped = [f"  {u.directory or '.'}/{u.filename}: {u.reason}" for u in report.ungrouped]
-    lines += some(ungrouped, _SHOWN)
+    left_out: dict[str, list[str]] = defaultdict(list)
+    for one in report.ungrouped:
+        left_out[one.reason.partition(":")[0]].append(f"{one.directory or '.'}/{one.filename}")
+    for reason, paths in sorted(left_out.items(), key=lambda item: -len(item[1])):
+        lines.append(
+            f"  {len(paths)} in no group: {reason}" + (f" ({', '.join(paths)})" if len(paths) <= _NAMED else "")
+        )
     lines += [f"  missing since the last scan: {path}" for path in report.missing[:_SHOWN]]
     lines += [f"  {note}" for note in report.notes]
     lines += [f"  stays in its group: {u.directory or '.'}/{u.filename}: {u.reason}" for u in report.doubtful[:_SHOWN]]

@@ -92,9 +92,7 @@ class Capture:
         utc_offset: minutes that the clock is ahead of UTC; None where it is not written.
         camera: maker and model ("Canon EOS R6"), None where neither is written.
         serial: the body's serial number, as written.
-        exposure: log2(N^2 / t) - log2(ISO / 100), the EV at ISO 100 (ISO 2720), which is what a bracket varies; None
-            where the time is missing. A lens without contacts writes no aperture: it counts as f/1, and a missing ISO
-            as 100.
+        exposure_s, aperture, iso: exposure time in seconds, f-number, and sensitivity; None where not written.
         bracketed: the camera says that this is one of an exposure bracket.
     """
 
@@ -103,8 +101,23 @@ class Capture:
     utc_offset: int | None = None
     camera: str | None = None
     serial: str | None = None
-    exposure: float | None = None
+    exposure_s: float | None = None
+    aperture: float | None = None
+    iso: int | None = None
     bracketed: bool = False
+
+    @property
+    def words(self) -> str:
+        """When, by what and how it was taken, in one line; "" where nothing is known."""
+        seconds = self.exposure_s
+        parts = (
+            f"{self.captured_at:%Y-%m-%d %H:%M:%S}" if self.captured_at else "",
+            self.camera or "",
+            "" if seconds is None else f"1/{1 / seconds:.0f} s" if seconds < 0.3 else f"{seconds:g} s",
+            f"f/{self.aperture:g}" if self.aperture else "",
+            f"ISO {self.iso}" if self.iso else "",
+        )
+        return " · ".join(filter(None, parts))
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ import numpy as np
 
 from pickroom.core.records import MAX_GROUP, Capture, Image, Ungrouped
 
-ALONE = "no similar image taken within 5 minutes"
+ALONE = "no similar image within 5 minutes"
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,6 +43,7 @@ def read(image: Image) -> Capture:
     said_by, time = next(((by, time) for by, time in written if time is not None), (None, (None, None)))
     maker = _plain(main.get(Base.Make)) or _plain(_property(xmp, "tiff:Make"))
     model = _plain(main.get(Base.Model)) or _plain(_property(xmp, "tiff:Model"))
+    iso = _number(sub.get(Base.ISOSpeedRatings))
     serials = (sub.get(Base.BodySerialNumber), *(_property(xmp, name) for name in _XMP_SERIALS))
     return Capture(
         time[0],
@@ -50,7 +51,9 @@ def read(image: Image) -> Capture:
         time[1],
         _camera(maker, model),
         next((serial for one in serials if (serial := _plain(one))), None),
-        _exposure(sub),
+        _number(sub.get(Base.ExposureTime)),
+        _number(sub.get(Base.FNumber)),
+        None if iso is None else round(iso),
         sub.get(Base.ExposureMode) == _AUTO_BRACKET,
     )
 
@@ -135,14 +138,6 @@ def _plain(value: object) -> str | None:
     if not isinstance(text, str):
         return None
     return " ".join(text.replace("\0", " ").split())[:_LONGEST] or None
-
-
-def _exposure(sub: dict[int, Any]) -> float | None:
-    seconds = _number(sub.get(Base.ExposureTime))
-    if seconds is None:
-        return None
-    aperture, iso = _number(sub.get(Base.FNumber)) or 1.0, _number(sub.get(Base.ISOSpeedRatings)) or 100.0
-    return round(math.log2(aperture**2 / seconds) - math.log2(iso / 100), 3)
 
 
 def _number(value: Any) -> float | None:

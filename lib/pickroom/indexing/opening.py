@@ -22,7 +22,7 @@ from pickroom.indexing.report import Bar
 from pickroom.learn.progress import ProgressReporter, TrainingStopped
 from pickroom.store.workspace import Project, Workspace
 
-_FIRST = 100  # images read before a deck opens: half a second to three seconds of work
+_FIRST = 24  # images read before a deck opens: at most a second or two of work, and a few groups
 _MOST = 2_000  # images read between two groupings
 _PATIENCE_S = 600.0  # for who moves files meanwhile
 _NAME = 40  # characters of a folder's name in a project's id

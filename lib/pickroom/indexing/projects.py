@@ -197,7 +197,7 @@ def rescan(
                 # before any group goes: no id may come again
                 made_at = regrouping.second_of_scan(project, connection, at)
                 report = regrouping.store(project, connection, found, known, grouping, renamed, made_at, astray)
-                said = captures.every(connection) if by is None and report.ungrouped else {}
+                said = captures.of(connection) if by is None and report.ungrouped else {}
                 timed = {image.filename for image in found.images if _says_time(said, image)}
                 if any(one.filename in timed for one in report.ungrouped):
                     bursts = by_capture(project, said, report.ungrouped)

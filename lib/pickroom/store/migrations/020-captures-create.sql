@@ -7,7 +7,9 @@ CREATE TABLE captures (
     utc_offset INTEGER,
     camera TEXT,
     serial TEXT,
-    exposure REAL,
+    exposure_s REAL,
+    aperture REAL,
+    iso INTEGER,
     bracketed INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
