@@ -9,8 +9,9 @@ import time
 import unicodedata
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import ParamSpec, TypeVar
 
 from pickroom.core.errors import LockedError, ProjectError
 from pickroom.groups.strategies import Similarity
@@ -28,6 +29,7 @@ _PATIENCE_S = 600.0  # for who moves files meanwhile
 _NAME = 40  # characters of a folder's name in a project's id
 
 T = TypeVar("T")
+P = ParamSpec("P")
 
 
 def job_name(project_id: str) -> str:
@@ -77,16 +79,11 @@ def index(project: Project, reporter: ProgressReporter) -> ScanReport:
             raise TrainingStopped("paused", doing="reading the folder", hint="the same command goes on")
 
     reporter.phase("reading images")
-    report = _patiently(lambda: rescan(project, at_most=0))
+    report = _patiently(rescan, project, at_most=0)
     chunk = _FIRST
     while report.pending:
-        before, images = report.images - report.pending, report.images
-
-        def count(done: int, _: int, before: int = before, images: int = images) -> None:
-            tell(before + done, images)
-
-        found = read_some(project, chunk, count)
-        report = _patiently(lambda found=found: rescan(project, read=found, at_most=0))  # type: ignore[misc]
+        found = read_some(project, chunk, partial(_count_on, tell, report.images - report.pending, report.images))
+        report = _patiently(rescan, project, read=found, at_most=0)
         chunk = min(2 * chunk, _MOST)
 
     @contextmanager
@@ -97,9 +94,9 @@ def index(project: Project, reporter: ProgressReporter) -> ScanReport:
     embed(project, bars=bars)
     project = project.workspace.project(project.id)  # it is bound to an encoder now
     reporter.phase("grouping")
-    report = _patiently(lambda: rescan(project))
+    report = _patiently(rescan, project)
     if report.ungrouped:
-        report = _patiently(lambda: rescan(project, by=Similarity()))
+        report = _patiently(rescan, project, by=Similarity())
     return report
 
 
@@ -114,12 +111,16 @@ class _Counting:
         self._tell(self._done, self.total or 0)
 
 
-def _patiently(act: Callable[[], T]) -> T:
+def _count_on(tell: Progress, before: int, images: int, done: int, _: int) -> None:
+    tell(before + done, images)
+
+
+def _patiently(act: Callable[P, T], *given: P.args, **named: P.kwargs) -> T:
     """Act when nobody moves files of the project; a finalise of thousands of files takes minutes."""
     end = time.monotonic() + _PATIENCE_S
     while True:
         try:
-            return act()
+            return act(*given, **named)
         except LockedError:
             if time.monotonic() > end:
                 raise
