@@ -57,7 +57,7 @@ def start(
         )
     first, *lines = scan_lines(report)
     if report.groups:
-        lines.append("Review it: pickroom lab, then notebooks/20_review.ipynb")
+        lines.append(f"Review it: pickroom app {made.id} (in JupyterLab: 20_review.ipynb)")
     else:
         lines.append(f"Nothing could be grouped by the stages in the names: {similarity_hint(made.id)}")
     show({"project_id": made.id, **report.to_dict()}, json_output, [f"Project {made.id}: {first}", *lines])
@@ -70,13 +70,14 @@ def scan_lines(report: Any) -> list[str]:
     made = plural(len(report.groups), "group")
     lines = [f"{plural(report.images, 'image')} = {grouped} in {made} + {len(report.ungrouped)} ungrouped"]
     lines += [f"  renamed {old} -> {new}" for old, new in report.renamed]
-    left_out: dict[str, list[str]] = defaultdict(list)
+    by_reason: dict[str, list[Any]] = defaultdict(list)
     for one in report.ungrouped:
-        left_out[one.reason.partition(":")[0]].append(f"{one.directory or '.'}/{one.filename}")
-    for reason, paths in sorted(left_out.items(), key=lambda item: -len(item[1])):
-        lines.append(
-            f"  {len(paths)} in no group: {reason}" + (f" ({', '.join(paths)})" if len(paths) <= _NAMED else "")
-        )
+        by_reason[one.reason.partition(":")[0]].append(one)
+    for reason, found in sorted(by_reason.items(), key=lambda item: -len(item[1])):
+        if len(found) > _NAMED:
+            lines.append(f"  {len(found)} in no group: {reason}")
+        else:
+            lines += [f"  {one.directory or '.'}/{one.filename}: {one.reason}" for one in found]
     lines += [f"  missing since the last scan: {path}" for path in report.missing[:_SHOWN]]
     lines += [f"  {note}" for note in report.notes]
     lines += [f"  stays in its group: {u.directory or '.'}/{u.filename}: {u.reason}" for u in report.doubtful[:_SHOWN]]
