@@ -18,12 +18,14 @@ import ipywidgets
 from pickroom.app.widgets import desk_html
 from pickroom.app.widgets.deck import open_crop_desk, open_deck
 from pickroom.app.widgets.desk import Desk
+from pickroom.app.widgets.folders import OPEN, chooser
 from pickroom.app.widgets.links import IndexingLine, Links
 from pickroom.core.errors import PickroomError
 from pickroom.core.naming import WAITING_FOLDERS, is_image_name
 from pickroom.core.quantities import plural
 from pickroom.images import thumbnails
-from pickroom.indexing import projects
+from pickroom.indexing import opening, projects
+from pickroom.learn import background
 from pickroom.store import groups
 from pickroom.store.connect import open_read_only
 from pickroom.store.workspace import Project, Workspace
@@ -79,13 +81,14 @@ def _pictures(project: Project) -> list[bytes]:
     return found
 
 
-def cards(shown: Sequence[Card], query: Callable[[str, str], str]) -> str:
-    """The page of all projects; `query` makes the place's query of (project's id, desk)."""
-    if not shown:
-        return desk_html.notice(
-            "No project yet. Make one in a terminal: pickroom start NAME --images FOLDER, or try: pickroom demo"
-        )
-    return f'<div class="cards">{"".join(_card(card, query) for card in shown)}</div>'
+def cards(shown: Sequence[Card], query: Callable[[str, str], str], add: str = "") -> str:
+    """The page of all projects; `query` makes the place's query of (project's id, desk), `add` is the chooser's."""
+    what = "The images of a folder become a project; nothing moves before you finalise."
+    first = (
+        f"<section><h2>{'Another folder' if shown else 'No project yet'}</h2><p>{what}</p>"
+        f'<p class="ways"><button class="main" data-go="{escape(add)}">Add a folder…</button></p></section>'
+    )
+    return f'<div class="cards">{"".join(_card(card, query) for card in shown)}{first}</div>'
 
 
 def _card(card: Card, query: Callable[[str, str], str]) -> str:
@@ -119,13 +122,16 @@ class AppPlace:
     project: str = ""  # its id, "" on the page of all projects
     desk: str = "review"  # "review" or "crop"; only with a project
     theme: str = "light"  # "light" or "dark"
+    folder: str = ""  # that the chooser shows; only without a project
 
     @classmethod
     def of(cls, query: str) -> AppPlace:
         """Return the place that a page's query names. An unknown desk or theme counts as the default."""
         given = dict(parse_qsl(query))
         desk, theme = given.get("desk", ""), "dark" if given.get("theme") == "dark" else "light"
-        return cls(given.get("project", ""), desk if desk in DESKS else "review", theme)
+        project = given.get("project", "")
+        folder = "" if project else given.get("folder", "")
+        return cls(project, desk if desk in DESKS else "review", theme, folder)
 
     def query(self, **changes: str) -> str:
         """The place, or another one like it, as a query."""
@@ -134,12 +140,13 @@ class AppPlace:
             "project": place.project,
             "desk": place.desk if place.project else "",
             "theme": place.theme if place.theme != "light" else "",
+            "folder": "" if place.project else place.folder,
         }
         return urlencode({name: value for name, value in values.items() if value})
 
     def bar(self) -> str:
         """The bar: where one is, and where one can go; what loads the page anew stands at the end."""
-        ways = [("Projects", self.query(project=""), not self.project)]
+        ways = [("Projects", self.query(project="", folder=""), not self.project)]
         if self.project:
             ways += [(text, self.query(desk=desk), desk == self.desk) for desk, text in DESKS.items()]
         tabs = "".join(
@@ -174,8 +181,9 @@ class App(ipywidgets.VBox):
     def go(self, query: str) -> None:
         """Leave what is open, and open another place; whatever fails is a line where it would have been."""
         self._leave()
-        self.place = AppPlace.of(query)
-        self._show()
+        asked = query.startswith(OPEN)
+        self.place = replace(self.place, project="") if asked else AppPlace.of(query)
+        self._show(query.removeprefix(OPEN) if asked else "")
 
     def close(self) -> None:
         """End the session of the desk that is open."""
@@ -187,12 +195,18 @@ class App(ipywidgets.VBox):
         if isinstance(self.here, Desk | Links):
             self.here.close()
 
-    def _show(self) -> None:
-        self.bar.html, self.bar.query = self.place.bar(), self.place.query()
-        self.job.follow(self.place.project)
-        opening = f"Opening {self.place.project}…" if self.place.project else "Looking at the projects…"
-        self.content.children = [ipywidgets.HTML(desk_html.panel(opening))]
+    def _show(self, folder: str = "") -> None:
+        """Show the place; first make it that of a folder's project, where one is given."""
+        what = Path(folder).name or self.place.project
+        words = f"Opening {what}…" if what else "Looking at the projects…"
+        self.content.children = [ipywidgets.HTML(desk_html.panel(words))]
         try:
+            if folder:
+                project = opening.open_folder(self.workspace, Path(folder))
+                background.start(self.workspace, opening.job_name(project.id), ["index", project.id])
+                self.place = AppPlace(project.id, theme=self.place.theme)
+            self.bar.html, self.bar.query = self.place.bar(), self.place.query()
+            self.job.follow(self.place.project)
             self.here = self._made()
         except PickroomError as error:
             self.here = ipywidgets.HTML(desk_html.notice(error.line))
@@ -212,9 +226,19 @@ class App(ipywidgets.VBox):
         if place.project:
             return _OPEN[place.desk](place.project, self.workspace.root)
         page = Links(self.go)
-        found = [look_at(self.workspace, project_id) for project_id in self.workspace.project_ids()]
-        page.html = cards(found, lambda project, desk: place.query(project=project, desk=desk))
         page.query = place.query()
+        if place.folder:
+            try:
+                page.html = chooser(Path(place.folder).absolute(), lambda folder: place.query(folder=folder))
+            except OSError as error:
+                above = place.query(folder=str(Path(place.folder).absolute().parent))
+                page.html = desk_html.notice(f"{error.strerror}: {place.folder}") + (
+                    f'<button data-go="{escape(above)}">Go up</button>'
+                )
+            return page
+        found = [look_at(self.workspace, project_id) for project_id in self.workspace.project_ids()]
+        add = place.query(folder=str(Path.home()))
+        page.html = cards(found, lambda project, desk: place.query(project=project, desk=desk), add)
         return page
 
 
