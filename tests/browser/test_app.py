@@ -22,16 +22,18 @@ from browser.lab import free_port
 from pickroom.demo.plan import DemoConfig
 from pickroom.demo.project import start_demo
 from pickroom.store.workspace import Workspace
+from support.photographs import shoot
 from support.reviewing import decisions, places, queue
 
 
 @contextmanager
-def start_app(home: Path, token: str) -> Iterator[str]:
-    """`pickroom app`, until the end of the block; the page's address without its token."""
+def start_app(home: Path, token: str, *arguments: str) -> Iterator[str]:
+    """`pickroom app`, or the command given, until the end of the block; the page's address without its token."""
     port, log = free_port(), home / "app.log"
     own = {"JUPYTER_CONFIG_DIR": "config", "JUPYTER_DATA_DIR": "data", "JUPYTER_RUNTIME_DIR": "runtime"}
     environment = {**os.environ, "JUPYTER_TOKEN": token, **{key: str(home / name) for key, name in own.items()}}
-    command = [*(sys.executable, "-m", "pickroom.cli", "app", "--no-browser"), "--home", str(home), "--port", str(port)]
+    command = [sys.executable, "-m", "pickroom.cli", *(arguments or ("app",)), "--no-browser"]
+    command += ["--home", str(home), "--port", str(port)]
     with log.open("wb") as errors:
         process = subprocess.Popen(command, env=environment, cwd=home, stdout=subprocess.PIPE, stderr=errors, text=True)
     try:
@@ -99,3 +101,20 @@ def test_pick_with_keys_and_finalise_without_a_notebook(tmp_path: Path, chromium
     picked = made[order[0].group_id]
     assert picked["user_action"] == "approve" and places(project, order[0])[0] == "selected"
     assert json.loads(picked["images"]) == list(order[0].filenames)
+
+
+def test_open_shows_a_folder_of_photographs_while_it_is_read(tmp_path: Path, chromium: Browser) -> None:
+    card, token = tmp_path / "card", secrets.token_hex(8)
+    shoot(card, bursts=20, shots=3)
+    with start_app(tmp_path, token, "open", str(card)) as address:
+        page = chromium.new_page(viewport=WINDOW)
+        page.set_default_timeout(PATIENCE_MS)
+        page.goto(f"{address}?project=card&token={token}")
+        page.wait_for_function(SETTLED, arg=0)
+        page.keyboard.press("1")
+        page.locator(".pickroom-header", has_text="of 20 - reviewed 1 ").wait_for()
+        page.wait_for_function("() => document.querySelector('.pickroom-indexing').textContent === ''")
+        page.close()
+    project = Workspace(tmp_path).project("card")
+    assert len(queue(project)) == 20
+    assert project.manifest.encoder is not None

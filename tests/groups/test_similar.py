@@ -40,14 +40,14 @@ def test_alike_images_become_groups_and_others_do_not() -> None:
     made, left_out = grouped({"a": at(0), "b": at(5), "c": at(90), "d": at(95), "e": at(200)})
     assert made == [["a", "b"], ["c", "d"]]
     assert set(left_out) == {"e"}
-    assert left_out["e"].startswith("alone: the most alike is d (-0.26 < 0.90)")
+    assert left_out["e"].startswith("no similar image: most like d")
 
 
 def test_chain_of_small_changes_does_not_tie_its_ends() -> None:
     # neighbours are 18 and 22 degrees apart (.95, .93), the ends 40 (.77)
     made, left_out = grouped({"a": at(0), "b": at(18), "c": at(40)})
     assert made == [["a", "b"]]
-    assert left_out == {"c": "like b, but not like all of its group"}
+    assert left_out == {"c": "not like all images of a group: most like b"}
 
 
 def test_nearest_are_joined_first() -> None:
@@ -97,7 +97,7 @@ def test_folders_never_mix() -> None:
     images = [image("a", "x"), image("b", "y"), image("c", "y")]
     made, left_out = grouped({name: at(0, 5) for name in "abc"}, images=images)
     assert made == [["b", "c"]]
-    assert left_out == {"a": "alone: no other image with a vector in its folder"}
+    assert left_out == {"a": "no other image with a vector in its folder"}
 
 
 def test_gap_parts_what_is_alike_and_unknown_times_are_never_too_far() -> None:
@@ -106,7 +106,7 @@ def test_gap_parts_what_is_alike_and_unknown_times_are_never_too_far() -> None:
     assert grouped(seen, images=images)[0] == [["a", "b", "c"]]
     made, left_out = grouped(seen, Thresholds(cosine=0.9, gap=timedelta(minutes=5)), images)
     assert made == [["a", "b"]]
-    assert left_out["c"].endswith("is alike (1.00), but more than 5 min away")
+    assert left_out["c"].startswith("no similar image within 5 minutes: most like ")
     assert grouped(seen | {"d": at(2)}, Thresholds(cosine=0.9, gap=timedelta(minutes=5)), images)[0] == [
         ["a", "b"],
         ["c", "d"],

@@ -141,7 +141,7 @@ def test_image_without_stage_or_time_is_left_out_and_stops_nothing(odd: Image, r
 
 def test_image_left_alone_says_so_with_the_gap() -> None:
     (item,) = group_by_stage([image("a", 1, 0)], timedelta(minutes=2.5))[1]
-    assert item.reason == "alone: no rising stage within 2.5 min"
+    assert item.reason == "no higher stage within 2.5 minutes"
 
 
 # few times and stages, so that images really meet

@@ -81,7 +81,7 @@ def test_takes_of_one_photograph_become_groups_and_every_image_is_accounted_for(
     report = projects.rescan(embed(project), by=SIMILAR)
     assert names_of(report) == sorted(takes[:5])
     assert {u.filename: u.reason for u in report.ungrouped} == {
-        takes[5][0]: "alone: no other image with a vector in its folder"
+        takes[5][0]: "no other image with a vector in its folder"
     }
     assert report.images == sum(len(g.images) for g in report.groups) + len(report.ungrouped)
     assert any("cosine 0.900" in note for note in report.notes)
@@ -115,7 +115,7 @@ def test_stages_and_similarity_leave_each_others_groups_alone(workspace: Workspa
     assert again.groups == both.groups
     assert projects.rescan(project, by=SIMILAR).groups == both.groups
     with open_read_only(project.database) as connection:
-        assert len(groups.not_made_by(connection, "stage")) == 2
+        assert list(groups.kinds(connection).values()).count("similar") == 2
 
 
 def test_group_that_lost_an_image_is_made_anew(workspace: Workspace, images_folder: Path) -> None:
@@ -153,7 +153,7 @@ def test_gap_parts_takes_that_lie_far_apart_in_time(workspace: Workspace, images
     project = embed(projects.start(workspace, "p", images_folder)[0])
     near = projects.rescan(project, by=Similarity(gap=timedelta(minutes=5)))
     assert [len(group.images) for group in near.groups] == [2]
-    assert "more than 5 min away" in near.ungrouped[0].reason
+    assert "no similar image within 5 minutes" in near.ungrouped[0].reason
     assert [len(group.images) for group in projects.rescan(project, by=Similarity()).groups] == [3]
 
 

@@ -314,7 +314,7 @@ def test_another_gap_keeps_the_ids_of_groups_that_come_out_the_same(make_project
     assert stages(report) == [[1, 2], [1, 1.5]]
     assert report.groups[0] == kept
     assert report.groups[1].group_id != stretched.group_id
-    assert reasons(report) == {later: "alone: no rising stage within 2 min"}
+    assert reasons(report) == {later: "no higher stage within 2 minutes"}
 
 
 def test_choice_is_kept_by_a_scan_that_would_group_otherwise(make_project: MakeProject) -> None:

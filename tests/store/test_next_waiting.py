@@ -26,7 +26,9 @@ def fill(connection: sqlite3.Connection, rng: random.Random, known: str) -> None
     for number in range(rng.randint(0, 60)):
         own_id = f"g{number:02d}"
         skipped = rng.choice((0, 0, 0, 1, 2))
-        connection.execute("INSERT INTO groups VALUES (?, ?, '', 1, 'stage', ?, NULL)", (own_id, number + 1, skipped))
+        connection.execute(
+            "INSERT INTO groups VALUES (?, ?, '', 1, 'stage', ?, NULL, 'stage')", (own_id, number + 1, skipped)
+        )
         if rng.random() < 0.9:
             row = (own_id, rng.choice(CONFIDENCES[known]), rng.choice((None, 0.3, 0.8)), int(rng.random() < 0.2))
             connection.execute(
@@ -67,7 +69,7 @@ def test_next_groups_are_few_however_many_wait(tmp_path: Path) -> None:
     with closing(create(tmp_path / "p.db")) as connection, transaction(connection):
         for number in range(3000):
             connection.execute(
-                "INSERT INTO groups VALUES (?, ?, '', 1, 'stage', 0, NULL)", (f"g{number:04d}", number + 1)
+                "INSERT INTO groups VALUES (?, ?, '', 1, 'stage', 0, NULL, 'stage')", (f"g{number:04d}", number + 1)
             )
         groups.assign_sampling_keys(connection, "p")
         assert len(recommendations.next_waiting(connection, "p", 10)) <= 40

@@ -41,7 +41,12 @@ TABLES = {
     "images": _columns(
         "directory filename taken_at sha256 reason", whole="width height file_size mtime_ns", real="stage"
     ),
-    "groups": _columns("group_id directory method", whole="sequence batch_number deferrals"),
+    "captures": _columns(
+        "sha256 captured_at captured_by camera serial",
+        whole="utc_offset iso bracketed",
+        real="exposure_s aperture",
+    ),
+    "groups": _columns("group_id directory method kind", whole="sequence batch_number deferrals"),
     "group_members": _columns("group_id directory filename", whole="position"),
     "recommendations": _columns(
         "group_id source crop_coords reasons anomaly_flags versions made_at",

@@ -10,6 +10,6 @@ from pickroom.cli.console import app, main
 
 __all__ = ["app", "main"]
 
-_MODULES = "analysis auto backup history learn project review tools"
+_MODULES = "analysis auto backup history learn opening project review tools"
 for _name in _MODULES.split():
     import_module(f"pickroom.cli.{_name}")  # importing one declares its commands

@@ -15,6 +15,7 @@ from typer.core import TyperGroup
 SECTIONS: dict[str, tuple[tuple[str, str, str], ...]] = {
     "Begin": (
         ("demo", "a project of real photographs to try everything on", "demo"),
+        ("open", "pick from a folder in the browser: one command", "open ~/Pictures/holiday"),
         ("start", "make a project of a folder of images; moves nothing", "start holiday --images ~/Pictures"),
         ("lab", "open JupyterLab on the notebooks, on this machine only", "lab"),
         ("app", "the deck and the crop desk alone, without notebooks", "app"),
@@ -22,6 +23,7 @@ SECTIONS: dict[str, tuple[tuple[str, str, str], ...]] = {
     ),
     "Every day": (
         ("status", "what waits, what is decided, what is unfinished", "status holiday"),
+        ("index", "read new images, make vectors, group: all that open does", "index holiday"),
         ("groups", "look for new images and group them", "groups holiday"),
         ("review", "pick by a file of keys (the deck: 20_review.ipynb)", "review holiday --keys my.keys"),
         ("crop", "crop from a file of boxes (the desk: 30_crop.ipynb)", "crop holiday --boxes boxes.jsonl"),

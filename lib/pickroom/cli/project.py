@@ -1,5 +1,6 @@
 """Commands of a project's life: start, groups, status, alias, relocate; the demo; and lab, app, doctor."""
 
+from collections import defaultdict
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,6 +13,7 @@ from pickroom.core.quantities import percent, plural
 
 _LONGEST_GAP = 365 * 24 * 60  # minutes
 _SHOWN = 20  # images that are listed by name
+_NAMED = 3  # images of one reason that are named with it; more are counted, and --json lists them
 
 
 @console.command(has_json=True)
@@ -52,7 +54,7 @@ def start(
         )
     first, *lines = scan_lines(report)
     if report.groups:
-        lines.append("Review it: pickroom lab, then notebooks/20_review.ipynb")
+        lines.append(f"Review it: pickroom app {made.id} (in JupyterLab: 20_review.ipynb)")
     else:
         lines.append(f"Nothing could be grouped by the stages in the names: {similarity_hint(made.id)}")
     console.show([f"Project {made.id}: {first}", *lines], {"project_id": made.id, **report.to_dict()})
@@ -65,8 +67,14 @@ def scan_lines(report: Any) -> list[str]:
     made = plural(len(report.groups), "group")
     lines = [f"{plural(report.images, 'image')} = {grouped} in {made} + {len(report.ungrouped)} ungrouped"]
     lines += [f"  renamed {old} -> {new}" for old, new in report.renamed]
-    ungrouped = [f"  {u.directory or '.'}/{u.filename}: {u.reason}" for u in report.ungrouped]
-    lines += console.some(ungrouped, _SHOWN)
+    by_reason: dict[str, list[Any]] = defaultdict(list)
+    for one in report.ungrouped:
+        by_reason[one.reason.partition(":")[0]].append(one)
+    for reason, found in sorted(by_reason.items(), key=lambda item: -len(item[1])):
+        if len(found) > _NAMED:
+            lines.append(f"  {len(found)} in no group: {reason}")
+        else:
+            lines += [f"  {one.directory or '.'}/{one.filename}: {one.reason}" for one in found]
     lines += [f"  missing since the last scan: {path}" for path in report.missing[:_SHOWN]]
     lines += [f"  {note}" for note in report.notes]
     lines += [f"  stays in its group: {u.directory or '.'}/{u.filename}: {u.reason}" for u in report.doubtful[:_SHOWN]]

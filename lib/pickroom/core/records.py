@@ -83,6 +83,44 @@ class Image:
 
 
 @dataclass(frozen=True, slots=True)
+class Capture:
+    """When and with what an image was taken.
+
+    Attributes:
+        captured_at: the camera's clock (naive, to the microsecond); None where nothing says it.
+        captured_by: what says so: "exif", "xmp" or "png"; None without a time.
+        utc_offset: minutes that the clock is ahead of UTC; None where it is not written.
+        camera: maker and model ("Canon EOS R6"), None where neither is written.
+        serial: the body's serial number, as written.
+        exposure_s, aperture, iso: exposure time in seconds, f-number, and sensitivity; None where not written.
+        bracketed: the camera says that this is one of an exposure bracket.
+    """
+
+    captured_at: datetime | None = None
+    captured_by: str | None = None
+    utc_offset: int | None = None
+    camera: str | None = None
+    serial: str | None = None
+    exposure_s: float | None = None
+    aperture: float | None = None
+    iso: int | None = None
+    bracketed: bool = False
+
+    @property
+    def words(self) -> str:
+        """When, by what and how it was taken, in one line; "" where nothing is known."""
+        seconds = self.exposure_s
+        parts = (
+            f"{self.captured_at:%Y-%m-%d %H:%M:%S}" if self.captured_at else "",
+            self.camera or "",
+            "" if seconds is None else f"1/{1 / seconds:.0f} s" if seconds < 0.3 else f"{seconds:g} s",
+            f"f/{self.aperture:g}" if self.aperture else "",
+            f"ISO {self.iso}" if self.iso else "",
+        )
+        return " · ".join(filter(None, parts))
+
+
+@dataclass(frozen=True, slots=True)
 class Ungrouped:
     """An image that is in no group, and why."""
 

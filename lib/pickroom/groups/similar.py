@@ -181,19 +181,19 @@ class _Alike:
         if self.links[place]:
             _, other = min((distance, j) for j, distance in self.links[place].items())
             full = len(group_of.get(other, ())) == MAX_GROUP
-            why = f"its group has {MAX_GROUP} already" if full else "not like all of its group"
-            return f"like {self.images[other].filename}, but {why}"
+            why = f"its group has {MAX_GROUP} images already" if full else "not like all images of a group"
+            return f"{why}: most like {self.images[other].filename}"
         look, nearest = self.looks[place], self.nearest[place]
         if look.vector is None:
             return f"no vector: {look.missing}"
         if nearest is None:
-            return "alone: no other image with a vector in its folder"
+            return "no other image with a vector in its folder"
         cosine, other = nearest
         name = self.images[other].filename
         if cosine >= self.thresholds.cosine:
             minutes = self.thresholds.gap.total_seconds() / 60 if self.thresholds.gap else 0
-            return f"alone: {name} is alike ({cosine:.2f}), but more than {minutes:g} min away"
-        return f"alone: the most alike is {name} ({cosine:.2f} < {self.thresholds.cosine:.2f})"
+            return f"no similar image within {minutes:g} minutes: most like {name}"
+        return f"no similar image: most like {name}"
 
 
 def _unit_vectors(looks: Sequence[ImageFeatures]) -> np.ndarray:

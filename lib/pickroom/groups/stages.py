@@ -62,7 +62,7 @@ def group_by_stage(images: Iterable[T], gap: timedelta = DEFAULT_GAP) -> tuple[l
         taken, alone = _one_folder(ordered, gap)
         groups += taken
         minutes = f"{gap.total_seconds() / 60:g}"
-        left_out += [Ungrouped(i.directory, i.filename, f"alone: no rising stage within {minutes} min") for i in alone]
+        left_out += [Ungrouped(i.directory, i.filename, f"no higher stage within {minutes} minutes") for i in alone]
     return groups, left_out
 
 

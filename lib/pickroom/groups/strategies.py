@@ -1,17 +1,21 @@
-"""The two ways to make groups of images, as a scan uses them: by stage names, or by similarity."""
+"""The ways to make groups of images, as a scan uses them: by stage names, by capture time, or by similarity."""
 
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import Literal
+from functools import cache
+from typing import TYPE_CHECKING, Literal
 
-from pickroom.core.records import Image, Ungrouped
+from pickroom.core.records import Capture, Image, Ungrouped
 from pickroom.groups.stages import group_by_stage
 from pickroom.store import groups
 from pickroom.store.workspace import Project
 
-Method = Literal["stage", "similarity"]
+if TYPE_CHECKING:
+    import numpy as np
+
+Kind = Literal["stage", "burst", "similar"]
 Made = tuple[list[tuple[Image, ...]], list[Ungrouped]]
 
 
@@ -19,7 +23,7 @@ Made = tuple[list[tuple[Image, ...]], list[Ungrouped]]
 class Grouping:
     """A rule ready to be used."""
 
-    method: Method
+    kind: Kind
     make: Callable[[Sequence[Image]], Made]  # images -> the groups, and every other image with its reason
     notes: tuple[str, ...] = ()  # what the person should know of it
 
@@ -45,6 +49,35 @@ def by_stage(gap: timedelta) -> Grouping:
     return Grouping("stage", lambda images: group_by_stage(images, gap))
 
 
+def by_capture(project: Project, captures: Mapping[str, Capture], left_out: Sequence[Ungrouped]) -> Grouping:
+    """Bursts among the images that say when they were taken; looks by the project's vectors, where it has them.
+
+    Args:
+        captures: by content.
+        left_out: what the stages left out; an image that says no time keeps that reason.
+    """
+    # numpy, pyarrow and imagehash are no part of a scan of images that say no time
+    from pickroom.features.vectors import load_vectors
+    from pickroom.groups.bursts import ALONE, Looks, group_by_capture
+    from pickroom.groups.image_features import fingerprints
+
+    vectors = load_vectors(project) if project.manifest.encoder is not None else None
+    earlier = {(one.directory, one.filename): one for one in left_out}
+
+    def vector(image: Image) -> "np.ndarray | None":
+        place = None if vectors is None else vectors.place(image.filename, image.sha256)
+        return None if vectors is None or place is None else vectors.matrix[place]
+
+    def make(images: Sequence[Image]) -> Made:
+        places = {image.sha256: project.path(image.directory, image.filename) for image in images}
+        hashes = cache(lambda: fingerprints(project.workspace, places))  # all at once, when the first is asked for
+        looks = Looks(vector, lambda image: hashes().get(image.sha256, (None, b""))[0])
+        made, alone = group_by_capture(images, captures, looks)
+        return made, [one if one.reason == ALONE else earlier.get((one.directory, one.filename), one) for one in alone]
+
+    return Grouping("burst", make)
+
+
 def by_similarity(
     project: Project,
     connection: sqlite3.Connection,
@@ -58,7 +91,6 @@ def by_similarity(
         StoreError: the project has no vectors.
         UsageError: a threshold out of its range.
     """
-    # numpy, pyarrow and imagehash are no part of a scan by stages
     from pickroom.core.errors import UsageError
     from pickroom.groups import image_features, similar
     from pickroom.groups.similar import THRESHOLDS, group_by_similarity
@@ -86,4 +118,4 @@ def by_similarity(
         notes.append(
             f"on the {len(merged)} groups that you decided and {len(apart)} that you took apart: {found.words}"
         )
-    return Grouping("similarity", lambda some: group_by_similarity(some, seen, thresholds), tuple(notes))
+    return Grouping("similar", lambda some: group_by_similarity(some, seen, thresholds), tuple(notes))

@@ -11,8 +11,9 @@ from pathlib import Path
 
 from pickroom.core.errors import ImageError
 from pickroom.core.naming import CROPPED, OWNED_FOLDERS, is_image_name, is_text, join, parse_name, split, stem_of
-from pickroom.core.records import Image, Ungrouped
-from pickroom.images import decode, thumbnails
+from pickroom.core.records import Capture, Image, Ungrouped
+from pickroom.images import capture, decode, thumbnails
+from pickroom.storage import atomic
 from pickroom.store.workspace import Project
 
 Progress = Callable[[int, int], None]  # (done, of)
@@ -33,16 +34,18 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class ScanResult:
-    """Every image of the root: `len(images) + len(left_out)` is how many there are."""
+    """Every image of the root: `len(images) + len(left_out) + pending` is how many there are."""
 
     images: tuple[Image, ...]
     left_out: tuple[Ungrouped, ...]
     entries: Sequence[Entry]  # what the file system said of each file (also of those left out)
     unreadable: Unreadable  # of those left out, the ones that stay unreadable as long as size and mtime stay
+    captures: Mapping[str, Capture]  # by content, of the files that were read
+    pending: int = 0  # images that are new or changed, and were not read because so many were asked for
 
     @property
     def count(self) -> int:
-        return len(self.images) + len(self.left_out)
+        return len(self.images) + len(self.left_out) + self.pending
 
 
 def scan(
@@ -54,6 +57,7 @@ def scan(
     *,
     avoid: frozenset[Path] = frozenset(),
     unreadable: Unreadable | None = None,
+    at_most: int | None = None,
 ) -> ScanResult:
     """Read every image under `root` that is new or changed, and keep its preview.
 
@@ -62,6 +66,7 @@ def scan(
         unreadable: what the last scan could not read, likewise.
         progress: called after each image read, from this thread.
         avoid: absolute paths of folders that hold no sources (the workspace's own).
+        at_most: how many images are read, by folder and name; None is all of them.
 
     Raises:
         OSError: the root itself cannot be listed, or a preview cannot be written (a full disk).
@@ -69,7 +74,7 @@ def scan(
     entries, left_out = walk(root, tuple(extensions), avoid)
     left_out += _same_names(entries)
     refused = {(item.directory, item.filename) for item in left_out}
-    images, unread = [], []
+    images, unread, captures = [], [], dict[str, Capture]()
     before_unreadable, now_unreadable = unreadable or {}, dict[tuple[str, str], tuple[int, int, str]]()
     for entry in entries:
         path = entry.directory, entry.filename
@@ -84,14 +89,18 @@ def scan(
         else:
             unread.append(entry)
 
+    unread.sort(key=lambda entry: (entry.directory, entry.filename))
+    pending = len(unread[at_most:]) if at_most is not None else 0
+    unread = unread[:at_most]
     # threads, not processes: Pillow and hashlib let go of the interpreter while they work
     with ThreadPoolExecutor(os.cpu_count() or 2) as pool:
         done = 0
         for start in range(0, len(unread), _AT_ONCE):
             some = unread[start : start + _AT_ONCE]
             for entry, result in zip(some, pool.map(partial(_examine, root, thumbnail_folder), some), strict=True):
-                if isinstance(result, Image):
-                    images.append(result)
+                if isinstance(result, tuple):
+                    images.append(result[0])
+                    captures[result[0].sha256] = result[1]
                 else:
                     left_out.append(Ungrouped(entry.directory, entry.filename, result.reason))
                     if result.by_content:
@@ -102,7 +111,7 @@ def scan(
                     progress(done, len(unread))
     images.sort(key=lambda i: (i.directory, i.filename))
     left_out.sort(key=lambda u: (u.directory, u.filename))
-    return ScanResult(tuple(images), tuple(left_out), entries, now_unreadable)
+    return ScanResult(tuple(images), tuple(left_out), entries, now_unreadable, captures, pending)
 
 
 def walk(
@@ -207,20 +216,20 @@ def _shown(entry: Entry) -> str:
     return f"{entry.directory or '.'}/{entry.filename}"
 
 
-def _examine(root: Path, thumbnail_folder: Path, entry: Entry) -> Image | ImageError:
+def _examine(root: Path, thumbnail_folder: Path, entry: Entry) -> tuple[Image, Capture] | ImageError:
     path = root / entry.directory / entry.filename
     try:
-        sha256 = decode.content_hash(path)
-    except ImageError as error:
-        return error
-    except OSError as error:
-        return ImageError(path, f"unreadable: {error.strerror}", by_content=False)
-    try:
-        width, height = thumbnails.make(thumbnail_folder, sha256, path)
+        with decode.open_image(path) as opened:
+            try:
+                sha256 = atomic.sha256_of(path)
+            except OSError as error:
+                return ImageError(path, f"unreadable: {error.strerror}", by_content=False)
+            said = capture.read(opened)
+            width, height = thumbnails.make_of(thumbnail_folder, sha256, path, opened)
     except ImageError as error:
         return error
     name = parse_name(entry.filename)
-    return Image(
+    image = Image(
         filename=entry.filename,
         directory=entry.directory,
         width=width,
@@ -231,3 +240,19 @@ def _examine(root: Path, thumbnail_folder: Path, entry: Entry) -> Image | ImageE
         file_size=entry.file_size,
         mtime_ns=entry.mtime_ns,
     )
+    return image, said
+
+
+def read_captures(root: Path, images: Sequence[Image]) -> dict[str, Capture]:
+    """When and with what images were taken that an earlier version scanned; what cannot be opened is left out."""
+
+    def look(image: Image) -> Capture | None:
+        try:
+            with decode.open_image(root / image.directory / image.filename) as opened:
+                return capture.read(opened)
+        except ImageError:
+            return None
+
+    with ThreadPoolExecutor(os.cpu_count() or 2) as pool:
+        found = zip(images, pool.map(look, images), strict=True)
+        return {image.sha256: said for image, said in found if said is not None}

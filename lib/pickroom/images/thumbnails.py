@@ -6,6 +6,7 @@ from pathlib import Path
 
 from PIL import Image as PillowImage
 from PIL import ImageCms
+from PIL.ImageFile import ImageFile
 
 from pickroom.images import decode
 from pickroom.storage import atomic
@@ -32,8 +33,14 @@ def make(folder: Path, sha256: str, source: Path) -> tuple[int, int]:
         ImageError: the image cannot be read.
         OSError: the preview cannot be written.
     """
+    with decode.open_image(source) as image:
+        return make_of(folder, sha256, source, image)
+
+
+def make_of(folder: Path, sha256: str, source: Path, image: ImageFile) -> tuple[int, int]:
+    """As `make`, of a file that is open already."""
     target = thumbnail_path(folder, sha256)
-    with decode.open_image(source) as image, decode.room_for(image):
+    with decode.room_for(image):
         size = decode.upright_size(image)
         profile = image.info.get("icc_profile")
         image.draft("RGB", (LONG_SIDE, LONG_SIDE))

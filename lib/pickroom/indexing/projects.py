@@ -1,27 +1,29 @@
 """A project's life around the review: start it, scan it again, look at it, follow its folder when it moves."""
 
 import contextlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
+from sqlite3 import Connection
 from typing import Any, TypedDict
 
 from pickroom import integrity
 from pickroom.core import naming
 from pickroom.core.errors import ProjectError, UsageError
+from pickroom.core.records import Capture, Image
 from pickroom.files import returning
 from pickroom.files.preflight import moving_files, project_lock, require_images
 from pickroom.files.recovery import finish_interrupted, unfinished
 from pickroom.groups.stages import DEFAULT_GAP
-from pickroom.groups.strategies import Similarity, by_similarity, by_stage
-from pickroom.images.scan import Progress, scan, walk
+from pickroom.groups.strategies import Similarity, by_capture, by_similarity, by_stage
+from pickroom.images.scan import Progress, ScanResult, read_captures, scan, walk
 from pickroom.indexing import regrouping
 from pickroom.indexing.regrouping import ScanReport
 from pickroom.integrity import whereabouts
 from pickroom.integrity.whereabouts import Whereabouts, in_words
 from pickroom.storage import atomic
-from pickroom.store import decisions, groups, images, operations, review_state
+from pickroom.store import captures, decisions, groups, images, operations, review_state
 from pickroom.store.connect import connect, create, open_read_only, transaction
 from pickroom.store.connections import exclusive_access
 from pickroom.store.workspace import Project, Workspace, already_started, bad_project_id
@@ -37,6 +39,7 @@ def start(
     rename_duplicates: bool = False,
     progress: Progress | None = None,
     at: datetime | None = None,
+    at_most: int | None = None,
 ) -> tuple[Project, ScanReport]:
     """Make a project of a folder of images: scan it, group it, recommend the baseline. The manifest comes last.
 
@@ -47,6 +50,7 @@ def start(
         aliases: further names that old logs have for it, checked by `history.logged_paths.new_aliases`.
         at: the UTC second that group ids carry, now by default. Sides of a split and random looks are drawn from
             ids: with a second of its own a simulation is the same every time.
+        at_most: how many images are read now, None: all; `rescan` reads the others.
 
     Raises:
         ProjectError: a bad id, a project of this name, a folder that is missing, empty, or another project's.
@@ -63,7 +67,7 @@ def start(
         raise already_started(project)
     _check_folder(workspace, root)
     create(project.database).close()
-    report = rescan(project, rename_duplicates=rename_duplicates, progress=progress, at=at)
+    report = rescan(project, rename_duplicates=rename_duplicates, progress=progress, at=at, at_most=at_most)
     if registered:
         known = workspace.project(project_id).manifest
         names = tuple(dict.fromkeys((*known.aliases, *aliases)))
@@ -150,9 +154,12 @@ def rescan(
     rename_duplicates: bool = False,
     progress: Progress | None = None,
     at: datetime | None = None,
+    read: ScanResult | None = None,
+    at_most: int | None = None,
 ) -> ScanReport:
     """Scan the folder again and group what is new; decided groups, and those with a choice, stay as they are.
 
+    By stages first; of what these leave out, photographs that say when they were taken by capture time.
     Other waiting groups are made anew by the same rule: those that come out the same keep their id. Groups made by
     the other rule stay as long as all their images do; so similarity is for what the stages left out.
     The counts in the manifest follow.
@@ -161,6 +168,8 @@ def rescan(
         gap: from one stage to the next, at most.
         by: group by similarity instead of by stages.
         at: see `start`.
+        read: what was read of the folder a moment ago, see `read_some`; what is in it is not read again.
+        at_most: how many images are read at the most, None: all. The others are pending.
 
     Raises:
         LockedError: files of this project are being moved.
@@ -177,27 +186,67 @@ def rescan(
             )
             lies = whereabouts(project)  # the tables must not forget where an image came from that is to go back
             astray = {naming.filename_of(path) for path in lies.unexplained}
-            known = {(image.directory, image.filename): image for image in images.readable(connection)}
-            found = scan(
-                project.root,
-                project.workspace.thumbnails,
-                known,
-                project.manifest.allowed_extensions,
-                progress,
-                avoid=own,
-                unreadable=images.unreadable(connection),
-            )
+            known = _known(connection)
+            found = _scan(project, connection, known, progress, read, at_most)
             folder.require()  # else every image would count as missing
+            unread = captures.unknown(connection, (i.sha256 for i in found.images)) - found.captures.keys()
+            earlier = read_captures(project.root, [i for i in found.images if i.sha256 in unread])
             grouping = by_stage(gap) if by is None else by_similarity(project, connection, found.images, by, progress)
             with transaction(connection):
+                captures.add(connection, {**earlier, **found.captures})
                 # before any group goes: no id may come again
                 made_at = regrouping.second_of_scan(project, connection, at)
                 report = regrouping.store(project, connection, found, known, grouping, renamed, made_at, astray)
+                said = captures.of(connection) if by is None and report.ungrouped else {}
+                timed = {image.filename for image in found.images if _says_time(said, image)}
+                if any(one.filename in timed for one in report.ungrouped):
+                    bursts = by_capture(project, said, report.ungrouped)
+                    made_at = regrouping.second_of_scan(project, connection, at)
+                    report = regrouping.store(project, connection, found, known, bursts, renamed, made_at, astray)
             _save_counts(project)
             words = in_words({**lies.to_dict(), "misplaced": [], "missing": []}, project.id)
             return replace(report, notes=(*report.notes, *held, *words))
     finally:
         connection.close()
+
+
+def read_some(project: Project, at_most: int, progress: Progress | None = None) -> ScanResult:
+    """Read that many images that are new or changed, without holding up who moves files meanwhile; see `rescan`."""
+    with open_read_only(project.database) as connection:
+        return _scan(project, connection, _known(connection), progress, None, at_most)
+
+
+def _known(connection: Connection) -> dict[tuple[str, str], Image]:
+    return {(image.directory, image.filename): image for image in images.readable(connection)}
+
+
+def _scan(
+    project: Project,
+    connection: Connection,
+    known: Mapping[tuple[str, str], Image],
+    progress: Progress | None,
+    read: ScanResult | None,
+    at_most: int | None,
+) -> ScanResult:
+    unreadable = images.unreadable(connection)
+    if read is not None:
+        known = {**known, **{(image.directory, image.filename): image for image in read.images}}
+        unreadable = {**unreadable, **read.unreadable}
+    found = scan(
+        project.root,
+        project.workspace.thumbnails,
+        known,
+        project.manifest.allowed_extensions,
+        progress,
+        avoid=project.workspace.own_folders,
+        unreadable=unreadable,
+        at_most=at_most,
+    )
+    return found if read is None else replace(found, captures={**read.captures, **found.captures})
+
+
+def _says_time(said: Mapping[str, Capture], image: Image) -> bool:
+    return image.sha256 in said and said[image.sha256].captured_at is not None
 
 
 class _Counts(TypedDict):

@@ -1,8 +1,8 @@
 """A scan brought into the tables: which waiting groups stay, which are made anew, and what is left out and why."""
 
 import sqlite3
-from collections.abc import Sequence, Set
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -19,7 +19,7 @@ from pickroom.store.workspace import Project
 
 @dataclass(frozen=True, slots=True)
 class ScanReport:
-    """What a scan found: `images == sum of the groups' images + len(ungrouped)`, the missing ones apart."""
+    """What a scan found: `images == sum of the groups' images + len(ungrouped) + pending`, the missing ones apart."""
 
     images: int  # image files met under the root
     groups: tuple[Group, ...]  # the groups that wait for a decision
@@ -28,13 +28,18 @@ class ScanReport:
     # members of groups that keep their choice although the image could not be grouped now, and why
     doubtful: tuple[Ungrouped, ...] = ()
     renamed: tuple[tuple[str, str], ...] = ()  # journalled renames of duplicate names, (from, to)
-    notes: tuple[str, ...] = ()  # what else the person should know of how the groups were made
+    notes: tuple[str, ...] = ()  # what else the user should know of how the groups were made
+    pending: int = 0  # images that were not read yet
+    kinds: Mapping[str, str] = field(default_factory=dict)  # group id -> "stage", "burst" or "similar"
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON of `pickroom groups --json` (FORMATS.md)."""
         return {
             "images": self.images,
-            "groups": [{"group_id": g.group_id, "images": list(g.filenames)} for g in self.groups],
+            "groups": [
+                {"group_id": g.group_id, "kind": self.kinds.get(g.group_id), "images": list(g.filenames)}
+                for g in self.groups
+            ],
             "ungrouped": [_listed(item) for item in self.ungrouped],
             "missing": list(self.missing),
             "doubtful": [_listed(item) for item in self.doubtful],
@@ -44,10 +49,7 @@ class ScanReport:
 
 def similarity_hint(project_id: str) -> str:
     """What to do where the names hold no stages, in words: it is the same from a notebook and from a terminal."""
-    return (
-        f"make vectors (10_embed, or pickroom embed {project_id} --encoder bundled), then group by how images look"
-        f' (00_start with by = "similarity", or pickroom groups {project_id} --by similarity)'
-    )
+    return f'group them by how they look: pickroom index {project_id} (10_embed, then 00_start with by = "similarity")'
 
 
 def _listed(item: Ungrouped) -> dict[str, str]:
@@ -75,7 +77,8 @@ def store(
     groups.replace_imported(connection, {})  # found anew below
     waiting = groups.load(connection, project.id, groups.queue_ids(connection), known)
     touched = review_state.touched_ids(connection)
-    otherwise = groups.not_made_by(connection, grouping.method)
+    kinds = groups.kinds(connection)
+    otherwise = {group_id for group_id, kind in kinds.items() if kind != grouping.kind}
     here = {(i.directory, i.filename) for i in found.images} if otherwise else set()
     staying = touched | {
         g.group_id
@@ -114,7 +117,7 @@ def store(
     images.replace_unreadable(connection, found.unreadable)
     new = [m for m in proposed if (m[0].directory, tuple(i.filename for i in m)) not in same]
     fresh = _new_groups(project, new, made_at)
-    groups.insert(connection, fresh, grouping.method)
+    groups.insert(connection, fresh, grouping.kind)
     groups.assign_sampling_keys(connection, project.id)
     recommendations.upsert(connection, [baseline.recommend(group) for group in fresh])
 
@@ -126,7 +129,17 @@ def store(
     notes = grouping.notes
     if imported:
         notes = (*notes, f"{plural(imported, 'group')} of which the pick was imported: not asked again")
-    return ScanReport(found.count, queue, ungrouped, tuple(missing), doubtful, tuple(renamed), notes)
+    return ScanReport(
+        found.count,
+        queue,
+        ungrouped,
+        tuple(missing),
+        doubtful,
+        tuple(renamed),
+        notes,
+        found.pending,
+        groups.kinds(connection),
+    )
 
 
 def _queue(

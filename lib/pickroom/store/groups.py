@@ -17,14 +17,20 @@ _IMPORTED = """SELECT count(*) FROM imported_groups AS p
     WHERE NOT EXISTS (SELECT 1 FROM decision_context AS c WHERE c.group_id = p.group_id)"""
 
 
-def insert(connection: sqlite3.Connection, groups: Iterable[Group], method: str) -> None:
-    """Append new groups to the queue, in the order given."""
+def insert(connection: sqlite3.Connection, groups: Iterable[Group], kind: str) -> None:
+    """Append new groups to the queue, in the order given.
+
+    Args:
+        kind: how they were made: "stage", "burst" or "similar".
+    """
+    method = "stage" if kind == "stage" else "similarity"
     last = number(connection, "SELECT coalesce(max(sequence), 0) FROM groups")
     for sequence, group in enumerate(groups, start=last + 1):
         lot = sampling_key(group.group_id, group.project_id)
         connection.execute(
-            "INSERT INTO groups (group_id, sequence, directory, batch_number, method, lot) VALUES (?, ?, ?, ?, ?, ?)",
-            (group.group_id, sequence, group.directory, group.batch_number, method, lot),
+            """INSERT INTO groups (group_id, sequence, directory, batch_number, method, kind, lot)
+            VALUES (?, ?, ?, ?, ?, ?, ?)""",
+            (group.group_id, sequence, group.directory, group.batch_number, method, kind, lot),
         )
         connection.executemany(
             "INSERT INTO group_members (group_id, position, directory, filename) VALUES (?, ?, ?, ?)",
@@ -123,9 +129,9 @@ def load(
     return [found[group_id] for group_id in group_ids if group_id in found]
 
 
-def not_made_by(connection: sqlite3.Connection, method: str) -> set[str]:
-    """The ids of all groups that were made by another method than this one (`stage` or `similarity`)."""
-    return set(column(connection, "SELECT group_id FROM groups WHERE method <> ?", method))
+def kinds(connection: sqlite3.Connection) -> dict[str, str]:
+    """The kind of every group by its id: "stage", "burst" or "similar"."""
+    return dict(connection.execute("SELECT group_id, kind FROM groups").fetchall())
 
 
 def every(connection: sqlite3.Connection, project_id: str, *, sound: bool = False) -> list[Group]:

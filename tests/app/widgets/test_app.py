@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import parse_qs
 
@@ -16,12 +17,17 @@ import pickroom
 from pickroom.app.widgets import app as picking
 from pickroom.app.widgets.app import App, AppPlace, open_app
 from pickroom.app.widgets.deck import CropDesk, Deck
+from pickroom.app.widgets.links import indexing_line
 from pickroom.core.errors import ProjectError
 from pickroom.core.records import Choice
+from pickroom.indexing import opening
+from pickroom.learn import progress
+from pickroom.learn.progress import Status
 from pickroom.store import review_state
 from pickroom.store.connect import connect
 from pickroom.store.review_state import SavedChoice
 from pickroom.store.workspace import Project, Workspace
+from support.photographs import take
 from support.reviewing import FINALISE, in_child, obey_permissions, queue, review
 
 Make = Callable[..., Project]
@@ -152,3 +158,39 @@ def test_a_folder_that_may_not_be_listed_is_its_cards_problem(project: Project) 
     folder.chmod(0)
     assert in_child(problem) == f"Permission denied: {folder}"
     folder.chmod(0o700)
+
+
+def test_a_folder_is_chosen_and_becomes_a_project(workspace: Workspace, images_folder: Path) -> None:
+    take(images_folder / "IMG_1.jpg", 0, 0)
+    take(images_folder / "IMG_2.jpg", 0, 1)
+    (images_folder / "<b>").mkdir()
+    (images_folder / ".hidden").mkdir()
+    app = App(workspace, AppPlace())
+    try:
+        assert "No project yet" in app.here.html
+        app.go(AppPlace(folder=str(images_folder)).query())
+        assert "2 images in it and those of its folders" in app.here.html
+        assert "&lt;b&gt;" in app.here.html and "hidden" not in app.here.html
+        assert parse_qs(app.bar.query) == {"folder": [str(images_folder)]}
+        app.go(f"open:{images_folder}")
+        assert isinstance(app.here, Deck) and app.place.project == images_folder.name
+        progress.follow(
+            workspace, opening.job_name(images_folder.name), lambda status: None, lambda: not_begun(workspace)
+        )
+        app.go(AppPlace(folder=str(images_folder / "gone")).query())
+        assert "No such file or directory" in app.here.html and "Go up" in app.here.html
+    finally:
+        app.close()
+
+
+def not_begun(workspace: Workspace) -> bool:
+    return progress.read_status(workspace, opening.job_name(workspace.project_ids()[0])) is None
+
+
+def test_the_line_says_how_far_the_background_is() -> None:
+    running = Status("index_p", ("p",), 1, phase="embedding", done=30, of=120)
+    assert "Embedding: 30 of 120 images<" in indexing_line(running, 0) and "25.0%" in indexing_line(running, 0)
+    assert "30 of 120 images · 3 a second · 30 s left" in indexing_line(running, 3)
+    assert "Paused" in indexing_line(replace(running, state="stopped"), 0)
+    assert "Reading stopped: &lt;b&gt;" in indexing_line(replace(running, state="failed", message="<b>"), 0)
+    assert indexing_line(replace(running, state="done"), 0) == ""

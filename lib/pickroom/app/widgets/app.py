@@ -13,19 +13,19 @@ from html import escape
 from pathlib import Path
 from urllib.parse import parse_qsl, urlencode
 
-import anywidget
 import ipywidgets
-import traitlets
 
 from pickroom.app.widgets import desk_html
 from pickroom.app.widgets.deck import open_crop_desk, open_deck
 from pickroom.app.widgets.desk import Desk
-from pickroom.app.widgets.stage import style_sheet, widget_module
+from pickroom.app.widgets.folders import OPEN, chooser
+from pickroom.app.widgets.links import IndexingLine, Links
 from pickroom.core.errors import PickroomError
 from pickroom.core.naming import WAITING_FOLDERS, is_image_name
 from pickroom.core.quantities import plural
 from pickroom.images import thumbnails
-from pickroom.indexing import projects
+from pickroom.indexing import opening, projects
+from pickroom.learn import background
 from pickroom.store import groups
 from pickroom.store.connect import open_read_only
 from pickroom.store.workspace import Project, Workspace
@@ -81,13 +81,14 @@ def _pictures(project: Project) -> list[bytes]:
     return found
 
 
-def cards(shown: Sequence[Card], query: Callable[[str, str], str]) -> str:
-    """The page of all projects; `query` makes the place's query of (project's id, desk)."""
-    if not shown:
-        return desk_html.notice(
-            "No project yet. Make one in a terminal: pickroom start NAME --images FOLDER, or try: pickroom demo"
-        )
-    return f'<div class="cards">{"".join(_card(card, query) for card in shown)}</div>'
+def cards(shown: Sequence[Card], query: Callable[[str, str], str], add: str = "") -> str:
+    """The page of all projects; `query` makes the place's query of (project's id, desk), `add` is the chooser's."""
+    what = "The images of a folder become a project; nothing moves before you finalise."
+    first = (
+        f"<section><h2>{'Another folder' if shown else 'No project yet'}</h2><p>{what}</p>"
+        f'<p class="ways"><button class="main" data-go="{escape(add)}">Add a folder…</button></p></section>'
+    )
+    return f'<div class="cards">{"".join(_card(card, query) for card in shown)}{first}</div>'
 
 
 def _card(card: Card, query: Callable[[str, str], str]) -> str:
@@ -121,13 +122,16 @@ class AppPlace:
     project: str = ""  # its id, "" on the page of all projects
     desk: str = "review"  # "review" or "crop"; only with a project
     theme: str = "light"  # "light" or "dark"
+    folder: str = ""  # that the chooser shows; only without a project
 
     @classmethod
     def of(cls, query: str) -> AppPlace:
         """Return the place that a page's query names. An unknown desk or theme counts as the default."""
         given = dict(parse_qsl(query))
         desk, theme = given.get("desk", ""), "dark" if given.get("theme") == "dark" else "light"
-        return cls(given.get("project", ""), desk if desk in DESKS else "review", theme)
+        project = given.get("project", "")
+        folder = "" if project else given.get("folder", "")
+        return cls(project, desk if desk in DESKS else "review", theme, folder)
 
     def query(self, **changes: str) -> str:
         """The place, or another one like it, as a query."""
@@ -136,12 +140,13 @@ class AppPlace:
             "project": place.project,
             "desk": place.desk if place.project else "",
             "theme": place.theme if place.theme != "light" else "",
+            "folder": "" if place.project else place.folder,
         }
         return urlencode({name: value for name, value in values.items() if value})
 
     def bar(self) -> str:
         """The bar: where one is, and where one can go; what loads the page anew stands at the end."""
-        ways = [("Projects", self.query(project=""), not self.project)]
+        ways = [("Projects", self.query(project="", folder=""), not self.project)]
         if self.project:
             ways += [(text, self.query(desk=desk), desk == self.desk) for desk, text in DESKS.items()]
         tabs = "".join(
@@ -154,19 +159,6 @@ class AppPlace:
         )
 
 
-class Links(anywidget.AnyWidget):
-    """HTML whose `<button data-go="QUERY">` lead to other places of the app; `query` is what the address bar shows."""
-
-    _esm = widget_module("links.js")
-    _css = style_sheet("theme.css", "links.css")
-    html = traitlets.Unicode().tag(sync=True)
-    query = traitlets.Unicode().tag(sync=True)
-
-    def __init__(self, go: Callable[[str], None]) -> None:
-        super().__init__()
-        self.on_msg(lambda _, content, buffers: go(str(content.get("go", ""))))
-
-
 class App(ipywidgets.VBox):
     """The page.
 
@@ -177,9 +169,10 @@ class App(ipywidgets.VBox):
     def __init__(self, workspace: Workspace, place: AppPlace) -> None:
         self.workspace = workspace
         self.bar = Links(self.go)  # the way from place to place
+        self.job = IndexingLine(workspace, self._new_images)
         self.content = ipywidgets.Box()
         self.content.add_class("pickroom-app-room")
-        super().__init__([self.bar, self.content])
+        super().__init__([self.bar, self.job, self.content])
         self.add_class("pickroom-app")
         self.here: ipywidgets.Widget = ipywidgets.HTML()
         self.place = place
@@ -188,23 +181,32 @@ class App(ipywidgets.VBox):
     def go(self, query: str) -> None:
         """Leave what is open, and open another place; whatever fails is a line where it would have been."""
         self._leave()
-        self.place = AppPlace.of(query)
-        self._show()
+        asked = query.startswith(OPEN)
+        self.place = replace(self.place, project="") if asked else AppPlace.of(query)
+        self._show(query.removeprefix(OPEN) if asked else "")
 
     def close(self) -> None:
         """End the session of the desk that is open."""
         self._leave()
+        self.job.follow("")
         super().close()
 
     def _leave(self) -> None:
         if isinstance(self.here, Desk | Links):
             self.here.close()
 
-    def _show(self) -> None:
-        self.bar.html, self.bar.query = self.place.bar(), self.place.query()
-        opening = f"Opening {self.place.project}…" if self.place.project else "Looking at the projects…"
-        self.content.children = [ipywidgets.HTML(desk_html.panel(opening))]
+    def _show(self, folder: str = "") -> None:
+        """Show the place; first make it that of a folder's project, where one is given."""
+        what = Path(folder).name or self.place.project
+        words = f"Opening {what}…" if what else "Looking at the projects…"
+        self.content.children = [ipywidgets.HTML(desk_html.panel(words))]
         try:
+            if folder:
+                project = opening.open_folder(self.workspace, Path(folder))
+                background.start(self.workspace, opening.job_name(project.id), ["index", project.id])
+                self.place = AppPlace(project.id, theme=self.place.theme)
+            self.bar.html, self.bar.query = self.place.bar(), self.place.query()
+            self.job.follow(self.place.project)
             self.here = self._made()
         except PickroomError as error:
             self.here = ipywidgets.HTML(desk_html.notice(error.line))
@@ -214,14 +216,29 @@ class App(ipywidgets.VBox):
         finally:
             self.content.children = [self.here]
 
+    def _new_images(self) -> None:
+        """The background has brought in new groups: they join the queue of the desk that is open."""
+        if isinstance(self.here, Desk) and self.here.attempt(self.here.session.refresh):
+            self.here.redraw()
+
     def _made(self) -> ipywidgets.Widget:
         place = self.place
         if place.project:
             return _OPEN[place.desk](place.project, self.workspace.root)
         page = Links(self.go)
-        found = [look_at(self.workspace, project_id) for project_id in self.workspace.project_ids()]
-        page.html = cards(found, lambda project, desk: place.query(project=project, desk=desk))
         page.query = place.query()
+        if place.folder:
+            try:
+                page.html = chooser(Path(place.folder).absolute(), lambda folder: place.query(folder=folder))
+            except OSError as error:
+                above = place.query(folder=str(Path(place.folder).absolute().parent))
+                page.html = desk_html.notice(f"{error.strerror}: {place.folder}") + (
+                    f'<button data-go="{escape(above)}">Go up</button>'
+                )
+            return page
+        found = [look_at(self.workspace, project_id) for project_id in self.workspace.project_ids()]
+        add = place.query(folder=str(Path.home()))
+        page.html = cards(found, lambda project, desk: place.query(project=project, desk=desk), add)
         return page
 
 

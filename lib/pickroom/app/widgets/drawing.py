@@ -45,7 +45,12 @@ def draw_group(pen: Pen, group: GroupView, slots: Sequence[Slot], *, zoom: bool)
         pen.mark(rect, image.mark)
         if image.badge:
             pen.badge(rect[0], rect[1], image.badge, ink.ai, ink.on_ai)
-        pen.caption(rect, image.number, image.mark, _GROUP_SIGNS[image.mark] + image.label)
+        pen.caption(
+            rect,
+            image.number,
+            image.mark,
+            _GROUP_SIGNS[image.mark] + " · ".join(filter(None, (image.label, image.details))),
+        )
 
 
 def crop_words(image: ImageView) -> str:

@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from pickroom.automation.order import Order, next_groups
 from pickroom.core.errors import StoreError
+from pickroom.core.quantities import plural
 from pickroom.core.records import Choice, Group, InputKind, Origin, Recommendation
 from pickroom.files.finalise import FinaliseResult, finalise
 from pickroom.images import metadata
@@ -22,7 +23,7 @@ from pickroom.sessions.review import view
 from pickroom.sessions.review.state import Card, ReviewState
 from pickroom.sessions.review.view import DeckView, GroupView, Pace
 from pickroom.sessions.session import ProjectSession, latest
-from pickroom.store import groups, recommendations, review_state
+from pickroom.store import captures, groups, recommendations, review_state
 from pickroom.store.connect import data_version, transaction
 from pickroom.store.review_state import ReviewTables, SavedChoice, look_ms, looks_s
 from pickroom.store.workspace import Project
@@ -138,6 +139,8 @@ class ReviewSession(ProjectSession):
         decided = (there - here) - groups.waiting_among(self._connection, there - here)  # else in another batch now
         chosen = any(self.state.choices.get(g) != before.choices.get(g) for g in here & there)
         new = [g for g in recommended if g in self.recommendations]
+        if (came := here - there) and not (decided or chosen):
+            return f"{plural(len(came), 'new group')} in this batch"
         if decided or chosen or all(self.recommendations[g] == recommended[g] for g in new):
             return "another window has worked on this batch: its choices are shown"
         if all(self.recommendations[g].advice == recommended[g].advice for g in new):
@@ -176,7 +179,13 @@ class ReviewSession(ProjectSession):
     def _drawn(self, group: Group, choice: Choice, recommendation: Recommendation | None, hidden: bool) -> GroupView:
         saved = self._saved.get(group.group_id, SavedChoice(None))
         held, seen = saved.held_reason or "", saved.crop_seen
-        return view.group_view(group, choice, recommendation, held_reason=held, hidden=hidden, crop_seen=seen)
+        return view.group_view(
+            *(group, choice, recommendation),
+            held_reason=held,
+            hidden=hidden,
+            crop_seen=seen,
+            captures=self._captures,
+        )
 
     def is_blind(self, group_id: str) -> bool:
         """Whether this group's recommendation is hidden until the user has chosen."""
@@ -235,6 +244,7 @@ class ReviewSession(ProjectSession):
             ids = next_groups(waiting, touched, size, order=self.order, blind=self.blind, seed=project_id)
             self.groups = groups.load(connection, project_id, ids)
         self.recommendations = recommendations.of_groups(connection, [group.group_id for group in self.groups])
+        self._captures = captures.of(connection, (image.sha256 for group in self.groups for image in group.images))
         self._beyond = groups.count_waiting(connection) - len(self.groups)
 
     def _input(self, group_id: str) -> InputKind:

@@ -7,7 +7,7 @@ from typing import Literal
 
 from pickroom.core.naming import STAGING
 from pickroom.core.quantities import percent, plural
-from pickroom.core.records import Choice, CropBox, Group, Recommendation
+from pickroom.core.records import Capture, Choice, CropBox, Group, Recommendation
 from pickroom.files import routing
 from pickroom.sessions.review.state import ReviewState
 from pickroom.sessions.session import ShownImage
@@ -23,6 +23,7 @@ class ImageView(ShownImage):
     ai_pick: bool  # draw the solid frame; badge: e.g. "AI pick 87 %", "highest stage", "" when not the AI's
     badge: str
     crop: CropBox | None  # the box to draw dashed with everything outside dimmed, None when the overlay is off
+    details: str = ""  # its name, and when and with what it was taken
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,9 @@ class DeckView:
     next_step: str = ""  # what to do where no group was ever made, "" where any was
 
 
+_UNKNOWN = Capture()
+
+
 def group_view(
     group: Group,
     choice: Choice,
@@ -66,12 +70,14 @@ def group_view(
     held_reason: str = "",
     hidden: bool = False,
     crop_seen: bool = True,
+    captures: Mapping[str, Capture] | None = None,
 ) -> GroupView:
     """One group with its choice and recommendation.
 
     Args:
         hidden: keep the recommendation out of sight (blind).
         crop_seen: as in `routing.route`: where the choice was made.
+        captures: by content, what is known of how images were taken.
     """
     shown = None if hidden else recommendation
     way = routing.route(choice, len(group.images), recommendation, crop_seen=crop_seen)
@@ -90,6 +96,7 @@ def group_view(
             ai_pick=shown is not None and shown.selected_index == index,
             badge=_badge(shown) if shown and shown.selected_index == index else "",
             crop=shown.offered_crop if shown and overlay and shown.selected_index == index else None,
+            details=" · ".join(filter(None, (image.filename, (captures or {}).get(image.sha256, _UNKNOWN).words))),
         )
         for index, image in enumerate(group.images)
     )
@@ -104,7 +111,7 @@ def group_view(
     )
 
 
-NO_GROUP = "No group yet: the images' names hold no stages to group them by"
+NO_GROUP = "No group yet"
 
 
 def header(state: ReviewState, pace: Pace, waiting: int, made: bool = True, learned: str = "") -> str:

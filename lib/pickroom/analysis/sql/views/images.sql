@@ -12,10 +12,13 @@ final AS (
     SELECT
         i.owner AS project_id, i.directory, i.filename, i.width, i.height, i.stage,
         TRY_CAST(i.taken_at AS TIMESTAMP) AS taken_at,
+        TRY_CAST(p.captured_at AS TIMESTAMP) AS captured_at, p.captured_by, p.camera, p.serial,
+        p.exposure_s, p.aperture, p.iso,
         i.sha256, i.file_size, i.mtime_ns, i.reason, m.group_id, m.position,
         coalesce(o.path, CASE WHEN i.directory = '' THEN i.filename ELSE i.directory || '/' || i.filename END) AS path
     FROM source.images AS i
     LEFT JOIN source.group_members AS m ON m.owner = i.owner AND m.directory = i.directory AND m.filename = i.filename
+    LEFT JOIN source.captures AS p ON p.owner = i.owner AND p.sha256 = i.sha256
     LEFT JOIN moved AS o ON o.owner = i.owner AND o.filename = i.filename AND o.sha256 = i.sha256
 )
 

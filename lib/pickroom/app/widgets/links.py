@@ -1,0 +1,105 @@
+"""The app's lines of links: the bar, the projects, and how far the background is with a project's images."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from html import escape
+
+import anywidget
+import traitlets
+
+from pickroom.app.widgets.stage import style_sheet, widget_module
+from pickroom.core.errors import PickroomError
+from pickroom.indexing.opening import job_name
+from pickroom.learn import background, progress
+from pickroom.learn.progress import Status
+from pickroom.store.workspace import Workspace
+
+_LOOK_S = 0.5  # between two looks at the background's status
+_STEADY_S = 2.0  # of a phase before its rate says anything
+
+
+class Links(anywidget.AnyWidget):
+    """HTML whose `<button data-go="QUERY">` lead to other places of the app; `query` is what the address bar shows."""
+
+    _esm = widget_module("links.js")
+    _css = style_sheet("theme.css", "links.css")
+    html = traitlets.Unicode().tag(sync=True)
+    query = traitlets.Unicode().tag(sync=True)
+
+    def __init__(self, go: Callable[[str], None]) -> None:
+        super().__init__()
+        self.on_msg(lambda _, content, buffers: go(str(content.get("go", ""))))
+
+
+class IndexingLine(Links):
+    """How far the background is with a project's images, and a button that pauses it; empty while nothing goes on."""
+
+    def __init__(self, workspace: Workspace, news: Callable[[], None]) -> None:
+        super().__init__(self._press)
+        self.add_class("pickroom-indexing")
+        self._workspace, self._news = workspace, news  # news: called when the background has brought in something
+        self._project_id, self._end = "", threading.Event()
+
+    def follow(self, project_id: str) -> None:
+        """Show how far it is with this project from now on; "" for none."""
+        if project_id == self._project_id:
+            return
+        self._end.set()
+        self._project_id, self._end, self.html = project_id, threading.Event(), ""
+        if project_id:
+            threading.Thread(target=self._watch, args=(project_id, self._end), daemon=True).start()
+
+    def _watch(self, project_id: str, end: threading.Event) -> None:
+        before: Status | None = None
+        began, done = time.monotonic(), 0  # of the phase
+        while not end.wait(_LOOK_S):
+            try:
+                status = progress.read_status(self._workspace, job_name(project_id))
+            except PickroomError:  # a damaged file: the next write mends it
+                status = None
+            if status is None or end.is_set():
+                continue
+            changed = before is None or (status.phase, status.state) != (before.phase, before.state)
+            if changed:
+                began, done = time.monotonic(), status.done
+            spent = time.monotonic() - began
+            rate = (status.done - done) / spent if spent > _STEADY_S else 0.0
+            self.html = indexing_line(status, rate)
+            if before is not None and status != before:
+                self._news()
+            before = status
+
+    def _press(self, press: str) -> None:
+        name = job_name(self._project_id)
+        if press == "pause":
+            progress.request_stop(self._workspace, name)
+        elif self._project_id and not progress.is_running(self._workspace, name):
+            background.start(self._workspace, name, ["index", self._project_id])
+
+
+def indexing_line(status: Status, rate: float) -> str:
+    """What the line says of a status, as HTML.
+
+    Args:
+        rate: images a second; 0 while that is not known.
+    """
+    if status.state == "done":
+        return ""
+    if status.state != "running":
+        why = "Paused" if status.state == "stopped" else f"Reading stopped: {status.message}"
+        return f'<span>{escape(why)}</span><button data-go="resume">Go on</button>'
+    doing = status.phase[:1].upper() + status.phase[1:]
+    pause = '<button data-go="pause">Pause</button>'
+    if not status.of:
+        return f"<span>{escape(doing)}…</span>{pause}"
+    left = ""
+    if rate > 0:
+        minutes, seconds = divmod(round((status.of - status.done) / rate), 60)
+        left = f" · {rate:,.0f} a second · {f'{minutes} min' if minutes else f'{seconds} s'} left"
+    return (
+        f"<span>{escape(doing)}: {status.done:,} of {status.of:,} images{left}</span>"
+        f'<span class="bar"><span style="width: {status.done / status.of:.1%}"></span></span>{pause}'
+    )

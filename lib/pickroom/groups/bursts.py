@@ -1,0 +1,124 @@
+"""Bursts: photographs of one camera, close in time, that look alike (FORMATS.md, Groups by capture time). Pure.
+
+Time comes first and looks decide within, as in Loui and Savakis, "Automated event clustering and quality screening of
+consumer pictures for digital albuming" (IEEE Transactions on Multimedia 5, 2003). Only neighbours in time are compared,
+so that a burst is one stretch of the card: two bursts never interleave. The longer the pause, the more alike the next
+image must be; what is taken within two seconds is one scene unless its vector says otherwise.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import pairwise
+
+import numpy as np
+
+from pickroom.core.records import MAX_GROUP, Capture, Image, Ungrouped
+
+ALONE = "no similar image within 5 minutes"
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """How alike two neighbours must be that lie at most `longest` apart."""
+
+    longest: timedelta
+    cosine: float  # of their vectors, at least
+    bits: int  # of 64 that differ between their perceptual hashes, at most: for images without a vector
+
+
+# Cosines of the bundled encoder: two photographs of one thing from two sides have .65 at the median (5 %: .44), of two
+# things .25 (99 %: .50), on 30 things photographed four times each. Perceptual hashes tell copies only: different
+# photographs of one thing differ in 30 bits, as those of two things do; no two things come below 14.
+PAUSES = (
+    Pause(timedelta(seconds=2), 0.5, 64),
+    Pause(timedelta(seconds=30), 0.75, 12),
+    Pause(timedelta(minutes=5), 0.88, 8),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Looks:
+    """How images look, asked for only where it matters.
+
+    Attributes:
+        vector: (D,) of an image, all of one encoder; None where there is none.
+        fingerprint: its 64-bit perceptual hash, None where it has none; it is made when it is asked for.
+    """
+
+    vector: Callable[[Image], np.ndarray | None]
+    fingerprint: Callable[[Image], int | None]
+
+
+Taken = tuple[datetime, Image]
+
+
+def group_by_capture(
+    images: Iterable[Image], captures: Mapping[str, Capture], looks: Looks
+) -> tuple[list[tuple[Image, ...]], list[Ungrouped]]:
+    """Groups of 2-4 images out of every burst, and every other image with its reason.
+
+    Args:
+        captures: by content.
+
+    Returns:
+        The groups, by folder and then by time, their images by time and name. And what was left out.
+    """
+    by_camera: dict[tuple[str, str, str], list[Taken]] = defaultdict(list)
+    left_out: list[Ungrouped] = []
+    for image in images:
+        said = captures.get(image.sha256, _NOTHING)
+        if said.captured_at is None:
+            left_out.append(Ungrouped(image.directory, image.filename, "no capture time in the file"))
+        else:
+            by_camera[image.directory, said.camera or "", said.serial or ""].append((said.captured_at, image))
+    bursts: list[list[Taken]] = []
+    for taken in by_camera.values():
+        for burst in _bursts(sorted(taken, key=_order), looks):
+            if len(burst) > 1:
+                bursts.append(burst)
+            else:
+                ((_, image),) = burst
+                left_out.append(Ungrouped(image.directory, image.filename, ALONE))
+    bursts.sort(key=lambda burst: (burst[0][1].directory, *_order(burst[0])))
+    return [part for burst in bursts for part in _parts([image for _, image in burst])], left_out
+
+
+_NOTHING = Capture()
+
+
+def _order(taken: Taken) -> tuple[datetime, str]:
+    return taken[0], taken[1].filename
+
+
+def _bursts(taken: Sequence[Taken], looks: Looks) -> list[list[Taken]]:
+    """One camera's images cut where two neighbours do not belong together."""
+    bursts: list[list[Taken]] = []
+    for one in taken:
+        if bursts and _linked(bursts[-1][-1], one, looks):
+            bursts[-1].append(one)
+        else:
+            bursts.append([one])
+    return bursts
+
+
+def _linked(before: Taken, after: Taken, looks: Looks) -> bool:
+    pause = next((pause for pause in PAUSES if after[0] - before[0] <= pause.longest), None)
+    if pause is None:
+        return False
+    one, two = looks.vector(before[1]), looks.vector(after[1])
+    if one is not None and two is not None:
+        norm = float(np.linalg.norm(one) * np.linalg.norm(two))
+        return norm > 0 and float(one @ two) / norm >= pause.cosine
+    if pause is PAUSES[0]:  # time alone: nothing of a hash would be against it
+        return True
+    first, second = looks.fingerprint(before[1]), looks.fingerprint(after[1])
+    return first is not None and second is not None and (first ^ second).bit_count() <= pause.bits
+
+
+def _parts(burst: Sequence[Image]) -> list[tuple[Image, ...]]:
+    """A burst in parts of at most four, as equal as can be: a group holds no more."""
+    count = -(-len(burst) // MAX_GROUP)
+    ends = [len(burst) * part // count for part in range(count + 1)]
+    return [tuple(burst[start:end]) for start, end in pairwise(ends)]

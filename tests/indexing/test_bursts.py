@@ -1,0 +1,65 @@
+"""Photographs that say when they were taken are grouped by every scan, without a word from the user."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from pickroom.indexing import projects
+from pickroom.store import captures, groups
+from pickroom.store.connect import connect, open_read_only, transaction
+from pickroom.store.workspace import Project, Workspace
+from support.photographs import take
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    folder = tmp_path / "card"
+    for number, seconds in enumerate((0, 0.3, 0.7, 600, 700, 700.2, None)):
+        take(folder / f"IMG_{number}.jpg", number % 3, seconds)
+    return projects.start(Workspace(tmp_path / "home"), "p", folder)[0]
+
+
+def queue(project: Project) -> list[tuple[str, tuple[str, ...]]]:
+    with open_read_only(project.database) as connection:
+        kinds = groups.kinds(connection)
+        return [(kinds[g.group_id], g.filenames) for g in groups.queue(connection, project.id)]
+
+
+def test_a_folder_of_photographs_starts_with_its_bursts(project: Project) -> None:
+    bursts = [("burst", ("IMG_0.jpg", "IMG_1.jpg", "IMG_2.jpg")), ("burst", ("IMG_4.jpg", "IMG_5.jpg"))]
+    assert queue(project) == bursts
+    report = projects.rescan(project)
+    assert {one.filename: one.reason for one in report.ungrouped} == {
+        "IMG_3.jpg": "no similar image within 5 minutes",
+        "IMG_6.jpg": "no stage in its name",
+    }
+    assert [one["kind"] for one in report.to_dict()["groups"]] == ["burst", "burst"]
+
+
+def test_a_new_image_joins_its_burst_and_others_keep_their_id(project: Project) -> None:
+    before = {group.group_id: group.filenames for group in projects.rescan(project).groups}
+    take(project.root / "IMG_7.jpg", 1, 700.4)
+    after = {group.filenames: group.group_id for group in projects.rescan(project).groups}
+    assert ("IMG_4.jpg", "IMG_5.jpg", "IMG_7.jpg") in after
+    assert after["IMG_0.jpg", "IMG_1.jpg", "IMG_2.jpg"] in before
+
+
+def test_stages_come_first_and_keep_their_groups(project: Project) -> None:
+    for stage, name in ((1, "generated"), (2, "upscaled")):
+        take(project.root / f"20240506_120000_stage{stage}_{name}.jpg", stage, stage / 10)
+    projects.rescan(project)
+    assert [kind for kind, _ in queue(project)] == ["burst", "burst", "stage"]
+    assert projects.rescan(project).to_dict()["groups"] == projects.rescan(project).to_dict()["groups"]
+
+
+def test_images_of_an_earlier_version_are_read_once_more(project: Project) -> None:
+    with closing(connect(project.database)) as connection, transaction(connection):
+        known = captures.of(connection)
+        connection.execute("DELETE FROM captures")
+    projects.rescan(project)
+    with open_read_only(project.database) as connection:
+        assert captures.of(connection) == known
+    assert len(known) == 7
