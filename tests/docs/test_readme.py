@@ -36,6 +36,7 @@ SERVERS = {
     "make demo": ("api/status", "started"),
     f"{PICKROOM} lab": ("api/status", "started"),
     f"{PICKROOM} app": ("login", "token"),
+    f"{PICKROOM} open ~/Pictures/summer": ("login", "token"),
 }
 # the same line with less to do: 240 groups of 640 pixels would take minutes
 SMALLER = {
@@ -61,6 +62,7 @@ class Clone:
         self.home = folder / "home"
         subprocess.run(["git", "clone", "--quiet", str(ROOT), str(self.root)], check=True, timeout=120)
         write_series(self.home / "Pictures" / "holiday", [(1, 2)] * GROUPS)
+        write_series(self.home / "Pictures" / "summer", [(1, 2)])
         self.environment = {
             "PATH": os.environ["PATH"],
             "HOME": str(self.home),
