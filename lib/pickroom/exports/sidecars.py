@@ -43,6 +43,7 @@ RATINGS: Mapping[Verdict, tuple[int, str | None]] = {
 }
 _SHOWN = 20  # sidecars of a project that are listed by name
 _UNDONE = ".undone"
+_SET_ASIDE = re.compile(r"\.undone-\d+(?=(\.[^.]+)?\.xmp$)")
 _LARGEST = 16 << 20  # bytes of a sidecar that is merged into; Camera Raw's with masks have a few
 
 
@@ -327,14 +328,18 @@ def _entries(record: Path) -> list[_Entry]:
 
 
 def _where(project: Project, paths: Sequence[str]) -> dict[str, list[Path]]:
-    """Sidecar's name -> where such files lie: they move with their image when a batch is applied or undone."""
+    """Sidecar's name -> where such files lie: they move with their image when a batch is applied or undone.
+
+    That of a crop which was undone has a mark in its name.
+    """
     wanted = {filename_of(path) for path in paths if not os.path.isfile(project.root / path)}
     if not wanted:
         return {}
     found: dict[str, list[Path]] = {}
     for path in project.root.rglob("*.xmp"):
-        if path.name in wanted and path.is_file():
-            found.setdefault(path.name, []).append(path)
+        name = _SET_ASIDE.sub("", path.name)
+        if name in wanted and path.is_file():
+            found.setdefault(name, []).append(path)
     return found
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from pickroom.core.naming import CROP, CROP_AUTO, CROP_ORIGINALS, STAGING, is_image_name, join, stem_of
 from pickroom.core.records import FileOp
 from pickroom.files.batch import run_batch
-from pickroom.files.preflight import DiskSnapshot
+from pickroom.files.preflight import DiskSnapshot, left_in_words
 from pickroom.storage import atomic
 from pickroom.store import groups, images, marks, operations
 from pickroom.store.marks import BoardKind, Mark
@@ -39,6 +39,7 @@ class Placement:
     mark: Mark
     ops: tuple[FileOp, ...] = ()
     held: str | None = None
+    staying: tuple[str, ...] = ()  # see `PlaceResult`
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,7 @@ class PlaceResult:
     held: dict[str, str] = field(default_factory=dict)
     stuck: dict[str, str] = field(default_factory=dict)
     project_id: str = ""  # whose batch it is
+    staying: tuple[str, ...] = ()  # files whose names begin as a moved image's, and that belong to none: they stayed
 
     @property
     def line(self) -> str:
@@ -61,6 +63,7 @@ class PlaceResult:
             parts.append(f"{len(self.held)} held back (the first: {path}: {reason})")
         if self.stuck:
             parts.append(f"{len(self.stuck)} unfinished: run `pickroom recover {self.project_id}`")
+        parts += left_in_words(self.staying)
         return f"Batch {self.batch}: {'; '.join(parts)}" if self.batch else f"Nothing moved: {'; '.join(parts)}"
 
 
@@ -93,16 +96,17 @@ def plan(
     refused = unavailable_images(project, connection, [mark.path for mark in wanted])
     placements = []
     for mark in wanted:
-        held = refused.get(mark.path)
+        held, ops, staying = refused.get(mark.path), tuple[FileOp, ...](), tuple[str, ...]()
         if held is None:
             try:
                 if mark.directory not in stems:
                     names = disk.names(mark.directory)
                     stems[mark.directory] = Counter(stem_of(name) for name in names if is_image_name(name))
                 held, ops = _steps(project, disk, stems, known, mark, board, batch)
+                staying = disk.left_beside(mark.directory, [mark.filename])
             except OSError as error:
                 held = f"{error.filename} cannot be read: {error.strerror}"
-        placements.append(Placement(mark, held=held) if held is not None else Placement(mark, ops))
+        placements.append(Placement(mark, held=held) if held is not None else Placement(mark, ops, staying=staying))
     return placements
 
 
@@ -148,8 +152,9 @@ def place(project: Project, connection: sqlite3.Connection, board: BoardKind, pa
     done = set(outcome.done)
     counts = Counter(p.mark.folder for p in placements if p.held is None and p.mark.path in done)
     held = {p.mark.path: p.held for p in placements if p.held is not None} | outcome.failed
-    going = any(p.held is None for p in placements)
-    return PlaceResult(batch.number if going else None, dict(counts), held, outcome.stuck, project.id)
+    going = [p for p in placements if p.held is None]
+    staying = tuple(dict.fromkeys(path for p in going if p.mark.path in done for path in p.staying))
+    return PlaceResult(batch.number if going else None, dict(counts), held, outcome.stuck, project.id, staying)
 
 
 def _write(
