@@ -83,15 +83,16 @@ class DiskSnapshot:
 
     def companions_of(self, directory: str, filename: str) -> list[tuple[str, str]]:
         """(name, sha256 now) of each companion of one image; raises OSError when one cannot be read."""
-        names = self._companions_in(directory).of(filename)
+        names = self.beside(directory).of(filename)
         return [(name, _sha256_of_file(self.root / directory / name)) for name in names]
 
     def left_beside(self, directory: str, filenames: Iterable[str]) -> tuple[str, ...]:
         """Paths of the files that stay when these images go, although their names begin alike; raises as `names`."""
-        found = self._companions_in(directory)
+        found = self.beside(directory)
         return tuple(dict.fromkeys(join(directory, name) for image in filenames for name in found.left_beside(image)))
 
-    def _companions_in(self, directory: str) -> Companions:
+    def beside(self, directory: str) -> Companions:
+        """The companions of every image of a folder, by name; raises as `names`."""
         if directory not in self._companions:
             self.names(directory)
             self._companions[directory] = Companions(self._files[directory])
