@@ -7,44 +7,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-IMAGE_EXTENSIONS = ("png", "jpg", "jpeg", "webp", "tif", "tiff", "bmp", "heic", "heif")
+EARLIER_EXTENSIONS = ("png", "jpg", "jpeg", "webp", "tif", "tiff", "bmp", "heic", "heif")  # those of version 0.1
+IMAGE_EXTENSIONS = (*EARLIER_EXTENSIONS, "avif", "jfif", "jpe", "hif")
 
 # What cameras write, as far as it is no image here: digital negatives of which another program makes the picture.
-RAW_EXTENSIONS = frozenset(
-    [
-        "3fr",
-        "arw",
-        "bay",
-        "cap",
-        "cr2",
-        "cr3",
-        "crw",
-        "dcr",
-        "dng",
-        "erf",
-        "fff",
-        "gpr",
-        "iiq",
-        "k25",
-        "kdc",
-        "mef",
-        "mos",
-        "mrw",
-        "nef",
-        "nrw",
-        "orf",
-        "ori",
-        "pef",
-        "ptx",
-        "raf",
-        "raw",
-        "rw2",
-        "rwl",
-        "sr2",
-        "srf",
-        "srw",
-        "x3f",
-    ]
+RAW_EXTENSIONS = (
+    *("3fr", "arw", "bay", "cap", "cr2", "cr3", "crw", "dcr", "dng", "erf", "fff", "gpr", "iiq", "k25", "kdc", "mef"),
+    *("mos", "mrw", "nef", "nrw", "orf", "ori", "pef", "ptx", "raf", "raw", "rw2", "rwl", "sr2", "srf", "srw", "x3f"),
 )
 
 # Folders inside a project's root that Pickroom owns: never scanned as sources (FORMATS.md, Folders).

@@ -2,19 +2,47 @@
 
 import os
 import stat
-from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from pickroom.core.companions import Companions
 from pickroom.core.errors import ImageError
-from pickroom.core.naming import CROPPED, OWNED_FOLDERS, is_image_name, is_text, join, parse_name, split, stem_of
+from pickroom.core.naming import (
+    CROPPED,
+    IMAGE_EXTENSIONS,
+    OWNED_FOLDERS,
+    RAW_EXTENSIONS,
+    extension_of,
+    is_image_name,
+    is_text,
+    join,
+    parse_name,
+    split,
+    stem_of,
+)
 from pickroom.core.records import Image, Ungrouped
 from pickroom.images import decode, thumbnails
+from pickroom.storage import atomic
 from pickroom.store.workspace import Project
 
+_VIDEOS = ("3gp", "avi", "m2ts", "m4v", "mkv", "mov", "mp", "mp4", "mpeg", "mpg", "mts", "webm", "wmv")
+_OTHER_PICTURES = (
+    *("ai", "avifs", "clip", "dds", "dpx", "eps", "exr", "hdr", "heics", "heifs", "ico", "j2k", "jp2", "jpf", "jpx"),
+    *("jxr", "kra", "pam", "pbm", "pcx", "pfm", "pgm", "ppm", "psb", "psd", "qoi", "svg", "svgz", "tga", "wdp", "xcf"),
+)
+# extension -> why such a file is no image here; those of other files (texts, programs) are not counted
+_UNREAD = {
+    "gif": "GIF is not read: save it as PNG",
+    "jxl": "JPEG XL is not read: save it as JPEG or PNG",
+    **dict.fromkeys(RAW_EXTENSIONS, "a RAW file without an image of its stem is not read: save it as JPEG or TIFF"),
+    **dict.fromkeys(_VIDEOS, "videos are not read"),
+    **dict.fromkeys(_OTHER_PICTURES, "the format is not read: save it as PNG"),
+    **dict.fromkeys(IMAGE_EXTENSIONS, "left out by allowed_extensions in the project's manifest"),
+}
 Progress = Callable[[int, int], None]  # (done, of)
 # (directory, filename) -> (file size in bytes, mtime in ns, why it cannot be read)
 Unreadable = Mapping[tuple[str, str], tuple[int, int, str]]
@@ -32,6 +60,19 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
+class Skipped:
+    """Files of one extension that are not read, and why."""
+
+    extension: str  # with its dot, in lower case
+    files: int
+    reason: str
+
+    @property
+    def line(self) -> str:
+        return f"skipped: {self.files} {self.extension} ({self.reason})"
+
+
+@dataclass(frozen=True, slots=True)
 class ScanResult:
     """Every image of the root: `len(images) + len(left_out)` is how many there are."""
 
@@ -39,6 +80,8 @@ class ScanResult:
     left_out: tuple[Ungrouped, ...]
     entries: Sequence[Entry]  # what the file system said of each file (also of those left out)
     unreadable: Unreadable  # of those left out, the ones that stay unreadable as long as size and mtime stay
+    skipped: tuple[Skipped, ...] = ()
+    misnamed: tuple[str, ...] = ()  # images read now whose extension is another format's, each with its format
 
     @property
     def count(self) -> int:
@@ -69,7 +112,7 @@ def scan(
     entries, left_out = walk(root, tuple(extensions), avoid)
     left_out += _same_names(entries)
     refused = {(item.directory, item.filename) for item in left_out}
-    images, unread = [], []
+    images, unread, misnamed = [], [], []
     before_unreadable, now_unreadable = unreadable or {}, dict[tuple[str, str], tuple[int, int, str]]()
     for entry in entries:
         path = entry.directory, entry.filename
@@ -89,9 +132,11 @@ def scan(
         done = 0
         for start in range(0, len(unread), _AT_ONCE):
             some = unread[start : start + _AT_ONCE]
-            for entry, result in zip(some, pool.map(partial(_examine, root, thumbnail_folder), some), strict=True):
+            for entry, examined in zip(some, pool.map(partial(_examine, root, thumbnail_folder), some), strict=True):
+                result, held = examined
                 if isinstance(result, Image):
                     images.append(result)
+                    misnamed += [f"{join(result.directory, result.filename)} ({held})"] if held else []
                 else:
                     left_out.append(Ungrouped(entry.directory, entry.filename, result.reason))
                     if result.by_content:
@@ -102,7 +147,8 @@ def scan(
                     progress(done, len(unread))
     images.sort(key=lambda i: (i.directory, i.filename))
     left_out.sort(key=lambda u: (u.directory, u.filename))
-    return ScanResult(tuple(images), tuple(left_out), entries, now_unreadable)
+    skipped = count_skipped(root, extensions, avoid)
+    return ScanResult(tuple(images), tuple(left_out), entries, now_unreadable, skipped, tuple(misnamed))
 
 
 def walk(
@@ -119,6 +165,22 @@ def walk(
     """
     entries: list[Entry] = []
     left_out: list[Ungrouped] = []
+    for directory, listing in _listings(root, avoid, base, left_out):
+        for item in listing:
+            if is_image_name(item.name, extensions):
+                reason = _unfit(item)
+                if reason:
+                    left_out.append(Ungrouped(directory, item.name, reason))
+                else:
+                    info = item.stat(follow_symlinks=False)
+                    entries.append(Entry(directory, item.name, info.st_size, info.st_mtime_ns))
+    return entries, left_out
+
+
+def _listings(
+    root: Path, avoid: frozenset[Path], base: str, left_out: list[Ungrouped]
+) -> Iterator[tuple[str, list[os.DirEntry[str]]]]:
+    """(folder, what is in it but hidden files and folders, by name) of every folder that holds sources."""
     waiting = [base]
     while waiting:
         directory = waiting.pop()
@@ -131,20 +193,29 @@ def walk(
             why = "permission denied" if isinstance(error, PermissionError) else error.strerror
             left_out.append(Ungrouped(parent, f"{name}/", f"folder cannot be opened: {why}"))
             continue
+        files = []
         for item in listing:
             if item.name.startswith("."):
                 continue
-            if item.is_dir(follow_symlinks=False):
-                if (directory or item.name not in OWNED_FOLDERS) and Path(item.path) not in avoid:
-                    waiting.append(join(directory, item.name))
-            elif is_image_name(item.name, extensions):
-                reason = _unfit(item)
-                if reason:
-                    left_out.append(Ungrouped(directory, item.name, reason))
-                else:
-                    info = item.stat(follow_symlinks=False)
-                    entries.append(Entry(directory, item.name, info.st_size, info.st_mtime_ns))
-    return entries, left_out
+            if not item.is_dir(follow_symlinks=False):
+                files.append(item)
+            elif (directory or item.name not in OWNED_FOLDERS) and Path(item.path) not in avoid:
+                waiting.append(join(directory, item.name))
+        yield directory, files
+
+
+def count_skipped(root: Path, extensions: Iterable[str], avoid: frozenset[Path] = frozenset()) -> tuple[Skipped, ...]:
+    """Pictures and videos under `root` that no scan reads and that are no companions, by extension.
+
+    Args: as `walk`; raises as it does.
+    """
+    allowed, found = tuple(extensions), Counter[str]()
+    for _, listing in _listings(root, avoid, "", []):
+        names = [item.name for item in listing]
+        unread = [name for name in names if extension_of(name) in _UNREAD and not is_image_name(name, allowed)]
+        belonging = Companions(names).all if unread else set()
+        found.update(extension_of(name) for name in unread if name not in belonging)
+    return tuple(Skipped(f".{extension}", count, _UNREAD[extension]) for extension, count in sorted(found.items()))
 
 
 def list_images(project: Project) -> tuple[list[Entry], list[Ungrouped]]:
@@ -207,20 +278,23 @@ def _shown(entry: Entry) -> str:
     return f"{entry.directory or '.'}/{entry.filename}"
 
 
-def _examine(root: Path, thumbnail_folder: Path, entry: Entry) -> Image | ImageError:
-    path = root / entry.directory / entry.filename
+def _examine(root: Path, thumbnail_folder: Path, entry: Entry) -> tuple[Image | ImageError, str]:
+    """What an image file is, or why it is none; and the format it holds where its extension is another's."""
+    path, held = root / entry.directory / entry.filename, ""
     try:
-        sha256 = decode.content_hash(path)
+        with decode.open_image(path) as image:
+            held = (image.format or "") if decode.says_otherwise(path, image) else ""
+        sha256 = atomic.sha256_of(path)
     except ImageError as error:
-        return error
+        return error, held
     except OSError as error:
-        return ImageError(path, f"unreadable: {error.strerror}", by_content=False)
+        return ImageError(path, f"unreadable: {error.strerror}", by_content=False), held
     try:
         width, height = thumbnails.make(thumbnail_folder, sha256, path)
     except ImageError as error:
-        return error
+        return error, held
     name = parse_name(entry.filename)
-    return Image(
+    found = Image(
         filename=entry.filename,
         directory=entry.directory,
         width=width,
@@ -231,3 +305,4 @@ def _examine(root: Path, thumbnail_folder: Path, entry: Entry) -> Image | ImageE
         file_size=entry.file_size,
         mtime_ns=entry.mtime_ns,
     )
+    return found, held
