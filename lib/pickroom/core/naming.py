@@ -90,6 +90,11 @@ def is_text(value: str) -> bool:
     return True
 
 
+def as_text(name: str) -> str:
+    r"""A file name of the system as text that a database can hold: bytes that are not UTF-8 are shown as `\xff`."""
+    return name.encode(errors="surrogateescape").decode(errors="backslashreplace")
+
+
 def is_file_name(name: object) -> bool:
     r"""Whether a file can have this name: a backslash, a line break or a blank is a character like any other.
 

@@ -13,7 +13,7 @@ from typing import Self
 from pickroom.core import naming
 from pickroom.core.companions import Companions
 from pickroom.core.errors import ConflictError, FileOperationError
-from pickroom.core.naming import folder_of, is_image_name, join, split, stays_inside, stem_of
+from pickroom.core.naming import as_text, folder_of, is_image_name, is_text, join, split, stays_inside, stem_of
 from pickroom.core.quantities import plural
 from pickroom.core.records import FileOp, Group, Image
 from pickroom.files.moves import holds_anything, make_folder
@@ -84,12 +84,18 @@ class DiskSnapshot:
     def companions_of(self, directory: str, filename: str) -> list[tuple[str, str]]:
         """(name, sha256 now) of each companion of one image; raises OSError when one cannot be read."""
         names = self.beside(directory).of(filename)
+        for name in names:
+            if not is_text(name):
+                what = "its name is not valid UTF-8: rename it"
+                raise OSError(errno.EILSEQ, what, as_text(str(self.root / directory / name)))
         return [(name, _sha256_of_file(self.root / directory / name)) for name in names]
 
     def left_beside(self, directory: str, filenames: Iterable[str]) -> tuple[str, ...]:
         """Paths of the files that stay when these images go, although their names begin alike; raises as `names`."""
         found = self.beside(directory)
-        return tuple(dict.fromkeys(join(directory, name) for image in filenames for name in found.left_beside(image)))
+        return tuple(
+            dict.fromkeys(as_text(join(directory, name)) for image in filenames for name in found.left_beside(image))
+        )
 
     def beside(self, directory: str) -> Companions:
         """The companions of every image of a folder, by name; raises as `names`."""
