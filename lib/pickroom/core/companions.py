@@ -4,12 +4,14 @@ FORMATS.md, Companions, has the table of rules and who writes such names.
 """
 
 import re
-from bisect import bisect_left
+from bisect import bisect_left, insort
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TypeVar
 
 from pickroom.core.naming import extension_of, is_image_name, stem_of
 
+T = TypeVar("T")
 _DUPLICATE = re.compile(r"(?P<stem>.+)_\d{2,}(?P<extension>\.[^.]+)\.xmp", re.DOTALL | re.IGNORECASE)
 _NUMBERED = re.compile(r"(?P<title>.+?)(?P<number>\(\d+\))?", re.DOTALL)
 _SUPPLEMENT = "supplemental-metadata"  # Google Takeout, since 2024
@@ -43,7 +45,8 @@ class Companions:
         for image in sorted(self._images, key=lambda name: "IMG_E" in name):  # the original before its edition
             for stem in _other_stems(stem_of(image)):
                 self._others.setdefault(stem, [image])
-        self._titles: list[tuple[str, str, str]] | None = None
+        # number -> (name without it, name), sorted; only made where names were cut
+        self._numbered: dict[str, list[tuple[str, str]]] = defaultdict(list)
         self._owned: dict[str, list[str]] = defaultdict(list)
         self._unowned: list[str] = []
         for name in sorted(self._names.difference(self._images)):
@@ -69,15 +72,16 @@ class Companions:
         """
         stem = stem_of(image)
         found = []
-        for name in self._unowned[bisect_left(self._unowned, stem) :]:
-            if not name.startswith(stem):
-                break
+        for name in _beginning_with(stem, self._unowned):
             around = name[len(stem) - 1 : len(stem) + 1]
             if not around.isalpha() and not around.isdigit():
                 found.append(name)
         return tuple(found)
 
     def _owners(self, name: str) -> list[str]:
+        stem = stem_of(name)
+        if stem in self._stems and stem not in self._names and name[0] != ".":
+            return self._stems[stem]
         for _ in range(_MOST_STEPS):
             found = self._about(name)
             if len(found) != 1 or is_image_name(found[0]):
@@ -144,14 +148,13 @@ class Companions:
 
     def _cut(self, title: str, number: str) -> list[str]:
         """The file of which a JSON file's title is the beginning, or, where its own name was cut, nearly the end."""
-        if self._titles is None:
-            self._titles = sorted(_titled(name) for name in self._names if extension_of(name) != "json")
-        found = []
-        for whole, counted, name in self._titles[bisect_left(self._titles, (title,)) :]:
-            if not whole.startswith(title):
-                break
-            if counted == number:
-                found.append(name)
+        if not self._numbered:
+            for name in sorted(self._names):
+                stem = stem_of(name)
+                match = _NUMBERED.fullmatch(stem)
+                if match and extension_of(name) != "json":
+                    insort(self._numbered[match["number"] or ""], (match["title"] + name[len(stem) :], name))
+        found = [name for _, name in _beginning_with(title, self._numbered.get(number, []), key=lambda pair: pair[0])]
         while not found and _units(title := title[:-1]) >= _CUT:
             found = self._stems.get(title + number, [])
         return found[:1] if len({stem_of(name) for name in found}) == 1 else []
@@ -173,22 +176,22 @@ def renamed(companion: str, image: str, new: str) -> str:
 
 def _other_stems(stem: str) -> Iterator[str]:
     """Stems of files that belong to an image of this stem, where no image has them."""
-    if cover := _COVER.fullmatch(stem):  # Pixel: RAW, portraits, long exposures
+    if "COVER" in stem and (cover := _COVER.fullmatch(stem)):  # Pixel: RAW, portraits, long exposures
         kind, motion = cover[1], cover[2] or ""
         yield from (f"{kind}-02.ORIGINAL", f"{kind}-01", f"{kind}-01{motion}")
-    if edition := _EDITION.fullmatch(stem):  # Google: the JSON of the original is that of the edition, too
+    if "-" in stem and (edition := _EDITION.fullmatch(stem)):  # Google: one JSON file for both
         yield edition[1] + (edition[2] or "")
-    if apple := _APPLE.fullmatch(stem):  # iPhone: E is the edition, O what the edition was made with
+    if "IMG_" in stem and (apple := _APPLE.fullmatch(stem)):  # iPhone: edition, original
         yield from (f"{apple[1]}{kind}{apple[3]}" for kind in ("", "O", "E") if kind != apple[2])
-    yield f"{stem}_HEVC"  # the video of a Live Photo, as Image Capture writes it
+        yield f"{stem}_HEVC"  # the video of a Live Photo, as Image Capture writes it
 
 
-def _titled(name: str) -> tuple[str, str, str]:
-    """(name without its number, the number, name), as the JSON files of Takeout have them."""
-    match = _NUMBERED.fullmatch(stem_of(name))
-    extension = extension_of(name)
-    title = match["title"] if match else name
-    return title + name[len(name) - len(extension) - 1 :] * bool(extension), (match and match["number"]) or "", name
+def _beginning_with(start: str, names: Sequence[T], key: Callable[[T], str] = str) -> Iterator[T]:
+    """Those of sorted names that begin so."""
+    at = bisect_left(names, start, key=key)
+    while at < len(names) and key(names[at]).startswith(start):
+        yield names[at]
+        at += 1
 
 
 def _units(text: str) -> int:
