@@ -460,6 +460,15 @@ def test_unreadable_file_is_not_opened_again(
         look(unreadable=first.unreadable)
 
 
+def test_file_that_an_earlier_version_called_mislabelled_is_read(
+    look: Callable[..., ScanResult], images_folder: Path
+) -> None:
+    path = write_image(images_folder / "a.jpg").rename(images_folder / "a.heic")
+    info = path.stat()
+    before = {("", "a.heic"): (info.st_size, info.st_mtime_ns, "mislabelled: .heic holds JPEG")}
+    assert names(look(unreadable=before)) == ["a.heic"]
+
+
 _NO_IMAGE = "unreadable: not an image"
 
 

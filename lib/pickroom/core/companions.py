@@ -60,6 +60,10 @@ class Companions:
         """The names of an image's companions, sorted; two images of one stem share those that name neither."""
         return tuple(self._owned.get(image, ()))
 
+    def shares_stem(self, image: str) -> bool:
+        """Whether another image has the stem of this one: their companions cannot be told apart."""
+        return len(self._stems[stem_of(image)]) > 1
+
     @property
     def all(self) -> set[str]:
         """Every companion of any image."""

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 
-from pickroom.core.naming import CROP, CROP_AUTO, CROP_ORIGINALS, STAGING, is_image_name, join, stem_of
+from pickroom.core.naming import CROP, CROP_AUTO, CROP_ORIGINALS, STAGING, join, stem_of
 from pickroom.core.records import FileOp
 from pickroom.files.batch import run_batch
 from pickroom.files.preflight import DiskSnapshot, left_in_words
@@ -28,7 +28,6 @@ _TAKEN = {
     STAGING: "it was set aside: undo the batch that did it",
 }
 
-Stems = dict[str, Counter[str]]  # folder -> how many of its images have a stem
 Stat = tuple[str, int, int]  # (file name, bytes, ns): as long as they stay, so does the content
 
 
@@ -91,7 +90,6 @@ def plan(
         batch: the number to plan for.
     """
     disk = DiskSnapshot(project.root)
-    stems: Stems = {}
     known = known_hashes(connection)
     refused = unavailable_images(project, connection, [mark.path for mark in wanted])
     placements = []
@@ -99,10 +97,7 @@ def plan(
         held, ops, staying = refused.get(mark.path), tuple[FileOp, ...](), tuple[str, ...]()
         if held is None:
             try:
-                if mark.directory not in stems:
-                    names = disk.names(mark.directory)
-                    stems[mark.directory] = Counter(stem_of(name) for name in names if is_image_name(name))
-                held, ops = _steps(project, disk, stems, known, mark, board, batch)
+                held, ops = _steps(project, disk, known, mark, board, batch)
                 staying = disk.left_beside(mark.directory, [mark.filename])
             except OSError as error:
                 held = f"{error.filename} cannot be read: {error.strerror}"
@@ -111,7 +106,7 @@ def plan(
 
 
 def _steps(
-    project: Project, disk: DiskSnapshot, stems: Stems, known: dict[Stat, str], mark: Mark, board: BoardKind, batch: int
+    project: Project, disk: DiskSnapshot, known: dict[Stat, str], mark: Mark, board: BoardKind, batch: int
 ) -> tuple[str | None, tuple[FileOp, ...]]:
     path = project.path(mark.directory, mark.filename)
     if path.is_symlink() or not path.is_file():
@@ -119,7 +114,7 @@ def _steps(
     info = path.stat()
     if info.st_size != mark.file_size or not _is_same_time(info.st_mtime_ns, mark.mtime_ns):
         return "it has changed since it was marked: look at it and mark it again", ()
-    if stems[mark.directory][stem_of(mark.filename)] > 1:
+    if disk.beside(mark.directory).shares_stem(mark.filename):
         return f"ambiguous stem: another image is named {stem_of(mark.filename)} too", ()
     sha256 = known.get((mark.filename, info.st_size, info.st_mtime_ns)) or atomic.sha256_of(path)
     files = [(mark.filename, sha256), *disk.companions_of(mark.directory, mark.filename)]

@@ -121,7 +121,11 @@ def scan(
             continue
         if before and (before.file_size, before.mtime_ns) == (entry.file_size, entry.mtime_ns):
             images.append(before)
-        elif (seen := before_unreadable.get(path)) and seen[:2] == (entry.file_size, entry.mtime_ns):
+        elif (
+            (seen := before_unreadable.get(path))
+            and seen[:2] == (entry.file_size, entry.mtime_ns)
+            and not seen[2].startswith("mislabelled")  # what it holds may be a format that is read since
+        ):
             now_unreadable[path] = seen
             left_out.append(Ungrouped(*path, seen[2]))
         else:
