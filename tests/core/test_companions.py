@@ -57,6 +57,7 @@ def owned(*names: str) -> dict[str, tuple[str, ...]]:
             id="stage 1 does not take stage 1.5's",
         ),
         pytest.param(["lonely.yaml"], {}, id="no image"),
+        pytest.param(["a.png", "a", "a.txt"], {"a.png": ("a.txt",)}, id="next to a file without an extension"),
         pytest.param(
             ["a.png", "a.jpg", "a.jpg.xmp", "a.txt"],
             {"a.png": ("a.txt",), "a.jpg": ("a.jpg.xmp", "a.txt")},
@@ -172,6 +173,8 @@ def test_darktables_numbered_sidecar_belongs_to_its_picture(
         ["PXL_20230101_1.RAW-01.COVER.jpg", "PXL_20230101_1.RAW-02.ORIGINAL.dng"],
         ["PXL_20230101_1.RAW-01.MP.COVER.jpg", "PXL_20230101_1.RAW-02.ORIGINAL.dng", "PXL_20230101_1.RAW-01.MP"],
         ["PXL_20230101_1.MP.jpg", "PXL_20230101_1.MP", "PXL_20230101_1.MP.json"],
+        ["PXL_1.RAW-01.COVER(1).jpg", "PXL_1.RAW-02.ORIGINAL(1).dng", "PXL_1.RAW-02.ORIGINAL.dng(1).json"],
+        ["PXL_1.LONG_EXPOSURE-01.COVER~2.jpg", "PXL_1.LONG_EXPOSURE-02.ORIGINAL.dng"],
         ["MVIMG_1.jpg", "MVIMG_1.mp4"],
         ["IMG_1234.HEIC", "IMG_1234.MOV", "IMG_1234.AAE", "IMG_O1234.AAE", "IMG_1234_HEVC.MOV", "IMG_1234.MOV.json"],
         ["IMG_E1234.JPG", "IMG_1234.AAE", "IMG_O1234.AAE", "IMG_1234.MOV"],

@@ -21,7 +21,7 @@ _EDITED = (
     *("redigert", "muokattu", "edytowane", "upraveno", "編集済み", "已修改", "ha editado"),
 )
 _EDITION = re.compile(rf"(.+)-(?:{'|'.join(_EDITED)})(\(\d+\))?", re.DOTALL)
-_COVER = re.compile(r"(.+\.[A-Z_]+)-01(\.MP)?\.COVER", re.DOTALL)
+_COVER = re.compile(r"(.+\.[A-Z_]+)-01(\.MP)?\.COVER(?:~\d+)?(\(\d+\))?", re.DOTALL)
 _APPLE = re.compile(r"(.*IMG_)(E?)(\d{4}.*)", re.DOTALL)
 # what a number in a Takeout name counts, apart from images
 _MEDIA = frozenset(("3gp", "avi", "dng", "gif", "m4v", "mkv", "mov", "mp", "mp4", "mpg", "mts", "svg", "webm"))
@@ -84,7 +84,7 @@ class Companions:
 
     def _owners(self, name: str) -> list[str]:
         stem = stem_of(name)
-        if stem in self._stems and stem not in self._names and name[0] != ".":
+        if stem in self._stems and stem not in self._names and name[0] != ".":  # nearly all
             return self._stems[stem]
         for _ in range(_MOST_STEPS):
             found = self._about(name)
@@ -117,11 +117,14 @@ class Companions:
         """
         prefix = name
         while prefix:
-            if prefix in self._names and prefix != name:
+            another = prefix != name and prefix in self._names
+            if another and is_image_name(prefix):
                 return [prefix]
             for stems in (self._stems, self._others):
                 if prefix in stems and (prefix != name or extension_of(name)):  # PXL_1.MP is the video of PXL_1.MP.jpg
                     return stems[prefix]
+            if another:
+                return [prefix]
             prefix = prefix.rpartition(".")[0]
         return []
 
@@ -181,8 +184,8 @@ def renamed(companion: str, image: str, new: str) -> str:
 def _other_stems(stem: str) -> Iterator[str]:
     """Stems of files that belong to an image of this stem, where no image has them."""
     if "COVER" in stem and (cover := _COVER.fullmatch(stem)):  # Pixel: RAW, portraits, long exposures
-        kind, motion = cover[1], cover[2] or ""
-        yield from (f"{kind}-02.ORIGINAL", f"{kind}-01", f"{kind}-01{motion}")
+        kind, motion, number = cover[1], cover[2] or "", cover[3] or ""
+        yield from (f"{kind}-02.ORIGINAL{number}", f"{kind}-01{number}", f"{kind}-01{motion}{number}")
     if "-" in stem and (edition := _EDITION.fullmatch(stem)):  # Google: one JSON file for both
         yield edition[1] + (edition[2] or "")
     if "IMG_" in stem and (apple := _APPLE.fullmatch(stem)):  # iPhone: edition, original
