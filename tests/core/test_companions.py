@@ -177,6 +177,7 @@ def test_darktables_numbered_sidecar_belongs_to_its_picture(
         ["PXL_1.LONG_EXPOSURE-01.COVER~2.jpg", "PXL_1.LONG_EXPOSURE-02.ORIGINAL.dng"],
         ["MVIMG_1.jpg", "MVIMG_1.mp4"],
         ["IMG_1234.HEIC", "IMG_1234.MOV", "IMG_1234.AAE", "IMG_O1234.AAE", "IMG_1234_HEVC.MOV", "IMG_1234.MOV.json"],
+        ["20250101_100000_stage1_a.heic", "20250101_100000_stage1_a_HEVC.mov"],
         ["IMG_E1234.JPG", "IMG_1234.AAE", "IMG_O1234.AAE", "IMG_1234.MOV"],
         ["DSC_0001.JPG", "DSC_0001.NEF", "DSC_0001.NEF.xmp", "DSC_0001.xmp", "DSC_0001.acr", "DSC_0001.WAV"],
         ["DSC_0001.JPG", "DSC_0001.JPG.pp3", "DSC_0001.JPG.dop", "DSC_0001.JPG.cos", "DSC_0001.JPG.on1"],

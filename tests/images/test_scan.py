@@ -188,6 +188,10 @@ def test_files_that_are_not_read_are_counted_by_extension(look: Callable[..., Sc
     assert all(item.reason for item in result.skipped)
 
 
+def test_folder_that_cannot_be_listed_holds_nothing_skipped(images_folder: Path) -> None:
+    assert count_skipped(images_folder / "gone", IMAGE_EXTENSIONS) == ()
+
+
 def test_images_left_out_by_the_manifest_are_counted(images_folder: Path) -> None:
     write_image(images_folder / "a.jpg")
     write_image(images_folder / "b.webp")

@@ -108,7 +108,8 @@ class Companions:
             return [edited]
         if extension_of(name) == "json" and (found := self._takeout(direct)) is not None:
             return found
-        return self._by_prefix(name)
+        # the video of a Live Photo, as Image Capture writes it
+        return self._by_prefix(name) or self._by_prefix(name.replace("_HEVC.", "."))
 
     def _by_prefix(self, name: str) -> list[str]:
         """The longest name, or stem, that stands before a dot in a file's name, or is the whole of it.
@@ -190,7 +191,6 @@ def _other_stems(stem: str) -> Iterator[str]:
         yield edition[1] + (edition[2] or "")
     if "IMG_" in stem and (apple := _APPLE.fullmatch(stem)):  # iPhone: edition, original
         yield from (f"{apple[1]}{kind}{apple[3]}" for kind in ("", "O", "E") if kind != apple[2])
-        yield f"{stem}_HEVC"  # the video of a Live Photo, as Image Capture writes it
 
 
 def _beginning_with(start: str, names: Sequence[T], key: Callable[[T], str] = str) -> Iterator[T]:

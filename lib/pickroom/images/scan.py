@@ -1,5 +1,6 @@
 """Walk a project's root: every image in is either ready to be grouped or listed with its reason."""
 
+import contextlib
 import os
 import stat
 from collections import Counter, defaultdict
@@ -211,14 +212,15 @@ def _listings(
 def count_skipped(root: Path, extensions: Iterable[str], avoid: frozenset[Path] = frozenset()) -> tuple[Skipped, ...]:
     """Pictures and videos under `root` that no scan reads and that are no companions, by extension.
 
-    Args: as `walk`; raises as it does.
+    Arguments are as those of `walk`. A root that cannot be listed holds none: the scan says so.
     """
     allowed, found = tuple(extensions), Counter[str]()
-    for _, listing in _listings(root, avoid, "", []):
-        names = [item.name for item in listing]
-        unread = [name for name in names if extension_of(name) in _UNREAD and not is_image_name(name, allowed)]
-        belonging = Companions(names).all if unread else set()
-        found.update(extension_of(name) for name in unread if name not in belonging)
+    with contextlib.suppress(OSError):
+        for _, listing in _listings(root, avoid, "", []):
+            names = [item.name for item in listing]
+            unread = [name for name in names if extension_of(name) in _UNREAD and not is_image_name(name, allowed)]
+            belonging = Companions(names).all if unread else set()
+            found.update(extension_of(name) for name in unread if name not in belonging)
     return tuple(Skipped(f".{extension}", count, _UNREAD[extension]) for extension, count in sorted(found.items()))
 
 
