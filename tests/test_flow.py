@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from conftest import read_tree, write_image
+from pickroom.core.companions import Companions
 from pickroom.core.errors import ConflictError
-from pickroom.core.naming import OWNED_FOLDERS, companions_by_stem, stem_of
+from pickroom.core.naming import OWNED_FOLDERS, stem_of
 from pickroom.core.records import Group
 from pickroom.files.batch import recover, undo_batch
 from pickroom.indexing import projects
@@ -219,9 +220,9 @@ def owners(tree: dict[str, str]) -> dict[str, str]:
         by_folder.setdefault(str(Path(path).parent), {})[Path(path).name] = sha256
     found = {}
     for names in by_folder.values():
-        companions = companions_by_stem(names)
+        companions = Companions(names)
         for name in names:
-            for companion in companions.get(stem_of(name), ()) if name.endswith(("png", "webp")) else ():
+            for companion in companions.of(name) if name.endswith(("png", "webp")) else ():
                 found[names[companion]] = names[name]
     return found
 

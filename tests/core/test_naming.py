@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from conftest import FIXTURES
 from pickroom.core.naming import (
     IMAGE_EXTENSIONS,
-    companions_by_stem,
     extension_of,
     group_id,
     is_image_name,
@@ -108,48 +107,6 @@ def test_image_extensions_count_in_any_case(extension: str) -> None:
 def test_nothing_else_is_an_image() -> None:
     assert len(IMAGE_EXTENSIONS) == 9
     assert [name for name in ("a.gif", "a.yaml", "a.png.txt", "png", ".png", "a.decision") if is_image_name(name)] == []
-
-
-@pytest.mark.parametrize(
-    ("names", "owned"),
-    [
-        pytest.param(["a.png", "a.yaml"], {"a": ("a.yaml",)}, id="one"),
-        pytest.param(
-            ["a.png", "a.yaml", "a.caption", "a.txt", "a.json", "a.decision", "a.xmp", "a.hands.json", "a.odd"],
-            {"a": ("a.caption", "a.decision", "a.hands.json", "a.json", "a.odd", "a.txt", "a.xmp", "a.yaml")},
-            id="any suffix, also doubled",
-        ),
-        pytest.param(["a.png", "a.png.yaml"], {"a": ("a.png.yaml",)}, id="named after the whole file"),
-        pytest.param(["a.png", "a.jpg"], {}, id="never an image"),
-        pytest.param(["a.png", "ab.yaml", "a_b.yaml", "a", "b.yaml"], {}, id="a longer name is another's"),
-        pytest.param(
-            ["a.png", "a.b.png", "a.b.yaml", "a.yaml"],
-            {"a": ("a.yaml",), "a.b": ("a.b.yaml",)},
-            id="the longest stem owns it",
-        ),
-        pytest.param(
-            ["x_stage1.png", "x_stage1.5_y.png", "x_stage1.5_y.yaml", "x_stage1.yaml", "x_stage1.5.yaml"],
-            {"x_stage1": ("x_stage1.5.yaml", "x_stage1.yaml"), "x_stage1.5_y": ("x_stage1.5_y.yaml",)},
-            id="stage 1 does not take stage 1.5's",
-        ),
-        pytest.param(["lonely.yaml"], {}, id="no image"),
-    ],
-)
-def test_companions_are_the_stem_a_dot_and_any_suffix(names: list[str], owned: dict[str, tuple[str, ...]]) -> None:
-    assert companions_by_stem(names) == owned
-
-
-@given(st.sets(NAMES))
-def test_a_file_is_companion_of_one_stem_at_most_and_never_an_image(names: set[str]) -> None:
-    owners = companions_by_stem(names)
-    owned = [name for group in owners.values() for name in group]
-    assert len(owned) == len(set(owned))
-    assert set(owned) <= {name for name in names if not is_image_name(name)}
-    stems = {stem_of(name) for name in names if is_image_name(name)}
-    for name in names - set(owned):
-        assert is_image_name(name) or not any(name.startswith(f"{stem}.") for stem in stems)
-    for stem, group in owners.items():
-        assert all(name.startswith(f"{stem}.") for name in group)
 
 
 def test_sidecar_replaces_only_the_last_extension() -> None:

@@ -12,8 +12,9 @@ from PIL import Image as PillowImage
 
 from conftest import read_tree
 from demo.conftest import SMALL, Demo
+from pickroom.core.companions import Companions
 from pickroom.core.errors import FileOperationError, UsageError
-from pickroom.core.naming import companions_by_stem, is_image_name, parse_name, stem_of
+from pickroom.core.naming import is_image_name, parse_name, stem_of
 from pickroom.demo import project
 from pickroom.demo.photographs import PHOTOGRAPHS, Photograph, load
 from pickroom.demo.plan import DemoConfig
@@ -79,7 +80,7 @@ def test_every_image_has_its_yaml_and_carries_its_parameters(demo: Demo) -> None
     for truth in demo.truths:
         for name in truth.images:
             path = demo.path_of(name)
-            companions = companions_by_stem(p.name for p in path.parent.iterdir())[stem_of(name)]
+            companions = Companions(p.name for p in path.parent.iterdir()).of(name)
             assert f"{stem_of(name)}.yaml" in companions
             captions += f"{stem_of(name)}.caption" in companions
             document = yaml.safe_load((path.parent / f"{stem_of(name)}.yaml").read_text())

@@ -90,6 +90,37 @@ def test_an_earlier_crop_of_the_default_box_is_unset(judged: Project) -> None:
     assert all(item.there for item in sidecars.plan(choices.read(judged)))
 
 
+@pytest.mark.parametrize("raw", ["a file beside", "only named"])
+def test_sidecar_of_a_raw_file_keeps_its_own_crop_and_size(judged: Project, raw: str) -> None:
+    cut = next(image for image in choices.read(judged).images if image.box)
+    path = judged.root / cut.path.replace(".png", ".xmp")
+    own = (
+        f'xmlns:crs="{xmp.CRS}" crs:HasCrop="True" crs:CropTop="0.2" crs:CropAngle="1.5" xmlns:tiff="{xmp.TIFF}" '
+        'tiff:Orientation="8" tiff:ImageWidth="6000"'
+    )
+    if raw == "a file beside":
+        path.with_suffix(".CR3").write_bytes(b"raw")
+    else:
+        own += f' xmlns:photoshop="{xmp.PHOTOSHOP}" photoshop:SidecarForExtension="NEF"'
+    path.write_text(OTHER.replace("dc:source", f"{own} dc:source"))
+    before = read_tree(judged.root)
+    planned, _, _ = sidecars.write(judged)
+    assert [item.path for item in planned if item.rating_only] == [path.relative_to(judged.root).as_posix()]
+    assert read(judged, cut.path) == {"Rating": "5", "Label": "Green", "HasCrop": "True", "CropTop": "0.2"}
+    assert path.read_text().count('Orientation="8"') == path.read_text().count('ImageWidth="6000"') == 1
+    assert sidecars.undo(judged).held == {}
+    assert read_tree(judged.root) == before
+
+
+def test_new_sidecar_next_to_a_raw_file_has_no_crop(judged: Project) -> None:
+    cut = next(image for image in choices.read(judged).images if image.box)
+    (judged.root / cut.path.replace(".png", ".dng")).write_bytes(b"raw")
+    sidecars.write(judged)
+    assert read(judged, cut.path) == {"Rating": "5", "Label": "Green"}
+    sidecars.write(judged, "full")  # NAME.png.xmp is of the image whatever lies there
+    assert b"HasCrop" in (judged.root / f"{cut.path}.xmp").read_bytes()
+
+
 def test_sidecar_edited_since_stays_and_can_be_undone_later(judged: Project) -> None:
     before = read_tree(judged.root)
     sidecars.write(judged)

@@ -140,3 +140,28 @@ def test_crop_is_in_the_frame_of_the_stored_picture(orientation: int) -> None:
     part.getexif()[0x0112] = orientation
     seen = upright.crop([round(e * s) for e, s in zip(box.to_list(), upright.size * 2, strict=True)])
     assert np.array_equal(np.asarray(ImageOps.exif_transpose(part)), np.asarray(seen))
+
+
+@pytest.mark.parametrize(
+    ("said", "another"),
+    [
+        ('photoshop:SidecarForExtension="CR2"', True),
+        ('photoshop:SidecarForExtension="jpg"', False),
+        ('crs:RawFileName="a.NEF"', True),
+        ('crs:RawFileName="a.JPG"', False),
+        ('crs:RawFileName="b.JPG"', True),
+        ('crs:RawFileName="as-it-was-called-once.JPG"', False),
+        ('crs:HasCrop="True"', False),
+    ],
+)
+@pytest.mark.parametrize("form", ["attribute", "element"])
+def test_sidecar_that_names_another_file_is_told(said: str, another: bool, form: str) -> None:
+    inside = ""
+    if form == "element":
+        name, _, value = said.partition("=")
+        said, inside = "", f"<{name}>{value[1:-1]}</{name}>"
+    packet = (
+        f'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="{xmp.RDF}"><rdf:Description rdf:about="" {said}'
+        f' xmlns:crs="{xmp.CRS}" xmlns:photoshop="{xmp.PHOTOSHOP}">{inside}</rdf:Description></rdf:RDF></x:xmpmeta>'
+    )
+    assert xmp.names_another(packet.encode(), "a.JPG", {"a.JPG", "b.JPG", "a.xmp"}) is another

@@ -108,16 +108,16 @@ def test_companions_are_every_file_of_the_stem_with_its_hash_now(tmp_path: Path,
     for name in (f"{A}.yaml", f"{A}.hands.json", f"{A}.decision", f"{B}.txt", "other.yaml", f"{A}x.txt"):
         (tmp_path / "anna" / name).write_text(name)
     found = DiskSnapshot(tmp_path).companions(group)
-    assert {stem: [name for name, _ in files] for stem, files in found.items()} == {
-        A: [f"{A}.decision", f"{A}.hands.json", f"{A}.yaml"],
-        B: [f"{B}.txt"],
+    assert {image: [name for name, _ in files] for image, files in found.items()} == {
+        f"{A}.png": [f"{A}.decision", f"{A}.hands.json", f"{A}.yaml"],
+        f"{B}.png": [f"{B}.txt"],
     }
-    assert dict(found[B])[f"{B}.txt"] == atomic.sha256_of(tmp_path / "anna" / f"{B}.txt")
+    assert dict(found[f"{B}.png"])[f"{B}.txt"] == atomic.sha256_of(tmp_path / "anna" / f"{B}.txt")
 
 
 def test_a_folder_named_like_a_companion_is_none(tmp_path: Path, group: Group) -> None:
     (tmp_path / "anna" / f"{A}.frames").mkdir()
-    assert DiskSnapshot(tmp_path).companions(group) == {A: [], B: []}
+    assert DiskSnapshot(tmp_path).companions(group) == {f"{A}.png": [], f"{B}.png": []}
 
 
 @pytest.mark.parametrize("kind", ["link", "broken link", "pipe"])

@@ -203,7 +203,7 @@ def plan(choice: Choice, recommendation: Recommendation | None, directory: str =
 
 def test_each_image_moves_with_its_companions_and_keeps_its_name() -> None:
     stem = "20250802_060000_stage1.5_w"
-    ops = plan(APPROVE_1, PICK, **{stem: ((f"{stem}.yaml", "aa"), (f"{stem}.hands.json", "bb"))})
+    ops = plan(APPROVE_1, PICK, **{f"{stem}.png": ((f"{stem}.yaml", "aa"), (f"{stem}.hands.json", "bb"))})
     assert [(op.op, op.source, op.destination) for op in ops] == [
         ("move", "anna/20250801_060000_stage1_w.png", "delete_staging/20250801_060000_stage1_w.png"),
         ("move", "anna/20250802_060000_stage1.5_w.png", "selected/20250802_060000_stage1.5_w.png"),

@@ -114,7 +114,7 @@ def lay_out(folder: Path) -> dict[str, str]:
     write_image(folder.parent / "outside.png")
     (folder / "zero.png").touch()
     write_truncated(folder / "cut.png")
-    write_image(folder / "mislabelled.jpg").rename(folder / "mislabelled.png")
+    (folder / "mislabelled.png").write_bytes(b"GIF89a\1\0\1\0\0\0\0,\0\0\0\0\1\0\1\0\0\2\2D\1\0;")
     (folder / "text.png").write_text("<svg onload=alert(1)>")
     (folder / "bomb.png").write_bytes(png_of_no_pixels(60_000, 60_000))
     (folder / "out.png").symlink_to(folder.parent / "outside.png")

@@ -182,6 +182,24 @@ def test_name_that_is_not_utf_8_is_listed_and_stops_nothing(workspace: Workspace
     assert in_child(projects.rescan, project).images == 1
 
 
+def test_companion_whose_name_is_not_utf_8_holds_its_group_back(workspace: Workspace, images_folder: Path) -> None:
+    (names, others) = write_series(images_folder, [(1, 2), (1, 2)])
+    strange = os.fsencode(images_folder / names[0].removesuffix(".png")) + b".\xff"
+    beside = os.fsencode(images_folder / others[0].removesuffix(".png")) + b" \xff"
+    try:
+        for path in (strange, beside):
+            Path(os.fsdecode(path)).write_bytes(b"x")
+    except OSError:
+        pytest.skip("this file system takes only UTF-8 for a name")
+    project = projects.start(workspace, "p", images_folder)[0]
+    result = review(project, "1", "1", *FINALISE).last_result
+    assert result is not None and result.counts == {"approve": 1}
+    (reason,) = result.held.values()
+    assert reason.endswith("\\xff cannot be read: its name is not valid UTF-8: rename it")
+    assert result.line.encode() and " \\xff" in result.line
+    assert projects.status(project)["held"] == result.held
+
+
 @pytest.mark.parametrize("name", ["a\\b.png", " ", "-x", "=1", "a\nb", "..png", "\u202e", "é", "C:\\a.png"])
 def test_name_that_a_file_can_have(name: str) -> None:
     assert is_file_name(name)

@@ -146,9 +146,18 @@ def test_a_series_in_a_jpeg_is_refused(tmp_path: Path) -> None:
 def test_unreadable_files_say_why(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(b"")
     (tmp_path / "b.png").write_bytes(b"not an image")
-    photograph().save(tmp_path / "c.png", "JPEG")
+    photograph().save(tmp_path / "c.png", "GIF")
     reasons = [reason_of(tmp_path / name) for name in ("a.png", "b.png", "c.png")]
-    assert reasons == ["zero bytes", "unreadable: not an image", "mislabelled: .png holds JPEG"]
+    assert reasons == ["zero bytes", "unreadable: not an image", "mislabelled: .png holds GIF"]
+
+
+@pytest.mark.parametrize(
+    ("name", "held"), [("a.heic", "JPEG"), ("a.png", "WEBP"), ("a.jpg", "PNG"), ("a.webp", "TIFF")]
+)
+def test_crop_of_a_misnamed_file_has_its_format(name: str, held: str, tmp_path: Path) -> None:
+    photograph().save(tmp_path / name, held)
+    crop = cropped(tmp_path / name)
+    assert crop.format == held and crop.size == expected(tmp_path / name).shape[1::-1]
 
 
 @pytest.mark.parametrize("extension", ["png", "jpg", "webp", "tif", "bmp"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,20 @@ import pillow_heif
 import pytest
 from PIL import Image as PillowImage
 
-from images.pictures import BOX, ICC, XMP, cropped, difference, exif_block, exif_fields, expected, photograph, pixels
+from images.pictures import (
+    BOX,
+    ICC,
+    MAKER_NOTE,
+    THUMBNAIL,
+    XMP,
+    cropped,
+    difference,
+    exif_block,
+    exif_fields,
+    expected,
+    photograph,
+    pixels,
+)
 from pickroom.core.errors import ImageError
 from pickroom.images import crops
 
@@ -125,3 +139,73 @@ def test_what_a_bmp_would_lose_is_refused(
             crops.check_croppable(tmp_path / "a.bmp")
     else:
         crops.check_croppable(tmp_path / "a.bmp")
+
+
+@pytest.mark.parametrize("chroma", ["4:2:0", "4:2:2", "4:4:4"])
+@pytest.mark.parametrize("mode", ["RGB", "RGBA"])
+def test_avif_is_close_and_keeps_its_mode_and_chroma(mode: str, chroma: str, tmp_path: Path) -> None:
+    source = tmp_path / "a.avif"
+    photograph(mode).save(source, quality=80, subsampling=chroma)
+    data, crop = crops.render(source, BOX), cropped(source)
+    assert crop.mode == mode
+    assert data[data.index(b"av1C") + 6] == source.read_bytes()[source.read_bytes().index(b"av1C") + 6]
+    seen = [np.asarray(PillowImage.fromarray(p).convert("RGB")) for p in (pixels(crop), expected(source))]
+    assert difference(*seen) < 3
+
+
+@pytest.mark.parametrize("orientation", [1, 3, 6, 8])
+def test_avif_metadata_and_turn_survive(orientation: int, tmp_path: Path) -> None:
+    source = tmp_path / "a.avif"
+    exif = exif_block(orientation)
+    photograph().save(source, icc_profile=ICC, exif=exif, xmp=XMP)
+    before, crop = PillowImage.open(source), cropped(source)
+    assert crop.info["icc_profile"] == ICC and crop.info["xmp"] == XMP
+    fields, kept = exif_fields(before), exif_fields(crop)
+    assert before.getexif().get(0x0112, 1) == crop.getexif().get(0x0112, 1) == orientation
+    sizes = {0x0100: crop.width, 0x0101: crop.height}
+    assert kept["main"] == fields["main"] | {key: sizes[key] for key in sizes.keys() & fields["main"].keys()}
+    assert kept["gps"] == fields["gps"] and not kept["thumbnail"]
+    assert difference(pixels(crop), expected(source)) < 4
+
+
+@pytest.mark.parametrize("filler", range(4))
+def test_maker_note_in_an_avif_keeps_its_offset(filler: int, tmp_path: Path) -> None:
+    source = tmp_path / "a.avif"
+    photograph().save(source, exif=exif_block(1, thumbnail=THUMBNAIL[filler:]))
+    places = [
+        data.index(MAKER_NOTE) - data.index(b"Exif\0\0") for data in (source.read_bytes(), crops.render(source, BOX))
+    ]
+    assert places[0] == places[1]
+
+
+def ten_bits(data: bytes) -> bytes:
+    """An AVIF file that says 10 bits, in its properties `av1C` and `pixi`."""
+    at = data.index(b"av1C") + 6
+    said = data[:at] + bytes([data[at] | 0x40]) + data[at + 1 :]
+    return said.replace(b"pixi\0\0\0\0\3\x08\x08\x08", b"pixi\0\0\0\0\3\x0a\x0a\x0a")
+
+
+def in_pq(data: bytes) -> bytes:
+    """An AVIF file whose colours are those of HDR video (BT.2020, PQ)."""
+    at = data.index(b"nclx") + 4
+    return data[:at] + struct.pack(">HH", 9, 16) + data[at + 4 :]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"), [(ten_bits, "AVIF of 10 bits"), (in_pq, r"colours of its own \(9/16"), (bytes, "")]
+)
+def test_what_an_avif_would_lose_is_refused(change: Callable[[bytes], bytes], said: str, tmp_path: Path) -> None:
+    source = tmp_path / "a.avif"
+    photograph().save(source)
+    source.write_bytes(change(source.read_bytes()))
+    if said:
+        with pytest.raises(ImageError, match=said):
+            crops.check_croppable(source)
+    else:
+        crops.check_croppable(source)
+
+
+def test_avif_of_several_pictures_is_refused(tmp_path: Path) -> None:
+    photograph().save(tmp_path / "a.avif", save_all=True, append_images=[photograph().rotate(90)])
+    with pytest.raises(ImageError, match="holds 2 pictures"):
+        crops.check_croppable(tmp_path / "a.avif")

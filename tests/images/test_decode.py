@@ -265,9 +265,26 @@ def test_truncated_png_and_jpeg_are_called_truncated(tmp_path: Path, extension: 
 
 @pytest.mark.parametrize(
     ("held", "name"),
-    [("JPEG", "a.png"), ("PNG", "a.jpg"), ("WEBP", "a.jpeg"), ("GIF", "a.png"), ("PNG", "a.heic"), ("BMP", "a.tif")],
+    [("JPEG", "a.png"), ("PNG", "a.jpg"), ("WEBP", "a.jpeg"), ("PNG", "a.heic"), ("BMP", "a.tif"), ("JPEG", "a.heic")],
 )
-def test_file_that_holds_another_format_is_mislabelled(tmp_path: Path, held: str, name: str) -> None:
+def test_content_decides_whatever_the_extension(tmp_path: Path, held: str, name: str) -> None:
+    quarters().save(tmp_path / name, held)
+    with decode.open_image(tmp_path / name) as image:
+        assert image.format == held and decode.says_otherwise(tmp_path / name, image)
+    assert decode.read_rgb(tmp_path / name).size == quarters().size
+
+
+@pytest.mark.parametrize("name", ["a.jfif", "a.jpe", "a.JPG", "a.avif", "a.hif"])
+def test_every_extension_of_a_format_is_read(tmp_path: Path, name: str) -> None:
+    held = {"avif": "AVIF", "hif": "HEIF"}.get(name[2:], "JPEG")
+    quarters().save(tmp_path / name, held)
+    with decode.open_image(tmp_path / name) as image:
+        assert image.format == held and not decode.says_otherwise(tmp_path / name, image)
+    assert decode.read_rgb(tmp_path / name).size == quarters().size
+
+
+@pytest.mark.parametrize(("held", "name"), [("GIF", "a.png"), ("PPM", "a.jpg"), ("ICO", "a.heic")])
+def test_file_of_a_format_that_is_not_read_is_mislabelled(tmp_path: Path, held: str, name: str) -> None:
     quarters().save(tmp_path / name, held)
     assert reason_of(tmp_path / name) == f"mislabelled: .{name[2:]} holds {held}"
 

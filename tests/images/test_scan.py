@@ -17,7 +17,7 @@ from pickroom.core.errors import ImageError
 from pickroom.core.naming import IMAGE_EXTENSIONS, OWNED_FOLDERS
 from pickroom.core.records import Image, Ungrouped
 from pickroom.images import scan as scan_module
-from pickroom.images.scan import Entry, ScanResult, scan, walk
+from pickroom.images.scan import Entry, ScanResult, count_skipped, scan, walk
 from support.damaged import png_of_no_pixels, write_truncated
 from support.reviewing import in_child, obey_permissions
 
@@ -163,9 +163,40 @@ def test_truncated_image_is_listed(look: Callable[..., ScanResult], images_folde
     assert reasons(look()) == {f"a.{extension}": "truncated"}
 
 
-def test_mislabelled_image_says_what_it_holds(look: Callable[..., ScanResult], images_folder: Path) -> None:
-    write_image(images_folder / "a.jpg").rename(images_folder / "a.png")
-    assert reasons(look()) == {"a.png": "mislabelled: .png holds JPEG"}
+def test_image_with_another_formats_name_is_read_and_noted(
+    look: Callable[..., ScanResult], images_folder: Path
+) -> None:
+    write_image(images_folder / "a.jpg").rename(images_folder / "a.heic")
+    Pillow.new("RGB", (8, 8)).save(images_folder / "b.png", "GIF")
+    result = look()
+    assert names(result) == ["a.heic"] and result.misnamed == ("a.heic (JPEG)",)
+    assert reasons(result) == {"b.png": "mislabelled: .png holds GIF"}
+
+
+def test_files_that_are_not_read_are_counted_by_extension(look: Callable[..., ScanResult], images_folder: Path) -> None:
+    write_image(images_folder / "a.jpg")
+    beside = ["a.CR2", "a.mov", "a.jpg.psd", "a.txt"]  # companions
+    alone = ["b.CR2", "c.cr2", "d.gif", "sub/e.GIF", "f.MOV", "g.svg", "h.jxl", "i.txt", ".j.gif", "crop/k.gif"]
+    for name in (*beside, *alone):
+        (images_folder / name).parent.mkdir(exist_ok=True)
+        (images_folder / name).write_bytes(b"x")
+    result = look()
+    assert names(result) == ["a.jpg"] and result.left_out == ()
+    assert {item.extension: item.files for item in result.skipped} == {
+        **{".cr2": 2, ".gif": 2, ".jxl": 1, ".mov": 1, ".svg": 1},
+    }
+    assert all(item.reason for item in result.skipped)
+
+
+def test_folder_that_cannot_be_listed_holds_nothing_skipped(images_folder: Path) -> None:
+    assert count_skipped(images_folder / "gone", IMAGE_EXTENSIONS) == ()
+
+
+def test_images_left_out_by_the_manifest_are_counted(images_folder: Path) -> None:
+    write_image(images_folder / "a.jpg")
+    write_image(images_folder / "b.webp")
+    (skipped,) = count_skipped(images_folder, ["jpg"])
+    assert skipped.line == "skipped: 1 .webp (left out by allowed_extensions in the project's manifest)"
 
 
 def test_links_and_pipes_are_listed_and_never_opened(look: Callable[..., ScanResult], images_folder: Path) -> None:
@@ -431,6 +462,15 @@ def test_unreadable_file_is_not_opened_again(
     os.utime(images_folder / "c.png", ns=(1, 1))
     with pytest.raises(AssertionError, match=r"c\.png was opened"):
         look(unreadable=first.unreadable)
+
+
+def test_file_that_an_earlier_version_called_mislabelled_is_read(
+    look: Callable[..., ScanResult], images_folder: Path
+) -> None:
+    path = write_image(images_folder / "a.jpg").rename(images_folder / "a.heic")
+    info = path.stat()
+    before = {("", "a.heic"): (info.st_size, info.st_mtime_ns, "mislabelled: .heic holds JPEG")}
+    assert names(look(unreadable=before)) == ["a.heic"]
 
 
 _NO_IMAGE = "unreadable: not an image"

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from conftest import read_tree, write_image, write_series
 from pickroom.core.errors import ConflictError, LockedError, PickroomError, ProjectError, StoreError, UsageError
-from pickroom.core.naming import OWNED_FOLDERS
+from pickroom.core.naming import EARLIER_EXTENSIONS, OWNED_FOLDERS
 from pickroom.files.preflight import project_lock
 from pickroom.images import decode
 from pickroom.indexing import projects
@@ -512,6 +512,7 @@ def test_status_of_a_new_project(make_project: MakeProject) -> None:
         "chosen": 0,
         "decided": {},
         "ungrouped": 1,
+        "skipped": [],
         "incomplete_crops": [],
         "planned_operations": 0,
         "unfinished": [],
@@ -746,3 +747,30 @@ def test_manifest_of_a_project_with_a_database_is_its_own(make_project: MakeProj
     assert project.workspace.project_ids() == ["p"]
     with pytest.raises(ProjectError, match="damaged"):
         project.workspace.project("p")
+
+
+def test_start_groups_and_status_count_what_is_skipped(workspace: Workspace, images_folder: Path) -> None:
+    write_series(images_folder, [(1, 2)])
+    for name in ("a.gif", "b.gif", "c.CR3"):
+        (images_folder / name).write_bytes(b"x")
+    project, report = projects.start(workspace, "p", images_folder)
+    counted = [("." + extension, count) for extension, count in (("cr3", 1), ("gif", 2))]
+    for found in (report.to_dict(), projects.rescan(project).to_dict(), projects.status(project)):
+        assert [(item["extension"], item["files"]) for item in found["skipped"]] == counted
+
+
+def test_folder_of_nothing_but_skipped_files_says_so(workspace: Workspace, images_folder: Path) -> None:
+    images_folder.mkdir(exist_ok=True)
+    (images_folder / "a.CR3").write_bytes(b"raw")
+    with pytest.raises(ProjectError, match=r"holds no images, and 1 \.cr3: a RAW file"):
+        projects.start(workspace, "p", images_folder)
+
+
+def test_project_of_version_0_1_reads_the_newer_formats(workspace: Workspace, images_folder: Path) -> None:
+    write_series(images_folder, [(1, 2)])
+    project, _ = projects.start(workspace, "p", images_folder)
+    project.with_manifest(allowed_extensions=EARLIER_EXTENSIONS)
+    write_image(images_folder / "new.avif")
+    assert projects.rescan(workspace.project("p")).images == 3
+    project.with_manifest(allowed_extensions=("png",))  # the user's own list stands
+    assert workspace.project("p").manifest.allowed_extensions == ("png",)

@@ -13,7 +13,7 @@ import duckdb
 
 from pickroom.analysis.queries import VIEWS, Encoder, Problem, identifier, quoted, view_sql
 from pickroom.core.errors import PickroomError
-from pickroom.core.naming import is_image_name
+from pickroom.core.naming import as_text, is_image_name
 from pickroom.store.workspace import Workspace
 
 _BOXES = {
@@ -199,8 +199,8 @@ def list_files(engine: duckdb.DuckDBPyConnection, workspace: Workspace, project_
         listed.append(own_id)
         for directory, name in _walk(project.root, workspace.own_folders):
             columns["project_id"].append(own_id)
-            columns["directory"].append(_storable(directory))
-            columns["filename"].append(_storable(name))
+            columns["directory"].append(as_text(directory))
+            columns["filename"].append(as_text(name))
             columns["is_image"].append(is_image_name(name))
     types = [pyarrow.string()] * 3 + [pyarrow.bool_()]
     arrays = [pyarrow.array(values, kind) for values, kind in zip(columns.values(), types, strict=True)]
@@ -222,8 +222,3 @@ def _walk(root: Path, avoid: Iterable[Path]) -> Iterator[tuple[str, str]]:
         for name in names:
             if not name.startswith("."):
                 yield directory, name
-
-
-def _storable(name: str) -> str:
-    # as the scan stores a name that is not valid UTF-8
-    return name.encode(errors="surrogateescape").decode(errors="backslashreplace")

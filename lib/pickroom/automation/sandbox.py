@@ -17,8 +17,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pickroom.automation.decisions_file import APPROVED, DECISIONS
+from pickroom.core.companions import Companions
 from pickroom.core.errors import ConflictError, FileOperationError, ProjectError, UsageError
-from pickroom.core.naming import OWNED_FOLDERS, companions_by_stem, filename_of, folder_of, is_image_name
+from pickroom.core.naming import OWNED_FOLDERS, filename_of, folder_of, is_image_name
 from pickroom.core.quantities import format_bytes
 from pickroom.core.records import FileOp
 from pickroom.files import recovery
@@ -207,9 +208,8 @@ def files_of(project: Project, avoid: Path) -> Iterator[str]:
     for top in tops:
         for here, folders, names in os.walk(top):
             folders[:] = [f for f in folders if not f.startswith(".") and Path(here, f).resolve() not in skipped]
-            plain = [n for n in names if not n.startswith(".") and stat.S_ISREG(Path(here, n).lstat().st_mode)]
-            companions = companions_by_stem(plain)
-            wanted = {name for name in plain if is_image_name(name)}.union(*companions.values())
+            plain = [name for name in names if stat.S_ISREG(Path(here, name).lstat().st_mode)]
+            wanted = {name for name in plain if is_image_name(name)} | Companions(plain).all
             relative = Path(here).relative_to(root).as_posix()
             yield from (name if relative == "." else f"{relative}/{name}" for name in wanted)
 

@@ -75,6 +75,7 @@ def scan_lines(report: Any) -> list[str]:
             lines.append(f"  {len(found)} in no group: {reason}")
         else:
             lines += [f"  {one.directory or '.'}/{one.filename}: {one.reason}" for one in found]
+    lines += [f"  {item.line}" for item in report.skipped]
     lines += [f"  missing since the last scan: {path}" for path in report.missing[:_SHOWN]]
     lines += [f"  {note}" for note in report.notes]
     lines += [f"  stays in its group: {u.directory or '.'}/{u.filename}: {u.reason}" for u in report.doubtful[:_SHOWN]]
@@ -168,6 +169,7 @@ def status_words(entry: dict[str, Any]) -> str:
         lines.append(f"  chosen, and not finalised: {plural(entry['chosen'], 'group')} (Shift+Enter in the deck)")
     if entry["ungrouped"]:
         lines.append(f"  in no group: {plural(entry['ungrouped'], 'image')} (why: pickroom groups {name})")
+    lines += [f"  skipped: {item['files']} {item['extension']} ({item['reason']})" for item in entry["skipped"]]
     if entry["ungrouped"] and not entry["groups"]:
         lines.append(f"  next: {similarity_hint(name)}")
     if entry["incomplete_crops"]:

@@ -70,7 +70,7 @@ class ImageError(PickroomError):
     """One image cannot be read; `reason` is the short text listed next to its name.
 
     Attributes:
-        reason: e.g. "zero bytes", "truncated", "mislabelled: .png holds JPEG".
+        reason: e.g. "zero bytes", "truncated", "mislabelled: .png holds GIF".
         by_content: the reason lies in the file's bytes, so that the unchanged file will never be readable; False where
             the file could not be opened, or memory was short.
     """

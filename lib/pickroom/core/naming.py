@@ -1,14 +1,20 @@
-"""The one file-name grammar: timestamp, stage, images, companions of a stem, project ids. Pure."""
+"""The one file-name grammar: timestamp, stage, images, project ids. Pure."""
 
 import hashlib
 import re
-from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-IMAGE_EXTENSIONS = ("png", "jpg", "jpeg", "webp", "tif", "tiff", "bmp", "heic", "heif")
+EARLIER_EXTENSIONS = ("png", "jpg", "jpeg", "webp", "tif", "tiff", "bmp", "heic", "heif")  # those of version 0.1
+IMAGE_EXTENSIONS = (*EARLIER_EXTENSIONS, "avif", "jfif", "jpe", "hif")
+
+# What cameras write, as far as it is no image here: digital negatives of which another program makes the picture.
+RAW_EXTENSIONS = (
+    *("3fr", "arw", "bay", "cap", "cr2", "cr3", "crw", "dcr", "dng", "erf", "fff", "gpr", "iiq", "k25", "kdc", "mef"),
+    *("mos", "mrw", "nef", "nrw", "orf", "ori", "pef", "ptx", "raf", "raw", "rw2", "rwl", "sr2", "srf", "srw", "x3f"),
+)
 
 # Folders inside a project's root that Pickroom owns: never scanned as sources (FORMATS.md, Folders).
 SELECTED = "selected"
@@ -67,32 +73,8 @@ def extension_of(filename: str) -> str:
 
 
 def is_image_name(filename: str, extensions: Iterable[str] = IMAGE_EXTENSIONS) -> bool:
-    """Whether the extension is one of an image's, in any case."""
-    return extension_of(filename) in extensions
-
-
-def companions_by_stem(names: Iterable[str]) -> Mapping[str, tuple[str, ...]]:
-    """Each image stem of one folder -> the names of its companions, sorted.
-
-    A companion's name is the stem, a dot, and any suffix, and is not itself an image. Where several stems
-    fit (`a` and `a.b` both fit `a.b.yaml`; `stage1` and `stage1.5_x` really meet), the longest owns it.
-
-    Args:
-        names: every file name in the folder, images and others.
-    """
-    names = list(names)
-    stems = {stem_of(name) for name in names if is_image_name(name)}
-    found: dict[str, list[str]] = defaultdict(list)
-    for name in names:
-        if is_image_name(name):
-            continue
-        prefix = name
-        while prefix:
-            prefix, dot, _ = prefix.rpartition(".")
-            if dot and prefix in stems:
-                found[prefix].append(name)
-                break
-    return {stem: tuple(sorted(owned)) for stem, owned in found.items()}
+    """Whether the extension is one of an image's, in any case; a hidden file is none."""
+    return extension_of(filename) in extensions and not filename.startswith(".")
 
 
 def is_text(value: str) -> bool:
@@ -106,6 +88,11 @@ def is_text(value: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def as_text(name: str) -> str:
+    r"""A file name of the system as text that a database can hold: bytes that are not UTF-8 are shown as `\xff`."""
+    return name.encode(errors="surrogateescape").decode(errors="backslashreplace")
 
 
 def is_file_name(name: object) -> bool:

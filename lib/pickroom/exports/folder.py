@@ -15,8 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Self
 
+from pickroom.core.companions import Companions
 from pickroom.core.errors import ConflictError, FileOperationError, UsageError
-from pickroom.core.naming import companions_by_stem, stays_inside, stem_of
+from pickroom.core.naming import stays_inside
 from pickroom.exports import choices
 from pickroom.exports.choices import Choices, Judged
 from pickroom.exports.formats import Exported, ExportRequest, Progress
@@ -101,11 +102,11 @@ class Dataset:
 def captions(files: Mapping[str, Path]) -> dict[str, str | None]:
     """Name in the folder -> the picture's caption."""
     found: dict[str, str | None] = {}
-    companions: dict[Path, Mapping[str, tuple[str, ...]]] = {}
+    companions: dict[Path, Companions] = {}
     for name, path in files.items():
         if path.parent not in companions:
-            companions[path.parent] = companions_by_stem(os.listdir(path.parent))
-        written = metadata.read(path, companions[path.parent].get(stem_of(path.name), ()))
+            companions[path.parent] = Companions(os.listdir(path.parent))
+        written = metadata.read(path, companions[path.parent].of(path.name))
         found[name] = next((written[key] for key in _CAPTIONS if written.get(key)), None)
     return found
 

@@ -20,11 +20,11 @@ from typing import Any, Literal
 import msgspec
 
 from pickroom.core.errors import FileOperationError, ImageError, UsageError
-from pickroom.core.naming import filename_of, join, split, stays_inside, stem_of
+from pickroom.core.naming import RAW_EXTENSIONS, extension_of, filename_of, join, split, stays_inside, stem_of
 from pickroom.exports import choices, xmp
 from pickroom.exports.choices import Choices, Judged, Verdict
 from pickroom.exports.formats import Exported, ExportRequest, Progress
-from pickroom.files.preflight import ImageFolder, moving_files, require_images
+from pickroom.files.preflight import DiskSnapshot, ImageFolder, moving_files, require_images
 from pickroom.images import decode
 from pickroom.integrity import unsound_rows
 from pickroom.storage import atomic
@@ -43,6 +43,7 @@ RATINGS: Mapping[Verdict, tuple[int, str | None]] = {
 }
 _SHOWN = 20  # sidecars of a project that are listed by name
 _UNDONE = ".undone"
+_SET_ASIDE = re.compile(r"\.undone-\d+(?=(\.[^.]+)?\.xmp$)")
 _LARGEST = 16 << 20  # bytes of a sidecar that is merged into; Camera Raw's with masks have a few
 
 
@@ -55,6 +56,7 @@ class Sidecar:
         image: the name of the image it belongs to.
         before: what is there now, None for no file; after: what will be.
         changes: properties of ours that hold something else now, as "xmp:Rating 2 -> 5".
+        rating_only: it is of a RAW file of the image's stem, whose frame and crop are not those of the image.
     """
 
     path: str
@@ -63,6 +65,7 @@ class Sidecar:
     after: str | None = None
     changes: tuple[str, ...] = ()
     held: str | None = None
+    rating_only: bool = False
 
     @property
     def there(self) -> bool:
@@ -132,6 +135,7 @@ def _counts(planned: Sequence[Sidecar]) -> dict[str, Any]:
         "merged": sum(item.before is not None and not item.there for item in going),
         "already": sum(item.there for item in going),
         "replaced": {item.path: list(item.changes) for item in going if item.changes},
+        "rating_only": [item.path for item in going if item.rating_only],
         "held": {item.path: item.held for item in planned if item.held is not None},
     }
 
@@ -141,7 +145,8 @@ def _in_words(project: Project, counts: Mapping[str, Any], done: str) -> list[st
         f"{project.id}: {counts['new']} sidecars {done}, {counts['merged']} merged into, "
         f"{counts['already']} say it already, {len(counts['held'])} held back"
     ]
-    for word, listed in (("replaces", counts["replaced"]), ("held back", counts["held"])):
+    of_raw = dict.fromkeys(counts["rating_only"], "rating and label, no crop: it is of another file (a RAW file)")
+    for word, listed in (("replaces", counts["replaced"]), ("held back", counts["held"]), ("written", of_raw)):
         for path, what in list(listed.items())[:_SHOWN]:
             lines.append(f"  {word}: {path}: {what if isinstance(what, str) else ', '.join(what)}")
         if len(listed) > _SHOWN:
@@ -155,7 +160,7 @@ def plan(found: Choices, naming: Naming = "stem") -> list[Sidecar]:
     Args:
         naming: "stem" is `name.xmp`, "full" is `name.ext.xmp`; docs/decisions/105 says who reads which.
     """
-    root = found.project.root
+    disk = DiskSnapshot(found.project.root)
     planned: list[Sidecar] = []
     for judged in found.images:
         stars, label = RATINGS[judged.verdict]
@@ -163,15 +168,15 @@ def plan(found: Choices, naming: Naming = "stem") -> list[Sidecar]:
         # the box belongs to the picture that it was drawn on: beside the finished crop it would cut twice
         try:
             cut, other = (
-                xmp.crop(box, _stored_frame(root, judged)) if box is not None else {}
+                xmp.crop(box, _stored_frame(disk.root, judged)) if box is not None else {}
                 for box in (judged.box, judged.other_box)
             )
         except ImageError as error:
             planned.append(Sidecar(judged.path, judged.image.filename, held=error.reason))
             continue
-        planned.append(_sidecar(root, judged.path, {**rated, **cut}, naming, other))
+        planned.append(_sidecar(disk, judged.path, {**rated, **cut}, naming, other))
         if judged.cropped is not None:
-            planned.append(_sidecar(root, judged.cropped, rated, naming))
+            planned.append(_sidecar(disk, judged.cropped, rated, naming))
     shared = Counter(item.path for item in planned)
     return [
         replace(item, held="another image of this stem has the same sidecar") if shared[item.path] > 1 else item
@@ -259,27 +264,36 @@ def _take_back(project: Project, folder: ImageFolder, record: Path, held: dict[s
 
 
 def _sidecar(
-    root: Path, image: str, wanted: xmp.Properties, naming: Naming, other: xmp.Properties | None = None
+    disk: DiskSnapshot, image: str, wanted: xmp.Properties, naming: Naming, other: xmp.Properties | None = None
 ) -> Sidecar:
     """Plan one sidecar; a crop in it that says what `other` says was written for a box that is not the person's."""
     folder, filename = split(image)
-    name = f"{stem_of(filename) if naming == 'stem' else filename}.xmp"
-    path = root / folder / name
-    shown = join(folder, name)
+    stem = stem_of(filename)
+    name = f"{stem if naming == 'stem' else filename}.xmp"
+    path = disk.root / folder / name
+    planned = Sidecar(join(folder, name), filename)
     try:
         if path.is_symlink() or (path.exists() and not path.is_file()):
-            return Sidecar(shown, filename, held="it is a link or a folder")
+            return replace(planned, held="it is a link or a folder")
         if path.exists() and path.stat().st_size > _LARGEST:
-            return Sidecar(shown, filename, held=f"it has more than {_LARGEST >> 20} MiB")
+            return replace(planned, held=f"it has more than {_LARGEST >> 20} MiB")
         packet = path.read_bytes() if path.exists() else None
+        if naming == "stem":
+            # Adobe's programs take NAME.xmp for that of the RAW file: its frame and its crop are not the JPEG's
+            own = disk.beside(folder).of(filename)
+            raw = any(extension_of(one) in RAW_EXTENSIONS and stem_of(one) == stem for one in own)
+            if raw or (packet is not None and xmp.names_another(packet, filename, disk.names(folder))):
+                planned = replace(planned, rating_only=True)
+                wanted, other = {key: value for key, value in wanted.items() if key[0] == xmp.XMP}, None
         if packet is not None and other and xmp.properties(packet, other) == other:
             wanted = {**wanted, **xmp.NO_CROP}
         merged = xmp.merge(packet, wanted)
     except (xmp.PacketError, OSError) as error:
-        return Sidecar(shown, filename, held=getattr(error, "strerror", None) or str(error))
+        return replace(planned, held=getattr(error, "strerror", None) or str(error))
     had = xmp.properties(packet, wanted) if packet is not None else {}
     changes = tuple(f"{key[1]} {had[key]} -> {value}" for key, value in wanted.items() if had.get(key, value) != value)
-    return Sidecar(shown, filename, packet.decode() if packet is not None else None, merged.decode(), changes)
+    before = packet.decode() if packet is not None else None
+    return replace(planned, before=before, after=merged.decode(), changes=changes)
 
 
 def _stored_frame(root: Path, judged: Judged) -> xmp.StoredFrame:
@@ -327,14 +341,18 @@ def _entries(record: Path) -> list[_Entry]:
 
 
 def _where(project: Project, paths: Sequence[str]) -> dict[str, list[Path]]:
-    """Sidecar's name -> where such files lie: they move with their image when a batch is applied or undone."""
+    """Sidecar's name -> where such files lie: they move with their image when a batch is applied or undone.
+
+    That of a crop which was undone has a mark in its name.
+    """
     wanted = {filename_of(path) for path in paths if not os.path.isfile(project.root / path)}
     if not wanted:
         return {}
     found: dict[str, list[Path]] = {}
     for path in project.root.rglob("*.xmp"):
-        if path.name in wanted and path.is_file():
-            found.setdefault(path.name, []).append(path)
+        name = _SET_ASIDE.sub("", path.name)
+        if name in wanted and path.is_file():
+            found.setdefault(name, []).append(path)
     return found
 
 

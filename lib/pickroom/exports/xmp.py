@@ -8,18 +8,20 @@ the edges as fractions, and tiff:ImageWidth, ImageLength and Orientation beside 
 
 import re
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from xml.dom import XMLNS_NAMESPACE, Node, minidom
 from xml.parsers.expat import ExpatError
 
 from pickroom.core.geometry import round_half_up, to_stored
+from pickroom.core.naming import extension_of
 from pickroom.core.records import CropBox
 
 RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
 XMP = "http://ns.adobe.com/xap/1.0/"
 CRS = "http://ns.adobe.com/camera-raw-settings/1.0/"
 TIFF = "http://ns.adobe.com/tiff/1.0/"
+PHOTOSHOP = "http://ns.adobe.com/photoshop/1.0/"
 _PREFIXES = {XMP: "xmp", CRS: "crs", TIFF: "tiff"}
 _BREAKS = {9: "\ue009", 10: "\ue00a", 13: "\ue00d"}  # tab, line feed, carriage return
 _ENCODING = re.compile(r"""\s*<\?xml\s[^>]*?\bencoding\s*=\s*["']([^"']*)["']""")
@@ -28,6 +30,8 @@ _MOST_PARTS = 50_000  # elements and attributes: Camera Raw's have some thousand
 _SIDEWAYS = (5, 6, 7, 8)  # Exif 2.32, table 4: orientations that swap width and height
 
 Properties = Mapping[tuple[str, str], str]  # (namespace, name) -> value
+# which file a sidecar is of: its extension (Lightroom, Bridge), its name (Camera Raw)
+_NAMED: Properties = {(PHOTOSHOP, "SidecarForExtension"): "", (CRS, "RawFileName"): ""}
 NO_CROP: Properties = {(CRS, "HasCrop"): "False"}
 
 _NEW = f"""<x:xmpmeta xmlns:x="adobe:ns:meta/" x:xmptk="Pickroom">
@@ -123,6 +127,21 @@ def properties(packet: bytes, wanted: Properties) -> dict[tuple[str, str], str]:
             if value is not None:
                 found[namespace, name] = value
     return found
+
+
+def names_another(packet: bytes, filename: str, others: Collection[str]) -> bool:
+    """Whether a sidecar of an image's stem says that it is of another file; raises PacketError.
+
+    Args:
+        others: the names of the files in its folder. A file of the image's own format that is not there is no other:
+            Camera Raw's names stay when a file is renamed.
+    """
+    said = properties(packet, _NAMED)
+    extension, name = (said.get(key, "") for key in _NAMED)
+    own = extension_of(filename)
+    if extension and extension.lower() != own:
+        return True
+    return bool(name) and name != filename and (name in others or extension_of(name) != own)
 
 
 def _wrapped(root: ElementTree.Element) -> ElementTree.Element:

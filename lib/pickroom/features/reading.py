@@ -95,4 +95,4 @@ class ImageSource:
 
 
 def _is_jpeg(filename: str) -> bool:
-    return extension_of(filename) in ("jpg", "jpeg")
+    return extension_of(filename) in ("jpg", "jpeg", "jfif", "jpe")

@@ -10,10 +10,10 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 
-from pickroom.core.naming import CROP, CROP_AUTO, CROP_ORIGINALS, STAGING, is_image_name, join, stem_of
+from pickroom.core.naming import CROP, CROP_AUTO, CROP_ORIGINALS, STAGING, join, stem_of
 from pickroom.core.records import FileOp
 from pickroom.files.batch import run_batch
-from pickroom.files.preflight import DiskSnapshot
+from pickroom.files.preflight import DiskSnapshot, left_in_words
 from pickroom.storage import atomic
 from pickroom.store import groups, images, marks, operations
 from pickroom.store.marks import BoardKind, Mark
@@ -28,7 +28,6 @@ _TAKEN = {
     STAGING: "it was set aside: undo the batch that did it",
 }
 
-Stems = dict[str, Counter[str]]  # folder -> how many of its images have a stem
 Stat = tuple[str, int, int]  # (file name, bytes, ns): as long as they stay, so does the content
 
 
@@ -39,6 +38,7 @@ class Placement:
     mark: Mark
     ops: tuple[FileOp, ...] = ()
     held: str | None = None
+    staying: tuple[str, ...] = ()  # see `PlaceResult`
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +51,7 @@ class PlaceResult:
     held: dict[str, str] = field(default_factory=dict)
     stuck: dict[str, str] = field(default_factory=dict)
     project_id: str = ""  # whose batch it is
+    staying: tuple[str, ...] = ()  # files whose names begin as a moved image's, and that belong to none: they stayed
 
     @property
     def line(self) -> str:
@@ -61,6 +62,7 @@ class PlaceResult:
             parts.append(f"{len(self.held)} held back (the first: {path}: {reason})")
         if self.stuck:
             parts.append(f"{len(self.stuck)} unfinished: run `pickroom recover {self.project_id}`")
+        parts += left_in_words(self.staying)
         return f"Batch {self.batch}: {'; '.join(parts)}" if self.batch else f"Nothing moved: {'; '.join(parts)}"
 
 
@@ -88,26 +90,23 @@ def plan(
         batch: the number to plan for.
     """
     disk = DiskSnapshot(project.root)
-    stems: Stems = {}
     known = known_hashes(connection)
     refused = unavailable_images(project, connection, [mark.path for mark in wanted])
     placements = []
     for mark in wanted:
-        held = refused.get(mark.path)
+        held, ops, staying = refused.get(mark.path), tuple[FileOp, ...](), tuple[str, ...]()
         if held is None:
             try:
-                if mark.directory not in stems:
-                    names = disk.names(mark.directory)
-                    stems[mark.directory] = Counter(stem_of(name) for name in names if is_image_name(name))
-                held, ops = _steps(project, disk, stems, known, mark, board, batch)
+                held, ops = _steps(project, disk, known, mark, board, batch)
+                staying = disk.left_beside(mark.directory, [mark.filename])
             except OSError as error:
                 held = f"{error.filename} cannot be read: {error.strerror}"
-        placements.append(Placement(mark, held=held) if held is not None else Placement(mark, ops))
+        placements.append(Placement(mark, held=held) if held is not None else Placement(mark, ops, staying=staying))
     return placements
 
 
 def _steps(
-    project: Project, disk: DiskSnapshot, stems: Stems, known: dict[Stat, str], mark: Mark, board: BoardKind, batch: int
+    project: Project, disk: DiskSnapshot, known: dict[Stat, str], mark: Mark, board: BoardKind, batch: int
 ) -> tuple[str | None, tuple[FileOp, ...]]:
     path = project.path(mark.directory, mark.filename)
     if path.is_symlink() or not path.is_file():
@@ -115,7 +114,7 @@ def _steps(
     info = path.stat()
     if info.st_size != mark.file_size or not _is_same_time(info.st_mtime_ns, mark.mtime_ns):
         return "it has changed since it was marked: look at it and mark it again", ()
-    if stems[mark.directory][stem_of(mark.filename)] > 1:
+    if disk.beside(mark.directory).shares_stem(mark.filename):
         return f"ambiguous stem: another image is named {stem_of(mark.filename)} too", ()
     sha256 = known.get((mark.filename, info.st_size, info.st_mtime_ns)) or atomic.sha256_of(path)
     files = [(mark.filename, sha256), *disk.companions_of(mark.directory, mark.filename)]
@@ -148,8 +147,9 @@ def place(project: Project, connection: sqlite3.Connection, board: BoardKind, pa
     done = set(outcome.done)
     counts = Counter(p.mark.folder for p in placements if p.held is None and p.mark.path in done)
     held = {p.mark.path: p.held for p in placements if p.held is not None} | outcome.failed
-    going = any(p.held is None for p in placements)
-    return PlaceResult(batch.number if going else None, dict(counts), held, outcome.stuck, project.id)
+    going = [p for p in placements if p.held is None]
+    staying = tuple(dict.fromkeys(path for p in going if p.mark.path in done for path in p.staying))
+    return PlaceResult(batch.number if going else None, dict(counts), held, outcome.stuck, project.id, staying)
 
 
 def _write(

@@ -3,14 +3,16 @@
 Undo of a batch, whichever command made it, and recovery after a crash are here, too.
 """
 
+import os
 import sqlite3
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TypeVar
 
+from pickroom.core.companions import renamed
 from pickroom.core.errors import ConflictError, LockedError, StoreError, UsageError
-from pickroom.core.naming import STAGING, folder_of, is_image_name, join, marked_name, split
+from pickroom.core.naming import STAGING, is_image_name, join, marked_name, split
 from pickroom.core.records import FileOp
 from pickroom.files import journal, moves
 from pickroom.files.journal import Outcome
@@ -154,7 +156,8 @@ def undo_batch(project: Project, connection: sqlite3.Connection, batch: int) -> 
             first = ", ".join(cropped[:3]) + (", ..." if len(cropped) > 3 else "")
             hint = f"undo those crops first, a later batch; their numbers: pickroom status {project.id}"
             raise ConflictError(what, doing="undoing a batch", subject=first, items=cropped, hint=hint)
-        plan, problems = _plan(project, done)
+        placed = {op.destination for op in (*done, *operations.standing_moves(connection))}
+        plan, problems = _plan(project, done, placed)
         if problems:
             what = problems[0] + (f", and {len(problems) - 1} more" if len(problems) > 1 else "")
             doing, hint = f"undoing batch {batch}", "nothing was moved; put the files right, then undo again"
@@ -165,15 +168,18 @@ def undo_batch(project: Project, connection: sqlite3.Connection, batch: int) -> 
         return undoing.run()
 
 
-def _plan(project: Project, done: Sequence[FileOp]) -> tuple[list[FileOp], list[str]]:
-    """The inverse steps, unit by unit and last first; and what stands in their way."""
+def _plan(project: Project, done: Sequence[FileOp], placed: Collection[str | None]) -> tuple[list[FileOp], list[str]]:
+    """The inverse steps, unit by unit and last first; and what stands in their way.
+
+    Args:
+        placed: where every batch has put files: what lies there goes back with its own batch.
+    """
     disk = DiskSnapshot(project.root)
-    ours = {op.destination for op in done}
     back: list[FileOp] = []
     problems = []
     for op in reversed(done):
         try:
-            back += _steps_back(disk, op, ours)
+            back += _steps_back(disk, op, placed)
         except _InTheWay as problem:
             problems.append(str(problem))
         except OSError as error:
@@ -186,7 +192,7 @@ class _InTheWay(Exception):
     """Why a step cannot be undone."""
 
 
-def _steps_back(disk: DiskSnapshot, op: FileOp, ours: Collection[str | None]) -> list[FileOp]:
+def _steps_back(disk: DiskSnapshot, op: FileOp, placed: Collection[str | None]) -> list[FileOp]:
     step, path = moves.inverse(op), disk.root / (op.destination or "")
     if op.op == "write" and path.is_file() and atomic.sha256_of(path) != op.sha256:
         raise _InTheWay(f"{op.destination} has been changed by hand")
@@ -200,13 +206,22 @@ def _steps_back(disk: DiskSnapshot, op: FileOp, ours: Collection[str | None]) ->
     if step.sha256 != op.sha256 and is_image_name(path.name):
         raise _InTheWay(f"{op.destination} has been changed since")
     directory, name = split(op.destination)
+    beside = disk.companions_of(directory, name) if is_image_name(name) else []
+    companions = [(extra, sha256) for extra, sha256 in beside if join(directory, extra) not in placed]
     if op.source.endswith(atomic.PARTIAL_SUFFIX):  # a crop was made, not moved here, and nothing is deleted outright
-        away = join(STAGING, marked_name(name, f"undone-{op.batch}", disk.name_limit(STAGING)))
-        return [replace(step, destination=away)]
-    companions = disk.companions_of(directory, name) if is_image_name(name) else []
+        longest = max((len(os.fsencode(extra)) for extra, _ in companions), default=0)
+        limit = disk.name_limit(STAGING) - max(0, longest - len(os.fsencode(name)))
+        there = join(STAGING, marked_name(name, f"undone-{op.batch}", limit))
+        step = replace(step, destination=there)
+    assert step.destination is not None
+    folder, new_name = split(step.destination)
     new = [
-        replace(step, source=join(directory, extra), destination=join(folder_of(op.source), extra), sha256=sha256)
+        replace(
+            step,
+            source=join(directory, extra),
+            destination=join(folder, renamed(extra, name, new_name)),
+            sha256=sha256,
+        )
         for extra, sha256 in companions
-        if join(directory, extra) not in ours
     ]
     return [*new, step]

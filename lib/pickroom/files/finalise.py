@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pickroom.core.records import Decision, FileOp, Group, InputKind, Recommendation
 from pickroom.files import routing
 from pickroom.files.batch import run_batch
-from pickroom.files.preflight import DiskSnapshot
+from pickroom.files.preflight import DiskSnapshot, left_in_words
 from pickroom.store import decisions, groups, operations, review_state
 from pickroom.store.review_state import SavedChoice
 from pickroom.store.workspace import Project, utc_now
@@ -29,6 +29,7 @@ class FinaliseResult:
     skipped: int = 0  # how many groups now wait behind all others
     to_crop: int = 0  # how many of its images wait on the crop desk, the AI's crops among them
     project_id: str = ""  # whose batch it is
+    staying: tuple[str, ...] = ()  # files whose names begin as a moved image's, and that belong to none: they stayed
 
     @property
     def line(self) -> str:
@@ -43,6 +44,7 @@ class FinaliseResult:
             parts.append(f"{len(self.stuck)} unfinished: run `pickroom recover {self.project_id}`")
         if not self.batch:
             return f"Nothing moved: {'; '.join(parts)}"
+        parts += left_in_words(self.staying)
         crops = [f"{self.to_crop} wait{'s' * (self.to_crop == 1)} in 30_crop"] if self.to_crop else []
         undo = f"undo: pickroom undo {self.project_id} --batch {self.batch}"
         return " · ".join((f"Batch {self.batch}: {'; '.join(parts)}", *crops, undo))
@@ -60,6 +62,7 @@ class GroupPlan:
     row: Decision | None = None
     ops: tuple[FileOp, ...] = ()
     held: str | None = None
+    staying: tuple[str, ...] = ()  # see `FinaliseResult`
 
 
 def finalise(project: Project, connection: sqlite3.Connection, group_ids: Sequence[str]) -> FinaliseResult:
@@ -81,7 +84,8 @@ def finalise(project: Project, connection: sqlite3.Connection, group_ids: Sequen
     held = {p.group.group_id: p.held for p in plans if p.held is not None} | outcome.failed
     to_crop = sum(bool(p.route.sidecar) for p in going if p.group.group_id in done)
     number = batch.number if going else None
-    return FinaliseResult(number, dict(counts), held, outcome.stuck, skipped, to_crop, project.id)
+    staying = tuple(dict.fromkeys(path for p in going if p.group.group_id in done for path in p.staying))
+    return FinaliseResult(number, dict(counts), held, outcome.stuck, skipped, to_crop, project.id, staying)
 
 
 def plan(
@@ -121,7 +125,9 @@ def _plan_group(disk: DiskSnapshot, item: GroupPlan, batch: int) -> GroupPlan:
         return replace(item, held=f"{error.filename} cannot be read: {error.strerror}")
     ops = tuple(routing.plan(item.group, item.route, companions, item.saved.shown, batch))
     held = disk.reserve(ops)
-    return replace(item, held=held) if held is not None else replace(item, ops=ops)
+    if held is not None:
+        return replace(item, held=held)
+    return replace(item, ops=ops, staying=disk.left_beside(item.group.directory, item.group.filenames))
 
 
 def _write(

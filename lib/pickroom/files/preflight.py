@@ -5,14 +5,16 @@ import os
 import sqlite3
 import stat
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Sequence, Set
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
 
 from pickroom.core import naming
+from pickroom.core.companions import Companions
 from pickroom.core.errors import ConflictError, FileOperationError
-from pickroom.core.naming import companions_by_stem, folder_of, is_image_name, join, split, stays_inside, stem_of
+from pickroom.core.naming import as_text, folder_of, is_image_name, is_text, join, split, stays_inside, stem_of
+from pickroom.core.quantities import plural
 from pickroom.core.records import FileOp, Group, Image
 from pickroom.files.moves import holds_anything, make_folder
 from pickroom.storage import atomic
@@ -21,7 +23,14 @@ from pickroom.store import groups, operations
 from pickroom.store.workspace import Project
 
 _NAME_MAX, _PATH_MAX = 255, 4096  # bytes, as most disks of Linux have it
+_NAMED = 5  # files left behind that are named in a line
 _TEMPORARY = 64  # bytes: no name that a file has while it is written is longer
+
+
+def left_in_words(paths: Sequence[str]) -> list[str]:
+    """Files that stay when the images go whose names they begin with, in words; empty where there are none."""
+    first = ", ".join(paths[:_NAMED]) + (", ..." if len(paths) > _NAMED else "")
+    return [f"{plural(len(paths), 'file')} of similar names left behind, of no known kind: {first}"] if paths else []
 
 
 def require_images(project: Project, connection: sqlite3.Connection, doing: str, hint: str) -> None:
@@ -47,7 +56,7 @@ class DiskSnapshot:
         self.root = root
         self._names: dict[str, frozenset[str]] = {}
         self._files: dict[str, frozenset[str]] = {}
-        self._companions: dict[str, Mapping[str, tuple[str, ...]]] = {}
+        self._companions: dict[str, Companions] = {}
         self._limits: dict[str, tuple[int, int]] = {}
         self._reserved: set[str] = set()
         self._stems: dict[str, set[str]] = defaultdict(set)  # of images that are there, or will be
@@ -69,16 +78,31 @@ class DiskSnapshot:
         return self._names[directory]
 
     def companions(self, group: Group) -> dict[str, list[tuple[str, str]]]:
-        """Image stem -> (companion's name, sha256 now) for the group's images; raises as `companions_of`."""
-        return {stem_of(name): self.companions_of(group.directory, name) for name in group.filenames}
+        """Image -> (companion's name, sha256 now) for the group's images; raises as `companions_of`."""
+        return {name: self.companions_of(group.directory, name) for name in group.filenames}
 
     def companions_of(self, directory: str, filename: str) -> list[tuple[str, str]]:
         """(name, sha256 now) of each companion of one image; raises OSError when one cannot be read."""
+        names = self.beside(directory).of(filename)
+        for name in names:
+            if not is_text(name):
+                what = "its name is not valid UTF-8: rename it"
+                raise OSError(errno.EILSEQ, what, as_text(str(self.root / directory / name)))
+        return [(name, _sha256_of_file(self.root / directory / name)) for name in names]
+
+    def left_beside(self, directory: str, filenames: Iterable[str]) -> tuple[str, ...]:
+        """Paths of the files that stay when these images go, although their names begin alike; raises as `names`."""
+        found = self.beside(directory)
+        return tuple(
+            dict.fromkeys(as_text(join(directory, name)) for image in filenames for name in found.left_beside(image))
+        )
+
+    def beside(self, directory: str) -> Companions:
+        """The companions of every image of a folder, by name; raises as `names`."""
         if directory not in self._companions:
             self.names(directory)
-            self._companions[directory] = companions_by_stem(self._files[directory])
-        names = self._companions[directory].get(stem_of(filename), ())
-        return [(name, _sha256_of_file(self.root / directory / name)) for name in names]
+            self._companions[directory] = Companions(self._files[directory])
+        return self._companions[directory]
 
     def problem_with(self, images: Sequence[Image]) -> str | None:
         """Why these images are no longer the ones scanned, None when they are."""

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from pickroom import integrity
 from pickroom.core import naming
+from pickroom.core.companions import renamed
 from pickroom.core.naming import filename_of, join, marked_name, sidecar_name, split, stem_of
 from pickroom.core.records import FileOp
 from pickroom.files.batch import Batch, run_batch
@@ -182,7 +183,7 @@ class _Planner:
             source = join(here, file)
             if source in self._moved:
                 continue
-            there = join(folder, stem_of(new_name) + file[len(stem_of(name)) :])
+            there = join(folder, renamed(file, name, new_name))
             text = self._sidecar(source) if file == sidecar_name(name) and not waits else None
             if text is None:
                 ops.append(replace(first, source=source, destination=there, sha256=content))
@@ -228,7 +229,7 @@ def prefix_duplicates(
     held: list[str] = []
     for entry in (e for same in by_name.values() if len(same) > 1 for e in same if e.directory):
         here, unit = entry.directory, join(entry.directory, entry.filename)
-        prefix = here.replace("/", "_") + "_"
+        names = entry.filename, f"{here.replace('/', '_')}_{entry.filename}"
         try:
             files = [(entry.filename, atomic.sha256_of(project.root / unit))]
             files += disk.companions_of(here, entry.filename)
@@ -236,7 +237,7 @@ def prefix_duplicates(
             held.append(f"{error.filename} cannot be read: {error.strerror}")
             continue
         steps = [
-            FileOp(batch.number, RENAME, unit, "move", join(here, name), join(here, prefix + name), sha256)
+            FileOp(batch.number, RENAME, unit, "move", join(here, name), join(here, renamed(name, *names)), sha256)
             for name, sha256 in files
         ]
         reason = disk.reserve(steps)

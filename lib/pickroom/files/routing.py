@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from pickroom.core.naming import CROP, CROP_AUTO, SELECTED, STAGING, join, sidecar_name, stem_of
+from pickroom.core.naming import CROP, CROP_AUTO, SELECTED, STAGING, join, sidecar_name
 from pickroom.core.records import Choice, CropBox, Decision, FileOp, Group, Recommendation
 
 REVIEW = "review"  # the kind of journal steps planned here
@@ -129,12 +129,12 @@ def plan(
     """The journal of one group: each image with its companions, then the sidecar.
 
     Args:
-        companions: image stem -> (companion's name, its sha256), of the group's folder.
+        companions: image -> (companion's name, its sha256), of the group's folder.
         batch: the finalise number.
     """
     ops = []
     for image, folder in zip(group.images, way.folders, strict=True):
-        files = [(image.filename, image.sha256), *companions.get(stem_of(image.filename), ())]
+        files = [(image.filename, image.sha256), *companions.get(image.filename, ())]
         for name, sha256 in files:
             source, destination = join(group.directory, name), join(folder, name)
             ops.append(FileOp(batch, REVIEW, group.group_id, "move", source, destination, sha256))

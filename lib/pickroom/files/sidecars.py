@@ -205,7 +205,7 @@ def _sidecars(project: Project, connection: sqlite3.Connection) -> Iterator[Faul
         folder = project.root / directory
         there = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
         for name in sorted(there):
-            if not is_image_name(name) or name.startswith(".") or not (folder / name).is_file():
+            if not is_image_name(name) or not (folder / name).is_file():
                 continue
             own, path = sidecar_name(name), join(directory, name)
             try:

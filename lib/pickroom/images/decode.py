@@ -24,15 +24,17 @@ MAX_PIXELS = 178_956_970
 pillow_heif.register_heif_opener()
 quiet.codecs()
 
-# Pillow format -> the extensions it may carry. MPO is a JPEG with more pictures behind it (phones write it).
+_JPEG = ("jpg", "jpeg", "jfif", "jpe")
+# Pillow format -> the extensions that say so. MPO is a JPEG with more pictures behind it (phones write it).
 _EXTENSIONS = {
     "PNG": ("png",),
-    "JPEG": ("jpg", "jpeg"),
-    "MPO": ("jpg", "jpeg"),
+    "JPEG": _JPEG,
+    "MPO": _JPEG,
     "WEBP": ("webp",),
     "TIFF": ("tif", "tiff"),
     "BMP": ("bmp",),
-    "HEIF": ("heic", "heif"),
+    "AVIF": ("avif",),
+    "HEIF": ("heic", "heif", "hif"),
 }
 _FORMATS = tuple(name for name in _EXTENSIONS if name != "MPO")  # as Pillow is asked for them; that one as JPEG
 _BACKGROUND = (255, 255, 255)  # behind transparent pixels
@@ -52,8 +54,10 @@ _TURNED_WHEN_OPENED = ("TIFF", "HEIF")  # Pillow and libheif say the upright siz
 def open_image(path: Path, *, max_pixels: int = MAX_PIXELS) -> ImageFile.ImageFile:
     """Open a file and check what its header says; pixels are not read yet. The caller closes it.
 
+    Of the formats that are read the content decides, whatever the file's extension.
+
     Raises:
-        ImageError: zero bytes, not an image, mislabelled, huge, or not readable at all.
+        ImageError: zero bytes, not an image, mislabelled (another format), huge, or not readable at all.
     """
     try:
         size = path.stat().st_size
@@ -76,15 +80,15 @@ def open_image(path: Path, *, max_pixels: int = MAX_PIXELS) -> ImageFile.ImageFi
         raise
     except Exception as error:  # Pillow's parsers raise almost anything on hostile headers
         raise _unreadable(path, error) from error
-    reason = ""
-    if extension_of(path.name) not in _EXTENSIONS.get(image.format or "", ()):
-        reason = f"mislabelled: .{extension_of(path.name)} holds {image.format}"
-    elif image.width * image.height > max_pixels:
-        reason = f"huge: {image.width} x {image.height} is more than {max_pixels:,} pixels"
-    if reason:
+    if image.width * image.height > max_pixels:
         image.close()
-        raise ImageError(path, reason)
+        raise ImageError(path, f"huge: {image.width} x {image.height} is more than {max_pixels:,} pixels")
     return image
+
+
+def says_otherwise(path: Path, image: PillowImage.Image) -> bool:
+    """Whether a file's extension is another format's; the content counts."""
+    return extension_of(path.name) not in _EXTENSIONS.get(image.format or "", ())
 
 
 def content_hash(path: Path) -> str:

@@ -10,8 +10,9 @@ import yaml
 from PIL.ExifTags import IFD
 from PIL.Image import Image
 
+from pickroom.core.companions import Companions
 from pickroom.core.errors import ImageError
-from pickroom.core.naming import companions_by_stem, extension_of, stem_of
+from pickroom.core.naming import extension_of
 from pickroom.images import decode
 from pickroom.storage import atomic
 
@@ -128,7 +129,7 @@ def _companions(path: Path, names: Sequence[str] | None) -> dict[str, str]:
     fields: dict[str, str] = {}
     if names is None:
         try:
-            names = companions_by_stem(p.name for p in path.parent.iterdir()).get(stem_of(path.name), ())
+            names = Companions(p.name for p in path.parent.iterdir()).of(path.name)
         except OSError:
             return fields
     for name in names:

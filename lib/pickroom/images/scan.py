@@ -1,21 +1,50 @@
 """Walk a project's root: every image in is either ready to be grouped or listed with its reason."""
 
+import contextlib
 import os
 import stat
-from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
+from pickroom.core.companions import Companions
 from pickroom.core.errors import ImageError
-from pickroom.core.naming import CROPPED, OWNED_FOLDERS, is_image_name, is_text, join, parse_name, split, stem_of
+from pickroom.core.naming import (
+    CROPPED,
+    IMAGE_EXTENSIONS,
+    OWNED_FOLDERS,
+    RAW_EXTENSIONS,
+    extension_of,
+    is_image_name,
+    is_text,
+    join,
+    parse_name,
+    split,
+    stem_of,
+)
 from pickroom.core.records import Capture, Image, Ungrouped
 from pickroom.images import capture, decode, thumbnails
 from pickroom.storage import atomic
 from pickroom.store.workspace import Project
 
+_VIDEOS = ("3gp", "avi", "m2ts", "m4v", "mkv", "mov", "mp", "mp4", "mpeg", "mpg", "mts", "webm", "wmv")
+_OTHER_PICTURES = (
+    *("ai", "avifs", "clip", "dds", "dpx", "eps", "exr", "hdr", "heics", "heifs", "ico", "j2k", "jp2", "jpf", "jpx"),
+    *("jxr", "kra", "pam", "pbm", "pcx", "pfm", "pgm", "ppm", "psb", "psd", "qoi", "svg", "svgz", "tga", "wdp", "xcf"),
+)
+# extension -> why such a file is no image here; those of other files (texts, programs) are not counted
+_UNREAD = {
+    "gif": "GIF is not read: save it as PNG",
+    "jxl": "JPEG XL is not read: save it as JPEG or PNG",
+    **dict.fromkeys(RAW_EXTENSIONS, "a RAW file without an image of its stem is not read: save it as JPEG or TIFF"),
+    **dict.fromkeys(_VIDEOS, "videos are not read"),
+    **dict.fromkeys(_OTHER_PICTURES, "the format is not read: save it as PNG"),
+    **dict.fromkeys(IMAGE_EXTENSIONS, "left out by allowed_extensions in the project's manifest"),
+}
 Progress = Callable[[int, int], None]  # (done, of)
 # (directory, filename) -> (file size in bytes, mtime in ns, why it cannot be read)
 Unreadable = Mapping[tuple[str, str], tuple[int, int, str]]
@@ -33,6 +62,19 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
+class Skipped:
+    """Files of one extension that are not read, and why."""
+
+    extension: str  # with its dot, in lower case
+    files: int
+    reason: str
+
+    @property
+    def line(self) -> str:
+        return f"skipped: {self.files} {self.extension} ({self.reason})"
+
+
+@dataclass(frozen=True, slots=True)
 class ScanResult:
     """Every image of the root: `len(images) + len(left_out) + pending` is how many there are."""
 
@@ -41,6 +83,8 @@ class ScanResult:
     entries: Sequence[Entry]  # what the file system said of each file (also of those left out)
     unreadable: Unreadable  # of those left out, the ones that stay unreadable as long as size and mtime stay
     captures: Mapping[str, Capture]  # by content, of the files that were read
+    skipped: tuple[Skipped, ...] = ()
+    misnamed: tuple[str, ...] = ()  # images read now whose extension is another format's, each with its format
     pending: int = 0  # images that are new or changed, and were not read because so many were asked for
 
     @property
@@ -74,7 +118,7 @@ def scan(
     entries, left_out = walk(root, tuple(extensions), avoid)
     left_out += _same_names(entries)
     refused = {(item.directory, item.filename) for item in left_out}
-    images, unread, captures = [], [], dict[str, Capture]()
+    images, unread, misnamed, captures = [], [], list[str](), dict[str, Capture]()
     before_unreadable, now_unreadable = unreadable or {}, dict[tuple[str, str], tuple[int, int, str]]()
     for entry in entries:
         path = entry.directory, entry.filename
@@ -83,7 +127,11 @@ def scan(
             continue
         if before and (before.file_size, before.mtime_ns) == (entry.file_size, entry.mtime_ns):
             images.append(before)
-        elif (seen := before_unreadable.get(path)) and seen[:2] == (entry.file_size, entry.mtime_ns):
+        elif (
+            (seen := before_unreadable.get(path))
+            and seen[:2] == (entry.file_size, entry.mtime_ns)
+            and not seen[2].startswith("mislabelled")  # what it holds may be a format that is read since
+        ):
             now_unreadable[path] = seen
             left_out.append(Ungrouped(*path, seen[2]))
         else:
@@ -98,9 +146,10 @@ def scan(
         for start in range(0, len(unread), _AT_ONCE):
             some = unread[start : start + _AT_ONCE]
             for entry, result in zip(some, pool.map(partial(_examine, root, thumbnail_folder), some), strict=True):
-                if isinstance(result, tuple):
-                    images.append(result[0])
-                    captures[result[0].sha256] = result[1]
+                if isinstance(result, _Read):
+                    images.append(result.image)
+                    captures[result.image.sha256] = result.capture
+                    misnamed += [f"{join(entry.directory, entry.filename)} ({result.held})"] if result.held else []
                 else:
                     left_out.append(Ungrouped(entry.directory, entry.filename, result.reason))
                     if result.by_content:
@@ -111,7 +160,10 @@ def scan(
                     progress(done, len(unread))
     images.sort(key=lambda i: (i.directory, i.filename))
     left_out.sort(key=lambda u: (u.directory, u.filename))
-    return ScanResult(tuple(images), tuple(left_out), entries, now_unreadable, captures, pending)
+    skipped = count_skipped(root, extensions, avoid)
+    return ScanResult(
+        tuple(images), tuple(left_out), entries, now_unreadable, captures, skipped, tuple(misnamed), pending
+    )
 
 
 def walk(
@@ -128,6 +180,22 @@ def walk(
     """
     entries: list[Entry] = []
     left_out: list[Ungrouped] = []
+    for directory, listing in _listings(root, avoid, base, left_out):
+        for item in listing:
+            if is_image_name(item.name, extensions):
+                reason = _unfit(item)
+                if reason:
+                    left_out.append(Ungrouped(directory, item.name, reason))
+                else:
+                    info = item.stat(follow_symlinks=False)
+                    entries.append(Entry(directory, item.name, info.st_size, info.st_mtime_ns))
+    return entries, left_out
+
+
+def _listings(
+    root: Path, avoid: frozenset[Path], base: str, left_out: list[Ungrouped]
+) -> Iterator[tuple[str, list[os.DirEntry[str]]]]:
+    """(folder, what is in it but hidden files and folders, by name) of every folder that holds sources."""
     waiting = [base]
     while waiting:
         directory = waiting.pop()
@@ -140,20 +208,30 @@ def walk(
             why = "permission denied" if isinstance(error, PermissionError) else error.strerror
             left_out.append(Ungrouped(parent, f"{name}/", f"folder cannot be opened: {why}"))
             continue
+        files = []
         for item in listing:
             if item.name.startswith("."):
                 continue
-            if item.is_dir(follow_symlinks=False):
-                if (directory or item.name not in OWNED_FOLDERS) and Path(item.path) not in avoid:
-                    waiting.append(join(directory, item.name))
-            elif is_image_name(item.name, extensions):
-                reason = _unfit(item)
-                if reason:
-                    left_out.append(Ungrouped(directory, item.name, reason))
-                else:
-                    info = item.stat(follow_symlinks=False)
-                    entries.append(Entry(directory, item.name, info.st_size, info.st_mtime_ns))
-    return entries, left_out
+            if not item.is_dir(follow_symlinks=False):
+                files.append(item)
+            elif (directory or item.name not in OWNED_FOLDERS) and Path(item.path) not in avoid:
+                waiting.append(join(directory, item.name))
+        yield directory, files
+
+
+def count_skipped(root: Path, extensions: Iterable[str], avoid: frozenset[Path] = frozenset()) -> tuple[Skipped, ...]:
+    """Pictures and videos under `root` that no scan reads and that are no companions, by extension.
+
+    Arguments are as those of `walk`. A root that cannot be listed holds none: the scan says so.
+    """
+    allowed, found = tuple(extensions), Counter[str]()
+    with contextlib.suppress(OSError):
+        for _, listing in _listings(root, avoid, "", []):
+            names = [item.name for item in listing]
+            unread = [name for name in names if extension_of(name) in _UNREAD and not is_image_name(name, allowed)]
+            belonging = Companions(names).all if unread else set()
+            found.update(extension_of(name) for name in unread if name not in belonging)
+    return tuple(Skipped(f".{extension}", count, _UNREAD[extension]) for extension, count in sorted(found.items()))
 
 
 def list_images(project: Project) -> tuple[list[Entry], list[Ungrouped]]:
@@ -216,10 +294,19 @@ def _shown(entry: Entry) -> str:
     return f"{entry.directory or '.'}/{entry.filename}"
 
 
-def _examine(root: Path, thumbnail_folder: Path, entry: Entry) -> tuple[Image, Capture] | ImageError:
+class _Read(NamedTuple):
+    """An image file as a scan reads it."""
+
+    image: Image
+    capture: Capture
+    held: str  # the format it holds where its extension is another's, else ""
+
+
+def _examine(root: Path, thumbnail_folder: Path, entry: Entry) -> _Read | ImageError:
     path = root / entry.directory / entry.filename
     try:
         with decode.open_image(path) as opened:
+            held = (opened.format or "") if decode.says_otherwise(path, opened) else ""
             try:
                 sha256 = atomic.sha256_of(path)
             except OSError as error:
@@ -240,7 +327,7 @@ def _examine(root: Path, thumbnail_folder: Path, entry: Entry) -> tuple[Image, C
         file_size=entry.file_size,
         mtime_ns=entry.mtime_ns,
     )
-    return image, said
+    return _Read(image, said, held)
 
 
 def read_captures(root: Path, images: Sequence[Image]) -> dict[str, Capture]:

@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from sqlite3 import Connection
@@ -17,7 +17,7 @@ from pickroom.files.preflight import moving_files, project_lock, require_images
 from pickroom.files.recovery import finish_interrupted, unfinished
 from pickroom.groups.stages import DEFAULT_GAP
 from pickroom.groups.strategies import Similarity, by_capture, by_similarity, by_stage
-from pickroom.images.scan import Progress, ScanResult, read_captures, scan, walk
+from pickroom.images.scan import Progress, ScanResult, Skipped, count_skipped, read_captures, scan, walk
 from pickroom.indexing import regrouping
 from pickroom.indexing.regrouping import ScanReport
 from pickroom.integrity import whereabouts
@@ -121,12 +121,11 @@ def _check_folder(workspace: Workspace, root: Path) -> None:
     _require_own_folder(workspace.projects(), root, doing)
     entries, left_out = walk(root, naming.IMAGE_EXTENSIONS, workspace.own_folders)
     if not entries and not left_out:
-        raise ProjectError(
-            "the folder holds no images",
-            doing=doing,
-            subject=root,
-            hint="images end in " + ", ".join(naming.IMAGE_EXTENSIONS),
-        )
+        skipped = count_skipped(root, naming.IMAGE_EXTENSIONS, workspace.own_folders)
+        holding = "".join(f", and {item.files} {item.extension}: {item.reason}" for item in skipped)
+        what = f"the folder holds no images{holding}"
+        hint = "images end in " + ", ".join(naming.IMAGE_EXTENSIONS)
+        raise ProjectError(what, doing=doing, subject=root, hint=hint)
 
 
 def _require_own_folder(others: Iterable[Project], root: Path, doing: str) -> None:
@@ -242,7 +241,10 @@ def _scan(
         unreadable=unreadable,
         at_most=at_most,
     )
-    return found if read is None else replace(found, captures={**read.captures, **found.captures})
+    if read is None:
+        return found
+    captured = {**read.captures, **found.captures}
+    return replace(found, captures=captured, misnamed=(*read.misnamed, *found.misnamed))
 
 
 def _says_time(said: Mapping[str, Capture], image: Image) -> bool:
@@ -296,6 +298,10 @@ def status(project: Project, *, files: bool = True) -> dict[str, Any]:
     """
     interrupted = unfinished(project)
     lies = whereabouts(project) if files else Whereabouts()
+    skipped: tuple[Skipped, ...] = ()
+    if files and project.root.is_dir():
+        extensions, own = project.manifest.allowed_extensions, project.workspace.own_folders
+        skipped = count_skipped(project.root, extensions, own)
     with open_read_only(project.database) as connection, transaction(connection, writing=False):
         unsound = integrity.find_unsound(connection)  # first: from here on any text can be read
         left_out = images.left_out(connection)
@@ -311,6 +317,7 @@ def status(project: Project, *, files: bool = True) -> dict[str, Any]:
             "chosen": len(review_state.touched_ids(connection)),  # of those that wait: saved, and not finalised
             "decided": decisions.outcome_counts(connection),
             "ungrouped": len(left_out),
+            "skipped": [asdict(item) for item in skipped],
             "incomplete_crops": decisions.incomplete_crops(connection),
             "planned_operations": sum(one.count for one in interrupted),
             "unfinished": [one.to_dict() for one in interrupted],

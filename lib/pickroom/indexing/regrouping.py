@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections.abc import Mapping, Sequence, Set
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,10 +11,12 @@ from pickroom.core.quantities import plural
 from pickroom.core.records import Group, Image, Ungrouped
 from pickroom.groups import baseline
 from pickroom.groups.strategies import Grouping
-from pickroom.images.scan import ScanResult
+from pickroom.images.scan import ScanResult, Skipped
 from pickroom.indexing import past_picks
 from pickroom.store import groups, images, recommendations, review_state
 from pickroom.store.workspace import Project
+
+_NAMED = 5  # images that are named in a note
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,7 @@ class ScanReport:
     doubtful: tuple[Ungrouped, ...] = ()
     renamed: tuple[tuple[str, str], ...] = ()  # journalled renames of duplicate names, (from, to)
     notes: tuple[str, ...] = ()  # what else the user should know of how the groups were made
+    skipped: tuple[Skipped, ...] = ()  # pictures and videos that are not read, and belong to no image
     pending: int = 0  # images that were not read yet
     kinds: Mapping[str, str] = field(default_factory=dict)  # group id -> "stage", "burst" or "similar"
 
@@ -44,6 +47,7 @@ class ScanReport:
             "missing": list(self.missing),
             "doubtful": [_listed(item) for item in self.doubtful],
             "notes": list(self.notes),
+            "skipped": [asdict(item) for item in self.skipped],
         }
 
 
@@ -129,17 +133,13 @@ def store(
     notes = grouping.notes
     if imported:
         notes = (*notes, f"{plural(imported, 'group')} of which the pick was imported: not asked again")
-    return ScanReport(
-        found.count,
-        queue,
-        ungrouped,
-        tuple(missing),
-        doubtful,
-        tuple(renamed),
-        notes,
-        found.pending,
-        groups.kinds(connection),
-    )
+    if found.misnamed:
+        some = ", ".join(found.misnamed[:_NAMED]) + (", ..." if len(found.misnamed) > _NAMED else "")
+        what = f"{plural(len(found.misnamed), 'image')} of which the extension is another format's, read by content"
+        notes = (*notes, f"{what}: {some}")
+    left = found.skipped, found.pending
+    kinds = groups.kinds(connection)
+    return ScanReport(found.count, queue, ungrouped, tuple(missing), doubtful, tuple(renamed), notes, *left, kinds)
 
 
 def _queue(

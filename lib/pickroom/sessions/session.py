@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal, TypeVar
 
 from pickroom.core.errors import ImageError
-from pickroom.core.naming import extension_of, filename_of, join
+from pickroom.core.naming import join
 from pickroom.files.batch import recover_if_planned
 from pickroom.images import decode, thumbnails
 from pickroom.sessions.keys import KeyTable
@@ -32,7 +32,8 @@ class ShownImage:
 
 
 Step = TypeVar("Step")
-_SHOWN_BY_BROWSERS = {"png": "image/png", "jpg": "image/jpeg", "jpeg": "image/jpeg", "webp": "image/webp"}
+# Pillow's format -> MIME type
+_SHOWN_BY_BROWSERS = {"PNG": "image/png", "JPEG": "image/jpeg", "MPO": "image/jpeg", "WEBP": "image/webp"}
 
 
 class ProjectSession:
@@ -106,7 +107,8 @@ def read_picture(project: Project, path: str, sha256: str, kind: PictureKind, pr
     try:
         if kind == "preview":
             return "image/jpeg", thumbnails.read(previews, sha256, file)
-        mime = _SHOWN_BY_BROWSERS.get(extension_of(filename_of(path)))
+        with decode.open_image(file) as image:
+            mime = _SHOWN_BY_BROWSERS.get(image.format or "")
         return (mime, file.read_bytes()) if mime else ("image/png", decode.encode_png(decode.read_rgb(file)))
     except OSError as error:
         raise ImageError(Path(path), error.strerror or str(error)) from None

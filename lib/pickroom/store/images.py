@@ -4,7 +4,7 @@ import sqlite3
 from collections.abc import Iterable, Mapping
 
 from pickroom.core.errors import StoreError
-from pickroom.core.naming import join, stays_inside
+from pickroom.core.naming import as_text, join, stays_inside
 from pickroom.core.records import Image, Ungrouped
 from pickroom.store import rows
 
@@ -77,7 +77,10 @@ def replace_scan(
     connection.executemany(
         """INSERT INTO images (directory, filename, file_size, mtime_ns, reason) VALUES (?, ?, ?, ?, ?)
         ON CONFLICT (directory, filename) DO UPDATE SET reason = excluded.reason""",
-        [(*_storable(i), *stats.get((i.directory, i.filename), (0, 0)), i.reason) for i in left_out],
+        [
+            (as_text(i.directory), as_text(i.filename), *stats.get((i.directory, i.filename), (0, 0)), i.reason)
+            for i in left_out
+        ],
     )
 
 
@@ -94,10 +97,3 @@ def replace_unreadable(connection: sqlite3.Connection, files: Mapping[tuple[str,
         "INSERT INTO unreadable_files (directory, filename, file_size, mtime_ns, reason) VALUES (?, ?, ?, ?, ?)",
         ((*path, *seen) for path, seen in files.items()),
     )
-
-
-def _storable(item: Ungrouped) -> tuple[str, str]:
-    # a name that is not valid UTF-8 cannot be a SQLite text: show its odd bytes instead
-    names = (name.encode(errors="surrogateescape") for name in (item.directory, item.filename))
-    directory, filename = (name.decode(errors="backslashreplace") for name in names)
-    return directory, filename

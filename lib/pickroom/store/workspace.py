@@ -20,7 +20,7 @@ import msgspec
 from platformdirs import user_data_path
 
 from pickroom.core.errors import ProjectError
-from pickroom.core.naming import IMAGE_EXTENSIONS, is_project_id
+from pickroom.core.naming import EARLIER_EXTENSIONS, IMAGE_EXTENSIONS, is_project_id
 from pickroom.storage import atomic, json_records
 from pickroom.storage.json_records import NonEmpty, from_json, from_values
 from pickroom.storage.locking import exclusive
@@ -75,6 +75,8 @@ class Manifest:
         project_id = str(values.get("project_id", ""))
         defaults = {"title": project_id, "decisions_db": f"{DECISIONS}/{project_id}.db", "created_at": ""}
         manifest = from_values(cls, {**defaults, **values})
+        if manifest.allowed_extensions == EARLIER_EXTENSIONS:  # nobody has chosen these
+            manifest = replace(manifest, allowed_extensions=IMAGE_EXTENSIONS)
         without_images = not manifest.root and manifest.status != "active"
         if not without_images and (not Path(manifest.root).is_absolute() or "\0" in manifest.root):
             raise ValueError(f"its root {manifest.root!r} is no absolute path")

@@ -11,8 +11,9 @@ from pickroom import integrity
 from pickroom.analysis.connection import connect
 from pickroom.analysis.reports import archive, render
 from pickroom.analysis.safe_sql import plain
+from pickroom.core.companions import Companions
 from pickroom.core.errors import ConflictError
-from pickroom.core.naming import OWNED_FOLDERS, companions_by_stem
+from pickroom.core.naming import OWNED_FOLDERS
 from pickroom.core.quantities import format_bytes, plural
 from pickroom.files.preflight import moving_files
 from pickroom.storage import atomic
@@ -116,12 +117,7 @@ def _companions(pictures: Sequence[str], others: Sequence[str]) -> set[str]:
     for name in (*pictures, *others):
         folder, _, filename = name.rpartition("/")
         folders[folder].append(filename)
-    return {
-        f"{folder}/{name}"
-        for folder, names in folders.items()
-        for own in companions_by_stem(names).values()
-        for name in own
-    }
+    return {f"{folder}/{name}" for folder, names in folders.items() for name in Companions(names).all}
 
 
 def plan(project: Project, *, originals: bool = False) -> FinishPlan:

@@ -64,7 +64,7 @@ def look_at(workspace: Workspace, project_id: str) -> Card:
 def _crops(project: Project) -> int:
     folders = [project.root / name for name in WAITING_FOLDERS]
     names = (path.name for folder in folders if folder.is_dir() for path in folder.iterdir())
-    return sum(is_image_name(name) and not name.startswith(".") for name in names)
+    return sum(is_image_name(name) for name in names)
 
 
 def _pictures(project: Project) -> list[bytes]:

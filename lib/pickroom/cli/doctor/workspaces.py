@@ -16,6 +16,7 @@ from typing import Any, Literal
 from pickroom.core.errors import PickroomError
 from pickroom.core.quantities import plural
 from pickroom.files import recovery
+from pickroom.images.scan import count_skipped
 from pickroom.integrity import whereabouts
 from pickroom.learn import checkpoints
 from pickroom.storage import atomic
@@ -288,6 +289,9 @@ def _database(opened: Project, name: str) -> Finding:
         return Finding(name, "warn", f"{what}{where}", f"pickroom recover {opened.id}")
     images = f"images in {opened.root}" if opened.manifest.root else "registered without images"
     found = f"{opened.manifest.status}, {images}"
+    if opened.manifest.root:
+        skipped = count_skipped(opened.root, opened.manifest.allowed_extensions, opened.workspace.own_folders)
+        found += "".join(f", {item.files} {item.extension} skipped" for item in skipped)
     newest = copies.newest(opened.database)[:1]
     if newest:
         return Finding(name, "ok", f"{found}, copy of its database of {copies.made_at(newest[0]):%Y-%m-%d %H:%M}Z")

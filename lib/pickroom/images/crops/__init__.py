@@ -7,8 +7,9 @@ text chunks and maker notes could contradict the tag, and a turned JPEG would lo
 HEIC alone is written upright: there turning is a property of the container, which libheif has already applied.
 
 What a crop does make untrue is set right: sizes in EXIF follow, previews of the uncropped picture go. Lossless formats
-keep every pixel as it was. Lossy ones are encoded once more: JPEG with its own tables, WebP and HEIC, which do not say
-what quality they came with, at a fixed high one. A box that is the whole image gives the file's own bytes.
+keep every pixel as it was. Lossy ones are encoded once more: JPEG with its own tables, WebP, AVIF and HEIC, which do
+not say what quality they came with, at a fixed high one. A box that is the whole image gives the file's own bytes. A
+file whose extension is another format's keeps both.
 """
 
 import io
@@ -22,7 +23,7 @@ from pickroom.core.errors import ImageError
 from pickroom.core.geometry import to_pixels, to_stored
 from pickroom.core.records import CropBox
 from pickroom.images import decode
-from pickroom.images.crops import bmp, heif, jpeg, png, tiff, webp
+from pickroom.images.crops import avif, bmp, heif, jpeg, png, tiff, webp
 
 # Each has `refusal(image) -> str`, "" when a crop loses nothing, asked before any pixel is read; and
 # `encode(image, box, orientation, source) -> bytes`, the box in pixels of `image` as Pillow decodes it.
@@ -33,6 +34,7 @@ _FORMATS: dict[str, ModuleType] = {
     "WEBP": webp,
     "TIFF": tiff,
     "BMP": bmp,
+    "AVIF": avif,
     "HEIF": heif,
 }
 _TURNED_BY_DECODER = ("TIFF", "HEIF")  # Pillow and libheif hand out upright pixels, and say the upright size
@@ -49,7 +51,7 @@ def check_croppable(source: Path) -> None:
 
 
 def render(source: Path, box: CropBox) -> bytes:
-    """The crop as the bytes of a file with the source's extension. Writes nothing.
+    """The crop as the bytes of a file of the source's format. Writes nothing.
 
     Args:
         box: fractions of the EXIF-upright image. The crop's upright size is exactly this box in pixels, each edge

@@ -8,8 +8,9 @@ from typing import Literal
 
 from pickroom import integrity
 from pickroom.analysis.reports import archive
+from pickroom.core.companions import Companions
 from pickroom.core.errors import FileOperationError, PickroomError
-from pickroom.core.naming import CROP_ORIGINALS, STAGING, is_image_name, stem_of
+from pickroom.core.naming import CROP_ORIGINALS, STAGING, is_image_name
 from pickroom.core.quantities import format_bytes
 from pickroom.core.records import FileOp
 from pickroom.storage import atomic
@@ -178,11 +179,18 @@ def _files(project: Project) -> Iterator[ReclaimItem]:
         if not reason and is_image_name(path.name):
             reason = unlearned.why(sha256)
         items.append(ReclaimItem(kind, project.id, path, size, sha256, reason))
-    staying = {item.path.parent / stem_of(item.path.name): item.reason for item in items if item.reason}
+    beside: dict[Path, list[str]] = defaultdict(list)
     for item in items:
-        image = next((place for place in staying if item.path.name.startswith(f"{place.name}.")), None)
-        goes = not item.reason and not is_image_name(item.path.name)
-        yield replace(item, reason=staying[image]) if goes and image is not None else item
+        beside[item.path.parent].append(item.path.name)
+    companions = {folder: Companions(names) for folder, names in beside.items()}
+    # what belongs to an image that stays, stays with it
+    staying = {
+        item.path.parent / name: item.reason
+        for item in items
+        if item.reason
+        for name in companions[item.path.parent].of(item.path.name)
+    }
+    yield from (item if item.reason else replace(item, reason=staying.get(item.path, "")) for item in items)
 
 
 class _Unlearned:

@@ -223,7 +223,7 @@ class CropSession(ProjectSession):
     def _look(self) -> Iterable[CropCard]:
         for directory, names in self._listed.items():
             for name in names:
-                if is_image_name(name) and not name.startswith("."):
+                if is_image_name(name):
                     try:
                         yield self._examine(directory, name)
                     except ImageError as error:

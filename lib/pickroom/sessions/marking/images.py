@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from pickroom.core import naming
+from pickroom.core.companions import Companions
 from pickroom.core.errors import ImageError, UsageError
-from pickroom.core.naming import companions_by_stem, filename_of, folder_of, join, split, stem_of
+from pickroom.core.naming import filename_of, folder_of, join, split
 from pickroom.files.apply_marks import Stat
 from pickroom.images import decode, metadata, scan, thumbnails
 from pickroom.store.workspace import Project
@@ -171,7 +172,7 @@ class ImageTexts:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self._companions: dict[str, Mapping[str, tuple[str, ...]]] = {}
+        self._companions: dict[str, Companions] = {}
 
     def list_folders(self, paths: list[str]) -> None:
         """List the folders of these images and of their originals, before `read` is called from several threads."""
@@ -187,14 +188,15 @@ class ImageTexts:
 
     def _of(self, path: str) -> dict[str, str]:
         folder, name = split(path)
-        return metadata.read(self.root / path, self._list(folder).get(stem_of(name), ()))
+        return metadata.read(self.root / path, self._list(folder).of(name))
 
-    def _list(self, folder: str) -> Mapping[str, tuple[str, ...]]:
+    def _list(self, folder: str) -> Companions:
         if folder not in self._companions:
             try:
-                self._companions[folder] = companions_by_stem(os.listdir(self.root / folder))
+                names = os.listdir(self.root / folder)
             except OSError:
-                self._companions[folder] = {}
+                names = []
+            self._companions[folder] = Companions(names)
         return self._companions[folder]
 
 
