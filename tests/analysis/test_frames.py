@@ -28,6 +28,11 @@ def test_cells_are_words() -> None:
     assert "nothing yet" in frame(rows.head(0)).html
 
 
+def test_a_vector_is_shown_by_its_length() -> None:
+    page = frame(pandas.DataFrame({"vector": [np.zeros(1280, np.float32)], "box": [np.arange(4)]})).html
+    assert "1,280 values" in page and "0, 1, 2, 3" in page and len(page) < 600
+
+
 def test_every_column_that_is_shown_is_one_of_its_query(analysis) -> None:
     for query, columns in COLUMNS.items():
         assert set(columns) <= set(analysis.query(query).columns), query

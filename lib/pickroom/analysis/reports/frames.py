@@ -47,6 +47,7 @@ _HEADINGS = {
 _EMPTY = {"data_health": "nothing amiss was found", "mistakes": "no recommended pick was passed over"}
 _SHARES = ("_accuracy", "_low", "_high", "_share", "confidence")
 _STYLE = "text-align:left;white-space:normal"
+_MANY = 16  # values of a list: a longer one, a vector, is shown by its length
 _LONG = 30  # characters: a longer cell, a file's name, may be broken anywhere
 
 
@@ -77,6 +78,8 @@ def _td(text: str) -> str:
 
 def _cell(name: str, value: Any) -> str:
     if isinstance(value, list | tuple | numpy.ndarray):
+        if len(value) > _MANY:
+            return f"{len(value):,} values"
         return ", ".join(_cell(name, one) for one in value)
     if value is None or value is pandas.NaT or value is pandas.NA or value != value:  # NaN is not itself
         return UNKNOWN
