@@ -5,14 +5,14 @@ import struct
 import threading
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import IO
 
 import numpy as np
 import pillow_heif
 from PIL import Image as PillowImage
-from PIL import ImageFile, ImageOps, UnidentifiedImageError
+from PIL import ImageFile, ImageOps, PngImagePlugin, UnidentifiedImageError
 
 from pickroom.core import quiet
 from pickroom.core.errors import ImageError
@@ -23,6 +23,7 @@ from pickroom.storage import atomic
 MAX_PIXELS = 178_956_970
 pillow_heif.register_heif_opener()
 quiet.codecs()
+PngImagePlugin.MAX_TEXT_CHUNK = 1 << 24  # bytes of a compressed text; a generator's graph may have more than 1 MiB
 
 # Pillow format -> the extensions it may carry. MPO is a JPEG with more pictures behind it (phones write it).
 _EXTENSIONS = {
@@ -113,18 +114,43 @@ def orientation(image: PillowImage.Image) -> int:
 
 
 def exif_of(image: PillowImage.Image) -> PillowImage.Exif:
-    """The EXIF of an opened image, without decoding its pixels; raises almost anything where it is damaged.
-
-    EXIF may lie behind the pixels of a PNG, and Pillow decodes these to get there. A PNG of one pixel with the same
-    texts around it has the same EXIF.
-    """
-    file = getattr(image, "fp", None)
-    if image.format != "PNG" or "exif" in image.info or file is None:
+    """The EXIF of an opened image, without decoding its pixels; raises almost anything where it is damaged."""
+    if image.format != "PNG" or "exif" in image.info:
         return image.getexif()
+    with _small_png(image) as small:
+        return small.getexif()
+
+
+def texts_of(image: PillowImage.Image) -> dict[str, str]:
+    """Key -> text of an opened image, without decoding its pixels: of a PNG also those behind the pixels."""
+    if image.format != "PNG":
+        return {key: text for key, text in image.info.items() if isinstance(key, str) and isinstance(text, str)}
+    with _small_png(image) as small:
+        with suppress(Exception):  # Pillow's parser raises almost anything; the texts before a damaged one are read
+            small.load()
+        found = {key: text for key, text in small.info.items() if isinstance(key, str) and isinstance(text, str)}
+    # tEXt and zTXt are Latin-1 (third edition, 11.3.3.2), and hold UTF-8 all the same
+    return {key: text if isinstance(text, PngImagePlugin.iTXt) else _as_utf8(text) for key, text in found.items()}
+
+
+def _as_utf8(text: str) -> str:
+    try:
+        return text.encode("latin-1").decode()
+    except UnicodeError:
+        return text
+
+
+@contextmanager
+def _small_png(image: PillowImage.Image) -> Iterator[PillowImage.Image]:
+    """An opened PNG with one pixel in place of its own: Pillow decodes these to get to what lies behind them."""
+    file = getattr(image, "fp", None)
+    if file is None:
+        yield image
+        return
     place = file.tell()
     try:
         with PillowImage.open(io.BytesIO(_one_pixel(file))) as small:
-            return small.getexif()
+            yield small
     finally:
         file.seek(place)
 

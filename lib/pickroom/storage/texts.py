@@ -1,0 +1,94 @@
+"""Text of files that other programs wrote: UTF-8, UTF-16, or a local code page that the text itself tells."""
+
+import codecs
+import re
+
+from charset_normalizer import from_bytes
+
+_BOMS = (  # that of UTF-32 begins like that of UTF-16
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF32_LE, "utf-32-le"),
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)
+_WIDE = ["cp932", "gb18030", "big5", "cp949"]
+_LEAST_WIDE = 3  # characters: fewer are read in any of these pages
+# Latin code pages share most of their bytes: each counts where all letters outside ASCII are of one of its languages,
+# the western one first, since it is the most common by far
+_SIGNS = "“”‘’„–—…«»°€·´©®™§\u00a0¿¡"
+_LATIN = (
+    ("cp1252", "àâäáãåæçèéêëíîïñóôõöøœúûüÿßªº"),
+    ("cp1254", "çğıöşüâîûİ"),
+    ("cp1250", "áčďéěíňóřšťúůýž"),
+    ("cp1250", "áäčďéíĺľňóôŕšťúýž"),
+    ("cp1250", "ąćęłńóśźż"),
+    ("cp1250", "áéíóöőúüű"),
+    ("cp1250", "čćđšž"),
+)
+_CYRILLIC = re.compile(r"[А-ЯЁІЇЄҐ]?[а-яёіїєґ]+")
+_VOWELS = re.compile(r"[аеиоуыэюяёіїє]")
+_LEAST_VOWELS = 0.3  # of Cyrillic letters; Russian has some 0.42, Hebrew read as Cyrillic some 0.25
+
+
+def decode_unicode(data: bytes) -> str | None:
+    """UTF-8 with or without a byte order mark, or UTF-16; None where it is neither."""
+    for mark, encoding in _BOMS:
+        if data.startswith(mark):
+            return _decode(data[len(mark) :], encoding)
+    if b"\0" in data:  # no text has it; in UTF-16 every letter, digit and space of ASCII does
+        high, low = data[0::2].count(0), data[1::2].count(0)
+        return _decode(data, "utf-16-be" if high > low else "utf-16-le")
+    return _decode(data, "utf-8")
+
+
+def decode(data: bytes) -> str | None:
+    """As `decode_unicode`, else in the code page that the text itself tells; None where it tells none.
+
+    Known are Windows' pages of western and central Europe, Turkish and Cyrillic, Shift-JIS, GB 18030, Big5, EUC-KR.
+    """
+    text = decode_unicode(data)
+    if text is not None or b"\0" in data:
+        return text
+    for encoding, letters in _LATIN:
+        text = _decode(data, encoding)
+        if text is not None and _is_latin(text, letters):
+            return text
+    text = _decode(data, "cp1251")
+    if text is not None and _is_cyrillic(text):
+        return text
+    best = from_bytes(data, cp_isolation=_WIDE).best()
+    # the narrow kana are what cp932 makes of the single bytes of another page
+    wide = [] if best is None else re.findall("[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7a3]|[\uff61-\uff9f]", str(best))
+    return str(best) if len(wide) >= _LEAST_WIDE and max(wide) < "\uff61" else None
+
+
+def _decode(data: bytes, encoding: str) -> str | None:
+    try:
+        text = data.decode(encoding)
+    except UnicodeDecodeError:
+        return None
+    return None if "\0" in text else text
+
+
+def _is_latin(text: str, letters: str) -> bool:
+    """Whether the letters outside ASCII are of one alphabet, and stand in words as its letters do."""
+    if not re.search("[A-Za-z]{2}", text):
+        return False
+    western = letters == _LATIN[0][1]
+    for word in re.findall(rf"[^\s!-/:-@\[-`{{-~{_SIGNS}]+", text):
+        strange = [letter for letter in word if not letter.isascii()]
+        # French and Italian end words with these, and have them nowhere else
+        known = letters + ("ùìò" if western and not re.search("[ùìò].", word.lower()) else "")
+        if any(letter.lower() not in known for letter in strange) or re.search("[a-z][À-ÞŠŽŒ]", word):
+            return False
+        if (western and re.search(r"[^\x00-\x7f]{3}", word)) or (len(strange) > 1 and 4 * len(strange) > 3 * len(word)):
+            return False  # another script, whose letters all lie outside ASCII
+    return True
+
+
+def _is_cyrillic(text: str) -> bool:
+    words = [word for word in re.findall(r"[^\W\d_]+", text) if not word.isascii()]
+    letters = sum(map(len, words))
+    vowels = sum(len(_VOWELS.findall(word.lower())) for word in words)
+    return bool(words) and all(map(_CYRILLIC.fullmatch, words)) and vowels >= _LEAST_VOWELS * letters
