@@ -1,12 +1,14 @@
 """How a project's images look: their perceptual hashes and vectors, and what the person's decisions say of likeness."""
 
+import contextlib
 import sqlite3
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
-import imagehash
 import numpy as np
 from PIL import Image as PillowImage
+from scipy.fft import dctn
 
 from pickroom.core.errors import ImageError
 from pickroom.core.records import Group, Image
@@ -20,13 +22,82 @@ from pickroom.store.workspace import Project
 _DRAFT = 128  # pixels: four times what the hash is computed on, and a JPEG decodes to that in a fraction of the time
 
 
-def fingerprint(rgb: PillowImage.Image) -> int:
-    """The 64-bit perceptual hash (DCT) of an upright image."""
-    return int.from_bytes(np.packbits(imagehash.phash(rgb).hash).tobytes(), "big")
+FLAT = "it is of nearly one colour, with nothing to compare"
+_SIDE = 32  # squares a side that a picture is compared by
+_SPECK = 24  # of 255: what differs by more from most of the picture, in a few pixels alone, is dust or a dead pixel
+_MOST_SPECKS = 0.0005  # of all pixels
+# of 255, standard deviation over the squares: the noise of a scanned page leaves 0.6, a gradient of 8 steps 2.3
+_LEAST_SPREAD, _SURE_SPREAD = 2.5, 6.0  # specks alone make no more than the second
+_NOISE = 100  # of a coefficient: rounding leaves 20 (standard deviation), a scanned page 30
+_LEAST_BITS = 12  # of 64 that noise does not decide; a gradient has 8
+
+
+def fingerprint(rgb: PillowImage.Image) -> int | None:
+    """The 64-bit perceptual hash (DCT) of an upright image; None where noise would decide most of its bits.
+
+    Source: `phash` of imagehash, bit for bit.
+    """
+    waves = _waves(rgb)
+    if _decided(waves) < _LEAST_BITS or is_flat(rgb):
+        return None
+    return int.from_bytes(np.packbits(waves > 0).tobytes(), "big")
+
+
+def is_flat(rgb: PillowImage.Image) -> bool:
+    """Whether a picture is of one colour but for noise, specks and a faint gradient."""
+    if (spread := _spread(rgb)) >= _SURE_SPREAD:
+        return False
+    if spread < _LEAST_SPREAD and _decided(_waves(rgb)) < _LEAST_BITS:
+        return True
+    pixels = np.asarray(rgb)
+    middle = np.median(pixels, axis=(0, 1)).astype(np.uint8)
+    specks = np.abs(pixels.astype(np.int16) - middle).max(axis=2) > _SPECK
+    if specks.mean() > _MOST_SPECKS or not specks.any():
+        return False
+    cleaned = PillowImage.fromarray(np.where(specks[:, :, None], middle, pixels))
+    return _spread(cleaned) < _LEAST_SPREAD and _decided(_waves(cleaned)) < _LEAST_BITS
+
+
+def _waves(rgb: PillowImage.Image) -> np.ndarray:
+    """(8, 8) the slowest waves of the brightness, less their median."""
+    grey = rgb.convert("L").resize((_SIDE, _SIDE), PillowImage.Resampling.LANCZOS)
+    waves: np.ndarray = dctn(np.asarray(grey, np.float64))[:8, :8]
+    return waves - np.median(waves)
+
+
+def _decided(waves: np.ndarray) -> int:
+    return int((np.abs(waves) > _NOISE).sum())
+
+
+def _spread(rgb: PillowImage.Image) -> float:
+    squares = np.asarray(rgb.resize((_SIDE, _SIDE), PillowImage.Resampling.BOX), np.float32)
+    return float(squares.std(axis=(0, 1)).max())
+
+
+def small_preview(folder: Path, sha256: str, source: Path) -> PillowImage.Image:
+    """An image's preview, as small as a fingerprint needs it.
+
+    Raises:
+        ImageError: the image cannot be read. OSError: the preview cannot be written.
+    """
+    thumbnails.read(folder, sha256, source)
+    path = thumbnails.thumbnail_path(folder, sha256)
+    rgb = decode.read_rgb(path, draft=_DRAFT)
+    if is_flat(rgb):
+        with decode.open_image(source) as image:
+            stale = decode.is_clear(image)  # version 0.1 laid drawings in white on white
+        if stale:
+            with contextlib.suppress(FileNotFoundError):
+                path.unlink()
+            thumbnails.read(folder, sha256, source)
+            rgb = decode.read_rgb(path, draft=_DRAFT)
+    return rgb
 
 
 def looks_of(project: Project, images: Sequence[Image], progress: Progress | None = None) -> dict[str, ImageFeatures]:
     """How each image looks, by file name; one that cannot be read still has the vector it has, and the reverse.
+
+    One of nearly one colour has neither: what is left of it is noise.
 
     The hashes are made anew from the previews: a few milliseconds each, and no cache to go stale.
 
@@ -35,21 +106,23 @@ def looks_of(project: Project, images: Sequence[Image], progress: Progress | Non
     """
     vectors = load_vectors(project)
 
-    def hashed(image: Image) -> int | None:
-        folder = project.workspace.thumbnails
+    def look(image: Image) -> tuple[int | None, bool]:
+        path = project.path(image.directory, image.filename)
         try:
-            thumbnails.read(folder, image.sha256, project.path(image.directory, image.filename))
-            return fingerprint(decode.read_rgb(thumbnails.thumbnail_path(folder, image.sha256), draft=_DRAFT))
+            rgb = small_preview(project.workspace.thumbnails, image.sha256, path)
+            return fingerprint(rgb), is_flat(rgb)
         except (ImageError, OSError):
-            return None  # the vector's own error says why, or the image is judged by its vector alone
+            return None, False  # the vector's own error says why, or the image is judged by its vector alone
 
     found: dict[str, ImageFeatures] = {}
     with ThreadPoolExecutor() as pool:
-        for done, (image, bits) in enumerate(zip(images, pool.map(hashed, images), strict=True), start=1):
-            place = vectors.place(image.filename, image.sha256)
+        for done, (image, (bits, flat)) in enumerate(zip(images, pool.map(look, images), strict=True), start=1):
+            place = None if flat else vectors.place(image.filename, image.sha256)
             missing = vectors.errors.get(image.filename, f"not embedded yet: pickroom embed {project.id}")
             found[image.filename] = (
-                ImageFeatures(bits, None, missing) if place is None else ImageFeatures(bits, vectors.matrix[place])
+                ImageFeatures(bits, None, FLAT if flat else missing)
+                if place is None
+                else ImageFeatures(bits, vectors.matrix[place])
             )
             if progress:
                 progress(done, len(images))

@@ -36,7 +36,12 @@ _EXTENSIONS = {
     "HEIF": ("heic", "heif"),
 }
 _FORMATS = tuple(name for name in _EXTENSIONS if name != "MPO")  # as Pillow is asked for them; that one as JPEG
-_BACKGROUND = (255, 255, 255)  # behind transparent pixels
+# what lies behind transparent pixels: white, as everywhere, unless too much of the drawing is white itself
+_GROUNDS = (255, 0, 128)
+_DIFFERS = 48  # of 255, in the colour that differs most: seen at a glance
+_ENOUGH_DIFFERS = 0.75  # of what is drawn, for white to be the ground
+_LEAST_CLEAR = 0.02  # of a picture: with less there is hardly a ground
+_SAMPLE = 256  # pixels a side that the ground is chosen by
 _HUGE_PIXELS = 1 << 25  # a picture of more takes a quarter of a gigabyte, and twice that while it is flattened
 _STRIP_PIXELS = 1 << 21  # flattened at a time: numbers are eight bytes each meanwhile
 _huge = threading.RLock()
@@ -183,7 +188,9 @@ def _chunk(kind: bytes, data: bytes) -> bytes:
 
 
 def read_rgb(path: Path, *, draft: int | None = None, max_pixels: int = MAX_PIXELS) -> PillowImage.Image:
-    """The whole image as upright 8-bit RGB; alpha lies on white, 16-bit is scaled, the first frame of several.
+    """The whole image as upright 8-bit RGB; alpha lies on a ground, 16-bit is scaled, the first frame of several.
+
+    The ground is white, or what a drawing in white differs from: black, or grey where it has black parts, too.
 
     Args:
         draft: for JPEG, decode at the smallest scale (1/2, 1/4, 1/8) whose sides are at least this long in
@@ -219,10 +226,32 @@ def room_for(image: PillowImage.Image) -> Iterator[None]:
 
 def flatten(image: PillowImage.Image) -> PillowImage.Image:
     """Any mode to 8-bit RGB, as a picture of its own; at most the two of them are in memory, and a strip."""
-    flat, top = PillowImage.new("RGB", image.size), _top(image)
+    flat, top, ground = PillowImage.new("RGB", image.size), _top(image), _ground(image)
     for y, strip in _strips(image):
-        flat.paste(_flat_strip(strip, top), (0, y))
+        flat.paste(_flat_strip(strip, top, ground), (0, y))
     return flat
+
+
+def is_clear(image: PillowImage.Image) -> bool:
+    """Whether an image may have transparent pixels, by its mode."""
+    return image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info
+
+
+def _ground(image: PillowImage.Image) -> int:
+    """The grey, 0 to 255, behind the transparent pixels of an image."""
+    if not is_clear(image):
+        return _GROUNDS[0]
+    size = min(image.width, _SAMPLE), min(image.height, _SAMPLE)
+    small = np.asarray(image.resize(size, PillowImage.Resampling.NEAREST).convert("RGBA"), np.float32)
+    colours, drawn = small[:, :, :3], small[:, :, 3] / 255
+    if drawn.mean() > 1 - _LEAST_CLEAR or not drawn.any():
+        return _GROUNDS[0]
+    # a drop of transparent colour differs from its ground by as much less
+    share = {
+        ground: float((drawn * (np.abs(colours - ground).max(axis=2) * drawn >= _DIFFERS)).sum() / drawn.sum())
+        for ground in _GROUNDS
+    }
+    return _GROUNDS[0] if share[_GROUNDS[0]] >= _ENOUGH_DIFFERS else max(_GROUNDS, key=lambda ground: share[ground])
 
 
 def _strips(image: PillowImage.Image) -> Iterator[tuple[int, PillowImage.Image]]:
@@ -247,16 +276,16 @@ def _top(image: PillowImage.Image) -> float:
     return top
 
 
-def _flat_strip(image: PillowImage.Image, top: float) -> PillowImage.Image:
+def _flat_strip(image: PillowImage.Image, top: float, ground: int) -> PillowImage.Image:
     if image.mode == "RGB" and "transparency" not in image.info:
         return image
     if image.mode.startswith("I") or image.mode == "F":
         values = np.nan_to_num(np.asarray(image, dtype=np.float64))
         return PillowImage.fromarray((np.clip(values, 0, top) / top * 255).astype(np.uint8)).convert("RGB")
-    if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
+    if is_clear(image):
         layer = image.convert("RGBA")
-        ground = PillowImage.new("RGBA", layer.size, (*_BACKGROUND, 255))
-        return PillowImage.alpha_composite(ground, layer).convert("RGB")
+        behind = PillowImage.new("RGBA", layer.size, (ground, ground, ground, 255))
+        return PillowImage.alpha_composite(behind, layer).convert("RGB")
     return image.convert("RGB")
 
 

@@ -8,15 +8,17 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image as PillowImage
 
 from pickroom.core.errors import ImageError, StoreError, UsageError
 from pickroom.core.naming import CROP, CROP_AUTO, CROPPED, SELECTED
+from pickroom.core.quantities import plural
 from pickroom.features.vectors import load_vectors
 from pickroom.files import apply_marks
-from pickroom.groups.image_features import fingerprint
+from pickroom.groups.image_features import fingerprint, is_flat, small_preview
 from pickroom.images import decode, thumbnails
 from pickroom.sessions.duplicates.finding import Copy
 from pickroom.sessions.marking.images import ListedImage, look
@@ -26,14 +28,17 @@ from pickroom.store.connect import open_read_only
 from pickroom.store.workspace import Project, Workspace
 
 Progress = Callable[[int, int], None]  # (done, of)
-_DRAFT = 128  # pixels: four times what the hash is computed on, and a JPEG decodes to that in a fraction of the time
-
-
 _TILES = 4  # a side: colours of so many squares tell two pictures of one shape apart, and survive a trim
 
+_ALIKE = 2  # steps of 256 between the colours of the squares of a picture that may be of one colour
 
-# what a preview is compared by: 64 bits of the brightness alone; 32 signed bytes, Cb and Cr of 4x4 squares, row by row
-Fingerprint = tuple[int, bytes]
+
+class Fingerprint(NamedTuple):
+    """What a preview is compared by."""
+
+    phash: int | None  # 64 bits of the brightness alone; None where noise would decide them
+    colours: bytes  # `colours_of`
+    flat: bool  # of nearly one colour: its vector, too, says nothing
 
 
 def colours_of(rgb: PillowImage.Image) -> bytes:
@@ -43,7 +48,7 @@ def colours_of(rgb: PillowImage.Image) -> bytes:
 
 
 def log_path(workspace: Workspace) -> Path:
-    """The append log: one JSON line a content: `sha256`, `phash` (16 hex digits), `colours` (64)."""
+    """The append log: one JSON line a content: `sha256`, `phash` (16 hex digits or null), `colours` (64), `flat`."""
     return workspace.thumbnails.parent / "fingerprints.jsonl"
 
 
@@ -62,9 +67,8 @@ def fingerprints(
 
     def make(sha256: str) -> Fingerprint | None:
         try:
-            thumbnails.read(workspace.thumbnails, sha256, places[sha256])
-            rgb = decode.read_rgb(thumbnails.thumbnail_path(workspace.thumbnails, sha256), draft=_DRAFT)
-            return fingerprint(rgb), colours_of(rgb)
+            rgb = small_preview(workspace.thumbnails, sha256, places[sha256])
+            return Fingerprint(fingerprint(rgb), colours_of(rgb), is_flat(rgb))
         except (ImageError, OSError):
             return None  # judged by its vector alone, or by its content alone
 
@@ -75,25 +79,35 @@ def fingerprints(
             if progress:
                 progress(done, len(missing))
     made = (
-        {"sha256": sha256, "phash": f"{found[sha256][0]:016x}", "colours": found[sha256][1].hex()}
-        for sha256 in missing
-        if sha256 in found
+        {
+            "sha256": sha256,
+            "phash": None if seen.phash is None else f"{seen.phash:016x}",
+            "colours": seen.colours.hex(),
+            "flat": seen.flat,
+        }
+        for sha256, seen in ((sha256, found.get(sha256)) for sha256 in missing)
+        if seen is not None
     )
     append_log.append(log_path(workspace), made)
     return found
 
 
 def _read_log(path: Path) -> dict[str, Fingerprint]:
-    """What the log holds; a line torn by a crash, or of before the colours were kept, is made anew."""
+    """What the log holds; a line torn by a crash, or of before the colours were kept, is made anew.
+
+    So is one of version 0.1, which did not look whether there is anything to compare, where the colours are all alike.
+    """
     found = {}
     for values in append_log.read(path):
         try:
-            seen = int(values["phash"], 16), bytes.fromhex(values["colours"])
-            found[str(values["sha256"])] = seen
+            colours, phash = bytes.fromhex(values["colours"]), values["phash"]
+            bits = None if phash is None and "flat" in values else int(phash, 16)
+            tiles = np.frombuffer(colours, np.int8).reshape(_TILES * _TILES, 2)
+            if (bits is None or 0 <= bits < 1 << 64) and ("flat" in values or np.ptp(tiles, axis=0).max() > _ALIKE):
+                found[str(values["sha256"])] = Fingerprint(bits, colours, values.get("flat") is True)
         except (ValueError, TypeError, KeyError):
             continue
-    size = 2 * _TILES * _TILES
-    return {sha256: seen for sha256, seen in found.items() if 0 <= seen[0] < 1 << 64 and len(seen[1]) == size}
+    return found
 
 
 # what was set aside is no duplicate any more, and the original of a crop is kept on purpose
@@ -181,9 +195,13 @@ def _of_project(project: Project, progress: Progress | None) -> Gathered:
     vectors, encoder, notes = _vectors(project, read)
     copies = []
     for item, (sha256, width, height) in read:
-        phash, colours = hashes.get(sha256, (None, None))
+        phash, colours, flat = hashes.get(sha256, (None, None, False))
         file = (project.id, item.path, sha256, width, height, item.file_size, item.mtime_ns)
-        copies.append(Copy(*file, phash, vectors.get(item), encoder, group_of.get(item.filename), colours))
+        vector = None if flat else vectors.get(item)
+        copies.append(Copy(*file, phash, vector, encoder, group_of.get(item.filename), colours))
+    flats = sum(seen.flat for seen in hashes.values())
+    if flats:
+        notes.append(f"{project.id}: {plural(flats, 'image')} of nearly one colour: only exact copies are found")
     return Gathered(tuple(copies), tuple(left_out), tuple(notes))
 
 
