@@ -54,6 +54,8 @@ FLAT = {
     "a faint gradient with noise": noisy(120 + 6 * Y, 2),
     "a scanned blank page": noisy(244, 5),
     "a scanned blank page, coarse": noisy(236, 12),
+    "a small blank page": noisy(240, 8).crop((0, 0, 64, 64)),
+    "a small grey page": noisy(120, 3).convert("L").convert("RGB").crop((0, 0, 128, 96)),
     "a black frame with a dead pixel": spotted(SIDE, (100, 200, 100, 200)),
     "a small black frame with a dead pixel": spotted(64, (30, 30, 30, 30)),
     "a black frame with dust": spotted(256, (40, 40, 42, 42)),

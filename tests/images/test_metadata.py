@@ -213,6 +213,18 @@ def test_a_graph_in_exif_gives_its_prompt(tmp_path: Path, suffix: str) -> None:
     assert metadata.caption(tmp_path / f"a{suffix}") == ("a red boat", "")
 
 
+@pytest.mark.parametrize("suffix", [".jpg", ".webp"])
+def test_an_xmp_packet_gives_its_generators_prompt_and_is_not_shown(tmp_path: Path, suffix: str) -> None:
+    comment = '<exif:UserComment><rdf:li>{"c": "a red boat", "seed": 7}</rdf:li></exif:UserComment>'
+    for name, text in (
+        ("a", comment.replace('"', "&quot;")),
+        ("b", "<exif:UserComment><rdf:li>none</rdf:li></exif:UserComment>"),
+    ):
+        Pillow.new("RGB", (4, 4)).save(tmp_path / f"{name}{suffix}", xmp=text.encode())
+    assert metadata.read(tmp_path / f"a{suffix}") == {"prompt": "a red boat", "seed": "7"}
+    assert metadata.read(tmp_path / f"b{suffix}") == {}
+
+
 @pytest.mark.parametrize(
     ("name", "content", "caption", "reason"),
     [

@@ -25,10 +25,10 @@ _DRAFT = 128  # pixels: four times what the hash is computed on, and a JPEG deco
 FLAT = "it is of nearly one colour, with nothing to compare"
 _SIDE = 32  # squares a side that a picture is compared by
 _SPECK = 24  # of 255: what differs by more from most of the picture, in a few pixels alone, is dust or a dead pixel
-_MOST_SPECKS = 0.0005  # of all pixels
-# of 255, standard deviation over the squares: the noise of a scanned page leaves 0.6, a gradient of 8 steps 2.3
-_LEAST_SPREAD, _SURE_SPREAD = 2.5, 6.0  # specks alone make no more than the second
-_NOISE = 100  # of a coefficient: rounding leaves 20 (standard deviation), a scanned page 30
+_MOST_SPECKS, _MOST_SPECKED = 0.0005, 0.05  # of all pixels, and of the squares, which a speck may lie across
+_LEAST_SPREAD = 2.5  # of 255, standard deviation by the slowest waves alone; a gradient of 8 steps makes 2.3
+_ROUNDING = 1.6  # of 255, in a wave of unit norm: five times what rounding to whole numbers leaves
+_NOISE = 4  # standard deviations
 _LEAST_BITS = 12  # of 64 that noise does not decide; a gradient has 8
 
 
@@ -37,41 +37,49 @@ def fingerprint(rgb: PillowImage.Image) -> int | None:
 
     Source: `phash` of imagehash, bit for bit.
     """
-    waves = _waves(rgb)
-    if _decided(waves) < _LEAST_BITS or is_flat(rgb):
+    grey = rgb.convert("L").resize((_SIDE, _SIDE), PillowImage.Resampling.LANCZOS)
+    waves = dctn(np.asarray(grey, np.float64))[:8, :8]
+    above = waves - np.median(waves)
+    decided = int((np.abs(above) > _ROUNDING * 2 * _SIDE).sum())  # unnormalised waves are longer by so much
+    if decided < _LEAST_BITS or is_flat(rgb):
         return None
-    return int.from_bytes(np.packbits(waves > 0).tobytes(), "big")
+    return int.from_bytes(np.packbits(above > 0).tobytes(), "big")
 
 
 def is_flat(rgb: PillowImage.Image) -> bool:
     """Whether a picture is of one colour but for noise, specks and a faint gradient."""
-    if (spread := _spread(rgb)) >= _SURE_SPREAD:
-        return False
-    if spread < _LEAST_SPREAD and _decided(_waves(rgb)) < _LEAST_BITS:
+    squares = _squares(rgb)
+    if _is_plain(squares):
         return True
-    pixels = np.asarray(rgb)
-    middle = np.median(pixels, axis=(0, 1)).astype(np.uint8)
-    specks = np.abs(pixels.astype(np.int16) - middle).max(axis=2) > _SPECK
-    if specks.mean() > _MOST_SPECKS or not specks.any():
+    if _specks(squares).mean() > _MOST_SPECKED:
         return False
-    cleaned = PillowImage.fromarray(np.where(specks[:, :, None], middle, pixels))
-    return _spread(cleaned) < _LEAST_SPREAD and _decided(_waves(cleaned)) < _LEAST_BITS
+    specks = _specks(np.asarray(rgb))
+    if not 0 < specks.mean() <= _MOST_SPECKS:
+        return False
+    cleaned = np.where(specks[:, :, None], np.median(squares, axis=(0, 1)).astype(np.uint8), np.asarray(rgb))
+    return _is_plain(_squares(PillowImage.fromarray(cleaned)))
 
 
-def _waves(rgb: PillowImage.Image) -> np.ndarray:
-    """(8, 8) the slowest waves of the brightness, less their median."""
-    grey = rgb.convert("L").resize((_SIDE, _SIDE), PillowImage.Resampling.LANCZOS)
-    waves: np.ndarray = dctn(np.asarray(grey, np.float64))[:8, :8]
-    return waves - np.median(waves)
+def _squares(rgb: PillowImage.Image) -> np.ndarray:
+    return np.asarray(rgb.resize((_SIDE, _SIDE), PillowImage.Resampling.BOX))
 
 
-def _decided(waves: np.ndarray) -> int:
-    return int((np.abs(waves) > _NOISE).sum())
+def _specks(pixels: np.ndarray) -> np.ndarray:
+    """(H, W) bool, which pixels of (H, W, 3) differ from most."""
+    few = pixels[:: max(1, len(pixels) // _SIDE), :: max(1, pixels.shape[1] // _SIDE)]
+    middle = np.median(few, axis=(0, 1)).astype(np.int16)
+    apart: np.ndarray = np.abs(pixels.astype(np.int16) - middle).max(axis=2) > _SPECK
+    return apart
 
 
-def _spread(rgb: PillowImage.Image) -> float:
-    squares = np.asarray(rgb.resize((_SIDE, _SIDE), PillowImage.Resampling.BOX), np.float32)
-    return float(squares.std(axis=(0, 1)).max())
+def _is_plain(squares: np.ndarray) -> bool:
+    waves = dctn(squares.astype(np.float64), axes=(0, 1), norm="ortho")[:8, :8]
+    waves[0, 0] = 0
+    # of neighbours' differences the median, since drawings differ along their lines alone
+    noise = 1.05 * np.median(np.abs(np.diff(squares.astype(np.int16), axis=0)), axis=(0, 1))
+    spread = np.sqrt(np.square(waves).sum(axis=(0, 1))) / _SIDE
+    decided = (np.abs(waves) > np.maximum(_ROUNDING, _NOISE * noise)).sum(axis=(0, 1))
+    return bool(np.all((spread < _LEAST_SPREAD) & (decided < _LEAST_BITS)))
 
 
 def small_preview(folder: Path, sha256: str, source: Path) -> PillowImage.Image:

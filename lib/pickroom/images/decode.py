@@ -127,15 +127,20 @@ def exif_of(image: PillowImage.Image) -> PillowImage.Exif:
 
 
 def texts_of(image: PillowImage.Image) -> dict[str, str]:
-    """Key -> text of an opened image, without decoding its pixels: of a PNG also those behind the pixels."""
+    """Key -> text of an opened image, without decoding its pixels: of a PNG also those behind the pixels.
+
+    The key `xmp` is the packet of a JPEG, WebP, TIFF or HEIC; a PNG has it under a key of its own.
+    """
     if image.format != "PNG":
-        return {key: text for key, text in image.info.items() if isinstance(key, str) and isinstance(text, str)}
+        xmp = image.info.get("xmp")
+        packet = {"xmp": xmp.decode(errors="replace")} if isinstance(xmp, bytes) else {}
+        return packet | {k: text for k, text in image.info.items() if isinstance(k, str) and isinstance(text, str)}
     with _small_png(image) as small:
         with suppress(Exception):  # Pillow's parser raises almost anything; the texts before a damaged one are read
             small.load()
-        found = {key: text for key, text in small.info.items() if isinstance(key, str) and isinstance(text, str)}
+        found = {k: text for k, text in small.info.items() if isinstance(k, str) and isinstance(text, str)}
     # tEXt and zTXt are Latin-1 (third edition, 11.3.3.2), and hold UTF-8 all the same
-    return {key: text if isinstance(text, PngImagePlugin.iTXt) else _as_utf8(text) for key, text in found.items()}
+    return {k: text if isinstance(text, PngImagePlugin.iTXt) else _as_utf8(text) for k, text in found.items()}
 
 
 def _as_utf8(text: str) -> str:

@@ -56,7 +56,7 @@ def read_texts(texts: Mapping[str, str]) -> dict[str, str]:
             read = (1, _read_dream(value))
         if read is not None and read[1]:
             found.append(read)
-        if read is None or comment or not read[1]:
+        if read is None or not read[1]:
             fields[name] = text
     fields |= _novelai({key.lower(): text for key, text in texts.items()})
     for _, values in sorted(found, key=lambda one: -one[0]):

@@ -74,6 +74,7 @@ def read(path: Path, companions: Sequence[str] | None = None, longest: int = _TE
         with decode.open_image(path) as image:
             exif = _exif(image)
             fields = generators.read_texts({**decode.texts_of(image), **exif})
+            fields.pop("xmp", None)  # written by programs for programs; a generator's was taken apart
     except ImageError:
         fields["image"] = "cannot be read"
     return {key: text[:longest] for key, text in {**fields, **_companions(path, companions)}.items()}

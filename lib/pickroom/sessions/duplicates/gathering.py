@@ -68,7 +68,8 @@ def fingerprints(
     def make(sha256: str) -> Fingerprint | None:
         try:
             rgb = small_preview(workspace.thumbnails, sha256, places[sha256])
-            return Fingerprint(fingerprint(rgb), colours_of(rgb), is_flat(rgb))
+            bits = fingerprint(rgb)
+            return Fingerprint(bits, colours_of(rgb), bits is None and is_flat(rgb))
         except (ImageError, OSError):
             return None  # judged by its vector alone, or by its content alone
 
