@@ -213,6 +213,13 @@ def test_an_opaque_picture_with_alpha_is_as_without() -> None:
     assert decode.flatten(white).getcolors() == [(1024, WHITE)]
 
 
+@pytest.mark.parametrize("mode", ["I;16", "I", "L", "1", "RGB", "P", "LA", "PA"])
+def test_a_clear_colour_in_any_mode_is_no_error(mode: str) -> None:
+    image = Pillow.new(mode, (32, 32))
+    image.info["transparency"] = (0, 0, 0) if mode == "RGB" else 0
+    assert decode.flatten(image).mode == "RGB"
+
+
 def test_a_palette_with_a_clear_colour_has_a_ground() -> None:
     image = Pillow.new("P", (32, 32), 0)
     image.putpalette([0, 0, 0, 255, 255, 255])

@@ -244,7 +244,7 @@ def is_clear(image: PillowImage.Image) -> bool:
 
 def _ground(image: PillowImage.Image) -> int:
     """The grey, 0 to 255, behind the transparent pixels of an image."""
-    if not is_clear(image):
+    if not is_clear(image) or image.mode[0] in "IF":
         return _GROUNDS[0]
     size = min(image.width, _SAMPLE), min(image.height, _SAMPLE)
     small = np.asarray(image.resize(size, PillowImage.Resampling.NEAREST).convert("RGBA"), np.float32)
