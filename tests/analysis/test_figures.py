@@ -13,9 +13,9 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from PIL import Image as PillowImage
 
-from pickroom.analysis import figures, sheets
+from pickroom.analysis import figures
 from pickroom.analysis.connection import Analysis
-from pickroom.analysis.sheets import Candidate, CropPicture, Mistake
+from pickroom.analysis.figures import Candidate, CropPicture, Mistake
 from pickroom.core.records import CropBox
 from pickroom.store.workspace import Project
 
@@ -41,7 +41,7 @@ def share_of(image: np.ndarray, colour: str) -> float:
 
 @pytest.mark.parametrize("query", DRAWN)
 def test_figure_of_nothing_says_so(query: str) -> None:
-    (text,) = DRAWN[query]([]).axes[0].texts
+    (text,) = DRAWN[query]([]).texts
     assert text.get_text() == "nothing to show yet"
 
 
@@ -83,7 +83,7 @@ def test_same_rows_give_the_same_bytes(reviewed: Project, analysis: Analysis) ->
 
 def test_nothing_global_is_touched() -> None:
     script = (
-        "import sys; from pickroom.analysis import figures, sheets; figures.as_png(figures.shares([]));"
+        "import sys; from pickroom.analysis import figures; figures.as_png(figures.shares([]));"
         " sys.exit('matplotlib.pyplot' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", script], timeout=60).returncode == 0
@@ -99,7 +99,7 @@ def test_contact_sheet_frames_both_picks() -> None:
         Candidate(picture("#bbbbbb"), "stage 2"),
         Candidate(None, "stage 3", recommended_by="the AI"),
     )
-    figure = sheets.contact_sheet([Mistake("87 % sure", candidates)] * 2)
+    figure = figures.contact_sheet([Mistake("87 % sure", candidates)] * 2)
     words = [text.get_text() for axes in figure.axes for text in axes.texts]
     assert words.count("stage 1 · yours") == words.count("stage 3 · the AI's") == 2
     assert "not there" in words
@@ -111,7 +111,7 @@ def test_contact_sheet_frames_both_picks() -> None:
 
 def test_crop_sheet_draws_the_boxes_where_they_are() -> None:
     box, ai = CropBox(0.25, 0.5, 0.75, 1.0), CropBox(0.0, 0.0, 0.5, 0.5)
-    figure = sheets.crop_sheet([CropPicture(picture("white"), "overlap 0.10", box, ai)])
+    figure = figures.crop_sheet([CropPicture(picture("white"), "overlap 0.10", box, ai)])
     (axes,) = figure.axes
     dashed, solid = axes.patches
     assert solid.get_bbox().extents == pytest.approx((20, 60, 60, 120))
@@ -119,7 +119,7 @@ def test_crop_sheet_draws_the_boxes_where_they_are() -> None:
     assert dashed.get_linestyle() != solid.get_linestyle()
 
 
-@pytest.mark.parametrize("sheet", [sheets.contact_sheet, sheets.crop_sheet])
+@pytest.mark.parametrize("sheet", [figures.contact_sheet, figures.crop_sheet])
 def test_sheet_of_nothing_says_so(sheet: Callable[[list], Figure]) -> None:
     (text,) = sheet([]).texts
     assert text.get_text().startswith("no ")

@@ -7,7 +7,7 @@ import datetime
 import numpy as np
 import pandas
 
-from pickroom.analysis.reports.frames import COLUMNS, frame, shown
+from pickroom.analysis.reports.html import COLUMNS, frame, shown
 
 
 def test_cells_are_words() -> None:

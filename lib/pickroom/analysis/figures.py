@@ -1,17 +1,23 @@
-"""The few figures: each one question, drawn from the rows of a named query. Blue keeps, red rejects; colour-blind safe.
+"""The few figures: each one question, drawn from the rows of a named query; and two sheets of pictures.
 
-Their ground is transparent, so that they lie on paper and in a dark notebook alike.
-
-Every function returns a new matplotlib Figure that belongs to nobody; an empty one says that there is nothing yet.
+Blue keeps, red rejects; colour-blind safe. Their ground is transparent, so that they lie on paper and in a dark
+notebook alike. Every function returns a new matplotlib Figure; an empty one says that there is nothing yet.
 """
 
 import io
+import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator, PercentFormatter
+from PIL import Image as PillowImage
+
+from pickroom.core.records import CropBox
 
 Rows = Sequence[Mapping[str, Any]]
 
@@ -24,6 +30,8 @@ _SIZE = (7.0, 2.8)  # inches
 _HALF = (3.3, 3.0)  # two of them fit side by side on paper
 _DPI = 144
 _NOTHING = "nothing to show yet"
+_CELL = 1.75  # inches, the side of one picture's place
+_ACROSS = 4  # pictures in a row
 
 
 def shares(rows: Rows) -> Figure:
@@ -36,7 +44,7 @@ def shares(rows: Rows) -> Figure:
         ("rejected", REJECT, "rejected"),
     )
     if not rows:
-        return _nothing(figure, axes)
+        return _nothing(figure)
     names = [row["project_id"] for row in rows]
     left = [0.0] * len(rows)
     for column, colour, label in parts:
@@ -62,7 +70,7 @@ def rolling(rows: Rows) -> Figure:
     """
     figure, axes = _figure()
     if not rows:
-        return _nothing(figure, axes)
+        return _nothing(figure)
     projects = list(dict.fromkeys(row["project_id"] for row in rows))
     for number, project_id in enumerate(projects):
         own = [row for row in rows if row["project_id"] == project_id]
@@ -89,7 +97,7 @@ def calibration(rows: Rows) -> Figure:
     """How often the AI was right beside how sure it was, with 95 % intervals; rows of `performance_by_confidence`."""
     figure, axes = _figure(*_HALF)
     if not rows:
-        return _nothing(figure, axes)
+        return _nothing(figure)
     axes.plot([0, 1], [0, 1], color=QUIET, lw=1, ls=(0, (4, 3)))
     x = [row["mean_confidence"] for row in rows]
     y = [row["selection_accuracy"] for row in rows]
@@ -110,7 +118,7 @@ def versions(rows: Rows) -> Figure:
     """
     figure, axes = _figure()
     if not rows:
-        return _nothing(figure, axes)
+        return _nothing(figure)
     projects = list(dict.fromkeys(row["project_id"] for row in rows))
     for number, project_id in enumerate(projects):
         own = [row for row in rows if row["project_id"] == project_id]
@@ -132,7 +140,7 @@ def normal_and_anomaly(rows: Rows) -> Figure:
     """The recommended picks compared with "highest stage", normal groups and anomalies; one row of `anomaly_rates`."""
     figure, axes = _figure(*_HALF)
     if not rows or rows[0]["normal_accuracy"] is rows[0]["anomaly_accuracy"] is None:
-        return _nothing(figure, axes)
+        return _nothing(figure)
     row = rows[0]
     groups = (
         ("highest stage\nis best", row["normal_accuracy"], 1.0 if row["normal_groups"] else None),
@@ -157,7 +165,7 @@ def pace(rows: Rows) -> Figure:
     figure, axes = _figure(height=2.3)
     rows = [row for row in rows if row["groups_per_hour"] is not None]
     if not rows:
-        return _nothing(figure, axes)
+        return _nothing(figure)
     axes.bar(
         range(1, len(rows) + 1), [row["groups_per_hour"] for row in rows], color=KEEP, width=min(0.7, 0.1 * len(rows))
     )
@@ -194,9 +202,9 @@ def _figure(width: float = _SIZE[0], height: float = _SIZE[1]) -> tuple[Figure, 
     return figure, axes
 
 
-def _nothing(figure: Figure, axes: Axes) -> Figure:
-    axes.set_axis_off()
-    axes.text(0.5, 0.5, _NOTHING, ha="center", va="center", color=QUIET, transform=axes.transAxes)
+def _nothing(figure: Figure, words: str = _NOTHING) -> Figure:
+    figure.clear()
+    figure.text(0.5, 0.5, words, ha="center", va="center", color=QUIET)
     return figure
 
 
@@ -224,3 +232,119 @@ def _shade(number: int, count: int) -> tuple[float, float, float]:
     """Blues from dark to light: lines are told apart by their labels, not by hue."""
     light = 0.75 * number / max(count - 1, 1)
     return (0.12 + 0.5 * light, 0.3 + 0.45 * light, 0.55 + 0.3 * light)
+
+
+# ------------------------------------------------------------------------------------------------ sheets of pictures
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One image of a group."""
+
+    picture: PillowImage.Image | None  # None when the file is not there any more
+    label: str  # e.g. "stage 1.5"
+    by_person: bool = False
+    recommended_by: str = ""  # "the AI" or what else recommended it; "" for the others
+
+
+@dataclass(frozen=True, slots=True)
+class Mistake:
+    """A group in which another image was recommended than taken; `title` e.g. "87 % sure", "" where nothing says it."""
+
+    title: str
+    candidates: tuple[Candidate, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CropPicture:
+    """An image with the person's crop, and the AI's where it had one, as fractions of it."""
+
+    picture: PillowImage.Image | None
+    title: str
+    box: CropBox
+    ai_box: CropBox | None
+
+
+def contact_sheet(mistakes: Sequence[Mistake]) -> Figure:
+    """One row a group: the person's pick framed in blue, the recommended one in dashed red."""
+    rows = max(len(mistakes), 1)
+    figure = Figure(figsize=(_CELL * _ACROSS, (_CELL + 0.5) * rows), layout=_spaced(), facecolor="none")
+    if not mistakes:
+        figure.set_size_inches(_SIZE[0], 0.8)
+        return _nothing(figure, "no mistake to show")
+    for row, mistake in enumerate(mistakes):
+        for column in range(_ACROSS):
+            axes = figure.add_subplot(rows, _ACROSS, row * _ACROSS + column + 1)
+            axes.set_axis_off()
+            if column == 0:
+                axes.set_title(mistake.title, loc="left", fontsize=9, color=QUIET)
+            if column < len(mistake.candidates):
+                _candidate(axes, mistake.candidates[column])
+    return figure
+
+
+def crop_sheet(crops: Sequence[CropPicture]) -> Figure:
+    """Each image whole: the person's crop in blue, the AI's in dashed red."""
+    rows = max(math.ceil(len(crops) / _ACROSS), 1)
+    figure = Figure(figsize=(_CELL * _ACROSS, (_CELL + 0.3) * rows), layout=_spaced(), facecolor="none")
+    if not crops:
+        figure.set_size_inches(_SIZE[0], 0.8)
+        return _nothing(figure, "no crop to show")
+    for place, crop in enumerate(crops):
+        axes = figure.add_subplot(rows, _ACROSS, place + 1)
+        axes.set_axis_off()
+        axes.set_title(crop.title, fontsize=9, color=QUIET)
+        size = _show(axes, crop.picture)
+        if crop.ai_box is not None:
+            _draw(axes, crop.ai_box, size, REJECT, dashed=True)
+        _draw(axes, crop.box, size, KEEP)
+    return figure
+
+
+def _spaced() -> ConstrainedLayoutEngine:
+    return ConstrainedLayoutEngine(h_pad=0.08, hspace=0.02)
+
+
+def _candidate(axes: Axes, candidate: Candidate) -> None:
+    size = _show(axes, candidate.picture)
+    whole = CropBox(0, 0, 1, 1)
+    if candidate.by_person:
+        _draw(axes, whole, size, KEEP, width=4)
+    if candidate.recommended_by:
+        _draw(axes, whole, size, REJECT, dashed=True, width=3)
+    who = " · ".join(
+        ["yours"] * candidate.by_person + [f"{candidate.recommended_by}'s"] * bool(candidate.recommended_by)
+    )
+    axes.text(
+        0.5,
+        -0.03,
+        f"{candidate.label}{' · ' if who else ''}{who}",
+        transform=axes.transAxes,
+        ha="center",
+        va="top",
+        fontsize=8,
+        color=KEEP if candidate.by_person else REJECT if candidate.recommended_by else QUIET,
+    )
+
+
+def _show(axes: Axes, picture: PillowImage.Image | None) -> tuple[int, int]:
+    """Put a picture in its place; its size, or that of the empty place."""
+    if picture is None:
+        axes.set_xlim(0, 100)
+        axes.set_ylim(100, 0)
+        axes.set_aspect("equal")
+        axes.text(50, 50, "not there", ha="center", va="center", color=QUIET, fontsize=8)
+        return 100, 100
+    small = picture.convert("RGB")
+    small.thumbnail((360, 360))
+    axes.imshow(small, extent=(0, small.width, small.height, 0), interpolation="antialiased")
+    return small.size
+
+
+def _draw(
+    axes: Axes, box: CropBox, size: tuple[int, int], colour: str, *, dashed: bool = False, width: float = 2
+) -> None:
+    across, down = size
+    style = (0, (3, 2)) if dashed else "solid"
+    corner, spans = (box.x1 * across, box.y1 * down), ((box.x2 - box.x1) * across, (box.y2 - box.y1) * down)
+    axes.add_patch(Rectangle(corner, *spans, fill=False, edgecolor=colour, lw=width, ls=style, clip_on=False))

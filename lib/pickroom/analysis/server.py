@@ -22,8 +22,8 @@ import duckdb
 import pyarrow
 import pyarrow.ipc
 
-from pickroom.analysis import folders, queries
-from pickroom.analysis.catalogue import Catalogue, collect, define, define_tables
+from pickroom.analysis import queries
+from pickroom.analysis.catalogue import Catalogue, collect, define, define_tables, list_files
 from pickroom.analysis.engine import ERRORS, open_engine
 from pickroom.analysis.queries import Problem
 from pickroom.analysis.sources import Sources
@@ -327,7 +327,7 @@ def respond(request: dict[str, Any], sessions: dict[int, Session]) -> tuple[dict
             session.refresh()
             return session.state(), None
         if "listed" in request:
-            folders.list_files(session.engine, session.workspace, request["listed"])
+            list_files(session.engine, session.workspace, request["listed"])
         table = session.run(request["sql"], request["parameters"])
         return session.state(), table
     except UsageError as error:

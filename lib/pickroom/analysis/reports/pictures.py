@@ -6,7 +6,7 @@ from typing import Any
 from PIL import Image as PillowImage
 
 from pickroom.analysis.connection import Analysis
-from pickroom.analysis.sheets import Candidate, CropPicture, Mistake
+from pickroom.analysis.figures import Candidate, CropPicture, Mistake
 from pickroom.core.errors import ImageError
 from pickroom.core.records import CropBox
 from pickroom.images import thumbnails

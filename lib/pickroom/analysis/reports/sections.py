@@ -8,7 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Self
 
-from pickroom.analysis import figures, sheets
+from pickroom.analysis import figures
 from pickroom.analysis.connection import Analysis, connect
 from pickroom.analysis.reports import html, pictures
 from pickroom.analysis.reports.html import Cell, Number, Piece, Unit
@@ -166,7 +166,7 @@ class Report:
         asked = "SELECT * FROM crops WHERE project_id = ? AND origin = 'project' AND counts AND own_box"
         found = self.analysis.execute(asked, [self.project.id]).dicts()
         if found:
-            sheet = sheets.crop_sheet(pictures.crops(self.pictures, found, CROPS_SHOWN))
+            sheet = figures.crop_sheet(pictures.crops(self.pictures, found, CROPS_SHOWN))
             proposed = any(row["ai_box"] is not None for row in found)
             ai = ", dashed red what the AI had proposed for that image" if proposed else ""
             page += html.picture(sheet, f"Crops by hand over their images: blue is the crop{ai}")
@@ -183,7 +183,7 @@ class Report:
         total, who = Number("mistakes.total", len(rows)), _who(rows)
         sure = any(row["ai_confidence"] is not None for row in rows)
         first = "the surest mistakes are these" if sure else "the latest are these"
-        sheet = sheets.contact_sheet(pictures.mistakes(self.pictures, rows, MISTAKES_SHOWN))
+        sheet = figures.contact_sheet(pictures.mistakes(self.pictures, rows, MISTAKES_SHOWN))
         lead = html.paragraph("In ", total, f" of the groups you took another image than {who}; {first}.")
         return lead + html.picture(sheet, f"The pick of {who} in dashed red, the person's in blue")
 
