@@ -306,6 +306,25 @@ TOLD: dict[str, tuple[Nodes, str | None]] = {
         | {"w": ("ImpactWildcardProcessor", {"wildcard_text": "__colour__ boat", "populated_text": "a red boat"})},
         "a red boat",
     ),
+    "a pipe": (
+        {"to": ("ToBasicPipe", {"model": ["m", 0], "clip": ["m", 1], "positive": ["p", 0], "negative": ["n", 0]})}
+        | {"from": ("FromBasicPipe", {"basic_pipe": ["to", 0]})}
+        | {"s": ("KSampler", {**SAMPLER, "positive": ["from", 3], "negative": ["from", 4]})},
+        "a red boat",
+    ),
+    "a context that is handed on": (
+        {"c": ("Context (rgthree)", {"base_ctx": ["b", 0]})}
+        | {"b": ("Context (rgthree)", {"positive": ["p", 0], "negative": ["n", 0]})}
+        | {"s": ("KSampler", {**SAMPLER, "positive": ["c", 4], "negative": ["c", 5]})},
+        "a red boat",
+    ),
+    "a file name made of a text": (
+        {
+            "out": ("SaveImage", {"images": ["d", 0], "filename_prefix": ["f", 0]}),
+            "f": ("CR Prompt Text", {"prompt": "x"}),
+        },
+        "a red boat",
+    ),
     "a service that draws by itself": (
         {"d": ("FluxProUltraImageNode", {"prompt": "a red boat", "seed": 7})},
         "a red boat",
@@ -359,6 +378,7 @@ def test_prompt_of_a_graph_is_followed_or_unknown(nodes: Nodes, prompt: str | No
     fields = generators.read_texts({"prompt": json.dumps(values), "workflow": json.dumps({"nodes": []})})
     assert fields.get("prompt") == prompt
     assert (generators.GRAPH in fields) == (prompt is None)
+    assert fields.get("negative prompt") in ("blurry", None)
 
 
 def test_negative_prompt_and_settings_of_a_graph_are_told() -> None:

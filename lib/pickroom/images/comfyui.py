@@ -31,7 +31,9 @@ _CHANGING = re.compile(
     re.IGNORECASE,
 )
 _OPPOSITE = {"positive": re.compile("negative|neg(_|$)"), "negative": re.compile("positive|pos(_|$)")}
-_HANDED_ON = re.compile(r"|\*|any(thing)?|any_?\d+|input|source|signal|value")  # a Reroute's only input has no name
+_HANDED_ON = re.compile(
+    r"|\*|(base_)?ctx(_\d+)?|(basic_|detailer_)?pipe|any(thing)?|any_?\d+|input|source|signal|value"
+)  # a Reroute's has no name
 _SETTINGS = {
     "seed": ("seed", "noise_seed"),
     "steps": ("steps",),
@@ -78,11 +80,11 @@ class _Graph:
 
     def __init__(self, nodes: dict[str, Node]) -> None:
         self.nodes = nodes
-        self._told: dict[tuple[str, int, str], str | None] = {}
+        self._told: dict[tuple[str, str], str | None] = {}
 
     def samplers(self) -> list[str]:
         """The samplers next to the saved images; where nothing is saved, next to what no node takes further."""
-        taken = {key for node in self.nodes.values() for key, _ in self._links(node)}
+        taken = {key for node in self.nodes.values() for key in self._links(node)}
         ends = [key for key in self.nodes if key not in taken]
         saved = [key for key in ends if "save" in str(self.nodes[key].get("class_type")).lower()]
         found = [key for end in saved or ends for key in self._next_samplers(end)]
@@ -97,7 +99,7 @@ class _Graph:
             if len(found) > len(detailing):
                 return [key for key in found if key not in detailing]
             detailers += detailing
-            level = [key for at in level for key, _ in self._links(self.nodes[at]) if key in self.nodes]
+            level = [key for at in level for key in self._links(self.nodes[at]) if key in self.nodes]
             level = [key for key in dict.fromkeys(level) if key not in seen]
             seen.update(level)
         return detailers[:1]
@@ -107,13 +109,12 @@ class _Graph:
         inputs, kind = node["inputs"], str(node.get("class_type"))
         guides = re.search("sampl|guid", kind, re.IGNORECASE) and any(map(_CONDITIONING.fullmatch, inputs))
         # services that draw by themselves have a prompt, and no node that encodes it
-        return "positive" in inputs or bool(guides) or ("prompt" in inputs and not {"clip", "model"} & inputs.keys())
+        draws = "prompt" in inputs and not {"clip", "model"} & inputs.keys()
+        draws = draws and ("image" in kind.lower() or not _PLAIN.search(kind))
+        return "positive" in inputs or bool(guides) or draws
 
-    def _links(self, node: Node) -> Iterator[tuple[str, int]]:
-        for value in node["inputs"].values():
-            link = _link(value)
-            if link is not None:
-                yield link
+    def _links(self, node: Node) -> Iterator[str]:
+        return filter(None, map(_link, node["inputs"].values()))
 
     def prompt_of(self, key: str, side: str) -> str | None:
         """The text of one side (positive, negative) of a sampler; None where it cannot be told."""
@@ -122,28 +123,29 @@ class _Graph:
             return self._text(inputs[side], side, ())
         if side == "negative":
             return self._text(inputs["negative_prompt"], side, ()) if "negative_prompt" in inputs else None
-        return self._of_node(key, 0, side, ())
+        return self._of_node(key, side, ())
 
     def _text(self, value: Any, side: str, way: tuple[str, ...]) -> str | None:
-        link = _link(value)
-        if link is None:
+        key = _link(value)
+        if key is None:
             return value if isinstance(value, str) else None
-        key, output = link
         if key in way or len(way) > 200:  # a loop, or deeper than anyone draws
             return None
-        if (key, output, side) not in self._told:
-            self._told[key, output, side] = self._of_node(key, output, side, way)
-        return self._told[key, output, side]
+        if (key, side) not in self._told:
+            self._told[key, side] = self._of_node(key, side, way)
+        return self._told[key, side]
 
-    def _of_node(self, key: str, output: int, side: str, way: tuple[str, ...]) -> str | None:
+    def _of_node(self, key: str, side: str, way: tuple[str, ...]) -> str | None:
         node = self.nodes.get(key)
         if node is None:
             return None
         inputs, kind, way = node["inputs"], str(node.get("class_type")), (*way, key)
         if "zeroout" in kind.lower():
             return ""
-        if _link(inputs.get("positive")) and _link(inputs.get("negative")):  # both sides pass through, in this order
-            return self._text(inputs[("positive", "negative")[output == 1]], side, way)
+        if _link(inputs.get("positive")) and _link(
+            inputs.get("negative")
+        ):  # both sides pass through, or go into a pipe
+            return self._text(inputs[side], side, way)
         if len(way) > 1 and _CHANGING.search(kind):
             return None
         chosen = inputs.get(f"input{inputs.get('select')}")  # a switch
@@ -177,15 +179,15 @@ class _Graph:
                     value = self.nodes[key]["inputs"].get(name)
                     if isinstance(value, str | int | float) and not isinstance(value, bool):
                         return value
-            level = [key for at in level for key, _ in self._links(self.nodes[at]) if key in self.nodes]
+            level = [key for at in level for key in self._links(self.nodes[at]) if key in self.nodes]
             level = [key for key in dict.fromkeys(level) if key not in seen]
             seen.update(level)
         return None
 
 
-def _link(value: Any) -> tuple[str, int] | None:
-    """(node id, output) where an input's value is a link."""
+def _link(value: Any) -> str | None:
+    """The node that an input's value comes from."""
     match value:
-        case [str() | int() as key, int(output)] if not isinstance(key, bool):
-            return str(key), output
+        case [str() | int() as key, int()]:
+            return str(key)
     return None
