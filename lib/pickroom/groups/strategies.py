@@ -58,7 +58,7 @@ def by_similarity(
         StoreError: the project has no vectors.
         UsageError: a threshold out of its range.
     """
-    # numpy, pyarrow and imagehash are no part of a scan by stages
+    # numpy, pyarrow and scipy are no part of a scan by stages
     from pickroom.core.errors import UsageError
     from pickroom.groups import image_features, similar
     from pickroom.groups.similar import THRESHOLDS, group_by_similarity
