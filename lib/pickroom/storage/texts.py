@@ -3,8 +3,6 @@
 import codecs
 import re
 
-from charset_normalizer import from_bytes
-
 _BOMS = (  # that of UTF-32 begins like that of UTF-16
     (codecs.BOM_UTF8, "utf-8"),
     (codecs.BOM_UTF32_LE, "utf-32-le"),
@@ -12,13 +10,12 @@ _BOMS = (  # that of UTF-32 begins like that of UTF-16
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
-_WIDE = ["cp932", "gb18030", "big5", "cp949"]
-_LEAST_WIDE = 3  # characters: fewer are read in any of these pages
+_PAIRS = re.compile(rb"[\x81-\xfe][\x40-\xfe]")
 # Latin code pages share most of their bytes: each counts where all letters outside ASCII are of one of its languages,
 # the western one first, since it is the most common by far
 _SIGNS = "“”‘’„–—…«»°€·´©®™§\u00a0¿¡"
 _LATIN = (
-    ("cp1252", "àâäáãåæçèéêëíîïñóôõöøœúûüÿßªº"),
+    ("cp1252", "àâäáãåæçèéêëíîïñóôõöøœúûüÿß"),
     ("cp1254", "çğıöşüâîûİ"),
     ("cp1250", "áčďéěíňóřšťúůýž"),
     ("cp1250", "áäčďéíĺľňóôŕšťúýž"),
@@ -26,6 +23,7 @@ _LATIN = (
     ("cp1250", "áéíóöőúüű"),
     ("cp1250", "čćđšž"),
 )
+_TOKENS = re.compile(r"[^\s!-/:-@\[-`{-~]+")  # between spaces and signs of ASCII
 _CYRILLIC = re.compile(r"[А-ЯЁІЇЄҐ]?[а-яёіїєґ]+")
 _VOWELS = re.compile(r"[аеиоуыэюяёіїє]")
 _LEAST_VOWELS = 0.3  # of Cyrillic letters; Russian has some 0.42, Hebrew read as Cyrillic some 0.25
@@ -57,10 +55,8 @@ def decode(data: bytes) -> str | None:
     text = _decode(data, "cp1251")
     if text is not None and _is_cyrillic(text):
         return text
-    best = from_bytes(data, cp_isolation=_WIDE).best()
-    # the narrow kana are what cp932 makes of the single bytes of another page
-    wide = [] if best is None else re.findall("[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7a3]|[\uff61-\uff9f]", str(best))
-    return str(best) if len(wide) >= _LEAST_WIDE and max(wide) < "\uff61" else None
+    page = _wide_page(data)
+    return None if page is None else _decode(data, page)
 
 
 def _decode(data: bytes, encoding: str) -> str | None:
@@ -73,7 +69,7 @@ def _decode(data: bytes, encoding: str) -> str | None:
 
 def _is_latin(text: str, letters: str) -> bool:
     """Whether the letters outside ASCII are of one alphabet, and stand in words as its letters do."""
-    if not re.search("[A-Za-z]{2}", text):
+    if not re.search("[A-Za-z]{2}", text) or re.search(r"”\w|\w“", text):
         return False
     western = letters == _LATIN[0][1]
     for word in re.findall(rf"[^\s!-/:-@\[-`{{-~{_SIGNS}]+", text):
@@ -88,7 +84,30 @@ def _is_latin(text: str, letters: str) -> bool:
 
 
 def _is_cyrillic(text: str) -> bool:
-    words = [word for word in re.findall(r"[^\W\d_]+", text) if not word.isascii()]
-    letters = sum(map(len, words))
+    words = [word for token in _TOKENS.findall(text) if not (word := token.strip(_SIGNS)).isascii()]
     vowels = sum(len(_VOWELS.findall(word.lower())) for word in words)
-    return bool(words) and all(map(_CYRILLIC.fullmatch, words)) and vowels >= _LEAST_VOWELS * letters
+    return bool(words) and all(map(_CYRILLIC.fullmatch, words)) and vowels >= _LEAST_VOWELS * sum(map(len, words))
+
+
+def _wide_page(data: bytes) -> str | None:
+    """The code page whose common characters a text consists of, by their first and second bytes.
+
+    Shift-JIS has its kana and kanji below A0; Big5 second bytes in the range of ASCII; Korean syllables begin with B0
+    to C8 (KS X 1001), the 3,755 common characters of GB 2312 with B0 to D7, in the order of their sound.
+    """
+    pairs = _PAIRS.findall(data)
+    if not re.search(_PAIRS.pattern * 2, data):  # a letter of another page, and the one behind it
+        return None
+    firsts = [pair[0] for pair in pairs if pair[0] >= 0xA4] or [0]  # what comes before A4 are signs
+    if any(pair[0] < 0xA1 for pair in pairs):
+        return "cp932"
+    if any(pair[1] < 0xA1 or 0xAA <= pair[0] < 0xB0 for pair in pairs):
+        return "big5" if max(firsts) <= 0xC6 else None
+    if min(firsts) < 0xB0 or max(firsts) > 0xD7:
+        return None
+    if max(firsts) > 0xC8:
+        return "gb18030"
+    # a Chinese text without a sound behind R is short, and has no spaces
+    if re.search(rb"[\xb0-\xc8][\xa1-\xfe] [\xb0-\xc8]", data):
+        return "cp949"
+    return "gb18030" if re.search(rb"([\xb0-\xc8][\xa1-\xfe]){5}", data) else None
