@@ -18,7 +18,7 @@ from conftest import SCANNED_AT, stage_name, write_image, write_series
 from hostile.test_databases import run
 from hostile.test_folders import PREFIXES
 from pickroom.analysis.connection import connect as connect_analysis
-from pickroom.analysis.reports.pictures import ProjectPreviews
+from pickroom.analysis.reports.sections import ProjectPreviews
 from pickroom.core.naming import is_file_name
 from pickroom.core.records import CropBox
 from pickroom.exports import choices

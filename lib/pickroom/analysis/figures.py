@@ -6,8 +6,7 @@ notebook alike. Every function returns a new matplotlib Figure; an empty one say
 
 import io
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -20,6 +19,7 @@ from PIL import Image as PillowImage
 from pickroom.core.records import CropBox
 
 Rows = Sequence[Mapping[str, Any]]
+Preview = Callable[[str], PillowImage.Image | None]  # file name -> the picture, None where the file is not there
 
 KEEP, REJECT = "#1f6fb4", "#c62f2d"
 CROP, WHOLE = "#8ab8de", "#8a8a8a"
@@ -29,9 +29,9 @@ _GRID = "#80808040"
 _SIZE = (7.0, 2.8)  # inches
 _HALF = (3.3, 3.0)  # two of them fit side by side on paper
 _DPI = 144
-_NOTHING = "nothing to show yet"
 _CELL = 1.75  # inches, the side of one picture's place
 _ACROSS = 4  # pictures in a row
+_WHOLE = CropBox(0, 0, 1, 1)
 
 
 def shares(rows: Rows) -> Figure:
@@ -202,9 +202,9 @@ def _figure(width: float = _SIZE[0], height: float = _SIZE[1]) -> tuple[Figure, 
     return figure, axes
 
 
-def _nothing(figure: Figure, words: str = _NOTHING) -> Figure:
+def _nothing(figure: Figure) -> Figure:
     figure.clear()
-    figure.text(0.5, 0.5, words, ha="center", va="center", color=QUIET)
+    figure.text(0.5, 0.5, "nothing to show yet", ha="center", va="center", color=QUIET)
     return figure
 
 
@@ -237,94 +237,71 @@ def _shade(number: int, count: int) -> tuple[float, float, float]:
 # ------------------------------------------------------------------------------------------------ sheets of pictures
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """One image of a group."""
-
-    picture: PillowImage.Image | None  # None when the file is not there any more
-    label: str  # e.g. "stage 1.5"
-    by_person: bool = False
-    recommended_by: str = ""  # "the AI" or what else recommended it; "" for the others
-
-
-@dataclass(frozen=True, slots=True)
-class Mistake:
-    """A group in which another image was recommended than taken; `title` e.g. "87 % sure", "" where nothing says it."""
-
-    title: str
-    candidates: tuple[Candidate, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class CropPicture:
-    """An image with the person's crop, and the AI's where it had one, as fractions of it."""
-
-    picture: PillowImage.Image | None
-    title: str
-    box: CropBox
-    ai_box: CropBox | None
-
-
-def contact_sheet(mistakes: Sequence[Mistake]) -> Figure:
-    """One row a group: the person's pick framed in blue, the recommended one in dashed red."""
-    rows = max(len(mistakes), 1)
-    figure = Figure(figsize=(_CELL * _ACROSS, (_CELL + 0.5) * rows), layout=_spaced(), facecolor="none")
-    if not mistakes:
-        figure.set_size_inches(_SIZE[0], 0.8)
-        return _nothing(figure, "no mistake to show")
-    for row, mistake in enumerate(mistakes):
-        for column in range(_ACROSS):
-            axes = figure.add_subplot(rows, _ACROSS, row * _ACROSS + column + 1)
+def contact_sheet(rows: Rows, preview: Preview) -> Figure:
+    """One line a group: the person's pick framed in blue, the recommended one in dashed red; rows of `mistakes`."""
+    figure = _sheet(0.5, len(rows))
+    for line, row in enumerate(rows):
+        for place in range(_ACROSS):
+            axes = figure.add_subplot(len(rows), _ACROSS, line * _ACROSS + place + 1)
             axes.set_axis_off()
-            if column == 0:
-                axes.set_title(mistake.title, loc="left", fontsize=9, color=QUIET)
-            if column < len(mistake.candidates):
-                _candidate(axes, mistake.candidates[column])
+            if place == 0:
+                axes.set_title(how_sure(row["source"], row["ai_confidence"]), loc="left", fontsize=9, color=QUIET)
+            if place < len(row["images"]):
+                _candidate(axes, row, place, preview)
     return figure
 
 
-def crop_sheet(crops: Sequence[CropPicture]) -> Figure:
-    """Each image whole: the person's crop in blue, the AI's in dashed red."""
-    rows = max(math.ceil(len(crops) / _ACROSS), 1)
-    figure = Figure(figsize=(_CELL * _ACROSS, (_CELL + 0.3) * rows), layout=_spaced(), facecolor="none")
-    if not crops:
-        figure.set_size_inches(_SIZE[0], 0.8)
-        return _nothing(figure, "no crop to show")
-    for place, crop in enumerate(crops):
-        axes = figure.add_subplot(rows, _ACROSS, place + 1)
+def crop_sheet(rows: Rows, preview: Preview, most: int) -> Figure:
+    """Images whole, the person's crop in blue, the AI's in dashed red; rows of the view `crops`.
+
+    Of more than `most` those of most and of least overlap, half of each.
+    """
+    ordered = sorted(rows, key=lambda row: (row["iou"] is None, row["iou"], row["filename"]))
+    chosen = ordered if len(ordered) <= most else [*ordered[: most // 2], *ordered[-(most - most // 2) :]]
+    lines = math.ceil(len(chosen) / _ACROSS)
+    figure = _sheet(0.3, lines)
+    for place, row in enumerate(chosen):
+        axes = figure.add_subplot(lines, _ACROSS, place + 1)
         axes.set_axis_off()
-        axes.set_title(crop.title, fontsize=9, color=QUIET)
-        size = _show(axes, crop.picture)
-        if crop.ai_box is not None:
-            _draw(axes, crop.ai_box, size, REJECT, dashed=True)
-        _draw(axes, crop.box, size, KEEP)
+        axes.set_title("" if row["iou"] is None else f"overlap {row['iou']:.2f}", fontsize=9, color=QUIET)
+        size = _show(axes, preview(row["filename"]))
+        if row["ai_box"] is not None:
+            _draw(axes, CropBox.of(list(row["ai_box"])), size, REJECT, dashed=True)
+        _draw(axes, CropBox.of(list(row["box"])), size, KEEP)
     return figure
 
 
-def _spaced() -> ConstrainedLayoutEngine:
-    return ConstrainedLayoutEngine(h_pad=0.08, hspace=0.02)
+def recommender(source: str) -> str:
+    """What recommended, in words: a baseline is no AI."""
+    return "the baseline" if source == "baseline" else "the AI"
 
 
-def _candidate(axes: Axes, candidate: Candidate) -> None:
-    size = _show(axes, candidate.picture)
-    whole = CropBox(0, 0, 1, 1)
-    if candidate.by_person:
-        _draw(axes, whole, size, KEEP, width=4)
-    if candidate.recommended_by:
-        _draw(axes, whole, size, REJECT, dashed=True, width=3)
-    who = " · ".join(
-        ["yours"] * candidate.by_person + [f"{candidate.recommended_by}'s"] * bool(candidate.recommended_by)
-    )
-    axes.text(
-        0.5,
-        -0.03,
-        f"{candidate.label}{' · ' if who else ''}{who}",
-        transform=axes.transAxes,
-        ha="center",
-        va="top",
-        fontsize=8,
-        color=KEEP if candidate.by_person else REJECT if candidate.recommended_by else QUIET,
-    )
+def how_sure(source: str, confidence: float | None) -> str:
+    """How sure what recommended said it was, in words; a baseline never says."""
+    if confidence is None:
+        return "" if source == "baseline" else "not said how sure"
+    return f"{confidence:.0%} sure".replace("%", " %")
+
+
+def _sheet(words: float, lines: int) -> Figure:
+    """`words`: inches of each line beside its pictures."""
+    spaced = ConstrainedLayoutEngine(h_pad=0.08, hspace=0.02)
+    return Figure(figsize=(_CELL * _ACROSS, (_CELL + words) * lines), layout=spaced, facecolor="none")
+
+
+def _candidate(axes: Axes, row: Mapping[str, Any], place: int, preview: Preview) -> None:
+    size = _show(axes, preview(row["images"][place]))
+    picked, recommended = place == row["user_selected_index"], place == row["ai_selected_index"]
+    if picked:
+        _draw(axes, _WHOLE, size, KEEP, width=4)
+    if recommended:
+        _draw(axes, _WHOLE, size, REJECT, dashed=True, width=3)
+    stage = row["stages"][place] if row["stages"] else None
+    words = [f"image {place + 1}" if stage is None else f"stage {stage:g}", *(["yours"] if picked else [])]
+    words += [f"{recommender(row['source'])}'s"] if recommended else []
+    colour = KEEP if picked else REJECT if recommended else QUIET
+    under: dict[str, Any] = {"transform": axes.transAxes, "ha": "center", "va": "top", "fontsize": 8}
+    axes.text(0.5, -0.03, " · ".join(words), color=colour, **under)
 
 
 def _show(axes: Axes, picture: PillowImage.Image | None) -> tuple[int, int]:

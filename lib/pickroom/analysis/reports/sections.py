@@ -3,16 +3,21 @@
 Every number comes from a named query of `pickroom.analysis`; its name in the page says which.
 """
 
+import io
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Self
 
+from PIL import Image as PillowImage
+
 from pickroom.analysis import figures
 from pickroom.analysis.connection import Analysis, connect
-from pickroom.analysis.reports import html, pictures
+from pickroom.analysis.reports import html
 from pickroom.analysis.reports.html import Cell, Number, Piece, Unit
-from pickroom.core.errors import StoreError
+from pickroom.core.errors import ImageError, StoreError
+from pickroom.images import thumbnails
 from pickroom.store.workspace import Project, Workspace, utc_now
 
 MISTAKES_SHOWN = 8
@@ -23,12 +28,33 @@ _EXAMPLES_SHOWN = 20
 Row = dict[str, Any]
 
 
+class ProjectPreviews:
+    """Previews by file name; of an image that was cropped, its original's."""
+
+    def __init__(self, project: Project, analysis: Analysis) -> None:
+        self.project = project
+        rows = analysis.execute(
+            "SELECT filename, sha256, path FROM images WHERE project_id = ? AND sha256 IS NOT NULL", [project.id]
+        )
+        self._places = {name: (sha256, path) for name, sha256, path in rows.fetchall()}
+
+    def preview(self, filename: str) -> PillowImage.Image | None:
+        """None when the image is not there, or cannot be read, and has no preview yet."""
+        if filename not in self._places:
+            return None
+        sha256, path = self._places[filename]
+        try:
+            data = thumbnails.read(self.project.workspace.thumbnails, sha256, self.project.root / path)
+        except (ImageError, OSError):
+            return None
+        return PillowImage.open(io.BytesIO(data))
+
+
 class Report:
     """The sections of one project's report; imported history is left out, it has its own notebook."""
 
     def __init__(self, project: Project, analysis: Analysis) -> None:
         self.project, self.analysis = project, analysis
-        self._pictures: pictures.ProjectPreviews | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -166,7 +192,7 @@ class Report:
         asked = "SELECT * FROM crops WHERE project_id = ? AND origin = 'project' AND counts AND own_box"
         found = self.analysis.execute(asked, [self.project.id]).dicts()
         if found:
-            sheet = figures.crop_sheet(pictures.crops(self.pictures, found, CROPS_SHOWN))
+            sheet = figures.crop_sheet(found, self._previews.preview, CROPS_SHOWN)
             proposed = any(row["ai_box"] is not None for row in found)
             ai = ", dashed red what the AI had proposed for that image" if proposed else ""
             page += html.picture(sheet, f"Crops by hand over their images: blue is the crop{ai}")
@@ -183,7 +209,7 @@ class Report:
         total, who = Number("mistakes.total", len(rows)), _who(rows)
         sure = any(row["ai_confidence"] is not None for row in rows)
         first = "the surest mistakes are these" if sure else "the latest are these"
-        sheet = figures.contact_sheet(pictures.mistakes(self.pictures, rows, MISTAKES_SHOWN))
+        sheet = figures.contact_sheet(rows[:MISTAKES_SHOWN], self._previews.preview)
         lead = html.paragraph("In ", total, f" of the groups you took another image than {who}; {first}.")
         return lead + html.picture(sheet, f"The pick of {who} in dashed red, the person's in blue")
 
@@ -210,11 +236,9 @@ class Report:
         empty = "every file is where it should be" if there else "nothing else was found"
         return page + html.table(("what", "times", "for example"), rows, empty=empty)
 
-    @property
-    def pictures(self) -> pictures.ProjectPreviews:
-        if self._pictures is None:
-            self._pictures = pictures.ProjectPreviews(self.project, self.analysis)
-        return self._pictures
+    @cached_property
+    def _previews(self) -> ProjectPreviews:
+        return ProjectPreviews(self.project, self.analysis)
 
     def _rows(self, query: str) -> list[Row]:
         rows = self.analysis.rows(query, self.project.id)
@@ -282,7 +306,7 @@ class Report:
 
 def _who(rows: Sequence[Row]) -> str:
     """What recommended in rows that have a source, in words; both where they are mixed."""
-    machine = sorted({pictures.recommender(row["source"]) for row in rows}) or ["what was recommended"]
+    machine = sorted({figures.recommender(row["source"]) for row in rows}) or ["what was recommended"]
     named = {"the baseline": "the baseline (highest stage)"}
     return " or ".join(named.get(name, name) for name in machine)
 
