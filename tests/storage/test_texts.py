@@ -27,7 +27,7 @@ PAGES = {
         ),
         *("“quoted” — a dog’s life, 20°C",),
     ),
-    "cp1251": ("красная лодка на море", "1girl, девушка с зонтом, masterpiece", "кот", "дівчина з їжаком"),
+    "cp1251": ("красная лодка на море", "1girl, девушка с зонтом, masterpiece", "кот", "портрет", "дівчина з їжаком"),
     "cp1250": ("žlutý kůň běží po louce", "dziewczyna z parasolką, łódź"),
     "cp1254": ("güneşli bir gün, kırmızı tekne",),
     "shift_jis": (

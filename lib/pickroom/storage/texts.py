@@ -26,7 +26,7 @@ _LATIN = (
 _TOKENS = re.compile(r"[^\s!-/:-@\[-`{-~]+")  # between spaces and signs of ASCII
 _CYRILLIC = re.compile(r"[А-ЯЁІЇЄҐ]?[а-яёіїєґ]+")
 _VOWELS = re.compile(r"[аеиоуыэюяёіїє]")
-_LEAST_VOWELS = 0.3  # of Cyrillic letters; Russian has some 0.42, Hebrew read as Cyrillic some 0.25
+_LEAST_VOWELS = 0.27  # of Cyrillic letters; Russian has some 0.42, Hebrew read as Cyrillic some 0.25
 
 
 def decode_unicode(data: bytes) -> str | None:
