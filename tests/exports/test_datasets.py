@@ -104,7 +104,7 @@ def test_caption_that_a_spreadsheet_would_calculate_is_text_in_a_table_and_itsel
     assert {json.loads(line)["text"] for line in (tmp_path / "b" / "metadata.jsonl").open()} == {"=HYPERLINK(1)"}
 
 
-def test_captions_of_local_code_pages_are_read_and_others_are_named(judged: Project, tmp_path: Path) -> None:
+def test_captions_of_code_pages_are_read_and_others_named(judged: Project, tmp_path: Path) -> None:
     (lost, *_) = (judged.root / "selected").glob("*.caption")
     others = [path for path in judged.root.rglob("*.caption") if path != lost]
     lost.write_bytes(b"caf\x81")

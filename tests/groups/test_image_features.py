@@ -86,7 +86,7 @@ def test_what_has_content_has_the_hash_of_imagehash(image: Pillow.Image) -> None
     assert not is_flat(image)
 
 
-def test_photographs_with_a_flat_sky_or_little_contrast_have_a_hash() -> None:
+def test_photographs_with_a_flat_sky_or_in_fog_have_a_hash() -> None:
     whole = load(PHOTOGRAPHS[0]).convert("RGB").resize((300, 300))
     sky = Pillow.new("RGB", (300, 600), (120, 170, 230))
     sky.paste(whole, (0, 300))
@@ -95,7 +95,7 @@ def test_photographs_with_a_flat_sky_or_little_contrast_have_a_hash() -> None:
     assert None not in hashes
 
 
-def test_a_preview_of_before_transparency_had_a_ground_is_made_again(tmp_path: Path) -> None:
+def test_a_preview_of_white_on_white_is_made_again(tmp_path: Path) -> None:
     image = Pillow.new("RGBA", (200, 200))
     ImageDraw.Draw(image).ellipse((20, 20, 150, 120), fill="white")
     image.save(tmp_path / "a.png")

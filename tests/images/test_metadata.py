@@ -214,7 +214,7 @@ def test_a_graph_in_exif_gives_its_prompt(tmp_path: Path, suffix: str) -> None:
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".webp"])
-def test_an_xmp_packet_gives_its_generators_prompt_and_is_not_shown(tmp_path: Path, suffix: str) -> None:
+def test_an_xmp_packet_gives_its_prompt_and_is_not_shown(tmp_path: Path, suffix: str) -> None:
     comment = '<exif:UserComment><rdf:li>{"c": "a red boat", "seed": 7}</rdf:li></exif:UserComment>'
     for name, text in (
         ("a", comment.replace('"', "&quot;")),

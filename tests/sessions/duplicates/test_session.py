@@ -253,7 +253,7 @@ def test_pictures_with_nothing_to_compare_are_no_pairs(tmp_path: Path) -> None:
     assert [copy.filename for copy in found.copies if copy.fingerprint is not None] == ["ellipse.png", "line.png"]
 
 
-def test_hashes_of_version_0_1_are_made_again_where_colours_are_alike(tmp_path: Path) -> None:
+def test_hashes_of_version_0_1_are_made_again_where_needed(tmp_path: Path) -> None:
     project = with_nothing_to_compare(tmp_path)
     picture(project.root / "tree.png", 1)
     now = {copy.filename: copy for copy in gather([project]).copies}
