@@ -245,7 +245,7 @@ def test_caption_is_whole_or_unknown(
 
 def test_a_graph_without_a_prompt_gives_no_caption(tmp_path: Path) -> None:
     path = png_with(tmp_path / "a.png", prompt='{"1": {"class_type": "KSampler", "inputs": {}}}')
-    assert metadata.caption(path) == (None, "its prompt is a graph of 1 nodes, whose prompt cannot be told")
+    assert metadata.caption(path) == (None, "its prompt is a graph of 1 node whose prompt cannot be told")
 
 
 def test_long_text_is_cut(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from pickroom.core.quantities import plural
 from pickroom.images import comfyui
 
 GRAPH = "comfyui"  # the field that says that there is a graph whose prompt cannot be told
@@ -111,10 +112,10 @@ def _read_json(key: str, text: str) -> tuple[int, dict[str, str]] | None:
         # what is torn would be a graph or settings, and is no prompt
         return (2, {GRAPH: "cannot be read"}) if key == "prompt" else None
     if comfyui.is_graph(values):
-        told = {GRAPH: f"a graph of {len(values)} nodes, whose prompt cannot be told"}
+        told = {GRAPH: f"a graph of {plural(len(values), 'node')} whose prompt cannot be told"}
         return 2, told | comfyui.read_graph(values)
     if key == "prompt":
-        return 2, {GRAPH: "no graph"}
+        return 2, {GRAPH: "no graph of nodes"}
     nested = {name: value for name, value in values.items() if isinstance(value, str)}
     if "Comment" in nested:  # NovelAI's texts, as WebP has them
         return 1, read_texts(nested)
