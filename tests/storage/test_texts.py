@@ -57,9 +57,15 @@ def test_a_text_tells_its_code_page(page: str, text: str) -> None:
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32"])
-@pytest.mark.parametrize("text", ["a café by the sea", "красная лодка, море", "赤い船, 海\n", "plain"])
+@pytest.mark.parametrize(
+    "text", ["a café by the sea", "красная лодка, море", "бой", "γάτα", "חתול", "赤い船, 海\n", "plain"]
+)
 def test_unicode_is_read_with_and_without_a_mark(encoding: str, text: str) -> None:
     assert decode(text.encode(encoding)) == decode_unicode(text.encode(encoding)) == text
+
+
+def test_a_stray_control_character_changes_no_encoding() -> None:
+    assert decode(b"a red boat\x02") == "a red boat\x02"
 
 
 def test_unicode_in_the_other_byte_order_is_read() -> None:

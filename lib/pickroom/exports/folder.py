@@ -95,7 +95,7 @@ class Dataset:
         lost = [name for chosen in self.found for name in chosen.lost]
         lines = [f"  left out: {count} {reason}" for reason, count in left_out.items()]
         if unread:
-            lines.append(f"  {plural(len(unread), 'caption')} cannot be read, and is null:")
+            lines.append(f"  exported as null: {plural(len(unread), 'caption')} that cannot be read")
             lines += [f"    {name}: {why}" for name, why in list(unread.items())[:_SHOWN]]
             lines += [f"    and {len(unread) - _SHOWN} more; --json lists them all"] if len(unread) > _SHOWN else []
         words = ", ".join(f"{count} {what}" for what, count in counts.items())

@@ -10,6 +10,7 @@ _BOMS = (  # that of UTF-32 begins like that of UTF-16
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
+_CONTROLS = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
 _PAIRS = re.compile(rb"[\x81-\xfe][\x40-\xfe]")
 # Latin code pages share most of their bytes: each counts where all letters outside ASCII are of one of its languages,
 # the western one first, since it is the most common by far
@@ -34,8 +35,9 @@ def decode_unicode(data: bytes) -> str | None:
     for mark, encoding in _BOMS:
         if data.startswith(mark):
             return _decode(data[len(mark) :], encoding)
-    if b"\0" in data:  # no text has it; in UTF-16 every letter, digit and space of ASCII does
-        high, low = data[0::2].count(0), data[1::2].count(0)
+    if b"\0" in data or 4 * len(_CONTROLS.findall(data)) >= len(data) > 0:
+        # no text has them; in UTF-16 they are one half of every letter of most alphabets, of spaces and of line ends
+        high, low = (len(_CONTROLS.findall(data[half::2])) for half in (0, 1))
         return _decode(data, "utf-16-be" if high > low else "utf-16-le")
     return _decode(data, "utf-8")
 
