@@ -125,6 +125,7 @@ NOT_IMPORTED = {
     "duckdb-extension-sqlite": "analysis/engine.py finds its file",
     "ipykernel": "notebooks and reports run in it",
     "jupyterlab": "`pickroom lab` starts it",
+    "tzdata": "read by zoneinfo, for pyarrow",
 }
 
 

@@ -8,7 +8,7 @@ __version__ = "0.1.0"
 
 
 def load_ipython_extension(shell: Any) -> None:
-    """`%load_ext pickroom`: `%%sql` cells on every project (`pickroom.analysis.magic`)."""
-    from pickroom.analysis.magic import load
+    """`%load_ext pickroom`: `%%sql` cells on every project (`pickroom.analysis.safe_sql`)."""
+    from pickroom.analysis.safe_sql import load_magics
 
-    load(shell)
+    load_magics(shell)

@@ -7,7 +7,7 @@ import datetime
 import numpy as np
 import pandas
 
-from pickroom.analysis.reports.frames import COLUMNS, frame, shown
+from pickroom.analysis.reports.html import COLUMNS, frame, shown
 
 
 def test_cells_are_words() -> None:
@@ -26,6 +26,11 @@ def test_cells_are_words() -> None:
     assert "123456" not in page and "[" not in page and "<b>" not in page
     assert "worked" not in frame(rows, ("decisions", "nothing")).html
     assert "nothing yet" in frame(rows.head(0)).html
+
+
+def test_a_vector_is_shown_by_its_length() -> None:
+    page = frame(pandas.DataFrame({"vector": [np.zeros(1280, np.float32)], "box": [np.arange(4)]})).html
+    assert "1,280 values" in page and "0, 1, 2, 3" in page and len(page) < 600
 
 
 def test_every_column_that_is_shown_is_one_of_its_query(analysis) -> None:

@@ -20,8 +20,9 @@ import pytest
 
 from conftest import read_tree
 from pickroom import cli
+from pickroom.analysis import figures
 from pickroom.analysis.connection import connect
-from pickroom.analysis.reports import archive, finish, render, sections
+from pickroom.analysis.reports import archive, finish, render
 from pickroom.analysis.reports.html import Number, words
 from pickroom.analysis.reports.sections import Report
 from pickroom.core.errors import FileOperationError, LockedError, StoreError
@@ -229,7 +230,7 @@ def test_a_baseline_is_not_called_the_ai(make_project: Callable[..., Project]) -
     [("baseline", None, ""), ("model", None, "not said how sure"), ("model", 0.87, "87 % sure")],
 )
 def test_only_a_model_is_asked_how_sure_it_was(source: str, confidence: float | None, heading: str) -> None:
-    assert sections.heading(source, confidence) == heading
+    assert figures.how_sure(source, confidence) == heading
 
 
 def test_a_crop_that_was_taken_back_is_known_to_the_program(ready: Project, tmp_path: Path) -> None:

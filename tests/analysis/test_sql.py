@@ -281,6 +281,75 @@ def test_result_is_what_the_database_holds(reviewed: Project, workspace: Workspa
     ]
 
 
+# SQL -> as JSON has it. The first of each kind is ordinary, the others are at the end of what the type can say
+TYPES = {
+    "'2025-01-01T10:00:00Z'::TIMESTAMPTZ": "2025-01-01T10:00:00Z",
+    "'2025-01-01 10:00:00+02'::TIMESTAMPTZ": "2025-01-01T08:00:00Z",
+    "'infinity'::TIMESTAMPTZ": "infinity",
+    "'9999-12-31 23:59:59.999999+00'::TIMESTAMPTZ": "9999-12-31T23:59:59.999999Z",
+    "TIMESTAMP '0044-03-15 (BC) 10:00:00.5'": "-0043-03-15T10:00:00.500000Z",
+    "TIMESTAMP '12025-06-07'": "+12025-06-07T00:00:00Z",
+    "'-infinity'::TIMESTAMP_NS": "-infinity",
+    "TIMESTAMP_NS '2025-01-01 10:00:00.123456789'": "2025-01-01T10:00:00.123456789Z",
+    "DATE '0001-01-01'": "0001-01-01",
+    "DATE '0001-12-31 (BC)'": "0000-12-31",
+    "'-infinity'::DATE": "-infinity",
+    "DATE '290000-02-29'": "+290000-02-29",
+    "TIME '10:11:12.5'": "10:11:12.500000",
+    "TIME '24:00:00'": "24:00:00",
+    "'10:11:12+02'::TIMETZ": "10:11:12+02",
+    "INTERVAL '7 days 3 hours'": "7 days, 3:00:00",
+    "INTERVAL '1 year 2 months 3 days'": "14 months, 3 days, 0:00:00",
+    "170141183460469231731687303715884105727::HUGEINT": 2**127 - 1,
+    "340282366920938463463374607431768211455::UHUGEINT": str(2**128 - 1),
+    "'12345678901234567890123456789012345678901234567890'::BIGNUM": "1234567890" * 5,
+    "1.25::DECIMAL(18, 2)": 1.25,
+    "'a8b57b1a-9d3e-4ef0-8b0c-1a2b3c4d5e6f'::UUID": "a8b57b1a-9d3e-4ef0-8b0c-1a2b3c4d5e6f",
+    "'\\xAA\\x00'::BLOB": "aa00",
+    "'10101'::BIT": "10101",
+    "'b'::ENUM('a', 'b')": "b",
+    "['101'::BIT]": "[101]",
+    "[DATE '0044-03-15 (BC)', NULL]": ["-0043-03-15", None],
+    "[2::HUGEINT]": [2],
+    "{'a': 1, 'b': [INTERVAL 1 DAY]}": {"a": 1, "b": ["1 day, 0:00:00"]},
+    "ROW(1, 'x')": [1, "x"],
+    "MAP {DATE '2025-01-01': NULL}": {"2025-01-01": None},
+    "MAP {[1, 2]: 3}": [[[1, 2], 3]],
+    "union_value(number := 2)": 2,
+    "'7'::VARIANT": "7",
+    "[1, 2]::FLOAT[2]": [1.0, 2.0],
+    "NULL::TIMESTAMPTZ": None,
+    "'inf'::DOUBLE": None,
+}
+
+
+def test_a_value_of_every_type_is_json(workspace: Workspace, inside: None) -> None:
+    result = safe_sql.run(workspace, f"SELECT {', '.join(TYPES)};  -- all of them")
+    assert dict(zip(TYPES, json.loads(json.dumps(result.to_dict(), allow_nan=False))["rows"][0], strict=True)) == TYPES
+
+
+def test_a_value_of_every_type_is_in_a_data_frame(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pytz", None)  # DuckDB's own data frames need it
+    with connection.connect(workspace) as analysis:
+        rows = analysis.execute(f"SELECT {', '.join(f'{sql} AS c{n}' for n, sql in enumerate(TYPES))}, ? AS last", [7])
+        frame = rows.df()
+        assert frame.shape == (1, len(TYPES) + 1) and len(str(frame.to_dict())) > 500
+        cells = dict(zip(TYPES, frame.iloc[0], strict=False))
+        assert cells["'infinity'::TIMESTAMPTZ"] == "infinity"
+        assert cells["'2025-01-01T10:00:00Z'::TIMESTAMPTZ"].isoformat() == "2025-01-01T10:00:00+00:00"
+        assert cells["DATE '290000-02-29'"] == "+290000-02-29"
+        assert cells["MAP {[1, 2]: 3}"] == [[[1, 2], 3]]
+        assert cells["'10101'::BIT"] == "10101"
+        assert rows.fetchone()[-1] == 7
+
+
+def test_columns_of_one_name_stay_apart_as_text(workspace: Workspace, inside: None) -> None:
+    result = safe_sql.run(workspace, "WITH t AS (SELECT 'é') SELECT '1'::BIT AS a, * FROM t ORDER BY 2; -- b;")
+    assert (result.columns, result.rows) == (("a", "'é'"), (("1", "é"),))
+    result = safe_sql.run(workspace, "SELECT '1'::BIT AS a, 2 AS a")
+    assert (result.columns, result.rows) == (("a", "a"), (("1", 2),))
+
+
 def test_the_statement_runs_in_a_process_of_its_own(
     reviewed: Project, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -367,6 +436,10 @@ def test_command_prints_one_json_object(reviewed: Project, command: Callable, in
     code, out, _ = command("sql", "SELECT user_action, count(*) AS n FROM decisions GROUP BY ALL ORDER BY ALL")
     assert out.splitlines()[:3] == ["user_action  n", "-----------  -", "approve      3"]
     assert "PROJECTION" in command("sql", "EXPLAIN SELECT 1")[1]
+    code, out, _ = command("sql", "SELECT range(1280)::FLOAT[1280] AS vector, [0.1, 0.9] AS box, {'v': range(17)} AS s")
+    _, _, row, said = out.splitlines()
+    assert row.split("  ") == ["[1,280 values]", "[0.1, 0.9]", '{"v": "[17 values]"}'] and "--json has them" in said
+    assert len(json.loads(command("sql", "SELECT range(1280) AS vector", "--json")[1])["rows"][0][0]) == 1280
     code, out, err = command("sql", "COPY decisions TO 'x.csv'")
     assert (code, out) == (2, "") and err.startswith("pickroom: it is a COPY statement while reading a query")
     assert not os.path.exists("x.csv")

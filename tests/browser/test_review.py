@@ -270,6 +270,19 @@ def test_a_message_that_gets_lost_is_sent_again(make_deck_project: Callable, ope
     session.close()
 
 
+def test_keys_of_another_keyboard_and_an_input_method_count(make_deck_project: Callable, open_deck: OpenDeck):
+    project = make_deck_project([(1, 2)] * 4)
+    deck = open_deck(project)
+    for answered, (key, code) in enumerate((("&", "Digit1"), ("ч", "KeyX"), ("Process", "Digit2")), start=1):
+        event = {"key": key, "code": code, "bubbles": True, "isComposing": key == "Process"}
+        deck.stage.evaluate("(stage, event) => stage.dispatchEvent(new KeyboardEvent('keydown', event))", event)
+        deck.wait(answered)
+    session = ReviewSession(project)
+    assert [session.state.choice(card).action for card in session.state.cards[:3]] == ["approve", "reject", "approve"]
+    assert [session.state.choice(card).index for card in session.state.cards[:3:2]] == [0, 1]
+    session.close()
+
+
 def test_a_second_window_follows(make_deck_project: Callable, open_deck: OpenDeck):
     project = make_deck_project([(1, 2)] * 5)
     deck = open_deck(project)

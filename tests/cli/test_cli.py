@@ -183,6 +183,22 @@ def test_status_in_words_says_what_is_unfinished(pickroom: Callable[..., Ran], p
     assert "batch 1 (" in ran.out
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le"])
+def test_files_with_a_byte_order_mark_are_read(
+    pickroom: Callable[..., Ran], project: Project, tmp_path: Path, encoding: str
+) -> None:
+    (tmp_path / "keys").write_bytes(("q\r\n" + FINALISE).encode(encoding))
+    ran = pickroom("review", "p", "--keys", tmp_path / "keys")
+    assert (ran.code, ran.err.startswith("Batch 1:")) == (0, True)
+    (waiting,) = [path for path in (project.root / "crop").iterdir() if path.suffix == ".png"]
+    (tmp_path / "boxes").write_bytes(json.dumps({"filename": waiting.name, "box": [0, 0, 0.5, 0.5]}).encode(encoding))
+    assert pickroom("crop", "p", "--boxes", tmp_path / "boxes").code == 0
+    assert (project.root / "crop_cropped" / waiting.name).exists()
+    (tmp_path / "keys").write_bytes(b"\xe9\n")
+    ran = pickroom("review", "p", "--keys", tmp_path / "keys")
+    assert ran.code == 2 and "it is not UTF-8" in ran.err and "save it as UTF-8" in ran.err
+
+
 def test_status_without_a_project_says_how_to_start(pickroom: Callable[..., Ran]) -> None:
     ran = pickroom("status")
     assert (ran.code, ran.out) == (0, "No project yet: pickroom start NAME --images FOLDER\n")
@@ -438,7 +454,7 @@ def test_wrong_values_are_one_line_exit_2_and_change_nothing(
     (tmp_path / "good" / "file.txt").write_text("x")
     (tmp_path / "empty").mkdir()
     (tmp_path / "bad.keys").write_text("a\nReturn\n")
-    (tmp_path / "bytes.keys").write_bytes(b"\xff\xfe")
+    (tmp_path / "bytes.keys").write_bytes(b"\xff\xf0")
     monkeypatch.chdir(tmp_path)
     before = tree(tmp_path)
     ran = pickroom(*arguments)

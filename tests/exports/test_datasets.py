@@ -104,6 +104,23 @@ def test_caption_that_a_spreadsheet_would_calculate_is_text_in_a_table_and_itsel
     assert {json.loads(line)["text"] for line in (tmp_path / "b" / "metadata.jsonl").open()} == {"=HYPERLINK(1)"}
 
 
+def test_captions_of_code_pages_are_read_and_others_named(judged: Project, tmp_path: Path) -> None:
+    (lost, *_) = (judged.root / "selected").glob("*.caption")
+    others = [path for path in judged.root.rglob("*.caption") if path != lost]
+    lost.write_bytes(b"caf\x81")
+    for path, encoding in zip(others, 9 * ("utf-16", "cp1252", "utf-8-sig"), strict=False):
+        path.write_bytes("a café by the sea".encode(encoding))
+    done = export_imagefolder([judged], tmp_path)
+    texts = {row["file_name"]: row["text"] for row in map(json.loads, (tmp_path / "metadata.jsonl").open())}
+    name = f"images/p/{lost.stem}.png"
+    assert texts.pop(name) is None and set(texts.values()) == {"a café by the sea"}
+    assert done.values["unread_captions"] == {name: "its caption is no text in a known encoding"}
+    assert "  exported as null: 1 caption that cannot be read" in done.lines and any(
+        name in line for line in done.lines
+    )
+    assert "unread_captions" in export_pairs([judged], tmp_path / "pairs").values
+
+
 def test_pairs_as_pick_a_pic_has_them(judged: Project, tmp_path: Path) -> None:
     done = export_pairs([judged], tmp_path, embed=True)
     assert (done.values["images"], done.values["pairs"]) == (5, 3)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image as PillowImage
 from PIL import ImageEnhance
 
 from conftest import write_series
@@ -128,6 +129,19 @@ def test_group_that_lost_an_image_is_made_anew(workspace: Workspace, images_fold
     assert names_of(after) == sorted([takes[0][1:], takes[1]])
     assert after.missing == ()
     assert set(before.groups) & set(after.groups)  # the other group keeps its id
+
+
+def test_pictures_of_one_colour_are_in_no_group(workspace: Workspace, images_folder: Path) -> None:
+    takes = write_takes(images_folder, 1)
+    for name, grey in (("white", 250), ("snow", 240), ("black", 1)):  # a gradient of 4 steps, which their vectors share
+        steps = np.broadcast_to(grey + np.arange(96) // 24, (96, 96)).astype(np.uint8)
+        PillowImage.fromarray(steps).convert("RGB").save(images_folder / f"{name}.png")
+    project = embed(projects.start(workspace, "p", images_folder)[0])
+    report = projects.rescan(project, by=SIMILAR)
+    assert names_of(report) == sorted(takes)
+    assert {u.filename: u.reason for u in report.ungrouped} == dict.fromkeys(
+        ("white.png", "snow.png", "black.png"), "no vector: it is of nearly one colour, with nothing to compare"
+    )
 
 
 def test_image_without_a_vector_says_why(workspace: Workspace, images_folder: Path) -> None:

@@ -105,7 +105,8 @@ def _open_project(workspace: Workspace, path: Path) -> None:
 
 
 def _prints(workspace: Workspace, path: Path) -> None:
-    assert all(0 <= bits < 1 << 64 for bits in image_features._read_log(path).values())
+    for seen in image_features._read_log(path).values():
+        assert (seen.phash is None or 0 <= seen.phash < 1 << 64) and len(seen.colours) == 32
 
 
 READERS = {
@@ -121,7 +122,9 @@ READERS = {
         LINE,
         lambda workspace, path: [hash(line) for line in ProcessedLog(path).read("p")],
     ),
-    "fingerprints": Reader("prints.jsonl", {"sha256": "0" * 64, "phash": "0" * 16}, _prints),
+    "fingerprints": Reader(
+        "prints.jsonl", {"sha256": "0" * 64, "phash": "0" * 16, "colours": "0" * 64, "flat": False}, _prints
+    ),
     "token-ledger": Reader(
         "data/ai_data/logs/token_ledger.jsonl",
         {"timestamp": "2025-09-10T00:00:00Z", "what": "caption", "tokens": 12},

@@ -181,6 +181,53 @@ def test_missing_numbers_in_a_picture_of_fractions_are_black(tmp_path: Path) -> 
     assert [rgb.getpixel((0, 0)), rgb.getpixel((7, 0))] == [(0, 0, 0), (127, 127, 127)]
 
 
+def on_nothing(*colours: str | tuple[int, ...], mode: str = "RGBA") -> Pillow.Image:
+    """Squares of these colours, one beside the other, with as much room that is transparent."""
+    image = Pillow.new("RGBA", (16 * len(colours), 32))
+    for place, colour in enumerate(colours):
+        image.paste(colour, (16 * place, 8, 16 * place + 16, 24))
+    return image.convert(mode)
+
+
+@pytest.mark.parametrize(
+    ("image", "ground"),
+    [
+        pytest.param(on_nothing("white"), 0, id="white"),
+        pytest.param(on_nothing("white", mode="LA"), 0, id="white in grey"),
+        pytest.param(on_nothing("#f0f0e8", "white"), 0, id="nearly white"),
+        pytest.param(on_nothing((255, 255, 255, 90)), 0, id="white mist"),
+        pytest.param(on_nothing("black"), 255, id="black"),
+        pytest.param(on_nothing("yellow"), 255, id="yellow"),
+        pytest.param(on_nothing("red", "blue", "green", "white"), 255, id="many colours"),
+        pytest.param(on_nothing("black", "white"), 128, id="black and white"),
+        pytest.param(Pillow.new("RGBA", (8, 8), (0, 0, 0, 0)), 255, id="nothing at all"),
+    ],
+)
+def test_transparency_lies_on_what_the_drawing_differs_from(image: Pillow.Image, ground: int) -> None:
+    assert decode.flatten(image).getpixel((0, 0)) == (ground, ground, ground)
+
+
+def test_an_opaque_picture_with_alpha_is_as_without() -> None:
+    white = Pillow.new("RGBA", (32, 32), "white")
+    white.putpixel((0, 0), (255, 255, 255, 0))  # a corner
+    assert decode.flatten(white).getcolors() == [(1024, WHITE)]
+
+
+@pytest.mark.parametrize("mode", ["I;16", "I", "L", "1", "RGB", "P", "LA", "PA"])
+def test_a_clear_colour_in_any_mode_is_no_error(mode: str) -> None:
+    image = Pillow.new(mode, (32, 32))
+    image.info["transparency"] = (0, 0, 0) if mode == "RGB" else 0
+    assert decode.flatten(image).mode == "RGB"
+
+
+def test_a_palette_with_a_clear_colour_has_a_ground() -> None:
+    image = Pillow.new("P", (32, 32), 0)
+    image.putpalette([0, 0, 0, 255, 255, 255])
+    image.paste(1, (8, 8, 24, 24))
+    image.info["transparency"] = 0
+    assert decode.flatten(image).getpixel((0, 0)) == (0, 0, 0) and decode.flatten(image).getpixel((9, 9)) == WHITE
+
+
 @pytest.mark.parametrize(
     ("picture", "transparency"), [(quarters(), RED), (palette_with_a_hole(), 0)], ids=["rgb", "palette"]
 )

@@ -183,7 +183,7 @@ def _models(folder: Path) -> tuple[tuple[dict[str, Any], ...], list[Problem]]:
 def list_files(engine: duckdb.DuckDBPyConnection, workspace: Workspace, project_id: str | None = None) -> None:
     """Make the tables `files` (project_id, directory, filename, is_image) and `listed` (project_id) anew.
 
-    A project whose folder is not there, or whose manifest is damaged, is in neither.
+    No file is opened. A project whose folder is not there, or whose manifest is damaged, is in neither.
     """
     import pyarrow
 

@@ -15,12 +15,14 @@ import re
 import subprocess
 import sys
 import threading
-from datetime import timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import pyarrow
+import pyarrow.compute
 import pyarrow.ipc
+from pyarrow import types
 
 from pickroom.analysis import queries
 from pickroom.analysis.queries import Encoder, Problem, quoted
@@ -49,7 +51,7 @@ class Rows:
         return list(self.table.column_names)
 
     def fetchall(self) -> list[tuple[Any, ...]]:
-        """The rows as Python's values: NULL is None, a map is a dict."""
+        """The rows as Python's values: NULL is None, a map is a dict; times that Python cannot hold are texts."""
         columns = [_python(column) for column in self.table.columns]
         return list(zip(*columns, strict=True)) if columns else []
 
@@ -61,22 +63,103 @@ class Rows:
         return [dict(zip(self.columns, row, strict=True)) for row in self.fetchall()]
 
     def df(self) -> pandas.DataFrame:
-        """The rows as a data frame; times are numpy's, and a column of numbers with NULL is of floats."""
-        table = self.table
-        for place, field in enumerate(table.schema):
-            if pyarrow.types.is_decimal(field.type) and field.type.scale == 0:  # DuckDB's sums of whole numbers
-                table = table.set_column(place, field.name, table.column(place).cast(pyarrow.float64()))
-        return table.to_pandas(date_as_object=False, maps_as_pydicts="strict")
+        """The rows as a data frame; times are numpy's, and a column of numbers with NULL is of floats.
+
+        A column that holds what neither numpy nor pandas has (years before 1 and after 9999, infinite times, 24:00,
+        maps, structures, unions) is of Python's values, as `fetchall` gives them.
+        """
+        import pandas
+
+        table, own = self.table, {}
+        for place, (field, column) in enumerate(zip(table.schema, table.columns, strict=True)):
+            if types.is_decimal(field.type) and field.type.scale == 0:  # DuckDB's sums of whole numbers
+                table = table.set_column(place, field.name, column.cast(pyarrow.float64()))
+            elif (types.is_nested(field.type) and _is_special(field.type)) or _is_beyond(column):
+                own[place] = _python(column)
+                table = table.set_column(place, field.name, pyarrow.nulls(len(column)))
+        frame = table.to_pandas(date_as_object=False)
+        for place, values in own.items():
+            frame.isetitem(place, pandas.Series(values, dtype=object))
+        return frame
+
+
+_DAYS = (-719_162, 2_932_896)  # since 1970, of Python's first and last date
+_PER_DAY = {"s": 86_400, "ms": 86_400_000, "us": 86_400_000_000, "ns": 86_400_000_000_000}
 
 
 def _python(column: pyarrow.ChunkedArray) -> list[Any]:
-    values: list[Any] = column.to_pylist(maps_as_pydicts="strict")
-    if pyarrow.types.is_decimal(column.type) and column.type.scale == 0:
-        return [None if value is None else int(value) for value in values]
-    if pyarrow.types.is_interval(column.type):
-        days = [None if v is None else (30 * v.months + v.days, v.nanoseconds / 1000) for v in values]
-        return [None if v is None else timedelta(days=v[0], microseconds=v[1]) for v in days]
-    return values
+    return [_value(one) for one in column] if _is_special(column.type) else column.to_pylist()
+
+
+def _is_special(kind: pyarrow.DataType) -> bool:
+    """Whether values of this type are not what pyarrow makes of them."""
+    if types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind):
+        return _is_special(kind.value_type)
+    return bool(types.is_nested(kind) or types.is_temporal(kind) or (types.is_decimal(kind) and kind.scale == 0))
+
+
+def _value(scalar: pyarrow.Scalar) -> Any:
+    """A value in Python's types: a whole number is an int, a map a dict, or pairs where its keys cannot be a dict's."""
+    kind = scalar.type
+    if not scalar.is_valid:
+        return None
+    if not _is_special(kind):
+        return scalar.as_py()
+    if types.is_union(kind):
+        return _value(scalar.value)
+    if types.is_map(kind):
+        pairs = [(_value(one[0]), _value(one[1])) for one in scalar.values]
+        hashable = not types.is_nested(kind.key_type)
+        return dict(pairs) if hashable else [list(pair) for pair in pairs]
+    if types.is_struct(kind):
+        names, values = [field.name for field in kind], [_value(scalar[n]) for n in range(kind.num_fields)]
+        return dict(zip(names, values, strict=True)) if len(set(names)) == len(names) else values
+    if types.is_nested(kind):
+        return [_value(one) for one in scalar.values]
+    if types.is_decimal(kind):
+        return int(scalar.as_py())
+    if types.is_interval(kind):
+        span = scalar.as_py()
+        rest = timedelta(days=span.days, microseconds=span.nanoseconds / 1000)
+        return f"{span.months} months, {rest}" if span.months else rest  # a month has no length
+    return _moment(kind, scalar.value) or scalar.as_py()
+
+
+def _moment(kind: pyarrow.DataType, raw: int) -> str:
+    """A date or time that Python cannot hold, as ISO 8601 with a sign before its year; "" where it can."""
+    if not _beyond(kind, raw):
+        return ""
+    if types.is_time(kind):
+        return "24:00:00"
+    if abs(raw) == (1 << 31 if types.is_date(kind) else 1 << 63) - 1:  # as DuckDB has them
+        return "infinity" if raw > 0 else "-infinity"
+    days, rest = divmod(raw, 1 if types.is_date(kind) else _PER_DAY[kind.unit])
+    eras, day = divmod(days - _DAYS[0], 146_097)  # the calendar repeats after 400 years
+    like = date.fromordinal(day + 1)
+    year = like.year + 400 * eras
+    text = f"{year:+05}{like:-%m-%d}" if year else f"0000{like:-%m-%d}"
+    if types.is_date(kind):
+        return text
+    time = datetime.min + timedelta(microseconds=rest * 86_400_000_000 // _PER_DAY[kind.unit])
+    return f"{text}T{time.time().isoformat()}Z"
+
+
+def _beyond(kind: pyarrow.DataType, raw: int) -> bool:
+    if types.is_time(kind):
+        return raw >= _PER_DAY[kind.unit]
+    if types.is_date32(kind):
+        return not _DAYS[0] <= raw <= _DAYS[1]
+    per_day = _PER_DAY[kind.unit]
+    return not _DAYS[0] * per_day <= raw < (_DAYS[1] + 1) * per_day or abs(raw) == (1 << 63) - 1
+
+
+def _is_beyond(column: pyarrow.ChunkedArray) -> bool:
+    """Whether a column holds a date or time that Python cannot hold."""
+    kind = column.type
+    if not (types.is_date32(kind) or types.is_timestamp(kind) or types.is_time64(kind)):
+        return False
+    ends = pyarrow.compute.min_max(column.cast(pyarrow.int32() if types.is_date32(kind) else pyarrow.int64())).as_py()
+    return any(raw is not None and _beyond(kind, raw) for raw in ends.values())
 
 
 class Helper:

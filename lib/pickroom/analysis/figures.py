@@ -1,14 +1,12 @@
-"""The few figures, each one question, drawn from the rows of a named query; and two sheets of pictures.
+"""The few figures: each one question, drawn from the rows of a named query; and two sheets of pictures.
 
 Blue keeps, red rejects; colour-blind safe. Their ground is transparent, so that they lie on paper and in a dark
-notebook alike. Every function returns a new matplotlib Figure that belongs to nobody; an empty one says that there is
-nothing yet.
+notebook alike. Every function returns a new matplotlib Figure; an empty one says that there is nothing yet.
 """
 
 import io
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -21,6 +19,7 @@ from PIL import Image as PillowImage
 from pickroom.core.records import CropBox
 
 Rows = Sequence[Mapping[str, Any]]
+Preview = Callable[[str], PillowImage.Image | None]  # file name -> the picture, None where the file is not there
 
 KEEP, REJECT = "#1f6fb4", "#c62f2d"
 CROP, WHOLE = "#8ab8de", "#8a8a8a"
@@ -30,7 +29,9 @@ _GRID = "#80808040"
 _SIZE = (7.0, 2.8)  # inches
 _HALF = (3.3, 3.0)  # two of them fit side by side on paper
 _DPI = 144
-_NOTHING = "nothing to show yet"
+_CELL = 1.75  # inches, the side of one picture's place
+_ACROSS = 4  # pictures in a row
+_WHOLE = CropBox(0, 0, 1, 1)
 
 
 def shares(rows: Rows) -> Figure:
@@ -43,7 +44,7 @@ def shares(rows: Rows) -> Figure:
         ("rejected", REJECT, "rejected"),
     )
     if not rows:
-        return _nothing(figure, axes)
+        return _nothing(figure)
     names = [row["project_id"] for row in rows]
     left = [0.0] * len(rows)
     for column, colour, label in parts:
@@ -69,9 +70,11 @@ def rolling(rows: Rows) -> Figure:
     """
     figure, axes = _figure()
     if not rows:
-        return _nothing(figure, axes)
-    projects = _by_project(rows)
-    for project_id, (own, shade) in projects.items():
+        return _nothing(figure)
+    projects = list(dict.fromkeys(row["project_id"] for row in rows))
+    for number, project_id in enumerate(projects):
+        own = [row for row in rows if row["project_id"] == project_id]
+        shade = KEEP if len(projects) == 1 else _shade(number, len(projects))
         axes.plot([row["place"] for row in own], [row["selection_accuracy"] for row in own], color=shade, lw=1.6)
         axes.annotate(
             project_id if len(projects) > 1 else "",
@@ -94,7 +97,7 @@ def calibration(rows: Rows) -> Figure:
     """How often the AI was right beside how sure it was, with 95 % intervals; rows of `performance_by_confidence`."""
     figure, axes = _figure(*_HALF)
     if not rows:
-        return _nothing(figure, axes)
+        return _nothing(figure)
     axes.plot([0, 1], [0, 1], color=QUIET, lw=1, ls=(0, (4, 3)))
     x = [row["mean_confidence"] for row in rows]
     y = [row["selection_accuracy"] for row in rows]
@@ -115,9 +118,11 @@ def versions(rows: Rows) -> Figure:
     """
     figure, axes = _figure()
     if not rows:
-        return _nothing(figure, axes)
-    projects = _by_project(rows)
-    for number, (project_id, (own, shade)) in enumerate(projects.items()):
+        return _nothing(figure)
+    projects = list(dict.fromkeys(row["project_id"] for row in rows))
+    for number, project_id in enumerate(projects):
+        own = [row for row in rows if row["project_id"] == project_id]
+        shade = KEEP if len(projects) == 1 else _shade(number, len(projects))
         x = [row["version"] + 0.06 * (number - (len(projects) - 1) / 2) for row in own]
         below = [max(row["value"] - row["low"], 0) for row in own]
         above = [max(row["high"] - row["value"], 0) for row in own]
@@ -135,7 +140,7 @@ def normal_and_anomaly(rows: Rows) -> Figure:
     """The recommended picks compared with "highest stage", normal groups and anomalies; one row of `anomaly_rates`."""
     figure, axes = _figure(*_HALF)
     if not rows or rows[0]["normal_accuracy"] is rows[0]["anomaly_accuracy"] is None:
-        return _nothing(figure, axes)
+        return _nothing(figure)
     row = rows[0]
     groups = (
         ("highest stage\nis best", row["normal_accuracy"], 1.0 if row["normal_groups"] else None),
@@ -160,7 +165,7 @@ def pace(rows: Rows) -> Figure:
     figure, axes = _figure(height=2.3)
     rows = [row for row in rows if row["groups_per_hour"] is not None]
     if not rows:
-        return _nothing(figure, axes)
+        return _nothing(figure)
     axes.bar(
         range(1, len(rows) + 1), [row["groups_per_hour"] for row in rows], color=KEEP, width=min(0.7, 0.1 * len(rows))
     )
@@ -197,9 +202,9 @@ def _figure(width: float = _SIZE[0], height: float = _SIZE[1]) -> tuple[Figure, 
     return figure, axes
 
 
-def _nothing(figure: Figure, axes: Axes) -> Figure:
-    axes.set_axis_off()
-    axes.text(0.5, 0.5, _NOTHING, ha="center", va="center", color=QUIET, transform=axes.transAxes)
+def _nothing(figure: Figure) -> Figure:
+    figure.clear()
+    figure.text(0.5, 0.5, "nothing to show yet", ha="center", va="center", color=QUIET)
     return figure
 
 
@@ -223,105 +228,80 @@ def _mark_versions(axes: Axes, rows: Rows) -> None:
         before = version
 
 
-def _by_project(rows: Rows) -> dict[str, tuple[list[Mapping[str, Any]], Any]]:
-    """Project -> its rows and colour: blues from dark to light, told apart by their labels and not by hue."""
-    names = list(dict.fromkeys(row["project_id"] for row in rows))
-    lights = [0.75 * number / max(len(names) - 1, 1) for number in range(len(names))]
-    blues = [(0.12 + 0.5 * light, 0.3 + 0.45 * light, 0.55 + 0.3 * light) for light in lights]
-    own = [[row for row in rows if row["project_id"] == name] for name in names]
-    return dict(zip(names, zip(own, blues if len(names) > 1 else [KEEP], strict=True), strict=True))
+def _shade(number: int, count: int) -> tuple[float, float, float]:
+    """Blues from dark to light: lines are told apart by their labels, not by hue."""
+    light = 0.75 * number / max(count - 1, 1)
+    return (0.12 + 0.5 * light, 0.3 + 0.45 * light, 0.55 + 0.3 * light)
 
 
-_CELL = 1.75  # inches, the side of one picture's place
-_ACROSS = 4  # pictures in a row
+# ------------------------------------------------------------------------------------------------ sheets of pictures
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """One image of a group."""
-
-    picture: PillowImage.Image | None  # None when the file is not there any more
-    label: str  # e.g. "stage 1.5"
-    by_person: bool = False
-    recommended_by: str = ""  # "the AI" or what else recommended it; "" for the others
-
-
-@dataclass(frozen=True, slots=True)
-class Mistake:
-    """A group in which another image was recommended than taken; `title` e.g. "87 % sure", "" where nothing says it."""
-
-    title: str
-    candidates: tuple[Candidate, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class CropPicture:
-    """An image with the person's crop, and the AI's where it had one, as fractions of it."""
-
-    picture: PillowImage.Image | None
-    title: str
-    box: CropBox
-    ai_box: CropBox | None
-
-
-def contact_sheet(mistakes: Sequence[Mistake]) -> Figure:
-    """One row a group: the person's pick framed in blue, the recommended one in dashed red."""
-    rows = max(len(mistakes), 1)
-    figure = Figure(figsize=(_CELL * _ACROSS, (_CELL + 0.5) * rows), layout=_spaced(), facecolor="none")
-    if not mistakes:
-        return _no_picture(figure, "no mistake to show")
-    for row, mistake in enumerate(mistakes):
-        for column in range(_ACROSS):
-            axes = figure.add_subplot(rows, _ACROSS, row * _ACROSS + column + 1)
+def contact_sheet(rows: Rows, preview: Preview) -> Figure:
+    """One line a group: the person's pick framed in blue, the recommended one in dashed red; rows of `mistakes`."""
+    figure = _sheet(0.5, len(rows))
+    for line, row in enumerate(rows):
+        for place in range(_ACROSS):
+            axes = figure.add_subplot(len(rows), _ACROSS, line * _ACROSS + place + 1)
             axes.set_axis_off()
-            if column == 0:
-                axes.set_title(mistake.title, loc="left", fontsize=9, color=QUIET)
-            if column < len(mistake.candidates):
-                _candidate(axes, mistake.candidates[column])
+            if place == 0:
+                axes.set_title(how_sure(row["source"], row["ai_confidence"]), loc="left", fontsize=9, color=QUIET)
+            if place < len(row["images"]):
+                _candidate(axes, row, place, preview)
     return figure
 
 
-def crop_sheet(crops: Sequence[CropPicture]) -> Figure:
-    """Each image whole: the person's crop in blue, the AI's in dashed red."""
-    rows = max(math.ceil(len(crops) / _ACROSS), 1)
-    figure = Figure(figsize=(_CELL * _ACROSS, (_CELL + 0.3) * rows), layout=_spaced(), facecolor="none")
-    if not crops:
-        return _no_picture(figure, "no crop to show")
-    for place, crop in enumerate(crops):
-        axes = figure.add_subplot(rows, _ACROSS, place + 1)
+def crop_sheet(rows: Rows, preview: Preview, most: int) -> Figure:
+    """Images whole, the person's crop in blue, the AI's in dashed red; rows of the view `crops`.
+
+    Of more than `most` those of most and of least overlap, half of each.
+    """
+    ordered = sorted(rows, key=lambda row: (row["iou"] is None, row["iou"], row["filename"]))
+    chosen = ordered if len(ordered) <= most else [*ordered[: most // 2], *ordered[-(most - most // 2) :]]
+    lines = math.ceil(len(chosen) / _ACROSS)
+    figure = _sheet(0.3, lines)
+    for place, row in enumerate(chosen):
+        axes = figure.add_subplot(lines, _ACROSS, place + 1)
         axes.set_axis_off()
-        axes.set_title(crop.title, fontsize=9, color=QUIET)
-        size = _show(axes, crop.picture)
-        if crop.ai_box is not None:
-            _draw(axes, crop.ai_box, size, REJECT, dashed=True)
-        _draw(axes, crop.box, size, KEEP)
+        axes.set_title("" if row["iou"] is None else f"overlap {row['iou']:.2f}", fontsize=9, color=QUIET)
+        size = _show(axes, preview(row["filename"]))
+        if row["ai_box"] is not None:
+            _draw(axes, CropBox.of(list(row["ai_box"])), size, REJECT, dashed=True)
+        _draw(axes, CropBox.of(list(row["box"])), size, KEEP)
     return figure
 
 
-def _spaced() -> ConstrainedLayoutEngine:
-    return ConstrainedLayoutEngine(h_pad=0.08, hspace=0.02)
+def recommender(source: str) -> str:
+    """What recommended, in words: a baseline is no AI."""
+    return "the baseline" if source == "baseline" else "the AI"
 
 
-def _candidate(axes: Axes, candidate: Candidate) -> None:
-    size = _show(axes, candidate.picture)
-    whole = CropBox(0, 0, 1, 1)
-    if candidate.by_person:
-        _draw(axes, whole, size, KEEP, width=4)
-    if candidate.recommended_by:
-        _draw(axes, whole, size, REJECT, dashed=True, width=3)
-    who = " · ".join(
-        ["yours"] * candidate.by_person + [f"{candidate.recommended_by}'s"] * bool(candidate.recommended_by)
-    )
-    axes.text(
-        0.5,
-        -0.03,
-        f"{candidate.label}{' · ' if who else ''}{who}",
-        transform=axes.transAxes,
-        ha="center",
-        va="top",
-        fontsize=8,
-        color=KEEP if candidate.by_person else REJECT if candidate.recommended_by else QUIET,
-    )
+def how_sure(source: str, confidence: float | None) -> str:
+    """How sure what recommended said it was, in words; a baseline never says."""
+    if confidence is None:
+        return "" if source == "baseline" else "not said how sure"
+    return f"{confidence:.0%} sure".replace("%", " %")
+
+
+def _sheet(words: float, lines: int) -> Figure:
+    """`words`: inches of each line beside its pictures."""
+    spaced = ConstrainedLayoutEngine(h_pad=0.08, hspace=0.02)
+    return Figure(figsize=(_CELL * _ACROSS, (_CELL + words) * lines), layout=spaced, facecolor="none")
+
+
+def _candidate(axes: Axes, row: Mapping[str, Any], place: int, preview: Preview) -> None:
+    size = _show(axes, preview(row["images"][place]))
+    picked, recommended = place == row["user_selected_index"], place == row["ai_selected_index"]
+    if picked:
+        _draw(axes, _WHOLE, size, KEEP, width=4)
+    if recommended:
+        _draw(axes, _WHOLE, size, REJECT, dashed=True, width=3)
+    stage = row["stages"][place] if row["stages"] else None
+    words = [f"image {place + 1}" if stage is None else f"stage {stage:g}", *(["yours"] if picked else [])]
+    words += [f"{recommender(row['source'])}'s"] if recommended else []
+    colour = KEEP if picked else REJECT if recommended else QUIET
+    under: dict[str, Any] = {"transform": axes.transAxes, "ha": "center", "va": "top", "fontsize": 8}
+    axes.text(0.5, -0.03, " · ".join(words), color=colour, **under)
 
 
 def _show(axes: Axes, picture: PillowImage.Image | None) -> tuple[int, int]:
@@ -345,9 +325,3 @@ def _draw(
     style = (0, (3, 2)) if dashed else "solid"
     corner, spans = (box.x1 * across, box.y1 * down), ((box.x2 - box.x1) * across, (box.y2 - box.y1) * down)
     axes.add_patch(Rectangle(corner, *spans, fill=False, edgecolor=colour, lw=width, ls=style, clip_on=False))
-
-
-def _no_picture(figure: Figure, words: str) -> Figure:
-    figure.set_size_inches(7, 0.8)
-    figure.text(0.5, 0.5, words, ha="center", va="center", color=QUIET, fontsize=9)
-    return figure

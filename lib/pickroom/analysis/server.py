@@ -22,8 +22,8 @@ import duckdb
 import pyarrow
 import pyarrow.ipc
 
-from pickroom.analysis import catalogue, queries
-from pickroom.analysis.catalogue import Catalogue, collect, define, define_tables
+from pickroom.analysis import queries
+from pickroom.analysis.catalogue import Catalogue, collect, define, define_tables, list_files
 from pickroom.analysis.engine import ERRORS, open_engine
 from pickroom.analysis.queries import Problem
 from pickroom.analysis.sources import Sources
@@ -39,6 +39,7 @@ _MOST_MEMORY = 4 << 30  # bytes of address space
 _MOST_THREADS = 8  # each takes up address space of its own
 _MOST_SECONDS = 3600  # of all processors together: whoever asked may be killed, and then nobody ends this process
 _MOST_BYTES = 256 << 20  # of a result
+_NOT_IN_ARROW = re.compile(r"\b(BIT|UHUGEINT|BIGNUM|VARINT|VARIANT|GEOMETRY|TIME WITH TIME ZONE)\b")
 _HINT = "one SELECT, or EXPLAIN of one, over the views; `pickroom sql` only reads"
 # errors that another way of reading a file cannot help
 _MISTAKES = (
@@ -54,6 +55,24 @@ def _readable(text: str) -> str:
     """A statement as DuckDB can run it: SHOW TABLES would parse the views of the attached databases."""
     shows = re.fullmatch(r"\s*SHOW\s+(ALL\s+)?TABLES\s*;?\s*", text, re.IGNORECASE)
     return "SELECT view_name AS name FROM duckdb_views()" if shows else text
+
+
+def run_select(
+    engine: duckdb.DuckDBPyConnection, statement: duckdb.Statement, parameters: Any = None
+) -> duckdb.DuckDBPyConnection:
+    """Run one statement; columns whose type Arrow does not have are read as text, as DuckDB writes it."""
+    found = engine.execute(statement, parameters)
+    columns = found.description or []
+    is_odd = [bool(_NOT_IN_ARROW.search(str(kind))) for _, kind, *_ in columns]
+    if not any(is_odd):
+        return found
+    cells = [f"c{n}::VARCHAR" if odd else f"c{n}" for n, odd in enumerate(is_odd)]
+    named = [f"{cell} AS {queries.identifier(column[0])}" for cell, column in zip(cells, columns, strict=True)]
+    places = ", ".join(f"c{n}" for n in range(len(columns)))
+    raw = statement.query.encode()
+    end = duckdb.tokenize(statement.query)[-1][0]  # counted in bytes; a comment is no token
+    text = (raw[:end] if raw[end : end + 1] == b";" else raw).decode()
+    return engine.execute(f"SELECT {', '.join(named)} FROM ({text}\n) AS t({places})", parameters)
 
 
 class Session:
@@ -121,7 +140,7 @@ class Session:
             try:
                 with self._transaction():  # each file is opened once, for its views and for the query
                     self.prepare(text)
-                    found = self.engine.execute(statements[0], parameters).to_arrow_table()
+                    found = run_select(self.engine, statements[0], parameters).to_arrow_table()
             except ERRORS as error:
                 if isinstance(error, _MISTAKES) or last or not self.sources.demote():
                     raise
@@ -222,7 +241,7 @@ class Sealed:
             kind = statements[0].type
             if kind in (duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN):
                 self._check(_explained(text) if kind == duckdb.StatementType.EXPLAIN else text)
-                return self.engine.execute(statements[0])
+                return run_select(self.engine, statements[0])
             what = f"it is a {kind.name} statement"
         raise UsageError(what, doing="reading a query", hint=_HINT)
 
@@ -308,7 +327,7 @@ def respond(request: dict[str, Any], sessions: dict[int, Session]) -> tuple[dict
             session.refresh()
             return session.state(), None
         if "listed" in request:
-            catalogue.list_files(session.engine, session.workspace, request["listed"])
+            list_files(session.engine, session.workspace, request["listed"])
         table = session.run(request["sql"], request["parameters"])
         return session.state(), table
     except UsageError as error:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pickroom.files.sidecars import Fault
 
 _SHOWN = 200  # rows of an answer in words
+_LONGEST = 16  # values of a list that are shown in one
 
 
 @console.command(has_json=True)
@@ -34,11 +35,23 @@ def sql(query: Annotated[str, typer.Argument(metavar="QUERY", help="One SELECT, 
     if result.columns == ("explain_key", "explain_value"):  # a plan, as DuckDB draws it
         lines = [line.rstrip() for row in result.rows for line in str(row[1]).splitlines()]
     else:
-        lines = console.table(result.columns, result.rows[:_SHOWN])
+        rows = [tuple(_shown(value) for value in row) for row in result.rows[:_SHOWN]]
+        lines = console.table(result.columns, rows)
+        if rows != list(result.rows[:_SHOWN]):
+            lines.append(f"(lists of more than {_LONGEST} values are shown by their length; --json has them whole)")
     if len(result.rows) > _SHOWN:
         lines.append(f"... and {len(result.rows) - _SHOWN} rows more (--json has them all)")
     console.show(lines, result.to_dict())
     console.fail_if(sum(problem.unsound + problem.left_out for problem in result.problems))
+
+
+def _shown(value: Any) -> Any:
+    """A value of a table without the vectors in it."""
+    if isinstance(value, dict):
+        return {key: _shown(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return f"[{len(value):,} values]" if len(value) > _LONGEST else [_shown(one) for one in value]
+    return value
 
 
 @console.command(has_json=True)

@@ -21,7 +21,7 @@ from pickroom.cli.page import Page, next_step, with_home
 from pickroom.core import quiet
 from pickroom.core.errors import ConflictError, PickroomError, UsageError
 from pickroom.core.quantities import plural
-from pickroom.storage import leftovers
+from pickroom.storage import leftovers, texts
 from pickroom.store import copies
 from pickroom.store.workspace import Project, Workspace
 
@@ -180,7 +180,7 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> list[str]:
 
 def _cell(value: Any) -> str:
     if isinstance(value, float):
-        return f"{value:.6g}" if abs(value) < 1e6 else f"{value:.1f}"
+        return f"{value:.1f}" if 1e6 <= abs(value) < 1e15 else f"{value:.6g}"
     return "" if value is None else printable([value if isinstance(value, str) else json.dumps(value)])
 
 
@@ -277,11 +277,15 @@ def options(
 
 
 def read_text(path: Path, doing: str) -> str:
-    """A text file the person names, or stdin for `-`; raises UsageError when it cannot be read."""
+    """A text file the person names, or stdin for `-`, as UTF-8 or UTF-16; raises UsageError when it cannot be read."""
     try:
-        return sys.stdin.read() if str(path) == "-" else path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        data = sys.stdin.read().encode() if str(path) == "-" else path.read_bytes()
+    except (OSError, UnicodeError) as error:
         raise UsageError(f"cannot read the file ({error})", doing=doing, subject=path) from None
+    text = texts.decode_unicode(data)
+    if text is None:
+        raise UsageError("cannot read the file (it is not UTF-8)", doing=doing, subject=path, hint="save it as UTF-8")
+    return text
 
 
 def printable(lines: Iterable[str]) -> str:

@@ -18,6 +18,7 @@ from typing import Any, Self
 from pickroom.core.companions import Companions
 from pickroom.core.errors import ConflictError, FileOperationError, UsageError
 from pickroom.core.naming import stays_inside
+from pickroom.core.quantities import plural
 from pickroom.exports import choices
 from pickroom.exports.choices import Choices, Judged
 from pickroom.exports.formats import Exported, ExportRequest, Progress
@@ -28,10 +29,8 @@ from pickroom.store.workspace import Project
 STATE_FILE = ".pickroom-export.json"
 PICTURES = "images"
 _LINK, _SHA256 = "link", "sha256:"
+_SHOWN = 5  # captions that cannot be read, by name
 _MOST_BYTES = 256 << 20  # of the list of files: more than a million
-
-# companions and PNG text that hold what the picture was asked to be; the first that is there counts
-_CAPTIONS = ("caption", "txt", "prompt")
 
 Writer = Callable[[Path], object]  # writes a document to the path it is given
 
@@ -77,38 +76,52 @@ class Dataset:
         return {picture_name(judged): roots[judged.project_id] / judged.path for judged in wanted}
 
     def publish(
-        self, kind: str, files: Mapping[str, Path], documents: Mapping[str, Writer], counts: Mapping[str, int]
+        self,
+        kind: str,
+        files: Mapping[str, Path],
+        documents: Mapping[str, Writer],
+        counts: Mapping[str, int],
+        unread: Mapping[str, str] | None = None,
     ) -> Exported:
         """Fill the folder; raises as `fill` does.
 
         Args:
             counts: what is in it -> how many.
+            unread: name in the folder -> why its caption cannot be read.
         """
         folder = self.request.target
         with self.request.progress("Placing pictures") as progress:
             fill(folder, kind, files, documents, copy=self.request.options["copy"], progress=progress)
         left_out: Counter[str] = sum((chosen.left_out for chosen in self.found), Counter())
         lost = [name for chosen in self.found for name in chosen.lost]
+        lines = [f"  left out: {count} {reason}" for reason, count in left_out.items()]
+        if unread:
+            lines.append(f"  exported as null: {plural(len(unread), 'caption')} that cannot be read")
+            lines += [f"    {name}: {why}" for name, why in list(unread.items())[:_SHOWN]]
+            lines += [f"    and {len(unread) - _SHOWN} more; --json lists them all"] if len(unread) > _SHOWN else []
         words = ", ".join(f"{count} {what}" for what, count in counts.items())
         return Exported(
-            {"folder": str(folder), **counts, "left_out": dict(left_out)},
-            [f"{words} in {folder}", *(f"  left out: {count} {reason}" for reason, count in left_out.items())],
+            {"folder": str(folder), **counts, "left_out": dict(left_out)}
+            | ({} if unread is None else {"unread_captions": dict(unread)}),
+            [f"{words} in {folder}", *lines],
             lost=lost,
             held=len(lost),
             databases={project: [project.database] for project in self.request.projects},
         )
 
 
-def captions(files: Mapping[str, Path]) -> dict[str, str | None]:
-    """Name in the folder -> the picture's caption."""
+def captions(files: Mapping[str, Path]) -> tuple[dict[str, str | None], dict[str, str]]:
+    """Name in the folder -> the picture's caption; and name -> why it is unknown, where something is written."""
     found: dict[str, str | None] = {}
+    unread: dict[str, str] = {}
     companions: dict[Path, Companions] = {}
     for name, path in files.items():
         if path.parent not in companions:
             companions[path.parent] = Companions(os.listdir(path.parent))
-        written = metadata.read(path, companions[path.parent].of(path.name))
-        found[name] = next((written[key] for key in _CAPTIONS if written.get(key)), None)
-    return found
+        found[name], why = metadata.caption(path, companions[path.parent].of(path.name))
+        if why:
+            unread[name] = why
+    return found, unread
 
 
 def write_json(path: Path, values: object) -> None:

@@ -21,7 +21,8 @@ def export(request: ExportRequest) -> Exported:
     """Write `DIR/metadata.<kind>` and `DIR/images/`; raises as `Dataset.read` and `folder.fill` do."""
     dataset = Dataset.read(request)
     files = dataset.files(dataset.images)
-    made = rows(dataset.found, captions(files))
+    found, unread = captions(files)
+    made = rows(dataset.found, found)
     writers: dict[str, Writer] = {
         "jsonl": partial(write_jsonl, rows=made),
         "csv": partial(_write_csv, made=made),
@@ -29,7 +30,7 @@ def export(request: ExportRequest) -> Exported:
     }
     kind = request.options["metadata"]
     counts = {"images": len(made), "picked": sum(row["picked"] for row in made)}
-    return dataset.publish("imagefolder", files, {f"metadata.{kind}": writers[kind]}, counts)
+    return dataset.publish("imagefolder", files, {f"metadata.{kind}": writers[kind]}, counts, unread)
 
 
 def rows(found: Sequence[Choices], captions: Mapping[str, str | None]) -> list[dict[str, Any]]:

@@ -54,7 +54,8 @@ def export(request: ExportRequest) -> Exported:
     dataset = Dataset.read(request)
     groups = [group for choices in dataset.found for group in choices.groups if group.picked]
     files = dataset.files([judged for group in groups for judged in group.images if judged.verdict != "kept"])
-    made = pairs(dataset.found, captions(files))
+    found, unread = captions(files)
+    made = pairs(dataset.found, found)
     preferences = [hpdv2_row(pair) for pair in made]
     documents: dict[str, Writer] = {
         f"{PICKAPIC}.parquet": partial(write_pickapic, made=made, files=files if request.options["embed"] else None),
@@ -63,7 +64,7 @@ def export(request: ExportRequest) -> Exported:
         f"{HPDV2}.jsonl": partial(write_jsonl, rows=preferences),
         f"{HPDV2}.json": partial(write_json, values=preferences),
     }
-    return dataset.publish("pairs", files, documents, {"images": len(files), "pairs": len(made)})
+    return dataset.publish("pairs", files, documents, {"images": len(files), "pairs": len(made)}, unread)
 
 
 def pairs(found: Sequence[Choices], captions: Mapping[str, str | None]) -> list[PreferencePair]:

@@ -3,15 +3,17 @@
 Perceptual hashes and colours of previews are kept by content: made once, and read back the next time.
 """
 
+import contextlib
 import os
 import sqlite3
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import NamedTuple
 
-import imagehash
 import numpy as np
 from PIL import Image as PillowImage
+from scipy.fft import dctn
 
 from pickroom.core.errors import ImageError
 from pickroom.core.records import Group, Image
@@ -24,14 +26,99 @@ from pickroom.store import decisions, groups
 from pickroom.store.workspace import Project, Workspace
 
 _DRAFT = 128  # pixels: four times what the hash is computed on, and a JPEG decodes to that in a fraction of the time
+
+
+FLAT = "it is of nearly one colour, with nothing to compare"
+_SIDE = 32  # squares a side that a picture is compared by
+_SPECK = 24  # of 255: what differs by more from most of the picture, in a few pixels alone, is dust or a dead pixel
+_MOST_SPECKS, _MOST_SPECKED = 0.0005, 0.05  # of all pixels, and of the squares, which a speck may lie across
+_LEAST_SPREAD = 2.5  # of 255, standard deviation by the slowest waves alone; a gradient of 8 steps makes 2.3
+_ROUNDING = 1.6  # of 255, in a wave of unit norm: five times what rounding to whole numbers leaves
+_NOISE = 4  # standard deviations
+_LEAST_BITS = 12  # of 64 that noise does not decide; a gradient has 8
+
+
+def fingerprint(rgb: PillowImage.Image) -> int | None:
+    """The 64-bit perceptual hash (DCT) of an upright image; None where noise would decide most of its bits.
+
+    Source: `phash` of imagehash, bit for bit.
+    """
+    grey = rgb.convert("L").resize((_SIDE, _SIDE), PillowImage.Resampling.LANCZOS)
+    waves = dctn(np.asarray(grey, np.float64))[:8, :8]
+    above = waves - np.median(waves)
+    decided = int((np.abs(above) > _ROUNDING * 2 * _SIDE).sum())  # unnormalised waves are longer by so much
+    if decided < _LEAST_BITS or is_flat(rgb):
+        return None
+    return int.from_bytes(np.packbits(above > 0).tobytes(), "big")
+
+
+def is_flat(rgb: PillowImage.Image) -> bool:
+    """Whether a picture is of one colour but for noise, specks and a faint gradient."""
+    squares = _squares(rgb)
+    if _is_plain(squares):
+        return True
+    if _specks(squares).mean() > _MOST_SPECKED:
+        return False
+    specks = _specks(np.asarray(rgb))
+    if not 0 < specks.mean() <= _MOST_SPECKS:
+        return False
+    cleaned = np.where(specks[:, :, None], np.median(squares, axis=(0, 1)).astype(np.uint8), np.asarray(rgb))
+    return _is_plain(_squares(PillowImage.fromarray(cleaned)))
+
+
+def _squares(rgb: PillowImage.Image) -> np.ndarray:
+    return np.asarray(rgb.resize((_SIDE, _SIDE), PillowImage.Resampling.BOX))
+
+
+def _specks(pixels: np.ndarray) -> np.ndarray:
+    """(H, W) bool, which pixels of (H, W, 3) differ from most."""
+    few = pixels[:: max(1, len(pixels) // _SIDE), :: max(1, pixels.shape[1] // _SIDE)]
+    middle = np.median(few, axis=(0, 1)).astype(np.int16)
+    apart: np.ndarray = np.abs(pixels.astype(np.int16) - middle).max(axis=2) > _SPECK
+    return apart
+
+
+def _is_plain(squares: np.ndarray) -> bool:
+    waves = dctn(squares.astype(np.float64), axes=(0, 1), norm="ortho")[:8, :8]
+    waves[0, 0] = 0
+    # of neighbours' differences the median, since drawings differ along their lines alone
+    noise = 1.05 * np.median(np.abs(np.diff(squares.astype(np.int16), axis=0)), axis=(0, 1))
+    spread = np.sqrt(np.square(waves).sum(axis=(0, 1))) / _SIDE
+    decided = (np.abs(waves) > np.maximum(_ROUNDING, _NOISE * noise)).sum(axis=(0, 1))
+    return bool(np.all((spread < _LEAST_SPREAD) & (decided < _LEAST_BITS)))
+
+
+def small_preview(folder: Path, sha256: str, source: Path) -> PillowImage.Image:
+    """An image's preview, as small as a fingerprint needs it.
+
+    Raises:
+        ImageError: the image cannot be read. OSError: the preview cannot be written.
+    """
+    thumbnails.read(folder, sha256, source)
+    path = thumbnails.thumbnail_path(folder, sha256)
+    rgb = decode.read_rgb(path, draft=_DRAFT)
+    if is_flat(rgb):
+        with decode.open_image(source) as image:
+            stale = decode.is_clear(image)  # version 0.1 laid drawings in white on white
+        if stale:
+            with contextlib.suppress(FileNotFoundError):
+                path.unlink()
+            thumbnails.read(folder, sha256, source)
+            rgb = decode.read_rgb(path, draft=_DRAFT)
+    return rgb
+
+
 _TILES = 4  # a side: colours of so many squares tell two pictures of one shape apart, and survive a trim
-# what a preview is compared by: 64 bits of the brightness alone; 32 signed bytes, Cb and Cr of 4x4 squares, row by row
-Fingerprint = tuple[int, bytes]
+
+_ALIKE = 2  # steps of 256 between the colours of the squares of a picture that may be of one colour
 
 
-def fingerprint(rgb: PillowImage.Image) -> int:
-    """The 64-bit perceptual hash (DCT) of an upright image."""
-    return int.from_bytes(np.packbits(imagehash.phash(rgb).hash).tobytes(), "big")
+class Fingerprint(NamedTuple):
+    """What a preview is compared by."""
+
+    phash: int | None  # 64 bits of the brightness alone; None where noise would decide them
+    colours: bytes  # `colours_of`
+    flat: bool  # of nearly one colour: its vector, too, says nothing
 
 
 def colours_of(rgb: PillowImage.Image) -> bytes:
@@ -41,7 +128,7 @@ def colours_of(rgb: PillowImage.Image) -> bytes:
 
 
 def log_path(workspace: Workspace) -> Path:
-    """The append log: one JSON line a content: `sha256`, `phash` (16 hex digits), `colours` (64)."""
+    """The append log: one JSON line a content: `sha256`, `phash` (16 hex digits or null), `colours` (64), `flat`."""
     return workspace.thumbnails.parent / "fingerprints.jsonl"
 
 
@@ -60,9 +147,9 @@ def fingerprints(
 
     def make(sha256: str) -> Fingerprint | None:
         try:
-            thumbnails.read(workspace.thumbnails, sha256, places[sha256])
-            rgb = decode.read_rgb(thumbnails.thumbnail_path(workspace.thumbnails, sha256), draft=_DRAFT)
-            return fingerprint(rgb), colours_of(rgb)
+            rgb = small_preview(workspace.thumbnails, sha256, places[sha256])
+            bits = fingerprint(rgb)
+            return Fingerprint(bits, colours_of(rgb), bits is None and is_flat(rgb))
         except (ImageError, OSError):
             return None  # judged by its vector alone, or by its content alone
 
@@ -73,43 +160,56 @@ def fingerprints(
             if progress:
                 progress(done, len(missing))
     made = (
-        {"sha256": sha256, "phash": f"{found[sha256][0]:016x}", "colours": found[sha256][1].hex()}
-        for sha256 in missing
-        if sha256 in found
+        {
+            "sha256": sha256,
+            "phash": None if seen.phash is None else f"{seen.phash:016x}",
+            "colours": seen.colours.hex(),
+            "flat": seen.flat,
+        }
+        for sha256, seen in ((sha256, found.get(sha256)) for sha256 in missing)
+        if seen is not None
     )
     append_log.append(log_path(workspace), made)
     return found
 
 
 def _read_log(path: Path) -> dict[str, Fingerprint]:
-    """What the log holds; a line torn by a crash, or of before the colours were kept, is made anew."""
+    """What the log holds; a line torn by a crash, or of before the colours were kept, is made anew.
+
+    So is one of version 0.1, which did not look whether there is anything to compare, where the colours are all alike.
+    """
     found = {}
     for values in append_log.read(path):
         try:
-            seen = int(values["phash"], 16), bytes.fromhex(values["colours"])
-            found[str(values["sha256"])] = seen
+            colours, phash = bytes.fromhex(values["colours"]), values["phash"]
+            bits = None if phash is None and "flat" in values else int(phash, 16)
+            tiles = np.frombuffer(colours, np.int8).reshape(_TILES * _TILES, 2)
+            if (bits is None or 0 <= bits < 1 << 64) and ("flat" in values or np.ptp(tiles, axis=0).max() > _ALIKE):
+                found[str(values["sha256"])] = Fingerprint(bits, colours, values.get("flat") is True)
         except (ValueError, TypeError, KeyError):
             continue
-    size = 2 * _TILES * _TILES
-    return {sha256: seen for sha256, seen in found.items() if 0 <= seen[0] < 1 << 64 and len(seen[1]) == size}
+    return found
 
 
 def looks_of(project: Project, images: Sequence[Image], progress: Progress | None = None) -> dict[str, ImageFeatures]:
     """How each image looks, by file name; one that cannot be read still has the vector it has, and the reverse.
+
+    One of nearly one colour has neither: what is left of it is noise.
 
     Raises:
         StoreError: the project has no vectors yet.
     """
     vectors = load_vectors(project)
     places = {image.sha256: project.path(image.directory, image.filename) for image in images}
-    hashes = fingerprints(project.workspace, places, progress)
+    prints = fingerprints(project.workspace, places, progress)
     found: dict[str, ImageFeatures] = {}
     for image in images:
-        bits, _ = hashes.get(image.sha256, (None, None))
-        place = vectors.place(image.filename, image.sha256)
-        missing = vectors.errors.get(image.filename, f"not embedded yet: pickroom embed {project.id}")
+        seen = prints.get(image.sha256)  # None: the vector's own error says why, or it is judged by its vector alone
+        flat = seen is not None and seen.flat
+        place = None if flat else vectors.place(image.filename, image.sha256)
+        missing = FLAT if flat else vectors.errors.get(image.filename, f"not embedded yet: pickroom embed {project.id}")
         looks = (None, missing) if place is None else (vectors.matrix[place],)
-        found[image.filename] = ImageFeatures(bits, *looks)
+        found[image.filename] = ImageFeatures(None if seen is None else seen.phash, *looks)
     return found
 
 

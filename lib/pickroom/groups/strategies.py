@@ -71,7 +71,7 @@ def by_capture(project: Project, captures: Mapping[str, Capture], left_out: Sequ
     def make(images: Sequence[Image]) -> Made:
         places = {image.sha256: project.path(image.directory, image.filename) for image in images}
         hashes = cache(lambda: fingerprints(project.workspace, places))  # all at once, when the first is asked for
-        looks = Looks(vector, lambda image: hashes().get(image.sha256, (None, b""))[0])
+        looks = Looks(vector, lambda image: getattr(hashes().get(image.sha256), "phash", None))
         made, alone = group_by_capture(images, captures, looks)
         return made, [one if one.reason == ALONE else earlier.get((one.directory, one.filename), one) for one in alone]
 

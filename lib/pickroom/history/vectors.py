@@ -99,7 +99,7 @@ def import_cache(project: Project, cache: Path, declared: EncoderConfig | None =
         LockedError: another process writes this project's vectors.
     """
     try:
-        lines = cache.read_text(encoding="utf-8", errors="replace").splitlines()
+        lines = cache.read_text(encoding="utf-8-sig", errors="replace").splitlines()
     except OSError as error:
         raise UsageError(f"cannot read the cache ({error.strerror})", doing=_DOING, subject=cache) from error
     found = _Cache(cache, [line for line in lines if line.strip()], ProjectNames.of(project.workspace))

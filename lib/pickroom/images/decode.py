@@ -5,14 +5,14 @@ import struct
 import threading
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import IO
 
 import numpy as np
 import pillow_heif
 from PIL import Image as PillowImage
-from PIL import ImageFile, ImageOps, UnidentifiedImageError
+from PIL import ImageFile, ImageOps, PngImagePlugin, UnidentifiedImageError
 
 from pickroom.core import quiet
 from pickroom.core.errors import ImageError
@@ -23,6 +23,7 @@ from pickroom.storage import atomic
 MAX_PIXELS = 178_956_970
 pillow_heif.register_heif_opener()
 quiet.codecs()
+PngImagePlugin.MAX_TEXT_CHUNK = 1 << 24  # bytes of a compressed text; a generator's graph may have more than 1 MiB
 
 _JPEG = ("jpg", "jpeg", "jfif", "jpe")
 # Pillow format -> the extensions that say so. MPO is a JPEG with more pictures behind it (phones write it).
@@ -37,7 +38,12 @@ _EXTENSIONS = {
     "HEIF": ("heic", "heif", "hif"),
 }
 _FORMATS = tuple(name for name in _EXTENSIONS if name != "MPO")  # as Pillow is asked for them; that one as JPEG
-_BACKGROUND = (255, 255, 255)  # behind transparent pixels
+# what lies behind transparent pixels: white, as everywhere, unless too much of the drawing is white itself
+_GROUNDS = (255, 0, 128)
+_DIFFERS = 48  # of 255, in the colour that differs most: seen at a glance
+_ENOUGH_DIFFERS = 0.75  # of what is drawn, for white to be the ground
+_LEAST_CLEAR = 0.02  # of a picture: with less there is hardly a ground
+_SAMPLE = 256  # pixels a side that the ground is chosen by
 _HUGE_PIXELS = 1 << 25  # a picture of more takes a quarter of a gigabyte, and twice that while it is flattened
 _STRIP_PIXELS = 1 << 21  # flattened at a time: numbers are eight bytes each meanwhile
 _huge = threading.RLock()
@@ -117,18 +123,48 @@ def orientation(image: PillowImage.Image) -> int:
 
 
 def exif_of(image: PillowImage.Image) -> PillowImage.Exif:
-    """The EXIF of an opened image, without decoding its pixels; raises almost anything where it is damaged.
-
-    EXIF may lie behind the pixels of a PNG, and Pillow decodes these to get there. A PNG of one pixel with the same
-    texts around it has the same EXIF.
-    """
-    file = getattr(image, "fp", None)
-    if image.format != "PNG" or "exif" in image.info or file is None:
+    """The EXIF of an opened image, without decoding its pixels; raises almost anything where it is damaged."""
+    if image.format != "PNG" or "exif" in image.info:
         return image.getexif()
+    with _small_png(image) as small:
+        return small.getexif()
+
+
+def texts_of(image: PillowImage.Image) -> dict[str, str]:
+    """Key -> text of an opened image, without decoding its pixels: of a PNG also those behind the pixels.
+
+    The key `xmp` is the packet of a JPEG, WebP, TIFF or HEIC; a PNG has it under a key of its own.
+    """
+    if image.format != "PNG":
+        xmp = image.info.get("xmp")
+        packet = {"xmp": xmp.decode(errors="replace")} if isinstance(xmp, bytes) else {}
+        return packet | {k: text for k, text in image.info.items() if isinstance(k, str) and isinstance(text, str)}
+    with _small_png(image) as small:
+        with suppress(Exception):  # Pillow's parser raises almost anything; the texts before a damaged one are read
+            small.load()
+        found = {k: text for k, text in small.info.items() if isinstance(k, str) and isinstance(text, str)}
+    # tEXt and zTXt are Latin-1 (third edition, 11.3.3.2), and hold UTF-8 all the same
+    return {k: text if isinstance(text, PngImagePlugin.iTXt) else _as_utf8(text) for k, text in found.items()}
+
+
+def _as_utf8(text: str) -> str:
+    try:
+        return text.encode("latin-1").decode()
+    except UnicodeError:
+        return text
+
+
+@contextmanager
+def _small_png(image: PillowImage.Image) -> Iterator[PillowImage.Image]:
+    """An opened PNG with one pixel in place of its own: Pillow decodes these to get to what lies behind them."""
+    file = getattr(image, "fp", None)
+    if file is None:
+        yield image
+        return
     place = file.tell()
     try:
         with PillowImage.open(io.BytesIO(_one_pixel(file))) as small:
-            return small.getexif()
+            yield small
     finally:
         file.seek(place)
 
@@ -161,7 +197,9 @@ def _chunk(kind: bytes, data: bytes) -> bytes:
 
 
 def read_rgb(path: Path, *, draft: int | None = None, max_pixels: int = MAX_PIXELS) -> PillowImage.Image:
-    """The whole image as upright 8-bit RGB; alpha lies on white, 16-bit is scaled, the first frame of several.
+    """The whole image as upright 8-bit RGB; alpha lies on a ground, 16-bit is scaled, the first frame of several.
+
+    The ground is white, or what a drawing in white differs from: black, or grey where it has black parts, too.
 
     Args:
         draft: for JPEG, decode at the smallest scale (1/2, 1/4, 1/8) whose sides are at least this long in
@@ -197,10 +235,32 @@ def room_for(image: PillowImage.Image) -> Iterator[None]:
 
 def flatten(image: PillowImage.Image) -> PillowImage.Image:
     """Any mode to 8-bit RGB, as a picture of its own; at most the two of them are in memory, and a strip."""
-    flat, top = PillowImage.new("RGB", image.size), _top(image)
+    flat, top, ground = PillowImage.new("RGB", image.size), _top(image), _ground(image)
     for y, strip in _strips(image):
-        flat.paste(_flat_strip(strip, top), (0, y))
+        flat.paste(_flat_strip(strip, top, ground), (0, y))
     return flat
+
+
+def is_clear(image: PillowImage.Image) -> bool:
+    """Whether an image may have transparent pixels, by its mode."""
+    return image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info
+
+
+def _ground(image: PillowImage.Image) -> int:
+    """The grey, 0 to 255, behind the transparent pixels of an image."""
+    if not is_clear(image) or image.mode[0] in "IF":
+        return _GROUNDS[0]
+    size = min(image.width, _SAMPLE), min(image.height, _SAMPLE)
+    small = np.asarray(image.resize(size, PillowImage.Resampling.NEAREST).convert("RGBA"), np.float32)
+    colours, drawn = small[:, :, :3], small[:, :, 3] / 255
+    if drawn.mean() > 1 - _LEAST_CLEAR or not drawn.any():
+        return _GROUNDS[0]
+    # a drop of transparent colour differs from its ground by as much less
+    share = {
+        ground: float((drawn * (np.abs(colours - ground).max(axis=2) * drawn >= _DIFFERS)).sum() / drawn.sum())
+        for ground in _GROUNDS
+    }
+    return _GROUNDS[0] if share[_GROUNDS[0]] >= _ENOUGH_DIFFERS else max(_GROUNDS, key=lambda ground: share[ground])
 
 
 def _strips(image: PillowImage.Image) -> Iterator[tuple[int, PillowImage.Image]]:
@@ -225,16 +285,16 @@ def _top(image: PillowImage.Image) -> float:
     return top
 
 
-def _flat_strip(image: PillowImage.Image, top: float) -> PillowImage.Image:
+def _flat_strip(image: PillowImage.Image, top: float, ground: int) -> PillowImage.Image:
     if image.mode == "RGB" and "transparency" not in image.info:
         return image
     if image.mode.startswith("I") or image.mode == "F":
         values = np.nan_to_num(np.asarray(image, dtype=np.float64))
         return PillowImage.fromarray((np.clip(values, 0, top) / top * 255).astype(np.uint8)).convert("RGB")
-    if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
+    if is_clear(image):
         layer = image.convert("RGBA")
-        ground = PillowImage.new("RGBA", layer.size, (*_BACKGROUND, 255))
-        return PillowImage.alpha_composite(ground, layer).convert("RGB")
+        behind = PillowImage.new("RGBA", layer.size, (ground, ground, ground, 255))
+        return PillowImage.alpha_composite(behind, layer).convert("RGB")
     return image.convert("RGB")
 
 

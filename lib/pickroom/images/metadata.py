@@ -1,6 +1,5 @@
 """What is written about an image: PNG text, EXIF comments, YAML and caption companions (key I on the deck)."""
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +12,8 @@ from PIL.Image import Image
 from pickroom.core.companions import Companions
 from pickroom.core.errors import ImageError
 from pickroom.core.naming import extension_of
-from pickroom.images import decode
-from pickroom.storage import atomic
+from pickroom.images import decode, generators
+from pickroom.storage import atomic, texts
 
 _TEXT_LIMIT = 4000  # characters shown of one value: a prompt fits, a book does not
 _FILE_LIMIT = 1 << 20  # bytes read of one companion
@@ -22,8 +21,9 @@ _FILE_LIMIT = 1 << 20  # bytes read of one companion
 _YAML_LIMIT, _YAML_DEPTH = 1 << 16, 20  # characters; maps and lists within each other
 _USER_COMMENT, _DESCRIPTION, _SOFTWARE = 0x9286, 0x010E, 0x0131  # Exif 2.32, tables 4 and 6
 _CODES = (b"ASCII\0\0\0", b"JIS\0\0\0\0\0", b"\0" * 8)  # of a comment's characters, beside Unicode
-# "Steps: 20, Sampler: Euler a, ..." as image generators write it on the last line of their parameters
-_SETTING = re.compile(r"([A-Z][\w /+-]{0,40}):\s*(\"(?:\\.|[^\"\\])*\"|[^,]*)(?:,|$)")
+_GRAPHS = {"make": 0x010F, "model": 0x0110}  # of a camera; ComfyUI puts its graphs there in WebP and JPEG
+# companions and texts that hold what the picture was asked to be; the first that is there counts
+_CAPTIONS = ("caption", "txt", "prompt")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,34 +63,31 @@ def _plain(field: str) -> str:
     return field.replace("_", " ").casefold()
 
 
-def read(path: Path, companions: Sequence[str] | None = None) -> dict[str, str]:
+def read(path: Path, companions: Sequence[str] | None = None, longest: int = _TEXT_LIMIT) -> dict[str, str]:
     """Field -> text of one image and its companions. The texts are hostile: escape them before showing.
 
     Args:
         companions: their names, for a caller that has listed the folder; None looks for them.
+        longest: characters of a text; the rest of it is left out.
     """
     fields: dict[str, str] = {}
     try:
         with decode.open_image(path) as image:
-            for key, value in image.info.items():
-                if isinstance(key, str) and isinstance(value, str):
-                    fields |= parameters(value) if key == "parameters" else {key: value}
-            fields |= _exif(image)
+            exif = _exif(image)
+            fields = generators.read_texts({**decode.texts_of(image), **exif})
+            fields.pop("xmp", None)  # written by programs for programs; a generator's was taken apart
     except ImageError:
         fields["image"] = "cannot be read"
-    return {key: text[:_TEXT_LIMIT] for key, text in {**fields, **_companions(path, companions)}.items()}
+    return {key: text[:longest] for key, text in {**fields, **_companions(path, companions)}.items()}
 
 
-def parameters(text: str) -> dict[str, str]:
-    """The fields of a generator's `parameters` text: prompt, negative prompt, and its settings."""
-    prompt, marker, settings = text.rpartition("\nSteps:")
-    if not marker:
-        return {"parameters": text}
-    prompt, negative_marker, negative = prompt.partition("\nNegative prompt:")
-    fields = {"prompt": prompt.strip()}
-    if negative_marker:
-        fields["negative prompt"] = negative.strip()
-    return fields | {m[1].strip().lower(): m[2].strip() for m in _SETTING.finditer("Steps:" + settings)}
+def caption(path: Path, companions: Sequence[str] | None = None) -> tuple[str | None, str]:
+    """What an image was asked to be, or None; and why not, where something is written that cannot be read."""
+    fields = read(path, companions, _FILE_LIMIT)
+    for key in _CAPTIONS:
+        if text := fields.get(key):
+            return (None, f"its {key} is no text in a known encoding") if "\ufffd" in text else (text, "")
+    return None, f"its prompt is {fields[generators.GRAPH]}" if generators.GRAPH in fields else ""
 
 
 def _exif(image: Image) -> dict[str, str]:
@@ -100,17 +97,13 @@ def _exif(image: Image) -> dict[str, str]:
             "description": exif.get(_DESCRIPTION),
             "software": exif.get(_SOFTWARE),
             "comment": exif.get_ifd(IFD.Exif).get(_USER_COMMENT),
+            **{name: exif.get(tag) for name, tag in _GRAPHS.items()},
         }
         big_endian = exif.endian == ">"
     except Exception:  # noqa: BLE001 (Pillow's parser raises almost anything on damaged EXIF; the row says so)
         return {"exif": "cannot be read"}
-    fields: dict[str, str] = {}
-    for name, value in found.items():
-        if value:
-            text = _comment(value, big_endian) if isinstance(value, bytes) else str(value)
-            # generators write into a JPEG's comment what they write into a PNG's text
-            fields |= parameters(text) if "\nSteps:" in text else {name: text}
-    return fields
+    written = {k: _comment(v, big_endian) if isinstance(v, bytes) else str(v) for k, v in found.items() if v}
+    return {name: text for name, text in written.items() if name not in _GRAPHS or generators.PREFIXED.match(text)}
 
 
 def _comment(value: bytes, big_endian: bool) -> str:
@@ -135,10 +128,12 @@ def _companions(path: Path, names: Sequence[str] | None) -> dict[str, str]:
     for name in names:
         try:
             with atomic.open_plain(path.parent / name) as file:
-                text = file.read(_FILE_LIMIT).decode("utf-8", errors="replace")
+                data = file.read(_FILE_LIMIT)
         except OSError:
             fields[name] = "cannot be read"
             continue
+        text = texts.decode(data)
+        text = data.decode(errors="replace") if text is None else text
         if extension_of(name) in ("yaml", "yml"):
             fields |= _yaml_fields(name, text)
         elif extension_of(name) in ("caption", "txt"):

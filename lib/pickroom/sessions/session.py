@@ -109,7 +109,9 @@ def read_picture(project: Project, path: str, sha256: str, kind: PictureKind, pr
             return "image/jpeg", thumbnails.read(previews, sha256, file)
         with decode.open_image(file) as image:
             mime = _SHOWN_BY_BROWSERS.get(image.format or "")
-        return (mime, file.read_bytes()) if mime else ("image/png", decode.encode_png(decode.read_rgb(file)))
+            if mime and not decode.is_clear(image):  # a browser would lay it on the page's colour, not on the preview's
+                return mime, file.read_bytes()
+        return "image/png", decode.encode_png(decode.read_rgb(file))
     except OSError as error:
         raise ImageError(Path(path), error.strerror or str(error)) from None
 

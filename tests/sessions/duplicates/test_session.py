@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import io
+import json
 import os
 import shutil
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image as PillowImage
+from PIL import ImageDraw
 
 from conftest import read_tree, write_image
 from pickroom.files.batch import undo_batch
 from pickroom.groups.image_features import log_path
 from pickroom.indexing import projects
-from pickroom.sessions.duplicates.finding import why
+from pickroom.sessions.duplicates.finding import find, why
 from pickroom.sessions.duplicates.gathering import gather
 from pickroom.sessions.duplicates.session import DuplicatesSession
+from pickroom.sessions.session import read_picture
 from pickroom.store.connect import connect
 from pickroom.store.workspace import Project, Workspace
 from support.boards import APPLY, drive, everything
@@ -217,6 +223,59 @@ def test_what_changed_or_went_since_the_look_is_no_pair_any_more(project: Projec
         assert session.pairs == ()
         session.press("1")
         assert session.board.message == "there are no duplicates here"
+
+
+def with_nothing_to_compare(folder: Path) -> Project:
+    """Plain colours, noise, and two different drawings in white on nothing."""
+    images = folder / "images"
+    images.mkdir()
+    for name in ("navy", "red", "white", "black"):
+        PillowImage.new("RGB", (256, 256), name).save(images / f"{name}.png")
+    shutil.copyfile(images / "red.png", images / "red_too.png")
+    for seed in (1, 2):
+        noise = np.random.default_rng(seed).normal(244, 4, (256, 256))
+        PillowImage.fromarray(noise.clip(0, 255).astype(np.uint8)).save(images / f"blank{seed}.png")
+    for name in ("ellipse", "line"):
+        image = PillowImage.new("RGBA", (256, 256))
+        getattr(ImageDraw.Draw(image), name)((40, 40, 200, 200), fill="white", width=20)
+        image.save(images / f"{name}.png")
+    return projects.start(Workspace(folder / "home"), "p", images)[0]
+
+
+def test_pictures_with_nothing_to_compare_are_no_pairs(tmp_path: Path) -> None:
+    project = with_nothing_to_compare(tmp_path)
+    found = gather([project])
+    assert [(pair.kind, pair.a.path, pair.b.path) for pair in find(found.copies).pairs] == [
+        ("exact", "red.png", "red_too.png")
+    ]
+    assert "p: 6 images of nearly one colour: only exact copies are found" in found.notes
+    same = [replace(copy, vector=np.ones(4, np.float32), encoder="e") for copy in found.copies]
+    assert len(find(same).pairs) > 1  # what keeps the pairs away is that such pictures have no vector here
+    assert [copy.filename for copy in found.copies if copy.fingerprint is not None] == ["ellipse.png", "line.png"]
+
+
+def test_hashes_of_version_0_1_are_made_again_where_needed(tmp_path: Path) -> None:
+    project = with_nothing_to_compare(tmp_path)
+    picture(project.root / "tree.png", 1)
+    now = {copy.filename: copy for copy in gather([project]).copies}
+    old = [json.loads(line) | {"phash": "8000000000000000"} for line in log_path(project.workspace).open()]
+    for line in old:
+        del line["flat"]
+    log_path(project.workspace).write_text("".join(json.dumps(line) + "\n" for line in old))
+    again = {copy.filename: copy for copy in gather([project]).copies}
+    assert again["tree.png"].fingerprint == 1 << 63  # as it was stored: it had something to compare
+    assert {name: c.fingerprint for name, c in again.items() if name != "tree.png"} == {
+        name: c.fingerprint for name, c in now.items() if name != "tree.png"
+    }
+
+
+def test_preview_and_large_view_of_a_transparent_drawing_agree(tmp_path: Path) -> None:
+    project = with_nothing_to_compare(tmp_path)
+    (drawing,) = [copy for copy in gather([project]).copies if copy.filename == "line.png"]
+    for kind in ("preview", "original"):
+        _, data = read_picture(project, drawing.path, drawing.sha256, kind, project.workspace.thumbnails)
+        with PillowImage.open(io.BytesIO(data)) as image:
+            assert image.mode == "RGB" and image.convert("L").getextrema() == (0, 255)
 
 
 def test_hashes_are_made_once_and_a_torn_log_is_read(project: Project) -> None:

@@ -13,13 +13,18 @@ from PIL import Image as PillowImage
 
 from pickroom.analysis import figures
 from pickroom.analysis.connection import Analysis, connect
-from pickroom.analysis.figures import Candidate, CropPicture, Mistake
 from pickroom.analysis.reports import html
 from pickroom.analysis.reports.html import Cell, Number, Piece, Unit
 from pickroom.core.errors import ImageError, StoreError
-from pickroom.core.records import CropBox
 from pickroom.images import thumbnails
 from pickroom.store.workspace import Project, Workspace, utc_now
+
+MISTAKES_SHOWN = 8
+CROPS_SHOWN = 12
+SESSIONS_SHOWN = 20
+_EXAMPLES_SHOWN = 20
+
+Row = dict[str, Any]
 
 
 class ProjectPreviews:
@@ -42,62 +47,6 @@ class ProjectPreviews:
         except (ImageError, OSError):
             return None
         return PillowImage.open(io.BytesIO(data))
-
-
-def mistakes(pictures: ProjectPreviews, rows: list[dict[str, Any]], most: int) -> list[Mistake]:
-    """The first `most` rows of the query `mistakes`, with their pictures."""
-    return [
-        Mistake(
-            heading(row["source"], row["ai_confidence"]),
-            tuple(_candidate(pictures, row, place) for place in range(len(row["images"]))),
-        )
-        for row in rows[:most]
-    ]
-
-
-def crops(pictures: ProjectPreviews, rows: list[dict[str, Any]], most: int) -> list[CropPicture]:
-    """The crops of most and least overlap, half of each; rows of the view `crops`."""
-    ordered = sorted(rows, key=lambda row: (row["iou"] is None, row["iou"], row["filename"]))
-    chosen = ordered if len(ordered) <= most else [*ordered[: most // 2], *ordered[-(most - most // 2) :]]
-    return [
-        CropPicture(
-            pictures.preview(row["filename"]),
-            "" if row["iou"] is None else f"overlap {row['iou']:.2f}",
-            CropBox.of(list(row["box"])),
-            CropBox.of(list(row["ai_box"])) if row["ai_box"] is not None else None,
-        )
-        for row in chosen
-    ]
-
-
-def recommender(source: str) -> str:
-    """What recommended, in words: a baseline is no AI."""
-    return "the baseline" if source == "baseline" else "the AI"
-
-
-def heading(source: str, confidence: float | None) -> str:
-    """What stands over a mistake: how sure what recommended said it was."""
-    if confidence is None and source == "baseline":
-        return ""  # a baseline never says
-    return "not said how sure" if confidence is None else f"{confidence:.0%} sure".replace("%", " %")
-
-
-def _candidate(pictures: ProjectPreviews, row: dict[str, Any], place: int) -> Candidate:
-    stage = row["stages"][place] if row["stages"] else None
-    return Candidate(
-        pictures.preview(row["images"][place]),
-        f"stage {stage:g}" if stage is not None else f"image {place + 1}",
-        by_person=place == row["user_selected_index"],
-        recommended_by=recommender(row["source"]) if place == row["ai_selected_index"] else "",
-    )
-
-
-MISTAKES_SHOWN = 8
-CROPS_SHOWN = 12
-SESSIONS_SHOWN = 20
-_EXAMPLES_SHOWN = 20
-
-Row = dict[str, Any]
 
 
 class Report:
@@ -245,7 +194,7 @@ class Report:
         asked = "SELECT * FROM crops WHERE project_id = ? AND origin = 'project' AND counts AND own_box"
         found = self.analysis.execute(asked, [self.project.id]).dicts()
         if found:
-            sheet = figures.crop_sheet(crops(self.pictures, found, CROPS_SHOWN))
+            sheet = figures.crop_sheet(found, self._previews.preview, CROPS_SHOWN)
             proposed = any(row["ai_box"] is not None for row in found)
             ai = ", dashed red what the AI had proposed for that image" if proposed else ""
             page += html.picture(sheet, f"Crops by hand over their images: blue is the crop{ai}")
@@ -262,7 +211,7 @@ class Report:
         total, who = Number("mistakes.total", len(rows)), _who(rows)
         sure = any(row["ai_confidence"] is not None for row in rows)
         first = "the surest mistakes are these" if sure else "the latest are these"
-        sheet = figures.contact_sheet(mistakes(self.pictures, rows, MISTAKES_SHOWN))
+        sheet = figures.contact_sheet(rows[:MISTAKES_SHOWN], self._previews.preview)
         lead = html.paragraph("In ", total, f" of the groups you took another image than {who}; {first}.")
         return lead + html.picture(sheet, f"The pick of {who} in dashed red, the person's in blue")
 
@@ -290,7 +239,7 @@ class Report:
         return page + html.table(("what", "times", "for example"), rows, empty=empty)
 
     @cached_property
-    def pictures(self) -> ProjectPreviews:
+    def _previews(self) -> ProjectPreviews:
         return ProjectPreviews(self.project, self.analysis)
 
     def _rows(self, query: str) -> list[Row]:
@@ -359,7 +308,7 @@ class Report:
 
 def _who(rows: Sequence[Row]) -> str:
     """What recommended in rows that have a source, in words; both where they are mixed."""
-    machine = sorted({recommender(row["source"]) for row in rows}) or ["what was recommended"]
+    machine = sorted({figures.recommender(row["source"]) for row in rows}) or ["what was recommended"]
     named = {"the baseline": "the baseline (highest stage)"}
     return " or ".join(named.get(name, name) for name in machine)
 

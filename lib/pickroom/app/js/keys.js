@@ -1,21 +1,34 @@
 // Keys: spelled as in FORMATS.md, numbered, and sent until the kernel has taken them.
 
 const NAMED = ["Enter", "Escape", "Tab", "Home", "End", "ArrowUp", "ArrowDown", "ArrowLeft", "ArrowRight"];
+const FULL_WIDTH = /[\uff01-\uff5e]/g; // of Chinese and Japanese input methods: each 0xfee0 above its ASCII character
+const SIGNS = { KeyQ: "/;:", KeyW: "'" }; // Hebrew and Greek layouts type them here, Latin ones others
+const PLACES = { Space: " ", "Shift+Space": " ", BracketLeft: "[", BracketRight: "]", "Shift+Slash": "?" };
 const AS_TYPED = "?[]"; // Shift only makes these characters
 export const REPEAT_MS = 2000; // a key without an answer is sent again after this, then each time after twice as long
 export const SILENT_MS = 4000; // after this the user is told
 
-/** A keyboard event as FORMATS.md spells it: letters by what they type, digits by where they are; null for no key. */
-export function spell(event) {
-  if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return null;
-  if (AS_TYPED.includes(event.key)) return event.key;
-  const digit = /^Digit(\d)$/.exec(event.code) ?? (/^\d$/.test(event.key) && /^Numpad(\d)$/.exec(event.code));
+/**
+ * A keyboard event as FORMATS.md spells it: what the key types, or null. Where that is no Latin letter (Cyrillic, Greek,
+ * Thai, an input method) or no digit, the key's place on a US keyboard decides: `code`, W3C UI Events KeyboardEvent code.
+ */
+export function spell({ key: typed, code, ctrlKey, metaKey, altKey, shiftKey }) {
+  let key = String(typed).replace(FULL_WIDTH, (sign) => String.fromCharCode(sign.charCodeAt(0) - 0xfee0));
+  if (ctrlKey || metaKey || (altKey && !AS_TYPED.includes(key))) return null; // Option types brackets on some Macs
+  const shift = shiftKey ? "Shift+" : "";
+  const foreign = /[^\x00-\x7f]/.test(key) && !/\p{Script=Latin}/u.test(key);
+  if (foreign || ["Process", "Unidentified"].includes(key) || SIGNS[code]?.includes(key)) {
+    key = /^(?:Key|Numpad)([A-Z\d]|Enter)$/.exec(code)?.[1] ?? PLACES[shift + code] ?? code;
+  }
+  if (AS_TYPED.includes(key)) return key;
+  const digit = /^\d$/.exec(key) ?? /^Digit(\d)$/.exec(code);
   let name = null;
-  if (digit) name = digit[1];
-  else if (event.key === " ") name = "Space";
-  else if (NAMED.includes(event.key)) name = event.key;
-  else if (/^[a-z]$/i.test(event.key)) name = event.key.toLowerCase();
-  return name && (event.shiftKey ? `Shift+${name}` : name);
+  if (digit) name = digit.at(-1);
+  else if (key === " ") name = "Space";
+  else if (NAMED.includes(key)) name = key;
+  else if (/^[a-z]$/i.test(key)) name = key.toLowerCase();
+  else if (/^[ıİ]$/.test(key)) name = "i"; // Turkish keyboards have two keys for this letter
+  return name && shift + name;
 }
 
 /** The keys of one view that wait for their answer; the kernel takes each number once, and in order. */

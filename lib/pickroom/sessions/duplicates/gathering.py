@@ -8,6 +8,7 @@ import numpy as np
 
 from pickroom.core.errors import ImageError, StoreError, UsageError
 from pickroom.core.naming import CROP, CROP_AUTO, CROPPED, SELECTED
+from pickroom.core.quantities import plural
 from pickroom.features.vectors import load_vectors
 from pickroom.files import apply_marks
 from pickroom.groups.image_features import fingerprints
@@ -104,9 +105,13 @@ def _of_project(project: Project, progress: Progress | None) -> Gathered:
     vectors, encoder, notes = _vectors(project, read)
     copies = []
     for item, (sha256, width, height) in read:
-        phash, colours = hashes.get(sha256, (None, None))
+        phash, colours, flat = hashes.get(sha256, (None, None, False))
         file = (project.id, item.path, sha256, width, height, item.file_size, item.mtime_ns)
-        copies.append(Copy(*file, phash, vectors.get(item), encoder, group_of.get(item.filename), colours))
+        vector = None if flat else vectors.get(item)
+        copies.append(Copy(*file, phash, vector, encoder, group_of.get(item.filename), colours))
+    flats = sum(seen.flat for seen in hashes.values())
+    if flats:
+        notes.append(f"{project.id}: {plural(flats, 'image')} of nearly one colour: only exact copies are found")
     return Gathered(tuple(copies), tuple(left_out), tuple(notes))
 
 
