@@ -11,6 +11,7 @@ from pickroom.images.crops import directory
 from pickroom.images.crops.directory import Directory, Layout
 
 EXIF_PREFIX = b"Exif\0\0"
+SIGNATURE = "content credentials (C2PA), which vouch for the uncropped file alone"
 # Exif 2.32, tables 4 and 7
 IMAGE_WIDTH, IMAGE_LENGTH = 0x0100, 0x0101
 PIXEL_X, PIXEL_Y = 0xA002, 0xA003

@@ -23,8 +23,7 @@ _PHOTOSHOP = 34377  # Adobe Photoshop TIFF Technical Notes: image resources
 _LAYOUT = frozenset(
     (*range(256, 260), 262, 266, 273, 277, 278, 279, 284, 288, 289, 292, 293, 317, 320, *range(322, 326), 338, 339, 347)
 ).union(range(512, 522), range(529, 533))
-# 37724: Photoshop's layers, uncropped. 52545: signatures (C2PA), which are true of the uncropped picture alone.
-_UNTRUE = frozenset((37724, 52545))
+_UNTRUE = {37724: "layers (Photoshop), which are not cropped", 52545: metadata.SIGNATURE}
 _SUB_IFDS, _SUBFILE_TYPE, _REDUCED = 330, 254, 1  # Adobe PageMaker 6.0 TIFF Technical Notes, TIFF Trees
 # 400: GlobalParametersIFD of fax files (RFC 2301)
 _SUB_DIRECTORIES = frozenset((metadata.EXIF_POINTER, metadata.GPS_POINTER, metadata.INTEROP_POINTER, 400))
@@ -116,6 +115,13 @@ def trailer(image: ImageFile.ImageFile, data: bytes) -> bytes:
     return behind if behind.strip(b"\0") else b""
 
 
+def left_out(data: bytes) -> str:
+    """What only the uncropped picture can have, for the user to be told; "" when there is nothing of the kind."""
+    layout, offset = directory.read_header(data)
+    tags = directory.read(data, offset, layout).entries
+    return ", ".join(said for tag, said in _UNTRUE.items() if tag in tags)
+
+
 def encode(image: ImageFile.ImageFile, box: PixelBox, orientation: int, data: bytes) -> bytes:
     """The crop with the source's tags, byte order and compression, turned as the source is; its pixels exactly.
 
@@ -148,7 +154,7 @@ def encode(image: ImageFile.ImageFile, box: PixelBox, orientation: int, data: by
     numbers = {tag: directory.integers(base, new[tag], base_layout) for tag in _LAYOUT & new.keys()}
     pixels = [base[at : at + length] for at, length in zip(numbers[_OFFSETS], numbers[_LENGTHS], strict=True)]
     found = _tags(data, offset, layout)
-    tags = {tag: value for tag, value in found.items() if tag not in _LAYOUT | _UNTRUE}
+    tags = {tag: value for tag, value in found.items() if tag not in _LAYOUT and tag not in _UNTRUE}
     tags |= {tag: _numbers(new[tag].type, values, layout) for tag, values in numbers.items()}
     if image.mode in _UNTOUCHED:
         tags |= {tag: found[tag] for tag in (_PHOTOMETRIC, _SAMPLE_FORMAT) if tag in found}
