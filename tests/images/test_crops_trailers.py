@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import shutil
@@ -12,12 +13,14 @@ import zlib
 from pathlib import Path
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 from PIL import Image as PillowImage
 
 from images.pictures import BOX, SIZE, cropped, exif_block, photograph
 from pickroom.core.errors import ImageError
 from pickroom.images import crops
-from pickroom.images.crops import trailers
+from pickroom.images.crops import metadata, trailers
 
 FORMATS = ["jpg", "png", "webp", "tif", "bmp", "heic"]
 PREVIEW = b"\xff\xd8\xff\xdb the whole picture, small \xff\xd9"
@@ -101,6 +104,8 @@ def photo_mechanic(**values: int) -> bytes:
     return sets + struct.pack(">I", len(sets)) + b"cbipcbbl"
 
 
+MARKS = [b"", b"SEFT", b"QDIOBS", b"AXS!\0\0\0\1\0\0\0\0", b"\0\0\0\6cbipcbbl", b"PK\5\6" + bytes(18)]
+MARKS += [b"\0\2\0\0\0\x14\xa1\xb2\xc3\xd4"]
 CAPTION = b"\x1c\x02\x78\0\x0dBoats at noon"
 
 
@@ -308,3 +313,27 @@ def test_signatures_are_left_out_and_named(extension: str, tmp_path: Path) -> No
     assert crops.check_croppable(source) == "content credentials (C2PA), which vouch for the uncropped file alone"
     photograph().save(source)
     assert crops.check_croppable(source) == ""
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("extension", ["jpg", "png", "webp", "heic"])
+def test_an_exif_block_is_changed_in_place(extension: str, order: str, tmp_path: Path) -> None:
+    """Every byte but the sizes and the preview is where it was in the block: maker notes with offsets stay true."""
+    source = tmp_path / f"a.{extension}"
+    block = exif_block(1, order)
+    photograph().save(source, exif=block)
+    data = crops.render(source, BOX)
+    wanted = metadata.exif_after_crop(block, (165, 102))[6:]
+    assert wanted != block[6:] and wanted in data and block[6:] in source.read_bytes()
+
+
+@given(st.binary(max_size=80), st.sampled_from(MARKS), st.integers(0, 200), st.integers(0, 200))
+@example(b"", struct.pack(">HII", 2, 10, 0xA1B2C3D4), 0, 0)
+@example(b"", fotostation((2, b"short")), 0, 0)
+@example(b"PK\x06\x07", b"PK\x05\x06", 0, 0)
+def test_damage_behind_a_picture_raises_nothing_else(noise: bytes, mark: bytes, at: int, new_at: int) -> None:
+    trailer = noise + mark
+    trailers.refusal(trailer)
+    with contextlib.suppress(trailers.NoRoomError):
+        kept = trailers.after_crop(trailer, at, new_at, (10, 20))
+        assert len(kept) <= len(trailer) + max(at - new_at, 0)
