@@ -341,6 +341,22 @@ def test_pages_that_are_previews_go(kinds: tuple[int, ...], tmp_path: Path) -> N
         assert len(crop.pages) == 1
 
 
+@pytest.mark.parametrize("told", [None, 0, 100])
+def test_pixels_of_unknown_length_are_not_carried(told: int | None, tmp_path: Path) -> None:
+    """Readers do without StripByteCounts: the rest of the file may be the picture, which must not follow its crop."""
+    source = tmp_path / "a.tif"
+    data = bytearray(tiff("<", False, {}, NOISE.tobytes(), pixels_first=False))
+    layout, offset = directory.read_header(data)
+    entry = directory.read(data, offset, layout).entries[279]
+    if told is None:  # a private tag in its place
+        struct.pack_into("<H", data, entry.start - 8, 65002)
+    else:
+        struct.pack_into("<I", data, entry.start, told)
+    source.write_bytes(data)
+    crop = crops.render(source, BOX)
+    assert NOISE[-1].tobytes() not in crop and np.array_equal(pixels(cropped(source)), expected(source))
+
+
 def test_directories_of_other_programs_are_carried(tmp_path: Path) -> None:
     source = tmp_path / "a.tif"
     inner = {1: (2, b"a text of another program\0"), 2: (3, struct.pack(">H", 7))}

@@ -135,6 +135,14 @@ def test_the_end_of_a_jpeg_is_found_behind_its_scans(options: dict[str, object],
     assert data.endswith(b"\xff\xd9" + VIDEO) and len(data) < source.stat().st_size
 
 
+def test_a_comment_behind_the_scans_of_a_jpeg_stays(tmp_path: Path) -> None:
+    source = made(tmp_path / "a.jpg", b"")
+    comment = b"\xff\xfe\0\x0ca comment!"
+    source.write_bytes(source.read_bytes()[:-2] + comment + b"\xff\xd9behind")
+    data = crops.render(source, BOX)
+    assert data.count(comment) == 1 and data.endswith(b"\xff\xd9behind")
+
+
 def test_a_motion_photo_keeps_its_video_where_xmp_says(tmp_path: Path) -> None:
     source = made(tmp_path / "a.jpg", VIDEO, xmp=MOTION_PHOTO % len(VIDEO))
     data = crops.render(source, BOX)
@@ -145,6 +153,18 @@ def test_a_motion_photo_keeps_its_video_where_xmp_says(tmp_path: Path) -> None:
 def test_a_heic_keeps_the_boxes_of_other_programs(extra: bytes, tmp_path: Path) -> None:
     source = made(tmp_path / "a.heic", box(b"mpvd", VIDEO) + extra)
     assert crop_of(source).read_bytes().endswith(box(b"mpvd", VIDEO) + extra)
+
+
+@pytest.mark.parametrize(("kind", "content_type", "said"), [("note", "", ""), ("mime", "text/x-game", "text/x-game")])
+def test_items_of_a_heic_stay_or_are_refused(kind: str, content_type: str, said: str, tmp_path: Path) -> None:
+    """libheif carries items of kinds it does not know, but takes any "mime" item for XMP."""
+    source = tmp_path / "a.heic"
+    item = {"type": kind, "content_type": content_type, "data": b"written by another program"}
+    photograph().save(source, xmp=b"<x/>", metadata=[item])
+    if said:
+        assert said in refused(source)
+    else:
+        assert item["data"] in crop_of(source).read_bytes()
 
 
 def test_a_heic_with_a_sequence_is_refused(tmp_path: Path) -> None:

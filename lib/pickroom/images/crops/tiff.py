@@ -106,10 +106,16 @@ def refusal(image: ImageFile.ImageFile, data: bytes) -> str:
 
 
 def trailer(image: ImageFile.ImageFile, data: bytes) -> bytes:
-    """What lies behind everything that the directories account for."""
+    """What lies behind everything that the directories account for; nothing where they do not tell all lengths."""
     layout, pages = _pages(data)
     if any(page.entries.keys() & _OLD_JPEG for page in pages):
         return b""  # whose tables have no length
+    told = [pages[0].entries[tag] for tag in _PICTURES.values() if tag in pages[0].entries]
+    length = sum(sum(directory.integers(data, entry, layout)) for entry in told)
+    assert isinstance(image, TiffImagePlugin.TiffImageFile)
+    bits = image.width * image.height * sum(image.tag_v2.get(_BITS, (1,)))
+    if not length or (image.info.get("compression") == "raw" and length * 8 < bits):
+        return b""  # else the picture's own pixels might pass for it
     behind = data[max(_end(data, page.start, layout) for page in pages) :]
     return behind if behind.strip(b"\0") else b""
 
