@@ -224,6 +224,8 @@ def test_a_crop_that_takes_the_place_is_refused(tmp_path: Path) -> None:
     assert trailers.after_crop(afcp(100, (b"TEXT", b"x")), 100, 90, (1, 1)).startswith(bytes(10) + b"AXS!")
     with pytest.raises(trailers.NoRoomError, match="must keep its place"):
         trailers.after_crop(afcp(100, (b"TEXT", b"x")), 100, 101, (1, 1))
+    with pytest.raises(trailers.NoRoomError):  # without its previews, what is behind them would move
+        trailers.after_crop(fotostation((4, PREVIEW)) + afcp(100, (b"TEXT", b"x")), 100, 90, (1, 1))
 
 
 @pytest.mark.parametrize(

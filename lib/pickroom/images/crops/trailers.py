@@ -24,7 +24,7 @@ _ZIP_END, _ZIP_END_SIZE, _ZIP64 = b"PK\x05\x06", 22, b"PK\x06\x07"
 
 
 class NoRoomError(ValueError):
-    """A trailer that must stay at its place in the file, which the crop's picture takes."""
+    """A trailer must stay at its place in the file, and the crop's picture takes it, or a part of it has to go."""
 
 
 def refusal(trailer: bytes) -> str:
@@ -61,12 +61,7 @@ def after_crop(trailer: bytes, at: int, new_at: int, size: tuple[int, int]) -> b
     Raises:
         NoRoomError: it counts from the file's beginning, and the crop's picture reaches beyond its place.
     """
-    if _counts_from_beginning(trailer, at):
-        if new_at > at:
-            raise NoRoomError("what lies behind the picture must keep its place, and the crop takes more bytes")
-        return bytes(at - new_at) + trailer
-    kept = b""
-    rest = len(trailer)
+    kept, rest = b"", len(trailer)
     for kind, start, end in _known(trailer):
         block = trailer[start:end]
         if kind == "FotoStation" and _record(block) in _PREVIEWS:
@@ -74,7 +69,12 @@ def after_crop(trailer: bytes, at: int, new_at: int, size: tuple[int, int]) -> b
         elif kind == "FotoStation" and _record(block) == _SOFT_EDIT and len(block) >= 8 + 10:
             block = struct.pack(">2i", *size) + block[8:]
         kept, rest = block + kept, start
-    return trailer[:rest] + kept
+    kept = trailer[:rest] + kept
+    if not _counts_from_beginning(trailer, at):
+        return kept
+    if new_at > at or len(kept) < len(trailer):
+        raise NoRoomError("what lies behind the picture must keep its place, which the crop cannot leave free")
+    return bytes(at - new_at) + kept
 
 
 def _known(trailer: bytes) -> Iterator[tuple[str, int, int]]:
