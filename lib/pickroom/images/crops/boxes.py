@@ -50,10 +50,10 @@ def _is_signature(data: bytes, kind: bytes, start: int) -> bool:
 def boxes(data: bytes, at: int = 0, end: int | None = None) -> Iterator[tuple[bytes, int, int]]:
     """(kind, start, end) of each box from one place to another, up to what is none."""
     end = len(data) if end is None else end
-    while at + 16 <= end:
+    while at + 8 <= end:
         size, kind = struct.unpack_from(">I4s", data, at)
         if size == 1:
-            (size,) = struct.unpack_from(">Q", data, at + 8)
+            size = int.from_bytes(data[at + 8 : at + 16])
         elif size == 0 and kind == b"mdat":
             size = end - at
         if size < 8 or at + size > end:
