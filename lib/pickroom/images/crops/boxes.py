@@ -18,7 +18,7 @@ _XMP = b"application/rdf+xml"
 
 def refusal(data: bytes) -> str:
     """Why an encoder that writes one picture with EXIF and XMP would lose something, "" when it would not."""
-    if any(kind == b"moov" for kind, _, _ in boxes(data)):
+    if any(kind == b"moov" for kind, _, _ in _own(data)):
         return "holds an image sequence or a video, which would be lost"
     for kind, content in _items(data):
         if kind == b"tmap":
@@ -31,7 +31,7 @@ def refusal(data: bytes) -> str:
 def trailer(image: ImageFile.ImageFile, data: bytes) -> bytes:
     """Boxes of other programs, such as the video of a Motion Photo, and what lies behind the last box."""
     kept, at = b"", 0
-    for kind, start, end in boxes(data):
+    for kind, start, end in _own(data):
         if kind not in _PICTURE and not _is_signature(data, kind, start):
             kept += data[start:end]
         at = end
@@ -40,11 +40,7 @@ def trailer(image: ImageFile.ImageFile, data: bytes) -> bytes:
 
 def left_out(data: bytes) -> str:
     """What only the uncropped picture can have, for the user to be told; "" when there is nothing of the kind."""
-    return metadata.SIGNATURE if any(_is_signature(data, kind, start) for kind, start, _ in boxes(data)) else ""
-
-
-def _is_signature(data: bytes, kind: bytes, start: int) -> bool:
-    return kind == b"uuid" and data.startswith(_SIGNATURES, start + 8)
+    return metadata.SIGNATURE if any(_is_signature(data, kind, start) for kind, start, _ in _own(data)) else ""
 
 
 def boxes(data: bytes, at: int = 0, end: int | None = None) -> Iterator[tuple[bytes, int, int]]:
@@ -62,9 +58,21 @@ def boxes(data: bytes, at: int = 0, end: int | None = None) -> Iterator[tuple[by
         at += size
 
 
+def _is_signature(data: bytes, kind: bytes, start: int) -> bool:
+    return kind == b"uuid" and data.startswith(_SIGNATURES, start + 8)
+
+
+def _own(data: bytes) -> Iterator[tuple[bytes, int, int]]:
+    """The boxes of the picture's file; a video may follow as a file of its own."""
+    for kind, start, end in boxes(data):
+        if kind == b"ftyp" and start:
+            return
+        yield kind, start, end
+
+
 def _items(data: bytes) -> Iterator[tuple[bytes, bytes]]:
     """(kind, content type of a "mime" item) of every item of the file (ISO/IEC 14496-12, 8.11.6)."""
-    for kind, start, end in boxes(data):
+    for kind, start, end in _own(data):
         for kind_in_meta, at, until in boxes(data, start + 12, end) if kind == b"meta" else ():
             if kind_in_meta != b"iinf":
                 continue
