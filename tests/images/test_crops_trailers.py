@@ -232,6 +232,7 @@ def test_archives_are_read_as_before(extension: str, joined: bool, tmp_path: Pat
 
 def test_a_crop_that_takes_the_place_is_refused(tmp_path: Path) -> None:
     assert trailers.after_crop(afcp(100, (b"TEXT", b"x")), 100, 90, (1, 1)).startswith(bytes(10) + b"AXS!")
+    assert trailers.after_crop(b"sound at 4711 QDIOBS", 100, 90, (1, 1)) == bytes(10) + b"sound at 4711 QDIOBS"
     with pytest.raises(trailers.NoRoomError, match="must keep its place"):
         trailers.after_crop(afcp(100, (b"TEXT", b"x")), 100, 101, (1, 1))
     with pytest.raises(trailers.NoRoomError):  # without its previews, what is behind them would move
