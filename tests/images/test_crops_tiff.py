@@ -317,6 +317,21 @@ def test_maker_notes_keep_their_place(
     assert len(data) <= source.stat().st_size + 64  # what lay before the note may lie behind it
 
 
+@pytest.mark.parametrize("size", [3, 6, 12])
+@pytest.mark.parametrize("pixels_first", [True, False])
+def test_maker_notes_of_any_length_and_place(pixels_first: bool, size: int, tmp_path: Path) -> None:
+    """One of a few bytes lies in the entry itself; some programs write one into the first directory."""
+    source, notes = tmp_path / "a.tif", [bytes(range(1, size + 1)), bytes(range(101, size + 101))]
+    tags = {0x927C: (7, notes[0]), 0x8769: (4, {0x927C: (7, notes[1]), 0x9003: (2, b"2025:08:03 06:00:00\0")})}
+    source.write_bytes(tiff(">", False, tags, NOISE.tobytes(), pixels_first=pixels_first))
+    data = crops.render(source, BOX)
+    layout, offset = directory.read_header(data)
+    main = directory.read(data, offset, layout).entries[0x927C]
+    assert data[main.start : main.start + size] == notes[0] and values_of(data)[0x927C] == notes[1]
+    if size > 4:
+        assert [data.index(note) for note in notes] == [source.read_bytes().index(note) for note in notes]
+
+
 @pytest.mark.parametrize("kind", ["u2", "i4", "f4"])
 @pytest.mark.parametrize("options", [{}, {"compression": "deflate"}, {"compression": "deflate", "predictor": 2}])
 def test_big_endian_samples_stay_big_endian(kind: str, options: dict[str, Any], tmp_path: Path) -> None:

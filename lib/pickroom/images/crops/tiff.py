@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -202,7 +202,8 @@ def _tags(data: bytes, offset: int, layout: Layout) -> _Tags:
             tags[entry.tag] = _Value(entry.type, 1, _tags(data, at, layout))
         else:
             value = data[entry.start : entry.start + entry.size]
-            tags[entry.tag] = _Value(entry.type, entry.count, value, entry.start if entry.tag == _MAKER_NOTE else None)
+            fixed = entry.tag == _MAKER_NOTE and entry.size > (8 if layout.big else 4)
+            tags[entry.tag] = _Value(entry.type, entry.count, value, entry.start if fixed else None)
     return tags
 
 
@@ -222,22 +223,27 @@ def _end(data: bytes, offset: int, layout: Layout) -> int:
 def _file(tags: _Tags, pixels: list[bytes], layout: Layout) -> bytes:
     """A TIFF file of one directory and these strips; what is true at one place only lies there."""
     data = bytearray(16 if layout.big else 8)
-    notes = [
-        v for t in tags.values() if isinstance(t.content, dict) for v in t.content.values() if v.at and v.count > 8
-    ]
     offsets: list[int] = []
-    for note in notes:
-        assert isinstance(note.content, bytes) and note.at is not None
-        if len(data) + sum(map(len, pixels)) + len(pixels) <= note.at:
+    for at, note in sorted(_fixed(tags)):
+        if not offsets and len(data) + sum(map(len, pixels)) + len(pixels) <= at:
             offsets = _append_strips(data, pixels)
-        if len(data) > note.at:
-            raise ValueError("maker notes in the header of the file")
-        data += bytes(note.at - len(data)) + note.content
+        if len(data) > at:
+            raise ValueError("maker notes over each other or the header")
+        data += bytes(at - len(data)) + note
     tags[_OFFSETS] = _numbers(directory.LONG, offsets or _append_strips(data, pixels), layout)
     at = _append(data, tags, layout)
     head = struct.pack(layout.order + "HHHQ", 43, 8, 0, at) if layout.big else struct.pack(layout.order + "HI", 42, at)
     data[: 2 + len(head)] = (b"II" if layout.order == "<" else b"MM") + head
     return bytes(data)
+
+
+def _fixed(tags: _Tags) -> Iterator[tuple[int, bytes]]:
+    """(place, bytes) of the values that are true at one place only."""
+    for value in tags.values():
+        if not isinstance(value.content, bytes):
+            yield from _fixed(value.content)
+        elif value.at is not None:
+            yield value.at, value.content
 
 
 def _append_strips(data: bytearray, pixels: list[bytes]) -> list[int]:
