@@ -157,7 +157,8 @@ def encode(image: ImageFile.ImageFile, box: PixelBox, orientation: int, data: by
     base_layout, base_offset = directory.read_header(base)
     new = directory.read(base, base_offset, base_layout).entries
     numbers = {tag: directory.integers(base, new[tag], base_layout) for tag in _LAYOUT & new.keys()}
-    pixels = [base[at : at + length] for at, length in zip(numbers[_OFFSETS], numbers[_LENGTHS], strict=True)]
+    strips = memoryview(base)  # not copied: a picture may fill memory
+    pixels = [strips[at : at + length] for at, length in zip(numbers[_OFFSETS], numbers[_LENGTHS], strict=True)]
     found = _tags(data, offset, layout)
     tags = {tag: value for tag, value in found.items() if tag not in _LAYOUT and tag not in _UNTRUE}
     tags |= {tag: _numbers(new[tag].type, values, layout) for tag, values in numbers.items()}
@@ -220,7 +221,7 @@ def _end(data: bytes, offset: int, layout: Layout) -> int:
     return max(ends)
 
 
-def _file(tags: _Tags, pixels: list[bytes], layout: Layout) -> bytes:
+def _file(tags: _Tags, pixels: list[memoryview], layout: Layout) -> bytes:
     """A TIFF file of one directory and these strips; what is true at one place only lies there."""
     data = bytearray(16 if layout.big else 8)
     offsets: list[int] = []
@@ -246,11 +247,12 @@ def _fixed(tags: _Tags) -> Iterator[tuple[int, bytes]]:
             yield value.at, value.content
 
 
-def _append_strips(data: bytearray, pixels: list[bytes]) -> list[int]:
+def _append_strips(data: bytearray, pixels: list[memoryview]) -> list[int]:
     offsets = []
     for strip in pixels:
         offsets.append(len(data))
-        data += strip + bytes(len(strip) % 2)  # offsets are even
+        data += strip
+        data += bytes(len(strip) % 2)  # offsets are even
     return offsets
 
 
