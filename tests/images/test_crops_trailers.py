@@ -258,11 +258,21 @@ def test_what_a_crop_makes_untrue_is_refused(trailer: bytes, said: str, tmp_path
     assert reason.startswith("cannot be cropped: holds ") and said in reason
 
 
-def test_previews_go_and_what_lies_behind_them_stays(tmp_path: Path) -> None:
-    """A camera's larger preview is in the index of pictures (CIPA DC-007); Samsung's trailer follows."""
+@pytest.mark.parametrize("noted", [False, True])
+def test_previews_go_and_what_lies_behind_them_stays(noted: bool, tmp_path: Path) -> None:
+    """A camera's larger preview is in the index of pictures (CIPA DC-007); Samsung's trailer follows.
+
+    Some cameras tell the preview's length in their maker note, too, without the zeros that the index counts.
+    """
     source, trailer = tmp_path / "a.jpg", samsung((0x0A01, b"Image_UTC_Data", b"1700000000000"))
-    photograph().save(source, "MPO", save_all=True, append_images=[photograph().resize((80, 60))], quality=90)
+    exif = exif_block().replace(bytes(range(30, 34)), b"SIZE")
+    options = {"save_all": True, "append_images": [photograph().resize((80, 60))], "quality": 90, "exif": exif}
+    photograph().save(source, "MPO", **options)
     data = source.read_bytes()
+    preview = data[data.rindex(b"\xff\xd8\xff") :]
+    data = data.replace(b"SIZE", struct.pack("<I", len(preview)) if noted else b"size") + bytes(9)
+    sizes = data.index(struct.pack("<I", len(preview)), data.index(b"MPF\0"))
+    data = data[:sizes] + struct.pack("<I", len(preview) + 9) + data[sizes + 4 :]
     at = data.index(struct.pack("<I", 0x030000), data.index(b"0100"))
     source.write_bytes(data[: at + 16] + struct.pack("<I", 0x010001) + data[at + 20 :] + trailer)
     crop = crops.render(source, BOX)
