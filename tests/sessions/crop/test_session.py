@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import struct
+import zlib
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -130,6 +132,44 @@ def test_an_image_without_a_decision_is_cropped_with_a_warning(waiting):
     result = crop(project, Order("crop", "nobody.png", BOX))
     assert (result.done, result.warnings) == (["nobody.png"], {"nobody.png": NO_SIDECAR})
     assert decisions(project) == before
+
+
+def test_what_a_crop_cannot_have_is_named(waiting):
+    project, _ = waiting
+    path = project.root / "crop" / "signed.png"
+    write_image(path, seed=7)
+    data, chunk = path.read_bytes(), b"caBXmanifest"
+    path.write_bytes(data[:33] + struct.pack(">I12sI", 8, chunk, zlib.crc32(chunk)) + data[33:])
+    with closing(CropSession(project)) as session:
+        result = session.submit([Order("crop", "signed.png", BOX)])
+        assert "the crop is without its content credentials (C2PA)" in result.warnings["signed.png"]
+        assert "1 without a sidecar" in session.state.message and "(the first: signed.png: " in session.state.message
+    assert b"manifest" in (project.root / "crop_originals" / "signed.png").read_bytes()
+
+
+def test_a_motion_photo_keeps_its_video_and_comes_back(waiting):
+    project, _ = waiting
+    path, video = project.root / "crop" / "motion.jpg", b"\0\0\0\x10ftypmp42" + b"frames" * 90
+    write_image(path, seed=7)
+    path.write_bytes(path.read_bytes() + video)
+    before = path.read_bytes()
+    with closing(CropSession(project)) as session:
+        assert session.submit([Order("crop", "motion.jpg", BOX)]).done == ["motion.jpg"]
+        assert (project.root / "crop_cropped" / "motion.jpg").read_bytes().endswith(video)
+        assert (project.root / "crop_originals" / "motion.jpg").read_bytes() == before
+        session.press("b")
+    assert path.read_bytes() == before
+
+
+def test_a_second_picture_behind_an_image_holds_it_back(waiting):
+    project, _ = waiting
+    path = project.root / "crop" / "two.jpg"
+    write_image(path, seed=7)
+    path.write_bytes(path.read_bytes() * 2)
+    before = read_tree(project.root)
+    result = crop(project, Order("crop", "two.jpg", BOX))
+    assert result.done == [] and "holds another picture behind its end" in result.refused["two.jpg"]
+    assert read_tree(project.root) == before
 
 
 def test_a_sidecar_lost_while_the_desk_is_open_costs_no_row(waiting):
