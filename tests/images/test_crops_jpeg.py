@@ -182,7 +182,7 @@ def resource(number: int, data: bytes) -> bytes:
 def test_what_is_bound_to_the_whole_picture_goes(tmp_path: Path) -> None:
     source = tmp_path / "a.jpg"
     photograph().save(source)
-    extra = [(0xE0, b"JFXX\0\x10" + THUMBNAIL), (0xEB, b"JP\0\1\0\0\0\1jumb-signature")]
+    extra = [(0xE0, b"JFXX\0\x10" + THUMBNAIL), (0xEB, b"JP\0\1\0\0\0\1\0\0\0\x12jumb-signature")]
     source.write_bytes(with_segments(source.read_bytes(), extra))
     kinds = [marker for marker, _ in segments(crops.render(source, BOX))]
     assert 0xEB not in kinds and kinds.count(0xE0) == 1

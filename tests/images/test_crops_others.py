@@ -82,9 +82,9 @@ def test_heic_with_a_second_layer_is_refused(key: str, value: object, tmp_path: 
     """libheif's encoder writes neither, so that the header's answer is put in by hand."""
     photograph().save(tmp_path / "a.heic")
     with PillowImage.open(tmp_path / "a.heic") as image:
-        assert crops.heif.refusal(image) == ""
+        assert crops.heif.refusal(image, b"") == ""
         image.info[key] = value
-        assert "would be lost" in crops.heif.refusal(image)
+        assert "would be lost" in crops.heif.refusal(image, b"")
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "P", "RGB"])

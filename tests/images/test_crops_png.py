@@ -140,12 +140,24 @@ def test_exif_behind_the_pixels_turns_the_crop_too(tmp_path: Path) -> None:
     assert cropped(source).getexif()[0x0112] == 6
 
 
-def test_unknown_chunks_go_by_their_copy_bit(tmp_path: Path) -> None:
+def test_safe_chunks_stay_and_untrue_ones_go(tmp_path: Path) -> None:
     source = tmp_path / "a.png"
     photograph().save(source)
-    extra = [(b"saFe", b"to copy"), (b"unSF", b"bound to the pixels"), (b"iDOT", bytes(28)), (b"oFFs", bytes(9))]
+    extra = [(b"saFe", b"to copy"), (b"iDOT", bytes(28)), (b"oFFs", bytes(9)), (b"caBX", b"signature")]
     source.write_bytes(with_chunks(source.read_bytes(), extra))
     assert [kind for kind, _ in without(b"IDAT", chunks_of(crops.render(source, BOX)))] == [b"IHDR", b"saFe", b"IEND"]
+
+
+@pytest.mark.parametrize("kind", [b"mkBT", b"sTER", b"msOG"])
+def test_chunks_bound_to_the_pixels_are_refused(kind: bytes, tmp_path: Path) -> None:
+    """Layers of Fireworks, a picture for each eye, Office's GIF of the same picture."""
+    source = tmp_path / "a.png"
+    photograph().save(source)
+    source.write_bytes(with_chunks(source.read_bytes(), [(kind, b"content")]))
+    with pytest.raises(ImageError) as refused:
+        crops.check_croppable(source)
+    said = f"holds a chunk bound to its pixels ({kind.decode()}), which would be lost"
+    assert refused.value.reason == f"cannot be cropped: {said}"
 
 
 @pytest.mark.parametrize("colour", [2, 4, 6])

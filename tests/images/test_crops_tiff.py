@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import io
+import shutil
+import struct
+import subprocess
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -27,6 +31,7 @@ from images.pictures import (
 from pickroom.core.errors import ImageError
 from pickroom.core.geometry import to_pixels
 from pickroom.images import crops
+from pickroom.images.crops import directory
 
 COMPRESSIONS = ["raw", "packbits", "tiff_lzw", "tiff_adobe_deflate"]
 
@@ -158,3 +163,170 @@ def test_layers_and_previews_of_the_whole_picture_go(tmp_path: Path) -> None:
     photograph().save(source, tiffinfo=tags)
     assert b"layers of the whole" in source.read_bytes()
     assert b"layers of the whole" not in crops.render(source, BOX)
+
+
+def tiff(order: str, big: bool, tags: dict[int, tuple[int, bytes]], pixels: bytes, *, pixels_first: bool) -> bytes:
+    """A grey TIFF of 64 x 48 written byte by byte: its tags as (type, value), the pixels before or behind them.
+
+    A value that is a dict is a directory of its own, and one that is called with its place in the file gives its bytes.
+    """
+    word, room = ("Q", 8) if big else ("I", 4)
+    head = 16 if big else 8
+    data = bytearray(head)
+    pixels_at = head
+    if pixels_first:
+        data += pixels
+
+    def directory(rows: dict[int, tuple[int, object]]) -> int:
+        body = b""
+        for tag, (kind, value) in sorted(rows.items()):
+            if isinstance(value, dict):
+                value = struct.pack(order + ("Q" if kind == 18 else "I"), directory(value))
+            content = value(len(data)) if callable(value) else value
+            count = len(content) // {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 7: 1, 13: 4, 18: 8}[kind]
+            if len(content) > room:
+                data.extend(content + bytes(len(content) % 2))
+                content = struct.pack(order + word, len(data) - len(content) - len(content) % 2)
+            body += struct.pack(order + "HH" + word, tag, kind, count) + content.ljust(room, b"\0")
+        data.extend(struct.pack(order + ("Q" if big else "H"), len(rows)) + body + bytes(room))
+        return len(data) - len(body) - room - (8 if big else 2)
+
+    def numbers(kind: int, *values: int) -> tuple[int, bytes]:
+        return kind, struct.pack(order + str(len(values)) + ("H" if kind == 3 else "I"), *values)
+
+    layout = {
+        256: numbers(3, 64),
+        257: numbers(3, 48),
+        258: numbers(3, 8 * len(pixels) // (64 * 48)),
+        259: numbers(3, 1),
+    }
+    layout |= {262: numbers(3, 1), 277: numbers(3, 1), 278: numbers(3, 48), 279: numbers(4, len(pixels))}
+    if not pixels_first:  # behind everything: where that is shows in a first try
+        end = len(tiff(order, big, tags, pixels, pixels_first=True))
+        pixels_at = end - len(pixels)
+    at = directory(layout | {273: numbers(4, pixels_at)} | tags)
+    magic = struct.pack(order + "HHHQ", 43, 8, 0, at) if big else struct.pack(order + "HI", 42, at)
+    data[:head] = (b"II" if order == "<" else b"MM") + magic
+    return bytes(data) if pixels_first else bytes(data) + pixels
+
+
+LAYOUTS = [("<", False), (">", False), ("<", True)]  # Pillow reads no big-endian BigTIFF
+IPTC = b"\x1c\2\0\0\2\0\2" + b"\x1c\2\x78\0\x0dBoats at noon" + b"\x1c\2\x19\0\7harbour" + bytes(3)
+NOISE = np.random.default_rng(4).integers(0, 256, (48, 64), dtype=np.uint8)
+
+
+def values_of(data: bytes) -> dict[int, bytes]:
+    """Each tag's bytes as they lie in the file, those of EXIF included."""
+    layout, offset = directory.read_header(data)
+    found = dict(directory.read(data, offset, layout).entries)
+    if 0x8769 in found:
+        found |= directory.read(data, directory.integers(data, found[0x8769], layout)[0], layout).entries
+    return {tag: data[entry.start : entry.start + entry.size] for tag, entry in found.items()}
+
+
+@pytest.mark.parametrize(("order", "big"), LAYOUTS)
+@pytest.mark.parametrize("kind", [1, 4, 7])
+def test_iptc_of_any_type_keeps_its_bytes(kind: int, order: str, big: bool, tmp_path: Path) -> None:
+    """Photoshop writes bytes as LONG: in another byte order they would be turned, four by four."""
+    source = tmp_path / "a.tif"
+    tags = {
+        33723: (kind, IPTC),
+        34377: (1, b"8BIM\x04\x04\0\0\0\0\0\x04iptc"),
+        282: (5, struct.pack(order + "II", 300, 1)),
+    }
+    source.write_bytes(tiff(order, big, tags, NOISE.tobytes(), pixels_first=False))
+    data = crops.render(source, BOX)
+    assert data[:4] == source.read_bytes()[:4]
+    before, after = values_of(source.read_bytes()), values_of(data)
+    assert {tag: after[tag] for tag in tags} == {tag: before[tag] for tag in tags}
+    assert np.array_equal(pixels(cropped(source)), expected(source))
+    for reader, options in (
+        ("exiftool", ["-s3", "-Caption-Abstract"]),
+        ("exiv2", ["-Pt", "-K", "Iptc.Application2.Caption"]),
+    ):
+        if shutil.which(reader) and not (big and reader == "exiv2"):
+            source.with_name("crop.tif").write_bytes(data)
+            said = subprocess.run([reader, *options, source.with_name("crop.tif")], capture_output=True, text=True)
+            assert said.stdout.strip() == "Boats at noon" and not said.stderr
+
+
+def canon(order: str, start: int) -> bytes:
+    """A maker note as Canon's cameras write it: a directory whose offsets count from the beginning of the file."""
+    owner, model = b"Anna\0".ljust(32, b"\0"), b"Firmware Version 1.0\0".ljust(24, b"\0")
+    at = start + 2 + 2 * 12 + 4
+    rows = struct.pack(order + "HHII", 7, 2, len(model), at) + struct.pack(order + "HHII", 9, 2, len(owner), at + 24)
+    return struct.pack(order + "H", 2) + rows + bytes(4) + model + owner
+
+
+def olympus(order: str, start: int) -> bytes:
+    """A maker note with a header of its own (Olympus, Nikon): its offsets count from itself."""
+    body = struct.pack(order + "HHHII", 1, 0x0207, 2, 16, 12 + 2 + 12 + 4) + bytes(4) + b"SX123 \0".ljust(16, b"\0")
+    return b"OLYMPUS\0" + (b"II" if order == "<" else b"MM") + struct.pack(order + "H", 3) + body
+
+
+def sony(order: str, start: int) -> bytes:
+    """A maker note that points behind itself, at bytes counted from the beginning of the file."""
+    text = b"DSC-TEST\0\0\0\0\0\0\0\0"
+    body = struct.pack(order + "HHHII", 1, 0xB020, 2, 16, start + 12 + 2 + 12 + 4) + bytes(4) + text
+    return b"SONY DSC \0\0\0" + body
+
+
+@pytest.mark.parametrize("pixels_first", [True, False])
+@pytest.mark.parametrize(("order", "big"), LAYOUTS)
+@pytest.mark.parametrize(("maker", "note"), [("Canon", canon), ("OLYMPUS", olympus), ("SONY", sony)])
+def test_maker_notes_keep_their_place(
+    maker: str, note: Any, order: str, big: bool, pixels_first: bool, tmp_path: Path
+) -> None:
+    source = tmp_path / "a.tif"
+    taken = b"2025:08:03 06:00:00\0"
+    photo = {0x9003: (2, taken), 0x927C: (7, lambda at: note(order, at)), 0xA002: (3, struct.pack(order + "H", 64))}
+    tags = {0x010F: (2, maker.encode() + b"\0"), 0x8769: (18 if big else 4, photo)}
+    source.write_bytes(tiff(order, big, tags, NOISE.tobytes(), pixels_first=pixels_first))
+    data = crops.render(source, BOX)
+    before, after = values_of(source.read_bytes()), values_of(data)
+    assert after[0x927C] == before[0x927C] and after[0x9003] == taken
+    assert data.index(before[0x927C]) == source.read_bytes().index(before[0x927C])
+    assert after[0xA002] == struct.pack(order + "H", cropped(source).width)
+    assert np.array_equal(pixels(cropped(source)), expected(source))
+    assert len(data) <= source.stat().st_size + 64  # what lay before the note may lie behind it
+
+
+@pytest.mark.parametrize("kind", ["u2", "i4", "f4"])
+@pytest.mark.parametrize("options", [{}, {"compression": "deflate"}, {"compression": "deflate", "predictor": 2}])
+def test_big_endian_samples_stay_big_endian(kind: str, options: dict[str, Any], tmp_path: Path) -> None:
+    source = tmp_path / "a.tif"
+    values = (np.random.default_rng(0).random(SIZE[::-1]) * 60_000).astype(kind)
+    if kind == "f4":
+        options = {name: value for name, value in options.items() if name != "predictor"}
+    tifffile.imwrite(source, values, byteorder=">", **options)
+    if options and kind != "u2":
+        with pytest.raises(ImageError, match="which Pillow misreads"):
+            crops.check_croppable(source)
+        return
+    x1, y1, x2, y2 = to_pixels(BOX, *SIZE)
+    with tifffile.TiffFile(io.BytesIO(crops.render(source, BOX))) as crop:
+        assert crop.byteorder == ">" and np.array_equal(crop.asarray(), values[y1:y2, x1:x2])
+        assert (crop.pages[0].compression == 1) == (not options)
+
+
+@pytest.mark.parametrize(("subfile", "said"), [(1, ""), (0, "further pictures"), (None, "further pictures"), (5, "")])
+def test_previews_of_a_tiff_go_and_pictures_are_refused(subfile: int | None, said: str, tmp_path: Path) -> None:
+    source = tmp_path / "a.tif"
+    small = {256: (3, b"\1\0"), 257: (3, b"\1\0")} | ({} if subfile is None else {254: (4, struct.pack("<I", subfile))})
+    source.write_bytes(tiff("<", False, {330: (4, small)}, NOISE.tobytes(), pixels_first=False))
+    if said:
+        with pytest.raises(ImageError, match=said):
+            crops.check_croppable(source)
+    else:
+        assert 330 not in values_of(crops.render(source, BOX))
+
+
+def test_directories_of_other_programs_are_carried(tmp_path: Path) -> None:
+    source = tmp_path / "a.tif"
+    inner = {1: (2, b"a text of another program\0"), 2: (3, struct.pack(">H", 7))}
+    source.write_bytes(tiff(">", False, {65001: (13, inner)}, NOISE.tobytes(), pixels_first=True))
+    data = crops.render(source, BOX)
+    layout, offset = directory.read_header(data)
+    (at,) = directory.integers(data, directory.read(data, offset, layout).entries[65001], layout)
+    kept = directory.read(data, at, layout).entries
+    assert data[kept[1].start : kept[1].start + kept[1].size] == inner[1][1] and kept.keys() == inner.keys()

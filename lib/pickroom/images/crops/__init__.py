@@ -22,10 +22,11 @@ from pickroom.core.errors import ImageError
 from pickroom.core.geometry import to_pixels, to_stored
 from pickroom.core.records import CropBox
 from pickroom.images import decode
-from pickroom.images.crops import bmp, heif, jpeg, png, tiff, webp
+from pickroom.images.crops import bmp, heif, jpeg, png, tiff, trailers, webp
 
-# Each has `refusal(image) -> str`, "" when a crop loses nothing, asked before any pixel is read; and
-# `encode(image, box, orientation, source) -> bytes`, the box in pixels of `image` as Pillow decodes it.
+# Each has `refusal(image, data) -> str`, "" when a crop loses nothing, asked before any pixel is read;
+# `trailer(image, data) -> bytes`, what the file holds behind its picture; and
+# `encode(image, box, orientation, data) -> bytes`, the box in pixels of `image` as Pillow decodes it.
 _FORMATS: dict[str, ModuleType] = {
     "PNG": png,
     "JPEG": jpeg,
@@ -39,13 +40,13 @@ _TURNED_BY_DECODER = ("TIFF", "HEIF")  # Pillow and libheif hand out upright pix
 
 
 def check_croppable(source: Path) -> None:
-    """Pass if `render` will lose nothing but what lies outside the box. Reads headers, no pixels.
+    """Pass if `render` will lose nothing but what lies outside the box. Decodes no pixels.
 
     Raises:
         ImageError: the file cannot be read, or is of a kind that a crop would damage; `reason` says which.
     """
     with decode.open_image(source) as image:
-        _refuse(image, source)
+        _refuse(image, source, source.read_bytes())
 
 
 def render(source: Path, box: CropBox) -> bytes:
@@ -59,7 +60,8 @@ def render(source: Path, box: CropBox) -> bytes:
         ImageError: as `check_croppable`; also damaged pixels, and a box that rounds to no pixels.
     """
     with decode.open_image(source) as image, decode.room_for(image):
-        _refuse(image, source)
+        data = source.read_bytes()
+        trailer = _refuse(image, source, data)
         try:
             orientation, size = decode.orientation(image), decode.upright_size(image)
             pixels = to_pixels(box, *size)
@@ -68,27 +70,36 @@ def render(source: Path, box: CropBox) -> bytes:
                 raise ImageError(source, f"box of no pixels: {wide} x {high}")
             if (wide, high) == size:
                 image.load()  # damage must not pass for a crop
-                return source.read_bytes()
+                return data
             if image.format not in _TURNED_BY_DECODER:
                 pixels = to_stored(pixels, image.size, orientation)
-            data: bytes = _FORMATS[image.format or ""].encode(image, pixels, orientation, source)
-            _verify(data, image, (pixels[2] - pixels[0], pixels[3] - pixels[1]), source)
+            size = pixels[2] - pixels[0], pixels[3] - pixels[1]
+            crop: bytes = _FORMATS[image.format or ""].encode(image, pixels, orientation, data)
+            if trailer:
+                crop += trailers.after_crop(trailer, len(data) - len(trailer), len(crop), size)
+            _verify(crop, image, size, source)
         except ImageError:
             raise
+        except trailers.NoRoomError as error:
+            raise ImageError(source, f"cannot be cropped: {error}") from error
         except MemoryError as error:  # or a length that a damaged file claims
             raise ImageError(source, "there is not enough memory to crop it") from error
         except Exception as error:  # decoders and encoders raise almost anything on damaged data
             raise ImageError(source, _reason(error)) from error
-    return data
+    return crop
 
 
-def _refuse(image: ImageFile.ImageFile, source: Path) -> None:
+def _refuse(image: ImageFile.ImageFile, source: Path, data: bytes) -> bytes:
+    """What lies behind the picture; raises ImageError where a crop would lose something."""
     try:
-        reason = _FORMATS[image.format or ""].refusal(image)
+        module = _FORMATS[image.format or ""]
+        trailer: bytes = module.trailer(image, data)
+        reason = module.refusal(image, data) or trailers.refusal(trailer)
     except Exception as error:  # headers of hostile files
         raise ImageError(source, _reason(error)) from error
     if reason:
         raise ImageError(source, f"cannot be cropped: {reason}")
+    return trailer
 
 
 def _verify(data: bytes, image: ImageFile.ImageFile, size: tuple[int, int], source: Path) -> None:

@@ -2,30 +2,38 @@
 
 import io
 import struct
-from pathlib import Path
 
 from PIL import ImageFile
 
 from pickroom.core.geometry import PixelBox
 
-_PROFILE_KINDS = (0x4D424544, 0x4C494E4B)  # BITMAPV5HEADER: PROFILE_EMBEDDED, PROFILE_LINKED
-_V5_SIZE, _KIND_AT = 124, 14 + 56  # bV5CSType, counted from the start of the file
+_PROFILE_KINDS = (b"DEBM", b"KNIL")  # BITMAPV5HEADER: PROFILE_EMBEDDED, PROFILE_LINKED
+_V5_SIZE, _KIND_AT = b"\x7c\0\0\0", 14 + 56  # bV5CSType, counted from the start of the file
 
 
-def refusal(image: ImageFile.ImageFile) -> str:
+def refusal(image: ImageFile.ImageFile, data: bytes) -> str:
     """Why a crop would lose something, "" when it would not."""
     if image.mode == "RGBA":
         return "BMP with transparency, which Pillow cannot write"
-    with open(image.filename, "rb") as file:
-        head = file.read(_KIND_AT + 4)
-    if struct.unpack_from("<I", head, 14)[0] == _V5_SIZE and struct.unpack_from("<I", head, _KIND_AT)[0] in (
-        _PROFILE_KINDS
-    ):
+    if data[14:18] == _V5_SIZE and data[_KIND_AT : _KIND_AT + 4] in _PROFILE_KINDS:
         return "BMP with a colour profile, which Pillow cannot write"
     return ""
 
 
-def encode(image: ImageFile.ImageFile, box: PixelBox, orientation: int, source: Path) -> bytes:
+def trailer(image: ImageFile.ImageFile, data: bytes) -> bytes:
+    """What lies behind the pixels; nothing where a compressed picture does not say how long it is."""
+    (start,) = struct.unpack_from("<I", data, 10)
+    (header,) = struct.unpack_from("<I", data, 14)
+    if header < 40:  # BITMAPCOREHEADER: uncompressed, its depth at another place
+        compression, length, bits = 0, 0, struct.unpack_from("<H", data, 24)[0]
+    else:
+        bits, compression, length = struct.unpack_from("<HII", data, 28)
+    if compression not in (1, 2):  # RLE8 and RLE4 say their length
+        length = (image.width * bits + 31) // 32 * 4 * image.height
+    return data[start + length :] if length else b""
+
+
+def encode(image: ImageFile.ImageFile, box: PixelBox, orientation: int, data: bytes) -> bytes:
     """The crop with the source's resolution."""
     buffer = io.BytesIO()
     # (0, 0): unknown stays unknown, where Pillow would write 96 dpi

@@ -63,12 +63,17 @@ class Directory:
     end: int
 
 
+def code(kind: int) -> str:
+    """struct code of the smallest part of a value."""
+    return _TYPES[kind][0]
+
+
 def value_size(kind: int, count: int) -> int:
     """Bytes of a value; raises ValueError for a type that TIFF does not know."""
     if kind not in _TYPES:
         raise ValueError(f"unknown TIFF type {kind}")
-    code, parts = _TYPES[kind]
-    return struct.calcsize("=" + code) * parts * count
+    part, parts = _TYPES[kind]
+    return struct.calcsize("=" + part) * parts * count
 
 
 def read_header(data: Block) -> tuple[Layout, int]:
@@ -115,18 +120,7 @@ def read(data: Block, offset: int, layout: Layout) -> Directory:
 
 def integers(data: Block, entry: Entry, layout: Layout) -> tuple[int, ...]:
     """The values of an integer entry, each part of a rational by itself; raises ValueError for one of floats."""
-    code, parts = _TYPES[entry.type]
-    if code in "fd":  # of a damaged file: where integers belong, no float means one
+    part, parts = _TYPES[entry.type]
+    if part in "fd":  # of a damaged file: where integers belong, no float means one
         raise ValueError(f"TIFF type {entry.type} holds no integers")
-    return struct.unpack_from(f"{layout.order}{entry.count * parts}{code}", data, entry.start)
-
-
-def reordered(value: bytes, kind: int, source: Layout, target: Layout) -> bytes:
-    """A value's bytes in another byte order."""
-    code, _ = _TYPES[kind]
-    count = len(value) // struct.calcsize("=" + code)
-    if source.order == target.order or code in "bB":
-        return value
-    # as unsigned integers, so that no float is touched
-    code = {"f": "I", "d": "Q"}.get(code, code)
-    return struct.pack(f"{target.order}{count}{code}", *struct.unpack(f"{source.order}{count}{code}", value))
+    return struct.unpack_from(f"{layout.order}{entry.count * parts}{part}", data, entry.start)

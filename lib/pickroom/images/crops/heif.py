@@ -1,7 +1,11 @@
-"""HEIC: coded again at a fixed high quality, since the file does not say its own."""
+"""HEIC: coded again at a fixed high quality, since the file does not say its own.
+
+Source of the container: ISO/IEC 14496-12 (boxes), ISO/IEC 23008-12 (items), Motion Photo format 1.0 (`mpvd`).
+"""
 
 import io
-from pathlib import Path
+import struct
+from collections.abc import Iterator
 
 from PIL import ImageFile
 
@@ -9,9 +13,13 @@ from pickroom.core.geometry import PixelBox
 from pickroom.images.crops import metadata
 
 QUALITY = 90  # of 100: see the test that holds the second generation to a small error
+_PICTURE = (b"ftyp", b"meta", b"mdat", b"free", b"skip")
+# the id of the uuid box that holds signatures (C2PA 2.1, A.4.1)
+_SIGNATURES = bytes.fromhex("d8fec3d61b0e483c92975828877ec481")
+_XMP = b"application/rdf+xml"
 
 
-def refusal(image: ImageFile.ImageFile) -> str:
+def refusal(image: ImageFile.ImageFile, data: bytes) -> str:
     """Why a crop would lose something, "" when it would not."""
     frames = getattr(image, "n_frames", 1)
     if frames > 1:
@@ -23,10 +31,27 @@ def refusal(image: ImageFile.ImageFile) -> str:
         return "holds a depth map, which would be lost"
     if image.info.get("aux"):
         return "holds an auxiliary picture (an HDR gain map or a matte), which would be lost"
+    if any(kind == b"moov" for kind, _, _ in _boxes(data, 0, len(data))):
+        return "holds an image sequence or a video, which would be lost"
+    for kind, content in _items(data):
+        if kind == b"tmap":
+            return "holds an HDR gain map, which would be lost"
+        if kind == b"mime" and content != _XMP:
+            return f"holds an item of another program ({content.decode('latin-1')}), which would be lost"
     return ""
 
 
-def encode(image: ImageFile.ImageFile, box: PixelBox, orientation: int, source: Path) -> bytes:
+def trailer(image: ImageFile.ImageFile, data: bytes) -> bytes:
+    """Boxes of other programs, such as the video of a Motion Photo, and what lies behind the last box."""
+    kept, at = b"", 0
+    for kind, start, end in _boxes(data, 0, len(data)):
+        if kind not in _PICTURE and not data.startswith(_SIGNATURES, start + 8):
+            kept += data[start:end]
+        at = end
+    return kept + data[at:]
+
+
+def encode(image: ImageFile.ImageFile, box: PixelBox, orientation: int, data: bytes) -> bytes:
     """The crop, upright, with the source's chroma subsampling, colour profile, EXIF and XMP."""
     crop = image.crop(box)
     chroma = image.info.get("chroma")
@@ -37,3 +62,29 @@ def encode(image: ImageFile.ImageFile, box: PixelBox, orientation: int, source: 
     buffer = io.BytesIO()
     crop.save(buffer, "HEIF", quality=QUALITY, **options)
     return buffer.getvalue()
+
+
+def _boxes(data: bytes, at: int, end: int) -> Iterator[tuple[bytes, int, int]]:
+    """(kind, start, end) of each box, up to what is none."""
+    while at + 16 <= end:
+        size, kind = struct.unpack_from(">I4s", data, at)
+        if size == 1:
+            (size,) = struct.unpack_from(">Q", data, at + 8)
+        elif size == 0 and kind == b"mdat":
+            size = end - at
+        if size < 8 or at + size > end:
+            return
+        yield kind, at, at + size
+        at += size
+
+
+def _items(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """(kind, content type of a "mime" item) of every item of the file (ISO/IEC 14496-12, 8.11.6)."""
+    for kind, start, end in _boxes(data, 0, len(data)):
+        for kind_in_meta, at, until in _boxes(data, start + 12, end) if kind == b"meta" else ():
+            if kind_in_meta != b"iinf":
+                continue
+            for _, entry, entry_end in _boxes(data, at + (14 if data[at + 8] == 0 else 16), until):
+                place = entry + (16 if data[entry + 8] < 3 else 18)  # behind the ids of the item and its protection
+                _, content, *_ = (*data[place + 4 : entry_end].split(b"\0"), b"", b"")
+                yield data[place : place + 4], content

@@ -1,8 +1,8 @@
 """JPEG: the source's own segments, quantisation tables and subsampling around newly coded pixels."""
 
 import io
+import re
 import struct
-from pathlib import Path
 from typing import Any
 
 from PIL import Image as PillowImage
@@ -14,16 +14,21 @@ from pickroom.images.crops import metadata
 Segment = tuple[int, bytes]  # marker, what follows its length
 
 # ITU-T T.81, table B.1
-_SOI, _SOS, _COM = 0xD8, 0xDA, 0xFE
+_EOI, _SOS, _COM = 0xD9, 0xDA, 0xFE
+# A marker behind coded data, where a zero is stuffed behind FF and RSTn belong to the scan (T.81, B.1.1.2 and B.1.1.5);
+# between segments, FF may be filled up and anything else is skipped
+_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 _APP0, _APP1, _APP2, _APP11, _APP13, _APP14, _APP15 = 0xE0, 0xE1, 0xE2, 0xEB, 0xED, 0xEE, 0xEF
-_STANDALONE = (0x01, *range(0xD0, 0xD9))  # TEM, RSTn, SOI: no length follows
+_STANDALONE = (0x01, 0xD8)  # TEM, SOI: no length follows
 _LONGEST = 65533  # bytes in a segment besides its length
 _PHOTOSHOP = b"Photoshop 3.0\0"
+_PICTURE_INDEX = re.compile(rb"\xff\xe2..MPF\0(?=II|MM)", re.DOTALL)  # offsets count from behind it
+_JUMBF = b"jumb"  # boxes of APP11 that hold signatures (C2PA), which are true of the uncropped picture alone
 _RGB_IDS = [ord(letter) for letter in "RGB"]
 _NO_CHROMA_LOST = 0  # 4:4:4
 
 
-def refusal(image: ImageFile.ImageFile) -> str:
+def refusal(image: ImageFile.ImageFile, data: bytes) -> str:
     """Why a crop would lose something, "" when it would not."""
     assert isinstance(image, JpegImagePlugin.JpegImageFile)
     if isinstance(image, MpoImagePlugin.MpoImageFile):
@@ -36,33 +41,47 @@ def refusal(image: ImageFile.ImageFile) -> str:
         return "holds an HDR gain map, which would be lost"
     if not image.quantization:
         return "lossless JPEG, which would become lossy"
+    if any(name == "APP11" and data[:2] == b"JP" and data[12:16] != _JUMBF for name, data in image.applist):
+        return "holds layers of JPEG XT, which would be lost"
     return "" if image.mode in ("L", "RGB", "CMYK") else f"JPEG of mode {image.mode}"
 
 
-def encode(image: ImageFile.ImageFile, box: PixelBox, orientation: int, source: Path) -> bytes:
+def trailer(image: ImageFile.ImageFile, data: bytes) -> bytes:
+    """What lies behind the end of the picture, but for the larger previews of a camera (CIPA DC-007)."""
+    end = _segments(data)[2]
+    behind = bytearray(data[end:])
+    index = _PICTURE_INDEX.search(data, 0, end)
+    if index and isinstance(image, MpoImagePlugin.MpoImageFile) and image.mpinfo is not None:
+        for entry in sorted(image.mpinfo[0xB002][1:], key=lambda entry: -entry["DataOffset"]):
+            start = index.end() + entry["DataOffset"] - end
+            if start >= 0:
+                del behind[start : start + entry["Size"]]
+    return bytes(behind) if behind.strip(b"\0") or len(behind) == len(data) - end else b""
+
+
+def encode(image: ImageFile.ImageFile, box: PixelBox, orientation: int, data: bytes) -> bytes:
     """The crop at the source's quality: same tables, subsampling and progression; metadata verbatim.
 
     Where the subsampling is one that Pillow cannot write (4:4:0, 4:1:1, a CMYK file's), chroma is not subsampled at
     all, which loses nothing.
     """
     assert isinstance(image, JpegImagePlugin.JpegImageFile)
-    head = _segments(source.read_bytes())[0]
+    head = _segments(data)[0]
     sampling = JpegImagePlugin.get_sampling(image)
     crop = image.crop(box)
     crop.info.clear()
-    coded, rest = _segments(
-        _coded(
-            crop,
-            "progressive" in image.info,
-            qtables=_tables(image, head),
-            subsampling=_NO_CHROMA_LOST if sampling < 0 else sampling,
-            keep_rgb=_is_rgb(image, head),
-        )
+    new = _coded(
+        crop,
+        "progressive" in image.info,
+        qtables=_tables(image, head),
+        subsampling=_NO_CHROMA_LOST if sampling < 0 else sampling,
+        keep_rgb=_is_rgb(image, head),
     )
+    coded, scans_at, _ = _segments(new)
     kept = _kept(head, crop.size, ycck=_is_ycck(image, head))
     # APP0 and APP14 say how to read the components: the source's own are true of the crop too
     kept += [segment for segment in coded if not _APP0 <= segment[0] <= _APP15]
-    return b"\xff\xd8" + b"".join(_written(segment) for segment in kept) + rest
+    return b"\xff\xd8" + b"".join(_written(segment) for segment in kept) + new[scans_at:]
 
 
 def _coded(crop: PillowImage.Image, progressive: bool, **options: Any) -> bytes:
@@ -109,24 +128,23 @@ def _is_ycck(image: JpegImagePlugin.JpegImageFile, head: list[Segment]) -> bool:
     return image.layers == 4 and _transform(head) == 2
 
 
-def _segments(data: bytes) -> tuple[list[Segment], bytes]:
-    """The segments before the first scan, and everything from that scan's marker on."""
+def _segments(data: bytes) -> tuple[list[Segment], int, int]:
+    """Segments, where the first scan begins, and where the picture ends: of the tables between scans, none."""
     found: list[Segment] = []
-    at = 0
-    while True:
-        while data[at] != 0xFF:
-            at += 1
-        while data[at] == 0xFF:  # fill bytes may precede a marker (T.81, B.1.1.2)
-            at += 1
-        marker = data[at]
-        at += 1
-        if marker == _SOS:
-            return found, data[at - 2 :]
+    at, scans_at = 0, 0
+    while place := _MARKER.search(data, at):
+        marker, at = place[0][1], place.end()
+        if marker == _EOI:
+            return found, scans_at, at
         if marker in _STANDALONE:
             continue
         (length,) = struct.unpack_from(">H", data, at)
-        found.append((marker, data[at + 2 : at + length]))
+        if marker == _SOS:
+            scans_at = scans_at or place.start()
+        elif not scans_at or marker >= _APP0:
+            found.append((marker, data[at + 2 : at + length]))
         at += length
+    return found, scans_at, len(data)
 
 
 def _kept(head: list[Segment], size: tuple[int, int], *, ycck: bool) -> list[Segment]:

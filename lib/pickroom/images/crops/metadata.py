@@ -14,6 +14,7 @@ EXIF_PREFIX = b"Exif\0\0"
 # Exif 2.32, tables 4 and 7
 IMAGE_WIDTH, IMAGE_LENGTH = 0x0100, 0x0101
 PIXEL_X, PIXEL_Y = 0xA002, 0xA003
+RELATED_WIDTH, RELATED_LENGTH = 0x1001, 0x1002
 EXIF_POINTER, GPS_POINTER, INTEROP_POINTER = 0x8769, 0x8825, 0xA005
 _PREVIEW_OFFSETS = {0x0201: 0x0202, 0x0111: 0x0117}  # JPEGInterchangeFormat, StripOffsets -> their lengths
 # Adobe Photoshop File Formats Specification, Image Resource IDs: thumbnails of Photoshop 4 and 5
@@ -33,13 +34,12 @@ def exif_after_crop(block: bytes, size: tuple[int, int]) -> bytes:
     except ValueError:
         return block
     directories = [main]
-    _set_sizes(data, main, layout, {IMAGE_WIDTH: size[0], IMAGE_LENGTH: size[1]})
-    if EXIF_POINTER in main.entries:
-        with contextlib.suppress(ValueError):
-            (at,) = directory.integers(data, main.entries[EXIF_POINTER], layout)
-            photo = directory.read(data, at, layout)
-            directories.append(photo)
-            _set_sizes(data, photo, layout, {PIXEL_X: size[0], PIXEL_Y: size[1]})
+    _set_sizes(data, main, layout, (IMAGE_WIDTH, IMAGE_LENGTH), size)
+    with contextlib.suppress(ValueError, KeyError):  # none, or a damaged one
+        for pointer, tags in ((EXIF_POINTER, (PIXEL_X, PIXEL_Y)), (INTEROP_POINTER, (RELATED_WIDTH, RELATED_LENGTH))):
+            (at,) = directory.integers(data, directories[-1].entries[pointer], layout)
+            directories.append(directory.read(data, at, layout))
+            _set_sizes(data, directories[-1], layout, tags, size)
     (following,) = struct.unpack_from(layout.offset, data, main.next_at)
     if following:
         _drop_preview(data, following, layout, directories)
@@ -47,8 +47,8 @@ def exif_after_crop(block: bytes, size: tuple[int, int]) -> bytes:
     return prefix + bytes(data)
 
 
-def _set_sizes(data: bytearray, found: Directory, layout: Layout, sizes: dict[int, int]) -> None:
-    for tag, value in sizes.items():
+def _set_sizes(data: bytearray, found: Directory, layout: Layout, tags: tuple[int, int], size: tuple[int, int]) -> None:
+    for tag, value in zip(tags, size, strict=True):
         entry = found.entries.get(tag)
         if entry and entry.count == 1 and entry.type in (directory.SHORT, directory.LONG):
             code = "H" if entry.type == directory.SHORT else "I"

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import io
 import struct
+from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 
+import numpy as np
+from PIL import Image as PillowImage
 from PIL import ImageFile, TiffImagePlugin
 from PIL.Image import Transpose
 
@@ -21,9 +23,16 @@ _PHOTOSHOP = 34377  # Adobe Photoshop TIFF Technical Notes: image resources
 _LAYOUT = frozenset(
     (*range(256, 260), 262, 266, 273, 277, 278, 279, 284, 288, 289, 292, 293, 317, 320, *range(322, 326), 338, 339, 347)
 ).union(range(512, 522), range(529, 533))
-# 330: SubIFDs, previews of the uncropped picture. 37724: Photoshop's layers, uncropped as well.
-_UNTRUE = frozenset((330, 37724))
-_SUB_DIRECTORIES = frozenset((metadata.EXIF_POINTER, metadata.GPS_POINTER, metadata.INTEROP_POINTER))
+# 37724: Photoshop's layers, uncropped. 52545: signatures (C2PA), which are true of the uncropped picture alone.
+_UNTRUE = frozenset((37724, 52545))
+_SUB_IFDS, _SUBFILE_TYPE, _REDUCED = 330, 254, 1  # Adobe PageMaker 6.0 TIFF Technical Notes, TIFF Trees
+# 400: GlobalParametersIFD of fax files (RFC 2301)
+_SUB_DIRECTORIES = frozenset((metadata.EXIF_POINTER, metadata.GPS_POINTER, metadata.INTEROP_POINTER, 400))
+_POINTERS = (directory.IFD, directory.IFD8)
+_MAKER_NOTE = 0x927C  # of EXIF: its offsets count from the beginning of the file, or of itself
+_OFFSETS, _LENGTHS = 273, 279  # of strips
+_PICTURES = {_OFFSETS: _LENGTHS, 324: 325, 513: 514}  # strips, tiles, JPEG previews
+_OLD_JPEG = frozenset((519, 520, 521))  # JPEGQTables, JPEGDCTables, JPEGACTables of TIFF 6.0
 
 # mode as Pillow opens it -> the depths, and the sample format (1 unsigned, 2 signed, 3 float), that survive it
 _EXACT: dict[str, tuple[set[tuple[int, ...]], int]] = {
@@ -60,17 +69,18 @@ _TURN_BACK = {
 
 @dataclass(frozen=True, slots=True)
 class _Value:
-    """One tag to write: its value's bytes, or the directory that it points to."""
+    """One tag to write: its value's bytes, or the directory that it points to; `at` is the only place it is true at."""
 
     type: int
     count: int
-    content: bytes | dict[int, _Value]
+    content: bytes | _Tags
+    at: int | None = None
 
 
 _Tags = dict[int, _Value]
 
 
-def refusal(image: ImageFile.ImageFile) -> str:
+def refusal(image: ImageFile.ImageFile, data: bytes) -> str:
     """Why a crop would lose something, "" when it would not."""
     assert isinstance(image, TiffImagePlugin.TiffImageFile)
     if getattr(image, "n_frames", 1) > 1:
@@ -83,90 +93,154 @@ def refusal(image: ImageFile.ImageFile) -> str:
         return f"TIFF of {depth} bits a pixel ({image.mode}), which Pillow cannot keep as they are"
     if _PREMULTIPLIED in image.tag_v2.get(_EXTRA_SAMPLES, ()):
         return "TIFF with premultiplied transparency, which would lose colour"
+    layout, offset = directory.read_header(data)
+    if image.mode in ("I", "F") and layout.order == ">" and image.info.get("compression") != "raw":
+        return "compressed TIFF of 32 bits in big-endian order, which Pillow misreads"
+    for entry in directory.read(data, offset, layout).entries.values():
+        if entry.tag == _SUB_IFDS:
+            for at in directory.integers(data, entry, layout):
+                kind = directory.read(data, at, layout).entries.get(_SUBFILE_TYPE)
+                if kind is None or not directory.integers(data, kind, layout)[0] & _REDUCED:
+                    return "TIFF with further pictures (SubIFDs), of which only one would be cropped"
+        elif entry.type in _POINTERS and entry.count != 1:
+            return f"TIFF with directories of another program (tag {entry.tag}), which would be lost"
     return ""
 
 
-def encode(image: ImageFile.ImageFile, box: PixelBox, orientation: int, source: Path) -> bytes:
-    """The crop with the source's tags and compression, turned as the source is; pixels exactly the source's.
+def trailer(image: ImageFile.ImageFile, data: bytes) -> bytes:
+    """What lies behind everything that the directories account for."""
+    layout, offset = directory.read_header(data)
+    if directory.read(data, offset, layout).entries.keys() & _OLD_JPEG:
+        return b""  # whose tables have no length
+    behind = data[_end(data, offset, layout) :]
+    return behind if behind.strip(b"\0") else b""
 
-    A compression that Pillow cannot write, or that would lose something once more, becomes Deflate.
+
+def encode(image: ImageFile.ImageFile, box: PixelBox, orientation: int, data: bytes) -> bytes:
+    """The crop with the source's tags, byte order and compression, turned as the source is; its pixels exactly.
+
+    A compression that Pillow cannot write, or that would lose something once more, becomes Deflate. Maker notes, whose
+    offsets count from the beginning of the file, keep their place in it.
     """
     assert isinstance(image, TiffImagePlugin.TiffImageFile)
+    layout, offset = directory.read_header(data)
     compression = str(image.info.get("compression", "raw"))
     kept = _KEPT_COMPRESSIONS | (_BILEVEL_COMPRESSIONS if image.mode == "1" else frozenset())
     compression = compression if compression in kept else _LOSSLESS
-    predicted = image.tag_v2.get(_PREDICTOR) == _HORIZONTAL and compression not in ("raw", "packbits")
+    swapped = image.mode in _UNTOUCHED and layout.order == ">"
+    # Pillow's predictor knows samples of its own byte order alone
+    predicted = image.tag_v2.get(_PREDICTOR) == _HORIZONTAL and compression not in ("raw", "packbits") and not swapped
     palette_bits = image.tag_v2.get(_BITS, (1,))
     crop = image.crop(box)  # decodes, and with that turns the image upright
     if orientation in _TURN_BACK:
         crop = crop.transpose(_TURN_BACK[orientation])
     crop.info.clear()
+    if swapped:
+        samples = np.asarray(crop)
+        native = samples.astype(samples.dtype.newbyteorder(">")).tobytes()
+        crop = PillowImage.frombytes(image.mode[:4], crop.size, native)  # of "I;16B", the 16 bits as they come
     buffer = io.BytesIO()
     crop.save(buffer, "TIFF", compression=compression, tiffinfo={_PREDICTOR: _HORIZONTAL} if predicted else {})
 
     base = buffer.getvalue()
-    target, offset = directory.read_header(base)
-    written = _tags(base, offset, target, target)
-    data = source.read_bytes()
-    layout, offset = directory.read_header(data)
-    found = _tags(data, offset, layout, target)
-    tags = {tag: value for tag, value in found.items() if tag not in _LAYOUT | _UNTRUE} | written
+    base_layout, base_offset = directory.read_header(base)
+    new = directory.read(base, base_offset, base_layout).entries
+    numbers = {tag: directory.integers(base, new[tag], base_layout) for tag in _LAYOUT & new.keys()}
+    pixels = [base[at : at + length] for at, length in zip(numbers[_OFFSETS], numbers[_LENGTHS], strict=True)]
+    found = _tags(data, offset, layout)
+    tags = {tag: value for tag, value in found.items() if tag not in _LAYOUT | _UNTRUE}
+    tags |= {tag: _numbers(new[tag].type, values, layout) for tag, values in numbers.items()}
     if image.mode in _UNTOUCHED:
         tags |= {tag: found[tag] for tag in (_PHOTOMETRIC, _SAMPLE_FORMAT) if tag in found}
     elif image.mode == "P" and palette_bits == (8,):
         tags[_COLOUR_MAP] = found[_COLOUR_MAP]  # 16 bits a colour, of which Pillow keeps 8
-    _set_sizes(tags, crop.size, target)
     if _PHOTOSHOP in tags and isinstance(resources := tags[_PHOTOSHOP].content, bytes):
         resources = metadata.without_thumbnails(resources)
         tags[_PHOTOSHOP] = _Value(tags[_PHOTOSHOP].type, len(resources), resources)
-    return _with_directory(base, tags, target)
+    return metadata.exif_after_crop(_file(tags, pixels, layout), crop.size)
 
 
-def _tags(data: bytes, offset: int, layout: Layout, target: Layout) -> _Tags:
-    """Every tag of a directory, values in the target's byte order, EXIF, GPS and interoperability followed."""
+def _numbers(kind: int, values: Iterable[int], layout: Layout) -> _Value:
+    values = tuple(values)
+    return _Value(kind, len(values), struct.pack(f"{layout.order}{len(values)}{directory.code(kind)}", *values))
+
+
+def _tags(data: bytes, offset: int, layout: Layout) -> _Tags:
+    """Every tag of a directory, and of those that it points to; SubIFDs, which hold pictures, are left out."""
     tags: _Tags = {}
     for entry in directory.read(data, offset, layout).entries.values():
-        if entry.tag in _SUB_DIRECTORIES:
+        if entry.tag == _SUB_IFDS:
+            continue
+        if entry.tag in _SUB_DIRECTORIES or entry.type in _POINTERS:
             (at,) = directory.integers(data, entry, layout)
-            tags[entry.tag] = _Value(directory.LONG, 1, _tags(data, at, layout, target))
-        elif entry.type not in (directory.IFD, directory.IFD8):  # other directories: their offsets mean nothing here
+            tags[entry.tag] = _Value(entry.type, 1, _tags(data, at, layout))
+        else:
             value = data[entry.start : entry.start + entry.size]
-            tags[entry.tag] = _Value(entry.type, entry.count, directory.reordered(value, entry.type, layout, target))
+            tags[entry.tag] = _Value(entry.type, entry.count, value, entry.start if entry.tag == _MAKER_NOTE else None)
     return tags
 
 
-def _set_sizes(tags: _Tags, size: tuple[int, int], target: Layout) -> None:
-    photo = tags.get(metadata.EXIF_POINTER)
-    if photo is None or isinstance(photo.content, bytes):
-        return
-    for tag, value in zip((metadata.PIXEL_X, metadata.PIXEL_Y), size, strict=True):
-        if tag in photo.content:
-            photo.content[tag] = _Value(directory.LONG, 1, struct.pack(target.order + "I", value))
+def _end(data: bytes, offset: int, layout: Layout) -> int:
+    """Where what a directory and those that it points to account for ends."""
+    found = directory.read(data, offset, layout)
+    ends = [found.end, *(entry.start + entry.size for entry in found.entries.values())]
+    for tag, entry in found.entries.items():
+        if tag == _SUB_IFDS or tag in _SUB_DIRECTORIES or entry.type in _POINTERS:
+            ends += [_end(data, at, layout) for at in directory.integers(data, entry, layout)]
+        if tag in _PICTURES and (lengths := found.entries.get(_PICTURES[tag])):
+            places = directory.integers(data, entry, layout)
+            ends += map(sum, zip(places, directory.integers(data, lengths, layout), strict=False))
+    return max(ends)
 
 
-def _with_directory(base: bytes, tags: _Tags, layout: Layout) -> bytes:
-    """A TIFF file whose only directory becomes `tags`, put behind its pixels."""
-    data = bytearray(base)
+def _file(tags: _Tags, pixels: list[bytes], layout: Layout) -> bytes:
+    """A TIFF file of one directory and these strips; what is true at one place only lies there."""
+    data = bytearray(16 if layout.big else 8)
+    notes = [
+        v for t in tags.values() if isinstance(t.content, dict) for v in t.content.values() if v.at and v.count > 8
+    ]
+    offsets: list[int] = []
+    for note in notes:
+        assert isinstance(note.content, bytes) and note.at is not None
+        if len(data) + sum(map(len, pixels)) + len(pixels) <= note.at:
+            offsets = _append_strips(data, pixels)
+        if len(data) > note.at:
+            raise ValueError("maker notes in the header of the file")
+        data += bytes(note.at - len(data)) + note.content
+    tags[_OFFSETS] = _numbers(directory.LONG, offsets or _append_strips(data, pixels), layout)
     at = _append(data, tags, layout)
-    struct.pack_into(layout.offset, data, 4, at)
+    head = struct.pack(layout.order + "HHHQ", 43, 8, 0, at) if layout.big else struct.pack(layout.order + "HI", 42, at)
+    data[: 2 + len(head)] = (b"II" if layout.order == "<" else b"MM") + head
     return bytes(data)
+
+
+def _append_strips(data: bytearray, pixels: list[bytes]) -> list[int]:
+    offsets = []
+    for strip in pixels:
+        offsets.append(len(data))
+        data += strip + bytes(len(strip) % 2)  # offsets are even
+    return offsets
 
 
 def _append(data: bytearray, tags: _Tags, layout: Layout) -> int:
     """Write a directory and what it points to at the end; returns its offset."""
-    rows = []
+    rows, room = [], 8 if layout.big else 4
     for tag in sorted(tags):  # TIFF 6.0, section 2: entries in ascending order
         value = tags[tag]
         if isinstance(value.content, bytes):
             content = value.content
         else:
-            content = struct.pack(layout.order + "I", _append(data, value.content, layout))
-        if len(content) > 4:
-            data += bytes(len(data) % 2)  # offsets are even
-            content, at = struct.pack(layout.order + "I", len(data)), content
-            data += at
-        rows.append(struct.pack(layout.order + "HHI", tag, value.type, value.count) + content.ljust(4, b"\0"))
+            content = struct.pack(layout.order + directory.code(value.type), _append(data, value.content, layout))
+        if len(content) > room:
+            at = value.at
+            if at is None:
+                data += bytes(len(data) % 2)
+                at = len(data)
+                data += content
+            content = struct.pack(layout.offset, at)
+        head = struct.pack(layout.order + "HH" + layout.offset[1], tag, value.type, value.count)
+        rows.append(head + content.ljust(room, b"\0"))
     data += bytes(len(data) % 2)
     offset = len(data)
-    data += struct.pack(layout.order + "H", len(rows)) + b"".join(rows) + struct.pack(layout.order + "I", 0)
+    data += struct.pack(layout.order + ("Q" if layout.big else "H"), len(rows)) + b"".join(rows) + bytes(room)
     return offset

@@ -1,8 +1,11 @@
-"""WebP: lossless stays lossless; lossy is coded again at a fixed high quality, since the file does not say its own."""
+"""WebP: lossless stays lossless; lossy is coded again at a fixed high quality, since the file does not say its own.
+
+Source of the container: RFC 9649, sections 2.3 to 2.7.
+"""
 
 import io
 import struct
-from pathlib import Path
+from collections.abc import Iterator
 
 from PIL import ImageFile
 
@@ -10,37 +13,68 @@ from pickroom.core.geometry import PixelBox
 from pickroom.images.crops import metadata
 
 LOSSY_QUALITY = 95  # of 100: see the test that holds the second generation to a small error
+_PIXELS = (b"VP8 ", b"VP8L", b"ALPH")
+# What the crop has anew, or does not have: the header, an animation of one frame, signatures
+_LEFT = (b"VP8X", b"ANIM", b"ANMF", b"C2PA")
+_FLAGS = {b"ICCP": 0x20, b"EXIF": 0x08, b"XMP ": 0x04}  # of VP8X
+_ALPHA = 0x10
 
 
-def refusal(image: ImageFile.ImageFile) -> str:
+def refusal(image: ImageFile.ImageFile, data: bytes) -> str:
     """Why a crop would lose something, "" when it would not."""
     return "animated WebP" if getattr(image, "n_frames", 1) > 1 else ""
 
 
-def encode(image: ImageFile.ImageFile, box: PixelBox, orientation: int, source: Path) -> bytes:
-    """The crop with the source's ICC profile, EXIF and XMP; the colours under transparent pixels too if lossless."""
-    lossless = _is_lossless(source.read_bytes())
+def trailer(image: ImageFile.ImageFile, data: bytes) -> bytes:
+    """What lies behind the length that the RIFF header states."""
+    return data[_end(data) :]
+
+
+def encode(image: ImageFile.ImageFile, box: PixelBox, orientation: int, data: bytes) -> bytes:
+    """The crop among the source's other chunks; the colours under transparent pixels too if lossless."""
+    lossless = any(kind == b"VP8L" for kind, _ in _chunks(data))
     crop = image.crop(box)
     buffer = io.BytesIO()
-    crop.save(
-        buffer,
-        "WEBP",
-        lossless=lossless,
-        exact=lossless,
-        quality=80 if lossless else LOSSY_QUALITY,  # for lossless: effort, libwebp's usual
-        icc_profile=image.info.get("icc_profile"),
-        exif=metadata.exif_after_crop(image.info.get("exif", b""), crop.size),
-        xmp=image.info.get("xmp", b""),
-    )
-    return buffer.getvalue()
+    crop.info.clear()
+    # quality, for lossless: effort, libwebp's usual
+    crop.save(buffer, "WEBP", lossless=lossless, exact=lossless, quality=80 if lossless else LOSSY_QUALITY)
+    return _combine(data, buffer.getvalue(), crop.size)
 
 
-def _is_lossless(data: bytes) -> bool:
-    """Whether the pixels are in a VP8L chunk (RFC 9649, sections 2.3 to 2.7)."""
-    at = 12
-    while at + 8 <= len(data):
+def _end(data: bytes) -> int:
+    length = int.from_bytes(data[4:8], "little")
+    return min(8 + length + (length & 1), len(data))
+
+
+def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """(kind, content) of each chunk; of a frame's own chunks in an animation, those of its pixels."""
+    at, end = 12, _end(data)
+    while at + 8 <= end:
         kind, size = struct.unpack_from("<4sI", data, at)
-        if kind in (b"VP8L", b"VP8 "):
-            return bool(kind == b"VP8L")
-        at += 8 + size + (size & 1)
-    return False
+        yield kind, data[at + 8 : min(at + 8 + size, end)]
+        # a frame begins with 16 bytes of its own, then its pixels' chunks
+        at += 8 + (16 if kind == b"ANMF" else size + (size & 1))
+
+
+def _combine(source: bytes, encoded: bytes, size: tuple[int, int]) -> bytes:
+    pixels = [chunk for chunk in _chunks(encoded) if chunk[0] in _PIXELS]
+    kept: list[tuple[bytes, bytes]] = []
+    for kind, content in _chunks(source):
+        if kind in _PIXELS:
+            kept += pixels  # at the place of the first
+            pixels = []
+        elif kind == b"EXIF":
+            kept.append((kind, metadata.exif_after_crop(content, size)))
+        elif kind not in _LEFT:
+            kept.append((kind, content))
+    header = [content for kind, content in _chunks(encoded) if kind == b"VP8X"]
+    if header or any(kind not in _PIXELS for kind, _ in kept):
+        # the encoder's lossless pixels say by themselves whether there is alpha, in bit 28 behind their signature
+        alpha = bool(header) or any(kind == b"VP8L" and content[4] & 0x10 for kind, content in kept)
+        flags = sum({_FLAGS.get(kind, 0) for kind, _ in kept}) | (_ALPHA if alpha else 0)
+        canvas = struct.pack("<I", size[0] - 1)[:3] + struct.pack("<I", size[1] - 1)[:3]
+        kept.insert(0, (b"VP8X", bytes((flags, 0, 0, 0)) + canvas))
+    body = b"".join(
+        kind + struct.pack("<I", len(content)) + content + bytes(len(content) % 2) for kind, content in kept
+    )
+    return b"RIFF" + struct.pack("<I", 4 + len(body)) + b"WEBP" + body
