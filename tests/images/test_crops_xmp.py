@@ -297,15 +297,6 @@ def test_regions_follow_a_turned_picture(orientation: int, written_upright: bool
     assert numbers(changed, "st(?:Area:[xywh]|Dim:[wh])") == pytest.approx(numbers(meant, "st(?:Area:[xywh]|Dim:[wh])"))
 
 
-@pytest.mark.parametrize("orientation", range(1, 9))
-def test_a_stored_box_is_the_same_as_an_upright_one(orientation: int) -> None:
-    size = (300, 500) if orientation in (5, 6, 7, 8) else (500, 300)  # stored
-    upright, box = (500, 300), (20, 30, 220, 280)
-    assert Cut.of_stored(size, to_stored(box, size, orientation), orientation) == Cut(
-        upright, box, orientation, orientation
-    )
-
-
 def test_a_picture_turned_upright_turns_its_regions() -> None:
     """HEIC: orientation 6 before, upright afterwards."""
     cut = Cut((400, 800), (0, 400, 400, 800), 6, 1)

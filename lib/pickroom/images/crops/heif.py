@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from PIL import ImageFile
 
 from pickroom.core.geometry import PixelBox
-from pickroom.images.crops import metadata
+from pickroom.images.crops import metadata, xmp
+from pickroom.images.crops.regions import Cut
 
 QUALITY = 90  # of 100: see the test that holds the second generation to a small error
 _PICTURE = (b"ftyp", b"meta", b"mdat", b"free", b"skip")
@@ -51,14 +52,16 @@ def trailer(image: ImageFile.ImageFile, data: bytes) -> bytes:
     return kept + data[at:]
 
 
-def encode(image: ImageFile.ImageFile, box: PixelBox, orientation: int, data: bytes) -> bytes:
+def encode(image: ImageFile.ImageFile, box: PixelBox, cut: Cut, data: bytes) -> bytes:
     """The crop, upright, with the source's chroma subsampling, colour profile, EXIF and XMP."""
     crop = image.crop(box)
     chroma = image.info.get("chroma")
     options = {"chroma": chroma} if chroma else {}
     # the plugin has set Orientation to 1 in both, and takes the other properties from `info` by itself
     if exif := image.info.get("exif"):
-        options["exif"] = metadata.exif_after_crop(exif, crop.size)
+        options["exif"] = metadata.exif_after_crop(exif, cut)
+    if packet := image.info.get("xmp"):
+        options["xmp"] = xmp.after_crop(packet, cut)
     buffer = io.BytesIO()
     crop.save(buffer, "HEIF", quality=QUALITY, **options)
     return buffer.getvalue()

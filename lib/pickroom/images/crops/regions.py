@@ -47,13 +47,6 @@ class Cut:
     after: int = 1
     trailer: bool = False
 
-    @classmethod
-    def of_stored(cls, size: tuple[int, int], box: PixelBox, orientation: int, *, trailer: bool = False) -> "Cut":
-        """A crop given in pixels of the stored picture, which keeps its orientation."""
-        upright = size[::-1] if orientation in _SIDEWAYS else size
-        turned = to_stored(box, upright, _INVERSE.get(orientation, orientation))
-        return cls(upright, turned, orientation, orientation, trailer)
-
     @property
     def stored_size(self) -> tuple[int, int]:
         """(width, height) in pixels of the stored crop."""
