@@ -64,8 +64,8 @@ def exif_after_crop(block: bytes, cut: Cut) -> bytes:
 def _set_sizes(data: bytearray, found: Directory, layout: Layout, tags: tuple[int, int], size: tuple[int, int]) -> None:
     for tag, value in zip(tags, size, strict=True):
         entry = found.entries.get(tag)
-        if entry and entry.count == 1 and entry.type in (directory.SHORT, directory.LONG):
-            code = "H" if entry.type == directory.SHORT else "I"
+        # some writers give sizes signed types
+        if entry and entry.count == 1 and (code := directory.code(entry.type)) in "HIhi":
             struct.pack_into(layout.order + code, data, entry.start, value)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -23,8 +24,11 @@ _BITS, _PHOTOMETRIC, _PREDICTOR, _COLOUR_MAP, _EXTRA_SAMPLES, _SAMPLE_FORMAT = 2
 _LAYOUT = frozenset(
     (*range(256, 260), 262, 266, 273, 277, 278, 279, 284, 288, 289, 292, 293, 317, 320, *range(322, 326), 338, 339, 347)
 ).union(range(512, 522), range(529, 533))
-# 37724: Photoshop's layers, uncropped. 52545: signatures (C2PA), which are true of the uncropped picture alone.
-_UNTRUE = frozenset((37724, 52545))
+# ImageSourceData of Photoshop, uncropped; signatures (C2PA), which are true of the uncropped picture alone
+_SOURCE_DATA, _SIGNATURES = 37724, 52545
+_UNTRUE = frozenset((_SOURCE_DATA, _SIGNATURES))
+# layers in it: a key, a length, and how many there are (Adobe Photoshop TIFF Technical Notes, "ImageSourceData")
+_LAYERS = re.compile(rb"(?:8BIM(?:Layr|Lr16|Lr32)|MIB8(?:ryaL|61rL|23rL))....(?!\0\0)", re.DOTALL)
 _SUB_IFDS, _SUBFILE_TYPE, _REDUCED = 330, 254, 1  # Adobe PageMaker 6.0 TIFF Technical Notes, TIFF Trees
 # 400: GlobalParametersIFD of fax files (RFC 2301)
 _SUB_DIRECTORIES = frozenset((metadata.EXIF_POINTER, metadata.GPS_POINTER, metadata.INTEROP_POINTER, 400))
@@ -102,6 +106,8 @@ def refusal(image: ImageFile.ImageFile, data: bytes) -> str:
                 kind = directory.read(data, at, layout).entries.get(_SUBFILE_TYPE)
                 if kind is None or not directory.integers(data, kind, layout)[0] & _REDUCED:
                     return "TIFF with further pictures (SubIFDs), of which only one would be cropped"
+        elif entry.tag == _SOURCE_DATA and _LAYERS.search(data, entry.start, entry.start + entry.size):
+            return "TIFF with layers of Photoshop, which would be lost"
         elif entry.type in _POINTERS and entry.count != 1:
             return f"TIFF with directories of another program (tag {entry.tag}), which would be lost"
     return ""

@@ -23,6 +23,7 @@ _SIZES = {
     f"{_EXIF} PixelXDimension": 0,
     f"{_EXIF} PixelYDimension": 1,
 }
+_ORIENTATION = f"{_TIFF} Orientation"
 # namespaces that speak of the whole frame: spheres, and pictures within the packet that show all of it
 _WHOLE_FRAME = tuple(f"{_GOOGLE}/1.0/{name}/" for name in ("panorama", "depthmap", "image", "focus"))
 # namespaces and names that point at bytes behind the picture
@@ -105,6 +106,8 @@ def _change(packet: Packet, cut: Cut, *, applied: bool) -> None:
         namespace = node.name.rpartition(" ")[0]
         if node.name in _SIZES:
             packet.set(node, str(cut.stored_size[_SIZES[node.name]]))
+        elif node.name == _ORIENTATION and cut.before != cut.after:
+            packet.set(node, str(cut.after))
         elif (
             namespace in _WHOLE_FRAME
             or node.name in _PREVIEWS
