@@ -62,7 +62,7 @@ MAY_CHANGE = re.compile(
             r"(IFD0):(StripOffsets|StripByteCounts|RowsPerStrip|Tile\w+|Compression|Predictor|PlanarConfiguration)",
             r"(IFD0):(FreeOffsets|FreeByteCounts|T4Options|T6Options|FillOrder|JPEGTables|SubfileType|Thumbnail\w+)",
             r"(IFD0):(YCbCr\w+|ReferenceBlackWhite|PhotometricInterpretation|SampleFormat|ExtraSamples|PageNumber)",
-            r"Photoshop:(PhotoshopThumbnail|PhotoshopBGRThumbnail|SlicesGroupName|NumSlices|Path\w*|Guides?\w*)",
+            r"Photoshop:(PhotoshopThumbnail|PhotoshopBGRThumbnail|SlicesGroupName|NumSlices|Path\w*|Guides?\w*|Layer\w+)",
             r"(MPF|MPImage)\d*:.*",
             r"JFIF:ThumbnailTIFF|JFIF:Thumbnail\w+|JFXX:.*",
             r"(ExifIFD|XMP-exif):Subject(Area|Location)",
@@ -140,10 +140,12 @@ def crop_files(paths: Sequence[Path], home: Path) -> Report:
                 report.problems.append(f"{chunk[name]}: refused, but changed")
         report.cropped += len(result.done)
         done = {name: chunk[name] for name in result.done}
-        for name, path in done.items():
+        for name, path in list(done.items()):
             report.problems += [f"{path}: {problem}" for problem in compare_pixels(path, folder / CROPPED / name)]
             if (folder / CROP_ORIGINALS / name).read_bytes() != path.read_bytes():
                 report.problems.append(f"{path}: its original changed")
+            if (folder / CROPPED / name).read_bytes() == path.read_bytes():  # so small that the box is the whole
+                del done[name]
         for name, changed, problem in compare_tags(folder, sorted(done)):
             if changed:
                 report.changed[changed] += 1
@@ -202,7 +204,7 @@ def compare_tags(folder: Path, names: Sequence[str]) -> Iterator[tuple[str, str,
             wrong = sides and tag in new and new[tag] != {str(sides[0])}
             if wrong and not (tag.startswith("File:") and crop.format == "HEIF"):
                 yield name, "", f"{tag} says {_short(new[tag])}, not {sides[0]}"
-            if old.get(tag) == new.get(tag) or (tag == "ExifTool:Warning" and tag not in new):
+            if old.get(tag) == new.get(tag) or (tag == "ExifTool:Warning" and tag in old):  # of damage that was there
                 continue
             allowed = bool(sides) or bool(MAY_CHANGE.fullmatch(tag))
             problem = "" if allowed else f"{tag} was {_short(old.get(tag))}, is {_short(new.get(tag))}"

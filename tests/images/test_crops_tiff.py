@@ -162,6 +162,7 @@ def test_layers_and_previews_of_the_whole_picture_go(tmp_path: Path) -> None:
     tags.tagtype[37724] = 7
     photograph().save(source, tiffinfo=tags)
     assert b"layers of the whole" in source.read_bytes()
+    assert crops.check_croppable(source) == "layers (Photoshop), which are not cropped"
     assert b"layers of the whole" not in crops.render(source, BOX)
 
 

@@ -61,6 +61,7 @@ class _Job:
     group_id: str | None  # whose row it completes, None when nothing says
     box: CropBox | None  # the crop in the original's frame, None for a drop
     ops: tuple[FileOp, ...]  # the steps; the first of a crop lacks its hash until it is rendered
+    left_out: str  # what the crop cannot have of its source, "" for nothing
 
 
 class _Refused(Exception):
@@ -80,9 +81,11 @@ def submit(project: Project, connection: sqlite3.Connection, orders: Sequence[Or
             jobs = []
             for order in orders[start : start + _CHUNK]:
                 try:
-                    jobs.append(_check(project, connection, disk, order, batch.number))
-                    if jobs[-1].group_id is None:
-                        result.warnings[order.filename] = NO_SIDECAR
+                    jobs.append(job := _check(project, connection, disk, order, batch.number))
+                    warnings = [NO_SIDECAR] if job.group_id is None else []
+                    warnings += [f"the crop is without its {job.left_out}"] if job.left_out else []
+                    if warnings:
+                        result.warnings[order.filename] = "; ".join(warnings)
                 except (_Refused, sidecars.SidecarError) as error:
                     result.refused[order.filename] = str(error)
                 except ImageError as error:
@@ -123,9 +126,9 @@ def _check(project: Project, connection: sqlite3.Connection, disk: DiskSnapshot,
     sidecar = sidecars.read(project, connection, order.directory, order.filename)
     sha256 = atomic.sha256_of(source)
     earlier = crops.by_content(connection, order.filename, sha256)
-    box = order.box
+    box, left_out = order.box, ""
     if box is not None:
-        rendering.check_croppable(source)
+        left_out = rendering.check_croppable(source)
         if earlier is not None:
             box = compose(earlier.box, box)
         elif sidecar is not None:
@@ -140,7 +143,7 @@ def _check(project: Project, connection: sqlite3.Connection, disk: DiskSnapshot,
     in_the_way = disk.reserve(ops)
     if in_the_way is not None:
         raise _Refused(in_the_way)
-    return _Job(order, group_id, box, tuple(ops))
+    return _Job(order, group_id, box, tuple(ops), left_out)
 
 
 def _steps(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import struct
+import zlib
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -130,6 +132,19 @@ def test_an_image_without_a_decision_is_cropped_with_a_warning(waiting):
     result = crop(project, Order("crop", "nobody.png", BOX))
     assert (result.done, result.warnings) == (["nobody.png"], {"nobody.png": NO_SIDECAR})
     assert decisions(project) == before
+
+
+def test_what_a_crop_cannot_have_is_named(waiting):
+    project, _ = waiting
+    path = project.root / "crop" / "signed.png"
+    write_image(path, seed=7)
+    data, chunk = path.read_bytes(), b"caBXmanifest"
+    path.write_bytes(data[:33] + struct.pack(">I12sI", 8, chunk, zlib.crc32(chunk)) + data[33:])
+    with closing(CropSession(project)) as session:
+        result = session.submit([Order("crop", "signed.png", BOX)])
+        assert "the crop is without its content credentials (C2PA)" in result.warnings["signed.png"]
+        assert "1 without a sidecar" in session.state.message and "(the first: signed.png: " in session.state.message
+    assert b"manifest" in (project.root / "crop_originals" / "signed.png").read_bytes()
 
 
 def test_a_sidecar_lost_while_the_desk_is_open_costs_no_row(waiting):

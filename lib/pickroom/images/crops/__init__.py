@@ -23,12 +23,12 @@ from pickroom.core.errors import ImageError
 from pickroom.core.geometry import to_pixels, to_stored
 from pickroom.core.records import CropBox
 from pickroom.images import decode
-from pickroom.images.crops import bmp, heif, jpeg, png, tiff, trailers, webp
+from pickroom.images.crops import bmp, heif, jpeg, png, tiff, trailers, webp, xmp
 from pickroom.images.crops.rdf import PacketError
 from pickroom.images.crops.regions import Cut
 
 # Each has `refusal(image, data) -> str`, "" when a crop loses nothing, asked before any pixel is read;
-# `trailer(image, data) -> bytes`, what the file holds behind its picture; and
+# `left_out(data) -> str`, what no crop can have; `trailer(image, data) -> bytes`, what lies behind the picture; and
 # `encode(image, box, cut, data) -> bytes`, the box in pixels of `image` as Pillow decodes it.
 _FORMATS: dict[str, ModuleType] = {
     "PNG": png,
@@ -42,14 +42,20 @@ _FORMATS: dict[str, ModuleType] = {
 _TURNED_BY_DECODER = ("TIFF", "HEIF")  # Pillow and libheif hand out upright pixels, and say the upright size
 
 
-def check_croppable(source: Path) -> None:
+def check_croppable(source: Path) -> str:
     """Pass if `render` will lose nothing but what lies outside the box. Decodes no pixels.
+
+    Returns:
+        What only the uncropped file can have, such as a signature; "" when there is nothing of the kind.
 
     Raises:
         ImageError: the file cannot be read, or is of a kind that a crop would damage; `reason` says which.
     """
     with decode.open_image(source) as image:
-        _refuse(image, source, source.read_bytes())
+        data = source.read_bytes()
+        _refuse(image, source, data)
+        left_out: str = _FORMATS[image.format or ""].left_out(data)
+        return ", ".join(filter(None, (left_out, *xmp.left_out(data))))
 
 
 def render(source: Path, box: CropBox) -> bytes:

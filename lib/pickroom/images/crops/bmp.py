@@ -34,6 +34,11 @@ def trailer(image: ImageFile.ImageFile, data: bytes) -> bytes:
     return data[start + length :] if length else b""
 
 
+def left_out(data: bytes) -> str:
+    """What only the uncropped picture can have, for the user to be told; "" when there is nothing of the kind."""
+    return ""
+
+
 def encode(image: ImageFile.ImageFile, box: PixelBox, cut: Cut, data: bytes) -> bytes:
     """The crop with the source's resolution."""
     buffer = io.BytesIO()

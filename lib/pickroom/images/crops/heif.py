@@ -46,10 +46,16 @@ def trailer(image: ImageFile.ImageFile, data: bytes) -> bytes:
     """Boxes of other programs, such as the video of a Motion Photo, and what lies behind the last box."""
     kept, at = b"", 0
     for kind, start, end in _boxes(data, 0, len(data)):
-        if kind not in _PICTURE and not data.startswith(_SIGNATURES, start + 8):
+        if kind not in _PICTURE and not _is_signature(data, kind, start):
             kept += data[start:end]
         at = end
     return kept + data[at:]
+
+
+def left_out(data: bytes) -> str:
+    """What only the uncropped picture can have, for the user to be told; "" when there is nothing of the kind."""
+    signed = any(_is_signature(data, kind, start) for kind, start, _ in _boxes(data, 0, len(data)))
+    return metadata.SIGNATURE if signed else ""
 
 
 def encode(image: ImageFile.ImageFile, box: PixelBox, cut: Cut, data: bytes) -> bytes:
@@ -65,6 +71,10 @@ def encode(image: ImageFile.ImageFile, box: PixelBox, cut: Cut, data: bytes) -> 
     buffer = io.BytesIO()
     crop.save(buffer, "HEIF", quality=QUALITY, **options)
     return buffer.getvalue()
+
+
+def _is_signature(data: bytes, kind: bytes, start: int) -> bool:
+    return kind == b"uuid" and data.startswith(_SIGNATURES, start + 8)
 
 
 def _boxes(data: bytes, at: int, end: int) -> Iterator[tuple[bytes, int, int]]:

@@ -67,6 +67,12 @@ def trailer(image: ImageFile.ImageFile, data: bytes) -> bytes:
     return bytes(behind) if behind.strip(b"\0") or len(behind) == len(data) - end else b""
 
 
+def left_out(data: bytes) -> str:
+    """What only the uncropped picture can have, for the user to be told; "" when there is nothing of the kind."""
+    signed = any(marker == _APP11 and content[12:16] == _JUMBF for marker, content in _segments(data)[0])
+    return metadata.SIGNATURE if signed else ""
+
+
 def encode(image: ImageFile.ImageFile, box: PixelBox, cut: Cut, data: bytes) -> bytes:
     """The crop at the source's quality: same tables, subsampling and progression; metadata verbatim.
 

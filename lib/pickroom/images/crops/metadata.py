@@ -12,6 +12,7 @@ from pickroom.images.crops.directory import Directory, Entry, Layout
 from pickroom.images.crops.regions import Cut
 
 EXIF_PREFIX = b"Exif\0\0"
+SIGNATURE = "content credentials (C2PA), which vouch for the uncropped file alone"
 # Exif 2.32, tables 4 and 7
 IMAGE_WIDTH, IMAGE_LENGTH = 0x0100, 0x0101
 PIXEL_X, PIXEL_Y = 0xA002, 0xA003
@@ -42,7 +43,11 @@ def exif_after_crop(block: bytes, cut: Cut) -> bytes:
     except ValueError:
         return block
     directories = [main]
-    _set_sizes(data, main, layout, (IMAGE_WIDTH, IMAGE_LENGTH), size)
+    for tags in (
+        (IMAGE_WIDTH, IMAGE_LENGTH),
+        (PIXEL_X, PIXEL_Y),
+    ):  # some writers put EXIF's own into the first directory
+        _set_sizes(data, main, layout, tags, size)
     with contextlib.suppress(ValueError, KeyError):  # none, or a damaged one
         for pointer, tags in ((EXIF_POINTER, (PIXEL_X, PIXEL_Y)), (INTEROP_POINTER, (RELATED_WIDTH, RELATED_LENGTH))):
             (at,) = directory.integers(data, directories[-1].entries[pointer], layout)
@@ -50,7 +55,7 @@ def exif_after_crop(block: bytes, cut: Cut) -> bytes:
             _set_sizes(data, directories[-1], layout, tags, size)
     for tag in WHOLES & main.entries.keys():
         _change_whole(data, main, main.entries[tag], layout, cut)
-    for found in directories[1:2]:
+    for found in directories[:2]:
         for tag in _SUBJECTS:
             if tag in found.entries:
                 _move_subject(data, found, tag, layout, cut)

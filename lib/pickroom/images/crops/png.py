@@ -52,6 +52,11 @@ def trailer(image: ImageFile.ImageFile, data: bytes) -> bytes:
     return b""
 
 
+def left_out(data: bytes) -> str:
+    """What only the uncropped picture can have, for the user to be told; "" when there is nothing of the kind."""
+    return metadata.SIGNATURE if any(kind in (b"caBX", b"dSIG") for kind, _ in _chunks(data)) else ""
+
+
 def encode(image: ImageFile.ImageFile, box: PixelBox, cut: Cut, data: bytes) -> bytes:
     """The crop at the source's depth and colour type; text, profiles and the rest verbatim, in their order."""
     crop = image.crop(box)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import re
 import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -24,11 +23,7 @@ _BITS, _PHOTOMETRIC, _PREDICTOR, _COLOUR_MAP, _EXTRA_SAMPLES, _SAMPLE_FORMAT = 2
 _LAYOUT = frozenset(
     (*range(256, 260), 262, 266, 273, 277, 278, 279, 284, 288, 289, 292, 293, 317, 320, *range(322, 326), 338, 339, 347)
 ).union(range(512, 522), range(529, 533))
-# ImageSourceData of Photoshop, uncropped; signatures (C2PA), which are true of the uncropped picture alone
-_SOURCE_DATA, _SIGNATURES = 37724, 52545
-_UNTRUE = frozenset((_SOURCE_DATA, _SIGNATURES))
-# layers in it: a key, a length, and how many there are (Adobe Photoshop TIFF Technical Notes, "ImageSourceData")
-_LAYERS = re.compile(rb"(?:8BIM(?:Layr|Lr16|Lr32)|MIB8(?:ryaL|61rL|23rL))....(?!\0\0)", re.DOTALL)
+_UNTRUE = {37724: "layers (Photoshop), which are not cropped", 52545: metadata.SIGNATURE}
 _SUB_IFDS, _SUBFILE_TYPE, _REDUCED = 330, 254, 1  # Adobe PageMaker 6.0 TIFF Technical Notes, TIFF Trees
 # 400: GlobalParametersIFD of fax files (RFC 2301)
 _SUB_DIRECTORIES = frozenset((metadata.EXIF_POINTER, metadata.GPS_POINTER, metadata.INTEROP_POINTER, 400))
@@ -106,8 +101,6 @@ def refusal(image: ImageFile.ImageFile, data: bytes) -> str:
                 kind = directory.read(data, at, layout).entries.get(_SUBFILE_TYPE)
                 if kind is None or not directory.integers(data, kind, layout)[0] & _REDUCED:
                     return "TIFF with further pictures (SubIFDs), of which only one would be cropped"
-        elif entry.tag == _SOURCE_DATA and _LAYERS.search(data, entry.start, entry.start + entry.size):
-            return "TIFF with layers of Photoshop, which would be lost"
         elif entry.type in _POINTERS and entry.count != 1:
             return f"TIFF with directories of another program (tag {entry.tag}), which would be lost"
     return ""
@@ -120,6 +113,13 @@ def trailer(image: ImageFile.ImageFile, data: bytes) -> bytes:
         return b""  # whose tables have no length
     behind = data[_end(data, offset, layout) :]
     return behind if behind.strip(b"\0") else b""
+
+
+def left_out(data: bytes) -> str:
+    """What only the uncropped picture can have, for the user to be told; "" when there is nothing of the kind."""
+    layout, offset = directory.read_header(data)
+    tags = directory.read(data, offset, layout).entries
+    return ", ".join(said for tag, said in _UNTRUE.items() if tag in tags)
 
 
 def encode(image: ImageFile.ImageFile, box: PixelBox, cut: Cut, data: bytes) -> bytes:
@@ -154,7 +154,7 @@ def encode(image: ImageFile.ImageFile, box: PixelBox, cut: Cut, data: bytes) -> 
     numbers = {tag: directory.integers(base, new[tag], base_layout) for tag in _LAYOUT & new.keys()}
     pixels = [base[at : at + length] for at, length in zip(numbers[_OFFSETS], numbers[_LENGTHS], strict=True)]
     found = _tags(data, offset, layout)
-    tags = {tag: value for tag, value in found.items() if tag not in _LAYOUT | _UNTRUE}
+    tags = {tag: value for tag, value in found.items() if tag not in _LAYOUT and tag not in _UNTRUE}
     tags |= {tag: _numbers(new[tag].type, values, layout) for tag, values in numbers.items()}
     if image.mode in _UNTOUCHED:
         tags |= {tag: found[tag] for tag in (_PHOTOMETRIC, _SAMPLE_FORMAT) if tag in found}
@@ -204,9 +204,9 @@ def _end(data: bytes, offset: int, layout: Layout) -> int:
 def _file(tags: _Tags, pixels: list[bytes], layout: Layout) -> bytes:
     """A TIFF file of one directory and these strips; what is true at one place only lies there."""
     data = bytearray(16 if layout.big else 8)
-    notes = [
-        v for t in tags.values() if isinstance(t.content, dict) for v in t.content.values() if v.at and v.count > 8
-    ]
+    # some writers put what belongs into EXIF into the first directory
+    directories = (tags, *(value.content for value in tags.values() if isinstance(value.content, dict)))
+    notes = [value for values in directories for value in values.values() if value.at and value.count > 8]
     offsets: list[int] = []
     for note in notes:
         assert isinstance(note.content, bytes) and note.at is not None

@@ -31,6 +31,11 @@ def trailer(image: ImageFile.ImageFile, data: bytes) -> bytes:
     return data[_end(data) :]
 
 
+def left_out(data: bytes) -> str:
+    """What only the uncropped picture can have, for the user to be told; "" when there is nothing of the kind."""
+    return metadata.SIGNATURE if any(kind == b"C2PA" for kind, _ in _chunks(data)) else ""
+
+
 def encode(image: ImageFile.ImageFile, box: PixelBox, cut: Cut, data: bytes) -> bytes:
     """The crop among the source's other chunks; the colours under transparent pixels too if lossless."""
     lossless = any(kind == b"VP8L" for kind, _ in _chunks(data))

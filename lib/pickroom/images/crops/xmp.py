@@ -20,12 +20,18 @@ _GOOGLE = "http://ns.google.com/photos"
 _SIZES = {
     f"{_TIFF} ImageWidth": 0,
     f"{_TIFF} ImageLength": 1,
+    f"{_TIFF} ImageHeight": 1,  # no name of the specification, but written
     f"{_EXIF} PixelXDimension": 0,
     f"{_EXIF} PixelYDimension": 1,
 }
 _ORIENTATION = f"{_TIFF} Orientation"
 # namespaces that speak of the whole frame: spheres, and pictures within the packet that show all of it
 _WHOLE_FRAME = tuple(f"{_GOOGLE}/1.0/{name}/" for name in ("panorama", "depthmap", "image", "focus"))
+_LEFT_OUT = {
+    f"{_GOOGLE}/1.0/panorama/".encode(): "panorama data (GPano)",
+    f"{_GOOGLE}/1.0/depthmap/".encode(): "depth map (GDepth)",
+    f"{_GOOGLE}/1.0/image/".encode(): "second picture (GImage)",
+}
 # namespaces and names that point at bytes behind the picture
 _BEHIND = (f"{_GOOGLE}/1.0/container/", f"{_GOOGLE}/dd/1.0/container/", f"{_GOOGLE}/dd/1.0/device/")
 _VIDEO = re.compile(
@@ -46,7 +52,7 @@ _PLACED = re.compile(re.escape(_CRS) + r" (\w*BasedCorrections|Retouch|RedEyeInf
 _APPLIED = f"{_CRS} AlreadyApplied"
 EXTENDED = f"{_NOTE} HasExtendedXMP"
 _NAMES = re.compile(  # of what is changed here, for packets that cannot be read
-    rb"ImageWidth|ImageLength|Pixel[XY]Dimension|Subject(Area|Location)|photos/1\.0/(panorama|depthmap|image|focus|cont)"
+    rb"ImageWidth|ImageLength|ImageHeight|Pixel[XY]Dimension|Subject(Area|Location)|photos/1\.0/(panorama|depthmap|image|focus|cont)"
     rb"|Thumbnails|PageInfo|HasCrop|CropTop|RegionList|RegionInfo|ImageRegion|MotionPhoto|MicroVideo|PanoramicStitch"
 )
 
@@ -84,6 +90,11 @@ def jpeg_after_crop(packet: bytes, extension: bytes, cut: Cut) -> tuple[bytes, b
                 main.remove(node)
         extension = changed
     return main.content(), extension
+
+
+def left_out(data: bytes) -> list[str]:
+    """What a crop of a file with this content cannot have of its XMP, for the user to be told."""
+    return [said for mark, said in _LEFT_OUT.items() if mark in data]
 
 
 def named_extension(packet: bytes) -> str:

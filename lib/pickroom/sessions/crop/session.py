@@ -151,7 +151,10 @@ class CropSession(ProjectSession):
         waiting = set(map(_path, self.waiting)) | set(self.problems)
         self._refused = {path: reason for path, reason in refused.items() if path in waiting}
         parts = [f"{len(result.done)} done in batch {result.batch}, B takes it back"] if result.done else []
-        parts += [f"{len(result.warnings)} without a sidecar: no decision changed"] if result.warnings else []
+        alone = [name for name, told in result.warnings.items() if told.startswith(cropping.NO_SIDECAR)]
+        parts += [f"{len(alone)} without a sidecar: no decision changed"] if alone else []
+        less = [f"{name}: {told}" for name, told in result.warnings.items() if told != cropping.NO_SIDECAR]
+        parts += [f"{len(less)} with less than the source (the first: {less[0]})"] if less else []
         parts += [f"{len(self._refused)} left waiting"] if self._refused else []
         if result.stuck:
             name, reason = next(iter(result.stuck.items()))
