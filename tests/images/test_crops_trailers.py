@@ -231,6 +231,30 @@ def test_previews_go_and_what_lies_behind_them_stays(tmp_path: Path) -> None:
     assert crop.count(b"\xff\xd8\xff") == 1 and crop.endswith(b"\xff\xd9" + trailer)
 
 
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("told", ["place", "length", "both"])
+def test_a_preview_that_a_maker_note_tells_goes(told: str, order: str, tmp_path: Path) -> None:
+    """Cameras of before MPF put a larger preview behind the picture; the note's numbers of it become 0."""
+    small = io.BytesIO()
+    photograph().resize((80, 60)).save(small, "JPEG")
+    preview, source = small.getvalue(), tmp_path / "a.jpg"
+    marks = (b"PLACE4!!", b"LENGTH!!")
+    exif = exif_block(1, order).replace(bytes(range(30, 46)), b"".join(marks))
+    photograph().save(source, exif=exif)
+    data = source.read_bytes() + bytes(7)
+    numbers = (len(data) - data.index(b"Exif\0\0") - 6, len(preview))
+    for mark, number, kind in zip(marks, numbers, ("place", "length"), strict=True):
+        known = told in (kind, "both")
+        data = data.replace(mark, struct.pack(order + "II", number, 1) if known else bytes(8))
+    source.write_bytes(data + preview + VIDEO)
+    crop = crops.render(source, BOX)
+    assert preview not in crop and crop.endswith(VIDEO) and crop.count(b"\xff\xd8\xff") == 1
+    lost = [struct.pack(order + "II", number, 1) for number in numbers]
+    assert not any(number in crop for number in lost)
+    zeros = {"place": 1, "length": 1, "both": 2}[told]
+    assert crop.count(struct.pack(order + "II", 0, 1)) - data.count(struct.pack(order + "II", 0, 1)) == zeros
+
+
 def test_chunks_of_a_webp_stay_in_their_order(tmp_path: Path) -> None:
     source = tmp_path / "a.webp"
     photograph("RGBA").save(source, xmp=b"<x/>", exif=exif_block(3))

@@ -31,6 +31,8 @@ _EXTENDED_ROOM = 65400  # bytes of extended XMP in a segment (XMP specification,
 _PREVIEW = re.compile(rb"(QVGA\0|BGTH)?\xff\xd8\xff[\xdb\xe0\xe1]")
 _NAMED = re.compile(rb"[A-Za-z_]{3}[\w ]*\0")  # how all other segments begin
 _PICTURE_INDEX = re.compile(rb"\xff\xe2..MPF\0(?=II|MM)", re.DOTALL)  # offsets count from behind it
+_EXIF = re.compile(rb"\xff\xe1(..)Exif\0\0(II|MM)", re.DOTALL)
+_MOST_PADDING = 1 << 16  # zeros between the picture and a preview
 _JUMBF = b"jumb"  # boxes of APP11 that hold signatures (C2PA), which are true of the uncropped picture alone
 _RGB_IDS = [ord(letter) for letter in "RGB"]
 _NO_CHROMA_LOST = 0  # 4:4:4
@@ -55,16 +57,42 @@ def refusal(image: ImageFile.ImageFile, data: bytes) -> str:
 
 
 def trailer(image: ImageFile.ImageFile, data: bytes) -> bytes:
-    """What lies behind the end of the picture, but for the larger previews of a camera (CIPA DC-007)."""
+    """What lies behind the end of the picture, but for the larger previews of a camera."""
     end = _segments(data)[2]
-    behind = bytearray(data[end:])
+    previews = [(start, stop) for start, stop, _ in _previews(data)]
     index = _PICTURE_INDEX.search(data, 0, end)
     if index and isinstance(image, MpoImagePlugin.MpoImageFile) and image.mpinfo is not None:
-        for entry in sorted(image.mpinfo[0xB002][1:], key=lambda entry: -entry["DataOffset"]):
-            start = index.end() + entry["DataOffset"] - end
-            if start >= 0:
-                del behind[start : start + entry["Size"]]
-    return bytes(behind) if behind.strip(b"\0") or len(behind) == len(data) - end else b""
+        places = [(index.end() + entry["DataOffset"], entry["Size"]) for entry in image.mpinfo[0xB002][1:]]
+        previews += [(start, start + length) for start, length in places if start >= end]
+    behind = bytearray(data[end:])
+    for start, stop in sorted(set(previews), reverse=True):
+        del behind[start - end : stop - end]
+    return bytes(behind) if not previews or behind.strip(b"\0") else b""
+
+
+def _previews(data: bytes) -> list[tuple[int, int, list[bytes]]]:
+    """(start, end, numbers of EXIF that tell them) of JPEG previews behind the picture.
+
+    Cameras of before CIPA DC-007 tell in their maker notes a preview's place, counted from EXIF's header, or its
+    length, each in a way of its own: a preview is a JPEG of which one of these numbers is in the EXIF block.
+    """
+    end = _segments(data)[2]
+    exif = _EXIF.search(data, 0, end)
+    found: list[tuple[int, int, list[bytes]]] = []
+    while exif:
+        start = end + len(data[end : end + _MOST_PADDING]) - len(data[end : end + _MOST_PADDING].lstrip(b"\0"))
+        if not data.startswith(b"\xff\xd8\xff", start):
+            break
+        stop = start + _segments(data[start:])[2]
+        code = "<I" if exif[2] == b"II" else ">I"
+        block = data[exif.start(2) : exif.start(1) + int.from_bytes(exif[1])]
+        numbers = [struct.pack(code, number) for number in (start - exif.start(2), stop - start)]
+        told = [number for number in numbers if number in block]
+        if not told:
+            break
+        found.append((start, stop, told))
+        end = stop
+    return found
 
 
 def left_out(data: bytes) -> str:
@@ -92,7 +120,8 @@ def encode(image: ImageFile.ImageFile, box: PixelBox, cut: Cut, data: bytes) -> 
         keep_rgb=_is_rgb(image, head),
     )
     coded, scans_at, _ = _segments(new)
-    kept = _kept(head, cut, ycck=_is_ycck(image, head))
+    gone = [number for _, _, numbers in _previews(data) for number in numbers]
+    kept = _kept(head, cut, gone, ycck=_is_ycck(image, head))
     # APP0 and APP14 say how to read the components: the source's own are true of the crop too
     kept += [segment for segment in coded if not _APP0 <= segment[0] <= _APP15]
     return b"\xff\xd8" + b"".join(_written(segment) for segment in kept) + new[scans_at:]
@@ -161,9 +190,15 @@ def _segments(data: bytes) -> tuple[list[Segment], int, int]:
     return found, scans_at, len(data)
 
 
-def _kept(head: list[Segment], cut: Cut, *, ycck: bool) -> list[Segment]:
-    """The source's metadata as it is true of the crop."""
-    head = _changed(head, _APP1, metadata.EXIF_PREFIX, lambda exif: metadata.exif_after_crop(exif, cut))
+def _kept(head: list[Segment], cut: Cut, gone: list[bytes], *, ycck: bool) -> list[Segment]:
+    """The source's metadata as it is true of the crop; numbers of EXIF that tell of what is gone become 0."""
+
+    def exif_after_crop(exif: bytes) -> bytes:
+        for number in gone:
+            exif = exif.replace(number, bytes(len(number)), 1)
+        return metadata.exif_after_crop(exif, cut)
+
+    head = _changed(head, _APP1, metadata.EXIF_PREFIX, exif_after_crop)
     head = _changed(head, _APP13, _PHOTOSHOP, lambda resources: photoshop.after_crop(resources, cut))
     head = _without_previews(_with_xmp(head, cut))
     kept = []
