@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from images.pictures import MAKER_NOTE, THUMBNAIL, exif_block
+from images.pictures import MAKER_NOTE, SIZE, THUMBNAIL, exif_block
 from pickroom.images.crops import metadata
 from pickroom.images.crops.regions import Cut
 
@@ -54,3 +54,12 @@ def test_damage_raises_nothing_and_lengthens_nothing(at: int, noise: bytes) -> N
     before = exif_block()
     damaged = before[:at] + noise + before[at + len(noise) :]
     assert len(metadata.exif_after_crop(damaged, HALF)) <= len(damaged)
+
+
+def test_sizes_of_a_signed_type_or_in_the_first_directory_are_set() -> None:
+    short, signed = struct.pack("<HHIHH", 0xA002, 3, 1, SIZE[0], 0), struct.pack("<HHIi", 0xA002, 9, 1, SIZE[0])
+    main, misplaced = struct.pack("<HHII", 0x0100, 4, 1, SIZE[0]), struct.pack("<HHII", 0xA002, 4, 1, SIZE[0])
+    block = exif_block()
+    assert short in block and main in block
+    after = metadata.exif_after_crop(block.replace(short, signed).replace(main, misplaced), HALF)
+    assert struct.pack("<HHIi", 0xA002, 9, 1, 100) in after and struct.pack("<HHII", 0xA002, 4, 1, 100) in after

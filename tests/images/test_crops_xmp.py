@@ -93,7 +93,7 @@ def numbers(changed: bytes, *names: str) -> list[float]:
         (
             f"<rdf:Description><t:ImageWidth xmlns:t='{SPACES['tiff']}'>800</t:ImageWidth></rdf:Description>",
             f"<rdf:Description><t:ImageWidth xmlns:t='{SPACES['tiff']}'>800</t:ImageWidth></rdf:Description>",
-        ),  # a description within a description is no property of the picture
+        ),  # a description within a description is not a property of the picture
         ("<tiff:ImageWidth/>", "<tiff:ImageWidth/>"),
     ],
 )

@@ -22,7 +22,7 @@ _PREVIEW_OFFSETS = {0x0201: 0x0202, 0x0111: 0x0117}  # JPEGInterchangeFormat, St
 _SUBJECTS = (0x9214, 0xA214)  # SubjectArea, SubjectLocation
 # tags of a TIFF structure that hold metadata of another kind (XMP specification, part 3, 1.1.6 and 2.3)
 _XMP, _PHOTOSHOP = 700, 34377
-WHOLES = frozenset((_XMP, _PHOTOSHOP))
+_WHOLES = frozenset((_XMP, _PHOTOSHOP))
 
 
 def exif_after_crop(block: bytes, cut: Cut) -> bytes:
@@ -53,7 +53,7 @@ def exif_after_crop(block: bytes, cut: Cut) -> bytes:
             (at,) = directory.integers(data, directories[-1].entries[pointer], layout)
             directories.append(directory.read(data, at, layout))
             _set_sizes(data, directories[-1], layout, tags, size)
-    for tag in WHOLES & main.entries.keys():
+    for tag in _WHOLES & main.entries.keys():
         _change_whole(data, main, main.entries[tag], layout, cut)
     for found in directories[:2]:
         for tag in _SUBJECTS:
@@ -74,16 +74,11 @@ def _set_sizes(data: bytearray, found: Directory, layout: Layout, tags: tuple[in
             struct.pack_into(layout.order + code, data, entry.start, value)
 
 
-def whole_after_crop(tag: int, content: bytes, cut: Cut) -> bytes:
-    """The value of one of `WHOLES` as it is true of the crop; raises PacketError as `xmp.after_crop`."""
-    return xmp.after_crop(content, cut) if tag == _XMP else photoshop.after_crop(content, cut)
-
-
 def _change_whole(data: bytearray, found: Directory, entry: Entry, layout: Layout, cut: Cut) -> None:
-    """Set such a value where it is, or behind everything else where it has become longer."""
+    """Set a value of `_WHOLES` where it is, or behind everything else where it has become longer."""
     before = bytes(data[entry.start : entry.start + entry.size])
-    after = whole_after_crop(entry.tag, before, cut) if entry.size == entry.count else before
-    if after == before:
+    change = xmp.after_crop if entry.tag == _XMP else photoshop.after_crop
+    if entry.size != entry.count or (after := change(before, cut)) == before:
         return
     row = _row(data, found, entry.tag, layout)
     if len(after) <= entry.size:

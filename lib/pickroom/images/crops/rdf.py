@@ -74,7 +74,7 @@ class Packet:
     """One packet, and the changes that `content` makes in it."""
 
     def __init__(self, data: bytes) -> None:
-        """Read a packet; raises PacketError where it is no XML, or has a document type."""
+        """Read a packet; raises PacketError where it is not XML, or has a document type."""
         self._encoding = next((name for mark, name in _WIDE.items() if data.startswith(mark)), "")
         self._source = data
         self._data = data
@@ -136,7 +136,7 @@ class Packet:
 def _parse(data: bytes, encoding: str | None) -> Node:
     begin, last = data.find(b"<"), data.rfind(b">") + 1  # some writers end packets with zeros
     if begin < 0:
-        raise PacketError("it is no XML")
+        raise PacketError("it is not XML")
     parser = expat.ParserCreate(encoding, " ")
     parser.ordered_attributes = True
     parser.buffer_text = True
@@ -151,7 +151,7 @@ def _parse(data: bytes, encoding: str | None) -> Node:
         at = begin + parser.CurrentByteIndex
         tag = _TAG.match(data, at)
         if tag is None:
-            raise PacketError("it is no XML")
+            raise PacketError("it is not XML")
         node = Node(name, at, (tag.end(), tag.end()), tag.end())
         written = [
             match
@@ -185,5 +185,5 @@ def _parse(data: bytes, encoding: str | None) -> Node:
     try:
         parser.Parse(data[begin:last], True)
     except expat.ExpatError as error:
-        raise PacketError(f"it is no XML ({error})") from error
+        raise PacketError(f"it is not XML ({error})") from error
     return root.children[0]

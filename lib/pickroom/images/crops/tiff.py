@@ -160,11 +160,6 @@ def encode(image: ImageFile.ImageFile, box: PixelBox, cut: Cut, data: bytes) -> 
         tags |= {tag: found[tag] for tag in (_PHOTOMETRIC, _SAMPLE_FORMAT) if tag in found}
     elif image.mode == "P" and palette_bits == (8,):
         tags[_COLOUR_MAP] = found[_COLOUR_MAP]  # 16 bits a colour, of which Pillow keeps 8
-    for tag in metadata.WHOLES & tags.keys():
-        content = tags[tag].content
-        if isinstance(content, bytes) and len(content) == tags[tag].count:
-            content = metadata.whole_after_crop(tag, content, cut)
-            tags[tag] = _Value(tags[tag].type, len(content), content)
     return metadata.exif_after_crop(_file(tags, pixels, layout), cut)
 
 
